@@ -1,0 +1,1 @@
+"""The pipelines: one folder each, compiled to the `pipeline.yaml` beside `pipeline.py`."""

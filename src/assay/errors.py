@@ -1,0 +1,121 @@
+"""Every error that Assay raises on purpose: one line, the remedy in it, an exit code.
+
+```
+AssayError                      exit 1
+├── UsageError                  exit 2   what the user gave is wrong: parameters, files, columns
+│   ├── PolicyError                      a policy that does not parse, with line and column
+│   └── DataError                        a data source that cannot be read as a table
+├── RunHalted                            a verdict turned the run red
+│   ├── RunRejected             exit 3   the data did not pass validation
+│   ├── RunBlocked              exit 4   the gate's policy was not met
+│   └── RunInconclusive         exit 5   too little data to tell
+├── IntegrityError              exit 6   bytes are not what their name says; nothing was kept
+│   ├── ManifestError                    a manifest that must not be followed
+│   └── AttestationError                 a record missing, unsigned, wrongly signed or not about this
+├── StoreError                  exit 7   the store refused or could not be reached
+│   ├── NotFoundError                    nothing under that digest
+│   ├── StoreAccessError                 credentials or rights
+│   └── StoreUnavailableError            transient faults outlived every retry
+├── ServiceError                exit 8   another service (MLflow, a webhook) failed
+└── StepError                   exit 9   a step broke its own contract: a bug in the step
+```
+
+A message says what was wrong, where, and what to do. `str(error)` is always one line; several
+offenders are joined with "; ".
+"""
+
+from collections.abc import Iterable
+
+
+class AssayError(Exception):
+    """Root of all errors that Assay raises on purpose."""
+
+    exit_code = 1
+
+    def __init__(self, message: str) -> None:
+        super().__init__(" ".join(message.split()))
+
+
+class UsageError(AssayError):
+    """What the user gave is wrong; the message names all offenders and the remedy."""
+
+    exit_code = 2
+
+    @classmethod
+    def all_of(cls, problems: Iterable[str]) -> "UsageError":
+        """One error that names every problem, so that a user mends them in one go."""
+        return cls("; ".join(problems))
+
+
+class PolicyError(UsageError):
+    """A policy that does not parse."""
+
+
+class DataError(UsageError):
+    """A data source that cannot be read as a table."""
+
+
+class RunHalted(AssayError):  # noqa: N818 - a verdict, not a fault
+    """A verdict turned the run red."""
+
+
+class RunRejected(RunHalted):
+    """The data did not pass validation."""
+
+    exit_code = 3
+
+
+class RunBlocked(RunHalted):
+    """The gate's policy was not met."""
+
+    exit_code = 4
+
+
+class RunInconclusive(RunHalted):
+    """Too little data to tell; never promotes."""
+
+    exit_code = 5
+
+
+class IntegrityError(AssayError):
+    """Bytes are not what their name says. Nothing was kept of them."""
+
+    exit_code = 6
+
+
+class ManifestError(IntegrityError):
+    """A manifest that must not be followed: hostile, malformed or not canonical."""
+
+
+class AttestationError(IntegrityError):
+    """A record that is missing, unsigned, wrongly signed or about something else."""
+
+
+class StoreError(AssayError):
+    """The store refused, or could not be reached."""
+
+    exit_code = 7
+
+
+class NotFoundError(StoreError):
+    """Nothing lies under that digest or pointer."""
+
+
+class StoreAccessError(StoreError):
+    """The store refused the credentials, or they lack a right."""
+
+
+class StoreUnavailableError(StoreError):
+    """Transient faults outlived every retry."""
+
+
+class ServiceError(AssayError):
+    """A service other than the store (MLflow, a webhook receiver) failed."""
+
+    exit_code = 8
+
+
+class StepError(AssayError):
+    """A step broke its own contract, which is a bug in the step and not the user's mistake."""
+
+    exit_code = 9

@@ -1,0 +1,214 @@
+"""Names for artifacts: a manifest lists an artifact's files, and its digest is the artifact's name.
+
+Pure; no I/O. A manifest read from a store is hostile until `Manifest.parse` has returned: nothing
+is created on disk before that. The format is specified in docs/format.md.
+"""
+
+import re
+import unicodedata
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from assay.digest import canonical_json, is_digest, of_bytes, parse_canonical_json
+from assay.errors import ManifestError, UsageError
+
+MANIFEST_MEDIA_TYPE: Final = "application/vnd.assay.manifest.v1+json"
+"""The format version; docs/format.md has the procedure for raising it."""
+
+MAX_FILES: Final = 100_000
+MAX_MANIFEST_BYTES: Final = 64 << 20
+MAX_PATH_BYTES: Final = 1024
+"""S3 allows object keys of 1,024 bytes; file systems allow 255 per segment."""
+MAX_SEGMENT_BYTES: Final = 255
+
+_CONTROL_OR_BACKSLASH = re.compile(r"[\x00-\x1f\x7f\\]")
+_TYPE = re.compile(r"[a-z0-9]+/[a-z0-9][a-z0-9.+_-]*", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Descriptor:
+    """What a blob is, its name and its size in bytes: OCI image specification, "descriptor"."""
+
+    digest: str
+    size: int
+    media_type: str = "application/octet-stream"
+
+    def to_dict(self) -> dict[str, Any]:
+        """As in the OCI image specification."""
+        return {"digest": self.digest, "mediaType": self.media_type, "size": self.size}
+
+
+@dataclass(frozen=True, slots=True)
+class FileEntry:
+    """One file of an artifact: a relative POSIX path and the descriptor of its bytes."""
+
+    path: str
+    blob: Descriptor
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """An artifact: what it is, and its files, sorted by path.
+
+    The laws (tests/unit/test_manifest.py): `parse(m.to_bytes()) == m`; equal manifests have equal
+    bytes whatever the order in which files or annotations were given; a changed path, byte, type
+    or annotation gives another digest.
+    """
+
+    artifact_type: str
+    files: tuple[FileEntry, ...]
+    annotations: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        files = tuple(sorted(self.files, key=lambda entry: entry.path))
+        object.__setattr__(self, "files", files)
+        object.__setattr__(self, "annotations", dict(sorted(self.annotations.items())))
+        if problems := list(_problems(self)):
+            shown = "; ".join(problems[:10])
+            more = f"; and {len(problems) - 10} more" if len(problems) > 10 else ""  # noqa: PLR2004
+            raise ManifestError(f"manifest refused: {shown}{more}")
+
+    @property
+    def digest(self) -> str:
+        """The artifact's name."""
+        return of_bytes(self.to_bytes())
+
+    @property
+    def size(self) -> int:
+        """Bytes of all files together."""
+        return sum(entry.blob.size for entry in self.files)
+
+    def to_bytes(self) -> bytes:
+        """The canonical bytes, whose digest is the artifact's name."""
+        return canonical_json(
+            {
+                "mediaType": MANIFEST_MEDIA_TYPE,
+                "artifactType": self.artifact_type,
+                "annotations": dict(self.annotations),
+                "files": [{"path": entry.path, **entry.blob.to_dict()} for entry in self.files],
+            }
+        )
+
+    @classmethod
+    def parse(cls, data: bytes) -> "Manifest":
+        """Read a manifest that may be hostile.
+
+        Raises:
+            ManifestError: Too large, not canonical, of another format version, or naming files in
+                a way that could leave the folder or collide (all offenders are listed).
+        """
+        if len(data) > MAX_MANIFEST_BYTES:
+            raise ManifestError(
+                f"manifest refused: {len(data)} bytes, the limit is {MAX_MANIFEST_BYTES}"
+            )
+        raw = parse_canonical_json(data, "manifest")
+        if not isinstance(raw, dict) or raw.get("mediaType") != MANIFEST_MEDIA_TYPE:
+            kind = raw.get("mediaType") if isinstance(raw, dict) else type(raw).__name__
+            raise ManifestError(
+                f"not an artifact manifest (mediaType {kind!r}, expected {MANIFEST_MEDIA_TYPE!r}); "
+                "give the digest of an artifact, not of a blob or an attestation"
+            )
+        entries = raw.get("files")
+        if not isinstance(entries, list) or len(entries) > MAX_FILES:
+            count = len(entries) if isinstance(entries, list) else "no"
+            raise ManifestError(f"manifest refused: {count} files, the limit is {MAX_FILES}")
+        try:
+            files = tuple(
+                FileEntry(
+                    path=entry["path"],
+                    blob=Descriptor(entry["digest"], entry["size"], entry["mediaType"]),
+                )
+                for entry in entries
+            )
+            manifest = cls(raw["artifactType"], files, raw["annotations"])
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ManifestError(f"manifest refused: field missing or malformed: {error}") from error
+        if manifest.to_bytes() != data:
+            raise ManifestError("manifest refused: unsorted files or unknown fields")
+        return manifest
+
+
+def check_paths(paths: Iterable[str]) -> list[str]:
+    """Every reason why `paths` could not be files of one artifact; empty when they can.
+
+    Refused: absolute paths, `.` and `..`, empty segments, back-slashes and control characters,
+    over-long names, repeats, names that a file system without case or Unicode distinctions would
+    merge, and a file that is also a folder.
+    """
+    problems = []
+    seen: dict[str, str] = {}
+    for path in paths:
+        if problem := _path_problem(path):
+            problems.append(problem)
+            continue
+        folded = _fold(path)
+        if (other := seen.get(folded)) is not None:
+            kind = "listed twice" if other == path else f"clashes with {other!r} where case is lost"
+            problems.append(f"{path!r} {kind}")
+        seen[folded] = path
+    for folded, path in seen.items():
+        parent = folded
+        while (cut := parent.rfind("/")) > 0:
+            parent = parent[:cut]
+            if parent in seen:
+                problems.append(f"{seen[parent]!r} is both a file and the folder of {path!r}")
+    return problems
+
+
+def _fold(path: str) -> str:
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", path).casefold())
+
+
+def _path_problem(path: object) -> str | None:
+    if not isinstance(path, str) or not path:
+        return f"{path!r} is not a path"
+    try:
+        encoded = path.encode()
+    except UnicodeEncodeError:
+        return f"{path!r} is not valid Unicode"
+    segments = path.split("/")
+    if path.startswith("/") or "" in segments:
+        return f"{path!r} is not a relative path"
+    if any(segment in {".", ".."} for segment in segments):
+        return f"{path!r} would leave its folder"
+    if _CONTROL_OR_BACKSLASH.search(path):
+        return f"{path!r} has a control character or back-slash"
+    if len(encoded) > MAX_PATH_BYTES or any(
+        len(segment.encode()) > MAX_SEGMENT_BYTES for segment in segments
+    ):
+        return f"path of {len(encoded)} bytes is too long: {path[:40]!r}..."
+    return None
+
+
+def _problems(manifest: Manifest) -> Iterable[str]:
+    if len(manifest.files) > MAX_FILES:
+        yield f"{len(manifest.files)} files, the limit is {MAX_FILES}; use fewer, larger files"
+        return
+    if not isinstance(manifest.artifact_type, str) or not _TYPE.fullmatch(manifest.artifact_type):
+        yield f"artifactType {manifest.artifact_type!r} is not a media type"
+    for key, value in manifest.annotations.items():
+        if not isinstance(key, str) or not isinstance(value, str):
+            yield f"annotation {key!r} is not text"
+    yield from check_paths(entry.path for entry in manifest.files)
+    for entry in manifest.files:
+        blob = entry.blob
+        if not is_digest(blob.digest):
+            yield f"{entry.path!r}: {blob.digest!r} is not a digest"
+        if type(blob.size) is not int or not 0 <= blob.size < 1 << 53:
+            yield f"{entry.path!r}: {blob.size!r} is not a size in bytes"
+        if not isinstance(blob.media_type, str) or not _TYPE.fullmatch(blob.media_type):
+            yield f"{entry.path!r}: {blob.media_type!r} is not a media type"
+
+
+def require_type(manifest: Manifest, expected: str, what: str) -> None:
+    """Refuse an artifact of another type than the one that belongs here.
+
+    Raises:
+        UsageError: Names both types.
+    """
+    if manifest.artifact_type != expected:
+        raise UsageError(
+            f"{what}: expected an artifact of type {expected}, got {manifest.artifact_type}; "
+            f"give the digest of the right artifact ('assay show {manifest.digest}' shows this one)"
+        )
