@@ -21,6 +21,8 @@ from pathlib import Path
 from typing import Any, ClassVar, Final, Generic, TypeVar
 
 from assay.errors import StepError, UsageError
+from assay.signing import Verifier
+from assay.store import Store
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +140,17 @@ class Source:
     """Where it was found, credentials removed; for messages, never for results."""
 
 
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What a step with side effects may reach: the store, and how records are verified.
+
+    Injected where a parameter is annotated with it; never part of a step key.
+    """
+
+    store: Store
+    verifier: Verifier | None
+
+
 Values = Mapping[str, str | int | float | bool]
 """What a step may return: a few values for the pipeline to branch on, such as a verdict."""
 
@@ -163,6 +176,8 @@ class Step:
     """Location parameters, and whether each may be left empty."""
     outputs: Mapping[str, Port]
     parameters: Mapping[str, inspect.Parameter]
+    services: tuple[str, ...]
+    """Parameters that take the injected `Services`."""
     side_effects: bool
     """Never answered from the step cache: asks or changes the outside world."""
 
@@ -218,6 +233,7 @@ def step(
     sources: dict[str, bool] = {}
     outputs: dict[str, Port] = {}
     parameters: dict[str, inspect.Parameter] = {}
+    services: list[str] = []
     for name, parameter in inspect.signature(function).parameters.items():
         if parameter.kind is not inspect.Parameter.KEYWORD_ONLY:
             raise StepError(f"step {function.__name__}: make {name!r} keyword-only (put * first)")
@@ -228,6 +244,8 @@ def step(
             outputs[name] = Port(argument, optional)
         elif hint is Source:
             sources[name] = optional
+        elif hint is Services and side_effects:
+            services.append(name)
         elif isinstance(hint, type) and issubclass(hint, Artifact):
             inputs[name] = Port(hint, optional)
         elif origin is list and isinstance(argument, type) and issubclass(argument, Artifact):
@@ -237,7 +255,7 @@ def step(
         else:
             raise StepError(
                 f"step {function.__name__}: {name!r} is annotated {hint!r}, which is neither an "
-                "artifact kind, Out[kind], Source nor a JSON type"
+                "artifact kind, Out[kind], Source, JSON type nor (with side effects) Services"
             )
     if not outputs:
         raise StepError(f"step {function.__name__} has no output; give it at least a record")
@@ -249,6 +267,7 @@ def step(
         sources=sources,
         outputs=outputs,
         parameters=parameters,
+        services=tuple(services),
         side_effects=side_effects,
     )
 

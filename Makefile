@@ -1,0 +1,100 @@
+# Everything that a developer or CI runs. `make help` lists it.
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+ASSAY := $(BIN)/assay
+SOURCES := src components pipelines tests docs setup.py
+export PYTHONDONTWRITEBYTECODE ?=
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## List the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  %-18s %s\n", $$1, $$2}'
+
+# The environment is rebuilt when a lock changes. uv itself comes hash-locked through pip.
+$(VENV)/.ready: requirements/uv.txt requirements/dev.txt src/assay/requirements.txt pyproject.toml setup.py
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "error: $(PYTHON) is older than 3.11; run: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)" >&2; exit 2; }
+	@echo "setting up $(VENV) (once; a few minutes on a slow line)"
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/uv.txt
+	@$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes requirements/dev.txt
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@touch $@
+
+.PHONY: setup
+setup: $(VENV)/.ready ## Create .venv with everything, hash-locked
+
+.PHONY: demo
+demo: setup ## Run the main job four times on a real dataset
+	@$(ASSAY) demo
+
+.PHONY: test
+test: setup ## Run the tests (under 10 minutes on 2 cores)
+	@$(BIN)/pytest -n 2 -m "not slow and not bench"
+
+.PHONY: test-all
+test-all: setup ## Run the tests, the slow ones too, with coverage
+	@$(BIN)/pytest -n 2 -m "not bench" --cov --cov-report=term:skip-covered
+
+.PHONY: bench
+bench: setup ## Measure against dvc and the bare client (takes minutes)
+	@$(BIN)/pytest -m bench -s -p no:randomly --timeout 3600 tests/benchmarks
+
+.PHONY: fmt
+fmt: setup ## Format the code
+	@$(BIN)/ruff format $(SOURCES)
+	@$(BIN)/ruff check --fix --quiet $(SOURCES) || true
+
+.PHONY: lint
+lint: setup ## Check format, lint rules and the direction of imports
+	@$(BIN)/ruff format --check $(SOURCES)
+	@$(BIN)/ruff check $(SOURCES)
+	@$(BIN)/lint-imports
+
+# Type checkers do not see setuptools' import hook, so they get a tree of links.
+.PHONY: typecheck
+typecheck: setup ## Check types (strict)
+	@rm -rf .typing && mkdir -p .typing/assay
+	@ln -s $(CURDIR)/src/assay/* .typing/assay/
+	@ln -s $(CURDIR)/components $(CURDIR)/pipelines .typing/assay/
+	@MYPYPATH=.typing $(BIN)/mypy -p assay
+
+.PHONY: goldens
+goldens: setup ## Rewrite what is generated: compiled YAML, component tables, golden files
+	@test -z "$$CI" || { echo "error: goldens are made by people, not in CI" >&2; exit 2; }
+	@$(ASSAY) compile --dev > /dev/null
+	@$(BIN)/python docs/generate.py
+	@$(BIN)/pytest -q --update-goldens -m "not slow and not bench" tests/golden
+
+.PHONY: check-generated
+check-generated: setup ## Fail when something generated is stale
+	@$(ASSAY) compile --dev --check > /dev/null
+	@$(BIN)/python docs/generate.py --check
+
+.PHONY: lock
+lock: setup ## Resolve the dependencies anew into the hash-locked files
+	@for lock in "src/assay/requirements.txt:" "requirements/dev.txt:--extra dev"; do \
+	  $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-header \
+	    --no-emit-index-url --no-emit-find-links --no-annotate $${lock#*:} pyproject.toml -o $${lock%%:*}; done
+	@grep '^uv==' -A 60 requirements/dev.txt | awk 'NR==1 || /^ /{print} NR>1 && !/^ /{exit}' > requirements/uv.txt
+
+.PHONY: wheel
+wheel: setup ## Build the wheel into dist/
+	@rm -rf build dist
+	@SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct 2>/dev/null || echo 315532800) \
+	  $(BIN)/python -m build --wheel --no-isolation --outdir dist . > /dev/null && ls dist
+
+.PHONY: minio
+minio: ## Install a MinIO server for the tests (needs Go)
+	@command -v minio > /dev/null || test -x "$$(go env GOPATH)/bin/minio" || \
+	  go install github.com/minio/minio@v0.0.0-20260212201848-7aac2a2c5b7c
+
+.PHONY: ci
+ci: lint typecheck check-generated test-all ## Everything that CI demands
+
+.PHONY: clean
+clean: ## Remove what was built; keeps .venv
+	@rm -rf build dist .typing .mypy_cache .ruff_cache .pytest_cache .hypothesis .bench .coverage

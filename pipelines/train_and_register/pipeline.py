@@ -1,0 +1,213 @@
+"""From a dataset to a registered model with proof, or a red run with the reason.
+
+Judging tasks succeed with a verdict and the pipeline branches on it, because KFP uploads nothing
+but the log of a failed task; `halt` turns the run red with the reason in one line.
+"""
+
+from kfp import dsl
+
+from assay.components.compare.component import compare
+from assay.components.evaluate.component import evaluate
+from assay.components.gate.component import gate
+from assay.components.halt.component import halt
+from assay.components.notify.component import notify
+from assay.components.preflight.component import preflight
+from assay.components.register.component import register
+from assay.components.resolve_production.component import resolve_production
+from assay.components.snapshot_data.component import snapshot_data
+from assay.components.split_data.component import split_data
+from assay.components.train.component import train
+from assay.components.validate_data.component import validate_data
+
+
+def _outside(task: dsl.PipelineTask) -> dsl.PipelineTask:
+    """A task that asks or changes the outside world: KFP must run it every time."""
+    return task.set_caching_options(enable_caching=False)
+
+
+@dsl.pipeline(name="train-and-register")
+def train_and_register(
+    data: str,
+    target: str,
+    model_name: str,
+    policy: str = "",
+    suite: str = "",
+    checks: str = "",
+    estimator: str = "auto",
+    hyperparameters: dict = {},  # noqa: B006 - KFP reads the default, nobody changes it
+    numeric_columns: list = [],  # noqa: B006
+    categorical_columns: list = [],  # noqa: B006
+    drop_columns: list = [],  # noqa: B006
+    positive_label: str = "",
+    missing_values: list = ["", "NA", "N/A", "NaN", "nan", "null", "None", "?"],  # noqa: B006
+    delimiter: str = "auto",
+    split_by: str = "hash",
+    key_columns: list = [],  # noqa: B006
+    time_column: str = "",
+    test_fraction: float = 0.25,
+    stratify: bool = False,
+    reference: str = "",
+    drift_share: float = 0.5,
+    primary_metric: str = "",
+    max_regression: float = 0.01,
+    slices: list = [],  # noqa: B006
+    confidence: float = 0.95,
+    seed: int = 0,
+    threads: int = 1,
+) -> None:
+    """Snapshot, validate, split, train, evaluate, compare with production, gate, register.
+
+    Args:
+        data: The table: a path, file://, s3://bucket/key?endpoint=…, https:// or a digest; CSV
+            (any delimiter, gzip too) or Parquet.
+        target: Column to predict.
+        model_name: Name in the MLflow registry.
+        policy: The gate's rules: YAML text, or its location or digest. Empty: the default policy,
+            which admits a first model and no regression.
+        suite: Great Expectations suite: JSON text, location or digest. Empty: structural checks.
+        checks: Behavioural checks: YAML text, location or digest. Empty: none.
+        estimator: Import path of a scikit-learn estimator; "auto" picks histogram gradient
+            boosting for the kind of target.
+        hyperparameters: Arguments of the estimator, as a JSON object.
+        numeric_columns: Columns to treat as numbers. Empty: detected.
+        categorical_columns: Columns to treat as categories. Empty: detected.
+        drop_columns: Columns that are no features.
+        positive_label: The positive class of a binary target. Empty: the last in sort order.
+        missing_values: Texts that mean a missing value in a CSV.
+        delimiter: Field delimiter of a CSV; "auto" finds it.
+        split_by: "hash" (of key_columns, or of the whole row) or "time".
+        key_columns: Columns that name an entity, which never changes sides.
+        time_column: Column to split by when split_by is "time"; the latest rows are the test set.
+        test_fraction: Share of rows held out, between 0 and 1.
+        stratify: Keep the classes' shares equal on both sides.
+        reference: Digest of a dataset to look for drift against. Empty: no drift check.
+        drift_share: Share of drifted columns (0 to 1) from which the data is rejected.
+        primary_metric: The metric models are compared by. Empty: accuracy for classes, root mean
+            squared error for numbers.
+        max_regression: Margin of the comparison, in units of the primary metric.
+        slices: Columns by whose values quality is also judged.
+        confidence: Confidence level of all intervals, between 0 and 1.
+        seed: Seed of everything random.
+        threads: Threads in training; part of the result, because thread counts change bytes.
+    """
+    told = _outside(notify(model_name=model_name))
+    with dsl.ExitHandler(told):
+        ready = _outside(
+            preflight(
+                data=data,
+                target=target,
+                model_name=model_name,
+                policy=policy,
+                suite=suite,
+                checks=checks,
+                estimator=estimator,
+                hyperparameters=hyperparameters,
+                numeric_columns=numeric_columns,
+                categorical_columns=categorical_columns,
+                drop_columns=drop_columns,
+                delimiter=delimiter,
+                split_by=split_by,
+                key_columns=key_columns,
+                time_column=time_column,
+                test_fraction=test_fraction,
+                slices=slices,
+                primary_metric=primary_metric,
+            )
+        )
+        table = _outside(
+            snapshot_data(
+                source=data, target=target, delimiter=delimiter, missing_values=missing_values
+            ).after(ready)
+        )
+        valid = validate_data(
+            dataset=table.outputs["dataset"],
+            suite=ready.outputs["suite"],
+            reference=reference,
+            target=target,
+            drift_share=drift_share,
+        )
+        with dsl.If(valid.outputs["verdict"] != "pass", name="rejected"):
+            halt(
+                kind="rejected",
+                reason=valid.outputs["reason"],
+                report=valid.outputs["validation"],
+            )
+        with dsl.Else(name="valid"):
+            parts = split_data(
+                dataset=table.outputs["dataset"],
+                target=target,
+                by=split_by,
+                key_columns=key_columns,
+                time_column=time_column,
+                test_fraction=test_fraction,
+                stratify=stratify,
+            )
+            candidate = train(
+                data=parts.outputs["train"],
+                target=target,
+                estimator=estimator,
+                hyperparameters=hyperparameters,
+                numeric_columns=numeric_columns,
+                categorical_columns=categorical_columns,
+                drop_columns=drop_columns,
+                positive_label=positive_label,
+                seed=seed,
+                threads=threads,
+            )
+            quality = evaluate(
+                model=candidate.outputs["model"],
+                test_data=parts.outputs["test"],
+                checks=ready.outputs["checks"],
+                slices=slices,
+                primary_metric=primary_metric,
+                confidence=confidence,
+                seed=seed,
+                threads=threads,
+            )
+            current = _outside(resolve_production(model_name=model_name).after(quality))
+            difference = compare(
+                candidate=candidate.outputs["model"],
+                production=current.outputs["production"],
+                test_data=parts.outputs["test"],
+                primary_metric=primary_metric,
+                margin=max_regression,
+                slices=slices,
+                confidence=confidence,
+                seed=seed,
+                threads=threads,
+            )
+            judged = gate(
+                model=candidate.outputs["model"],
+                policy=ready.outputs["policy"],
+                evidence=[
+                    valid.outputs["validation"],
+                    quality.outputs["evaluation"],
+                    quality.outputs["measurements"],
+                    difference.outputs["comparison"],
+                ],
+                production=current.outputs["production"],
+                test_data=parts.outputs["test"],
+            )
+            with dsl.If(judged.outputs["verdict"] == "pass", name="passed"):
+                _outside(
+                    register(
+                        model=candidate.outputs["model"],
+                        decision=judged.outputs["decision"],
+                        evaluation=quality.outputs["evaluation"],
+                        measurements=quality.outputs["measurements"],
+                        data=table.outputs["dataset"],
+                        model_name=model_name,
+                    )
+                )
+            with dsl.Elif(judged.outputs["verdict"] == "inconclusive", name="inconclusive"):
+                halt(
+                    kind="inconclusive",
+                    reason=judged.outputs["reason"],
+                    report=judged.outputs["decision"],
+                )
+            with dsl.Else(name="blocked"):
+                halt(
+                    kind="blocked",
+                    reason=judged.outputs["reason"],
+                    report=judged.outputs["decision"],
+                )

@@ -1,0 +1,97 @@
+"""The `assay` command.
+
+Each command lives in a module of its own, which is imported only when it is called: `--help` and
+shell completion must not pay for pandas or MLflow.
+"""
+
+import importlib
+import os
+import sys
+from typing import Any, Final
+
+import click
+
+from assay import __version__
+from assay.errors import AssayError
+
+COMMANDS: Final = {
+    "run": ("assay.cli.run", "Run a pipeline on this machine."),
+    "compile": ("assay.cli.compile", "Write the YAML of every pipeline and component."),
+    "show": ("assay.cli.show", "Show what a digest names."),
+    "passport": ("assay.cli.passport", "Draw the executions behind a digest."),
+    "verify": ("assay.cli.verify", "Check that records and bytes are what they say."),
+    "reproduce": ("assay.cli.reproduce", "Run a recorded step again and compare the digests."),
+    "diff": ("assay.cli.diff", "Compare two models or two datasets."),
+    "gate": ("assay.cli.gate", "Judge evidence by a policy, anywhere."),
+    "suite": ("assay.cli.suite", "Work with validation suites."),
+    "production": ("assay.cli.production", "See or set the model in production."),
+    "demo": ("assay.cli.demo", "Run the main job four times on a real dataset."),
+    "completion": ("assay.cli.completion", "Print the shell's completion script."),
+}
+
+
+class _LazyGroup(click.Group):
+    """A group whose commands are imported when they are used; their help lines stand above."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        del ctx
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        del ctx
+        if cmd_name not in COMMANDS:
+            return None
+        module, _ = COMMANDS[cmd_name]
+        command: click.Command = importlib.import_module(module).command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        del ctx
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            from difflib import get_close_matches
+
+            close = get_close_matches(args[0], COMMANDS, n=1)
+            hint = f"; did you mean {close[0]!r}?" if close else "; see: assay --help"
+            ctx.fail(f"no command {args[0]!r}{hint}")
+        return super().resolve_command(ctx, args)
+
+
+@click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="assay")
+def cli() -> None:
+    """From data to a registered model, with proof of everything behind it.
+
+    Configuration comes from the environment: ASSAY_STORE (default ./.assay/store),
+    MLFLOW_TRACKING_URI (default SQLite in ./.assay), ASSAY_SIGNING_KEY, ASSAY_VERIFY_KEYS.
+
+    \b
+    Exit codes: 0 done; 2 wrong usage; 3 data rejected; 4 blocked by the gate; 5 inconclusive;
+    6 bytes are not what they should be; 7 store; 8 other service; 9 a bug in a step.
+    """
+
+
+def main(arguments: list[str] | None = None) -> Any:
+    """Entry point: every error of a user's making is one line and an exit code."""
+    try:
+        cli(args=arguments, prog_name="assay", standalone_mode=False)
+    except click.exceptions.Exit as stop:
+        sys.exit(stop.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("interrupted; what was finished is kept, and the next run goes on", err=True)
+        sys.exit(130)
+    except BrokenPipeError:
+        # Whoever read our output has seen enough; devnull keeps the interpreter's exit quiet.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+    except AssayError as error:
+        click.echo(f"error: {error}", err=True)
+        sys.exit(error.exit_code)

@@ -1,0 +1,25 @@
+"""`assay completion`: the shell's completion script."""
+
+import click
+from click.shell_completion import get_completion_class
+
+
+@click.command("completion")
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+def command(shell: str) -> None:
+    """Print the completion script of SHELL.
+
+    \b
+    bash:  eval "$(assay completion bash)"
+    zsh:   eval "$(assay completion zsh)"
+    fish:  assay completion fish | source
+    """
+    from assay.cli import cli
+
+    completion = get_completion_class(shell)
+    if completion is None:
+        raise click.UsageError(f"no completion for {shell}")
+    # The script only names the command and the variable that asks it to complete; making it runs
+    # no shell, unlike click's own `source`, which first asks bash for its version.
+    script = completion(cli, {}, "assay", "_ASSAY_COMPLETE")
+    click.echo(script.source_template % script.source_vars())

@@ -1,0 +1,236 @@
+"""`assay demo`: the main job, four times, on a real dataset that ships with scikit-learn."""
+
+import csv
+import json
+import os
+import shlex
+import shutil
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import click
+import yaml
+from rich.text import Text
+
+from assay import local
+from assay.cli.catalog import bind_arguments, pipeline
+from assay.cli.console import print_table, short, stderr, stdout, use_defaults
+from assay.cli.run import follow, print_outcome, shown_state
+from assay.cli.suite import draft_suite
+from assay.errors import AssayError, UsageError
+
+MARKER: Final = ".assay-demo"
+"""A folder without it is not the demo's, and is not touched."""
+MODEL_NAME: Final = "breast-cancer"
+TARGET: Final = "diagnosis"
+
+POLICY: Final = """\
+# What a model must show before it is registered. See docs/policy.md.
+gates:
+  - metric: accuracy > 0.90
+  - metric: roc_auc > 0.95
+  - metric: recall > 0.85            # of malignant cases, those found
+  - metric: latency_p99_ms < 1000
+  - metric: safety_violations == 0   # checks.yaml
+  - metric: regression_delta < 0.03  # production minus candidate, on the same rows
+    when: production_exists == 1     # there is nothing to compare a first model with
+on_fail: block_and_notify
+"""
+
+CHECKS: Final = """\
+# How the model must behave, whatever its accuracy. See docs/evaluation.md.
+checks:
+  - name: fractal_dimension_is_no_reason
+    kind: invariance
+    column: mean_fractal_dimension
+    values: [0.055, 0.065, 0.075]
+    allowed_fraction: 0.05
+"""
+
+
+class DemoError(AssayError):
+    """The story did not go as told: a bug, or an environment that differs from the lock."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """One run of the story."""
+
+    title: str
+    changes: dict[str, Any]
+    expected: str
+    """The verdict."""
+
+
+SCENES: Final = (
+    Scene("a. first model", {}, "passed"),
+    Scene("b. the same again", {}, "passed"),
+    Scene("c. a corrupted column", {"data": "corrupted.csv"}, "rejected"),
+    Scene(
+        "d. a worse model",
+        {
+            "estimator": "sklearn.tree.DecisionTreeClassifier",
+            "hyperparameters": {"max_depth": 1, "max_features": 1},
+        },
+        "blocked",
+    ),
+)
+
+
+@click.command("demo")
+@click.option(
+    "--folder",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("assay-demo"),
+    show_default=True,
+    help="Made anew each time.",
+)
+def command(folder: Path) -> None:
+    """Run the main job four times: a first model, the same again, bad data, a worse model.
+
+    Everything is real: the pipeline `train_and_register` through kfp.local, a folder as the
+    store, SQLite behind MLflow, and Wisconsin breast cancer data (569 rows).
+    """
+    with _fresh(folder):
+        use_defaults()
+        stdout.print(Text("writing data, suite, policy and checks", style="dim"))
+        _write_files()
+        rows, results = [], []
+        for scene in SCENES:
+            stdout.print(Text(f"\n{scene.title}", style="bold"))
+            if scene.title.startswith("d"):
+                _make_production(results[0])
+            outcome = _play(scene)
+            print_outcome(outcome)
+            results.append(outcome)
+            rows.append(_row(scene, outcome))
+            if outcome.verdict != scene.expected:
+                raise DemoError(
+                    f"scene {scene.title!r} ended {outcome.verdict}, expected {scene.expected}: "
+                    f"{outcome.error}; see {outcome.log}"
+                )
+        stdout.print()
+        print_table(["run", "verdict", "computed", "cached", "seconds", "result"], rows)
+        _print_next(folder, results)
+
+
+@contextmanager
+def _fresh(folder: Path) -> Iterator[None]:
+    """Start in an empty folder of the demo's own; come back afterwards."""
+    if folder.exists():
+        if not (folder / MARKER).exists():
+            raise UsageError(f"{folder} exists and is not the demo's; give another --folder")
+        shutil.rmtree(folder)
+    folder.mkdir(parents=True)
+    (folder / MARKER).touch()
+    before = Path.cwd()
+    # The demo must not reach into a store or registry that the user works with.
+    for name in ("ASSAY_STORE", "MLFLOW_TRACKING_URI", "ASSAY_CACHE", "ASSAY_NOTIFY_URL"):
+        os.environ.pop(name, None)
+    os.chdir(folder)
+    try:
+        yield
+    finally:
+        os.chdir(before)
+
+
+def _write_files() -> None:
+    from sklearn.datasets import load_breast_cancer
+
+    bunch = load_breast_cancer()
+    names = [name.replace(" ", "_") for name in bunch.feature_names]
+    labels = [str(bunch.target_names[label]) for label in bunch.target]
+    table = [
+        [*(repr(float(value)) for value in row), label]
+        for row, label in zip(bunch.data, labels, strict=True)
+    ]
+    _write_csv("data.csv", [*names, TARGET], table)
+    # A unit mistake: one column arrives in micrometres instead of millimetres.
+    worst = names.index("mean_radius")
+    for row in table:
+        row[worst] = repr(float(row[worst]) * 1000)
+    _write_csv("corrupted.csv", [*names, TARGET], table)
+    Path("policy.yaml").write_text(POLICY)
+    Path("checks.yaml").write_text(CHECKS)
+    Path("suite.json").write_text(json.dumps(draft_suite(Path("data.csv"), TARGET), indent=2))
+    Path("run.yaml").write_text(yaml.safe_dump(_parameters(), sort_keys=False))
+
+
+def _write_csv(name: str, header: list[str], rows: list[list[str]]) -> None:
+    with Path(name).open("w", newline="") as stream:
+        csv.writer(stream, lineterminator="\n").writerows([header, *rows])
+
+
+def _parameters() -> dict[str, Any]:
+    return {
+        "data": "data.csv",
+        "target": TARGET,
+        "model_name": MODEL_NAME,
+        "policy": "policy.yaml",
+        "suite": "suite.json",
+        "checks": "checks.yaml",
+        "positive_label": "malignant",
+        "stratify": True,
+        "max_regression": 0.03,
+    }
+
+
+def _play(scene: Scene) -> local.Outcome:
+    function = pipeline("train-and-register")
+    return follow(function, bind_arguments(function, {**_parameters(), **scene.changes}))
+
+
+def _make_production(first: local.Outcome) -> None:
+    from assay.registry import Registry
+
+    registered = first.task("register")
+    if registered is None:
+        raise DemoError("the first model was not registered")
+    version = str(registered.values["version"])
+    Registry(os.environ["MLFLOW_TRACKING_URI"]).set_alias(MODEL_NAME, "production", version)
+    stdout.print(f"version {version} is now the production one (MLflow alias `production`)")
+
+
+def _row(scene: Scene, outcome: local.Outcome) -> list[str]:
+    states = [shown_state(task) for task in outcome.tasks]
+    model = outcome.task("train")
+    result = outcome.error or (short(model.outputs["model"]) if model else "")
+    return [
+        scene.title,
+        outcome.verdict,
+        str(states.count("done")),
+        str(states.count("cached")),
+        f"{sum(task.seconds for task in outcome.tasks):.1f}",
+        result,
+    ]
+
+
+def _print_next(folder: Path, results: list[local.Outcome]) -> None:
+    train, gate, register = (results[0].task(name) for name in ("train", "gate", "register"))
+    worse = results[3].task("train")
+    if train is None or gate is None or register is None or worse is None:
+        raise DemoError("a step is missing from the runs")
+    assay = shutil.which("assay") or str(Path(sys.argv[0]).resolve())
+    commands = {
+        "everything that version 1 rests on": ["passport", register.outputs["record"]],
+        "every byte behind it, read again": ["verify", register.outputs["record"]],
+        "the training, again, bit by bit": ["reproduce", train.outputs["model"]],
+        "what differs between the two models": [
+            "diff",
+            train.outputs["model"],
+            worse.outputs["model"],
+        ],
+        "your own run": ["run", "train-and-register", "--params", "run.yaml", "-p", "seed=1"],
+    }
+    stdout.print(Text("\nnext", style="bold"))
+    stdout.print(f"  cd {shlex.quote(str(folder))}", soft_wrap=True)
+    for meaning, words in commands.items():
+        stdout.print(
+            Text.assemble(f"  {shlex.join([assay, *words])}", (f"   # {meaning}", "dim")),
+            soft_wrap=True,
+        )
+    stderr.print()

@@ -1,0 +1,49 @@
+"""`assay gate`: replay a decision anywhere."""
+
+from pathlib import Path
+
+import click
+
+from assay.cli.console import json_option, print_json, print_table
+from assay.errors import RunBlocked, RunInconclusive
+
+
+@click.command("gate")
+@click.option("--policy", required=True, type=click.Path(path_type=Path), help="Policy, YAML.")
+@click.option(
+    "--evidence",
+    required=True,
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="Evidence document, JSON; may be given several times.",
+)
+@click.option("--model", default="", help="Model digest; default: the one the evidence names.")
+@json_option
+def command(policy: Path, evidence: tuple[Path, ...], model: str, as_json: bool) -> None:
+    """Judge evidence by a policy; needs neither store nor network.
+
+    Exit code 0 is a pass, 4 blocked, 5 inconclusive.
+    """
+    from assay.policy import replay
+
+    decision = replay(_read(policy), [_read(path) for path in evidence], model or None)
+    if as_json:
+        print_json(decision.to_dict())
+    else:
+        rows = [(row.outcome, row.text, row.explanation) for row in decision.rows]
+        print_table(["outcome", "rule", "why"], rows)
+        click.echo(f"verdict: {decision.verdict}")
+    if decision.verdict == "block":
+        raise RunBlocked(decision.reason)
+    if decision.verdict != "pass":
+        raise RunInconclusive(decision.reason)
+
+
+def _read(path: Path) -> bytes:
+    from assay.policy import MAX_POLICY_BYTES
+
+    try:
+        with path.open("rb") as stream:
+            return stream.read(16 * MAX_POLICY_BYTES)
+    except OSError as error:
+        raise click.UsageError(f"cannot read {path}: {error.strerror}") from error

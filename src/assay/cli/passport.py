@@ -1,0 +1,76 @@
+"""`assay passport`: the tree of executions behind a digest."""
+
+from typing import Any
+
+import click
+from rich.text import Text
+from rich.tree import Tree
+
+from assay.cli.console import json_option, print_json, short, stdout, use_defaults
+from assay.config import store_from_env
+from assay.digest import require_digest
+from assay.provenance import Node, nodes, passport
+from assay.signing import verifier_from_env
+
+
+@click.command("passport")
+@click.argument("digest")
+@click.option("--full", is_flag=True, help="Print digests whole.")
+@json_option
+def command(digest: str, full: bool, as_json: bool) -> None:
+    """Draw the tree of executions behind the artifact DIGEST, back to the source data.
+
+    For the whole story of a registered model give the digest of its registration record or of its
+    decision: they rest on the model and on all that was found out about it.
+    """
+    use_defaults()
+    root = passport(store_from_env(), require_digest(digest), verifier_from_env())
+    if as_json:
+        print_json([_json(node) for node in nodes(root)])
+        return
+    stdout.print(_tree(root, None, full, set()), soft_wrap=True)
+
+
+def _json(node: Node) -> dict[str, Any]:
+    record = node.record
+    return {
+        "digest": node.digest,
+        "artifactType": node.artifact_type,
+        "otherRecords": node.other_records,
+        "inputs": [{"name": name, "digest": child.digest} for name, child in node.inputs],
+        "attestation": record and record.digest,
+        "signedBy": record and record.signed_by,
+        "statement": record and record.statement(),
+    }
+
+
+def _tree(node: Node, name: str | None, full: bool, seen: set[str]) -> Tree:
+    tree = Tree(_label(node, name, full))
+    if node.digest in seen and node.inputs:
+        tree.add(Text("(as above)", style="dim"))
+        return tree
+    seen.add(node.digest)
+    for input_name, child in node.inputs:
+        tree.children.append(_tree(child, input_name, full, seen))
+    for source_name, source in (node.record.sources if node.record else {}).items():
+        shown = source.digest if full else short(source.digest)
+        tree.add(Text.assemble((f"{source_name} ", "cyan"), f"{source.uri} ", (shown, "dim")))
+    return tree
+
+
+def _label(node: Node, name: str | None, full: bool) -> Text:
+    digest = node.digest if full else short(node.digest)
+    kind = node.artifact_type.removeprefix("application/vnd.assay.").removesuffix(".v1")
+    label = Text.assemble((f"{name} " if name else "", "cyan"), (kind, "bold"), f" {digest}")
+    record = node.record
+    if record is None:
+        return label.append("  no record", style="red")
+    label.append(f"  made by {record.step}", style="green")
+    label.append(f" {record.details.started}", style="dim")
+    label.append(" signed" if record.signed_by else " unsigned", style="dim")
+    verdict = record.values.get("verdict")
+    if verdict:
+        label.append(f" verdict {verdict}", style="green" if verdict == "pass" else "red")
+    if node.other_records:
+        label.append(f" (+{node.other_records} more records)", style="dim")
+    return label

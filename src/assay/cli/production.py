@@ -1,0 +1,36 @@
+"""`assay production`: the model in production."""
+
+import os
+
+import click
+
+from assay.cli.console import json_option, print_json, print_table, use_defaults
+
+
+@click.command("production")
+@click.argument("model_name")
+@click.option("--set", "version", default="", help="Make this registered version the production one.")
+@json_option
+def command(model_name: str, version: str, as_json: bool) -> None:
+    """See which version of MODEL_NAME is in production, or set it.
+
+    On one machine this moves MLflow's alias `production`, which candidates are compared with.
+    """
+    from assay.registry import Registry
+
+    use_defaults()
+    registry = Registry(os.environ["MLFLOW_TRACKING_URI"])
+    if version:
+        registry.set_alias(model_name, "production", version)
+    current = registry.production(model_name)
+    facts = {
+        "model": model_name,
+        "version": current.version if current else None,
+        "digest": current.tags.get("assay.model") if current else None,
+    }
+    if as_json:
+        print_json(facts)
+    elif current is None:
+        click.echo(f"{model_name}: no version is in production; set one with --set VERSION")
+    else:
+        print_table(["what", "value"], list(facts.items()))

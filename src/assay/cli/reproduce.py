@@ -1,0 +1,127 @@
+"""`assay reproduce`: a recorded step again, elsewhere."""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+
+from assay.attestation import Attestation
+from assay.cli.console import json_option, print_json, print_table, short, use_defaults
+from assay.config import store_from_env
+from assay.digest import require_digest
+from assay.errors import AssayError, IntegrityError
+from assay.provenance import find_record, nodes, passport
+from assay.signing import verifier_from_env
+
+OUTCOMES = {
+    "equal": "bit-identical",
+    "differs": "DIFFERS",
+    "measured": "measured, not compared",
+    "acts": "asks or changes the outside world, not run again",
+    "failed": "FAILED",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One output of one step, then and now."""
+
+    step: str
+    output: str
+    recorded: str
+    again: str
+    outcome: str
+    note: str = ""
+
+
+@click.command("reproduce")
+@click.argument("digest")
+@click.option("--all", "everything", is_flag=True, help="Also every step that it rests on.")
+@click.option(
+    "--python",
+    type=click.Path(exists=True, dir_okay=False),
+    default=sys.executable,
+    help="Interpreter of another environment to run in.",
+)
+@click.option("--allow-module", multiple=True, help="Admit steps of your own module.")
+@json_option
+def command(
+    digest: str, everything: bool, python: str, allow_module: tuple[str, ...], as_json: bool
+) -> None:
+    """Run the step that made DIGEST again, in a new process and folder, and compare digests.
+
+    DIGEST is an artifact's or an attestation's. Nothing is written to the store. Exit code 6 when
+    an output that should be the same is not.
+    """
+    use_defaults()
+    store, verifier = store_from_env(), verifier_from_env()
+    record = find_record(store, require_digest(digest), verifier)
+    records = [record]
+    if everything:
+        found = [
+            node.record
+            for output in record.outputs.values()
+            for node in nodes(passport(store, output.digest, verifier))
+            if node.record is not None
+        ]
+        records = list({item.digest: item for item in [*found, record]}.values())
+    rows: list[Row] = []
+    for item in records:
+        rows += _reproduce(item, python, allow_module)
+    if as_json:
+        print_json([{field: getattr(row, field) for field in Row.__slots__} for row in rows])
+    else:
+        print_table(
+            ["step", "output", "recorded", "again", "outcome"],
+            [
+                (r.step, r.output, short(r.recorded), short(r.again), OUTCOMES[r.outcome] + r.note)
+                for r in rows
+            ],
+        )
+    bad = [f"{row.step}.{row.output}" for row in rows if row.outcome in {"differs", "failed"}]
+    if bad:
+        raise IntegrityError(
+            f"not reproduced: {', '.join(bad)}; compare the environment and the code with the "
+            "record (assay show)"
+        )
+
+
+def _reproduce(record: Attestation, python: str, allow_module: tuple[str, ...]) -> list[Row]:
+    if record.side_effects:
+        return [
+            Row(record.step, name, output.digest, "", "acts")
+            for name, output in record.outputs.items()
+        ]
+    arguments = [python, "-m", "assay.rerun", record.digest]
+    for module in allow_module:
+        arguments += ["--allow-module", module]
+    environment = {**os.environ, "ASSAY_EVENTS": "", "PYTHONHASHSEED": "0"}
+    with tempfile.TemporaryDirectory(prefix="assay-reproduce-") as folder:
+        done = subprocess.run(  # noqa: S603 - an interpreter that the user chose
+            arguments, cwd=Path(folder), env=environment, capture_output=True, text=True, check=False
+        )
+    if done.returncode:
+        reason = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
+        note = f": {reason.removeprefix('error: ')}"
+        return [
+            Row(record.step, name, output.digest, "", "failed", note)
+            for name, output in record.outputs.items()
+        ]
+    try:
+        again = json.loads(done.stdout.splitlines()[-1])
+    except (ValueError, IndexError) as error:
+        raise AssayError(f"reproduce: no answer from {python}; is kfp-assay installed there?") from error
+    other = "" if again["code"] == record.code_digest else " (by other code)"
+    rows = []
+    for name, output in record.outputs.items():
+        now = again["outputs"].get(name, "")
+        equal = "equal" if now == output.digest else "differs"
+        rows.append(
+            Row(record.step, name, output.digest, now, equal if output.reproducible else "measured", other)
+        )
+    return rows

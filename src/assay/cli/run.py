@@ -1,0 +1,207 @@
+"""`assay run`: a pipeline on this machine."""
+
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+import yaml
+from rich.live import Live
+from rich.spinner import Spinner
+from rich.table import Table
+from rich.text import Text
+
+from assay import events, local
+from assay.cli.catalog import bind_arguments, names, pipeline
+from assay.cli.console import HOME, json_option, print_json, print_table, short, stdout, use_defaults
+from assay.errors import UsageError
+from assay.execution import CacheMode
+
+_STYLES = {"cached": "cyan", "done": "green", "asked": "green", "failed": "bold red"}
+MAX_PARAMS_BYTES = 1 << 20
+
+
+@click.command("run")
+@click.argument("name", metavar="PIPELINE", required=False)
+@click.option("-p", "--parameter", "pairs", multiple=True, metavar="NAME=VALUE", help="A parameter.")
+@click.option("--params", type=click.Path(path_type=Path), help="YAML file of parameters.")
+@click.option(
+    "--cache",
+    type=click.Choice([mode.value for mode in CacheMode]),
+    help="How to use the step cache (default: ASSAY_CACHE, or read-write).",
+)
+@click.option("--help-parameters", is_flag=True, help="List the pipeline's parameters.")
+@json_option
+def command(
+    name: str | None,
+    pairs: tuple[str, ...],
+    params: Path | None,
+    cache: str | None,
+    help_parameters: bool,
+    as_json: bool,
+) -> None:
+    """Run PIPELINE on this machine, each task a process of its own.
+
+    Parameters on the command line win over those in the file. Exit code 0 is a registered model;
+    3 rejected data, 4 blocked by the gate, 5 inconclusive.
+    """
+    if name is None:
+        listing = ", ".join(item.replace("_", "-") for item in names("assay.pipelines"))
+        raise UsageError(f"which pipeline? there are: {listing}")
+    function = pipeline(name)
+    if help_parameters:
+        _print_parameters(function)
+        return
+    arguments = bind_arguments(function, {**_from_file(params), **_from_pairs(pairs)})
+    use_defaults()
+    outcome = follow(function, arguments, quiet=as_json, cache=cache)
+    if as_json:
+        print_json(_json(outcome))
+    else:
+        print_outcome(outcome)
+    sys.exit(outcome.exit_code)
+
+
+def follow(
+    function: Any, arguments: dict[str, Any], *, quiet: bool = False, cache: str | None = None
+) -> local.Outcome:
+    """Run with a progress display: a live table on a terminal, a line per task in a pipe."""
+    import os
+
+    if cache:
+        os.environ["ASSAY_CACHE"] = cache
+    folder = Path.cwd() / HOME / "runs" / local.new_run_id()
+    if quiet:
+        return local.run(function, arguments, folder)
+    if not stdout.is_terminal:
+        return local.run(function, arguments, folder, _print_line)
+    tasks: list[local.Task] = []
+
+    def listen(task: local.Task) -> None:
+        if task not in tasks:
+            tasks.append(task)
+
+    # The display must keep the real standard output, which a run redirects into its log.
+    display = _Display(tasks)
+    with Live(display, console=stdout, refresh_per_second=8, redirect_stdout=False, redirect_stderr=False):
+        return local.run(function, arguments, folder, listen)
+
+
+class _Display:
+    """The live table; drawn anew at each refresh so that the running task's clock moves."""
+
+    def __init__(self, tasks: list[local.Task]) -> None:
+        self._tasks = tasks
+        self._spinner = Spinner("dots")
+
+    def __rich__(self) -> Table:
+        table = Table(box=None, show_header=False, pad_edge=False)
+        for _ in range(4):
+            table.add_column()
+        for task in list(self._tasks):
+            running = task.state == events.STARTED
+            seconds = time.time() - task.started if running else task.seconds
+            state = shown_state(task)
+            table.add_row(
+                self._spinner if running else Text("✗" if task.state == events.FAILED else "✓"),
+                task.name,
+                Text("running" if running else state, style=_STYLES.get(state, "dim")),
+                f"{seconds:6.1f} s  {_gist(task)}",
+            )
+        return table
+
+
+def shown_state(task: local.Task) -> str:
+    """`asked` for tasks that ask or change the outside world, which no cache may answer."""
+    return "asked" if task.state == events.DONE and task.side_effects else task.state
+
+
+def _gist(task: local.Task) -> str:
+    """What a person wants to know of a finished task, in a few words."""
+    if task.error:
+        return ""
+    verdict = task.values.get("verdict")
+    digest = next((item for item in task.outputs.values() if item), "")
+    return "  ".join(part for part in (str(verdict or ""), short(digest)) if part)
+
+
+def _print_line(task: local.Task) -> None:
+    if task.state != events.STARTED:
+        line = f"{task.name}\t{shown_state(task)}\t{task.seconds:.1f} s\t{_gist(task)}"
+        # The real one: during a run sys.stdout is the run's log.
+        print(line, file=sys.__stdout__, flush=True)  # noqa: T201
+
+
+def print_outcome(outcome: local.Outcome) -> None:
+    """The verdict, why, and where to look."""
+    style = "bold green" if outcome.exit_code == 0 else "bold red"
+    stdout.print(Text(outcome.verdict.upper(), style=style), Text(outcome.error), soft_wrap=True)
+    registered = outcome.task("register")
+    if registered is not None and registered.state == events.DONE:
+        values = registered.values
+        stdout.print(
+            f"registered: {values.get('model_uri', '')} version {values.get('version', '')} "
+            f"({values.get('registered', '')})",
+            soft_wrap=True,
+        )
+    for path in sorted((outcome.folder / "outputs").rglob("report")):
+        stdout.print(f"report: {path}", soft_wrap=True)
+    stdout.print(f"log: {outcome.log}", soft_wrap=True)
+
+
+def _json(outcome: local.Outcome) -> dict[str, Any]:
+    return {
+        "verdict": outcome.verdict,
+        "exitCode": outcome.exit_code,
+        "error": outcome.error,
+        "log": str(outcome.log),
+        "tasks": [
+            {
+                "name": task.name,
+                "state": shown_state(task),
+                "seconds": round(task.seconds, 3),
+                "outputs": dict(task.outputs),
+                "values": dict(task.values),
+                "attestation": task.attestation,
+                "error": task.error,
+            }
+            for task in outcome.tasks
+        ],
+    }
+
+
+def _from_pairs(pairs: tuple[str, ...]) -> dict[str, str]:
+    bad = [pair for pair in pairs if "=" not in pair]
+    if bad:
+        raise UsageError.all_of(f"-p {pair}: give NAME=VALUE" for pair in bad)
+    return dict(pair.split("=", 1) for pair in pairs)
+
+
+def _from_file(path: Path | None) -> dict[str, Any]:
+    if path is None:
+        return {}
+    try:
+        with path.open("rb") as stream:
+            raw = yaml.safe_load(stream.read(MAX_PARAMS_BYTES))
+    except OSError as error:
+        raise UsageError(f"--params: cannot read {path}: {error.strerror}") from error
+    except yaml.YAMLError as error:
+        raise UsageError(f"--params: {path} is not YAML: {error}") from error
+    if not isinstance(raw, dict):
+        raise UsageError(f"--params: {path} holds no parameters; write 'name: value' lines")
+    return {str(name): value for name, value in raw.items()}
+
+
+def _print_parameters(function: Any) -> None:
+    import inspect
+
+    descriptions = {
+        name: (spec.description or "")
+        for name, spec in (function.component_spec.inputs or {}).items()
+    }
+    rows = []
+    for name, parameter in inspect.signature(function.pipeline_func).parameters.items():
+        default = "required" if parameter.default is inspect.Parameter.empty else parameter.default
+        rows.append((name, parameter.annotation.__name__, default, descriptions.get(name, "")))
+    print_table(["parameter", "type", "default", "meaning"], rows)

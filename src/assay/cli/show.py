@@ -1,0 +1,99 @@
+"""`assay show`: what a digest names."""
+
+from typing import Any
+
+import click
+
+from assay.attestation import Attestation, about, load, using
+from assay.cli.console import human_bytes, json_option, print_json, print_table, use_defaults
+from assay.config import store_from_env
+from assay.digest import require_digest
+from assay.errors import AttestationError, IntegrityError
+from assay.manifest import MANIFEST_MEDIA_TYPE, Manifest
+from assay.signing import verifier_from_env
+from assay.tree import get_manifest
+
+
+@click.command("show")
+@click.argument("digest")
+@json_option
+def command(digest: str, as_json: bool) -> None:
+    """Show what DIGEST names: an artifact's descriptor, files and records, or an attestation."""
+    use_defaults()
+    store, verifier = store_from_env(), verifier_from_env()
+    require_digest(digest)
+    try:
+        manifest = get_manifest(store, digest)
+    except IntegrityError as not_an_artifact:
+        try:
+            record = load(store, digest, verifier)
+        except AttestationError:
+            raise not_an_artifact from None
+        _show_record(record, as_json)
+        return
+    made, used = about(store, digest, verifier), using(store, digest, verifier)
+    if as_json:
+        print_json(_artifact_json(manifest, made, used))
+        return
+    _show_artifact(manifest, made, used)
+
+
+def _artifact_json(
+    manifest: Manifest, made: list[Attestation], used: list[Attestation]
+) -> dict[str, Any]:
+    return {
+        "descriptor": {
+            "mediaType": MANIFEST_MEDIA_TYPE,
+            "digest": manifest.digest,
+            "size": len(manifest.to_bytes()),
+        },
+        "artifactType": manifest.artifact_type,
+        "annotations": dict(manifest.annotations),
+        "files": [{"path": entry.path, **entry.blob.to_dict()} for entry in manifest.files],
+        "attestations": [record.digest for record in made],
+        "usedBy": [{"step": record.step, "attestation": record.digest} for record in used],
+    }
+
+
+def _show_artifact(manifest: Manifest, made: list[Attestation], used: list[Attestation]) -> None:
+    facts = [
+        ("digest", manifest.digest),
+        ("type", manifest.artifact_type),
+        ("manifest", f"{len(manifest.to_bytes())} bytes, {MANIFEST_MEDIA_TYPE}"),
+        ("content", f"{len(manifest.files)} files, {human_bytes(manifest.size)}"),
+        *manifest.annotations.items(),
+        *((f"made by {record.step}", record.digest) for record in made),
+        *((f"used by {record.step}", record.digest) for record in used),
+    ]
+    print_table(["what", "value"], facts)
+    rows = [(e.path, human_bytes(e.blob.size), e.blob.media_type, e.blob.digest) for e in manifest.files]
+    print_table(["path", "size", "media type", "digest"], rows)
+
+
+def _show_record(record: Attestation, as_json: bool) -> None:
+    if as_json:
+        print_json({"digest": record.digest, "signedBy": record.signed_by, **record.statement()})
+        return
+    inputs = [
+        (f"input {name}", item)
+        for name, value in record.inputs.items()
+        for item in (value if isinstance(value, list) else [value])
+        if item
+    ]
+    facts = [
+        ("attestation", record.digest),
+        ("step", f"{record.step} ({record.entry_point})"),
+        ("step key", record.step_key),
+        ("signed by", record.signed_by or "nobody"),
+        ("started", record.details.started),
+        ("finished", record.details.finished),
+        ("code", record.code_digest),
+        ("git commit", record.git_commit or "unknown"),
+        ("image", record.image or "none"),
+        *inputs,
+        *((f"source {name}", f"{s.uri} {s.digest}") for name, s in record.sources.items()),
+        *((f"parameter {name}", value) for name, value in record.parameters.items()),
+        *((f"output {name}", output.digest) for name, output in record.outputs.items()),
+        *((f"value {name}", value) for name, value in record.values.items()),
+    ]
+    print_table(["what", "value"], facts)

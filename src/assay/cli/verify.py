@@ -1,0 +1,50 @@
+"""`assay verify`: records and bytes are what they say."""
+
+import click
+from rich.progress import Progress
+
+from assay.cli.console import human_bytes, json_option, print_json, stderr, use_defaults
+from assay.config import store_from_env
+from assay.digest import require_digest
+from assay.provenance import verify, verify_store
+from assay.signing import verifier_from_env
+
+
+@click.command("verify")
+@click.argument("digest", required=False)
+@json_option
+def command(digest: str | None, as_json: bool) -> None:
+    """Read again every byte behind the artifact DIGEST, or in the whole store.
+
+    Checks that each artifact has a record that can be believed (signed, once ASSAY_VERIFY_KEYS is
+    set), and that each byte is what its name says. Exit code 6 names every offender.
+    """
+    use_defaults()
+    store, verifier = store_from_env(), verifier_from_env()
+    with Progress(console=stderr, transient=True, disable=not stderr.is_terminal) as bar:
+        shown = bar.add_task("verifying", total=None)
+
+        def progress(_: str) -> None:
+            bar.advance(shown)
+
+        if digest:
+            found = verify(store, require_digest(digest), verifier, progress)
+        else:
+            found = verify_store(store, verifier, progress)
+    if as_json:
+        print_json(
+            {
+                "verified": digest or store.url,
+                "artifacts": found.artifacts,
+                "records": found.records,
+                "blobs": found.blobs,
+                "bytes": found.size,
+                "signaturesRequired": verifier is not None,
+            }
+        )
+        return
+    click.echo(
+        f"verified: {found.artifacts} artifacts, {found.records} records, {found.blobs} blobs, "
+        f"{human_bytes(found.size)}"
+        + ("" if verifier else "; signatures were not asked for (ASSAY_VERIFY_KEYS is not set)")
+    )

@@ -1,0 +1,49 @@
+"""What happens in a run, as JSON lines in the file that `ASSAY_EVENTS` names.
+
+A component writes; whoever follows the run reads. Events are for people and progress displays:
+nothing is decided by them, so a file that cannot be written is no error.
+"""
+
+import json
+import logging
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+logger = logging.getLogger(__name__)
+
+STARTED: Final = "started"
+DONE: Final = "done"
+CACHED: Final = "cached"
+FAILED: Final = "failed"
+
+
+def emit(task: str, state: str, **details: Any) -> None:
+    """Append one event, as a single write so that parallel tasks do not mix their lines."""
+    path = os.environ.get("ASSAY_EVENTS", "")
+    if not path:
+        return
+    line = json.dumps({"task": task, "state": state, "at": time.time(), **details}) + "\n"
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+        try:
+            os.write(descriptor, line.encode())
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        logger.debug("event not written: %s", error)
+
+
+def read(path: Path, offset: int = 0) -> Iterator[tuple[dict[str, Any], int]]:
+    """Events after `offset` bytes, each with the offset behind it; whole lines only."""
+    if not path.exists():
+        return
+    with path.open("rb") as stream:
+        stream.seek(offset)
+        for line in stream:
+            if not line.endswith(b"\n"):
+                return
+            offset += len(line)
+            yield json.loads(line), offset

@@ -1,0 +1,454 @@
+"""Running a step: inputs checked and laid out, step key looked up, work done, outputs stored.
+
+The order is the guarantee:
+
+1. Inputs are named by digest; their manifests are read, checked, and must be of the right kind.
+2. Sources (bytes of the outside world) are fetched and hashed, so that they have a name too.
+3. The step key names everything the result is a function of. If the cache has an answer whose
+   record can be believed and whose outputs are all in the store, that is the answer.
+4. Otherwise inputs are laid out in a work folder, read-only and checked byte by byte, and the step
+   runs.
+5. Outputs are stored, files before manifests; then the record; then the cache's pointer. A process
+   killed at any point leaves nothing that a reader could mistake for a finished execution.
+"""
+
+import logging
+import os
+import tempfile
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Final
+
+from assay import code
+from assay.attestation import (
+    Attestation,
+    OutputRecord,
+    RunDetails,
+    SourceRecord,
+    load,
+    save,
+    step_key,
+)
+from assay.digest import canonical_json, hex_of, is_digest, parse_canonical_json
+from assay.errors import IntegrityError, NotFoundError, StepError, UsageError
+from assay.manifest import Descriptor, Manifest
+from assay.signing import Signer, Verifier
+from assay.source import fetch
+from assay.step import Artifact, Out, Port, Services, Source, Step
+from assay.store import Store
+from assay.tree import get_manifest, get_tree, put_tree
+
+logger = logging.getLogger(__name__)
+
+MAX_VALUE_BYTES: Final = 64 << 10
+"""Values travel as KFP parameters, which is no place for data."""
+
+
+class CacheMode(StrEnum):
+    """How an execution uses the step cache."""
+
+    READ_WRITE = "read-write"
+    """Answer from it, and add to it."""
+    OFF = "off"
+    """Neither ask it nor add to it."""
+    REFRESH = "refresh"
+    """Compute anew, and replace the answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """Where executions happen."""
+
+    store: Store
+    cache: CacheMode = CacheMode.READ_WRITE
+    signer: Signer | None = None
+    verifier: Verifier | None = None
+    image: str = ""
+    """Reference of the container image the process runs in; empty outside of containers."""
+    invocation: str = ""
+    """The run's id; stands in the record's run details and nowhere else."""
+    work_root: Path | None = None
+    """Where work folders are made; the system's temporary folder by default."""
+
+
+@dataclass(frozen=True, slots=True)
+class Execution:
+    """What came of it."""
+
+    step: str
+    outputs: Mapping[str, str]
+    """Output name to digest; "" for an optional output that the step left empty."""
+    values: Mapping[str, Any]
+    attestation: str
+    step_key: str
+    cached: bool
+    seconds: float = field(compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class _Bound:
+    """Arguments sorted by what they are."""
+
+    inputs: Mapping[str, str | list[str]]
+    manifests: Mapping[str, Manifest]
+    """By digest."""
+    locations: Mapping[str, str]
+    parameters: Mapping[str, Any]
+
+
+def execute(step: Step, arguments: Mapping[str, Any], context: Context) -> Execution:
+    """Run `step`, or answer from the cache.
+
+    Args:
+        step: What to run.
+        arguments: By name: digests for inputs ("" or None for an absent optional one), locations
+            for sources, JSON values for parameters.
+        context: Store, cache mode, keys.
+
+    Raises:
+        UsageError: Arguments that do not fit the step; names all of them.
+        IntegrityError: An input that is not what its name says.
+        NotFoundError: An input that is not in the store.
+        StepError: The step broke its contract: a missing output, a changed input, a bad value.
+    """
+    begun, started = time.monotonic(), _now()
+    bound = _bind(step, arguments, context.store)
+    with tempfile.TemporaryDirectory(prefix="assay-", dir=context.work_root) as work:
+        root = Path(work).resolve()
+        sources = {
+            name: _fetch(name, location, root, context)
+            for name, location in bound.locations.items()
+            if location
+        }
+        identity = code.identity(step)
+        key = step_key(
+            step.name,
+            identity.digest,
+            bound.parameters,
+            bound.inputs,
+            {name: source.digest for name, source in sources.items()},
+        )
+        previous = _lookup(step, key, context)
+        if previous is not None and context.cache is CacheMode.READ_WRITE:
+            return _execution(step, previous, cached=True, seconds=time.monotonic() - begun)
+        outputs, values = _run(step, bound, sources, root, context, context.store)
+    attestation = Attestation(
+        step=step.name,
+        entry_point=step.entry_point,
+        code=identity,
+        parameters=bound.parameters,
+        inputs=bound.inputs,
+        sources={
+            name: SourceRecord(source.digest, source.uri) for name, source in sources.items()
+        },
+        outputs=outputs,
+        values=values,
+        side_effects=step.side_effects,
+        details=RunDetails(started, _now(), context.invocation),
+        image=context.image,
+        git=code.commit(),
+    )
+    digest = save(attestation, context.store, context.signer)
+    if previous is not None:
+        _warn_if_irreproducible(step, previous, attestation)
+    if not step.side_effects and context.cache is not CacheMode.OFF:
+        pointer = canonical_json({"attestation": digest})
+        context.store.write_pointer(f"cache/{hex_of(key)}", pointer)
+    return Execution(
+        step=step.name,
+        outputs=_all_outputs(step, outputs),
+        values=values,
+        attestation=digest,
+        step_key=key,
+        cached=False,
+        seconds=time.monotonic() - begun,
+    )
+
+
+def _bind(step: Step, arguments: Mapping[str, Any], store: Store) -> _Bound:
+    """Sort the arguments; report all that is wrong with them at once."""
+    problems: list[str] = []
+    inputs: dict[str, str | list[str]] = {}
+    manifests: dict[str, Manifest] = {}
+    for name, port in {**step.inputs, **step.list_inputs}.items():
+        given = arguments.get(name) or ""
+        if name in step.list_inputs:
+            digests = _digests(given)
+            inputs[name] = digests
+        else:
+            digests = [given] if given else []
+            inputs[name] = given
+        if not digests and not port.optional:
+            problems.append(f"{step.name}: input {name!r} is missing; give an artifact's digest")
+        for digest in digests:
+            if not is_digest(digest):
+                problems.append(
+                    f"{step.name}: input {name!r}: {digest!r} is not a digest "
+                    "('sha256:' and 64 lower-case hex digits)"
+                )
+                continue
+            manifests[digest] = get_manifest(store, digest)
+            problems += _kind_problems(f"{step.name}: input {name!r}", port, manifests[digest])
+    locations = {name: arguments.get(name) or "" for name in step.sources}
+    problems += [
+        f"{step.name}: source {name!r} is missing; give a path, an URL or a digest"
+        for name, location in locations.items()
+        if not location and not step.sources[name]
+    ]
+    known = {*inputs, *locations, *step.outputs, *step.services}
+    given_parameters = {name: value for name, value in arguments.items() if name not in known}
+    try:
+        parameters = step.bind_parameters(given_parameters)
+        canonical_json(parameters)
+    except UsageError as error:
+        problems.append(str(error))
+        parameters = {}
+    if problems:
+        raise UsageError.all_of(problems)
+    return _Bound(inputs, manifests, locations, parameters)
+
+
+def _digests(given: Any) -> list[str]:
+    items = given if isinstance(given, list) else [given]
+    return [item for item in items if item]
+
+
+def _kind_problems(what: str, port: Port, manifest: Manifest) -> list[str]:
+    # A base kind such as Evidence has no type of its own and admits every artifact; the step says
+    # what is wrong with one that lacks the file it reads.
+    expected = port.kind.type
+    if not expected or manifest.artifact_type == expected:
+        return []
+    return [
+        f"{what}: expected an artifact of type {expected}, got {manifest.artifact_type}; "
+        f"see what it is with: assay show {manifest.digest}"
+    ]
+
+
+def _fetch(name: str, location: str, root: Path, context: Context) -> Source:
+    folder = root / "sources" / name
+    folder.mkdir(parents=True)
+    return fetch(location, folder, store=context.store)
+
+
+def _lookup(step: Step, key: str, context: Context) -> Attestation | None:
+    """The believable record under `key` whose outputs are all there, if any."""
+    if step.side_effects or context.cache is CacheMode.OFF:
+        return None
+    pointer = context.store.read_pointer(f"cache/{hex_of(key)}")
+    if pointer is None:
+        return None
+    try:
+        digest = read_cache_pointer(pointer)
+        attestation = load(context.store, digest, context.verifier)
+        if attestation.step_key != key:
+            raise IntegrityError(f"attestation {digest} is about another step key")
+        require_outputs(context.store, attestation)
+    except (IntegrityError, NotFoundError) as error:
+        # Not an error of this run: the answer does not count, and the step is computed.
+        logger.warning("%s: cached answer not used: %s", step.name, error)
+        return None
+    return attestation
+
+
+def read_cache_pointer(pointer: bytes) -> str:
+    """The attestation that a cache entry names.
+
+    Raises:
+        IntegrityError: The entry is not what docs/format.md says.
+    """
+    raw = parse_canonical_json(pointer, "cache entry")
+    if isinstance(raw, dict) and list(raw) == ["attestation"] and is_digest(raw["attestation"]):
+        return str(raw["attestation"])
+    raise IntegrityError("cache entry: not an object that names an attestation; it was altered")
+
+
+def require_outputs(store: Store, attestation: Attestation) -> None:
+    """Check that everything an answer names is in the store, with its size.
+
+    Raises:
+        NotFoundError: Names what is missing.
+        IntegrityError: A manifest is damaged or of another type than the record says.
+    """
+    blobs: list[Descriptor] = []
+    for name, output in attestation.outputs.items():
+        manifest = get_manifest(store, output.digest)
+        if manifest.artifact_type != output.artifact_type:
+            raise IntegrityError(f"output {name!r} is of type {manifest.artifact_type}")
+        blobs += [entry.blob for entry in manifest.files]
+    if missing := store.has_all(blobs):
+        raise NotFoundError(
+            f"{len(missing)} of {len(blobs)} files are missing or cut short, first {missing[0]}"
+        )
+
+
+def rerun(step: Step, record: Attestation, context: Context, scratch: Store) -> Attestation:
+    """Do again what `record` says was done, and return the record of that.
+
+    Inputs come from the context's store; outputs go to `scratch`, so that a step which is not
+    reproducible leaves nothing behind.
+
+    Raises:
+        UsageError: A step with side effects (it would act again), or a source that is no longer
+            what it was.
+    """
+    if step.side_effects:
+        raise UsageError(
+            f"step {step.name} asks or changes the outside world; running it again would act again"
+        )
+    locations = {name: source.uri for name, source in record.sources.items()}
+    arguments = {**record.parameters, **record.inputs, **locations}
+    bound = _bind(step, arguments, context.store)
+    with tempfile.TemporaryDirectory(prefix="assay-", dir=context.work_root) as work:
+        root = Path(work).resolve()
+        sources = {
+            name: _fetch(name, location, root, context) for name, location in locations.items()
+        }
+        for name, source in sources.items():
+            if source.digest != record.sources[name].digest:
+                raise UsageError(
+                    f"{source.uri} is no longer what it was: {source.digest}, recorded was "
+                    f"{record.sources[name].digest}; put the recorded file back to reproduce"
+                )
+        outputs, values = _run(step, bound, sources, root, context, scratch)
+    return replace(
+        record, code=code.identity(step), outputs=outputs, values=values, digest="", signed_by=""
+    )
+
+
+def _run(
+    step: Step,
+    bound: _Bound,
+    sources: Mapping[str, Source],
+    root: Path,
+    context: Context,
+    target: Store,
+) -> tuple[dict[str, OutputRecord], dict[str, Any]]:
+    """Lay out, work, store the outputs in `target`."""
+    laid_out = {
+        digest: _lay_out(manifest, root / "inputs" / hex_of(digest), context.store)
+        for digest, manifest in bound.manifests.items()
+    }
+    before = _stamp(root / "inputs")
+    outs: dict[str, Out[Any]] = {}
+    for name in step.outputs:
+        path = root / "outputs" / name
+        path.mkdir(parents=True)
+        outs[name] = Out(path)
+    services = Services(context.store, context.verifier)
+    returned = step(
+        **_artifacts(step, bound, laid_out),
+        **{name: sources.get(name) for name in step.sources},
+        **bound.parameters,
+        **outs,
+        **dict.fromkeys(step.services, services),
+    )
+    if _stamp(root / "inputs") != before:
+        raise StepError(f"step {step.name} changed its inputs; inputs are read-only")
+    values = _checked_values(step, returned)
+    outputs = {}
+    for name, out in outs.items():
+        record = _store_output(step, name, out, target)
+        if record is not None:
+            outputs[name] = record
+    if not outputs:
+        raise StepError(f"step {step.name} wrote no output at all")
+    return outputs, values
+
+
+def _lay_out(manifest: Manifest, target: Path, store: Store) -> Path:
+    target.parent.mkdir(exist_ok=True)
+    get_tree(store, manifest, target)
+    return target
+
+
+def _artifacts(step: Step, bound: _Bound, laid_out: Mapping[str, Path]) -> dict[str, Any]:
+    def artifact(port: Port, digest: str) -> Artifact | None:
+        if not digest:
+            return None
+        return port.kind(laid_out[digest], digest, bound.manifests[digest].annotations)
+
+    arguments: dict[str, Any] = {
+        name: artifact(port, str(bound.inputs[name])) for name, port in step.inputs.items()
+    }
+    for name, port in step.list_inputs.items():
+        arguments[name] = [artifact(port, digest) for digest in bound.inputs[name]]
+    return arguments
+
+
+def _stamp(folder: Path) -> list[tuple[str, int, int]]:
+    # Permissions do not stop root, so a look at sizes and times does.
+    found = []
+    for parent, _, names in os.walk(folder):
+        for name in names:
+            info = os.stat(os.path.join(parent, name))  # noqa: PTH116, PTH118 - once per input file
+            found.append((f"{parent}/{name}", info.st_size, info.st_mtime_ns))
+    return sorted(found)
+
+
+def _checked_values(step: Step, returned: Any) -> dict[str, Any]:
+    values = dict(returned or {})
+    for name, value in values.items():
+        if not isinstance(value, str | int | float | bool):
+            raise StepError(f"step {step.name}: value {name!r} is a {type(value).__name__}")
+    if len(canonical_json(values)) > MAX_VALUE_BYTES:
+        raise StepError(f"step {step.name}: values larger than {MAX_VALUE_BYTES} bytes")
+    return values
+
+
+def _store_output(step: Step, name: str, out: Out[Any], store: Store) -> OutputRecord | None:
+    port = step.outputs[name]
+    if not any(out.path.iterdir()):
+        if port.optional:
+            return None
+        raise StepError(f"step {step.name} wrote nothing into its output {name!r}")
+    annotations = dict(out.annotations)
+    if not port.kind.reproducible:
+        annotations["reproducible"] = "false"
+    manifest = put_tree(store, out.path, port.kind.type, annotations)
+    return OutputRecord(manifest.digest, port.kind.type, port.kind.reproducible)
+
+
+def _warn_if_irreproducible(step: Step, previous: Attestation, now: Attestation) -> None:
+    changed = irreproducible_outputs(previous, now)
+    if changed:
+        logger.warning(
+            "%s: computed twice under one key, and %s differ; the step is not reproducible",
+            step.name,
+            ", ".join(changed),
+        )
+
+
+def irreproducible_outputs(one: Attestation, other: Attestation) -> list[str]:
+    """Names of outputs that should be equal in two records of one step key, and are not."""
+    names = sorted(set(one.outputs) | set(other.outputs))
+    return [
+        name
+        for name in names
+        if (a := one.outputs.get(name)) != (b := other.outputs.get(name))
+        and (a is None or b is None or a.reproducible or b.reproducible)
+    ]
+
+
+def _all_outputs(step: Step, outputs: Mapping[str, OutputRecord]) -> dict[str, str]:
+    return {name: outputs[name].digest if name in outputs else "" for name in step.outputs}
+
+
+def _execution(step: Step, record: Attestation, *, cached: bool, seconds: float) -> Execution:
+    return Execution(
+        step=step.name,
+        outputs=_all_outputs(step, record.outputs),
+        values=record.values,
+        attestation=record.digest,
+        step_key=record.step_key,
+        cached=cached,
+        seconds=seconds,
+    )
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,0 +1,203 @@
+"""Running a pipeline on this machine: `kfp.local`, followed through its events.
+
+Every task is a process of its own, as on a cluster. What a task prints goes into the run's log.
+"""
+
+import contextlib
+import logging
+import os
+import threading
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+from assay import events
+
+POLL_SECONDS: Final = 0.1
+
+Listener = Callable[["Task"], None]
+
+
+@dataclass(slots=True)
+class Task:
+    """One task of a run, as its events tell it."""
+
+    name: str
+    state: str
+    started: float = 0.0
+    """Seconds since the epoch, as the task's own clock had it."""
+    seconds: float = 0.0
+    side_effects: bool = False
+    outputs: Mapping[str, str] = field(default_factory=dict)
+    values: Mapping[str, Any] = field(default_factory=dict)
+    attestation: str = ""
+    error: str = ""
+    exit_code: int = 0
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What came of a run."""
+
+    tasks: list[Task]
+    folder: Path
+    """Reports and the log of this run."""
+    exit_code: int
+    error: str
+
+    def task(self, name: str) -> Task | None:
+        """The last task of that name, if it ran."""
+        return next((task for task in reversed(self.tasks) if task.name == name), None)
+
+    @property
+    def log(self) -> Path:
+        """Everything the tasks printed."""
+        return self.folder / "run.log"
+
+    @property
+    def verdict(self) -> str:
+        """`passed`, `rejected`, `blocked`, `inconclusive` or `failed`."""
+        kinds = {0: "passed", 3: "rejected", 4: "blocked", 5: "inconclusive"}
+        return kinds.get(self.exit_code, "failed")
+
+
+def run(
+    pipeline: Any, arguments: Mapping[str, Any], folder: Path, listener: Listener | None = None
+) -> Outcome:
+    """Run a compiled pipeline function and follow it.
+
+    Args:
+        pipeline: What `@dsl.pipeline` made of a function.
+        arguments: Checked arguments.
+        folder: Where reports and the log go; created.
+        listener: Called with a task at each change of its state.
+    """
+    from kfp import local
+
+    folder.mkdir(parents=True, exist_ok=True)
+    event_file = folder / "events.jsonl"
+    follower = _Follower(event_file, listener)
+    variables = {
+        "ASSAY_EVENTS": str(event_file),
+        "ASSAY_RUN": folder.name,
+        # Set for the tasks, as the images set it: hashes of text differ between processes.
+        "PYTHONHASHSEED": "0",
+    }
+    local.init(
+        runner=local.SubprocessRunner(use_venv=False),
+        pipeline_root=str(folder / "outputs"),
+        workspace_root=str(folder / "workspace"),
+    )
+    error = ""
+    with (folder / "run.log").open("w", buffering=1) as log, follower:
+        with _environment(variables), _output_to(log), warnings.catch_warnings():
+            # Image names are for clusters; the tasks run in this Python.
+            warnings.filterwarnings("ignore", category=RuntimeWarning, module="kfp")
+            try:
+                pipeline(**arguments)
+            except RuntimeError as failure:
+                # kfp.local says only which task failed; the task's own event says why.
+                error = str(failure)
+    return _outcome(list(follower.tasks), folder, error)
+
+
+def _outcome(tasks: list[Task], folder: Path, error: str) -> Outcome:
+    failed = [task for task in tasks if task.state in {events.FAILED, events.STARTED}]
+    if not failed and not error:
+        return Outcome(tasks, folder, 0, "")
+    for task in failed:
+        if task.state == events.STARTED:
+            task.state = events.FAILED
+            task.error = task.error or f"{task.name} was killed before it could say why"
+            task.exit_code = 1
+    first = failed[0] if failed else None
+    return Outcome(
+        tasks,
+        folder,
+        (first.exit_code if first else 0) or 1,
+        (first.error if first else "") or error,
+    )
+
+
+def new_run_id() -> str:
+    """A name for a run's folder, in order of time."""
+    return datetime.now(UTC).strftime("%Y%m%d-%H%M%S-%f")[:-3]
+
+
+@contextlib.contextmanager
+def _environment(variables: Mapping[str, str]) -> Iterator[None]:
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+@contextlib.contextmanager
+def _output_to(log: Any) -> Iterator[None]:
+    """Send what kfp.local prints and logs into the run's log."""
+    with contextlib.redirect_stdout(log), contextlib.redirect_stderr(log):
+        root = logging.getLogger()
+        level, handlers = root.level, root.handlers[:]
+        root.handlers[:] = [logging.StreamHandler(log)]
+        try:
+            yield
+        finally:
+            root.setLevel(level)
+            root.handlers[:] = handlers
+
+
+class _Follower:
+    """Reads events while the pipeline runs, and tells the listener."""
+
+    def __init__(self, path: Path, listener: Listener | None) -> None:
+        self.tasks: list[Task] = []
+        self._path = path
+        self._listener = listener
+        self._offset = 0
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._follow, name="assay-events", daemon=True)
+
+    def __enter__(self) -> "_Follower":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+        self._read()
+
+    def _follow(self) -> None:
+        while not self._stop.wait(POLL_SECONDS):
+            self._read()
+
+    def _read(self) -> None:
+        for event, offset in events.read(self._path, self._offset):
+            self._offset = offset
+            task = self._apply(event)
+            if self._listener is not None:
+                self._listener(task)
+
+    def _apply(self, event: Mapping[str, Any]) -> Task:
+        name, state = event["task"], event["state"]
+        if state == events.STARTED:
+            task = Task(name, state, event["at"], side_effects=event.get("side_effects", False))
+            self.tasks.append(task)
+            return task
+        task = next(t for t in reversed(self.tasks) if t.name == name)
+        task.state = state
+        # The whole task as a person waits for it, imports included, not only the step.
+        task.seconds = event["at"] - task.started
+        for key in ("outputs", "values", "attestation", "error", "exit_code"):
+            if key in event:
+                setattr(task, key, event[key])
+        return task
+
