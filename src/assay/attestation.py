@@ -168,7 +168,11 @@ class Attestation:
             for digest in self.input_digests()
         ]
         found += [
-            {"name": f"source/{name}", "uri": source.uri, "digest": {"sha256": hex_of(source.digest)}}
+            {
+                "name": f"source/{name}",
+                "uri": source.uri,
+                "digest": {"sha256": hex_of(source.digest)},
+            }
             for name, source in sorted(self.sources.items())
         ]
         found += [
@@ -401,4 +405,6 @@ def _check_types(statement: dict[str, Any]) -> None:
         message = ParseDict(statement, StatementMessage())
         Statement.copy_from_pb(message).validate()
     except (ParseError, ValueError) as error:
-        raise AttestationError(f"the record of {statement['subject']} is invalid: {error}") from error
+        raise AttestationError(
+            f"the record of {statement['subject']} is invalid: {error}"
+        ) from error

@@ -95,11 +95,17 @@ def _requirements_digest() -> str:
     locked = {
         _normal(match[1])
         for match in re.finditer(
-            r"^([A-Za-z0-9][\w.-]*)==", resources.files("assay").joinpath("requirements.txt").read_text(), re.M
+            r"^([A-Za-z0-9][\w.-]*)==",
+            resources.files("assay").joinpath("requirements.txt").read_text(),
+            re.MULTILINE,
         )
     }
     installed = set()
-    for folder in {sysconfig.get_paths()["purelib"], sysconfig.get_paths()["platlib"], *site.getsitepackages()}:
+    for folder in {
+        sysconfig.get_paths()["purelib"],
+        sysconfig.get_paths()["platlib"],
+        *site.getsitepackages(),
+    }:
         if not os.path.isdir(folder):  # noqa: PTH112 - this runs in every step; os is 5x quicker
             continue
         for entry in os.listdir(folder):  # noqa: PTH208
@@ -165,7 +171,9 @@ def _checkout_commit() -> Commit | None:
     # User information before an @ may hold a token.
     remote = re.sub(r"//[^/@]*@", "//", _git(root, "config", "remote.origin.url"))
     dirty = bool(_git(root, "status", "--porcelain", "--untracked-files=no"))
-    return Commit(f"git+{remote}" if remote else f"pkg:pypi/kfp-assay@{__version__}", commit_id, dirty)
+    return Commit(
+        f"git+{remote}" if remote else f"pkg:pypi/kfp-assay@{__version__}", commit_id, dirty
+    )
 
 
 def _git(root: Path, *arguments: str) -> str:

@@ -6,7 +6,7 @@ A digest is the string ``sha256:<64 lower-case hex digits>``, as in the OCI imag
 import hashlib
 import json
 import re
-from typing import IO, Any, Final
+from typing import Any, Final, Protocol
 
 import rfc8785
 
@@ -43,7 +43,14 @@ def of_bytes(data: bytes) -> str:
     return PREFIX + hashlib.sha256(data).hexdigest()
 
 
-def of_stream(stream: IO[bytes]) -> tuple[str, int]:
+class Readable(Protocol):
+    """As much of a stream as hashing needs."""
+
+    def read(self, size: int = -1, /) -> bytes:
+        """At most `size` bytes; empty at the end."""
+
+
+def of_stream(stream: Readable) -> tuple[str, int]:
     """The digest and size in bytes of what is left in `stream`, in bounded memory."""
     hasher, size = hashlib.sha256(), 0
     while chunk := stream.read(CHUNK_BYTES):

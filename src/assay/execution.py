@@ -142,9 +142,7 @@ def execute(step: Step, arguments: Mapping[str, Any], context: Context) -> Execu
         code=identity,
         parameters=bound.parameters,
         inputs=bound.inputs,
-        sources={
-            name: SourceRecord(source.digest, source.uri) for name, source in sources.items()
-        },
+        sources={name: SourceRecord(source.digest, source.uri) for name, source in sources.items()},
         outputs=outputs,
         values=values,
         side_effects=step.side_effects,

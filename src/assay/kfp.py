@@ -8,7 +8,6 @@ import contextlib
 import json
 import os
 import sys
-import tempfile
 from collections import namedtuple
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -177,9 +176,7 @@ def _log_classification(view: Any, curves: Mapping[str, Any]) -> None:
         )
 
 
-def _log_to_run(
-    step: Step, given: Mapping[str, Any], execution: Execution, store: Store
-) -> None:
+def _log_to_run(step: Step, given: Mapping[str, Any], execution: Execution, store: Store) -> None:
     """Log into the MLflow run that KFP gave this task, if it gave one."""
     if not os.environ.get("MLFLOW_RUN_ID"):
         return

@@ -200,4 +200,3 @@ class _Follower:
             if key in event:
                 setattr(task, key, event[key])
         return task
-

@@ -55,7 +55,11 @@ def bind_arguments(function: Any, given: Mapping[str, Any]) -> dict[str, Any]:
     for name, value in given.items():
         if name not in signature.parameters:
             close = get_close_matches(name, signature.parameters, n=1)
-            hint = f"did you mean {close[0]!r}?" if close else "see: assay run PIPELINE --help-parameters"
+            hint = (
+                f"did you mean {close[0]!r}?"
+                if close
+                else "see: assay run PIPELINE --help-parameters"
+            )
             problems.append(f"no parameter {name!r}; {hint}")
             continue
         try:

@@ -24,7 +24,9 @@ class StaleError(AssayError):
     default=Path(),
     help="Folder to write pipelines/NAME/pipeline.yaml and components/NAME/component.yaml into.",
 )
-@click.option("--images", type=click.Path(path_type=Path), help="JSON file: role to image reference.")
+@click.option(
+    "--images", type=click.Path(path_type=Path), help="JSON file: role to image reference."
+)
 @click.option("--dev", is_flag=True, help="Admit images that are not pinned by digest.")
 @click.option("--check", is_flag=True, help="Write nothing; fail when a file is stale.")
 @json_option

@@ -9,7 +9,9 @@ from assay.cli.console import json_option, print_json, print_table, use_defaults
 
 @click.command("production")
 @click.argument("model_name")
-@click.option("--set", "version", default="", help="Make this registered version the production one.")
+@click.option(
+    "--set", "version", default="", help="Make this registered version the production one."
+)
 @json_option
 def command(model_name: str, version: str, as_json: bool) -> None:
     """See which version of MODEL_NAME is in production, or set it.

@@ -103,7 +103,12 @@ def _reproduce(record: Attestation, python: str, allow_module: tuple[str, ...]) 
     environment = {**os.environ, "ASSAY_EVENTS": "", "PYTHONHASHSEED": "0"}
     with tempfile.TemporaryDirectory(prefix="assay-reproduce-") as folder:
         done = subprocess.run(  # noqa: S603 - an interpreter that the user chose
-            arguments, cwd=Path(folder), env=environment, capture_output=True, text=True, check=False
+            arguments,
+            cwd=Path(folder),
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
         )
     if done.returncode:
         reason = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
@@ -115,13 +120,22 @@ def _reproduce(record: Attestation, python: str, allow_module: tuple[str, ...]) 
     try:
         again = json.loads(done.stdout.splitlines()[-1])
     except (ValueError, IndexError) as error:
-        raise AssayError(f"reproduce: no answer from {python}; is kfp-assay installed there?") from error
+        raise AssayError(
+            f"reproduce: no answer from {python}; is kfp-assay installed there?"
+        ) from error
     other = "" if again["code"] == record.code_digest else " (by other code)"
     rows = []
     for name, output in record.outputs.items():
         now = again["outputs"].get(name, "")
         equal = "equal" if now == output.digest else "differs"
         rows.append(
-            Row(record.step, name, output.digest, now, equal if output.reproducible else "measured", other)
+            Row(
+                record.step,
+                name,
+                output.digest,
+                now,
+                equal if output.reproducible else "measured",
+                other,
+            )
         )
     return rows

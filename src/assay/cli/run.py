@@ -14,7 +14,15 @@ from rich.text import Text
 
 from assay import events, local
 from assay.cli.catalog import bind_arguments, names, pipeline
-from assay.cli.console import HOME, json_option, print_json, print_table, short, stdout, use_defaults
+from assay.cli.console import (
+    HOME,
+    json_option,
+    print_json,
+    print_table,
+    short,
+    stdout,
+    use_defaults,
+)
 from assay.errors import UsageError
 from assay.execution import CacheMode
 
@@ -24,7 +32,9 @@ MAX_PARAMS_BYTES = 1 << 20
 
 @click.command("run")
 @click.argument("name", metavar="PIPELINE", required=False)
-@click.option("-p", "--parameter", "pairs", multiple=True, metavar="NAME=VALUE", help="A parameter.")
+@click.option(
+    "-p", "--parameter", "pairs", multiple=True, metavar="NAME=VALUE", help="A parameter."
+)
 @click.option("--params", type=click.Path(path_type=Path), help="YAML file of parameters.")
 @click.option(
     "--cache",
@@ -84,7 +94,9 @@ def follow(
 
     # The display must keep the real standard output, which a run redirects into its log.
     display = _Display(tasks)
-    with Live(display, console=stdout, refresh_per_second=8, redirect_stdout=False, redirect_stderr=False):
+    with Live(
+        display, console=stdout, refresh_per_second=8, redirect_stdout=False, redirect_stderr=False
+    ):
         return local.run(function, arguments, folder, listen)
 
 
@@ -130,7 +142,7 @@ def _print_line(task: local.Task) -> None:
     if task.state != events.STARTED:
         line = f"{task.name}\t{shown_state(task)}\t{task.seconds:.1f} s\t{_gist(task)}"
         # The real one: during a run sys.stdout is the run's log.
-        print(line, file=sys.__stdout__, flush=True)  # noqa: T201
+        print(line, file=sys.__stdout__, flush=True)
 
 
 def print_outcome(outcome: local.Outcome) -> None:

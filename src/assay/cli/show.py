@@ -66,7 +66,9 @@ def _show_artifact(manifest: Manifest, made: list[Attestation], used: list[Attes
         *((f"used by {record.step}", record.digest) for record in used),
     ]
     print_table(["what", "value"], facts)
-    rows = [(e.path, human_bytes(e.blob.size), e.blob.media_type, e.blob.digest) for e in manifest.files]
+    rows = [
+        (e.path, human_bytes(e.blob.size), e.blob.media_type, e.blob.digest) for e in manifest.files
+    ]
     print_table(["path", "size", "media type", "digest"], rows)
 
 

@@ -1,0 +1,32 @@
+"""Where blobs lie: a folder, or a MinIO (S3) bucket."""
+
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from assay.errors import UsageError
+from assay.store.base import Store, blob_key
+
+__all__ = ["Store", "blob_key", "open_store"]
+
+
+def open_store(url: str) -> Store:
+    """The store at `url`: `file:///folder` or `s3://bucket/prefix?endpoint=http://host:port`.
+
+    Raises:
+        UsageError: Not the URL of a store; says what one looks like.
+        StoreError: The folder cannot be used.
+    """
+    parts = urlsplit(url)
+    if parts.scheme == "file" and parts.netloc in {"", "localhost"} and parts.path.startswith("/"):
+        from assay.store.folder import FolderStore
+
+        return FolderStore(Path(unquote(parts.path)))
+    if parts.scheme == "s3":
+        # Imported here, because the client takes half a second that a folder need not.
+        from assay.store.minio import MinioStore
+
+        return MinioStore.from_url(url)
+    raise UsageError(
+        f"ASSAY_STORE: {url!r} is not the URL of a store; write file:///folder or "
+        "s3://bucket/prefix?endpoint=http://host:port"
+    )

@@ -1,0 +1,128 @@
+"""A store in a folder: for one machine, for tests, and for a file system that many mount.
+
+A blob becomes visible by a rename, so a killed writer leaves at most a file under `tmp/`. Data is
+flushed to the disk before the rename; after a power cut a name is either absent or whole, and a
+read would notice anything else.
+"""
+
+import contextlib
+import errno
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+from assay.digest import Readable
+from assay.errors import IntegrityError, NotFoundError, StoreAccessError, StoreError
+from assay.manifest import Descriptor
+from assay.store.base import Store, blob_key, copy_checked
+
+
+class FolderStore(Store):
+    """Blobs as files below a folder."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self.url = root.as_uri()
+        with self._errors("cannot be used"):
+            for name in ("blobs/sha256", "cache", "referrers", "dependents", "tmp"):
+                (root / name).mkdir(parents=True, exist_ok=True)
+
+    @contextlib.contextmanager
+    def _open(self, key: str) -> Iterator[tuple[int, Readable]]:
+        with self._errors(f"cannot read {key}", key):
+            stream = (self._root / key).open("rb")
+        with stream:
+            yield os.fstat(stream.fileno()).st_size, stream
+
+    def _size(self, key: str) -> int | None:
+        with self._errors(f"cannot look at {key}"):
+            try:
+                return os.stat(self._root / key).st_size  # noqa: PTH116 - the hottest call
+            except FileNotFoundError:
+                return None
+
+    def _put_bytes(self, blob: Descriptor, data: bytes) -> None:
+        key = blob_key(blob.digest)
+        if self._size(key) == blob.size:
+            return
+        with self._writing(key) as out:
+            out.write(data)
+
+    def _put_file(self, blob: Descriptor, path: Path) -> None:
+        key = blob_key(blob.digest)
+        if self._size(key) == blob.size:
+            return
+        with path.open("rb") as stream, self._writing(key) as out:
+            # Hashed again, because the file may have changed since it was named.
+            if copy_checked(stream, out, blob.size) != (blob.digest, blob.size):
+                raise IntegrityError(f"{path} changed while it was stored; run again")
+
+    def _replace(self, key: str, data: bytes) -> None:
+        with self._writing(key, mode=0o644) as out:
+            out.write(data)
+
+    def _list(self, prefix: str) -> Iterator[tuple[str, int]]:
+        base = str(self._root)
+        for folder, _, names in os.walk(self._root / prefix):
+            for name in names:
+                path = f"{folder}/{name}"
+                with contextlib.suppress(FileNotFoundError):
+                    yield path[len(base) + 1 :], os.stat(path).st_size  # noqa: PTH116
+
+    def _copy_to_view(self, blob: Descriptor, key: str) -> None:
+        # A copy and no link: who changes a view must not change the blob.
+        with (
+            self._open(blob_key(blob.digest)) as (_, stream),
+            self._writing(key) as out,
+        ):
+            digest, size = copy_checked(stream, out, blob.size)
+            self._compare(blob.digest, blob.size, digest, size)
+
+    def _uri(self, key: str) -> str:
+        return (self._root / key).as_uri().rstrip("/")
+
+    @contextlib.contextmanager
+    def _writing(self, key: str, mode: int = 0o444) -> Iterator[IO[bytes]]:
+        target = self._root / key
+        with self._errors(f"cannot write {key}"):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            (self._root / "tmp").mkdir(exist_ok=True)
+            descriptor, name = tempfile.mkstemp(dir=self._root / "tmp")
+            try:
+                with os.fdopen(descriptor, "wb") as out:
+                    yield out
+                    out.flush()
+                    os.fsync(out.fileno())
+                os.chmod(name, mode)  # noqa: PTH101
+                os.replace(name, target)  # noqa: PTH105
+            except BaseException:
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(name)  # noqa: PTH108
+                raise
+
+    @contextlib.contextmanager
+    def _errors(self, what: str, key: str = "") -> Iterator[None]:
+        """Turn the operating system's errors into the store's."""
+        try:
+            yield
+        except FileNotFoundError as error:
+            if key and self._root.is_dir():
+                raise NotFoundError(
+                    f"nothing under {key} in {self.url}; is this the right store (ASSAY_STORE)?"
+                ) from error
+            raise StoreError(
+                f"store {self.url} {what}: {error.strerror}; create the folder"
+            ) from error
+        except PermissionError as error:
+            raise StoreAccessError(
+                f"store {self.url} {what}: {error.strerror}; give this user the right to it"
+            ) from error
+        except OSError as error:
+            remedy = "check the disk"
+            if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+                free = shutil.disk_usage(self._root).free
+                remedy = f"{free} bytes are free; make room and run again, nothing is half-written"
+            raise StoreError(f"store {self.url} {what}: {error.strerror}; {remedy}") from error
