@@ -1,0 +1,39 @@
+"""The KFP declaration of snapshot_data."""
+
+from typing import NamedTuple
+
+from kfp import dsl
+
+from assay.images import image
+
+
+@dsl.component(base_image=image("data"), install_kfp_package=False)
+def snapshot_data(
+    source: str,
+    card: dsl.Output[dsl.Markdown],
+    target: str = "",
+    delimiter: str = "auto",
+    missing_values: list = ["", "NA", "N/A", "NaN", "nan", "null", "None", "?"],  # noqa: B006
+    encoding: str = "utf-8",
+    rows_per_part: int = 100_000,
+) -> NamedTuple("Outputs", [("dataset", str), ("rows", int), ("columns", int)]):
+    """Make a table an immutable dataset: the same rows always give the same digest.
+
+    Args:
+        source: A path, file://, s3://bucket/key?endpoint=…, https:// or a dataset's digest.
+        card: What is in the dataset, to look at.
+        target: Column that must be there. Empty: not checked.
+        delimiter: Field delimiter of a CSV, one character; "auto" finds it.
+        missing_values: Texts that mean a missing value in a CSV.
+        encoding: Encoding of a CSV, such as utf-8 or latin-1.
+        rows_per_part: Rows of each Parquet part, at least 1; part of the dataset's identity.
+
+    Returns:
+        dataset: Digest of the dataset.
+        rows: Number of rows.
+        columns: Number of columns.
+    """
+    from assay.components.snapshot_data import step
+    from assay.kfp import execute
+
+    return execute(step.snapshot_data, locals(), "dataset", "rows", "columns")

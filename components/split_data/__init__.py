@@ -1,0 +1,12 @@
+"""Training and test rows, so that an entity never changes sides."""
+
+from typing import Any
+
+
+def __getattr__(name: str) -> Any:
+    # Lazy, because kfp.dsl has no `component` inside a running task, where only `step` is needed.
+    if name == "split_data":
+        from assay.components.split_data.component import split_data
+
+        return split_data
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,44 @@
+"""The KFP declaration of split_data."""
+
+from typing import NamedTuple
+
+from kfp import dsl
+
+from assay.images import image
+
+
+@dsl.component(base_image=image("data"), install_kfp_package=False)
+def split_data(
+    dataset: str,
+    target: str = "",
+    by: str = "hash",
+    key_columns: list = [],  # noqa: B006
+    time_column: str = "",
+    test_fraction: float = 0.25,
+    stratify: bool = False,
+    salt: str = "",
+) -> NamedTuple(
+    "Outputs", [("train", str), ("test", str), ("train_rows", int), ("test_rows", int)]
+):
+    """Split rows into training and test sets; an entity never changes sides as data grows.
+
+    Args:
+        dataset: Digest of a dataset.
+        target: Column to predict; needed with stratify.
+        by: "hash" (of key_columns, or of the whole row) or "time".
+        key_columns: Columns that name an entity; all its rows stand on one side.
+        time_column: Column of dates, times or numbers; the latest rows are the test set.
+        test_fraction: Share of rows held out, between 0 and 1.
+        stratify: Give both sides the same share of each class.
+        salt: Any text; another salt is another split.
+
+    Returns:
+        train: Digest of the training rows.
+        test: Digest of the test rows.
+        train_rows: Number of training rows.
+        test_rows: Number of test rows.
+    """
+    from assay.components.split_data import step
+    from assay.kfp import execute
+
+    return execute(step.split_data, locals(), "train", "test", "train_rows", "test_rows")
