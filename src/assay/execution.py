@@ -391,7 +391,7 @@ def _stamp(folder: Path) -> list[tuple[str, int, int]]:
 def _checked_values(step: Step, returned: Any) -> dict[str, Any]:
     values = dict(returned or {})
     for name, value in values.items():
-        if not isinstance(value, str | int | float | bool):
+        if not isinstance(value, str | int | float | bool | list):
             raise StepError(f"step {step.name}: value {name!r} is a {type(value).__name__}")
     if len(canonical_json(values)) > MAX_VALUE_BYTES:
         raise StepError(f"step {step.name}: values larger than {MAX_VALUE_BYTES} bytes")

@@ -151,7 +151,7 @@ class Services:
     verifier: Verifier | None
 
 
-Values = Mapping[str, str | int | float | bool]
+Values = Mapping[str, str | int | float | bool | list[str]]
 """What a step may return: a few values for the pipeline to branch on, such as a verdict."""
 
 

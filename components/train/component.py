@@ -1,0 +1,53 @@
+"""The KFP declaration of train."""
+
+from typing import NamedTuple
+
+from kfp import dsl
+
+from assay.images import image
+
+
+@dsl.component(base_image=image("train"), install_kfp_package=False)
+def train(
+    data: str,
+    target: str,
+    report: dsl.Output[dsl.HTML],
+    card: dsl.Output[dsl.Markdown],
+    metrics: dsl.Output[dsl.Metrics],
+    estimator: str = "auto",
+    hyperparameters: dict = {},  # noqa: B006
+    numeric_columns: list = [],  # noqa: B006
+    categorical_columns: list = [],  # noqa: B006
+    drop_columns: list = [],  # noqa: B006
+    positive_label: str = "",
+    seed: int = 0,
+    threads: int = 1,
+    allowed_modules: list = [],  # noqa: B006
+) -> NamedTuple("Outputs", [("model", str), ("task", str), ("estimator", str)]):
+    """Fit a scikit-learn estimator with its preprocessing; bit-identical for the same inputs.
+
+    Args:
+        data: Digest of the training rows.
+        target: Column to predict.
+        report: Settings and loss curves, to look at.
+        card: What the model is, to look at.
+        metrics: Numbers of the fit.
+        estimator: Import path of a scikit-learn estimator; "auto" picks histogram gradient boosting.
+        hyperparameters: Its arguments; a nested estimator is {"$estimator": path, ...arguments}.
+        numeric_columns: Columns that must be numbers. Empty: detected by type.
+        categorical_columns: Columns to treat as categories, whatever their type.
+        drop_columns: Columns that are no features.
+        positive_label: The positive class of a binary target. Empty: the last in sort order.
+        seed: Seed of everything random, 0 or more.
+        threads: Threads to fit with, at least 1; part of the result.
+        allowed_modules: Import prefixes admitted besides scikit-learn.
+
+    Returns:
+        model: Digest of the model.
+        task: binary, multiclass or regression.
+        estimator: Import path of the estimator used.
+    """
+    from assay.components.train import step
+    from assay.kfp import execute
+
+    return execute(step.train, locals(), "model", "task", "estimator")
