@@ -1,0 +1,56 @@
+"""compare: the work."""
+
+from assay.step import Comparison, Dataset, Model, Out, Values, step
+
+
+@step
+def compare(
+    *,
+    candidate: Model,
+    production: Model | None = None,
+    test_data: Dataset,
+    primary_metric: str = "",
+    margin: float = 0.01,
+    slices: list[str] = [],  # noqa: B006 - read only
+    confidence: float = 0.95,
+    resamples: int = 2000,
+    min_slice_rows: int = 30,
+    seed: int = 0,
+    threads: int = 1,
+    comparison: Out[Comparison],
+) -> Values:
+    """Compare a candidate with the production model on the same held-out rows.
+
+    Raises:
+        UsageError: Columns, labels or numbers that cannot be; names all.
+    """
+    from threadpoolctl import threadpool_limits
+
+    from assay import dataset as data
+    from assay.components.compare import difference, views
+    from assay.model import load
+
+    settings = difference.Settings(
+        primary_metric=primary_metric,
+        margin=margin,
+        slices=tuple(slices),
+        confidence=confidence,
+        resamples=resamples,
+        min_slice_rows=min_slice_rows,
+        seed=seed,
+    )
+    subjects = {"model": candidate.digest, "data": test_data.digest}
+    if production is not None:
+        subjects["production"] = production.digest
+    with threadpool_limits(limits=threads):
+        if production is None:
+            found = difference.no_production(subjects)
+        else:
+            frame = data.read(test_data.path)
+            found = difference.compare(
+                load(candidate.path), load(production.path), frame, settings, subjects
+            )
+    found.evidence.write(comparison.path)
+    views.write(found, settings, comparison.path)
+    comparison.annotations["verdict"] = str(found.evidence.verdict)
+    return {"verdict": str(found.evidence.verdict), "reason": found.evidence.reason}

@@ -1,0 +1,133 @@
+"""Behavioural checks, run on a model and test rows."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from assay.checks import Check, column_names
+from assay.dataset import column_problems
+from assay.errors import UsageError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from assay.model import LoadedModel
+
+
+@dataclass(frozen=True, slots=True)
+class CheckResult:
+    """What became of one check."""
+
+    name: str
+    kind: str
+    tried: int
+    violated: int
+    violations: int
+    """What counts: 0 while no more than the allowed fraction is violated."""
+    example: str
+    """The first violation in words, or empty."""
+
+
+def run_checks(
+    model: "LoadedModel", frame: "pd.DataFrame", checks: Sequence[Check]
+) -> list[CheckResult]:
+    """Run every check.
+
+    Raises:
+        UsageError: A check that cannot run, because of its columns; all of them. A check that
+            cannot run has not passed.
+    """
+    problems = column_problems(column_names(checks), model.features, "checks")
+    for check in checks:
+        if check.kind == "direction" and frame[check.column].dtype.kind not in "iuf":
+            problems.append(f"checks: {check.name}: column {check.column!r} is not a number")
+    if problems:
+        raise UsageError.all_of(problems)
+    runners = {"invariance": _invariance, "direction": _direction, "golden": _golden}
+    return [runners[check.kind](model, frame, check) for check in checks]
+
+
+def _sample(frame: "pd.DataFrame", rows: int) -> "pd.DataFrame":
+    """Rows spread evenly over the table; the same ones every time."""
+    if len(frame) <= rows:
+        return frame
+    return frame.iloc[np.linspace(0, len(frame) - 1, rows).astype(int)]
+
+
+def _result(check: Check, tried: int, violated: int, example: str) -> CheckResult:
+    counts = violated if violated > check.allowed_fraction * tried else 0
+    return CheckResult(check.name, check.kind, tried, violated, counts, example)
+
+
+def _invariance(model: "LoadedModel", frame: "pd.DataFrame", check: Check) -> CheckResult:
+    rows = _sample(frame, check.rows)
+    before = model.predict(rows)
+    changed = np.zeros(len(rows), dtype=bool)
+    example = ""
+    for value in check.values:
+        after = model.predict(rows.assign(**{check.column: value}))
+        here = _differs(before, after, check.tolerance)
+        if here.any() and not example:
+            first = int(np.flatnonzero(here)[0])
+            example = f"{check.column}={value!r}: {before[first]} became {after[first]}"
+        changed |= here
+    return _result(check, len(rows), int(changed.sum()), example)
+
+
+def _differs(before: np.ndarray, after: np.ndarray, tolerance: float) -> np.ndarray:
+    if before.dtype.kind == "f":
+        return np.asarray(np.abs(after - before) > tolerance)
+    return np.asarray(before != after)
+
+
+def _direction(model: "LoadedModel", frame: "pd.DataFrame", check: Check) -> CheckResult:
+    rows = _sample(frame, check.rows)
+    rows = rows[rows[check.column].notna()]
+    before = _score(model, rows)
+    after = _score(model, rows.assign(**{check.column: rows[check.column] + check.delta}))
+    change = after - before if check.expect == "not_decrease" else before - after
+    bad = change < -check.tolerance - 1e-12
+    example = ""
+    if bad.any():
+        first = int(np.flatnonzero(bad)[0])
+        value = rows[check.column].iloc[first]
+        example = (
+            f"{check.column} from {value:.6g} by {check.delta:+.6g}: "
+            f"{before[first]:.6g} became {after[first]:.6g}"
+        )
+    return _result(check, len(rows), int(bad.sum()), example)
+
+
+def _score(model: "LoadedModel", rows: "pd.DataFrame") -> np.ndarray:
+    """What should move: the positive class's probability, or the predicted number."""
+    if model.task == "regression":
+        return np.asarray(model.predict(rows), dtype=float)
+    probabilities = model.predict_proba(rows)
+    if probabilities is None or model.task != "binary":
+        raise UsageError(
+            "a direction check needs a regression model, or a binary one that gives probabilities"
+        )
+    return np.asarray(probabilities[:, list(model.classes).index(model.positive)])
+
+
+def _golden(model: "LoadedModel", frame: "pd.DataFrame", check: Check) -> CheckResult:
+    violated, example = 0, ""
+    for case in check.cases:
+        row = frame.head(1).copy()
+        for name in model.features:
+            column = np.asarray([case.row.get(name)], dtype=object)
+            row[name] = column if row[name].dtype == object else column.astype(float)
+        got: Any = model.predict(row)[0]
+        if _matches(got, case.expect, case.tolerance):
+            continue
+        violated += 1
+        example = example or f"{case.row}: expected {case.expect!r}, got {got!r}"
+    return _result(check, len(check.cases), violated, example)
+
+
+def _matches(got: Any, expected: Any, tolerance: float) -> bool:
+    if isinstance(expected, int | float) and not isinstance(expected, bool):
+        return bool(abs(float(got) - expected) <= tolerance)
+    return str(got) == str(expected)

@@ -1,0 +1,56 @@
+"""evaluate: the work."""
+
+from assay.step import Checks, Dataset, Evaluation, Measurements, Model, Out, Values, step
+
+
+@step
+def evaluate(
+    *,
+    model: Model,
+    test_data: Dataset,
+    checks: Checks | None = None,
+    slices: list[str] = [],  # noqa: B006 - read only
+    primary_metric: str = "",
+    confidence: float = 0.95,
+    resamples: int = 1000,
+    min_slice_rows: int = 30,
+    latency_rows: int = 200,
+    seed: int = 0,
+    threads: int = 1,
+    evaluation: Out[Evaluation],
+    measurements: Out[Measurements],
+) -> Values:
+    """Measure a model on rows it has not seen.
+
+    Raises:
+        UsageError: Labels, columns, slices, checks or numbers that cannot be; names all.
+    """
+    from threadpoolctl import threadpool_limits
+
+    from assay import dataset as data
+    from assay.components.evaluate import latency, quality, views
+    from assay.model import load
+
+    settings = quality.Settings(
+        slices=tuple(slices),
+        primary_metric=primary_metric,
+        confidence=confidence,
+        resamples=resamples,
+        min_slice_rows=min_slice_rows,
+        seed=seed,
+    )
+    with threadpool_limits(limits=threads):
+        loaded = load(model.path)
+        frame = data.read(test_data.path)
+        subjects = {"model": model.digest, "data": test_data.digest}
+        found = quality.evaluate(loaded, frame, checks and checks.path, settings, subjects)
+        found.evidence.write(evaluation.path)
+        views.write(found, evaluation.path)
+        measured = latency.measure(loaded, frame, latency_rows, model.path, subjects)
+    measured.write(measurements.path)
+    values = found.evidence.values
+    return {
+        "primary_metric": found.primary,
+        "primary_value": values[found.primary] or 0.0,
+        "safety_violations": int(values.get("safety_violations") or 0),
+    }

@@ -1,0 +1,172 @@
+"""Behavioural checks of a model, from a YAML file: how it must behave, whatever its accuracy.
+
+```yaml
+checks:
+  - name: sex_is_no_reason
+    kind: invariance          # the prediction must not change when a column takes these values
+    column: sex
+    values: [Female, Male]
+    rows: 200                 # how many test rows to try (default 200)
+    allowed_fraction: 0.02    # of tried rows that may violate it (default 0)
+  - name: more_education_never_hurts
+    kind: direction           # the score must not fall (or rise) when a number grows
+    column: education_num
+    delta: 2
+    expect: not_decrease      # or not_increase
+    tolerance: 0.01           # in units of probability, or of the target (default 0)
+  - name: known_cases
+    kind: golden              # these rows must give these predictions
+    cases:
+      - row: {age: 39, sex: Male}    # columns left out are missing values
+        expect: "<=50K"
+        tolerance: 0          # for numbers
+```
+
+Each violating row beyond the allowed fraction counts in `safety_violations`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Any, Final
+
+import yaml
+
+from assay.errors import UsageError
+
+MAX_CHECKS_BYTES: Final = 1 << 20
+DEFAULT_ROWS: Final = 200
+_KEYS: Final = {
+    "invariance": {"column", "values", "rows", "allowed_fraction"},
+    "direction": {"column", "delta", "expect", "tolerance", "rows", "allowed_fraction"},
+    "golden": {"cases"},
+}
+_NEEDED: Final = {
+    "invariance": ("column", "values"),
+    "direction": ("column", "delta", "expect"),
+    "golden": ("cases",),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A golden row and what it must give."""
+
+    row: dict[str, Any]
+    expect: Any
+    tolerance: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One check; the fields that its kind does not use keep their defaults."""
+
+    name: str
+    kind: str
+    column: str = ""
+    values: tuple[Any, ...] = ()
+    delta: float = 0.0
+    expect: str = ""
+    tolerance: float = 0.0
+    rows: int = DEFAULT_ROWS
+    allowed_fraction: float = 0.0
+    cases: tuple[Case, ...] = ()
+
+
+def parse_checks(data: bytes, name: str = "checks") -> tuple[Check, ...]:
+    """Parse a file of checks.
+
+    Raises:
+        UsageError: All that is wrong, each with its line.
+    """
+    if len(data) > MAX_CHECKS_BYTES:
+        raise UsageError(f"{name}: {len(data)} bytes, the limit is {MAX_CHECKS_BYTES}")
+    try:
+        node = yaml.compose(data, Loader=yaml.SafeLoader)
+        raw = yaml.safe_load(data)
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        reason = " ".join(str(error).split())
+        raise UsageError(f"{name}: not YAML: {reason}") from error
+    if not isinstance(raw, dict) or not isinstance(raw.get("checks"), list) or not raw["checks"]:
+        raise UsageError(f"{name}: write 'checks:' and a list of at least one check")
+    problems = [f"{name}: unknown key {key!r}" for key in raw if key != "checks"]
+    items = next(value for key, value in node.value if key.value == "checks").value
+    parsed: list[Check] = []
+    for item, place in zip(raw["checks"], items, strict=True):
+        where = f"{name} line {place.start_mark.line + 1}"
+        found = _problems(item)
+        problems += [f"{where}: {problem}" for problem in found]
+        if not found:
+            parsed.append(_check(item))
+    names = [check.name for check in parsed]
+    problems += [f"{name}: two checks are called {n!r}" for n in set(names) if names.count(n) > 1]
+    if problems:
+        raise UsageError.all_of(problems)
+    return tuple(parsed)
+
+
+def column_names(checks: Sequence[Check]) -> list[str]:
+    """Every column that the checks name."""
+    found = [check.column for check in checks if check.column]
+    found += [name for check in checks for case in check.cases for name in case.row]
+    return list(dict.fromkeys(found))
+
+
+def _problems(item: Any) -> list[str]:
+    if not isinstance(item, dict):
+        return ["a check has a name, a kind and more"]
+    kind = item.get("kind")
+    if kind not in _KEYS:
+        close = get_close_matches(str(kind), _KEYS, n=1)
+        hint = f"did you mean {close[0]!r}?" if close else f"use one of {', '.join(_KEYS)}"
+        return [f"kind {kind!r}; {hint}"]
+    problems = []
+    if not isinstance(item.get("name"), str) or not item["name"]:
+        problems.append("a check needs a name")
+    known = {"name", "kind", *_KEYS[kind]}
+    for key in item:
+        if key not in known:
+            close = get_close_matches(str(key), known, n=1)
+            hint = f"; did you mean {close[0]!r}?" if close else ""
+            problems.append(f"unknown key {key!r} in a check of kind {kind}{hint}")
+    problems += [f"{key!r} is missing" for key in _NEEDED[kind] if key not in item]
+    if "values" in item and (not isinstance(item["values"], list) or not item["values"]):
+        problems.append("'values' must be a list of at least one value")
+    for key in ("delta", "tolerance", "allowed_fraction"):
+        if key in item and not _is_number(item[key]):
+            problems.append(f"{key!r} must be a number")
+    if _is_number(item.get("allowed_fraction", 0)) and not 0 <= item.get("allowed_fraction", 0) < 1:
+        problems.append("'allowed_fraction' must be between 0 and 1")
+    if "rows" in item and (not isinstance(item["rows"], int) or item["rows"] < 1):
+        problems.append("'rows' must be a whole number of at least 1")
+    if kind == "direction" and item.get("expect") not in {"not_decrease", "not_increase", None}:
+        problems.append("'expect' must be not_decrease or not_increase")
+    if kind == "golden" and "cases" in item:
+        problems += _case_problems(item["cases"])
+    return problems
+
+
+def _case_problems(cases: Any) -> list[str]:
+    if not isinstance(cases, list) or not cases:
+        return ["'cases' must be a list of at least one case"]
+    return [
+        f"case {number} needs a 'row' of columns and an 'expect'"
+        for number, case in enumerate(cases, 1)
+        if not (isinstance(case, dict) and isinstance(case.get("row"), dict) and "expect" in case)
+    ]
+
+
+def _check(item: dict[str, Any]) -> Check:
+    fields = dict(item)
+    if "values" in fields:
+        fields["values"] = tuple(fields["values"])
+    if "cases" in fields:
+        fields["cases"] = tuple(
+            Case(case["row"], case["expect"], float(case.get("tolerance", 0)))
+            for case in fields["cases"]
+        )
+    return Check(**fields)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and value == value  # noqa: PLR0124 - NaN
