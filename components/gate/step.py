@@ -1,6 +1,12 @@
 """gate: the work."""
 
+from typing import TYPE_CHECKING
+
+from assay.errors import IntegrityError, UsageError
 from assay.step import Decision, Evidence, Out, Policy, Values, step
+
+if TYPE_CHECKING:
+    from assay.evidence import EvidenceDocument
 
 
 @step
@@ -11,60 +17,81 @@ def gate(
     evidence: list[Evidence],
     production: str = "",
     test_data: str = "",
+    data: str = "",
     decision: Out[Decision],
 ) -> Values:
     """Judge evidence about a model by a policy; fails closed.
 
-    Raises:
-        UsageError: The model is not given by its digest.
-        PolicyError: The policy does not parse.
-    """
-    from assay.digest import canonical_json, of_bytes, require_digest
-    from assay.evidence import EvidenceDocument
-    from assay.policy import Decision as Judgement
-    from assay.policy import judge, parse_policy, statement
-    from assay.report import Section, markdown_table, page, table
+    The model is given by name, not as an artifact, because judging needs no more of it.
 
-    require_digest(model, "model")
-    text = (policy.path / "policy.yaml").read_bytes()
-    rules = parse_policy(text, "policy.yaml")
-    # By digest and not by argument order, so that the decision's bytes are fixed.
-    artifacts = sorted(evidence, key=lambda artifact: artifact.digest)
-    documents = [EvidenceDocument.read(artifact.path) for artifact in artifacts]
-    verdict, rows = judge(rules, documents, model)
-    judgement = Judgement(
-        model=model,
-        verdict=verdict,
-        rows=tuple(rows),
-        policy=of_bytes(text),
+    Args:
+        model: Digest of the model.
+        policy: The rules.
+        evidence: What was found: validation, evaluation, measurements, comparison.
+        production: Digest of the production model; empty when there is none.
+        test_data: Digest of the rows the model was tested on; empty when not told.
+        data: Digest of the dataset that the model's rows were taken from. Evidence about data
+            alone, such as a validation, must be about it.
+        decision: `decision.json`, `summary.md` and `report.html`.
+
+    Returns:
+        `verdict`, `reason` (one line, empty on a pass) and `on_fail` of the policy.
+
+    Raises:
+        UsageError: A digest that is none, or an artifact without evidence or policy.
+        PolicyError: The policy does not parse.
+        IntegrityError: A document of evidence is malformed.
+    """
+    from assay.components.gate.views import report, summary
+
+    from assay.digest import canonical_json
+    from assay.policy import decide, statement
+
+    judged = decide(
+        _policy(policy),
+        _documents(evidence),
+        model,
         policy_artifact=policy.digest,
-        evidence=tuple(artifact.digest for artifact in artifacts),
-        production=production,
+        data=data,
         test_data=test_data,
-        on_fail=rules.on_fail,
+        production=production,
     )
-    (decision.path / "decision.json").write_bytes(canonical_json(statement(judgement)))
-    decision.annotations["verdict"] = verdict.value
-    headers = ["rule", "outcome", "what was seen"]
-    cells = [(row.text, row.outcome, row.explanation) for row in rows]
-    facts = [
-        ("model", model),
-        ("production model", production or "none"),
-        ("test data", test_data or "–"),
-        ("policy", policy.digest),
-        *(("evidence", artifact.digest) for artifact in artifacts),
-    ]
-    (decision.path / "summary.md").write_text(
-        f"# Decision: {verdict.value}\n\n"
-        + markdown_table(headers, cells)
-        + "\n"
-        + markdown_table(["about", "digest"], facts)
-    )
-    sections = [
-        Section("Rules", table(headers, cells)),
-        Section("About", table(["what", "digest"], facts)),
-    ]
-    (decision.path / "report.html").write_text(
-        page("Decision", sections, verdict=verdict.value, subtitle=judgement.reason)
-    )
-    return {"verdict": verdict.value, "reason": judgement.reason, "on_fail": rules.on_fail}
+    (decision.path / "decision.json").write_bytes(canonical_json(statement(judged)))
+    (decision.path / "summary.md").write_text(summary(judged), encoding="utf-8")
+    (decision.path / "report.html").write_text(report(judged), encoding="utf-8")
+    decision.annotations["verdict"] = judged.verdict.value
+    return {
+        "verdict": judged.verdict.value,
+        "reason": judged.reason,
+        "on_fail": judged.on_fail,
+    }
+
+
+def _policy(policy: Policy) -> bytes:
+    from assay.policy import MAX_POLICY_BYTES
+
+    path = policy.path / "policy.yaml"
+    if not path.is_file():
+        raise UsageError(f"policy: {policy.digest} holds no policy.yaml; give a policy's digest")
+    with path.open("rb") as stream:
+        return stream.read(MAX_POLICY_BYTES + 1)  # one more shows that it is too large
+
+
+def _documents(evidence: list[Evidence]) -> "dict[str, EvidenceDocument]":
+    """The documents by their artifact's digest; all that cannot be read are named at once."""
+    from assay.evidence import FILE_NAME, EvidenceDocument
+
+    missing = [one.digest for one in evidence if not (one.path / FILE_NAME).is_file()]
+    if missing:
+        raise UsageError.all_of(
+            f"evidence: {digest} holds no {FILE_NAME}; give the digest of a validation, "
+            "evaluation, measurements or comparison"
+            for digest in missing
+        )
+    documents = {}
+    for one in evidence:
+        try:
+            documents[one.digest] = EvidenceDocument.read(one.path)
+        except IntegrityError as error:
+            raise IntegrityError(f"evidence {one.digest}: {error}") from error
+    return documents

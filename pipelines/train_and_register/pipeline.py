@@ -112,6 +112,7 @@ def train_and_register(
                 test_fraction=test_fraction,
                 slices=slices,
                 primary_metric=primary_metric,
+                reference=reference,
             )
         )
         table = _outside(
@@ -121,7 +122,7 @@ def train_and_register(
         )
         valid = validate_data(
             dataset=table.outputs["dataset"],
-            suite=ready.outputs["suite"],
+            suite=ready.outputs["suite_artifact"],
             reference=reference,
             target=target,
             drift_share=drift_share,
@@ -153,11 +154,12 @@ def train_and_register(
                 positive_label=positive_label,
                 seed=seed,
                 threads=threads,
+                allowed_modules=ready.outputs["allowed_modules"],
             )
             quality = evaluate(
                 model=candidate.outputs["model"],
                 test_data=parts.outputs["test"],
-                checks=ready.outputs["checks"],
+                checks=ready.outputs["checks_artifact"],
                 slices=slices,
                 primary_metric=primary_metric,
                 confidence=confidence,
@@ -178,7 +180,7 @@ def train_and_register(
             )
             judged = gate(
                 model=candidate.outputs["model"],
-                policy=ready.outputs["policy"],
+                policy=ready.outputs["policy_artifact"],
                 evidence=[
                     valid.outputs["validation"],
                     quality.outputs["evaluation"],
@@ -186,6 +188,7 @@ def train_and_register(
                     difference.outputs["comparison"],
                 ],
                 production=current.outputs["production"],
+                data=table.outputs["dataset"],
                 test_data=parts.outputs["test"],
             )
             with dsl.If(judged.outputs["verdict"] == "pass", name="passed"):

@@ -104,9 +104,10 @@ class Attestation:
         return step_key(self.step, self.code_digest, self.parameters, self.inputs, sources)
 
     def input_digests(self) -> list[str]:
-        """Every artifact this execution read, in order, without repeats."""
+        """Every artifact this execution read, by input name, without repeats."""
         found: dict[str, None] = {}
-        for value in self.inputs.values():
+        # By name, because canonical JSON does not keep the order in which they were given.
+        for _, value in sorted(self.inputs.items()):
             found.update(dict.fromkeys(value if isinstance(value, list) else [value]))
         return [digest for digest in found if digest]
 

@@ -16,6 +16,7 @@ PREFIX: Final = "sha256:"
 CHUNK_BYTES: Final = 1 << 20
 """How much is read at a time; bounds memory at any blob size."""
 
+_MAX_SAFE_INTEGER: Final = 2**53 - 1
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}", re.ASCII)
 
 
@@ -82,10 +83,19 @@ def parse_canonical_json(data: bytes, what: str) -> Any:
         IntegrityError: Not JSON, or JSON in another form than RFC 8785's.
     """
     try:
-        value = json.loads(data)
+        value = json.loads(data, parse_int=_integer)
         canonical = rfc8785.dumps(value)
     except (ValueError, RecursionError) as error:
         raise IntegrityError(f"{what}: not JSON ({error}); the bytes are damaged") from error
     if canonical != data:
         raise IntegrityError(f"{what}: JSON, but not in canonical form (RFC 8785); it was altered")
     return value
+
+
+def _integer(text: str) -> int | float:
+    """A number without fraction or exponent, as RFC 8785 writes every one below 10^21.
+
+    Beyond 2^53 it was a float: `canonical_json` admits no larger integer.
+    """
+    number = float(text)
+    return number if abs(number) > _MAX_SAFE_INTEGER else int(text)

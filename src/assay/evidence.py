@@ -7,6 +7,7 @@ with the reason beside it, and fails every rule that asks for it.
 """
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +19,8 @@ from assay.errors import IntegrityError
 FILE_NAME: Final = "evidence.json"
 MAX_EVIDENCE_BYTES: Final = 16 << 20
 VERDICTS: Final = ("pass", "block", "inconclusive")
+
+_LABEL_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,15 +117,21 @@ class EvidenceDocument:
         return document
 
 
-def label(name: str, **labels: str) -> str:
+def label(name: str, /, **labels: str) -> str:
     """An evidence name with labels: `label("accuracy", sex="Female")` is `accuracy{sex="Female"}`.
 
-    Back-slashes, quotes and line ends in values are escaped as in Prometheus' text format.
+    Labels are sorted. Back-slashes, quotes and line ends in values are escaped as in Prometheus'
+    text format, and a label's name that is no identifier is quoted, as Prometheus does since its
+    version 3: `accuracy{"marital-status"="Divorced"}`.
     """
     if not labels:
         return name
-    inner = ",".join(f'{key}="{_escape(value)}"' for key, value in sorted(labels.items()))
+    inner = ",".join(f'{_label_name(key)}="{_escape(labels[key])}"' for key in sorted(labels))
     return f"{name}{{{inner}}}"
+
+
+def _label_name(key: str) -> str:
+    return key if _LABEL_NAME.fullmatch(key) else f'"{_escape(key)}"'
 
 
 def _escape(value: str) -> str:

@@ -12,6 +12,7 @@ The order is the guarantee:
    killed at any point leaves nothing that a reader could mistake for a finished execution.
 """
 
+import json
 import logging
 import os
 import tempfile
@@ -200,8 +201,9 @@ def _bind(step: Step, arguments: Mapping[str, Any], store: Store) -> _Bound:
     known = {*inputs, *locations, *step.outputs, *step.services}
     given_parameters = {name: value for name, value in arguments.items() if name not in known}
     try:
-        parameters = step.bind_parameters(given_parameters)
-        canonical_json(parameters)
+        # Through JSON and back, because KFP hands 1 over as 1.0 inside of lists and objects: what
+        # the step gets must follow from what the key holds.
+        parameters = json.loads(canonical_json(step.bind_parameters(given_parameters)))
     except UsageError as error:
         problems.append(str(error))
         parameters = {}

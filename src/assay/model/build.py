@@ -27,6 +27,9 @@ def check_estimator(
 ) -> list[str]:
     """Everything that is wrong with an estimator and its hyperparameters; empty when usable."""
     if estimator == AUTO:
+        if not hyperparameters:
+            # Nothing to look up, and scikit-learn takes seconds to import.
+            return []
         estimator = _DEFAULTS["classification"]
     kind = _find(estimator, allowed_modules)
     if isinstance(kind, str):

@@ -4,21 +4,29 @@ The language is described in docs/policy.md. Judging fails closed: what is missi
 number, or is about something else fails its rule; no rules, or none that applied, is no pass.
 """
 
-from assay.policy.decision import Decision, read_decision, replay, statement
-from assay.policy.judge import Row, Verdict, judge
-from assay.policy.language import MAX_POLICY_BYTES, Expression, Policy, Rule, parse_policy
+from assay.policy.decision import decide, read_decision, replay, statement
+from assay.policy.expression import Expression, parse_expression
+from assay.policy.judge import Decision, Kind, Outcome, Row, Verdict, judge, verdict_of
+from assay.policy.language import MAX_POLICY_BYTES, Policy, Rule, parse_policy
+from assay.policy.names import KNOWN_METRICS
 
 __all__ = [
+    "KNOWN_METRICS",
     "MAX_POLICY_BYTES",
     "Decision",
     "Expression",
+    "Kind",
+    "Outcome",
     "Policy",
     "Row",
     "Rule",
     "Verdict",
+    "decide",
     "judge",
+    "parse_expression",
     "parse_policy",
     "read_decision",
     "replay",
     "statement",
+    "verdict_of",
 ]

@@ -1,24 +1,40 @@
 """A decision as a record: an in-toto test result about the model's digest.
 
 https://github.com/in-toto/attestation/blob/main/spec/predicates/test-result.md
+
+The predicate's published type has no room for values, so what was seen stands in the annotations
+of the subject. An inconclusive decision is `WARNED`, which is no pass: read `PASSED`, or the
+verdict.
 """
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
-from assay.digest import PREFIX, hex_of, of_bytes, parse_canonical_json, require_digest
-from assay.errors import IntegrityError, UsageError
-from assay.evidence import EvidenceDocument
-from assay.policy.judge import Row, Verdict, judge
+from assay.digest import (
+    PREFIX,
+    canonical_json,
+    hex_of,
+    of_bytes,
+    parse_canonical_json,
+    require_digest,
+)
+from assay.errors import AssayError, IntegrityError, UsageError
+from assay.evidence import MAX_EVIDENCE_BYTES, EvidenceDocument
+from assay.policy.judge import Decision, Kind, Outcome, Row, Verdict, judge, verdict_of
 from assay.policy.language import parse_policy
 
 FILE_NAME: Final = "decision.json"
+POLICY_FILE_NAME: Final = "policy.yaml"
 STATEMENT_TYPE: Final = "https://in-toto.io/Statement/v1"
 PREDICATE_TYPE: Final = "https://in-toto.io/attestation/test-result/v0.1"
-MAX_DECISION_BYTES: Final = 4 << 20
+MAX_DECISION_BYTES: Final = 16 << 20
+EVIDENCE_FORM: Final = (
+    '{"subjects": {"model": "sha256:…"}, "evidence": {"accuracy": 0.95}, "intervals": {}, '
+    '"notes": {}, "verdict": null, "reason": ""}'
+)
 _RESULTS: Final = {
     Verdict.PASS: "PASSED",
     Verdict.BLOCK: "FAILED",
@@ -26,116 +42,149 @@ _RESULTS: Final = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """A judgement about one model."""
+def decide(
+    policy: bytes,
+    documents: Mapping[str, EvidenceDocument],
+    model: str,
+    *,
+    policy_artifact: str = "",
+    data: str = "",
+    test_data: str = "",
+    production: str | None = None,
+) -> Decision:
+    """Judge, and name the policy by digest. The same arguments always give an equal decision.
 
-    model: str
-    """Digest."""
-    verdict: Verdict
-    rows: tuple[Row, ...]
-    policy: str
-    """Digest of the policy's bytes."""
-    policy_artifact: str = ""
-    evidence: tuple[str, ...] = ()
-    """Digests of the artifacts whose evidence was judged."""
-    production: str = ""
-    test_data: str = ""
-    on_fail: str = "block"
+    Args:
+        policy: The policy's YAML.
+        documents: By digest.
+        model: As for `judge`, and so are `data`, `test_data` and `production`.
+        policy_artifact: Digest of the artifact that holds the policy.
+        data: See `judge`.
+        test_data: See `judge`.
+        production: See `judge`.
 
-    @property
-    def reason(self) -> str:
-        """One line that names what kept it from passing; empty when it passed."""
-        bad = [row for row in self.rows if row.outcome in {"fail", "inconclusive"}]
-        return "; ".join(f"{row.text}: {row.explanation}" for row in bad)
-
-    def to_dict(self) -> dict[str, Any]:
-        """As JSON, for programs that follow a gate."""
-        return {
-            "model": self.model,
-            "verdict": self.verdict.value,
-            "reason": self.reason,
-            "policy": self.policy,
-            "rules": [row.to_dict() for row in self.rows],
-        }
+    Raises:
+        PolicyError: The policy does not parse.
+        UsageError: An argument that should be a digest and is none.
+    """
+    decision = judge(
+        parse_policy(policy, POLICY_FILE_NAME),
+        documents,
+        model,
+        data=data,
+        test_data=test_data,
+        production=production,
+    )
+    return replace(decision, policy=of_bytes(policy), policy_artifact=policy_artifact)
 
 
-def replay(policy: bytes, evidence: Sequence[bytes], model: str | None = None) -> Decision:
+def replay(
+    policy: bytes, evidence: Sequence[bytes], model: str | None = None, data: str | None = None
+) -> Decision:
     """Judge again from bytes alone; needs no store.
 
     Args:
         policy: The policy's YAML.
         evidence: Documents as `evidence.json` holds them; JSON in any spelling.
-        model: Digest; default: the one that the documents name.
+        model: Digest; by default the one that the documents name.
+        data: Digest of the dataset behind the model; by default the one that documents about data
+            alone name, because here nothing else could tell.
 
     Raises:
-        UsageError: The documents name no model, or several, and none is given.
+        UsageError: Something that is no document (all are named), or the documents name no model,
+            or several, and none is given.
         PolicyError: The policy does not parse.
     """
-    documents = [_document(data) for data in evidence]
-    named = {doc.subjects["model"] for doc in documents if "model" in doc.subjects}
+    documents: dict[str, EvidenceDocument] = {}
+    problems = []
+    for number, content in enumerate(evidence, start=1):
+        try:
+            documents[of_bytes(content)] = _document(content)
+        except (ValueError, RecursionError, AssayError) as error:
+            problems.append(f"evidence {number} is no evidence document ({error})")
+    if problems:
+        raise UsageError.all_of([*problems, f"a document is written {EVIDENCE_FORM}"])
     if model is None:
-        if len(named) != 1:
-            found = ", ".join(sorted(named)) or "none"
+        models = {doc.subjects["model"] for doc in documents.values() if "model" in doc.subjects}
+        if len(models) != 1:
+            found = ", ".join(sorted(models)) or "none"
             raise UsageError(f"the evidence names these models: {found}; say which with --model")
-        (model,) = named
-    require_digest(model, "model")
-    parsed = parse_policy(policy)
-    verdict, rows = judge(parsed, documents, model)
-    return Decision(model, verdict, tuple(rows), of_bytes(policy), on_fail=parsed.on_fail)
+        (model,) = models
+    if data is None:
+        about = {
+            document.subjects["data"]
+            for document in documents.values()
+            if "model" not in document.subjects and "data" in document.subjects
+        }
+        data = about.pop() if len(about) == 1 else ""
+    return decide(policy, documents, model, data=data)
 
 
-def _document(data: bytes) -> EvidenceDocument:
-    try:
-        raw = json.loads(data)
-        return EvidenceDocument.from_dict(raw)
-    except (ValueError, IntegrityError) as error:
-        raise UsageError(
-            f"not an evidence document ({error}); give the evidence.json of an artifact: an object "
-            "with subjects, evidence, intervals, notes, verdict and reason"
-        ) from error
+def _document(content: bytes) -> EvidenceDocument:
+    if len(content) > MAX_EVIDENCE_BYTES:
+        raise UsageError(f"larger than {MAX_EVIDENCE_BYTES} bytes")
+    return EvidenceDocument.from_dict(json.loads(content, object_pairs_hook=_without_repeats))
+
+
+def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    # A repeated name would let one reader see another value than the next.
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a name is given twice in one object")
+    return found
 
 
 def statement(decision: Decision) -> dict[str, Any]:
-    """The decision as an in-toto Statement.
+    """The decision as an in-toto Statement, held against the published types.
 
     Raises:
-        IntegrityError: It does not fit the published types; a bug.
+        IntegrityError: It does not fit them; a bug.
     """
-    tests: dict[str, list[str]] = {"pass": [], "fail": [], "inconclusive": []}
+    document = _statement(decision)
+    _check_types(document)
+    return document
+
+
+def _statement(decision: Decision) -> dict[str, Any]:
+    tests: dict[Outcome, list[str]] = {outcome: [] for outcome in Outcome}
     for row in decision.rows:
-        tests.setdefault(row.outcome, []).append(row.text)
-    document = {
+        own = "" if row.kind is Kind.RULE else ": verdict and subjects"
+        tests[row.outcome].append(f"{row.text}{own}")
+    annotations = {
+        "verdict": decision.verdict.value,
+        "reason": decision.reason,
+        "onFail": decision.on_fail,
+        "policy": decision.policy_artifact,
+        "evidence": list(decision.evidence),
+        "production": decision.production,
+        "testData": decision.test_data,
+        "data": decision.data,
+        "rules": [row.to_dict() for row in decision.rows],
+    }
+    return {
         "_type": STATEMENT_TYPE,
-        "subject": [{"name": "model", "digest": {"sha256": hex_of(decision.model)}}],
+        "subject": [
+            {
+                "name": "model",
+                "digest": {"sha256": hex_of(decision.model)},
+                "annotations": annotations,
+            }
+        ],
         "predicateType": PREDICATE_TYPE,
         "predicate": {
             "result": _RESULTS[decision.verdict],
             "configuration": [
-                _resource("policy", decision.policy),
-                *(_resource("policy-artifact", d) for d in [decision.policy_artifact] if d),
-                *(_resource("evidence", digest) for digest in decision.evidence),
-                *(_resource("production", d) for d in [decision.production] if d),
-                *(_resource("test-data", d) for d in [decision.test_data] if d),
+                {
+                    "name": POLICY_FILE_NAME,
+                    "mediaType": "application/yaml",
+                    "digest": {"sha256": hex_of(decision.policy)},
+                }
             ],
-            "passedTests": tests["pass"],
-            "failedTests": tests["fail"],
-            "warnedTests": tests["inconclusive"],
+            "passedTests": tests[Outcome.PASS],
+            "failedTests": tests[Outcome.FAIL],
+            "warnedTests": tests[Outcome.INCONCLUSIVE],
         },
     }
-    _check_types(document)
-    # The predicate's type has no room for values and reasons; unknown fields are admitted by the
-    # attestation framework's parsing rules.
-    document["predicate"]["assay"] = {  # type: ignore[index]
-        "verdict": decision.verdict.value,
-        "onFail": decision.on_fail,
-        "rules": [row.to_dict() for row in decision.rows],
-    }
-    return document
-
-
-def _resource(name: str, digest: str) -> dict[str, Any]:
-    return {"name": name, "digest": {"sha256": hex_of(digest)}}
 
 
 def _check_types(document: Mapping[str, Any]) -> None:
@@ -144,50 +193,62 @@ def _check_types(document: Mapping[str, Any]) -> None:
     from in_toto_attestation.v1.statement import Statement
     from in_toto_attestation.v1.statement_pb2 import Statement as StatementMessage
 
-    predicate = document["predicate"]
-    # The published type is of v0.1 and calls the result's enumeration by the same words.
     try:
-        ParseDict({k: v for k, v in predicate.items() if k != "result"}, TestResult())
+        ParseDict(document["predicate"], TestResult())
         Statement.copy_from_pb(ParseDict(document, StatementMessage())).validate()
     except (ParseError, ValueError) as error:
         raise IntegrityError(f"the decision is no valid statement: {error}") from error
 
 
 def read_decision(folder: Path) -> Decision:
-    """Read `decision.json` of a decision's folder.
+    """Read `decision.json` of a decision's folder, and check it against itself.
+
+    What it cannot check is whether the evidence says what the rows say; who has the evidence calls
+    `decide` again and compares.
 
     Raises:
-        IntegrityError: Malformed, or it contradicts itself.
+        IntegrityError: Missing, malformed, or it contradicts itself: above all a verdict that does
+            not follow from its rows.
     """
     path = folder / FILE_NAME
+    if not path.is_file():
+        raise IntegrityError(f"{FILE_NAME} is missing; give the digest of a gate's decision")
     if path.stat().st_size > MAX_DECISION_BYTES:
         raise IntegrityError(f"{FILE_NAME}: larger than {MAX_DECISION_BYTES} bytes")
-    raw = parse_canonical_json(path.read_bytes(), FILE_NAME)
+    content = path.read_bytes()
+    raw = parse_canonical_json(content, FILE_NAME)
     try:
         decision = _parse(raw)
-    except (KeyError, TypeError, ValueError, IndexError) as error:
+        again = canonical_json(_statement(decision))
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError, UsageError) as error:
         raise IntegrityError(f"{FILE_NAME}: not a decision ({error!r})") from error
-    if statement(decision) != raw:
+    if again != content or verdict_of(decision.rows) is not decision.verdict:
         raise IntegrityError(f"{FILE_NAME}: contradicts itself; it was altered")
     return decision
 
 
 def _parse(raw: Any) -> Decision:
-    named: dict[str, list[str]] = {}
-    for entry in raw["predicate"]["configuration"]:
-        named.setdefault(entry["name"], []).append(PREFIX + entry["digest"]["sha256"])
-    own = raw["predicate"]["assay"]
-    return Decision(
-        model=PREFIX + raw["subject"][0]["digest"]["sha256"],
+    (subject,) = raw["subject"]
+    (configuration,) = raw["predicate"]["configuration"]
+    own = subject["annotations"]
+    decision = Decision(
+        model=PREFIX + subject["digest"]["sha256"],
         verdict=Verdict(own["verdict"]),
-        rows=tuple(
-            Row(r["rule"], r["outcome"], r["explanation"], r["line"], r["value"])
-            for r in own["rules"]
-        ),
-        policy=named["policy"][0],
-        policy_artifact=named.get("policy-artifact", [""])[0],
-        evidence=tuple(named.get("evidence", [])),
-        production=named.get("production", [""])[0],
-        test_data=named.get("test-data", [""])[0],
+        rows=tuple(Row.from_dict(row) for row in own["rules"]),
         on_fail=own["onFail"],
+        policy=PREFIX + configuration["digest"]["sha256"],
+        policy_artifact=own["policy"],
+        evidence=tuple(own["evidence"]),
+        production=own["production"],
+        test_data=own["testData"],
+        data=own["data"],
     )
+    optional = (
+        decision.policy_artifact,
+        decision.production,
+        decision.test_data,
+        decision.data,
+    )
+    for digest in (*decision.evidence, *(digest for digest in optional if digest)):
+        require_digest(digest)
+    return decision

@@ -1,16 +1,28 @@
-"""Judging evidence by a policy. Fails closed; every way not to pass is told in one line."""
+"""Judging evidence by a policy. Fails closed; every way not to pass is told in one line.
+
+A decision passes only if at least one rule was judged, and every rule that was judged and every
+document's own verdict is a pass. That is how `verdict_of` is written: a pass must be shown, and
+whatever it does not recognise blocks.
+"""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from enum import StrEnum
 from typing import Any, Final
 
+from assay.digest import require_digest
 from assay.evidence import EvidenceDocument, Interval
-from assay.policy.language import Expression, Policy, Rule
+from assay.policy.expression import Expression, canonical_name
+from assay.policy.language import REGRESSION, Policy, Rule
+from assay.policy.names import closest, is_about_model
 
-_TOLERANCE: Final = 1e-9
+MAX_REASONS: Final = 10
+"""How many failed rules the one-line reason names; the decision holds all."""
+SHORT_DIGEST: Final = len("sha256:") + 12
+_LEVEL_TOLERANCE: Final = 1e-9
+_BOUNDS: Final = (f"{REGRESSION}_upper", f"{REGRESSION}_lower")
+"""Bounds of `regression_delta`'s interval as evidence of their own."""
 
 
 class Verdict(StrEnum):
@@ -21,173 +33,491 @@ class Verdict(StrEnum):
     INCONCLUSIVE = "inconclusive"
 
 
+class Outcome(StrEnum):
+    """What became of one row."""
+
+    PASS = "pass"  # noqa: S105 - not a password
+    FAIL = "fail"
+    INCONCLUSIVE = "inconclusive"
+    SKIPPED = "skipped"
+
+
+class Kind(StrEnum):
+    """What a row is about."""
+
+    RULE = "rule"
+    DOCUMENT = "document"
+    """A document of evidence: what it is about, and its own verdict."""
+
+
 @dataclass(frozen=True, slots=True)
 class Row:
-    """What became of one rule."""
+    """What became of one rule, or of one document."""
 
     text: str
-    outcome: str
-    """`pass`, `fail`, `inconclusive` or `skipped`."""
+    outcome: Outcome
     explanation: str
+    """One line."""
+    kind: Kind = Kind.RULE
     line: int = 0
+    """Of the rule in the policy, from 1; 0 for a document."""
+    evidence: str = ""
+    """Name of the evidence asked for; a document's own name."""
     value: float | None = None
+    """The value seen; None when there was none that could be used."""
+    interval: Interval | None = None
+    """The interval used; None when the value itself was compared."""
+    threshold: float | None = None
+    reason: str = ""
+    """Why the policy has the rule, in its own words."""
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON."""
+        interval = self.interval
         return {
             "rule": self.text,
-            "outcome": self.outcome,
+            "outcome": self.outcome.value,
             "explanation": self.explanation,
+            "kind": self.kind.value,
             "line": self.line,
+            "evidence": self.evidence,
             "value": self.value,
+            "interval": None
+            if interval is None
+            else {
+                "low": interval.low,
+                "high": interval.high,
+                "confidence": interval.confidence,
+            },
+            "threshold": self.threshold,
+            "reason": self.reason,
         }
+
+    @classmethod
+    def from_dict(cls, raw: Mapping[str, Any]) -> "Row":
+        """As `to_dict` wrote it.
+
+        Raises:
+            KeyError, TypeError, ValueError: It did not.
+        """
+        return cls(
+            text=raw["rule"],
+            outcome=Outcome(raw["outcome"]),
+            explanation=raw["explanation"],
+            kind=Kind(raw["kind"]),
+            line=raw["line"],
+            evidence=raw["evidence"],
+            value=raw["value"],
+            interval=Interval(**raw["interval"]) if raw["interval"] is not None else None,
+            threshold=raw["threshold"],
+            reason=raw["reason"],
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """A judgement about one model."""
+
+    model: str
+    """Digest."""
+    verdict: Verdict
+    rows: tuple[Row, ...]
+    """Documents first, then rules in the policy's order."""
+    on_fail: str = "block"
+    policy: str = ""
+    """Digest of the policy's bytes."""
+    policy_artifact: str = ""
+    """Digest of the artifact that holds the policy; empty in a replay."""
+    evidence: tuple[str, ...] = ()
+    """Names of the documents, sorted: digests of artifacts, or of files in a replay."""
+    production: str = ""
+    """Digest of the production model; empty when there is none."""
+    test_data: str = ""
+    data: str = ""
+    """Digest of the dataset that the model's rows were taken from; empty when not told."""
+
+    @property
+    def reason(self) -> str:
+        """One line that names what kept it from passing; empty when it passed."""
+        return reason_of(self.rows)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON, for programs that follow a gate."""
+        return {
+            "model": self.model,
+            "verdict": self.verdict.value,
+            "reason": self.reason,
+            "on_fail": self.on_fail,
+            "policy": self.policy,
+            "policy_artifact": self.policy_artifact,
+            "evidence": list(self.evidence),
+            "production": self.production,
+            "test_data": self.test_data,
+            "data": self.data,
+            "rules": [row.to_dict() for row in self.rows],
+        }
+
+
+def judge(
+    policy: Policy,
+    documents: Mapping[str, EvidenceDocument],
+    model: str,
+    *,
+    data: str = "",
+    test_data: str = "",
+    production: str | None = None,
+) -> Decision:
+    """Judge evidence about `model`.
+
+    1. Each document must be about this model, its test rows and its rival where it names them; or
+       about data alone: then about `data`, `test_data`, or data that a document about this model
+       names. Evidence about data cannot serve a rule on what only a model has, such as accuracy.
+    2. Each document's own verdict, if it has one, must be `pass`.
+    3. Each rule that applies must be satisfied by exactly one finite value.
+
+    Anything that fails blocks; else anything inconclusive makes the decision inconclusive. Without
+    a document, or when no rule applied, it blocks.
+
+    Args:
+        policy: The rules.
+        documents: By a name for messages and the decision, such as the artifact's digest.
+        model: Digest of the model.
+        data: Digest of the dataset that the model's rows were taken from; "" when not told.
+        test_data: Digest of the rows the model was tested on; "" when not told.
+        production: Digest of the production model, "" for none; None when not told.
+
+    Raises:
+        UsageError: `model`, or another of the digests, is none.
+    """
+    require_digest(model, "model")
+    for name, digest in {
+        "data": data,
+        "test_data": test_data,
+        "production": production or "",
+    }.items():
+        if digest:
+            require_digest(digest, name)
+    scope = _Scope.of(documents, model, data, test_data, production)
+    names = sorted(documents)
+    rows = [row for name in names for row in _document_rows(name, documents[name], scope)]
+    seen = _index(documents, scope)
+    rows += [_judge_rule(rule, seen) for rule in policy.rules]
+    return Decision(
+        model=model,
+        verdict=verdict_of(rows),
+        rows=tuple(rows),
+        on_fail=policy.on_fail,
+        evidence=tuple(names),
+        production=production or "",
+        test_data=test_data,
+        data=data,
+    )
+
+
+def verdict_of(rows: Sequence[Row]) -> Verdict:
+    """The verdict that follows from the rows; no rule judged is a block."""
+    outcomes = {row.outcome for row in rows if row.outcome is not Outcome.SKIPPED}
+    rule_judged = any(row.kind is Kind.RULE and row.outcome is not Outcome.SKIPPED for row in rows)
+    if rule_judged and outcomes == {Outcome.PASS}:
+        return Verdict.PASS
+    if rule_judged and outcomes <= {Outcome.PASS, Outcome.INCONCLUSIVE}:
+        return Verdict.INCONCLUSIVE
+    return Verdict.BLOCK
+
+
+def reason_of(rows: Sequence[Row]) -> str:
+    """One line that names what kept a decision from passing; empty when it passed."""
+    verdict = verdict_of(rows)
+    if verdict is Verdict.PASS:
+        return ""
+    wanted = Outcome.FAIL if verdict is Verdict.BLOCK else Outcome.INCONCLUSIVE
+    bad = [f"{row.text}: {row.explanation}" for row in rows if row.outcome is wanted]
+    if not bad:
+        return "no rule was judged, because none of the policy's rules applied"
+    more = [f"and {len(bad) - MAX_REASONS} more"] if len(bad) > MAX_REASONS else []
+    return " ".join("; ".join([*bad[:MAX_REASONS], *more]).split())
+
+
+@dataclass(frozen=True, slots=True)
+class _Scope:
+    """What the evidence must be about."""
+
+    model: str
+    data: Collection[str]
+    """Data that belongs to the model."""
+    test_data: str
+    production: str | None
+
+    @classmethod
+    def of(
+        cls,
+        documents: Mapping[str, EvidenceDocument],
+        model: str,
+        data: str,
+        test_data: str,
+        production: str | None,
+    ) -> "_Scope":
+        own = cls(model, (), test_data, production)
+        named = {
+            document.subjects["data"]
+            for document in documents.values()
+            if "model" in document.subjects
+            and "data" in document.subjects
+            and not own.objection(document)
+        }
+        return cls(model, frozenset({data, test_data, *named} - {""}), test_data, production)
+
+    def objection(self, document: EvidenceDocument) -> str:
+        """Why a document is not about what is judged; "" when it is."""
+        if "model" in document.subjects:
+            return self._objection_to_model(document.subjects) or self._objection_to_rival(document)
+        data = document.subjects.get("data", "")
+        if not data:
+            return "does not say what it is about"
+        if data not in self.data:
+            return (
+                f"is about data {_short(data)}, which nothing ties to the model; if the model was "
+                "made from it, give its digest as 'data'"
+            )
+        return ""
+
+    def _objection_to_model(self, subjects: Mapping[str, str]) -> str:
+        if subjects["model"] != self.model:
+            return f"is about another model, {_short(subjects['model'])}"
+        data = subjects.get("data", "")
+        if self.test_data and data and data != self.test_data:
+            return f"is about other rows, {_short(data)}, than the test data"
+        return ""
+
+    def _objection_to_rival(self, document: EvidenceDocument) -> str:
+        if self.production is None:
+            return ""
+        rival = document.subjects.get("production", "")
+        if rival and rival != self.production:
+            return f"compares with {_short(rival)}, which is not the production model that is named"
+        exists = document.values.get("production_exists")
+        if exists is not None and exists != (1 if self.production else 0):
+            named = "a production model is named" if self.production else "none is named"
+            return f"says production_exists {exists:g}, but {named}"
+        return ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """One document's word on one name."""
+
+    value: float | None
+    interval: Interval | None
+    note: str
+    objection: str
+    about_model: bool
+
+
+_Index = dict[str, list[_Seen]]
 
 
 class _Refusal(Exception):  # noqa: N818 - never leaves this module
     """Evidence that cannot be used, and why."""
 
 
+def _index(documents: Mapping[str, EvidenceDocument], scope: _Scope) -> _Index:
+    """What all documents say, by name in the spelling of rules."""
+    seen: _Index = {}
+    for _, document in sorted(documents.items()):
+        objection = scope.objection(document)
+        for name, value in document.values.items():
+            finite = value if value is not None and math.isfinite(value) else None
+            seen.setdefault(canonical_name(name), []).append(
+                _Seen(
+                    finite,
+                    document.intervals.get(name),
+                    document.notes.get(name, ""),
+                    objection,
+                    "model" in document.subjects,
+                )
+            )
+    for _, document in sorted(documents.items()):
+        for name, note in document.notes.items():
+            # A note without a value says why there is none.
+            if name not in document.values and canonical_name(name) not in seen:
+                seen[canonical_name(name)] = [_Seen(None, None, note, "", True)]
+    return seen
+
+
+def _document_rows(name: str, document: EvidenceDocument, scope: _Scope) -> Iterable[Row]:
+    """Rows for what a document is about and for its own verdict, if there is something to tell."""
+    text = f"evidence {_short(name)}"
+    if objection := scope.objection(document):
+        yield Row(text, Outcome.FAIL, objection, Kind.DOCUMENT, evidence=name)
+    if document.verdict is None:
+        return
+    outcome = {"pass": Outcome.PASS, "inconclusive": Outcome.INCONCLUSIVE}.get(
+        document.verdict, Outcome.FAIL
+    )
+    told = f"its own verdict is {document.verdict}"
+    if outcome is not Outcome.PASS and document.reason:
+        told += f": {document.reason}"
+    yield Row(text, outcome, told, Kind.DOCUMENT, evidence=name)
+
+
 @dataclass(frozen=True, slots=True)
-class _Found:
-    value: float
-    interval: Interval | None
+class _Finding:
+    outcome: Outcome
+    explanation: str
+    value: float | None = None
+    interval: Interval | None = None
 
 
-def judge(
-    policy: Policy, documents: Sequence[EvidenceDocument], model: str
-) -> tuple[Verdict, list[Row]]:
-    """Judge evidence about `model`.
-
-    1. Each document must be about this model, or about data only. Whether that data is what the
-       model was made from, no document can tell; `register` follows the records to find out.
-    2. Each document's own verdict, if it has one, must be `pass`.
-    3. Each rule that applies must be satisfied by exactly one finite value.
-
-    Any failure blocks; else anything inconclusive makes the decision inconclusive. A decision in
-    which no rule was judged blocks.
-    """
-    rows = [row for document in documents for row in _document_rows(document, model)]
-    usable = [document for document in documents if not _foreign(document, model)]
-    judged = [_judge_rule(rule, usable) for rule in policy.rules]
-    rows += judged
-    if not any(row.outcome != "skipped" for row in judged):
-        rows.append(Row("at least one rule", "fail", "no rule of the policy applied"))
-    if not documents:
-        rows.append(Row("evidence", "fail", "no evidence was given"))
-    outcomes = {row.outcome for row in rows}
-    if "fail" in outcomes:
-        return Verdict.BLOCK, rows
-    return (Verdict.INCONCLUSIVE if "inconclusive" in outcomes else Verdict.PASS), rows
-
-
-def _foreign(document: EvidenceDocument, model: str) -> str | None:
-    """Why a document is not about what is judged, or None."""
-    about = document.subjects.get("model")
-    if about is not None:
-        return None if about == model else f"is about another model, {about}"
-    if "data" not in document.subjects:
-        return "does not say what it is about"
-    return None
-
-
-def _document_rows(document: EvidenceDocument, model: str) -> list[Row]:
-    subject = document.subjects.get("model") or document.subjects.get("data") or "nothing"
-    name = f"evidence about {subject[:19]}"
-    if reason := _foreign(document, model):
-        return [Row(name, "fail", reason)]
-    if document.verdict is None or document.verdict == Verdict.PASS:
-        return []
-    outcome = "inconclusive" if document.verdict == Verdict.INCONCLUSIVE else "fail"
-    return [Row(name, outcome, document.reason or f"its own verdict is {document.verdict}")]
-
-
-def _judge_rule(rule: Rule, documents: Sequence[EvidenceDocument]) -> Row:
-    text = str(rule.expression)
-    if rule.confidence is not None:
-        text += f" at confidence {rule.confidence:g}"
+def _judge_rule(rule: Rule, seen: _Index) -> Row:
     try:
-        if rule.when is not None and not _applies(rule.when, documents):
-            return Row(text, "skipped", f"applies only when {rule.when}", rule.line)
-        found = _find(rule.expression, documents)
-        if rule.confidence is None:
-            return _by_value(rule, text, found)
-        return _by_interval(rule, text, found, rule.confidence)
+        finding = _finding(rule, seen)
     except _Refusal as refusal:
-        return Row(text, "fail", str(refusal), rule.line)
+        finding = _Finding(Outcome.FAIL, str(refusal))
+    return Row(
+        text=str(rule),
+        outcome=finding.outcome,
+        explanation=finding.explanation,
+        line=rule.line,
+        evidence=rule.expression.evidence_name,
+        value=finding.value,
+        interval=finding.interval,
+        threshold=rule.expression.threshold,
+        reason=rule.reason,
+    )
 
 
-def _applies(when: Expression, documents: Sequence[EvidenceDocument]) -> bool:
-    return when.holds(_find(when, documents).value)
+def _finding(rule: Rule, seen: _Index) -> _Finding:
+    if rule.when is not None:
+        condition, _ = _find(rule.when, seen)
+        if not rule.when.holds(condition):
+            told = f"does not apply: {rule.when.evidence_name} is {condition:.6g}"
+            return _Finding(Outcome.SKIPPED, told)
+    value, intervals = _find(rule.expression, seen)
+    if rule.confidence is not None and rule.expression.metric in _BOUNDS:
+        # A bound says nothing of its level; the interval that it bounds does.
+        _require_level(_sibling(rule.expression, seen), rule.confidence, REGRESSION)
+    elif rule.confidence is not None:
+        interval = _require_level(intervals, rule.confidence, rule.expression.metric)
+        return _by_interval(rule.expression, value, interval)
+    outcome = Outcome.PASS if rule.expression.holds(value) else Outcome.FAIL
+    return _Finding(outcome, f"observed {_shown(value, rule.expression)}", value)
 
 
-def _by_value(rule: Rule, text: str, found: _Found) -> Row:
-    outcome = "pass" if rule.expression.holds(found.value) else "fail"
-    return Row(text, outcome, f"{rule.expression.metric} is {found.value:.6g}", rule.line, found.value)
-
-
-def _by_interval(rule: Rule, text: str, found: _Found, confidence: float) -> Row:
-    interval = found.interval
-    if interval is None:
-        raise _Refusal(f"the evidence gives no confidence interval, the value is {found.value:.6g}")
-    if abs(interval.confidence - confidence) > _TOLERANCE:
-        raise _Refusal(
-            f"the evidence's interval is at confidence {interval.confidence:g}, not {confidence:g}; "
-            "evaluate at the policy's confidence"
-        )
-    if not (math.isfinite(interval.low) and math.isfinite(interval.high)):
-        raise _Refusal("the evidence's interval has a bound that is not a number")
-    if not interval.low <= found.value <= interval.high:
-        raise _Refusal("the evidence's interval does not hold its own value")
-    low, high = (rule.expression.holds(bound) for bound in (interval.low, interval.high))
-    shown = f"{found.value:.6g}, interval {interval.low:.6g} to {interval.high:.6g}"
-    # For == and != the ends do not tell what lies between; only a point can satisfy them.
-    if rule.expression.comparison in {"==", "!="} and interval.low != interval.high:
-        low, high = (False, True) if rule.expression.holds(found.value) else (False, False)
-    if low and high:
-        outcome = "pass"
-    elif low or high:
-        outcome = "inconclusive"
-        shown += "; the interval holds the threshold: more test data would tell"
+def _by_interval(expression: Expression, value: float, interval: Interval) -> _Finding:
+    level = f"{100 * interval.confidence:.6g}%"
+    low, high = (_shown(bound, expression) for bound in (interval.low, interval.high))
+    told = f"observed {_shown(value, expression)}, {level} interval {low} to {high}"
+    satisfied, violated = _whole(expression, interval)
+    if satisfied and expression.holds(value):
+        outcome = Outcome.PASS
+    elif satisfied:
+        outcome = Outcome.FAIL
+        told += ", which contradicts the value"
+    elif violated:
+        outcome = Outcome.FAIL
     else:
-        outcome = "fail"
-    return Row(text, outcome, shown, rule.line, found.value)
+        outcome = Outcome.INCONCLUSIVE
+        told += ": it holds the threshold, more test data would tell"
+    return _Finding(outcome, told, value, interval)
 
 
-def _find(expression: Expression, documents: Sequence[EvidenceDocument]) -> _Found:
-    """The one finite value under the expression's name.
+def _whole(expression: Expression, interval: Interval) -> tuple[bool, bool]:
+    """Whether every number of the interval satisfies the expression, and whether none does."""
+    low, high = expression.holds(interval.low), expression.holds(interval.high)
+    if expression.comparison not in {"==", "!="}:
+        # The ends decide for an ordering: what holds at both holds between.
+        return low and high, not low and not high
+    point = interval.low == interval.high == expression.threshold
+    outside = not interval.low <= expression.threshold <= interval.high
+    return (point, outside) if expression.comparison == "==" else (outside, point)
+
+
+def _require_level(
+    intervals: Sequence[Interval | None], confidence: float, metric: str
+) -> Interval:
+    """The one well-formed interval at this level.
 
     Raises:
-        _Refusal: Missing, not a number, or two that differ.
+        _Refusal: None, several, malformed, or at another level.
+    """
+    interval = intervals[0] if intervals else None
+    if interval is None or any(other is None for other in intervals):
+        raise _Refusal(f"the evidence gives no confidence interval of {metric}")
+    if any(other != interval for other in intervals):
+        raise _Refusal(f"two documents give different intervals of {metric}")
+    if abs(interval.confidence - confidence) > _LEVEL_TOLERANCE:
+        raise _Refusal(
+            f"the evidence's interval of {metric} is at confidence {interval.confidence:g}, not "
+            f"{confidence:g}; evaluate at the policy's level"
+        )
+    if not (
+        math.isfinite(interval.low)
+        and math.isfinite(interval.high)
+        and interval.low <= interval.high
+    ):
+        raise _Refusal(f"the evidence's interval of {metric} has no finite, ordered bounds")
+    return interval
+
+
+def _sibling(expression: Expression, seen: _Index) -> list[Interval | None]:
+    """The intervals of the `regression_delta` that a bound belongs to."""
+    whole = Expression(REGRESSION, expression.labels, "==", 0)
+    return _find(whole, seen)[1]
+
+
+def _find(expression: Expression, seen: _Index) -> tuple[float, list[Interval | None]]:
+    """The one finite value under the expression's name, and the intervals told for it.
+
+    Raises:
+        _Refusal: Missing, not a number, two that differ, or from evidence about something else.
     """
     name = expression.evidence_name
-    holders = [document for document in documents if name in document.values]
-    if not holders:
-        raise _Refusal(_missing(name, documents))
-    notes = [document.notes[name] for document in holders if name in document.notes]
-    values = [document.values[name] for document in holders]
-    numbers = [value for value in values if value is not None and math.isfinite(value)]
-    if len(numbers) != len(values):
-        because = f": {notes[0]}" if notes else ""
-        raise _Refusal(f"{name} is not a number{because}")
-    if any(number != numbers[0] for number in numbers):
-        raise _Refusal(f"two pieces of evidence disagree on {name}: {', '.join(map(str, numbers))}")
-    intervals = [document.intervals[name] for document in holders if name in document.intervals]
-    return _Found(numbers[0], intervals[0] if intervals else None)
+    told = seen.get(name, [])
+    if not told:
+        raise _Refusal(_missing(name, seen))
+    for one in told:
+        if one.objection:
+            raise _Refusal(f"{name} comes from evidence that {one.objection}")
+        if not one.about_model and is_about_model(expression.metric):
+            raise _Refusal(f"{name} comes from evidence about data, not about the model")
+    values = [one.value for one in told]
+    if len(set(values)) > 1:
+        found = ", ".join("not a number" if value is None else repr(value) for value in values)
+        raise _Refusal(f"the evidence contradicts itself on {name}: {found}")
+    if values[0] is None:
+        note = next((f": {one.note}" for one in told if one.note), "")
+        raise _Refusal(f"{name} has no value{_first_model(name, seen) or note}")
+    return values[0], [one.interval for one in told]
 
 
-def _missing(name: str, documents: Sequence[EvidenceDocument]) -> str:
-    known = sorted({other for document in documents for other in document.values})
-    for document in documents:
-        if name in document.notes:
-            return f"{name} is missing: {document.notes[name]}"
-    if name.startswith("regression_delta") and any(
-        document.values.get("production_exists") == 0 for document in documents
-    ):
+def _missing(name: str, seen: _Index) -> str:
+    if hint := _first_model(name, seen):
+        return f"{name} is missing{hint}"
+    close = closest(name, seen)
+    return f"{name} is missing; " + (
+        f"did you mean {close}?" if close else "no evidence of a similar name was given"
+    )
+
+
+def _first_model(name: str, seen: _Index) -> str:
+    exists = [one.value for one in seen.get("production_exists", [])]
+    if name.startswith(REGRESSION) and set(exists) == {0}:
         return (
-            f"{name} is missing, because no model is in production; to admit a first model, "
-            "add to the rule: when: production_exists == 1"
+            ", because no model is in production; to admit a first model, add to the rule "
+            "'when: production_exists == 1'"
         )
-    close = get_close_matches(name, known, n=1)
-    hint = f"the evidence has {close[0]}" if close else "no evidence of that name"
-    return f"{name} is missing; {hint}"
+    return ""
 
+
+def _shown(value: float, expression: Expression) -> str:
+    """Six digits, or as many as it takes not to look equal to the threshold when it is not."""
+    text = f"{value:.6g}"
+    return (
+        text
+        if (float(text) == expression.threshold) == (value == expression.threshold)
+        else repr(value)
+    )
+
+
+def _short(name: str) -> str:
+    return f"{name[:SHORT_DIGEST]}…" if name.startswith("sha256:") else name

@@ -1,0 +1,81 @@
+"""The KFP declaration of preflight."""
+
+from typing import NamedTuple
+
+from kfp import dsl
+
+from assay.images import image
+
+
+@dsl.component(base_image=image("release"), install_kfp_package=False)
+def preflight(
+    data: str,
+    target: str,
+    model_name: str,
+    summary: dsl.Output[dsl.Markdown],
+    policy: str = "",
+    suite: str = "",
+    checks: str = "",
+    estimator: str = "auto",
+    hyperparameters: dict = {},  # noqa: B006
+    numeric_columns: list = [],  # noqa: B006
+    categorical_columns: list = [],  # noqa: B006
+    drop_columns: list = [],  # noqa: B006
+    delimiter: str = "auto",
+    split_by: str = "hash",
+    key_columns: list = [],  # noqa: B006
+    time_column: str = "",
+    test_fraction: float = 0.25,
+    slices: list = [],  # noqa: B006
+    primary_metric: str = "",
+    reference: str = "",
+) -> NamedTuple(
+    "Outputs",
+    [
+        ("policy_artifact", str),
+        ("suite_artifact", str),
+        ("checks_artifact", str),
+        ("allowed_modules", list),
+    ],
+):
+    """Find, in seconds, everything that can be known to be wrong before anything costs time.
+
+    Args:
+        data: The table's location, or a dataset's digest; only its header is read.
+        target: Column to predict.
+        model_name: Name in the MLflow registry.
+        summary: What was looked at.
+        policy: YAML text, location or digest. Empty: the default policy.
+        suite: JSON text, location or digest. Empty: none.
+        checks: YAML text, location or digest. Empty: none.
+        estimator: Import path of an estimator, or "auto".
+        hyperparameters: Its arguments.
+        numeric_columns: Columns that must be numbers.
+        categorical_columns: Columns to treat as categories.
+        drop_columns: Columns that are no features.
+        delimiter: Field delimiter of a CSV, or "auto".
+        split_by: "hash" or "time".
+        key_columns: Columns that name an entity.
+        time_column: Column to split by time.
+        test_fraction: Share held out, between 0 and 1.
+        slices: Columns (or "a&b") to slice by.
+        primary_metric: Empty: the default of the task.
+        reference: Digest of a dataset to look for drift against. Empty: none.
+
+    Returns:
+        policy_artifact: Digest of the policy.
+        suite_artifact: Digest of the suite, or empty.
+        checks_artifact: Digest of the checks, or empty.
+        allowed_modules: Import prefixes that the policy admits besides scikit-learn.
+    """
+    from assay.components.preflight import step
+    from assay.kfp import execute
+
+    return execute(
+        step.preflight,
+        locals(),
+        "policy_artifact",
+        "suite_artifact",
+        "checks_artifact",
+        "allowed_modules",
+    )

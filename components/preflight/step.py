@@ -1,0 +1,83 @@
+"""preflight: the work."""
+
+from typing import Any
+
+from assay.step import Checks, Out, Policy, Record, Services, Suite, Values, step
+
+
+@step(side_effects=True)
+def preflight(
+    *,
+    services: Services,
+    data: str,
+    target: str,
+    model_name: str,
+    policy: str = "",
+    suite: str = "",
+    checks: str = "",
+    estimator: str = "auto",
+    hyperparameters: dict[str, Any] = {},  # noqa: B006 - read only
+    numeric_columns: list[str] = [],  # noqa: B006
+    categorical_columns: list[str] = [],  # noqa: B006
+    drop_columns: list[str] = [],  # noqa: B006
+    delimiter: str = "auto",
+    split_by: str = "hash",
+    key_columns: list[str] = [],  # noqa: B006
+    time_column: str = "",
+    test_fraction: float = 0.25,
+    slices: list[str] = [],  # noqa: B006
+    primary_metric: str = "",
+    reference: str = "",
+    policy_artifact: Out[Policy],
+    suite_artifact: Out[Suite] | None,
+    checks_artifact: Out[Checks] | None,
+    record: Out[Record],
+) -> Values:
+    """Find everything that can be known to be wrong before anything costs time.
+
+    Policy, suite and checks become artifacts here, so that all below depends on digests only.
+
+    Raises:
+        UsageError: Names all that is wrong.
+        ServiceError: MLflow does not answer.
+        StoreError: The store does not answer, or cannot be written.
+    """
+    from assay.components.preflight.examine import Plan, examine
+    from assay.digest import canonical_json
+    from assay.report import markdown_table
+
+    plan = Plan(
+        data=data,
+        target=target,
+        model_name=model_name,
+        policy=policy,
+        suite=suite,
+        checks=checks,
+        estimator=estimator,
+        hyperparameters=hyperparameters,
+        columns={
+            "numeric_columns": numeric_columns,
+            "categorical_columns": categorical_columns,
+            "drop_columns": drop_columns,
+            "key_columns": key_columns,
+            "time_column": [time_column] if time_column else [],
+        },
+        delimiter=delimiter,
+        split_by=split_by,
+        time_column=time_column,
+        test_fraction=test_fraction,
+        slices=slices,
+        primary_metric=primary_metric,
+        reference=reference,
+    )
+    found = examine(plan, services.store)
+    (policy_artifact.path / "policy.yaml").write_bytes(found.policy)
+    if found.suite is not None and suite_artifact is not None:
+        (suite_artifact.path / "suite.json").write_bytes(found.suite)
+    if found.checks is not None and checks_artifact is not None:
+        (checks_artifact.path / "checks.yaml").write_bytes(found.checks)
+    (record.path / "record.json").write_bytes(canonical_json({"notes": found.notes}))
+    (record.path / "summary.md").write_text(
+        "# Ready\n\n" + markdown_table(["looked at", "found"], list(found.notes.items()))
+    )
+    return {"allowed_modules": list(found.allowed_modules)}

@@ -1,0 +1,44 @@
+"""The KFP declaration of register."""
+
+from typing import NamedTuple
+
+from kfp import dsl
+
+from assay.images import image
+
+
+@dsl.component(base_image=image("release"), install_kfp_package=False)
+def register(
+    model: str,
+    decision: str,
+    evaluation: str,
+    model_name: str,
+    summary: dsl.Output[dsl.Markdown],
+    measurements: str = "",
+    data: str = "",
+) -> NamedTuple(
+    "Outputs", [("record", str), ("version", str), ("registered", str), ("model_uri", str)]
+):
+    """Make a registry version of a model whose decision is a pass for exactly this model.
+
+    Args:
+        model: Digest of the model.
+        decision: Digest of the gate's decision about it.
+        evaluation: Digest of its evaluation.
+        model_name: Name in the MLflow registry.
+        summary: How to load it.
+        measurements: Digest of its latency measurements.
+        data: Digest of the whole dataset it was made from.
+
+    Returns:
+        record: Digest of the registration's record.
+        version: Version in the registry.
+        registered: new or existing.
+        model_uri: What mlflow.pyfunc.load_model loads.
+    """
+    from assay.components.register import step
+    from assay.kfp import execute
+
+    return execute(
+        step.register, locals(), "record", "version", "registered", "model_uri"
+    )

@@ -1,0 +1,31 @@
+"""The KFP declaration of resolve_production."""
+
+from typing import NamedTuple
+
+from kfp import dsl
+
+from assay.images import image
+
+
+@dsl.component(base_image=image("release"), install_kfp_package=False)
+def resolve_production(
+    model_name: str,
+    summary: dsl.Output[dsl.Markdown],
+) -> NamedTuple("Outputs", [("production", str), ("production_data", str), ("version", str)]):
+    """Ask the registry which model is in production.
+
+    Args:
+        model_name: Name in the MLflow registry.
+        summary: What was found.
+
+    Returns:
+        production: Digest of the model in production, or empty.
+        production_data: Digest of the data it was made from, or empty.
+        version: Its version in the registry, or empty.
+    """
+    from assay.components.resolve_production import step
+    from assay.kfp import execute
+
+    return execute(
+        step.resolve_production, locals(), "production", "production_data", "version"
+    )

@@ -1,0 +1,83 @@
+"""The evidence names that the library's stages give, so that a misspelt one can be told.
+
+docs/policy.md shows the same table to readers; tests/unit/test_policy.py holds the two together.
+"""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+from typing import Final
+
+KNOWN_METRICS: Final = {
+    "evaluate": (
+        "accuracy", "balanced_accuracy", "precision", "recall", "f1", "roc_auc",
+        "average_precision", "log_loss", "brier_score", "matthews_corrcoef",
+        "expected_calibration_error", "precision_macro", "recall_macro", "f1_macro",
+        "precision_weighted", "recall_weighted", "f1_weighted",
+        "r2", "mean_absolute_error", "root_mean_squared_error", "median_absolute_error",
+        "mean_absolute_percentage_error", "safety_violations", "test_rows",
+        "latency_p50_ms", "latency_p99_ms", "throughput_rows_per_s", "model_bytes",
+    ),
+    "compare": (
+        "production_exists", "regression_delta", "regression_delta_lower",
+        "regression_delta_upper", "minimum_detectable_difference", "mcnemar_p_value",
+    ),
+    "validate_data": (
+        "rows", "columns", "expectations", "failed_expectations", "duplicate_rows_share",
+        "missing_share", "drifted_columns", "drifted_columns_share", "drift_score",
+    ),
+}  # fmt: skip
+"""By the stage that gives them. Derived names: `<metric>_gap` (largest minus smallest value over
+slices), `candidate_<metric>` and `production_<metric>`. Any other name is a user's own."""
+
+SYNONYMS: Final = {
+    "auc": "roc_auc",
+    "auroc": "roc_auc",
+    "pr_auc": "average_precision",
+    "mcc": "matthews_corrcoef",
+    "ece": "expected_calibration_error",
+    "brier": "brier_score",
+    "mae": "mean_absolute_error",
+    "rmse": "root_mean_squared_error",
+    "mape": "mean_absolute_percentage_error",
+    "macro_f1": "f1_macro",
+    "weighted_f1": "f1_weighted",
+    "f1_score": "f1",
+    "r2_score": "r2",
+    "sensitivity": "recall",
+}
+"""Other words for the same, which spelling alone would not lead to the right name."""
+
+_CUTOFF: Final = 0.8
+"""Ratio of difflib from which a name counts as misspelt rather than as another."""
+_MODEL_NAMES: Final = frozenset((*KNOWN_METRICS["evaluate"], *KNOWN_METRICS["compare"]))
+_ALL_NAMES: Final = frozenset(name for names in KNOWN_METRICS.values() for name in names)
+
+
+def is_known(metric: str) -> bool:
+    """Whether a stage of the library gives `metric`, or it derives from one that does."""
+    return metric in _ALL_NAMES or _base(metric) in _ALL_NAMES
+
+
+def is_about_model(metric: str) -> bool:
+    """Whether `metric` can only be said of a model, and so never by evidence about data alone."""
+    return metric in _MODEL_NAMES or (metric not in _ALL_NAMES and _base(metric) in _MODEL_NAMES)
+
+
+def suggest(metric: str) -> str | None:
+    """The known name that `metric` probably misspells; None when it is known or far from all."""
+    if is_known(metric):
+        return None
+    lowered = metric.lower()
+    if lowered in SYNONYMS:
+        return SYNONYMS[lowered]
+    derived = (f"{name}_gap" for name in KNOWN_METRICS["evaluate"])
+    return closest(lowered, (*_ALL_NAMES, *derived), _CUTOFF)
+
+
+def closest(word: str, words: Iterable[str], cutoff: float = 0.6) -> str | None:
+    """The most similar of `words`, or None; the same answer whatever their order."""
+    return next(iter(get_close_matches(word, sorted(words), n=1, cutoff=cutoff)), None)
+
+
+def _base(metric: str) -> str:
+    return metric.removeprefix("candidate_").removeprefix("production_").removesuffix("_gap")

@@ -1,0 +1,132 @@
+"""Evidence documents: names, the file, and what is refused."""
+
+import json
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from assay.errors import IntegrityError
+from assay.evidence import EvidenceDocument, Interval, label
+from assay.policy.expression import canonical_name, parse
+
+MODEL = "sha256:" + "a" * 64
+
+texts = st.text(st.characters(codec="utf-8"), max_size=12)
+names = st.from_regex(r"[a-z_][a-z0-9_]{0,8}", fullmatch=True)
+numbers = st.floats(allow_nan=False, allow_infinity=False)
+intervals = st.builds(Interval, numbers, numbers, st.floats(0.01, 0.99))
+documents = st.builds(
+    EvidenceDocument,
+    subjects=st.dictionaries(names, texts, max_size=3),
+    values=st.dictionaries(names, st.none() | numbers, max_size=5),
+    intervals=st.dictionaries(names, intervals, max_size=3),
+    notes=st.dictionaries(names, texts, max_size=3),
+    verdict=st.sampled_from([None, "pass", "block", "inconclusive"]),
+    reason=texts,
+)
+
+
+@given(documents)
+def test_a_document_survives_the_file(document):
+    assert EvidenceDocument.parse(document.to_bytes()) == document
+
+
+@given(documents)
+def test_equal_documents_have_equal_bytes_whatever_the_order(document):
+    turned = EvidenceDocument(
+        dict(reversed(document.subjects.items())),
+        dict(reversed(document.values.items())),
+        dict(reversed(document.intervals.items())),
+        dict(reversed(document.notes.items())),
+        document.verdict,
+        document.reason,
+    )
+    assert turned.to_bytes() == document.to_bytes()
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, None])
+def test_what_is_no_number_is_written_as_null(value):
+    document = EvidenceDocument({"model": MODEL}, {"accuracy": value})
+    assert EvidenceDocument.parse(document.to_bytes()).values == {"accuracy": None}
+
+
+def test_a_bound_that_is_no_number_stays_none():
+    document = EvidenceDocument({}, {}, {"a": Interval(math.nan, math.inf, 0.95)})
+    read = EvidenceDocument.parse(document.to_bytes()).intervals["a"]
+    assert math.isnan(read.low)
+    assert math.isnan(read.high)
+
+
+def test_labels_are_sorted_and_escaped():
+    assert label("accuracy") == "accuracy"
+    assert label("accuracy", sex="Female", age="<30") == 'accuracy{age="<30",sex="Female"}'
+    assert label("a", b='x"y\\z\n') == r'a{b="x\"y\\z\n"}'
+
+
+def test_a_label_may_be_called_name():
+    assert label("accuracy", name="x") == 'accuracy{name="x"}'
+
+
+def test_a_label_that_is_no_identifier_is_quoted_as_in_prometheus_3():
+    labels = {"marital-status": "Divorced"}
+    assert label("accuracy", **labels) == 'accuracy{"marital-status"="Divorced"}'
+
+
+@given(names, st.dictionaries(texts, texts, max_size=4))
+def test_every_name_with_labels_can_be_asked_for_by_a_rule(metric, labels):
+    name = label(metric, **labels)
+    expression = parse(f"{name} > 0")
+    assert (expression.metric, expression.labels) == (metric, labels)
+    assert canonical_name(name) == name
+
+
+def _raw(**changes):
+    raw = json.loads(EvidenceDocument({"model": MODEL}, {"accuracy": 0.9}).to_bytes())
+    return {**raw, **changes}
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        [],
+        "accuracy",
+        {"accuracy": 0.95},
+        _raw(evidence={"accuracy": "0.95"}),
+        _raw(evidence={"accuracy": True}),
+        _raw(evidence=[0.95]),
+        _raw(subjects=None),
+        _raw(intervals={"accuracy": {"low": 0}}),
+        _raw(verdict="passed"),
+        _raw(verdict=True),
+        _raw(verdict=["pass"]),
+    ],
+)
+def test_anything_else_is_refused(raw):
+    with pytest.raises(IntegrityError, match=r"^evidence\.json: "):
+        EvidenceDocument.from_dict(raw)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"{}\n",
+        b'{"a":NaN}',
+        b'{"a":1,"a":2}',
+        b"[" * 100_000,
+        json.dumps(_raw(), indent=1).encode(),
+    ],
+)
+def test_a_file_must_be_canonical(data):
+    with pytest.raises(IntegrityError):
+        EvidenceDocument.parse(data)
+
+
+def test_a_file_is_read_in_bounds(tmp_path, monkeypatch):
+    EvidenceDocument({"model": MODEL}, {"accuracy": 0.9}).write(tmp_path)
+    assert EvidenceDocument.read(tmp_path).values == {"accuracy": 0.9}
+    monkeypatch.setattr("assay.evidence.MAX_EVIDENCE_BYTES", 10)
+    with pytest.raises(IntegrityError, match="larger than 10 bytes"):
+        EvidenceDocument.read(tmp_path)
