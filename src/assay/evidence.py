@@ -108,7 +108,7 @@ class EvidenceDocument:
                 verdict=raw["verdict"],
                 reason=str(raw["reason"]),
             )
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             raise IntegrityError(f"{FILE_NAME}: malformed: {error!r}") from error
         if document.verdict is not None and document.verdict not in VERDICTS:
             raise IntegrityError(

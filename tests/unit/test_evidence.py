@@ -2,6 +2,8 @@
 
 import json
 import math
+from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -29,12 +31,12 @@ documents = st.builds(
 
 
 @given(documents)
-def test_a_document_survives_the_file(document):
+def test_a_document_survives_the_file(document: Any) -> None:
     assert EvidenceDocument.parse(document.to_bytes()) == document
 
 
 @given(documents)
-def test_equal_documents_have_equal_bytes_whatever_the_order(document):
+def test_equal_documents_have_equal_bytes_whatever_the_order(document: Any) -> None:
     turned = EvidenceDocument(
         dict(reversed(document.subjects.items())),
         dict(reversed(document.values.items())),
@@ -47,42 +49,42 @@ def test_equal_documents_have_equal_bytes_whatever_the_order(document):
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, None])
-def test_what_is_no_number_is_written_as_null(value):
+def test_what_is_no_number_is_written_as_null(value: Any) -> None:
     document = EvidenceDocument({"model": MODEL}, {"accuracy": value})
     assert EvidenceDocument.parse(document.to_bytes()).values == {"accuracy": None}
 
 
-def test_a_bound_that_is_no_number_stays_none():
+def test_a_bound_that_is_no_number_stays_none() -> None:
     document = EvidenceDocument({}, {}, {"a": Interval(math.nan, math.inf, 0.95)})
     read = EvidenceDocument.parse(document.to_bytes()).intervals["a"]
     assert math.isnan(read.low)
     assert math.isnan(read.high)
 
 
-def test_labels_are_sorted_and_escaped():
+def test_labels_are_sorted_and_escaped() -> None:
     assert label("accuracy") == "accuracy"
     assert label("accuracy", sex="Female", age="<30") == 'accuracy{age="<30",sex="Female"}'
     assert label("a", b='x"y\\z\n') == r'a{b="x\"y\\z\n"}'
 
 
-def test_a_label_may_be_called_name():
+def test_a_label_may_be_called_name() -> None:
     assert label("accuracy", name="x") == 'accuracy{name="x"}'
 
 
-def test_a_label_that_is_no_identifier_is_quoted_as_in_prometheus_3():
+def test_a_label_that_is_no_identifier_is_quoted_as_in_prometheus_3() -> None:
     labels = {"marital-status": "Divorced"}
     assert label("accuracy", **labels) == 'accuracy{"marital-status"="Divorced"}'
 
 
 @given(names, st.dictionaries(texts, texts, max_size=4))
-def test_every_name_with_labels_can_be_asked_for_by_a_rule(metric, labels):
+def test_every_name_with_labels_can_be_asked_for_by_a_rule(metric: Any, labels: Any) -> None:
     name = label(metric, **labels)
     expression = parse(f"{name} > 0")
     assert (expression.metric, expression.labels) == (metric, labels)
     assert canonical_name(name) == name
 
 
-def _raw(**changes):
+def _raw(**changes: Any) -> Any:
     raw = json.loads(EvidenceDocument({"model": MODEL}, {"accuracy": 0.9}).to_bytes())
     return {**raw, **changes}
 
@@ -103,7 +105,7 @@ def _raw(**changes):
         _raw(verdict=["pass"]),
     ],
 )
-def test_anything_else_is_refused(raw):
+def test_anything_else_is_refused(raw: Any) -> None:
     with pytest.raises(IntegrityError, match=r"^evidence\.json: "):
         EvidenceDocument.from_dict(raw)
 
@@ -119,12 +121,12 @@ def test_anything_else_is_refused(raw):
         json.dumps(_raw(), indent=1).encode(),
     ],
 )
-def test_a_file_must_be_canonical(data):
+def test_a_file_must_be_canonical(data: Any) -> None:
     with pytest.raises(IntegrityError):
         EvidenceDocument.parse(data)
 
 
-def test_a_file_is_read_in_bounds(tmp_path, monkeypatch):
+def test_a_file_is_read_in_bounds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     EvidenceDocument({"model": MODEL}, {"accuracy": 0.9}).write(tmp_path)
     assert EvidenceDocument.read(tmp_path).values == {"accuracy": 0.9}
     monkeypatch.setattr("assay.evidence.MAX_EVIDENCE_BYTES", 10)

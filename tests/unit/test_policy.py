@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -36,7 +37,7 @@ expressions = st.builds(
 )
 
 
-def refusal(text):
+def refusal(text: Any) -> Any:
     with pytest.raises(PolicyError) as caught:
         parse_policy(text if isinstance(text, bytes) else text.encode())
     message = str(caught.value)
@@ -45,18 +46,18 @@ def refusal(text):
     return message
 
 
-def problems(message):
+def problems(message: Any) -> Any:
     return re.split(r"; (?=policy line )", message)
 
 
-def rule(metric, *more):
+def rule(metric: Any, *more: Any) -> Any:
     return "\n".join([f"gates:\n  - metric: {metric}", *(f"    {line}" for line in more)])
 
 
 # --- what it takes ---------------------------------------------------------------------------
 
 
-def test_the_policy_of_the_design():
+def test_the_policy_of_the_design() -> None:
     policy = parse_policy(FROM_THE_DESIGN)
     assert [str(rule) for rule in policy.rules] == [
         "accuracy > 0.94",
@@ -70,7 +71,7 @@ def test_the_policy_of_the_design():
     assert policy.confidence is None
 
 
-def test_every_key():
+def test_every_key() -> None:
     policy = parse_policy(b"""\
 confidence: 0.95
 primary_metric: f1
@@ -99,17 +100,17 @@ gates:
     assert policy.custom_metrics == ("lift_at_10", "acuracy")
 
 
-def test_a_name_far_from_all_known_ones_is_a_users_own():
+def test_a_name_far_from_all_known_ones_is_a_users_own() -> None:
     assert parse_policy(rule("churn_uplift > 1").encode()).rules[0].expression.metric
 
 
 @given(expressions)
-def test_an_expression_survives_its_text(expression):
+def test_an_expression_survives_its_text(expression: Any) -> None:
     assert parse_expression(str(expression)) == expression
 
 
 @given(expressions, st.sampled_from([None, "'", '"', "|", ">"]))
-def test_an_expression_survives_the_file(expression, style):
+def test_an_expression_survives_the_file(expression: Any, style: Any) -> None:
     document = {"gates": [{"metric": str(expression)}], "custom_metrics": [expression.metric]}
     data = yaml.dump(document, default_style=style, allow_unicode=True, width=20)
     data = data.replace(f"{style}gates{style}", "gates")
@@ -130,7 +131,7 @@ def test_an_expression_survives_the_file(expression, style):
         ("job:rate:5m == 0", "job:rate:5m == 0"),
     ],
 )
-def test_spellings_of_one_expression(text, same):
+def test_spellings_of_one_expression(text: Any, same: Any) -> None:
     assert str(parse_expression(text)) == same
 
 
@@ -172,7 +173,7 @@ def test_spellings_of_one_expression(text, same):
         ("__import__('os').system('x') > 1", 11, "expected one of"),
     ],
 )
-def test_a_malformed_expression_is_told_with_its_column(text, column, told):
+def test_a_malformed_expression_is_told_with_its_column(text: Any, column: Any, told: Any) -> None:
     with pytest.raises(PolicyError, match=rf"^column {column}: .*{re.escape(told)}"):
         parse_expression(text)
 
@@ -190,12 +191,12 @@ def test_a_malformed_expression_is_told_with_its_column(text, column, told):
         ("RMSE", "root_mean_squared_error"),
     ],
 )
-def test_a_misspelt_metric_gets_a_suggestion(metric, meant):
+def test_a_misspelt_metric_gets_a_suggestion(metric: Any, meant: Any) -> None:
     assert f"did you mean {meant!r}?" in refusal(rule(f"{metric} > 1"))
     assert f"did you mean {meant!r}?" in refusal(rule("f1 > 1", f"when: {metric} > 1"))
 
 
-def test_all_problems_are_told_at_once_in_the_order_of_the_file():
+def test_all_problems_are_told_at_once_in_the_order_of_the_file() -> None:
     message = refusal("""\
 gates:
   - metric: acuracy > 0.9
@@ -210,9 +211,9 @@ on_fial: block
 on_fail: blok
 primary_metric: acuracy
 """)
+    own = "(list a metric of your own under custom_metrics)"
     assert problems(message) == [
-        "policy line 2, column 13: unknown metric 'acuracy'; did you mean 'accuracy'? "
-        "(list a metric of your own under custom_metrics)",
+        f"policy line 2, column 13: unknown metric 'acuracy'; did you mean 'accuracy'? {own}",
         "policy line 3, column 23: expected a number, such as 0.94, found '> 0.9'",
         "policy line 4, column 17: confidence '95': give a number between 0 and 1, such as 0.95",
         "policy line 5, column 5: write a rule as '- metric: accuracy > 0.94'",
@@ -221,8 +222,7 @@ primary_metric: acuracy
         "policy line 9, column 5: a rule needs 'metric', such as 'metric: accuracy > 0.94'",
         "policy line 10, column 1: unknown key 'on_fial' in a policy; did you mean 'on_fail'?",
         "policy line 11, column 10: unknown action 'blok'; did you mean 'block'?",
-        "policy line 12, column 17: unknown metric 'acuracy'; did you mean 'accuracy'? "
-        "(list a metric of your own under custom_metrics)",
+        f"policy line 12, column 17: unknown metric 'acuracy'; did you mean 'accuracy'? {own}",
     ]
 
 
@@ -255,7 +255,10 @@ primary_metric: acuracy
         ("gates:\n  - metric: f1 > 1\non_fail:", "unknown action ''"),
         ("gates:\n  - metric: f1 > 1\non_fail: [block]", "expected text"),
         ("gates:\n  - metric: f1 > 1\nallowed_modules: os", "expected a list"),
-        ("gates:\n  - metric: f1 > 1\nallowed_modules: [a..b]", "'a..b' is not the name of a module"),
+        (
+            "gates:\n  - metric: f1 > 1\nallowed_modules: [a..b]",
+            "'a..b' is not the name of a module",
+        ),
         ("gates:\n  - metric: f1 > 1\nallowed_modules: ['']", "'' is not the name of a module"),
         ("gates:\n  - metric: f1 > 1\ncustom_metrics: [a b]", "'a b' is not the name of a metric"),
         ("gates:\n  - metric: f1 > 1\nprimary_metric: f 1", "'f 1' is not the name of a metric"),
@@ -268,11 +271,11 @@ primary_metric: acuracy
         ("gates: \x07", "line 1, column 8: not YAML: a character"),
     ],
 )
-def test_a_file_that_is_no_policy_is_refused(text, told):
+def test_a_file_that_is_no_policy_is_refused(text: Any, told: Any) -> None:
     assert told in refusal(text)
 
 
-def test_sizes_are_bounded():
+def test_sizes_are_bounded() -> None:
     with pytest.raises(PolicyError, match="the limit is 1048576"):
         parse_policy(b" " * (MAX_POLICY_BYTES + 1))
     many = "gates:\n" + "  - {metric: f1 > 1}\n" * (MAX_RULES + 1)
@@ -280,17 +283,19 @@ def test_sizes_are_bounded():
 
 
 @given(st.binary(max_size=80) | texts.map(str.encode))
-def test_nothing_but_a_policy_error_comes_of_any_bytes(data):
+def test_nothing_but_a_policy_error_comes_of_any_bytes(data: Any) -> None:
     with pytest.raises(PolicyError):
         parse_policy(data)
 
 
 @given(st.text(max_size=30))
-def test_nothing_but_a_policy_error_comes_of_any_expression(text):
+def test_nothing_but_a_policy_error_comes_of_any_expression(text: Any) -> None:
+    told = None
     try:
         parse_expression(text)
     except PolicyError as error:
-        assert re.match(r"column \d+: ", str(error))
+        told = str(error)
+    assert told is None or re.match(r"column \d+: ", told)
 
 
 # --- places ----------------------------------------------------------------------------------
@@ -301,7 +306,7 @@ def test_nothing_but_a_policy_error_comes_of_any_expression(text):
     [
         ("gates:\n  - metric: accuracy > x", 2, 24),
         ("gates:\n  - metric: 'accuracy > x'", 2, 25),
-        ("gates:\n  - metric: \"accuracy > x\"", 2, 25),
+        ('gates:\n  - metric: "accuracy > x"', 2, 25),
         ("gates:\n  - metric: 'a{b=''c''} > x'", 2, 27),
         ('gates:\n  - metric: "a{b=\\"c\\"} > x"', 2, 27),
         ('gates:\n  - metric: "\\x61ccuracy > x"', 2, 28),
@@ -314,7 +319,7 @@ def test_nothing_but_a_policy_error_comes_of_any_expression(text):
         ("# ünïcödé\ngates: [{metric: accuracy > x}]", 2, 29),
     ],
 )
-def test_a_mistake_is_pointed_at_inside_the_expression(text, line, column):
+def test_a_mistake_is_pointed_at_inside_the_expression(text: Any, line: Any, column: Any) -> None:
     assert refusal(text).startswith(f"policy line {line}, column {column}: expected a number")
 
 
@@ -323,7 +328,7 @@ def test_a_mistake_is_pointed_at_inside_the_expression(text, line, column):
     st.sampled_from([None, "'", '"', ">", "|"]),
     st.integers(5, 40),
 )
-def test_places_point_at_the_words_that_the_value_has(words, style, width):
+def test_places_point_at_the_words_that_the_value_has(words: Any, style: Any, width: Any) -> None:
     value = " ".join(words)
     source = yaml.dump({"k": [value]}, default_style=style, allow_unicode=True, width=width)
     node = yaml.compose(source).value[0][1].value[0]
@@ -336,7 +341,7 @@ def test_places_point_at_the_words_that_the_value_has(words, style, width):
 # --- names -----------------------------------------------------------------------------------
 
 
-def test_derived_names_are_known():
+def test_derived_names_are_known() -> None:
     for name in ("accuracy_gap", "candidate_f1", "production_f1", "production_exists"):
         assert is_known(name)
         assert is_about_model(name)
@@ -346,13 +351,14 @@ def test_derived_names_are_known():
     assert set(SYNONYMS.values()) <= {name for stage in KNOWN_METRICS.values() for name in stage}
 
 
-def test_the_documentation_has_the_same_names():
-    rows = re.findall(r"^\| `(\w+)` \| (.+) \|$", DOCS.read_text(), flags=re.MULTILINE)
+def test_the_documentation_has_the_same_names() -> None:
+    _, section = DOCS.read_text().split("## Evidence names")
+    rows = re.findall(r"^\| `(\w+)` \| (.+) \|$", section, flags=re.MULTILINE)
     told = {stage: tuple(re.findall(r"`(\w+)`", names)) for stage, names in rows}
     assert told == KNOWN_METRICS
 
 
-def test_every_policy_in_the_documentation_parses():
+def test_every_policy_in_the_documentation_parses() -> None:
     blocks = re.findall(r"```yaml\n(.*?)```", DOCS.read_text(), flags=re.DOTALL)
     assert blocks
     for block in blocks:

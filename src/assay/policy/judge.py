@@ -445,7 +445,8 @@ def _require_level(
         raise _Refusal(f"the evidence gives no confidence interval of {metric}")
     if any(other != interval for other in intervals):
         raise _Refusal(f"two documents give different intervals of {metric}")
-    if abs(interval.confidence - confidence) > _LEVEL_TOLERANCE:
+    # Asked this way round, a level that is not a number is refused.
+    if not abs(interval.confidence - confidence) <= _LEVEL_TOLERANCE:
         raise _Refusal(
             f"the evidence's interval of {metric} is at confidence {interval.confidence:g}, not "
             f"{confidence:g}; evaluate at the policy's level"
@@ -493,10 +494,14 @@ def _find(expression: Expression, seen: _Index) -> tuple[float, list[Interval | 
 def _missing(name: str, seen: _Index) -> str:
     if hint := _first_model(name, seen):
         return f"{name} is missing{hint}"
-    close = closest(name, seen)
+    close = closest(name, _same_metric(name, seen), 0) or closest(name, seen)
     return f"{name} is missing; " + (
         f"did you mean {close}?" if close else "no evidence of a similar name was given"
     )
+
+
+def _same_metric(name: str, seen: _Index) -> list[str]:
+    return [other for other in seen if other.partition("{")[0] == name.partition("{")[0]]
 
 
 def _first_model(name: str, seen: _Index) -> str:

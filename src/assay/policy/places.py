@@ -58,7 +58,8 @@ def _begin(raw: str, at: int, character: str, style: str | None) -> int:
             escape = _ESCAPE.match(raw, at)
             if escape is None or escape[0][1] not in "\r\n":
                 return at
-            at = escape.end()  # an escaped line end, and the indentation after it, stand for nothing
+            # An escaped line end, and the indentation after it, stand for nothing.
+            at = escape.end()
             at += len(raw[at:]) - len(raw[at:].lstrip(" \t"))
         elif raw[at] == character or raw[at] not in _BLANKS or character in " \n":
             return at
