@@ -2,6 +2,7 @@
 
 import json
 import os
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -14,7 +15,10 @@ HOME: Final = ".assay"
 """Folder of the default store and registry, in the current folder."""
 SHORT_HEX: Final = 12
 
-stdout = Console(soft_wrap=False)
+PIPE_WIDTH: Final = 240
+"""Columns in a pipe, where nobody's window sets them."""
+
+stdout = Console(width=None if sys.stdout.isatty() else PIPE_WIDTH)
 stderr = Console(stderr=True)
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for a program.")
