@@ -1,1 +1,1 @@
-"""The component catalog: one folder per stage, `component.py` for KFP and `step.py` for the work."""
+"""The component catalog: a folder per stage, `component.py` for KFP, `step.py` for the work."""

@@ -45,7 +45,9 @@ def _default(item: Any) -> str:
 
 def _markdown(headers: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
     def line(cells: tuple[str, ...]) -> str:
-        return "| " + " | ".join(" ".join(cell.replace("|", "\\|").split()) for cell in cells) + " |"
+        return (
+            "| " + " | ".join(" ".join(cell.replace("|", "\\|").split()) for cell in cells) + " |"
+        )
 
     return "\n".join([line(headers), line(("---",) * len(headers)), *map(line, rows)])
 

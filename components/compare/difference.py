@@ -106,9 +106,7 @@ def compare(
     }
     for prefix, predictions in (("candidate", ours), ("production", theirs)):
         found = estimate(metrics(predictions), len(frame))
-        values.update(
-            {f"{prefix}_{n}": v if math.isfinite(v) else None for n, v in found.items()}
-        )
+        values.update({f"{prefix}_{n}": v if math.isfinite(v) else None for n, v in found.items()})
     if candidate.task != "regression":
         values["mcnemar_p_value"] = tidy(
             mcnemar(ours.predicted == ours.truth, theirs.predicted == theirs.truth)
@@ -177,9 +175,7 @@ def _slices(
             small.append(part)
             continue
         name = _name(part)
-        delta, spread = _regression(
-            primary, ours.take(part.rows), theirs.take(part.rows), settings
-        )
+        delta, spread = _regression(primary, ours.take(part.rows), theirs.take(part.rows), settings)
         found[name] = (part, delta, interval(spread, delta, settings.confidence))
         raw[name] = exceeds(spread, settings.margin)
     corrected = holm(raw)
@@ -235,4 +231,7 @@ def _verdict(
     # Equality of the bound and the margin is no proof of less.
     if bounds.high < settings.margin or bounds.low == bounds.high == 0:
         return "pass", ""
-    return "inconclusive", f"{shown}: too little test data to tell; give more rows or a wider margin"
+    return (
+        "inconclusive",
+        f"{shown}: too little test data to tell; give more rows or a wider margin",
+    )

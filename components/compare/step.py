@@ -24,10 +24,10 @@ def compare(
     Raises:
         UsageError: Columns, labels or numbers that cannot be; names all.
     """
+    from assay.components.compare import difference, views
     from threadpoolctl import threadpool_limits
 
     from assay import dataset as data
-    from assay.components.compare import difference, views
     from assay.model import load
 
     settings = difference.Settings(

@@ -36,7 +36,9 @@ def write(found: "Difference", settings: "Settings", folder: Path) -> None:
         Section("Regression of the candidate", figures(_forest(found, settings))),
         Section("All rows and slices", table(("slice", *HEADERS), rows, align="lrrrrrl")),
         Section("How to read it", table(("what", "value"), facts)),
-        Section("Both models", table(("metric", "candidate", "production"), _both(found), align="lrr")),
+        Section(
+            "Both models", table(("metric", "candidate", "production"), _both(found), align="lrr")
+        ),
     ]
     (folder / "report.html").write_text(
         page(title, sections, verdict=evidence.verdict, subtitle=evidence.reason)
@@ -90,7 +92,9 @@ def _facts(found: "Difference", settings: "Settings") -> list[tuple[str, str]]:
         ),
     ]
     if "mcnemar_p_value" in values:
-        facts.append(("McNemar's p-value (both right equally often)", number(values["mcnemar_p_value"])))
+        facts.append(
+            ("McNemar's p-value (both right equally often)", number(values["mcnemar_p_value"]))
+        )
     return facts
 
 
@@ -102,7 +106,13 @@ def _both(found: "Difference") -> list[tuple[Any, ...]]:
 
 def _forest(found: "Difference", settings: "Settings") -> str:
     evidence = found.evidence
-    lines = [("all rows", evidence.values["regression_delta"], evidence.intervals.get("regression_delta"))]
+    lines = [
+        (
+            "all rows",
+            evidence.values["regression_delta"],
+            evidence.intervals.get("regression_delta"),
+        )
+    ]
     lines += [(part.name.strip("{}"), part.delta, part.bounds) for part in found.slices]
     drawn = [line for line in lines if line[1] is not None]
     figure, axes = new_figure(8, 1.4 + 0.34 * len(drawn))

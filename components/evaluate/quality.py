@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from assay.checks import parse_checks
 from assay.components.evaluate.behaviour import CheckResult, run_checks
+
+from assay.checks import parse_checks
 from assay.errors import UsageError
 from assay.evidence import EvidenceDocument, Interval, label
 from assay.statistics.bootstrap import distribution, estimate, interval, tidy
@@ -106,7 +107,9 @@ def _measure(
         full = label(name, **clean)
         if labels and rows < settings.min_slice_rows:
             values[full] = None
-            notes[full] = f"{rows} rows are too few to judge; the least is {settings.min_slice_rows}"
+            notes[full] = (
+                f"{rows} rows are too few to judge; the least is {settings.min_slice_rows}"
+            )
             continue
         values[full] = value if math.isfinite(value) else None
         if values[full] is None:

@@ -25,10 +25,10 @@ def evaluate(
     Raises:
         UsageError: Labels, columns, slices, checks or numbers that cannot be; names all.
     """
+    from assay.components.evaluate import latency, quality, views
     from threadpoolctl import threadpool_limits
 
     from assay import dataset as data
-    from assay.components.evaluate import latency, quality, views
     from assay.model import load
 
     settings = quality.Settings(
@@ -43,7 +43,7 @@ def evaluate(
         loaded = load(model.path)
         frame = data.read(test_data.path)
         subjects = {"model": model.digest, "data": test_data.digest}
-        found = quality.evaluate(loaded, frame, checks and checks.path, settings, subjects)
+        found = quality.evaluate(loaded, frame, checks.path if checks else None, settings, subjects)
         found.evidence.write(evaluation.path)
         views.write(found, evaluation.path)
         measured = latency.measure(loaded, frame, latency_rows, model.path, subjects)

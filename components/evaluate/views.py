@@ -22,6 +22,7 @@ from assay.statistics.bootstrap import tidy
 
 if TYPE_CHECKING:
     from assay.components.evaluate.quality import Quality
+
     from assay.statistics.metrics import Predictions
 
 CURVE_POINTS: Final = 100
@@ -40,7 +41,8 @@ def write(found: "Quality", folder: Path) -> None:
         sections.append(
             Section(
                 "Slices",
-                figures(_slice_figure(found)) + table(HEADERS, _rows(evidence, labelled=True), align="lrrr"),
+                figures(_slice_figure(found))
+                + table(HEADERS, _rows(evidence, labelled=True), align="lrrr"),
             )
         )
     sections.append(Section("Behaviour", _behaviour(found)))

@@ -8,7 +8,7 @@ from assay.images import image
 
 
 @dsl.component(base_image=image("release"), install_kfp_package=False)
-def gate(  # noqa: PLR0917 - KFP passes by name
+def gate(
     model: str,
     policy: str,
     evidence: list,

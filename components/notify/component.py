@@ -19,6 +19,7 @@ def notify(
         message_format: slack, alertmanager or json.
     """
     from assay.components.notify import step
+
     from assay.kfp import execute
 
     state, run = status.state, status.pipeline_job_resource_name

@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -90,7 +91,11 @@ def _send(url: str, body: Any) -> str:
                 headers={"Content-Type": "application/json"},
                 redirect=False,
             )
-        outcome = f"sent to {host}" if response.status < 300 else f"{host} answered {response.status}"  # noqa: PLR2004
+        outcome = (
+            f"sent to {host}"
+            if response.status < HTTPStatus.MULTIPLE_CHOICES
+            else f"{host} answered {response.status}"
+        )
     except (urllib3.exceptions.HTTPError, ValueError) as error:
         outcome = f"{host} cannot be reached ({type(error).__name__})"
     if not outcome.startswith("sent"):

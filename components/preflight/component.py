@@ -69,6 +69,7 @@ def preflight(
         allowed_modules: Import prefixes that the policy admits besides scikit-learn.
     """
     from assay.components.preflight import step
+
     from assay.kfp import execute
 
     return execute(

@@ -122,7 +122,9 @@ def _document(given: str, kind: type[Artifact], file: str, store: Store) -> byte
     if is_digest(given):
         manifest = get_manifest(store, given)
         if manifest.artifact_type != kind.type:
-            raise UsageError(f"{name}: {given} is of type {manifest.artifact_type}, not {kind.type}")
+            raise UsageError(
+                f"{name}: {given} is of type {manifest.artifact_type}, not {kind.type}"
+            )
         entry = next(entry for entry in manifest.files if entry.path == file)
         return store.get_bytes(entry.blob.digest, MAX_DOCUMENT_BYTES)
     if "\n" in given or given.lstrip().startswith(("{", "gates:", "checks:")):
@@ -212,7 +214,7 @@ def _numbers(plan: Plan) -> None:
         problems.append("time_column is missing; split_by time needs it")
     if not _MODEL_NAME.fullmatch(plan.model_name):
         problems.append(
-            f"model_name {plan.model_name!r}: give a name without slashes, colons, quotes or percent"
+            f"model_name {plan.model_name!r}: use no slash, colon, quote or percent sign"
         )
     known = KNOWN_METRICS["evaluate"]
     if plan.primary_metric and plan.primary_metric not in known:
@@ -226,7 +228,9 @@ def _numbers(plan: Plan) -> None:
 def _reference(plan: Plan, store: Store) -> None:
     if plan.reference:
         if not is_digest(plan.reference):
-            raise UsageError(f"reference: {plan.reference!r} is not a digest; give a dataset's digest")
+            raise UsageError(
+                f"reference: {plan.reference!r} is not a digest; give a dataset's digest"
+            )
         _dataset_columns(plan.reference, store)
 
 

@@ -43,6 +43,7 @@ def preflight(
         StoreError: The store does not answer, or cannot be written.
     """
     from assay.components.preflight.examine import Plan, examine
+
     from assay.digest import canonical_json
     from assay.report import markdown_table
 

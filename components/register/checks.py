@@ -39,20 +39,20 @@ class Facts:
 def check(services: Services, model: str, decision: Decision) -> Facts:
     """Check all five, in order; each fails with its own message."""
     judgement = read_decision(decision.path)
-    # (1)
+    # Check 1.
     if judgement.model != model:
         raise IntegrityError(
             f"the decision {decision.digest} is about {judgement.model}, not about {model}; "
             "run the gate for this model"
         )
-    # (2)
+    # Check 2.
     if judgement.verdict != "pass":
         raise RunBlocked(f"the decision's verdict is {judgement.verdict}: {judgement.reason}")
-    # (3)
+    # Check 3.
     _judge_again(services.store, judgement)
-    # (4)
+    # Check 4.
     training = _connected(services, decision.digest, judgement)
-    # (5)
+    # Check 5.
     verify(services.store, decision.digest, services.verifier)
     verify(services.store, model, services.verifier)
     return Facts(decision.digest, judgement, training)

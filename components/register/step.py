@@ -34,6 +34,7 @@ def register(
     """
     from assay.components.register.checks import check
     from assay.components.register.version import register_version
+
     from assay.digest import canonical_json, require_digest
     from assay.tree import get_manifest
 

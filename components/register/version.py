@@ -4,8 +4,8 @@ import json
 from typing import Final
 
 import yaml
-
 from assay.components.register.checks import Facts
+
 from assay.evidence import EvidenceDocument
 from assay.registry import MAX_TAG_CHARS, ModelVersion, Registry
 from assay.step import Evaluation, Measurements, Services

@@ -24,8 +24,7 @@ def resolve_production(
         version: Its version in the registry, or empty.
     """
     from assay.components.resolve_production import step
+
     from assay.kfp import execute
 
-    return execute(
-        step.resolve_production, locals(), "production", "production_data", "version"
-    )
+    return execute(step.resolve_production, locals(), "production", "production_data", "version")

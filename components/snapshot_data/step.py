@@ -13,7 +13,7 @@ def snapshot_data(
     source: Source,
     target: str = "",
     delimiter: str = "auto",
-    missing_values: list = ["", "NA", "N/A", "NaN", "nan", "null", "None", "?"],  # noqa: B006
+    missing_values: list[str] = ["", "NA", "N/A", "NaN", "nan", "null", "None", "?"],  # noqa: B006
     encoding: str = "utf-8",
     rows_per_part: int = 100_000,
     dataset: Out[Dataset],
@@ -51,7 +51,8 @@ def _write_card(folder: Path, target: str) -> None:
         "| --- | --- | --- |",
     ]
     lines += [
-        f"| {_cell(column.name)} | {column.type} | {column.nulls:,} ({column.nulls / table.rows:.1%}) |"
+        f"| {_cell(column.name)} | {column.type} | {column.nulls:,} "
+        f"({column.nulls / table.rows:.1%}) |"
         for column in table.columns
     ]
     if target and table.column(target).type in {"string", "bool", "int64"}:
@@ -62,7 +63,13 @@ def _write_card(folder: Path, target: str) -> None:
             if len(counts) > 50:  # noqa: PLR2004 - a number to predict, not classes
                 break
         else:
-            lines += ["", f"Target `{target}`:", "", "| value | rows | share |", "| --- | --- | --- |"]
+            lines += [
+                "",
+                f"Target `{target}`:",
+                "",
+                "| value | rows | share |",
+                "| --- | --- | --- |",
+            ]
             lines += [
                 f"| {_cell(value)} | {count:,} | {count / table.rows:.1%} |"
                 for value, count in sorted(counts.items())

@@ -21,7 +21,7 @@ def split_data(
     dataset: Dataset,
     target: str = "",
     by: str = "hash",
-    key_columns: list = [],  # noqa: B006 - read only
+    key_columns: list[str] = [],  # noqa: B006 - read only
     time_column: str = "",
     test_fraction: float = 0.25,
     stratify: bool = False,
@@ -69,9 +69,7 @@ def split_data(
         held_out = _by_hash(dataset, keys, salt, test_fraction, target if stratify else "")
     sides = {"train": ~held_out, "test": held_out}
     if empty := [name for name, side in sides.items() if not side.any()]:
-        raise UsageError(
-            f"the {empty[0]} set has no rows (of {info.rows}); change test_fraction or give more data"
-        )
+        raise UsageError(f"the {empty[0]} set has no rows (of {info.rows}); change test_fraction")
     schema = data.arrow_schema(dataset.path)
     for out, side in ((train, sides["train"]), (test, sides["test"])):
         data.write(_filtered(dataset, side), schema, out.path)

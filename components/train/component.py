@@ -32,7 +32,7 @@ def train(
         report: Settings and loss curves, to look at.
         card: What the model is, to look at.
         metrics: Numbers of the fit.
-        estimator: Import path of a scikit-learn estimator; "auto" picks histogram gradient boosting.
+        estimator: Import path of a scikit-learn estimator; "auto": histogram gradient boosting.
         hyperparameters: Its arguments; a nested estimator is {"$estimator": path, ...arguments}.
         numeric_columns: Columns that must be numbers. Empty: detected by type.
         categorical_columns: Columns to treat as categories, whatever their type.
@@ -48,6 +48,7 @@ def train(
         estimator: Import path of the estimator used.
     """
     from assay.components.train import step
+
     from assay.kfp import execute
 
     return execute(step.train, locals(), "model", "task", "estimator")

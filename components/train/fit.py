@@ -102,7 +102,9 @@ def _concerns_fit(warning: warnings.WarningMessage) -> bool:
     )
 
 
-def _features(info: data.DatasetInfo, settings: Settings) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def _features(
+    info: data.DatasetInfo, settings: Settings
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Numeric and categorical feature columns, in the dataset's order."""
     problems = data.column_problems([settings.target], info.names, "target")
     for what, given in (
@@ -127,7 +129,7 @@ def _features(info: data.DatasetInfo, settings: Settings) -> tuple[tuple[str, ..
             categorical.append(column.name)
         else:
             problems.append(
-                f"column {column.name!r} is of type {column.type}, which is no feature; put it into "
+                f"column {column.name!r} is of type {column.type}, no feature; put it into "
                 "drop_columns, or into categorical_columns"
             )
     if not problems and not numeric and not categorical:
@@ -152,7 +154,7 @@ def _task(labels: "pd.Series", settings: Settings) -> str:
         return "regression"
     if distinct > MAX_CLASSES:
         raise UsageError(
-            f"target {settings.target!r} has {distinct} different labels, the limit is {MAX_CLASSES}"
+            f"target {settings.target!r} has {distinct} labels, the limit is {MAX_CLASSES}"
         )
     return "binary" if distinct == 2 else "multiclass"  # noqa: PLR2004
 
@@ -219,7 +221,9 @@ def _write_views(info: ModelInfo, estimator: Any, notes: list[str], folder: Path
     title = f"{type(estimator).__name__} for {info.target}"
     (folder / "report.html").write_text(page(title, sections))
     (folder / "summary.md").write_text(
-        f"# {title}\n\n" + markdown_table(["what", "value"], facts) + "".join(f"\n- {n}" for n in notes)
+        f"# {title}\n\n"
+        + markdown_table(["what", "value"], facts)
+        + "".join(f"\n- {n}" for n in notes)
     )
     metrics: dict[str, float] = {"training_rows": info.rows, "features": len(info.features)}
     metrics.update({f"last_{name}": float(values[-1]) for name, values in curves.items()})

@@ -116,7 +116,9 @@ def _outcome(result: Mapping[str, Any]) -> Outcome:
 
 def _exceptions(info: Mapping[str, Any]) -> str:
     entries = [info] if "raised_exception" in info else list(info.values())
-    raised = [entry for entry in entries if isinstance(entry, dict) and entry.get("raised_exception")]
+    raised = [
+        entry for entry in entries if isinstance(entry, dict) and entry.get("raised_exception")
+    ]
     return " ".join(str(raised[0].get("exception_message")).split()) if raised else ""
 
 
@@ -130,7 +132,9 @@ def _observed(result: Mapping[str, Any], kwargs: Mapping[str, Any]) -> str:
         shown = ", ".join(examples.split(", ")[:MAX_EXAMPLES])
         outside = f" outside of {_short(kwargs['value_set'])}" if "value_set" in kwargs else ""
         bounds = _bounds(kwargs)
-        return f"{count} of {total} values{outside or bounds}" + (f", such as {shown}" if shown else "")
+        return f"{count} of {total} values{outside or bounds}" + (
+            f", such as {shown}" if shown else ""
+        )
     details = result.get("details") or {}
     mismatched = details.get("mismatched")
     text = f"found {_short(result.get('observed_value'))}"

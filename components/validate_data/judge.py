@@ -3,10 +3,11 @@
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from assay import dataset as data
 from assay.components.validate_data.drift import MIN_ROWS, ColumnDrift, find_drift
 from assay.components.validate_data.expectations import Outcome, run_suite
 from assay.components.validate_data.structure import Finding, structure
+
+from assay import dataset as data
 from assay.errors import UsageError
 from assay.evidence import EvidenceDocument, label
 from assay.statistics.bootstrap import tidy
@@ -68,7 +69,9 @@ def validate(
         values["failed_expectations"] = float(len(failed))
         blocked += [outcome.text for outcome in failed]
         if len(outcomes) != len(parsed.expectations) or not outcomes:
-            blocked.append(f"{len(outcomes)} of {len(parsed.expectations)} expectations were judged")
+            blocked.append(
+                f"{len(outcomes)} of {len(parsed.expectations)} expectations were judged"
+            )
     drift = None
     subjects = {"data": dataset.digest}
     if reference is not None:

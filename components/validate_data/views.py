@@ -19,7 +19,7 @@ def write(found: "Found", settings: "Settings", folder: Path) -> None:
     sections = [Section("Expectations", _expectations(found))]
     if found.drift is not None:
         rule = (
-            f"At most {settings.max_sample_rows:,} rows of each side were looked at, every k-th row. "
+            f"At most {settings.max_sample_rows:,} rows of each side were used, every k-th row. "
             f"From a share of {settings.drift_share:g} of drifted columns the data is rejected."
         )
         sections.append(
@@ -81,6 +81,12 @@ def _rows(found: "Found") -> list[tuple[Any, ...]]:
 def _drift(found: "Found") -> list[tuple[Any, ...]]:
     ordered = sorted(found.drift or [], key=lambda column: not column.drifted)
     return [
-        (c.name, c.method, c.score if c.score is not None else "–", c.threshold, "yes" if c.drifted else "no")
+        (
+            c.name,
+            c.method,
+            c.score if c.score is not None else "–",
+            c.threshold,
+            "yes" if c.drifted else "no",
+        )
         for c in ordered
     ]

@@ -147,9 +147,7 @@ def info(folder: Path) -> DatasetInfo:
     return DatasetInfo(raw["rows"], columns)
 
 
-def iter_batches(
-    folder: Path, columns: Sequence[str] | None = None
-) -> "Iterator[pa.RecordBatch]":
+def iter_batches(folder: Path, columns: Sequence[str] | None = None) -> "Iterator[pa.RecordBatch]":
     """The rows in order, in batches; memory is bounded by one row group."""
     import pyarrow.parquet as pq
 
@@ -182,7 +180,8 @@ def read(folder: Path, columns: Sequence[str] | None = None) -> "pd.DataFrame":
     fields = arrow_schema(folder)
     schema = pa.schema([fields.field(name) for name in names])
     table = pa.Table.from_batches(iter_batches(folder, names), schema)
-    return table.to_pandas(date_as_object=False)
+    frame: pd.DataFrame = table.to_pandas(date_as_object=False)
+    return frame
 
 
 def _schema(folder: Path) -> dict[str, Any]:
@@ -194,7 +193,9 @@ def _schema(folder: Path) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise IntegrityError(f"not a dataset: {SCHEMA_FILE} cannot be read ({error})") from error
     if not isinstance(raw, dict) or raw.get("format") != FORMAT:
-        raise IntegrityError(f"{SCHEMA_FILE}: not of format {FORMAT}; was it made by another version?")
+        raise IntegrityError(
+            f"{SCHEMA_FILE}: not of format {FORMAT}; was it made by another version?"
+        )
     return raw
 
 
@@ -281,4 +282,6 @@ def _type_name(field: Any) -> str:
     for name, arrow in _arrow_types().items():
         if field.type == arrow:
             return name
-    raise DataError(f"column {field.name!r} is of type {field.type}; a dataset has {', '.join(TYPES)}")
+    raise DataError(
+        f"column {field.name!r} is of type {field.type}; a dataset has {', '.join(TYPES)}"
+    )

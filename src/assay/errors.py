@@ -11,7 +11,7 @@ AssayError                      exit 1
 │   └── RunInconclusive         exit 5   too little data to tell
 ├── IntegrityError              exit 6   bytes are not what their name says; nothing was kept
 │   ├── ManifestError                    a manifest that must not be followed
-│   └── AttestationError                 a record missing, unsigned, wrongly signed or not about this
+│   └── AttestationError                 a record missing, unsigned, wrongly signed, not about it
 ├── StoreError                  exit 7   the store refused or could not be reached
 │   ├── NotFoundError                    nothing under that digest
 │   ├── StoreAccessError                 credentials or rights

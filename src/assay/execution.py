@@ -223,10 +223,8 @@ def _kind_problems(what: str, port: Port, manifest: Manifest) -> list[str]:
     expected = port.kind.type
     if not expected or manifest.artifact_type == expected:
         return []
-    return [
-        f"{what}: expected an artifact of type {expected}, got {manifest.artifact_type}; "
-        f"see what it is with: assay show {manifest.digest}"
-    ]
+    found = f"expected an artifact of type {expected}, got {manifest.artifact_type}"
+    return [f"{what}: {found}; see what it is with: assay show {manifest.digest}"]
 
 
 def _fetch(name: str, location: str, root: Path, context: Context) -> Source:
@@ -246,7 +244,7 @@ def _lookup(step: Step, key: str, context: Context) -> Attestation | None:
         digest = read_cache_pointer(pointer)
         attestation = load(context.store, digest, context.verifier)
         if attestation.step_key != key:
-            raise IntegrityError(f"attestation {digest} is about another step key")
+            raise IntegrityError(f"attestation {digest} is about another step key")  # noqa: TRY301
         require_outputs(context.store, attestation)
     except (IntegrityError, NotFoundError) as error:
         # Not an error of this run: the answer does not count, and the step is computed.

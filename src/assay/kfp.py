@@ -134,17 +134,17 @@ def _fill_views(views: list[Any], execution: Execution, store: Store) -> None:
     for view in views:
         view.metadata["digests"] = json.dumps(dict(execution.outputs), sort_keys=True)
         kind = type(view).__name__
-        entry = files.get(VIEW_FILES[kind])
+        shown = files.get(VIEW_FILES[kind])
         if kind == "Metrics":
             _log_metrics(view, files, store)
-        elif entry is None:
+        elif shown is None:
             continue
         elif kind == "ClassificationMetrics":
-            _log_classification(view, json.loads(_content(entry, store)))
+            _log_classification(view, json.loads(_content(shown, store)))
         else:
             target = Path(view.path)
             target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(_content(entry, store))
+            target.write_bytes(_content(shown, store))
 
 
 def _content(entry: FileEntry, store: Store) -> bytes:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Self
 
 from assay import events
 
@@ -92,7 +92,8 @@ def run(
         workspace_root=str(folder / "workspace"),
     )
     error = ""
-    with (folder / "run.log").open("w", buffering=1) as log, follower:
+    with (folder / "run.log").open("w", buffering=1) as log, follower:  # noqa: SIM117 - inside
+        # these, so that the follower reports with the real standard output.
         with _environment(variables), _output_to(log), warnings.catch_warnings():
             # Image names are for clusters; the tasks run in this Python.
             warnings.filterwarnings("ignore", category=RuntimeWarning, module="kfp")
@@ -166,7 +167,7 @@ class _Follower:
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._follow, name="assay-events", daemon=True)
 
-    def __enter__(self) -> "_Follower":
+    def __enter__(self) -> Self:
         self._thread.start()
         return self
 

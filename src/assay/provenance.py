@@ -149,7 +149,7 @@ def _verify_blobs(store: Store, blobs: dict[str, Descriptor], progress: Progress
         raise IntegrityError("; ".join(problems))
 
 
-def verify_store(
+def verify_store(  # noqa: C901 - a walk over every kind of entry
     store: Store, verifier: Verifier | None, progress: Progress | None = None
 ) -> Verified:
     """Verify everything in a store: blobs, records, cache, referrers and views.

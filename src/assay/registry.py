@@ -49,7 +49,7 @@ class ModelVersion:
         digest = self.tags.get(MODEL_TAG, "")
         if not digest:
             raise UsageError(
-                f"version {self.version} of {self.name} has no tag {MODEL_TAG}: it was registered by "
+                f"version {self.version} of {self.name} has no tag {MODEL_TAG}: it came by "
                 "other means; register it through the pipeline, or move the alias to one that was"
             )
         return digest
@@ -105,12 +105,21 @@ class Registry:
 
     def production(self, name: str) -> ModelVersion | None:
         """The version that the alias `production` names, or None."""
-        with self._errors(f"ask for the production version of {name!r}", missing_is_none=True):
-            return _version(self._client.get_model_version_by_alias(name, PRODUCTION))
-        return None
+        with self._errors(f"ask for the production version of {name!r}"):
+            from mlflow.exceptions import MlflowException
+
+            try:
+                return _version(self._client.get_model_version_by_alias(name, PRODUCTION))
+            except MlflowException as error:
+                # An alias that is not set is reported as a wrong parameter; anything else that is
+                # wrong must not pass for "nothing in production".
+                unset = error.error_code == "INVALID_PARAMETER_VALUE" and "alias" in str(error)
+                if unset or error.error_code in _NOT_FOUND:
+                    return None
+                raise
 
     def find(self, name: str, digest: str) -> ModelVersion | None:
-        """The version of model `name` that holds `digest`, if there is one; the lowest of several."""
+        """The version of `name` that holds `digest`, if there is one; the lowest of several."""
         with self._errors(f"search versions of {name!r}"):
             found = self._client.search_model_versions(
                 f"name = '{_quoted(name)}' and tags.`{MODEL_TAG}` = '{digest}'"
@@ -212,8 +221,8 @@ class Registry:
             run_id = self._client.create_run(experiment_id).info.run_id
         for key, value in metrics.items():
             self._client.log_metric(run_id, metric_name(key), value)
-        for key, value in tags.items():
-            self._client.set_tag(run_id, key, value)
+        for key, text in tags.items():
+            self._client.set_tag(run_id, key, text)
         if not given:
             self._client.set_terminated(run_id)
         return str(run_id)
@@ -227,7 +236,7 @@ class Registry:
         return self._made
 
     @contextlib.contextmanager
-    def _errors(self, what: str, *, missing_is_none: bool = False) -> Iterator[None]:
+    def _errors(self, what: str) -> Iterator[None]:
         """Map MLflow's errors; quiet what it says about itself."""
         import sqlalchemy.exc
         from mlflow.exceptions import MlflowException
@@ -243,14 +252,13 @@ class Registry:
                 warnings.simplefilter("ignore")
                 yield
         except MlflowException as error:
-            # An alias that is not set is reported as a wrong parameter; anything else that is
-            # wrong must not pass for "nothing in production".
-            unset = error.error_code == "INVALID_PARAMETER_VALUE" and "alias" in str(error)
-            if missing_is_none and (unset or error.error_code in _NOT_FOUND):
-                return
-            raise ServiceError(f"MLflow: cannot {what}: {_line(error)}; {self._remedy()}") from error
+            raise ServiceError(
+                f"MLflow: cannot {what}: {_line(error)}; {self._remedy()}"
+            ) from error
         except (RequestException, sqlalchemy.exc.SQLAlchemyError, OSError) as error:
-            raise ServiceError(f"MLflow: cannot {what}: {_line(error)}; {self._remedy()}") from error
+            raise ServiceError(
+                f"MLflow: cannot {what}: {_line(error)}; {self._remedy()}"
+            ) from error
         finally:
             for item, level in zip(loggers, levels, strict=True):
                 item.setLevel(level)

@@ -9,7 +9,7 @@ import contextlib
 from collections.abc import Iterator
 from difflib import get_close_matches
 from pathlib import Path
-from typing import IO, Final
+from typing import IO, Final, cast
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from assay.digest import CHUNK_BYTES, is_digest, of_stream
@@ -67,7 +67,9 @@ def unchanged(source: Source) -> Iterator[None]:
     with source.path.open("rb") as stream:
         same = of_stream(stream)[0] == source.digest
     if not same or _stamp(source.path) != before:
-        raise DataError(f"{source.uri} changed while it was read; give a file that nobody writes to")
+        raise DataError(
+            f"{source.uri} changed while it was read; give a file that nobody writes to"
+        )
 
 
 def peek(location: str, size: int) -> bytes:
@@ -180,10 +182,14 @@ def _open_http(location: str) -> Iterator[IO[bytes]]:
             response = pool.request("GET", location, preload_content=False, retries=retry)
             with contextlib.closing(response):
                 if response.status != 200:  # noqa: PLR2004 - OK
-                    raise DataError(f"{where}: the server answered {response.status}; check the URL")
-                yield response
+                    raise DataError(
+                        f"{where}: the server answered {response.status}; check the URL"
+                    )
+                yield cast("IO[bytes]", response)
     except urllib3.exceptions.HTTPError as error:
-        raise DataError(f"{where}: cannot be fetched ({type(error).__name__}); try again") from error
+        raise DataError(
+            f"{where}: cannot be fetched ({type(error).__name__}); try again"
+        ) from error
 
 
 @contextlib.contextmanager
@@ -200,7 +206,9 @@ def _open_s3(location: str) -> Iterator[IO[bytes]]:
     except S3Error as error:
         raise DataError(f"{where}: {error.code}; check bucket, key and credentials") from error
     except HTTPError as error:
-        raise DataError(f"{where}: cannot be fetched ({type(error).__name__}); try again") from error
+        raise DataError(
+            f"{where}: cannot be fetched ({type(error).__name__}); try again"
+        ) from error
     try:
         yield response
     finally:

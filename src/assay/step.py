@@ -18,7 +18,7 @@ import typing
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Final, Generic, TypeVar
+from typing import Any, ClassVar, Final, Generic, TypeVar, overload
 
 from assay.errors import StepError, UsageError
 from assay.signing import Verifier
@@ -211,9 +211,17 @@ class Step:
 _SCALARS: Final = (str, int, float, bool, list, dict)
 
 
+@overload
+def step(function: Callable[..., Values | None]) -> Step: ...
+
+
+@overload
+def step(*, side_effects: bool) -> Callable[[Callable[..., Values | None]], Step]: ...
+
+
 def step(
     function: Callable[..., Values | None] | None = None, *, side_effects: bool = False
-) -> Any:
+) -> Step | Callable[[Callable[..., Values | None]], Step]:
     """Make a step of a function whose parameters are keyword-only and annotated.
 
     Args:
@@ -226,7 +234,12 @@ def step(
             (a record needs something that it is about).
     """
     if function is None:
-        return lambda wrapped: step(wrapped, side_effects=side_effects)
+        return lambda wrapped: _make_step(wrapped, side_effects)
+    return _make_step(function, side_effects)
+
+
+def _make_step(function: Callable[..., Values | None], side_effects: bool) -> Step:
+    # One branch for each thing that an annotation can say.
     hints = typing.get_type_hints(function)
     inputs: dict[str, Port] = {}
     list_inputs: dict[str, Port] = {}

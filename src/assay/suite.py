@@ -46,7 +46,7 @@ _OTHER_TYPES: Final = (
 EXPECTATION_TYPES: Final = frozenset(
     [f"expect_column_{name}" for name in _COLUMN_TYPES.split()] + _OTHER_TYPES.split()
 )
-"""GX's expectations about one table in pandas; those that need SQL or a second table are left out."""
+"""GX's expectations about one table in pandas; none that needs SQL or another table."""
 
 
 @dataclass(frozen=True, slots=True)

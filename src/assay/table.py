@@ -13,7 +13,7 @@ import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from assay.errors import DataError
 
@@ -106,7 +106,9 @@ def _header(sample: bytes, options: Options) -> tuple[list[str], str]:
     try:
         text = sample.decode(options.encoding, errors="replace").removeprefix("\ufeff")
     except LookupError as error:
-        raise DataError(f"encoding {options.encoding!r} is unknown; use utf-8 or latin-1") from error
+        raise DataError(
+            f"encoding {options.encoding!r} is unknown; use utf-8 or latin-1"
+        ) from error
     if not text.strip():
         raise DataError("the file is empty; give a header and rows")
     delimiter = _delimiter(text) if options.delimiter == "auto" else options.delimiter
@@ -192,11 +194,15 @@ def _open_csv(path: Path, options: Options) -> Table:
     from assay.dataset import _arrow_types
 
     arrow = _arrow_types()
-    schema = pa.schema([pa.field(name, arrow[kind]) for name, kind in zip(names, types, strict=True)])
+    schema = pa.schema(
+        [pa.field(name, arrow[kind]) for name, kind in zip(names, types, strict=True)]
+    )
 
     def batches() -> "Iterator[pa.RecordBatch]":
         for batch in reader.text():
-            columns = [_convert(column, field.type) for column, field in zip(batch, schema, strict=True)]
+            columns = [
+                _convert(column, field.type) for column, field in zip(batch, schema, strict=True)
+            ]
             yield pa.RecordBatch.from_arrays(columns, schema=schema)
 
     return Table(schema, batches)
@@ -225,7 +231,9 @@ class _CsvReader:
                     filled[index] = True
                     candidates[index] = [k for k in candidates[index] if _matches(column, k)]
         if rows == 0:
-            raise DataError(f"{self.path.name}: a header and no rows; give at least one row of data")
+            raise DataError(
+                f"{self.path.name}: a header and no rows; give at least one row of data"
+            )
         self._check_bytes(last)
         return [
             found[0] if any_value and found else "string"
@@ -266,7 +274,7 @@ class _CsvReader:
         ragged.check(self.path.name, len(self.names))
 
     def _check_bytes(self, last: "pa.RecordBatch") -> None:
-        """Refuse what a CSV reader takes in silence: NUL bytes, and a quote that is never closed."""
+        """Refuse what a reader takes in silence: NUL bytes, and a quote that is never closed."""
         quotes, line, nul = 0, 1, 0
         with _stream(self.path) as stream:
             while chunk := stream.read(BLOCK_BYTES):
@@ -302,7 +310,9 @@ class _CsvReader:
                     f"{', '.join(map(str, rows))}; give the right encoding, such as latin-1"
                 )
         if "Empty CSV" in reason:
-            return DataError(f"{self.path.name}: a header and no rows; give at least one row of data")
+            return DataError(
+                f"{self.path.name}: a header and no rows; give at least one row of data"
+            )
         return DataError(f"{self.path.name}: not readable as CSV: {reason}")
 
     def _undecodable(self) -> list[int]:
@@ -344,7 +354,7 @@ class _Ragged:
         )
 
 
-def _stream(path: Path) -> IO[bytes]:
+def _stream(path: Path) -> Any:
     with path.open("rb") as stream:
         compressed = stream.read(2) == _GZIP_MAGIC
     return gzip.open(path, "rb") if compressed else path.open("rb")

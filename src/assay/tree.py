@@ -82,9 +82,9 @@ def get_tree(store: Store, manifest: Manifest, target: Path) -> None:
         for folder in folders:
             folder.mkdir(parents=True, exist_ok=True)
         parallel(lambda entry: store.get_file(entry.blob, scratch / entry.path), manifest.files)
-        for folder, _, _ in os.walk(scratch, topdown=False):
-            if folder != str(scratch):
-                os.chmod(folder, 0o555)  # noqa: PTH101, S103 - read-only
+        for path, _, _ in os.walk(scratch, topdown=False):
+            if path != str(scratch):
+                os.chmod(path, 0o555)  # noqa: PTH101, S103 - read-only
         os.rename(scratch, target)  # noqa: PTH104
         # Last, because a folder that is read-only cannot be renamed by everyone.
         target.chmod(0o555)

@@ -65,7 +65,7 @@ class _LazyGroup(click.Group):
 @click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="assay")
 def cli() -> None:
-    """From data to a registered model, with proof of everything behind it.
+    r"""From data to a registered model, with proof of everything behind it.
 
     Configuration comes from the environment: ASSAY_STORE (default ./.assay/store),
     MLFLOW_TRACKING_URI (default SQLite in ./.assay), ASSAY_SIGNING_KEY, ASSAY_VERIFY_KEYS.

@@ -99,7 +99,8 @@ def command(folder: Path) -> None:
         use_defaults()
         stdout.print(Text("writing data, suite, policy and checks", style="dim"))
         _write_files()
-        rows, results = [], []
+        rows: list[list[str]] = []
+        results: list[local.Outcome] = []
         for scene in SCENES:
             stdout.print(Text(f"\n{scene.title}", style="bold"))
             if scene.title.startswith("d"):

@@ -1,4 +1,4 @@
-"""From an import path and a dict to a scikit-learn pipeline, with nothing run that is not admitted."""
+"""From an import path and a dict to a scikit-learn pipeline; runs nothing that is not admitted."""
 
 import importlib
 import inspect

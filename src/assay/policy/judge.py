@@ -21,7 +21,8 @@ MAX_REASONS: Final = 10
 """How many failed rules the one-line reason names; the decision holds all."""
 SHORT_DIGEST: Final = len("sha256:") + 12
 _LEVEL_TOLERANCE: Final = 1e-9
-_BOUNDS: Final = (f"{REGRESSION}_upper", f"{REGRESSION}_lower")
+_UPPER: Final = f"{REGRESSION}_upper"
+_BOUNDS: Final = (_UPPER, f"{REGRESSION}_lower")
 """Bounds of `regression_delta`'s interval as evidence of their own."""
 
 
@@ -349,7 +350,7 @@ def _document_rows(name: str, document: EvidenceDocument, scope: _Scope) -> Iter
     text = f"evidence {_short(name)}"
     if objection := scope.objection(document):
         yield Row(text, Outcome.FAIL, objection, Kind.DOCUMENT, evidence=name)
-    if document.verdict is None:
+    if objection or document.verdict is None:
         return
     outcome = {"pass": Outcome.PASS, "inconclusive": Outcome.INCONCLUSIVE}.get(
         document.verdict, Outcome.FAIL
@@ -395,7 +396,9 @@ def _finding(rule: Rule, seen: _Index) -> _Finding:
     value, intervals = _find(rule.expression, seen)
     if rule.confidence is not None and rule.expression.metric in _BOUNDS:
         # A bound says nothing of its level; the interval that it bounds does.
-        _require_level(_sibling(rule.expression, seen), rule.confidence, REGRESSION)
+        whole = _require_level(_sibling(rule.expression, seen), rule.confidence, REGRESSION)
+        if value != (whole.high if rule.expression.metric == _UPPER else whole.low):
+            raise _Refusal(f"{rule.expression.metric} is not the bound of its own interval")
     elif rule.confidence is not None:
         interval = _require_level(intervals, rule.confidence, rule.expression.metric)
         return _by_interval(rule.expression, value, interval)

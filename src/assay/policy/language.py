@@ -18,6 +18,9 @@ from assay.policy.places import place, place_of_index
 
 MAX_POLICY_BYTES: Final = 1 << 20
 MAX_RULES: Final = 1000
+MAX_PROBLEMS: Final = 100
+"""How many problems an error names; a file with more is no policy gone slightly wrong."""
+MAX_MESSAGE_CHARS: Final = 400
 MAX_DEPTH: Final = 8
 """A policy nests three deep; without a limit, a file of brackets would exhaust the stack."""
 ON_FAIL: Final = ("block", "block_and_notify")
@@ -166,10 +169,14 @@ class _Reader:
             PolicyError: If there are any.
         """
         if self._problems:
-            raise PolicyError.all_of(
-                f"{self._name} line {line}, column {column}: {message}"
-                for line, column, message in sorted(set(self._problems))
-            )
+            found = sorted(set(self._problems))
+            told = [
+                f"{self._name} line {line}, column {column}: {_clip(message)}"
+                for line, column, message in found[:MAX_PROBLEMS]
+            ]
+            if len(found) > MAX_PROBLEMS:
+                told.append(f"and {len(found) - MAX_PROBLEMS} more")
+            raise PolicyError.all_of(told)
 
     def policy(self, node: Any) -> Policy:
         """The policy; worthless if a problem was found, so call `finish` after it."""
@@ -306,3 +313,7 @@ class _Reader:
 
     def _add_at(self, mark: Any, message: str) -> None:
         self._problems.append((*((mark.line + 1, mark.column + 1) if mark else (1, 1)), message))
+
+
+def _clip(message: str) -> str:
+    return message if len(message) <= MAX_MESSAGE_CHARS else f"{message[:MAX_MESSAGE_CHARS]}…"

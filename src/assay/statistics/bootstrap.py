@@ -56,9 +56,7 @@ def interval(values: Array, estimated: float, confidence: float) -> Interval | N
     tail = (1 - confidence) / 2
     low, high = np.quantile(defined, [tail, 1 - tail])
     # The bootstrap of a biased metric, such as calibration error, can miss its own estimate.
-    return Interval(
-        tidy(min(float(low), estimated)), tidy(max(float(high), estimated)), confidence
-    )
+    return Interval(tidy(min(float(low), estimated)), tidy(max(float(high), estimated)), confidence)
 
 
 def tidy(value: float) -> float:

@@ -98,7 +98,8 @@ def _classification(data: Predictions) -> Mapping[str, Metric]:
         hit, there, _ = per_class(weights)
         recalls = np.where(there > 0, hit / np.where(there > 0, there, 1), np.nan)
         with np.errstate(all="ignore"):
-            return np.nansum(recalls, axis=1) / np.maximum((there > 0).sum(axis=1), 1)
+            mean: Array = np.nansum(recalls, axis=1) / np.maximum((there > 0).sum(axis=1), 1)
+        return mean
 
     def f1(weights: Array) -> tuple[Array, Array]:
         hit, there, told = per_class(weights)
@@ -110,7 +111,8 @@ def _classification(data: Predictions) -> Mapping[str, Metric]:
 
     def macro(values: Array, weights: Array) -> Array:
         here = present(weights)
-        return (values * here).sum(axis=1) / here.sum(axis=1)
+        mean: Array = (values * here).sum(axis=1) / here.sum(axis=1)
+        return mean
 
     def matthews(weights: Array) -> Array:
         hit, there, told = per_class(weights)
@@ -211,7 +213,8 @@ def _calibration_error(score: Array, actual: Array) -> Metric:
 
     def value(weights: Array) -> Array:
         gaps = weights @ (one_hot * (score - actual)[:, None])
-        return np.abs(gaps).sum(axis=1) / weights.sum(axis=1)
+        error: Array = np.abs(gaps).sum(axis=1) / weights.sum(axis=1)
+        return error
 
     return value
 
@@ -233,7 +236,8 @@ def _regression(data: Predictions) -> Mapping[str, Metric]:
         half = cumulative[:, -1:] / 2
         low = ordered[np.minimum((cumulative < half).sum(axis=1), len(size) - 1)]
         high = ordered[np.minimum((cumulative <= half).sum(axis=1), len(size) - 1)]
-        return (low + high) / 2
+        middle: Array = (low + high) / 2
+        return middle
 
     return {
         "mean_absolute_error": _mean(size),

@@ -23,7 +23,9 @@ def predict(model: "LoadedModel", frame: "pd.DataFrame") -> Predictions:
         raise UsageError(f"the test data lacks the target {model.target!r}")
     truth = frame[model.target]
     if missing := int(truth.isna().sum()):
-        raise UsageError(f"target {model.target!r} is missing in {missing} of {len(truth)} test rows")
+        raise UsageError(
+            f"target {model.target!r} is missing in {missing} of {len(truth)} test rows"
+        )
     if model.task == "regression":
         if truth.dtype.kind not in "iuf":
             raise UsageError(f"target {model.target!r} is not a number in the test data")

@@ -77,7 +77,13 @@ _TRANSIENT_CODES: Final = frozenset(
 )
 _MISSING_CODES: Final = frozenset({"NoSuchKey", "NotFound", "NoSuchObject"})
 _ACCESS_CODES: Final = frozenset(
-    {"AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidTokenId"}
+    {
+        "AccessDenied",
+        "InvalidAccessKeyId",
+        "SignatureDoesNotMatch",
+        "ExpiredToken",
+        "InvalidTokenId",
+    }
 )
 
 
@@ -104,7 +110,7 @@ class _Status(Exception):  # noqa: N818 - never leaves this module
 
 
 def client_for(url: str, limits: RetryLimits | None = None) -> Minio:
-    """A MinIO client for an `s3://bucket/…?endpoint=…&region=…` URL; credentials from the environment.
+    """A client for `s3://bucket/…?endpoint=…&region=…`, with credentials from the environment.
 
     Raises:
         UsageError: No endpoint, or credentials in the URL.
@@ -115,15 +121,15 @@ def client_for(url: str, limits: RetryLimits | None = None) -> Minio:
     unknown = sorted(set(query) - {"endpoint", "region"})
     if "@" in parts.netloc or unknown:
         raise UsageError(
-            f"s3://{parts.hostname}: give only endpoint and region in the URL; credentials come from "
+            f"s3://{parts.hostname}: give endpoint and region only; credentials come from "
             "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (or MINIO_ACCESS_KEY, MINIO_SECRET_KEY)"
         )
     endpoint = query.get("endpoint") or os.environ.get("AWS_ENDPOINT_URL", "")
     server = urlsplit(endpoint)
     if server.scheme not in {"http", "https"} or not server.netloc or server.path.strip("/"):
         raise UsageError(
-            f"{url.split('?')[0]}: which server? write s3://bucket/prefix?endpoint=http://host:9000, "
-            "or set AWS_ENDPOINT_URL"
+            f"{url.split('?', maxsplit=1)[0]}: which server? write "
+            "s3://bucket/prefix?endpoint=http://host:9000, or set AWS_ENDPOINT_URL"
         )
     pool = urllib3.PoolManager(
         maxsize=2 * WORKERS,
@@ -168,7 +174,9 @@ class MinioStore(Store):
         """The store that an `s3://…` URL names."""
         parts = urlsplit(url)
         if not parts.netloc:
-            raise UsageError("s3://: which bucket? write s3://bucket/prefix?endpoint=http://host:9000")
+            raise UsageError(
+                "s3://: which bucket? write s3://bucket/prefix?endpoint=http://host:9000"
+            )
         return cls(client_for(url, limits), parts.netloc.rpartition("@")[2], parts.path, limits)
 
     # Whole reads are retried, because a stream that breaks off cannot be continued in place.
@@ -179,7 +187,9 @@ class MinioStore(Store):
 
     def get_bytes(self, digest: str, max_bytes: int) -> bytes:
         """See `Store.get_bytes`."""
-        return self._retry(lambda: super(MinioStore, self).get_bytes(digest, max_bytes), damaged=True)
+        return self._retry(
+            lambda: super(MinioStore, self).get_bytes(digest, max_bytes), damaged=True
+        )
 
     def verify(self, blob: Descriptor | str) -> int:
         """See `Store.verify`."""
@@ -209,7 +219,8 @@ class MinioStore(Store):
 
     def _size(self, key: str) -> int | None:
         def ask() -> int | None:
-            return self._client.stat_object(self._bucket, self._prefix + key).size
+            size: int | None = self._client.stat_object(self._bucket, self._prefix + key).size
+            return size
 
         try:
             return self._retry(ask)
@@ -242,9 +253,7 @@ class MinioStore(Store):
     def _create(self, key: str, data: bytes, sha256: str, media_type: str) -> bool:
         """Put unless something is there; whether it was put."""
         try:
-            self._retry(
-                lambda: self._put(key, data, sha256, media_type, {"If-None-Match": "*"})
-            )
+            self._retry(lambda: self._put(key, data, sha256, media_type, {"If-None-Match": "*"}))
         except _Status as answer:
             if answer.status == 412:  # noqa: PLR2004 - Precondition Failed
                 return False
@@ -343,9 +352,7 @@ class MinioStore(Store):
 
     def _list(self, prefix: str) -> Iterator[tuple[str, int]]:
         def ask() -> list[tuple[str, int]]:
-            found = self._client.list_objects(
-                self._bucket, self._prefix + prefix, recursive=True
-            )
+            found = self._client.list_objects(self._bucket, self._prefix + prefix, recursive=True)
             return [(item.object_name.removeprefix(self._prefix), item.size) for item in found]
 
         yield from self._retry(ask)
@@ -409,7 +416,7 @@ class MinioStore(Store):
             kind = str(error)
         return StoreUnavailableError(
             f"store {self.url} does not answer as it should ({kind}), after "
-            f"{self._limits.attempts} tries or {self._limits.seconds:g} s; is the server up, and the "
+            f"{self._limits.attempts} tries or {self._limits.seconds:g} s; is it up, and is the "
             "endpoint in ASSAY_STORE right? What was stored stays; run again to go on"
         )
 
@@ -420,14 +427,18 @@ class MinioStore(Store):
                 "AWS_SECRET_ACCESS_KEY and the rights of that user on the bucket"
             )
         if code == "NoSuchBucket":
-            return StoreError(f"store {self.url}: no such bucket; create it: mc mb ALIAS/{self._bucket}")
+            return StoreError(
+                f"store {self.url}: no such bucket; create it: mc mb ALIAS/{self._bucket}"
+            )
         if code in _MISSING_CODES:
             name = (error.object_name if error else "") or "that key"
             return NotFoundError(
                 f"nothing under {name} in {self.url}; is this the right store (ASSAY_STORE)?"
             )
         if code == "RequestTimeTooSkewed":
-            return StoreError(f"store {self.url}: the clocks differ too much; set this machine's clock")
+            return StoreError(
+                f"store {self.url}: the clocks differ too much; set this machine's clock"
+            )
         if code in {"XMinioStorageFull", "QuotaExceeded", "InsufficientStorage"}:
             return StoreError(f"store {self.url} is full ({code}); make room and run again")
         return StoreError(f"store {self.url}: {text}")
