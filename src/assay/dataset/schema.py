@@ -1,0 +1,164 @@
+"""`schema.json`: what a dataset's columns are. Pure JSON, so that it is read without pyarrow."""
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, Final
+
+from assay.digest import canonical_json
+from assay.errors import IntegrityError, UsageError
+
+FORMAT: Final = "assay-dataset/1"
+ROWS_PER_PART: Final = 100_000
+SCHEMA_FILE: Final = "schema.json"
+STATISTICS_FILE: Final = "statistics.json"
+CARD_FILE: Final = "summary.md"
+TYPES: Final = ("bool", "int64", "float64", "string", "date32", "timestamp")
+NUMERIC_TYPES: Final = ("bool", "int64", "float64")
+MAX_SCHEMA_BYTES: Final = 16 << 20
+MAX_LISTED: Final = 20
+"""Columns that an error message lists."""
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column: its name, its type (one of `TYPES`) and how many values are missing."""
+
+    name: str
+    type: str
+    nulls: int
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetInfo:
+    """What `schema.json` says of the table."""
+
+    rows: int
+    columns: tuple[Column, ...]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Column names in order."""
+        return tuple(column.name for column in self.columns)
+
+    def column(self, name: str) -> Column:
+        """The column called `name`.
+
+        Raises:
+            UsageError: No such column; suggests a close one.
+        """
+        require_columns([name], self.names, "column")
+        return self.columns[self.names.index(name)]
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One Parquet file of a dataset."""
+
+    path: str
+    rows: int
+
+
+def info(folder: Path) -> DatasetInfo:
+    """What `schema.json` says; needs no Parquet reader.
+
+    Raises:
+        IntegrityError: Not a dataset: the file is missing, malformed or of another format version.
+    """
+    return load(folder)[0]
+
+
+def load(folder: Path) -> tuple[DatasetInfo, tuple[Part, ...]]:
+    """As `info`, and the parts in order. Every field is checked: the file may be hostile.
+
+    Raises:
+        IntegrityError: As `info`.
+    """
+    path = folder / SCHEMA_FILE
+    try:
+        if path.stat().st_size > MAX_SCHEMA_BYTES:
+            raise IntegrityError(f"{SCHEMA_FILE}: larger than {MAX_SCHEMA_BYTES} bytes")
+        raw = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError) as error:
+        raise IntegrityError(f"not a dataset: {SCHEMA_FILE} cannot be read ({error})") from error
+    if not isinstance(raw, dict) or raw.get("format") != FORMAT:
+        raise IntegrityError(
+            f"{SCHEMA_FILE}: not of format {FORMAT}; was it made by another version?"
+        )
+    try:
+        columns = tuple(_column(item) for item in raw["columns"])
+        parts = tuple(_part(item, number) for number, item in enumerate(raw["parts"]))
+        rows = _count(raw["rows"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise IntegrityError(f"{SCHEMA_FILE}: malformed: {error!r}") from error
+    if len({column.name for column in columns}) != len(columns):
+        raise IntegrityError(f"{SCHEMA_FILE}: a column stands there twice")
+    if sum(part.rows for part in parts) != rows:
+        raise IntegrityError(f"{SCHEMA_FILE}: the parts do not add up to {rows} rows")
+    return DatasetInfo(rows, columns), parts
+
+
+def save(folder: Path, table: DatasetInfo, parts: Sequence[Part]) -> None:
+    """Write `schema.json`."""
+    document = {
+        "format": FORMAT,
+        "rows": table.rows,
+        "columns": [{"name": c.name, "type": c.type, "nulls": c.nulls} for c in table.columns],
+        "parts": [{"path": part.path, "rows": part.rows} for part in parts],
+    }
+    (folder / SCHEMA_FILE).write_bytes(canonical_json(document))
+
+
+def require_columns(wanted: Iterable[str], known: Sequence[str], what: str) -> None:
+    """Refuse names that are no columns, all at once.
+
+    Raises:
+        UsageError: Names each, with a close name or the columns there are.
+    """
+    if problems := column_problems(wanted, known, what):
+        raise UsageError.all_of(problems)
+
+
+def column_problems(wanted: Iterable[str], known: Sequence[str], what: str) -> list[str]:
+    """One line for each of `wanted` that is not in `known`."""
+    problems = []
+    for name in wanted:
+        if name not in known:
+            close = _close(name, known)
+            listing = ", ".join(known[:MAX_LISTED]) + (", …" if len(known) > MAX_LISTED else "")
+            hint = f"did you mean {close!r}?" if close else f"columns are: {listing}"
+            problems.append(f"{what}: no column {name!r}; {hint}")
+    return problems
+
+
+def _close(name: str, known: Sequence[str]) -> str | None:
+    # Case first: to difflib, "INCOME" and "income" have nothing in common.
+    folded = {item.casefold(): item for item in reversed(known)}
+    match = get_close_matches(name.casefold(), list(folded), n=1, cutoff=0.5)
+    return folded[match[0]] if match else None
+
+
+def _column(item: Any) -> Column:
+    if not isinstance(item["name"], str) or item["type"] not in TYPES:
+        raise ValueError(f"column {item!r}")
+    return Column(item["name"], item["type"], _count(item["nulls"]))
+
+
+def _part(item: Any, number: int) -> Part:
+    # A path that is made up here cannot leave the folder.
+    if item["path"] != part_name(number):
+        raise ValueError(f"part {item['path']!r}")
+    return Part(item["path"], _count(item["rows"]))
+
+
+def part_name(number: int) -> str:
+    """The file name of the part with this number, from 0."""
+    return f"part-{number:05d}.parquet"
+
+
+def _count(value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise ValueError(f"{value!r} is not a count")
+    return value
