@@ -237,6 +237,8 @@ def test_the_model_must_be_a_digest(digest: Any) -> None:
         ("f1 != 0.5", 0.51, 0.6, "pass"),
         ("f1 != 0.5", 0.4, 0.6, "inconclusive"),
         ("f1 != 0.5", 0.5, 0.5, "fail"),
+        ("f1 != 0.5", 0.5, 0.6, "inconclusive"),
+        ("f1 == 0.5", 0.4, 0.5, "inconclusive"),
     ],
 )
 def test_an_interval_satisfies_violates_or_straddles(
@@ -256,6 +258,7 @@ def test_an_interval_satisfies_violates_or_straddles(
         (Interval(0.6, 0.7, math.nan), "finite, ordered bounds|at confidence nan"),
         (Interval(math.nan, 0.7, 0.95), "finite, ordered bounds"),
         (Interval(0.6, math.inf, 0.95), "finite, ordered bounds"),
+        (Interval(-math.inf, 0.7, 0.95), "finite, ordered bounds"),
         (Interval(0.7, 0.6, 0.95), "finite, ordered bounds"),
     ],
 )
