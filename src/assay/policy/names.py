@@ -12,7 +12,7 @@ KNOWN_METRICS: Final = {
         "accuracy", "balanced_accuracy", "precision", "recall", "f1", "roc_auc",
         "average_precision", "log_loss", "brier_score", "matthews_corrcoef",
         "expected_calibration_error", "precision_macro", "recall_macro", "f1_macro",
-        "precision_weighted", "recall_weighted", "f1_weighted",
+        "f1_weighted",
         "r2", "mean_absolute_error", "root_mean_squared_error", "median_absolute_error",
         "mean_absolute_percentage_error", "safety_violations", "test_rows",
         "latency_p50_ms", "latency_p99_ms", "throughput_rows_per_s", "model_bytes",
