@@ -4,8 +4,6 @@ Judging tasks succeed with a verdict and the pipeline branches on it, because KF
 but the log of a failed task; `halt` turns the run red with the reason in one line.
 """
 
-from kfp import dsl
-
 from assay.components.compare.component import compare
 from assay.components.evaluate.component import evaluate
 from assay.components.gate.component import gate
@@ -18,6 +16,7 @@ from assay.components.snapshot_data.component import snapshot_data
 from assay.components.split_data.component import split_data
 from assay.components.train.component import train
 from assay.components.validate_data.component import validate_data
+from kfp import dsl
 
 
 def _outside(task: dsl.PipelineTask) -> dsl.PipelineTask:

@@ -391,7 +391,7 @@ class MinioStore(Store):
 
         retrying = Retrying(
             stop=stop_after_attempt(limits.attempts) | stop_after_delay(limits.seconds),
-            wait=wait_exponential_jitter(limits.first_wait, limits.longest_wait),
+            wait=wait_exponential_jitter(multiplier=limits.first_wait, max=limits.longest_wait),
             retry=retry_if_exception(transient),
             before_sleep=before_sleep_log(logger, logging.DEBUG),
             reraise=True,

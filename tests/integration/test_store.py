@@ -1,0 +1,261 @@
+"""One suite for every kind of store: a folder, MinIO, SeaweedFS."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from assay.digest import of_bytes
+from assay.errors import IntegrityError, NotFoundError, StoreError, UsageError
+from assay.manifest import Descriptor, FileEntry, Manifest
+from assay.store import Store, blob_key, open_store
+from assay.tree import get_manifest, get_tree, put_tree
+
+TYPE = "application/vnd.assay.dataset.v1"
+ABSENT = "sha256:" + "0" * 64
+HEX = "ab" * 32
+
+
+def damage(store: Store, digest: str, data: bytes) -> None:
+    """Put other bytes under a blob's name, past the store's own checks."""
+    from assay.store.folder import FolderStore
+    from assay.store.minio import MinioStore
+
+    if isinstance(store, FolderStore):
+        path = store._root / blob_key(digest)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.unlink(missing_ok=True)
+        path.write_bytes(data)
+    else:
+        assert isinstance(store, MinioStore)
+        store._put(blob_key(digest), data, of_bytes(data)[7:], "text/plain", {})
+
+
+def test_bytes_come_back_as_they_were(store: Store) -> None:
+    blob = store.put_bytes(b"hello")
+    assert blob.digest == of_bytes(b"hello")
+    assert store.get_bytes(blob.digest, 5) == b"hello"
+    assert store.has(blob.digest)
+    assert not store.has(ABSENT)
+
+
+def test_an_empty_blob_is_a_blob(store: Store, tmp_path: Path) -> None:
+    blob = store.put_bytes(b"")
+    store.get_file(blob, tmp_path / "empty")
+    assert (tmp_path / "empty").read_bytes() == b""
+
+
+@pytest.mark.parametrize("size", [1, 1 << 20, (1 << 20) + 1, 70 << 20])
+def test_files_of_any_size_come_back(store: Store, tmp_path: Path, size: int) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(os.urandom(1024) * (size // 1024) + b"x" * (size % 1024))
+    blob = store.put_file(path)
+    store.get_file(blob, tmp_path / "back")
+    assert of_bytes((tmp_path / "back").read_bytes()) == blob.digest == of_bytes(path.read_bytes())
+    assert store.verify(blob) == size
+
+
+def test_storing_twice_is_storing_once(store: Store) -> None:
+    assert store.put_bytes(b"same") == store.put_bytes(b"same")
+    assert [digest for digest, _ in store.iter_blobs()] == [of_bytes(b"same")]
+
+
+def test_what_is_not_there_is_not_found(store: Store, tmp_path: Path) -> None:
+    for ask in (
+        lambda: store.get_bytes(ABSENT, 10),
+        lambda: store.get_file(Descriptor(ABSENT, 1), tmp_path / "x"),
+        lambda: store.verify(ABSENT),
+    ):
+        with pytest.raises(NotFoundError, match="ASSAY_STORE"):
+            ask()
+    assert not list(tmp_path.glob("x*"))
+
+
+def test_altered_bytes_are_refused_and_leave_nothing(store: Store, tmp_path: Path) -> None:
+    blob = store.put_bytes(b"right")
+    damage(store, blob.digest, b"wrong")
+    folder = tmp_path / "target"
+    folder.mkdir()
+    with pytest.raises(IntegrityError) as caught:
+        store.get_file(blob, folder / "file")
+    message = str(caught.value)
+    assert blob.digest in message
+    assert of_bytes(b"wrong") in message
+    assert store.location(blob.digest) in message
+    assert not list(folder.iterdir())
+    with pytest.raises(IntegrityError):
+        store.get_bytes(blob.digest, 10)
+    with pytest.raises(IntegrityError):
+        store.verify(blob)
+
+
+@pytest.mark.parametrize("other", [b"shor", b"longer than it should be"])
+def test_a_blob_of_wrong_size_is_mended_by_storing_it_again(store: Store, other: bytes) -> None:
+    damage(store, of_bytes(b"right"), other)
+    assert store.has_all([Descriptor(of_bytes(b"right"), 5)]) == [of_bytes(b"right")]
+    store.put_bytes(b"right")
+    assert store.get_bytes(of_bytes(b"right"), 10) == b"right"
+
+
+def test_a_size_that_lies_is_refused_before_a_byte_is_written(store: Store, tmp_path: Path) -> None:
+    blob = store.put_bytes(b"12345")
+    liar = Manifest(TYPE, (FileEntry("f", Descriptor(blob.digest, 4)),), {})
+    with pytest.raises(IntegrityError, match="5 bytes, expected 4"):
+        get_tree(store, liar, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    assert not list(tmp_path.glob(".assay-*"))
+
+
+def test_a_read_is_bounded(store: Store) -> None:
+    blob = store.put_bytes(b"x" * 100)
+    with pytest.raises(IntegrityError, match="limit here is 99"):
+        store.get_bytes(blob.digest, 99)
+
+
+def test_missing_and_cut_blobs_are_told_apart_from_good_ones(store: Store) -> None:
+    good = store.put_bytes(b"good")
+    assert store.has_all([good, Descriptor(ABSENT, 1), Descriptor(good.digest, 4)]) == [ABSENT]
+
+
+def test_a_pointer_is_replaced_and_listed(store: Store) -> None:
+    name = f"cache/{HEX}"
+    assert store.read_pointer(name) is None
+    store.write_pointer(name, b"one")
+    store.write_pointer(name, b"two")
+    assert store.read_pointer(name) == b"two"
+    store.write_pointer(f"referrers/{HEX}/{'cd' * 32}", b"x")
+    assert store.list_pointers("cache/") == [name]
+    assert store.list_pointers(f"referrers/{HEX}/") == [f"referrers/{HEX}/{'cd' * 32}"]
+    assert store.list_pointers(f"referrers/{'00' * 32}/") == []
+
+
+@pytest.mark.parametrize("name", ["../x", "cache/../x", "other/" + HEX, "cache/short"])
+def test_a_pointer_cannot_leave_its_place(store: Store, name: str) -> None:
+    with pytest.raises(StoreError, match="not the name of a pointer"):
+        store.write_pointer(name, b"x")
+
+
+def make_tree(folder: Path, files: int = 30) -> Path:
+    for number in range(files):
+        path = folder / f"d{number % 3}" / f"f{number}.txt"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"content {number}")
+    return folder
+
+
+def test_a_tree_comes_back_read_only(store: Store, tmp_path: Path) -> None:
+    manifest = put_tree(store, make_tree(tmp_path / "in"), TYPE, {"note": "x"})
+    again = get_manifest(store, manifest.digest)
+    assert again == manifest
+    get_tree(store, again, tmp_path / "out")
+    found = sorted(p.relative_to(tmp_path / "out").as_posix() for p in (tmp_path / "out").rglob("*.txt"))
+    assert found == [entry.path for entry in manifest.files]
+    assert all(p.stat().st_mode & 0o222 == 0 for p in (tmp_path / "out").rglob("*"))
+
+
+def test_a_tree_with_a_damaged_file_is_not_laid_out(store: Store, tmp_path: Path) -> None:
+    manifest = put_tree(store, make_tree(tmp_path / "in"), TYPE, {})
+    damage(store, manifest.files[7].blob.digest, b"content X")
+    with pytest.raises(IntegrityError):
+        get_tree(store, manifest, tmp_path / "out")
+    assert sorted(p.name for p in tmp_path.iterdir() if p.name not in {"store"}) == ["in"]
+
+
+def test_a_view_is_plain_files_and_is_checked(store: Store, tmp_path: Path) -> None:
+    manifest = put_tree(store, make_tree(tmp_path / "in", 5), TYPE, {})
+    uri = store.view(manifest)
+    assert uri.endswith(f"views/{manifest.digest[7:]}")
+    assert store.view(manifest) == uri
+    store.verify_view(manifest)
+    other = put_tree(store, make_tree(tmp_path / "other", 2), TYPE, {})
+    store.verify_view(other)  # has none
+
+
+def test_writers_may_race(store_url: str, tmp_path: Path) -> None:
+    tree = make_tree(tmp_path / "in")
+    found: list[str] = []
+
+    def write() -> None:
+        found.append(put_tree(open_store(store_url), tree, TYPE, {}).digest)
+
+    threads = [threading.Thread(target=write) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(found) == 6
+    assert len(set(found)) == 1
+    get_tree(open_store(store_url), get_manifest(open_store(store_url), found[0]), tmp_path / "out")
+
+
+WRITER = """
+import sys
+from pathlib import Path
+from assay.store import open_store
+from assay.tree import put_tree
+store = open_store(sys.argv[1])
+print("ready", flush=True)
+print(put_tree(store, Path(sys.argv[2]), "application/vnd.assay.dataset.v1", {}).digest, flush=True)
+"""
+
+
+@pytest.mark.parametrize("delay", [0.0, 0.02, 0.05, 0.1])
+def test_a_killed_writer_leaves_no_half_tree(store_url: str, tmp_path: Path, delay: float) -> None:
+    tree = make_tree(tmp_path / "in", 200)
+    process = subprocess.Popen(
+        [sys.executable, "-c", WRITER, store_url, str(tree)], stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    time.sleep(delay)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    process.stdout.close()
+    store = open_store(store_url)
+    # Whatever manifest is there names only what is there.
+    for digest, size in store.iter_blobs():
+        assert store.verify(digest) == size
+        data = store.get_bytes(digest, 1 << 20)
+        if data.startswith(b'{"annotations"'):
+            get_tree(store, get_manifest(store, digest), tmp_path / f"out-{digest[7:15]}")
+    # And the next writer finishes the work.
+    manifest = put_tree(store, tree, TYPE, {})
+    get_tree(store, manifest, tmp_path / "again")
+
+
+@pytest.mark.parametrize(
+    ("url", "message"),
+    [
+        ("", "not the URL of a store"),
+        ("/some/folder", "file:///folder"),
+        ("https://host/bucket", "s3://bucket"),
+        ("s3://", "which bucket"),
+        ("s3://bucket", "which server"),
+        ("s3://user:secret@bucket/x?endpoint=http://h:1", "credentials come from"),
+        ("s3://bucket/x?endpoint=http://h:1&secret_key=s", "credentials come from"),
+    ],
+)
+def test_a_url_that_names_no_store_is_refused_with_the_remedy(url: str, message: str) -> None:
+    with pytest.raises(UsageError, match=message) as caught:
+        open_store(url)
+    assert "user:secret" not in str(caught.value)
+
+
+def test_a_full_disk_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import errno
+
+    store = open_store((tmp_path / "store").as_uri())
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(StoreError, match="make room and run again"):
+        store.put_bytes(b"x")
+    assert not list((tmp_path / "store" / "tmp").iterdir())
+    assert not list(store.iter_blobs())
