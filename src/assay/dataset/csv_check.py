@@ -1,0 +1,176 @@
+"""Saying which rows of a CSV are wrong.
+
+Python's own parser knows the line in which each row begins, which pyarrow's does not where a value
+spans lines; it is some ten times slower, so it runs only once something is known to be wrong.
+"""
+
+import codecs
+import csv
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import IO, TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from assay.dataset.csv_source import CsvFile
+
+MAX_SHOWN: Final = 10
+"""Offenders that are named; the total is always told."""
+
+
+@dataclass(slots=True)
+class _Offenders:
+    """Rows with one kind of fault: all counted, the first few kept."""
+
+    shown: list[str] = field(default_factory=list)
+    total: int = 0
+
+    def add(self, row: int, detail: str = "") -> None:
+        self.total += 1
+        if self.total <= MAX_SHOWN:
+            self.shown.append(f"{row}{detail}")
+
+    def text(self) -> str:
+        more = f" and {self.total - MAX_SHOWN:,} more" if self.total > MAX_SHOWN else ""
+        return f"row{'s' if self.total > 1 else ''} {', '.join(self.shown)}{more}"
+
+
+@dataclass(slots=True)
+class _Found:
+    """What is wrong, by kind."""
+
+    ragged: _Offenders = field(default_factory=_Offenders)
+    undecodable: _Offenders = field(default_factory=_Offenders)
+    nul: _Offenders = field(default_factory=_Offenders)
+    unclosed: int = 0
+    """The row in which a quote opens that is never closed; 0 for none."""
+    too_long: int = 0
+    rows: int = 0
+    damaged: str = ""
+
+
+def problems(file: "CsvFile") -> list[str]:
+    """Everything that is wrong with the file's rows; a row is numbered by the line it begins in."""
+    from assay.dataset.csv_source import READ_ERRORS, open_bytes
+
+    found = _Found()
+    try:
+        with open_bytes(file.path) as stream:
+            _scan(file, stream, found)
+    except UnicodeDecodeError as error:
+        found.damaged = f"not {file.options.encoding}: {error.reason}"
+    except READ_ERRORS as error:
+        found.damaged = f"damaged or cut off: {error}; fetch it again"
+    return _sentences(file, found)
+
+
+def _scan(file: "CsvFile", stream: IO[bytes], found: _Found) -> None:
+    from assay.dataset.csv_source import BLOCK_BYTES, SENTINEL
+
+    width = len(file.header.names)
+    with io.TextIOWrapper(
+        stream, file.options.encoding, errors="surrogateescape", newline=""
+    ) as text:
+        reader = csv.reader(_lines(text, found), delimiter=file.header.delimiter)
+        before = csv.field_size_limit(BLOCK_BYTES)
+        try:
+            begin, header, ended = 1, True, False
+            for row in reader:
+                first, begin = begin, reader.line_num + 1
+                if row == [SENTINEL]:
+                    ended = True
+                elif not row:
+                    continue
+                elif header:
+                    header = False
+                elif SENTINEL in row[-1]:
+                    found.unclosed = first
+                else:
+                    found.rows += 1
+                    if len(row) != width:
+                        found.ragged.add(first, f" (has {len(row)})")
+            if not ended and not found.unclosed and not found.too_long:
+                found.unclosed = begin
+        except csv.Error:
+            # A field larger than the limit: nothing but an open quote makes one.
+            found.unclosed = begin
+        finally:
+            csv.field_size_limit(before)
+
+
+def _lines(text: io.TextIOWrapper, found: _Found) -> Iterator[str]:
+    """The file's lines, and at last the sentinel; faults of single lines are noted."""
+    from assay.dataset.csv_source import BLOCK_BYTES, SENTINEL
+
+    number = 0
+    while line := text.readline(BLOCK_BYTES):
+        number += 1
+        if number == 1:
+            line = line.removeprefix("\ufeff")
+        if len(line) == BLOCK_BYTES and line[-1] not in "\r\n":
+            found.too_long = number
+            return
+        if not line.isascii() and not _is_text(line):
+            found.undecodable.add(number)
+        if "\0" in line:
+            found.nul.add(number)
+        yield line
+    yield SENTINEL
+
+
+def _is_text(line: str) -> bool:
+    try:
+        line.encode()
+    except UnicodeEncodeError:
+        # What `surrogateescape` made of bytes that are no text.
+        return False
+    return True
+
+
+def _sentences(file: "CsvFile", found: _Found) -> list[str]:
+    """One part of a message for each kind of fault; row 1 is the header."""
+    from assay.dataset.csv_source import BLOCK_BYTES
+
+    said = []
+    if found.damaged:
+        said.append(found.damaged)
+    if found.undecodable.total:
+        wrong = (
+            f"not {file.options.encoding} in {found.undecodable.text()}; give the right encoding"
+        )
+        if _begins_as_utf16(file):
+            # Read as anything else, such a file is wrong in every row, which helps nobody.
+            return [f"{wrong}, which by its first bytes is utf-16"]
+        said.append(f"{wrong}, such as latin-1 or cp1252")
+    if found.nul.total:
+        said.append(
+            f"a NUL byte in {found.nul.text()}; is it binary, or UTF-16? save it as UTF-8 text"
+        )
+    if found.ragged.total:
+        said.append(
+            f"{found.ragged.total:,} of {found.rows:,} rows without the header's "
+            f"{len(file.header.names)} fields: {found.ragged.text()}; mend them, or quote fields "
+            "that hold the delimiter"
+        )
+    if found.unclosed:
+        said.append(
+            f"a quote that opens in row {found.unclosed} is never closed; close it, or double it "
+            "where it is part of the text"
+        )
+    if found.too_long:
+        said.append(
+            f"row {found.too_long} is longer than {BLOCK_BYTES:,} characters; is this a CSV file?"
+        )
+    if not said and not found.rows:
+        said.append("a header and no rows; give at least one row of data")
+    return said
+
+
+def _begins_as_utf16(file: "CsvFile") -> bool:
+    from assay.dataset.csv_source import READ_ERRORS, open_bytes
+
+    try:
+        with open_bytes(file.path) as stream:
+            return stream.read(2) in {codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE}
+    except READ_ERRORS:
+        return False

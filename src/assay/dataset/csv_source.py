@@ -1,0 +1,307 @@
+"""Reading a CSV as a stream: RFC 4180 with any delimiter, any encoding, gzip or not.
+
+The file is read twice, in bounded memory: once for each column's type over the whole file, once to
+convert. pyarrow parses; where it stumbles, `csv_check` reads the file again, slowly, to say which
+rows are wrong. Blanks and tabs around a cell are layout and are removed.
+"""
+
+import codecs
+import csv
+import gzip
+import io
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, Final, cast
+
+from assay.dataset.text_types import Inference, convert, dataset_type
+from assay.errors import DataError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+SAMPLE_BYTES: Final = 1 << 18
+"""Enough to find a delimiter and most headers, for who wants to look quickly."""
+SNIFFED_CHARACTERS: Final = 1 << 14
+BLOCK_BYTES: Final = 8 << 20
+"""A CSV is read in such blocks; one row must fit into one."""
+MISSING: Final = ("", "NA", "N/A", "NaN", "nan", "null", "None", "?")
+DELIMITERS: Final = ",;\t|"
+BLANKS: Final = " \t"
+GZIP_MAGIC: Final = b"\x1f\x8b"
+SENTINEL: Final = "\x1eassay:end\x1e"
+"""Cells of a row put after the last: a quote that is never closed swallows it."""
+READ_ERRORS: Final = (OSError, EOFError, zlib.error)
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How a CSV is written; ignored for Parquet."""
+
+    delimiter: str = "auto"
+    """One ASCII character, or `auto`; `\\t` and `tab` stand for a tab."""
+    missing: Sequence[str] = MISSING
+    """Texts that mean a missing value, compared after removing blanks around a cell."""
+    encoding: str = "utf-8"
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """The first row, and what is wrong with it."""
+
+    names: tuple[str, ...]
+    delimiter: str
+    problems: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CsvFile:
+    """One CSV file, read as often as asked."""
+
+    path: Path
+    options: Options
+    header: Header
+
+    def infer(self) -> list[str]:
+        """The kind of each column over the whole file.
+
+        Raises:
+            DataError: Everything that is wrong with the file's rows, with row numbers.
+        """
+        columns = [Inference() for _ in self.header.names]
+        rows = 0
+        for batch in self._text():
+            rows += batch.num_rows
+            for inference, column in zip(columns, batch.columns, strict=True):
+                inference.add(column)
+        if not rows:
+            raise DataError(
+                f"{self.path.name}: a header and no rows; give at least one row of data"
+            )
+        return [inference.kind for inference in columns]
+
+    def batches(self, schema: "pa.Schema", kinds: Sequence[str]) -> "Iterator[pa.RecordBatch]":
+        """The rows, converted to what `infer` found."""
+        import pyarrow as pa
+
+        for batch in self._text():
+            pairs = zip(batch.columns, kinds, strict=True)
+            try:
+                columns = [convert(column, kind) for column, kind in pairs]
+            except pa.ArrowInvalid as error:
+                raise DataError(
+                    f"{self.path.name} changed while it was read; give a file nobody writes to"
+                ) from error
+            yield pa.RecordBatch.from_arrays(columns, schema=schema)
+
+    def _text(self) -> "Iterator[pa.RecordBatch]":
+        """The rows as text without blanks around it, null where a value is missing."""
+        import pyarrow as pa
+
+        held = None
+        begun = False
+        try:
+            with open_bytes(self.path) as stream:
+                for batch in self._parsed(stream):
+                    # The first row is the header, parsed like the others because it may span lines.
+                    rows = batch if begun else batch.slice(1)
+                    begun = True
+                    if rows.num_rows:
+                        if held is not None:
+                            yield self._clean(held)
+                        held = rows
+        except (_BadRows, pa.ArrowInvalid, UnicodeError, *READ_ERRORS) as error:
+            raise self._diagnosis(error) from error
+        if held is None or held.column(0)[-1].as_py() != SENTINEL:
+            raise self._diagnosis(_BadRows("a quote is never closed"))
+        yield self._clean(held.slice(0, held.num_rows - 1))
+
+    def _parsed(self, stream: IO[bytes]) -> "Iterator[pa.RecordBatch]":
+        import pyarrow as pa
+        from pyarrow import csv as pa_csv
+
+        ragged: list[Any] = []
+
+        def skip(row: Any) -> str:
+            ragged.append(row.actual_columns)
+            return "skip"
+
+        # Places instead of names: two columns may be called the same, which is reported elsewhere.
+        places = [str(index) for index in range(len(self.header.names))]
+        end = self.header.delimiter.join([SENTINEL] * len(places))
+        source = _Utf8(stream, self.options.encoding, f"\n{end}\n".encode())
+        reader = pa_csv.open_csv(
+            pa.PythonFile(source, "r"),
+            read_options=pa_csv.ReadOptions(
+                block_size=BLOCK_BYTES, column_names=places, use_threads=False
+            ),
+            parse_options=pa_csv.ParseOptions(
+                delimiter=self.header.delimiter, newlines_in_values=True, invalid_row_handler=skip
+            ),
+            convert_options=pa_csv.ConvertOptions(
+                column_types=dict.fromkeys(places, pa.string()), strings_can_be_null=False
+            ),
+        )
+        for batch in reader:
+            if ragged or source.nul:
+                break
+            yield batch
+        if ragged or source.nul:
+            raise _BadRows("rows that are not a table's")
+
+    def _clean(self, batch: "pa.RecordBatch") -> "pa.RecordBatch":
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        missing = pa.array(
+            sorted({text.strip(BLANKS) for text in self.options.missing}), pa.string()
+        )
+        columns = []
+        for column in batch.columns:
+            trimmed = pc.ascii_trim(column, BLANKS)
+            absent = pc.is_in(trimmed, missing)
+            columns.append(pc.if_else(absent, pa.scalar(None, pa.string()), trimmed))
+        return pa.RecordBatch.from_arrays(columns, names=batch.schema.names)
+
+    def _diagnosis(self, error: Exception) -> DataError:
+        from assay.dataset.csv_check import problems
+
+        found = problems(self)
+        reason = " ".join(str(error).split()) or type(error).__name__
+        return DataError(
+            f"{self.path.name}: " + ("; ".join(found) or f"not readable as CSV: {reason}")
+        )
+
+
+def open_csv(path: Path, options: Options) -> CsvFile:
+    """A CSV file with its header; see `Header.problems`.
+
+    Raises:
+        DataError: No header can be read at all, or the options are no encoding or delimiter.
+    """
+    try:
+        with open_bytes(path) as stream:
+            # As much as a row may have: a wide table's header is long.
+            sample = stream.read(BLOCK_BYTES)
+    except READ_ERRORS as error:
+        raise DataError(f"{path.name}: a damaged gzip file ({error}); fetch it again") from error
+    return CsvFile(path, options, read_header(sample, options))
+
+
+def read_header(sample: bytes, options: Options) -> Header:
+    """The header from the first bytes of a CSV, which may be cut off anywhere.
+
+    Raises:
+        DataError: As `open_csv`.
+    """
+    text = _decoded(sample, options.encoding)
+    lines = text.lstrip("\r\n")
+    if not lines.strip():
+        raise DataError("the file is empty; give a header and rows")
+    delimiter = _delimiter(lines, options.delimiter)
+    try:
+        row = next(csv.reader(io.StringIO(lines, newline=""), delimiter=delimiter))
+    except csv.Error as error:
+        raise DataError(f"header (row 1): not readable: {error}; is this a CSV file?") from error
+    names = tuple(name.strip(BLANKS) for name in row)
+    problems = [f"column {place} has no name" for place, name in enumerate(names, 1) if not name]
+    problems += [
+        f"column {name!r} stands there {names.count(name)} times"
+        for name in dict.fromkeys(names)
+        if name and names.count(name) > 1
+    ]
+    said = [f"header (row 1): {', '.join(problems)}; give each column its own name"]
+    return Header(names, delimiter, tuple(said if problems else ()))
+
+
+def open_bytes(path: Path) -> IO[bytes]:
+    """The file's bytes, decompressed if it begins as a gzip file does."""
+    with path.open("rb") as stream:
+        compressed = stream.read(len(GZIP_MAGIC)) == GZIP_MAGIC
+    return cast("IO[bytes]", gzip.open(path, "rb")) if compressed else path.open("rb")
+
+
+def _decoded(sample: bytes, encoding: str) -> str:
+    try:
+        # A byte that is wrong is reported with its row, later.
+        return sample.decode(encoding, errors="replace").removeprefix("\ufeff")
+    except (LookupError, ValueError) as error:
+        raise DataError(
+            f"encoding {encoding!r} is not one of text; give one such as utf-8, latin-1 or utf-16"
+        ) from error
+
+
+def _delimiter(text: str, wanted: str) -> str:
+    if wanted == "auto":
+        return _sniffed(text)
+    character = {"\\t": "\t", "tab": "\t"}.get(wanted, wanted)
+    if len(character) != 1 or not character.isascii() or character in '"\r\n\0':
+        raise DataError(f"delimiter {wanted!r}: give one ASCII character, or auto")
+    return character
+
+
+def _sniffed(text: str) -> str:
+    """The delimiter of which all rows of a sample have the same number, as far as that goes."""
+    whole = text[:SNIFFED_CHARACTERS]
+    if len(whole) < len(text) or not whole.endswith("\n"):
+        # The last line is cut off.
+        whole = whole[: whole.rfind("\n") + 1] or whole
+    best, most = DELIMITERS[0], (0.0, 0)
+    for candidate in DELIMITERS:
+        rows = [
+            row for row in csv.reader(io.StringIO(whole, newline=""), delimiter=candidate) if row
+        ]
+        width = len(rows[0])
+        regular = sum(len(row) == width for row in rows) / len(rows)
+        # More fields decide only between delimiters that fit equally many rows.
+        if width > 1 and (regular, width) > most:
+            best, most = candidate, (regular, width)
+    return best
+
+
+class _BadRows(Exception):  # noqa: N818 - never leaves this module
+    """The fast reader stumbled; the slow one finds out where."""
+
+
+class _Utf8(io.RawIOBase):
+    """A stream's text as UTF-8, with `end` after the last byte."""
+
+    def __init__(self, stream: IO[bytes], encoding: str, end: bytes) -> None:
+        self._stream = stream
+        self._rest = b""
+        self._end: bytes | None = end
+        self.nul = False
+        # pyarrow checks UTF-8 by itself, and skips its byte-order mark.
+        same = codecs.lookup(encoding).name == "utf-8"
+        self._decoder = None if same else codecs.getincrementaldecoder(encoding)()
+
+    def readable(self) -> bool:
+        return True
+
+    def read(self, size: int = -1) -> bytes:
+        """At most `size` bytes, and always some before the end: arrow takes none for the end."""
+        while not self._rest and self._end is not None:
+            # A byte of another encoding may be up to three in UTF-8.
+            self._rest = self._next(size if self._decoder is None else max(size // 4, 1))
+        taken, self._rest = self._rest[:size], self._rest[size:]
+        return taken
+
+    def _next(self, size: int) -> bytes:
+        raw = self._stream.read(size)
+        text = raw if self._decoder is None else self._decoder.decode(raw, not raw).encode()
+        self.nul = self.nul or b"\0" in text
+        if not raw:
+            text, self._end = text + (self._end or b""), None
+        return text
+
+
+def schema_of(header: Header, kinds: Sequence[str]) -> "pa.Schema":
+    """The Arrow schema of a CSV whose columns have these kinds."""
+    import pyarrow as pa
+
+    from assay.dataset.parquet import arrow_types
+
+    types = arrow_types()
+    pairs = zip(header.names, kinds, strict=True)
+    return pa.schema([pa.field(name, types[dataset_type(kind)]) for name, kind in pairs])

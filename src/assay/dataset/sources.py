@@ -1,0 +1,182 @@
+"""Tables of the outside world as streams: CSV, Parquet, or a dataset's folder.
+
+What a file is decides itself by its first bytes, not by its name.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from assay.dataset.csv_source import Options, open_csv, schema_of
+from assay.dataset.schema import column_problems
+from assay.errors import DataError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+PARQUET_MAGIC: Final = b"PAR1"
+
+__all__ = ["Options", "Table", "open_table"]
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table to be streamed; everything that can be wrong with a CSV was found already."""
+
+    schema: "pa.Schema"
+    batches: "Callable[[], Iterator[pa.RecordBatch]]" = field(repr=False)
+    """The rows, in order."""
+
+
+def open_table(
+    path: Path, options: Options | None = None, *, required: Sequence[tuple[str, str]] = ()
+) -> Table:
+    """Open a CSV or Parquet file, or the folder of a dataset.
+
+    Args:
+        path: The file or folder.
+        options: How a CSV is written.
+        required: Columns that must be there, each with what it is for: `("target", "income")`.
+
+    Raises:
+        DataError: Not a table; names everything that is wrong, with row numbers (the header is
+            row 1).
+        IntegrityError: A folder that is no dataset.
+    """
+    if path.is_dir():
+        return _open_dataset(path, required)
+    with path.open("rb") as stream:
+        head = stream.read(len(PARQUET_MAGIC))
+    if not head:
+        raise DataError(f"{path.name} is empty; give a CSV or Parquet file with a header and rows")
+    if head == PARQUET_MAGIC:
+        return _open_parquet(path, required)
+    return _open_csv(path, options or Options(), required)
+
+
+def _open_dataset(folder: Path, required: Sequence[tuple[str, str]]) -> Table:
+    from assay.dataset.parquet import arrow_schema, iter_batches
+
+    schema = arrow_schema(folder)
+    _refuse("the dataset", _absent(required, schema.names))
+    return Table(schema, lambda: iter_batches(folder))
+
+
+def _open_csv(path: Path, options: Options, required: Sequence[tuple[str, str]]) -> Table:
+    file = open_csv(path, options)
+    problems = [*file.header.problems, *_absent(required, file.header.names)]
+    try:
+        kinds = file.infer()
+    except DataError as error:
+        if not problems:
+            raise
+        # Header and rows are mended in one go.
+        raise DataError.all_of([f"{path.name}: {'; '.join(problems)}", str(error)]) from error
+    _refuse(path.name, problems)
+    schema = schema_of(file.header, kinds)
+    return Table(schema, lambda: file.batches(schema, kinds))
+
+
+def _open_parquet(path: Path, required: Sequence[tuple[str, str]]) -> Table:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        found = pq.read_schema(path)
+    except (pa.ArrowException, OSError) as error:
+        raise DataError(f"{path.name}: a damaged Parquet file: {_line(error)}") from error
+    names = found.names
+    problems = [
+        f"column {name!r} stands there {names.count(name)} times"
+        for name in dict.fromkeys(names)
+        if names.count(name) > 1
+    ]
+    problems += [f"column {place} has no name" for place, name in enumerate(names, 1) if not name]
+    plain = {item.name: _plain(item.type) for item in found}
+    problems += [
+        f"column {item.name!r} is of type {item.type}; make it numbers, text, dates or times"
+        for item in found
+        if plain[item.name] is None
+    ]
+    _refuse(path.name, problems + _absent(required, names))
+    schema = pa.schema([pa.field(name, plain[name]) for name in names])
+    return Table(schema, lambda: _parquet_batches(path, schema))
+
+
+def _parquet_batches(path: Path, schema: "pa.Schema") -> "Iterator[pa.RecordBatch]":
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    from assay.dataset.parquet import BATCH_ROWS
+
+    begin = 0
+    try:
+        with pq.ParquetFile(path, pre_buffer=False, buffer_size=1 << 20) as file:
+            for batch in file.iter_batches(BATCH_ROWS):
+                columns = [
+                    _cast(batch.column(index), item, begin) for index, item in enumerate(schema)
+                ]
+                begin += batch.num_rows
+                yield pa.RecordBatch.from_arrays(columns, schema=schema)
+    except _CannotHold as error:
+        raise DataError(f"{path.name}: {error}") from error
+    except (pa.ArrowException, OSError) as error:
+        raise DataError(f"{path.name}: cannot be read: {_line(error)}; write it again") from error
+
+
+class _CannotHold(Exception):  # noqa: N818 - never leaves this module
+    """A value that the dataset's type does not hold."""
+
+
+def _cast(column: "pa.Array", item: Any, begin: int) -> "pa.Array":
+    import pyarrow as pa
+
+    try:
+        cast = column.cast(item.type)
+        # Nobody checked the bytes of a text so far.
+        cast.validate(full=True)
+    except pa.ArrowInvalid as error:
+        raise _CannotHold(
+            f"column {item.name!r}, rows {begin + 1:,} to {begin + len(column):,}: a value that "
+            f"{item.type} does not hold ({_line(error)}); convert the column"
+        ) from error
+    return cast
+
+
+def _plain(kind: Any) -> Any:
+    """The dataset type that holds a Parquet column's values; None if none does."""
+    import pyarrow as pa
+
+    if pa.types.is_dictionary(kind):
+        return _plain(kind.value_type)
+    for test, plain in (
+        (pa.types.is_boolean, pa.bool_()),
+        (pa.types.is_integer, pa.int64()),
+        (pa.types.is_floating, pa.float64()),
+        (pa.types.is_decimal, pa.float64()),
+        (pa.types.is_string, pa.string()),
+        (pa.types.is_large_string, pa.string()),
+        (pa.types.is_null, pa.string()),
+        (pa.types.is_date, pa.date32()),
+        (pa.types.is_timestamp, pa.timestamp("us")),
+    ):
+        if test(kind):
+            return plain
+    return None
+
+
+def _absent(required: Sequence[tuple[str, str]], names: Sequence[str]) -> list[str]:
+    problems = []
+    for what, name in required:
+        problems += column_problems([name], names, what)
+    return problems
+
+
+def _refuse(name: str, problems: Sequence[str]) -> None:
+    if problems:
+        raise DataError(f"{name}: {'; '.join(problems)}")
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
