@@ -33,11 +33,11 @@ demo: setup ## Run the main job four times on a real dataset
 
 .PHONY: test
 test: setup ## Run the tests (under 10 minutes on 2 cores)
-	@$(BIN)/pytest -n 2 -m "not slow and not bench"
+	@$(BIN)/pytest -n 2 --dist loadfile -m "not slow and not bench"
 
 .PHONY: test-all
 test-all: setup ## Run the tests, the slow ones too, with coverage
-	@$(BIN)/pytest -n 2 -m "not bench" --cov --cov-report=term:skip-covered
+	@$(BIN)/pytest -n 2 --dist loadfile -m "not bench" --cov --cov-report=term:skip-covered
 
 .PHONY: bench
 bench: setup ## Measure against dvc and the bare client (takes minutes)
@@ -49,17 +49,20 @@ fmt: setup ## Format the code
 	@$(BIN)/ruff check --fix --quiet $(SOURCES) || true
 
 .PHONY: lint
-lint: setup ## Check format, lint rules and the direction of imports
+lint: setup .typing ## Check format, lint rules and the direction of imports
 	@$(BIN)/ruff format --check $(SOURCES)
 	@$(BIN)/ruff check $(SOURCES)
-	@$(BIN)/lint-imports
+	@PYTHONPATH=.typing $(BIN)/lint-imports --no-cache
 
-# Type checkers do not see setuptools' import hook, so they get a tree of links.
-.PHONY: typecheck
-typecheck: setup ## Check types (strict)
+# Static tools do not see setuptools' import hook, so they get a tree of links.
+.PHONY: .typing
+.typing:
 	@rm -rf .typing && mkdir -p .typing/assay
 	@ln -s $(CURDIR)/src/assay/* .typing/assay/
 	@ln -s $(CURDIR)/components $(CURDIR)/pipelines .typing/assay/
+
+.PHONY: typecheck
+typecheck: setup .typing ## Check types (strict)
 	@MYPYPATH=.typing $(BIN)/mypy -p assay
 
 .PHONY: goldens

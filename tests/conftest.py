@@ -180,9 +180,7 @@ def seaweedfs_url(seaweedfs_endpoint: str) -> str:
     return new_prefix(seaweedfs_endpoint)
 
 
-@pytest.fixture(
-    params=["folder", pytest.param("minio", marks=pytest.mark.minio), "seaweedfs"]
-)
+@pytest.fixture(params=["folder", pytest.param("minio", marks=pytest.mark.minio), "seaweedfs"])
 def store_url(request: pytest.FixtureRequest) -> str:
     """URL of an empty store of each kind."""
     return str(request.getfixturevalue(f"{request.param}_url"))

@@ -213,8 +213,11 @@ def _bind(step: Step, arguments: Mapping[str, Any], store: Store) -> _Bound:
 
 
 def _digests(given: Any) -> list[str]:
-    items = given if isinstance(given, list) else [given]
-    return [item for item in items if item]
+    if isinstance(given, list):
+        # An empty text among digests stays, and is refused: dropped in silence it would be
+        # evidence that nobody misses.
+        return given
+    return [given] if given else []
 
 
 def _kind_problems(what: str, port: Port, manifest: Manifest) -> list[str]:

@@ -2,53 +2,83 @@
 
 A location is a path, `file://`, `s3://bucket/key?endpoint=…`, `https://`, `http://` to this machine
 only, or the digest of a dataset in the store. Credentials come from the environment and never
-stand in a location; what a record keeps of a location has neither user nor query.
+stand in a location; what a record or message keeps of a location holds none either.
 """
 
 import contextlib
+import hashlib
 from collections.abc import Iterator
 from difflib import get_close_matches
 from pathlib import Path
-from typing import IO, Final, cast
-from urllib.parse import unquote, urlsplit, urlunsplit
+from typing import IO, TYPE_CHECKING, Any, Final, cast
+from urllib.parse import parse_qs, unquote, urlencode, urljoin, urlsplit, urlunsplit
 
-from assay.digest import CHUNK_BYTES, is_digest, of_stream
-from assay.errors import DataError, UsageError
+from assay.digest import CHUNK_BYTES, PREFIX, is_digest, of_stream
+from assay.errors import AssayError, DataError, UsageError
 from assay.step import Dataset, Source
 from assay.store import Store
 from assay.store.base import landing
 from assay.tree import get_manifest, get_tree
 
-TIMEOUT_SECONDS: Final = 30
+if TYPE_CHECKING:
+    import tenacity
+
+CONNECT_SECONDS: Final = 10.0
+READ_SECONDS: Final = 60.0
+"""How long a server may say nothing."""
+ATTEMPTS: Final = 5
+"""Of a fetch, when faults are transient."""
+MAX_WAIT_SECONDS: Final = 8.0
+"""The longest pause between two attempts."""
 MAX_REDIRECTS: Final = 5
+MAX_LISTED: Final = 5
+"""Files that a message about a folder names."""
+
 _LOCAL_HOSTS: Final = frozenset({"localhost", "127.0.0.1", "::1"})
+_PUBLIC_QUERY: Final = frozenset({"endpoint", "region"})
+"""Query parameters of s3:// that are no secrets, and needed to find the object again."""
+_OK: Final = 200
+_GONE: Final = frozenset({404, 410})
+_REFUSED: Final = frozenset({401, 403})
+_BUSY: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
+_BUSY_CODES: Final = frozenset(
+    {"SlowDown", "InternalError", "ServiceUnavailable", "RequestTimeout"}
+)
 
 
-def fetch(location: str, folder: Path, *, store: Store | None = None) -> Source:
+class _TransientError(Exception):
+    """A fault that may pass; never leaves this module. `args[0]` says what it was."""
+
+
+def fetch(
+    uri: str, folder: Path, *, store: Store | None = None, max_bytes: int | None = None
+) -> Source:
     """Make a location's bytes a file (for a dataset's digest: a folder), and name them.
 
-    A local file is hashed where it lies and not copied; whoever reads it afterwards can tell from
-    `unchanged` that it is still what was hashed.
+    A local file is hashed where it lies and not copied; whoever reads it afterwards does so inside
+    of `unchanged`. Everything else is hashed while it streams into `folder`, in bounded memory.
+
+    Args:
+        uri: The location.
+        folder: Where a remote location's bytes go.
+        store: Where a digest is looked up.
+        max_bytes: The most that is read; no limit by default.
 
     Raises:
-        DataError: Missing, empty, unreachable or refused; says what to do.
-        UsageError: Not a location.
+        DataError: Missing, empty, too large, unreachable or refused; says what to do.
+        UsageError: Not a location that can be read, or credentials in it.
+        StoreError: A digest that the store does not hold.
     """
-    if is_digest(location):
-        return _from_store(location, folder, store)
-    local = local_path(location)
+    if is_digest(uri):
+        return _from_store(uri, folder, store)
+    local = local_path(uri)
     if local is not None:
-        path = _require_file(local)
-        with path.open("rb") as stream:
-            digest, _ = of_stream(stream)
-        return Source(path, digest, path.resolve().as_uri())
-    target = folder / (Path(urlsplit(location).path).name or "source")
-    with open_remote(location) as stream, landing(target) as out:
-        while chunk := stream.read(CHUNK_BYTES):
-            out.write(chunk)
-    with target.open("rb") as stream:
-        digest, _ = of_stream(stream)
-    return Source(target, digest, public(location))
+        return _from_file(local, max_bytes)
+    target = folder / (Path(unquote(urlsplit(uri).path)).name or "source")
+    for attempt in _attempts(uri):
+        with attempt, open_remote(uri) as stream, landing(target) as out:
+            digest = _copy(stream, out, public(uri), max_bytes)
+    return Source(target, digest, public(uri))
 
 
 @contextlib.contextmanager
@@ -56,20 +86,23 @@ def unchanged(source: Source) -> Iterator[None]:
     """Refuse a result when the file changed while it was read, or since it was hashed.
 
     Raises:
-        DataError: It did; nothing of it is kept.
+        DataError: It did; the result must not be kept.
     """
     if source.path.is_dir():
         # Laid out from the store by ourselves, checked and read-only.
         yield
         return
+    changed = DataError(f"{source.uri} changed while it was read; give a file nobody writes to")
     before = _stamp(source.path)
-    yield
-    with source.path.open("rb") as stream:
-        same = of_stream(stream)[0] == source.digest
-    if not same or _stamp(source.path) != before:
-        raise DataError(
-            f"{source.uri} changed while it was read; give a file that nobody writes to"
-        )
+    try:
+        yield
+    except AssayError as error:
+        # What looks like a bad row may be half of a row that somebody is writing.
+        if not _is_still(source, before):
+            raise changed from error
+        raise
+    if not _is_still(source, before):
+        raise changed
 
 
 def peek(location: str, size: int) -> bytes:
@@ -77,52 +110,66 @@ def peek(location: str, size: int) -> bytes:
 
     Raises:
         DataError: As `fetch`.
+        UsageError: As `fetch`.
     """
     local = local_path(location)
     if local is not None:
         with _require_file(local).open("rb") as stream:
             return stream.read(size)
-    with open_remote(location) as remote:
-        return remote.read(size)
+    found = b""
+    for attempt in _attempts(location):
+        with attempt, open_remote(location) as remote:
+            found = _head(remote, size)
+    return found
 
 
 def public(location: str) -> str:
-    """A location without user, password, query or fragment, fit for records and messages."""
+    """A location without credentials, fit for records and messages.
+
+    User, password, fragment and query go, because a signed URL has its secret in the query; of
+    s3:// the endpoint and region stay.
+    """
     parts = urlsplit(location)
-    host = parts.netloc.rpartition("@")[2]
-    return urlunsplit((parts.scheme, host, parts.path, "", ""))
+    query = ""
+    if parts.scheme == "s3":
+        given = parse_qs(parts.query)
+        kept = {name: public(given[name][-1]) for name in sorted(given) if name in _PUBLIC_QUERY}
+        query = urlencode(kept, safe=":/")
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, query, ""))
 
 
 def local_path(location: str) -> Path | None:
     """The path that a location names on this machine, or None."""
     parts = urlsplit(location)
-    if parts.scheme == "file":
+    if parts.scheme == "file" and parts.netloc in {"", "localhost"}:
         return Path(unquote(parts.path))
     return None if "://" in location else Path(location).expanduser()
 
 
-def _require_file(path: Path) -> Path:
-    if path.is_dir():
-        raise DataError(f"{path} is a folder; give one CSV or Parquet file")
-    try:
-        with path.open("rb"):
-            pass
-        size = path.stat().st_size
-    except FileNotFoundError as error:
-        siblings = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
-        close = get_close_matches(path.name, siblings, n=1)
-        hint = f"did you mean {path.parent / close[0]}?" if close else "check the path"
-        raise DataError(f"no file {path}; {hint}") from error
-    except OSError as error:
-        raise DataError(f"cannot read {path}: {error.strerror}; check its permissions") from error
-    if size == 0:
-        raise DataError(f"{path} is empty; give a file with a header and rows")
-    return path
+@contextlib.contextmanager
+def open_remote(location: str) -> Iterator[IO[bytes]]:
+    """A stream of a remote location's bytes.
+
+    Raises:
+        DataError: Not found or refused.
+        UsageError: A scheme that is not known, or credentials in the location.
+    """
+    _check_remote(location)
+    opened = _open_s3(location) if location.startswith("s3://") else _open_http(location)
+    with opened as stream:
+        yield stream
 
 
-def _stamp(path: Path) -> tuple[int, int]:
-    info = path.stat()
-    return info.st_size, info.st_mtime_ns
+def _from_file(local: Path, max_bytes: int | None) -> Source:
+    path = _require_file(local)
+    before = _stamp(path)
+    if max_bytes is not None and before[0] > max_bytes:
+        raise _too_large(str(path), max_bytes)
+    with path.open("rb") as stream:
+        digest, _ = of_stream(stream)
+    if _stamp(path) != before:
+        raise DataError(f"{path} changed while it was read; give a file nobody writes to")
+    return Source(path, digest, path.resolve().as_uri())
 
 
 def _from_store(digest: str, folder: Path, store: Store | None) -> Source:
@@ -136,81 +183,229 @@ def _from_store(digest: str, folder: Path, store: Store | None) -> Source:
     return Source(target, digest, digest)
 
 
-@contextlib.contextmanager
-def open_remote(location: str) -> Iterator[IO[bytes]]:
-    """A stream of a remote location's bytes.
+def _require_file(path: Path) -> Path:
+    try:
+        if path.is_dir():
+            raise DataError(f"{path} is a folder; give one CSV or Parquet file{_held_by(path)}")
+        size = path.stat().st_size
+        if not path.is_file():
+            # Reading a pipe would wait for ever, and twice is not possible.
+            raise DataError(f"{path} is no regular file; save the data into one")
+        with path.open("rb"):
+            pass
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise DataError(f"no file {path}; {_like(path)}") from error
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror}; check its permissions") from error
+    except ValueError as error:
+        raise DataError(f"{str(path)!r} is no path: {error}") from error
+    if size == 0:
+        raise DataError(f"{path} is empty; give a file with a header and rows")
+    return path
 
-    Raises:
-        DataError: Not found, refused or unreachable.
-        UsageError: A scheme that is not known, or credentials in the location.
-    """
-    parts = urlsplit(location)
-    if "@" in parts.netloc:
+
+def _held_by(folder: Path) -> str:
+    suffixes = (".csv", ".tsv", ".txt", ".gz", ".parquet")
+    names = sorted(p.name for p in folder.iterdir() if p.name.lower().endswith(suffixes))
+    more = ", …" if len(names) > MAX_LISTED else ""
+    return f", such as {', '.join(names[:MAX_LISTED])}{more} in it" if names else ""
+
+
+def _like(path: Path) -> str:
+    """Where the file might be instead."""
+    parent = path.parent
+    if not parent.is_dir():
+        return f"there is no folder {parent} either; check the path"
+    close = get_close_matches(path.name, [item.name for item in parent.iterdir()], n=1)
+    return f"did you mean {parent / close[0]}?" if close else "check the path"
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    info = path.stat()
+    return info.st_size, info.st_mtime_ns
+
+
+def _is_still(source: Source, before: tuple[int, int]) -> bool:
+    """Whether the file holds what was hashed; by its digest, because stamps can be set back."""
+    try:
+        if _stamp(source.path) != before:
+            return False
+        with source.path.open("rb") as stream:
+            return of_stream(stream)[0] == source.digest
+    except OSError:
+        return False
+
+
+def _copy(stream: IO[bytes], out: IO[bytes], where: str, max_bytes: int | None) -> str:
+    """Copy and hash; refuse what is empty or larger than allowed."""
+    hasher, size = hashlib.sha256(), 0
+    while chunk := stream.read(CHUNK_BYTES):
+        hasher.update(chunk)
+        size += len(chunk)
+        if max_bytes is not None and size > max_bytes:
+            raise _too_large(where, max_bytes)
+        out.write(chunk)
+    if size == 0:
+        raise DataError(f"{where} is empty; give a file with a header and rows")
+    return PREFIX + hasher.hexdigest()
+
+
+def _head(stream: IO[bytes], size: int) -> bytes:
+    found = bytearray()
+    while len(found) < size and (chunk := stream.read(size - len(found))):
+        found += chunk
+    return bytes(found)
+
+
+def _too_large(where: str, max_bytes: int) -> DataError:
+    return DataError(
+        f"{where} is larger than the limit of {max_bytes:,} bytes; give a smaller file"
+    )
+
+
+def _check_remote(location: str) -> None:
+    """Refuse what must not or cannot be asked."""
+    where = public(location)
+    try:
+        parts = urlsplit(location)
+        host = parts.hostname or ""
+        _ = parts.port
+    except ValueError as error:
+        raise UsageError(f"{where}: not a location that can be read: {error}") from error
+    endpoint = parse_qs(parts.query).get("endpoint", [""])[-1] if parts.scheme == "s3" else ""
+    if "@" in parts.netloc or "@" in endpoint:
         raise UsageError(
-            f"{public(location)}: leave user and password out of the location; credentials come "
-            "from the environment"
+            f"{where}: leave user and password out of the location; credentials come from the "
+            "environment"
         )
-    if parts.scheme == "s3":
-        opened = _open_s3(location)
-    elif parts.scheme == "https" or (
-        parts.scheme == "http" and (parts.hostname or "") in _LOCAL_HOSTS
-    ):
-        opened = _open_http(location)
-    else:
+    if parts.scheme == "http" and host not in _LOCAL_HOSTS:
+        raise UsageError(f"{where}: http:// can be altered on its way; give its https:// address")
+    if parts.scheme not in {"s3", "https", "http"} or not host:
         raise UsageError(
-            f"{public(location)}: not a location that can be read; give a path, file://, s3://, "
+            f"{where}: not a location that can be read; give a path, file://, s3://bucket/key, "
             "https:// or a dataset's digest"
         )
-    with opened as stream:
-        yield stream
+    if parts.scheme == "s3" and not parts.path.strip("/"):
+        raise UsageError(f"{where}: which object? give s3://bucket/key")
+
+
+def _attempts(location: str) -> "Iterator[tenacity.AttemptManager]":
+    """Attempts at reading a location, with a growing pause after each transient fault.
+
+    Raises:
+        DataError: The last attempt failed too.
+    """
+    import tenacity
+
+    retrying = tenacity.Retrying(
+        retry=tenacity.retry_if_exception_type(_TransientError),
+        stop=tenacity.stop_after_attempt(ATTEMPTS),
+        wait=tenacity.wait_exponential_jitter(initial=0.2, max=MAX_WAIT_SECONDS),
+        reraise=True,
+    )
+    try:
+        yield from retrying
+    except _TransientError as error:
+        raise DataError(
+            f"{public(location)}: {error.args[0]}, {ATTEMPTS} times; is the server up and the "
+            "address right? try again later"
+        ) from error
 
 
 @contextlib.contextmanager
 def _open_http(location: str) -> Iterator[IO[bytes]]:
     import urllib3
 
-    retry = urllib3.Retry(
-        total=MAX_REDIRECTS,
-        redirect=MAX_REDIRECTS,
-        backoff_factor=0.3,
-        backoff_jitter=0.3,
-        status_forcelist=(429, 500, 502, 503, 504),
-    )
+    timeout = urllib3.Timeout(connect=CONNECT_SECONDS, read=READ_SECONDS)
     where = public(location)
-    try:
-        with urllib3.PoolManager(timeout=TIMEOUT_SECONDS) as pool:
-            response = pool.request("GET", location, preload_content=False, retries=retry)
+    with _transient_faults(where), urllib3.PoolManager(timeout=timeout, retries=False) as pool:
+        # Redirects are followed by hand, because each must pass the check: https must not become
+        # http, nor a public address one that only this machine can reach.
+        for _ in range(MAX_REDIRECTS + 1):
+            response = pool.request("GET", location, preload_content=False, redirect=False)
             with contextlib.closing(response):
-                if response.status != 200:  # noqa: PLR2004 - OK
-                    raise DataError(
-                        f"{where}: the server answered {response.status}; check the URL"
-                    )
-                yield cast("IO[bytes]", response)
-    except urllib3.exceptions.HTTPError as error:
-        raise DataError(
-            f"{where}: cannot be fetched ({type(error).__name__}); try again"
-        ) from error
+                onward = response.get_redirect_location()
+                if not onward:
+                    _check_status(response.status, where)
+                    yield cast("IO[bytes]", response)
+                    return
+                location = _onward(location, onward)
+    raise DataError(f"{where}: more than {MAX_REDIRECTS} redirects; give the final address")
+
+
+def _onward(location: str, onward: str) -> str:
+    target = urljoin(location, onward)
+    was, now = urlsplit(location), urlsplit(target)
+    _check_remote(target)
+    if now.scheme == "s3" or (now.scheme == "http" and was.scheme == "https"):
+        raise DataError(f"{public(location)}: redirected to {public(target)}, which is refused")
+    return target
+
+
+def _check_status(status: int, where: str) -> None:
+    if status == _OK:
+        return
+    if status in _BUSY:
+        raise _TransientError(f"the server answered {status}")
+    if status in _GONE:
+        remedy = "nothing is there; check the address"
+    elif status in _REFUSED:
+        remedy = "access refused; copy the data to a bucket and give s3://bucket/key"
+    else:
+        remedy = "check the address"
+    raise DataError(f"{where}: the server answered {status}: {remedy}")
 
 
 @contextlib.contextmanager
 def _open_s3(location: str) -> Iterator[IO[bytes]]:
-    from minio.error import S3Error
-    from urllib3.exceptions import HTTPError
+    from minio.error import MinioException, S3Error
 
     from assay.store.minio import client_for
 
     parts = urlsplit(location)
     where = public(location)
+    client = client_for(location)
+    response: Any = None
+    with _transient_faults(where):
+        try:
+            response = client.get_object(parts.netloc, unquote(parts.path).lstrip("/"))
+            yield response
+        except S3Error as error:
+            if error.code in _BUSY_CODES:
+                raise _TransientError(f"the server answered {error.code}") from error
+            raise DataError(f"{where}: {error.code}: {_remedy(str(error.code))}") from error
+        except MinioException as error:
+            raise _TransientError(f"the server answered with an error ({error})") from error
+        finally:
+            if response is not None:
+                response.close()
+                response.release_conn()
+
+
+def _remedy(code: str) -> str:
+    if code in {"NoSuchKey", "NoSuchBucket"}:
+        return "nothing is there; check bucket, key and endpoint"
+    return (
+        "check the credentials in AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (or "
+        "MINIO_ACCESS_KEY and MINIO_SECRET_KEY) and their right to read the object"
+    )
+
+
+@contextlib.contextmanager
+def _transient_faults(where: str) -> Iterator[None]:
+    """Tell faults of the network, which may pass, from those that no retry mends."""
+    from urllib3 import exceptions
+
     try:
-        response = client_for(location).get_object(parts.netloc, parts.path.lstrip("/"))
-    except S3Error as error:
-        raise DataError(f"{where}: {error.code}; check bucket, key and credentials") from error
-    except HTTPError as error:
+        yield
+    except exceptions.SSLError as error:
         raise DataError(
-            f"{where}: cannot be fetched ({type(error).__name__}); try again"
+            f"{where}: the server's certificate is not trusted ({error}); set SSL_CERT_FILE to "
+            "your authority's certificates"
         ) from error
-    try:
-        yield response
-    finally:
-        response.close()
-        response.release_conn()
+    except exceptions.LocationValueError as error:
+        raise UsageError(f"{where}: not a location that can be read") from error
+    except exceptions.NameResolutionError as error:
+        raise DataError(f"{where}: no such host; check the address and the network") from error
+    except (exceptions.HTTPError, ConnectionError, TimeoutError) as error:
+        raise _TransientError(f"cannot be fetched ({type(error).__name__})") from error

@@ -153,7 +153,9 @@ def test_a_tree_comes_back_read_only(store: Store, tmp_path: Path) -> None:
     again = get_manifest(store, manifest.digest)
     assert again == manifest
     get_tree(store, again, tmp_path / "out")
-    found = sorted(p.relative_to(tmp_path / "out").as_posix() for p in (tmp_path / "out").rglob("*.txt"))
+    found = sorted(
+        p.relative_to(tmp_path / "out").as_posix() for p in (tmp_path / "out").rglob("*.txt")
+    )
     assert found == [entry.path for entry in manifest.files]
     assert all(p.stat().st_mode & 0o222 == 0 for p in (tmp_path / "out").rglob("*"))
 

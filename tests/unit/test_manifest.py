@@ -20,14 +20,20 @@ contents = st.dictionaries(
     st.lists(segments, min_size=1, max_size=3).map("/".join), st.binary(max_size=64), max_size=6
 ).filter(lambda files: not any(f"{a}/" in b for a in files for b in files))
 json_values = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**53) + 1, 2**53 - 1) | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**53) + 1, 2**53 - 1)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
     max_leaves=12,
 )
 
 
 def manifest_of(files: dict[str, bytes], **annotations: str) -> Manifest:
-    entries = [FileEntry(path, Descriptor(of_bytes(data), len(data))) for path, data in files.items()]
+    entries = [
+        FileEntry(path, Descriptor(of_bytes(data), len(data))) for path, data in files.items()
+    ]
     return Manifest(TYPE, tuple(entries), annotations)
 
 
@@ -58,7 +64,9 @@ def test_any_other_spelling_of_a_value_is_refused(value: object) -> None:
 
 
 @given(contents, st.dictionaries(segments, st.text(), max_size=3))
-def test_a_manifest_reads_back_as_what_it_was(files: dict[str, bytes], notes: dict[str, str]) -> None:
+def test_a_manifest_reads_back_as_what_it_was(
+    files: dict[str, bytes], notes: dict[str, str]
+) -> None:
     manifest = manifest_of(files, **notes)
     assert Manifest.parse(manifest.to_bytes()) == manifest
 
@@ -71,7 +79,9 @@ def test_the_order_of_files_does_not_matter(files: dict[str, bytes], random: obj
 
 
 @given(contents, contents)
-def test_different_content_has_a_different_digest(one: dict[str, bytes], two: dict[str, bytes]) -> None:
+def test_different_content_has_a_different_digest(
+    one: dict[str, bytes], two: dict[str, bytes]
+) -> None:
     assert (manifest_of(one).digest == manifest_of(two).digest) == (one == two)
 
 
@@ -95,7 +105,9 @@ def test_a_tree_keeps_its_name_wherever_and_whenever_it_lies(
     assert len(digests) == 1
     back = folder / "back"
     get_tree(store, get_manifest(store, digests.pop()), back)
-    assert {p.relative_to(back).as_posix(): p.read_bytes() for p in back.rglob("*") if p.is_file()} == files
+    assert {
+        p.relative_to(back).as_posix(): p.read_bytes() for p in back.rglob("*") if p.is_file()
+    } == files
 
 
 def test_nesting_is_part_of_the_name() -> None:
@@ -151,7 +163,12 @@ def test_names_that_collide_are_refused(paths: list[str], message: str) -> None:
 def test_a_million_entries_are_refused_before_anything_is_made() -> None:
     entry = {"digest": of_bytes(b""), "size": 0, "mediaType": "text/plain"}
     files = [{"path": f"f{number}", **entry} for number in range(1_000_000)]
-    document = {"mediaType": MANIFEST_MEDIA_TYPE, "artifactType": TYPE, "annotations": {}, "files": files}
+    document = {
+        "mediaType": MANIFEST_MEDIA_TYPE,
+        "artifactType": TYPE,
+        "annotations": {},
+        "files": files,
+    }
     with pytest.raises(ManifestError, match="limit"):
         Manifest.parse(json.dumps(document, separators=(",", ":"), sort_keys=True).encode())
 

@@ -92,8 +92,8 @@ def _scan(file: "CsvFile", stream: IO[bytes], found: _Found) -> None:
             if not ended and not found.unclosed and not found.too_long:
                 found.unclosed = begin
         except csv.Error:
-            # A field larger than the limit: nothing but an open quote makes one.
-            found.unclosed = begin
+            # A field larger than the limit, over many lines.
+            found.too_long = begin
         finally:
             csv.field_size_limit(before)
 
@@ -159,7 +159,8 @@ def _sentences(file: "CsvFile", found: _Found) -> list[str]:
         )
     if found.too_long:
         said.append(
-            f"row {found.too_long} is longer than {BLOCK_BYTES:,} characters; is this a CSV file?"
+            f"row {found.too_long} is longer than {BLOCK_BYTES:,} characters; is a quote in it never "
+            "closed, or this no CSV file?"
         )
     if not said and not found.rows:
         said.append("a header and no rows; give at least one row of data")

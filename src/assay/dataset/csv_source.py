@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 SAMPLE_BYTES: Final = 1 << 18
 """Enough to find a delimiter and most headers, for who wants to look quickly."""
 SNIFFED_CHARACTERS: Final = 1 << 14
-BLOCK_BYTES: Final = 8 << 20
+BLOCK_BYTES: Final = 4 << 20
 """A CSV is read in such blocks; one row must fit into one."""
 MISSING: Final = ("", "NA", "N/A", "NaN", "nan", "null", "None", "?")
 DELIMITERS: Final = ",;\t|"

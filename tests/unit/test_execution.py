@@ -1,0 +1,414 @@
+"""Running steps: keys, the cache, records, signatures, and what must not happen."""
+
+import json
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from assay.attestation import about, load, using
+from assay.digest import canonical_json, hex_of
+from assay.errors import AttestationError, IntegrityError, NotFoundError, StepError, UsageError
+from assay.execution import CacheMode, Context, execute
+from assay.provenance import find_record, passport, verify, verify_store
+from assay.signing import Signer, Verifier
+from assay.step import Dataset, Measurements, Model, Out, Record, Services, Values, step
+from assay.store import Store, blob_key, open_store
+
+RUNS: list[str] = []
+
+
+@step
+def make(*, rows: int = 3, note: str = "", dataset: Out[Dataset]) -> Values:
+    RUNS.append("make")
+    (dataset.path / "part").mkdir()
+    (dataset.path / "part" / "rows.txt").write_text("row\n" * rows)
+    return {"rows": rows, "verdict": "pass"}
+
+
+@step
+def fit(*, data: Dataset, settings: dict[str, float] = {}, model: Out[Model]) -> None:  # noqa: B006
+    RUNS.append("fit")
+    text = (data.path / "part" / "rows.txt").read_text()
+    (model.path / "model.txt").write_text(f"{len(text)} {sorted(settings.items())}")
+
+
+@step
+def clock(*, model: Model, times: Out[Measurements], extra: Out[Record] | None) -> None:
+    RUNS.append("clock")
+    (times.path / "evidence.json").write_text(str(time.perf_counter_ns()))
+
+
+@step(side_effects=True)
+def act(*, services: Services, model: Model | None, record: Out[Record]) -> Values:
+    RUNS.append("act")
+    (record.path / "record.json").write_text(str(services.store.url))
+    return {"had_model": model is not None}
+
+
+@step
+def many(*, models: list[Model], model: Out[Model]) -> None:
+    (model.path / "all.txt").write_text("\n".join(m.digest for m in models))
+
+
+@pytest.fixture(autouse=True)
+def _forget() -> None:
+    RUNS.clear()
+
+
+def chain(context: Context) -> tuple[str, str]:
+    data = execute(make, {}, context).outputs["dataset"]
+    return data, execute(fit, {"data": data}, context).outputs["model"]
+
+
+def test_the_same_work_is_done_once(context: Context) -> None:
+    first, second = chain(context), chain(context)
+    assert first == second
+    assert RUNS == ["make", "fit"]
+    again = execute(make, {"rows": 3}, context)  # a default given is the default
+    assert again.cached
+    assert again.values == {"rows": 3, "verdict": "pass"}
+
+
+def test_another_parameter_is_other_work(context: Context) -> None:
+    one, two = execute(make, {"rows": 3}, context), execute(make, {"rows": 4}, context)
+    assert one.step_key != two.step_key
+    assert one.outputs != two.outputs
+
+
+def test_early_cut_off(context: Context) -> None:
+    """A step that runs again and gives the same bytes re-runs nothing below it."""
+    chain(context)
+    RUNS.clear()
+    changed = execute(make, {"note": "another parameter, the same rows"}, context)
+    assert not changed.cached
+    assert execute(fit, {"data": changed.outputs["dataset"]}, context).cached
+    assert RUNS == ["make"]
+
+
+def test_modes_of_the_cache(context: Context) -> None:
+    chain(context)
+    assert not execute(make, {}, replace(context, cache=CacheMode.OFF)).cached
+    assert not execute(make, {}, replace(context, cache=CacheMode.REFRESH)).cached
+    assert execute(make, {}, context).cached
+    other = execute(make, {"rows": 9}, replace(context, cache=CacheMode.OFF))
+    assert not execute(make, {"rows": 9}, context).cached, "off must not add to the cache"
+    assert other.outputs == execute(make, {"rows": 9}, context).outputs
+
+
+def test_numbers_that_json_does_not_tell_apart_are_one_parameter(context: Context) -> None:
+    """KFP hands 1 over as 1.0 inside of objects; the step gets what the key holds."""
+    data = execute(make, {}, context).outputs["dataset"]
+    whole = execute(fit, {"data": data, "settings": {"depth": 1}}, context)
+    as_float = execute(fit, {"data": data, "settings": {"depth": 1.0}}, context)
+    assert as_float.cached
+    assert as_float.outputs == whole.outputs
+
+
+def test_steps_with_side_effects_are_never_answered_from_the_cache(context: Context) -> None:
+    assert not execute(act, {}, context).cached
+    assert not execute(act, {}, context).cached
+    assert RUNS == ["act", "act"]
+    assert context.store.list_pointers("cache/") == []
+
+
+def test_measured_outputs_are_marked(context: Context) -> None:
+    _, model = chain(context)
+    done = execute(clock, {"model": model}, context)
+    assert done.outputs["extra"] == "", "an optional output left empty has no digest"
+    record = load(context.store, done.attestation, None)
+    assert record.outputs["times"].reproducible is False
+    assert set(record.outputs) == {"times"}
+
+
+def test_a_list_of_inputs_is_part_of_the_key(context: Context) -> None:
+    _, one = chain(context)
+    two = execute(fit, {"data": chain(context)[0], "settings": {"a": 2}}, context).outputs["model"]
+    both = execute(many, {"models": [one, two]}, context)
+    assert execute(many, {"models": [one, two]}, context).cached
+    assert not execute(many, {"models": [two, one]}, context).cached
+    assert load(context.store, both.attestation, None).inputs["models"] == [one, two]
+
+
+def test_a_cached_answer_counts_only_while_all_it_names_is_there(context: Context) -> None:
+    done = execute(make, {}, context)
+    manifest = passport(context.store, done.outputs["dataset"], None)
+    assert manifest.record is not None
+    for path in Path(context.store.url.removeprefix("file://")).glob("blobs/sha256/*/*"):
+        if path.read_bytes() == b"row\n" * 3:
+            path.unlink()
+    RUNS.clear()
+    assert not execute(make, {}, context).cached
+    assert RUNS == ["make"]
+    assert execute(make, {}, context).cached
+
+
+@pytest.mark.parametrize("content", [b"", b"{}", b"junk", b'{"attestation":"sha256:00"}'])
+def test_a_damaged_cache_entry_is_no_answer(context: Context, content: bytes) -> None:
+    done = execute(make, {}, context)
+    context.store.write_pointer(f"cache/{hex_of(done.step_key)}", content)
+    assert not execute(make, {}, context).cached
+
+
+def test_a_cache_entry_of_another_key_is_no_answer(context: Context) -> None:
+    one, two = execute(make, {"rows": 1}, context), execute(make, {"rows": 2}, context)
+    stolen = context.store.read_pointer(f"cache/{hex_of(two.step_key)}")
+    assert stolen is not None
+    context.store.write_pointer(f"cache/{hex_of(one.step_key)}", stolen)
+    again = execute(make, {"rows": 1}, context)
+    assert not again.cached
+    assert again.outputs == one.outputs
+
+
+def test_all_wrong_arguments_are_named_at_once(context: Context) -> None:
+    data, _ = chain(context)
+    with pytest.raises(UsageError) as caught:
+        execute(clock, {"model": data, "nonsense": 1}, context)
+    message = str(caught.value)
+    assert "expected an artifact of type application/vnd.assay.model.v1" in message
+    assert "unknown parameter 'nonsense'" in message
+    with pytest.raises(UsageError, match="input 'data' is missing"):
+        execute(fit, {}, context)
+    with pytest.raises(UsageError, match="is not a digest"):
+        execute(fit, {"data": "latest"}, context)
+
+
+def test_an_input_that_is_not_in_the_store(context: Context) -> None:
+    with pytest.raises(NotFoundError):
+        execute(fit, {"data": "sha256:" + "0" * 64}, context)
+
+
+def test_a_damaged_input_stops_the_step(context: Context) -> None:
+    data, _ = chain(context)
+    path = next(
+        p
+        for p in Path(context.store.url.removeprefix("file://")).glob("blobs/sha256/*/*")
+        if p.read_bytes() == b"row\n" * 3
+    )
+    path.chmod(0o644)
+    path.write_bytes(b"ROW\n" * 3)
+    RUNS.clear()
+    with pytest.raises(IntegrityError, match="nothing was kept"):
+        execute(fit, {"data": data, "settings": {"x": 1}}, context)
+    assert RUNS == []
+
+
+def test_a_step_must_keep_its_contract(context: Context) -> None:
+    @step
+    def silent(*, dataset: Out[Dataset]) -> None: ...
+
+    @step
+    def vandal(*, data: Dataset, model: Out[Model]) -> None:
+        path = data.path / "part" / "rows.txt"
+        path.chmod(0o644)
+        path.write_text("mine")
+        (model.path / "x").write_text("x")
+
+    @step
+    def chatty(*, dataset: Out[Dataset]) -> Values:
+        (dataset.path / "x").write_text("x")
+        return {"blob": "x" * 100_000}
+
+    data, _ = chain(context)
+    with pytest.raises(StepError, match="wrote nothing into its output 'dataset'"):
+        execute(silent, {}, context)
+    with pytest.raises(StepError, match="changed its inputs"):
+        execute(vandal, {"data": data}, context)
+    with pytest.raises(StepError, match="values larger"):
+        execute(chatty, {}, context)
+
+
+def test_a_step_whose_annotations_say_nothing_is_refused() -> None:
+    with pytest.raises(StepError, match="no output"):
+        step(lambda: None)  # type: ignore[arg-type]
+
+    def positional(data: Dataset, model: Out[Model]) -> None: ...
+
+    with pytest.raises(StepError, match="keyword-only"):
+        step(positional)
+
+    def odd(*, when: time.struct_time, model: Out[Model]) -> None: ...
+
+    with pytest.raises(StepError, match="neither"):
+        step(odd)
+
+
+def test_the_record_says_what_was_done(context: Context) -> None:
+    data, model = chain(replace(context, image="registry/x@sha256:" + "a" * 64, invocation="run-7"))
+    (record,) = about(context.store, model, None)
+    assert record.step == "fit"
+    assert record.inputs == {"data": data}
+    statement = record.statement()
+    assert statement["_type"] == "https://in-toto.io/Statement/v1"
+    assert statement["predicateType"] == "https://slsa.dev/provenance/v1"
+    names = [d["name"] for d in statement["predicate"]["buildDefinition"]["resolvedDependencies"]]
+    assert names[:5] == ["input", "code/library", "code/requirements", "code/step", "image"]
+    assert statement["predicate"]["runDetails"]["metadata"]["invocationId"] == "run-7"
+    assert [r.step for r in using(context.store, data, None)] == ["fit"]
+    assert find_record(context.store, record.digest, None).digest == record.digest
+
+
+def test_the_clock_and_the_run_reach_no_digest(context: Context, tmp_path: Path) -> None:
+    elsewhere = Context(open_store((tmp_path / "other").as_uri()), invocation="another run")
+    assert chain(context) == chain(elsewhere)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda s: s["predicate"]["buildDefinition"]["externalParameters"]["parameters"].update(
+            rows=9
+        ),
+        lambda s: s["predicate"]["buildDefinition"]["internalParameters"].update(
+            stepKey="sha256:" + "0" * 64
+        ),
+        lambda s: s["subject"][0].update(name="other", extra=1),
+        lambda s: s.update(extra=1),
+        lambda s: s.update(_type="https://in-toto.io/Statement/v0.1"),
+        lambda s: s.pop("predicate"),
+        lambda s: s["predicate"]["runDetails"].update(byproducts=[]),
+    ],
+)
+def test_a_record_that_contradicts_itself_is_refused(context: Context, change: object) -> None:
+    done = execute(make, {}, context)
+    statement = load(context.store, done.attestation, None).statement()
+    change(statement)  # type: ignore[operator]
+    forged = context.store.put_bytes(canonical_json(statement)).digest
+    with pytest.raises(AttestationError):
+        load(context.store, forged, None)
+
+
+# Signatures.
+
+
+def key_pair(kind: str) -> tuple[Signer, Verifier, bytes]:
+    from cryptography.hazmat.primitives import serialization as s
+    from cryptography.hazmat.primitives.asymmetric import ec, ed25519
+
+    key = (
+        ed25519.Ed25519PrivateKey.generate()
+        if kind == "ed25519"
+        else ec.generate_private_key(ec.SECP256R1())
+    )
+    private = key.private_bytes(s.Encoding.PEM, s.PrivateFormat.PKCS8, s.NoEncryption())
+    public = key.public_key().public_bytes(s.Encoding.PEM, s.PublicFormat.SubjectPublicKeyInfo)
+    return Signer.from_pem(private), Verifier.from_pem(public), public
+
+
+@pytest.mark.parametrize("kind", ["ed25519", "ecdsa"])
+def test_signed_records_are_believed(context: Context, kind: str) -> None:
+    signer, verifier, _ = key_pair(kind)
+    signed = replace(context, signer=signer, verifier=verifier)
+    _, model = chain(signed)
+    assert chain(signed)[1] == model
+    assert RUNS == ["make", "fit"]
+    assert about(context.store, model, verifier)[0].signed_by == signer.key_id
+    verify(context.store, model, verifier)
+
+
+def test_with_a_key_configured_the_cache_does_not_believe_unsigned_records(
+    context: Context,
+) -> None:
+    signer, verifier, _ = key_pair("ed25519")
+    _, model = chain(context)
+    with pytest.raises(AttestationError, match="unsigned"):
+        verify(context.store, model, verifier)
+    strict = replace(context, signer=signer, verifier=verifier)
+    RUNS.clear()
+    assert not execute(make, {}, strict).cached
+    assert execute(make, {}, strict).cached
+
+
+def test_a_signature_by_another_key_is_refused(context: Context) -> None:
+    signer, _, _ = key_pair("ed25519")
+    _, other, _ = key_pair("ed25519")
+    data, _ = chain(replace(context, signer=signer))
+    with pytest.raises(AttestationError, match="no key in ASSAY_VERIFY_KEYS confirms"):
+        about(context.store, data, other)
+    assert not execute(make, {}, replace(context, verifier=other)).cached
+
+
+def test_a_signature_does_not_hold_for_another_payload(context: Context) -> None:
+    import base64
+
+    signer, verifier, _ = key_pair("ed25519")
+    done = execute(make, {}, replace(context, signer=signer))
+    envelope = json.loads(context.store.get_bytes(done.attestation, 1 << 20))
+    statement = json.loads(base64.b64decode(envelope["payload"]))
+    statement["predicate"]["runDetails"]["metadata"]["invocationId"] = "forged"
+    envelope["payload"] = base64.b64encode(canonical_json(statement)).decode()
+    forged = context.store.put_bytes(canonical_json(envelope)).digest
+    with pytest.raises(AttestationError, match="no key"):
+        load(context.store, forged, verifier)
+
+
+def test_keys_that_are_none(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    from assay.signing import signer_from_env, verifier_from_env
+
+    assert signer_from_env() is None
+    assert verifier_from_env() is None
+    monkeypatch.setenv("ASSAY_SIGNING_KEY", str(tmp_path / "missing.pem"))
+    with pytest.raises(UsageError, match="cannot read"):
+        signer_from_env()
+    (tmp_path / "junk.pem").write_text("-----BEGIN NOTHING-----")
+    monkeypatch.setenv("ASSAY_SIGNING_KEY", str(tmp_path / "junk.pem"))
+    with pytest.raises(UsageError, match="openssl genpkey"):
+        signer_from_env()
+    monkeypatch.setenv("ASSAY_VERIFY_KEYS", str(tmp_path / "junk.pem"))
+    with pytest.raises(UsageError, match="openssl pkey"):
+        verifier_from_env()
+    _, _, public = key_pair("ecdsa")
+    monkeypatch.setenv("ASSAY_VERIFY_KEYS", public.decode())
+    assert verifier_from_env() is not None
+
+
+# Verification.
+
+
+def test_every_byte_of_a_store_is_guarded(context: Context, folder_store: Store) -> None:
+    """Flip bits of every file, several places in each: verify catches each flip."""
+    _, model = chain(context)
+    execute(clock, {"model": model}, context)
+    folder_store.view(__import__("assay.tree", fromlist=["x"]).get_manifest(folder_store, model))
+    verify_store(folder_store, None)
+    root = Path(folder_store.url.removeprefix("file://"))
+    files = [path for path in root.rglob("*") if path.is_file()]
+    assert len(files) > 15
+    missed = []
+    for path in files:
+        data = path.read_bytes()
+        for position in {0, len(data) // 3, len(data) // 2, len(data) - 1}:
+            path.chmod(0o644)
+            path.write_bytes(data[:position] + bytes([data[position] ^ 1]) + data[position + 1 :])
+            try:
+                verify_store(folder_store, None)
+                missed.append((path.relative_to(root), position))
+            except IntegrityError:
+                pass
+        path.write_bytes(data)
+    assert not missed
+    verify_store(folder_store, None)
+
+
+def test_verify_names_every_offender(context: Context, folder_store: Store) -> None:
+    data, model = chain(context)
+    root = Path(folder_store.url.removeprefix("file://"))
+    wanted = [p for p in root.glob("blobs/sha256/*/*") if not p.read_bytes().startswith(b"{")]
+    for path in wanted:
+        path.chmod(0o644)
+        path.write_bytes(b"x" * path.stat().st_size)
+    with pytest.raises(IntegrityError) as caught:
+        verify(folder_store, model, None)
+    assert all(path.name in str(caught.value) for path in wanted)
+
+
+def test_an_artifact_without_a_record_does_not_verify(context: Context, tmp_path: Path) -> None:
+    from assay.tree import put_tree
+
+    (tmp_path / "t").mkdir()
+    (tmp_path / "t" / "x").write_text("x")
+    manifest = put_tree(context.store, tmp_path / "t", Dataset.type, {})
+    with pytest.raises(AttestationError, match="no record of how"):
+        verify(context.store, manifest.digest, None)
+    assert blob_key(manifest.digest)
