@@ -159,8 +159,8 @@ def _sentences(file: "CsvFile", found: _Found) -> list[str]:
         )
     if found.too_long:
         said.append(
-            f"row {found.too_long} is longer than {BLOCK_BYTES:,} characters; is a quote in it never "
-            "closed, or this no CSV file?"
+            f"row {found.too_long} is longer than {BLOCK_BYTES:,} characters; is a quote in it "
+            "never closed, or this no CSV file?"
         )
     if not said and not found.rows:
         said.append("a header and no rows; give at least one row of data")

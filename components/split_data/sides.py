@@ -1,0 +1,201 @@
+"""Which row goes to which side. Memory: one batch of rows, and some ten bytes for each row.
+
+A row's position is a number in [0, 1) that anybody can compute again. Of the key's columns, in
+order of name, each value is written as text (numbers in their shortest form, `true`, ISO dates) in
+a netstring, `<bytes>:<text>,`, and a missing one as `-,`, so that no two keys read the same. The
+position is the first eight bytes of the SHA-256 of the salt's netstring and these, as a big-endian
+number, divided by 2^64. docs/format-dataset.md has an example.
+
+Text and not bytes is hashed, so that a key keeps its position when its column becomes text or a
+fraction because of rows that come later.
+"""
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from assay import dataset as data
+from assay.errors import UsageError
+
+Mask = np.ndarray[Any, np.dtype[np.bool_]]
+Positions = np.ndarray[Any, np.dtype[np.uint64]]
+
+MAX_CLASSES: Final = 1000
+"""A target with more values than this is not taken for classes."""
+MAX_WHOLE_NUMBERS: Final = 10
+"""The same for whole numbers, which may as well be amounts to predict."""
+MAX_SHOWN: Final = 10
+_POSITION_BYTES: Final = 8
+_SCALE: Final = 1 << 64
+
+
+def by_hash(
+    folder: Path, keys: Sequence[str], salt: str, fraction: float, strata: str = ""
+) -> Mask:
+    """Which rows are held out, by the hash of their key.
+
+    Args:
+        folder: A dataset.
+        keys: Columns that make the key; their order does not matter.
+        salt: Another salt is another split.
+        fraction: Share of rows held out, in (0, 1).
+        strata: Column whose classes are each held to the fraction; none by default.
+    """
+    columns = sorted(set(keys))
+    if not strata:
+        limit = np.uint64(int(fraction * _SCALE))
+        batches = data.iter_batches(folder, columns)
+        return np.concatenate([positions(batch, salt) < limit for batch in batches])
+    found: list[Positions] = []
+    labels: dict[Any, int] = {}
+    codes: list[np.ndarray[Any, np.dtype[np.int64]]] = []
+    for batch in data.iter_batches(folder, list(dict.fromkeys([*columns, strata]))):
+        found.append(positions(batch.select(columns), salt))
+        values = batch.column(strata).to_pylist()
+        codes.append(np.array([labels.setdefault(value, len(labels)) for value in values]))
+    return _stratified(np.concatenate(found), np.concatenate(codes), fraction)
+
+
+def positions(batch: pa.RecordBatch, salt: str) -> Positions:
+    """Each row's position times 2^64; see the module's docstring."""
+    pieces = [_netstrings(column) for column in batch.columns]
+    keys = pc.binary_join_element_wise(*pieces, b"")
+    salted = salt.encode()
+    begun = hashlib.sha256(b"%d:%s," % (len(salted), salted))
+    digests = bytearray()
+    for key in keys.to_pylist():
+        hasher = begun.copy()
+        hasher.update(key)
+        digests += hasher.digest()[:_POSITION_BYTES]
+    return np.frombuffer(bytes(digests), ">u8").astype(np.uint64)
+
+
+def _netstrings(column: pa.Array) -> pa.Array:
+    text = pc.cast(pc.cast(column, pa.string()), pa.binary())
+    length = pc.cast(pc.cast(pc.binary_length(text), pa.string()), pa.binary())
+    # A missing value makes the whole piece null.
+    return pc.fill_null(pc.binary_join_element_wise(length, b":", text, b",", b""), b"-,")
+
+
+def _stratified(
+    found: Positions, codes: np.ndarray[Any, np.dtype[np.int64]], fraction: float
+) -> Mask:
+    """Hold out the wanted share of each class, deciding in order of first appearance.
+
+    A biased coin (Efron 1971, "Forcing a sequential experiment to be balanced"): an entity is held
+    out with the probability that brings its class back to the share, so the count never strays by
+    one or more; the entity's position is the throw. Whoever comes later changes nothing before. An
+    entity counts for the class of its first row. The second of a class goes to the other side than
+    the first, so that rare classes stand on both.
+    """
+    _, first, entity = np.unique(found, return_index=True, return_inverse=True)
+    held_out = np.zeros(len(first), dtype=bool)
+    seen: Counter[int] = Counter()
+    taken: Counter[int] = Counter()
+    for number in np.argsort(first):
+        row = first[number]
+        label, throw = int(codes[row]), int(found[row]) / _SCALE
+        if seen[label] == 1:
+            side = taken[label] == 0
+        else:
+            side = throw < fraction * (seen[label] + 1) - taken[label]
+        held_out[number] = side
+        seen[label] += 1
+        taken[label] += side
+    rows: Mask = held_out[entity]
+    return rows
+
+
+def by_time(folder: Path, column: str, fraction: float) -> Mask:
+    """Which rows are held out: the latest, cut between two times as near to the share as can be.
+
+    Raises:
+        UsageError: All rows have the same time.
+    """
+    batches = data.iter_batches(folder, [column])
+    values = np.concatenate([batch.column(0).to_numpy(zero_copy_only=False) for batch in batches])
+    ordered = np.sort(values)
+    count = len(ordered)
+    near = ordered[min(int(count * (1 - fraction)), count - 1)]
+    # The rows of that time go to either side, whichever brings the test set nearer to its share.
+    cuts = [int(np.searchsorted(ordered, near, side)) for side in ("left", "right")]
+    possible = [cut for cut in cuts if 0 < cut < count]
+    if not possible:
+        raise UsageError(
+            f"time_column {column!r}: nearly all of the {count:,} rows have the same time, {near}; "
+            "give a finer column or split by hash"
+        )
+    cut = min(possible, key=lambda cut: abs(count - cut - fraction * count))
+    held_out: Mask = values >= ordered[cut]
+    return held_out
+
+
+def rows_of(folder: Path, side: Mask) -> Iterator[pa.RecordBatch]:
+    """The rows where `side` holds, batch by batch."""
+    begin = 0
+    for batch in data.iter_batches(folder):
+        yield batch.filter(pa.array(side[begin : begin + batch.num_rows]))
+        begin += batch.num_rows
+
+
+def check(folder: Path, held_out: Mask, target: str, *, required: bool) -> None:
+    """Refuse a split that nobody could train or test with.
+
+    Args:
+        folder: The dataset that was split.
+        held_out: The split.
+        target: Column of classes; "" when there is none.
+        required: Whether its values are classes without a doubt.
+
+    Raises:
+        UsageError: A side without rows, or without rows of one of the classes.
+    """
+    rows = len(held_out)
+    for name, count in (("train", rows - int(held_out.sum())), ("test", int(held_out.sum()))):
+        if count == 0:
+            raise UsageError(
+                f"the {name} set has none of the {rows:,} rows; change test_fraction, give more "
+                "data, or more keys than one"
+            )
+    if not target:
+        return
+    kind = data.info(folder).column(target).type
+    limits = {"string": MAX_CLASSES, "bool": MAX_CLASSES, "int64": MAX_WHOLE_NUMBERS}
+    counts = _class_counts(folder, target, held_out, rows if required else limits.get(kind, 0))
+    lacking = [
+        f"{label!r} ({train + test} rows) has none for {'training' if train == 0 else 'testing'}"
+        for label, (train, test) in sorted(counts.items(), key=lambda item: str(item[0]))
+        if 0 in (train, test)
+    ]
+    if lacking:
+        more = f", and {len(lacking) - MAX_SHOWN} more" if len(lacking) > MAX_SHOWN else ""
+        remedy = "give more rows of it or remove these"
+        raise UsageError(
+            f"target {target!r}: class {', '.join(lacking[:MAX_SHOWN])}{more}; "
+            + (remedy if required else f"set stratify=true and by='hash', {remedy}")
+        )
+
+
+def _class_counts(
+    folder: Path, target: str, held_out: Mask, limit: int
+) -> dict[Any, tuple[int, int]]:
+    """Rows for training and testing of each class; empty if there are more than `limit`."""
+    sides: tuple[Counter[Any], Counter[Any]] = (Counter(), Counter())
+    begin = 0
+    for batch in data.iter_batches(folder, [target]) if limit else ():
+        side = pa.array(held_out[begin : begin + batch.num_rows])
+        begin += batch.num_rows
+        for counter, mask in zip(sides, (pc.invert(side), side), strict=True):
+            found = pc.value_counts(batch.column(0).filter(mask).drop_null())
+            counter.update({item["values"]: item["counts"] for item in found.to_pylist()})
+        if len(sides[0].keys() | sides[1].keys()) > limit:
+            return {}
+    return {
+        label: (sides[0][label], sides[1][label]) for label in sides[0].keys() | sides[1].keys()
+    }
