@@ -392,7 +392,7 @@ def test_every_byte_of_a_store_is_guarded(context: Context, folder_store: Store)
 
 
 def test_verify_names_every_offender(context: Context, folder_store: Store) -> None:
-    data, model = chain(context)
+    _, model = chain(context)
     root = Path(folder_store.url.removeprefix("file://"))
     wanted = [p for p in root.glob("blobs/sha256/*/*") if not p.read_bytes().startswith(b"{")]
     for path in wanted:
