@@ -14,7 +14,8 @@ from assay.execution import CacheMode, Context, execute
 from assay.provenance import find_record, passport, verify, verify_store
 from assay.signing import Signer, Verifier
 from assay.step import Dataset, Measurements, Model, Out, Record, Services, Values, step
-from assay.store import Store, blob_key, open_store
+from assay.store import Store, open_store
+from assay.tree import get_manifest, put_tree
 
 RUNS: list[str] = []
 
@@ -370,7 +371,7 @@ def test_every_byte_of_a_store_is_guarded(context: Context, folder_store: Store)
     """Flip bits of every file, several places in each: verify catches each flip."""
     _, model = chain(context)
     execute(clock, {"model": model}, context)
-    folder_store.view(__import__("assay.tree", fromlist=["x"]).get_manifest(folder_store, model))
+    folder_store.view(get_manifest(folder_store, model))
     verify_store(folder_store, None)
     root = Path(folder_store.url.removeprefix("file://"))
     files = [path for path in root.rglob("*") if path.is_file()]
@@ -404,11 +405,8 @@ def test_verify_names_every_offender(context: Context, folder_store: Store) -> N
 
 
 def test_an_artifact_without_a_record_does_not_verify(context: Context, tmp_path: Path) -> None:
-    from assay.tree import put_tree
-
     (tmp_path / "t").mkdir()
     (tmp_path / "t" / "x").write_text("x")
     manifest = put_tree(context.store, tmp_path / "t", Dataset.type, {})
     with pytest.raises(AttestationError, match="no record of how"):
         verify(context.store, manifest.digest, None)
-    assert blob_key(manifest.digest)

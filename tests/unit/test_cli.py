@@ -1,0 +1,134 @@
+"""The command line as a user meets it: help, errors, speed of imports."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+HEAVY = ("pandas", "sklearn", "mlflow", "great_expectations", "evidently", "pyarrow", "matplotlib")
+
+
+def assay(*words: str, cwd: Path, code: int = 0) -> "subprocess.CompletedProcess[str]":
+    done = subprocess.run(
+        [sys.executable, "-m", "assay.cli", *words], cwd=cwd, capture_output=True, text=True
+    )
+    assert done.returncode == code, done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+    return done
+
+
+def imported(code: str, cwd: Path) -> set[str]:
+    script = f"import sys\n{code}\nprint([n for n in {HEAVY!r} if n in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", script], cwd=cwd, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return set(json.loads(done.stdout.splitlines()[-1].replace("'", '"')))
+
+
+def test_help_imports_nothing_heavy(tmp_path: Path) -> None:
+    code = "from assay.cli import cli\ntry: cli(['--help'])\nexcept SystemExit: pass"
+    assert imported(code, tmp_path) == set()
+
+
+def test_a_cached_step_imports_nothing_heavy(tmp_path: Path) -> None:
+    (tmp_path / "data.csv").write_text("a,b\n1,2\n3,4\n")
+    code = (
+        f"import os; os.environ['ASSAY_STORE'] = {(tmp_path / 'store').as_uri()!r}\n"
+        "from assay.components.snapshot_data.step import snapshot_data\n"
+        "from assay.config import context_from_env\n"
+        "from assay.execution import execute\n"
+        "done = execute(snapshot_data, {'source': 'data.csv'}, context_from_env())\n"
+    )
+    assert imported(code, tmp_path) != set(), "computing does import them"
+    assert imported(code + "assert done.cached\n", tmp_path) == set()
+
+
+@pytest.mark.parametrize(
+    "stage",
+    [
+        "train",
+        "evaluate",
+        "compare",
+        "gate",
+        "register",
+        "validate_data",
+        "split_data",
+        "preflight",
+        "notify",
+        "resolve_production",
+    ],
+)
+def test_no_step_module_imports_anything_heavy(tmp_path: Path, stage: str) -> None:
+    assert imported(f"import assay.components.{stage}.step", tmp_path) == set()
+
+
+@pytest.mark.parametrize(
+    ("words", "part"),
+    [
+        (["rnu"], "did you mean 'run'"),
+        (["run"], "which pipeline"),
+        (["run", "train-and-registre"], "did you mean 'train-and-register'"),
+        (["run", "train-and-register", "-p", "data"], "NAME=VALUE"),
+        (["run", "train-and-register", "--params", "none.yaml"], "cannot read none.yaml"),
+        (["show", "latest"], "is not a digest"),
+        (["verify", "sha256:12"], "is not a digest"),
+        (["gate", "--policy", "p.yaml", "--evidence", "e.json"], "cannot read p.yaml"),
+        (["compile"], "not pinned by digest"),
+        (["suite", "draft", "none.csv"], "no file none.csv"),
+    ],
+)
+def test_a_mistake_is_one_line_and_exit_code_2(tmp_path: Path, words: list[str], part: str) -> None:
+    done = assay(*words, cwd=tmp_path, code=2)
+    assert part in done.stderr
+    assert len([line for line in done.stderr.splitlines() if line.lower().startswith("error")]) == 1
+
+
+def test_what_is_not_in_the_store(tmp_path: Path) -> None:
+    done = assay("show", "sha256:" + "0" * 64, cwd=tmp_path, code=7)
+    assert "is this the right store" in done.stderr
+
+
+def test_a_store_that_is_down_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ASSAY_STORE", "s3://bucket/x?endpoint=http://127.0.0.1:9")
+    done = assay("show", "sha256:" + "0" * 64, cwd=tmp_path, code=7)
+    assert "is it up" in done.stderr
+
+
+def test_completion_scripts(tmp_path: Path) -> None:
+    for shell in ("bash", "zsh", "fish"):
+        assert "_ASSAY_COMPLETE" in assay("completion", shell, cwd=tmp_path).stdout
+
+
+def test_the_gate_is_replayed_without_a_store(tmp_path: Path) -> None:
+    model = "sha256:" + "a" * 64
+    evidence = {
+        "subjects": {"model": model},
+        "evidence": {"accuracy": 0.9},
+        "intervals": {},
+        "notes": {},
+        "verdict": None,
+        "reason": "",
+    }
+    (tmp_path / "e.json").write_text(json.dumps(evidence))
+    (tmp_path / "p.yaml").write_text("gates:\n  - metric: accuracy > 0.8\n")
+    assert (
+        "verdict: pass"
+        in assay("gate", "--policy", "p.yaml", "--evidence", "e.json", cwd=tmp_path).stdout
+    )
+    (tmp_path / "p.yaml").write_text("gates:\n  - metric: accuracy > 0.95\n")
+    done = assay(
+        "gate", "--policy", "p.yaml", "--evidence", "e.json", "--json", cwd=tmp_path, code=4
+    )
+    assert json.loads(done.stdout)["verdict"] == "block"
+
+
+def test_a_suite_is_drafted_and_not_overwritten(tmp_path: Path) -> None:
+    (tmp_path / "data.csv").write_text("a,y\n" + "".join(f"{i},{'ab'[i % 2]}\n" for i in range(40)))
+    assay("suite", "draft", "data.csv", "--target", "y", "-o", "s.json", cwd=tmp_path)
+    kinds = {e["type"] for e in json.loads((tmp_path / "s.json").read_text())["expectations"]}
+    assert "expect_column_values_to_be_in_set" in kinds
+    assert (
+        "--force"
+        in assay("suite", "draft", "data.csv", "-o", "s.json", cwd=tmp_path, code=2).stderr
+    )
