@@ -24,7 +24,7 @@ from minio.commonconfig import ComposeSource, CopySource
 from minio.credentials import ChainedProvider, EnvAWSProvider, EnvMinioProvider
 from minio.credentials.providers import Provider
 from minio.datatypes import Part
-from minio.error import MinioException, S3Error, ServerError
+from minio.error import InvalidResponseError, MinioException, S3Error, ServerError
 from minio.signer import sign_v4_s3
 from tenacity import (
     Retrying,
@@ -75,6 +75,7 @@ _TRANSIENT_CODES: Final = frozenset(
         "IncompleteBody",
     }
 )
+_FULL_CODES: Final = frozenset({"XMinioStorageFull", "QuotaExceeded", "InsufficientStorage"})
 _MISSING_CODES: Final = frozenset({"NoSuchKey", "NotFound", "NoSuchObject"})
 _ACCESS_CODES: Final = frozenset(
     {
@@ -439,17 +440,23 @@ class MinioStore(Store):
             return StoreError(
                 f"store {self.url}: the clocks differ too much; set this machine's clock"
             )
-        if code in {"XMinioStorageFull", "QuotaExceeded", "InsufficientStorage"}:
+        if code in _FULL_CODES:
             return StoreError(f"store {self.url} is full ({code}); make room and run again")
         return StoreError(f"store {self.url}: {text}")
 
 
 def _is_transient(error: BaseException) -> bool:
+    if isinstance(error, S3Error | _Status) and error.code in _FULL_CODES:
+        # Answered with 507, and still no retry makes room.
+        return False
     if isinstance(error, S3Error):
         status = getattr(error.response, "status", 0) or 0
         return error.code in _TRANSIENT_CODES or status >= 500  # noqa: PLR2004
     if isinstance(error, _Status):
         return error.code in _TRANSIENT_CODES or error.status in {409, 429} or error.status >= 500  # noqa: PLR2004
+    if isinstance(error, InvalidResponseError):
+        # An answer that is not S3's at all, such as a load balancer's page.
+        return error._code >= 500  # type: ignore[no-any-return]  # noqa: PLR2004, SLF001
     if isinstance(error, ServerError):
         return True
     # Connections refused, reset, cut short or silent.

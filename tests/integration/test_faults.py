@@ -1,0 +1,187 @@
+"""Faults between client and server: retried when a retry can mend them, told at once when not."""
+
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from assay.digest import of_bytes
+from assay.errors import IntegrityError, StoreAccessError, StoreError, StoreUnavailableError
+from assay.store.minio import MinioStore, RetryLimits
+
+pytestmark = pytest.mark.minio
+
+QUICK = RetryLimits(attempts=5, seconds=20, first_wait=0.01, longest_wait=0.1, read_timeout=5)
+DATA = b"some bytes worth keeping " * 400
+
+Faults = Any  # tests/integration/conftest.py
+
+
+@pytest.fixture
+def store(minio_url: str, proxied: Callable[[str], str]) -> MinioStore:
+    """A store behind the proxy."""
+    return MinioStore.from_url(proxied(minio_url), QUICK)
+
+
+def put(head: bytes) -> bool:
+    return head.startswith(b"PUT")
+
+
+def get(head: bytes) -> bool:
+    return head.startswith(b"GET")
+
+
+def error(status: int, code: str) -> bytes:
+    body = f"<Error><Code>{code}</Code><Message>m</Message></Error>".encode()
+    head = f"HTTP/1.1 {status} X\r\nContent-Type: application/xml\r\nConnection: close\r\n"
+    head += f"Content-Length: {len(body)}\r\n\r\n"
+    return head.encode() + body
+
+
+def test_a_connection_reset_while_sending_is_retried(store: MinioStore, faults: Faults) -> None:
+    faults.only, faults.reset_up = put, 2
+    blob = store.put_bytes(DATA)
+    assert faults.reset_up == 0
+    assert store.get_bytes(blob.digest, len(DATA)) == DATA
+
+
+def test_a_body_altered_on_its_way_is_refused_by_the_server_and_sent_again(
+    store: MinioStore, faults: Faults
+) -> None:
+    faults.only, faults.corrupt_up = put, 2
+    blob = store.put_bytes(DATA)
+    assert faults.corrupt_up == 0
+    assert store.verify(blob) == len(DATA)
+    assert [digest for digest, _ in store.iter_blobs()] == [of_bytes(DATA)]
+
+
+def test_a_body_that_is_always_altered_is_never_stored(store: MinioStore, faults: Faults) -> None:
+    faults.only, faults.corrupt_up = put, 100
+    with pytest.raises(StoreUnavailableError, match="SHA256Mismatch"):
+        store.put_bytes(DATA)
+    faults.corrupt_up = 0
+    assert not store.has(of_bytes(DATA))
+
+
+@pytest.mark.parametrize("fault", ["reset_down", "corrupt_down"])
+def test_an_answer_cut_or_altered_once_is_asked_for_again(
+    store: MinioStore, faults: Faults, tmp_path: Path, fault: str
+) -> None:
+    blob = store.put_bytes(DATA)
+    faults.only = get
+    setattr(faults, fault, 1)
+    store.get_file(blob, tmp_path / "file")
+    assert (tmp_path / "file").read_bytes() == DATA
+    assert getattr(faults, fault) == 0
+
+
+def test_an_answer_that_is_always_altered_leaves_nothing(
+    store: MinioStore, faults: Faults, tmp_path: Path
+) -> None:
+    blob = store.put_bytes(DATA)
+    faults.only, faults.corrupt_down = get, 100
+    with pytest.raises(IntegrityError) as caught:
+        store.get_file(blob, tmp_path / "file")
+    assert blob.digest in str(caught.value)
+    assert store.location(blob.digest) in str(caught.value)
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_answer_that_is_always_cut_is_told_in_bounded_time(
+    store: MinioStore, faults: Faults, tmp_path: Path
+) -> None:
+    blob = store.put_bytes(DATA)
+    faults.only, faults.reset_down = get, 100
+    begin = time.monotonic()
+    with pytest.raises(StoreUnavailableError):
+        store.get_file(blob, tmp_path / "file")
+    assert time.monotonic() - begin < 30
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("status", "code"),
+    [
+        (503, "SlowDown"),
+        (500, "InternalError"),
+        (503, "ServiceUnavailable"),
+        (408, "RequestTimeout"),
+    ],
+)
+def test_a_server_that_asks_for_patience_gets_it(
+    store: MinioStore, faults: Faults, status: int, code: str
+) -> None:
+    faults.only, faults.answer = put, [error(status, code)] * 3
+    store.put_bytes(DATA)
+    assert not faults.answer
+    faults.only, faults.answer = get, [error(status, code)] * 3
+    assert store.get_bytes(of_bytes(DATA), len(DATA)) == DATA
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "kind", "remedy"),
+    [
+        (403, "AccessDenied", StoreAccessError, "AWS_ACCESS_KEY_ID"),
+        (403, "SignatureDoesNotMatch", StoreAccessError, "AWS_SECRET_ACCESS_KEY"),
+        (404, "NoSuchBucket", StoreError, "create it"),
+        (403, "RequestTimeTooSkewed", StoreError, "clock"),
+        (507, "XMinioStorageFull", StoreError, "full"),
+    ],
+)
+def test_what_no_retry_mends_is_told_at_once(
+    store: MinioStore, faults: Faults, status: int, code: str, kind: type[StoreError], remedy: str
+) -> None:
+    faults.only, faults.answer = put, [error(status, code)] * 10
+    with pytest.raises(kind, match=remedy):
+        store.put_bytes(DATA)
+    assert len(faults.answer) == 9, "asked once"
+
+
+def test_a_slow_server_is_waited_for(store: MinioStore, faults: Faults) -> None:
+    faults.delay = 0.3
+    store.put_bytes(DATA)
+    assert store.get_bytes(of_bytes(DATA), len(DATA)) == DATA
+
+
+def test_a_server_that_says_nothing_is_given_up(
+    minio_url: str, faults: Faults, proxied: Callable[[str], str]
+) -> None:
+    hasty = RetryLimits(attempts=2, seconds=5, first_wait=0.01, read_timeout=0.2)
+    store = MinioStore.from_url(proxied(minio_url), hasty)
+    faults.delay = 2
+    begin = time.monotonic()
+    with pytest.raises(StoreUnavailableError, match="is it up"):
+        store.put_bytes(DATA)
+    assert time.monotonic() - begin < 5
+
+
+def test_a_large_blob_in_parts_survives_resets(
+    store: MinioStore, faults: Faults, tmp_path: Path
+) -> None:
+    path = tmp_path / "large"
+    path.write_bytes(os.urandom(1 << 20) * 70)
+    faults.only, faults.reset_up = put, 2
+    blob = store.put_file(path)
+    store.get_file(blob, tmp_path / "back")
+    assert of_bytes((tmp_path / "back").read_bytes()) == blob.digest
+
+
+def test_no_error_holds_a_secret(store: MinioStore, faults: Faults) -> None:
+    secret = os.environ["AWS_SECRET_ACCESS_KEY"]
+    for answer in (error(403, "AccessDenied"), error(500, "InternalError"), error(400, "Odd")):
+        faults.only, faults.answer = put, [answer] * 10
+        with pytest.raises(StoreError) as caught:
+            store.put_bytes(DATA)
+        assert secret not in str(caught.value)
+        assert "Signature=" not in str(caught.value)
+
+
+def test_a_page_of_a_load_balancer_is_no_answer(store: MinioStore, faults: Faults) -> None:
+    page = b"HTTP/1.1 502 Bad Gateway\r\nContent-Type: text/html\r\nConnection: close\r\n"
+    page += b"Content-Length: 4\r\n\r\noops"
+    store.put_bytes(DATA)
+    faults.only, faults.answer = get, [page] * 2
+    assert store.get_bytes(of_bytes(DATA), len(DATA)) == DATA
