@@ -9,7 +9,7 @@ import csv
 import io
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import IO, TYPE_CHECKING, Final
+from typing import IO, TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from assay.dataset.csv_source import CsvFile
@@ -57,50 +57,69 @@ def problems(file: "CsvFile") -> list[str]:
     try:
         with open_bytes(file.path) as stream:
             _scan(file, stream, found)
-    except UnicodeDecodeError as error:
-        found.damaged = f"not {file.options.encoding}: {error.reason}"
+    except UnicodeError as error:
+        # What `surrogateescape` cannot put off, such as UTF-16 without its byte-order mark.
+        reason = getattr(error, "reason", None) or error
+        found.damaged = f"not {file.options.encoding} ({reason}); give the right encoding"
     except READ_ERRORS as error:
         found.damaged = f"damaged or cut off: {error}; fetch it again"
     return _sentences(file, found)
 
 
 def _scan(file: "CsvFile", stream: IO[bytes], found: _Found) -> None:
-    from assay.dataset.csv_source import BLOCK_BYTES, SENTINEL
+    from assay.dataset.csv_source import BLOCK_BYTES, sentinel
 
-    width = len(file.header.names)
-    with io.TextIOWrapper(
-        stream, file.options.encoding, errors="surrogateescape", newline=""
-    ) as text:
-        reader = csv.reader(_lines(text, found), delimiter=file.header.delimiter)
-        before = csv.field_size_limit(BLOCK_BYTES)
-        try:
-            begin, header, ended = 1, True, False
-            for row in reader:
-                first, begin = begin, reader.line_num + 1
-                if row == [SENTINEL]:
-                    ended = True
-                elif not row:
-                    continue
-                elif header:
-                    header = False
-                elif SENTINEL in row[-1]:
-                    found.unclosed = first
-                else:
-                    found.rows += 1
-                    if len(row) != width:
-                        found.ragged.add(first, f" (has {len(row)})")
-            if not ended and not found.unclosed and not found.too_long:
-                found.unclosed = begin
-        except csv.Error:
-            # A field larger than the limit, over many lines.
-            found.too_long = begin
-        finally:
-            csv.field_size_limit(before)
+    delimiter = file.header.delimiter
+    before = csv.field_size_limit(BLOCK_BYTES)
+    try:
+        with io.TextIOWrapper(
+            stream, file.options.encoding, errors="surrogateescape", newline=""
+        ) as text:
+            reader = csv.reader(_lines(text, found, sentinel(delimiter)), delimiter=delimiter)
+            _judge(reader, len(file.header.names), sentinel(delimiter), found)
+    finally:
+        csv.field_size_limit(before)
 
 
-def _lines(text: io.TextIOWrapper, found: _Found) -> Iterator[str]:
-    """The file's lines, and at last the sentinel; faults of single lines are noted."""
-    from assay.dataset.csv_source import BLOCK_BYTES, SENTINEL
+def _judge(reader: Any, width: int, end: str, found: _Found) -> None:
+    """Look at each row; `end` is the cell that closes the file."""
+    begin, header = 1, True
+    try:
+        for row in reader:
+            first, begin = begin, reader.line_num + 1
+            if row == [end]:
+                return
+            if not row:
+                continue
+            if end in row[-1]:
+                found.unclosed = first
+                return
+            if _is_too_long(row):
+                found.too_long = first
+                return
+            if header:
+                header = False
+                continue
+            found.rows += 1
+            if len(row) != width:
+                found.ragged.add(first, f" (has {len(row)})")
+    except csv.Error:
+        # A cell larger than the limit, over many lines.
+        found.too_long = begin
+
+
+def _is_too_long(row: list[str]) -> bool:
+    from assay.dataset.csv_source import BLOCK_BYTES
+
+    # A character has at most four bytes in UTF-8.
+    if 4 * sum(map(len, row)) <= BLOCK_BYTES:
+        return False
+    return sum(len(cell.encode(errors="surrogateescape")) for cell in row) > BLOCK_BYTES
+
+
+def _lines(text: io.TextIOWrapper, found: _Found, end: str) -> Iterator[str]:
+    """The file's lines, and at last `end`; faults of single lines are noted."""
+    from assay.dataset.csv_source import BLOCK_BYTES
 
     number = 0
     while line := text.readline(BLOCK_BYTES):
@@ -115,7 +134,7 @@ def _lines(text: io.TextIOWrapper, found: _Found) -> Iterator[str]:
         if "\0" in line:
             found.nul.add(number)
         yield line
-    yield SENTINEL
+    yield end
 
 
 def _is_text(line: str) -> bool:
@@ -159,7 +178,7 @@ def _sentences(file: "CsvFile", found: _Found) -> list[str]:
         )
     if found.too_long:
         said.append(
-            f"row {found.too_long} is longer than {BLOCK_BYTES:,} characters; is a quote in it "
+            f"row {found.too_long} is longer than {BLOCK_BYTES:,} bytes; is a quote in it "
             "never closed, or this no CSV file?"
         )
     if not said and not found.rows:

@@ -10,10 +10,11 @@ import csv
 import gzip
 import io
 import zlib
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Final, cast
+from typing import IO, TYPE_CHECKING, Final, cast
 
 from assay.dataset.text_types import Inference, convert, dataset_type
 from assay.errors import DataError
@@ -30,9 +31,12 @@ MISSING: Final = ("", "NA", "N/A", "NaN", "nan", "null", "None", "?")
 DELIMITERS: Final = ",;\t|"
 BLANKS: Final = " \t"
 GZIP_MAGIC: Final = b"\x1f\x8b"
-SENTINEL: Final = "\x1eassay:end\x1e"
-"""Cells of a row put after the last: a quote that is never closed swallows it."""
 READ_ERRORS: Final = (OSError, EOFError, zlib.error)
+
+
+def sentinel(delimiter: str) -> str:
+    """Each cell of a row put after the last: a quote that is never closed swallows it."""
+    return ("\x1e" if delimiter != "\x1e" else "\x1f") * 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +117,7 @@ class CsvFile:
                         held = rows
         except (_BadRows, pa.ArrowInvalid, UnicodeError, *READ_ERRORS) as error:
             raise self._diagnosis(error) from error
-        if held is None or held.column(0)[-1].as_py() != SENTINEL:
+        if held is None or held.column(0)[-1].as_py() != sentinel(self.header.delimiter):
             raise self._diagnosis(_BadRows("a quote is never closed"))
         yield self._clean(held.slice(0, held.num_rows - 1))
 
@@ -121,15 +125,9 @@ class CsvFile:
         import pyarrow as pa
         from pyarrow import csv as pa_csv
 
-        ragged: list[Any] = []
-
-        def skip(row: Any) -> str:
-            ragged.append(row.actual_columns)
-            return "skip"
-
         # Places instead of names: two columns may be called the same, which is reported elsewhere.
         places = [str(index) for index in range(len(self.header.names))]
-        end = self.header.delimiter.join([SENTINEL] * len(places))
+        end = self.header.delimiter.join([sentinel(self.header.delimiter)] * len(places))
         source = _Utf8(stream, self.options.encoding, f"\n{end}\n".encode())
         reader = pa_csv.open_csv(
             pa.PythonFile(source, "r"),
@@ -137,18 +135,18 @@ class CsvFile:
                 block_size=BLOCK_BYTES, column_names=places, use_threads=False
             ),
             parse_options=pa_csv.ParseOptions(
-                delimiter=self.header.delimiter, newlines_in_values=True, invalid_row_handler=skip
+                delimiter=self.header.delimiter, newlines_in_values=True
             ),
             convert_options=pa_csv.ConvertOptions(
                 column_types=dict.fromkeys(places, pa.string()), strings_can_be_null=False
             ),
         )
         for batch in reader:
-            if ragged or source.nul:
+            if source.nul:
                 break
             yield batch
-        if ragged or source.nul:
-            raise _BadRows("rows that are not a table's")
+        if source.nul:
+            raise _BadRows("a NUL byte")
 
     def _clean(self, batch: "pa.RecordBatch") -> "pa.RecordBatch":
         import pyarrow as pa
@@ -205,11 +203,12 @@ def read_header(sample: bytes, options: Options) -> Header:
     except csv.Error as error:
         raise DataError(f"header (row 1): not readable: {error}; is this a CSV file?") from error
     names = tuple(name.strip(BLANKS) for name in row)
+    times = Counter(names)
     problems = [f"column {place} has no name" for place, name in enumerate(names, 1) if not name]
     problems += [
-        f"column {name!r} stands there {names.count(name)} times"
-        for name in dict.fromkeys(names)
-        if name and names.count(name) > 1
+        f"column {name!r} stands there {count} times"
+        for name, count in times.items()
+        if name and count > 1
     ]
     said = [f"header (row 1): {', '.join(problems)}; give each column its own name"]
     return Header(names, delimiter, tuple(said if problems else ()))
@@ -269,7 +268,7 @@ class _Utf8(io.RawIOBase):
 
     def __init__(self, stream: IO[bytes], encoding: str, end: bytes) -> None:
         self._stream = stream
-        self._rest = b""
+        self._rest = bytearray()
         self._end: bytes | None = end
         self.nul = False
         # pyarrow checks UTF-8 by itself, and skips its byte-order mark.
@@ -280,11 +279,11 @@ class _Utf8(io.RawIOBase):
         return True
 
     def read(self, size: int = -1) -> bytes:
-        """At most `size` bytes, and always some before the end: arrow takes none for the end."""
-        while not self._rest and self._end is not None:
-            # A byte of another encoding may be up to three in UTF-8.
-            self._rest = self._next(size if self._decoder is None else max(size // 4, 1))
-        taken, self._rest = self._rest[:size], self._rest[size:]
+        """`size` bytes, or fewer at the end: a row must fit into what is read at a time."""
+        while len(self._rest) < size and self._end is not None:
+            self._rest += self._next(size - len(self._rest))
+        taken = bytes(self._rest[:size])
+        del self._rest[:size]
         return taken
 
     def _next(self, size: int) -> bytes:

@@ -1,5 +1,6 @@
 """Writing and reading a dataset's parts."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -175,8 +176,11 @@ def _columns(schema: "pa.Schema") -> list[tuple[str, str]]:
         for field in schema
         if field.type not in names
     ]
-    repeated = sorted({name for name in schema.names if schema.names.count(name) > 1})
-    problems += [f"column {name!r} stands there more than once" for name in repeated]
+    problems += [
+        f"column {name!r} stands there {count} times"
+        for name, count in Counter(schema.names).items()
+        if count > 1
+    ]
     if not schema.names:
         problems.append("the table has no columns")
     if problems:

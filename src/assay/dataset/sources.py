@@ -3,6 +3,7 @@
 What a file is decides itself by its first bytes, not by its name.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -88,9 +89,9 @@ def _open_parquet(path: Path, required: Sequence[tuple[str, str]]) -> Table:
         raise DataError(f"{path.name}: a damaged Parquet file: {_line(error)}") from error
     names = found.names
     problems = [
-        f"column {name!r} stands there {names.count(name)} times"
-        for name in dict.fromkeys(names)
-        if names.count(name) > 1
+        f"column {name!r} stands there {count} times"
+        for name, count in Counter(names).items()
+        if name and count > 1
     ]
     problems += [f"column {place} has no name" for place, name in enumerate(names, 1) if not name]
     plain = {item.name: _plain(item.type) for item in found}
