@@ -181,7 +181,9 @@ def test_a_worse_model_is_blocked_and_a_small_difference_is_inconclusive(
     assert "register" not in blocked["states"]
     assert blocked["by"]["compare"]["values"]["verdict"] == "block"
 
-    unsure = project.run(code=5, hyperparameters={"C": 0.2}, max_regression=0.001)
+    unsure = project.run(
+        code=5, hyperparameters={"C": 0.001}, policy="gates:\n  - metric: accuracy > 0.5\n"
+    )
     assert unsure["verdict"] == "inconclusive"
     assert "too little test data to tell" in unsure["error"]
     assert "register" not in unsure["states"]

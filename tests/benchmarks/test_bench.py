@@ -1,0 +1,226 @@
+"""Measurements, as ratios side by side in one run: `make bench`.
+
+Absolute times depend on the machine and on who else uses it; what is asserted are ratios between
+things measured one after the other in the same run.
+"""
+
+import functools
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import pytest
+
+from assay.execution import Context, execute
+from assay.step import Dataset, Model, Out, step
+from assay.store import open_store
+from assay.store.base import WORKERS
+from assay.store.minio import client_for
+from assay.tree import get_manifest, get_tree, put_tree
+
+pytestmark = [pytest.mark.bench, pytest.mark.minio, pytest.mark.timeout(3600)]
+
+ROOT = Path(__file__).resolve().parents[2]
+BENCH = ROOT / ".bench"
+RUNS = 3
+LARGE_BYTES = 512 << 20
+SMALL_FILES, SMALL_BYTES = 10_000, 10_000
+TYPE = "application/vnd.assay.dataset.v1"
+
+
+@pytest.fixture(scope="module")
+def report() -> Iterator[list[dict[str, Any]]]:
+    rows: list[dict[str, Any]] = []
+    yield rows
+    BENCH.mkdir(exist_ok=True)
+    (BENCH / "results.json").write_text(json.dumps(rows, indent=1))
+    for row in rows:
+        sys.stdout.write("\n" + "  ".join(f"{name}={value}" for name, value in row.items()))
+
+
+@pytest.fixture(scope="module")
+def trees(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    folder = tmp_path_factory.mktemp("trees")
+    (folder / "large").mkdir()
+    with (folder / "large" / "file.bin").open("wb") as stream:
+        for _ in range(LARGE_BYTES >> 20):
+            stream.write(os.urandom(1 << 20))
+    (folder / "small").mkdir()
+    for number in range(SMALL_FILES):
+        (folder / "small" / f"f{number:05d}.bin").write_bytes(os.urandom(SMALL_BYTES))
+    return {"one file of 512 MB": folder / "large", "10,000 files of 10 kB": folder / "small"}
+
+
+@pytest.fixture(scope="module")
+def dvc() -> Path:
+    """DVC in an environment of its own, hash-locked."""
+    home = BENCH / "dvc"
+    program = home / "bin" / "dvc"
+    if not program.exists():
+        uv, python = str(Path(sys.executable).parent / "uv"), str(home / "bin" / "python")
+        lock = str(ROOT / "requirements" / "bench.txt")
+        subprocess.run([uv, "venv", "--quiet", "--clear", str(home)], check=True)
+        subprocess.run(
+            [uv, "pip", "sync", "--quiet", "--python", python, "--require-hashes", lock], check=True
+        )
+    return program
+
+
+def seconds(work: Callable[[], object]) -> float:
+    begin = time.perf_counter()
+    work()
+    return time.perf_counter() - begin
+
+
+@pytest.mark.parametrize("kind", ["one file of 512 MB", "10,000 files of 10 kB"])
+def test_store_against_dvc_and_the_bare_client(
+    kind: str,
+    trees: dict[str, Path],
+    dvc: Path,
+    minio_endpoint: str,
+    credentials: None,
+    tmp_path: Path,
+    report: list[dict[str, Any]],
+) -> None:
+    tree = trees[kind]
+    client = client_for(f"s3://x?endpoint={minio_endpoint}")
+    ours: dict[str, list[float]] = {"put": [], "get": []}
+    bare: dict[str, list[float]] = {"put": [], "get": []}
+    for number in range(RUNS):
+        bucket = f"bench-{abs(hash((kind, number, time.time())))}"
+        for name in ("a", "b"):
+            client.make_bucket(f"{bucket}-{name}")
+        bare["put"].append(seconds(lambda b=bucket: bare_put(client, f"{b}-b", tree)))
+        store = open_store(f"s3://{bucket}-a/p?endpoint={minio_endpoint}")
+        digests: list[str] = []
+        ours["put"].append(
+            seconds(lambda s=store, d=digests: d.append(put_tree(s, tree, TYPE, {}).digest))
+        )
+        back, plain = tmp_path / f"back-{number}", tmp_path / f"plain-{number}"
+        plain.mkdir()
+        bare["get"].append(seconds(lambda b=bucket, p=plain: bare_get(client, f"{b}-b", tree, p)))
+        ours["get"].append(
+            seconds(lambda s=store, d=digests, b=back: get_tree(s, get_manifest(s, d[0]), b))
+        )
+        shutil.rmtree(plain)
+        subprocess.run(["chmod", "-R", "u+w", str(back)], check=True)
+        shutil.rmtree(back)
+    theirs = dvc_times(dvc, tree, minio_endpoint, client, tmp_path)
+    for what in ("put", "get"):
+        mine, plain_client = min(ours[what]), min(bare[what])
+        report.append(
+            {
+                "what": f"{what} {kind}",
+                "assay_s": round(mine, 2),
+                "minio_client_s": round(plain_client, 2),
+                "dvc_s": round(theirs[what], 2),
+                "of_bare_client": round(plain_client / mine, 2),
+                "times_dvc": round(theirs[what] / mine, 1),
+            }
+        )
+    for row in report[-2:]:
+        assert row["times_dvc"] >= 4, row
+        assert row["of_bare_client"] >= 0.9, row
+
+
+def bare_put(client: Any, bucket: str, tree: Path) -> None:
+    """The same files by the client alone, with as many threads as the store uses."""
+    with ThreadPoolExecutor(WORKERS) as pool:
+        list(pool.map(lambda p: client.fput_object(bucket, p.name, str(p)), sorted(tree.iterdir())))
+
+
+def bare_get(client: Any, bucket: str, tree: Path, target: Path) -> None:
+    names = [path.name for path in sorted(tree.iterdir())]
+    with ThreadPoolExecutor(WORKERS) as pool:
+        list(pool.map(lambda n: client.fget_object(bucket, n, str(target / n)), names))
+
+
+def dvc_times(dvc: Path, tree: Path, endpoint: str, client: Any, folder: Path) -> dict[str, float]:
+    """`dvc add` and `dvc push`; then `dvc pull` into an empty checkout."""
+    bucket = f"dvc-{abs(hash((str(tree), time.time())))}"
+    client.make_bucket(bucket)
+    work = folder / "dvc"
+    work.mkdir()
+
+    def call(*words: str) -> None:
+        subprocess.run([str(dvc), *words], cwd=work, check=True, capture_output=True)
+
+    call("init", "--no-scm", "--quiet")
+    call("remote", "add", "-d", "minio", f"s3://{bucket}/p")
+    call("remote", "modify", "minio", "endpointurl", endpoint)
+    shutil.copytree(tree, work / "data")
+    put = seconds(lambda: (call("add", "data", "--quiet"), call("push", "--quiet")))
+    shutil.rmtree(work / "data")
+    shutil.rmtree(work / ".dvc" / "cache", ignore_errors=True)
+    get = seconds(lambda: call("pull", "--quiet"))
+    return {"put": put, "get": get}
+
+
+@step
+def tiny(*, number: int, dataset: Out[Dataset]) -> None:
+    (dataset.path / "x.txt").write_text(str(number))
+
+
+@step
+def follow(*, data: Dataset, model: Out[Model]) -> None:
+    (model.path / "y.txt").write_text((data.path / "x.txt").read_text())
+
+
+def test_a_steps_own_overhead(minio_url: str, tmp_path: Path, report: list[dict[str, Any]]) -> None:
+    for name, url in (("folder", (tmp_path / "store").as_uri()), ("minio", minio_url)):
+        context = Context(open_store(url))
+        execute(tiny, {"number": -1}, context)  # imports and connections are paid once a process
+        computed, cached = [], []
+        for number in range(20):
+            data = execute(tiny, {"number": number}, context).outputs["dataset"]
+            work = functools.partial(execute, follow, {"data": data}, context)
+            computed.append(seconds(work))
+            cached.append(seconds(work))
+        row = {
+            "what": f"overhead of a step, {name}",
+            "computed_s": round(median(computed), 4),
+            "cached_s": round(median(cached), 4),
+        }
+        report.append(row)
+        assert row["computed_s"] <= 0.15
+
+
+def test_the_unchanged_pipeline_again(
+    shared_data: Path, tmp_path: Path, report: list[dict[str, Any]]
+) -> None:
+    """UCI Adult with suite, slices and intervals; then the same again."""
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(("ASSAY_", "MLFLOW_"))}
+
+    def run(*words: str) -> None:
+        subprocess.run(
+            [sys.executable, "-m", "assay.cli", *words],
+            cwd=tmp_path, env=environment, check=True, capture_output=True,
+        )  # fmt: skip
+
+    data = str(shared_data / "adult-train.csv")
+    run("suite", "draft", data, "--target", "income", "-o", "suite.json")
+    words = [
+        "run", "train-and-register", "-p", f"data={data}", "-p", "target=income",
+        "-p", "model_name=adult", "-p", "suite=suite.json",
+        "-p", "slices=[sex, race, education, marital_status, occupation]",
+        "-p", "estimator=sklearn.ensemble.RandomForestClassifier",
+        "-p", "hyperparameters={n_estimators: 200, min_samples_leaf: 3}",
+    ]  # fmt: skip
+    first = seconds(lambda: run(*words))
+    again = min(seconds(lambda: run(*words)) for _ in range(2))
+    row = {
+        "what": "the pipeline again, from the cache",
+        "first_s": round(first, 1),
+        "again_s": round(again, 1),
+        "share": round(again / first, 3),
+    }
+    report.append(row)
+    assert row["share"] <= 0.1, row
