@@ -300,7 +300,7 @@ def _attempts(location: str) -> "Iterator[tenacity.AttemptManager]":
     retrying = tenacity.Retrying(
         retry=tenacity.retry_if_exception_type(_TransientError),
         stop=tenacity.stop_after_attempt(ATTEMPTS),
-        wait=tenacity.wait_exponential_jitter(initial=0.2, max=MAX_WAIT_SECONDS),
+        wait=tenacity.wait_random_exponential(multiplier=0.2, max=MAX_WAIT_SECONDS),
         reraise=True,
     )
     try:
