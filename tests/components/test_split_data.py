@@ -1,0 +1,351 @@
+"""split_data: an entity stands on one side, and stays there."""
+
+import hashlib
+import tempfile
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pytest
+from assay.components.snapshot_data.step import snapshot_data
+from assay.components.split_data.sides import positions
+from assay.components.split_data.step import split_data
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from assay import dataset
+from assay.digest import of_bytes
+from assay.errors import UsageError
+from assay.source import fetch
+from assay.step import Dataset, Out
+
+Rows = list[dict[str, Any]]
+
+
+def written(table: pa.Table, folder: Path) -> Dataset:
+    folder.mkdir()
+    dataset.write(table.to_batches(), table.schema, folder)
+    return Dataset(folder, "sha256:" + "0" * 64)
+
+
+def split(data: Dataset, folder: Path, **parameters: Any) -> tuple[pd.DataFrame, pd.DataFrame]:
+    outs = [Out[Dataset](folder / name) for name in ("train", "test")]
+    for out in outs:
+        out.path.mkdir(parents=True)
+    values = split_data(dataset=data, train=outs[0], test=outs[1], **parameters)
+    train, test = (dataset.read(out.path) for out in outs)
+    assert values == {"train_rows": len(train), "test_rows": len(test)}
+    return train, test
+
+
+def sides(columns: Mapping[str, Sequence[Any]], **parameters: Any) -> list[str]:
+    """Which side each row goes to; a column `row` is added to tell them apart."""
+    table = pa.table({**columns, "row": list(range(len(next(iter(columns.values())))))})
+    parameters.setdefault("key_columns", list(columns))
+    if parameters.get("by") == "time":
+        del parameters["key_columns"]
+    with tempfile.TemporaryDirectory() as folder:
+        data = written(table, Path(folder) / "d")
+        train, test = split(data, Path(folder) / "s", **parameters)
+    found = {**dict.fromkeys(train["row"], "train"), **dict.fromkeys(test["row"], "test")}
+    return [found[row] for row in range(table.num_rows)]
+
+
+def both_sides(columns: Mapping[str, Sequence[Any]], **parameters: Any) -> list[str]:
+    """As `sides`; examples in which one side stays empty are another test's."""
+    try:
+        return sides(columns, **parameters)
+    except UsageError:
+        assume(False)
+        raise
+
+
+@pytest.fixture(scope="module")
+def adult(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    folder = tmp_path_factory.mktemp("adult")
+    source = fetch(str(shared_data / "adult-train.csv"), folder)
+    snapshot_data(source=source, dataset=Out[Dataset](folder))
+    return Dataset(folder, "sha256:" + "0" * 64)
+
+
+keys = st.lists(st.integers(0, 30), min_size=8, max_size=40)
+
+
+class TestByHash:
+    def test_adult_is_split_near_the_share_asked_for(self, adult: Dataset, tmp_path: Path) -> None:
+        train, test = split(adult, tmp_path, target="income")
+        assert len(train) + len(test) == 32_561
+        assert len(test) / 32_561 == pytest.approx(0.25, abs=0.01)
+        assert (test["income"] == ">50K").mean() == pytest.approx(0.241, abs=0.02)
+
+    def test_equal_rows_of_adult_stand_on_one_side(self, adult: Dataset, tmp_path: Path) -> None:
+        train, test = split(adult, tmp_path)
+        frame = pd.concat([train, test])
+        assert frame.duplicated().sum() > 0
+        assert train.merge(test, how="inner").empty
+
+    def test_the_order_of_rows_is_kept(self, adult: Dataset, tmp_path: Path) -> None:
+        frame = dataset.read(adult.path)
+        train, test = split(adult, tmp_path)
+        held_out = frame.merge(test.drop_duplicates(), how="left", indicator=True)["_merge"]
+        pd.testing.assert_frame_equal(
+            frame[(held_out == "both").to_numpy()].reset_index(drop=True), test
+        )
+        assert len(train) == (held_out == "left_only").sum()
+
+    @given(keys, keys, st.randoms(use_true_random=False))
+    def test_an_entity_keeps_its_side_whatever_rows_come_or_go(
+        self, now: list[int], later: list[int], random: Any
+    ) -> None:
+        before = dict(zip(now, both_sides({"k": now}), strict=True))
+        grown = [*now, *later]
+        random.shuffle(grown)
+        after = dict(zip(grown, both_sides({"k": grown}), strict=True))
+        assert {key: after[key] for key in before} == before
+
+    @given(keys, st.floats(0.2, 0.5), st.floats(0.0, 0.3))
+    def test_a_larger_test_set_holds_the_smaller(
+        self, rows: list[int], fraction: float, more: float
+    ) -> None:
+        small = both_sides({"k": rows}, test_fraction=fraction)
+        large = both_sides({"k": rows}, test_fraction=fraction + more)
+        assert all(b == "test" for a, b in zip(small, large, strict=True) if a == "test")
+
+    def test_the_order_of_columns_does_not_matter(self) -> None:
+        columns = {"a": list(range(50)), "b": [str(i % 7) for i in range(50)]}
+        told = sides(columns, key_columns=["a", "b"])
+        assert sides(columns, key_columns=["b", "a", "b"]) == told
+        assert sides(dict(reversed(columns.items())), key_columns=["a", "b"]) == told
+
+    def test_a_key_keeps_its_side_when_its_column_changes_type(self) -> None:
+        numbers = list(range(60))
+        told = sides({"k": numbers})
+        assert sides({"k": [float(number) for number in numbers]}) == told
+        assert sides({"k": [str(number) for number in numbers]}) == told
+
+    def test_another_salt_is_another_split(self) -> None:
+        rows = {"k": list(range(200))}
+        assert sides(rows, salt="a") != sides(rows, salt="b")
+
+    def test_a_missing_key_is_a_key(self) -> None:
+        told = sides({"k": [None, *range(30), None]})
+        assert told[0] == told[-1]
+
+    def test_positions_are_even(self) -> None:
+        batch = pa.RecordBatch.from_pydict({"k": list(range(20_000))})
+        counts = Counter((positions(batch, "") >> 60).tolist())
+        assert len(counts) == 16
+        assert all(count == pytest.approx(1250, rel=0.15) for count in counts.values())
+
+
+class TestPositions:
+    """What docs/format-dataset.md promises: a program in another language finds the same sides."""
+
+    GOLDEN = (
+        ("", [5], "1:5,"),
+        ("", [5.0], "1:5,"),
+        ("", ["5"], "1:5,"),
+        ("s", ["Köln"], "5:Köln,"),
+        ("", [None], "-,"),
+        ("", ["-"], "1:-,"),
+        ("", [True], "4:true,"),
+        ("", [-0.5], "4:-0.5,"),
+        ("", [1e20], "5:1e+20,"),
+        ("", [1e-7], "4:1e-7,"),
+        ("", [123456.789], "10:123456.789,"),
+        ("", [date(2024, 5, 31)], "10:2024-05-31,"),
+        (
+            "",
+            [datetime(2024, 5, 31, 10, tzinfo=UTC).replace(tzinfo=None)],
+            "26:2024-05-31 10:00:00.000000,",
+        ),
+    )
+
+    @pytest.mark.parametrize(("salt", "value", "text"), GOLDEN)
+    def test_a_position_is_the_hash_of_the_documented_text(
+        self, salt: str, value: list[Any], text: str
+    ) -> None:
+        batch = pa.RecordBatch.from_pydict({"a": value, "b": ["x"]})
+        hashed = hashlib.sha256(f"{len(salt)}:{salt},{text}1:x,".encode()).digest()
+        assert positions(batch, salt).tolist() == [int.from_bytes(hashed[:8], "big")]
+
+    def test_no_two_keys_read_the_same(self) -> None:
+        pairs = {("a", "1:b,"), ("a1:b,", ""), ("", "a"), (None, "a"), ("a", None), ("-,", "a")}
+        columns = zip(*pairs, strict=True)
+        batch = pa.RecordBatch.from_arrays([pa.array(c, pa.string()) for c in columns], ["a", "b"])
+        assert len(set(positions(batch, "").tolist())) == len(pairs)
+        plain = pa.RecordBatch.from_pydict({"k": ["bc"]})
+        longer = pa.RecordBatch.from_pydict({"k": ["c"]})
+        assert positions(plain, "a").tolist() != positions(longer, "ab").tolist()
+
+
+class TestStratified:
+    def test_shares_of_adult_are_exact_to_one_row_and_duplicates_stay_together(
+        self, adult: Dataset, tmp_path: Path
+    ) -> None:
+        train, test = split(adult, tmp_path, target="income", stratify=True)
+        assert train.merge(test, how="inner").empty
+        entities = dataset.read(adult.path).drop_duplicates()["income"].value_counts()
+        held_out = test.drop_duplicates()["income"].value_counts()
+        for label in ("<=50K", ">50K"):
+            assert abs(held_out[label] - 0.25 * entities[label]) < 1
+
+    @given(st.lists(st.sampled_from("aaab"), min_size=8, max_size=60), st.floats(0.1, 0.9))
+    def test_no_class_strays_from_its_share_by_one(
+        self, labels: list[str], fraction: float
+    ) -> None:
+        rows = {"k": list(range(len(labels))), "y": labels}
+        told = both_sides(
+            rows, key_columns=["k"], target="y", stratify=True, test_fraction=fraction
+        )
+        for label, count in Counter(labels).items():
+            held_out = sum(s == "test" for s, y in zip(told, labels, strict=True) if y == label)
+            assert abs(held_out - fraction * count) < 1
+
+    @given(st.lists(st.sampled_from("aaab"), min_size=20, max_size=60), st.integers(10, 20))
+    def test_no_row_changes_sides_when_rows_are_appended(self, labels: list[str], cut: int) -> None:
+        rows = {"k": list(range(len(labels))), "y": labels}
+        settings: dict[str, Any] = {"key_columns": ["k"], "target": "y", "stratify": True}
+        after = both_sides(rows, **settings)
+        before = both_sides({name: values[:cut] for name, values in rows.items()}, **settings)
+        assert after[:cut] == before
+
+    def test_an_entity_of_two_classes_stands_on_one_side(self) -> None:
+        keys = [i // 2 for i in range(200)]
+        told = sides(
+            {"k": keys, "y": ["a", "b"] * 100}, key_columns=["k"], target="y", stratify=True
+        )
+        assert told[::2] == told[1::2]
+
+    def test_a_rare_class_stands_on_both_sides(self) -> None:
+        labels = ["common"] * 300 + ["rare"] * 2
+        rows = {"k": list(range(302)), "y": labels}
+        told = sides(rows, target="y", stratify=True, test_fraction=0.05)
+        assert set(told[-2:]) == {"train", "test"}
+
+
+class TestByTime:
+    def test_the_latest_electricity_prices_are_the_test_set(
+        self, shared_data: Path, tmp_path: Path
+    ) -> None:
+        data = Dataset(tmp_path / "d", "sha256:" + "0" * 64)
+        data.path.mkdir()
+        source = fetch(str(shared_data / "elec.csv"), tmp_path)
+        snapshot_data(source=source, dataset=Out[Dataset](data.path))
+        train, test = split(data, tmp_path / "s", by="time", time_column="period", target="class")
+        assert train["period"].max() < test["period"].min()
+        assert len(test) / 45_312 == pytest.approx(0.25, abs=0.02)
+
+    @given(
+        st.lists(st.integers(0, 12), min_size=2, max_size=40).filter(lambda t: len(set(t)) > 1),
+        st.floats(0.05, 0.95),
+    )
+    def test_the_cut_is_between_two_times_and_as_near_as_can_be(
+        self, times: list[int], fraction: float
+    ) -> None:
+        told = both_sides({"t": times}, by="time", time_column="t", test_fraction=fraction)
+        held_out = {t for t, side in zip(times, told, strict=True) if side == "test"}
+        assert max(set(times) - held_out) < min(held_out)
+        off = abs(told.count("test") - fraction * len(times))
+        possible = [sum(t >= cut for t in times) for cut in sorted(set(times))[1:]]
+        assert off == min(abs(count - fraction * len(times)) for count in possible)
+
+    @pytest.mark.parametrize(
+        "times",
+        [
+            [date(2024, 1, day) for day in range(1, 11)],
+            [datetime(2024, 1, 1, hour) for hour in range(10)],  # noqa: DTZ001
+            [hour / 10 for hour in range(10)],
+        ],
+    )
+    def test_dates_times_and_numbers_can_be_cut(self, times: list[Any]) -> None:
+        told = sides({"t": times}, by="time", time_column="t", test_fraction=0.3)
+        assert told == ["train"] * 7 + ["test"] * 3
+
+
+class TestRefusals:
+    @pytest.fixture
+    def data(self, tmp_path: Path) -> Dataset:
+        table = pa.table(
+            {
+                "k": list(range(40)),
+                "day": ["2024-05-31"] * 40,
+                "gap": [None, *range(39)],
+                "same": [1] * 40,
+                "y": ["a"] * 39 + ["b"],
+            }
+        )
+        return written(table, tmp_path / "d")
+
+    @pytest.mark.parametrize(
+        ("parameters", "told"),
+        [
+            ({"key_columns": ["kk", "z"]}, "no column 'kk'; did you mean 'k'?; key_columns: no"),
+            ({"target": "Y"}, "target: no column 'Y'; did you mean 'y'"),
+            ({"by": "time"}, "time_column is missing"),
+            ({"by": "time", "time_column": "dya"}, "did you mean 'day'"),
+            ({"by": "time", "time_column": "day"}, "'day' is string; give a column of dates"),
+            ({"by": "time", "time_column": "gap"}, "'gap' has 1 missing values"),
+            ({"by": "time", "time_column": "same"}, "have the same time, 1"),
+            ({"by": "time", "time_column": "k", "stratify": True}, "stratify goes with by='hash'"),
+            (
+                {"by": "time", "time_column": "k", "key_columns": ["k"]},
+                "key_columns goes with by='hash'",
+            ),
+            ({"by": "random"}, "by: 'random' is no way to split"),
+            ({"time_column": "day"}, "time_column goes with by='time'"),
+            ({"stratify": True}, "stratify needs the target"),
+            ({"test_fraction": 0.0}, "test_fraction is 0.0; give a share between 0 and 1"),
+            ({"test_fraction": 1.0}, "test_fraction is 1.0"),
+            ({"test_fraction": float("nan")}, "test_fraction is nan"),
+            ({"test_fraction": 1e-9}, "the test set has none of the 40 rows"),
+            ({"key_columns": ["same"]}, "has none of the 40 rows"),
+            ({"target": "y"}, r"class 'b' (1 rows) has none for"),
+            ({"target": "y", "stratify": True}, "give more rows of it or remove these"),
+        ],
+    )
+    def test_one_line_says_what_to_do_and_nothing_is_written(
+        self, data: Dataset, tmp_path: Path, parameters: dict[str, Any], told: str
+    ) -> None:
+        with pytest.raises(UsageError) as caught:
+            split(data, tmp_path / "s", **parameters)
+        assert told in str(caught.value)
+        assert "\n" not in str(caught.value)
+        assert not list((tmp_path / "s" / "train").iterdir())
+
+    def test_everything_is_told_at_once(self, data: Dataset, tmp_path: Path) -> None:
+        with pytest.raises(UsageError) as caught:
+            split(data, tmp_path / "s", key_columns=["q"], target="t", by="x", test_fraction=2)
+        told = str(caught.value)
+        assert told.count(";") >= 4
+        assert all(text in told for text in ("'q'", "'t'", "by: 'x'", "test_fraction is 2"))
+
+    def test_a_number_to_predict_has_no_classes(self, tmp_path: Path) -> None:
+        amounts = written(
+            pa.table({"k": list(range(40)), "y": list(range(40))}), tmp_path / "amounts"
+        )
+        train, test = split(amounts, tmp_path / "s", target="y")
+        assert set(train["y"]).isdisjoint(test["y"])
+
+
+def test_appending_rows_reuses_the_full_parts_of_both_sides(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = pa.table({"k": list(range(3000))})
+    digests = []
+    write = dataset.write
+    monkeypatch.setattr(dataset, "write", lambda *given, **_: write(*given, rows_per_part=200))
+    for name, count in (("before", 2000), ("after", 3000)):
+        data = written(rows.slice(0, count), tmp_path / name)
+        split(data, tmp_path / f"{name}-sides")
+        parts = sorted((tmp_path / f"{name}-sides").glob("*/part-*.parquet"))
+        digests.append(
+            {f"{path.parent.name}/{path.name}": of_bytes(path.read_bytes()) for path in parts}
+        )
+    kept = {name for name, digest in digests[0].items() if digests[1].get(name) == digest}
+    assert len(digests[0]) - len(kept) <= 2
+    assert len(kept) >= 7
