@@ -28,9 +28,10 @@ def snapshot_data(
     from assay.dataset import write
     from assay.dataset.sources import Options, open_table
 
+    given: list[object] = [*missing_values]  # from JSON, whatever the annotation says
     problems = [
         f"missing_values: {text!r} is not a text; put it into quotes"
-        for text in missing_values
+        for text in given
         if not isinstance(text, str)
     ]
     if rows_per_part < 1:

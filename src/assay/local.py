@@ -6,6 +6,7 @@ Every task is a process of its own, as on a cluster. What a task prints goes int
 import contextlib
 import logging
 import os
+import shutil
 import threading
 import warnings
 from collections.abc import Callable, Iterator, Mapping
@@ -51,6 +52,11 @@ class Outcome:
     def task(self, name: str) -> Task | None:
         """The last task of that name, if it ran."""
         return next((task for task in reversed(self.tasks) if task.name == name), None)
+
+    @property
+    def reports(self) -> list[Path]:
+        """HTML reports of the tasks, to open in a browser."""
+        return sorted((self.folder / "reports").glob("*.html"))
 
     @property
     def log(self) -> Path:
@@ -102,7 +108,16 @@ def run(
             except RuntimeError as failure:
                 # kfp.local says only which task failed; the task's own event says why.
                 error = str(failure)
+    _collect_reports(folder)
     return _outcome(list(follower.tasks), folder, error)
+
+
+def _collect_reports(folder: Path) -> None:
+    """Copy what KFP calls `.../<task>/report` to where a person finds and opens it."""
+    for path in (folder / "outputs").glob("*/*/report"):
+        target = folder / "reports" / f"{path.parent.name}.html"
+        target.parent.mkdir(exist_ok=True)
+        shutil.copyfile(path, target)
 
 
 def _outcome(tasks: list[Task], folder: Path, error: str) -> Outcome:

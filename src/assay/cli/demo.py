@@ -19,7 +19,7 @@ from rich.text import Text
 from assay import local
 from assay.cli.catalog import bind_arguments, pipeline
 from assay.cli.console import print_table, short, stderr, stdout, use_defaults
-from assay.cli.run import follow, print_outcome, shown_state
+from assay.cli.run import follow, print_outcome, reason, shown_state
 from assay.cli.suite import draft_suite
 from assay.errors import AssayError, UsageError
 
@@ -199,7 +199,7 @@ def _make_production(first: local.Outcome) -> None:
 def _row(scene: Scene, outcome: local.Outcome) -> list[str]:
     states = [shown_state(task) for task in outcome.tasks]
     model = outcome.task("train")
-    result = outcome.error or (short(model.outputs["model"]) if model else "")
+    result = reason(outcome) or (short(model.outputs["model"]) if model else "")
     return [
         scene.title,
         outcome.verdict,

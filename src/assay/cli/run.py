@@ -148,7 +148,7 @@ def _print_line(task: local.Task) -> None:
 def print_outcome(outcome: local.Outcome) -> None:
     """The verdict, why, and where to look."""
     style = "bold green" if outcome.exit_code == 0 else "bold red"
-    stdout.print(Text(outcome.verdict.upper(), style=style), Text(outcome.error), soft_wrap=True)
+    stdout.print(Text(outcome.verdict.upper(), style=style), reason(outcome), soft_wrap=True)
     registered = outcome.task("register")
     if registered is not None and registered.state == events.DONE:
         values = registered.values
@@ -157,9 +157,19 @@ def print_outcome(outcome: local.Outcome) -> None:
             f"({values.get('registered', '')})",
             soft_wrap=True,
         )
-    for path in sorted((outcome.folder / "outputs").rglob("report")):
-        stdout.print(f"report: {path}", soft_wrap=True)
-    stdout.print(f"log: {outcome.log}", soft_wrap=True)
+    for path in outcome.reports:
+        stdout.print(f"report: {_near(path)}", soft_wrap=True)
+    stdout.print(f"log: {_near(outcome.log)}", soft_wrap=True)
+
+
+def reason(outcome: local.Outcome) -> str:
+    """Why a run is red, without the verdict that stands before it."""
+    return outcome.error.removeprefix(f"{outcome.verdict}: ")
+
+
+def _near(path: Path) -> Path:
+    """A path as short as it can be typed here."""
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
 def _json(outcome: local.Outcome) -> dict[str, Any]:
@@ -168,6 +178,7 @@ def _json(outcome: local.Outcome) -> dict[str, Any]:
         "exitCode": outcome.exit_code,
         "error": outcome.error,
         "log": str(outcome.log),
+        "reports": [str(path) for path in outcome.reports],
         "tasks": [
             {
                 "name": task.name,
