@@ -1,8 +1,14 @@
-"""Drift of each column against a reference, measured by Evidently.
+"""Drift of each column against a reference, measured by Evidently, judged here.
 
-Evidently picks the measure by size and kind of a column: a p-value of a two-sample test for up to
-1,000 rows, a distance beyond. A p-value below, or a distance of at least, the threshold is drift.
-A column for which no finite number comes out counts as drifted.
+Evidently picks the measure by a column's kind and by how many values the reference has:
+
+| values of the reference | numbers | categories, and numbers with up to 5 distinct values |
+| --- | --- | --- |
+| up to 1,000 | p-value, Kolmogorov-Smirnov | p-value, chi-squared (two values: Z-test) |
+| more | Wasserstein distance / std of the reference | Jensen-Shannon distance |
+
+A p-value below 0.05, or a distance of at least the threshold (Evidently's own default is 0.1), is
+drift. A column for which no finite number comes out has drifted.
 """
 
 import contextlib
@@ -10,20 +16,26 @@ import io
 import math
 import os
 import warnings
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-import numpy as np
-
-from assay.statistics.bootstrap import tidy
+from assay.components.validate_data.histogram import Histogram, histogram
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
+
+    from assay.dataset import DatasetInfo
 
 MIN_ROWS: Final = 100
 """With fewer rows on either side nothing is said about drift."""
-P_VALUE_ROWS: Final = 1000
 P_VALUE_THRESHOLD: Final = 0.05
+MISSING: Final = "(missing)"
+DIGITS: Final = 6
+"""Decimal places of a score; more would depend on the processor's instructions."""
+
+_RAISED: Final = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,77 +45,175 @@ class ColumnDrift:
     name: str
     method: str
     score: float | None
+    """None when no finite number came out."""
     threshold: float
     drifted: bool
+    missing: tuple[float, float]
+    """Share of missing values in the reference and now, which a score of numbers leaves out."""
+    histogram: Histogram | None = None
+    """Of a column that drifted."""
+
+
+def schema_changes(current: "DatasetInfo", reference: "DatasetInfo") -> list[str]:
+    """Columns that are missing, new or of another type than in the reference."""
+    now = {column.name: column.type for column in current.columns}
+    before = {column.name: column.type for column in reference.columns}
+    changes = [f"column {name!r} of the reference is missing" for name in before if name not in now]
+    changes += [f"column {name!r} is not in the reference" for name in now if name not in before]
+    changes += [
+        f"column {name!r} is {kind}, and {before[name]} in the reference"
+        for name, kind in now.items()
+        if before.get(name, kind) != kind
+    ]
+    return changes
 
 
 def sample(frame: "pd.DataFrame", rows: int) -> "pd.DataFrame":
-    """Every k-th row, so that at most `rows` are left; the same ones every time."""
-    return frame.iloc[:: max(1, math.ceil(len(frame) / rows))]
+    """At most `rows` rows, in order; of as many rows always the same ones.
+
+    Those whose numbers have the smallest hashes. Every k-th row would be simpler, and from a
+    table with a daily rhythm take the same hour of each day.
+    """
+    import numpy as np
+
+    if len(frame) <= rows:
+        return frame
+    kept = np.argpartition(_hashes(len(frame)), rows)[:rows]
+    return frame.iloc[np.sort(kept)]
+
+
+def _hashes(count: int) -> "np.ndarray[Any, Any]":
+    """SplitMix64 of the numbers from 1 to `count`: a bijection, so that no two are equal.
+
+    Steele, Lea, Flood: Fast splittable pseudorandom number generators (OOPSLA 2014), figure 17.
+    """
+    import numpy as np
+
+    state = np.arange(1, count + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+    state = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    state = (state ^ (state >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return state ^ (state >> np.uint64(31))
 
 
 def find_drift(
     current: "pd.DataFrame", reference: "pd.DataFrame", threshold: float, max_rows: int
-) -> list[ColumnDrift]:
-    """Drift of every column that has values on both sides."""
+) -> tuple[list[ColumnDrift], dict[str, str]]:
+    """Drift of every column that can be compared.
+
+    Args:
+        current: The data; both tables have the same columns.
+        reference: What it is compared with.
+        threshold: Distance from which a column has drifted.
+        max_rows: Rows of each side that are looked at.
+
+    Returns:
+        What was found, in the columns' order, and why the other columns were left out.
+    """
     current, reference = sample(current, max_rows), sample(reference, max_rows)
-    names = [str(name) for name in current.columns]
-    silent = [n for n in names if current[n].isna().all() or reference[n].isna().all()]
-    judged = [name for name in names if name not in silent]
-    numeric = [n for n in judged if _is_numeric(current[n]) and _is_numeric(reference[n])]
-    scores = _evidently(current, reference, judged, numeric, threshold) if judged else {}
-    found = [ColumnDrift(n, "no values on one side", None, threshold, drifted=True) for n in silent]
-    for name in judged:
-        method, score, limit = scores.get(name, ("not judged", math.nan, threshold))
-        by_p_value = "p_value" in method
-        drifted = not math.isfinite(score) or (score < limit if by_p_value else score >= limit)
-        shown = tidy(score) if math.isfinite(score) else None
-        found.append(ColumnDrift(name, method, shown, limit, drifted))
-    return sorted(found, key=lambda column: names.index(column.name))
+    left_out: dict[str, str] = {}
+    found = []
+    with _quiet():
+        for name in map(str, current.columns):
+            now, before = current[name], reference[name]
+            if reason := _not_comparable(now, before):
+                left_out[name] = reason
+            else:
+                found.append(_column(name, now, before, threshold))
+    return found, left_out
 
 
-def _is_numeric(column: "pd.Series") -> bool:
-    return column.dtype.kind in "iuf"
+def _not_comparable(now: "pd.Series", before: "pd.Series") -> str:
+    if "M" in {now.dtype.kind, before.dtype.kind}:
+        return "dates and times move on by nature"
+    texts = now.dtype.kind == before.dtype.kind == "O"
+    if texts and all(side.notna().all() and side.is_unique for side in (now, before)):
+        return "a key: every value is another, on both sides"
+    return ""
 
 
-def _evidently(
-    current: "pd.DataFrame",
-    reference: "pd.DataFrame",
-    names: list[str],
-    numeric: list[str],
-    threshold: float,
-) -> dict[str, tuple[str, float, float]]:
-    """Method, score and threshold of each column."""
-    os.environ.setdefault("DO_NOT_TRACK", "1")
-    with warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
-        # Divisions by an empty bin and deprecations inside of Evidently; scores are checked below.
+def _column(name: str, now: "pd.Series", before: "pd.Series", threshold: float) -> ColumnDrift:
+    missing = (round(float(before.isna().mean()), DIGITS), round(float(now.isna().mean()), DIGITS))
+    numeric = all(side.dtype.kind in "iuf" for side in (now, before))
+    table = _numbers(now, before) if numeric else _codes(now, before)
+    if not all(len(side) for side in table):
+        return ColumnDrift(name, "no value on one side", None, threshold, True, missing)
+    try:
+        method, score = _measure(*table, numeric=numeric)
+    except _RAISED as error:
+        method, score = f"could not be measured: {' '.join(str(error).split())[:100]}", math.nan
+    by_p_value = "p_value" in method
+    limit = P_VALUE_THRESHOLD if by_p_value else threshold
+    score = round(score, DIGITS)
+    drifted = not math.isfinite(score) or (score < limit if by_p_value else score >= limit)
+    return ColumnDrift(
+        name,
+        method,
+        score if math.isfinite(score) else None,
+        limit,
+        drifted,
+        missing,
+        histogram(now, before, numeric=numeric) if drifted else None,
+    )
+
+
+def _numbers(now: "pd.Series", before: "pd.Series") -> tuple["pd.Series", "pd.Series"]:
+    now, before = (side.astype("float64") for side in (now, before))
+    return now[now.abs() < math.inf], before[before.abs() < math.inf]
+
+
+def _codes(now: "pd.Series", before: "pd.Series") -> tuple["pd.Series", "pd.Series"]:
+    """Categories as whole numbers; a missing value is a category of its own.
+
+    Evidently adds up over a set of the categories. The order of a set of texts, and with it the
+    last bits of the sum, differs from process to process; that of small whole numbers does not.
+    """
+    now, before = texts(now), texts(before)
+    code = {name: number for number, name in enumerate(sorted({*now.unique(), *before.unique()}))}
+    return now.map(code), before.map(code)
+
+
+def texts(values: "pd.Series") -> "pd.Series":
+    """Values as texts, missing ones as `MISSING`."""
+    return values.astype(object).where(values.notna(), MISSING).astype(str)
+
+
+def _measure(now: "pd.Series", before: "pd.Series", *, numeric: bool) -> tuple[str, float]:
+    """Evidently's method and score for one column.
+
+    One at a time: what is raised for one column would take the others' scores with it.
+    """
+    import pandas as pd
+    from evidently import DataDefinition, Dataset, Report
+    from evidently.metrics import ValueDrift
+
+    name = "value"
+    kind = "numerical_columns" if numeric else "categorical_columns"
+    tables = [
+        Dataset.from_pandas(
+            pd.DataFrame({name: side.to_numpy()}), data_definition=DataDefinition(**{kind: [name]})
+        )
+        for side in (now, before)
+    ]
+    metrics: Sequence[Mapping[str, Any]] = (
+        Report([ValueDrift(column=name)]).run(*tables).dict()["metrics"]
+    )
+    if len(metrics) != 1:
+        raise ValueError(f"{len(metrics)} results instead of 1")
+    return str(metrics[0]["config"]["method"]), float(metrics[0]["value"])
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """No telemetry; no warnings of divisions by an empty bin, since scores are checked here."""
+    # Evidently looks for the first, the library that would send it for the second.
+    os.environ["DO_NOT_TRACK"] = "1"
+    os.environ["ITERATIVE_DO_NOT_TRACK"] = "1"
+    import numpy as np
+
+    with (
+        warnings.catch_warnings(),
+        contextlib.redirect_stderr(io.StringIO()),
+        np.errstate(all="ignore"),
+    ):
         warnings.simplefilter("ignore")
-        from evidently import DataDefinition, Dataset, Report
-        from evidently.metrics import ValueDrift
-
-        categorical = [name for name in names if name not in numeric]
-        definition = DataDefinition(numerical_columns=numeric, categorical_columns=categorical)
-
-        def prepared(frame: "pd.DataFrame") -> Any:
-            table = frame[names].copy()
-            for name in categorical:
-                values = table[name].astype(object)
-                table[name] = np.where(values.isna(), "(missing)", values.astype(str))
-            return Dataset.from_pandas(table, data_definition=definition)
-
-        small = len(reference) <= P_VALUE_ROWS
-        limit = P_VALUE_THRESHOLD if small else threshold
-        with np.errstate(all="ignore"):
-            snapshot = Report([ValueDrift(column=name, threshold=limit) for name in names]).run(
-                prepared(current), prepared(reference)
-            )
-    found = {}
-    for metric in snapshot.dict()["metrics"]:
-        config = metric["config"]
-        method = metric["metric_name"].partition("method=")[2].rpartition(",threshold")[0]
-        try:
-            score = float(metric["value"])
-        except (TypeError, ValueError):
-            score = math.nan
-        found[config["column"]] = (method, score, float(config.get("threshold") or limit))
-    return found
+        yield

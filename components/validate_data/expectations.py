@@ -1,16 +1,26 @@
 """Running a suite with Great Expectations, and judging its results ourselves.
 
-GX returns a result where an expectation could not be computed; here that is a failure.
+GX tells what it saw; whether an expectation holds is decided here, and fails closed:
+
+1. GX drops expectations that it cannot make, with a line in its log: each is made by itself, and
+   one that cannot be made is the suite's mistake.
+2. GX gives a result where an expectation could not be computed: one that raised has failed.
+3. GX reports success over nothing: an expectation that looked at no value has failed.
+4. GX gives results in an order of its own: each is matched to its place in the suite, and a place
+   without exactly one result has failed.
 """
 
 import contextlib
 import io
 import logging
 import os
+import re
 import warnings
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
+
+from assay.components.validate_data.wording import observed, plain
 
 from assay.errors import UsageError
 from assay.suite import Suite
@@ -18,7 +28,14 @@ from assay.suite import Suite
 if TYPE_CHECKING:
     import pandas as pd
 
-MAX_EXAMPLES: Final = 3
+MAX_EXAMPLES: Final = 20
+"""Values that an expectation's result keeps of those that it did not expect."""
+MAX_MESSAGE: Final = 200
+"""Characters kept of an exception's message."""
+
+_PLACE: Final = "assay_place"
+_ADDRESS = re.compile(r"0x[0-9a-f]{6,}", re.ASCII)
+_COUNTS: Final = ("element_count", "missing_count", "unexpected_count")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,27 +43,38 @@ class Outcome:
     """What became of one expectation."""
 
     kind: str
-    column: str
-    expected: str
-    observed: str
+    kwargs: Mapping[str, Any]
+    """As in the suite."""
     success: bool
+    observed: str
+    """What was seen, for people."""
+    note: str = ""
+    """Why the expectation is there, from its `meta.notes`."""
+    result: Mapping[str, Any] = field(default_factory=dict)
+    """GX's numbers and examples, without what differs from run to run."""
+
+    @property
+    def subject(self) -> str:
+        """The column or columns that it is about; empty when it is about the table."""
+        return ", ".join(_columns(self.kind, self.kwargs))
 
     @property
     def text(self) -> str:
         """One line: what was expected of what, and what was seen."""
-        on = f"({self.column})" if self.column else ""
+        on = f"({self.subject})" if self.subject else ""
         return f"{self.kind}{on}: {self.observed}"
 
 
 def run_suite(frame: "pd.DataFrame", suite: Suite) -> list[Outcome]:
-    """Judge every expectation of a suite on a table.
+    """Judge every expectation of a suite on a table; one outcome for each, in the suite's order.
 
     Raises:
-        UsageError: GX refuses the suite's arguments; says which.
+        UsageError: GX refuses the arguments of expectations; names all.
     """
     with _quiet():
         import great_expectations as gx
 
+        expectations = _make(suite)
         context = gx.get_context(mode="ephemeral")
         context.variables.progress_bars = {"globally": False}
         batch = (
@@ -55,20 +83,14 @@ def run_suite(frame: "pd.DataFrame", suite: Suite) -> list[Outcome]:
             .add_batch_definition_whole_dataframe("table")
             .get_batch({"dataframe": frame})
         )
-        try:
-            expectations = gx.ExpectationSuite(
-                name=suite.name,
-                expectations=[
-                    {"type": item["type"], "kwargs": item.get("kwargs", {})}
-                    for item in suite.expectations
-                ],
-            )
-        # GX's own validation raises several kinds, among them pydantic's and its own.
-        except Exception as error:
-            reason = " ".join(str(error).split())
-            raise UsageError(f"suite.json: Great Expectations refuses it: {reason}") from error
-        results = batch.validate(expectations).to_json_dict()["results"]
-    return [_outcome(result) for result in sorted(results, key=_order)]
+        results = _validate(batch, expectations)
+    by_place: dict[Any, list[Mapping[str, Any]]] = {}
+    for result in results:
+        by_place.setdefault(_place(result), []).append(result)
+    return [
+        _outcome(item, by_place.get(place, []), set(frame.columns))
+        for place, item in enumerate(suite.expectations)
+    ]
 
 
 @contextlib.contextmanager
@@ -78,7 +100,8 @@ def _quiet() -> Iterator[None]:
     os.environ["TQDM_DISABLE"] = "1"
     logger = logging.getLogger("great_expectations")
     level = logger.level
-    logger.setLevel(logging.ERROR)
+    # What GX logs of a failed metric is in its result, too.
+    logger.setLevel(logging.CRITICAL)
     with warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
         warnings.simplefilter("ignore")
         try:
@@ -87,74 +110,142 @@ def _quiet() -> Iterator[None]:
             logger.setLevel(level)
 
 
-def _order(result: Mapping[str, Any]) -> tuple[str, str, str]:
-    config = result["expectation_config"]
-    return config["type"], _column(config["kwargs"]), str(sorted(config["kwargs"].items(), key=str))
+def _make(suite: Suite) -> list[Any]:
+    """GX's own objects, each with its place in the suite."""
+    import great_expectations as gx
+    from great_expectations.expectations.expectation_configuration import ExpectationConfiguration
 
-
-def _column(kwargs: Mapping[str, Any]) -> str:
-    if "column" in kwargs:
-        return str(kwargs["column"])
-    pair = [str(kwargs[key]) for key in ("column_A", "column_B") if key in kwargs]
-    return ", ".join(pair or map(str, kwargs.get("column_list", [])))
-
-
-def _outcome(result: Mapping[str, Any]) -> Outcome:
-    config = result["expectation_config"]
-    kwargs = {k: v for k, v in config["kwargs"].items() if k not in {"batch_id", "column"}}
-    crashed = _exceptions(result.get("exception_info") or {})
-    # Fail closed: success must be the word itself, and nothing may have been raised on the way.
-    success = result.get("success") is True and not crashed
-    if crashed:
-        observed = f"could not be judged: {crashed}"
-    else:
-        observed = _observed(result.get("result") or {}, kwargs)
-    expected = ", ".join(f"{name}={_short(value)}" for name, value in sorted(kwargs.items()))
-    column = _column(config["kwargs"]) if "column_list" not in kwargs else ""
-    return Outcome(config["type"], column, expected, observed, success)
-
-
-def _exceptions(info: Mapping[str, Any]) -> str:
-    entries = [info] if "raised_exception" in info else list(info.values())
-    raised = [
-        entry for entry in entries if isinstance(entry, dict) and entry.get("raised_exception")
-    ]
-    return " ".join(str(raised[0].get("exception_message")).split()) if raised else ""
-
-
-def _observed(result: Mapping[str, Any], kwargs: Mapping[str, Any]) -> str:
-    if result.get("unexpected_count") is not None:
-        count, total = result["unexpected_count"], result.get("element_count")
-        if not count:
-            return f"all of {total} as expected"
-        seen = [value for value in result.get("partial_unexpected_list") or [] if value is not None]
-        examples = ", ".join(repr(value) for value in dict.fromkeys(map(_plain, seen)))
-        shown = ", ".join(examples.split(", ")[:MAX_EXAMPLES])
-        outside = f" outside of {_short(kwargs['value_set'])}" if "value_set" in kwargs else ""
-        bounds = _bounds(kwargs)
-        return f"{count} of {total} values{outside or bounds}" + (
-            f", such as {shown}" if shown else ""
+    found, problems = [], []
+    for place, item in enumerate(suite.expectations):
+        try:
+            found.append(
+                ExpectationConfiguration(
+                    type=item["type"], kwargs=dict(item.get("kwargs", {})), meta={_PLACE: place}
+                ).to_domain_obj()
+            )
+        # pydantic's errors are ValueErrors; GX's own have a root of their own.
+        except (ValueError, TypeError, gx.exceptions.GreatExpectationsError) as error:
+            problems.append(f"expectation {place + 1} ({item['type']}): {_message(error)}")
+    if problems:
+        raise UsageError.all_of(
+            f"suite.json: Great Expectations refuses {problem}" for problem in problems
         )
-    details = result.get("details") or {}
-    mismatched = details.get("mismatched")
-    text = f"found {_short(result.get('observed_value'))}"
-    return f"{text}; mismatched {_short(mismatched)}" if mismatched else text
+    return found
 
 
-def _bounds(kwargs: Mapping[str, Any]) -> str:
-    low, high = kwargs.get("min_value"), kwargs.get("max_value")
-    if low is None and high is None:
-        return " not as expected"
-    return f" outside of {'-∞' if low is None else low} to {'∞' if high is None else high}"
+def _validate(batch: Any, expectations: Sequence[Any]) -> list[Mapping[str, Any]]:
+    """Results as JSON; one by one when something is raised that GX does not catch."""
+    import great_expectations as gx
+
+    def validate(some: Sequence[Any]) -> list[Mapping[str, Any]]:
+        suite = gx.ExpectationSuite(name="suite", expectations=some)
+        found: list[Mapping[str, Any]] = batch.validate(suite).to_json_dict()["results"]
+        return found
+
+    raised = (
+        ArithmeticError,
+        AttributeError,
+        LookupError,
+        RuntimeError,
+        TypeError,
+        ValueError,
+        gx.exceptions.GreatExpectationsError,
+    )
+    with contextlib.suppress(*raised):
+        return validate(expectations)
+    results: list[Mapping[str, Any]] = []
+    for expectation in expectations:
+        try:
+            results += validate([expectation])
+        except raised as error:
+            info = {"raised_exception": True, "exception_message": _message(error)}
+            meta = {"meta": dict(expectation.meta)}
+            results.append({"success": False, "expectation_config": meta, "exception_info": info})
+    return results
 
 
-def _plain(value: Any) -> Any:
-    return value if isinstance(value, str | int | float | bool) else str(value)
+def _message(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
 
 
-def _short(value: Any) -> str:
-    if isinstance(value, list):
-        shown = ", ".join(repr(item) for item in value[:8])
-        return "{" + shown + (", …" if len(value) > 8 else "") + "}"  # noqa: PLR2004
-    text = str(value)
-    return text if len(text) <= 200 else f"{text[:200]}…"  # noqa: PLR2004
+def _place(result: Mapping[str, Any]) -> Any:
+    config = result.get("expectation_config") or {}
+    return (config.get("meta") or {}).get(_PLACE)
+
+
+def _columns(kind: str, kwargs: Mapping[str, Any]) -> list[str]:
+    """The columns that an expectation looks into."""
+    if kind.startswith("expect_table_"):
+        return []
+    named = [kwargs[key] for key in ("column", "column_A", "column_B") if key in kwargs]
+    return [str(name) for name in [*named, *kwargs.get("column_list", [])]]
+
+
+def _outcome(
+    item: Mapping[str, Any], results: Sequence[Mapping[str, Any]], columns: Collection[str]
+) -> Outcome:
+    kind, kwargs = str(item["type"]), dict(item.get("kwargs", {}))
+    meta = item.get("meta")
+    note = meta.get("notes") if isinstance(meta, dict) else item.get("notes")
+    why = note if isinstance(note, str) else ""
+    if failure := _failure(kind, kwargs, results, columns):
+        text = f"could not be judged: {failure}"
+        return Outcome(kind, kwargs, False, text, why, {"exception": failure})
+    # Success must be the word itself: neither 1 nor a text.
+    success = results[0].get("success") is True
+    kept = _kept(results[0].get("result") or {})
+    return Outcome(kind, kwargs, success, observed(kind, kwargs, kept, success=success), why, kept)
+
+
+def _failure(
+    kind: str,
+    kwargs: Mapping[str, Any],
+    results: Sequence[Mapping[str, Any]],
+    columns: Collection[str],
+) -> str:
+    """Why an expectation could not be judged; empty when it was."""
+    if kind != "expect_column_to_exist":
+        absent = [name for name in _columns(kind, kwargs) if name not in columns]
+        if absent:
+            return f"there is no column {', '.join(map(repr, absent))}"
+    if len(results) != 1:
+        return f"{len(results)} results instead of 1"
+    exception = _exception(results[0].get("exception_info") or {})
+    return exception or _nothing_seen(kind, results[0].get("result") or {})
+
+
+def _exception(info: Mapping[str, Any]) -> str:
+    """What was raised on the way; GX puts one exception there, or one for each metric."""
+    entries = [info] if "raised_exception" in info else list(info.values())
+    messages = [
+        " ".join(str(entry.get("exception_message") or "an exception").split())
+        for entry in entries
+        if isinstance(entry, dict) and entry.get("raised_exception")
+    ]
+    if not messages:
+        return ""
+    # Addresses differ from process to process.
+    text = _ADDRESS.sub("0x…", min(messages))
+    return text if len(text) <= MAX_MESSAGE else f"{text[:MAX_MESSAGE]}…"
+
+
+def _nothing_seen(kind: str, result: Mapping[str, Any]) -> str:
+    """GX says that all of no values are as expected."""
+    if "unexpected_count" not in result or "element_count" not in result:
+        return ""
+    missing = 0 if kind.endswith("_be_null") else result.get("missing_count") or 0
+    return "" if (result["element_count"] or 0) - missing > 0 else "there was no value to look at"
+
+
+def _kept(result: Mapping[str, Any]) -> dict[str, Any]:
+    """Of GX's result what is about the data, as canonical JSON has it."""
+    kept = {name: result[name] for name in _COUNTS if result.get(name) is not None}
+    if result.get("observed_value") is not None:
+        kept["observed_value"] = plain(result["observed_value"])
+    for name in ("partial_unexpected_list", "partial_missing_list"):
+        values = [plain(value) for value in result.get(name) or [] if value is not None]
+        if values:
+            kept[name] = values[:MAX_EXAMPLES]
+    if mismatched := (result.get("details") or {}).get("mismatched"):
+        kept["mismatched"] = plain(mismatched)
+    return kept

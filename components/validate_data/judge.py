@@ -1,23 +1,30 @@
 """What is checked, and the verdict on it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from assay.components.validate_data.drift import MIN_ROWS, ColumnDrift, find_drift
+from assay.components.validate_data.drift import MIN_ROWS, ColumnDrift, find_drift, schema_changes
 from assay.components.validate_data.expectations import Outcome, run_suite
-from assay.components.validate_data.structure import Finding, structure
+from assay.components.validate_data.structure import Structure, structure
 
 from assay import dataset as data
+from assay.dataset import DatasetInfo
 from assay.errors import UsageError
 from assay.evidence import EvidenceDocument, label
 from assay.statistics.bootstrap import tidy
 from assay.step import Dataset, Suite
-from assay.suite import parse_suite
+from assay.suite import FILE_NAME, MAX_SUITE_BYTES, parse_suite
+from assay.suite import Suite as ParsedSuite
 
 if TYPE_CHECKING:
     import pandas as pd
 
-MAX_REASONS: Final = 10
+MAX_REASONS: Final = 20
+"""Problems that the one-line reason names; the summary names all."""
+MAX_REASON: Final = 400
+"""Characters of one problem in the reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,108 +38,199 @@ class Settings:
 
 
 @dataclass(frozen=True, slots=True)
+class Drift:
+    """What was found against the reference."""
+
+    rows: int
+    """Of the reference."""
+    columns: tuple[ColumnDrift, ...]
+    left_out: dict[str, str]
+    """Columns that were not compared, with the reason."""
+    changes: tuple[str, ...]
+    """Of the schema."""
+    share: float | None
+    """Of the compared columns, how many drifted; None when none was compared."""
+    too_small: str = ""
+    """Why drift could not be looked for."""
+
+
+@dataclass(frozen=True, slots=True)
 class Found:
     """What was found."""
 
     evidence: EvidenceDocument
     rows: int
-    findings: list[Finding]
-    outcomes: list[Outcome] | None
-    """None when no suite was given."""
-    drift: list[ColumnDrift] | None
+    structure: Structure
+    suite: str
+    """The suite's name; empty without one."""
+    outcomes: tuple[Outcome, ...] | None
+    """In the suite's order; None when no suite was given."""
+    drift: Drift | None
     """None when no reference was given."""
-    notes: list[str] = field(default_factory=list)
+    problems: tuple[str, ...]
+    """Every reason for a verdict that is not pass."""
+
+
+@dataclass
+class _Judgement:
+    """Collects what was found wrong, and the numbers."""
+
+    numbers: dict[str, float | None] = field(default_factory=dict)
+    notes: dict[str, str] = field(default_factory=dict)
+    blocked: list[str] = field(default_factory=list)
+    open_questions: list[str] = field(default_factory=list)
+
+    @property
+    def verdict(self) -> str:
+        if self.blocked:
+            return "block"
+        return "inconclusive" if self.open_questions else "pass"
+
+    @property
+    def problems(self) -> list[str]:
+        """One line each."""
+        return [" ".join(text.split()) for text in self.blocked + self.open_questions]
 
 
 def validate(
     dataset: Dataset, suite: Suite | None, reference: Dataset | None, settings: Settings
 ) -> Found:
-    """Structure always, expectations with a suite, drift with a reference."""
+    """Structure always, expectations with a suite, drift with a reference.
+
+    Raises:
+        UsageError: A suite or threshold that cannot be; names all.
+    """
     _check(settings)
-    info = data.info(dataset.path)
+    parsed = None if suite is None else _read_suite(suite.path)
+    table = data.info(dataset.path)
     frame = data.read(dataset.path)
-    findings = structure(info, frame, settings.target)
-    values: dict[str, float | None] = {
-        "rows": float(info.rows),
-        "columns": float(len(info.columns)),
-        "duplicate_rows_share": tidy(float(frame.duplicated().mean())),
-        "missing_share": tidy(sum(c.nulls for c in info.columns) / (info.rows * len(info.columns))),
-    }
-    blocked = [finding.text for finding in findings if finding.blocks]
-    open_questions: list[str] = []
-    outcomes = None
-    if suite is not None:
-        parsed = parse_suite((suite.path / "suite.json").read_bytes(), name="suite.json")
-        outcomes = run_suite(frame, parsed)
-        failed = [outcome for outcome in outcomes if not outcome.success]
-        values["expectations"] = float(len(parsed.expectations))
-        values["failed_expectations"] = float(len(failed))
-        blocked += [outcome.text for outcome in failed]
-        if len(outcomes) != len(parsed.expectations) or not outcomes:
-            blocked.append(
-                f"{len(outcomes)} of {len(parsed.expectations)} expectations were judged"
-            )
-    drift = None
+    judged = _Judgement()
+    shape = _structure(frame, settings.target, judged)
+    outcomes = None if parsed is None else _expectations(frame, parsed, judged)
     subjects = {"data": dataset.digest}
+    drift = None
     if reference is not None:
         subjects["reference"] = reference.digest
-        drift, problems, too_small = _drift(frame, reference, settings, values)
-        blocked += problems
-        open_questions += too_small
-    verdict = "block" if blocked else "inconclusive" if open_questions else "pass"
-    reason = _reason(blocked or open_questions)
-    evidence = EvidenceDocument(subjects, values, verdict=verdict, reason=reason)
-    return Found(evidence, info.rows, findings, outcomes, drift)
+        drift = _drift(frame, table, reference.path, settings, judged)
+    evidence = EvidenceDocument(
+        subjects,
+        judged.numbers,
+        notes=judged.notes,
+        verdict=judged.verdict,
+        reason=_reason(judged.problems),
+    )
+    name = "" if parsed is None else parsed.name
+    problems = tuple(judged.problems)
+    return Found(evidence, len(frame), shape, name, outcomes, drift, problems)
 
 
 def _check(settings: Settings) -> None:
     problems = []
-    for name in ("drift_share", "drift_threshold"):
-        value = getattr(settings, name)
-        if not 0 < value <= 1:
-            problems.append(f"{name} is {value}; give a share above 0, at most 1")
+    if not 0 < settings.drift_share <= 1:
+        problems.append(f"drift_share is {settings.drift_share}; give a share above 0, at most 1")
+    # Wasserstein distances have no upper end, and a p-value's threshold is not this one.
+    if not 0 < settings.drift_threshold < float("inf"):
+        problems.append(f"drift_threshold is {settings.drift_threshold}; give a number above 0")
     if settings.max_sample_rows < MIN_ROWS:
         problems.append(f"max_sample_rows is {settings.max_sample_rows}; give at least {MIN_ROWS}")
     if problems:
         raise UsageError.all_of(problems)
 
 
+def _read_suite(folder: Path) -> ParsedSuite:
+    try:
+        with (folder / FILE_NAME).open("rb") as stream:
+            text = stream.read(MAX_SUITE_BYTES + 1)
+    except OSError as error:
+        raise UsageError(
+            f"suite: it holds no {FILE_NAME} ({error.strerror}); give the digest of a suite"
+        ) from error
+    return parse_suite(text, name=FILE_NAME)
+
+
+def _structure(frame: "pd.DataFrame", target: str, judged: _Judgement) -> Structure:
+    found = structure(frame, target)
+    judged.numbers |= {
+        "rows": float(len(frame)),
+        "columns": float(len(frame.columns)),
+        "duplicate_rows_share": found.duplicate_rows_share,
+        "missing_share": found.missing_share,
+    }
+    judged.blocked += [finding.text for finding in found.findings if finding.blocks]
+    return found
+
+
+def _expectations(
+    frame: "pd.DataFrame", suite: ParsedSuite, judged: _Judgement
+) -> tuple[Outcome, ...]:
+    outcomes = tuple(run_suite(frame, suite))
+    failed = [outcome for outcome in outcomes if outcome.success is not True]
+    given = len(suite.expectations)
+    if not outcomes or len(outcomes) != given:
+        judged.blocked.append(f"{len(outcomes)} of {given} expectations were judged")
+    judged.blocked += [outcome.text for outcome in failed]
+    judged.numbers["expectations"] = float(given)
+    # Those that nothing was said about have not held either.
+    judged.numbers["failed_expectations"] = float(len(failed) + max(0, given - len(outcomes)))
+    return outcomes
+
+
 def _drift(
     frame: "pd.DataFrame",
-    reference: Dataset,
+    table: DatasetInfo,
+    folder: Path,
     settings: Settings,
-    values: dict[str, float | None],
-) -> tuple[list[ColumnDrift], list[str], list[str]]:
-    other = data.read(reference.path)
-    missing = [name for name in other.columns if name not in frame.columns]
-    added = [name for name in frame.columns if name not in other.columns]
-    problems = [f"column {name!r} of the reference is missing" for name in missing]
-    problems += [f"column {name!r} is not in the reference" for name in added]
-    if min(len(frame), len(other)) < MIN_ROWS:
-        small = f"{len(frame)} rows against {len(other)} of the reference are too few to tell drift"
-        return [], problems, [f"{small}; the least is {MIN_ROWS}"]
-    shared = [name for name in frame.columns if name in other.columns]
-    found = find_drift(
-        frame[shared], other[shared], settings.drift_threshold, settings.max_sample_rows
+    judged: _Judgement,
+) -> Drift:
+    before = data.info(folder)
+    changes = tuple(schema_changes(table, before))
+    judged.blocked += changes
+    types = {column.name: column.type for column in before.columns}
+    shared = [column.name for column in table.columns if types.get(column.name) == column.type]
+    if min(len(frame), before.rows) < MIN_ROWS:
+        text = (
+            f"{len(frame)} rows against {before.rows} of the reference are too few to tell drift; "
+            f"give at least {MIN_ROWS} of each"
+        )
+        judged.open_questions.append(text)
+        return Drift(before.rows, (), {}, changes, None, text)
+    other = data.read(folder, shared)
+    columns, left_out = find_drift(
+        frame[shared], other, settings.drift_threshold, settings.max_sample_rows
     )
-    drifted = [column for column in found if column.drifted]
-    share = len(drifted) / len(found) if found else 1.0
-    values["drifted_columns"] = float(len(drifted))
-    values["drifted_columns_share"] = tidy(share)
-    for column in found:
-        values[label("drift_score", column=column.name)] = column.score
-    if share >= settings.drift_share:
+    share = _judge_drift(columns, settings.drift_share, judged)
+    return Drift(len(other), tuple(columns), left_out, changes, share)
+
+
+def _judge_drift(columns: Sequence[ColumnDrift], limit: float, judged: _Judgement) -> float | None:
+    """The share of drifted columns, with its evidence."""
+    drifted = [column for column in columns if column.drifted]
+    for column in columns:
+        name = label("drift_score", column=column.name)
+        judged.numbers[name] = column.score
+        if column.score is None:
+            judged.notes[name] = column.method
+    judged.numbers["drifted_columns"] = float(len(drifted))
+    if not columns:
+        judged.numbers["drifted_columns_share"] = None
+        judged.notes["drifted_columns_share"] = "no column could be compared"
+        judged.open_questions.append("no column could be compared with the reference")
+        return None
+    share = len(drifted) / len(columns)
+    judged.numbers["drifted_columns_share"] = tidy(share)
+    if share >= limit:
         named = ", ".join(
-            f"{c.name} ({c.score:.3g})" if c.score is not None else c.name for c in drifted
+            f"{column.name} ({'no score' if column.score is None else f'{column.score:.3g}'})"
+            for column in drifted
         )
-        problems.append(
-            f"{len(drifted)} of {len(found)} columns drifted from the reference "
-            f"(limit {settings.drift_share:g}): {named}"
+        judged.blocked.append(
+            f"{len(drifted)} of {len(columns)} columns drifted from the reference "
+            f"(limit {limit:g}): {named}"
         )
-    return found, problems, []
+    return tidy(share)
 
 
-def _reason(problems: list[str]) -> str:
-    shown = "; ".join(problems[:MAX_REASONS])
+def _reason(problems: Sequence[str]) -> str:
+    cut = [p if len(p) <= MAX_REASON else f"{p[:MAX_REASON]}…" for p in problems[:MAX_REASONS]]
     more = len(problems) - MAX_REASONS
-    return f"{shown}; and {more} more, see the report" if more > 0 else shown
+    return "; ".join(cut) + (f"; and {more} more, see the report" if more > 0 else "")

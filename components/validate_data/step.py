@@ -17,6 +17,22 @@ def validate_data(
 ) -> Values:
     """Judge whether a dataset is fit to train on; never fails for what it finds.
 
+    Writes `evidence.json`, `result.json` (every expectation's and column's result), `report.html`
+    and `summary.md`. The values `failed_expectations` and `drifted_columns_share` are 0 where
+    nothing was looked at; in the evidence, which gates judge, they are missing then.
+
+    Args:
+        dataset: What is judged.
+        suite: Great Expectations suite; without one only structure (and drift) is judged.
+        reference: What drift is looked for against; without one it is not.
+        target: Column to predict; it must be there, without missing values, and vary.
+        drift_share: Share of drifted columns, in (0, 1], from which the data is rejected.
+        drift_threshold: Distance, above 0, from which a column has drifted, where Evidently
+            measures a distance (more than 1,000 values of the reference); where it gives a
+            p-value, one below 0.05 counts.
+        max_sample_rows: Rows of each side that are looked at for drift, at least 100.
+        validation: What was found.
+
     Raises:
         UsageError: A suite or threshold that cannot be; names all.
     """

@@ -1,92 +1,226 @@
-"""What people look at: the report and its summary, what failed first."""
+"""What people and programs look at: the report, its summary and the results, failures first."""
 
+from collections.abc import Iterable
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
-from assay.report import Section, markdown_table, page, paragraph, table
+from assay.components.validate_data.drift import MIN_ROWS, P_VALUE_THRESHOLD
+from assay.components.validate_data.histogram import figure
+from assay.components.validate_data.wording import arguments, plain
+
+from assay.digest import canonical_json
+from assay.report import (
+    Section,
+    figures,
+    heading,
+    markdown_table,
+    markdown_text,
+    page,
+    paragraph,
+    table,
+    tiles,
+)
 
 if TYPE_CHECKING:
-    from assay.components.validate_data.judge import Found, Settings
+    from assay.components.validate_data.drift import ColumnDrift
+    from assay.components.validate_data.expectations import Outcome
+    from assay.components.validate_data.judge import Drift, Found, Settings
 
-EXPECTATION_HEADERS = ("expectation", "column", "outcome", "observed", "expected")
-DRIFT_HEADERS = ("column", "measure", "score", "threshold", "drift")
+MAX_FIGURES: Final = 12
+"""Histograms in a report; of the columns that drifted furthest."""
+NO_SUITE: Final = "No suite was given: the structure was checked, and no expectation."
+NO_REFERENCE: Final = "No reference was given: drift was not looked for."
+
+_FAILED: Final = ("expectation", "about", "observed", "why it is there")
+_ALL: Final = ("#", "expectation", "about", "outcome", "observed", "expected")
+_DRIFT: Final = (
+    "column",
+    "drift",
+    "score",
+    "threshold",
+    "measure",
+    "missing before",
+    "missing now",
+)
 
 
 def write(found: "Found", settings: "Settings", folder: Path) -> None:
-    """`report.html` and `summary.md`."""
-    evidence = found.evidence
+    """`report.html`, `summary.md` and `result.json`."""
     title = f"Validation of {found.rows:,} rows"
-    sections = [Section("Expectations", _expectations(found))]
-    if found.drift is not None:
-        rule = (
-            f"At most {settings.max_sample_rows:,} rows of each side were used, every k-th row. "
-            f"From a share of {settings.drift_share:g} of drifted columns the data is rejected."
-        )
-        sections.append(
-            Section(
-                "Drift against the reference",
-                paragraph(rule) + table(DRIFT_HEADERS, _drift(found), align="llrrl"),
-            )
-        )
-    else:
-        text = paragraph("No reference dataset was given, so drift was not looked for.")
-        sections.append(Section("Drift", text))
-    findings = [("block" if f.blocks else "note", f.text) for f in found.findings]
-    sections.append(
-        Section(
-            "Structure",
-            table(("weight", "finding"), findings) if findings else paragraph("Nothing to note."),
-        )
-    )
-    numbers = [(n, v if v is not None else "–") for n, v in evidence.values.items() if "{" not in n]
-    sections.append(Section("Numbers", table(("name", "value"), numbers, align="lr")))
-    (folder / "report.html").write_text(
-        page(title, sections, verdict=evidence.verdict, subtitle=evidence.reason)
-    )
-    (folder / "summary.md").write_text(_markdown(title, found))
-
-
-def _markdown(title: str, found: "Found") -> str:
+    sections = [Section("At a glance", _tiles(found))]
+    if failed := _failed(found):
+        sections.append(Section("Failed expectations", table(_FAILED, failed)))
+    sections.append(Section("Structure", _structure(found)))
+    sections.append(Section("Drift against the reference", _drift(found, settings)))
+    sections.append(Section("All expectations", _all(found)))
     evidence = found.evidence
-    parts = [f"# {title}: {evidence.verdict}\n"]
+    text = page(title, sections, verdict=evidence.verdict, subtitle=evidence.reason)
+    (folder / "report.html").write_text(text, encoding="utf-8")
+    (folder / "summary.md").write_text(_markdown(title, found, settings), encoding="utf-8")
+    (folder / "result.json").write_bytes(canonical_json(_result(found, settings)))
+
+
+def _tiles(found: "Found") -> str:
+    numbers = found.evidence.values
+    items: list[tuple[str, Any]] = [
+        ("rows", f"{found.rows:,}"),
+        ("columns", f"{numbers['columns'] or 0:.0f}"),
+    ]
+    if found.outcomes is not None:
+        failed = f"{numbers['failed_expectations'] or 0:.0f}"
+        items.append(("expectations failed", f"{failed} of {len(found.outcomes)}"))
+    if found.drift is not None:
+        drifted = sum(column.drifted for column in found.drift.columns)
+        items.append(("columns drifted", f"{drifted} of {len(found.drift.columns)}"))
+    items += [
+        ("rows that repeat an earlier one", f"{found.structure.duplicate_rows_share:.2%}"),
+        ("missing values", f"{found.structure.missing_share:.2%}"),
+    ]
+    return tiles(items)
+
+
+def _failed(found: "Found") -> list[tuple[str, ...]]:
+    return [(o.kind, o.subject, o.observed, o.note) for o in found.outcomes or () if not o.success]
+
+
+def _all(found: "Found") -> str:
     if found.outcomes is None:
-        parts.append("No suite was given; only the structure was checked.\n")
+        return paragraph(f"{NO_SUITE} Draft one with: assay suite draft")
+    numbered = sorted(enumerate(found.outcomes, 1), key=lambda pair: pair[1].success)
+    rows = [(number, *_row(outcome)) for number, outcome in numbered]
+    lead = paragraph(f"Suite {found.suite!r}; those that failed first.", soft=True)
+    return lead + table(_ALL, rows, align="r")
+
+
+def _row(outcome: "Outcome") -> tuple[str, ...]:
+    word = "pass" if outcome.success else "fail"
+    expected = arguments(outcome.kwargs)
+    return (outcome.kind, outcome.subject, word, outcome.observed, expected)
+
+
+def _structure(found: "Found") -> str:
+    findings = [("block" if f.blocks else "note", f.text) for f in found.structure.findings]
+    if not findings:
+        return paragraph("Nothing to note: every column has values, and more than one.")
+    ordered = sorted(findings, key=lambda finding: finding[0])
+    return table(("weight", "finding"), ordered)
+
+
+def _drift(found: "Found", settings: "Settings") -> str:
+    drift = found.drift
+    if drift is None:
+        return paragraph(NO_REFERENCE)
+    parts = [paragraph(_rule(found.rows, drift, settings))]
+    if drift.changes:
+        rows = [("block", change) for change in drift.changes]
+        parts.append(table(("weight", "change of the schema"), rows))
+    if drift.too_small:
+        parts.append(paragraph(drift.too_small))
+    if drift.columns:
+        parts.append(table(_DRIFT, map(_drift_row, _furthest_first(drift)), align="llrrlrr"))
+    if drift.left_out:
+        parts.append(heading("Not compared"))
+        parts.append(table(("column", "reason"), drift.left_out.items()))
+    shapes = [c for c in _furthest_first(drift) if c.drifted and c.histogram is not None]
+    if shapes:
+        more = len(shapes) - MAX_FIGURES
+        rest = f" Not shown: {more} more, which drifted less." if more > 0 else ""
+        parts.append(heading("Columns that drifted"))
+        parts.append(paragraph(f"Share of the values in each bin, missing ones left out.{rest}"))
+        parts.append(
+            figures(*(figure(c.name, c.histogram) for c in shapes[:MAX_FIGURES] if c.histogram))
+        )
+    return "".join(parts)
+
+
+def _rule(rows: int, drift: "Drift", settings: "Settings") -> str:
+    limit = settings.max_sample_rows
+    sides = [
+        f"{count:,} rows {name}" if count <= limit else f"{limit:,} of {count:,} rows {name}"
+        for name, count in (("of the data", rows), ("of the reference", drift.rows))
+    ]
+    sampled = max(rows, drift.rows) > limit
+    how = " (those whose row numbers have the smallest SplitMix64 hashes)" if sampled else ""
+    return (
+        f"Compared: {' with '.join(sides)}{how}. A column has drifted when its distance is at "
+        f"least {settings.drift_threshold:g}, or its p-value, which Evidently takes for up to "
+        f"1,000 values of the reference, is below {P_VALUE_THRESHOLD:g}, or no score comes out. "
+        f"The data is rejected when a share of {settings.drift_share:g} of the columns has "
+        "drifted, or when columns are missing, new or of another type. Below "
+        f"{MIN_ROWS} rows on either side the verdict is inconclusive."
+    )
+
+
+def _furthest_first(drift: "Drift") -> list["ColumnDrift"]:
+    def order(column: "ColumnDrift") -> tuple[bool, float, str]:
+        if column.score is None:
+            return not column.drifted, -float("inf"), column.name
+        # A small p-value is far, and so is a large distance.
+        near = column.score / column.threshold
+        return not column.drifted, near if "p_value" in column.method else -near, column.name
+
+    return sorted(drift.columns, key=order)
+
+
+def _drift_row(column: "ColumnDrift") -> tuple[Any, ...]:
+    before, now = (f"{share:.1%}" for share in column.missing)
+    word = "yes" if column.drifted else "no"
+    return (column.name, word, column.score, column.threshold, column.method, before, now)
+
+
+def _markdown(title: str, found: "Found", settings: "Settings") -> str:
+    parts = [f"# {title}: {found.evidence.verdict}\n", *_items(found.problems)]
+    if found.outcomes is None:
+        parts.append(f"\n{NO_SUITE}\n")
     else:
-        failed = [row for row in _rows(found) if row[2] == "fail"]
-        parts.append(f"{len(failed)} of {len(found.outcomes)} expectations failed.\n")
+        failed = _failed(found)
+        parts.append(f"\n{len(failed)} of {len(found.outcomes)} expectations failed.\n")
         if failed:
-            parts.append(markdown_table(EXPECTATION_HEADERS, failed))
-    parts += [f"- {finding.text}" for finding in found.findings]
-    drifted = [row for row in _drift(found) if row[4] == "yes"] if found.drift else []
-    if drifted:
-        parts.append(markdown_table(DRIFT_HEADERS, drifted))
+            parts.append(markdown_table(_FAILED, failed))
+    notes = [finding.text for finding in found.structure.findings if not finding.blocks]
+    if notes:
+        parts += ["\nStructure:\n", *_items(notes)]
+    if found.drift is None:
+        parts.append(f"\n{NO_REFERENCE}\n")
+    else:
+        parts.append(f"\n{_rule(found.rows, found.drift, settings)}\n")
+        drifted = [column for column in _furthest_first(found.drift) if column.drifted]
+        if drifted:
+            parts.append(markdown_table(_DRIFT, map(_drift_row, drifted)))
     return "\n".join(parts) + "\n"
 
 
-def _expectations(found: "Found") -> str:
-    if found.outcomes is None:
-        return paragraph(
-            "No suite was given; only the structure was checked. Draft one with: assay suite draft"
-        )
-    return table(EXPECTATION_HEADERS, _rows(found))
+def _items(texts: Iterable[str]) -> list[str]:
+    return [f"- {markdown_text(text)}" for text in texts]
 
 
-def _rows(found: "Found") -> list[tuple[Any, ...]]:
-    ordered = sorted(found.outcomes or [], key=lambda outcome: outcome.success)
-    return [
-        (o.kind, o.column, "pass" if o.success else "fail", o.observed, o.expected) for o in ordered
-    ]
-
-
-def _drift(found: "Found") -> list[tuple[Any, ...]]:
-    ordered = sorted(found.drift or [], key=lambda column: not column.drifted)
-    return [
-        (
-            c.name,
-            c.method,
-            c.score if c.score is not None else "–",
-            c.threshold,
-            "yes" if c.drifted else "no",
-        )
-        for c in ordered
-    ]
+def _result(found: "Found", settings: "Settings") -> dict[str, Any]:
+    """For programs: everything that was found, in the suite's and the columns' order."""
+    drift = found.drift
+    return {
+        "verdict": found.evidence.verdict,
+        "problems": list(found.problems),
+        "settings": plain(asdict(settings)),
+        "structure": [asdict(finding) for finding in found.structure.findings],
+        "suite": found.suite,
+        "expectations": None
+        if found.outcomes is None
+        else [
+            {
+                "type": outcome.kind,
+                "kwargs": plain(outcome.kwargs),
+                "success": outcome.success,
+                "observed": outcome.observed,
+                "result": plain(outcome.result),
+            }
+            for outcome in found.outcomes
+        ],
+        "drift": None
+        if drift is None
+        else {
+            "changes": list(drift.changes),
+            "left_out": dict(drift.left_out),
+            "columns": [plain(asdict(column)) for column in drift.columns],
+        },
+    }

@@ -1,0 +1,110 @@
+"""How a drifted column's values lie, in the reference and now."""
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from assay.report import ACCENT, SECOND, figure_svg, legend, new_figure
+from assay.statistics.bootstrap import tidy
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+BINS: Final = 24
+MAX_CATEGORIES: Final = 8
+OTHERS: Final = "(others)"
+MAX_LABEL: Final = 18
+"""Characters of a category's name in a figure."""
+_TAIL: Final = 0.005
+"""Share of values at each end that falls into the outermost bins: one extreme value would leave
+all others in a single bin."""
+
+
+@dataclass(frozen=True, slots=True)
+class Histogram:
+    """Shares of the values, missing ones left out; one side's add up to 1."""
+
+    edges: tuple[float, ...]
+    """Of the bins of numbers; empty for categories."""
+    labels: tuple[str, ...]
+    """Of the categories; empty for numbers."""
+    reference: tuple[float, ...]
+    current: tuple[float, ...]
+
+
+def histogram(now: "pd.Series", before: "pd.Series", *, numeric: bool) -> Histogram | None:
+    """Shares of both sides over the same bins; None when there is nothing to show."""
+    now, before = now.dropna(), before.dropna()
+    return _of_numbers(now, before) if numeric else _of_categories(now, before)
+
+
+def _of_numbers(now: "pd.Series", before: "pd.Series") -> Histogram | None:
+    import numpy as np
+    import pandas as pd
+
+    now, before = (side[side.abs() < math.inf].astype("float64") for side in (now, before))
+    if now.empty or before.empty:
+        return None
+    ends = [pd.concat([now, before]).quantile(share) for share in (_TAIL, 1 - _TAIL)]
+    low, high = (tidy(float(end)) for end in ends)
+    if not low < high:
+        # Nearly all are equal: the few others decide what is shown.
+        low = tidy(float(min(now.min(), before.min())))
+        high = tidy(float(max(now.max(), before.max())))
+    if not math.isfinite(high - low):
+        return None
+    edges = np.linspace(low, high if high > low else low + 1.0, BINS + 1)
+    counts = [np.histogram(side.clip(edges[0], edges[-1]), edges)[0] for side in (before, now)]
+    shares = [tuple(tidy(float(n)) for n in count / count.sum()) for count in counts]
+    return Histogram(tuple(tidy(float(edge)) for edge in edges), (), *shares)
+
+
+def _of_categories(now: "pd.Series", before: "pd.Series") -> Histogram | None:
+    now, before = now.astype(str), before.astype(str)
+    if now.empty or before.empty:
+        return None
+    shares = [side.value_counts(normalize=True) for side in (before, now)]
+    names = {*shares[0].index, *shares[1].index}
+    # The largest on either side, ties by name.
+    top = sorted(names, key=lambda n: (-max(float(s.get(n, 0.0)) for s in shares), n))
+    shown = top[:MAX_CATEGORIES]
+    rows = [[tidy(float(s.get(name, 0.0))) for name in shown] for s in shares]
+    if len(top) > MAX_CATEGORIES:
+        shown.append(OTHERS)
+        for row in rows:
+            row.append(tidy(max(0.0, 1 - sum(row))))
+    return Histogram((), tuple(shown), tuple(rows[0]), tuple(rows[1]))
+
+
+def figure(name: str, shape: Histogram) -> str:
+    """The histogram as inline SVG."""
+    drawing, axes = new_figure(3.6, 2.3)
+    (_numbers if shape.edges else _categories)(axes, shape)
+    axes.set_title(_short(name))
+    axes.set_ylim(bottom=0)
+    axes.yaxis.set_major_formatter(lambda share, _: f"{share:.0%}")
+    legend(axes)
+    return figure_svg(drawing, f"Distribution of {name} in the reference and now")
+
+
+def _numbers(axes: Any, shape: Histogram) -> None:
+    axes.stairs(shape.reference, shape.edges, color=ACCENT, fill=True, alpha=0.3, label="reference")
+    axes.stairs(shape.current, shape.edges, color=SECOND, linewidth=1.6, label="now")
+
+
+def _categories(axes: Any, shape: Histogram) -> None:
+    places = list(range(len(shape.labels)))
+    for shift, shares, colour, label in (
+        (-0.2, shape.reference, ACCENT, "reference"),
+        (0.2, shape.current, SECOND, "now"),
+    ):
+        axes.bar([p + shift for p in places], shares, 0.38, color=colour, label=label)
+    axes.set_xticks(places, [_short(name) for name in shape.labels], rotation=35, ha="right")
+    axes.tick_params(axis="x", labelsize=7.5, length=0)
+    axes.grid(visible=False, axis="x")
+
+
+def _short(name: str) -> str:
+    # A dollar sign would start a formula in matplotlib's texts.
+    text = name if len(name) <= MAX_LABEL else f"{name[: MAX_LABEL - 1]}…"
+    return " ".join(text.split()).replace("$", r"\$")
