@@ -33,6 +33,7 @@ MAX_WHOLE_NUMBERS: Final = 10
 MAX_SHOWN: Final = 10
 _POSITION_BYTES: Final = 8
 _SCALE: Final = 1 << 64
+_INT64_END: Final = 2.0**63
 
 
 def by_hash(
@@ -77,10 +78,19 @@ def positions(batch: pa.RecordBatch, salt: str) -> Positions:
 
 
 def _netstrings(column: pa.Array) -> pa.Array:
-    text = pc.cast(pc.cast(column, pa.string()), pa.binary())
+    text = pc.cast(_text(column), pa.binary())
     length = pc.cast(pc.cast(pc.binary_length(text), pa.string()), pa.binary())
     # A missing value makes the whole piece null.
     return pc.fill_null(pc.binary_join_element_wise(length, b":", text, b",", b""), b"-,")
+
+
+def _text(column: pa.Array) -> pa.Array:
+    if not pa.types.is_floating(column.type):
+        return pc.cast(column, pa.string())
+    # 10000000000.0 is the key 10000000000, which Arrow would write as 1e+10.
+    whole = pc.and_(pc.equal(pc.trunc(column), column), pc.less(pc.abs(column), _INT64_END))
+    integers = pc.cast(pc.if_else(whole, column, 0.0), pa.int64())
+    return pc.if_else(whole, pc.cast(integers, pa.string()), pc.cast(column, pa.string()))
 
 
 def _stratified(

@@ -122,7 +122,7 @@ class TestByHash:
         assert sides(dict(reversed(columns.items())), key_columns=["a", "b"]) == told
 
     def test_a_key_keeps_its_side_when_its_column_changes_type(self) -> None:
-        numbers = list(range(60))
+        numbers = [*range(40), *(10**n - 1 for n in range(2, 16)), -(2**53), 10**15, 10**10]
         told = sides({"k": numbers})
         assert sides({"k": [float(number) for number in numbers]}) == told
         assert sides({"k": [str(number) for number in numbers]}) == told
@@ -155,7 +155,12 @@ class TestPositions:
         ("", [True], "4:true,"),
         ("", [-0.5], "4:-0.5,"),
         ("", [1e20], "5:1e+20,"),
+        ("", [1e10], "11:10000000000,"),
+        ("", [-0.0], "1:0,"),
+        ("", [float("inf")], "3:inf,"),
+        ("", [123456789012.5], "18:1.234567890125e+11,"),
         ("", [1e-7], "4:1e-7,"),
+        ("", [0.000001], "8:0.000001,"),
         ("", [123456.789], "10:123456.789,"),
         ("", [date(2024, 5, 31)], "10:2024-05-31,"),
         (
