@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 import yaml
+from rich.console import Console
 from rich.live import Live
 from rich.spinner import Spinner
 from rich.table import Table
@@ -92,11 +93,10 @@ def follow(
         if task not in tasks:
             tasks.append(task)
 
-    # The display must keep the real standard output, which a run redirects into its log.
-    display = _Display(tasks)
-    with Live(
-        display, console=stdout, refresh_per_second=8, redirect_stdout=False, redirect_stderr=False
-    ):
+    # A console of its own, bound to the real standard output: a run redirects sys.stdout into its
+    # log, and a console that is not bound would follow it there.
+    console = Console(file=sys.stdout)
+    with Live(_Display(tasks), console=console, refresh_per_second=8, redirect_stdout=False):
         return local.run(function, arguments, folder, listen)
 
 
