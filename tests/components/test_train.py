@@ -1,0 +1,183 @@
+"""train: bit-identical, loadable without pickle, refusing what it should."""
+
+import io
+import json
+import os
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from assay.components.train.step import train
+
+from assay import dataset, model
+from assay.errors import IntegrityError, UsageError
+from assay.model.canonical import canonical
+from assay.step import Dataset, Out
+from assay.store import open_store
+from assay.tree import put_tree
+
+FEW_ROWS = 3000
+
+
+@pytest.fixture(scope="module")
+def small(adult: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    """The first rows of Adult, so that fits are quick."""
+    folder = tmp_path_factory.mktemp("small")
+    batches = [next(dataset.iter_batches(adult.path)).slice(0, FEW_ROWS)]
+    dataset.write(batches, dataset.arrow_schema(adult.path), folder)
+    return Dataset(folder, "sha256:" + "0" * 64)
+
+
+def fit(data: Dataset, out: "Out[object]", **parameters: object) -> Path:
+    bound = train.bind_parameters({"target": "income", **parameters})
+    train(data=data, model=out, **bound)
+    return out.path
+
+
+SCRIPT = """
+import sys
+from pathlib import Path
+from assay.components.train.step import train
+from assay.step import Dataset, Out
+from assay.store import open_store
+from assay.tree import put_tree
+out = Path(sys.argv[2]); out.mkdir(parents=True)
+parameters = train.bind_parameters({"target": "income", "estimator": sys.argv[3], **eval_json})
+train(data=Dataset(Path(sys.argv[1]), "x"), model=Out(out), **parameters)
+print(put_tree(open_store((out.parent / "s").as_uri()), out, "application/x", {}).digest)
+"""
+
+
+@pytest.mark.parametrize(
+    ("estimator", "hyperparameters"),
+    [
+        ("auto", {"max_iter": 10}),
+        ("sklearn.linear_model.LogisticRegression", {}),
+        ("sklearn.ensemble.RandomForestClassifier", {"n_estimators": 5}),
+        ("sklearn.neural_network.MLPClassifier", {"max_iter": 3, "hidden_layer_sizes": [4]}),
+        (
+            "sklearn.ensemble.BaggingClassifier",
+            {
+                "n_estimators": 2,
+                "estimator": {"$estimator": "sklearn.tree.DecisionTreeClassifier", "max_depth": 2},
+            },
+        ),
+    ],
+)
+def test_the_same_inputs_give_the_same_bytes_in_another_process_and_folder(
+    small: Dataset, tmp_path: Path, estimator: str, hyperparameters: dict[str, object]
+) -> None:
+    script = SCRIPT.replace("**eval_json", f"'hyperparameters': {hyperparameters!r}")
+    found = set()
+    for seed, folder in (("1", "here"), ("2", "far/away/from/here")):
+        words = [str(small.path), str(tmp_path / folder / "m"), estimator]
+        done = subprocess.run(
+            [sys.executable, "-W", "ignore", "-c", script, *words],
+            capture_output=True,
+            text=True,
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONHASHSEED": seed},
+        )
+        assert done.returncode == 0, done.stderr
+        found.add(done.stdout.strip())
+    assert len(found) == 1
+
+
+def test_the_model_is_what_mlflow_and_we_load(
+    small: Dataset, out: Callable[[], "Out[object]"]
+) -> None:
+    import mlflow.pyfunc
+
+    folder = fit(small, out(), hyperparameters={"max_iter": 20})
+    ours = model.load(folder)
+    rows = dataset.read(small.path).head(200)
+    assert ours.classes == ("<=50K", ">50K")
+    assert ours.positive == ">50K"
+    assert "income" not in ours.features
+    theirs = mlflow.pyfunc.load_model(str(folder))
+    assert (theirs.predict(rows[list(ours.features)]) == ours.predict(rows)).all()
+    assert (ours.predict(rows) == rows["income"]).mean() > 0.8
+    names = {path.name for path in folder.iterdir()}
+    assert {"MLmodel", "model.skops", "assay-model.json", "report.html", "summary.md"} <= names
+    assert not any(name.endswith((".pkl", ".pickle", ".joblib")) for name in names)
+
+
+def test_the_seed_and_the_threads_are_inputs(
+    small: Dataset, out: Callable[[], "Out[object]"], tmp_path: Path
+) -> None:
+    store = open_store((tmp_path / "s").as_uri())
+    forest = {
+        "estimator": "sklearn.ensemble.RandomForestClassifier",
+        "hyperparameters": {"n_estimators": 3},
+    }
+    digests = {
+        put_tree(store, fit(small, out(), seed=seed, **forest), "application/x", {}).digest
+        for seed in (0, 1)
+    }
+    assert len(digests) == 2
+
+
+def test_all_wrong_names_are_told_at_once(small: Dataset, out: Callable[[], "Out[object]"]) -> None:
+    with pytest.raises(UsageError) as caught:
+        fit(small, out(), drop_columns=["agee"], categorical_columns=["sexx"])
+    assert "did you mean 'age'" in str(caught.value)
+    assert "did you mean 'sex'" in str(caught.value)
+    with pytest.raises(UsageError, match="did you mean 'max_iter'"):
+        fit(
+            small,
+            out(),
+            estimator="sklearn.linear_model.LogisticRegression",
+            hyperparameters={"max_itr": 1},
+        )
+
+
+@pytest.mark.parametrize(
+    ("estimator", "message"),
+    [
+        ("os.system", "outside of sklearn"),
+        ("sklearn.externals._packaging", "no estimator|not an import path"),
+        ("sklearn.utils.resample", "no estimator"),
+        ("builtins.eval", "outside of sklearn"),
+        ("sklearnx.evil.Model", "outside of sklearn"),
+        ("sklearn.linear_model.LogisticRegresion", "did you mean"),
+        ("sklearn.linear_model.LinearRegression", "needs a classifier"),
+        ("__import__('os')", "not an import path"),
+    ],
+)
+def test_what_is_no_admitted_estimator_is_refused(
+    small: Dataset, out: Callable[[], "Out[object]"], estimator: str, message: str
+) -> None:
+    with pytest.raises(UsageError, match=message):
+        fit(small, out(), estimator=estimator)
+
+
+def test_a_model_that_holds_other_types_is_not_loaded(
+    small: Dataset, out: Callable[[], "Out[object]"]
+) -> None:
+    folder = fit(small, out(), estimator="sklearn.linear_model.LogisticRegression")
+    path = folder / "model.skops"
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(path) as archive, zipfile.ZipFile(buffer, "w") as forged:
+        for name in archive.namelist():
+            data = archive.read(name)
+            if name == "schema.json":
+                schema = json.loads(data)
+                schema["__class__"], schema["__module__"] = "Popen", "subprocess"
+                data = json.dumps(schema).encode()
+            forged.writestr(name, data)
+    path.write_bytes(buffer.getvalue())
+    with pytest.raises(IntegrityError, match=r"subprocess\.Popen"):
+        model.load(folder)
+    path.write_bytes(b"no archive")
+    with pytest.raises(IntegrityError, match="not a skops file"):
+        model.load(folder)
+
+
+def test_a_canonical_file_is_its_own_canonical_form(
+    small: Dataset, out: Callable[[], "Out[object]"]
+) -> None:
+    data = (fit(small, out(), hyperparameters={"max_iter": 3}) / "model.skops").read_bytes()
+    assert canonical(data) == data

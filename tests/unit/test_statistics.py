@@ -1,0 +1,204 @@
+"""Metrics against scikit-learn, intervals against their promise, tests against textbook values."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+from sklearn import metrics as sk
+
+from assay.statistics.bootstrap import distribution, estimate, interval, weight_blocks
+from assay.statistics.metrics import Predictions, metrics
+from assay.statistics.paired import (
+    difference_distribution,
+    exceeds,
+    holm,
+    mcnemar,
+    minimum_detectable_difference,
+)
+from assay.statistics.slices import MISSING, OTHER, make_slices
+
+
+def classes(rows: int, labels: list[str], seed: int) -> Predictions:
+    rng = np.random.default_rng(seed)
+    truth = rng.choice(labels, rows)
+    probabilities = rng.dirichlet(np.ones(len(labels)), rows).round(2) + 0.001
+    probabilities /= probabilities.sum(axis=1, keepdims=True)
+    predicted = np.asarray(labels)[probabilities.argmax(axis=1)]
+    task = "binary" if len(labels) == 2 else "multiclass"
+    return Predictions(
+        task,
+        truth,
+        predicted,
+        probabilities,
+        tuple(labels),
+        labels[-1] if task == "binary" else None,
+    )
+
+
+def numbers(rows: int, seed: int) -> Predictions:
+    rng = np.random.default_rng(seed)
+    truth = rng.normal(10, 3, rows)
+    return Predictions("regression", truth, truth + rng.normal(0, 1, rows), None, (), None)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_binary_metrics_are_those_of_scikit_learn(seed: int) -> None:
+    data = classes(157, ["no", "yes"], seed)
+    found = estimate(metrics(data), 157)
+    y, p, score = data.truth, data.predicted, data.positive_score
+    expected = {
+        "accuracy": sk.accuracy_score(y, p),
+        "balanced_accuracy": sk.balanced_accuracy_score(y, p),
+        "matthews_corrcoef": sk.matthews_corrcoef(y, p),
+        "precision": sk.precision_score(y, p, pos_label="yes"),
+        "recall": sk.recall_score(y, p, pos_label="yes"),
+        "f1": sk.f1_score(y, p, pos_label="yes"),
+        "f1_macro": sk.f1_score(y, p, average="macro"),
+        "f1_weighted": sk.f1_score(y, p, average="weighted"),
+        "roc_auc": sk.roc_auc_score(y == "yes", score),
+        "average_precision": sk.average_precision_score(y == "yes", score),
+        "brier_score": sk.brier_score_loss(y == "yes", score),
+        "log_loss": sk.log_loss(y, data.probabilities, labels=["no", "yes"]),
+    }
+    for name, value in expected.items():
+        assert found[name] == pytest.approx(value, abs=1e-9), name
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_multiclass_metrics_are_those_of_scikit_learn(seed: int) -> None:
+    data = classes(211, ["a", "b", "c", "d"], seed)
+    found = estimate(metrics(data), 211)
+    y, p = data.truth, data.predicted
+    assert found["precision_macro"] == pytest.approx(sk.precision_score(y, p, average="macro"))
+    assert found["recall_macro"] == pytest.approx(sk.recall_score(y, p, average="macro"))
+    assert found["f1_macro"] == pytest.approx(sk.f1_score(y, p, average="macro"))
+    assert found["matthews_corrcoef"] == pytest.approx(sk.matthews_corrcoef(y, p))
+    assert found["log_loss"] == pytest.approx(
+        sk.log_loss(y, data.probabilities, labels=list("abcd"))
+    )
+
+
+@pytest.mark.parametrize("rows", [50, 51])
+def test_regression_metrics_are_those_of_scikit_learn(rows: int) -> None:
+    data = numbers(rows, 3)
+    found = estimate(metrics(data), rows)
+    y, p = data.truth, data.predicted
+    assert found["r2"] == pytest.approx(sk.r2_score(y, p))
+    assert found["mean_absolute_error"] == pytest.approx(sk.mean_absolute_error(y, p))
+    assert found["root_mean_squared_error"] == pytest.approx(sk.root_mean_squared_error(y, p))
+    assert found["median_absolute_error"] == pytest.approx(sk.median_absolute_error(y, p))
+    assert found["mean_absolute_percentage_error"] == pytest.approx(
+        sk.mean_absolute_percentage_error(y, p)
+    )
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: classes(60, ["no", "yes"], 1),
+        lambda: classes(60, list("abc"), 1),
+        lambda: numbers(60, 1),
+    ],
+)
+def test_weights_are_repetitions(make: object) -> None:
+    """A weight of k is the row k times: what makes the weighted bootstrap the bootstrap."""
+    data = make()  # type: ignore[operator]
+    weights = next(weight_blocks(60, 1, 7))
+    repeated = data.take(np.repeat(np.arange(60), weights[0].astype(int)))
+    expected = estimate(metrics(repeated), len(repeated.truth))
+    for name, metric in metrics(data).items():
+        assert float(metric(weights)[0]) == pytest.approx(expected[name], abs=1e-9), name
+
+
+def test_the_interval_covers_what_it_says_it_covers() -> None:
+    rng = np.random.default_rng(0)
+    held = 0
+    for trial in range(200):
+        right = rng.random(300) < 0.8
+        data = Predictions(
+            "binary", np.where(right, "y", "n"), np.full(300, "y"), None, ("n", "y"), "y"
+        )
+        metric = {"accuracy": metrics(data)["accuracy"]}
+        found = interval(distribution(metric, 300, 400, trial)["accuracy"], right.mean(), 0.95)
+        assert found is not None
+        held += found.low <= 0.8 <= found.high
+    assert 0.90 <= held / 200 <= 0.99
+
+
+def test_the_same_seed_gives_the_same_interval() -> None:
+    data = classes(100, ["no", "yes"], 0)
+    one = distribution(metrics(data), 100, 200, 5)["roc_auc"]
+    assert np.array_equal(one, distribution(metrics(data), 100, 200, 5)["roc_auc"])
+    assert not np.array_equal(one, distribution(metrics(data), 100, 200, 6)["roc_auc"])
+
+
+def test_a_metric_that_is_not_defined_has_no_interval() -> None:
+    data = Predictions(
+        "binary", np.full(20, "y"), np.full(20, "y"), np.tile([0.1, 0.9], (20, 1)), ("n", "y"), "y"
+    )
+    auc = {"roc_auc": metrics(data)["roc_auc"]}
+    value = estimate(auc, 20)["roc_auc"]
+    assert np.isnan(value)
+    assert interval(distribution(auc, 20, 100, 0)["roc_auc"], value, 0.95) is None
+
+
+def test_mcnemar_agrees_with_the_binomial_and_the_chi_square() -> None:
+    def pairs(b: int, c: int) -> tuple[np.ndarray, np.ndarray]:
+        ours = np.r_[np.ones(b, bool), np.zeros(c, bool), np.ones(50, bool)]
+        theirs = np.r_[np.zeros(b, bool), np.ones(c, bool), np.ones(50, bool)]
+        return ours, theirs
+
+    assert mcnemar(*pairs(5, 15)) == pytest.approx(2 * stats.binom.cdf(5, 20, 0.5))
+    assert mcnemar(*pairs(0, 0)) == 1.0
+    assert mcnemar(*pairs(800, 900)) == pytest.approx(stats.chi2.sf(99**2 / 1700, 1))
+
+
+def test_holm_is_the_textbook_s() -> None:
+    found = holm({"a": 0.01, "b": 0.04, "c": 0.03})
+    assert found == pytest.approx({"a": 0.03, "c": 0.06, "b": 0.06})
+    assert holm({}) == {}
+
+
+def test_minimum_detectable_difference() -> None:
+    assert minimum_detectable_difference(1.0, 0.95) == pytest.approx(1.959964 + 0.841621, abs=1e-5)
+
+
+def test_exceeding_a_margin_is_never_certain() -> None:
+    assert exceeds(np.full(99, 0.5), 0.1) == pytest.approx(0.01)
+    assert exceeds(np.full(99, 0.0), 0.1) == 1.0
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 1000))
+def test_exchanging_the_models_changes_the_sign(seed: int) -> None:
+    ours, theirs = (
+        metrics(classes(40, ["n", "y"], seed)),
+        metrics(classes(40, ["n", "y"], seed + 1)),
+    )
+    there = difference_distribution("accuracy", ours["accuracy"], theirs["accuracy"], 40, 50, 0)
+    back = difference_distribution("accuracy", theirs["accuracy"], ours["accuracy"], 40, 50, 0)
+    assert np.allclose(there, -back)
+    same = difference_distribution("accuracy", ours["accuracy"], ours["accuracy"], 40, 50, 0)
+    assert not same.any()
+
+
+def test_slices() -> None:
+    import pandas as pd
+
+    frame = pd.DataFrame(
+        {
+            "sex": ["F", "M", None, "F"] * 10,
+            "age": range(40),
+            "id": [f"i{n}" for n in range(40)],
+            "y": 1,
+        }
+    )
+    by_sex = {s.labels["sex"]: len(s.rows) for s in make_slices(frame, ["sex"], "y")}
+    assert by_sex == {"F": 20, "M": 10, MISSING: 10}
+    assert len(make_slices(frame, ["age"], "y")) == 4
+    assert OTHER in {s.labels["id"] for s in make_slices(frame, ["id"], "y")}
+    crossed = make_slices(frame, ["sex&age"], "y")
+    assert sum(len(s.rows) for s in crossed) == 40
+    with pytest.raises(Exception, match=r"no column 'sx'.*'y' is the target"):
+        make_slices(frame, ["sx", "y"], "y")
