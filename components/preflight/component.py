@@ -29,6 +29,10 @@ def preflight(
     slices: list = [],  # noqa: B006
     primary_metric: str = "",
     reference: str = "",
+    drift_share: float = 0.5,
+    confidence: float = 0.95,
+    max_regression: float = 0.01,
+    threads: int = 1,
 ) -> NamedTuple(
     "Outputs",
     [
@@ -45,7 +49,7 @@ def preflight(
         target: Column to predict.
         model_name: Name in the MLflow registry.
         summary: What was looked at.
-        policy: YAML text, location or digest. Empty: the default policy.
+        policy: YAML text, location (path, file://, s3://, https://) or digest. Empty: the default.
         suite: JSON text, location or digest. Empty: none.
         checks: YAML text, location or digest. Empty: none.
         estimator: Import path of an estimator, or "auto".
@@ -61,6 +65,10 @@ def preflight(
         slices: Columns (or "a&b") to slice by.
         primary_metric: Empty: the default of the task.
         reference: Digest of a dataset to look for drift against. Empty: none.
+        drift_share: Share of drifted columns that rejects the data, above 0, at most 1.
+        confidence: Confidence level of intervals, between 0 and 1.
+        max_regression: Margin of the comparison, at least 0.
+        threads: Threads in training, at least 1.
 
     Returns:
         policy_artifact: Digest of the policy.

@@ -1,22 +1,28 @@
 """Looking at everything once, and telling all that is wrong together."""
 
-import re
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from importlib import resources
 from typing import Any, Final
 
-from assay.dataset import column_problems, info
-from assay.digest import is_digest
-from assay.errors import AssayError, StoreError, UsageError
-from assay.source import local_path, peek, public
-from assay.step import Artifact, Checks, Dataset, Policy, Suite
-from assay.store import Store
-from assay.table import SAMPLE_BYTES, Options, read_header
-from assay.tree import get_manifest
+from assay.components.preflight import demands
+from assay.components.preflight.documents import read_document
+from assay.components.preflight.header import column_names, dataset_columns
 
-MAX_DOCUMENT_BYTES: Final = 4 << 20
-_MODEL_NAME = re.compile(r"[^/:.%\"'\s][^/:%\"']{0,250}")
+from assay.checks import Check
+from assay.dataset import column_problems
+from assay.digest import is_digest
+from assay.errors import AssayError, IntegrityError, UsageError
+from assay.policy import KNOWN_METRICS, parse_policy
+from assay.policy import Policy as ParsedPolicy
+from assay.source import public
+from assay.step import Checks, Policy, Suite
+from assay.store import Store
+
+PROBE: Final = b"assay preflight"
+MAX_THREADS: Final = 1024
 
 
 @dataclass(frozen=True)
@@ -36,10 +42,14 @@ class Plan:
     delimiter: str
     split_by: str
     time_column: str
-    test_fraction: float
     slices: Sequence[str]
     primary_metric: str
     reference: str
+    shares: Mapping[str, float]
+    """Parameters that must lie between 0 and 1, by name."""
+    drift_share: float
+    max_regression: float
+    threads: int
 
 
 @dataclass
@@ -51,105 +61,71 @@ class Examined:
     checks: bytes | None = None
     allowed_modules: tuple[str, ...] = ()
     notes: dict[str, str] = field(default_factory=dict)
+    """What was looked at, and what was found; for people."""
 
 
 def examine(plan: Plan, store: Store) -> Examined:
     """Look at all of it.
 
     Raises:
-        UsageError: All that is wrong with what the user gave, and services that do not answer.
+        UsageError: Names all that is wrong, services that do not answer among it.
+        AssayError: As the service's own error, when nothing but services is at fault.
     """
     found = Examined()
-    problems: list[str] = []
-    first: list[AssayError] = []
+    errors: list[AssayError] = []
 
-    def look(work: Callable[[], None]) -> None:
+    def look(work: Callable[[], Any]) -> Any:
         try:
-            work()
+            return work()
         except AssayError as error:
-            first.append(error)
-            problems.append(str(error))
+            errors.append(error)
+            return None
 
-    header: list[str] = []
-    look(lambda: header.extend(_header(plan, store) or []))
-    look(lambda: _policy(plan, store, found))
+    header: list[str] = look(lambda: column_names(plan.data, plan.delimiter, store)) or []
+    policy: ParsedPolicy | None = look(lambda: _policy(plan, store, found))
     look(lambda: _suite(plan, store, found, header))
-    look(lambda: _checks(plan, store, found, header))
+    checks: Sequence[Check] | None = look(lambda: _checks(plan, store, found, header))
     look(lambda: _estimator(plan, found))
-    look(lambda: _columns(plan, header))
-    look(lambda: _numbers(plan))
+    look(lambda: _refuse(_column_problems(plan, header)))
+    look(lambda: _refuse(_number_problems(plan)))
+    if policy is not None and checks is not None:
+        look(lambda: _refuse(_demand_problems(plan, policy, checks)))
     look(lambda: _reference(plan, store))
     look(lambda: _reach_store(store, found))
     look(lambda: _reach_registry(found))
-    if not problems:
-        found.notes["data"] = f"{public(plan.data)}: {len(header) or 'unknown'} columns"
-        return found
-    if len(first) == 1:
-        raise first[0]
-    # Several: the user's own mistakes give the exit code, whatever else is down.
-    raise UsageError.all_of(dict.fromkeys(problems))
+    if errors:
+        raise _together(errors)
+    counted = f"{len(header)} columns" if header else "columns not known before it is read"
+    found.notes = {"data": f"{public(plan.data)}: {counted}", **found.notes}
+    return found
 
 
-def _header(plan: Plan, store: Store) -> list[str] | None:
-    """Column names of the source, or None where only its end tells them."""
-    if is_digest(plan.data):
-        return _dataset_columns(plan.data, store)
-    names = read_header(peek(plan.data, SAMPLE_BYTES), Options(plan.delimiter))
-    local = local_path(plan.data)
-    if names is None and local is not None:
-        import pyarrow.parquet as pq
-
-        names = list(pq.read_schema(local).names)
-    return names
+def _together(errors: Sequence[AssayError]) -> AssayError:
+    """All errors as one; the user's own mistakes give the exit code, whatever else is down."""
+    if len(errors) == 1:
+        return errors[0]
+    text = "; ".join(dict.fromkeys(str(error) for error in errors))
+    if any(isinstance(error, UsageError) for error in errors):
+        return UsageError(text)
+    return type(errors[0])(text)
 
 
-def _dataset_columns(digest: str, store: Store) -> list[str]:
-    import tempfile
-    from pathlib import Path
-
-    manifest = get_manifest(store, digest)
-    if manifest.artifact_type != Dataset.type:
-        raise UsageError(f"data: {digest} is of type {manifest.artifact_type}, not a dataset")
-    entry = next(entry for entry in manifest.files if entry.path == "schema.json")
-    with tempfile.TemporaryDirectory() as folder:
-        store.get_file(entry.blob, Path(folder) / "schema.json")
-        return list(info(Path(folder)).names)
+def _refuse(problems: Sequence[str]) -> None:
+    if problems:
+        raise UsageError.all_of(dict.fromkeys(problems))
 
 
-def _document(given: str, kind: type[Artifact], file: str, store: Store) -> bytes:
-    """A document's bytes: given as text, as a location, or by the digest of an artifact."""
-    name = file.partition(".")[0]
-    if is_digest(given):
-        manifest = get_manifest(store, given)
-        if manifest.artifact_type != kind.type:
-            raise UsageError(
-                f"{name}: {given} is of type {manifest.artifact_type}, not {kind.type}"
-            )
-        entry = next(entry for entry in manifest.files if entry.path == file)
-        return store.get_bytes(entry.blob.digest, MAX_DOCUMENT_BYTES)
-    if "\n" in given or given.lstrip().startswith(("{", "gates:", "checks:")):
-        return given.encode()
-    try:
-        data = peek(given, MAX_DOCUMENT_BYTES + 1)
-    except AssayError as error:
-        raise UsageError(f"{name}: {error}") from error
-    if len(data) > MAX_DOCUMENT_BYTES:
-        raise UsageError(f"{name}: {public(given)} is larger than {MAX_DOCUMENT_BYTES} bytes")
-    return data
-
-
-def _policy(plan: Plan, store: Store, found: Examined) -> None:
-    from assay.policy import parse_policy
-
+def _policy(plan: Plan, store: Store, found: Examined) -> ParsedPolicy:
     if plan.policy:
-        found.policy = _document(plan.policy, Policy, "policy.yaml", store)
+        found.policy = read_document(plan.policy, Policy, store)
     else:
         default = resources.files("assay.components.preflight").joinpath("default_policy.yaml")
         found.policy = default.read_bytes()
     policy = parse_policy(found.policy)
     found.allowed_modules = policy.allowed_modules
-    origin = "" if plan.policy else " (none was given: the default)"
+    origin = "" if plan.policy else " (none was given: the default, which forbids a regression)"
     found.notes["policy"] = f"{len(policy.rules)} rules{origin}"
+    return policy
 
 
 def _suite(plan: Plan, store: Store, found: Examined, header: list[str]) -> None:
@@ -158,87 +134,132 @@ def _suite(plan: Plan, store: Store, found: Examined, header: list[str]) -> None
     if not plan.suite:
         found.notes["suite"] = "none was given: structural checks only"
         return
-    found.suite = _document(plan.suite, Suite, "suite.json", store)
+    found.suite = read_document(plan.suite, Suite, store)
     suite = parse_suite(found.suite, header or None)
     found.notes["suite"] = f"{len(suite.expectations)} expectations"
 
 
-def _checks(plan: Plan, store: Store, found: Examined, header: list[str]) -> None:
-    from assay.checks import column_names, parse_checks
+def _checks(plan: Plan, store: Store, found: Examined, header: list[str]) -> Sequence[Check]:
+    from assay.checks import column_names as names_in
+    from assay.checks import parse_checks
 
     if not plan.checks:
         found.notes["checks"] = "none were given: there will be no safety_violations"
-        return
-    found.checks = _document(plan.checks, Checks, "checks.yaml", store)
+        return ()
+    found.checks = read_document(plan.checks, Checks, store)
     parsed = parse_checks(found.checks)
-    if header and (problems := column_problems(column_names(parsed), header, "checks")):
-        raise UsageError.all_of(problems)
+    if header:
+        _refuse(column_problems(names_in(parsed), header, "checks"))
     found.notes["checks"] = f"{len(parsed)} checks"
+    return parsed
 
 
 def _estimator(plan: Plan, found: Examined) -> None:
-    from assay.model.build import check_estimator
+    from assay.model.build import AUTO, check_estimator, make_estimator
 
     problems = check_estimator(plan.estimator, plan.hyperparameters, found.allowed_modules)
-    if problems:
-        raise UsageError.all_of(problems)
+    _refuse(problems)
     found.notes["estimator"] = plan.estimator
+    if plan.estimator == AUTO and not plan.hyperparameters:
+        # Nothing that could be wrong, and scikit-learn takes seconds to import.
+        return
+    made = make_estimator(
+        plan.estimator,
+        plan.hyperparameters,
+        task="classification",
+        seed=0,
+        threads=1,
+        allowed_modules=found.allowed_modules,
+    )
+    for part in (made, *made.get_params(deep=True).values()):
+        _check_values(part)
 
 
-def _columns(plan: Plan, header: list[str]) -> None:
+def _check_values(estimator: Any) -> None:
+    """Hold hyperparameters against the types and ranges that scikit-learn declares for `fit`."""
+    check = getattr(estimator, "_validate_params", None)
+    if check is None or isinstance(estimator, type):
+        return
+    try:
+        check()
+    except (ValueError, TypeError) as error:
+        raise UsageError(f"hyperparameters: {error}") from error
+
+
+def _column_problems(plan: Plan, header: list[str]) -> list[str]:
     from assay.statistics.slices import check_slices
 
-    if not header:
-        return
-    problems = column_problems([plan.target], header, "target")
-    for parameter, names in plan.columns.items():
-        problems += column_problems([str(name) for name in names], header, parameter)
-    problems += check_slices([str(item) for item in plan.slices], header, plan.target)
-    if plan.target in plan.columns["drop_columns"]:
-        problems.append(f"drop_columns: {plan.target!r} is the target")
-    if problems:
-        raise UsageError.all_of(problems)
+    given = plan.columns
+    problems = [
+        f"{name}: {plan.target!r} is the target"
+        for name in ("drop_columns", "numeric_columns", "categorical_columns")
+        if plan.target in given[name]
+    ]
+    both = sorted(set(given["numeric_columns"]) & set(given["categorical_columns"]))
+    problems += [f"column {name!r} is given as numeric and as categorical" for name in both]
+    if header:
+        problems += column_problems([plan.target], header, "target")
+        for parameter, names in given.items():
+            problems += column_problems([str(name) for name in names], header, parameter)
+        problems += check_slices([str(item) for item in plan.slices], header, plan.target)
+        dropped = {plan.target, *given["drop_columns"]}
+        if not problems and dropped >= set(header):
+            problems.append("no feature columns are left; drop fewer")
+    return problems
 
 
-def _numbers(plan: Plan) -> None:
-    from difflib import get_close_matches
+def _number_problems(plan: Plan) -> list[str]:
+    from assay.registry import name_problems
 
-    from assay.policy import KNOWN_METRICS
-
-    problems = []
-    if not 0 < plan.test_fraction < 1:
-        problems.append(f"test_fraction is {plan.test_fraction}; give a share between 0 and 1")
+    problems = name_problems(plan.model_name)
+    problems += [
+        f"{name} is {value}; give a number between 0 and 1"
+        for name, value in plan.shares.items()
+        if not 0 < value < 1
+    ]
+    if not 0 < plan.drift_share <= 1:
+        problems.append(f"drift_share is {plan.drift_share}; give a share above 0, at most 1")
+    if not (math.isfinite(plan.max_regression) and plan.max_regression >= 0):
+        problems.append(f"max_regression is {plan.max_regression}; give a number of at least 0")
+    if not 1 <= plan.threads <= MAX_THREADS:
+        problems.append(f"threads is {plan.threads}; give a number from 1 to {MAX_THREADS}")
     if plan.split_by not in {"hash", "time"}:
         problems.append(f"split_by is {plan.split_by!r}; use 'hash' or 'time'")
     if plan.split_by == "time" and not plan.time_column:
         problems.append("time_column is missing; split_by time needs it")
-    if not _MODEL_NAME.fullmatch(plan.model_name):
-        problems.append(
-            f"model_name {plan.model_name!r}: use no slash, colon, quote or percent sign"
-        )
     known = KNOWN_METRICS["evaluate"]
     if plan.primary_metric and plan.primary_metric not in known:
         close = get_close_matches(plan.primary_metric, known, n=1)
         hint = f"did you mean {close[0]!r}?" if close else f"there are: {', '.join(known)}"
         problems.append(f"primary_metric: no metric {plan.primary_metric!r}; {hint}")
-    if problems:
-        raise UsageError.all_of(problems)
+    return problems
+
+
+def _demand_problems(plan: Plan, policy: ParsedPolicy, checks: Sequence[Check]) -> list[str]:
+    return demands.problems(
+        policy,
+        [str(item) for item in plan.slices],
+        checks,
+        suite=bool(plan.suite),
+        reference=bool(plan.reference),
+    )
 
 
 def _reference(plan: Plan, store: Store) -> None:
+    if plan.reference and not is_digest(plan.reference):
+        raise UsageError(
+            f"reference: {plan.reference!r} is not a digest; give the digest of a dataset, such as "
+            "an earlier run's"
+        )
     if plan.reference:
-        if not is_digest(plan.reference):
-            raise UsageError(
-                f"reference: {plan.reference!r} is not a digest; give a dataset's digest"
-            )
-        _dataset_columns(plan.reference, store)
+        dataset_columns(plan.reference, store, "reference")
 
 
 def _reach_store(store: Store, found: Examined) -> None:
-    probe = b"assay preflight"
-    blob = store.put_bytes(probe)
-    if store.get_bytes(blob.digest, len(probe)) != probe:
-        raise StoreError(f"store {store.url} does not give back what was written")
+    """Write and read. A store that has the probe already shows the rest with this step's record."""
+    blob = store.put_bytes(PROBE)
+    if store.get_bytes(blob.digest, len(PROBE)) != PROBE:
+        raise IntegrityError(f"store {store.url} does not give back what was written")
     found.notes["store"] = "reached, and written to"
 
 

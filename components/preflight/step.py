@@ -28,6 +28,10 @@ def preflight(
     slices: list[str] = [],  # noqa: B006
     primary_metric: str = "",
     reference: str = "",
+    drift_share: float = 0.5,
+    confidence: float = 0.95,
+    max_regression: float = 0.01,
+    threads: int = 1,
     policy_artifact: Out[Policy],
     suite_artifact: Out[Suite] | None,
     checks_artifact: Out[Checks] | None,
@@ -35,12 +39,14 @@ def preflight(
 ) -> Values:
     """Find everything that can be known to be wrong before anything costs time.
 
-    Policy, suite and checks become artifacts here, so that all below depends on digests only.
+    Of the data, only what names its columns is read, however large it is. Policy, suite and checks
+    become artifacts here, so that all below depends on digests only.
 
     Raises:
-        UsageError: Names all that is wrong.
-        ServiceError: MLflow does not answer.
-        StoreError: The store does not answer, or cannot be written.
+        UsageError: Names all that is wrong, services that do not answer among it.
+        ServiceError: Nothing but MLflow is at fault: it does not answer.
+        StoreError: Nothing but the store is at fault: it does not answer, or cannot be written.
+        DataError: Nothing but the data is at fault: it is not there, or no table.
     """
     from assay.components.preflight.examine import Plan, examine
 
@@ -66,10 +72,13 @@ def preflight(
         delimiter=delimiter,
         split_by=split_by,
         time_column=time_column,
-        test_fraction=test_fraction,
         slices=slices,
         primary_metric=primary_metric,
         reference=reference,
+        shares={"confidence": confidence, "test_fraction": test_fraction},
+        drift_share=drift_share,
+        max_regression=max_regression,
+        threads=threads,
     )
     found = examine(plan, services.store)
     (policy_artifact.path / "policy.yaml").write_bytes(found.policy)

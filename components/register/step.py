@@ -26,40 +26,49 @@ def register(
 ) -> Values:
     """Make a version of a model whose decision is a pass; the same digest twice, the same version.
 
+    The checks stand in `checks.py`. The model comes as a digest, because nothing here needs its
+    bytes in a folder: they are read and compared where they lie.
+
     Raises:
-        RunBlocked: The decision is not a pass.
+        RunBlocked: The decision is a block.
+        RunInconclusive: The decision is inconclusive.
         IntegrityError: The decision is about another model, does not follow from its evidence, or
-            something it rests on is missing, altered or without a believable record.
+            something it rests on is altered, unconnected or without a believable record.
+        NotFoundError: Something it rests on is not in the store.
+        UsageError: A digest or model name that is none.
         ServiceError: The registry failed.
     """
     from assay.components.register.checks import check
     from assay.components.register.version import register_version
 
     from assay.digest import canonical_json, require_digest
-    from assay.tree import get_manifest
+    from assay.errors import UsageError
+    from assay.registry import name_problems
 
     require_digest(model, "model")
-    facts = check(services, model, decision)
-    version, new = register_version(
-        services, model, facts, evaluation, measurements, data, model_name
-    )
+    if data:
+        require_digest(data, "data")
+    if problems := name_problems(model_name):
+        raise UsageError.all_of(problems)
+    shown = [evaluation.digest, *([measurements.digest] if measurements else [])]
+    facts = check(services, model, decision, shown, data)
+    version, new = register_version(services, model, facts, evaluation, measurements, model_name)
+    uri = f"models:/{model_name}@candidate"
     document = {
+        "data": facts.data,
+        "decision": decision.digest,
         "model": model,
         "model_name": model_name,
-        "version": version.version,
+        "model_uri": uri,
+        "registered": "new" if new else "existing",
         "source": version.source,
-        "decision": decision.digest,
-        "manifest_size": get_manifest(services.store, model).size,
+        "version": version.version,
     }
     (record.path / "record.json").write_bytes(canonical_json(document))
-    uri = f"models:/{model_name}@candidate"
     (record.path / "summary.md").write_text(
         f"# {model_name} version {version.version}\n\n"
-        f"{'Registered' if new else 'Was registered already'}. Load it with\n\n"
-        f'```python\nmlflow.pyfunc.load_model("{uri}")\n```\n'
+        f"{'Registered' if new else 'Was registered already'}: `{model}`. Load it with\n\n"
+        f'```python\nmlflow.pyfunc.load_model("{uri}")\n```\n\n'
+        f"What it rests on: `assay passport {model}`\n"
     )
-    return {
-        "version": version.version,
-        "registered": "new" if new else "existing",
-        "model_uri": uri,
-    }
+    return {"version": version.version, "registered": document["registered"], "model_uri": uri}

@@ -1,17 +1,27 @@
 """The version's tags, run and source."""
 
 import json
-from typing import Final
+from typing import Any, Final
 
 import yaml
 from assay.components.register.checks import Facts
 
+from assay.errors import IntegrityError
 from assay.evidence import EvidenceDocument
-from assay.registry import MAX_TAG_CHARS, ModelVersion, Registry
+from assay.manifest import Manifest
+from assay.registry import DATA_TAG, MAX_TAG_CHARS, MODEL_TAG, ModelVersion, Registry
 from assay.step import Evaluation, Measurements, Services
+from assay.store import Store
 from assay.tree import get_manifest
 
 MAX_MLMODEL_BYTES: Final = 16 << 20
+MEASURED: Final = (
+    "latency_p50_ms",
+    "latency_p99_ms",
+    "throughput_rows_per_s",
+    "peak_memory_bytes",
+)
+"""What serving needs to know, where it was measured."""
 
 
 def register_version(
@@ -20,47 +30,65 @@ def register_version(
     facts: Facts,
     evaluation: Evaluation,
     measurements: Measurements | None,
-    data: str,
     model_name: str,
 ) -> tuple[ModelVersion, bool]:
     """Register the model's view in the store, with everything a reader of the registry asks."""
     manifest = get_manifest(services.store, model)
-    quality = EvidenceDocument.read(evaluation.path)
-    measured = EvidenceDocument.read(measurements.path) if measurements else None
     judgement, training = facts.judgement, facts.training
     tags = {
-        "assay.model": model,
-        "assay.data": data or str(training.inputs.get("data", "")),
+        MODEL_TAG: model,
+        DATA_TAG: facts.data,
         "assay.train_data": str(training.inputs.get("data", "")),
+        "assay.test_data": judgement.test_data,
+        "assay.production": judgement.production,
         "assay.decision": facts.decision,
         "assay.policy": judgement.policy_artifact,
         "assay.evaluation": evaluation.digest,
+        "assay.measurements": measurements.digest if measurements else "",
         "assay.code": training.code_digest,
-        "assay.git_commit": training.git_commit or "unknown",
+        "assay.attestation": training.digest,
+        "assay.git_commit": training.git_commit,
         "assay.model_bytes": str(manifest.size),
         "assay.threads": str(training.parameters.get("threads", "")),
+        **_schemas(services.store, manifest),
     }
-    tags.update(_schemas(services, model))
-    numbers = {k: v for k, v in quality.values.items() if v is not None}
-    if measured is not None:
-        tags["assay.measurements"] = measurements.digest if measurements else ""
-        numbers.update({k: v for k, v in measured.values.items() if v is not None})
-        for name in ("latency_p50_ms", "latency_p99_ms", "throughput_rows_per_s"):
-            if (value := measured.values.get(name)) is not None:
+    numbers = dict(EvidenceDocument.read(evaluation.path).values)
+    if measurements is not None:
+        measured = EvidenceDocument.read(measurements.path).values
+        numbers.update(measured)
+        for name in MEASURED:
+            if (value := measured.get(name)) is not None:
                 tags[f"assay.{name}"] = f"{value:.4g}"
-    source = services.store.view(manifest)
-    return Registry().register(model_name, model, source, tags, numbers)
+    return Registry().register(
+        model_name,
+        model,
+        services.store.view(manifest),
+        # MLflow shows an empty tag as if it said something.
+        {name: text for name, text in tags.items() if text},
+        {name: value for name, value in numbers.items() if value is not None},
+        {name: _text(value) for name, value in training.parameters.items()},
+    )
 
 
-def _schemas(services: Services, model: str) -> dict[str, str]:
-    """Input and output schema as MLflow wrote them; by digest where a tag cannot hold them."""
-    manifest = get_manifest(services.store, model)
-    entry = next(item for item in manifest.files if item.path == "MLmodel")
-    raw = yaml.safe_load(services.store.get_bytes(entry.blob.digest, MAX_MLMODEL_BYTES))
+def _schemas(store: Store, manifest: Manifest) -> dict[str, str]:
+    """Input and output schema as MLflow wrote them.
+
+    Where a tag cannot hold one, the digest of the file that does.
+    """
+    entry = next((item for item in manifest.files if item.path == "MLmodel"), None)
+    if entry is None:
+        raise IntegrityError(f"the model {manifest.digest} holds no MLmodel; MLflow cannot load it")
+    raw = yaml.safe_load(store.get_bytes(entry.blob.digest, MAX_MLMODEL_BYTES))
+    signature = raw.get("signature") or {}
     tags = {}
     for side in ("inputs", "outputs"):
-        columns = json.loads(raw["signature"][side])
-        text = json.dumps(columns, separators=(",", ":"))
-        too_long = f"{len(columns)} columns; see MLmodel, {entry.blob.digest}"
-        tags[f"assay.schema_{side}"] = text if len(text) <= MAX_TAG_CHARS else too_long
+        columns = json.loads(signature.get(side) or "[]")
+        text = json.dumps(columns, separators=(",", ":"), ensure_ascii=False)
+        if len(text) > MAX_TAG_CHARS:
+            text = json.dumps({"columns": len(columns), "file": "MLmodel", "in": entry.blob.digest})
+        tags[f"assay.schema_{side}"] = text
     return tags
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, sort_keys=True)

@@ -11,15 +11,17 @@ from assay.images import image
 def resolve_production(
     model_name: str,
     summary: dsl.Output[dsl.Markdown],
+    override: str = "",
 ) -> NamedTuple("Outputs", [("production", str), ("production_data", str), ("version", str)]):
     """Ask the registry which model is in production.
 
     Args:
         model_name: Name in the MLflow registry.
         summary: What was found.
+        override: Digest of a model to compare with instead. Empty: the one in production.
 
     Returns:
-        production: Digest of the model in production, or empty.
+        production: Digest of the model to compare with, or empty.
         production_data: Digest of the data it was made from, or empty.
         version: Its version in the registry, or empty.
     """

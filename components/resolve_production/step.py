@@ -4,28 +4,43 @@ from assay.step import Out, Record, Values, step
 
 
 @step(side_effects=True)
-def resolve_production(*, model_name: str, record: Out[Record]) -> Values:
-    """Ask the registry which model is in production, and what it was trained on.
+def resolve_production(*, model_name: str, override: str = "", record: Out[Record]) -> Values:
+    """Ask the registry which model is in production, and what it was made from.
+
+    With `override`, that model is the one to compare with, whatever is in production; the record
+    and the decision name it.
 
     Raises:
         ServiceError: The registry does not answer; no answer is not "none".
-        UsageError: The production version was not registered by Assay.
+        UsageError: The production version was not registered by Assay, or `override` is no digest.
     """
-    from assay.digest import canonical_json
-    from assay.registry import Registry
+    from assay.digest import canonical_json, require_digest
+    from assay.errors import UsageError
+    from assay.registry import DATA_TAG, Registry, name_problems
 
-    version = Registry().production(model_name)
+    if problems := name_problems(model_name):
+        raise UsageError.all_of(problems)
+    registry = Registry()
+    if override:
+        require_digest(override, "override")
+        version = registry.find(model_name, override)
+    else:
+        version = registry.production(model_name)
+    # A version that is there but says nothing is refused here, by `ModelVersion.model`.
+    model = override or (version.model if version else "")
     found = {
-        "production": version.model if version else "",
-        "production_data": version.tags.get("assay.data", "") if version else "",
+        "production": model,
+        "production_data": version.tags.get(DATA_TAG, "") if version else "",
         "version": version.version if version else "",
     }
-    document = {"model_name": model_name, **found}
+    document = {"model_name": model_name, "override": override, **found}
     (record.path / "record.json").write_bytes(canonical_json(document))
-    text = (
-        f"Version {version.version} of `{model_name}` is in production: `{version.model}`\n"
-        if version
-        else f"No version of `{model_name}` is in production.\n"
-    )
+    named = f"version {version.version}" if version else "no registered version"
+    if override:
+        text = f"To compare with, as `override` asks: `{model}` ({named} of `{model_name}`)\n"
+    elif version:
+        text = f"In production: {named} of `{model_name}`, `{model}`\n"
+    else:
+        text = f"No version of `{model_name}` is in production.\n"
     (record.path / "summary.md").write_text(text)
     return found

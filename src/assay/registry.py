@@ -5,17 +5,17 @@ is the model's view in the store. One digest has one version of a model.
 """
 
 import contextlib
-import logging
 import os
 import re
-import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
+from assay.digest import is_digest
 from assay.errors import ServiceError, UsageError
+from assay.mlflow_calls import bound_requests, calling, metric_names, remedy
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
@@ -23,11 +23,23 @@ if TYPE_CHECKING:
 CANDIDATE: Final = "candidate"
 PRODUCTION: Final = "production"
 MODEL_TAG: Final = "assay.model"
-PING_SECONDS: Final = 5
+DATA_TAG: Final = "assay.data"
 MAX_TAG_CHARS: Final = 5000
-"""MLflow's limit for a tag's value."""
-_NOT_FOUND: Final = frozenset({"RESOURCE_DOES_NOT_EXIST", "NOT_FOUND"})
+"""MLflow's limit for the value of a run's tag; a version's may be longer in new servers only."""
+MAX_PARAM_CHARS: Final = 500
+"""Every server of MLflow takes as many; new ones take 6,000."""
+MAX_NAME_CHARS: Final = 200
+MAX_PARAMS: Final = 100
+"""In one request."""
+BATCH: Final = 500
+"""Metrics in one request; MLflow takes 1,000."""
+_ARTIFACT_PATH: Final = "model"
+"""Folder of the run that a model is uploaded into."""
+_UNKNOWN: Final = "RESOURCE_DOES_NOT_EXIST"
 _EXISTS: Final = "RESOURCE_ALREADY_EXISTS"
+_REFUSED: Final = "INVALID_PARAMETER_VALUE"
+_SQLITE_MAGIC: Final = b"SQLite format 3\0"
+_MODEL_NAME = re.compile(r"\w([\w .()-]*[\w.()-])?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +59,11 @@ class ModelVersion:
             UsageError: The version was not registered by Assay.
         """
         digest = self.tags.get(MODEL_TAG, "")
-        if not digest:
+        if not is_digest(digest):
             raise UsageError(
-                f"version {self.version} of {self.name} has no tag {MODEL_TAG}: it came by "
-                "other means; register it through the pipeline, or move the alias to one that was"
+                f"version {self.version} of {self.name!r} has no digest in its tag {MODEL_TAG}: it "
+                "was not registered by Assay; register the model through the pipeline, or move the "
+                "alias to a version that was"
             )
         return digest
 
@@ -65,66 +78,73 @@ class Registry:
                 "MLFLOW_TRACKING_URI is not set; give the MLflow server's URL, or "
                 "sqlite:////path/mlflow.db for one machine"
             )
-        # Defaults that fail within a minute; whoever sets the variables knows better.
-        os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
-        os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")
+        bound_requests()
         self._made: MlflowClient | None = None
 
     def ping(self) -> None:
-        """Reach the registry, quickly: without importing MLflow where a look will do.
+        """Reach the registry with the rights that reading it needs.
+
+        SQLite's file is only looked at, because opening it through MLflow takes seconds. A server
+        is asked through MLflow, which alone knows the certificates and credentials to use.
 
         Raises:
-            ServiceError: It does not answer.
+            ServiceError: It does not answer, or refuses.
         """
-        parts = urlsplit(self._uri)
-        if parts.scheme in {"http", "https"}:
-            self._ping_server()
-        elif parts.scheme == "sqlite":
-            self._ping_file(Path(parts.path.removeprefix("/") or parts.netloc))
-        else:
-            with self._errors("reach the registry"):
-                self._client.search_registered_models(max_results=1)
+        if self._is_file:
+            self._check_file()
+            return
+        with self._calling("reach the registry"):
+            self._client.search_registered_models(max_results=1)
 
-    def _ping_server(self) -> None:
-        import urllib3
+    @property
+    def _is_file(self) -> bool:
+        return urlsplit(self._uri).scheme == "sqlite"
 
-        url = f"{self._uri.rstrip('/')}/health"
-        try:
-            with urllib3.PoolManager(timeout=PING_SECONDS, retries=2) as pool:
-                status = pool.request("GET", url).status
-        except urllib3.exceptions.HTTPError as error:
-            raise ServiceError(
-                f"MLflow does not answer ({type(error).__name__}); {self._remedy()}"
-            ) from error
-        if status != 200:  # noqa: PLR2004 - OK
-            raise ServiceError(f"MLflow answers {status} to /health; {self._remedy()}")
-
-    def _ping_file(self, path: Path) -> None:
-        if not os.access(path if path.exists() else path.parent, os.W_OK):
-            raise ServiceError(f"MLflow: {path} cannot be written; {self._remedy()}")
+    def _check_file(self) -> None:
+        """Refuse what is no SQLite file before MLflow tries to open it for minutes."""
+        path = Path(unquote(urlsplit(self._uri).path).removeprefix("/"))
+        problem = ""
+        # MLflow creates missing folders; what has to be writable is the last one that is there.
+        there = next(place for place in (path, *path.absolute().parents) if place.exists())
+        if path.is_dir():
+            problem = "is a folder"
+        elif not os.access(there, os.R_OK | os.W_OK):
+            problem = "cannot be written" if there == path else f"cannot be created in {there}"
+        elif path.exists():
+            with path.open("rb") as stream:
+                start = stream.read(len(_SQLITE_MAGIC))
+            if start not in {b"", _SQLITE_MAGIC}:
+                problem = "is no SQLite database"
+        if problem:
+            raise ServiceError(f"MLflow: {path} {problem}; {remedy(self._uri)}")
 
     def production(self, name: str) -> ModelVersion | None:
-        """The version that the alias `production` names, or None."""
-        with self._errors(f"ask for the production version of {name!r}"):
-            from mlflow.exceptions import MlflowException
+        """The version that the alias `production` names, or None.
 
+        Raises:
+            ServiceError: The registry failed. Anything but its word that there is no such model or
+                alias is a failure: what is not known must not pass for "nothing in production".
+        """
+        from mlflow.exceptions import MlflowException
+
+        with self._calling(f"ask for the production version of {name!r}"):
             try:
                 return _version(self._client.get_model_version_by_alias(name, PRODUCTION))
             except MlflowException as error:
-                # An alias that is not set is reported as a wrong parameter; anything else that is
-                # wrong must not pass for "nothing in production".
-                unset = error.error_code == "INVALID_PARAMETER_VALUE" and "alias" in str(error)
-                if unset or error.error_code in _NOT_FOUND:
+                # A model that is unknown, or an alias that is not set.
+                unset = error.error_code == _REFUSED and "alias" in str(error)
+                if unset or error.error_code == _UNKNOWN:
                     return None
                 raise
 
     def find(self, name: str, digest: str) -> ModelVersion | None:
         """The version of `name` that holds `digest`, if there is one; the lowest of several."""
-        with self._errors(f"search versions of {name!r}"):
+        _require_name(name)
+        with self._calling(f"search the versions of {name!r}"):
             found = self._client.search_model_versions(
-                f"name = '{_quoted(name)}' and tags.`{MODEL_TAG}` = '{digest}'"
+                f"name = '{name}' and tags.`{MODEL_TAG}` = '{digest}'"
             )
-        versions = sorted((_version(item) for item in found), key=lambda v: int(v.version))
+        versions = sorted((_version(item) for item in found), key=lambda item: int(item.version))
         return versions[0] if versions else None
 
     def register(
@@ -134,29 +154,44 @@ class Registry:
         source: str,
         tags: Mapping[str, str],
         metrics: Mapping[str, float],
+        params: Mapping[str, str] | None = None,
     ) -> tuple[ModelVersion, bool]:
         """Register a model's digest once, and point `candidate` at it.
 
-        Two that race may both create a version; both then settle on the lower one, and the other
-        is deleted by whoever made it.
+        Registering a digest that has a version changes nothing of that version: its tags go on
+        saying which decision first admitted it.
+
+        Two that race may both create a version. MLflow numbers versions in one transaction with
+        their tags, so who gets the higher number finds the lower one afterwards, gives its own up
+        and settles on the lower; who got the lower one finds nothing below it.
 
         Args:
             name: Registered model.
             digest: The model's digest.
-            source: URI that MLflow loads from.
-            tags: Facts about the version; over-long values are refused.
-            metrics: Numbers for the run that goes with the version.
+            source: URI that MLflow loads from. A server does not load from the disk of this
+                machine: a `file://` source is then uploaded into the version's run.
+            tags: Facts about the version; over-long values are refused, never cut.
+            metrics: Numbers for the run that goes with the version, by evidence name.
+            params: Parameters for that run; cut to what MLflow takes.
 
         Returns:
             The version, and whether it is new.
+
+        Raises:
+            UsageError: A name or tag that MLflow cannot hold.
+            ServiceError: The registry failed.
         """
-        long = sorted(key for key, value in tags.items() if len(value) > MAX_TAG_CHARS)
-        if long:
-            raise UsageError(f"tags too long for MLflow ({MAX_TAG_CHARS}): {', '.join(long)}")
-        there = self.find(name, digest)
-        new = there is None
+        _require_name(name)
+        if long := sorted(key for key, value in tags.items() if len(value) > MAX_TAG_CHARS):
+            raise UsageError(
+                f"tags too long for MLflow ({MAX_TAG_CHARS} characters): {', '.join(long)}; "
+                "give a digest that names the content instead"
+            )
+        there, new = self.find(name, digest), False
         if there is None:
-            there = self._create(name, digest, source, tags, metrics)
+            there, new = self._create(
+                name, digest, source, {**tags, MODEL_TAG: digest}, metrics, params or {}
+            )
         self.set_alias(name, CANDIDATE, there.version)
         return there, new
 
@@ -164,16 +199,20 @@ class Registry:
         """Point an alias at a version.
 
         Raises:
-            UsageError: No such version.
+            UsageError: No such model or version, or an alias that MLflow does not take.
+            ServiceError: The registry failed.
         """
         try:
-            with self._errors(f"set the alias {alias!r} of {name!r}"):
+            with self._calling(f"point the alias {alias!r} of {name!r} at version {version!r}"):
                 self._client.set_registered_model_alias(name, alias, version)
         except ServiceError as error:
-            if "not found" in str(error).lower():
+            code = getattr(error.__cause__, "error_code", "")
+            if code == _UNKNOWN:
                 raise UsageError(
-                    f"{name!r} has no version {version!r}; see: assay production {name}"
+                    f"{name!r} has no version {version!r}; give one that was registered"
                 ) from error
+            if code == _REFUSED:
+                raise UsageError(str(error)) from error
             raise
 
     def _create(
@@ -183,21 +222,26 @@ class Registry:
         source: str,
         tags: Mapping[str, str],
         metrics: Mapping[str, float],
-    ) -> ModelVersion:
-        with self._errors(f"register {name!r}"):
+        params: Mapping[str, str],
+    ) -> tuple[ModelVersion, bool]:
+        """Make a version; the one that counts, and whether it is this one."""
+        with self._calling(f"register {name!r}"):
             self._ensure_model(name)
-            run_id = self._log(name, tags, metrics)
-            made = _version(
-                self._client.create_model_version(
-                    name, source, run_id=run_id, tags={**tags, MODEL_TAG: digest}
+            with self._run(name) as run_id:
+                self._log(run_id, tags, metrics, params)
+                made = _version(
+                    self._client.create_model_version(
+                        name, self._reachable(source, run_id), run_id=run_id, tags=dict(tags)
+                    )
                 )
-            )
         first = self.find(name, digest)
-        if first is not None and first.version != made.version:
-            with self._errors(f"give up version {made.version} of {name!r}"):
-                self._client.delete_model_version(name, made.version)
-            return first
-        return made
+        if first is None or first.version == made.version:
+            return made, True
+        with self._calling(f"give up version {made.version} of {name!r}"):
+            self._client.delete_model_version(name, made.version)
+            if run_id != os.environ.get("MLFLOW_RUN_ID"):
+                self._client.delete_run(run_id)
+        return first, False
 
     def _ensure_model(self, name: str) -> None:
         from mlflow.exceptions import MlflowException
@@ -208,84 +252,100 @@ class Registry:
             if error.error_code != _EXISTS:
                 raise
 
-    def _log(self, name: str, tags: Mapping[str, str], metrics: Mapping[str, float]) -> str:
-        """Metrics and tags in the run that the platform gave us, or in one of our own."""
-        given = os.environ.get("MLFLOW_RUN_ID")
-        if given:
-            run_id = given
-        else:
-            experiment = self._client.get_experiment_by_name(name)
-            experiment_id = (
-                experiment.experiment_id if experiment else self._client.create_experiment(name)
-            )
-            run_id = self._client.create_run(experiment_id).info.run_id
-        for key, value in metrics.items():
-            self._client.log_metric(run_id, metric_name(key), value)
-        for key, text in tags.items():
-            self._client.set_tag(run_id, key, text)
-        if not given:
-            self._client.set_terminated(run_id)
-        return str(run_id)
+    @contextlib.contextmanager
+    def _run(self, name: str) -> Iterator[str]:
+        """The run that the platform gave this task, or one of our own, which ends here."""
+        if given := os.environ.get("MLFLOW_RUN_ID"):
+            yield given
+            return
+        experiment = os.environ.get("MLFLOW_EXPERIMENT_ID") or self._experiment(name)
+        run_id = str(self._client.create_run(experiment).info.run_id)
+        try:
+            yield run_id
+        except BaseException:
+            with contextlib.suppress(Exception):  # what went wrong first is what counts
+                self._client.set_terminated(run_id, "FAILED")
+            raise
+        self._client.set_terminated(run_id)
+
+    def _experiment(self, name: str) -> str:
+        from mlflow.exceptions import MlflowException
+
+        try:
+            if (found := self._client.get_experiment_by_name(name)) is None:
+                return str(self._client.create_experiment(name))
+        except MlflowException as error:
+            # Another registration was quicker.
+            if error.error_code != _EXISTS:
+                raise
+            found = self._client.get_experiment_by_name(name)
+        return str(found.experiment_id)
+
+    def _log(
+        self,
+        run_id: str,
+        tags: Mapping[str, str],
+        metrics: Mapping[str, float],
+        params: Mapping[str, str],
+    ) -> None:
+        import time
+
+        from mlflow.entities import Metric, Param, RunTag
+
+        now = int(time.time() * 1000)
+        # KFP's run is a task's own, and the tasks before have logged what they did.
+        own = run_id != os.environ.get("MLFLOW_RUN_ID")
+        self._client.log_batch(
+            run_id,
+            params=[Param(k, _cut(v)) for k, v in sorted(params.items())[:MAX_PARAMS] if own],
+            tags=[RunTag(key, text) for key, text in tags.items()],
+        )
+        values = [Metric(key, value, now, 0) for key, value in metric_names(metrics).items()]
+        for begin in range(0, len(values), BATCH):
+            self._client.log_batch(run_id, metrics=values[begin : begin + BATCH])
+
+    def _reachable(self, source: str, run_id: str) -> str:
+        """`source`, or where its files were uploaded to when the server cannot see them."""
+        parts = urlsplit(source)
+        if parts.scheme != "file" or urlsplit(self._uri).scheme not in {"http", "https"}:
+            return source
+        self._client.log_artifacts(run_id, unquote(parts.path), _ARTIFACT_PATH)
+        return f"runs:/{run_id}/{_ARTIFACT_PATH}"
 
     @property
     def _client(self) -> "MlflowClient":
         if self._made is None:
+            if self._is_file:
+                self._check_file()
             from mlflow.tracking import MlflowClient
 
             self._made = MlflowClient(self._uri, self._uri)
         return self._made
 
-    @contextlib.contextmanager
-    def _errors(self, what: str) -> Iterator[None]:
-        """Map MLflow's errors; quiet what it says about itself."""
-        import sqlalchemy.exc
-        from mlflow.exceptions import MlflowException
-        from requests.exceptions import RequestException
-
-        loggers = [logging.getLogger(item) for item in ("mlflow", "alembic")]
-        levels = [item.level for item in loggers]
-        for item in loggers:
-            item.setLevel(logging.ERROR)
-        try:
-            with warnings.catch_warnings():
-                # MLflow's own deprecations, which its user cannot act on.
-                warnings.simplefilter("ignore")
-                yield
-        except MlflowException as error:
-            raise ServiceError(
-                f"MLflow: cannot {what}: {_line(error)}; {self._remedy()}"
-            ) from error
-        except (RequestException, sqlalchemy.exc.SQLAlchemyError, OSError) as error:
-            raise ServiceError(
-                f"MLflow: cannot {what}: {_line(error)}; {self._remedy()}"
-            ) from error
-        finally:
-            for item, level in zip(loggers, levels, strict=True):
-                item.setLevel(level)
-
-    def _remedy(self) -> str:
-        return f"is MLFLOW_TRACKING_URI right ({public_uri(self._uri)})?"
+    def _calling(self, what: str) -> contextlib.AbstractContextManager[None]:
+        return calling(what, self._uri)
 
 
-def public_uri(uri: str) -> str:
-    """A tracking URI without user and password."""
-    return re.sub(r"//[^/@]*@", "//", uri)
+def name_problems(name: str) -> list[str]:
+    """What is wrong with the name of a registered model; empty when it is right.
+
+    MLflow refuses `/` and `:` only, but what has a meaning in its filters or in `models:/` URIs
+    would make a version that nobody can load.
+    """
+    if _MODEL_NAME.fullmatch(name) and len(name) <= MAX_NAME_CHARS:
+        return []
+    allowed = "letters, digits, spaces and _ - . ( ), beginning with a letter or digit"
+    return [f"model_name {name!r}: use 1 to {MAX_NAME_CHARS} {allowed}"]
 
 
-def metric_name(name: str) -> str:
-    """An evidence name as MLflow admits it: `accuracy{sex="F"}` is `accuracy/sex=F`."""
-    text = name.replace("{", "/").replace("}", "").replace('"', "")
-    return re.sub(r"[^\w.\-/ ]", "_", text)
+def _require_name(name: str) -> None:
+    if problems := name_problems(name):
+        raise UsageError.all_of(problems)
 
 
 def _version(raw: Any) -> ModelVersion:
     return ModelVersion(raw.name, str(raw.version), str(raw.source), dict(raw.tags))
 
 
-def _quoted(name: str) -> str:
-    return name.replace("'", "''")
-
-
-def _line(error: Exception) -> str:
-    text = public_uri(" ".join(str(error).split()))
-    return text if len(text) <= 300 else f"{text[:300]}…"  # noqa: PLR2004
+def _cut(text: str) -> str:
+    return text if len(text) <= MAX_PARAM_CHARS else f"{text[: MAX_PARAM_CHARS - 1]}…"

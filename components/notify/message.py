@@ -1,0 +1,82 @@
+"""What is told, in the form that a receiver reads."""
+
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import Any, Final
+
+FORMATS: Final = ("slack", "alertmanager", "json")
+MAX_TEXT_CHARS: Final = 2000
+"""Receivers cut or refuse long texts: Slack at 40,000 characters, others much earlier."""
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """How a run ended."""
+
+    model_name: str
+    state: str
+    """SUCCEEDED, FAILED or CANCELLED, as KFP says it."""
+    pipeline: str
+    run: str
+    error: str
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether nothing failed; a state that is not known has not succeeded."""
+        return self.state.upper() == "SUCCEEDED"
+
+    @property
+    def text(self) -> str:
+        """One line for people."""
+        what = f"run {self.run}" if self.run else "a run"
+        where = f" of {self.pipeline}" if self.pipeline else ""
+        why = f": {' '.join(self.error.split())}" if self.error else ""
+        return f"{self.model_name}: {what}{where} {self.state.lower()}{why}"[:MAX_TEXT_CHARS]
+
+    def to_dict(self) -> dict[str, str]:
+        """As JSON."""
+        return asdict(self)
+
+
+def body(message: Message, message_format: str) -> tuple[Any, str]:
+    """The message as JSON, and a warning or "".
+
+    A format that is not known is sent as `json`: a message in the wrong form says more than none,
+    and the end of a run is no time to find fault with its parameters.
+    """
+    if message_format == "slack":
+        return {"text": _escaped(message.text)}, ""
+    if message_format == "alertmanager":
+        return _alerts(message), ""
+    generic = {**message.to_dict(), "text": message.text}
+    if message_format == "json":
+        return generic, ""
+    return generic, f"format {message_format!r} is none of {', '.join(FORMATS)}; sent as json"
+
+
+def _alerts(message: Message) -> list[dict[str, Any]]:
+    """For Alertmanager's `POST /api/v2/alerts`.
+
+    https://github.com/prometheus/alertmanager/blob/main/api/v2/openapi.yaml. Labels are an alert's
+    identity: a later run that succeeds ends the alert of the one that failed, so neither run nor
+    state is among them.
+    """
+    labels = {
+        "alertname": "AssayRunFailed",
+        "model_name": message.model_name,
+        "pipeline": message.pipeline,
+        "severity": "warning",
+    }
+    annotations = {"summary": message.text, "run": message.run, "state": message.state}
+    alert: dict[str, Any] = {
+        "labels": {name: value for name, value in labels.items() if value},
+        "annotations": {name: value for name, value in annotations.items() if value},
+    }
+    if message.succeeded:
+        alert["endsAt"] = datetime.now(UTC).isoformat(timespec="milliseconds")
+    return [alert]
+
+
+def _escaped(text: str) -> str:
+    """Slack reads three signs as markup: https://docs.slack.dev/messaging/formatting-message-text/."""
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

@@ -1,0 +1,77 @@
+"""What a policy asks for and this run cannot give: rules that could only fail, hours later.
+
+A rule with `when` may be skipped, so nothing is said about it. Nor is anything said about names
+that are a user's own, or that depend on the task, which the data decides.
+"""
+
+from collections.abc import Iterator, Sequence
+
+from assay.checks import Check
+from assay.policy import KNOWN_METRICS, Expression, Policy
+
+GAP = "_gap"
+
+
+def problems(
+    policy: Policy, slices: Sequence[str], checks: Sequence[Check], *, suite: bool, reference: bool
+) -> list[str]:
+    """One line for each rule that cannot be met, whatever the data and the model.
+
+    Args:
+        policy: The parsed policy.
+        slices: As given to evaluate: columns, or columns joined by `&`.
+        checks: Behavioural checks; empty when there are none.
+        suite: Whether a suite was given.
+        reference: Whether a reference dataset was given.
+    """
+    found = []
+    for rule in policy.rules:
+        if rule.when is not None or rule.expression.metric in policy.custom_metrics:
+            continue
+        found += [
+            f"policy line {rule.line}: {rule.expression}: {problem}"
+            for problem in _problems(rule.expression, slices, checks, suite, reference)
+        ]
+    return found
+
+
+def _problems(
+    rule: Expression, slices: Sequence[str], checks: Sequence[Check], suite: bool, reference: bool
+) -> Iterator[str]:
+    metric = rule.metric
+    if metric == "safety_violations":
+        yield from _about_checks(rule, checks)
+    elif metric == "failed_expectations" and not suite:
+        yield "no suite is given; give one in 'suite' (assay suite draft writes a first one)"
+    elif metric in {"drift_score", "drifted_columns", "drifted_columns_share"} and not reference:
+        yield "no dataset to look for drift against is given; give one in 'reference'"
+    elif metric.removesuffix(GAP) in KNOWN_METRICS["evaluate"]:
+        yield from _about_slices(rule, slices)
+
+
+def _about_checks(rule: Expression, checks: Sequence[Check]) -> Iterator[str]:
+    names = [check.name for check in checks]
+    wanted = rule.labels.get("check")
+    if not names:
+        yield "no behavioural checks are given; give a file of them in 'checks'"
+    elif wanted is not None and wanted not in names:
+        yield f"there is no check {wanted!r}; there are: {', '.join(names)}"
+
+
+def _about_slices(rule: Expression, slices: Sequence[str]) -> Iterator[str]:
+    if rule.metric.endswith(GAP):
+        wanted, known = set(rule.labels.get("column", "").split("&")) - {""}, _sets(slices)
+    else:
+        # Evidence has labels as Prometheus admits them; see evaluate.
+        wanted, known = set(rule.labels), [{_label(c) for c in item} for item in _sets(slices)]
+    if wanted and wanted not in known:
+        given = ", ".join(str(item) for item in slices) or "none"
+        yield f"quality is not sliced by {'&'.join(sorted(wanted))}; add it to 'slices' ({given})"
+
+
+def _sets(slices: Sequence[str]) -> list[set[str]]:
+    return [set(str(item).split("&")) for item in slices]
+
+
+def _label(column: str) -> str:
+    return "".join(c if c.isalnum() else "_" for c in column)

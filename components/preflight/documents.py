@@ -1,0 +1,62 @@
+"""Policy, suite and checks: given as text, as a location, or by an artifact's digest."""
+
+from typing import Final
+
+from assay.digest import is_digest
+from assay.errors import AssayError, UsageError
+from assay.source import peek, public
+from assay.step import Artifact, Checks, Policy, Suite
+from assay.store import Store
+from assay.tree import get_manifest
+
+MAX_DOCUMENT_BYTES: Final = 4 << 20
+FILES: Final[dict[type[Artifact], str]] = {
+    Policy: "policy.yaml",
+    Suite: "suite.json",
+    Checks: "checks.yaml",
+}
+"""The file of each kind of document, as the steps that read it know it."""
+_BEGINNINGS: Final = ("{", "gates:", "checks:", "#")
+
+
+def read_document(given: str, kind: type[Artifact], store: Store) -> bytes:
+    """A document's bytes.
+
+    Args:
+        given: The text itself (it has a line end, or begins as such a document does), a location
+            (path, `file://`, `s3://`, `https://`), or the digest of an artifact of that kind.
+        kind: One of `FILES`.
+        store: Where a digest is looked up.
+
+    Raises:
+        UsageError: Nothing can be read there, or something else than this kind of document.
+    """
+    what = FILES[kind].partition(".")[0]
+    try:
+        if is_digest(given):
+            return _from_store(given, kind, store, what)
+        if "\n" in given or given.lstrip().startswith(_BEGINNINGS):
+            data = given.encode()
+        else:
+            data = peek(given, MAX_DOCUMENT_BYTES + 1)
+    except UnicodeEncodeError as error:
+        raise UsageError(f"{what}: the text is not valid Unicode; give it in UTF-8") from error
+    except AssayError as error:
+        message = str(error)
+        raise UsageError(message if message.startswith(what) else f"{what}: {message}") from error
+    if len(data) > MAX_DOCUMENT_BYTES:
+        raise UsageError(
+            f"{what}: {public(given[:200])} is larger than {MAX_DOCUMENT_BYTES} bytes; is it the "
+            "right file?"
+        )
+    return data
+
+
+def _from_store(digest: str, kind: type[Artifact], store: Store, what: str) -> bytes:
+    manifest = get_manifest(store, digest)
+    if manifest.artifact_type != kind.type:
+        raise UsageError(f"{what}: {digest} is of type {manifest.artifact_type}, not {kind.type}")
+    for entry in manifest.files:
+        if entry.path == FILES[kind]:
+            return store.get_bytes(entry.blob.digest, MAX_DOCUMENT_BYTES)
+    raise UsageError(f"{what}: {digest} holds no {FILES[kind]}")

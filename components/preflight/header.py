@@ -1,0 +1,164 @@
+"""A table's column names, without reading the table: seconds, however large it is.
+
+A CSV names its columns at its beginning, a Parquet file at its end, a dataset in `schema.json`.
+"""
+
+import tempfile
+import zlib
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+from assay.dataset import info
+from assay.dataset.csv_source import GZIP_MAGIC, SAMPLE_BYTES, Options, read_header
+from assay.dataset.sources import PARQUET_MAGIC
+from assay.digest import is_digest
+from assay.errors import DataError, UsageError
+from assay.source import local_path, peek, public
+from assay.step import Dataset
+from assay.store import Store
+from assay.tree import get_manifest
+
+MAX_HEADER_BYTES: Final = 16 << 20
+"""Of a CSV's first row, or of a Parquet file's footer."""
+TAIL_BYTES: Final = 8
+"""A Parquet file ends in its footer's length (4 bytes, little endian) and its magic."""
+TIMEOUT_SECONDS: Final = 10
+_PARTIAL_CONTENT: Final = 206
+
+
+def column_names(location: str, delimiter: str, store: Store) -> list[str]:
+    """Column names of the table at `location`; empty where they cannot be had quickly.
+
+    That is a Parquet file on a web server that gives no parts of files; `snapshot_data` reads it.
+
+    Raises:
+        DataError: Nothing there, no table, or a header that cannot be one.
+        UsageError: Not a location, or a digest of something else than a dataset.
+    """
+    if is_digest(location):
+        return dataset_columns(location, store, "data")
+    start = peek(location, SAMPLE_BYTES)
+    if start.startswith(PARQUET_MAGIC):
+        return _parquet_names(location)
+    text = _text(start)
+    if b"\n" not in text.strip() and len(start) == SAMPLE_BYTES:
+        # A header with thousands of columns; cut off, its last name would look misspelt.
+        text = _text(peek(location, MAX_HEADER_BYTES))
+    header = read_header(text, Options(delimiter))
+    if header.problems:
+        raise DataError(f"data: {public(location)}: {'; '.join(header.problems)}")
+    return list(header.names)
+
+
+def dataset_columns(digest: str, store: Store, what: str) -> list[str]:
+    """Column names of a dataset in the store.
+
+    Raises:
+        UsageError: It is something else.
+        NotFoundError: It is not there.
+    """
+    manifest = get_manifest(store, digest)
+    if manifest.artifact_type != Dataset.type:
+        raise UsageError(f"{what}: {digest} is of type {manifest.artifact_type}, not a dataset")
+    for entry in manifest.files:
+        if entry.path == "schema.json":
+            with tempfile.TemporaryDirectory() as folder:
+                store.get_file(entry.blob, Path(folder) / entry.path)
+                return list(info(Path(folder)).names)
+    raise UsageError(f"{what}: {digest} holds no schema.json; it is not a dataset")
+
+
+def _text(start: bytes) -> bytes:
+    """The beginning of a file, decompressed where it is compressed, as far as it goes."""
+    if not start.startswith(GZIP_MAGIC):
+        return start
+    try:
+        return zlib.decompressobj(wbits=31).decompress(start, MAX_HEADER_BYTES)
+    except zlib.error as error:
+        raise DataError(f"data: a damaged gzip file ({error}); fetch it again") from error
+
+
+def _parquet_names(location: str) -> list[str]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    tail = _tail(location, TAIL_BYTES)
+    size = int.from_bytes(tail[:4], "little")
+    if tail and (tail[4:] != PARQUET_MAGIC or not 0 < size <= MAX_HEADER_BYTES):
+        raise DataError(f"data: {public(location)}: a damaged Parquet file; fetch it again")
+    footer = _tail(location, size + TAIL_BYTES) if tail else b""
+    if not footer:
+        return []
+    try:
+        # The schema stands in the footer alone, so a file without its rows will do.
+        return list(pq.read_schema(pa.BufferReader(PARQUET_MAGIC + footer)).names)
+    except (pa.ArrowException, OSError) as error:
+        raise DataError(
+            f"data: {public(location)}: a damaged Parquet file; fetch it again"
+        ) from error
+
+
+def _tail(location: str, size: int) -> bytes:
+    """The last `size` bytes of a location that was peeked at before; empty where nobody gives them.
+
+    Raises:
+        DataError: It cannot be read any more.
+    """
+    if (local := local_path(location)) is not None:
+        with local.open("rb") as stream:
+            stream.seek(max(local.stat().st_size - size, 0))
+            return stream.read(size)
+    if location.startswith("s3://"):
+        return _s3_tail(location, size)
+    return _http_tail(location, size)
+
+
+def _s3_tail(location: str, size: int) -> bytes:
+    from minio.error import MinioException
+    from urllib3.exceptions import HTTPError
+
+    from assay.store.minio import client_for
+
+    parts = urlsplit(location)
+    bucket, key = parts.netloc, parts.path.lstrip("/")
+    try:
+        client = client_for(location)
+        total = client.stat_object(bucket, key).size or 0
+        response = client.get_object(bucket, key, offset=max(total - size, 0), length=size)
+        try:
+            tail: bytes = response.read(size)
+        finally:
+            response.close()
+            response.release_conn()
+    except (MinioException, HTTPError) as error:
+        raise DataError(
+            f"data: {public(location)}: the end of the file cannot be read "
+            f"({type(error).__name__}); try again"
+        ) from error
+    return tail
+
+
+def _http_tail(location: str, size: int) -> bytes:
+    import urllib3
+
+    try:
+        with urllib3.PoolManager(timeout=TIMEOUT_SECONDS, retries=2) as pool:
+            response = pool.request(
+                "GET",
+                location,
+                headers={"Range": f"bytes=-{size}"},
+                preload_content=False,
+                # Where a redirect leads was checked for the beginning of the file, not here.
+                redirect=False,
+            )
+            try:
+                # A server without ranges would now send the whole file.
+                return response.read(size) if response.status == _PARTIAL_CONTENT else b""
+            finally:
+                response.close()
+    except urllib3.exceptions.HTTPError as error:
+        raise DataError(
+            f"data: {public(location)}: the end of the file cannot be read "
+            f"({type(error).__name__}); try again"
+        ) from error

@@ -1,0 +1,142 @@
+"""Calling MLflow: its errors as ours, its talk silenced, its limits on names and texts kept.
+
+Imports MLflow only inside of functions, because that takes seconds.
+"""
+
+import contextlib
+import hashlib
+import logging
+import os
+import re
+import warnings
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+from assay.errors import ServiceError
+
+TIMEOUT_SECONDS: Final = 10
+RETRIES: Final = 3
+BACKOFF: Final = 1
+"""Seconds, doubled each time. MLflow's own defaults (120 s, 7 times, twice as slow) would let a run
+wait for many minutes."""
+MAX_METRIC_CHARS: Final = 250
+MAX_LINE_CHARS: Final = 400
+_SECRETS: Final = ("MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN")
+_TALKERS: Final = ("mlflow", "alembic", "urllib3.connectionpool")
+"""Loggers that tell of migrations, retries and links, of which no reader of a run's log has use."""
+_NO_LINKS: Final = "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT"
+_CAUSE = re.compile(r"\(Caused by (.*)\)")
+_LOGIN = re.compile(r"://[^/\s]*@")
+
+
+def bound_requests() -> None:
+    """Make MLflow give up within a minute, unless the user has said otherwise.
+
+    MLflow reads these variables at each request.
+    """
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", str(TIMEOUT_SECONDS))
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", str(RETRIES))
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR", str(BACKOFF))
+
+
+@contextlib.contextmanager
+def calling(what: str, uri: str) -> Iterator[None]:
+    """Map whatever MLflow raises to a `ServiceError` in one line.
+
+    Args:
+        what: What could not be done, as in "cannot <what>".
+        uri: The tracking URI, for the remedy.
+
+    Raises:
+        ServiceError: Names the cause and the remedy, and no credentials.
+    """
+    import sqlalchemy.exc
+    from mlflow.exceptions import MlflowException
+    from requests.exceptions import RequestException
+
+    try:
+        with quiet():
+            yield
+    except ImportError as error:
+        # PostgreSQL and MySQL have drivers of their own.
+        raise ServiceError(
+            f"MLflow: cannot {what}: {_line(error, uri)}; install the driver that "
+            f"{public_uri(uri)} needs"
+        ) from error
+    except (MlflowException, RequestException, sqlalchemy.exc.SQLAlchemyError, OSError) as error:
+        raise ServiceError(f"MLflow: cannot {what}: {_line(error, uri)}; {remedy(uri)}") from error
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Silence what MLflow and its migrations tell about themselves, and nothing else."""
+    loggers = [logging.getLogger(name) for name in _TALKERS]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    # Links to runs, which MLflow prints on standard output with whatever login the URI holds.
+    links = os.environ.get(_NO_LINKS)
+    os.environ[_NO_LINKS] = "true"
+    try:
+        with warnings.catch_warnings():
+            # Deprecations inside of MLflow, about which its user can do nothing.
+            warnings.filterwarnings("ignore", module=r"mlflow|sqlalchemy|alembic")
+            warnings.filterwarnings("ignore", category=FutureWarning)
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+        if links is None:
+            del os.environ[_NO_LINKS]
+        else:
+            os.environ[_NO_LINKS] = links
+
+
+def remedy(uri: str) -> str:
+    """What to look at when MLflow fails."""
+    return (
+        f"check MLFLOW_TRACKING_URI ({public_uri(uri)}), its credentials, and that MLflow is "
+        "running"
+    )
+
+
+def public_uri(uri: str) -> str:
+    """A tracking URI without user, password and query."""
+    return _LOGIN.sub("://", uri.partition("?")[0])
+
+
+def metric_names(values: Mapping[str, float]) -> dict[str, float]:
+    """Evidence under names that every MLflow takes, each under one of its own.
+
+    `accuracy{sex="Female"}` becomes `accuracy/sex_Female`, which the UI shows as a group. MLflow
+    takes letters, digits and `_-. /`, at most 250, and no name that is no clean path; what is
+    replaced or cut beyond recognition gets a few digits of the original's hash.
+    """
+    found: dict[str, float] = {}
+    for name, value in sorted(values.items()):
+        metric = _metric_name(name)
+        if metric in found or len(metric) > MAX_METRIC_CHARS:
+            digits = hashlib.sha256(name.encode()).hexdigest()[:8]
+            metric = f"{metric[: MAX_METRIC_CHARS - len(digits) - 1]}-{digits}"
+        found[metric] = value
+    return found
+
+
+def _metric_name(name: str) -> str:
+    base, _, labels = name.partition("{")
+    texts = [base] if not labels else [base, labels.removesuffix("}").replace('"', "")]
+    clean = [re.sub(r"[^\w.\- ]", "_", text.replace("=", "_")).strip() for text in texts]
+    return "/".join(text if text.strip(".") else f"_{text}" for text in clean)
+
+
+def _line(error: Exception, uri: str) -> str:
+    """The error's text as one line of bounded length, without credentials."""
+    text = " ".join(str(error).split())
+    if " failed with exception " in text and (cause := _CAUSE.search(text)):
+        # What requests and urllib3 wrap around a refused connection fills a screen.
+        text = f"{text.partition(' failed with exception ')[0]} failed: {cause[1]}"
+    text = _LOGIN.sub("://", text.replace(uri, public_uri(uri)))
+    for variable in _SECRETS:
+        if secret := os.environ.get(variable):
+            text = text.replace(secret, "***")
+    return text if len(text) <= MAX_LINE_CHARS else f"{text[:MAX_LINE_CHARS]}…"
