@@ -80,7 +80,7 @@ def figure(name: str, shape: Histogram) -> str:
     """The histogram as inline SVG."""
     drawing, axes = new_figure(3.6, 2.3)
     (_numbers if shape.edges else _categories)(axes, shape)
-    axes.set_title(_short(name))
+    axes.set_title(_short(name), loc="left")
     axes.set_ylim(bottom=0)
     axes.yaxis.set_major_formatter(lambda share, _: f"{share:.0%}")
     legend(axes)

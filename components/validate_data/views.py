@@ -32,7 +32,7 @@ MAX_FIGURES: Final = 12
 NO_SUITE: Final = "No suite was given: the structure was checked, and no expectation."
 NO_REFERENCE: Final = "No reference was given: drift was not looked for."
 
-_FAILED: Final = ("expectation", "about", "observed", "why it is there")
+_FAILED: Final = ("#", "expectation", "about", "observed", "why it is there")
 _ALL: Final = ("#", "expectation", "about", "outcome", "observed", "expected")
 _DRIFT: Final = (
     "column",
@@ -49,8 +49,8 @@ def write(found: "Found", settings: "Settings", folder: Path) -> None:
     """`report.html`, `summary.md` and `result.json`."""
     title = f"Validation of {found.rows:,} rows"
     sections = [Section("At a glance", _tiles(found))]
-    if failed := _failed(found):
-        sections.append(Section("Failed expectations", table(_FAILED, failed)))
+    if failed := [(n, _words(kind), *rest) for n, kind, *rest in _failed(found)]:
+        sections.append(Section("Failed expectations", table(_FAILED, failed, align="r")))
     sections.append(Section("Structure", _structure(found)))
     sections.append(Section("Drift against the reference", _drift(found, settings)))
     sections.append(Section("All expectations", _all(found)))
@@ -80,8 +80,17 @@ def _tiles(found: "Found") -> str:
     return tiles(items)
 
 
-def _failed(found: "Found") -> list[tuple[str, ...]]:
-    return [(o.kind, o.subject, o.observed, o.note) for o in found.outcomes or () if not o.success]
+def _failed(found: "Found") -> list[tuple[Any, ...]]:
+    return [
+        (number, o.kind, o.subject, o.observed, o.note)
+        for number, o in enumerate(found.outcomes or (), 1)
+        if not o.success
+    ]
+
+
+def _words(kind: str) -> str:
+    """A type as words, which a narrow column can break; the number tells its place in the suite."""
+    return kind.replace("_", " ")
 
 
 def _all(found: "Found") -> str:
@@ -96,7 +105,7 @@ def _all(found: "Found") -> str:
 def _row(outcome: "Outcome") -> tuple[str, ...]:
     word = "pass" if outcome.success else "fail"
     expected = arguments(outcome.kwargs)
-    return (outcome.kind, outcome.subject, word, outcome.observed, expected)
+    return (_words(outcome.kind), outcome.subject, word, outcome.observed, expected)
 
 
 def _structure(found: "Found") -> str:

@@ -187,7 +187,7 @@ def _outward(value: float, slack: float, *, whole: bool) -> float:
         return int(value) + math.trunc(slack)
     moved = float(f"{float(value) + slack:.{_DIGITS}g}")
     beyond = moved <= value if slack < 0 else moved >= value
-    return moved if slack and beyond else float(value)
+    return moved if slack and beyond and math.isfinite(moved) else float(value)
 
 
 def _plain(value: Any) -> Any:
