@@ -173,17 +173,18 @@ def test_bad_data_is_rejected_at_validation(project: Project, first: dict[str, A
 def test_a_worse_model_is_blocked_and_a_small_difference_is_inconclusive(
     project: Project, first: dict[str, Any]
 ) -> None:
-    project.assay("production", "cancer", "--set", "1")
-    dummy = {"estimator": "sklearn.dummy.DummyClassifier", "hyperparameters": {}}
+    # Under a name of its own, because tests run in any order and share the project.
+    project.run(model_name="rival")
+    project.assay("production", "rival", "--set", "1")
+    dummy = {"estimator": "sklearn.dummy.DummyClassifier", "model_name": "rival"}
     blocked = project.run(code=4, **dummy)
     assert "accuracy > 0.85" in blocked["error"]
     assert "regression_delta < 0.05" in blocked["error"]
     assert "register" not in blocked["states"]
     assert blocked["by"]["compare"]["values"]["verdict"] == "block"
 
-    unsure = project.run(
-        code=5, hyperparameters={"C": 0.001}, policy="gates:\n  - metric: accuracy > 0.5\n"
-    )
+    lenient = "gates:\n  - metric: accuracy > 0.5\n"
+    unsure = project.run(code=5, hyperparameters={"C": 0.001}, policy=lenient, model_name="rival")
     assert unsure["verdict"] == "inconclusive"
     assert "too little test data to tell" in unsure["error"]
     assert "register" not in unsure["states"]
