@@ -29,11 +29,13 @@ if TYPE_CHECKING:
 
 MAX_FIGURES: Final = 12
 """Histograms in a report; of the columns that drifted furthest."""
+MAX_LEAD: Final = 5
+"""Problems under a report's title."""
 NO_SUITE: Final = "No suite was given: the structure was checked, and no expectation."
 NO_REFERENCE: Final = "No reference was given: drift was not looked for."
 
 _FAILED: Final = ("#", "expectation", "about", "observed", "why it is there")
-_ALL: Final = ("#", "expectation", "about", "outcome", "observed", "expected")
+_ALL: Final = ("#", "expectation", "outcome", "observed", "expected")
 _DRIFT: Final = (
     "column",
     "drift",
@@ -49,16 +51,22 @@ def write(found: "Found", settings: "Settings", folder: Path) -> None:
     """`report.html`, `summary.md` and `result.json`."""
     title = f"Validation of {found.rows:,} rows"
     sections = [Section("At a glance", _tiles(found))]
-    if failed := [(n, _words(kind), *rest) for n, kind, *rest in _failed(found)]:
-        sections.append(Section("Failed expectations", table(_FAILED, failed, align="r")))
+    if failed := [(n, _words(kind, on), *rest) for n, kind, on, *rest in _failed(found)]:
+        headers = [header for header in _FAILED if header != "about"]
+        sections.append(Section("Failed expectations", table(headers, failed, align="r")))
     sections.append(Section("Structure", _structure(found)))
     sections.append(Section("Drift against the reference", _drift(found, settings)))
     sections.append(Section("All expectations", _all(found)))
-    evidence = found.evidence
-    text = page(title, sections, verdict=evidence.verdict, subtitle=evidence.reason)
+    text = page(title, sections, verdict=found.evidence.verdict, subtitle=_lead(found))
     (folder / "report.html").write_text(text, encoding="utf-8")
     (folder / "summary.md").write_text(_markdown(title, found, settings), encoding="utf-8")
     (folder / "result.json").write_bytes(canonical_json(_result(found, settings)))
+
+
+def _lead(found: "Found") -> str:
+    """The first problems; the sections tell all."""
+    more = len(found.problems) - MAX_LEAD
+    return "; ".join(found.problems[:MAX_LEAD]) + (f"; and {more} more" if more > 0 else "")
 
 
 def _tiles(found: "Found") -> str:
@@ -72,7 +80,10 @@ def _tiles(found: "Found") -> str:
         items.append(("expectations failed", f"{failed} of {len(found.outcomes)}"))
     if found.drift is not None:
         drifted = sum(column.drifted for column in found.drift.columns)
-        items.append(("columns drifted", f"{drifted} of {len(found.drift.columns)}"))
+        compared = len(found.drift.columns)
+        items.append(
+            ("columns drifted", f"{drifted} of {compared}" if compared else "none compared")
+        )
     items += [
         ("rows that repeat an earlier one", f"{found.structure.duplicate_rows_share:.2%}"),
         ("missing values", f"{found.structure.missing_share:.2%}"),
@@ -88,9 +99,9 @@ def _failed(found: "Found") -> list[tuple[Any, ...]]:
     ]
 
 
-def _words(kind: str) -> str:
-    """A type as words, which a narrow column can break; the number tells its place in the suite."""
-    return kind.replace("_", " ")
+def _words(kind: str, subject: str) -> str:
+    """An expectation as words, which a narrow column can break; its number tells the place."""
+    return (f"{subject}: " if subject else "") + kind.replace("_", " ")
 
 
 def _all(found: "Found") -> str:
@@ -105,7 +116,7 @@ def _all(found: "Found") -> str:
 def _row(outcome: "Outcome") -> tuple[str, ...]:
     word = "pass" if outcome.success else "fail"
     expected = arguments(outcome.kwargs)
-    return (_words(outcome.kind), outcome.subject, word, outcome.observed, expected)
+    return (_words(outcome.kind, outcome.subject), word, outcome.observed, expected)
 
 
 def _structure(found: "Found") -> str:

@@ -30,8 +30,6 @@ from assay.dataset.schema import (
     require_columns,
 )
 
-_arrow_types = arrow_types
-
 __all__ = [
     "FORMAT",
     "NUMERIC_TYPES",
