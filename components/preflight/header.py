@@ -13,7 +13,7 @@ from assay.dataset import info
 from assay.dataset.csv_source import GZIP_MAGIC, SAMPLE_BYTES, Options, read_header
 from assay.dataset.sources import PARQUET_MAGIC
 from assay.digest import is_digest
-from assay.errors import DataError, UsageError
+from assay.errors import DataError, NotFoundError, UsageError
 from assay.source import local_path, peek, public
 from assay.step import Dataset
 from assay.store import Store
@@ -58,7 +58,10 @@ def dataset_columns(digest: str, store: Store, what: str) -> list[str]:
         UsageError: It is something else.
         NotFoundError: It is not there.
     """
-    manifest = get_manifest(store, digest)
+    try:
+        manifest = get_manifest(store, digest)
+    except NotFoundError as error:
+        raise NotFoundError(f"{what}: no dataset {digest}: {error}") from error
     if manifest.artifact_type != Dataset.type:
         raise UsageError(f"{what}: {digest} is of type {manifest.artifact_type}, not a dataset")
     for entry in manifest.files:

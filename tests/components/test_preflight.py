@@ -1,0 +1,461 @@
+"""preflight: all that is wrong, at once, in seconds."""
+
+import contextlib
+import gzip
+import http.server
+import json
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from assay.components.preflight import header
+from assay.components.preflight.step import preflight
+
+from assay.digest import of_bytes
+from assay.errors import (
+    AssayError,
+    DataError,
+    NotFoundError,
+    ServiceError,
+    StoreUnavailableError,
+    UsageError,
+)
+from assay.execution import Context, execute
+from assay.manifest import Manifest
+from assay.policy import parse_policy
+from assay.step import Checks, Dataset, Out, Policy, Services, Suite
+from assay.store import Store, open_store
+from assay.tree import get_manifest, put_tree
+
+POLICY = "gates:\n  - metric: accuracy > 0.9\n"
+SUITE = json.dumps(
+    {
+        "name": "s",
+        "expectations": [
+            {"type": "expect_column_values_to_not_be_null", "kwargs": {"column": "age"}}
+        ],
+    }
+)
+CHECKS = """\
+checks:
+  - name: sex_is_no_reason
+    kind: invariance
+    column: sex
+    values: [F, M]
+"""
+
+
+@pytest.fixture(autouse=True)
+def registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    path = tmp_path / "people.csv"
+    path.write_text("age,sex,hours,since,income\n39,M,40,2024-05-01,no\n")
+    return path
+
+
+@pytest.fixture
+def plan(data: Path) -> dict[str, Any]:
+    return {"data": str(data), "target": "income", "model_name": "income"}
+
+
+def run(store: Store, folder: Path, arguments: dict[str, Any]) -> dict[str, Path]:
+    """Call the step; its output folders, those of optional ones too."""
+    outs = {}
+    for name in preflight.outputs:
+        path = folder / "out" / name
+        path.mkdir(parents=True)
+        outs[name] = path
+    values = preflight(
+        services=Services(store, None),
+        **preflight.bind_parameters(arguments),
+        **{name: Out(path) for name, path in outs.items()},
+    )
+    assert values is not None
+    return outs
+
+
+def refused(store: Store, folder: Path, arguments: dict[str, Any]) -> list[str]:
+    with pytest.raises(UsageError) as raised:
+        run(store, folder, arguments)
+    assert "\n" not in str(raised.value)
+    return str(raised.value).split("; ")
+
+
+def document(store: Store, folder: Path, kind: Any, name: str, text: str) -> str:
+    folder.mkdir()
+    (folder / name).write_text(text)
+    return put_tree(store, folder, kind.type, {}).digest
+
+
+def test_documents_become_artifacts(context: Context, plan: dict[str, Any], tmp_path: Path) -> None:
+    given = {**plan, "policy": POLICY, "suite": SUITE, "checks": CHECKS}
+    done = execute(preflight, given, context)
+    for name, kind, text in (
+        ("policy_artifact", Policy, POLICY),
+        ("suite_artifact", Suite, SUITE),
+        ("checks_artifact", Checks, CHECKS),
+    ):
+        manifest = get_manifest(context.store, done.outputs[name])
+        assert manifest.artifact_type == kind.type
+        assert [entry.blob.digest for entry in manifest.files] == [of_bytes(text.encode())]
+    assert done.values == {"allowed_modules": []}
+    # The same text from elsewhere has the same name, so nothing below runs again.
+    (tmp_path / "p.yaml").write_text(POLICY)
+    again = execute(preflight, {**given, "policy": str(tmp_path / "p.yaml")}, context)
+    assert again.outputs["policy_artifact"] == done.outputs["policy_artifact"]
+    assert not again.cached
+
+
+def test_what_is_not_given_is_said(
+    folder_store: Store, plan: dict[str, Any], tmp_path: Path
+) -> None:
+    outs = run(folder_store, tmp_path, plan)
+    summary = (outs["record"] / "summary.md").read_text()
+    assert "the default, which forbids a regression" in summary
+    assert "structural checks only" in summary
+    assert "people.csv: 5 columns" in summary
+    assert list(outs["suite_artifact"].iterdir()) == []
+    assert list(outs["checks_artifact"].iterdir()) == []
+    policy = parse_policy((outs["policy_artifact"] / "policy.yaml").read_bytes())
+    assert any(rule.expression.metric == "regression_delta_upper" for rule in policy.rules)
+
+
+@pytest.mark.parametrize("how", ["path", "file", "digest", "text", "http"])
+def test_a_policy_may_be_given_in_every_way(
+    folder_store: Store, plan: dict[str, Any], tmp_path: Path, web: str, how: str
+) -> None:
+    path = tmp_path / "policy.yaml"
+    path.write_text(POLICY)
+    (tmp_path / "web" / "policy.yaml").write_text(POLICY)
+    given = {
+        "path": str(path),
+        "file": path.as_uri(),
+        "text": "gates: [{metric: accuracy > 0.9}]",
+        "digest": document(folder_store, tmp_path / "p", Policy, "policy.yaml", POLICY),
+        "http": f"{web}/policy.yaml",
+    }[how]
+    outs = run(folder_store, tmp_path, {**plan, "policy": given})
+    assert b"accuracy > 0.9" in (outs["policy_artifact"] / "policy.yaml").read_bytes()
+
+
+def test_everything_that_is_wrong_is_told_at_once(
+    folder_store: Store, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}")
+    problems = refused(
+        folder_store,
+        tmp_path,
+        {
+            "data": str(data),
+            "target": "incme",
+            "model_name": "a/b",
+            "policy": "gates:\n  - metric: acuracy > 0.9\n",
+            "suite": SUITE.replace("age", "agee"),
+            "checks": CHECKS.replace("column: sex", "column: sxe"),
+            "estimator": "sklearn.ensemble.RandomForestClasifier",
+            "numeric_columns": ["hours"],
+            "categorical_columns": ["hours"],
+            "key_columns": ["id"],
+            "split_by": "tme",
+            "slices": ["sex&racee"],
+            "test_fraction": 1.5,
+            "confidence": 95,
+            "drift_share": 0,
+            "max_regression": -1,
+            "threads": 0,
+            "primary_metric": "acuracy",
+            "reference": "latest",
+        },
+    )
+    text = "; ".join(problems)
+    for said in (
+        "no column 'incme'",
+        "did you mean 'income'?",
+        "model_name 'a/b'",
+        "policy line 2",
+        "did you mean 'accuracy'?",
+        "no column 'agee'",
+        "no column 'sxe'",
+        "did you mean 'sklearn.ensemble.RandomForestClassifier'?",
+        "column 'hours' is given as numeric and as categorical",
+        "key_columns: no column 'id'",
+        "split_by is 'tme'",
+        "slices: no column 'racee'",
+        "test_fraction is 1.5",
+        "confidence is 95",
+        "drift_share is 0",
+        "max_regression is -1",
+        "threads is 0",
+        "primary_metric: no metric 'acuracy'",
+        "reference: 'latest' is not a digest",
+        "MLflow:",
+    ):
+        assert text.count(said) == 1 or said.startswith("did you mean"), (said, text)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"split_by": "time"}, "time_column is missing"),
+        ({"split_by": "time", "time_column": "sine"}, "did you mean 'since'?"),
+        ({"drop_columns": ["income"]}, "drop_columns: 'income' is the target"),
+        ({"drop_columns": ["age", "sex", "hours", "since"]}, "no feature columns are left"),
+        ({"slices": ["income"]}, "is the target, by which nothing can be sliced"),
+        ({"delimiter": "ab"}, "give one ASCII character"),
+        ({"estimator": "os.system"}, "is outside of sklearn"),
+        (
+            {"estimator": "sklearn.svm.SVC", "hyperparameters": {"kernl": 1}},
+            "did you mean 'kernel'?",
+        ),
+        ({"estimator": "sklearn.svm.SVC", "hyperparameters": {"C": -1}}, "'C' parameter of SVC"),
+        (
+            {
+                "estimator": "sklearn.ensemble.AdaBoostClassifier",
+                "hyperparameters": {
+                    "estimator": {
+                        "$estimator": "sklearn.tree.DecisionTreeClassifier",
+                        "max_depth": "deep",
+                    }
+                },
+            },
+            "'max_depth' parameter of DecisionTreeClassifier",
+        ),
+        ({"hyperparameters": {"max_iter": 0}}, "'max_iter' parameter of HistGradientBoosting"),
+        ({"reference": "sha256:" + "0" * 64}, "sha256:0000"),
+        ({"policy": "polcy.yaml"}, "policy: no file polcy.yaml"),
+        ({"policy": "{}"}, "policy"),
+        ({"suite": "{}"}, "assay suite draft"),
+        ({"checks": "checks: []"}, "checks"),
+        ({"policy": "https://user:pass@host/p.yaml"}, "leave user and password out"),
+        ({"policy": "ftp://host/p.yaml"}, "not a location that can be read"),
+    ],
+)
+def test_each_mistake_has_its_line(
+    folder_store: Store, plan: dict[str, Any], tmp_path: Path, changes: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(AssayError) as raised:
+        run(folder_store, tmp_path, {**plan, **changes})
+    assert said in str(raised.value)
+    assert raised.value.exit_code in {2, 7}
+
+
+@pytest.mark.parametrize(
+    ("rule", "changes", "said"),
+    [
+        ("safety_violations == 0", {}, "no behavioural checks are given"),
+        ("safety_violations == 0", {"checks": CHECKS}, ""),
+        ('safety_violations{check="other"} == 0', {"checks": CHECKS}, "there is no check 'other'"),
+        ("failed_expectations == 0", {}, "no suite is given"),
+        ("failed_expectations == 0", {"suite": SUITE}, ""),
+        ("drifted_columns_share < 0.3", {}, "no dataset to look for drift against"),
+        ('accuracy{sex="F"} > 0.8', {}, "quality is not sliced by sex; add it to 'slices' (none)"),
+        ('accuracy{sex="F"} > 0.8', {"slices": ["sex"]}, ""),
+        ('recall{sex="F",hours="40"} > 0.8', {"slices": ["sex", "hours"]}, "by hours&sex"),
+        ('recall{sex="F",hours="40"} > 0.8', {"slices": ["hours&sex"]}, ""),
+        ('accuracy_gap{column="sex"} < 0.1', {"slices": ["age"]}, "not sliced by sex"),
+        ('accuracy_gap{column="sex"} < 0.1', {"slices": ["sex"]}, ""),
+        ("profit > 0", {}, ""),
+    ],
+)
+def test_rules_that_could_only_fail_are_told(
+    folder_store: Store,
+    plan: dict[str, Any],
+    tmp_path: Path,
+    rule: str,
+    changes: dict[str, Any],
+    said: str,
+) -> None:
+    given = {**plan, **changes, "policy": f"gates:\n  - metric: {rule}\n"}
+    if said:
+        assert said in "; ".join(refused(folder_store, tmp_path, given))
+        # One that may be skipped may be right.
+        given["policy"] += "    when: production_exists == 1\n"
+    run(folder_store, tmp_path / "again", given)
+
+
+def test_modules_that_the_policy_admits(
+    folder_store: Store, plan: dict[str, Any], tmp_path: Path
+) -> None:
+    policy = f"{POLICY}allowed_modules: [http]\n"
+    (problem,) = refused(
+        folder_store, tmp_path, {**plan, "policy": policy, "estimator": "http.server.HTTPServer"}
+    )[:1]
+    # Admitted, and then found to be no estimator.
+    assert "no estimator 'http.server.HTTPServer'" in problem
+
+
+def test_an_artifact_of_another_kind_is_refused(
+    folder_store: Store, plan: dict[str, Any], tmp_path: Path
+) -> None:
+    suite = document(folder_store, tmp_path / "s", Suite, "suite.json", SUITE)
+    wrong = document(folder_store, tmp_path / "w", Policy, "other.yaml", POLICY)
+    text = "; ".join(refused(folder_store, tmp_path, {**plan, "policy": suite}))
+    assert "is of type application/vnd.assay.suite.v1" in text
+    text = "; ".join(refused(folder_store, tmp_path / "2", {**plan, "policy": wrong}))
+    assert "holds no policy.yaml" in text
+    text = "; ".join(refused(folder_store, tmp_path / "3", {**plan, "data": suite}))
+    assert "not a dataset" in text
+
+
+def test_what_is_no_document_of_any_size_is_refused(
+    folder_store: Store, plan: dict[str, Any], tmp_path: Path
+) -> None:
+    (tmp_path / "big").write_bytes(b"x" * ((4 << 20) + 1))
+    text = "; ".join(refused(folder_store, tmp_path, {**plan, "policy": str(tmp_path / "big")}))
+    assert "is larger than" in text
+
+
+def test_a_service_alone_at_fault_gives_its_own_exit_code(
+    folder_store: Store, plan: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}")
+    with pytest.raises(ServiceError):
+        run(folder_store, tmp_path, plan)
+    with pytest.raises(NotFoundError):
+        run(folder_store, tmp_path / "2", {**plan, "data": "sha256:" + "0" * 64})
+
+    class Down(type(folder_store)):  # type: ignore[misc]
+        def put_bytes(self, *_: object) -> None:
+            raise StoreUnavailableError("the store does not answer")
+
+    down = Down(tmp_path / "down")
+    with pytest.raises(StoreUnavailableError, match=r"does not answer; MLflow:|MLflow"):
+        run(down, tmp_path / "3", plan)
+    # With a mistake of the user's besides, it is the user's error.
+    with pytest.raises(UsageError, match="does not answer"):
+        run(down, tmp_path / "4", {**plan, "target": "x"})
+
+
+# Headers.
+
+
+@pytest.fixture
+def web(tmp_path: Path) -> Iterator[str]:
+    """A web server for `tmp_path/web` that gives parts of files, but under /whole/."""
+    root = tmp_path / "web"
+    root.mkdir()
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            path = root / self.path.removeprefix("/whole").lstrip("/")
+            if not path.is_file():
+                self.send_error(404)
+                return
+            content, status = path.read_bytes(), 200
+            wanted = self.headers.get("Range", "")
+            if wanted.startswith("bytes=-") and not self.path.startswith("/whole"):
+                content, status = content[-int(wanted.removeprefix("bytes=-")) :], 206
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            # Who only wanted the beginning may have gone.
+            with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+                self.wfile.write(content)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+def parquet(path: Path) -> Path:
+    pq.write_table(pa.table({"age": [1], "ort": ["a"], "income": ["no"]}), path)
+    return path
+
+
+def test_headers_of_every_kind(folder_store: Store, tmp_path: Path, web: str) -> None:
+    names = ["age", "ort", "income"]
+    (tmp_path / "web" / "a.csv").write_text("age;ort;income\n1;a;no\n")
+    (tmp_path / "web" / "a.csv.gz").write_bytes(gzip.compress(b"age,ort,income\n1,a,no\n"))
+    parquet(tmp_path / "web" / "a.parquet")
+    for name in ("a.csv", "a.csv.gz", "a.parquet"):
+        for place in (str(tmp_path / "web" / name), f"{web}/{name}"):
+            assert header.column_names(place, "auto", folder_store) == names, place
+    # A server that gives no parts would have to send the whole file.
+    assert header.column_names(f"{web}/whole/a.parquet", "auto", folder_store) == []
+    assert header.column_names(f"{web}/whole/a.csv", "auto", folder_store) == names
+
+
+@pytest.mark.minio
+def test_the_end_of_a_parquet_file_in_s3(
+    minio_url: str, folder_store: Store, tmp_path: Path
+) -> None:
+    from assay.store.minio import client_for
+
+    client = client_for(minio_url)
+    path = parquet(tmp_path / "a.parquet")
+    client.fput_object("assay-tests", "preflight/a.parquet", str(path))
+    endpoint = minio_url.partition("?")[2]
+    uri = f"s3://assay-tests/preflight/a.parquet?{endpoint}"
+    assert header.column_names(uri, "auto", folder_store) == ["age", "ort", "income"]
+
+
+def test_a_header_longer_than_the_sample(folder_store: Store, tmp_path: Path) -> None:
+    names = [f"column_{number:06d}" for number in range(40_000)]
+    path = tmp_path / "wide.csv"
+    path.write_text(",".join(names) + "\n" + ",".join("1" * len(names)) + "\n")
+    assert header.column_names(str(path), "auto", folder_store) == names
+
+
+def test_a_dataset_in_the_store_is_asked_for_its_schema(
+    folder_store: Store, plan: dict[str, Any], adult: Dataset, tmp_path: Path
+) -> None:
+    manifest: Manifest = put_tree(folder_store, adult.path, Dataset.type, {})
+    run(
+        folder_store,
+        tmp_path,
+        {**plan, "data": manifest.digest, "reference": manifest.digest, "slices": ["sex"]},
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("empty.csv", b"", "is empty"),
+        ("names.csv", b"a,a,\n1,2,3\n", "column 'a' stands there 2 times"),
+        ("cut.parquet", b"PAR1" + b"x" * 100, "a damaged Parquet file"),
+        ("footer.parquet", b"PAR1" + b"x" * 90 + b"\x10\0\0\0PAR1", "a damaged Parquet file"),
+        ("huge.parquet", b"PAR1" + b"\xff\xff\xff\xffPAR1", "a damaged Parquet file"),
+        ("cut.csv.gz", b"\x1f\x8bnonsense", "a damaged gzip file"),
+    ],
+)
+def test_what_is_no_table_is_told(
+    folder_store: Store, plan: dict[str, Any], tmp_path: Path, name: str, content: bytes, said: str
+) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(DataError, match=said) as raised:
+        run(folder_store, tmp_path, {**plan, "data": str(tmp_path / name)})
+    assert name in str(raised.value) or "gzip" in said
+
+
+def test_a_large_source_costs_no_more(
+    folder_store: Store, plan: dict[str, Any], tmp_path: Path
+) -> None:
+    path = tmp_path / "large.csv"
+    with path.open("wb") as stream:
+        stream.write(b"age,sex,hours,since,income\n39,M,40,2024-05-01,no\n")
+        stream.truncate(100 << 30)  # 100 GiB, of which the disk holds one page
+    run(folder_store, tmp_path, plan)
+    started = time.monotonic()
+    run(folder_store, tmp_path / "large", {**plan, "data": str(path)})
+    assert time.monotonic() - started < 5
+
+
+def test_a_store_in_another_place(plan: dict[str, Any], tmp_path: Path) -> None:
+    store = open_store((tmp_path / "fresh").as_uri())
+    run(store, tmp_path, plan)
+    assert store.get_bytes(of_bytes(b"assay preflight"), 100) == b"assay preflight"

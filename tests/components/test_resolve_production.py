@@ -1,0 +1,89 @@
+"""resolve_production: what is in production, by the registry's own word."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from assay.components.resolve_production.step import resolve_production
+from mlflow.tracking import MlflowClient
+
+from assay.errors import ServiceError, UsageError
+from assay.registry import Registry
+from assay.step import Out, Record
+
+MODEL, OTHER, DATA = ("sha256:" + digit * 64 for digit in "abd")
+NONE = {"production": "", "production_data": "", "version": ""}
+
+
+@pytest.fixture
+def uri(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    return uri
+
+
+def resolve(folder: Path, **arguments: str) -> tuple[dict[str, Any], str]:
+    """Values, and the summary."""
+    folder.mkdir()
+    bound = resolve_production.bind_parameters({"model_name": "churn", **arguments})
+    values = resolve_production(record=Out[Record](folder), **bound)
+    assert values is not None
+    record = json.loads((folder / "record.json").read_bytes())
+    assert record == {
+        "model_name": "churn",
+        "override": arguments.get("override", ""),
+        **values,
+    }
+    return dict(values), (folder / "summary.md").read_text()
+
+
+def test_it_asks_the_world_each_time() -> None:
+    assert resolve_production.side_effects
+
+
+def test_nothing_then_a_model(uri: str, tmp_path: Path) -> None:
+    values, text = resolve(tmp_path / "1")
+    assert values == NONE
+    assert text == "No version of `churn` is in production.\n"
+    registry = Registry(uri)
+    registry.register("churn", MODEL, "file:///m", {"assay.data": DATA}, {})
+    assert resolve(tmp_path / "2")[0] == NONE
+    registry.set_alias("churn", "production", "1")
+    values, text = resolve(tmp_path / "3")
+    assert values == {"production": MODEL, "production_data": DATA, "version": "1"}
+    assert text == f"In production: version 1 of `churn`, `{MODEL}`\n"
+
+
+def test_another_model_to_compare_with(uri: str, tmp_path: Path) -> None:
+    registry = Registry(uri)
+    registry.register("churn", MODEL, "file:///m", {"assay.data": DATA}, {})
+    values, text = resolve(tmp_path / "1", override=OTHER)
+    assert values == {"production": OTHER, "production_data": "", "version": ""}
+    assert "no registered version" in text
+    values, text = resolve(tmp_path / "2", override=MODEL)
+    assert values == {"production": MODEL, "production_data": DATA, "version": "1"}
+    assert "as `override` asks" in text
+
+
+@pytest.mark.usefixtures("uri")
+@pytest.mark.parametrize("arguments", [{"override": "version 3"}, {"model_name": "a/b"}])
+def test_what_is_no_digest_or_name(tmp_path: Path, arguments: dict[str, str]) -> None:
+    with pytest.raises(UsageError):
+        resolve(tmp_path / "1", **arguments)
+
+
+def test_a_version_of_other_origin_is_refused(uri: str, tmp_path: Path) -> None:
+    client = MlflowClient(uri, uri)
+    client.create_registered_model("churn")
+    client.create_model_version("churn", "file:///m", tags={"assay.model": "latest"})
+    client.set_registered_model_alias("churn", "production", "1")
+    with pytest.raises(UsageError, match="version 1 of 'churn' has no digest in its tag"):
+        resolve(tmp_path / "1")
+
+
+def test_a_registry_that_fails_is_not_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    with pytest.raises(ServiceError, match="cannot ask for the production version"):
+        resolve(tmp_path / "1")
