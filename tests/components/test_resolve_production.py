@@ -9,6 +9,7 @@ from assay.components.resolve_production.step import resolve_production
 from mlflow.tracking import MlflowClient
 
 from assay.errors import ServiceError, UsageError
+from assay.mlflow_calls import quiet
 from assay.registry import Registry
 from assay.step import Out, Record
 
@@ -74,7 +75,8 @@ def test_what_is_no_digest_or_name(tmp_path: Path, arguments: dict[str, str]) ->
 
 
 def test_a_version_of_other_origin_is_refused(uri: str, tmp_path: Path) -> None:
-    client = MlflowClient(uri, uri)
+    with quiet():  # SQLAlchemy warns of what MLflow does when it is first used
+        client = MlflowClient(uri, uri)
     client.create_registered_model("churn")
     client.create_model_version("churn", "file:///m", tags={"assay.model": "latest"})
     client.set_registered_model_alias("churn", "production", "1")

@@ -42,7 +42,8 @@ def registry(uri: str) -> Registry:
 
 @pytest.fixture
 def client(uri: str) -> MlflowClient:
-    return MlflowClient(uri, uri)
+    with quiet():  # SQLAlchemy warns of what MLflow does when it is first used
+        return MlflowClient(uri, uri)
 
 
 def add(registry: Registry, digest: str = MODEL, **changes: Any) -> tuple[ModelVersion, bool]:

@@ -1,0 +1,467 @@
+"""register: nothing gets in that the proof does not lead to."""
+
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from assay.components.compare.step import compare
+from assay.components.evaluate.step import evaluate
+from assay.components.gate.step import gate
+from assay.components.register import version
+from assay.components.register.step import register
+from assay.components.snapshot_data.step import snapshot_data
+from assay.components.split_data.step import split_data
+from assay.components.train.step import train
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from mlflow.tracking import MlflowClient
+
+from assay.digest import hex_of
+from assay.errors import (
+    AssayError,
+    AttestationError,
+    IntegrityError,
+    NotFoundError,
+    RunBlocked,
+    RunInconclusive,
+    UsageError,
+)
+from assay.evidence import EvidenceDocument
+from assay.execution import Context, execute
+from assay.mlflow_calls import quiet
+from assay.policy import decide
+from assay.policy.decision import statement
+from assay.signing import Verifier
+from assay.step import Decision, Evaluation, Model, Out, Policy, Step, step
+from assay.store import Store, open_store
+from assay.store.base import blob_key
+from assay.tree import get_manifest, put_tree
+
+ROWS = 400
+
+
+@step
+def write_policy(*, text: str, policy: Out[Policy]) -> None:
+    """A policy with a record, as preflight makes one."""
+    (policy.path / "policy.yaml").write_text(text)
+
+
+@dataclass(frozen=True)
+class Proof:
+    """A run's digests in a store."""
+
+    store: Store
+    root: Path
+    model: str
+    other_model: str
+    data: str
+    test: str
+    evaluation: str
+    other_evaluation: str
+    measurements: str
+    comparison: str
+    values: dict[str, float | None]
+
+    @property
+    def context(self) -> Context:
+        return Context(self.store)
+
+    def policy(self, text: str) -> str:
+        return execute(write_policy, {"text": text}, self.context).outputs["policy"]
+
+    def decide(self, text: str = "gates: [{metric: accuracy > 0.5}]", **changes: Any) -> str:
+        """A decision by the gate."""
+        arguments = {
+            "model": self.model,
+            "policy": self.policy(text),
+            "evidence": [self.evaluation, self.measurements, self.comparison],
+            "test_data": self.test,
+            "data": self.data,
+            **changes,
+        }
+        return execute(gate, arguments, self.context).outputs["decision"]
+
+    def register(self, decision: str, *, context: Context | None = None, **changes: Any) -> Any:
+        arguments = {
+            "model": self.model,
+            "decision": decision,
+            "evaluation": self.evaluation,
+            "measurements": self.measurements,
+            "data": self.data,
+            "model_name": "churn",
+            **changes,
+        }
+        return execute(register, arguments, context or self.context)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Proof:
+    """A run up to the gate, with real steps on a small table."""
+    root = tmp_path_factory.mktemp("proof")
+    lines = ["a,b,label"]
+    lines += [
+        f"{i % 7},{(i * 37) % 11},{'yes' if (i % 7 > 3) != (i % 9 == 0) else 'no'}"
+        for i in range(ROWS)
+    ]
+    (root / "data.csv").write_text("\n".join(lines) + "\n")
+    store = open_store((root / "store").as_uri())
+    context = Context(store)
+
+    def run(what: Step, **arguments: Any) -> Any:
+        return execute(what, arguments, context)
+
+    data = run(snapshot_data, source=str(root / "data.csv")).outputs["dataset"]
+    # By row number, because equal rows never stand on both sides and there are few distinct ones.
+    parts = run(split_data, dataset=data, target="label", test_fraction=0.4).outputs
+    models, evaluations = [], []
+    for depth in (3, 1):
+        model = run(
+            train,
+            data=parts["train"],
+            target="label",
+            estimator="sklearn.tree.DecisionTreeClassifier",
+            hyperparameters={"max_depth": depth},
+        ).outputs["model"]
+        models.append(model)
+        judged = run(evaluate, model=model, test_data=parts["test"], resamples=200, latency_rows=20)
+        evaluations.append(judged.outputs)
+    comparison = run(compare, candidate=models[0], test_data=parts["test"]).outputs["comparison"]
+    return Proof(
+        store=store,
+        root=root,
+        model=models[0],
+        other_model=models[1],
+        data=data,
+        test=parts["test"],
+        evaluation=evaluations[0]["evaluation"],
+        other_evaluation=evaluations[1]["evaluation"],
+        measurements=evaluations[0]["measurements"],
+        comparison=comparison,
+        values=dict(read_values(store, evaluations[0]["evaluation"])),
+    )
+
+
+def read_values(store: Store, artifact: str) -> dict[str, float | None]:
+    (entry,) = (e for e in get_manifest(store, artifact).files if e.path == "evidence.json")
+    return dict(EvidenceDocument.parse(store.get_bytes(entry.blob.digest, 1 << 20)).values)
+
+
+@pytest.fixture
+def proof(made: Proof, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Proof:
+    """A copy that a test may damage."""
+    shutil.copytree(made.root, tmp_path / "proof", symlinks=True)
+    root = tmp_path / "proof"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
+    fields = {name: getattr(made, name) for name in made.__dataclass_fields__}
+    return Proof(**{**fields, "store": open_store((root / "store").as_uri()), "root": root})
+
+
+@pytest.fixture
+def client(proof: Proof, tmp_path: Path) -> MlflowClient:
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    with quiet():  # SQLAlchemy warns of what MLflow does when it is first used
+        return MlflowClient(uri, uri)
+
+
+def blob(proof: Proof, digest: str) -> Path:
+    return proof.root / "store" / blob_key(digest)
+
+
+def refused(work: Callable[[], object], error: type[AssayError], said: str) -> None:
+    with pytest.raises(error, match=said) as raised:
+        work()
+    assert "\n" not in str(raised.value)
+
+
+def test_a_pass_is_registered_with_all_that_a_reader_asks(
+    proof: Proof, client: MlflowClient
+) -> None:
+    decision = proof.decide()
+    done = proof.register(decision)
+    assert done.values == {
+        "version": "1",
+        "registered": "new",
+        "model_uri": "models:/churn@candidate",
+    }
+    found = client.get_model_version_by_alias("churn", "candidate")
+    tags = found.tags
+    assert tags["assay.model"] == proof.model
+    assert tags["assay.data"] == proof.data
+    assert tags["assay.test_data"] == proof.test
+    assert tags["assay.decision"] == decision
+    assert tags["assay.evaluation"] == proof.evaluation
+    assert tags["assay.measurements"] == proof.measurements
+    assert tags["assay.policy"].startswith("sha256:")
+    assert tags["assay.code"].startswith("sha256:")
+    assert float(tags["assay.latency_p50_ms"]) <= float(tags["assay.latency_p99_ms"])
+    assert int(tags["assay.model_bytes"]) == get_manifest(proof.store, proof.model).size
+    assert [column["name"] for column in json.loads(tags["assay.schema_inputs"])] == ["a", "b"]
+    assert len(json.loads(tags["assay.schema_outputs"])) == 1
+    assert all(tags.values())
+    run = client.get_run(found.run_id)
+    assert run.data.metrics["accuracy"] == proof.values["accuracy"]
+    assert run.data.params["estimator"] == "sklearn.tree.DecisionTreeClassifier"
+    assert json.loads(run.data.params["hyperparameters"]) == {"max_depth": 3}
+    record = get_manifest(proof.store, done.outputs["record"])
+    assert {entry.path for entry in record.files} == {"record.json", "summary.md"}
+
+
+def test_the_version_loads(proof: Proof, tmp_path: Path) -> None:
+    import mlflow
+    import pandas as pd
+
+    proof.register(proof.decide())
+    mlflow.set_tracking_uri(f"sqlite:///{tmp_path}/mlflow.db")
+    try:
+        with quiet():
+            model = mlflow.pyfunc.load_model("models:/churn@candidate")
+    finally:
+        mlflow.set_tracking_uri(None)
+    assert list(model.predict(pd.DataFrame({"a": [0, 6], "b": [1, 1]}))) == ["no", "yes"]
+
+
+def test_twice_is_the_same_version(proof: Proof, client: MlflowClient) -> None:
+    first = proof.register(proof.decide())
+    again = proof.register(proof.decide("gates: [{metric: accuracy > 0.6}]"))
+    assert dict(again.values) == {
+        **first.values,  # noqa: PD011
+        "registered": "existing",
+    }
+    assert not again.cached
+    assert len(client.search_model_versions("name = 'churn'")) == 1
+
+
+def test_what_is_optional_may_be_absent(proof: Proof, client: MlflowClient) -> None:
+    decision = proof.decide(evidence=[proof.evaluation], data="")
+    proof.register(decision, measurements="", data="")
+    tags = client.get_model_version("churn", "1").tags
+    assert "assay.data" not in tags
+    assert "assay.measurements" not in tags
+    assert tags["assay.train_data"].startswith("sha256:")
+
+
+# Each check, and what it stops.
+
+
+def test_1_a_decision_about_another_model(proof: Proof) -> None:
+    decision = proof.decide()
+    refused(
+        lambda: proof.register(decision, model=proof.other_model),
+        IntegrityError,
+        f"is about {proof.model}, not about {proof.other_model}; run the gate",
+    )
+
+
+def test_2_a_decision_that_is_no_pass(proof: Proof) -> None:
+    blocked = proof.decide("gates: [{metric: accuracy > 1.5}]")
+    refused(lambda: proof.register(blocked), RunBlocked, "verdict is block: .*accuracy")
+
+
+def test_2_a_decision_that_could_not_tell(proof: Proof) -> None:
+    value = read_values(proof.store, proof.other_evaluation)["accuracy"]
+    undecided = proof.decide(
+        f"gates: [{{metric: accuracy > {value}, confidence: 0.95}}]",
+        model=proof.other_model,
+        evidence=[proof.other_evaluation],
+    )
+    refused(
+        lambda: proof.register(
+            undecided,
+            model=proof.other_model,
+            evaluation=proof.other_evaluation,
+            measurements="",
+        ),
+        RunInconclusive,
+        "verdict is inconclusive",
+    )
+
+
+def forge(proof: Proof, name: str, kind: Any, file: str, content: bytes) -> str:
+    """An artifact without a record."""
+    folder = proof.root / name
+    folder.mkdir()
+    (folder / file).write_bytes(content)
+    return put_tree(proof.store, folder, kind.type, {}).digest
+
+
+def judged(proof: Proof, evidence: list[str], policy_text: str) -> Any:
+    policy = proof.policy(policy_text)
+    documents = {}
+    for digest in evidence:
+        (entry,) = (e for e in get_manifest(proof.store, digest).files if e.path[:8] == "evidence")
+        documents[digest] = EvidenceDocument.parse(
+            proof.store.get_bytes(entry.blob.digest, 1 << 20)
+        )
+    return decide(
+        policy_text.encode(),
+        documents,
+        proof.model,
+        policy_artifact=policy,
+        data=proof.data,
+        test_data=proof.test,
+        production="",
+    )
+
+
+def test_3_a_decision_that_does_not_follow(proof: Proof) -> None:
+    from dataclasses import replace
+
+    from assay.digest import canonical_json
+    from assay.policy import Outcome, Verdict
+
+    # The gate would block; the decision says pass, and does not contradict itself.
+    honest = judged(proof, [proof.evaluation], "gates: [{metric: accuracy > 1.5}]\n")
+    rows = tuple(replace(row, outcome=Outcome.PASS) for row in honest.rows)
+    lie = replace(honest, verdict=Verdict.PASS, rows=rows)
+    content = canonical_json(statement(lie))
+    decision = forge(proof, "lie", Decision, "decision.json", content)
+    refused(
+        lambda: proof.register(decision, measurements=""),
+        IntegrityError,
+        r"does not follow from .* \(judged again: block\)",
+    )
+
+
+def test_4_an_evaluation_that_was_not_judged(proof: Proof) -> None:
+    decision = proof.decide()
+    refused(
+        lambda: proof.register(decision, evaluation=proof.other_evaluation),
+        IntegrityError,
+        f"{proof.other_evaluation} is not among the evidence that was judged",
+    )
+
+
+def test_4_data_that_the_model_was_not_made_from(proof: Proof) -> None:
+    refused(
+        lambda: proof.register(proof.decide(), data=proof.test),
+        IntegrityError,
+        "give the same to both",
+    )
+    # The test rows are from the same table, but the model has not seen them.
+    loose = proof.decide(evidence=[proof.evaluation], data="")
+    refused(
+        lambda: proof.register(loose, measurements="", data=proof.test),
+        IntegrityError,
+        "was not made from the data",
+    )
+
+
+def test_5_a_decision_that_no_gate_made(proof: Proof) -> None:
+    from assay.digest import canonical_json
+
+    # It follows from its evidence, and nobody recorded it.
+    honest = judged(proof, [proof.evaluation], "gates: [{metric: accuracy > 0.5}]\n")
+    content = canonical_json(statement(honest))
+    decision = forge(proof, "loose", Decision, "decision.json", content)
+    refused(
+        lambda: proof.register(decision, measurements=""),
+        AttestationError,
+        "no record shows that the gate made the decision",
+    )
+
+
+def test_5_evidence_that_nobody_measured(proof: Proof) -> None:
+    perfect = EvidenceDocument({"model": proof.model, "data": proof.test}, {"accuracy": 1.0})
+    evidence = forge(proof, "perfect", Evaluation, "evidence.json", perfect.to_bytes())
+    decision = proof.decide(evidence=[evidence])
+    refused(
+        lambda: proof.register(decision, evaluation=evidence, measurements=""),
+        AttestationError,
+        f"no record shows that the evidence {evidence} was made",
+    )
+
+
+@step
+def flatter(*, model: Model, about: str, data: str, evaluation: Out[Evaluation]) -> None:
+    """Write good numbers about a model that it has not seen."""
+    del model
+    document = EvidenceDocument({"model": about, "data": data}, {"accuracy": 1.0})
+    document.write(evaluation.path)
+
+
+def test_5_evidence_measured_on_another_model(proof: Proof) -> None:
+    arguments = {"model": proof.other_model, "about": proof.model, "data": proof.test}
+    evidence = execute(flatter, arguments, proof.context).outputs["evaluation"]
+    decision = proof.decide(evidence=[evidence])
+    refused(
+        lambda: proof.register(decision, evaluation=evidence, measurements=""),
+        AttestationError,
+        f"no record shows that the evidence {evidence} was made from what it is about",
+    )
+
+
+def test_5_a_model_without_a_record(proof: Proof) -> None:
+    decision = proof.decide(data="")
+    shutil.rmtree(proof.root / "store" / "referrers" / hex_of(proof.model))
+    refused(lambda: proof.register(decision, data=""), AttestationError, "no record of how")
+
+
+def test_5_records_must_be_signed_where_a_key_is_configured(proof: Proof) -> None:
+    key = Ed25519PrivateKey.generate().public_key()
+    pem = key.public_bytes(
+        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
+    context = Context(proof.store, verifier=Verifier.from_pem(pem))
+    decision = proof.decide()
+    refused(
+        lambda: proof.register(decision, context=context), AttestationError, "unsigned, and ASSAY"
+    )
+
+
+@pytest.mark.parametrize("of", ["model", "data", "evaluation", "measurements"])
+def test_6_a_byte_that_changed_anywhere_behind_it(proof: Proof, of: str) -> None:
+    decision = proof.decide()
+    entries = get_manifest(proof.store, getattr(proof, of)).files
+    # The largest file: one that nothing before the last check reads.
+    target = blob(proof, max(entries, key=lambda entry: entry.blob.size).blob.digest)
+    content = bytearray(target.read_bytes())
+    content[len(content) // 2] ^= 1
+    target.chmod(0o644)
+    target.write_bytes(content)
+    refused(lambda: proof.register(decision), IntegrityError, "damaged")
+
+
+def test_6_a_file_that_is_gone(proof: Proof) -> None:
+    decision = proof.decide()
+    entries = get_manifest(proof.store, proof.model).files
+    (skops,) = (entry for entry in entries if entry.path == "model.skops")
+    blob(proof, skops.blob.digest).unlink()
+    with pytest.raises((NotFoundError, IntegrityError)):
+        proof.register(decision)
+
+
+def test_nothing_refused_is_registered(proof: Proof, client: MlflowClient) -> None:
+    blocked = proof.decide("gates: [{metric: accuracy > 1.5}]")
+    with pytest.raises(RunBlocked):
+        proof.register(blocked)
+    assert client.search_registered_models() == []
+    assert not (proof.root / "store" / "views").exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"model": "latest"}, "model: 'latest' is not a digest"),
+        ({"data": "data.csv"}, "data: 'data.csv' is not a digest"),
+        ({"model_name": "a/b"}, "model_name 'a/b'"),
+    ],
+)
+def test_what_is_no_digest_or_name(proof: Proof, changes: dict[str, str], said: str) -> None:
+    decision = proof.decide()
+    refused(lambda: proof.register(decision, **changes), UsageError, said)
+
+
+def test_a_schema_too_long_for_a_tag_is_named(proof: Proof) -> None:
+    columns = [{"name": f"column {n}", "type": "double"} for n in range(500)]
+    signature = {"inputs": json.dumps(columns), "outputs": json.dumps(columns[:1])}
+    content = json.dumps({"signature": signature}).encode()
+    digest = forge(proof, "wide", Model, "MLmodel", content)
+    manifest = get_manifest(proof.store, digest)
+    tags = version._schemas(proof.store, manifest)
+    named = json.loads(tags["assay.schema_inputs"])
+    assert named == {"columns": 500, "file": "MLmodel", "in": manifest.files[0].blob.digest}
+    assert json.loads(tags["assay.schema_outputs"]) == columns[:1]
