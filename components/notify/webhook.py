@@ -81,7 +81,9 @@ def _attempts(url: str, host: str, body: Any, timeout: float) -> Sent:
             status = response.status
             response.close()
     except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
-        return Sent(False, f"not sent: {host} cannot be reached ({type(error).__name__})")
+        # Of the error only its kind is told, because its text holds the path.
+        kind = type(getattr(error, "reason", None) or error).__name__
+        return Sent(False, f"not sent: {host} cannot be reached ({kind})")
     if HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
         return Sent(True, f"sent to {host}")
     return Sent(False, f"not accepted: {host} answered {status}")
