@@ -155,35 +155,10 @@ def _checks(plan: Plan, store: Store, found: Examined, header: list[str]) -> Seq
 
 
 def _estimator(plan: Plan, found: Examined) -> None:
-    from assay.model.build import AUTO, check_estimator, make_estimator
+    from assay.model import check_estimator
 
-    problems = check_estimator(plan.estimator, plan.hyperparameters, found.allowed_modules)
-    _refuse(problems)
+    _refuse(check_estimator(plan.estimator, plan.hyperparameters, found.allowed_modules))
     found.notes["estimator"] = plan.estimator
-    if plan.estimator == AUTO and not plan.hyperparameters:
-        # Nothing that could be wrong, and scikit-learn takes seconds to import.
-        return
-    made = make_estimator(
-        plan.estimator,
-        plan.hyperparameters,
-        task="classification",
-        seed=0,
-        threads=1,
-        allowed_modules=found.allowed_modules,
-    )
-    for part in (made, *made.get_params(deep=True).values()):
-        _check_values(part)
-
-
-def _check_values(estimator: Any) -> None:
-    """Hold hyperparameters against the types and ranges that scikit-learn declares for `fit`."""
-    check = getattr(estimator, "_validate_params", None)
-    if check is None or isinstance(estimator, type):
-        return
-    try:
-        check()
-    except (ValueError, TypeError) as error:
-        raise UsageError(f"hyperparameters: {error}") from error
 
 
 def _column_problems(plan: Plan, header: list[str]) -> list[str]:

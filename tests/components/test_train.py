@@ -62,7 +62,10 @@ print(put_tree(open_store((out.parent / "s").as_uri()), out, "application/x", {}
             "sklearn.ensemble.BaggingClassifier",
             {
                 "n_estimators": 2,
-                "estimator": {"$estimator": "sklearn.tree.DecisionTreeClassifier", "max_depth": 2},
+                "estimator": {
+                    "$estimator": "sklearn.tree.DecisionTreeClassifier",
+                    "hyperparameters": {"max_depth": 2},
+                },
             },
         ),
     ],
@@ -89,9 +92,10 @@ def test_the_same_inputs_give_the_same_bytes_in_another_process_and_folder(
 def test_the_model_is_what_mlflow_and_we_load(
     small: Dataset, out: Callable[[], "Out[object]"]
 ) -> None:
+    folder = fit(small, out(), hyperparameters={"max_iter": 20})
+    # MLflow warns about its own type hints when it is imported; train has done that by now.
     import mlflow.pyfunc
 
-    folder = fit(small, out(), hyperparameters={"max_iter": 20})
     ours = model.load(folder)
     rows = dataset.read(small.path).head(200)
     assert ours.classes == ("<=50K", ">50K")

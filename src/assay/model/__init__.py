@@ -1,18 +1,35 @@
 """Models: a scikit-learn pipeline as a folder that MLflow loads and that has one set of bytes.
 
-`build` makes the pipeline, `save` and `load` turn it into a folder and back; see docs/format.md
-for the files. Nothing is pickled.
+```
+build.py          from an import path and a dict to an estimator
+preprocess.py     the pipeline around it
+threads.py        a thread count that is an input
+files.py          save and load
+info.py           assay-model.json
+mlflow_folder.py  MLmodel, environments, examples
+canonical.py      model.skops: one set of bytes, and bounds before reading
+trust.py          the types that it may hold
+walk.py           what lies within a fitted pipeline
+```
+
+docs/format-model.md specifies the folder. Nothing is pickled. Importing this package imports
+neither scikit-learn nor MLflow.
 """
 
-from assay.model.build import check_estimator, make_pipeline
-from assay.model.files import INFO_FILE, LoadedModel, ModelInfo, load, save
+from assay.model.build import check_estimator
+from assay.model.files import LoadedModel, load, save
+from assay.model.info import INFO_FILE, ModelInfo, read_info
+from assay.model.preprocess import make_pipeline
+from assay.model.threads import fixed_threads
 
 __all__ = [
     "INFO_FILE",
     "LoadedModel",
     "ModelInfo",
     "check_estimator",
+    "fixed_threads",
     "load",
     "make_pipeline",
+    "read_info",
     "save",
 ]

@@ -1,8 +1,14 @@
-"""From an import path and a dict to a scikit-learn pipeline; runs nothing that is not admitted."""
+"""From an import path and a dict to a scikit-learn estimator; runs nothing that is not admitted.
+
+Hyperparameters are JSON. A number without a fraction is a whole number, also when it was written
+as `1.0`: JSON, and with it the step key, knows no difference. What is itself an object (a base
+estimator, a kernel, a splitter) is `{"$estimator": path, "hyperparameters": {...}}`, at any depth.
+"""
 
 import importlib
 import inspect
 import re
+import warnings
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any, Final
@@ -11,40 +17,75 @@ from assay.errors import UsageError
 
 AUTO: Final = "auto"
 NESTED: Final = "$estimator"
-"""Key of a hyperparameter that is itself an estimator: `{"$estimator": path, ...arguments}`."""
-MAX_CATEGORIES: Final = 100
-"""Rarer values of a column with more are put together, so that one-hot stays bounded."""
+"""Key that marks a JSON object as an estimator: its import path."""
+ARGUMENTS: Final = "hyperparameters"
+"""Key of a nested estimator's own hyperparameters; optional."""
+MAX_SEED: Final = 2**32 - 1
+"""NumPy's legacy generator, which scikit-learn uses, takes no larger one."""
 
-_PATH = re.compile(r"[A-Za-z]\w*(\.[A-Za-z]\w*)+", re.ASCII)
-_DEFAULTS: Final = {
+_PATH = re.compile(r"[A-Za-z]\w*(\.[A-Za-z]\w*)*", re.ASCII)
+_CLOSED: Final = frozenset({"externals", "tests", "conftest", "datasets", "experimental"})
+"""Parts of scikit-learn that hold no estimators, but code with effects when imported or called."""
+_MEMORY: Final = "memory"
+DEFAULTS: Final = {
     "classification": "sklearn.ensemble.HistGradientBoostingClassifier",
     "regression": "sklearn.ensemble.HistGradientBoostingRegressor",
 }
+"""What "auto" stands for: little to tune, fast on large tables, at ease with missing values."""
 
 
 def check_estimator(
     estimator: str, hyperparameters: Mapping[str, Any], allowed_modules: Sequence[str] = ()
 ) -> list[str]:
-    """Everything that is wrong with an estimator and its hyperparameters; empty when usable."""
+    """Everything that is wrong with an estimator and its hyperparameters; empty when usable.
+
+    Names, and values too where scikit-learn declares what it takes. Nothing is fitted.
+
+    Args:
+        estimator: Import path of a class with `fit` and `predict`, or "auto".
+        hyperparameters: Its arguments, as JSON.
+        allowed_modules: Import prefixes admitted besides `sklearn`, such as `lightgbm`.
+    """
+    problems = [
+        f"allowed_modules: {name!r} is not an import path"
+        for name in allowed_modules
+        if not _is_path(name)
+    ]
+    if problems:
+        return problems
     if estimator == AUTO:
-        if not hyperparameters:
-            # Nothing to look up, and scikit-learn takes seconds to import.
-            return []
-        estimator = _DEFAULTS["classification"]
-    kind = _find(estimator, allowed_modules)
-    if isinstance(kind, str):
-        return [kind]
-    problems = []
-    known = [name for name in inspect.signature(kind).parameters if name != "self"]
-    for name, value in hyperparameters.items():
-        if name not in known:
-            close = get_close_matches(name, known, n=1)
-            hint = f"did you mean {close[0]!r}?" if close else f"it has: {', '.join(sorted(known))}"
-            problems.append(f"{kind.__name__} has no hyperparameter {name!r}; {hint}")
-        elif isinstance(value, dict) and NESTED in value:
-            nested = {key: item for key, item in value.items() if key != NESTED}
-            problems += check_estimator(str(value[NESTED]), nested, allowed_modules)
-    return problems
+        # Nothing to look up without hyperparameters, and scikit-learn takes seconds to import.
+        # The task is not known yet, so what either of the two takes will do.
+        found = [_check(path, hyperparameters, ()) for path in DEFAULTS.values() if hyperparameters]
+        return min(found, key=len, default=[])
+    return _check(estimator, hyperparameters, allowed_modules)
+
+
+def resolve(estimator: str, task: str) -> str:
+    """The import path that `estimator` stands for, given the task."""
+    if estimator == AUTO:
+        return DEFAULTS["regression" if task == "regression" else "classification"]
+    return estimator
+
+
+def kind_of(estimator: str, allowed_modules: Sequence[str] = ()) -> str:
+    """`classifier` or `regressor`, or empty for "auto" and where the class does not say.
+
+    Raises:
+        UsageError: Not admitted or unknown.
+    """
+    if estimator == AUTO:
+        return ""
+    from sklearn.base import ClassifierMixin, RegressorMixin
+
+    found = _require(estimator, allowed_modules)
+    # By class, not by tags: those of a meta-estimator ask an inner one that may not be there yet.
+    is_classifier, is_regressor = (
+        issubclass(found, mixin) for mixin in (ClassifierMixin, RegressorMixin)
+    )
+    if is_classifier == is_regressor:
+        return ""
+    return "classifier" if is_classifier else "regressor"
 
 
 def make_estimator(
@@ -56,101 +97,208 @@ def make_estimator(
     threads: int,
     allowed_modules: Sequence[str] = (),
 ) -> Any:
-    """An unfitted estimator with its seed and thread count set wherever it, or one within, has any.
+    """An unfitted estimator, with its seed set wherever it, or one within, takes one.
+
+    The thread count goes to the outermost that takes `n_jobs`: those within run inside its jobs.
+    What the user gave is left as it is.
 
     Raises:
-        UsageError: Not admitted, unknown, or unknown hyperparameters; all of them.
+        UsageError: Not admitted, unknown, or hyperparameters that cannot be; all of them.
     """
-    if estimator == AUTO:
-        estimator = _DEFAULTS["regression" if task == "regression" else "classification"]
+    estimator = resolve(estimator, task)
     if problems := check_estimator(estimator, hyperparameters, allowed_modules):
         raise UsageError.all_of(problems)
-    made = _make(estimator, hyperparameters, allowed_modules)
-    settings: dict[str, Any] = {}
-    for name, value in made.get_params(deep=True).items():
-        last = name.rpartition("__")[2]
-        if last == "random_state" and value is None:
-            settings[name] = seed
-        elif last == "n_jobs" and value is None:
-            settings[name] = threads
-    return made.set_params(**settings)
+    return _Maker(tuple(allowed_modules), seed).make(estimator, hyperparameters, threads)
 
 
-def make_pipeline(estimator: Any, numeric: Sequence[str], categorical: Sequence[str]) -> Any:
-    """Preprocessing and estimator in one pipeline, so that serving cannot skew.
+class _Maker:
+    """Makes an estimator and those within it."""
 
-    Numbers: the median for missing values, then mean 0 and variance 1. Categories (a missing value
-    is one): one-hot; a value that training has not seen counts as a rare one.
-    """
-    from sklearn.compose import ColumnTransformer
-    from sklearn.impute import SimpleImputer
-    from sklearn.pipeline import Pipeline
-    from sklearn.preprocessing import OneHotEncoder, StandardScaler
+    def __init__(self, allowed: Sequence[str], seed: int | None) -> None:
+        self._allowed = allowed
+        self._seed = seed
 
-    numbers = Pipeline(
-        [
-            ("impute", SimpleImputer(strategy="median", keep_empty_features=True)),
-            ("scale", StandardScaler()),
-        ]
-    )
-    categories = OneHotEncoder(
-        handle_unknown="infrequent_if_exist", max_categories=MAX_CATEGORIES, sparse_output=False
-    )
-    columns = [
-        (name, transformer, list(wanted))
-        for name, transformer, wanted in (
-            ("numeric", numbers, numeric),
-            ("categorical", categories, categorical),
-        )
-        if wanted
+    def make(self, path: str, hyperparameters: Mapping[str, Any], threads: int | None) -> Any:
+        kind = _require(path, self._allowed, nested=True)
+        known = _arguments(kind)
+        takes_jobs = threads is not None and "n_jobs" in known
+        inner = None if takes_jobs else threads
+        arguments = {
+            name: self.value(value, inner, known[name]) for name, value in hyperparameters.items()
+        }
+        if "random_state" in known and self._seed is not None:
+            arguments.setdefault("random_state", self._seed)
+        if takes_jobs:
+            arguments.setdefault("n_jobs", threads)
+        try:
+            return kind(**arguments)
+        except (TypeError, ValueError) as error:
+            raise UsageError(f"{path}: {error}") from error
+
+    def value(self, value: Any, threads: int | None, tuples: bool = False) -> Any:
+        """A hyperparameter's value from JSON."""
+        if _is_nested(value):
+            return self.make(value[NESTED], value.get(ARGUMENTS, {}), threads)
+        if isinstance(value, Mapping):
+            return {key: self.value(item, threads) for key, item in value.items()}
+        if isinstance(value, list | tuple):
+            items = [self.value(item, threads) for item in value]
+            # Steps of a pipeline, members of a vote: scikit-learn wants ("name", estimator).
+            named = [isinstance(item, list) and len(item) in {2, 3} for item in value]
+            if items and all(named) and any(_is_nested(pair[1]) for pair in value):
+                return [tuple(item) for item in items]
+            return tuple(items) if tuples else items
+        if isinstance(value, float) and value.is_integer():
+            return int(value)
+        return value
+
+
+def _check(path: str, hyperparameters: Any, allowed: Sequence[str], where: str = "") -> list[str]:
+    """As `check_estimator`; `where` is the hyperparameter that a nested one stands in."""
+    kind = _find(path, allowed, nested=bool(where))
+    if isinstance(kind, str):
+        return [f"{where}{kind}"]
+    if not isinstance(hyperparameters, Mapping):
+        return [f"{where}hyperparameters of {kind.__name__} must be a JSON object"]
+    known = _arguments(kind)
+    problems = []
+    for name, value in hyperparameters.items():
+        if name not in known:
+            close = get_close_matches(str(name), known, n=1)
+            hint = f"did you mean {close[0]!r}?" if close else f"it has: {', '.join(sorted(known))}"
+            problems.append(f"{where}{kind.__name__} has no hyperparameter {name!r}; {hint}")
+        elif name == _MEMORY and value is not None:
+            problems.append(f"{where}memory: its cache is pickled, which is code; leave it out")
+        else:
+            problems += _check_nested(value, allowed, f"{where}{name}: ")
+    return problems or _check_values(path, kind, hyperparameters, allowed, where)
+
+
+def _check_nested(value: Any, allowed: Sequence[str], where: str) -> list[str]:
+    if _is_nested(value):
+        if extra := sorted(set(value) - {NESTED, ARGUMENTS}):
+            return [f"{where}put {', '.join(extra)} into {ARGUMENTS!r}, beside {NESTED!r}"]
+        return _check(value[NESTED], value.get(ARGUMENTS, {}), allowed, where)
+    items = value.values() if isinstance(value, Mapping) else value
+    if not isinstance(value, Mapping | list | tuple):
+        return []
+    return [problem for item in items for problem in _check_nested(item, allowed, where)]
+
+
+def _check_values(
+    path: str, kind: Any, given: Mapping[str, Any], allowed: Sequence[str], where: str
+) -> list[str]:
+    """Values against the types and ranges that scikit-learn declares; one line for each."""
+    maker, known = _Maker(allowed, None), _arguments(kind)
+    required = {
+        name
+        for name, parameter in inspect.signature(kind).parameters.items()
+        if parameter.default is parameter.empty and parameter.kind is not parameter.VAR_KEYWORD
+    }
+    if missing := sorted(required - set(given)):
+        return [f"{where}{kind.__name__} needs {', '.join(missing)}; give it as a hyperparameter"]
+    problems = []
+    for name in given or ("",):
+        # One at a time beside what is required, because scikit-learn tells the first fault only.
+        picked = {key: value for key, value in given.items() if key in required or key == name}
+        try:
+            made = maker.make(path, picked, None)
+            check = getattr(made, "_validate_params", None)
+            if check is not None and name in known:
+                check()
+        except (UsageError, ValueError, TypeError, AttributeError) as error:
+            problems.append(f"{where}{name}: {' '.join(str(error).split())}")
+    return sorted(set(problems))
+
+
+def _is_nested(value: Any) -> bool:
+    return isinstance(value, Mapping) and NESTED in value
+
+
+def _arguments(kind: Any) -> dict[str, bool]:
+    """The hyperparameters of a class, and whether a list given for one has to become a tuple."""
+    constraints = getattr(kind, "_parameter_constraints", {})
+    names = [
+        name
+        for name, parameter in inspect.signature(kind).parameters.items()
+        if parameter.kind in {parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY}
     ]
-    prepare = ColumnTransformer(columns, remainder="drop", verbose_feature_names_out=False)
-    return Pipeline([("prepare", prepare), ("estimator", estimator)])
+    if hasattr(kind, "get_params") and len(names) < len(inspect.signature(kind).parameters):
+        # Behind **kwargs (xgboost, for one) only an instance knows its names.
+        names = [*names, *(name for name in kind().get_params(deep=False) if name not in names)]
+    return {name: _tuples_only(constraints.get(name)) for name in names}
 
 
-def _make(path: str, hyperparameters: Mapping[str, Any], allowed: Sequence[str]) -> Any:
-    kind = _find(path, allowed)
+def _tuples_only(constraint: Any) -> bool:
+    return isinstance(constraint, list) and tuple in constraint and list not in constraint
+
+
+def _require(path: str, allowed: Sequence[str], *, nested: bool = False) -> Any:
+    kind = _find(path, allowed, nested=nested)
     if isinstance(kind, str):
         raise UsageError(kind)
-    arguments = {}
-    for name, value in hyperparameters.items():
-        if isinstance(value, dict) and NESTED in value:
-            nested = {key: item for key, item in value.items() if key != NESTED}
-            arguments[name] = _make(str(value[NESTED]), nested, allowed)
-        else:
-            arguments[name] = value
-    try:
-        return kind(**arguments)
-    except (TypeError, ValueError) as error:
-        raise UsageError(f"{path}: {error}") from error
+    return kind
 
 
-def _find(path: str, allowed: Sequence[str]) -> Any:
-    """The estimator class at `path`, or one line on why there is none."""
-    if not _PATH.fullmatch(path):
-        return f"estimator {path!r} is not an import path; write sklearn.module.Class"
+def _is_path(text: object) -> bool:
+    return isinstance(text, str) and _PATH.fullmatch(text) is not None
+
+
+def _find(path: Any, allowed: Sequence[str], *, nested: bool = False) -> Any:
+    """The class at `path`, or one line on why there is none."""
+    if not _is_path(path) or "." not in path:
+        hint = _suggestion(path) if _is_path(path) else "write sklearn.module.Class"
+        return f"estimator {path!r} is not an import path; {hint}"
     admitted = ["sklearn", *allowed]
     if not any(path.startswith(f"{prefix}.") for prefix in admitted):
         return (
             f"estimator {path!r} is outside of {', '.join(admitted)}; use one of scikit-learn's, "
             "or admit its module in the policy (allowed_modules)"
         )
-    module_name, _, name = path.rpartition(".")
     try:
-        found = getattr(importlib.import_module(module_name), name, None)
-    except ImportError:
-        found = None
-    if not (inspect.isclass(found) and hasattr(found, "fit") and hasattr(found, "predict")):
-        return f"no estimator {path!r}; {_suggestion(name)}"
+        found = _import(path)
+    except ImportError as error:
+        return f"estimator {path!r}: {error}; install it into the image that trains"
+    tops = {prefix.partition(".")[0] for prefix in admitted}
+    if not inspect.isclass(found) or found.__module__.partition(".")[0] not in tops:
+        return f"no estimator {path!r}; {_suggestion(path.rpartition('.')[2])}"
+    if not (_can_be_nested(found) if nested else _is_estimator(found)):
+        wanted = "estimator, kernel or splitter" if nested else "estimator with fit and predict"
+        return f"{path!r} is no {wanted}"
     return found
+
+
+def _import(path: str) -> Any:
+    """What stands at an admitted import path, or None."""
+    module_name, _, name = path.rpartition(".")
+    ours = path.startswith("sklearn.")
+    if ours and _CLOSED.intersection(path.split(".")):
+        return None
+    try:
+        with warnings.catch_warnings():
+            # What a library says while it is imported is not about this estimator.
+            warnings.simplefilter("ignore")
+            return getattr(importlib.import_module(module_name), name, None)
+    except ImportError:
+        if ours:
+            return None
+        raise
+
+
+def _is_estimator(kind: type) -> bool:
+    return hasattr(kind, "fit") and hasattr(kind, "predict")
+
+
+def _can_be_nested(kind: type) -> bool:
+    return hasattr(kind, "get_params") or hasattr(kind, "split")
 
 
 def _suggestion(name: str) -> str:
     from sklearn.utils import all_estimators
 
-    known = {
-        item: f"{'.'.join(p for p in kind.__module__.split('.') if not p.startswith('_'))}.{item}"
-        for item, kind in all_estimators(type_filter=["classifier", "regressor"])
-    }
+    known = dict(all_estimators())
     close = get_close_matches(name, known, n=1)
-    return f"did you mean {known[close[0]]!r}?" if close else "see scikit-learn's estimators"
+    if not close:
+        return "see scikit-learn's estimators"
+    public = [part for part in known[close[0]].__module__.split(".") if not part.startswith("_")]
+    return f"did you mean {'.'.join([*public[:2], close[0]])!r}?"

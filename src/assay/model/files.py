@@ -1,65 +1,25 @@
 """A model's folder: written by `save`, read by `load`, and by MLflow.
 
 `model.skops` is the pipeline; `MLmodel` and the files it names are MLflow's; `assay-model.json`
-says what the model is (task, features, classes, settings) without any of them.
+says what the model is without any of them.
 """
 
-import hashlib
-import json
-import logging
-import shutil
-import tempfile
-import uuid
-import warnings
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from importlib.metadata import version
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-import yaml
-
-from assay.digest import canonical_json
 from assay.errors import IntegrityError, UsageError
 from assay.model.canonical import canonical, check_archive
+from assay.model.info import INFO_FILE, ModelInfo, read_info
+from assay.model.trust import refused, require_admitted
 
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
-INFO_FILE: Final = "assay-model.json"
 SKOPS_FILE: Final = "model.skops"
-FORMAT: Final = "assay-model/1"
-MAX_INFO_BYTES: Final = 16 << 20
 MAX_MODEL_BYTES: Final = 8 << 30
-PYTHON: Final = "3.11"
-EXAMPLE_ROWS: Final = 3
-REQUIREMENTS: Final = ("mlflow", "numpy", "pandas", "scikit-learn", "scipy", "skops")
-"""What serving a model needs, and nothing else."""
-_TRUSTED_PREFIXES: Final = ("sklearn.", "numpy.", "scipy.sparse.")
-
-
-@dataclass(frozen=True)
-class ModelInfo:
-    """What `assay-model.json` says."""
-
-    task: str
-    """`binary`, `multiclass` or `regression`."""
-    target: str
-    features: tuple[str, ...]
-    numeric: tuple[str, ...]
-    categorical: tuple[str, ...]
-    classes: tuple[Any, ...]
-    """Labels in the order of `predict_proba`'s columns; empty for regression."""
-    positive: Any
-    """The positive class of a binary model, else None."""
-    estimator: str
-    hyperparameters: Mapping[str, Any]
-    seed: int
-    threads: int
-    rows: int
-    """Rows it was fitted on."""
-    allowed_modules: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -95,24 +55,37 @@ class LoadedModel:
         return self.info.positive
 
     def predict(self, frame: "pd.DataFrame") -> "np.ndarray":
-        """Labels, or numbers; shape (rows,)."""
-        return self.pipeline.predict(self._select(frame))  # type: ignore[no-any-return]
+        """Labels, or numbers; shape (rows,).
+
+        Raises:
+            UsageError: The table lacks columns, or holds values that the model cannot take.
+        """
+        return self._call(self.pipeline.predict, frame)
 
     def predict_proba(self, frame: "pd.DataFrame") -> "np.ndarray | None":
-        """Class probabilities, shape (rows, classes); None when the estimator has none."""
-        if not hasattr(self.pipeline, "predict_proba"):
-            return None
-        return self.pipeline.predict_proba(self._select(frame))  # type: ignore[no-any-return]
+        """Class probabilities, shape (rows, classes); None when the estimator has none.
 
-    def _select(self, frame: "pd.DataFrame") -> "pd.DataFrame":
+        Raises:
+            UsageError: As `predict`.
+        """
+        if self.task == "regression" or not hasattr(self.pipeline, "predict_proba"):
+            return None
+        return self._call(self.pipeline.predict_proba, frame)
+
+    def _call(self, method: Any, frame: "pd.DataFrame") -> "np.ndarray":
         missing = [name for name in self.features if name not in frame.columns]
         if missing:
             raise UsageError(f"the model needs columns that the data lacks: {', '.join(missing)}")
-        return frame[list(self.features)]
+        try:
+            return method(frame[list(self.features)])  # type: ignore[no-any-return]
+        except (ValueError, TypeError) as error:
+            raise UsageError(f"the model cannot take this data: {error}") from error
 
 
 def save(pipeline: Any, info: ModelInfo, frame: "pd.DataFrame", folder: Path) -> None:
     """Write a fitted pipeline as a model folder; the same pipeline gives the same bytes.
+
+    The thread counts and clock times that estimators keep are taken out of `pipeline` first.
 
     Args:
         pipeline: Fitted.
@@ -121,133 +94,81 @@ def save(pipeline: Any, info: ModelInfo, frame: "pd.DataFrame", folder: Path) ->
         folder: An existing folder.
 
     Raises:
-        UsageError: The pipeline holds a type that may not be loaded again.
+        UsageError: The pipeline holds what skops cannot write or `load` would refuse.
     """
     import skops.io
+    from skops.io.exceptions import UnsupportedTypeException
 
-    data = canonical(skops.io.dumps(pipeline))
-    trusted = _trusted(data, info.allowed_modules)
-    with tempfile.TemporaryDirectory() as scratch:
-        staged = Path(scratch) / "model"
-        _save_mlflow(pipeline, info, frame, trusted, staged)
-        (staged / SKOPS_FILE).write_bytes(data)
-        _canonical_mlmodel(staged / "MLmodel", data)
-        shutil.copytree(staged, folder, dirs_exist_ok=True)
-    (folder / INFO_FILE).write_bytes(canonical_json({"format": FORMAT, **_plain(asdict(info))}))
+    from assay.model.mlflow_folder import write_mlflow_folder
+    from assay.model.walk import forget_circumstances
+
+    forget_circumstances(pipeline)
+    try:
+        data = canonical(skops.io.dumps(pipeline))
+    except UnsupportedTypeException as error:
+        raise UsageError(
+            f"{info.estimator} cannot be saved without pickle ({error}); use another estimator"
+        ) from error
+    types = skops.io.get_untrusted_types(data=data)
+    if offenders := refused(types, info.allowed_modules):
+        raise UsageError(
+            f"{info.estimator} holds types outside of scikit-learn: {', '.join(offenders)}; use "
+            "another, or admit their module in the policy (allowed_modules)"
+        )
+    write_mlflow_folder(pipeline, frame, sorted(types), info.versions, SKOPS_FILE, data, folder)
+    (folder / INFO_FILE).write_bytes(info.to_bytes())
 
 
-def load(folder: Path) -> LoadedModel:
-    """Read a model folder; constructs only types of scikit-learn, NumPy and SciPy.
+def load(folder: Path, *, allowed_modules: Sequence[str] = ()) -> LoadedModel:
+    """Read a model folder: bounds first, then the types it names, then construction.
+
+    Args:
+        folder: The model's folder.
+        allowed_modules: Import prefixes whose types may be constructed besides those of
+            scikit-learn, NumPy and SciPy that models are made of. What the folder says of itself
+            admits nothing.
 
     Raises:
-        IntegrityError: Not a model, or it holds types that may not be loaded; names all of them.
+        IntegrityError: Not a model, damaged, or holding types that must not be constructed; names
+            all of them.
     """
     import skops.io
+
+    from assay.model.walk import check_trees
 
     info = read_info(folder)
-    path = folder / SKOPS_FILE
-    if path.stat().st_size > MAX_MODEL_BYTES:
-        raise IntegrityError(f"{SKOPS_FILE}: larger than {MAX_MODEL_BYTES} bytes")
-    data = path.read_bytes()
+    data = _read(folder / SKOPS_FILE)
     check_archive(data)
+    # What a damaged or forged file makes skops raise. Nothing is constructed before the audit.
+    faults = (
+        ValueError, TypeError, KeyError, AttributeError, ImportError, IndexError, OverflowError,
+        EOFError, MemoryError, RecursionError,
+    )  # fmt: skip
     try:
-        trusted = _trusted(data, info.allowed_modules)
-    except UsageError as error:
-        raise IntegrityError(f"model refused: {error}") from error
-    return LoadedModel(skops.io.loads(data, trusted=trusted), info)
-
-
-def read_info(folder: Path) -> ModelInfo:
-    """What a model folder says of itself; loads nothing.
-
-    Raises:
-        IntegrityError: Not a model folder, or of another format version.
-    """
-    path = folder / INFO_FILE
+        types = skops.io.get_untrusted_types(data=data)
+    except faults as error:
+        raise IntegrityError(f"{SKOPS_FILE}: cannot be read ({error!r})") from error
+    trusted = require_admitted(types, allowed_modules, SKOPS_FILE)
     try:
-        if path.stat().st_size > MAX_INFO_BYTES:
-            raise IntegrityError(f"{INFO_FILE}: larger than {MAX_INFO_BYTES} bytes")
-        raw = json.loads(path.read_bytes())
-        if raw.pop("format") != FORMAT:
-            raise IntegrityError(f"{INFO_FILE}: not of format {FORMAT}")
-        lists = {key: tuple(value) for key, value in raw.items() if isinstance(value, list)}
-        return ModelInfo(**{**raw, **lists})
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise IntegrityError(f"not a model: {INFO_FILE} cannot be read ({error!r})") from error
+        pipeline = skops.io.loads(data, trusted=trusted)
+    except faults as error:
+        raise IntegrityError(
+            f"{SKOPS_FILE}: cannot be constructed ({error!r}); it was made with {_versions(info)}"
+        ) from error
+    if not hasattr(pipeline, "predict"):
+        raise IntegrityError(f"{SKOPS_FILE}: holds {type(pipeline).__name__}, which is no model")
+    check_trees(pipeline)
+    return LoadedModel(pipeline, info)
 
 
-def _trusted(data: bytes, allowed_modules: tuple[str, ...]) -> list[str]:
-    """The types in a skops file beyond skops' own list, if all of them are admitted."""
-    import skops.io
-
-    prefixes = (*_TRUSTED_PREFIXES, *(f"{module}." for module in allowed_modules))
-    found = sorted(skops.io.get_untrusted_types(data=data))
-    refused = [name for name in found if not name.startswith(prefixes)]
-    if refused:
-        raise UsageError(
-            f"types outside of scikit-learn: {', '.join(refused)}; use another estimator, or admit "
-            "their module in the policy (allowed_modules)"
-        )
-    return found
-
-
-def _save_mlflow(
-    pipeline: Any, info: ModelInfo, frame: "pd.DataFrame", trusted: list[str], folder: Path
-) -> None:
-    import mlflow.sklearn
-    from mlflow.models import infer_signature
-
-    pins = [f"{name}=={version(name)}" for name in REQUIREMENTS]
-    logger = logging.getLogger("mlflow")
-    level = logger.level
-    # MLflow talks of pip versions and scheme changes, which no reader of this log can use.
-    logger.setLevel(logging.ERROR)
+def _read(path: Path) -> bytes:
     try:
-        with warnings.catch_warnings():
-            # "inferred schema contains integer column(s)": the pipeline takes missing values.
-            warnings.filterwarnings("ignore", category=UserWarning, module="mlflow")
-            example = frame.head(EXAMPLE_ROWS)
-            mlflow.sklearn.save_model(
-                pipeline,
-                folder,
-                serialization_format="skops",
-                skops_trusted_types=trusted,
-                signature=infer_signature(frame, pipeline.predict(frame.head(EXAMPLE_ROWS))),
-                input_example=example,
-                conda_env={
-                    "name": "model",
-                    "channels": ["conda-forge"],
-                    "dependencies": [f"python={PYTHON}", "pip", {"pip": pins}],
-                },
-            )
-    finally:
-        logger.setLevel(level)
-    (folder / "requirements.txt").write_text("\n".join(pins) + "\n")
-    _write_yaml(
-        folder / "python_env.yaml",
-        {"python": PYTHON, "build_dependencies": ["pip"], "dependencies": ["-r requirements.txt"]},
-    )
-    del info
+        if path.stat().st_size > MAX_MODEL_BYTES:
+            raise IntegrityError(f"{SKOPS_FILE}: larger than {MAX_MODEL_BYTES} bytes")
+        return path.read_bytes()
+    except OSError as error:
+        raise IntegrityError(f"not a model: {SKOPS_FILE} cannot be read ({error})") from error
 
 
-def _canonical_mlmodel(path: Path, data: bytes) -> None:
-    """Replace what MLflow takes from the clock, from chance and from this machine."""
-    raw = yaml.safe_load(path.read_text())
-    raw["utc_time_created"] = "1970-01-01 00:00:00.000000"
-    raw["model_uuid"] = uuid.UUID(hashlib.sha256(data).hexdigest()[:32]).hex
-    raw["model_size_bytes"] = len(data)
-    raw["flavors"]["python_function"]["python_version"] = PYTHON
-    _write_yaml(path, raw)
-
-
-def _write_yaml(path: Path, value: Any) -> None:
-    path.write_text(yaml.safe_dump(value, sort_keys=True, allow_unicode=True))
-
-
-def _plain(value: Any) -> Any:
-    """NumPy scalars as JSON's own."""
-    if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    return value.item() if hasattr(value, "item") else value
+def _versions(info: ModelInfo) -> str:
+    return ", ".join(f"{name} {version}" for name, version in info.versions.items()) or "unknown"

@@ -1,0 +1,146 @@
+"""Which columns are features, and as what."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from assay import dataset as data
+from assay.errors import UsageError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_NUMBERS: Final = ("int64", "float64", "bool")
+_DATES: Final = ("date32", "timestamp")
+_IDENTIFIER_ROWS: Final = 50
+"""Fewer rows say nothing about whether a column of different texts is an identifier."""
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """Feature columns in the dataset's order, by how they are prepared."""
+
+    numeric: tuple[str, ...]
+    categorical: tuple[str, ...]
+    types: Mapping[str, str]
+    """Dataset type of each feature."""
+    left_out: tuple[str, ...]
+    """Not dropped by the user, but without any value."""
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        """All of them, numeric ones first."""
+        return (*self.numeric, *self.categorical)
+
+    @property
+    def text(self) -> tuple[str, ...]:
+        """The categorical ones that hold text."""
+        return tuple(name for name in self.categorical if self.types[name] == "string")
+
+
+def choose_columns(
+    table: data.DatasetInfo,
+    target: str,
+    numeric: Sequence[str],
+    categorical: Sequence[str],
+    dropped: Sequence[str],
+) -> Columns:
+    """Numbers and truth values are numeric, text is categorical, unless the user says otherwise.
+
+    The target is never a feature; a column without any value is left out. Dates are no features.
+
+    Raises:
+        UsageError: Names every column that is unknown, contradictory or of a type that cannot be.
+    """
+    given = {
+        "numeric_columns": numeric,
+        "categorical_columns": categorical,
+        "drop_columns": dropped,
+    }
+    problems = _name_problems(table, target, given)
+    roles: dict[str, list[str]] = {"numeric": [], "categorical": [], "left_out": []}
+    for column in table.columns:
+        if column.name != target and column.name not in dropped:
+            try:
+                role = _role(column, table.rows, numeric, categorical)
+            except UsageError as error:
+                problems.append(str(error))
+            else:
+                roles[role].append(column.name)
+    if not problems and not roles["numeric"] and not roles["categorical"]:
+        problems.append(
+            "no feature columns are left; drop fewer" if table.rows else "the dataset has no rows"
+        )
+    if problems:
+        raise UsageError.all_of(problems)
+    features = (*roles["numeric"], *roles["categorical"])
+    return Columns(
+        numeric=tuple(roles["numeric"]),
+        categorical=tuple(roles["categorical"]),
+        types={name: table.column(name).type for name in features},
+        left_out=tuple(roles["left_out"]),
+    )
+
+
+def _name_problems(
+    table: data.DatasetInfo, target: str, given: Mapping[str, Sequence[str]]
+) -> list[str]:
+    problems = data.column_problems([target], table.names, "target")
+    for what, names in given.items():
+        problems += data.column_problems(names, table.names, what)
+        if target in names:
+            problems.append(f"{what}: {target!r} is the target")
+    both = sorted(set(given["numeric_columns"]) & set(given["categorical_columns"]))
+    return problems + [f"column {name!r} is given as numeric and as categorical" for name in both]
+
+
+def _role(
+    column: data.Column, rows: int, numeric: Sequence[str], categorical: Sequence[str]
+) -> str:
+    if column.nulls >= rows:
+        return "left_out"
+    if column.type in _DATES:
+        raise UsageError(
+            f"column {column.name!r} is of type {column.type}, and dates are no features; put it "
+            "into drop_columns, and what matters of it into columns of numbers"
+        )
+    if column.name in categorical:
+        return "categorical"
+    if column.type in _NUMBERS:
+        return "numeric"
+    if column.name in numeric:
+        raise UsageError(f"numeric_columns: {column.name!r} is of type {column.type}")
+    return "categorical"
+
+
+def require_finite(frame: "pd.DataFrame", columns: Columns) -> None:
+    """Refuse infinite numbers, which no preparation can make sense of.
+
+    Raises:
+        UsageError: Names every column and how many rows.
+    """
+    import numpy as np
+
+    problems = []
+    for name in columns.features:
+        if columns.types[name] == "float64":
+            count = int(np.isinf(frame[name].to_numpy()).sum())
+            if count:
+                problems.append(f"column {name!r} is infinite in {count} of {len(frame)} rows")
+    if problems:
+        raise UsageError(f"{'; '.join(problems)}; mend or drop them")
+
+
+def column_notes(frame: "pd.DataFrame", columns: Columns) -> list[str]:
+    """What a reader should know of the features."""
+    notes = [f"column {name!r} holds no value at all and was left out" for name in columns.left_out]
+    same = [
+        name
+        for name in columns.text
+        if len(frame) >= _IDENTIFIER_ROWS and frame[name].nunique() == len(frame)
+    ]
+    return notes + [
+        f"column {name!r} has another value in every row, like an identifier; a model learns "
+        "nothing from it (drop_columns)"
+        for name in same
+    ]

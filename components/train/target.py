@@ -1,0 +1,127 @@
+"""What kind of learning a target asks for, and its classes."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from assay.errors import UsageError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+MAX_CLASSES: Final = 100
+MAX_AUTO_CLASSES: Final = 20
+"""With "auto", whole numbers with more values than this are numbers to predict, not classes."""
+MIN_CLASS_ROWS: Final = 2
+_BINARY: Final = 2
+_LISTED: Final = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """The labels, and what they are."""
+
+    labels: "np.ndarray"
+    task: str
+    """`binary`, `multiclass` or `regression`."""
+    classes: tuple[Any, ...]
+    """Sorted, as scikit-learn sorts them; empty for regression."""
+    class_rows: tuple[int, ...]
+    positive: Any
+
+
+def read_target(
+    column: "pd.Series", name: str, kind: str, estimator: str, positive_label: str
+) -> Target:
+    """The target as labels or numbers.
+
+    Args:
+        column: Its values.
+        name: Its name, for messages.
+        kind: `classifier`, `regressor`, or empty when the target's type decides.
+        estimator: What was asked for, for messages.
+        positive_label: The positive class as text; empty: the last of the sorted classes.
+
+    Raises:
+        UsageError: Missing, infinite, constant, of the wrong kind, with too rare classes, or
+            without the positive label.
+    """
+    what = f"target {name!r}"
+    missing = int(column.isna().sum())
+    if missing:
+        raise UsageError(f"{what} is missing in {missing} of {len(column)} rows; remove them")
+    values = column.to_numpy()
+    if values.dtype.kind not in "bifO" or (values.dtype == object and not _is_text(values)):
+        raise UsageError(f"{what} is neither text, number nor truth value; choose another")
+    infinite = int(np.isinf(values).sum()) if values.dtype.kind == "f" else 0
+    if infinite:
+        raise UsageError(f"{what} is infinite in {infinite} of {len(values)} rows; remove them")
+    distinct = column.nunique()
+    if distinct < _BINARY:
+        raise UsageError(f"{what} has one value only, {values[0]!s}; there is nothing to learn")
+    if _is_regression(values, distinct, kind, f"{estimator}: {what}"):
+        if positive_label:
+            raise UsageError(f"positive_label is given, but {what} is a number to predict")
+        return Target(values.astype(float), "regression", (), (), None)
+    return _classes(values, what, positive_label)
+
+
+def _is_regression(values: "np.ndarray", distinct: int, kind: str, what: str) -> bool:
+    dtype = values.dtype.kind
+    if kind == "regressor":
+        if dtype not in "if":
+            raise UsageError(f"{what} needs a classifier, because its values are labels")
+        return True
+    if kind == "classifier":
+        if dtype == "f" and (values != np.floor(values)).any():
+            raise UsageError(f"{what} needs a regressor, because its values have fractions")
+        return False
+    return dtype == "f" or (dtype == "i" and distinct > MAX_AUTO_CLASSES)
+
+
+def _classes(values: "np.ndarray", what: str, positive_label: str) -> Target:
+    labels = values.astype(np.int64) if values.dtype.kind == "f" else values
+    found, counts = np.unique(labels, return_counts=True)
+    if len(found) > MAX_CLASSES:
+        raise UsageError(f"{what} has {len(found)} labels, the limit is {MAX_CLASSES}")
+    classes = tuple(found.tolist())
+    rare = [
+        f"{label} ({count})"
+        for label, count in zip(classes, counts, strict=True)
+        if count < MIN_CLASS_ROWS
+    ]
+    if rare:
+        raise UsageError(
+            f"{what}: fewer than {MIN_CLASS_ROWS} training rows for {_listed(rare)}; remove these "
+            "rows or give more"
+        )
+    task = "binary" if len(classes) == _BINARY else "multiclass"
+    return Target(
+        labels, task, classes, tuple(counts.tolist()), _positive(classes, what, positive_label)
+    )
+
+
+def _positive(classes: tuple[Any, ...], what: str, positive_label: str) -> Any:
+    binary = len(classes) == _BINARY
+    if not positive_label:
+        return classes[-1] if binary else None
+    if not binary:
+        raise UsageError(f"positive_label is given, but {what} has {len(classes)} classes")
+    named = {str(label): label for label in classes}
+    if positive_label not in named:
+        raise UsageError(
+            f"positive_label {positive_label!r} is no label of {what}; there are: "
+            f"{', '.join(named)}"
+        )
+    return named[positive_label]
+
+
+def _is_text(values: Iterable[Any]) -> bool:
+    return all(isinstance(value, str | bool) for value in values)
+
+
+def _listed(items: list[str]) -> str:
+    more = f" and {len(items) - _LISTED} more" if len(items) > _LISTED else ""
+    return ", ".join(items[:_LISTED]) + more

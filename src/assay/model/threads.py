@@ -1,0 +1,39 @@
+"""A thread count that is an input, not a property of the host: it changes a model's last bits."""
+
+import contextlib
+import os
+from collections.abc import Iterator
+from typing import Final
+
+_VARIABLES: Final = (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "BLIS_NUM_THREADS",
+)
+
+
+@contextlib.contextmanager
+def fixed_threads(count: int) -> Iterator[None]:
+    """Run OpenMP and BLAS with `count` threads, on however many cores there are.
+
+    Two things besides threadpoolctl's limit are needed. scikit-learn caps its threads at the number
+    of cores unless `OMP_NUM_THREADS` is set, whatever its value. And joblib's worker processes
+    take these variables, or else cores divided by jobs: each worker shall use one thread.
+
+    Args:
+        count: At least 1. The libraries to limit must have been loaded before.
+    """
+    from threadpoolctl import threadpool_limits
+
+    before = {name: os.environ.get(name) for name in _VARIABLES}
+    os.environ.update(dict.fromkeys(_VARIABLES, "1"))
+    try:
+        with threadpool_limits(limits=count):
+            yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
