@@ -351,6 +351,11 @@ class MinioStore(Store):
         except _Status as answer:
             raise self._permanent(answer.code, str(answer)) from answer
 
+    def _add(self, key: str, data: bytes) -> bool:
+        import hashlib
+
+        return self._create(key, data, hashlib.sha256(data).hexdigest(), "text/plain")
+
     def _list(self, prefix: str) -> Iterator[tuple[str, int]]:
         def ask() -> list[tuple[str, int]]:
             found = self._client.list_objects(self._bucket, self._prefix + prefix, recursive=True)

@@ -1,0 +1,416 @@
+"""The deployment repository: read at a commit, commit, merge, push with a lease.
+
+Works on Git's objects alone, in a bare clone without a working tree: a hostile repository's links,
+attributes and hooks never touch the disk. The whole history of one branch is cloned, because it
+answers what was released before; a deployment repository is text.
+
+Credentials reach Git through its environment (`GIT_CONFIG_COUNT`), bound to the remote's own
+address: they stand in no URL, no file, no command line and no message.
+"""
+
+import base64
+import contextlib
+import os
+import re
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+from urllib.parse import urlsplit
+
+from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_exponential_jitter
+
+from assay.errors import IntegrityError, ReleaseConflictError, ServiceError, UsageError
+from assay.gitops.settings import Settings
+
+if TYPE_CHECKING:
+    from git import Repo
+
+T = TypeVar("T")
+
+MAX_FILE_BYTES: Final = 8 << 20
+ATTEMPTS: Final = 5
+SLOW_SECONDS: Final = 30
+"""A transfer that moves less than a kilobyte a second for so long is given up."""
+BOT_NAME: Final = "Assay"
+BOT_MAIL: Final = "assay@localhost"
+_FORMAT: Final = "%H%x00%ct%x00%an <%ae>%x00%cn <%ce>%x00%P%x00%B%x1e"
+_TRANSIENT: Final = re.compile(
+    r"could not resolve host|connection (refused|reset|timed out)|operation (too slow|timed out)"
+    r"|early eof|hung up|remote end|http/?\S* ?5\d\d|error: 5\d\d|couldn't connect|timed out"
+    r"|cannot lock ref|temporarily",
+    re.IGNORECASE,
+)
+_REFUSED: Final = re.compile(
+    r"authentication failed|could not read username|could not read password|permission denied"
+    r"|error: 40[13]|access denied|not allowed|protected branch|hook declined|denied to",
+    re.IGNORECASE,
+)
+_LEASE: Final = re.compile(
+    r"stale info|\[rejected\]|fetch first|non-fast-forward|failed to update ref|reference already",
+    re.IGNORECASE,
+)
+
+
+class _TransientError(ServiceError):
+    """A fault that may be gone when it is tried again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Revision:
+    """A commit of the branch."""
+
+    commit: str
+    at: datetime
+    author: str
+    committer: str
+    parents: tuple[str, ...]
+    message: str
+
+    def trailer(self, name: str) -> str:
+        """The value of a line `name: value` at the end of the message; "" without one."""
+        found = re.findall(rf"(?m)^{re.escape(name)}: (.+)$", self.message)
+        return found[-1].strip() if found else ""
+
+
+class Repository:
+    """A clone of the deployment repository for the length of one piece of work."""
+
+    def __init__(self, settings: Settings, folder: Path) -> None:
+        self.settings = settings
+        self._folder = folder
+        self._repo = self._clone()
+        self.fetch()
+
+    @classmethod
+    @contextlib.contextmanager
+    def open(cls, settings: Settings) -> Iterator["Repository"]:
+        """Clone it for the length of the block.
+
+        Raises:
+            ServiceError: It cannot be reached, or refuses these credentials.
+        """
+        with tempfile.TemporaryDirectory(prefix="assay-git-") as folder:
+            yield cls(settings, Path(folder))
+
+    # Reading.
+
+    @property
+    def head(self) -> str:
+        """The commit that the branch was at when it was last fetched; "" before the first one."""
+        return self.branch(self.settings.branch)
+
+    def branch(self, name: str) -> str:
+        """The commit of a remote branch as last fetched, or ""."""
+        with contextlib.suppress(ServiceError):
+            return self._git("rev-parse", "--verify", "--quiet", f"refs/remotes/origin/{name}")
+        return ""
+
+    def branches(self, prefix: str) -> list[str]:
+        """Remote branches that begin with `prefix`."""
+        root = "refs/remotes/origin/"
+        found = self._git("for-each-ref", "--format=%(refname)", root)
+        names = [line.removeprefix(root) for line in found.splitlines()]
+        return [name for name in names if name.startswith(prefix)]
+
+    def fetch(self) -> None:
+        """See what others have pushed."""
+        self._remote(
+            "fetch it",
+            "fetch",
+            "--prune",
+            "--no-tags",
+            "origin",
+            f"+refs/heads/{self.settings.branch}*:refs/remotes/origin/{self.settings.branch}*",
+            "+refs/heads/assay/*:refs/remotes/origin/assay/*",
+        )
+
+    def read(self, path: str, commit: str = "") -> bytes | None:
+        """A file at a commit (the branch's by default), or None where it is not.
+
+        Raises:
+            IntegrityError: Larger than a file of a release can be, or no plain file.
+        """
+        commit = commit or self.head
+        entry = next(iter(self._tree(commit, path)), None) if commit else None
+        if entry is None or entry[2] != path:
+            return None
+        return self._content(entry)
+
+    def files(self, folder: str, commit: str = "") -> dict[str, bytes]:
+        """The plain files of a folder at a commit, by name."""
+        commit = commit or self.head
+        found = self._tree(commit, f"{folder}/") if commit else []
+        return {entry[2].removeprefix(f"{folder}/"): self._content(entry) for entry in found}
+
+    def paths(self, folder: str, commit: str = "") -> list[str]:
+        """Every file below a folder at a commit."""
+        commit = commit or self.head
+        if not commit:
+            return []
+        listing = self._git("ls-tree", "-r", "-z", "--name-only", commit, f"{folder}/")
+        return [name for name in listing.split("\0") if name]
+
+    def history(self, path: str, branch: str = "") -> list[Revision]:
+        """The commits of the branch itself that changed a file or folder, newest first.
+
+        First parents only: what was on the branch, not what was tried on others.
+        """
+        tip = branch or self.head
+        if not tip:
+            return []
+        text = self._git("log", "--first-parent", f"--format={_FORMAT}", tip, "--", path)
+        return [_revision(record) for record in text.split("\x1e") if record.strip()]
+
+    def revision(self, commit: str) -> Revision:
+        """What a commit says of itself."""
+        return _revision(self._git("show", "--no-patch", f"--format={_FORMAT}", commit, "--"))
+
+    def changed_since(self, commit: str) -> list[str]:
+        """Files of the branch that differ from another commit."""
+        text = self._git("diff", "--name-only", "-z", commit, self.head, "--")
+        return [name for name in text.split("\0") if name]
+
+    def contains(self, commit: str) -> bool:
+        """Whether the branch's history holds a commit."""
+        try:
+            self._git("merge-base", "--is-ancestor", commit, self.head)
+        except ServiceError:
+            return False
+        return True
+
+    # Writing. Nothing is seen by others before `push`.
+
+    def commit(
+        self, folder: str, files: Mapping[str, bytes], message: str, *, parent: str, author: str = ""
+    ) -> str:
+        """A commit whose folder holds exactly these files; everything else is the parent's.
+
+        The parent itself is returned where that changes nothing.
+        """
+        with tempfile.TemporaryDirectory(prefix="index-", dir=self._folder) as scratch:
+            index = {"GIT_INDEX_FILE": str(Path(scratch, "index"))}
+            if parent:
+                self._git("read-tree", parent, env=index)
+                if old := self.paths(folder, parent):
+                    self._git("update-index", "--force-remove", "--", *old, env=index)
+            for name, content in sorted(files.items()):
+                source = Path(scratch, "content")
+                source.write_bytes(content)
+                blob = self._git("hash-object", "-w", "--no-filters", "--", str(source))
+                entry = f"100644,{blob},{folder}/{name}"
+                self._git("update-index", "--add", "--cacheinfo", entry, env=index)
+            tree = self._git("write-tree", env=index)
+        if parent and tree == self._git("rev-parse", f"{parent}^{{tree}}"):
+            return parent
+        return self._commit_tree(tree, [parent] if parent else [], message, author)
+
+    def begin(self) -> None:
+        """Give an empty repository its first commit, so that there is something to merge into."""
+        if self.head:
+            return
+        tree = self._git("mktree", istream=b"")
+        first = self._commit_tree(tree, [], "Begin the deployment repository", "")
+        with contextlib.suppress(ReleaseConflictError):  # somebody else began it
+            self.push(first, self.settings.branch, expected="")
+        self.fetch()
+
+    def merge(self, commit: str, message: str, author: str) -> str:
+        """A merge commit of the branch and `commit`.
+
+        Raises:
+            ReleaseConflictError: Both changed the same lines; names the files.
+        """
+        try:
+            tree = self._git("merge-tree", "--write-tree", "--name-only", self.head, commit)
+        except ServiceError as error:
+            listing = str(getattr(error.__cause__, "stdout", "")).strip(" '\n").split("\n\n")[0]
+            files = sorted(set(listing.split()[1:])) or ["files"]
+            shown = ", ".join(file.strip("'") for file in files if "/" in file) or "its files"
+            raise ReleaseConflictError(
+                f"cannot merge: {shown} changed on {self.settings.branch} since this was proposed; "
+                "promote the model again, which proposes it anew, and look at it again"
+            ) from error
+        return self._commit_tree(tree.splitlines()[0], [self.head, commit], message, author)
+
+    def same_tree(self, one: str, other: str) -> bool:
+        """Whether two commits hold the same files."""
+        return self._git("rev-parse", f"{one}^{{tree}}") == self._git(
+            "rev-parse", f"{other}^{{tree}}"
+        )
+
+    def push(self, commit: str, branch: str, *, expected: str) -> None:
+        """Put a remote branch at a commit, if it still is where it was seen.
+
+        Args:
+            commit: Where to.
+            branch: Which.
+            expected: Where it was last seen; "" when it was not there.
+
+        Raises:
+            ReleaseConflictError: Somebody else has moved it.
+            ServiceError: It cannot be reached, or refuses.
+        """
+        self._remote(
+            f"push {branch}",
+            "push",
+            f"--force-with-lease=refs/heads/{branch}:{expected}",
+            "origin",
+            f"{commit}:refs/heads/{branch}",
+        )
+        self._git("update-ref", f"refs/remotes/origin/{branch}", commit)
+
+    def delete(self, branch: str, *, expected: str) -> None:
+        """Remove a remote branch, if it still is where it was seen; errors as for `push`."""
+        self._remote(
+            f"remove {branch}",
+            "push",
+            f"--force-with-lease=refs/heads/{branch}:{expected}",
+            "origin",
+            f":refs/heads/{branch}",
+        )
+
+    # Git itself.
+
+    def _clone(self) -> "Repo":
+        from git import Repo
+
+        repo = Repo.init(str(self._folder / "clone"), bare=True)
+        repo.git.update_environment(**self._environment())
+        # Not a URL with a name of its own in the user's configuration.
+        repo.create_remote("origin", self.settings.url)
+        return repo
+
+    def _environment(self) -> dict[str, str]:
+        configuration = {
+            "core.hooksPath": os.devnull,
+            "commit.gpgSign": "false",  # records are signed by assay's own key
+            "protocol.ext.allow": "never",
+            "http.lowSpeedLimit": "1000",
+            "http.lowSpeedTime": str(SLOW_SECONDS),
+            "gc.auto": "0",
+            "credential.helper": "",
+        }
+        if self.settings.token and self.settings.over_http:
+            parts = urlsplit(self.settings.url)
+            login = f"{self.settings.user}:{self.settings.token}".encode()
+            header = f"Authorization: Basic {base64.b64encode(login).decode()}"
+            configuration[f"http.{parts.scheme}://{parts.netloc}/.extraHeader"] = header
+        variables = {
+            "GIT_TERMINAL_PROMPT": "0",
+            "GIT_ASKPASS": "true",
+            "GIT_SSH_COMMAND": os.environ.get("GIT_SSH_COMMAND")
+            or "ssh -o BatchMode=yes -o ConnectTimeout=15",
+            "GIT_CONFIG_COUNT": str(len(configuration)),
+        }
+        for number, (key, value) in enumerate(configuration.items()):
+            variables[f"GIT_CONFIG_KEY_{number}"] = key
+            variables[f"GIT_CONFIG_VALUE_{number}"] = value
+        return variables
+
+    def _remote(self, what: str, *command: str) -> None:
+        @retry(
+            retry=retry_if_exception_type(_TransientError),
+            stop=stop_after_attempt(ATTEMPTS),
+            wait=wait_exponential_jitter(initial=0.2, max=5),
+            reraise=True,
+        )
+        def attempt() -> None:
+            self._git(*command, what=what)
+
+        attempt()
+
+    def _commit_tree(self, tree: str, parents: list[str], message: str, author: str) -> str:
+        name, mail = _identity(author)
+        who = {"GIT_AUTHOR_NAME": name, "GIT_AUTHOR_EMAIL": mail}
+        who |= {f"GIT_COMMITTER_{key[11:]}": value for key, value in who.items()}
+        arguments = [word for parent in parents for word in ("-p", parent)]
+        return self._git("commit-tree", tree, *arguments, "-m", message, env=who)
+
+    def _tree(self, commit: str, path: str) -> list[tuple[str, str, str, int]]:
+        """(mode, blob, path, bytes) of the files that a path names."""
+        text = self._git("ls-tree", "-l", "-z", commit, "--", path)
+        found = []
+        for line in filter(None, text.split("\0")):
+            facts, _, name = line.partition("\t")
+            mode, kind, blob, size = facts.split()
+            if kind == "blob":
+                found.append((mode, blob, name, int(size)))
+        return found
+
+    def _content(self, entry: tuple[str, str, str, int]) -> bytes:
+        mode, blob, name, size = entry
+        if mode not in {"100644", "100755"}:
+            raise IntegrityError(f"{name} in the deployment repository is a link, not a file")
+        if size > MAX_FILE_BYTES:
+            raise IntegrityError(f"{name}: {size} bytes, the limit is {MAX_FILE_BYTES}")
+        data: bytes = self._repo.git.execute(
+            ["git", "cat-file", "blob", blob], stdout_as_string=False, strip_newline_in_stdout=False
+        )
+        return data
+
+    def _git(
+        self,
+        *command: str,
+        env: Mapping[str, str] | None = None,
+        istream: bytes | None = None,
+        what: str = "",
+    ) -> str:
+        from git.exc import GitCommandError, GitCommandNotFound
+
+        options: dict[str, Any] = {"env": dict(env or {})}
+        try:
+            if istream is not None:
+                with tempfile.TemporaryFile() as stream:
+                    stream.write(istream)
+                    stream.seek(0)
+                    return str(self._repo.git.execute(["git", *command], istream=stream, **options))
+            return str(self._repo.git.execute(["git", *command], **options))
+        except GitCommandNotFound as error:
+            raise ServiceError("git is not installed; install it, 2.38 or later") from error
+        except GitCommandError as error:
+            raise self._fault(what or f"run git {command[0]}", str(error.stderr)) from error
+
+    def _fault(self, what: str, output: str) -> ServiceError:
+        """What Git said, as one of our errors, in one line and without secrets."""
+        if token := self.settings.token:
+            output = output.replace(token, "***")
+        output = re.sub(r"//[^/@\s]*@", "//", output).strip().removeprefix("stderr:").strip(" '\n")
+        lines = [line.strip() for line in output.splitlines() if line.strip()]
+        told = next((line for line in lines if "fatal" in line or "error" in line), "")
+        shown = f"deployment repository {self.settings.url}: cannot {what}"
+        said = (told or " ".join(lines))[:300]
+        if _LEASE.search(output):
+            return ReleaseConflictError(f"{shown}: somebody else has changed it; run again")
+        if _REFUSED.search(output):
+            return ServiceError(
+                f"{shown}: refused ({said}); check ASSAY_GIT_TOKEN or the SSH key, and their right "
+                "to write"
+            )
+        if _TRANSIENT.search(output):
+            return _TransientError(f"{shown}: {said}; check that it is up, and run again")
+        return ServiceError(f"{shown}: {said}; check ASSAY_DEPLOYMENTS")
+
+
+def _revision(record: str) -> Revision:
+    commit, seconds, author, committer, parents, message = record.strip("\n").split("\0", 5)
+    return Revision(
+        commit,
+        datetime.fromtimestamp(int(seconds), UTC),
+        author,
+        committer,
+        tuple(parents.split()),
+        message.rstrip("\x1e\n"),
+    )
+
+
+def _identity(author: str) -> tuple[str, str]:
+    if not author:
+        name = os.environ.get("GIT_AUTHOR_NAME", "") or BOT_NAME
+        return name, os.environ.get("GIT_AUTHOR_EMAIL", "") or BOT_MAIL
+    found = re.fullmatch(r"([^<>\n]+) <([^<>\s]+)>", author)
+    if found is None:
+        raise UsageError(f"{author!r} names nobody; write 'Name <mail>'")
+    return found[1], found[2]
