@@ -9,7 +9,6 @@ What a chain cannot show by itself is that its newest entries were removed. The 
 repository shows it: every release that was merged there must be in the log (`missing`).
 """
 
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -17,7 +16,7 @@ from typing import Any, Final
 
 from assay.attestation import MAX_ATTESTATION_BYTES
 from assay.digest import hex_of, is_digest, of_bytes
-from assay.errors import AssayError, IntegrityError, NotFoundError, ServiceError
+from assay.errors import IntegrityError, NotFoundError, ServiceError
 from assay.gitops import statement
 from assay.gitops.document import MAX_RELEASE_BYTES, MEDIA_TYPE, Release, parse
 from assay.gitops.statement import Kind
@@ -83,20 +82,37 @@ class Entry:
         }
 
 
-def append(store: Store, entry: Entry, signer: Signer | None) -> Entry:
+def append(
+    store: Store, entry: Entry, signer: Signer | None, verifier: Verifier | None
+) -> Entry:
     """Add an entry behind the last one; what it names must be in the store already.
+
+    A commit is recorded once for each environment: who comes second gets the entry that is there.
 
     Raises:
         IntegrityError: The chain behind which it would stand is broken.
         ServiceError: Others were quicker every time.
     """
     for _ in range(MAX_RACES):
-        number, previous = _head(store, entry.model)
-        complete = replace(entry, number=number + 1, previous=previous)
+        entries = read(store, entry.model, verifier)
+        for known in entries:
+            if entry.commit and (known.commit, known.environment) == (
+                entry.commit,
+                entry.environment,
+            ):
+                return known
+        number = len(entries) + 1
+        complete = replace(
+            entry,
+            number=number,
+            previous=entries[-1].name if entries else "",
+            # Times never run backwards, whatever the clocks of those who write.
+            at=max(entry.at, entries[-1].at) if entries else entry.at,
+        )
         subject = complete.release or complete.digest
         data, media_type = statement.encode(Kind.LOG, subject, complete.predicate(), signer)
         name = store.put_bytes(data, media_type).digest
-        if store.create_pointer(_pointer(entry.model, number + 1), name.encode()):
+        if store.create_pointer(_pointer(entry.model, number), name.encode()):
             return replace(complete, name=name)
     raise ServiceError(
         f"the release log of {entry.model!r} was written by others {MAX_RACES} times; run again"
@@ -150,9 +166,15 @@ def get_release(store: Store, name: str) -> Release:
     return parse(store.get_bytes(name, MAX_RELEASE_BYTES), f"release {name}")
 
 
-def models(store: Store) -> set[str]:
-    """The models that have a log, as the hex digits under which it lies."""
-    return {pointer.split("/")[1] for pointer in store.list_pointers("releases/")}
+def models(store: Store, verifier: Verifier | None) -> list[str]:
+    """The models that have a log."""
+    found = set()
+    for hexed in _logs(store):
+        first = store.read_pointer(f"releases/{hexed}/000001") or b""
+        name = first.decode(errors="replace")
+        if is_digest(name):
+            found.add(_entry(store, name, verifier).model)
+    return sorted(found)
 
 
 def live(store: Store) -> set[str]:
@@ -162,7 +184,7 @@ def live(store: Store) -> set[str]:
     all entries and statements. What artifacts rest on in turn is the collector's to follow.
     """
     kept: set[str] = set()
-    for hexed in models(store):
+    for hexed in _logs(store):
         newest: dict[str, list[str]] = {}
         for pointer in store.list_pointers(f"releases/{hexed}/"):
             name = (store.read_pointer(pointer) or b"").decode()
@@ -180,6 +202,10 @@ def live(store: Store) -> set[str]:
                 kept |= {name, *named}
                 kept |= set(filter(None, [release.data, release.golden, release.monitoring]))
     return kept
+
+
+def _logs(store: Store) -> set[str]:
+    return {pointer.split("/")[1] for pointer in store.list_pointers("releases/")}
 
 
 def missing(entries: Iterable[Entry], commits: Iterable[str]) -> list[str]:
@@ -216,20 +242,6 @@ def _entry(store: Store, name: str, verifier: Verifier | None) -> Entry:
     return entry
 
 
-def _head(store: Store, model: str) -> tuple[int, str]:
-    """Number and name of the last entry; (0, "") where there is none."""
-    pointers = store.list_pointers(_prefix(model))
-    if not pointers:
-        return 0, ""
-    number = int(pointers[-1].rsplit("/", 1)[-1])
-    name = (store.read_pointer(pointers[-1]) or b"").decode(errors="replace")
-    if number != len(pointers) or not is_digest(name):
-        raise IntegrityError(
-            f"the release log of {model!r} was tampered with; see: assay releases --verify"
-        )
-    return number, name
-
-
 def _prefix(model: str) -> str:
     return f"releases/{hex_of(of_bytes(model.encode()))}/"
 
@@ -237,19 +249,3 @@ def _prefix(model: str) -> str:
 def _pointer(model: str, number: int) -> str:
     return f"{_prefix(model)}{number:06d}"
 
-
-def faults(store: Store, model: str, verifier: Verifier | None) -> str:
-    """What is wrong with a model's log; "" when nothing is."""
-    try:
-        read(store, model, verifier)
-    except AssayError as error:
-        return str(error)
-    return ""
-
-
-_COMMIT: Final = re.compile(r"[0-9a-f]{40,64}")
-
-
-def is_commit(text: str) -> bool:
-    """Whether a text is a whole commit id."""
-    return _COMMIT.fullmatch(text) is not None

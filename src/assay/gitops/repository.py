@@ -10,6 +10,7 @@ address: they stand in no URL, no file, no command line and no message.
 
 import base64
 import contextlib
+import itertools
 import os
 import re
 import tempfile
@@ -54,8 +55,8 @@ _LEASE: Final = re.compile(
 )
 
 
-class _TransientError(ServiceError):
-    """A fault that may be gone when it is tried again."""
+class UnreachableError(ServiceError):
+    """The repository does not answer; it may when it is tried again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +118,7 @@ class Repository:
 
     def fetch(self) -> None:
         """See what others have pushed."""
+        # With an asterisk, because an empty repository has no branch yet, which is no error.
         self._remote(
             "fetch it",
             "fetch",
@@ -190,18 +192,17 @@ class Repository:
 
         The parent itself is returned where that changes nothing.
         """
+        old = self.paths(folder, parent) if parent else []
         with tempfile.TemporaryDirectory(prefix="index-", dir=self._folder) as scratch:
             index = {"GIT_INDEX_FILE": str(Path(scratch, "index"))}
             if parent:
                 self._git("read-tree", parent, env=index)
-                if old := self.paths(folder, parent):
-                    self._git("update-index", "--force-remove", "--", *old, env=index)
+            lines = [f"0 {'0' * 40}\t{path}" for path in old]
             for name, content in sorted(files.items()):
-                source = Path(scratch, "content")
-                source.write_bytes(content)
-                blob = self._git("hash-object", "-w", "--no-filters", "--", str(source))
-                entry = f"100644,{blob},{folder}/{name}"
-                self._git("update-index", "--add", "--cacheinfo", entry, env=index)
+                blob = self._git("hash-object", "-w", "--stdin", istream=content)
+                lines.append(f"100644 {blob}\t{folder}/{name}")
+            entries = "".join(f"{line}\0" for line in lines).encode()
+            self._git("update-index", "-z", "--index-info", istream=entries, env=index)
             tree = self._git("write-tree", env=index)
         if parent and tree == self._git("rev-parse", f"{parent}^{{tree}}"):
             return parent
@@ -226,9 +227,10 @@ class Repository:
         try:
             tree = self._git("merge-tree", "--write-tree", "--name-only", self.head, commit)
         except ServiceError as error:
-            listing = str(getattr(error.__cause__, "stdout", "")).strip(" '\n").split("\n\n")[0]
-            files = sorted(set(listing.split()[1:])) or ["files"]
-            shown = ", ".join(file.strip("'") for file in files if "/" in file) or "its files"
+            listing = str(getattr(error.__cause__, "stdout", "")).splitlines()
+            # The tree's name, the files in conflict, an empty line, and talk.
+            named = itertools.takewhile(bool, (line.strip(" '") for line in listing[2:]))
+            shown = ", ".join(sorted(set(named))) or "its files"
             raise ReleaseConflictError(
                 f"cannot merge: {shown} changed on {self.settings.branch} since this was proposed; "
                 "promote the model again, which proposes it anew, and look at it again"
@@ -261,6 +263,11 @@ class Repository:
             f"{commit}:refs/heads/{branch}",
         )
         self._git("update-ref", f"refs/remotes/origin/{branch}", commit)
+
+    def changed(self, base: str, commit: str) -> list[str]:
+        """Files that a commit changes, seen from where it left `base`."""
+        text = self._git("diff", "--name-only", "-z", f"{base}...{commit}", "--")
+        return [name for name in text.split("\0") if name]
 
     def delete(self, branch: str, *, expected: str) -> None:
         """Remove a remote branch, if it still is where it was seen; errors as for `push`."""
@@ -312,7 +319,7 @@ class Repository:
 
     def _remote(self, what: str, *command: str) -> None:
         @retry(
-            retry=retry_if_exception_type(_TransientError),
+            retry=retry_if_exception_type(UnreachableError),
             stop=stop_after_attempt(ATTEMPTS),
             wait=wait_exponential_jitter(initial=0.2, max=5),
             reraise=True,
@@ -390,7 +397,7 @@ class Repository:
                 "to write"
             )
         if _TRANSIENT.search(output):
-            return _TransientError(f"{shown}: {said}; check that it is up, and run again")
+            return UnreachableError(f"{shown}: {said}; check that it is up, and run again")
         return ServiceError(f"{shown}: {said}; check ASSAY_DEPLOYMENTS")
 
 
