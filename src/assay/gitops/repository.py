@@ -79,11 +79,11 @@ class Revision:
 class Repository:
     """A clone of the deployment repository for the length of one piece of work."""
 
-    def __init__(self, settings: Settings, folder: Path) -> None:
+    def __init__(self, settings: Settings, folder: Path, repo: "Repo", tip: str = "") -> None:
         self.settings = settings
         self._folder = folder
-        self._repo = self._clone()
-        self.fetch()
+        self._repo = repo
+        self._tip = tip
 
     @classmethod
     @contextlib.contextmanager
@@ -93,15 +93,54 @@ class Repository:
         Raises:
             ServiceError: It cannot be reached, or refuses these credentials.
         """
+        from git import Repo
+
         with tempfile.TemporaryDirectory(prefix="assay-git-") as folder:
-            yield cls(settings, Path(folder))
+            clone = Repo.init(str(Path(folder, "clone")), bare=True)
+            clone.git.update_environment(**_environment(settings))
+            clone.create_remote("origin", settings.url)
+            repository = cls(settings, Path(folder), clone)
+            repository.fetch()
+            yield repository
+
+    @classmethod
+    @contextlib.contextmanager
+    def of_checkout(cls, folder: Path, tip: str) -> Iterator["Repository"]:
+        """What somebody has checked out, to read; its branch ends at the commit `tip`.
+
+        Raises:
+            UsageError: No checkout, no such commit, or one without its history.
+        """
+        from git import Repo
+        from git.exc import InvalidGitRepositoryError
+
+        settings = Settings(url=folder.resolve().as_uri())
+        try:
+            repo = Repo(str(folder))
+        except InvalidGitRepositoryError as error:
+            raise UsageError(f"{folder} is no Git checkout; give that of the repository") from error
+        with repo, tempfile.TemporaryDirectory(prefix="assay-git-") as scratch:
+            repo.git.update_environment(**_environment(settings))
+            repository = cls(settings, Path(scratch), repo)
+            try:
+                found = repository._git("rev-parse", "--verify", f"{tip}^{{commit}}")
+                shallow = repository._git("rev-parse", "--is-shallow-repository")
+            except ServiceError as error:
+                raise UsageError(f"{folder}: no commit {tip!r}: {error}") from error
+            if shallow == "true":
+                raise UsageError(
+                    f"{folder} was checked out without its history; fetch all of it "
+                    "(fetch-depth: 0 on GitHub, GIT_DEPTH: 0 on GitLab)"
+                )
+            repository._tip = found
+            yield repository
 
     # Reading.
 
     @property
     def head(self) -> str:
         """The commit that the branch was at when it was last fetched; "" before the first one."""
-        return self.branch(self.settings.branch)
+        return self._tip or self.branch(self.settings.branch)
 
     def branch(self, name: str) -> str:
         """The commit of a remote branch as last fetched, or ""."""
@@ -170,18 +209,10 @@ class Repository:
         """What a commit says of itself."""
         return _revision(self._git("show", "--no-patch", f"--format={_FORMAT}", commit, "--"))
 
-    def changed_since(self, commit: str) -> list[str]:
-        """Files of the branch that differ from another commit."""
-        text = self._git("diff", "--name-only", "-z", commit, self.head, "--")
+    def changed_in_folder(self) -> list[str]:
+        """Files of a checkout that differ from the tip, committed or not."""
+        text = self._git("diff", "--name-only", "-z", self.head, "--")
         return [name for name in text.split("\0") if name]
-
-    def contains(self, commit: str) -> bool:
-        """Whether the branch's history holds a commit."""
-        try:
-            self._git("merge-base", "--is-ancestor", commit, self.head)
-        except ServiceError:
-            return False
-        return True
 
     # Writing. Nothing is seen by others before `push`.
 
@@ -281,42 +312,6 @@ class Repository:
 
     # Git itself.
 
-    def _clone(self) -> "Repo":
-        from git import Repo
-
-        repo = Repo.init(str(self._folder / "clone"), bare=True)
-        repo.git.update_environment(**self._environment())
-        # Not a URL with a name of its own in the user's configuration.
-        repo.create_remote("origin", self.settings.url)
-        return repo
-
-    def _environment(self) -> dict[str, str]:
-        configuration = {
-            "core.hooksPath": os.devnull,
-            "commit.gpgSign": "false",  # records are signed by assay's own key
-            "protocol.ext.allow": "never",
-            "http.lowSpeedLimit": "1000",
-            "http.lowSpeedTime": str(SLOW_SECONDS),
-            "gc.auto": "0",
-            "credential.helper": "",
-        }
-        if self.settings.token and self.settings.over_http:
-            parts = urlsplit(self.settings.url)
-            login = f"{self.settings.user}:{self.settings.token}".encode()
-            header = f"Authorization: Basic {base64.b64encode(login).decode()}"
-            configuration[f"http.{parts.scheme}://{parts.netloc}/.extraHeader"] = header
-        variables = {
-            "GIT_TERMINAL_PROMPT": "0",
-            "GIT_ASKPASS": "true",
-            "GIT_SSH_COMMAND": os.environ.get("GIT_SSH_COMMAND")
-            or "ssh -o BatchMode=yes -o ConnectTimeout=15",
-            "GIT_CONFIG_COUNT": str(len(configuration)),
-        }
-        for number, (key, value) in enumerate(configuration.items()):
-            variables[f"GIT_CONFIG_KEY_{number}"] = key
-            variables[f"GIT_CONFIG_VALUE_{number}"] = value
-        return variables
-
     def _remote(self, what: str, *command: str) -> None:
         @retry(
             retry=retry_if_exception_type(UnreachableError),
@@ -399,6 +394,35 @@ class Repository:
         if _TRANSIENT.search(output):
             return UnreachableError(f"{shown}: {said}; check that it is up, and run again")
         return ServiceError(f"{shown}: {said}; check ASSAY_DEPLOYMENTS")
+
+
+def _environment(settings: Settings) -> dict[str, str]:
+    """What Git is told in its environment, the login among it."""
+    configuration = {
+        "core.hooksPath": os.devnull,
+        "commit.gpgSign": "false",  # records are signed by assay's own key
+        "protocol.ext.allow": "never",
+        "http.lowSpeedLimit": "1000",
+        "http.lowSpeedTime": str(SLOW_SECONDS),
+        "gc.auto": "0",
+        "credential.helper": "",
+    }
+    if settings.token and settings.over_http:
+        parts = urlsplit(settings.url)
+        login = f"{settings.user}:{settings.token}".encode()
+        header = f"Authorization: Basic {base64.b64encode(login).decode()}"
+        configuration[f"http.{parts.scheme}://{parts.netloc}/.extraHeader"] = header
+    variables = {
+        "GIT_TERMINAL_PROMPT": "0",
+        "GIT_ASKPASS": "true",
+        "GIT_SSH_COMMAND": os.environ.get("GIT_SSH_COMMAND")
+        or "ssh -o BatchMode=yes -o ConnectTimeout=15",
+        "GIT_CONFIG_COUNT": str(len(configuration)),
+    }
+    for number, (key, value) in enumerate(configuration.items()):
+        variables[f"GIT_CONFIG_KEY_{number}"] = key
+        variables[f"GIT_CONFIG_VALUE_{number}"] = value
+    return variables
 
 
 def _revision(record: str) -> Revision:
