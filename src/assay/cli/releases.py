@@ -20,9 +20,7 @@ if TYPE_CHECKING:
 @click.option("--at", "moment", default="", metavar="TIME", help="What was there at a time (UTC).")
 @click.option("--verify", is_flag=True, help="Compare the log with the deployment repository too.")
 @json_option
-def command(
-    model_name: str, environment: str, moment: str, verify: bool, as_json: bool
-) -> None:
+def command(model_name: str, environment: str, moment: str, verify: bool, as_json: bool) -> None:
     """What was put where, when, by whom and why.
 
     MODEL_NAME `reconcile` brings the deployment repository to what was rolled back while it was
@@ -52,7 +50,9 @@ def command(
         print_json([{**entry.predicate(), "entry": entry.name} for entry in entries])
         return
     if not entries:
-        click.echo(f"{model_name}: nothing was released" + (f" to {environment}" * bool(environment)))
+        click.echo(
+            f"{model_name}: nothing was released" + (f" to {environment}" * bool(environment))
+        )
         return
     print_table(
         ["number", "at", "event", "environment", "model", "by", "why"],
@@ -85,9 +85,7 @@ def _compare_with_repository(model_name: str, entries: Sequence["Entry"]) -> Non
                 f"{environment}: entry {entry.number} names commit {entry.commit[:12]}, which the "
                 "branch no longer has: its history was rewritten"
                 for entry in entries
-                if entry.environment == environment
-                and entry.commit
-                and entry.commit not in commits
+                if entry.environment == environment and entry.commit and entry.commit not in commits
             ]
     if problems:
         raise IntegrityError("; ".join(problems))

@@ -14,9 +14,7 @@ from assay.gitops.settings import settings_from_env
 @click.option("--to", default="", metavar="DIGEST", help="Which (default: what came before).")
 @click.option("--now", is_flag=True, help="Push to the branch at once, without a pull request.")
 @json_option
-def command(
-    model_name: str, environment: str, why: str, to: str, now: bool, as_json: bool
-) -> None:
+def command(model_name: str, environment: str, why: str, to: str, now: bool, as_json: bool) -> None:
     """Put an earlier release of MODEL_NAME back into ENVIRONMENT.
 
     Every byte of it is verified before anything is changed. Needs neither MLflow nor KFP nor the

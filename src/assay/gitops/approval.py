@@ -217,13 +217,18 @@ def _sync_path(
         if content is None:
             continue
         try:
-            release = document.parse(content, path)
-            if document.path(release.model, release.environment) != path:
-                raise UsageError(f"{path}: is about {release.model} in {release.environment}")
+            release = _parse_at(content, path)
             entry = _record(services, repository, forge, signer, release, revision)
             result.approved.append(entry)
         except (UsageError, IntegrityError) as error:
             result.problems.append(f"commit {revision.commit[:12]}: {error}")
+
+
+def _parse_at(content: bytes, path: str) -> Release:
+    release = document.parse(content, path)
+    if document.path(release.model, release.environment) != path:
+        raise UsageError(f"{path}: is about {release.model} in {release.environment}")
+    return release
 
 
 def _record(

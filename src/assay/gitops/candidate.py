@@ -185,7 +185,7 @@ def judgement_of(store: Store, decision: str) -> Judgement:
 
 
 def reports_of(store: Store, judgement: Judgement) -> dict[str, str]:
-    """The documents that were judged, by kind: `evaluation`, `comparison`, `validation`, …
+    """The documents that were judged, by kind: `evaluation`, `comparison`, and so on.
 
     Raises:
         UsageError: No evaluation is among them.
@@ -225,14 +225,12 @@ def problems(
         release: What `release.yaml` says.
         files: The other files of its folder.
     """
-    from assay.errors import AssayError
     from assay.digest import of_bytes
+    from assay.errors import AssayError
 
     found: list[str] = []
     try:
-        facts, override = require_admitted(
-            services, release.digest, release.decision, release.data
-        )
+        facts, override = require_admitted(services, release.digest, release.decision, release.data)
         judged = facts.judgement
         expected = {
             "policy": (release.policy, judged.policy_artifact),

@@ -6,7 +6,7 @@ Short enough for two minutes: what is equal is left out, long lists are cut with
 import difflib
 import re
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
@@ -147,7 +147,9 @@ def _metrics(old: EvidenceDocument, new: EvidenceDocument) -> str:
         return ""
     text = _table(("metric", "now", "proposed", "change", "intervals"), rows)
     sliced = _worst_slice(old, new)
-    apart = "Each was measured on its own test rows; the comparison in evaluation.md is on the same.\n"
+    apart = (
+        "Each was measured on its own test rows; the comparison in evaluation.md is on the same.\n"
+    )
     return f"{text}\n{sliced}{apart}"
 
 
@@ -167,7 +169,9 @@ def _worst_slice(old: EvidenceDocument, new: EvidenceDocument) -> str:
     if not moves:
         return ""
     _, name, before, value = max(moves)
-    return f"Largest move of a slice: {markdown_text(name)}, {number(before)} → {number(value)}.\n\n"
+    return (
+        f"Largest move of a slice: {markdown_text(name)}, {number(before)} → {number(value)}.\n\n"
+    )
 
 
 def _data(store: Store, old: Side, new: Side) -> str:
@@ -272,7 +276,9 @@ def _code(old: Side, new: Side) -> str:
         return text
     if not all(commits):
         return f"{text}\nNot every record names a commit.\n"
-    dirty = " Built from files that differed from the commit." if other.git and other.git.dirty else ""
+    dirty = (
+        " Built from files that differed from the commit." if other.git and other.git.dirty else ""
+    )
     listing = _commits(other.git.repository if other.git else "", *commits)
     return f"{text}\nCommits `{commits[0][:12]}` to `{commits[1][:12]}`:{dirty}\n\n{listing}"
 
@@ -340,7 +346,7 @@ def _policy(old: Side, new: Side) -> str:
     return f"```diff\n{body}\n```\n"
 
 
-def _table(headers: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+def _table(headers: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
     text = markdown_table(headers, rows[:MAX_ROWS])
     more = len(rows) - MAX_ROWS
     return f"{text}\n… and {more} more.\n" if more > 0 else text

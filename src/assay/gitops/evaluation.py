@@ -93,8 +93,10 @@ def _page(release: Release, found: Evidence, decision: Decision, drawn: list[str
         "## Metrics\n",
         "An interval says where the true value lies with 95 % confidence.\n"
         if _level(found) == 0.95  # noqa: PLR2004 - the usual level, spelt as people say it
-        else "An interval says where the true value lies, with the confidence that was asked for.\n",
-        markdown_table(("metric", "value", "low", "high"), _metrics(found.evaluation, labelled=False)),
+        else "An interval says where the true value lies, at the confidence that was asked for.\n",
+        markdown_table(
+            ("metric", "value", "low", "high"), _metrics(found.evaluation, labelled=False)
+        ),
         picture(METRICS_FIGURE, "Metrics with intervals"),
         picture(ROC_FIGURE, "ROC curve"),
         picture(CONFUSION_FIGURE, "Confusion matrix"),
@@ -115,7 +117,12 @@ def _page(release: Release, found: Evidence, decision: Decision, drawn: list[str
             "Measured on the machine that evaluated; production may differ.\n",
             markdown_table(("what", "value"), [(n, number(v)) for n, v in measured]),
         ]
-    parts += ["## Rules of the policy\n", _rules(decision), "## What it rests on\n", _names(release)]
+    parts += [
+        "## Rules of the policy\n",
+        _rules(decision),
+        "## What it rests on\n",
+        _names(release),
+    ]
     return "\n".join(part for part in parts if part)
 
 
@@ -137,7 +144,7 @@ def _level(found: Evidence) -> float:
 
 
 def _metrics(document: EvidenceDocument, *, labelled: bool) -> list[tuple[str, ...]]:
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for name, value in sorted(document.values.items()):
         if ("{" in name) is labelled:
             bounds = document.intervals.get(name)
@@ -203,7 +210,9 @@ def _figures(found: Evidence) -> dict[str, str]:
     if found.comparison is not None:
         deltas = [p for p in _points(found.comparison, labelled=None) if "delta" in p[0]]
         if deltas:
-            drawn[REGRESSION_FIGURE] = _points_figure(deltas, "Regression (below 0: better)", zero=True)
+            drawn[REGRESSION_FIGURE] = _points_figure(
+                deltas, "Regression (below 0: better)", zero=True
+            )
     return {name: standalone_svg(svg) for name, svg in drawn.items()}
 
 

@@ -67,9 +67,7 @@ def lint(services: Services, folder: Path, changed_since: str = "") -> tuple[int
     return len(paths), problems
 
 
-def _problems(
-    services: Services, repository: Repository, folder: Path, path: str
-) -> list[str]:
+def _problems(services: Services, repository: Repository, folder: Path, path: str) -> list[str]:
     file = folder / path
     if file.is_symlink() or any(parent.is_symlink() for parent in file.relative_to(folder).parents):
         return ["a link, where a release must be a file"]

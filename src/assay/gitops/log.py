@@ -82,9 +82,7 @@ class Entry:
         }
 
 
-def append(
-    store: Store, entry: Entry, signer: Signer | None, verifier: Verifier | None
-) -> Entry:
+def append(store: Store, entry: Entry, signer: Signer | None, verifier: Verifier | None) -> Entry:
     """Add an entry behind the last one; what it names must be in the store already.
 
     A commit is recorded once for each environment: who comes second gets the entry that is there.
@@ -198,7 +196,12 @@ def live(store: Store) -> set[str]:
         for releases in newest.values():
             for name in releases[-KEPT_RELEASES:]:
                 release = get_release(store, name)
-                named = {release.digest, release.decision, release.policy, *release.reports.values()}
+                named = {
+                    release.digest,
+                    release.decision,
+                    release.policy,
+                    *release.reports.values(),
+                }
                 kept |= {name, *named}
                 kept |= set(filter(None, [release.data, release.golden, release.monitoring]))
     return kept
@@ -248,4 +251,3 @@ def _prefix(model: str) -> str:
 
 def _pointer(model: str, number: int) -> str:
     return f"{_prefix(model)}{number:06d}"
-

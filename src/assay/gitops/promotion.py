@@ -144,9 +144,7 @@ def _propose(
         # It is there as it would be written, so there is nothing to propose.
         return Promotion(current, "released", "", repository.head, None, "", "")
     told = changelog(services.store, release, current, services.verifier)
-    shown = evaluation.files(
-        release, Evidence.of(services.store, release), facts.judgement
-    )
+    shown = evaluation.files(release, Evidence.of(services.store, release), facts.judgement)
     files = {FILE_NAME: release.render(), CHANGELOG_FILE: told.encode(), **shown}
     if plan is not None:
         files[PLAN_FILE] = plan
@@ -202,7 +200,7 @@ def _plan(repository: Repository, draft: Release, plan: bytes | None) -> bytes |
 def _body(release: Release, told: str, shown: str) -> str:
     rows = [
         f"Model `{release.digest}`, registry version {release.registry_version}.",
-        f"Files: `{document.folder(release.model, release.environment)}/`. "
+        f"Files: `{document.folder(release.model, release.environment)}/`.",
         "Merging this puts the model into the environment.",
         "",
         told,

@@ -217,7 +217,13 @@ class Repository:
     # Writing. Nothing is seen by others before `push`.
 
     def commit(
-        self, folder: str, files: Mapping[str, bytes], message: str, *, parent: str, author: str = ""
+        self,
+        folder: str,
+        files: Mapping[str, bytes],
+        message: str,
+        *,
+        parent: str,
+        author: str = "",
     ) -> str:
         """A commit whose folder holds exactly these files; everything else is the parent's.
 

@@ -233,13 +233,13 @@ def _target(past: Past, left: Release, to: str) -> Earlier:
         if target.release.name == left.name:
             raise UsageError(f"{to} is what is in {left.environment} now")
         return target
-    target = next(past.before(left), None)
-    if target is None:
+    before = next(past.before(left), None)
+    if before is None:
         raise UsageError(
             f"no release of {left.model!r} came before the one in {left.environment}; "
             "name one with --to DIGEST, or release another"
         )
-    return target
+    return before
 
 
 def _verify(services: Services, past: Past, left: Release, target: Earlier) -> int:
@@ -312,7 +312,9 @@ def _tell_registry(registry: Registry | None, release: Release, done: RolledBack
     try:
         set_alias(registry, release, done.entry)
     except (ServiceError, UsageError) as error:
-        done.notes.append(f"the registry's alias was not moved: {error}; later: assay approvals sync")
+        done.notes.append(
+            f"the registry's alias was not moved: {error}; later: assay approvals sync"
+        )
 
 
 @contextlib.contextmanager
@@ -322,5 +324,3 @@ def _timed(seconds: dict[str, float], phase: str) -> Iterator[None]:
         yield
     finally:
         seconds[phase] = time.monotonic() - begun
-
-

@@ -142,5 +142,5 @@ class FolderStore(Store):
 
 def _place_new(name: str, target: Path) -> None:
     """Give a file its name unless another has it: a hard link is made exactly once."""
-    os.link(name, target)  # noqa: PTH200 - a string at hand
+    os.link(name, target)
     os.unlink(name)  # noqa: PTH108

@@ -1,0 +1,157 @@
+"""GitHub, through PyGithub.
+
+https://docs.github.com/rest/pulls
+"""
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from assay.errors import UsageError
+from assay.gitops.forge.base import TIMEOUT_SECONDS, Merge, PullRequest, calling, failed
+from assay.gitops.settings import Settings
+from assay.gitops.statement import stamp
+
+if TYPE_CHECKING:
+    from github.PullRequest import PullRequest as Native
+    from github.Repository import Repository as NativeRepository
+
+T = TypeVar("T")
+
+NAME: Final = "GitHub"
+_EXISTS: Final = 422
+
+
+class GitHubForge:
+    """Pull requests of one repository."""
+
+    def __init__(self, settings: Settings) -> None:
+        try:
+            from github import Auth, Consts, Github
+        except ImportError as error:
+            raise UsageError(
+                "GitHub needs PyGithub; install it: pip install 'kfp-assay[forges]'"
+            ) from error
+        if not settings.token:
+            raise UsageError("ASSAY_GIT_TOKEN is not set, and GitHub opens nothing without it")
+        root = settings.forge_url
+        client = Github(
+            base_url=f"{root}/api/v3" if root else Consts.DEFAULT_BASE_URL,
+            auth=Auth.Token(settings.token),
+            timeout=TIMEOUT_SECONDS,
+            retry=None,  # tenacity retries, in one place
+            seconds_between_requests=None,
+            seconds_between_writes=None,
+        )
+        self._owner = settings.repository.partition("/")[0]
+        self._base = settings.branch
+        self._repository: NativeRepository = client.get_repo(settings.repository, lazy=True)
+
+    def find(self, branch: str) -> PullRequest | None:
+        """See `Forge.find`."""
+        found = self._call(f"look for the pull request of {branch}", lambda: self._find(branch))
+        if found is None:
+            return None
+        return self._call("read it", lambda: _request(self._whole(found), branch))
+
+    def open(
+        self, branch: str, base: str, title: str, body: str, labels: Sequence[str]
+    ) -> PullRequest:
+        """See `Forge.open`."""
+        from github import GithubException
+
+        def create() -> "Native":
+            try:
+                return self._repository.create_pull(base=base, head=branch, title=title, body=body)
+            except GithubException as error:
+                # There is one already, of this call's own lost answer or of somebody else.
+                if error.status == _EXISTS and (found := self._find(branch)) is not None:
+                    return found
+                raise
+
+        made = self._call(f"open a pull request for {branch}", create)
+        request = PullRequest(made.number, made.html_url, branch, "open")
+        return self.update(request, title, body, labels)
+
+    def update(
+        self, request: PullRequest, title: str, body: str, labels: Sequence[str]
+    ) -> PullRequest:
+        """See `Forge.update`."""
+
+        def change() -> None:
+            native = self._repository.get_pull(request.number)
+            if (native.title, native.body) != (title, body):
+                native.edit(title=title, body=body)
+            missing = set(labels) - {label.name for label in native.labels}
+            if missing:
+                native.add_to_labels(*sorted(missing))
+
+        self._call(f"update pull request {request.number}", change)
+        return request
+
+    def close(self, request: PullRequest, comment: str) -> None:
+        """See `Forge.close`."""
+
+        def shut() -> None:
+            native = self._repository.get_pull(request.number)
+            native.create_issue_comment(comment)
+            native.edit(state="closed")
+
+        self._call(f"close pull request {request.number}", shut)
+
+    def merged_by(self, commit: str) -> PullRequest | None:
+        """See `Forge.merged_by`."""
+
+        def ask() -> PullRequest | None:
+            for native in self._repository.get_commit(commit).get_pulls():
+                if native.base.ref == self._base and native.merged_at:
+                    whole = self._whole(native)
+                    return _request(whole, whole.head.ref)
+            return None
+
+        return self._call(f"ask who merged {commit[:12]}", ask)
+
+    def _find(self, branch: str) -> "Native | None":
+        found = list(
+            self._repository.get_pulls(
+                state="all",
+                head=f"{self._owner}:{branch}",
+                base=self._base,
+                sort="created",
+                direction="desc",
+            )
+        )
+        opened = [native for native in found if native.state == "open"]
+        return next(iter(opened or found), None)
+
+    def _whole(self, native: "Native") -> "Native":
+        # A list does not say who merged.
+        return self._repository.get_pull(native.number)
+
+    def _call(self, what: str, work: Callable[[], T]) -> T:
+        from github import GithubException
+        from requests.exceptions import RequestException
+
+        def attempt() -> T:
+            try:
+                return work()
+            except GithubException as error:
+                wait = float((error.headers or {}).get("retry-after", "") or 0)
+                raise failed(NAME, what, error.status or 0, _said(error), wait=wait) from error
+            except RequestException as error:
+                raise failed(NAME, what, 0, "") from error
+
+        return calling(NAME, what, attempt)
+
+
+def _request(native: "Native", branch: str) -> PullRequest:
+    merge = None
+    if native.merged_at is not None and native.merge_commit_sha:
+        by = getattr(native.merged_by, "login", None) or "somebody who has left"
+        merge = Merge(native.merge_commit_sha, by, stamp(native.merged_at))
+    state = "merged" if merge else native.state
+    return PullRequest(native.number, native.html_url, branch, state, merge)
+
+
+def _said(error: Any) -> str:
+    data = error.data
+    return str(data.get("message", "")) if isinstance(data, dict) else ""
