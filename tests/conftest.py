@@ -13,6 +13,7 @@ import urllib.request
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -85,6 +86,12 @@ def require(program: str, remedy: str) -> str:
             pytest.fail(message)
         pytest.skip(message)
     return found
+
+
+@pytest.fixture(scope="session")
+def server_tools() -> SimpleNamespace:
+    """`require`, `free_ports` and `serving`, for the servers that other folders' fixtures start."""
+    return SimpleNamespace(require=require, free_ports=free_ports, serving=serving)
 
 
 @contextlib.contextmanager

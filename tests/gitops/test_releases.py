@@ -1,0 +1,511 @@
+"""Releases on real Git repositories without a forge: promote, approve, sync, roll back."""
+
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+from simulators.forge import git
+
+from assay.digest import of_bytes
+from assay.errors import (
+    AssayError,
+    IntegrityError,
+    ReleaseConflictError,
+    RunBlocked,
+    ServiceError,
+    UsageError,
+)
+from assay.gitops import document, drill, lint, log, override, rollback, statement
+from assay.gitops.statement import Kind, require_signer
+
+MODEL = "churn"
+ANN = "Ann Approver <ann@example.org>"
+
+
+def refused(work: Any, error: type[AssayError], *said: str) -> str:
+    with pytest.raises(error) as raised:
+        work()
+    for part in said:
+        assert part in str(raised.value)
+    assert "\n" not in str(raised.value)
+    return str(raised.value)
+
+
+def flip(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.chmod(0o644)
+    path.write_bytes(data)
+
+
+def entries(world: Any) -> list[log.Entry]:
+    return log.read(world.store, MODEL, world.services.verifier)
+
+
+def test_a_first_release_is_proposed_merged_and_recorded(world: Any) -> None:
+    done = world.promote("one", "dev")
+    assert done.outcome == "opened"
+    assert done.branch == f"assay/churn/dev/{world.models['one'][7:19]}"
+    folder = "models/churn/dev"
+    listed = git(world.bare, "ls-tree", "-r", "--name-only", done.branch).splitlines()
+    assert {f"{folder}/release.yaml", f"{folder}/evaluation.md", f"{folder}/changelog.md"} <= set(
+        listed
+    )
+    assert f"{folder}/confusion.svg" in listed
+    page = git(world.bare, "show", f"{done.branch}:{folder}/evaluation.md")
+    for name in listed:
+        if name.endswith(".svg"):
+            assert f"]({Path(name).name})" in page
+    assert world.registry.at(MODEL, "dev") is None, "nothing moves before a merge"
+    commit = world.approve("dev")
+    synced = world.sync()
+    assert (synced.problems, len(synced.approved)) == ([], 1)
+    version = world.registry.at(MODEL, "dev")
+    assert version is not None
+    assert version.model == world.models["one"]
+    assert version.tags["assay.approved_by.dev"] == ANN
+    (given,) = statement.about(
+        world.store, world.models["one"], world.services.verifier, Kind.APPROVAL
+    )
+    assert given.signed_by
+    assert given.text("by") == ANN
+    assert given.text("commit") == commit == world.head()
+    assert given.text("evaluationRun") == "run-42"
+    assert given.text("evaluation") == done.release.reports["evaluation"]
+    (entry,) = entries(world)
+    assert (entry.event, entry.commit, entry.statement) == ("release", commit, given.digest)
+    again = world.sync()
+    assert (again.approved, again.aliases, again.problems) == ([], [], [])
+
+
+def test_the_same_promotion_again_changes_nothing(world: Any) -> None:
+    first = world.promote("one", "dev")
+    again = world.promote("one", "dev")
+    assert (again.outcome, again.commit) == ("unchanged", first.commit)
+    world.approve("dev")
+    world.sync()
+    assert world.promote("one", "dev").outcome == "released"
+
+
+def test_an_update_says_what_changed(world: Any) -> None:
+    world.release("one", "dev")
+    told = world.promote("three", "dev").changelog
+    assert "| hyperparameters | {'max\\_depth': 2} | {'max\\_depth': 4} |" in told
+    assert "+# reviewed" in told
+    assert "Equal: data, code, dependencies" in told
+    assert "| accuracy |" in told
+
+
+def test_no_environment_is_skipped(world: Any) -> None:
+    refused(lambda: world.promote("one", "production"), RunBlocked, "never in staging")
+    world.release("one", "dev")
+    refused(lambda: world.promote("one", "production"), RunBlocked, "never in staging")
+    world.release("one", "staging")
+    world.release("two", "dev", "staging")
+    # An earlier release in staging counts as well as the one that is there.
+    world.release("one", "production")
+
+
+def test_a_blocked_model_needs_an_override_that_holds(
+    world: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refused(lambda: world.promote("bad", "dev"), RunBlocked, "verdict is block")
+    why = "the rule is about last year's data, ticket 42"
+
+    def decide(until: str = "2999-01-01", **changes: Any) -> statement.Statement:
+        arguments = {"by": ANN, "why": why, "until": until, **changes}
+        return override.override(
+            world.services, require_signer(), MODEL, world.models["bad"], **arguments
+        )
+
+    refused(decide, UsageError, "within the next 366 days")
+    refused(lambda: decide("2020-01-01", why="no"), UsageError, "--until", "--why")
+    soon = statement.now()[:4]
+    made = decide(f"{int(soon) + 1}-01-31")
+    done = world.promote("bad", "dev")
+    assert done.release.override is not None
+    assert done.release.override.statement == made.digest
+    assert "**Override.**" in done.evaluation
+    assert "**Override.**" in done.changelog
+    assert entries(world)[-1].event == "override"
+    world.approve("dev")
+    assert world.sync().problems == []
+    version = world.registry.at(MODEL, "dev")
+    assert version is not None
+    assert version.tags["assay.override"] == made.digest
+    monkeypatch.setattr(statement, "expired", lambda until: True)
+    refused(lambda: world.promote("bad", "staging"), RunBlocked, "verdict is block")
+
+
+def test_an_override_is_signed_or_it_is_none(world: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("ASSAY_SIGNING_KEY")
+    refused(require_signer, UsageError, "ASSAY_SIGNING_KEY")
+    payload, media = statement.encode(
+        Kind.OVERRIDE, world.models["bad"], {"until": "2999-01-01T00:00:00Z"}, None
+    )
+    digest = world.store.put_bytes(payload, media).digest
+    world.store.write_pointer(f"statements/{world.models['bad'][7:]}/{digest[7:]}", digest.encode())
+    assert statement.about(world.store, world.models["bad"], None) == []
+    refused(lambda: world.promote("bad", "dev"), RunBlocked, "verdict is block")
+
+
+def test_a_revoked_model_is_neither_promoted_nor_rolled_back_to(world: Any) -> None:
+    world.release("one", "dev")
+    world.release("two", "dev")
+    world.release("three", "dev")
+    override.revoke(
+        world.services, require_signer(), world.models["two"], by=ANN, why="leaks personal data"
+    )
+    refused(lambda: world.promote("two", "staging"), RunBlocked, "revoked", "leaks personal data")
+    head = world.head()
+    refused(
+        lambda: world.roll_back("dev"),
+        RunBlocked,
+        "nothing was changed",
+        "revoked",
+        f"--to {world.models['one']}",
+    )
+    assert world.head() == head
+
+
+def test_promotions_that_race_are_all_there(world: Any) -> None:
+    world.release("one", "dev")
+    outcomes: dict[str, Any] = {}
+
+    def promote(name: str) -> None:
+        try:
+            outcomes[name] = world.promote(name, "dev").outcome
+        except AssayError as error:
+            outcomes[name] = error
+
+    # Two of different models, and one of them twice.
+    threads = [threading.Thread(target=promote, args=(name,)) for name in ("two", "three", "two")]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert set(outcomes.values()) <= {"opened", "unchanged", "updated"}, outcomes
+    branches = git(world.bare, "for-each-ref", "--format=%(refname:short)", "refs/heads/assay")
+    assert branches.splitlines() == sorted(
+        f"assay/churn/dev/{world.models[name][7:19]}" for name in ("two", "three")
+    )
+    refused(lambda: world.approve("dev"), UsageError, "several are proposed", "--digest")
+    world.approve("dev", digest=world.models["two"])
+    # The other was proposed on what is no longer there, and says so instead of winning.
+    head = world.head()
+    refused(lambda: world.approve("dev"), ReleaseConflictError, "promote the model again")
+    assert world.head() == head
+    assert world.promote("three", "dev").outcome == "updated"
+    world.approve("dev")
+    assert world.sync().problems == []
+    assert [e.digest for e in entries(world)] == [world.models[n] for n in ("one", "two", "three")]
+
+
+def test_writers_of_the_log_who_race_lose_no_entry(world: Any) -> None:
+    def entry(number: int) -> log.Entry:
+        digest = of_bytes(str(number).encode())
+        return log.Entry(
+            log.Event.OVERRIDE, MODEL, "", digest, "", statement.now(), ANN, why=str(number)
+        )
+
+    def write(number: int) -> None:
+        log.append(world.store, entry(number), None, None)
+
+    threads = [threading.Thread(target=write, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    read = log.read(world.store, MODEL, None)
+    assert sorted(int(e.why) for e in read) == list(range(8))
+    assert [e.number for e in read] == list(range(1, 9))
+
+
+def test_a_branch_that_was_forced_is_put_right(world: Any) -> None:
+    done = world.promote("one", "dev")
+    clone = world.checkout()
+    git(clone, "checkout", "-q", done.branch)
+    (clone / "models/churn/dev/release.yaml").write_text("schemaVersion: 1\n")
+    git(clone, "commit", "-qam", "helpful")
+    git(clone, "commit", "-q", "--amend", "-m", "forced")
+    git(clone, "push", "-q", "--force", "origin", done.branch)
+    refused(lambda: world.approve("dev"), UsageError, "'model' is a required property")
+    again = world.promote("one", "dev")
+    assert again.outcome == "updated"
+    world.approve("dev")
+    assert world.sync().problems == []
+
+
+def test_a_rewritten_history_is_shown(world: Any) -> None:
+    world.release("one", "dev")
+    world.release("two", "dev")
+    clone = world.checkout()
+    git(clone, "reset", "-q", "--hard", "HEAD~1")
+    git(clone, "push", "-q", "--force", "origin", "main")
+    from click.testing import CliRunner
+
+    from assay.cli import cli
+
+    done = CliRunner().invoke(cli, ["releases", MODEL, "--verify"])
+    assert isinstance(done.exception, IntegrityError)
+    assert "no longer has" in str(done.exception)
+
+
+@pytest.mark.parametrize(
+    ("field", "to"),
+    [("digest", "two"), ("decision", "two"), ("policy", "two"), ("uri", "two")],
+)
+def test_a_tampered_release_is_neither_merged_nor_approved(world: Any, field: str, to: str) -> None:
+    other = world.promote(to, "dev").release
+    done = world.promote("one", "dev")
+    forged = {**{f: getattr(done.release, f) for f in done.release.__dataclass_fields__}}
+    forged[field] = of_bytes(b"another") if field == "policy" else getattr(other, field)
+    content = document.Release(**forged).render()
+    clone = world.checkout()
+    git(clone, "checkout", "-q", done.branch)
+    (clone / "models/churn/dev/release.yaml").write_bytes(content)
+    git(clone, "commit", "-qam", "tampered")
+    git(clone, "push", "-q", "origin", done.branch)
+    head = world.head()
+    with pytest.raises(AssayError):
+        world.approve("dev", digest=done.release.digest)
+    assert world.head() == head
+    # Whoever merges it by hand gets no approval, and the registry does not move.
+    git(clone, "checkout", "-q", "main")
+    git(clone, "merge", "-q", "--no-ff", "-m", "by hand", done.branch)
+    git(clone, "push", "-q", "origin", "main")
+    _, problems = lint.lint(world.services, clone)
+    assert problems
+    synced = world.sync()
+    assert synced.problems
+    assert (synced.approved, synced.aliases) == ([], [])
+    assert world.registry.at(MODEL, "dev") is None
+
+
+def test_a_branch_that_changes_more_than_its_release_is_refused(world: Any) -> None:
+    done = world.promote("one", "dev")
+    clone = world.checkout()
+    git(clone, "checkout", "-q", done.branch)
+    (clone / "ci.yaml").write_text("checks: none\n")
+    git(clone, "add", "ci.yaml")
+    git(clone, "commit", "-qm", "while we are here")
+    git(clone, "push", "-q", "origin", done.branch)
+    refused(lambda: world.approve("dev"), IntegrityError, "ci.yaml is changed too")
+
+
+def test_what_came_in_without_a_pull_request_is_not_approved(world: Any) -> None:
+    done = world.promote("one", "dev")
+    clone = world.checkout()
+    git(clone, "push", "-q", "origin", f"origin/{done.branch}:refs/heads/main")
+    synced = world.sync()
+    assert len(synced.problems) == 1
+    assert "without a merged pull request" in synced.problems[0]
+    assert world.registry.at(MODEL, "dev") is None
+    assert entries(world) == []
+
+
+def test_lint_looks_at_what_changed(world: Any) -> None:
+    world.release("one", "dev", "staging")
+    done = world.promote("two", "dev")
+    clone = world.checkout()
+    assert lint.lint(world.services, clone) == (2, [])
+    git(clone, "checkout", "-q", done.branch)
+    assert lint.lint(world.services, clone, "origin/main") == (1, [])
+    # A release that was never in staging, however often its own branch repeats it.
+    text = (clone / "models/churn/dev/release.yaml").read_text()
+    target = clone / "models/churn/production"
+    target.mkdir()
+    content = text.replace("environment: dev", "environment: production")
+    for note in ("once", "twice"):
+        (target / "release.yaml").write_text(content if note == "once" else f"{content}#\n")
+        git(clone, "add", ".")
+        git(clone, "commit", "-qm", note)
+    (target / "release.yaml").write_text(content)
+    git(clone, "commit", "-qam", "again")
+    looked_at, problems = lint.lint(world.services, clone, "origin/main")
+    assert looked_at == 2
+    assert [p.path for p in problems] == ["models/churn/production/release.yaml"]
+    assert "never in staging" in problems[0].text
+    flip(world.model_file("two"))
+    _, problems = lint.lint(world.services, clone, "origin/main")
+    assert any("damaged" in p.text and "/dev/" in p.path for p in problems)
+
+
+def test_rollback_restores_exactly_what_was_and_a_second_goes_further(world: Any) -> None:
+    for name in ("one", "two", "three"):
+        world.release(name, "dev")
+    before = git(world.bare, "rev-parse", "main~2:models/churn/dev")
+    done = world.roll_back("dev")
+    assert list(done.seconds) == ["find", "verify", "warm", "restore", "record"]
+    assert git(world.bare, "rev-parse", "main~1:models/churn/dev") != before
+    two = git(world.bare, "log", "--format=%H", "--first-parent", "main").splitlines()[2]
+    assert git(world.bare, "rev-parse", "main:models/churn/dev") == git(
+        world.bare, "rev-parse", f"{two}:models/churn/dev"
+    )
+    message = git(world.bare, "log", "-1", "--format=%B", "main")
+    assert "wrong predictions" in message
+    assert f"Signed-off-by: {ANN}" in message
+    version = world.registry.at(MODEL, "dev")
+    assert version is not None
+    assert version.model == world.models["two"]
+    assert world.roll_back("dev").release.digest == world.models["one"]
+    refused(lambda: world.roll_back("dev"), UsageError, "no release", "came before")
+    assert [e.event for e in entries(world)] == ["release"] * 3 + ["rollback"] * 2
+    assert world.sync().problems == []
+    # Forward again, to one that is named.
+    forth = world.roll_back("dev", to=world.models["three"])
+    assert forth.release.digest == world.models["three"]
+
+
+def test_a_rollback_by_pull_request_is_approved_like_any_other(world: Any) -> None:
+    world.release("one", "dev")
+    world.release("two", "dev")
+    done = world.roll_back("dev", now=False)
+    assert done.request is not None
+    assert "record" not in done.seconds
+    assert world.registry.at(MODEL, "dev").model == world.models["two"]
+    world.approve("dev", digest=world.models["one"])
+    synced = world.sync()
+    assert synced.problems == []
+    assert [(e.event, e.why) for e in synced.approved] == [("rollback", "wrong predictions")]
+    assert world.registry.at(MODEL, "dev").model == world.models["one"]
+
+
+def test_a_corrupt_blob_is_refused_before_anything_changes(world: Any) -> None:
+    for name in ("one", "two", "three"):
+        world.release(name, "dev")
+    flip(world.model_file("two"))
+    head, count = world.head(), len(entries(world))
+    said = refused(lambda: world.roll_back("dev"), IntegrityError, "nothing was changed", "damaged")
+    assert f"assay rollback 'churn' dev --to {world.models['one']}" in said
+    assert (world.head(), len(entries(world))) == (head, count)
+    assert world.registry.at(MODEL, "dev").model == world.models["three"]
+    assert world.roll_back("dev", to=world.models["one"]).release.digest == world.models["one"]
+
+
+def test_rollback_needs_neither_mlflow_nor_the_training_data(
+    world: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.release("one", "dev")
+    world.release("two", "dev")
+    data = {e.digest for e in entries(world)}
+    assert data
+    release = log.get_release(world.store, entries(world)[0].release)
+    from assay.tree import get_manifest
+
+    for entry in get_manifest(world.store, release.data).files:
+        world.blob(entry.blob.digest).unlink()
+    world.blob(release.data).unlink()
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:1")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    done = world.roll_back("dev")
+    assert done.release.digest == world.models["one"]
+    assert any("alias was not moved" in note for note in done.notes)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{world.root}/mlflow.db")
+    assert world.sync().aliases == ["churn@dev -> 1"]
+
+
+def test_a_view_that_was_altered_is_mended_by_a_rollback(world: Any) -> None:
+    world.release("one", "dev")
+    world.release("two", "dev")
+    view = world.root / "store" / "views" / world.models["one"][7:] / "model.skops"
+    right = view.read_bytes()
+    flip(view)
+    world.roll_back("dev")
+    assert view.read_bytes() == right
+
+
+def test_a_drill_goes_back_and_forth_and_is_evidence(world: Any) -> None:
+    world.release("one", "dev", "staging")
+    assert drill.evidence(world.services, MODEL, world.models["two"]).values == {
+        drill.EVIDENCE: None
+    }
+    world.release("two", "dev", "staging")
+    done = drill.drill(
+        world.services, world.settings, world.registry, require_signer(), MODEL, "staging", by=ANN
+    )
+    assert done.rows == {world.models["one"]: 100, world.models["two"]: 100}
+    assert done.passed
+    drill.require_passed(done)
+    assert world.registry.at(MODEL, "staging").model == world.models["two"]
+    text = drill.metrics(done).decode()
+    assert 'assay_rollback_drill_seconds{environment="staging",model="churn"}' in text
+    assert "assay_rollback_drill_last_success_timestamp_seconds{" in text
+    found = drill.evidence(world.services, MODEL, world.models["three"])
+    assert found.subjects == {"model": world.models["three"]}
+    days = found.values[drill.EVIDENCE]
+    assert days is not None
+    assert 0 <= days < 1
+    done.seconds = drill.MAX_SECONDS + 1
+    refused(lambda: drill.require_passed(done), RunBlocked, "the limit is 300 s")
+
+
+def test_a_drill_finds_a_model_that_predicts_otherwise(
+    world: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from assay.model.files import LoadedModel
+
+    world.release("one", "dev", "staging")
+    world.release("two", "dev", "staging")
+    honest = LoadedModel.predict_proba
+    monkeypatch.setattr(
+        LoadedModel, "predict_proba", lambda self, frame: honest(self, frame) * (1 - 2**-52)
+    )
+    refused(
+        lambda: drill.drill(
+            world.services, world.settings, None, require_signer(), MODEL, "staging", by=ANN
+        ),
+        IntegrityError,
+        "golden predictions",
+    )
+    # Staging has its release again all the same.
+    assert log.current(entries(world), "staging").digest == world.models["two"]
+
+
+def test_the_log_answers_what_was_there_and_shows_tampering(world: Any) -> None:
+    for name in ("one", "two"):
+        world.release(name, "dev")
+    first, second = entries(world)
+    assert log.current([first, second], "dev", first.at).digest in {first.digest, second.digest}
+    assert log.current([first, second], "dev", "2000-01-01T00:00:00Z") is None
+    assert log.current([first, second], "dev").digest == second.digest
+    pointers = world.store.list_pointers("releases/")
+    # An entry taken out of the middle, one exchanged for another, one signed by nobody.
+    path = world.root / "store" / pointers[0]
+    content = path.read_bytes()
+    path.unlink()
+    refused(lambda: entries(world), IntegrityError, "entry 1 is missing")
+    path.write_bytes((world.root / "store" / pointers[1]).read_bytes())
+    refused(lambda: entries(world), IntegrityError, "does not follow")
+    predicate = {**first.predicate(), "by": "Nobody <nobody@example.org>"}
+    data, media = statement.encode(Kind.LOG, first.release, predicate, None)
+    path.write_bytes(world.store.put_bytes(data, media).digest.encode())
+    refused(lambda: entries(world), IntegrityError, "unsigned")
+    path.write_bytes(content)
+    assert len(entries(world)) == 2
+
+
+def test_what_the_collector_must_keep(world: Any) -> None:
+    for name in ("one", "two", "three"):
+        world.release(name, "dev")
+    kept = log.live(world.store)
+    assert {world.models[name] for name in ("one", "two", "three")} <= kept
+    assert {e.name for e in entries(world)} <= kept
+    world.roll_back("dev")
+    assert world.models["one"] in log.live(world.store)
+
+
+def test_a_remote_that_is_not_there_is_one_line(
+    world: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ASSAY_DEPLOYMENTS", str(world.root / "nowhere.git"))
+    refused(lambda: world.promote("one", "dev"), ServiceError, "nowhere.git", "ASSAY_DEPLOYMENTS")
+    monkeypatch.setenv("ASSAY_DEPLOYMENTS", "https://user:secret@forge.example/x.git")
+    said = refused(lambda: world.promote("one", "dev"), UsageError, "ASSAY_GIT_TOKEN")
+    assert "secret" not in said
+
+
+def test_reconcile_without_anything_to_do(world: Any) -> None:
+    world.release("one", "dev")
+    assert rollback.reconcile(world.services, world.settings, require_signer(), by=ANN) == []
