@@ -97,6 +97,14 @@ minio: ## Install a MinIO server for the tests (needs Go)
 	@command -v minio > /dev/null || test -x "$$(go env GOPATH)/bin/minio" || \
 	  go install github.com/minio/minio@v0.0.0-20260212201848-7aac2a2c5b7c
 
+.PHONY: gitea
+gitea: ## Install a Gitea server for the tests (needs Go and a C compiler)
+	@command -v gitea > /dev/null || test -x "$$(go env GOPATH)/bin/gitea" || { \
+	  source=$$(go mod download -json code.gitea.io/gitea@v1.26.0 | sed -n 's/.*"Dir": "\(.*\)".*/\1/p'); \
+	  scratch=$$(mktemp -d); cp -r "$$source/." "$$scratch" && chmod -R u+w "$$scratch" && cd "$$scratch" && \
+	  go build -mod=mod -tags 'sqlite sqlite_unlock_notify' -o "$$(go env GOPATH)/bin/gitea" . ; \
+	  rm -rf "$$scratch"; }
+
 .PHONY: ci
 ci: lint typecheck check-generated test-all ## Everything that CI demands
 

@@ -134,7 +134,7 @@ def test_a_blocked_model_needs_an_override_that_holds(
     version = world.registry.at(MODEL, "dev")
     assert version is not None
     assert version.tags["assay.override"] == made.digest
-    monkeypatch.setattr(statement, "expired", lambda until: True)
+    monkeypatch.setattr(statement, "expired", lambda _: True)
     refused(lambda: world.promote("bad", "staging"), RunBlocked, "verdict is block")
 
 

@@ -322,7 +322,7 @@ class Repository:
         @retry(
             retry=retry_if_exception_type(UnreachableError),
             stop=stop_after_attempt(ATTEMPTS),
-            wait=wait_exponential_jitter(initial=0.2, max=5),
+            wait=wait_exponential_jitter(multiplier=0.2, max=5),
             reraise=True,
         )
         def attempt() -> None:

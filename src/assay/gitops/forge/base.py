@@ -101,7 +101,7 @@ def calling(name: str, what: str, work: Callable[[], T], *, first_wait: float = 
     def wait(state: RetryCallState) -> float:
         error = state.outcome.exception() if state.outcome else None
         told = error.wait if isinstance(error, _TransientError) else 0.0
-        own = wait_exponential_jitter(initial=first_wait, max=LONGEST_WAIT)(state)
+        own = wait_exponential_jitter(multiplier=first_wait, max=LONGEST_WAIT)(state)
         return min(max(told, own), LONGEST_WAIT)
 
     try:
