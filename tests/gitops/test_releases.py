@@ -135,7 +135,9 @@ def test_a_blocked_model_needs_an_override_that_holds(
     assert version is not None
     assert version.tags["assay.override"] == made.digest
     monkeypatch.setattr(statement, "expired", lambda _: True)
-    refused(lambda: world.promote("bad", "staging"), RunBlocked, "verdict is block")
+    refused(lambda: world.promote("bad", "staging"), RunBlocked, "the approval", "expired")
+    world.release("one", "dev")
+    refused(lambda: world.promote("bad", "dev"), RunBlocked, "verdict is block")
 
 
 def test_an_override_is_signed_or_it_is_none(world: Any, monkeypatch: pytest.MonkeyPatch) -> None:

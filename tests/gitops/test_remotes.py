@@ -64,10 +64,11 @@ def test_a_token_without_the_right_to_write_is_told_in_one_line(
     assert world.head() == head
 
 
-def test_a_remote_that_answers_503_every_second_time_is_waited_out(
+def test_a_remote_that_answers_503_again_and_again_is_waited_out(
     world: Any, server: git_http.GitServer
 ) -> None:
-    server.fail_every = 2
+    # A fetch is three requests, so that no more can fail for one to succeed at all.
+    server.fail_every = 4
     world.release("one", "dev")
     assert world.promote("one", "dev").outcome == "released"
 

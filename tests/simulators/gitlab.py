@@ -4,7 +4,7 @@ from typing import Any
 
 from simulators.forge import Answer, Pull, Route, Simulator
 
-ROOT = r"/api/v4/projects/team/deployments"
+ROOT = r"/api/v4/projects/(?:team/deployments|7)"
 STATES = {"open": "opened"}
 
 

@@ -38,9 +38,9 @@ def command(digest: str, full: bool, as_json: bool) -> None:
         print_json([_json(node, given.get(node.digest, [])) for node in nodes(root)])
         return
     stdout.print(_tree(root, None, full, set()), soft_wrap=True)
-    for digest, statements in given.items():
+    for model, statements in given.items():
         for item in statements:
-            stdout.print(_stated(digest if full else short(digest), item), soft_wrap=True)
+            stdout.print(_stated(model if full else short(model), item), soft_wrap=True)
 
 
 def _stated(model: str, given: Statement) -> Text:

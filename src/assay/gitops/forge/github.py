@@ -41,10 +41,11 @@ class GitHubForge:
             retry=None,  # tenacity retries, in one place
             seconds_between_requests=None,
             seconds_between_writes=None,
+            lazy=True,
         )
         self._owner = settings.repository.partition("/")[0]
         self._base = settings.branch
-        self._repository: NativeRepository = client.get_repo(settings.repository, lazy=True)
+        self._repository: NativeRepository = client.get_repo(settings.repository)
 
     def find(self, branch: str) -> PullRequest | None:
         """See `Forge.find`."""
