@@ -215,7 +215,8 @@ def _print_next(folder: Path, results: list[local.Outcome]) -> None:
     worse = results[3].task("train")
     if train is None or gate is None or register is None or worse is None:
         raise DemoError("a step is missing from the runs")
-    assay = shutil.which("assay") or str(Path(sys.argv[0]).resolve())
+    # Beside the interpreter: the name this was called by may be relative to another folder.
+    assay = shutil.which("assay") or str(Path(sys.executable).with_name("assay"))
     commands = {
         "everything that version 1 rests on": ["passport", register.outputs["record"]],
         "every byte behind it, read again": ["verify", register.outputs["record"]],
