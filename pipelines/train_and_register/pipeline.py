@@ -89,7 +89,13 @@ def train_and_register(
         seed: Seed of everything random.
         threads: Threads in training; part of the result, because thread counts change bytes.
     """
-    told = _outside(notify(model_name=model_name))
+    told = _outside(
+        notify(
+            model_name=model_name,
+            pipeline="train-and-register",
+            run=dsl.PIPELINE_JOB_NAME_PLACEHOLDER,
+        )
+    )
     with dsl.ExitHandler(told):
         ready = _outside(
             preflight(
@@ -112,6 +118,10 @@ def train_and_register(
                 slices=slices,
                 primary_metric=primary_metric,
                 reference=reference,
+                drift_share=drift_share,
+                confidence=confidence,
+                max_regression=max_regression,
+                threads=threads,
             )
         )
         table = _outside(
