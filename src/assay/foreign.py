@@ -5,17 +5,17 @@ into the store before anything reads them, and a step takes them by their digest
 input: the record of an import names bytes that are still there, and can be done again.
 """  # noqa: E501 - one line says what the module is for
 
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from assay.attestation import about
 from assay.errors import AttestationError, DataError
-from assay.execution import Context
-from assay.manifest import MANIFEST_MEDIA_TYPE, FileEntry, Manifest
-from assay.step import Artifact
-from assay.store import Store
-from assay.tree import put_tree
+from assay.execution import Context, execute
+from assay.manifest import Manifest
+from assay.source import public
+from assay.step import Artifact, Out, step
 
 FILE: Final = "data"
 """What a single file is called within the artifact; KFP's name for it is chance."""
@@ -36,23 +36,50 @@ class Known:
     """Digest of its oldest record."""
 
 
-def keep(path: Path, store: Store) -> str:
-    """Store a file or folder as it is; returns the digest that names it.
+@step(side_effects=True)
+def receive(*, path: str, uri: str = "", foreign: Out[Foreign]) -> None:
+    """Take over a file or folder as it is; a step, so that there is a record of where it lay.
 
     Raises:
-        DataError: Nothing there, or nothing in it.
-        StepError: A folder with links or special files.
+        DataError: Nothing there, nothing in it, or links instead of files.
     """
-    if path.is_dir():
-        manifest = put_tree(store, path, Foreign.type, {})
-        if not manifest.files:
-            raise DataError(f"{path} is an empty folder; did the component before write its files?")
-        return manifest.digest
-    if not path.is_file():
-        raise DataError(f"nothing at {path}; did the component before write its output?")
-    entry = FileEntry(FILE, store.put_file(path))
-    manifest = Manifest(Foreign.type, (entry,), {})
-    return store.put_bytes(manifest.to_bytes(), MANIFEST_MEDIA_TYPE).digest
+    del uri  # for the record
+    place = Path(path)
+    if place.is_dir():
+        links = sorted(str(item.relative_to(place)) for item in place.rglob("*") if _is_odd(item))
+        if links:
+            raise DataError(
+                f"the folder {place} holds links or special files ({', '.join(links[:5])}); write "
+                "files only"
+            )
+        shutil.copytree(place, foreign.path, dirs_exist_ok=True, copy_function=shutil.copyfile)
+        if not any(item.is_file() for item in foreign.path.rglob("*")):
+            raise DataError(
+                f"{place} is an empty folder; did the component before write its files?"
+            )
+    elif place.is_file():
+        shutil.copyfile(place, foreign.path / FILE)
+    else:
+        raise DataError(f"nothing at {place}; did the component before write its output?")
+
+
+def _is_odd(item: Path) -> bool:
+    return item.is_symlink() or not (item.is_file() or item.is_dir())
+
+
+def keep(path: Path, context: Context, uri: str = "") -> str:
+    """Store a file or folder as it is, with a record; returns the digest that names it.
+
+    Args:
+        path: Where it lies on this machine.
+        context: Where it goes.
+        uri: Where it came from, for the record; credentials are removed.
+
+    Raises:
+        DataError: As `receive`.
+    """
+    arguments = {"path": str(path), "uri": public(uri)}
+    return execute(receive, arguments, context).outputs["foreign"]
 
 
 def recognise(foreign: Manifest, kind: type[Artifact], context: Context) -> Known | None:

@@ -64,7 +64,7 @@ def adopt(step: Step, name: str, arguments: Mapping[str, Any], *outputs: str) ->
     """
     with task(step.name) as report:
         context = context_from_env()
-        foreign = keep(Path(arguments[name].path), context.store)
+        foreign = _named(arguments[name], context)
         known = _recognised(step, foreign, context)
         if known is not None:
             _fill_views(_views(arguments), known, context.store)
@@ -81,9 +81,7 @@ def _execute(
     report: Callable[[Execution], None],
 ) -> tuple[Any, ...]:
     known = {*step.inputs, *step.list_inputs, *step.sources, *step.parameters}
-    given = {
-        name: _named(value, context.store) for name, value in arguments.items() if name in known
-    }
+    given = {name: _named(value, context) for name, value in arguments.items() if name in known}
     execution = execute_step(step, given, context)
     _fill_views(_views(arguments), execution, context.store)
     _log_to_run(step, given, execution, context.store)
@@ -162,12 +160,12 @@ def _pick(execution: Execution, outputs: tuple[str, ...]) -> tuple[Any, ...]:
     return outcome(*(available[name] for name in outputs))
 
 
-def _named(value: Any, store: Store) -> Any:
+def _named(value: Any, context: Context) -> Any:
     """An argument as a step takes it: of a KFP artifact, the digest of its bytes."""
     if not (hasattr(value, "path") and hasattr(value, "metadata")):
         return value
     # The path, whatever its URI is: the launcher fetched it, or kfp.local wrote it there.
-    return keep(Path(value.path), store)
+    return keep(Path(value.path), context, getattr(value, "uri", "") or "")
 
 
 def _is_ui_artifact(value: Any) -> bool:

@@ -52,7 +52,7 @@ def export(store: Store, digest: str, folder: Path, file_format: str = "parquet"
 
 def bring(path: Path, context: Context, **parameters: Any) -> Any:
     """Import as the component does."""
-    digest = keep(path, context.store)
+    digest = keep(path, context)
     return execute(import_artifact, {"artifact": digest, **parameters}, context)
 
 
@@ -101,6 +101,8 @@ class TestTables:
         (record,) = about(context.store, imported, None)
         kept = get_manifest(context.store, str(record.inputs["artifact"]))
         assert kept.artifact_type == Foreign.type
+        (received,) = about(context.store, kept.digest, None)
+        assert received.parameters["path"] == str(adult_csv)
 
     def test_the_second_time_the_cache_answers(self, adult_csv: Path, context: Context) -> None:
         first = bring(adult_csv, context)
