@@ -103,6 +103,10 @@ def train_and_register(
                 slices=slices,
                 primary_metric=primary_metric,
                 reference=reference,
+                drift_share=drift_share,
+                confidence=confidence,
+                max_regression=max_regression,
+                threads=threads,
             )
         )
         table = outside(

@@ -28,6 +28,8 @@ class Task:
 
     name: str
     state: str
+    process: str = ""
+    """Tells tasks of one name apart: those of a loop run side by side."""
     started: float = 0.0
     """Seconds since the epoch, as the task's own clock had it."""
     seconds: float = 0.0
@@ -205,10 +207,18 @@ class _Follower:
     def _apply(self, event: Mapping[str, Any]) -> Task:
         name, state = event["task"], event["state"]
         if state == events.STARTED:
-            task = Task(name, state, event["at"], side_effects=event.get("side_effects", False))
+            task = Task(
+                name,
+                state,
+                process=event["process"],
+                started=event["at"],
+                side_effects=event.get("side_effects", False),
+            )
             self.tasks.append(task)
             return task
-        task = next(t for t in reversed(self.tasks) if t.name == name)
+        task = next(
+            t for t in reversed(self.tasks) if (t.name, t.process) == (name, event["process"])
+        )
         task.state = state
         # The whole task as a person waits for it, imports included, not only the step.
         task.seconds = event["at"] - task.started
