@@ -116,9 +116,12 @@ def run(
 
 def _collect_reports(folder: Path) -> None:
     """Copy what KFP calls `.../<task>/report` to where a person finds and opens it."""
-    for path in (folder / "outputs").glob("*/*/report"):
-        target = folder / "reports" / f"{path.parent.name}.html"
-        target.parent.mkdir(exist_ok=True)
+    outputs = folder / "outputs"
+    for path in outputs.glob("*/**/report"):
+        # Those of a loop's tasks stay in a folder for each round.
+        place = path.parent.relative_to(outputs).parts[1:]
+        target = (folder / "reports").joinpath(*place).with_suffix(".html")
+        target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, target)
 
 
