@@ -21,13 +21,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.strategies import composite
 
-from assay import dataset
+from assay import dataset, kfp
 from assay.attestation import about
 from assay.errors import AssayError, DataError, IntegrityError, UsageError
 from assay.execution import Context, execute
-from assay.foreign import Foreign, keep
+from assay.foreign import FILE, Foreign, keep
 from assay.provenance import verify
-from assay.step import Dataset
+from assay.step import Dataset, Out, Record, Values, step
 from assay.store import Store, open_store
 from assay.tree import get_manifest, get_tree, put_tree
 
@@ -439,3 +439,40 @@ def test_what_cannot_be_exported_is_told_at_once(tmp_path: Path, context: Contex
     lone = stored(pa.table({"n": [1, None]}), context.store, tmp_path / "lone")
     with pytest.raises(UsageError, match="'n' is the only one and has missing values"):
         export(context.store, lone, tmp_path, "csv")
+
+
+@step
+def count_lines(*, table: Foreign, counted: Out[Record]) -> Values:
+    """A user's own step that reads a foreign artifact by itself."""
+    lines = (table.path / FILE).read_text().splitlines()
+    (counted.path / "record.json").write_text("{}")
+    return {"lines": len(lines)}
+
+
+def test_a_users_own_step_takes_a_foreign_artifact(
+    adult_csv: Path, folder_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ASSAY_STORE", folder_url)
+    given = SimpleNamespace(path=str(adult_csv), metadata={}, uri="s3://user:secret@kfp/run/table")
+    lines, counted = kfp.execute(count_lines, {"table": given}, "lines", "counted")
+    assert lines == FEW_ROWS + 1
+    store = open_store(folder_url)
+    (record,) = about(store, counted, None)
+    (received,) = about(store, str(record.inputs["table"]), None)
+    assert received.parameters["uri"] == "s3://kfp/run/table"
+
+
+def test_a_component_tells_in_one_line_that_nothing_was_written(
+    tmp_path: Path,
+    folder_url: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("ASSAY_STORE", folder_url)
+    given = SimpleNamespace(path=str(tmp_path / "nothing"), metadata={}, uri="")
+    with pytest.raises(SystemExit) as stop:
+        kfp.adopt(import_artifact, "artifact", {"artifact": given}, "dataset", "model")
+    assert stop.value.code == DataError.exit_code
+    told = capsys.readouterr().err
+    assert told.startswith("error: nothing at ")
+    assert len(told.splitlines()) == 1
