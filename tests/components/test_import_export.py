@@ -170,7 +170,7 @@ def tables(draw: st.DrawFn) -> pa.Table:
 
 
 class TestLaws:
-    @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
     @given(table=tables(), rows_per_part=st.integers(1, 5))
     def test_through_parquet_every_table_comes_back_the_same(
         self, tmp_path_factory: pytest.TempPathFactory, table: pa.Table, rows_per_part: int
@@ -181,7 +181,7 @@ class TestLaws:
         out = Path(export(context.store, ours, folder / "kfp").dataset.path)
         assert bring(out, context, rows_per_part=rows_per_part).outputs["dataset"] == ours
 
-    @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
     @given(table=tables())
     def test_through_csv_what_a_csv_gave_comes_back_the_same(
         self, tmp_path_factory: pytest.TempPathFactory, table: pa.Table
