@@ -1,6 +1,6 @@
 """The KFP declaration of preflight."""
 
-from typing import NamedTuple
+from typing import NamedTuple, Optional
 
 from kfp import dsl
 
@@ -33,6 +33,8 @@ def preflight(
     confidence: float = 0.95,
     max_regression: float = 0.01,
     threads: int = 1,
+    candidates: Optional[list] = None,  # noqa: UP045 - KFP reads no other spelling
+    validation_fraction: float = 0.25,
 ) -> NamedTuple(
     "Outputs",
     [
@@ -40,6 +42,7 @@ def preflight(
         ("suite_artifact", str),
         ("checks_artifact", str),
         ("allowed_modules", list),
+        ("candidates", list),
     ],
 ):
     """Find, in seconds, everything that can be known to be wrong before anything costs time.
@@ -69,12 +72,15 @@ def preflight(
         confidence: Confidence level of intervals, between 0 and 1.
         max_regression: Margin of the comparison, at least 0.
         threads: Threads in training, at least 1.
+        candidates: Of a sweep: objects {"estimator": path, "hyperparameters": {...}}, 1 to 100.
+        validation_fraction: Of a sweep: share of the training rows to choose on, between 0 and 1.
 
     Returns:
         policy_artifact: Digest of the policy.
         suite_artifact: Digest of the suite, or empty.
         checks_artifact: Digest of the checks, or empty.
         allowed_modules: Import prefixes that the policy admits besides scikit-learn.
+        candidates: Those of a sweep, each with estimator and hyperparameters.
     """
     from assay.components.preflight import step
 
@@ -87,4 +93,5 @@ def preflight(
         "suite_artifact",
         "checks_artifact",
         "allowed_modules",
+        "candidates",
     )

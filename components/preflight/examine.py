@@ -8,6 +8,7 @@ from importlib import resources
 from typing import Any, Final
 
 from assay.components.preflight import demands
+from assay.components.preflight.candidates import read_candidates
 from assay.components.preflight.documents import read_document
 from assay.components.preflight.header import column_names, dataset_columns
 
@@ -50,6 +51,8 @@ class Plan:
     drift_share: float
     max_regression: float
     threads: int
+    candidates: Sequence[Any] | None
+    """Of a sweep; None where one estimator is trained."""
 
 
 @dataclass
@@ -60,6 +63,8 @@ class Examined:
     suite: bytes | None = None
     checks: bytes | None = None
     allowed_modules: tuple[str, ...] = ()
+    candidates: list[Any] = field(default_factory=list)
+    """Each with its estimator and hyperparameters."""
     notes: dict[str, str] = field(default_factory=dict)
     """What was looked at, and what was found; for people."""
 
@@ -156,6 +161,11 @@ def _checks(plan: Plan, store: Store, found: Examined, header: list[str]) -> Seq
 
 def _estimator(plan: Plan, found: Examined) -> None:
     from assay.model import check_estimator
+
+    if plan.candidates is not None:
+        found.candidates = read_candidates(plan.candidates, found.allowed_modules)
+        found.notes["candidates"] = str(len(found.candidates))
+        return
 
     _refuse(check_estimator(plan.estimator, plan.hyperparameters, found.allowed_modules))
     found.notes["estimator"] = plan.estimator

@@ -32,6 +32,8 @@ def preflight(
     confidence: float = 0.95,
     max_regression: float = 0.01,
     threads: int = 1,
+    candidates: list[dict[str, Any]] | None = None,
+    validation_fraction: float = 0.25,
     policy_artifact: Out[Policy],
     suite_artifact: Out[Suite] | None,
     checks_artifact: Out[Checks] | None,
@@ -75,10 +77,15 @@ def preflight(
         slices=slices,
         primary_metric=primary_metric,
         reference=reference,
-        shares={"confidence": confidence, "test_fraction": test_fraction},
+        shares={
+            "confidence": confidence,
+            "test_fraction": test_fraction,
+            "validation_fraction": validation_fraction,
+        },
         drift_share=drift_share,
         max_regression=max_regression,
         threads=threads,
+        candidates=candidates,
     )
     found = examine(plan, services.store)
     (policy_artifact.path / "policy.yaml").write_bytes(found.policy)
@@ -90,4 +97,4 @@ def preflight(
     (record.path / "summary.md").write_text(
         "# Ready\n\n" + markdown_table(["looked at", "found"], list(found.notes.items()))
     )
-    return {"allowed_modules": list(found.allowed_modules)}
+    return {"allowed_modules": list(found.allowed_modules), "candidates": found.candidates}

@@ -99,6 +99,12 @@ class Comparison(Evidence):
     type = "application/vnd.assay.comparison.v1"
 
 
+class Selection(Evidence):
+    """Which of several candidates was chosen, and why: `evidence.json`, `report.html`."""
+
+    type = "application/vnd.assay.selection.v1"
+
+
 class Decision(Artifact):
     """The gate's outcome: `decision.json` (an in-toto test result), `summary.md`."""
 

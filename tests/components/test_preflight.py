@@ -107,12 +107,26 @@ def test_documents_become_artifacts(context: Context, plan: dict[str, Any], tmp_
         manifest = get_manifest(context.store, done.outputs[name])
         assert manifest.artifact_type == kind.type
         assert [entry.blob.digest for entry in manifest.files] == [of_bytes(text.encode())]
-    assert done.values == {"allowed_modules": []}
+    assert done.values == {"allowed_modules": [], "candidates": []}
     # The same text from elsewhere has the same name, so nothing below runs again.
     (tmp_path / "p.yaml").write_text(POLICY)
     again = execute(preflight, {**given, "policy": str(tmp_path / "p.yaml")}, context)
     assert again.outputs["policy_artifact"] == done.outputs["policy_artifact"]
     assert not again.cached
+
+
+def test_every_candidate_of_a_sweep_is_looked_at(context: Context, plan: dict[str, Any]) -> None:
+    linear = "sklearn.linear_model.LogisticRegression"
+    given = {**plan, "candidates": [{"estimator": linear}, {"hyperparameters": {"max_iter": 5}}]}
+    assert execute(preflight, given, context).values["candidates"] == [
+        {"estimator": linear, "hyperparameters": {}},
+        {"estimator": "auto", "hyperparameters": {"max_iter": 5}},
+    ]
+    wrong = {**given, "candidates": [{"estimator": "x.y"}, {}, {}], "validation_fraction": 0}
+    with pytest.raises(UsageError) as told:
+        execute(preflight, wrong, context)
+    for part in ("candidate 1: ", "candidate 3 is the same as candidate 2", "validation_fraction"):
+        assert part in str(told.value)
 
 
 def test_what_is_not_given_is_said(

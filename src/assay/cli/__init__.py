@@ -25,6 +25,7 @@ COMMANDS: Final = {
     "gate": ("assay.cli.gate", "Judge evidence by a policy, anywhere."),
     "suite": ("assay.cli.suite", "Work with validation suites."),
     "production": ("assay.cli.production", "See or set the model in production."),
+    "new": ("assay.cli.new", "Write the first files of a step of your own."),
     "demo": ("assay.cli.demo", "Run the main job four times on a real dataset."),
     "completion": ("assay.cli.completion", "Print the shell's completion script."),
 }
