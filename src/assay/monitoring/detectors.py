@@ -4,8 +4,8 @@ A detector alarms when a window's difference from the reference is both large an
 
 - its size is above the plan's threshold, in the metric's own unit, and
 - it would be rarer than `significance` if nothing had changed. A detector that watches k columns
-  asks for `significance / k` of each (Bonferroni). Whether *any* column alarms is then decided as by
-  Holm's procedure, whose first step is the same.
+  asks for `significance / k` of each (Bonferroni). Whether any column alarms is then decided as
+  by Holm's procedure, whose first step is the same.
 
 Windows do not overlap: each row counts once, so that windows are independent where rows are.
 """
@@ -18,76 +18,15 @@ import numpy as np
 
 from assay.dataset import column_problems
 from assay.errors import UsageError
+from assay.monitoring.bins import CategoryBins, NumberBins, bins_of
 from assay.monitoring.plan import METRICS, Detector, Plan
+from assay.monitoring.signals import Array, Signals, missing, present
 
 if TYPE_CHECKING:
-    import pandas as pd
+    from assay.model import ModelInfo
 
-    from assay.model import LoadedModel, ModelInfo
-
-BINS: Final = 10
-"""Quantile bins of a number: the deciles of scorecard practice."""
-MIN_EXPECTED: Final = 5.0
-"""Rows that a category's bin must expect in a window, as Pearson's chi-square wants; rarer ones are
-put together."""
-MAX_CATEGORIES: Final = 50
 SMOOTHING: Final = 0.5
 """Rows added to every bin, so that an empty one has a finite logarithm."""
-
-Array = np.ndarray
-
-
-@dataclass(frozen=True)
-class Signals:
-    """All that detectors look at, row by row; every array has the same length."""
-
-    columns: Mapping[str, Array]
-    scores: Array
-    """The positive class's probability, a predicted number, or else the predicted label."""
-    predicted: Array
-    truth: Array | None = None
-
-    def __len__(self) -> int:
-        return len(self.predicted)
-
-    def take(self, rows: Any) -> "Signals":
-        """The given rows, in that order."""
-        return Signals(
-            {name: values[rows] for name, values in self.columns.items()},
-            self.scores[rows],
-            self.predicted[rows],
-            None if self.truth is None else self.truth[rows],
-        )
-
-
-def signals(model: "LoadedModel", frame: "pd.DataFrame") -> Signals:
-    """What detectors see of rows, predictions included; the target too where the table has it.
-
-    Raises:
-        UsageError: The model cannot take the rows.
-    """
-    predicted = np.asarray(model.predict(frame))
-    scores = predicted
-    if model.task == "binary" and (found := model.predict_proba(frame)) is not None:
-        scores = np.asarray(found[:, list(model.classes).index(model.positive)], dtype=float)
-    return Signals(
-        columns={name: column_values(frame[name]) for name in model.features},
-        scores=scores if model.task == "multiclass" else scores.copy(),
-        predicted=predicted,
-        truth=frame[model.target].to_numpy() if model.target in frame.columns else None,
-    )
-
-
-def column_values(column: "pd.Series") -> Array:
-    """Numbers as floats with NaN for missing; everything else as text, None for missing."""
-    if column.dtype.kind in "iufb":
-        return column.to_numpy(dtype=float)
-    values = column.to_numpy(dtype=object)
-    missing = column.isna().to_numpy()
-    return np.array(
-        [None if gone else str(value) for value, gone in zip(values, missing, strict=True)],
-        dtype=object,
-    )
 
 
 @dataclass
@@ -119,17 +58,18 @@ class Gauge:
 class Stability(Gauge):
     """Population stability index: a column's or the predictions' distribution, in bins."""
 
-    _bins: Any = None
+    _bins: NumberBins | CategoryBins = field(init=False)
     _expected: Array = field(default_factory=lambda: np.zeros(0))
     _rows: int = 0
     _critical: float = 0.0
 
     def fit(self, reference: Signals) -> None:
+        """As in `Gauge`."""
         from scipy.stats import chi2
 
         values = _series(reference, self.series)
         self._rows = len(values)
-        self._bins = _bins_of(values, self.window)
+        self._bins = bins_of(values, self.window)
         self._expected = np.bincount(self._bins.codes(values), minlength=self._bins.count)
         # Without a change, PSI / (1/n + 1/m) is about chi-square with a degree of freedom for each
         # bin but one (Yurdakul 2018). Bins that the reference never fills count as well: they are
@@ -139,6 +79,7 @@ class Stability(Gauge):
         self._critical = float(chi2.isf(self.level, freedom)) * scale
 
     def measure(self, live: Signals) -> tuple[Array, Array]:
+        """As in `Gauge`."""
         from scipy.special import rel_entr
 
         codes = self._split(self._bins.codes(_series(live, self.series)))
@@ -163,20 +104,22 @@ class Distance(Gauge):
     _reference: Array = field(default_factory=lambda: np.zeros(0))
 
     def fit(self, reference: Signals) -> None:
-        self._reference = _present(_series(reference, self.series))
+        """As in `Gauge`."""
+        self._reference = present(_series(reference, self.series))
 
     def measure(self, live: Signals) -> tuple[Array, Array]:
+        """As in `Gauge`."""
         from scipy.stats import ks_2samp
 
         sizes, alarms = [], []
         for window in self._split(_series(live, self.series)):
-            present = _present(window)
-            if not len(present) or not len(self._reference):
+            there = present(window)
+            if not len(there) or not len(self._reference):
                 # Nothing to compare: missing_share is what sees an empty column.
                 sizes.append(0.0)
                 alarms.append(False)
                 continue
-            found = ks_2samp(present, self._reference, method="asymp")
+            found = ks_2samp(there, self._reference, method="asymp")
             sizes.append(float(found.statistic))
             alarms.append(found.statistic > self.threshold and found.pvalue < self.level)
         return np.array(sizes, dtype=float), np.array(alarms, dtype=bool)
@@ -196,10 +139,12 @@ class Share(Gauge):
         raise NotImplementedError
 
     def fit(self, reference: Signals) -> None:
+        """As in `Gauge`."""
         found = self.hits(reference)
         self._count, self._rows = int(found.sum()), len(found)
 
     def measure(self, live: Signals) -> tuple[Array, Array]:
+        """As in `Gauge`."""
         counts = self._split(self.hits(live)).sum(axis=1)
         change = counts / self.window - self._count / self._rows
         sizes = np.abs(change) if self.sign == 0 else change * self.sign
@@ -221,7 +166,8 @@ class Missing(Share):
     """Share of missing values."""
 
     def hits(self, live: Signals) -> Array:
-        return _missing(_series(live, self.series))
+        """As in `Share`."""
+        return missing(_series(live, self.series))
 
 
 @dataclass
@@ -233,22 +179,25 @@ class OutOfRange(Share):
     _known: frozenset[str] | None = None
 
     def fit(self, reference: Signals) -> None:
+        """As in `Gauge`."""
         values = _series(reference, self.series)
         if values.dtype == object:
             self._known = frozenset(value for value in values if value is not None)
         else:
-            present = _present(values)
+            there = present(values)
             low, high = self.detector.minimum, self.detector.maximum
-            ends = (present.min(), present.max()) if len(present) else (-np.inf, np.inf)
+            ends = (there.min(), there.max()) if len(there) else (-np.inf, np.inf)
             self._low = ends[0] if low is None else low
             self._high = ends[1] if high is None else high
         super().fit(reference)
 
     def hits(self, live: Signals) -> Array:
+        """As in `Share`."""
         values = _series(live, self.series)
         if values.dtype == object:
             known = self._known or frozenset()
-            return np.array([value is not None and value not in known for value in values])
+            unknown = [value is not None and value not in known for value in values]
+            return np.array(unknown, dtype=bool)
         # A missing number is neither above nor below; an infinite one is outside.
         return (values < self._low) | (values > self._high) | np.isinf(values)
 
@@ -260,6 +209,7 @@ class PositiveRate(Share):
     positive: Any = None
 
     def hits(self, live: Signals) -> Array:
+        """As in `Share`."""
         return np.asarray(live.predicted == self.positive)
 
 
@@ -268,6 +218,7 @@ class Accuracy(Share):
     """Share of right predictions, where labels are known."""
 
     def hits(self, live: Signals) -> Array:
+        """As in `Share`."""
         return np.asarray(live.predicted == _truth(live))
 
 
@@ -280,11 +231,13 @@ class AbsoluteError(Gauge):
     _rows: int = 0
 
     def fit(self, reference: Signals) -> None:
+        """As in `Gauge`."""
         errors = _errors(reference)
         self._mean, self._deviation = float(errors.mean()), float(errors.std(ddof=1))
         self._rows = len(errors)
 
     def measure(self, live: Signals) -> tuple[Array, Array]:
+        """As in `Gauge`."""
         from scipy.special import stdtr
 
         windows = self._split(_errors(live))
@@ -304,57 +257,6 @@ class AbsoluteError(Gauge):
         return sizes, (sizes > self.threshold) & (chance < self.level)
 
 
-class _NumberBins:
-    """A number's bins: one for each value that holds a tenth of the rows, deciles of the rest, one
-    for missing values.
-
-    Without bins of their own, a value that most rows have (a zero) would leave the rest, which is
-    what changes, in a single bin.
-    """
-
-    def __init__(self, values: Array) -> None:
-        present = _present(values)
-        found, counts = np.unique(present, return_counts=True)
-        heavy = found[counts * BINS >= max(len(present), 1)]
-        rest = present[~np.isin(present, heavy)]
-        steps = np.linspace(0, 1, BINS + 1)[1:-1]
-        cuts = np.quantile(rest, steps, method="higher") if len(rest) else np.zeros(0)
-        # A heavy value's bin begins at the value and ends right after it.
-        edges = np.concatenate([cuts, heavy, np.nextafter(heavy, np.inf)])
-        self._edges = np.unique(edges)
-        self.count = len(self._edges) + 2
-
-    def codes(self, values: Array) -> Array:
-        missing = np.isnan(values)
-        found = np.searchsorted(self._edges, values, side="right")
-        return np.asarray(np.where(missing, self.count - 1, found))
-
-
-class _CategoryBins:
-    """A category's bins: the frequent ones, one for all others, one for missing values."""
-
-    def __init__(self, values: Array, window: int) -> None:
-        import pandas as pd
-
-        counts = pd.Series(values, dtype=object).value_counts()
-        expected = counts * window / max(len(values), 1)
-        frequent = list(counts.index[(expected >= MIN_EXPECTED).to_numpy()][:MAX_CATEGORIES])
-        self._codes = {value: code for code, value in enumerate(frequent)}
-        self.count = len(frequent) + 2
-
-    def codes(self, values: Array) -> Array:
-        import pandas as pd
-
-        others, missing = self.count - 2, self.count - 1
-        series = pd.Series(values, dtype=object)
-        found = series.map(self._codes).fillna(others).to_numpy(dtype=int)
-        return np.where(series.isna().to_numpy(), missing, found)
-
-
-def _bins_of(values: Array, window: int) -> Any:
-    return _NumberBins(values) if values.dtype.kind == "f" else _CategoryBins(values, window)
-
-
 def _series(live: Signals, series: str) -> Array:
     return live.columns[series] if series else live.scores
 
@@ -367,16 +269,6 @@ def _truth(live: Signals) -> Array:
 
 def _errors(live: Signals) -> Array:
     return np.abs(live.predicted.astype(float) - _truth(live).astype(float))
-
-
-def _missing(values: Array) -> Array:
-    if values.dtype == object:
-        return np.array([value is None for value in values], dtype=bool)
-    return np.isnan(values)
-
-
-def _present(values: Array) -> Array:
-    return values[~np.isnan(values)]
 
 
 _GAUGES: Final[Mapping[str, type[Gauge]]] = {

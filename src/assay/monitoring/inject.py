@@ -128,7 +128,7 @@ def _changed(column: "pd.Series", fault: Fault, seed: int) -> "pd.Series":
     return column.__class__(changed, index=column.index, name=column.name, dtype=column.dtype)
 
 
-def kept(truth: np.ndarray, fault: Fault, seed: int) -> np.ndarray:
+def kept(truth: np.ndarray, fault: Fault, seed: int | list[int]) -> np.ndarray:
     """Which rows remain when a class's odds double; shape (rows,).
 
     Args:

@@ -13,8 +13,8 @@ detectors:
     receiver: ml-on-call@example.org
 ```
 
-docs/monitoring.md describes it. What a file may leave out for now (threshold, window, receiver) makes
-the plan incomplete, not malformed: the gate tells the difference.
+docs/monitoring.md describes it. Without threshold, window or receiver a detector is incomplete, not
+malformed: the gate tells the difference.
 """
 
 import math
@@ -25,7 +25,6 @@ from urllib.parse import urlsplit
 
 import yaml
 
-from assay.errors import UsageError
 from assay.policy.expression import NUMBER
 from assay.policy.names import closest
 from assay.policy.reader import NodeReader

@@ -5,7 +5,6 @@ and repeated keys, misspelt metrics, anchors, aliases and tags are errors. Every
 and column in the file, and all are told at once.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
