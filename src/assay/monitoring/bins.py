@@ -15,11 +15,10 @@ MAX_CATEGORIES: Final = 50
 
 
 class NumberBins:
-    """A number's bins: one for each value that holds a tenth of the rows, deciles of the rest, one
-    for missing values.
+    """A number's bins: frequent values', deciles of the rest, and one for missing values.
 
-    Without bins of their own, a value that most rows have (a zero) would leave the rest, which is
-    what changes, in a single bin.
+    A value that a tenth of the rows have gets a bin of its own. Otherwise one that most rows have,
+    such as zero, would leave the rest, which is what changes, in a single bin.
 
     Args:
         values: The reference.

@@ -3,8 +3,8 @@
 Each repeat deals the held-out rows anew into two halves. The detectors learn one as the reference;
 the other is the stream. Nothing differs between the halves but chance, so every alarm on the stream
 as it is, is a false one. Then each fault begins at a row of the first window, another one in each
-repeat, and the rows are counted from there to the end of the first window that alarms. An alarm that
-the same rows give without the fault does not count: luck detects nothing.
+repeat, and the rows are counted from there to the end of the first window that alarms. An alarm
+that the same rows give without the fault does not count: luck detects nothing.
 """
 
 import math
@@ -127,7 +127,8 @@ def replay(
     *,
     starts: int = 20,
     seed: int = 0,
-    progress: Callable[[int, int], None] = lambda done, total: None,
+    threads: int = 1,
+    progress: Callable[[int, int], object] | None = None,
 ) -> Findings:
     """Measure a plan.
 
@@ -137,6 +138,7 @@ def replay(
         frame: Held-out rows with the target.
         starts: Repeats of each fault in each place, from 1 to `MAX_STARTS`.
         seed: Decides how rows are dealt, and where faults begin.
+        threads: Threads for predictions and numerics.
         progress: Called with the faults done and their total.
 
     Raises:
@@ -148,7 +150,21 @@ def replay(
         raise UsageError(f"the test data lacks the target {model.target!r}")
     if not gauges(plan, model.info):
         return Findings((), starts, Counter(), 0)
-    frame = _enough(plan, frame.dropna(subset=[model.target]))
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(limits=threads):
+        frame = _enough(plan, frame.dropna(subset=[model.target]))
+        return _measure(plan, model, frame, starts, seed, progress or (lambda *_: None))
+
+
+def _measure(
+    plan: Plan,
+    model: "LoadedModel",
+    frame: "pd.DataFrame",
+    starts: int,
+    seed: int,
+    progress: Callable[[int, int], object],
+) -> Findings:
     clean = signals(model, frame)
     streams = [_stream(plan, model, clean, starts, seed, number) for number in range(starts)]
     counted, rows = _false_alarms(streams)
@@ -223,7 +239,7 @@ def _replays(
             yield _prior_replay(fault, clean, stream, [seed, number])
         return
     try:
-        faulty = signals(model, apply(frame, fault, seed))
+        faulty = signals(model, apply(frame, fault, seed), [fault.place])
     except UsageError:
         yield from (Replay(fault, 1.0, REFUSED) for _ in streams)
         return

@@ -1,6 +1,6 @@
 """What detectors look at: columns, predictions and, where it is known, the truth."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -37,8 +37,15 @@ class Signals:
         )
 
 
-def signals(model: "LoadedModel", frame: "pd.DataFrame") -> Signals:
+def signals(
+    model: "LoadedModel", frame: "pd.DataFrame", columns: Sequence[str] | None = None
+) -> Signals:
     """What detectors see of rows, predictions included; the target too where the table has it.
+
+    Args:
+        model: Predicts the rows.
+        frame: The rows.
+        columns: The features to look at; None for all.
 
     Raises:
         UsageError: The model cannot take the rows.
@@ -47,12 +54,20 @@ def signals(model: "LoadedModel", frame: "pd.DataFrame") -> Signals:
     scores = predicted
     if model.task == "binary" and (found := model.predict_proba(frame)) is not None:
         scores = np.asarray(found[:, list(model.classes).index(model.positive)], dtype=float)
+    wanted = model.features if columns is None else columns
     return Signals(
-        columns={name: column_values(frame[name]) for name in model.features},
-        scores=scores if model.task == "multiclass" else scores.copy(),
+        columns={name: column_values(frame[name]) for name in wanted},
+        scores=_scores(scores, model.task),
         predicted=predicted,
         truth=frame[model.target].to_numpy() if model.target in frame.columns else None,
     )
+
+
+def _scores(scores: Array, task: str) -> Array:
+    """Numbers stay numbers; labels become text, so that bins take them as categories."""
+    if task == "regression" or scores.dtype.kind == "f":
+        return scores.astype(float)
+    return np.array([str(label) for label in scores], dtype=object)
 
 
 def column_values(column: "pd.Series") -> Array:
