@@ -18,7 +18,7 @@ from assay.errors import AssayError, IntegrityError, UsageError
 from assay.policy import KNOWN_METRICS, parse_policy
 from assay.policy import Policy as ParsedPolicy
 from assay.source import public
-from assay.step import Checks, Policy, Suite
+from assay.step import Checks, MonitoringPlan, Policy, Suite
 from assay.store import Store
 
 PROBE: Final = b"assay preflight"
@@ -35,6 +35,7 @@ class Plan:
     policy: str
     suite: str
     checks: str
+    monitoring: str
     estimator: str
     hyperparameters: Mapping[str, Any]
     columns: Mapping[str, Sequence[str]]
@@ -59,6 +60,7 @@ class Examined:
     policy: bytes = b""
     suite: bytes | None = None
     checks: bytes | None = None
+    monitoring: bytes | None = None
     allowed_modules: tuple[str, ...] = ()
     notes: dict[str, str] = field(default_factory=dict)
     """What was looked at, and what was found; for people."""
@@ -85,6 +87,7 @@ def examine(plan: Plan, store: Store) -> Examined:
     policy: ParsedPolicy | None = look(lambda: _policy(plan, store, found))
     look(lambda: _suite(plan, store, found, header))
     checks: Sequence[Check] | None = look(lambda: _checks(plan, store, found, header))
+    look(lambda: _monitoring(plan, store, found, header))
     look(lambda: _estimator(plan, found))
     look(lambda: _refuse(_column_problems(plan, header)))
     look(lambda: _refuse(_number_problems(plan)))
@@ -154,6 +157,27 @@ def _checks(plan: Plan, store: Store, found: Examined, header: list[str]) -> Seq
     return parsed
 
 
+def _monitoring(plan: Plan, store: Store, found: Examined, header: list[str]) -> None:
+    from assay.monitoring import parse_plan
+
+    if not plan.monitoring:
+        return
+    found.monitoring = read_document(plan.monitoring, MonitoringPlan, store)
+    parsed = parse_plan(found.monitoring)
+    if header:
+        features = [name for name in header if name != plan.target]
+        _refuse(
+            [
+                problem
+                for one in parsed.detectors
+                for problem in column_problems(
+                    one.columns or (), features, f"monitoring: detector {one.name!r}"
+                )
+            ]
+        )
+    found.notes["monitoring"] = f"{len(parsed.detectors)} detectors"
+
+
 def _estimator(plan: Plan, found: Examined) -> None:
     from assay.model import check_estimator
 
@@ -217,6 +241,7 @@ def _demand_problems(plan: Plan, policy: ParsedPolicy, checks: Sequence[Check]) 
         checks,
         suite=bool(plan.suite),
         reference=bool(plan.reference),
+        monitoring=bool(plan.monitoring),
     )
 
 

@@ -1,0 +1,1 @@
+"""How soon a monitoring plan sees silent failures; see README.md."""
