@@ -1,4 +1,4 @@
-"""Policy, suite, checks and monitoring plan: given as text, as a location, or by an artifact's digest."""
+"""Policy, suite, checks, monitoring plan: given as text, location, or an artifact's digest."""
 
 from typing import Final
 

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
     from assay.model import LoadedModel
     from assay.monitoring import Alarm, Judgement, Plan
-    from assay.store import Store
 
 MAX_ALARMS: Final = 20
 """Alarms on live rows that the table shows; JSON has all."""
@@ -135,10 +134,8 @@ def _show(
             told["alarms"] = [asdict(alarm) for alarm in alarms]
         print_json(told)
         return
-    rows = [
-        (name, "never" if value is None else f"{value:.6g}")
-        for name, value in document.values.items()
-    ]
+    values = dict(document.values)
+    rows = [(n, "never" if value is None else f"{value:.6g}") for n, value in values.items()]
     print_table(["evidence", "value"], rows)
     for answer in judged.answers.values():
         click.echo(answer)
@@ -174,27 +171,26 @@ def _laid_out(**wanted: tuple[str, type[Artifact]]) -> Iterator[dict[str, Path]]
     """
     from assay.config import store_from_env
     from assay.digest import require_digest
-    from assay.tree import get_tree
+    from assay.tree import get_manifest, get_tree, remove_tree
 
     store = store_from_env()
-    problems = []
-    for name, (digest, kind) in wanted.items():
-        found = _type(store, require_digest(digest))
-        if found != kind.type:
-            problems.append(f"{name}: {digest} is of type {found}, not {kind.type}")
+    manifests = {
+        name: get_manifest(store, require_digest(digest)) for name, (digest, _) in wanted.items()
+    }
+    problems = [
+        f"{name}: {digest} is of type {manifests[name].artifact_type}, not {kind.type}"
+        for name, (digest, kind) in wanted.items()
+        if manifests[name].artifact_type != kind.type
+    ]
     if problems:
         raise UsageError.all_of(problems)
-    with tempfile.TemporaryDirectory(prefix="assay-") as scratch:
-        folders = {name: Path(scratch) / name for name in wanted}
-        for name, (digest, _) in wanted.items():
-            get_tree(store, digest, folders[name])
-        yield folders
-
-
-def _type(store: "Store", digest: str) -> str:
-    from assay.tree import get_manifest
-
-    return get_manifest(store, digest).artifact_type
+    scratch = Path(tempfile.mkdtemp(prefix="assay-"))
+    try:
+        for name, manifest in manifests.items():
+            get_tree(store, manifest, scratch / name)
+        yield {name: scratch / name for name in manifests}
+    finally:
+        remove_tree(scratch)
 
 
 def _read(path: Path) -> bytes:

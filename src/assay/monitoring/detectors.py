@@ -199,7 +199,7 @@ class OutOfRange(Share):
             unknown = [value is not None and value not in known for value in values]
             return np.array(unknown, dtype=bool)
         # A missing number is neither above nor below; an infinite one is outside.
-        return (values < self._low) | (values > self._high) | np.isinf(values)
+        return np.asarray((values < self._low) | (values > self._high) | np.isinf(values))
 
 
 @dataclass
@@ -268,7 +268,7 @@ def _truth(live: Signals) -> Array:
 
 
 def _errors(live: Signals) -> Array:
-    return np.abs(live.predicted.astype(float) - _truth(live).astype(float))
+    return np.asarray(np.abs(live.predicted.astype(float) - _truth(live).astype(float)))
 
 
 _GAUGES: Final[Mapping[str, type[Gauge]]] = {

@@ -76,5 +76,5 @@ def _with(detector: Detector, window: int, receiver: str) -> Detector:
 
 def _round(rows: int) -> int:
     """Down to two significant digits."""
-    step = 10 ** max(len(str(rows)) - 2, 0)
+    step = int(10 ** max(len(str(rows)) - 2, 0))
     return rows // step * step

@@ -66,7 +66,7 @@ def signals(
 def _scores(scores: Array, task: str) -> Array:
     """Numbers stay numbers; labels become text, so that bins take them as categories."""
     if task == "regression" or scores.dtype.kind == "f":
-        return scores.astype(float)
+        return np.asarray(scores, dtype=float)
     return np.array([str(label) for label in scores], dtype=object)
 
 
@@ -85,10 +85,10 @@ def column_values(column: "pd.Series") -> Array:
 def missing(values: Array) -> Array:
     """Which values of a series are missing."""
     if values.dtype.kind == "f":
-        return np.isnan(values)
-    return np.equal(values, None).astype(bool)
+        return np.asarray(np.isnan(values))
+    return np.array([value is None for value in values], dtype=bool)
 
 
 def present(values: Array) -> Array:
     """The numbers that are there."""
-    return values[~np.isnan(values)]
+    return np.asarray(values[~np.isnan(values)])
