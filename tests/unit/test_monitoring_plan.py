@@ -92,13 +92,13 @@ def test_all_mistakes_are_told_at_once_with_their_places() -> None:
     )
     assert [line.removeprefix("m.yaml ").split(":")[0] for line in told] == [
         "line 3, column 21",
-        "line 4, column 41",
-        "line 4, column 57",
-        "line 4, column 68",
         "line 4, column 3",
+        "line 4, column 40",
+        "line 4, column 56",
+        "line 4, column 67",
         "line 5, column 3",
-        "line 5, column 25",
-        "line 5, column 39",
+        "line 5, column 26",
+        "line 5, column 46",
         "line 6, column 3",
     ]
     assert "did you mean 'psi'?" in told[0]

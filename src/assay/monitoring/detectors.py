@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from assay.model import ModelInfo
 
 SMOOTHING: Final = 0.5
-"""Rows added to every bin, so that an empty one has a finite logarithm."""
+"""Rows of a window added to every bin, so that an empty one has a finite logarithm."""
 
 
 @dataclass
@@ -87,7 +87,8 @@ class Stability(Gauge):
         offsets = np.arange(len(codes))[:, None] * count
         seen = np.bincount((codes + offsets).ravel(), minlength=len(codes) * count)
         actual = _smoothed(seen.reshape(len(codes), count))
-        expected = _smoothed(self._expected[None, :])
+        # As much of the reference as of a window, so that equal shares stay equal.
+        expected = _smoothed(self._expected[None, :] * (self.window / self._rows))
         sizes = (rel_entr(actual, expected) + rel_entr(expected, actual)).sum(axis=1)
         return sizes, (sizes > self.threshold) & (sizes > self._critical)
 

@@ -39,6 +39,7 @@ MAX_PLACES: Final = 20
 over all."""
 CONSTANT, MISSING = "constant", "missing"
 UPPER, LOWER = "upper half", "lower half"
+_SALT: Final = 1763
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,4 +143,6 @@ def kept(truth: np.ndarray, fault: Fault, seed: int | list[int]) -> np.ndarray:
         favoured = favoured if fault.place == UPPER else ~favoured
     else:
         favoured = np.asarray(truth == fault.label)
-    return np.asarray(favoured | (np.random.default_rng(seed).random(len(truth)) < PRIOR_KEPT))
+    # Salted, because whoever dealt the rows may have drawn from the same seed.
+    random = np.random.default_rng([_SALT, *([seed] if isinstance(seed, int) else seed)])
+    return np.asarray(favoured | (random.random(len(truth)) < PRIOR_KEPT))
