@@ -30,8 +30,8 @@ LOGISTIC = "sklearn.linear_model.LogisticRegression"
 POLICY = b"""\
 gates:
   - metric: monitoring_plan_complete == 1
-  - metric: time_to_detect_rows_p95 < 2500
-  - metric: time_to_detect_rows_p95{fault="unit_change"} < 2500
+  - metric: time_to_detect_rows_p95 < 3500
+  - metric: time_to_detect_rows_p95{fault="unit_change"} < 3500
   - metric: false_alarms_per_10k_rows < 1
 """
 
@@ -101,8 +101,8 @@ def test_the_drafted_plan_sees_every_kind_of_fault_on_adult_and_the_gate_believe
     values = EvidenceDocument.read(folder).values
     assert values["monitoring_plan_complete"] == 1
     times = {k: values[f'time_to_detect_rows_p95{{fault="{k}"}}'] for k in KINDS}
-    # A window is 1,000 rows and a fault begins within one, so that two windows bound the best.
-    assert all(value is not None and 0 < value <= 2500 for value in times.values()), times
+    # A window is 1,000 rows: three of them, and what is left of the one that the fault began in.
+    assert all(value is not None and 0 < value < 3500 for value in times.values()), times
     assert values["time_to_detect_rows_p95"] == max(t for t in times.values() if t)
     assert values["false_alarms_per_10k_rows"] is not None
     assert values["false_alarms_per_10k_rows"] < 0.5
@@ -203,15 +203,13 @@ def test_labels_that_come_late_make_the_time_longer(loaded: LoadedModel, few: Da
 
     soon, late = times(0), times(5000)
     assert any(math.isfinite(rows) for rows in soon)
+    assert min(soon) > 1, "a model that is given empty columns takes them"
     assert late == [rows + 5000 for rows in soon]
 
 
-def test_a_model_that_refuses_faulty_rows_is_loud_at_once(few: Dataset, tmp_path: Path) -> None:
-    # Gaussian naive Bayes takes no missing values, and its preprocessing fills none of them in.
-    loaded = models.load(
-        fit(few, tmp_path / "m", target="income", drop_columns=["native_country"]).path
-    )
-
+def test_a_model_that_refuses_faulty_rows_is_loud_at_once(
+    few: Dataset, loaded: LoadedModel
+) -> None:
     class Picky(LoadedModel):
         def predict(self, frame: Any) -> Any:
             if frame["age"].isna().any():

@@ -255,7 +255,8 @@ def test_a_fault_is_as_large_as_it_says(seed: int) -> None:
         deviation
     )
     assert (apply(frame, Fault(UNIT, "n", "x2.54"), seed)["n"] == frame["n"] * 2.54).all()
-    assert apply(frame, Fault(DEAD, "c", MISSING), seed)["c"].isna().all()
+    assert all(value is None for value in apply(frame, Fault(DEAD, "c", MISSING), seed)["c"])
+    assert apply(frame, Fault(DEAD, "n", MISSING), seed)["n"].isna().all()
     assert set(apply(frame, Fault(DEAD, "c", CONSTANT), seed)["c"]) == {"a"}
     assert set(apply(frame, Fault(DEAD, "n", CONSTANT), seed)["n"]) == {0}
     shifted = apply(frame, Fault(SHIFTED, "c"), seed)["c"]

@@ -111,8 +111,9 @@ def _changed(column: "pd.Series", fault: Fault, seed: int) -> "pd.Series":
     if fault.kind == UNIT:
         return column * float(fault.form.removeprefix("x"))
     if fault.kind == DEAD and fault.form == MISSING:
-        empty = column.astype(float if column.dtype.kind in "iuf" else object)
-        return empty.where(np.zeros(len(column), dtype=bool))
+        # As a dataset says it: NaN among numbers, None among everything else.
+        gone, kind = (np.nan, float) if is_number(column) else (None, object)
+        return column.__class__([gone] * len(column), column.index, dtype=kind, name=column.name)
     common = column.value_counts().index
     if fault.kind == DEAD:
         return column.where(np.zeros(len(column), dtype=bool), common[0]) if len(common) else column
