@@ -245,8 +245,10 @@ def test_everything_that_is_wrong_is_told_at_once(
         ({"monitoring": "detectors: []"}, "monitoring line 1, column 1: no 'format'"),
         (
             {"monitoring": MONITORING.replace("[age]", "[aeg, income]")},
-            "monitoring: detector 'ages': no column 'aeg'; did you mean 'age'?; "
-            "monitoring: detector 'ages': no column 'income'",
+            (
+                "monitoring: detector 'ages': no column 'aeg'; did you mean 'age'?; "
+                "monitoring: detector 'ages': no column 'income'"
+            ),
         ),
         ({"policy": "https://user:pass@host/p.yaml"}, "leave user and password out"),
         ({"policy": "ftp://host/p.yaml"}, "not a location that can be read"),

@@ -12,6 +12,8 @@ WINDOW: Final = 1000
 PSI: Final = 0.1
 """Scorecard practice calls 0.1 to 0.25 a moderate change."""
 SHARE: Final = 0.05
+RATE: Final = 0.03
+"""Of predicted positives; about what a window of 1,000 rows can tell from chance."""
 OUTSIDE: Final = 0.02
 
 
@@ -57,7 +59,7 @@ def draft(info: "ModelInfo", rows: int, receiver: str = "") -> Plan:
             Detector(
                 "positive-rate",
                 "positive_rate",
-                threshold=SHARE,
+                threshold=RATE,
                 reason="More or fewer predicted positives, whatever the cause.",
             )
         )
