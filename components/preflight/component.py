@@ -16,6 +16,7 @@ def preflight(
     policy: str = "",
     suite: str = "",
     checks: str = "",
+    monitoring: str = "",
     estimator: str = "auto",
     hyperparameters: dict = {},  # noqa: B006
     numeric_columns: list = [],  # noqa: B006
@@ -41,6 +42,7 @@ def preflight(
         ("policy_artifact", str),
         ("suite_artifact", str),
         ("checks_artifact", str),
+        ("monitoring_artifact", str),
         ("allowed_modules", list),
         ("candidates", list),
     ],
@@ -55,6 +57,7 @@ def preflight(
         policy: YAML text, location (path, file://, s3://, https://) or digest. Empty: the default.
         suite: JSON text, location or digest. Empty: none.
         checks: YAML text, location or digest. Empty: none.
+        monitoring: Monitoring plan: YAML text, location or digest. Empty: none.
         estimator: Import path of an estimator, or "auto".
         hyperparameters: Its arguments.
         numeric_columns: Columns that must be numbers.
@@ -79,6 +82,7 @@ def preflight(
         policy_artifact: Digest of the policy.
         suite_artifact: Digest of the suite, or empty.
         checks_artifact: Digest of the checks, or empty.
+        monitoring_artifact: Digest of the monitoring plan, or empty.
         allowed_modules: Import prefixes that the policy admits besides scikit-learn.
         candidates: Those of a sweep, each with estimator and hyperparameters.
     """
@@ -92,6 +96,7 @@ def preflight(
         "policy_artifact",
         "suite_artifact",
         "checks_artifact",
+        "monitoring_artifact",
         "allowed_modules",
         "candidates",
     )

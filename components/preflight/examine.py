@@ -19,7 +19,7 @@ from assay.errors import AssayError, IntegrityError, UsageError
 from assay.policy import KNOWN_METRICS, parse_policy
 from assay.policy import Policy as ParsedPolicy
 from assay.source import public
-from assay.step import Checks, Policy, Suite
+from assay.step import Checks, MonitoringPlan, Policy, Suite
 from assay.store import Store
 
 PROBE: Final = b"assay preflight"
@@ -36,6 +36,7 @@ class Plan:
     policy: str
     suite: str
     checks: str
+    monitoring: str
     estimator: str
     hyperparameters: Mapping[str, Any]
     columns: Mapping[str, Sequence[str]]
@@ -62,6 +63,7 @@ class Examined:
     policy: bytes = b""
     suite: bytes | None = None
     checks: bytes | None = None
+    monitoring: bytes | None = None
     allowed_modules: tuple[str, ...] = ()
     candidates: list[Any] = field(default_factory=list)
     """Each with its estimator and hyperparameters."""
@@ -90,6 +92,7 @@ def examine(plan: Plan, store: Store) -> Examined:
     policy: ParsedPolicy | None = look(lambda: _policy(plan, store, found))
     look(lambda: _suite(plan, store, found, header))
     checks: Sequence[Check] | None = look(lambda: _checks(plan, store, found, header))
+    look(lambda: _monitoring(plan, store, found, header))
     look(lambda: _estimator(plan, found))
     look(lambda: _refuse(_column_problems(plan, header)))
     look(lambda: _refuse(_number_problems(plan)))
@@ -157,6 +160,27 @@ def _checks(plan: Plan, store: Store, found: Examined, header: list[str]) -> Seq
         _refuse(column_problems(names_in(parsed), header, "checks"))
     found.notes["checks"] = f"{len(parsed)} checks"
     return parsed
+
+
+def _monitoring(plan: Plan, store: Store, found: Examined, header: list[str]) -> None:
+    from assay.monitoring import parse_plan
+
+    if not plan.monitoring:
+        return
+    found.monitoring = read_document(plan.monitoring, MonitoringPlan, store)
+    parsed = parse_plan(found.monitoring)
+    if header:
+        features = [name for name in header if name != plan.target]
+        _refuse(
+            [
+                problem
+                for one in parsed.detectors
+                for problem in column_problems(
+                    one.columns or (), features, f"monitoring: detector {one.name!r}"
+                )
+            ]
+        )
+    found.notes["monitoring"] = f"{len(parsed.detectors)} detectors"
 
 
 def _estimator(plan: Plan, found: Examined) -> None:
@@ -227,6 +251,7 @@ def _demand_problems(plan: Plan, policy: ParsedPolicy, checks: Sequence[Check]) 
         checks,
         suite=bool(plan.suite),
         reference=bool(plan.reference),
+        monitoring=bool(plan.monitoring),
     )
 
 

@@ -24,6 +24,7 @@ COMMANDS: Final = {
     "diff": ("assay.cli.diff", "Compare two models or two datasets."),
     "gate": ("assay.cli.gate", "Judge evidence by a policy, anywhere."),
     "suite": ("assay.cli.suite", "Work with validation suites."),
+    "monitoring": ("assay.cli.monitoring", "Draft and measure monitoring plans."),
     "production": ("assay.cli.production", "See or set the model in production."),
     "new": ("assay.cli.new", "Write the first files of a step of your own."),
     "demo": ("assay.cli.demo", "Run the main job four times on a real dataset."),
