@@ -81,7 +81,9 @@ def get_tree(store: Store, manifest: Manifest, target: Path) -> None:
         folders = sorted({(scratch / entry.path).parent for entry in manifest.files} | {scratch})
         for folder in folders:
             folder.mkdir(parents=True, exist_ok=True)
-        parallel(lambda entry: store.get_file(entry.blob, scratch / entry.path), manifest.files)
+        parallel(
+            lambda entry: store.get_file_into(entry.blob, scratch / entry.path), manifest.files
+        )
         for path, _, _ in os.walk(scratch, topdown=False):
             if path != str(scratch):
                 os.chmod(path, 0o555)  # noqa: PTH101, S103 - read-only
