@@ -21,6 +21,7 @@ import os
 import re
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import AbstractContextManager
@@ -39,11 +40,14 @@ SMALL_BYTES: Final = 1 << 20
 bounds the memory that moving files takes, whatever their number and size."""
 PIECE_BYTES: Final = 256 << 10
 """What moves at a time where a file is read or written out of order."""
+REFRESH_SECONDS: Final = 24 * 3600
+"""A blob older than this is written again when it is stored again, with the same bytes. So its age
+says when it was last wanted, and `assay gc` leaves alone what a running pipeline relies on."""
 
 T = TypeVar("T")
 R = TypeVar("R")
 
-_POINTER = re.compile(r"(cache|referrers|dependents)(/[0-9a-f]{64}){1,2}", re.ASCII)
+_POINTER = re.compile(r"(cache|referrers|dependents|pins)(/[0-9a-f]{64}){1,2}", re.ASCII)
 
 
 class Entry(NamedTuple):
@@ -82,7 +86,7 @@ class Store(abc.ABC):
         ]
 
     def put_bytes(self, data: bytes, media_type: str = "application/octet-stream") -> Descriptor:
-        """Store `data` under its digest, unless it is there."""
+        """Store `data` under its digest, unless it is there and was written lately."""
         blob = Descriptor(of_bytes(data), len(data), media_type)
         self._put_bytes(blob, data)
         return blob
@@ -187,6 +191,28 @@ class Store(abc.ABC):
             if re.fullmatch(r"[0-9a-f]{64}", digits):
                 yield PREFIX + digits, size, modified
 
+    def size_of(self, digest: str) -> int | None:
+        """Size in bytes of what lies under `digest`, None if nothing does."""
+        return self._size(blob_key(digest))
+
+    def modified(self, digest: str) -> float | None:
+        """When a blob was written (seconds since the epoch), None if it is not there."""
+        found = self._stat(blob_key(digest))
+        return found.modified if found else None
+
+    def peek(self, digest: str, count: int) -> bytes:
+        """The first `count` bytes of a blob, unchecked: for a guess at what it is.
+
+        Raises:
+            NotFoundError: Nothing there.
+        """
+
+        def read() -> bytes:
+            with self._open(blob_key(digest)) as (_, stream):
+                return stream.read(count)
+
+        return self._attempt(read)
+
     def location(self, digest: str) -> str:
         """Where a blob lies, for people."""
         return f"{self.url.split('?', 1)[0].rstrip('/')}/{blob_key(digest)}"
@@ -220,7 +246,11 @@ class Store(abc.ABC):
 
     def list_pointers(self, prefix: str) -> list[str]:
         """Names of the pointers that begin with `prefix`, which ends in a slash; sorted."""
-        return sorted(entry.key for entry in self._list(prefix) if _POINTER.fullmatch(entry.key))
+        return [entry.key for entry in self.list_aged_pointers(prefix)]
+
+    def list_aged_pointers(self, prefix: str) -> list[Entry]:
+        """Like `list_pointers`, with size and time of writing."""
+        return sorted(entry for entry in self._list(prefix) if _POINTER.fullmatch(entry.key))
 
     # Views: an artifact as plain files, for readers that know nothing of digests.
 
@@ -272,6 +302,15 @@ class Store(abc.ABC):
     def remove_view(self, digest: str) -> None:
         """Remove the view of an artifact, if it has one."""
         parallel(self._remove, [entry.key for entry in self._list(f"views/{hex_of(digest)}/")])
+
+    def _is_there(self, blob: Descriptor) -> bool:
+        """Whether a blob is there with its size, and need not be written to make it young again."""
+        found = self._stat(blob_key(blob.digest))
+        return (
+            found is not None
+            and found.size == blob.size
+            and found.modified > time.time() - REFRESH_SECONDS
+        )
 
     def _holds(self, key: str, blob: Descriptor) -> bool:
         def read() -> bool:
@@ -332,8 +371,12 @@ class Store(abc.ABC):
         """Size in bytes and stream of what lies under `key`; `NotFoundError` if nothing does."""
 
     @abc.abstractmethod
+    def _stat(self, key: str) -> Entry | None:
+        """What lies under `key`, None if nothing does."""
+
     def _size(self, key: str) -> int | None:
-        """Size in bytes of what lies under `key`, None if nothing does."""
+        found = self._stat(key)
+        return found.size if found else None
 
     @abc.abstractmethod
     def _put_bytes(self, blob: Descriptor, data: bytes) -> None:

@@ -11,7 +11,7 @@ import os
 import shlex
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO
 
@@ -19,6 +19,24 @@ from assay.digest import Readable, of_stream
 from assay.errors import IntegrityError, NotFoundError, StoreAccessError, StoreError
 from assay.manifest import Descriptor
 from assay.store.base import Entry, Store, blob_key, copy_checked
+
+
+class _Stream:
+    """A file of the store, whose read errors are the store's."""
+
+    def __init__(
+        self,
+        stream: IO[bytes],
+        errors: Callable[[str], contextlib.AbstractContextManager[None]],
+        key: str,
+    ) -> None:
+        self._stream = stream
+        self._errors = errors
+        self._key = key
+
+    def read(self, size: int = -1, /) -> bytes:
+        with self._errors(f"cannot read {self._key}"):
+            return self._stream.read(size)
 
 
 class FolderStore(Store):
@@ -36,29 +54,27 @@ class FolderStore(Store):
         with self._errors(f"cannot read {key}", key):
             stream = (self._root / key).open("rb")
         with stream:
-            yield os.fstat(stream.fileno()).st_size, stream
+            yield os.fstat(stream.fileno()).st_size, _Stream(stream, self._errors, key)
 
-    def _size(self, key: str) -> int | None:
+    def _stat(self, key: str) -> Entry | None:
         with self._errors(f"cannot look at {key}"):
             try:
-                return os.stat(self._root / key).st_size  # noqa: PTH116 - the hottest call
+                status = os.stat(self._root / key)  # noqa: PTH116 - the hottest call
             except FileNotFoundError:
                 return None
+            return Entry(key, status.st_size, status.st_mtime)
 
     def _put_bytes(self, blob: Descriptor, data: bytes) -> None:
-        key = blob_key(blob.digest)
-        if self._size(key) == blob.size:
-            return
-        with self._writing(key) as out:
-            out.write(data)
+        if not self._is_there(blob):
+            with self._writing(blob_key(blob.digest)) as out:
+                out.write(data)
 
     def _put_stream(self, stream: IO[bytes], path: Path, media_type: str) -> Descriptor:
         digest, size = of_stream(stream)
         blob = Descriptor(digest, size, media_type)
-        key = blob_key(digest)
-        if self._size(key) != size:
+        if not self._is_there(blob):
             stream.seek(0)
-            with self._writing(key) as out:
+            with self._writing(blob_key(digest)) as out:
                 # Hashed again, because the file may have changed since it was named.
                 if copy_checked(stream, out, size) != (digest, size):
                     raise IntegrityError(f"{path} changed while it was stored; run again")

@@ -13,6 +13,7 @@ import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import IO, Final, TypeVar
 from urllib.parse import parse_qs, urlencode, urlsplit
@@ -35,7 +36,13 @@ from tenacity import (
 )
 
 from assay.digest import CHUNK_BYTES, PREFIX, Readable, hex_of
-from assay.errors import IntegrityError, NotFoundError, StoreError, UsageError
+from assay.errors import (
+    IntegrityError,
+    NotFoundError,
+    StoreAccessError,
+    StoreError,
+    UsageError,
+)
 from assay.manifest import Descriptor
 from assay.store import s3_errors
 from assay.store.base import PIECE_BYTES, WORKERS, Entry, Store, blob_key, read_pieces
@@ -162,11 +169,13 @@ class MinioStore(Store):
         with self._told_missing(key), self._wire.request("GET", self._prefix + key) as answer:
             yield answer.left, answer
 
-    def _size(self, key: str) -> int | None:
-        def ask() -> int | None:
+    def _stat(self, key: str) -> Entry | None:
+        def ask() -> Entry | None:
             try:
                 with self._wire.request("HEAD", self._prefix + key) as answer:
-                    return int(answer.headers["content-length"])
+                    modified = parsedate_to_datetime(answer.headers["last-modified"])
+                    size = int(answer.headers["content-length"])
+                    return Entry(key, size, modified.timestamp())
             except StatusError as error:
                 if error.status != _NOT_FOUND:
                     raise
@@ -184,7 +193,8 @@ class MinioStore(Store):
         except StatusError as error:
             if error.status == _NOT_FOUND:
                 raise s3_errors.permanent("NoSuchBucket", 0, "", self.url, self._bucket) from error
-            # Who may read objects need not have a right to the bucket.
+            # In every other case nothing is known that the first request did not say: who
+            # may read objects need not have a right to the bucket.
             self._bucket_seen = True
 
     def _put_bytes(self, blob: Descriptor, data: bytes) -> None:
@@ -199,7 +209,7 @@ class MinioStore(Store):
         blob = Descriptor(source.digest, source.size, media_type)
         key = blob_key(blob.digest)
         if len(source.parts) > 1:
-            if self._size(key) != blob.size:
+            if not self._is_there(blob):
                 self._put_parts(key, blob, source)
             return blob
 
@@ -226,8 +236,8 @@ class MinioStore(Store):
 
     def _mend(self, blob: Descriptor, put: Callable[[], None]) -> None:
         """Something is there already; if its size is wrong it is damaged for certain."""
-        if self._size(blob_key(blob.digest)) != blob.size:
-            logger.warning("replacing damaged blob %s", self.location(blob.digest))
+        if not self._is_there(blob):
+            logger.info("writing %s again: damaged, or not asked for lately", blob.digest)
             self._attempt(put)
 
     def _put(
@@ -281,6 +291,7 @@ class MinioStore(Store):
 
         try:
             parts = self._in_parallel(send, len(source.parts))
+            # Once more, because only some servers hold each part against its hash.
             source.require_unchanged()
             self._attempt(
                 lambda: client._complete_multipart_upload(  # noqa: SLF001
@@ -432,9 +443,12 @@ class MinioStore(Store):
                     raise
                 return self._again(work, error, transient)
         except s3_errors.FAULTS as error:
-            raise s3_errors.told(
-                error, url=self.url, bucket=self._bucket, patience=self._patience
-            ) from error
+            told = s3_errors.told(error, url=self.url, bucket=self._bucket, patience=self._patience)
+            if isinstance(told, StoreAccessError) and not self._bucket_seen:
+                # Some servers refuse a write to a bucket that does not exist.
+                with contextlib.suppress(*s3_errors.FAULTS):
+                    self._require_bucket()
+            raise told from error
 
     def _again(
         self, work: Callable[[], R], first: Exception, transient: Callable[[BaseException], bool]
@@ -490,9 +504,14 @@ class _Source:
         self.digest = PREFIX + whole.hexdigest()
 
     def pieces(self, offset: int, length: int) -> Iterator[bytes]:
-        """The bytes of a part, piece by piece."""
+        """The bytes of a part, piece by piece; the last one only if the file has not changed.
+
+        So even a server that checks no hash gets no whole body that is not what was named.
+        """
         for piece in read_pieces(self._stream.fileno(), offset, length):
             length -= len(piece)
+            if not length:
+                self.require_unchanged()
             yield piece
         if length:
             raise self._changed()

@@ -17,6 +17,7 @@ import weakref
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
+from email.message import Message
 from types import TracebackType
 from typing import Final, Self
 from urllib.parse import quote
@@ -45,7 +46,7 @@ class UntrustedError(Exception):
 class StatusError(Exception):
     """An answer that is no success."""
 
-    def __init__(self, status: int, code: str, headers: Mapping[str, str]) -> None:
+    def __init__(self, status: int, code: str, headers: Message) -> None:
         super().__init__(f"{code or 'HTTP'} {status}")
         self.status = status
         self.code = code
@@ -62,7 +63,7 @@ class Answer:
         self._connection = connection
         self._wire = wire
         self.status = response.status
-        self.headers: Mapping[str, str] = response.headers
+        self.headers = response.headers
         self.left = response.length or 0
         """Bytes of the body that are still to come."""
 
