@@ -52,7 +52,9 @@ def damage(store: Store, digest: str, data: bytes) -> None:
 
     store.remove_blob(digest)
     if isinstance(store, FolderStore):
-        (store._root / blob_key(digest)).write_bytes(data)
+        path = store._root / blob_key(digest)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
     else:
         store._put(blob_key(digest), data, of_bytes(data)[7:], "text/plain", {})  # type: ignore[attr-defined]
 
