@@ -44,6 +44,10 @@ test-all: setup ## Run the tests, the slow ones too, with coverage
 bench: setup ## Measure against dvc and the bare client (takes minutes)
 	@$(BIN)/pytest -m bench -s -p no:randomly --timeout 3600 tests/benchmarks
 
+.PHONY: reliability
+reliability: setup ## Put the store under load and faults; write docs/reliability.md
+	@$(BIN)/pytest -q --update-goldens -p no:randomly tests/integration/test_store_load.py
+
 .PHONY: fmt
 fmt: setup ## Format the code
 	@$(BIN)/ruff format $(SOURCES)

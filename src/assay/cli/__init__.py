@@ -20,6 +20,8 @@ COMMANDS: Final = {
     "show": ("assay.cli.show", "Show what a digest names."),
     "passport": ("assay.cli.passport", "Draw the executions behind a digest."),
     "verify": ("assay.cli.verify", "Check that records and bytes are what they say."),
+    "fsck": ("assay.cli.fsck", "Check a whole store, and mend it from a copy."),
+    "gc": ("assay.cli.gc", "Remove what nothing rests on."),
     "reproduce": ("assay.cli.reproduce", "Run a recorded step again and compare the digests."),
     "diff": ("assay.cli.diff", "Compare two models or two datasets."),
     "gate": ("assay.cli.gate", "Judge evidence by a policy, anywhere."),
