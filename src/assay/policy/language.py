@@ -7,11 +7,12 @@ and column in the file, and all are told at once.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import yaml
 
 from assay.errors import PolicyError
+from assay.policy.composer import Composer, explain
 from assay.policy.expression import NAME, NUMBER, Expression, Malformed, parse
 from assay.policy.names import closest, suggest
 from assay.policy.places import place, place_of_index
@@ -21,8 +22,6 @@ MAX_RULES: Final = 1000
 MAX_PROBLEMS: Final = 100
 """How many problems an error names; a file with more is no policy gone slightly wrong."""
 MAX_MESSAGE_CHARS: Final = 400
-MAX_DEPTH: Final = 8
-"""A policy nests three deep; without a limit, a file of brackets would exhaust the stack."""
 ON_FAIL: Final = ("block", "block_and_notify")
 REGRESSION: Final = "regression_delta"
 
@@ -96,35 +95,6 @@ def parse_policy(data: bytes, name: str = "policy") -> Policy:
     return policy
 
 
-class _Composer(yaml.SafeLoader):
-    """Makes nodes, which know their places, and constructs nothing."""
-
-    def __init__(self, source: str) -> None:
-        super().__init__(source)
-        self.refused: list[tuple[Any, str]] = []
-        self._depth = 0
-
-    def compose_node(self, parent: Any, index: Any) -> Any:
-        events = cast("Any", self)  # the parser's half of the class has no annotations
-        event = events.peek_event()
-        if events.check_event(yaml.AliasEvent):
-            events.get_event()
-            self.refused.append((event, "aliases (*) are not admitted; write it out"))
-            return yaml.ScalarNode("", "", event.start_mark, event.end_mark)
-        if event.anchor is not None:
-            self.refused.append((event, "anchors (&) are not admitted; write it out"))
-            event.anchor = None
-        if event.tag is not None:
-            self.refused.append((event, "tags (!) are not admitted; leave it out"))
-            event.tag = "!"
-        self._depth += 1
-        if self._depth > MAX_DEPTH:
-            raise yaml.MarkedYAMLError(problem="nested too deep", problem_mark=event.start_mark)
-        node = super().compose_node(parent, index)
-        self._depth -= 1
-        return node
-
-
 class _Reader:
     """Walks the nodes and collects every problem."""
 
@@ -141,26 +111,16 @@ class _Reader:
             PolicyError: Not one YAML document.
         """
         try:
-            composer = _Composer(self._source)
+            composer = Composer(self._source)
             node = composer.get_single_node()
         except yaml.YAMLError as error:
-            raise PolicyError(f"{self._name} {self._of_yaml(error)}") from error
+            raise PolicyError(f"{self._name} {explain(self._source, error)}") from error
         for event, message in composer.refused:
             self._add_at(event.start_mark, message)
         if not isinstance(node, yaml.MappingNode):
             self._add_at(node.start_mark if node else None, "write 'gates:' and a list of rules")
             self.finish()
         return node
-
-    def _of_yaml(self, error: yaml.YAMLError) -> str:
-        if isinstance(error, yaml.reader.ReaderError):
-            line, column = place_of_index(self._source, error.position)
-            return f"line {line}, column {column}: not YAML: a character that is not admitted"
-        mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
-        line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
-        context, problem = getattr(error, "context", None), getattr(error, "problem", None)
-        reason = ", ".join(str(part) for part in (context, problem) if part)
-        return f"line {line}, column {column}: not YAML: {reason or error}"
 
     def finish(self) -> None:
         """Raise all problems, in the order of the file.
