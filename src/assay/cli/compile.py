@@ -36,6 +36,9 @@ class StaleError(AssayError):
     "--profile", type=click.Path(path_type=Path), help="What the cluster's pods need; YAML."
 )
 @click.option("--print-profile-schema", is_flag=True, help="Print a profile's JSON schema.")
+@click.option("--upload", is_flag=True, help="Upload the pipelines to KFP as well.")
+@click.option("--endpoint", default="", help="URL of KFP's API (default: KFP_ENDPOINT).")
+@click.option("--namespace", default="", help="For many users (default: KFP_NAMESPACE).")
 @json_option
 def command(
     output: Path,
@@ -44,6 +47,9 @@ def command(
     check: bool,
     profile: Path | None,
     print_profile_schema: bool,
+    upload: bool,
+    endpoint: str,
+    namespace: str,
     as_json: bool,
 ) -> None:
     """Compile every pipeline, and every component by itself.
@@ -58,7 +64,11 @@ def command(
         print_json(schema())
         return
     use_images(images, dev=dev)
+    if check and upload:
+        raise UsageError("give --check or --upload, not both")
     compiled = _compile_all(read_profile(profile) if profile else None)
+    if upload:
+        _upload(compiled, endpoint, namespace)
     written = [str(path) for path in (_check if check else _write)(output, compiled)]
     if as_json:
         print_json(written)
@@ -120,6 +130,15 @@ def _compile_all(profile: Profile | None) -> dict[str, str]:
         for name in names("assay.components")
     }
     return found
+
+
+def _upload(compiled: dict[str, str], endpoint: str, namespace: str) -> None:
+    from assay.cli.submit import upload
+    from assay.cluster.client import Endpoint, Kfp
+
+    kfp = Kfp(Endpoint.from_env(endpoint, namespace))
+    for name in names("assay.pipelines"):
+        upload(kfp, pipeline(name).name, compiled[f"pipelines/{name}/pipeline.yaml"])
 
 
 def _write(root: Path, compiled: dict[str, str]) -> list[Path]:
