@@ -116,9 +116,9 @@ def health(endpoint: Endpoint) -> Health:
         headers["Authorization"] = f"Bearer {endpoint.token}"
     if endpoint.cookies:
         headers["Cookie"] = endpoint.cookies
-    verify = {"ca_certs": endpoint.ca_cert} if endpoint.ca_cert else {}
     timeout = urllib3.Timeout(connect=CONNECT_SECONDS, read=READ_SECONDS)
-    with urllib3.PoolManager(retries=False, timeout=timeout, **verify) as pool:
+    trusted = endpoint.ca_cert or None
+    with urllib3.PoolManager(retries=False, timeout=timeout, ca_certs=trusted) as pool:
         try:
             answer = pool.request(
                 "GET", f"{endpoint.url}/apis/v2beta1/healthz", headers=headers, redirect=False

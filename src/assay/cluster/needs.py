@@ -37,6 +37,7 @@ NEEDS: Final[Mapping[str, tuple[str, ...]]] = {
     "register": (*_RECORDS, MLFLOW),
     "notify": (*_RECORDS, NOTIFY),
     "halt": (),
+    "doctor": (*_RECORDS, MLFLOW),
 }
 
 NEVER_RETRIED: Final[Mapping[str, str]] = {
@@ -45,6 +46,7 @@ NEVER_RETRIED: Final[Mapping[str, str]] = {
     "gate": "it decides; a second try must not decide otherwise",
     "register": "it refuses what the gate did not pass",
     "notify": "it would tell the same twice",
+    "doctor": "it tells what it finds",
 }
 """Components whose failure must stand, and why. KFP retries whatever the exit code, so what is
 worth retrying is decided by component."""
