@@ -17,5 +17,9 @@ def doctor(kfp_endpoint: str = "", namespace: str = "", images: list = []) -> No
     found = check(
         kfp_endpoint=kfp_endpoint, namespace=namespace, images=images
     ).set_caching_options(enable_caching=False)
-    with dsl.If(found.outputs["verdict"] != "pass", name="blocked"):
+    # Two branches, so that any word but "pass" is red; and kfp.local (2.17) takes an If that stands
+    # alone for false without a word, because it cannot resolve the task's output there.
+    with dsl.If(found.outputs["verdict"] == "block", name="blocked"):
         halt(kind="blocked", reason=found.outputs["reason"], report=found.outputs["record"])
+    with dsl.Elif(found.outputs["verdict"] != "pass", name="unknown"):
+        halt(kind="inconclusive", reason=found.outputs["reason"], report=found.outputs["record"])

@@ -14,7 +14,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 from assay.config import store_from_env
 from assay.doctor import Finding, Ground, Status
-from assay.errors import StoreError
+from assay.errors import StoreError, UsageError
 
 FOLDER: Final = "doctor"
 """Where in the store the throw-away objects lie."""
@@ -53,7 +53,11 @@ def _check_bucket(url: str) -> Iterator[Finding]:
     store = MinioStore.from_url(url, limits)
     bucket, prefix = store._bucket, store._prefix  # noqa: SLF001 - the probe goes below the API
     # What this raises names its remedy; nothing below could succeed.
-    if not store._retry(lambda: store._client.bucket_exists(bucket)):  # noqa: SLF001
+    try:
+        there = store._retry(lambda: store._client.bucket_exists(bucket))  # noqa: SLF001
+    except ValueError as error:
+        raise UsageError(f"ASSAY_STORE: {error}; S3 takes 3 to 63 letters and digits") from error
+    if not there:
         raise StoreError(f"store {store.url}: no such bucket; create it: mc mb ALIAS/{bucket}")
     yield Finding("store", Status.OK, f"{store.url} answers")
     key = f"{FOLDER}/{uuid.uuid4().hex}"
