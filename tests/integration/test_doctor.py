@@ -37,7 +37,13 @@ from assay.doctor.cluster import check_images, check_kfp, check_secrets
 from assay.doctor.ground import ground
 from assay.doctor.services import check_mlflow, check_signing
 from assay.doctor.store import check_clock, check_store, judge_clock
-from assay.errors import ServiceError, StoreAccessError, StoreError, StoreUnavailableError, UsageError
+from assay.errors import (
+    ServiceError,
+    StoreAccessError,
+    StoreError,
+    StoreUnavailableError,
+    UsageError,
+)
 from assay.execution import Context, execute
 from assay.store import open_store
 from assay.store.minio import client_for
