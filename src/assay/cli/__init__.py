@@ -17,6 +17,8 @@ from assay.errors import AssayError
 COMMANDS: Final = {
     "run": ("assay.cli.run", "Run a pipeline on this machine."),
     "compile": ("assay.cli.compile", "Write the YAML of every pipeline and component."),
+    "submit": ("assay.cli.submit", "Start and follow a pipeline on a cluster."),
+    "doctor": ("assay.cli.doctor", "Check the ground that a run will stand on."),
     "show": ("assay.cli.show", "Show what a digest names."),
     "passport": ("assay.cli.passport", "Draw the executions behind a digest."),
     "verify": ("assay.cli.verify", "Check that records and bytes are what they say."),
