@@ -14,8 +14,8 @@ import kubernetes_validate
 
 Object = Mapping[str, Any]
 
-VERSIONS: Final = ("1.32", "1.34", "1.37")
-"""Kubernetes versions whose schemas the manifests must fit: from the oldest supported to the newest."""
+VERSIONS: Final = ("1.32", "1.37")
+"""Kubernetes versions whose schemas the manifests must fit: the oldest supported, the newest."""
 SCHEMAS: Final = Path(__file__).parent / "schemas"
 CLUSTER_SCOPED: Final = frozenset({"Namespace", "PriorityClass", "ClusterRole", "ClusterRoleBinding"})
 _DIGEST: Final = re.compile(r"@sha256:[0-9a-f]{64}$")
@@ -88,21 +88,25 @@ def _close(schema: Any) -> Any:
 
 def schema_faults(objects: Sequence[Object]) -> list[str]:
     """What the schemas of Kubernetes, or of a custom resource, refuse; unknown fields too."""
+    return [fault for item in objects for fault in _schema_faults(json.dumps(item))]
+
+
+@cache
+def _schema_faults(text: str) -> tuple[str, ...]:
+    item = json.loads(text)
+    custom = _closed(item["apiVersion"], item["kind"])
+    if custom is not None:
+        errors = jsonschema.Draft202012Validator(custom).iter_errors(item)
+        return tuple(f"{name_of(item)}: {e.json_path}: {e.message[:200]}" for e in errors)
     faults = []
-    for item in objects:
-        custom = _closed(item["apiVersion"], item["kind"])
-        if custom is not None:
-            errors = jsonschema.Draft202012Validator(custom).iter_errors(item)
-            faults += [f"{name_of(item)}: {e.json_path}: {e.message[:200]}" for e in errors]
-            continue
-        for version in VERSIONS:
-            try:
-                kubernetes_validate.validate(item, version, strict=True)
-            except kubernetes_validate.ValidationError as error:
-                faults.append(f"{name_of(item)}: Kubernetes {version}: {error.message[:200]}")
-            except kubernetes_validate.SchemaNotFoundError:
-                faults.append(f"{name_of(item)}: no schema for {item['apiVersion']} in {version}")
-    return faults
+    for version in VERSIONS:
+        try:
+            kubernetes_validate.validate(item, version, strict=True)
+        except kubernetes_validate.ValidationError as error:
+            faults.append(f"{name_of(item)}: Kubernetes {version}: {error.message[:200]}")
+        except kubernetes_validate.SchemaNotFoundError:
+            faults.append(f"{name_of(item)}: no schema for {item['apiVersion']} in {version}")
+    return tuple(faults)
 
 
 def image_faults(objects: Sequence[Object]) -> list[str]:
