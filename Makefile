@@ -102,6 +102,34 @@ minio: ## Install a MinIO server for the tests (needs Go)
 	@command -v minio > /dev/null || test -x "$$(go env GOPATH)/bin/minio" || \
 	  go install github.com/minio/minio@v0.0.0-20260212201848-7aac2a2c5b7c
 
+# Each stands in GOPATH/bin under its own name; what is there already is not built again.
+GO_BIN = $$(go env GOPATH)/bin
+.PHONY: cluster-tools
+cluster-tools: ## Install kustomize, mc and actionlint for the tests of manifests (needs Go)
+	@test -x "$(GO_BIN)/kustomize" || go install sigs.k8s.io/kustomize/kustomize/v5@v5.8.1
+	@test -x "$(GO_BIN)/mc" || go install github.com/minio/mc@v0.0.0-20250313080218-cf909e1063a9
+	@test -x "$(GO_BIN)/actionlint" || go install github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
+
+.PHONY: kube-apiserver
+kube-apiserver: ## Build a Kubernetes API server for the tests of manifests (needs Go; minutes, once)
+	@test -x "$(GO_BIN)/kube-apiserver" || (cd tests/manifests/apiserver && go build -trimpath \
+	  -ldflags "-s -w -X k8s.io/component-base/version.gitVersion=v1.34.4" -o "$(GO_BIN)/kube-apiserver" .)
+
+.PHONY: kind-up
+kind-up: setup ## Create a kind cluster with KFP, MinIO, MLflow and the images (needs Docker)
+	@manifests/kind/kind.sh up
+
+.PHONY: smoke
+smoke: setup ## Run the pipeline on the kind cluster and check its verdicts
+	@manifests/kind/kind.sh smoke
+
+.PHONY: kind-down
+kind-down: ## Delete the kind cluster
+	@manifests/kind/kind.sh down
+
+.PHONY: kind-smoke
+kind-smoke: kind-up smoke kind-down ## All three: create, run, delete
+
 .PHONY: ci
 ci: lint typecheck check-generated test-all ## Everything that CI demands
 
