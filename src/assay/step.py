@@ -109,6 +109,8 @@ class Selection(Evidence):
     """Which of several candidates was chosen, and why: `evidence.json`, `report.html`."""
 
     type = "application/vnd.assay.selection.v1"
+
+
 class Monitoring(Evidence):
     """How soon a monitoring plan sees injected faults: `evidence.json`, `report.html`."""
 

@@ -17,10 +17,14 @@ Object = Mapping[str, Any]
 VERSIONS: Final = ("1.32", "1.37")
 """Kubernetes versions whose schemas the manifests must fit: the oldest supported, the newest."""
 SCHEMAS: Final = Path(__file__).parent / "schemas"
-CLUSTER_SCOPED: Final = frozenset({"Namespace", "PriorityClass", "ClusterRole", "ClusterRoleBinding"})
+CLUSTER_SCOPED: Final = frozenset(
+    {"Namespace", "PriorityClass", "ClusterRole", "ClusterRoleBinding"}
+)
 _DIGEST: Final = re.compile(r"@sha256:[0-9a-f]{64}$")
 _VERSION: Final = re.compile(r":[vV]?[A-Za-z.]*\d[\w.+-]*$")
-_URL: Final = re.compile(r"(?:https?|postgresql\+psycopg2)://(?:[^\s/@,\"']*@)?[a-z0-9][^\s,\"'/?]*:\d+")
+_URL: Final = re.compile(
+    r"(?:https?|postgresql\+psycopg2)://(?:[^\s/@,\"']*@)?[a-z0-9][^\s,\"'/?]*:\d+"
+)
 
 
 def name_of(item: Object) -> str:
@@ -174,7 +178,9 @@ def security_faults(objects: Sequence[Object]) -> list[str]:
         if pod.get("automountServiceAccountToken") is not False:
             found.append("automountServiceAccountToken is not false")
         for container in containers(pod):
-            found += [f"{container['name']}: {text}" for text in _container_faults(container, context)]
+            found += [
+                f"{container['name']}: {text}" for text in _container_faults(container, context)
+            ]
         faults += [f"{name_of(item)}: {text}" for text in found]
     return faults
 
@@ -431,7 +437,9 @@ def targets(item: Object, template: Object, objects: Sequence[Object]) -> set[st
         for source in container.get("envFrom", []):
             reference = source.get("configMapRef", {}).get("name", "")
             texts += [v for k, v in maps.get(reference, {}).items() if not k.endswith("HOSTS")]
-    found = {urlsplit(url).netloc.rpartition("@")[2] for text in texts for url in _URL.findall(text)}
+    found = {
+        urlsplit(url).netloc.rpartition("@")[2] for text in texts for url in _URL.findall(text)
+    }
     bare = re.compile(r"[a-z][a-z0-9.-]*:\d+")
     return found | {text for text in texts if bare.fullmatch(text)}
 
@@ -530,9 +538,7 @@ def _matches(selector: Mapping[str, Any], labels: Mapping[str, str]) -> bool:
     return bool(selector.get("matchLabels", {}).items() <= labels.items())
 
 
-def _allowed(
-    pod: Pod, other: Pod, port: int, policies: Sequence[Object], direction: str
-) -> bool:
+def _allowed(pod: Pod, other: Pod, port: int, policies: Sequence[Object], direction: str) -> bool:
     """Whether the policies of `pod` allow traffic with `other`; `port` is the server's."""
     applying = [policy for policy in policies if _applies(policy, pod, direction)]
     if not applying:
@@ -582,6 +588,6 @@ def _dns_allowed(pod: Pod, policies: Sequence[Object]) -> bool:
         for policy in applying
         for rule in policy["spec"].get("egress", [])
         for port in rule.get("ports", [])
-        if port.get("port") == 53  # noqa: PLR2004 - DNS
+        if port.get("port") == 53
     }
     return not applying or {"TCP", "UDP"} <= opened

@@ -107,8 +107,7 @@ def _suite() -> ModuleType:
 _TESTS = {
     name.replace("test_", "test_with_the_rights_of_runs_", 1): pytest.mark.slow(test)
     for name, test in vars(_suite()).items()
-    if name.startswith("test_")
-    and {"store", "store_url"} & set(inspect.signature(test).parameters)
+    if name.startswith("test_") and {"store", "store_url"} & set(inspect.signature(test).parameters)
 }
 globals().update(_TESTS)
 
@@ -157,7 +156,7 @@ def test_only_kfps_own_files_expire(ready: Ready) -> None:
 
 def test_a_run_cannot_lose_a_blob(ready: Ready, store: Store, store_url: str) -> None:
     blob = store.put_bytes(b"precious")
-    key = f"{store_url.split('assay/', 1)[1].split('?')[0]}/{blob_key(blob.digest)}"
+    key = f"{store_url.split('assay/', 1)[1].split('?', maxsplit=1)[0]}/{blob_key(blob.digest)}"
     runs, root = ready.client(RUNS), ready.client(ready.root)
     version = root.stat_object("assay", key).version_id
 

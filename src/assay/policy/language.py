@@ -11,7 +11,6 @@ from typing import Any, Final
 import yaml
 
 from assay.errors import PolicyError
-from assay.policy.composer import Composer, explain
 from assay.policy.expression import NAME, NUMBER, Expression, Malformed, parse
 from assay.policy.names import closest, suggest
 from assay.policy.places import place
@@ -19,9 +18,6 @@ from assay.policy.reader import NodeReader
 
 MAX_POLICY_BYTES: Final = 1 << 20
 MAX_RULES: Final = 1000
-MAX_PROBLEMS: Final = 100
-"""How many problems an error names; a file with more is no policy gone slightly wrong."""
-MAX_MESSAGE_CHARS: Final = 400
 ON_FAIL: Final = ("block", "block_and_notify")
 REGRESSION: Final = "regression_delta"
 
@@ -92,48 +88,6 @@ class _Reader(NodeReader):
     """Walks a policy's nodes."""
 
     _custom: tuple[str, ...] = ()
-class _Reader:
-    """Walks the nodes and collects every problem."""
-
-    def __init__(self, name: str, source: str) -> None:
-        self._name = name
-        self._source = source
-        self._problems: list[tuple[int, int, str]] = []
-        self._custom: tuple[str, ...] = ()
-
-    def compose(self) -> Any:
-        """The document's node.
-
-        Raises:
-            PolicyError: Not one YAML document.
-        """
-        try:
-            composer = Composer(self._source)
-            node = composer.get_single_node()
-        except yaml.YAMLError as error:
-            raise PolicyError(f"{self._name} {explain(self._source, error)}") from error
-        for event, message in composer.refused:
-            self._add_at(event.start_mark, message)
-        if not isinstance(node, yaml.MappingNode):
-            self._add_at(node.start_mark if node else None, "write 'gates:' and a list of rules")
-            self.finish()
-        return node
-
-    def finish(self) -> None:
-        """Raise all problems, in the order of the file.
-
-        Raises:
-            PolicyError: If there are any.
-        """
-        if self._problems:
-            found = sorted(set(self._problems))
-            told = [
-                f"{self._name} line {line}, column {column}: {_clip(message)}"
-                for line, column, message in found[:MAX_PROBLEMS]
-            ]
-            if len(found) > MAX_PROBLEMS:
-                told.append(f"and {len(found) - MAX_PROBLEMS} more")
-            raise PolicyError.all_of(told)
 
     def policy(self, node: Any) -> Policy:
         """The policy; worthless if a problem was found, so call `finish` after it."""

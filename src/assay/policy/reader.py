@@ -5,19 +5,18 @@ are told at once. Unknown and repeated keys, anchors, aliases and tags are mista
 """
 
 from collections.abc import Sequence
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import yaml
 
 from assay.errors import UsageError
+from assay.policy.composer import Composer, explain
 from assay.policy.names import closest
 from assay.policy.places import place, place_of_index
 
 MAX_PROBLEMS: Final = 100
 """How many problems an error names; a file with more is none gone slightly wrong."""
 MAX_MESSAGE_CHARS: Final = 400
-MAX_DEPTH: Final = 8
-"""Such files nest three deep; without a limit, a file of brackets would exhaust the stack."""
 
 
 class NodeReader:
@@ -57,10 +56,10 @@ class NodeReader:
             UsageError: Not one YAML document, or no mapping.
         """
         try:
-            composer = _Composer(self._source)
+            composer = Composer(self._source)
             node = composer.get_single_node()
         except yaml.YAMLError as error:
-            raise self._error(f"{self._name} {self._of_yaml(error)}") from error
+            raise self._error(f"{self._name} {explain(self._source, error)}") from error
         for event, message in composer.refused:
             self._add_at(event.start_mark, message)
         if not isinstance(node, yaml.MappingNode):
@@ -83,16 +82,6 @@ class NodeReader:
             if len(found) > MAX_PROBLEMS:
                 told.append(f"and {len(found) - MAX_PROBLEMS} more")
             raise self._error.all_of(told)
-
-    def _of_yaml(self, error: yaml.YAMLError) -> str:
-        if isinstance(error, yaml.reader.ReaderError):
-            line, column = place_of_index(self._source, error.position)
-            return f"line {line}, column {column}: not YAML: a character that is not admitted"
-        mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
-        line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
-        context, problem = getattr(error, "context", None), getattr(error, "problem", None)
-        reason = ", ".join(str(part) for part in (context, problem) if part)
-        return f"line {line}, column {column}: not YAML: {reason or error}"
 
     def _fields(self, node: Any, known: Sequence[str], what: str) -> dict[str, Any]:
         fields: dict[str, Any] = {}
@@ -123,35 +112,6 @@ class NodeReader:
 
     def _add_at(self, mark: Any, message: str) -> None:
         self._problems.append((*((mark.line + 1, mark.column + 1) if mark else (1, 1)), message))
-
-
-class _Composer(yaml.SafeLoader):
-    """Makes nodes, which know their places, and constructs nothing."""
-
-    def __init__(self, source: str) -> None:
-        super().__init__(source)
-        self.refused: list[tuple[Any, str]] = []
-        self._depth = 0
-
-    def compose_node(self, parent: Any, index: Any) -> Any:
-        events = cast("Any", self)  # the parser's half of the class has no annotations
-        event = events.peek_event()
-        if events.check_event(yaml.AliasEvent):
-            events.get_event()
-            self.refused.append((event, "aliases (*) are not admitted; write it out"))
-            return yaml.ScalarNode("", "", event.start_mark, event.end_mark)
-        if event.anchor is not None:
-            self.refused.append((event, "anchors (&) are not admitted; write it out"))
-            event.anchor = None
-        if event.tag is not None:
-            self.refused.append((event, "tags (!) are not admitted; leave it out"))
-            event.tag = "!"
-        self._depth += 1
-        if self._depth > MAX_DEPTH:
-            raise yaml.MarkedYAMLError(problem="nested too deep", problem_mark=event.start_mark)
-        node = super().compose_node(parent, index)
-        self._depth -= 1
-        return node
 
 
 def _clip(message: str) -> str:
