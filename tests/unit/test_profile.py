@@ -408,7 +408,7 @@ components:
         (
             "defaults: {cpu_request: '2'}\n",
             "line 1, column 26",
-            "cpu_request 2 is above cpu_limit 1 for gate, preflight",
+            "cpu_request 2 is above cpu_limit 1 for doctor, gate",
         ),
         (
             "defaults: {tolerations: [{key: a, operator: Exists, value: b}]}\n",
