@@ -3,7 +3,6 @@
 `make reliability` runs this and writes the figures into docs/reliability.md.
 """
 
-import contextlib
 import datetime as dt
 import os
 import random
@@ -15,6 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -82,7 +82,8 @@ from assay.tree import put_tree
 url, folder, first, count = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])
 def write(number):
     tree = folder / str(number)
-    print(number, put_tree(open_store(url), tree, "application/vnd.assay.dataset.v1", {}).digest)
+    digest = put_tree(open_store(url), tree, "application/vnd.assay.dataset.v1", {}).digest
+    sys.stdout.write(f"{number} {digest}\\n")  # in one piece, as 16 threads write
 threads = [threading.Thread(target=write, args=(n,)) for n in range(first, first + count)]
 for thread in threads: thread.start()
 for thread in threads: thread.join()
@@ -207,42 +208,9 @@ def test_a_reader_never_sees_a_half_tree_while_writers_are_killed(
     )
 
 
-@contextlib.contextmanager
-def restartable(folder: Path) -> Iterator[tuple[str, Callable[[], None], Callable[[], None]]]:
-    """A MinIO server of the test's own: URL, and what stops and starts it."""
-    from conftest import PASSWORD, USER, free_ports, require, wait_for
-
-    program = require("minio", "run: make minio")
-    (port,) = free_ports(1)
-    endpoint = f"http://127.0.0.1:{port}"
-    running: list[subprocess.Popen[bytes]] = []
-
-    def start() -> None:
-        with (folder / "log").open("ab") as log:
-            process = subprocess.Popen(
-                [program, "server", "--quiet", "--address", endpoint[7:], str(folder / "data")],
-                stdout=log, stderr=log,
-                env={**os.environ, "MINIO_ROOT_USER": USER, "MINIO_ROOT_PASSWORD": PASSWORD},
-            )  # fmt: skip
-        running.append(process)
-        wait_for(f"{endpoint}/minio/health/ready", process, folder / "log")
-
-    def stop() -> None:
-        process = running.pop()
-        process.kill()
-        process.wait()
-
-    start()
-    try:
-        yield endpoint, stop, start
-    finally:
-        if running:
-            stop()
-
-
 @pytest.mark.minio
 def test_a_writer_goes_on_after_the_server_was_killed_and_started_again(
-    credentials: None, tmp_path: Path, figures: Figures
+    own_minio: Any, tmp_path: Path, figures: Figures
 ) -> None:
     tree = tmp_path / "tree"
     tree.mkdir()
@@ -250,45 +218,42 @@ def test_a_writer_goes_on_after_the_server_was_killed_and_started_again(
         (tree / f"{number}.bin").write_bytes(os.urandom(5000))
     (tree / "large.bin").write_bytes(os.urandom(1 << 20) * 100)
     patient = RetryLimits(attempts=200, seconds=120, first_wait=0.1, longest_wait=1)
-    with restartable(tmp_path) as (endpoint, stop, start):
-        store = MinioStore.from_url(f"s3://bucket/p?endpoint={endpoint}", patient)
-        store._client.make_bucket("bucket")
-        digests: list[str] = []
-        thread = threading.Thread(
-            target=lambda: digests.append(put_tree(store, tree, TYPE, {}).digest)
-        )
-        thread.start()
-        restarts = 0
-        for _ in range(3):
-            before = len(list(store.iter_blobs()))
-            while thread.is_alive() and len(list(store.iter_blobs())) < before + 300:
-                time.sleep(0.01)
-            if not thread.is_alive():
-                break
-            stop()
-            time.sleep(0.5)
-            start()
-            restarts += 1
-        thread.join()
-        assert restarts > 0
-        (digest,) = digests
-        get_tree(store, get_manifest(store, digest), tmp_path / "back")
-        for path in tree.iterdir():
-            assert (tmp_path / "back" / path.name).read_bytes() == path.read_bytes()
-        assert fsck(store, None).findings == []
-        figures.add(
-            "faults",
-            "MinIO killed and started again under a writer",
-            f"{restarts} times",
-            "the writer went on by itself; all 2,001 files read back byte by byte",
-        )
-        # And one that is gone for good is told in one line.
-        stop()
-        hasty = RetryLimits(attempts=3, seconds=5, first_wait=0.01)
-        gone = MinioStore.from_url(f"s3://bucket/p?endpoint={endpoint}", hasty)
-        with pytest.raises(StoreUnavailableError, match="is it up") as caught:
-            gone.put_bytes(b"x")
-        figures.add("inputs", "server gone", "StoreUnavailableError", one_line(caught.value))
+    store = MinioStore.from_url(f"s3://bucket/p?endpoint={own_minio.endpoint}", patient)
+    store._client.make_bucket("bucket")
+    digests: list[str] = []
+    thread = threading.Thread(target=lambda: digests.append(put_tree(store, tree, TYPE, {}).digest))
+    thread.start()
+    restarts = 0
+    for _ in range(3):
+        before = len(list(store.iter_blobs()))
+        while thread.is_alive() and len(list(store.iter_blobs())) < before + 300:
+            time.sleep(0.01)
+        if not thread.is_alive():
+            break
+        own_minio.stop()
+        time.sleep(0.5)
+        own_minio.start()
+        restarts += 1
+    thread.join()
+    assert restarts > 0
+    (digest,) = digests
+    get_tree(store, get_manifest(store, digest), tmp_path / "back")
+    for path in tree.iterdir():
+        assert (tmp_path / "back" / path.name).read_bytes() == path.read_bytes()
+    assert fsck(store, None).findings == []
+    figures.add(
+        "faults",
+        "MinIO killed and started again under a writer",
+        f"{restarts} times",
+        "the writer went on by itself; all 2,001 files read back byte by byte",
+    )
+    # And one that is gone for good is told in one line.
+    own_minio.stop()
+    hasty = RetryLimits(attempts=3, seconds=5, first_wait=0.01)
+    gone = MinioStore.from_url(f"s3://bucket/p?endpoint={own_minio.endpoint}", hasty)
+    with pytest.raises(StoreUnavailableError, match="is it up") as caught:
+        gone.put_bytes(b"x")
+    figures.add("inputs", "server gone", "StoreUnavailableError", one_line(caught.value))
 
 
 FULL = """
