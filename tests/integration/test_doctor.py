@@ -334,7 +334,7 @@ def test_kfp_that_cannot_be_used() -> None:
     with pytest.raises(ServiceError, match="does not answer"):
         check_kfp(Ground(endpoint=Endpoint("http://127.0.0.1:9")))
     with (
-        kfp_api.serving(kfp_api.KfpApi(token="t")) as url,  # noqa: S106 - the simulator's
+        kfp_api.serving(kfp_api.KfpApi(token="t")) as url,
         pytest.raises(ServiceError, match="set KFP_TOKEN"),
     ):
         check_kfp(ground(endpoint=url))

@@ -303,7 +303,7 @@ def references(objects: Sequence[Object]) -> Iterator[Reference]:
             yield Reference("ServiceAccount", place, account["name"], needed_by=name_of(item))
 
 
-def _pod_references(pod: Object) -> Iterator[tuple[str, str, str]]:
+def _pod_references(pod: Object) -> Iterator[tuple[str, str, str]]:  # noqa: C901 - a branch a kind
     for container in containers(pod):
         for source in container.get("envFrom", []):
             for field, kind in (("configMapRef", "ConfigMap"), ("secretRef", "Secret")):

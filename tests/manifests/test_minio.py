@@ -103,7 +103,7 @@ def _suite() -> ModuleType:
     return module
 
 
-# Here `store` is the user's with the least rights, so the suite's tests run once more, as that user.
+# Here `store` is the user's with the least rights: the suite's tests run once more, as that user.
 _TESTS = {
     name.replace("test_", "test_with_the_rights_of_runs_", 1): pytest.mark.slow(test)
     for name, test in vars(_suite()).items()

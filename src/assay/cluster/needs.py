@@ -38,6 +38,10 @@ NEEDS: Final[Mapping[str, tuple[str, ...]]] = {
     "notify": (*_RECORDS, NOTIFY),
     "halt": (),
     "doctor": (*_RECORDS, MLFLOW),
+    "check_monitoring": _RECORDS,
+    "import_artifact": _RECORDS,
+    "export_artifact": _RECORDS,
+    "select_best": _RECORDS,
 }
 
 NEVER_RETRIED: Final[Mapping[str, str]] = {

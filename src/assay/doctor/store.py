@@ -9,12 +9,15 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from assay.config import store_from_env
 from assay.doctor import Finding, Ground, Status
 from assay.errors import StoreError, UsageError
+
+if TYPE_CHECKING:
+    from assay.store.wire import StatusError
 
 FOLDER: Final = "doctor"
 """Where in the store the throw-away objects lie."""
@@ -54,7 +57,7 @@ def _check_bucket(url: str) -> Iterator[Finding]:
     bucket, prefix = store._bucket, store._prefix  # noqa: SLF001 - the probe goes below the API
     # What this raises names its remedy; nothing below could succeed.
     try:
-        there = store._retry(lambda: store._client.bucket_exists(bucket))  # noqa: SLF001
+        there = store._attempt(lambda: store._client.bucket_exists(bucket))  # noqa: SLF001
     except ValueError as error:
         raise UsageError(f"ASSAY_STORE: {error}; S3 takes 3 to 63 letters and digits") from error
     if not there:
@@ -80,29 +83,34 @@ def _check_bucket(url: str) -> Iterator[Finding]:
     yield _check_life_cycle(store._client, bucket, prefix)  # noqa: SLF001
 
 
-def _put(store: Any, key: str, body: bytes, sha256: str, headers: dict[str, str]) -> int:
-    """The status of one PUT as the store makes it."""
-    from assay.store.minio import _Status
+def _put(
+    store: Any, key: str, body: bytes, sha256: str, headers: dict[str, str]
+) -> "StatusError | None":
+    """One PUT as the store makes it; the server's refusal, or None."""
+    from assay.store import s3_errors
+    from assay.store.wire import StatusError
 
-    try:
-        store._retry(lambda: store._put(key, body, sha256, "text/plain", headers))  # noqa: SLF001
-    except _Status as answer:
-        return answer.status
-    return 200
+    def ask() -> "StatusError | None":
+        try:
+            store._put(key, body, sha256, "text/plain", headers)  # noqa: SLF001
+        except StatusError as answer:
+            if s3_errors.is_transient(answer):
+                raise
+            return answer
+        return None
+
+    refusal: StatusError | None = store._attempt(ask)  # noqa: SLF001
+    return refusal
 
 
 def _check_write(store: Any, key: str) -> Finding:
-    from assay.store.minio import _Status
-
     sha256 = hashlib.sha256(_PROBE).hexdigest()
     name = "store writable"
-    try:
-        store._retry(lambda: store._put(key, _PROBE, sha256, "text/plain", {}))  # noqa: SLF001
-    except _Status as answer:
+    if refusal := _put(store, key, _PROBE, sha256, {}):
         return Finding(
             name,
             Status.FAILED,
-            f"{store.url} refuses a write ({answer})",
+            f"{store.url} refuses a write ({refusal})",
             "give the user s3:PutObject and s3:GetObject on the bucket, or make room",
         )
     with contextlib.closing(
@@ -115,14 +123,15 @@ def _check_write(store: Any, key: str) -> Finding:
 
 def _check_condition(store: Any, key: str) -> Finding:
     sha256 = hashlib.sha256(_PROBE).hexdigest()
-    status = _put(store, key, _PROBE, sha256, {"If-None-Match": "*"})
+    refusal = _put(store, key, _PROBE, sha256, {"if-none-match": "*"})
     name = "store create-only"
-    if status == _PRECONDITION_FAILED:
+    if refusal is not None and refusal.status == _PRECONDITION_FAILED:
         return Finding(name, Status.OK, "a second write of the same name is refused")
     return Finding(
         name,
         Status.FAILED,
-        f"If-None-Match is not honoured (HTTP {status}): writers could replace each other's blobs",
+        f"If-None-Match is not honoured ({refusal or 'HTTP 200'}), so writers could replace each "
+        "other's blobs",
         "use a server that honours it: MinIO since 2023, SeaweedFS 4, S3",
     )
 
@@ -131,11 +140,11 @@ def _check_digest(store: Any, key: str) -> Finding:
     wrong = hashlib.sha256(b"something else").hexdigest()
     name = "store digests"
     try:
-        status = _put(store, key, _PROBE, wrong, {})
+        refused = _put(store, key, _PROBE, wrong, {}) is not None
     except StoreError:
         # A mismatch counts as transient, for a body that was altered on its way.
-        status = 400
-    if status >= 400:  # noqa: PLR2004 - any refusal
+        refused = True
+    if refused:
         return Finding(name, Status.OK, "a body with another digest than signed is refused")
     return Finding(
         name,
