@@ -353,7 +353,7 @@ def test_bad_ground_is_told_in_one_line_with_the_remedy(
             refused(
                 f"{name}, asking",
                 StoreError,
-                "clock|credentials",
+                "set this machine's clock",
                 lambda: open_store(minio_url).has(ABSENT),
             )
     for what, url, remedy in (

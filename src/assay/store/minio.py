@@ -178,6 +178,7 @@ class MinioStore(Store):
                     return Entry(key, size, modified.timestamp())
             except StatusError as error:
                 if error.status != _NOT_FOUND:
+                    self._say_why(key)
                     raise
             # The answer to a HEAD has no body that tells a missing bucket from a missing key.
             if not self._bucket_seen:
@@ -185,6 +186,15 @@ class MinioStore(Store):
             return None
 
         return self._attempt(ask)
+
+    def _say_why(self, key: str) -> None:
+        """Ask so that a refusal says its reason: a HEAD's has no body to hold it.
+
+        Raises:
+            StatusError: With the code that the server gives.
+        """
+        with self._wire.request("GET", self._prefix + key, headers={"range": "bytes=0-0"}):
+            pass
 
     def _require_bucket(self) -> None:
         try:
