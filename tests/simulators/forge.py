@@ -128,7 +128,9 @@ def serve(simulator: Simulator) -> Iterator[Simulator]:  # noqa: C901 - a server
 
         do_GET = do_POST = do_PUT = do_PATCH = _do  # noqa: N815 - the library asks for these
 
-        def _answer(self, number: int, body: Any) -> tuple[int, dict[str, str], Any]:
+        def _answer(  # noqa: PLR0911 - one return for each way to answer
+            self, number: int, body: Any
+        ) -> tuple[int, dict[str, str], Any]:
             parts = urlsplit(self.path)
             path = unquote(parts.path)
             simulator.requests.append((self.command, path))

@@ -30,7 +30,7 @@ class GitServer:
 
 
 @contextlib.contextmanager
-def serve(root: Path) -> Iterator[GitServer]:
+def serve(root: Path) -> Iterator[GitServer]:  # noqa: C901 - a server in one place
     server = GitServer(root)
 
     class Handler(BaseHTTPRequestHandler):
