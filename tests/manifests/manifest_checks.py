@@ -17,10 +17,14 @@ Object = Mapping[str, Any]
 VERSIONS: Final = ("1.32", "1.37")
 """Kubernetes versions whose schemas the manifests must fit: the oldest supported, the newest."""
 SCHEMAS: Final = Path(__file__).parent / "schemas"
-CLUSTER_SCOPED: Final = frozenset({"Namespace", "PriorityClass", "ClusterRole", "ClusterRoleBinding"})
+CLUSTER_SCOPED: Final = frozenset(
+    {"Namespace", "PriorityClass", "ClusterRole", "ClusterRoleBinding"}
+)
 _DIGEST: Final = re.compile(r"@sha256:[0-9a-f]{64}$")
 _VERSION: Final = re.compile(r":[vV]?[A-Za-z.]*\d[\w.+-]*$")
-_URL: Final = re.compile(r"(?:https?|postgresql\+psycopg2)://(?:[^\s/@,\"']*@)?[a-z0-9][^\s,\"'/?]*:\d+")
+_URL: Final = re.compile(
+    r"(?:https?|postgresql\+psycopg2)://(?:[^\s/@,\"']*@)?[a-z0-9][^\s,\"'/?]*:\d+"
+)
 
 
 def name_of(item: Object) -> str:
@@ -174,7 +178,9 @@ def security_faults(objects: Sequence[Object]) -> list[str]:
         if pod.get("automountServiceAccountToken") is not False:
             found.append("automountServiceAccountToken is not false")
         for container in containers(pod):
-            found += [f"{container['name']}: {text}" for text in _container_faults(container, context)]
+            found += [
+                f"{container['name']}: {text}" for text in _container_faults(container, context)
+            ]
         faults += [f"{name_of(item)}: {text}" for text in found]
     return faults
 
@@ -299,24 +305,33 @@ def references(objects: Sequence[Object]) -> Iterator[Reference]:
 
 def _pod_references(pod: Object) -> Iterator[tuple[str, str, str]]:
     for container in containers(pod):
-        for source in container.get("envFrom", []):
-            for field, kind in (("configMapRef", "ConfigMap"), ("secretRef", "Secret")):
-                if field in source and not source[field].get("optional"):
-                    yield kind, source[field]["name"], ""
-        for variable in container.get("env", []):
-            value = variable.get("valueFrom", {})
-            for field, kind in (("configMapKeyRef", "ConfigMap"), ("secretKeyRef", "Secret")):
-                if field in value and not value[field].get("optional"):
-                    yield kind, value[field]["name"], value[field]["key"]
+        yield from _variable_references(container)
+    fields = (
+        ("configMap", "ConfigMap", "name"),
+        ("secret", "Secret", "secretName"),
+        ("persistentVolumeClaim", "PersistentVolumeClaim", "claimName"),
+    )
     for volume in pod.get("volumes", []):
-        if "configMap" in volume and not volume["configMap"].get("optional"):
-            yield "ConfigMap", volume["configMap"]["name"], ""
-        if "secret" in volume and not volume["secret"].get("optional"):
-            yield "Secret", volume["secret"]["secretName"], ""
-        if "persistentVolumeClaim" in volume:
-            yield "PersistentVolumeClaim", volume["persistentVolumeClaim"]["claimName"], ""
+        for field, kind, name in fields:
+            if field in volume and not volume[field].get("optional"):
+                yield kind, volume[field][name], ""
     for secret in pod.get("imagePullSecrets", []):
         yield "Secret", secret["name"], ""
+
+
+def _variable_references(container: Object) -> Iterator[tuple[str, str, str]]:
+    sources = [*container.get("envFrom", [])]
+    sources += [variable.get("valueFrom", {}) for variable in container.get("env", [])]
+    kinds = {
+        "configMapRef": "ConfigMap",
+        "configMapKeyRef": "ConfigMap",
+        "secretRef": "Secret",
+        "secretKeyRef": "Secret",
+    }
+    for source in sources:
+        for field, kind in kinds.items():
+            if field in source and not source[field].get("optional"):
+                yield kind, source[field]["name"], source[field].get("key", "")
 
 
 def provided(objects: Sequence[Object]) -> set[tuple[str, str, str, str]]:
@@ -431,7 +446,9 @@ def targets(item: Object, template: Object, objects: Sequence[Object]) -> set[st
         for source in container.get("envFrom", []):
             reference = source.get("configMapRef", {}).get("name", "")
             texts += [v for k, v in maps.get(reference, {}).items() if not k.endswith("HOSTS")]
-    found = {urlsplit(url).netloc.rpartition("@")[2] for text in texts for url in _URL.findall(text)}
+    found = {
+        urlsplit(url).netloc.rpartition("@")[2] for text in texts for url in _URL.findall(text)
+    }
     bare = re.compile(r"[a-z][a-z0-9.-]*:\d+")
     return found | {text for text in texts if bare.fullmatch(text)}
 
@@ -530,9 +547,7 @@ def _matches(selector: Mapping[str, Any], labels: Mapping[str, str]) -> bool:
     return bool(selector.get("matchLabels", {}).items() <= labels.items())
 
 
-def _allowed(
-    pod: Pod, other: Pod, port: int, policies: Sequence[Object], direction: str
-) -> bool:
+def _allowed(pod: Pod, other: Pod, port: int, policies: Sequence[Object], direction: str) -> bool:
     """Whether the policies of `pod` allow traffic with `other`; `port` is the server's."""
     applying = [policy for policy in policies if _applies(policy, pod, direction)]
     if not applying:
@@ -582,6 +597,6 @@ def _dns_allowed(pod: Pod, policies: Sequence[Object]) -> bool:
         for policy in applying
         for rule in policy["spec"].get("egress", [])
         for port in rule.get("ports", [])
-        if port.get("port") == 53  # noqa: PLR2004 - DNS
+        if port.get("port") == 53
     }
     return not applying or {"TCP", "UDP"} <= opened

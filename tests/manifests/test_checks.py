@@ -116,8 +116,10 @@ def test_what_the_restricted_standard_forbids_is_found(
         lambda o: find(o, "Deployment", "mlflow").update(apiVersion="apps/v1beta1"),
         lambda o: find(o, "ExternalSecret", "assay-store")["spec"].update(refreshIntervall="1h"),
         lambda o: find(o, "ExternalSecret", "assay-store")["spec"].update(data="all"),
-        lambda o: find(o, "SecretStore", "vault")["spec"]["provider"]["vault"].pop("auth")
-        and find(o, "SecretStore", "vault")["spec"]["provider"].update(valut={}),
+        lambda o: (
+            find(o, "SecretStore", "vault")["spec"]["provider"]["vault"].pop("auth")
+            and find(o, "SecretStore", "vault")["spec"]["provider"].update(valut={})
+        ),
     ],
 )
 def test_what_no_schema_knows_is_found(
@@ -163,9 +165,7 @@ def test_a_service_that_selects_nothing_is_found(objects: list[Any]) -> None:
         ("Role", "assay-runner"),
     ],
 )
-def test_what_is_asked_for_and_not_there_is_found(
-    objects: list[Any], kind: str, name: str
-) -> None:
+def test_what_is_asked_for_and_not_there_is_found(objects: list[Any], kind: str, name: str) -> None:
     assert not checks.reference_faults(objects)
     objects.remove(find(objects, kind, name))
     assert checks.reference_faults(objects)
@@ -195,7 +195,11 @@ def test_rights_without_bounds_are_found(objects: list[Any]) -> None:
         ("minio", lambda s: s["egress"].pop(), "may not call StatefulSet assay/minio"),
         ("minio-setup", lambda s: s.pop("egress"), "Job assay/minio-setup: may not call"),
         ("allow-dns", lambda s: s["egress"][0]["ports"].pop(), "DNS"),
-        ("assay-runs", lambda s: s["egress"].pop(1), "a-task: may not call StatefulSet assay/minio"),
+        (
+            "assay-runs",
+            lambda s: s["egress"].pop(1),
+            "a-task: may not call StatefulSet assay/minio",
+        ),
         ("assay-runs", lambda s: s["egress"].pop(0), "a-task: may not ask for names"),
     ],
 )

@@ -95,9 +95,7 @@ def test_a_new_release_has_a_new_name_so_that_servers_roll(
     assert names[0] != names[1]
 
 
-def test_an_application_with_a_field_that_argo_lacks_is_found(
-    build: Build, template: Path
-) -> None:
+def test_an_application_with_a_field_that_argo_lacks_is_found(build: Build, template: Path) -> None:
     path = template / "argocd" / "production.yaml"
     path.write_text(path.read_text().replace("selfHeal", "selfHeel"))
     assert "selfHeel" in checks.schema_faults(build(template / "argocd"))[0]

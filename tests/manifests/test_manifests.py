@@ -135,7 +135,11 @@ def test_an_image_can_be_pinned_by_digest_without_a_patch(
     }
     (tmp_path / "kustomization.yaml").write_text(yaml.safe_dump(overlay))
     objects = build(tmp_path)
-    (minio,) = (item for item in objects if item["kind"] == "StatefulSet" and "minio" in str(item["metadata"]))
+    (minio,) = (
+        item
+        for item in objects
+        if item["kind"] == "StatefulSet" and "minio" in str(item["metadata"])
+    )
     assert minio["spec"]["template"]["spec"]["containers"][0]["image"].endswith(f"@{digest}")
     assert not checks.image_faults(objects)
 
