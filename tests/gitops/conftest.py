@@ -260,6 +260,9 @@ def gitea(
     modules = subprocess.run(
         ["go", "env", "GOMODCACHE"], capture_output=True, text=True
     ).stdout.strip()
+    # One that was built from source reads its templates from there; a packaged one has its own.
+    source = Path(modules) / GITEA_SOURCE
+    static = f"STATIC_ROOT_PATH = {source}" if source.is_dir() else ""
     settings = f"""
 RUN_MODE = prod
 WORK_PATH = {folder}
@@ -271,7 +274,7 @@ HTTP_PORT = {port}
 ROOT_URL = http://127.0.0.1:{port}/
 DISABLE_SSH = true
 OFFLINE_MODE = true
-STATIC_ROOT_PATH = {modules}/{GITEA_SOURCE}
+{static}
 [database]
 DB_TYPE = sqlite3
 PATH = {folder}/gitea.db

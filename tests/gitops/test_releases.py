@@ -97,6 +97,7 @@ def test_an_update_says_what_changed(world: Any) -> None:
     assert "| accuracy |" in told
 
 
+@pytest.mark.slow
 def test_no_environment_is_skipped(world: Any) -> None:
     refused(lambda: world.promote("one", "production"), RunBlocked, "never in staging")
     world.release("one", "dev")
@@ -171,6 +172,7 @@ def test_a_revoked_model_is_neither_promoted_nor_rolled_back_to(world: Any) -> N
     assert world.head() == head
 
 
+@pytest.mark.slow
 def test_promotions_that_race_are_all_there(world: Any) -> None:
     world.release("one", "dev")
     outcomes: dict[str, Any] = {}
@@ -334,6 +336,7 @@ def test_lint_looks_at_what_changed(world: Any) -> None:
     assert any("damaged" in p.text and "/dev/" in p.path for p in problems)
 
 
+@pytest.mark.slow
 def test_rollback_restores_exactly_what_was_and_a_second_goes_further(world: Any) -> None:
     for name in ("one", "two", "three"):
         world.release(name, "dev")
@@ -418,6 +421,7 @@ def test_a_view_that_was_altered_is_mended_by_a_rollback(world: Any) -> None:
     assert view.read_bytes() == right
 
 
+@pytest.mark.slow
 def test_a_drill_goes_back_and_forth_and_is_evidence(world: Any) -> None:
     world.release("one", "dev", "staging")
     assert drill.evidence(world.services, MODEL, world.models["two"]).values == {
@@ -443,6 +447,7 @@ def test_a_drill_goes_back_and_forth_and_is_evidence(world: Any) -> None:
     refused(lambda: drill.require_passed(done), RunBlocked, "the limit is 300 s")
 
 
+@pytest.mark.slow
 def test_a_drill_finds_a_model_that_predicts_otherwise(
     world: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -64,6 +64,7 @@ def test_a_token_without_the_right_to_write_is_told_in_one_line(
     assert world.head() == head
 
 
+@pytest.mark.slow
 def test_a_remote_that_answers_503_again_and_again_is_waited_out(
     world: Any, server: git_http.GitServer
 ) -> None:
@@ -73,6 +74,7 @@ def test_a_remote_that_answers_503_again_and_again_is_waited_out(
     assert world.promote("one", "dev").outcome == "released"
 
 
+@pytest.mark.slow
 def test_rollback_while_git_is_down_is_reconciled_afterwards(
     world: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -186,25 +188,28 @@ def test_tokens_that_do_not_do(simulator: Simulator, token: str, hint: str) -> N
         forge_of(simulator, "wrong").find(BRANCH)
 
 
-def test_a_release_through_a_forge_names_who_merged_it(world: Any, simulator: Simulator) -> None:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("ASSAY_GIT_TOKEN", simulator.token)
-        # The repository itself comes from the disk; the forge is asked about `team/deployments`.
-        patch.setattr(Settings, "repository", property(lambda _: "team/deployments"))
-        done = world.promote("one", "dev")
-        assert done.request is not None
-        assert world.promote("one", "dev").request == done.request
-        (pull,) = simulator.pulls
-        assert "## Metrics" in pull.body
-        assert world.models["one"] in pull.body
-        assert set(pull.labels) == set(LABELS)
-        with pytest.raises(UsageError, match="merge it on"):
-            world.approve("dev")
-        commit = simulator.merge(done.request.number, "grace")
-        synced = world.sync()
-        assert synced.problems == []
-        (entry,) = synced.approved
-        assert (entry.by, entry.commit) == ("grace", commit)
+@pytest.mark.parametrize("fail_every", [0, 2], ids=["sound", "fails half the time"])
+def test_a_release_through_a_forge_names_who_merged_it(
+    world: Any, simulator: Simulator, monkeypatch: pytest.MonkeyPatch, fail_every: int
+) -> None:
+    monkeypatch.setenv("ASSAY_GIT_TOKEN", simulator.token)
+    # The repository itself comes from the disk; the forge is asked about `team/deployments`.
+    monkeypatch.setattr(Settings, "repository", property(lambda _: "team/deployments"))
+    simulator.fail_every = fail_every
+    done = world.promote("one", "dev")
+    assert done.request is not None
+    assert world.promote("one", "dev").request == done.request
+    (pull,) = simulator.pulls
+    assert "## Metrics" in pull.body
+    assert world.models["one"] in pull.body
+    assert set(pull.labels) == set(LABELS)
+    with pytest.raises(UsageError, match="merge it on"):
+        world.approve("dev")
+    commit = simulator.merge(done.request.number, "grace")
+    synced = world.sync()
+    assert synced.problems == []
+    (entry,) = synced.approved
+    assert (entry.by, entry.commit) == ("grace", commit)
 
 
 # A real Gitea.

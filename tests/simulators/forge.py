@@ -157,7 +157,7 @@ def serve(simulator: Simulator) -> Iterator[Simulator]:  # noqa: C901 - a server
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as http:
         simulator.port = http.server_address[1]
-        thread = threading.Thread(target=http.serve_forever, daemon=True)
+        thread = threading.Thread(target=http.serve_forever, args=(0.02,), daemon=True)
         thread.start()
         try:
             yield simulator

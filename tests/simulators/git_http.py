@@ -102,7 +102,7 @@ def serve(root: Path) -> Iterator[GitServer]:  # noqa: C901 - a server in one pl
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as http:
         server.port = http.server_address[1]
-        thread = threading.Thread(target=http.serve_forever, daemon=True)
+        thread = threading.Thread(target=http.serve_forever, args=(0.02,), daemon=True)
         thread.start()
         try:
             yield server

@@ -1,12 +1,15 @@
 """GitHub, through PyGithub.
 
 https://docs.github.com/rest/pulls
+
+Each call that is tried again is one request: a forge that fails every second time would never let
+two of them through together.
 """
 
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from assay.errors import UsageError
+from assay.errors import ServiceError, UsageError
 from assay.gitops.forge.base import TIMEOUT_SECONDS, Merge, PullRequest, calling, failed
 from assay.gitops.settings import Settings
 from assay.gitops.statement import stamp
@@ -50,66 +53,60 @@ class GitHubForge:
     def find(self, branch: str) -> PullRequest | None:
         """See `Forge.find`."""
         found = self._call(f"look for the pull request of {branch}", lambda: self._find(branch))
-        if found is None:
-            return None
-        return self._call("read it", lambda: _request(self._whole(found), branch))
+        return _request(self._whole(found.number), branch) if found else None
 
     def open(
         self, branch: str, base: str, title: str, body: str, labels: Sequence[str]
     ) -> PullRequest:
         """See `Forge.open`."""
-        from github import GithubException
-
-        def create() -> "Native":
-            try:
-                return self._repository.create_pull(base=base, head=branch, title=title, body=body)
-            except GithubException as error:
-                # There is one already, of this call's own lost answer or of somebody else.
-                if error.status == _EXISTS and (found := self._find(branch)) is not None:
-                    return found
+        try:
+            made = self._call(
+                f"open a pull request for {branch}",
+                lambda: self._repository.create_pull(
+                    base=base, head=branch, title=title, body=body
+                ),
+            )
+            request = PullRequest(made.number, made.html_url, branch, "open")
+        except ServiceError as error:
+            # There is one already, of this call's own lost answer or of somebody else.
+            exists = getattr(error.__cause__, "status", 0) == _EXISTS
+            found = self.find(branch) if exists else None
+            if found is None:
                 raise
-
-        made = self._call(f"open a pull request for {branch}", create)
-        request = PullRequest(made.number, made.html_url, branch, "open")
+            request = found
         return self.update(request, title, body, labels)
 
     def update(
         self, request: PullRequest, title: str, body: str, labels: Sequence[str]
     ) -> PullRequest:
         """See `Forge.update`."""
-
-        def change() -> None:
-            native = self._repository.get_pull(request.number)
-            if (native.title, native.body) != (title, body):
-                native.edit(title=title, body=body)
-            missing = set(labels) - {label.name for label in native.labels}
-            if missing:
-                native.add_to_labels(*sorted(missing))
-
-        self._call(f"update pull request {request.number}", change)
+        native = self._whole(request.number)
+        what = f"update pull request {request.number}"
+        missing = set(labels) - {label.name for label in native.labels}
+        if (native.title, native.body) != (title, body):
+            self._call(what, lambda: native.edit(title=title, body=body))
+        if missing:
+            self._call(what, lambda: native.add_to_labels(*sorted(missing)))
         return request
 
     def close(self, request: PullRequest, comment: str) -> None:
         """See `Forge.close`."""
-
-        def shut() -> None:
-            native = self._repository.get_pull(request.number)
-            native.create_issue_comment(comment)
-            native.edit(state="closed")
-
-        self._call(f"close pull request {request.number}", shut)
+        native = self._whole(request.number)
+        what = f"close pull request {request.number}"
+        self._call(what, lambda: native.create_issue_comment(comment))
+        self._call(what, lambda: native.edit(state="closed"))
 
     def merged_by(self, commit: str) -> PullRequest | None:
         """See `Forge.merged_by`."""
-
-        def ask() -> PullRequest | None:
-            for native in self._repository.get_commit(commit).get_pulls():
-                if native.base.ref == self._base and native.merged_at:
-                    whole = self._whole(native)
-                    return _request(whole, whole.head.ref)
-            return None
-
-        return self._call(f"ask who merged {commit[:12]}", ask)
+        found = self._call(
+            f"ask who merged {commit[:12]}",
+            lambda: list(self._repository.get_commit(commit).get_pulls()),
+        )
+        for native in found:
+            if native.base.ref == self._base and native.merged_at:
+                whole = self._whole(native.number)
+                return _request(whole, whole.head.ref)
+        return None
 
     def _find(self, branch: str) -> "Native | None":
         found = list(
@@ -124,9 +121,11 @@ class GitHubForge:
         opened = [native for native in found if native.state == "open"]
         return next(iter(opened or found), None)
 
-    def _whole(self, native: "Native") -> "Native":
+    def _whole(self, number: int) -> "Native":
         # A list does not say who merged.
-        return self._repository.get_pull(native.number)
+        return self._call(
+            f"read pull request {number}", lambda: self._repository.get_pull(number).complete()
+        )
 
     def _call(self, what: str, work: Callable[[], T]) -> T:
         from github import GithubException

@@ -1,13 +1,15 @@
 """GitLab, through python-gitlab.
 
 https://docs.gitlab.com/api/merge_requests/
+
+As with GitHub, each call that is tried again is one request.
 """
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any, Final, TypeVar
 
-from assay.errors import UsageError
+from assay.errors import ServiceError, UsageError
 from assay.gitops.forge.base import TIMEOUT_SECONDS, Merge, PullRequest, calling, failed
 from assay.gitops.settings import Settings
 from assay.gitops.statement import stamp
@@ -51,65 +53,58 @@ class GitLabForge:
         self, branch: str, base: str, title: str, body: str, labels: Sequence[str]
     ) -> PullRequest:
         """See `Forge.open`."""
-        from gitlab.exceptions import GitlabError
-
-        def create() -> Any:
-            try:
-                return self._project.mergerequests.create(
-                    {
-                        "source_branch": branch,
-                        "target_branch": base,
-                        "title": title,
-                        "description": body,
-                        "labels": ",".join(labels),
-                        "remove_source_branch": True,
-                    }
-                )
-            except GitlabError as error:
-                if error.response_code == _EXISTS and (found := self._find(branch)) is not None:
-                    return found
+        content = {
+            "source_branch": branch,
+            "target_branch": base,
+            "title": title,
+            "description": body,
+            "labels": ",".join(labels),
+            "remove_source_branch": True,
+        }
+        try:
+            made = self._call(
+                f"open a merge request for {branch}",
+                lambda: self._project.mergerequests.create(content),
+            )
+            request = _request(made)
+        except ServiceError as error:
+            # There is one already, of this call's own lost answer or of somebody else.
+            exists = getattr(error.__cause__, "response_code", 0) == _EXISTS
+            found = self.find(branch) if exists else None
+            if found is None:
                 raise
-
-        made = _request(self._call(f"open a merge request for {branch}", create))
-        return self.update(made, title, body, labels)
+            request = found
+        return self.update(request, title, body, labels)
 
     def update(
         self, request: PullRequest, title: str, body: str, labels: Sequence[str]
     ) -> PullRequest:
         """See `Forge.update`."""
-
-        def change() -> None:
-            native = self._project.mergerequests.get(request.number)
-            wanted = sorted({*native.labels, *labels})
-            if (native.title, native.description, sorted(native.labels)) != (title, body, wanted):
-                native.title, native.description, native.labels = title, body, wanted
-                native.save()
-
-        self._call(f"update merge request {request.number}", change)
+        native = self._whole(request.number)
+        wanted = sorted({*native.labels, *labels})
+        if (native.title, native.description, sorted(native.labels)) != (title, body, wanted):
+            native.title, native.description, native.labels = title, body, wanted
+            self._call(f"update merge request {request.number}", native.save)
         return request
 
     def close(self, request: PullRequest, comment: str) -> None:
         """See `Forge.close`."""
-
-        def shut() -> None:
-            native = self._project.mergerequests.get(request.number)
-            native.notes.create({"body": comment})
-            native.state_event = "close"
-            native.save()
-
-        self._call(f"close merge request {request.number}", shut)
+        native = self._whole(request.number)
+        what = f"close merge request {request.number}"
+        self._call(what, lambda: native.notes.create({"body": comment}))
+        native.state_event = "close"
+        self._call(what, native.save)
 
     def merged_by(self, commit: str) -> PullRequest | None:
         """See `Forge.merged_by`."""
-
-        def ask() -> PullRequest | None:
-            found = self._project.commits.get(commit, lazy=True).merge_requests()
-            for item in found:
-                if item["state"] == "merged" and item["target_branch"] == self._base:
-                    return _request(self._project.mergerequests.get(item["iid"]))
-            return None
-
-        return self._call(f"ask who merged {commit[:12]}", ask)
+        found = self._call(
+            f"ask who merged {commit[:12]}",
+            lambda: self._project.commits.get(commit, lazy=True).merge_requests(),
+        )
+        for item in found:
+            if item["state"] == "merged" and item["target_branch"] == self._base:
+                return _request(self._whole(item["iid"]))
+        return None
 
     def _find(self, branch: str) -> Any:
         found = self._project.mergerequests.list(
@@ -122,6 +117,11 @@ class GitLabForge:
         )
         opened = [native for native in found if native.state == "opened"]
         return next(iter(opened or found), None)
+
+    def _whole(self, number: int) -> Any:
+        return self._call(
+            f"read merge request {number}", lambda: self._project.mergerequests.get(number)
+        )
 
     def _call(self, what: str, work: Callable[[], T]) -> T:
         from gitlab.exceptions import GitlabError
