@@ -29,7 +29,7 @@ $(VENV)/.ready: requirements/uv.txt requirements/dev.txt src/assay/requirements.
 setup: $(VENV)/.ready ## Create .venv with everything, hash-locked
 
 .PHONY: demo
-demo: setup ## Run the main job four times on a real dataset
+demo: setup ## Run the main job, a release and a rollback on a real dataset
 	@$(ASSAY) demo
 
 .PHONY: test
