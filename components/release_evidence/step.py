@@ -1,11 +1,11 @@
 """release_evidence: the work."""
 
-from assay.step import Measurements, Model, Out, Services, Values, step
+from assay.step import Model, Out, Rehearsal, Services, Values, step
 
 
 @step(side_effects=True)
 def release_evidence(
-    *, services: Services, model: Model, model_name: str, evidence: Out[Measurements]
+    *, services: Services, model: Model, model_name: str, evidence: Out[Rehearsal]
 ) -> Values:
     """Say how many days ago a rollback of this model's name was last rehearsed with success.
 

@@ -21,7 +21,7 @@ from assay.gitops.settings import Settings, settings_from_env
 from assay.gitops.statement import require_signer
 from assay.registry import Registry
 from assay.signing import Signer, Verifier
-from assay.step import Out, Policy, Services, Step, step
+from assay.step import Model, MonitoringPlan, Out, Policy, Services, Step, step
 from assay.store import Store, open_store
 from assay.store.base import blob_key
 from assay.tree import get_manifest
@@ -37,6 +37,16 @@ GOOD = "gates: [{metric: accuracy > 0.6}]\n"
 def write_policy(*, text: str, policy: Out[Policy]) -> None:
     """A policy with a record, as preflight makes one."""
     (policy.path / "policy.yaml").write_text(text)
+
+
+@step
+def draft_plan(*, model: Model, plan: Out[MonitoringPlan]) -> None:
+    """A monitoring plan with a record, as preflight makes one."""
+    from assay.model import load
+    from assay.monitoring import FILE_NAME, draft
+
+    loaded = load(model.path)
+    (plan.path / FILE_NAME).write_text(draft(loaded.info, 100, "on-call@example.org").to_yaml())
 
 
 @dataclass(frozen=True)
@@ -143,7 +153,8 @@ def key_pair() -> tuple[str, str]:
 def template(
     tmp_path_factory: pytest.TempPathFactory, key_pair: tuple[str, str]
 ) -> tuple[Path, dict[str, str]]:
-    """Four models through the real steps, the three good ones registered."""
+    """Four models through the real steps, the three good ones registered, `three` with a plan."""
+    from assay.components.check_monitoring.step import check_monitoring
     from assay.components.compare.step import compare
     from assay.components.evaluate.step import evaluate
     from assay.components.gate.step import gate
@@ -194,11 +205,18 @@ def template(
                 evaluate, model=model, test_data=parts["test"], resamples=100, latency_rows=10
             )
             comparison = run(compare, candidate=model, test_data=parts["test"])["comparison"]
+            watched = run(
+                check_monitoring,
+                model=model,
+                test_data=parts["test"],
+                plan=run(draft_plan, model=model)["plan"] if name == "three" else None,
+                starts=2,
+            )["monitoring"]
             decision = run(
                 gate,
                 model=model,
                 policy=run(write_policy, text=text)["policy"],
-                evidence=[judged["evaluation"], judged["measurements"], comparison],
+                evidence=[judged["evaluation"], judged["measurements"], comparison, watched],
                 test_data=parts["test"],
                 data=data,
             )["decision"]

@@ -1,6 +1,7 @@
 """Releases on real Git repositories without a forge: promote, approve, sync, roll back."""
 
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -95,6 +96,43 @@ def test_an_update_says_what_changed(world: Any) -> None:
     assert "+# reviewed" in told
     assert "Equal: data, code, dependencies" in told
     assert "| accuracy |" in told
+
+
+def test_the_plan_that_was_judged_goes_with_the_release(world: Any) -> None:
+    done = world.promote("three", "dev")
+    folder = f"{done.branch}:models/churn/dev"
+    content = git(world.bare, "show", f"{folder}/monitoring.yaml").encode() + b"\n"
+    assert done.release.monitoring == of_bytes(content)
+    assert done.release.reports["monitoring"]
+    assert "time\\_to\\_detect\\_rows\\_p95" in done.evaluation
+    refused(
+        lambda: world.promote("three", "dev", plan=content + b"# mine\n"),
+        UsageError,
+        "not the plan that the gate judged",
+        done.release.monitoring,
+    )
+    assert world.promote("three", "dev", plan=content).outcome == "unchanged"
+    # Whoever takes it out of the branch does not get it merged.
+    clone = world.checkout()
+    git(clone, "checkout", "-q", done.branch)
+    git(clone, "rm", "-q", "models/churn/dev/monitoring.yaml")
+    release = clone / "models/churn/dev/release.yaml"
+    release.write_bytes(replace(done.release, monitoring="").render())
+    git(clone, "commit", "-qam", "no plan, no noise")
+    git(clone, "push", "-q", "origin", done.branch)
+    refused(lambda: world.approve("dev"), AssayError, "the plan that the gate judged is")
+
+
+def test_a_model_that_was_judged_without_a_plan_may_be_given_one(world: Any) -> None:
+    refused(lambda: world.promote("one", "dev", plan=b"detectors: no"), UsageError, "monitoring")
+    plan = world.promote("three", "dev")
+    content = git(world.bare, "show", f"{plan.branch}:models/churn/dev/monitoring.yaml") + "\n"
+    done = world.promote("one", "dev", plan=content.encode())
+    assert done.release.monitoring == of_bytes(content.encode())
+    assert "No monitoring plan was judged" in done.evaluation
+    world.approve("dev", digest=done.release.digest)
+    # The environment keeps it.
+    assert world.promote("two", "dev").release.monitoring == done.release.monitoring
 
 
 @pytest.mark.slow

@@ -29,7 +29,8 @@ def command(
     Checks the decision, the records and every byte first. The same again brings the same pull
     request up to date. ASSAY_DEPLOYMENTS names the repository, ASSAY_FORGE the forge.
     """
-    from assay.gitops.promotion import promote, read_plan
+    from assay.gitops import plan
+    from assay.gitops.promotion import promote
     from assay.registry import Registry
 
     use_defaults()
@@ -40,7 +41,7 @@ def command(
         model_name,
         environment,
         digest=digest,
-        plan=read_plan(monitoring) if monitoring else None,
+        plan=plan.read(monitoring) if monitoring else None,
     )
     url = done.request.url if done.request else ""
     if as_json:

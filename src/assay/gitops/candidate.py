@@ -19,6 +19,7 @@ from assay.attestation import about, using
 from assay.digest import hex_of
 from assay.errors import NotFoundError, RunBlocked, UsageError
 from assay.gitops import document, statement
+from assay.gitops import plan as plans
 from assay.gitops.document import Override, Release
 from assay.gitops.repository import Repository
 from assay.gitops.statement import Kind, Statement
@@ -251,6 +252,15 @@ def problems(
             found.append(f"uri {release.uri} is not that of the model {release.digest}")
         if release.golden:
             get_manifest(services.store, release.golden)
+    except AssayError as error:
+        found.append(str(error))
+    try:
+        measured = plans.judged(services, release.reports)
+        if measured is not None and release.monitoring != of_bytes(measured):
+            found.append(
+                f"monitoring is {release.monitoring or 'none'}, the plan that the gate judged is "
+                f"{of_bytes(measured)}"
+            )
     except AssayError as error:
         found.append(str(error))
     plan = files.get(document.PLAN_FILE)

@@ -39,6 +39,7 @@ class Evidence:
     evaluation: EvidenceDocument
     comparison: EvidenceDocument | None
     measurements: EvidenceDocument | None
+    monitoring: EvidenceDocument | None
     curves: Mapping[str, Any]
     """`classification.json` of the evaluation; empty for a regression."""
 
@@ -60,6 +61,7 @@ class Evidence:
             evaluation=evidence(store, release.reports["evaluation"]),
             comparison=document("comparison"),
             measurements=document("measurements"),
+            monitoring=document("monitoring"),
             curves=json.loads(curves) if curves else {},
         )
 
@@ -110,6 +112,7 @@ def _page(release: Release, found: Evidence, decision: Decision, drawn: list[str
             markdown_table(("slice", "value", "low", "high"), sliced),
             picture(SLICES_FIGURE, "Metric by slice"),
         ]
+    parts += ["## If it fails silently\n", _monitoring(found.monitoring)]
     if found.measurements is not None:
         measured = sorted(found.measurements.values.items())
         parts += [
@@ -167,6 +170,20 @@ def _comparison(document: EvidenceDocument | None) -> str:
         "both models judged the same rows.\n\n"
     )
     return lead + how + markdown_table(("what", "value", "low", "high"), shown)
+
+
+def _monitoring(document: EvidenceDocument | None) -> str:
+    if document is None or not document.values:
+        return "No monitoring plan was judged: nothing says who would notice, or when.\n"
+    shown = [
+        (name, number(value), *_bounds(document, name))
+        for name, value in sorted(document.values.items())
+    ]
+    how = (
+        "Faults were put into held-out rows; `time_to_detect_rows_p95` is after how many rows 95 % "
+        "of them had raised the alarm. `monitoring.yaml` says who gets it.\n\n"
+    )
+    return how + markdown_table(("what", "value", "low", "high"), shown)
 
 
 def _bounds(document: EvidenceDocument, name: str) -> tuple[str, str]:

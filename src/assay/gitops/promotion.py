@@ -6,7 +6,6 @@ one that is merged later conflicts instead of silently winning; every push is a 
 """
 
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Final
 
 from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_random_exponential
@@ -20,13 +19,13 @@ from assay.gitops.document import FILE_NAME, PLAN_FILE, Release
 from assay.gitops.evaluation import Evidence
 from assay.gitops.forge import Forge, PullRequest, open_forge
 from assay.gitops.forge.base import bounded
+from assay.gitops.plan import chosen, judged
 from assay.gitops.repository import Repository
 from assay.gitops.settings import Settings
 from assay.registry import DATA_TAG, ModelVersion, Registry, name_problems
 from assay.step import Services
 from assay.tree import get_manifest
 
-MAX_PLAN_BYTES: Final = 64 << 10
 ATTEMPTS: Final = 8
 LABEL: Final = "assay"
 OVERRIDE_LABEL: Final = "override"
@@ -66,8 +65,8 @@ def promote(
         model: Name of the registered model.
         environment: `dev`, `staging` or `production`.
         digest: Which model; by default the registry's candidate.
-        plan: `monitoring.yaml`; by default the one beside the release that is there, or that of
-            the environment below.
+        plan: `monitoring.yaml`; by default the one that the gate judged, then the one beside the
+            release that is there, then that of the environment below.
 
     Raises:
         UsageError: A name or digest that is none, or no candidate.
@@ -81,8 +80,6 @@ def promote(
         problems.append(
             f"no environment {environment!r}; there are: {', '.join(document.ENVIRONMENTS)}"
         )
-    if plan is not None and len(plan) > MAX_PLAN_BYTES:
-        problems.append(f"monitoring plan: {len(plan)} bytes, the limit is {MAX_PLAN_BYTES}")
     if problems:
         raise UsageError.all_of(problems)
     if digest:
@@ -94,10 +91,10 @@ def promote(
         candidate.require_reached(repository, services, model, environment, digest)
         decision = candidate.decision_of(services, digest, version)
         facts, override = candidate.require_admitted(services, digest, decision)
-        judged = facts.judgement
+        judgement = facts.judgement
         if version is None:
             version = _register(services, registry, model, facts, override)
-        reports = candidate.reports_of(services.store, judged)
+        reports = candidate.reports_of(services.store, judgement)
         draft = Release(
             model=model,
             environment=environment,
@@ -107,9 +104,11 @@ def promote(
             evaluation_run=candidate.evaluation_run(services, reports["evaluation"]),
             decision=decision,
             reports=reports,
-            policy=judged.policy_artifact,
+            policy=judgement.policy_artifact,
             data=facts.data,
-            golden=golden.record(services, digest, judged.test_data) if judged.test_data else "",
+            golden=golden.record(services, digest, judgement.test_data)
+            if judgement.test_data
+            else "",
             override=override,
         )
         return _propose(services, repository, open_forge(repository), draft, facts, plan)
@@ -134,7 +133,7 @@ def _propose(
     path = document.path(draft.model, draft.environment)
     content = repository.read(path)
     current = document.parse(content, path) if content is not None else None
-    plan = _plan(repository, draft, plan)
+    plan = chosen(repository, draft, plan, judged(services, draft.reports))
     release = replace(
         draft,
         monitoring=of_bytes(plan) if plan is not None else "",
@@ -185,18 +184,6 @@ def _equal(repository: Repository, seen: str, commit: str, base: str) -> bool:
     return repository.revision(seen).parents == (base,) and repository.same_tree(seen, commit)
 
 
-def _plan(repository: Repository, draft: Release, plan: bytes | None) -> bytes | None:
-    if plan is not None:
-        return plan
-    places = [draft.environment, document.below(draft.environment)]
-    for environment in filter(None, places):
-        folder = document.folder(draft.model, environment)
-        found = repository.read(f"{folder}/{PLAN_FILE}")
-        if found is not None:
-            return found
-    return None
-
-
 def _body(release: Release, told: str, shown: str) -> str:
     rows = [
         f"Model `{release.digest}`, registry version {release.registry_version}.",
@@ -243,16 +230,3 @@ def _register(
     told = {name: text for name, text in tags.items() if text}
     version, _ = registry.register(model, judged.model, source, told, {})
     return version
-
-
-def read_plan(path: Path) -> bytes:
-    """A monitoring plan's file, bounded.
-
-    Raises:
-        UsageError: It cannot be read.
-    """
-    try:
-        with path.open("rb") as stream:
-            return stream.read(MAX_PLAN_BYTES + 1)
-    except OSError as error:
-        raise UsageError(f"--monitoring: cannot read {path}: {error.strerror}") from error
