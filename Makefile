@@ -103,7 +103,7 @@ minio: ## Install a MinIO server for the tests (needs Go)
 	  go install github.com/minio/minio@v0.0.0-20260212201848-7aac2a2c5b7c
 
 .PHONY: gitea
-gitea: ## Install a Gitea server for the tests (needs Go and a C compiler)
+gitea: ## Install a Gitea server for one more test (needs Go and a C compiler; long)
 	@command -v gitea > /dev/null || test -x "$$(go env GOPATH)/bin/gitea" || { \
 	  source=$$(go mod download -json code.gitea.io/gitea@v1.26.0 | sed -n 's/.*"Dir": "\(.*\)".*/\1/p'); \
 	  scratch=$$(mktemp -d); cp -r "$$source/." "$$scratch" && chmod -R u+w "$$scratch" && cd "$$scratch" && \

@@ -74,12 +74,18 @@ def free_ports(count: int) -> list[int]:
     pytest.fail("no free ports on 127.0.0.1")
 
 
-def require(program: str, remedy: str) -> str:
-    """The path of a server's program; missing, it fails where CI says it must run, else skips."""
+def find(program: str) -> str | None:
+    """The path of a server's program, from the PATH, this environment or Go's folder."""
     found = shutil.which(program) or shutil.which(program, path=str(Path(sys.executable).parent))
     gopath = Path.home() / "go" / "bin" / program
     if found is None and gopath.exists():
         found = str(gopath)
+    return found
+
+
+def require(program: str, remedy: str) -> str:
+    """The path of a server's program; missing, it fails where CI says it must run, else skips."""
+    found = find(program)
     if found is None:
         message = f"{program} is not installed; {remedy}"
         if os.environ.get("ASSAY_REQUIRE_SERVERS"):
@@ -90,8 +96,8 @@ def require(program: str, remedy: str) -> str:
 
 @pytest.fixture(scope="session")
 def server_tools() -> SimpleNamespace:
-    """`require`, `free_ports` and `serving`, for the servers that other folders' fixtures start."""
-    return SimpleNamespace(require=require, free_ports=free_ports, serving=serving)
+    """`find`, `require`, `free_ports` and `serving`, for the fixtures of other folders."""
+    return SimpleNamespace(find=find, require=require, free_ports=free_ports, serving=serving)
 
 
 @contextlib.contextmanager

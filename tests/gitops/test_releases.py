@@ -1,13 +1,18 @@
 """Releases on real Git repositories without a forge: promote, approve, sync, roll back."""
 
+import shlex
+import shutil
 import threading
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
+from click.testing import CliRunner
 from simulators.forge import git
 
+from assay.cli import cli
 from assay.digest import of_bytes
 from assay.errors import (
     AssayError,
@@ -17,10 +22,11 @@ from assay.errors import (
     ServiceError,
     UsageError,
 )
-from assay.gitops import document, drill, lint, log, override, rollback, statement
+from assay.gitops import document, drill, golden, lint, log, override, rollback, statement
 from assay.gitops.statement import Kind, require_signer
 
 MODEL = "churn"
+ROOT = Path(__file__).resolve().parents[2]
 ANN = "Ann Approver <ann@example.org>"
 
 
@@ -285,10 +291,6 @@ def test_a_rewritten_history_is_shown(world: Any) -> None:
     clone = world.checkout()
     git(clone, "reset", "-q", "--hard", "HEAD~1")
     git(clone, "push", "-q", "--force", "origin", "main")
-    from click.testing import CliRunner
-
-    from assay.cli import cli
-
     done = CliRunner().invoke(cli, ["releases", MODEL, "--verify"])
     assert isinstance(done.exception, IntegrityError)
     assert "no longer has" in str(done.exception)
@@ -345,6 +347,64 @@ def test_what_came_in_without_a_pull_request_is_not_approved(world: Any) -> None
     assert "without a merged pull request" in synced.problems[0]
     assert world.registry.at(MODEL, "dev") is None
     assert entries(world) == []
+
+
+def test_what_people_keep_beside_a_release_stays(world: Any) -> None:
+    world.release("one", "dev")
+    clone = world.checkout()
+    theirs = clone / "models/churn/dev/kustomization.yaml"
+    theirs.write_text("kind: Kustomization\n")
+    git(clone, "add", ".")
+    git(clone, "commit", "-qm", "how the cluster uses it")
+    git(clone, "push", "-q", "origin", "main")
+    world.release("two", "dev")
+    world.roll_back("dev")
+    path = "models/churn/dev/kustomization.yaml"
+    assert git(world.bare, "show", f"main:{path}") == "kind: Kustomization"
+    # And it is theirs: what changes it is no release.
+    done = world.promote("three", "dev")
+    git(clone, "fetch", "-q")
+    git(clone, "checkout", "-q", done.branch)
+    theirs.write_text("kind: Kustomization\nresources: [mine.yaml]\n")
+    git(clone, "commit", "-qam", "while we are here")
+    git(clone, "push", "-q", "origin", done.branch)
+    refused(lambda: world.approve("dev"), IntegrityError, f"{path} is changed too")
+
+
+def test_the_templates_own_check_runs_in_it(world: Any, tmp_path: Path) -> None:
+    """The command of the template's CI, as its workflow calls it, on every step of the way."""
+    template = ROOT / "manifests" / "deployments-template"
+    workflow = yaml.safe_load((template / ".github/workflows/release-lint.yaml").read_text())
+    (line,) = (
+        step["run"]
+        for step in workflow["jobs"]["release-lint"]["steps"]
+        if step.get("run", "").startswith("assay ")
+    )
+
+    def check(folder: Path, base: str) -> tuple[int, str]:
+        words = [word.replace("$BASE", base) for word in shlex.split(line)][1:]
+        words[words.index(".")] = str(folder)
+        done = CliRunner().invoke(cli, words)
+        return done.exit_code, done.output
+
+    clone = world.checkout()
+    shutil.copytree(template, clone, dirs_exist_ok=True)
+    git(clone, "checkout", "-q", "-b", "main")
+    git(clone, "add", "-A")
+    git(clone, "commit", "-qm", "the template")
+    git(clone, "push", "-q", "origin", "main")
+    assert check(clone, git(clone, "rev-parse", "HEAD")) == (0, "0 releases, no problems\n")
+    assert check(clone, "0" * 40) == (0, "0 releases, no problems\n")
+    done = world.promote("one", "dev")
+    git(clone, "fetch", "-q")
+    git(clone, "checkout", "-q", done.branch)
+    assert check(clone, "origin/main") == (0, "1 releases, no problems\n")
+    release = clone / "models/churn/dev/release.yaml"
+    release.write_bytes(replace(done.release, environment="staging").render())
+    git(clone, "commit", "-qam", "straight to staging")
+    code, said = check(clone, "origin/main")
+    assert code == 1
+    assert "lies elsewhere" in said
 
 
 def test_lint_looks_at_what_changed(world: Any) -> None:
@@ -539,6 +599,43 @@ def test_what_the_collector_must_keep(world: Any) -> None:
     assert {e.name for e in entries(world)} <= kept
     world.roll_back("dev")
     assert world.models["one"] in log.live(world.store)
+
+
+@pytest.mark.slow
+def test_two_releases_before_the_one_in_production_survive_the_collector(world: Any) -> None:
+    for name in ("one", "two", "three"):
+        world.release(name, "dev", "staging", "production")
+    override.revoke(
+        world.services, require_signer(), world.models["bad"], by=ANN, why="leaks personal data"
+    )
+    gone = world.model_file("bad")
+    # Nothing but the log and what it rests on stands between the releases and the collector.
+    done = CliRunner().invoke(cli, ["gc", "--delete", "--grace", "0", "--no-registry"])
+    assert done.exception is None, done.output
+    assert not gone.exists(), "what was never released goes"
+    assert statement.revocation(world.store, world.models["bad"], world.services.verifier)
+    back = world.roll_back("production", to=world.models["one"]).release
+    assert back.digest == world.models["one"]
+    assert golden.check(world.services, back.digest, back.golden) == 100
+    world.roll_back("production", to=world.models["two"])
+    # Again, when the newest are no longer those that a rollback would go to.
+    world.roll_back("production")
+    done = CliRunner().invoke(cli, ["gc", "--delete", "--grace", "0", "--no-registry"])
+    assert done.exception is None, done.output
+    assert world.roll_back("production", to=world.models["three"]).notes == []
+    assert len(entries(world)) == 13
+
+
+def test_a_broken_log_stops_the_collector(world: Any) -> None:
+    world.release("one", "dev")
+    pointer = world.store.list_pointers("releases/")[0]
+    world.blob((world.root / "store" / pointer).read_text()).unlink()
+    before = sorted(world.store.iter_blobs())
+    done = CliRunner().invoke(cli, ["gc", "--delete", "--grace", "0", "--no-registry"])
+    assert isinstance(done.exception, UsageError)
+    assert "nothing was removed" in str(done.exception)
+    assert "release log" in str(done.exception)
+    assert sorted(world.store.iter_blobs()) == before
 
 
 def test_a_remote_that_is_not_there_is_one_line(

@@ -1,4 +1,4 @@
-"""Releases over HTTP: real Git behind a login, simulated GitHub and GitLab, a real Gitea."""
+"""Releases over HTTP: real Git behind a login, simulated forges, a real Gitea if there is one."""
 
 import json
 import logging
@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from simulators import git_http
 from simulators.forge import Simulator, git, serve
+from simulators.gitea import Gitea
 from simulators.github import GitHub
 from simulators.gitlab import GitLab
 
@@ -105,14 +106,14 @@ def test_rollback_while_git_is_down_is_reconciled_afterwards(
 # Forges.
 
 
-@pytest.fixture(params=["github", "gitlab"])
+@pytest.fixture(params=["github", "gitlab", "gitea"])
 def simulator(
     request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Simulator]:
     bare = tmp_path / "team" / "deployments.git"
     if "world" in request.fixturenames:
         bare = request.getfixturevalue("world").bare
-    made = {"github": GitHub, "gitlab": GitLab}[request.param](bare)
+    made = {"github": GitHub, "gitlab": GitLab, "gitea": Gitea}[request.param](bare)
     with serve(made) as running:
         monkeypatch.setenv("ASSAY_FORGE", request.param)
         monkeypatch.setenv("ASSAY_FORGE_URL", running.url)

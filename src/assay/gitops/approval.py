@@ -114,7 +114,7 @@ def _checked(services: Services, repository: Repository, folder: str, commit: st
     problems = [
         f"{path} is changed too, which a release must not do"
         for path in repository.changed(repository.head, commit)
-        if not path.startswith(f"{folder}/")
+        if path not in {f"{folder}/{name}" for name in document.OWN_FILES}
     ]
     if document.folder(release.model, release.environment) != folder:
         problems.append(f"{FILE_NAME} is about {release.model} in {release.environment}")

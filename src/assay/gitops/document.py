@@ -23,6 +23,21 @@ ENVIRONMENTS: Final = ("dev", "staging", "production")
 """In the order in which a model goes through them; none is skipped."""
 FILE_NAME: Final = "release.yaml"
 PLAN_FILE: Final = "monitoring.yaml"
+CHANGELOG_FILE: Final = "changelog.md"
+EVALUATION_FILE: Final = "evaluation.md"
+METRICS_FIGURE: Final = "metrics.svg"
+ROC_FIGURE: Final = "roc.svg"
+CONFUSION_FIGURE: Final = "confusion.svg"
+SLICES_FIGURE: Final = "slices.svg"
+REGRESSION_FIGURE: Final = "regression.svg"
+OWN_FILES: Final = frozenset(
+    {
+        FILE_NAME, PLAN_FILE, CHANGELOG_FILE, EVALUATION_FILE,
+        METRICS_FIGURE, ROC_FIGURE, CONFUSION_FIGURE, SLICES_FIGURE, REGRESSION_FIGURE,
+    }
+)  # fmt: skip
+"""What a release is made of. Other files of its folder, such as how a cluster is to use it, are
+people's: no promotion and no rollback changes them."""
 ROOT: Final = "models"
 MEDIA_TYPE: Final = "application/yaml"
 MAX_RELEASE_BYTES: Final = 64 << 10

@@ -6,7 +6,15 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from assay.evidence import FILE_NAME, MAX_EVIDENCE_BYTES, EvidenceDocument
-from assay.gitops.document import Release
+from assay.gitops.document import (
+    CONFUSION_FIGURE,
+    EVALUATION_FILE,
+    METRICS_FIGURE,
+    REGRESSION_FIGURE,
+    ROC_FIGURE,
+    SLICES_FIGURE,
+    Release,
+)
 from assay.policy import Decision, Kind
 from assay.report import (
     figure_svg,
@@ -19,12 +27,6 @@ from assay.report import (
 from assay.store import Store
 from assay.tree import get_manifest
 
-METRICS_FIGURE: Final = "metrics.svg"
-ROC_FIGURE: Final = "roc.svg"
-CONFUSION_FIGURE: Final = "confusion.svg"
-SLICES_FIGURE: Final = "slices.svg"
-REGRESSION_FIGURE: Final = "regression.svg"
-FIGURES: Final = (METRICS_FIGURE, ROC_FIGURE, CONFUSION_FIGURE, SLICES_FIGURE, REGRESSION_FIGURE)
 MAX_CURVE_BYTES: Final = 4 << 20
 MAX_SLICES: Final = 40
 """Shown in a figure; the table holds all."""
@@ -75,7 +77,7 @@ def files(release: Release, found: Evidence, decision: Decision) -> dict[str, by
     """`evaluation.md` and the figures it shows, by name; the same bytes every time."""
     drawn = _figures(found)
     text = _page(release, found, decision, list(drawn))
-    return {"evaluation.md": text.encode(), **{name: svg.encode() for name, svg in drawn.items()}}
+    return {EVALUATION_FILE: text.encode(), **{name: svg.encode() for name, svg in drawn.items()}}
 
 
 def _page(release: Release, found: Evidence, decision: Decision, drawn: list[str]) -> str:

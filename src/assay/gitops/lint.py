@@ -34,14 +34,15 @@ def lint(services: Services, folder: Path, changed_since: str = "") -> tuple[int
         services: The store, and who may sign.
         folder: A checked-out deployment repository.
         changed_since: A commit or branch that is trusted, such as the target of a pull request;
-            what is equal to it is not checked again, and only its history counts.
+            what is equal to it is not checked again, and only its history counts. Zeros, a
+            forge's word for no commit: everything is checked.
 
     Returns:
         How many releases were looked at, and what is wrong with them.
 
     Raises:
-        UsageError: No such folder or commit, or a folder without any release, which would pass
-            for one in which all is right.
+        UsageError: No such folder or commit, or, when all of it is to be checked, a folder without
+            any release, which would pass for one in which all is right.
         StoreError: The store cannot be reached.
     """
     if not folder.is_dir():
@@ -51,10 +52,12 @@ def lint(services: Services, folder: Path, changed_since: str = "") -> tuple[int
         for path in (folder / ROOT).rglob("*")
         if path.name == FILE_NAME or path.is_symlink()
     )
-    if not paths:
+    if not paths and not (changed_since and (folder / ROOT).is_dir()):
         raise UsageError(f"{folder} holds no {ROOT}/<model>/<environment>/{FILE_NAME}")
     if len(paths) > MAX_RELEASES:
         raise UsageError(f"{folder} holds more than {MAX_RELEASES} releases")
+    if set(changed_since) == {"0"}:
+        changed_since = ""  # what forges give as the commit before a branch's first one
     with Repository.of_checkout(folder, changed_since or "HEAD") as repository:
         if changed_since:
             touched = repository.changed_in_folder()

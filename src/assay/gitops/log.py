@@ -15,7 +15,7 @@ from enum import StrEnum
 from typing import Any, Final
 
 from assay.attestation import MAX_ATTESTATION_BYTES
-from assay.digest import hex_of, is_digest, of_bytes
+from assay.digest import PREFIX, hex_of, is_digest, of_bytes
 from assay.errors import IntegrityError, NotFoundError, ServiceError
 from assay.gitops import statement
 from assay.gitops.document import MAX_RELEASE_BYTES, MEDIA_TYPE, Release, parse
@@ -178,10 +178,16 @@ def models(store: Store, verifier: Verifier | None) -> list[str]:
 def live(store: Store) -> set[str]:
     """Digests that must stay: releases, their models, and what they rest on.
 
-    For every model and environment these are the newest `KEPT_RELEASES` different releases, and
-    all entries and statements. What artifacts rest on in turn is the collector's to follow.
+    For every model and environment these are the newest `KEPT_RELEASES` different releases, the one
+    that is there and as many before it, which after rollbacks are others, and all entries and
+    statements: a revocation that was collected would be none. What artifacts rest on in turn is the
+    collector's to follow.
+
+    Raises:
+        IntegrityError: An entry or a release is not what its name says.
+        NotFoundError: An entry or a release is not in the store.
     """
-    kept: set[str] = set()
+    kept = {PREFIX + name.rpartition("/")[2] for name in store.list_pointers("statements/")}
     for hexed in _logs(store):
         newest: dict[str, list[str]] = {}
         for pointer in store.list_pointers(f"releases/{hexed}/"):
@@ -194,17 +200,23 @@ def live(store: Store) -> set[str]:
                     order.remove(entry.release)
                 order.append(entry.release)
         for releases in newest.values():
-            for name in releases[-KEPT_RELEASES:]:
-                release = get_release(store, name)
-                named = {
-                    release.digest,
-                    release.decision,
-                    release.policy,
-                    *release.reports.values(),
-                }
-                kept |= {name, *named}
-                kept |= set(filter(None, [release.data, release.golden, release.monitoring]))
+            for name in {*releases[-KEPT_RELEASES:], *_chain(store, releases[-1])}:
+                kept |= {name, *_named(get_release(store, name))}
     return kept
+
+
+def _chain(store: Store, name: str) -> list[str]:
+    """A release and those before it that are left, `KEPT_RELEASES` at most."""
+    found: list[str] = []
+    while name and name not in found and len(found) < KEPT_RELEASES and store.has(name):
+        found.append(name)
+        name = get_release(store, name).previous
+    return found
+
+
+def _named(release: Release) -> set[str]:
+    parts = [release.digest, release.decision, release.policy, *release.reports.values()]
+    return {*parts, *filter(None, [release.data, release.golden, release.monitoring])}
 
 
 def _logs(store: Store) -> set[str]:

@@ -15,7 +15,13 @@ from assay.digest import of_bytes, require_digest
 from assay.errors import ReleaseConflictError, UsageError
 from assay.gitops import candidate, document, evaluation, golden, log
 from assay.gitops.changelog import changelog
-from assay.gitops.document import FILE_NAME, PLAN_FILE, Release
+from assay.gitops.document import (
+    CHANGELOG_FILE,
+    EVALUATION_FILE,
+    FILE_NAME,
+    PLAN_FILE,
+    Release,
+)
 from assay.gitops.evaluation import Evidence
 from assay.gitops.forge import Forge, PullRequest, open_forge
 from assay.gitops.forge.base import bounded
@@ -29,7 +35,6 @@ from assay.tree import get_manifest
 ATTEMPTS: Final = 8
 LABEL: Final = "assay"
 OVERRIDE_LABEL: Final = "override"
-CHANGELOG_FILE: Final = "changelog.md"
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +156,7 @@ def _propose(
     # In the store before it is anywhere else: a rollback to it needs no Git.
     log.put_release(services.store, release)
     title = f"Release {release.model} {release.digest[7:19]} to {release.environment}"
-    body = _body(release, told, shown["evaluation.md"].decode())
+    body = _body(release, told, shown[EVALUATION_FILE].decode())
     branch = document.branch(release.model, release.environment, release.digest)
     seen, base = repository.branch(branch), repository.head
     commit = repository.commit(
@@ -175,7 +180,7 @@ def _propose(
     opened = not seen if repository.settings.forge == "none" else fresh
     outcome = "opened" if opened else "updated" if moved else "unchanged"
     return Promotion(
-        release, outcome, branch, commit, request, told, shown["evaluation.md"].decode()
+        release, outcome, branch, commit, request, told, shown[EVALUATION_FILE].decode()
     )
 
 

@@ -24,6 +24,7 @@ from urllib.parse import urlsplit
 from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_exponential_jitter
 
 from assay.errors import IntegrityError, ReleaseConflictError, ServiceError, UsageError
+from assay.gitops.document import OWN_FILES
 from assay.gitops.settings import Settings
 
 if TYPE_CHECKING:
@@ -225,11 +226,12 @@ class Repository:
         parent: str,
         author: str = "",
     ) -> str:
-        """A commit whose folder holds exactly these files; everything else is the parent's.
+        """A commit whose folder holds exactly these of `OWN_FILES`; all else is the parent's.
 
         The parent itself is returned where that changes nothing.
         """
-        old = self.paths(folder, parent) if parent else []
+        own = {f"{folder}/{name}" for name in OWN_FILES}
+        old = sorted(own.intersection(self.paths(folder, parent))) if parent else []
         with tempfile.TemporaryDirectory(prefix="index-", dir=self._folder) as scratch:
             index = {"GIT_INDEX_FILE": str(Path(scratch, "index"))}
             if parent:

@@ -268,7 +268,7 @@ def _restore(
     why: str,
     now: bool,
 ) -> None:
-    """Commit the folder as it was; push it, or propose it."""
+    """Commit the release as it was; push it, or propose it."""
     release = target.release
     folder = document.folder(release.model, release.environment)
     files = _files(services, repository, target)
@@ -296,10 +296,12 @@ def _restore(
 
 
 def _files(services: Services, repository: Repository, target: Earlier) -> dict[str, bytes]:
-    """The release's folder as it was, or what the store holds of it."""
+    """The release's files as they were, or what the store holds of them."""
     release = target.release
     if target.commit:
-        return repository.files(document.folder(release.model, release.environment), target.commit)
+        folder = document.folder(release.model, release.environment)
+        held = repository.files(folder, target.commit)
+        return {name: held[name] for name in sorted(document.OWN_FILES & held.keys())}
     files = {FILE_NAME: release.render()}
     if release.monitoring:
         files[PLAN_FILE] = services.store.get_bytes(release.monitoring, MAX_PLAN_BYTES)
