@@ -4,6 +4,7 @@ import shlex
 import shutil
 import threading
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -159,21 +160,26 @@ def test_a_blocked_model_needs_an_override_that_holds(
     why = "the rule is about last year's data, ticket 42"
 
     def decide(until: str = "2999-01-01", **changes: Any) -> statement.Statement:
-        arguments = {"by": ANN, "why": why, "until": until, **changes}
+        arguments = {"model": MODEL, "by": ANN, "why": why, "until": until, **changes}
         return override.override(
-            world.services, require_signer(), MODEL, world.models["bad"], **arguments
+            world.services, require_signer(), digest=world.models["bad"], **arguments
         )
 
     refused(decide, UsageError, "within the next 366 days")
     refused(lambda: decide("2020-01-01", why="no"), UsageError, "--until", "--why")
-    soon = statement.now()[:4]
-    made = decide(f"{int(soon) + 1}-01-31")
+    today = datetime.now(UTC)
+    soon, later, latest = ((today + timedelta(days=n)).date().isoformat() for n in (30, 31, 60))
+    decide(latest, model="chrun")
+    refused(lambda: world.promote("bad", "dev"), RunBlocked, "verdict is block")
+    made = decide(soon)
     done = world.promote("bad", "dev")
     assert done.release.override is not None
     assert done.release.override.statement == made.digest
     assert "**Override.**" in done.evaluation
     assert "**Override.**" in done.changelog
-    assert entries(world)[-1].event == "override"
+    # Another one, for longer, does not take the first away from what was proposed with it.
+    decide(later)
+    assert [e.event for e in entries(world)] == ["override"] * 2
     world.approve("dev")
     assert world.sync().problems == []
     version = world.registry.at(MODEL, "dev")
@@ -636,6 +642,12 @@ def test_a_broken_log_stops_the_collector(world: Any) -> None:
     assert "nothing was removed" in str(done.exception)
     assert "release log" in str(done.exception)
     assert sorted(world.store.iter_blobs()) == before
+
+
+def test_who_approves_what_is_not_there_is_told_what_is(world: Any) -> None:
+    done = world.promote("one", "dev")
+    refused(lambda: world.approve("qa"), UsageError, "no environment 'qa'", "dev, staging")
+    refused(lambda: world.approve("staging"), UsageError, "in staging", done.branch)
 
 
 def test_a_remote_that_is_not_there_is_one_line(

@@ -16,12 +16,15 @@ def command(model_name: str, digest: str, why: str, until: str) -> None:
 
     Signed with ASSAY_SIGNING_KEY. Every release of the model shows it.
     """
+    from assay.gitops import log
     from assay.gitops.override import override
     from assay.gitops.statement import person, require_signer
 
     use_defaults()
+    services = services_from_env()
+    known = model_name in log.models(services.store, services.verifier)
     made = override(
-        services_from_env(),
+        services,
         require_signer(),
         model_name,
         digest,
@@ -30,6 +33,12 @@ def command(model_name: str, digest: str, why: str, until: str) -> None:
         until=until,
     )
     click.echo(f"overridden until {made.text('until')} by {made.text('by')}: {made.digest}")
+    if not known:
+        click.echo(
+            f"note: nothing was released as {model_name!r} so far; an override counts only for the "
+            "name that it was given for",
+            err=True,
+        )
 
 
 @click.command("revoke")

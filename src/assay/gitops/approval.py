@@ -65,10 +65,12 @@ def approve(
         digest: Of the model, where several are proposed.
 
     Raises:
-        UsageError: Nothing is proposed, several are, or a forge has to merge it.
+        UsageError: Not an environment, nothing is proposed, several are, or a forge has to merge
+            it.
         IntegrityError: The branch is not what `promote` wrote; names everything that is wrong.
         ReleaseConflictError: The environment has moved since; promote again.
     """
+    document.require_environment(environment)
     if settings.forge != "none":
         raise UsageError(f"approve it where it was proposed: merge it on {settings.forge}")
     with Repository.open(settings) as repository:
@@ -98,8 +100,10 @@ def _proposed(repository: Repository, model: str, environment: str, digest: str)
     if len(found) == 1:
         return found[0]
     if not found:
+        others = ", ".join(repository.branches(f"{document.BRANCHES}/")) or "nothing else"
         raise UsageError(
-            f"nothing is proposed for {model!r} in {environment}; see: assay promote --help"
+            f"nothing is proposed for {model!r} in {environment}; what is proposed: {others}; "
+            "propose it with: assay promote"
         )
     names = ", ".join(sorted(name.rpartition("/")[2] for name in found))
     raise UsageError(f"several are proposed ({names}); say which with --digest")

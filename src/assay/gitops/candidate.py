@@ -22,7 +22,7 @@ from assay.gitops import document, statement
 from assay.gitops import plan as plans
 from assay.gitops.document import Override, Release
 from assay.gitops.repository import Repository
-from assay.gitops.statement import Kind, Statement
+from assay.gitops.statement import Kind
 from assay.policy import Decision as Judgement
 from assay.policy import Verdict, read_decision
 from assay.registry import CANDIDATE, ModelVersion, Registry
@@ -76,9 +76,16 @@ def decision_of(services: Services, model: str, version: ModelVersion | None) ->
 
 
 def require_admitted(
-    services: Services, model: str, decision: str, data: str = ""
-) -> tuple[admission.Facts, Override | None]:
-    """Checks 1 to 3.
+    services: Services, model: str, decision: str, data: str = "", *, name: str
+) -> tuple[admission.Facts, list[Override]]:
+    """Checks 1 to 3; what they found, and the overrides that hold where one is needed.
+
+    Args:
+        services: The store, and who may sign.
+        model: Digest of the model.
+        decision: Digest of the decision about it.
+        data: Digest of the dataset that the release names, or "".
+        name: The model's name.
 
     Raises:
         RunBlocked: Revoked, or blocked by its policy without an override that holds.
@@ -88,10 +95,12 @@ def require_admitted(
     """
     refuse_revoked(services, model)
     judgement = judgement_of(services.store, decision)
-    given = (
-        None
+    overrides = (
+        []
         if judgement.verdict is Verdict.PASS
-        else statement.valid_override(services.store, model, services.verifier)
+        else statement.valid_overrides(
+            services.store, model, services.verifier, model=name, decision=decision
+        )
     )
     with tempfile.TemporaryDirectory(prefix="assay-decision-") as scratch:
         folder = Path(scratch, "decision")
@@ -103,11 +112,14 @@ def require_admitted(
                 Decision(folder, decision),
                 [],
                 data,
-                overridden=given is not None and given.text("decision") in {"", decision},
+                overridden=bool(overrides),
             )
         finally:
             remove_tree(folder)
-    return facts, _shown(given)
+    return facts, [
+        Override(given.digest, given.text("by"), given.text("why"), given.text("until"))
+        for given in overrides
+    ]
 
 
 def refuse_revoked(services: Services, model: str) -> None:
@@ -231,7 +243,9 @@ def problems(
 
     found: list[str] = []
     try:
-        facts, override = require_admitted(services, release.digest, release.decision, release.data)
+        facts, overrides = require_admitted(
+            services, release.digest, release.decision, release.data, name=release.model
+        )
         judged = facts.judgement
         expected = {
             "policy": (release.policy, judged.policy_artifact),
@@ -243,10 +257,11 @@ def problems(
             for name, (given, right) in expected.items()
             if given != right
         ]
-        if release.override != override:
+        right = release.override in overrides if overrides else release.override is None
+        if not right:
+            holds = ", ".join(given.statement for given in overrides) or "none"
             found.append(
-                "override differs from the one that holds now: "
-                f"{override.statement if override else 'none'}; promote the model again"
+                f"override is none of those that hold now ({holds}); promote the model again"
             )
         if hex_of(release.digest) not in release.uri:
             found.append(f"uri {release.uri} is not that of the model {release.digest}")
@@ -274,9 +289,3 @@ def problems(
         except AssayError as error:
             found.append(str(error))
     return found
-
-
-def _shown(given: Statement | None) -> Override | None:
-    if given is None:
-        return None
-    return Override(given.digest, given.text("by"), given.text("why"), given.text("until"))

@@ -41,6 +41,8 @@ people's: no promotion and no rollback changes them."""
 ROOT: Final = "models"
 MEDIA_TYPE: Final = "application/yaml"
 MAX_RELEASE_BYTES: Final = 64 << 10
+BRANCHES: Final = "assay"
+"""Proposals lie on branches below it."""
 BRANCH_DIGITS: Final = 12
 
 
@@ -182,7 +184,7 @@ def branch(model: str, environment: str, digest: str) -> str:
     name = quote(model, safe="")
     if ".." in name or name.endswith((".", ".lock")):
         name = name.replace(".", "%2E")
-    return f"assay/{name}/{environment}/{hex_of(digest)[:BRANCH_DIGITS]}"
+    return f"{BRANCHES}/{name}/{environment}/{hex_of(digest)[:BRANCH_DIGITS]}"
 
 
 @functools.cache

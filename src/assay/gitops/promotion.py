@@ -95,7 +95,8 @@ def promote(
         # Cheap, and so before the checks that read every byte.
         candidate.require_reached(repository, services, model, environment, digest)
         decision = candidate.decision_of(services, digest, version)
-        facts, override = candidate.require_admitted(services, digest, decision)
+        facts, overrides = candidate.require_admitted(services, digest, decision, name=model)
+        override = next(iter(overrides), None)
         judgement = facts.judgement
         if version is None:
             version = _register(services, registry, model, facts, override)

@@ -127,7 +127,9 @@ class Repository:
                 found = repository._git("rev-parse", "--verify", f"{tip}^{{commit}}")
                 shallow = repository._git("rev-parse", "--is-shallow-repository")
             except ServiceError as error:
-                raise UsageError(f"{folder}: no commit {tip!r}: {error}") from error
+                raise UsageError(
+                    f"{folder}: no commit {tip!r}; give a branch or commit that it has"
+                ) from error
             if shallow == "true":
                 raise UsageError(
                     f"{folder} was checked out without its history; fetch all of it "

@@ -156,14 +156,25 @@ def revocation(store: Store, model: str, verifier: Verifier | None) -> Statement
     return next(iter(about(store, model, verifier, Kind.REVOCATION)), None)
 
 
-def valid_override(store: Store, model: str, verifier: Verifier | None) -> Statement | None:
-    """The override of a model's decision that expires last, if one has not expired."""
+def valid_overrides(
+    store: Store, digest: str, verifier: Verifier | None, *, model: str, decision: str
+) -> list[Statement]:
+    """The overrides of one decision that have not expired, the longest first.
+
+    Args:
+        store: Where they lie.
+        digest: Of the model.
+        verifier: Whose signatures count.
+        model: Its name; an override counts for the name that it was given for.
+        decision: Digest of the decision.
+    """
     valid = [
         item
-        for item in about(store, model, verifier, Kind.OVERRIDE)
+        for item in about(store, digest, verifier, Kind.OVERRIDE)
         if not expired(item.text("until"))
+        and (item.text("model"), item.text("decision")) == (model, decision)
     ]
-    return max(valid, key=lambda item: item.text("until"), default=None)
+    return sorted(valid, key=lambda item: (item.text("until"), item.digest), reverse=True)
 
 
 def now() -> str:
