@@ -16,7 +16,7 @@ from simulators.forge import git
 
 from assay.config import services_from_env
 from assay.execution import Context, execute
-from assay.gitops import approval, promotion, rollback
+from assay.gitops import approval, log, promotion, rollback
 from assay.gitops.settings import Settings, settings_from_env
 from assay.gitops.statement import require_signer
 from assay.registry import Registry
@@ -123,16 +123,11 @@ class World:
         git(folder, "config", "user.email", "some@example.org")
         return folder
 
+    def entries(self) -> list[log.Entry]:
+        return log.read(self.store, MODEL, self.services.verifier)
+
     def head(self, branch: str = "main") -> str:
         return git(self.bare, "rev-parse", f"refs/heads/{branch}")
-
-
-def flip(path: Path) -> None:
-    """Change one bit in the middle of a file, and nothing of its size."""
-    data = bytearray(path.read_bytes())
-    data[len(data) // 2] ^= 1
-    path.chmod(0o644)
-    path.write_bytes(data)
 
 
 @pytest.fixture(scope="session")

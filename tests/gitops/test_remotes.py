@@ -169,6 +169,16 @@ def test_faults_half_the_time_and_a_rate_limit_are_waited_out(
     assert len(simulator.pulls) == 1
 
 
+def test_gitea_takes_a_repository_for_empty_a_while_after_the_first_push(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("assay.gitops.forge.base.LONGEST_WAIT", 0.01)
+    with serve(Gitea(tmp_path, late=3)) as running:
+        forge = forge_of(running, running.token)
+        assert forge.find(BRANCH) is None
+        assert running.late == 0
+
+
 def test_a_forge_that_fails_for_good_is_told_in_one_line(
     simulator: Simulator, forge: Forge
 ) -> None:

@@ -15,6 +15,8 @@ ROOT = r"/api/v1/repos/team/deployments"
 class Gitea(Simulator):
     labels: list[str] = field(default_factory=list)
     """Of the repository; a label's id is its place, from 1."""
+    late: int = 0
+    """For so many requests still take the repository for empty."""
 
     def authorized(self, headers: Any) -> str:
         return str(headers.get("authorization", "")).removeprefix("token ")
@@ -24,6 +26,7 @@ class Gitea(Simulator):
 
     def routes(self) -> list[tuple[str, str, Route]]:
         return [
+            ("GET", ROOT, self._repository),
             ("GET", rf"{ROOT}/pulls", self._list),
             ("POST", rf"{ROOT}/pulls", self._create),
             ("GET", rf"{ROOT}/pulls/(\d+)", self._get),
@@ -52,7 +55,13 @@ class Gitea(Simulator):
             "merge_commit_sha": pull.commit or None,
         }
 
+    def _repository(self, *, query: Any, body: Any) -> Answer:
+        return 200, {"name": "deployments", "has_pull_requests": True}
+
     def _list(self, *, query: dict[str, str], body: Any) -> Answer:
+        if self.late:
+            self.late -= 1
+            return 404, {"message": "not found"}
         found = list(reversed(self.pulls)) if query.get("page", "1") == "1" else []
         return 200, [self._json(pull) for pull in found]
 

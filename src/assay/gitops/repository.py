@@ -3,12 +3,8 @@
 Works on Git's objects alone, in a bare clone without a working tree: a hostile repository's links,
 attributes and hooks never touch the disk. The whole history of one branch is cloned, because it
 answers what was released before; a deployment repository is text.
-
-Credentials reach Git through its environment (`GIT_CONFIG_COUNT`), bound to the remote's own
-address: they stand in no URL, no file, no command line and no message.
 """
 
-import base64
 import contextlib
 import itertools
 import os
@@ -18,46 +14,20 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypeVar
-from urllib.parse import urlsplit
-
-from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_exponential_jitter
+from typing import TYPE_CHECKING, Final
 
 from assay.errors import IntegrityError, ReleaseConflictError, ServiceError, UsageError
 from assay.gitops.document import OWN_FILES
+from assay.gitops.runner import Runner, environment
 from assay.gitops.settings import Settings
 
 if TYPE_CHECKING:
     from git import Repo
 
-T = TypeVar("T")
-
 MAX_FILE_BYTES: Final = 8 << 20
-ATTEMPTS: Final = 5
-SLOW_SECONDS: Final = 30
-"""A transfer that moves less than a kilobyte a second for so long is given up."""
 BOT_NAME: Final = "Assay"
 BOT_MAIL: Final = "assay@localhost"
 _FORMAT: Final = "%H%x00%ct%x00%an <%ae>%x00%cn <%ce>%x00%P%x00%B%x1e"
-_TRANSIENT: Final = re.compile(
-    r"could not resolve host|connection (refused|reset|timed out)|operation (too slow|timed out)"
-    r"|early eof|hung up|remote end|http/?\S* ?5\d\d|error: 5\d\d|couldn't connect|timed out"
-    r"|cannot lock ref|temporarily",
-    re.IGNORECASE,
-)
-_REFUSED: Final = re.compile(
-    r"authentication failed|could not read username|could not read password|permission denied"
-    r"|error: 40[13]|access denied|not allowed|protected branch|hook declined|denied to",
-    re.IGNORECASE,
-)
-_LEASE: Final = re.compile(
-    r"stale info|\[rejected\]|fetch first|non-fast-forward|failed to update ref|reference already",
-    re.IGNORECASE,
-)
-
-
-class UnreachableError(ServiceError):
-    """The repository does not answer; it may when it is tried again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +55,8 @@ class Repository:
         self._folder = folder
         self._repo = repo
         self._tip = tip
+        runner = Runner(repo, settings)
+        self._git, self._remote = runner.run, runner.remote
 
     @classmethod
     @contextlib.contextmanager
@@ -98,7 +70,7 @@ class Repository:
 
         with tempfile.TemporaryDirectory(prefix="assay-git-") as folder:
             clone = Repo.init(str(Path(folder, "clone")), bare=True)
-            clone.git.update_environment(**_environment(settings))
+            clone.git.update_environment(**environment(settings))
             clone.create_remote("origin", settings.url)
             repository = cls(settings, Path(folder), clone)
             repository.fetch()
@@ -121,7 +93,7 @@ class Repository:
         except InvalidGitRepositoryError as error:
             raise UsageError(f"{folder} is no Git checkout; give that of the repository") from error
         with repo, tempfile.TemporaryDirectory(prefix="assay-git-") as scratch:
-            repo.git.update_environment(**_environment(settings))
+            repo.git.update_environment(**environment(settings))
             repository = cls(settings, Path(scratch), repo)
             try:
                 found = repository._git("rev-parse", "--verify", f"{tip}^{{commit}}")
@@ -320,19 +292,7 @@ class Repository:
             f":refs/heads/{branch}",
         )
 
-    # Git itself.
-
-    def _remote(self, what: str, *command: str) -> None:
-        @retry(
-            retry=retry_if_exception_type(UnreachableError),
-            stop=stop_after_attempt(ATTEMPTS),
-            wait=wait_exponential_jitter(multiplier=0.2, max=5),
-            reraise=True,
-        )
-        def attempt() -> None:
-            self._git(*command, what=what)
-
-        attempt()
+    # Parts.
 
     def _commit_tree(self, tree: str, parents: list[str], message: str, author: str) -> str:
         name, mail = _identity(author)
@@ -362,77 +322,6 @@ class Repository:
             ["git", "cat-file", "blob", blob], stdout_as_string=False, strip_newline_in_stdout=False
         )
         return data
-
-    def _git(
-        self,
-        *command: str,
-        env: Mapping[str, str] | None = None,
-        istream: bytes | None = None,
-        what: str = "",
-    ) -> str:
-        from git.exc import GitCommandError, GitCommandNotFound
-
-        options: dict[str, Any] = {"env": dict(env or {})}
-        try:
-            if istream is not None:
-                with tempfile.TemporaryFile() as stream:
-                    stream.write(istream)
-                    stream.seek(0)
-                    return str(self._repo.git.execute(["git", *command], istream=stream, **options))
-            return str(self._repo.git.execute(["git", *command], **options))
-        except GitCommandNotFound as error:
-            raise ServiceError("git is not installed; install it, 2.38 or later") from error
-        except GitCommandError as error:
-            raise self._fault(what or f"run git {command[0]}", str(error.stderr)) from error
-
-    def _fault(self, what: str, output: str) -> ServiceError:
-        """What Git said, as one of our errors, in one line and without secrets."""
-        if token := self.settings.token:
-            output = output.replace(token, "***")
-        output = re.sub(r"//[^/@\s]*@", "//", output).strip().removeprefix("stderr:").strip(" '\n")
-        lines = [line.strip() for line in output.splitlines() if line.strip()]
-        told = next((line for line in lines if "fatal" in line or "error" in line), "")
-        shown = f"deployment repository {self.settings.url}: cannot {what}"
-        said = (told or " ".join(lines))[:300]
-        if _LEASE.search(output):
-            return ReleaseConflictError(f"{shown}: somebody else has changed it; run again")
-        if _REFUSED.search(output):
-            return ServiceError(
-                f"{shown}: refused ({said}); check ASSAY_GIT_TOKEN or the SSH key, and their right "
-                "to write"
-            )
-        if _TRANSIENT.search(output):
-            return UnreachableError(f"{shown}: {said}; check that it is up, and run again")
-        return ServiceError(f"{shown}: {said}; check ASSAY_DEPLOYMENTS")
-
-
-def _environment(settings: Settings) -> dict[str, str]:
-    """What Git is told in its environment, the login among it."""
-    configuration = {
-        "core.hooksPath": os.devnull,
-        "commit.gpgSign": "false",  # records are signed by assay's own key
-        "protocol.ext.allow": "never",
-        "http.lowSpeedLimit": "1000",
-        "http.lowSpeedTime": str(SLOW_SECONDS),
-        "gc.auto": "0",
-        "credential.helper": "",
-    }
-    if settings.token and settings.over_http:
-        parts = urlsplit(settings.url)
-        login = f"{settings.user}:{settings.token}".encode()
-        header = f"Authorization: Basic {base64.b64encode(login).decode()}"
-        configuration[f"http.{parts.scheme}://{parts.netloc}/.extraHeader"] = header
-    variables = {
-        "GIT_TERMINAL_PROMPT": "0",
-        "GIT_ASKPASS": "true",
-        "GIT_SSH_COMMAND": os.environ.get("GIT_SSH_COMMAND")
-        or "ssh -o BatchMode=yes -o ConnectTimeout=15",
-        "GIT_CONFIG_COUNT": str(len(configuration)),
-    }
-    for number, (key, value) in enumerate(configuration.items()):
-        variables[f"GIT_CONFIG_KEY_{number}"] = key
-        variables[f"GIT_CONFIG_VALUE_{number}"] = value
-    return variables
 
 
 def _revision(record: str) -> Revision:

@@ -29,8 +29,9 @@ from assay.gitops.document import FILE_NAME, PLAN_FILE, Release
 from assay.gitops.forge import PullRequest, open_forge
 from assay.gitops.log import Entry, Event
 from assay.gitops.promotion import LABEL
-from assay.gitops.repository import Repository, UnreachableError
+from assay.gitops.repository import Repository
 from assay.gitops.restore import Earlier, Past
+from assay.gitops.runner import UnreachableError
 from assay.gitops.settings import Settings
 from assay.monitoring.plan import MAX_PLAN_BYTES
 from assay.registry import Registry

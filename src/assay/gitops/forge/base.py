@@ -117,7 +117,9 @@ def calling(name: str, what: str, work: Callable[[], T], *, first_wait: float = 
         ) from error
 
 
-def failed(name: str, what: str, status: int, said: str, *, wait: float = 0.0) -> Exception:
+def failed(
+    name: str, what: str, status: int, said: str, *, wait: float = 0.0, passing: bool = False
+) -> Exception:
     """The error for an answer of a forge.
 
     Args:
@@ -126,10 +128,11 @@ def failed(name: str, what: str, status: int, said: str, *, wait: float = 0.0) -
         status: Of HTTP; 0 where there was no answer.
         said: The forge's own words.
         wait: Seconds that it asks to wait.
+        passing: Known to be over soon, whatever the status.
     """
     said = " ".join(said.split())[:200]
     limited = status == _FORBIDDEN and re.search(r"rate limit|abuse", said, re.IGNORECASE)
-    if status == 0 or status >= 500 or status == _TOO_MANY or limited:  # noqa: PLR2004 - HTTP
+    if passing or status == 0 or status >= 500 or status == _TOO_MANY or limited:  # noqa: PLR2004 - HTTP
         kind = f"answered {status}" if status else "did not answer"
         return _TransientError(f"it {'limits the rate' if limited else kind}", wait)
     if status == _UNAUTHORIZED:

@@ -113,6 +113,18 @@ class GiteaForge:
         content = {"name": name, "color": LABEL_COLOUR}
         return int(self._call(f"make the label {name}", "POST", "/labels", content)["id"])
 
+    def _has_pulls(self) -> bool:
+        """Whether the repository is there and has pull requests.
+
+        For a while after the first push Gitea takes it for empty, and so long denies having any.
+        """
+        try:
+            answer = self._pool.request("GET", self._root, headers=self._headers, redirect=False)
+            raw = json.loads(answer.data[:MAX_ANSWER_BYTES])
+        except (urllib3.exceptions.HTTPError, ValueError):
+            return False
+        return isinstance(raw, dict) and raw.get("has_pull_requests") is True
+
     def _call(
         self, what: str, method: str, path: str, content: Any = None, *, admit: int = 0
     ) -> Any:
@@ -133,7 +145,8 @@ class GiteaForge:
             if answer.status >= _CLIENT_ERROR:
                 wait = answer.headers.get("retry-after", "")
                 seconds = float(wait) if wait.isdecimal() else 0.0
-                raise failed(NAME, what, answer.status, _said(data), wait=seconds)
+                passing = answer.status == _NOT_FOUND and self._has_pulls()
+                raise failed(NAME, what, answer.status, _said(data), wait=seconds, passing=passing)
             return json.loads(data) if data else None
 
         return calling(NAME, what, attempt)
