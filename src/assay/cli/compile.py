@@ -9,7 +9,7 @@ import click
 from assay.cli.catalog import component, names, pipeline
 from assay.cli.console import json_option, print_json
 from assay.errors import AssayError, UsageError
-from assay.images import ROLES, image, is_pinned
+from assay.images import ROLES, image, is_pinned, name_images
 
 
 class StaleError(AssayError):
@@ -64,7 +64,7 @@ def _compile_all() -> dict[str, str]:
         for path, function in targets.items():
             file = Path(folder) / "compiled.yaml"
             compiler.Compiler().compile(function, str(file))
-            found[path] = file.read_text()
+            found[path] = name_images(file.read_text())
     return found
 
 
