@@ -114,7 +114,10 @@ def pin_base() -> None:
     try:
         run("docker", "pull", "--quiet", tag, capture=True)
     except AssayError as error:
-        raise AssayError(f"{BASE.relative_to(ROOT)} is left as it was; {error}") from error
+        raise AssayError(
+            f"{BASE.relative_to(ROOT)} is left as it was, because the registry did not answer for "
+            f"{tag} ({error}); run this where the registry can be reached"
+        ) from error
     found = run(
         "docker", "image", "inspect", "-f", "{{index .RepoDigests 0}}", tag, capture=True
     )
@@ -170,6 +173,12 @@ def _describe(file: Path, name: str) -> None:
         "version": __version__,
         "properties": [{"name": "assay:base", "value": BASE.read_text().strip()}],
     }
+    for component in document["components"]:
+        # Where the wheel lay on this machine.
+        references = component.get("externalReferences", [])
+        component["externalReferences"] = [
+            item for item in references if not item["url"].startswith("file:")
+        ]
     file.write_text(json.dumps(document, indent=2, sort_keys=True) + "\n")
 
 
