@@ -1,6 +1,6 @@
 """Remove from a folder of installed packages, or from a base image, what nothing there runs.
 
-    python3 trim.py packages FOLDER   tests of packages, installers; compiles the rest
+    python3 trim.py packages FOLDER   installers, packages' tests and C sources; compiles the rest
     python3 trim.py base              the base image's own installers, after which pip is gone
 
 Runs inside of a build, on any Python 3, with the standard library alone.
@@ -16,6 +16,8 @@ from pathlib import Path
 
 INSTALLERS = ("pip", "setuptools", "wheel", "pkg_resources", "_distutils_hack")
 BASE_FILES = ("distutils-precedence.pth",)
+SOURCES = (".c", ".cc", ".cpp", ".f", ".h", ".hpp", ".pxd", ".pxi", ".pyx")
+"""What compiled modules were made from."""
 DEBIAN_WHEELS = Path("/usr/share/python-wheels")
 
 
@@ -60,8 +62,9 @@ def trim_packages(folder: Path) -> None:
         for name in [name for name in names if is_test_folder(here / name)]:
             remove(here / name)
             names.remove(name)
-        if "conftest.py" in files:
-            remove(here / "conftest.py")
+        for name in files:
+            if name == "conftest.py" or name.endswith(SOURCES):
+                remove(here / name)
     compile_all(folder)
 
 

@@ -56,6 +56,8 @@ class Ground:
     minio: str
     mlflow: str
     data: str
+    older_data: str
+    """All but the last rows."""
     suite: str
     new_store: Callable[[], str]
 
@@ -67,7 +69,7 @@ class Ground:
             "policy": POLICY,
             "suite": self.suite,
             "checks": CHECKS,
-            # Of the same rows, so that Evidently has something to compare and finds no drift.
+            # So that Evidently has something to compare, and finds no drift.
             "reference": self.reference(store),
             "max_regression": 0.05,
         }
@@ -80,7 +82,9 @@ class Ground:
         with pytest.MonkeyPatch.context() as patch:
             self.set_environment(patch, store)
             execution = execute(
-                snapshot_data, {"source": self.data, "target": "diagnosis"}, Context(open_store(store))
+                snapshot_data,
+                {"source": self.older_data, "target": "diagnosis"},
+                Context(open_store(store)),
             )
         return execution.outputs["dataset"]
 
@@ -208,12 +212,16 @@ def ground(
     client = client_for(f"s3://assay-images/{query}")
     client.make_bucket("assay-images")
     client.fput_object("assay-images", "source/data.csv", str(folder / "data.csv"))
+    lines = (folder / "data.csv").read_text().splitlines(keepends=True)
+    (folder / "older.csv").write_text("".join(lines[:-20]))
+    client.fput_object("assay-images", "source/older.csv", str(folder / "older.csv"))
     numbers = iter(range(1000))
     with mlflow_server(folder) as mlflow:
         yield Ground(
             minio_endpoint,
             mlflow,
             f"s3://assay-images/source/data.csv{query}",
+            f"s3://assay-images/source/older.csv{query}",
             json.dumps(draft_suite(folder / "data.csv", "diagnosis")),
             lambda: f"s3://assay-images/store-{next(numbers)}{query}",
         )
