@@ -118,9 +118,7 @@ def pin_base() -> None:
             f"{BASE.relative_to(ROOT)} is left as it was, because the registry did not answer for "
             f"{tag} ({error}); run this where the registry can be reached"
         ) from error
-    found = run(
-        "docker", "image", "inspect", "-f", "{{index .RepoDigests 0}}", tag, capture=True
-    )
+    found = run("docker", "image", "inspect", "-f", "{{index .RepoDigests 0}}", tag, capture=True)
     digest = re.search(r"@(sha256:[0-9a-f]{64})$", found)
     if digest is None:
         raise AssayError(f"the registry gave no digest for {tag}, but {found!r}")

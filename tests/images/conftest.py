@@ -119,7 +119,7 @@ class Ground:
             network_mode="host",
             user=user,
             read_only=True,
-            tmpfs={"/tmp": "rw,noexec,mode=1777"},
+            tmpfs={"/tmp": "rw,noexec,mode=1777"},  # noqa: S108 - the container's
             cap_drop=["ALL"],
             security_opt=["no-new-privileges"],
             environment={**self.variables(store), "ASSAY_EVENTS": str(followed)},
