@@ -171,7 +171,9 @@ def mlflow_server(folder: Path) -> Iterator[str]:
     with (folder / "mlflow.log").open("wb") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log, cwd=folder)
         try:
-            for _ in range(600):
+            for _ in range(1800):  # minutes, on a machine that has much else to do
+                if process.poll() is not None:
+                    pytest.fail(f"MLflow ended:\n{(folder / 'mlflow.log').read_text()[-2000:]}")
                 with suppress(OSError):
                     urllib.request.urlopen(f"{url}/health", timeout=2).close()  # noqa: S310 - our own
                     break
