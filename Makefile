@@ -13,14 +13,15 @@ export PYTHONDONTWRITEBYTECODE ?=
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  %-18s %s\n", $$1, $$2}'
 
-# The environment is rebuilt when a lock changes. uv itself comes hash-locked through pip.
+# The environment is rebuilt when a lock changes. uv itself comes hash-locked through pip. Compiled
+# once here, because every step is a process of its own: MLflow's import takes 1.3 s so, 6 s else.
 $(VENV)/.ready: requirements/uv.txt requirements/dev.txt src/assay/requirements.txt pyproject.toml setup.py
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "error: $(PYTHON) is older than 3.11; run: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)" >&2; exit 2; }
 	@echo "setting up $(VENV) (once; a few minutes on a slow line)"
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/uv.txt
-	@$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes requirements/dev.txt
+	@$(BIN)/uv pip sync --quiet --compile-bytecode --python $(BIN)/python --require-hashes requirements/dev.txt
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	@touch $@
 
@@ -42,6 +43,10 @@ test-all: setup ## Run the tests, the slow ones too, with coverage
 .PHONY: bench
 bench: setup ## Measure against dvc and the bare client (takes minutes)
 	@$(BIN)/pytest -m bench -s -p no:randomly --timeout 3600 tests/benchmarks
+
+.PHONY: reliability
+reliability: setup ## Put the store under load and faults; write docs/reliability.md
+	@$(BIN)/pytest -q --update-goldens -p no:randomly tests/integration/test_store_load.py
 
 .PHONY: fmt
 fmt: setup ## Format the code
@@ -87,7 +92,7 @@ lock: setup ## Resolve the dependencies anew into the hash-locked files
 	@for name in data train release; do \
 	  $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
 	    --no-emit-index-url --no-emit-find-links --no-annotate --constraints src/assay/requirements.txt \
-	    --overrides images/unused.txt images/$$name/requirements.in -o images/$$name/requirements.txt; done
+	    --overrides images/$$name/unused.txt images/$$name/requirements.in -o images/$$name/requirements.txt; done
 	@grep '^uv==' -A 60 requirements/dev.txt | awk 'NR==1 || /^ /{print} NR>1 && !/^ /{exit}' > requirements/uv.txt
 
 .PHONY: wheel
@@ -117,6 +122,34 @@ sbom: wheel ## Write an SBOM per image into dist/sbom
 minio: ## Install a MinIO server for the tests (needs Go)
 	@command -v minio > /dev/null || test -x "$$(go env GOPATH)/bin/minio" || \
 	  go install github.com/minio/minio@v0.0.0-20260212201848-7aac2a2c5b7c
+
+# Each stands in GOPATH/bin under its own name; what is there already is not built again.
+GO_BIN = $$(go env GOPATH)/bin
+.PHONY: cluster-tools
+cluster-tools: ## Install kustomize, mc and actionlint for the tests of manifests (needs Go)
+	@test -x "$(GO_BIN)/kustomize" || go install sigs.k8s.io/kustomize/kustomize/v5@v5.8.1
+	@test -x "$(GO_BIN)/mc" || go install github.com/minio/mc@v0.0.0-20250313080218-cf909e1063a9
+	@test -x "$(GO_BIN)/actionlint" || go install github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
+
+.PHONY: kube-apiserver
+kube-apiserver: ## Build a Kubernetes API server for the tests of manifests (needs Go; minutes, once)
+	@test -x "$(GO_BIN)/kube-apiserver" || (cd tests/manifests/apiserver && go build -trimpath \
+	  -ldflags "-s -w -X k8s.io/component-base/version.gitVersion=v1.34.4" -o "$(GO_BIN)/kube-apiserver" .)
+
+.PHONY: kind-up
+kind-up: setup ## Create a kind cluster with KFP, MinIO, MLflow and the images (needs Docker)
+	@manifests/kind/kind.sh up
+
+.PHONY: smoke
+smoke: setup ## Run the pipeline on the kind cluster and check its verdicts
+	@manifests/kind/kind.sh smoke
+
+.PHONY: kind-down
+kind-down: ## Delete the kind cluster
+	@manifests/kind/kind.sh down
+
+.PHONY: kind-smoke
+kind-smoke: kind-up smoke kind-down ## All three: create, run, delete
 
 .PHONY: ci
 ci: lint typecheck check-generated test-all ## Everything that CI demands

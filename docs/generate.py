@@ -1,7 +1,8 @@
-"""Write what documentation says about code: each stage's table of inputs and outputs.
+"""Write what documentation says about code: tables of inputs, outputs, parameters and options.
 
-`python docs/generate.py` rewrites the part between the markers of every components/*/README.md;
-with `--check` it fails instead when one is stale. The tables come from the components themselves.
+`python docs/generate.py` rewrites the parts between the markers of every components/*/README.md,
+of docs/ui.md and docs/profiles.md; with `--check` it fails instead when one is stale. The tables
+come from the code itself.
 """
 
 import argparse
@@ -9,10 +10,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from assay.cli.catalog import component, names
+from assay.cli.catalog import component, names, pipeline
+from assay.cluster.needs import CONFIG, NEEDS, NEVER_RETRIED, VARIABLES
+from assay.cluster.profile import default_profile, schema
 
 ROOT = Path(__file__).resolve().parent.parent
-BEGIN, END = "<!-- generated:io -->", "<!-- /generated:io -->"
 
 
 def table(function: Any) -> str:
@@ -54,23 +56,94 @@ def _markdown(headers: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
 
 def render(path: Path, function: Any) -> str:
     """The README at `path` with its table made anew."""
-    text = path.read_text()
-    if BEGIN not in text or END not in text:
-        sys.exit(f"{path}: no {BEGIN} … {END} markers; put them where the table belongs")
-    head, rest = text.split(BEGIN, 1)
-    _, tail = rest.split(END, 1)
-    return f"{head}{BEGIN}\n\n{table(function)}\n\n{END}{tail}"
+    return replace(path, path.read_text(), "io", table(function))
+
+
+def replace(path: Path, text: str, name: str, content: str) -> str:
+    """`text` with `content` between the markers called `name`."""
+    begin, end = f"<!-- generated:{name} -->", f"<!-- /generated:{name} -->"
+    if begin not in text or end not in text:
+        sys.exit(f"{path}: no {begin} … {end} markers; put them where the table belongs")
+    head, rest = text.split(begin, 1)
+    _, tail = rest.split(end, 1)
+    return f"{head}{begin}\n\n{content}\n\n{end}{tail}"
+
+
+def render_ui(path: Path) -> str:
+    """docs/ui.md with the run form's parameters, in the order of the form."""
+    spec = pipeline("train_and_register").component_spec
+    rows = [
+        (f"`{name}`", _type(item), _default(item), item.description or "")
+        for name, item in spec.inputs.items()
+    ]
+    parameters = _markdown(("parameter", "type", "default", "meaning"), rows)
+    return replace(path, path.read_text(), "parameters", parameters)
+
+
+def render_profiles(path: Path) -> str:
+    """docs/profiles.md with the options of the schema, the defaults and the needs."""
+    top = [
+        (f"`{name}`", _described(item))
+        for name, item in schema()["properties"].items()
+        if "properties" not in item
+    ]
+    for group in ("secrets", "security"):
+        items = schema()["properties"][group]["properties"].items()
+        top += [(f"`{group}.{name}`", _described(item)) for name, item in items]
+    task = schema()["$defs"]["component"]["properties"]
+    own = [(f"`{name}`", _described(item)) for name, item in task.items()]
+    text = replace(path, path.read_text(), "options", _markdown(("option", "meaning"), top))
+    text = replace(path, text, "task", _markdown(("option", "meaning"), own))
+    variables = [
+        (kind, f"`{key}`", f"`{variable}`")
+        for kind, keys in VARIABLES.items()
+        for key, variable in keys.items()
+    ]
+    variables += [("ConfigMap", f"`{name}`", f"`{name}`") for name in CONFIG.values()]
+    text = replace(path, text, "keys", _markdown(("of", "key", "variable"), variables))
+    return replace(path, text, "components", _components())
+
+
+def _described(item: Any) -> str:
+    while "description" not in item:
+        item = schema()["$defs"]["task"]["properties"][item["$ref"].rpartition("/")[2]]
+    choices = f" One of {', '.join(f'`{choice}`' for choice in item.get('enum', ()))}."
+    return str(item["description"]) + (choices if "enum" in item else "")
+
+
+def _components() -> str:
+    rows = []
+    for name in sorted(NEEDS):
+        options = default_profile().task(name)
+        retry = f"{options.retry.count}" if options.retry else f"never: {NEVER_RETRIED[name]}"
+        rows.append(
+            (
+                name,
+                ", ".join(options.needs) or "nothing",
+                f"{options.cpu_request} / {options.cpu_limit}",
+                f"{options.memory_request} / {options.memory_limit}",
+                f"{options.timeout_seconds} s",
+                retry,
+            )
+        )
+    headers = ("component", "gets", "CPU", "memory", "time-out", "retries")
+    return _markdown(headers, rows)
 
 
 def main() -> None:
-    """Rewrite or check every stage's README."""
+    """Rewrite or check everything that is generated."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--check", action="store_true", help="fail when a table is stale")
     check = parser.parse_args().check
     stale = []
-    for name in names("assay.components"):
-        path = ROOT / "components" / name / "README.md"
-        text = render(path, component(name))
+    made = {
+        path: render(path, component(name))
+        for name in names("assay.components")
+        for path in [ROOT / "components" / name / "README.md"]
+    }
+    ui, profiles = ROOT / "docs/ui.md", ROOT / "docs/profiles.md"
+    made |= {ui: render_ui(ui), profiles: render_profiles(profiles)}
+    for path, text in made.items():
         if text != path.read_text():
             stale.append(str(path.relative_to(ROOT)))
             if not check:

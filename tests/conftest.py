@@ -134,6 +134,44 @@ def minio_endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield f"http://127.0.0.1:{port}"
 
 
+class OwnMinio:
+    """A MinIO server of one test's own, which it may kill and start again on its data."""
+
+    def __init__(self, program: str, folder: Path) -> None:
+        (port,) = free_ports(1)
+        self.endpoint = f"http://127.0.0.1:{port}"
+        self._command = [
+            program, "server", "--quiet", "--address", f"127.0.0.1:{port}", str(folder / "data")
+        ]  # fmt: skip
+        self._log = folder / "log"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(
+                self._command, stdout=log, stderr=log,
+                env={**os.environ, "MINIO_ROOT_USER": USER, "MINIO_ROOT_PASSWORD": PASSWORD},
+            )  # fmt: skip
+        wait_for(f"{self.endpoint}/minio/health/ready", self._process, self._log)
+
+    def stop(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+
+@pytest.fixture
+def own_minio(tmp_path_factory: pytest.TempPathFactory, credentials: None) -> Iterator[OwnMinio]:
+    """A real MinIO server that the test may stop and start."""
+    server = OwnMinio(require("minio", "run: make minio"), tmp_path_factory.mktemp("own-minio"))
+    server.start()
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
 @pytest.fixture(scope="session")
 def seaweedfs_endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A real SeaweedFS server with its S3 gateway."""

@@ -12,7 +12,7 @@ import numpy as np
 
 from assay.errors import UsageError
 from assay.evidence import EvidenceDocument, Interval, label
-from assay.statistics.bootstrap import estimate, interval, tidy
+from assay.statistics.bootstrap import estimate, interval, settings_problems, tidy
 from assay.statistics.metrics import Predictions, metrics
 from assay.statistics.paired import (
     difference_distribution,
@@ -127,11 +127,9 @@ def compare(
 def _check(
     candidate: "LoadedModel", production: "LoadedModel", frame: "pd.DataFrame", settings: Settings
 ) -> None:
-    problems = []
-    if settings.margin < 0:
+    problems = settings_problems(settings.confidence, settings.resamples, settings.min_slice_rows)
+    if not 0 <= settings.margin < math.inf:
         problems.append(f"margin is {settings.margin}; give 0 or more")
-    if not 0 < settings.confidence < 1:
-        problems.append(f"confidence is {settings.confidence}; give a number between 0 and 1")
     if candidate.task != production.task or candidate.target != production.target:
         problems.append(
             f"the production model is {production.task} for {production.target!r}, the candidate "

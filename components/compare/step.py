@@ -25,10 +25,9 @@ def compare(
         UsageError: Columns, labels or numbers that cannot be; names all.
     """
     from assay.components.compare import difference, views
-    from threadpoolctl import threadpool_limits
 
     from assay import dataset as data
-    from assay.model import load
+    from assay.model import fixed_threads, load
 
     settings = difference.Settings(
         primary_metric=primary_metric,
@@ -40,16 +39,14 @@ def compare(
         seed=seed,
     )
     subjects = {"model": candidate.digest, "data": test_data.digest}
-    if production is not None:
+    if production is None:
+        found = difference.no_production(subjects)
+    else:
         subjects["production"] = production.digest
-    with threadpool_limits(limits=threads):
-        if production is None:
-            found = difference.no_production(subjects)
-        else:
-            frame = data.read(test_data.path)
-            found = difference.compare(
-                load(candidate.path), load(production.path), frame, settings, subjects
-            )
+        ours, theirs = load(candidate.path), load(production.path)
+        frame = data.read(test_data.path)
+        with fixed_threads(threads):
+            found = difference.compare(ours, theirs, frame, settings, subjects)
     found.evidence.write(comparison.path)
     views.write(found, settings, comparison.path)
     comparison.annotations["verdict"] = str(found.evidence.verdict)

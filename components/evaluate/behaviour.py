@@ -40,13 +40,25 @@ def run_checks(
             cannot run has not passed.
     """
     problems = column_problems(column_names(checks), model.features, "checks")
-    for check in checks:
-        if check.kind == "direction" and frame[check.column].dtype.kind not in "iuf":
-            problems.append(f"checks: {check.name}: column {check.column!r} is not a number")
+    if not problems:
+        problems = [
+            f"checks: {check.name}: {problem}"
+            for check in checks
+            if check.kind == "direction" and (problem := _no_number(frame[check.column]))
+        ]
     if problems:
         raise UsageError.all_of(problems)
     runners = {"invariance": _invariance, "direction": _direction, "golden": _golden}
     return [runners[check.kind](model, frame, check) for check in checks]
+
+
+def _no_number(column: "pd.Series") -> str:
+    """Why a column cannot grow; empty when it can."""
+    if column.dtype.kind not in "iuf":
+        return f"column {column.name!r} is not a number"
+    if not column.notna().any():
+        return f"column {column.name!r} has no value in the test data, so nothing can be tried"
+    return ""
 
 
 def _sample(frame: "pd.DataFrame", rows: int) -> "pd.DataFrame":
@@ -83,8 +95,7 @@ def _differs(before: np.ndarray, after: np.ndarray, tolerance: float) -> np.ndar
 
 
 def _direction(model: "LoadedModel", frame: "pd.DataFrame", check: Check) -> CheckResult:
-    rows = _sample(frame, check.rows)
-    rows = rows[rows[check.column].notna()]
+    rows = _sample(frame[frame[check.column].notna()], check.rows)
     before = _score(model, rows)
     after = _score(model, rows.assign(**{check.column: rows[check.column] + check.delta}))
     change = after - before if check.expect == "not_decrease" else before - after

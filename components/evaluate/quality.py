@@ -10,7 +10,7 @@ from assay.components.evaluate.behaviour import CheckResult, run_checks
 from assay.checks import parse_checks
 from assay.errors import UsageError
 from assay.evidence import EvidenceDocument, Interval, label
-from assay.statistics.bootstrap import distribution, estimate, interval, tidy
+from assay.statistics.bootstrap import distribution, estimate, interval, settings_problems, tidy
 from assay.statistics.metrics import Predictions, metrics
 from assay.statistics.predict import predict, require_primary
 from assay.statistics.slices import Slice, make_slices
@@ -54,7 +54,10 @@ def evaluate(
     subjects: dict[str, str],
 ) -> Quality:
     """All of it, as evidence."""
-    _check(settings)
+    if problems := settings_problems(
+        settings.confidence, settings.resamples, settings.min_slice_rows
+    ):
+        raise UsageError.all_of(problems)
     predictions = predict(model, frame)
     defined = metrics(predictions)
     primary = require_primary(settings.primary_metric, list(defined), model.task)
@@ -70,18 +73,6 @@ def evaluate(
     results = _behaviour(model, frame, checks, values, notes)
     evidence = EvidenceDocument(subjects, values, intervals, notes)
     return Quality(primary, evidence, predictions, slices, results)
-
-
-def _check(settings: Settings) -> None:
-    problems = []
-    if not 0 < settings.confidence < 1:
-        problems.append(f"confidence is {settings.confidence}; give a number between 0 and 1")
-    if settings.resamples < 100:  # noqa: PLR2004 - too few for a quantile
-        problems.append(f"resamples is {settings.resamples}; give at least 100")
-    if settings.min_slice_rows < 1:
-        problems.append(f"min_slice_rows is {settings.min_slice_rows}; give at least 1")
-    if problems:
-        raise UsageError.all_of(problems)
 
 
 def _labels(part: Slice) -> dict[str, str]:

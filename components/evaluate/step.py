@@ -26,10 +26,9 @@ def evaluate(
         UsageError: Labels, columns, slices, checks or numbers that cannot be; names all.
     """
     from assay.components.evaluate import latency, quality, views
-    from threadpoolctl import threadpool_limits
 
     from assay import dataset as data
-    from assay.model import load
+    from assay.model import fixed_threads, load
 
     settings = quality.Settings(
         slices=tuple(slices),
@@ -39,10 +38,10 @@ def evaluate(
         min_slice_rows=min_slice_rows,
         seed=seed,
     )
-    with threadpool_limits(limits=threads):
-        loaded = load(model.path)
-        frame = data.read(test_data.path)
-        subjects = {"model": model.digest, "data": test_data.digest}
+    loaded = load(model.path)
+    frame = data.read(test_data.path)
+    subjects = {"model": model.digest, "data": test_data.digest}
+    with fixed_threads(threads):
         found = quality.evaluate(loaded, frame, checks.path if checks else None, settings, subjects)
         found.evidence.write(evaluation.path)
         views.write(found, evaluation.path)

@@ -1,6 +1,6 @@
 """The KFP declaration of preflight."""
 
-from typing import NamedTuple
+from typing import NamedTuple, Optional
 
 from kfp import dsl
 
@@ -16,6 +16,7 @@ def preflight(
     policy: str = "",
     suite: str = "",
     checks: str = "",
+    monitoring: str = "",
     estimator: str = "auto",
     hyperparameters: dict = {},  # noqa: B006
     numeric_columns: list = [],  # noqa: B006
@@ -33,13 +34,17 @@ def preflight(
     confidence: float = 0.95,
     max_regression: float = 0.01,
     threads: int = 1,
+    candidates: Optional[list] = None,  # noqa: UP045 - KFP reads no other spelling
+    validation_fraction: float = 0.25,
 ) -> NamedTuple(
     "Outputs",
     [
         ("policy_artifact", str),
         ("suite_artifact", str),
         ("checks_artifact", str),
+        ("monitoring_artifact", str),
         ("allowed_modules", list),
+        ("candidates", list),
     ],
 ):
     """Find, in seconds, everything that can be known to be wrong before anything costs time.
@@ -52,6 +57,7 @@ def preflight(
         policy: YAML text, location (path, file://, s3://, https://) or digest. Empty: the default.
         suite: JSON text, location or digest. Empty: none.
         checks: YAML text, location or digest. Empty: none.
+        monitoring: Monitoring plan: YAML text, location or digest. Empty: none.
         estimator: Import path of an estimator, or "auto".
         hyperparameters: Its arguments.
         numeric_columns: Columns that must be numbers.
@@ -69,12 +75,16 @@ def preflight(
         confidence: Confidence level of intervals, between 0 and 1.
         max_regression: Margin of the comparison, at least 0.
         threads: Threads in training, at least 1.
+        candidates: Of a sweep: objects {"estimator": path, "hyperparameters": {...}}, 1 to 100.
+        validation_fraction: Of a sweep: share of the training rows to choose on, between 0 and 1.
 
     Returns:
         policy_artifact: Digest of the policy.
         suite_artifact: Digest of the suite, or empty.
         checks_artifact: Digest of the checks, or empty.
+        monitoring_artifact: Digest of the monitoring plan, or empty.
         allowed_modules: Import prefixes that the policy admits besides scikit-learn.
+        candidates: Those of a sweep, each with estimator and hyperparameters.
     """
     from assay.components.preflight import step
 
@@ -86,5 +96,7 @@ def preflight(
         "policy_artifact",
         "suite_artifact",
         "checks_artifact",
+        "monitoring_artifact",
         "allowed_modules",
+        "candidates",
     )

@@ -4,7 +4,7 @@ A rule with `when` may be skipped, so nothing is said about it. Nor is anything 
 that are a user's own, or that depend on the task, which the data decides.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from assay.checks import Check
 from assay.policy import KNOWN_METRICS, Expression, Policy
@@ -13,7 +13,13 @@ GAP = "_gap"
 
 
 def problems(
-    policy: Policy, slices: Sequence[str], checks: Sequence[Check], *, suite: bool, reference: bool
+    policy: Policy,
+    slices: Sequence[str],
+    checks: Sequence[Check],
+    *,
+    suite: bool,
+    reference: bool,
+    monitoring: bool,
 ) -> list[str]:
     """One line for each rule that cannot be met, whatever the data and the model.
 
@@ -23,28 +29,36 @@ def problems(
         checks: Behavioural checks; empty when there are none.
         suite: Whether a suite was given.
         reference: Whether a reference dataset was given.
+        monitoring: Whether a monitoring plan was given.
     """
+    given = {"suite": suite, "reference": reference, "monitoring": monitoring}
     found = []
     for rule in policy.rules:
         if rule.when is not None or rule.expression.metric in policy.custom_metrics:
             continue
         found += [
             f"policy line {rule.line}: {rule.expression}: {problem}"
-            for problem in _problems(rule.expression, slices, checks, suite, reference)
+            for problem in _problems(rule.expression, slices, checks, given)
         ]
     return found
 
 
 def _problems(
-    rule: Expression, slices: Sequence[str], checks: Sequence[Check], suite: bool, reference: bool
+    rule: Expression, slices: Sequence[str], checks: Sequence[Check], given: Mapping[str, bool]
 ) -> Iterator[str]:
     metric = rule.metric
     if metric == "safety_violations":
         yield from _about_checks(rule, checks)
-    elif metric == "failed_expectations" and not suite:
+    elif metric == "failed_expectations" and not given["suite"]:
         yield "no suite is given; give one in 'suite' (assay suite draft writes a first one)"
-    elif metric in {"drift_score", "drifted_columns", "drifted_columns_share"} and not reference:
-        yield "no dataset to look for drift against is given; give one in 'reference'"
+    elif metric in {"drift_score", "drifted_columns", "drifted_columns_share"}:
+        if not given["reference"]:
+            yield "no dataset to look for drift against is given; give one in 'reference'"
+    elif metric in KNOWN_METRICS["check_monitoring"] and not given["monitoring"]:
+        yield (
+            "no monitoring plan is given; give one in 'monitoring' (assay monitoring draft writes "
+            "a first one)"
+        )
     elif metric.removesuffix(GAP) in KNOWN_METRICS["evaluate"]:
         yield from _about_slices(rule, slices)
 

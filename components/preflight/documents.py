@@ -1,11 +1,11 @@
-"""Policy, suite and checks: given as text, as a location, or by an artifact's digest."""
+"""Policy, suite, checks, monitoring plan: given as text, location, or an artifact's digest."""
 
 from typing import Final
 
 from assay.digest import is_digest
 from assay.errors import AssayError, UsageError
 from assay.source import peek, public
-from assay.step import Artifact, Checks, Policy, Suite
+from assay.step import Artifact, Checks, MonitoringPlan, Policy, Suite
 from assay.store import Store
 from assay.tree import get_manifest
 
@@ -14,9 +14,10 @@ FILES: Final[dict[type[Artifact], str]] = {
     Policy: "policy.yaml",
     Suite: "suite.json",
     Checks: "checks.yaml",
+    MonitoringPlan: "monitoring.yaml",
 }
 """The file of each kind of document, as the steps that read it know it."""
-_BEGINNINGS: Final = ("{", "gates:", "checks:", "#")
+_BEGINNINGS: Final = ("{", "gates:", "checks:", "format:", "detectors:", "#")
 
 
 def read_document(given: str, kind: type[Artifact], store: Store) -> bytes:

@@ -8,6 +8,7 @@ from importlib import resources
 from typing import Any, Final
 
 from assay.components.preflight import demands
+from assay.components.preflight.candidates import read_candidates
 from assay.components.preflight.documents import read_document
 from assay.components.preflight.header import column_names, dataset_columns
 
@@ -18,7 +19,7 @@ from assay.errors import AssayError, IntegrityError, UsageError
 from assay.policy import KNOWN_METRICS, parse_policy
 from assay.policy import Policy as ParsedPolicy
 from assay.source import public
-from assay.step import Checks, Policy, Suite
+from assay.step import Checks, MonitoringPlan, Policy, Suite
 from assay.store import Store
 
 PROBE: Final = b"assay preflight"
@@ -35,6 +36,7 @@ class Plan:
     policy: str
     suite: str
     checks: str
+    monitoring: str
     estimator: str
     hyperparameters: Mapping[str, Any]
     columns: Mapping[str, Sequence[str]]
@@ -50,6 +52,8 @@ class Plan:
     drift_share: float
     max_regression: float
     threads: int
+    candidates: Sequence[Any] | None
+    """Of a sweep; None where one estimator is trained."""
 
 
 @dataclass
@@ -59,7 +63,10 @@ class Examined:
     policy: bytes = b""
     suite: bytes | None = None
     checks: bytes | None = None
+    monitoring: bytes | None = None
     allowed_modules: tuple[str, ...] = ()
+    candidates: list[Any] = field(default_factory=list)
+    """Each with its estimator and hyperparameters."""
     notes: dict[str, str] = field(default_factory=dict)
     """What was looked at, and what was found; for people."""
 
@@ -85,6 +92,7 @@ def examine(plan: Plan, store: Store) -> Examined:
     policy: ParsedPolicy | None = look(lambda: _policy(plan, store, found))
     look(lambda: _suite(plan, store, found, header))
     checks: Sequence[Check] | None = look(lambda: _checks(plan, store, found, header))
+    look(lambda: _monitoring(plan, store, found, header))
     look(lambda: _estimator(plan, found))
     look(lambda: _refuse(_column_problems(plan, header)))
     look(lambda: _refuse(_number_problems(plan)))
@@ -154,8 +162,34 @@ def _checks(plan: Plan, store: Store, found: Examined, header: list[str]) -> Seq
     return parsed
 
 
+def _monitoring(plan: Plan, store: Store, found: Examined, header: list[str]) -> None:
+    from assay.monitoring import parse_plan
+
+    if not plan.monitoring:
+        return
+    found.monitoring = read_document(plan.monitoring, MonitoringPlan, store)
+    parsed = parse_plan(found.monitoring)
+    if header:
+        features = [name for name in header if name != plan.target]
+        _refuse(
+            [
+                problem
+                for one in parsed.detectors
+                for problem in column_problems(
+                    one.columns or (), features, f"monitoring: detector {one.name!r}"
+                )
+            ]
+        )
+    found.notes["monitoring"] = f"{len(parsed.detectors)} detectors"
+
+
 def _estimator(plan: Plan, found: Examined) -> None:
     from assay.model import check_estimator
+
+    if plan.candidates is not None:
+        found.candidates = read_candidates(plan.candidates, found.allowed_modules)
+        found.notes["candidates"] = str(len(found.candidates))
+        return
 
     _refuse(check_estimator(plan.estimator, plan.hyperparameters, found.allowed_modules))
     found.notes["estimator"] = plan.estimator
@@ -217,6 +251,7 @@ def _demand_problems(plan: Plan, policy: ParsedPolicy, checks: Sequence[Check]) 
         checks,
         suite=bool(plan.suite),
         reference=bool(plan.reference),
+        monitoring=bool(plan.monitoring),
     )
 
 

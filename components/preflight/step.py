@@ -2,7 +2,17 @@
 
 from typing import Any
 
-from assay.step import Checks, Out, Policy, Record, Services, Suite, Values, step
+from assay.step import (
+    Checks,
+    MonitoringPlan,
+    Out,
+    Policy,
+    Record,
+    Services,
+    Suite,
+    Values,
+    step,
+)
 
 
 @step(side_effects=True)
@@ -15,6 +25,7 @@ def preflight(
     policy: str = "",
     suite: str = "",
     checks: str = "",
+    monitoring: str = "",
     estimator: str = "auto",
     hyperparameters: dict[str, Any] = {},  # noqa: B006 - read only
     numeric_columns: list[str] = [],  # noqa: B006
@@ -32,15 +43,18 @@ def preflight(
     confidence: float = 0.95,
     max_regression: float = 0.01,
     threads: int = 1,
+    candidates: list[dict[str, Any]] | None = None,
+    validation_fraction: float = 0.25,
     policy_artifact: Out[Policy],
     suite_artifact: Out[Suite] | None,
     checks_artifact: Out[Checks] | None,
+    monitoring_artifact: Out[MonitoringPlan] | None,
     record: Out[Record],
 ) -> Values:
     """Find everything that can be known to be wrong before anything costs time.
 
-    Of the data, only what names its columns is read, however large it is. Policy, suite and checks
-    become artifacts here, so that all below depends on digests only.
+    Of the data, only what names its columns is read, however large it is. Policy, suite, checks
+    and monitoring plan become artifacts here, so that all below depends on digests only.
 
     Raises:
         UsageError: Names all that is wrong, services that do not answer among it.
@@ -60,6 +74,7 @@ def preflight(
         policy=policy,
         suite=suite,
         checks=checks,
+        monitoring=monitoring,
         estimator=estimator,
         hyperparameters=hyperparameters,
         columns={
@@ -75,10 +90,15 @@ def preflight(
         slices=slices,
         primary_metric=primary_metric,
         reference=reference,
-        shares={"confidence": confidence, "test_fraction": test_fraction},
+        shares={
+            "confidence": confidence,
+            "test_fraction": test_fraction,
+            "validation_fraction": validation_fraction,
+        },
         drift_share=drift_share,
         max_regression=max_regression,
         threads=threads,
+        candidates=candidates,
     )
     found = examine(plan, services.store)
     (policy_artifact.path / "policy.yaml").write_bytes(found.policy)
@@ -86,8 +106,10 @@ def preflight(
         (suite_artifact.path / "suite.json").write_bytes(found.suite)
     if found.checks is not None and checks_artifact is not None:
         (checks_artifact.path / "checks.yaml").write_bytes(found.checks)
+    if found.monitoring is not None and monitoring_artifact is not None:
+        (monitoring_artifact.path / "monitoring.yaml").write_bytes(found.monitoring)
     (record.path / "record.json").write_bytes(canonical_json({"notes": found.notes}))
     (record.path / "summary.md").write_text(
         "# Ready\n\n" + markdown_table(["looked at", "found"], list(found.notes.items()))
     )
-    return {"allowed_modules": list(found.allowed_modules)}
+    return {"allowed_modules": list(found.allowed_modules), "candidates": found.candidates}

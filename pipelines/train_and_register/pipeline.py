@@ -4,24 +4,15 @@ Judging tasks succeed with a verdict and the pipeline branches on it, because KF
 but the log of a failed task; `halt` turns the run red with the reason in one line.
 """
 
-from assay.components.compare.component import compare
-from assay.components.evaluate.component import evaluate
-from assay.components.gate.component import gate
 from assay.components.halt.component import halt
 from assay.components.notify.component import notify
 from assay.components.preflight.component import preflight
-from assay.components.register.component import register
-from assay.components.resolve_production.component import resolve_production
 from assay.components.snapshot_data.component import snapshot_data
 from assay.components.split_data.component import split_data
 from assay.components.train.component import train
 from assay.components.validate_data.component import validate_data
+from assay.pipelines.release import outside, release
 from kfp import dsl
-
-
-def _outside(task: dsl.PipelineTask) -> dsl.PipelineTask:
-    """A task that asks or changes the outside world: KFP must run it every time."""
-    return task.set_caching_options(enable_caching=False)
 
 
 @dsl.pipeline(name="train-and-register")
@@ -89,9 +80,15 @@ def train_and_register(
         seed: Seed of everything random.
         threads: Threads in training; part of the result, because thread counts change bytes.
     """
-    told = _outside(notify(model_name=model_name))
+    told = outside(
+        notify(
+            model_name=model_name,
+            pipeline="train-and-register",
+            run=dsl.PIPELINE_JOB_NAME_PLACEHOLDER,
+        )
+    )
     with dsl.ExitHandler(told):
-        ready = _outside(
+        ready = outside(
             preflight(
                 data=data,
                 target=target,
@@ -112,9 +109,13 @@ def train_and_register(
                 slices=slices,
                 primary_metric=primary_metric,
                 reference=reference,
+                drift_share=drift_share,
+                confidence=confidence,
+                max_regression=max_regression,
+                threads=threads,
             )
         )
-        table = _outside(
+        table = outside(
             snapshot_data(
                 source=data, target=target, delimiter=delimiter, missing_values=missing_values
             ).after(ready)
@@ -155,61 +156,17 @@ def train_and_register(
                 threads=threads,
                 allowed_modules=ready.outputs["allowed_modules"],
             )
-            quality = evaluate(
-                model=candidate.outputs["model"],
+            release(
+                candidate.outputs["model"],
+                model_name=model_name,
+                ready=ready,
+                table=table,
+                valid=valid,
                 test_data=parts.outputs["test"],
-                checks=ready.outputs["checks_artifact"],
                 slices=slices,
                 primary_metric=primary_metric,
+                max_regression=max_regression,
                 confidence=confidence,
                 seed=seed,
                 threads=threads,
             )
-            current = _outside(resolve_production(model_name=model_name).after(quality))
-            difference = compare(
-                candidate=candidate.outputs["model"],
-                production=current.outputs["production"],
-                test_data=parts.outputs["test"],
-                primary_metric=primary_metric,
-                margin=max_regression,
-                slices=slices,
-                confidence=confidence,
-                seed=seed,
-                threads=threads,
-            )
-            judged = gate(
-                model=candidate.outputs["model"],
-                policy=ready.outputs["policy_artifact"],
-                evidence=[
-                    valid.outputs["validation"],
-                    quality.outputs["evaluation"],
-                    quality.outputs["measurements"],
-                    difference.outputs["comparison"],
-                ],
-                production=current.outputs["production"],
-                data=table.outputs["dataset"],
-                test_data=parts.outputs["test"],
-            )
-            with dsl.If(judged.outputs["verdict"] == "pass", name="passed"):
-                _outside(
-                    register(
-                        model=candidate.outputs["model"],
-                        decision=judged.outputs["decision"],
-                        evaluation=quality.outputs["evaluation"],
-                        measurements=quality.outputs["measurements"],
-                        data=table.outputs["dataset"],
-                        model_name=model_name,
-                    )
-                )
-            with dsl.Elif(judged.outputs["verdict"] == "inconclusive", name="inconclusive"):
-                halt(
-                    kind="inconclusive",
-                    reason=judged.outputs["reason"],
-                    report=judged.outputs["decision"],
-                )
-            with dsl.Else(name="blocked"):
-                halt(
-                    kind="blocked",
-                    reason=judged.outputs["reason"],
-                    report=judged.outputs["decision"],
-                )

@@ -8,6 +8,7 @@ import json
 import logging
 import os
 import time
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -19,13 +20,17 @@ DONE: Final = "done"
 CACHED: Final = "cached"
 FAILED: Final = "failed"
 
+_PROCESS: Final = uuid.uuid4().hex
+"""Tells tasks of one name that run side by side apart; a process id is 1 in every container."""
+
 
 def emit(task: str, state: str, **details: Any) -> None:
     """Append one event, as a single write so that parallel tasks do not mix their lines."""
     path = os.environ.get("ASSAY_EVENTS", "")
     if not path:
         return
-    line = json.dumps({"task": task, "state": state, "at": time.time(), **details}) + "\n"
+    event = {"task": task, "process": _PROCESS, "state": state, "at": time.time(), **details}
+    line = json.dumps(event) + "\n"
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
         try:

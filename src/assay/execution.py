@@ -135,6 +135,8 @@ def execute(step: Step, arguments: Mapping[str, Any], context: Context) -> Execu
         )
         previous = _lookup(step, key, context)
         if previous is not None and context.cache is CacheMode.READ_WRITE:
+            # Written again, so that `assay gc` sees that somebody goes on from these outputs.
+            _point(context.store, key, previous.digest)
             return _execution(step, previous, cached=True, seconds=time.monotonic() - begun)
         outputs, values = _run(step, bound, sources, root, context, context.store)
     attestation = Attestation(
@@ -155,8 +157,7 @@ def execute(step: Step, arguments: Mapping[str, Any], context: Context) -> Execu
     if previous is not None:
         _warn_if_irreproducible(step, previous, attestation)
     if not step.side_effects and context.cache is not CacheMode.OFF:
-        pointer = canonical_json({"attestation": digest})
-        context.store.write_pointer(f"cache/{hex_of(key)}", pointer)
+        _point(context.store, key, digest)
     return Execution(
         step=step.name,
         outputs=_all_outputs(step, outputs),
@@ -254,6 +255,10 @@ def _lookup(step: Step, key: str, context: Context) -> Attestation | None:
         logger.warning("%s: cached answer not used: %s", step.name, error)
         return None
     return attestation
+
+
+def _point(store: Store, key: str, attestation: str) -> None:
+    store.write_pointer(f"cache/{hex_of(key)}", canonical_json({"attestation": attestation}))
 
 
 def read_cache_pointer(pointer: bytes) -> str:

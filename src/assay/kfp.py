@@ -16,8 +16,9 @@ from typing import Any, Final
 from assay import events
 from assay.config import context_from_env
 from assay.errors import AssayError, StepError
-from assay.execution import Execution
+from assay.execution import Context, Execution
 from assay.execution import execute as execute_step
+from assay.foreign import keep, recognise
 from assay.manifest import FileEntry
 from assay.step import Step
 from assay.store import Store
@@ -44,6 +45,8 @@ def execute(step: Step, arguments: Mapping[str, Any], *outputs: str) -> tuple[An
         step: What to run.
         arguments: The component's `locals()`: parameters by name, and UI artifacts, which are
             filled from the files named in `VIEW_FILES`.
+            A foreign component's artifact, given to an input of the step, is kept in the store
+            first; the step gets what its digest names.
         *outputs: Names of the step's outputs and values, in the order of the component's own
             `NamedTuple`.
 
@@ -51,15 +54,54 @@ def execute(step: Step, arguments: Mapping[str, Any], *outputs: str) -> tuple[An
         A named tuple with a digest or value for each name in `outputs`.
     """
     with task(step.name, side_effects=step.side_effects) as report:
+        return _execute(step, arguments, outputs, context_from_env(), report)
+
+
+def adopt(step: Step, name: str, arguments: Mapping[str, Any], *outputs: str) -> tuple[Any, ...]:
+    """As `execute`, for a step that imports the KFP artifact given to its input `name`.
+
+    An artifact of ours that comes back unaltered keeps its name and its records: nothing runs.
+    """
+    with task(step.name) as report:
         context = context_from_env()
-        known = {*step.inputs, *step.list_inputs, *step.sources, *step.parameters}
-        given = {name: value for name, value in arguments.items() if name in known}
-        execution = execute_step(step, given, context)
-        views = [value for value in arguments.values() if _is_ui_artifact(value)]
-        _fill_views(views, execution, context.store)
-        _log_to_run(step, given, execution, context.store)
-        report(execution)
-        return _pick(execution, outputs)
+        foreign = _named(arguments[name], context)
+        known = _recognised(step, foreign, context)
+        if known is not None:
+            _fill_views(_views(arguments), known, context.store)
+            report(known)
+            return _pick(known, outputs)
+        return _execute(step, {**arguments, name: foreign}, outputs, context, report)
+
+
+def _execute(
+    step: Step,
+    arguments: Mapping[str, Any],
+    outputs: tuple[str, ...],
+    context: Context,
+    report: Callable[[Execution], None],
+) -> tuple[Any, ...]:
+    known = {*step.inputs, *step.list_inputs, *step.sources, *step.parameters}
+    given = {name: _named(value, context) for name, value in arguments.items() if name in known}
+    execution = execute_step(step, given, context)
+    _fill_views(_views(arguments), execution, context.store)
+    _log_to_run(step, given, execution, context.store)
+    report(execution)
+    return _pick(execution, outputs)
+
+
+def _recognised(step: Step, foreign: str, context: Context) -> Execution | None:
+    manifest = get_manifest(context.store, foreign)
+    for name, port in step.outputs.items():
+        if records := recognise(manifest, port.kind, context):
+            digests = {**dict.fromkeys(step.outputs, ""), name: records.digest}
+            return Execution(
+                step.name, digests, {}, records.attestation, "", cached=True, seconds=0
+            )
+    return None
+
+
+def _views(arguments: Mapping[str, Any]) -> list[Any]:
+    return [value for value in arguments.values() if _is_ui_artifact(value)]
 
 
 @contextlib.contextmanager
@@ -116,6 +158,14 @@ def _pick(execution: Execution, outputs: tuple[str, ...]) -> tuple[Any, ...]:
         )
     outcome = namedtuple("Outputs", outputs)  # type: ignore[misc]  # noqa: PYI024 - by name only
     return outcome(*(available[name] for name in outputs))
+
+
+def _named(value: Any, context: Context) -> Any:
+    """An argument as a step takes it: of a KFP artifact, the digest of its bytes."""
+    if not (hasattr(value, "path") and hasattr(value, "metadata")):
+        return value
+    # The path, whatever its URI is: the launcher fetched it, or kfp.local wrote it there.
+    return keep(Path(value.path), context, getattr(value, "uri", "") or "")
 
 
 def _is_ui_artifact(value: Any) -> bool:

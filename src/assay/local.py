@@ -28,6 +28,8 @@ class Task:
 
     name: str
     state: str
+    process: str = ""
+    """Tells tasks of one name apart: those of a loop run side by side."""
     started: float = 0.0
     """Seconds since the epoch, as the task's own clock had it."""
     seconds: float = 0.0
@@ -114,9 +116,12 @@ def run(
 
 def _collect_reports(folder: Path) -> None:
     """Copy what KFP calls `.../<task>/report` to where a person finds and opens it."""
-    for path in (folder / "outputs").glob("*/*/report"):
-        target = folder / "reports" / f"{path.parent.name}.html"
-        target.parent.mkdir(exist_ok=True)
+    outputs = folder / "outputs"
+    for path in outputs.glob("*/**/report"):
+        # Those of a loop's tasks stay in a folder for each round.
+        place = path.parent.relative_to(outputs).parts[1:]
+        target = (folder / "reports").joinpath(*place).with_suffix(".html")
+        target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, target)
 
 
@@ -205,10 +210,18 @@ class _Follower:
     def _apply(self, event: Mapping[str, Any]) -> Task:
         name, state = event["task"], event["state"]
         if state == events.STARTED:
-            task = Task(name, state, event["at"], side_effects=event.get("side_effects", False))
+            task = Task(
+                name,
+                state,
+                process=event["process"],
+                started=event["at"],
+                side_effects=event.get("side_effects", False),
+            )
             self.tasks.append(task)
             return task
-        task = next(t for t in reversed(self.tasks) if t.name == name)
+        task = next(
+            t for t in reversed(self.tasks) if (t.name, t.process) == (name, event["process"])
+        )
         task.state = state
         # The whole task as a person waits for it, imports included, not only the step.
         task.seconds = event["at"] - task.started

@@ -24,6 +24,9 @@ CANDIDATE: Final = "candidate"
 PRODUCTION: Final = "production"
 MODEL_TAG: Final = "assay.model"
 DATA_TAG: Final = "assay.data"
+HISTORY_TAG: Final = "assay.production-history"
+"""Of the registered model: versions that were in production, the latest last."""
+MAX_HISTORY: Final = 100
 MAX_TAG_CHARS: Final = 5000
 """MLflow's limit for the value of a run's tag; a version's may be longer in new servers only."""
 MAX_PARAM_CHARS: Final = 500
@@ -195,8 +198,42 @@ class Registry:
         self.set_alias(name, CANDIDATE, there.version)
         return there, new
 
+    def versions(self) -> dict[str, list[ModelVersion]]:
+        """Every version of every registered model, by the model's name.
+
+        Raises:
+            ServiceError: The registry failed.
+        """
+        found: dict[str, list[ModelVersion]] = {}
+        with self._calling("list the registered versions"):
+            token: str | None = None
+            while token != "":
+                page = self._client.search_model_versions(page_token=token)
+                for raw in page:
+                    found.setdefault(raw.name, []).append(_version(raw))
+                token = page.token or ""
+        return found
+
+    def aliased(self, name: str) -> set[str]:
+        """The versions of `name` that some alias points at."""
+        with self._calling(f"ask for the aliases of {name!r}"):
+            return {str(v) for v in self._client.get_registered_model(name).aliases.values()}
+
+    def production_history(self, name: str) -> list[str]:
+        """The versions that were in production, each once, the present one last.
+
+        Kept by `set_alias`; where the alias was moved by other means, only the present is known.
+        """
+        with self._calling(f"ask for the history of {name!r}"):
+            raw = self._client.get_registered_model(name).tags.get(HISTORY_TAG, "")
+        past = [version for version in raw.split(",") if version.isdecimal()]
+        present = self.production(name)
+        if present is not None:
+            past.append(present.version)
+        return [v for place, v in enumerate(past) if v not in past[place + 1 :]]
+
     def set_alias(self, name: str, alias: str, version: str) -> None:
-        """Point an alias at a version.
+        """Point an alias at a version; of `production`, keep what it pointed at before.
 
         Raises:
             UsageError: No such model or version, or an alias that MLflow does not take.
@@ -204,6 +241,11 @@ class Registry:
         """
         try:
             with self._calling(f"point the alias {alias!r} of {name!r} at version {version!r}"):
+                if alias == PRODUCTION:
+                    # Before the alias moves: a crash between must not lose the version before.
+                    past = [v for v in self.production_history(name) if v != version]
+                    history = ",".join([*past, version][-MAX_HISTORY:])
+                    self._client.set_registered_model_tag(name, HISTORY_TAG, history)
                 self._client.set_registered_model_alias(name, alias, version)
         except ServiceError as error:
             code = getattr(error.__cause__, "error_code", "")

@@ -38,6 +38,9 @@ _THEME: Final = {
     "band": ("#f5f7fa", "#1b212a"),
 }
 
+_MAX_WORD: Final = 40
+"""Longer ones, such as digests, may break anywhere; others only between words."""
+
 _RULES: Final = """
 *{box-sizing:border-box}
 body{margin:0;background:var(--page);color:var(--ink);font:15px/1.55 system-ui,-apple-system,
@@ -53,8 +56,8 @@ letter-spacing:.05em;text-transform:uppercase;border:1.5px solid;vertical-align:
 .skipped{color:var(--soft)}
 .scroll{overflow-x:auto}
 table{border-collapse:collapse;min-width:50%;font-variant-numeric:tabular-nums}
-th,td{text-align:left;padding:6px 14px;border-bottom:1px solid var(--line);vertical-align:top;
-overflow-wrap:anywhere}
+th,td{text-align:left;padding:6px 14px;border-bottom:1px solid var(--line);vertical-align:top}
+td b{white-space:nowrap}td.long{overflow-wrap:anywhere}
 th{font-size:12.5px;color:var(--soft);font-weight:600;background:var(--band);white-space:nowrap}
 td.right,th.right{text-align:right;white-space:nowrap}
 code{font:13px ui-monospace,"DejaVu Sans Mono",monospace;overflow-wrap:anywhere}
@@ -157,6 +160,8 @@ def _cell(cell: Any, side: str) -> str:
     text = _shown(cell)
     if text in _OUTCOMES:
         return f'<td{side}><b class="{_class(text)}">{text}</b></td>'
+    if not side and any(len(word) > _MAX_WORD for word in text.split()):
+        side = ' class="long"'
     return f"<td{side}>{_text(text)}</td>"
 
 

@@ -70,6 +70,12 @@ class Checks(Artifact):
     type = "application/vnd.assay.checks.v1"
 
 
+class MonitoringPlan(Artifact):
+    """What is watched in production, and who hears of it: `monitoring.yaml`."""
+
+    type = "application/vnd.assay.monitoring-plan.v1"
+
+
 class Evidence(Artifact):
     """A folder with `evidence.json`; see `assay.evidence`. Base of all that a gate may judge."""
 
@@ -97,6 +103,18 @@ class Comparison(Evidence):
     """A candidate and the production model on the same rows: `evidence.json`, `report.html`."""
 
     type = "application/vnd.assay.comparison.v1"
+
+
+class Selection(Evidence):
+    """Which of several candidates was chosen, and why: `evidence.json`, `report.html`."""
+
+    type = "application/vnd.assay.selection.v1"
+
+
+class Monitoring(Evidence):
+    """How soon a monitoring plan sees injected faults: `evidence.json`, `report.html`."""
+
+    type = "application/vnd.assay.monitoring.v1"
 
 
 class Decision(Artifact):

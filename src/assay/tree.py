@@ -6,7 +6,6 @@ of its files. A folder appears whole or not at all.
 
 import os
 import shutil
-import stat
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -81,7 +80,9 @@ def get_tree(store: Store, manifest: Manifest, target: Path) -> None:
         folders = sorted({(scratch / entry.path).parent for entry in manifest.files} | {scratch})
         for folder in folders:
             folder.mkdir(parents=True, exist_ok=True)
-        parallel(lambda entry: store.get_file(entry.blob, scratch / entry.path), manifest.files)
+        parallel(
+            lambda entry: store.get_file_into(entry.blob, scratch / entry.path), manifest.files
+        )
         for path, _, _ in os.walk(scratch, topdown=False):
             if path != str(scratch):
                 os.chmod(path, 0o555)  # noqa: PTH101, S103 - read-only
@@ -103,13 +104,26 @@ def remove_tree(folder: Path) -> None:
 def _files(folder: Path) -> list[str]:
     """Relative POSIX paths of the regular files in `folder`, sorted."""
     found = []
-    for parent, folders, names in os.walk(folder):
-        for name in (*folders, *names):
-            path = Path(parent, name)
-            mode = path.lstat().st_mode
-            if stat.S_ISREG(mode):
-                found.append(path.relative_to(folder).as_posix())
-            elif not stat.S_ISDIR(mode):
-                kind = "a symbolic link" if stat.S_ISLNK(mode) else "a special file"
-                raise StepError(f"{path} is {kind}; an artifact holds only files and folders")
+
+    def walk(parent: str, prefix: str) -> None:
+        try:
+            with os.scandir(parent) as entries:
+                for entry in entries:
+                    path = prefix + entry.name
+                    if entry.is_file(follow_symlinks=False):
+                        found.append(path)
+                    elif entry.is_dir(follow_symlinks=False):
+                        walk(entry.path, f"{path}/")
+                    else:
+                        kind = "a symbolic link" if entry.is_symlink() else "a special file"
+                        raise StepError(
+                            f"{entry.path} is {kind}; an artifact holds only files and folders"
+                        )
+        except OSError as error:
+            # Left out in silence, it would be an artifact that lacks files.
+            raise StepError(
+                f"cannot read the folder {parent}: {error.strerror}; give this user the right to it"
+            ) from error
+
+    walk(str(folder), "")
     return sorted(found)

@@ -28,7 +28,7 @@ from assay.errors import (
 from assay.execution import Context, execute
 from assay.manifest import Manifest
 from assay.policy import parse_policy
-from assay.step import Checks, Dataset, Out, Policy, Services, Suite
+from assay.step import Checks, Dataset, MonitoringPlan, Out, Policy, Services, Suite
 from assay.store import Store, open_store
 from assay.tree import get_manifest, put_tree
 
@@ -47,6 +47,11 @@ checks:
     kind: invariance
     column: sex
     values: [F, M]
+"""
+MONITORING = """\
+format: assay-monitoring/1
+detectors:
+  - {name: ages, metric: psi, columns: [age], threshold: 0.1, window: 500, receiver: on-call}
 """
 
 
@@ -97,22 +102,37 @@ def document(store: Store, folder: Path, kind: Any, name: str, text: str) -> str
 
 
 def test_documents_become_artifacts(context: Context, plan: dict[str, Any], tmp_path: Path) -> None:
-    given = {**plan, "policy": POLICY, "suite": SUITE, "checks": CHECKS}
+    given = {**plan, "policy": POLICY, "suite": SUITE, "checks": CHECKS, "monitoring": MONITORING}
     done = execute(preflight, given, context)
     for name, kind, text in (
         ("policy_artifact", Policy, POLICY),
         ("suite_artifact", Suite, SUITE),
         ("checks_artifact", Checks, CHECKS),
+        ("monitoring_artifact", MonitoringPlan, MONITORING),
     ):
         manifest = get_manifest(context.store, done.outputs[name])
         assert manifest.artifact_type == kind.type
         assert [entry.blob.digest for entry in manifest.files] == [of_bytes(text.encode())]
-    assert done.values == {"allowed_modules": []}
+    assert done.values == {"allowed_modules": [], "candidates": []}
     # The same text from elsewhere has the same name, so nothing below runs again.
     (tmp_path / "p.yaml").write_text(POLICY)
     again = execute(preflight, {**given, "policy": str(tmp_path / "p.yaml")}, context)
     assert again.outputs["policy_artifact"] == done.outputs["policy_artifact"]
     assert not again.cached
+
+
+def test_every_candidate_of_a_sweep_is_looked_at(context: Context, plan: dict[str, Any]) -> None:
+    linear = "sklearn.linear_model.LogisticRegression"
+    given = {**plan, "candidates": [{"estimator": linear}, {"hyperparameters": {"max_iter": 5}}]}
+    assert execute(preflight, given, context).values["candidates"] == [
+        {"estimator": linear, "hyperparameters": {}},
+        {"estimator": "auto", "hyperparameters": {"max_iter": 5}},
+    ]
+    wrong = {**given, "candidates": [{"estimator": "x.y"}, {}, {}], "validation_fraction": 0}
+    with pytest.raises(UsageError) as told:
+        execute(preflight, wrong, context)
+    for part in ("candidate 1: ", "candidate 3 is the same as candidate 2", "validation_fraction"):
+        assert part in str(told.value)
 
 
 def test_what_is_not_given_is_said(
@@ -125,6 +145,7 @@ def test_what_is_not_given_is_said(
     assert "people.csv: 5 columns" in summary
     assert list(outs["suite_artifact"].iterdir()) == []
     assert list(outs["checks_artifact"].iterdir()) == []
+    assert list(outs["monitoring_artifact"].iterdir()) == []
     policy = parse_policy((outs["policy_artifact"] / "policy.yaml").read_bytes())
     assert any(rule.expression.metric == "regression_delta_upper" for rule in policy.rules)
 
@@ -235,6 +256,14 @@ def test_everything_that_is_wrong_is_told_at_once(
         ({"policy": "{}"}, "policy"),
         ({"suite": "{}"}, "assay suite draft"),
         ({"checks": "checks: []"}, "checks"),
+        ({"monitoring": "detectors: []"}, "monitoring line 1, column 1: no 'format'"),
+        (
+            {"monitoring": MONITORING.replace("[age]", "[aeg, income]")},
+            (
+                "monitoring: detector 'ages': no column 'aeg'; did you mean 'age'?; "
+                "monitoring: detector 'ages': no column 'income'"
+            ),
+        ),
         ({"policy": "https://user:pass@host/p.yaml"}, "leave user and password out"),
         ({"policy": "ftp://host/p.yaml"}, "not a location that can be read"),
     ],
@@ -263,6 +292,9 @@ def test_each_mistake_has_its_line(
         ('recall{sex="F",hours="40"} > 0.8', {"slices": ["hours&sex"]}, ""),
         ('accuracy_gap{column="sex"} < 0.1', {"slices": ["age"]}, "not sliced by sex"),
         ('accuracy_gap{column="sex"} < 0.1', {"slices": ["sex"]}, ""),
+        ("monitoring_plan_complete == 1", {}, "no monitoring plan is given"),
+        ("monitoring_plan_complete == 1", {"monitoring": MONITORING}, ""),
+        ('time_to_detect_rows_p95{fault="unit_change"} < 9', {}, "no monitoring plan is given"),
         ("profit > 0", {}, ""),
     ],
 )

@@ -1,6 +1,11 @@
 """Faults between client and server: retried when a retry can mend them, told at once when not."""
 
+import contextlib
 import os
+import socket
+import ssl
+import subprocess
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +15,7 @@ import pytest
 
 from assay.digest import of_bytes
 from assay.errors import IntegrityError, StoreAccessError, StoreError, StoreUnavailableError
+from assay.manifest import FileEntry, Manifest
 from assay.store.minio import MinioStore, RetryLimits
 
 pytestmark = pytest.mark.minio
@@ -185,3 +191,59 @@ def test_a_page_of_a_load_balancer_is_no_answer(store: MinioStore, faults: Fault
     store.put_bytes(DATA)
     faults.only, faults.answer = get, [page] * 2
     assert store.get_bytes(of_bytes(DATA), len(DATA)) == DATA
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "kind"),
+    [
+        (403, "AccessDenied", StoreAccessError),
+        (503, "SlowDown", StoreUnavailableError),
+        (400, "Odd", StoreError),
+    ],
+)
+def test_views_keep_the_error_contract(
+    store: MinioStore, faults: Faults, status: int, code: str, kind: type[StoreError]
+) -> None:
+    blob = store.put_bytes(DATA)
+    manifest = Manifest("application/vnd.assay.model.v1", (FileEntry("file", blob),), {})
+    store.view(manifest)
+
+    def content(head: bytes) -> bool:
+        return head.startswith(b"GET") and b"/views/" in head.split(b"?")[0]
+
+    for work in (store.view, store.verify_view):
+        faults.only, faults.answer = content, [error(status, code)] * 20
+        with pytest.raises(kind):
+            work(manifest)
+        assert len(faults.answer) < 20
+    # And what passes by itself is waited for.
+    faults.answer = [error(503, "SlowDown")] * 2
+    store.verify_view(manifest)
+    assert not faults.answer
+
+
+def test_a_certificate_that_nobody_signed_is_told_at_once(
+    minio_endpoint: str, credentials: None, tmp_path: Path
+) -> None:
+    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
+         "-nodes", "-subj", "/CN=localhost", "-keyout", key, "-out", certificate],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def greet() -> None:
+            connection, _ = server.accept()
+            with connection, contextlib.suppress(OSError):
+                context.wrap_socket(connection, server_side=True).close()
+
+        thread = threading.Thread(target=greet)
+        thread.start()
+        port = server.getsockname()[1]
+        store = MinioStore.from_url(f"s3://b/p?endpoint=https://127.0.0.1:{port}", QUICK)
+        with pytest.raises(StoreError, match="SSL_CERT_FILE"):
+            store.put_bytes(DATA)
+        thread.join()

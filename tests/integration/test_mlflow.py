@@ -5,7 +5,6 @@ import subprocess
 import sys
 import warnings
 from collections.abc import Iterator
-from importlib.util import find_spec
 from pathlib import Path
 
 import mlflow.sklearn
@@ -139,10 +138,8 @@ def test_what_is_in_s3_stays_there(
 ) -> None:
     source = register(server, open_store(minio_url), model_folder, "in-s3")
     assert source.startswith("s3://assay-tests/")
-    # MLflow reads s3:// with boto3, which registering does not need.
-    if find_spec("boto3") is not None:
-        monkeypatch.setenv("MLFLOW_S3_ENDPOINT_URL", minio_url.partition("endpoint=")[2])
-        assert predictions(server, "in-s3") == ["low", "high"]
+    monkeypatch.setenv("MLFLOW_S3_ENDPOINT_URL", minio_url.partition("endpoint=")[2])
+    assert predictions(server, "in-s3") == ["low", "high"]
 
 
 def test_processes_that_race_settle_on_one_version(server: str, client: MlflowClient) -> None:

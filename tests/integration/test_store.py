@@ -1,17 +1,26 @@
 """One suite for every kind of store: a folder, MinIO, SeaweedFS."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from assay.digest import of_bytes
-from assay.errors import IntegrityError, NotFoundError, StoreError, UsageError
+from assay.errors import (
+    IntegrityError,
+    NotFoundError,
+    StepError,
+    StoreAccessError,
+    StoreError,
+    UsageError,
+)
 from assay.manifest import Descriptor, FileEntry, Manifest
 from assay.store import Store, blob_key, open_store
 from assay.tree import get_manifest, get_tree, put_tree
@@ -63,6 +72,21 @@ def test_files_of_any_size_come_back(store: Store, tmp_path: Path, size: int) ->
 def test_storing_twice_is_storing_once(store: Store) -> None:
     assert store.put_bytes(b"same") == store.put_bytes(b"same")
     assert [digest for digest, _ in store.iter_blobs()] == [of_bytes(b"same")]
+
+
+def test_a_blob_that_was_not_asked_for_lately_is_made_young_again(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "large").write_bytes(os.urandom(20 << 20))
+    blobs = [store.put_bytes(b"same"), store.put_file(tmp_path / "large")]
+    before = [store.modified(blob.digest) for blob in blobs]
+    monkeypatch.setattr("assay.store.base.REFRESH_SECONDS", -10)
+    time.sleep(1.1)  # the resolution of HTTP's dates
+    store.put_bytes(b"same")
+    store.put_file(tmp_path / "large")
+    after = [store.modified(blob.digest) for blob in blobs]
+    assert all(new > old for new, old in zip(after, before, strict=True) if new and old)
+    assert None not in after
 
 
 def test_what_is_not_there_is_not_found(store: Store, tmp_path: Path) -> None:
@@ -261,3 +285,179 @@ def test_a_full_disk_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         store.put_bytes(b"x")
     assert not list((tmp_path / "store" / "tmp").iterdir())
     assert not list(store.iter_blobs())
+
+
+def test_a_folder_that_cannot_be_read_is_an_error_and_not_an_empty_artifact(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tree = make_tree(tmp_path / "in")
+    scandir = os.scandir
+
+    def refusing(path: str) -> object:
+        # Permissions do not stop root, as which tests may run.
+        if str(path).endswith("d1"):
+            raise PermissionError(13, "Permission denied", path)
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refusing)
+    with pytest.raises(StepError, match=r"d1.*Permission denied"):
+        put_tree(store, tree, TYPE, {})
+    assert not list(store.iter_blobs())
+
+
+def test_a_store_folder_that_cannot_be_read_is_no_empty_store(
+    folder_store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder_store.put_bytes(b"there")
+
+    def refusing(path: object) -> object:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(os, "scandir", refusing)
+    with pytest.raises(StoreAccessError, match="cannot be listed"):
+        list(folder_store.iter_blobs())
+
+
+@pytest.mark.parametrize("megabytes", [2, 40], ids=["one request", "parts"])
+@pytest.mark.parametrize("how", ["other bytes", "other bytes, same time", "shorter"])
+def test_a_file_that_changes_between_hashing_and_sending_is_refused(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, megabytes: int, how: str
+) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(os.urandom(megabytes << 20))
+    before = path.stat()
+    stat = store._stat
+    create = getattr(store, "_create", None)
+
+    def change() -> None:
+        with path.open("r+b") as stream:
+            if how == "shorter":
+                stream.truncate(1000)
+                return
+            stream.seek(-1, os.SEEK_END)
+            last = stream.read(1)
+            stream.seek(-1, os.SEEK_END)
+            stream.write(bytes([last[0] ^ 1]))
+        if how == "other bytes, same time":
+            os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+    def changing_stat(key: str) -> object:
+        change()
+        monkeypatch.setattr(store, "_stat", stat)
+        return stat(key)
+
+    def changing_create(put: object) -> object:
+        change()
+        monkeypatch.setattr(store, "_create", create)
+        return create(put)  # type: ignore[misc]
+
+    monkeypatch.setattr(store, "_stat", changing_stat)
+    if create is not None and megabytes == 2:
+        monkeypatch.setattr(store, "_create", changing_create)
+    with pytest.raises(IntegrityError, match="changed while it was stored"):
+        store.put_file(path)
+    assert not list(store.iter_blobs())
+
+
+def test_a_file_that_is_not_there_is_one_line(store: Store, tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match=r"cannot read .*No such file"):
+        store.put_file(tmp_path / "absent")
+
+
+@pytest.mark.parametrize(
+    "work",
+    [
+        lambda store, blob, _path: store.has(blob.digest),
+        lambda store, blob, _path: store.has_all([blob]),
+        lambda store, _blob, _path: store.put_bytes(b"x"),
+        lambda store, blob, _path: store.get_bytes(blob.digest, 9),
+        lambda store, blob, path: store.get_file(blob, path),
+        lambda store, blob, _path: store.verify(blob),
+        lambda store, _blob, _path: list(store.iter_blobs()),
+        lambda store, _blob, _path: store.list_pointers("cache/"),
+        lambda store, _blob, _path: store.read_pointer(f"cache/{HEX}"),
+        lambda store, _blob, _path: store.write_pointer(f"cache/{HEX}", b"x"),
+        lambda store, blob, _path: store.view(Manifest(TYPE, (FileEntry("f", blob),), {})),
+        lambda store, blob, _path: store.verify_view(Manifest(TYPE, (FileEntry("f", blob),), {})),
+        lambda store, blob, _path: store.remove_blob(blob.digest),
+    ],
+)
+@pytest.mark.parametrize("server", ["minio", "seaweedfs"])
+def test_a_missing_bucket_is_told_by_every_method(
+    request: pytest.FixtureRequest,
+    server: str,
+    work: Callable[[Store, Descriptor, Path], object],
+    tmp_path: Path,
+) -> None:
+    url = request.getfixturevalue(f"{server}_url")
+    store = open_store(url.replace("s3://assay-tests/", "s3://no-such-bucket/"))
+    with pytest.raises(StoreError, match="no such bucket; create it") as caught:
+        work(store, Descriptor(ABSENT, 1), tmp_path / "file")
+    assert not isinstance(caught.value, NotFoundError)
+
+
+@pytest.mark.parametrize("where", ["url", "environment"])
+def test_credentials_in_the_endpoint_are_refused_and_not_repeated(
+    where: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    endpoint = "http://user:hunter2@host:9000"
+    monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
+    url = "s3://bucket/x" + (f"?endpoint={endpoint}" if where == "url" else "")
+    with pytest.raises(UsageError, match="credentials") as caught:
+        open_store(url)
+    assert "hunter2" not in str(caught.value)
+    with pytest.raises(UsageError) as caught:
+        open_store("https://user:hunter2@host/bucket")
+    assert "hunter2" not in str(caught.value)
+
+
+def test_the_error_of_a_damaged_blob_names_a_command_that_mends_it(
+    store: Store, tmp_path: Path
+) -> None:
+    blob = store.put_bytes(b"right")
+    damage(store, blob.digest, b"wrong")
+    store.put_bytes(b"right")  # the right size is believed: looking would cost a whole read
+    with pytest.raises(IntegrityError, match="assay fsck --from") as caught:
+        store.get_bytes(blob.digest, 10)
+    found = re.search(r"\((rm -f|mc rm) (\S+)\)", str(caught.value))
+    assert found is not None
+    if found[1] == "rm -f":
+        subprocess.run([*found[1].split(), found[2]], check=True)
+    else:
+        assert found[2] == f"ALIAS/{store.location(blob.digest).removeprefix('s3://')}"
+        store.remove_blob(blob.digest)
+    store.put_bytes(b"right")
+    assert store.get_bytes(blob.digest, 10) == b"right"
+
+
+MEMORY = """
+import resource, sys
+from pathlib import Path
+from assay.store import open_store
+from assay.tree import get_manifest, get_tree, put_tree
+store = open_store(sys.argv[1])
+store.put_bytes(b"connected")
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+manifest = put_tree(store, Path(sys.argv[2]), "application/vnd.assay.dataset.v1", {})
+get_tree(store, get_manifest(store, manifest.digest), Path(sys.argv[3]))
+print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) >> 10)
+"""
+
+
+@pytest.mark.slow
+def test_many_large_files_at_a_time_stay_in_bounded_memory(store_url: str, tmp_path: Path) -> None:
+    tree = tmp_path / "in"
+    tree.mkdir()
+    block = os.urandom(1 << 20)
+    for number in range(16):
+        with (tree / f"{number}").open("wb") as stream:
+            stream.write(bytes([number]))
+            for _ in range(128):
+                stream.write(block)
+    done = subprocess.run(
+        [sys.executable, "-c", MEMORY, store_url, str(tree), str(tmp_path / "out")],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert int(done.stdout) < 150, "MB more than before the first file"

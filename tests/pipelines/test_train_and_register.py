@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -21,6 +22,7 @@ gates:
 on_fail: block_and_notify
 """
 PURE = ["snapshot_data", "validate_data", "split_data", "train", "evaluate", "compare", "gate"]
+ROOT = Path(__file__).resolve().parents[2]
 OUTSIDE = ["preflight", "resolve_production", "register", "notify"]
 
 
@@ -248,6 +250,40 @@ def test_the_passport_verifies_and_every_pure_step_is_reproduced_elsewhere(
     assert {outcomes[key] for key in outcomes if key[0] in PURE} == {"equal", "measured"}
     assert outcomes[("evaluate", "measurements")] == "measured"
     assert outcomes[("train", "model")] == "equal"
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_every_pure_step_is_reproduced_in_an_environment_made_from_the_locks(
+    project: Project, first: dict[str, Any], tmp_path: Path
+) -> None:
+    """What a user installs, not this checkout: another interpreter, folder and site-packages."""
+    uv = [str(Path(sys.executable).with_name("uv")), "--quiet"]
+    checkout = tmp_path / "checkout"
+    for name in ("src", "components", "pipelines"):
+        shutil.copytree(
+            ROOT / name, checkout / name, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info")
+        )
+    for name in ("pyproject.toml", "setup.py", "README.md"):
+        shutil.copy(ROOT / name, checkout)
+    build = ["build", "--wheel", "--no-isolation", "--outdir", str(tmp_path), str(checkout)]
+    lock = str(ROOT / "src/assay/requirements.txt")
+    other = str(tmp_path / "other")
+    python = f"{other}/bin/python"
+    for command in (
+        [sys.executable, "-W", "ignore", "-m", *build],
+        [*uv, "venv", "--python", sys.executable, other],
+        [*uv, "pip", "sync", "--compile-bytecode", "--require-hashes", "--python", python, lock],
+    ):
+        subprocess.run(command, check=True, capture_output=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    subprocess.run([*uv, "pip", "install", "--no-deps", "--python", python, str(wheel)], check=True)
+    record = first["by"]["register"]["outputs"]["record"]
+    rows = json.loads(project.assay("reproduce", record, "--all", "--python", python, "--json"))
+    outcomes = {row["step"]: row for row in rows if row["outcome"] not in {"measured", "acts"}}
+    assert set(outcomes) == set(PURE)
+    assert {row["outcome"] for row in outcomes.values()} == {"equal"}
+    assert {row["note"] for row in outcomes.values()} == {""}  # by the very same code
 
 
 def test_one_flipped_byte_is_found(project: Project, first: dict[str, Any]) -> None:

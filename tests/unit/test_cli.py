@@ -52,6 +52,7 @@ def test_a_cached_step_imports_nothing_heavy(tmp_path: Path) -> None:
         "compare",
         "gate",
         "register",
+        "check_monitoring",
         "validate_data",
         "split_data",
         "preflight",

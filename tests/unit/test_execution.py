@@ -1,6 +1,7 @@
 """Running steps: keys, the cache, records, signatures, and what must not happen."""
 
 import json
+import random
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -367,8 +368,12 @@ def test_keys_that_are_none(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
 # Verification.
 
 
-def test_every_byte_of_a_store_is_guarded(context: Context, folder_store: Store) -> None:
-    """Flip bits of every file, several places in each: verify catches each flip."""
+@pytest.mark.parametrize("each", [50, pytest.param(None, marks=pytest.mark.slow)])
+def test_every_byte_of_a_store_is_guarded(
+    context: Context, folder_store: Store, each: int | None
+) -> None:
+    """Flip bytes of every file, `each` of them or all: verify catches each flip."""
+    chance = random.Random(0)
     _, model = chain(context)
     execute(clock, {"model": model}, context)
     folder_store.view(get_manifest(folder_store, model))
@@ -379,9 +384,11 @@ def test_every_byte_of_a_store_is_guarded(context: Context, folder_store: Store)
     missed = []
     for path in files:
         data = path.read_bytes()
-        for position in {0, len(data) // 3, len(data) // 2, len(data) - 1}:
-            path.chmod(0o644)
-            path.write_bytes(data[:position] + bytes([data[position] ^ 1]) + data[position + 1 :])
+        path.chmod(0o644)
+        places = range(len(data)) if each is None else chance.choices(range(len(data)), k=each)
+        for position in {0, *places, len(data) - 1}:
+            flipped = data[position] ^ chance.randrange(1, 256)
+            path.write_bytes(data[:position] + bytes([flipped]) + data[position + 1 :])
             try:
                 verify_store(folder_store, None)
                 missed.append((path.relative_to(root), position))

@@ -63,8 +63,8 @@ def test_the_wheel_holds_the_tree(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_component_and_its_step_agree(stage: str) -> None:
-    if stage == "halt":
-        return  # no step: it only ends the run
+    if stage in {"halt", "export_artifact"}:
+        return  # no step: it ends the run, or makes nothing that we name
     import importlib
 
     declared = component(stage).component_spec

@@ -352,6 +352,7 @@ def test_derived_names_are_known() -> None:
     for name in ("accuracy_gap", "candidate_f1", "production_f1", "production_exists"):
         assert is_known(name)
         assert is_about_model(name)
+    assert is_about_model("time_to_detect_rows_p95")
     assert not is_about_model("failed_expectations")
     assert not is_about_model("my_own")
     assert suggest("accuracy") is None

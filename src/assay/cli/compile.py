@@ -3,11 +3,14 @@
 import os
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import click
 
 from assay.cli.catalog import component, names, pipeline
 from assay.cli.console import json_option, print_json
+from assay.cluster.apply import with_profile
+from assay.cluster.profile import MAX_PROFILE_BYTES, Profile, parse_profile, schema
 from assay.errors import AssayError, UsageError
 from assay.images import ROLES, image, is_pinned, name_images
 
@@ -29,23 +32,43 @@ class StaleError(AssayError):
 )
 @click.option("--dev", is_flag=True, help="Admit images that are not pinned by digest.")
 @click.option("--check", is_flag=True, help="Write nothing; fail when a file is stale.")
+@click.option(
+    "--profile", type=click.Path(path_type=Path), help="What the cluster's pods need; YAML."
+)
+@click.option("--print-profile-schema", is_flag=True, help="Print a profile's JSON schema.")
+@click.option("--upload", is_flag=True, help="Upload the pipelines to KFP as well.")
+@click.option("--endpoint", default="", help="URL of KFP's API (default: KFP_ENDPOINT).")
+@click.option("--namespace", default="", help="For many users (default: KFP_NAMESPACE).")
 @json_option
-def command(output: Path, images: Path | None, dev: bool, check: bool, as_json: bool) -> None:
+def command(
+    output: Path,
+    images: Path | None,
+    dev: bool,
+    check: bool,
+    profile: Path | None,
+    print_profile_schema: bool,
+    upload: bool,
+    endpoint: str,
+    namespace: str,
+    as_json: bool,
+) -> None:
     """Compile every pipeline, and every component by itself.
 
     Images must be pinned by digest (--images), because a tag that moves poisons KFP's cache;
     --dev admits this version's development tags.
+
+    With --profile the pipelines carry what a cluster's pods need: secrets, resources, time-outs,
+    retries, nodes (docs/profiles.md).
     """
-    if images is not None:
-        # Read by assay.images when the components are imported, below.
-        os.environ["ASSAY_IMAGES"] = str(images)
-    loose = [image(role) for role in ROLES if not is_pinned(image(role))]
-    if loose and not dev:
-        raise UsageError(
-            f"images not pinned by digest: {', '.join(loose)}; give --images with references by "
-            "digest, or --dev for a development build"
-        )
-    compiled = _compile_all()
+    if print_profile_schema:
+        print_json(schema())
+        return
+    use_images(images, dev=dev)
+    if check and upload:
+        raise UsageError("give --check or --upload, not both")
+    compiled = _compile_all(read_profile(profile) if profile else None)
+    if upload:
+        _upload(compiled, endpoint, namespace)
     written = [str(path) for path in (_check if check else _write)(output, compiled)]
     if as_json:
         print_json(written)
@@ -54,18 +77,68 @@ def command(output: Path, images: Path | None, dev: bool, check: bool, as_json: 
             click.echo(path)
 
 
-def _compile_all() -> dict[str, str]:
+def use_images(images: Path | None, *, dev: bool) -> None:
+    """Let components take their images from a file; call it before they are imported.
+
+    Raises:
+        UsageError: An image that is not pinned by digest, where this is no development build.
+    """
+    if images is not None:
+        # Read by assay.images when the components are imported.
+        os.environ["ASSAY_IMAGES"] = str(images)
+    loose = [image(role) for role in ROLES if not is_pinned(image(role))]
+    if loose and not dev:
+        raise UsageError(
+            f"images not pinned by digest: {', '.join(loose)}; give --images with references by "
+            "digest, or --dev for a development build"
+        )
+
+
+def read_profile(path: Path) -> Profile:
+    """The profile in a file.
+
+    Raises:
+        UsageError: It cannot be read, or is wrong.
+    """
+    try:
+        with path.open("rb") as stream:
+            data = stream.read(MAX_PROFILE_BYTES + 1)
+    except OSError as error:
+        raise UsageError(f"--profile: cannot read {path}: {error.strerror}") from error
+    return parse_profile(data, str(path), components=names("assay.components"))
+
+
+def compile_one(function: Any, profile: Profile | None = None) -> str:
+    """The YAML of a pipeline or component; a profile is for pipelines only."""
     from kfp import compiler
 
-    targets = {f"pipelines/{n}/pipeline.yaml": pipeline(n) for n in names("assay.pipelines")}
-    targets |= {f"components/{n}/component.yaml": component(n) for n in names("assay.components")}
+    if profile is not None:
+        function = with_profile(function, profile)
     with tempfile.TemporaryDirectory() as folder:
-        found = {}
-        for path, function in targets.items():
-            file = Path(folder) / "compiled.yaml"
-            compiler.Compiler().compile(function, str(file))
-            found[path] = name_images(file.read_text())
+        file = Path(folder) / "compiled.yaml"
+        compiler.Compiler().compile(function, str(file))
+        return name_images(file.read_text())
+
+
+def _compile_all(profile: Profile | None) -> dict[str, str]:
+    found = {
+        f"pipelines/{name}/pipeline.yaml": compile_one(pipeline(name), profile)
+        for name in names("assay.pipelines")
+    }
+    found |= {
+        f"components/{name}/component.yaml": compile_one(component(name))
+        for name in names("assay.components")
+    }
     return found
+
+
+def _upload(compiled: dict[str, str], endpoint: str, namespace: str) -> None:
+    from assay.cli.submit import upload
+    from assay.cluster.client import Endpoint, Kfp
+
+    kfp = Kfp(Endpoint.from_env(endpoint, namespace))
+    for name in names("assay.pipelines"):
+        upload(kfp, pipeline(name).name, compiled[f"pipelines/{name}/pipeline.yaml"])
 
 
 def _write(root: Path, compiled: dict[str, str]) -> list[Path]:

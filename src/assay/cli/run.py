@@ -64,7 +64,7 @@ def command(
     if help_parameters:
         _print_parameters(function)
         return
-    arguments = bind_arguments(function, {**_from_file(params), **_from_pairs(pairs)})
+    arguments = bind_arguments(function, read_parameters(params, pairs))
     use_defaults()
     outcome = follow(function, arguments, quiet=as_json, cache=cache)
     if as_json:
@@ -192,6 +192,15 @@ def _json(outcome: local.Outcome) -> dict[str, Any]:
             for task in outcome.tasks
         ],
     }
+
+
+def read_parameters(path: Path | None, pairs: tuple[str, ...]) -> dict[str, Any]:
+    """Parameters from a YAML file and from `NAME=VALUE` pairs, which win.
+
+    Raises:
+        UsageError: A file that holds none, or a pair that is none.
+    """
+    return {**_from_file(path), **_from_pairs(pairs)}
 
 
 def _from_pairs(pairs: tuple[str, ...]) -> dict[str, str]:

@@ -17,7 +17,7 @@ neither scikit-learn nor MLflow.
 """
 
 from assay.model.build import check_estimator
-from assay.model.files import LoadedModel, load, save
+from assay.model.files import LoadedModel, audit, load, save
 from assay.model.info import INFO_FILE, ModelInfo, read_info
 from assay.model.preprocess import make_pipeline
 from assay.model.threads import fixed_threads
@@ -26,6 +26,7 @@ __all__ = [
     "INFO_FILE",
     "LoadedModel",
     "ModelInfo",
+    "audit",
     "check_estimator",
     "fixed_threads",
     "load",

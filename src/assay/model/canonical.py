@@ -17,12 +17,16 @@ from assay.errors import IntegrityError
 SCHEMA: Final = "schema.json"
 MAX_ENTRIES: Final = 1_000_000
 MAX_SCHEMA_BYTES: Final = 2 << 30
+MAX_SPARSE_BYTES: Final = 2 << 30
+"""What a foreign sparse matrix, which skops deflates, may unpack to."""
 
 _EPOCH: Final = (1980, 1, 1, 0, 0, 0)
 """The earliest date that a zip entry can hold."""
 _ENTRY = re.compile(r"[0-9]{1,9}\.(npy|npz|bin)", re.ASCII)
 _ARRAY = re.compile(r"[a-z_]{1,40}\.npy", re.ASCII)
 """Entries of a sparse matrix: `data.npy`, `indices.npy`, ..."""
+_FOREIGN = re.compile(r"[0-9]{1,20}\.(npy|npz|bin)", re.ASCII)
+"""Entries as skops names them, after memory addresses."""
 _PLACE: Final = "model.skops"
 
 
@@ -39,6 +43,26 @@ def canonical(data: bytes) -> bytes:
                 _write(out, new, _stored(content) if new.endswith(".npz") else content)
             _write(out, SCHEMA, json.dumps(schema, separators=(",", ":")).encode())
     return buffer.getvalue()
+
+
+def from_foreign(data: bytes) -> bytes:
+    """The canonical form of a file that skops wrote elsewhere, refused if it unpacks to too much.
+
+    Raises:
+        IntegrityError: Names every offending entry.
+    """
+    with _opened(data, _PLACE) as archive:
+        # Sizes in the directory hold: reading an entry ends where it says.
+        _check_entries(archive, _FOREIGN, len(data), _PLACE, extra=(SCHEMA,))
+        for entry in archive.infolist():
+            if entry.filename.endswith(".npz"):
+                with _opened(archive.read(entry), entry.filename) as inner:
+                    unpacked = sum(item.file_size for item in inner.infolist())
+                if unpacked > MAX_SPARSE_BYTES:
+                    raise IntegrityError(
+                        f"{_PLACE} refused: {entry.filename} unpacks to {unpacked} bytes"
+                    )
+    return canonical(data)
 
 
 def check_archive(data: bytes) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from assay.errors import IntegrityError, UsageError
-from assay.model.canonical import canonical, check_archive
+from assay.model.canonical import canonical, check_archive, from_foreign
 from assay.model.info import INFO_FILE, ModelInfo, read_info
 from assay.model.trust import refused, require_admitted
 
@@ -20,6 +20,11 @@ if TYPE_CHECKING:
 
 SKOPS_FILE: Final = "model.skops"
 MAX_MODEL_BYTES: Final = 8 << 30
+_FAULTS: Final = (
+    ValueError, TypeError, KeyError, AttributeError, ImportError, IndexError, OverflowError,
+    EOFError, MemoryError, RecursionError,
+)  # fmt: skip
+"""What a damaged or forged file makes skops raise. Nothing is constructed before the audit."""
 
 
 @dataclass(frozen=True)
@@ -132,33 +137,46 @@ def load(folder: Path, *, allowed_modules: Sequence[str] = ()) -> LoadedModel:
         IntegrityError: Not a model, damaged, or holding types that must not be constructed; names
             all of them.
     """
+    info = read_info(folder)
+    data = _read(folder / SKOPS_FILE)
+    check_archive(data)
+    pipeline = _construct(data, allowed_modules, f"; it was made with {_versions(info)}")
+    return LoadedModel(pipeline, info)
+
+
+def audit(data: bytes, allowed_modules: Sequence[str] = ()) -> Any:
+    """A fitted pipeline from a skops file that skops itself wrote, after the checks of `load`.
+
+    Raises:
+        IntegrityError: As `load`.
+    """
+    try:
+        ours = from_foreign(data)
+    except _FAULTS as error:
+        raise IntegrityError(f"{SKOPS_FILE}: cannot be read ({error!r})") from error
+    check_archive(ours)
+    return _construct(ours, allowed_modules)
+
+
+def _construct(data: bytes, allowed_modules: Sequence[str], remark: str = "") -> Any:
+    """The pipeline in a canonical file whose shape was checked."""
     import skops.io
 
     from assay.model.walk import check_trees
 
-    info = read_info(folder)
-    data = _read(folder / SKOPS_FILE)
-    check_archive(data)
-    # What a damaged or forged file makes skops raise. Nothing is constructed before the audit.
-    faults = (
-        ValueError, TypeError, KeyError, AttributeError, ImportError, IndexError, OverflowError,
-        EOFError, MemoryError, RecursionError,
-    )  # fmt: skip
     try:
         types = skops.io.get_untrusted_types(data=data)
-    except faults as error:
+    except _FAULTS as error:
         raise IntegrityError(f"{SKOPS_FILE}: cannot be read ({error!r})") from error
     trusted = require_admitted(types, allowed_modules, SKOPS_FILE)
     try:
         pipeline = skops.io.loads(data, trusted=trusted)
-    except faults as error:
-        raise IntegrityError(
-            f"{SKOPS_FILE}: cannot be constructed ({error!r}); it was made with {_versions(info)}"
-        ) from error
+    except _FAULTS as error:
+        raise IntegrityError(f"{SKOPS_FILE}: cannot be constructed ({error!r}){remark}") from error
     if not hasattr(pipeline, "predict"):
         raise IntegrityError(f"{SKOPS_FILE}: holds {type(pipeline).__name__}, which is no model")
     check_trees(pipeline)
-    return LoadedModel(pipeline, info)
+    return pipeline
 
 
 def _read(path: Path) -> bytes:

@@ -5,6 +5,8 @@ import os
 from collections.abc import Iterator
 from typing import Final
 
+from assay.errors import UsageError
+
 _VARIABLES: Final = (
     "OMP_NUM_THREADS",
     "OPENBLAS_NUM_THREADS",
@@ -23,8 +25,14 @@ def fixed_threads(count: int) -> Iterator[None]:
 
     Args:
         count: At least 1. The libraries to limit must have been loaded before.
+
+    Raises:
+        UsageError: `count` is less than 1.
     """
     from threadpoolctl import threadpool_limits
+
+    if count < 1:
+        raise UsageError(f"threads is {count}; give at least 1")
 
     before = {name: os.environ.get(name) for name in _VARIABLES}
     os.environ.update(dict.fromkeys(_VARIABLES, "1"))

@@ -5,24 +5,19 @@ and repeated keys, misspelt metrics, anchors, aliases and tags are errors. Every
 and column in the file, and all are told at once.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import yaml
 
 from assay.errors import PolicyError
 from assay.policy.expression import NAME, NUMBER, Expression, Malformed, parse
 from assay.policy.names import closest, suggest
-from assay.policy.places import place, place_of_index
+from assay.policy.places import place
+from assay.policy.reader import NodeReader
 
 MAX_POLICY_BYTES: Final = 1 << 20
 MAX_RULES: Final = 1000
-MAX_PROBLEMS: Final = 100
-"""How many problems an error names; a file with more is no policy gone slightly wrong."""
-MAX_MESSAGE_CHARS: Final = 400
-MAX_DEPTH: Final = 8
-"""A policy nests three deep; without a limit, a file of brackets would exhaust the stack."""
 ON_FAIL: Final = ("block", "block_and_notify")
 REGRESSION: Final = "regression_delta"
 
@@ -82,101 +77,17 @@ def parse_policy(data: bytes, name: str = "policy") -> Policy:
     Raises:
         PolicyError: All that is wrong, each with line and column.
     """
-    if len(data) > MAX_POLICY_BYTES:
-        raise PolicyError(f"{name}: {len(data)} bytes, the limit is {MAX_POLICY_BYTES}")
-    try:
-        source = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line, column = place_of_index(data[: error.start].decode(errors="replace"), error.start)
-        raise PolicyError(f"{name} line {line}, column {column}: not UTF-8") from error
-    reader = _Reader(name, source)
-    node = reader.compose()
+    reader = _Reader(name, data, MAX_POLICY_BYTES, PolicyError)
+    node = reader.compose("write 'gates:' and a list of rules")
     policy = reader.policy(node)
     reader.finish()
     return policy
 
 
-class _Composer(yaml.SafeLoader):
-    """Makes nodes, which know their places, and constructs nothing."""
+class _Reader(NodeReader):
+    """Walks a policy's nodes."""
 
-    def __init__(self, source: str) -> None:
-        super().__init__(source)
-        self.refused: list[tuple[Any, str]] = []
-        self._depth = 0
-
-    def compose_node(self, parent: Any, index: Any) -> Any:
-        events = cast("Any", self)  # the parser's half of the class has no annotations
-        event = events.peek_event()
-        if events.check_event(yaml.AliasEvent):
-            events.get_event()
-            self.refused.append((event, "aliases (*) are not admitted; write it out"))
-            return yaml.ScalarNode("", "", event.start_mark, event.end_mark)
-        if event.anchor is not None:
-            self.refused.append((event, "anchors (&) are not admitted; write it out"))
-            event.anchor = None
-        if event.tag is not None:
-            self.refused.append((event, "tags (!) are not admitted; leave it out"))
-            event.tag = "!"
-        self._depth += 1
-        if self._depth > MAX_DEPTH:
-            raise yaml.MarkedYAMLError(problem="nested too deep", problem_mark=event.start_mark)
-        node = super().compose_node(parent, index)
-        self._depth -= 1
-        return node
-
-
-class _Reader:
-    """Walks the nodes and collects every problem."""
-
-    def __init__(self, name: str, source: str) -> None:
-        self._name = name
-        self._source = source
-        self._problems: list[tuple[int, int, str]] = []
-        self._custom: tuple[str, ...] = ()
-
-    def compose(self) -> Any:
-        """The document's node.
-
-        Raises:
-            PolicyError: Not one YAML document.
-        """
-        try:
-            composer = _Composer(self._source)
-            node = composer.get_single_node()
-        except yaml.YAMLError as error:
-            raise PolicyError(f"{self._name} {self._of_yaml(error)}") from error
-        for event, message in composer.refused:
-            self._add_at(event.start_mark, message)
-        if not isinstance(node, yaml.MappingNode):
-            self._add_at(node.start_mark if node else None, "write 'gates:' and a list of rules")
-            self.finish()
-        return node
-
-    def _of_yaml(self, error: yaml.YAMLError) -> str:
-        if isinstance(error, yaml.reader.ReaderError):
-            line, column = place_of_index(self._source, error.position)
-            return f"line {line}, column {column}: not YAML: a character that is not admitted"
-        mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
-        line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
-        context, problem = getattr(error, "context", None), getattr(error, "problem", None)
-        reason = ", ".join(str(part) for part in (context, problem) if part)
-        return f"line {line}, column {column}: not YAML: {reason or error}"
-
-    def finish(self) -> None:
-        """Raise all problems, in the order of the file.
-
-        Raises:
-            PolicyError: If there are any.
-        """
-        if self._problems:
-            found = sorted(set(self._problems))
-            told = [
-                f"{self._name} line {line}, column {column}: {_clip(message)}"
-                for line, column, message in found[:MAX_PROBLEMS]
-            ]
-            if len(found) > MAX_PROBLEMS:
-                told.append(f"and {len(found) - MAX_PROBLEMS} more")
-            raise PolicyError.all_of(told)
+    _custom: tuple[str, ...] = ()
 
     def policy(self, node: Any) -> Policy:
         """The policy; worthless if a problem was found, so call `finish` after it."""
@@ -260,30 +171,6 @@ class _Reader:
             self._add(node, f"{metric!r} is not the name of a metric, such as accuracy")
         return metric
 
-    def _fields(self, node: Any, known: Sequence[str], what: str) -> dict[str, Any]:
-        fields: dict[str, Any] = {}
-        for key, value in node.value:
-            name = str(key.value) if isinstance(key, yaml.ScalarNode) else "?"
-            if name not in known:
-                close = closest(name, known)
-                hint = f"did you mean {close!r}?" if close else f"known are {', '.join(known)}"
-                self._add(key, f"unknown key {name!r} in a {what}; {hint}")
-            elif name in fields:
-                self._add(key, f"key {name!r} is given twice")
-            fields.setdefault(name, value)
-        return fields
-
-    def _text(self, node: Any, default: str = "") -> str:
-        if node is None:
-            return default
-        if not isinstance(node, yaml.ScalarNode):
-            self._add(node, "expected text")
-            return default
-        text = str(node.value)
-        if any("\ud800" <= character <= "\udfff" for character in text):
-            self._add(node, "half of a surrogate pair is not text")
-        return text
-
     def _names(self, node: Any, what: str, *, dotted: bool) -> tuple[str, ...]:
         if node is None:
             return ()
@@ -307,13 +194,3 @@ class _Reader:
             self._add(node, f"confidence {text!r}: give a number between 0 and 1, such as 0.95")
             return None
         return float(text)
-
-    def _add(self, node: Any, message: str, offset: int = 0) -> None:
-        self._problems.append((*place(self._source, node, offset), message))
-
-    def _add_at(self, mark: Any, message: str) -> None:
-        self._problems.append((*((mark.line + 1, mark.column + 1) if mark else (1, 1)), message))
-
-
-def _clip(message: str) -> str:
-    return message if len(message) <= MAX_MESSAGE_CHARS else f"{message[:MAX_MESSAGE_CHARS]}…"

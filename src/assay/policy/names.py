@@ -21,6 +21,10 @@ KNOWN_METRICS: Final = {
         "production_exists", "regression_delta", "regression_delta_lower",
         "regression_delta_upper", "minimum_detectable_difference", "mcnemar_p_value",
     ),
+    "check_monitoring": (
+        "monitoring_plan_complete", "time_to_detect_rows_p50", "time_to_detect_rows_p95",
+        "faults_detected_share", "false_alarms_per_10k_rows",
+    ),
     "validate_data": (
         "rows", "columns", "expectations", "failed_expectations", "duplicate_rows_share",
         "missing_share", "drifted_columns", "drifted_columns_share", "drift_score",
@@ -49,7 +53,8 @@ SYNONYMS: Final = {
 
 _CUTOFF: Final = 0.8
 """Ratio of difflib from which a name counts as misspelt rather than as another."""
-_MODEL_NAMES: Final = frozenset((*KNOWN_METRICS["evaluate"], *KNOWN_METRICS["compare"]))
+_MODEL_STAGES: Final = ("evaluate", "compare", "check_monitoring")
+_MODEL_NAMES: Final = frozenset(name for stage in _MODEL_STAGES for name in KNOWN_METRICS[stage])
 _ALL_NAMES: Final = frozenset(name for names in KNOWN_METRICS.values() for name in names)
 
 

@@ -13,6 +13,21 @@ BLOCK_ELEMENTS: Final = 4_000_000
 MAX_UNDEFINED_SHARE: Final = 0.05
 """With more resamples than this in which a metric is undefined, it has no interval."""
 
+MIN_RESAMPLES: Final = 100
+"""Fewer say too little about the tails of a distribution."""
+
+
+def settings_problems(confidence: float, resamples: int, min_slice_rows: int) -> list[str]:
+    """Everything wrong with what a user asks of intervals and slices."""
+    problems = []
+    if not 0 < confidence < 1:
+        problems.append(f"confidence is {confidence}; give a number between 0 and 1")
+    if resamples < MIN_RESAMPLES:
+        problems.append(f"resamples is {resamples}; give at least {MIN_RESAMPLES}")
+    if min_slice_rows < 1:
+        problems.append(f"min_slice_rows is {min_slice_rows}; give at least 1")
+    return problems
+
 
 def weight_blocks(rows: int, resamples: int, seed: int) -> Iterator[Array]:
     """Resampling counts, in blocks of shape (some resamples, rows); the same for the same seed."""

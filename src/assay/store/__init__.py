@@ -26,7 +26,9 @@ def open_store(url: str) -> Store:
         from assay.store.minio import MinioStore
 
         return MinioStore.from_url(url)
+    # What stands before an @ may be a password, which must not get into a log.
+    shown = url if "@" not in url else f"{parts.scheme}://…@{url.rpartition('@')[2]}"
     raise UsageError(
-        f"ASSAY_STORE: {url!r} is not the URL of a store; write file:///folder or "
+        f"ASSAY_STORE: {shown!r} is not the URL of a store; write file:///folder or "
         "s3://bucket/prefix?endpoint=http://host:port"
     )

@@ -11,7 +11,7 @@ Error contract, for every kind:
 | bytes that are not what their name or size says | `IntegrityError`, and nothing is kept |
 | credentials or rights | `StoreAccessError` |
 | transient faults that outlived every retry | `StoreUnavailableError` |
-| anything else of the store's making (disk full, bad bucket) | `StoreError` |
+| anything else (disk full, no such bucket, a local file that cannot be read) | `StoreError` |
 """
 
 import abc
@@ -20,11 +20,13 @@ import hashlib
 import os
 import re
 import tempfile
+import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import IO, Final, TypeVar
+from typing import IO, Final, NamedTuple, TypeVar
 
 from assay.digest import CHUNK_BYTES, PREFIX, Readable, hex_of, of_bytes, of_stream
 from assay.errors import IntegrityError, NotFoundError, StoreError
@@ -33,11 +35,30 @@ from assay.manifest import Descriptor, FileEntry, Manifest
 MAX_POINTER_BYTES: Final = 4 << 10
 WORKERS: Final = 16
 """Files moved at a time: the work waits for the network or the disk, not for a core."""
+SMALL_BYTES: Final = 1 << 20
+"""A file up to this size is read into memory once; a larger one is streamed. With `WORKERS` this
+bounds the memory that moving files takes, whatever their number and size."""
+PIECE_BYTES: Final = 256 << 10
+"""What moves at a time where a file is read or written out of order."""
+REFRESH_SECONDS: Final = 24 * 3600
+"""A blob older than this is written again when it is stored again, with the same bytes. So its age
+says when it was last wanted, and `assay gc` leaves alone what a running pipeline relies on."""
 
 T = TypeVar("T")
 R = TypeVar("R")
 
-_POINTER = re.compile(r"(cache|referrers|dependents)(/[0-9a-f]{64}){1,2}", re.ASCII)
+_POINTER = re.compile(r"(cache|referrers|dependents|pins)(/[0-9a-f]{64}){1,2}", re.ASCII)
+
+
+class Entry(NamedTuple):
+    """Something in the store."""
+
+    key: str
+    """Relative to the store's root."""
+    size: int
+    """Bytes."""
+    modified: float
+    """When it was written, by the store's clock: seconds since the epoch."""
 
 
 class Store(abc.ABC):
@@ -65,18 +86,24 @@ class Store(abc.ABC):
         ]
 
     def put_bytes(self, data: bytes, media_type: str = "application/octet-stream") -> Descriptor:
-        """Store `data` under its digest, unless it is there."""
+        """Store `data` under its digest, unless it is there and was written lately."""
         blob = Descriptor(of_bytes(data), len(data), media_type)
         self._put_bytes(blob, data)
         return blob
 
     def put_file(self, path: Path, media_type: str = "application/octet-stream") -> Descriptor:
-        """Store a file's bytes under their digest, unless they are there; in bounded memory."""
-        with path.open("rb") as stream:
-            digest, size = of_stream(stream)
-        blob = Descriptor(digest, size, media_type)
-        self._put_file(blob, path)
-        return blob
+        """Store a file's bytes under their digest, unless they are there; in bounded memory.
+
+        Raises:
+            IntegrityError: The file changed meanwhile.
+            StoreError: The file cannot be read, or the store failed.
+        """
+        with _reading(path) as stream:
+            data = stream.read(SMALL_BYTES + 1)
+            if len(data) <= SMALL_BYTES:
+                return self.put_bytes(data, media_type)
+            stream.seek(0)
+            return self._put_stream(stream, path, media_type)
 
     def get_bytes(self, digest: str, max_bytes: int) -> bytes:
         """The checked bytes of a small blob.
@@ -85,14 +112,18 @@ class Store(abc.ABC):
             IntegrityError: Larger than `max_bytes`, or not what the name says.
             NotFoundError: Nothing there.
         """
-        with self._open(blob_key(digest)) as (size, stream):
-            if size > max_bytes:
-                raise IntegrityError(
-                    f"{self.location(digest)} has {size} bytes, the limit here is {max_bytes}"
-                )
-            data = stream.read(max_bytes + 1)
-        self._compare(digest, None, of_bytes(data), len(data))
-        return data
+
+        def read() -> bytes:
+            with self._open(blob_key(digest)) as (size, stream):
+                if size > max_bytes:
+                    raise IntegrityError(
+                        f"{self.location(digest)} has {size} bytes, the limit here is {max_bytes}"
+                    )
+                data = stream.read(max_bytes + 1)
+            self._compare(digest, None, of_bytes(data), len(data))
+            return data
+
+        return self._attempt(read, damaged=True)
 
     def get_file(self, blob: Descriptor, target: Path) -> None:
         """Write the checked bytes of `blob` to `target`, read-only; all or nothing.
@@ -104,12 +135,16 @@ class Store(abc.ABC):
             IntegrityError: Names expected, got and place; nothing is left behind.
             NotFoundError: Nothing there.
         """
-        with self._open(blob_key(blob.digest)) as (size, stream):
-            if size != blob.size:
-                self._compare(blob.digest, blob.size, None, size)
-            with landing(target) as out:
-                digest, got = copy_checked(stream, out, blob.size)
-                self._compare(blob.digest, blob.size, digest, got)
+        with landing(target) as out:
+            self._fetch(blob, out)
+
+    def get_file_into(self, blob: Descriptor, target: Path) -> None:
+        """Like `get_file`, but without a name to take in the end: after an error `target` is waste.
+
+        For a caller that gives up the whole folder then; it spares a small file half of its cost.
+        """
+        with _writing(target), open(target, "x+b", opener=_open_read_only) as out:
+            self._fetch(blob, out)
 
     def verify(self, blob: Descriptor | str) -> int:
         """Read and hash a blob without keeping it; its size in bytes.
@@ -119,17 +154,64 @@ class Store(abc.ABC):
             NotFoundError: Nothing there.
         """
         name, size = (blob, None) if isinstance(blob, str) else (blob.digest, blob.size)
-        with self._open(blob_key(name)) as (_, stream):
-            digest, got = of_stream(stream)
-        self._compare(name, size, digest, got)
-        return got
+
+        def read() -> int:
+            with self._open(blob_key(name)) as (_, stream):
+                digest, got = of_stream(stream)
+            self._compare(name, size, digest, got)
+            return got
+
+        return self._attempt(read, damaged=True)
+
+    def replace_blob(self, blob: Descriptor, source: Path) -> None:
+        """Put the bytes of `source` in the place of a damaged or missing blob.
+
+        Raises:
+            IntegrityError: `source` is not what the blob's name says; the store is as it was.
+        """
+        with _reading(source) as stream:
+            digest, size = of_stream(stream)
+        self._compare(blob.digest, blob.size, digest, size, place=str(source))
+        self._remove(blob_key(blob.digest))
+        self.put_file(source, blob.media_type)
+
+    def remove_blob(self, digest: str) -> None:
+        """Remove a blob, if it is there. What names it must have gone before."""
+        self._remove(blob_key(digest))
 
     def iter_blobs(self) -> Iterator[tuple[str, int]]:
         """Every blob's digest and size in bytes, in no order."""
-        for key, size in self._list("blobs/sha256/"):
+        for digest, size, _ in self.iter_aged_blobs():
+            yield digest, size
+
+    def iter_aged_blobs(self) -> Iterator[tuple[str, int, float]]:
+        """Every blob's digest, size in bytes and time of writing (seconds since the epoch)."""
+        for key, size, modified in self._list("blobs/sha256/"):
             digits = key.rsplit("/", 1)[-1]
             if re.fullmatch(r"[0-9a-f]{64}", digits):
-                yield PREFIX + digits, size
+                yield PREFIX + digits, size, modified
+
+    def size_of(self, digest: str) -> int | None:
+        """Size in bytes of what lies under `digest`, None if nothing does."""
+        return self._size(blob_key(digest))
+
+    def modified(self, digest: str) -> float | None:
+        """When a blob was written (seconds since the epoch), None if it is not there."""
+        found = self._stat(blob_key(digest))
+        return found.modified if found else None
+
+    def peek(self, digest: str, count: int) -> bytes:
+        """The first `count` bytes of a blob, unchecked: for a guess at what it is.
+
+        Raises:
+            NotFoundError: Nothing there.
+        """
+
+        def read() -> bytes:
+            with self._open(blob_key(digest)) as (_, stream):
+                return stream.read(count)
+
+        return self._attempt(read)
 
     def location(self, digest: str) -> str:
         """Where a blob lies, for people."""
@@ -140,11 +222,15 @@ class Store(abc.ABC):
     def read_pointer(self, name: str) -> bytes | None:
         """The content of a pointer, or None where there is none."""
         key = _pointer_key(name)
-        try:
+
+        def read() -> bytes:
             with self._open(key) as (size, stream):
                 if size > MAX_POINTER_BYTES:
                     raise IntegrityError(f"{name}: {size} bytes is too large for a pointer")
                 return stream.read(MAX_POINTER_BYTES + 1)
+
+        try:
+            return self._attempt(read)
         except NotFoundError:
             return None
 
@@ -154,9 +240,17 @@ class Store(abc.ABC):
             raise StoreError(f"{name}: {len(data)} bytes is too large for a pointer")
         self._replace(_pointer_key(name), data)
 
+    def remove_pointer(self, name: str) -> None:
+        """Remove a pointer, if it is there."""
+        self._remove(_pointer_key(name))
+
     def list_pointers(self, prefix: str) -> list[str]:
         """Names of the pointers that begin with `prefix`, which ends in a slash; sorted."""
-        return sorted(key for key, _ in self._list(prefix) if _POINTER.fullmatch(key))
+        return [entry.key for entry in self.list_aged_pointers(prefix)]
+
+    def list_aged_pointers(self, prefix: str) -> list[Entry]:
+        """Like `list_pointers`, with size and time of writing."""
+        return sorted(entry for entry in self._list(prefix) if _POINTER.fullmatch(entry.key))
 
     # Views: an artifact as plain files, for readers that know nothing of digests.
 
@@ -167,7 +261,7 @@ class Store(abc.ABC):
         without any check; `verify_view` checks them.
         """
         root = f"views/{hex_of(manifest.digest)}/"
-        present = dict(self._list(root))
+        present = {entry.key: entry.size for entry in self._list(root)}
 
         def copy(entry: FileEntry) -> None:
             key = root + entry.path
@@ -184,7 +278,7 @@ class Store(abc.ABC):
             IntegrityError: A file is missing, added or altered; names all of them.
         """
         root = f"views/{hex_of(manifest.digest)}/"
-        present = {key.removeprefix(root) for key, _ in self._list(root)}
+        present = {entry.key.removeprefix(root) for entry in self._list(root)}
         if not present:
             return
         expected = {entry.path: entry.blob for entry in manifest.files}
@@ -200,12 +294,52 @@ class Store(abc.ABC):
                 "remove the view and register the model again"
             )
 
+    def list_views(self) -> set[str]:
+        """Digests of the artifacts that have a view."""
+        found = {entry.key.split("/")[1] for entry in self._list("views/")}
+        return {PREFIX + digits for digits in found if re.fullmatch(r"[0-9a-f]{64}", digits)}
+
+    def remove_view(self, digest: str) -> None:
+        """Remove the view of an artifact, if it has one."""
+        parallel(self._remove, [entry.key for entry in self._list(f"views/{hex_of(digest)}/")])
+
+    def _is_there(self, blob: Descriptor) -> bool:
+        """Whether a blob is there with its size, and need not be written to make it young again."""
+        found = self._stat(blob_key(blob.digest))
+        return (
+            found is not None
+            and found.size == blob.size
+            and found.modified > time.time() - REFRESH_SECONDS
+        )
+
     def _holds(self, key: str, blob: Descriptor) -> bool:
-        with self._open(key) as (size, stream):
-            return size == blob.size and of_stream(stream) == (blob.digest, blob.size)
+        def read() -> bool:
+            with self._open(key) as (size, stream):
+                return size == blob.size and of_stream(stream) == (blob.digest, blob.size)
+
+        return self._attempt(read)
+
+    def _fetch(self, blob: Descriptor, out: IO[bytes]) -> None:
+        """Write the checked bytes of a blob to `out`, an empty file."""
+
+        def read() -> None:
+            with self._open(blob_key(blob.digest)) as (size, stream):
+                self._compare(blob.digest, blob.size, None, size)
+                out.seek(0)
+                out.truncate()
+                digest, got = copy_checked(stream, out, blob.size)
+                self._compare(blob.digest, blob.size, digest, got)
+
+        self._attempt(read, damaged=True)
 
     def _compare(
-        self, expected: str, expected_size: int | None, got: str | None, got_size: int
+        self,
+        expected: str,
+        expected_size: int | None,
+        got: str | None,
+        got_size: int,
+        *,
+        place: str = "",
     ) -> None:
         if expected_size is not None and got_size != expected_size:
             found = f"{got_size} bytes, expected {expected_size}"
@@ -214,9 +348,21 @@ class Store(abc.ABC):
         else:
             return
         raise IntegrityError(
-            f"damaged: {self.location(expected)}: {found}; nothing was kept. Remove it and run "
-            "again: the step that made it is computed anew"
+            f"damaged: {place or self.location(expected)}: {found}; nothing was kept. Mend it from "
+            "a copy of the store (assay fsck --from URL), or remove it "
+            f"({self._removal(blob_key(expected))}) and run again: the step that made it is "
+            "computed anew"
         )
+
+    def _attempt(self, work: Callable[[], R], *, damaged: bool = False) -> R:
+        """Do `work`, which reads; a kind of store whose reads can break off does it again.
+
+        Args:
+            work: What to do, from its beginning.
+            damaged: Try once more when the bytes came damaged, which may be the network's doing.
+        """
+        del damaged
+        return work()
 
     # Primitives that a kind of store implements. Keys are relative POSIX paths.
 
@@ -225,24 +371,39 @@ class Store(abc.ABC):
         """Size in bytes and stream of what lies under `key`; `NotFoundError` if nothing does."""
 
     @abc.abstractmethod
+    def _stat(self, key: str) -> Entry | None:
+        """What lies under `key`, None if nothing does."""
+
     def _size(self, key: str) -> int | None:
-        """Size in bytes of what lies under `key`, None if nothing does."""
+        found = self._stat(key)
+        return found.size if found else None
 
     @abc.abstractmethod
     def _put_bytes(self, blob: Descriptor, data: bytes) -> None:
         """Store `data` under the blob's key unless it is there with its size."""
 
     @abc.abstractmethod
-    def _put_file(self, blob: Descriptor, path: Path) -> None:
-        """Store a file under the blob's key unless it is there with its size."""
+    def _put_stream(self, stream: IO[bytes], path: Path, media_type: str) -> Descriptor:
+        """Store a file of more than `SMALL_BYTES`, unless it is there with its size.
+
+        What is stored is what was hashed: a file that changes between is an `IntegrityError`.
+        """
 
     @abc.abstractmethod
     def _replace(self, key: str, data: bytes) -> None:
         """Write a small entry at once, whatever was there."""
 
     @abc.abstractmethod
-    def _list(self, prefix: str) -> Iterator[tuple[str, int]]:
-        """Keys below `prefix` (it ends in a slash) and their sizes in bytes."""
+    def _list(self, prefix: str) -> Iterator[Entry]:
+        """What lies below `prefix`, which ends in a slash."""
+
+    @abc.abstractmethod
+    def _remove(self, key: str) -> None:
+        """Remove what lies under `key`, if anything does."""
+
+    @abc.abstractmethod
+    def _removal(self, key: str) -> str:
+        """The shell command with which a person removes what lies under `key`."""
 
     @abc.abstractmethod
     def _copy_to_view(self, blob: Descriptor, key: str) -> None:
@@ -263,34 +424,79 @@ def parallel(work: Callable[[T], R], items: Sequence[T]) -> list[R]:
     """`work` on each of `items`, in parallel, results in order; the first error stops it."""
     if len(items) <= 1:
         return [work(item) for item in items]
-    with ThreadPoolExecutor(min(WORKERS, len(items))) as pool:
-        futures = [pool.submit(work, item) for item in items]
+    results: list[tuple[int, R]] = []
+    # Shared by the workers, because a future for each of many small items costs more than they do.
+    left = iter(enumerate(items))
+    lock = threading.Lock()
+    failed = threading.Event()
+
+    def run() -> None:
         try:
-            return [future.result() for future in futures]
+            while not failed.is_set():
+                with lock:
+                    taken = next(left, None)
+                if taken is None:
+                    return
+                results.append((taken[0], work(taken[1])))
+        except BaseException:
+            failed.set()
+            raise
+
+    with ThreadPoolExecutor(min(WORKERS, len(items))) as pool:
+        futures = [pool.submit(run) for _ in range(min(WORKERS, len(items)))]
+        try:
+            for future in as_completed(futures):
+                future.result()
         finally:
-            # After an error, what has not begun need not begin.
-            for future in futures:
-                future.cancel()
+            # Whoever interrupts, such as a person at the keyboard, does not wait for the rest.
+            failed.set()
+    return [result for _, result in sorted(results, key=lambda pair: pair[0])]
+
+
+@contextlib.contextmanager
+def _reading(path: Path) -> Iterator[IO[bytes]]:
+    """A local file's stream; that it cannot be read is told in one line."""
+    try:
+        with path.open("rb", buffering=0) as stream:
+            yield stream
+    except OSError as error:
+        raise StoreError(
+            f"cannot read {path}: {error.strerror}; it must be there, and readable for this user"
+        ) from error
+
+
+@contextlib.contextmanager
+def _writing(target: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise StoreError(
+            f"cannot write {target}: {error.strerror}; make room, or set ASSAY_WORK to a "
+            "folder on another disk"
+        ) from error
+
+
+def _open_read_only(path: str, flags: int) -> int:
+    """For `open`: the file is read-only from its beginning, and written through this handle."""
+    descriptor = os.open(path, flags, 0o444)
+    os.fchmod(descriptor, 0o444)  # whatever the umask
+    return descriptor
 
 
 @contextlib.contextmanager
 def landing(target: Path, mode: int = 0o444) -> Iterator[IO[bytes]]:
     """A temporary file beside `target` that takes its name when the block ends well."""
-    descriptor, name = tempfile.mkstemp(prefix=".assay-", dir=target.parent)
-    try:
-        with os.fdopen(descriptor, "wb") as out:
-            yield out
-        os.chmod(name, mode)  # noqa: PTH101 - a string at hand
-        os.replace(name, target)  # noqa: PTH105
-    except BaseException as error:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(name)  # noqa: PTH108
-        if isinstance(error, OSError):
-            raise StoreError(
-                f"cannot write {target}: {error.strerror}; make room, or set ASSAY_WORK to a "
-                "folder on another disk"
-            ) from error
-        raise
+    with _writing(target):
+        descriptor, name = tempfile.mkstemp(prefix=".assay-", dir=target.parent)
+        try:
+            with os.fdopen(descriptor, "w+b") as out:
+                yield out
+            os.chmod(name, mode)  # noqa: PTH101 - a string at hand
+            os.replace(name, target)  # noqa: PTH105
+        except BaseException:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(name)  # noqa: PTH108
+            raise
 
 
 def copy_checked(stream: Readable, out: IO[bytes], limit: int) -> tuple[str, int]:
@@ -301,6 +507,14 @@ def copy_checked(stream: Readable, out: IO[bytes], limit: int) -> tuple[str, int
         out.write(chunk)
         size += len(chunk)
     return PREFIX + hasher.hexdigest(), size
+
+
+def read_pieces(descriptor: int, offset: int, length: int) -> Iterator[bytes]:
+    """At most `length` bytes of a file from `offset`, piece by piece, whoever else reads it."""
+    end = offset + length
+    while piece := os.pread(descriptor, min(PIECE_BYTES, end - offset), offset):
+        yield piece
+        offset += len(piece)
 
 
 def _pointer_key(name: str) -> str:

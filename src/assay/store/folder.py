@@ -8,16 +8,35 @@ read would notice anything else.
 import contextlib
 import errno
 import os
+import shlex
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO
 
-from assay.digest import Readable
+from assay.digest import Readable, of_stream
 from assay.errors import IntegrityError, NotFoundError, StoreAccessError, StoreError
 from assay.manifest import Descriptor
-from assay.store.base import Store, blob_key, copy_checked
+from assay.store.base import Entry, Store, blob_key, copy_checked
+
+
+class _Stream:
+    """A file of the store, whose read errors are the store's."""
+
+    def __init__(
+        self,
+        stream: IO[bytes],
+        errors: Callable[[str], contextlib.AbstractContextManager[None]],
+        key: str,
+    ) -> None:
+        self._stream = stream
+        self._errors = errors
+        self._key = key
+
+    def read(self, size: int = -1, /) -> bytes:
+        with self._errors(f"cannot read {self._key}"):
+            return self._stream.read(size)
 
 
 class FolderStore(Store):
@@ -35,42 +54,58 @@ class FolderStore(Store):
         with self._errors(f"cannot read {key}", key):
             stream = (self._root / key).open("rb")
         with stream:
-            yield os.fstat(stream.fileno()).st_size, stream
+            yield os.fstat(stream.fileno()).st_size, _Stream(stream, self._errors, key)
 
-    def _size(self, key: str) -> int | None:
+    def _stat(self, key: str) -> Entry | None:
         with self._errors(f"cannot look at {key}"):
             try:
-                return os.stat(self._root / key).st_size  # noqa: PTH116 - the hottest call
+                status = os.stat(self._root / key)  # noqa: PTH116 - the hottest call
             except FileNotFoundError:
                 return None
+            return Entry(key, status.st_size, status.st_mtime)
 
     def _put_bytes(self, blob: Descriptor, data: bytes) -> None:
-        key = blob_key(blob.digest)
-        if self._size(key) == blob.size:
-            return
-        with self._writing(key) as out:
-            out.write(data)
+        if not self._is_there(blob):
+            with self._writing(blob_key(blob.digest)) as out:
+                out.write(data)
 
-    def _put_file(self, blob: Descriptor, path: Path) -> None:
-        key = blob_key(blob.digest)
-        if self._size(key) == blob.size:
-            return
-        with path.open("rb") as stream, self._writing(key) as out:
-            # Hashed again, because the file may have changed since it was named.
-            if copy_checked(stream, out, blob.size) != (blob.digest, blob.size):
-                raise IntegrityError(f"{path} changed while it was stored; run again")
+    def _put_stream(self, stream: IO[bytes], path: Path, media_type: str) -> Descriptor:
+        digest, size = of_stream(stream)
+        blob = Descriptor(digest, size, media_type)
+        if not self._is_there(blob):
+            stream.seek(0)
+            with self._writing(blob_key(digest)) as out:
+                # Hashed again, because the file may have changed since it was named.
+                if copy_checked(stream, out, size) != (digest, size):
+                    raise IntegrityError(f"{path} changed while it was stored; run again")
+        return blob
 
     def _replace(self, key: str, data: bytes) -> None:
         with self._writing(key, mode=0o644) as out:
             out.write(data)
 
-    def _list(self, prefix: str) -> Iterator[tuple[str, int]]:
+    def _list(self, prefix: str) -> Iterator[Entry]:
         base = str(self._root)
-        for folder, _, names in os.walk(self._root / prefix):
-            for name in names:
-                path = f"{folder}/{name}"
-                with contextlib.suppress(FileNotFoundError):
-                    yield path[len(base) + 1 :], os.stat(path).st_size  # noqa: PTH116
+
+        def missing_is_empty(error: OSError) -> None:
+            # A folder that is gone holds nothing; any other that cannot be read is no empty one.
+            if not isinstance(error, FileNotFoundError):
+                raise error
+
+        with self._errors("cannot be listed"):
+            for folder, _, names in os.walk(self._root / prefix, onerror=missing_is_empty):
+                for name in names:
+                    path = f"{folder}/{name}"
+                    with contextlib.suppress(FileNotFoundError):
+                        status = os.stat(path)  # noqa: PTH116
+                        yield Entry(path[len(base) + 1 :], status.st_size, status.st_mtime)
+
+    def _remove(self, key: str) -> None:
+        with self._errors(f"cannot remove {key}"), contextlib.suppress(FileNotFoundError):
+            os.unlink(self._root / key)  # noqa: PTH108 - called for every blob of a store
+
+    def _removal(self, key: str) -> str:
+        return f"rm -f {shlex.quote(str(self._root / key))}"
 
     def _copy_to_view(self, blob: Descriptor, key: str) -> None:
         # A copy and no link: who changes a view must not change the blob.

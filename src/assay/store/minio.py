@@ -7,16 +7,16 @@ back-off and jitter; faults that no retry mends are told at once, with the remed
 """
 
 import contextlib
-import io
+import hashlib
 import logging
 import os
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from pathlib import Path
-from typing import Any, Final, TypeVar
-from urllib.parse import parse_qs, urlsplit
+from typing import IO, Final, TypeVar
+from urllib.parse import parse_qs, urlencode, urlsplit
 
 import urllib3
 from minio import Minio
@@ -24,68 +24,46 @@ from minio.commonconfig import ComposeSource, CopySource
 from minio.credentials import ChainedProvider, EnvAWSProvider, EnvMinioProvider
 from minio.credentials.providers import Provider
 from minio.datatypes import Part
-from minio.error import InvalidResponseError, MinioException, S3Error, ServerError
-from minio.signer import sign_v4_s3
+from minio.error import MinioException
 from tenacity import (
     Retrying,
     before_sleep_log,
     retry_if_exception,
     stop_after_attempt,
     stop_after_delay,
-    wait_exponential_jitter,
+    wait_exponential,
+    wait_random,
 )
 
-from assay.digest import Readable, hex_of
+from assay.digest import CHUNK_BYTES, PREFIX, Readable, hex_of
 from assay.errors import (
     IntegrityError,
     NotFoundError,
     StoreAccessError,
     StoreError,
-    StoreUnavailableError,
     UsageError,
 )
 from assay.manifest import Descriptor
-from assay.store.base import WORKERS, Store, blob_key
+from assay.store import s3_errors
+from assay.store.base import PIECE_BYTES, WORKERS, Entry, Store, blob_key, read_pieces
+from assay.store.wire import StatusError, Wire
 
 logger = logging.getLogger(__name__)
-T = TypeVar("T")
+R = TypeVar("R")
 
-PART_BYTES: Final = 32 << 20
-"""Size of the parts of a large blob; also the size from which a blob is sent in parts."""
+PART_BYTES: Final = 16 << 20
+"""Size of the parts of a large blob; also the size from which a blob moves in parts."""
+MAX_PARTS: Final = 10_000
+"""S3's limit; a blob of more than `MAX_PARTS * PART_BYTES` has larger parts."""
 PARALLEL_PARTS: Final = 4
-"""Parts in flight; with `PART_BYTES` this bounds memory at any blob size."""
+"""Parts in flight, whatever the number of files."""
 MAX_COPY_BYTES: Final = 5 << 30
 """The most that S3 copies in one request."""
 
-_OK: Final = 200
-_TRANSIENT_CODES: Final = frozenset(
-    {
-        "SlowDown",
-        "SlowDownRead",
-        "SlowDownWrite",
-        "InternalError",
-        "ServiceUnavailable",
-        "RequestTimeout",
-        "OperationAborted",
-        "ConditionalRequestConflict",
-        "XMinioServerNotInitialized",
-        # The body was altered on its way; the file itself was hashed a moment ago.
-        "XAmzContentSHA256Mismatch",
-        "BadDigest",
-        "IncompleteBody",
-    }
-)
-_FULL_CODES: Final = frozenset({"XMinioStorageFull", "QuotaExceeded", "InsufficientStorage"})
-_MISSING_CODES: Final = frozenset({"NoSuchKey", "NotFound", "NoSuchObject"})
-_ACCESS_CODES: Final = frozenset(
-    {
-        "AccessDenied",
-        "InvalidAccessKeyId",
-        "SignatureDoesNotMatch",
-        "ExpiredToken",
-        "InvalidTokenId",
-    }
-)
+_PRECONDITION_FAILED: Final = 412
+_NOT_FOUND: Final = 404
+_PARTIAL: Final = 206
+_RANGE_REFUSED: Final = 416
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,15 +77,6 @@ class RetryLimits:
     longest_wait: float = 5.0
     connect_timeout: float = 5.0
     read_timeout: float = 60.0
-
-
-class _Status(Exception):  # noqa: N818 - never leaves this module
-    """An answer to one of our own requests that is neither success nor an S3 error."""
-
-    def __init__(self, status: int, code: str) -> None:
-        super().__init__(f"{code or 'HTTP'} {status}")
-        self.status = status
-        self.code = code
 
 
 def client_for(url: str, limits: RetryLimits | None = None) -> Minio:
@@ -127,6 +96,11 @@ def client_for(url: str, limits: RetryLimits | None = None) -> Minio:
         )
     endpoint = query.get("endpoint") or os.environ.get("AWS_ENDPOINT_URL", "")
     server = urlsplit(endpoint)
+    if "@" in server.netloc:
+        raise UsageError(
+            f"s3://{parts.hostname}: the endpoint has credentials in it; take them out: they come "
+            "from AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+        )
     if server.scheme not in {"http", "https"} or not server.netloc or server.path.strip("/"):
         raise UsageError(
             f"{url.split('?', maxsplit=1)[0]}: which server? write "
@@ -169,6 +143,16 @@ class MinioStore(Store):
         self._prefix = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
         self._limits = limits or RetryLimits()
         self.url = f"s3://{bucket}/{self._prefix}".rstrip("/")
+        self._wire = Wire(
+            client,
+            bucket,
+            connect_timeout=self._limits.connect_timeout,
+            read_timeout=self._limits.read_timeout,
+        )
+        # Shared by all files that move at a time: parts of many large files must not multiply.
+        self._parts = ThreadPoolExecutor(PARALLEL_PARTS, "assay-parts")
+        self._hashers = ThreadPoolExecutor(WORKERS, "assay-hash")
+        self._bucket_seen = False
 
     @classmethod
     def from_url(cls, url: str, limits: RetryLimits | None = None) -> "MinioStore":
@@ -180,183 +164,259 @@ class MinioStore(Store):
             )
         return cls(client_for(url, limits), parts.netloc.rpartition("@")[2], parts.path, limits)
 
-    # Whole reads are retried, because a stream that breaks off cannot be continued in place.
-
-    def get_file(self, blob: Descriptor, target: Path) -> None:
-        """See `Store.get_file`."""
-        self._retry(lambda: super(MinioStore, self).get_file(blob, target), damaged=True)
-
-    def get_bytes(self, digest: str, max_bytes: int) -> bytes:
-        """See `Store.get_bytes`."""
-        return self._retry(
-            lambda: super(MinioStore, self).get_bytes(digest, max_bytes), damaged=True
-        )
-
-    def verify(self, blob: Descriptor | str) -> int:
-        """See `Store.verify`."""
-        return self._retry(lambda: super(MinioStore, self).verify(blob), damaged=True)
-
-    def read_pointer(self, name: str) -> bytes | None:
-        """See `Store.read_pointer`."""
-        return self._retry(lambda: super(MinioStore, self).read_pointer(name))
-
     @contextlib.contextmanager
     def _open(self, key: str) -> Iterator[tuple[int, Readable]]:
-        try:
-            response = self._client.get_object(self._bucket, self._prefix + key)
-        except S3Error as error:
-            if error.code in _MISSING_CODES:
-                # Here and not in _retry, because callers up to there ask for this error.
-                raise self._permanent(error.code, str(error.message), error) from error
-            raise
-        try:
-            yield int(response.headers["content-length"]), response
-        finally:
-            # Closed rather than drained: after an error the rest is of no use.
-            if response.isclosed():
-                response.release_conn()
-            else:
-                response.close()
+        with self._told_missing(key), self._wire.request("GET", self._prefix + key) as answer:
+            yield answer.left, answer
 
-    def _size(self, key: str) -> int | None:
-        def ask() -> int | None:
-            size: int | None = self._client.stat_object(self._bucket, self._prefix + key).size
-            return size
-
-        try:
-            return self._retry(ask)
-        except NotFoundError:
+    def _stat(self, key: str) -> Entry | None:
+        def ask() -> Entry | None:
+            try:
+                with self._wire.request("HEAD", self._prefix + key) as answer:
+                    modified = parsedate_to_datetime(answer.headers["last-modified"])
+                    size = int(answer.headers["content-length"])
+                    return Entry(key, size, modified.timestamp())
+            except StatusError as error:
+                if error.status != _NOT_FOUND:
+                    self._say_why(key)
+                    raise
+            # The answer to a HEAD has no body that tells a missing bucket from a missing key.
+            if not self._bucket_seen:
+                self._require_bucket()
             return None
+
+        return self._attempt(ask)
+
+    def _say_why(self, key: str) -> None:
+        """Ask so that a refusal says its reason: a HEAD's has no body to hold it.
+
+        Raises:
+            StatusError: With the code that the server gives.
+        """
+        with self._wire.request("GET", self._prefix + key, headers={"range": "bytes=0-0"}):
+            pass
+
+    def _require_bucket(self) -> None:
+        try:
+            with self._wire.request("HEAD", ""):
+                self._bucket_seen = True
+        except StatusError as error:
+            if error.status == _NOT_FOUND:
+                raise s3_errors.permanent("NoSuchBucket", 0, "", self.url, self._bucket) from error
+            # In every other case nothing is known that the first request did not say: who
+            # may read objects need not have a right to the bucket.
+            self._bucket_seen = True
 
     def _put_bytes(self, blob: Descriptor, data: bytes) -> None:
         key = blob_key(blob.digest)
-        if not self._create(key, data, hex_of(blob.digest), blob.media_type):
-            self._mend(key, blob, lambda: io.BytesIO(data))
+        if not self._create(
+            lambda condition: self._put(key, data, hex_of(blob.digest), blob.media_type, condition)
+        ):
+            self._mend(blob, lambda: self._put(key, data, hex_of(blob.digest), blob.media_type, {}))
 
-    def _put_file(self, blob: Descriptor, path: Path) -> None:
+    def _put_stream(self, stream: IO[bytes], path: Path, media_type: str) -> Descriptor:
+        source = _Source(stream, path, self._hashers)
+        blob = Descriptor(source.digest, source.size, media_type)
         key = blob_key(blob.digest)
-        if blob.size >= PART_BYTES:
-            if self._size(key) != blob.size:
-                self._put_parts(key, blob, path)
-            return
-        data = path.read_bytes()
-        if len(data) != blob.size:
-            raise IntegrityError(f"{path} changed while it was stored; run again")
-        self._put_bytes(blob, data)
+        if len(source.parts) > 1:
+            if not self._is_there(blob):
+                self._put_parts(key, blob, source)
+            return blob
 
-    def _mend(self, key: str, blob: Descriptor, content: Callable[[], io.BytesIO]) -> None:
-        """Something is there already; if its size is wrong it is damaged for certain."""
-        if self._size(key) != blob.size:
-            logger.warning("replacing damaged blob %s", self.location(blob.digest))
-            data = content().getvalue()
-            self._retry(lambda: self._put(key, data, hex_of(blob.digest), blob.media_type, {}))
+        def put(condition: dict[str, str]) -> None:
+            self._send(key, source, 0, {"content-type": media_type, **condition})
 
-    def _create(self, key: str, data: bytes, sha256: str, media_type: str) -> bool:
+        if not self._create(put):
+            self._mend(blob, lambda: put({}))
+        return blob
+
+    def _create(self, put: Callable[[dict[str, str]], None]) -> bool:
         """Put unless something is there; whether it was put."""
-        try:
-            self._retry(lambda: self._put(key, data, sha256, media_type, {"If-None-Match": "*"}))
-        except _Status as answer:
-            if answer.status == 412:  # noqa: PLR2004 - Precondition Failed
+
+        def ask() -> bool:
+            try:
+                put({"if-none-match": "*"})
+            except StatusError as error:
+                if error.status != _PRECONDITION_FAILED:
+                    raise
                 return False
-            raise self._permanent(answer.code, str(answer)) from answer
-        return True
+            return True
+
+        return self._attempt(ask)
+
+    def _mend(self, blob: Descriptor, put: Callable[[], None]) -> None:
+        """Something is there already; if its size is wrong it is damaged for certain."""
+        if not self._is_there(blob):
+            logger.info("writing %s again: damaged, or not asked for lately", blob.digest)
+            self._attempt(put)
 
     def _put(
         self, key: str, data: bytes, sha256: str, media_type: str, extra: dict[str, str]
     ) -> None:
-        """One signed PUT of our own, because minio-py passes no digest and no condition."""
-        client = self._client
-        region = client._get_region(self._bucket)  # noqa: SLF001 - pinned client, no public way
-        url = client._base_url.build(  # noqa: SLF001
-            method="PUT",
-            region=region,
-            bucket_name=self._bucket,
-            object_name=self._prefix + key,
-            query_params=None,
-        )
-        headers: dict[str, Any] = {
-            "Host": url.netloc,
-            "Content-Type": media_type,
-            "Content-Length": str(len(data)),
-            "x-amz-content-sha256": sha256,
-            **extra,
-        }
-        provider = client._provider  # noqa: SLF001
-        if provider is not None:
-            date = datetime.now(UTC)
-            credentials = provider.retrieve()
-            headers["x-amz-date"] = date.strftime("%Y%m%dT%H%M%SZ")
-            if credentials.session_token:
-                headers["X-Amz-Security-Token"] = credentials.session_token
-            headers = sign_v4_s3(
-                method="PUT",
-                url=url,
-                region=region,
-                headers=headers,
-                credentials=credentials,
-                content_sha256=sha256,
-                date=date,
-            )
-        response = client._http.urlopen(  # noqa: SLF001
-            "PUT", url.geturl(), body=data, headers=headers, redirect=False
-        )
-        if response.status != _OK:
-            raise _Status(response.status, _error_code(response.data))
+        headers = {"content-type": media_type, **extra}
+        with self._wire.request(
+            "PUT", self._prefix + key, headers=headers, body=data, sha256=sha256
+        ):
+            pass
 
-    def _put_parts(self, key: str, blob: Descriptor, path: Path) -> None:
-        """A large blob in parts, in parallel; what is not completed is given up again."""
+    def _send(
+        self, key: str, source: "_Source", number: int, headers: dict[str, str], query: str = ""
+    ) -> str:
+        """Send one part of a file; its entity tag."""
+        offset, length, sha256 = source.parts[number]
+        try:
+            with self._wire.request(
+                "PUT",
+                self._prefix + key,
+                headers=headers,
+                query=query,
+                body=lambda: source.pieces(offset, length),
+                length=length,
+                sha256=sha256,
+            ) as answer:
+                return answer.headers["etag"].strip('"')
+        except StatusError as error:
+            # Altered on its way, which sending again mends; or in the file, which nothing mends.
+            if error.code in s3_errors.ALTERED:
+                source.require_unchanged(number)
+            raise
+
+    def _put_parts(self, key: str, blob: Descriptor, source: "_Source") -> None:
+        """A large blob in parts, in parallel; what is not completed is given up again.
+
+        Each part is named by the hash that was taken when the whole was hashed, so what the server
+        accepts is what the digest was computed from.
+        """
         client, name = self._client, self._prefix + key
-        upload = self._retry(
+        upload = self._attempt(
             lambda: client._create_multipart_upload(  # noqa: SLF001
                 self._bucket, name, {"Content-Type": blob.media_type}
             )
         )
-        numbers = range(-(-blob.size // PART_BYTES))
+
+        def send(number: int) -> Part:
+            query = urlencode({"partNumber": number + 1, "uploadId": upload})
+            tag = self._attempt(lambda: self._send(key, source, number, {}, query))
+            return Part(number + 1, tag)
+
         try:
-            with path.open("rb") as stream, ThreadPoolExecutor(PARALLEL_PARTS) as pool:
-                descriptor = stream.fileno()
-
-                def send(number: int) -> Part:
-                    data = os.pread(descriptor, PART_BYTES, number * PART_BYTES)
-                    tag = self._retry(
-                        lambda: client._upload_part(  # noqa: SLF001
-                            self._bucket, name, data, None, upload, number + 1
-                        )
-                    )
-                    return Part(number + 1, tag)
-
-                parts = list(pool.map(send, numbers))
-            self._retry(
+            parts = self._in_parallel(send, len(source.parts))
+            # Once more, because only some servers hold each part against its hash.
+            source.require_unchanged()
+            self._attempt(
                 lambda: client._complete_multipart_upload(  # noqa: SLF001
                     self._bucket, name, upload, parts
                 )
             )
         except BaseException:
             with contextlib.suppress(StoreError):
-                self._retry(
+                self._attempt(
                     lambda: client._abort_multipart_upload(self._bucket, name, upload)  # noqa: SLF001
                 )
             raise
-        # The parts were hashed by themselves, not the whole: the file may have changed between.
-        size = self._size(key)
-        if size != blob.size:
-            raise IntegrityError(f"{path} changed while it was stored; run again")
+
+    def _in_parallel(self, work: Callable[[int], R], count: int) -> list[R]:
+        """`work` on each number below `count`, a few at a time in the whole process."""
+        futures: list[Future[R]] = [self._parts.submit(work, number) for number in range(count)]
+        try:
+            return [future.result() for future in futures]
+        finally:
+            for future in futures:
+                future.cancel()
+            # Nobody may go on with what the caller gives up.
+            wait(futures)
+
+    def _fetch(self, blob: Descriptor, out: IO[bytes]) -> None:
+        if blob.size <= PART_BYTES:
+            super()._fetch(blob, out)
+            return
+        key = blob_key(blob.digest)
+        descriptor = out.fileno()
+        part_bytes = _part_bytes(blob.size)
+
+        def receive(number: int) -> None:
+            self._attempt(lambda: self._receive(key, blob, descriptor, number * part_bytes))
+
+        def fetch() -> None:
+            hasher = hashlib.sha256()
+            count = -(-blob.size // part_bytes)
+            futures = [self._parts.submit(receive, number) for number in range(count)]
+            try:
+                for number, future in enumerate(futures):
+                    future.result()
+                    # Read back in order: what is hashed is what lies in the file.
+                    begin = number * part_bytes
+                    end = min(begin + part_bytes, blob.size)
+                    for piece in read_pieces(descriptor, begin, end - begin):
+                        hasher.update(piece)
+            finally:
+                for future in futures:
+                    future.cancel()
+                wait(futures)
+            self._compare(blob.digest, blob.size, PREFIX + hasher.hexdigest(), blob.size)
+
+        self._attempt(fetch, damaged=True)
+
+    def _receive(self, key: str, blob: Descriptor, descriptor: int, begin: int) -> None:
+        """One part of a blob into its place in a file."""
+        end = min(begin + _part_bytes(blob.size), blob.size)
+        headers = {"range": f"bytes={begin}-{end - 1}"}
+        try:
+            with (
+                self._told_missing(key),
+                self._wire.request("GET", self._prefix + key, headers=headers) as answer,
+            ):
+                content_range = answer.headers.get("content-range", "")
+                self._compare(blob.digest, blob.size, None, _whole_size(content_range))
+                if answer.status != _PARTIAL or answer.left != end - begin:
+                    raise StoreError(
+                        f"store {self.url}: the server does not answer requests for a range"
+                    )
+                buffer, offset = memoryview(bytearray(PIECE_BYTES)), begin
+                while count := answer.readinto(buffer):
+                    offset += os.pwrite(descriptor, buffer[:count], offset)
+        except StatusError as error:
+            if error.status == _RANGE_REFUSED:
+                size = _whole_size(error.headers.get("content-range", ""))
+                self._compare(blob.digest, blob.size, None, size)
+            raise
+
+    @contextlib.contextmanager
+    def _told_missing(self, key: str) -> Iterator[None]:
+        # Here and not in _attempt, because callers up to there ask for this error.
+        try:
+            yield
+        except StatusError as error:
+            if error.code in s3_errors.MISSING or (error.status == _NOT_FOUND and not error.code):
+                raise NotFoundError(
+                    f"nothing under {self._prefix}{key} in {self.url}; is this the right store "
+                    "(ASSAY_STORE)?"
+                ) from error
+            raise
 
     def _replace(self, key: str, data: bytes) -> None:
-        import hashlib
-
         sha256 = hashlib.sha256(data).hexdigest()
-        try:
-            self._retry(lambda: self._put(key, data, sha256, "application/json", {}))
-        except _Status as answer:
-            raise self._permanent(answer.code, str(answer)) from answer
+        self._attempt(lambda: self._put(key, data, sha256, "application/json", {}))
 
-    def _list(self, prefix: str) -> Iterator[tuple[str, int]]:
-        def ask() -> list[tuple[str, int]]:
+    def _list(self, prefix: str) -> Iterator[Entry]:
+        def ask() -> list[Entry]:
             found = self._client.list_objects(self._bucket, self._prefix + prefix, recursive=True)
-            return [(item.object_name.removeprefix(self._prefix), item.size) for item in found]
+            return [
+                Entry(
+                    item.object_name.removeprefix(self._prefix),
+                    item.size,
+                    item.last_modified.timestamp(),
+                )
+                for item in found
+            ]
 
-        yield from self._retry(ask)
+        yield from self._attempt(ask)
+
+    def _remove(self, key: str) -> None:
+        self._attempt(lambda: self._client.remove_object(self._bucket, self._prefix + key))
+
+    def _removal(self, key: str) -> str:
+        return f"mc rm ALIAS/{self._bucket}/{self._prefix}{key}"
 
     def _copy_to_view(self, blob: Descriptor, key: str) -> None:
         source, target = self._prefix + blob_key(blob.digest), self._prefix + key
@@ -368,19 +428,13 @@ class MinioStore(Store):
                 whole = [ComposeSource(self._bucket, source)]
                 self._client.compose_object(self._bucket, target, whole)
 
-        self._retry(copy)
+        self._attempt(copy)
 
     def _uri(self, key: str) -> str:
         return f"s3://{self._bucket}/{self._prefix}{key}".rstrip("/")
 
-    def _retry(self, work: Callable[[], T], *, damaged: bool = False) -> T:
-        """Do `work`, again after a transient fault; every other fault as the store's error.
-
-        Args:
-            work: What to do.
-            damaged: Try once more when the bytes came damaged, which may be the network's doing.
-        """
-        limits = self._limits
+    def _attempt(self, work: Callable[[], R], *, damaged: bool = False) -> R:
+        """Do `work`, again after a transient fault; every other fault as the store's error."""
         damage_seen = 0
 
         def transient(error: BaseException) -> bool:
@@ -388,82 +442,116 @@ class MinioStore(Store):
             if damaged and isinstance(error, IntegrityError):
                 damage_seen += 1
                 return damage_seen == 1
-            return _is_transient(error)
+            return s3_errors.is_transient(error)
+
+        try:
+            # Most succeed at once, and the machinery costs as much as a small file's hash.
+            try:
+                return work()
+            except Exception as error:
+                if not transient(error):
+                    raise
+                return self._again(work, error, transient)
+        except s3_errors.FAULTS as error:
+            told = s3_errors.told(error, url=self.url, bucket=self._bucket, patience=self._patience)
+            if isinstance(told, StoreAccessError) and not self._bucket_seen:
+                # Some servers refuse a write to a bucket that does not exist.
+                with contextlib.suppress(*s3_errors.FAULTS):
+                    self._require_bucket()
+            raise told from error
+
+    def _again(
+        self, work: Callable[[], R], first: Exception, transient: Callable[[BaseException], bool]
+    ) -> R:
+        """Do `work` again and again, after `first` came of the first attempt."""
+        limits = self._limits
+        failed: list[Exception] = [first]
+
+        def attempt() -> R:
+            if failed:
+                raise failed.pop()
+            return work()
 
         retrying = Retrying(
             stop=stop_after_attempt(limits.attempts) | stop_after_delay(limits.seconds),
-            wait=wait_exponential_jitter(multiplier=limits.first_wait, max=limits.longest_wait),
-            retry=retry_if_exception(transient),
+            wait=wait_exponential(multiplier=limits.first_wait, max=limits.longest_wait)
+            + wait_random(0, limits.first_wait),
+            retry=retry_if_exception(lambda error: error is first or transient(error)),
             before_sleep=before_sleep_log(logger, logging.DEBUG),
             reraise=True,
         )
-        try:
-            return retrying(work)
-        except _Status as answer:
-            if _is_transient(answer):
-                raise self._unavailable(answer) from answer
-            raise
-        except S3Error as error:
-            if _is_transient(error):
-                raise self._unavailable(error) from error
-            raise self._permanent(error.code, f"{error.code}: {error.message}", error) from error
-        except (MinioException, urllib3.exceptions.HTTPError) as error:
-            raise self._unavailable(error) from error
+        return retrying(attempt)
 
-    def _unavailable(self, error: Exception) -> StoreUnavailableError:
-        # The text of urllib3's errors holds URLs, in which signed queries may stand.
-        kind = f"{error.code}" if isinstance(error, S3Error) else type(error).__name__
-        if isinstance(error, _Status | ServerError):
-            kind = str(error)
-        return StoreUnavailableError(
-            f"store {self.url} does not answer as it should ({kind}), after "
-            f"{self._limits.attempts} tries or {self._limits.seconds:g} s; is it up, and is the "
-            "endpoint in ASSAY_STORE right? What was stored stays; run again to go on"
-        )
-
-    def _permanent(self, code: str, text: str, error: S3Error | None = None) -> StoreError:
-        if code in _ACCESS_CODES:
-            return StoreAccessError(
-                f"store {self.url} refuses these credentials ({code}); check AWS_ACCESS_KEY_ID, "
-                "AWS_SECRET_ACCESS_KEY and the rights of that user on the bucket"
-            )
-        if code == "NoSuchBucket":
-            return StoreError(
-                f"store {self.url}: no such bucket; create it: mc mb ALIAS/{self._bucket}"
-            )
-        if code in _MISSING_CODES:
-            name = (error.object_name if error else "") or "that key"
-            return NotFoundError(
-                f"nothing under {name} in {self.url}; is this the right store (ASSAY_STORE)?"
-            )
-        if code == "RequestTimeTooSkewed":
-            return StoreError(
-                f"store {self.url}: the clocks differ too much; set this machine's clock"
-            )
-        if code in _FULL_CODES:
-            return StoreError(f"store {self.url} is full ({code}); make room and run again")
-        return StoreError(f"store {self.url}: {text}")
+    @property
+    def _patience(self) -> str:
+        return f"{self._limits.attempts} tries or {self._limits.seconds:g} s"
 
 
-def _is_transient(error: BaseException) -> bool:
-    if isinstance(error, S3Error | _Status) and error.code in _FULL_CODES:
-        # Answered with 507, and still no retry makes room.
-        return False
-    if isinstance(error, S3Error):
-        status = getattr(error.response, "status", 0) or 0
-        return error.code in _TRANSIENT_CODES or status >= 500  # noqa: PLR2004
-    if isinstance(error, _Status):
-        return error.code in _TRANSIENT_CODES or error.status in {409, 429} or error.status >= 500  # noqa: PLR2004
-    if isinstance(error, InvalidResponseError):
-        # An answer that is not S3's at all, such as a load balancer's page.
-        return error._code >= 500  # type: ignore[no-any-return]  # noqa: PLR2004, SLF001
-    if isinstance(error, ServerError):
-        return True
-    # Connections refused, reset, cut short or silent.
-    return isinstance(error, urllib3.exceptions.HTTPError)
+class _Source:
+    """A local file, hashed as a whole and in parts in one pass, and its bytes once more."""
+
+    def __init__(self, stream: IO[bytes], path: Path, helpers: ThreadPoolExecutor) -> None:
+        self._stream = stream
+        self._path = path
+        self._before = self._stamp()
+        part_bytes = _part_bytes(os.fstat(stream.fileno()).st_size)
+        whole, part = hashlib.sha256(), hashlib.sha256()
+        self.parts: list[tuple[int, int, str]] = []
+        """Offset, length and hex digest of each."""
+        size = begin = 0
+        while chunk := stream.read(CHUNK_BYTES):
+            # The same bytes go into both, on two cores: hashing gives up the interpreter's lock.
+            other = helpers.submit(part.update, chunk)
+            whole.update(chunk)
+            other.result()
+            size += len(chunk)
+            if size - begin >= part_bytes:
+                self.parts.append((begin, size - begin, part.hexdigest()))
+                begin, part = size, hashlib.sha256()
+        if size > begin:
+            self.parts.append((begin, size - begin, part.hexdigest()))
+        self.size = size
+        self.digest = PREFIX + whole.hexdigest()
+
+    def pieces(self, offset: int, length: int) -> Iterator[bytes]:
+        """The bytes of a part, piece by piece; the last one only if the file has not changed.
+
+        So even a server that checks no hash gets no whole body that is not what was named.
+        """
+        for piece in read_pieces(self._stream.fileno(), offset, length):
+            length -= len(piece)
+            if not length:
+                self.require_unchanged()
+            yield piece
+        if length:
+            raise self._changed()
+
+    def require_unchanged(self, number: int | None = None) -> None:
+        """Raise `IntegrityError` if the file, or a part of it, is no longer what was hashed."""
+        if self._stamp() != self._before:
+            raise self._changed()
+        if number is not None:
+            offset, length, sha256 = self.parts[number]
+            hasher = hashlib.sha256()
+            for piece in self.pieces(offset, length):
+                hasher.update(piece)
+            if hasher.hexdigest() != sha256:
+                raise self._changed()
+
+    def _stamp(self) -> tuple[int, int, int]:
+        status = os.fstat(self._stream.fileno())
+        return status.st_size, status.st_mtime_ns, status.st_ctime_ns
+
+    def _changed(self) -> IntegrityError:
+        return IntegrityError(f"{self._path} changed while it was stored; run again")
 
 
-def _error_code(body: bytes) -> str:
-    """The `<Code>` of an S3 error's XML."""
-    _, _, rest = body[: 64 << 10].partition(b"<Code>")
-    return rest.partition(b"</Code>")[0].decode(errors="replace")
+def _part_bytes(size: int) -> int:
+    """The size of the parts of a blob: whole chunks, and not more parts than S3 admits."""
+    return max(PART_BYTES, -(-size // (MAX_PARTS * CHUNK_BYTES)) * CHUNK_BYTES)
+
+
+def _whole_size(content_range: str) -> int:
+    """The whole's size in bytes from a `Content-Range`; -1 where there is none."""
+    _, _, size = content_range.rpartition("/")
+    return int(size) if size.isdecimal() else -1

@@ -1,0 +1,40 @@
+"""The KFP declaration of check_monitoring."""
+
+from typing import NamedTuple
+
+from kfp import dsl
+
+from assay.images import image
+
+
+@dsl.component(base_image=image("train"), install_kfp_package=False)
+def check_monitoring(
+    model: str,
+    test_data: str,
+    report: dsl.Output[dsl.HTML],
+    summary: dsl.Output[dsl.Markdown],
+    plan: str = "",
+    starts: int = 20,
+    seed: int = 0,
+    threads: int = 1,
+) -> NamedTuple("Outputs", [("monitoring", str)]):
+    """Measure how soon a monitoring plan sees faults, by putting them into held-out rows.
+
+    Args:
+        model: Digest of the model.
+        test_data: Digest of the held-out rows.
+        report: Rows to alarm of each fault, to look at.
+        summary: The same in short.
+        plan: Digest of the monitoring plan. Empty: none, and no evidence of one.
+        starts: Repeats of each fault in each place, from 1 to 1000.
+        seed: Seed of the order of rows, and of where faults begin.
+        threads: Threads for predictions and numerics.
+
+    Returns:
+        monitoring: Digest of the evidence; reproducible.
+    """
+    from assay.components.check_monitoring import step
+
+    from assay.kfp import execute
+
+    return execute(step.check_monitoring, locals(), "monitoring")

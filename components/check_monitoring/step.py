@@ -1,0 +1,42 @@
+"""check_monitoring: the work."""
+
+from assay.step import Dataset, Model, Monitoring, MonitoringPlan, Out, Values, step
+
+
+@step
+def check_monitoring(
+    *,
+    model: Model,
+    test_data: Dataset,
+    plan: MonitoringPlan | None = None,
+    starts: int = 20,
+    seed: int = 0,
+    threads: int = 1,
+    monitoring: Out[Monitoring],
+) -> Values:
+    """Measure how soon a monitoring plan sees faults, by putting them into held-out rows.
+
+    Raises:
+        UsageError: A plan that does not parse or fit the model, or too few rows; names all.
+    """
+    from assay.components.check_monitoring import views
+
+    from assay import dataset
+    from assay.model import load
+    from assay.monitoring import FILE_NAME, judge, parse_plan, replay
+    from assay.monitoring.judge import evidence, no_plan
+
+    subjects = {"model": model.digest, "data": test_data.digest}
+    if plan is None:
+        no_plan(subjects).write(monitoring.path)
+        views.write_no_plan(monitoring.path)
+        return {"complete": False}
+    parsed = parse_plan((plan.path / FILE_NAME).read_bytes(), FILE_NAME)
+    loaded = load(model.path)
+    rows = dataset.read(test_data.path)
+    found = replay(parsed, loaded, rows, starts=starts, seed=seed, threads=threads)
+    judged = judge(parsed, loaded.info, found)
+    document = evidence(judged, subjects)
+    document.write(monitoring.path)
+    views.write(parsed, judged, document, monitoring.path)
+    return {"complete": judged.complete}

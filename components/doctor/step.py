@@ -1,0 +1,40 @@
+"""doctor: the work."""
+
+from assay.step import Out, Record, Values, step
+
+
+@step(side_effects=True)
+def doctor(
+    *,
+    kfp_endpoint: str = "",
+    namespace: str = "",
+    images: list[str] = [],  # noqa: B006 - read only
+    record: Out[Record],
+) -> Values:
+    """Check store, clock, MLflow, signing key, KFP, Secrets and images; see `assay.doctor`.
+
+    It succeeds whatever it finds, because KFP keeps nothing of a task that fails; the verdict is
+    for the pipeline to halt by. A store that cannot be written at all fails the task itself.
+
+    Raises:
+        UsageError: `kfp_endpoint` is no URL of an API.
+    """
+    from assay.digest import canonical_json
+    from assay.doctor import examine, failed
+    from assay.doctor.ground import ground
+    from assay.report import Section, markdown_table, page, table
+
+    findings = examine(ground(kfp_endpoint, namespace, images))
+    bad = failed(findings)
+    reason = "; ".join(f"{item.check}: {item.detail}" for item in bad)
+    verdict = "block" if bad else "pass"
+    headers = ("check", "status", "found", "remedy")
+    rows = [(item.check, item.status.value, item.detail, item.remedy) for item in findings]
+    document = {"findings": [dict(zip(headers, row, strict=True)) for row in rows]}
+    (record.path / "record.json").write_bytes(canonical_json(document))
+    (record.path / "summary.md").write_text(
+        f"# Ground: {verdict}\n\n{markdown_table(headers, rows)}"
+    )
+    html = page("Ground", [Section("Checks", table(headers, rows))], verdict=verdict)
+    (record.path / "report.html").write_text(html)
+    return {"verdict": verdict, "reason": reason}

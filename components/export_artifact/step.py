@@ -1,0 +1,111 @@
+"""export_artifact: the work.
+
+No step of `assay.step`: it makes no artifact that anything of ours reads, so there is nothing to
+name, cache or attest. What it wrote is the artifact under the digest that it was given, which the
+metadata of the KFP artifact repeats.
+"""
+
+import json
+import os
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+from assay.errors import UsageError
+from assay.manifest import Manifest
+from assay.step import Dataset, Model
+from assay.store import Store
+
+FORMATS: Final = ("parquet", "csv")
+MAX_COLUMNS: Final = 200
+"""Columns that the metadata lists: KFP keeps metadata in a database."""
+
+
+class Place(Protocol):
+    """What KFP gives for an output artifact."""
+
+    path: str
+    metadata: dict[str, Any]
+
+
+def export_artifact(artifact: str, file_format: str, dataset: Place, model: Place) -> None:
+    """Write what `artifact` names to the place for its kind; the other stays empty.
+
+    Args:
+        artifact: Digest.
+        file_format: Of a dataset: `parquet` or `csv`.
+        dataset: Where a table goes, as one file.
+        model: Where a model goes, as a folder.
+
+    Raises:
+        UsageError: No digest, of another kind, or an unknown format.
+        IntegrityError: Bytes are not what their names say; nothing is left.
+    """
+    from assay.config import store_from_env
+    from assay.digest import is_digest
+    from assay.tree import get_manifest
+
+    problems = []
+    if file_format not in FORMATS:
+        problems.append(f"file_format is {file_format!r}; use 'parquet' or 'csv'")
+    if not is_digest(artifact):
+        problems.append(f"artifact: {artifact!r} is not a digest ('sha256:' and 64 hex digits)")
+    if problems:
+        raise UsageError.all_of(problems)
+    store = store_from_env()
+    manifest = get_manifest(store, artifact)
+    if manifest.artifact_type == Dataset.type:
+        _export_dataset(store, manifest, file_format, dataset)
+    elif manifest.artifact_type == Model.type:
+        _export_model(store, manifest, model)
+    else:
+        raise UsageError(
+            f"{artifact} is of type {manifest.artifact_type}; give the digest of a dataset or a "
+            "model"
+        )
+
+
+def _export_dataset(store: Store, manifest: Manifest, file_format: str, place: Place) -> None:
+    import tempfile
+
+    from assay.components.export_artifact.table import write_csv, write_parquet
+
+    from assay import dataset
+    from assay.tree import get_tree
+
+    target = Path(place.path)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="assay-", dir=os.environ.get("ASSAY_WORK")) as work:
+        folder = Path(work) / "dataset"
+        get_tree(store, manifest, folder)
+        (write_csv if file_format == "csv" else write_parquet)(folder, target)
+        table = dataset.info(folder)
+    schema = {column.name: column.type for column in table.columns[:MAX_COLUMNS]}
+    place.metadata.update(
+        digest=manifest.digest,
+        format=file_format,
+        rows=table.rows,
+        columns=len(table.columns),
+        schema=json.dumps(schema, ensure_ascii=False),
+    )
+
+
+def _export_model(store: Store, manifest: Manifest, place: Place) -> None:
+    from assay.model.info import read_info
+    from assay.tree import get_tree
+
+    target = Path(place.path)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    get_tree(store, manifest, target)
+    for parent, _, _ in os.walk(target):
+        # Ours are read-only; whoever moves or removes KFP's files must be able to.
+        Path(parent).chmod(0o755)
+    info = read_info(target)
+    place.metadata.update(
+        digest=manifest.digest,
+        format="mlflow",
+        task=info.task,
+        target=info.target,
+        estimator=info.estimator,
+        rows=info.rows,
+        features=len(info.features),
+    )

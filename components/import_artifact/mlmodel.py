@@ -1,0 +1,215 @@
+"""A foreign model in MLflow's format as one of ours.
+
+Nothing of the folder is taken over as it is but the fitted pipeline, and that only after the same
+audit that every model passes. MLmodel and environments are written anew: those that came could
+name any loader and any package.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import yaml
+
+from assay.errors import DataError, IntegrityError, UsageError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from assay.model import ModelInfo
+
+FILE: Final = "MLmodel"
+MAX_BYTES: Final = 16 << 20
+_SAVE: Final = "mlflow.sklearn.save_model(…, serialization_format='skops', input_example=X.head())"
+_BINARY: Final = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the folder does not say."""
+
+    target: str
+    positive_label: str
+    allowed_modules: tuple[str, ...]
+
+
+def convert(place: Path, settings: Settings, folder: Path) -> None:
+    """Write the model in `place` as a model of ours.
+
+    Raises:
+        DataError: Of another flavour, pickled, or without what is needed; says how to save it.
+        UsageError: The target is not said, or the positive label is none of the model's.
+        IntegrityError: Damaged, or holding types that no allow-list holds.
+    """
+    import sklearn
+
+    from assay.model import audit, save
+    from assay.report import markdown_table
+
+    if not settings.target:
+        raise UsageError("target is missing; a model's folder does not say what it predicts")
+    said = _read_mlmodel(place / FILE)
+    flavour = _flavour(said, sklearn.__version__)
+    frame = _example(place, said)
+    data = _read(place / _plain_name(flavour["pickled_model"]))
+    pipeline = audit(data, settings.allowed_modules)
+    info = _info(pipeline, frame, settings)
+    save(pipeline, info, frame[list(info.features)], folder)
+    facts = [
+        ("estimator", info.estimator),
+        ("task", info.task),
+        ("target", info.target),
+        ("features", len(info.features)),
+        ("origin", "imported; how it was trained is not known"),
+    ]
+    (folder / "summary.md").write_text(
+        "# Imported model\n\n" + markdown_table(["what", "value"], facts), encoding="utf-8"
+    )
+
+
+def _read_mlmodel(path: Path) -> Mapping[str, Any]:
+    if path.stat().st_size > MAX_BYTES:
+        raise DataError(f"{FILE} is larger than {MAX_BYTES:,} bytes; it is none of MLflow's")
+    try:
+        raw = yaml.safe_load(path.read_bytes())
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise DataError(f"{FILE} is not YAML ({' '.join(str(error).split())[:200]})") from error
+    if not isinstance(raw, dict) or not isinstance(raw.get("flavors"), dict):
+        raise DataError(f"{FILE} names no flavours; save the model again with {_SAVE}")
+    return raw
+
+
+def _flavour(said: Mapping[str, Any], installed: str) -> Mapping[str, Any]:
+    """The scikit-learn flavour, when it can be loaded here without running code from it."""
+    flavour = said["flavors"].get("sklearn")
+    if not isinstance(flavour, dict):
+        found = ", ".join(sorted(map(str, said["flavors"]))) or "none"
+        raise DataError(
+            f"the model's flavours are {found}; only scikit-learn's can be imported: {_SAVE}"
+        )
+    problems = []
+    form = flavour.get("serialization_format")
+    if form != "skops":
+        problems.append(
+            f"the model is saved as {form}, a pickle, which runs code when it is read; save it "
+            f"with {_SAVE}"
+        )
+    if flavour.get("code") or said["flavors"].get("python_function", {}).get("code"):
+        problems.append("the model brings code of its own (code_paths); save it without")
+    made = str(flavour.get("sklearn_version", "unknown"))
+    if made.split(".")[:2] != installed.split(".")[:2]:
+        problems.append(
+            f"the model was made with scikit-learn {made}, and this image has {installed}, which "
+            "may predict otherwise; train it with the same version"
+        )
+    if problems:
+        raise DataError.all_of(problems)
+    return flavour
+
+
+def _example(place: Path, said: Mapping[str, Any]) -> "pd.DataFrame":
+    """The input example: rows that show columns and types."""
+    import pandas as pd
+
+    example = said.get("saved_input_example_info") or {}
+    signature = said.get("signature") or {}
+    try:
+        if example["type"] != "dataframe" or example["pandas_orient"] != "split":
+            raise KeyError("dataframe")  # noqa: TRY301 - told below like any other lack
+        raw = json.loads(_read(place / _plain_name(example["artifact_path"]), MAX_BYTES))
+        frame = pd.DataFrame(raw["data"], columns=[str(name) for name in raw["columns"]])
+        kinds = {item["name"]: item["type"] for item in json.loads(signature["inputs"])}
+        # JSON knows one kind of number; the signature says which it was.
+        return frame.astype({name: _PANDAS[kinds[name]] for name in frame.columns})
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise DataError(
+            "the model's folder has no input example with named columns of numbers, text or truth "
+            f"values, which say what it reads ({error!r}); save it with {_SAVE}"
+        ) from error
+
+
+_PANDAS: Final = {
+    "double": "float64",
+    "float": "float64",
+    "long": "int64",
+    "integer": "int64",
+    "boolean": "bool",
+    "string": "object",
+}
+_TYPES: Final = {"float64": "float64", "int64": "int64", "bool": "bool", "object": "string"}
+
+
+def _info(pipeline: Any, frame: "pd.DataFrame", settings: Settings) -> "ModelInfo":
+    import numpy as np
+    from sklearn.base import is_regressor
+
+    from assay.model import ModelInfo
+    from assay.model.mlflow_folder import versions
+
+    features = tuple(str(name) for name in getattr(pipeline, "feature_names_in_", frame.columns))
+    if lacking := [name for name in features if name not in frame.columns]:
+        raise DataError(f"the input example lacks columns of the model: {', '.join(lacking)}")
+    types = {name: _TYPES[str(frame[name].dtype)] for name in features}
+    numeric = tuple(name for name in features if types[name] != "string")
+    categorical = tuple(name for name in features if types[name] == "string")
+    classes: tuple[Any, ...] = ()
+    task = "regression"
+    if not is_regressor(pipeline):
+        classes = tuple(np.asarray(getattr(pipeline, "classes_", ())).tolist())
+        task = "binary" if len(classes) == _BINARY else "multiclass"
+        if len(classes) < _BINARY:
+            raise DataError(f"{type(pipeline).__name__} is neither a classifier nor a regressor")
+    last = pipeline[-1] if hasattr(pipeline, "steps") else pipeline
+    return ModelInfo(
+        task=task,
+        target=settings.target,
+        # As it was fitted; scikit-learn takes columns in no other order.
+        features=features,
+        numeric=numeric,
+        categorical=categorical,
+        classes=classes,
+        positive=_positive(classes, settings.positive_label, task),
+        estimator=f"{type(last).__module__}.{type(last).__name__}",
+        # What is not known of how it was trained stays at its least.
+        hyperparameters={},
+        seed=0,
+        threads=1,
+        rows=0,
+        allowed_modules=settings.allowed_modules,
+        types=types,
+        class_rows=(0,) * len(classes),
+        transformed=int(getattr(last, "n_features_in_", len(features))),
+        versions=versions(settings.allowed_modules),
+    )
+
+
+def _positive(classes: tuple[Any, ...], label: str, task: str) -> Any:
+    if task != "binary":
+        if label:
+            raise UsageError(f"positive_label is given, but the model is for {task}")
+        return None
+    named = {str(item): item for item in classes}
+    if label and label not in named:
+        raise UsageError(
+            f"positive_label {label!r} is no class of the model; there are: {', '.join(named)}"
+        )
+    return named[label] if label else classes[-1]
+
+
+def _plain_name(name: Any) -> str:
+    if not isinstance(name, str) or Path(name).name != name:
+        raise IntegrityError(f"{FILE}: {name!r} is no file of this folder")
+    return name
+
+
+def _read(path: Path, limit: int = 0) -> bytes:
+    from assay.model.files import MAX_MODEL_BYTES
+
+    try:
+        if path.stat().st_size > (limit or MAX_MODEL_BYTES):
+            raise DataError(f"{path.name} is larger than {limit or MAX_MODEL_BYTES:,} bytes")
+        return path.read_bytes()
+    except OSError as error:
+        raise DataError(f"{FILE} names {path.name}, which is not there") from error

@@ -1,0 +1,103 @@
+"""A foreign table as a dataset."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from assay import dataset
+from assay.dataset.sources import Options, Table, open_table
+from assay.errors import DataError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import pyarrow as pa
+
+__all__ = ["Options", "convert"]
+
+_ARCHIVE: Final = b"PK\x03\x04"
+_PICKLE: Final = tuple(b"\x80" + bytes([protocol]) for protocol in range(2, 6))
+_MAX_TOLD: Final = 10
+
+
+def convert(place: Path, options: Options, target: str, rows_per_part: int, folder: Path) -> None:
+    """Write the table at `place`, a file or a folder of Parquet files, as a dataset.
+
+    Raises:
+        DataError: Not a table; names everything that is wrong.
+        UsageError: `rows_per_part` is below 1, or `missing_values` are not texts.
+    """
+    given: list[object] = [*options.missing]  # from JSON, whatever the annotation says
+    problems = [
+        f"missing_values: {text!r} is not a text; put it into quotes"
+        for text in given
+        if not isinstance(text, str)
+    ]
+    if rows_per_part < 1:
+        problems.append(f"rows_per_part is {rows_per_part}; give at least 1")
+    if problems:
+        raise UsageError.all_of(problems)
+    required = [("target", target)] if target else []
+    if place.is_dir() and not (place / dataset.SCHEMA_FILE).is_file():
+        table = _open_folder(place, required)
+    else:
+        if place.is_file():
+            _refuse_others(place)
+        table = open_table(place, options, required=required)
+    dataset.write(table.batches(), table.schema, folder, rows_per_part=rows_per_part)
+
+
+def _refuse_others(place: Path) -> None:
+    """Refuse what people hand on between components, and what is no table."""
+    with place.open("rb") as stream:
+        head = stream.read(len(_ARCHIVE))
+    if head.startswith(_PICKLE):
+        raise DataError(
+            "the artifact is a pickle, which runs code when it is read; write a table as CSV or "
+            "Parquet, and a model with mlflow.sklearn.save_model(…, serialization_format='skops')"
+        )
+    if head == _ARCHIVE:
+        raise DataError(
+            "the artifact is a zip archive; write a table as CSV or Parquet, and a model as a "
+            "folder with mlflow.sklearn.save_model(…, serialization_format='skops')"
+        )
+
+
+def _open_folder(folder: Path, required: list[tuple[str, str]]) -> Table:
+    """A folder of Parquet files, in order of name, as Spark and pyarrow write one."""
+    # Names that begin so are marks and checksums (_SUCCESS, .part-0.crc), not data.
+    paths = sorted(
+        path
+        for path in folder.rglob("*")
+        if path.is_file() and not path.name.startswith(("_", "."))
+    )
+    others = [path.name for path in paths if path.suffix.lower() != ".parquet"]
+    if others or not paths:
+        found = ", ".join(others[:_MAX_TOLD]) or "nothing"
+        raise DataError(
+            f"the artifact is a folder that holds {found}; give one CSV or Parquet file, a folder "
+            "of .parquet files, or a model's folder with its MLmodel"
+        )
+    nested = sorted({str(path.parent.relative_to(folder)) for path in paths} - {"."})
+    if nested:
+        raise DataError(
+            f"the artifact has folders in it ({', '.join(nested[:_MAX_TOLD])}); a column that "
+            "stands in folder names would be lost: write it without partitions"
+        )
+    tables = [open_table(path, required=required) for path in paths]
+    schema = tables[0].schema
+    unlike = [
+        path.name
+        for path, table in zip(paths, tables, strict=True)
+        if not table.schema.equals(schema)
+    ]
+    if unlike:
+        raise DataError(
+            f"{', '.join(unlike[:_MAX_TOLD])}: other columns or types than {paths[0].name}; write "
+            "all files with one schema"
+        )
+
+    def batches() -> "Iterator[pa.RecordBatch]":
+        for table in tables:
+            yield from table.batches()
+
+    return Table(schema, batches)

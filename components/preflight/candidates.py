@@ -1,0 +1,46 @@
+"""The candidates of a sweep: all that is wrong with any of them, before one is trained."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from assay.digest import canonical_json
+from assay.errors import UsageError
+
+MAX_CANDIDATES: Final = 100
+_KEYS: Final = ("estimator", "hyperparameters")
+_FORM: Final = '{"estimator": "sklearn.…", "hyperparameters": {…}}'
+
+
+def read_candidates(given: Sequence[Any], allowed_modules: Sequence[str]) -> list[dict[str, Any]]:
+    """The candidates, each with both keys: "auto" and no hyperparameters are the defaults.
+
+    Raises:
+        UsageError: None or too many, two that are the same, or ones that cannot be trained; names
+            every problem of each, by its place from 1.
+    """
+    from assay.model import check_estimator
+
+    if not 1 <= len(given) <= MAX_CANDIDATES:
+        raise UsageError(f"candidates: {len(given)} are given; give 1 to {MAX_CANDIDATES}")
+    problems: list[str] = []
+    found: list[dict[str, Any]] = []
+    places: dict[bytes, int] = {}
+    for place, item in enumerate(given, 1):
+        what = f"candidate {place}"
+        if not isinstance(item, Mapping) or not isinstance(item.get("estimator", ""), str):
+            problems.append(f"{what} is {item!r}; give {_FORM}")
+            continue
+        if unknown := sorted(str(key) for key in item if key not in _KEYS):
+            problems.append(f"{what} has {', '.join(unknown)}; give {_FORM}")
+            continue
+        estimator, arguments = item.get("estimator") or "auto", item.get("hyperparameters") or {}
+        wrong = check_estimator(estimator, arguments, allowed_modules)
+        problems += [f"{what}: {problem}" for problem in wrong]
+        candidate = {"estimator": estimator, "hyperparameters": arguments}
+        before = places.setdefault(canonical_json(candidate), place)
+        if before != place:
+            problems.append(f"{what} is the same as candidate {before}; leave one out")
+        found.append(candidate)
+    if problems:
+        raise UsageError.all_of(problems)
+    return found

@@ -1,0 +1,1 @@
+"""The ground that runs stand on, looked at from inside of the cluster."""

@@ -1,0 +1,241 @@
+"""From a dataset and several candidates to the best one, registered with proof, or a red run.
+
+The candidates are trained side by side and chosen among on validation rows, which are taken from
+the training rows. The test rows are used once, for the chosen one. It is not fitted again on all
+training rows: what is registered is the very model that was chosen and measured.
+
+Judging tasks succeed with a verdict and the pipeline branches on it, because KFP uploads nothing
+but the log of a failed task; `halt` turns the run red with the reason in one line.
+"""
+
+from assay.components.evaluate.component import evaluate
+from assay.components.halt.component import halt
+from assay.components.notify.component import notify
+from assay.components.preflight.component import preflight
+from assay.components.select_best.component import select_best
+from assay.components.snapshot_data.component import snapshot_data
+from assay.components.split_data.component import split_data
+from assay.components.train.component import train
+from assay.components.validate_data.component import validate_data
+from assay.pipelines.release import outside, release
+from kfp import dsl
+
+VALIDATION_SALT = "validation"
+
+
+@dsl.pipeline(name="try-candidates")
+def try_candidates(
+    candidates: list,
+    training_rows: str,
+    validation_rows: str,
+    allowed_modules: list,
+    target: str,
+    numeric_columns: list,
+    categorical_columns: list,
+    drop_columns: list,
+    positive_label: str,
+    primary_metric: str,
+    confidence: float,
+    seed: int,
+    threads: int,
+) -> str:
+    """Train and evaluate the candidates side by side; the digest of the best.
+
+    A pipeline within the pipeline, and not a mere loop, because kfp.local 2.17 hands the loop's
+    item to every input of a loop that is a task's output; a pipeline's own inputs it hands over
+    right. It is not given the test rows at all.
+    """
+    with dsl.ParallelFor(candidates, name="candidates") as candidate:
+        fitted = train(
+            data=training_rows,
+            target=target,
+            estimator=candidate.estimator,
+            hyperparameters=candidate.hyperparameters,
+            numeric_columns=numeric_columns,
+            categorical_columns=categorical_columns,
+            drop_columns=drop_columns,
+            positive_label=positive_label,
+            seed=seed,
+            threads=threads,
+            allowed_modules=allowed_modules,
+        )
+        tried = evaluate(
+            model=fitted.outputs["model"],
+            test_data=validation_rows,
+            primary_metric=primary_metric,
+            confidence=confidence,
+            seed=seed,
+            threads=threads,
+        )
+    best = select_best(
+        models=dsl.Collected(fitted.outputs["model"]),
+        evaluations=dsl.Collected(tried.outputs["evaluation"]),
+        candidates=candidates,
+        primary_metric=primary_metric,
+    )
+    return best.outputs["model"]
+
+
+@dsl.pipeline(name="sweep-and-register")
+def sweep_and_register(
+    data: str,
+    target: str,
+    model_name: str,
+    candidates: list,
+    policy: str = "",
+    suite: str = "",
+    checks: str = "",
+    numeric_columns: list = [],  # noqa: B006 - KFP reads the default, nobody changes it
+    categorical_columns: list = [],  # noqa: B006
+    drop_columns: list = [],  # noqa: B006
+    positive_label: str = "",
+    missing_values: list = ["", "NA", "N/A", "NaN", "nan", "null", "None", "?"],  # noqa: B006
+    delimiter: str = "auto",
+    split_by: str = "hash",
+    key_columns: list = [],  # noqa: B006
+    time_column: str = "",
+    test_fraction: float = 0.25,
+    validation_fraction: float = 0.25,
+    stratify: bool = False,
+    reference: str = "",
+    drift_share: float = 0.5,
+    primary_metric: str = "",
+    max_regression: float = 0.01,
+    slices: list = [],  # noqa: B006
+    confidence: float = 0.95,
+    seed: int = 0,
+    threads: int = 1,
+) -> None:
+    """Train several candidates side by side; choose, evaluate, compare, gate, register.
+
+    Args:
+        data: The table: a path, file://, s3://bucket/key?endpoint=…, https:// or a digest; CSV
+            (any delimiter, gzip too) or Parquet.
+        target: Column to predict.
+        model_name: Name in the MLflow registry.
+        candidates: What to try: {"estimator": path, "hyperparameters": {...}} for each, 1 to 100;
+            the simplest first, because of equal ones the first is taken.
+        policy: The gate's rules: YAML text, or its location or digest. Empty: the default policy,
+            which admits a first model and no regression.
+        suite: Great Expectations suite: JSON text, location or digest. Empty: structural checks.
+        checks: Behavioural checks: YAML text, location or digest. Empty: none.
+        numeric_columns: Columns to treat as numbers. Empty: detected.
+        categorical_columns: Columns to treat as categories. Empty: detected.
+        drop_columns: Columns that are no features.
+        positive_label: The positive class of a binary target. Empty: the last in sort order.
+        missing_values: Texts that mean a missing value in a CSV.
+        delimiter: Field delimiter of a CSV; "auto" finds it.
+        split_by: "hash" (of key_columns, or of the whole row) or "time".
+        key_columns: Columns that name an entity, which never changes sides.
+        time_column: Column to split by when split_by is "time"; the latest rows are the test set.
+        test_fraction: Share of rows held out for the chosen candidate, between 0 and 1.
+        validation_fraction: Share of the other rows to choose on, between 0 and 1.
+        stratify: Keep the classes' shares equal on both sides.
+        reference: Digest of a dataset to look for drift against. Empty: no drift check.
+        drift_share: Share of drifted columns (0 to 1) from which the data is rejected.
+        primary_metric: The metric candidates are chosen and compared by. Empty: accuracy for
+            classes, root mean squared error for numbers.
+        max_regression: Margin of the comparison, in units of the primary metric.
+        slices: Columns by whose values quality is also judged.
+        confidence: Confidence level of all intervals, between 0 and 1.
+        seed: Seed of everything random.
+        threads: Threads in training; part of the result, because thread counts change bytes.
+    """
+    told = outside(notify(model_name=model_name))
+    with dsl.ExitHandler(told):
+        ready = outside(
+            preflight(
+                data=data,
+                target=target,
+                model_name=model_name,
+                policy=policy,
+                suite=suite,
+                checks=checks,
+                candidates=candidates,
+                numeric_columns=numeric_columns,
+                categorical_columns=categorical_columns,
+                drop_columns=drop_columns,
+                delimiter=delimiter,
+                split_by=split_by,
+                key_columns=key_columns,
+                time_column=time_column,
+                test_fraction=test_fraction,
+                validation_fraction=validation_fraction,
+                slices=slices,
+                primary_metric=primary_metric,
+                reference=reference,
+                drift_share=drift_share,
+                confidence=confidence,
+                max_regression=max_regression,
+                threads=threads,
+            )
+        )
+        table = outside(
+            snapshot_data(
+                source=data, target=target, delimiter=delimiter, missing_values=missing_values
+            ).after(ready)
+        )
+        valid = validate_data(
+            dataset=table.outputs["dataset"],
+            suite=ready.outputs["suite_artifact"],
+            reference=reference,
+            target=target,
+            drift_share=drift_share,
+        )
+        with dsl.If(valid.outputs["verdict"] != "pass", name="rejected"):
+            halt(
+                kind="rejected",
+                reason=valid.outputs["reason"],
+                report=valid.outputs["validation"],
+            )
+        with dsl.Else(name="valid"):
+            parts = split_data(
+                dataset=table.outputs["dataset"],
+                target=target,
+                by=split_by,
+                key_columns=key_columns,
+                time_column=time_column,
+                test_fraction=test_fraction,
+                stratify=stratify,
+            )
+            # With another salt: the training rows are those whose hash lies above the cut, so by
+            # the same hash none of them would be held out.
+            inner = split_data(
+                dataset=parts.outputs["train"],
+                target=target,
+                by=split_by,
+                key_columns=key_columns,
+                time_column=time_column,
+                test_fraction=validation_fraction,
+                stratify=stratify,
+                salt=VALIDATION_SALT,
+            )
+            best = try_candidates(
+                candidates=ready.outputs["candidates"],
+                training_rows=inner.outputs["train"],
+                validation_rows=inner.outputs["test"],
+                allowed_modules=ready.outputs["allowed_modules"],
+                target=target,
+                numeric_columns=numeric_columns,
+                categorical_columns=categorical_columns,
+                drop_columns=drop_columns,
+                positive_label=positive_label,
+                primary_metric=primary_metric,
+                confidence=confidence,
+                seed=seed,
+                threads=threads,
+            )
+            release(
+                best.output,
+                model_name=model_name,
+                ready=ready,
+                table=table,
+                valid=valid,
+                test_data=parts.outputs["test"],
+                slices=slices,
+                primary_metric=primary_metric,
+                max_regression=max_regression,
+                confidence=confidence,
+                seed=seed,
+                threads=threads,
+            )

@@ -1,0 +1,69 @@
+"""`assay doctor`: the ground that a run will stand on."""
+
+import os
+import sys
+from pathlib import Path
+
+import click
+
+from assay.cli.compile import read_profile
+from assay.cli.console import json_option, print_json, print_table, use_defaults
+from assay.doctor import LIMIT_SECONDS, examine, exit_code
+from assay.doctor.ground import ground
+from assay.images import ROLES, image
+
+
+@click.command("doctor")
+@click.option("--endpoint", default="", help="URL of KFP's API (default: KFP_ENDPOINT).")
+@click.option("--namespace", default="", help="Where the Secrets are (default: the kubeconfig's).")
+@click.option("--profile", type=click.Path(path_type=Path), help="Names of the Secrets; YAML.")
+@click.option(
+    "--images", type=click.Path(path_type=Path), help="JSON file: role to image reference."
+)
+@click.option(
+    "--limit",
+    type=click.FloatRange(1),
+    default=LIMIT_SECONDS,
+    show_default=True,
+    help="Seconds for all checks together; they run at once.",
+)
+@json_option
+def command(
+    endpoint: str,
+    namespace: str,
+    profile: Path | None,
+    images: Path | None,
+    limit: float,
+    as_json: bool,
+) -> None:
+    """Check store, clock, MLflow, signing key, KFP, Secrets and images, with a remedy per line.
+
+    What is written to try something is removed again. Exit code 0 when nothing failed, warnings
+    or not; 7 when the store did, 8 when something else did. The pipeline `doctor` does the same
+    inside of the cluster.
+    """
+    use_defaults()
+    if images is not None:
+        os.environ["ASSAY_IMAGES"] = str(images)
+    pulled = [image(role) for role in ROLES] if os.environ.get("ASSAY_IMAGES") else []
+    named = read_profile(profile) if profile else None
+    findings = examine(ground(endpoint, namespace, pulled, named), limit)
+    if as_json:
+        print_json(
+            [
+                {
+                    "check": item.check,
+                    "status": item.status.value,
+                    "detail": item.detail,
+                    "remedy": item.remedy,
+                }
+                for item in findings
+            ]
+        )
+    else:
+        print_table(
+            ["check", "status", "found", "remedy"],
+            [(item.check, item.status.value, item.detail, item.remedy) for item in findings],
+        )
+    sys.stdout.flush()
+    sys.exit(exit_code(findings))

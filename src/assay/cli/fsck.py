@@ -1,0 +1,58 @@
+"""`assay fsck`: every blob against its name, every reference against what it leads to."""
+
+import click
+from rich.progress import Progress
+
+from assay.cli.console import (
+    human_bytes,
+    json_option,
+    print_json,
+    print_table,
+    stderr,
+    use_defaults,
+)
+from assay.config import store_from_env
+from assay.maintenance.fsck import fsck, require_whole
+from assay.signing import verifier_from_env
+from assay.store import open_store
+
+
+@click.command("fsck")
+@click.option(
+    "--from", "source_url", default="", metavar="URL", help="Mend from this copy of the store."
+)
+@json_option
+def command(source_url: str, as_json: bool) -> None:
+    """Check every blob, record, pointer and view of the store.
+
+    With --from, what is damaged or missing is fetched from another store, checked and put in its
+    place. Exit code 6 when something is left broken.
+    """
+    use_defaults()
+    store = store_from_env()
+    source = open_store(source_url) if source_url else None
+    with Progress(console=stderr, transient=True, disable=not stderr.is_terminal) as bar:
+        shown = bar.add_task("checking", total=None)
+        checked = fsck(store, verifier_from_env(), source, lambda _: bar.advance(shown))
+    if as_json:
+        print_json(
+            {
+                "store": store.url,
+                "blobs": checked.blobs,
+                "bytes": checked.size,
+                "references": checked.references,
+                "findings": [finding.to_dict() for finding in checked.findings],
+                "broken": len(checked.broken),
+            }
+        )
+    else:
+        if checked.findings:
+            rows = [[f.what, "mended" if f.mended else "broken", f.problem]
+                    for f in checked.findings]  # fmt: skip
+            print_table(["what", "state", "problem"], rows)
+        click.echo(
+            f"checked {checked.blobs} blobs ({human_bytes(checked.size)}) and "
+            f"{checked.references} references: {len(checked.findings)} findings, "
+            f"{len(checked.findings) - len(checked.broken)} mended"
+        )
+    require_whole(checked)

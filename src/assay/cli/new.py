@@ -1,0 +1,86 @@
+"""`assay new`: first files of a user's own."""
+
+import keyword
+import shutil
+import sys
+from importlib import resources
+from pathlib import Path
+from string import Template
+from typing import Final
+
+import click
+
+from assay import __version__
+from assay.errors import UsageError
+
+FILES: Final = {
+    "pyproject.toml": "pyproject.toml.txt",
+    "README.md": "README.md.txt",
+    "{name}/__init__.py": "init.py.txt",
+    "{name}/step.py": "step.py.txt",
+    "{name}/component.py": "component.py.txt",
+    "tests/test_{name}.py": "test.py.txt",
+}
+"""Where each file of the project goes, and its template in `assay.templates.step`."""
+MAX_NAME: Final = 40
+_TAKEN: Final = frozenset({"assay", "kfp", "tests", "step", "component", "dataset", "data"})
+"""Names that the generated files use for something else."""
+
+
+@click.group("new")
+def command() -> None:
+    """Write the first files of something of your own."""
+
+
+@command.command("step")
+@click.argument("name")
+@click.option(
+    "--folder",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path(),
+    help="Where the folder NAME is made (default: here).",
+)
+def step(name: str, folder: Path) -> None:
+    """Write a step with its component, test and README into a new folder NAME.
+
+    It works as it is: a step on a dataset, with cache, record and KFP component. Change what it
+    does; docs/steps.md says what a step may take and give.
+    """
+    project = folder / name
+    if problems := [*_name_problems(name), *_folder_problems(folder, project)]:
+        raise UsageError.all_of(problems)
+    values = {"name": name, "project": name.replace("_", "-"), "version": __version__}
+    templates = resources.files("assay.templates.step")
+    try:
+        for place, template in FILES.items():
+            path = project / place.format(name=name)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            text = templates.joinpath(template).read_text(encoding="utf-8")
+            path.write_text(Template(text).substitute(values), encoding="utf-8")
+    except OSError as error:
+        # It was not there before, so nothing of anybody's is lost.
+        shutil.rmtree(project, ignore_errors=True)
+        raise UsageError(f"cannot write {project}: {error.strerror}") from error
+    for place in FILES:
+        click.echo(project / place.format(name=name))
+    click.echo(f"try it: cd {project} && pip install -e .[dev] && pytest", err=True)
+
+
+def _name_problems(name: str) -> list[str]:
+    if not (name.isascii() and name.isidentifier() and name == name.lower()):
+        return [f"NAME: {name!r} is no name for a step; use small letters, digits and underscores"]
+    if name.startswith("_") or len(name) > MAX_NAME:
+        return [f"NAME: {name!r} must begin with a letter and have at most {MAX_NAME} characters"]
+    if keyword.iskeyword(name) or keyword.issoftkeyword(name) or name in _TAKEN:
+        return [f"NAME: {name!r} means something else in Python or here; choose another"]
+    if name in sys.stdlib_module_names:
+        return [f"NAME: {name!r} is a module of Python's own library; choose another"]
+    return []
+
+
+def _folder_problems(folder: Path, project: Path) -> list[str]:
+    if folder.exists() and not folder.is_dir():
+        return [f"--folder: {folder} is no folder"]
+    if project.exists():
+        return [f"{project} exists; choose another NAME or --folder"]
+    return []

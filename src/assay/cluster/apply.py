@@ -1,0 +1,122 @@
+"""Writing a profile into a pipeline, through kfp-kubernetes.
+
+A pipeline function is traced when it is decorated, so it is decorated anew with a function around
+it that sets every task's options after the tasks are made.
+"""
+
+import functools
+from typing import Any, Final
+
+from assay.cluster.needs import CONFIG, VARIABLES
+from assay.cluster.profile import Profile, TaskOptions
+from assay.errors import UsageError
+
+RUN_LABEL: Final = "metadata.labels['pipeline/runid']"
+"""KFP's own label of every pod of a run; from it a task learns its run, for its record."""
+
+
+def with_profile(pipeline: Any, profile: Profile) -> Any:
+    """The same pipeline with what `profile` says in every task.
+
+    Args:
+        pipeline: What `@dsl.pipeline` made of a function.
+        profile: A checked profile.
+
+    Raises:
+        UsageError: A pipeline inside of the pipeline, whose tasks are out of reach.
+    """
+    from kfp import dsl
+    from kfp.dsl import pipeline_context
+
+    original = pipeline.pipeline_func
+
+    @functools.wraps(original)
+    def profiled(*arguments: Any, **named: Any) -> Any:
+        outputs = original(*arguments, **named)
+        for task in pipeline_context.Pipeline.get_default_pipeline().tasks.values():
+            _apply(task, pipeline.name, profile)
+        return outputs
+
+    spec = pipeline.component_spec
+    return dsl.pipeline(name=spec.name, description=spec.description)(profiled)
+
+
+def _apply(task: Any, pipeline: str, profile: Profile) -> None:
+    if task.pipeline_spec is not None:
+        raise UsageError(
+            f"{pipeline}: a profile does not reach into the nested pipeline {task.name!r}; "
+            "call its components directly"
+        )
+    component = task.component_spec.name.replace("-", "_")
+    options = profile.task(component)
+    _set_environment(task, profile, options)
+    _set_resources(task, options)
+    _set_pod(task, component, pipeline, profile, options)
+    if options.retry is not None:
+        task.set_retry(
+            num_retries=options.retry.count,
+            backoff_duration=f"{options.retry.backoff_seconds}s",
+            backoff_factor=options.retry.factor,
+            backoff_max_duration=f"{options.retry.max_seconds}s",
+        )
+
+
+def _set_environment(task: Any, profile: Profile, options: TaskOptions) -> None:
+    from kfp import kubernetes
+
+    if variables := [CONFIG[kind] for kind in options.needs if kind in CONFIG]:
+        kubernetes.use_config_map_as_env(
+            task,
+            profile.config.name,
+            {name: name for name in variables},
+            optional=profile.config.optional,
+        )
+    for kind in options.needs:
+        secret = profile.secrets[kind]
+        kubernetes.use_secret_as_env(
+            task, secret.name, dict(VARIABLES[kind]), optional=secret.optional
+        )
+    if options.needs:
+        kubernetes.use_field_path_as_env(task, "ASSAY_RUN", RUN_LABEL)
+
+
+def _set_resources(task: Any, options: TaskOptions) -> None:
+    from kfp import kubernetes
+
+    task.set_cpu_request(options.cpu_request)
+    task.set_cpu_limit(options.cpu_limit)
+    task.set_memory_request(options.memory_request)
+    task.set_memory_limit(options.memory_limit)
+    kubernetes.set_timeout(task, options.timeout_seconds)
+    if options.scratch:
+        kubernetes.empty_dir_mount(
+            task,
+            volume_name="scratch",
+            mount_path="/tmp",  # noqa: S108 - in the pod, where steps work
+            size_limit=options.scratch,
+        )
+
+
+def _set_pod(
+    task: Any, component: str, pipeline: str, profile: Profile, options: TaskOptions
+) -> None:
+    from kfp import kubernetes
+
+    kubernetes.set_image_pull_policy(task, profile.image_pull_policy)
+    if profile.image_pull_secrets:
+        kubernetes.set_image_pull_secrets(task, list(profile.image_pull_secrets))
+    kubernetes.set_security_context(task, **profile.security)
+    labels = {"assay-component": component, "assay-pipeline": pipeline, **profile.labels}
+    for key, value in labels.items():
+        kubernetes.add_pod_label(task, key, value)
+    for key, value in options.node_selector.items():
+        kubernetes.add_node_selector(task, key, value)
+    for item in options.tolerations:
+        kubernetes.add_toleration(
+            task,
+            key=item.key,
+            operator=item.operator,
+            value=item.value,
+            effect=item.effect,
+            toleration_seconds=item.seconds,
+        )

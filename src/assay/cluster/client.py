@@ -1,0 +1,400 @@
+"""KFP's API, through its own client: bounded in time, silent, and failing in one line.
+
+Where the API is and how to log in comes from the environment, as everything does:
+
+| variable | meaning |
+|---|---|
+| `KFP_ENDPOINT` (or kfp's own `KF_PIPELINES_ENDPOINT`) | URL of the API, such as `https://kfp.example.org/pipeline` |
+| `KFP_NAMESPACE` | namespace of a multi-user installation |
+| `KFP_TOKEN` | bearer token |
+| `KFP_COOKIES` | cookies of a login, such as `authservice_session=…` |
+| `KFP_CA_CERT` | file of the certificate authority |
+| `KF_PIPELINES_UI_ENDPOINT` | URL of the UI, for links, when it is not the API's |
+
+kfp's client reads more of its own (`~/.config/kfp/context.json`, `KF_PIPELINES_IAP_*`).
+"""  # noqa: E501 - a table's rows
+
+import contextlib
+import functools
+import io
+import json
+import logging
+import os
+import warnings
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from assay.errors import ServiceError, UsageError
+
+CONNECT_SECONDS: Final = 5
+READ_SECONDS: Final = 60
+MAX_ANSWER_CHARS: Final = 300
+_TRANSIENT: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
+_LOGIN: Final = frozenset({301, 302, 303, 307, 308, 401, 403})
+_MISSING: Final = 404
+_CONFLICT: Final = 409
+
+
+class KfpError(ServiceError):
+    """KFP's API refused."""
+
+
+class KfpUnavailableError(ServiceError):
+    """KFP's API does not answer; asking again later may help."""
+
+
+class KfpNotFoundError(UsageError):
+    """No such run, pipeline or version."""
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where KFP's API is, and how to log in."""
+
+    url: str
+    namespace: str = ""
+    token: str = field(default="", repr=False)
+    cookies: str = field(default="", repr=False)
+    ca_cert: str = ""
+
+    @classmethod
+    def from_env(cls, url: str = "", namespace: str = "") -> "Endpoint":
+        """An endpoint; what is not given comes from the environment.
+
+        Raises:
+            UsageError: No URL, one that is none, or one that holds a password.
+        """
+        from urllib.parse import urlsplit
+
+        named = os.environ.get("KFP_ENDPOINT") or os.environ.get("KF_PIPELINES_ENDPOINT", "")
+        url = (url or named).rstrip("/")
+        if not url:
+            raise UsageError(
+                "which Kubeflow Pipelines? give --endpoint https://host/pipeline or set "
+                "KFP_ENDPOINT"
+            )
+        parts = urlsplit(url)
+        if "@" in parts.netloc:
+            raise UsageError(
+                "the endpoint holds a login; leave it out and set KFP_TOKEN or KFP_COOKIES"
+            )
+        if parts.scheme not in {"http", "https"} or not parts.hostname or parts.fragment:
+            raise UsageError(f"{url!r} is not an endpoint; write https://host/pipeline")
+        return cls(
+            url,
+            namespace or os.environ.get("KFP_NAMESPACE", ""),
+            os.environ.get("KFP_TOKEN", ""),
+            os.environ.get("KFP_COOKIES", ""),
+            os.environ.get("KFP_CA_CERT", ""),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """What the API says of itself."""
+
+    multi_user: bool
+    version: str
+    """Of the server, where it tells."""
+
+
+def health(endpoint: Endpoint) -> Health:
+    """Ask whether the API answers, once and without waiting.
+
+    kfp's client asks too, but five times with five seconds between, whatever the fault.
+
+    Raises:
+        KfpUnavailableError: Nobody answers, or somebody else.
+        KfpError: It refuses the login.
+    """
+    import urllib3
+
+    headers = {"Accept": "application/json"}
+    if endpoint.token:
+        headers["Authorization"] = f"Bearer {endpoint.token}"
+    if endpoint.cookies:
+        headers["Cookie"] = endpoint.cookies
+    timeout = urllib3.Timeout(connect=CONNECT_SECONDS, read=READ_SECONDS)
+    trusted = endpoint.ca_cert or None
+    with urllib3.PoolManager(retries=False, timeout=timeout, ca_certs=trusted) as pool:
+        try:
+            answer = pool.request(
+                "GET", f"{endpoint.url}/apis/v2beta1/healthz", headers=headers, redirect=False
+            )
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            raise _unavailable(endpoint, type(error).__name__) from error
+    if answer.status in _LOGIN:
+        raise _refused(endpoint, answer.status)
+    try:
+        found = json.loads(answer.data)
+        return Health(bool(found.get("multi_user")), str(found.get("tag_name") or ""))
+    except (ValueError, AttributeError) as error:
+        raise _unavailable(
+            endpoint, f"HTTP {answer.status}, and no JSON: is this the API's address?"
+        ) from error
+
+
+class Kfp:
+    """KFP's API at an endpoint."""
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self._endpoint = endpoint
+        multi_user = health(endpoint).multi_user
+        if multi_user and not endpoint.namespace:
+            raise UsageError(
+                f"{endpoint.url} serves many users; give --namespace or set KFP_NAMESPACE"
+            )
+        self.namespace = endpoint.namespace if multi_user else None
+        with _quiet():
+            from kfp import Client
+
+            self._client = Client(
+                host=endpoint.url,
+                existing_token=endpoint.token or None,
+                cookies=endpoint.cookies or None,
+                ssl_ca_cert=endpoint.ca_cert or None,
+                **({"namespace": self.namespace} if self.namespace else {}),
+            )
+        self.ui = self._client._get_url_prefix().rstrip("/")  # noqa: SLF001 - kfp's own links
+        _bound(self._client.runs.api_client.rest_client)
+
+    def run_url(self, run_id: str) -> str:
+        """The run's page in the UI."""
+        return f"{self.ui}/#/runs/details/{run_id}"
+
+    def schedule_url(self, schedule_id: str) -> str:
+        """The recurring run's page in the UI."""
+        return f"{self.ui}/#/recurringrun/details/{schedule_id}"
+
+    def upload(self, name: str, package: Path, version: str) -> tuple[str, str, bool]:
+        """Upload a pipeline version, unless one of that name is there.
+
+        Args:
+            name: The pipeline's; created when there is none.
+            package: The compiled YAML.
+            version: The version's name, which names its content.
+
+        Returns:
+            Ids of pipeline and version, and whether the version is new.
+        """
+        with self._calling(f"upload {name}"):
+            pipeline_id = self._pipeline(name)
+            if found := self._version(pipeline_id, version):
+                return pipeline_id, found, False
+            from kfp_server_api import ApiException
+
+            try:
+                made = self._client.upload_pipeline_version(
+                    str(package), version, pipeline_id=pipeline_id
+                )
+            except ApiException as error:
+                # Somebody uploaded the same a moment ago: the name says that it is the same.
+                if error.status == _CONFLICT and (found := self._version(pipeline_id, version)):
+                    return pipeline_id, found, False
+                raise
+            return pipeline_id, str(made.pipeline_version_id), True
+
+    def _pipeline(self, name: str) -> str:
+        from kfp_server_api import ApiException, V2beta1Pipeline
+
+        if found := self._find_pipeline(name):
+            return found
+        try:
+            made = self._client.pipelines.pipeline_service_create_pipeline(
+                V2beta1Pipeline(display_name=name, name=name, namespace=self.namespace)
+            )
+        except ApiException as error:
+            if error.status == _CONFLICT and (found := self._find_pipeline(name)):
+                return found
+            raise
+        return str(made.pipeline_id)
+
+    def _find_pipeline(self, name: str) -> str:
+        listed = self._client.list_pipelines(filter=_named(name), namespace=self.namespace)
+        return next((str(item.pipeline_id) for item in listed.pipelines or ()), "")
+
+    def _version(self, pipeline_id: str, name: str) -> str:
+        listed = self._client.list_pipeline_versions(pipeline_id, filter=_named(name))
+        found = listed.pipeline_versions or ()
+        return next((str(item.pipeline_version_id) for item in found), "")
+
+    def experiment(self, name: str) -> str:
+        """The id of an experiment; created when there is none."""
+        with self._calling(f"open the experiment {name!r}"):
+            made = self._client.create_experiment(name, namespace=self.namespace)
+            return str(made.experiment_id)
+
+    def start(
+        self,
+        name: str,
+        experiment_id: str,
+        pipeline: tuple[str, str],
+        parameters: Mapping[str, Any],
+        *,
+        service_account: str = "",
+        pipeline_root: str = "",
+    ) -> str:
+        """Start a run; its id. Never asked twice, because twice would be two runs."""
+        with self._calling(f"start the run {name!r} (see in the UI whether it is there)"):
+            made = self._client.run_pipeline(
+                experiment_id,
+                name,
+                pipeline_id=pipeline[0],
+                version_id=pipeline[1],
+                params=dict(parameters),
+                pipeline_root=pipeline_root or None,
+                service_account=service_account or None,
+            )
+            return str(made.run_id)
+
+    def schedule(
+        self,
+        name: str,
+        experiment_id: str,
+        pipeline: tuple[str, str],
+        parameters: Mapping[str, Any],
+        *,
+        cron: str = "",
+        every_seconds: int = 0,
+        service_account: str = "",
+        pipeline_root: str = "",
+    ) -> str:
+        """Start a recurring run, one at a time and without catching up on missed times; its id.
+
+        Raises:
+            UsageError: One of that name is there; two would run everything twice.
+        """
+        with self._calling(f"start the recurring run {name!r}"):
+            listed = self._client.list_recurring_runs(
+                experiment_id=experiment_id, filter=_named(name)
+            )
+            if there := listed.recurring_runs:
+                raise UsageError(
+                    f"there is a recurring run {name!r} ({there[0].recurring_run_id}); delete it "
+                    "in the UI, or give another --name"
+                )
+            made = self._client.create_recurring_run(
+                experiment_id,
+                name,
+                cron_expression=cron or None,
+                interval_second=every_seconds or None,
+                max_concurrency=1,
+                no_catchup=True,
+                params=dict(parameters),
+                pipeline_id=pipeline[0],
+                version_id=pipeline[1],
+                pipeline_root=pipeline_root or None,
+                service_account=service_account or None,
+            )
+            return str(made.recurring_run_id)
+
+    def run(self, run_id: str) -> Any:
+        """A run as the API has it (`V2beta1Run`)."""
+        with self._calling(f"ask for the run {run_id}"):
+            return self._client.get_run(run_id)
+
+    def spec(self, run: Any) -> Mapping[str, Any]:
+        """The compiled pipeline of a run; empty when the API does not have it any more."""
+        found = run.pipeline_spec
+        if not found and (reference := run.pipeline_version_reference):
+            with contextlib.suppress(KfpNotFoundError), self._calling("ask for the pipeline"):
+                found = self._client.get_pipeline_version(
+                    reference.pipeline_id, reference.pipeline_version_id
+                ).pipeline_spec
+        found = found or {}
+        # A pipeline with options for a platform comes as both under these two keys.
+        spec: Mapping[str, Any] = found.get("pipeline_spec", found)
+        return spec
+
+    def cancel(self, run_id: str) -> None:
+        """Ask for a run's end; it is CANCELING, and then CANCELED."""
+        with self._calling(f"stop the run {run_id}"):
+            self._client.terminate_run(run_id)
+
+    @contextlib.contextmanager
+    def _calling(self, what: str) -> Iterator[None]:
+        import urllib3
+        from kfp_server_api import ApiException
+
+        try:
+            with _quiet():
+                yield
+        except ApiException as error:
+            raise self._failure(what, error) from error
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            raise _unavailable(self._endpoint, f"cannot {what}: {type(error).__name__}") from error
+        except ValueError as error:
+            # The client's own checks, such as two pipelines of one name.
+            raise KfpError(f"KFP: cannot {what}: {error}") from error
+
+    def _failure(self, what: str, error: Any) -> Exception:
+        status = int(error.status or 0)
+        if status in _TRANSIENT or not status:
+            return _unavailable(self._endpoint, f"cannot {what}: HTTP {status or 'failed'}")
+        if status in _LOGIN:
+            return _refused(self._endpoint, status)
+        text = _message(error.body)
+        if status == _MISSING:
+            return KfpNotFoundError(f"KFP: cannot {what}: {text or 'not found'}")
+        return KfpError(f"KFP: cannot {what}: HTTP {status}: {text}")
+
+
+def _bound(rest_client: Any) -> None:
+    """Give every request a time limit; kfp's client sets none and would wait for ever."""
+    request = rest_client.request
+
+    @functools.wraps(request)
+    def bounded(*arguments: Any, **named: Any) -> Any:
+        named["_request_timeout"] = named.get("_request_timeout") or (
+            CONNECT_SECONDS,
+            READ_SECONDS,
+        )
+        return request(*arguments, **named)
+
+    rest_client.request = bounded
+
+
+def _named(name: str) -> str:
+    predicate = {"operation": "EQUALS", "key": "display_name", "stringValue": name}
+    return json.dumps({"predicates": [predicate]})
+
+
+def _message(body: Any) -> str:
+    """The API's own words, as one line of bounded length."""
+    try:
+        found = json.loads(body or "{}")
+        text = str(found.get("message") or found.get("error") or "")
+    except (ValueError, AttributeError):
+        text = ""
+    text = " ".join(text.split())
+    return text if len(text) <= MAX_ANSWER_CHARS else f"{text[:MAX_ANSWER_CHARS]}…"
+
+
+def _unavailable(endpoint: Endpoint, what: str) -> KfpUnavailableError:
+    return KfpUnavailableError(
+        f"KFP at {endpoint.url} does not answer as it should ({what}); check --endpoint or "
+        "KFP_ENDPOINT, and that the API server runs"
+    )
+
+
+def _refused(endpoint: Endpoint, status: int) -> KfpError:
+    return KfpError(
+        f"KFP at {endpoint.url} asks for a login or refuses this one (HTTP {status}); set "
+        "KFP_TOKEN or KFP_COOKIES, and --namespace to one that you may use"
+    )
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Silence what kfp's client prints and warns of; we say what counts ourselves."""
+    logger = logging.getLogger("urllib3.connectionpool")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)

@@ -1,0 +1,61 @@
+"""Which component gets which secrets: what it needs, and nothing else.
+
+A pod that holds a credential can lose it, so a step that never asks the registry has no login
+there. `halt` only ends the run and gets nothing at all.
+"""
+
+from collections.abc import Mapping
+from typing import Final
+
+STORE, MLFLOW, SIGNING, NOTIFY, GIT = "store", "mlflow", "signing", "notify", "git"
+
+VARIABLES: Final[Mapping[str, Mapping[str, str]]] = {
+    STORE: {"access-key": "AWS_ACCESS_KEY_ID", "secret-key": "AWS_SECRET_ACCESS_KEY"},
+    MLFLOW: {"username": "MLFLOW_TRACKING_USERNAME", "password": "MLFLOW_TRACKING_PASSWORD"},
+    SIGNING: {"private-key": "ASSAY_SIGNING_KEY", "public-key": "ASSAY_VERIFY_KEYS"},
+    NOTIFY: {"url": "ASSAY_NOTIFY_URL"},
+    GIT: {"token": "ASSAY_GIT_TOKEN"},
+}
+"""By kind of secret: the Secret's keys, and the environment variables that they become."""
+
+CONFIG: Final[Mapping[str, str]] = {STORE: "ASSAY_STORE", MLFLOW: "MLFLOW_TRACKING_URI"}
+"""By kind of secret: the variable of the ConfigMap that says where the service is."""
+
+_RECORDS: Final = (STORE, SIGNING)
+"""Every step reads and writes the store, and signs and verifies records when there are keys."""
+
+NEEDS: Final[Mapping[str, tuple[str, ...]]] = {
+    "snapshot_data": _RECORDS,
+    "validate_data": _RECORDS,
+    "split_data": _RECORDS,
+    "train": _RECORDS,
+    "evaluate": _RECORDS,
+    "compare": _RECORDS,
+    "gate": _RECORDS,
+    "preflight": (*_RECORDS, MLFLOW),
+    "resolve_production": (*_RECORDS, MLFLOW),
+    "register": (*_RECORDS, MLFLOW),
+    "notify": (*_RECORDS, NOTIFY),
+    "halt": (),
+    "doctor": (*_RECORDS, MLFLOW),
+    "check_monitoring": _RECORDS,
+    "import_artifact": _RECORDS,
+    "export_artifact": _RECORDS,
+    "select_best": _RECORDS,
+}
+
+NEVER_RETRIED: Final[Mapping[str, str]] = {
+    "halt": "its failure is the run's verdict",
+    "preflight": "it fails of what a user gave, which no retry mends",
+    "gate": "it decides; a second try must not decide otherwise",
+    "register": "it refuses what the gate did not pass",
+    "notify": "it would tell the same twice",
+    "doctor": "it tells what it finds",
+}
+"""Components whose failure must stand, and why. KFP retries whatever the exit code, so what is
+worth retrying is decided by component."""
+
+
+def needs_of(component: str) -> tuple[str, ...]:
+    """What a component gets; one that the library does not know gets the store and no more."""
+    return NEEDS.get(component, _RECORDS)

@@ -1,0 +1,238 @@
+"""Every blob against its name, every reference against what it leads to; repairs from a copy.
+
+1. Each blob is read and hashed.
+2. Each manifest's files and each record's outputs and inputs must be there.
+3. Each pointer must lead to a record that it belongs to, each pin to an artifact.
+4. Each view must hold the files of its artifact.
+
+With a second store, what is damaged or missing is fetched from there, checked against its name, and
+put in its place; what a mended manifest or record names is looked at in turn.
+"""
+
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from assay.attestation import load
+from assay.attestation import pointers as pointers_of
+from assay.digest import hex_of
+from assay.errors import AssayError, IntegrityError, NotFoundError
+from assay.maintenance.names import kind_of, names_of, target_of
+from assay.manifest import Descriptor
+from assay.signing import Verifier
+from assay.store import Store
+from assay.store.base import parallel
+from assay.tree import get_manifest
+
+POINTER_KINDS = ("cache/", "referrers/", "dependents/", "pins/")
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something that is not as it should be."""
+
+    what: str
+    """A digest, a pointer's name, or `view DIGEST`."""
+    problem: str
+    """One line."""
+    mended: bool
+
+    def to_dict(self) -> dict[str, Any]:
+        """For `--json`."""
+        return {"what": self.what, "problem": self.problem, "mended": self.mended}
+
+
+@dataclass(slots=True)
+class Checked:
+    """What a check looked at, and what it found."""
+
+    blobs: int = 0
+    size: int = 0
+    """Bytes of all blobs."""
+    references: int = 0
+    """Names in manifests and records, pointers, pins and views."""
+    findings: list[Finding] = field(default_factory=list)
+
+    @property
+    def broken(self) -> list[Finding]:
+        """What is left broken."""
+        return [finding for finding in self.findings if not finding.mended]
+
+
+def fsck(
+    store: Store,
+    verifier: Verifier | None,
+    source: Store | None = None,
+    progress: Callable[[str], None] = lambda _: None,
+) -> Checked:
+    """Check a whole store, and mend it from `source` if that is given.
+
+    Raises:
+        StoreError: The store itself failed; what is found in it is in the result instead.
+    """
+    return _Check(store, verifier, source, progress).run()
+
+
+class _Check:
+    def __init__(
+        self,
+        store: Store,
+        verifier: Verifier | None,
+        source: Store | None,
+        progress: Callable[[str], None],
+    ) -> None:
+        self._store = store
+        self._verifier = verifier
+        self._source = source
+        self._progress = progress
+        self._checked = Checked()
+        self._good: dict[str, int] = {}
+        """Size in bytes of each blob that is what its name says."""
+        self._bad: set[str] = set()
+        """Damaged or missing, and told."""
+
+    def run(self) -> Checked:
+        listed = dict(self._store.iter_blobs())
+        self._checked.blobs, self._checked.size = len(listed), sum(listed.values())
+        problems = dict(zip(listed, parallel(self._problem_of, list(listed)), strict=True))
+        self._good = {digest: size for digest, size in listed.items() if not problems[digest]}
+        for digest, problem in problems.items():
+            if problem:
+                self._require(Descriptor(digest, -1), problem)
+        for digest in list(self._good):
+            self._follow(digest)
+        for prefix in POINTER_KINDS:
+            for pointer in self._store.list_pointers(prefix):
+                self._checked.references += 1
+                self._check_pointer(pointer)
+        for digest in sorted(self._store.list_views()):
+            self._checked.references += 1
+            self._check_view(digest)
+        return self._checked
+
+    def _problem_of(self, digest: str) -> str:
+        problem = ""
+        try:
+            self._store.verify(digest)
+        except (IntegrityError, NotFoundError) as error:
+            problem = str(error)
+        self._progress(digest)
+        return problem
+
+    def _require(self, blob: Descriptor, problem: str) -> None:
+        """A blob must be good; one that is not is told once, and mended if that is possible.
+
+        `blob.size` is -1 where nothing says it.
+        """
+        if blob.digest in self._bad:
+            return
+        size = self._good.get(blob.digest)
+        if size is not None and blob.size in {-1, size}:
+            return
+        if size is not None:
+            problem = f"{problem}, with {blob.size} bytes, and it has {size}"
+            self._checked.findings.append(Finding(blob.digest, problem, mended=False))
+            return
+        mended = self._mend(blob.digest)
+        self._checked.findings.append(Finding(blob.digest, problem, mended=mended))
+        if mended:
+            self._follow(blob.digest)
+        else:
+            self._bad.add(blob.digest)
+
+    def _mend(self, digest: str) -> bool:
+        if self._source is None:
+            return False
+        with tempfile.TemporaryDirectory(prefix="assay-") as folder:
+            copy = Path(folder) / "blob"
+            try:
+                size = self._source.size_of(digest)
+                if size is None:
+                    return False
+                self._source.get_file(Descriptor(digest, size), copy)
+            except (IntegrityError, NotFoundError):
+                return False
+            self._store.replace_blob(Descriptor(digest, size), copy)
+        self._good[digest] = size
+        return True
+
+    def _follow(self, digest: str) -> None:
+        """Look at what a good blob names."""
+        try:
+            kind = kind_of(self._store, digest, self._good[digest])
+            names = names_of(self._store, digest, kind, self._verifier)
+        except IntegrityError as error:
+            self._checked.findings.append(Finding(digest, str(error), mended=False))
+            return
+        for blob in (*names.files, *(Descriptor(artifact, -1) for artifact in names.artifacts)):
+            self._checked.references += 1
+            self._require(blob, f"missing: the {kind} {digest} names it")
+
+    def _check_pointer(self, pointer: str) -> None:
+        try:
+            self._require_pointer(pointer)
+        except AssayError as error:
+            mended = self._mend_pointer(pointer)
+            self._checked.findings.append(Finding(pointer, str(error), mended=mended))
+
+    def _require_pointer(self, pointer: str) -> None:
+        target = target_of(self._store, pointer)
+        before = len(self._checked.findings)
+        self._require(Descriptor(target, -1), f"missing: {pointer} leads to it")
+        if target in self._bad or len(self._checked.findings) > before:
+            return  # told already, or mended just now
+        if pointer.startswith("pins/"):
+            get_manifest(self._store, target)
+            return
+        record = load(self._store, target, self._verifier)
+        if pointer.startswith("cache/"):
+            belongs = pointer == f"cache/{hex_of(record.step_key)}"
+        else:
+            belongs = pointer in pointers_of(record, target)
+            if self._store.read_pointer(pointer) != target.encode():
+                raise IntegrityError(f"{pointer}: does not hold the digest it is named after")
+        if not belongs:
+            raise IntegrityError(f"{pointer}: the record it leads to is about something else")
+
+    def _mend_pointer(self, pointer: str) -> bool:
+        if self._source is None:
+            return False
+        content = self._source.read_pointer(pointer)
+        if content is None:
+            return False
+        before = self._store.read_pointer(pointer)
+        self._store.write_pointer(pointer, content)
+        try:
+            self._require_pointer(pointer)
+        except AssayError:
+            self._store.write_pointer(pointer, before or b"")
+            return False
+        return True
+
+    def _check_view(self, digest: str) -> None:
+        try:
+            manifest = get_manifest(self._store, digest)
+            self._store.verify_view(manifest)
+        except (IntegrityError, NotFoundError) as error:
+            mended = False
+            if self._source is not None and digest in self._good:
+                self._store.remove_view(digest)
+                self._store.view(get_manifest(self._store, digest))
+                mended = True
+            self._checked.findings.append(Finding(f"view {digest}", str(error), mended=mended))
+
+
+def require_whole(checked: Checked) -> None:
+    """Raise for what is left broken.
+
+    Raises:
+        IntegrityError: Names every offender.
+    """
+    if broken := checked.broken:
+        raise IntegrityError(
+            f"{len(broken)} of {len(checked.findings)} findings are left broken; mend them from a "
+            "copy of the store with --from URL: "
+            + "; ".join(f"{finding.what}: {finding.problem}" for finding in broken)
+        )

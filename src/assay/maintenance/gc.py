@@ -1,0 +1,306 @@
+"""Removing what nothing rests on: mark from roots, then sweep parents before children.
+
+Roots are the versions in the registry, the digests in release files, pins, and everything written
+within the grace period: a running pipeline's work. An artifact that is kept keeps its files, the
+records of how it was made, and all that those records name, the inputs above all. What cannot be
+followed to its end is a reason to remove nothing.
+
+The order of the sweep keeps the store consistent wherever it is interrupted: cache pointers, the
+other pointers, views, records, manifests, files. A blob that was written again since it was listed
+is left alone.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from assay.digest import PREFIX, hex_of
+from assay.errors import AssayError, IntegrityError, UsageError
+from assay.maintenance.names import Kind, kind_of, names_of, records_about, target_of
+from assay.registry import Registry
+from assay.store import Store
+from assay.store.base import Entry, parallel
+from assay.tree import get_manifest
+
+GRACE_SECONDS: Final = 7 * 24 * 3600
+PROTECTED_VERSIONS: Final = 3
+"""So many of the last production versions are kept, whatever the options say."""
+MAX_RELEASE_BYTES: Final = 4 << 20
+_DIGEST_IN_TEXT: Final = re.compile(r"sha256:[0-9a-f]{64}(?![0-9a-f])", re.ASCII)
+
+
+@dataclass(slots=True)
+class Plan:
+    """What a sweep would remove, in its order, and what it keeps."""
+
+    cache: list[str] = field(default_factory=list)
+    pointers: list[str] = field(default_factory=list)
+    views: list[str] = field(default_factory=list)
+    records: list[str] = field(default_factory=list)
+    manifests: list[str] = field(default_factory=list)
+    files: list[str] = field(default_factory=list)
+    kept: set[str] = field(default_factory=set)
+    """Digests of blobs."""
+    roots: dict[str, str] = field(default_factory=dict)
+    """Digest to the reason why it is kept."""
+    listed: dict[str, tuple[int, float]] = field(default_factory=dict)
+    """Size and time of writing of every blob."""
+
+    @property
+    def blobs(self) -> list[str]:
+        """Blobs to remove, parents first."""
+        return [*self.records, *self.manifests, *self.files]
+
+    @property
+    def size(self) -> int:
+        """Bytes that removal sets free."""
+        return sum(self.listed[digest][0] for digest in self.blobs)
+
+    def to_dict(self) -> dict[str, Any]:
+        """For `--json`."""
+        return {
+            "remove": {
+                "cache": self.cache,
+                "pointers": self.pointers,
+                "views": self.views,
+                "records": self.records,
+                "manifests": self.manifests,
+                "files": self.files,
+                "bytes": self.size,
+            },
+            "kept": {"blobs": len(self.kept), "roots": self.roots},
+        }
+
+
+def plan(store: Store, roots: Mapping[str, str], *, now: float, grace: float) -> Plan:
+    """Find what nothing rests on.
+
+    Args:
+        store: Which store.
+        roots: Digest to the reason why it must stay; one that is not in this store is passed over.
+        now: Seconds since the epoch, by the store's clock.
+        grace: What was written within so many seconds before `now` stays.
+
+    Raises:
+        UsageError: Something that must stay cannot be followed to its end, so that nothing may be
+            removed; names all offenders.
+    """
+    found = Plan(listed={d: (size, at) for d, size, at in store.iter_aged_blobs()})
+    since = now - grace
+    pointers = {
+        kind: store.list_aged_pointers(f"{kind}/")
+        for kind in ("cache", "referrers", "dependents", "pins")
+    }
+    problems: list[str] = []
+    found.roots = {digest: why for digest, why in roots.items() if digest in found.listed}
+    for entry in (entry for entries in pointers.values() for entry in entries):
+        if entry.modified >= since or entry.key.startswith("pins/"):
+            why = "pinned" if entry.key.startswith("pins/") else f"{entry.key} is young"
+            _add_target(store, entry, why, found, problems)
+    for digest, (_, modified) in found.listed.items():
+        if modified >= since:
+            found.roots.setdefault(digest, "younger than the grace period")
+    _mark(store, found, [entry.key for entry in pointers["referrers"]], problems)
+    if problems:
+        raise UsageError(
+            "nothing was removed, because what has to stay cannot be followed: "
+            + "; ".join(dict.fromkeys(problems))
+            + "; mend it first: assay fsck --from URL"
+        )
+    _sweep(store, found, pointers, since)
+    return found
+
+
+def _add_target(store: Store, entry: Entry, why: str, found: Plan, problems: list[str]) -> None:
+    try:
+        target = target_of(store, entry.key)
+    except IntegrityError as error:
+        problems.append(str(error))
+        return
+    if target in found.listed:
+        found.roots.setdefault(target, why)
+    elif why == "pinned":
+        problems.append(f"{entry.key}: what it pins is missing")
+
+
+def _mark(store: Store, found: Plan, referrers: list[str], problems: list[str]) -> None:
+    """Keep the roots and all they rest on."""
+    made = records_about(referrers)
+    to_do = list(found.roots)
+    while to_do:
+        digest = to_do.pop()
+        if digest in found.kept:
+            continue
+        if digest not in found.listed:
+            problems.append(f"{digest} is missing")
+            continue
+        found.kept.add(digest)
+        try:
+            kind = kind_of(store, digest, found.listed[digest][0])
+            # Whether a record is believed is another question: what it names stays.
+            names = names_of(store, digest, kind, None)
+        except AssayError as error:
+            problems.append(str(error))
+            continue
+        for blob in names.files:
+            if found.listed.get(blob.digest, (-1, 0.0))[0] != blob.size:
+                problems.append(f"{blob.digest} is missing or damaged, a file of {digest}")
+            found.kept.add(blob.digest)
+        to_do += names.artifacts
+        if kind is Kind.MANIFEST:
+            to_do += made.get(digest, [])
+
+
+def _sweep(store: Store, found: Plan, pointers: Mapping[str, list[Entry]], since: float) -> None:
+    """Fill in what may go."""
+
+    def leads_to_waste(entry: Entry) -> bool:
+        try:
+            return target_of(store, entry.key) not in found.kept
+        except IntegrityError:
+            return True  # a hint that leads nowhere
+
+    def old_waste(kind: str) -> list[str]:
+        old = [entry for entry in pointers[kind] if entry.modified < since]
+        waste = parallel(leads_to_waste, old)
+        return [entry.key for entry, goes in zip(old, waste, strict=True) if goes]
+
+    found.cache = old_waste("cache")
+    found.pointers = [*old_waste("referrers"), *old_waste("dependents")]
+    found.views = sorted(store.list_views() - found.kept)
+
+    def kind_of_waste(digest: str) -> Kind:
+        try:
+            return kind_of(store, digest, found.listed[digest][0])
+        except AssayError:
+            return Kind.FILE  # damaged: nobody can follow it
+
+    waste = sorted(set(found.listed) - found.kept)
+    groups = {
+        Kind.RECORD: found.records,
+        Kind.MANIFEST: found.manifests,
+        Kind.FILE: found.files,
+    }
+    for digest, kind in zip(waste, parallel(kind_of_waste, waste), strict=True):
+        groups[kind].append(digest)
+
+
+def remove(store: Store, plan: Plan) -> int:
+    """Carry out a plan, parents before children; the number of blobs removed."""
+
+    def sweep(digest: str) -> bool:
+        now = store.modified(digest)
+        # Written again since it was listed, somebody wants it. Whole seconds, as HTTP tells them.
+        if now is None or int(now) > int(plan.listed[digest][1]):
+            return False
+        store.remove_blob(digest)
+        return True
+
+    parallel(store.remove_pointer, plan.cache)
+    parallel(store.remove_pointer, plan.pointers)
+    for digest in plan.views:
+        store.remove_view(digest)
+    return sum(sum(parallel(sweep, group)) for group in (plan.records, plan.manifests, plan.files))
+
+
+def registry_roots(registry: Registry, keep_versions: int | None) -> dict[str, str]:
+    """What registered versions name: their models, data and decisions.
+
+    Args:
+        registry: The registry.
+        keep_versions: Only so many of the newest versions of each model; None keeps all. Versions
+            with an alias and the last `PROTECTED_VERSIONS` in production always stay.
+
+    Raises:
+        ServiceError: The registry failed.
+        UsageError: A version that must stay does not say which model it is.
+    """
+    roots: dict[str, str] = {}
+    for name, versions in registry.versions().items():
+        protected = set(registry.production_history(name)[-PROTECTED_VERSIONS:])
+        protected |= registry.aliased(name)
+        newest_first = sorted(versions, key=lambda item: -int(item.version))
+        for place, version in enumerate(newest_first):
+            must = version.version in protected
+            if must:
+                version.model  # noqa: B018 - refuses a version that does not say which model it is
+            if must or keep_versions is None or place < keep_versions:
+                named = digests_in(" ".join(version.tags.values()))
+                roots.update(dict.fromkeys(named, f"version {version.version} of {name!r}"))
+    return roots
+
+
+def release_roots(paths: Iterable[Path], store: Store) -> dict[str, str]:
+    """Digests in release files, or in all files of a deployment repository's checkout.
+
+    Raises:
+        UsageError: A path that cannot be read, or that names nothing in this store: a wrong path
+            must not make everything removable.
+    """
+    roots: dict[str, str] = {}
+    for path in paths:
+        found: dict[str, str] = {}
+        for file in _files_of(path):
+            found.update(dict.fromkeys(digests_in(_text(file)), f"release {file}"))
+        there = {digest: why for digest, why in found.items() if store.has(digest)}
+        if not there:
+            raise UsageError(
+                f"--release {path}: no digest of anything in {store.url}; give the release's file, "
+                "or the folder of the deployment repository"
+            )
+        roots.update(there)
+    return roots
+
+
+def digests_in(text: str) -> list[str]:
+    """Every digest that a text holds."""
+    return _DIGEST_IN_TEXT.findall(text)
+
+
+def _files_of(path: Path) -> list[Path]:
+    if path.is_dir():
+        return sorted(
+            file
+            for file in path.rglob("*")
+            if file.is_file() and ".git" not in file.relative_to(path).parts
+        )
+    return [path]
+
+
+def _text(path: Path) -> str:
+    try:
+        if path.stat().st_size > MAX_RELEASE_BYTES:
+            return ""
+        return path.read_text(errors="replace")
+    except OSError as error:
+        raise UsageError(
+            f"--release: cannot read {path} ({error.strerror}); give a file or folder that is there"
+        ) from error
+
+
+def pin(store: Store, digest: str, reason: str) -> None:
+    """Keep an artifact until it is unpinned.
+
+    Raises:
+        NotFoundError: Nothing under that digest.
+        ManifestError: Not an artifact.
+    """
+    get_manifest(store, digest)
+    store.write_pointer(f"pins/{hex_of(digest)}", reason.encode())
+
+
+def unpin(store: Store, digest: str) -> None:
+    """Keep an artifact no longer for its own sake."""
+    store.remove_pointer(f"pins/{hex_of(digest)}")
+
+
+def pins(store: Store) -> dict[str, str]:
+    """Pinned artifacts and the reasons given."""
+    return {
+        PREFIX + name.removeprefix("pins/"): (store.read_pointer(name) or b"").decode(
+            errors="replace"
+        )
+        for name in store.list_pointers("pins/")
+    }

@@ -1,0 +1,103 @@
+"""Rows as they come, through a plan's detectors: the same windows and alarms as in a replay."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from assay.monitoring.detectors import Gauge, gauges
+from assay.monitoring.plan import Plan
+from assay.monitoring.signals import Signals, signals
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from assay.model import LoadedModel
+
+
+@dataclass(frozen=True, slots=True)
+class Alarm:
+    """A detector's alarm."""
+
+    detector: str
+    metric: str
+    series: str
+    """The column; empty for what is about none."""
+    rows: int
+    """Rows since the beginning when it could be raised: the window's end, and the labels' delay."""
+    size: float
+    receiver: str
+
+
+class Monitor:
+    """Detectors that have learned a reference and take rows in pieces of any size.
+
+    Args:
+        plan: Detectors without threshold or window are left out.
+        model: Predicts the rows.
+        reference: Rows that are as they should be; with the target for metrics of labels.
+
+    Raises:
+        UsageError: A plan that does not fit the model.
+    """
+
+    def __init__(self, plan: Plan, model: "LoadedModel", reference: "pd.DataFrame") -> None:
+        self._model = model
+        self._gauges = gauges(plan, model.info)
+        learned = signals(model, reference)
+        for gauge in self._gauges:
+            gauge.fit(learned)
+        self._kept: Signals | None = None
+        self._begin = 0
+        self._judged = [0] * len(self._gauges)
+
+    def push(self, frame: "pd.DataFrame") -> list[Alarm]:
+        """Take the next rows; the alarms of all windows that they complete, in order.
+
+        Raises:
+            UsageError: The model cannot take the rows, or the target is needed and not there.
+        """
+        new = signals(self._model, frame)
+        self._kept = new if self._kept is None else _joined(self._kept, new)
+        end = self._begin + len(self._kept)
+        found: list[Alarm] = []
+        for number, gauge in enumerate(self._gauges):
+            begin, whole = self._judged[number], (end - self._judged[number]) // gauge.window
+            if whole:
+                stop = begin + whole * gauge.window
+                part = self._kept.take(slice(begin - self._begin, stop - self._begin))
+                found += _alarms(gauge, part, begin)
+                self._judged[number] = stop
+        done = min(self._judged, default=end)
+        self._kept = self._kept.take(slice(done - self._begin, None))
+        self._begin = done
+        return sorted(found, key=lambda alarm: alarm.rows)
+
+
+def _alarms(gauge: Gauge, part: Signals, begin: int) -> list[Alarm]:
+    sizes, alarms = gauge.measure(part)
+    one = gauge.detector
+    return [
+        Alarm(
+            detector=one.name,
+            metric=one.metric,
+            series=gauge.series,
+            rows=begin + (int(window) + 1) * gauge.window + one.delay,
+            size=float(sizes[window]),
+            receiver=one.receiver,
+        )
+        for window in np.flatnonzero(alarms)
+    ]
+
+
+def _joined(first: Signals, second: Signals) -> Signals:
+    def both(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+        return np.concatenate([one, other])
+
+    known = first.truth is not None and second.truth is not None
+    return Signals(
+        {name: both(first.columns[name], second.columns[name]) for name in first.columns},
+        both(first.scores, second.scores),
+        both(first.predicted, second.predicted),
+        both(first.truth, second.truth) if known else None,  # type: ignore[arg-type]
+    )

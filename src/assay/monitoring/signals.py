@@ -1,0 +1,94 @@
+"""What detectors look at: columns, predictions and, where it is known, the truth."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from assay.model import LoadedModel
+
+Array = np.ndarray
+
+
+@dataclass(frozen=True)
+class Signals:
+    """All that detectors look at, row by row; every array has the same length."""
+
+    columns: Mapping[str, Array]
+    scores: Array
+    """The positive class's probability, a predicted number, or else the predicted label."""
+    predicted: Array
+    truth: Array | None = None
+
+    def __len__(self) -> int:
+        return len(self.predicted)
+
+    def take(self, rows: Any) -> "Signals":
+        """The given rows, in that order."""
+        return Signals(
+            {name: values[rows] for name, values in self.columns.items()},
+            self.scores[rows],
+            self.predicted[rows],
+            None if self.truth is None else self.truth[rows],
+        )
+
+
+def signals(
+    model: "LoadedModel", frame: "pd.DataFrame", columns: Sequence[str] | None = None
+) -> Signals:
+    """What detectors see of rows, predictions included; the target too where the table has it.
+
+    Args:
+        model: Predicts the rows.
+        frame: The rows.
+        columns: The features to look at; None for all.
+
+    Raises:
+        UsageError: The model cannot take the rows.
+    """
+    predicted = np.asarray(model.predict(frame))
+    scores = predicted
+    if model.task == "binary" and (found := model.predict_proba(frame)) is not None:
+        scores = np.asarray(found[:, list(model.classes).index(model.positive)], dtype=float)
+    wanted = model.features if columns is None else columns
+    return Signals(
+        columns={name: column_values(frame[name]) for name in wanted},
+        scores=_scores(scores, model.task),
+        predicted=predicted,
+        truth=frame[model.target].to_numpy() if model.target in frame.columns else None,
+    )
+
+
+def _scores(scores: Array, task: str) -> Array:
+    """Numbers stay numbers; labels become text, so that bins take them as categories."""
+    if task == "regression" or scores.dtype.kind == "f":
+        return np.asarray(scores, dtype=float)
+    return np.array([str(label) for label in scores], dtype=object)
+
+
+def column_values(column: "pd.Series") -> Array:
+    """Numbers as floats with NaN for missing; everything else as text, None for missing."""
+    if column.dtype.kind in "iufb":
+        return column.to_numpy(dtype=float)
+    values = column.to_numpy(dtype=object)
+    missing = column.isna().to_numpy()
+    return np.array(
+        [None if gone else str(value) for value, gone in zip(values, missing, strict=True)],
+        dtype=object,
+    )
+
+
+def missing(values: Array) -> Array:
+    """Which values of a series are missing."""
+    if values.dtype.kind == "f":
+        return np.asarray(np.isnan(values))
+    return np.array([value is None for value in values], dtype=bool)
+
+
+def present(values: Array) -> Array:
+    """The numbers that are there."""
+    return np.asarray(values[~np.isnan(values)])

@@ -1,0 +1,303 @@
+"""Signed HTTP requests to a bucket: what the store sends often, at the least cost.
+
+`minio-py` hashes every part again that we have hashed already, asks for no condition, and its
+HTTP layer costs more processor time per request than a small file's whole transfer. So requests for
+objects are made here, on connections that are kept, and signed as AWS specifies (Signature
+Version 4). Everything that is rare (listing, copying, completing an upload) is left to `minio-py`.
+"""
+
+import hashlib
+import hmac
+import http.client
+import os
+import select
+import socket
+import ssl
+import weakref
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime
+from email.message import Message
+from types import TracebackType
+from typing import Final, Self
+from urllib.parse import quote
+
+from minio import Minio
+
+from assay.errors import UsageError
+
+EMPTY_SHA256: Final = hashlib.sha256(b"").hexdigest()
+MAX_ERROR_BYTES: Final = 64 << 10
+MAX_IDLE: Final = 64
+"""Connections kept."""
+
+Body = Callable[[], Iterable[bytes]]
+"""Makes the bytes to send, from their beginning."""
+
+
+class BrokenError(Exception):
+    """A connection that was refused, reset, cut short or silent; its text holds no URL."""
+
+
+class UntrustedError(Exception):
+    """The server's certificate is not accepted."""
+
+
+class StatusError(Exception):
+    """An answer that is no success."""
+
+    def __init__(self, status: int, code: str, headers: Message) -> None:
+        super().__init__(f"{code or 'HTTP'} {status}")
+        self.status = status
+        self.code = code
+        self.headers = headers
+
+
+class Answer:
+    """A successful answer, whose body is still to be read; close it by leaving its block."""
+
+    def __init__(
+        self, response: http.client.HTTPResponse, connection: socket.socket, wire: "Wire"
+    ) -> None:
+        self._response = response
+        self._connection = connection
+        self._wire = wire
+        self.status = response.status
+        self.headers = response.headers
+        self.left = response.length or 0
+        """Bytes of the body that are still to come."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        # Closed rather than drained when something is left: after an error it is of no use.
+        self._wire.release(self._connection, keep=self.left == 0 and not self._response.will_close)
+        self._response.close()
+
+    def read(self, size: int = -1, /) -> bytes:
+        """At most `size` bytes of the body; empty at its end."""
+        wanted = self.left if size < 0 else min(size, self.left)
+        if not wanted:
+            return b""
+        try:
+            data = self._response.read(wanted)
+        except (OSError, http.client.HTTPException) as error:
+            raise _broken(error) from error
+        self.left -= len(data)
+        if len(data) < wanted:
+            raise BrokenError("the answer was cut short")
+        return data
+
+    def readinto(self, buffer: memoryview) -> int:
+        """Fill `buffer`, or as much of it as there is; the number of bytes."""
+        try:
+            count = self._response.readinto(buffer)
+        except (OSError, http.client.HTTPException) as error:
+            raise _broken(error) from error
+        self.left -= count
+        if not count and self.left:
+            raise BrokenError("the answer was cut short")
+        return count
+
+
+class Wire:
+    """Requests about the objects of one bucket; safe to share among threads."""
+
+    def __init__(
+        self, client: Minio, bucket: str, *, connect_timeout: float, read_timeout: float
+    ) -> None:
+        # Private names of a pinned client: there is no public way to its address and credentials.
+        self._region: str = client._get_region(bucket)  # noqa: SLF001
+        url = client._base_url.build(  # noqa: SLF001
+            method="GET", region=self._region, bucket_name=bucket, object_name="x"
+        )
+        self._provider = client._provider  # noqa: SLF001
+        self._root: str = url.path.removesuffix("x")
+        self._netloc: str = url.netloc
+        self._address = (str(url.hostname), url.port or (443 if url.scheme == "https" else 80))
+        self._tls: ssl.SSLContext | None = None
+        if url.scheme == "https":
+            self._tls = ssl.create_default_context(cafile=os.environ.get("SSL_CERT_FILE"))
+        self._connect_timeout = connect_timeout
+        self._read_timeout = read_timeout
+        self._idle: deque[socket.socket] = deque()
+        weakref.finalize(self, _close_all, self._idle)
+        self._signing_key: tuple[tuple[str, str], bytes] = (("", ""), b"")
+
+    def request(
+        self,
+        method: str,
+        key: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        query: str = "",
+        body: bytes | Body = b"",
+        length: int | None = None,
+        sha256: str = EMPTY_SHA256,
+    ) -> Answer:
+        """Send one request; the answer, if it is a success.
+
+        Args:
+            method: HTTP method.
+            key: The object's key, "" for the bucket.
+            headers: By lower-case name.
+            query: Canonical query string: names sorted, values encoded.
+            body: Bytes, or what makes them piece by piece.
+            length: Bytes in the body, where `body` makes them.
+            sha256: Hex digest of the body; a server that checks it refuses another body.
+
+        Raises:
+            StatusError: The server refused.
+            BrokenError: The connection failed.
+            UntrustedError: The certificate is not accepted.
+        """
+        size = len(body) if isinstance(body, bytes) else length
+        path = self._root + quote(key)
+        signed = {"host": self._netloc, "x-amz-content-sha256": sha256, **(headers or {})}
+        self._sign(method, path, query, signed, sha256)
+        target = f"{path}?{query}" if query else path
+        lines = [f"{method} {target} HTTP/1.1", *(f"{k}: {v}" for k, v in signed.items())]
+        head = "\r\n".join([*lines, f"content-length: {size}", "", ""]).encode("ascii")
+        connection = self._connect()
+        keep = False
+        try:
+            response = self._exchange(connection, method, head, body)
+            keep = True
+        finally:
+            if not keep:
+                connection.close()
+        answer = Answer(response, connection, self)
+        if response.status // 100 == 2:  # noqa: PLR2004 - success
+            if method == "HEAD":
+                answer.left = 0
+            return answer
+        with answer:
+            text = b"" if method == "HEAD" else response.read(MAX_ERROR_BYTES)
+            answer.left = response.length or 0
+        code = response.headers.get("x-minio-error-code") or error_code(text)
+        raise StatusError(response.status, code, response.headers)
+
+    def _exchange(
+        self, connection: socket.socket, method: str, head: bytes, body: bytes | Body
+    ) -> http.client.HTTPResponse:
+        try:
+            try:
+                if isinstance(body, bytes):
+                    connection.sendall(head + body)
+                else:
+                    connection.sendall(head)
+            except (BrokenPipeError, ConnectionResetError):
+                pass  # the server may have refused before it read all; its answer says why
+            if not isinstance(body, bytes):
+                self._send(connection, body)
+            response = http.client.HTTPResponse(connection, method=method)
+            try:
+                response.begin()
+            except BaseException:
+                response.close()
+                raise
+        except (OSError, http.client.HTTPException) as error:
+            raise _broken(error) from error
+        return response
+
+    def _send(self, connection: socket.socket, body: Body) -> None:
+        for piece in body():
+            try:
+                connection.sendall(piece)
+            except (BrokenPipeError, ConnectionResetError):
+                return  # as above
+
+    def release(self, connection: socket.socket, *, keep: bool) -> None:
+        """Give a connection back, for another request or to be closed."""
+        if keep and len(self._idle) < MAX_IDLE:
+            self._idle.append(connection)
+        else:
+            connection.close()
+
+    def _connect(self) -> socket.socket:
+        while True:
+            try:
+                connection = self._idle.pop()
+            except IndexError:
+                break
+            # Something to read before a request was sent can only be the connection's end.
+            poll = select.poll()
+            poll.register(connection, select.POLLIN)
+            if not poll.poll(0):
+                return connection
+            connection.close()
+        try:
+            connection = socket.create_connection(self._address, self._connect_timeout)
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if self._tls is not None:
+                connection = self._tls.wrap_socket(connection, server_hostname=self._address[0])
+            connection.settimeout(self._read_timeout)
+        except ssl.SSLCertVerificationError as error:
+            raise UntrustedError(error.verify_message) from error
+        except OSError as error:
+            raise _broken(error) from error
+        return connection
+
+    def _sign(
+        self, method: str, path: str, query: str, headers: dict[str, str], sha256: str
+    ) -> None:
+        """Add date and authorization: AWS Signature Version 4, all headers signed."""
+        if self._provider is None:
+            return
+        credentials = self._provider.retrieve()
+        if not all(text.isprintable() for text in (credentials.access_key, credentials.secret_key)):
+            raise UsageError("AWS_ACCESS_KEY_ID or AWS_SECRET_ACCESS_KEY has a line break in it")
+        now = datetime.now(UTC)
+        headers["x-amz-date"] = stamp = now.strftime("%Y%m%dT%H%M%SZ")
+        if credentials.session_token:
+            headers["x-amz-security-token"] = credentials.session_token
+        names = sorted(headers)
+        signed = ";".join(names)
+        canonical = "\n".join(
+            (
+                method,
+                path,
+                query,
+                *(f"{name}:{headers[name]}" for name in names),
+                "",
+                signed,
+                sha256,
+            )
+        )
+        scope = f"{stamp[:8]}/{self._region}/s3/aws4_request"
+        text = "\n".join(
+            ("AWS4-HMAC-SHA256", stamp, scope, hashlib.sha256(canonical.encode()).hexdigest())
+        )
+        # The key changes once a day.
+        known, signing_key = self._signing_key
+        if known != (credentials.secret_key, scope):
+            signing_key = f"AWS4{credentials.secret_key}".encode()
+            for part in scope.split("/"):
+                signing_key = hmac.digest(signing_key, part.encode(), "sha256")
+            self._signing_key = ((credentials.secret_key, scope), signing_key)
+        signature = hmac.digest(signing_key, text.encode(), "sha256").hex()
+        headers["authorization"] = (
+            f"AWS4-HMAC-SHA256 Credential={credentials.access_key}/{scope}, "
+            f"SignedHeaders={signed}, Signature={signature}"
+        )
+
+
+def error_code(body: bytes) -> str:
+    """The `<Code>` of an S3 error's XML."""
+    _, _, rest = body.partition(b"<Code>")
+    return rest.partition(b"</Code>")[0].decode(errors="replace")
+
+
+def _close_all(connections: deque[socket.socket]) -> None:
+    while connections:
+        connections.pop().close()
+
+
+def _broken(error: Exception) -> BrokenError:
+    return BrokenError(type(error).__name__)

@@ -1,0 +1,1 @@
+"""A step of the user's own, as a project."""

@@ -1,0 +1,242 @@
+"""evaluate: what is measured, what is shown, and what cannot be judged."""
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from assay.components.evaluate.step import evaluate
+from sklearn.metrics import accuracy_score, roc_auc_score
+
+from assay import dataset, model
+from assay.errors import UsageError
+from assay.evidence import EvidenceDocument
+from assay.step import Checks, Dataset, Model, Out
+
+DIGEST = "sha256:" + "0" * 64
+Make = Callable[[], "Out[Any]"]
+Fit = Callable[..., Model]
+Write = Callable[[pa.Table], Dataset]
+
+
+def measure(
+    subject: Model, data: Dataset, out: Make, **parameters: Any
+) -> tuple[EvidenceDocument, EvidenceDocument, Path, Mapping[str, Any]]:
+    """Evidence, measurements, the evaluation's folder and the values."""
+    evaluation, measurements = out(), out()
+    given = {"resamples": 200, "latency_rows": 20, **parameters}
+    checks = given.pop("checks", None)
+    values = evaluate(
+        model=subject,
+        test_data=data,
+        checks=checks,
+        evaluation=evaluation,
+        measurements=measurements,
+        **evaluate.bind_parameters(given),
+    )
+    return (
+        EvidenceDocument.read(evaluation.path),
+        EvidenceDocument.read(measurements.path),
+        evaluation.path,
+        values or {},
+    )
+
+
+def checks_of(text: str, folder: Path) -> Checks:
+    folder.mkdir()
+    (folder / "checks.yaml").write_text(text)
+    return Checks(folder, DIGEST)
+
+
+def test_the_numbers_are_scikit_learns_and_name_what_they_are_about(
+    income: Model, few_rows: Dataset, out: Make
+) -> None:
+    found, _, folder, values = measure(income, few_rows, out)
+    ours = model.load(income.path)
+    frame = dataset.read(few_rows.path)
+    truth = frame["income"]
+    proba = ours.predict_proba(frame)
+    assert proba is not None
+    assert found.values["accuracy"] == pytest.approx(accuracy_score(truth, ours.predict(frame)))
+    assert found.values["roc_auc"] == pytest.approx(
+        roc_auc_score(truth == ours.positive, proba[:, 1])
+    )
+    low, high = found.intervals["accuracy"].low, found.intervals["accuracy"].high
+    assert low < values["primary_value"] < high
+    assert values["primary_metric"] == "accuracy"
+    assert found.subjects == {"model": income.digest, "data": few_rows.digest}
+    assert found.values["test_rows"] == len(frame)
+    page = (folder / "report.html").read_text()
+    assert page.count("<svg") >= 3  # ROC, calibration, slices or the like
+    assert "http://" not in page.replace("http://www.w3.org", "")
+    curves = json.loads((folder / "classification.json").read_text())
+    assert {"confusionMatrix", "confidenceMetrics"} <= set(curves) or len(curves) > 0
+
+
+def test_the_same_inputs_give_the_same_evaluation_and_other_measurements(
+    income: Model, few_rows: Dataset, out: Make
+) -> None:
+    _, first, here, _ = measure(income, few_rows, out, slices=["sex"])
+    _, second, there, _ = measure(income, few_rows, out, slices=["sex"])
+    names = sorted(path.name for path in here.iterdir())
+    assert names == sorted(path.name for path in there.iterdir())
+    assert all((here / name).read_bytes() == (there / name).read_bytes() for name in names)
+    assert first.values["latency_p50_ms"] != second.values["latency_p50_ms"]
+    assert 0 < first.values["latency_p50_ms"] <= first.values["latency_p99_ms"]  # type: ignore[operator]
+    assert first.values["throughput_rows_per_s"] > 0  # type: ignore[operator]
+    size = (income.path / "model.skops").stat().st_size
+    assert first.values["model_bytes"] == size
+
+
+def test_a_slice_too_small_has_no_value_and_says_how_small_it_is(
+    income: Model, few_rows: Dataset, out: Make
+) -> None:
+    found, _, _, _ = measure(income, few_rows, out, slices=["native_country"], min_slice_rows=100)
+    small = [n for n, v in found.values.items() if n.startswith("accuracy{") and v is None]
+    assert small
+    assert "rows are too few to judge; the least is 100" in found.notes[small[0]]
+    assert found.values['accuracy{native_country="United-States"}'] is not None
+
+
+def test_the_gap_is_between_the_best_and_the_worst_slice(
+    income: Model, few_rows: Dataset, out: Make
+) -> None:
+    found, _, _, _ = measure(income, few_rows, out, slices=["sex"])
+    parts = [found.values[f'accuracy{{sex="{value}"}}'] for value in ("Female", "Male")]
+    gap = found.values['accuracy_gap{column="sex"}']
+    assert gap == pytest.approx(max(parts) - min(parts))  # type: ignore[type-var, operator]
+
+
+CHECKS = """
+checks:
+  - name: sex_is_no_reason
+    kind: invariance
+    column: sex
+    values: [Female, Male]
+    rows: 300
+  - name: education_helps
+    kind: direction
+    column: education_num
+    delta: 2
+    expect: not_decrease
+    rows: 300
+  - name: known_cases
+    kind: golden
+    cases:
+      - row: {age: 20, education_num: 5, sex: Female, marital_status: Never-married}
+        expect: "<=50K"
+      - row: {age: 20, education_num: 5, sex: Female, marital_status: Never-married}
+        expect: ">50K"
+"""
+
+
+def test_behaviour_is_counted_per_check_and_in_all(
+    income: Model, few_rows: Dataset, out: Make, tmp_path: Path
+) -> None:
+    checks = checks_of(CHECKS, tmp_path / "checks")
+    found, _, folder, values = measure(income, few_rows, out, checks=checks)
+    each = {n: v for n, v in found.values.items() if n.startswith("safety_violations{")}
+    assert each['safety_violations{check="known_cases"}'] == 1  # the second cannot hold too
+    assert values["safety_violations"] == found.values["safety_violations"] == sum(each.values())  # type: ignore[arg-type]
+    assert "expected &#x27;&gt;50K&#x27;" in (folder / "report.html").read_text()
+
+
+def test_a_model_blind_to_a_column_violates_nothing_there(
+    few_rows: Dataset, fitted: Fit, out: Make, tmp_path: Path
+) -> None:
+    blind = fitted(
+        few_rows,
+        target="income",
+        numeric_columns=["age", "education_num"],
+        drop_columns=["race"],
+        hyperparameters={"max_depth": 1, "max_features": 1},
+        estimator="sklearn.tree.DecisionTreeClassifier",
+    )
+    text = "checks:\n  - {name: n, kind: invariance, column: sex, values: [Female, Male]}\n"
+    found, _, _, _ = measure(blind, few_rows, out, checks=checks_of(text, tmp_path / "c"))
+    used = json.loads((blind.path / "assay-model.json").read_text())["features"]
+    assert "race" not in {feature["name"] for feature in used}
+    assert found.values["safety_violations"] == 0
+
+
+def test_without_checks_nothing_is_said_to_be_safe(
+    income: Model, few_rows: Dataset, out: Make
+) -> None:
+    found, _, _, values = measure(income, few_rows, out)
+    assert found.values.get("safety_violations") is None
+    assert found.notes["safety_violations"] == "no behavioural checks were given"
+    assert values["safety_violations"] == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (
+            "checks:\n  - {name: n, kind: direction, column: ages, delta: 1, expect: not_decrease}",
+            "ages",
+        ),
+        (
+            "checks:\n  - {name: n, kind: direction, column: sex, delta: 1, expect: not_decrease}",
+            "checks: n: column 'sex' is not a number",
+        ),
+        ("checks:\n  - {name: n, kind: golden, cases: [{row: {agee: 1}, expect: x}]}", "agee"),
+    ],
+)
+def test_a_check_that_cannot_run_has_not_passed(
+    income: Model, few_rows: Dataset, out: Make, tmp_path: Path, text: str, words: str
+) -> None:
+    with pytest.raises(UsageError, match=words):
+        measure(income, few_rows, out, checks=checks_of(text, tmp_path / "c"))
+
+
+def test_a_direction_is_tried_on_the_rows_that_have_a_value(
+    fitted: Fit, written: Write, out: Make, tmp_path: Path
+) -> None:
+    x = np.random.default_rng(0).uniform(size=60)
+    data = written(pa.table({"x": x, "z": 2 * x, "y": -3 * x}))
+    subject = fitted(data, target="y", estimator="sklearn.linear_model.LinearRegression")
+    text = "checks:\n  - {name: n, kind: direction, column: x, delta: 1, expect: not_decrease}"
+    checks = checks_of(text, tmp_path / "c")
+    one = pa.array([None] * 500 + [1.5])
+    found, _, _, _ = measure(
+        subject,
+        written(pa.table({"x": one, "z": [1.0] * 501, "y": [1.0] * 501})),
+        out,
+        checks=checks,
+    )
+    assert found.values["safety_violations"] == 1  # y falls with x, in the only row that tells
+    none = written(pa.table({"x": pa.array([None] * 9, pa.float64()), "z": x[:9], "y": x[:9]}))
+    with pytest.raises(UsageError, match="'x' has no value in the test data"):
+        measure(subject, none, out, checks=checks)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "words"),
+    [
+        (
+            {"confidence": 1.0, "resamples": 5, "min_slice_rows": 0},
+            "confidence is 1.0.*resamples is 5.*min_slice_rows is 0",
+        ),
+        ({"threads": 0}, "threads is 0; give at least 1"),
+        ({"primary_metric": "acuracy"}, "did you mean 'accuracy'"),
+        ({"slices": ["sexx", "income"]}, "sexx.*'income' is the target"),
+    ],
+)
+def test_what_cannot_be_is_refused_in_one_line(
+    income: Model, few_rows: Dataset, out: Make, parameters: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(UsageError, match=words) as refused:
+        measure(income, few_rows, out, **parameters)
+    assert "\n" not in str(refused.value)
+
+
+def test_labels_that_the_model_never_saw_are_named(
+    income: Model, few_rows: Dataset, written: Write, out: Make
+) -> None:
+    frame = dataset.read(few_rows.path).head(50)
+    frame["income"] += "."
+    with pytest.raises(UsageError, match=r"never seen: '<=50K\.'"):
+        measure(income, written(pa.Table.from_pandas(frame, preserve_index=False)), out)

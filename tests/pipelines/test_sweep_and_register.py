@@ -1,0 +1,177 @@
+"""Several candidates through kfp.local, as a user starts them."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from sklearn.datasets import load_breast_cancer
+
+from assay import events
+from assay.attestation import about
+from assay.local import Task, _Follower
+from assay.provenance import nodes, passport
+from assay.store import open_store
+
+ROOT = Path(__file__).resolve().parents[2]
+LINEAR = "sklearn.linear_model.LogisticRegression"
+DUMMY = {"estimator": "sklearn.dummy.DummyClassifier"}
+GOOD = {"estimator": LINEAR}
+WEAK = {"estimator": LINEAR, "hyperparameters": {"C": 0.0001}}
+UNFIT = {"estimator": "sklearn.ensemble.BaggingClassifier", "hyperparameters": {"max_features": 99}}
+OPTIONS = ("--json", "--params", "run.yaml")
+POLICY = "gates:\n  - metric: accuracy > 0.85\n"
+
+
+class Project:
+    """A user's folder, and `assay run sweep-and-register` in it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.environment = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith(("ASSAY_", "MLFLOW_"))
+        }
+        frame = load_breast_cancer(as_frame=True).frame
+        frame.columns = [column.replace(" ", "_") for column in frame.columns]
+        frame.to_csv(folder / "data.csv", index=False)
+
+    def run(self, candidates: list[Any], *, code: int = 0, **changes: Any) -> dict[str, Any]:
+        parameters = {
+            "data": "data.csv",
+            "target": "target",
+            "model_name": "cancer",
+            "policy": POLICY,
+            "candidates": candidates,
+            **changes,
+        }
+        (self.folder / "run.yaml").write_text(yaml.safe_dump(parameters))
+        done = subprocess.run(
+            [sys.executable, "-m", "assay.cli", "run", "sweep-and-register", *OPTIONS],
+            cwd=self.folder,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == code, done.stdout + done.stderr
+        return dict(json.loads(done.stdout))
+
+    @property
+    def store(self) -> Any:
+        return open_store((self.folder / ".assay/store").as_uri())
+
+
+def tasks(outcome: dict[str, Any], name: str) -> list[dict[str, Any]]:
+    return [task for task in outcome["tasks"] if task["name"] == name]
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    return Project(tmp_path_factory.mktemp("sweep"))
+
+
+@pytest.fixture(scope="module")
+def first(project: Project) -> dict[str, Any]:
+    return project.run([DUMMY, GOOD, WEAK])
+
+
+@pytest.mark.slow
+def test_the_best_is_chosen_and_only_it_meets_the_test_rows(
+    project: Project, first: dict[str, Any]
+) -> None:
+    assert first["verdict"] == "passed"
+    (chosen,) = tasks(first, "select_best")
+    assert chosen["values"]["place"] == 2
+    best = chosen["values"]["model"]
+    assert len(tasks(first, "train")) == 3
+    outer, inner = tasks(first, "split_data")
+    *tried, final = tasks(first, "evaluate")
+    seen = [
+        about(project.store, task["outputs"]["evaluation"], None)[0].inputs["test_data"]
+        for task in (*tried, final)
+    ]
+    assert seen == [inner["outputs"]["test"]] * 3 + [outer["outputs"]["test"]]
+    behind = {
+        n.digest for n in nodes(passport(project.store, chosen["outputs"]["selection"], None))
+    }
+    assert outer["outputs"]["train"] in behind
+    assert outer["outputs"]["test"] not in behind
+    (registered,) = tasks(first, "register")
+    (record,) = about(project.store, registered["outputs"]["record"], None)
+    assert best in {*record.input_digests(), record.parameters.get("model")}
+
+
+@pytest.mark.slow
+def test_another_candidate_costs_only_itself(project: Project, first: dict[str, Any]) -> None:
+    again = project.run([DUMMY, GOOD, WEAK, {"estimator": LINEAR, "hyperparameters": {"C": 0.01}}])
+    states = sorted(task["state"] for task in tasks(again, "train"))
+    assert states == ["cached", "cached", "cached", "done"]
+
+
+@pytest.mark.slow
+def test_everything_wrong_with_any_candidate_is_told_before_one_is_trained(
+    project: Project,
+) -> None:
+    wrong = project.run(
+        [GOOD, {"estimator": LINEAR, "hyperparameters": {"c": 1}}, {"estimater": "x"}],
+        code=2,
+        validation_fraction=1.5,
+    )
+    for part in ("candidate 2: ", "candidate 3 has estimater", "validation_fraction is 1.5"):
+        assert part in wrong["error"]
+    assert {task["name"] for task in wrong["tasks"]} == {"preflight", "notify"}
+    none = project.run([], code=2)
+    assert "candidates: 0 are given" in none["error"]
+
+
+@pytest.mark.slow
+def test_one_that_fails_on_the_data_makes_the_run_red_and_loses_nothing(
+    project: Project, first: dict[str, Any]
+) -> None:
+    red = project.run([GOOD, UNFIT], code=2)
+    assert "BaggingClassifier cannot be fitted" in red["error"]
+    assert not tasks(red, "select_best")
+    assert tasks(red, "notify")
+    without = project.run([GOOD])
+    assert tasks(without, "train")[0]["state"] == "cached"
+
+
+def test_the_choice_is_given_no_test_rows() -> None:
+    text = (ROOT / "pipelines/sweep_and_register/pipeline.yaml").read_text()
+    spec = next(iter(yaml.safe_load_all(text)))
+    calls = [
+        task
+        for component in spec["components"].values()
+        for task in component.get("dag", {}).get("tasks", {}).values()
+        if task["componentRef"]["name"] == "comp-try-candidates"
+    ]
+    (call,) = calls
+    given = {
+        (
+            item["taskOutputParameter"]["producerTask"],
+            item["taskOutputParameter"]["outputParameterKey"],
+        )
+        for item in call["inputs"]["parameters"].values()
+        if "taskOutputParameter" in item
+    }
+    # The second split's sides; of the first, which makes the test rows, nothing.
+    assert given == {("split-data-2", "train"), ("split-data-2", "test")}
+
+
+def test_tasks_of_one_name_that_run_side_by_side_are_told_apart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "events.jsonl"
+    monkeypatch.setenv("ASSAY_EVENTS", str(path))
+    for process, state in (("a", "started"), ("b", "started"), ("a", "failed"), ("b", "done")):
+        monkeypatch.setattr(events, "_PROCESS", process)
+        events.emit("train", state)
+    told: list[Task] = []
+    follower = _Follower(path, told.append)
+    follower._read()
+    assert [(t.process, t.state) for t in follower.tasks] == [("a", "failed"), ("b", "done")]
