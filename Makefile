@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 ASSAY := $(BIN)/assay
-SOURCES := src components pipelines tests docs images setup.py
+SOURCES := src components pipelines manifests images tests docs setup.py
 export PYTHONDONTWRITEBYTECODE ?=
 
 .DEFAULT_GOAL := help

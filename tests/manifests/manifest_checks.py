@@ -303,26 +303,35 @@ def references(objects: Sequence[Object]) -> Iterator[Reference]:
             yield Reference("ServiceAccount", place, account["name"], needed_by=name_of(item))
 
 
-def _pod_references(pod: Object) -> Iterator[tuple[str, str, str]]:  # noqa: C901 - a branch a kind
+def _pod_references(pod: Object) -> Iterator[tuple[str, str, str]]:
     for container in containers(pod):
-        for source in container.get("envFrom", []):
-            for field, kind in (("configMapRef", "ConfigMap"), ("secretRef", "Secret")):
-                if field in source and not source[field].get("optional"):
-                    yield kind, source[field]["name"], ""
-        for variable in container.get("env", []):
-            value = variable.get("valueFrom", {})
-            for field, kind in (("configMapKeyRef", "ConfigMap"), ("secretKeyRef", "Secret")):
-                if field in value and not value[field].get("optional"):
-                    yield kind, value[field]["name"], value[field]["key"]
+        yield from _variable_references(container)
+    fields = (
+        ("configMap", "ConfigMap", "name"),
+        ("secret", "Secret", "secretName"),
+        ("persistentVolumeClaim", "PersistentVolumeClaim", "claimName"),
+    )
     for volume in pod.get("volumes", []):
-        if "configMap" in volume and not volume["configMap"].get("optional"):
-            yield "ConfigMap", volume["configMap"]["name"], ""
-        if "secret" in volume and not volume["secret"].get("optional"):
-            yield "Secret", volume["secret"]["secretName"], ""
-        if "persistentVolumeClaim" in volume:
-            yield "PersistentVolumeClaim", volume["persistentVolumeClaim"]["claimName"], ""
+        for field, kind, name in fields:
+            if field in volume and not volume[field].get("optional"):
+                yield kind, volume[field][name], ""
     for secret in pod.get("imagePullSecrets", []):
         yield "Secret", secret["name"], ""
+
+
+def _variable_references(container: Object) -> Iterator[tuple[str, str, str]]:
+    sources = [*container.get("envFrom", [])]
+    sources += [variable.get("valueFrom", {}) for variable in container.get("env", [])]
+    kinds = {
+        "configMapRef": "ConfigMap",
+        "configMapKeyRef": "ConfigMap",
+        "secretRef": "Secret",
+        "secretKeyRef": "Secret",
+    }
+    for source in sources:
+        for field, kind in kinds.items():
+            if field in source and not source[field].get("optional"):
+                yield kind, source[field]["name"], source[field].get("key", "")
 
 
 def provided(objects: Sequence[Object]) -> set[tuple[str, str, str, str]]:

@@ -103,7 +103,7 @@ def _suite() -> ModuleType:
     return module
 
 
-# Here `store` is the user's with the least rights: the suite's tests run once more, as that user.
+# Here `store` is opened with the rights of runs, so the suite's tests run once more with those.
 _TESTS = {
     name.replace("test_", "test_with_the_rights_of_runs_", 1): pytest.mark.slow(test)
     for name, test in vars(_suite()).items()
@@ -126,8 +126,9 @@ def test_setting_up_again_changes_nothing(ready: Ready) -> None:
 
 
 def test_a_new_password_in_the_secret_becomes_the_users(ready: Ready) -> None:
-    assert ready.setup(MLFLOW_PASSWORD="another-password").returncode == 0
-    client = ready.client((MLFLOW[0], "another-password"))
+    another = "another-password"
+    assert ready.setup(MLFLOW_PASSWORD=another).returncode == 0
+    client = ready.client((MLFLOW[0], another))
     list(client.list_objects("assay", "mlflow/"))
     with pytest.raises(S3Error, match="SignatureDoesNotMatch"):
         list(ready.client(MLFLOW).list_objects("assay", "mlflow/"))
@@ -142,7 +143,7 @@ def test_no_password_is_printed(ready: Ready) -> None:
 
 
 def test_a_root_user_that_is_refused_is_named(ready: Ready) -> None:
-    done = ready.setup(ROOT_PASSWORD="not-this-one")
+    done = ready.setup(ROOT_PASSWORD=RUNS[1])
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1].startswith("error: http://")
     assert "assay-minio-root" in done.stderr
@@ -213,7 +214,7 @@ def test_nobody_makes_users_or_keys_of_their_own(ready: Ready, user: tuple[str, 
     for attempt in (
         lambda: admin.user_add("intruder", "intruder-secret"),
         lambda: admin.policy_set("consoleAdmin", user=user[0]),
-        lambda: admin.add_service_account(access_key="intruder", secret_key="intruder-secret"),
+        lambda: admin.add_service_account(access_key="intruder", secret_key=user[1]),
     ):
         with pytest.raises(MinioAdminException, match="AccessDenied"):
             attempt()

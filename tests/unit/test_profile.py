@@ -295,10 +295,14 @@ def test_compiling_twice_gives_the_same_bytes() -> None:
     assert compile_one(function, profile) == compile_one(function, profile)
 
 
-def test_a_profile_changes_no_parameter_and_no_work() -> None:
-    function = pipeline("train-and-register")
+@pytest.mark.parametrize("name", ["train-and-register", "sweep-and-register"])
+def test_a_profile_reaches_every_task_and_changes_no_parameter_and_no_work(name: str) -> None:
+    function = pipeline(name)
     plain = yaml.safe_load(compile_one(function))
-    profiled = next(yaml.safe_load_all(compile_one(function, default_profile())))
+    profiled, platform = yaml.safe_load_all(compile_one(function, default_profile()))
+    pods = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
+    assert set(pods) == set(plain["deploymentSpec"]["executors"])
+    assert {pod["podMetadata"]["labels"]["assay-pipeline"] for pod in pods.values()} == {name}
     for spec in (plain, profiled):
         for executor in spec["deploymentSpec"]["executors"].values():
             executor["container"].pop("resources", None)
@@ -328,7 +332,7 @@ def test_the_schema_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
     assert json.loads(capsys.readouterr().out) == schema()
 
 
-def test_a_nested_pipeline_is_refused() -> None:
+def test_a_nested_pipeline_out_of_reach_is_refused() -> None:
     from assay.cluster.apply import with_profile
 
     inner = pipeline("train-and-register")
@@ -408,7 +412,7 @@ components:
         (
             "defaults: {cpu_request: '2'}\n",
             "line 1, column 26",
-            "cpu_request 2 is above cpu_limit 1 for doctor, gate",
+            "cpu_request 2 is above cpu_limit 1 for check_monitoring, doctor, ",
         ),
         (
             "defaults: {tolerations: [{key: a, operator: Exists, value: b}]}\n",

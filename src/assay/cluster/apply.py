@@ -5,6 +5,7 @@ it that sets every task's options after the tasks are made.
 """
 
 import functools
+from types import FunctionType
 from typing import Any, Final
 
 from assay.cluster.needs import CONFIG, VARIABLES
@@ -16,25 +17,52 @@ RUN_LABEL: Final = "metadata.labels['pipeline/runid']"
 
 
 def with_profile(pipeline: Any, profile: Profile) -> Any:
-    """The same pipeline with what `profile` says in every task.
+    """The same pipeline with what `profile` says in every task, those of nested pipelines too.
 
     Args:
         pipeline: What `@dsl.pipeline` made of a function.
         profile: A checked profile.
 
     Raises:
-        UsageError: A pipeline inside of the pipeline, whose tasks are out of reach.
+        UsageError: A nested pipeline that is out of reach.
     """
+    return _profiled(pipeline, pipeline.name, profile)
+
+
+def _profiled(pipeline: Any, outermost: str, profile: Profile) -> Any:
     from kfp import dsl
-    from kfp.dsl import pipeline_context
+    from kfp.dsl import graph_component, pipeline_context
 
     original = pipeline.pipeline_func
+    # A nested pipeline was compiled when its module was imported, so its tasks can only be reached
+    # by making it anew. The function is given its own globals with those in their place, which
+    # leaves the module as it is.
+    nested = {
+        name: _profiled(found, outermost, profile)
+        for name, found in original.__globals__.items()
+        if isinstance(found, graph_component.GraphComponent) and name in original.__code__.co_names
+    }
+    function = FunctionType(
+        original.__code__,
+        original.__globals__ | nested,
+        original.__name__,
+        original.__defaults__,
+        original.__closure__,
+    )
+    function.__kwdefaults__ = original.__kwdefaults__
+    within = {found.name for found in nested.values()}
 
     @functools.wraps(original)
     def profiled(*arguments: Any, **named: Any) -> Any:
-        outputs = original(*arguments, **named)
+        outputs = function(*arguments, **named)
         for task in pipeline_context.Pipeline.get_default_pipeline().tasks.values():
-            _apply(task, pipeline.name, profile)
+            if task.pipeline_spec is None:
+                _apply(task, outermost, profile)
+            elif task.component_spec.name not in within:
+                raise UsageError(
+                    f"{outermost}: a profile does not reach into the nested pipeline "
+                    f"{task.name!r}; call it by a name at the top of {original.__module__}"
+                )
         return outputs
 
     spec = pipeline.component_spec
@@ -42,11 +70,6 @@ def with_profile(pipeline: Any, profile: Profile) -> Any:
 
 
 def _apply(task: Any, pipeline: str, profile: Profile) -> None:
-    if task.pipeline_spec is not None:
-        raise UsageError(
-            f"{pipeline}: a profile does not reach into the nested pipeline {task.name!r}; "
-            "call its components directly"
-        )
     component = task.component_spec.name.replace("-", "_")
     options = profile.task(component)
     _set_environment(task, profile, options)
