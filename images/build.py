@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 import subprocess
 import sys
 import tempfile
@@ -21,6 +20,7 @@ BASE: Final = ROOT / "images" / "base"
 DIGESTS: Final = ROOT / "images" / "digests.json"
 PIP_SETTINGS: Final = ("PIP_INDEX_URL", "PIP_CERT", "PIP_DEFAULT_TIMEOUT")
 """Passed on to the build's first stage, which is not shipped."""
+FILE: Final = click.Path(path_type=Path, dir_okay=False)
 
 
 def run(*command: str, capture: bool = False) -> str:
@@ -34,8 +34,10 @@ def run(*command: str, capture: bool = False) -> str:
         done = subprocess.run(  # noqa: S603 - no shell
             command, cwd=ROOT, text=True, capture_output=capture, check=False
         )
+    except FileNotFoundError as error:
+        raise UsageError(f"{command[0]} is not installed") from error
     except OSError as error:
-        raise UsageError(f"cannot run {command[0]}: {error.strerror}; install it") from error
+        raise UsageError(f"cannot run {command[0]}: {error.strerror}") from error
     if done.returncode:
         why = (done.stderr or "").strip().splitlines()
         raise AssayError(f"{' '.join(command[:2])}: {why[-1] if why else 'failed, see above'}")
@@ -47,7 +49,14 @@ def require_engine() -> None:
     try:
         run("docker", "version", "--format", "{{.Server.Version}}", capture=True)
     except AssayError as error:
-        raise UsageError(f"no Docker engine answers ({error}); start one") from error
+        raise UsageError(f"no Docker engine answers ({error}); install or start one") from error
+
+
+def require_images() -> None:
+    """Raises a UsageError that lists the images that are not built."""
+    found = run("docker", "image", "ls", "--format", "{{.Repository}}:{{.Tag}}", capture=True)
+    if missing := [image(name) for name in ROLES if image(name) not in found.split()]:
+        raise UsageError(f"not built: {', '.join(missing)}; run: make images")
 
 
 def require_wheel() -> None:
@@ -55,6 +64,26 @@ def require_wheel() -> None:
     wheels = sorted((ROOT / "dist").glob("*.whl"))
     if len(wheels) != 1:
         raise UsageError(f"dist/ holds {len(wheels)} wheels, expected 1; run: make wheel")
+
+
+def digest_in_registry(tag: str) -> str:
+    """The reference by digest that the registry gave for what was pushed or pulled by a tag.
+
+    Raises:
+        AssayError: It gave none.
+    """
+    words = ("docker", "image", "inspect", "-f", "{{json .RepoDigests}}", tag)
+    found: list[str] = json.loads(run(*words, capture=True))
+    repository = tag.rpartition(":")[0]
+    for reference in found:
+        if reference.startswith(f"{repository}@sha256:"):
+            return reference
+    raise AssayError(f"the registry gave no digest for {tag}, only {', '.join(found) or 'nothing'}")
+
+
+def shown(path: Path) -> Path:
+    """A path as a reader in the repository knows it."""
+    return path.relative_to(ROOT) if path.is_relative_to(ROOT) else path
 
 
 @click.group()
@@ -88,42 +117,36 @@ def build(names: tuple[str, ...], base: str) -> None:
 
 @main.command()
 @click.option("--registry", required=True, help="Host and path, such as ghcr.io/me/assay.")
-def push(registry: str) -> None:
-    """Push all images, and write their references by digest to images/digests.json."""
+@click.option("-o", "--output", type=FILE, default=DIGESTS, help="images/digests.json by default.")
+def push(registry: str, output: Path) -> None:
+    """Push all images, and write their references by digest."""
     require_engine()
+    require_images()
     references = {}
     for name in ROLES:
         target = f"{registry.rstrip('/')}/{image(name)}"
         run("docker", "tag", image(name), target)
         run("docker", "push", target)
-        # The registry's own word for what it holds.
-        found = json.loads(
-            run("docker", "image", "inspect", "-f", "{{json .RepoDigests}}", target, capture=True)
-        )
-        repository = target.rpartition(":")[0]
-        (references[name],) = [item for item in found if item.startswith(f"{repository}@sha256:")]
-    DIGESTS.write_text(json.dumps(references, indent=2, sort_keys=True) + "\n")
-    click.echo(f"written: {DIGESTS.relative_to(ROOT)}")
+        references[name] = digest_in_registry(target)
+    output.write_text(json.dumps(references, indent=2, sort_keys=True) + "\n")
+    click.echo(f"written: {shown(output)}")
 
 
 @main.command("pin-base")
-def pin_base() -> None:
+@click.option("--file", "pin", type=FILE, default=BASE, help="images/base by default.")
+def pin_base(pin: Path) -> None:
     """Ask the registry for the digest that the base image's tag names now."""
     require_engine()
-    tag = BASE.read_text().strip().partition("@")[0]
+    tag = pin.read_text().strip().partition("@")[0]
     try:
         run("docker", "pull", "--quiet", tag, capture=True)
     except AssayError as error:
         raise AssayError(
-            f"{BASE.relative_to(ROOT)} is left as it was, because the registry did not answer for "
+            f"{shown(pin)} is left as it was, because the registry did not answer for "
             f"{tag} ({error}); run this where the registry can be reached"
         ) from error
-    found = run("docker", "image", "inspect", "-f", "{{index .RepoDigests 0}}", tag, capture=True)
-    digest = re.search(r"@(sha256:[0-9a-f]{64})$", found)
-    if digest is None:
-        raise AssayError(f"the registry gave no digest for {tag}, but {found!r}")
-    BASE.write_text(f"{tag}@{digest[1]}\n")
-    click.echo(BASE.read_text().strip())
+    pin.write_text(f"{tag}@{digest_in_registry(tag).partition('@')[2]}\n")
+    click.echo(pin.read_text().strip())
 
 
 def make_environment(name: str, folder: Path) -> None:
