@@ -1,6 +1,7 @@
 """The main pipeline on real servers, in whatever its tasks run in."""
 
 import csv
+import fcntl
 import json
 import os
 import shutil
@@ -236,15 +237,29 @@ def as_processes(ground: Ground, tmp_path_factory: pytest.TempPathFactory) -> Ra
 
 
 @pytest.fixture(scope="session")
-def wheel() -> None:
-    """The wheel of the tree as it is now, where builds take it from."""
-    subprocess.run(["make", "wheel"], cwd=ROOT, check=True, capture_output=True)
+def wheel(testrun_uid: str) -> None:
+    """The wheel of the tree as it is now, where builds take it from.
+
+    Made once for all of pytest's processes, because making it removes the one before.
+    """
+    made = ROOT / "dist" / f".{testrun_uid}"
+    with (ROOT / "setup.py").open() as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not made.exists():
+            subprocess.run(["make", "wheel"], cwd=ROOT, check=True, capture_output=True)
+            made.touch()
 
 
 def build_images(*words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [PYTHON, "images/build.py", *words], cwd=ROOT, capture_output=True, text=True
     )
+
+
+@pytest.fixture(scope="session", name="build_images")
+def _build_images() -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Calls images/build.py."""
+    return build_images
 
 
 @pytest.fixture(scope="session")
@@ -300,3 +315,33 @@ def built(docker_engine: None, wheel: None) -> dict[str, str]:
     done = build_images("build", *(("--base", base) if base else ()))
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr
     return {role: image(role) for role in ROLES}
+
+
+@pytest.fixture(scope="session")
+def image_registry(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str]:
+    """A real registry; host and port, which an engine takes without TLS because it is this one."""
+    servers = request.config.pluginmanager.get_plugin(str(ROOT / "tests" / "conftest.py"))
+    assert servers is not None
+    program = servers.require("docker-registry", "install Debian's package docker-registry")
+    (port,) = servers.free_ports(1)
+    folder = tmp_path_factory.mktemp("registry")
+    settings = {
+        "version": 0.1,
+        "storage": {"filesystem": {"rootdirectory": str(folder / "data")}},
+        "http": {"addr": f"127.0.0.1:{port}"},
+    }
+    (folder / "config.yml").write_text(json.dumps(settings))
+    log = folder / "registry.log"
+    with log.open("wb") as stream:
+        process = subprocess.Popen(
+            [program, "serve", str(folder / "config.yml")], stdout=stream, stderr=stream
+        )
+        try:
+            servers.wait_for(f"http://127.0.0.1:{port}/v2/", process, log)
+            yield f"127.0.0.1:{port}"
+        finally:
+            process.terminate()
+            process.wait(30)
+            shutil.rmtree(folder)

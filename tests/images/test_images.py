@@ -1,6 +1,7 @@
 """The images in a real Docker engine: what they hold, and that they compute what processes do."""
 
 import json
+import re
 import subprocess
 import sys
 import time
@@ -34,8 +35,10 @@ for parent, folders, files in os.walk("/", followlinks=False):
         caught = (
             name == "conftest.py"
             or (name.startswith("test_") and "/tests" in parent and path.startswith("/opt/assay"))
-            or name.endswith((".whl", ".deb", ".tar.gz", ".c", ".pyx", ".h"))
+            or name.endswith((".whl", ".deb", ".c", ".pyx", ".h"))
             and path.startswith(("/opt/assay", "/root", "/tmp", "/var", "/home"))
+            or name.endswith(".tar.gz")
+            and path.startswith(("/root", "/tmp", "/var", "/home"))
             or name in (".git", ".env", ".netrc", ".npmrc", ".pypirc", "pip.conf", "credentials")
             or name.startswith("id_")
             and "/.ssh" in parent
@@ -141,6 +144,56 @@ def test_the_pipeline_in_containers_gives_the_same_digests(
         assert record.image in built.values()
         assert record.git == source
     assert ran.tasks["register"]["values"]["registered"] == "new"
+
+
+def test_what_is_pushed_is_compiled_in_by_digest(
+    built: dict[str, str], image_registry: str, build_images: Any, tmp_path: Path
+) -> None:
+    digests = tmp_path / "digests.json"
+    done = build_images("push", "--registry", f"{image_registry}/assay", "-o", str(digests))
+    assert done.returncode == 0, done.stderr
+    pushed = json.loads(digests.read_text())
+    assert set(pushed) == set(ROLES)
+    for role, reference in pushed.items():
+        assert reference.startswith(f"{image_registry}/assay/assay-python-{role}@sha256:")
+        docker("pull", "--quiet", reference)
+    command = [sys.executable, "-m", "assay.cli", "compile", "--images", str(digests)]
+    subprocess.run([*command, "-o", str(tmp_path)], check=True, capture_output=True)
+    text = (tmp_path / "pipelines/train_and_register/pipeline.yaml").read_text()
+    assert all(reference in text for reference in pushed.values())
+
+
+def test_a_base_image_is_pinned_to_what_its_tag_names(
+    docker_engine: None, image_registry: str, build_images: Any, tmp_path: Path
+) -> None:
+    tag = f"{image_registry}/base:1"
+    pin = tmp_path / "base"
+    pin.write_text(f"{tag}@sha256:{'0' * 64}\n")
+    found = []
+    for content in ("old", "new"):
+        (tmp_path / "Dockerfile").write_text(
+            f"FROM scratch\nLABEL content={content}\nCOPY base /\n"
+        )
+        docker("build", "--quiet", "-t", tag, str(tmp_path))
+        docker("push", "--quiet", tag)
+        done = build_images("pin-base", "--file", str(pin))
+        assert done.returncode == 0, done.stderr
+        found.append(pin.read_text())
+    assert found[0] != found[1]
+    assert re.fullmatch(rf"{re.escape(tag)}@sha256:[0-9a-f]{{64}}\n", found[1])
+    docker("pull", "--quiet", found[1].strip().replace(":1@", "@"))
+
+
+def test_a_base_image_whose_registry_is_away_keeps_its_pin(
+    docker_engine: None, build_images: Any, tmp_path: Path
+) -> None:
+    pin = tmp_path / "base"
+    pin.write_text(f"127.0.0.1:9/base:1@sha256:{'0' * 64}\n")
+    done = build_images("pin-base", "--file", str(pin))
+    assert done.returncode == 1
+    assert "is left as it was" in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert pin.read_text().endswith(f"{'0' * 64}\n")
 
 
 @pytest.mark.bench
