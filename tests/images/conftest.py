@@ -170,7 +170,14 @@ def mlflow_server(folder: Path) -> Iterator[str]:
     ]
     url = f"http://127.0.0.1:{port}"
     with (folder / "mlflow.log").open("wb") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log, cwd=folder)
+        process = subprocess.Popen(
+            command,
+            stdout=log,
+            stderr=log,
+            cwd=folder,
+            # Nothing here needs its eight processes for background jobs.
+            env={**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},
+        )
         try:
             for _ in range(1800):  # minutes, on a machine that has much else to do
                 if process.poll() is not None:
