@@ -36,6 +36,10 @@ demo: setup ## Run the main job four times on a real dataset
 test: setup ## Run the tests (under 10 minutes on 2 cores)
 	@$(BIN)/pytest -n 2 --dist loadfile -m "not slow and not bench"
 
+.PHONY: test-slow
+test-slow: setup ## Run the tests that `make test` leaves out
+	@$(BIN)/pytest -n 2 --dist loadfile -m "slow and not bench" --durations 15
+
 .PHONY: test-all
 test-all: setup ## Run the tests, the slow ones too, with coverage
 	@$(BIN)/pytest -n 2 --dist loadfile -m "not bench" --cov --cov-report=term:skip-covered
@@ -153,7 +157,7 @@ kind-down: ## Delete the kind cluster
 kind-smoke: kind-up smoke kind-down ## All three: create, run, delete
 
 .PHONY: ci
-ci: lint typecheck check-generated test-all ## Everything that CI demands
+ci: lint typecheck check-generated test-slow ## What CI demands beside `make test` and `make demo`
 
 .PHONY: clean
 clean: ## Remove what was built; keeps .venv

@@ -37,7 +37,7 @@ def import_artifact(
         settings = mlmodel.Settings(target, positive_label, tuple(allowed_modules))
         mlmodel.convert(place, settings, model.path)
     elif dataset is not None:
-        options = tables.Options(delimiter, tuple(missing_values), encoding)
+        options = tables.Options.given(delimiter, missing_values, encoding, rows_per_part)
         tables.convert(place, options, target, rows_per_part, dataset.path)
     return {}
 

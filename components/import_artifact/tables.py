@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Final
 
 from assay import dataset
 from assay.dataset.sources import Options, Table, open_table
-from assay.errors import DataError, UsageError
+from assay.errors import DataError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,18 +24,7 @@ def convert(place: Path, options: Options, target: str, rows_per_part: int, fold
 
     Raises:
         DataError: Not a table; names everything that is wrong.
-        UsageError: `rows_per_part` is below 1, or `missing_values` are not texts.
     """
-    given: list[object] = [*options.missing]  # from JSON, whatever the annotation says
-    problems = [
-        f"missing_values: {text!r} is not a text; put it into quotes"
-        for text in given
-        if not isinstance(text, str)
-    ]
-    if rows_per_part < 1:
-        problems.append(f"rows_per_part is {rows_per_part}; give at least 1")
-    if problems:
-        raise UsageError.all_of(problems)
     required = [("target", target)] if target else []
     if place.is_dir() and not (place / dataset.SCHEMA_FILE).is_file():
         table = _open_folder(place, required)

@@ -1,6 +1,5 @@
 """snapshot_data: the work."""
 
-from assay.errors import UsageError
 from assay.source import unchanged
 from assay.step import Dataset, Out, Source, Values, step
 
@@ -28,17 +27,7 @@ def snapshot_data(
     from assay.dataset import write
     from assay.dataset.sources import Options, open_table
 
-    given: list[object] = [*missing_values]  # from JSON, whatever the annotation says
-    problems = [
-        f"missing_values: {text!r} is not a text; put it into quotes"
-        for text in given
-        if not isinstance(text, str)
-    ]
-    if rows_per_part < 1:
-        problems.append(f"rows_per_part is {rows_per_part}; give at least 1")
-    if problems:
-        raise UsageError.all_of(problems)
-    options = Options(delimiter, tuple(missing_values), encoding)
+    options = Options.given(delimiter, missing_values, encoding, rows_per_part)
     required = [("target", target)] if target else []
     with unchanged(source):
         table = open_table(source.path, options, required=required)

@@ -5,7 +5,6 @@ Every task is a process of its own, as on a cluster. What a task prints goes int
 
 import contextlib
 import logging
-import os
 import shutil
 import threading
 import warnings
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 from assay import events
+from assay.environment import environment
 
 POLL_SECONDS: Final = 0.1
 
@@ -102,7 +102,7 @@ def run(
     error = ""
     with (folder / "run.log").open("w", buffering=1) as log, follower:  # noqa: SIM117 - inside
         # these, so that the follower reports with the real standard output.
-        with _environment(variables), _output_to(log), warnings.catch_warnings():
+        with environment(variables), _output_to(log), warnings.catch_warnings():
             # Image names are for clusters; the tasks run in this Python.
             warnings.filterwarnings("ignore", category=RuntimeWarning, module="kfp")
             try:
@@ -146,20 +146,6 @@ def _outcome(tasks: list[Task], folder: Path, error: str) -> Outcome:
 def new_run_id() -> str:
     """A name for a run's folder, in order of time."""
     return datetime.now(UTC).strftime("%Y%m%d-%H%M%S-%f")[:-3]
-
-
-@contextlib.contextmanager
-def _environment(variables: Mapping[str, str]) -> Iterator[None]:
-    before = {name: os.environ.get(name) for name in variables}
-    os.environ.update(variables)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
 
 
 @contextlib.contextmanager

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Final, cast
 
 from assay.dataset.text_types import Inference, convert, dataset_type
-from assay.errors import DataError
+from assay.errors import DataError, UsageError
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -48,6 +48,27 @@ class Options:
     missing: Sequence[str] = MISSING
     """Texts that mean a missing value, compared after removing blanks around a cell."""
     encoding: str = "utf-8"
+
+    @classmethod
+    def given(
+        cls, delimiter: str, missing_values: Sequence[object], encoding: str, rows_per_part: int
+    ) -> "Options":
+        """Options from a step's parameters, which may have come as any JSON.
+
+        Raises:
+            UsageError: `missing_values` are not texts, or `rows_per_part`, by which the table will
+                be written, is below 1.
+        """
+        problems = [
+            f"missing_values: {text!r} is not a text; put it into quotes"
+            for text in missing_values
+            if not isinstance(text, str)
+        ]
+        if rows_per_part < 1:
+            problems.append(f"rows_per_part is {rows_per_part}; give at least 1")
+        if problems:
+            raise UsageError.all_of(problems)
+        return cls(delimiter, tuple(map(str, missing_values)), encoding)
 
 
 @dataclass(frozen=True, slots=True)

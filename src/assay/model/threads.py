@@ -1,10 +1,10 @@
 """A thread count that is an input, not a property of the host: it changes a model's last bits."""
 
 import contextlib
-import os
 from collections.abc import Iterator
 from typing import Final
 
+from assay.environment import environment
 from assay.errors import UsageError
 
 _VARIABLES: Final = (
@@ -34,14 +34,5 @@ def fixed_threads(count: int) -> Iterator[None]:
     if count < 1:
         raise UsageError(f"threads is {count}; give at least 1")
 
-    before = {name: os.environ.get(name) for name in _VARIABLES}
-    os.environ.update(dict.fromkeys(_VARIABLES, "1"))
-    try:
-        with threadpool_limits(limits=count):
-            yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
+    with environment(dict.fromkeys(_VARIABLES, "1")), threadpool_limits(limits=count):
+        yield

@@ -6,9 +6,10 @@ number, or is about something else fails its rule; no rules, or none that applie
 
 from assay.policy.decision import decide, read_decision, replay, statement
 from assay.policy.expression import Expression, parse_expression
-from assay.policy.judge import Decision, Kind, Outcome, Row, Verdict, judge, verdict_of
+from assay.policy.judge import judge
 from assay.policy.language import MAX_POLICY_BYTES, Policy, Rule, parse_policy
 from assay.policy.names import KNOWN_METRICS
+from assay.policy.verdict import Decision, Kind, Outcome, Row, Verdict, verdict_of
 
 __all__ = [
     "KNOWN_METRICS",

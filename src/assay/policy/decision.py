@@ -23,8 +23,9 @@ from assay.digest import (
 )
 from assay.errors import AssayError, IntegrityError, UsageError
 from assay.evidence import MAX_EVIDENCE_BYTES, EvidenceDocument
-from assay.policy.judge import Decision, Kind, Outcome, Row, Verdict, judge, verdict_of
+from assay.policy.judge import judge
 from assay.policy.language import parse_policy
+from assay.policy.verdict import Decision, Kind, Outcome, Row, Verdict, verdict_of
 
 FILE_NAME: Final = "decision.json"
 POLICY_FILE_NAME: Final = "policy.yaml"
