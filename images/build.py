@@ -17,10 +17,12 @@ from assay.images import ROLES, image
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 BASE: Final = ROOT / "images" / "base"
+SBOMS: Final = ROOT / "dist" / "sbom"
 DIGESTS: Final = ROOT / "images" / "digests.json"
 PIP_SETTINGS: Final = ("PIP_INDEX_URL", "PIP_CERT", "PIP_DEFAULT_TIMEOUT")
 """Passed on to the build's first stage, which is not shipped."""
 FILE: Final = click.Path(path_type=Path, dir_okay=False)
+FOLDER: Final = click.Path(path_type=Path, file_okay=False)
 
 
 def run(*command: str, capture: bool = False) -> str:
@@ -92,7 +94,7 @@ def main() -> None:
 
 
 @main.command()
-@click.argument("names", nargs=-1)
+@click.argument("names", nargs=-1, type=click.Choice(ROLES))
 @click.option("--base", default="", help="Base image; the pinned one by default.")
 def build(names: tuple[str, ...], base: str) -> None:
     """Build all images, or those named, and print their sizes in MB."""
@@ -163,26 +165,30 @@ def make_environment(name: str, folder: Path) -> None:
 
 @main.command()
 @click.argument("name", type=click.Choice(ROLES))
-@click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
+@click.argument("folder", type=FOLDER)
 def environment(name: str, folder: Path) -> None:
     """Make a virtual environment with what an image holds."""
     make_environment(name, folder)
 
 
 @main.command()
-def sbom() -> None:
-    """Write an SBOM per image, dist/sbom/NAME.cdx.json (CycloneDX), of its Python packages."""
-    target = ROOT / "dist" / "sbom"
-    target.mkdir(parents=True, exist_ok=True)
+@click.argument("names", nargs=-1, type=click.Choice(ROLES))
+@click.option("-o", "--output", type=FOLDER, default=SBOMS, help="dist/sbom by default.")
+def sbom(names: tuple[str, ...], output: Path) -> None:
+    """Write an SBOM per image, or for those named: NAME.cdx.json (CycloneDX), its Python packages.
+
+    What the base image brings is not in it, nor Git and SSH; scanners read those from the image.
+    """
+    output.mkdir(parents=True, exist_ok=True)
     tool = str(Path(sys.executable).with_name("cyclonedx-py"))
-    for name in ROLES:
+    for name in names or ROLES:
         with tempfile.TemporaryDirectory() as folder:
             make_environment(name, Path(folder) / name)
-            file = target / f"{name}.cdx.json"
+            file = output / f"{name}.cdx.json"
             python = str(Path(folder) / name / "bin" / "python")
             run(tool, "environment", "--output-reproducible", "-o", str(file), python)
             _describe(file, name)
-        click.echo(f"written: {file.relative_to(ROOT)}")
+        click.echo(f"written: {shown(file)}")
 
 
 def _describe(file: Path, name: str) -> None:

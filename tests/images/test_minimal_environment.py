@@ -3,6 +3,7 @@
 No container engine is needed: the environments are made as the images' Dockerfiles make theirs.
 """
 
+import json
 import re
 import subprocess
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 import component_imports
 import pytest
 
-from assay import events, local
+from assay import __version__, events, local
 from assay.cli.catalog import pipeline
 from assay.images import ROLES
 
@@ -159,3 +160,28 @@ def test_a_stray_version_changes_the_step_key(
     finally:
         stray.rename(metadata)
     assert digest() == before
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_an_sbom_lists_what_the_lock_does_and_the_library(
+    wheel: None, build_images: Any, tmp_path: Path
+) -> None:
+    for folder in ("one", "two"):
+        done = build_images("sbom", "release", "-o", str(tmp_path / folder))
+        assert done.returncode == 0, done.stderr
+    text = (tmp_path / "one" / "release.cdx.json").read_text()
+    assert text == (tmp_path / "two" / "release.cdx.json").read_text()
+    assert str(ROOT) not in text
+    document = json.loads(text)
+    assert document["bomFormat"] == "CycloneDX"
+    assert document["metadata"]["component"]["name"] == "assay-python-release"
+    listed = {f"{item['name'].lower()}=={item['version']}" for item in document["components"]}
+    locked = {
+        line.lower().replace("_", "-")
+        for line in versions(ROOT / "images" / "release" / "requirements.txt")
+        if not line.startswith("pywin32")
+    }
+    assert {item.replace("_", "-").replace(".", "-") for item in listed} == {
+        item.replace(".", "-") for item in locked | {f"kfp-assay=={__version__}"}
+    }
