@@ -146,19 +146,42 @@ def test_the_pipeline_in_containers_gives_the_same_digests(
     assert ran.tasks["register"]["values"]["registered"] == "new"
 
 
+def build_tiny(tag: str, folder: Path) -> None:
+    """An image that holds its own tag: pushing it takes no time."""
+    (folder / "tag").write_text(tag)
+    (folder / "Dockerfile").write_text("FROM scratch\nCOPY tag /\n")
+    docker("build", "--quiet", "-t", tag, str(folder))
+
+
 def test_what_is_pushed_is_compiled_in_by_digest(
-    built: dict[str, str], image_registry: str, build_images: Any, tmp_path: Path
+    docker_engine: None,
+    image_registry: str,
+    build_images: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    digests = tmp_path / "digests.json"
-    done = build_images("push", "--registry", f"{image_registry}/assay", "-o", str(digests))
+    tags = {role: f"assay-test-{role}:1" for role in ROLES}
+    (tmp_path / "tags.json").write_text(json.dumps(tags))
+    monkeypatch.setenv("ASSAY_IMAGES", str(tmp_path / "tags.json"))
+    words = ("push", "--registry", f"{image_registry}/assay", "-o", str(tmp_path / "digests.json"))
+    done = build_images(*words)
+    assert done.returncode == 2
+    assert done.stderr == f"error: not built: {', '.join(tags.values())}; run: make images\n"
+    for tag in tags.values():
+        build_tiny(tag, tmp_path)
+    done = build_images(*words)
+    for tag in tags.values():
+        docker("image", "rm", "--force", tag)
     assert done.returncode == 0, done.stderr
-    pushed = json.loads(digests.read_text())
+    pushed = json.loads((tmp_path / "digests.json").read_text())
     assert set(pushed) == set(ROLES)
     for role, reference in pushed.items():
-        assert reference.startswith(f"{image_registry}/assay/assay-python-{role}@sha256:")
+        assert reference.startswith(f"{image_registry}/assay/assay-test-{role}@sha256:")
         docker("pull", "--quiet", reference)
-    command = [sys.executable, "-m", "assay.cli", "compile", "--images", str(digests)]
-    subprocess.run([*command, "-o", str(tmp_path)], check=True, capture_output=True)
+    monkeypatch.delenv("ASSAY_IMAGES")
+    command = [sys.executable, "-m", "assay.cli", "compile", "--images"]
+    command += [str(tmp_path / "digests.json"), "-o", str(tmp_path)]
+    subprocess.run(command, check=True, capture_output=True)
     text = (tmp_path / "pipelines/train_and_register/pipeline.yaml").read_text()
     assert all(reference in text for reference in pushed.values())
 
