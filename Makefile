@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 ASSAY := $(BIN)/assay
-SOURCES := src components pipelines manifests tests docs setup.py
+SOURCES := src components pipelines manifests images tests docs setup.py
 export PYTHONDONTWRITEBYTECODE ?=
 
 .DEFAULT_GOAL := help
@@ -61,6 +61,7 @@ fmt: setup ## Format the code
 lint: setup .typing ## Check format, lint rules and the direction of imports
 	@$(BIN)/ruff format --check $(SOURCES)
 	@$(BIN)/ruff check $(SOURCES)
+	@$(BIN)/hadolint images/*/Dockerfile
 	@PYTHONPATH=.typing $(BIN)/lint-imports --no-cache
 
 # Static tools do not see setuptools' import hook, so they get a tree of links.
@@ -93,6 +94,10 @@ lock: setup ## Resolve the dependencies anew into the hash-locked files
 	    --no-emit-index-url --no-emit-find-links --no-annotate $${lock#*:} pyproject.toml -o $${lock%%:*}; done
 	@$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-header \
 	    --no-emit-index-url --no-emit-find-links --no-annotate requirements/bench.in -o requirements/bench.txt
+	@for name in data train release; do \
+	  $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
+	    --no-emit-index-url --no-emit-find-links --no-annotate --constraints src/assay/requirements.txt \
+	    --overrides images/$$name/unused.txt images/$$name/requirements.in -o images/$$name/requirements.txt; done
 	@grep '^uv==' -A 60 requirements/dev.txt | awk 'NR==1 || /^ /{print} NR>1 && !/^ /{exit}' > requirements/uv.txt
 
 .PHONY: wheel
@@ -100,6 +105,23 @@ wheel: setup ## Build the wheel into dist/
 	@rm -rf build dist
 	@SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct 2>/dev/null || echo 315532800) \
 	  $(BIN)/python -m build --wheel --no-isolation --outdir dist . > /dev/null && ls dist
+
+.PHONY: images
+images: wheel ## Build the container images; BASE_IMAGE=... takes another base
+	@$(BIN)/python images/build.py build $(if $(BASE_IMAGE),--base '$(BASE_IMAGE)')
+
+.PHONY: push
+push: setup ## Push the images to REGISTRY=... and write images/digests.json
+	@test -n '$(REGISTRY)' || { echo "error: give REGISTRY=host/path" >&2; exit 2; }
+	@$(BIN)/python images/build.py push --registry '$(REGISTRY)'
+
+.PHONY: pin-base
+pin-base: setup ## Pin the base image's tag to the digest that it has now
+	@$(BIN)/python images/build.py pin-base
+
+.PHONY: sbom
+sbom: wheel ## Write an SBOM per image into dist/sbom
+	@$(BIN)/python images/build.py sbom
 
 .PHONY: minio
 minio: ## Install a MinIO server for the tests (needs Go)

@@ -1,21 +1,13 @@
 """Servers, stores and data for the tests."""
 
-import contextlib
 import os
-import random
-import shutil
-import socket
 import subprocess
-import sys
-import time
-import urllib.error
-import urllib.request
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
+from servers import BUCKET, PASSWORD, USER, free_ports, make_test_bucket, require, serving, wait_for
 
 from assay.execution import Context
 from assay.source import fetch
@@ -23,8 +15,6 @@ from assay.step import Dataset, Out
 from assay.store import Store, open_store
 
 ROOT = Path(__file__).resolve().parent.parent
-USER, PASSWORD = "assay-test", "assay-test-secret"
-START_SECONDS = 60
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -58,79 +48,6 @@ def shared_data() -> Path:
     return folder
 
 
-def free_ports(count: int) -> list[int]:
-    """Ports that nobody listens on, below the range from which the system takes its own.
-
-    From that range another process could be given a port before the server that it is meant for
-    has bound it.
-    """
-    found: list[int] = []
-    for port in random.SystemRandom().sample(range(12_000, 32_000), 500):
-        with socket.socket() as probe, contextlib.suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            found.append(port)
-        if len(found) == count:
-            return found
-    pytest.fail("no free ports on 127.0.0.1")
-
-
-def find(program: str) -> str | None:
-    """The path of a server's program, from the PATH, this environment or Go's folder."""
-    found = shutil.which(program) or shutil.which(program, path=str(Path(sys.executable).parent))
-    gopath = Path.home() / "go" / "bin" / program
-    if found is None and gopath.exists():
-        found = str(gopath)
-    return found
-
-
-def require(program: str, remedy: str) -> str:
-    """The path of a server's program; missing, it fails where CI says it must run, else skips."""
-    found = find(program)
-    if found is None:
-        message = f"{program} is not installed; {remedy}"
-        if os.environ.get("ASSAY_REQUIRE_SERVERS"):
-            pytest.fail(message)
-        pytest.skip(message)
-    return found
-
-
-@pytest.fixture(scope="session")
-def server_tools() -> SimpleNamespace:
-    """`find`, `require`, `free_ports` and `serving`, for the fixtures of other folders."""
-    return SimpleNamespace(find=find, require=require, free_ports=free_ports, serving=serving)
-
-
-@contextlib.contextmanager
-def serving(command: list[str], url: str, log: Path, **environment: str) -> Iterator[None]:
-    """Run a server until the block ends."""
-    with log.open("wb") as stream:
-        process = subprocess.Popen(
-            command, stdout=stream, stderr=stream, env={**os.environ, **environment}
-        )
-    try:
-        wait_for(url, process, log)
-        yield
-    finally:
-        process.kill()
-        process.wait()
-
-
-def wait_for(url: str, process: "subprocess.Popen[bytes]", log: Path) -> None:
-    deadline = time.monotonic() + START_SECONDS
-    while time.monotonic() < deadline:
-        if process.poll() is not None:
-            break
-        try:
-            urllib.request.urlopen(url, timeout=1).close()  # noqa: S310 - our own server
-        except urllib.error.HTTPError:
-            return  # it answers, and that is all that is asked
-        except OSError:
-            time.sleep(0.1)
-        else:
-            return
-    pytest.fail(f"{process.args} did not start:\n{log.read_text()[-2000:]}")
-
-
 @pytest.fixture(scope="session")
 def minio_endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A real MinIO server."""
@@ -144,6 +61,7 @@ def minio_endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         MINIO_ROOT_USER=USER,
         MINIO_ROOT_PASSWORD=PASSWORD,
     ):
+        make_test_bucket(f"http://127.0.0.1:{port}")
         yield f"http://127.0.0.1:{port}"
 
 
@@ -199,6 +117,7 @@ def seaweedfs_endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str
     # A second server on the machine would find these taken.
     command += ["-s3.port.iceberg=0", "-s3.port.lance=0"]
     with serving(command, f"http://127.0.0.1:{ports['s3']}/status", folder / "log"):
+        make_test_bucket(f"http://127.0.0.1:{ports['s3']}")
         yield f"http://127.0.0.1:{ports['s3']}"
 
 
@@ -210,21 +129,7 @@ def credentials(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def new_prefix(endpoint: str) -> str:
     """URL of a store under a new prefix of the test bucket."""
-    from assay.store.minio import client_for
-
-    url = f"s3://assay-tests/{uuid.uuid4().hex}?endpoint={endpoint}"
-    client = client_for(url)
-    deadline = time.monotonic() + START_SECONDS
-    while True:
-        try:
-            if not client.bucket_exists("assay-tests"):
-                client.make_bucket("assay-tests")
-            return url
-        except Exception:
-            # A server that answers may still be waiting for its own volumes.
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.3)
+    return f"s3://{BUCKET}/{uuid.uuid4().hex}?endpoint={endpoint}"
 
 
 @pytest.fixture

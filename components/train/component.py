@@ -32,8 +32,8 @@ def train(
         report: Settings and loss curves, to look at.
         card: What the model is, to look at.
         metrics: Numbers of the fit.
-        estimator: Import path of a scikit-learn estimator; "auto": histogram gradient boosting.
-        hyperparameters: Its arguments; a nested estimator is {"$estimator": path, ...arguments}.
+        estimator: Import path of a scikit-learn estimator; "auto": gradient boosting.
+        hyperparameters: Its arguments; one nested: {"$estimator": path, "hyperparameters": {}}.
         numeric_columns: Columns that must be numbers. Empty: detected by type.
         categorical_columns: Columns to treat as categories, whatever their type.
         drop_columns: Columns that are no features.

@@ -1,7 +1,8 @@
 """The code digest: what of the code can change a step's result.
 
 It covers the step's own folder, the library (without the command line, which no step imports), the
-installed versions of the locked requirements, and the Python version and machine type.
+locked requirements and whatever is installed in another version, and the Python version and machine
+type.
 """
 
 import functools
@@ -26,7 +27,9 @@ from assay.step import Step
 
 _LIBRARY_SKIPS: Final = frozenset({"cli", "components", "pipelines"})
 """Sub-packages of `assay` that no step imports, or that count as the step's own code."""
-_STEP_SKIPS: Final = frozenset({"component.py", "README.md", "metadata.yaml", "OWNERS"})
+_STEP_SKIPS: Final = frozenset(
+    {"component.py", "component.yaml", "README.md", "metadata.yaml", "OWNERS"}
+)
 """Files of a stage's folder that say something about the step but do not take part in it."""
 _GIT_SECONDS: Final = 5
 
@@ -87,20 +90,18 @@ def _library_digest() -> str:
 
 @functools.cache
 def _requirements_digest() -> str:
-    """Digest of the locked distributions as they are installed here.
+    """Digest of the lock, and of the distributions installed here that stray from it.
 
-    The installed version counts, not the locked one: an environment that strays from the lock must
-    not share a step key with one that keeps to it.
+    An environment that strays from the lock must not share a step key with one that keeps to it.
+    One that lacks distributions may: an image holds only what its steps import, and a step that
+    misses one fails instead of giving another result.
     """
-    locked = {
-        _normal(match[1])
-        for match in re.finditer(
-            r"^([A-Za-z0-9][\w.-]*)==",
-            resources.files("assay").joinpath("requirements.txt").read_text(),
-            re.MULTILINE,
-        )
-    }
-    installed = set()
+    locked: dict[str, set[str]] = {}
+    lock = resources.files("assay").joinpath("requirements.txt").read_text()
+    # A name may stand there more than once, with a version for each range of Python versions.
+    for match in re.finditer(r"^([A-Za-z0-9][\w.-]*)==([^\s;]+)", lock, re.MULTILINE):
+        locked.setdefault(_normal(match[1]), set()).add(match[2])
+    strays = set()
     for folder in {
         sysconfig.get_paths()["purelib"],
         sysconfig.get_paths()["platlib"],
@@ -110,13 +111,15 @@ def _requirements_digest() -> str:
             continue
         for entry in os.listdir(folder):  # noqa: PTH208
             name, _, version = entry.removesuffix(".dist-info").partition("-")
-            if entry.endswith(".dist-info") and _normal(name) in locked:
-                installed.add(f"{_normal(name)}=={version}")
+            versions = locked.get(_normal(name), set())
+            if entry.endswith(".dist-info") and versions and version not in versions:
+                strays.add(f"{_normal(name)}=={version}")
     python = ".".join(platform.python_version_tuple()[:2])
     return of_bytes(
         canonical_json(
             {
-                "installed": sorted(installed),
+                "locked": {name: sorted(versions) for name, versions in locked.items()},
+                "strays": sorted(strays),
                 "python": f"{platform.python_implementation()} {python}",
                 "machine": platform.machine(),
             }
@@ -155,7 +158,7 @@ def commit() -> Commit | None:
     value = os.environ.get("ASSAY_GIT_COMMIT", "")
     if value:
         commit_id, _, flag = value.partition("+")
-        repository = os.environ.get("ASSAY_GIT_REPOSITORY", f"pkg:pypi/kfp-assay@{__version__}")
+        repository = os.environ.get("ASSAY_GIT_REPOSITORY") or f"pkg:pypi/kfp-assay@{__version__}"
         return Commit(repository, commit_id, flag == "dirty")
     return _checkout_commit()
 

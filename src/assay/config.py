@@ -7,7 +7,7 @@
 | `ASSAY_SIGNING_KEY` | private key that signs attestations (PEM text, or a path) | unsigned |
 | `ASSAY_VERIFY_KEYS` | public keys; once set, nothing unsigned is believed | nothing asked |
 | `ASSAY_WORK` | folder for work folders | the system's temporary folder |
-| `ASSAY_IMAGE` | reference of the running image; images set it | none |
+| `ASSAY_IMAGE` | reference of the running image; compiled pipelines set it | none |
 | `ASSAY_GIT_COMMIT`, `ASSAY_GIT_REPOSITORY` | what the image was built from; images set them | the checkout, if there is one |
 | `ASSAY_RUN` | the run's id, for attestations | none |
 | `ASSAY_DEPLOYMENTS`, `ASSAY_FORGE`, … | the deployment repository and its forge: `assay.gitops.settings` | none |

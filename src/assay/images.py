@@ -8,13 +8,16 @@ that `assay compile --images` sets. Without it the reference is the development 
 import json
 import os
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
+
+import yaml
 
 from assay import __version__
 from assay.errors import UsageError
 
 ROLES: Final = ("data", "train", "release")
 """One image per set of needs: Great Expectations and Evidently; scikit-learn; registry and Git."""
+_VARIABLE: Final = "ASSAY_IMAGE"
 
 
 def image(role: str) -> str:
@@ -39,3 +42,27 @@ def image(role: str) -> str:
 def is_pinned(reference: str) -> bool:
     """Whether a reference names one image for ever: by digest, not by a tag that can move."""
     return "@sha256:" in reference
+
+
+def name_images(compiled: str) -> str:
+    """Tell each container of a compiled pipeline which image it runs in, as `ASSAY_IMAGE`.
+
+    An image cannot hold its own digest, and Kubernetes does not tell a container; the records of
+    what it computes name it. Only compiled files say so: a task that `kfp.local` runs as a plain
+    process is in no image.
+
+    Args:
+        compiled: KFP's YAML.
+
+    Returns:
+        The same with the variable; the comments at its head stay.
+    """
+    lines = compiled.splitlines(keepends=True)
+    head = next((n for n, line in enumerate(lines) if not line.startswith("#")), len(lines))
+    documents: list[dict[str, Any]] = list(yaml.safe_load_all("".join(lines[head:])))
+    for executor in documents[0]["deploymentSpec"]["executors"].values():
+        if "container" in executor:
+            container = executor["container"]
+            variables = [item for item in container.get("env", ()) if item["name"] != _VARIABLE]
+            container["env"] = [*variables, {"name": _VARIABLE, "value": container["image"]}]
+    return "".join(lines[:head]) + yaml.safe_dump_all(documents, sort_keys=True)

@@ -10,6 +10,7 @@ import os
 import re
 import warnings
 from collections.abc import Iterator, Mapping
+from importlib.util import find_spec
 from typing import Final
 
 from assay.errors import ServiceError
@@ -50,10 +51,7 @@ def calling(what: str, uri: str) -> Iterator[None]:
     Raises:
         ServiceError: Names the cause and the remedy, and no credentials.
     """
-    import sqlalchemy.exc
-    from mlflow.exceptions import MlflowException
-    from requests.exceptions import RequestException
-
+    failures = _failures()
     try:
         with quiet():
             yield
@@ -63,8 +61,21 @@ def calling(what: str, uri: str) -> Iterator[None]:
             f"MLflow: cannot {what}: {_line(error, uri)}; install the driver that "
             f"{public_uri(uri)} needs"
         ) from error
-    except (MlflowException, RequestException, sqlalchemy.exc.SQLAlchemyError, OSError) as error:
+    except failures as error:
         raise ServiceError(f"MLflow: cannot {what}: {_line(error, uri)}; {remedy(uri)}") from error
+
+
+def _failures() -> tuple[type[Exception], ...]:
+    from mlflow.exceptions import MlflowException
+    from requests.exceptions import RequestException
+
+    failures: tuple[type[Exception], ...] = (MlflowException, RequestException, OSError)
+    # Images talk to servers only and hold no SQLAlchemy, which comes with mlflow for databases.
+    if find_spec("sqlalchemy") is not None:
+        from sqlalchemy.exc import SQLAlchemyError
+
+        failures = (*failures, SQLAlchemyError)
+    return failures
 
 
 @contextlib.contextmanager

@@ -109,6 +109,51 @@ def test_the_model_is_what_mlflow_and_we_load(
     assert not any(name.endswith((".pkl", ".pickle", ".joblib")) for name in names)
 
 
+def nested(path: str, **hyperparameters: object) -> dict[str, object]:
+    return {"$estimator": f"sklearn.{path}", "hyperparameters": hyperparameters}
+
+
+FOREST = nested("ensemble.RandomForestClassifier", n_estimators=3)
+TREE = nested("tree.DecisionTreeClassifier", max_depth=3)
+LINEAR = nested("linear_model.LogisticRegression", max_iter=500)
+
+
+@pytest.mark.parametrize(
+    ("estimator", "hyperparameters"),
+    [
+        ("ensemble.AdaBoostClassifier", {"n_estimators": 3, "estimator": TREE}),
+        ("ensemble.ExtraTreesClassifier", {"n_estimators": 3}),
+        ("ensemble.GradientBoostingClassifier", {"n_estimators": 3}),
+        ("ensemble.BaggingClassifier", {"n_estimators": 2, "estimator": FOREST}),
+        ("ensemble.VotingClassifier", {"estimators": [["a", FOREST], ["b", LINEAR]]}),
+        ("ensemble.StackingClassifier", {"estimators": [["a", FOREST], ["b", TREE]], "cv": 2}),
+        ("calibration.CalibratedClassifierCV", {"estimator": FOREST, "cv": 2}),
+        (
+            "model_selection.GridSearchCV",
+            {"estimator": FOREST, "param_grid": {"max_depth": [2, 4]}, "cv": 2},
+        ),
+        (
+            "model_selection.RandomizedSearchCV",
+            {
+                "estimator": nested("ensemble.HistGradientBoostingClassifier", max_iter=3),
+                "param_distributions": {"max_depth": [2, 4]},
+                "n_iter": 2,
+                "cv": 2,
+            },
+        ),
+        ("svm.SVC", {}),
+        ("neighbors.KNeighborsClassifier", {}),
+        ("naive_bayes.BernoulliNB", {}),
+    ],
+)
+def test_estimators_of_every_make_come_back(
+    small: Dataset, out: Callable[[], "Out[object]"], estimator: str, hyperparameters: object
+) -> None:
+    folder = fit(small, out(), estimator=f"sklearn.{estimator}", hyperparameters=hyperparameters)
+    rows = dataset.read(small.path)
+    assert (model.load(folder).predict(rows) == rows["income"]).mean() > 0.7
+
+
 def test_the_seed_and_the_threads_are_inputs(
     small: Dataset, out: Callable[[], "Out[object]"], tmp_path: Path
 ) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import servers
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from simulators.forge import git
@@ -262,16 +263,13 @@ class GiteaServer:
 
 
 @pytest.fixture(scope="session")
-def gitea(
-    tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
-) -> Iterator[GiteaServer]:
+def gitea(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GiteaServer]:
     """A real Gitea server with SQLite. CI does without: building one takes it too long."""
-    helpers = request.getfixturevalue("server_tools")
-    program = helpers.find("gitea")
+    program = servers.find("gitea")
     if program is None:
         pytest.skip("gitea is not installed; run: make gitea")
     folder = tmp_path_factory.mktemp("gitea")
-    (port,) = helpers.free_ports(1)
+    (port,) = servers.free_ports(1)
     modules = subprocess.run(
         ["go", "env", "GOMODCACHE"], capture_output=True, text=True
     ).stdout.strip()
@@ -317,5 +315,5 @@ LEVEL = Warn
         return done.stdout
 
     url = f"http://127.0.0.1:{port}"
-    with helpers.serving(command, f"{url}/api/v1/version", folder / "log", **environment):
+    with servers.serving(command, f"{url}/api/v1/version", folder / "log", **environment):
         yield GiteaServer(url, admin)

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
@@ -264,8 +264,8 @@ def test_a_store_that_does_not_tell_the_time(date: str) -> None:
 
 @pytest.mark.slow
 def test_a_real_mlflow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from conftest import free_ports, serving
     from mlflow.tracking import MlflowClient
+    from servers import free_ports, serving
 
     (port,) = free_ports(1)
     url = f"http://127.0.0.1:{port}"
@@ -381,21 +381,7 @@ def write_kubeconfig(path: Path, server: str, token: str) -> None:
     path.write_text(yaml.safe_dump(document))
 
 
-@pytest.fixture
-def fresh_kubeconfig(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], None]:
-    """The client reads KUBECONFIG when it is imported; this lets a test say it later."""
-    from kubernetes.config import kube_config
-
-    def use(path: Path) -> None:
-        monkeypatch.setattr(kube_config, "KUBE_CONFIG_DEFAULT_LOCATION", str(path))
-
-    return use
-
-
-def test_secrets(
-    kubernetes: list[str], tmp_path: Path, fresh_kubeconfig: Callable[[Path], None]
-) -> None:
-    fresh_kubeconfig(tmp_path / "kubeconfig")
+def test_secrets(kubernetes: list[str]) -> None:
     found = by_check(check_secrets(ground()))
     assert statuses(found.values()) == {
         "secret assay-store": "ok",
@@ -415,17 +401,17 @@ def test_secrets(
 
 
 def test_secrets_that_may_not_be_read(
-    kubernetes: list[str], tmp_path: Path, fresh_kubeconfig: Callable[[Path], None]
+    kubernetes: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = yaml.safe_load((tmp_path / "kubeconfig").read_text())
     server = config["clusters"][0]["cluster"]["server"]
     write_kubeconfig(tmp_path / "other", server, "nobody")
-    fresh_kubeconfig(tmp_path / "other")
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "other"))
     assert set(statuses(check_secrets(ground())).values()) == {"skipped"}
     write_kubeconfig(tmp_path / "dead", "http://127.0.0.1:9", "nobody")
-    fresh_kubeconfig(tmp_path / "dead")
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "dead"))
     assert set(statuses(check_secrets(ground())).values()) == {"failed"}
-    fresh_kubeconfig(tmp_path / "none")
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "none"))
     assert statuses(check_secrets(ground())) == {"secrets": "skipped"}
 
 

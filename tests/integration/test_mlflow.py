@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 from assay.components.resolve_production.step import resolve_production
 from mlflow.tracking import MlflowClient
+from servers import free_ports, serving
 from sklearn.linear_model import LogisticRegression
 
 from assay.digest import of_bytes
@@ -36,42 +37,18 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @contextlib.contextmanager
 def _server(folder: Path) -> Iterator[str]:
-    import socket
-
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    (port,) = free_ports(1)
     command = [
         *(sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port)),
         *("--workers", "1", "--backend-store-uri", f"sqlite:///{folder}/server.db"),
         *("--artifacts-destination", str(folder / "artifacts")),
     ]
     url = f"http://127.0.0.1:{port}"
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log, cwd=folder)
-        try:
-            _wait(url, process, folder / "log")
-            yield url
-        finally:
-            # The server's workers end with it.
-            process.terminate()
-            process.wait(30)
-
-
-def _wait(url: str, process: "subprocess.Popen[bytes]", log: Path) -> None:
-    import time
-    import urllib.request
-
-    for _ in range(600):
-        if process.poll() is not None:
-            break
-        try:
-            urllib.request.urlopen(f"{url}/health", timeout=2).close()  # noqa: S310 - our own
-        except OSError:
-            time.sleep(0.1)
-        else:
-            return
-    pytest.fail(f"MLflow did not start:\n{log.read_text()[-2000:]}")
+    # Its background jobs would be eight idle processes.
+    with serving(
+        command, f"{url}/health", folder / "log", MLFLOW_SERVER_ENABLE_JOB_EXECUTION="false"
+    ):
+        yield url
 
 
 @pytest.fixture

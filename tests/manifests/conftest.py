@@ -4,10 +4,10 @@ import subprocess
 from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
+import servers
 import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -22,20 +22,12 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 @pytest.fixture(scope="session")
-def servers(request: pytest.FixtureRequest) -> ModuleType:
-    """The functions by which tests/conftest.py starts servers."""
-    plugin = request.config.pluginmanager.get_plugin(str(ROOT / "tests" / "conftest.py"))
-    assert isinstance(plugin, ModuleType)
-    return plugin
-
-
-@pytest.fixture(scope="session")
 def manifests() -> Path:
     return ROOT / "manifests"
 
 
 @pytest.fixture(scope="session")
-def build(servers: ModuleType) -> Callable[[Path], list[Object]]:
+def build() -> Callable[[Path], list[Object]]:
     """Renders a folder with kustomize."""
     kustomize = servers.require("kustomize", "run: make cluster-tools")
 

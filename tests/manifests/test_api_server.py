@@ -10,11 +10,11 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import manifest_checks as checks
 import pytest
+import servers
 import urllib3
 
 pytestmark = pytest.mark.slow
@@ -91,9 +91,7 @@ def _openssl(*words: str) -> None:
 
 
 @pytest.fixture
-def cluster(
-    servers: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Cluster]:
+def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
     """An empty cluster with KFP's namespace and the custom resources that overlays use."""
     etcd = servers.require("etcd", "install Debian's etcd-server")
     program = servers.require("kube-apiserver", "run: make kube-apiserver")

@@ -6,11 +6,11 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import manifest_checks as checks
 import pytest
+import servers
 import yaml
 
 Object = Mapping[str, Any]
@@ -101,7 +101,7 @@ def test_an_application_with_a_field_that_argo_lacks_is_found(build: Build, temp
     assert "selfHeel" in checks.schema_faults(build(template / "argocd"))[0]
 
 
-def test_the_workflows_are_sound(servers: ModuleType, template: Path, manifests: Path) -> None:
+def test_the_workflows_are_sound(template: Path, manifests: Path) -> None:
     actionlint = servers.require("actionlint", "run: make cluster-tools")
     shellcheck = servers.require("shellcheck", "it comes with the development requirements")
     workflows = [template / ".github" / "workflows" / "release-lint.yaml"]
@@ -115,14 +115,14 @@ def test_the_workflows_are_sound(servers: ModuleType, template: Path, manifests:
         assert all(job["permissions"] == {"contents": "read"} for job in workflow["jobs"].values())
 
 
-def test_a_workflow_with_a_fault_is_found(servers: ModuleType, template: Path) -> None:
+def test_a_workflow_with_a_fault_is_found(template: Path) -> None:
     actionlint = servers.require("actionlint", "run: make cluster-tools")
     path = template / ".github" / "workflows" / "release-lint.yaml"
     path.write_text(path.read_text().replace("github.event.before", "github.evnt.before"))
     assert subprocess.run([actionlint, str(path)], capture_output=True).returncode == 1
 
 
-def test_gitlabs_pipeline_is_sound(servers: ModuleType, template: Path) -> None:
+def test_gitlabs_pipeline_is_sound(template: Path) -> None:
     check = Path(sys.executable).parent / "check-jsonschema"
     path = template / ".gitlab-ci.yml"
     command = [str(check), "--builtin-schema", "vendor.gitlab-ci", str(path)]
@@ -153,13 +153,13 @@ def test_production_needs_the_approvers(template: Path) -> None:
 @pytest.mark.parametrize(
     "script", ["kind/kind.sh", "base/minio/setup.sh", "overlays/seaweedfs/setup/setup.sh"]
 )
-def test_shell_scripts_are_sound(servers: ModuleType, manifests: Path, script: str) -> None:
+def test_shell_scripts_are_sound(manifests: Path, script: str) -> None:
     shellcheck = servers.require("shellcheck", "it comes with the development requirements")
     done = subprocess.run([shellcheck, str(manifests / script)], capture_output=True, text=True)
     assert done.returncode == 0, done.stdout
 
 
-def test_a_shell_script_with_a_fault_is_found(servers: ModuleType, tmp_path: Path) -> None:
+def test_a_shell_script_with_a_fault_is_found(tmp_path: Path) -> None:
     shellcheck = servers.require("shellcheck", "it comes with the development requirements")
     path = tmp_path / "fault.sh"
     path.write_text("#!/bin/sh\nrm -r $1/*\n")

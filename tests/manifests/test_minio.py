@@ -15,6 +15,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+import servers
 from minio import Minio, MinioAdmin
 from minio.credentials import StaticProvider
 from minio.error import MinioAdminException, S3Error
@@ -51,7 +52,6 @@ class Ready:
 @pytest.fixture(scope="session")
 def ready(
     minio_endpoint: str,
-    servers: ModuleType,
     manifests: Path,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Ready:

@@ -1,15 +1,12 @@
 """MLflow's server with the arguments and variables of the manifests, a file for its database."""
 
-import os
-import signal
-import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
+import servers
 import urllib3
 
 pytestmark = pytest.mark.slow
@@ -19,7 +16,6 @@ Object = Mapping[str, Any]
 
 @pytest.fixture(scope="module")
 def port(
-    servers: ModuleType,
     build: Callable[[Path], list[Object]],
     manifests: Path,
     tmp_path_factory: pytest.TempPathFactory,
@@ -34,17 +30,8 @@ def port(
     variables["MLFLOW_BACKEND_STORE_URI"] = f"sqlite:///{folder}/mlflow.db"
     variables["MLFLOW_ARTIFACTS_DESTINATION"] = str(folder / "artifacts")
     command = [str(Path(sys.executable).parent / "mlflow"), *arguments, f"--port={free}"]
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(
-            command, stdout=log, stderr=log, env=os.environ | variables, start_new_session=True
-        )
-        try:
-            servers.wait_for(f"http://127.0.0.1:{free}/health", process, folder / "log")
-            yield free
-        finally:
-            # The server's workers are processes of its group.
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+    with servers.serving(command, f"http://127.0.0.1:{free}/health", folder / "log", **variables):
+        yield free
 
 
 def ask(port: int, path: str, host: str) -> int:

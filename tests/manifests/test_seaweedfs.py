@@ -6,9 +6,9 @@ import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
 
 import pytest
+import servers
 from minio import Minio
 from minio.error import S3Error
 
@@ -32,9 +32,7 @@ class Ready:
 
 
 @pytest.fixture(scope="module")
-def ready(
-    servers: ModuleType, manifests: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Ready]:
+def ready(manifests: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ready]:
     weed = servers.require("weed", "it comes with the development requirements: make setup")
     folder = tmp_path_factory.mktemp("weed")
     names = ("s3", "master", "volume", "filer")
@@ -115,7 +113,7 @@ def test_setting_up_again_changes_nothing_and_prints_no_secret(ready: Ready) -> 
     assert client.get_object("assay", "kept").read() == b"kept"
 
 
-def test_a_server_that_is_down_is_an_error(ready: Ready, servers: ModuleType) -> None:
+def test_a_server_that_is_down_is_an_error(ready: Ready) -> None:
     (nobody,) = servers.free_ports(1)
     done = ready.setup(MASTER=f"127.0.0.1:{nobody}", SECONDS_EACH="2")
     assert done.returncode == 1

@@ -157,6 +157,10 @@ def test_images_by_digest_are_compiled_in(tmp_path: Path) -> None:
     text = (tmp_path / "pipelines/train_and_register/pipeline.yaml").read_text()
     assert text.count("@sha256:") >= 12
     assert "assay-python-" not in text
+    spec = next(iter(yaml.safe_load_all(text)))
+    containers = [item["container"] for item in spec["deploymentSpec"]["executors"].values()]
+    for container in containers:
+        assert {"name": "ASSAY_IMAGE", "value": container["image"]} in container["env"]
 
 
 def test_version_and_changelog_agree() -> None:
@@ -166,7 +170,8 @@ def test_version_and_changelog_agree() -> None:
 
 
 def test_locks_name_no_index() -> None:
-    for path in (*ROOT.glob("requirements/*.txt"), ROOT / "src/assay/requirements.txt"):
+    locks = [*ROOT.glob("requirements/*.txt"), *ROOT.glob("images/*/requirements.txt")]
+    for path in (*locks, ROOT / "src/assay/requirements.txt"):
         text = path.read_text()
         assert "://" not in text
         assert "--hash=sha256:" in text

@@ -12,7 +12,7 @@ from assay.cli.console import json_option, print_json
 from assay.cluster.apply import with_profile
 from assay.cluster.profile import MAX_PROFILE_BYTES, Profile, parse_profile, schema
 from assay.errors import AssayError, UsageError
-from assay.images import ROLES, image, is_pinned
+from assay.images import ROLES, image, is_pinned, name_images
 
 
 class StaleError(AssayError):
@@ -117,7 +117,7 @@ def compile_one(function: Any, profile: Profile | None = None) -> str:
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "compiled.yaml"
         compiler.Compiler().compile(function, str(file))
-        return file.read_text()
+        return name_images(file.read_text())
 
 
 def _compile_all(profile: Profile | None) -> dict[str, str]:

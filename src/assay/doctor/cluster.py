@@ -65,8 +65,10 @@ def _kubernetes() -> tuple[Any, str]:
         config.load_incluster_config(client_configuration=configuration)
         namespace = NAMESPACE_FILE.read_text().strip()
     except config.ConfigException:
-        config.load_kube_config(client_configuration=configuration)
-        _, active = config.list_kube_config_contexts()
+        # Named, because the library reads the variable once, when it is imported.
+        place = os.environ.get("KUBECONFIG") or "~/.kube/config"
+        config.load_kube_config(place, client_configuration=configuration)
+        _, active = config.list_kube_config_contexts(place)
         namespace = active["context"].get("namespace", "default")
     return client.ApiClient(configuration), namespace
 

@@ -36,7 +36,9 @@ def versions(extra: Sequence[str] = ()) -> Mapping[str, str]:
     known = packages_distributions() if extra else {}
     more = {name for module in extra for name in known.get(module.partition(".")[0], ())}
     return {"python": _PYTHON} | {
-        name: version(name) for name in sorted({*REQUIREMENTS, *more}, key=str.lower)
+        # Images hold mlflow-skinny alone, of which mlflow is an extension with the same version.
+        name: version("mlflow-skinny" if name == "mlflow" else name)
+        for name in sorted({*REQUIREMENTS, *more}, key=str.lower)
     }
 
 

@@ -69,8 +69,11 @@ def check_trees(pipeline: Any) -> None:
         if _is(getattr(item, "tree_", None), _TREE):
             _check_tree(item.tree_, width)
         if type(item).__module__.startswith(_ENSEMBLES):
-            # These hand a table to their trees without checking its width again.
-            trees = [tree for tree in walk(item.estimators_) if hasattr(tree, "tree_")]
+            # These hand a table to their trees without checking its width again. One that was never
+            # fitted, such as what a search was given, has none.
+            trees = [
+                tree for tree in walk(getattr(item, "estimators_", ())) if hasattr(tree, "tree_")
+            ]
             _require(all(tree.tree_.n_features <= width for tree in trees))
 
 
