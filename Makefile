@@ -94,7 +94,7 @@ lock: setup ## Resolve the dependencies anew into the hash-locked files
 	    --no-emit-index-url --no-emit-find-links --no-annotate $${lock#*:} pyproject.toml -o $${lock%%:*}; done
 	@$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-header \
 	    --no-emit-index-url --no-emit-find-links --no-annotate requirements/bench.in -o requirements/bench.txt
-	@for name in data train release; do \
+	@for name in data train release deploy; do \
 	  $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
 	    --no-emit-index-url --no-emit-find-links --no-annotate --constraints src/assay/requirements.txt \
 	    --overrides images/$$name/unused.txt images/$$name/requirements.in -o images/$$name/requirements.txt; done

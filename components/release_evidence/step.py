@@ -16,10 +16,10 @@ def release_evidence(
         IntegrityError: The release log is broken.
     """
     from assay.errors import UsageError
-    from assay.gitops import drill
+    from assay.gitops import rehearsal
     from assay.registry import name_problems
 
     if problems := name_problems(model_name):
         raise UsageError.all_of(problems)
-    drill.evidence(services, model_name, model.digest).write(evidence.path)
+    rehearsal.evidence(services, model_name, model.digest).write(evidence.path)
     return {}

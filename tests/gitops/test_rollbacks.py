@@ -14,7 +14,7 @@ from assay.errors import (
     ServiceError,
     UsageError,
 )
-from assay.gitops import drill, golden, log, override, rollback, statement
+from assay.gitops import drill, golden, log, override, rehearsal, rollback, statement
 from assay.gitops.statement import Kind, require_signer
 
 MODEL = "churn"
@@ -109,8 +109,8 @@ def test_a_view_that_was_altered_is_mended_by_a_rollback(world: Any) -> None:
 @pytest.mark.slow
 def test_a_drill_goes_back_and_forth_and_is_evidence(world: Any) -> None:
     world.release("one", "dev", "staging")
-    assert drill.evidence(world.services, MODEL, world.models["two"]).values == {
-        drill.EVIDENCE: None
+    assert rehearsal.evidence(world.services, MODEL, world.models["two"]).values == {
+        rehearsal.EVIDENCE: None
     }
     world.release("two", "dev", "staging")
     done = drill.drill(
@@ -123,9 +123,9 @@ def test_a_drill_goes_back_and_forth_and_is_evidence(world: Any) -> None:
     text = drill.metrics(done).decode()
     assert 'assay_rollback_drill_seconds{environment="staging",model="churn"}' in text
     assert "assay_rollback_drill_last_success_timestamp_seconds{" in text
-    found = drill.evidence(world.services, MODEL, world.models["three"])
+    found = rehearsal.evidence(world.services, MODEL, world.models["three"])
     assert found.subjects == {"model": world.models["three"]}
-    days = found.values[drill.EVIDENCE]
+    days = found.values[rehearsal.EVIDENCE]
     assert days is not None
     assert 0 <= days < 1
     done.seconds = drill.MAX_SECONDS + 1

@@ -20,6 +20,7 @@ approval.py    merge -> signed approval, release log, registry
 restore.py     which earlier releases can be restored: every byte looked at
 rollback.py    an earlier release put back
 drill.py       a rollback and back, timed
+rehearsal.py   how old the last drill is, as evidence
 ```
 
 Data flows one way: a document is made, proposed on a branch, merged by a person, and only then

@@ -6,12 +6,10 @@ and as Prometheus metrics; a gate can ask for a drill that is younger than so ma
 
 import time
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from assay.errors import RunBlocked, ServiceError, UsageError
-from assay.evidence import EvidenceDocument
-from assay.gitops import golden, log, statement
+from assay.gitops import golden, statement
 from assay.gitops.rollback import RolledBack, rollback
 from assay.gitops.settings import Settings
 from assay.gitops.statement import Kind, Statement
@@ -23,7 +21,6 @@ if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
 
 MAX_SECONDS: Final = 300.0
-EVIDENCE: Final = "rollback_drill_age_days"
 SECONDS_METRIC: Final = "assay_rollback_drill_seconds"
 SUCCESS_METRIC: Final = "assay_rollback_drill_last_success_timestamp_seconds"
 JOB: Final = "assay_rollback_drill"
@@ -125,29 +122,6 @@ def require_passed(done: Drill) -> None:
             f"rolling {done.model!r} back in {done.environment} took {done.seconds:.0f} s, the "
             f"limit is {MAX_SECONDS:.0f} s; the phases say where: {done.back.seconds}"
         )
-
-
-def evidence(services: Services, model: str, digest: str) -> EvidenceDocument:
-    """How old the last drill of a model's name is, as evidence about one of its digests.
-
-    Args:
-        services: The store, and who may sign.
-        model: Name of the model.
-        digest: The candidate that a gate judges.
-    """
-    digests = {e.digest for e in log.read(services.store, model, services.verifier)}
-    drills = [
-        given
-        for one in sorted(digests)
-        for given in statement.about(services.store, one, services.verifier, Kind.DRILL)
-        if given.text("model") == model and given.predicate.get("passed") is True
-    ]
-    if not drills:
-        note = f"no drill of {model!r} has passed; run the pipeline rollback_drill on staging"
-        return EvidenceDocument({"model": digest}, {EVIDENCE: None}, notes={EVIDENCE: note})
-    last = max(statement.moment(given.text("at"), "at") for given in drills)
-    days = (datetime.now(UTC) - last).total_seconds() / 86400
-    return EvidenceDocument({"model": digest}, {EVIDENCE: max(days, 0.0)})
 
 
 def metrics(done: Drill) -> bytes:

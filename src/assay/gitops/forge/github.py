@@ -28,12 +28,8 @@ class GitHubForge:
     """Pull requests of one repository."""
 
     def __init__(self, settings: Settings) -> None:
-        try:
-            from github import Auth, Consts, Github
-        except ImportError as error:
-            raise UsageError(
-                "GitHub needs PyGithub; install it: pip install 'kfp-assay[forges]'"
-            ) from error
+        from github import Auth, Consts, Github
+
         if not settings.token:
             raise UsageError("ASSAY_GIT_TOKEN is not set, and GitHub opens nothing without it")
         root = settings.forge_url

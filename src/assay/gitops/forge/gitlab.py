@@ -26,12 +26,8 @@ class GitLabForge:
     """Merge requests of one project."""
 
     def __init__(self, settings: Settings) -> None:
-        try:
-            from gitlab import Gitlab
-        except ImportError as error:
-            raise UsageError(
-                "GitLab needs python-gitlab; install it: pip install 'kfp-assay[forges]'"
-            ) from error
+        from gitlab import Gitlab
+
         if not settings.token:
             raise UsageError("ASSAY_GIT_TOKEN is not set, and GitLab opens nothing without it")
         client = Gitlab(
