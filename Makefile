@@ -29,7 +29,7 @@ $(VENV)/.ready: requirements/uv.txt requirements/dev.txt src/assay/requirements.
 setup: $(VENV)/.ready ## Create .venv with everything, hash-locked
 
 .PHONY: demo
-demo: setup ## Run the main job four times on a real dataset
+demo: setup ## Run the main job, a release and a rollback on a real dataset
 	@$(ASSAY) demo
 
 .PHONY: test
@@ -94,7 +94,7 @@ lock: setup ## Resolve the dependencies anew into the hash-locked files
 	    --no-emit-index-url --no-emit-find-links --no-annotate $${lock#*:} pyproject.toml -o $${lock%%:*}; done
 	@$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-header \
 	    --no-emit-index-url --no-emit-find-links --no-annotate requirements/bench.in -o requirements/bench.txt
-	@for name in data train release; do \
+	@for name in data train release deploy; do \
 	  $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
 	    --no-emit-index-url --no-emit-find-links --no-annotate --constraints src/assay/requirements.txt \
 	    --overrides images/$$name/unused.txt images/$$name/requirements.in -o images/$$name/requirements.txt; done
@@ -127,6 +127,14 @@ sbom: wheel ## Write an SBOM per image into dist/sbom
 minio: ## Install a MinIO server for the tests (needs Go)
 	@command -v minio > /dev/null || test -x "$$(go env GOPATH)/bin/minio" || \
 	  go install github.com/minio/minio@v0.0.0-20260212201848-7aac2a2c5b7c
+
+.PHONY: gitea
+gitea: ## Install a Gitea server for one more test (needs Go and a C compiler; long)
+	@command -v gitea > /dev/null || test -x "$$(go env GOPATH)/bin/gitea" || { \
+	  source=$$(go mod download -json code.gitea.io/gitea@v1.26.0 | sed -n 's/.*"Dir": "\(.*\)".*/\1/p'); \
+	  scratch=$$(mktemp -d); cp -r "$$source/." "$$scratch" && chmod -R u+w "$$scratch" && cd "$$scratch" && \
+	  go build -mod=mod -tags 'sqlite sqlite_unlock_notify' -o "$$(go env GOPATH)/bin/gitea" . ; \
+	  rm -rf "$$scratch"; }
 
 # Each stands in GOPATH/bin under its own name; what is there already is not built again.
 GO_BIN = $$(go env GOPATH)/bin

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from assay.cli.catalog import component, names, pipeline
-from assay.cluster.needs import CONFIG, NEEDS, NEVER_RETRIED, VARIABLES
+from assay.cluster.needs import CONFIG, NEEDS, NEVER_RETRIED, OPTIONAL_CONFIG, VARIABLES
 from assay.cluster.profile import default_profile, schema
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -100,6 +100,11 @@ def render_profiles(path: Path) -> str:
         for key, variable in keys.items()
     ]
     variables += [("ConfigMap", f"`{name}`", f"`{name}`") for name in CONFIG.values()]
+    variables += [
+        ("ConfigMap, may be absent", f"`{name}`", f"`{name}`")
+        for names in OPTIONAL_CONFIG.values()
+        for name in names
+    ]
     text = replace(path, text, "keys", _markdown(("of", "key", "variable"), variables))
     return replace(path, text, "components", _components())
 

@@ -2,11 +2,13 @@
 
 from typing import Any
 
+from assay.components.check_monitoring.component import check_monitoring
 from assay.components.compare.component import compare
 from assay.components.evaluate.component import evaluate
 from assay.components.gate.component import gate
 from assay.components.halt.component import halt
 from assay.components.register.component import register
+from assay.components.release_evidence.component import release_evidence
 from assay.components.resolve_production.component import resolve_production
 from kfp import dsl
 
@@ -59,6 +61,13 @@ def release(
         seed=seed,
         threads=threads,
     )
+    watched = check_monitoring(
+        model=model,
+        test_data=test_data,
+        plan=ready.outputs["monitoring_artifact"],
+        seed=seed,
+        threads=threads,
+    )
     current = outside(resolve_production(model_name=model_name).after(quality))
     difference = compare(
         candidate=model,
@@ -71,6 +80,7 @@ def release(
         seed=seed,
         threads=threads,
     )
+    rehearsed = outside(release_evidence(model=model, model_name=model_name).after(quality))
     judged = gate(
         model=model,
         policy=ready.outputs["policy_artifact"],
@@ -79,6 +89,8 @@ def release(
             quality.outputs["evaluation"],
             quality.outputs["measurements"],
             difference.outputs["comparison"],
+            watched.outputs["monitoring"],
+            rehearsed.outputs["evidence"],
         ],
         production=current.outputs["production"],
         data=table.outputs["dataset"],

@@ -26,8 +26,8 @@ def register(
 ) -> Values:
     """Make a version of a model whose decision is a pass; the same digest twice, the same version.
 
-    The checks stand in `checks.py`. The model comes as a digest, because nothing here needs its
-    bytes in a folder: they are read and compared where they lie.
+    The checks stand in `assay.admission`. The model comes as a digest, because nothing here needs
+    its bytes in a folder: they are read and compared where they lie.
 
     Raises:
         RunBlocked: The decision is a block.
@@ -38,9 +38,9 @@ def register(
         UsageError: A digest or model name that is none.
         ServiceError: The registry failed.
     """
-    from assay.components.register.checks import check
     from assay.components.register.version import register_version
 
+    from assay.admission import check
     from assay.digest import canonical_json, require_digest
     from assay.errors import UsageError
     from assay.registry import name_problems

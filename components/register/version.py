@@ -4,8 +4,8 @@ import json
 from typing import Any, Final
 
 import yaml
-from assay.components.register.checks import Facts
 
+from assay.admission import Facts
 from assay.errors import IntegrityError
 from assay.evidence import EvidenceDocument
 from assay.manifest import Manifest

@@ -13,7 +13,7 @@ kube() { kubectl --context "$CONTEXT" "$@"; }
 
 up() {
   kind get clusters | grep -qx "$CLUSTER" || kind create cluster --config manifests/kind/cluster.yaml --wait 5m
-  for role in data train release; do
+  for role in data train release deploy; do
     docker image inspect "assay-python-$role:$VERSION" > /dev/null || make images
     kind load docker-image "assay-python-$role:$VERSION" --name "$CLUSTER"
   done

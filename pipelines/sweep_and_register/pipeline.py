@@ -85,6 +85,7 @@ def sweep_and_register(
     policy: str = "",
     suite: str = "",
     checks: str = "",
+    monitoring: str = "",
     numeric_columns: list = [],  # noqa: B006 - KFP reads the default, nobody changes it
     categorical_columns: list = [],  # noqa: B006
     drop_columns: list = [],  # noqa: B006
@@ -119,6 +120,8 @@ def sweep_and_register(
             which admits a first model and no regression.
         suite: Great Expectations suite: JSON text, location or digest. Empty: structural checks.
         checks: Behavioural checks: YAML text, location or digest. Empty: none.
+        monitoring: Monitoring plan: YAML text, location or digest. Empty: none, and a policy that
+            asks for one blocks.
         numeric_columns: Columns to treat as numbers. Empty: detected.
         categorical_columns: Columns to treat as categories. Empty: detected.
         drop_columns: Columns that are no features.
@@ -151,6 +154,7 @@ def sweep_and_register(
                 policy=policy,
                 suite=suite,
                 checks=checks,
+                monitoring=monitoring,
                 candidates=candidates,
                 numeric_columns=numeric_columns,
                 categorical_columns=categorical_columns,

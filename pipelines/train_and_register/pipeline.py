@@ -23,6 +23,7 @@ def train_and_register(
     policy: str = "",
     suite: str = "",
     checks: str = "",
+    monitoring: str = "",
     estimator: str = "auto",
     hyperparameters: dict = {},  # noqa: B006 - KFP reads the default, nobody changes it
     numeric_columns: list = [],  # noqa: B006
@@ -56,6 +57,8 @@ def train_and_register(
             which admits a first model and no regression.
         suite: Great Expectations suite: JSON text, location or digest. Empty: structural checks.
         checks: Behavioural checks: YAML text, location or digest. Empty: none.
+        monitoring: Monitoring plan: YAML text, location or digest. Empty: none, and a policy that
+            asks for one blocks.
         estimator: Import path of a scikit-learn estimator; "auto" picks histogram gradient
             boosting for the kind of target.
         hyperparameters: Arguments of the estimator, as a JSON object.
@@ -96,6 +99,7 @@ def train_and_register(
                 policy=policy,
                 suite=suite,
                 checks=checks,
+                monitoring=monitoring,
                 estimator=estimator,
                 hyperparameters=hyperparameters,
                 numeric_columns=numeric_columns,

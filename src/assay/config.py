@@ -10,6 +10,7 @@
 | `ASSAY_IMAGE` | reference of the running image; compiled pipelines set it | none |
 | `ASSAY_GIT_COMMIT`, `ASSAY_GIT_REPOSITORY` | what the image was built from; images set them | the checkout, if there is one |
 | `ASSAY_RUN` | the run's id, for attestations | none |
+| `ASSAY_DEPLOYMENTS`, `ASSAY_FORGE`, … | the deployment repository and its forge: `assay.gitops.settings` | none |
 | `ASSAY_EVENTS` | file that receives one JSON line per event, for whoever follows a run | none |
 
 Credentials of the store come from the variables that S3 clients read (`AWS_ACCESS_KEY_ID`,
@@ -22,6 +23,7 @@ from pathlib import Path
 from assay.errors import UsageError
 from assay.execution import CacheMode, Context
 from assay.signing import signer_from_env, verifier_from_env
+from assay.step import Services
 from assay.store import Store, open_store
 
 
@@ -38,6 +40,15 @@ def store_from_env() -> Store:
             "or s3://bucket/prefix?endpoint=http://minio:9000"
         )
     return open_store(url)
+
+
+def services_from_env() -> Services:
+    """The store and whose signatures count, for work outside of an execution.
+
+    Raises:
+        UsageError: A variable that is missing or cannot be used; the message names it.
+    """
+    return Services(store_from_env(), verifier_from_env())
 
 
 def context_from_env() -> Context:

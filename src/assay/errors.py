@@ -16,7 +16,8 @@ AssayError                      exit 1
 │   ├── NotFoundError                    nothing under that digest
 │   ├── StoreAccessError                 credentials or rights
 │   └── StoreUnavailableError            transient faults outlived every retry
-├── ServiceError                exit 8   another service (MLflow, a webhook) failed
+├── ServiceError                exit 8   another service (MLflow, Git, a webhook) failed
+│   └── ReleaseConflictError             somebody else changed the same release first
 └── StepError                   exit 9   a step broke its own contract: a bug in the step
 ```
 
@@ -113,6 +114,10 @@ class ServiceError(AssayError):
     """A service other than the store (MLflow, a webhook receiver) failed."""
 
     exit_code = 8
+
+
+class ReleaseConflictError(ServiceError):
+    """Somebody else changed the same release in the deployment repository first."""
 
 
 class StepError(AssayError):

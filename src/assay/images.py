@@ -15,8 +15,8 @@ import yaml
 from assay import __version__
 from assay.errors import UsageError
 
-ROLES: Final = ("data", "train", "release")
-"""One image per set of needs: Great Expectations and Evidently; scikit-learn; registry and Git."""
+ROLES: Final = ("data", "train", "release", "deploy")
+"""One image per set of needs: Great Expectations and Evidently; scikit-learn; the registry; Git."""
 _VARIABLE: Final = "ASSAY_IMAGE"
 
 

@@ -122,7 +122,11 @@ class Registry:
             raise ServiceError(f"MLflow: {path} {problem}; {remedy(self._uri)}")
 
     def production(self, name: str) -> ModelVersion | None:
-        """The version that the alias `production` names, or None.
+        """The version that the alias `production` names, or None; errors as for `at`."""
+        return self.at(name, PRODUCTION)
+
+    def at(self, name: str, alias: str) -> ModelVersion | None:
+        """The version that an alias names, or None.
 
         Raises:
             ServiceError: The registry failed. Anything but its word that there is no such model or
@@ -130,9 +134,9 @@ class Registry:
         """
         from mlflow.exceptions import MlflowException
 
-        with self._calling(f"ask for the production version of {name!r}"):
+        with self._calling(f"ask for the {alias} version of {name!r}"):
             try:
-                return _version(self._client.get_model_version_by_alias(name, PRODUCTION))
+                return _version(self._client.get_model_version_by_alias(name, alias))
             except MlflowException as error:
                 # A model that is unknown, or an alias that is not set.
                 unset = error.error_code == _REFUSED and "alias" in str(error)
@@ -256,6 +260,16 @@ class Registry:
             if code == _REFUSED:
                 raise UsageError(str(error)) from error
             raise
+
+    def tag(self, name: str, version: str, tags: Mapping[str, str]) -> None:
+        """Add tags to a version, replacing those of the same name.
+
+        Raises:
+            ServiceError: The registry failed, or has no such version.
+        """
+        with self._calling(f"tag version {version!r} of {name!r}"):
+            for key, text in tags.items():
+                self._client.set_model_version_tag(name, version, key, text[:MAX_TAG_CHARS])
 
     def _create(
         self,

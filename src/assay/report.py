@@ -213,6 +213,15 @@ def figure_svg(figure: Any, alt: str = "") -> str:
     return svg.replace("<svg ", f'<svg role="img" aria-label="{_text(alt)}" ', 1)
 
 
+def standalone_svg(svg: str) -> str:
+    """A figure of `figure_svg` as a file of its own, with the colours that a page would give it."""
+    light = "".join(f"--{name}:{colours[0]};" for name, colours in _THEME.items())
+    dark = "".join(f"--{name}:{colours[1]};" for name, colours in _THEME.items())
+    style = f"<style>svg{{{light}}}@media(prefers-color-scheme:dark){{svg{{{dark}}}}}</style>"
+    opening, _, rest = svg.partition(">")
+    return f"{opening}>{style}{rest}"
+
+
 def new_figure(width: float = 5.0, height: float = 3.6) -> tuple[Any, Any]:
     """An empty matplotlib figure and its axes in the page's colours.
 

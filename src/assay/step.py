@@ -117,6 +117,13 @@ class Monitoring(Evidence):
     type = "application/vnd.assay.monitoring.v1"
 
 
+class Rehearsal(Evidence):
+    """How long ago a rollback was last rehearsed: `evidence.json`. Not reproducible."""
+
+    type = "application/vnd.assay.rehearsal.v1"
+    reproducible = False
+
+
 class Decision(Artifact):
     """The gate's outcome: `decision.json` (an in-toto test result), `summary.md`."""
 

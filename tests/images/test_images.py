@@ -55,7 +55,7 @@ import assay.kfp
 from assay.components.{stage} import step
 print("ready")
 """
-STAGES = {"data": "split_data", "train": "train", "release": "gate"}
+STAGES = {"data": "split_data", "train": "train", "release": "gate", "deploy": "promote"}
 
 
 def docker(*words: str) -> str:

@@ -21,9 +21,12 @@ gates:
     when: production_exists == 1
 on_fail: block_and_notify
 """
-PURE = ["snapshot_data", "validate_data", "split_data", "train", "evaluate", "compare", "gate"]
+PURE = [
+    "snapshot_data", "validate_data", "split_data", "train", "evaluate", "compare",
+    "check_monitoring", "gate",
+]  # fmt: skip
 ROOT = Path(__file__).resolve().parents[2]
-OUTSIDE = ["preflight", "resolve_production", "register", "notify"]
+OUTSIDE = ["preflight", "resolve_production", "release_evidence", "register", "notify"]
 
 
 def write_table(path: Path, *, factor: float = 1.0, quoted: bool = False) -> None:

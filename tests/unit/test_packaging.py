@@ -15,6 +15,7 @@ import yaml
 
 from assay import __version__
 from assay.cli.catalog import component, names
+from assay.images import ROLES
 
 ROOT = Path(__file__).resolve().parents[2]
 STAGES = sorted(path.parent.name for path in ROOT.glob("components/*/component.py"))
@@ -146,7 +147,7 @@ def test_a_stale_file_is_named(tmp_path: Path) -> None:
 
 
 def test_images_by_digest_are_compiled_in(tmp_path: Path) -> None:
-    pinned = {r: f"registry.test/{r}@sha256:{'a' * 64}" for r in ("data", "train", "release")}
+    pinned = {r: f"registry.test/{r}@sha256:{'a' * 64}" for r in ROLES}
     (tmp_path / "images.json").write_text(json.dumps(pinned))
     subprocess.run(
         [sys.executable, "-m", "assay.cli", "compile", "--images", "images.json"],

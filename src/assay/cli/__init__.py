@@ -31,7 +31,15 @@ COMMANDS: Final = {
     "monitoring": ("assay.cli.monitoring", "Draft and measure monitoring plans."),
     "production": ("assay.cli.production", "See or set the model in production."),
     "new": ("assay.cli.new", "Write the first files of a step of your own."),
-    "demo": ("assay.cli.demo", "Run the main job four times on a real dataset."),
+    "promote": ("assay.cli.promote", "Propose a model for an environment."),
+    "approve": ("assay.cli.approve", "Merge a proposal where there is no forge."),
+    "approvals": ("assay.cli.approvals", "Record what was merged."),
+    "rollback": ("assay.cli.rollback", "Put an earlier release back."),
+    "releases": ("assay.cli.releases", "See what was released when, by whom and why."),
+    "release": ("assay.cli.release", "Check releases in a deployment repository."),
+    "override": ("assay.cli.override", "Decide against the policy, signed and for a time."),
+    "revoke": ("assay.cli.revoke", "State that a model must never be released."),
+    "demo": ("assay.cli.demo", "Run the main job, a release and a rollback."),
     "completion": ("assay.cli.completion", "Print the shell's completion script."),
 }
 

@@ -1,4 +1,4 @@
-"""`assay demo`: the main job, four times, on a real dataset that ships with scikit-learn."""
+"""`assay demo`: the main job and releases, on a real dataset that ships with scikit-learn."""
 
 import csv
 import json
@@ -17,6 +17,7 @@ import yaml
 from rich.text import Text
 
 from assay import local
+from assay.cli import demo_releases
 from assay.cli.catalog import bind_arguments, pipeline
 from assay.cli.console import print_table, short, stderr, stdout, use_defaults
 from assay.cli.run import follow, print_outcome, reason, shown_state
@@ -90,13 +91,16 @@ SCENES: Final = (
     help="Made anew each time.",
 )
 def command(folder: Path) -> None:
-    """Run the main job four times: a first model, the same again, bad data, a worse model.
+    """Run the main job four times, then a release and a rollback.
 
+    A first model, the same again, bad data, a worse model; then the first is released to production
+    by merges, and the worse one, which a person let in by an override, is rolled back.
     Everything is real: the pipeline `train_and_register` through kfp.local, a folder as the
-    store, SQLite behind MLflow, and Wisconsin breast cancer data (569 rows).
+    store, SQLite behind MLflow, a bare Git repository, and Wisconsin breast cancer data (569 rows).
     """
     with _fresh(folder):
         use_defaults()
+        demo_releases.prepare()
         stdout.print(Text("writing data, suite, policy and checks", style="dim"))
         _write_files()
         rows: list[list[str]] = []
@@ -114,6 +118,7 @@ def command(folder: Path) -> None:
                     f"scene {scene.title!r} ended {outcome.verdict}, expected {scene.expected}: "
                     f"{outcome.error}; see {outcome.log}"
                 )
+        rows += _releases(results)
         stdout.print()
         print_table(["run", "verdict", "computed", "cached", "seconds", "result"], rows)
         _print_next(folder, results)
@@ -130,13 +135,18 @@ def _fresh(folder: Path) -> Iterator[None]:
     (folder / MARKER).touch()
     before = Path.cwd()
     # The demo must not reach into a store or registry that the user works with.
-    for name in ("ASSAY_STORE", "MLFLOW_TRACKING_URI", "ASSAY_CACHE", "ASSAY_NOTIFY_URL"):
+    for name in ("MLFLOW_TRACKING_URI", *(name for name in os.environ if _is_setting(name))):
         os.environ.pop(name, None)
     os.chdir(folder)
     try:
         yield
     finally:
         os.chdir(before)
+
+
+def _is_setting(name: str) -> bool:
+    # Git's own as well: whoever runs the demo is not who merges in it.
+    return name.startswith(("ASSAY_", "GIT_AUTHOR_", "GIT_COMMITTER_"))
 
 
 def _write_files() -> None:
@@ -196,6 +206,30 @@ def _make_production(first: local.Outcome) -> None:
     stdout.print(f"version {version} is now the production one (MLflow alias `production`)")
 
 
+def _releases(results: list[local.Outcome]) -> list[list[str]]:
+    """The last two scenes: released by merges, and rolled back."""
+    first, worse = (_model(results[number]) for number in (0, 3))
+    title = "e. released by merge"
+    stdout.print(Text(f"\n{title}", style="bold"))
+    seconds = demo_releases.release(MODEL_NAME, first)
+    rows = [[title, "released", "-", "-", f"{seconds:.1f}", short(first)]]
+    title = "f. rolled back"
+    stdout.print(Text(f"\n{title}", style="bold"))
+    demo_releases.override(MODEL_NAME, worse)
+    demo_releases.release(MODEL_NAME, worse)
+    back, seconds = demo_releases.roll_back(MODEL_NAME)
+    if back != first:
+        raise DemoError(f"rolled back to {back}, expected {first}")
+    return [*rows, [title, "rolled back", "-", "-", f"{seconds:.1f}", short(back)]]
+
+
+def _model(outcome: local.Outcome) -> str:
+    train = outcome.task("train")
+    if train is None:
+        raise DemoError("a run has no model")
+    return train.outputs["model"]
+
+
 def _row(scene: Scene, outcome: local.Outcome) -> list[str]:
     states = [shown_state(task) for task in outcome.tasks]
     model = outcome.task("train")
@@ -226,10 +260,17 @@ def _print_next(folder: Path, results: list[local.Outcome]) -> None:
             train.outputs["model"],
             worse.outputs["model"],
         ],
+        "what was in production, when, and by whom": ["releases", MODEL_NAME, "production"],
         "your own run": ["run", "train-and-register", "--params", "run.yaml", "-p", "seed=1"],
     }
     stdout.print(Text("\nnext", style="bold"))
     stdout.print(f"  cd {shlex.quote(str(folder))}", soft_wrap=True)
+    stdout.print(
+        Text.assemble(
+            f"  . ./{demo_releases.SETTINGS}",
+            ("   # the demo's keys and its deployment repository", "dim"),
+        )
+    )
     for meaning, words in commands.items():
         stdout.print(
             Text.assemble(f"  {shlex.join([assay, *words])}", (f"   # {meaning}", "dim")),

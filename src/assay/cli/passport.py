@@ -9,8 +9,11 @@ from rich.tree import Tree
 from assay.cli.console import json_option, print_json, short, stdout, use_defaults
 from assay.config import store_from_env
 from assay.digest import require_digest
+from assay.gitops import statement
+from assay.gitops.statement import Kind, Statement
 from assay.provenance import Node, nodes, passport
 from assay.signing import verifier_from_env
+from assay.step import Model
 
 
 @click.command("passport")
@@ -24,14 +27,39 @@ def command(digest: str, full: bool, as_json: bool) -> None:
     decision: they rest on the model and on all that was found out about it.
     """
     use_defaults()
-    root = passport(store_from_env(), require_digest(digest), verifier_from_env())
+    store, verifier = store_from_env(), verifier_from_env()
+    root = passport(store, require_digest(digest), verifier)
+    given = {
+        node.digest: statement.about(store, node.digest, verifier)
+        for node in nodes(root)
+        if node.artifact_type == Model.type
+    }
     if as_json:
-        print_json([_json(node) for node in nodes(root)])
+        print_json([_json(node, given.get(node.digest, [])) for node in nodes(root)])
         return
     stdout.print(_tree(root, None, full, set()), soft_wrap=True)
+    for model, statements in given.items():
+        for item in statements:
+            stdout.print(_stated(model if full else short(model), item), soft_wrap=True)
 
 
-def _json(node: Node) -> dict[str, Any]:
+def _stated(model: str, given: Statement) -> Text:
+    """What a person stated about a model, in a line; what goes against it in red."""
+    against = given.kind in {Kind.OVERRIDE, Kind.REVOCATION}
+    until = given.text("until")
+    over = " EXPIRED" if until and statement.expired(until) else ""
+    told = [
+        given.text("environment"),
+        f"by {given.text('by')}",
+        given.text("at"),
+        given.text("why"),
+    ]
+    text = " ".join(part for part in told if part)
+    line = Text.assemble((given.kind.value, "bold red" if against else "bold"), f" of {model} ")
+    return line.append(f"{text}{f' until {until}' if until else ''}{over}")
+
+
+def _json(node: Node, statements: list[Statement]) -> dict[str, Any]:
     record = node.record
     return {
         "digest": node.digest,
@@ -41,6 +69,11 @@ def _json(node: Node) -> dict[str, Any]:
         "attestation": record and record.digest,
         "signedBy": record and record.signed_by,
         "statement": record and record.statement(),
+        "stated": [
+            {"kind": item.kind.value, "digest": item.digest, "signedBy": item.signed_by}
+            | dict(item.predicate)
+            for item in statements
+        ],
     }
 
 

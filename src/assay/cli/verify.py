@@ -6,6 +6,7 @@ from rich.progress import Progress
 from assay.cli.console import human_bytes, json_option, print_json, stderr, use_defaults
 from assay.config import store_from_env
 from assay.digest import require_digest
+from assay.gitops import log
 from assay.provenance import verify, verify_store
 from assay.signing import verifier_from_env
 
@@ -31,6 +32,8 @@ def command(digest: str | None, as_json: bool) -> None:
             found = verify(store, require_digest(digest), verifier, progress)
         else:
             found = verify_store(store, verifier, progress)
+            for model in log.models(store, verifier):
+                log.read(store, model, verifier)
     if as_json:
         print_json(
             {

@@ -8,7 +8,7 @@ import functools
 from types import FunctionType
 from typing import Any, Final
 
-from assay.cluster.needs import CONFIG, VARIABLES
+from assay.cluster.needs import CONFIG, OPTIONAL_CONFIG, VARIABLES
 from assay.cluster.profile import Profile, TaskOptions
 from assay.errors import UsageError
 
@@ -93,6 +93,10 @@ def _set_environment(task: Any, profile: Profile, options: TaskOptions) -> None:
             profile.config.name,
             {name: name for name in variables},
             optional=profile.config.optional,
+        )
+    if variables := [name for kind in options.needs for name in OPTIONAL_CONFIG.get(kind, ())]:
+        kubernetes.use_config_map_as_env(
+            task, profile.config.name, {name: name for name in variables}, optional=True
         )
     for kind in options.needs:
         secret = profile.secrets[kind]

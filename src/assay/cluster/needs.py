@@ -21,6 +21,20 @@ VARIABLES: Final[Mapping[str, Mapping[str, str]]] = {
 CONFIG: Final[Mapping[str, str]] = {STORE: "ASSAY_STORE", MLFLOW: "MLFLOW_TRACKING_URI"}
 """By kind of secret: the variable of the ConfigMap that says where the service is."""
 
+OPTIONAL_CONFIG: Final[Mapping[str, tuple[str, ...]]] = {
+    GIT: (
+        "ASSAY_DEPLOYMENTS",
+        "ASSAY_DEPLOYMENTS_BRANCH",
+        "ASSAY_FORGE",
+        "ASSAY_FORGE_URL",
+        "ASSAY_GIT_USER",
+        "ASSAY_APPROVAL_DAYS",
+        "ASSAY_PUSHGATEWAY",
+    )
+}
+"""By kind of secret: variables that the ConfigMap may hold. A step that misses one says so itself,
+where Kubernetes would leave its pod waiting."""
+
 _RECORDS: Final = (STORE, SIGNING)
 """Every step reads and writes the store, and signs and verifies records when there are keys."""
 
@@ -42,6 +56,10 @@ NEEDS: Final[Mapping[str, tuple[str, ...]]] = {
     "import_artifact": _RECORDS,
     "export_artifact": _RECORDS,
     "select_best": _RECORDS,
+    "promote": (*_RECORDS, MLFLOW, GIT),
+    "rollback": (*_RECORDS, MLFLOW, GIT),
+    "rollback_drill": (*_RECORDS, MLFLOW, GIT),
+    "release_evidence": _RECORDS,
 }
 
 NEVER_RETRIED: Final[Mapping[str, str]] = {
@@ -51,6 +69,8 @@ NEVER_RETRIED: Final[Mapping[str, str]] = {
     "register": "it refuses what the gate did not pass",
     "notify": "it would tell the same twice",
     "doctor": "it tells what it finds",
+    "rollback": "a second try of a half-done one would go back once more",
+    "rollback_drill": "a failure is what a drill is there to find",
 }
 """Components whose failure must stand, and why. KFP retries whatever the exit code, so what is
 worth retrying is decided by component."""

@@ -1,9 +1,9 @@
 """Removing what nothing rests on: mark from roots, then sweep parents before children.
 
-Roots are the versions in the registry, the digests in release files, pins, and everything written
-within the grace period: a running pipeline's work. An artifact that is kept keeps its files, the
-records of how it was made, and all that those records name, the inputs above all. What cannot be
-followed to its end is a reason to remove nothing.
+Roots are the versions in the registry, the release log and all signed statements, the digests in
+release files, pins, and everything written within the grace period: a running pipeline's work. An
+artifact that is kept keeps its files, the records of how it was made, and all that those records
+name, the inputs above all. What cannot be followed to its end is a reason to remove nothing.
 
 The order of the sweep keeps the store consistent wherever it is interrupted: cache pointers, the
 other pointers, views, records, manifests, files. A blob that was written again since it was listed
@@ -18,6 +18,7 @@ from typing import Any, Final
 
 from assay.digest import PREFIX, hex_of
 from assay.errors import AssayError, IntegrityError, UsageError
+from assay.gitops import log
 from assay.maintenance.names import Kind, kind_of, names_of, records_about, target_of
 from assay.registry import Registry
 from assay.store import Store
@@ -94,7 +95,10 @@ def plan(store: Store, roots: Mapping[str, str], *, now: float, grace: float) ->
         for kind in ("cache", "referrers", "dependents", "pins")
     }
     problems: list[str] = []
-    found.roots = {digest: why for digest, why in roots.items() if digest in found.listed}
+    released = _released(store, problems)
+    found.roots = {
+        digest: why for digest, why in {**released, **roots}.items() if digest in found.listed
+    }
     for entry in (entry for entries in pointers.values() for entry in entries):
         if entry.modified >= since or entry.key.startswith("pins/"):
             why = "pinned" if entry.key.startswith("pins/") else f"{entry.key} is young"
@@ -111,6 +115,15 @@ def plan(store: Store, roots: Mapping[str, str], *, now: float, grace: float) ->
         )
     _sweep(store, found, pointers, since)
     return found
+
+
+def _released(store: Store, problems: list[str]) -> dict[str, str]:
+    """What the release log keeps: whoever collects need not know that there is one."""
+    try:
+        return dict.fromkeys(log.live(store), "in the release log")
+    except AssayError as error:
+        problems.append(f"release log: {error}")
+        return {}
 
 
 def _add_target(store: Store, entry: Entry, why: str, found: Plan, problems: list[str]) -> None:

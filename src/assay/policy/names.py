@@ -29,6 +29,7 @@ KNOWN_METRICS: Final = {
         "rows", "columns", "expectations", "failed_expectations", "duplicate_rows_share",
         "missing_share", "drifted_columns", "drifted_columns_share", "drift_score",
     ),
+    "release_evidence": ("rollback_drill_age_days",),
 }  # fmt: skip
 """By the stage that gives them. Derived names: `<metric>_gap` (largest minus smallest value over
 slices), `candidate_<metric>` and `production_<metric>`. Any other name is a user's own."""

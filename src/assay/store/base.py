@@ -47,7 +47,11 @@ says when it was last wanted, and `assay gc` leaves alone what a running pipelin
 T = TypeVar("T")
 R = TypeVar("R")
 
-_POINTER = re.compile(r"(cache|referrers|dependents|pins)(/[0-9a-f]{64}){1,2}", re.ASCII)
+_POINTER = re.compile(
+    r"(cache|referrers|dependents|pins|statements)(/[0-9a-f]{64}){1,2}"
+    r"|releases/[0-9a-f]{64}/[0-9]{6}",
+    re.ASCII,
+)
 
 
 class Entry(NamedTuple):
@@ -240,6 +244,16 @@ class Store(abc.ABC):
             raise StoreError(f"{name}: {len(data)} bytes is too large for a pointer")
         self._replace(_pointer_key(name), data)
 
+    def create_pointer(self, name: str, data: bytes) -> bool:
+        """Write a pointer unless one is there; whether this call's content is what lies there.
+
+        Of several writers that race, one is told True: no entry is ever written over another.
+        """
+        if len(data) > MAX_POINTER_BYTES:
+            raise StoreError(f"{name}: {len(data)} bytes is too large for a pointer")
+        # A write whose answer was lost is found done when it is tried again.
+        return self._add(_pointer_key(name), data) or self.read_pointer(name) == data
+
     def remove_pointer(self, name: str) -> None:
         """Remove a pointer, if it is there."""
         self._remove(_pointer_key(name))
@@ -392,6 +406,10 @@ class Store(abc.ABC):
     @abc.abstractmethod
     def _replace(self, key: str, data: bytes) -> None:
         """Write a small entry at once, whatever was there."""
+
+    @abc.abstractmethod
+    def _add(self, key: str, data: bytes) -> bool:
+        """Write a small entry unless something lies there; whether it was written."""
 
     @abc.abstractmethod
     def _list(self, prefix: str) -> Iterator[Entry]:

@@ -84,6 +84,16 @@ class FolderStore(Store):
         with self._writing(key, mode=0o644) as out:
             out.write(data)
 
+    def _add(self, key: str, data: bytes) -> bool:
+        try:
+            with self._writing(key, mode=0o644, place=_place_new) as out:
+                out.write(data)
+        except StoreError as error:
+            if isinstance(error.__cause__, FileExistsError):
+                return False
+            raise
+        return True
+
     def _list(self, prefix: str) -> Iterator[Entry]:
         base = str(self._root)
 
@@ -120,7 +130,9 @@ class FolderStore(Store):
         return (self._root / key).as_uri().rstrip("/")
 
     @contextlib.contextmanager
-    def _writing(self, key: str, mode: int = 0o444) -> Iterator[IO[bytes]]:
+    def _writing(
+        self, key: str, mode: int = 0o444, place: Callable[[str, Path], None] = os.replace
+    ) -> Iterator[IO[bytes]]:
         target = self._root / key
         with self._errors(f"cannot write {key}"):
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -132,7 +144,7 @@ class FolderStore(Store):
                     out.flush()
                     os.fsync(out.fileno())
                 os.chmod(name, mode)  # noqa: PTH101
-                os.replace(name, target)  # noqa: PTH105
+                place(name, target)
             except BaseException:
                 with contextlib.suppress(FileNotFoundError):
                     os.unlink(name)  # noqa: PTH108
@@ -161,3 +173,9 @@ class FolderStore(Store):
                 free = shutil.disk_usage(self._root).free
                 remedy = f"{free} bytes are free; make room and run again, nothing is half-written"
             raise StoreError(f"store {self.url} {what}: {error.strerror}; {remedy}") from error
+
+
+def _place_new(name: str, target: Path) -> None:
+    """Give a file its name unless another has it: a hard link is made exactly once."""
+    os.link(name, target)
+    os.unlink(name)  # noqa: PTH108

@@ -398,6 +398,10 @@ class MinioStore(Store):
         sha256 = hashlib.sha256(data).hexdigest()
         self._attempt(lambda: self._put(key, data, sha256, "application/json", {}))
 
+    def _add(self, key: str, data: bytes) -> bool:
+        sha256 = hashlib.sha256(data).hexdigest()
+        return self._create(lambda condition: self._put(key, data, sha256, "text/plain", condition))
+
     def _list(self, prefix: str) -> Iterator[Entry]:
         def ask() -> list[Entry]:
             found = self._client.list_objects(self._bucket, self._prefix + prefix, recursive=True)

@@ -1,7 +1,7 @@
-"""What must hold before a model is registered.
+"""What must hold before a model is registered or released.
 
 1. The decision is about exactly this model.
-2. Its verdict is a pass.
+2. Its verdict is a pass; or a person's override of it was checked by the caller.
 3. The policy it names, judged again over the evidence it names, gives the same rows.
 4. Evaluation, measurements and data, which the registry will show, are those of this decision.
 5. The decision, the evidence and the model have believable records (signed ones, where a key is
@@ -44,7 +44,13 @@ class Facts:
 
 
 def check(
-    services: Services, model: str, decision: Decision, shown: Sequence[str], data: str
+    services: Services,
+    model: str,
+    decision: Decision,
+    shown: Sequence[str],
+    data: str,
+    *,
+    overridden: bool = False,
 ) -> Facts:
     """Check all of it, in order; each failure has its own message.
 
@@ -54,6 +60,7 @@ def check(
         decision: The gate's.
         shown: Digests of the evidence that the registry will show.
         data: Digest of the dataset that the registry will name, or "".
+        overridden: Leave out check 2, because a person has decided against the policy.
 
     Raises:
         RunBlocked: Check 2.
@@ -69,10 +76,10 @@ def check(
             "run the gate for this model"
         )
     # Check 2.
-    if judgement.verdict is not Verdict.PASS:
+    if judgement.verdict is not Verdict.PASS and not overridden:
         unclear = judgement.verdict is Verdict.INCONCLUSIVE
         raise (RunInconclusive if unclear else RunBlocked)(
-            f"not registered: the decision's verdict is {judgement.verdict}: {judgement.reason}"
+            f"not admitted: the decision's verdict is {judgement.verdict}: {judgement.reason}"
         )
     # Check 3.
     documents = _judge_again(services.store, judgement)

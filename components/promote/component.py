@@ -1,0 +1,42 @@
+"""The KFP declaration of promote."""
+
+from typing import NamedTuple
+
+from kfp import dsl
+
+from assay.images import image
+
+
+@dsl.component(base_image=image("deploy"), install_kfp_package=False)
+def promote(
+    model_name: str,
+    environment: str,
+    summary: dsl.Output[dsl.Markdown],
+    digest: str = "",
+    monitoring: str = "",
+) -> NamedTuple(
+    "Outputs", [("record", str), ("outcome", str), ("release", str), ("branch", str), ("url", str)]
+):
+    """Propose a model for an environment by a pull request, after everything was checked again.
+
+    Args:
+        model_name: Name in the MLflow registry.
+        environment: dev, staging or production; none is skipped.
+        summary: What changes, for whoever approves.
+        digest: Digest of the model. Empty: the registry's candidate.
+        monitoring: Text of monitoring.yaml. Empty: the plan that is there, or that of the
+            environment below.
+
+    Returns:
+        record: Digest of the promotion's record.
+        outcome: opened, updated, unchanged, or released when it is there already.
+        release: Digest of the release.yaml.
+        branch: The branch that proposes it.
+        url: The pull request; empty where there is no forge.
+    """
+    from assay.components.promote import step
+
+    from assay.kfp import execute
+
+    names = ("record", "outcome", "release", "branch", "url")
+    return execute(step.promote, locals(), *names)

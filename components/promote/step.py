@@ -1,0 +1,55 @@
+"""promote: the work."""
+
+from assay.step import Out, Record, Services, Values, step
+
+
+@step(side_effects=True)
+def promote(
+    *,
+    services: Services,
+    model_name: str,
+    environment: str,
+    digest: str = "",
+    monitoring: str = "",
+    record: Out[Record],
+) -> Values:
+    """Propose a model for an environment; the same again brings the same pull request up to date.
+
+    Raises:
+        UsageError: A name or digest that is none, or no candidate.
+        RunBlocked: Not admitted: its policy, an expired override, a revocation, a skipped
+            environment.
+        IntegrityError: Something that it rests on is altered or without a believable record.
+        ServiceError: Registry, repository or forge failed.
+    """
+    from assay.digest import canonical_json
+    from assay.gitops.promotion import promote as propose
+    from assay.gitops.settings import settings_from_env
+    from assay.registry import Registry
+
+    done = propose(
+        services,
+        settings_from_env(),
+        Registry(),
+        model_name,
+        environment,
+        digest=digest,
+        plan=monitoring.encode() if monitoring else None,
+    )
+    values = {
+        "outcome": done.outcome,
+        "release": done.release.name,
+        "branch": done.branch,
+        "url": done.request.url if done.request else "",
+    }
+    document = {
+        **values,
+        "model_name": model_name,
+        "environment": environment,
+        "model": done.release.digest,
+        "commit": done.commit,
+    }
+    (record.path / "record.json").write_bytes(canonical_json(document))
+    where = values["url"] or f"branch `{done.branch}`; merge it with `assay approve`"
+    (record.path / "summary.md").write_text(f"{done.outcome}: {where}\n\n{done.changelog}")
+    return values

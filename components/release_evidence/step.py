@@ -1,0 +1,25 @@
+"""release_evidence: the work."""
+
+from assay.step import Model, Out, Rehearsal, Services, Values, step
+
+
+@step(side_effects=True)
+def release_evidence(
+    *, services: Services, model: Model, model_name: str, evidence: Out[Rehearsal]
+) -> Values:
+    """Say how many days ago a rollback of this model's name was last rehearsed with success.
+
+    Without any such rehearsal the value is null, which fails every rule that asks for it.
+
+    Raises:
+        UsageError: A name that no model can have.
+        IntegrityError: The release log is broken.
+    """
+    from assay.errors import UsageError
+    from assay.gitops import rehearsal
+    from assay.registry import name_problems
+
+    if problems := name_problems(model_name):
+        raise UsageError.all_of(problems)
+    rehearsal.evidence(services, model_name, model.digest).write(evidence.path)
+    return {}

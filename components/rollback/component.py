@@ -1,0 +1,41 @@
+"""The KFP declaration of rollback."""
+
+from typing import NamedTuple
+
+from kfp import dsl
+
+from assay.images import image
+
+
+@dsl.component(base_image=image("deploy"), install_kfp_package=False)
+def rollback(
+    model_name: str,
+    environment: str,
+    by: str,
+    why: str,
+    summary: dsl.Output[dsl.Markdown],
+    to: str = "",
+    now: bool = False,
+) -> NamedTuple("Outputs", [("record", str), ("model", str), ("commit", str), ("url", str)]):
+    """Put an earlier release back, after every byte of it was verified.
+
+    Args:
+        model_name: Name of the model.
+        environment: dev, staging or production.
+        by: Who asks for it: Name <mail>.
+        why: A line for the commit and the release log.
+        summary: What was done, and how long each phase took.
+        to: Digest of the model or release to go back to. Empty: what came before.
+        now: Push to the branch at once, without a pull request.
+
+    Returns:
+        record: Digest of the rollback's record.
+        model: Digest of the model that is back, or is proposed.
+        commit: The commit in the deployment repository; empty while Git is down.
+        url: The pull request; empty when it was done at once or there is no forge.
+    """
+    from assay.components.rollback import step
+
+    from assay.kfp import execute
+
+    return execute(step.rollback, locals(), "record", "model", "commit", "url")

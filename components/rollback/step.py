@@ -1,0 +1,71 @@
+"""rollback: the work."""
+
+import os
+
+from assay.step import Out, Record, Services, Values, step
+
+
+@step(side_effects=True)
+def rollback(
+    *,
+    services: Services,
+    model_name: str,
+    environment: str,
+    by: str,
+    why: str,
+    to: str = "",
+    now: bool = False,
+    record: Out[Record],
+) -> Values:
+    """Put an earlier release back; nothing is changed before every byte of it was verified.
+
+    Raises:
+        UsageError: Nothing to go back to, or `to` was never there.
+        IntegrityError: The release cannot be restored; names the next that can be.
+        RunBlocked: Its model is revoked.
+        ServiceError: The repository refuses, or is down and `now` was not asked for.
+    """
+    from assay.digest import canonical_json
+    from assay.gitops.rollback import rollback as put_back
+    from assay.gitops.settings import settings_from_env
+    from assay.registry import Registry
+    from assay.signing import signer_from_env
+
+    done = put_back(
+        services,
+        settings_from_env(),
+        # A registry that is not configured is no reason to keep a bad model.
+        Registry() if os.environ.get("MLFLOW_TRACKING_URI") else None,
+        signer_from_env(),
+        model_name,
+        environment,
+        by=by,
+        why=why,
+        to=to,
+        now=now,
+    )
+    values = {
+        "model": done.release.digest,
+        "commit": done.commit,
+        "url": done.request.url if done.request else "",
+    }
+    document = {
+        **values,
+        "model_name": model_name,
+        "environment": environment,
+        "by": by,
+        "why": why,
+        "from": done.left.digest,
+        "release": done.release.name,
+        "proposed": done.request is not None,
+        "bytes": done.size,
+        "seconds": {phase: round(seconds, 3) for phase, seconds in done.seconds.items()},
+        "notes": done.notes,
+    }
+    (record.path / "record.json").write_bytes(canonical_json(document))
+    phases = "".join(f"- {phase}: {taken:.2f} s\n" for phase, taken in done.seconds.items())
+    state = "Proposed" if done.request else "Rolled back"
+    (record.path / "summary.md").write_text(
+        f"{state}: {environment} from `{done.left.digest}` to `{done.release.digest}`\n\n{phases}"
+    )
+    return values

@@ -1,0 +1,76 @@
+"""rollback_drill: the work."""
+
+import os
+
+from assay.step import Out, Record, Services, Values, step
+
+
+@step(side_effects=True)
+def rollback_drill(
+    *,
+    services: Services,
+    model_name: str,
+    environment: str = "staging",
+    record: Out[Record],
+) -> Values:
+    """Roll an environment back and forth; a drill that was too slow has the verdict `block`.
+
+    Raises:
+        UsageError: Production, nothing to go back to, or no golden predictions.
+        IntegrityError: A release cannot be restored, or predicts otherwise than it did.
+        ServiceError: The repository failed.
+    """
+    from assay.digest import canonical_json
+    from assay.errors import RunBlocked, UsageError
+    from assay.gitops import drill
+    from assay.gitops.settings import settings_from_env
+    from assay.gitops.statement import require_signer
+    from assay.registry import Registry
+
+    if environment == "production":
+        raise UsageError("a drill in production would be an outage; rehearse on staging")
+    done = drill.drill(
+        services,
+        settings_from_env(),
+        Registry() if os.environ.get("MLFLOW_TRACKING_URI") else None,
+        require_signer(),
+        model_name,
+        environment,
+        by="Assay rollback drill <assay@localhost>",
+    )
+    reason = ""
+    try:
+        drill.require_passed(done)
+    except RunBlocked as error:
+        reason = str(error)
+    if gateway := os.environ.get("ASSAY_PUSHGATEWAY", ""):
+        drill.push(done, gateway)
+    document = {
+        "model_name": model_name,
+        "environment": environment,
+        "back_to": done.back.release.digest,
+        "forth_to": done.forth.release.digest,
+        "golden_rows": done.rows,
+        "seconds": round(done.seconds, 3),
+        "phases": {
+            name: {phase: round(taken, 3) for phase, taken in part.seconds.items()}
+            for name, part in (("back", done.back), ("forth", done.forth))
+        },
+        "statement": done.statement.digest if done.statement else "",
+    }
+    (record.path / "record.json").write_bytes(canonical_json(document))
+    (record.path / "metrics.prom").write_bytes(drill.metrics(done))
+    lines = [
+        f"| {name} | {phase} | {taken:.2f} |"
+        for name, part in (("back", done.back), ("forth", done.forth))
+        for phase, taken in part.seconds.items()
+    ]
+    (record.path / "summary.md").write_text(
+        f"# Rollback drill of {model_name}: {done.seconds:.1f} s\n\n{reason}\n\n"
+        "| way | phase | seconds |\n| --- | --- | --- |\n" + "\n".join(lines) + "\n"
+    )
+    return {
+        "verdict": "pass" if done.passed else "block",
+        "reason": reason,
+        "seconds": round(done.seconds, 3),
+    }

@@ -1,0 +1,1 @@
+"""A model proposed for an environment."""

@@ -1,0 +1,19 @@
+"""A checked model, proposed for an environment by a pull request."""
+
+from assay.components.promote.component import promote as propose
+from kfp import dsl
+
+
+@dsl.pipeline(name="promote")
+def promote(model_name: str, environment: str, digest: str = "", monitoring: str = "") -> None:
+    """Check a model again and open a pull request that releases it.
+
+    Args:
+        model_name: Name in the MLflow registry.
+        environment: dev, staging or production; none is skipped.
+        digest: Digest of the model. Empty: the registry's candidate.
+        monitoring: Text of monitoring.yaml. Empty: the plan that is there already.
+    """
+    propose(
+        model_name=model_name, environment=environment, digest=digest, monitoring=monitoring
+    ).set_caching_options(enable_caching=False)

@@ -1,0 +1,1 @@
+"""An earlier release put back."""

@@ -1,0 +1,23 @@
+"""An earlier release, put back."""
+
+from assay.components.rollback.component import rollback as put_back
+from kfp import dsl
+
+
+@dsl.pipeline(name="rollback")
+def rollback(
+    model_name: str, environment: str, by: str, why: str, to: str = "", now: bool = False
+) -> None:
+    """Put an earlier release back, after every byte of it was verified.
+
+    Args:
+        model_name: Name of the model.
+        environment: dev, staging or production.
+        by: Who asks for it: Name <mail>.
+        why: A line for the commit and the release log.
+        to: Digest of the model or release to go back to. Empty: what came before.
+        now: Push to the branch at once, without a pull request.
+    """
+    put_back(
+        model_name=model_name, environment=environment, by=by, why=why, to=to, now=now
+    ).set_caching_options(enable_caching=False)

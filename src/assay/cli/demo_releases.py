@@ -1,0 +1,116 @@
+"""The demo's last two scenes: a release to production by merge, and a rollback."""
+
+import os
+import shlex
+import time
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from pathlib import Path
+from typing import Final
+
+from assay.cli.console import human_bytes, print_table, short, stdout
+from assay.config import services_from_env
+from assay.gitops.document import ENVIRONMENTS
+from assay.gitops.settings import settings_from_env
+from assay.registry import Registry
+
+KEY, PUBLIC_KEY = "signing.pem", "verify.pem"
+REPOSITORY: Final = "deployments.git"
+SETTINGS: Final = "env.sh"
+PERSON: Final = ("Demo Approver", "demo@localhost")
+SHORT_COMMIT: Final = 12
+WHY: Final = "the demo's second release is a mistake on purpose"
+
+
+def prepare() -> None:
+    """A key that signs, an empty deployment repository, and who merges; for this process too.
+
+    Beside them lies a file for a shell, so that the commands that come next know them as well.
+    """
+    from git import Repo
+
+    _write_keys()
+    Repo.init(REPOSITORY, bare=True, initial_branch="main")
+    name, mail = PERSON
+    values = {
+        "ASSAY_SIGNING_KEY": str(Path(KEY).absolute()),
+        "ASSAY_VERIFY_KEYS": str(Path(PUBLIC_KEY).absolute()),
+        "ASSAY_DEPLOYMENTS": str(Path(REPOSITORY).absolute()),
+        "GIT_AUTHOR_NAME": name,
+        "GIT_AUTHOR_EMAIL": mail,
+    }
+    os.environ.update(values)
+    Path(SETTINGS).write_text(
+        "".join(f"export {name}={shlex.quote(value)}\n" for name, value in values.items())
+    )
+
+
+def release(model_name: str, digest: str) -> float:
+    """Through every environment, by a merge in each; the seconds it took."""
+    from assay.gitops.approval import approve, sync
+    from assay.gitops.promotion import promote
+    from assay.gitops.statement import person, require_signer
+
+    services, settings, registry = services_from_env(), settings_from_env(), Registry()
+    rows, total = [], 0.0
+    for environment in ENVIRONMENTS:
+        times = [time.monotonic()]
+        done = promote(services, settings, registry, model_name, environment, digest=digest)
+        times.append(time.monotonic())
+        commit = approve(services, settings, model_name, environment, by=person())
+        times.append(time.monotonic())
+        sync(services, settings, registry, require_signer())
+        times.append(time.monotonic())
+        phases = [f"{end - begin:.1f}" for begin, end in pairwise(times)]
+        rows.append([environment, done.branch, commit[:SHORT_COMMIT], *phases])
+        total += times[-1] - times[0]
+    print_table(["environment", "branch", "merge", "propose s", "merge s", "record s"], rows)
+    return total
+
+
+def override(model_name: str, digest: str) -> None:
+    """A person's decision for what the gate blocked, for a day."""
+    from assay.gitops.override import override as decide
+    from assay.gitops.statement import person, require_signer
+
+    until = (datetime.now(UTC) + timedelta(days=1)).date().isoformat()
+    decide(
+        services_from_env(), require_signer(), model_name, digest,
+        by=person(), why=WHY, until=until,
+    )  # fmt: skip
+    stdout.print(f"{short(digest)} overridden until {until} by {person()}")
+
+
+def roll_back(model_name: str) -> tuple[str, float]:
+    """Production back to what came before; the digest that is there now, and the seconds."""
+    from assay.gitops.rollback import rollback
+    from assay.gitops.statement import person, require_signer
+
+    done = rollback(
+        services_from_env(), settings_from_env(), Registry(), require_signer(),
+        model_name, "production", by=person(), why=WHY, now=True,
+    )  # fmt: skip
+    rows = [[phase, f"{seconds:.2f}"] for phase, seconds in done.seconds.items()]
+    print_table([f"phase of the rollback ({human_bytes(done.size)})", "seconds"], rows)
+    return done.release.digest, sum(done.seconds.values())
+
+
+def _write_keys() -> None:
+    from cryptography.hazmat.primitives import serialization
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+    key = Ed25519PrivateKey.generate()
+    private = Path(KEY)
+    private.touch(mode=0o600)
+    private.write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+    )
+    Path(PUBLIC_KEY).write_bytes(
+        key.public_key().public_bytes(
+            serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+        )
+    )

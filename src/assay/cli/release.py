@@ -1,0 +1,51 @@
+"""`assay release`: checks for a deployment repository's CI."""
+
+import sys
+from pathlib import Path
+
+import click
+
+from assay.cli.console import json_option, print_json, use_defaults
+from assay.config import services_from_env
+
+PROBLEMS = 1
+
+
+@click.group("release")
+def command() -> None:
+    """Check releases in a deployment repository."""
+
+
+@command.command("lint")
+@click.argument("folder", type=click.Path(path_type=Path), default=Path())
+@click.option(
+    "--changed-since",
+    default="",
+    metavar="REF",
+    help="Only what differs from REF, such as origin/main; only REF's history is trusted.",
+)
+@json_option
+def lint_command(folder: Path, changed_since: str, as_json: bool) -> None:
+    """Check every release in FOLDER, a checked-out deployment repository.
+
+    Schema and form; that every digest is in the store and every byte verifies; that the records are
+    believable; that the decision is a pass for this model, or overridden; that no environment was
+    skipped. A line for each problem; exit code 1 when there is one.
+    """
+    from assay.gitops.lint import lint
+
+    use_defaults()
+    looked_at, problems = lint(services_from_env(), folder, changed_since)
+    if as_json:
+        print_json(
+            {
+                "releases": looked_at,
+                "problems": [{"path": p.path, "problem": p.text} for p in problems],
+            }
+        )
+    else:
+        for problem in problems:
+            click.echo(f"{problem.path}: {problem.text}")
+        if not problems:
+            click.echo(f"{looked_at} releases, no problems")
+    sys.exit(PROBLEMS if problems else 0)

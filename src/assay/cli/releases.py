@@ -1,0 +1,104 @@
+"""`assay releases`: the release log."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import click
+
+from assay.cli.console import json_option, print_json, print_table, short, use_defaults
+from assay.config import services_from_env
+from assay.errors import IntegrityError, UsageError
+
+if TYPE_CHECKING:
+    from assay.gitops.log import Entry
+    from assay.step import Services
+
+
+@click.command("releases")
+@click.argument("model_name")
+@click.argument("environment", required=False, default="")
+@click.option("--at", "moment", default="", metavar="TIME", help="What was there at a time (UTC).")
+@click.option("--verify", is_flag=True, help="Compare the log with the deployment repository too.")
+@json_option
+def command(model_name: str, environment: str, moment: str, verify: bool, as_json: bool) -> None:
+    """What was put where, when, by whom and why.
+
+    MODEL_NAME `reconcile` brings the deployment repository to what was rolled back while it was
+    down.
+    """
+    from assay.gitops import document, log, statement
+
+    use_defaults()
+    services = services_from_env()
+    if model_name == "reconcile" and not environment:
+        _reconcile(services)
+        return
+    if environment:
+        document.require_environment(environment)
+    entries = log.read(services.store, model_name, services.verifier)
+    if verify:
+        _compare_with_repository(model_name, entries)
+    if moment:
+        if not environment:
+            raise UsageError("--at: say in which environment: assay releases MODEL ENV --at TIME")
+        at = statement.stamp(statement.moment(moment, "--at"))
+        found = log.current(entries, environment, at)
+        entries = [found] if found else []
+    elif environment:
+        entries = [entry for entry in entries if entry.environment in {environment, ""}]
+    if as_json:
+        print_json([{**entry.predicate(), "entry": entry.name} for entry in entries])
+        return
+    if not entries:
+        click.echo(
+            f"{model_name}: nothing was released" + (f" to {environment}" * bool(environment))
+        )
+        return
+    print_table(
+        ["number", "at", "event", "environment", "model", "by", "why"],
+        [
+            (e.number, e.at, e.event.value, e.environment, short(e.digest), e.by, e.why)
+            for e in entries
+        ],
+    )
+    if verify:
+        click.echo(f"verified: {len(entries)} entries")
+
+
+def _compare_with_repository(model_name: str, entries: Sequence["Entry"]) -> None:
+    """Refuse a log that lacks what the repository's history shows, or the other way round."""
+    from assay.gitops import document, log
+    from assay.gitops.repository import Repository
+    from assay.gitops.settings import settings_from_env
+
+    problems = []
+    with Repository.open(settings_from_env()) as repository:
+        for environment in document.ENVIRONMENTS:
+            history = repository.history(document.path(model_name, environment))
+            commits = [revision.commit for revision in history]
+            problems += [
+                f"{environment}: commit {commit[:12]} is not in the log: it was removed, or was "
+                "never approved (assay approvals sync)"
+                for commit in log.missing(entries, commits)
+            ]
+            problems += [
+                f"{environment}: entry {entry.number} names commit {entry.commit[:12]}, which the "
+                "branch no longer has: its history was rewritten"
+                for entry in entries
+                if entry.environment == environment and entry.commit and entry.commit not in commits
+            ]
+    if problems:
+        raise IntegrityError("; ".join(problems))
+
+
+def _reconcile(services: "Services") -> None:
+    from assay.gitops.rollback import reconcile
+    from assay.gitops.settings import settings_from_env
+    from assay.gitops.statement import person
+    from assay.signing import signer_from_env
+
+    made = reconcile(services, settings_from_env(), signer_from_env(), by=person())
+    for entry in made:
+        click.echo(f"reconciled: {entry.model} in {entry.environment}: {entry.commit}")
+    if not made:
+        click.echo("nothing to reconcile")

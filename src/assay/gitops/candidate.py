@@ -1,0 +1,291 @@
+"""The release that a model would be, and everything that must hold for it.
+
+1. The model is not revoked.
+2. The decision is about exactly this model, follows from its policy and evidence, and is a pass;
+   or a person has overridden it, signed and not expired (`assay.admission`).
+3. Everything it rests on has a believable record, and every byte is what its name says.
+4. The model is or was in the environment below: the repository's history shows it, and an approval
+   of it, where there is one, has not expired.
+"""
+
+import re
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from assay import admission
+from assay.attestation import about, using
+from assay.digest import hex_of
+from assay.errors import NotFoundError, RunBlocked, UsageError
+from assay.gitops import document, statement
+from assay.gitops import plan as plans
+from assay.gitops.document import Override, Release
+from assay.gitops.repository import Repository
+from assay.gitops.statement import Kind
+from assay.policy import Decision as Judgement
+from assay.policy import Verdict, read_decision
+from assay.registry import CANDIDATE, ModelVersion, Registry
+from assay.step import Decision, Services
+from assay.store import Store
+from assay.tree import get_manifest, get_tree, remove_tree
+
+DECISION_TAG: Final = "assay.decision"
+_REPORT: Final = re.compile(r"application/vnd\.assay\.([a-z][a-z-]*)\.v1")
+
+
+def resolve(registry: Registry, model: str, digest: str) -> tuple[str, ModelVersion | None]:
+    """The digest to release and its registered version; by default that of alias `candidate`.
+
+    Raises:
+        UsageError: No candidate is registered.
+        ServiceError: The registry failed.
+    """
+    if digest:
+        return digest, registry.find(model, digest)
+    version = registry.at(model, CANDIDATE)
+    if version is None:
+        raise UsageError(
+            f"no version of {model!r} is a candidate; register one through the pipeline, or name "
+            "a model with --digest"
+        )
+    return version.model, version
+
+
+def decision_of(services: Services, model: str, version: ModelVersion | None) -> str:
+    """The decision about a model: the one it was registered by, else the newest in the store.
+
+    Raises:
+        NotFoundError: There is none.
+    """
+    if version is not None and (named := version.tags.get(DECISION_TAG)):
+        return named
+    store, verifier = services.store, services.verifier
+    found = {
+        (record.details.started, record.outputs["decision"].digest)
+        for evaluated in using(store, model, verifier)
+        for output in evaluated.outputs.values()
+        for record in using(store, output.digest, verifier)
+        if record.step == admission.GATE and record.parameters.get("model") == model
+    }
+    if not found:
+        raise NotFoundError(
+            f"no decision about {model} is in the store; let the gate judge it: run the pipeline"
+        )
+    return max(found)[1]
+
+
+def require_admitted(
+    services: Services, model: str, decision: str, data: str = "", *, name: str
+) -> tuple[admission.Facts, list[Override]]:
+    """Checks 1 to 3; what they found, and the overrides that hold where one is needed.
+
+    Args:
+        services: The store, and who may sign.
+        model: Digest of the model.
+        decision: Digest of the decision about it.
+        data: Digest of the dataset that the release names, or "".
+        name: The model's name.
+
+    Raises:
+        RunBlocked: Revoked, or blocked by its policy without an override that holds.
+        RunInconclusive: As `RunBlocked`, for an inconclusive decision.
+        IntegrityError: Something is altered, unconnected, or without a believable record.
+        NotFoundError: Something is not in the store.
+    """
+    refuse_revoked(services, model)
+    judgement = judgement_of(services.store, decision)
+    overrides = (
+        []
+        if judgement.verdict is Verdict.PASS
+        else statement.valid_overrides(
+            services.store, model, services.verifier, model=name, decision=decision
+        )
+    )
+    with tempfile.TemporaryDirectory(prefix="assay-decision-") as scratch:
+        folder = Path(scratch, "decision")
+        get_tree(services.store, get_manifest(services.store, decision), folder)
+        try:
+            facts = admission.check(
+                services,
+                model,
+                Decision(folder, decision),
+                [],
+                data,
+                overridden=bool(overrides),
+            )
+        finally:
+            remove_tree(folder)
+    return facts, [
+        Override(given.digest, given.text("by"), given.text("why"), given.text("until"))
+        for given in overrides
+    ]
+
+
+def refuse_revoked(services: Services, model: str) -> None:
+    """Check 1.
+
+    Raises:
+        RunBlocked: The model is revoked; says by whom and why.
+    """
+    revoked = statement.revocation(services.store, model, services.verifier)
+    if revoked is not None:
+        raise RunBlocked(
+            f"{model} was revoked by {revoked.text('by')} at {revoked.text('at')}: "
+            f"{revoked.text('why')}; release another model"
+        )
+
+
+def require_reached(
+    repository: Repository, services: Services, model: str, environment: str, digest: str
+) -> None:
+    """Check 4.
+
+    Raises:
+        RunBlocked: The model was never in the environment below, or its approval there expired.
+    """
+    needed = document.below(environment)
+    if needed is None:
+        return
+    if digest not in released_in(repository, model, needed):
+        raise RunBlocked(
+            f"{digest} was never in {needed}, and no environment is skipped; "
+            f"promote it there first: assay promote '{model}' {needed} --digest {digest}"
+        )
+    approvals = [
+        given
+        for given in statement.about(services.store, digest, services.verifier, Kind.APPROVAL)
+        if given.text("environment") == needed and given.text("model") == model
+    ]
+    if approvals and all(statement.expired(given.text("until")) for given in approvals):
+        raise RunBlocked(
+            f"the approval of {digest} in {needed} expired at {approvals[-1].text('until')}; "
+            "have it approved there again"
+        )
+
+
+def released_in(repository: Repository, model: str, environment: str) -> set[str]:
+    """Digests of every model that was in an environment, from the repository's history."""
+    path = document.path(model, environment)
+    found = set()
+    for revision in repository.history(path):
+        release = release_at(repository, path, revision.commit)
+        if release is not None:
+            found.add(release.digest)
+    return found
+
+
+def release_at(repository: Repository, path: str, commit: str = "") -> Release | None:
+    """The release at a commit; None where there is none, or a file that is none."""
+    content = repository.read(path, commit)
+    if content is None:
+        return None
+    try:
+        return document.parse(content, path)
+    except UsageError:
+        return None
+
+
+def judgement_of(store: Store, decision: str) -> Judgement:
+    """A decision, checked against itself; errors as `read_decision`."""
+    with tempfile.TemporaryDirectory(prefix="assay-decision-") as scratch:
+        folder = Path(scratch, "decision")
+        get_tree(store, get_manifest(store, decision), folder)
+        try:
+            return read_decision(folder)
+        finally:
+            remove_tree(folder)
+
+
+def reports_of(store: Store, judgement: Judgement) -> dict[str, str]:
+    """The documents that were judged, by kind: `evaluation`, `comparison`, and so on.
+
+    Raises:
+        UsageError: No evaluation is among them.
+    """
+    found: dict[str, str] = {}
+    for digest in judgement.evidence:
+        match = _REPORT.fullmatch(get_manifest(store, digest).artifact_type)
+        if match:
+            found.setdefault(match[1], digest)
+    if "evaluation" not in found:
+        raise UsageError(
+            f"the decision about {judgement.model} rests on no evaluation, so an approver would "
+            "have nothing to look at; give the gate one"
+        )
+    return found
+
+
+def evaluation_run(services: Services, evaluation: str) -> str:
+    """The id of the run that evaluated; "" when it had none."""
+    records = about(services.store, evaluation, services.verifier)
+    return records[0].details.invocation if records else ""
+
+
+def view_uri(store: Store, model: str) -> str:
+    """Where the model's files lie as plain files; made when they do not."""
+    return store.view(get_manifest(store, model))
+
+
+def problems(
+    services: Services, repository: Repository | None, release: Release, files: Mapping[str, bytes]
+) -> list[str]:
+    """Everything that is wrong with a release that somebody wrote; empty when nothing is.
+
+    Args:
+        services: The store, and who may sign.
+        repository: Its history; None leaves check 4 out.
+        release: What `release.yaml` says.
+        files: The other files of its folder.
+    """
+    from assay.digest import of_bytes
+    from assay.errors import AssayError
+
+    found: list[str] = []
+    try:
+        facts, overrides = require_admitted(
+            services, release.digest, release.decision, release.data, name=release.model
+        )
+        judged = facts.judgement
+        expected = {
+            "policy": (release.policy, judged.policy_artifact),
+            "data": (release.data, facts.data),
+            "reports": (dict(release.reports), reports_of(services.store, judged)),
+        }
+        found += [
+            f"{name} is {given}, the decision's is {right}"
+            for name, (given, right) in expected.items()
+            if given != right
+        ]
+        right = release.override in overrides if overrides else release.override is None
+        if not right:
+            holds = ", ".join(given.statement for given in overrides) or "none"
+            found.append(
+                f"override is none of those that hold now ({holds}); promote the model again"
+            )
+        if hex_of(release.digest) not in release.uri:
+            found.append(f"uri {release.uri} is not that of the model {release.digest}")
+        if release.golden:
+            get_manifest(services.store, release.golden)
+    except AssayError as error:
+        found.append(str(error))
+    try:
+        measured = plans.judged(services, release.reports)
+        if measured is not None and release.monitoring != of_bytes(measured):
+            found.append(
+                f"monitoring is {release.monitoring or 'none'}, the plan that the gate judged is "
+                f"{of_bytes(measured)}"
+            )
+    except AssayError as error:
+        found.append(str(error))
+    plan = files.get(document.PLAN_FILE)
+    if (of_bytes(plan) if plan is not None else "") != release.monitoring:
+        found.append(f"{document.PLAN_FILE} is not the one that release.yaml names")
+    if repository is not None:
+        try:
+            require_reached(
+                repository, services, release.model, release.environment, release.digest
+            )
+        except AssayError as error:
+            found.append(str(error))
+    return found

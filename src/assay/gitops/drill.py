@@ -1,0 +1,184 @@
+"""The rehearsal of a rollback: back, and forth again, with predictions looked at on both sides.
+
+Meant for staging, as a recurring run. It records its times as a signed statement about the model,
+and as Prometheus metrics; a gate can ask for a drill that is younger than so many days.
+"""
+
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from assay.errors import RunBlocked, ServiceError, UsageError
+from assay.gitops import golden, statement
+from assay.gitops.rollback import RolledBack, rollback
+from assay.gitops.settings import Settings
+from assay.gitops.statement import Kind, Statement
+from assay.registry import Registry
+from assay.signing import Signer
+from assay.step import Services
+
+if TYPE_CHECKING:
+    from prometheus_client import CollectorRegistry
+
+MAX_SECONDS: Final = 300.0
+SECONDS_METRIC: Final = "assay_rollback_drill_seconds"
+SUCCESS_METRIC: Final = "assay_rollback_drill_last_success_timestamp_seconds"
+JOB: Final = "assay_rollback_drill"
+PUSH_SECONDS: Final = 10
+
+
+@dataclass(slots=True)
+class Drill:
+    """How a rehearsal went."""
+
+    model: str
+    environment: str
+    back: RolledBack
+    forth: RolledBack
+    rows: dict[str, int] = field(default_factory=dict)
+    """Golden predictions that were the same, by model digest."""
+    seconds: float = 0.0
+    """Of the slower of the two rollbacks, which is what an outage would take."""
+    statement: Statement | None = None
+
+    @property
+    def passed(self) -> bool:
+        """Whether it was quick enough; everything else is an error."""
+        return self.seconds <= MAX_SECONDS
+
+
+def drill(
+    services: Services,
+    settings: Settings,
+    registry: Registry | None,
+    signer: Signer,
+    model: str,
+    environment: str,
+    *,
+    by: str,
+) -> Drill:
+    """Roll an environment back and forth.
+
+    Raises:
+        UsageError: Nothing came before what is there, or a release without golden predictions.
+        IntegrityError: A release cannot be restored, or predicts otherwise than it did.
+        ServiceError: The repository failed. What is released then is told by `assay releases`.
+    """
+
+    def roll(to: str, why: str) -> tuple[RolledBack, float]:
+        begun = time.monotonic()
+        done = rollback(
+            services,
+            settings,
+            registry,
+            signer,
+            model,
+            environment,
+            by=by,
+            why=why,
+            to=to,
+            now=True,
+        )
+        return done, time.monotonic() - begun
+
+    back, first = roll("", "rollback drill: back")
+    rows = {}
+    try:
+        rows[back.release.digest] = _golden(services, back.release.digest, back.release.golden)
+    finally:
+        # Whatever the drill found, the environment gets its release again.
+        forth, second = roll(back.left.name, "rollback drill: forth again")
+    rows[forth.release.digest] = _golden(services, forth.release.digest, forth.release.golden)
+    done = Drill(model, environment, back, forth, rows, max(first, second))
+    predicate = {
+        "model": model,
+        "environment": environment,
+        "by": by,
+        "at": statement.now(),
+        "passed": done.passed,
+        "seconds": round(done.seconds, 3),
+        "phases": {
+            "back": {name: round(value, 3) for name, value in back.seconds.items()},
+            "forth": {name: round(value, 3) for name, value in forth.seconds.items()},
+        },
+        "bytes": max(back.size, forth.size),
+        "goldenRows": rows,
+        "to": back.release.digest,
+    }
+    done.statement = statement.save(
+        services.store, signer, Kind.DRILL, forth.release.digest, predicate
+    )
+    return done
+
+
+def require_passed(done: Drill) -> None:
+    """Turn a run red when the drill was too slow.
+
+    Raises:
+        RunBlocked: It took longer than `MAX_SECONDS`.
+    """
+    if not done.passed:
+        raise RunBlocked(
+            f"rolling {done.model!r} back in {done.environment} took {done.seconds:.0f} s, the "
+            f"limit is {MAX_SECONDS:.0f} s; the phases say where: {done.back.seconds}"
+        )
+
+
+def metrics(done: Drill) -> bytes:
+    """The drill as Prometheus' text format."""
+    from prometheus_client import generate_latest
+
+    return generate_latest(_collect(done))
+
+
+def push(done: Drill, gateway: str) -> None:
+    """Send the metrics to a Pushgateway.
+
+    Raises:
+        ServiceError: It does not take them.
+    """
+    from prometheus_client import pushadd_to_gateway
+
+    grouping = {"model": done.model, "environment": done.environment}
+    try:
+        pushadd_to_gateway(
+            gateway, JOB, _collect(done), grouping_key=grouping, timeout=PUSH_SECONDS
+        )
+    except (OSError, ValueError) as error:
+        raise ServiceError(
+            f"pushgateway: cannot send the drill's metrics ({type(error).__name__}); check "
+            "ASSAY_PUSHGATEWAY"
+        ) from error
+
+
+def _collect(done: Drill) -> "CollectorRegistry":
+    from prometheus_client import CollectorRegistry, Gauge
+
+    collected = CollectorRegistry()
+    labels = {"model": done.model, "environment": done.environment}
+    taken = Gauge(
+        SECONDS_METRIC,
+        "Seconds that the slower rollback of the last drill took.",
+        [*labels],
+        registry=collected,
+    )
+    taken.labels(**labels).set(done.seconds)
+    if done.passed and done.statement is not None:
+        success = Gauge(
+            SUCCESS_METRIC,
+            "When a drill last passed, in seconds since the epoch.",
+            [*labels],
+            registry=collected,
+        )
+        at = statement.moment(done.statement.text("at"), "at")
+        success.labels(**labels).set(at.timestamp())
+    return collected
+
+
+def _golden(services: Services, digest: str, held: str) -> int:
+    if not held:
+        raise UsageError(
+            f"the release of {digest} holds no golden predictions to compare with; "
+            "promote it again, with the test data in the store"
+        )
+    return golden.check(services, digest, held)

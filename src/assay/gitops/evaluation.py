@@ -1,0 +1,294 @@
+"""`evaluation.md` and its figures: what an approver looks at, made from what the gate judged."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from assay.evidence import FILE_NAME, MAX_EVIDENCE_BYTES, EvidenceDocument
+from assay.gitops.document import (
+    CONFUSION_FIGURE,
+    EVALUATION_FILE,
+    METRICS_FIGURE,
+    REGRESSION_FIGURE,
+    ROC_FIGURE,
+    SLICES_FIGURE,
+    Release,
+)
+from assay.policy import Decision, Kind
+from assay.report import (
+    figure_svg,
+    markdown_table,
+    markdown_text,
+    new_figure,
+    number,
+    standalone_svg,
+)
+from assay.store import Store
+from assay.tree import get_manifest
+
+MAX_CURVE_BYTES: Final = 4 << 20
+MAX_SLICES: Final = 40
+"""Shown in a figure; the table holds all."""
+MAX_CLASSES: Final = 30
+_NONE: Final = "–"
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What was judged about the candidate."""
+
+    evaluation: EvidenceDocument
+    comparison: EvidenceDocument | None
+    measurements: EvidenceDocument | None
+    monitoring: EvidenceDocument | None
+    curves: Mapping[str, Any]
+    """`classification.json` of the evaluation; empty for a regression."""
+
+    @classmethod
+    def of(cls, store: Store, release: Release) -> "Evidence":
+        """Read the documents that a release names.
+
+        Raises:
+            IntegrityError: One is not what its name says, or malformed.
+            NotFoundError: One is not in the store.
+        """
+
+        def document(kind: str) -> EvidenceDocument | None:
+            digest = release.reports.get(kind)
+            return evidence(store, digest) if digest else None
+
+        curves = _file(store, release.reports["evaluation"], "classification.json", MAX_CURVE_BYTES)
+        return cls(
+            evaluation=evidence(store, release.reports["evaluation"]),
+            comparison=document("comparison"),
+            measurements=document("measurements"),
+            monitoring=document("monitoring"),
+            curves=json.loads(curves) if curves else {},
+        )
+
+
+def evidence(store: Store, digest: str) -> EvidenceDocument:
+    """The document of an evidence artifact; an artifact without one has none to give."""
+    return EvidenceDocument.parse(_file(store, digest, FILE_NAME, MAX_EVIDENCE_BYTES))
+
+
+def files(release: Release, found: Evidence, decision: Decision) -> dict[str, bytes]:
+    """`evaluation.md` and the figures it shows, by name; the same bytes every time."""
+    drawn = _figures(found)
+    text = _page(release, found, decision, list(drawn))
+    return {EVALUATION_FILE: text.encode(), **{name: svg.encode() for name, svg in drawn.items()}}
+
+
+def _page(release: Release, found: Evidence, decision: Decision, drawn: list[str]) -> str:
+    def picture(name: str, alt: str) -> str:
+        return f"\n![{alt}]({name})\n" if name in drawn else ""
+
+    rows = int(found.evaluation.values.get("test_rows") or 0)
+    parts = [
+        f"# Evaluation of {markdown_text(release.model)} for {release.environment}\n",
+        f"Decision: **{decision.verdict.value}**"
+        + (f". {markdown_text(decision.reason)}" if decision.reason else "")
+        + f". Judged on {rows:,} held-out rows.\n",
+    ]
+    if release.override is not None:
+        parts.append(override_text(release))
+    parts += [
+        "## Metrics\n",
+        "An interval says where the true value lies with 95 % confidence.\n"
+        if _level(found) == 0.95  # noqa: PLR2004 - the usual level, spelt as people say it
+        else "An interval says where the true value lies, at the confidence that was asked for.\n",
+        markdown_table(
+            ("metric", "value", "low", "high"), _metrics(found.evaluation, labelled=False)
+        ),
+        picture(METRICS_FIGURE, "Metrics with intervals"),
+        picture(ROC_FIGURE, "ROC curve"),
+        picture(CONFUSION_FIGURE, "Confusion matrix"),
+        "## Comparison with production\n",
+        _comparison(found.comparison),
+        picture(REGRESSION_FIGURE, "Regression with interval"),
+    ]
+    if sliced := _metrics(found.evaluation, labelled=True):
+        parts += [
+            "## Slices\n",
+            markdown_table(("slice", "value", "low", "high"), sliced),
+            picture(SLICES_FIGURE, "Metric by slice"),
+        ]
+    parts += ["## If it fails silently\n", _monitoring(found.monitoring)]
+    if found.measurements is not None:
+        measured = sorted(found.measurements.values.items())
+        parts += [
+            "## Speed and memory\n",
+            "Measured on the machine that evaluated; production may differ.\n",
+            markdown_table(("what", "value"), [(n, number(v)) for n, v in measured]),
+        ]
+    parts += [
+        "## Rules of the policy\n",
+        _rules(decision),
+        "## What it rests on\n",
+        _names(release),
+    ]
+    return "\n".join(part for part in parts if part)
+
+
+def override_text(release: Release) -> str:
+    """The warning that a release goes against the policy; nobody should overlook it."""
+    given = release.override
+    if given is None:
+        return ""
+    return (
+        "> **Override.** This model did not pass its policy. "
+        f"{markdown_text(given.by)} decided for it: {markdown_text(given.why)} "
+        f"(until {given.until}, `{given.statement}`)\n"
+    )
+
+
+def _level(found: Evidence) -> float:
+    levels = {interval.confidence for interval in found.evaluation.intervals.values()}
+    return next(iter(levels)) if len(levels) == 1 else 0.0
+
+
+def _metrics(document: EvidenceDocument, *, labelled: bool) -> list[tuple[str, ...]]:
+    rows: list[tuple[str, ...]] = []
+    for name, value in sorted(document.values.items()):
+        if ("{" in name) is labelled:
+            bounds = document.intervals.get(name)
+            low, high = (number(bounds.low), number(bounds.high)) if bounds else (_NONE, _NONE)
+            note = document.notes.get(name, "")
+            rows.append((name, number(value), low, high if value is not None else note or high))
+    return rows
+
+
+def _comparison(document: EvidenceDocument | None) -> str:
+    if document is None or document.values.get("production_exists") == 0:
+        return "No model was in production when it was judged, so nothing was compared.\n"
+    lead = f"Verdict: **{document.verdict}**. {markdown_text(document.reason)}\n\n"
+    shown = [
+        (name, number(value), *_bounds(document, name))
+        for name, value in sorted(document.values.items())
+    ]
+    how = (
+        "A regression above 0 means that the candidate is worse than production by so much; "
+        "both models judged the same rows.\n\n"
+    )
+    return lead + how + markdown_table(("what", "value", "low", "high"), shown)
+
+
+def _monitoring(document: EvidenceDocument | None) -> str:
+    if document is None or not document.values:
+        return "No monitoring plan was judged: nothing says who would notice, or when.\n"
+    shown = [
+        (name, number(value), *_bounds(document, name))
+        for name, value in sorted(document.values.items())
+    ]
+    how = (
+        "Faults were put into held-out rows; `time_to_detect_rows_p95` is after how many rows 95 % "
+        "of them had raised the alarm. `monitoring.yaml` says who gets it.\n\n"
+    )
+    return how + markdown_table(("what", "value", "low", "high"), shown)
+
+
+def _bounds(document: EvidenceDocument, name: str) -> tuple[str, str]:
+    bounds = document.intervals.get(name)
+    return (number(bounds.low), number(bounds.high)) if bounds else (_NONE, _NONE)
+
+
+def _rules(decision: Decision) -> str:
+    rows = [
+        (row.text, row.outcome.value, number(row.value), row.explanation)
+        for row in decision.rows
+        if row.kind is Kind.RULE
+    ]
+    return markdown_table(("rule", "outcome", "seen", "why"), rows)
+
+
+def _names(release: Release) -> str:
+    rows = [
+        ("model", release.digest),
+        ("registry version", release.registry_version),
+        ("evaluation run", release.evaluation_run or _NONE),
+        ("decision", release.decision),
+        ("policy", release.policy),
+        ("data", release.data or _NONE),
+        *((kind, digest) for kind, digest in sorted(release.reports.items())),
+    ]
+    return markdown_table(("what", "name"), rows)
+
+
+def _figures(found: Evidence) -> dict[str, str]:
+    drawn = {}
+    if plain := _points(found.evaluation, labelled=False):
+        drawn[METRICS_FIGURE] = _points_figure(plain, "Metrics")
+    if roc := found.curves.get("roc"):
+        drawn[ROC_FIGURE] = _roc_figure(roc)
+    confusion = found.curves.get("confusion_matrix")
+    if confusion and len(confusion["labels"]) <= MAX_CLASSES:
+        drawn[CONFUSION_FIGURE] = _confusion_figure(confusion)
+    if sliced := _points(found.evaluation, labelled=True):
+        drawn[SLICES_FIGURE] = _points_figure(sliced[:MAX_SLICES], "Slices")
+    if found.comparison is not None:
+        deltas = [p for p in _points(found.comparison, labelled=None) if "delta" in p[0]]
+        if deltas:
+            drawn[REGRESSION_FIGURE] = _points_figure(
+                deltas, "Regression (below 0: better)", zero=True
+            )
+    return {name: standalone_svg(svg) for name, svg in drawn.items()}
+
+
+def _points(
+    document: EvidenceDocument, *, labelled: bool | None
+) -> list[tuple[str, float, float, float]]:
+    """Values that have an interval: (name, value, low, high)."""
+    return [
+        (name, value, bounds.low, bounds.high)
+        for name, value in sorted(document.values.items())
+        if value is not None
+        and (labelled is None or ("{" in name) is labelled)
+        and (bounds := document.intervals.get(name)) is not None
+    ]
+
+
+def _points_figure(
+    points: list[tuple[str, float, float, float]], title: str, *, zero: bool = False
+) -> str:
+    figure, axes = new_figure(7.5, 1.2 + 0.32 * len(points))
+    for place, (_, value, low, high) in enumerate(reversed(points)):
+        axes.plot([low, high], [place, place], color="C0", lw=2)
+        axes.plot([value], [place], marker="o", color="C0")
+    if zero:
+        axes.axvline(0, color="grey", lw=1, ls="--")
+    axes.set_yticks(range(len(points)), [name for name, *_ in reversed(points)])
+    axes.set(title=title)
+    return figure_svg(figure, title)
+
+
+def _roc_figure(roc: Mapping[str, list[float]]) -> str:
+    figure, axes = new_figure(3.8, 3.6)
+    axes.plot([0, 1], [0, 1], color="grey", lw=1, ls="--")
+    axes.plot(roc["fpr"], roc["tpr"])
+    axes.set(xlabel="false positive rate", ylabel="true positive rate", title="ROC")
+    return figure_svg(figure, "ROC curve")
+
+
+def _confusion_figure(confusion: Mapping[str, Any]) -> str:
+    labels, matrix = confusion["labels"], confusion["matrix"]
+    figure, axes = new_figure(4.2, 3.6)
+    axes.imshow(matrix, cmap="Blues", aspect="auto")
+    axes.grid(visible=False)
+    ticks = range(len(labels))
+    axes.set_xticks(ticks, labels, rotation=30, ha="right")
+    axes.set_yticks(ticks, labels)
+    middle = max(max(row) for row in matrix) / 2
+    for i in ticks:
+        for j in ticks:
+            colour = "white" if matrix[i][j] > middle else "black"
+            axes.text(j, i, str(matrix[i][j]), ha="center", va="center", color=colour)
+    axes.set(xlabel="predicted", ylabel="actual", title="Confusion matrix")
+    return figure_svg(figure, "Confusion matrix")
+
+
+def _file(store: Store, artifact: str, name: str, limit: int) -> bytes:
+    for entry in get_manifest(store, artifact).files:
+        if entry.path == name:
+            return store.get_bytes(entry.blob.digest, limit)
+    return b""

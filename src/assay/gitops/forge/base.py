@@ -1,0 +1,153 @@
+"""What every forge does.
+
+An adapter turns whatever its client raises into these:
+
+| cause | error |
+|---|---|
+| no token, a wrong one, or one without the right | `ServiceError`, says which variable |
+| answers 429 and 5xx, or none, that outlive every retry | `ServiceError` |
+| the forge refuses the request itself | `ServiceError` with its words |
+
+A client's error never reaches a user: its text may hold headers.
+"""
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final, Protocol, TypeVar
+
+from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt
+from tenacity.wait import wait_exponential_jitter
+
+from assay.errors import ServiceError
+
+T = TypeVar("T")
+
+TIMEOUT_SECONDS: Final = 20
+ATTEMPTS: Final = 8
+LONGEST_WAIT: Final = 8.0
+"""Seconds."""
+MAX_BODY_CHARS: Final = 60_000
+"""GitHub takes 65,536 characters in the description of a pull request; GitLab and Gitea more."""
+_UNAUTHORIZED: Final = 401
+_FORBIDDEN: Final = 403
+_NOT_FOUND: Final = 404
+_TOO_MANY: Final = 429
+
+
+@dataclass(frozen=True, slots=True)
+class Merge:
+    """Who put a pull request into the branch, and when."""
+
+    commit: str
+    by: str
+    at: str
+    """RFC 3339, UTC."""
+
+
+@dataclass(frozen=True, slots=True)
+class PullRequest:
+    """A proposal; on GitLab, a merge request."""
+
+    number: int
+    """0 where there is no forge."""
+    url: str
+    branch: str
+    state: str
+    """`open`, `merged` or `closed`."""
+    merge: Merge | None = None
+
+
+class Forge(Protocol):
+    """Where releases are proposed."""
+
+    def find(self, branch: str) -> PullRequest | None:
+        """The pull request of a branch: the open one, else the newest."""
+
+    def open(
+        self, branch: str, base: str, title: str, body: str, labels: Sequence[str]
+    ) -> PullRequest:
+        """Open one; where there is one already, that."""
+
+    def update(
+        self, request: PullRequest, title: str, body: str, labels: Sequence[str]
+    ) -> PullRequest:
+        """Give an open one another title, body and labels; a person's own labels stay."""
+
+    def close(self, request: PullRequest, comment: str) -> None:
+        """Close one without merging it."""
+
+    def merged_by(self, commit: str) -> PullRequest | None:
+        """The merged pull request that brought a commit into the branch."""
+
+
+class _TransientError(Exception):
+    """May be gone when it is tried again."""
+
+    def __init__(self, said: str, wait: float = 0.0) -> None:
+        super().__init__(said)
+        self.wait = wait
+
+
+def calling(name: str, what: str, work: Callable[[], T], *, first_wait: float = 0.3) -> T:
+    """Do `work`, again after a transient fault.
+
+    `work` raises what `failed` makes; anything else passes through.
+
+    Raises:
+        ServiceError: The faults outlived every retry.
+    """
+
+    def wait(state: RetryCallState) -> float:
+        error = state.outcome.exception() if state.outcome else None
+        told = error.wait if isinstance(error, _TransientError) else 0.0
+        own = wait_exponential_jitter(multiplier=first_wait, max=LONGEST_WAIT)(state)
+        return min(max(told, own), LONGEST_WAIT)
+
+    try:
+        return Retrying(
+            retry=retry_if_exception_type(_TransientError),
+            stop=stop_after_attempt(ATTEMPTS),
+            wait=wait,
+            reraise=True,
+        )(work)
+    except _TransientError as error:
+        raise ServiceError(
+            f"{name}: cannot {what}: {error}, {ATTEMPTS} times; run again later"
+        ) from error
+
+
+def failed(
+    name: str, what: str, status: int, said: str, *, wait: float = 0.0, passing: bool = False
+) -> Exception:
+    """The error for an answer of a forge.
+
+    Args:
+        name: Of the forge.
+        what: What could not be done.
+        status: Of HTTP; 0 where there was no answer.
+        said: The forge's own words.
+        wait: Seconds that it asks to wait.
+        passing: Known to be over soon, whatever the status.
+    """
+    said = " ".join(said.split())[:200]
+    limited = status == _FORBIDDEN and re.search(r"rate limit|abuse", said, re.IGNORECASE)
+    if passing or status == 0 or status >= 500 or status == _TOO_MANY or limited:  # noqa: PLR2004 - HTTP
+        kind = f"answered {status}" if status else "did not answer"
+        return _TransientError(f"it {'limits the rate' if limited else kind}", wait)
+    if status == _UNAUTHORIZED:
+        hint = "ASSAY_GIT_TOKEN is missing, wrong or expired"
+    elif status == _FORBIDDEN:
+        hint = "ASSAY_GIT_TOKEN lacks the right to write code and pull requests"
+    elif status == _NOT_FOUND:
+        hint = "check ASSAY_DEPLOYMENTS, and that ASSAY_GIT_TOKEN may see that repository"
+    else:
+        hint = "check the repository's settings"
+    return ServiceError(f"{name}: cannot {what}: answered {status} ({said}); {hint}")
+
+
+def bounded(body: str) -> str:
+    """A body that every forge takes."""
+    if len(body) <= MAX_BODY_CHARS:
+        return body
+    return f"{body[:MAX_BODY_CHARS]}\n\n… cut here; the files of the branch hold all of it\n"

@@ -1,0 +1,97 @@
+"""What a person states about a model: an override of its policy, or its revocation. Signed."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from assay.digest import require_digest
+from assay.errors import UsageError
+from assay.gitops import log, statement
+from assay.gitops.candidate import decision_of, judgement_of
+from assay.gitops.log import Entry, Event
+from assay.gitops.statement import Kind, Statement
+from assay.manifest import require_type
+from assay.policy import Verdict
+from assay.registry import name_problems
+from assay.signing import Signer
+from assay.step import Model, Services
+from assay.tree import get_manifest
+
+MAX_DAYS: Final = 366
+"""An override that never ends would be a policy that nobody wrote."""
+MAX_WHY_CHARS: Final = 1000
+MIN_WHY_CHARS: Final = 10
+
+
+def override(
+    services: Services, signer: Signer, model: str, digest: str, *, by: str, why: str, until: str
+) -> Statement:
+    """Record a decision against the policy, about one model digest.
+
+    Args:
+        services: The store, and who may sign.
+        signer: Who signs.
+        model: Name of the model.
+        digest: Which one.
+        by: `Name <mail>`.
+        why: At least a few words.
+        until: A day or moment, at most a year ahead.
+
+    Raises:
+        UsageError: Something of it is missing or wrong; the model passed, and needs none.
+        NotFoundError: No decision about it, so there is nothing to override.
+    """
+    problems = [*name_problems(model), *_why_problems(why)]
+    end = statement.moment(until, "--until")
+    now = datetime.now(UTC)
+    if not now < end <= now + timedelta(days=MAX_DAYS):
+        problems.append(f"--until {until}: give a day within the next {MAX_DAYS} days")
+    if problems:
+        raise UsageError.all_of(problems)
+    require_type(get_manifest(services.store, require_digest(digest)), Model.type, "override")
+    decision = decision_of(services, digest, None)
+    judged = judgement_of(services.store, decision)
+    if judged.verdict is Verdict.PASS:
+        raise UsageError(f"{digest} passed its policy ({decision}); it needs no override")
+    predicate = {
+        "model": model,
+        "decision": decision,
+        "verdict": judged.verdict.value,
+        "reason": judged.reason,
+        "by": by,
+        "why": " ".join(why.split()),
+        "at": statement.now(),
+        "until": statement.stamp(end),
+    }
+    made = statement.save(services.store, signer, Kind.OVERRIDE, digest, predicate)
+    entry = Entry(
+        event=Event.OVERRIDE,
+        model=model,
+        environment="",
+        digest=digest,
+        release="",
+        at=made.text("at"),
+        by=by,
+        why=made.text("why"),
+        statement=made.digest,
+    )
+    log.append(services.store, entry, signer, services.verifier)
+    return made
+
+
+def revoke(services: Services, signer: Signer, digest: str, *, by: str, why: str) -> Statement:
+    """State that a model must never be released again, nor rolled back to.
+
+    Raises:
+        UsageError: No reason is given, or the digest is no model's.
+    """
+    if problems := _why_problems(why):
+        raise UsageError.all_of(problems)
+    require_type(get_manifest(services.store, require_digest(digest)), Model.type, "revoke")
+    predicate = {"by": by, "why": " ".join(why.split()), "at": statement.now()}
+    return statement.save(services.store, signer, Kind.REVOCATION, digest, predicate)
+
+
+def _why_problems(why: str) -> list[str]:
+    if not MIN_WHY_CHARS <= len(why.strip()) <= MAX_WHY_CHARS:
+        return [f"--why: say in {MIN_WHY_CHARS} to {MAX_WHY_CHARS} characters why"]
+    return []

@@ -1,0 +1,92 @@
+"""The monitoring plan that goes with a release.
+
+The gate judged how soon one plan sees faults, so exactly that plan goes with the model. A model
+that was judged without one may be given a plan, or keeps the one that its environment has.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from assay.attestation import about
+from assay.digest import of_bytes
+from assay.errors import IntegrityError, UsageError
+from assay.gitops import document
+from assay.gitops.document import Release
+from assay.gitops.repository import Repository
+from assay.monitoring import FILE_NAME, parse_plan
+from assay.monitoring.plan import MAX_PLAN_BYTES
+from assay.step import Services
+from assay.tree import get_manifest
+
+CHECK = "check_monitoring"
+REPORT = "monitoring"
+
+
+def judged(services: Services, reports: Mapping[str, str]) -> bytes | None:
+    """The plan that the gate's evidence was measured with; None when there was none.
+
+    Args:
+        services: The store, and who may sign.
+        reports: The documents that were judged, by kind.
+
+    Raises:
+        IntegrityError: The plan is not what its name says.
+        NotFoundError: The plan is not in the store.
+    """
+    report = reports.get(REPORT)
+    records = about(services.store, report, services.verifier) if report else []
+    plans = [record.inputs["plan"] for record in records if record.step == CHECK]
+    for plan in plans:
+        if not isinstance(plan, str) or not plan:
+            continue
+        for entry in get_manifest(services.store, plan).files:
+            if entry.path == FILE_NAME:
+                return services.store.get_bytes(entry.blob.digest, MAX_PLAN_BYTES)
+        raise IntegrityError(f"{plan} holds no {FILE_NAME}")
+    return None
+
+
+def chosen(
+    repository: Repository, release: Release, given: bytes | None, measured: bytes | None
+) -> bytes | None:
+    """The plan to release with: the measured one, the given, or the one that is there.
+
+    Args:
+        repository: Where earlier plans lie.
+        release: What is released, and where.
+        given: A person's file.
+        measured: What `judged` found.
+
+    Raises:
+        UsageError: The given one does not parse, or is not the one that was measured.
+    """
+    if given is not None:
+        parse_plan(given)
+    if measured is not None:
+        if given not in {None, measured}:
+            raise UsageError(
+                "monitoring: not the plan that the gate judged this model with "
+                f"({of_bytes(measured)}); leave it out, or run the pipeline with the new plan"
+            )
+        return measured
+    if given is not None:
+        return given
+    for environment in filter(None, [release.environment, document.below(release.environment)]):
+        path = f"{document.folder(release.model, environment)}/{document.PLAN_FILE}"
+        found = repository.read(path)
+        if found is not None:
+            return found
+    return None
+
+
+def read(path: Path) -> bytes:
+    """A plan's file, bounded.
+
+    Raises:
+        UsageError: It cannot be read.
+    """
+    try:
+        with path.open("rb") as stream:
+            return stream.read(MAX_PLAN_BYTES + 1)  # one more shows that it is too large
+    except OSError as error:
+        raise UsageError(f"--monitoring: cannot read {path}: {error.strerror}") from error

@@ -1,0 +1,240 @@
+"""Signed statements by people about a model: override, approval, revocation, drill.
+
+An in-toto Statement v1 about the model's digest, in a DSSE envelope, found again through the
+pointers `statements/<model>/<statement>`. Nothing is stated without a signature: a name in a file
+is no proof of who wrote it. Once `ASSAY_VERIFY_KEYS` is set, only its keys are believed.
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time
+from enum import StrEnum
+from typing import Any, Final
+
+from assay.attestation import ENVELOPE_MEDIA_TYPE, MAX_ATTESTATION_BYTES, STATEMENT_TYPE
+from assay.digest import PREFIX, canonical_json, hex_of, parse_canonical_json
+from assay.errors import AttestationError, UsageError
+from assay.signing import PAYLOAD_TYPE, Signer, Verifier, open_unverified, signer_from_env
+from assay.store import Store
+
+
+class Kind(StrEnum):
+    """What is stated; the predicate type is `urn:assay:<kind>:v1`."""
+
+    OVERRIDE = "override"
+    APPROVAL = "approval"
+    REVOCATION = "revocation"
+    DRILL = "rollback-drill"
+    LOG = "release-log"
+    """An entry of the release log, which is about a release and not a model."""
+
+
+_PREDICATE: Final = "urn:assay:{}:v1"
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """A statement as it was read."""
+
+    kind: Kind
+    subject: str
+    predicate: Mapping[str, Any]
+    digest: str
+    signed_by: str
+    """Key id; empty when unsigned."""
+
+    def text(self, name: str) -> str:
+        """A field of the predicate as text; "" when it is not there."""
+        return str(self.predicate.get(name, ""))
+
+
+def require_signer() -> Signer:
+    """The signer that the environment configures.
+
+    Raises:
+        UsageError: None is.
+    """
+    signer = signer_from_env()
+    if signer is None:
+        raise UsageError(
+            "ASSAY_SIGNING_KEY is not set, and a statement by a person is signed; make a key with: "
+            "openssl genpkey -algorithm ed25519 -out signing.pem"
+        )
+    return signer
+
+
+def encode(
+    kind: Kind, subject: str, predicate: Mapping[str, Any], signer: Signer | None
+) -> tuple[bytes, str]:
+    """A statement's bytes and their media type; signed when there is a signer."""
+    payload = canonical_json(
+        {
+            "_type": STATEMENT_TYPE,
+            "subject": [
+                {
+                    "name": "release" if kind is Kind.LOG else "model",
+                    "digest": {"sha256": hex_of(subject)},
+                }
+            ],
+            "predicateType": _PREDICATE.format(kind),
+            "predicate": dict(predicate),
+        }
+    )
+    if signer is None:
+        return payload, PAYLOAD_TYPE
+    return signer.sign(payload), ENVELOPE_MEDIA_TYPE
+
+
+def decode(data: bytes, digest: str, verifier: Verifier | None, *, signed: bool) -> Statement:
+    """Read a statement.
+
+    Args:
+        data: Its bytes, which are `digest`'s.
+        digest: Its name.
+        verifier: Whose signatures count; None believes any.
+        signed: Refuse one without a signature even then.
+
+    Raises:
+        AttestationError: No statement, unsigned, or signed by nobody who counts.
+        IntegrityError: Not in canonical form.
+    """
+    what = f"statement {digest}"
+    raw = parse_canonical_json(data, what)
+    signed_by = ""
+    if isinstance(raw, dict) and "payloadType" in raw:
+        payload, signed_by = verifier.open(raw, what) if verifier else open_unverified(raw, what)
+        raw = parse_canonical_json(payload, what)
+    elif signed or verifier is not None:
+        raise AttestationError(f"{what}: unsigned; it counts for nothing")
+    try:
+        (subject,) = raw["subject"]
+        statement = Statement(
+            kind=Kind(raw["predicateType"].removeprefix("urn:assay:").removesuffix(":v1")),
+            subject=PREFIX + subject["digest"]["sha256"],
+            predicate=dict(raw["predicate"]),
+            digest=digest,
+            signed_by=signed_by,
+        )
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise AttestationError(f"{what}: not a statement that assay knows ({error!r})") from error
+    return statement
+
+
+def save(
+    store: Store, signer: Signer, kind: Kind, model: str, predicate: Mapping[str, Any]
+) -> Statement:
+    """Sign and store a statement about a model, and make it findable."""
+    data, media_type = encode(kind, model, predicate, signer)
+    digest = store.put_bytes(data, media_type).digest
+    store.write_pointer(f"statements/{hex_of(model)}/{hex_of(digest)}", digest.encode())
+    return Statement(kind, model, dict(predicate), digest, signer.key_id)
+
+
+def load(store: Store, digest: str, verifier: Verifier | None) -> Statement:
+    """Read a signed statement by its digest; errors as `decode` and `Store.get_bytes`."""
+    return decode(store.get_bytes(digest, MAX_ATTESTATION_BYTES), digest, verifier, signed=True)
+
+
+def about(
+    store: Store, model: str, verifier: Verifier | None, kind: Kind | None = None
+) -> list[Statement]:
+    """Every believable statement about a model, oldest first; others count for nothing."""
+    found = []
+    for pointer in store.list_pointers(f"statements/{hex_of(model)}/"):
+        try:
+            statement = load(store, PREFIX + pointer.rsplit("/", 1)[-1], verifier)
+        except AttestationError:
+            continue
+        if statement.subject == model and kind in {None, statement.kind}:
+            found.append(statement)
+    return sorted(found, key=lambda item: (item.text("at"), item.digest))
+
+
+def revocation(store: Store, model: str, verifier: Verifier | None) -> Statement | None:
+    """The statement that revokes a model, if there is one."""
+    return next(iter(about(store, model, verifier, Kind.REVOCATION)), None)
+
+
+def valid_overrides(
+    store: Store, digest: str, verifier: Verifier | None, *, model: str, decision: str
+) -> list[Statement]:
+    """The overrides of one decision that have not expired, the longest first.
+
+    Args:
+        store: Where they lie.
+        digest: Of the model.
+        verifier: Whose signatures count.
+        model: Its name; an override counts for the name that it was given for.
+        decision: Digest of the decision.
+    """
+    valid = [
+        item
+        for item in about(store, digest, verifier, Kind.OVERRIDE)
+        if not expired(item.text("until"))
+        and (item.text("model"), item.text("decision")) == (model, decision)
+    ]
+    return sorted(valid, key=lambda item: (item.text("until"), item.digest), reverse=True)
+
+
+def now() -> str:
+    """The time, RFC 3339 in UTC, to the second."""
+    return stamp(datetime.now(UTC))
+
+
+def stamp(moment: datetime) -> str:
+    """A moment as every document here writes it."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def moment(text: str, what: str) -> datetime:
+    """A day or moment that a person typed; a day means its end.
+
+    Raises:
+        UsageError: Neither.
+    """
+    try:
+        parsed = datetime.fromisoformat(text)
+        if len(text) <= len("2026-01-31"):
+            parsed = datetime.combine(date.fromisoformat(text), time(23, 59, 59), UTC)
+    except ValueError as error:
+        raise UsageError(
+            f"{what}: {text!r} is not a time; write 2026-01-31 or 2026-01-31T12:00:00Z"
+        ) from error
+    return parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)
+
+
+def expired(until: str) -> bool:
+    """Whether a time is past, or is none."""
+    try:
+        return moment(until, "until") <= datetime.now(UTC)
+    except UsageError:
+        return True
+
+
+def person() -> str:
+    """`Name <mail>` of whoever runs this, as Git knows them.
+
+    Raises:
+        UsageError: Git does not know.
+    """
+    from git import Git
+    from git.exc import GitCommandError
+
+    found = []
+    for key, variable in (("user.name", "NAME"), ("user.email", "EMAIL")):
+        value = os.environ.get(f"GIT_AUTHOR_{variable}") or os.environ.get(
+            f"GIT_COMMITTER_{variable}", ""
+        )
+        if not value:
+            try:
+                value = str(Git().config("--get", key))
+            except GitCommandError:
+                value = ""
+        found.append(" ".join(value.split()))
+    if not all(found):
+        raise UsageError(
+            "who is doing this? set it once: git config --global user.name '…'; "
+            "git config --global user.email '…' (or GIT_AUTHOR_NAME, GIT_AUTHOR_EMAIL)"
+        )
+    return f"{found[0]} <{found[1]}>"

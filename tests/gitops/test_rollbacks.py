@@ -1,0 +1,246 @@
+"""Rollbacks, drills, the release log and the collector, on real Git without a forge."""
+
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+from simulators.forge import git
+from stories import flip, refused
+
+from assay.cli import cli
+from assay.errors import (
+    IntegrityError,
+    RunBlocked,
+    ServiceError,
+    UsageError,
+)
+from assay.gitops import drill, golden, log, override, rehearsal, rollback, statement
+from assay.gitops.statement import Kind, require_signer
+
+MODEL = "churn"
+ANN = "Ann Approver <ann@example.org>"
+
+
+@pytest.mark.slow
+def test_rollback_restores_exactly_what_was_and_a_second_goes_further(world: Any) -> None:
+    for name in ("one", "two", "three"):
+        world.release(name, "dev")
+    before = git(world.bare, "rev-parse", "main~2:models/churn/dev")
+    done = world.roll_back("dev")
+    assert list(done.seconds) == ["find", "verify", "warm", "restore", "record"]
+    assert git(world.bare, "rev-parse", "main~1:models/churn/dev") != before
+    two = git(world.bare, "log", "--format=%H", "--first-parent", "main").splitlines()[2]
+    assert git(world.bare, "rev-parse", "main:models/churn/dev") == git(
+        world.bare, "rev-parse", f"{two}:models/churn/dev"
+    )
+    message = git(world.bare, "log", "-1", "--format=%B", "main")
+    assert "wrong predictions" in message
+    assert f"Signed-off-by: {ANN}" in message
+    version = world.registry.at(MODEL, "dev")
+    assert version is not None
+    assert version.model == world.models["two"]
+    assert world.roll_back("dev").release.digest == world.models["one"]
+    refused(lambda: world.roll_back("dev"), UsageError, "no release", "came before")
+    assert [e.event for e in world.entries()] == ["release"] * 3 + ["rollback"] * 2
+    assert world.sync().problems == []
+    # Forward again, to one that is named.
+    forth = world.roll_back("dev", to=world.models["three"])
+    assert forth.release.digest == world.models["three"]
+
+
+def test_a_rollback_by_pull_request_is_approved_like_any_other(world: Any) -> None:
+    world.release("one", "dev")
+    world.release("two", "dev")
+    done = world.roll_back("dev", now=False)
+    assert done.request is not None
+    assert "record" not in done.seconds
+    assert world.registry.at(MODEL, "dev").model == world.models["two"]
+    world.approve("dev", digest=world.models["one"])
+    synced = world.sync()
+    assert synced.problems == []
+    assert [(e.event, e.why) for e in synced.approved] == [("rollback", "wrong predictions")]
+    assert world.registry.at(MODEL, "dev").model == world.models["one"]
+
+
+def test_a_corrupt_blob_is_refused_before_anything_changes(world: Any) -> None:
+    for name in ("one", "two", "three"):
+        world.release(name, "dev")
+    flip(world.model_file("two"))
+    head, count = world.head(), len(world.entries())
+    said = refused(lambda: world.roll_back("dev"), IntegrityError, "nothing was changed", "damaged")
+    assert f"assay rollback 'churn' dev --to {world.models['one']}" in said
+    assert (world.head(), len(world.entries())) == (head, count)
+    assert world.registry.at(MODEL, "dev").model == world.models["three"]
+    assert world.roll_back("dev", to=world.models["one"]).release.digest == world.models["one"]
+
+
+def test_rollback_needs_neither_mlflow_nor_the_training_data(
+    world: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.release("one", "dev")
+    world.release("two", "dev")
+    data = {e.digest for e in world.entries()}
+    assert data
+    release = log.get_release(world.store, world.entries()[0].release)
+    from assay.tree import get_manifest
+
+    for entry in get_manifest(world.store, release.data).files:
+        world.blob(entry.blob.digest).unlink()
+    world.blob(release.data).unlink()
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:1")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    done = world.roll_back("dev")
+    assert done.release.digest == world.models["one"]
+    assert any("alias was not moved" in note for note in done.notes)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{world.root}/mlflow.db")
+    assert world.sync().aliases == ["churn@dev -> 1"]
+
+
+def test_a_view_that_was_altered_is_mended_by_a_rollback(world: Any) -> None:
+    world.release("one", "dev")
+    world.release("two", "dev")
+    view = world.root / "store" / "views" / world.models["one"][7:] / "model.skops"
+    right = view.read_bytes()
+    flip(view)
+    world.roll_back("dev")
+    assert view.read_bytes() == right
+
+
+@pytest.mark.slow
+def test_a_drill_goes_back_and_forth_and_is_evidence(world: Any) -> None:
+    world.release("one", "dev", "staging")
+    assert rehearsal.evidence(world.services, MODEL, world.models["two"]).values == {
+        rehearsal.EVIDENCE: None
+    }
+    world.release("two", "dev", "staging")
+    done = drill.drill(
+        world.services, world.settings, world.registry, require_signer(), MODEL, "staging", by=ANN
+    )
+    assert done.rows == {world.models["one"]: 100, world.models["two"]: 100}
+    assert done.passed
+    drill.require_passed(done)
+    assert world.registry.at(MODEL, "staging").model == world.models["two"]
+    text = drill.metrics(done).decode()
+    assert 'assay_rollback_drill_seconds{environment="staging",model="churn"}' in text
+    assert "assay_rollback_drill_last_success_timestamp_seconds{" in text
+    found = rehearsal.evidence(world.services, MODEL, world.models["three"])
+    assert found.subjects == {"model": world.models["three"]}
+    days = found.values[rehearsal.EVIDENCE]
+    assert days is not None
+    assert 0 <= days < 1
+    done.seconds = drill.MAX_SECONDS + 1
+    refused(lambda: drill.require_passed(done), RunBlocked, "the limit is 300 s")
+
+
+@pytest.mark.slow
+def test_a_drill_finds_a_model_that_predicts_otherwise(
+    world: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from assay.model.files import LoadedModel
+
+    world.release("one", "dev", "staging")
+    world.release("two", "dev", "staging")
+    honest = LoadedModel.predict_proba
+    monkeypatch.setattr(
+        LoadedModel, "predict_proba", lambda self, frame: honest(self, frame) * (1 - 2**-52)
+    )
+    refused(
+        lambda: drill.drill(
+            world.services, world.settings, None, require_signer(), MODEL, "staging", by=ANN
+        ),
+        IntegrityError,
+        "golden predictions",
+    )
+    # Staging has its release again all the same.
+    assert log.current(world.entries(), "staging").digest == world.models["two"]
+
+
+def test_the_log_answers_what_was_there_and_shows_tampering(world: Any) -> None:
+    for name in ("one", "two"):
+        world.release(name, "dev")
+    first, second = world.entries()
+    assert log.current([first, second], "dev", first.at).digest in {first.digest, second.digest}
+    assert log.current([first, second], "dev", "2000-01-01T00:00:00Z") is None
+    assert log.current([first, second], "dev").digest == second.digest
+    pointers = world.store.list_pointers("releases/")
+    # An entry taken out of the middle, one exchanged for another, one signed by nobody.
+    path = world.root / "store" / pointers[0]
+    content = path.read_bytes()
+    path.unlink()
+    refused(world.entries, IntegrityError, "entry 1 is missing")
+    path.write_bytes((world.root / "store" / pointers[1]).read_bytes())
+    refused(world.entries, IntegrityError, "does not follow")
+    predicate = {**first.predicate(), "by": "Nobody <nobody@example.org>"}
+    data, media = statement.encode(Kind.LOG, first.release, predicate, None)
+    path.write_bytes(world.store.put_bytes(data, media).digest.encode())
+    refused(world.entries, IntegrityError, "unsigned")
+    path.write_bytes(content)
+    assert len(world.entries()) == 2
+
+
+def test_what_the_collector_must_keep(world: Any) -> None:
+    for name in ("one", "two", "three"):
+        world.release(name, "dev")
+    kept = log.live(world.store)
+    assert {world.models[name] for name in ("one", "two", "three")} <= kept
+    assert {e.name for e in world.entries()} <= kept
+    world.roll_back("dev")
+    assert world.models["one"] in log.live(world.store)
+
+
+@pytest.mark.slow
+def test_two_releases_before_the_one_in_production_survive_the_collector(world: Any) -> None:
+    for name in ("one", "two", "three"):
+        world.release(name, "dev", "staging", "production")
+    override.revoke(
+        world.services, require_signer(), world.models["bad"], by=ANN, why="leaks personal data"
+    )
+    gone = world.model_file("bad")
+    # Nothing but the log and what it rests on stands between the releases and the collector.
+    done = CliRunner().invoke(cli, ["gc", "--delete", "--grace", "0", "--no-registry"])
+    assert done.exception is None, done.output
+    assert not gone.exists(), "what was never released goes"
+    assert statement.revocation(world.store, world.models["bad"], world.services.verifier)
+    back = world.roll_back("production", to=world.models["one"]).release
+    assert back.digest == world.models["one"]
+    assert golden.check(world.services, back.digest, back.golden) == 100
+    world.roll_back("production", to=world.models["two"])
+    # Again, when the newest are no longer those that a rollback would go to.
+    world.roll_back("production")
+    done = CliRunner().invoke(cli, ["gc", "--delete", "--grace", "0", "--no-registry"])
+    assert done.exception is None, done.output
+    assert world.roll_back("production", to=world.models["three"]).notes == []
+    assert len(world.entries()) == 13
+
+
+def test_a_broken_log_stops_the_collector(world: Any) -> None:
+    world.release("one", "dev")
+    pointer = world.store.list_pointers("releases/")[0]
+    world.blob((world.root / "store" / pointer).read_text()).unlink()
+    before = sorted(world.store.iter_blobs())
+    done = CliRunner().invoke(cli, ["gc", "--delete", "--grace", "0", "--no-registry"])
+    assert isinstance(done.exception, UsageError)
+    assert "nothing was removed" in str(done.exception)
+    assert "release log" in str(done.exception)
+    assert sorted(world.store.iter_blobs()) == before
+
+
+def test_who_approves_what_is_not_there_is_told_what_is(world: Any) -> None:
+    done = world.promote("one", "dev")
+    refused(lambda: world.approve("qa"), UsageError, "no environment 'qa'", "dev, staging")
+    refused(lambda: world.approve("staging"), UsageError, "in staging", done.branch)
+
+
+def test_a_remote_that_is_not_there_is_one_line(
+    world: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ASSAY_DEPLOYMENTS", str(world.root / "nowhere.git"))
+    refused(lambda: world.promote("one", "dev"), ServiceError, "nowhere.git", "ASSAY_DEPLOYMENTS")
+    monkeypatch.setenv("ASSAY_DEPLOYMENTS", "https://user:secret@forge.example/x.git")
+    said = refused(lambda: world.promote("one", "dev"), UsageError, "ASSAY_GIT_TOKEN")
+    assert "secret" not in said
+
+
+def test_reconcile_without_anything_to_do(world: Any) -> None:
+    world.release("one", "dev")
+    assert rollback.reconcile(world.services, world.settings, require_signer(), by=ANN) == []
