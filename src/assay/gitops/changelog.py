@@ -164,7 +164,10 @@ def _worst_slice(old: EvidenceDocument, new: EvidenceDocument) -> str:
     moves = [
         (abs(value - before), name, before, value)
         for name, value in new.values.items()
-        if "{" in name and value is not None and (before := old.values.get(name)) is not None
+        if "{" in name
+        and value is not None
+        and (before := old.values.get(name)) is not None
+        and value != before
     ]
     if not moves:
         return ""
