@@ -4,7 +4,7 @@ from pathlib import Path
 
 from assay.dataset import arrow_schema, info, iter_batches
 from assay.errors import UsageError
-from assay.store.base import landing
+from assay.store.files import landing
 
 
 def write_parquet(folder: Path, target: Path) -> None:

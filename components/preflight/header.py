@@ -121,7 +121,7 @@ def _s3_tail(location: str, size: int) -> bytes:
     from minio.error import MinioException
     from urllib3.exceptions import HTTPError
 
-    from assay.store.minio import client_for
+    from assay.store.client import client_for
 
     parts = urlsplit(location)
     bucket, key = parts.netloc, parts.path.lstrip("/")

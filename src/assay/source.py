@@ -17,7 +17,7 @@ from assay.digest import CHUNK_BYTES, PREFIX, is_digest, of_stream
 from assay.errors import AssayError, DataError, UsageError
 from assay.step import Dataset, Source
 from assay.store import Store
-from assay.store.base import landing
+from assay.store.files import landing
 from assay.tree import get_manifest, get_tree
 
 if TYPE_CHECKING:
@@ -360,7 +360,7 @@ def _check_status(status: int, where: str) -> None:
 def _open_s3(location: str) -> Iterator[IO[bytes]]:
     from minio.error import MinioException, S3Error
 
-    from assay.store.minio import client_for
+    from assay.store.client import client_for
 
     parts = urlsplit(location)
     where = public(location)

@@ -19,7 +19,8 @@ from assay.manifest import (
     Manifest,
     check_paths,
 )
-from assay.store.base import Store, parallel
+from assay.parallel import parallel
+from assay.store.base import Store
 
 MEDIA_TYPES: Final = {
     ".parquet": "application/vnd.apache.parquet",

@@ -20,10 +20,10 @@ from typing import Any
 import pytest
 
 from assay.execution import Context, execute
+from assay.parallel import WORKERS
 from assay.step import Dataset, Model, Out, step
 from assay.store import open_store
-from assay.store.base import WORKERS
-from assay.store.minio import client_for
+from assay.store.client import client_for
 from assay.tree import get_manifest, get_tree, put_tree
 
 pytestmark = [pytest.mark.bench, pytest.mark.minio, pytest.mark.timeout(3600)]

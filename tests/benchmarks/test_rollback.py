@@ -23,10 +23,11 @@ from assay.gitops.log import Entry, Event
 from assay.gitops.repository import Repository
 from assay.gitops.settings import Settings
 from assay.gitops.statement import now
+from assay.parallel import WORKERS
 from assay.step import Services
 from assay.store import Store, open_store
-from assay.store.base import WORKERS, blob_key
-from assay.store.minio import client_for
+from assay.store.base import blob_key
+from assay.store.client import client_for
 from assay.tree import get_manifest, put_tree
 
 pytestmark = [pytest.mark.bench, pytest.mark.minio, pytest.mark.timeout(3600)]

@@ -427,7 +427,7 @@ def test_headers_of_every_kind(folder_store: Store, tmp_path: Path, web: str) ->
 def test_the_end_of_a_parquet_file_in_s3(
     minio_url: str, folder_store: Store, tmp_path: Path
 ) -> None:
-    from assay.store.minio import client_for
+    from assay.store.client import client_for
 
     client = client_for(minio_url)
     path = parquet(tmp_path / "a.parquet")

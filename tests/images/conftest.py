@@ -209,7 +209,7 @@ def ground(
     from sklearn.datasets import load_breast_cancer
 
     from assay.cli.suite import draft_suite
-    from assay.store.minio import client_for
+    from assay.store.client import client_for
 
     folder = tmp_path_factory.mktemp("ground")
     bunch = load_breast_cancer()

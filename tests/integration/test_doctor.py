@@ -46,7 +46,7 @@ from assay.errors import (
 )
 from assay.execution import Context, execute
 from assay.store import open_store
-from assay.store.minio import client_for
+from assay.store.client import client_for
 
 DIGEST = "sha256:" + "a" * 64
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

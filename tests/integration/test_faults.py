@@ -16,7 +16,8 @@ import pytest
 from assay.digest import of_bytes
 from assay.errors import IntegrityError, StoreAccessError, StoreError, StoreUnavailableError
 from assay.manifest import FileEntry, Manifest
-from assay.store.minio import MinioStore, RetryLimits
+from assay.store.client import RetryLimits
+from assay.store.minio import MinioStore
 
 pytestmark = pytest.mark.minio
 

@@ -216,7 +216,7 @@ def test_a_sweep_cut_short_leaves_a_store_without_loose_ends(
             raise KeyboardInterrupt
         taken(key)
 
-    monkeypatch.setattr("assay.store.base.WORKERS", 1)
+    monkeypatch.setattr("assay.parallel.WORKERS", 1)
     monkeypatch.setattr(store, "_remove", stopping)
     for stop in (3, 11, 19, 27):
         removed = 0

@@ -22,7 +22,8 @@ from assay.errors import AssayError, StoreAccessError, StoreError, StoreUnavaila
 from assay.maintenance.fsck import fsck
 from assay.manifest import Descriptor
 from assay.store import Store, open_store
-from assay.store.minio import MinioStore, RetryLimits
+from assay.store.client import RetryLimits
+from assay.store.minio import MinioStore
 from assay.tree import get_manifest, get_tree, put_tree
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]

@@ -309,7 +309,7 @@ class TestS3:
     def test_an_object_is_fetched_and_named(self, bucket: str, target: Path) -> None:
         from urllib.parse import urlsplit
 
-        from assay.store.minio import client_for
+        from assay.store.client import client_for
 
         location = bucket.format("a table.csv")
         parts = urlsplit(location)

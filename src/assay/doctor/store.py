@@ -50,7 +50,8 @@ def _check_folder(url: str, folder: Path) -> Finding:
 
 
 def _check_bucket(url: str) -> Iterator[Finding]:
-    from assay.store.minio import MinioStore, RetryLimits
+    from assay.store.client import RetryLimits
+    from assay.store.minio import MinioStore
 
     limits = RetryLimits(attempts=2, seconds=15, connect_timeout=3, read_timeout=10)
     store = MinioStore.from_url(url, limits)

@@ -14,9 +14,9 @@ from assay.gitops.document import Release
 from assay.gitops.log import Entry
 from assay.gitops.repository import Repository
 from assay.manifest import Descriptor
+from assay.parallel import parallel
 from assay.step import Services
 from assay.store import Store
-from assay.store.base import parallel
 from assay.tree import get_manifest
 
 

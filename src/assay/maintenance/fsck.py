@@ -21,9 +21,9 @@ from assay.digest import hex_of
 from assay.errors import AssayError, IntegrityError, NotFoundError
 from assay.maintenance.names import kind_of, names_of, target_of
 from assay.manifest import Descriptor
+from assay.parallel import parallel
 from assay.signing import Verifier
 from assay.store import Store
-from assay.store.base import parallel
 from assay.tree import get_manifest
 
 POINTER_KINDS = ("cache/", "referrers/", "dependents/", "pins/")

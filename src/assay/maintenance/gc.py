@@ -20,9 +20,10 @@ from assay.digest import PREFIX, hex_of
 from assay.errors import AssayError, IntegrityError, UsageError
 from assay.gitops import log
 from assay.maintenance.names import Kind, kind_of, names_of, records_about, target_of
+from assay.parallel import parallel
 from assay.registry import Registry
 from assay.store import Store
-from assay.store.base import Entry, parallel
+from assay.store.base import Entry
 from assay.tree import get_manifest
 
 GRACE_SECONDS: Final = 7 * 24 * 3600

@@ -15,31 +15,23 @@ Error contract, for every kind:
 """
 
 import abc
-import contextlib
-import hashlib
-import os
 import re
-import tempfile
-import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import IO, Final, NamedTuple, TypeVar
 
-from assay.digest import CHUNK_BYTES, PREFIX, Readable, hex_of, of_bytes, of_stream
+from assay.digest import PREFIX, Readable, hex_of, of_bytes, of_stream
 from assay.errors import IntegrityError, NotFoundError, StoreError
 from assay.manifest import Descriptor, FileEntry, Manifest
+from assay.parallel import parallel
+from assay.store.files import copy_checked, landing, open_read_only, reading, writing
 
 MAX_POINTER_BYTES: Final = 4 << 10
-WORKERS: Final = 16
-"""Files moved at a time: the work waits for the network or the disk, not for a core."""
 SMALL_BYTES: Final = 1 << 20
 """A file up to this size is read into memory once; a larger one is streamed. With `WORKERS` this
 bounds the memory that moving files takes, whatever their number and size."""
-PIECE_BYTES: Final = 256 << 10
-"""What moves at a time where a file is read or written out of order."""
 REFRESH_SECONDS: Final = 24 * 3600
 """A blob older than this is written again when it is stored again, with the same bytes. So its age
 says when it was last wanted, and `assay gc` leaves alone what a running pipeline relies on."""
@@ -102,7 +94,7 @@ class Store(abc.ABC):
             IntegrityError: The file changed meanwhile.
             StoreError: The file cannot be read, or the store failed.
         """
-        with _reading(path) as stream:
+        with reading(path) as stream:
             data = stream.read(SMALL_BYTES + 1)
             if len(data) <= SMALL_BYTES:
                 return self.put_bytes(data, media_type)
@@ -147,7 +139,7 @@ class Store(abc.ABC):
 
         For a caller that gives up the whole folder then; it spares a small file half of its cost.
         """
-        with _writing(target), open(target, "x+b", opener=_open_read_only) as out:
+        with writing(target), open(target, "x+b", opener=open_read_only) as out:
             self._fetch(blob, out)
 
     def verify(self, blob: Descriptor | str) -> int:
@@ -173,7 +165,7 @@ class Store(abc.ABC):
         Raises:
             IntegrityError: `source` is not what the blob's name says; the store is as it was.
         """
-        with _reading(source) as stream:
+        with reading(source) as stream:
             digest, size = of_stream(stream)
         self._compare(blob.digest, blob.size, digest, size, place=str(source))
         self._remove(blob_key(blob.digest))
@@ -436,103 +428,6 @@ def blob_key(digest: str) -> str:
     """Where a blob lies, relative to the store's root."""
     digits = hex_of(digest)
     return f"blobs/sha256/{digits[:2]}/{digits}"
-
-
-def parallel(work: Callable[[T], R], items: Sequence[T]) -> list[R]:
-    """`work` on each of `items`, in parallel, results in order; the first error stops it."""
-    if len(items) <= 1:
-        return [work(item) for item in items]
-    results: list[tuple[int, R]] = []
-    # Shared by the workers, because a future for each of many small items costs more than they do.
-    left = iter(enumerate(items))
-    lock = threading.Lock()
-    failed = threading.Event()
-
-    def run() -> None:
-        try:
-            while not failed.is_set():
-                with lock:
-                    taken = next(left, None)
-                if taken is None:
-                    return
-                results.append((taken[0], work(taken[1])))
-        except BaseException:
-            failed.set()
-            raise
-
-    with ThreadPoolExecutor(min(WORKERS, len(items))) as pool:
-        futures = [pool.submit(run) for _ in range(min(WORKERS, len(items)))]
-        try:
-            for future in as_completed(futures):
-                future.result()
-        finally:
-            # Whoever interrupts, such as a person at the keyboard, does not wait for the rest.
-            failed.set()
-    return [result for _, result in sorted(results, key=lambda pair: pair[0])]
-
-
-@contextlib.contextmanager
-def _reading(path: Path) -> Iterator[IO[bytes]]:
-    """A local file's stream; that it cannot be read is told in one line."""
-    try:
-        with path.open("rb", buffering=0) as stream:
-            yield stream
-    except OSError as error:
-        raise StoreError(
-            f"cannot read {path}: {error.strerror}; it must be there, and readable for this user"
-        ) from error
-
-
-@contextlib.contextmanager
-def _writing(target: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise StoreError(
-            f"cannot write {target}: {error.strerror}; make room, or set ASSAY_WORK to a "
-            "folder on another disk"
-        ) from error
-
-
-def _open_read_only(path: str, flags: int) -> int:
-    """For `open`: the file is read-only from its beginning, and written through this handle."""
-    descriptor = os.open(path, flags, 0o444)
-    os.fchmod(descriptor, 0o444)  # whatever the umask
-    return descriptor
-
-
-@contextlib.contextmanager
-def landing(target: Path, mode: int = 0o444) -> Iterator[IO[bytes]]:
-    """A temporary file beside `target` that takes its name when the block ends well."""
-    with _writing(target):
-        descriptor, name = tempfile.mkstemp(prefix=".assay-", dir=target.parent)
-        try:
-            with os.fdopen(descriptor, "w+b") as out:
-                yield out
-            os.chmod(name, mode)  # noqa: PTH101 - a string at hand
-            os.replace(name, target)  # noqa: PTH105
-        except BaseException:
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(name)  # noqa: PTH108
-            raise
-
-
-def copy_checked(stream: Readable, out: IO[bytes], limit: int) -> tuple[str, int]:
-    """Copy at most `limit` bytes and one chunk, hashing; the digest and size of what came."""
-    hasher, size = hashlib.sha256(), 0
-    while size <= limit and (chunk := stream.read(CHUNK_BYTES)):
-        hasher.update(chunk)
-        out.write(chunk)
-        size += len(chunk)
-    return PREFIX + hasher.hexdigest(), size
-
-
-def read_pieces(descriptor: int, offset: int, length: int) -> Iterator[bytes]:
-    """At most `length` bytes of a file from `offset`, piece by piece, whoever else reads it."""
-    end = offset + length
-    while piece := os.pread(descriptor, min(PIECE_BYTES, end - offset), offset):
-        yield piece
-        offset += len(piece)
 
 
 def _pointer_key(name: str) -> str:

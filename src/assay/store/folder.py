@@ -18,7 +18,8 @@ from typing import IO
 from assay.digest import Readable, of_stream
 from assay.errors import IntegrityError, NotFoundError, StoreAccessError, StoreError
 from assay.manifest import Descriptor
-from assay.store.base import Entry, Store, blob_key, copy_checked
+from assay.store.base import Entry, Store, blob_key
+from assay.store.files import copy_checked
 
 
 class _Stream:

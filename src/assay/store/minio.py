@@ -12,19 +12,14 @@ import logging
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import IO, Final, TypeVar
-from urllib.parse import parse_qs, urlencode, urlsplit
+from urllib.parse import urlencode, urlsplit
 
-import urllib3
 from minio import Minio
 from minio.commonconfig import ComposeSource, CopySource
-from minio.credentials import ChainedProvider, EnvAWSProvider, EnvMinioProvider
-from minio.credentials.providers import Provider
 from minio.datatypes import Part
-from minio.error import MinioException
 from tenacity import (
     Retrying,
     before_sleep_log,
@@ -35,7 +30,7 @@ from tenacity import (
     wait_random,
 )
 
-from assay.digest import CHUNK_BYTES, PREFIX, Readable, hex_of
+from assay.digest import PREFIX, Readable, hex_of
 from assay.errors import (
     IntegrityError,
     NotFoundError,
@@ -44,17 +39,17 @@ from assay.errors import (
     UsageError,
 )
 from assay.manifest import Descriptor
+from assay.parallel import WORKERS
 from assay.store import s3_errors
-from assay.store.base import PIECE_BYTES, WORKERS, Entry, Store, blob_key, read_pieces
+from assay.store.base import Entry, Store, blob_key
+from assay.store.client import RetryLimits, client_for
+from assay.store.files import PIECE_BYTES, read_pieces
+from assay.store.upload import PART_BYTES, Source, part_bytes
 from assay.store.wire import StatusError, Wire
 
 logger = logging.getLogger(__name__)
 R = TypeVar("R")
 
-PART_BYTES: Final = 16 << 20
-"""Size of the parts of a large blob; also the size from which a blob moves in parts."""
-MAX_PARTS: Final = 10_000
-"""S3's limit; a blob of more than `MAX_PARTS * PART_BYTES` has larger parts."""
 PARALLEL_PARTS: Final = 4
 """Parts in flight, whatever the number of files."""
 MAX_COPY_BYTES: Final = 5 << 30
@@ -64,72 +59,6 @@ _PRECONDITION_FAILED: Final = 412
 _NOT_FOUND: Final = 404
 _PARTIAL: Final = 206
 _RANGE_REFUSED: Final = 416
-
-
-@dataclass(frozen=True, slots=True)
-class RetryLimits:
-    """How long transient faults are borne."""
-
-    attempts: int = 8
-    seconds: float = 60.0
-    first_wait: float = 0.1
-    """Seconds; doubles each time, with jitter."""
-    longest_wait: float = 5.0
-    connect_timeout: float = 5.0
-    read_timeout: float = 60.0
-
-
-def client_for(url: str, limits: RetryLimits | None = None) -> Minio:
-    """A client for `s3://bucket/…?endpoint=…&region=…`, with credentials from the environment.
-
-    Raises:
-        UsageError: No endpoint, or credentials in the URL.
-    """
-    limits = limits or RetryLimits()
-    parts = urlsplit(url)
-    query = {name: values[-1] for name, values in parse_qs(parts.query).items()}
-    unknown = sorted(set(query) - {"endpoint", "region"})
-    if "@" in parts.netloc or unknown:
-        raise UsageError(
-            f"s3://{parts.hostname}: give endpoint and region only; credentials come from "
-            "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (or MINIO_ACCESS_KEY, MINIO_SECRET_KEY)"
-        )
-    endpoint = query.get("endpoint") or os.environ.get("AWS_ENDPOINT_URL", "")
-    server = urlsplit(endpoint)
-    if "@" in server.netloc:
-        raise UsageError(
-            f"s3://{parts.hostname}: the endpoint has credentials in it; take them out: they come "
-            "from AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
-        )
-    if server.scheme not in {"http", "https"} or not server.netloc or server.path.strip("/"):
-        raise UsageError(
-            f"{url.split('?', maxsplit=1)[0]}: which server? write "
-            "s3://bucket/prefix?endpoint=http://host:9000, or set AWS_ENDPOINT_URL"
-        )
-    pool = urllib3.PoolManager(
-        maxsize=2 * WORKERS,
-        timeout=urllib3.Timeout(connect=limits.connect_timeout, read=limits.read_timeout),
-        retries=False,  # tenacity retries, in one place
-        cert_reqs="CERT_REQUIRED",
-        ca_certs=os.environ.get("SSL_CERT_FILE"),
-    )
-    return Minio(
-        server.netloc,
-        secure=server.scheme == "https",
-        region=query.get("region") or os.environ.get("AWS_REGION") or "us-east-1",
-        http_client=pool,
-        credentials=_provider(),
-    )
-
-
-def _provider() -> Provider | None:
-    provider = ChainedProvider([EnvAWSProvider(), EnvMinioProvider()])
-    try:
-        provider.retrieve()
-    except (ValueError, MinioException):
-        # A server without authentication needs none; any other will say AccessDenied.
-        return None
-    return provider
 
 
 class MinioStore(Store):
@@ -215,7 +144,7 @@ class MinioStore(Store):
             self._mend(blob, lambda: self._put(key, data, hex_of(blob.digest), blob.media_type, {}))
 
     def _put_stream(self, stream: IO[bytes], path: Path, media_type: str) -> Descriptor:
-        source = _Source(stream, path, self._hashers)
+        source = Source(stream, path, self._hashers)
         blob = Descriptor(source.digest, source.size, media_type)
         key = blob_key(blob.digest)
         if len(source.parts) > 1:
@@ -260,7 +189,7 @@ class MinioStore(Store):
             pass
 
     def _send(
-        self, key: str, source: "_Source", number: int, headers: dict[str, str], query: str = ""
+        self, key: str, source: Source, number: int, headers: dict[str, str], query: str = ""
     ) -> str:
         """Send one part of a file; its entity tag."""
         offset, length, sha256 = source.parts[number]
@@ -281,7 +210,7 @@ class MinioStore(Store):
                 source.require_unchanged(number)
             raise
 
-    def _put_parts(self, key: str, blob: Descriptor, source: "_Source") -> None:
+    def _put_parts(self, key: str, blob: Descriptor, source: Source) -> None:
         """A large blob in parts, in parallel; what is not completed is given up again.
 
         Each part is named by the hash that was taken when the whole was hashed, so what the server
@@ -332,21 +261,21 @@ class MinioStore(Store):
             return
         key = blob_key(blob.digest)
         descriptor = out.fileno()
-        part_bytes = _part_bytes(blob.size)
+        length = part_bytes(blob.size)
 
         def receive(number: int) -> None:
-            self._attempt(lambda: self._receive(key, blob, descriptor, number * part_bytes))
+            self._attempt(lambda: self._receive(key, blob, descriptor, number * length))
 
         def fetch() -> None:
             hasher = hashlib.sha256()
-            count = -(-blob.size // part_bytes)
+            count = -(-blob.size // length)
             futures = [self._parts.submit(receive, number) for number in range(count)]
             try:
                 for number, future in enumerate(futures):
                     future.result()
                     # Read back in order: what is hashed is what lies in the file.
-                    begin = number * part_bytes
-                    end = min(begin + part_bytes, blob.size)
+                    begin = number * length
+                    end = min(begin + length, blob.size)
                     for piece in read_pieces(descriptor, begin, end - begin):
                         hasher.update(piece)
             finally:
@@ -359,7 +288,7 @@ class MinioStore(Store):
 
     def _receive(self, key: str, blob: Descriptor, descriptor: int, begin: int) -> None:
         """One part of a blob into its place in a file."""
-        end = min(begin + _part_bytes(blob.size), blob.size)
+        end = min(begin + part_bytes(blob.size), blob.size)
         headers = {"range": f"bytes={begin}-{end - 1}"}
         try:
             with (
@@ -489,70 +418,6 @@ class MinioStore(Store):
     @property
     def _patience(self) -> str:
         return f"{self._limits.attempts} tries or {self._limits.seconds:g} s"
-
-
-class _Source:
-    """A local file, hashed as a whole and in parts in one pass, and its bytes once more."""
-
-    def __init__(self, stream: IO[bytes], path: Path, helpers: ThreadPoolExecutor) -> None:
-        self._stream = stream
-        self._path = path
-        self._before = self._stamp()
-        part_bytes = _part_bytes(os.fstat(stream.fileno()).st_size)
-        whole, part = hashlib.sha256(), hashlib.sha256()
-        self.parts: list[tuple[int, int, str]] = []
-        """Offset, length and hex digest of each."""
-        size = begin = 0
-        while chunk := stream.read(CHUNK_BYTES):
-            # The same bytes go into both, on two cores: hashing gives up the interpreter's lock.
-            other = helpers.submit(part.update, chunk)
-            whole.update(chunk)
-            other.result()
-            size += len(chunk)
-            if size - begin >= part_bytes:
-                self.parts.append((begin, size - begin, part.hexdigest()))
-                begin, part = size, hashlib.sha256()
-        if size > begin:
-            self.parts.append((begin, size - begin, part.hexdigest()))
-        self.size = size
-        self.digest = PREFIX + whole.hexdigest()
-
-    def pieces(self, offset: int, length: int) -> Iterator[bytes]:
-        """The bytes of a part, piece by piece; the last one only if the file has not changed.
-
-        So even a server that checks no hash gets no whole body that is not what was named.
-        """
-        for piece in read_pieces(self._stream.fileno(), offset, length):
-            length -= len(piece)
-            if not length:
-                self.require_unchanged()
-            yield piece
-        if length:
-            raise self._changed()
-
-    def require_unchanged(self, number: int | None = None) -> None:
-        """Raise `IntegrityError` if the file, or a part of it, is no longer what was hashed."""
-        if self._stamp() != self._before:
-            raise self._changed()
-        if number is not None:
-            offset, length, sha256 = self.parts[number]
-            hasher = hashlib.sha256()
-            for piece in self.pieces(offset, length):
-                hasher.update(piece)
-            if hasher.hexdigest() != sha256:
-                raise self._changed()
-
-    def _stamp(self) -> tuple[int, int, int]:
-        status = os.fstat(self._stream.fileno())
-        return status.st_size, status.st_mtime_ns, status.st_ctime_ns
-
-    def _changed(self) -> IntegrityError:
-        return IntegrityError(f"{self._path} changed while it was stored; run again")
-
-
-def _part_bytes(size: int) -> int:
-    """The size of the parts of a blob: whole chunks, and not more parts than S3 admits."""
-    return max(PART_BYTES, -(-size // (MAX_PARTS * CHUNK_BYTES)) * CHUNK_BYTES)
 
 
 def _whole_size(content_range: str) -> int:

@@ -1,0 +1,80 @@
+"""Clients of a bucket's server, and how long its faults are borne."""
+
+import os
+from dataclasses import dataclass
+from urllib.parse import parse_qs, urlsplit
+
+import urllib3
+from minio import Minio
+from minio.credentials import ChainedProvider, EnvAWSProvider, EnvMinioProvider
+from minio.credentials.providers import Provider
+from minio.error import MinioException
+
+from assay.errors import UsageError
+from assay.parallel import WORKERS
+
+
+@dataclass(frozen=True, slots=True)
+class RetryLimits:
+    """How long transient faults are borne."""
+
+    attempts: int = 8
+    seconds: float = 60.0
+    first_wait: float = 0.1
+    """Seconds; doubles each time, with jitter."""
+    longest_wait: float = 5.0
+    connect_timeout: float = 5.0
+    read_timeout: float = 60.0
+
+
+def client_for(url: str, limits: RetryLimits | None = None) -> Minio:
+    """A client for `s3://bucket/…?endpoint=…&region=…`, with credentials from the environment.
+
+    Raises:
+        UsageError: No endpoint, or credentials in the URL.
+    """
+    limits = limits or RetryLimits()
+    parts = urlsplit(url)
+    query = {name: values[-1] for name, values in parse_qs(parts.query).items()}
+    unknown = sorted(set(query) - {"endpoint", "region"})
+    if "@" in parts.netloc or unknown:
+        raise UsageError(
+            f"s3://{parts.hostname}: give endpoint and region only; credentials come from "
+            "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (or MINIO_ACCESS_KEY, MINIO_SECRET_KEY)"
+        )
+    endpoint = query.get("endpoint") or os.environ.get("AWS_ENDPOINT_URL", "")
+    server = urlsplit(endpoint)
+    if "@" in server.netloc:
+        raise UsageError(
+            f"s3://{parts.hostname}: the endpoint has credentials in it; take them out: they come "
+            "from AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+        )
+    if server.scheme not in {"http", "https"} or not server.netloc or server.path.strip("/"):
+        raise UsageError(
+            f"{url.split('?', maxsplit=1)[0]}: which server? write "
+            "s3://bucket/prefix?endpoint=http://host:9000, or set AWS_ENDPOINT_URL"
+        )
+    pool = urllib3.PoolManager(
+        maxsize=2 * WORKERS,
+        timeout=urllib3.Timeout(connect=limits.connect_timeout, read=limits.read_timeout),
+        retries=False,  # tenacity retries, in one place
+        cert_reqs="CERT_REQUIRED",
+        ca_certs=os.environ.get("SSL_CERT_FILE"),
+    )
+    return Minio(
+        server.netloc,
+        secure=server.scheme == "https",
+        region=query.get("region") or os.environ.get("AWS_REGION") or "us-east-1",
+        http_client=pool,
+        credentials=_provider(),
+    )
+
+
+def _provider() -> Provider | None:
+    provider = ChainedProvider([EnvAWSProvider(), EnvMinioProvider()])
+    try:
+        provider.retrieve()
+    except (ValueError, MinioException):
+        # A server without authentication needs none; any other will say AccessDenied.
+        return None
+    return provider
