@@ -155,6 +155,23 @@ def test_a_drill_finds_a_model_that_predicts_otherwise(
     assert log.current(world.entries(), "staging").digest == world.models["two"]
 
 
+def test_a_drill_leaves_alone_what_it_could_not_put_back(world: Any) -> None:
+    world.release("one", "dev")
+    world.release("two", "dev")
+    override.revoke(
+        world.services, require_signer(), world.models["two"], by=ANN, why="leaks personal data"
+    )
+    head = world.head()
+    refused(
+        lambda: drill.drill(
+            world.services, world.settings, None, require_signer(), MODEL, "dev", by=ANN
+        ),
+        RunBlocked,
+        "revoked",
+    )
+    assert world.head() == head
+
+
 def test_the_log_answers_what_was_there_and_shows_tampering(world: Any) -> None:
     for name in ("one", "two"):
         world.release(name, "dev")

@@ -100,7 +100,7 @@ def _proposed(repository: Repository, model: str, environment: str, digest: str)
     if len(found) == 1:
         return found[0]
     if not found:
-        others = ", ".join(repository.branches(f"{document.BRANCHES}/")) or "nothing else"
+        others = ", ".join(repository.branches(f"{document.BRANCHES}/")) or "nothing"
         raise UsageError(
             f"nothing is proposed for {model!r} in {environment}; what is proposed: {others}; "
             "propose it with: assay promote"

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from assay.errors import RunBlocked, ServiceError, UsageError
-from assay.gitops import golden, statement
+from assay.gitops import golden, log, restore, statement
 from assay.gitops.rollback import RolledBack, rollback
 from assay.gitops.settings import Settings
 from assay.gitops.statement import Kind, Statement
@@ -60,6 +60,7 @@ def drill(
     """Roll an environment back and forth.
 
     Raises:
+        RunBlocked: What is there is revoked, so that it could not be put back again.
         UsageError: Nothing came before what is there, or a release without golden predictions.
         IntegrityError: A release cannot be restored, or predicts otherwise than it did.
         ServiceError: The repository failed. What is released then is told by `assay releases`.
@@ -81,6 +82,10 @@ def drill(
         )
         return done, time.monotonic() - begun
 
+    # Before anything moves: what is there must be restorable too.
+    there = log.current(log.read(services.store, model, services.verifier), environment)
+    if there is not None:
+        restore.verify(services, log.get_release(services.store, there.release))
     back, first = roll("", "rollback drill: back")
     rows = {}
     try:
