@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 from servers import BUCKET, PASSWORD, USER, free_ports, make_test_bucket, require, serving, wait_for
 
@@ -13,6 +14,10 @@ from assay.execution import Context
 from assay.source import fetch
 from assay.step import Dataset, Out
 from assay.store import Store, open_store
+
+# No test compares with the clock; a busy machine is no failure.
+hypothesis.settings.register_profile("assay", deadline=None)
+hypothesis.settings.load_profile("assay")
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -94,7 +94,7 @@ def fitted(metric: str, reference: Signals, info: ModelInfo = INFO, **fields: An
 
 @pytest.mark.parametrize("metric", sorted(SIZES))
 @given(value=st.floats(-1e6, 1e6), text=st.sampled_from("ab"), windows=st.integers(1, 5))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 def test_windows_like_a_constant_reference_do_not_alarm(
     metric: str, value: float, text: str, windows: int
 ) -> None:
@@ -109,7 +109,7 @@ def test_windows_like_a_constant_reference_do_not_alarm(
 
 @pytest.mark.parametrize("metric", ["psi", "ks", "out_of_range_share"])
 @given(seed=st.integers(0, 1000), shifts=st.lists(st.floats(0, 20), min_size=2, max_size=5))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_what_shifts_further_is_not_smaller_and_alarms_no_less(
     metric: str, seed: int, shifts: list[float]
 ) -> None:
@@ -228,7 +228,7 @@ def test_every_kind_of_fault_is_put_everywhere_it_can_happen() -> None:
 
 
 @given(seed=st.integers(0, 2**31), rows=st.integers(50, 400))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_a_fault_is_the_same_every_time_and_leaves_other_columns_alone(
     seed: int, rows: int
 ) -> None:
@@ -246,7 +246,7 @@ def test_a_fault_is_the_same_every_time_and_leaves_other_columns_alone(
 
 
 @given(seed=st.integers(0, 2**31))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_a_fault_is_as_large_as_it_says(seed: int) -> None:
     frame = table(4000, seed)
     x, c = frame["x"], frame["c"]
@@ -268,7 +268,7 @@ def test_a_fault_is_as_large_as_it_says(seed: int) -> None:
 
 
 @given(seed=st.integers(0, 2**31), share=st.floats(0.1, 0.9))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_the_odds_of_a_class_double(seed: int, share: float) -> None:
     truth = np.where(np.random.default_rng(seed).random(20_000) < share, "yes", "no")
     fault = Fault(PRIOR, "yes", label="yes")

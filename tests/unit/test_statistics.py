@@ -169,7 +169,7 @@ def test_exceeding_a_margin_is_never_certain() -> None:
     assert exceeds(np.full(99, 0.0), 0.1) == 1.0
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.integers(0, 1000))
 def test_exchanging_the_models_changes_the_sign(seed: int) -> None:
     ours, theirs = (

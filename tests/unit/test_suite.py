@@ -308,7 +308,7 @@ def test_a_target_that_is_no_column(tmp_path: Path) -> None:
         draft(folder, "Income")
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(
     st.lists(
         st.one_of(
