@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from kfp import dsl
+
 from assay.components.check_monitoring.component import check_monitoring
 from assay.components.compare.component import compare
 from assay.components.evaluate.component import evaluate
@@ -10,7 +12,6 @@ from assay.components.halt.component import halt
 from assay.components.register.component import register
 from assay.components.release_evidence.component import release_evidence
 from assay.components.resolve_production.component import resolve_production
-from kfp import dsl
 
 
 def outside(task: dsl.PipelineTask) -> dsl.PipelineTask:

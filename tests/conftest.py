@@ -8,12 +8,13 @@ from pathlib import Path
 
 import hypothesis
 import pytest
-from servers import BUCKET, PASSWORD, USER, free_ports, make_test_bucket, require, serving, wait_for
 
 from assay.execution import Context
 from assay.source import fetch
 from assay.step import Dataset, Out
 from assay.store import Store, open_store
+
+from servers import BUCKET, PASSWORD, USER, free_ports, make_test_bucket, require, serving, wait_for
 
 # No test compares with the clock; a busy machine is no failure.
 hypothesis.settings.register_profile("assay", deadline=None)

@@ -34,7 +34,6 @@ def check_monitoring(
         monitoring: Digest of the evidence; reproducible.
     """
     from assay.components.check_monitoring import step
-
     from assay.kfp import execute
 
     return execute(step.check_monitoring, locals(), "monitoring")

@@ -19,9 +19,8 @@ def check_monitoring(
     Raises:
         UsageError: A plan that does not parse or fit the model, or too few rows; names all.
     """
-    from assay.components.check_monitoring import views
-
     from assay import dataset
+    from assay.components.check_monitoring import views
     from assay.model import load
     from assay.monitoring import FILE_NAME, judge, parse_plan, replay
     from assay.monitoring.judge import evidence, no_plan

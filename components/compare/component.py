@@ -46,7 +46,6 @@ def compare(
         reason: One line, when it is no pass.
     """
     from assay.components.compare import step
-
     from assay.kfp import execute
 
     return execute(step.compare, locals(), "comparison", "verdict", "reason")

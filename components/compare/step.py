@@ -24,9 +24,8 @@ def compare(
     Raises:
         UsageError: Columns, labels or numbers that cannot be; names all.
     """
-    from assay.components.compare import difference, views
-
     from assay import dataset as data
+    from assay.components.compare import difference, views
     from assay.model import fixed_threads, load
 
     settings = difference.Settings(

@@ -30,7 +30,6 @@ def doctor(
         reason: What failed, in one line.
     """
     from assay.components.doctor import step
-
     from assay.kfp import execute
 
     return execute(step.doctor, locals(), "record", "verdict", "reason")

@@ -48,7 +48,6 @@ def evaluate(
         primary_value: The primary metric.
     """
     from assay.components.evaluate import step
-
     from assay.kfp import execute
 
     return execute(step.evaluate, locals(), "evaluation", "measurements", "primary_value")

@@ -5,9 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from assay.components.evaluate.behaviour import CheckResult, run_checks
-
 from assay.checks import parse_checks
+from assay.components.evaluate.behaviour import CheckResult, run_checks
 from assay.errors import UsageError
 from assay.evidence import EvidenceDocument, Interval, label
 from assay.statistics.bootstrap import distribution, estimate, interval, settings_problems, tidy

@@ -25,9 +25,8 @@ def evaluate(
     Raises:
         UsageError: Labels, columns, slices, checks or numbers that cannot be; names all.
     """
-    from assay.components.evaluate import latency, quality, views
-
     from assay import dataset as data
+    from assay.components.evaluate import latency, quality, views
     from assay.model import fixed_threads, load
 
     settings = quality.Settings(

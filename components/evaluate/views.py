@@ -22,7 +22,6 @@ from assay.statistics.bootstrap import tidy
 
 if TYPE_CHECKING:
     from assay.components.evaluate.quality import Quality
-
     from assay.statistics.metrics import Predictions
 
 CURVE_POINTS: Final = 100

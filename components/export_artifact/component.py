@@ -21,7 +21,6 @@ def export_artifact(
         file_format: Of a dataset: "parquet", or "csv", which keeps no types.
     """
     from assay.components.export_artifact import step
-
     from assay.kfp import guard
 
     places = {"dataset": dataset, "model": model}

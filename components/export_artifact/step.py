@@ -67,9 +67,8 @@ def export_artifact(artifact: str, file_format: str, dataset: Place, model: Plac
 def _export_dataset(store: Store, manifest: Manifest, file_format: str, place: Place) -> None:
     import tempfile
 
-    from assay.components.export_artifact.table import write_csv, write_parquet
-
     from assay import dataset
+    from assay.components.export_artifact.table import write_csv, write_parquet
     from assay.tree import get_tree
 
     target = Path(place.path)

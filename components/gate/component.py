@@ -39,7 +39,6 @@ def gate(
         on_fail: What the policy asks for then: block or block_and_notify.
     """
     from assay.components.gate import step
-
     from assay.kfp import execute
 
     return execute(step.gate, locals(), "decision", "verdict", "reason", "on_fail")

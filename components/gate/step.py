@@ -43,7 +43,6 @@ def gate(
         IntegrityError: A document of evidence is malformed.
     """
     from assay.components.gate.views import report, summary
-
     from assay.digest import canonical_json
     from assay.policy import decide, statement
 

@@ -15,7 +15,6 @@ def halt(kind: str, reason: str, report: str = "") -> None:
         report: Digest of the artifact that says more.
     """
     from assay.components.halt import step
-
     from assay.kfp import guard
 
     guard(step.halt, kind=kind, reason=reason, report=report)

@@ -37,7 +37,6 @@ def import_artifact(
         model: Digest of the model, when it was one.
     """
     from assay.components.import_artifact import step
-
     from assay.kfp import adopt
 
     return adopt(step.import_artifact, "artifact", locals(), "dataset", "model")

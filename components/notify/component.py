@@ -23,7 +23,6 @@ def notify(
         message_format: slack, alertmanager or json.
     """
     from assay.components.notify import step
-
     from assay.kfp import execute
 
     state, error = status.state or "UNKNOWN", status.error_message or ""

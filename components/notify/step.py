@@ -27,7 +27,6 @@ def notify(
     """
     from assay.components.notify.message import Message, body
     from assay.components.notify.webhook import post
-
     from assay.digest import canonical_json
 
     message = Message(model_name, state, pipeline, run, _reason() or error)

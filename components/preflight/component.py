@@ -87,7 +87,6 @@ def preflight(
         candidates: Those of a sweep, each with estimator and hyperparameters.
     """
     from assay.components.preflight import step
-
     from assay.kfp import execute
 
     return execute(

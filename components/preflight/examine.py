@@ -7,12 +7,11 @@ from difflib import get_close_matches
 from importlib import resources
 from typing import Any, Final
 
+from assay.checks import Check
 from assay.components.preflight import demands
 from assay.components.preflight.candidates import read_candidates
 from assay.components.preflight.documents import read_document
 from assay.components.preflight.header import column_names, dataset_columns
-
-from assay.checks import Check
 from assay.dataset import column_problems
 from assay.digest import is_digest
 from assay.errors import AssayError, IntegrityError, UsageError

@@ -63,7 +63,6 @@ def preflight(
         DataError: Nothing but the data is at fault: it is not there, or no table.
     """
     from assay.components.preflight.examine import Plan, examine
-
     from assay.digest import canonical_json
     from assay.report import markdown_table
 

@@ -35,7 +35,6 @@ def promote(
         url: The pull request; empty where there is no forge.
     """
     from assay.components.promote import step
-
     from assay.kfp import execute
 
     names = ("record", "outcome", "release", "branch", "url")

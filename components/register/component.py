@@ -37,7 +37,6 @@ def register(
         model_uri: What mlflow.pyfunc.load_model loads.
     """
     from assay.components.register import step
-
     from assay.kfp import execute
 
     return execute(step.register, locals(), "record", "version", "registered", "model_uri")

@@ -38,9 +38,8 @@ def register(
         UsageError: A digest or model name that is none.
         ServiceError: The registry failed.
     """
-    from assay.components.register.version import register_version
-
     from assay.admission import check
+    from assay.components.register.version import register_version
     from assay.digest import canonical_json, require_digest
     from assay.errors import UsageError
     from assay.registry import name_problems

@@ -19,7 +19,6 @@ def release_evidence(model: str, model_name: str) -> NamedTuple("Outputs", [("ev
         evidence: Digest of the evidence: rollback_drill_age_days.
     """
     from assay.components.release_evidence import step
-
     from assay.kfp import execute
 
     return execute(step.release_evidence, locals(), "evidence")

@@ -26,7 +26,6 @@ def resolve_production(
         version: Its version in the registry, or empty.
     """
     from assay.components.resolve_production import step
-
     from assay.kfp import execute
 
     return execute(step.resolve_production, locals(), "production", "production_data", "version")

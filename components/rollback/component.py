@@ -35,7 +35,6 @@ def rollback(
         url: The pull request; empty when it was done at once or there is no forge.
     """
     from assay.components.rollback import step
-
     from assay.kfp import execute
 
     return execute(step.rollback, locals(), "record", "model", "commit", "url")

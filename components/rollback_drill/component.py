@@ -29,7 +29,6 @@ def rollback_drill(
         seconds: Of the slower of the two rollbacks.
     """
     from assay.components.rollback_drill import step
-
     from assay.kfp import execute
 
     return execute(step.rollback_drill, locals(), "record", "verdict", "reason", "seconds")

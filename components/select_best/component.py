@@ -33,7 +33,6 @@ def select_best(
         reason: One line.
     """
     from assay.components.select_best import step
-
     from assay.kfp import execute
 
     return execute(step.select_best, locals(), "model", "selection", "place", "reason")

@@ -25,7 +25,6 @@ def select_best(
         IntegrityError: An evaluation is malformed.
     """
     from assay.components.select_best import choice, views
-
     from assay.evidence import EvidenceDocument
 
     documents = [EvidenceDocument.read(item.path) for item in evaluations]

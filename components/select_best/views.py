@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Any, Final
 
 from assay.components.select_best.choice import Candidate, Choice
-
 from assay.report import (
     ACCENT,
     SOFT,

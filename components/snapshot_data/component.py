@@ -34,7 +34,6 @@ def snapshot_data(
         columns: Number of columns.
     """
     from assay.components.snapshot_data import step
-
     from assay.kfp import execute
 
     return execute(step.snapshot_data, locals(), "dataset", "rows", "columns")

@@ -39,7 +39,6 @@ def split_data(
         test_rows: Number of test rows.
     """
     from assay.components.split_data import step
-
     from assay.kfp import execute
 
     return execute(step.split_data, locals(), "train", "test", "train_rows", "test_rows")

@@ -32,9 +32,8 @@ def split_data(
         UsageError: Unknown columns, parameters that do not go together, a fraction outside of
             (0, 1), a side without rows, or a class without rows on one side.
     """
-    from assay.components.split_data import sides
-
     from assay import dataset as data
+    from assay.components.split_data import sides
 
     info = data.info(dataset.path)
     keys = [str(name) for name in key_columns]

@@ -48,7 +48,6 @@ def train(
         estimator: Import path of the estimator used.
     """
     from assay.components.train import step
-
     from assay.kfp import execute
 
     return execute(step.train, locals(), "model", "task", "estimator")

@@ -6,12 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from assay import dataset as data
 from assay.components.train.columns import Columns, choose_columns, column_notes, require_finite
 from assay.components.train.curves import read_curves
 from assay.components.train.target import Target, read_target
 from assay.components.train.views import write_views
-
-from assay import dataset as data
 from assay.errors import UsageError
 from assay.model import ModelInfo, fixed_threads, make_pipeline, save
 from assay.model.build import MAX_SEED, kind_of, make_estimator, resolve

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any, Final
 
 from assay.components.train.curves import iterations
-
 from assay.model import ModelInfo
 from assay.report import (
     Section,

@@ -39,7 +39,6 @@ def validate_data(
         reason: One line naming what failed.
     """
     from assay.components.validate_data import step
-
     from assay.kfp import execute
 
     return execute(step.validate_data, locals(), "validation", "verdict", "reason")

@@ -21,7 +21,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from assay.components.validate_data.wording import observed, plain
-
 from assay.errors import UsageError
 from assay.suite import Suite
 

@@ -5,11 +5,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from assay import dataset as data
 from assay.components.validate_data.drift import MIN_ROWS, ColumnDrift, find_drift, schema_changes
 from assay.components.validate_data.expectations import Outcome, run_suite
 from assay.components.validate_data.structure import Structure, structure
-
-from assay import dataset as data
 from assay.dataset import DatasetInfo
 from assay.errors import UsageError
 from assay.evidence import EvidenceDocument, label

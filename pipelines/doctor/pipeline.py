@@ -1,8 +1,9 @@
 """Doctor as a pipeline: green when a run could start, red with the reason when not."""
 
+from kfp import dsl
+
 from assay.components.doctor.component import doctor as check
 from assay.components.halt.component import halt
-from kfp import dsl
 
 
 @dsl.pipeline(name="doctor")

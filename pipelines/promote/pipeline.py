@@ -1,7 +1,8 @@
 """A checked model, proposed for an environment by a pull request."""
 
-from assay.components.promote.component import promote as propose
 from kfp import dsl
+
+from assay.components.promote.component import promote as propose
 
 
 @dsl.pipeline(name="promote")

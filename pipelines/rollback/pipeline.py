@@ -1,7 +1,8 @@
 """An earlier release, put back."""
 
-from assay.components.rollback.component import rollback as put_back
 from kfp import dsl
+
+from assay.components.rollback.component import rollback as put_back
 
 
 @dsl.pipeline(name="rollback")

@@ -1,8 +1,9 @@
 """A rehearsal of a rollback, meant as a recurring run on staging; red when it took too long."""
 
+from kfp import dsl
+
 from assay.components.halt.component import halt
 from assay.components.rollback_drill.component import rollback_drill as rehearse
-from kfp import dsl
 
 
 @dsl.pipeline(name="rollback-drill")

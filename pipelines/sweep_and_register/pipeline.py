@@ -8,6 +8,8 @@ Judging tasks succeed with a verdict and the pipeline branches on it, because KF
 but the log of a failed task; `halt` turns the run red with the reason in one line.
 """
 
+from kfp import dsl
+
 from assay.components.evaluate.component import evaluate
 from assay.components.halt.component import halt
 from assay.components.notify.component import notify
@@ -18,7 +20,6 @@ from assay.components.split_data.component import split_data
 from assay.components.train.component import train
 from assay.components.validate_data.component import validate_data
 from assay.pipelines.release import outside, release
-from kfp import dsl
 
 VALIDATION_SALT = "validation"
 

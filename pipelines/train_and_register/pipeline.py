@@ -4,6 +4,8 @@ Judging tasks succeed with a verdict and the pipeline branches on it, because KF
 but the log of a failed task; `halt` turns the run red with the reason in one line.
 """
 
+from kfp import dsl
+
 from assay.components.halt.component import halt
 from assay.components.notify.component import notify
 from assay.components.preflight.component import preflight
@@ -12,7 +14,6 @@ from assay.components.split_data.component import split_data
 from assay.components.train.component import train
 from assay.components.validate_data.component import validate_data
 from assay.pipelines.release import outside, release
-from kfp import dsl
 
 
 @dsl.pipeline(name="train-and-register")

@@ -5,9 +5,9 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from assay.components.train.step import train
 
 from assay import dataset
+from assay.components.train.step import train
 from assay.step import Dataset, Model, Out
 
 ROWS = 2000

@@ -6,14 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from assay.components.check_monitoring.step import check_monitoring
-from assay.components.snapshot_data.step import snapshot_data
-from assay.components.train.step import train
 from click.testing import CliRunner
 
 from assay import dataset
 from assay import model as models
 from assay.cli import cli
+from assay.components.check_monitoring.step import check_monitoring
+from assay.components.snapshot_data.step import snapshot_data
+from assay.components.train.step import train
 from assay.errors import AssayError, RunBlocked, UsageError
 from assay.evidence import EvidenceDocument
 from assay.model import LoadedModel

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from assay.components.compare.step import compare
 from sklearn.metrics import accuracy_score
 
 from assay import dataset, model
+from assay.components.compare.step import compare
 from assay.errors import UsageError
 from assay.evidence import EvidenceDocument
 from assay.step import Dataset, Model, Out

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from assay.components.evaluate.step import evaluate
 from sklearn.metrics import accuracy_score, roc_auc_score
 
 from assay import dataset, model
+from assay.components.evaluate.step import evaluate
 from assay.errors import UsageError
 from assay.evidence import EvidenceDocument
 from assay.step import Checks, Dataset, Model, Out

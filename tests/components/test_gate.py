@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from assay.components.gate.step import gate
 
+from assay.components.gate.step import gate
 from assay.errors import IntegrityError, PolicyError, UsageError
 from assay.evidence import EvidenceDocument, Interval
 from assay.policy import read_decision

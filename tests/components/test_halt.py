@@ -1,8 +1,8 @@
 """halt: red, with the reason, and never green."""
 
 import pytest
-from assay.components.halt.step import halt
 
+from assay.components.halt.step import halt
 from assay.errors import RunBlocked, RunHalted, RunInconclusive, RunRejected, UsageError
 
 

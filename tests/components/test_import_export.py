@@ -13,16 +13,16 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from assay.components.export_artifact.step import export_artifact
-from assay.components.import_artifact.step import import_artifact
-from assay.components.snapshot_data.step import snapshot_data
-from assay.components.train.step import train
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.strategies import composite
 
 from assay import dataset, kfp
 from assay.attestation import about
+from assay.components.export_artifact.step import export_artifact
+from assay.components.import_artifact.step import import_artifact
+from assay.components.snapshot_data.step import snapshot_data
+from assay.components.train.step import train
 from assay.errors import AssayError, DataError, IntegrityError, UsageError
 from assay.execution import Context, execute
 from assay.foreign import FILE, Foreign, keep

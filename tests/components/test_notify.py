@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from assay.components.notify.step import notify
 from assay.components.notify.webhook import post
-
 from assay.step import Out, Record
 
 SECRET = "/services/T000/B000/s3cret"  # noqa: S105 - made up

@@ -13,9 +13,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+
 from assay.components.preflight import header
 from assay.components.preflight.step import preflight
-
 from assay.digest import of_bytes
 from assay.errors import (
     AssayError,

@@ -8,6 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from mlflow.tracking import MlflowClient
+
 from assay.components.compare.step import compare
 from assay.components.evaluate.step import evaluate
 from assay.components.gate.step import gate
@@ -16,10 +20,6 @@ from assay.components.register.step import register
 from assay.components.snapshot_data.step import snapshot_data
 from assay.components.split_data.step import split_data
 from assay.components.train.step import train
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from mlflow.tracking import MlflowClient
-
 from assay.digest import hex_of
 from assay.errors import (
     AssayError,

@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from assay.components.resolve_production.step import resolve_production
 from mlflow.tracking import MlflowClient
 
+from assay.components.resolve_production.step import resolve_production
 from assay.errors import ServiceError, UsageError
 from assay.mlflow_calls import quiet
 from assay.registry import Registry

@@ -5,14 +5,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from assay.components.preflight.candidates import read_candidates
-from assay.components.select_best.choice import choose
-from assay.components.select_best.step import select_best
-from assay.components.split_data.step import split_data
 from hypothesis import given
 from hypothesis import strategies as st
 
 from assay import dataset
+from assay.components.preflight.candidates import read_candidates
+from assay.components.select_best.choice import choose
+from assay.components.select_best.step import select_best
+from assay.components.split_data.step import split_data
 from assay.errors import UsageError
 from assay.evidence import EvidenceDocument, Interval
 from assay.execution import Context, execute

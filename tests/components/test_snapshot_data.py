@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from assay.components.snapshot_data.step import snapshot_data
 
 from assay import dataset
+from assay.components.snapshot_data.step import snapshot_data
 from assay.digest import of_bytes
 from assay.errors import DataError, UsageError
 from assay.execution import CacheMode, Context, execute

@@ -11,13 +11,13 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 import pytest
-from assay.components.snapshot_data.step import snapshot_data
-from assay.components.split_data.sides import positions
-from assay.components.split_data.step import split_data
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from assay import dataset
+from assay.components.snapshot_data.step import snapshot_data
+from assay.components.split_data.sides import positions
+from assay.components.split_data.step import split_data
 from assay.digest import of_bytes
 from assay.errors import UsageError
 from assay.source import fetch

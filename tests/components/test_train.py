@@ -10,9 +10,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from assay.components.train.step import train
 
 from assay import dataset, model
+from assay.components.train.step import train
 from assay.errors import IntegrityError, UsageError
 from assay.model.canonical import canonical
 from assay.step import Dataset, Out

@@ -13,12 +13,12 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
+
+from assay import dataset
 from assay.components.snapshot_data.step import snapshot_data
 from assay.components.validate_data import drift, expectations
 from assay.components.validate_data.judge import Settings, validate
 from assay.components.validate_data.step import validate_data
-
-from assay import dataset
 from assay.errors import UsageError
 from assay.evidence import EvidenceDocument
 from assay.source import fetch

@@ -10,10 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import servers
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from simulators.forge import git
 
 from assay.config import services_from_env
 from assay.execution import Context, execute
@@ -26,6 +24,9 @@ from assay.step import Model, MonitoringPlan, Out, Policy, Services, Step, step
 from assay.store import Store, open_store
 from assay.store.base import blob_key
 from assay.tree import get_manifest
+
+import servers
+from simulators.forge import git
 
 ANN = "Ann Approver <ann@example.org>"
 MODEL = "churn"

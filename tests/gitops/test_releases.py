@@ -11,8 +11,6 @@ from typing import Any
 import pytest
 import yaml
 from click.testing import CliRunner
-from simulators.forge import git
-from stories import flip, refused
 
 from assay.cli import cli
 from assay.digest import of_bytes
@@ -25,6 +23,9 @@ from assay.errors import (
 )
 from assay.gitops import document, lint, log, override, statement
 from assay.gitops.statement import Kind, require_signer
+
+from simulators.forge import git
+from stories import flip, refused
 
 MODEL = "churn"
 ROOT = Path(__file__).resolve().parents[2]

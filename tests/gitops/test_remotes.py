@@ -9,11 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from simulators import git_http
-from simulators.forge import Simulator, git, serve
-from simulators.gitea import Gitea
-from simulators.github import GitHub
-from simulators.gitlab import GitLab
 
 from assay.errors import ServiceError, UsageError
 from assay.gitops import log, rollback
@@ -21,6 +16,12 @@ from assay.gitops.forge import Forge, open_forge
 from assay.gitops.repository import Repository
 from assay.gitops.settings import Settings
 from assay.gitops.statement import require_signer
+
+from simulators import git_http
+from simulators.forge import Simulator, git, serve
+from simulators.gitea import Gitea
+from simulators.github import GitHub
+from simulators.gitlab import GitLab
 
 MODEL = "churn"
 ANN = "Ann Approver <ann@example.org>"

@@ -4,8 +4,6 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
-from simulators.forge import git
-from stories import flip, refused
 
 from assay.cli import cli
 from assay.errors import (
@@ -16,6 +14,9 @@ from assay.errors import (
 )
 from assay.gitops import drill, golden, log, override, rehearsal, rollback, statement
 from assay.gitops.statement import Kind, require_signer
+
+from simulators.forge import git
+from stories import flip, refused
 
 MODEL = "churn"
 ANN = "Ann Approver <ann@example.org>"

@@ -77,7 +77,6 @@ class Ground:
 
     def reference(self, store: str) -> str:
         from assay.components.snapshot_data.step import snapshot_data
-
         from assay.execution import Context, execute
 
         with pytest.MonkeyPatch.context() as patch:

@@ -28,7 +28,6 @@ from minio.credentials import StaticProvider
 from minio.lifecycleconfig import Expiration, LifecycleConfig, NoncurrentVersionExpiration, Rule
 from minio.minioadmin import MinioAdmin
 from minio.versioningconfig import VersioningConfig
-from simulators import json_server, kfp_api
 
 from assay.cli import main
 from assay.cluster.client import Endpoint
@@ -47,6 +46,8 @@ from assay.errors import (
 from assay.execution import Context, execute
 from assay.store import open_store
 from assay.store.client import client_for
+
+from simulators import json_server, kfp_api
 
 DIGEST = "sha256:" + "a" * 64
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -265,6 +266,7 @@ def test_a_store_that_does_not_tell_the_time(date: str) -> None:
 @pytest.mark.slow
 def test_a_real_mlflow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from mlflow.tracking import MlflowClient
+
     from servers import free_ports, serving
 
     (port,) = free_ports(1)
@@ -540,7 +542,6 @@ def test_the_step_leaves_a_record_and_a_report(
     context: Context, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from assay.components.doctor.step import doctor
-
     from assay.tree import get_manifest
 
     monkeypatch.setenv("ASSAY_STORE", context.store.url)

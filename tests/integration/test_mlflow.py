@@ -11,11 +11,10 @@ import mlflow.sklearn
 import numpy as np
 import pandas as pd
 import pytest
-from assay.components.resolve_production.step import resolve_production
 from mlflow.tracking import MlflowClient
-from servers import free_ports, serving
 from sklearn.linear_model import LogisticRegression
 
+from assay.components.resolve_production.step import resolve_production
 from assay.digest import of_bytes
 from assay.errors import UsageError
 from assay.mlflow_calls import quiet
@@ -23,6 +22,8 @@ from assay.registry import Registry
 from assay.step import Model, Out, Record
 from assay.store import Store, open_store
 from assay.tree import put_tree
+
+from servers import free_ports, serving
 
 MODEL, OTHER, DATA = ("sha256:" + digit * 64 for digit in "abd")
 RACERS = 3

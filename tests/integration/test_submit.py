@@ -13,12 +13,13 @@ from typing import Any
 
 import pytest
 from kfp_server_api import V2beta1RuntimeState
-from simulators.kfp_api import KfpApi, look, serving, task
 
 from assay.cli import main
 from assay.cluster.client import Endpoint, Kfp, KfpUnavailableError
 from assay.cluster.follow import follow
 from assay.cluster.runs import INTERMEDIATE, TERMINAL
+
+from simulators.kfp_api import KfpApi, look, serving, task
 
 ROOT = Path(__file__).resolve().parents[2]
 RUN = ["submit", "train-and-register", "--dev", "--poll", "0.01"]

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import servers
 import yaml
+
+import servers
 
 ROOT = Path(__file__).resolve().parents[2]
 OVERLAYS = ("kind", "seaweedfs", "production")

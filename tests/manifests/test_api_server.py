@@ -14,8 +14,9 @@ from typing import Any
 
 import manifest_checks as checks
 import pytest
-import servers
 import urllib3
+
+import servers
 
 pytestmark = pytest.mark.slow
 

@@ -10,8 +10,9 @@ from typing import Any
 
 import manifest_checks as checks
 import pytest
-import servers
 import yaml
+
+import servers
 
 Object = Mapping[str, Any]
 Build = Callable[[Path], list[Object]]

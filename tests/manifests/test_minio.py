@@ -15,13 +15,14 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
-import servers
 from minio import Minio, MinioAdmin
 from minio.credentials import StaticProvider
 from minio.error import MinioAdminException, S3Error
 
 from assay.digest import of_bytes
 from assay.store import Store, blob_key, open_store
+
+import servers
 
 pytestmark = pytest.mark.minio
 

@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import servers
 import urllib3
+
+import servers
 
 pytestmark = pytest.mark.slow
 

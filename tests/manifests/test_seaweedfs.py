@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-import servers
 from minio import Minio
 from minio.error import S3Error
 
 from assay.digest import of_bytes
 from assay.store import open_store
+
+import servers
 
 RUNS = ("runs-key", "runsSecret123")
 MLFLOW = ("mlflow-key", "mlflowSecret123")
