@@ -452,7 +452,7 @@ def test_many_large_files_at_a_time_stay_in_bounded_memory(store_url: str, tmp_p
     for number in range(16):
         with (tree / f"{number}").open("wb") as stream:
             stream.write(bytes([number]))
-            for _ in range(128):
+            for _ in range(48):
                 stream.write(block)
     done = subprocess.run(
         [sys.executable, "-c", MEMORY, store_url, str(tree), str(tmp_path / "out")],
