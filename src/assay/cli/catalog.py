@@ -3,6 +3,7 @@
 import importlib
 import inspect
 import pkgutil
+import sys
 from collections.abc import Mapping
 from difflib import get_close_matches
 from typing import Any
@@ -31,13 +32,31 @@ def pipeline(name: str) -> Any:
         hint = f"did you mean {close[0].replace('_', '-')!r}?" if close else "there are: "
         listing = "" if close else ", ".join(item.replace("_", "-") for item in known)
         raise UsageError(f"no pipeline {name!r}; {hint}{listing}")
+    _import_kfp()
     module = importlib.import_module(f"assay.pipelines.{wanted}.pipeline")
     return getattr(module, wanted)
 
 
 def component(name: str) -> Any:
     """The component of the stage called `name`."""
+    _import_kfp()
     return getattr(importlib.import_module(f"assay.components.{name}.component"), name)
+
+
+def _import_kfp() -> None:
+    """Import kfp, but not Kubernetes' schemas with it.
+
+    Its client's libraries import those of every version where `kubernetes-validate` happens to be
+    installed, which takes three times as long as all the rest, and check nothing by them here.
+    """
+    schemas = "kubernetes_validate"
+    if "kfp" in sys.modules or schemas in sys.modules:
+        return
+    sys.modules[schemas] = None  # type: ignore[assignment]  # what Python takes for not installed
+    try:
+        importlib.import_module("kfp")
+    finally:
+        del sys.modules[schemas]
 
 
 def bind_arguments(function: Any, given: Mapping[str, Any]) -> dict[str, Any]:
