@@ -8,6 +8,7 @@ from typing import Any, Final
 from assay.evidence import EvidenceDocument
 from assay.monitoring import Findings, Judgement, Plan, Replay
 from assay.monitoring.judge import FALSE_ALARMS, NO_PLAN, P95
+from assay.monitoring.plan import ALL, METRICS, Detector
 from assay.monitoring.replay import quantile
 from assay.report import (
     Section,
@@ -124,7 +125,7 @@ def _detectors(plan: Plan, findings: Findings) -> str:
             (
                 one.name,
                 one.metric,
-                ", ".join(one.columns) if one.columns else "",
+                _columns(one),
                 one.threshold,
                 "–" if one.window is None else one.window,
                 one.receiver or "–",
@@ -135,6 +136,12 @@ def _detectors(plan: Plan, findings: Findings) -> str:
         ],
         align="lllrrlrr",
     )
+
+
+def _columns(detector: Detector) -> str:
+    if not METRICS[detector.metric].of_column:
+        return "–"
+    return ALL if detector.columns is None else ", ".join(detector.columns)
 
 
 def _places(findings: Findings) -> str:
