@@ -7,7 +7,7 @@ from assay.errors import AssayError, UsageError
 from assay.source import peek, public
 from assay.step import Artifact, Checks, MonitoringPlan, Policy, Suite
 from assay.store import Store
-from assay.tree import get_manifest
+from assay.tree import get_manifest, read_file
 
 MAX_DOCUMENT_BYTES: Final = 4 << 20
 FILES: Final[dict[type[Artifact], str]] = {
@@ -57,7 +57,7 @@ def _from_store(digest: str, kind: type[Artifact], store: Store, what: str) -> b
     manifest = get_manifest(store, digest)
     if manifest.artifact_type != kind.type:
         raise UsageError(f"{what}: {digest} is of type {manifest.artifact_type}, not {kind.type}")
-    for entry in manifest.files:
-        if entry.path == FILES[kind]:
-            return store.get_bytes(entry.blob.digest, MAX_DOCUMENT_BYTES)
-    raise UsageError(f"{what}: {digest} holds no {FILES[kind]}")
+    data = read_file(store, manifest, FILES[kind], MAX_DOCUMENT_BYTES)
+    if data is None:
+        raise UsageError(f"{what}: {digest} holds no {FILES[kind]}")
+    return data

@@ -11,13 +11,14 @@ from urllib.parse import urlsplit
 
 from assay.dataset import info
 from assay.dataset.csv_source import GZIP_MAGIC, SAMPLE_BYTES, Options, read_header
+from assay.dataset.schema import MAX_SCHEMA_BYTES
 from assay.dataset.sources import PARQUET_MAGIC
 from assay.digest import is_digest
 from assay.errors import DataError, NotFoundError, UsageError
 from assay.source import local_path, peek, public
 from assay.step import Dataset
 from assay.store import Store
-from assay.tree import get_manifest
+from assay.tree import get_manifest, read_entry
 
 MAX_HEADER_BYTES: Final = 16 << 20
 """Of a CSV's first row, or of a Parquet file's footer."""
@@ -64,12 +65,12 @@ def dataset_columns(digest: str, store: Store, what: str) -> list[str]:
         raise NotFoundError(f"{what}: no dataset {digest}: {error}") from error
     if manifest.artifact_type != Dataset.type:
         raise UsageError(f"{what}: {digest} is of type {manifest.artifact_type}, not a dataset")
-    for entry in manifest.files:
-        if entry.path == "schema.json":
-            with tempfile.TemporaryDirectory() as folder:
-                store.get_file(entry.blob, Path(folder) / entry.path)
-                return list(info(Path(folder)).names)
-    raise UsageError(f"{what}: {digest} holds no schema.json; it is not a dataset")
+    if (entry := manifest.find("schema.json")) is None:
+        raise UsageError(f"{what}: {digest} holds no schema.json; it is not a dataset")
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / entry.path
+        path.write_bytes(read_entry(store, entry, MAX_SCHEMA_BYTES))
+        return list(info(Path(folder)).names)
 
 
 def _text(start: bytes) -> bytes:

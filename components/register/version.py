@@ -12,7 +12,7 @@ from assay.manifest import Manifest
 from assay.registry import DATA_TAG, MAX_TAG_CHARS, MODEL_TAG, ModelVersion, Registry
 from assay.step import Evaluation, Measurements, Services
 from assay.store import Store
-from assay.tree import get_manifest
+from assay.tree import get_manifest, read_entry
 
 MAX_MLMODEL_BYTES: Final = 16 << 20
 MEASURED: Final = (
@@ -75,10 +75,10 @@ def _schemas(store: Store, manifest: Manifest) -> dict[str, str]:
 
     Where a tag cannot hold one, the digest of the file that does.
     """
-    entry = next((item for item in manifest.files if item.path == "MLmodel"), None)
+    entry = manifest.find("MLmodel")
     if entry is None:
         raise IntegrityError(f"the model {manifest.digest} holds no MLmodel; MLflow cannot load it")
-    raw = yaml.safe_load(store.get_bytes(entry.blob.digest, MAX_MLMODEL_BYTES))
+    raw = yaml.safe_load(read_entry(store, entry, MAX_MLMODEL_BYTES))
     signature = raw.get("signature") or {}
     tags = {}
     for side in ("inputs", "outputs"):

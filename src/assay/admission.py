@@ -25,7 +25,7 @@ from assay.policy import Decision as Judgement
 from assay.provenance import nodes, passport, verify
 from assay.step import Decision, Services
 from assay.store import Store
-from assay.tree import get_manifest
+from assay.tree import get_manifest, read_file
 
 GATE: Final = "gate"
 
@@ -179,7 +179,7 @@ def _connected(
 
 
 def _file(store: Store, artifact: str, name: str, limit: int) -> bytes:
-    for entry in get_manifest(store, artifact).files:
-        if entry.path == name:
-            return store.get_bytes(entry.blob.digest, limit)
-    raise IntegrityError(f"{artifact} holds no {name}")
+    data = read_file(store, get_manifest(store, artifact), name, limit)
+    if data is None:
+        raise IntegrityError(f"{artifact} holds no {name}")
+    return data

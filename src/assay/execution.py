@@ -285,7 +285,7 @@ def require_outputs(store: Store, attestation: Attestation) -> None:
         manifest = get_manifest(store, output.digest)
         if manifest.artifact_type != output.artifact_type:
             raise IntegrityError(f"output {name!r} is of type {manifest.artifact_type}")
-        blobs += [entry.blob for entry in manifest.files]
+        blobs += manifest.blobs
     if missing := store.has_all(blobs):
         raise NotFoundError(
             f"{len(missing)} of {len(blobs)} files are missing or cut short, first {missing[0]}"

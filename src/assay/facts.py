@@ -10,7 +10,7 @@ from assay.manifest import Manifest
 from assay.provenance import evidence_values
 from assay.signing import Verifier
 from assay.store import Store
-from assay.tree import get_manifest
+from assay.tree import get_manifest, read_file
 
 MAX_SCHEMA_BYTES: Final = 16 << 20
 
@@ -91,10 +91,8 @@ def schema(store: Store, manifest: Manifest) -> dict[str, Any] | None:
 
 def json_file(store: Store, manifest: Manifest, path: str) -> Any:
     """A file of canonical JSON in an artifact; None where it has no such file."""
-    entry = next((entry for entry in manifest.files if entry.path == path), None)
-    if entry is None:
-        return None
-    return parse_canonical_json(store.get_bytes(entry.blob.digest, MAX_SCHEMA_BYTES), path)
+    data = read_file(store, manifest, path, MAX_SCHEMA_BYTES)
+    return None if data is None else parse_canonical_json(data, path)
 
 
 def _is_number(value: Any) -> bool:

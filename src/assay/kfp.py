@@ -22,7 +22,7 @@ from assay.foreign import keep, recognise
 from assay.manifest import FileEntry
 from assay.step import Step
 from assay.store import Store
-from assay.tree import get_manifest
+from assay.tree import get_manifest, read_entry
 
 TERMINATION_LOG: Final = Path("/dev/termination-log")
 """Kubernetes shows what a container wrote here as the reason of its end."""
@@ -198,7 +198,7 @@ def _fill_views(views: list[Any], execution: Execution, store: Store) -> None:
 
 
 def _content(entry: FileEntry, store: Store) -> bytes:
-    return store.get_bytes(entry.blob.digest, MAX_VIEW_BYTES)
+    return read_entry(store, entry, MAX_VIEW_BYTES)
 
 
 def _log_metrics(view: Any, files: Mapping[str, FileEntry], store: Store) -> None:

@@ -2,6 +2,9 @@
 
 Pure; no I/O. A manifest read from a store is hostile until `Manifest.parse` has returned: nothing
 is created on disk before that. The format is specified in docs/format.md.
+
+Small files of a large artifact lie together in blobs that are called packs (docs/adr/0008). What a
+file is called, and the digest of its bytes, is the same in a pack as out of one.
 """
 
 import re
@@ -11,10 +14,15 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from assay.digest import canonical_json, is_digest, of_bytes, parse_canonical_json
-from assay.errors import ManifestError, UsageError
+from assay.errors import IntegrityError, ManifestError, UsageError
 
 MANIFEST_MEDIA_TYPE: Final = "application/vnd.assay.manifest.v1+json"
 """The format version; docs/format.md has the procedure for raising it."""
+PACKED_MEDIA_TYPE: Final = "application/vnd.assay.manifest.v2+json"
+"""Of a manifest that has packs; one without is of version 1, so that each has one spelling."""
+PACK_MEDIA_TYPE: Final = "application/vnd.assay.pack.v1"
+MAX_PACK_BYTES: Final = 16 << 20
+"""What a reader takes into memory at a time."""
 
 MAX_FILES: Final = 100_000
 MAX_MANIFEST_BYTES: Final = 64 << 20
@@ -45,6 +53,31 @@ class FileEntry:
 
     path: str
     blob: Descriptor
+    """Of the file's own bytes, wherever they lie."""
+    pack: Descriptor | None = None
+    """The pack that they lie in; None where they are a blob of their own."""
+    offset: int = 0
+    """Where in the pack they begin, in bytes."""
+
+    @property
+    def stored(self) -> Descriptor:
+        """The blob in the store that holds the bytes."""
+        return self.pack or self.blob
+
+    def cut(self, pack: bytes) -> bytes:
+        """The file's bytes, out of those of its pack.
+
+        Raises:
+            IntegrityError: The pack holds other bytes than the file's digest says.
+        """
+        data = pack[self.offset : self.offset + self.blob.size]
+        if of_bytes(data) != self.blob.digest:
+            raise IntegrityError(
+                f"{self.path}: expected {self.blob.digest}, got {of_bytes(data)} from its pack "
+                f"{self.stored.digest}; nothing was kept. Whoever wrote this manifest wrote it "
+                "wrongly: run the step again that made it, with --cache refresh"
+            )
+        return data
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,16 +112,51 @@ class Manifest:
         """Bytes of all files together."""
         return sum(entry.blob.size for entry in self.files)
 
+    @property
+    def alone(self) -> list[FileEntry]:
+        """Files that are blobs of their own."""
+        return [entry for entry in self.files if entry.pack is None]
+
+    @property
+    def packed(self) -> dict[Descriptor, list[FileEntry]]:
+        """Each pack with the files in it, in the order of the files."""
+        found: dict[Descriptor, list[FileEntry]] = {}
+        for entry in self.files:
+            if entry.pack is not None:
+                found.setdefault(entry.pack, []).append(entry)
+        return found
+
+    @property
+    def blobs(self) -> list[Descriptor]:
+        """What has to be in the store: packs, and files that are blobs of their own; each once."""
+        return list({entry.stored.digest: entry.stored for entry in self.files}.values())
+
+    @property
+    def media_type(self) -> str:
+        """The version of the format that this manifest is written in."""
+        packed = any(entry.pack for entry in self.files)
+        return PACKED_MEDIA_TYPE if packed else MANIFEST_MEDIA_TYPE
+
+    def find(self, path: str) -> FileEntry | None:
+        """The file of that path, if there is one."""
+        return next((entry for entry in self.files if entry.path == path), None)
+
     def to_bytes(self) -> bytes:
         """The canonical bytes, whose digest is the artifact's name."""
-        return canonical_json(
-            {
-                "mediaType": MANIFEST_MEDIA_TYPE,
-                "artifactType": self.artifact_type,
-                "annotations": dict(self.annotations),
-                "files": [{"path": entry.path, **entry.blob.to_dict()} for entry in self.files],
-            }
-        )
+        packs = {pack: number for number, pack in enumerate(self.packed)}
+        files = [{"path": entry.path, **entry.blob.to_dict()} for entry in self.files]
+        for entry, written in zip(self.files, files, strict=True):
+            if entry.pack is not None:
+                written |= {"pack": packs[entry.pack], "offset": entry.offset}
+        document = {
+            "mediaType": self.media_type,
+            "artifactType": self.artifact_type,
+            "annotations": dict(self.annotations),
+            "files": files,
+        }
+        if packs:
+            document["packs"] = [pack.to_dict() for pack in packs]
+        return canonical_json(document)
 
     @classmethod
     def parse(cls, data: bytes) -> "Manifest":
@@ -103,8 +171,8 @@ class Manifest:
                 f"manifest refused: {len(data)} bytes, the limit is {MAX_MANIFEST_BYTES}"
             )
         raw = parse_canonical_json(data, "manifest")
-        if not isinstance(raw, dict) or raw.get("mediaType") != MANIFEST_MEDIA_TYPE:
-            kind = raw.get("mediaType") if isinstance(raw, dict) else type(raw).__name__
+        kind = raw.get("mediaType") if isinstance(raw, dict) else type(raw).__name__
+        if kind not in (MANIFEST_MEDIA_TYPE, PACKED_MEDIA_TYPE):
             raise ManifestError(
                 f"not an artifact manifest (mediaType {kind!r}, expected {MANIFEST_MEDIA_TYPE!r}); "
                 "give the digest of an artifact, not of a blob or an attestation"
@@ -114,19 +182,26 @@ class Manifest:
             count = len(entries) if isinstance(entries, list) else "no"
             raise ManifestError(f"manifest refused: {count} files, the limit is {MAX_FILES}")
         try:
+            packs = [_descriptor(pack) for pack in raw.get("packs", ())]
             files = tuple(
                 FileEntry(
-                    path=entry["path"],
-                    blob=Descriptor(entry["digest"], entry["size"], entry["mediaType"]),
+                    entry["path"],
+                    _descriptor(entry),
+                    packs[entry["pack"]] if "pack" in entry else None,
+                    entry.get("offset", 0),
                 )
                 for entry in entries
             )
             manifest = cls(raw["artifactType"], files, raw["annotations"])
-        except (KeyError, TypeError, AttributeError) as error:
+        except (KeyError, IndexError, TypeError, AttributeError) as error:
             raise ManifestError(f"manifest refused: field missing or malformed: {error}") from error
         if manifest.to_bytes() != data:
             raise ManifestError("manifest refused: unsorted files or unknown fields")
         return manifest
+
+
+def _descriptor(raw: Mapping[str, Any]) -> Descriptor:
+    return Descriptor(raw["digest"], raw["size"], raw["mediaType"])
 
 
 def check_paths(paths: Iterable[str]) -> list[str]:
@@ -192,14 +267,40 @@ def _problems(manifest: Any) -> Iterable[str]:
         if not isinstance(key, str) or not isinstance(value, str):
             yield f"annotation {key!r} is not text"
     yield from check_paths(entry.path for entry in manifest.files)
+    sound = True
     for entry in manifest.files:
-        blob = entry.blob
-        if not is_digest(blob.digest):
-            yield f"{entry.path!r}: {blob.digest!r} is not a digest"
-        if type(blob.size) is not int or not 0 <= blob.size < 1 << 53:
-            yield f"{entry.path!r}: {blob.size!r} is not a size in bytes"
-        if not isinstance(blob.media_type, str) or not _TYPE.fullmatch(blob.media_type):
-            yield f"{entry.path!r}: {blob.media_type!r} is not a media type"
+        for what, blob in ((entry.path, entry.blob), (f"pack of {entry.path}", entry.pack)):
+            for problem in _descriptor_problems(blob) if blob is not None else ():
+                sound = False
+                yield f"{what!r}: {problem}"
+    if sound:
+        for entry in manifest.files:
+            yield from _pack_problems(entry)
+
+
+def _descriptor_problems(blob: Any) -> Iterable[str]:
+    if not is_digest(blob.digest):
+        yield f"{blob.digest!r} is not a digest"
+    if not _is_count(blob.size):
+        yield f"{blob.size!r} is not a size in bytes"
+    if not isinstance(blob.media_type, str) or not _TYPE.fullmatch(blob.media_type):
+        yield f"{blob.media_type!r} is not a media type"
+
+
+def _pack_problems(entry: FileEntry) -> Iterable[str]:
+    if not _is_count(entry.offset):
+        yield f"{entry.path!r}: {entry.offset!r} is not an offset in bytes"
+    elif entry.pack is None:
+        if entry.offset:
+            yield f"{entry.path!r}: an offset, and no pack"
+    elif entry.pack.size > MAX_PACK_BYTES:
+        yield f"{entry.path!r}: pack of {entry.pack.size} bytes, the limit is {MAX_PACK_BYTES}"
+    elif entry.offset + entry.blob.size > entry.pack.size:
+        yield f"{entry.path!r}: ends beyond its pack"
+
+
+def _is_count(value: Any) -> bool:
+    return type(value) is int and 0 <= value < 1 << 53
 
 
 def require_type(manifest: Manifest, expected: str, what: str) -> None:

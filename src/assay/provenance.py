@@ -15,16 +15,16 @@ from assay.errors import (
     AssayError,
     AttestationError,
     IntegrityError,
-    NotFoundError,
     StepError,
     UsageError,
 )
+from assay.evidence import MAX_EVIDENCE_BYTES
 from assay.execution import read_cache_pointer, require_outputs
-from assay.manifest import Descriptor, Manifest
+from assay.manifest import Manifest
 from assay.signing import Verifier
 from assay.step import Step
 from assay.store import Store
-from assay.tree import get_manifest
+from assay.tree import get_manifest, read_file, verify_trees
 
 STEP_MODULES: Final = ("assay.components",)
 """Import prefixes of the steps that a record may name; a user's own are admitted by option."""
@@ -120,7 +120,7 @@ def verify(
     """
     found = list(nodes(passport(store, digest, verifier)))
     problems: list[str] = []
-    blobs: dict[str, Descriptor] = {}
+    manifests: list[Manifest] = []
     for node in found:
         if node.record is None:
             problems.append(f"no record of how {node.digest} ({node.artifact_type}) was made")
@@ -129,24 +129,11 @@ def verify(
         recorded = {out.digest: out.artifact_type for out in node.record.outputs.values()}
         if recorded[node.digest] != manifest.artifact_type:
             problems.append(f"{node.digest} is of another type than its record says")
-        blobs.update((entry.blob.digest, entry.blob) for entry in manifest.files)
+        manifests.append(manifest)
     if problems:
         raise AttestationError("; ".join(problems))
-    _verify_blobs(store, blobs, progress)
-    return Verified(len(found), len(found), len(blobs), sum(b.size for b in blobs.values()))
-
-
-def _verify_blobs(store: Store, blobs: dict[str, Descriptor], progress: Progress | None) -> None:
-    problems = []
-    for blob in blobs.values():
-        try:
-            store.verify(blob)
-        except (IntegrityError, NotFoundError) as error:
-            problems.append(str(error))
-        if progress is not None:
-            progress(blob.digest)
-    if problems:
-        raise IntegrityError("; ".join(problems))
+    blobs = verify_trees(store, manifests, progress)
+    return Verified(len(found), len(found), len(blobs), sum(blob.size for blob in blobs))
 
 
 def verify_store(  # noqa: C901 - a walk over every kind of entry
@@ -186,6 +173,9 @@ def verify_store(  # noqa: C901 - a walk over every kind of entry
             )
     for manifest in artifacts.values():
         check(lambda manifest=manifest: store.verify_view(manifest))  # type: ignore[misc]
+        if manifest.packed:
+            # The packs' own bytes are right; are they also the files that the manifest names?
+            check(lambda manifest=manifest: _ignore(verify_trees(store, [manifest])))  # type: ignore[misc]
     if problems:
         raise IntegrityError("; ".join(dict.fromkeys(problems)))
     return Verified(len(artifacts), len(records), len(sizes), sum(sizes.values()))
@@ -277,8 +267,6 @@ def find_step(entry_point: str, allowed: tuple[str, ...] = ()) -> Step:
 
 def evidence_values(store: Store, artifact: str) -> dict[str, float]:
     """The numbers in an artifact's `evidence.json`; empty when it has none."""
-    for entry in get_manifest(store, artifact).files:
-        if entry.path == "evidence.json":
-            raw = json.loads(store.get_bytes(entry.blob.digest, entry.blob.size))
-            return {name: value for name, value in raw["evidence"].items() if value is not None}
-    return {}
+    data = read_file(store, get_manifest(store, artifact), "evidence.json", MAX_EVIDENCE_BYTES)
+    raw = json.loads(data) if data else {"evidence": {}}
+    return {name: value for name, value in raw["evidence"].items() if value is not None}

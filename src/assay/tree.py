@@ -1,26 +1,30 @@
 """Artifacts to and from a store: a folder of files, and the manifest that names them.
 
-Files are stored before the manifest that names them, so whoever can read a manifest can read all
-of its files. A folder appears whole or not at all.
+Files, and packs of small files, are stored before the manifest that names them, so whoever can read
+a manifest can read all of its files. A folder appears whole or not at all.
 """
 
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Final
 
-from assay.errors import StepError
+from assay.digest import of_bytes
+from assay.errors import IntegrityError, NotFoundError, StepError
 from assay.manifest import (
-    MANIFEST_MEDIA_TYPE,
     MAX_MANIFEST_BYTES,
+    PACK_MEDIA_TYPE,
+    Descriptor,
     FileEntry,
     Manifest,
     check_paths,
 )
+from assay.packing import packs
 from assay.parallel import parallel
 from assay.store.base import Store
+from assay.store.files import reading, write_read_only
 
 MEDIA_TYPES: Final = {
     ".parquet": "application/vnd.apache.parquet",
@@ -42,20 +46,50 @@ def put_tree(
     """Store the files in `folder` as an artifact, files before manifest.
 
     Raises:
+        IntegrityError: A file changed meanwhile.
         StepError: A symbolic link or special file, or a name that no artifact may hold.
         StoreError: The store failed; the manifest is not written.
     """
-    paths = _files(folder)
-    if problems := check_paths(paths):
+    sizes = _files(folder)
+    if problems := check_paths(sizes):
         raise StepError(f"{folder}: {'; '.join(problems[:10])}")
+    packed = packs(sizes)
+    alone = sizes.keys() - {path for paths in packed for path in paths}
 
     def put(path: str) -> FileEntry:
-        media_type = MEDIA_TYPES.get(Path(path).suffix.lower(), DEFAULT_MEDIA_TYPE)
-        return FileEntry(path, store.put_file(folder / path, media_type))
+        return FileEntry(path, store.put_file(folder / path, _media_type(path)))
 
-    manifest = Manifest(artifact_type, tuple(parallel(put, paths)), annotations)
-    store.put_bytes(manifest.to_bytes(), MANIFEST_MEDIA_TYPE)
+    files = parallel(put, sorted(alone))
+    for entries in parallel(lambda paths: _put_pack(store, folder, paths, sizes), packed):
+        files += entries
+    manifest = Manifest(artifact_type, tuple(files), annotations)
+    store.put_bytes(manifest.to_bytes(), manifest.media_type)
     return manifest
+
+
+def _put_pack(
+    store: Store, folder: Path, paths: list[str], sizes: Mapping[str, int]
+) -> list[FileEntry]:
+    content = bytearray()
+    offsets: dict[str, int] = {}
+    placed: list[tuple[str, Descriptor]] = []
+    for path in paths:
+        with reading(folder / path) as stream:
+            data = stream.read(sizes[path] + 1)
+        if len(data) != sizes[path]:
+            raise IntegrityError(f"{folder / path} changed while it was stored; run again")
+        blob = Descriptor(of_bytes(data), len(data), _media_type(path))
+        placed.append((path, blob))
+        # Files that are the same lie there once.
+        if blob.digest not in offsets:
+            offsets[blob.digest] = len(content)
+            content += data
+    pack = store.put_bytes(bytes(content), PACK_MEDIA_TYPE)
+    return [FileEntry(path, blob, pack, offsets[blob.digest]) for path, blob in placed]
+
+
+def _media_type(path: str) -> str:
+    return MEDIA_TYPES.get(Path(path).suffix.lower(), DEFAULT_MEDIA_TYPE)
 
 
 def get_manifest(store: Store, digest: str) -> Manifest:
@@ -67,6 +101,28 @@ def get_manifest(store: Store, digest: str) -> Manifest:
         NotFoundError: Nothing there; says that the store may be the wrong one.
     """
     return Manifest.parse(store.get_bytes(digest, MAX_MANIFEST_BYTES))
+
+
+def read_entry(store: Store, entry: FileEntry, max_bytes: int) -> bytes:
+    """The checked bytes of a small file of an artifact.
+
+    Raises:
+        IntegrityError: Larger than `max_bytes`, or not what its digest says.
+        NotFoundError: Not in the store.
+    """
+    if entry.pack is None:
+        return store.get_bytes(entry.blob.digest, max_bytes)
+    if entry.blob.size > max_bytes:
+        raise IntegrityError(
+            f"{entry.path} has {entry.blob.size} bytes, the limit here is {max_bytes}"
+        )
+    return entry.cut(store.get_blob(entry.pack))
+
+
+def read_file(store: Store, manifest: Manifest, path: str, max_bytes: int) -> bytes | None:
+    """As `read_entry`, of the file of that path; None where the artifact has no such file."""
+    entry = manifest.find(path)
+    return None if entry is None else read_entry(store, entry, max_bytes)
 
 
 def get_tree(store: Store, manifest: Manifest, target: Path) -> None:
@@ -82,8 +138,9 @@ def get_tree(store: Store, manifest: Manifest, target: Path) -> None:
         for folder in folders:
             folder.mkdir(parents=True, exist_ok=True)
         parallel(
-            lambda entry: store.get_file_into(entry.blob, scratch / entry.path), manifest.files
+            lambda entry: store.get_file_into(entry.blob, scratch / entry.path), manifest.alone
         )
+        parallel(lambda pack: _get_pack(store, *pack, scratch), list(manifest.packed.items()))
         for path, _, _ in os.walk(scratch, topdown=False):
             if path != str(scratch):
                 os.chmod(path, 0o555)  # noqa: PTH101, S103 - read-only
@@ -95,6 +152,47 @@ def get_tree(store: Store, manifest: Manifest, target: Path) -> None:
         raise
 
 
+def _get_pack(store: Store, pack: Descriptor, entries: list[FileEntry], target: Path) -> None:
+    content = store.get_blob(pack)
+    for entry in entries:
+        write_read_only(target / entry.path, entry.cut(content))
+
+
+def verify_trees(
+    store: Store, manifests: Iterable[Manifest], progress: Callable[[str], None] | None = None
+) -> list[Descriptor]:
+    """Read every byte of some artifacts' files; the blobs that hold them, each once.
+
+    Raises:
+        IntegrityError: Bytes that are not what their name says, or are missing; names every
+            offender.
+    """
+    blobs: dict[str, Descriptor] = {}
+    packed: dict[str, list[FileEntry]] = {}
+    for manifest in manifests:
+        blobs.update((blob.digest, blob) for blob in manifest.blobs)
+        for pack, entries in manifest.packed.items():
+            packed.setdefault(pack.digest, []).extend(entries)
+
+    def fault(blob: Descriptor) -> str:
+        try:
+            if blob.digest in packed:
+                content = store.get_blob(blob)
+                for entry in packed[blob.digest]:
+                    entry.cut(content)
+            else:
+                store.verify(blob)
+        except (IntegrityError, NotFoundError) as error:
+            return str(error)
+        if progress is not None:
+            progress(blob.digest)
+        return ""
+
+    if faults := list(filter(None, parallel(fault, list(blobs.values())))):
+        raise IntegrityError("; ".join(faults))
+    return list(blobs.values())
+
+
 def remove_tree(folder: Path) -> None:
     """Remove a folder that may hold read-only folders."""
     for parent, _, _ in os.walk(folder):
@@ -102,9 +200,9 @@ def remove_tree(folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def _files(folder: Path) -> list[str]:
-    """Relative POSIX paths of the regular files in `folder`, sorted."""
-    found = []
+def _files(folder: Path) -> dict[str, int]:
+    """Size in bytes of each regular file in `folder`, by its relative POSIX path; sorted."""
+    found = {}
 
     def walk(parent: str, prefix: str) -> None:
         try:
@@ -112,7 +210,7 @@ def _files(folder: Path) -> list[str]:
                 for entry in entries:
                     path = prefix + entry.name
                     if entry.is_file(follow_symlinks=False):
-                        found.append(path)
+                        found[path] = entry.stat(follow_symlinks=False).st_size
                     elif entry.is_dir(follow_symlinks=False):
                         walk(entry.path, f"{path}/")
                     else:
@@ -127,4 +225,4 @@ def _files(folder: Path) -> list[str]:
             ) from error
 
     walk(str(folder), "")
-    return sorted(found)
+    return dict(sorted(found.items()))

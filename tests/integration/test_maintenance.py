@@ -23,6 +23,8 @@ from assay.step import Dataset, Model, Out, step
 from assay.store import Store, blob_key, open_store
 from assay.tree import get_manifest, get_tree
 
+IMAGES = 300
+"""More than are stored one by one."""
 LATER = 3600.0
 """Seconds from now, when everything is older than no grace at all."""
 
@@ -38,6 +40,12 @@ def fit(*, data: Dataset, seed: int, model: Out[Model]) -> None:
     # A user's own file that begins as a record of ours does.
     (model.path / "statement.json").write_text('{"_type":"https://in-toto.io/Statement/v1"}')
     (model.path / "coco.json").write_text('{"annotations":[]}')
+
+
+@step
+def draw(*, number: int, dataset: Out[Dataset]) -> None:
+    for image in range(IMAGES):
+        (dataset.path / f"{image:03}.png").write_bytes(f"{number} {image}".encode())
 
 
 def make(store: Store, number: int, seed: int = 0) -> tuple[str, str]:
@@ -151,6 +159,29 @@ def test_gc_keeps_a_root_and_all_it_rests_on(store: Store) -> None:
     # What was removed is computed anew, not half answered from the cache.
     assert make(store, 2) == (other_data, other)
     assert store.has(data)
+
+
+def test_packs_are_kept_mended_and_removed_as_files_are(store: Store, tmp_path: Path) -> None:
+    copy = open_store((tmp_path / "copy").as_uri())
+    kept, other = (execute(draw, {"number": n}, Context(store)).outputs["dataset"] for n in (1, 2))
+    execute(draw, {"number": 1}, Context(copy))
+    packs = get_manifest(store, kept).blobs
+    waste = get_manifest(store, other).blobs
+    assert 1 <= len(packs) < 10
+    assert fsck(store, None).findings == []
+
+    damage(store, packs[0].digest, b"altered")
+    with pytest.raises(IntegrityError, match=hex_of(packs[0].digest)):
+        verify(store, kept, None)
+    assert [f.what for f in fsck(store, None).broken] == [packs[0].digest]
+    assert fsck(store, None, copy).broken == []
+
+    # The manifest, the record and the packs of the other.
+    assert collected(store, {kept: "wanted"}) == 2 + len(waste)
+    assert verify(store, kept, None).blobs == len(packs)
+    assert not any(store.has(blob.digest) for blob in waste)
+    get_tree(store, get_manifest(store, kept), tmp_path / "out")
+    assert len(list((tmp_path / "out").iterdir())) == IMAGES
 
 
 def test_gc_keeps_what_is_young(store: Store) -> None:

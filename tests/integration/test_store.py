@@ -202,6 +202,42 @@ def test_a_view_is_plain_files_and_is_checked(store: Store, tmp_path: Path) -> N
     store.verify_view(other)  # has none
 
 
+def test_a_tree_of_many_small_files_travels_in_packs(store: Store, tmp_path: Path) -> None:
+    tree = make_tree(tmp_path / "in", 1200)
+    manifest = put_tree(store, tree, TYPE, {})
+    assert len(list(store.iter_blobs())) < 30
+    again = get_manifest(store, manifest.digest)
+    get_tree(store, again, tmp_path / "out")
+    texts = {p.relative_to(tree): p.read_text() for p in tree.rglob("*.txt")}
+    out = tmp_path / "out"
+    assert {p.relative_to(out): p.read_text() for p in out.rglob("*.txt")} == texts
+    assert all(p.stat().st_mode & 0o222 == 0 for p in out.rglob("*"))
+    damage(store, again.blobs[0].digest, b"other bytes")
+    with pytest.raises(IntegrityError):
+        get_tree(store, again, tmp_path / "damaged")
+    store.remove_blob(again.blobs[0].digest)
+    with pytest.raises(NotFoundError):
+        get_tree(store, again, tmp_path / "missing")
+    assert {p.name for p in tmp_path.iterdir()} - {"store"} == {"in", "out"}
+    # Storing it again mends it, by the one pack that is gone.
+    assert put_tree(store, tree, TYPE, {}) == manifest
+    get_tree(store, again, tmp_path / "mended")
+
+
+def test_a_view_of_packed_files_is_plain_files(store: Store, tmp_path: Path) -> None:
+    manifest = put_tree(store, make_tree(tmp_path / "in", 300), TYPE, {})
+    store.view(manifest)
+    store.verify_view(manifest)
+    root = f"views/{manifest.digest[7:]}/"
+    altered, missing = (root + entry.path for entry in manifest.files[:2])
+    store._replace(altered, b"altered")
+    store._remove(missing)
+    with pytest.raises(IntegrityError, match="differs from"):
+        store.verify_view(manifest)
+    store.view(manifest)
+    store.verify_view(manifest)
+
+
 def test_writers_may_race(store_url: str, tmp_path: Path) -> None:
     tree = make_tree(tmp_path / "in")
     found: list[str] = []
@@ -230,9 +266,12 @@ print(put_tree(store, Path(sys.argv[2]), "application/vnd.assay.dataset.v1", {})
 """
 
 
+@pytest.mark.parametrize("count", [200, 2000], ids=["alone", "packed"])
 @pytest.mark.parametrize("delay", [0.0, 0.02, 0.05, 0.1])
-def test_a_killed_writer_leaves_no_half_tree(store_url: str, tmp_path: Path, delay: float) -> None:
-    tree = make_tree(tmp_path / "in", 200)
+def test_a_killed_writer_leaves_no_half_tree(
+    store_url: str, tmp_path: Path, delay: float, count: int
+) -> None:
+    tree = make_tree(tmp_path / "in", count)
     process = subprocess.Popen(
         [sys.executable, "-c", WRITER, store_url, str(tree)], stdout=subprocess.PIPE, text=True
     )

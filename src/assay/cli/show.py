@@ -9,7 +9,7 @@ from assay.cli.console import human_bytes, json_option, print_json, print_table,
 from assay.config import store_from_env
 from assay.digest import require_digest
 from assay.errors import AttestationError, IntegrityError
-from assay.manifest import MANIFEST_MEDIA_TYPE, Manifest
+from assay.manifest import FileEntry, Manifest
 from assay.signing import verifier_from_env
 from assay.tree import get_manifest
 
@@ -43,24 +43,31 @@ def _artifact_json(
 ) -> dict[str, Any]:
     return {
         "descriptor": {
-            "mediaType": MANIFEST_MEDIA_TYPE,
+            "mediaType": manifest.media_type,
             "digest": manifest.digest,
             "size": len(manifest.to_bytes()),
         },
         "artifactType": manifest.artifact_type,
         "annotations": dict(manifest.annotations),
-        "files": [{"path": entry.path, **entry.blob.to_dict()} for entry in manifest.files],
+        "files": [_file_json(entry) for entry in manifest.files],
         "attestations": [record.digest for record in made],
         "usedBy": [{"step": record.step, "attestation": record.digest} for record in used],
     }
 
 
+def _file_json(entry: FileEntry) -> dict[str, Any]:
+    place = {"pack": entry.pack.digest, "offset": entry.offset} if entry.pack else {}
+    return {"path": entry.path, **entry.blob.to_dict(), **place}
+
+
 def _show_artifact(manifest: Manifest, made: list[Attestation], used: list[Attestation]) -> None:
+    packed = manifest.packed
     facts = [
         ("digest", manifest.digest),
         ("type", manifest.artifact_type),
-        ("manifest", f"{len(manifest.to_bytes())} bytes, {MANIFEST_MEDIA_TYPE}"),
+        ("manifest", f"{len(manifest.to_bytes())} bytes, {manifest.media_type}"),
         ("content", f"{len(manifest.files)} files, {human_bytes(manifest.size)}"),
+        *([("packs", f"{len(packed)} blobs hold the small files")] if packed else []),
         *manifest.annotations.items(),
         *((f"made by {record.step}", record.digest) for record in made),
         *((f"used by {record.step}", record.digest) for record in used),

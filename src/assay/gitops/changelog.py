@@ -22,7 +22,7 @@ from assay.policy import MAX_POLICY_BYTES
 from assay.report import markdown_table, markdown_text, number
 from assay.signing import Verifier
 from assay.store import Store
-from assay.tree import get_manifest
+from assay.tree import get_manifest, read_file
 
 MAX_ROWS: Final = 12
 """Of one table; what is more is counted."""
@@ -370,7 +370,6 @@ def _short(value: Any) -> str:
 
 
 def _text_file(store: Store, artifact: str, name: str, limit: int) -> str:
-    for entry in get_manifest(store, artifact).files:
-        if entry.path == name:
-            return store.get_bytes(entry.blob.digest, limit).decode(errors="replace")
-    return ""
+    return (read_file(store, get_manifest(store, artifact), name, limit) or b"").decode(
+        errors="replace"
+    )

@@ -25,7 +25,7 @@ from assay.report import (
     standalone_svg,
 )
 from assay.store import Store
-from assay.tree import get_manifest
+from assay.tree import get_manifest, read_file
 
 MAX_CURVE_BYTES: Final = 4 << 20
 MAX_SLICES: Final = 40
@@ -288,7 +288,4 @@ def _confusion_figure(confusion: Mapping[str, Any]) -> str:
 
 
 def _file(store: Store, artifact: str, name: str, limit: int) -> bytes:
-    for entry in get_manifest(store, artifact).files:
-        if entry.path == name:
-            return store.get_bytes(entry.blob.digest, limit)
-    return b""
+    return read_file(store, get_manifest(store, artifact), name, limit) or b""

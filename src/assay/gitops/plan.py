@@ -16,7 +16,7 @@ from assay.gitops.repository import Repository
 from assay.monitoring import FILE_NAME, parse_plan
 from assay.monitoring.plan import MAX_PLAN_BYTES
 from assay.step import Services
-from assay.tree import get_manifest
+from assay.tree import get_manifest, read_file
 
 CHECK = "check_monitoring"
 REPORT = "monitoring"
@@ -39,10 +39,11 @@ def judged(services: Services, reports: Mapping[str, str]) -> bytes | None:
     for plan in plans:
         if not isinstance(plan, str) or not plan:
             continue
-        for entry in get_manifest(services.store, plan).files:
-            if entry.path == FILE_NAME:
-                return services.store.get_bytes(entry.blob.digest, MAX_PLAN_BYTES)
-        raise IntegrityError(f"{plan} holds no {FILE_NAME}")
+        manifest = get_manifest(services.store, plan)
+        data = read_file(services.store, manifest, FILE_NAME, MAX_PLAN_BYTES)
+        if data is None:
+            raise IntegrityError(f"{plan} holds no {FILE_NAME}")
+        return data
     return None
 
 

@@ -13,11 +13,9 @@ from assay.gitops.candidate import refuse_revoked, release_at
 from assay.gitops.document import Release
 from assay.gitops.log import Entry
 from assay.gitops.repository import Repository
-from assay.manifest import Descriptor
-from assay.parallel import parallel
 from assay.step import Services
 from assay.store import Store
-from assay.tree import get_manifest
+from assay.tree import get_manifest, verify_trees
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,23 +100,10 @@ def verify(services: Services, release: Release) -> int:
     refuse_revoked(services, release.digest)
     store = services.store
     parts = [release.digest, release.decision, release.policy, *release.reports.values()]
-    blobs: dict[str, Descriptor] = {}
-    for digest in [*parts, *filter(None, [release.golden])]:
-        for entry in get_manifest(store, digest).files:
-            blobs[entry.blob.digest] = entry.blob
+    manifests = [get_manifest(store, digest) for digest in [*parts, release.golden] if digest]
     if release.monitoring:
         store.verify(release.monitoring)
-
-    def fault(blob: Descriptor) -> str:
-        try:
-            store.verify(blob)
-        except (IntegrityError, NotFoundError) as error:
-            return str(error)
-        return ""
-
-    if faults := list(filter(None, parallel(fault, list(blobs.values())))):
-        raise IntegrityError("; ".join(faults))
-    return sum(blob.size for blob in blobs.values())
+    return sum(blob.size for blob in verify_trees(store, manifests))
 
 
 def next_restorable(services: Services, candidates: Iterator[Earlier]) -> Earlier | None:

@@ -11,13 +11,20 @@ from assay.attestation import BUILD_TYPE, MAX_ATTESTATION_BYTES, Attestation, lo
 from assay.digest import PREFIX, is_digest
 from assay.errors import IntegrityError
 from assay.execution import read_cache_pointer
-from assay.manifest import MANIFEST_MEDIA_TYPE, MAX_MANIFEST_BYTES, Descriptor, Manifest
+from assay.manifest import (
+    MANIFEST_MEDIA_TYPE,
+    MAX_MANIFEST_BYTES,
+    PACKED_MEDIA_TYPE,
+    Descriptor,
+    Manifest,
+)
 from assay.signing import Verifier
 from assay.store import Store
 from assay.tree import get_manifest
 
 _HEAD_BYTES: Final = 32
 _MANIFEST_END: Final = f'"mediaType":"{MANIFEST_MEDIA_TYPE}"}}'.encode()
+_PACKED_MARK: Final = f'"mediaType":"{PACKED_MEDIA_TYPE}","packs":['.encode()
 
 
 class Kind(StrEnum):
@@ -49,8 +56,9 @@ def kind_of(store: Store, digest: str, size: int) -> Kind:
         return Kind.FILE
     head = store.peek(digest, _HEAD_BYTES)
     if head.startswith(b'{"annotations":'):
-        # Canonical JSON has one spelling: the media type stands last.
-        ours = store.get_bytes(digest, size).endswith(_MANIFEST_END)
+        # Canonical JSON has one spelling: the media type stands last, or before the packs.
+        data = store.get_bytes(digest, size)
+        ours = data.endswith(_MANIFEST_END) or _PACKED_MARK in data
         return Kind.MANIFEST if ours else Kind.FILE
     if head.startswith((b'{"_type":', b'{"payload":')) and size <= MAX_ATTESTATION_BYTES:
         return Kind.RECORD if _is_record(store.get_bytes(digest, size)) else Kind.FILE
@@ -69,7 +77,7 @@ def _is_record(data: bytes) -> bool:
 
 def names_of_manifest(manifest: Manifest) -> Names:
     """The files of an artifact."""
-    return Names(files=tuple(entry.blob for entry in manifest.files))
+    return Names(files=tuple(manifest.blobs))
 
 
 def names_of_record(record: Attestation) -> Names:

@@ -121,6 +121,23 @@ class Store(abc.ABC):
 
         return self._attempt(read, damaged=True)
 
+    def get_blob(self, blob: Descriptor) -> bytes:
+        """The checked bytes of a blob of known size that is small enough for memory.
+
+        Raises:
+            IntegrityError: Of another size, or not what the name says.
+            NotFoundError: Nothing there.
+        """
+
+        def read() -> bytes:
+            with self._open(blob_key(blob.digest)) as (size, stream):
+                self._compare(blob.digest, blob.size, None, size)
+                data = stream.read(blob.size + 1)
+            self._compare(blob.digest, blob.size, of_bytes(data), len(data))
+            return data
+
+        return self._attempt(read, damaged=True)
+
     def get_file(self, blob: Descriptor, target: Path) -> None:
         """Write the checked bytes of `blob` to `target`, read-only; all or nothing.
 
@@ -269,12 +286,23 @@ class Store(abc.ABC):
         root = f"views/{hex_of(manifest.digest)}/"
         present = {entry.key: entry.size for entry in self._list(root)}
 
-        def copy(entry: FileEntry) -> None:
+        def lacks(entry: FileEntry) -> bool:
             key = root + entry.path
-            if present.get(key) != entry.blob.size or not self._holds(key, entry.blob):
-                self._copy_to_view(entry.blob, key)
+            return present.get(key) != entry.blob.size or not self._holds(key, entry.blob)
 
-        parallel(copy, manifest.files)
+        def copy(entry: FileEntry) -> None:
+            if lacks(entry):
+                self._copy_to_view(entry.blob, root + entry.path)
+
+        def unpack(packed: tuple[Descriptor, list[FileEntry]]) -> None:
+            pack, entries = packed
+            if wanted := [entry for entry in entries if lacks(entry)]:
+                content = self.get_blob(pack)
+                for entry in wanted:
+                    self._replace(root + entry.path, entry.cut(content), entry.blob.media_type)
+
+        parallel(copy, manifest.alone)
+        parallel(unpack, list(manifest.packed.items()))
         return self._uri(root)
 
     def verify_view(self, manifest: Manifest) -> None:
@@ -396,7 +424,7 @@ class Store(abc.ABC):
         """
 
     @abc.abstractmethod
-    def _replace(self, key: str, data: bytes) -> None:
+    def _replace(self, key: str, data: bytes, media_type: str = "application/json") -> None:
         """Write a small entry at once, whatever was there."""
 
     @abc.abstractmethod

@@ -46,6 +46,19 @@ def open_read_only(path: str, flags: int) -> int:
     return descriptor
 
 
+def write_read_only(target: Path, data: bytes) -> None:
+    """Write a new small file, by few calls of the system: thousands are written in a row."""
+    with writing(target):
+        descriptor = open_read_only(str(target), os.O_WRONLY | os.O_CREAT | os.O_EXCL)
+        try:
+            # A full disk may take a part and refuse the rest at the next call.
+            rest = memoryview(data)
+            while rest:
+                rest = rest[os.write(descriptor, rest) :]
+        finally:
+            os.close(descriptor)
+
+
 @contextlib.contextmanager
 def landing(target: Path, mode: int = 0o444) -> Iterator[IO[bytes]]:
     """A temporary file beside `target` that takes its name when the block ends well."""

@@ -81,7 +81,8 @@ class FolderStore(Store):
                     raise IntegrityError(f"{path} changed while it was stored; run again")
         return blob
 
-    def _replace(self, key: str, data: bytes) -> None:
+    def _replace(self, key: str, data: bytes, media_type: str = "") -> None:
+        del media_type  # a file has none
         with self._writing(key, mode=0o644) as out:
             out.write(data)
 

@@ -323,9 +323,9 @@ class MinioStore(Store):
                 ) from error
             raise
 
-    def _replace(self, key: str, data: bytes) -> None:
+    def _replace(self, key: str, data: bytes, media_type: str = "application/json") -> None:
         sha256 = hashlib.sha256(data).hexdigest()
-        self._attempt(lambda: self._put(key, data, sha256, "application/json", {}))
+        self._attempt(lambda: self._put(key, data, sha256, media_type, {}))
 
     def _add(self, key: str, data: bytes) -> bool:
         sha256 = hashlib.sha256(data).hexdigest()
