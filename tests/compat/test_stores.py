@@ -1,4 +1,4 @@
-"""Stores of each version of the format, written once and never again: they stay readable for ever."""
+"""Stores of each version of the format, written once: they stay readable for ever."""
 
 import shutil
 from pathlib import Path
