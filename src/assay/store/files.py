@@ -11,7 +11,7 @@ from typing import IO, Final
 from assay.digest import CHUNK_BYTES, PREFIX, Readable
 from assay.errors import StoreError
 
-PIECE_BYTES: Final = 256 << 10
+PIECE_BYTES: Final = 1 << 20
 """What moves at a time where a file is read or written out of order."""
 
 

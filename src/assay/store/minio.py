@@ -10,6 +10,7 @@ import contextlib
 import hashlib
 import logging
 import os
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from email.utils import parsedate_to_datetime
@@ -192,22 +193,21 @@ class MinioStore(Store):
         self, key: str, source: Source, number: int, headers: dict[str, str], query: str = ""
     ) -> str:
         """Send one part of a file; its entity tag."""
-        offset, length, sha256 = source.parts[number]
+        part = source.parts[number]
         try:
             with self._wire.request(
                 "PUT",
                 self._prefix + key,
                 headers=headers,
                 query=query,
-                body=lambda: source.pieces(offset, length),
-                length=length,
-                sha256=sha256,
+                body=part,
+                sha256=part.sha256,
             ) as answer:
                 return answer.headers["etag"].strip('"')
         except StatusError as error:
             # Altered on its way, which sending again mends; or in the file, which nothing mends.
             if error.code in s3_errors.ALTERED:
-                source.require_unchanged(number)
+                part.require_unchanged()
             raise
 
     def _put_parts(self, key: str, blob: Descriptor, source: Source) -> None:
@@ -262,9 +262,10 @@ class MinioStore(Store):
         key = blob_key(blob.digest)
         descriptor = out.fileno()
         length = part_bytes(blob.size)
+        writing = threading.Lock()
 
         def receive(number: int) -> None:
-            self._attempt(lambda: self._receive(key, blob, descriptor, number * length))
+            self._attempt(lambda: self._receive(key, blob, descriptor, number * length, writing))
 
         def fetch() -> None:
             hasher = hashlib.sha256()
@@ -286,7 +287,9 @@ class MinioStore(Store):
 
         self._attempt(fetch, damaged=True)
 
-    def _receive(self, key: str, blob: Descriptor, descriptor: int, begin: int) -> None:
+    def _receive(
+        self, key: str, blob: Descriptor, descriptor: int, begin: int, writing: threading.Lock
+    ) -> None:
         """One part of a blob into its place in a file."""
         end = min(begin + part_bytes(blob.size), blob.size)
         headers = {"range": f"bytes={begin}-{end - 1}"}
@@ -303,7 +306,9 @@ class MinioStore(Store):
                     )
                 buffer, offset = memoryview(bytearray(PIECE_BYTES)), begin
                 while count := answer.readinto(buffer):
-                    offset += os.pwrite(descriptor, buffer[:count], offset)
+                    # The kernel admits one writer to a file, and others would spin meanwhile.
+                    with writing:
+                        offset += os.pwrite(descriptor, buffer[:count], offset)
         except StatusError as error:
             if error.status == _RANGE_REFUSED:
                 size = _whole_size(error.headers.get("content-range", ""))

@@ -6,6 +6,7 @@ objects are made here, on connections that are kept, and signed as AWS specifies
 Version 4). Everything that is rare (listing, copying, completing an upload) is left to `minio-py`.
 """
 
+import contextlib
 import hashlib
 import hmac
 import http.client
@@ -15,11 +16,11 @@ import socket
 import ssl
 import weakref
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.message import Message
 from types import TracebackType
-from typing import Final, Self
+from typing import Final, Protocol, Self
 from urllib.parse import quote
 
 from minio import Minio
@@ -31,8 +32,16 @@ MAX_ERROR_BYTES: Final = 64 << 10
 MAX_IDLE: Final = 64
 """Connections kept."""
 
-Body = Callable[[], Iterable[bytes]]
-"""Makes the bytes to send, from their beginning."""
+
+class Body(Protocol):
+    """Bytes that send themselves, from their beginning each time."""
+
+    @property
+    def length(self) -> int:
+        """How many."""
+
+    def send(self, connection: socket.socket) -> None:
+        """Send all of them."""
 
 
 class BrokenError(Exception):
@@ -138,7 +147,6 @@ class Wire:
         headers: Mapping[str, str] | None = None,
         query: str = "",
         body: bytes | Body = b"",
-        length: int | None = None,
         sha256: str = EMPTY_SHA256,
     ) -> Answer:
         """Send one request; the answer, if it is a success.
@@ -148,8 +156,7 @@ class Wire:
             key: The object's key, "" for the bucket.
             headers: By lower-case name.
             query: Canonical query string: names sorted, values encoded.
-            body: Bytes, or what makes them piece by piece.
-            length: Bytes in the body, where `body` makes them.
+            body: Bytes, or what sends them.
             sha256: Hex digest of the body; a server that checks it refuses another body.
 
         Raises:
@@ -157,7 +164,7 @@ class Wire:
             BrokenError: The connection failed.
             UntrustedError: The certificate is not accepted.
         """
-        size = len(body) if isinstance(body, bytes) else length
+        size = len(body) if isinstance(body, bytes) else body.length
         path = self._root + quote(key)
         signed = {"host": self._netloc, "x-amz-content-sha256": sha256, **(headers or {})}
         self._sign(method, path, query, signed, sha256)
@@ -187,15 +194,13 @@ class Wire:
         self, connection: socket.socket, method: str, head: bytes, body: bytes | Body
     ) -> http.client.HTTPResponse:
         try:
-            try:
+            # The server may have refused before it read all; its answer says why.
+            with contextlib.suppress(BrokenPipeError, ConnectionResetError):
                 if isinstance(body, bytes):
                     connection.sendall(head + body)
                 else:
                     connection.sendall(head)
-            except (BrokenPipeError, ConnectionResetError):
-                pass  # the server may have refused before it read all; its answer says why
-            if not isinstance(body, bytes):
-                self._send(connection, body)
+                    body.send(connection)
             response = http.client.HTTPResponse(connection, method=method)
             try:
                 response.begin()
@@ -205,13 +210,6 @@ class Wire:
         except (OSError, http.client.HTTPException) as error:
             raise _broken(error) from error
         return response
-
-    def _send(self, connection: socket.socket, body: Body) -> None:
-        for piece in body():
-            try:
-                connection.sendall(piece)
-            except (BrokenPipeError, ConnectionResetError):
-                return  # as above
 
     def release(self, connection: socket.socket, *, keep: bool) -> None:
         """Give a connection back, for another request or to be closed."""
