@@ -1,6 +1,7 @@
 """Faults between client and server: retried when a retry can mend them, told at once when not."""
 
 import contextlib
+import errno
 import os
 import socket
 import ssl
@@ -16,8 +17,10 @@ import pytest
 from assay.digest import of_bytes
 from assay.errors import IntegrityError, StoreAccessError, StoreError, StoreUnavailableError
 from assay.manifest import FileEntry, Manifest
-from assay.store.client import RetryLimits
+from assay.store.client import RetryLimits, client_for
 from assay.store.minio import MinioStore
+
+from servers import PASSWORD, USER, free_ports, require, serving
 
 pytestmark = pytest.mark.minio
 
@@ -223,15 +226,71 @@ def test_views_keep_the_error_contract(
     assert not faults.answer
 
 
+def make_certificate(folder: Path) -> tuple[Path, Path]:
+    """Certificate and key of 127.0.0.1, signed by itself, where MinIO looks for them."""
+    certificate, key = folder / "public.crt", folder / "private.key"
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
+         "-nodes", "-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1",
+         "-keyout", key, "-out", certificate],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    return certificate, key
+
+
+def test_files_of_any_size_move_over_tls(
+    credentials: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = require("minio", "run: make minio")
+    (port,) = free_ports(1)
+    endpoint = f"https://127.0.0.1:{port}"
+    (tmp_path / "certificates").mkdir()
+    certificate, _ = make_certificate(tmp_path / "certificates")
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    with serving(
+        [program, "server", "--quiet", "--certs-dir", str(certificate.parent),
+         "--address", f"127.0.0.1:{port}", str(tmp_path / "data")],
+        f"{endpoint}/minio/health/ready",
+        tmp_path / "log",
+        MINIO_ROOT_USER=USER,
+        MINIO_ROOT_PASSWORD=PASSWORD,
+    ):  # fmt: skip
+        url = f"s3://tls/p?endpoint={endpoint}"
+        client_for(url).make_bucket("tls")
+        store = MinioStore.from_url(url, QUICK)
+        for size in (10, 2 << 20, 40 << 20):
+            source, back = tmp_path / f"{size}", tmp_path / f"{size}.back"
+            source.write_bytes(os.urandom(size))
+            blob = store.put_file(source)
+            store.get_file(blob, back)
+            assert back.read_bytes() == source.read_bytes()
+        assert len(list(store.iter_blobs())) == 3
+
+
+@pytest.mark.parametrize("megabytes", [2, 40], ids=["one request", "parts"])
+def test_a_file_on_a_file_system_that_cannot_send_is_sent_all_the_same(
+    store: MinioStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, megabytes: int
+) -> None:
+    whole = os.sendfile
+
+    def some(out: int, source: int, offset: int, count: int) -> int:
+        # As on a share that breaks the call off: a part goes, the rest is refused.
+        if offset % (16 << 20):
+            raise OSError(errno.EINVAL, "Invalid argument")
+        return whole(out, source, offset, min(count, 100_000))
+
+    monkeypatch.setattr(os, "sendfile", some)
+    source = tmp_path / "source"
+    source.write_bytes(os.urandom(megabytes << 20))
+    blob = store.put_file(source)
+    store.get_file(blob, tmp_path / "back")
+    assert (tmp_path / "back").read_bytes() == source.read_bytes()
+
+
 def test_a_certificate_that_nobody_signed_is_told_at_once(
     minio_endpoint: str, credentials: None, tmp_path: Path
 ) -> None:
-    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
-    subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
-         "-nodes", "-subj", "/CN=localhost", "-keyout", key, "-out", certificate],
-        check=True, capture_output=True,
-    )  # fmt: skip
+    certificate, key = make_certificate(tmp_path)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)
     with socket.create_server(("127.0.0.1", 0)) as server:
