@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from assay import __version__
 from assay.digest import PREFIX, canonical_json, of_bytes
@@ -52,6 +52,13 @@ class CodeIdentity:
         )
 
 
+class Installed(NamedTuple):
+    """The part of a code identity that all steps share."""
+
+    library: str
+    requirements: str
+
+
 @dataclass(frozen=True, slots=True)
 class Commit:
     """The Git commit that the code was built from; `dirty` when files differed from it."""
@@ -80,6 +87,11 @@ def identity(step: Step) -> CodeIdentity:
         library=_library_digest(),
         requirements=_requirements_digest(),
     )
+
+
+def installed() -> Installed:
+    """What a process that starts now would run, whatever this one has loaded and cached."""
+    return Installed(_library_digest.__wrapped__(), _requirements_digest.__wrapped__())
 
 
 @functools.cache
