@@ -1,7 +1,7 @@
 """Running a pipeline on this machine: `kfp.local`, followed through its events.
 
 Every task is a process of its own, as on a cluster. What a task prints goes into the run's log.
-Steps that ask the registry find MLflow loaded in a process that the run starts first (`assay.warm`).
+Steps that ask the registry find MLflow loaded in a process that the run starts (`assay.warm`).
 """
 
 import contextlib

@@ -276,11 +276,6 @@ def step(
 def _make_step(
     function: Callable[..., Values | None], side_effects: bool, asks_registry: bool
 ) -> Step:
-    if asks_registry and not side_effects:
-        raise StepError(
-            f"step {function.__name__} asks the registry, which is a side effect: say "
-            "@step(side_effects=True, asks_registry=True)"
-        )
     # One branch for each thing that an annotation can say.
     hints = typing.get_type_hints(function)
     inputs: dict[str, Port] = {}
@@ -312,8 +307,7 @@ def _make_step(
                 f"step {function.__name__}: {name!r} is annotated {hint!r}, which is neither an "
                 "artifact kind, Out[kind], Source, JSON type nor (with side effects) Services"
             )
-    if not outputs:
-        raise StepError(f"step {function.__name__} has no output; give it at least a record")
+    _require_sense(function.__name__, bool(outputs), side_effects, asks_registry)
     return Step(
         function=function,
         name=function.__name__,
@@ -326,6 +320,16 @@ def _make_step(
         side_effects=side_effects,
         asks_registry=asks_registry,
     )
+
+
+def _require_sense(name: str, outputs: bool, side_effects: bool, asks_registry: bool) -> None:
+    if not outputs:
+        raise StepError(f"step {name} has no output; give it at least a record")
+    if asks_registry and not side_effects:
+        raise StepError(
+            f"step {name} asks the registry, which is a side effect: say "
+            "@step(side_effects=True, asks_registry=True)"
+        )
 
 
 def _strip_none(hint: Any) -> tuple[Any, bool]:

@@ -7,7 +7,7 @@ there (`client`), in a fork that takes over the task's output, folder and enviro
 
 1. The task connects, and sends its file descriptors 0 to 2 and the request.
 2. The fork becomes as the task is, finds the step, and says that it is ready.
-3. The task says go. Up to here nothing has been done: whatever fails, the task does the step itself.
+3. The task says go. Nothing has been done before: whatever fails, the task does the step itself.
 4. The fork executes the step and answers with the execution or the error. When it ends without an
    answer the task fails: what the step did is not known, and it must not be done twice in silence.
 

@@ -7,6 +7,7 @@ end, in case that the run can do so no longer. The end of standard input ends th
 import contextlib
 import dataclasses
 import gc
+import importlib
 import logging
 import os
 import select
@@ -14,15 +15,17 @@ import shutil
 import signal
 import socket
 import sys
+import tempfile
 import threading
 import time
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any, Final, NoReturn
 from urllib.parse import urlsplit
 
 from assay import code, errors
 from assay.config import context_from_env
+from assay.environment import hidden_modules
 from assay.errors import AssayError
 from assay.execution import execute
 from assay.mlflow_calls import prepare, quiet
@@ -45,7 +48,7 @@ def main() -> None:
         # fork it would copy every page.
         gc.disable()
         loaded = code.installed()
-        with _hidden(_UNUSED), quiet():
+        with hidden_modules(*_UNUSED), quiet():
             _load()
         gc.freeze()
         _serve(listener, loaded)
@@ -54,8 +57,6 @@ def main() -> None:
 
 
 def _load() -> None:
-    import importlib
-
     prepare()
     names = ["mlflow.tracking", "assay.admission", "assay.registry"]
     if urlsplit(os.environ.get("MLFLOW_TRACKING_URI", "")).scheme not in _SERVERS:
@@ -67,26 +68,13 @@ def _load() -> None:
         importlib.import_module(name)
 
 
-@contextlib.contextmanager
-def _hidden(names: tuple[str, ...]) -> Iterator[None]:
-    """Let libraries pass for not installed."""
-    for name in names:
-        sys.modules[name] = None  # type: ignore[assignment]  # what Python takes for not installed
-    try:
-        yield
-    finally:
-        for name in names:
-            del sys.modules[name]
-
-
 def _serve(listener: socket.socket, loaded: code.Installed) -> None:
     # Nobody waits for forks, so the system forgets them at their end.
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     poll = select.poll()
     poll.register(sys.stdin.fileno(), select.POLLIN)
     poll.register(listener, select.POLLIN)
-    while sys.stdin.fileno() not in (ready := dict(poll.poll())):
-        del ready
+    while sys.stdin.fileno() not in dict(poll.poll()):
         connection, _ = listener.accept()
         if os.fork() == 0:
             listener.close()
@@ -129,6 +117,7 @@ def _become(request: Mapping[str, Any], descriptors: list[int]) -> None:
         os.close(descriptor)
     os.environ.clear()
     os.environ.update(request["environment"])
+    tempfile.tempdir = None  # looked for anew
     os.chdir(request["folder"])
     sys.path[:] = request["path"]
     root = logging.getLogger()

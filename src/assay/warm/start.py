@@ -49,7 +49,7 @@ def _started(path: Path) -> Iterator[None]:
         listener.listen()
         process = subprocess.Popen(  # noqa: S603 - this Python, and words of ours
             [sys.executable, "-m", "assay.warm.server", str(listener.fileno()), str(path.parent)],
-            stdin=subprocess.PIPE,  # its end, when this process ends in whatever way, ends the other
+            stdin=subprocess.PIPE,  # its end, however this process ends, ends the other
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             pass_fds=[listener.fileno()],
