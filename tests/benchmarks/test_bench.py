@@ -222,7 +222,7 @@ def test_the_unchanged_pipeline_again(
         "-p", "slices=[sex, race, education, marital_status, occupation]",
     ]  # fmt: skip
     first = seconds(lambda: run(*words))
-    again = min(seconds(lambda: run(*words)) for _ in range(2))
+    again = min(seconds(lambda: run(*words)) for _ in range(RUNS))
     row = {
         "what": "the pipeline again, from the cache",
         "first_s": round(first, 1),

@@ -188,15 +188,16 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
 def warm(run: Run) -> Iterator[dict[str, str]]:
     """A warm process for the main pipeline, and nothing of it afterwards."""
     with warm_process(pipeline("train-and-register")) as variables:
-        (server,) = warm_processes(os.getpid())
+        started = server()
         yield variables
-    assert not alive(server)
+    assert not alive(started)
     assert run.left == []
 
 
 def server() -> int:
-    (found,) = warm_processes(os.getpid())
-    return found
+    # A process that has only just begun has no command line yet.
+    until(lambda: len(warm_processes(os.getpid())) == 1)
+    return warm_processes(os.getpid())[0]
 
 
 def timeless(done: dict[str, Any]) -> dict[str, Any]:
@@ -316,8 +317,9 @@ def test_a_step_cut_off_is_told_in_one_line_and_never_done_twice(
 def test_a_step_goes_on_when_the_process_behind_it_ends(run: Run, warm: dict[str, str]) -> None:
     task = run.start("probes:probe", warm, what="wait")
     run.wait_until_waiting()
-    os.kill(server(), signal.SIGKILL)
-    until(lambda: warm_processes(os.getpid()) == [] or not alive(server()))
+    ended = server()
+    os.kill(ended, signal.SIGKILL)
+    until(lambda: not alive(ended))
     assert alive(run.who["pid"])
     task.kill()
     task.communicate()
