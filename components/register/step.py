@@ -12,7 +12,7 @@ from assay.step import (
 )
 
 
-@step(side_effects=True)
+@step(side_effects=True, asks_registry=True)
 def register(
     *,
     services: Services,

@@ -3,7 +3,7 @@
 from assay.step import Out, Record, Values, step
 
 
-@step(side_effects=True)
+@step(side_effects=True, asks_registry=True)
 def resolve_production(*, model_name: str, override: str = "", record: Out[Record]) -> Values:
     """Ask the registry which model is in production, and what it was made from.
 

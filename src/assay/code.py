@@ -11,14 +11,12 @@ import os
 import platform
 import re
 import site
-import subprocess
 import sys
 import sysconfig
 from collections.abc import Iterator
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from assay import __version__
 from assay.digest import PREFIX, canonical_json, of_bytes
@@ -52,6 +50,13 @@ class CodeIdentity:
         )
 
 
+class Installed(NamedTuple):
+    """The part of a code identity that all steps share."""
+
+    library: str
+    requirements: str
+
+
 @dataclass(frozen=True, slots=True)
 class Commit:
     """The Git commit that the code was built from; `dirty` when files differed from it."""
@@ -82,6 +87,16 @@ def identity(step: Step) -> CodeIdentity:
     )
 
 
+def installed() -> Installed:
+    """What a process that starts now would run, whatever this one has loaded.
+
+    Read anew, and what `identity` goes on with.
+    """
+    _library_digest.cache_clear()
+    _requirements_digest.cache_clear()
+    return Installed(_library_digest(), _requirements_digest())
+
+
 @functools.cache
 def _library_digest() -> str:
     root = Path(__file__).resolve().parent
@@ -97,7 +112,7 @@ def _requirements_digest() -> str:
     misses one fails instead of giving another result.
     """
     locked: dict[str, set[str]] = {}
-    lock = resources.files("assay").joinpath("requirements.txt").read_text()
+    lock = Path(__file__).with_name("requirements.txt").read_text()
     # A name may stand there more than once, with a version for each range of Python versions.
     for match in re.finditer(r"^([A-Za-z0-9][\w.-]*)==([^\s;]+)", lock, re.MULTILINE):
         locked.setdefault(_normal(match[1]), set()).add(match[2])
@@ -180,6 +195,8 @@ def _checkout_commit() -> Commit | None:
 
 
 def _git(root: Path, *arguments: str) -> str:
+    import subprocess  # a cached answer needs no Git
+
     try:
         done = subprocess.run(  # noqa: S603 - fixed arguments, no shell
             ["git", "-C", str(root), *arguments],  # noqa: S607 - the user's own git

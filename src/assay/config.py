@@ -11,6 +11,7 @@
 | `ASSAY_GIT_COMMIT`, `ASSAY_GIT_REPOSITORY` | what the image was built from; images set them | the checkout, if there is one |
 | `ASSAY_RUN` | the run's id, for attestations | none |
 | `ASSAY_DEPLOYMENTS`, `ASSAY_FORGE`, … | the deployment repository and its forge: `assay.gitops.settings` | none |
+| `ASSAY_WARM_SOCKET` | the run's process that has MLflow loaded (`assay.warm`); local runs set it | none |
 | `ASSAY_EVENTS` | file that receives one JSON line per event, for whoever follows a run | none |
 
 Credentials of the store come from the variables that S3 clients read (`AWS_ACCESS_KEY_ID`,

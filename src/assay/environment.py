@@ -1,7 +1,8 @@
-"""Environment variables, for a while."""
+"""What a process finds, changed for a while: environment variables, installed modules."""
 
 import contextlib
 import os
+import sys
 from collections.abc import Iterator, Mapping
 
 
@@ -18,3 +19,19 @@ def environment(variables: Mapping[str, str]) -> Iterator[None]:
                 os.environ.pop(name, None)
             else:
                 os.environ[name] = value
+
+
+@contextlib.contextmanager
+def hidden_modules(*names: str) -> Iterator[None]:
+    """Let modules pass for not installed, unless they have been imported already.
+
+    For libraries that import whatever they find and do without it just as well.
+    """
+    hidden = [name for name in names if name not in sys.modules]
+    for name in hidden:
+        sys.modules[name] = None  # type: ignore[assignment]  # what Python takes for not installed
+    try:
+        yield
+    finally:
+        for name in hidden:
+            del sys.modules[name]

@@ -8,7 +8,6 @@ import json
 import logging
 import os
 import time
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -20,7 +19,7 @@ DONE: Final = "done"
 CACHED: Final = "cached"
 FAILED: Final = "failed"
 
-_PROCESS: Final = uuid.uuid4().hex
+_PROCESS: Final = os.urandom(16).hex()
 """Tells tasks of one name that run side by side apart; a process id is 1 in every container."""
 
 

@@ -82,11 +82,20 @@ def _execute(
 ) -> tuple[Any, ...]:
     known = {*step.inputs, *step.list_inputs, *step.sources, *step.parameters}
     given = {name: _named(value, context) for name, value in arguments.items() if name in known}
-    execution = execute_step(step, given, context)
+    execution = _ask_warm(step, given) or execute_step(step, given, context)
     _fill_views(_views(arguments), execution, context.store)
     _log_to_run(step, given, execution, context.store)
     report(execution)
     return _pick(execution, outputs)
+
+
+def _ask_warm(step: Step, given: Mapping[str, Any]) -> Execution | None:
+    """What the run's process for the registry made of it, where there is one and it can."""
+    if not step.asks_registry:
+        return None
+    from assay.warm.client import ask
+
+    return ask(step, given)
 
 
 def _recognised(step: Step, foreign: str, context: Context) -> Execution | None:

@@ -1,6 +1,7 @@
 """Running a pipeline on this machine: `kfp.local`, followed through its events.
 
 Every task is a process of its own, as on a cluster. What a task prints goes into the run's log.
+Steps that ask the registry find MLflow loaded in a process that the run starts (`assay.warm`).
 """
 
 import contextlib
@@ -16,6 +17,7 @@ from typing import Any, Final, Self
 
 from assay import events
 from assay.environment import environment
+from assay.warm.start import warm_process
 
 POLL_SECONDS: Final = 0.1
 
@@ -102,7 +104,12 @@ def run(
     error = ""
     with (folder / "run.log").open("w", buffering=1) as log, follower:  # noqa: SIM117 - inside
         # these, so that the follower reports with the real standard output.
-        with environment(variables), _output_to(log), warnings.catch_warnings():
+        with (
+            warm_process(pipeline) as warm,
+            environment({**variables, **warm}),
+            _output_to(log),
+            warnings.catch_warnings(),
+        ):
             # Image names are for clusters; the tasks run in this Python.
             warnings.filterwarnings("ignore", category=RuntimeWarning, module="kfp")
             try:

@@ -30,11 +30,13 @@ _CAUSE = re.compile(r"\(Caused by (.*)\)")
 _LOGIN = re.compile(r"://[^/\s]*@")
 
 
-def bound_requests() -> None:
-    """Make MLflow give up within a minute, unless the user has said otherwise.
+def prepare() -> None:
+    """Before MLflow is imported: let it phone nobody, and give up within a minute.
 
-    MLflow reads these variables at each request.
+    What the user has set stays. MLflow looks whether to send usage data once, when it is imported,
+    and reads the bounds at each request.
     """
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", str(TIMEOUT_SECONDS))
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", str(RETRIES))
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR", str(BACKOFF))

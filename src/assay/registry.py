@@ -15,7 +15,7 @@ from urllib.parse import unquote, urlsplit
 
 from assay.digest import is_digest
 from assay.errors import ServiceError, UsageError
-from assay.mlflow_calls import bound_requests, calling, metric_names, remedy
+from assay.mlflow_calls import calling, metric_names, prepare, remedy
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
@@ -81,7 +81,7 @@ class Registry:
                 "MLFLOW_TRACKING_URI is not set; give the MLflow server's URL, or "
                 "sqlite:////path/mlflow.db for one machine"
             )
-        bound_requests()
+        prepare()
         self._made: MlflowClient | None = None
 
     def ping(self) -> None:

@@ -8,7 +8,6 @@ stand in a location; what a record or message keeps of a location holds none eit
 import contextlib
 import hashlib
 from collections.abc import Iterator
-from difflib import get_close_matches
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final, cast
 from urllib.parse import parse_qs, unquote, urlencode, urljoin, urlsplit, urlunsplit
@@ -216,6 +215,8 @@ def _like(path: Path) -> str:
     parent = path.parent
     if not parent.is_dir():
         return f"there is no folder {parent} either; check the path"
+    from difflib import get_close_matches
+
     close = get_close_matches(path.name, [item.name for item in parent.iterdir()], n=1)
     return f"did you mean {parent / close[0]}?" if close else "check the path"
 

@@ -205,6 +205,8 @@ class Step:
     """Parameters that take the injected `Services`."""
     side_effects: bool
     """Never answered from the step cache: asks or changes the outside world."""
+    asks_registry: bool
+    """Needs MLflow's client, which a local run loads beforehand; see `assay.warm`."""
 
     def __call__(self, **arguments: Any) -> Values | None:
         """Run the function itself, with no store, cache or record."""
@@ -241,11 +243,16 @@ def step(function: Callable[..., Values | None]) -> Step: ...
 
 
 @overload
-def step(*, side_effects: bool) -> Callable[[Callable[..., Values | None]], Step]: ...
+def step(
+    *, side_effects: bool, asks_registry: bool = False
+) -> Callable[[Callable[..., Values | None]], Step]: ...
 
 
 def step(
-    function: Callable[..., Values | None] | None = None, *, side_effects: bool = False
+    function: Callable[..., Values | None] | None = None,
+    *,
+    side_effects: bool = False,
+    asks_registry: bool = False,
 ) -> Step | Callable[[Callable[..., Values | None]], Step]:
     """Make a step of a function whose parameters are keyword-only and annotated.
 
@@ -253,17 +260,22 @@ def step(
         function: The function; its name is the step's.
         side_effects: True for a step that asks or changes the outside world. Such a step is never
             answered from the step cache.
+        asks_registry: True for a step with side effects that needs MLflow's client, and nothing
+            that computes: a local run may do it in a fork of a process that has MLflow loaded.
 
     Raises:
-        StepError: An annotation that is no kind, output, source or JSON type, or no output at all
-            (a record needs something that it is about).
+        StepError: An annotation that is no kind, output, source or JSON type, no output at all
+            (a record needs something that it is about), or a step that asks the registry and says
+            nothing of side effects.
     """
     if function is None:
-        return lambda wrapped: _make_step(wrapped, side_effects)
-    return _make_step(function, side_effects)
+        return lambda wrapped: _make_step(wrapped, side_effects, asks_registry)
+    return _make_step(function, side_effects, asks_registry)
 
 
-def _make_step(function: Callable[..., Values | None], side_effects: bool) -> Step:
+def _make_step(
+    function: Callable[..., Values | None], side_effects: bool, asks_registry: bool
+) -> Step:
     # One branch for each thing that an annotation can say.
     hints = typing.get_type_hints(function)
     inputs: dict[str, Port] = {}
@@ -295,8 +307,7 @@ def _make_step(function: Callable[..., Values | None], side_effects: bool) -> St
                 f"step {function.__name__}: {name!r} is annotated {hint!r}, which is neither an "
                 "artifact kind, Out[kind], Source, JSON type nor (with side effects) Services"
             )
-    if not outputs:
-        raise StepError(f"step {function.__name__} has no output; give it at least a record")
+    _require_sense(function.__name__, bool(outputs), side_effects, asks_registry)
     return Step(
         function=function,
         name=function.__name__,
@@ -307,7 +318,18 @@ def _make_step(function: Callable[..., Values | None], side_effects: bool) -> St
         parameters=parameters,
         services=tuple(services),
         side_effects=side_effects,
+        asks_registry=asks_registry,
     )
+
+
+def _require_sense(name: str, outputs: bool, side_effects: bool, asks_registry: bool) -> None:
+    if not outputs:
+        raise StepError(f"step {name} has no output; give it at least a record")
+    if asks_registry and not side_effects:
+        raise StepError(
+            f"step {name} asks the registry, which is a side effect: say "
+            "@step(side_effects=True, asks_registry=True)"
+        )
 
 
 def _strip_none(hint: Any) -> tuple[Any, bool]:

@@ -1,7 +1,10 @@
 """The registry on SQLite, and in front of servers that fail."""
 
 import http.server
+import os
 import shutil
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -66,6 +69,31 @@ def test_a_tracking_uri_is_asked_for() -> None:
 def test_the_environment_names_the_registry(uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
     assert Registry().production("churn") is None
+
+
+PHONES = """
+import sys
+from assay.registry import Registry
+Registry(sys.argv[1]).production("none")
+from mlflow.telemetry import get_telemetry_client
+print(get_telemetry_client())
+"""
+
+
+def test_mlflow_phones_nobody(uri: str) -> None:
+    # MLflow is silent of itself where it is tested, for which it takes some of these.
+    signs = ("CI", "GITHUB", "GITLAB", "PYTEST", "JENKINS", "BUILD", "TF_", "DO_NOT_TRACK")
+    environment = {k: v for k, v in os.environ.items() if not k.startswith((*signs, "MLFLOW_"))}
+    done = subprocess.run(
+        [sys.executable, "-c", PHONES, uri], env=environment, capture_output=True, text=True
+    )
+    assert (done.returncode, done.stdout) == (0, "None\n"), done.stderr
+
+
+def test_but_the_user_may_want_it_to(uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_DISABLE_TELEMETRY", "false")
+    Registry(uri)
+    assert os.environ["MLFLOW_DISABLE_TELEMETRY"] == "false"
 
 
 def test_a_version_says_what_it_is(registry: Registry, client: MlflowClient) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import yaml
 
+from assay.environment import environment
 from assay.errors import UsageError
 
 
@@ -44,19 +45,16 @@ def component(name: str) -> Any:
 
 
 def _import_kfp() -> None:
-    """Import kfp, but not Kubernetes' schemas with it.
+    """Import kfp, but not its client of a cluster with it, which takes longer than all the rest.
 
-    Its client's libraries import those of every version where `kubernetes-validate` happens to be
-    installed, which takes three times as long as all the rest, and check nothing by them here.
+    The variable is kfp's own way to say so; where it means nothing, this only takes longer.
     """
-    schemas = "kubernetes_validate"
-    if "kfp" in sys.modules or schemas in sys.modules:
+    if "kfp" in sys.modules:
         return
-    sys.modules[schemas] = None  # type: ignore[assignment]  # what Python takes for not installed
-    try:
+    with environment({"_KFP_RUNTIME": "true"}):
         importlib.import_module("kfp")
-    finally:
-        del sys.modules[schemas]
+    # Only this without the variable: a task's `dsl` cannot declare components.
+    importlib.import_module("kfp.dsl")
 
 
 def bind_arguments(function: Any, given: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,5 +1,7 @@
 """`assay run`: a pipeline on this machine."""
 
+import importlib
+import os
 import sys
 import time
 from pathlib import Path
@@ -24,6 +26,7 @@ from assay.cli.console import (
     stdout,
     use_defaults,
 )
+from assay.environment import hidden_modules
 from assay.errors import UsageError
 from assay.execution import CacheMode
 
@@ -78,8 +81,9 @@ def follow(
     function: Any, arguments: dict[str, Any], *, quiet: bool = False, cache: str | None = None
 ) -> local.Outcome:
     """Run with a progress display: a live table on a terminal, a line per task in a pipe."""
-    import os
-
+    # With it KFP loads what runs containers, where that is installed; no task here is in one.
+    with hidden_modules("docker"):
+        importlib.import_module("kfp.local.task_dispatcher")
     if cache:
         os.environ["ASSAY_CACHE"] = cache
     folder = Path.cwd() / HOME / "runs" / local.new_run_id()

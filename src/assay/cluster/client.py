@@ -26,6 +26,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from assay.environment import hidden_modules
 from assay.errors import ServiceError, UsageError
 
 CONNECT_SECONDS: Final = 5
@@ -147,8 +148,10 @@ class Kfp:
                 f"{endpoint.url} serves many users; give --namespace or set KFP_NAMESPACE"
             )
         self.namespace = endpoint.namespace if multi_user else None
-        with _quiet():
-            from kfp import Client
+        # Kubernetes' libraries import the schemas of every version of it where they find them, for
+        # a second, and check nothing by them here.
+        with _quiet(), hidden_modules("kubernetes_validate"):
+            from kfp.client import Client
 
             self._client = Client(
                 host=endpoint.url,

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import yaml
 
+from assay.mlflow_calls import prepare
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -70,6 +72,7 @@ def write_mlflow_folder(
         "dependencies": [f"python={_PYTHON}", "pip", {"pip": pins}],
     }
     with tempfile.TemporaryDirectory() as scratch, _quiet():
+        prepare()
         import mlflow.sklearn
         from mlflow.models import infer_signature
 

@@ -1,0 +1,77 @@
+"""A run's side: start the warm process where some task will ask the registry, and end it."""
+
+import contextlib
+import importlib
+import os
+import re
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+from assay.step import Step
+from assay.warm import VARIABLE
+
+_STEP_IMPORT: Final = re.compile(r"from assay\.components\.(\w+) import step\b")
+"""How a component's body names its step."""
+
+
+@contextlib.contextmanager
+def warm_process(pipeline: Any) -> Iterator[dict[str, str]]:
+    """Start the process in the background, if `pipeline` has a use for it; end it afterwards.
+
+    Yields:
+        Environment variables for the tasks.
+    """
+    # Elsewhere system libraries do not survive a fork.
+    if sys.platform != "linux" or not _asks_registry(pipeline):
+        yield {VARIABLE: ""}
+        return
+    # Not in the run's folder: a socket's name has 107 bytes.
+    with (
+        tempfile.TemporaryDirectory(prefix="assay-warm-", ignore_cleanup_errors=True) as folder,
+        contextlib.ExitStack() as stack,
+    ):
+        path = Path(folder, "socket")
+        with contextlib.suppress(OSError):
+            stack.enter_context(_started(path))
+        yield {VARIABLE: str(path) if path.exists() else ""}
+
+
+@contextlib.contextmanager
+def _started(path: Path) -> Iterator[None]:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
+        # Tasks may connect from now on, and wait.
+        listener.bind(str(path))
+        listener.listen()
+        process = subprocess.Popen(  # noqa: S603 - this Python, and words of ours
+            [sys.executable, "-m", "assay.warm.server", str(listener.fileno()), str(path.parent)],
+            stdin=subprocess.PIPE,  # its end, however this process ends, ends the other
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            pass_fds=[listener.fileno()],
+            start_new_session=True,  # an interrupt reaches a fork through its task, and once
+            # Forked, it must not have threads; the hashes of text are those of the tasks.
+            env={**os.environ, "OPENBLAS_NUM_THREADS": "1", "PYTHONHASHSEED": "0"},
+        )
+    try:
+        yield
+    finally:
+        # It holds nothing that is worth a farewell; forks end with their tasks.
+        process.kill()
+        process.communicate()
+
+
+def _asks_registry(pipeline: Any) -> bool:
+    executors = pipeline.pipeline_spec.deployment_spec["executors"]
+    texts = [text for one in executors.values() for text in one["container"]["command"]]
+    names = {name for text in texts for name in _STEP_IMPORT.findall(text)}
+    modules = [importlib.import_module(f"assay.components.{name}.step") for name in sorted(names)]
+    return any(
+        isinstance(item, Step) and item.asks_registry
+        for module in modules
+        for item in vars(module).values()
+    )
