@@ -35,3 +35,11 @@ def hidden_modules(*names: str) -> Iterator[None]:
     finally:
         for name in hidden:
             del sys.modules[name]
+
+
+def silence_mlflow() -> None:
+    """Let MLflow send no usage data, unless the user wants it to.
+
+    MLflow looks at this once, when it is imported.
+    """
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")

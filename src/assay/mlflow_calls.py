@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from importlib.util import find_spec
 from typing import Final
 
+from assay.environment import silence_mlflow
 from assay.errors import ServiceError
 
 TIMEOUT_SECONDS: Final = 10
@@ -33,10 +34,9 @@ _LOGIN = re.compile(r"://[^/\s]*@")
 def prepare() -> None:
     """Before MLflow is imported: let it phone nobody, and give up within a minute.
 
-    What the user has set stays. MLflow looks whether to send usage data once, when it is imported,
-    and reads the bounds at each request.
+    What the user has set stays. MLflow reads the bounds at each request.
     """
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    silence_mlflow()
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", str(TIMEOUT_SECONDS))
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", str(RETRIES))
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR", str(BACKOFF))

@@ -8,8 +8,8 @@ import time
 from collections.abc import Mapping
 from typing import Any, Final
 
+from assay.environment import silence_mlflow
 from assay.execution import Execution
-from assay.mlflow_calls import prepare
 
 logger = logging.getLogger(__name__)
 
@@ -25,7 +25,7 @@ def log_execution(
     The proof is the attestation; the MLflow run is for looking at. A tracking server that is down
     is therefore a warning, not the end of the run.
     """
-    prepare()
+    silence_mlflow()
     from mlflow.entities import Metric, Param, RunTag
     from mlflow.exceptions import MlflowException
     from mlflow.tracking import MlflowClient

@@ -16,6 +16,7 @@ kfp's client reads more of its own (`~/.config/kfp/context.json`, `KF_PIPELINES_
 
 import contextlib
 import functools
+import importlib
 import io
 import json
 import logging
@@ -151,9 +152,8 @@ class Kfp:
         # Kubernetes' libraries import the schemas of every version of it where they find them, for
         # a second, and check nothing by them here.
         with _quiet(), hidden_modules("kubernetes_validate"):
-            from kfp.client import Client
-
-            self._client = Client(
+            # By name: the command line imports kfp without it, and images hold kfp without it.
+            self._client = importlib.import_module("kfp.client").Client(
                 host=endpoint.url,
                 existing_token=endpoint.token or None,
                 cookies=endpoint.cookies or None,

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import yaml
 
-from assay.mlflow_calls import prepare
+from assay.environment import silence_mlflow
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -72,7 +72,7 @@ def write_mlflow_folder(
         "dependencies": [f"python={_PYTHON}", "pip", {"pip": pins}],
     }
     with tempfile.TemporaryDirectory() as scratch, _quiet():
-        prepare()
+        silence_mlflow()
         import mlflow.sklearn
         from mlflow.models import infer_signature
 
