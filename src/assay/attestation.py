@@ -26,6 +26,7 @@ from assay.digest import (
     parse_canonical_json,
 )
 from assay.errors import AttestationError
+from assay.parallel import parallel
 from assay.signing import PAYLOAD_TYPE, Signer, Verifier, open_unverified
 from assay.store import Store
 
@@ -296,12 +297,16 @@ def using(store: Store, artifact: str, verifier: Verifier | None) -> list[Attest
 def _records(
     store: Store, prefix: str, verifier: Verifier | None
 ) -> tuple[list[Attestation], list[AttestationError]]:
-    found, refused = [], []
-    for pointer in store.list_pointers(prefix):
+    def read(pointer: str) -> Attestation | AttestationError:
         try:
-            found.append(load(store, PREFIX + pointer.rsplit("/", 1)[-1], verifier))
+            return load(store, PREFIX + pointer.rsplit("/", 1)[-1], verifier)
         except AttestationError as error:
-            refused.append(error)
+            return error
+
+    # In parallel, because what is asked anew in each run has a record of each run.
+    read_all = parallel(read, store.list_pointers(prefix))
+    found = [item for item in read_all if isinstance(item, Attestation)]
+    refused = [item for item in read_all if isinstance(item, AttestationError)]
     return sorted(found, key=lambda record: (record.details.started, record.digest)), refused
 
 

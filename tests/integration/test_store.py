@@ -215,11 +215,8 @@ def test_a_tree_of_many_small_files_travels_in_packs(store: Store, tmp_path: Pat
     damage(store, again.blobs[0].digest, b"other bytes")
     with pytest.raises(IntegrityError):
         get_tree(store, again, tmp_path / "damaged")
-    store.remove_blob(again.blobs[0].digest)
-    with pytest.raises(NotFoundError):
-        get_tree(store, again, tmp_path / "missing")
     assert {p.name for p in tmp_path.iterdir()} - {"store"} == {"in", "out"}
-    # Storing it again mends it, by the one pack that is gone.
+    # Storing it again mends it, because the pack's size is wrong.
     assert put_tree(store, tree, TYPE, {}) == manifest
     get_tree(store, again, tmp_path / "mended")
 
@@ -229,9 +226,7 @@ def test_a_view_of_packed_files_is_plain_files(store: Store, tmp_path: Path) -> 
     store.view(manifest)
     store.verify_view(manifest)
     root = f"views/{manifest.digest[7:]}/"
-    altered, missing = (root + entry.path for entry in manifest.files[:2])
-    store._replace(altered, b"altered")
-    store._remove(missing)
+    store._replace(root + manifest.files[7].path, b"altered")
     with pytest.raises(IntegrityError, match="differs from"):
         store.verify_view(manifest)
     store.view(manifest)

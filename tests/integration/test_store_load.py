@@ -21,6 +21,7 @@ import pytest
 from assay.errors import AssayError, StoreAccessError, StoreError, StoreUnavailableError, UsageError
 from assay.maintenance.fsck import fsck
 from assay.manifest import Descriptor
+from assay.packing import SMALL_FILE_BYTES
 from assay.store import Store, open_store
 from assay.store.client import RetryLimits
 from assay.store.minio import MinioStore
@@ -219,7 +220,8 @@ def test_a_writer_goes_on_after_the_server_was_killed_and_started_again(
     tree = tmp_path / "tree"
     tree.mkdir()
     for number in range(2000):
-        (tree / f"{number}.bin").write_bytes(os.urandom(5000))
+        # Too large for a pack, so that there are many requests to be cut off.
+        (tree / f"{number}.bin").write_bytes(os.urandom(SMALL_FILE_BYTES + 1))
     (tree / "large.bin").write_bytes(os.urandom(1 << 20) * 100)
     patient = RetryLimits(attempts=200, seconds=120, first_wait=0.1, longest_wait=1)
     store = MinioStore.from_url(f"s3://bucket/p?endpoint={own_minio.endpoint}", patient)
