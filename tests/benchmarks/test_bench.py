@@ -129,6 +129,8 @@ def test_store_against_dvc_and_the_bare_client(
             "of_bare_client": round(plain_client / mine, 2),
             "dvc_add_push_s": round(theirs["put"], 2),
             "times_dvc_add_push": round(theirs["put"] / mine, 1),
+            # What a client without any check reaches bounds what can be asked of one with.
+            "bare_times_dvc_add_push": round(theirs["put"] / plain_client, 1),
         }
         if what == "get":
             row["dvc_pull_s"] = round(theirs["get"], 2)
