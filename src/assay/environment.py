@@ -1,4 +1,4 @@
-"""What a process finds, changed for a while: environment variables, installed modules."""
+"""What a process and the libraries in it find: environment variables, installed modules."""
 
 import contextlib
 import os
