@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from assay import packing
 from assay.digest import canonical_json, of_bytes
 from assay.errors import IntegrityError, ManifestError
+from assay.maintenance.names import Kind, kind_of
 from assay.manifest import (
     MANIFEST_MEDIA_TYPE,
     MAX_PACK_BYTES,
@@ -121,6 +122,17 @@ def test_a_tree_that_grows_stores_little_again(tmp_path: Path) -> None:
     after = set(put_tree(store, tree, TYPE, {}).blobs)
     assert len(after) > 10
     assert len(after - before) == 1
+
+
+def test_a_users_file_that_quotes_a_manifest_is_no_manifest(tmp_path: Path) -> None:
+    store = open_store((tmp_path / "store").as_uri())
+    tree = write(tmp_path / "tree", dict.fromkeys(many(300), b"x"))
+    manifest = put_tree(store, tree, TYPE, {})
+    data = manifest.to_bytes()
+    assert kind_of(store, manifest.digest, len(data)) is Kind.MANIFEST
+    for quoting in (b'{"annotations":[],"found":' + data + b"}", data + b"\n", data[:-1] + b",1}"):
+        blob = store.put_bytes(quoting)
+        assert kind_of(store, blob.digest, blob.size) is Kind.FILE
 
 
 def test_every_flipped_byte_of_a_pack_is_found(tmp_path: Path) -> None:

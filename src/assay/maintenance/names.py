@@ -2,6 +2,7 @@
 
 import base64
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
@@ -24,7 +25,10 @@ from assay.tree import get_manifest
 
 _HEAD_BYTES: Final = 32
 _MANIFEST_END: Final = f'"mediaType":"{MANIFEST_MEDIA_TYPE}"}}'.encode()
-_PACKED_MARK: Final = f'"mediaType":"{PACKED_MEDIA_TYPE}","packs":['.encode()
+_PACKED_END: Final = re.compile(
+    rb'"mediaType":"%b","packs":\[(\{"digest":"[^"]*","mediaType":"[^"]*","size":\d+\},?)+\]\}\Z'
+    % re.escape(PACKED_MEDIA_TYPE.encode())
+)
 
 
 class Kind(StrEnum):
@@ -56,9 +60,9 @@ def kind_of(store: Store, digest: str, size: int) -> Kind:
         return Kind.FILE
     head = store.peek(digest, _HEAD_BYTES)
     if head.startswith(b'{"annotations":'):
-        # Canonical JSON has one spelling: the media type stands last, or before the packs.
+        # Canonical JSON has one spelling: the media type stands last, but for the packs.
         data = store.get_bytes(digest, size)
-        ours = data.endswith(_MANIFEST_END) or _PACKED_MARK in data
+        ours = data.endswith(_MANIFEST_END) or _PACKED_END.search(data)
         return Kind.MANIFEST if ours else Kind.FILE
     if head.startswith((b'{"_type":', b'{"payload":')) and size <= MAX_ATTESTATION_BYTES:
         return Kind.RECORD if _is_record(store.get_bytes(digest, size)) else Kind.FILE
