@@ -32,7 +32,7 @@ def command(model_name: str, digest: str, why: str, until: str) -> None:
         why=why,
         until=until,
     )
-    click.echo(f"overridden until {made.text('until')} by {made.text('by')}: {made.digest}")
+    click.echo(f"overridden until {made.text('until')} by {made.by}: {made.digest}")
     if not known:
         click.echo(
             f"note: nothing was released as {model_name!r} so far; an override counts only for the "
@@ -51,4 +51,4 @@ def revoke_command(digest: str, why: str) -> None:
 
     use_defaults()
     made = revoke(services_from_env(), require_signer(), digest, by=person(), why=why)
-    click.echo(f"revoked by {made.text('by')}: {made.digest}")
+    click.echo(f"revoked by {made.by}: {made.digest}")
