@@ -96,7 +96,7 @@ def examine(plan: Plan, store: Store) -> Examined:
     look(lambda: _refuse(_column_problems(plan, header)))
     look(lambda: _refuse(_number_problems(plan)))
     if policy is not None and checks is not None:
-        look(lambda: _refuse(_demand_problems(plan, policy, checks)))
+        look(lambda: _refuse(_demand_problems(plan, policy, checks, header)))
     look(lambda: _reference(plan, store))
     look(lambda: _reach_store(store, found))
     look(lambda: _reach_registry(found))
@@ -243,11 +243,14 @@ def _number_problems(plan: Plan) -> list[str]:
     return problems
 
 
-def _demand_problems(plan: Plan, policy: ParsedPolicy, checks: Sequence[Check]) -> list[str]:
+def _demand_problems(
+    plan: Plan, policy: ParsedPolicy, checks: Sequence[Check], header: list[str]
+) -> list[str]:
     return demands.problems(
         policy,
         [str(item) for item in plan.slices],
         checks,
+        header,
         suite=bool(plan.suite),
         reference=bool(plan.reference),
         monitoring=bool(plan.monitoring),

@@ -19,6 +19,7 @@ from assay.errors import AssayError, StepError
 from assay.execution import Context, Execution
 from assay.execution import execute as execute_step
 from assay.foreign import keep, recognise
+from assay.labels import is_labelled
 from assay.manifest import FileEntry
 from assay.step import Step
 from assay.store import Store
@@ -222,7 +223,7 @@ def _metrics(files: Mapping[str, FileEntry], store: Store) -> dict[str, float]:
         found.update(json.loads(_content(entry, store)))
     if (entry := files.get("evidence.json")) is not None:
         evidence = json.loads(_content(entry, store))["evidence"]
-        found.update({k: v for k, v in evidence.items() if v is not None and "{" not in k})
+        found.update({k: v for k, v in evidence.items() if v is not None and not is_labelled(k)})
     return found
 
 
