@@ -161,6 +161,8 @@ def print_outcome(outcome: local.Outcome) -> None:
             f"({values.get('registered', '')})",
             soft_wrap=True,
         )
+    for line in outcome.findings:
+        stdout.print(Text(f"finding: {line}", style="yellow"), soft_wrap=True)
     for path in outcome.reports:
         stdout.print(f"report: {_near(path)}", soft_wrap=True)
     stdout.print(f"log: {_near(outcome.log)}", soft_wrap=True)
@@ -181,6 +183,7 @@ def _json(outcome: local.Outcome) -> dict[str, Any]:
         "verdict": outcome.verdict,
         "exitCode": outcome.exit_code,
         "error": outcome.error,
+        "findings": outcome.findings,
         "log": str(outcome.log),
         "reports": [str(path) for path in outcome.reports],
         "tasks": [
