@@ -9,7 +9,7 @@ def promote(
     services: Services,
     model_name: str,
     environment: str,
-    digest: str = "",
+    model: str = "",
     monitoring: str = "",
     record: Out[Record],
 ) -> Values:
@@ -33,7 +33,7 @@ def promote(
         Registry(),
         model_name,
         environment,
-        digest=digest,
+        digest=model,
         plan=monitoring.encode() if monitoring else None,
     )
     values = {

@@ -177,11 +177,11 @@ def sweep_and_register(
         )
         table = outside(
             snapshot_data(
-                source=data, target=target, delimiter=delimiter, missing_values=missing_values
+                data=data, target=target, delimiter=delimiter, missing_values=missing_values
             ).after(ready)
         )
         valid = validate_data(
-            dataset=table.outputs["dataset"],
+            data=table.outputs["dataset"],
             suite=ready.outputs["suite_artifact"],
             reference=reference,
             target=target,
@@ -195,9 +195,9 @@ def sweep_and_register(
             )
         with dsl.Else(name="valid"):
             parts = split_data(
-                dataset=table.outputs["dataset"],
+                data=table.outputs["dataset"],
                 target=target,
-                by=split_by,
+                split_by=split_by,
                 key_columns=key_columns,
                 time_column=time_column,
                 test_fraction=test_fraction,
@@ -206,9 +206,9 @@ def sweep_and_register(
             # With another salt: the training rows are those whose hash lies above the cut, so by
             # the same hash none of them would be held out.
             inner = split_data(
-                dataset=parts.outputs["train"],
+                data=parts.outputs["train"],
                 target=target,
-                by=split_by,
+                split_by=split_by,
                 key_columns=key_columns,
                 time_column=time_column,
                 test_fraction=validation_fraction,

@@ -122,11 +122,11 @@ def train_and_register(
         )
         table = outside(
             snapshot_data(
-                source=data, target=target, delimiter=delimiter, missing_values=missing_values
+                data=data, target=target, delimiter=delimiter, missing_values=missing_values
             ).after(ready)
         )
         valid = validate_data(
-            dataset=table.outputs["dataset"],
+            data=table.outputs["dataset"],
             suite=ready.outputs["suite_artifact"],
             reference=reference,
             target=target,
@@ -140,9 +140,9 @@ def train_and_register(
             )
         with dsl.Else(name="valid"):
             parts = split_data(
-                dataset=table.outputs["dataset"],
+                data=table.outputs["dataset"],
                 target=target,
-                by=split_by,
+                split_by=split_by,
                 key_columns=key_columns,
                 time_column=time_column,
                 test_fraction=test_fraction,

@@ -114,9 +114,9 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Proof:
     def run(what: Step, **arguments: Any) -> Any:
         return execute(what, arguments, context)
 
-    data = run(snapshot_data, source=str(root / "data.csv")).outputs["dataset"]
+    data = run(snapshot_data, data=str(root / "data.csv")).outputs["dataset"]
     # By row number, because equal rows never stand on both sides and there are few distinct ones.
-    parts = run(split_data, dataset=data, target="label", test_fraction=0.4).outputs
+    parts = run(split_data, data=data, target="label", test_fraction=0.4).outputs
     models, evaluations = [], []
     for depth in (3, 1):
         model = run(

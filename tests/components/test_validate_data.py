@@ -54,7 +54,7 @@ def judge(tmp_path: Path) -> Callable[..., Judged]:
     def run(data: Dataset, **arguments: Any) -> Judged:
         out = Out[Validation](tmp_path / uuid.uuid4().hex)
         out.path.mkdir()
-        values = validate_data(dataset=data, validation=out, **arguments)
+        values = validate_data(data=data, validation=out, **arguments)
         assert values is not None
         evidence = EvidenceDocument.read(out.path)
         assert (values["verdict"], values["reason"]) == (evidence.verdict, evidence.reason)
@@ -80,7 +80,7 @@ def real(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Callabl
         path = folder / uuid.uuid4().hex
         path.mkdir()
         bound = snapshot_data.bind_parameters({})
-        snapshot_data(source=fetch(str(source), folder), dataset=Out(path), **bound)
+        snapshot_data(data=fetch(str(source), folder), dataset=Out(path), **bound)
         return Dataset(path, digest)
 
     return make
@@ -186,7 +186,7 @@ from assay.components.validate_data.step import validate_data
 from assay.step import Dataset, Out, Suite
 data, suite, reference, out, *digests = sys.argv[1:]
 validate_data(
-    dataset=Dataset(Path(data), digests[0]), suite=Suite(Path(suite), digests[1]),
+    data=Dataset(Path(data), digests[0]), suite=Suite(Path(suite), digests[1]),
     reference=Dataset(Path(reference), digests[2]), target="income", max_sample_rows=5000,
     validation=Out(Path(out)),
 )
@@ -217,7 +217,7 @@ def test_without_suite_and_reference_nothing_heavy_is_imported(tmp_path: Path) -
         "from assay.components.validate_data.step import validate_data\n"
         "from assay.step import Dataset, Out\n"
         "light = 'pandas' not in sys.modules\n"
-        f"validate_data(dataset=Dataset(Path({str(data.path)!r}), {DATA!r}),"
+        f"validate_data(data=Dataset(Path({str(data.path)!r}), {DATA!r}),"
         f" validation=Out(Path({str(tmp_path / 'out')!r})))\n"
         "heavy = {'great_expectations', 'evidently', 'matplotlib', 'sklearn'}\n"
         "sys.exit(None if light and not heavy & set(sys.modules) else 'imported')"
