@@ -63,6 +63,8 @@ def evaluate(
     values: dict[str, float | None] = {"test_rows": float(len(frame))}
     intervals: dict[str, Interval] = {}
     notes: dict[str, str] = {}
+    if said := model.check_table(frame):
+        notes["test_rows"] = "; ".join(said)
     _measure(predictions, settings, {}, values, intervals, notes)
     slices = make_slices(frame, settings.slices, model.target)
     for part in slices:
