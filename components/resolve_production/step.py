@@ -1,10 +1,10 @@
 """resolve_production: the work."""
 
-from assay.step import Out, Record, Values, step
+from assay.step import Digest, Out, Record, Values, step
 
 
 @step(side_effects=True, asks_registry=True)
-def resolve_production(*, model_name: str, override: str = "", record: Out[Record]) -> Values:
+def resolve_production(*, model_name: str, override: Digest = "", record: Out[Record]) -> Values:
     """Ask the registry which model is in production, and what it was made from.
 
     With `override`, that model is the one to compare with, whatever is in production; the record

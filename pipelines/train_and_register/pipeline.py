@@ -128,7 +128,7 @@ def train_and_register(
         valid = validate_data(
             data=table.outputs["dataset"],
             suite=ready.outputs["suite_artifact"],
-            reference=reference,
+            reference=ready.outputs["reference_artifact"],
             target=target,
             drift_share=drift_share,
         )

@@ -113,7 +113,11 @@ def test_documents_become_artifacts(context: Context, plan: dict[str, Any], tmp_
         manifest = get_manifest(context.store, done.outputs[name])
         assert manifest.artifact_type == kind.type
         assert [entry.blob.digest for entry in manifest.files] == [of_bytes(text.encode())]
-    assert done.values == {"allowed_modules": [], "candidates": []}
+    assert done.values == {
+        "allowed_modules": [],
+        "candidates": [],
+        "reference_artifact": "",
+    }
     # The same text from elsewhere has the same name, so nothing below runs again.
     (tmp_path / "p.yaml").write_text(POLICY)
     again = execute(preflight, {**given, "policy": str(tmp_path / "p.yaml")}, context)
