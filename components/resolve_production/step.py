@@ -1,11 +1,11 @@
 """resolve_production: the work."""
 
-from assay.step import Out, Record, Services, Values, step
+from assay.step import Digest, Out, Record, Services, Values, step
 
 
 @step(side_effects=True, asks_registry=True)
 def resolve_production(
-    *, services: Services, model_name: str, override: str = "", record: Out[Record]
+    *, services: Services, model_name: str, override: Digest = "", record: Out[Record]
 ) -> Values:
     """Ask the registry which model is in production, and what it was made from.
 

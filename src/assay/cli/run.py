@@ -26,9 +26,11 @@ from assay.cli.console import (
     stdout,
     use_defaults,
 )
+from assay.config import store_from_env
 from assay.environment import hidden_modules
 from assay.errors import UsageError
 from assay.execution import CacheMode
+from assay.resolve import resolve_arguments
 
 _STYLES = {"cached": "cyan", "done": "green", "asked": "green", "failed": "bold red"}
 MAX_PARAMS_BYTES = 1 << 20
@@ -69,6 +71,7 @@ def command(
         return
     arguments = bind_arguments(function, read_parameters(params, pairs))
     use_defaults()
+    arguments = resolve_arguments(arguments, store_from_env())
     outcome = follow(function, arguments, quiet=as_json, cache=cache)
     if as_json:
         print_json(_json(outcome))
