@@ -96,9 +96,7 @@ def check(
     return Facts(decision.digest, judgement, training, data)
 
 
-def require_same_production(
-    judgement: Judgement, current: ModelVersion | None, name: str
-) -> None:
+def require_same_production(judgement: Judgement, current: ModelVersion | None, name: str) -> None:
     """Refuse a decision that compares with another model than the one in production.
 
     Args:

@@ -140,9 +140,7 @@ def test_columns_that_differ_in_a_sign_keep_their_own_evidence_and_rules_find_it
         assert found.values[f'accuracy{{{name}="x"}}'] == pytest.approx(expected)
     dash = found.values['accuracy{"g-1"="x"}']
     assert dash != found.values['accuracy{g_1="x"}']
-    rules = parse_policy(
-        f"""gates: [{{metric: 'accuracy{{"g-1"="x"}} == {dash!r}'}}]""".encode()
-    )
+    rules = parse_policy(f"""gates: [{{metric: 'accuracy{{"g-1"="x"}} == {dash!r}'}}]""".encode())
     assert judge(rules, {"evaluation": found}, subject.digest).verdict == "pass"
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from conftest import snapshot
 
 from assay import dataset, model
 from assay.components.train.step import train
@@ -18,8 +19,6 @@ from assay.model.canonical import canonical
 from assay.step import Dataset, Out
 from assay.store import open_store
 from assay.tree import put_tree
-
-from conftest import snapshot
 
 FEW_ROWS = 3000
 

@@ -169,10 +169,7 @@ def _comparison(document: EvidenceDocument | None) -> str:
     if document is None or document.values.get("production_exists") == 0:
         return "No model was in production when it was judged, so nothing was compared.\n"
     lead = f"Verdict: **{document.verdict}**. {markdown_text(document.reason)}\n\n"
-    shown = [
-        (name, number(value), *_bounds(document, name))
-        for name, value in _in_order(document)
-    ]
+    shown = [(name, number(value), *_bounds(document, name)) for name, value in _in_order(document)]
     how = (
         "A regression above 0 means that the candidate is worse than production by so much; "
         "both models judged the same rows.\n\n"
@@ -183,10 +180,7 @@ def _comparison(document: EvidenceDocument | None) -> str:
 def _monitoring(document: EvidenceDocument | None) -> str:
     if document is None or not document.values:
         return "No monitoring plan was judged: nothing says who would notice, or when.\n"
-    shown = [
-        (name, number(value), *_bounds(document, name))
-        for name, value in _in_order(document)
-    ]
+    shown = [(name, number(value), *_bounds(document, name)) for name, value in _in_order(document)]
     how = (
         "Faults were put into held-out rows; `time_to_detect_rows_p95` is after how many rows 95 % "
         "of them had raised the alarm. `monitoring.yaml` says who gets it.\n\n"

@@ -149,7 +149,7 @@ def _distinct(cells: NDArray[Any]) -> tuple[list[Any], NDArray[np.intp], NDArray
     order = sorted(range(len(values)), key=lambda i: _order(values[i]))
     rank = np.empty(len(values), dtype=np.intp)
     rank[order] = np.arange(len(values))
-    place = rank[place] if len(values) else place.astype(np.intp)
+    place = rank[place] if values else place.astype(np.intp)
     return [values[i] for i in order], place, np.bincount(place, minlength=len(values))
 
 
