@@ -1,13 +1,23 @@
 """resolve_production: the work."""
 
-from assay.step import Out, Record, Services, Values, step
+from assay.step import Attempts, Out, Record, Services, Values, step
 
 
 @step(side_effects=True, asks_registry=True)
 def resolve_production(
-    *, services: Services, model_name: str, override: str = "", record: Out[Record]
+    *,
+    services: Services,
+    model_name: str,
+    override: str = "",
+    model: str = "",
+    test_data: str = "",
+    record: Out[Record],
+    attempts: Out[Attempts] | None,
 ) -> Values:
     """Ask the registry which model is in production, and what it was made from.
+
+    With `model` and `test_data`, the models that were tried on these rows are counted as evidence
+    for the gate. Both are given by name, because counting needs no more of them.
 
     The release log in the store must agree. With `override`, that model is the one to compare
     with, whatever is in production; a decision that rests on such a comparison can be looked at,
@@ -22,11 +32,20 @@ def resolve_production(
     from assay.digest import canonical_json, require_digest
     from assay.errors import UsageError
     from assay.gitops.production import in_production
+    from assay.governance.attempts import evidence as attempts_of
     from assay.registry import DATA_TAG, Registry, name_problems
 
     if problems := name_problems(model_name):
         raise UsageError.all_of(problems)
     registry = Registry()
+    if bool(model) != bool(test_data):
+        raise UsageError(
+            "give both of model and test_data, or neither; attempts are counted of both"
+        )
+    if model and attempts is not None:
+        attempts_of(
+            services, require_digest(model, "model"), require_digest(test_data, "test_data")
+        ).write(attempts.path)
     if override:
         require_digest(override, "override")
         version = registry.find(model_name, override)

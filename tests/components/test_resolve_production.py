@@ -9,10 +9,10 @@ from mlflow.tracking import MlflowClient
 
 from assay.components.resolve_production.step import resolve_production
 from assay.errors import ServiceError, UsageError
-from assay.mlflow_calls import quiet
-from assay.registry import Registry
 from assay.gitops import log
 from assay.gitops.log import Entry, Event
+from assay.mlflow_calls import quiet
+from assay.registry import Registry
 from assay.step import Out, Record, Services
 from assay.store import Store, open_store
 
@@ -27,13 +27,15 @@ def uri(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     return uri
 
 
-def resolve(folder: Path, store: Store | None = None, **arguments: str) -> tuple[dict[str, Any], str]:
+def resolve(
+    folder: Path, store: Store | None = None, **arguments: str
+) -> tuple[dict[str, Any], str]:
     """Values, and the summary."""
     folder.mkdir()
     bound = resolve_production.bind_parameters({"model_name": "churn", **arguments})
     store = store or open_store((folder.parent / "store").as_uri())
     values = resolve_production(
-        services=Services(store, None), record=Out[Record](folder), **bound
+        services=Services(store, None), record=Out[Record](folder), attempts=None, **bound
     )
     assert values is not None
     record = json.loads((folder / "record.json").read_bytes())

@@ -30,6 +30,7 @@ KNOWN_METRICS: Final = {
         "missing_share", "drifted_columns", "drifted_columns_share", "drift_score",
     ),
     "release_evidence": ("rollback_drill_age_days",),
+    "resolve_production": ("attempts_on_test_data",),
 }  # fmt: skip
 """By the stage that gives them. Derived names: `<metric>_gap` (largest minus smallest value over
 slices), `candidate_<metric>` and `production_<metric>`. Any other name is a user's own."""
@@ -54,7 +55,7 @@ SYNONYMS: Final = {
 
 _CUTOFF: Final = 0.8
 """Ratio of difflib from which a name counts as misspelt rather than as another."""
-_MODEL_STAGES: Final = ("evaluate", "compare", "check_monitoring")
+_MODEL_STAGES: Final = ("evaluate", "compare", "check_monitoring", "resolve_production")
 _MODEL_NAMES: Final = frozenset(name for stage in _MODEL_STAGES for name in KNOWN_METRICS[stage])
 _ALL_NAMES: Final = frozenset(name for names in KNOWN_METRICS.values() for name in names)
 
