@@ -2,6 +2,7 @@
 
 from assay.step import (
     Decision,
+    Digest,
     Evaluation,
     Measurements,
     Out,
@@ -16,11 +17,11 @@ from assay.step import (
 def register(
     *,
     services: Services,
-    model: str,
+    model: Digest,
     decision: Decision,
     evaluation: Evaluation,
     measurements: Measurements | None = None,
-    data: str = "",
+    data: Digest = "",
     model_name: str,
     record: Out[Record],
 ) -> Values:

@@ -1,6 +1,6 @@
 """resolve_production: the work."""
 
-from assay.step import Attempts, Out, Record, Services, Values, step
+from assay.step import Attempts, Digest, Out, Record, Services, Values, step
 
 
 @step(side_effects=True, asks_registry=True)
@@ -8,9 +8,9 @@ def resolve_production(
     *,
     services: Services,
     model_name: str,
-    override: str = "",
-    model: str = "",
-    test_data: str = "",
+    override: Digest = "",
+    model: Digest = "",
+    test_data: Digest = "",
     record: Out[Record],
     attempts: Out[Attempts] | None,
 ) -> Values:
@@ -52,9 +52,9 @@ def resolve_production(
     else:
         version = in_production(services, registry, model_name)
     # A version that is there but says nothing is refused here, by `ModelVersion.model`.
-    model = override or (version.model if version else "")
+    rival = override or (version.model if version else "")
     found = {
-        "production": model,
+        "production": rival,
         "production_data": version.tags.get(DATA_TAG, "") if version else "",
         "version": version.version if version else "",
     }
@@ -62,9 +62,9 @@ def resolve_production(
     (record.path / "record.json").write_bytes(canonical_json(document))
     named = f"version {version.version}" if version else "no registered version"
     if override:
-        text = f"To compare with, as `override` asks: `{model}` ({named} of `{model_name}`)\n"
+        text = f"To compare with, as `override` asks: `{rival}` ({named} of `{model_name}`)\n"
     elif version:
-        text = f"In production: {named} of `{model_name}`, `{model}`\n"
+        text = f"In production: {named} of `{model_name}`, `{rival}`\n"
     else:
         text = f"No version of `{model_name}` is in production.\n"
     (record.path / "summary.md").write_text(text)

@@ -13,7 +13,8 @@ import yaml
 
 from assay.digest import is_digest
 from assay.errors import PolicyError
-from assay.policy.expression import NAME, NUMBER, Expression, Malformed, parse
+from assay.labels import NAME, Malformed
+from assay.policy.expression import NUMBER, Expression, parse
 from assay.policy.names import closest, suggest
 from assay.policy.places import place
 from assay.policy.reader import NodeReader
