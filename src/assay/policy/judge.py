@@ -64,8 +64,7 @@ def judge(
     names = sorted(documents)
     rows = [row for name in names for row in _document_rows(name, documents[name], scope)]
     seen = _index(documents, scope)
-    corrected = policy.correct_for_attempts
-    rows += [_judge_rule(rule, seen, corrected=corrected) for rule in policy.rules]
+    rows += [_judge_rule(rule, policy, seen) for rule in policy.rules]
     return Decision(
         model=model,
         verdict=verdict_of(rows),
@@ -211,9 +210,9 @@ class _Finding:
     interval: Interval | None = None
 
 
-def _judge_rule(rule: Rule, seen: _Index, *, corrected: bool) -> Row:
+def _judge_rule(rule: Rule, policy: Policy, seen: _Index) -> Row:
     try:
-        finding = _finding(rule, seen, corrected=corrected)
+        finding = _finding(rule, policy, seen)
     except _Refusal as refusal:
         finding = _Finding(Outcome.FAIL, str(refusal))
     return Row(
@@ -229,13 +228,16 @@ def _judge_rule(rule: Rule, seen: _Index, *, corrected: bool) -> Row:
     )
 
 
-def _finding(rule: Rule, seen: _Index, *, corrected: bool) -> _Finding:
+def _finding(rule: Rule, policy: Policy, seen: _Index) -> _Finding:
+    corrected = policy.correct_for_attempts
     if rule.when is not None:
         condition, _ = _find(rule.when, seen)
         if not rule.when.holds(condition):
             told = f"does not apply: {rule.when.evidence_name} is {condition:.6g}"
             return _Finding(Outcome.SKIPPED, told)
     value, intervals = _find(rule.expression, seen)
+    if policy.primary_metric and rule.expression.metric in {REGRESSION, *_BOUNDS}:
+        _require_primary(policy.primary_metric, seen)
     if rule.expression.metric in _BOUNDS and (rule.confidence is not None or corrected):
         # A bound says nothing of its level; the interval that it bounds does.
         delta, intervals = _sibling(rule.expression, seen)
@@ -282,6 +284,20 @@ def _whole(expression: Expression, interval: Interval) -> tuple[bool, bool]:
     point = interval.low == interval.high == expression.threshold
     outside = not interval.low <= expression.threshold <= interval.high
     return (point, outside) if expression.comparison == "==" else (outside, point)
+
+
+def _require_primary(metric: str, seen: _Index) -> None:
+    """Refuse a comparison by another metric than the policy's.
+
+    Raises:
+        _Refusal: It was made by another, or does not say by which.
+    """
+    named, _ = _find(Expression(f"{REGRESSION}_{metric}", {}, "==", 0), seen)
+    whole, _ = _find(Expression(REGRESSION, {}, "==", 0), seen)
+    if named != whole:
+        raise _Refusal(
+            f"{REGRESSION} is not that of {metric}, the policy's primary_metric; compare by it"
+        )
 
 
 def _attempts(seen: _Index) -> float:
