@@ -14,7 +14,7 @@ from assay.config import services_from_env
 def command(model_name: str, digest: str, why: str, until: str) -> None:
     """Decide against the policy, for the model DIGEST only, in your name and for a time.
 
-    Signed with ASSAY_SIGNING_KEY. Every release of the model shows it.
+    Signed with ASSAY_SIGNING_KEY, an approver's key. Every release of the model shows it.
     """
     from assay.gitops import log
     from assay.gitops.override import override
@@ -22,7 +22,7 @@ def command(model_name: str, digest: str, why: str, until: str) -> None:
 
     use_defaults()
     services = services_from_env()
-    known = model_name in log.models(services.store, services.verifier)
+    known = model_name in log.models(services.store)
     made = override(
         services,
         require_signer(),

@@ -95,9 +95,23 @@ def revoke(services: Services, signer: Signer, digest: str, *, by: str, why: str
         raise UsageError.all_of(problems)
     require_type(get_manifest(services.store, require_digest(digest)), Model.type, "revoke")
     predicate = {"by": by, "why": " ".join(why.split()), "at": statement.now()}
-    return statement.save(
+    made = statement.save(
         services.store, signer, Kind.REVOCATION, digest, predicate, services.verifier
     )
+    # The statement counts from here on; if this is stopped now, the same command again logs it.
+    entry = Entry(
+        event=Event.REVOCATION,
+        model=log.REVOCATIONS,
+        environment="",
+        digest=digest,
+        release="",
+        at=made.text("at"),
+        by=by,
+        why=made.text("why"),
+        statement=made.digest,
+    )
+    log.append(services.store, entry, signer, services.verifier)
+    return made
 
 
 def _why_problems(why: str) -> list[str]:

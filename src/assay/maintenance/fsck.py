@@ -4,6 +4,7 @@
 2. Each manifest's files and each record's outputs and inputs must be there.
 3. Each pointer must lead to a record that it belongs to, each pin to an artifact.
 4. Each view must hold the files of its artifact.
+5. Each release log must be whole, and hold what its statements say.
 
 With a second store, what is damaged or missing is fetched from there, checked against its name, and
 put in its place; what a mended manifest or record names is looked at in turn.
