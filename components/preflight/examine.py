@@ -60,6 +60,8 @@ class Examined:
     """What was found to be right."""
 
     policy: bytes = b""
+    primary_metric: str = ""
+    """The policy's, else the run's; may be empty."""
     suite: bytes | None = None
     checks: bytes | None = None
     monitoring: bytes | None = None
@@ -136,6 +138,12 @@ def _policy(plan: Plan, store: Store, found: Examined) -> ParsedPolicy:
         default = resources.files("assay.components.preflight").joinpath("default_policy.yaml")
         found.policy = default.read_bytes()
     policy = parse_policy(found.policy)
+    found.primary_metric = plan.primary_metric or policy.primary_metric
+    if policy.primary_metric not in {"", found.primary_metric}:
+        raise UsageError(
+            f"primary_metric is {plan.primary_metric!r}, and the policy says "
+            f"{policy.primary_metric!r}; leave the parameter empty, or have the policy changed"
+        )
     found.allowed_modules = policy.allowed_modules
     origin = "" if plan.policy else " (none was given: the default, which forbids a regression)"
     found.notes["policy"] = f"{len(policy.rules)} rules{origin}"
