@@ -193,7 +193,7 @@ def _slices(
         if len(part.rows) < settings.min_slice_rows:
             small.append(part)
             continue
-        name = _name(part)
+        name = label("", **part.labels)
         delta, spread = _regression(primary, ours.take(part.rows), theirs.take(part.rows), settings)
         found[name] = (part, delta, interval(spread, delta, settings.confidence))
         raw[name] = exceeds(spread, settings.margin)
@@ -210,14 +210,9 @@ def _slices(
         for name, (part, delta, bounds) in found.items()
     ]
     return results + [
-        SliceDifference(_name(part), len(part.rows), None, None, None, "inconclusive")
+        SliceDifference(label("", **part.labels), len(part.rows), None, None, None, "inconclusive")
         for part in small
     ]
-
-
-def _name(part: Slice) -> str:
-    clean = {"".join(c if c.isalnum() else "_" for c in k): v for k, v in part.labels.items()}
-    return label("", **clean)
 
 
 def _slice_verdict(bounds: Interval | None, p_value: float, settings: Settings) -> str:

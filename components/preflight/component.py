@@ -43,6 +43,7 @@ def preflight(
         ("suite_artifact", str),
         ("checks_artifact", str),
         ("monitoring_artifact", str),
+        ("reference_artifact", str),
         ("allowed_modules", list),
         ("candidates", list),
     ],
@@ -83,6 +84,7 @@ def preflight(
         suite_artifact: Digest of the suite, or empty.
         checks_artifact: Digest of the checks, or empty.
         monitoring_artifact: Digest of the monitoring plan, or empty.
+        reference_artifact: Digest of the dataset to look for drift against, or empty.
         allowed_modules: Import prefixes that the policy admits besides scikit-learn.
         candidates: Those of a sweep, each with estimator and hyperparameters.
     """
@@ -96,6 +98,7 @@ def preflight(
         "suite_artifact",
         "checks_artifact",
         "monitoring_artifact",
+        "reference_artifact",
         "allowed_modules",
         "candidates",
     )

@@ -1,6 +1,6 @@
 """promote: the work."""
 
-from assay.step import Out, Record, Services, Values, step
+from assay.step import Digest, Out, Record, Services, Values, step
 
 
 @step(side_effects=True)
@@ -9,7 +9,7 @@ def promote(
     services: Services,
     model_name: str,
     environment: str,
-    model: str = "",
+    model: Digest = "",
     monitoring: str = "",
     record: Out[Record],
 ) -> Values:

@@ -1,21 +1,27 @@
 """resolve_production: the work."""
 
-from assay.step import Out, Record, Values, step
+from assay.step import Digest, Out, Record, Services, Values, step
 
 
 @step(side_effects=True, asks_registry=True)
-def resolve_production(*, model_name: str, override: str = "", record: Out[Record]) -> Values:
+def resolve_production(
+    *, services: Services, model_name: str, override: Digest = "", record: Out[Record]
+) -> Values:
     """Ask the registry which model is in production, and what it was made from.
 
-    With `override`, that model is the one to compare with, whatever is in production; the record
-    and the decision name it.
+    The release log in the store must agree. With `override`, that model is the one to compare
+    with, whatever is in production; a decision that rests on such a comparison can be looked at,
+    but `register` refuses it.
 
     Raises:
-        ServiceError: The registry does not answer; no answer is not "none".
+        ServiceError: The registry does not answer, or contradicts its history or the release log;
+            no answer is not "none".
+        IntegrityError: The release log is broken.
         UsageError: The production version was not registered by Assay, or `override` is no digest.
     """
     from assay.digest import canonical_json, require_digest
     from assay.errors import UsageError
+    from assay.gitops.production import in_production
     from assay.registry import DATA_TAG, Registry, name_problems
 
     if problems := name_problems(model_name):
@@ -25,7 +31,7 @@ def resolve_production(*, model_name: str, override: str = "", record: Out[Recor
         require_digest(override, "override")
         version = registry.find(model_name, override)
     else:
-        version = registry.production(model_name)
+        version = in_production(services, registry, model_name)
     # A version that is there but says nothing is refused here, by `ModelVersion.model`.
     model = override or (version.model if version else "")
     found = {

@@ -13,6 +13,7 @@ from assay.components.validate_data.table import read_exact, whole_columns
 from assay.dataset import DatasetInfo
 from assay.errors import UsageError
 from assay.evidence import EvidenceDocument, label
+from assay.findings import Finding
 from assay.statistics.bootstrap import tidy
 from assay.step import Dataset, Suite
 from assay.suite import FILE_NAME, MAX_SUITE_BYTES, parse_suite
@@ -69,6 +70,8 @@ class Found:
     """None when no reference was given."""
     problems: tuple[str, ...]
     """Every reason for a verdict that is not pass."""
+    findings: tuple[Finding, ...] = ()
+    """What was noted when the dataset was made."""
 
 
 @dataclass
@@ -125,7 +128,7 @@ def validate(
     )
     name = "" if parsed is None else parsed.name
     problems = tuple(judged.problems)
-    return Found(evidence, len(frame), shape, name, outcomes, drift, problems)
+    return Found(evidence, len(frame), shape, name, outcomes, drift, problems, table.findings)
 
 
 def _check(settings: Settings) -> None:

@@ -34,6 +34,7 @@ def try_candidates(
     numeric_columns: list,
     categorical_columns: list,
     drop_columns: list,
+    time_column: str,
     positive_label: str,
     primary_metric: str,
     confidence: float,
@@ -55,6 +56,7 @@ def try_candidates(
             numeric_columns=numeric_columns,
             categorical_columns=categorical_columns,
             drop_columns=drop_columns,
+            time_column=time_column,
             positive_label=positive_label,
             seed=seed,
             threads=threads,
@@ -125,13 +127,14 @@ def sweep_and_register(
             asks for one blocks.
         numeric_columns: Columns to treat as numbers. Empty: detected.
         categorical_columns: Columns to treat as categories. Empty: detected.
-        drop_columns: Columns that are no features.
+        drop_columns: Columns that are not features.
         positive_label: The positive class of a binary target. Empty: the last in sort order.
         missing_values: Texts that mean a missing value in a CSV.
         delimiter: Field delimiter of a CSV; "auto" finds it.
         split_by: "hash" (of key_columns, or of the whole row) or "time".
         key_columns: Columns that name an entity, which never changes sides.
-        time_column: Column to split by when split_by is "time"; the latest rows are the test set.
+        time_column: Column to split by when split_by is "time": the latest rows are the test set.
+            It is not a feature, unless numeric_columns or categorical_columns name it.
         test_fraction: Share of rows held out for the chosen candidate, between 0 and 1.
         validation_fraction: Share of the other rows to choose on, between 0 and 1.
         stratify: Keep the classes' shares equal on both sides.
@@ -183,7 +186,7 @@ def sweep_and_register(
         valid = validate_data(
             data=table.outputs["dataset"],
             suite=ready.outputs["suite_artifact"],
-            reference=reference,
+            reference=ready.outputs["reference_artifact"],
             target=target,
             drift_share=drift_share,
         )
@@ -224,6 +227,7 @@ def sweep_and_register(
                 numeric_columns=numeric_columns,
                 categorical_columns=categorical_columns,
                 drop_columns=drop_columns,
+                time_column=time_column,
                 positive_label=positive_label,
                 primary_metric=primary_metric,
                 confidence=confidence,

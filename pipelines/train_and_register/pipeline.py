@@ -65,13 +65,14 @@ def train_and_register(
         hyperparameters: Arguments of the estimator, as a JSON object.
         numeric_columns: Columns to treat as numbers. Empty: detected.
         categorical_columns: Columns to treat as categories. Empty: detected.
-        drop_columns: Columns that are no features.
+        drop_columns: Columns that are not features.
         positive_label: The positive class of a binary target. Empty: the last in sort order.
         missing_values: Texts that mean a missing value in a CSV.
         delimiter: Field delimiter of a CSV; "auto" finds it.
         split_by: "hash" (of key_columns, or of the whole row) or "time".
         key_columns: Columns that name an entity, which never changes sides.
-        time_column: Column to split by when split_by is "time"; the latest rows are the test set.
+        time_column: Column to split by when split_by is "time": the latest rows are the test set.
+            It is not a feature, unless numeric_columns or categorical_columns name it.
         test_fraction: Share of rows held out, between 0 and 1.
         stratify: Keep the classes' shares equal on both sides.
         reference: Digest of a dataset to look for drift against. Empty: no drift check.
@@ -128,7 +129,7 @@ def train_and_register(
         valid = validate_data(
             data=table.outputs["dataset"],
             suite=ready.outputs["suite_artifact"],
-            reference=reference,
+            reference=ready.outputs["reference_artifact"],
             target=target,
             drift_share=drift_share,
         )
@@ -156,6 +157,7 @@ def train_and_register(
                 numeric_columns=numeric_columns,
                 categorical_columns=categorical_columns,
                 drop_columns=drop_columns,
+                time_column=time_column,
                 positive_label=positive_label,
                 seed=seed,
                 threads=threads,

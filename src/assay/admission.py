@@ -23,6 +23,7 @@ from assay.evidence import FILE_NAME, MAX_EVIDENCE_BYTES, EvidenceDocument
 from assay.policy import MAX_POLICY_BYTES, Verdict, decide, read_decision
 from assay.policy import Decision as Judgement
 from assay.provenance import nodes, passport, verify
+from assay.registry import ModelVersion
 from assay.step import Decision, Services
 from assay.store import Store
 from assay.tree import get_manifest, read_file
@@ -93,6 +94,28 @@ def check(
     if model not in {node.digest for node in behind}:
         verify(services.store, model, services.verifier)
     return Facts(decision.digest, judgement, training, data)
+
+
+def require_same_production(judgement: Judgement, current: ModelVersion | None, name: str) -> None:
+    """Refuse a decision that compares with another model than the one in production.
+
+    Args:
+        judgement: The decision.
+        current: The version in production, asked for just now; None when there is none.
+        name: Name of the registered model.
+
+    Raises:
+        RunBlocked: Production moved since the decision, or the decision never looked at it.
+        UsageError: The version in production was not registered by Assay.
+    """
+    there = current.model if current is not None else ""
+    if judgement.production != there:
+        compared = judgement.production or "none"
+        raise RunBlocked(
+            f"not admitted: the decision says that {compared} is in production as {name!r}, the "
+            f"registry says {there or 'none'}; run the pipeline again, which compares with the "
+            "model that is there now"
+        )
 
 
 def _judge_again(store: Store, judgement: Judgement) -> dict[str, EvidenceDocument]:

@@ -184,6 +184,28 @@ class Registry:
             raise OSError(f"the answer is about the model {found.name!r}")
         return found
 
+    def version(self, name: str, version: str) -> ModelVersion | None:
+        """A version by its number, or None; errors as for `at`."""
+        from mlflow.exceptions import MlflowException
+
+        with self._calling(f"ask for version {version} of {name!r}"):
+            try:
+                return _version(self._client.get_model_version(name, version))
+            except MlflowException as error:
+                if error.error_code == _UNKNOWN:
+                    return None
+                raise
+
+    def names(self) -> list[str]:
+        """Names of the registered models, sorted; the first 1,000.
+
+        Raises:
+            ServiceError: The registry failed.
+        """
+        with self._calling("list the registered models"):
+            found = self._client.search_registered_models(max_results=1000)
+        return sorted(str(item.name) for item in found)
+
     def find(self, name: str, digest: str) -> ModelVersion | None:
         """The version of `name` that holds `digest`, if there is one; the lowest of several."""
         _require_name(name)

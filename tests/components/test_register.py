@@ -28,6 +28,7 @@ from assay.errors import (
     NotFoundError,
     RunBlocked,
     RunInconclusive,
+    ServiceError,
     UsageError,
 )
 from assay.evidence import EvidenceDocument
@@ -35,6 +36,7 @@ from assay.execution import Context, execute
 from assay.mlflow_calls import quiet
 from assay.policy import decide
 from assay.policy.decision import statement
+from assay.registry import Registry
 from assay.signing import Verifier
 from assay.step import Decision, Evaluation, Model, Out, Policy, Step, step
 from assay.store import Store, open_store
@@ -432,6 +434,46 @@ def test_6_a_file_that_is_gone(proof: Proof) -> None:
     blob(proof, skops.blob.digest).unlink()
     with pytest.raises((NotFoundError, IntegrityError)):
         proof.register(decision)
+
+
+def test_a_model_that_claims_that_nothing_is_in_production(proof: Proof) -> None:
+    """The decision says `production=""`, and the registry has one."""
+    first = proof.register(proof.decide())
+    Registry().set_alias("churn", "production", str(first.values["version"]))
+    other = {
+        "model": proof.other_model,
+        "evidence": [proof.other_evaluation],
+        "test_data": proof.test,
+    }
+    claims = proof.decide(**other)
+    changes = {
+        "model": proof.other_model,
+        "evaluation": proof.other_evaluation,
+        "measurements": "",
+    }
+    refused(
+        lambda: proof.register(claims, **changes),
+        RunBlocked,
+        f"says that none is in production as 'churn', the registry says {proof.model}; run",
+    )
+    honest = proof.decide(**other, production=proof.model)
+    assert proof.register(honest, **changes).values["version"] == "2"
+
+
+def test_a_model_compared_with_what_was_in_production_before(proof: Proof) -> None:
+    decision = proof.decide(production=proof.other_model, evidence=[proof.evaluation])
+    refused(
+        lambda: proof.register(decision, measurements=""),
+        RunBlocked,
+        f"says that {proof.other_model} is in production as 'churn', the registry says none",
+    )
+
+
+def test_an_alias_removed_by_hand_opens_no_door(proof: Proof, client: MlflowClient) -> None:
+    proof.register(proof.decide())
+    Registry().set_alias("churn", "production", "1")
+    client.delete_registered_model_alias("churn", "production")
+    refused(lambda: proof.register(proof.decide()), ServiceError, "cannot tell")
 
 
 def test_nothing_refused_is_registered(proof: Proof, client: MlflowClient) -> None:

@@ -26,9 +26,11 @@ from assay.cli.console import (
     stdout,
     use_defaults,
 )
+from assay.config import store_from_env
 from assay.environment import hidden_modules
 from assay.errors import UsageError
 from assay.execution import CacheMode
+from assay.resolve import resolve_arguments
 
 _STYLES = {"cached": "cyan", "done": "green", "asked": "green", "failed": "bold red"}
 MAX_PARAMS_BYTES = 1 << 20
@@ -69,6 +71,7 @@ def command(
         return
     arguments = bind_arguments(function, read_parameters(params, pairs))
     use_defaults()
+    arguments = resolve_arguments(arguments, store_from_env())
     outcome = follow(function, arguments, quiet=as_json, cache=cache)
     if as_json:
         print_json(_json(outcome))
@@ -161,6 +164,8 @@ def print_outcome(outcome: local.Outcome) -> None:
             f"({values.get('registered', '')})",
             soft_wrap=True,
         )
+    for line in outcome.findings:
+        stdout.print(Text(f"finding: {line}", style="yellow"), soft_wrap=True)
     for path in outcome.reports:
         stdout.print(f"report: {_near(path)}", soft_wrap=True)
     stdout.print(f"log: {_near(outcome.log)}", soft_wrap=True)
@@ -181,6 +186,7 @@ def _json(outcome: local.Outcome) -> dict[str, Any]:
         "verdict": outcome.verdict,
         "exitCode": outcome.exit_code,
         "error": outcome.error,
+        "findings": outcome.findings,
         "log": str(outcome.log),
         "reports": [str(path) for path in outcome.reports],
         "tasks": [

@@ -297,7 +297,9 @@ def _approval(
         "until": statement.stamp(merged + timedelta(days=approval_days())),
         "url": request.url,
     }
-    return statement.save(services.store, signer, Kind.APPROVAL, release.digest, predicate)
+    return statement.save(
+        services.store, signer, Kind.APPROVAL, release.digest, predicate, services.verifier
+    )
 
 
 def _move_alias(

@@ -17,7 +17,7 @@ from typing import Final
 from assay import admission
 from assay.attestation import about, using
 from assay.digest import hex_of
-from assay.errors import NotFoundError, RunBlocked, UsageError
+from assay.errors import NotFoundError, RunBlocked, RunHalted, UsageError
 from assay.gitops import document, statement
 from assay.gitops import plan as plans
 from assay.gitops.document import Override, Release
@@ -31,6 +31,8 @@ from assay.store import Store
 from assay.tree import get_manifest, get_tree, remove_tree
 
 DECISION_TAG: Final = "assay.decision"
+MAX_REFUSED: Final = 5
+"""Statements that do not count, as many as an error names."""
 _REPORT: Final = re.compile(r"application/vnd\.assay\.([a-z][a-z-]*)\.v1")
 
 
@@ -114,10 +116,14 @@ def require_admitted(
                 data,
                 overridden=bool(overrides),
             )
+        except RunHalted as error:
+            # Somebody may believe that it was overridden.
+            others = statement.refused(services.store, model, services.verifier)[:MAX_REFUSED]
+            raise type(error)("; ".join(map(str, [error, *others]))) from error
         finally:
             remove_tree(folder)
     return facts, [
-        Override(given.digest, given.text("by"), given.text("why"), given.text("until"))
+        Override(given.digest, given.by, given.text("why"), given.text("until"))
         for given in overrides
     ]
 
@@ -131,7 +137,7 @@ def refuse_revoked(services: Services, model: str) -> None:
     revoked = statement.revocation(services.store, model, services.verifier)
     if revoked is not None:
         raise RunBlocked(
-            f"{model} was revoked by {revoked.text('by')} at {revoked.text('at')}: "
+            f"{model} was revoked by {revoked.by} at {revoked.text('at')}: "
             f"{revoked.text('why')}; release another model"
         )
 

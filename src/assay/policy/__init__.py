@@ -7,7 +7,7 @@ number, or is about something else fails its rule; no rules, or none that applie
 from assay.policy.decision import decide, read_decision, replay, statement
 from assay.policy.expression import Expression, parse_expression
 from assay.policy.judge import judge
-from assay.policy.language import MAX_POLICY_BYTES, Policy, Rule, parse_policy
+from assay.policy.language import MAX_POLICY_BYTES, Policy, Rule, StepRule, parse_policy
 from assay.policy.names import KNOWN_METRICS
 from assay.policy.verdict import Decision, Kind, Outcome, Row, Verdict, verdict_of
 
@@ -21,6 +21,7 @@ __all__ = [
     "Policy",
     "Row",
     "Rule",
+    "StepRule",
     "Verdict",
     "decide",
     "judge",

@@ -7,7 +7,8 @@ from typing import Final
 
 from assay.digest import require_digest
 from assay.evidence import EvidenceDocument, Interval
-from assay.policy.expression import Expression, canonical_name
+from assay.labels import canonical_name, metric_of
+from assay.policy.expression import Expression
 from assay.policy.language import REGRESSION, Policy, Rule
 from assay.policy.names import closest, is_about_model
 from assay.policy.verdict import Decision, Kind, Outcome, Row, verdict_of
@@ -340,7 +341,7 @@ def _missing(name: str, seen: _Index) -> str:
 
 
 def _same_metric(name: str, seen: _Index) -> list[str]:
-    return [other for other in seen if other.partition("{")[0] == name.partition("{")[0]]
+    return [other for other in seen if metric_of(other) == metric_of(name)]
 
 
 def _first_model(name: str, seen: _Index) -> str:
