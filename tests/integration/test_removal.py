@@ -171,7 +171,10 @@ def run(store: Store) -> tuple[Execution, Execution]:
     return first, execute(learn, {"data": first.outputs["dataset"]}, context)
 
 
-ORDERS = st.lists(st.integers(0, 1), max_size=250)
+BURSTS = st.lists(st.tuples(st.integers(0, 1), st.integers(1, 30)), min_size=2, max_size=12)
+ORDERS = BURSTS.map(lambda bursts: [actor for actor, count in bursts for _ in range(count)])
+"""Actors by turn. In bursts: an actor is overtaken in the middle of what it does, by all of what
+another does."""
 
 
 @settings(max_examples=60, deadline=None)
@@ -426,3 +429,30 @@ def test_an_announcement_that_cannot_be_read_is_waited_out(
         claim(store, [get_manifest(store, data)])
     monkeypatch.setattr(removal, "DEAD_SECONDS", 0.0)
     claim(store, [get_manifest(store, data)])
+
+
+def test_bytes_written_between_the_collectors_last_look_and_its_removal_are_written_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(removal, "POLL_SECONDS", 0.01)
+    root, tree = tmp_path / "store", tmp_path / "tree"
+    tree.mkdir()
+    (tree / "file").write_text("bytes")
+    manifest = put_tree(FolderStore(root), tree, TYPE, {})
+    age(root, 30)
+    blob = root / blob_key(manifest.files[0].blob.digest)
+    writer = threading.Thread(target=lambda: put_tree(FolderStore(root), tree, TYPE, {}))
+
+    class Overtaken(FolderStore):
+        def _remove(self, key: str) -> None:
+            if root / key == blob and not writer.ident:
+                before = blob.stat().st_mtime
+                writer.start()
+                while blob.stat().st_mtime == before:
+                    time.sleep(0.005)
+            super()._remove(key)
+
+    collect(Overtaken(root))
+    writer.join(60)
+    assert blob.read_text() == "bytes"
+    assert fsck(FolderStore(root), None).findings == []
