@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from conftest import snapshot
 
 from assay import dataset, model
 from assay.components.train.step import train
@@ -18,8 +19,6 @@ from assay.model.canonical import canonical
 from assay.step import Dataset, Out
 from assay.store import open_store
 from assay.tree import put_tree
-
-from conftest import snapshot
 
 FEW_ROWS = 3000
 
@@ -264,5 +263,5 @@ class TestTheColumnThatRowsWereSplitByInTime:
 
     def test_that_is_not_there_is_told(self, dated: Dataset, tmp_path: Path) -> None:
         bound = train.bind_parameters({"target": "y", "time_column": "dya"})
-        with pytest.raises(UsageError, match="time_column.*did you mean 'day'"):
+        with pytest.raises(UsageError, match=r"time_column.*did you mean 'day'"):
             train(data=dated, model=Out(tmp_path), **bound)
