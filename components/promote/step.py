@@ -1,6 +1,6 @@
 """promote: the work."""
 
-from assay.step import Out, Record, Services, Values, step
+from assay.step import Digest, Out, Record, Services, Values, step
 
 
 @step(side_effects=True)
@@ -9,7 +9,7 @@ def promote(
     services: Services,
     model_name: str,
     environment: str,
-    digest: str = "",
+    model: Digest = "",
     monitoring: str = "",
     record: Out[Record],
 ) -> Values:
@@ -34,7 +34,7 @@ def promote(
         Registry(),
         model_name,
         environment,
-        digest=digest,
+        digest=model,
         plan=monitoring.encode() if monitoring else None,
         signer=signer_from_env(),
     )

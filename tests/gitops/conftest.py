@@ -225,8 +225,8 @@ def template(tmp_path_factory: pytest.TempPathFactory, keys: Keys) -> tuple[Path
     def run(what: Step, **arguments: Any) -> Any:
         return execute(what, arguments, context).outputs
 
-    data = run(snapshot_data, source=str(root / "data.csv"))["dataset"]
-    parts = run(split_data, dataset=data, target="label", test_fraction=0.4)
+    data = run(snapshot_data, data=str(root / "data.csv"))["dataset"]
+    parts = run(split_data, data=data, target="label", test_fraction=0.4)
     models = {}
     estimators: dict[str, tuple[str, dict[str, Any], str]] = {
         "one": ("tree.DecisionTreeClassifier", {"max_depth": 2}, GOOD),

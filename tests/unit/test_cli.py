@@ -38,7 +38,7 @@ def test_a_cached_step_imports_nothing_heavy(tmp_path: Path) -> None:
         "from assay.components.snapshot_data.step import snapshot_data\n"
         "from assay.config import context_from_env\n"
         "from assay.execution import execute\n"
-        "done = execute(snapshot_data, {'source': 'data.csv'}, context_from_env())\n"
+        "done = execute(snapshot_data, {'data': 'data.csv'}, context_from_env())\n"
     )
     assert imported(code, tmp_path) != set(), "computing does import them"
     assert imported(code + "assert done.cached\n", tmp_path) == set()

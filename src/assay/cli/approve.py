@@ -2,7 +2,7 @@
 
 import click
 
-from assay.cli.console import use_defaults
+from assay.cli.console import NAME, use_defaults
 from assay.config import services_from_env
 from assay.gitops.settings import settings_from_env
 
@@ -10,7 +10,7 @@ from assay.gitops.settings import settings_from_env
 @click.command("approve")
 @click.argument("model_name")
 @click.argument("environment")
-@click.option("--digest", default="", help="Which model, where several are proposed.")
+@click.option("--digest", type=NAME, default="", help="Which model, where several are proposed.")
 @click.option("--no-sync", is_flag=True, help="Do not record the merge in the release log now.")
 def command(model_name: str, environment: str, digest: str, no_sync: bool) -> None:
     """Merge what is proposed for MODEL_NAME in ENVIRONMENT, in your name.

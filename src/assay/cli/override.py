@@ -2,13 +2,13 @@
 
 import click
 
-from assay.cli.console import use_defaults
+from assay.cli.console import NAME, use_defaults
 from assay.config import services_from_env
 
 
 @click.command("override")
 @click.argument("model_name")
-@click.argument("digest")
+@click.argument("digest", type=NAME)
 @click.option("--why", required=True, help="Why the policy is overridden.")
 @click.option("--until", required=True, metavar="DATE", help="When it expires: 2026-01-31.")
 def command(model_name: str, digest: str, why: str, until: str) -> None:
@@ -42,7 +42,7 @@ def command(model_name: str, digest: str, why: str, until: str) -> None:
 
 
 @click.command("revoke")
-@click.argument("digest")
+@click.argument("digest", type=NAME)
 @click.option("--why", required=True, help="Why the model must never be released again.")
 def revoke_command(digest: str, why: str) -> None:
     """State, signed, that the model DIGEST must never be released nor rolled back to."""

@@ -6,9 +6,8 @@ import click
 from rich.text import Text
 from rich.tree import Tree
 
-from assay.cli.console import json_option, print_json, short, stdout, use_defaults
+from assay.cli.console import NAME, json_option, print_json, short, stdout, use_defaults
 from assay.config import store_from_env
-from assay.digest import require_digest
 from assay.gitops import statement
 from assay.gitops.statement import Kind, Statement
 from assay.provenance import Node, nodes, passport
@@ -17,7 +16,7 @@ from assay.step import Model
 
 
 @click.command("passport")
-@click.argument("digest")
+@click.argument("digest", type=NAME)
 @click.option("--full", is_flag=True, help="Print digests whole.")
 @json_option
 def command(digest: str, full: bool, as_json: bool) -> None:
@@ -28,7 +27,7 @@ def command(digest: str, full: bool, as_json: bool) -> None:
     """
     use_defaults()
     store, verifier = store_from_env(), verifier_from_env()
-    root = passport(store, require_digest(digest), verifier)
+    root = passport(store, digest, verifier)
     given = {
         node.digest: statement.about(store, node.digest, verifier)
         for node in nodes(root)

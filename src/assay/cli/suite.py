@@ -53,6 +53,6 @@ def draft_suite(data: Path, target: str) -> dict[str, object]:
         table.mkdir()
         source = fetch(str(data), Path(folder))
         bound = snapshot_data.bind_parameters({"target": target})
-        snapshot_data(source=source, dataset=Out(table), **bound)
+        snapshot_data(data=source, dataset=Out(table), **bound)
         drafted: dict[str, object] = suite.draft(table, target=target)
         return drafted

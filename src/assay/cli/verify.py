@@ -3,9 +3,8 @@
 import click
 from rich.progress import Progress
 
-from assay.cli.console import human_bytes, json_option, print_json, stderr, use_defaults
+from assay.cli.console import NAME, human_bytes, json_option, print_json, stderr, use_defaults
 from assay.config import store_from_env
-from assay.digest import require_digest
 from assay.errors import IntegrityError
 from assay.gitops import log
 from assay.provenance import verify, verify_store
@@ -13,7 +12,7 @@ from assay.signing import verifier_from_env
 
 
 @click.command("verify")
-@click.argument("digest", required=False)
+@click.argument("digest", type=NAME, required=False)
 @json_option
 def command(digest: str | None, as_json: bool) -> None:
     """Read again every byte behind the artifact DIGEST, or in the whole store.
@@ -31,7 +30,7 @@ def command(digest: str | None, as_json: bool) -> None:
 
         if digest:
             notes: list[str] = []
-            found = verify(store, require_digest(digest), verifier, progress)
+            found = verify(store, digest, verifier, progress)
         else:
             found = verify_store(store, verifier, progress)
             faults = log.check(store, verifier)

@@ -19,6 +19,7 @@ from assay.gitops.document import Release
 from assay.gitops.evaluation import Evidence, override_text
 from assay.gitops.runner import environment
 from assay.gitops.settings import Settings
+from assay.labels import is_labelled
 from assay.manifest import Manifest
 from assay.policy import MAX_POLICY_BYTES
 from assay.report import markdown_table, markdown_text, number
@@ -109,7 +110,7 @@ def _first(new: Side) -> str:
     rows = [
         (name, number(value), *_interval(new.evidence.evaluation, name))
         for name, value in sorted(new.evidence.evaluation.values.items())
-        if "{" not in name
+        if not is_labelled(name)
     ]
     parameters = dict(new.training.parameters) if new.training else {}
     told = [(name, _short(value)) for name, value in sorted(parameters.items()) if value]
@@ -137,7 +138,7 @@ def _release_changes(old: Side, new: Side) -> str:
 def _metrics(old: EvidenceDocument, new: EvidenceDocument) -> str:
     rows = []
     for name in sorted({*old.values, *new.values}):
-        if "{" in name:
+        if is_labelled(name):
             continue
         one, other = old.values.get(name), new.values.get(name)
         if one == other:
@@ -166,7 +167,7 @@ def _worst_slice(old: EvidenceDocument, new: EvidenceDocument) -> str:
     moves = [
         (abs(value - before), name, before, value)
         for name, value in new.values.items()
-        if "{" in name
+        if is_labelled(name)
         and value is not None
         and (before := old.values.get(name)) is not None
         and value != before
@@ -291,8 +292,8 @@ def _code(old: Side, new: Side) -> str:
 def _commits(repository: str, old: str, new: str) -> str:
     """`git log` between two commits, where the source repository is admitted and can be reached.
 
-    What an attestation names is whatever its maker wrote, so it is only compared: it is fetched from
-    when `ASSAY_SOURCE_REPOSITORY` lists it.
+    What an attestation names is whatever its maker wrote, so it is only compared: it is fetched
+    from when `ASSAY_SOURCE_REPOSITORY` lists it.
     """
     import os
 
@@ -321,7 +322,12 @@ def _commits(repository: str, old: str, new: str) -> str:
         )
         text = str(
             repo.git.log(
-                "-z", "--no-merges", "--format=%h %s (%an)", "--end-of-options", f"{old}..{new}", "--"
+                "-z",
+                "--no-merges",
+                "--format=%h %s (%an)",
+                "--end-of-options",
+                f"{old}..{new}",
+                "--",
             )
         )
         lines = [line for line in text.split("\0") if line]
