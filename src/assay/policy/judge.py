@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from typing import Final
 
 from assay.digest import require_digest
+from assay.documents import closest
 from assay.evidence import EvidenceDocument, Interval
 from assay.policy.expression import Expression, canonical_name
 from assay.policy.language import REGRESSION, Policy, Rule
-from assay.policy.names import closest, is_about_model
+from assay.policy.names import is_about_model
 from assay.policy.verdict import Decision, Kind, Outcome, Row, verdict_of
 
 SHORT_DIGEST: Final = len("sha256:") + 12

@@ -10,11 +10,10 @@ from typing import Any, Final
 
 import yaml
 
+from assay.documents import NodeReader, closest, place
 from assay.errors import PolicyError
 from assay.policy.expression import NAME, NUMBER, Expression, Malformed, parse
-from assay.policy.names import closest, suggest
-from assay.policy.places import place
-from assay.policy.reader import NodeReader
+from assay.policy.names import suggest
 
 MAX_POLICY_BYTES: Final = 1 << 20
 MAX_RULES: Final = 1000
