@@ -131,6 +131,8 @@ def _example(place: Path, said: Mapping[str, Any]) -> "pd.DataFrame":
 
 
 _PANDAS: Final = {
+    # Written by our own models for every number, so that a request may hold whole ones and gaps.
+    "any": "float64",
     "double": "float64",
     "float": "float64",
     "long": "int64",

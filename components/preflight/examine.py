@@ -60,6 +60,8 @@ class Examined:
     """What was found to be right."""
 
     policy: bytes = b""
+    primary_metric: str = ""
+    """The policy's, else the run's; may be empty."""
     suite: bytes | None = None
     checks: bytes | None = None
     monitoring: bytes | None = None
@@ -96,7 +98,7 @@ def examine(plan: Plan, store: Store) -> Examined:
     look(lambda: _refuse(_column_problems(plan, header)))
     look(lambda: _refuse(_number_problems(plan)))
     if policy is not None and checks is not None:
-        look(lambda: _refuse(_demand_problems(plan, policy, checks)))
+        look(lambda: _refuse(_demand_problems(plan, policy, checks, header)))
         look(lambda: _refuse(_fit_problems(plan, policy, checks, found)))
     look(lambda: _reference(plan, store))
     look(lambda: _reach_store(store, found))
@@ -136,6 +138,12 @@ def _policy(plan: Plan, store: Store, found: Examined) -> ParsedPolicy:
         default = resources.files("assay.components.preflight").joinpath("default_policy.yaml")
         found.policy = default.read_bytes()
     policy = parse_policy(found.policy)
+    found.primary_metric = plan.primary_metric or policy.primary_metric
+    if policy.primary_metric not in {"", found.primary_metric}:
+        raise UsageError(
+            f"primary_metric is {plan.primary_metric!r}, and the policy says "
+            f"{policy.primary_metric!r}; leave the parameter empty, or have the policy changed"
+        )
     found.allowed_modules = policy.allowed_modules
     origin = "" if plan.policy else " (none was given: the default, which forbids a regression)"
     found.notes["policy"] = f"{len(policy.rules)} rules{origin}"
@@ -251,11 +259,14 @@ def _number_problems(plan: Plan) -> list[str]:
     return problems
 
 
-def _demand_problems(plan: Plan, policy: ParsedPolicy, checks: Sequence[Check]) -> list[str]:
+def _demand_problems(
+    plan: Plan, policy: ParsedPolicy, checks: Sequence[Check], header: list[str]
+) -> list[str]:
     return demands.problems(
         policy,
         [str(item) for item in plan.slices],
         checks,
+        header,
         suite=bool(plan.suite),
         reference=bool(plan.reference),
         monitoring=bool(plan.monitoring),

@@ -7,6 +7,7 @@ type.
 
 import functools
 import hashlib
+import importlib.util
 import os
 import platform
 import re
@@ -76,7 +77,29 @@ def identity(step: Step) -> CodeIdentity:
     file = getattr(module, "__file__", None)
     if file is None:
         raise StepError(f"step {step.name}: its source is not in a file; put it into a module")
-    path = Path(file).resolve()
+    return _identity(Path(file).resolve())
+
+
+def identity_of(entry_point: str) -> CodeIdentity:
+    """The identity that a step of this installation has, without importing its module.
+
+    Args:
+        entry_point: `module:name`.
+
+    Raises:
+        StepError: There is no such module here.
+    """
+    module = entry_point.partition(":")[0]
+    try:
+        found = importlib.util.find_spec(module)
+    except (ImportError, ValueError):
+        found = None
+    if found is None or found.origin is None:
+        raise StepError(f"step {entry_point!r}: this installation has no module {module!r}")
+    return _identity(Path(found.origin).resolve())
+
+
+def _identity(path: Path) -> CodeIdentity:
     # A step in a package is its whole folder; a lone module is just itself.
     packaged = (path.parent / "__init__.py").exists()
     files = _files(path.parent, frozenset(), _STEP_SKIPS) if packaged else iter([path])

@@ -11,7 +11,8 @@ AssayError                      exit 1
 │   └── RunInconclusive         exit 5   too little data to tell
 ├── IntegrityError              exit 6   bytes are not what their name says; nothing was kept
 │   ├── ManifestError                    a manifest that must not be followed
-│   └── AttestationError                 a record missing, unsigned, wrongly signed, not about it
+│   └── AttestationError                 an attestation missing, unsigned, wrongly signed
+│       └── UnknownKeyError              signed by a key that is not configured
 ├── StoreError                  exit 7   the store refused or could not be reached
 │   ├── NotFoundError                    nothing under that digest
 │   ├── StoreAccessError                 credentials or rights
@@ -89,7 +90,11 @@ class ManifestError(IntegrityError):
 
 
 class AttestationError(IntegrityError):
-    """A record that is missing, unsigned, wrongly signed or about something else."""
+    """An attestation that is missing, unsigned, wrongly signed or about something else."""
+
+
+class UnknownKeyError(AttestationError):
+    """Signed by no configured key; another configuration could tell."""
 
 
 class StoreError(AssayError):

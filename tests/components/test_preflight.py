@@ -294,7 +294,9 @@ def test_each_mistake_has_its_line(
         ('accuracy{sex="F"} > 0.8', {"slices": ["sex"]}, ""),
         ('recall{sex="F",hours="40"} > 0.8', {"slices": ["sex", "hours"]}, "by hours&sex"),
         ('recall{sex="F",hours="40"} > 0.8', {"slices": ["hours&sex"]}, ""),
+        ('accuracy{"marital-status"="x"} > 0.8', {"slices": ["sex"]}, "sliced by marital-status"),
         ('accuracy_gap{column="sex"} < 0.1', {"slices": ["age"]}, "not sliced by sex"),
+        ('accuracy_gap{column="sex&age"} < 0.1', {"slices": ["age&sex"]}, "not sliced by sex&age"),
         ('accuracy_gap{column="sex"} < 0.1', {"slices": ["sex"]}, ""),
         ("monitoring_plan_complete == 1", {}, "no monitoring plan is given"),
         ("monitoring_plan_complete == 1", {"monitoring": MONITORING}, ""),
@@ -463,7 +465,7 @@ def test_a_dataset_in_the_store_is_asked_for_its_schema(
     ("name", "content", "said"),
     [
         ("empty.csv", b"", "is empty"),
-        ("names.csv", b"a,a,\n1,2,3\n", "column 'a' stands there 2 times"),
+        ("names.csv", b"a,a,\n1,2,3\n", "column 'a' is there 2 times"),
         ("cut.parquet", b"PAR1" + b"x" * 100, "a damaged Parquet file"),
         ("footer.parquet", b"PAR1" + b"x" * 90 + b"\x10\0\0\0PAR1", "a damaged Parquet file"),
         ("huge.parquet", b"PAR1" + b"\xff\xff\xff\xffPAR1", "a damaged Parquet file"),

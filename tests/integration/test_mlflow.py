@@ -19,7 +19,7 @@ from assay.digest import of_bytes
 from assay.errors import ServiceError, UsageError
 from assay.mlflow_calls import quiet
 from assay.registry import Registry
-from assay.step import Model, Out, Record
+from assay.step import Model, Out, Record, Services
 from assay.store import Store, open_store
 from assay.tree import put_tree
 
@@ -154,13 +154,19 @@ def test_processes_that_race_settle_on_one_version(server: str, client: MlflowCl
     assert client.get_model_version_by_alias("raced", "candidate").version == left.version
 
 
-def test_resolve_production(server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_resolve_production(
+    server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folder_store: Store
+) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", server)
 
     def resolve(folder: str) -> dict[str, object]:
         (tmp_path / folder).mkdir()
         out = Out[Record](tmp_path / folder)
-        return dict(resolve_production(model_name="resolved", record=out) or {})
+        services = Services(folder_store, None)
+        found = resolve_production(
+            services=services, model_name="resolved", record=out, attempts=None
+        )
+        return dict(found or {})
 
     nothing = {"production": "", "production_data": "", "version": ""}
     assert resolve("unknown") == nothing

@@ -14,7 +14,7 @@ from assay.config import services_from_env
 def command(model_name: str, digest: str, why: str, until: str) -> None:
     """Decide against the policy, for the model DIGEST only, in your name and for a time.
 
-    Signed with ASSAY_SIGNING_KEY. Every release of the model shows it.
+    Signed with ASSAY_SIGNING_KEY, an approver's key. Every release of the model shows it.
     """
     from assay.gitops import log
     from assay.gitops.override import override
@@ -22,7 +22,7 @@ def command(model_name: str, digest: str, why: str, until: str) -> None:
 
     use_defaults()
     services = services_from_env()
-    known = model_name in log.models(services.store, services.verifier)
+    known = model_name in log.models(services.store)
     made = override(
         services,
         require_signer(),
@@ -32,7 +32,7 @@ def command(model_name: str, digest: str, why: str, until: str) -> None:
         why=why,
         until=until,
     )
-    click.echo(f"overridden until {made.text('until')} by {made.text('by')}: {made.digest}")
+    click.echo(f"overridden until {made.text('until')} by {made.by}: {made.digest}")
     if not known:
         click.echo(
             f"note: nothing was released as {model_name!r} so far; an override counts only for the "
@@ -51,4 +51,4 @@ def revoke_command(digest: str, why: str) -> None:
 
     use_defaults()
     made = revoke(services_from_env(), require_signer(), digest, by=person(), why=why)
-    click.echo(f"revoked by {made.text('by')}: {made.digest}")
+    click.echo(f"revoked by {made.by}: {made.digest}")

@@ -49,7 +49,7 @@ def _stated(model: str, given: Statement) -> Text:
     over = " EXPIRED" if until and statement.expired(until) else ""
     told = [
         given.text("environment"),
-        f"by {given.text('by')}",
+        f"by {given.by}",
         given.text("at"),
         given.text("why"),
     ]

@@ -163,6 +163,8 @@ def print_outcome(outcome: local.Outcome) -> None:
         _say(f"model: {done.model}")
         for metric in done.metrics:
             _say(f"measured: {metric}")
+    for line in outcome.findings:
+        stdout.print(Text(f"finding: {line}", style="yellow"), soft_wrap=True)
     for path in outcome.reports:
         _say(f"report: {_near(path)}")
     _say(f"log: {_near(outcome.log)}")
@@ -193,6 +195,7 @@ def _json(outcome: local.Outcome) -> dict[str, Any]:
         "verdict": outcome.verdict,
         "exitCode": outcome.exit_code,
         "error": outcome.error,
+        "findings": outcome.findings,
         "log": str(outcome.log),
         "reports": [str(path) for path in outcome.reports],
         "passed": done and done.to_dict(),

@@ -5,6 +5,7 @@ from rich.progress import Progress
 
 from assay.cli.console import NAME, human_bytes, json_option, print_json, stderr, use_defaults
 from assay.config import store_from_env
+from assay.errors import IntegrityError
 from assay.gitops import log
 from assay.provenance import verify, verify_store
 from assay.signing import verifier_from_env
@@ -28,11 +29,14 @@ def command(digest: str | None, as_json: bool) -> None:
             bar.advance(shown)
 
         if digest:
+            notes: list[str] = []
             found = verify(store, digest, verifier, progress)
         else:
             found = verify_store(store, verifier, progress)
-            for model in log.models(store, verifier):
-                log.read(store, model, verifier)
+            faults = log.check(store, verifier)
+            if broken := [f"{fault.what}: {fault.text}" for fault in faults if fault.broken]:
+                raise IntegrityError("; ".join(broken))
+            notes = [f"{fault.what}: {fault.text}" for fault in faults]
     if as_json:
         print_json(
             {
@@ -42,9 +46,12 @@ def command(digest: str | None, as_json: bool) -> None:
                 "blobs": found.blobs,
                 "bytes": found.size,
                 "signaturesRequired": verifier is not None,
+                "notes": notes,
             }
         )
         return
+    for note in notes:
+        click.echo(f"note: {note}", err=True)
     click.echo(
         f"verified: {found.artifacts} artifacts, {found.records} records, {found.blobs} blobs, "
         f"{human_bytes(found.size)}"

@@ -1,7 +1,7 @@
 """Writing and reading a dataset's parts."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -21,6 +21,7 @@ from assay.dataset.schema import (
 )
 from assay.digest import canonical_json
 from assay.errors import DataError, IntegrityError, UsageError
+from assay.findings import MAX_FINDINGS, Finding
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -50,6 +51,7 @@ def write(
     folder: Path,
     *,
     rows_per_part: int = ROWS_PER_PART,
+    findings: "Callable[[], Sequence[Finding]] | Sequence[Finding]" = (),
 ) -> DatasetInfo:
     """Write a table as a dataset; memory is bounded by one part.
 
@@ -61,6 +63,8 @@ def write(
         schema: Fields of Arrow types bool, int64, float64, string, date32, timestamp[us].
         folder: An empty folder.
         rows_per_part: Rows of every part but the last, at least 1; part of the dataset's identity.
+        findings: What a person should know about the table, or a function that tells it once all
+            rows were read; part of the dataset's identity.
 
     Raises:
         DataError: No rows or columns, or types that a dataset does not have.
@@ -76,7 +80,8 @@ def write(
             parts.append(Part(part_name(len(parts)), table.num_rows))
             _write_part(table, folder / parts[-1].path)
             found.append(statistics.of_table(table))
-        return _describe(folder, columns, parts, found)
+        told = findings() if callable(findings) else findings
+        return _describe(folder, columns, parts, found, told)
     except BaseException:
         for part in parts:
             (folder / part.path).unlink(missing_ok=True)
@@ -88,6 +93,7 @@ def _describe(
     columns: Sequence[tuple[str, str]],
     parts: Sequence[Part],
     found: Sequence[statistics.PartStatistics],
+    findings: "Sequence[Finding]",
 ) -> DatasetInfo:
     """Write what is known of the parts."""
     if not parts:
@@ -96,6 +102,7 @@ def _describe(
     table = DatasetInfo(
         sum(part.rows for part in parts),
         tuple(Column(*pair, null) for pair, null in zip(columns, nulls, strict=True)),
+        tuple(findings)[:MAX_FINDINGS],
     )
     profiled = list(zip(parts, found, strict=True))
     document = {"parts": [{"path": part.path, "columns": item} for part, item in profiled]}

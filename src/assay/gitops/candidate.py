@@ -4,8 +4,8 @@
 2. The decision is about exactly this model, follows from its policy and evidence, and is a pass;
    or a person has overridden it, signed and not expired (`assay.admission`).
 3. Everything it rests on has a believable record, and every byte is what its name says.
-4. The model is or was in the environment below: the repository's history shows it, and an approval
-   of it, where there is one, has not expired.
+4. The model is or was in the environment below: the release log shows it, and an approval of it
+   there has not expired.
 """
 
 import re
@@ -17,12 +17,11 @@ from typing import Final
 from assay import admission
 from assay.attestation import about, using
 from assay.digest import hex_of
-from assay.errors import NotFoundError, RunBlocked, UsageError
-from assay.gitops import document, statement
+from assay.errors import NotFoundError, RunBlocked, RunHalted, UsageError
+from assay.gitops import document, log, statement
 from assay.gitops import plan as plans
 from assay.gitops.document import Override, Release
 from assay.gitops.repository import Repository
-from assay.gitops.statement import Kind
 from assay.policy import Decision as Judgement
 from assay.policy import Verdict, read_decision
 from assay.registry import CANDIDATE, ModelVersion, Registry
@@ -31,6 +30,8 @@ from assay.store import Store
 from assay.tree import get_manifest, get_tree, remove_tree
 
 DECISION_TAG: Final = "assay.decision"
+MAX_REFUSED: Final = 5
+"""Statements that do not count, as many as an error names."""
 _REPORT: Final = re.compile(r"application/vnd\.assay\.([a-z][a-z-]*)\.v1")
 
 
@@ -98,9 +99,7 @@ def require_admitted(
     overrides = (
         []
         if judgement.verdict is Verdict.PASS
-        else statement.valid_overrides(
-            services.store, model, services.verifier, model=name, decision=decision
-        )
+        else log.overrides(services.store, model, services.verifier, model=name, decision=decision)
     )
     with tempfile.TemporaryDirectory(prefix="assay-decision-") as scratch:
         folder = Path(scratch, "decision")
@@ -114,10 +113,14 @@ def require_admitted(
                 data,
                 overridden=bool(overrides),
             )
+        except RunHalted as error:
+            # Somebody may believe that it was overridden.
+            others = statement.refused(services.store, model, services.verifier)[:MAX_REFUSED]
+            raise type(error)("; ".join(map(str, [error, *others]))) from error
         finally:
             remove_tree(folder)
     return facts, [
-        Override(given.digest, given.text("by"), given.text("why"), given.text("until"))
+        Override(given.digest, given.by, given.text("why"), given.text("until"))
         for given in overrides
     ]
 
@@ -127,52 +130,46 @@ def refuse_revoked(services: Services, model: str) -> None:
 
     Raises:
         RunBlocked: The model is revoked; says by whom and why.
+        UnknownKeyError: A revocation is signed by a key that is not configured.
     """
-    revoked = statement.revocation(services.store, model, services.verifier)
+    revoked = log.revocation(services.store, model, services.verifier)
     if revoked is not None:
         raise RunBlocked(
-            f"{model} was revoked by {revoked.text('by')} at {revoked.text('at')}: "
-            f"{revoked.text('why')}; release another model"
+            f"{model} was revoked by {revoked.by} at {revoked.at}: "
+            f"{revoked.why}; release another model"
         )
 
 
-def require_reached(
-    repository: Repository, services: Services, model: str, environment: str, digest: str
-) -> None:
+def require_reached(services: Services, model: str, environment: str, digest: str) -> None:
     """Check 4.
 
     Raises:
         RunBlocked: The model was never in the environment below, or its approval there expired.
+        IntegrityError: The release log is broken.
     """
     needed = document.below(environment)
     if needed is None:
         return
-    if digest not in released_in(repository, model, needed):
+    entries = [
+        entry
+        for entry in log.read(services.store, model, services.verifier)
+        if entry.moves and (entry.environment, entry.digest) == (needed, digest)
+    ]
+    if not entries:
         raise RunBlocked(
             f"{digest} was never in {needed}, and no environment is skipped; "
             f"promote it there first: assay promote '{model}' {needed} --digest {digest}"
         )
-    approvals = [
-        given
-        for given in statement.about(services.store, digest, services.verifier, Kind.APPROVAL)
-        if given.text("environment") == needed and given.text("model") == model
+    until = [
+        statement.load(services.store, entry.statement, services.verifier).text("until")
+        for entry in entries
+        if entry.statement
     ]
-    if approvals and all(statement.expired(given.text("until")) for given in approvals):
+    if until and all(map(statement.expired, until)):
         raise RunBlocked(
-            f"the approval of {digest} in {needed} expired at {approvals[-1].text('until')}; "
+            f"the approval of {digest} in {needed} expired at {max(until)}; "
             "have it approved there again"
         )
-
-
-def released_in(repository: Repository, model: str, environment: str) -> set[str]:
-    """Digests of every model that was in an environment, from the repository's history."""
-    path = document.path(model, environment)
-    found = set()
-    for revision in repository.history(path):
-        release = release_at(repository, path, revision.commit)
-        if release is not None:
-            found.add(release.digest)
-    return found
 
 
 def release_at(repository: Repository, path: str, commit: str = "") -> Release | None:
@@ -227,14 +224,11 @@ def view_uri(store: Store, model: str) -> str:
     return store.view(get_manifest(store, model))
 
 
-def problems(
-    services: Services, repository: Repository | None, release: Release, files: Mapping[str, bytes]
-) -> list[str]:
+def problems(services: Services, release: Release, files: Mapping[str, bytes]) -> list[str]:
     """Everything that is wrong with a release that somebody wrote; empty when nothing is.
 
     Args:
         services: The store, and who may sign.
-        repository: Its history; None leaves check 4 out.
         release: What `release.yaml` says.
         files: The other files of its folder.
     """
@@ -281,11 +275,8 @@ def problems(
     plan = files.get(document.PLAN_FILE)
     if (of_bytes(plan) if plan is not None else "") != release.monitoring:
         found.append(f"{document.PLAN_FILE} is not the one that release.yaml names")
-    if repository is not None:
-        try:
-            require_reached(
-                repository, services, release.model, release.environment, release.digest
-            )
-        except AssayError as error:
-            found.append(str(error))
+    try:
+        require_reached(services, release.model, release.environment, release.digest)
+    except AssayError as error:
+        found.append(str(error))
     return found

@@ -17,6 +17,7 @@ from assay.evidence import EvidenceDocument
 from assay.facts import json_file, schema
 from assay.gitops.document import Release
 from assay.gitops.evaluation import Evidence, override_text
+from assay.labels import is_labelled
 from assay.manifest import Manifest
 from assay.policy import MAX_POLICY_BYTES
 from assay.report import markdown_table, markdown_text, number
@@ -107,7 +108,7 @@ def _first(new: Side) -> str:
     rows = [
         (name, number(value), *_interval(new.evidence.evaluation, name))
         for name, value in sorted(new.evidence.evaluation.values.items())
-        if "{" not in name
+        if not is_labelled(name)
     ]
     parameters = dict(new.training.parameters) if new.training else {}
     told = [(name, _short(value)) for name, value in sorted(parameters.items()) if value]
@@ -135,7 +136,7 @@ def _release_changes(old: Side, new: Side) -> str:
 def _metrics(old: EvidenceDocument, new: EvidenceDocument) -> str:
     rows = []
     for name in sorted({*old.values, *new.values}):
-        if "{" in name:
+        if is_labelled(name):
             continue
         one, other = old.values.get(name), new.values.get(name)
         if one == other:
@@ -164,7 +165,7 @@ def _worst_slice(old: EvidenceDocument, new: EvidenceDocument) -> str:
     moves = [
         (abs(value - before), name, before, value)
         for name, value in new.values.items()
-        if "{" in name
+        if is_labelled(name)
         and value is not None
         and (before := old.values.get(name)) is not None
         and value != before

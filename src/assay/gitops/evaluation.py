@@ -15,6 +15,7 @@ from assay.gitops.document import (
     SLICES_FIGURE,
     Release,
 )
+from assay.labels import is_labelled, sort_key
 from assay.policy import Decision, Kind
 from assay.report import (
     figure_svg,
@@ -143,6 +144,11 @@ def override_text(release: Release) -> str:
     )
 
 
+def _in_order(document: EvidenceDocument) -> list[tuple[str, float | None]]:
+    """Names and values in the order for readers."""
+    return [(name, document.values[name]) for name in sorted(document.values, key=sort_key)]
+
+
 def _level(found: Evidence) -> float:
     levels = {interval.confidence for interval in found.evaluation.intervals.values()}
     return next(iter(levels)) if len(levels) == 1 else 0.0
@@ -150,8 +156,8 @@ def _level(found: Evidence) -> float:
 
 def _metrics(document: EvidenceDocument, *, labelled: bool) -> list[tuple[str, ...]]:
     rows: list[tuple[str, ...]] = []
-    for name, value in sorted(document.values.items()):
-        if ("{" in name) is labelled:
+    for name, value in _in_order(document):
+        if is_labelled(name) is labelled:
             bounds = document.intervals.get(name)
             low, high = (number(bounds.low), number(bounds.high)) if bounds else (_NONE, _NONE)
             note = document.notes.get(name, "")
@@ -163,10 +169,7 @@ def _comparison(document: EvidenceDocument | None) -> str:
     if document is None or document.values.get("production_exists") == 0:
         return "No model was in production when it was judged, so nothing was compared.\n"
     lead = f"Verdict: **{document.verdict}**. {markdown_text(document.reason)}\n\n"
-    shown = [
-        (name, number(value), *_bounds(document, name))
-        for name, value in sorted(document.values.items())
-    ]
+    shown = [(name, number(value), *_bounds(document, name)) for name, value in _in_order(document)]
     how = (
         "A regression above 0 means that the candidate is worse than production by so much; "
         "both models judged the same rows.\n\n"
@@ -177,10 +180,7 @@ def _comparison(document: EvidenceDocument | None) -> str:
 def _monitoring(document: EvidenceDocument | None) -> str:
     if document is None or not document.values:
         return "No monitoring plan was judged: nothing says who would notice, or when.\n"
-    shown = [
-        (name, number(value), *_bounds(document, name))
-        for name, value in sorted(document.values.items())
-    ]
+    shown = [(name, number(value), *_bounds(document, name)) for name, value in _in_order(document)]
     how = (
         "Faults were put into held-out rows; `time_to_detect_rows_p95` is after how many rows 95 % "
         "of them had raised the alarm. `monitoring.yaml` says who gets it.\n\n"
@@ -241,9 +241,9 @@ def _points(
     """Values that have an interval: (name, value, low, high)."""
     return [
         (name, value, bounds.low, bounds.high)
-        for name, value in sorted(document.values.items())
+        for name, value in _in_order(document)
         if value is not None
-        and (labelled is None or ("{" in name) is labelled)
+        and (labelled is None or is_labelled(name) is labelled)
         and (bounds := document.intervals.get(name)) is not None
     ]
 

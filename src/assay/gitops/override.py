@@ -12,7 +12,7 @@ from assay.gitops.statement import Kind, Statement
 from assay.manifest import require_type
 from assay.policy import Verdict
 from assay.registry import name_problems
-from assay.signing import Signer
+from assay.signing import Role, Signer, person_of
 from assay.step import Model, Services
 from assay.tree import get_manifest
 
@@ -29,17 +29,19 @@ def override(
 
     Args:
         services: The store, and who may sign.
-        signer: Who signs.
+        signer: Who signs; takes the role `approver`.
         model: Name of the model.
         digest: Which one.
-        by: `Name <mail>`.
+        by: `Name <mail>`; with keys configured it is the owner of the signer's key that decides.
         why: At least a few words.
         until: A day or moment, at most a year ahead.
 
     Raises:
-        UsageError: Something of it is missing or wrong; the model passed, and needs none.
+        UsageError: Something of it is missing or wrong; the key may not override; the model
+            passed, and needs none.
         NotFoundError: No decision about it, so there is nothing to override.
     """
+    by = person_of(services.verifier, signer, Role.APPROVER, by, "an override")
     problems = [*name_problems(model), *_why_problems(why)]
     end = statement.moment(until, "--until")
     now = datetime.now(UTC)
@@ -62,7 +64,9 @@ def override(
         "at": statement.now(),
         "until": statement.stamp(end),
     }
-    made = statement.save(services.store, signer, Kind.OVERRIDE, digest, predicate)
+    made = statement.save(
+        services.store, signer, Kind.OVERRIDE, digest, predicate, services.verifier
+    )
     entry = Entry(
         event=Event.OVERRIDE,
         model=model,
@@ -81,14 +85,33 @@ def override(
 def revoke(services: Services, signer: Signer, digest: str, *, by: str, why: str) -> Statement:
     """State that a model must never be released again, nor rolled back to.
 
+    With keys configured it is the owner of the signer's key that revokes, whatever `by` says.
+
     Raises:
-        UsageError: No reason is given, or the digest is no model's.
+        UsageError: No reason is given, the key may not revoke, or the digest is no model's.
     """
+    by = person_of(services.verifier, signer, Role.APPROVER, by, "a revocation")
     if problems := _why_problems(why):
         raise UsageError.all_of(problems)
     require_type(get_manifest(services.store, require_digest(digest)), Model.type, "revoke")
     predicate = {"by": by, "why": " ".join(why.split()), "at": statement.now()}
-    return statement.save(services.store, signer, Kind.REVOCATION, digest, predicate)
+    made = statement.save(
+        services.store, signer, Kind.REVOCATION, digest, predicate, services.verifier
+    )
+    # The statement counts from here on; if this is stopped now, the same command again logs it.
+    entry = Entry(
+        event=Event.REVOCATION,
+        model=log.REVOCATIONS,
+        environment="",
+        digest=digest,
+        release="",
+        at=made.text("at"),
+        by=by,
+        why=made.text("why"),
+        statement=made.digest,
+    )
+    log.append(services.store, entry, signer, services.verifier)
+    return made
 
 
 def _why_problems(why: str) -> list[str]:
