@@ -322,7 +322,12 @@ def _commits(repository: str, old: str, new: str) -> str:
         )
         text = str(
             repo.git.log(
-                "-z", "--no-merges", "--format=%h %s (%an)", "--end-of-options", f"{old}..{new}", "--"
+                "-z",
+                "--no-merges",
+                "--format=%h %s (%an)",
+                "--end-of-options",
+                f"{old}..{new}",
+                "--",
             )
         )
         lines = [line for line in text.split("\0") if line]
