@@ -292,8 +292,8 @@ def _code(old: Side, new: Side) -> str:
 def _commits(repository: str, old: str, new: str) -> str:
     """`git log` between two commits, where the source repository is admitted and can be reached.
 
-    What an attestation names is whatever its maker wrote, so it is only compared: it is fetched from
-    when `ASSAY_SOURCE_REPOSITORY` lists it.
+    What an attestation names is whatever its maker wrote. A repository is fetched only when
+    `ASSAY_SOURCE_REPOSITORY` lists it.
     """
     import os
 
