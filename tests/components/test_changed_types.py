@@ -40,7 +40,7 @@ def snapshot(path: Path, folder: Path, target: str = "y") -> Dataset:
     out = folder / f"{path.stem}-dataset"
     out.mkdir()
     bound = snapshot_data.bind_parameters({"target": target})
-    snapshot_data(source=fetch(str(path), folder), dataset=Out(out), **bound)
+    snapshot_data(data=fetch(str(path), folder), dataset=Out(out), **bound)
     return Dataset(out, "sha256:" + "d" * 64)
 
 

@@ -26,6 +26,7 @@ from assay.cli.console import (
     stdout,
     use_defaults,
 )
+from assay.cli.passed import passed
 from assay.config import store_from_env
 from assay.environment import hidden_modules
 from assay.errors import UsageError
@@ -156,19 +157,26 @@ def print_outcome(outcome: local.Outcome) -> None:
     """The verdict, why, and where to look."""
     style = "bold green" if outcome.exit_code == 0 else "bold red"
     stdout.print(Text(outcome.verdict.upper(), style=style), reason(outcome), soft_wrap=True)
-    registered = outcome.task("register")
-    if registered is not None and registered.state == events.DONE:
-        values = registered.values
-        stdout.print(
-            f"registered: {values.get('model_uri', '')} version {values.get('version', '')} "
-            f"({values.get('registered', '')})",
-            soft_wrap=True,
-        )
+    done = passed(outcome, store_from_env())
+    if done is not None:
+        _say(f"registered: {done.uri} version {done.version} ({done.registered})")
+        _say(f"model: {done.model}")
+        for metric in done.metrics:
+            _say(f"measured: {metric}")
     for line in outcome.findings:
         stdout.print(Text(f"finding: {line}", style="yellow"), soft_wrap=True)
     for path in outcome.reports:
-        stdout.print(f"report: {_near(path)}", soft_wrap=True)
-    stdout.print(f"log: {_near(outcome.log)}", soft_wrap=True)
+        _say(f"report: {_near(path)}")
+    _say(f"log: {_near(outcome.log)}")
+    if done is not None:
+        _say(f"registry: {done.tracking_uri}")
+        _say(f"load in Python: {done.load}")
+        _say(f"next: {done.next}")
+
+
+def _say(line: str) -> None:
+    """One line, which a terminal may wrap and a person can copy."""
+    stdout.print(Text(line), soft_wrap=True)
 
 
 def reason(outcome: local.Outcome) -> str:
@@ -182,6 +190,7 @@ def _near(path: Path) -> Path:
 
 
 def _json(outcome: local.Outcome) -> dict[str, Any]:
+    done = passed(outcome, store_from_env())
     return {
         "verdict": outcome.verdict,
         "exitCode": outcome.exit_code,
@@ -189,6 +198,7 @@ def _json(outcome: local.Outcome) -> dict[str, Any]:
         "findings": outcome.findings,
         "log": str(outcome.log),
         "reports": [str(path) for path in outcome.reports],
+        "passed": done and done.to_dict(),
         "tasks": [
             {
                 "name": task.name,

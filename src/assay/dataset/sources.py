@@ -3,15 +3,17 @@
 What a file is decides itself by its first bytes, not by its name.
 """
 
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from assay.dataset.csv_source import Options, open_csv, schema_of
-from assay.dataset.schema import column_problems
+from assay.dataset import parquet_types
+from assay.dataset.csv_source import Options, header_problems, open_csv, schema_of
+from assay.dataset.schema import column_problems, info
 from assay.errors import DataError
+from assay.findings import Finding
+from assay.text import quoted
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -28,6 +30,8 @@ class Table:
     schema: "pa.Schema"
     batches: "Callable[[], Iterator[pa.RecordBatch]]" = field(repr=False)
     """The rows, in order."""
+    findings: tuple[Finding, ...] = ()
+    """What a person should know about how they are read."""
 
 
 def open_table(
@@ -61,14 +65,14 @@ def _open_dataset(folder: Path, required: Sequence[tuple[str, str]]) -> Table:
 
     schema = arrow_schema(folder)
     _refuse("the dataset", _absent(required, schema.names))
-    return Table(schema, lambda: iter_batches(folder))
+    return Table(schema, lambda: iter_batches(folder), info(folder).findings)
 
 
 def _open_csv(path: Path, options: Options, required: Sequence[tuple[str, str]]) -> Table:
     file = open_csv(path, options)
     problems = [*file.header.problems, *_absent(required, file.header.names)]
     try:
-        kinds = file.infer()
+        kinds, found = file.infer()
     except DataError as error:
         if not problems:
             raise
@@ -76,7 +80,7 @@ def _open_csv(path: Path, options: Options, required: Sequence[tuple[str, str]])
         raise DataError.all_of([f"{path.name}: {'; '.join(problems)}", str(error)]) from error
     _refuse(path.name, problems)
     schema = schema_of(file.header, kinds)
-    return Table(schema, lambda: file.batches(schema, kinds))
+    return Table(schema, lambda: file.batches(schema, kinds), tuple(found))
 
 
 def _open_parquet(path: Path, required: Sequence[tuple[str, str]]) -> Table:
@@ -87,22 +91,21 @@ def _open_parquet(path: Path, required: Sequence[tuple[str, str]]) -> Table:
         found = pq.read_schema(path)
     except (pa.ArrowException, OSError) as error:
         raise DataError(f"{path.name}: a damaged Parquet file: {_line(error)}") from error
-    names = found.names
-    problems = [
-        f"column {name!r} stands there {count} times"
-        for name, count in Counter(names).items()
-        if name and count > 1
-    ]
-    problems += [f"column {place} has no name" for place, name in enumerate(names, 1) if not name]
-    plain = {item.name: _plain(item.type) for item in found}
+    dropped, findings = parquet_types.index_columns(found)
+    kept = [item for item in found if item.name not in dropped]
+    names = [item.name for item in kept]
+    problems = header_problems(names)
+    wide, told, refused = parquet_types.wide_decimals(path, kept)
+    findings += told
+    plain = {item.name: wide.get(item.name) or _plain(item.type) for item in kept}
     problems += [
-        f"column {item.name!r} is of type {item.type}; make it numbers, text, dates or times"
-        for item in found
+        f"column {quoted(item.name)} is of type {item.type}; make it numbers, text, dates or times"
+        for item in kept
         if plain[item.name] is None
     ]
-    _refuse(path.name, problems + _absent(required, names))
+    _refuse(path.name, [*problems, *refused, *_absent(required, names)])
     schema = pa.schema([pa.field(name, plain[name]) for name in names])
-    return Table(schema, lambda: _parquet_batches(path, schema))
+    return Table(schema, lambda: _parquet_batches(path, schema), tuple(findings))
 
 
 def _parquet_batches(path: Path, schema: "pa.Schema") -> "Iterator[pa.RecordBatch]":
@@ -114,10 +117,8 @@ def _parquet_batches(path: Path, schema: "pa.Schema") -> "Iterator[pa.RecordBatc
     begin = 0
     try:
         with pq.ParquetFile(path, pre_buffer=False, buffer_size=1 << 20) as file:
-            for batch in file.iter_batches(BATCH_ROWS):
-                columns = [
-                    _cast(batch.column(index), item, begin) for index, item in enumerate(schema)
-                ]
+            for batch in file.iter_batches(BATCH_ROWS, columns=schema.names):
+                columns = [_cast(batch.column(item.name), item, begin) for item in schema]
                 begin += batch.num_rows
                 yield pa.RecordBatch.from_arrays(columns, schema=schema)
     except _CannotHold as error:
@@ -134,13 +135,18 @@ def _cast(column: "pa.Array", item: Any, begin: int) -> "pa.Array":
     import pyarrow as pa
 
     try:
+        if pa.types.is_decimal(column.type) and pa.types.is_string(item.type):
+            return parquet_types.as_text(column)
+        if pa.types.is_decimal(column.type) and pa.types.is_floating(item.type):
+            # Arrow's own cast is not correctly rounded: it makes 0.47 the number after it.
+            column = column.cast(pa.string())
         cast = column.cast(item.type)
         # Nobody checked the bytes of a text so far.
         cast.validate(full=True)
     except pa.ArrowInvalid as error:
         raise _CannotHold(
-            f"column {item.name!r}, rows {begin + 1:,} to {begin + len(column):,}: a value that "
-            f"{item.type} does not hold ({_line(error)}); convert the column"
+            f"column {quoted(item.name)}, rows {begin + 1:,} to {begin + len(column):,}: a value "
+            f"that {item.type} does not hold ({_line(error)}); convert the column"
         ) from error
     return cast
 

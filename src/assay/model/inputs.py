@@ -6,7 +6,7 @@ each call compares the types of a table's columns with those that the model reco
 
 | recorded | taken |
 | --- | --- |
-| number (`int64`, `float64`) used as a number | `int64` and `float64`: a model computes in float64 |
+| number used as a number | `int64` and `float64`: a model computes in float64 |
 | number used as a category | the same; only whole numbers where `int64` was recorded |
 | `bool` | truth values |
 | `string` | text |
