@@ -27,6 +27,10 @@ offenders are joined with "; ".
 """
 
 from collections.abc import Iterable
+from typing import Final
+
+MAX_MESSAGE_CHARS: Final = 16_000
+"""Of a message; it goes to terminals, logs and reports, and may quote what others wrote."""
 
 
 class AssayError(Exception):
@@ -35,7 +39,10 @@ class AssayError(Exception):
     exit_code = 1
 
     def __init__(self, message: str) -> None:
-        super().__init__(" ".join(message.split()))
+        line = " ".join(message.split())
+        if len(line) > MAX_MESSAGE_CHARS:
+            line = f"{line[:MAX_MESSAGE_CHARS]}… (cut short)"
+        super().__init__(line)
 
 
 class UsageError(AssayError):

@@ -1,11 +1,12 @@
 """`evaluation.md` and its figures: what an approver looks at, made from what the gate judged."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 from assay.admission import Facts
+from assay.documents import Limits, read_json
+from assay.errors import IntegrityError
 from assay.evidence import FILE_NAME, MAX_EVIDENCE_BYTES, EvidenceDocument
 from assay.gitops.document import (
     CONFUSION_FIGURE,
@@ -68,8 +69,16 @@ class Evidence:
             comparison=document("comparison"),
             measurements=document("measurements"),
             monitoring=document("monitoring"),
-            curves=json.loads(curves) if curves else {},
+            curves=_curves(curves) if curves else {},
         )
+
+
+def _curves(data: bytes) -> Mapping[str, Any]:
+    limits = Limits(MAX_CURVE_BYTES, depth=16, values=2_000_000)
+    found = read_json(data, "classification.json", limits, error=IntegrityError)
+    if not isinstance(found, dict):
+        raise IntegrityError("classification.json: not an object")
+    return found
 
 
 def evidence(store: Store, digest: str) -> EvidenceDocument:
