@@ -27,6 +27,8 @@ offenders are joined with "; ".
 
 from collections.abc import Iterable
 
+from assay.text import one_line
+
 
 class AssayError(Exception):
     """Root of all errors that Assay raises on purpose."""
@@ -34,7 +36,8 @@ class AssayError(Exception):
     exit_code = 1
 
     def __init__(self, message: str) -> None:
-        super().__init__(" ".join(message.split()))
+        # A message may quote what somebody else wrote.
+        super().__init__(one_line(message))
 
 
 class UsageError(AssayError):

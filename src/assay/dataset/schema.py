@@ -10,6 +10,7 @@ from typing import Any, Final
 from assay.digest import canonical_json
 from assay.errors import IntegrityError, UsageError
 from assay.findings import Finding, from_json
+from assay.text import MAX_NAME, quoted
 
 FORMAT: Final = "assay-dataset/1"
 FORMAT_WITH_FINDINGS: Final = "assay-dataset/2"
@@ -137,9 +138,10 @@ def column_problems(wanted: Iterable[str], known: Sequence[str], what: str) -> l
     for name in wanted:
         if name not in known:
             close = _close(name, known)
-            listing = ", ".join(known[:MAX_LISTED]) + (", …" if len(known) > MAX_LISTED else "")
-            hint = f"did you mean {close!r}?" if close else f"columns are: {listing}"
-            problems.append(f"{what}: no column {name!r}; {hint}")
+            shown = [item if len(item) <= MAX_NAME else f"{item[:MAX_NAME]}…" for item in known]
+            listing = ", ".join(shown[:MAX_LISTED]) + (", …" if len(known) > MAX_LISTED else "")
+            hint = f"did you mean {quoted(close)}?" if close else f"columns are: {listing}"
+            problems.append(f"{what}: no column {quoted(name)}; {hint}")
     return problems
 
 
