@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from assay.errors import IntegrityError, UsageError
+from assay.findings import Finding
 from assay.model.canonical import canonical, check_archive, from_foreign
 from assay.model.info import INFO_FILE, ModelInfo, read_info
 from assay.model.inputs import check_table, conform, unseen_shares
@@ -79,8 +80,8 @@ class LoadedModel:
             return None
         return self._call(self.pipeline.predict_proba, frame)
 
-    def check_table(self, frame: "pd.DataFrame") -> list[str]:
-        """What a reader should know of a table that the model is judged on; one line each.
+    def check_table(self, frame: "pd.DataFrame") -> list[Finding]:
+        """What a reader should know of a table that the model is judged on.
 
         Raises:
             UsageError: The table lacks columns, has other types than the model's training data,
