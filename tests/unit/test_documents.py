@@ -93,7 +93,7 @@ def test_what_pyyaml_writes_is_read_as_it_was() -> None:
     texts = ["1e5", "0912", "1234e56", "0o17", "no", "on", "017", "1_0", "2024-01-31", "12:30",
              "null", "", "~", "true", "1.5", ".nan", "=", "<<", "é", "a: b", "#"]  # fmt: skip
     shared = ["a", 1.5e-7]
-    whole = {"texts": texts, "keys": {text: 1 for text in texts}, "twice": [shared, shared]}
+    whole = {"texts": texts, "keys": dict.fromkeys(texts, 1), "twice": [shared, shared]}
     written = yaml.safe_dump(whole, allow_unicode=True)
     assert "*id" in written
     assert read_yaml(written.encode(), "file", person=False).value == whole
