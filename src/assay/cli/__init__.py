@@ -15,6 +15,7 @@ from assay import __version__
 from assay.errors import AssayError
 
 COMMANDS: Final = {
+    "init": ("assay.cli.init", "Make keys, settings and a deployment repository."),
     "run": ("assay.cli.run", "Run a pipeline on this machine."),
     "compile": ("assay.cli.compile", "Write the YAML of every pipeline and component."),
     "submit": ("assay.cli.submit", "Start and follow a pipeline on a cluster."),
