@@ -17,7 +17,7 @@ def command() -> None:
     """Check releases in a deployment repository."""
 
 
-@command.command("lint")
+@command.command("lint", short_help="Check every release in a checkout.")
 @click.argument("folder", type=click.Path(path_type=Path), default=Path())
 @click.option(
     "--changed-since",
@@ -29,10 +29,10 @@ def command() -> None:
 def lint_command(folder: Path, changed_since: str, as_json: bool) -> None:
     """Check every release in FOLDER, a checked-out deployment repository.
 
-    Schema and form; that every digest is in the store and every byte verifies; that the attestations
-    are believable; that the decision is a pass for this model, or overridden; that no environment
-    was skipped; that the registry has the version, when MLFLOW_TRACKING_URI is set. A line for each
-    problem; exit code 1 when there is one.
+    Schema and form; that every digest is in the store and every byte verifies; that the
+    attestations are believable; that the decision is a pass for this model, or overridden; that no
+    environment was skipped; that the registry has the version, when MLFLOW_TRACKING_URI is set. A
+    line for each problem; exit code 1 when there is one.
     """
     from assay.gitops.lint import lint
     from assay.registry import Registry
