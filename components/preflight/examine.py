@@ -288,6 +288,7 @@ def _fit_problems(
     wants_little = not (plan.primary_metric or policy.primary_metric or checks) and all(
         fits.base_of(rule.expression.metric) not in fits.CLASSES | fits.NUMBERS
         for rule in policy.rules
+        if rule.when is None
     )
     # To ask an estimator takes scikit-learn's import: seconds that most runs need not wait.
     abilities = (
