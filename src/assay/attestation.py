@@ -10,7 +10,6 @@ what it says counts only after `load` has checked it.
 """
 
 import base64
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -405,7 +404,9 @@ def _parse(raw: Any, digest: str, signed_by: str) -> Attestation:
             )
             for subject in raw["subject"]
         },
-        values=json.loads(base64.b64decode(values["content"], validate=True)),
+        values=parse_canonical_json(
+            base64.b64decode(values["content"], validate=True), "the values"
+        ),
         side_effects=internal["sideEffects"],
         details=RunDetails(
             started=details["metadata"]["startedOn"],

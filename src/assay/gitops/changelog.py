@@ -11,12 +11,13 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
+from assay.admission import Facts
 from assay.attestation import COMMIT, Attestation, about
 from assay.errors import AssayError
 from assay.evidence import EvidenceDocument
 from assay.facts import json_file, schema
 from assay.gitops.document import Release
-from assay.gitops.evaluation import Evidence, override_text
+from assay.gitops.evaluation import Evidence, facts_text, override_text
 from assay.gitops.runner import environment
 from assay.gitops.settings import Settings
 from assay.labels import is_labelled
@@ -69,11 +70,15 @@ class Side:
 
 
 def changelog(
-    store: Store, release: Release, current: Release | None, verifier: Verifier | None
+    store: Store,
+    release: Release,
+    current: Release | None,
+    verifier: Verifier | None,
+    facts: Facts,
 ) -> str:
     """The document, for a release that would replace `current`."""
     title = f"# Changes of {markdown_text(release.model)} in {release.environment}\n"
-    warning = override_text(release)
+    warning = "\n".join(filter(None, [override_text(release), facts_text(facts)]))
     new = Side.of(store, release, verifier)
     if current is None:
         return "\n".join([title, warning, _first(new)])
@@ -292,8 +297,8 @@ def _code(old: Side, new: Side) -> str:
 def _commits(repository: str, old: str, new: str) -> str:
     """`git log` between two commits, where the source repository is admitted and can be reached.
 
-    What an attestation names is whatever its maker wrote, so it is only compared: it is fetched
-    from when `ASSAY_SOURCE_REPOSITORY` lists it.
+    What an attestation names is whatever its maker wrote. A repository is fetched only when
+    `ASSAY_SOURCE_REPOSITORY` lists it.
     """
     import os
 
