@@ -28,9 +28,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final
 
-import yaml
-
 from assay.digest import canonical_json
+from assay.documents import read_yaml
 from assay.errors import AttestationError, UnknownKeyError, UsageError
 
 PAYLOAD_TYPE: Final = "application/vnd.in-toto+json"
@@ -328,10 +327,7 @@ def _key(pem: bytes, owner: str, roles: frozenset[Role], retired: date | None, w
 
 
 def _listed_keys(data: bytes, what: str) -> list[Key]:
-    try:
-        raw = yaml.safe_load(data)
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError, ValueError) as error:
-        raise UsageError(f"{what}: not YAML ({error})") from error
+    raw = read_yaml(data, what).value
     if not isinstance(raw, list) or not 0 < len(raw) <= _MAX_KEYS:
         raise UsageError(
             f"{what}: not a list of 1 to {_MAX_KEYS} keys, each with owner, roles and key"
@@ -351,7 +347,13 @@ def _listed_key(item: Any, what: str) -> Key:
     if not isinstance(item, dict) or {"owner", "roles", "key"} - item.keys():
         raise UsageError(f"{what}: give owner, roles and key")
     problems = [f"{str(name)[:40]!r} is not a field" for name in item.keys() - _FIELDS]
-    owner, named, retired = item["owner"], item["roles"], item.get("retired")
+    owner, named = item["owner"], item["roles"]
+    retired = None
+    if (day := item.get("retired")) is not None:
+        try:
+            retired = date.fromisoformat(day)
+        except (ValueError, TypeError):
+            problems.append("retired: write the last day that it counts, such as 2026-01-31")
     if not isinstance(owner, str) or not _OWNER.fullmatch(owner):
         problems.append("owner: write 'Name <mail>'")
     texts = named if isinstance(named, list) else [named]
@@ -364,8 +366,6 @@ def _listed_key(item: Any, what: str) -> Key:
             f"roles: {', '.join(sorted(roles))} on one key, so that a pipeline could approve what "
             "it made; make a key of its own for each"
         )
-    if retired is not None and type(retired) is not date:
-        problems.append("retired: write the last day that it counts, such as 2026-01-31")
     if not isinstance(item["key"], str):
         problems.append("key: give the public key in PEM form")
     if problems:

@@ -36,8 +36,8 @@ def earlier(world: Any) -> str:
     def run(what: Any, **arguments: Any) -> Any:
         return execute(what, arguments, context).outputs
 
-    data = run(snapshot_data, source=str(path))["dataset"]
-    parts = run(split_data, dataset=data, target="label", test_fraction=0.4)
+    data = run(snapshot_data, data=str(path))["dataset"]
+    parts = run(split_data, data=data, target="label", test_fraction=0.4)
     estimator = "sklearn.tree.DecisionTreeClassifier"
     model = run(train, data=parts["train"], target="label", estimator=estimator)["model"]
     judged = run(evaluate, model=model, test_data=parts["test"], resamples=100, latency_rows=10)
@@ -73,7 +73,7 @@ def test_what_was_made_before_keys_is_admitted_by_a_person_and_shown_as_that(
 def test_only_what_was_listed_is_admitted(world: Any, earlier: str) -> None:
     sign(earlier, "--yes")
     context = Context(world.store)
-    later = execute(snapshot_data, {"source": str(world.root / "data.csv")}, context)
+    later = execute(snapshot_data, {"data": str(world.root / "data.csv")}, context)
     refused(
         lambda: load(world.store, later.attestation, world.services.verifier),
         AttestationError,
@@ -114,7 +114,7 @@ def test_nothing_is_admitted_when_a_byte_is_wrong(world: Any, earlier: str) -> N
 
 def test_what_another_key_signed_is_not_admitted(world: Any, keys: Any) -> None:
     context = Context(world.store, signer=keys.signer("stranger"))
-    done = execute(snapshot_data, {"source": str(world.root / "data.csv")}, context)
+    done = execute(snapshot_data, {"data": str(world.root / "data.csv")}, context)
     dataset = done.outputs["dataset"]
     # The same dataset has an attestation of the pipeline's own key; so it is believed as it is.
     assert "nothing to admit" in sign(dataset, "--yes").output
