@@ -73,7 +73,8 @@ def test_what_was_made_before_keys_is_admitted_by_a_person_and_shown_as_that(
 def test_only_what_was_listed_is_admitted(world: Any, earlier: str) -> None:
     sign(earlier, "--yes")
     context = Context(world.store)
-    later = execute(snapshot_data, {"data": str(world.root / "data.csv")}, context)
+    (world.root / "april.csv").write_text("a,label\n1,yes\n2,no\n3,yes\n")
+    later = execute(snapshot_data, {"data": str(world.root / "april.csv")}, context)
     refused(
         lambda: load(world.store, later.attestation, world.services.verifier),
         AttestationError,
