@@ -12,7 +12,10 @@ def resolve_production(
     model_name: str,
     summary: dsl.Output[dsl.Markdown],
     override: str = "",
-) -> NamedTuple("Outputs", [("production", str), ("production_data", str), ("version", str)]):
+) -> NamedTuple(
+    "Outputs",
+    [("production", str), ("production_data", str), ("production_rows", str), ("version", str)],
+):
     """Ask the registry which model is in production.
 
     Args:
@@ -23,9 +26,17 @@ def resolve_production(
     Returns:
         production: Digest of the model to compare with, or empty.
         production_data: Digest of the data it was made from, or empty.
+        production_rows: Digest of the rows it was trained on, or empty where nobody knows them.
         version: Its version in the registry, or empty.
     """
     from assay.components.resolve_production import step
     from assay.kfp import execute
 
-    return execute(step.resolve_production, locals(), "production", "production_data", "version")
+    return execute(
+        step.resolve_production,
+        locals(),
+        "production",
+        "production_data",
+        "production_rows",
+        "version",
+    )

@@ -15,6 +15,7 @@ from assay.policy.verdict import Decision, Kind, Outcome, Row, verdict_of
 
 SHORT_DIGEST: Final = len("sha256:") + 12
 _LEVEL_TOLERANCE: Final = 1e-9
+_MORE_DATA: Final = "more test data would tell"
 _UPPER: Final = f"{REGRESSION}_upper"
 _BOUNDS: Final = (_UPPER, f"{REGRESSION}_lower")
 """Bounds of `regression_delta`'s interval as evidence of their own."""
@@ -149,6 +150,8 @@ class _Seen:
     note: str
     objection: str
     about_model: bool
+    verdict: str | None = None
+    """The document's own."""
 
 
 _Index = dict[str, list[_Seen]]
@@ -156,6 +159,10 @@ _Index = dict[str, list[_Seen]]
 
 class _Refusal(Exception):  # noqa: N818 - never leaves this module
     """Evidence that cannot be used, and why."""
+
+
+class _Unclear(Exception):  # noqa: N818 - never leaves this module
+    """Evidence that says itself that it cannot tell, and why."""
 
 
 def _index(documents: Mapping[str, EvidenceDocument], scope: _Scope) -> _Index:
@@ -172,6 +179,7 @@ def _index(documents: Mapping[str, EvidenceDocument], scope: _Scope) -> _Index:
                     document.notes.get(name, ""),
                     objection,
                     "model" in document.subjects,
+                    document.verdict,
                 )
             )
     for _, document in sorted(documents.items()):
@@ -211,6 +219,8 @@ def _judge_rule(rule: Rule, seen: _Index) -> Row:
         finding = _finding(rule, seen)
     except _Refusal as refusal:
         finding = _Finding(Outcome.FAIL, str(refusal))
+    except _Unclear as unclear:
+        finding = _Finding(Outcome.INCONCLUSIVE, str(unclear))
     return Row(
         text=str(rule),
         outcome=finding.outcome,
@@ -231,7 +241,8 @@ def _finding(rule: Rule, seen: _Index) -> _Finding:
             told = f"does not apply: {rule.when.evidence_name} is {condition:.6g}"
             return _Finding(Outcome.SKIPPED, told)
     value, intervals = _find(rule.expression, seen)
-    if rule.confidence is not None and rule.expression.metric in _BOUNDS:
+    bound = rule.expression.metric in _BOUNDS
+    if rule.confidence is not None and bound:
         # A bound says nothing of its level; the interval that it bounds does.
         whole = _require_level(_sibling(rule.expression, seen), rule.confidence, REGRESSION)
         if value != (whole.high if rule.expression.metric == _UPPER else whole.low):
@@ -239,8 +250,26 @@ def _finding(rule: Rule, seen: _Index) -> _Finding:
     elif rule.confidence is not None:
         interval = _require_level(intervals, rule.confidence, rule.expression.metric)
         return _by_interval(rule.expression, value, interval)
-    outcome = Outcome.PASS if rule.expression.holds(value) else Outcome.FAIL
-    return _Finding(outcome, f"observed {_shown(value, rule.expression)}", value)
+    told = f"observed {_shown(value, rule.expression)}"
+    if rule.expression.holds(value):
+        return _Finding(Outcome.PASS, told, value)
+    if bound and (part := _straddled(rule.expression, seen)) is not None:
+        # Its other end satisfies the rule: the data does not show that the rule is violated.
+        other = f"the interval from {_shown(part.low, rule.expression)} holds the threshold"
+        return _Finding(Outcome.INCONCLUSIVE, f"{told}: {other}, {_MORE_DATA}", value, part)
+    return _Finding(Outcome.FAIL, told, value)
+
+
+def _straddled(expression: Expression, seen: _Index) -> Interval | None:
+    """The interval that a bound belongs to, when not every number of it violates the expression."""
+    try:
+        intervals = _sibling(expression, seen)
+    except (_Refusal, _Unclear):
+        return None
+    interval = intervals[0] if intervals else None
+    if interval is None or any(other != interval for other in intervals):
+        return None
+    return interval if not _whole(expression, interval)[1] else None
 
 
 def _by_interval(expression: Expression, value: float, interval: Interval) -> _Finding:
@@ -257,7 +286,7 @@ def _by_interval(expression: Expression, value: float, interval: Interval) -> _F
         outcome = Outcome.FAIL
     else:
         outcome = Outcome.INCONCLUSIVE
-        told += ": it holds the threshold, more test data would tell"
+        told += f": it holds the threshold, {_MORE_DATA}"
     return _Finding(outcome, told, value, interval)
 
 
@@ -327,8 +356,29 @@ def _find(expression: Expression, seen: _Index) -> tuple[float, list[Interval | 
         raise _Refusal(f"the evidence contradicts itself on {name}: {found}")
     if values[0] is None:
         note = next((f": {one.note}" for one in told if one.note), "")
+        _require_clear(expression, told, note)
         raise _Refusal(f"{name} has no value{_first_model(name, seen) or note}")
     return values[0], [one.interval for one in told]
+
+
+def _require_clear(expression: Expression, told: Sequence[_Seen], note: str) -> None:
+    """Stop where there is no value because the data cannot tell.
+
+    That is so where the evidence gives an interval in its place, some numbers of which satisfy the
+    expression, or where the document's own verdict is inconclusive. Never a pass: that takes a
+    value.
+
+    Raises:
+        _Unclear: It is so.
+    """
+    name = expression.evidence_name
+    for one in told:
+        own = one.interval
+        if own is not None and not _whole(expression, own)[1]:
+            low, high = (_shown(bound, expression) for bound in (own.low, own.high))
+            raise _Unclear(f"{name} may be anything from {low} to {high}{note}")
+    if all(one.verdict == "inconclusive" for one in told):
+        raise _Unclear(f"{name} cannot be told{note}")
 
 
 def _missing(name: str, seen: _Index) -> str:
