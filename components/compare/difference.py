@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from assay.components.compare.others import compare_others, names_of, none_compared
 from assay.errors import UsageError
 from assay.evidence import EvidenceDocument, Interval, label
+from assay.findings import Finding
 from assay.statistics.estimates import estimate, settings_problems, tidy
 from assay.statistics.intervals import Bounds, p_value
 from assay.statistics.metrics import Predictions, metrics
@@ -86,7 +88,8 @@ class Difference:
 def no_production(subjects: dict[str, str]) -> Difference:
     """Nothing to compare with; the policy decides what follows."""
     notes = dict.fromkeys(DELTAS, "no model is in production")
-    evidence = EvidenceDocument(subjects, {"production_exists": 0.0}, notes=notes, verdict="pass")
+    values: dict[str, float | None] = {"production_exists": 0.0, **none_compared()}
+    evidence = EvidenceDocument(subjects, values, notes=notes, verdict="pass")
     return Difference("", evidence)
 
 
@@ -117,17 +120,16 @@ def compare(
         "compared_rows": float(len(compared)),
         "left_out_rows": float(len(frame) - len(compared)),
     }
-    said = [*candidate.check_table(frame), *production.check_table(frame)]
     values: dict[str, float | None] = {
         "production_exists": 1.0,
         "regression_margin": settings.margin,
         **counts,
     }
-    notes = {"compared_rows": "; ".join(dict.fromkeys(said))} if said else {}
+    notes: dict[str, str] = {}
     if rows.unknown or len(compared) < settings.min_slice_rows:
         # No value, so that no rule passes; the verdict says that nothing can be told.
         reason = rows.unknown or _too_few(len(compared), len(frame), settings)
-        for name in DELTAS:
+        for name in (*DELTAS, *names_of(primary)):
             values[name], notes[name] = None, reason
         evidence = EvidenceDocument(subjects, values, {}, notes, "inconclusive", reason)
         return Difference(primary, evidence)
@@ -157,6 +159,12 @@ def compare(
             intervals[name] = part.bounds
         if part.delta is None:
             notes[name] = f"{part.rows} rows are too few to judge"
+    other_values, other_intervals, other_notes = compare_others(
+        ours, theirs, primary, settings, same=same
+    )
+    values |= other_values
+    intervals |= other_intervals
+    notes |= other_notes
     evidence = EvidenceDocument(subjects, values, intervals, notes, verdict, reason)
     return Difference(primary, evidence, slices)
 
@@ -179,7 +187,7 @@ def _too_few(compared: int, every: int, settings: Settings) -> str:
 
 def check(
     candidate: "LoadedModel", production: "LoadedModel", frame: "pd.DataFrame", settings: Settings
-) -> None:
+) -> list[Finding]:
     """Refuse what cannot be compared, before anything is computed.
 
     Args:
@@ -187,6 +195,9 @@ def check(
         production: The model to compare with.
         frame: The test data.
         settings: The step's parameters.
+
+    Returns:
+        What a reader should know of how the rows differ from those of training.
 
     Raises:
         UsageError: Models, columns or numbers that cannot be; names all.
@@ -201,9 +212,14 @@ def check(
         )
     # A production model that cannot read today's data is a fact that the release must face, not a
     # reason to pass: the run stops here and names the model.
+    findings: list[Finding] = []
     for role, model in (("candidate", candidate), ("production", production)):
         try:
-            model.check_table(frame)
+            findings += [
+                Finding(one.code, f"{role}: {one.text}", one.columns)
+                for one in model.check_table(frame)
+                if one.code != "not-read"
+            ]
         except UsageError as error:
             problems.append(f"{role}: {error}")
     if not problems:
@@ -211,6 +227,7 @@ def check(
     problems += check_slices(settings.slices, list(frame.columns), candidate.target)
     if problems:
         raise UsageError.all_of(problems)
+    return findings
 
 
 def _unreadable(

@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from assay.components.compare.difference import Rows
+    from assay.findings import Finding
     from assay.model import LoadedModel
 
 
@@ -38,6 +39,7 @@ def compare(
         UsageError: Columns, labels or numbers that cannot be; names all.
     """
     from assay import dataset as data
+    from assay import findings
     from assay.components.compare import difference, views
     from assay.model import fixed_threads, load
 
@@ -51,13 +53,14 @@ def compare(
         seed=seed,
     )
     subjects = {"model": candidate.digest, "data": test_data.digest}
+    said: list[Finding] = []
     if production is None:
         found = difference.no_production(subjects)
     else:
         subjects["production"] = production.digest
         ours, theirs = load(candidate.path), load(production.path)
         frame = data.read(test_data.path)
-        difference.check(ours, theirs, frame, settings)
+        said = difference.check(ours, theirs, frame, settings)
         rows = _rows(
             test_data,
             {"candidate": (ours, candidate_rows), "production": (theirs, production_rows)},
@@ -68,7 +71,11 @@ def compare(
     found.evidence.write(comparison.path)
     views.write(found, settings, comparison.path)
     comparison.annotations["verdict"] = str(found.evidence.verdict)
-    return {"verdict": str(found.evidence.verdict), "reason": found.evidence.reason}
+    return {
+        "verdict": str(found.evidence.verdict),
+        "reason": found.evidence.reason,
+        **findings.values(said),
+    }
 
 
 def _rows(

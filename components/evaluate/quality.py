@@ -11,6 +11,7 @@ from assay.checks import parse_checks
 from assay.components.evaluate.behaviour import CheckResult, run_checks
 from assay.errors import UsageError
 from assay.evidence import EvidenceDocument, Interval, label
+from assay.findings import Finding
 from assay.statistics.estimates import estimate, settings_problems, tidy
 from assay.statistics.metrics import Predictions, metrics
 from assay.statistics.predict import predict, require_primary
@@ -48,6 +49,8 @@ class Quality:
     predictions: Predictions
     slices: list[Slice]
     checks: list[CheckResult]
+    findings: list[Finding]
+    """How the rows differ from those that the model was trained on."""
 
 
 def evaluate(
@@ -65,9 +68,9 @@ def evaluate(
     predictions = predict(model, frame)
     defined = metrics(predictions)
     primary = require_primary(settings.primary_metric, list(defined), model.task)
-    found = _Found({"test_rows": float(len(frame))})
-    if said := model.check_table(frame):
-        found.notes["test_rows"] = "; ".join(said)
+    found = _Found({"test_rows": float(len(frame)), "classes": float(len(model.info.classes))})
+    if findings := model.check_table(frame):
+        found.notes["test_rows"] = "; ".join(finding.text for finding in findings)
     _measure(predictions, settings, {}, found)
     slices = make_slices(frame, settings.slices, model.target)
     for part in slices:
@@ -76,7 +79,7 @@ def evaluate(
     _gaps(slices, list(defined), settings, found)
     results = _behaviour(model, frame, checks, found.numbers, found.notes)
     evidence = EvidenceDocument(subjects, found.numbers, found.intervals, found.notes)
-    return Quality(primary, evidence, predictions, slices, results)
+    return Quality(primary, evidence, predictions, slices, results, findings)
 
 
 @dataclass

@@ -1,0 +1,71 @@
+"""The regression by metrics besides the primary one.
+
+Whoever chooses the metric that models are compared by could choose one that says little, such as
+the recall of a model that always says yes. A policy may ask for each of these as well:
+`regression_delta_<metric>`, with its interval. `compared_<metric>` is 1 where production has the
+metric, and 0 where it has not or nothing is in production, so that a rule can depend on it.
+"""
+
+import math
+from typing import TYPE_CHECKING, Final
+
+from assay.evidence import Interval
+from assay.statistics.estimates import estimate, tidy
+from assay.statistics.metrics import Predictions, metrics
+from assay.statistics.uncertainty import interval, paired, regression
+
+if TYPE_CHECKING:
+    from assay.components.compare.difference import Settings
+
+OTHERS: Final = ("accuracy", "balanced_accuracy", "roc_auc", "brier_score", "r2")
+"""Shares without a unit, so that one margin fits every table."""
+
+
+def none_compared() -> dict[str, float | None]:
+    """The evidence when nothing is in production."""
+    return {f"compared_{name}": 0.0 for name in OTHERS}
+
+
+def names_of(primary: str) -> list[str]:
+    """The evidence that `compare_others` gives, by name."""
+    every = dict.fromkeys((primary, *OTHERS))
+    return [f"{prefix}_{name}" for name in every for prefix in ("compared", "regression_delta")]
+
+
+def compare_others(
+    ours: Predictions, theirs: Predictions, primary: str, settings: "Settings", *, same: bool
+) -> tuple[dict[str, float | None], dict[str, Interval], dict[str, str]]:
+    """Values, intervals and notes, of the primary metric too, so that it has a name.
+
+    A metric that production has and the candidate has not has no value, which fails the rules
+    that ask for it.
+    """
+    own, others = metrics(ours), metrics(theirs)
+    rows = len(ours.truth)
+    values: dict[str, float | None] = {}
+    intervals: dict[str, Interval] = {}
+    notes: dict[str, str] = {}
+    for name in dict.fromkeys((primary, *OTHERS)):
+        full = f"regression_delta_{name}"
+        values[f"compared_{name}"] = float(name in others)
+        if name not in others:
+            continue
+        if name not in own:
+            values[full] = None
+            notes[full] = f"production has {name}, the candidate has not"
+            continue
+        both = (estimate({name: found[name]}, rows)[name] for found in (own, others))
+        value = tidy(regression(name, *both))
+        if not math.isfinite(value):
+            values[full] = None
+            notes[full] = f"{name} is not defined on these rows"
+            continue
+        values[full] = value
+        if same:
+            intervals[full] = Interval(0.0, 0.0, settings.confidence)
+            continue
+        bounds = paired(name, ours, theirs, settings.resamples, settings.seed)
+        limits = (-math.inf, math.inf)
+        if (found := interval(bounds, value, settings.confidence, limits)) is not None:
+            intervals[full] = found
+    return values, intervals, notes
