@@ -20,7 +20,7 @@ from assay.gitops import approval, log, promotion, rollback
 from assay.gitops.settings import Settings, settings_from_env
 from assay.gitops.statement import require_signer
 from assay.registry import Registry
-from assay.signing import Signer, Verifier
+from assay.signing import Signer, Verifier, signer_from_env
 from assay.step import Model, MonitoringPlan, Out, Policy, Services, Step, step
 from assay.store import Store, open_store
 from assay.store.base import blob_key
@@ -84,6 +84,7 @@ class World:
             MODEL,
             environment,
             digest=digest,
+            signer=signer_from_env(),
             **changes,
         )
 
