@@ -202,8 +202,9 @@ def test_tokens_that_do_not_do(simulator: Simulator, token: str, hint: str) -> N
 
 @pytest.mark.parametrize("fail_every", [0, 2], ids=["sound", "fails half the time"])
 def test_a_release_through_a_forge_names_who_merged_it(
-    world: Any, simulator: Simulator, monkeypatch: pytest.MonkeyPatch, fail_every: int
+    world: Any, keys: Any, simulator: Simulator, monkeypatch: pytest.MonkeyPatch, fail_every: int
 ) -> None:
+    monkeypatch.setenv("ASSAY_SIGNING_KEY", keys.private["recorder"])
     monkeypatch.setenv("ASSAY_GIT_TOKEN", simulator.token)
     # The repository itself comes from the disk; the forge is asked about `team/deployments`.
     monkeypatch.setattr(Settings, "repository", property(lambda _: "team/deployments"))
@@ -228,8 +229,10 @@ def test_a_release_through_a_forge_names_who_merged_it(
 
 
 @pytest.fixture
-def gitea_team(gitea: Any, world: Any, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
-    """A repository of a bot's, and a person who may merge."""
+def gitea_team(
+    gitea: Any, world: Any, keys: Any, monkeypatch: pytest.MonkeyPatch
+) -> dict[str, str]:
+    """A repository of a bot's, and a person who may merge; the recorder's key signs."""
     import uuid
 
     tokens = {}
@@ -250,6 +253,7 @@ def gitea_team(gitea: Any, world: Any, monkeypatch: pytest.MonkeyPatch) -> dict[
     monkeypatch.setenv("ASSAY_DEPLOYMENTS", f"{gitea.url}/{owner}/deployments.git")
     monkeypatch.setenv("ASSAY_FORGE", "gitea")
     monkeypatch.setenv("ASSAY_GIT_TOKEN", tokens["bot"])
+    monkeypatch.setenv("ASSAY_SIGNING_KEY", keys.private["recorder"])
     return tokens
 
 
