@@ -111,6 +111,8 @@ class CsvFile:
     options: Options
     header: Header
     limits: Limits
+    doubt: str = ""
+    """Why it may be no table at all; see `doubts`."""
 
     def infer(self) -> tuple[list[str], list[Finding]]:
         """The kind of each column over the whole file, and what a person should know about them.
@@ -139,7 +141,7 @@ class CsvFile:
         import pyarrow as pa
 
         decimal = self.options.decimal
-        for batch in self._text():
+        for batch in self._text(checked=True):
             pairs = zip(batch.columns, kinds, strict=True)
             try:
                 columns = [convert(column, kind, decimal) for column, kind in pairs]
@@ -149,15 +151,19 @@ class CsvFile:
                 ) from error
             yield pa.RecordBatch.from_arrays(columns, schema=schema)
 
-    def _text(self) -> "Iterator[pa.RecordBatch]":
-        """The rows as text without blanks around it, null where a value is missing."""
+    def _text(self, *, checked: bool = False) -> "Iterator[pa.RecordBatch]":
+        """The rows as text without blanks around it, null where a value is missing.
+
+        Args:
+            checked: Whether the file's quotes are known to be right.
+        """
         import pyarrow as pa
 
         held = None
         begun = False
         try:
             with open_bytes(self.path) as stream:
-                for batch in self._parsed(stream):
+                for batch in self._parsed(stream, checked=checked):
                     self.limits.check_time(self.path.name)
                     # The first row is the header, parsed like the others because it may span lines.
                     rows = batch if begun else batch.slice(1)
@@ -172,7 +178,7 @@ class CsvFile:
             raise self._diagnosis(_BadRows("a quote is never closed"))
         yield self._clean(held.slice(0, held.num_rows - 1))
 
-    def _parsed(self, stream: IO[bytes]) -> "Iterator[pa.RecordBatch]":
+    def _parsed(self, stream: IO[bytes], *, checked: bool) -> "Iterator[pa.RecordBatch]":
         import pyarrow as pa
         from pyarrow import csv as pa_csv
 
@@ -180,7 +186,7 @@ class CsvFile:
         places = [str(index) for index in range(len(self.header.names))]
         end = self.header.delimiter.join([sentinel(self.header.delimiter)] * len(places))
         quotes = Quotes(self.header.delimiter)
-        source = _Utf8(stream, self, f"\n{end}\n".encode(), quotes)
+        source = _Utf8(stream, self, f"\n{end}\n".encode(), None if checked else quotes)
         reader = pa_csv.open_csv(
             pa.PythonFile(source, "r"),
             read_options=pa_csv.ReadOptions(
@@ -245,7 +251,7 @@ def open_csv(path: Path, options: Options) -> CsvFile:
         raise DataError(f"{path.name}: a damaged gzip file ({error}); fetch it again") from error
     header = read_header(sample, options)
     limits.check_columns(len(header.names), path.name)
-    return CsvFile(path, options, header, limits)
+    return CsvFile(path, options, header, limits, doubts(sample, header, options))
 
 
 def _unpacked_size(path: Path, packed: int, limits: Limits) -> int:
@@ -389,7 +395,7 @@ class _BadRows(Exception):  # noqa: N818 - never leaves this module
 class _Utf8(io.RawIOBase):
     """A stream's text as UTF-8, with `end` after the last byte."""
 
-    def __init__(self, stream: IO[bytes], file: CsvFile, end: bytes, quotes: Quotes) -> None:
+    def __init__(self, stream: IO[bytes], file: CsvFile, end: bytes, quotes: Quotes | None) -> None:
         encoding = file.options.encoding
         self._stream = stream
         self._skips = file.header.declared
@@ -421,7 +427,8 @@ class _Utf8(io.RawIOBase):
             self._skips = not mark
         if not raw:
             text, self._end = text + (self._end or b""), None
-        self._quotes.add(text)
+        if self._quotes is not None:
+            self._quotes.add(text)
         return text
 
 

@@ -39,6 +39,9 @@ def read_footer(path: Path, limits: Limits) -> "pq.FileMetaData":
     with path.open("rb") as stream:
         stream.seek(max(packed - 8, 0))
         footer_bytes = int.from_bytes(stream.read(4), "little")
+        end = stream.read(4)
+    if end not in {b"PAR1", b"PARE"}:
+        raise DataError(f"{path.name}: a damaged Parquet file: its end is missing; fetch it again")
     if footer_bytes > MAX_FOOTER_BYTES:
         raise DataError(
             f"{path.name}: its footer would have {footer_bytes:,} bytes, and the limit is "

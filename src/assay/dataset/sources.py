@@ -85,14 +85,8 @@ def _open_csv(path: Path, options: Options, required: Sequence[tuple[str, str]])
     except DataError as error:
         if not problems:
             raise
-        problems = [
-            *file.header.problems,
-            *(
-                f"{what}: no column {quoted(name)}"
-                for what, name in required
-                if name not in file.header.names
-            ),
-        ]
+        if file.doubt:
+            raise DataError.all_of([f"{path.name}: {file.doubt}", str(error)]) from error
         # Header and rows are mended in one go.
         raise DataError.all_of([f"{path.name}: {'; '.join(problems)}", str(error)]) from error
     _refuse(path.name, problems)
