@@ -134,7 +134,34 @@ class CsvFile:
             inference.finding(name)
             for inference, name in zip(columns, self.header.names, strict=True)
         ]
-        return [inference.kind for inference in columns], merged(item for item in found if item)
+        told = merged(item for item in found if item)
+        return [inference.kind for inference in columns], [*self._encoding_finding(), *told]
+
+    def _encoding_finding(self) -> list[Finding]:
+        """Whether a file that was read in another encoding is UTF-8, as most are.
+
+        An encoding of single bytes makes some text of any bytes.
+        """
+        if _is_unicode(self.options.encoding):
+            return []
+        decoder, ascii_only = codecs.getincrementaldecoder("utf-8")(), True
+        with open_bytes(self.path) as stream:
+            try:
+                while chunk := stream.read(CHUNK_BYTES):
+                    ascii_only = ascii_only and chunk.isascii()
+                    decoder.decode(chunk)
+                decoder.decode(b"", final=True)
+            except UnicodeDecodeError:
+                return []
+        if ascii_only:
+            return []
+        return [
+            Finding(
+                "is-utf-8",
+                f"the file is valid UTF-8, and was read as {self.options.encoding}, in which its "
+                "letters beyond ASCII are others: set encoding='utf-8'",
+            )
+        ]
 
     def batches(self, schema: "pa.Schema", kinds: Sequence[str]) -> "Iterator[pa.RecordBatch]":
         """The rows, converted to what `infer` found."""
@@ -332,6 +359,8 @@ def header_problems(names: Sequence[str]) -> list[str]:
     """What is wrong with column names: those that lack, and those that are not unique."""
     unnamed = [place for place, name in enumerate(names, 1) if not name]
     problems = [f"column {place} has no name" for place in unnamed[:MAX_NAMED]]
+    if unnamed == [1]:
+        problems[0] += " (is it pandas' index? write the file with index=False)"
     twice = [(name, count) for name, count in Counter(names).items() if name and count > 1]
     problems += [
         f"column {quoted(name)} is there {count} times" for name, count in twice[:MAX_NAMED]
@@ -348,6 +377,10 @@ def open_bytes(path: Path) -> IO[bytes]:
 def _is_gzip(path: Path) -> bool:
     with path.open("rb") as stream:
         return stream.read(len(GZIP_MAGIC)) == GZIP_MAGIC
+
+
+def _is_unicode(encoding: str) -> bool:
+    return codecs.lookup(encoding).name.startswith(("utf", "ascii"))
 
 
 def _decoded(sample: bytes, encoding: str) -> str:
