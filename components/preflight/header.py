@@ -17,6 +17,7 @@ from assay.dataset.schema import MAX_SCHEMA_BYTES
 from assay.dataset.sources import PARQUET_MAGIC
 from assay.digest import is_digest
 from assay.errors import DataError, NotFoundError, UsageError
+from assay.resolve import is_short, resolve
 from assay.source import local_path, peek, public
 from assay.step import Dataset
 from assay.store import Store
@@ -39,8 +40,8 @@ def column_names(location: str, delimiter: str, store: Store) -> list[str]:
         DataError: Nothing there, no table, or a header that cannot be one.
         UsageError: Not a location, or a digest of something else than a dataset.
     """
-    if is_digest(location):
-        return dataset_columns(location, store, "data")
+    if is_digest(location) or is_short(location):
+        return dataset_columns(resolve(location, store, "data"), store, "data")
     start = peek(location, SAMPLE_BYTES)
     if start.startswith(PARQUET_MAGIC):
         return _parquet_names(location)

@@ -9,7 +9,7 @@ from assay.images import image
 
 @dsl.component(base_image=image("data"), install_kfp_package=False)
 def snapshot_data(
-    source: str,
+    data: str,
     card: dsl.Output[dsl.Markdown],
     target: str = "",
     delimiter: str = "auto",
@@ -21,7 +21,7 @@ def snapshot_data(
     """Make a table an immutable dataset: the same rows always give the same digest.
 
     Args:
-        source: A path, file://, s3://bucket/key?endpoint=…, https:// or a dataset's digest.
+        data: A path, file://, s3://bucket/key?endpoint=…, https:// or a dataset's digest.
         card: What is in the dataset, to look at.
         target: Column that must be there. Empty: not checked.
         delimiter: Field delimiter of a CSV, one character; "auto" finds it.

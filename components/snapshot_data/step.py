@@ -7,7 +7,7 @@ from assay.step import Dataset, Out, Source, Values, step
 @step
 def snapshot_data(
     *,
-    source: Source,
+    data: Source,
     target: str = "",
     delimiter: str = "auto",
     missing_values: list[str] = ["", "NA", "N/A", "NaN", "nan", "null", "None", "?"],  # noqa: B006 - read only
@@ -33,8 +33,8 @@ def snapshot_data(
 
     options = Options.given(delimiter, missing_values, encoding, rows_per_part, decimal)
     required = [("target", target)] if target else []
-    with unchanged(source):
-        table = open_table(source.path, options, required=required)
+    with unchanged(data):
+        table = open_table(data.path, options, required=required)
         info = write(
             table.batches(),
             table.schema,

@@ -5,7 +5,7 @@
 | `ASSAY_STORE` | where blobs lie: `file:///folder` or `s3://bucket/prefix?endpoint=http://host:port` | none; the command line uses `./.assay/store` |
 | `ASSAY_CACHE` | `read-write`, `off` or `refresh` | `read-write` |
 | `ASSAY_SIGNING_KEY` | private key that signs attestations (PEM text, or a path) | unsigned |
-| `ASSAY_VERIFY_KEYS` | public keys; once set, nothing unsigned is believed | nothing asked |
+| `ASSAY_VERIFY_KEYS` | public keys (keys.yaml, or PEM); once set, nothing unsigned is believed | nothing asked |
 | `ASSAY_WORK` | folder for work folders | the system's temporary folder |
 | `ASSAY_IMAGE` | reference of the running image; compiled pipelines set it | none |
 | `ASSAY_GIT_COMMIT`, `ASSAY_GIT_REPOSITORY` | what the image was built from; images set them | the checkout, if there is one |

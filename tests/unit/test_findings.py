@@ -72,7 +72,7 @@ class TestShown:
         folder = written(tmp_path / "d", FOUND)
         (tmp_path / "v").mkdir()
         given = Dataset(folder, "sha256:" + "0" * 64)
-        values = validate_data(dataset=given, validation=Out[Validation](tmp_path / "v"))
+        values = validate_data(data=given, validation=Out[Validation](tmp_path / "v"))
         assert values is not None
         assert values["verdict"] == "pass"
         for name in ("report.html", "summary.md", "result.json"):
