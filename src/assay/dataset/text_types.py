@@ -51,6 +51,7 @@ _PATTERNS: Final = {
     "instant": rf"{_DATE}[T ]{_TIME}(Z|[+-][0-9]{{2}}(:?[0-9]{{2}})?)",
 }
 _COMMA_FLOAT64: Final = f"{_INT64}|-0|{_fraction(',')}|{_INFINITE}"
+FIRST_VALUES: Final = 100
 _CANONICAL: Final = frozenset({"int64", "date32"})
 """Types of which every value has one text."""
 _WIDER: Final = {"int64": "float64", "date32": "timestamp"}
@@ -101,7 +102,11 @@ class Inference:
 
     def _narrow(self, column: "pa.Array") -> None:
         if self._kind is None:
-            self._kind = next((kind for kind in _PATTERNS if self._has(column, kind)), "string")
+            # A conversion that fails is slow, and the first values tell most kinds apart.
+            first = column.drop_null().slice(0, FIRST_VALUES)
+            patterns = {**_PATTERNS, "float64": self._float64}
+            likely = [kind for kind, pattern in patterns.items() if _match(first, pattern)]
+            self._kind = next((kind for kind in likely if self._has(column, kind)), "string")
         while self._kind != "string" and not self._has(column, self._kind):
             wider = _WIDER.get(self._kind, "string")
             self._kind = "string" if wider == "float64" and self._exact.beyond else wider
