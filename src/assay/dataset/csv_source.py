@@ -10,6 +10,7 @@ import codecs
 import csv
 import gzip
 import io
+import itertools
 import re
 import zlib
 from collections import Counter
@@ -34,6 +35,8 @@ SAMPLE_BYTES: Final = 1 << 18
 """Enough to find a delimiter and most headers, for who wants to look quickly."""
 MAX_NAMED: Final = 10
 """Columns that a message names; it tells how many more there are."""
+LOOKED_AT_ROWS: Final = 50
+"""Rows from which it is judged whether a file is a table."""
 SNIFFED_CHARACTERS: Final = 1 << 14
 BLOCK_BYTES: Final = 4 << 20
 """A CSV is read in such blocks; one row must fit into one."""
@@ -336,14 +339,11 @@ def doubts(sample: bytes, header: Header, options: Options) -> str:
     text = _decoded(sample, options.encoding).lstrip("\r\n")
     if header.declared:
         text = text.partition("\n")[2]
-    whole = text[:SNIFFED_CHARACTERS]
-    whole = whole[: whole.rfind("\n") + 1] or whole
+    # The last line may be cut off.
+    whole = text[: text.rfind("\n") + 1] or text
+    reader = csv.reader(io.StringIO(whole, newline=""), delimiter=header.delimiter)
     try:
-        widths = [
-            len(row)
-            for row in csv.reader(io.StringIO(whole, newline=""), delimiter=header.delimiter)
-            if row
-        ]
+        widths = [len(row) for row in itertools.islice(filter(None, reader), LOOKED_AT_ROWS)]
     except csv.Error:
         return "not readable as CSV; is it a table?"
     like = sum(width == len(header.names) for width in widths)
