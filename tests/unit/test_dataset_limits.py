@@ -188,7 +188,7 @@ class TestCost:
         problems = column_problems([f"colunm_{i}" for i in range(20_000)], known, "drop_columns")
         assert time.monotonic() - begin < 5
         assert len("; ".join(problems)) < 20_000
-        assert problems[-1] == "drop_columns: 19,980 more that are not columns"
+        assert problems[-1].startswith("and ")
         (one,) = column_problems(["COLUMN_7"], known, "target")
         assert "did you mean 'column_7'?" in one
 

@@ -22,8 +22,6 @@ CARD_FILE: Final = "summary.md"
 TYPES: Final = ("bool", "int64", "float64", "string", "date32", "timestamp")
 NUMERIC_TYPES: Final = ("bool", "int64", "float64")
 MAX_SCHEMA_BYTES: Final = 16 << 20
-MAX_COMPARED: Final = 2000
-"""Columns among which a close name is looked for."""
 MAX_LISTED: Final = 20
 """Columns that an error message lists."""
 
@@ -135,29 +133,23 @@ def require_columns(wanted: Iterable[str], known: Sequence[str], what: str) -> N
 
 
 def column_problems(wanted: Iterable[str], known: Sequence[str], what: str) -> list[str]:
-    """A line for each of the first `MAX_LISTED` of `wanted` that is not in `known`."""
-    held = set(known)
-    unknown = [name for name in dict.fromkeys(wanted) if name not in held]
-    problems = []
-    for name in unknown[:MAX_LISTED]:
+    """One line for each of `wanted` that is not in `known`."""
+    there = set(known)
+    listed = known[:MAX_LISTED]
+    short = [item if len(item) <= MAX_NAME else f"{item[:MAX_NAME]}…" for item in listed]
+
+    def tell(name: str) -> str:
         close = _close(name, known)
-        shown = [item if len(item) <= MAX_NAME else f"{item[:MAX_NAME]}…" for item in known]
-        listing = ", ".join(shown[:MAX_LISTED]) + (", …" if len(known) > MAX_LISTED else "")
+        listing = ", ".join(short) + (", …" if len(known) > MAX_LISTED else "")
         hint = f"did you mean {quoted(close)}?" if close else f"columns are: {listing}"
-        problems.append(f"{what}: no column {quoted(name)}; {hint}")
-    if len(unknown) > MAX_LISTED:
-        problems.append(f"{what}: {len(unknown) - MAX_LISTED:,} more that are not columns")
-    return problems
+        return f"{what}: no column {quoted(name)}; {hint}"
+
+    return some([name for name in wanted if name not in there], tell)
 
 
 def _close(name: str, known: Sequence[str]) -> str | None:
     # Case first: to difflib, "INCOME" and "income" have nothing in common.
     folded = {item.casefold(): item for item in reversed(known)}
-    if name.casefold() in folded:
-        return folded[name.casefold()]
-    if len(known) > MAX_COMPARED or len(name) > MAX_NAME:
-        # Comparing takes time with each name and character.
-        return None
     match = closest(name.casefold(), folded, cutoff=0.5)
     return None if match is None else folded[match]
 
