@@ -486,6 +486,17 @@ class TestIndexOfPandas:
         assert read(tmp_path, again.to_csv(index=False)).codes == {"Unnamed: 0": ["index-kept"]}
 
 
+class TestBlankLines:
+    def test_in_a_table_of_one_column_they_are_told(self, tmp_path: Path) -> None:
+        found = read(tmp_path, "x\n1\n\n3\n\n\n4\n\n")
+        assert found.values("x") == [1, 3, 4]
+        assert found.finding("blank-lines").text.startswith("3 blank lines are not counted as rows")
+
+    def test_in_others_and_at_the_end_they_mean_nothing(self, tmp_path: Path) -> None:
+        assert read(tmp_path, "x\n1\n3\n\n\n").info.findings == ()
+        assert read(tmp_path, "x,y\n1,2\n\n3,4\n").info.findings == ()
+
+
 class TestCards:
     def test_bounds_of_large_numbers_are_exact_over_all_parts(self, tmp_path: Path) -> None:
         ids = [2**60 + i for i in (5, 7, 3, 4, 9, 8)] + [2**60 + i for i in range(10, 40)]

@@ -138,7 +138,37 @@ class CsvFile:
             for inference, name in zip(columns, self.header.names, strict=True)
         ]
         told = merged(item for item in found if item)
-        return [inference.kind for inference in columns], [*self._encoding_finding(), *told]
+        return [inference.kind for inference in columns], [
+            *self._encoding_finding(),
+            *self._blank_lines_finding(),
+            *told,
+        ]
+
+    def _blank_lines_finding(self) -> list[Finding]:
+        """Whether a table of one column has blank lines, which may be missing values."""
+        if len(self.header.names) > 1:
+            return []
+        count = held = 0
+        with (
+            open_bytes(self.path) as stream,
+            io.TextIOWrapper(stream, self.options.encoding) as text,
+        ):
+            while line := text.readline(BLOCK_BYTES):
+                if line.strip():
+                    # Those before the first and after the last line mean nothing.
+                    count, held = count + held, 0
+                else:
+                    held += 1
+        if not count:
+            return []
+        return [
+            Finding(
+                "blank-lines",
+                f"{count:,} blank lines are not counted as rows; if they are missing values of "
+                "the one column, write NA into them",
+                self.header.names,
+            )
+        ]
 
     def _encoding_finding(self) -> list[Finding]:
         """Whether a file that was read in another encoding is UTF-8, as most are.
