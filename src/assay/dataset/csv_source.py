@@ -156,8 +156,8 @@ class CsvFile:
             while line := text.readline(BLOCK_BYTES):
                 if line.strip():
                     # Those before the first and after the last line mean nothing.
-                    count, held = count + held, 0
-                else:
+                    count, held, begun = count + held, 0, True
+                elif begun:
                     held += 1
         if not count:
             return []
