@@ -9,6 +9,7 @@ from assay.report import (
     figure_text,
     figures,
     markdown_table,
+    markdown_text,
     new_figure,
     number,
     page,
@@ -55,7 +56,7 @@ def write(found: "Difference", settings: "Settings", folder: Path) -> None:
         page(title, sections, verdict=evidence.verdict, subtitle=evidence.reason)
     )
     (folder / "summary.md").write_text(
-        f"# {title}: {evidence.verdict}\n\n{evidence.reason}\n\n"
+        f"# {title}: {evidence.verdict}\n\n{markdown_text(evidence.reason)}\n\n"
         + markdown_table(("slice", *HEADERS), rows)
         + "\n"
         + markdown_table(("what", "value"), facts)

@@ -4,6 +4,8 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from assay.text import one_line
+
 FORMATS: Final = ("slack", "alertmanager", "json")
 MAX_TEXT_CHARS: Final = 2000
 """Receivers cut or refuse long texts: Slack at 40,000 characters, others much earlier."""
@@ -27,11 +29,12 @@ class Message:
 
     @property
     def text(self) -> str:
-        """One line for people."""
+        """One line for people, without characters that act instead of showing."""
         what = f"run {self.run}" if self.run else "a run"
         where = f" of {self.pipeline}" if self.pipeline else ""
-        why = f": {' '.join(self.error.split())}" if self.error else ""
-        return f"{self.model_name}: {what}{where} {self.state.lower()}{why}"[:MAX_TEXT_CHARS]
+        why = f": {self.error}" if self.error else ""
+        line = f"{self.model_name}: {what}{where} {self.state.lower()}{why}"
+        return one_line(line)[:MAX_TEXT_CHARS]
 
     def to_dict(self) -> dict[str, str]:
         """As JSON."""

@@ -13,6 +13,7 @@ from assay.dataset import info
 from assay.dataset.csv_source import GZIP_MAGIC, SAMPLE_BYTES, Options, doubts, read_header
 from assay.dataset.file_kinds import HEAD_BYTES, not_a_table
 from assay.dataset.limits import Limits
+from assay.dataset.parquet_types import index_columns
 from assay.dataset.schema import MAX_SCHEMA_BYTES
 from assay.dataset.sources import PARQUET_MAGIC
 from assay.digest import is_digest
@@ -104,11 +105,14 @@ def _parquet_names(location: str) -> list[str]:
         return []
     try:
         # The schema stands in the footer alone, so a file without its rows will do.
-        return list(pq.read_schema(pa.BufferReader(PARQUET_MAGIC + footer)).names)
+        schema = pq.read_schema(pa.BufferReader(PARQUET_MAGIC + footer))
     except (pa.ArrowException, OSError) as error:
         raise DataError(
             f"data: {public(location)}: a damaged Parquet file; fetch it again"
         ) from error
+    Limits.from_env().check_columns(len(schema.names), f"data: {public(location)}")
+    left_out, _ = index_columns(schema)
+    return [name for name in schema.names if name not in left_out]
 
 
 def _tail(location: str, size: int) -> bytes:

@@ -41,6 +41,10 @@ def by_hash(
 ) -> Mask:
     """Which rows are held out, by the hash of their key.
 
+    A row without any value in the key's columns belongs to nobody that is known, so it is an
+    entity of its own: its key is the whole row. As one entity, all such rows together would stand
+    on one side.
+
     Args:
         folder: A dataset.
         keys: Columns that make the key; their order does not matter.
@@ -49,18 +53,53 @@ def by_hash(
         strata: Column whose classes are each held to the fraction; none by default.
     """
     columns = sorted(set(keys))
+    info = data.info(folder)
+    # Whole rows are needed only where a key may be missing.
+    read = list(info.names) if _may_lack(info, columns) else columns
     if not strata:
         limit = np.uint64(int(fraction * _SCALE))
-        batches = data.iter_batches(folder, columns)
-        return np.concatenate([positions(batch, salt) < limit for batch in batches])
+        batches = data.iter_batches(folder, read)
+        return np.concatenate([entities(batch, columns, salt) < limit for batch in batches])
     found: list[Positions] = []
     labels: dict[Any, int] = {}
     codes: list[np.ndarray[Any, np.dtype[np.int64]]] = []
-    for batch in data.iter_batches(folder, list(dict.fromkeys([*columns, strata]))):
-        found.append(positions(batch.select(columns), salt))
+    for batch in data.iter_batches(folder, list(dict.fromkeys([*read, strata]))):
+        found.append(entities(batch, columns, salt))
         values = batch.column(strata).to_pylist()
         codes.append(np.array([labels.setdefault(value, len(labels)) for value in values]))
     return _stratified(np.concatenate(found), np.concatenate(codes), fraction)
+
+
+def unknown_entities(folder: Path, keys: Sequence[str]) -> int:
+    """Rows without a value in any of the key's columns."""
+    columns = sorted(set(keys))
+    if not _may_lack(data.info(folder), columns):
+        return 0
+    return sum(int(_lacks(batch).sum()) for batch in data.iter_batches(folder, columns))
+
+
+def _may_lack(info: data.DatasetInfo, columns: Sequence[str]) -> bool:
+    return len(columns) < len(info.names) and all(info.column(name).nulls for name in columns)
+
+
+def _lacks(batch: pa.RecordBatch) -> Mask:
+    lacking = np.ones(batch.num_rows, dtype=bool)
+    for column in batch.columns:
+        lacking &= pc.is_null(column).to_numpy(zero_copy_only=False)
+    return lacking
+
+
+def entities(batch: pa.RecordBatch, columns: Sequence[str], salt: str) -> Positions:
+    """The position of each row's entity; of whole rows where some may lack one."""
+    keys = batch.select(columns)
+    found = positions(keys, salt)
+    lacking = _lacks(keys)
+    if batch.num_columns == len(columns) or not lacking.any():
+        return found
+    found = found.copy()
+    rows = batch.select(sorted(batch.schema.names)).filter(pa.array(lacking))
+    found[lacking] = positions(rows, salt)
+    return found
 
 
 def positions(batch: pa.RecordBatch, salt: str) -> Positions:

@@ -1,8 +1,15 @@
 """split_data: the work."""
 
+import math
+from typing import Final
+
 from assay.dataset import DatasetInfo, column_problems
 from assay.errors import UsageError
+from assay.findings import Finding, named, values
 from assay.step import Dataset, Out, Values, step
+
+SHARE_TOLERANCE: Final = 0.05
+"""By how much the share of held-out rows may be off without a finding."""
 
 
 @step
@@ -22,7 +29,8 @@ def split_data(
     """Split rows into training and test sets; an entity stands on one side, and stays there.
 
     By hash: a row's side depends on nothing but its key (`key_columns`, or the whole row), so it
-    keeps its side whatever other rows come or go, and equal rows never stand on both sides. With
+    keeps its side whatever other rows come or go, and equal rows never stand on both sides. A row
+    without any value in the key is an entity of its own, and a finding tells how many are. With
     `stratify`, each class is held to `test_fraction` to within one entity, and each class of two
     entities or more stands on both sides; a side then also depends on the rows before, so it is
     kept when rows are appended. By time: the latest rows are the test set, and rows of one time
@@ -56,10 +64,45 @@ def split_data(
         )
     sides.check(data.path, held_out, target, required=stratify)
     rows = {"train": ~held_out, "test": held_out}
+    unknown = sides.unknown_entities(data.path, keys) if keys and split_by == "hash" else 0
+    found = _findings(keys, unknown, test_fraction, int(held_out.sum()), len(held_out))
     schema = dataset.arrow_schema(data.path)
     for out, side in ((train, rows["train"]), (test, rows["test"])):
-        dataset.write(sides.rows_of(data.path, side), schema, out.path)
-    return {"train_rows": int(rows["train"].sum()), "test_rows": int(rows["test"].sum())}
+        dataset.write(sides.rows_of(data.path, side), schema, out.path, findings=found)
+    return {
+        "train_rows": int(rows["train"].sum()),
+        "test_rows": int(rows["test"].sum()),
+        **values(found),
+    }
+
+
+def _findings(
+    keys: list[str], unknown: int, fraction: float, held_out: int, rows: int
+) -> list[Finding]:
+    """What a person should know about the split."""
+    found = []
+    if unknown:
+        found.append(
+            Finding(
+                "unknown-entity",
+                f"{unknown:,} of {rows:,} rows have no value in key_columns ({named(keys)}); each "
+                "is taken for an entity of its own, so one entity may be on both sides: fill the "
+                "values in, or remove these rows",
+                tuple(keys),
+            )
+        )
+    share = held_out / rows
+    # Three standard errors of a share of rows that are drawn one by one.
+    if abs(share - fraction) > SHARE_TOLERANCE + 3 * math.sqrt(fraction * (1 - fraction) / rows):
+        found.append(
+            Finding(
+                "share-off",
+                f"{share:.1%} of the rows are held out where test_fraction asks for "
+                f"{fraction:.1%}: a few entities or times have many of the rows",
+                tuple(keys),
+            )
+        )
+    return found
 
 
 def _hash_problems(split_by: str, time_column: str, target: str, *, stratify: bool) -> list[str]:

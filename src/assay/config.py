@@ -13,7 +13,7 @@
 | `ASSAY_DEPLOYMENTS`, `ASSAY_FORGE`, … | the deployment repository and its forge: `assay.gitops.settings` | none |
 | `ASSAY_WARM_SOCKET` | the run's process that has MLflow loaded (`assay.warm`); local runs set it | none |
 | `ASSAY_MAX_COLUMNS` | columns that a table may have | 20,000 |
-| `ASSAY_MAX_TABLE_BYTES` | bytes that a table may have unpacked | 32 GiB |
+| `ASSAY_MAX_TABLE_BYTES` | bytes that a table may have, as it is fetched and unpacked | 32 GiB |
 | `ASSAY_MAX_PART_BYTES` | bytes that the rows of one part may take in memory | 1 GiB |
 | `ASSAY_MAX_UNPACKED_RATIO` | how many times its size a file may unpack to, from 256 MiB on | 200 |
 | `ASSAY_MAX_READ_SECONDS` | how long the reading of a table may take | 14,400 (4 hours) |
@@ -26,6 +26,7 @@ Credentials of the store come from the variables that S3 clients read (`AWS_ACCE
 import os
 from pathlib import Path
 
+from assay.dataset.limits import Limits
 from assay.errors import UsageError
 from assay.execution import CacheMode, Context
 from assay.signing import signer_from_env, verifier_from_env
@@ -78,4 +79,6 @@ def context_from_env() -> Context:
         image=os.environ.get("ASSAY_IMAGE", ""),
         invocation=os.environ.get("ASSAY_RUN", ""),
         work_root=Path(work) if work else None,
+        # What is larger as it lies there is larger unpacked.
+        max_source_bytes=Limits.from_env().table_bytes,
     )

@@ -76,6 +76,8 @@ class Context:
     """The run's id; stands in the record's run details and nowhere else."""
     work_root: Path | None = None
     """Where work folders are made; the system's temporary folder by default."""
+    max_source_bytes: int | None = None
+    """The most that is fetched from a location; no limit by default."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,7 +276,7 @@ def _kind_problems(what: str, port: Port, manifest: Manifest) -> list[str]:
 def _fetch(name: str, location: str, root: Path, context: Context) -> Source:
     folder = root / "sources" / name
     folder.mkdir(parents=True)
-    return fetch(location, folder, store=context.store)
+    return fetch(location, folder, store=context.store, max_bytes=context.max_source_bytes)
 
 
 @dataclass(frozen=True, slots=True)

@@ -260,7 +260,8 @@ def _head(stream: IO[bytes], size: int) -> bytes:
 
 def _too_large(where: str, max_bytes: int) -> DataError:
     return DataError(
-        f"{where} is larger than the limit of {max_bytes:,} bytes; give a smaller file"
+        f"{where} is larger than the limit of {max_bytes:,} bytes; give a smaller file, or raise "
+        "the limit (for data: ASSAY_MAX_TABLE_BYTES)"
     )
 
 

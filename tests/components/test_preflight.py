@@ -452,7 +452,10 @@ def test_the_end_of_a_parquet_file_in_s3(
     assert header.column_names(uri, "auto", folder_store) == ["age", "ort", "income"]
 
 
-def test_a_header_longer_than_the_sample(folder_store: Store, tmp_path: Path) -> None:
+def test_a_header_longer_than_the_sample(
+    folder_store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ASSAY_MAX_COLUMNS", "50000")
     names = [f"column_{number:06d}" for number in range(40_000)]
     path = tmp_path / "wide.csv"
     path.write_text(",".join(names) + "\n" + ",".join("1" * len(names)) + "\n")

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from assay import dataset
 from assay.components.snapshot_data.step import snapshot_data
-from assay.components.split_data.sides import positions
+from assay.components.split_data.sides import entities, positions
 from assay.components.split_data.step import split_data
 from assay.digest import of_bytes
 from assay.errors import UsageError
@@ -24,6 +24,58 @@ from assay.source import fetch
 from assay.step import Dataset, Out
 
 Rows = list[dict[str, Any]]
+
+
+class TestRowsWithoutAnEntity:
+    @pytest.mark.parametrize("stratify", [False, True])
+    def test_they_do_not_all_stand_on_one_side(self, tmp_path: Path, stratify: bool) -> None:
+        customers = [f"c{row}" if row % 2 == 0 else None for row in range(400)]
+        table = pa.table(
+            {"cust": customers, "x": [row / 7 for row in range(400)], "y": [0, 1] * 200}
+        )
+        outs = [Out[Dataset](tmp_path / name) for name in ("train", "test")]
+        for out in outs:
+            out.path.mkdir()
+        values = split_data(
+            data=written(table, tmp_path / "d"),
+            key_columns=["cust"],
+            target="y",
+            stratify=stratify,
+            train=outs[0],
+            test=outs[1],
+        )
+        assert values is not None
+        assert 80 <= int(str(values["test_rows"])) <= 120
+        lacking = dataset.read(outs[1].path)["cust"].isna().sum()
+        assert 30 <= lacking <= 70
+        assert "200 of 400 rows have no value in key_columns (column 'cust')" in str(values)
+        for out in outs:
+            assert [f.code for f in dataset.info(out.path).findings] == ["unknown-entity"]
+
+    def test_rows_with_an_entity_keep_their_sides(self) -> None:
+        known = both_sides({"cust": list(range(50)), "x": list(range(50))}, key_columns=["cust"])
+        mixed = both_sides(
+            {"cust": [*range(50), None, None], "x": list(range(52))}, key_columns=["cust"]
+        )
+        assert mixed[:50] == known
+
+    def test_equal_rows_without_an_entity_stand_on_one_side(self) -> None:
+        columns = {"cust": [1, 2, *[None] * 20], "x": [0, 0, *range(10), *range(10)]}
+        table = pa.table(columns)
+        batch = table.to_batches()[0]
+        found = entities(batch, ["cust"], "")
+        assert list(found[2:12]) == list(found[12:])
+        assert len(set(found[2:12])) == 10
+
+    def test_an_entity_with_most_of_the_rows_is_told(self, tmp_path: Path) -> None:
+        customers = ["unknown"] * 300 + [f"c{row}" for row in range(100)]
+        data = written(pa.table({"cust": customers, "x": list(range(400))}), tmp_path / "d")
+        outs = [Out[Dataset](tmp_path / name) for name in ("train", "test")]
+        for out in outs:
+            out.path.mkdir()
+        values = split_data(data=data, key_columns=["cust"], train=outs[0], test=outs[1])
+        assert "share-off" in str(values)
+        assert "where test_fraction asks for 25.0%" in str(values)
 
 
 def written(table: pa.Table, folder: Path) -> Dataset:
@@ -38,7 +90,8 @@ def split(data: Dataset, folder: Path, **parameters: Any) -> tuple[pd.DataFrame,
         out.path.mkdir(parents=True)
     values = split_data(data=data, train=outs[0], test=outs[1], **parameters)
     train, test = (dataset.read(out.path) for out in outs)
-    assert values == {"train_rows": len(train), "test_rows": len(test)}
+    assert values is not None
+    assert (values["train_rows"], values["test_rows"]) == (len(train), len(test))
     return train, test
 
 

@@ -1,12 +1,15 @@
 """A table that costs too much is refused quickly and in little memory; other files are named."""
 
+import contextlib
 import gzip
 import json
 import os
 import subprocess
 import sys
+import threading
 import time
 import zipfile
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +22,13 @@ import pytest
 
 from assay import dataset
 from assay.components.preflight.header import column_names
+from assay.components.snapshot_data.step import snapshot_data
+from assay.config import context_from_env
 from assay.dataset.limits import Limits
+from assay.dataset.schema import column_problems
 from assay.dataset.sources import Options, open_table
 from assay.errors import AssayError, DataError, UsageError
+from assay.execution import execute
 from assay.store.folder import FolderStore
 
 MAX_SECONDS = 20.0
@@ -145,6 +152,45 @@ class TestCost:
         path = tmp_path / "wide.csv"
         path.write_text(",".join(names) + "\n" + ",".join(["1"] * len(names)) + "\n")
         assert len(open_table(path).schema) == len(names)
+
+    def test_a_server_that_sends_without_end(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        sent = 0
+
+        class Endless(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                nonlocal sent
+                self.send_response(200)
+                self.end_headers()
+                with contextlib.suppress(OSError):
+                    self.wfile.write(b"a,b\n")
+                    while sent < 1 << 30:
+                        sent += self.wfile.write(b"1,2\n" * (1 << 16))
+
+            def log_message(self, *_: Any) -> None:
+                pass
+
+        monkeypatch.setenv("ASSAY_STORE", (tmp_path / "store").as_uri())
+        monkeypatch.setenv("ASSAY_MAX_TABLE_BYTES", "10000000")
+        with HTTPServer(("127.0.0.1", 0), Endless) as server:
+            thread = threading.Thread(target=server.serve_forever, daemon=True)
+            thread.start()
+            location = f"http://127.0.0.1:{server.server_port}/table.csv"
+            with pytest.raises(DataError, match="larger than the limit of 10,000,000 bytes"):
+                execute(snapshot_data, {"data": location}, context_from_env())
+            server.shutdown()
+        assert sent < 100_000_000
+
+    def test_many_names_that_are_no_columns_are_refused_quickly_and_briefly(self) -> None:
+        known = [f"column_{i}" for i in range(20_000)]
+        begin = time.monotonic()
+        problems = column_problems([f"colunm_{i}" for i in range(20_000)], known, "drop_columns")
+        assert time.monotonic() - begin < 5
+        assert len("; ".join(problems)) < 20_000
+        assert problems[-1].startswith("and ")
+        (one,) = column_problems(["COLUMN_7"], known, "target")
+        assert "did you mean 'column_7'?" in one
 
     def test_a_limit_that_is_no_number_is_refused_by_name(
         self, monkeypatch: pytest.MonkeyPatch

@@ -439,6 +439,71 @@ class TestParquet:
         found = self.write(tmp_path, table.replace_schema_metadata({"pandas": metadata}))
         assert found.codes == {"__index_level_0__": ["index-kept"]}
 
+    def write_int96(self, folder: Path, *times: datetime) -> Path:
+        path = folder / "old.parquet"
+        table = pa.table({"t": pa.array(times, pa.timestamp("us")), "y": list(range(len(times)))})
+        pq.write_table(table, path, use_deprecated_int96_timestamps=True)
+        return path
+
+    def test_far_times_of_old_writers_do_not_turn_into_others(self, tmp_path: Path) -> None:
+        times = [
+            datetime(1, 1, 1),  # noqa: DTZ001
+            datetime(1970, 1, 1, 0, 0, 0, 1),  # noqa: DTZ001
+            datetime(2024, 5, 31, 10),  # noqa: DTZ001
+            datetime(9999, 12, 31, 23, 59, 59),  # noqa: DTZ001
+        ]
+        assert Read(self.write_int96(tmp_path, *times)).values("t") == times
+
+    def test_nanoseconds_of_old_writers_are_not_dropped(self, tmp_path: Path) -> None:
+        table = pa.table({"t": pa.array([1_500_000_000_000_000_001], pa.timestamp("ns"))})
+        path = tmp_path / "old.parquet"
+        pq.write_table(table, path, use_deprecated_int96_timestamps=True)
+        with pytest.raises(DataError, match="more than six digits of a second"):
+            Read(path)
+
+
+class TestEncodings:
+    def test_the_message_names_the_parameter(self, tmp_path: Path) -> None:
+        content = "stadt,x\nKöln,1\nMünchen,2\n".encode("latin-1")
+        with pytest.raises(DataError, match="set encoding to the file's, such as 'latin-1'"):
+            read(tmp_path, content)
+        assert read(tmp_path, content, encoding="latin-1").values("stadt") == ["Köln", "München"]
+
+    def test_utf_8_that_is_read_as_another_is_told(self, tmp_path: Path) -> None:
+        found = read(tmp_path, "stadt,x\nKöln,1\n", encoding="latin-1")
+        assert "set encoding='utf-8'" in found.finding("is-utf-8").text
+        assert read(tmp_path, "stadt,x\nUlm,1\n", encoding="latin-1").info.findings == ()
+
+
+class TestIndexOfPandas:
+    def test_in_a_csv_that_was_written_once(self, tmp_path: Path) -> None:
+        frame = pd.DataFrame({"x": [1.5, 2.5], "y": [0, 1]})
+        with pytest.raises(DataError, match="is it pandas' index\\? write the file with index=F"):
+            read(tmp_path, frame.to_csv())
+
+    def test_in_a_csv_that_was_written_twice(self, tmp_path: Path) -> None:
+        again = pd.read_csv(io.StringIO(pd.DataFrame({"x": [1.5, 2.5]}).to_csv()))
+        assert read(tmp_path, again.to_csv(index=False)).codes == {"Unnamed: 0": ["index-kept"]}
+
+
+class TestBlankLines:
+    def test_in_a_table_of_one_column_they_are_told(self, tmp_path: Path) -> None:
+        found = read(tmp_path, "x\n1\n\n3\n\n\n4\n\n")
+        assert found.values("x") == [1, 3, 4]
+        assert found.finding("blank-lines").text.startswith("3 blank lines are not counted as rows")
+
+    def test_in_others_and_at_the_end_they_mean_nothing(self, tmp_path: Path) -> None:
+        assert read(tmp_path, "x\n1\n3\n\n\n").info.findings == ()
+        assert read(tmp_path, "x,y\n1,2\n\n3,4\n").info.findings == ()
+
+
+class TestCards:
+    def test_bounds_of_large_numbers_are_exact_over_all_parts(self, tmp_path: Path) -> None:
+        ids = [2**60 + i for i in (5, 7, 3, 4, 9, 8)] + [2**60 + i for i in range(10, 40)]
+        table = pa.table({"id": [*ids, None], "y": [0] * (len(ids) + 1)})
+        dataset.write(table.to_batches(), table.schema, tmp_path, rows_per_part=12)
+        assert f"{2**60 + 3} … {2**60 + 39}" in (tmp_path / "summary.md").read_text()
+
 
 class TestSnapshotsOfSnapshots:
     def test_findings_stay_with_the_rows(self, tmp_path: Path) -> None:

@@ -6,9 +6,11 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from assay import dataset, findings
+from assay import dataset, findings, kfp, local
+from assay.cli.run import print_outcome
 from assay.components.validate_data.step import validate_data
 from assay.errors import IntegrityError
+from assay.execution import Execution
 from assay.findings import Finding
 from assay.step import Dataset, Out, Validation
 
@@ -72,7 +74,7 @@ class TestShown:
         folder = written(tmp_path / "d", FOUND)
         (tmp_path / "v").mkdir()
         given = Dataset(folder, "sha256:" + "0" * 64)
-        values = validate_data(dataset=given, validation=Out[Validation](tmp_path / "v"))
+        values = validate_data(data=given, validation=Out[Validation](tmp_path / "v"))
         assert values is not None
         assert values["verdict"] == "pass"
         for name in ("report.html", "summary.md", "result.json"):
@@ -85,3 +87,30 @@ class TestShown:
 
     def test_a_long_text_is_cut(self) -> None:
         assert len(Finding("x", "y" * 10_000).text) == findings.MAX_TEXT
+
+
+class TestInTheTerminal:
+    def test_the_log_of_a_task_has_them(self, capsys: pytest.CaptureFixture[str]) -> None:
+        done = Execution(
+            "snapshot_data", {}, findings.values([FOUND]), "", "", cached=True, seconds=0
+        )
+        with kfp.task("snapshot_data") as report:
+            report(done)
+        assert f"finding: {FOUND.line}\n" in capsys.readouterr().err
+
+    def test_a_local_run_ends_with_them(
+        self,
+        tmp_path: Path,
+        capsys: pytest.CaptureFixture[str],
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        monkeypatch.setenv("ASSAY_STORE", (tmp_path / "store").as_uri())
+        hostile = {"findings": [FOUND.line, "red \x1b[31m and \u202e turned"]}
+        task = local.Task("snapshot-data", "done", values=hostile)
+        other = local.Task("validate-data", "done", values={"findings": "no list"})
+        outcome = local.Outcome([task, other], tmp_path, 0, "")
+        print_outcome(outcome)
+        told = capsys.readouterr().out
+        assert f"finding: snapshot-data: {FOUND.line}" in told
+        assert "red \\x1b[31m and \\u202e turned" in told
+        assert told.replace("\n", "").isprintable()

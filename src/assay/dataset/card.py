@@ -5,17 +5,19 @@ the dataset's digest stays a function of the rows.
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from assay.dataset.schema import CARD_FILE, NUMERIC_TYPES, DatasetInfo
+from assay.dataset.schema import CARD_FILE, DatasetInfo
 from assay.dataset.statistics import MAX_VALUES, ColumnStatistics, PartStatistics
 from assay.report import markdown_text
 
 MAX_COLUMNS: Final = 200
 """Columns that the card lists; the rest stands in `schema.json`."""
 SHOWN_VALUES: Final = 8
+_ORDERS: Final[dict[str, Callable[[Any], Any]]] = {"bool": int, "int64": int, "float64": float}
+"""What the bounds of a type are compared as."""
 
 
 def save(folder: Path, table: DatasetInfo, parts: Sequence[tuple[int, PartStatistics]]) -> None:
@@ -58,8 +60,9 @@ def _content(kind: str, parts: Sequence[tuple[int, ColumnStatistics]]) -> str:
     bounds = [(found["min"], found["max"]) for _, found in parts if "min" in found]
     if len(bounds) < sum(found["nulls"] < rows for rows, found in parts):
         return "long texts"
-    # Large and infinite numbers stand there as text; dates as text are in order as they are.
-    order = float if kind in NUMERIC_TYPES else str
+    # Large and infinite numbers are text in statistics.json, whole ones beyond what float64 tells
+    # apart; dates as text are in order as they are.
+    order = _ORDERS.get(kind, str)
     low, high = min((b[0] for b in bounds), key=order), max((b[1] for b in bounds), key=order)
     return f"{markdown_text(_text(low))} … {markdown_text(_text(high))}"
 

@@ -10,6 +10,7 @@ import codecs
 import csv
 import gzip
 import io
+import itertools
 import re
 import zlib
 from collections import Counter
@@ -34,6 +35,8 @@ SAMPLE_BYTES: Final = 1 << 18
 """Enough to find a delimiter and most headers, for who wants to look quickly."""
 MAX_NAMED: Final = 10
 """Columns that a message names; it tells how many more there are."""
+LOOKED_AT_ROWS: Final = 50
+"""Rows from which it is judged whether a file is a table."""
 SNIFFED_CHARACTERS: Final = 1 << 14
 BLOCK_BYTES: Final = 4 << 20
 """A CSV is read in such blocks; one row must fit into one."""
@@ -111,6 +114,8 @@ class CsvFile:
     options: Options
     header: Header
     limits: Limits
+    doubt: str = ""
+    """Why it may be no table at all; see `doubts`."""
 
     def infer(self) -> tuple[list[str], list[Finding]]:
         """The kind of each column over the whole file, and what a person should know about them.
@@ -132,14 +137,71 @@ class CsvFile:
             inference.finding(name)
             for inference, name in zip(columns, self.header.names, strict=True)
         ]
-        return [inference.kind for inference in columns], merged(item for item in found if item)
+        told = merged(item for item in found if item)
+        return [inference.kind for inference in columns], [
+            *self._encoding_finding(),
+            *self._blank_lines_finding(),
+            *told,
+        ]
+
+    def _blank_lines_finding(self) -> list[Finding]:
+        """Whether a table of one column has blank lines, which may be missing values."""
+        if len(self.header.names) > 1:
+            return []
+        count = held = 0
+        with (
+            open_bytes(self.path) as stream,
+            io.TextIOWrapper(stream, self.options.encoding) as text,
+        ):
+            while line := text.readline(BLOCK_BYTES):
+                if line.strip():
+                    # Those before the first and after the last line mean nothing.
+                    count, held, begun = count + held, 0, True
+                elif begun:
+                    held += 1
+        if not count:
+            return []
+        return [
+            Finding(
+                "blank-lines",
+                f"{count:,} blank lines are not counted as rows; if they are missing values of "
+                "the one column, write NA into them",
+                self.header.names,
+            )
+        ]
+
+    def _encoding_finding(self) -> list[Finding]:
+        """Whether a file that was read in another encoding is UTF-8, as most are.
+
+        An encoding of single bytes makes some text of any bytes.
+        """
+        if _is_unicode(self.options.encoding):
+            return []
+        decoder, ascii_only = codecs.getincrementaldecoder("utf-8")(), True
+        with open_bytes(self.path) as stream:
+            try:
+                while chunk := stream.read(CHUNK_BYTES):
+                    ascii_only = ascii_only and chunk.isascii()
+                    decoder.decode(chunk)
+                decoder.decode(b"", final=True)
+            except UnicodeDecodeError:
+                return []
+        if ascii_only:
+            return []
+        return [
+            Finding(
+                "is-utf-8",
+                f"the file is valid UTF-8, and was read as {self.options.encoding}, in which its "
+                "letters beyond ASCII are others: set encoding='utf-8'",
+            )
+        ]
 
     def batches(self, schema: "pa.Schema", kinds: Sequence[str]) -> "Iterator[pa.RecordBatch]":
         """The rows, converted to what `infer` found."""
         import pyarrow as pa
 
         decimal = self.options.decimal
-        for batch in self._text():
+        for batch in self._text(checked=True):
             pairs = zip(batch.columns, kinds, strict=True)
             try:
                 columns = [convert(column, kind, decimal) for column, kind in pairs]
@@ -149,15 +211,19 @@ class CsvFile:
                 ) from error
             yield pa.RecordBatch.from_arrays(columns, schema=schema)
 
-    def _text(self) -> "Iterator[pa.RecordBatch]":
-        """The rows as text without blanks around it, null where a value is missing."""
+    def _text(self, *, checked: bool = False) -> "Iterator[pa.RecordBatch]":
+        """The rows as text without blanks around it, null where a value is missing.
+
+        Args:
+            checked: Whether the file's quotes are known to be right.
+        """
         import pyarrow as pa
 
         held = None
         begun = False
         try:
             with open_bytes(self.path) as stream:
-                for batch in self._parsed(stream):
+                for batch in self._parsed(stream, checked=checked):
                     self.limits.check_time(self.path.name)
                     # The first row is the header, parsed like the others because it may span lines.
                     rows = batch if begun else batch.slice(1)
@@ -172,7 +238,7 @@ class CsvFile:
             raise self._diagnosis(_BadRows("a quote is never closed"))
         yield self._clean(held.slice(0, held.num_rows - 1))
 
-    def _parsed(self, stream: IO[bytes]) -> "Iterator[pa.RecordBatch]":
+    def _parsed(self, stream: IO[bytes], *, checked: bool) -> "Iterator[pa.RecordBatch]":
         import pyarrow as pa
         from pyarrow import csv as pa_csv
 
@@ -180,7 +246,7 @@ class CsvFile:
         places = [str(index) for index in range(len(self.header.names))]
         end = self.header.delimiter.join([sentinel(self.header.delimiter)] * len(places))
         quotes = Quotes(self.header.delimiter)
-        source = _Utf8(stream, self, f"\n{end}\n".encode(), quotes)
+        source = _Utf8(stream, self, f"\n{end}\n".encode(), None if checked else quotes)
         reader = pa_csv.open_csv(
             pa.PythonFile(source, "r"),
             read_options=pa_csv.ReadOptions(
@@ -245,7 +311,7 @@ def open_csv(path: Path, options: Options) -> CsvFile:
         raise DataError(f"{path.name}: a damaged gzip file ({error}); fetch it again") from error
     header = read_header(sample, options)
     limits.check_columns(len(header.names), path.name)
-    return CsvFile(path, options, header, limits)
+    return CsvFile(path, options, header, limits, doubts(sample, header, options))
 
 
 def _unpacked_size(path: Path, packed: int, limits: Limits) -> int:
@@ -303,14 +369,11 @@ def doubts(sample: bytes, header: Header, options: Options) -> str:
     text = _decoded(sample, options.encoding).lstrip("\r\n")
     if header.declared:
         text = text.partition("\n")[2]
-    whole = text[:SNIFFED_CHARACTERS]
-    whole = whole[: whole.rfind("\n") + 1] or whole
+    # The last line may be cut off.
+    whole = text[: text.rfind("\n") + 1] or text
+    reader = csv.reader(io.StringIO(whole, newline=""), delimiter=header.delimiter)
     try:
-        widths = [
-            len(row)
-            for row in csv.reader(io.StringIO(whole, newline=""), delimiter=header.delimiter)
-            if row
-        ]
+        widths = [len(row) for row in itertools.islice(filter(None, reader), LOOKED_AT_ROWS)]
     except csv.Error:
         return "not readable as CSV; is it a table?"
     like = sum(width == len(header.names) for width in widths)
@@ -326,6 +389,8 @@ def header_problems(names: Sequence[str]) -> list[str]:
     """What is wrong with column names: those that lack, and those that are not unique."""
     unnamed = [place for place, name in enumerate(names, 1) if not name]
     problems = [f"column {place} has no name" for place in unnamed[:MAX_NAMED]]
+    if unnamed == [1]:
+        problems[0] += " (is it pandas' index? write the file with index=False)"
     twice = [(name, count) for name, count in Counter(names).items() if name and count > 1]
     problems += [
         f"column {quoted(name)} is there {count} times" for name, count in twice[:MAX_NAMED]
@@ -342,6 +407,10 @@ def open_bytes(path: Path) -> IO[bytes]:
 def _is_gzip(path: Path) -> bool:
     with path.open("rb") as stream:
         return stream.read(len(GZIP_MAGIC)) == GZIP_MAGIC
+
+
+def _is_unicode(encoding: str) -> bool:
+    return codecs.lookup(encoding).name.startswith(("utf", "ascii"))
 
 
 def _decoded(sample: bytes, encoding: str) -> str:
@@ -389,7 +458,7 @@ class _BadRows(Exception):  # noqa: N818 - never leaves this module
 class _Utf8(io.RawIOBase):
     """A stream's text as UTF-8, with `end` after the last byte."""
 
-    def __init__(self, stream: IO[bytes], file: CsvFile, end: bytes, quotes: Quotes) -> None:
+    def __init__(self, stream: IO[bytes], file: CsvFile, end: bytes, quotes: Quotes | None) -> None:
         encoding = file.options.encoding
         self._stream = stream
         self._skips = file.header.declared
@@ -421,7 +490,8 @@ class _Utf8(io.RawIOBase):
             self._skips = not mark
         if not raw:
             text, self._end = text + (self._end or b""), None
-        self._quotes.add(text)
+        if self._quotes is not None:
+            self._quotes.add(text)
         return text
 
 

@@ -1,5 +1,6 @@
 """Whether float64 holds the numbers that a text or a decimal column writes."""
 
+import re
 from decimal import Decimal
 from typing import TYPE_CHECKING, Final
 
@@ -13,6 +14,7 @@ SURE_DIGITS: Final = 15
 """Decimal digits that float64 always gives back (C's DBL_DIG)."""
 SMALLEST_NORMAL: Final = 2.0**-1022
 """Below, float64 has fewer digits."""
+_PRINTED: Final = re.compile(r"-?[0-9]+[.](?P<digits>[0-9]{1,99})(?P<exponent>e[+-][0-9]+)?")
 LARGEST_WHOLE: Final = 1 << 53
 """Up to here float64 holds every whole number."""
 
@@ -34,8 +36,8 @@ class Exactness:
         return Finding(
             "rounded",
             f"{named([name])}: numbers such as {quoted(self.rounded)} have more digits than "
-            "float64 holds and are rounded to the nearest; if each digit matters, quote them with "
-            "a letter in front, so that they are text",
+            "float64 holds and are rounded to the nearest that it holds; if every digit matters, "
+            "keep the column as text, with a letter in front of each",
             (name,),
         )
 
@@ -80,6 +82,8 @@ class Exactness:
         # The shortest text that gives the same float64 is the usual case, and quickly compared.
         differ = pc.not_equal(texts, pc.cast(numbers, pa.string()))
         texts, numbers = texts.filter(differ), numbers.filter(differ)
+        if _are_printed(texts.to_pylist(), numbers.to_pylist()):
+            return
         differ = pc.not_equal(_digits(texts), _digits(pc.cast(numbers, pa.string())))
         self._compare(texts.filter(differ).to_pylist(), numbers.filter(differ).to_pylist())
 
@@ -98,6 +102,19 @@ class Exactness:
             # Printed from a float64 with any number of digits, the text comes back from it.
             if digits and Decimal(f"{number:.{digits - 1}e}") != Decimal(text):
                 self.rounded = self.rounded or text
+
+
+def _are_printed(texts: list[str], numbers: list[float]) -> bool:
+    """Whether all texts are their numbers in one of C's formats, such as NumPy's `%.18e`.
+
+    One call formats them all, which is some ten times quicker than looking at each. Whole numbers
+    beyond 2^53 are not judged here.
+    """
+    found = _PRINTED.fullmatch(texts[0]) if texts else None
+    if found is None or max(map(abs, numbers)) >= LARGEST_WHOLE:
+        return False
+    form = f"%.{len(found['digits'])}{'e' if found['exponent'] else 'f'}\n"
+    return (form * len(numbers)) % tuple(numbers) == "\n".join([*texts, ""])
 
 
 def _digits(texts: "pa.Array") -> "pa.Array":

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -17,13 +17,15 @@ if TYPE_CHECKING:
     import pyarrow.parquet as pq
 
 MAX_FOOTER_BYTES: Final = 128 << 20
+_NEAR_MICROSECONDS: Final = (1 << 63) // 1000
+"""From 1970, as far as 64 bits of nanoseconds reach."""
 INDEX_BYTES: Final = 16
 """For each value; fewer are an index into a dictionary and not a text."""
 MAX_METADATA: Final = 16 << 20
 """Bytes of pandas' metadata that are read."""
 
-_UNNAMED_INDEX: Final = re.compile(r"__index_level_[0-9]+__")
-"""How pandas names an index without a name when it writes one as a column."""
+_UNNAMED_INDEX: Final = re.compile(r"__index_level_[0-9]+__|Unnamed: [0-9]+")
+"""How pandas names an index without a name: in Parquet, and when it reads its own CSV again."""
 
 
 def read_footer(path: Path, limits: Limits) -> "pq.FileMetaData":
@@ -39,6 +41,9 @@ def read_footer(path: Path, limits: Limits) -> "pq.FileMetaData":
     with path.open("rb") as stream:
         stream.seek(max(packed - 8, 0))
         footer_bytes = int.from_bytes(stream.read(4), "little")
+        end = stream.read(4)
+    if end not in {b"PAR1", b"PARE"}:
+        raise DataError(f"{path.name}: a damaged Parquet file: its end is missing; fetch it again")
     if footer_bytes > MAX_FOOTER_BYTES:
         raise DataError(
             f"{path.name}: its footer would have {footer_bytes:,} bytes, and the limit is "
@@ -78,6 +83,36 @@ def dictionary_encoded(footer: "pq.FileMetaData", schema: "pa.Schema") -> list[s
     return sorted(found)
 
 
+def int96_columns(footer: "pq.FileMetaData", schema: "pa.Schema") -> list[str]:
+    """Times in the form that old Spark and Impala write, nanoseconds of 96 bits."""
+    names = {
+        footer.schema.column(place).path
+        for place in range(footer.num_columns)
+        if footer.schema.column(place).physical_type == "INT96"
+    }
+    return [name for name in schema.names if name in names]
+
+
+def check_int96(nanoseconds: "pa.Array", microseconds: "pa.Array") -> None:
+    """Refuse times that one of the two readings of INT96 changed.
+
+    As nanoseconds, times before 1677 and after 2262 turn into others; as microseconds, digits are
+    dropped.
+
+    Raises:
+        pyarrow.ArrowInvalid: A time has more digits than microseconds.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    whole = pc.cast(microseconds, pa.timestamp("us")).cast(pa.int64())
+    near = pc.less(pc.abs(whole), _NEAR_MICROSECONDS)
+    exact = nanoseconds.cast(pa.int64())
+    same = pc.equal(exact, pc.multiply(pc.if_else(near, whole, 0), 1000))
+    if not pc.all(pc.or_(pc.invert(near), same), min_count=0).as_py():
+        raise pa.ArrowInvalid("a time with more than six digits of a second")
+
+
 def decoded_bytes(column: "pa.Array") -> int:
     """Bytes of a column's values when each stands for itself."""
     import pyarrow as pa
@@ -92,13 +127,29 @@ def decoded_bytes(column: "pa.Array") -> int:
     return int(pc.sum(lengths.take(column.indices)).as_py() or 0) + 4 * len(column)
 
 
+def index_like(names: Iterable[str]) -> list[str]:
+    """Columns that are named as pandas names an index without a name."""
+    return [name for name in names if _UNNAMED_INDEX.fullmatch(name)]
+
+
+def kept_index(names: Sequence[str]) -> list[Finding]:
+    """What to say about such columns where nothing says that they are an index."""
+    if not names:
+        return []
+    text = (
+        f"{named(names)}: named as pandas names an index, but the file does not say that it is "
+        "one; kept. If it is, write the file with index=False, or drop the column"
+    )
+    return [Finding("index-kept", text, tuple(names))]
+
+
 def index_columns(schema: "pa.Schema") -> tuple[set[str], list[Finding]]:
     """Columns that are an unnamed pandas index, which is the rows' order and no data.
 
     Such a column is dropped if the file's pandas metadata says that it is the index. Without that
     it stays, and a finding says so. An index with a name is a column like any other.
     """
-    like = [name for name in schema.names if _UNNAMED_INDEX.fullmatch(name)]
+    like = index_like(schema.names)
     if not like:
         return set(), []
     declared = _declared(schema)
@@ -111,12 +162,7 @@ def index_columns(schema: "pa.Schema") -> tuple[set[str], list[Finding]]:
             "out. Name the index to keep it"
         )
         findings.append(Finding("index-left-out", text, tuple(dropped)))
-    if kept:
-        text = (
-            f"{named(kept)}: named as pandas names an index, but the file does not say that it is "
-            "one; kept. If it is, write the file with index=False, or drop the column"
-        )
-        findings.append(Finding("index-kept", text, tuple(kept)))
+    findings += kept_index(kept)
     return set(dropped), findings
 
 

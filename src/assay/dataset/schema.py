@@ -150,6 +150,8 @@ def column_problems(wanted: Iterable[str], known: Sequence[str], what: str) -> l
 def _close(name: str, known: Sequence[str]) -> str | None:
     # Case first: to difflib, "INCOME" and "income" have nothing in common.
     folded = {item.casefold(): item for item in reversed(known)}
+    if name.casefold() in folded:
+        return folded[name.casefold()]
     match = closest(name.casefold(), folded, cutoff=0.5)
     return None if match is None else folded[match]
 

@@ -85,18 +85,13 @@ def _open_csv(path: Path, options: Options, required: Sequence[tuple[str, str]])
     except DataError as error:
         if not problems:
             raise
-        problems = [
-            *file.header.problems,
-            *(
-                f"{what}: no column {quoted(name)}"
-                for what, name in required
-                if name not in file.header.names
-            ),
-        ]
+        if file.doubt:
+            raise DataError.all_of([f"{path.name}: {file.doubt}", str(error)]) from error
         # Header and rows are mended in one go.
         raise DataError.all_of([f"{path.name}: {'; '.join(problems)}", str(error)]) from error
     _refuse(path.name, problems)
     schema = schema_of(file.header, kinds)
+    found += parquet_types.kept_index(parquet_types.index_like(file.header.names))
     return Table(schema, lambda: file.batches(schema, kinds), tuple(found))
 
 
@@ -121,7 +116,35 @@ def _open_parquet(path: Path, required: Sequence[tuple[str, str]]) -> Table:
     _refuse(path.name, [*problems, *refused, *_absent(required, names)])
     schema = pa.schema([pa.field(name, plain[name]) for name in names])
     encoded = parquet_types.dictionary_encoded(footer, schema)
-    return Table(schema, lambda: _parquet_batches(path, schema, encoded, limits), tuple(findings))
+    old_times = parquet_types.int96_columns(footer, schema)
+
+    def batches() -> "Iterator[pa.RecordBatch]":
+        if old_times:
+            _check_int96(path, old_times)
+        return _parquet_batches(path, schema, encoded, limits)
+
+    return Table(schema, batches, tuple(findings))
+
+
+def _check_int96(path: Path, columns: list[str]) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    readings = [
+        pq.ParquetFile(path, pre_buffer=False, coerce_int96_timestamp_unit=unit).iter_batches(
+            columns=columns
+        )
+        for unit in ("ns", "us")
+    ]
+    try:
+        for exact, far in zip(*readings, strict=True):
+            for name in columns:
+                parquet_types.check_int96(exact.column(name), far.column(name))
+    except (pa.ArrowException, OSError) as error:
+        raise DataError(
+            f"{path.name}: columns {', '.join(map(quoted, columns))}: {_line(error)}; write times "
+            "as microseconds"
+        ) from error
 
 
 def _parquet_batches(
@@ -136,7 +159,12 @@ def _parquet_batches(
     try:
         # What a dictionary makes small in the file stays small in memory until it was counted.
         with pq.ParquetFile(
-            path, pre_buffer=False, buffer_size=1 << 20, read_dictionary=encoded
+            path,
+            pre_buffer=False,
+            buffer_size=1 << 20,
+            read_dictionary=encoded,
+            # As nanoseconds, times before 1677 and after 2262 would turn into others.
+            coerce_int96_timestamp_unit="us",
         ) as file:
             for batch in file.iter_batches(BATCH_ROWS, columns=schema.names):
                 limits.check_time(path.name)

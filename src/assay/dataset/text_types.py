@@ -9,7 +9,7 @@ What a person might not expect of that is a finding; see `near_types`.
 
 from typing import TYPE_CHECKING, Any, Final
 
-from assay.dataset.exact import Exactness
+from assay.dataset.exact import SURE_DIGITS, Exactness
 from assay.dataset.near_types import Near
 from assay.findings import Finding
 
@@ -51,6 +51,9 @@ _PATTERNS: Final = {
     "instant": rf"{_DATE}[T ]{_TIME}(Z|[+-][0-9]{{2}}(:?[0-9]{{2}})?)",
 }
 _COMMA_FLOAT64: Final = f"{_INT64}|-0|{_fraction(',')}|{_INFINITE}"
+FIRST_VALUES: Final = 100
+_CANONICAL: Final = frozenset({"int64", "date32"})
+"""Types of which every value has one text."""
 _WIDER: Final = {"int64": "float64", "date32": "timestamp"}
 """Every value of a narrow type is one of the wider, so a column may widen half-way.
 
@@ -99,7 +102,11 @@ class Inference:
 
     def _narrow(self, column: "pa.Array") -> None:
         if self._kind is None:
-            self._kind = next((kind for kind in _PATTERNS if self._has(column, kind)), "string")
+            # A conversion that fails is slow, and the first values tell most kinds apart.
+            first = column.drop_null().slice(0, FIRST_VALUES)
+            patterns = {**_PATTERNS, "float64": self._float64}
+            likely = [kind for kind, pattern in patterns.items() if _match(first, pattern)]
+            self._kind = next((kind for kind in likely if self._has(column, kind)), "string")
         while self._kind != "string" and not self._has(column, self._kind):
             wider = _WIDER.get(self._kind, "string")
             self._kind = "string" if wider == "float64" and self._exact.beyond else wider
@@ -109,24 +116,55 @@ class Inference:
         import pyarrow as pa
         import pyarrow.compute as pc
 
-        pattern = self._float64 if kind == "float64" else _PATTERNS[kind]
-        fits = pc.match_substring_regex(column, f"^(?:{pattern})$")
-        if not pc.all(fits, min_count=0).as_py():
-            return False
         if kind == "bool":
-            return True
-        if kind == "int64":
-            self._exact.add_whole(column)
-            return True
+            return bool(pc.all(pc.is_in(column, _truths()), min_count=0).as_py())
+        if kind == "float64":
+            return self._has_numbers(column)
+        canonical = kind in _CANONICAL
+        if not canonical and not _match(column, _PATTERNS[kind]):
+            return False
         try:
-            values = convert(column, kind, self._decimal)
+            values = convert(column, kind)
         except pa.ArrowInvalid:
             # The form of a date, but none, such as 2023-02-30.
             return False
-        if kind != "float64":
-            return True
-        self._exact.add(pointed(column, self._decimal), values)
+        # Written back, a value has the only form that is accepted; quicker than a pattern.
+        same = not canonical or pc.all(pc.equal(pc.cast(values, pa.string()), column)).as_py()
+        if same and kind == "int64":
+            self._exact.add_whole(column)
+        return bool(same)
+
+    def _has_numbers(self, column: "pa.Array") -> bool:
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        texts = pointed(column, self._decimal)
+        try:
+            values = pc.cast(texts, pa.float64())
+        except pa.ArrowInvalid:
+            return False
+        if (pc.max(pc.binary_length(texts)).as_py() or 0) > SURE_DIGITS:
+            # What is the shortest text of its number needs no further look.
+            same = pc.equal(pc.cast(values, pa.string()), texts)
+            rest = pc.or_(pc.invert(same), pc.is_nan(values))
+            column, texts, values = column.filter(rest), texts.filter(rest), values.filter(rest)
+        if not _match(column, self._float64):
+            return False
+        self._exact.add(texts, values)
         return not self._exact.beyond
+
+
+def _truths() -> "pa.Array":
+    import pyarrow as pa
+
+    return pa.array([*_PATTERNS["bool"].split("|"), None])
+
+
+def _match(column: "pa.Array", pattern: str) -> bool:
+    import pyarrow.compute as pc
+
+    fits = pc.match_substring_regex(column, f"^(?:{pattern})$")
+    return bool(pc.all(fits, min_count=0).as_py())
 
 
 def pointed(column: "pa.Array", decimal: str) -> "pa.Array":

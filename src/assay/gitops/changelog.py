@@ -26,6 +26,7 @@ from assay.policy import MAX_POLICY_BYTES
 from assay.report import markdown_table, markdown_text, number
 from assay.signing import Verifier
 from assay.store import Store
+from assay.text import visible
 from assay.tree import get_manifest, read_file
 
 MAX_ROWS: Final = 12
@@ -376,7 +377,7 @@ def _policy(old: Side, new: Side) -> str:
     )
     cut = [f"… and {len(lines) - MAX_LINES} more lines"] if len(lines) > MAX_LINES else []
     # A policy's own back-quotes must not end the block.
-    body = "\n".join(line.replace("```", "'''") for line in lines[:MAX_LINES] + cut)
+    body = "\n".join(visible(line).replace("```", "'''") for line in lines[:MAX_LINES] + cut)
     return f"```diff\n{body}\n```\n"
 
 
