@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from assay.components.compare.others import compare_others, none_compared
 from assay.errors import UsageError
 from assay.evidence import EvidenceDocument, Interval, label
 from assay.findings import Finding
@@ -74,7 +75,7 @@ def no_production(subjects: dict[str, str]) -> Difference:
     note = "no model is in production"
     evidence = EvidenceDocument(
         subjects,
-        {"production_exists": 0.0},
+        {"production_exists": 0.0, **none_compared()},
         notes=dict.fromkeys(
             ("regression_delta", "regression_delta_lower", "regression_delta_upper"), note
         ),
@@ -115,7 +116,7 @@ def compare(
             mcnemar(ours.predicted == ours.truth, theirs.predicted == theirs.truth)
         )
     intervals = {"regression_delta": bounds} if bounds else {}
-    notes = {}
+    notes: dict[str, str] = {}
     for part in slices:
         name = f"regression_delta{part.name}"
         values[name] = part.delta
@@ -123,6 +124,10 @@ def compare(
             intervals[name] = part.bounds
         if part.delta is None:
             notes[name] = f"{part.rows} rows are too few to judge"
+    other_values, other_intervals, other_notes = compare_others(ours, theirs, primary, settings)
+    values |= other_values
+    intervals |= other_intervals
+    notes |= other_notes
     evidence = EvidenceDocument(subjects, values, intervals, notes, verdict, reason)
     return Difference(primary, evidence, slices, findings)
 

@@ -63,7 +63,10 @@ def evaluate(
     predictions = predict(model, frame)
     defined = metrics(predictions)
     primary = require_primary(settings.primary_metric, list(defined), model.task)
-    values: dict[str, float | None] = {"test_rows": float(len(frame))}
+    values: dict[str, float | None] = {
+        "test_rows": float(len(frame)),
+        "classes": float(len(model.info.classes)),
+    }
     intervals: dict[str, Interval] = {}
     notes: dict[str, str] = {}
     if findings := model.check_table(frame):

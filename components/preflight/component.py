@@ -46,6 +46,7 @@ def preflight(
         ("reference_artifact", str),
         ("allowed_modules", list),
         ("candidates", list),
+        ("primary_metric", str),
     ],
 ):
     """Find, in seconds, everything that can be known to be wrong before anything costs time.
@@ -87,6 +88,7 @@ def preflight(
         reference_artifact: Digest of the dataset to look for drift against, or empty.
         allowed_modules: Import prefixes that the policy admits besides scikit-learn.
         candidates: Those of a sweep, each with estimator and hyperparameters.
+        primary_metric: The metric that models are compared by: the policy's, else the run's.
     """
     from assay.components.preflight import step
     from assay.kfp import execute
@@ -101,4 +103,5 @@ def preflight(
         "reference_artifact",
         "allowed_modules",
         "candidates",
+        "primary_metric",
     )

@@ -115,6 +115,7 @@ def preflight(
     return {
         "allowed_modules": list(found.allowed_modules),
         "candidates": found.candidates,
+        "primary_metric": found.primary_metric,
         # Whole, so that the stages below name the same dataset whatever was written.
         "reference_artifact": reference,
     }

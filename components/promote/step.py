@@ -26,6 +26,7 @@ def promote(
     from assay.gitops.promotion import promote as propose
     from assay.gitops.settings import settings_from_env
     from assay.registry import Registry
+    from assay.signing import signer_from_env
 
     done = propose(
         services,
@@ -35,6 +36,7 @@ def promote(
         environment,
         digest=model,
         plan=monitoring.encode() if monitoring else None,
+        signer=signer_from_env(),
     )
     values = {
         "outcome": done.outcome,

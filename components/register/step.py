@@ -28,12 +28,12 @@ def register(
     """Make a version of a model whose decision is a pass; the same digest twice, the same version.
 
     The checks are in `assay.admission`. Which model is in production is asked again: the decision
-    must rest on a comparison with the one that is there now. The model comes as a digest, because nothing here needs
-    its bytes in a folder: they are read and compared where they lie.
+    must rest on a comparison with the one that is there now. The model comes as a digest, because
+    nothing here needs its bytes in a folder: they are read and compared where they lie.
 
     Raises:
-        RunBlocked: The decision is a block, or another model is in production than the one that it
-            compares with.
+        RunBlocked: The decision is a block, or compares with another model than the one that is in
+            production; or a stricter policy blocked on the same test data, and nobody governs.
         RunInconclusive: The decision is inconclusive.
         IntegrityError: The decision is about another model, does not follow from its evidence, or
             something it rests on is altered, unconnected or without a believable record.
@@ -42,6 +42,7 @@ def register(
         ServiceError: The registry failed, or contradicts its history or the release log.
     """
     from assay.admission import check, require_same_production
+    from assay.components.register.pinned import require_not_laxer
     from assay.components.register.version import register_version
     from assay.digest import canonical_json, require_digest
     from assay.errors import UsageError
@@ -59,6 +60,7 @@ def register(
     require_same_production(
         facts.judgement, in_production(services, registry, model_name), model_name
     )
+    require_not_laxer(services, facts, model_name)
     version, new = register_version(
         registry, services, model, facts, evaluation, measurements, model_name
     )

@@ -15,6 +15,7 @@ def snapshot_data(
     delimiter: str = "auto",
     missing_values: list = ["", "NA", "N/A", "NaN", "nan", "null", "None", "?"],  # noqa: B006
     encoding: str = "utf-8",
+    decimal: str = ".",
     rows_per_part: int = 100_000,
 ) -> NamedTuple("Outputs", [("dataset", str), ("rows", int), ("columns", int)]):
     """Make a table an immutable dataset: the same rows always give the same digest.
@@ -26,6 +27,7 @@ def snapshot_data(
         delimiter: Field delimiter of a CSV, one character; "auto" finds it.
         missing_values: Texts that mean a missing value in a CSV.
         encoding: Encoding of a CSV, such as utf-8 or latin-1.
+        decimal: Decimal mark of numbers in a CSV, "." or ",".
         rows_per_part: Rows of each Parquet part, at least 1; part of the dataset's identity.
 
     Returns:

@@ -140,8 +140,9 @@ def sweep_and_register(
         stratify: Keep the classes' shares equal on both sides.
         reference: Digest of a dataset to look for drift against. Empty: no drift check.
         drift_share: Share of drifted columns (0 to 1) from which the data is rejected.
-        primary_metric: The metric candidates are chosen and compared by. Empty: accuracy for
-            classes, root mean squared error for numbers.
+        primary_metric: The metric candidates are chosen and compared by. Empty: the
+            policy's, else accuracy for classes and root mean squared error for numbers; another
+            than the policy's is refused.
         max_regression: Margin of the comparison, in units of the primary metric.
         slices: Columns by whose values quality is also judged.
         confidence: Confidence level of all intervals, between 0 and 1.
@@ -229,7 +230,7 @@ def sweep_and_register(
                 drop_columns=drop_columns,
                 time_column=time_column,
                 positive_label=positive_label,
-                primary_metric=primary_metric,
+                primary_metric=ready.outputs["primary_metric"],
                 confidence=confidence,
                 seed=seed,
                 threads=threads,
@@ -242,7 +243,7 @@ def sweep_and_register(
                 valid=valid,
                 test_data=parts.outputs["test"],
                 slices=slices,
-                primary_metric=primary_metric,
+                primary_metric=ready.outputs["primary_metric"],
                 max_regression=max_regression,
                 confidence=confidence,
                 seed=seed,

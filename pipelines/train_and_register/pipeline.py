@@ -77,8 +77,8 @@ def train_and_register(
         stratify: Keep the classes' shares equal on both sides.
         reference: Digest of a dataset to look for drift against. Empty: no drift check.
         drift_share: Share of drifted columns (0 to 1) from which the data is rejected.
-        primary_metric: The metric models are compared by. Empty: accuracy for classes, root mean
-            squared error for numbers.
+        primary_metric: The metric models are compared by. Empty: the policy's, else accuracy for
+            classes and root mean squared error for numbers; another than the policy's is refused.
         max_regression: Margin of the comparison, in units of the primary metric.
         slices: Columns by whose values quality is also judged.
         confidence: Confidence level of all intervals, between 0 and 1.
@@ -171,7 +171,7 @@ def train_and_register(
                 valid=valid,
                 test_data=parts.outputs["test"],
                 slices=slices,
-                primary_metric=primary_metric,
+                primary_metric=ready.outputs["primary_metric"],
                 max_regression=max_regression,
                 confidence=confidence,
                 seed=seed,

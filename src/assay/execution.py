@@ -42,7 +42,8 @@ from assay.signing import Signer, Verifier
 from assay.source import fetch
 from assay.step import Artifact, Out, Port, Services, Source, Step
 from assay.store import Store
-from assay.tree import get_manifest, get_tree, put_tree
+from assay.store.removal import Watch
+from assay.tree import claim, get_manifest, get_tree, put_tree
 
 logger = logging.getLogger(__name__)
 
@@ -134,11 +135,17 @@ def execute(step: Step, arguments: Mapping[str, Any], context: Context) -> Execu
             bound.inputs,
             {name: source.digest for name, source in sources.items()},
         )
+        watch = Watch(context.store)
         previous = _lookup(step, key, context)
-        if previous is not None and context.cache is CacheMode.READ_WRITE:
-            # Written again, so that `assay gc` sees that somebody goes on from these outputs.
-            _point(context.store, key, previous.digest)
-            return _execution(step, previous, cached=True, seconds=time.monotonic() - begun)
+        while previous is not None and context.cache is CacheMode.READ_WRITE:
+            # Written again, so that `assay gc` sees that somebody goes on from these outputs; then
+            # a look whether a collection that began before is about to remove them.
+            _point(context.store, key, previous.record.digest)
+            if not watch.touched(previous.names):
+                seconds = time.monotonic() - begun
+                return _execution(step, previous.record, cached=True, seconds=seconds)
+            previous = _lookup(step, key, context)
+        claim(context.store, bound.manifests.values())
         outputs, values = _run(step, bound, sources, root, context, context.store)
     attestation = Attestation(
         step=step.name,
@@ -156,7 +163,7 @@ def execute(step: Step, arguments: Mapping[str, Any], context: Context) -> Execu
     )
     digest = save(attestation, context.store, context.signer)
     if previous is not None:
-        _warn_if_irreproducible(step, previous, attestation)
+        _warn_if_irreproducible(step, previous.record, attestation)
     if not step.side_effects and context.cache is not CacheMode.OFF:
         _point(context.store, key, digest)
     return Execution(
@@ -270,7 +277,16 @@ def _fetch(name: str, location: str, root: Path, context: Context) -> Source:
     return fetch(location, folder, store=context.store)
 
 
-def _lookup(step: Step, key: str, context: Context) -> Attestation | None:
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """What the cache holds under a key."""
+
+    record: Attestation
+    names: list[str]
+    """Digests of the blobs it consists of: the record, its outputs and their files."""
+
+
+def _lookup(step: Step, key: str, context: Context) -> _Answer | None:
     """The believable record under `key` whose outputs are all there, if any."""
     if step.side_effects or context.cache is CacheMode.OFF:
         return None
@@ -282,12 +298,12 @@ def _lookup(step: Step, key: str, context: Context) -> Attestation | None:
         attestation = load(context.store, digest, context.verifier)
         if attestation.step_key != key:
             raise IntegrityError(f"attestation {digest} is about another step key")  # noqa: TRY301
-        require_outputs(context.store, attestation)
+        names = require_outputs(context.store, attestation)
     except (IntegrityError, NotFoundError) as error:
         # Not an error of this run: the answer does not count, and the step is computed.
         logger.warning("%s: cached answer not used: %s", step.name, error)
         return None
-    return attestation
+    return _Answer(attestation, [digest, *names])
 
 
 def _point(store: Store, key: str, attestation: str) -> None:
@@ -306,8 +322,8 @@ def read_cache_pointer(pointer: bytes) -> str:
     raise IntegrityError("cache entry: not an object that names an attestation; it was altered")
 
 
-def require_outputs(store: Store, attestation: Attestation) -> None:
-    """Check that everything an answer names is in the store, with its size.
+def require_outputs(store: Store, attestation: Attestation) -> list[str]:
+    """Check that everything an answer names is in the store, with its size; the digests of it.
 
     Raises:
         NotFoundError: Names what is missing.
@@ -323,6 +339,8 @@ def require_outputs(store: Store, attestation: Attestation) -> None:
         raise NotFoundError(
             f"{len(missing)} of {len(blobs)} files are missing or cut short, first {missing[0]}"
         )
+    outputs = [output.digest for output in attestation.outputs.values()]
+    return [*outputs, *(blob.digest for blob in blobs)]
 
 
 def rerun(step: Step, record: Attestation, context: Context, scratch: Store) -> Attestation:

@@ -21,8 +21,10 @@ MAX_FINDINGS: Final = 100
 """Of one artifact."""
 MAX_TEXT: Final = 600
 """Characters of a finding's text."""
-MAX_NAMED: Final = 8
+MAX_NAMED: Final = 6
 """Columns that a text names; `Finding.columns` holds all."""
+MAX_ALIKE: Final = 20
+"""Findings of one code that are told one by one."""
 VALUE: Final = "findings"
 """The name under which a step returns its findings."""
 
@@ -80,6 +82,28 @@ def _finding(item: Any) -> Finding:
     if not all(isinstance(text, str) for text in texts):
         raise ValueError(f"not a finding: {item!r}")
     return Finding(item["code"], item["text"], tuple(columns))
+
+
+def merged(found: Iterable[Finding]) -> list[Finding]:
+    """Findings with those of one code told together where they are more than `MAX_ALIKE`."""
+    groups: dict[str, list[Finding]] = {}
+    for finding in found:
+        groups.setdefault(finding.code, []).append(finding)
+    told: list[Finding] = []
+    for code, group in groups.items():
+        if len(group) <= MAX_ALIKE:
+            told += group
+            continue
+        columns = [column for finding in group for column in finding.columns]
+        others = [column for column in columns if column not in group[0].columns]
+        told.append(
+            Finding(
+                code,
+                f"{group[0].text[: MAX_TEXT // 2]}; the like holds for {named(others)}",
+                tuple(columns),
+            )
+        )
+    return told
 
 
 def values(found: Iterable[Finding]) -> dict[str, list[str]]:

@@ -4,7 +4,6 @@
 """
 
 import importlib
-import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Final
@@ -15,10 +14,11 @@ from assay.errors import (
     AssayError,
     AttestationError,
     IntegrityError,
+    NotFoundError,
     StepError,
     UsageError,
 )
-from assay.evidence import MAX_EVIDENCE_BYTES
+from assay.evidence import MAX_EVIDENCE_BYTES, EvidenceDocument
 from assay.execution import read_cache_pointer, require_outputs
 from assay.manifest import Manifest
 from assay.signing import Verifier
@@ -146,24 +146,26 @@ def verify_store(  # noqa: C901 - a walk over every kind of entry
     """
     problems: list[str] = []
 
-    def check(work: Callable[[], None]) -> None:
+    def check(work: Callable[[], object], pointer: str = "") -> None:
         try:
             work()
         except AssayError as error:
-            problems.append(str(error))
+            # What a garbage collection removes meanwhile goes before that which it leads to.
+            if not pointer or store.read_pointer(pointer) is not None:
+                problems.append(str(error))
 
     sizes: dict[str, int] = {}
     for digest, size in store.iter_blobs():
         sizes[digest] = size
-        check(lambda digest=digest: _ignore(store.verify(digest)))  # type: ignore[misc]
+        check(lambda digest=digest: _verify_if_there(store, digest))  # type: ignore[misc]
         if progress is not None:
             progress(digest)
     records: dict[str, Attestation] = {}
     for prefix in ("referrers/", "dependents/"):
         for pointer in store.list_pointers(prefix):
-            check(lambda pointer=pointer: _check_hint(store, pointer, verifier, records))  # type: ignore[misc]
+            check(lambda p=pointer: _check_hint(store, p, verifier, records), pointer)  # type: ignore[misc]
     for pointer in store.list_pointers("cache/"):
-        check(lambda pointer=pointer: _check_cache(store, pointer, verifier, records))  # type: ignore[misc]
+        check(lambda p=pointer: _check_cache(store, p, verifier, records), pointer)  # type: ignore[misc]
     artifacts: dict[str, Manifest] = {}
     for record in records.values():
         check(lambda record=record: require_outputs(store, record))  # type: ignore[misc]
@@ -172,13 +174,22 @@ def verify_store(  # noqa: C901 - a walk over every kind of entry
                 lambda digest=output.digest: artifacts.update({digest: get_manifest(store, digest)})  # type: ignore[misc]
             )
     for manifest in artifacts.values():
-        check(lambda manifest=manifest: store.verify_view(manifest))  # type: ignore[misc]
+        check(lambda manifest=manifest: _ignore(store.verify_view(manifest)))  # type: ignore[misc]
         if manifest.packed:
             # The packs' own bytes are right; are they also the files that the manifest names?
             check(lambda manifest=manifest: _ignore(verify_trees(store, [manifest])))  # type: ignore[misc]
     if problems:
         raise IntegrityError("; ".join(dict.fromkeys(problems)))
     return Verified(len(artifacts), len(records), len(sizes), sum(sizes.values()))
+
+
+def _verify_if_there(store: Store, digest: str) -> None:
+    try:
+        store.verify(digest)
+    except NotFoundError:
+        # Removed since it was listed. What still names it says so.
+        if store.has(digest):
+            raise
 
 
 def _ignore(_: object) -> None:
@@ -268,5 +279,7 @@ def find_step(entry_point: str, allowed: tuple[str, ...] = ()) -> Step:
 def evidence_values(store: Store, artifact: str) -> dict[str, float]:
     """The numbers in an artifact's `evidence.json`; empty when it has none."""
     data = read_file(store, get_manifest(store, artifact), "evidence.json", MAX_EVIDENCE_BYTES)
-    raw = json.loads(data) if data else {"evidence": {}}
-    return {name: value for name, value in raw["evidence"].items() if value is not None}
+    if not data:
+        return {}
+    document = EvidenceDocument.parse(data)
+    return {name: value for name, value in document.values.items() if value is not None}

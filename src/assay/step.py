@@ -118,6 +118,13 @@ class Monitoring(Evidence):
     type = "application/vnd.assay.monitoring.v1"
 
 
+class Attempts(Evidence):
+    """How many models were tried on the same test rows: `evidence.json`. Not reproducible."""
+
+    type = "application/vnd.assay.attempts.v1"
+    reproducible = False
+
+
 class Rehearsal(Evidence):
     """How long ago a rollback was last rehearsed: `evidence.json`. Not reproducible."""
 

@@ -34,7 +34,9 @@ def resolve(
     folder.mkdir()
     bound = resolve_production.bind_parameters({"model_name": "churn", **arguments})
     store = store or open_store((folder.parent / "store").as_uri())
-    values = resolve_production(services=Services(store, None), record=Out[Record](folder), **bound)
+    values = resolve_production(
+        services=Services(store, None), record=Out[Record](folder), attempts=None, **bound
+    )
     assert values is not None
     record = json.loads((folder / "record.json").read_bytes())
     assert record == {

@@ -263,5 +263,5 @@ class TestTheColumnThatRowsWereSplitByInTime:
 
     def test_that_is_not_there_is_told(self, dated: Dataset, tmp_path: Path) -> None:
         bound = train.bind_parameters({"target": "y", "time_column": "dya"})
-        with pytest.raises(UsageError, match="time_column.*did you mean 'day'"):
+        with pytest.raises(UsageError, match=r"time_column.*did you mean 'day'"):
             train(data=dated, model=Out(tmp_path), **bound)

@@ -88,7 +88,14 @@ class World:
         )
 
     def approve(self, environment: str, **changes: Any) -> str:
-        return approval.approve(self.services, self.settings, MODEL, environment, by=ANN, **changes)
+        return approval.approve(
+            self.services,
+            self.settings,
+            require_signer(),
+            MODEL,
+            environment,
+            **{"by": ANN, "registry": self.registry, **changes},
+        )
 
     def sync(self) -> approval.Synced:
         return approval.sync(self.services, self.settings, self.registry, require_signer())
@@ -128,6 +135,10 @@ class World:
         return folder
 
     def entries(self) -> list[log.Entry]:
+        """What happened, without what was only about to."""
+        return [entry for entry in self.chain() if entry.event is not log.Event.INTENT]
+
+    def chain(self) -> list[log.Entry]:
         return log.read(self.store, MODEL, self.services.verifier)
 
     def head(self, branch: str = "main") -> str:

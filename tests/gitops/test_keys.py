@@ -7,7 +7,7 @@ import pytest
 
 from assay.attestation import about
 from assay.errors import AttestationError, RunBlocked, UsageError
-from assay.gitops import override, statement
+from assay.gitops import log, override, statement
 from assay.gitops.statement import Kind, require_signer
 from assay.signing import Signer
 
@@ -102,7 +102,7 @@ def test_a_revocation_by_the_pipelines_key_does_not_count(world: Any, keys: Any)
         world, Kind.REVOCATION, keys.signer("runs"), world.models["one"], by=ANN, why=WHY,
         at=statement.now(),
     )  # fmt: skip
-    assert statement.revocation(world.store, world.models["one"], world.services.verifier) is None
+    assert log.revocation(world.store, world.models["one"], world.services.verifier) is None
     (why,) = statement.refused(world.store, world.models["one"], world.services.verifier)
     assert f"revocation {digest} does not count" in str(why)
     assert world.promote("one", "dev").outcome == "opened"

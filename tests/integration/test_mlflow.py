@@ -163,7 +163,9 @@ def test_resolve_production(
         (tmp_path / folder).mkdir()
         out = Out[Record](tmp_path / folder)
         services = Services(folder_store, None)
-        found = resolve_production(services=services, model_name="resolved", record=out)
+        found = resolve_production(
+            services=services, model_name="resolved", record=out, attempts=None
+        )
         return dict(found or {})
 
     nothing = {"production": "", "production_data": "", "version": ""}

@@ -451,6 +451,7 @@ def test_no_answer_is_never_no_production(status: int, body: bytes) -> None:
     assert "\n" not in message
 
 
+UNSET = b'{"error_code": "INVALID_PARAMETER_VALUE", "message": "alias not found."}'
 UNKNOWN = b'{"error_code": "RESOURCE_DOES_NOT_EXIST", "message": "no model"}'
 
 
@@ -473,13 +474,7 @@ def by_path(
         # Text that sounds like an answer is none.
         ({"get": (400, b'{"error_code": "INVALID_PARAMETER_VALUE", "message": "alias"}')}, "alias"),
         (
-            {
-                "get": (
-                    400,
-                    b'{"error_code": "INVALID_PARAMETER_VALUE", '
-                    b'"message": "Registered model alias production not found."}',
-                )
-            },
+            {"get": (400, UNSET)},
             "not found",
         ),
         # That there is no such model, and nobody confirms it.

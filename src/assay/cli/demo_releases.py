@@ -61,7 +61,7 @@ def release(model_name: str, digest: str) -> float:
         times = [time.monotonic()]
         done = promote(services, settings, registry, model_name, environment, digest=digest)
         times.append(time.monotonic())
-        commit = approve(services, settings, model_name, environment, by=person())
+        commit = approve(services, settings, _approver(), model_name, environment, by=person())
         times.append(time.monotonic())
         sync(services, settings, registry, _approver())
         times.append(time.monotonic())

@@ -1,7 +1,6 @@
 """`assay gc`: remove what nothing rests on."""
 
 import os
-import time
 from pathlib import Path
 
 import click
@@ -30,10 +29,10 @@ _DAY = 24 * 3600
 @click.option(
     "--grace",
     "days",
-    type=click.FloatRange(min=0),
+    type=float,
     default=GRACE_SECONDS / _DAY,
     show_default=True,
-    help="Days for which everything written or used stays; longer than any run takes.",
+    help="Days for which everything written or used stays: at least 2, and longer than any run.",
 )
 @click.option(
     "--release",
@@ -67,8 +66,8 @@ def command(
 ) -> None:
     """Remove what no registered version, release, pin or recent run rests on.
 
-    An artifact that stays keeps the records of how it was made and all that those name. Without
-    --delete nothing is removed.
+    An artifact that stays keeps the attestations of how it was made and all that those name.
+    Without --delete nothing is removed.
     """
     if delete and dry_run:
         raise UsageError("--delete and --dry-run exclude each other")
@@ -80,12 +79,13 @@ def command(
         if unpinned:
             unpin(store, unpinned)
         return
-    roots = release_roots(releases, store)
-    if not no_registry:
-        roots |= _registered(store, keep_versions)
-    # A second ahead, because a listing's times may be whole seconds.
-    found = plan(store, roots, now=time.time() + 1, grace=days * _DAY)
-    removed = remove(store, found) if delete else 0
+
+    def roots() -> dict[str, str]:
+        found = release_roots(releases, store)
+        return found if no_registry else found | _registered(store, keep_versions)
+
+    found = plan(store, roots(), now=store.now(), grace=days * _DAY)
+    removed = remove(store, found, roots) if delete else 0
     _show(found, removed if delete else None, as_json)
 
 
@@ -111,7 +111,7 @@ def _show(found: Plan, removed: int | None, as_json: bool) -> None:
         for what, names in (
             ("cache entries", found.cache),
             ("other pointers", found.pointers),
-            ("views", found.views),
+            ("plain copies", found.views),
             ("records", found.records),
             ("manifests", found.manifests),
             ("files", found.files),

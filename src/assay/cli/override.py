@@ -1,5 +1,7 @@
 """`assay override` and `assay revoke`: what a person states about a model, signed."""
 
+import os
+
 import click
 
 from assay.cli.console import NAME, use_defaults
@@ -14,15 +16,16 @@ from assay.config import services_from_env
 def command(model_name: str, digest: str, why: str, until: str) -> None:
     """Decide against the policy, for the model DIGEST only, in your name and for a time.
 
-    Signed with ASSAY_SIGNING_KEY. Every release of the model shows it.
+    Signed with ASSAY_SIGNING_KEY, an approver's key. Every release of the model shows it.
     """
     from assay.gitops import log
     from assay.gitops.override import override
+    from assay.gitops.settings import settings_from_env
     from assay.gitops.statement import person, require_signer
 
     use_defaults()
     services = services_from_env()
-    known = model_name in log.models(services.store, services.verifier)
+    known = model_name in log.models(services.store)
     made = override(
         services,
         require_signer(),
@@ -31,6 +34,7 @@ def command(model_name: str, digest: str, why: str, until: str) -> None:
         by=person(),
         why=why,
         until=until,
+        settings=settings_from_env() if os.environ.get("ASSAY_DEPLOYMENTS") else None,
     )
     click.echo(f"overridden until {made.text('until')} by {made.by}: {made.digest}")
     if not known:

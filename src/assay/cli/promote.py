@@ -34,6 +34,7 @@ def command(
     from assay.gitops import plan
     from assay.gitops.promotion import promote
     from assay.registry import Registry
+    from assay.signing import signer_from_env
 
     use_defaults()
     done = promote(
@@ -44,6 +45,7 @@ def command(
         environment,
         digest=digest,
         plan=plan.read(monitoring) if monitoring else None,
+        signer=signer_from_env(),
     )
     url = done.request.url if done.request else ""
     if as_json:

@@ -1,4 +1,4 @@
-"""Signed statements by people about a model: override, approval, revocation, drill.
+"""Signed statements about a model: override, approval, revocation, drill.
 
 An in-toto Statement v1 about the model's digest, in a DSSE envelope, found again through the
 pointers `statements/<model>/<statement>`. Nothing is stated without a signature: a name in a file
@@ -7,6 +7,7 @@ with the right role has signed it, and what a person states, the owner of the ke
 """
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time
@@ -15,7 +16,7 @@ from typing import Any, Final
 
 from assay.attestation import ENVELOPE_MEDIA_TYPE, MAX_ATTESTATION_BYTES, STATEMENT_TYPE
 from assay.digest import PREFIX, canonical_json, hex_of, parse_canonical_json
-from assay.errors import AttestationError, UsageError
+from assay.errors import AttestationError, UnknownKeyError, UsageError
 from assay.signing import (
     PAYLOAD_TYPE,
     Key,
@@ -47,7 +48,9 @@ ROLES: Final[Mapping[Kind, frozenset[Role]]] = {
     Kind.LOG: frozenset(Role),
 }
 """Whose signature a kind of statement takes; the release log asks for more, event by event."""
-_PREDICATE: Final = "urn:assay:{}:v1"
+_VERSIONS: Final[Mapping[Kind, int]] = {kind: 2 if kind is Kind.LOG else 1 for kind in Kind}
+"""The version that is written. Those below it are read."""
+_PREDICATE: Final = re.compile(r"urn:assay:([a-z-]+):v([1-9])")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +63,7 @@ class Statement:
     digest: str
     signed_by: str
     """Key id; empty when unsigned."""
+    version: int = 1
     key: Key | None = field(default=None, compare=False, repr=False)
     """The configured key that signed it; None where none is configured."""
 
@@ -109,7 +113,7 @@ def encode(
                     "digest": {"sha256": hex_of(subject)},
                 }
             ],
-            "predicateType": _PREDICATE.format(kind),
+            "predicateType": f"urn:assay:{kind}:v{_VERSIONS[kind]}",
             "predicate": dict(predicate),
         }
     )
@@ -147,12 +151,14 @@ def decode(data: bytes, digest: str, verifier: Verifier | None, *, signed: bool)
         raise AttestationError(f"{what}: unsigned; it counts for nothing")
     try:
         (subject,) = raw["subject"]
+        kind, version = _predicate_of(raw["predicateType"])
         statement = Statement(
-            kind=Kind(raw["predicateType"].removeprefix("urn:assay:").removesuffix(":v1")),
+            kind=kind,
             subject=PREFIX + subject["digest"]["sha256"],
             predicate=dict(raw["predicate"]),
             digest=digest,
             signed_by=signed_by,
+            version=version,
             key=key,
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -160,6 +166,14 @@ def decode(data: bytes, digest: str, verifier: Verifier | None, *, signed: bool)
     if key is not None:
         _require_entitled(statement, key)
     return statement
+
+
+def _predicate_of(text: str) -> tuple[Kind, int]:
+    """Kind and version of a predicate type; `ValueError` when it is not one that is read."""
+    named = _PREDICATE.fullmatch(text)
+    if named is None or int(named[2]) > _VERSIONS[Kind(named[1])]:
+        raise ValueError(f"predicate {text!r}")
+    return Kind(named[1]), int(named[2])
 
 
 def _require_entitled(statement: Statement, key: Key) -> None:
@@ -175,7 +189,9 @@ def _require_entitled(statement: Statement, key: Key) -> None:
             f"{what} does not count: signed by {key}, which takes a key with the role "
             f"{' or '.join(sorted(roles))}"
         )
-    key.require_in_use(statement.text("at"), what)
+    # The log looks at its entries itself; and no key's end takes a revocation back.
+    if statement.kind not in {Kind.LOG, Kind.REVOCATION}:
+        key.require_in_use(statement.text("at"), what)
     if not statement.personal:
         return
     if Role.APPROVER not in key.roles:
@@ -206,7 +222,7 @@ def save(
     data, media_type = encode(kind, model, predicate, signer)
     digest = store.put_bytes(data, media_type).digest
     store.write_pointer(f"statements/{hex_of(model)}/{hex_of(digest)}", digest.encode())
-    return Statement(kind, model, dict(predicate), digest, signer.key_id, key)
+    return Statement(kind, model, dict(predicate), digest, signer.key_id, key=key)
 
 
 def load(store: Store, digest: str, verifier: Verifier | None) -> Statement:
@@ -230,9 +246,9 @@ def _split(
     store: Store, model: str, verifier: Verifier | None, kind: Kind | None
 ) -> tuple[list[Statement], list[AttestationError]]:
     found, errors = [], []
-    for pointer in store.list_pointers(f"statements/{hex_of(model)}/"):
+    for digest in _pointed(store, model):
         try:
-            statement = load(store, PREFIX + pointer.rsplit("/", 1)[-1], verifier)
+            statement = load(store, digest, verifier)
         except AttestationError as error:
             errors.append(error)
             continue
@@ -241,30 +257,27 @@ def _split(
     return sorted(found, key=lambda item: (item.text("at"), item.digest)), errors
 
 
-def revocation(store: Store, model: str, verifier: Verifier | None) -> Statement | None:
-    """The statement that revokes a model, if there is one."""
-    return next(iter(about(store, model, verifier, Kind.REVOCATION)), None)
+def unknown(
+    store: Store, model: str, verifier: Verifier | None, kind: Kind
+) -> list[UnknownKeyError]:
+    """Statements of a kind about a model whose key is not configured, as the errors they are."""
+    found: list[UnknownKeyError] = []
+    for digest in _pointed(store, model):
+        try:
+            load(store, digest, verifier)
+        except UnknownKeyError as error:
+            # What it is, only its own text says; that is enough to be careful.
+            claimed = load(store, digest, None)
+            if (claimed.kind, claimed.subject) == (kind, model):
+                found.append(error)
+        except AttestationError:
+            continue
+    return found
 
 
-def valid_overrides(
-    store: Store, digest: str, verifier: Verifier | None, *, model: str, decision: str
-) -> list[Statement]:
-    """The overrides of one decision that have not expired, the longest first.
-
-    Args:
-        store: Where they lie.
-        digest: Of the model.
-        verifier: Whose signatures count.
-        model: Its name; an override counts for the name that it was given for.
-        decision: Digest of the decision.
-    """
-    valid = [
-        item
-        for item in about(store, digest, verifier, Kind.OVERRIDE)
-        if not expired(item.text("until"))
-        and (item.text("model"), item.text("decision")) == (model, decision)
-    ]
-    return sorted(valid, key=lambda item: (item.text("until"), item.digest), reverse=True)
+def _pointed(store: Store, model: str) -> list[str]:
+    pointers = store.list_pointers(f"statements/{hex_of(model)}/")
+    return [PREFIX + pointer.rsplit("/", 1)[-1] for pointer in pointers]
 
 
 def now() -> str:

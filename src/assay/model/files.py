@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from assay.errors import IntegrityError, UsageError
 from assay.findings import Finding
-from assay.model.canonical import canonical, check_archive, from_foreign
+from assay.model.canonical import canonical, check_archive, from_foreign, schema_of
 from assay.model.info import INFO_FILE, ModelInfo, read_info
 from assay.model.inputs import check_table, conform, unseen_shares
-from assay.model.trust import refused, require_admitted
+from assay.model.trust import refused, require_admitted, require_importable
 
 if TYPE_CHECKING:
     import numpy as np
@@ -178,6 +178,8 @@ def _construct(data: bytes, allowed_modules: Sequence[str], remark: str = "") ->
 
     from assay.model.walk import check_trees
 
+    # skops imports some of what a file names while it looks at it.
+    require_importable(schema_of(data), allowed_modules, SKOPS_FILE)
     try:
         types = skops.io.get_untrusted_types(data=data)
     except _FAULTS as error:

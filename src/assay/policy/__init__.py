@@ -4,6 +4,7 @@ The language is described in docs/policy.md. Judging fails closed: what is missi
 number, or is about something else fails its rule; no rules, or none that applied, is no pass.
 """
 
+from assay.policy.attempts import ATTEMPTS
 from assay.policy.decision import decide, read_decision, replay, statement
 from assay.policy.expression import Expression, parse_expression
 from assay.policy.judge import judge
@@ -12,6 +13,7 @@ from assay.policy.names import KNOWN_METRICS
 from assay.policy.verdict import Decision, Kind, Outcome, Row, Verdict, verdict_of
 
 __all__ = [
+    "ATTEMPTS",
     "KNOWN_METRICS",
     "MAX_POLICY_BYTES",
     "Decision",
