@@ -84,8 +84,8 @@ def fit(dataset: Path, settings: Settings, folder: Path) -> tuple[ModelInfo, lis
         curves = read_curves(pipeline, frame, target.labels)
         info = _info(settings, target, columns, pipeline, len(frame))
         save(pipeline, info, frame, folder)
-    dropped = [Finding("time-column", note, (settings.time_column,)) for note in time_notes]
-    found = [*dropped, *target.findings, *column_findings(frame, columns)]
+    times = [Finding("time-column", note, (settings.time_column,)) for note in time_notes]
+    found = [*times, *target.findings, *column_findings(frame, columns)]
     notes = [*(finding.text for finding in found), *_warnings(said)]
     write_views(info, pipeline[-1], curves, notes, folder)
     return info, found

@@ -100,7 +100,7 @@ def test_a_latin_1_table_is_looked_at_and_drafted_from(shared_data: Path, tmp_pa
     runner = CliRunner()
     told = runner.invoke(cli, ["suite", "draft", str(path)])
     assert isinstance(told.exception, DataError)
-    assert "give the right encoding" in str(told.exception)
+    assert "set encoding to" in str(told.exception)
     told = runner.invoke(cli, ["suite", "draft", str(path), "--encoding", "latin-1"])
     assert told.exit_code == 0, told.output
     assert names[0] in told.output
