@@ -23,6 +23,9 @@ def preflight(
     categorical_columns: list = [],  # noqa: B006
     drop_columns: list = [],  # noqa: B006
     delimiter: str = "auto",
+    missing_values: list = ["", "NA", "N/A", "NaN", "nan", "null", "None", "?"],  # noqa: B006
+    encoding: str = "utf-8",
+    decimal: str = ".",
     split_by: str = "hash",
     key_columns: list = [],  # noqa: B006
     time_column: str = "",
@@ -66,6 +69,9 @@ def preflight(
         categorical_columns: Columns to treat as categories.
         drop_columns: Columns that are no features.
         delimiter: Field delimiter of a CSV, or "auto".
+        missing_values: Texts that mean a missing value in a CSV.
+        encoding: Encoding of a CSV, such as utf-8 or latin-1.
+        decimal: Decimal mark of numbers in a CSV, "." or ",".
         split_by: "hash" or "time".
         key_columns: Columns that name an entity.
         time_column: Column to split by time.

@@ -13,6 +13,7 @@ from assay.components.preflight.candidates import read_candidates
 from assay.components.preflight.documents import read_document
 from assay.components.preflight.header import column_names, dataset_columns
 from assay.dataset import column_problems
+from assay.dataset.csv_source import Options
 from assay.digest import is_digest
 from assay.errors import AssayError, IntegrityError, UsageError
 from assay.model.allowed import module_problems
@@ -42,6 +43,9 @@ class Plan:
     columns: Mapping[str, Sequence[str]]
     """Parameter name to the columns that it names."""
     delimiter: str
+    missing_values: Sequence[Any]
+    encoding: str
+    decimal: str
     split_by: str
     time_column: str
     slices: Sequence[str]
@@ -90,7 +94,7 @@ def examine(plan: Plan, store: Store) -> Examined:
             errors.append(error)
             return None
 
-    header: list[str] = look(lambda: column_names(plan.data, plan.delimiter, store)) or []
+    header: list[str] = look(lambda: _header(plan, store)) or []
     policy: ParsedPolicy | None = look(lambda: _policy(plan, store, found))
     look(lambda: _suite(plan, store, found, header))
     checks: Sequence[Check] | None = look(lambda: _checks(plan, store, found, header))
@@ -130,6 +134,12 @@ def _together(errors: Sequence[AssayError]) -> AssayError:
 def _refuse(problems: Sequence[str]) -> None:
     if problems:
         raise UsageError.all_of(dict.fromkeys(problems))
+
+
+def _header(plan: Plan, store: Store) -> list[str]:
+    """The table's column names, read as it will be read."""
+    options = Options.given(plan.delimiter, plan.missing_values, plan.encoding, 1, plan.decimal)
+    return column_names(plan.data, options, store)
 
 
 def _policy(plan: Plan, store: Store, found: Examined) -> ParsedPolicy:

@@ -32,7 +32,7 @@ TIMEOUT_SECONDS: Final = 10
 _PARTIAL_CONTENT: Final = 206
 
 
-def column_names(location: str, delimiter: str, store: Store) -> list[str]:
+def column_names(location: str, options: Options, store: Store) -> list[str]:
     """Column names of the table at `location`; empty where they cannot be had quickly.
 
     That is a Parquet file on a web server that gives no parts of files; `snapshot_data` reads it.
@@ -47,14 +47,14 @@ def column_names(location: str, delimiter: str, store: Store) -> list[str]:
     if start.startswith(PARQUET_MAGIC):
         return _parquet_names(location)
     text = _text(start)
-    if what := not_a_table(text[:HEAD_BYTES]):
+    if what := not_a_table(text[:HEAD_BYTES], options.encoding):
         raise DataError(f"data: {public(location)} {what}")
     if b"\n" not in text.strip() and len(start) == SAMPLE_BYTES:
         # A header with thousands of columns; cut off, its last name would look misspelt.
         text = _text(peek(location, MAX_HEADER_BYTES))
-    header = read_header(text, Options(delimiter))
+    header = read_header(text, options)
     Limits.from_env().check_columns(len(header.names), f"data: {public(location)}")
-    if doubt := doubts(text, header, Options(delimiter)):
+    if doubt := doubts(text, header, options):
         raise DataError(f"data: {public(location)}: {doubt}")
     if header.problems:
         raise DataError(f"data: {public(location)}: {'; '.join(header.problems)}")

@@ -33,6 +33,9 @@ def preflight(
     categorical_columns: list[str] = [],  # noqa: B006
     drop_columns: list[str] = [],  # noqa: B006
     delimiter: str = "auto",
+    missing_values: list[str] = ["", "NA", "N/A", "NaN", "nan", "null", "None", "?"],  # noqa: B006
+    encoding: str = "utf-8",
+    decimal: str = ".",
     split_by: str = "hash",
     key_columns: list[str] = [],  # noqa: B006
     time_column: str = "",
@@ -85,6 +88,9 @@ def preflight(
             "time_column": [time_column] if time_column else [],
         },
         delimiter=delimiter,
+        missing_values=missing_values,
+        encoding=encoding,
+        decimal=decimal,
         split_by=split_by,
         time_column=time_column,
         slices=slices,

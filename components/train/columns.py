@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Final
 
 from assay import dataset as data
 from assay.errors import UsageError
+from assay.findings import Finding, named
+from assay.model.preprocess import MAX_CATEGORIES
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -14,6 +16,8 @@ _NUMBERS: Final = ("int64", "float64", "bool")
 _DATES: Final = ("date32", "timestamp")
 _IDENTIFIER_ROWS: Final = 50
 """Fewer rows say nothing about whether a column of different texts is an identifier."""
+EXACT: Final = 1 << 53
+"""float64 holds every whole number up to this size."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,16 +135,56 @@ def require_finite(frame: "pd.DataFrame", columns: Columns) -> None:
         raise UsageError(f"{'; '.join(problems)}; mend or drop them")
 
 
-def column_notes(frame: "pd.DataFrame", columns: Columns) -> list[str]:
-    """What a reader should know of the features."""
-    notes = [f"column {name!r} holds no value at all and was left out" for name in columns.left_out]
-    same = [
+def require_exact(table: data.DatasetInfo, frame: "pd.DataFrame", columns: Columns) -> None:
+    """Refuse categories that gaps have made floats, and floats would merge.
+
+    Raises:
+        UsageError: Names every column.
+    """
+    gaps = {column.name for column in table.columns if column.type == "int64" and column.nulls}
+    wide = [
         name
-        for name in columns.text
-        if len(frame) >= _IDENTIFIER_ROWS and frame[name].nunique() == len(frame)
+        for name in columns.categorical
+        if name in gaps and bool((frame[name].abs() >= EXACT).any())
     ]
-    return notes + [
-        f"column {name!r} has another value in every row, like an identifier; a model learns "
-        "nothing from it (drop_columns)"
-        for name in same
+    if wide:
+        raise UsageError(
+            f"{named(wide)}: whole numbers beyond 2^53 with missing values, which would be "
+            "rounded; give them as text, or drop them (drop_columns)"
+        )
+
+
+def column_findings(frame: "pd.DataFrame", columns: Columns) -> list[Finding]:
+    """What a reader should know of the features."""
+    rows = len(frame)
+    distinct = {name: frame[name].nunique() for name in columns.categorical}
+    same = [n for n in columns.text if rows >= _IDENTIFIER_ROWS and distinct[n] == rows]
+    many = [n for n in columns.categorical if distinct[n] > MAX_CATEGORIES and n not in same]
+    wide = [
+        name
+        for name in columns.numeric
+        if columns.types[name] == "int64" and bool((frame[name].abs() > EXACT).any())
     ]
+    found = []
+    if columns.left_out:
+        text = f"{named(columns.left_out)}: no value at all; left out of the features"
+        found.append(Finding("left-out", text, columns.left_out))
+    if same:
+        text = (
+            f"{named(same)}: another value in every row, like an identifier; a model learns "
+            "nothing from it (drop_columns)"
+        )
+        found.append(Finding("identifier", text, tuple(same)))
+    if many:
+        text = (
+            f"{named(many)}: taken as categories, with up to {max(distinct[n] for n in many):,} "
+            f"different values; all but the {MAX_CATEGORIES} most frequent are put together"
+        )
+        found.append(Finding("many-categories", text, tuple(many)))
+    if wide:
+        text = (
+            f"{named(wide)}: whole numbers beyond 2^53, which a model rounds; identifiers are no "
+            "features (drop_columns)"
+        )
+        found.append(Finding("rounded", text, tuple(wide)))
+    return found

@@ -7,11 +7,18 @@ from pathlib import Path
 from typing import Any
 
 from assay import dataset as data
-from assay.components.train.columns import Columns, choose_columns, column_notes, require_finite
+from assay.components.train.columns import (
+    Columns,
+    choose_columns,
+    column_findings,
+    require_exact,
+    require_finite,
+)
 from assay.components.train.curves import read_curves
 from assay.components.train.target import Target, read_target
 from assay.components.train.views import write_views
 from assay.errors import UsageError
+from assay.findings import Finding
 from assay.model import ModelInfo, fixed_threads, make_pipeline, save
 from assay.model.build import MAX_SEED, kind_of, make_estimator, resolve
 from assay.model.mlflow_folder import versions
@@ -35,8 +42,8 @@ class Settings:
     allowed_modules: tuple[str, ...]
 
 
-def fit(dataset: Path, settings: Settings, folder: Path) -> ModelInfo:
-    """Fit and save a model; returns what it is.
+def fit(dataset: Path, settings: Settings, folder: Path) -> tuple[ModelInfo, list[Finding]]:
+    """Fit and save a model; what it is, and what a person should know.
 
     Raises:
         UsageError: Parameters or data that cannot be, or an estimator that cannot take them.
@@ -56,6 +63,7 @@ def fit(dataset: Path, settings: Settings, folder: Path) -> ModelInfo:
         settings.positive_label,
     )
     require_finite(frame, columns)
+    require_exact(table, frame, columns)
     estimator = make_estimator(
         settings.estimator,
         settings.hyperparameters,
@@ -76,9 +84,11 @@ def fit(dataset: Path, settings: Settings, folder: Path) -> ModelInfo:
         curves = read_curves(pipeline, frame, target.labels)
         info = _info(settings, target, columns, pipeline, len(frame))
         save(pipeline, info, frame, folder)
-    notes = [*time_notes, *column_notes(frame, columns), *_warnings(said)]
+    times = [Finding("time-column", note, (settings.time_column,)) for note in time_notes]
+    found = [*times, *target.findings, *column_findings(frame, columns)]
+    notes = [*(finding.text for finding in found), *_warnings(said)]
     write_views(info, pipeline[-1], curves, notes, folder)
-    return info
+    return info, found
 
 
 def _without_time(

@@ -28,6 +28,7 @@ def train(
         UsageError: A target, column, estimator or hyperparameter that cannot be; names all.
     """
     from assay.components.train.fit import Settings, fit
+    from assay.findings import values
 
     settings = Settings(
         target=target,
@@ -42,5 +43,5 @@ def train(
         threads=threads,
         allowed_modules=tuple(allowed_modules),
     )
-    info = fit(data.path, settings, model.path)
-    return {"task": info.task, "estimator": info.estimator}
+    info, found = fit(data.path, settings, model.path)
+    return {"task": info.task, "estimator": info.estimator, **values(found)}

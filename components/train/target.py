@@ -1,12 +1,15 @@
 """What kind of learning a target asks for, and its classes."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from assay.components.train.columns import EXACT
 from assay.errors import UsageError
+from assay.findings import Finding
+from assay.text import quoted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,6 +33,8 @@ class Target:
     """Sorted, as scikit-learn sorts them; empty for regression."""
     class_rows: tuple[int, ...]
     positive: Any
+    findings: tuple[Finding, ...] = ()
+    """What was chosen, and by what."""
 
 
 def read_target(
@@ -64,8 +69,50 @@ def read_target(
     if _is_regression(values, distinct, kind, f"{estimator}: {what}"):
         if positive_label:
             raise UsageError(f"positive_label is given, but {what} is a number to predict")
-        return Target(values.astype(float), "regression", (), (), None)
-    return _classes(values, what, positive_label)
+        if values.dtype.kind == "i":
+            _require_exact(values, what)
+        return Target(
+            values.astype(float), "regression", (), (), None, _task(name, distinct, kind, values)
+        )
+    target = _classes(values, what, positive_label)
+    found = _task(name, distinct, kind, values, target.task)
+    if target.task == "binary" and not positive_label:
+        text = (
+            f"target {quoted(name)}: the positive class is {quoted(str(target.positive))}, the "
+            "last in sort order; choose with positive_label"
+        )
+        found = (*found, Finding("positive-class", text, (name,)))
+    return replace(target, findings=found)
+
+
+def _task(
+    name: str, distinct: int, kind: str, values: "np.ndarray", task: str = "regression"
+) -> tuple[Finding, ...]:
+    """Why numbers were taken as classes, or as numbers; nothing where the user has chosen."""
+    if kind or values.dtype.kind not in "if":
+        return ()
+    if task != "regression":
+        shown = ", ".join(f"{value:g}" for value in np.unique(values)[:_LISTED])
+        text = f"its {distinct} values are whole numbers ({shown}{', …' * (distinct > _LISTED)})"
+        taken = f"classes ({task})"
+    elif distinct <= MAX_AUTO_CLASSES:
+        text, taken = f"its {distinct} values have fractions", "numbers (regression)"
+    else:
+        text = f"its {distinct:,} values are more than {MAX_AUTO_CLASSES}"
+        taken = "numbers (regression)"
+    line = (
+        f"target {quoted(name)}: taken as {taken}, because {text}; name a classifier or a "
+        "regressor as estimator to choose"
+    )
+    return (Finding("guessed-task", line, (name,)),)
+
+
+def _require_exact(values: "np.ndarray", what: str) -> None:
+    if values.dtype.kind in "if" and (np.abs(values.astype(float)) >= EXACT).any():
+        raise UsageError(
+            f"{what} holds whole numbers beyond 2^53, which a model would round; write labels as "
+            "text, and numbers in a larger unit"
+        )
 
 
 def _is_regression(values: "np.ndarray", distinct: int, kind: str, what: str) -> bool:
@@ -78,10 +125,14 @@ def _is_regression(values: "np.ndarray", distinct: int, kind: str, what: str) ->
         if dtype == "f" and (values != np.floor(values)).any():
             raise UsageError(f"{what} needs a regressor, because its values have fractions")
         return False
-    return dtype == "f" or (dtype == "i" and distinct > MAX_AUTO_CLASSES)
+    if dtype not in "if":
+        return False
+    # Whole numbers are whole numbers, also when they are written as 0.0 and 1.0.
+    return bool((values != np.floor(values)).any()) or distinct > MAX_AUTO_CLASSES
 
 
 def _classes(values: "np.ndarray", what: str, positive_label: str) -> Target:
+    _require_exact(values, what)
     labels = values.astype(np.int64) if values.dtype.kind == "f" else values
     found, counts = np.unique(labels, return_counts=True)
     if len(found) > MAX_CLASSES:

@@ -177,11 +177,18 @@ def _numbers(now: "pd.Series", before: "pd.Series") -> tuple["pd.Series", "pd.Se
         return now, before
     size = int(np.frexp(max(float(now.abs().max()), float(before.abs().max())))[1])
     # By the largest first: the squares of large numbers are infinite.
-    now, before = (np.ldexp(side, -size) for side in (now, before))
+    now, before = _scaled(now, -size), _scaled(before, -size)
     if _is_constant(before):
         return now, before
     deviation = int(np.frexp(float(np.std(before)))[1])
-    return np.ldexp(now, -deviation), np.ldexp(before, -deviation)
+    return _scaled(now, -deviation), _scaled(before, -deviation)
+
+
+def _scaled(values: "pd.Series", exponent: int) -> "pd.Series":
+    """Times two to the power of `exponent`."""
+    import numpy as np
+
+    return values.__class__(np.ldexp(values.to_numpy(), exponent))
 
 
 def _near_zero(now: "pd.Series", before: "pd.Series") -> tuple["pd.Series", "pd.Series"]:

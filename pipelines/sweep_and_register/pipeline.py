@@ -95,6 +95,8 @@ def sweep_and_register(
     positive_label: str = "",
     missing_values: list = ["", "NA", "N/A", "NaN", "nan", "null", "None", "?"],  # noqa: B006
     delimiter: str = "auto",
+    encoding: str = "utf-8",
+    decimal: str = ".",
     split_by: str = "hash",
     key_columns: list = [],  # noqa: B006
     time_column: str = "",
@@ -131,6 +133,8 @@ def sweep_and_register(
         positive_label: The positive class of a binary target. Empty: the last in sort order.
         missing_values: Texts that mean a missing value in a CSV.
         delimiter: Field delimiter of a CSV; "auto" finds it.
+        encoding: Encoding of a CSV, such as utf-8 or latin-1.
+        decimal: Decimal mark of numbers in a CSV, "." or ",".
         split_by: "hash" (of key_columns, or of the whole row) or "time".
         key_columns: Columns that name an entity, which never changes sides.
         time_column: Column to split by when split_by is "time": the latest rows are the test set.
@@ -165,6 +169,9 @@ def sweep_and_register(
                 categorical_columns=categorical_columns,
                 drop_columns=drop_columns,
                 delimiter=delimiter,
+                missing_values=missing_values,
+                encoding=encoding,
+                decimal=decimal,
                 split_by=split_by,
                 key_columns=key_columns,
                 time_column=time_column,
@@ -181,7 +188,12 @@ def sweep_and_register(
         )
         table = outside(
             snapshot_data(
-                data=data, target=target, delimiter=delimiter, missing_values=missing_values
+                data=data,
+                target=target,
+                delimiter=delimiter,
+                missing_values=missing_values,
+                encoding=encoding,
+                decimal=decimal,
             ).after(ready)
         )
         valid = validate_data(

@@ -16,6 +16,7 @@ import pytest
 
 from assay.components.preflight import header
 from assay.components.preflight.step import preflight
+from assay.dataset.csv_source import Options
 from assay.digest import of_bytes
 from assay.errors import (
     AssayError,
@@ -432,10 +433,10 @@ def test_headers_of_every_kind(folder_store: Store, tmp_path: Path, web: str) ->
     parquet(tmp_path / "web" / "a.parquet")
     for name in ("a.csv", "a.csv.gz", "a.parquet"):
         for place in (str(tmp_path / "web" / name), f"{web}/{name}"):
-            assert header.column_names(place, "auto", folder_store) == names, place
+            assert header.column_names(place, Options(), folder_store) == names, place
     # A server that gives no parts would have to send the whole file.
-    assert header.column_names(f"{web}/whole/a.parquet", "auto", folder_store) == []
-    assert header.column_names(f"{web}/whole/a.csv", "auto", folder_store) == names
+    assert header.column_names(f"{web}/whole/a.parquet", Options(), folder_store) == []
+    assert header.column_names(f"{web}/whole/a.csv", Options(), folder_store) == names
 
 
 @pytest.mark.minio
@@ -449,7 +450,7 @@ def test_the_end_of_a_parquet_file_in_s3(
     client.fput_object("assay-tests", "preflight/a.parquet", str(path))
     endpoint = minio_url.partition("?")[2]
     uri = f"s3://assay-tests/preflight/a.parquet?{endpoint}"
-    assert header.column_names(uri, "auto", folder_store) == ["age", "ort", "income"]
+    assert header.column_names(uri, Options(), folder_store) == ["age", "ort", "income"]
 
 
 def test_a_header_longer_than_the_sample(
@@ -459,7 +460,7 @@ def test_a_header_longer_than_the_sample(
     names = [f"column_{number:06d}" for number in range(40_000)]
     path = tmp_path / "wide.csv"
     path.write_text(",".join(names) + "\n" + ",".join("1" * len(names)) + "\n")
-    assert header.column_names(str(path), "auto", folder_store) == names
+    assert header.column_names(str(path), Options(), folder_store) == names
 
 
 def test_a_dataset_in_the_store_is_asked_for_its_schema(

@@ -281,7 +281,7 @@ class TestFilesThatAreNoTables:
         store = FolderStore(tmp_path / "store")
         for look in (
             lambda: open_table(path, Options(), required=[("target", "y")]),
-            lambda: column_names(str(path), "auto", store),
+            lambda: column_names(str(path), Options(), store),
         ):
             with pytest.raises(DataError) as caught:
                 look()
@@ -300,7 +300,7 @@ class TestFilesThatAreNoTables:
         path.write_text(content)
         store = FolderStore(tmp_path / "store")
         with pytest.raises(DataError) as early:
-            column_names(str(path), "auto", store)
+            column_names(str(path), Options(), store)
         with pytest.raises(DataError) as late:
             open_table(path, required=[("target", "income")])
         assert "s3cr3t" not in str(early.value) + str(late.value)

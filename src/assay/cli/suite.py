@@ -3,7 +3,9 @@
 import json
 import os
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -18,9 +20,27 @@ def command() -> None:
 @command.command("draft", short_help="Write a first suite to review.")
 @click.argument("data", type=click.Path(path_type=Path))
 @click.option("--target", default="", help="Column to predict; its labels become a closed set.")
+@click.option("--delimiter", default="auto", help="Of a CSV (default: found).")
+@click.option(
+    "--missing-values",
+    "missing_values",
+    multiple=True,
+    help="Text that means a missing value in a CSV; may be repeated, and replaces the usual ones.",
+)
+@click.option("--encoding", default="utf-8", show_default=True, help="Of a CSV.")
+@click.option("--decimal", default=".", show_default=True, help="Decimal mark in a CSV.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="File (default: print).")
 @click.option("--force", is_flag=True, help="Replace an existing file.")
-def draft(data: Path, target: str, output: Path | None, force: bool) -> None:
+def draft(
+    data: Path,
+    target: str,
+    delimiter: str,
+    missing_values: tuple[str, ...],
+    encoding: str,
+    decimal: str,
+    output: Path | None,
+    force: bool,
+) -> None:
     """Write a reviewable first suite for the table DATA.
 
     It describes this data, not what is right: read it, and keep what should always hold. Each
@@ -28,7 +48,10 @@ def draft(data: Path, target: str, output: Path | None, force: bool) -> None:
     """
     if output is not None and output.exists() and not force:
         raise UsageError(f"{output} exists; give another name, or --force to replace it")
-    text = json.dumps(draft_suite(data, target), indent=2, ensure_ascii=False) + "\n"
+    reader: dict[str, Any] = {"delimiter": delimiter, "encoding": encoding, "decimal": decimal}
+    if missing_values:
+        reader["missing_values"] = list(missing_values)
+    text = json.dumps(draft_suite(data, target, reader), indent=2, ensure_ascii=False) + "\n"
     if output is None:
         click.echo(text, nl=False)
         return
@@ -41,9 +64,17 @@ def draft(data: Path, target: str, output: Path | None, force: bool) -> None:
     click.echo(f"{output}: review it, then run with -p suite={output}", err=True)
 
 
-def draft_suite(data: Path, target: str) -> dict[str, object]:
-    """A first suite for the table in `data`, read as the pipeline reads it."""
-    from assay import suite
+def draft_suite(
+    data: Path, target: str, reader: Mapping[str, Any] | None = None
+) -> dict[str, object]:
+    """A first suite for the table in `data`, read as the pipeline reads it.
+
+    Args:
+        data: The table.
+        target: The column to predict; empty for none.
+        reader: Parameters of `snapshot_data`, such as `encoding`.
+    """
+    from assay import findings, suite
     from assay.components.snapshot_data.step import snapshot_data
     from assay.source import fetch
     from assay.step import Out
@@ -52,7 +83,9 @@ def draft_suite(data: Path, target: str) -> dict[str, object]:
         table = Path(folder) / "dataset"
         table.mkdir()
         source = fetch(str(data), Path(folder))
-        bound = snapshot_data.bind_parameters({"target": target})
-        snapshot_data(data=source, dataset=Out(table), **bound)
+        bound = snapshot_data.bind_parameters({"target": target, **(reader or {})})
+        values = snapshot_data(data=source, dataset=Out(table), **bound)
+        for line in findings.lines(values or {}):
+            click.echo(line, err=True)
         drafted: dict[str, object] = suite.draft(table, target=target)
         return drafted
