@@ -150,29 +150,6 @@ def test_every_command_in_the_runbooks_exists_with_its_options(runbook: str, tex
     assert {word for word in words if word.startswith("--")} <= known, f"{runbook}: {text}"
 
 
-def test_loading_a_registered_model_as_the_readme_says_breaks_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    store = FolderStore(tmp_path / "store")
-    data = execute(rows, {"number": 1}, Context(store)).outputs["dataset"]
-    model = execute(fit, {"data": data}, Context(store)).outputs["model"]
-    folder = tmp_path / "store" / "views" / hex_of(model)
-    store.view(get_manifest(store, model))
-    # What mlflow.pyfunc.load_model("models:/...") writes beside the model that it loads.
-    from mlflow.store.artifact.models_artifact_repo import ModelsArtifactRepository
-
-    ModelsArtifactRepository._add_registered_model_meta_file(str(folder), "income", "1")
-    monkeypatch.setenv("ASSAY_STORE", store.url)
-    result = CliRunner().invoke(cli, ["fsck"])
-    assert result.exit_code == 0, result.output
-    assert "registered_model_meta was added by another program" in result.output
-    assert CliRunner().invoke(cli, ["verify"]).exit_code == 0
-    # What the copy is loaded by is not an addition.
-    (folder / "MLmodel").chmod(0o644)
-    (folder / "MLmodel").write_text("another model")
-    assert isinstance(CliRunner().invoke(cli, ["fsck"]).exception, IntegrityError)
-
-
 WRITER = """
 import sys, itertools
 from pathlib import Path

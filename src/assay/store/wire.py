@@ -426,7 +426,11 @@ class _Timed(io.RawIOBase):
         # Set only where it differs, because it is a call of the system.
         if self._silence is None or left < self._silence:
             self._connection.settimeout(left)
-        return self._connection.recv_into(buffer)
+        try:
+            return self._connection.recv_into(buffer)
+        except TimeoutError:
+            self._deadline.left()  # says that it was the whole that took too long
+            raise
 
 
 def _of_s3(headers: Message) -> bool:
