@@ -15,9 +15,9 @@ def import_artifact(
     delimiter: str = "auto",
     missing_values: list = ["", "NA", "N/A", "NaN", "nan", "null", "None", "?"],  # noqa: B006
     encoding: str = "utf-8",
+    decimal: str = ".",
     rows_per_part: int = 100_000,
     positive_label: str = "",
-    allowed_modules: list = [],  # noqa: B006
 ) -> NamedTuple("Outputs", [("dataset", str), ("model", str)]):
     """Give a foreign component's table or scikit-learn model a digest. KFP caching must be off.
 
@@ -28,9 +28,9 @@ def import_artifact(
         delimiter: Field delimiter of a CSV, one character; "auto" finds it.
         missing_values: Texts that mean a missing value in a CSV.
         encoding: Encoding of a CSV.
+        decimal: Decimal mark of numbers in a CSV, "." or ",".
         rows_per_part: Rows of each Parquet part of the dataset, at least 1.
         positive_label: The positive class of a binary model. Empty: the last in sort order.
-        allowed_modules: Import prefixes that a model's types may come from besides scikit-learn.
 
     Returns:
         dataset: Digest of the dataset, when it was a table.

@@ -37,6 +37,7 @@ from assay.attestation import (
 from assay.digest import canonical_json, hex_of, is_digest, parse_canonical_json
 from assay.errors import IntegrityError, NotFoundError, StepError, UsageError
 from assay.manifest import Descriptor, Manifest
+from assay.resolve import is_short, moves, resolve
 from assay.signing import Signer, Verifier
 from assay.source import fetch
 from assay.step import Artifact, Out, Port, Services, Source, Step
@@ -178,7 +179,7 @@ def execute(step: Step, arguments: Mapping[str, Any], context: Context) -> Execu
 
 def _bind(step: Step, arguments: Mapping[str, Any], store: Store) -> _Bound:
     """Sort the arguments; report all that is wrong with them at once."""
-    problems: list[str] = []
+    arguments, problems = _whole(step, arguments, store)
     inputs: dict[str, str | list[str]] = {}
     manifests: dict[str, Manifest] = {}
     for name, port in {**step.inputs, **step.list_inputs}.items():
@@ -193,11 +194,7 @@ def _bind(step: Step, arguments: Mapping[str, Any], store: Store) -> _Bound:
             problems.append(f"{step.name}: input {name!r} is missing; give an artifact's digest")
         for digest in digests:
             if not is_digest(digest):
-                problems.append(
-                    f"{step.name}: input {name!r}: {digest!r} is not a digest "
-                    "('sha256:' and 64 lower-case hex digits)"
-                )
-                continue
+                continue  # said already
             manifests[digest] = get_manifest(store, digest)
             problems += _kind_problems(f"{step.name}: input {name!r}", port, manifests[digest])
     locations = {name: arguments.get(name) or "" for name in step.sources}
@@ -218,6 +215,42 @@ def _bind(step: Step, arguments: Mapping[str, Any], store: Store) -> _Bound:
     if problems:
         raise UsageError.all_of(problems)
     return _Bound(inputs, manifests, locations, parameters)
+
+
+def _whole(
+    step: Step, arguments: Mapping[str, Any], store: Store
+) -> tuple[dict[str, Any], list[str]]:
+    """The arguments with whole digests, and what is wrong with those that name nothing."""
+    resolved, problems = dict(arguments), []
+
+    def whole(given: Any, what: str) -> Any:
+        if is_digest(given):
+            return given
+        if moves(given) and not step.side_effects:
+            # KFP's cache knows the parameter only: it would answer for the alias of last week.
+            problems.append(
+                f"{what}: {given!r} may name another model tomorrow, and this step is cached; give "
+                "the digest or MODEL/VERSION"
+            )
+            return given
+        try:
+            return resolve(given if isinstance(given, str) else repr(given), store, what)
+        except (UsageError, NotFoundError) as error:
+            problems.append(str(error))
+            return given
+
+    for name in (*step.inputs, *step.digests):
+        if given := arguments.get(name):
+            resolved[name] = whole(given, f"{step.name}: {name}")
+    for name in step.list_inputs:
+        digests = _digests(arguments.get(name) or "")
+        resolved[name] = [
+            whole(given, f"{step.name}: {name} {place}") for place, given in enumerate(digests, 1)
+        ]
+    for name in step.sources:
+        if is_short(given := arguments.get(name)):
+            resolved[name] = whole(given, f"{step.name}: {name}")
+    return resolved, problems
 
 
 def _digests(given: Any) -> list[str]:

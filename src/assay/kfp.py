@@ -15,10 +15,13 @@ from typing import Any, Final
 
 from assay import events
 from assay.config import context_from_env
-from assay.errors import AssayError, StepError
+from assay.documents import Limits, read_json
+from assay.errors import AssayError, IntegrityError, StepError
 from assay.execution import Context, Execution
 from assay.execution import execute as execute_step
+from assay.findings import lines as finding_lines
 from assay.foreign import keep, recognise
+from assay.labels import is_labelled
 from assay.manifest import FileEntry
 from assay.step import Step
 from assay.store import Store
@@ -133,6 +136,8 @@ def task(name: str, *, side_effects: bool = False) -> Iterator[Callable[[Executi
         events.emit(name, events.FAILED, error=f"{type(error).__name__}: {error}", exit_code=1)
         raise
     for execution in outcome:
+        for line in finding_lines(execution.values):
+            _print(f"finding: {line}")
         events.emit(
             name,
             events.CACHED if execution.cached else events.DONE,
@@ -151,9 +156,13 @@ def guard(function: Callable[..., None], **arguments: Any) -> None:
         function(**arguments)
 
 
-def _tell(line: str) -> None:
+def _print(line: str) -> None:
     sys.stdout.flush()
-    print(line, file=sys.stderr, flush=True)  # noqa: T201 - the one line a user must see
+    print(line, file=sys.stderr, flush=True)  # noqa: T201 - a line that a user must see
+
+
+def _tell(line: str) -> None:
+    _print(line)
     with contextlib.suppress(OSError):
         if TERMINATION_LOG.exists():
             TERMINATION_LOG.write_text(line + "\n")
@@ -199,7 +208,7 @@ def _fill_views(views: list[Any], execution: Execution, store: Store) -> None:
         elif shown is None:
             continue
         elif kind == "ClassificationMetrics":
-            _log_classification(view, json.loads(_content(shown, store)))
+            _log_classification(view, _parsed(shown, store))
         else:
             target = Path(view.path)
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -208,6 +217,11 @@ def _fill_views(views: list[Any], execution: Execution, store: Store) -> None:
 
 def _content(entry: FileEntry, store: Store) -> bytes:
     return read_entry(store, entry, MAX_VIEW_BYTES)
+
+
+def _parsed(entry: FileEntry, store: Store) -> Any:
+    limits = Limits(MAX_VIEW_BYTES, values=5_000_000)
+    return read_json(_content(entry, store), entry.path, limits, error=IntegrityError)
 
 
 def _log_metrics(view: Any, files: Mapping[str, FileEntry], store: Store) -> None:
@@ -219,10 +233,10 @@ def _metrics(files: Mapping[str, FileEntry], store: Store) -> dict[str, float]:
     """Plain numbers of an output: `metrics.json`, or the unlabelled part of the evidence."""
     found: dict[str, float] = {}
     if (entry := files.get("metrics.json")) is not None:
-        found.update(json.loads(_content(entry, store)))
+        found.update(_parsed(entry, store))
     if (entry := files.get("evidence.json")) is not None:
-        evidence = json.loads(_content(entry, store))["evidence"]
-        found.update({k: v for k, v in evidence.items() if v is not None and "{" not in k})
+        evidence = _parsed(entry, store)["evidence"]
+        found.update({k: v for k, v in evidence.items() if v is not None and not is_labelled(k)})
     return found
 
 

@@ -5,9 +5,8 @@ from pathlib import Path
 
 import click
 
-from assay.cli.console import human_bytes, json_option, print_json, print_table, use_defaults
+from assay.cli.console import NAME, human_bytes, json_option, print_json, print_table, use_defaults
 from assay.config import store_from_env
-from assay.digest import require_digest
 from assay.errors import UsageError
 from assay.maintenance.gc import (
     GRACE_SECONDS,
@@ -49,9 +48,9 @@ _DAY = 24 * 3600
     "with an alias and the last three in production always stay.",
 )
 @click.option("--no-registry", is_flag=True, help="There is no registry to ask.")
-@click.option("--pin", "pinned", metavar="DIGEST", help="Keep this artifact until it is unpinned.")
+@click.option("--pin", "pinned", type=NAME, help="Keep this artifact until it is unpinned.")
 @click.option("--reason", default="", help="Why it is pinned.")
-@click.option("--unpin", "unpinned", metavar="DIGEST", help="Keep it no longer for its own sake.")
+@click.option("--unpin", "unpinned", type=NAME, help="Keep it no longer for its own sake.")
 @json_option
 def command(
     delete: bool,
@@ -67,8 +66,8 @@ def command(
 ) -> None:
     """Remove what no registered version, release, pin or recent run rests on.
 
-    An artifact that stays keeps the records of how it was made and all that those name. Without
-    --delete nothing is removed.
+    An artifact that stays keeps the attestations of how it was made and all that those name.
+    Without --delete nothing is removed.
     """
     if delete and dry_run:
         raise UsageError("--delete and --dry-run exclude each other")
@@ -76,9 +75,9 @@ def command(
     store = store_from_env()
     if pinned or unpinned:
         if pinned:
-            pin(store, require_digest(pinned), reason)
+            pin(store, pinned, reason)
         if unpinned:
-            unpin(store, require_digest(unpinned))
+            unpin(store, unpinned)
         return
 
     def roots() -> dict[str, str]:

@@ -5,6 +5,7 @@
 3. Each pointer must lead to a record that it belongs to, each pin to an artifact.
 4. Each plain copy must hold the files of its artifact.
 5. Nothing but files and folders may lie in the store.
+6. Each release log must be whole, and hold what its statements say.
 
 Others may write and collect meanwhile. They write children before parents and remove parents
 before children, so something is missing only if it is not there when it is looked for, and what
@@ -25,6 +26,7 @@ from assay.attestation import load
 from assay.attestation import pointers as pointers_of
 from assay.digest import hex_of
 from assay.errors import AssayError, IntegrityError, NotFoundError
+from assay.gitops import log
 from assay.maintenance.names import kind_of, names_of, target_of
 from assay.manifest import Descriptor
 from assay.parallel import parallel
@@ -150,6 +152,9 @@ class _Check:
         for key, what in self._store.special_files():
             problem = f"is {what} and not a file; see who put it there, and remove it"
             self._checked.findings.append(Finding(key, problem, mended=False))
+        for fault in log.check(self._store, self._verifier):
+            if fault.broken:
+                self._checked.findings.append(Finding(fault.what, fault.text, mended=False))
         return self._checked
 
     def _problem_of(self, digest: str) -> str:

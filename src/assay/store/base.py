@@ -223,6 +223,16 @@ class Store(abc.ABC):
             if re.fullmatch(r"[0-9a-f]{64}", digits):
                 yield PREFIX + digits, size, modified
 
+    def find_blobs(self, digits: str) -> list[str]:
+        """Digests of the blobs that begin with these hex digits (two or more), sorted."""
+        place = f"blobs/sha256/{digits[:2]}/"
+        names = (entry.key.removeprefix(place) for entry in self._list(place))
+        return sorted(
+            PREFIX + name
+            for name in names
+            if name.startswith(digits) and re.fullmatch(r"[0-9a-f]{64}", name)
+        )
+
     def size_of(self, digest: str) -> int | None:
         """Size in bytes of what lies under `digest`, None if nothing does."""
         return self._size(blob_key(digest))
