@@ -26,6 +26,9 @@ os.write(1, b"r")
 while os.read(0, 64):
     pass
 time.sleep(float(sys.argv[1]))
+if sys.argv[2]:
+    import shutil
+    shutil.rmtree(sys.argv[2], ignore_errors=True)
 os.killpg(0, signal.SIGKILL)
 """
 
@@ -93,15 +96,16 @@ class TaskGroup:
 
 
 @contextlib.contextmanager
-def task_group(patience: float = 0.0) -> Iterator[TaskGroup]:
+def task_group(patience: float = 0.0, waste: str = "") -> Iterator[TaskGroup]:
     """A group whose processes do not outlive the block, nor this process.
 
     Args:
         patience: Seconds that its processes have for ending by themselves after this process was
             killed.
+        waste: A folder that is removed then, because nobody else can.
     """
     with subprocess.Popen(  # noqa: S603 - this Python, and words of ours
-        [sys.executable, "-I", "-S", "-c", _GUARD, str(patience)],
+        [sys.executable, "-I", "-S", "-c", _GUARD, str(patience), waste],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         process_group=0,

@@ -34,13 +34,14 @@ def folder(tmp_path: Path) -> Path:
 
 def start(folder: Path) -> subprocess.Popen[bytes]:
     # As from a script: no process group of its own, so that nothing but the run itself is killed.
-    return subprocess.Popen(
-        RUN,
-        cwd=folder,
-        env={**os.environ, "TMPDIR": str(folder / "tmp")},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
+    with (folder / "said").open("wb") as said:
+        return subprocess.Popen(
+            RUN,
+            cwd=folder,
+            env={**os.environ, "TMPDIR": str(folder / "tmp")},
+            stdout=said,
+            stderr=said,
+        )
 
 
 def processes(folder: Path) -> list[str]:
@@ -90,7 +91,7 @@ def test_kill_9_of_a_run_leaves_no_process_and_no_half_state(folder: Path) -> No
         for log in folder.glob(".assay/runs/*/run.log"):
             log.unlink()
     done = start(folder)
-    assert done.wait(300) == 0
+    assert done.wait(300) == 0, (folder / "said").read_text()[-2000:]
     assert processes(folder) == []
 
 

@@ -112,7 +112,7 @@ def _reproduce(record: Attestation, python: str, allow_module: tuple[str, ...]) 
             stderr=subprocess.PIPE,
         ) as process,
     ):
-        output, errors = process.communicate()
+        said, errors = process.communicate()
     if process.returncode:
         reason = (errors.strip().splitlines() or ["no reason given"])[-1]
         note = f": {reason.removeprefix('error: ')}"
@@ -121,7 +121,7 @@ def _reproduce(record: Attestation, python: str, allow_module: tuple[str, ...]) 
             for name, output in record.outputs.items()
         ]
     try:
-        again = json.loads(output.splitlines()[-1])
+        again = json.loads(said.splitlines()[-1])
     except (ValueError, IndexError) as error:
         raise AssayError(
             f"reproduce: no answer from {python}; is kfp-assay installed there?"

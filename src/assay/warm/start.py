@@ -44,7 +44,7 @@ def warm_process(pipeline: Any) -> Iterator[dict[str, str]]:
 
 @contextlib.contextmanager
 def _started(path: Path) -> Iterator[None]:
-    with task_group(patience=1.0) as group, _process(path, group) as process:
+    with task_group(1.0, str(path.parent)) as group, _process(path, group) as process:
         try:
             yield
         finally:
