@@ -3,6 +3,8 @@
 | variable | meaning | default |
 |---|---|---|
 | `ASSAY_STORE` | where blobs lie: `file:///folder` or `s3://bucket/prefix?endpoint=http://host:port` | none; the command line uses `./.assay/store` |
+| `ASSAY_STORE_TIMEOUT` | seconds that one request to an S3 store may take, apart from its bytes | 120 |
+| `ASSAY_STORE_MIN_RATE` | bytes per second below which a transfer is given up | 16384 |
 | `ASSAY_CACHE` | `read-write`, `off` or `refresh` | `read-write` |
 | `ASSAY_SIGNING_KEY` | private key that signs attestations (PEM text, or a path) | unsigned |
 | `ASSAY_VERIFY_KEYS` | public keys (keys.yaml, or PEM); once set, nothing unsigned is believed | nothing asked |

@@ -12,12 +12,14 @@ The order is the guarantee:
    killed at any point leaves nothing that a reader could mistake for a finished execution.
 """
 
+import contextlib
+import errno
 import json
 import logging
 import os
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -35,7 +37,7 @@ from assay.attestation import (
     step_key,
 )
 from assay.digest import canonical_json, hex_of, is_digest, parse_canonical_json
-from assay.errors import IntegrityError, NotFoundError, StepError, UsageError
+from assay.errors import IntegrityError, NotFoundError, StepError, StoreError, UsageError
 from assay.manifest import Descriptor, Manifest
 from assay.resolve import is_short, moves, resolve
 from assay.signing import Signer, Verifier
@@ -122,8 +124,7 @@ def execute(step: Step, arguments: Mapping[str, Any], context: Context) -> Execu
     """
     begun, started = time.monotonic(), _now()
     bound = _bind(step, arguments, context.store)
-    with tempfile.TemporaryDirectory(prefix="assay-", dir=context.work_root) as work:
-        root = Path(work).resolve()
+    with _work_folder(context.work_root) as root:
         sources = {
             name: _fetch(name, location, root, context)
             for name, location in bound.locations.items()
@@ -177,6 +178,32 @@ def execute(step: Step, arguments: Mapping[str, Any], context: Context) -> Execu
         cached=False,
         seconds=time.monotonic() - begun,
     )
+
+
+@contextlib.contextmanager
+def _work_folder(parent: Path | None) -> Iterator[Path]:
+    """A folder for one execution; that its disk is full is one line, whoever was writing.
+
+    Raises:
+        StoreError: It cannot be made, or there is no room in it.
+    """
+    parent = parent or Path(tempfile.gettempdir())
+    remedy = "make room, or set ASSAY_WORK to a folder on another disk"
+    try:
+        work = tempfile.TemporaryDirectory(prefix="assay-", dir=parent)
+    except OSError as error:
+        raise StoreError(
+            f"cannot make a work folder in {parent}: {error.strerror}; {remedy}"
+        ) from error
+    with work as name:
+        try:
+            yield Path(name).resolve()
+        except OSError as error:
+            if error.errno not in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
+                raise
+            raise StoreError(
+                f"no room in the work folder {parent}: {os.strerror(error.errno)}; {remedy}"
+            ) from error
 
 
 def _bind(step: Step, arguments: Mapping[str, Any], store: Store) -> _Bound:
@@ -362,8 +389,7 @@ def rerun(step: Step, record: Attestation, context: Context, scratch: Store) -> 
     locations = {name: source.uri for name, source in record.sources.items()}
     arguments = {**record.parameters, **record.inputs, **locations}
     bound = _bind(step, arguments, context.store)
-    with tempfile.TemporaryDirectory(prefix="assay-", dir=context.work_root) as work:
-        root = Path(work).resolve()
+    with _work_folder(context.work_root) as root:
         sources = {
             name: _fetch(name, location, root, context) for name, location in locations.items()
         }

@@ -174,10 +174,11 @@ def verify_store(  # noqa: C901 - a walk over every kind of entry
                 lambda digest=output.digest: artifacts.update({digest: get_manifest(store, digest)})  # type: ignore[misc]
             )
     for manifest in artifacts.values():
-        check(lambda manifest=manifest: _ignore(store.verify_view(manifest)))  # type: ignore[misc]
         if manifest.packed:
             # The packs' own bytes are right; are they also the files that the manifest names?
             check(lambda manifest=manifest: _ignore(verify_trees(store, [manifest])))  # type: ignore[misc]
+    for digest in store.list_views():
+        check(lambda d=digest: _ignore(store.verify_view(get_manifest(store, d))))  # type: ignore[misc]
     if problems:
         raise IntegrityError("; ".join(dict.fromkeys(problems)))
     return Verified(len(artifacts), len(records), len(sizes), sum(sizes.values()))

@@ -8,17 +8,25 @@ import ssl
 import subprocess
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from assay.digest import of_bytes
-from assay.errors import IntegrityError, StoreAccessError, StoreError, StoreUnavailableError
-from assay.manifest import FileEntry, Manifest
+from assay.errors import (
+    IntegrityError,
+    StoreAccessError,
+    StoreError,
+    StoreUnavailableError,
+    UsageError,
+)
+from assay.manifest import Descriptor, FileEntry, Manifest
 from assay.store.client import RetryLimits, client_for
 from assay.store.minio import MinioStore
+from assay.store.wire import Pace
 
 from servers import PASSWORD, USER, free_ports, require, serving
 
@@ -307,3 +315,180 @@ def test_a_certificate_that_nobody_signed_is_told_at_once(
         with pytest.raises(StoreError, match="SSL_CERT_FILE"):
             store.put_bytes(DATA)
         thread.join()
+
+
+PAGE = b"<!DOCTYPE html><html><body>Sign in to the network</body></html>"
+OF_S3 = 'ETag: "1"\r\nx-amz-request-id: 1\r\nDate: Mon, 01 Jan 2024 00:00:00 GMT\r\n'
+
+
+def answer(status: str, headers: str, body: bytes = b"") -> bytes:
+    return f"HTTP/1.1 {status}\r\nConnection: close\r\n{headers}\r\n".encode() + body
+
+
+def chunked(body: bytes) -> bytes:
+    return f"{len(body):x}\r\n".encode() + body + b"\r\n0\r\n\r\n"
+
+
+FOREIGN = {
+    "a sign-in page": answer(
+        "200 OK", f"Content-Type: text/html\r\nContent-Length: {len(PAGE)}\r\n", PAGE
+    ),
+    "a page with an entity tag": answer(
+        "200 OK", f'ETag: "5f"\r\nContent-Type: text/html\r\nContent-Length: {len(PAGE)}\r\n', PAGE
+    ),
+    "the right bytes in chunks": answer(
+        "200 OK", OF_S3 + "Transfer-Encoding: chunked\r\n", chunked(DATA)
+    ),
+    "no length": answer("200 OK", OF_S3, DATA),
+    "a length that is no number": answer("200 OK", OF_S3 + "Content-Length: many\r\n", DATA),
+    "compressed": answer(
+        "200 OK", OF_S3 + f"Content-Encoding: gzip\r\nContent-Length: {len(DATA)}\r\n", DATA
+    ),
+    "another server's page that nothing is there": answer(
+        "404 Not Found", f"Content-Type: text/html\r\nContent-Length: {len(PAGE)}\r\n", PAGE
+    ),
+}
+
+
+@pytest.mark.parametrize("what", FOREIGN)
+def test_an_answer_that_is_not_of_s3_is_not_called_damage_nor_missing(
+    store: MinioStore, faults: Faults, tmp_path: Path, what: str
+) -> None:
+    blob = store.put_bytes(DATA)
+    for work in (
+        lambda: store.get_bytes(blob.digest, len(DATA)),
+        lambda: store.get_file(blob, tmp_path / "file"),
+        lambda: store.verify(blob),
+        lambda: store.read_pointer(f"cache/{'ab' * 32}"),
+    ):
+        faults.only, faults.answer = get, [FOREIGN[what]] * 20
+        with pytest.raises(StoreError, match=r"not an S3 server's.*proxy") as caught:
+            work()
+        assert "damaged" not in str(caught.value)
+        assert "remove" not in str(caught.value)
+    faults.answer = []
+    assert store.get_bytes(blob.digest, len(DATA)) == DATA
+    assert not (tmp_path / "file").exists()
+
+
+def test_a_write_that_a_page_answers_is_not_believed(store: MinioStore, faults: Faults) -> None:
+    faults.only, faults.answer = put, [FOREIGN["a sign-in page"]] * 20
+    with pytest.raises(StoreError, match="not an S3 server's"):
+        store.put_bytes(DATA)
+    with pytest.raises(StoreError, match="not an S3 server's"):
+        store.write_pointer(f"cache/{'ab' * 32}", b"{}")
+    faults.answer = []
+    assert not store.has(of_bytes(DATA))
+
+
+@pytest.mark.parametrize("what", ["a sign-in page", "a page with an entity tag", "no length"])
+def test_a_listing_or_copy_that_a_page_answers_is_not_an_empty_one(
+    store: MinioStore, faults: Faults, what: str
+) -> None:
+    blob = store.put_bytes(DATA)
+    manifest = Manifest("application/vnd.assay.model.v1", (FileEntry("file", blob),), {})
+    for only, work in (
+        (b"list-type", lambda: list(store.iter_blobs())),
+        (b"x-amz-copy-source", lambda: store.view(manifest)),
+        (b"DELETE", lambda: store.remove_blob(blob.digest)),
+    ):
+        faults.only = lambda head, only=only: only in head.lower() or head.startswith(only)
+        faults.answer = [FOREIGN[what]] * 20
+        if (only, what) == (b"DELETE", "no length"):
+            continue  # the answer to a DELETE has no body
+        with pytest.raises(StoreError, match="not an S3 server's"):
+            work()
+    faults.answer = []
+    assert [digest for digest, _ in store.iter_blobs()] == [blob.digest]
+
+
+@pytest.mark.parametrize("name", ["Last-Modified", "Date", "Content-Length"])
+@pytest.mark.parametrize("value", ["", "soon", "-1", "Mon, 99 Foo 99999 00:00:00 GMT", "9" * 5000])
+def test_odd_headers_are_one_line(store: MinioStore, faults: Faults, name: str, value: str) -> None:
+    good = {
+        "ETag": '"1"',
+        "x-amz-request-id": "1",
+        "Date": "Mon, 01 Jan 2024 00:00:00 GMT",
+        "Last-Modified": "Mon, 01 Jan 2024 00:00:00 GMT",
+        "Content-Length": "5",
+    }
+    headers = "".join(f"{key}: {text}\r\n" for key, text in {**good, name: value}.items())
+    faults.only = lambda head: head.startswith(b"HEAD")
+    faults.answer = [answer("200 OK", headers)] * 20
+    with pytest.raises(StoreError) as caught:
+        store.modified(of_bytes(DATA))
+    assert len(str(caught.value)) < 600
+    assert "\n" not in str(caught.value)
+
+
+@pytest.fixture
+def dripping(credentials: None) -> Iterator[Callable[[bytes], str]]:
+    """Servers that give an answer a byte at a time; their store's URL."""
+    stopped = threading.Event()
+    with contextlib.ExitStack() as stack:
+
+        def serve(text: bytes) -> str:
+            server = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+
+            def drip(connection: socket.socket) -> None:
+                with connection, contextlib.suppress(OSError):
+                    connection.recv(1 << 16)
+                    for byte in text:
+                        if stopped.wait(0.05):
+                            return
+                        connection.sendall(bytes([byte]))
+
+            def accept() -> None:
+                with contextlib.suppress(OSError):
+                    while not stopped.is_set():
+                        connection, _ = server.accept()
+                        threading.Thread(target=drip, args=(connection,), daemon=True).start()
+
+            threading.Thread(target=accept, daemon=True).start()
+            return f"s3://bucket/p?endpoint=http://127.0.0.1:{server.getsockname()[1]}"
+
+        try:
+            yield serve
+        finally:
+            stopped.set()
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("part", ["head", "body", "listing", "write"])
+def test_a_server_that_drips_is_given_up_before_it_ends(
+    dripping: Callable[[bytes], str], tmp_path: Path, part: str
+) -> None:
+    head = answer("200 OK", OF_S3 + f"Content-Length: {len(DATA)}\r\n")
+    text = b"HTTP/1.1 200 OK\r\n" + b"x-odd: 1\r\n" * 10_000 if part == "head" else head + DATA
+    limits = RetryLimits(
+        attempts=2, seconds=2, first_wait=0.01, read_timeout=5, pace=Pace(1.0, 10_000)
+    )
+    if part == "body":
+        limits = replace(limits, pace=Pace(12.0, 100_000))  # the head passes
+    store = MinioStore.from_url(dripping(text), limits)
+    blob = Descriptor(of_bytes(DATA), len(DATA))
+    works: dict[str, Callable[[], object]] = {
+        "head": lambda: store.get_file(blob, tmp_path / "file"),
+        "body": lambda: store.get_file(blob, tmp_path / "file"),
+        "listing": lambda: list(store.iter_blobs()),
+        "write": lambda: store.put_bytes(DATA),
+    }
+    begun = time.monotonic()
+    with pytest.raises(StoreUnavailableError, match="bytes per second"):
+        works[part]()
+    assert time.monotonic() - begun < 40
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_pace_is_a_setting_and_odd_ones_are_refused_together(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("ASSAY_STORE_TIMEOUT", "7.5")
+    monkeypatch.setenv("ASSAY_STORE_MIN_RATE", "1000")
+    assert RetryLimits.from_env().pace == Pace(7.5, 1000)
+    monkeypatch.setenv("ASSAY_STORE_TIMEOUT", "nan")
+    monkeypatch.setenv("ASSAY_STORE_MIN_RATE", "fast")
+    with pytest.raises(
+        UsageError, match=r"ASSAY_STORE_TIMEOUT: 'nan'.*ASSAY_STORE_MIN_RATE: 'fast'"
+    ):
+        RetryLimits.from_env()

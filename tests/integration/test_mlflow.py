@@ -11,12 +11,14 @@ import mlflow.sklearn
 import numpy as np
 import pandas as pd
 import pytest
+from click.testing import CliRunner
 from mlflow.tracking import MlflowClient
 from sklearn.linear_model import LogisticRegression
 
+from assay.cli import cli
 from assay.components.resolve_production.step import resolve_production
 from assay.digest import of_bytes
-from assay.errors import ServiceError, UsageError
+from assay.errors import IntegrityError, ServiceError, UsageError
 from assay.mlflow_calls import quiet
 from assay.registry import Registry
 from assay.step import Model, Out, Record, Services
@@ -206,3 +208,36 @@ def test_a_long_schema_and_many_numbers_fit(server: str, client: MlflowClient) -
     found = client.get_model_version("many", "1")
     assert found.tags["long"] == "x" * 5000
     assert len(client.get_run(found.run_id).data.metrics) == 700
+
+
+def test_loading_a_registered_model_as_the_readme_says_does_not_break_the_store(
+    tmp_path: Path, folder_store: Store, model_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registry = f"sqlite:///{tmp_path}/mlflow.db"
+    source = register(registry, folder_store, model_folder, "income")
+    assert source.startswith(folder_store.url), "MLflow loads it from the plain copy itself"
+    mlflow.set_tracking_uri(registry)
+    try:
+        with quiet():
+            model = mlflow.pyfunc.load_model("models:/income/1")
+    finally:
+        mlflow.set_tracking_uri(None)
+    assert list(model.predict(pd.DataFrame({"x": [0.0, 19.0]}))) == ["low", "high"]
+    copy = Path(source.removeprefix("file://"))
+    assert (copy / "registered_model_meta").is_file(), "what MLflow writes beside what it loads"
+
+    monkeypatch.setenv("ASSAY_STORE", folder_store.url)
+    found = CliRunner().invoke(cli, ["fsck"])
+    assert found.exit_code == 0, found.output
+    assert "registered_model_meta was added by another program" in found.output
+    assert CliRunner().invoke(cli, ["verify"]).exit_code == 0
+    # What the model is made of is another matter, and is made again.
+    (copy / "MLmodel").chmod(0o644)
+    (copy / "MLmodel").write_text("another model")
+    for command in ("fsck", "verify"):
+        refused = CliRunner().invoke(cli, [command]).exception
+        assert isinstance(refused, IntegrityError)
+        assert "MLmodel" in str(refused)
+        assert "registered_model_meta" not in str(refused)
+    assert CliRunner().invoke(cli, ["fsck", "--repair"]).exit_code == 0
+    assert CliRunner().invoke(cli, ["fsck"]).exit_code == 0

@@ -3,6 +3,8 @@
 import os
 import re
 import signal
+import socket
+import stat
 import subprocess
 import sys
 import threading
@@ -21,8 +23,10 @@ from assay.errors import (
     StoreError,
     UsageError,
 )
+from assay.maintenance.fsck import fsck
 from assay.manifest import Descriptor, FileEntry, Manifest
 from assay.store import Store, blob_key, open_store
+from assay.store.folder import FolderStore
 from assay.tree import get_manifest, get_tree, put_tree
 
 TYPE = "application/vnd.assay.dataset.v1"
@@ -348,7 +352,7 @@ def test_a_store_folder_that_cannot_be_read_is_no_empty_store(
         raise PermissionError(13, "Permission denied", str(path))
 
     monkeypatch.setattr(os, "scandir", refusing)
-    with pytest.raises(StoreAccessError, match="cannot be listed"):
+    with pytest.raises(StoreAccessError, match="cannot list blobs"):
         list(folder_store.iter_blobs())
 
 
@@ -495,3 +499,112 @@ def test_many_large_files_at_a_time_stay_in_bounded_memory(store_url: str, tmp_p
         check=True,
     )
     assert int(done.stdout) < 150, "MB more than before the first file"
+
+
+def in_place_of(store: FolderStore, digest: str) -> Path:
+    path = store._root / blob_key(digest)
+    path.unlink()
+    return path
+
+
+def make_socket(path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as server:
+        # A socket's name has 107 bytes, so it is bound where its name is short.
+        before = Path.cwd()
+        os.chdir(path.parent)
+        try:
+            server.bind(path.name)
+        finally:
+            os.chdir(before)
+
+
+def make_link(path: Path) -> None:
+    secret = path.parents[3] / "outside"
+    secret.write_bytes(b"rows")
+    path.symlink_to(secret)
+
+
+SPECIAL = {
+    "named pipe": os.mkfifo,
+    "socket": make_socket,
+    "symbolic link": make_link,
+    "device": lambda path: os.mknod(path, 0o600 | stat.S_IFCHR, os.makedev(1, 5)),  # /dev/zero
+}
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("kind", SPECIAL)
+def test_what_is_no_file_is_refused_without_waiting_and_healed_by_storing_again(
+    folder_store: FolderStore, tmp_path: Path, kind: str
+) -> None:
+    blob = folder_store.put_bytes(b"rows")
+    try:
+        SPECIAL[kind](in_place_of(folder_store, blob.digest))
+    except PermissionError:
+        pytest.skip("this user may not make devices")
+    for work in (
+        lambda: folder_store.get_bytes(blob.digest, 10),
+        lambda: folder_store.get_blob(blob),
+        lambda: folder_store.get_file(blob, tmp_path / "target"),
+        lambda: folder_store.verify(blob),
+        lambda: folder_store.peek(blob.digest, 1),
+    ):
+        with pytest.raises(IntegrityError, match=f"it is a {kind} and not a file.*rm -f"):
+            work()
+    assert not folder_store.has(blob.digest)
+    found = fsck(folder_store, None)
+    assert [kind in finding.problem for finding in found.broken] == [True]
+    assert folder_store.put_bytes(b"rows") == blob
+    assert folder_store.get_bytes(blob.digest, 10) == b"rows"
+    assert fsck(folder_store, None).findings == []
+
+
+@pytest.mark.timeout(60)
+def test_pipes_in_the_place_of_pointers_and_folders_stop_nothing_for_ever(
+    folder_store: FolderStore, tmp_path: Path
+) -> None:
+    root = folder_store._root
+    key = "ab" * 32
+    os.mkfifo(root / "cache" / key)
+    with pytest.raises(IntegrityError, match="named pipe"):
+        folder_store.read_pointer(f"cache/{key}")
+    assert folder_store.list_pointers("cache/") == []
+    folder_store.write_pointer(f"cache/{key}", b"{}")
+    assert folder_store.read_pointer(f"cache/{key}") == b"{}"
+    os.mkfifo(tmp_path / "source")
+    with pytest.raises(StoreError, match="named pipe"):
+        folder_store.put_file(tmp_path / "source")
+    os.mkfifo(root / "pins")
+    with pytest.raises(StoreError):
+        folder_store.write_pointer(f"pins/{key}", b"why")
+    with pytest.raises(StoreError, match="pins"):
+        fsck(folder_store, None)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "s3://bucket/p?endpoint=https://[::1",
+        "s3://[::1/p?endpoint=http://host",
+        "s3://bucket/p?endpoint=http://host:port",
+        "s3://bucket/p?endpoint=http://host:99999",
+        "s3://bucket/p?endpoint=http://-host-_:1",
+        "s3://bucket/p?endpoint=http://a b",
+        "s3://bucket/p?endpoint=http://%zz",
+        "s3://B_/p?endpoint=http://host:1",
+        "file://[::1",
+        "http://[",
+    ],
+)
+def test_an_odd_url_is_one_line(url: str) -> None:
+    from assay.store.client import RetryLimits
+    from assay.store.minio import MinioStore
+
+    def use() -> None:
+        hasty = RetryLimits(attempts=1, seconds=1, connect_timeout=1)
+        store = MinioStore.from_url(url, hasty) if url.startswith("s3:") else open_store(url)
+        store.has(ABSENT)
+
+    with pytest.raises((UsageError, StoreError)) as caught:
+        use()
+    assert "\n" not in str(caught.value)

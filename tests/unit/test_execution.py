@@ -2,6 +2,7 @@
 
 import json
 import random
+import subprocess
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +11,14 @@ import pytest
 
 from assay.attestation import about, load, using
 from assay.digest import canonical_json, hex_of
-from assay.errors import AttestationError, IntegrityError, NotFoundError, StepError, UsageError
+from assay.errors import (
+    AttestationError,
+    IntegrityError,
+    NotFoundError,
+    StepError,
+    StoreError,
+    UsageError,
+)
 from assay.execution import CacheMode, Context, execute
 from assay.provenance import find_record, passport, verify, verify_store
 from assay.signing import Signer, Verifier
@@ -417,3 +425,33 @@ def test_an_artifact_without_a_record_does_not_verify(context: Context, tmp_path
     manifest = put_tree(context.store, tmp_path / "t", Dataset.type, {})
     with pytest.raises(AttestationError, match="no record of how"):
         verify(context.store, manifest.digest, None)
+
+
+@step
+def gross(*, size: int, dataset: Out[Dataset]) -> None:
+    with (dataset.path / "rows.bin").open("wb") as out:
+        for _ in range(size):
+            out.write(b"x" * 1024)
+
+
+def test_a_full_work_disk_is_one_line_whoever_writes(context: Context, tmp_path: Path) -> None:
+    small = tmp_path / "small"
+    small.mkdir()
+    done = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=512k", "none", small], capture_output=True
+    )
+    if done.returncode:
+        pytest.skip("this user may not mount a small disk")
+    try:
+        with pytest.raises(StoreError, match=r"no room in the work folder.*ASSAY_WORK") as caught:
+            execute(gross, {"size": 2000}, replace(context, work_root=small))
+        assert "\n" not in str(caught.value)
+        assert list(small.iterdir()) == []
+    finally:
+        subprocess.run(["umount", small], check=True)
+    assert execute(gross, {"size": 2000}, context).outputs["dataset"]
+
+
+def test_a_work_folder_that_is_gone_is_one_line(context: Context, tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="cannot make a work folder"):
+        execute(gross, {"size": 1}, replace(context, work_root=tmp_path / "gone"))

@@ -16,6 +16,7 @@ from assay.config import store_from_env
 from assay.errors import AssayError, IntegrityError
 from assay.provenance import find_record, nodes, passport
 from assay.signing import verifier_from_env
+from assay.task_group import task_group
 
 OUTCOMES = {
     "equal": "bit-identical",
@@ -100,24 +101,27 @@ def _reproduce(record: Attestation, python: str, allow_module: tuple[str, ...]) 
     for module in allow_module:
         arguments += ["--allow-module", module]
     environment = {**os.environ, "ASSAY_EVENTS": "", "PYTHONHASHSEED": "0"}
-    with tempfile.TemporaryDirectory(prefix="assay-reproduce-") as folder:
-        done = subprocess.run(  # noqa: S603 - an interpreter that the user chose
+    with (
+        tempfile.TemporaryDirectory(prefix="assay-reproduce-") as folder,
+        task_group() as group,
+        group.started(
             arguments,
+            environment,
             cwd=Path(folder),
-            env=environment,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-    if done.returncode:
-        reason = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        ) as process,
+    ):
+        said, errors = process.communicate()
+    if process.returncode:
+        reason = (errors.strip().splitlines() or ["no reason given"])[-1]
         note = f": {reason.removeprefix('error: ')}"
         return [
             Row(record.step, name, output.digest, "", "failed", note)
             for name, output in record.outputs.items()
         ]
     try:
-        again = json.loads(done.stdout.splitlines()[-1])
+        again = json.loads(said.splitlines()[-1])
     except (ValueError, IndexError) as error:
         raise AssayError(
             f"reproduce: no answer from {python}; is kfp-assay installed there?"

@@ -119,7 +119,7 @@ class FolderStore(Store):
             if not isinstance(error, FileNotFoundError):
                 raise error
 
-        with self._errors("cannot be listed"):
+        with self._errors(f"cannot list {prefix}"):
             for folder, _, names in os.walk(self._root / prefix, onerror=missing_is_empty):
                 for name in names:
                     path = f"{folder}/{name}"

@@ -17,6 +17,7 @@ import hmac
 import http.client
 import io
 import os
+import re
 import select
 import socket
 import ssl
@@ -42,6 +43,7 @@ MAX_IDLE: Final = 64
 """Connections kept."""
 
 
+_LENGTH: Final = re.compile(r"[0-9]{1,18}", re.ASCII)
 _ENDS_WITHOUT_ANSWER: Final = 500
 """From this status on, whoever answered speaks for a server that did not."""
 
@@ -424,7 +426,11 @@ class _Timed(io.RawIOBase):
         # Set only where it differs, because it is a call of the system.
         if self._silence is None or left < self._silence:
             self._connection.settimeout(left)
-        return self._connection.recv_into(buffer)
+        try:
+            return self._connection.recv_into(buffer)
+        except TimeoutError:
+            self._deadline.left()  # says that it was the whole that took too long
+            raise
 
 
 def _of_s3(headers: Message) -> bool:
@@ -446,7 +452,7 @@ def _require_s3(response: http.client.HTTPResponse, method: str, *, is_object: b
     if is_object and method in {"GET", "HEAD", "PUT"} and not headers.get("etag"):
         problems.append("no ETag")
     if is_object and method in {"GET", "HEAD"}:
-        if not headers.get("content-length", "").isdecimal():
+        if not _LENGTH.fullmatch(headers.get("content-length", "")):
             problems.append("no usable Content-Length")
         if headers.get("content-encoding", "identity") != "identity":
             problems.append(f"encoded as {headers['content-encoding'][:40]!r}")

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from assay.step import Step
+from assay.task_group import TaskGroup, task_group
 from assay.warm import VARIABLE
 
 _STEP_IMPORT: Final = re.compile(r"from assay\.components\.(\w+) import step\b")
@@ -43,6 +44,17 @@ def warm_process(pipeline: Any) -> Iterator[dict[str, str]]:
 
 @contextlib.contextmanager
 def _started(path: Path) -> Iterator[None]:
+    with task_group(1.0, str(path.parent)) as group, _process(path, group) as process:
+        try:
+            yield
+        finally:
+            # It holds nothing that is worth a farewell; forks end with their tasks.
+            process.kill()
+            process.communicate()
+
+
+@contextlib.contextmanager
+def _process(path: Path, group: TaskGroup) -> Iterator["subprocess.Popen[bytes]"]:
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
         # Tasks may connect from now on, and wait.
         listener.bind(str(path))
@@ -53,16 +65,13 @@ def _started(path: Path) -> Iterator[None]:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             pass_fds=[listener.fileno()],
-            start_new_session=True,  # an interrupt reaches a fork through its task, and once
+            # A group of its own: an interrupt reaches a fork through its task, and once. The group
+            # ends it while it imports, when it does not look at its standard input.
+            process_group=group.number,
             # Forked, it must not have threads; the hashes of text are those of the tasks.
             env={**os.environ, "OPENBLAS_NUM_THREADS": "1", "PYTHONHASHSEED": "0"},
         )
-    try:
-        yield
-    finally:
-        # It holds nothing that is worth a farewell; forks end with their tasks.
-        process.kill()
-        process.communicate()
+    yield process
 
 
 def _asks_registry(pipeline: Any) -> bool:
