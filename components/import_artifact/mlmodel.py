@@ -5,14 +5,12 @@ audit that every model passes. MLmodel and environments are written anew: those 
 name any loader and any package.
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-import yaml
-
+from assay.documents import Limits, read_json, read_regular, read_yaml
 from assay.errors import DataError, IntegrityError, UsageError
 
 if TYPE_CHECKING:
@@ -22,6 +20,7 @@ if TYPE_CHECKING:
 
 FILE: Final = "MLmodel"
 MAX_BYTES: Final = 16 << 20
+_LIMITS: Final = Limits(MAX_BYTES, depth=32, values=1_000_000)
 _SAVE: Final = "mlflow.sklearn.save_model(…, serialization_format='skops', input_example=X.head())"
 _BINARY: Final = 2
 
@@ -32,7 +31,6 @@ class Settings:
 
     target: str
     positive_label: str
-    allowed_modules: tuple[str, ...]
 
 
 def convert(place: Path, settings: Settings, folder: Path) -> None:
@@ -46,6 +44,8 @@ def convert(place: Path, settings: Settings, folder: Path) -> None:
     import sklearn
 
     from assay.model import audit, save
+    from assay.model.allowed import platform_classes
+    from assay.model.walk import walk
     from assay.report import markdown_table
 
     if not settings.target:
@@ -54,8 +54,12 @@ def convert(place: Path, settings: Settings, folder: Path) -> None:
     flavour = _flavour(said, sklearn.__version__)
     frame = _example(place, said)
     data = _read(place / _plain_name(flavour["pickled_model"]))
-    pipeline = audit(data, settings.allowed_modules)
-    info = _info(pipeline, frame, settings)
+    # Who starts a run chooses no classes; the platform's own are all that may be added.
+    admitted = platform_classes()
+    pipeline = audit(data, tuple(admitted))
+    held = {f"{type(item).__module__}.{type(item).__qualname__}" for item in walk(pipeline)}
+    classes = tuple(sorted(held & admitted))
+    info = _info(pipeline, frame, settings, classes)
     save(pipeline, info, frame[list(info.features)], folder)
     facts = [
         ("estimator", info.estimator),
@@ -70,12 +74,8 @@ def convert(place: Path, settings: Settings, folder: Path) -> None:
 
 
 def _read_mlmodel(path: Path) -> Mapping[str, Any]:
-    if path.stat().st_size > MAX_BYTES:
-        raise DataError(f"{FILE} is larger than {MAX_BYTES:,} bytes; it is none of MLflow's")
-    try:
-        raw = yaml.safe_load(path.read_bytes())
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise DataError(f"{FILE} is not YAML ({' '.join(str(error).split())[:200]})") from error
+    data = read_regular(path, MAX_BYTES, FILE, DataError)
+    raw = read_yaml(data, FILE, _LIMITS, error=DataError, person=False).value
     if not isinstance(raw, dict) or not isinstance(raw.get("flavors"), dict):
         raise DataError(f"{FILE} names no flavours; save the model again with {_SAVE}")
     return raw
@@ -118,9 +118,15 @@ def _example(place: Path, said: Mapping[str, Any]) -> "pd.DataFrame":
     try:
         if example["type"] != "dataframe" or example["pandas_orient"] != "split":
             raise KeyError("dataframe")  # noqa: TRY301 - told below like any other lack
-        raw = json.loads(_read(place / _plain_name(example["artifact_path"]), MAX_BYTES))
+        raw = read_json(
+            _read(place / _plain_name(example["artifact_path"]), MAX_BYTES),
+            "the input example",
+            _LIMITS,
+            error=DataError,
+        )
         frame = pd.DataFrame(raw["data"], columns=[str(name) for name in raw["columns"]])
-        kinds = {item["name"]: item["type"] for item in json.loads(signature["inputs"])}
+        inputs = read_json(signature["inputs"], f"{FILE}: signature", _LIMITS, error=DataError)
+        kinds = {item["name"]: item["type"] for item in inputs}
         # JSON knows one kind of number; the signature says which it was.
         return frame.astype({name: _PANDAS[kinds[name]] for name in frame.columns})
     except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -143,7 +149,9 @@ _PANDAS: Final = {
 _TYPES: Final = {"float64": "float64", "int64": "int64", "bool": "bool", "object": "string"}
 
 
-def _info(pipeline: Any, frame: "pd.DataFrame", settings: Settings) -> "ModelInfo":
+def _info(
+    pipeline: Any, frame: "pd.DataFrame", settings: Settings, classes: tuple[str, ...]
+) -> "ModelInfo":
     import numpy as np
     from sklearn.base import is_regressor
 
@@ -179,11 +187,11 @@ def _info(pipeline: Any, frame: "pd.DataFrame", settings: Settings) -> "ModelInf
         seed=0,
         threads=1,
         rows=0,
-        allowed_modules=settings.allowed_modules,
+        allowed_modules=classes,
         types=types,
         class_rows=(0,) * len(classes),
         transformed=int(getattr(last, "n_features_in_", len(features))),
-        versions=versions(settings.allowed_modules),
+        versions=versions(classes),
     )
 
 
@@ -209,9 +217,4 @@ def _plain_name(name: Any) -> str:
 def _read(path: Path, limit: int = 0) -> bytes:
     from assay.model.files import MAX_MODEL_BYTES
 
-    try:
-        if path.stat().st_size > (limit or MAX_MODEL_BYTES):
-            raise DataError(f"{path.name} is larger than {limit or MAX_MODEL_BYTES:,} bytes")
-        return path.read_bytes()
-    except OSError as error:
-        raise DataError(f"{FILE} names {path.name}, which is not there") from error
+    return read_regular(path, limit or MAX_MODEL_BYTES, FILE, DataError)

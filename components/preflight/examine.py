@@ -15,6 +15,7 @@ from assay.components.preflight.header import column_names, dataset_columns
 from assay.dataset import column_problems
 from assay.digest import is_digest
 from assay.errors import AssayError, IntegrityError, UsageError
+from assay.model.allowed import module_problems
 from assay.policy import KNOWN_METRICS, parse_policy
 from assay.policy import Policy as ParsedPolicy
 from assay.source import public
@@ -144,6 +145,7 @@ def _policy(plan: Plan, store: Store, found: Examined) -> ParsedPolicy:
             f"primary_metric is {plan.primary_metric!r}, and the policy says "
             f"{policy.primary_metric!r}; leave the parameter empty, or have the policy changed"
         )
+    _refuse([f"policy: {problem}" for problem in module_problems(policy.allowed_modules)])
     found.allowed_modules = policy.allowed_modules
     origin = "" if plan.policy else " (none was given: the default, which forbids a regression)"
     found.notes["policy"] = f"{len(policy.rules)} rules{origin}"

@@ -33,7 +33,7 @@ def register(
 
     Raises:
         RunBlocked: The decision is a block, or compares with another model than the one that is in
-            production.
+            production; or a stricter policy blocked on the same test data, and nobody governs.
         RunInconclusive: The decision is inconclusive.
         IntegrityError: The decision is about another model, does not follow from its evidence, or
             something it rests on is altered, unconnected or without a believable record.
@@ -42,6 +42,7 @@ def register(
         ServiceError: The registry failed, or contradicts its history or the release log.
     """
     from assay.admission import check, require_same_production
+    from assay.components.register.pinned import require_not_laxer
     from assay.components.register.version import register_version
     from assay.digest import canonical_json, require_digest
     from assay.errors import UsageError
@@ -59,6 +60,7 @@ def register(
     require_same_production(
         facts.judgement, in_production(services, registry, model_name), model_name
     )
+    require_not_laxer(services, facts, model_name)
     version, new = register_version(
         registry, services, model, facts, evaluation, measurements, model_name
     )

@@ -3,9 +3,8 @@
 import json
 from typing import Any, Final
 
-import yaml
-
 from assay.admission import Facts
+from assay.documents import Limits, read_json, read_yaml
 from assay.errors import IntegrityError
 from assay.evidence import EvidenceDocument
 from assay.manifest import Manifest
@@ -79,11 +78,13 @@ def _schemas(store: Store, manifest: Manifest) -> dict[str, str]:
     entry = manifest.find("MLmodel")
     if entry is None:
         raise IntegrityError(f"the model {manifest.digest} holds no MLmodel; MLflow cannot load it")
-    raw = yaml.safe_load(read_entry(store, entry, MAX_MLMODEL_BYTES))
-    signature = raw.get("signature") or {}
+    data = read_entry(store, entry, MAX_MLMODEL_BYTES)
+    limits = Limits(MAX_MLMODEL_BYTES, depth=32)
+    raw = read_yaml(data, "MLmodel", limits, error=IntegrityError, person=False).value
+    signature = (raw.get("signature") if isinstance(raw, dict) else None) or {}
     tags = {}
     for side in ("inputs", "outputs"):
-        columns = json.loads(signature.get(side) or "[]")
+        columns = read_json(signature.get(side) or "[]", "MLmodel", limits, error=IntegrityError)
         text = json.dumps(columns, separators=(",", ":"), ensure_ascii=False)
         if len(text) > MAX_TAG_CHARS:
             text = json.dumps({"columns": len(columns), "file": "MLmodel", "in": entry.blob.digest})

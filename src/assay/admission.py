@@ -222,10 +222,15 @@ def judged_files(store: Store, judgement: Judgement) -> tuple[bytes, dict[str, E
         IntegrityError: Something is not what its name says, or malformed.
         NotFoundError: Something is not in the store.
     """
-    return _file(store, judgement.policy_artifact, "policy.yaml", MAX_POLICY_BYTES), {
+    return judged_policy(store, judgement.policy_artifact), {
         digest: EvidenceDocument.parse(_file(store, digest, FILE_NAME, MAX_EVIDENCE_BYTES))
         for digest in judgement.evidence
     }
+
+
+def judged_policy(store: Store, artifact: str) -> bytes:
+    """The YAML that a policy artifact holds; errors as `judged_files`."""
+    return _file(store, artifact, "policy.yaml", MAX_POLICY_BYTES)
 
 
 def _require_same(services: Services, judgement: Judgement, shown: Sequence[str], data: str) -> str:

@@ -10,7 +10,7 @@ what it says counts only after `load` has checked it.
 """
 
 import base64
-import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -35,6 +35,9 @@ PREDICATE_TYPE: Final = "https://slsa.dev/provenance/v1"
 BUILD_TYPE: Final = "urn:assay:step:v1"
 ENVELOPE_MEDIA_TYPE: Final = "application/vnd.dsse.envelope.v1+json"
 MAX_ATTESTATION_BYTES: Final = 4 << 20
+
+COMMIT: Final = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
+"""A commit's full name."""
 
 Inputs = Mapping[str, str | list[str]]
 """Input name to digest, to "" where an optional one is absent, or to a list of digests."""
@@ -376,7 +379,9 @@ def _parse(raw: Any, digest: str, signed_by: str) -> Attestation:
             )
             for subject in raw["subject"]
         },
-        values=json.loads(base64.b64decode(values["content"], validate=True)),
+        values=parse_canonical_json(
+            base64.b64decode(values["content"], validate=True), "the values"
+        ),
         side_effects=internal["sideEffects"],
         details=RunDetails(
             started=details["metadata"]["startedOn"],
@@ -384,12 +389,19 @@ def _parse(raw: Any, digest: str, signed_by: str) -> Attestation:
             invocation=details["metadata"]["invocationId"],
         ),
         image=dependencies["image"]["uri"] if "image" in dependencies else "",
-        git=Commit(git["uri"], git["digest"]["gitCommit"], git["annotations"]["dirty"])
+        git=Commit(git["uri"], _commit(git["digest"]["gitCommit"]), git["annotations"]["dirty"])
         if git
         else None,
         digest=digest,
         signed_by=signed_by,
     )
+
+
+def _commit(value: Any) -> str:
+    # It ends up in commands and reports.
+    if isinstance(value, str) and COMMIT.fullmatch(value):
+        return value
+    raise ValueError(f"gitCommit {str(value)[:80]!r} is not the name of a commit")
 
 
 def _input(value: Any) -> str | list[str]:

@@ -26,16 +26,17 @@ While no more than the allowed fraction of rows violate a check, nothing counts 
 `safety_violations`; beyond it, every violating row does. docs/checks.md is for users.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Any, Final
 
-import yaml
-
+from assay.documents import Limits, closest, read_yaml, shown, some
 from assay.errors import UsageError
 
 MAX_CHECKS_BYTES: Final = 1 << 20
+MAX_PROBLEMS: Final = 100
+"""Problems after which nobody looks for more."""
 DEFAULT_ROWS: Final = 200
 _KEYS: Final = {
     "invariance": {"column", "values", "rows", "allowed_fraction"},
@@ -80,27 +81,24 @@ def parse_checks(data: bytes, name: str = "checks") -> tuple[Check, ...]:
     Raises:
         UsageError: All that is wrong, each with its line.
     """
-    if len(data) > MAX_CHECKS_BYTES:
-        raise UsageError(f"{name}: {len(data)} bytes, the limit is {MAX_CHECKS_BYTES}")
-    try:
-        node = yaml.compose(data, Loader=yaml.SafeLoader)
-        raw = yaml.safe_load(data)
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        reason = " ".join(str(error).split())
-        raise UsageError(f"{name}: not YAML: {reason}") from error
+    document = read_yaml(data, name, Limits(MAX_CHECKS_BYTES, depth=16))
+    raw = document.value
     if not isinstance(raw, dict) or not isinstance(raw.get("checks"), list) or not raw["checks"]:
         raise UsageError(f"{name}: write 'checks:' and a list of at least one check")
-    problems = [f"{name}: unknown key {key!r}" for key in raw if key != "checks"]
-    items = next(v for k, v in getattr(node, "value", []) if k.value == "checks").value
+    unknown = [key for key in raw if key != "checks"]
+    problems = some(unknown, lambda key: f"{name}: unknown key {shown(key)}")
     parsed: list[Check] = []
-    for item, place in zip(raw["checks"], items, strict=True):
-        where = f"{name} line {place.start_mark.line + 1}"
+    for number, item in enumerate(raw["checks"]):
+        if len(problems) > MAX_PROBLEMS:
+            break
+        where = document.at(document.place(("checks", number)))
         found = _problems(item)
         problems += [f"{where}: {problem}" for problem in found]
         if not found:
             parsed.append(_check(item))
-    names = [check.name for check in parsed]
-    problems += [f"{name}: two checks are called {n!r}" for n in set(names) if names.count(n) > 1]
+    counts = Counter(check.name for check in parsed)
+    twice = [each for each, count in counts.items() if count > 1]
+    problems += some(twice, lambda each: f"{name}: two checks are called {shown(each)}")
     if problems:
         raise UsageError.all_of(problems)
     return tuple(parsed)
@@ -117,19 +115,15 @@ def _problems(item: Any) -> list[str]:  # noqa: C901 - one line each
     if not isinstance(item, dict):
         return ["a check has a name, a kind and more"]
     kind = item.get("kind")
-    if kind not in _KEYS:
-        close = get_close_matches(str(kind), _KEYS, n=1)
-        hint = f"did you mean {close[0]!r}?" if close else f"use one of {', '.join(_KEYS)}"
-        return [f"kind {kind!r}; {hint}"]
+    if not isinstance(kind, str) or kind not in _KEYS:
+        close = closest(kind, _KEYS) if isinstance(kind, str) else None
+        hint = f"did you mean {close!r}?" if close else f"use one of {', '.join(_KEYS)}"
+        return [f"kind {shown(kind)}; {hint}"]
     problems = []
     if not isinstance(item.get("name"), str) or not item["name"]:
         problems.append("a check needs a name")
     known = {"name", "kind", *_KEYS[kind]}
-    for key in item:
-        if key not in known:
-            close = get_close_matches(str(key), known, n=1)
-            hint = f"; did you mean {close[0]!r}?" if close else ""
-            problems.append(f"unknown key {key!r} in a check of kind {kind}{hint}")
+    problems += some([key for key in item if key not in known], lambda key: _unknown(key, kind))
     problems += [f"{key!r} is missing" for key in _NEEDED[kind] if key not in item]
     if "values" in item and (not isinstance(item["values"], list) or not item["values"]):
         problems.append("'values' must be a list of at least one value")
@@ -147,14 +141,21 @@ def _problems(item: Any) -> list[str]:  # noqa: C901 - one line each
     return problems
 
 
+def _unknown(key: str, kind: str) -> str:
+    close = closest(key, {"name", "kind", *_KEYS[kind]})
+    hint = f"; did you mean {close!r}?" if close else ""
+    return f"unknown key {shown(key)} in a check of kind {kind}{hint}"
+
+
 def _case_problems(cases: Any) -> list[str]:
     if not isinstance(cases, list) or not cases:
         return ["'cases' must be a list of at least one case"]
-    return [
-        f"case {number} needs a 'row' of columns and an 'expect'"
+    wrong = [
+        number
         for number, case in enumerate(cases, 1)
         if not (isinstance(case, dict) and isinstance(case.get("row"), dict) and "expect" in case)
     ]
+    return some(wrong, lambda number: f"case {number} needs a 'row' of columns and an 'expect'")
 
 
 def _check(item: dict[str, Any]) -> Check:

@@ -5,7 +5,6 @@ Images are pinned by digest through `ASSAY_IMAGES`, the path of a JSON file `{ro
 that `assay compile --images` sets. Without it the reference is the development tag of this version.
 """
 
-import json
 import os
 import shlex
 from pathlib import Path
@@ -14,10 +13,12 @@ from typing import Any, Final
 import yaml
 
 from assay import __version__
+from assay.documents import read_json, read_regular
 from assay.errors import AssayError, UsageError
 
 ROLES: Final = ("data", "train", "release", "deploy")
 """One image per set of needs: Great Expectations and Evidently; scikit-learn; the registry; Git."""
+MAX_MAP_BYTES: Final = 1 << 20
 _VARIABLE: Final = "ASSAY_IMAGE"
 CODE_FOLDER: Final = "/opt/assay/code"
 """Where the images of `images/` have the library, and nothing else has anything."""
@@ -35,9 +36,9 @@ def image(role: str) -> str:
     if not path:
         return f"assay-python-{role}:{__version__}"
     try:
-        references = json.loads(Path(path).read_bytes())
+        references = read_json(read_regular(Path(path), MAX_MAP_BYTES, "ASSAY_IMAGES"), path)
         return str(references[role])
-    except (OSError, ValueError, TypeError, KeyError) as error:
+    except (UsageError, TypeError, KeyError) as error:
         raise UsageError(
             f"{path}: no image for {role!r} ({error!r}); "
             f"give a JSON object with a reference for each of {', '.join(ROLES)}"

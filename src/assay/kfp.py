@@ -15,7 +15,8 @@ from typing import Any, Final
 
 from assay import events
 from assay.config import context_from_env
-from assay.errors import AssayError, StepError
+from assay.documents import Limits, read_json
+from assay.errors import AssayError, IntegrityError, StepError
 from assay.execution import Context, Execution
 from assay.execution import execute as execute_step
 from assay.findings import lines as finding_lines
@@ -207,7 +208,7 @@ def _fill_views(views: list[Any], execution: Execution, store: Store) -> None:
         elif shown is None:
             continue
         elif kind == "ClassificationMetrics":
-            _log_classification(view, json.loads(_content(shown, store)))
+            _log_classification(view, _parsed(shown, store))
         else:
             target = Path(view.path)
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -216,6 +217,11 @@ def _fill_views(views: list[Any], execution: Execution, store: Store) -> None:
 
 def _content(entry: FileEntry, store: Store) -> bytes:
     return read_entry(store, entry, MAX_VIEW_BYTES)
+
+
+def _parsed(entry: FileEntry, store: Store) -> Any:
+    limits = Limits(MAX_VIEW_BYTES, values=5_000_000)
+    return read_json(_content(entry, store), entry.path, limits, error=IntegrityError)
 
 
 def _log_metrics(view: Any, files: Mapping[str, FileEntry], store: Store) -> None:
@@ -227,9 +233,9 @@ def _metrics(files: Mapping[str, FileEntry], store: Store) -> dict[str, float]:
     """Plain numbers of an output: `metrics.json`, or the unlabelled part of the evidence."""
     found: dict[str, float] = {}
     if (entry := files.get("metrics.json")) is not None:
-        found.update(json.loads(_content(entry, store)))
+        found.update(_parsed(entry, store))
     if (entry := files.get("evidence.json")) is not None:
-        evidence = json.loads(_content(entry, store))["evidence"]
+        evidence = _parsed(entry, store)["evidence"]
         found.update({k: v for k, v in evidence.items() if v is not None and not is_labelled(k)})
     return found
 

@@ -4,7 +4,6 @@
 """
 
 import importlib
-import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Final
@@ -19,7 +18,7 @@ from assay.errors import (
     StepError,
     UsageError,
 )
-from assay.evidence import MAX_EVIDENCE_BYTES
+from assay.evidence import MAX_EVIDENCE_BYTES, EvidenceDocument
 from assay.execution import read_cache_pointer, require_outputs
 from assay.manifest import Manifest
 from assay.signing import Verifier
@@ -280,5 +279,7 @@ def find_step(entry_point: str, allowed: tuple[str, ...] = ()) -> Step:
 def evidence_values(store: Store, artifact: str) -> dict[str, float]:
     """The numbers in an artifact's `evidence.json`; empty when it has none."""
     data = read_file(store, get_manifest(store, artifact), "evidence.json", MAX_EVIDENCE_BYTES)
-    raw = json.loads(data) if data else {"evidence": {}}
-    return {name: value for name, value in raw["evidence"].items() if value is not None}
+    if not data:
+        return {}
+    document = EvidenceDocument.parse(data)
+    return {name: value for name, value in document.values.items() if value is not None}

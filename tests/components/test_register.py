@@ -48,6 +48,8 @@ from assay.store import Store, open_store
 from assay.store.base import blob_key
 from assay.tree import get_manifest, put_tree
 
+from simulators.forge import git
+
 ROWS = 400
 
 
@@ -638,6 +640,65 @@ def test_5_a_model_that_a_step_of_ones_own_made(proof: Proof) -> None:
         AttestationError,
         f"the model {model} was made by the step .*fit_myself, which is not one of the library's",
     )
+
+
+# Who chose the rules.
+
+
+def test_a_laxer_policy_does_not_register_after_a_stricter_one_blocked(
+    proof: Proof, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    strict, lax = (f"gates: [{{metric: accuracy > {least}}}]" for least in (0.99, 0.5))
+    refused(lambda: proof.register(proof.decide(strict)), RunBlocked, "verdict is block")
+    kept = proof.policy(strict)
+    refused(
+        lambda: proof.register(proof.decide(lax)),
+        RunBlocked,
+        f"the policy {kept} kept {proof.model} out on the same test data .*accuracy > 0.99",
+    )
+    # Another model does not get past it either, whatever it is registered as.
+    other = {"model": proof.other_model, "evaluation": proof.other_evaluation}
+    decision = proof.decide(
+        lax, model=proof.other_model, evidence=[proof.other_evaluation], data=""
+    )
+    refused(
+        lambda: proof.register(decision, **other, measurements="", model_name="fresh", data=""),
+        RunBlocked,
+        "this model does not pass it either",
+    )
+    # The deployment repository says what counts.
+    bare = repository(proof, "models/churn/policy.yaml", lax)
+    monkeypatch.setenv("ASSAY_DEPLOYMENTS", str(bare))
+    assert state(proof.register(proof.decide(lax))) == "new"
+
+
+def test_a_policy_that_blocked_another_model_does_not_hold_up_one_that_passes_it(
+    proof: Proof,
+) -> None:
+    """A person may make a policy stricter, and a bad model in between binds nobody."""
+    best = dict(read_values(proof.store, proof.other_evaluation))["accuracy"]
+    first = f"gates: [{{metric: accuracy >= {best}}}]"
+    blocked = proof.decide(first, evidence=[proof.evaluation], data="")
+    assert get_manifest(proof.store, blocked).annotations["verdict"] == "block"
+    later = f"gates: [{{metric: accuracy >= {best}}}, {{metric: recall > 0.1}}]"
+    arguments: dict[str, Any] = {"model": proof.other_model, "data": ""}
+    decision = proof.decide(later, evidence=[proof.other_evaluation], **arguments)
+    done = proof.register(decision, evaluation=proof.other_evaluation, measurements="", **arguments)
+    assert state(done) == "new"
+
+
+def repository(proof: Proof, path: str, text: str) -> Path:
+    """A deployment repository with one file."""
+    bare, folder = proof.root / "deployments.git", proof.root / "checkout"
+    git(proof.root, "init", "-q", "--bare", "-b", "main", str(bare))
+    git(proof.root, "clone", "-q", str(bare), str(folder))
+    (folder / path).parent.mkdir(parents=True)
+    (folder / path).write_text(text)
+    git(folder, "add", "-A")
+    identity = ("-c", "user.name=Ann", "-c", "user.email=ann@example.org")
+    git(folder, *identity, "commit", "-q", "-m", "Policy")
+    git(folder, "push", "-q", "origin", "HEAD:main")
+    return bare
 
 
 # What is in production.

@@ -133,7 +133,7 @@ def test_all_mistakes_are_told_at_once_with_their_places() -> None:
         ("significance: 0.2\n" + HEAD + "- {name: a, metric: psi}", "at most 0.1"),
         ("significance: 0\n" + HEAD + "- {name: a, metric: psi}", "above 0"),
         ("rows_per_day: 0\n" + HEAD + "- {name: a, metric: psi}", "above 0"),
-        ("a: " + "[" * 50, "not YAML"),
+        ("a: " + "[" * 50, "nested too deep"),
     ],
 )
 def test_a_mistake(text: str, part: str) -> None:

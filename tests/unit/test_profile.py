@@ -367,11 +367,11 @@ components:
         ("line 1, column 1", "unknown key 'imge_pull_policy'; did you mean 'image_pull_policy'?"),
         ("line 3, column 3", "unknown key 'stroe'; did you mean 'store'?"),
         ("line 5, column 16", "run_as_user: give a number at least 1, not 0"),
-        ("line 6, column 21", "run_as_non_root: expected true or false, got 'yes'"),
+        ("line 6, column 20", "run_as_non_root: expected true or false, got 'yes'"),
         ("line 8, column 3", "there is no component 'trian'; did you mean 'train'?"),
         ("line 10, column 19", "memory_limit: '4 GB' is not a quantity of bytes, such as 512Mi"),
         ("line 11, column 19", "'key' is missing"),
-        ("line 11, column 30", "operator: 'Exits' is no choice; did you mean 'Exists'?"),
+        ("line 11, column 30", "operator: 'Exits' is not a choice; did you mean 'Exists'?"),
     ]
     assert len(found) == len(expected), found
     for problem, (where, what) in zip(found, expected, strict=True):
@@ -392,7 +392,7 @@ components:
         ("model: 2026-02-31\nlabels: 3\n", "line 2, column 9", "expected an object"),
         ("labels: {team: true}\n", "line 1, column 16", "quote it if it is text"),
         ("labels: {-x: a}\n", "line 1, column 10", "'-x' is not a label's key"),
-        ("model: 'a b'\n", "line 1, column 9", "'a b' is not a label's value"),
+        ("model: 'a b'\n", "line 1, column 8", "'a b' is not a label's value"),
         (f"model: {'x' * 64}\n", "line 1, column 8", "up to 63"),
         ("image_pull_policy: always\n", "line 1, column 20", "did you mean 'Always'?"),
         ("image_pull_secrets: registry\n", "line 1, column 21", "expected a list"),
@@ -411,7 +411,7 @@ components:
         ),
         (
             "defaults: {cpu_request: '2'}\n",
-            "line 1, column 26",
+            "line 1, column 25",
             "cpu_request 2 is above cpu_limit 1 for check_monitoring, doctor, ",
         ),
         (
@@ -434,7 +434,7 @@ def test_a_mistake_is_told_with_its_place(text: str, where: str, what: str) -> N
 def test_bytes_that_are_no_profile() -> None:
     with pytest.raises(ProfileError, match="line 2, column 1: not UTF-8"):
         parse_profile(b"model: a\n\xff")
-    with pytest.raises(ProfileError, match="the limit is 1048576"):
+    with pytest.raises(ProfileError, match="the limit is 1,048,576"):
         parse_profile(b"#" * ((1 << 20) + 1))
 
 

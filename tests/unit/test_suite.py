@@ -96,16 +96,19 @@ def test_the_table_is_the_installed_great_expectations() -> None:
     [
         (b"", "not JSON"),
         (b"{", "not JSON"),
-        (b"\xff\xfe\xff", "not JSON"),
-        (b"[" * 100_000, "not JSON"),
-        (b'{"expectations": [], "expectations": [1]}', "'expectations' given twice"),
-        (suite(one(column="a", value_set=[math.nan])), "NaN is no number in JSON"),
-        (b"1" * 5000, "not JSON"),
+        (b"\xff\xfe\xff", "line 1, column 1: not UTF-8"),
+        (b"[" * 100_000, "nested too deep"),
+        (
+            b'{"expectations": [], "expectations": [1]}',
+            "line 1, column 22: key 'expectations' is given twice",
+        ),
+        (suite(one(column="a", value_set=[math.nan])), "NaN is not a number in JSON"),
+        (b"1" * 5000, "a number of 5000 characters"),
         (b"[]", "it needs 'expectations'"),
         (b'{"expectations": {}}', "it needs 'expectations'"),
         (suite(), "a list of 1 to"),
         (suite(*[1] * (MAX_EXPECTATIONS + 1)), "a list of 1 to"),
-        (b" " * (MAX_SUITE_BYTES + 1), f"the limit is {MAX_SUITE_BYTES}"),
+        (b" " * (MAX_SUITE_BYTES + 1), f"the limit is {MAX_SUITE_BYTES:,}"),
     ],
     ids=[
         *("empty", "cut_off", "binary", "deep", "repeated_key", "nan", "huge_number", "list"),
@@ -129,7 +132,7 @@ def test_what_is_no_suite(text: bytes, message: str) -> None:
         ("unexpected_rows_expectation", "it runs a query"),
         ("expect_column_values_to_match_like_pattern", "needs an SQL database"),
         ("expect_multicolumn_values_to_be_unique", "has renamed it"),
-        (["expect_column_to_exist"], "unknown type ['expect_column_to_exist']"),
+        (["expect_column_to_exist"], "unknown type list of 1"),
         (None, "only Great Expectations' own are admitted"),
         ("x" * 10_000, "only Great Expectations' own are admitted"),
     ],
@@ -201,7 +204,7 @@ def test_all_offenders_are_told_at_once() -> None:
 
 def test_many_offenders_are_counted() -> None:
     message = refusal(*[one("no_such")] * 1000)
-    assert message.endswith("; and 950 more")
+    assert message.endswith("; the last 949 expectations were not looked at")
 
 
 @pytest.mark.parametrize(

@@ -4,12 +4,10 @@ import importlib
 import inspect
 import pkgutil
 import sys
-from collections.abc import Mapping
-from difflib import get_close_matches
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-import yaml
-
+from assay.documents import closest, read_json, read_yaml, shown, some
 from assay.environment import environment
 from assay.errors import UsageError
 
@@ -29,8 +27,8 @@ def pipeline(name: str) -> Any:
     wanted = name.replace("-", "_")
     known = names("assay.pipelines")
     if wanted not in known:
-        close = get_close_matches(wanted, known, n=1)
-        hint = f"did you mean {close[0].replace('_', '-')!r}?" if close else "there are: "
+        close = closest(wanted, known)
+        hint = f"did you mean {close.replace('_', '-')!r}?" if close else "there are: "
         listing = "" if close else ", ".join(item.replace("_", "-") for item in known)
         raise UsageError(f"no pipeline {name!r}; {hint}{listing}")
     _import_kfp()
@@ -69,19 +67,14 @@ def bind_arguments(function: Any, given: Mapping[str, Any]) -> dict[str, Any]:
     signature = inspect.signature(function.pipeline_func)
     problems = []
     bound: dict[str, Any] = {}
+    unknown = [name for name in given if name not in signature.parameters]
+    problems += some(unknown, lambda name: _unknown(name, signature.parameters))
     for name, value in given.items():
         if name not in signature.parameters:
-            close = get_close_matches(name, signature.parameters, n=1)
-            hint = (
-                f"did you mean {close[0]!r}?"
-                if close
-                else "see: assay run PIPELINE --help-parameters"
-            )
-            problems.append(f"no parameter {name!r}; {hint}")
             continue
         try:
             bound[name] = _convert(value, signature.parameters[name].annotation)
-        except ValueError as error:
+        except (ValueError, UsageError) as error:
             problems.append(f"parameter {name!r}: {error}")
     problems += [
         f"parameter {name!r} is missing; give it with -p {name}=…"
@@ -93,22 +86,40 @@ def bind_arguments(function: Any, given: Mapping[str, Any]) -> dict[str, Any]:
     return bound
 
 
+def _unknown(name: str, known: Iterable[str]) -> str:
+    close = closest(name, known)
+    hint = f"did you mean {close!r}?" if close else "see: assay run PIPELINE --help-parameters"
+    return f"no parameter {shown(name)}; {hint}"
+
+
+def _read(text: str, wanted: type) -> Any:
+    """Text as JSON where it is written as JSON, otherwise as YAML."""
+    if text.lstrip().startswith(("{", "[")):
+        # JSON admits more than YAML does where programs write it, such as long keys.
+        try:
+            return read_json(text, "value")
+        except UsageError:
+            pass
+    try:
+        return read_yaml(text, "value").value
+    except UsageError as error:
+        raise ValueError(f"not a {wanted.__name__} in YAML or JSON: {error}") from error
+
+
 def _convert(value: Any, wanted: type) -> Any:
     if wanted is str:
-        if not isinstance(value, str | int | float):
-            raise ValueError(f"expected text, got {value!r}")
+        # A number with a fraction could have been written otherwise than Python writes it.
+        if not isinstance(value, str) and type(value) is not int:
+            raise ValueError(f"expected text, got {shown(value)}; put it in quotes")
         return str(value)
     if isinstance(value, str):
-        try:
-            value = yaml.safe_load(value)
-        except yaml.YAMLError as error:
-            raise ValueError(f"not a {wanted.__name__} in YAML or JSON: {value!r}") from error
+        value = _read(value, wanted)
     if wanted is list and isinstance(value, str | int | float):
         value = [value]
     if wanted is float and isinstance(value, int) and not isinstance(value, bool):
         value = float(value)
     if not isinstance(value, wanted) or (wanted is int and isinstance(value, bool)):
-        raise ValueError(f"expected {_WORDS.get(wanted, wanted.__name__)}, got {value!r}")
+        raise ValueError(f"expected {_WORDS.get(wanted, wanted.__name__)}, got {shown(value)}")
     return value
 
 

@@ -1,5 +1,7 @@
 """`assay override` and `assay revoke`: what a person states about a model, signed."""
 
+import os
+
 import click
 
 from assay.cli.console import NAME, use_defaults
@@ -18,6 +20,7 @@ def command(model_name: str, digest: str, why: str, until: str) -> None:
     """
     from assay.gitops import log
     from assay.gitops.override import override
+    from assay.gitops.settings import settings_from_env
     from assay.gitops.statement import person, require_signer
 
     use_defaults()
@@ -31,6 +34,7 @@ def command(model_name: str, digest: str, why: str, until: str) -> None:
         by=person(),
         why=why,
         until=until,
+        settings=settings_from_env() if os.environ.get("ASSAY_DEPLOYMENTS") else None,
     )
     click.echo(f"overridden until {made.text('until')} by {made.by}: {made.digest}")
     if not known:

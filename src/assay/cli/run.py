@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import click
-import yaml
 from rich.console import Console
 from rich.live import Live
 from rich.spinner import Spinner
@@ -30,6 +29,7 @@ from assay.cli.console import (
 )
 from assay.cli.passed import passed
 from assay.config import store_from_env
+from assay.documents import Limits, read_regular, read_yaml
 from assay.environment import hidden_modules
 from assay.errors import UsageError
 from assay.execution import CacheMode
@@ -235,16 +235,11 @@ def _from_pairs(pairs: tuple[str, ...]) -> dict[str, str]:
 def _from_file(path: Path | None) -> dict[str, Any]:
     if path is None:
         return {}
-    try:
-        with path.open("rb") as stream:
-            raw = yaml.safe_load(stream.read(MAX_PARAMS_BYTES))
-    except OSError as error:
-        raise UsageError(f"--params: cannot read {path}: {error.strerror}") from error
-    except yaml.YAMLError as error:
-        raise UsageError(f"--params: {path} is not YAML: {error}") from error
+    data = read_regular(path, MAX_PARAMS_BYTES, "--params")
+    raw = read_yaml(data, f"--params: {path}", Limits(MAX_PARAMS_BYTES)).value
     if not isinstance(raw, dict):
         raise UsageError(f"--params: {path} holds no parameters; write 'name: value' lines")
-    return {str(name): value for name, value in raw.items()}
+    return raw
 
 
 def _print_parameters(function: Any) -> None:

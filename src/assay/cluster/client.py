@@ -27,6 +27,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from assay.documents import read_json
 from assay.environment import hidden_modules
 from assay.errors import ServiceError, UsageError
 
@@ -130,7 +131,7 @@ def health(endpoint: Endpoint) -> Health:
     if answer.status in _LOGIN:
         raise _refused(endpoint, answer.status)
     try:
-        found = json.loads(answer.data)
+        found = read_json(answer.data, "the answer", error=ValueError)
         return Health(bool(found.get("multi_user")), str(found.get("tag_name") or ""))
     except (ValueError, AttributeError) as error:
         raise _unavailable(
@@ -367,7 +368,7 @@ def _named(name: str) -> str:
 def _message(body: Any) -> str:
     """The API's own words, as one line of bounded length."""
     try:
-        found = json.loads(body or "{}")
+        found = read_json(body or "{}", "the answer", error=ValueError)
         text = str(found.get("message") or found.get("error") or "")
     except (ValueError, AttributeError):
         text = ""

@@ -10,18 +10,20 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import resources
+from itertools import chain, islice
 from typing import Any, Final
 
 import yaml
 
 from assay.cluster.needs import NEEDS, NEVER_RETRIED, needs_of
+from assay.documents import MAX_NAMED, Document, Limits, closest, read_yaml, shown, some
 from assay.errors import UsageError
-from assay.policy.composer import Composer, explain
-from assay.policy.names import closest
-from assay.policy.places import place, place_of_index
 
 MAX_PROFILE_BYTES: Final = 1 << 20
 MAX_PROBLEMS: Final = 100
+_LIMITS: Final = Limits(MAX_PROFILE_BYTES, depth=8, values=20_000)
+_MAX_FOUND: Final = 2 * MAX_PROBLEMS
+"""Problems after which nobody looks for more."""
 _UNITS: Final = {
     "": 1, "m": 1e-3, "K": 1e3, "M": 1e6, "G": 1e9, "T": 1e12,
     "Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40,
@@ -126,86 +128,30 @@ def parse_profile(
     Raises:
         ProfileError: All that is wrong, each with line and column.
     """
-    if len(data) > MAX_PROFILE_BYTES:
-        raise ProfileError(f"{name}: {len(data)} bytes, the limit is {MAX_PROFILE_BYTES}")
-    given, places = _read(data, name)
+    document = read_yaml(data, name, _LIMITS, error=ProfileError)
+    given = document.value
+    if not isinstance(given, Mapping):
+        raise ProfileError(f"{name}: holds no options; write 'key: value' lines, or {{}} for none")
     known = set(components)
-    problems = [*places.problems, *_schema_problems(given), *_key_problems(given, known)]
+    everything = chain(_schema_problems(given), _key_problems(given, known))
+    problems = list(islice(everything, _MAX_FOUND))
     # Figures are compared only where their shapes are right.
     if not problems:
         problems = list(_rule_problems(given, known))
     if problems:
-        raise ProfileError.all_of(places.tell(name, problems))
+        raise ProfileError.all_of(_tell(document, problems))
     return _profile(given)
 
 
-@dataclass
-class _Places:
-    """Where in the file each value, and each key, begins."""
-
-    source: str
-    values: dict[Path, Any] = field(default_factory=dict)
-    keys: dict[Path, Any] = field(default_factory=dict)
-    problems: list[tuple[Path, str]] = field(default_factory=list)
-
-    def tell(self, name: str, problems: Sequence[tuple[Path, str]]) -> list[str]:
-        """Problems in the order of the file, each with its place."""
-        found = sorted({(*self._place(path), text) for path, text in problems})
-        told = [f"{name} line {line}, column {column}: {text}" for line, column, text in found]
-        more = len(told) - MAX_PROBLEMS
-        return told if more <= 0 else [*told[:MAX_PROBLEMS], f"and {more} more"]
-
-    def _place(self, path: Path) -> tuple[int, int]:
-        # A key is marked by a path that ends with it twice: ("security", "uid", "uid").
-        if len(path) > 1 and path[:-1] in self.keys and path[-1] == path[-2]:
-            return place(self.source, self.keys[path[:-1]], 0)
-        while path not in self.values:
-            path = path[:-1]
-        return place(self.source, self.values[path], 0)
-
-
-def _read(data: bytes, name: str) -> tuple[dict[str, Any], _Places]:
-    try:
-        source = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line, column = place_of_index(data[: error.start].decode(errors="replace"), error.start)
-        raise ProfileError(f"{name} line {line}, column {column}: not UTF-8") from error
-    try:
-        composer = Composer(source)
-        node = composer.get_single_node()
-    except yaml.YAMLError as error:
-        raise ProfileError(f"{name} {explain(source, error)}") from error
-    if refused := [
-        f"{name} line {event.start_mark.line + 1}, column {event.start_mark.column + 1}: {text}"
-        for event, text in composer.refused
-    ]:
-        raise ProfileError.all_of(refused)
-    if not isinstance(node, yaml.MappingNode):
-        raise ProfileError(f"{name}: holds no options; write 'key: value' lines, or {{}} for none")
-    places = _Places(source)
-    given = _value(node, (), places)
-    return dict(given), places
-
-
-def _value(node: Any, path: Path, places: _Places) -> Any:
-    places.values[path] = node
-    if isinstance(node, yaml.MappingNode):
-        found = {}
-        for key, value in node.value:
-            word = str(key.value) if isinstance(key, yaml.ScalarNode) else "?"
-            if word in found:
-                places.problems.append(((*path, word, word), f"{word!r} is given twice"))
-            places.keys[*path, word] = key
-            found[word] = _value(value, (*path, word), places)
-        return found
-    if isinstance(node, yaml.SequenceNode):
-        return [_value(item, (*path, index), places) for index, item in enumerate(node.value)]
-    constructor = yaml.constructor.SafeConstructor()
-    try:
-        return constructor.construct_object(node)
-    except ValueError:
-        # A date such as 2026-02-31, which only looks like one.
-        return str(node.value)
+def _tell(document: Document, problems: Sequence[tuple[Path, str]]) -> list[str]:
+    """Problems in the order of the file, each with its place."""
+    # A key is marked by a path that ends with it twice: ("security", "uid", "uid").
+    found = {
+        (document.place(path[:-1], key=True) if path[-1:] == path[-2:-1] else document.place(path),
+         text)
+        for path, text in problems
+    }  # fmt: skip
+    return some(sorted(found), lambda item: f"{document.at(item[0])}: {item[1]}", MAX_PROBLEMS)
 
 
 def _schema_problems(given: Mapping[str, Any]) -> Iterator[tuple[Path, str]]:
@@ -215,16 +161,14 @@ def _schema_problems(given: Mapping[str, Any]) -> Iterator[tuple[Path, str]]:
         path = tuple(error.absolute_path)
         where = f"{path[-1]}: " if path and isinstance(path[-1], str) else ""
         if error.validator == "additionalProperties":
-            known = sorted(error.schema["properties"])
-            for word in sorted(set(error.instance) - set(known)):
-                yield (*path, word, word), f"unknown key {word!r}; {_hint(word, known)}"
+            yield from _unknown_keys(path, error.instance, sorted(error.schema["properties"]))
         elif error.validator == "required":
             yield path, f"{where}{error.message.split(' is ')[0]} is missing"
         elif error.parent is not None or "propertyNames" in error.absolute_schema_path:
             yield (*path, error.instance, error.instance), _unfit(error.instance, error.schema)
         elif error.validator == "enum":
             hint = _hint(str(error.instance), [str(item) for item in error.schema["enum"]])
-            yield path, f"{where}{error.instance!r} is no choice; {hint}"
+            yield path, f"{where}{shown(error.instance)} is not a choice; {hint}"
         elif error.validator == "type":
             yield path, f"{where}expected {_words(error.schema)}, got {_shown(error.instance)}"
         elif error.validator == "uniqueItems":
@@ -234,7 +178,17 @@ def _schema_problems(given: Mapping[str, Any]) -> Iterator[tuple[Path, str]]:
         else:
             word = {"minimum": "at least", "maximum": "at most", "exclusiveMinimum": "above"}
             limit = f"{word[error.validator]} {error.validator_value}"
-            yield path, f"{where}give a number {limit}, not {error.instance}"
+            yield path, f"{where}give a number {limit}, not {shown(error.instance)}"
+
+
+def _unknown_keys(
+    path: Path, given: Iterable[str], known: Sequence[str]
+) -> Iterator[tuple[Path, str]]:
+    unknown = sorted(set(given) - set(known))
+    for word in unknown[:MAX_NAMED]:
+        yield (*path, word, word), f"unknown key {shown(word)}; {_hint(word, known)}"
+    if len(unknown) > MAX_NAMED:
+        yield path, f"and {len(unknown) - MAX_NAMED} more unknown keys"
 
 
 def _hint(word: str, known: Sequence[str]) -> str:
@@ -243,7 +197,7 @@ def _hint(word: str, known: Sequence[str]) -> str:
 
 
 def _unfit(value: Any, shape: Mapping[str, Any]) -> str:
-    return f"{value!r} is not {shape['description']}, such as {shape['examples'][0]}"
+    return f"{shown(value)} is not {shape['description']}, such as {shape['examples'][0]}"
 
 
 def _words(shape: Mapping[str, Any]) -> str:
@@ -262,17 +216,19 @@ def _words(shape: Mapping[str, Any]) -> str:
 def _shown(value: Any) -> str:
     if value is None:
         return "nothing (leave the key out instead)"
-    return "true or false (quote it if it is text)" if isinstance(value, bool) else repr(value)
+    return "true or false (quote it if it is text)" if isinstance(value, bool) else shown(value)
 
 
 def _key_problems(given: Mapping[str, Any], known: set[str]) -> Iterator[tuple[Path, str]]:
     entries = given.get("components")
-    for name in entries if isinstance(entries, Mapping) else ():
-        if name not in known:
-            yield (
-                ("components", name, name),
-                f"there is no component {name!r}; {_hint(name, sorted(known))}",
-            )
+    unknown = [name for name in entries if name not in known] if isinstance(entries, dict) else []
+    for name in unknown[:MAX_NAMED]:
+        yield (
+            ("components", name, name),
+            f"there is no component {shown(name)}; {_hint(name, sorted(known))}",
+        )
+    if len(unknown) > MAX_NAMED:
+        yield ("components",), f"and {len(unknown) - MAX_NAMED} more unknown components"
 
 
 def _rule_problems(given: Mapping[str, Any], known: set[str]) -> Iterator[tuple[Path, str]]:

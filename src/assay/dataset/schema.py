@@ -3,13 +3,14 @@
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Final
 
 from assay.digest import canonical_json
+from assay.documents import closest, some
 from assay.errors import IntegrityError, UsageError
 from assay.findings import Finding, from_json
+from assay.text import MAX_NAME, quoted
 
 FORMAT: Final = "assay-dataset/1"
 FORMAT_WITH_FINDINGS: Final = "assay-dataset/2"
@@ -133,21 +134,24 @@ def require_columns(wanted: Iterable[str], known: Sequence[str], what: str) -> N
 
 def column_problems(wanted: Iterable[str], known: Sequence[str], what: str) -> list[str]:
     """One line for each of `wanted` that is not in `known`."""
-    problems = []
-    for name in wanted:
-        if name not in known:
-            close = _close(name, known)
-            listing = ", ".join(known[:MAX_LISTED]) + (", …" if len(known) > MAX_LISTED else "")
-            hint = f"did you mean {close!r}?" if close else f"columns are: {listing}"
-            problems.append(f"{what}: no column {name!r}; {hint}")
-    return problems
+    there = set(known)
+    listed = known[:MAX_LISTED]
+    short = [item if len(item) <= MAX_NAME else f"{item[:MAX_NAME]}…" for item in listed]
+
+    def tell(name: str) -> str:
+        close = _close(name, known)
+        listing = ", ".join(short) + (", …" if len(known) > MAX_LISTED else "")
+        hint = f"did you mean {quoted(close)}?" if close else f"columns are: {listing}"
+        return f"{what}: no column {quoted(name)}; {hint}"
+
+    return some([name for name in wanted if name not in there], tell)
 
 
 def _close(name: str, known: Sequence[str]) -> str | None:
     # Case first: to difflib, "INCOME" and "income" have nothing in common.
     folded = {item.casefold(): item for item in reversed(known)}
-    match = get_close_matches(name.casefold(), list(folded), n=1, cutoff=0.5)
-    return folded[match[0]] if match else None
+    match = closest(name.casefold(), folded, cutoff=0.5)
+    return None if match is None else folded[match]
 
 
 def _column(item: Any) -> Column:

@@ -14,11 +14,13 @@ from typing import Final
 
 from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
+from assay.admission import Governing
 from assay.errors import AssayError, IntegrityError, ReleaseConflictError, ServiceError, UsageError
 from assay.gitops import candidate, document, ledger, log, restore, statement
 from assay.gitops.document import FILE_NAME, Release
 from assay.gitops.forge import Forge, Merge, PullRequest, open_forge
 from assay.gitops.forge.plain import APPROVED, BRANCH
+from assay.gitops.governing import changed_with, governing, places
 from assay.gitops.log import Entry, Event
 from assay.gitops.repository import Repository, Revision
 from assay.gitops.settings import Settings, approval_days
@@ -162,7 +164,8 @@ def _checked(
     ]
     if document.folder(release.model, release.environment) != folder:
         problems.append(f"{FILE_NAME} is about {release.model} in {release.environment}")
-    problems += checked(services, release, files, registry)
+    governs = governing(repository, release.model, release.environment)
+    problems += checked(services, release, files, registry, governs)
     if problems:
         raise IntegrityError("; ".join(problems))
     current = candidate.release_at(repository, f"{folder}/{FILE_NAME}")
@@ -181,6 +184,7 @@ def checked(
     release: Release,
     files: dict[str, bytes],
     registry: Registry | None,
+    governs: Governing | None,
 ) -> list[str]:
     """What is wrong with a release; one that was approved before need only be whole.
 
@@ -193,6 +197,7 @@ def checked(
         release: What `release.yaml` says.
         files: The other files of its folder.
         registry: Whose version it must name; None leaves that out.
+        governs: The policy that governs it, from the protected branch.
     """
     entries = log.read(services.store, release.model, services.verifier)
     if log.was_released(entries, release.name, release.environment):
@@ -201,7 +206,7 @@ def checked(
         except AssayError as error:
             return [str(error)]
         return []
-    found = candidate.problems(services, release, files)
+    found = candidate.problems(services, release, files, governs)
     return found + (_version_problems(registry, release) if registry else [])
 
 
@@ -315,7 +320,16 @@ def _record(
     """
     folder = document.folder(release.model, release.environment)
     files = repository.files(folder, revision.commit)
-    if found := checked(services, release, files, registry):
+    # As the branch was before: what is merged with a release does not govern it.
+    before = next(iter(repository.revision(revision.commit).parents), "")
+    governs = governing(repository, release.model, release.environment, before) if before else None
+    found = checked(services, release, files, registry, governs)
+    entries = log.read(services.store, release.model, services.verifier)
+    if not log.was_released(entries, release.name, release.environment):
+        changed = repository.changed(before, revision.commit) if before else []
+        found += changed_with(release.model, release.environment, changed)
+        found += _changed_by_request(repository, forge, release, revision.commit, before)
+    if found:
         raise IntegrityError("; ".join(found))
     entries = log.read(services.store, release.model, services.verifier)
     known = log.was_released(entries, release.name, release.environment)
@@ -327,6 +341,27 @@ def _record(
     entry = _entry_of(release, approval, known=known, why=revision.trailer(WHY))
     entry = replace(entry, commit=revision.commit)
     return log.append(services.store, entry, signer, services.verifier)
+
+
+def _changed_by_request(
+    repository: Repository, forge: Forge, release: Release, commit: str, before: str
+) -> list[str]:
+    """Whether the pull request of a release changed its policy, in a commit of its own before.
+
+    A forge that rebases puts each commit of a pull request on the branch.
+    """
+    if repository.settings.forge == "none" or not before:
+        return []
+    request = forge.merged_by(commit)
+    if request is None:
+        return []
+    for place in places(release.model, release.environment):
+        newest = next(iter(repository.history(place, before)), None)
+        if newest is not None:
+            other = forge.merged_by(newest.commit)
+            if other is not None and other.number == request.number:
+                return changed_with(release.model, release.environment, [place])
+    return []
 
 
 def _entry_of(release: Release, approval: Statement, *, known: bool, why: str) -> Entry:

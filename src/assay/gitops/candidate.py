@@ -1,9 +1,10 @@
 """The release that a model would be, and everything that must hold for it.
 
 1. The model is not revoked.
-2. The decision is about exactly this model, follows from its policy and evidence, and is a pass;
-   or a person has overridden it, signed and not expired (`assay.admission`).
-3. Everything it rests on has a believable record, and every byte is what its name says.
+2. The decision is about exactly this model, follows from its policy and evidence, and is a pass,
+   also under the policy that governs the model (`assay.gitops.governing`); or a person has
+   overridden it, signed and not expired (`assay.admission`).
+3. Everything it rests on has a believable attestation, and every byte is what its name says.
 4. The model is or was in the environment below: the release log shows it, and an approval of it
    there has not expired.
 """
@@ -77,7 +78,13 @@ def decision_of(services: Services, model: str, version: ModelVersion | None) ->
 
 
 def require_admitted(
-    services: Services, model: str, decision: str, data: str = "", *, name: str
+    services: Services,
+    model: str,
+    decision: str,
+    data: str = "",
+    *,
+    name: str,
+    governing: admission.Governing | None,
 ) -> tuple[admission.Facts, list[Override]]:
     """Checks 1 to 3; what they found, and the overrides that hold where one is needed.
 
@@ -87,9 +94,12 @@ def require_admitted(
         decision: Digest of the decision about it.
         data: Digest of the dataset that the release names, or "".
         name: The model's name.
+        governing: The policy that governs it; None where the deployment repository has none.
 
     Raises:
-        RunBlocked: Revoked, or blocked by its policy without an override that holds.
+        RunBlocked: Revoked, or blocked by its own or the governing policy without an override that
+            holds.
+        PolicyError: The governing policy does not parse.
         RunInconclusive: As `RunBlocked`, for an inconclusive decision.
         IntegrityError: Something is altered, unconnected, or without a believable record.
         NotFoundError: Something is not in the store.
@@ -99,6 +109,7 @@ def require_admitted(
     overrides = (
         []
         if judgement.verdict is Verdict.PASS
+        and governed_verdict(services, judgement, governing) is Verdict.PASS
         else log.overrides(services.store, model, services.verifier, model=name, decision=decision)
     )
     with tempfile.TemporaryDirectory(prefix="assay-decision-") as scratch:
@@ -112,6 +123,7 @@ def require_admitted(
                 [],
                 data,
                 overridden=bool(overrides),
+                governing=governing,
             )
         except RunHalted as error:
             # Somebody may believe that it was overridden.
@@ -123,6 +135,20 @@ def require_admitted(
         Override(given.digest, given.by, given.text("why"), given.text("until"))
         for given in overrides
     ]
+
+
+def governed_verdict(
+    services: Services, judgement: Judgement, governing: admission.Governing | None
+) -> Verdict:
+    """The verdict under the governing policy; that of the decision when there is none.
+
+    Raises:
+        PolicyError: The governing policy does not parse.
+    """
+    if governing is None:
+        return judgement.verdict
+    _, documents = admission.judged_files(services.store, judgement)
+    return admission.judged_under(governing.content, judgement, documents, governing.place).verdict
 
 
 def refuse_revoked(services: Services, model: str) -> None:
@@ -224,13 +250,19 @@ def view_uri(store: Store, model: str) -> str:
     return store.view(get_manifest(store, model))
 
 
-def problems(services: Services, release: Release, files: Mapping[str, bytes]) -> list[str]:
+def problems(
+    services: Services,
+    release: Release,
+    files: Mapping[str, bytes],
+    governing: admission.Governing | None,
+) -> list[str]:
     """Everything that is wrong with a release that somebody wrote; empty when nothing is.
 
     Args:
         services: The store, and who may sign.
         release: What `release.yaml` says.
         files: The other files of its folder.
+        governing: The policy that governs it, from the protected branch.
     """
     from assay.digest import of_bytes
     from assay.errors import AssayError
@@ -238,7 +270,12 @@ def problems(services: Services, release: Release, files: Mapping[str, bytes]) -
     found: list[str] = []
     try:
         facts, overrides = require_admitted(
-            services, release.digest, release.decision, release.data, name=release.model
+            services,
+            release.digest,
+            release.decision,
+            release.data,
+            name=release.model,
+            governing=governing,
         )
         judged = facts.judgement
         expected = {

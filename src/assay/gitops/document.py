@@ -6,16 +6,17 @@ says what it replaced by that name. No time stands in it; times stand in the rel
 
 import functools
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import resources
+from itertools import islice
 from typing import Any, Final
 from urllib.parse import quote
 
 import yaml
 
 from assay.digest import hex_of, of_bytes
+from assay.documents import MAX_NAMED, Limits, read_yaml, shown, some
 from assay.errors import UsageError
 
 SCHEMA_VERSION: Final = 1
@@ -41,6 +42,7 @@ people's: no promotion and no rollback changes them."""
 ROOT: Final = "models"
 MEDIA_TYPE: Final = "application/yaml"
 MAX_RELEASE_BYTES: Final = 64 << 10
+_LIMITS: Final = Limits(MAX_RELEASE_BYTES, depth=8, values=10_000)
 BRANCHES: Final = "assay"
 """Proposals lie on branches below it."""
 BRANCH_DIGITS: Final = 12
@@ -117,15 +119,10 @@ def parse(data: bytes, what: str = FILE_NAME) -> Release:
     Raises:
         UsageError: Not YAML, not what the schema says (all offenders), or in another spelling.
     """
-    if len(data) > MAX_RELEASE_BYTES:
-        raise UsageError(f"{what}: {len(data)} bytes, the limit is {MAX_RELEASE_BYTES}")
-    try:
-        raw = yaml.safe_load(data)
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError, ValueError) as error:
-        raise UsageError(f"{what}: not YAML ({error}); promote the model again") from error
-    faults = sorted(_validator().iter_errors(raw), key=lambda fault: list(map(str, fault.path)))
-    if faults:
-        raise UsageError.all_of(f"{what}: {_fault(fault)}" for fault in faults[:20])
+    raw = read_yaml(data, what, _LIMITS, person=False).value
+    if faults := list(islice(_validator().iter_errors(raw), MAX_NAMED)):
+        faults.sort(key=lambda fault: list(map(str, fault.path)))
+        raise UsageError.all_of(f"{what}: {_fault(fault)}" for fault in faults)
     given = raw.get("override")
     release = Release(
         model=raw["model"],
@@ -196,5 +193,15 @@ def _validator() -> Any:
 
 
 def _fault(fault: Any) -> str:
-    place = ".".join(map(str, fault.path))
-    return re.sub(r"\s+", " ", f"{place}: {fault.message}" if place else fault.message)[:300]
+    """What is wrong, without the value, which may be as long as the file."""
+    place = ".".join(map(str, fault.path)) or "the document"
+    wanted = fault.validator_value
+    if fault.validator == "required":
+        missing = [name for name in wanted if name not in fault.instance]
+        return f"{place}: {', '.join(missing)} missing"
+    if fault.validator == "additionalProperties":
+        unknown = sorted(set(fault.instance) - set(fault.schema.get("properties", ())))
+        return f"{place}: unknown keys: {', '.join(some(unknown, shown))}"
+    if fault.validator == "enum":
+        return f"{place}: {shown(fault.instance)} is not one of {', '.join(map(str, wanted))}"
+    return f"{place}: {shown(fault.instance)} does not have the {fault.validator} {wanted!r:.80}"

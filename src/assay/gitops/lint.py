@@ -12,6 +12,7 @@ from assay.errors import AssayError, UsageError
 from assay.gitops import document, ledger
 from assay.gitops.approval import checked
 from assay.gitops.document import FILE_NAME, PLAN_FILE, ROOT
+from assay.gitops.governing import changed_with, governing
 from assay.gitops.repository import MAX_FILE_BYTES, Repository
 from assay.registry import Registry
 from assay.step import Services
@@ -63,6 +64,7 @@ def lint(
     if set(changed_since) == {"0"}:
         changed_since = ""  # what forges give as the commit before a branch's first one
     with Repository.of_checkout(folder, changed_since or "HEAD") as repository:
+        touched: list[str] = []
         if changed_since:
             touched = repository.changed_in_folder()
             paths = [p for p in paths if any(t.startswith(f"{_parent(p)}/") for t in touched)]
@@ -70,7 +72,7 @@ def lint(
         for path in paths:
             problems += [
                 Problem(path, text)
-                for text in _problems(services, repository, folder, path, registry)
+                for text in _problems(services, repository, folder, path, registry, touched)
             ]
     return len(paths), problems
 
@@ -81,6 +83,7 @@ def _problems(
     folder: Path,
     path: str,
     registry: Registry | None,
+    touched: list[str],
 ) -> list[str]:
     file = folder / path
     if file.is_symlink() or any(parent.is_symlink() for parent in file.relative_to(folder).parents):
@@ -99,9 +102,13 @@ def _problems(
         files[PLAN_FILE] = plan.read_bytes()
     try:
         ledger.require_whole(services, repository, release.model)
-        return checked(services, release, files, registry)
+        governs = governing(repository, release.model, release.environment)
+        found = checked(services, release, files, registry, governs)
     except AssayError as error:
         return [str(error)]
+    if path in touched:
+        found += changed_with(release.model, release.environment, touched)
+    return found
 
 
 def _parent(path: str) -> str:

@@ -3,13 +3,19 @@
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
+from assay.admission import judged_files, judged_under
 from assay.digest import require_digest
 from assay.errors import UsageError
 from assay.gitops import log, statement
 from assay.gitops.candidate import decision_of, judgement_of
+from assay.gitops.document import ENVIRONMENTS
+from assay.gitops.governing import governing
 from assay.gitops.log import Entry, Event
+from assay.gitops.repository import Repository
+from assay.gitops.settings import Settings
 from assay.gitops.statement import Kind, Statement
 from assay.manifest import require_type
+from assay.policy import Decision as Judgement
 from assay.policy import Verdict
 from assay.registry import name_problems
 from assay.signing import Role, Signer, person_of
@@ -23,7 +29,15 @@ MIN_WHY_CHARS: Final = 10
 
 
 def override(
-    services: Services, signer: Signer, model: str, digest: str, *, by: str, why: str, until: str
+    services: Services,
+    signer: Signer,
+    model: str,
+    digest: str,
+    *,
+    by: str,
+    why: str,
+    until: str,
+    settings: Settings | None = None,
 ) -> Statement:
     """Record a decision against the policy, about one model digest.
 
@@ -35,6 +49,8 @@ def override(
         by: `Name <mail>`; with keys configured it is the owner of the signer's key that decides.
         why: At least a few words.
         until: A day or moment, at most a year ahead.
+        settings: The deployment repository, whose governing policies may block what passed its
+            own; None looks at its own only.
 
     Raises:
         UsageError: Something of it is missing or wrong; the key may not override; the model
@@ -52,6 +68,8 @@ def override(
     require_type(get_manifest(services.store, require_digest(digest)), Model.type, "override")
     decision = decision_of(services, digest, None)
     judged = judgement_of(services.store, decision)
+    if judged.verdict is Verdict.PASS and settings is not None:
+        judged = _governed(services, settings, model, judged)
     if judged.verdict is Verdict.PASS:
         raise UsageError(f"{digest} passed its policy ({decision}); it needs no override")
     predicate = {
@@ -80,6 +98,19 @@ def override(
     )
     log.append(services.store, entry, signer, services.verifier)
     return made
+
+
+def _governed(services: Services, settings: Settings, model: str, judged: Judgement) -> Judgement:
+    """The first verdict of a governing policy that is no pass, else the decision."""
+    _, documents = judged_files(services.store, judged)
+    with Repository.open(settings) as repository:
+        for environment in ENVIRONMENTS:
+            found = governing(repository, model, environment)
+            if found is not None:
+                under = judged_under(found.content, judged, documents, found.place)
+                if under.verdict is not Verdict.PASS:
+                    return under
+    return judged
 
 
 def revoke(services: Services, signer: Signer, digest: str, *, by: str, why: str) -> Statement:

@@ -25,6 +25,7 @@ from assay.gitops.document import (
 from assay.gitops.evaluation import Evidence
 from assay.gitops.forge import Forge, PullRequest, open_forge
 from assay.gitops.forge.base import bounded
+from assay.gitops.governing import governing
 from assay.gitops.plan import chosen, judged
 from assay.gitops.repository import Repository
 from assay.gitops.settings import Settings
@@ -100,7 +101,13 @@ def promote(
         # Cheap, and so before the checks that read every byte.
         candidate.require_reached(services, model, environment, digest)
         decision = candidate.decision_of(services, digest, version)
-        facts, overrides = candidate.require_admitted(services, digest, decision, name=model)
+        facts, overrides = candidate.require_admitted(
+            services,
+            digest,
+            decision,
+            name=model,
+            governing=governing(repository, model, environment),
+        )
         override = next(iter(overrides), None)
         judgement = facts.judgement
         if version is None:
@@ -153,8 +160,8 @@ def _propose(
     if current is not None and replace(release, previous=current.previous) == current:
         # It is there as it would be written, so there is nothing to propose.
         return Promotion(current, "released", "", repository.head, None, "", "")
-    told = changelog(services.store, release, current, services.verifier)
-    shown = evaluation.files(release, Evidence.of(services.store, release), facts.judgement)
+    told = changelog(services.store, release, current, services.verifier, facts)
+    shown = evaluation.files(release, Evidence.of(services.store, release), facts)
     files = {FILE_NAME: release.render(), CHANGELOG_FILE: told.encode(), **shown}
     if plan is not None:
         files[PLAN_FILE] = plan

@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from assay.attestation import COMMIT
 from assay.errors import IntegrityError, ReleaseConflictError, ServiceError, UsageError
 from assay.gitops.document import OWN_FILES
 from assay.gitops.runner import Runner, environment
@@ -30,7 +31,6 @@ BOT_MAIL: Final = "assay@localhost"
 _FIELDS: Final = ("%H", "%ct", "%an <%ae>", "%cn <%ce>", "%P", "%B")
 _FORMAT: Final = "%x00".join(_FIELDS)
 """For `-z`: a commit holds no NUL, so that nothing in a message can end a field or a commit."""
-_COMMIT: Final = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 _LATEST: Final = 253_402_300_799
 """The last second of the year 9999; Git takes any number for a time."""
 
@@ -354,7 +354,7 @@ def _id(commit: str) -> str:
     Raises:
         IntegrityError: It is not.
     """
-    if not _COMMIT.fullmatch(commit):
+    if not COMMIT.fullmatch(commit):
         raise IntegrityError(f"{commit[:80]!r} is not the name of a commit")
     return commit
 

@@ -30,11 +30,11 @@ def count(services: Services, model: str, test_data: str) -> int:
 
     A model that says no target, or is not known to the store, counts.
     """
-    target = _target(services, model)
+    target = target_of(services, model)
     others = {
         digest
         for digest in tried_on(services, test_data)
-        if digest != model and (not target or _target(services, digest) in {"", target})
+        if digest != model and (not target or target_of(services, digest) in {"", target})
     }
     return len(others) + 1
 
@@ -47,6 +47,7 @@ def evidence(services: Services, model: str, test_data: str) -> EvidenceDocument
     )
 
 
-def _target(services: Services, model: str) -> str:
+def target_of(services: Services, model: str) -> str:
+    """The column that a model predicts, as its attestation says; "" when that says none."""
     records = about(services.store, model, services.verifier)
     return str(records[0].parameters.get("target", "")) if records else ""

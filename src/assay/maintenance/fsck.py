@@ -26,6 +26,7 @@ from assay.attestation import load
 from assay.attestation import pointers as pointers_of
 from assay.digest import hex_of
 from assay.errors import AssayError, IntegrityError, NotFoundError
+from assay.gitops import log
 from assay.maintenance.names import kind_of, names_of, target_of
 from assay.manifest import Descriptor
 from assay.parallel import parallel
@@ -151,6 +152,9 @@ class _Check:
         for key, what in self._store.special_files():
             problem = f"is {what} and not a file; see who put it there, and remove it"
             self._checked.findings.append(Finding(key, problem, mended=False))
+        for fault in log.check(self._store, self._verifier):
+            if fault.broken:
+                self._checked.findings.append(Finding(fault.what, fault.text, mended=False))
         return self._checked
 
     def _problem_of(self, digest: str) -> str:

@@ -18,6 +18,7 @@ malformed: the gate tells the difference.
 """
 
 import math
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -25,9 +26,8 @@ from urllib.parse import urlsplit
 
 import yaml
 
+from assay.documents import MAX_NAMED, NodeReader, closest, shown
 from assay.policy.expression import NUMBER
-from assay.policy.names import closest
-from assay.policy.reader import NodeReader
 
 FILE_NAME: Final = "monitoring.yaml"
 FORMAT: Final = "assay-monitoring/1"
@@ -249,9 +249,11 @@ class _Reader(NodeReader):
             self._add(node, f"'columns' must be {ALL} or a list of at least one column")
             return None
         found = [self._text(item) for item in node.value]
-        for item, column in zip(node.value, found, strict=True):
-            if found.count(column) > 1:
-                self._add(item, f"column {column!r} is given twice")
+        counts = Counter(found)
+        named = zip(node.value, found, strict=True)
+        repeated = [(item, column) for item, column in named if counts[column] > 1]
+        for item, column in repeated[:MAX_NAMED]:
+            self._add(item, f"column {shown(column)} is given twice")
         return tuple(found)
 
     def _receiver(self, node: Any) -> str:

@@ -7,7 +7,6 @@ of the subject. An inconclusive decision is `WARNED`, which is no pass: read `PA
 verdict.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +20,7 @@ from assay.digest import (
     parse_canonical_json,
     require_digest,
 )
+from assay.documents import Limits, read_json
 from assay.errors import AssayError, IntegrityError, UsageError
 from assay.evidence import MAX_EVIDENCE_BYTES, EvidenceDocument
 from assay.policy.judge import judge
@@ -101,7 +101,7 @@ def replay(
     for number, content in enumerate(evidence, start=1):
         try:
             documents[of_bytes(content)] = _document(content)
-        except (ValueError, RecursionError, AssayError) as error:
+        except AssayError as error:
             problems.append(f"evidence {number} is no evidence document ({error})")
     if problems:
         raise UsageError.all_of([*problems, f"a document is written {EVIDENCE_FORM}"])
@@ -122,17 +122,9 @@ def replay(
 
 
 def _document(content: bytes) -> EvidenceDocument:
-    if len(content) > MAX_EVIDENCE_BYTES:
-        raise UsageError(f"larger than {MAX_EVIDENCE_BYTES} bytes")
-    return EvidenceDocument.from_dict(json.loads(content, object_pairs_hook=_without_repeats))
-
-
-def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    # A repeated name would let one reader see another value than the next.
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise ValueError("a name is given twice in one object")
-    return found
+    return EvidenceDocument.from_dict(
+        read_json(content, "evidence", Limits(MAX_EVIDENCE_BYTES, depth=16, values=2_000_000))
+    )
 
 
 def statement(decision: Decision) -> dict[str, Any]:

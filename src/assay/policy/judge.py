@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from typing import Final
 
 from assay.digest import require_digest
+from assay.documents import closest
 from assay.evidence import EvidenceDocument, Interval
 from assay.labels import canonical_name, metric_of
 from assay.policy.attempts import ATTEMPTS, widened
 from assay.policy.expression import Expression
 from assay.policy.language import REGRESSION, Policy, Rule
-from assay.policy.names import closest, is_about_model
+from assay.policy.names import is_about_model
 from assay.policy.verdict import Decision, Kind, Outcome, Row, verdict_of
 
 SHORT_DIGEST: Final = len("sha256:") + 12

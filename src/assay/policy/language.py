@@ -12,12 +12,11 @@ from typing import Any, Final
 import yaml
 
 from assay.digest import is_digest
+from assay.documents import NodeReader, closest, place
 from assay.errors import PolicyError
 from assay.labels import NAME, Malformed
 from assay.policy.expression import NUMBER, Expression, parse
-from assay.policy.names import closest, suggest
-from assay.policy.places import place
-from assay.policy.reader import NodeReader
+from assay.policy.names import suggest
 
 MAX_POLICY_BYTES: Final = 1 << 20
 MAX_RULES: Final = 1000

@@ -3,9 +3,9 @@
 docs/policy.md shows the same table to readers; tests/unit/test_policy.py holds the two together.
 """
 
-from collections.abc import Iterable
-from difflib import get_close_matches
 from typing import Final
+
+from assay.documents import closest
 
 KNOWN_METRICS: Final = {
     "evaluate": (
@@ -81,11 +81,6 @@ def suggest(metric: str) -> str | None:
         return SYNONYMS[lowered]
     derived = (f"{name}_gap" for name in KNOWN_METRICS["evaluate"])
     return closest(lowered, (*_ALL_NAMES, *derived), _CUTOFF)
-
-
-def closest(word: str, words: Iterable[str], cutoff: float = 0.6) -> str | None:
-    """The most similar of `words`, or None; the same answer whatever their order."""
-    return next(iter(get_close_matches(word, sorted(words), n=1, cutoff=cutoff)), None)
 
 
 def _base(metric: str) -> str:

@@ -1,19 +1,20 @@
 """A suite's bytes, checked without Great Expectations; what they hold may be hostile."""
 
-import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
+from itertools import islice
 from typing import Any, Final
 
 from assay.dataset import column_problems
+from assay.documents import MAX_NAMED, Limits, closest, read_json, shown, some
 from assay.errors import UsageError
 from assay.suite.known import ARGUMENTS, EXPECTATION_TYPES, NOT_ADMITTED, Arguments
 from assay.suite.patterns import pattern_problem
 
 FILE_NAME: Final = "suite.json"
 MAX_SUITE_BYTES: Final = 4 << 20
+_LIMITS: Final = Limits(MAX_SUITE_BYTES, depth=32, values=1_000_000)
 MAX_EXPECTATIONS: Final = 10_000
 MAX_SHOWN: Final = 50
 """Problems that an error lists."""
@@ -52,40 +53,24 @@ def parse_suite(data: bytes, columns: Sequence[str] | None = None, name: str = "
         UsageError: All that is wrong: no JSON, no expectations, types or arguments that there are
             not or that are not admitted, columns that there are not.
     """
-    if len(data) > MAX_SUITE_BYTES:
-        raise UsageError(f"{name}: {len(data)} bytes, the limit is {MAX_SUITE_BYTES}")
-    try:
-        raw = json.loads(data, parse_constant=_no_number, object_pairs_hook=_object)
-    except (ValueError, RecursionError) as error:
-        raise UsageError(f"{name}: not JSON: {error}; mend it") from error
+    raw = read_json(data, name, _LIMITS)
     found = raw.get("expectations") if isinstance(raw, dict) else None
     if not isinstance(found, list) or not 0 < len(found) <= MAX_EXPECTATIONS:
         raise UsageError(
             f"{name}: not a suite; it needs 'expectations', a list of 1 to {MAX_EXPECTATIONS}. "
             "Draft one with: assay suite draft"
         )
-    problems = []
+    problems: list[str] = []
     for number, item in enumerate(found, 1):
         problems += [f"{name}: expectation {number}: {p}" for p in _problems(item, columns)]
-    if len(problems) > MAX_SHOWN:
-        problems[MAX_SHOWN:] = [f"and {len(problems) - MAX_SHOWN} more"]
+        if len(problems) > MAX_SHOWN:
+            # Looking for similar names takes time, so it ends where nobody would read on.
+            left = len(found) - number
+            problems[MAX_SHOWN:] = [f"the last {left} expectations were not looked at"]
+            break
     if problems:
         raise UsageError.all_of(problems)
     return Suite(str(raw.get("name") or "suite"), tuple(found))
-
-
-def _no_number(text: str) -> None:
-    raise ValueError(f"{text} is no number in JSON")
-
-
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    # Of two values under one key a reader sees one, and Great Expectations the other.
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        names = [key for key, _ in pairs]
-        repeated = sorted({key for key in names if names.count(key) > 1})
-        raise ValueError(f"{', '.join(map(repr, repeated))} given twice in one object")
-    return found
 
 
 def _problems(item: Any, columns: Sequence[str] | None) -> list[str]:
@@ -98,12 +83,16 @@ def _problems(item: Any, columns: Sequence[str] | None) -> list[str]:
         return [f"write 'type' instead of 'expectation_type' ({kind}): this is GX 1.x's form"]
     kwargs = item.get("kwargs", {})
     known = ARGUMENTS[kind]
-    problems = [
-        f"{kind}: unknown key {key!r}" + _hint(key, known.names, "; arguments belong into 'kwargs'")
-        for key in item
-        if key not in _ITEM_KEYS
+    problems = some(
+        [key for key in item if key not in _ITEM_KEYS],
+        lambda key: (
+            f"{kind}: unknown key {shown(key)}"
+            + _hint(key, known.names, "; arguments belong into 'kwargs'")
+        ),
+    )
+    problems += [
+        f"{kind}: {problem}" for problem in islice(_argument_problems(kwargs, known), MAX_NAMED)
     ]
-    problems += [f"{kind}: {problem}" for problem in _argument_problems(kwargs, known)]
     return problems or _column_problems(kind, kwargs, columns)
 
 
@@ -112,9 +101,9 @@ def _unknown(kind: Any) -> str:
         return f"type {kind!r} is not admitted: {NOT_ADMITTED[kind]}"
     # Classes are called ExpectColumnToExist, and types expect_column_to_exist.
     snake = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", str(kind)[:200]).lower()
-    close = get_close_matches(snake, EXPECTATION_TYPES, n=1)
-    hint = f"did you mean {close[0]!r}?" if close else "only Great Expectations' own are admitted"
-    return f"unknown type {_shown(kind)}; {hint}"
+    close = closest(snake, EXPECTATION_TYPES)
+    hint = f"did you mean {close!r}?" if close else "only Great Expectations' own are admitted"
+    return f"unknown type {shown(kind)}; {hint}"
 
 
 def _argument_problems(kwargs: Mapping[str, Any], known: Arguments) -> Iterator[str]:
@@ -122,7 +111,7 @@ def _argument_problems(kwargs: Mapping[str, Any], known: Arguments) -> Iterator[
         if name in _REFUSED_ARGUMENTS:
             yield f"{name!r} is not admitted: {_REFUSED_ARGUMENTS[name]}"
         elif name not in known.names:
-            yield f"unknown argument {name!r}" + _hint(
+            yield f"unknown argument {shown(name)}" + _hint(
                 name, known.names, f"; there are: {', '.join(known.names)}"
             )
         elif any(key == "$PARAMETER" for key in _keys(value)):
@@ -164,26 +153,21 @@ def _keys(value: Any) -> Iterator[Any]:
 
 
 def _hint(name: str, known: Sequence[str], otherwise: str) -> str:
-    close = get_close_matches(name, known, n=1)
-    return f"; did you mean {close[0]!r}?" if close else otherwise
+    close = closest(name, known)
+    return f"; did you mean {close!r}?" if close else otherwise
 
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def _shown(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 100 else f"{text[:100]}…"  # noqa: PLR2004 - enough to find it
-
-
 def _text(value: Any) -> str:
-    return "" if isinstance(value, str) and value else f"is {_shown(value)}; give a text"
+    return "" if isinstance(value, str) and value else f"is {shown(value)}; give a text"
 
 
 def _texts(value: Any) -> str:
     right = isinstance(value, list) and value and all(isinstance(item, str) for item in value)
-    return "" if right else f"is {_shown(value)}; give a list of texts, at least one"
+    return "" if right else f"is {shown(value)}; give a list of texts, at least one"
 
 
 def _quantiles(value: Any) -> str:
@@ -194,15 +178,15 @@ def _quantiles(value: Any) -> str:
         else (None, None)
     )
     if not isinstance(quantiles, list) or not isinstance(ranges, list) or not quantiles:
-        return f"is {_shown(value)}; {right}"
+        return f"is {shown(value)}; {right}"
     if len(quantiles) != len(ranges) or not all(_is_number(q) and 0 <= q <= 1 for q in quantiles):
-        return f"is {_shown(value)}; {right}"
+        return f"is {shown(value)}; {right}"
     for pair in ranges:
         if not isinstance(pair, list) or len(pair) != 2 or pair == [None, None]:  # noqa: PLR2004
-            return f"has the range {_shown(pair)}; give [low, high], one of which may be null"
+            return f"has the range {shown(pair)}; give [low, high], one of which may be null"
         low, high = pair
         if _is_number(low) and _is_number(high) and low > high:
-            return f"has the range {_shown(pair)}, whose low end is above the high end"
+            return f"has the range {shown(pair)}, whose low end is above the high end"
     return ""
 
 
@@ -213,7 +197,7 @@ def _filled(value: Any) -> str:
 def _mostly(value: Any) -> str:
     # With 0 the expectation could not fail.
     right = value is None or (_is_number(value) and 0 < value <= 1)
-    return "" if right else f"is {_shown(value)}; give a share above 0, at most 1"
+    return "" if right else f"is {shown(value)}; give a share above 0, at most 1"
 
 
 def _regex(value: Any) -> str:
@@ -241,7 +225,7 @@ def _schema(value: Any) -> str:
                     ("http://json-schema.org/draft-", "https://json-schema.org/draft/")
                 )
                 if not known and not str(place).startswith("#"):
-                    return f"refers to {_shown(place)}; only references within it ('#…') are taken"
+                    return f"refers to {shown(place)}; only references within it ('#…') are taken"
             pending += item.values()
         elif isinstance(item, list):
             pending += item

@@ -13,6 +13,7 @@ from urllib.parse import quote
 
 import urllib3
 
+from assay.documents import Limits, read_json
 from assay.errors import UsageError
 from assay.gitops.forge.base import TIMEOUT_SECONDS, Merge, PullRequest, calling, failed
 from assay.gitops.settings import Settings
@@ -120,7 +121,7 @@ class GiteaForge:
         """
         try:
             answer = self._pool.request("GET", self._root, headers=self._headers, redirect=False)
-            raw = json.loads(answer.data[:MAX_ANSWER_BYTES])
+            raw = _parsed(answer.data[:MAX_ANSWER_BYTES])
         except (urllib3.exceptions.HTTPError, ValueError):
             return False
         return isinstance(raw, dict) and raw.get("has_pull_requests") is True
@@ -147,7 +148,7 @@ class GiteaForge:
                 seconds = float(wait) if wait.isdecimal() else 0.0
                 passing = answer.status == _NOT_FOUND and self._has_pulls()
                 raise failed(NAME, what, answer.status, _said(data), wait=seconds, passing=passing)
-            return json.loads(data) if data else None
+            return _parsed(data) if data else None
 
         return calling(NAME, what, attempt)
 
@@ -162,9 +163,19 @@ def _request(raw: Any) -> PullRequest:
     return PullRequest(raw["number"], raw["html_url"], raw["head"]["ref"], state, merge)
 
 
+def _parsed(data: bytes) -> Any:
+    """An answer's JSON.
+
+    Raises:
+        ValueError: It is not JSON, or too deep.
+    """
+    limits = Limits(MAX_ANSWER_BYTES, values=2_000_000)
+    return read_json(data, NAME, limits, error=ValueError)
+
+
 def _said(data: bytes) -> str:
     try:
-        raw = json.loads(data)
+        raw = _parsed(data)
     except ValueError:
         return ""
     return str(raw.get("message", "")) if isinstance(raw, dict) else ""

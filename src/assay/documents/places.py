@@ -24,8 +24,8 @@ def place(source: str, node: Any, offset: int) -> tuple[int, int]:
     start = node.start_mark
     if not isinstance(node, yaml.ScalarNode):
         return start.line + 1, start.column + 1
-    index = _index(source[start.index : node.end_mark.index], node.value, node.style, offset)
-    line, column = place_of_index(source[start.index :], index)
+    raw = source[start.index : node.end_mark.index]
+    line, column = place_of_index(raw, _index(raw, node.value, node.style, offset))
     return start.line + line, column + (start.column if line == 1 else 0)
 
 
@@ -60,7 +60,8 @@ def _begin(raw: str, at: int, character: str, style: str | None) -> int:
                 return at
             # An escaped line end, and the indentation after it, stand for nothing.
             at = escape.end()
-            at += len(raw[at:]) - len(raw[at:].lstrip(" \t"))
+            while at < len(raw) and raw[at] in " \t":
+                at += 1
         elif raw[at] == character or raw[at] not in _BLANKS or character in " \n":
             return at
         else:

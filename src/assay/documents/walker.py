@@ -9,13 +9,16 @@ from typing import Any, Final
 
 import yaml
 
+from assay.documents.nodes import Limits, compose, explain
+from assay.documents.places import place
+from assay.documents.words import MAX_NAMED, closest, shown
+from assay.documents.yaml_values import decoded
 from assay.errors import UsageError
-from assay.policy.composer import Composer, explain
-from assay.policy.names import closest
-from assay.policy.places import place, place_of_index
 
+MAX_DEPTH: Final = 8
+"""A policy nests three deep."""
 MAX_PROBLEMS: Final = 100
-"""How many problems an error names; a file with more is none gone slightly wrong."""
+"""How many problems an error names."""
 MAX_MESSAGE_CHARS: Final = 400
 
 
@@ -37,14 +40,9 @@ class NodeReader:
     ) -> None:
         self._name = name
         self._error = error
+        self._limits = Limits(max_bytes, MAX_DEPTH)
         self._problems: list[tuple[int, int, str]] = []
-        if len(data) > max_bytes:
-            raise error(f"{name}: {len(data)} bytes, the limit is {max_bytes}")
-        try:
-            self._source = data.decode("utf-8-sig")
-        except UnicodeDecodeError as cause:
-            line, column = place_of_index(data[: cause.start].decode(errors="replace"), cause.start)
-            raise error(f"{name} line {line}, column {column}: not UTF-8") from cause
+        self._source = decoded(data, name, self._limits, error)
 
     def compose(self, otherwise: str) -> Any:
         """The document's node, a mapping.
@@ -56,12 +54,12 @@ class NodeReader:
             UsageError: Not one YAML document, or no mapping.
         """
         try:
-            composer = Composer(self._source)
-            node = composer.get_single_node()
+            composed = compose(self._source, self._limits)
         except yaml.YAMLError as error:
             raise self._error(f"{self._name} {explain(self._source, error)}") from error
-        for event, message in composer.refused:
-            self._add_at(event.start_mark, message)
+        for mark, message in composed.refused:
+            self._add_at(mark, message)
+        node = composed.root
         if not isinstance(node, yaml.MappingNode):
             self._add_at(node.start_mark if node else None, otherwise)
             self.finish()
@@ -85,15 +83,24 @@ class NodeReader:
 
     def _fields(self, node: Any, known: Sequence[str], what: str) -> dict[str, Any]:
         fields: dict[str, Any] = {}
+        unknown: list[Any] = []
         for key, value in node.value:
             name = str(key.value) if isinstance(key, yaml.ScalarNode) else "?"
             if name not in known:
-                close = closest(name, known)
-                hint = f"did you mean {close!r}?" if close else f"known are {', '.join(known)}"
-                self._add(key, f"unknown key {name!r} in a {what}; {hint}")
-            elif name in fields:
+                unknown.append(key)
+                continue
+            if name in fields:
                 self._add(key, f"key {name!r} is given twice")
             fields.setdefault(name, value)
+        # Looking for similar names takes long, so it ends where nobody would read what it found.
+        told = MAX_NAMED if len(self._problems) < MAX_PROBLEMS else 0
+        for key in unknown[:told]:
+            name = str(key.value) if isinstance(key, yaml.ScalarNode) else "?"
+            close = closest(name, known)
+            hint = f"did you mean {close!r}?" if close else f"known are {', '.join(known)}"
+            self._add(key, f"unknown key {shown(name)} in a {what}; {hint}")
+        if len(unknown) > told:
+            self._add(unknown[told], f"and {len(unknown) - told} more unknown keys in a {what}")
         return fields
 
     def _text(self, node: Any, default: str = "") -> str:

@@ -1,0 +1,167 @@
+"""YAML text as nodes that know their places; nothing is constructed.
+
+The text is parsed by libyaml, which PyYAML brings, one event at a time, so that a file ends the
+reading as soon as it exceeds a limit. Whoever reads the nodes can say of each problem where it is;
+see `assay.documents.places`.
+"""
+
+import re
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import yaml
+
+from assay.documents.places import place_of_index
+
+_LOADER: Final[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+"""libyaml where PyYAML was built with it: some 20 times as fast."""
+_NOT_PRINTABLE: Final = re.compile(
+    "[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]"
+)
+"""What YAML admits in no file (YAML 1.2.2, section 5.1); the byte order mark is not text either."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much of a file is read."""
+
+    size: int = 1 << 20
+    """Bytes."""
+    depth: int = 64
+    """Lists and objects inside of each other."""
+    values: int = 200_000
+    """Texts, numbers, lists and objects together; an alias counts as all that it stands for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Composed:
+    """A file's nodes, and what is not admitted in it."""
+
+    root: Any
+    """A node of PyYAML; None for a file without content."""
+    refused: list[tuple[Any, str]] = field(default_factory=list)
+    """Mark and message of each."""
+
+
+def compose(source: str, limits: Limits, *, aliases: bool = False) -> Composed:
+    """The one document in `source`.
+
+    Args:
+        source: The text.
+        limits: Depth and number of values.
+        aliases: Follow anchors and aliases, as programs write them for what occurs twice. Otherwise
+            they are `refused`, and so are tags and directives in any case.
+
+    Raises:
+        yaml.YAMLError: Not YAML, more than one document, or beyond a limit; `explain` says where.
+    """
+    if bad := _NOT_PRINTABLE.search(source):
+        raise yaml.reader.ReaderError("", bad.start(), ord(bad[0]), "", "")
+    return _Composer(source, limits, aliases=aliases).document()
+
+
+def explain(source: str, error: yaml.YAMLError) -> str:
+    """Where and why `source` is not YAML: `line 1, column 2: not YAML: ...`."""
+    if isinstance(error, yaml.reader.ReaderError):
+        line, column = place_of_index(source, error.position)
+        return f"line {line}, column {column}: not YAML: a character that is not admitted"
+    mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
+    line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
+    context, problem = getattr(error, "context", None), getattr(error, "problem", None)
+    reason = ", ".join(str(part) for part in (context, problem) if part)
+    # A limit is not a fault of the syntax.
+    kind = "" if isinstance(error, _LimitError) else "not YAML: "
+    return f"line {line}, column {column}: {kind}{reason or error}"
+
+
+class _LimitError(yaml.MarkedYAMLError):
+    """A file beyond one of the limits."""
+
+    def __init__(self, problem: str, mark: Any) -> None:
+        super().__init__(problem=problem, problem_mark=mark)
+
+
+class _Composer:
+    """Builds nodes from the parser's events."""
+
+    def __init__(self, source: str, limits: Limits, *, aliases: bool) -> None:
+        self._events = _LOADER(source)
+        self._limits = limits
+        self._aliases = aliases
+        self._anchors: dict[str, tuple[Any, int]] = {}
+        """Each finished node with an anchor, and how many values it stands for."""
+        self._refused: list[tuple[Any, str]] = []
+        self._values = 0
+
+    def document(self) -> Composed:
+        try:
+            self._events.get_event()  # the stream's start
+            if self._events.check_event(yaml.StreamEndEvent):
+                return Composed(None)
+            start = self._events.get_event()
+            if start.version or start.tags:
+                self._refused.append((start.start_mark, "directives (%) are not admitted"))
+            root = self._node(1)
+            self._events.get_event()  # the document's end
+            if not self._events.check_event(yaml.StreamEndEvent):
+                second = self._events.get_event().start_mark
+                raise yaml.MarkedYAMLError(
+                    problem="a second document begins; give one", problem_mark=second
+                )
+            return Composed(root, self._refused)
+        finally:
+            self._events.dispose()
+
+    def _node(self, depth: int) -> Any:
+        event = self._events.get_event()
+        if isinstance(event, yaml.AliasEvent):
+            return self._alias(event)
+        before = self._values
+        self._count(1, event.start_mark)
+        if event.anchor is not None and not self._aliases:
+            self._refused.append((event.start_mark, "anchors (&) are not admitted; write it out"))
+        if event.tag is not None:
+            self._refused.append((event.start_mark, "tags (!) are not admitted; leave it out"))
+        if isinstance(event, yaml.ScalarEvent):
+            node = yaml.ScalarNode("", event.value, event.start_mark, event.end_mark, event.style)
+        else:
+            node = self._collection(event, depth)
+        if event.anchor is not None:
+            self._anchors[event.anchor] = (node, self._values - before)
+        return node
+
+    def _collection(self, event: Any, depth: int) -> Any:
+        if depth > self._limits.depth:
+            raise _LimitError(
+                f"nested too deep; the limit is {self._limits.depth} levels", event.start_mark
+            )
+        items: list[Any] = []
+        if isinstance(event, yaml.SequenceStartEvent):
+            while not self._events.check_event(yaml.SequenceEndEvent):
+                items.append(self._node(depth + 1))
+            kind: Any = yaml.SequenceNode
+        else:
+            while not self._events.check_event(yaml.MappingEndEvent):
+                items.append((self._node(depth + 1), self._node(depth + 1)))
+            kind = yaml.MappingNode
+        end = self._events.get_event()
+        return kind("", items, event.start_mark, end.end_mark, event.flow_style)
+
+    def _alias(self, event: Any) -> Any:
+        if not self._aliases:
+            self._refused.append((event.start_mark, "aliases (*) are not admitted; write it out"))
+            return yaml.ScalarNode("", "", event.start_mark, event.end_mark)
+        if event.anchor not in self._anchors:
+            # Undefined, or within what it stands for, which would have no end.
+            raise yaml.MarkedYAMLError(
+                problem=f"the alias {event.anchor!r} stands for nothing before it",
+                problem_mark=event.start_mark,
+            )
+        node, values = self._anchors[event.anchor]
+        self._count(values, event.start_mark)
+        return node
+
+    def _count(self, values: int, mark: Any) -> None:
+        self._values += values
+        if self._values > self._limits.values:
+            raise _LimitError(f"more values than the limit of {self._limits.values:,}", mark)
