@@ -9,11 +9,11 @@ from assay.images import image
 
 @dsl.component(base_image=image("train"), install_kfp_package=False)
 def evaluate(
-    model: str,
     test_data: str,
     report: dsl.Output[dsl.HTML],
     metrics: dsl.Output[dsl.Metrics],
     classification: dsl.Output[dsl.ClassificationMetrics],
+    model: str = "",
     checks: str = "",
     slices: list = [],  # noqa: B006
     primary_metric: str = "",
@@ -23,15 +23,16 @@ def evaluate(
     latency_rows: int = 200,
     seed: int = 0,
     threads: int = 1,
+    failure: str = "",
 ) -> NamedTuple("Outputs", [("evaluation", str), ("measurements", str), ("primary_value", float)]):
     """Measure a model on rows it has not seen: metrics with intervals, slices, behaviour, latency.
 
     Args:
-        model: Digest of the model.
         test_data: Digest of the held-out rows.
         report: Metrics and plots, to look at.
         metrics: The unlabelled metrics.
         classification: ROC curve and confusion matrix.
+        model: Digest of the model. Empty: only with the reason in failure.
         checks: Digest of behavioural checks. Empty: none, and no safety_violations.
         slices: Columns (or "a&b") by whose values quality is also measured.
         primary_metric: Empty: accuracy for classes, root_mean_squared_error for numbers.
@@ -41,6 +42,7 @@ def evaluate(
         latency_rows: Single-row predictions to time.
         seed: Seed of the draws.
         threads: Threads for predictions and numerics.
+        failure: Why a sweep's candidate has no model, as train tells it. Empty otherwise.
 
     Returns:
         evaluation: Digest of the evaluation; reproducible.

@@ -6,7 +6,7 @@ from assay.step import Checks, Dataset, Evaluation, Measurements, Model, Out, Va
 @step
 def evaluate(
     *,
-    model: Model,
+    model: Model | None = None,
     test_data: Dataset,
     checks: Checks | None = None,
     slices: list[str] = [],  # noqa: B006 - read only
@@ -17,10 +17,14 @@ def evaluate(
     latency_rows: int = 200,
     seed: int = 0,
     threads: int = 1,
+    failure: str = "",
     evaluation: Out[Evaluation],
-    measurements: Out[Measurements],
+    measurements: Out[Measurements] | None,
 ) -> Values:
     """Measure a model on rows it has not seen.
+
+    Without a model, but with the reason why a sweep's candidate has none (`failure`), the
+    evaluation says so: it is about no model, has no values, and its verdict is a block.
 
     Raises:
         UsageError: Labels, columns, slices, checks or numbers that cannot be; names all.
@@ -28,8 +32,19 @@ def evaluate(
     from assay import dataset as data
     from assay import findings
     from assay.components.evaluate import latency, quality, views
+    from assay.errors import StepError, UsageError
+    from assay.evidence import EvidenceDocument
     from assay.model import fixed_threads, load
 
+    if model is None:
+        if not failure:
+            raise UsageError("evaluate: input 'model' is missing; give an artifact's digest")
+        EvidenceDocument({"data": test_data.digest}, {}, verdict="block", reason=failure).write(
+            evaluation.path
+        )
+        return {"primary_metric": primary_metric, "primary_value": 0.0, "safety_violations": 0}
+    if measurements is None:
+        raise StepError("evaluate: no folder for the measurements")
     settings = quality.Settings(
         slices=tuple(slices),
         primary_metric=primary_metric,

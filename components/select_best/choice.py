@@ -34,6 +34,8 @@ class Choice:
     ranked: Sequence[Candidate]
     """Best first; those without a value last."""
     evidence: EvidenceDocument
+    failed: Sequence[str] = ()
+    """A line for each candidate that could not be trained."""
 
     @property
     def best(self) -> Candidate:
@@ -50,8 +52,9 @@ def choose(
     """Rank the candidates.
 
     Args:
-        models: Their digests.
-        documents: The evaluation of each, in any order.
+        models: Their digests; "" for one that could not be trained.
+        documents: The evaluation of each, in any order; those that are about no model in the order
+            of the candidates that have none.
         trained: What each was trained with; empty, or one for each model.
         primary_metric: Empty: what all evaluations have of the tasks' defaults.
 
@@ -60,6 +63,8 @@ def choose(
     """
     by_model = {document.subjects.get("model", ""): document for document in documents}
     _check(models, documents, by_model, trained)
+    failed = _failed(models, [item for item in documents if "model" not in item.subjects], trained)
+    documents = [document for document in documents if "model" in document.subjects]
     metric = primary_metric or _default(documents)
     candidates = [
         Candidate(
@@ -70,6 +75,7 @@ def choose(
             _words(trained[place - 1]) if trained else "",
         )
         for place, model in enumerate(models, 1)
+        if model
     ]
     if all(item.value is None for item in candidates):
         known = sorted(name for name in documents[0].values if not is_labelled(name))
@@ -77,7 +83,27 @@ def choose(
             f"primary_metric: no candidate has a value of {metric!r}; there are: {', '.join(known)}"
         )
     ranked = sorted(candidates, key=lambda item: (_cost(item, metric), item.place))
-    return Choice(metric, ranked, _evidence(ranked, metric, documents[0].subjects["data"]))
+    evidence = _evidence(ranked, metric, documents[0].subjects["data"], failed)
+    return Choice(metric, ranked, evidence, failed)
+
+
+def _failed(
+    models: Sequence[str], documents: Sequence[EvidenceDocument], trained: Sequence[Any]
+) -> tuple[str, ...]:
+    """A line for each candidate without a model, in the order of their places.
+
+    Raises:
+        UsageError: No candidate has a model; names why, of each.
+    """
+    reasons = [document.reason for document in documents]
+    places = [place for place, model in enumerate(models, 1) if not model]
+    lines = tuple(
+        f"candidate {place}{f' ({_words(trained[place - 1])})' if trained else ''}: {reason}"
+        for place, reason in zip(places, reasons, strict=True)
+    )
+    if len(places) == len(models):
+        raise UsageError(f"no candidate could be trained: {'; '.join(lines)}")
+    return lines
 
 
 def _check(
@@ -89,9 +115,15 @@ def _check(
     problems = []
     if not models:
         problems.append("models: there are none to choose from")
-    if missing := [model for model in dict.fromkeys(models) if model not in by_model]:
+    if missing := [model for model in dict.fromkeys(models) if model and model not in by_model]:
         problems.append(f"evaluations: none is about {', '.join(missing)}; evaluate every model")
-    if strangers := sorted(set(by_model) - set(models)):
+    failures = sum("model" not in document.subjects for document in documents)
+    if failures != list(models).count(""):
+        problems.append(
+            f"evaluations: {failures} are about no model, and {list(models).count('')} candidates "
+            "have none; give one for each"
+        )
+    if strangers := sorted(set(by_model) - set(models) - {""}):
         problems.append(f"evaluations: {', '.join(strangers)} is none of the models; leave it out")
     data = sorted({document.subjects.get("data", "") for document in documents})
     if len(data) > 1:
@@ -118,8 +150,12 @@ def _cost(candidate: Candidate, metric: str) -> float:
     return candidate.value if metric in LOWER_IS_BETTER else -candidate.value
 
 
-def _evidence(ranked: Sequence[Candidate], metric: str, data: str) -> EvidenceDocument:
-    values: dict[str, float | None] = {"candidates": float(len(ranked))}
+def _evidence(
+    ranked: Sequence[Candidate], metric: str, data: str, failed: Sequence[str]
+) -> EvidenceDocument:
+    values: dict[str, float | None] = {"candidates": float(len(ranked) + len(failed))}
+    if failed:
+        values["failed_candidates"] = float(len(failed))
     intervals: dict[str, Interval] = {}
     for item in sorted(ranked, key=lambda item: item.place):
         name = label(metric, candidate=str(item.place))
@@ -128,7 +164,11 @@ def _evidence(ranked: Sequence[Candidate], metric: str, data: str) -> EvidenceDo
             intervals[name] = item.interval
     subjects = {"model": ranked[0].model, "data": data}
     return EvidenceDocument(
-        subjects, values, intervals, verdict="pass", reason=_reason(ranked, metric)
+        subjects,
+        values,
+        intervals,
+        verdict="pass",
+        reason="; ".join([_reason(ranked, metric), *(f"failed: {line}" for line in failed)]),
     )
 
 

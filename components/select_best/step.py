@@ -19,6 +19,9 @@ def select_best(
     Models are given by name, because choosing needs no more of them. What they were evaluated on
     must be the same rows, and no others are looked at.
 
+    A candidate without a model (an empty name) is named with the reason that its evaluation gives,
+    and the others are chosen among.
+
     Raises:
         UsageError: No candidates, evaluations that are not one for each model or not on the same
             rows, or no value of the metric for any; names all.

@@ -36,6 +36,9 @@ def write(found: Choice, folder: Path) -> None:
         Section("Candidates", figures(_bars(found)) + paragraph(note, soft=True)),
         Section("All of them", table(HEADERS, rows, align="rrrrrll")),
     ]
+    if found.failed:
+        lines = "".join(paragraph(line) for line in found.failed)
+        sections.append(Section("Could not be trained", lines))
     (folder / "report.html").write_text(page(title, sections, subtitle=reason), encoding="utf-8")
     (folder / "summary.md").write_text(
         f"# {markdown_text(title)}\n\n{markdown_text(reason)}\n\n"

@@ -24,7 +24,8 @@ def train(
     seed: int = 0,
     threads: int = 1,
     allowed_modules: list = [],  # noqa: B006
-) -> NamedTuple("Outputs", [("model", str), ("task", str), ("estimator", str)]):
+    keep_going: bool = False,
+) -> NamedTuple("Outputs", [("model", str), ("task", str), ("estimator", str), ("reason", str)]):
     """Fit a scikit-learn estimator with its preprocessing; bit-identical for the same inputs.
 
     Args:
@@ -44,13 +45,15 @@ def train(
         seed: Seed of everything random, 0 or more.
         threads: Threads to fit with, at least 1; part of the result.
         allowed_modules: Import prefixes admitted besides scikit-learn.
+        keep_going: Of a sweep: give no model, and the reason, instead of failing.
 
     Returns:
-        model: Digest of the model.
+        model: Digest of the model; empty where keep_going let a failure pass.
         task: binary, multiclass or regression.
         estimator: Import path of the estimator used.
+        reason: Why there is no model, or empty.
     """
     from assay.components.train import step
     from assay.kfp import execute
 
-    return execute(step.train, locals(), "model", "task", "estimator")
+    return execute(step.train, locals(), "model", "task", "estimator", "reason")

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from assay.step import Dataset, Model, Out, Values, step
+from assay.step import Dataset, Failure, Model, Out, Values, step
 
 
 @step
@@ -20,15 +20,23 @@ def train(
     seed: int = 0,
     threads: int = 1,
     allowed_modules: list[str] = [],  # noqa: B006
-    model: Out[Model],
+    keep_going: bool = False,
+    model: Out[Model] | None,
+    failure: Out[Failure] | None = None,
 ) -> Values:
     """Fit an estimator with its preprocessing; the same inputs give the same bytes.
+
+    With `keep_going`, what cannot be trained has no model and a `failure` that says why, so that
+    one candidate of a sweep does not take the others with it.
 
     Raises:
         UsageError: A target, column, estimator or hyperparameter that cannot be; names all.
     """
     from assay.components.train.fit import Settings, fit
+    from assay.digest import canonical_json
+    from assay.errors import StepError, UsageError
     from assay.findings import values
+    from assay.report import markdown_text
 
     settings = Settings(
         target=target,
@@ -43,5 +51,15 @@ def train(
         threads=threads,
         allowed_modules=tuple(allowed_modules),
     )
-    info, found = fit(data.path, settings, model.path)
-    return {"task": info.task, "estimator": info.estimator, **values(found)}
+    if model is None:
+        raise StepError("train: no folder for the model")
+    try:
+        info, found = fit(data.path, settings, model.path)
+    except UsageError as error:
+        if not keep_going or failure is None:
+            raise
+        document = {"estimator": estimator, "reason": str(error)}
+        (failure.path / "failure.json").write_bytes(canonical_json(document))
+        (failure.path / "summary.md").write_text(f"# No model\n\n{markdown_text(str(error))}\n")
+        return {"task": "", "estimator": estimator, "reason": str(error)}
+    return {"task": info.task, "estimator": info.estimator, "reason": "", **values(found)}

@@ -61,9 +61,11 @@ def try_candidates(
             seed=seed,
             threads=threads,
             allowed_modules=allowed_modules,
+            keep_going=True,
         )
         tried = evaluate(
             model=fitted.outputs["model"],
+            failure=fitted.outputs["reason"],
             test_data=validation_rows,
             primary_metric=primary_metric,
             confidence=confidence,

@@ -138,6 +138,12 @@ class Decision(Artifact):
     type = "application/vnd.assay.decision.v1"
 
 
+class Failure(Artifact):
+    """Why a sweep's candidate has no model: `failure.json`, `summary.md`."""
+
+    type = "application/vnd.assay.failure.v1"
+
+
 class Record(Artifact):
     """What was asked of or done to the outside world: `record.json`. Not reproducible."""
 

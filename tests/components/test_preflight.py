@@ -117,6 +117,7 @@ def test_documents_become_artifacts(context: Context, plan: dict[str, Any], tmp_
     assert done.values == {
         "allowed_modules": [],
         "candidates": [],
+        "primary_metric": "",
         "reference_artifact": "",
     }
     # The same text from elsewhere has the same name, so nothing below runs again.

@@ -16,6 +16,7 @@ from assay.attestation import about
 from assay.local import Task, _Follower
 from assay.provenance import nodes, passport
 from assay.store import open_store
+from assay.tree import get_manifest, read_file
 
 ROOT = Path(__file__).resolve().parents[2]
 LINEAR = "sklearn.linear_model.LogisticRegression"
@@ -130,15 +131,32 @@ def test_everything_wrong_with_any_candidate_is_told_before_one_is_trained(
 
 
 @pytest.mark.slow
-def test_one_that_fails_on_the_data_makes_the_run_red_and_loses_nothing(
+def test_one_that_fails_on_the_data_is_named_and_the_others_are_kept(
     project: Project, first: dict[str, Any]
 ) -> None:
-    red = project.run([GOOD, UNFIT], code=2)
-    assert "BaggingClassifier cannot be fitted" in red["error"]
-    assert not tasks(red, "select_best")
+    done = project.run([UNFIT, GOOD])
+    (chosen,) = tasks(done, "select_best")
+    assert chosen["values"]["place"] == 2
+    assert chosen["values"]["model"] == done["passed"]["model"]
+    reason = chosen["values"]["reason"]
+    assert "failed: candidate 1 (BaggingClassifier" in reason
+    assert "BaggingClassifier cannot be fitted" in reason
+    manifest = get_manifest(project.store, chosen["outputs"]["selection"])
+    page = read_file(project.store, manifest, "report.html", 1 << 22)
+    assert page is not None
+    assert b"Could not be trained" in page
+
+
+def test_when_all_fail_the_run_is_red_and_names_each(
+    project: Project, first: dict[str, Any]
+) -> None:
+    other = {**UNFIT, "hyperparameters": {"max_features": 98}}
+    red = project.run([UNFIT, other], code=2)
+    assert "no candidate could be trained" in red["error"]
+    assert "candidate 1" in red["error"]
+    assert "candidate 2" in red["error"]
+    assert not tasks(red, "register")
     assert tasks(red, "notify")
-    without = project.run([GOOD])
-    assert tasks(without, "train")[0]["state"] == "cached"
 
 
 def test_the_choice_is_given_no_test_rows() -> None:

@@ -304,7 +304,7 @@ def test_every_pure_step_is_reproduced_in_an_environment_made_from_the_locks(
         shutil.copytree(
             ROOT / name, checkout / name, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info")
         )
-    for name in ("pyproject.toml", "setup.py", "README.md"):
+    for name in ("pyproject.toml", "setup.py", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, checkout)
     build = ["build", "--wheel", "--no-isolation", "--outdir", str(tmp_path), str(checkout)]
     lock = str(ROOT / "src/assay/requirements.txt")

@@ -9,9 +9,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import click
+from rich.progress import Progress
 
 from assay.attestation import Attestation
-from assay.cli.console import NAME, json_option, print_json, print_table, short, use_defaults
+from assay.cli.console import (
+    NAME,
+    json_option,
+    print_json,
+    print_table,
+    short,
+    stderr,
+    use_defaults,
+)
 from assay.config import store_from_env
 from assay.errors import AssayError, IntegrityError
 from assay.provenance import find_record, nodes, passport
@@ -71,8 +80,12 @@ def command(
         ]
         records = list({item.digest: item for item in [*found, record]}.values())
     rows: list[Row] = []
-    for item in records:
-        rows += _reproduce(item, python, allow_module)
+    with Progress(console=stderr, transient=True, disable=not stderr.is_terminal) as bar:
+        shown = bar.add_task("reproducing", total=len(records))
+        for item in records:
+            bar.update(shown, description=f"reproducing {item.step}")
+            rows += _reproduce(item, python, allow_module)
+            bar.advance(shown)
     if as_json:
         print_json([{field: getattr(row, field) for field in Row.__slots__} for row in rows])
     else:

@@ -1,0 +1,168 @@
+"""What README and docs tell a reader to type and to write, taken at its word."""
+
+import importlib
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import click
+import pytest
+import yaml
+
+from assay.checks import parse_checks
+from assay.cli import COMMANDS
+from assay.monitoring import parse_plan
+from assay.policy import parse_policy
+
+ROOT: Final = Path(__file__).parents[2]
+DOCUMENTS: Final = [
+    ROOT / "README.md",
+    *sorted((ROOT / "docs").rglob("*.md")),
+    *sorted((ROOT / "components").glob("*/README.md")),
+    *sorted((ROOT / "pipelines").glob("*/README.md")),
+    ROOT / "manifests" / "deployments-template" / "README.md",
+]
+FENCE: Final = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+
+
+def blocks(path: Path) -> list[tuple[str, str]]:
+    """Language and text of each fenced block."""
+    return FENCE.findall(path.read_text())
+
+
+def commands() -> Iterator[tuple[str, str]]:
+    """Document and command line, of fenced blocks and of text."""
+    for path in DOCUMENTS:
+        text = path.read_text()
+        found = [line for _, block in blocks(path) for line in block.splitlines()]
+        found += re.findall(r"`(assay [^`\n]*)`", FENCE.sub("", text))
+        for line in found:
+            match = re.match(r"(?:\$ )?(?:\w+=\S+ )*(assay .*)", line.strip())
+            if match:
+                yield str(path.relative_to(ROOT)), match[1]
+
+
+@pytest.mark.parametrize(("document", "line"), sorted(set(commands())))
+def test_a_command_that_a_document_names_is_one(document: str, line: str) -> None:
+    """Its options and the number of its arguments; [] marks what may be left out."""
+    words = shlex.split(line.replace("[", "").replace("]", ""), comments=True)[1:]
+    if words in (["--help"], ["--version"]):
+        return
+    name, *rest = words
+    assert name in COMMANDS, document
+    command: click.Command = importlib.import_module(COMMANDS[name][0]).command
+    if isinstance(command, click.Group) and rest:
+        child = command.commands.get(rest[0])
+        assert child is not None, f"{document}: {name} has no {rest[0]}"
+        command, rest = child, rest[1:]
+    context = click.Context(command, help_option_names=["-h", "--help"])
+    _, given, _ = command.make_parser(context).parse_args(rest)
+    places = [p for p in command.params if isinstance(p, click.Argument)]
+    assert len(given) <= len(places) or any(p.nargs == -1 for p in places), document
+
+
+def documents_to_parse() -> Iterator[tuple[str, str, Any]]:
+    readers = {"gates": parse_policy, "checks": parse_checks, "detectors": parse_plan}
+    for path in DOCUMENTS:
+        for language, text in blocks(path):
+            if language != "yaml":
+                continue
+            value = yaml.safe_load(text)
+            if isinstance(value, dict) and isinstance(value.get("policy"), str):
+                yield str(path.relative_to(ROOT)), value["policy"], parse_policy
+            for key in value if isinstance(value, dict) else ():
+                if key in readers:
+                    yield str(path.relative_to(ROOT)), text, readers[key]
+
+
+@pytest.mark.parametrize(("document", "text", "parse"), list(documents_to_parse()))
+def test_a_file_that_a_document_shows_is_read(document: str, text: str, parse: Any) -> None:
+    assert parse(text.encode()), document
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_link_leads_somewhere(path: Path) -> None:
+    targets = re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", FENCE.sub("", path.read_text()))
+    missing = [t for t in targets if "://" not in t and not (path.parent / t).exists()]
+    assert missing == []
+
+
+class Reader:
+    """Somebody who does what the README says, in a folder of their own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.environment = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith(("ASSAY_", "MLFLOW_"))
+        }
+        (folder / ".venv").symlink_to(sys.prefix)
+
+    def types(self, script: str) -> str:
+        done = subprocess.run(
+            ["bash", "-euc", script],
+            cwd=self.folder, env=self.environment, capture_output=True, text=True,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+
+@pytest.fixture(scope="module")
+def reader(tmp_path_factory: pytest.TempPathFactory) -> Reader:
+    return Reader(tmp_path_factory.mktemp("reader"))
+
+
+def section(title: str, language: str) -> list[str]:
+    text = (ROOT / "README.md").read_text()
+    part = text.split(f"\n## {title}\n")[1].split("\n## ")[0]
+    return [block for found, block in FENCE.findall(part) if found == language]
+
+
+@pytest.mark.slow
+def test_the_readme_holds_from_the_first_run_to_the_last_question(
+    reader: Reader, shared_data: Path
+) -> None:
+    from sklearn.datasets import load_breast_cancer
+
+    first, longer = section("Your own data", "sh")
+    frame = load_breast_cancer(as_frame=True).frame.rename(columns={"target": "y"})
+    frame.rename(columns=lambda name: name.replace(" ", "_")).to_csv(
+        reader.folder / "data.csv", index=False
+    )
+    told = reader.types(first)
+    assert "PASSED" in told
+    (model,) = re.findall(r"^model: (sha256:\w{64})$", told, re.MULTILINE)
+
+    (load,) = section("Your own data", "python")
+    before = set(reader.folder.rglob("*.db"))
+    (reader.folder / "load.py").write_text(load + "\nprint(type(model).__name__)\n")
+    assert "PyFuncModel" in reader.types(". .venv/bin/activate; python load.py")
+    assert set(reader.folder.rglob("*.db")) == before, "no stray database"
+
+    # Every question of the table that needs nothing but this run.
+    table = (ROOT / "README.md").read_text().split("\n## Afterwards\n")[1].split("\n## ")[0]
+    for line in re.findall(r"\| `(assay [^`]+)` \|", table):
+        words = {
+            "DIGEST": model[:19],
+            "ONE": model[:12],
+            "OTHER": "mine@candidate",
+            "MODEL": "mine",
+        }
+        if not set(re.findall(r"\b[A-Z]{2,}\b", line)) <= set(words) or ".yaml" in line:
+            continue
+        typed = " ".join(words.get(word, word) for word in line.split())
+        reader.types(f". .venv/bin/activate; {typed}")
+
+    adult = (shared_data / "adult-train.csv").read_text().splitlines(keepends=True)
+    (reader.folder / "data.csv").write_text("".join(adult[:8001]))
+    (parameters,) = section("Your own data", "yaml")
+    (reader.folder / "run.yaml").write_text(parameters)
+    assert "PASSED" in reader.types(f". .venv/bin/activate; {longer}")
+    assert json.loads(reader.types(". .venv/bin/activate; assay production income --json"))
