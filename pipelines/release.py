@@ -30,7 +30,6 @@ def release(
     test_data: Any,
     slices: Any,
     primary_metric: Any,
-    max_regression: Any,
     confidence: Any,
     seed: Any,
     threads: Any,
@@ -49,7 +48,6 @@ def release(
         test_data: Digest of rows that nothing before has seen.
         slices: Columns by whose values quality is judged.
         primary_metric: The metric models are compared by.
-        max_regression: Margin of the comparison.
         confidence: Level of the intervals.
         seed: Seed of everything random.
         threads: Threads for predictions.
@@ -82,7 +80,7 @@ def release(
         production_rows=current.outputs["production_rows"],
         test_data=test_data,
         primary_metric=primary_metric,
-        margin=max_regression,
+        margin=ready.outputs["max_regression"],
         slices=slices,
         confidence=confidence,
         seed=seed,

@@ -60,9 +60,9 @@ def _rows(evidence: EvidenceDocument, *, labelled: bool) -> list[tuple[Any, ...]
     for name, value in evidence.values.items():
         if is_labelled(name) is labelled and not name.startswith("safety_violations"):
             bounds = evidence.intervals.get(name)
-            note = evidence.notes.get(name, "")
-            low, high = (bounds.low, bounds.high) if bounds else ("", note)
-            rows.append((name, value if value is not None else "–", low, high))
+            low, high = (bounds.low, bounds.high) if bounds else ("", "")
+            missing = evidence.notes.get(name, "–")
+            rows.append((name, value if value is not None else missing, low, high))
     return rows
 
 

@@ -50,6 +50,7 @@ def preflight(
         ("allowed_modules", list),
         ("candidates", list),
         ("primary_metric", str),
+        ("max_regression", float),
     ],
 ):
     """Find, in seconds, everything that can be known to be wrong before anything costs time.
@@ -81,7 +82,8 @@ def preflight(
         reference: Digest of a dataset to look for drift against. Empty: none.
         drift_share: Share of drifted columns that rejects the data, above 0, at most 1.
         confidence: Confidence level of intervals, between 0 and 1.
-        max_regression: Margin of the comparison, at least 0.
+        max_regression: Margin of the comparison, at least 0, where the policy has no rule on
+            regression_delta.
         threads: Threads in training, at least 1.
         candidates: Of a sweep: objects {"estimator": path, "hyperparameters": {...}}, 1 to 100.
         validation_fraction: Of a sweep: share of the training rows to choose on, between 0 and 1.
@@ -95,6 +97,7 @@ def preflight(
         allowed_modules: Import prefixes that the policy admits besides scikit-learn.
         candidates: Those of a sweep, each with estimator and hyperparameters.
         primary_metric: The metric that models are compared by: the policy's, else the run's.
+        max_regression: The margin of the comparison: the policy's, else the run's.
     """
     from assay.components.preflight import step
     from assay.kfp import execute
@@ -110,4 +113,5 @@ def preflight(
         "allowed_modules",
         "candidates",
         "primary_metric",
+        "max_regression",
     )

@@ -25,6 +25,8 @@ from assay.store import Store
 
 PROBE: Final = b"assay preflight"
 MAX_THREADS: Final = 1024
+DEFAULT_MARGIN: Final = 0.01
+"""Of `max_regression`, which counts where the policy has no rule on regression_delta."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,8 @@ class Examined:
     policy: bytes = b""
     primary_metric: str = ""
     """The policy's, else the run's; may be empty."""
+    max_regression: float = 0.0
+    """The policy's, else the run's."""
     suite: bytes | None = None
     checks: bytes | None = None
     monitoring: bytes | None = None
@@ -154,6 +158,13 @@ def _policy(plan: Plan, store: Store, found: Examined) -> ParsedPolicy:
         raise UsageError(
             f"primary_metric is {plan.primary_metric!r}, and the policy says "
             f"{policy.primary_metric!r}; leave the parameter empty, or have the policy changed"
+        )
+    found.max_regression = demands.margin(policy, plan.max_regression)
+    if plan.max_regression not in {DEFAULT_MARGIN, found.max_regression}:
+        raise UsageError(
+            f"max_regression is {plan.max_regression:g}, and the policy's rule on regression_delta "
+            f"says {found.max_regression:g}, which counts; leave the parameter out, or have the "
+            "policy changed"
         )
     _refuse([f"policy: {problem}" for problem in module_problems(policy.allowed_modules)])
     found.allowed_modules = policy.allowed_modules

@@ -122,6 +122,7 @@ def preflight(
         "allowed_modules": list(found.allowed_modules),
         "candidates": found.candidates,
         "primary_metric": found.primary_metric,
+        "max_regression": found.max_regression,
         # Whole, so that the stages below name the same dataset whatever was written.
         "reference_artifact": reference,
     }

@@ -149,7 +149,8 @@ def sweep_and_register(
         primary_metric: The metric candidates are chosen and compared by. Empty: the
             policy's, else accuracy for classes and root mean squared error for numbers; another
             than the policy's is refused.
-        max_regression: Margin of the comparison, in units of the primary metric.
+        max_regression: Margin of the comparison, in units of the primary metric, where the policy
+            has no rule on regression_delta; where it has one, its threshold is the margin.
         slices: Columns by whose values quality is also judged.
         confidence: Confidence level of all intervals, between 0 and 1.
         seed: Seed of everything random.
@@ -259,7 +260,6 @@ def sweep_and_register(
                 test_data=parts.outputs["test"],
                 slices=slices,
                 primary_metric=ready.outputs["primary_metric"],
-                max_regression=max_regression,
                 confidence=confidence,
                 seed=seed,
                 threads=threads,

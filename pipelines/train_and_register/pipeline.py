@@ -83,7 +83,8 @@ def train_and_register(
         drift_share: Share of drifted columns (0 to 1) from which the data is rejected.
         primary_metric: The metric models are compared by. Empty: the policy's, else accuracy for
             classes and root mean squared error for numbers; another than the policy's is refused.
-        max_regression: Margin of the comparison, in units of the primary metric.
+        max_regression: Margin of the comparison, in units of the primary metric, where the policy
+            has no rule on regression_delta; where it has one, its threshold is the margin.
         slices: Columns by whose values quality is also judged.
         confidence: Confidence level of all intervals, between 0 and 1.
         seed: Seed of everything random.
@@ -185,7 +186,6 @@ def train_and_register(
                 test_data=parts.outputs["test"],
                 slices=slices,
                 primary_metric=ready.outputs["primary_metric"],
-                max_regression=max_regression,
                 confidence=confidence,
                 seed=seed,
                 threads=threads,

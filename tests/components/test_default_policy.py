@@ -74,6 +74,8 @@ class Runs:
             compare,
             candidate=model,
             production=production,
+            candidate_rows=self.parts["train"],
+            production_rows=str(dict(current.values)["production_rows"]),
             test_data=rows,
             primary_metric=primary_metric,
             margin=0.05,

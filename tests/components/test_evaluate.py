@@ -93,14 +93,46 @@ def test_the_same_inputs_give_the_same_evaluation_and_other_measurements(
     assert first.values["model_bytes"] == size
 
 
-def test_a_slice_too_small_has_no_value_and_says_how_small_it_is(
+def test_a_slice_too_small_has_an_interval_and_no_value_and_says_how_small_it_is(
     income: Model, few_rows: Dataset, out: Make
 ) -> None:
-    found, _, _, _ = measure(income, few_rows, out, slices=["native_country"], min_slice_rows=100)
+    found, _, folder, _ = measure(
+        income, few_rows, out, slices=["native_country"], min_slice_rows=100
+    )
     small = [n for n, v in found.values.items() if n.startswith("accuracy{") and v is None]
     assert small
     assert "rows are too few to judge; the least is 100" in found.notes[small[0]]
+    assert all(found.intervals[name].high > found.intervals[name].low for name in small)
+    assert found.notes[small[0]] in (folder / "report.html").read_text()
     assert found.values['accuracy{native_country="United-States"}'] is not None
+
+
+def test_a_small_group_with_accuracy_0_does_not_hide_in_the_gap(
+    written: Write, fitted: Fit, out: Make
+) -> None:
+    generator = np.random.default_rng(0)
+    x = generator.normal(size=600)
+    group = np.where(np.arange(600) % 100 == 0, "few", "many")
+    truth = np.where((x > 0) ^ (group == "few"), "yes", "no")
+    data = written(pa.table({"x": x, "g": group, "y": truth}))
+    stump = {
+        "estimator": "sklearn.tree.DecisionTreeClassifier",
+        "hyperparameters": {"max_depth": 1},
+    }
+    subject = fitted(data, target="y", drop_columns=["g"], **stump)
+    found, _, _, _ = measure(subject, data, out, slices=["g"])
+    name = 'accuracy_gap{column="g"}'
+    assert found.values[name] is None
+    assert found.notes[name] == '1 of 2 slices are too small to judge: {g="few"} (6 rows)'
+    assert found.intervals[name].high > 0.9
+    rules = parse_policy(f"gates: [{{metric: '{name} < 0.1'}}]".encode())
+    decision = judge(rules, {"evaluation": found}, subject.digest)
+    assert decision.verdict != "pass"
+    lenient = parse_policy(f"gates: [{{metric: '{name} < 0.9'}}]".encode())
+    assert judge(lenient, {"evaluation": found}, subject.digest).verdict == "inconclusive"
+    # With enough rows of the group it is a value again.
+    again, _, _, _ = measure(subject, data, out, slices=["g"], min_slice_rows=5)
+    assert again.values[name] > 0.9  # type: ignore[operator]
 
 
 def test_the_gap_is_between_the_best_and_the_worst_slice(

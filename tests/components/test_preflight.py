@@ -153,8 +153,36 @@ def test_what_is_not_given_is_said(
     assert list(outs["checks_artifact"].iterdir()) == []
     assert list(outs["monitoring_artifact"].iterdir()) == []
     policy = parse_policy((outs["policy_artifact"] / "policy.yaml").read_bytes())
-    # The margin is the run's max_regression alone; the comparison judges by it.
-    assert not any(rule.expression.metric.startswith("regression_delta") for rule in policy.rules)
+    assert any(rule.expression.metric == "regression_delta" for rule in policy.rules)
+
+
+@pytest.mark.parametrize(
+    ("rules", "given", "margin"),
+    [
+        (["regression_delta < 0.05"], {}, 0.05),
+        (["regression_delta_upper <= 0.02", "regression_delta < 0.05"], {}, 0.02),
+        (["regression_delta < 0.05"], {"max_regression": 0.05}, 0.05),
+        (["accuracy > 0.5", "regression_delta_roc_auc < 0.2"], {"max_regression": 0.03}, 0.03),
+        (["accuracy > 0.5"], {}, 0.01),
+    ],
+)
+def test_the_margin_is_set_in_one_place(
+    folder_store: Store, plan: dict[str, Any], rules: list[str], given: Any, margin: float
+) -> None:
+    text = "gates:\n" + "".join(f"  - metric: {rule}\n" for rule in rules)
+    done = execute(preflight, {**plan, "policy": text, **given}, Context(folder_store))
+    assert done.values["max_regression"] == margin
+
+
+def test_a_margin_that_contradicts_the_policy_is_refused(
+    folder_store: Store, plan: dict[str, Any]
+) -> None:
+    text = "gates: [{metric: regression_delta < 0.01}]"
+    wrong = {**plan, "policy": text, "max_regression": 0.5}
+    with pytest.raises(
+        UsageError, match=r"max_regression is 0\.5, and .* says 0\.01, which counts"
+    ):
+        execute(preflight, wrong, Context(folder_store))
 
 
 @pytest.mark.parametrize("how", ["path", "file", "digest", "text", "http"])

@@ -311,6 +311,16 @@ def test_exchanging_the_models_changes_the_sign(name: str) -> None:
     assert there.high == pytest.approx(-back.low, abs=0.02)
 
 
+def test_a_model_that_says_the_same_for_every_row_has_no_correlation() -> None:
+    data = binary(np.arange(100) % 2, np.ones(100, int))
+    found = of("matthews_corrcoef", data)
+    assert found is not None
+    assert (found.low, found.high) == (0, 0)
+    few = of("matthews_corrcoef", binary(np.arange(6) % 2, np.ones(6, int)))
+    assert few is not None
+    assert few.low < 0 < few.high
+
+
 def test_a_metric_that_is_not_defined_has_no_interval() -> None:
     data = binary(np.ones(20, int), np.ones(20, int), np.full(20, 0.9))
     assert of("roc_auc", data) is None

@@ -231,8 +231,9 @@ def _metrics(document: EvidenceDocument, *, labelled: bool) -> list[tuple[str, .
         if is_labelled(name) is labelled:
             bounds = document.intervals.get(name)
             low, high = (number(bounds.low), number(bounds.high)) if bounds else (_NONE, _NONE)
-            note = document.notes.get(name, "")
-            rows.append((name, number(value), low, high if value is not None else note or high))
+            # A slice that is too small has an interval and no value; its note says so.
+            shown = number(value) if value is not None else document.notes.get(name, _NONE)
+            rows.append((name, shown, low, high))
     return rows
 
 

@@ -28,6 +28,8 @@ RANGES: Final[Mapping[str, tuple[float, float]]] = {
 }
 """Values that a metric can have; a share, from 0 to 1, if it is not named."""
 _PRIOR_ONLY: Final = 0.5
+_ENOUGH: Final = 30
+"""Rows from which a model that says one class only is believed to be constant."""
 _BLOCK: Final = 4_000_000
 """Numbers drawn at a time; bounds memory at about 100 MB."""
 
@@ -326,6 +328,13 @@ def _f1_weighted(sums: Array) -> Array:
     return mean
 
 
+def _correlation(data: Predictions, value: float, resamples: int, seed: int) -> Bounds | None:
+    if len(data.truth) >= _ENOUGH and np.count_nonzero(data.confusion.sum(axis=0)) == 1:
+        # A model that says the same for every row has 0 by definition, not by chance.
+        return lambda _: (0.0, 0.0)
+    return _from_matrix(_matthews)(data, value, resamples, seed)
+
+
 def _root_mean_squared(
     data: Predictions, value: float, _resamples: int, _seed: int
 ) -> Bounds | None:
@@ -364,7 +373,7 @@ _SINGLE: Final[Mapping[str, _Method]] = {
     "roc_auc": _area,
     "average_precision": _average_precision,
     "expected_calibration_error": _calibration,
-    "matthews_corrcoef": _from_matrix(_matthews),
+    "matthews_corrcoef": _correlation,
     "f1_macro": _from_matrix(_f1_macro),
     "f1_weighted": _from_matrix(_f1_weighted),
     "root_mean_squared_error": _root_mean_squared,
