@@ -13,6 +13,7 @@ import numpy as np
 from assay.components.compare.others import compare_others, none_compared
 from assay.errors import UsageError
 from assay.evidence import EvidenceDocument, Interval, label
+from assay.findings import Finding
 from assay.statistics.bootstrap import estimate, interval, settings_problems, tidy
 from assay.statistics.metrics import Predictions, metrics
 from assay.statistics.paired import (
@@ -65,6 +66,8 @@ class Difference:
     primary: str
     evidence: EvidenceDocument
     slices: list[SliceDifference] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
+    """How the rows differ from those that the models were trained on."""
 
 
 def no_production(subjects: dict[str, str]) -> Difference:
@@ -89,7 +92,7 @@ def compare(
     subjects: dict[str, str],
 ) -> Difference:
     """Compare two models on the rows of `frame`."""
-    _check(candidate, production, frame, settings)
+    findings = _check(candidate, production, frame, settings)
     ours, theirs = predict(candidate, frame), predict(production, frame)
     primary = require_primary(settings.primary_metric, list(metrics(ours)), candidate.task)
     delta, spread = _regression(primary, ours, theirs, settings)
@@ -126,12 +129,13 @@ def compare(
     intervals |= other_intervals
     notes |= other_notes
     evidence = EvidenceDocument(subjects, values, intervals, notes, verdict, reason)
-    return Difference(primary, evidence, slices)
+    return Difference(primary, evidence, slices, findings)
 
 
 def _check(
     candidate: "LoadedModel", production: "LoadedModel", frame: "pd.DataFrame", settings: Settings
-) -> None:
+) -> list[Finding]:
+    """Refuse what cannot be compared; what a reader should know of the rest."""
     problems = settings_problems(settings.confidence, settings.resamples, settings.min_slice_rows)
     if not 0 <= settings.margin < math.inf:
         problems.append(f"margin is {settings.margin}; give 0 or more")
@@ -142,15 +146,21 @@ def _check(
         )
     # A production model that cannot read today's data is a fact that the release must face, and no
     # reason to pass: the run stops here and names the model.
+    findings: list[Finding] = []
     for role, model in (("candidate", candidate), ("production", production)):
         try:
-            model.check_table(frame)
+            findings += [
+                Finding(one.code, f"{role}: {one.text}", one.columns)
+                for one in model.check_table(frame)
+                if one.code != "not-read"
+            ]
         except UsageError as error:
             problems.append(f"{role}: {error}")
     if not problems:
         problems += _unreadable(candidate, production, frame)
     if problems:
         raise UsageError.all_of(problems)
+    return findings
 
 
 def _unreadable(

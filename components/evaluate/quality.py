@@ -9,6 +9,7 @@ from assay.checks import parse_checks
 from assay.components.evaluate.behaviour import CheckResult, run_checks
 from assay.errors import UsageError
 from assay.evidence import EvidenceDocument, Interval, label
+from assay.findings import Finding
 from assay.statistics.bootstrap import distribution, estimate, interval, settings_problems, tidy
 from assay.statistics.metrics import Predictions, metrics
 from assay.statistics.predict import predict, require_primary
@@ -43,6 +44,8 @@ class Quality:
     predictions: Predictions
     slices: list[Slice]
     checks: list[CheckResult]
+    findings: list[Finding]
+    """How the rows differ from those that the model was trained on."""
 
 
 def evaluate(
@@ -66,8 +69,8 @@ def evaluate(
     }
     intervals: dict[str, Interval] = {}
     notes: dict[str, str] = {}
-    if said := model.check_table(frame):
-        notes["test_rows"] = "; ".join(said)
+    if findings := model.check_table(frame):
+        notes["test_rows"] = "; ".join(finding.text for finding in findings)
     _measure(predictions, settings, {}, values, intervals, notes)
     slices = make_slices(frame, settings.slices, model.target)
     for part in slices:
@@ -76,7 +79,7 @@ def evaluate(
     _gaps(slices, list(defined), settings, values, notes)
     results = _behaviour(model, frame, checks, values, notes)
     evidence = EvidenceDocument(subjects, values, intervals, notes)
-    return Quality(primary, evidence, predictions, slices, results)
+    return Quality(primary, evidence, predictions, slices, results, findings)
 
 
 def _measure(

@@ -18,7 +18,6 @@ def import_artifact(
     decimal: str = ".",
     rows_per_part: int = 100_000,
     positive_label: str = "",
-    allowed_modules: list = [],  # noqa: B006
 ) -> NamedTuple("Outputs", [("dataset", str), ("model", str)]):
     """Give a foreign component's table or scikit-learn model a digest. KFP caching must be off.
 
@@ -32,7 +31,6 @@ def import_artifact(
         decimal: Decimal mark of numbers in a CSV, "." or ",".
         rows_per_part: Rows of each Parquet part of the dataset, at least 1.
         positive_label: The positive class of a binary model. Empty: the last in sort order.
-        allowed_modules: Import prefixes that a model's types may come from besides scikit-learn.
 
     Returns:
         dataset: Digest of the dataset, when it was a table.

@@ -31,7 +31,6 @@ class Settings:
 
     target: str
     positive_label: str
-    allowed_modules: tuple[str, ...]
 
 
 def convert(place: Path, settings: Settings, folder: Path) -> None:
@@ -45,6 +44,8 @@ def convert(place: Path, settings: Settings, folder: Path) -> None:
     import sklearn
 
     from assay.model import audit, save
+    from assay.model.allowed import platform_classes
+    from assay.model.walk import walk
     from assay.report import markdown_table
 
     if not settings.target:
@@ -53,8 +54,12 @@ def convert(place: Path, settings: Settings, folder: Path) -> None:
     flavour = _flavour(said, sklearn.__version__)
     frame = _example(place, said)
     data = _read(place / _plain_name(flavour["pickled_model"]))
-    pipeline = audit(data, settings.allowed_modules)
-    info = _info(pipeline, frame, settings)
+    # Who starts a run chooses no classes; the platform's own are all that may be added.
+    admitted = platform_classes()
+    pipeline = audit(data, tuple(admitted))
+    held = {f"{type(item).__module__}.{type(item).__qualname__}" for item in walk(pipeline)}
+    classes = tuple(sorted(held & admitted))
+    info = _info(pipeline, frame, settings, classes)
     save(pipeline, info, frame[list(info.features)], folder)
     facts = [
         ("estimator", info.estimator),
@@ -144,7 +149,9 @@ _PANDAS: Final = {
 _TYPES: Final = {"float64": "float64", "int64": "int64", "bool": "bool", "object": "string"}
 
 
-def _info(pipeline: Any, frame: "pd.DataFrame", settings: Settings) -> "ModelInfo":
+def _info(
+    pipeline: Any, frame: "pd.DataFrame", settings: Settings, classes: tuple[str, ...]
+) -> "ModelInfo":
     import numpy as np
     from sklearn.base import is_regressor
 
@@ -180,11 +187,11 @@ def _info(pipeline: Any, frame: "pd.DataFrame", settings: Settings) -> "ModelInf
         seed=0,
         threads=1,
         rows=0,
-        allowed_modules=settings.allowed_modules,
+        allowed_modules=classes,
         types=types,
         class_rows=(0,) * len(classes),
         transformed=int(getattr(last, "n_features_in_", len(features))),
-        versions=versions(settings.allowed_modules),
+        versions=versions(classes),
     )
 
 

@@ -17,7 +17,6 @@ def import_artifact(
     decimal: str = ".",
     rows_per_part: int = 100_000,
     positive_label: str = "",
-    allowed_modules: list[str] = [],  # noqa: B006
     dataset: Out[Dataset] | None,
     model: Out[Model] | None,
 ) -> Values:
@@ -36,7 +35,7 @@ def import_artifact(
 
     place = _place(artifact.path)
     if model is not None and (place / mlmodel.FILE).is_file():
-        settings = mlmodel.Settings(target, positive_label, tuple(allowed_modules))
+        settings = mlmodel.Settings(target, positive_label)
         mlmodel.convert(place, settings, model.path)
     elif dataset is not None:
         options = tables.Options.given(delimiter, missing_values, encoding, rows_per_part, decimal)

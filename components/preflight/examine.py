@@ -15,6 +15,7 @@ from assay.components.preflight.header import column_names, dataset_columns
 from assay.dataset import column_problems
 from assay.digest import is_digest
 from assay.errors import AssayError, IntegrityError, UsageError
+from assay.model.allowed import module_problems
 from assay.policy import KNOWN_METRICS, parse_policy
 from assay.policy import Policy as ParsedPolicy
 from assay.source import public
@@ -144,6 +145,7 @@ def _policy(plan: Plan, store: Store, found: Examined) -> ParsedPolicy:
             f"primary_metric is {plan.primary_metric!r}, and the policy says "
             f"{policy.primary_metric!r}; leave the parameter empty, or have the policy changed"
         )
+    _refuse([f"policy: {problem}" for problem in module_problems(policy.allowed_modules)])
     found.allowed_modules = policy.allowed_modules
     origin = "" if plan.policy else " (none was given: the default, which forbids a regression)"
     found.notes["policy"] = f"{len(policy.rules)} rules{origin}"
@@ -286,6 +288,7 @@ def _fit_problems(
     wants_little = not (plan.primary_metric or policy.primary_metric or checks) and all(
         fits.base_of(rule.expression.metric) not in fits.CLASSES | fits.NUMBERS
         for rule in policy.rules
+        if rule.when is None
     )
     # To ask an estimator takes scikit-learn's import: seconds that most runs need not wait.
     abilities = (

@@ -21,7 +21,7 @@ from typing import Final, NamedTuple
 
 from assay import __version__
 from assay.digest import PREFIX, canonical_json, of_bytes
-from assay.errors import StepError
+from assay.errors import StepError, UsageError
 from assay.step import Step
 
 _LIBRARY_SKIPS: Final = frozenset({"cli", "components", "pipelines"})
@@ -30,6 +30,7 @@ _STEP_SKIPS: Final = frozenset(
     {"component.py", "component.yaml", "README.md", "metadata.yaml", "OWNERS"}
 )
 """Files of a stage's folder that say something about the step but do not take part in it."""
+_COMMIT: Final = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 _GIT_SECONDS: Final = 5
 
 
@@ -192,10 +193,18 @@ def commit() -> Commit | None:
     """The commit this code was built from: `ASSAY_GIT_COMMIT` (images set it), or the checkout.
 
     None where neither tells; the code digest names the code all the same.
+
+    Raises:
+        UsageError: `ASSAY_GIT_COMMIT` is not a commit's full name.
     """
     value = os.environ.get("ASSAY_GIT_COMMIT", "")
     if value:
         commit_id, _, flag = value.partition("+")
+        if not _COMMIT.fullmatch(commit_id):
+            raise UsageError(
+                f"ASSAY_GIT_COMMIT: {commit_id[:80]!r} is not a commit's full name; "
+                "set it to what `git rev-parse HEAD` prints"
+            )
         repository = os.environ.get("ASSAY_GIT_REPOSITORY") or f"pkg:pypi/kfp-assay@{__version__}"
         return Commit(repository, commit_id, flag == "dirty")
     return _checkout_commit()
@@ -207,7 +216,7 @@ def _checkout_commit() -> Commit | None:
     if not (root / ".git").exists():
         return None
     commit_id = _git(root, "rev-parse", "HEAD")
-    if not re.fullmatch(r"[0-9a-f]{40,64}", commit_id):
+    if not _COMMIT.fullmatch(commit_id):
         return None
     # User information before an @ may hold a token.
     remote = re.sub(r"//[^/@]*@", "//", _git(root, "config", "remote.origin.url"))

@@ -29,6 +29,8 @@ offenders are joined with "; ".
 from collections.abc import Iterable
 from typing import Final
 
+from assay.text import one_line
+
 MAX_MESSAGE_CHARS: Final = 16_000
 """Of a message; it goes to terminals, logs and reports, and may quote what others wrote."""
 
@@ -39,7 +41,8 @@ class AssayError(Exception):
     exit_code = 1
 
     def __init__(self, message: str) -> None:
-        line = " ".join(message.split())
+        # A message may quote what somebody else wrote.
+        line = one_line(message)
         if len(line) > MAX_MESSAGE_CHARS:
             line = f"{line[:MAX_MESSAGE_CHARS]}… (cut short)"
         super().__init__(line)

@@ -42,7 +42,7 @@ from assay.signing import Signer, Verifier
 from assay.source import fetch
 from assay.step import Artifact, Out, Port, Services, Source, Step
 from assay.store import Store
-from assay.store.removal import settle
+from assay.store.removal import Watch
 from assay.tree import claim, get_manifest, get_tree, put_tree
 
 logger = logging.getLogger(__name__)
@@ -135,12 +135,13 @@ def execute(step: Step, arguments: Mapping[str, Any], context: Context) -> Execu
             bound.inputs,
             {name: source.digest for name, source in sources.items()},
         )
+        watch = Watch(context.store)
         previous = _lookup(step, key, context)
         while previous is not None and context.cache is CacheMode.READ_WRITE:
             # Written again, so that `assay gc` sees that somebody goes on from these outputs; then
             # a look whether a collection that began before is about to remove them.
             _point(context.store, key, previous.record.digest)
-            if not settle(context.store, previous.names):
+            if not watch.touched(previous.names):
                 seconds = time.monotonic() - begun
                 return _execution(step, previous.record, cached=True, seconds=seconds)
             previous = _lookup(step, key, context)

@@ -222,12 +222,17 @@ def check_paths(paths: Iterable[str]) -> list[str]:
             kind = "listed twice" if other == path else f"clashes with {other!r} where case is lost"
             problems.append(f"{path!r} {kind}")
         seen[folded] = path
-    for folded, path in seen.items():
-        parent = folded
-        while (cut := parent.rfind("/")) > 0:
-            parent = parent[:cut]
-            if parent in seen:
-                problems.append(f"{seen[parent]!r} is both a file and the folder of {path!r}")
+    # In this order what lies in a folder comes right after the folder, so that each path is
+    # compared with one file that could be its folder, however many folders there are above it.
+    folders: list[str] = []
+    for folded in sorted(seen, key=lambda path: path.replace("/", "\0")):
+        while folders and not folded.startswith(f"{folders[-1]}/"):
+            folders.pop()
+        if folders:
+            problems.append(
+                f"{seen[folders[-1]]!r} is both a file and the folder of {seen[folded]!r}"
+            )
+        folders.append(folded)
     return problems
 
 

@@ -25,7 +25,7 @@ from assay.packing import packs
 from assay.parallel import parallel
 from assay.store.base import Store
 from assay.store.files import reading, write_read_only
-from assay.store.removal import settle
+from assay.store.removal import Watch
 
 MEDIA_TYPES: Final = {
     ".parquet": "application/vnd.apache.parquet",
@@ -62,13 +62,14 @@ def put_tree(
     def put(path: str) -> FileEntry:
         return FileEntry(path, store.put_file(folder / path, _media_type(path)))
 
+    watch = Watch(store)
     while True:
         files = parallel(put, sorted(alone))
         for entries in parallel(lambda paths: _put_pack(store, folder, paths, sizes), packed):
             files += entries
         manifest = Manifest(artifact_type, tuple(files), annotations)
         store.put_bytes(manifest.to_bytes(), manifest.media_type)
-        if not settle(store, _named(manifest)):
+        if not watch.touched(_named(manifest)):
             return manifest
 
 
@@ -78,11 +79,14 @@ def claim(store: Store, manifests: Iterable[Manifest]) -> None:
     Raises:
         NotFoundError: One was removed by a garbage collection just now; says what to do.
     """
+    watch = Watch(store)
     for manifest in manifests:
-        settle(store, [manifest.digest])
-        if store.has(manifest.digest):
+        # Before, because an artifact that is being removed must not be brought back by half.
+        watch.touched([manifest.digest])
+        found = store.has(manifest.digest)
+        if found:
             store.make_young(manifest.to_bytes(), manifest.media_type)
-        if settle(store, _named(manifest)) or not store.has(manifest.digest):
+        if watch.touched(_named(manifest)) or not found:
             _require_whole(store, manifest)
 
 

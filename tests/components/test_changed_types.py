@@ -258,7 +258,7 @@ def test_columns_that_the_model_does_not_read_are_named(
 ) -> None:
     wider = {**columns(), "more": np.arange(ROWS)}
     note = measured(usual, written(pa.table(wider)), tmp_path).notes["test_rows"]
-    assert note == "columns that the model does not read: 'more'"
+    assert note == "the model does not read column 'more'"
 
 
 def test_a_closed_set_of_which_every_value_is_unseen_is_refused(

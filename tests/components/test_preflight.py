@@ -321,15 +321,23 @@ def test_rules_that_could_only_fail_are_told(
 
 
 def test_modules_that_the_policy_admits(
-    folder_store: Store, plan: dict[str, Any], tmp_path: Path
+    folder_store: Store,
+    plan: dict[str, Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    policy = f"{POLICY}allowed_modules: [http]\n"
-    (problem,) = refused(
-        folder_store, tmp_path, {**plan, "policy": policy, "estimator": "http.server.HTTPServer"}
-    )[:1]
-    # Admitted, and then found to be no estimator.
-    assert "http.server.HTTPServer" in problem
-    assert "outside of" not in problem
+    """An inline policy of the run's user admits nothing that the platform does not."""
+    given = {
+        **plan,
+        "policy": f"{POLICY}allowed_modules: [http]\n",
+        "estimator": "http.server.HTTPServer",
+    }
+    told = "; ".join(refused(folder_store, tmp_path, given))
+    assert "policy: allowed_modules: 'http' is not admitted on this platform" in told
+    monkeypatch.setenv("ASSAY_ALLOWED_CLASSES", "http.server.HTTPServer")
+    told = "; ".join(refused(folder_store, tmp_path / "again", given))
+    # Admitted, and then found not to be an estimator.
+    assert "'http.server.HTTPServer' is not an estimator" in told
 
 
 def test_an_artifact_of_another_kind_is_refused(

@@ -81,6 +81,12 @@ def collected(store: Store, roots: dict[str, str]) -> int:
     return remove(store, found, lambda: roots)
 
 
+def blobs_of(store: Store) -> list[str]:
+    """All but the lists that removals announce."""
+    lists = {name.rsplit("/", 1)[-1] for name in store.list_pointers("removals/")}
+    return [digest for digest, _ in store.iter_blobs() if hex_of(digest) not in lists]
+
+
 def first_file(store: Store, artifact: str) -> str:
     return get_manifest(store, artifact).files[0].blob.digest
 
@@ -224,7 +230,7 @@ def test_a_pin_keeps_an_artifact_until_it_is_unpinned(store: Store) -> None:
     assert not store.has(model)
     unpin(store, data)
     collected(store, {})
-    assert list(store.iter_blobs()) == []
+    assert blobs_of(store) == []
     with pytest.raises(NotFoundError):
         pin(store, data, "gone")
 
@@ -265,7 +271,7 @@ def test_a_sweep_cut_short_leaves_a_store_without_loose_ends(
         assert fsck(store, None).findings == [], stop
     stop = 1000
     collected(store, {kept: "wanted"})
-    assert len(list(store.iter_blobs())) == 8
+    assert len(blobs_of(store)) == 8
 
 
 def test_what_is_stored_again_while_gc_runs_stays(

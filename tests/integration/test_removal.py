@@ -199,7 +199,7 @@ def test_a_run_never_loses_what_the_cache_answered_while_gc_removes(order: list[
         assert {digest for digest, _ in before if digest in {data, model}} == {data, model}
         assert store.has(data)
         assert store.has(model)
-        assert store.list_pointers("removals/") == []
+        assert store.list_pointers(removal.ANNOUNCED) == []
 
 
 @settings(max_examples=30, deadline=None)
@@ -231,7 +231,8 @@ def test_two_collections_and_a_run_at_a_time_lose_nothing(order: list[int]) -> N
         root, data, model = old_store(Path(folder))
         thirds = [number if place % 3 else 2 for place, number in enumerate(order)]
         results, turns = side_by_side(root, thirds, collect, collect, run)
-        assert not [one for one in results if isinstance(one, AssayError)], results
+        # Either collection may give up, because the other has removed what it was to follow.
+        assert isinstance(results[2], tuple), results
         store = FolderStore(root)
         assert store.has(data)
         assert store.has(model)
@@ -340,7 +341,7 @@ def test_a_killed_collection_leaves_nothing_half_and_the_next_goes_on(
     left = sorted(path.name for path in copy.iterdir()) if copy.exists() else []
     assert left in (["MLmodel", "extra.txt"], ["extra.txt"], [])
     # A run does not wait for the dead for ever.
-    (mark,) = store.list_pointers("removals/")
+    (mark,) = store.list_pointers(removal.ANNOUNCED)
     monkeypatch.setattr(removal, "POLL_SECONDS", 0.05)
     waited = threading.Thread(target=lambda: run(FolderStore(root)))
     waited.start()
@@ -352,9 +353,12 @@ def test_a_killed_collection_leaves_nothing_half_and_the_next_goes_on(
     assert fsck(store, None).broken == []
     age(root, 30)
     collect(store)
-    assert list(store.iter_blobs()) == []
+    age(root, 30)
+    collect(store)
+    # What is left is the list of the last removal.
+    assert len(list(store.iter_blobs())) == 1
     assert store.list_views() == set()
-    assert store.list_pointers("removals/") == []
+    assert store.list_pointers(removal.ANNOUNCED) == []
     assert not store.has(data)
 
 
@@ -368,7 +372,7 @@ def test_a_collector_that_stood_still_removes_nothing_more(
     monkeypatch.setattr(removal, "LEASE_SECONDS", 0.0)
     with pytest.raises(StoreError, match="stood still"):
         remove(store, found, dict)
-    assert sorted(store.iter_blobs()) == before
+    assert set(before) <= set(store.iter_blobs())
 
 
 def test_a_grace_period_that_runs_do_not_bear_is_refused_with_the_limit(
@@ -422,7 +426,7 @@ def test_an_announcement_that_cannot_be_read_is_waited_out(
     # Whoever may write in the store can make runs wait, for a bounded time, and no more.
     root, data, _ = old_store(tmp_path)
     store = open_store(root.as_uri())
-    store.write_pointer("removals/" + "ab" * 32, b"\xff nonsense")
+    store.write_pointer(f"{removal.ANNOUNCED}{'ab' * 32}/{'cd' * 32}", b"\xff nonsense")
     monkeypatch.setattr(removal, "POLL_SECONDS", 0.01)
     monkeypatch.setattr(removal, "WAIT_SECONDS", 0.05)
     with pytest.raises(StoreError, match="garbage collection"):

@@ -2,6 +2,7 @@
 
 import json
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 
 from assay.digest import canonical_json, of_bytes, parse_canonical_json
 from assay.errors import IntegrityError, ManifestError, StepError, UsageError
-from assay.manifest import MANIFEST_MEDIA_TYPE, Descriptor, FileEntry, Manifest
+from assay.manifest import MANIFEST_MEDIA_TYPE, Descriptor, FileEntry, Manifest, check_paths
 from assay.store import open_store
 from assay.tree import get_manifest, get_tree, put_tree
 
@@ -192,3 +193,26 @@ def test_links_and_special_files_are_no_part_of_an_artifact(tmp_path: Path) -> N
 def test_what_json_cannot_hold_is_refused(value: object) -> None:
     with pytest.raises(UsageError, match="RFC 8785"):
         canonical_json(value)
+
+
+def test_the_folders_of_deep_paths_are_looked_through_once() -> None:
+    """A manifest of 43 MB with 512 folders above each file took 109 s to be refused or read."""
+
+    def seconds(depth: int) -> float:
+        paths = ["d/" * depth + f"file{number}" for number in range(4_000)]
+        began = time.process_time()
+        assert check_paths(paths) == []
+        return time.process_time() - began
+
+    shallow, deep = seconds(60), seconds(480)
+    assert deep < 24 * max(shallow, 0.02)  # eight times the bytes; squared, it is 64 times
+
+
+def test_a_file_that_is_a_folder_is_found_between_names_that_sort_around_it() -> None:
+    paths = ["a", "a-b", "a.c/d", "a/b", "a0", "A/c/d", "b/c", "b/c/d/e", "b/c!"]
+    problems = check_paths(paths)
+    assert sorted(problems) == [
+        "'a' is both a file and the folder of 'A/c/d'",
+        "'a' is both a file and the folder of 'a/b'",
+        "'b/c' is both a file and the folder of 'b/c/d/e'",
+    ]

@@ -66,8 +66,8 @@ def command(
 ) -> None:
     """Remove what no registered version, release, pin or recent run rests on.
 
-    An artifact that stays keeps the records of how it was made and all that those name. Without
-    --delete nothing is removed.
+    An artifact that stays keeps the attestations of how it was made and all that those name.
+    Without --delete nothing is removed.
     """
     if delete and dry_run:
         raise UsageError("--delete and --dry-run exclude each other")

@@ -28,14 +28,14 @@ def command() -> None:
     """Draft and measure monitoring plans."""
 
 
-@command.command("draft")
+@command.command("draft", short_help="Write a first plan to review.")
 @click.argument("model", type=NAME)
 @click.option("--data", type=NAME, required=True, help="Held-out rows.")
 @click.option("--receiver", default="", help="Who sees alarms (default: left out, to fill in).")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="File (default: print).")
 @click.option("--force", is_flag=True, help="Replace an existing file.")
 def draft(model: str, data: str, receiver: str, output: Path | None, force: bool) -> None:
-    """Write a reviewable first plan for MODEL, a digest or its name in the registry.
+    """Write a reviewable first plan for MODEL.
 
     Each detector says why it is there. Without a receiver it is not complete.
     """
@@ -57,7 +57,7 @@ def draft(model: str, data: str, receiver: str, output: Path | None, force: bool
     click.echo(f"{output}: review it{left}; then: {check}", err=True)
 
 
-@command.command("check")
+@command.command("check", short_help="Replay faults through a plan.")
 @click.argument("plan", type=click.Path(path_type=Path))
 @click.option("--model", type=NAME, required=True, help="The model.")
 @click.option("--data", type=NAME, required=True, help="Held-out rows.")
@@ -97,7 +97,7 @@ def check(
         raise RunBlocked(f"the plan is not complete: {'; '.join(judged.gaps)}")
 
 
-@command.command("schema")
+@command.command("schema", short_help="Print the JSON Schema of a plan.")
 def schema() -> None:
     """Print the JSON Schema of a plan, for editors."""
     from assay.monitoring import json_schema

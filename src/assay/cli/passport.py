@@ -22,8 +22,8 @@ from assay.step import Model
 def command(digest: str, full: bool, as_json: bool) -> None:
     """Draw the tree of executions behind the artifact DIGEST, back to the source data.
 
-    For the whole story of a registered model give the digest of its registration record or of its
-    decision: they rest on the model and on all that was found out about it.
+    For all that was found out about a registered model, give the digest of its decision, which
+    names every piece of evidence.
     """
     use_defaults()
     store, verifier = store_from_env(), verifier_from_env()

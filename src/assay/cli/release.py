@@ -17,7 +17,7 @@ def command() -> None:
     """Check releases in a deployment repository."""
 
 
-@command.command("lint")
+@command.command("lint", short_help="Check every release in a checkout.")
 @click.argument("folder", type=click.Path(path_type=Path), default=Path())
 @click.option(
     "--changed-since",

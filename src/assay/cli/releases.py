@@ -1,5 +1,6 @@
 """`assay releases`: the release log."""
 
+import contextlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -7,7 +8,8 @@ import click
 
 from assay.cli.console import json_option, print_json, print_table, short, use_defaults
 from assay.config import services_from_env
-from assay.errors import IntegrityError, UsageError
+from assay.errors import IntegrityError, ServiceError, UsageError
+from assay.resolve import like
 
 if TYPE_CHECKING:
     from assay.gitops.log import Entry
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
 @click.option("--verify", is_flag=True, help="Compare the log with the deployment repository too.")
 @json_option
 def command(model_name: str, environment: str, moment: str, verify: bool, as_json: bool) -> None:
-    """What was put where, when, by whom and why.
+    """Show what was released where, when, by whom and why.
 
     MODEL_NAME `reconcile` brings the deployment repository to what was rolled back while it was
     down.
@@ -36,6 +38,8 @@ def command(model_name: str, environment: str, moment: str, verify: bool, as_jso
     if environment:
         document.require_environment(environment)
     entries = log.read(services.store, model_name, services.verifier)
+    if not entries:
+        _require_known(services, model_name)
     if verify:
         _compare_with_repository(services, model_name, entries)
     entries = _chosen(entries, environment, moment)
@@ -45,6 +49,19 @@ def command(model_name: str, environment: str, moment: str, verify: bool, as_jso
     _print(model_name, environment, entries)
     if verify:
         click.echo(f"verified: {len(entries)} entries")
+
+
+def _require_known(services: "Services", model_name: str) -> None:
+    """Refuse a name that neither the log nor the registry knows: it must not read as "none"."""
+    from assay.gitops import log
+    from assay.registry import Registry
+
+    known = log.models(services.store)
+    with contextlib.suppress(ServiceError):
+        # A registry that is down does not keep anybody from reading the log.
+        known = sorted({*known, *Registry().names()})
+    if model_name not in known:
+        raise UsageError(f"no model {model_name!r} in the release log; {like(model_name, known)}")
 
 
 def _chosen(entries: list["Entry"], environment: str, moment: str) -> list["Entry"]:

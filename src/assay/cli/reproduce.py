@@ -1,4 +1,4 @@
-"""`assay reproduce`: a recorded step again, elsewhere."""
+"""`assay reproduce`: a step again, elsewhere."""
 
 import json
 import os

@@ -1,8 +1,11 @@
 """`assay run`: a pipeline on this machine."""
 
 import importlib
+import inspect
+import json
 import os
 import sys
+import textwrap
 import time
 from pathlib import Path
 from typing import Any
@@ -20,7 +23,6 @@ from assay.cli.console import (
     HOME,
     json_option,
     print_json,
-    print_table,
     short,
     stdout,
     use_defaults,
@@ -241,14 +243,14 @@ def _from_file(path: Path | None) -> dict[str, Any]:
 
 
 def _print_parameters(function: Any) -> None:
-    import inspect
-
-    descriptions = {
-        name: (spec.description or "")
-        for name, spec in (function.component_spec.inputs or {}).items()
-    }
-    rows = []
+    """A paragraph for each parameter: a table breaks names and defaults on a narrow terminal."""
+    inputs = function.component_spec.inputs or {}
+    width = min(max(stdout.width, 40), 100) if stdout.is_terminal else 100
     for name, parameter in inspect.signature(function.pipeline_func).parameters.items():
-        default = "required" if parameter.default is inspect.Parameter.empty else parameter.default
-        rows.append((name, parameter.annotation.__name__, default, descriptions.get(name, "")))
-    print_table(["parameter", "type", "default", "meaning"], rows)
+        kind = parameter.annotation.__name__
+        required = parameter.default is inspect.Parameter.empty
+        given = "required" if required else f"default: {json.dumps(parameter.default)}"
+        click.echo(f"{name} ({kind}, {given})")
+        meaning = (inputs[name].description or "") if name in inputs else ""
+        for line in textwrap.wrap(meaning, width - 4, break_on_hyphens=False):
+            click.echo(f"    {line}")

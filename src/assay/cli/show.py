@@ -17,7 +17,7 @@ from assay.tree import get_manifest
 @click.argument("digest", type=NAME)
 @json_option
 def command(digest: str, as_json: bool) -> None:
-    """Show what DIGEST names: an artifact's descriptor, files and records, or an attestation."""
+    """Show what DIGEST names: an artifact with its files and attestations, or an attestation."""
     use_defaults()
     store, verifier = store_from_env(), verifier_from_env()
     try:

@@ -15,7 +15,7 @@ def command() -> None:
     """Work with Great Expectations suites."""
 
 
-@command.command("draft")
+@command.command("draft", short_help="Write a first suite to review.")
 @click.argument("data", type=click.Path(path_type=Path))
 @click.option("--target", default="", help="Column to predict; its labels become a closed set.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="File (default: print).")

@@ -17,8 +17,9 @@ from assay.signing import verifier_from_env
 def command(digest: str | None, as_json: bool) -> None:
     """Read again every byte behind the artifact DIGEST, or in the whole store.
 
-    Checks that each artifact has a record that can be believed (signed, once ASSAY_VERIFY_KEYS is
-    set), and that each byte is what its name says. Exit code 6 names every offender.
+    Checks that each artifact has an attestation that can be believed (signed, once
+    ASSAY_VERIFY_KEYS is set), and that each byte is what its name says. Exit code 6
+    names every offender.
     """
     use_defaults()
     store, verifier = store_from_env(), verifier_from_env()

@@ -18,8 +18,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Final, cast
 
+from assay.dataset.file_kinds import HEAD_BYTES, not_a_table
+from assay.dataset.limits import MOST_BY_GZIP, Limits
 from assay.dataset.quotes import Quotes
 from assay.dataset.text_types import Inference, convert, dataset_type
+from assay.digest import CHUNK_BYTES
 from assay.errors import DataError, UsageError
 from assay.findings import Finding, merged
 from assay.text import quoted
@@ -107,6 +110,7 @@ class CsvFile:
     path: Path
     options: Options
     header: Header
+    limits: Limits
 
     def infer(self) -> tuple[list[str], list[Finding]]:
         """The kind of each column over the whole file, and what a person should know about them.
@@ -154,6 +158,7 @@ class CsvFile:
         try:
             with open_bytes(self.path) as stream:
                 for batch in self._parsed(stream):
+                    self.limits.check_time(self.path.name)
                     # The first row is the header, parsed like the others because it may span lines.
                     rows = batch if begun else batch.slice(1)
                     begun = True
@@ -227,13 +232,35 @@ def open_csv(path: Path, options: Options) -> CsvFile:
     Raises:
         DataError: No header can be read at all, or the options are no encoding or delimiter.
     """
+    limits = Limits.from_env()
+    packed = path.stat().st_size
     try:
         with open_bytes(path) as stream:
             # As much as a row may have: a wide table's header is long.
             sample = stream.read(BLOCK_BYTES)
+        if what := not_a_table(sample[:HEAD_BYTES], options.encoding):
+            raise DataError(f"{path.name} {what}")
+        limits.check_unpacked(_unpacked_size(path, packed, limits), packed, path.name)
     except READ_ERRORS as error:
         raise DataError(f"{path.name}: a damaged gzip file ({error}); fetch it again") from error
-    return CsvFile(path, options, read_header(sample, options))
+    header = read_header(sample, options)
+    limits.check_columns(len(header.names), path.name)
+    return CsvFile(path, options, header, limits)
+
+
+def _unpacked_size(path: Path, packed: int, limits: Limits) -> int:
+    """The size of a file's text, or a size beyond the limit as soon as it is known to be beyond."""
+    if not _is_gzip(path):
+        return packed
+    most = limits.unpacked(packed)
+    if packed * MOST_BY_GZIP <= most:
+        return 0
+    size = 0
+    with open_bytes(path) as stream:
+        while size <= most and (chunk := stream.read(CHUNK_BYTES)):
+            size += len(chunk)
+            limits.check_time(path.name)
+    return size
 
 
 def read_header(sample: bytes, options: Options) -> Header:
@@ -263,6 +290,38 @@ def read_header(sample: bytes, options: Options) -> Header:
     return Header(names, delimiter, tuple(said if problems else ()), declared is not None)
 
 
+def doubts(sample: bytes, header: Header, options: Options) -> str:
+    """Why a file's beginning hardly begins a table; empty when it does.
+
+    What a message about such a file quotes could be anything, such as a password: it quotes
+    nothing of it.
+    """
+    if len(header.names) == 1:
+        return (
+            "one column only, by the delimiter that was found; is it a table? if so, set delimiter"
+        )
+    text = _decoded(sample, options.encoding).lstrip("\r\n")
+    if header.declared:
+        text = text.partition("\n")[2]
+    whole = text[:SNIFFED_CHARACTERS]
+    whole = whole[: whole.rfind("\n") + 1] or whole
+    try:
+        widths = [
+            len(row)
+            for row in csv.reader(io.StringIO(whole, newline=""), delimiter=header.delimiter)
+            if row
+        ]
+    except csv.Error:
+        return "not readable as CSV; is it a table?"
+    like = sum(width == len(header.names) for width in widths)
+    if 2 * like < len(widths):
+        return (
+            f"only {like} of the first {len(widths)} rows have as many fields as the first; is it "
+            "a table with a header? if so, set delimiter"
+        )
+    return ""
+
+
 def header_problems(names: Sequence[str]) -> list[str]:
     """What is wrong with column names: those that lack, and those that are not unique."""
     unnamed = [place for place, name in enumerate(names, 1) if not name]
@@ -277,9 +336,12 @@ def header_problems(names: Sequence[str]) -> list[str]:
 
 def open_bytes(path: Path) -> IO[bytes]:
     """The file's bytes, decompressed if it begins as a gzip file does."""
+    return cast("IO[bytes]", gzip.open(path, "rb")) if _is_gzip(path) else path.open("rb")
+
+
+def _is_gzip(path: Path) -> bool:
     with path.open("rb") as stream:
-        compressed = stream.read(len(GZIP_MAGIC)) == GZIP_MAGIC
-    return cast("IO[bytes]", gzip.open(path, "rb")) if compressed else path.open("rb")
+        return stream.read(len(GZIP_MAGIC)) == GZIP_MAGIC
 
 
 def _decoded(sample: bytes, encoding: str) -> str:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from assay.dataset import card, statistics
+from assay.dataset.limits import Limits
 from assay.dataset.schema import (
     ROWS_PER_PART,
     STATISTICS_FILE,
@@ -68,7 +69,8 @@ def write(
 
     Raises:
         DataError: No rows or columns, or types that a dataset does not have.
-        UsageError: `rows_per_part` is below 1, or so small that there would be too many parts.
+        UsageError: `rows_per_part` is below 1, or so small that there would be too many parts; or
+            a limit that is no number.
     """
     if rows_per_part < 1:
         raise UsageError(f"rows_per_part is {rows_per_part}; give at least 1")
@@ -199,8 +201,9 @@ def _parts(
     batches: "Iterable[pa.RecordBatch]", schema: "pa.Schema", rows_per_part: int
 ) -> "Iterator[pa.Table]":
     """The rows cut into parts, wherever the batches were cut."""
+    limits = Limits.from_env()
     held: list[pa.RecordBatch] = []
-    count = number = 0
+    count = number = size = 0
     for batch in batches:
         rest = batch
         while rest.num_rows:
@@ -212,10 +215,12 @@ def _parts(
             taken = rest.slice(0, rows_per_part - count)
             held.append(taken)
             count += taken.num_rows
+            size += taken.nbytes
+            limits.check_part(size, count)
             rest = rest.slice(taken.num_rows)
             if count == rows_per_part:
                 yield _joined(held, schema)
-                held, count, number = [], 0, number + 1
+                held, count, size, number = [], 0, 0, number + 1
     if held:
         yield _joined(held, schema)
 

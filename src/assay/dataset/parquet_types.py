@@ -7,17 +7,89 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from assay.dataset.exact import SURE_DIGITS, Exactness
+from assay.dataset.limits import Limits
+from assay.errors import DataError
 from assay.findings import Finding, named
 from assay.text import quoted
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    import pyarrow.parquet as pq
 
+MAX_FOOTER_BYTES: Final = 128 << 20
+INDEX_BYTES: Final = 16
+"""For each value; fewer are an index into a dictionary and not a text."""
 MAX_METADATA: Final = 16 << 20
 """Bytes of pandas' metadata that are read."""
 
 _UNNAMED_INDEX: Final = re.compile(r"__index_level_[0-9]+__")
 """How pandas names an index without a name when it writes one as a column."""
+
+
+def read_footer(path: Path, limits: Limits) -> "pq.FileMetaData":
+    """What a Parquet file says of itself, if it is neither too wide nor too large.
+
+    Raises:
+        DataError: It is, or it is damaged.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    packed = path.stat().st_size
+    with path.open("rb") as stream:
+        stream.seek(max(packed - 8, 0))
+        footer_bytes = int.from_bytes(stream.read(4), "little")
+    if footer_bytes > MAX_FOOTER_BYTES:
+        raise DataError(
+            f"{path.name}: its footer would have {footer_bytes:,} bytes, and the limit is "
+            f"{MAX_FOOTER_BYTES:,}; it is damaged, or has too many columns and row groups"
+        )
+    try:
+        footer = pq.read_metadata(path)
+    except (pa.ArrowException, OSError) as error:
+        reason = " ".join(str(error).split())
+        raise DataError(f"{path.name}: a damaged Parquet file: {reason}") from error
+    limits.check_columns(footer.num_columns, path.name)
+    pages = sum(footer.row_group(i).total_byte_size for i in range(footer.num_row_groups))
+    limits.check_unpacked(pages, packed, path.name)
+    # A cell takes at least a bit, however well the file packs it.
+    limits.check_unpacked(footer.num_rows * footer.num_columns // 8, limits.table_bytes, path.name)
+    return footer
+
+
+def dictionary_encoded(footer: "pq.FileMetaData", schema: "pa.Schema") -> list[str]:
+    """Text columns that the file keeps as dictionaries, which hold each long text once.
+
+    Only those of which it keeps so little for each value that these can hardly be the texts.
+    """
+    import pyarrow as pa
+
+    wanted = {item.name for item in schema if pa.types.is_string(item.type)}
+    found: set[str] = set()
+    for number in range(footer.num_row_groups):
+        group = footer.row_group(number)
+        for place in range(group.num_columns):
+            column = group.column(place)
+            if column.path_in_schema not in wanted:
+                continue
+            packed = column.total_uncompressed_size < INDEX_BYTES * column.num_values
+            if packed and any("DICTIONARY" in encoding for encoding in column.encodings):
+                found.add(column.path_in_schema)
+    return sorted(found)
+
+
+def decoded_bytes(column: "pa.Array") -> int:
+    """Bytes of a column's values when each stands for itself."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if not pa.types.is_dictionary(column.type):
+        return int(column.nbytes)
+    values = column.dictionary
+    if not (pa.types.is_string(values.type) or pa.types.is_large_string(values.type)):
+        return 8 * len(column)
+    lengths = pc.cast(pc.binary_length(values), pa.int64())
+    return int(pc.sum(lengths.take(column.indices)).as_py() or 0) + 4 * len(column)
 
 
 def index_columns(schema: "pa.Schema") -> tuple[set[str], list[Finding]]:

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from assay.digest import canonical_json
-from assay.documents import closest, shown, some
+from assay.documents import closest, some
 from assay.errors import IntegrityError, UsageError
 from assay.findings import Finding, from_json
+from assay.text import MAX_NAME, quoted
 
 FORMAT: Final = "assay-dataset/1"
 FORMAT_WITH_FINDINGS: Final = "assay-dataset/2"
@@ -134,12 +135,14 @@ def require_columns(wanted: Iterable[str], known: Sequence[str], what: str) -> N
 def column_problems(wanted: Iterable[str], known: Sequence[str], what: str) -> list[str]:
     """One line for each of `wanted` that is not in `known`."""
     there = set(known)
+    listed = known[:MAX_LISTED]
+    short = [item if len(item) <= MAX_NAME else f"{item[:MAX_NAME]}…" for item in listed]
 
     def tell(name: str) -> str:
         close = _close(name, known)
-        listing = ", ".join(known[:MAX_LISTED]) + (", …" if len(known) > MAX_LISTED else "")
-        hint = f"did you mean {close!r}?" if close else f"columns are: {listing}"
-        return f"{what}: no column {shown(name)}; {hint}"
+        listing = ", ".join(short) + (", …" if len(known) > MAX_LISTED else "")
+        hint = f"did you mean {quoted(close)}?" if close else f"columns are: {listing}"
+        return f"{what}: no column {quoted(name)}; {hint}"
 
     return some([name for name in wanted if name not in there], tell)
 

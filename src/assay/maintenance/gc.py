@@ -28,7 +28,7 @@ from assay.parallel import parallel
 from assay.registry import Registry
 from assay.store import Store
 from assay.store.base import REFRESH_SECONDS, Entry
-from assay.store.removal import MAX_BLOBS, Removal, clear_dead, settle
+from assay.store.removal import MAX_BLOBS, Removal, Watch, clear_dead
 from assay.tree import get_manifest
 
 GRACE_SECONDS: Final = 7 * 24 * 3600
@@ -154,7 +154,8 @@ def _add_target(store: Store, entry: Entry, why: str, found: Plan, problems: lis
     try:
         target = target_of(store, entry.key)
     except IntegrityError as error:
-        problems.append(str(error))
+        if store.read_pointer(entry.key) is not None:  # removed since it was listed
+            problems.append(str(error))
         return
     if target in found.listed:
         found.roots.setdefault(target, why)
@@ -237,6 +238,8 @@ def remove(store: Store, found: Plan, roots: Callable[[], Mapping[str, str]]) ->
         StoreError: The store failed, or this machine was stopped for long; run again to go on.
     """
     clear_dead(store)
+    if not (found.blobs or found.cache or found.pointers or found.views):
+        return 0
     with Removal(store, found.blobs[:MAX_BLOBS]) as removal:
         allowed = set(found.blobs[:MAX_BLOBS])
         found.narrow(plan(store, roots(), now=found.now, grace=found.grace))
@@ -353,10 +356,11 @@ def pin(store: Store, digest: str, reason: str) -> None:
         ManifestError: Not an artifact.
     """
     name = f"pins/{hex_of(digest)}"
+    watch = Watch(store)
     while True:
         blobs = get_manifest(store, digest).blobs
         store.write_pointer(name, reason.encode())
-        if not settle(store, [digest, *(blob.digest for blob in blobs)]):
+        if not watch.touched([digest, *(blob.digest for blob in blobs)]):
             return
         # Taken back, because a pin on something that is gone would stop every later collection.
         store.remove_pointer(name)

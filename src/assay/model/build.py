@@ -10,10 +10,19 @@ import inspect
 import re
 import warnings
 from collections.abc import Mapping, Sequence
-from difflib import get_close_matches
 from typing import Any, Final
 
+from assay.documents import closest, shown, some
 from assay.errors import UsageError
+from assay.model.allowed import (
+    GRIDS,
+    MODULES,
+    REFUSED_ARGUMENTS,
+    admitted_classes,
+    argument_problem,
+    module_problems,
+    size_problems,
+)
 
 AUTO: Final = "auto"
 NESTED: Final = "$estimator"
@@ -23,10 +32,9 @@ ARGUMENTS: Final = "hyperparameters"
 MAX_SEED: Final = 2**32 - 1
 """NumPy's legacy generator, which scikit-learn uses, takes no larger one."""
 
+MAX_PARTS: Final = 5
+"""Of an import path below `sklearn`."""
 _PATH = re.compile(r"[A-Za-z]\w*(\.[A-Za-z]\w*)*", re.ASCII)
-_CLOSED: Final = frozenset({"externals", "tests", "conftest", "datasets", "experimental"})
-"""Parts of scikit-learn that hold no estimators, but code with effects when imported or called."""
-_MEMORY: Final = "memory"
 DEFAULTS: Final = {
     "classification": "sklearn.ensemble.HistGradientBoostingClassifier",
     "regression": "sklearn.ensemble.HistGradientBoostingRegressor",
@@ -44,15 +52,13 @@ def check_estimator(
     Args:
         estimator: Import path of a class with `fit` and `predict`, or "auto".
         hyperparameters: Its arguments, as JSON.
-        allowed_modules: Import prefixes admitted besides `sklearn`, such as `lightgbm`.
+        allowed_modules: Import prefixes admitted besides `sklearn`, such as `lightgbm`, among
+            the classes that the platform admits.
     """
-    problems = [
-        f"allowed_modules: {name!r} is not an import path"
-        for name in allowed_modules
-        if not _is_path(name)
-    ]
-    if problems:
+    if problems := module_problems(allowed_modules):
         return problems
+    if problems := size_problems({"": estimator, ARGUMENTS: hyperparameters}):
+        return [f"hyperparameters: {problem}" for problem in problems]
     if estimator == AUTO:
         # Nothing to look up without hyperparameters, and scikit-learn takes seconds to import.
         # The task is not known yet, so what either of the two takes will do.
@@ -161,17 +167,58 @@ def _check(path: str, hyperparameters: Any, allowed: Sequence[str], where: str =
     if not isinstance(hyperparameters, Mapping):
         return [f"{where}hyperparameters of {kind.__name__} must be a JSON object"]
     known = _arguments(kind)
-    problems = []
+
+    def unknown(name: str) -> str:
+        close = closest(name, known)
+        hint = f"did you mean {close!r}?" if close else f"it has: {', '.join(sorted(known))}"
+        return f"{where}{kind.__name__} has no hyperparameter {shown(name)}; {hint}"
+
+    problems = some([name for name in hyperparameters if name not in known], unknown)
     for name, value in hyperparameters.items():
         if name not in known:
-            close = get_close_matches(str(name), known, n=1)
-            hint = f"did you mean {close[0]!r}?" if close else f"it has: {', '.join(sorted(known))}"
-            problems.append(f"{where}{kind.__name__} has no hyperparameter {name!r}; {hint}")
-        elif name == _MEMORY and value is not None:
-            problems.append(f"{where}memory: its cache is pickled, which is code; leave it out")
-        else:
-            problems += _check_nested(value, allowed, f"{where}{name}: ")
+            continue
+        if name not in GRIDS and (problem := argument_problem(kind, name, value)):
+            problems.append(f"{where}{name}: {problem}")
+        problems += _check_nested(value, allowed, f"{where}{name}: ")
+    if not problems:
+        problems = _grid_problems(kind, hyperparameters, allowed, where)
     return problems or _check_values(path, kind, hyperparameters, allowed, where)
+
+
+def _grid_problems(
+    kind: Any, given: Mapping[str, Any], allowed: Sequence[str], where: str
+) -> list[str]:
+    """What a search would set on the estimator it searches, held against the same lists."""
+    grids = [
+        (name, grid)
+        for name in GRIDS.intersection(given)
+        for grid in (given[name] if isinstance(given[name], list) else [given[name]])
+    ]
+    if not grids:
+        return []
+    if not _is_nested(given.get("estimator")):
+        return [f"{where}{kind.__name__} needs an estimator, {{{NESTED!r}: path}}"]
+    inner = _Maker(allowed, None).value(given["estimator"], None)
+    problems = []
+    for name, grid in grids:
+        if not isinstance(grid, Mapping):
+            return [f"{where}{name}: give an object of hyperparameters, each with a list of values"]
+        parameters = inner.get_params(deep=True)
+        for key, values in grid.items():
+            owner, _, last = str(key).rpartition("__")
+            found = parameters.get(owner) if owner else inner
+            if key not in parameters:
+                problems.append(f"{where}{name}: no hyperparameter {shown(key)} to search")
+            elif problem := argument_problem(type(found), last, _searched(last, values)):
+                problems.append(f"{where}{name}: {shown(key)}: {problem}")
+    return problems
+
+
+def _searched(argument: str, values: Any) -> Any:
+    """The values of one entry of a grid; for an argument that must be null, those that are not."""
+    if argument in REFUSED_ARGUMENTS and isinstance(values, list | tuple):
+        return [value for value in values if value is not None] or None
+    return values
 
 
 def _check_nested(value: Any, allowed: Sequence[str], where: str) -> list[str]:
@@ -245,42 +292,45 @@ def _is_path(text: object) -> bool:
 
 
 def _find(path: Any, allowed: Sequence[str], *, nested: bool = False) -> Any:
-    """The class at `path`, or one line on why there is none."""
+    """The class at `path`, or one line on why there is none. Imports only what is admitted."""
     if not _is_path(path) or "." not in path:
         hint = _suggestion(path) if _is_path(path) else "write sklearn.module.Class"
-        return f"estimator {path!r} is not an import path; {hint}"
-    admitted = ["sklearn", *allowed]
-    if not any(path.startswith(f"{prefix}.") for prefix in admitted):
+        return f"estimator {shown(path)} is not an import path; {hint}"
+    own = path.startswith("sklearn.")
+    if not own and path not in admitted_classes(allowed):
         return (
-            f"estimator {path!r} is outside of {', '.join(admitted)}; use one of scikit-learn's, "
-            "or admit its module in the policy (allowed_modules)"
+            f"estimator {shown(path)} is not admitted; use one of scikit-learn's, or admit it in "
+            "the policy (allowed_modules) and on the platform (ASSAY_ALLOWED_CLASSES)"
         )
     try:
-        found = _import(path)
+        found = _import(path) if not own or _is_open(path) else None
     except ImportError as error:
-        return f"estimator {path!r}: {error}; install it into the image that trains"
-    tops = {prefix.partition(".")[0] for prefix in admitted}
-    if not inspect.isclass(found) or found.__module__.partition(".")[0] not in tops:
-        return f"no estimator {path!r}; {_suggestion(path.rpartition('.')[2])}"
+        return f"estimator {shown(path)}: {error}; install it into the image that trains"
+    top = path.partition(".")[0]
+    if not inspect.isclass(found) or found.__module__.partition(".")[0] != top:
+        return f"no estimator {shown(path)}; {_suggestion(path.rpartition('.')[2])}"
     if not (_can_be_nested(found) if nested else _is_estimator(found)):
         wanted = "estimator, kernel or splitter" if nested else "estimator with fit and predict"
-        return f"{path!r} is no {wanted}"
+        return f"{shown(path)} is not an {wanted}"
     return found
 
 
+def _is_open(path: str) -> bool:
+    """Whether a path below `sklearn` leads to a module of estimators."""
+    parts = path.split(".")
+    return parts[1] in MODULES and len(parts) <= MAX_PARTS and "tests" not in parts
+
+
 def _import(path: str) -> Any:
-    """What stands at an admitted import path, or None."""
+    """What is at an admitted import path, or None."""
     module_name, _, name = path.rpartition(".")
-    ours = path.startswith("sklearn.")
-    if ours and _CLOSED.intersection(path.split(".")):
-        return None
     try:
         with warnings.catch_warnings():
             # What a library says while it is imported is not about this estimator.
             warnings.simplefilter("ignore")
             return getattr(importlib.import_module(module_name), name, None)
     except ImportError:
-        if ours:
+        if path.startswith("sklearn."):
             return None
         raise
 
@@ -297,8 +347,8 @@ def _suggestion(name: str) -> str:
     from sklearn.utils import all_estimators
 
     known = dict(all_estimators())
-    close = get_close_matches(name, known, n=1)
+    close = closest(name, known)
     if not close:
         return "see scikit-learn's estimators"
-    public = [part for part in known[close[0]].__module__.split(".") if not part.startswith("_")]
-    return f"did you mean {'.'.join([*public[:2], close[0]])!r}?"
+    public = [part for part in known[close].__module__.split(".") if not part.startswith("_")]
+    return f"did you mean {'.'.join([*public[:2], close])!r}?"

@@ -30,6 +30,19 @@ _FOREIGN = re.compile(r"[0-9]{1,20}\.(npy|npz|bin)", re.ASCII)
 _PLACE: Final = "model.skops"
 
 
+def schema_of(data: bytes) -> Any:
+    """The schema of a file that `check_archive` has passed.
+
+    Raises:
+        IntegrityError: Not JSON, or too deep.
+    """
+    try:
+        with _opened(data, _PLACE) as archive:
+            return json.loads(archive.read(SCHEMA))
+    except (ValueError, RecursionError, KeyError) as error:
+        raise IntegrityError(f"{_PLACE} refused: {SCHEMA} is not JSON ({error})") from error
+
+
 def canonical(data: bytes) -> bytes:
     """The canonical form of a skops file; a canonical file is its own canonical form."""
     with zipfile.ZipFile(io.BytesIO(data)) as archive:

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from assay.errors import IntegrityError, UsageError
-from assay.model.canonical import canonical, check_archive, from_foreign
+from assay.findings import Finding
+from assay.model.canonical import canonical, check_archive, from_foreign, schema_of
 from assay.model.info import INFO_FILE, ModelInfo, read_info
 from assay.model.inputs import check_table, conform, unseen_shares
-from assay.model.trust import refused, require_admitted
+from assay.model.trust import refused, require_admitted, require_importable
 
 if TYPE_CHECKING:
     import numpy as np
@@ -79,8 +80,8 @@ class LoadedModel:
             return None
         return self._call(self.pipeline.predict_proba, frame)
 
-    def check_table(self, frame: "pd.DataFrame") -> list[str]:
-        """What a reader should know of a table that the model is judged on; one line each.
+    def check_table(self, frame: "pd.DataFrame") -> list[Finding]:
+        """What a reader should know of a table that the model is judged on.
 
         Raises:
             UsageError: The table lacks columns, has other types than the model's training data,
@@ -177,6 +178,8 @@ def _construct(data: bytes, allowed_modules: Sequence[str], remark: str = "") ->
 
     from assay.model.walk import check_trees
 
+    # skops imports some of what a file names while it looks at it.
+    require_importable(schema_of(data), allowed_modules, SKOPS_FILE)
     try:
         types = skops.io.get_untrusted_types(data=data)
     except _FAULTS as error:

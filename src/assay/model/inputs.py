@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from assay.errors import UsageError
+from assay.findings import Finding, named
 from assay.model.preprocess import MAX_CATEGORIES
 
 if TYPE_CHECKING:
@@ -123,15 +124,15 @@ def _empty(column: "pd.Series", recorded: str) -> "pd.Series":
     return column.__class__([gone] * len(column), column.index, dtype=kind, name=column.name)
 
 
-def check_table(pipeline: Any, info: "ModelInfo", frame: "pd.DataFrame") -> list[str]:
-    """What a reader should know of a table that a model is judged on; one line each.
+def check_table(pipeline: Any, info: "ModelInfo", frame: "pd.DataFrame") -> list[Finding]:
+    """What a reader should know of a table that a model is judged on.
 
     Raises:
         UsageError: As `conform`; or no value of a closed set of categories is one that the model
             was trained on, so that its predictions would say nothing about it.
     """
     conform(frame, info)
-    notes, problems = [], []
+    found, problems = [], []
     shares = unseen_shares(pipeline, info, frame)
     closed = closed_sets(pipeline, info)
     for name, share in shares.items():
@@ -139,34 +140,36 @@ def check_table(pipeline: Any, info: "ModelInfo", frame: "pd.DataFrame") -> list
             known = ", ".join(sorted(map(repr, closed[name]))[:5])
             problems.append(f"column {name!r} (it knows {known}{', …' * (len(closed[name]) > 5)})")  # noqa: PLR2004
         elif share == 1.0 or (name in closed and share >= UNSEEN_SHARE):
-            notes.append(f"column {name!r}: {share:.1%} of the values are unseen in training")
+            text = f"column {name!r}: {share:.1%} of the values are unseen in training"
+            found.append(Finding("unseen-categories", text, (name,)))
     if problems:
         raise UsageError(
             f"the model was trained on none of the values of {'; '.join(problems[:MAX_LISTED])}; "
             "give data that is written as its training data was, or train it again"
         )
-    return _differences(info, frame) + notes + _extra(info, frame)
+    return _differences(info, frame) + found + _extra(info, frame)
 
 
-def _differences(info: "ModelInfo", frame: "pd.DataFrame") -> list[str]:
-    notes = []
+def _differences(info: "ModelInfo", frame: "pd.DataFrame") -> list[Finding]:
+    notes: list[tuple[str, str, str]] = []
     for name in info.features:
         recorded, found = info.types.get(name, ""), column_type(frame[name])
         if not found:
-            notes.append(f"column {name!r} holds no value at all")
+            notes.append(("empty-column", name, "holds no value at all"))
         elif recorded == "float64" and found == "int64":
-            notes.append(f"column {name!r} is int64, and float64 in training: read as float64")
+            text = "is int64, and float64 in training: read as float64"
+            notes.append(("type-cast", name, text))
         elif recorded == "int64" and found == "float64" and _has_fractions(frame[name]):
-            notes.append(f"column {name!r} holds fractions, and whole numbers in training")
-    return notes
+            notes.append(("type-cast", name, "holds fractions, and whole numbers in training"))
+    return [Finding(code, f"column {name!r} {text}", (name,)) for code, name, text in notes]
 
 
-def _extra(info: "ModelInfo", frame: "pd.DataFrame") -> list[str]:
+def _extra(info: "ModelInfo", frame: "pd.DataFrame") -> list[Finding]:
     known = {*info.features, *info.left_out, info.target}
     extra = [str(name) for name in frame.columns if name not in known]
-    more = f" and {len(extra) - MAX_LISTED} more" if len(extra) > MAX_LISTED else ""
-    named = ", ".join(map(repr, extra[:MAX_LISTED])) + more
-    return [f"columns that the model does not read: {named}"] if extra else []
+    if not extra:
+        return []
+    return [Finding("not-read", f"the model does not read {named(extra)}", tuple(extra))]
 
 
 def unseen_shares(pipeline: Any, info: "ModelInfo", frame: "pd.DataFrame") -> Mapping[str, float]:

@@ -4,10 +4,12 @@ skops constructs what a file names, so a name is held against this list before a
 constructed or, outside of scikit-learn, NumPy and SciPy, even imported.
 """
 
-from collections.abc import Iterable, Sequence
-from typing import Final
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, Final
 
+from assay.documents import some
 from assay.errors import IntegrityError
+from assay.model.allowed import admitted_classes
 
 _NAMES: Final = frozenset(
     {
@@ -23,6 +25,13 @@ _NAMES: Final = frozenset(
 )
 """Beyond skops' own list. Each runs nothing by being constructed; a partial's function is held
 against this list as well."""
+_TOPS: Final = frozenset({"builtins", "collections", "functools", "numpy", "scipy", "sklearn"})
+"""What may be imported at all for a model's sake, besides the platform's classes."""
+MAX_NAME_CHARS: Final = 200
+_REMEDY: Final = (
+    "if they belong to an estimator that you trust, admit them in the policy (allowed_modules) and "
+    "on the platform (ASSAY_ALLOWED_CLASSES)"
+)
 _PREFIXES: Final = ("sklearn.", "scipy.sparse.")
 _CLOSED: Final = frozenset({"externals", "tests", "conftest", "datasets", "_testing", "_mocking"})
 """Parts of scikit-learn whose functions reach the file system or the network."""
@@ -30,7 +39,8 @@ _CLOSED: Final = frozenset({"externals", "tests", "conftest", "datasets", "_test
 
 def refused(names: Iterable[str], allowed_modules: Sequence[str] = ()) -> list[str]:
     """Those of the types named in a file that it must not hold, sorted."""
-    return sorted(name for name in names if not _is_admitted(name, allowed_modules))
+    classes = admitted_classes(allowed_modules)
+    return sorted(name for name in names if not _is_admitted(name, classes))
 
 
 def require_admitted(names: Iterable[str], allowed_modules: Sequence[str], what: str) -> list[str]:
@@ -42,15 +52,55 @@ def require_admitted(names: Iterable[str], allowed_modules: Sequence[str], what:
     found = sorted(names)
     if offenders := refused(found, allowed_modules):
         raise IntegrityError(
-            f"{what} holds types that no allow-list holds: {', '.join(offenders)}; if they belong "
-            "to an estimator that you trust, admit its module (allowed_modules)"
+            f"{what} holds types that no allow-list holds: {', '.join(some(offenders, str))}; "
+            f"{_REMEDY}"
         )
     return found
 
 
-def _is_admitted(name: str, allowed_modules: Sequence[str]) -> bool:
-    if name in _NAMES:
+def require_importable(schema: Any, allowed_modules: Sequence[str], what: str) -> None:
+    """Refuse a file that names a module which must not be imported; imports nothing itself.
+
+    Args:
+        schema: skops' own: nested objects, each of which may name a class or a function.
+        allowed_modules: As for `require_admitted`.
+        what: What to call the file in errors.
+
+    Raises:
+        IntegrityError: Names up to 20 that are outside.
+    """
+    classes = admitted_classes(allowed_modules)
+    outside = {
+        name
+        for name in _named(schema)
+        if name not in classes
+        and (
+            name.partition(".")[0] not in _TOPS
+            or (name.startswith("sklearn.") and _CLOSED.intersection(name.split(".")))
+        )
+    }
+    if outside:
+        raise IntegrityError(
+            f"{what} holds types that no allow-list holds: {', '.join(some(sorted(outside), str))}"
+            f"; {_REMEDY}"
+        )
+
+
+def _named(schema: Any) -> Iterator[str]:
+    """The full name of everything that a schema would have imported."""
+    waiting = [schema]
+    while waiting:
+        item = waiting.pop()
+        if isinstance(item, list):
+            waiting += item
+        elif isinstance(item, dict):
+            waiting += item.values()
+            for module, name in (("__module__", "__class__"), ("module_path", "function")):
+                if module in item:
+                    yield f"{item[module]}.{item.get(name, '')}"[:MAX_NAME_CHARS]
+
+
+def _is_admitted(name: str, classes: frozenset[str]) -> bool:
+    if name in _NAMES or name in classes:
         return True
-    if name.startswith(_PREFIXES):
-        return not _CLOSED.intersection(name.split("."))
-    return any(module and name.startswith(f"{module}.") for module in allowed_modules)
+    return name.startswith(_PREFIXES) and not _CLOSED.intersection(name.split("."))

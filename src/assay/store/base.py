@@ -40,8 +40,9 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 _POINTER = re.compile(
-    r"(cache|referrers|dependents|pins|statements|removals)(/[0-9a-f]{64}){1,2}"
-    r"|releases/[0-9a-f]{64}/[0-9]{6}",
+    r"(cache|referrers|dependents|pins|statements)(/[0-9a-f]{64}){1,2}"
+    r"|releases/[0-9a-f]{64}/[0-9]{6}"
+    r"|removals/(announced|ended)/[0-9a-f]{64}/[0-9a-f]{64}",
     re.ASCII,
 )
 

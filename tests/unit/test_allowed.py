@@ -1,0 +1,225 @@
+"""Hyperparameters and model files as attacks: running code, reaching files, taking for ever."""
+
+import io
+import json
+import sys
+import time
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import skops.io
+from sklearn.linear_model import LogisticRegression
+
+from assay.errors import IntegrityError, UsageError
+from assay.model import audit, check_estimator
+from assay.model.build import make_estimator
+
+LOGISTIC = {"$estimator": "sklearn.linear_model.LogisticRegression"}
+SEARCH = "sklearn.model_selection.GridSearchCV"
+PIPELINE = {
+    "$estimator": "sklearn.pipeline.Pipeline",
+    "hyperparameters": {"steps": [["scale", {"$estimator": "sklearn.preprocessing.StandardScaler"}],
+                                  ["last", LOGISTIC]]},
+}  # fmt: skip
+
+
+def problems(estimator: str, /, **hyperparameters: Any) -> str:
+    return "; ".join(check_estimator(estimator, hyperparameters))
+
+
+def test_a_search_over_memory_cannot_unpickle_what_lies_in_a_folder(tmp_path: Path) -> None:
+    """joblib reads its cache with pickle: who can write the folder, runs code in training."""
+    folder = str(tmp_path / "cache")
+    for grid in (
+        {"memory": [folder]},
+        [{"last__C": [1]}, {"memory": [None, folder]}],
+        {"memory": folder},
+    ):
+        for name, search in (("param_grid", SEARCH), ("param_distributions", SEARCH[:-12])):
+            path = search if name == "param_grid" else f"{search}RandomizedSearchCV"
+            told = problems(path, estimator=PIPELINE, **{name: grid})
+            assert "its cache is pickled" in told, (path, grid)
+    assert not problems(SEARCH, estimator=PIPELINE, param_grid={"last__C": [0.1, 1]})
+    assert not problems(SEARCH, estimator=PIPELINE, param_grid={"memory": [None]})
+
+
+@pytest.mark.parametrize(
+    ("estimator", "hyperparameters", "told"),
+    [
+        ("sklearn.pipeline.Pipeline",
+         {**PIPELINE["hyperparameters"], "memory": "/x"}, "memory: its cache is pickled"),
+        ("sklearn.ensemble.BaggingClassifier",
+         {"estimator": {**PIPELINE, "hyperparameters": {**PIPELINE["hyperparameters"],
+                                                        "memory": "/x"}}}, "estimator: memory: "),
+        (SEARCH, {"estimator": {"$estimator": "sklearn.ensemble.BaggingClassifier",
+                                "hyperparameters": {"estimator": PIPELINE}},
+                  "param_grid": {"estimator__memory": ["/x"]}}, "'estimator__memory': its cache"),
+        (SEARCH, {"estimator": PIPELINE,
+                  "param_grid": {"last": [{"$estimator": "sklearn.pipeline.Pipeline",
+                                           "hyperparameters": {"steps": [["a", LOGISTIC]],
+                                                               "memory": "/x"}}]}}, "memory: its"),
+        (SEARCH, {"estimator": LOGISTIC, "param_grid": {"C": [1]},
+                  "pre_dispatch": "__import__('os').system('id')"}, "pre_dispatch: it is evaluated"),
+        (SEARCH, {"estimator": LOGISTIC, "param_grid": {"nothing": [1]}}, "no hyperparameter"),
+        (SEARCH, {"estimator": LOGISTIC, "param_grid": {"solver": ["/etc/passwd"]}}, "'/etc/passwd'"),
+        ("sklearn.neighbors.KNeighborsClassifier", {"metric": "os.system"}, "'os.system'"),
+        ("sklearn.neighbors.KNeighborsClassifier", {"metric_params": {"func": "os.system"}},
+         "metric_params: 'os.system'"),
+        ("sklearn.svm.SVC", {"kernel": "subprocess"}, "kernel: 'subprocess'"),
+        ("sklearn.linear_model.LogisticRegression", {"penalty": "../x"}, "penalty: '../x'"),
+        ("sklearn.pipeline.Pipeline",
+         {"steps": [["words", {"$estimator": "sklearn.feature_extraction.text.CountVectorizer",
+                               "hyperparameters": {"input": "filename"}}], ["last", LOGISTIC]]},
+         "input: it reads files"),
+        ("sklearn.feature_selection.RFE", {"estimator": LOGISTIC, "importance_getter": "__class__"},
+         "importance_getter"),
+        ("sklearn.pipeline.Pipeline",
+         {"steps": [["f", {"$estimator": "sklearn.preprocessing.FunctionTransformer",
+                           "hyperparameters": {"func": "os.system"}}], ["last", LOGISTIC]]},
+         "func: it would be a function"),
+    ],
+)  # fmt: skip
+def test_an_argument_that_reaches_beyond_the_estimator_is_refused(
+    estimator: str, hyperparameters: dict[str, Any], told: str
+) -> None:
+    found = problems(estimator, **hyperparameters)
+    assert told in found
+    with pytest.raises(UsageError):
+        make_estimator(estimator, hyperparameters, task="binary", seed=0, threads=1)
+
+
+@pytest.mark.parametrize(
+    ("estimator", "hyperparameters"),
+    [
+        ("sklearn.ensemble.HistGradientBoostingClassifier",
+         {"scoring": "roc_auc", "categorical_features": ["a b", "/c"], "max_iter": 20}),
+        ("sklearn.linear_model.LogisticRegression", {"solver": "saga", "class_weight": "balanced"}),
+        ("sklearn.linear_model.LogisticRegression", {"class_weight": {"<=50K": 1, ">50K": 3}}),
+        ("sklearn.svm.SVC", {"kernel": "rbf", "gamma": "scale"}),
+        ("sklearn.neighbors.KNeighborsClassifier", {"metric": "manhattan", "weights": "distance"}),
+        ("sklearn.ensemble.VotingClassifier", {"estimators": [["a", LOGISTIC]], "voting": "soft"}),
+        (SEARCH, {"estimator": PIPELINE, "scoring": "f1", "cv": 3,
+                  "param_grid": [{"last__solver": ["lbfgs", "saga"], "scale__with_mean": [True]}]}),
+        ("sklearn.gaussian_process.GaussianProcessClassifier",
+         {"kernel": {"$estimator": "sklearn.gaussian_process.kernels.RBF",
+                     "hyperparameters": {"length_scale_bounds": "fixed"}}}),
+    ],
+)  # fmt: skip
+def test_what_people_give_is_taken(estimator: str, hyperparameters: dict[str, Any]) -> None:
+    assert problems(estimator, **hyperparameters) == ""
+
+
+def test_nothing_is_imported_before_it_is_admitted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An inline policy named a module of its own, which ran when it was looked at."""
+    (tmp_path / "acts.py").write_text("raise SystemExit('imported')\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    (told,) = check_estimator("acts.Estimator", {}, ["acts"])
+    assert "allowed_modules: 'acts' is not admitted on this platform" in told
+    with pytest.raises(UsageError):
+        make_estimator(
+            "acts.Estimator", {}, task="binary", seed=0, threads=1, allowed_modules=["acts"]
+        )
+    assert "acts" not in sys.modules
+    # Another class of an admitted module is not admitted with it.
+    monkeypatch.setenv("ASSAY_ALLOWED_CLASSES", "acts.Other")
+    (told,) = check_estimator("acts.Estimator", {}, ["acts"])
+    assert "'acts.Estimator' is not admitted" in told
+    assert "acts" not in sys.modules
+    monkeypatch.setenv("ASSAY_ALLOWED_CLASSES", "acts")
+    with pytest.raises(UsageError, match="give full names of classes"):
+        check_estimator("acts.Estimator", {}, ["acts"])
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["sklearn.datasets.fetch_openml", "sklearn.experimental.enable_halving_search_cv",
+     "sklearn.utils._testing.ignore_warnings", "sklearn.conftest.pyplot", "sklearn.os",
+     "sklearn.externals._arff.ArffDecoder", "sklearn.linear_model.tests.test_base.X",
+     "sklearn." + "a." * 5000 + "B"],
+)  # fmt: skip
+def test_parts_of_scikit_learn_that_act_are_not_imported(path: str) -> None:
+    check_estimator("sklearn.linear_model.LogisticRegression", {"C": 1})
+    before = set(sys.modules)
+    (told,) = check_estimator(path, {})
+    assert "estimator" in told or "a text of more than" in told
+    assert not {name for name in set(sys.modules) - before if name.startswith("sklearn.")}
+
+
+def _nested(depth: int) -> dict[str, Any]:
+    found: dict[str, Any] = LOGISTIC
+    for _ in range(depth):
+        found = {
+            "$estimator": "sklearn.ensemble.BaggingClassifier",
+            "hyperparameters": {"estimator": found, "n_estimators": 0},
+        }
+    return found
+
+
+@pytest.mark.parametrize(
+    ("hyperparameters", "told"),
+    [
+        ({"estimator": _nested(300)}, "nested too deep"),
+        ({"estimator": {**LOGISTIC, "hyperparameters": {"class_weight": {str(n): 1 for n in range(20_000)}}}},
+         "more than 10,000 values"),
+        ({f"typo{n}": 1 for n in range(4_000)}, "and 3980 more"),
+        ({"estimator": "a" * 100_000}, "a text of more than 1,000 characters"),
+        ({"n_estimators" + "s" * 100_000: 1}, "a text of more than"),
+    ],
+)  # fmt: skip
+def test_a_parameter_of_any_size_is_answered_at_once(
+    hyperparameters: dict[str, Any], told: str
+) -> None:
+    """100 kB of nested estimators took 383 s: each level was made, and shown, for each above it."""
+    check_estimator("sklearn.ensemble.BaggingClassifier", {})
+    began = time.process_time()
+    found = problems("sklearn.ensemble.BaggingClassifier", **hyperparameters)
+    assert time.process_time() - began < 5
+    assert told in found
+    assert len(found) < 20_000
+
+
+# Model files.
+
+
+def _forged(change: Any) -> bytes:
+    """A fitted model as skops writes it, with another schema."""
+    model = LogisticRegression().fit(np.array([[0.0], [1.0]]), [0, 1])
+    with zipfile.ZipFile(io.BytesIO(skops.io.dumps(model))) as archive:
+        entries = {name: archive.read(name) for name in archive.namelist()}
+    schema = json.loads(entries["schema.json"])
+    change(schema)
+    entries["schema.json"] = json.dumps(schema).encode()
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        for name, content in entries.items():
+            archive.writestr(name, content)
+    return out.getvalue()
+
+
+def test_a_model_file_imports_nothing_that_it_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """allowed_modules=["timeit"] let a file call timeit.Timer with a statement of its own."""
+    (tmp_path / "acts.py").write_text("raise SystemExit('imported')\n")
+    monkeypatch.syspath_prepend(tmp_path)
+
+    def as_class(schema: dict[str, Any]) -> None:
+        schema |= {"__class__": "Timer", "__module__": "acts"}
+
+    def as_attribute(schema: dict[str, Any]) -> None:
+        schema["content"]["content"]["extra"] = {
+            "__class__": "function", "__module__": "builtins", "__loader__": "FunctionNode",
+            "content": {"module_path": "acts", "function": "run"},
+        }  # fmt: skip
+
+    for change in (as_class, as_attribute):
+        for allowed in ((), ("acts",), ("timeit",)):
+            with pytest.raises(IntegrityError, match="no allow-list holds: acts"):
+                audit(_forged(change), allowed)
+            assert "acts" not in sys.modules
+    audit(_forged(lambda schema: None))
