@@ -151,7 +151,7 @@ def test_what_is_not_given_is_said(
     assert list(outs["checks_artifact"].iterdir()) == []
     assert list(outs["monitoring_artifact"].iterdir()) == []
     policy = parse_policy((outs["policy_artifact"] / "policy.yaml").read_bytes())
-    assert any(rule.expression.metric == "regression_delta_upper" for rule in policy.rules)
+    assert any(rule.expression.metric == "regression_delta" for rule in policy.rules)
 
 
 @pytest.mark.parametrize("how", ["path", "file", "digest", "text", "http"])
