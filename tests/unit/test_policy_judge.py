@@ -12,6 +12,7 @@ from assay.errors import UsageError
 from assay.evidence import EvidenceDocument, Interval
 from assay.policy import Expression, Kind, Outcome, Policy, Row, Rule, judge, parse_policy
 from assay.policy import verdict_of as verdict_from
+from assay.policy.attempts import widened
 
 MODEL, OTHER = "sha256:" + "a" * 64, "sha256:" + "b" * 64
 DATA, TEST = "sha256:" + "d" * 64, "sha256:" + "e" * 64
