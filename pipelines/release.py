@@ -26,6 +26,7 @@ def release(
     ready: dsl.PipelineTask,
     table: dsl.PipelineTask,
     valid: dsl.PipelineTask,
+    training_rows: Any,
     test_data: Any,
     slices: Any,
     primary_metric: Any,
@@ -44,6 +45,7 @@ def release(
         ready: The preflight task.
         table: The task that made the dataset.
         valid: Its validation.
+        training_rows: Digest of the rows that the candidate was trained or chosen on.
         test_data: Digest of rows that nothing before has seen.
         slices: Columns by whose values quality is judged.
         primary_metric: The metric models are compared by.
@@ -76,6 +78,8 @@ def release(
     difference = compare(
         candidate=model,
         production=current.outputs["production"],
+        candidate_rows=training_rows,
+        production_rows=current.outputs["production_rows"],
         test_data=test_data,
         primary_metric=primary_metric,
         margin=max_regression,

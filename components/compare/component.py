@@ -14,6 +14,8 @@ def compare(
     report: dsl.Output[dsl.HTML],
     summary: dsl.Output[dsl.Markdown],
     production: str = "",
+    candidate_rows: str = "",
+    production_rows: str = "",
     primary_metric: str = "",
     margin: float = 0.01,
     slices: list = [],  # noqa: B006
@@ -23,7 +25,7 @@ def compare(
     seed: int = 0,
     threads: int = 1,
 ) -> NamedTuple("Outputs", [("comparison", str), ("verdict", str), ("reason", str)]):
-    """Compare a candidate with the production model on the same held-out rows.
+    """Compare a candidate with the production model on rows that neither was trained on.
 
     Args:
         candidate: Digest of the candidate model.
@@ -31,13 +33,16 @@ def compare(
         report: The difference with its interval, to look at.
         summary: The same in short.
         production: Digest of the production model. Empty: none, and the policy decides.
+        candidate_rows: Digest of the rows the candidate was trained on. Empty: inconclusive.
+        production_rows: Digest of the rows the production model was trained on. Empty: inconclusive
+            where there is one.
         primary_metric: Empty: accuracy for classes, root_mean_squared_error for numbers.
         margin: Largest acceptable regression, 0 or more, in units of the metric.
         slices: Columns (or "a&b") by whose values to compare too.
         confidence: Level of the intervals, between 0 and 1.
-        resamples: Bootstrap resamples.
-        min_slice_rows: Slices with fewer rows are inconclusive.
-        seed: Seed of the bootstrap.
+        resamples: Draws, for metrics whose interval is drawn, at least 100.
+        min_slice_rows: With fewer rows, a slice, or all of the comparison, is inconclusive.
+        seed: Seed of the draws.
         threads: Threads for predictions and numerics.
 
     Returns:

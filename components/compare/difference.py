@@ -5,32 +5,39 @@ of the regression lies below the margin, block when the whole of it lies above, 
 """
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
-from assay.components.compare.others import compare_others, none_compared
+from assay.components.compare.others import compare_others, names_of, none_compared
 from assay.errors import UsageError
 from assay.evidence import EvidenceDocument, Interval, label
 from assay.findings import Finding
-from assay.statistics.bootstrap import estimate, interval, settings_problems, tidy
+from assay.statistics.estimates import estimate, settings_problems, tidy
+from assay.statistics.intervals import Bounds, p_value
 from assay.statistics.metrics import Predictions, metrics
-from assay.statistics.paired import (
-    difference_distribution,
-    exceeds,
-    holm,
-    mcnemar,
+from assay.statistics.paired import holm, mcnemar
+from assay.statistics.predict import predict, require_primary
+from assay.statistics.seen import held_in
+from assay.statistics.slices import Slice, check_slices, make_slices
+from assay.statistics.uncertainty import (
+    interval,
     minimum_detectable_difference,
+    paired,
     regression,
 )
-from assay.statistics.predict import predict, require_primary
-from assay.statistics.slices import Slice, make_slices
 
 if TYPE_CHECKING:
     import pandas as pd
+    import pyarrow as pa
 
     from assay.model import LoadedModel
+
+ANY: Final = (-math.inf, math.inf)
+DELTAS: Final = ("regression_delta", "regression_delta_lower", "regression_delta_upper")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,63 +67,91 @@ class SliceDifference:
 
 
 @dataclass(frozen=True, slots=True)
+class Rows:
+    """Which rows are compared: those that neither model was trained on."""
+
+    new: NDArray[np.bool_]
+    """For each test row, whether it is compared."""
+    unknown: str = ""
+    """Why nobody can tell which rows a model was trained on; empty where that is known."""
+
+
+@dataclass(frozen=True, slots=True)
 class Difference:
     """What was found."""
 
     primary: str
     evidence: EvidenceDocument
     slices: list[SliceDifference] = field(default_factory=list)
-    findings: list[Finding] = field(default_factory=list)
-    """How the rows differ from those that the models were trained on."""
 
 
 def no_production(subjects: dict[str, str]) -> Difference:
     """Nothing to compare with; the policy decides what follows."""
-    note = "no model is in production"
-    evidence = EvidenceDocument(
-        subjects,
-        {"production_exists": 0.0, **none_compared()},
-        notes=dict.fromkeys(
-            ("regression_delta", "regression_delta_lower", "regression_delta_upper"), note
-        ),
-        verdict="pass",
-    )
+    notes = dict.fromkeys(DELTAS, "no model is in production")
+    values: dict[str, float | None] = {"production_exists": 0.0, **none_compared()}
+    evidence = EvidenceDocument(subjects, values, notes=notes, verdict="pass")
     return Difference("", evidence)
+
+
+def new_rows(
+    test_rows: "Iterable[pa.RecordBatch]",
+    trained_on: "Iterable[pa.RecordBatch]",
+    model: "LoadedModel",
+) -> NDArray[np.bool_]:
+    """For each test row, whether the training rows hold none that the model cannot tell from it.
+
+    Such rows are equal in the model's features and its target.
+    """
+    return ~held_in(test_rows, trained_on, [*model.features, model.target])
 
 
 def compare(
     candidate: "LoadedModel",
     production: "LoadedModel",
     frame: "pd.DataFrame",
+    rows: Rows,
     settings: Settings,
     subjects: dict[str, str],
 ) -> Difference:
-    """Compare two models on the rows of `frame`."""
-    findings = _check(candidate, production, frame, settings)
-    ours, theirs = predict(candidate, frame), predict(production, frame)
-    primary = require_primary(settings.primary_metric, list(metrics(ours)), candidate.task)
-    delta, spread = _regression(primary, ours, theirs, settings)
-    bounds = interval(spread, delta, settings.confidence)
-    slices = _slices(primary, ours, theirs, frame, settings, candidate.target)
-    verdict, reason = _verdict(primary, delta, bounds, slices, settings)
+    """Compare two models, which `check` admits, on rows of `frame` that neither was trained on."""
+    primary = _primary(settings, candidate)
+    compared = frame[rows.new]
+    counts = {
+        "compared_rows": float(len(compared)),
+        "left_out_rows": float(len(frame) - len(compared)),
+    }
     values: dict[str, float | None] = {
         "production_exists": 1.0,
-        "regression_delta": delta,
-        "regression_delta_lower": bounds.low if bounds else None,
-        "regression_delta_upper": bounds.high if bounds else None,
-        "minimum_detectable_difference": tidy(
-            minimum_detectable_difference(float(np.nanstd(spread, ddof=1)), settings.confidence)
-        ),
+        "regression_margin": settings.margin,
+        **counts,
+    }
+    notes: dict[str, str] = {}
+    if rows.unknown or len(compared) < settings.min_slice_rows:
+        # No value, so that no rule passes; the verdict says that nothing can be told.
+        reason = rows.unknown or _too_few(len(compared), len(frame), settings)
+        for name in (*DELTAS, *names_of(primary)):
+            values[name], notes[name] = None, reason
+        evidence = EvidenceDocument(subjects, values, {}, notes, "inconclusive", reason)
+        return Difference(primary, evidence)
+    ours, theirs = predict(candidate, compared), predict(production, compared)
+    require_primary(settings.primary_metric, list(metrics(ours)), candidate.task)
+    same = subjects["model"] == subjects["production"]
+    delta, bounds = _regression(primary, ours, theirs, settings, same=same)
+    own = interval(bounds, delta, settings.confidence, ANY)
+    slices = _slices(primary, ours, theirs, compared, settings, candidate.target, same=same)
+    verdict, reason = _verdict(primary, delta, own, slices, settings)
+    values |= {
+        "regression_delta": delta if math.isfinite(delta) else None,
+        "regression_delta_lower": own.low if own else None,
+        "regression_delta_upper": own.high if own else None,
+        "minimum_detectable_difference": tidy(minimum_detectable_difference(own)) if own else None,
     }
     for prefix, predictions in (("candidate", ours), ("production", theirs)):
-        found = estimate(metrics(predictions), len(frame))
+        found = estimate(metrics(predictions), len(compared))
         values.update({f"{prefix}_{n}": v if math.isfinite(v) else None for n, v in found.items()})
     if candidate.task != "regression":
-        values["mcnemar_p_value"] = tidy(
-            mcnemar(ours.predicted == ours.truth, theirs.predicted == theirs.truth)
-        )
-    intervals = {"regression_delta": bounds} if bounds else {}
-    notes: dict[str, str] = {}
+        values["mcnemar_p_value"] = tidy(mcnemar(ours.right, theirs.right))
+    intervals = {"regression_delta": own} if own else {}
     for part in slices:
         name = f"regression_delta{part.name}"
         values[name] = part.delta
@@ -124,18 +159,49 @@ def compare(
             intervals[name] = part.bounds
         if part.delta is None:
             notes[name] = f"{part.rows} rows are too few to judge"
-    other_values, other_intervals, other_notes = compare_others(ours, theirs, primary, settings)
+    other_values, other_intervals, other_notes = compare_others(
+        ours, theirs, primary, settings, same=same
+    )
     values |= other_values
     intervals |= other_intervals
     notes |= other_notes
     evidence = EvidenceDocument(subjects, values, intervals, notes, verdict, reason)
-    return Difference(primary, evidence, slices, findings)
+    return Difference(primary, evidence, slices)
 
 
-def _check(
+def _primary(settings: Settings, candidate: "LoadedModel") -> str:
+    from assay.statistics.metrics import DEFAULT_PRIMARY
+
+    return settings.primary_metric or DEFAULT_PRIMARY[candidate.task]
+
+
+def _too_few(compared: int, every: int, settings: Settings) -> str:
+    left_out = every - compared
+    if not left_out:
+        return f"{every} test rows are too few to tell; the least is {settings.min_slice_rows}"
+    return (
+        f"{left_out} of {every} test rows are rows that a model was trained on; the other "
+        f"{compared} are too few to tell, the least is {settings.min_slice_rows}"
+    )
+
+
+def check(
     candidate: "LoadedModel", production: "LoadedModel", frame: "pd.DataFrame", settings: Settings
 ) -> list[Finding]:
-    """Refuse what cannot be compared; what a reader should know of the rest."""
+    """Refuse what cannot be compared, before anything is computed.
+
+    Args:
+        candidate: The new model.
+        production: The model to compare with.
+        frame: The test data.
+        settings: The step's parameters.
+
+    Returns:
+        What a reader should know of how the rows differ from those of training.
+
+    Raises:
+        UsageError: Models, columns or numbers that cannot be; names all.
+    """
     problems = settings_problems(settings.confidence, settings.resamples, settings.min_slice_rows)
     if not 0 <= settings.margin < math.inf:
         problems.append(f"margin is {settings.margin}; give 0 or more")
@@ -144,7 +210,7 @@ def _check(
             f"the production model is {production.task} for {production.target!r}, the candidate "
             f"{candidate.task} for {candidate.target!r}; they cannot be compared"
         )
-    # A production model that cannot read today's data is a fact that the release must face, and no
+    # A production model that cannot read today's data is a fact that the release must face, not a
     # reason to pass: the run stops here and names the model.
     findings: list[Finding] = []
     for role, model in (("candidate", candidate), ("production", production)):
@@ -158,6 +224,7 @@ def _check(
             problems.append(f"{role}: {error}")
     if not problems:
         problems += _unreadable(candidate, production, frame)
+    problems += check_slices(settings.slices, list(frame.columns), candidate.target)
     if problems:
         raise UsageError.all_of(problems)
     return findings
@@ -181,16 +248,17 @@ def _unreadable(
 
 
 def _regression(
-    primary: str, ours: Predictions, theirs: Predictions, settings: Settings
-) -> tuple[float, Any]:
-    candidate, production = metrics(ours)[primary], metrics(theirs)[primary]
+    primary: str, ours: Predictions, theirs: Predictions, settings: Settings, *, same: bool
+) -> tuple[float, Bounds | None]:
+    """The regression, and its bounds; a model differs from itself by nothing, on any rows."""
+    if same:
+        return 0.0, lambda _: (0.0, 0.0)
     rows = len(ours.truth)
-    ones = np.ones((1, rows))
-    delta = tidy(float(regression(primary, candidate(ones), production(ones))[0]))
-    spread = difference_distribution(
-        primary, candidate, production, rows, settings.resamples, settings.seed
-    )
-    return delta, spread
+    found = [estimate({primary: metrics(data)[primary]}, rows)[primary] for data in (ours, theirs)]
+    delta = tidy(regression(primary, *found))
+    if not math.isfinite(delta):
+        return delta, None
+    return delta, paired(primary, ours, theirs, settings.resamples, settings.seed)
 
 
 def _slices(
@@ -200,33 +268,30 @@ def _slices(
     frame: "pd.DataFrame",
     settings: Settings,
     target: str,
+    *,
+    same: bool,
 ) -> list[SliceDifference]:
     found: dict[str, tuple[Slice, float, Interval | None]] = {}
-    small: list[Slice] = []
     raw: dict[str, float] = {}
     for part in make_slices(frame, settings.slices, target):
-        if len(part.rows) < settings.min_slice_rows:
-            small.append(part)
-            continue
         name = label("", **part.labels)
-        delta, spread = _regression(primary, ours.take(part.rows), theirs.take(part.rows), settings)
-        found[name] = (part, delta, interval(spread, delta, settings.confidence))
-        raw[name] = exceeds(spread, settings.margin)
+        delta, bounds = _regression(
+            primary, ours.take(part.rows), theirs.take(part.rows), settings, same=same
+        )
+        found[name] = (part, delta, interval(bounds, delta, settings.confidence, ANY))
+        if len(part.rows) >= settings.min_slice_rows and bounds is not None:
+            raw[name] = p_value(bounds, delta, settings.margin)
     corrected = holm(raw)
-    results = [
+    return [
         SliceDifference(
             name,
             len(part.rows),
-            delta if math.isfinite(delta) else None,
+            delta if name in raw else None,
             bounds,
-            tidy(corrected[name]),
-            _slice_verdict(bounds, corrected[name], settings),
+            tidy(corrected[name]) if name in raw else None,
+            _slice_verdict(bounds, corrected[name], settings) if name in raw else "inconclusive",
         )
         for name, (part, delta, bounds) in found.items()
-    ]
-    return results + [
-        SliceDifference(label("", **part.labels), len(part.rows), None, None, None, "inconclusive")
-        for part in small
     ]
 
 
@@ -257,7 +322,7 @@ def _verdict(
     if worse:
         named = ", ".join(f"{part.name} by {part.delta:.4g}" for part in worse)
         return "block", f"{primary} is worse beyond the margin of {settings.margin:g} for {named}"
-    # Equality of the bound and the margin is no proof of less.
+    # Equality of the bound and the margin does not prove less, but for a model and itself.
     if bounds.high < settings.margin or bounds.low == bounds.high == 0:
         return "pass", ""
     return (

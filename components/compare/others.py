@@ -10,9 +10,9 @@ import math
 from typing import TYPE_CHECKING, Final
 
 from assay.evidence import Interval
-from assay.statistics.bootstrap import distribution, estimate, interval, tidy
-from assay.statistics.metrics import Array, Metric, Predictions, metrics
-from assay.statistics.paired import regression
+from assay.statistics.estimates import estimate, tidy
+from assay.statistics.metrics import Predictions, metrics
+from assay.statistics.uncertainty import interval, paired, regression
 
 if TYPE_CHECKING:
     from assay.components.compare.difference import Settings
@@ -26,8 +26,14 @@ def none_compared() -> dict[str, float | None]:
     return {f"compared_{name}": 0.0 for name in OTHERS}
 
 
+def names_of(primary: str) -> list[str]:
+    """The evidence that `compare_others` gives, by name."""
+    every = dict.fromkeys((primary, *OTHERS))
+    return [f"{prefix}_{name}" for name in every for prefix in ("compared", "regression_delta")]
+
+
 def compare_others(
-    ours: Predictions, theirs: Predictions, primary: str, settings: "Settings"
+    ours: Predictions, theirs: Predictions, primary: str, settings: "Settings", *, same: bool
 ) -> tuple[dict[str, float | None], dict[str, Interval], dict[str, str]]:
     """Values, intervals and notes, of the primary metric too, so that it has a name.
 
@@ -35,31 +41,31 @@ def compare_others(
     that ask for it.
     """
     own, others = metrics(ours), metrics(theirs)
+    rows = len(ours.truth)
     values: dict[str, float | None] = {}
     intervals: dict[str, Interval] = {}
     notes: dict[str, str] = {}
-    both: dict[str, Metric] = {}
     for name in dict.fromkeys((primary, *OTHERS)):
-        values[f"compared_{name}"] = float(name in others)
-        if name in others and name not in own:
-            values[f"regression_delta_{name}"] = None
-            notes[f"regression_delta_{name}"] = f"production has {name}, the candidate has not"
-        elif name in others:
-            both[name] = _difference(name, own[name], others[name])
-    rows = len(ours.truth)
-    spread = distribution(both, rows, settings.resamples, settings.seed)
-    for name, value in estimate(both, rows).items():
         full = f"regression_delta_{name}"
-        values[full] = tidy(value) if math.isfinite(value) else None
-        if values[full] is None:
+        values[f"compared_{name}"] = float(name in others)
+        if name not in others:
+            continue
+        if name not in own:
+            values[full] = None
+            notes[full] = f"production has {name}, the candidate has not"
+            continue
+        both = (estimate({name: found[name]}, rows)[name] for found in (own, others))
+        value = tidy(regression(name, *both))
+        if not math.isfinite(value):
+            values[full] = None
             notes[full] = f"{name} is not defined on these rows"
-        elif (found := interval(spread[name], value, settings.confidence)) is not None:
+            continue
+        values[full] = value
+        if same:
+            intervals[full] = Interval(0.0, 0.0, settings.confidence)
+            continue
+        bounds = paired(name, ours, theirs, settings.resamples, settings.seed)
+        limits = (-math.inf, math.inf)
+        if (found := interval(bounds, value, settings.confidence, limits)) is not None:
             intervals[full] = found
     return values, intervals, notes
-
-
-def _difference(name: str, candidate: Metric, production: Metric) -> Metric:
-    def difference(weights: Array) -> Array:
-        return regression(name, candidate(weights), production(weights))
-
-    return difference

@@ -1,6 +1,15 @@
 """compare: the work."""
 
+from typing import TYPE_CHECKING
+
 from assay.step import Comparison, Dataset, Model, Out, Values, step
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from assay.components.compare.difference import Rows
+    from assay.findings import Finding
+    from assay.model import LoadedModel
 
 
 @step
@@ -9,6 +18,8 @@ def compare(
     candidate: Model,
     production: Model | None = None,
     test_data: Dataset,
+    candidate_rows: Dataset | None = None,
+    production_rows: Dataset | None = None,
     primary_metric: str = "",
     margin: float = 0.01,
     slices: list[str] = [],  # noqa: B006 - read only
@@ -19,7 +30,10 @@ def compare(
     threads: int = 1,
     comparison: Out[Comparison],
 ) -> Values:
-    """Compare a candidate with the production model on the same held-out rows.
+    """Compare a candidate with the production model on rows that neither was trained on.
+
+    Test rows that are equal, in a model's features and target, to a row it was trained on are left
+    out. Where nobody can say which rows a model was trained on, the verdict is inconclusive.
 
     Raises:
         UsageError: Columns, labels or numbers that cannot be; names all.
@@ -39,19 +53,57 @@ def compare(
         seed=seed,
     )
     subjects = {"model": candidate.digest, "data": test_data.digest}
+    said: list[Finding] = []
     if production is None:
         found = difference.no_production(subjects)
     else:
         subjects["production"] = production.digest
         ours, theirs = load(candidate.path), load(production.path)
         frame = data.read(test_data.path)
+        said = difference.check(ours, theirs, frame, settings)
+        rows = _rows(
+            test_data,
+            {"candidate": (ours, candidate_rows), "production": (theirs, production_rows)},
+            subjects,
+        )
         with fixed_threads(threads):
-            found = difference.compare(ours, theirs, frame, settings, subjects)
+            found = difference.compare(ours, theirs, frame, rows, settings, subjects)
     found.evidence.write(comparison.path)
     views.write(found, settings, comparison.path)
     comparison.annotations["verdict"] = str(found.evidence.verdict)
     return {
         "verdict": str(found.evidence.verdict),
         "reason": found.evidence.reason,
-        **findings.values(found.findings),
+        **findings.values(said),
     }
+
+
+def _rows(
+    test_data: Dataset,
+    models: "Mapping[str, tuple[LoadedModel, Dataset | None]]",
+    subjects: dict[str, str],
+) -> "Rows":
+    """The test rows to compare on; `subjects` gets the datasets that the models were trained on."""
+    import numpy as np
+
+    from assay import dataset as data
+    from assay.components.compare.difference import Rows, new_rows
+
+    new = np.ones(data.info(test_data.path).rows, dtype=bool)
+    unknown = []
+    for role, (model, trained_on) in models.items():
+        if trained_on is None:
+            unknown.append(role)
+            continue
+        subjects[f"{role}_rows"] = trained_on.digest
+        columns = [*model.features, model.target]
+        new &= new_rows(
+            data.iter_batches(test_data.path, columns),
+            data.iter_batches(trained_on.path, columns),
+            model,
+        )
+    if not unknown:
+        return Rows(new)
+    named = " and of ".join(f"the {role} model" for role in unknown)
+    given = " and ".join(f"{role}_rows" for role in unknown)
+    return Rows(new, f"the training rows of {named} are not known; give {given}")

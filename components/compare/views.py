@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from assay.report import (
     Section,
     figure_svg,
+    figure_text,
     figures,
     markdown_table,
     new_figure,
@@ -29,6 +30,16 @@ def write(found: "Difference", settings: "Settings", folder: Path) -> None:
         text = "No model is in production, so there is nothing to compare with."
         (folder / "report.html").write_text(page(title, [Section("Outcome", paragraph(text))]))
         (folder / "summary.md").write_text(f"# {title}\n\n{text}\n")
+        return
+    if evidence.values["regression_delta"] is None:
+        text = evidence.reason or "The difference is not defined on these rows."
+        shown = markdown_table(("what", "value"), _counts(found))
+        sections = [
+            Section("Why nothing can be told", paragraph(text)),
+            Section("Rows", table(("what", "value"), _counts(found))),
+        ]
+        (folder / "report.html").write_text(page(title, sections, verdict=evidence.verdict))
+        (folder / "summary.md").write_text(f"# {title}: {evidence.verdict}\n\n{text}\n\n{shown}")
         return
     rows = _rows(found)
     facts = _facts(found, settings)
@@ -80,17 +91,29 @@ def _rows(found: "Difference") -> list[tuple[Any, ...]]:
     return rows
 
 
+def _counts(found: "Difference") -> list[tuple[str, str]]:
+    values = found.evidence.values
+    return [
+        (
+            "test rows that neither model was trained on, compared",
+            f"{values['compared_rows']:,.0f}",
+        ),
+        ("test rows that a model was trained on, left out", f"{values['left_out_rows']:,.0f}"),
+    ]
+
+
 def _facts(found: "Difference", settings: "Settings") -> list[tuple[str, str]]:
     values = found.evidence.values
     facts = [
         ("regression", f"how much worse the candidate's {found.primary} is; below 0 it is better"),
         ("margin", f"{settings.margin:g}: a larger regression is not accepted"),
-        ("interval", f"paired bootstrap, {settings.resamples} resamples, {settings.confidence:g}"),
+        ("interval", f"of the paired difference, at {settings.confidence:g}"),
         (
             "smallest difference this test set could have shown",
-            number(values["minimum_detectable_difference"]),
+            number(values.get("minimum_detectable_difference")),
         ),
     ]
+    facts += _counts(found)
     if "mcnemar_p_value" in values:
         facts.append(
             ("McNemar's p-value (both right equally often)", number(values["mcnemar_p_value"]))
@@ -122,6 +145,6 @@ def _forest(found: "Difference", settings: "Settings") -> str:
         axes.plot([delta], [position], marker="o", color="C0")
     axes.axvline(0, color="grey", lw=1)
     axes.axvline(settings.margin, color="C3", lw=1.2, ls="--")
-    axes.set_yticks(range(len(drawn)), [name for name, _, _ in reversed(drawn)])
+    axes.set_yticks(range(len(drawn)), [figure_text(name) for name, _, _ in reversed(drawn)])
     axes.set(xlabel=f"regression of {found.primary} (dashed: margin)")
     return figure_svg(figure)

@@ -36,10 +36,10 @@ def evaluate(
         slices: Columns (or "a&b") by whose values quality is also measured.
         primary_metric: Empty: accuracy for classes, root_mean_squared_error for numbers.
         confidence: Level of the intervals, between 0 and 1.
-        resamples: Bootstrap resamples, at least 100.
-        min_slice_rows: Slices with fewer rows get no value.
+        resamples: Draws, for metrics whose interval is drawn, at least 100.
+        min_slice_rows: Slices with fewer rows get an interval and no value: inconclusive.
         latency_rows: Single-row predictions to time.
-        seed: Seed of the bootstrap.
+        seed: Seed of the draws.
         threads: Threads for predictions and numerics.
 
     Returns:

@@ -1,25 +1,30 @@
 """Quality on held-out rows: metrics with intervals, slices and their gaps, behaviour."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
+
+import numpy as np
 
 from assay.checks import parse_checks
 from assay.components.evaluate.behaviour import CheckResult, run_checks
 from assay.errors import UsageError
 from assay.evidence import EvidenceDocument, Interval, label
 from assay.findings import Finding
-from assay.statistics.bootstrap import distribution, estimate, interval, settings_problems, tidy
+from assay.statistics.estimates import estimate, settings_problems, tidy
 from assay.statistics.metrics import Predictions, metrics
 from assay.statistics.predict import predict, require_primary
 from assay.statistics.slices import Slice, make_slices
+from assay.statistics.uncertainty import interval, single, value_range
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from assay.model import LoadedModel
 
+MAX_NAMED: Final = 5
+"""Slices that are too small and named; the evidence holds all."""
 NO_CHECKS: Final = "no behavioural checks were given"
 
 
@@ -63,73 +68,110 @@ def evaluate(
     predictions = predict(model, frame)
     defined = metrics(predictions)
     primary = require_primary(settings.primary_metric, list(defined), model.task)
-    values: dict[str, float | None] = {
-        "test_rows": float(len(frame)),
-        "classes": float(len(model.info.classes)),
-    }
-    intervals: dict[str, Interval] = {}
-    notes: dict[str, str] = {}
+    found = _Found({"test_rows": float(len(frame)), "classes": float(len(model.info.classes))})
     if findings := model.check_table(frame):
-        notes["test_rows"] = "; ".join(finding.text for finding in findings)
-    _measure(predictions, settings, {}, values, intervals, notes)
+        found.notes["test_rows"] = "; ".join(finding.text for finding in findings)
+    _measure(predictions, settings, {}, found)
     slices = make_slices(frame, settings.slices, model.target)
     for part in slices:
-        values[label("test_rows", **part.labels)] = float(len(part.rows))
-        _measure(predictions.take(part.rows), settings, part.labels, values, intervals, notes)
-    _gaps(slices, list(defined), settings, values, notes)
-    results = _behaviour(model, frame, checks, values, notes)
-    evidence = EvidenceDocument(subjects, values, intervals, notes)
+        found.numbers[label("test_rows", **part.labels)] = float(len(part.rows))
+        _measure(predictions.take(part.rows), settings, part.labels, found)
+    _gaps(slices, list(defined), settings, found)
+    results = _behaviour(model, frame, checks, found.numbers, found.notes)
+    evidence = EvidenceDocument(subjects, found.numbers, found.intervals, found.notes)
     return Quality(primary, evidence, predictions, slices, results, findings)
 
 
+@dataclass
+class _Found:
+    """Evidence while it is collected."""
+
+    numbers: dict[str, float | None] = field(default_factory=dict)
+    intervals: dict[str, Interval] = field(default_factory=dict)
+    notes: dict[str, str] = field(default_factory=dict)
+
+
 def _measure(
-    predictions: Predictions,
-    settings: Settings,
-    labels: dict[str, str],
-    values: dict[str, float | None],
-    intervals: dict[str, Interval],
-    notes: dict[str, str],
+    predictions: Predictions, settings: Settings, labels: dict[str, str], found: _Found
 ) -> None:
-    """Metrics with intervals for some rows, under names with `labels`."""
+    """Metrics with intervals for some rows, under names with `labels`.
+
+    A slice that is too small to judge has an interval and no value, so that a gate can tell that
+    it cannot tell.
+    """
     rows = len(predictions.truth)
-    defined = metrics(predictions)
-    found = estimate(defined, rows)
-    spread = distribution(defined, rows, settings.resamples, settings.seed)
-    for name, value in found.items():
+    small = bool(labels) and rows < settings.min_slice_rows
+    for name, value in estimate(metrics(predictions), rows).items():
         full = label(name, **labels)
-        if labels and rows < settings.min_slice_rows:
-            values[full] = None
-            notes[full] = (
+        defined = math.isfinite(value)
+        found.numbers[full] = value if defined and not small else None
+        if small:
+            found.notes[full] = (
                 f"{rows} rows are too few to judge; the least is {settings.min_slice_rows}"
             )
-            continue
-        values[full] = value if math.isfinite(value) else None
-        if values[full] is None:
-            notes[full] = f"not defined for these {rows} rows"
-        elif (found_interval := interval(spread[name], value, settings.confidence)) is not None:
-            intervals[full] = found_interval
+        elif not defined:
+            found.notes[full] = f"not defined for these {rows} rows"
+        limits = value_range(name)
+        bounds = single(name, predictions, value, settings.resamples, settings.seed)
+        own = interval(bounds, value, settings.confidence, limits)
+        if own is None and small and all(map(math.isfinite, limits)):
+            own = Interval(*limits, settings.confidence)  # anything is possible
+        if own is not None:
+            found.intervals[full] = own
 
 
-def _gaps(
-    slices: list[Slice],
-    names: list[str],
-    settings: Settings,
-    values: dict[str, float | None],
-    notes: dict[str, str],
-) -> None:
-    """For each column, the largest minus the smallest value over its slices."""
+def _gaps(slices: list[Slice], names: list[str], settings: Settings, found: _Found) -> None:
+    """For each column, the largest minus the smallest value over its slices.
+
+    A slice that is too small to judge still widens the interval by what its own admits; then the
+    gap has no value.
+    """
     for column in dict.fromkeys(part.column for part in slices):
         parts = [part for part in slices if part.column == column]
-        judged = [part for part in parts if len(part.rows) >= settings.min_slice_rows]
+        small = [part for part in parts if len(part.rows) < settings.min_slice_rows]
         for name in names:
             full = label(f"{name}_gap", column=column)
-            found = [values[label(name, **part.labels)] for part in judged]
-            numbers = [value for value in found if value is not None]
-            if len(numbers) < 2 or len(numbers) < len(found):  # noqa: PLR2004 - two make a gap
-                values[full] = None
-                notes[full] = f"{len(numbers)} of {len(parts)} slices have a value"
+            own = [label(name, **part.labels) for part in parts]
+            numbers = [value for n in own if (value := found.numbers[n]) is not None]
+            undefined = len(parts) - len(small) - len(numbers)
+            found.numbers[full] = None
+            if len(parts) < 2 or undefined:  # noqa: PLR2004 - two make a gap
+                found.notes[full] = f"{len(numbers)} of {len(parts)} slices have a value"
+                continue
+            if small:
+                found.notes[full] = _too_small(small, len(parts))
             else:
-                values[full] = tidy(max(numbers) - min(numbers))
+                found.numbers[full] = tidy(max(numbers) - min(numbers))
+            ends = [(found.numbers[n], found.intervals.get(n)) for n in own]
+            known = [(value, bounds) for value, bounds in ends if bounds is not None]
+            if len(known) == len(parts):
+                found.intervals[full] = _gap_interval(known)
+
+
+def _too_small(small: list[Slice], count: int) -> str:
+    named = ", ".join(
+        f"{label('', **part.labels)} ({len(part.rows)} rows)" for part in small[:MAX_NAMED]
+    )
+    more = f" and {len(small) - MAX_NAMED} more" if len(small) > MAX_NAMED else ""
+    return f"{len(small)} of {count} slices are too small to judge: {named}{more}"
+
+
+def _gap_interval(parts: list[tuple[float | None, Interval]]) -> Interval:
+    """The widest interval of the difference of two of the slices.
+
+    Of two, it is that of independent estimates; see `assay.statistics.intervals.square_and_add`.
+    """
+    lows = np.array([bounds.low for _, bounds in parts])
+    highs = np.array([bounds.high for _, bounds in parts])
+    values = np.array(
+        [(own.low + own.high) / 2 if value is None else value for value, own in parts]
+    )
+    low = high = 0.0
+    for first, below, above in zip(values, lows, highs, strict=True):
+        difference = first - values
+        low = max(low, float((difference - np.hypot(first - below, highs - values)).max()))
+        high = max(high, float((difference + np.hypot(above - first, values - lows)).max()))
+    return Interval(tidy(low), tidy(high), parts[0][1].confidence)
 
 
 def _behaviour(

@@ -11,6 +11,7 @@ from assay.labels import is_labelled
 from assay.report import (
     Section,
     figure_svg,
+    figure_text,
     figures,
     markdown_table,
     new_figure,
@@ -19,7 +20,7 @@ from assay.report import (
     paragraph,
     table,
 )
-from assay.statistics.bootstrap import tidy
+from assay.statistics.estimates import tidy
 
 if TYPE_CHECKING:
     from assay.components.evaluate.quality import Quality
@@ -121,8 +122,9 @@ def _confusion_figure(predictions: "Predictions") -> str:
     axes.imshow(matrix, cmap="Blues", aspect="auto")
     axes.grid(visible=False)
     ticks = range(len(labels))
-    axes.set_xticks(ticks, labels, rotation=30, ha="right")
-    axes.set_yticks(ticks, labels)
+    named = [figure_text(label) for label in labels]
+    axes.set_xticks(ticks, named, rotation=30, ha="right")
+    axes.set_yticks(ticks, named)
     axes.set(xlabel="predicted", ylabel="actual", title="Confusion matrix")
     if len(labels) <= 10:  # noqa: PLR2004 - more would not be readable
         middle = matrix.max() / 2
@@ -191,6 +193,6 @@ def _slice_figure(found: "Quality") -> str:
             axes.plot([bounds.low, bounds.high], [position, position], color="C0", lw=2)
         axes.plot([value], [position], marker="o", color="C0")
     axes.axvline(evidence.values[found.primary] or 0.0, color="grey", lw=1, ls="--")
-    axes.set_yticks(range(len(names)), [n[len(prefix) : -1] for n in reversed(names)])
+    axes.set_yticks(range(len(names)), [figure_text(n[len(prefix) : -1]) for n in reversed(names)])
     axes.set(xlabel=found.primary, title=f"{found.primary} by slice (dashed: all rows)")
     return figure_svg(figure)

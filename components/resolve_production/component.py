@@ -16,7 +16,13 @@ def resolve_production(
     test_data: str = "",
 ) -> NamedTuple(
     "Outputs",
-    [("production", str), ("production_data", str), ("version", str), ("attempts", str)],
+    [
+        ("production", str),
+        ("production_data", str),
+        ("production_rows", str),
+        ("version", str),
+        ("attempts", str),
+    ],
 ):
     """Ask the registry which model is in production; count the models tried on the test rows.
 
@@ -31,6 +37,7 @@ def resolve_production(
     Returns:
         production: Digest of the model to compare with, or empty.
         production_data: Digest of the data it was made from, or empty.
+        production_rows: Digest of the rows it was trained on, or empty where nobody knows them.
         version: Its version in the registry, or empty.
         attempts: Digest of evidence: how many models were tried on the test rows.
     """
@@ -38,5 +45,11 @@ def resolve_production(
     from assay.kfp import execute
 
     return execute(
-        step.resolve_production, locals(), "production", "production_data", "version", "attempts"
+        step.resolve_production,
+        locals(),
+        "production",
+        "production_data",
+        "production_rows",
+        "version",
+        "attempts",
     )

@@ -55,6 +55,7 @@ def resolve_production(
     rival = override or (version.model if version else "")
     found = {
         "production": rival,
+        "production_rows": _trained_on(services, rival) if rival else "",
         "production_data": version.tags.get(DATA_TAG, "") if version else "",
         "version": version.version if version else "",
     }
@@ -69,3 +70,22 @@ def resolve_production(
         text = f"No version of `{model_name}` is in production.\n"
     (record.path / "summary.md").write_text(text)
     return found
+
+
+def _trained_on(services: Services, model: str) -> str:
+    """Digest of the rows that a model was trained on, as its attestation says; "" if none does.
+
+    Where several executions gave the same model, from different rows, nobody can say which rows
+    it knows: then it is "" too.
+    """
+    from assay.attestation import about
+    from assay.step import Dataset
+    from assay.tree import get_manifest
+
+    found = {
+        digest
+        for attestation in about(services.store, model, services.verifier)
+        for digest in attestation.input_digests()
+        if get_manifest(services.store, digest).artifact_type == Dataset.type
+    }
+    return found.pop() if len(found) == 1 else ""

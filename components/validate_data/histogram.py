@@ -4,8 +4,8 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from assay.report import ACCENT, SECOND, figure_svg, legend, new_figure
-from assay.statistics.bootstrap import tidy
+from assay.report import ACCENT, SECOND, figure_svg, figure_text, legend, new_figure
+from assay.statistics.estimates import tidy
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -105,6 +105,4 @@ def _categories(axes: Any, shape: Histogram) -> None:
 
 
 def _short(name: str) -> str:
-    # A dollar sign would start a formula in matplotlib's texts.
-    text = name if len(name) <= MAX_LABEL else f"{name[: MAX_LABEL - 1]}…"
-    return " ".join(text.split()).replace("$", r"\$")
+    return figure_text(name if len(name) <= MAX_LABEL else f"{name[: MAX_LABEL - 1]}…")

@@ -14,7 +14,7 @@ from assay.dataset import DatasetInfo
 from assay.errors import UsageError
 from assay.evidence import EvidenceDocument, label
 from assay.findings import Finding
-from assay.statistics.bootstrap import tidy
+from assay.statistics.estimates import tidy
 from assay.step import Dataset, Suite
 from assay.suite import FILE_NAME, MAX_SUITE_BYTES, parse_suite
 from assay.suite import Suite as ParsedSuite

@@ -241,6 +241,7 @@ def sweep_and_register(
                 ready=ready,
                 table=table,
                 valid=valid,
+                training_rows=parts.outputs["train"],
                 test_data=parts.outputs["test"],
                 slices=slices,
                 primary_metric=ready.outputs["primary_metric"],

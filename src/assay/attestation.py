@@ -12,7 +12,7 @@ what it says counts only after `load` has checked it.
 import base64
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from assay import __version__
@@ -33,6 +33,7 @@ from assay.store import Store
 STATEMENT_TYPE: Final = "https://in-toto.io/Statement/v1"
 PREDICATE_TYPE: Final = "https://slsa.dev/provenance/v1"
 BUILD_TYPE: Final = "urn:assay:step:v1"
+ADMISSION_TYPE: Final = "urn:assay:admission:v1"
 ENVELOPE_MEDIA_TYPE: Final = "application/vnd.dsse.envelope.v1+json"
 MAX_ATTESTATION_BYTES: Final = 4 << 20
 
@@ -90,6 +91,8 @@ class Attestation:
     """Name of the stored record; empty until it is stored."""
     signed_by: str = field(default="", compare=False)
     """Key id; empty when unsigned."""
+    admitted_by: str = field(default="", compare=False)
+    """Who admitted it without a signature; empty when it needs nobody to."""
 
     @property
     def code_digest(self) -> str:
@@ -265,19 +268,41 @@ def load(store: Store, digest: str, verifier: Verifier | None) -> Attestation:
     raw = parse_canonical_json(store.get_bytes(digest, MAX_ATTESTATION_BYTES), what)
     if not isinstance(raw, dict):
         raise AttestationError(f"{what}: not a statement")
-    signed_by, key = "", None
+    signed_by, key, admitted_by = "", None, ""
     if "payloadType" in raw:
         payload, signed_by, key = _open(raw, what, verifier)
         raw = parse_canonical_json(payload, what)
     elif verifier is not None:
-        raise AttestationError(
-            f"{what}: unsigned, and ASSAY_VERIFY_KEYS asks for a signature; "
-            "run the step again with ASSAY_SIGNING_KEY set"
-        )
-    attestation = parse(raw, digest, signed_by)
+        admitted_by = _admitted_by(store, digest, verifier)
+        if not admitted_by:
+            raise AttestationError(
+                f"{what}: unsigned, and ASSAY_VERIFY_KEYS asks for a signature; run the step again "
+                "with ASSAY_SIGNING_KEY set, or have an approver admit it: assay sign"
+            )
+    attestation = replace(parse(raw, digest, signed_by), admitted_by=admitted_by)
     if key is not None:
         key.require_in_use(attestation.details.finished, what)
     return attestation
+
+
+def _admitted_by(store: Store, digest: str, verifier: Verifier) -> str:
+    """The owner of the approver's key that admits an unsigned attestation by its digest, or ""."""
+    for pointer in store.list_pointers(f"statements/{hex_of(digest)}/"):
+        name = PREFIX + pointer.rsplit("/", 1)[-1]
+        what = f"statement {name}"
+        try:
+            raw = parse_canonical_json(store.get_bytes(name, MAX_ATTESTATION_BYTES), what)
+            payload, key = verifier.open(raw, what, Role.APPROVER)
+            stated = parse_canonical_json(payload, what)
+            given = stated["predicate"]
+            if stated["predicateType"] != ADMISSION_TYPE or digest not in given["attestations"]:
+                continue
+            key.require_in_use(given["at"], what)
+        except (AttestationError, KeyError, TypeError):
+            continue  # it admits nothing
+        if given["by"] == key.owner:
+            return key.owner
+    return ""
 
 
 def _open(raw: Any, what: str, verifier: Verifier | None) -> tuple[bytes, str, Key | None]:

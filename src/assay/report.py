@@ -9,6 +9,7 @@ import io
 import math
 import re
 import sys
+import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -40,6 +41,7 @@ _THEME: Final = {
     "band": ("#f5f7fa", "#1b212a"),
 }
 
+_MAX_FIGURE_TEXT: Final = 60
 _MAX_WORD: Final = 40
 """Longer ones, such as digests, may break anywhere; others only between words."""
 
@@ -200,10 +202,21 @@ def figure_svg(figure: Any, alt: str = "") -> str:
         alt: What it shows, for readers who cannot see it.
     """
     import matplotlib as mpl
+    from matplotlib.text import Text
 
     buffer = io.StringIO()
-    # Without a fixed salt, ids are random; text as paths would depend on the fonts installed.
-    with mpl.rc_context({"svg.hashsalt": "assay", "svg.fonttype": "none"}):
+    for text in figure.findobj(Text):
+        text.set_parse_math(False)
+    # Without a fixed salt, ids are random; text as paths would depend on the fonts installed. A
+    # dollar sign in a category would begin a formula, in texts that drawing makes too.
+    settings: dict[Any, Any] = {
+        "svg.hashsalt": "assay",
+        "svg.fonttype": "none",
+        "text.parse_math": False,
+    }
+    with mpl.rc_context(settings), warnings.catch_warnings():
+        # The reader's own fonts draw the text; only its width is guessed.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
         figure.savefig(
             buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None}
         )
@@ -265,6 +278,12 @@ def new_figure(width: float = 5.0, height: float = 3.6) -> tuple[Any, Any]:
         axes.spines[["top", "right"]].set_visible(False)
         axes.grid(visible=True)
     return figure, axes
+
+
+def figure_text(text: str) -> str:
+    """Text of users for a figure: on one line, control characters visible, of bounded length."""
+    shown = one_line(str(text))
+    return shown if len(shown) <= _MAX_FIGURE_TEXT else f"{shown[: _MAX_FIGURE_TEXT - 1]}\u2026"
 
 
 def legend(axes: Any, **options: Any) -> None:

@@ -1,9 +1,14 @@
 """Stores of each version of the format, written once: they stay readable for ever."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
+import yaml
+
+from assay.gitops import log
 from assay.provenance import nodes, passport, verify, verify_store
+from assay.signing import Verifier
 from assay.store import open_store
 from assay.tree import get_manifest, get_tree, put_tree
 
@@ -35,3 +40,32 @@ def test_a_store_of_version_2_is_read_and_verified(tmp_path: Path) -> None:
     assert texts == [f"drawing {number}" for number in range(260)]
     # Written again it has the same name: what goes into which pack is part of the format.
     assert put_tree(store, tmp_path / "drawings", manifest.artifact_type, {}) == manifest
+
+
+def test_a_release_log_of_version_1_is_read_and_continued(tmp_path: Path) -> None:
+    """Written before entries named revocations; its key signed everything, as one key did then."""
+    folder = Path(__file__).parent / "log-v1"
+    shutil.copytree(folder / "store", tmp_path / "store")
+    store = open_store((tmp_path / "store").as_uri())
+    public = (folder / "verify.pem").read_text()
+    ann = {"owner": "Ann Approver <ann@example.org>", "roles": ["approver", "recorder"]}
+    verifier = Verifier.from_yaml(yaml.safe_dump([{**ann, "key": public}]).encode())
+    entries = log.read(store, "churn", verifier)
+    assert [(e.event, e.refused) for e in entries] == [
+        ("release", ""),
+        ("release", ""),
+        ("rollback", ""),
+    ]
+    current = log.current(entries, "dev")
+    assert current is not None
+    assert current.digest == entries[0].digest
+    # A revocation was a pointer and no entry; it is in force.
+    revoked = log.revocation(store, entries[1].digest, verifier)
+    assert revoked is not None
+    assert revoked.why == "leaks personal data"
+    # Listed as what it was used for besides, it approves nothing.
+    runner = log.read(store, "churn", Verifier.from_pem(public.encode()))
+    assert log.current(runner, "dev") is None
+    # New entries stand behind the old ones.
+    log.append(store, replace(entries[2], commit="4" * 40), None, None)
+    assert [e.number for e in log.read(store, "churn", None)] == [1, 2, 3, 4]

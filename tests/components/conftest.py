@@ -1,6 +1,8 @@
 """Models and tables that the tests of stages share."""
 
 from collections.abc import Callable
+from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -13,6 +15,8 @@ from assay.step import Dataset, Model, Out
 ROWS = 2000
 
 Fit = Callable[..., Model]
+TRAINED_ON: dict[Path, Dataset] = {}
+"""What each model of these tests was trained on, by its folder."""
 Write = Callable[[pa.Table], Dataset]
 
 
@@ -41,7 +45,9 @@ def fitted(tmp_path_factory: pytest.TempPathFactory) -> Fit:
     def fit(data: Dataset, **parameters: Any) -> Model:
         folder = tmp_path_factory.mktemp("model")
         train(data=data, model=Out(folder), **train.bind_parameters(parameters))
-        return Model(folder, "sha256:" + folder.name[-1] * 64)
+        TRAINED_ON[folder] = data
+        # Folders are numbered, so each model has a digest of its own.
+        return Model(folder, "sha256:" + sha256(folder.name.encode()).hexdigest())
 
     return fit
 

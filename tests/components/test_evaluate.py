@@ -11,6 +11,7 @@ import pytest
 from sklearn.metrics import accuracy_score, roc_auc_score
 
 from assay import dataset, model
+from assay.components.compare.step import compare
 from assay.components.evaluate.step import evaluate
 from assay.errors import UsageError
 from assay.evidence import EvidenceDocument
@@ -142,6 +143,41 @@ def test_columns_that_differ_in_a_sign_keep_their_own_evidence_and_rules_find_it
     assert dash != found.values['accuracy{g_1="x"}']
     rules = parse_policy(f"""gates: [{{metric: 'accuracy{{"g-1"="x"}} == {dash!r}'}}]""".encode())
     assert judge(rules, {"evaluation": found}, subject.digest).verdict == "pass"
+
+
+def test_categories_that_look_like_formulas_are_drawn(
+    written: Write, fitted: Fit, out: Make
+) -> None:
+    generator = np.random.default_rng(0)
+    x = generator.normal(size=300)
+    group = np.array(["$x_$y", "$", "x\x1by"])[np.arange(300) % 3]
+    data = written(pa.table({"x": x, "$g_$h": group, "y": np.where(x > 0, "$x_$y", "a$b_$")}))
+    subject = fitted(
+        data,
+        target="y",
+        estimator="sklearn.tree.DecisionTreeClassifier",
+        hyperparameters={"max_depth": 2},
+    )
+    _, _, folder, _ = measure(subject, data, out, slices=["$g_$h"])
+    page = (folder / "report.html").read_text()
+    assert page.count("a$b_$</text>") == 2
+    assert "\x1b" not in page
+    compared = out()
+    compare(
+        candidate=subject,
+        production=Model(subject.path, DIGEST),
+        candidate_rows=few(data, written),
+        production_rows=few(data, written),
+        test_data=data,
+        comparison=compared,
+        **compare.bind_parameters({"slices": ["$g_$h"]}),
+    )
+    assert "$x_$y" in (compared.path / "report.html").read_text()
+
+
+def few(data: Dataset, written: Write) -> Dataset:
+    """The first rows of a table."""
+    return written(pa.Table.from_batches([next(dataset.iter_batches(data.path)).slice(0, 5)]))
 
 
 CHECKS = """

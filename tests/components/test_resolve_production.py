@@ -8,7 +8,11 @@ import pytest
 from mlflow.tracking import MlflowClient
 
 from assay.components.resolve_production.step import resolve_production
+from assay.components.snapshot_data.step import snapshot_data
+from assay.components.split_data.step import split_data
+from assay.components.train.step import train
 from assay.errors import ServiceError, UsageError
+from assay.execution import Context, execute
 from assay.gitops import log
 from assay.gitops.log import Entry, Event
 from assay.mlflow_calls import quiet
@@ -17,7 +21,7 @@ from assay.step import Out, Record, Services
 from assay.store import Store, open_store
 
 MODEL, OTHER, DATA = ("sha256:" + digit * 64 for digit in "abd")
-NONE = {"production": "", "production_data": "", "version": ""}
+NONE = {"production": "", "production_rows": "", "production_data": "", "version": ""}
 
 
 @pytest.fixture
@@ -60,7 +64,7 @@ def test_nothing_then_a_model(uri: str, tmp_path: Path) -> None:
     assert resolve(tmp_path / "2")[0] == NONE
     registry.set_alias("churn", "production", "1")
     values, text = resolve(tmp_path / "3")
-    assert values == {"production": MODEL, "production_data": DATA, "version": "1"}
+    assert values == {**NONE, "production": MODEL, "production_data": DATA, "version": "1"}
     assert text == f"In production: version 1 of `churn`, `{MODEL}`\n"
 
 
@@ -68,11 +72,29 @@ def test_another_model_to_compare_with(uri: str, tmp_path: Path) -> None:
     registry = Registry(uri)
     registry.register("churn", MODEL, "file:///m", {"assay.data": DATA}, {})
     values, text = resolve(tmp_path / "1", override=OTHER)
-    assert values == {"production": OTHER, "production_data": "", "version": ""}
+    assert values == {**NONE, "production": OTHER}
     assert "no registered version" in text
     values, text = resolve(tmp_path / "2", override=MODEL)
-    assert values == {"production": MODEL, "production_data": DATA, "version": "1"}
+    assert values == {**NONE, "production": MODEL, "production_data": DATA, "version": "1"}
     assert "as `override` asks" in text
+
+
+def test_the_rows_that_production_was_trained_on_are_those_of_its_attestation(
+    uri: str, tmp_path: Path, folder_store: Store
+) -> None:
+    context = Context(folder_store)
+    lines = [f"{i % 7},{i},{'yes' if i % 7 > 3 else 'no'}" for i in range(200)]
+    (tmp_path / "data.csv").write_text("\n".join(["a,b,label", *lines]) + "\n")
+    source = str(tmp_path / "data.csv")
+    data = execute(snapshot_data, {"data": source}, context).outputs["dataset"]
+    parts = execute(split_data, {"data": data, "target": "label"}, context).outputs
+    tree = {"target": "label", "estimator": "sklearn.tree.DecisionTreeClassifier"}
+    model = execute(train, {"data": parts["train"], **tree}, context).outputs["model"]
+    Registry(uri).register("churn", model, "file:///m", {"assay.data": data}, {})
+    values, _ = resolve(tmp_path / "1", folder_store, override=model)
+    assert values["production_rows"] == parts["train"]
+    # What the registry's tag says, all rows, held-out ones among them, is another thing.
+    assert values["production_data"] == data
 
 
 @pytest.mark.usefixtures("uri")

@@ -227,6 +227,9 @@ def test_a_worse_model_is_blocked_and_a_small_difference_is_inconclusive(
     assert unsure["verdict"] == "inconclusive"
     assert "too little test data to tell" in unsure["error"]
     assert "register" not in unsure["states"]
+    # The default policy leaves the margin to the comparison, so it does not make a block of this.
+    default = project.run(code=5, hyperparameters={"C": 0.001}, policy="", model_name="rival")
+    assert default["verdict"] == "inconclusive"
 
 
 def test_all_that_is_wrong_is_told_before_anything_is_computed(project: Project) -> None:

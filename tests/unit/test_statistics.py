@@ -1,23 +1,15 @@
-"""Metrics against scikit-learn, intervals against their promise, tests against textbook values."""
+"""Metrics against scikit-learn, tests against textbook values, slices."""
 
 from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from scipy import stats
 from sklearn import metrics as sk
 
-from assay.statistics.bootstrap import distribution, estimate, interval, weight_blocks
+from assay.statistics.estimates import estimate
 from assay.statistics.metrics import Predictions, metrics
-from assay.statistics.paired import (
-    difference_distribution,
-    exceeds,
-    holm,
-    mcnemar,
-    minimum_detectable_difference,
-)
+from assay.statistics.paired import holm, mcnemar
 from assay.statistics.slices import MISSING, OTHER, check_slices, make_slices
 
 CASES = Path(__file__).parents[1] / "cases"
@@ -108,43 +100,12 @@ def test_regression_metrics_are_those_of_scikit_learn(rows: int) -> None:
 def test_weights_are_repetitions(make: object) -> None:
     """A weight of k is the row k times: what makes the weighted bootstrap the bootstrap."""
     data = make()  # type: ignore[operator]
-    weights = next(weight_blocks(60, 1, 7))
+    drawn = np.random.default_rng(7).integers(0, 60, 60)
+    weights = np.bincount(drawn, minlength=60).astype(float)[None, :]
     repeated = data.take(np.repeat(np.arange(60), weights[0].astype(int)))
     expected = estimate(metrics(repeated), len(repeated.truth))
     for name, metric in metrics(data).items():
         assert float(metric(weights)[0]) == pytest.approx(expected[name], abs=1e-9), name
-
-
-def test_the_interval_covers_what_it_says_it_covers() -> None:
-    rng = np.random.default_rng(0)
-    held = 0
-    for trial in range(200):
-        right = rng.random(300) < 0.8
-        data = Predictions(
-            "binary", np.where(right, "y", "n"), np.full(300, "y"), None, ("n", "y"), "y"
-        )
-        metric = {"accuracy": metrics(data)["accuracy"]}
-        found = interval(distribution(metric, 300, 400, trial)["accuracy"], right.mean(), 0.95)
-        assert found is not None
-        held += found.low <= 0.8 <= found.high
-    assert 0.90 <= held / 200 <= 0.99
-
-
-def test_the_same_seed_gives_the_same_interval() -> None:
-    data = classes(100, ["no", "yes"], 0)
-    one = distribution(metrics(data), 100, 200, 5)["roc_auc"]
-    assert np.array_equal(one, distribution(metrics(data), 100, 200, 5)["roc_auc"])
-    assert not np.array_equal(one, distribution(metrics(data), 100, 200, 6)["roc_auc"])
-
-
-def test_a_metric_that_is_not_defined_has_no_interval() -> None:
-    data = Predictions(
-        "binary", np.full(20, "y"), np.full(20, "y"), np.tile([0.1, 0.9], (20, 1)), ("n", "y"), "y"
-    )
-    auc = {"roc_auc": metrics(data)["roc_auc"]}
-    value = estimate(auc, 20)["roc_auc"]
-    assert np.isnan(value)
-    assert interval(distribution(auc, 20, 100, 0)["roc_auc"], value, 0.95) is None
 
 
 def test_mcnemar_agrees_with_the_binomial_and_the_chi_square() -> None:
@@ -162,29 +123,6 @@ def test_holm_is_the_textbook_s() -> None:
     found = holm({"a": 0.01, "b": 0.04, "c": 0.03})
     assert found == pytest.approx({"a": 0.03, "c": 0.06, "b": 0.06})
     assert holm({}) == {}
-
-
-def test_minimum_detectable_difference() -> None:
-    assert minimum_detectable_difference(1.0, 0.95) == pytest.approx(1.959964 + 0.841621, abs=1e-5)
-
-
-def test_exceeding_a_margin_is_never_certain() -> None:
-    assert exceeds(np.full(99, 0.5), 0.1) == pytest.approx(0.01)
-    assert exceeds(np.full(99, 0.0), 0.1) == 1.0
-
-
-@settings(max_examples=20)
-@given(st.integers(0, 1000))
-def test_exchanging_the_models_changes_the_sign(seed: int) -> None:
-    ours, theirs = (
-        metrics(classes(40, ["n", "y"], seed)),
-        metrics(classes(40, ["n", "y"], seed + 1)),
-    )
-    there = difference_distribution("accuracy", ours["accuracy"], theirs["accuracy"], 40, 50, 0)
-    back = difference_distribution("accuracy", theirs["accuracy"], ours["accuracy"], 40, 50, 0)
-    assert np.allclose(there, -back)
-    same = difference_distribution("accuracy", ours["accuracy"], ours["accuracy"], 40, 50, 0)
-    assert not same.any()
 
 
 def test_slices() -> None:

@@ -40,6 +40,7 @@ COMMANDS: Final = {
     "release": ("assay.cli.release", "Check releases in a deployment repository."),
     "override": ("assay.cli.override", "Decide against the policy, signed and for a time."),
     "revoke": ("assay.cli.revoke", "State that a model must never be released."),
+    "sign": ("assay.cli.sign", "Admit what was made before keys were adopted."),
     "demo": ("assay.cli.demo", "Run the main job, a release and a rollback."),
     "completion": ("assay.cli.completion", "Print the shell's completion script."),
 }

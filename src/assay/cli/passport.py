@@ -67,6 +67,7 @@ def _json(node: Node, statements: list[Statement]) -> dict[str, Any]:
         "inputs": [{"name": name, "digest": child.digest} for name, child in node.inputs],
         "attestation": record and record.digest,
         "signedBy": record and record.signed_by,
+        "admittedBy": record and record.admitted_by,
         "statement": record and record.statement(),
         "stated": [
             {"kind": item.kind.value, "digest": item.digest, "signedBy": item.signed_by}
@@ -99,7 +100,8 @@ def _label(node: Node, name: str | None, full: bool) -> Text:
         return label.append("  no record", style="red")
     label.append(f"  made by {record.step}", style="green")
     label.append(f" {record.details.started}", style="dim")
-    label.append(" signed" if record.signed_by else " unsigned", style="dim")
+    unsigned = f" admitted by {record.admitted_by}" if record.admitted_by else " unsigned"
+    label.append(" signed" if record.signed_by else unsigned, style="dim")
     verdict = record.values.get("verdict")
     if verdict:
         label.append(f" verdict {verdict}", style="green" if verdict == "pass" else "red")

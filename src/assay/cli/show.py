@@ -79,7 +79,14 @@ def _show_artifact(manifest: Manifest, made: list[Attestation], used: list[Attes
 
 def _show_record(record: Attestation, as_json: bool) -> None:
     if as_json:
-        print_json({"digest": record.digest, "signedBy": record.signed_by, **record.statement()})
+        print_json(
+            {
+                "digest": record.digest,
+                "signedBy": record.signed_by,
+                "admittedBy": record.admitted_by,
+                **record.statement(),
+            }
+        )
         return
     inputs = [
         (f"input {name}", item)
@@ -92,6 +99,7 @@ def _show_record(record: Attestation, as_json: bool) -> None:
         ("step", f"{record.step} ({record.entry_point})"),
         ("step key", record.step_key),
         ("signed by", record.signed_by or "nobody"),
+        ("admitted by", record.admitted_by or "nobody"),
         ("started", record.details.started),
         ("finished", record.details.finished),
         ("code", record.code_digest),

@@ -22,6 +22,7 @@ from assay.labels import is_labelled, sort_key
 from assay.policy import ATTEMPTS, Decision, Kind
 from assay.report import (
     figure_svg,
+    figure_text,
     markdown_table,
     markdown_text,
     new_figure,
@@ -327,7 +328,7 @@ def _points_figure(
         axes.plot([value], [place], marker="o", color="C0")
     if zero:
         axes.axvline(0, color="grey", lw=1, ls="--")
-    axes.set_yticks(range(len(points)), [name for name, *_ in reversed(points)])
+    axes.set_yticks(range(len(points)), [figure_text(name) for name, *_ in reversed(points)])
     axes.set(title=title)
     return figure_svg(figure, title)
 
@@ -341,7 +342,8 @@ def _roc_figure(roc: Mapping[str, list[float]]) -> str:
 
 
 def _confusion_figure(confusion: Mapping[str, Any]) -> str:
-    labels, matrix = confusion["labels"], confusion["matrix"]
+    labels = [figure_text(label) for label in confusion["labels"]]
+    matrix = confusion["matrix"]
     figure, axes = new_figure(4.2, 3.6)
     axes.imshow(matrix, cmap="Blues", aspect="auto")
     axes.grid(visible=False)

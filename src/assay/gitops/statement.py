@@ -36,6 +36,8 @@ class Kind(StrEnum):
     APPROVAL = "approval"
     REVOCATION = "revocation"
     DRILL = "rollback-drill"
+    ADMISSION = "admission"
+    """That attestations without a signature count; about the artifact that rests on them."""
     LOG = "release-log"
     """An entry of the release log, which is about a release and not a model."""
 
@@ -45,6 +47,7 @@ ROLES: Final[Mapping[Kind, frozenset[Role]]] = {
     Kind.APPROVAL: frozenset({Role.APPROVER, Role.RECORDER}),
     Kind.REVOCATION: frozenset({Role.APPROVER}),
     Kind.DRILL: frozenset(Role),
+    Kind.ADMISSION: frozenset({Role.APPROVER}),
     Kind.LOG: frozenset(Role),
 }
 """Whose signature a kind of statement takes; the release log asks for more, event by event."""
@@ -78,7 +81,7 @@ class Statement:
         if self.kind is Kind.APPROVAL:
             recorder = self.key is None or Role.RECORDER in self.key.roles
             return not (recorder and self.text("url"))
-        return self.kind in {Kind.OVERRIDE, Kind.REVOCATION}
+        return self.kind in {Kind.OVERRIDE, Kind.REVOCATION, Kind.ADMISSION}
 
     def text(self, name: str) -> str:
         """A field of the predicate as text; "" when it is not there."""
@@ -221,8 +224,13 @@ def save(
     key = verifier.require(signer, ROLES[kind], f"a {kind}") if verifier else None
     data, media_type = encode(kind, model, predicate, signer)
     digest = store.put_bytes(data, media_type).digest
-    store.write_pointer(f"statements/{hex_of(model)}/{hex_of(digest)}", digest.encode())
+    point(store, model, digest)
     return Statement(kind, model, dict(predicate), digest, signer.key_id, key=key)
+
+
+def point(store: Store, subject: str, digest: str) -> None:
+    """Make a statement findable from something that it is about."""
+    store.write_pointer(f"statements/{hex_of(subject)}/{hex_of(digest)}", digest.encode())
 
 
 def load(store: Store, digest: str, verifier: Verifier | None) -> Statement:

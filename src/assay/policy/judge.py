@@ -17,6 +17,7 @@ from assay.policy.verdict import Decision, Kind, Outcome, Row, verdict_of
 
 SHORT_DIGEST: Final = len("sha256:") + 12
 _LEVEL_TOLERANCE: Final = 1e-9
+_MORE_DATA: Final = "more test data would tell"
 _UPPER: Final = f"{REGRESSION}_upper"
 _BOUNDS: Final = (_UPPER, f"{REGRESSION}_lower")
 """Bounds of `regression_delta`'s interval as evidence of their own."""
@@ -151,6 +152,8 @@ class _Seen:
     note: str
     objection: str
     about_model: bool
+    verdict: str | None = None
+    """The document's own."""
 
 
 _Index = dict[str, list[_Seen]]
@@ -158,6 +161,10 @@ _Index = dict[str, list[_Seen]]
 
 class _Refusal(Exception):  # noqa: N818 - never leaves this module
     """Evidence that cannot be used, and why."""
+
+
+class _Unclear(Exception):  # noqa: N818 - never leaves this module
+    """Evidence that says itself that it cannot tell, and why."""
 
 
 def _index(documents: Mapping[str, EvidenceDocument], scope: _Scope) -> _Index:
@@ -174,6 +181,7 @@ def _index(documents: Mapping[str, EvidenceDocument], scope: _Scope) -> _Index:
                     document.notes.get(name, ""),
                     objection,
                     "model" in document.subjects,
+                    document.verdict,
                 )
             )
     for _, document in sorted(documents.items()):
@@ -216,6 +224,8 @@ def _judge_rule(rule: Rule, policy: Policy, seen: _Index) -> Row:
         finding = _finding(rule, policy, seen)
     except _Refusal as refusal:
         finding = _Finding(Outcome.FAIL, str(refusal))
+    except _Unclear as unclear:
+        finding = _Finding(Outcome.INCONCLUSIVE, str(unclear))
     return Row(
         text=str(rule),
         outcome=finding.outcome,
@@ -239,7 +249,8 @@ def _finding(rule: Rule, policy: Policy, seen: _Index) -> _Finding:
     value, intervals = _find(rule.expression, seen)
     if policy.primary_metric and rule.expression.metric in {REGRESSION, *_BOUNDS}:
         _require_primary(policy.primary_metric, seen)
-    if rule.expression.metric in _BOUNDS and (rule.confidence is not None or corrected):
+    bound = rule.expression.metric in _BOUNDS
+    if bound and (rule.confidence is not None or corrected):
         # A bound says nothing of its level; the interval that it bounds does.
         delta, intervals = _sibling(rule.expression, seen)
         whole = _require_level(intervals, rule.confidence, REGRESSION)
@@ -249,13 +260,39 @@ def _finding(rule: Rule, policy: Policy, seen: _Index) -> _Finding:
         if corrected:
             whole = widened(whole, delta, _attempts(seen))
             value = whole.high if upper else whole.low
-    elif rule.confidence is not None:
+        return _by_bound(rule.expression, value, whole)
+    if rule.confidence is not None:
         interval = _require_level(intervals, rule.confidence, rule.expression.metric)
         if corrected:
             interval = widened(interval, value, _attempts(seen))
         return _by_interval(rule.expression, value, interval)
+    if bound:
+        return _by_bound(rule.expression, value, _whole_of(rule.expression, seen))
     outcome = Outcome.PASS if rule.expression.holds(value) else Outcome.FAIL
     return _Finding(outcome, f"observed {_shown(value, rule.expression)}", value)
+
+
+def _by_bound(expression: Expression, value: float, whole: Interval | None) -> _Finding:
+    """Judge a bound, of the interval `whole`; None where nobody says of which."""
+    told = f"observed {_shown(value, expression)}"
+    if expression.holds(value):
+        return _Finding(Outcome.PASS, told, value)
+    if whole is None or _whole(expression, whole)[1]:
+        return _Finding(Outcome.FAIL, told, value)
+    # Another number of the interval satisfies the rule: the data does not show a violation.
+    low, high = (_shown(end, expression) for end in (whole.low, whole.high))
+    told += f", of the interval {low} to {high}: it holds the threshold, {_MORE_DATA}"
+    return _Finding(Outcome.INCONCLUSIVE, told, value, whole)
+
+
+def _whole_of(expression: Expression, seen: _Index) -> Interval | None:
+    """The interval that a bound belongs to; None where the evidence gives none, or several."""
+    try:
+        _, intervals = _sibling(expression, seen)
+    except (_Refusal, _Unclear):
+        return None
+    interval = intervals[0] if intervals else None
+    return None if any(other != interval for other in intervals) else interval
 
 
 def _by_interval(expression: Expression, value: float, interval: Interval) -> _Finding:
@@ -272,7 +309,7 @@ def _by_interval(expression: Expression, value: float, interval: Interval) -> _F
         outcome = Outcome.FAIL
     else:
         outcome = Outcome.INCONCLUSIVE
-        told += ": it holds the threshold, more test data would tell"
+        told += f": it holds the threshold, {_MORE_DATA}"
     return _Finding(outcome, told, value, interval)
 
 
@@ -363,8 +400,29 @@ def _find(expression: Expression, seen: _Index) -> tuple[float, list[Interval | 
         raise _Refusal(f"the evidence contradicts itself on {name}: {found}")
     if values[0] is None:
         note = next((f": {one.note}" for one in told if one.note), "")
+        _require_clear(expression, told, note)
         raise _Refusal(f"{name} has no value{_first_model(name, seen) or note}")
     return values[0], [one.interval for one in told]
+
+
+def _require_clear(expression: Expression, told: Sequence[_Seen], note: str) -> None:
+    """Stop where there is no value because the data cannot tell.
+
+    That is so where the evidence gives an interval in its place, some numbers of which satisfy the
+    expression, or where the document's own verdict is inconclusive. Never a pass: that takes a
+    value.
+
+    Raises:
+        _Unclear: It is so.
+    """
+    name = expression.evidence_name
+    for one in told:
+        own = one.interval
+        if own is not None and not _whole(expression, own)[1]:
+            low, high = (_shown(bound, expression) for bound in (own.low, own.high))
+            raise _Unclear(f"{name} may be anything from {low} to {high}{note}")
+    if all(one.verdict == "inconclusive" for one in told):
+        raise _Unclear(f"{name} cannot be told{note}")
 
 
 def _missing(name: str, seen: _Index) -> str:

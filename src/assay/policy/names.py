@@ -20,6 +20,7 @@ KNOWN_METRICS: Final = {
     "compare": (
         "production_exists", "regression_delta", "regression_delta_lower",
         "regression_delta_upper", "minimum_detectable_difference", "mcnemar_p_value",
+        "regression_margin", "compared_rows", "left_out_rows",
     ),
     "check_monitoring": (
         "monitoring_plan_complete", "time_to_detect_rows_p50", "time_to_detect_rows_p95",

@@ -6,6 +6,7 @@ that the weighted rows do not define (the area under a curve of one class) is Na
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Final
 
 import numpy as np
@@ -57,6 +58,74 @@ class Predictions:
             self.positive,
         )
 
+    @cached_property
+    def codes(self) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        """For each row, the place of the actual and of the said class in `classes`; else -1."""
+        import pandas as pd
+
+        known = pd.Index(self.classes, dtype=object)
+        actual, said = (
+            known.get_indexer(pd.Index(values, dtype=object))
+            for values in (self.truth, self.predicted)
+        )
+        return actual, said
+
+    @cached_property
+    def right(self) -> NDArray[np.bool_]:
+        """Whether what was said is so, for each row."""
+        actual, said = self.codes
+        return np.asarray(actual == said, dtype=np.bool_)
+
+    @cached_property
+    def confusion(self) -> Array:
+        """Rows by actual (first axis) and said class."""
+        actual, said = self.codes
+        size = len(self.classes)
+        counts = np.bincount(actual * size + said, minlength=size * size)
+        return counts.reshape(size, size).astype(np.float64)
+
+    @property
+    def positive_counts(self) -> tuple[float, float, float]:
+        """Of the positive class: rows rightly said to be of it, rows of it, rows said to be."""
+        place = list(self.classes).index(self.positive)
+        matrix = self.confusion
+        return matrix[place, place], matrix[place].sum(), matrix[:, place].sum()
+
+    @property
+    def actual_positive(self) -> NDArray[np.bool_]:
+        """Whether a row is of the positive class."""
+        return np.asarray(self.codes[0] == list(self.classes).index(self.positive))
+
+    @property
+    def score(self) -> Array:
+        """`positive_score`, where there is one.
+
+        Raises:
+            ValueError: There is none.
+        """
+        if self.positive_score is None:
+            raise ValueError("the model gives no probability of a positive class")
+        return self.positive_score
+
+    @property
+    def calibration(self) -> tuple[Array, Array]:
+        """A probability for each row, and whether what it is the probability of came true."""
+        if self.task == "binary":
+            return self.score, self.actual_positive.astype(np.float64)
+        if self.probabilities is None:
+            raise ValueError("the model gives no probabilities")
+        return self.probabilities.max(axis=1), self.right.astype(np.float64)
+
+    @property
+    def numbers(self) -> Array:
+        """The truth of a regression."""
+        return np.asarray(self.truth, dtype=np.float64)
+
+    @property
+    def errors(self) -> Array:
+        """Predicted minus actual, of a regression."""
+        return np.asarray(self.predicted, dtype=np.float64) - self.numbers
+
     @property
     def positive_score(self) -> Array | None:
         """Probability of the positive class of a binary model."""
@@ -75,6 +144,27 @@ def metrics(data: Predictions) -> Mapping[str, Metric]:
     return found
 
 
+def row_losses(name: str, data: Predictions) -> Array | None:
+    """The values that a metric is the mean of over the rows; None if it is not such a mean."""
+    if name == "log_loss" and data.probabilities is not None:
+        chosen = data.probabilities[np.arange(len(data.truth)), data.codes[0]]
+        return np.asarray(-np.log(np.clip(chosen, _EPSILON, 1)))
+    if name == "brier_score":
+        return (data.score - data.actual_positive) ** 2
+    if name == "mean_absolute_error":
+        return np.asarray(np.abs(data.errors))
+    if name == "mean_absolute_percentage_error":
+        return np.asarray(np.abs(data.errors) / np.maximum(np.abs(data.numbers), _EPSILON))
+    return None
+
+
+def _losses(name: str, data: Predictions) -> Metric:
+    found = row_losses(name, data)
+    if found is None:
+        raise ValueError(f"{name} is not a mean over rows")
+    return _mean(found)
+
+
 def _mean(values: Array) -> Metric:
     return lambda weights: weights @ values / weights.sum(axis=1)
 
@@ -84,11 +174,9 @@ def _ratio(top: Array, bottom: Array, empty: float) -> Array:
 
 
 def _classification(data: Predictions) -> Mapping[str, Metric]:
-    labels = np.asarray(data.classes, dtype=object)
-    actual = np.asarray(data.truth, dtype=object)[:, None] == labels
-    said = np.asarray(data.predicted, dtype=object)[:, None] == labels
+    size = len(data.classes)
+    actual, said = (codes[:, None] == np.arange(size) for codes in data.codes)
     counts = np.hstack([actual & said, actual, said]).astype(np.float64)
-    size = len(labels)
 
     def per_class(weights: Array) -> tuple[Array, Array, Array]:
         sums = weights @ counts
@@ -122,7 +210,7 @@ def _classification(data: Predictions) -> Mapping[str, Metric]:
         return _ratio(top, np.sqrt(np.maximum(bottom, 0)), 0.0)
 
     found: dict[str, Metric] = {
-        "accuracy": _mean((actual & said).any(axis=1).astype(np.float64)),
+        "accuracy": _mean(data.right.astype(np.float64)),
         "balanced_accuracy": balanced,
         "matthews_corrcoef": matthews,
         "precision_macro": lambda w: macro(_ratio(per_class(w)[0], per_class(w)[2], 0.0), w),
@@ -131,17 +219,14 @@ def _classification(data: Predictions) -> Mapping[str, Metric]:
         "f1_weighted": lambda w: (f1(w)[0] * f1(w)[1]).sum(axis=1) / f1(w)[1].sum(axis=1),
     }
     if data.probabilities is not None:
-        chosen = np.where(actual, data.probabilities, 0).sum(axis=1)
-        found["log_loss"] = _mean(-np.log(np.clip(chosen, _EPSILON, 1)))
-        found["expected_calibration_error"] = _calibration_error(
-            data.probabilities.max(axis=1), (actual & said).any(axis=1).astype(np.float64)
-        )
+        found["log_loss"] = _losses("log_loss", data)
+        found["expected_calibration_error"] = _calibration_error(*data.calibration)
     return found
 
 
 def _binary(data: Predictions) -> Mapping[str, Metric]:
-    actual = np.asarray(data.truth == data.positive, dtype=np.float64)
-    said = np.asarray(data.predicted == data.positive, dtype=np.float64)
+    place = list(data.classes).index(data.positive)
+    actual, said = (np.asarray(codes == place, dtype=np.float64) for codes in data.codes)
     counts = np.stack([actual * said, actual, said], axis=1)
 
     def precision(weights: Array) -> Array:
@@ -159,8 +244,7 @@ def _binary(data: Predictions) -> Mapping[str, Metric]:
     found: dict[str, Metric] = {"precision": precision, "recall": recall, "f1": f1}
     score = data.positive_score
     if score is not None:
-        found["brier_score"] = _mean((score - actual) ** 2)
-        found["expected_calibration_error"] = _calibration_error(score, actual)
+        found["brier_score"] = _losses("brier_score", data)
         found["roc_auc"] = _roc_auc(score, actual)
         found["average_precision"] = _average_precision(score, actual)
     return found
@@ -220,8 +304,7 @@ def _calibration_error(score: Array, actual: Array) -> Metric:
 
 
 def _regression(data: Predictions) -> Mapping[str, Metric]:
-    truth = np.asarray(data.truth, dtype=np.float64)
-    error = np.asarray(data.predicted, dtype=np.float64) - truth
+    truth, error = data.numbers, data.errors
     size = np.abs(error)
 
     def r2(weights: Array) -> Array:
@@ -240,9 +323,9 @@ def _regression(data: Predictions) -> Mapping[str, Metric]:
         return middle
 
     return {
-        "mean_absolute_error": _mean(size),
+        "mean_absolute_error": _losses("mean_absolute_error", data),
         "root_mean_squared_error": lambda w: np.sqrt(_mean(error**2)(w)),
         "median_absolute_error": median,
-        "mean_absolute_percentage_error": _mean(size / np.maximum(np.abs(truth), _EPSILON)),
+        "mean_absolute_percentage_error": _losses("mean_absolute_percentage_error", data),
         "r2": r2,
     }
