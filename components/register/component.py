@@ -7,7 +7,7 @@ from kfp import dsl
 from assay.images import image
 
 
-@dsl.component(base_image=image("release"), install_kfp_package=False)
+@dsl.component(base_image=image("deploy"), install_kfp_package=False)
 def register(
     model: str,
     decision: str,

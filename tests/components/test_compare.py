@@ -11,6 +11,7 @@ import pytest
 from sklearn.metrics import accuracy_score
 
 from assay import dataset, model
+from assay.components.compare.others import OTHERS
 from assay.components.compare.step import compare
 from assay.errors import UsageError
 from assay.evidence import EvidenceDocument
@@ -296,6 +297,8 @@ def test_no_production_model_is_evidence_and_no_verdict_of_its_own(
     verdict, found, folder = judge(income, None, held_out, out)
     assert verdict == "pass"
     assert found.values["production_exists"] == 0.0
+    assert set(found.values) == {"production_exists", *(f"compared_{m}" for m in OTHERS)}
+    assert not any(found.values.values())
     assert "regression_delta" not in found.values
     assert found.notes["regression_delta"] == "no model is in production"
     assert "production" not in found.subjects

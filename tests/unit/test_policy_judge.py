@@ -12,6 +12,7 @@ from assay.errors import UsageError
 from assay.evidence import EvidenceDocument, Interval
 from assay.policy import Expression, Kind, Outcome, Policy, Row, Rule, judge, parse_policy
 from assay.policy import verdict_of as verdict_from
+from assay.policy.attempts import widened
 
 MODEL, OTHER = "sha256:" + "a" * 64, "sha256:" + "b" * 64
 DATA, TEST = "sha256:" + "d" * 64, "sha256:" + "e" * 64
@@ -584,6 +585,60 @@ def test_a_verdict_follows_from_the_rows(rows: Any) -> None:
         assert any(row.kind is Kind.RULE and row.outcome == "pass" for row in rows)
     if "fail" in judged or not judged:
         assert verdict_from(rows) == "block"
+
+
+# --- attempts --------------------------------------------------------------------------------
+
+CORRECTED = {"correct_for_attempts": "true", "confidence": "0.95"}
+
+
+def tried(count: float | None) -> EvidenceDocument:
+    return about_model({"attempts_on_test_data": count})
+
+
+def test_the_best_of_many_models_is_judged_by_a_wider_interval() -> None:
+    rules = policy(("accuracy > 0.5", "confidence: 0.95"), **CORRECTED)
+    document = about_model({"accuracy": 0.6}, intervals={"accuracy": Interval(0.52, 0.68, 0.95)})
+    assert only_rule(rules, document, tried(1)).outcome == "pass"
+    row = only_rule(rules, document, tried(8))
+    assert row.outcome == "inconclusive"
+    assert row.interval is not None
+    assert row.interval.confidence == pytest.approx(1 - 0.05 / 8)
+    # Wider than the normal distribution asks for: 2.73 instead of 1.96 standard errors.
+    assert row.interval.low < 0.6 - 0.08 * 2.734 / 1.96
+
+
+def test_the_correction_holds_for_proportions_near_1() -> None:
+    # Clopper-Pearson's lower bounds of 38 of 38, at 95 % and at 1 - 0.05 / 8.
+    exact = [(0.05 / 2 / k) ** (1 / 38) for k in (1, 8)]
+    assert widened(Interval(exact[0], 1, 0.95), 1.0, 8).low == pytest.approx(exact[1], abs=0.005)
+    assert widened(Interval(exact[0], 1, 0.95), 1.0, 8).low < exact[1]
+
+
+@pytest.mark.parametrize("documents", [(), (tried(None),), (tried(0),)])
+def test_what_nobody_counted_is_not_corrected_and_does_not_pass(documents: Any) -> None:
+    rules = policy(("accuracy > 0.5", "confidence: 0.95"), **CORRECTED)
+    document = about_model({"accuracy": 0.9}, intervals={"accuracy": Interval(0.8, 0.95, 0.95)})
+    row = only_rule(rules, document, *documents)
+    assert row.outcome == "fail"
+    assert "attempts_on_test_data" in row.explanation
+
+
+def test_a_bound_of_the_comparison_is_corrected_too() -> None:
+    rules = policy("regression_delta_upper < 0.1", correct_for_attempts="true")
+    values = {"regression_delta": 0.0, "regression_delta_upper": 0.08}
+    document = about_model(values, intervals={"regression_delta": Interval(-0.08, 0.08, 0.95)})
+    assert only_rule(rules, document, tried(1)).outcome == "pass"
+    row = only_rule(rules, document, tried(8))
+    assert row.outcome == "inconclusive"
+    assert row.value == pytest.approx(0.125, abs=0.001)
+
+
+def test_attempts_on_other_rows_count_for_nothing() -> None:
+    rules = policy(("accuracy > 0.5", "confidence: 0.95"), **CORRECTED)
+    document = about_model({"accuracy": 0.9}, intervals={"accuracy": Interval(0.8, 0.95, 0.95)})
+    other = EvidenceDocument({"model": MODEL, "data": DATA}, {"attempts_on_test_data": 1.0})
+    assert decision(rules, document, other, test_data=TEST).verdict == "block"
 
 
 # --- what the data cannot tell ---------------------------------------------------------------

@@ -48,7 +48,7 @@ NEEDS: Final[Mapping[str, tuple[str, ...]]] = {
     "gate": _RECORDS,
     "preflight": (*_RECORDS, MLFLOW),
     "resolve_production": (*_RECORDS, MLFLOW),
-    "register": (*_RECORDS, MLFLOW),
+    "register": (*_RECORDS, MLFLOW, GIT),
     "notify": (*_RECORDS, NOTIFY),
     "halt": (),
     "doctor": (*_RECORDS, MLFLOW),
