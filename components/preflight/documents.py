@@ -4,7 +4,8 @@ from typing import Final
 
 from assay.digest import is_digest
 from assay.errors import AssayError, UsageError
-from assay.source import peek, public
+from assay.printable import public
+from assay.source import peek
 from assay.step import Artifact, Checks, MonitoringPlan, Policy, Suite
 from assay.store import Store
 from assay.tree import get_manifest, read_file

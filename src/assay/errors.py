@@ -28,6 +28,8 @@ offenders are joined with "; ".
 from collections.abc import Iterable
 from typing import Final
 
+from assay.printable import without_secrets
+
 MAX_MESSAGE_CHARS: Final = 16_000
 """Of a message; it goes to terminals, logs and reports, and may quote what others wrote."""
 
@@ -38,7 +40,7 @@ class AssayError(Exception):
     exit_code = 1
 
     def __init__(self, message: str) -> None:
-        line = " ".join(message.split())
+        line = without_secrets(" ".join(message.split()))
         if len(line) > MAX_MESSAGE_CHARS:
             line = f"{line[:MAX_MESSAGE_CHARS]}… (cut short)"
         super().__init__(line)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from assay.digest import canonical_json
+from assay.documents import read_regular
 from assay.errors import AttestationError, UsageError
 
 PAYLOAD_TYPE: Final = "application/vnd.in-toto+json"
@@ -136,15 +137,7 @@ def verifier_from_env() -> Verifier | None:
 def _pem(variable: str, value: str) -> bytes:
     if _BEGIN in value:
         return value.encode()
-    path = Path(value)
-    try:
-        if path.stat().st_size > _MAX_KEY_BYTES:
-            raise UsageError(f"{variable}: {path} is too large for a key; give a PEM file")
-        return path.read_bytes()
-    except OSError as error:
-        raise UsageError(
-            f"{variable}: cannot read {path} ({error.strerror}); give a PEM file or its text"
-        ) from error
+    return read_regular(Path(value), _MAX_KEY_BYTES, f"{variable}: a PEM file or its text")
 
 
 def _envelope(raw: Mapping[str, Any], what: str) -> Any:

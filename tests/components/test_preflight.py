@@ -433,9 +433,11 @@ def test_headers_of_every_kind(folder_store: Store, tmp_path: Path, web: str) ->
 
 @pytest.mark.minio
 def test_the_end_of_a_parquet_file_in_s3(
-    minio_url: str, folder_store: Store, tmp_path: Path
+    minio_url: str, folder_store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from assay.store.client import client_for
+
+    monkeypatch.setenv("AWS_ENDPOINT_URL", minio_url.partition("endpoint=")[2])
 
     client = client_for(minio_url)
     path = parquet(tmp_path / "a.parquet")

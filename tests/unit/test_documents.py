@@ -221,7 +221,7 @@ HOSTILE: dict[str, Callable[[int], Callable[[], Any]]] = {
         b'gates: [{metric: "' + b"\\\n   " * n + b'"}]'
     ),
     "labels of one rule": lambda n: lambda: parse_policy(
-        b"gates: [{metric: 'f1{%s} = 1'}]" % b",".join(b"a%d=\"1\"" % k for k in range(n // 10))
+        b"gates: [{metric: 'f1{%s} = 1'}]" % b",".join(b'a%d="1"' % k for k in range(n // 10))
     ),
     "a number with many digits": lambda n: lambda: parse_checks(
         b"checks: [{name: a, kind: golden, rows: %s}]" % (b"9" * n)

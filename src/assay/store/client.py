@@ -27,8 +27,13 @@ class RetryLimits:
     read_timeout: float = 60.0
 
 
-def client_for(url: str, limits: RetryLimits | None = None) -> Minio:
+def client_for(url: str, limits: RetryLimits | None = None, *, anonymous: bool = False) -> Minio:
     """A client for `s3://bucket/…?endpoint=…&region=…`, with credentials from the environment.
+
+    Args:
+        url: The location.
+        limits: How long faults are borne.
+        anonymous: Send no credentials: the server is not the one that they belong to.
 
     Raises:
         UsageError: No endpoint, or credentials in the URL.
@@ -66,7 +71,7 @@ def client_for(url: str, limits: RetryLimits | None = None) -> Minio:
         secure=server.scheme == "https",
         region=query.get("region") or os.environ.get("AWS_REGION") or "us-east-1",
         http_client=pool,
-        credentials=_provider(),
+        credentials=None if anonymous else _provider(),
     )
 
 
