@@ -69,7 +69,10 @@ def release(
         seed=seed,
         threads=threads,
     )
-    current = outside(resolve_production(model_name=model_name).after(quality))
+    # After the evaluation, so that the model that is judged is among those that are counted.
+    current = outside(
+        resolve_production(model_name=model_name, model=model, test_data=test_data).after(quality)
+    )
     difference = compare(
         candidate=model,
         production=current.outputs["production"],
@@ -92,6 +95,7 @@ def release(
             difference.outputs["comparison"],
             watched.outputs["monitoring"],
             rehearsed.outputs["evidence"],
+            current.outputs["attempts"],
         ],
         production=current.outputs["production"],
         data=table.outputs["dataset"],

@@ -182,7 +182,7 @@ def snapshot(path: Path, folder: Path, **parameters: object) -> Dataset:
     out = folder / f"dataset-{uuid.uuid4().hex[:8]}"
     out.mkdir(parents=True)
     bound = snapshot_data.bind_parameters(parameters)
-    snapshot_data(source=fetch(str(path), folder), dataset=Out(out), **bound)
+    snapshot_data(data=fetch(str(path), folder), dataset=Out(out), **bound)
     return Dataset(out, f"sha256:{uuid.uuid4().hex * 2}")
 
 

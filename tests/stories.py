@@ -13,7 +13,7 @@ def refused(work: Callable[[], object], error: type[AssayError], *said: str) -> 
     with pytest.raises(error) as raised:
         work()
     for part in said:
-        assert part in str(raised.value)
+        assert part in str(raised.value), f"{part!r} is not in {raised.value}"
     assert "\n" not in str(raised.value)
     return str(raised.value)
 

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from assay.components.compare.others import compare_others, none_compared
 from assay.errors import UsageError
 from assay.evidence import EvidenceDocument, Interval, label
+from assay.findings import Finding
 from assay.statistics.bootstrap import estimate, interval, settings_problems, tidy
 from assay.statistics.metrics import Predictions, metrics
 from assay.statistics.paired import (
@@ -64,6 +66,8 @@ class Difference:
     primary: str
     evidence: EvidenceDocument
     slices: list[SliceDifference] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
+    """How the rows differ from those that the models were trained on."""
 
 
 def no_production(subjects: dict[str, str]) -> Difference:
@@ -71,7 +75,7 @@ def no_production(subjects: dict[str, str]) -> Difference:
     note = "no model is in production"
     evidence = EvidenceDocument(
         subjects,
-        {"production_exists": 0.0},
+        {"production_exists": 0.0, **none_compared()},
         notes=dict.fromkeys(
             ("regression_delta", "regression_delta_lower", "regression_delta_upper"), note
         ),
@@ -88,7 +92,7 @@ def compare(
     subjects: dict[str, str],
 ) -> Difference:
     """Compare two models on the rows of `frame`."""
-    _check(candidate, production, frame, settings)
+    findings = _check(candidate, production, frame, settings)
     ours, theirs = predict(candidate, frame), predict(production, frame)
     primary = require_primary(settings.primary_metric, list(metrics(ours)), candidate.task)
     delta, spread = _regression(primary, ours, theirs, settings)
@@ -112,7 +116,7 @@ def compare(
             mcnemar(ours.predicted == ours.truth, theirs.predicted == theirs.truth)
         )
     intervals = {"regression_delta": bounds} if bounds else {}
-    notes = {}
+    notes: dict[str, str] = {}
     for part in slices:
         name = f"regression_delta{part.name}"
         values[name] = part.delta
@@ -120,13 +124,18 @@ def compare(
             intervals[name] = part.bounds
         if part.delta is None:
             notes[name] = f"{part.rows} rows are too few to judge"
+    other_values, other_intervals, other_notes = compare_others(ours, theirs, primary, settings)
+    values |= other_values
+    intervals |= other_intervals
+    notes |= other_notes
     evidence = EvidenceDocument(subjects, values, intervals, notes, verdict, reason)
-    return Difference(primary, evidence, slices)
+    return Difference(primary, evidence, slices, findings)
 
 
 def _check(
     candidate: "LoadedModel", production: "LoadedModel", frame: "pd.DataFrame", settings: Settings
-) -> None:
+) -> list[Finding]:
+    """Refuse what cannot be compared; what a reader should know of the rest."""
     problems = settings_problems(settings.confidence, settings.resamples, settings.min_slice_rows)
     if not 0 <= settings.margin < math.inf:
         problems.append(f"margin is {settings.margin}; give 0 or more")
@@ -135,13 +144,40 @@ def _check(
             f"the production model is {production.task} for {production.target!r}, the candidate "
             f"{candidate.task} for {candidate.target!r}; they cannot be compared"
         )
-    # A production model that cannot run on today's data is a fact the release must face, and no
-    # reason to pass: the run stops here with its name.
-    missing = [name for name in production.features if name not in frame.columns]
-    if missing:
-        problems.append(f"the production model needs columns the data lacks: {', '.join(missing)}")
+    # A production model that cannot read today's data is a fact that the release must face, and no
+    # reason to pass: the run stops here and names the model.
+    findings: list[Finding] = []
+    for role, model in (("candidate", candidate), ("production", production)):
+        try:
+            findings += [
+                Finding(one.code, f"{role}: {one.text}", one.columns)
+                for one in model.check_table(frame)
+                if one.code != "not-read"
+            ]
+        except UsageError as error:
+            problems.append(f"{role}: {error}")
+    if not problems:
+        problems += _unreadable(candidate, production, frame)
     if problems:
         raise UsageError.all_of(problems)
+    return findings
+
+
+def _unreadable(
+    candidate: "LoadedModel", production: "LoadedModel", frame: "pd.DataFrame"
+) -> list[str]:
+    """Columns of which production knows no value at all, and the candidate knows some.
+
+    Such a production model is measured on data that it cannot read, such as codes that are
+    written another way since, and any candidate would win.
+    """
+    known = candidate.unseen_shares(frame)
+    return [
+        f"production: none of the values of column {name!r} were in its training data, and the "
+        "candidate knows some of them; give data that both can read"
+        for name, share in production.unseen_shares(frame).items()
+        if share == 1.0 and known.get(name, 1.0) < 1.0
+    ]
 
 
 def _regression(
@@ -172,7 +208,7 @@ def _slices(
         if len(part.rows) < settings.min_slice_rows:
             small.append(part)
             continue
-        name = _name(part)
+        name = label("", **part.labels)
         delta, spread = _regression(primary, ours.take(part.rows), theirs.take(part.rows), settings)
         found[name] = (part, delta, interval(spread, delta, settings.confidence))
         raw[name] = exceeds(spread, settings.margin)
@@ -189,14 +225,9 @@ def _slices(
         for name, (part, delta, bounds) in found.items()
     ]
     return results + [
-        SliceDifference(_name(part), len(part.rows), None, None, None, "inconclusive")
+        SliceDifference(label("", **part.labels), len(part.rows), None, None, None, "inconclusive")
         for part in small
     ]
-
-
-def _name(part: Slice) -> str:
-    clean = {"".join(c if c.isalnum() else "_" for c in k): v for k, v in part.labels.items()}
-    return label("", **clean)
 
 
 def _slice_verdict(bounds: Interval | None, p_value: float, settings: Settings) -> str:

@@ -25,6 +25,7 @@ def compare(
         UsageError: Columns, labels or numbers that cannot be; names all.
     """
     from assay import dataset as data
+    from assay import findings
     from assay.components.compare import difference, views
     from assay.model import fixed_threads, load
 
@@ -49,4 +50,8 @@ def compare(
     found.evidence.write(comparison.path)
     views.write(found, settings, comparison.path)
     comparison.annotations["verdict"] = str(found.evidence.verdict)
-    return {"verdict": str(found.evidence.verdict), "reason": found.evidence.reason}
+    return {
+        "verdict": str(found.evidence.verdict),
+        "reason": found.evidence.reason,
+        **findings.values(found.findings),
+    }

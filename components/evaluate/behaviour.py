@@ -79,7 +79,10 @@ def _invariance(model: "LoadedModel", frame: "pd.DataFrame", check: Check) -> Ch
     changed = np.zeros(len(rows), dtype=bool)
     example = ""
     for value in check.values:  # noqa: PD011 - a check's, not a table's
-        after = model.predict(rows.assign(**{check.column: value}))
+        try:
+            after = model.predict(rows.assign(**{check.column: value}))
+        except UsageError as error:
+            raise UsageError(f"checks: {check.name}: {value!r}: {error}") from error
         here = _differs(before, after, check.tolerance)
         if here.any() and not example:
             first = int(np.flatnonzero(here)[0])
@@ -126,11 +129,12 @@ def _score(model: "LoadedModel", rows: "pd.DataFrame") -> np.ndarray:
 def _golden(model: "LoadedModel", frame: "pd.DataFrame", check: Check) -> CheckResult:
     violated, example = 0, ""
     for case in check.cases:
-        row = frame.head(1).copy()
-        for name in model.features:
-            column = np.asarray([case.row.get(name)], dtype=object)
-            row[name] = column if row[name].dtype == object else column.astype(float)
-        got: Any = model.predict(row)[0]
+        # With the types of the values as written, which the model compares with its own.
+        row = frame.__class__({name: [case.row.get(name)] for name in model.features})
+        try:
+            got: Any = model.predict(row)[0]
+        except UsageError as error:
+            raise UsageError(f"checks: {check.name}: {case.row}: {error}") from error
         if _matches(got, case.expect, case.tolerance):
             continue
         violated += 1

@@ -9,6 +9,7 @@ from assay.checks import parse_checks
 from assay.components.evaluate.behaviour import CheckResult, run_checks
 from assay.errors import UsageError
 from assay.evidence import EvidenceDocument, Interval, label
+from assay.findings import Finding
 from assay.statistics.bootstrap import distribution, estimate, interval, settings_problems, tidy
 from assay.statistics.metrics import Predictions, metrics
 from assay.statistics.predict import predict, require_primary
@@ -43,6 +44,8 @@ class Quality:
     predictions: Predictions
     slices: list[Slice]
     checks: list[CheckResult]
+    findings: list[Finding]
+    """How the rows differ from those that the model was trained on."""
 
 
 def evaluate(
@@ -60,23 +63,23 @@ def evaluate(
     predictions = predict(model, frame)
     defined = metrics(predictions)
     primary = require_primary(settings.primary_metric, list(defined), model.task)
-    values: dict[str, float | None] = {"test_rows": float(len(frame))}
+    values: dict[str, float | None] = {
+        "test_rows": float(len(frame)),
+        "classes": float(len(model.info.classes)),
+    }
     intervals: dict[str, Interval] = {}
     notes: dict[str, str] = {}
+    if findings := model.check_table(frame):
+        notes["test_rows"] = "; ".join(finding.text for finding in findings)
     _measure(predictions, settings, {}, values, intervals, notes)
     slices = make_slices(frame, settings.slices, model.target)
     for part in slices:
-        values[label("test_rows", **_labels(part))] = float(len(part.rows))
+        values[label("test_rows", **part.labels)] = float(len(part.rows))
         _measure(predictions.take(part.rows), settings, part.labels, values, intervals, notes)
     _gaps(slices, list(defined), settings, values, notes)
     results = _behaviour(model, frame, checks, values, notes)
     evidence = EvidenceDocument(subjects, values, intervals, notes)
-    return Quality(primary, evidence, predictions, slices, results)
-
-
-def _labels(part: Slice) -> dict[str, str]:
-    # Evidence names follow Prometheus, whose label names are letters, digits and underscores.
-    return {"".join(c if c.isalnum() else "_" for c in k): v for k, v in part.labels.items()}
+    return Quality(primary, evidence, predictions, slices, results, findings)
 
 
 def _measure(
@@ -92,9 +95,8 @@ def _measure(
     defined = metrics(predictions)
     found = estimate(defined, rows)
     spread = distribution(defined, rows, settings.resamples, settings.seed)
-    clean = _labels(Slice(labels, predictions.truth))
     for name, value in found.items():
-        full = label(name, **clean)
+        full = label(name, **labels)
         if labels and rows < settings.min_slice_rows:
             values[full] = None
             notes[full] = (
@@ -121,7 +123,7 @@ def _gaps(
         judged = [part for part in parts if len(part.rows) >= settings.min_slice_rows]
         for name in names:
             full = label(f"{name}_gap", column=column)
-            found = [values[label(name, **_labels(part))] for part in judged]
+            found = [values[label(name, **part.labels)] for part in judged]
             numbers = [value for value in found if value is not None]
             if len(numbers) < 2 or len(numbers) < len(found):  # noqa: PLR2004 - two make a gap
                 values[full] = None

@@ -26,6 +26,7 @@ def evaluate(
         UsageError: Labels, columns, slices, checks or numbers that cannot be; names all.
     """
     from assay import dataset as data
+    from assay import findings
     from assay.components.evaluate import latency, quality, views
     from assay.model import fixed_threads, load
 
@@ -51,4 +52,5 @@ def evaluate(
         "primary_metric": found.primary,
         "primary_value": values[found.primary] or 0.0,
         "safety_violations": int(values.get("safety_violations") or 0),
+        **findings.values(found.findings),
     }

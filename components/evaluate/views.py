@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from assay.evidence import EvidenceDocument
+from assay.labels import is_labelled
 from assay.report import (
     Section,
     figure_svg,
@@ -56,7 +57,7 @@ def write(found: "Quality", folder: Path) -> None:
 def _rows(evidence: EvidenceDocument, *, labelled: bool) -> list[tuple[Any, ...]]:
     rows = []
     for name, value in evidence.values.items():
-        if ("{" in name) is labelled and not name.startswith("safety_violations"):
+        if is_labelled(name) is labelled and not name.startswith("safety_violations"):
             bounds = evidence.intervals.get(name)
             note = evidence.notes.get(name, "")
             low, high = (bounds.low, bounds.high) if bounds else ("", note)

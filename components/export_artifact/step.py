@@ -41,18 +41,20 @@ def export_artifact(artifact: str, file_format: str, dataset: Place, model: Plac
         IntegrityError: Bytes are not what their names say; nothing is left.
     """
     from assay.config import store_from_env
-    from assay.digest import is_digest
+    from assay.resolve import resolve
     from assay.tree import get_manifest
 
     problems = []
     if file_format not in FORMATS:
         problems.append(f"file_format is {file_format!r}; use 'parquet' or 'csv'")
-    if not is_digest(artifact):
-        problems.append(f"artifact: {artifact!r} is not a digest ('sha256:' and 64 hex digits)")
+    store = store_from_env()
+    try:
+        digest = resolve(artifact, store, "artifact")
+    except UsageError as error:
+        problems.append(str(error))
     if problems:
         raise UsageError.all_of(problems)
-    store = store_from_env()
-    manifest = get_manifest(store, artifact)
+    manifest = get_manifest(store, digest)
     if manifest.artifact_type == Dataset.type:
         _export_dataset(store, manifest, file_format, dataset)
     elif manifest.artifact_type == Model.type:

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from assay.errors import IntegrityError, UsageError
-from assay.step import Decision, Evidence, Out, Policy, Values, step
+from assay.step import Decision, Digest, Evidence, Out, Policy, Values, step
 
 if TYPE_CHECKING:
     from assay.evidence import EvidenceDocument
@@ -12,12 +12,12 @@ if TYPE_CHECKING:
 @step
 def gate(
     *,
-    model: str,
+    model: Digest,
     policy: Policy,
     evidence: list[Evidence],
-    production: str = "",
-    test_data: str = "",
-    data: str = "",
+    production: Digest = "",
+    test_data: Digest = "",
+    data: Digest = "",
     decision: Out[Decision],
 ) -> Values:
     """Judge evidence about a model by a policy; fails closed.

@@ -15,6 +15,7 @@ def import_artifact(
     delimiter: str = "auto",
     missing_values: list = ["", "NA", "N/A", "NaN", "nan", "null", "None", "?"],  # noqa: B006
     encoding: str = "utf-8",
+    decimal: str = ".",
     rows_per_part: int = 100_000,
     positive_label: str = "",
 ) -> NamedTuple("Outputs", [("dataset", str), ("model", str)]):
@@ -27,6 +28,7 @@ def import_artifact(
         delimiter: Field delimiter of a CSV, one character; "auto" finds it.
         missing_values: Texts that mean a missing value in a CSV.
         encoding: Encoding of a CSV.
+        decimal: Decimal mark of numbers in a CSV, "." or ",".
         rows_per_part: Rows of each Parquet part of the dataset, at least 1.
         positive_label: The positive class of a binary model. Empty: the last in sort order.
 

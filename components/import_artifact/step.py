@@ -14,6 +14,7 @@ def import_artifact(
     delimiter: str = "auto",
     missing_values: list[str] = ["", "NA", "N/A", "NaN", "nan", "null", "None", "?"],  # noqa: B006 - read only
     encoding: str = "utf-8",
+    decimal: str = ".",
     rows_per_part: int = 100_000,
     positive_label: str = "",
     dataset: Out[Dataset] | None,
@@ -30,14 +31,16 @@ def import_artifact(
         IntegrityError: A model that holds what no allow-list holds.
     """
     from assay.components.import_artifact import mlmodel, tables
+    from assay.findings import values
 
     place = _place(artifact.path)
     if model is not None and (place / mlmodel.FILE).is_file():
         settings = mlmodel.Settings(target, positive_label)
         mlmodel.convert(place, settings, model.path)
     elif dataset is not None:
-        options = tables.Options.given(delimiter, missing_values, encoding, rows_per_part)
-        tables.convert(place, options, target, rows_per_part, dataset.path)
+        options = tables.Options.given(delimiter, missing_values, encoding, rows_per_part, decimal)
+        info = tables.convert(place, options, target, rows_per_part, dataset.path)
+        return values(info.findings)
     return {}
 
 

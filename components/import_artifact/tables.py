@@ -19,7 +19,9 @@ _PICKLE: Final = tuple(b"\x80" + bytes([protocol]) for protocol in range(2, 6))
 _MAX_TOLD: Final = 10
 
 
-def convert(place: Path, options: Options, target: str, rows_per_part: int, folder: Path) -> None:
+def convert(
+    place: Path, options: Options, target: str, rows_per_part: int, folder: Path
+) -> "dataset.DatasetInfo":
     """Write the table at `place`, a file or a folder of Parquet files, as a dataset.
 
     Raises:
@@ -32,7 +34,13 @@ def convert(place: Path, options: Options, target: str, rows_per_part: int, fold
         if place.is_file():
             _refuse_others(place)
         table = open_table(place, options, required=required)
-    dataset.write(table.batches(), table.schema, folder, rows_per_part=rows_per_part)
+    return dataset.write(
+        table.batches(),
+        table.schema,
+        folder,
+        rows_per_part=rows_per_part,
+        findings=table.findings,
+    )
 
 
 def _refuse_others(place: Path) -> None:
@@ -89,4 +97,5 @@ def _open_folder(folder: Path, required: list[tuple[str, str]]) -> Table:
         for table in tables:
             yield from table.batches()
 
-    return Table(schema, batches)
+    told = dict.fromkeys(finding for table in tables for finding in table.findings)
+    return Table(schema, batches, tuple(told))

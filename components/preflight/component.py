@@ -43,8 +43,10 @@ def preflight(
         ("suite_artifact", str),
         ("checks_artifact", str),
         ("monitoring_artifact", str),
+        ("reference_artifact", str),
         ("allowed_modules", list),
         ("candidates", list),
+        ("primary_metric", str),
     ],
 ):
     """Find, in seconds, everything that can be known to be wrong before anything costs time.
@@ -83,8 +85,10 @@ def preflight(
         suite_artifact: Digest of the suite, or empty.
         checks_artifact: Digest of the checks, or empty.
         monitoring_artifact: Digest of the monitoring plan, or empty.
+        reference_artifact: Digest of the dataset to look for drift against, or empty.
         allowed_modules: Import prefixes that the policy admits besides scikit-learn.
         candidates: Those of a sweep, each with estimator and hyperparameters.
+        primary_metric: The metric that models are compared by: the policy's, else the run's.
     """
     from assay.components.preflight import step
     from assay.kfp import execute
@@ -96,6 +100,8 @@ def preflight(
         "suite_artifact",
         "checks_artifact",
         "monitoring_artifact",
+        "reference_artifact",
         "allowed_modules",
         "candidates",
+        "primary_metric",
     )

@@ -16,6 +16,7 @@ def problems(
     policy: Policy,
     slices: Sequence[str],
     checks: Sequence[Check],
+    columns: Sequence[str] = (),
     *,
     suite: bool,
     reference: bool,
@@ -27,6 +28,7 @@ def problems(
         policy: The parsed policy.
         slices: As given to evaluate: columns, or columns joined by `&`.
         checks: Behavioural checks; empty when there are none.
+        columns: Of the data; empty when they are not known yet.
         suite: Whether a suite was given.
         reference: Whether a reference dataset was given.
         monitoring: Whether a monitoring plan was given.
@@ -38,13 +40,17 @@ def problems(
             continue
         found += [
             f"policy line {rule.line}: {rule.expression}: {problem}"
-            for problem in _problems(rule.expression, slices, checks, given)
+            for problem in _problems(rule.expression, slices, checks, columns, given)
         ]
     return found
 
 
 def _problems(
-    rule: Expression, slices: Sequence[str], checks: Sequence[Check], given: Mapping[str, bool]
+    rule: Expression,
+    slices: Sequence[str],
+    checks: Sequence[Check],
+    columns: Sequence[str],
+    given: Mapping[str, bool],
 ) -> Iterator[str]:
     metric = rule.metric
     if metric == "safety_violations":
@@ -60,7 +66,7 @@ def _problems(
             "a first one)"
         )
     elif metric.removesuffix(GAP) in KNOWN_METRICS["evaluate"]:
-        yield from _about_slices(rule, slices)
+        yield from _about_slices(rule, slices, columns)
 
 
 def _about_checks(rule: Expression, checks: Sequence[Check]) -> Iterator[str]:
@@ -72,20 +78,17 @@ def _about_checks(rule: Expression, checks: Sequence[Check]) -> Iterator[str]:
         yield f"there is no check {wanted!r}; there are: {', '.join(names)}"
 
 
-def _about_slices(rule: Expression, slices: Sequence[str]) -> Iterator[str]:
+def _about_slices(rule: Expression, slices: Sequence[str], columns: Sequence[str]) -> Iterator[str]:
+    from assay.statistics.slices import readings
+
     if rule.metric.endswith(GAP):
-        wanted, known = set(rule.labels.get("column", "").split("&")) - {""}, _sets(slices)
+        # Such as `accuracy_gap{column="sex&race"}`: the text under which the slices were asked for.
+        wanted = rule.labels.get("column", "")
+        unmet = bool(wanted) and wanted not in {str(item) for item in slices}
     else:
-        # Evidence has labels as Prometheus admits them; see evaluate.
-        wanted, known = set(rule.labels), [{_label(c) for c in item} for item in _sets(slices)]
-    if wanted and wanted not in known:
+        wanted = "&".join(sorted(rule.labels))
+        sets = [set(reading) for item in slices for reading in readings(str(item), columns)]
+        unmet = bool(wanted) and set(rule.labels) not in sets
+    if unmet:
         given = ", ".join(str(item) for item in slices) or "none"
-        yield f"quality is not sliced by {'&'.join(sorted(wanted))}; add it to 'slices' ({given})"
-
-
-def _sets(slices: Sequence[str]) -> list[set[str]]:
-    return [set(str(item).split("&")) for item in slices]
-
-
-def _label(column: str) -> str:
-    return "".join(c if c.isalnum() else "_" for c in column)
+        yield f"quality is not sliced by {wanted}; add it to 'slices' ({given})"

@@ -5,6 +5,7 @@ from typing import Final
 from assay.digest import is_digest
 from assay.errors import AssayError, UsageError
 from assay.printable import public
+from assay.resolve import is_short, resolve
 from assay.source import peek
 from assay.step import Artifact, Checks, MonitoringPlan, Policy, Suite
 from assay.store import Store
@@ -35,8 +36,8 @@ def read_document(given: str, kind: type[Artifact], store: Store) -> bytes:
     """
     what = FILES[kind].partition(".")[0]
     try:
-        if is_digest(given):
-            return _from_store(given, kind, store, what)
+        if is_digest(given) or is_short(given):
+            return _from_store(resolve(given, store, what), kind, store, what)
         if "\n" in given or given.lstrip().startswith(_BEGINNINGS):
             data = given.encode()
         else:

@@ -8,7 +8,7 @@ from importlib import resources
 from typing import Any, Final
 
 from assay.checks import Check
-from assay.components.preflight import demands
+from assay.components.preflight import demands, fits
 from assay.components.preflight.candidates import read_candidates
 from assay.components.preflight.documents import read_document
 from assay.components.preflight.header import column_names, dataset_columns
@@ -61,6 +61,8 @@ class Examined:
     """What was found to be right."""
 
     policy: bytes = b""
+    primary_metric: str = ""
+    """The policy's, else the run's; may be empty."""
     suite: bytes | None = None
     checks: bytes | None = None
     monitoring: bytes | None = None
@@ -97,13 +99,20 @@ def examine(plan: Plan, store: Store) -> Examined:
     look(lambda: _refuse(_column_problems(plan, header)))
     look(lambda: _refuse(_number_problems(plan)))
     if policy is not None and checks is not None:
-        look(lambda: _refuse(_demand_problems(plan, policy, checks)))
+        look(lambda: _refuse(_demand_problems(plan, policy, checks, header)))
+        look(lambda: _refuse(_fit_problems(plan, policy, checks, found)))
     look(lambda: _reference(plan, store))
     look(lambda: _reach_store(store, found))
     look(lambda: _reach_registry(found))
     if errors:
         raise _together(errors)
     counted = f"{len(header)} columns" if header else "columns not known before it is read"
+    if plan.time_column:
+        named = {*plan.columns["numeric_columns"], *plan.columns["categorical_columns"]}
+        kept = plan.time_column in named
+        found.notes["time_column"] = f"{plan.time_column}: " + (
+            "a feature, as asked" if kept else "left out of the features"
+        )
     found.notes = {"data": f"{public(plan.data)}: {counted}", **found.notes}
     return found
 
@@ -130,6 +139,12 @@ def _policy(plan: Plan, store: Store, found: Examined) -> ParsedPolicy:
         default = resources.files("assay.components.preflight").joinpath("default_policy.yaml")
         found.policy = default.read_bytes()
     policy = parse_policy(found.policy)
+    found.primary_metric = plan.primary_metric or policy.primary_metric
+    if policy.primary_metric not in {"", found.primary_metric}:
+        raise UsageError(
+            f"primary_metric is {plan.primary_metric!r}, and the policy says "
+            f"{policy.primary_metric!r}; leave the parameter empty, or have the policy changed"
+        )
     _refuse([f"policy: {problem}" for problem in module_problems(policy.allowed_modules)])
     found.allowed_modules = policy.allowed_modules
     origin = "" if plan.policy else " (none was given: the default, which forbids a regression)"
@@ -218,7 +233,8 @@ def _column_problems(plan: Plan, header: list[str]) -> list[str]:
         for parameter, names in given.items():
             problems += column_problems([str(name) for name in names], header, parameter)
         problems += check_slices([str(item) for item in plan.slices], header, plan.target)
-        dropped = {plan.target, *given["drop_columns"]}
+        named = {*given["numeric_columns"], *given["categorical_columns"]}
+        dropped = {plan.target, *given["drop_columns"], *(set(given["time_column"]) - named)}
         if not problems and dropped >= set(header):
             problems.append("no feature columns are left; drop fewer")
     return problems
@@ -251,15 +267,43 @@ def _number_problems(plan: Plan) -> list[str]:
     return problems
 
 
-def _demand_problems(plan: Plan, policy: ParsedPolicy, checks: Sequence[Check]) -> list[str]:
+def _demand_problems(
+    plan: Plan, policy: ParsedPolicy, checks: Sequence[Check], header: list[str]
+) -> list[str]:
     return demands.problems(
         policy,
         [str(item) for item in plan.slices],
         checks,
+        header,
         suite=bool(plan.suite),
         reference=bool(plan.reference),
         monitoring=bool(plan.monitoring),
     )
+
+
+def _fit_problems(
+    plan: Plan, policy: ParsedPolicy, checks: Sequence[Check], found: Examined
+) -> list[str]:
+    if plan.candidates is None:
+        given = [("", plan.estimator, plan.hyperparameters)]
+    else:
+        given = [
+            (f"candidate {place}, ", item["estimator"], item["hyperparameters"])
+            for place, item in enumerate(found.candidates, 1)
+        ]
+    wants_little = not (plan.primary_metric or policy.primary_metric or checks) and all(
+        fits.base_of(rule.expression.metric) not in fits.CLASSES | fits.NUMBERS
+        for rule in policy.rules
+        if rule.when is None
+    )
+    # To ask an estimator takes scikit-learn's import: seconds that most runs need not wait.
+    abilities = (
+        [] if wants_little else [fits.ability(*item, policy.allowed_modules) for item in given]
+    )
+    return [
+        *fits.level_problems(policy, plan.shares["confidence"]),
+        *fits.problems(abilities, policy, checks, plan.primary_metric),
+    ]
 
 
 def _reference(plan: Plan, store: Store) -> None:

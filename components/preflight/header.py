@@ -11,7 +11,9 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from assay.dataset import info
-from assay.dataset.csv_source import GZIP_MAGIC, SAMPLE_BYTES, Options, read_header
+from assay.dataset.csv_source import GZIP_MAGIC, SAMPLE_BYTES, Options, doubts, read_header
+from assay.dataset.file_kinds import HEAD_BYTES, not_a_table
+from assay.dataset.limits import Limits
 from assay.dataset.schema import MAX_SCHEMA_BYTES
 from assay.dataset.sources import PARQUET_MAGIC
 from assay.digest import is_digest
@@ -19,6 +21,7 @@ from assay.documents import open_regular
 from assay.errors import DataError, NotFoundError, UsageError
 from assay.locations import require_admitted
 from assay.printable import public
+from assay.resolve import is_short, resolve
 from assay.source import local_path, peek, request
 from assay.step import Dataset
 from assay.store import Store
@@ -41,16 +44,21 @@ def column_names(location: str, delimiter: str, store: Store) -> list[str]:
         DataError: Nothing there, no table, or a header that cannot be one.
         UsageError: Not a location, or a digest of something else than a dataset.
     """
-    if is_digest(location):
-        return dataset_columns(location, store, "data")
+    if is_digest(location) or is_short(location):
+        return dataset_columns(resolve(location, store, "data"), store, "data")
     start = peek(location, SAMPLE_BYTES)
     if start.startswith(PARQUET_MAGIC):
         return _parquet_names(location)
     text = _text(start)
+    if what := not_a_table(text[:HEAD_BYTES]):
+        raise DataError(f"data: {public(location)} {what}")
     if b"\n" not in text.strip() and len(start) == SAMPLE_BYTES:
         # A header with thousands of columns; cut off, its last name would look misspelt.
         text = _text(peek(location, MAX_HEADER_BYTES))
     header = read_header(text, Options(delimiter))
+    Limits.from_env().check_columns(len(header.names), f"data: {public(location)}")
+    if doubt := doubts(text, header, Options(delimiter)):
+        raise DataError(f"data: {public(location)}: {doubt}")
     if header.problems:
         raise DataError(f"data: {public(location)}: {'; '.join(header.problems)}")
     return list(header.names)

@@ -4,6 +4,7 @@ from typing import Any
 
 from assay.step import (
     Checks,
+    Digest,
     MonitoringPlan,
     Out,
     Policy,
@@ -38,7 +39,7 @@ def preflight(
     test_fraction: float = 0.25,
     slices: list[str] = [],  # noqa: B006
     primary_metric: str = "",
-    reference: str = "",
+    reference: Digest = "",
     drift_share: float = 0.5,
     confidence: float = 0.95,
     max_regression: float = 0.01,
@@ -111,4 +112,10 @@ def preflight(
     (record.path / "summary.md").write_text(
         "# Ready\n\n" + markdown_table(["looked at", "found"], list(found.notes.items()))
     )
-    return {"allowed_modules": list(found.allowed_modules), "candidates": found.candidates}
+    return {
+        "allowed_modules": list(found.allowed_modules),
+        "candidates": found.candidates,
+        "primary_metric": found.primary_metric,
+        # Whole, so that the stages below name the same dataset whatever was written.
+        "reference_artifact": reference,
+    }

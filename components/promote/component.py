@@ -12,7 +12,7 @@ def promote(
     model_name: str,
     environment: str,
     summary: dsl.Output[dsl.Markdown],
-    digest: str = "",
+    model: str = "",
     monitoring: str = "",
 ) -> NamedTuple(
     "Outputs", [("record", str), ("outcome", str), ("release", str), ("branch", str), ("url", str)]
@@ -23,7 +23,7 @@ def promote(
         model_name: Name in the MLflow registry.
         environment: dev, staging or production; none is skipped.
         summary: What changes, for whoever approves.
-        digest: Digest of the model. Empty: the registry's candidate.
+        model: Digest of the model. Empty: the registry's candidate.
         monitoring: Text of monitoring.yaml. Empty: the plan that is there, or that of the
             environment below.
 

@@ -1,6 +1,6 @@
 """promote: the work."""
 
-from assay.step import Out, Record, Services, Values, step
+from assay.step import Digest, Out, Record, Services, Values, step
 
 
 @step(side_effects=True)
@@ -9,7 +9,7 @@ def promote(
     services: Services,
     model_name: str,
     environment: str,
-    digest: str = "",
+    model: Digest = "",
     monitoring: str = "",
     record: Out[Record],
 ) -> Values:
@@ -26,6 +26,7 @@ def promote(
     from assay.gitops.promotion import promote as propose
     from assay.gitops.settings import settings_from_env
     from assay.registry import Registry
+    from assay.signing import signer_from_env
 
     done = propose(
         services,
@@ -33,8 +34,9 @@ def promote(
         Registry(),
         model_name,
         environment,
-        digest=digest,
+        digest=model,
         plan=monitoring.encode() if monitoring else None,
+        signer=signer_from_env(),
     )
     values = {
         "outcome": done.outcome,

@@ -2,6 +2,7 @@
 
 from assay.step import (
     Decision,
+    Digest,
     Evaluation,
     Measurements,
     Out,
@@ -16,33 +17,37 @@ from assay.step import (
 def register(
     *,
     services: Services,
-    model: str,
+    model: Digest,
     decision: Decision,
     evaluation: Evaluation,
     measurements: Measurements | None = None,
-    data: str = "",
+    data: Digest = "",
     model_name: str,
     record: Out[Record],
 ) -> Values:
     """Make a version of a model whose decision is a pass; the same digest twice, the same version.
 
-    The checks stand in `assay.admission`. The model comes as a digest, because nothing here needs
-    its bytes in a folder: they are read and compared where they lie.
+    The checks are in `assay.admission`. Which model is in production is asked again: the decision
+    must rest on a comparison with the one that is there now. The model comes as a digest, because
+    nothing here needs its bytes in a folder: they are read and compared where they lie.
 
     Raises:
-        RunBlocked: The decision is a block.
+        RunBlocked: The decision is a block, or compares with another model than the one that is in
+            production; or a stricter policy blocked on the same test data, and nobody governs.
         RunInconclusive: The decision is inconclusive.
         IntegrityError: The decision is about another model, does not follow from its evidence, or
             something it rests on is altered, unconnected or without a believable record.
         NotFoundError: Something it rests on is not in the store.
         UsageError: A digest or model name that is none.
-        ServiceError: The registry failed.
+        ServiceError: The registry failed, or contradicts its history or the release log.
     """
-    from assay.admission import check
+    from assay.admission import check, require_same_production
+    from assay.components.register.pinned import require_not_laxer
     from assay.components.register.version import register_version
     from assay.digest import canonical_json, require_digest
     from assay.errors import UsageError
-    from assay.registry import name_problems
+    from assay.gitops.production import in_production
+    from assay.registry import Registry, name_problems
 
     require_digest(model, "model")
     if data:
@@ -51,7 +56,14 @@ def register(
         raise UsageError.all_of(problems)
     shown = [evaluation.digest, *([measurements.digest] if measurements else [])]
     facts = check(services, model, decision, shown, data)
-    version, new = register_version(services, model, facts, evaluation, measurements, model_name)
+    registry = Registry()
+    require_same_production(
+        facts.judgement, in_production(services, registry, model_name), model_name
+    )
+    require_not_laxer(services, facts, model_name)
+    version, new = register_version(
+        registry, services, model, facts, evaluation, measurements, model_name
+    )
     uri = f"models:/{model_name}@candidate"
     document = {
         "data": facts.data,

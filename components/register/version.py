@@ -24,6 +24,7 @@ MEASURED: Final = (
 
 
 def register_version(
+    registry: Registry,
     services: Services,
     model: str,
     facts: Facts,
@@ -58,7 +59,7 @@ def register_version(
         for name in MEASURED:
             if (value := measured.get(name)) is not None:
                 tags[f"assay.{name}"] = f"{value:.4g}"
-    return Registry().register(
+    return registry.register(
         model_name,
         model,
         services.store.view(manifest),

@@ -1,35 +1,60 @@
 """resolve_production: the work."""
 
-from assay.step import Out, Record, Values, step
+from assay.step import Attempts, Digest, Out, Record, Services, Values, step
 
 
 @step(side_effects=True, asks_registry=True)
-def resolve_production(*, model_name: str, override: str = "", record: Out[Record]) -> Values:
+def resolve_production(
+    *,
+    services: Services,
+    model_name: str,
+    override: Digest = "",
+    model: Digest = "",
+    test_data: Digest = "",
+    record: Out[Record],
+    attempts: Out[Attempts] | None,
+) -> Values:
     """Ask the registry which model is in production, and what it was made from.
 
-    With `override`, that model is the one to compare with, whatever is in production; the record
-    and the decision name it.
+    With `model` and `test_data`, the models that were tried on these rows are counted as evidence
+    for the gate. Both are given by name, because counting needs no more of them.
+
+    The release log in the store must agree. With `override`, that model is the one to compare
+    with, whatever is in production; a decision that rests on such a comparison can be looked at,
+    but `register` refuses it.
 
     Raises:
-        ServiceError: The registry does not answer; no answer is not "none".
+        ServiceError: The registry does not answer, or contradicts its history or the release log;
+            no answer is not "none".
+        IntegrityError: The release log is broken.
         UsageError: The production version was not registered by Assay, or `override` is no digest.
     """
     from assay.digest import canonical_json, require_digest
     from assay.errors import UsageError
+    from assay.gitops.production import in_production
+    from assay.governance.attempts import evidence as attempts_of
     from assay.registry import DATA_TAG, Registry, name_problems
 
     if problems := name_problems(model_name):
         raise UsageError.all_of(problems)
     registry = Registry()
+    if bool(model) != bool(test_data):
+        raise UsageError(
+            "give both of model and test_data, or neither; attempts are counted of both"
+        )
+    if model and attempts is not None:
+        attempts_of(
+            services, require_digest(model, "model"), require_digest(test_data, "test_data")
+        ).write(attempts.path)
     if override:
         require_digest(override, "override")
         version = registry.find(model_name, override)
     else:
-        version = registry.production(model_name)
+        version = in_production(services, registry, model_name)
     # A version that is there but says nothing is refused here, by `ModelVersion.model`.
-    model = override or (version.model if version else "")
+    rival = override or (version.model if version else "")
     found = {
-        "production": model,
+        "production": rival,
         "production_data": version.tags.get(DATA_TAG, "") if version else "",
         "version": version.version if version else "",
     }
@@ -37,9 +62,9 @@ def resolve_production(*, model_name: str, override: str = "", record: Out[Recor
     (record.path / "record.json").write_bytes(canonical_json(document))
     named = f"version {version.version}" if version else "no registered version"
     if override:
-        text = f"To compare with, as `override` asks: `{model}` ({named} of `{model_name}`)\n"
+        text = f"To compare with, as `override` asks: `{rival}` ({named} of `{model_name}`)\n"
     elif version:
-        text = f"In production: {named} of `{model_name}`, `{model}`\n"
+        text = f"In production: {named} of `{model_name}`, `{rival}`\n"
     else:
         text = f"No version of `{model_name}` is in production.\n"
     (record.path / "summary.md").write_text(text)

@@ -2,7 +2,7 @@
 
 import os
 
-from assay.step import Out, Record, Services, Values, step
+from assay.step import Digest, Out, Record, Services, Values, step
 
 
 @step(side_effects=True)
@@ -13,7 +13,7 @@ def rollback(
     environment: str,
     by: str,
     why: str,
-    to: str = "",
+    to: Digest = "",
     now: bool = False,
     record: Out[Record],
 ) -> Values:

@@ -8,6 +8,7 @@ from typing import Any
 
 from assay.errors import UsageError
 from assay.evidence import EvidenceDocument, Interval, label
+from assay.labels import is_labelled
 from assay.statistics.metrics import DEFAULT_PRIMARY, LOWER_IS_BETTER
 
 
@@ -71,7 +72,7 @@ def choose(
         for place, model in enumerate(models, 1)
     ]
     if all(item.value is None for item in candidates):
-        known = sorted(name for name in documents[0].values if "{" not in name)
+        known = sorted(name for name in documents[0].values if not is_labelled(name))
         raise UsageError(
             f"primary_metric: no candidate has a value of {metric!r}; there are: {', '.join(known)}"
         )

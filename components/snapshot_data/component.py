@@ -9,23 +9,25 @@ from assay.images import image
 
 @dsl.component(base_image=image("data"), install_kfp_package=False)
 def snapshot_data(
-    source: str,
+    data: str,
     card: dsl.Output[dsl.Markdown],
     target: str = "",
     delimiter: str = "auto",
     missing_values: list = ["", "NA", "N/A", "NaN", "nan", "null", "None", "?"],  # noqa: B006
     encoding: str = "utf-8",
+    decimal: str = ".",
     rows_per_part: int = 100_000,
 ) -> NamedTuple("Outputs", [("dataset", str), ("rows", int), ("columns", int)]):
     """Make a table an immutable dataset: the same rows always give the same digest.
 
     Args:
-        source: A path, file://, s3://bucket/key?endpoint=…, https:// or a dataset's digest.
+        data: A path, file://, s3://bucket/key?endpoint=…, https:// or a dataset's digest.
         card: What is in the dataset, to look at.
         target: Column that must be there. Empty: not checked.
         delimiter: Field delimiter of a CSV, one character; "auto" finds it.
         missing_values: Texts that mean a missing value in a CSV.
         encoding: Encoding of a CSV, such as utf-8 or latin-1.
+        decimal: Decimal mark of numbers in a CSV, "." or ",".
         rows_per_part: Rows of each Parquet part, at least 1; part of the dataset's identity.
 
     Returns:

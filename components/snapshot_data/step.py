@@ -7,29 +7,39 @@ from assay.step import Dataset, Out, Source, Values, step
 @step
 def snapshot_data(
     *,
-    source: Source,
+    data: Source,
     target: str = "",
     delimiter: str = "auto",
     missing_values: list[str] = ["", "NA", "N/A", "NaN", "nan", "null", "None", "?"],  # noqa: B006 - read only
     encoding: str = "utf-8",
+    decimal: str = ".",
     rows_per_part: int = 100_000,
     dataset: Out[Dataset],
 ) -> Values:
     """Make a table an immutable dataset; the same rows always give the same digest.
 
-    Neither the location nor the form of the source, nor `target`, leaves a trace in the dataset.
+    Neither the location nor the form of the source, nor `target`, leaves a trace in the dataset,
+    except for findings: what a person should know about how the table was read.
 
     Raises:
         DataError: The source is no table, lacks the target, or changed while it was read; names
             everything that is wrong, with row numbers.
-        UsageError: `rows_per_part` is below 1, or `missing_values` are not texts.
+        UsageError: `rows_per_part` is below 1, `missing_values` are not texts, or `decimal` is
+            neither "." nor ",".
     """
     from assay.dataset import write
     from assay.dataset.sources import Options, open_table
+    from assay.findings import values
 
-    options = Options.given(delimiter, missing_values, encoding, rows_per_part)
+    options = Options.given(delimiter, missing_values, encoding, rows_per_part, decimal)
     required = [("target", target)] if target else []
-    with unchanged(source):
-        table = open_table(source.path, options, required=required)
-        info = write(table.batches(), table.schema, dataset.path, rows_per_part=rows_per_part)
-    return {"rows": info.rows, "columns": len(info.columns)}
+    with unchanged(data):
+        table = open_table(data.path, options, required=required)
+        info = write(
+            table.batches(),
+            table.schema,
+            dataset.path,
+            rows_per_part=rows_per_part,
+            findings=table.findings,
+        )
+    return {"rows": info.rows, "columns": len(info.columns), **values(info.findings)}

@@ -9,9 +9,9 @@ from assay.images import image
 
 @dsl.component(base_image=image("data"), install_kfp_package=False)
 def split_data(
-    dataset: str,
+    data: str,
     target: str = "",
-    by: str = "hash",
+    split_by: str = "hash",
     key_columns: list = [],  # noqa: B006
     time_column: str = "",
     test_fraction: float = 0.25,
@@ -23,9 +23,9 @@ def split_data(
     """Split rows into training and test sets; an entity never changes sides as data grows.
 
     Args:
-        dataset: Digest of a dataset.
+        data: Digest of a dataset.
         target: Column to predict; needed with stratify.
-        by: "hash" (of key_columns, or of the whole row) or "time".
+        split_by: "hash" (of key_columns, or of the whole row) or "time".
         key_columns: Columns that name an entity; all its rows stand on one side.
         time_column: Column of dates, times or numbers; the latest rows are the test set.
         test_fraction: Share of rows held out, between 0 and 1.

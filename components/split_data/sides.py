@@ -188,7 +188,7 @@ def check(folder: Path, held_out: Mask, target: str, *, required: bool) -> None:
         remedy = "give more rows of it or remove these"
         raise UsageError(
             f"target {target!r}: class {', '.join(lacking[:MAX_SHOWN])}{more}; "
-            + (remedy if required else f"set stratify=true and by='hash', {remedy}")
+            + (remedy if required else f"set stratify=true and split_by='hash', {remedy}")
         )
 
 

@@ -8,9 +8,9 @@ from assay.step import Dataset, Out, Values, step
 @step
 def split_data(
     *,
-    dataset: Dataset,
+    data: Dataset,
     target: str = "",
-    by: str = "hash",
+    split_by: str = "hash",
     key_columns: list[str] = [],  # noqa: B006 - read only
     time_column: str = "",
     test_fraction: float = 0.25,
@@ -32,42 +32,44 @@ def split_data(
         UsageError: Unknown columns, parameters that do not go together, a fraction outside of
             (0, 1), a side without rows, or a class without rows on one side.
     """
-    from assay import dataset as data
+    from assay import dataset
     from assay.components.split_data import sides
 
-    info = data.info(dataset.path)
+    info = dataset.info(data.path)
     keys = [str(name) for name in key_columns]
     problems = column_problems(keys, info.names, "key_columns")
     if target:
         problems += column_problems([target], info.names, "target")
-    if by == "time":
+    if split_by == "time":
         problems += _time_problems(info, time_column, keys, stratify=stratify)
     else:
-        problems += _hash_problems(by, time_column, target, stratify=stratify)
+        problems += _hash_problems(split_by, time_column, target, stratify=stratify)
     if not 0 < test_fraction < 1:
         problems.append(f"test_fraction is {test_fraction}; give a share between 0 and 1")
     if problems:
         raise UsageError.all_of(problems)
-    if by == "time":
-        held_out = sides.by_time(dataset.path, time_column, test_fraction)
+    if split_by == "time":
+        held_out = sides.by_time(data.path, time_column, test_fraction)
     else:
         held_out = sides.by_hash(
-            dataset.path, keys or info.names, salt, test_fraction, target if stratify else ""
+            data.path, keys or info.names, salt, test_fraction, target if stratify else ""
         )
-    sides.check(dataset.path, held_out, target, required=stratify)
+    sides.check(data.path, held_out, target, required=stratify)
     rows = {"train": ~held_out, "test": held_out}
-    schema = data.arrow_schema(dataset.path)
+    schema = dataset.arrow_schema(data.path)
     for out, side in ((train, rows["train"]), (test, rows["test"])):
-        data.write(sides.rows_of(dataset.path, side), schema, out.path)
+        dataset.write(sides.rows_of(data.path, side), schema, out.path)
     return {"train_rows": int(rows["train"].sum()), "test_rows": int(rows["test"].sum())}
 
 
-def _hash_problems(by: str, time_column: str, target: str, *, stratify: bool) -> list[str]:
-    if by != "hash":
-        return [f"by: {by!r} is no way to split; use 'hash' or 'time'"]
+def _hash_problems(split_by: str, time_column: str, target: str, *, stratify: bool) -> list[str]:
+    if split_by != "hash":
+        return [f"split_by: {split_by!r} is not a way to split; use 'hash' or 'time'"]
     problems = []
     if time_column:
-        problems.append("time_column goes with by='time'; set that, or leave time_column empty")
+        problems.append(
+            "time_column goes with split_by='time'; set that, or leave time_column empty"
+        )
     if stratify and not target:
         problems.append("stratify needs the target; name its column")
     return problems
@@ -76,9 +78,11 @@ def _hash_problems(by: str, time_column: str, target: str, *, stratify: bool) ->
 def _time_problems(info: DatasetInfo, column: str, keys: list[str], *, stratify: bool) -> list[str]:
     problems = []
     if stratify:
-        problems.append("stratify goes with by='hash'; a cut in time leaves no choice of rows")
+        problems.append(
+            "stratify goes with split_by='hash'; a cut in time leaves no choice of rows"
+        )
     if keys:
-        problems.append("key_columns goes with by='hash'; a cut in time may part an entity")
+        problems.append("key_columns goes with split_by='hash'; a cut in time may part an entity")
     if not column:
         return [*problems, "time_column is missing; name the column to split by"]
     if unknown := column_problems([column], info.names, "time_column"):

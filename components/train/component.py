@@ -19,6 +19,7 @@ def train(
     numeric_columns: list = [],  # noqa: B006
     categorical_columns: list = [],  # noqa: B006
     drop_columns: list = [],  # noqa: B006
+    time_column: str = "",
     positive_label: str = "",
     seed: int = 0,
     threads: int = 1,
@@ -36,7 +37,9 @@ def train(
         hyperparameters: Its arguments; one nested: {"$estimator": path, "hyperparameters": {}}.
         numeric_columns: Columns that must be numbers. Empty: detected by type.
         categorical_columns: Columns to treat as categories, whatever their type.
-        drop_columns: Columns that are no features.
+        drop_columns: Columns that are not features.
+        time_column: The column that the rows were split by in time; not a feature unless
+            numeric_columns or categorical_columns name it.
         positive_label: The positive class of a binary target. Empty: the last in sort order.
         seed: Seed of everything random, 0 or more.
         threads: Threads to fit with, at least 1; part of the result.

@@ -1,7 +1,7 @@
 """Fitting: from a dataset's folder to a model's folder."""
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,8 @@ class Settings:
     numeric: tuple[str, ...]
     categorical: tuple[str, ...]
     dropped: tuple[str, ...]
+    time_column: str
+    """Not a feature either, unless `numeric` or `categorical` name it; "" when there is none."""
     positive_label: str
     seed: int
     threads: int
@@ -41,8 +43,9 @@ def fit(dataset: Path, settings: Settings, folder: Path) -> ModelInfo:
     """
     _check_numbers(settings)
     table = data.info(dataset)
+    dropped, time_notes = _without_time(settings, table.names)
     columns = choose_columns(
-        table, settings.target, settings.numeric, settings.categorical, settings.dropped
+        table, settings.target, settings.numeric, settings.categorical, dropped
     )
     frame = data.read(dataset, [*columns.features, settings.target])
     target = read_target(
@@ -73,9 +76,29 @@ def fit(dataset: Path, settings: Settings, folder: Path) -> ModelInfo:
         curves = read_curves(pipeline, frame, target.labels)
         info = _info(settings, target, columns, pipeline, len(frame))
         save(pipeline, info, frame, folder)
-    notes = [*column_notes(frame, columns), *_warnings(said)]
+    notes = [*time_notes, *column_notes(frame, columns), *_warnings(said)]
     write_views(info, pipeline[-1], curves, notes, folder)
     return info
+
+
+def _without_time(
+    settings: Settings, names: Sequence[str]
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The columns to drop, and what to say of the time column.
+
+    The test rows are the latest: their times are values that no training row had, from which a
+    model learns nothing that holds for them.
+    """
+    column = settings.time_column
+    if not column or column in {*settings.numeric, *settings.categorical, *settings.dropped}:
+        return settings.dropped, ()
+    if problems := data.column_problems([column], names, "time_column"):
+        raise UsageError.all_of(problems)
+    note = (
+        f"column {column!r}, by which the rows were split in time, is not a feature; to make it "
+        "one, name it in numeric_columns or categorical_columns"
+    )
+    return (*settings.dropped, column), (note,)
 
 
 def _check_numbers(settings: Settings) -> None:

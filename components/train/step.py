@@ -15,6 +15,7 @@ def train(
     numeric_columns: list[str] = [],  # noqa: B006
     categorical_columns: list[str] = [],  # noqa: B006
     drop_columns: list[str] = [],  # noqa: B006
+    time_column: str = "",
     positive_label: str = "",
     seed: int = 0,
     threads: int = 1,
@@ -35,6 +36,7 @@ def train(
         numeric=tuple(numeric_columns),
         categorical=tuple(categorical_columns),
         dropped=tuple(drop_columns),
+        time_column=time_column,
         positive_label=positive_label,
         seed=seed,
         threads=threads,

@@ -9,7 +9,7 @@ from assay.images import image
 
 @dsl.component(base_image=image("data"), install_kfp_package=False)
 def validate_data(
-    dataset: str,
+    data: str,
     report: dsl.Output[dsl.HTML],
     summary: dsl.Output[dsl.Markdown],
     suite: str = "",
@@ -22,7 +22,7 @@ def validate_data(
     """Judge whether a dataset is fit to train on: structure, expectations, drift.
 
     Args:
-        dataset: Digest of the dataset.
+        data: Digest of the dataset.
         report: What was found, to look at.
         summary: What failed, in short.
         suite: Digest of a Great Expectations suite. Empty: structural checks only.

@@ -7,6 +7,8 @@ Evidently picks the measure by a column's kind and by how many values the refere
 | up to 1,000 | p-value, Kolmogorov-Smirnov | p-value, chi-squared (two values: Z-test) |
 | more | Wasserstein distance / std of the reference | Jensen-Shannon distance |
 
+A reference with one value only has no deviation: another value has drifted.
+
 A p-value below 0.05, or a distance of at least the threshold (Evidently's own default is 0.1), is
 drift. A column for which no finite number comes out has drifted.
 """
@@ -20,6 +22,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from assay.components.validate_data.exact import WIDE, is_wide
 from assay.components.validate_data.histogram import Histogram, histogram
 
 if TYPE_CHECKING:
@@ -125,7 +128,7 @@ def find_drift(
 def _not_comparable(now: "pd.Series", before: "pd.Series") -> str:
     if "M" in {now.dtype.kind, before.dtype.kind}:
         return "dates and times move on by nature"
-    texts = now.dtype.kind == before.dtype.kind == "O"
+    texts = now.dtype.kind == before.dtype.kind == "O" and not _is_number(now)
     if texts and all(side.notna().all() and side.is_unique for side in (now, before)):
         return "a key: every value is another, on both sides"
     return ""
@@ -133,12 +136,15 @@ def _not_comparable(now: "pd.Series", before: "pd.Series") -> str:
 
 def _column(name: str, now: "pd.Series", before: "pd.Series", threshold: float) -> ColumnDrift:
     missing = (round(float(before.isna().mean()), DIGITS), round(float(now.isna().mean()), DIGITS))
-    numeric = all(side.dtype.kind in "iuf" for side in (now, before))
+    numeric = _is_number(now) and _is_number(before)
     table = _numbers(now, before) if numeric else _codes(now, before)
     if not all(len(side) for side in table):
         return ColumnDrift(name, "no value on one side", None, threshold, True, missing)
     try:
         method, score = _measure(*table, numeric=numeric)
+        if "Wasserstein" in method and _is_constant(table[1]):
+            # In units of no deviation, every distance is infinite.
+            score = math.inf
     except _RAISED as error:
         method, score = f"could not be measured: {' '.join(str(error).split())[:100]}", math.nan
     by_p_value = "p_value" in method
@@ -157,8 +163,45 @@ def _column(name: str, now: "pd.Series", before: "pd.Series", threshold: float) 
 
 
 def _numbers(now: "pd.Series", before: "pd.Series") -> tuple["pd.Series", "pd.Series"]:
-    now, before = (side.astype("float64") for side in (now, before))
-    return now[now.abs() < math.inf], before[before.abs() < math.inf]
+    """Both sides as finite floats, moved and scaled so that nothing about them gets lost.
+
+    Evidently divides by the standard deviation of the reference, and by 0.001 where that is
+    smaller, so that a column of small unit would never drift. Here the deviation lies between 0.5
+    and 1. A power of two changes no digit, and no score depends on the unit.
+    """
+    import numpy as np
+
+    now, before = _near_zero(now, before)
+    now, before = (side[side.abs() < math.inf] for side in (now, before))
+    if now.empty or before.empty:
+        return now, before
+    size = int(np.frexp(max(float(now.abs().max()), float(before.abs().max())))[1])
+    # By the largest first: the squares of large numbers are infinite.
+    now, before = (np.ldexp(side, -size) for side in (now, before))
+    if _is_constant(before):
+        return now, before
+    deviation = int(np.frexp(float(np.std(before)))[1])
+    return np.ldexp(now, -deviation), np.ldexp(before, -deviation)
+
+
+def _near_zero(now: "pd.Series", before: "pd.Series") -> tuple["pd.Series", "pd.Series"]:
+    """As floats; whole numbers that floats would round become distances to the least."""
+    import pandas as pd
+
+    sides = [side.dropna() for side in (now, before)]
+    whole = all(side.dtype.kind in "iuO" for side in sides)
+    if whole and any(len(side) and int(abs(side).max()) > WIDE for side in sides):
+        least = min(int(side.min()) for side in sides if len(side))
+        sides = [pd.Series([float(int(v) - least) for v in side], dtype=float) for side in sides]
+    return sides[0].astype(float), sides[1].astype(float)
+
+
+def _is_constant(values: "pd.Series") -> bool:
+    return bool((values == values.iloc[0]).all())
+
+
+def _is_number(column: "pd.Series") -> bool:
+    return column.dtype.kind in "iuf" or is_wide(column)
 
 
 def _codes(now: "pd.Series", before: "pd.Series") -> tuple["pd.Series", "pd.Series"]:

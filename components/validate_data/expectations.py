@@ -6,7 +6,9 @@ GX tells what it saw; whether an expectation holds is decided here, and fails cl
    one that cannot be made is the suite's mistake.
 2. GX gives a result where an expectation could not be computed: one that raised has failed.
 3. GX reports success over nothing: an expectation that looked at no value has failed.
-4. GX gives results in an order of its own: each is matched to its place in the suite, and a place
+4. What GX answers wrongly is not asked of it: see `exact`. Columns whose names differ in case only
+   are renamed for it, because it takes the first of them.
+5. GX gives results in an order of its own: each is matched to its place in the suite, and a place
    without exactly one result has failed.
 """
 
@@ -16,10 +18,13 @@ import logging
 import os
 import re
 import warnings
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
+import numpy as np
+
+from assay.components.validate_data.exact import is_wide, judge
 from assay.components.validate_data.wording import observed, plain
 from assay.errors import UsageError
 from assay.suite import Suite
@@ -64,32 +69,114 @@ class Outcome:
         return f"{self.kind}{on}: {self.observed}"
 
 
-def run_suite(frame: "pd.DataFrame", suite: Suite) -> list[Outcome]:
+def run_suite(frame: "pd.DataFrame", suite: Suite, whole: Collection[str] = ()) -> list[Outcome]:
     """Judge every expectation of a suite on a table; one outcome for each, in the suite's order.
+
+    Args:
+        frame: The table.
+        suite: What is expected of it.
+        whole: Columns of whole numbers, some of which gaps have made columns of floats.
 
     Raises:
         UsageError: GX refuses the arguments of expectations; names all.
     """
     with _quiet():
-        import great_expectations as gx
-
-        expectations = _make(suite)
-        context = gx.get_context(mode="ephemeral")
-        context.variables.progress_bars = {"globally": False}
-        batch = (
-            context.data_sources.add_pandas("table")
-            .add_dataframe_asset("table")
-            .add_batch_definition_whole_dataframe("table")
-            .get_batch({"dataframe": frame})
-        )
-        results = _validate(batch, expectations)
-    by_place: dict[Any, list[Mapping[str, Any]]] = {}
-    for result in results:
-        by_place.setdefault(_place(result), []).append(result)
+        names = _Names(frame.columns)
+        expectations = _make(suite, names)
+        results: dict[Any, list[Mapping[str, Any]]] = {}
+        left: dict[str, list[Any]] = {}
+        for place, (item, made) in enumerate(zip(suite.expectations, expectations, strict=True)):
+            kind, kwargs = str(item["type"]), item.get("kwargs", {})
+            if _absent(kind, kwargs, names.names):
+                continue
+            if (found := _computed(kind, kwargs, frame, whole)) is not None:
+                results[place] = [found]
+            else:
+                left.setdefault(_table(kind), []).append(made)
+        tables = _tables(frame, names)
+        for table, some in left.items():
+            for result in _validate(_batch(tables[table]()), some):
+                results.setdefault(_place(result), []).append(result)
     return [
-        _outcome(item, by_place.get(place, []), set(frame.columns))
+        _outcome(item, results.get(place, []), names)
         for place, item in enumerate(suite.expectations)
     ]
+
+
+_ITSELF, _TYPES, _CONTENT = "itself", "types", "content"
+
+
+def _table(kind: str) -> str:
+    """Which form of the table an expectation is judged on."""
+    if kind.startswith("expect_table_") or kind == "expect_column_to_exist":
+        return _ITSELF
+    return _TYPES if kind.endswith(("_type_to_be", "_be_of_type", "_in_type_list")) else _CONTENT
+
+
+def _tables(frame: "pd.DataFrame", names: "_Names") -> Mapping[str, Callable[[], "pd.DataFrame"]]:
+    """The table's forms: as it is; with plain types; with its values, exact."""
+
+    def typed() -> "pd.DataFrame":
+        wide = [name for name in frame.columns if is_wide(frame[name])]
+        return frame.assign(**{name: frame[name].astype(float) for name in wide})
+
+    return {
+        _ITSELF: lambda: frame,
+        _TYPES: lambda: names.coded(typed()),
+        _CONTENT: lambda: names.coded(frame),
+    }
+
+
+class _Names:
+    """Column names that GX can tell apart: it takes the first that differs in case only."""
+
+    def __init__(self, names: Iterable[str]) -> None:
+        self.names = list(names)
+        clash = len({name.casefold() for name in self.names}) < len(self.names)
+        # Digits have no case.
+        self.codes = {n: f"column {i}" if clash else n for i, n in enumerate(self.names)}
+        self._back = {code: name for name, code in self.codes.items()}
+
+    def coded(self, frame: "pd.DataFrame") -> "pd.DataFrame":
+        """The table under the codes."""
+        return frame.rename(columns=self.codes)
+
+    def arguments(self, kind: str, kwargs: Mapping[str, Any]) -> dict[str, Any]:
+        """An expectation's arguments under the codes."""
+        given = dict(kwargs)
+        if _table(kind) != _ITSELF:
+            for key in ("column", "column_A", "column_B"):
+                if key in given:
+                    given[key] = self.codes.get(given[key], given[key])
+            if "column_list" in given:
+                given["column_list"] = [self.codes.get(n, n) for n in given["column_list"]]
+        return given
+
+    def shown(self, value: Any) -> Any:
+        """An example of several columns under their names."""
+        if isinstance(value, dict):
+            return {self._back.get(key, key): item for key, item in value.items()}
+        return value
+
+
+def _computed(
+    kind: str, kwargs: Mapping[str, Any], frame: "pd.DataFrame", whole: Collection[str]
+) -> Mapping[str, Any] | None:
+    """The result of what is computed here, fails closed; None for what is left to GX."""
+    try:
+        return judge(kind, kwargs, frame, whole)
+    except (UsageError, ArithmeticError, LookupError, RuntimeError, TypeError, ValueError) as error:
+        info = {"raised_exception": True, "exception_message": _message(error)}
+        return {"success": False, "exception_info": info}
+
+
+def _batch(frame: "pd.DataFrame") -> Any:
+    import great_expectations as gx
+
+    context = gx.get_context(mode="ephemeral")
+    context.variables.progress_bars = {"globally": False}
+    asset = context.data_sources.add_pandas("table").add_dataframe_asset("table")
+    return asset.add_batch_definition_whole_dataframe("table").get_batch({"dataframe": frame})
 
 
 @contextlib.contextmanager
@@ -109,7 +196,7 @@ def _quiet() -> Iterator[None]:
             logger.setLevel(level)
 
 
-def _make(suite: Suite) -> list[Any]:
+def _make(suite: Suite, names: _Names) -> list[Any]:
     """GX's own objects, each with its place in the suite."""
     import great_expectations as gx
     from great_expectations.expectations.expectation_configuration import ExpectationConfiguration
@@ -119,7 +206,9 @@ def _make(suite: Suite) -> list[Any]:
         try:
             found.append(
                 ExpectationConfiguration(
-                    type=item["type"], kwargs=dict(item.get("kwargs", {})), meta={_PLACE: place}
+                    type=item["type"],
+                    kwargs=names.arguments(str(item["type"]), item.get("kwargs", {})),
+                    meta={_PLACE: place},
                 ).to_domain_obj()
             )
         # pydantic's errors are ValueErrors; GX's own have a root of their own.
@@ -180,19 +269,27 @@ def _columns(kind: str, kwargs: Mapping[str, Any]) -> list[str]:
     return [str(name) for name in [*named, *kwargs.get("column_list", [])]]
 
 
+def _absent(kind: str, kwargs: Mapping[str, Any], columns: Collection[str]) -> list[str]:
+    """The columns that an expectation needs and that are not there."""
+    if kind == "expect_column_to_exist":
+        return []
+    return [name for name in _columns(kind, kwargs) if name not in columns]
+
+
 def _outcome(
-    item: Mapping[str, Any], results: Sequence[Mapping[str, Any]], columns: Collection[str]
+    item: Mapping[str, Any], results: Sequence[Mapping[str, Any]], names: _Names
 ) -> Outcome:
     kind, kwargs = str(item["type"]), dict(item.get("kwargs", {}))
     meta = item.get("meta")
     note = meta.get("notes") if isinstance(meta, dict) else item.get("notes")
     why = note if isinstance(note, str) else ""
-    if failure := _failure(kind, kwargs, results, columns):
+    if failure := _failure(kind, kwargs, results, names.names):
         text = f"could not be judged: {failure}"
         return Outcome(kind, kwargs, False, text, why, {"exception": failure})
-    # Success must be the word itself: neither 1 nor a text.
-    success = results[0].get("success") is True
-    kept = _kept(results[0].get("result") or {})
+    # Success must be a truth value: neither 1 nor a text. GX gives some as NumPy's.
+    said = results[0].get("success")
+    success = isinstance(said, bool | np.bool_) and bool(said)
+    kept = _kept(results[0].get("result") or {}, names)
     return Outcome(kind, kwargs, success, observed(kind, kwargs, kept, success=success), why, kept)
 
 
@@ -203,10 +300,8 @@ def _failure(
     columns: Collection[str],
 ) -> str:
     """Why an expectation could not be judged; empty when it was."""
-    if kind != "expect_column_to_exist":
-        absent = [name for name in _columns(kind, kwargs) if name not in columns]
-        if absent:
-            return f"there is no column {', '.join(map(repr, absent))}"
+    if absent := _absent(kind, kwargs, columns):
+        return f"there is no column {', '.join(map(repr, absent))}"
     if len(results) != 1:
         return f"{len(results)} results instead of 1"
     exception = _exception(results[0].get("exception_info") or {})
@@ -236,15 +331,18 @@ def _nothing_seen(kind: str, result: Mapping[str, Any]) -> str:
     return "" if (result["element_count"] or 0) - missing > 0 else "there was no value to look at"
 
 
-def _kept(result: Mapping[str, Any]) -> dict[str, Any]:
+def _kept(result: Mapping[str, Any], names: _Names) -> dict[str, Any]:
     """Of GX's result what is about the data, as canonical JSON has it."""
     kept = {name: result[name] for name in _COUNTS if result.get(name) is not None}
     if result.get("observed_value") is not None:
         kept["observed_value"] = plain(result["observed_value"])
     for name in ("partial_unexpected_list", "partial_missing_list"):
-        values = [plain(value) for value in result.get(name) or [] if value is not None]
+        values = [plain(names.shown(v)) for v in result.get(name) or [] if v is not None]
         if values:
             kept[name] = values[:MAX_EXAMPLES]
+    if places := result.get("partial_unexpected_index_list"):
+        # Row 1 is the header.
+        kept["rows"] = [int(place) + 2 for place in places[:MAX_EXAMPLES]]
     if mismatched := (result.get("details") or {}).get("mismatched"):
         kept["mismatched"] = plain(mismatched)
     return kept

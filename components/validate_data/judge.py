@@ -9,9 +9,11 @@ from assay import dataset as data
 from assay.components.validate_data.drift import MIN_ROWS, ColumnDrift, find_drift, schema_changes
 from assay.components.validate_data.expectations import Outcome, run_suite
 from assay.components.validate_data.structure import Structure, structure
+from assay.components.validate_data.table import read_exact, whole_columns
 from assay.dataset import DatasetInfo
 from assay.errors import UsageError
 from assay.evidence import EvidenceDocument, label
+from assay.findings import Finding
 from assay.statistics.bootstrap import tidy
 from assay.step import Dataset, Suite
 from assay.suite import FILE_NAME, MAX_SUITE_BYTES, parse_suite
@@ -68,6 +70,8 @@ class Found:
     """None when no reference was given."""
     problems: tuple[str, ...]
     """Every reason for a verdict that is not pass."""
+    findings: tuple[Finding, ...] = ()
+    """What was noted when the dataset was made."""
 
 
 @dataclass
@@ -102,10 +106,14 @@ def validate(
     _check(settings)
     parsed = None if suite is None else _read_suite(suite.path)
     table = data.info(dataset.path)
-    frame = data.read(dataset.path)
+    frame = read_exact(dataset.path)
     judged = _Judgement()
     shape = _structure(frame, settings.target, judged)
-    outcomes = None if parsed is None else _expectations(frame, parsed, judged)
+    outcomes = (
+        None
+        if parsed is None
+        else _expectations(frame, parsed, whole_columns(dataset.path), judged)
+    )
     subjects = {"data": dataset.digest}
     drift = None
     if reference is not None:
@@ -120,7 +128,7 @@ def validate(
     )
     name = "" if parsed is None else parsed.name
     problems = tuple(judged.problems)
-    return Found(evidence, len(frame), shape, name, outcomes, drift, problems)
+    return Found(evidence, len(frame), shape, name, outcomes, drift, problems, table.findings)
 
 
 def _check(settings: Settings) -> None:
@@ -160,9 +168,9 @@ def _structure(frame: "pd.DataFrame", target: str, judged: _Judgement) -> Struct
 
 
 def _expectations(
-    frame: "pd.DataFrame", suite: ParsedSuite, judged: _Judgement
+    frame: "pd.DataFrame", suite: ParsedSuite, whole: set[str], judged: _Judgement
 ) -> tuple[Outcome, ...]:
-    outcomes = tuple(run_suite(frame, suite))
+    outcomes = tuple(run_suite(frame, suite, whole))
     failed = [outcome for outcome in outcomes if outcome.success is not True]
     given = len(suite.expectations)
     if not outcomes or len(outcomes) != given:
@@ -193,7 +201,7 @@ def _drift(
         )
         judged.open_questions.append(text)
         return Drift(before.rows, (), {}, changes, None, text)
-    other = data.read(folder, shared)
+    other = read_exact(folder, shared)
     columns, left_out = find_drift(
         frame[shared], other, settings.drift_threshold, settings.max_sample_rows
     )

@@ -6,7 +6,7 @@ from assay.step import Dataset, Out, Suite, Validation, Values, step
 @step
 def validate_data(
     *,
-    dataset: Dataset,
+    data: Dataset,
     suite: Suite | None = None,
     reference: Dataset | None = None,
     target: str = "",
@@ -22,7 +22,7 @@ def validate_data(
     nothing was looked at; in the evidence, which gates judge, they are missing then.
 
     Args:
-        dataset: What is judged.
+        data: What is judged.
         suite: Great Expectations suite; without one only structure (and drift) is judged.
         reference: What drift is looked for against; without one it is not.
         target: Column to predict; it must be there, without missing values, and vary.
@@ -40,7 +40,7 @@ def validate_data(
     from assay.components.validate_data.judge import Settings, validate
 
     settings = Settings(target, drift_share, drift_threshold, max_sample_rows)
-    found = validate(dataset, suite, reference, settings)
+    found = validate(data, suite, reference, settings)
     found.evidence.write(validation.path)
     views.write(found, settings, validation.path)
     validation.annotations["verdict"] = str(found.evidence.verdict)

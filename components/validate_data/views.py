@@ -53,6 +53,8 @@ def write(found: "Found", settings: "Settings", folder: Path) -> None:
     if failed := [(n, _words(kind, on), *rest) for n, kind, on, *rest in _failed(found)]:
         headers = [header for header in _FAILED if header != "about"]
         sections.append(Section("Failed expectations", table(headers, failed, align="r")))
+    if found.findings:
+        sections.append(Section("Findings", _findings(found)))
     sections.append(Section("Structure", _structure(found)))
     sections.append(Section("Drift against the reference", _drift(found, settings)))
     sections.append(Section("All expectations", _all(found)))
@@ -96,6 +98,11 @@ def _failed(found: "Found") -> list[tuple[Any, ...]]:
         for number, o in enumerate(found.outcomes or (), 1)
         if not o.success
     ]
+
+
+def _findings(found: "Found") -> str:
+    lead = paragraph("Noted when the dataset was made; they do not change the verdict.", soft=True)
+    return lead + table(("code", "finding"), [(f.code, f.text) for f in found.findings])
 
 
 def _words(kind: str, subject: str) -> str:
@@ -197,6 +204,8 @@ def _markdown(title: str, found: "Found", settings: "Settings") -> str:
         parts.append(f"\n{len(failed)} of {len(found.outcomes)} expectations failed.\n")
         if failed:
             parts.append(markdown_table(_FAILED, failed))
+    if found.findings:
+        parts += ["\nFindings:\n", *_items(finding.line for finding in found.findings)]
     notes = [finding.text for finding in found.structure.findings if not finding.blocks]
     if notes:
         parts += ["\nStructure:\n", *_items(notes)]
@@ -221,6 +230,7 @@ def _result(found: "Found", settings: "Settings") -> dict[str, Any]:
         "verdict": found.evidence.verdict,
         "problems": list(found.problems),
         "settings": plain(asdict(settings)),
+        "findings": [finding.to_json() for finding in found.findings],
         "structure": [asdict(finding) for finding in found.structure.findings],
         "suite": found.suite,
         "expectations": None

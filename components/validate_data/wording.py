@@ -47,12 +47,33 @@ def _counted(kind: str, kwargs: Mapping[str, Any], result: Mapping[str, Any]) ->
     total = result["element_count"] - result.get("missing_count", 0)
     if not count:
         return f"all of {total} as expected"
-    wrong = next((words(kwargs) for end, words in _WRONG.items() if kind.endswith(end)), "")
-    text = f"{count} of {total} values {wrong or 'not as expected'}"
+    words = _WRONG.get(kind)
+    text = f"{count} of {total} values {words(kwargs) if words else 'not as expected'}"
     if kwargs.get("mostly") not in {None, 1}:
         text += f" (at least {kwargs['mostly']:g} of all must be right)"
-    examples = list(dict.fromkeys(map(shown, result.get("partial_unexpected_list", []))))
-    return text + (f", e.g. {', '.join(examples[:MAX_SHOWN])}" if examples else "")
+    return text + _examples(result)
+
+
+def _examples(result: Mapping[str, Any]) -> str:
+    """Up to `MAX_SHOWN` different values that were not expected, with the rows of the first."""
+    values = [_example(value) for value in result.get("partial_unexpected_list", [])]
+    rows = result.get("rows", [])
+    if len(rows) != len(values):
+        # Missing values have no example, so that examples and rows do not belong together.
+        found = [*dict.fromkeys(values)] or [f"row {row}" for row in rows]
+    else:
+        first = dict(zip(reversed(values), reversed(rows), strict=True))
+        found = [f"{value} in row {first[value]}" for value in dict.fromkeys(values)]
+    return f", e.g. {', '.join(found[:MAX_SHOWN])}" if found else ""
+
+
+def _example(value: Any) -> str:
+    """A value, or the values of several columns in one row."""
+    if isinstance(value, dict):
+        return "(" + ", ".join(f"{name}={shown(item)}" for name, item in value.items()) + ")"
+    if isinstance(value, list):
+        return "(" + ", ".join(map(shown, value)) + ")"
+    return shown(value)
 
 
 def _range(kwargs: Mapping[str, Any]) -> str:
@@ -63,22 +84,36 @@ def _range(kwargs: Mapping[str, Any]) -> str:
 
 
 _WRONG: Final[Mapping[str, Callable[[Mapping[str, Any]], str]]] = {
-    "values_to_be_in_set": lambda k: f"outside {_set(k['value_set'])}",
-    "values_to_not_be_in_set": lambda k: f"in {_set(k['value_set'])}",
-    "values_to_be_between": _range,
-    "value_lengths_to_be_between": lambda k: f"with a length {_range(k)}",
-    "value_lengths_to_equal": lambda k: f"with another length than {shown(k['value'])}",
-    "values_to_not_be_null": lambda _: "missing",
-    "values_to_be_null": lambda _: "not missing",
-    "values_to_be_unique": lambda _: "repeated",
-    "values_to_be_of_type": lambda k: f"not of type {k['type_']}",
-    "values_to_be_in_type_list": lambda k: f"of none of the types {_set(k['type_list'])}",
-    "values_to_match_regex": lambda k: f"not matching {shown(k['regex'])}",
-    "values_to_not_match_regex": lambda k: f"matching {shown(k['regex'])}",
-    "values_to_match_strftime_format": lambda k: f"not of the form {shown(k['strftime_format'])}",
-    "columns_to_be_unique": lambda _: "repeated",
+    "expect_column_values_to_be_in_set": lambda k: f"outside {_set(k['value_set'])}",
+    "expect_column_values_to_not_be_in_set": lambda k: f"in {_set(k['value_set'])}",
+    "expect_column_values_to_be_between": _range,
+    "expect_column_value_lengths_to_be_between": lambda k: f"with a length {_range(k)}",
+    "expect_column_value_lengths_to_equal": lambda k: (
+        f"with another length than {shown(k['value'])}"
+    ),
+    "expect_column_values_to_not_be_null": lambda _: "missing",
+    "expect_column_values_to_be_null": lambda _: "not missing",
+    "expect_column_values_to_be_unique": lambda _: "repeated",
+    "expect_column_values_to_be_of_type": lambda k: f"not of type {k['type_']}",
+    "expect_column_values_to_be_in_type_list": lambda k: (
+        f"of none of the types {_set(k['type_list'])}"
+    ),
+    "expect_column_values_to_match_regex": lambda k: f"not matching {shown(k['regex'])}",
+    "expect_column_values_to_not_match_regex": lambda k: f"matching {shown(k['regex'])}",
+    "expect_column_values_to_match_strftime_format": lambda k: (
+        f"not of the form {shown(k['strftime_format'])}"
+    ),
+    "expect_compound_columns_to_be_unique": lambda _: "repeated",
+    "expect_column_pair_values_to_be_in_set": lambda k: f"outside {_pairs(k['value_pairs_set'])}",
+    "expect_column_pair_values_to_be_equal": lambda _: "that differ",
 }
-"""What is wrong with a value, by the end of the expectation's type."""
+"""What is wrong with a value, by the expectation's type."""
+
+
+def _pairs(pairs: Any) -> str:
+    shown_ones = ", ".join(_example(pair) for pair in pairs[:MAX_ITEMS])
+    more = f" and {len(pairs) - MAX_ITEMS} more" if len(pairs) > MAX_ITEMS else ""
+    return "{" + shown_ones + more + "}"
 
 
 def _expected(kwargs: Mapping[str, Any]) -> str:
@@ -86,7 +121,10 @@ def _expected(kwargs: Mapping[str, Any]) -> str:
     if low is not None and high is not None:
         return f", expected {shown(low)} to {shown(high)}"
     if low is not None or high is not None:
-        return f", expected at {'least' if high is None else 'most'} {shown(low or high or 0)}"
+        bound = f"at most {shown(high)}" if low is None else f"at least {shown(low)}"
+        return f", expected {bound}"
+    if isinstance(ranges := kwargs.get("quantile_ranges"), dict):
+        return f", expected {_listed([shown(pair) for pair in ranges['value_ranges']])}"
     for name in ("value", "type_", "type_list", "value_set", "threshold"):
         if name in kwargs:
             value = kwargs[name]
@@ -130,7 +168,7 @@ def shown(value: Any) -> str:
     if isinstance(value, list):
         return _set(value)
     if isinstance(value, float):
-        text = f"{value:.6g}"
+        text = f"{value:.0f}" if value.is_integer() and abs(value) < _EXACT_INT else f"{value:.6g}"
     elif isinstance(value, str):
         text = repr(value[: MAX_TEXT + 1])
     else:

@@ -6,15 +6,15 @@ from assay.components.promote.component import promote as propose
 
 
 @dsl.pipeline(name="promote")
-def promote(model_name: str, environment: str, digest: str = "", monitoring: str = "") -> None:
+def promote(model_name: str, environment: str, model: str = "", monitoring: str = "") -> None:
     """Check a model again and open a pull request that releases it.
 
     Args:
         model_name: Name in the MLflow registry.
         environment: dev, staging or production; none is skipped.
-        digest: Digest of the model. Empty: the registry's candidate.
+        model: Digest of the model. Empty: the registry's candidate.
         monitoring: Text of monitoring.yaml. Empty: the plan that is there already.
     """
     propose(
-        model_name=model_name, environment=environment, digest=digest, monitoring=monitoring
+        model_name=model_name, environment=environment, model=model, monitoring=monitoring
     ).set_caching_options(enable_caching=False)

@@ -34,6 +34,7 @@ def try_candidates(
     numeric_columns: list,
     categorical_columns: list,
     drop_columns: list,
+    time_column: str,
     positive_label: str,
     primary_metric: str,
     confidence: float,
@@ -55,6 +56,7 @@ def try_candidates(
             numeric_columns=numeric_columns,
             categorical_columns=categorical_columns,
             drop_columns=drop_columns,
+            time_column=time_column,
             positive_label=positive_label,
             seed=seed,
             threads=threads,
@@ -125,20 +127,22 @@ def sweep_and_register(
             asks for one blocks.
         numeric_columns: Columns to treat as numbers. Empty: detected.
         categorical_columns: Columns to treat as categories. Empty: detected.
-        drop_columns: Columns that are no features.
+        drop_columns: Columns that are not features.
         positive_label: The positive class of a binary target. Empty: the last in sort order.
         missing_values: Texts that mean a missing value in a CSV.
         delimiter: Field delimiter of a CSV; "auto" finds it.
         split_by: "hash" (of key_columns, or of the whole row) or "time".
         key_columns: Columns that name an entity, which never changes sides.
-        time_column: Column to split by when split_by is "time"; the latest rows are the test set.
+        time_column: Column to split by when split_by is "time": the latest rows are the test set.
+            It is not a feature, unless numeric_columns or categorical_columns name it.
         test_fraction: Share of rows held out for the chosen candidate, between 0 and 1.
         validation_fraction: Share of the other rows to choose on, between 0 and 1.
         stratify: Keep the classes' shares equal on both sides.
         reference: Digest of a dataset to look for drift against. Empty: no drift check.
         drift_share: Share of drifted columns (0 to 1) from which the data is rejected.
-        primary_metric: The metric candidates are chosen and compared by. Empty: accuracy for
-            classes, root mean squared error for numbers.
+        primary_metric: The metric candidates are chosen and compared by. Empty: the
+            policy's, else accuracy for classes and root mean squared error for numbers; another
+            than the policy's is refused.
         max_regression: Margin of the comparison, in units of the primary metric.
         slices: Columns by whose values quality is also judged.
         confidence: Confidence level of all intervals, between 0 and 1.
@@ -177,13 +181,13 @@ def sweep_and_register(
         )
         table = outside(
             snapshot_data(
-                source=data, target=target, delimiter=delimiter, missing_values=missing_values
+                data=data, target=target, delimiter=delimiter, missing_values=missing_values
             ).after(ready)
         )
         valid = validate_data(
-            dataset=table.outputs["dataset"],
+            data=table.outputs["dataset"],
             suite=ready.outputs["suite_artifact"],
-            reference=reference,
+            reference=ready.outputs["reference_artifact"],
             target=target,
             drift_share=drift_share,
         )
@@ -195,9 +199,9 @@ def sweep_and_register(
             )
         with dsl.Else(name="valid"):
             parts = split_data(
-                dataset=table.outputs["dataset"],
+                data=table.outputs["dataset"],
                 target=target,
-                by=split_by,
+                split_by=split_by,
                 key_columns=key_columns,
                 time_column=time_column,
                 test_fraction=test_fraction,
@@ -206,9 +210,9 @@ def sweep_and_register(
             # With another salt: the training rows are those whose hash lies above the cut, so by
             # the same hash none of them would be held out.
             inner = split_data(
-                dataset=parts.outputs["train"],
+                data=parts.outputs["train"],
                 target=target,
-                by=split_by,
+                split_by=split_by,
                 key_columns=key_columns,
                 time_column=time_column,
                 test_fraction=validation_fraction,
@@ -224,8 +228,9 @@ def sweep_and_register(
                 numeric_columns=numeric_columns,
                 categorical_columns=categorical_columns,
                 drop_columns=drop_columns,
+                time_column=time_column,
                 positive_label=positive_label,
-                primary_metric=primary_metric,
+                primary_metric=ready.outputs["primary_metric"],
                 confidence=confidence,
                 seed=seed,
                 threads=threads,
@@ -238,7 +243,7 @@ def sweep_and_register(
                 valid=valid,
                 test_data=parts.outputs["test"],
                 slices=slices,
-                primary_metric=primary_metric,
+                primary_metric=ready.outputs["primary_metric"],
                 max_regression=max_regression,
                 confidence=confidence,
                 seed=seed,

@@ -2,27 +2,35 @@
 
 1. The decision is about exactly this model.
 2. Its verdict is a pass; or a person's override of it was checked by the caller.
-3. The policy it names, judged again over the evidence it names, gives the same rows.
+3. The policy it names, judged again over the evidence it names, gives the same rows. The policy
+   that governs the model, where there is one, gives a pass over the same evidence.
 4. Evaluation, measurements and data, which the registry will show, are those of this decision.
-5. The decision, the evidence and the model have believable records (signed ones, where a key is
-   configured), which connect: the decision was made by the gate from that policy and evidence, and
-   the evidence about the model was made from that model.
-6. Every byte of all of it, back to the source, is what its name says.
+5. The decision, the evidence and the model have believable attestations (signed ones, where a key
+   is configured), which connect: the decision was made by the gate from that policy and evidence,
+   and the evidence about the model was made from that model. Each was made by a step that counts:
+   one of the library's, with the code of this installation, or one that the policy names.
+6. The rows that the model was evaluated on are shown to be new to it.
+7. Every byte of all of it, back to the source, is what its name says.
 
-What is not checked: whether the code behind the records did what it should (`assay reproduce`
+What is not checked: whether the code behind the attestations did what it should (`assay reproduce`
 shows that), and whether the policy asks for enough (people review that).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from assay.attestation import Attestation, about
 from assay.errors import AttestationError, IntegrityError, RunBlocked, RunInconclusive
 from assay.evidence import FILE_NAME, MAX_EVIDENCE_BYTES, EvidenceDocument
-from assay.policy import MAX_POLICY_BYTES, Verdict, decide, read_decision
+from assay.governance.disjoint import require_disjoint
+from assay.governance.makers import EVIDENCE, TRAINING, Admitted, Maker, maker
+from assay.governance.makers import GATE as GATE_STEP
+from assay.manifest import Manifest
+from assay.policy import MAX_POLICY_BYTES, Verdict, decide, parse_policy, read_decision
 from assay.policy import Decision as Judgement
 from assay.provenance import nodes, passport, verify
+from assay.registry import ModelVersion
 from assay.step import Decision, Services
 from assay.store import Store
 from assay.tree import get_manifest, read_file
@@ -31,16 +39,35 @@ GATE: Final = "gate"
 
 
 @dataclass(frozen=True, slots=True)
+class Governing:
+    """The policy that governs a model, from the protected branch of the deployment repository."""
+
+    place: str
+    """Its path in the repository."""
+    content: bytes
+    """YAML."""
+
+
+@dataclass(frozen=True, slots=True)
 class Facts:
-    """What the checks found, for the version's tags."""
+    """What the checks found, for the version's tags and the pull request."""
 
     decision: str
     """Digest of the decision."""
     judgement: Judgement
     training: Attestation
-    """The record of how the model was made."""
+    """The attestation of how the model was made."""
     data: str
     """Digest of the dataset behind the model; "" when nobody named it."""
+    documents: Mapping[str, EvidenceDocument]
+    """What was judged, by digest."""
+    makers: tuple[Maker, ...]
+    """Who made the model, the decision and each piece of evidence."""
+    notes: tuple[str, ...]
+    """What could not be shown, for people."""
+    governing: Governing | None = None
+    governed: Judgement | None = None
+    """The decision under the governing policy."""
 
 
 def check(
@@ -51,6 +78,7 @@ def check(
     data: str,
     *,
     overridden: bool = False,
+    governing: Governing | None = None,
 ) -> Facts:
     """Check all of it, in order; each failure has its own message.
 
@@ -60,11 +88,14 @@ def check(
         decision: The gate's.
         shown: Digests of the evidence that the registry will show.
         data: Digest of the dataset that the registry will name, or "".
-        overridden: Leave out check 2, because a person has decided against the policy.
+        overridden: Leave out the verdicts, because a person has decided against the policy.
+        governing: The policy that governs the model; None where no deployment repository has one.
+            Then the decision's own policy says which steps count.
 
     Raises:
-        RunBlocked: Check 2.
-        RunInconclusive: Check 2.
+        RunBlocked: Check 2, or the governing policy blocks.
+        RunInconclusive: As `RunBlocked`, for a verdict that is inconclusive.
+        PolicyError: The governing policy does not parse.
         IntegrityError: Any other.
         NotFoundError: Something is not in the store.
     """
@@ -76,32 +107,69 @@ def check(
             "run the gate for this model"
         )
     # Check 2.
-    if judgement.verdict is not Verdict.PASS and not overridden:
-        unclear = judgement.verdict is Verdict.INCONCLUSIVE
-        raise (RunInconclusive if unclear else RunBlocked)(
-            f"not admitted: the decision's verdict is {judgement.verdict}: {judgement.reason}"
-        )
+    if not overridden:
+        _require_pass(judgement, "the decision's verdict")
     # Check 3.
-    documents = _judge_again(services.store, judgement)
+    policy, documents = _judge_again(services.store, judgement)
+    governed = None
+    if governing is not None:
+        governed = judged_under(governing.content, judgement, documents, governing.place)
+        if not overridden:
+            _require_pass(governed, f"under the governing policy {governing.place} the verdict")
+        policy = governing.content
     # Check 4.
     data = _require_same(services, judgement, shown, data)
     # Check 5.
-    training = _connected(services, decision.digest, judgement, documents)
-    # Check 6. The model stands behind the decision already, unless no evidence is about it.
+    admitted = Admitted(parse_policy(policy).steps)
+    trained, makers = _connected(services, admitted, decision.digest, judgement, documents)
+    # Check 6.
+    tested = {
+        document.subjects.get("data", "")
+        for document in documents.values()
+        if "model" in document.subjects
+    }
+    training, notes = require_disjoint(
+        services, admitted, model, trained, {*tested, judgement.test_data} - {""}
+    )
+    # Check 7. The model is behind the decision already, unless no evidence is about it.
     verify(services.store, decision.digest, services.verifier)
     behind = nodes(passport(services.store, decision.digest, services.verifier))
     if model not in {node.digest for node in behind}:
         verify(services.store, model, services.verifier)
-    return Facts(decision.digest, judgement, training, data)
+    return Facts(
+        decision.digest,
+        judgement,
+        training,
+        data,
+        documents,
+        makers,
+        notes,
+        governing,
+        governed,
+    )
 
 
-def _judge_again(store: Store, judgement: Judgement) -> dict[str, EvidenceDocument]:
-    policy = _file(store, judgement.policy_artifact, "policy.yaml", MAX_POLICY_BYTES)
-    documents = {
-        digest: EvidenceDocument.parse(_file(store, digest, FILE_NAME, MAX_EVIDENCE_BYTES))
-        for digest in judgement.evidence
-    }
-    again = decide(
+def _require_pass(judgement: Judgement, what: str) -> None:
+    if judgement.verdict is not Verdict.PASS:
+        unclear = judgement.verdict is Verdict.INCONCLUSIVE
+        raise (RunInconclusive if unclear else RunBlocked)(
+            f"not admitted: {what} is {judgement.verdict}: {judgement.reason}"
+        )
+
+
+def judged_under(
+    policy: bytes,
+    judgement: Judgement,
+    documents: Mapping[str, EvidenceDocument],
+    place: str = "policy.yaml",
+) -> Judgement:
+    """The evidence of a decision, judged under another policy.
+
+    Raises:
+        PolicyError: The policy does not parse; `place` is its name in the message.
+    """
+    parse_policy(policy, place)
+    return decide(
         policy,
         documents,
         judgement.model,
@@ -110,13 +178,59 @@ def _judge_again(store: Store, judgement: Judgement) -> dict[str, EvidenceDocume
         test_data=judgement.test_data,
         production=judgement.production,
     )
+
+
+def require_same_production(judgement: Judgement, current: ModelVersion | None, name: str) -> None:
+    """Refuse a decision that compares with another model than the one in production.
+
+    Args:
+        judgement: The decision.
+        current: The version in production, asked for just now; None when there is none.
+        name: Name of the registered model.
+
+    Raises:
+        RunBlocked: Production moved since the decision, or the decision never looked at it.
+        UsageError: The version in production was not registered by Assay.
+    """
+    there = current.model if current is not None else ""
+    if judgement.production != there:
+        compared = judgement.production or "none"
+        raise RunBlocked(
+            f"not admitted: the decision says that {compared} is in production as {name!r}, the "
+            f"registry says {there or 'none'}; run the pipeline again, which compares with the "
+            "model that is there now"
+        )
+
+
+def _judge_again(store: Store, judgement: Judgement) -> tuple[bytes, dict[str, EvidenceDocument]]:
+    """The policy and the documents of a decision, when it follows from them."""
+    policy, documents = judged_files(store, judgement)
+    again = judged_under(policy, judgement, documents)
     if again != judgement:
         raise IntegrityError(
             "the decision does not follow from the policy and evidence that it names "
             f"(judged again: {again.verdict}); it was altered, or judged by another version: run "
             "the gate again"
         )
-    return documents
+    return policy, documents
+
+
+def judged_files(store: Store, judgement: Judgement) -> tuple[bytes, dict[str, EvidenceDocument]]:
+    """What a decision was made from: the policy's YAML, and the documents by their digests.
+
+    Raises:
+        IntegrityError: Something is not what its name says, or malformed.
+        NotFoundError: Something is not in the store.
+    """
+    return judged_policy(store, judgement.policy_artifact), {
+        digest: EvidenceDocument.parse(_file(store, digest, FILE_NAME, MAX_EVIDENCE_BYTES))
+        for digest in judgement.evidence
+    }
+
+
+def judged_policy(store: Store, artifact: str) -> bytes:
+    """The YAML that a policy artifact holds; errors as `judged_files`."""
+    return _file(store, artifact, "policy.yaml", MAX_POLICY_BYTES)
 
 
 def _require_same(services: Services, judgement: Judgement, shown: Sequence[str], data: str) -> str:
@@ -144,38 +258,72 @@ def _require_same(services: Services, judgement: Judgement, shown: Sequence[str]
 
 def _connected(
     services: Services,
+    admitted: Admitted,
     decision: str,
     judgement: Judgement,
-    documents: dict[str, EvidenceDocument],
-) -> Attestation:
-    """The record of the model, when the records of all others lead to it."""
+    documents: Mapping[str, EvidenceDocument],
+) -> tuple[list[Attestation], tuple[Maker, ...]]:
+    """The attestations of the model that count, when all others lead to it; who made each."""
     store, verifier = services.store, services.verifier
     named = {judgement.policy_artifact, *judgement.evidence}
-    if not any(
-        record.step == GATE
+    judged = [
+        record
+        for record in about(store, decision, verifier)
+        if record.step == GATE
         and named <= set(record.input_digests())
         and record.parameters.get("model") == judgement.model
-        for record in about(store, decision, verifier)
-    ):
+    ]
+    if not judged:
         raise AttestationError(
-            f"no record shows that the gate made the decision {decision} from what it names; "
+            f"no attestation shows that the gate made the decision {decision} from what it names; "
             "run the gate in this store"
         )
+    makers = [_admit(admitted, judged, {GATE_STEP}, "decision", decision)]
     for digest, document in documents.items():
         subjects = set(document.subjects.values())
-        if not any(
-            subjects <= set(record.input_digests()) for record in about(store, digest, verifier)
-        ):
+        made = [r for r in about(store, digest, verifier) if subjects <= _named(r)]
+        if not made:
             raise AttestationError(
-                f"no record shows that the evidence {digest} was made from what it is about; "
+                f"no attestation shows that the evidence {digest} was made from what it is about; "
                 "run the step that makes it in this store"
             )
-    training = about(store, judgement.model, verifier)
-    if not training:
+        kind = _kind(get_manifest(store, digest))
+        makers.append(_admit(admitted, made, EVIDENCE, kind, digest))
+    trained = about(store, judgement.model, verifier)
+    if not trained:
         raise AttestationError(
-            f"no record of how the model {judgement.model} was made; train it in this store"
+            f"no attestation of how the model {judgement.model} was made; train it in this store"
         )
-    return training[0]
+    makers.append(_admit(admitted, trained, TRAINING, "model", judgement.model))
+    return [r for r in trained if not admitted.objection(r, TRAINING)], tuple(makers)
+
+
+def _named(record: Attestation) -> set[str]:
+    """Every artifact that an execution was about: its inputs, and digests among its parameters.
+
+    Steps that need no more of an artifact than its name take that as a parameter. What a step may
+    write about a name that it was given is the step's own; see `makers`.
+    """
+    parameters = {value for value in record.parameters.values() if isinstance(value, str)}
+    return {*record.input_digests(), *parameters}
+
+
+def _admit(
+    admitted: Admitted,
+    records: Sequence[Attestation],
+    library: frozenset[str] | set[str],
+    what: str,
+    digest: str,
+) -> Maker:
+    record, objection = admitted.first(records, library)
+    if record is None:
+        raise AttestationError(f"the {what} {digest} {objection}")
+    return maker(what, digest, record)
+
+
+def _kind(manifest: Manifest) -> str:
+    """What an evidence artifact is, in a word: `evaluation`."""
+    return manifest.artifact_type.removeprefix("application/vnd.assay.").partition(".")[0]
 
 
 def _file(store: Store, artifact: str, name: str, limit: int) -> bytes:

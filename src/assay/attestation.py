@@ -10,6 +10,7 @@ what it says counts only after `load` has checked it.
 """
 
 import base64
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -26,7 +27,7 @@ from assay.digest import (
 )
 from assay.errors import AttestationError
 from assay.parallel import parallel
-from assay.signing import PAYLOAD_TYPE, Signer, Verifier, open_unverified
+from assay.signing import PAYLOAD_TYPE, Key, Role, Signer, Verifier, open_unverified
 from assay.store import Store
 
 STATEMENT_TYPE: Final = "https://in-toto.io/Statement/v1"
@@ -34,6 +35,9 @@ PREDICATE_TYPE: Final = "https://slsa.dev/provenance/v1"
 BUILD_TYPE: Final = "urn:assay:step:v1"
 ENVELOPE_MEDIA_TYPE: Final = "application/vnd.dsse.envelope.v1+json"
 MAX_ATTESTATION_BYTES: Final = 4 << 20
+
+COMMIT: Final = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
+"""A commit's full name."""
 
 Inputs = Mapping[str, str | list[str]]
 """Input name to digest, to "" where an optional one is absent, or to a list of digests."""
@@ -249,29 +253,39 @@ def pointers(attestation: Attestation, digest: str) -> list[str]:
 
 
 def load(store: Store, digest: str, verifier: Verifier | None) -> Attestation:
-    """Read a record and check all that can be checked of it by itself.
+    """Read an attestation and check all that can be checked of it by itself.
 
     Raises:
-        AttestationError: Unsigned or wrongly signed though a verification key is configured, or
-            not a record of an execution.
+        AttestationError: Unsigned, or not signed by a key with the role `runner`, though a
+            verification key is configured; or not an attestation of an execution.
         IntegrityError: The bytes are not what the name says.
-        NotFoundError: No such record.
+        NotFoundError: No such attestation.
     """
     what = f"attestation {digest}"
     raw = parse_canonical_json(store.get_bytes(digest, MAX_ATTESTATION_BYTES), what)
     if not isinstance(raw, dict):
         raise AttestationError(f"{what}: not a statement")
-    signed_by = ""
+    signed_by, key = "", None
     if "payloadType" in raw:
-        opened = verifier.open(raw, what) if verifier else open_unverified(raw, what)
-        payload, signed_by = opened
+        payload, signed_by, key = _open(raw, what, verifier)
         raw = parse_canonical_json(payload, what)
     elif verifier is not None:
         raise AttestationError(
             f"{what}: unsigned, and ASSAY_VERIFY_KEYS asks for a signature; "
             "run the step again with ASSAY_SIGNING_KEY set"
         )
-    return parse(raw, digest, signed_by)
+    attestation = parse(raw, digest, signed_by)
+    if key is not None:
+        key.require_in_use(attestation.details.finished, what)
+    return attestation
+
+
+def _open(raw: Any, what: str, verifier: Verifier | None) -> tuple[bytes, str, Key | None]:
+    """The payload of an envelope, the id of the key that signed it, and the key if it is known."""
+    if verifier is None:
+        return *open_unverified(raw, what), None
+    payload, key = verifier.open(raw, what, Role.RUNNER)
+    return payload, key.key_id, key
 
 
 def about(store: Store, subject: str, verifier: Verifier | None) -> list[Attestation]:
@@ -375,12 +389,19 @@ def _parse(raw: Any, digest: str, signed_by: str) -> Attestation:
             invocation=details["metadata"]["invocationId"],
         ),
         image=dependencies["image"]["uri"] if "image" in dependencies else "",
-        git=Commit(git["uri"], git["digest"]["gitCommit"], git["annotations"]["dirty"])
+        git=Commit(git["uri"], _commit(git["digest"]["gitCommit"]), git["annotations"]["dirty"])
         if git
         else None,
         digest=digest,
         signed_by=signed_by,
     )
+
+
+def _commit(value: Any) -> str:
+    # It ends up in commands and reports.
+    if isinstance(value, str) and COMMIT.fullmatch(value):
+        return value
+    raise ValueError(f"gitCommit {str(value)[:80]!r} is not the name of a commit")
 
 
 def _input(value: Any) -> str | list[str]:

@@ -22,7 +22,8 @@ checks:
         tolerance: 0          # for numbers
 ```
 
-Each violating row beyond the allowed fraction counts in `safety_violations`.
+While no more than the allowed fraction of rows violate a check, nothing counts in
+`safety_violations`; beyond it, every violating row does. docs/checks.md is for users.
 """
 
 from collections import Counter

@@ -7,6 +7,7 @@ type.
 
 import functools
 import hashlib
+import importlib.util
 import os
 import platform
 import re
@@ -20,7 +21,7 @@ from typing import Final, NamedTuple
 
 from assay import __version__
 from assay.digest import PREFIX, canonical_json, of_bytes
-from assay.errors import StepError
+from assay.errors import StepError, UsageError
 from assay.step import Step
 
 _LIBRARY_SKIPS: Final = frozenset({"cli", "components", "pipelines"})
@@ -29,6 +30,7 @@ _STEP_SKIPS: Final = frozenset(
     {"component.py", "component.yaml", "README.md", "metadata.yaml", "OWNERS"}
 )
 """Files of a stage's folder that say something about the step but do not take part in it."""
+_COMMIT: Final = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 _GIT_SECONDS: Final = 5
 
 
@@ -76,7 +78,29 @@ def identity(step: Step) -> CodeIdentity:
     file = getattr(module, "__file__", None)
     if file is None:
         raise StepError(f"step {step.name}: its source is not in a file; put it into a module")
-    path = Path(file).resolve()
+    return _identity(Path(file).resolve())
+
+
+def identity_of(entry_point: str) -> CodeIdentity:
+    """The identity that a step of this installation has, without importing its module.
+
+    Args:
+        entry_point: `module:name`.
+
+    Raises:
+        StepError: There is no such module here.
+    """
+    module = entry_point.partition(":")[0]
+    try:
+        found = importlib.util.find_spec(module)
+    except (ImportError, ValueError):
+        found = None
+    if found is None or found.origin is None:
+        raise StepError(f"step {entry_point!r}: this installation has no module {module!r}")
+    return _identity(Path(found.origin).resolve())
+
+
+def _identity(path: Path) -> CodeIdentity:
     # A step in a package is its whole folder; a lone module is just itself.
     packaged = (path.parent / "__init__.py").exists()
     files = _files(path.parent, frozenset(), _STEP_SKIPS) if packaged else iter([path])
@@ -169,10 +193,18 @@ def commit() -> Commit | None:
     """The commit this code was built from: `ASSAY_GIT_COMMIT` (images set it), or the checkout.
 
     None where neither tells; the code digest names the code all the same.
+
+    Raises:
+        UsageError: `ASSAY_GIT_COMMIT` is not a commit's full name.
     """
     value = os.environ.get("ASSAY_GIT_COMMIT", "")
     if value:
         commit_id, _, flag = value.partition("+")
+        if not _COMMIT.fullmatch(commit_id):
+            raise UsageError(
+                f"ASSAY_GIT_COMMIT: {commit_id[:80]!r} is not a commit's full name; "
+                "set it to what `git rev-parse HEAD` prints"
+            )
         repository = os.environ.get("ASSAY_GIT_REPOSITORY") or f"pkg:pypi/kfp-assay@{__version__}"
         return Commit(repository, commit_id, flag == "dirty")
     return _checkout_commit()
@@ -184,7 +216,7 @@ def _checkout_commit() -> Commit | None:
     if not (root / ".git").exists():
         return None
     commit_id = _git(root, "rev-parse", "HEAD")
-    if not re.fullmatch(r"[0-9a-f]{40,64}", commit_id):
+    if not _COMMIT.fullmatch(commit_id):
         return None
     # User information before an @ may hold a token.
     remote = re.sub(r"//[^/@]*@", "//", _git(root, "config", "remote.origin.url"))

@@ -5,13 +5,18 @@
 | `ASSAY_STORE` | where blobs lie: `file:///folder` or `s3://bucket/prefix?endpoint=http://host:port` | none; the command line uses `./.assay/store` |
 | `ASSAY_CACHE` | `read-write`, `off` or `refresh` | `read-write` |
 | `ASSAY_SIGNING_KEY` | private key that signs attestations (PEM text, or a path) | unsigned |
-| `ASSAY_VERIFY_KEYS` | public keys; once set, nothing unsigned is believed | nothing asked |
+| `ASSAY_VERIFY_KEYS` | public keys (keys.yaml, or PEM); once set, nothing unsigned is believed | nothing asked |
 | `ASSAY_WORK` | folder for work folders | the system's temporary folder |
 | `ASSAY_IMAGE` | reference of the running image; compiled pipelines set it | none |
 | `ASSAY_GIT_COMMIT`, `ASSAY_GIT_REPOSITORY` | what the image was built from; images set them | the checkout, if there is one |
 | `ASSAY_RUN` | the run's id, for attestations | none |
 | `ASSAY_DEPLOYMENTS`, `ASSAY_FORGE`, … | the deployment repository and its forge: `assay.gitops.settings` | none |
 | `ASSAY_WARM_SOCKET` | the run's process that has MLflow loaded (`assay.warm`); local runs set it | none |
+| `ASSAY_MAX_COLUMNS` | columns that a table may have | 20,000 |
+| `ASSAY_MAX_TABLE_BYTES` | bytes that a table may have unpacked | 32 GiB |
+| `ASSAY_MAX_PART_BYTES` | bytes that the rows of one part may take in memory | 1 GiB |
+| `ASSAY_MAX_UNPACKED_RATIO` | how many times its size a file may unpack to, from 256 MiB on | 200 |
+| `ASSAY_MAX_READ_SECONDS` | how long the reading of a table may take | 14,400 (4 hours) |
 | `ASSAY_EVENTS` | file that receives one JSON line per event, for whoever follows a run | none |
 
 Credentials of the store come from the variables that S3 clients read (`AWS_ACCESS_KEY_ID`,

@@ -11,7 +11,8 @@ AssayError                      exit 1
 │   └── RunInconclusive         exit 5   too little data to tell
 ├── IntegrityError              exit 6   bytes are not what their name says; nothing was kept
 │   ├── ManifestError                    a manifest that must not be followed
-│   └── AttestationError                 a record missing, unsigned, wrongly signed, not about it
+│   └── AttestationError                 an attestation missing, unsigned, wrongly signed
+│       └── UnknownKeyError              signed by a key that is not configured
 ├── StoreError                  exit 7   the store refused or could not be reached
 │   ├── NotFoundError                    nothing under that digest
 │   ├── StoreAccessError                 credentials or rights
@@ -29,6 +30,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from assay.printable import without_secrets
+from assay.text import one_line
 
 MAX_MESSAGE_CHARS: Final = 16_000
 """Of a message; it goes to terminals, logs and reports, and may quote what others wrote."""
@@ -40,7 +42,8 @@ class AssayError(Exception):
     exit_code = 1
 
     def __init__(self, message: str) -> None:
-        line = without_secrets(" ".join(message.split()))
+        # A message may quote what somebody else wrote.
+        line = without_secrets(one_line(message))
         if len(line) > MAX_MESSAGE_CHARS:
             line = f"{line[:MAX_MESSAGE_CHARS]}… (cut short)"
         super().__init__(line)
@@ -98,7 +101,11 @@ class ManifestError(IntegrityError):
 
 
 class AttestationError(IntegrityError):
-    """A record that is missing, unsigned, wrongly signed or about something else."""
+    """An attestation that is missing, unsigned, wrongly signed or about something else."""
+
+
+class UnknownKeyError(AttestationError):
+    """Signed by no configured key; another configuration could tell."""
 
 
 class StoreError(AssayError):

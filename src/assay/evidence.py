@@ -7,7 +7,6 @@ with the reason beside it, and fails every rule that asks for it.
 """
 
 import math
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,12 +14,11 @@ from typing import Any, Final
 
 from assay.digest import canonical_json, parse_canonical_json
 from assay.errors import IntegrityError
+from assay.labels import label as label  # noqa: PLC0414 - evidence and its names come together
 
 FILE_NAME: Final = "evidence.json"
 MAX_EVIDENCE_BYTES: Final = 16 << 20
 VERDICTS: Final = ("pass", "block", "inconclusive")
-
-_LABEL_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,27 +113,6 @@ class EvidenceDocument:
                 f"{FILE_NAME}: verdict {document.verdict!r} is not one of {VERDICTS}"
             )
         return document
-
-
-def label(name: str, /, **labels: str) -> str:
-    """An evidence name with labels: `label("accuracy", sex="Female")` is `accuracy{sex="Female"}`.
-
-    Labels are sorted. Back-slashes, quotes and line ends in values are escaped as in Prometheus'
-    text format, and a label's name that is no identifier is quoted, as Prometheus does since its
-    version 3: `accuracy{"marital-status"="Divorced"}`.
-    """
-    if not labels:
-        return name
-    inner = ",".join(f'{_label_name(key)}="{_escape(labels[key])}"' for key in sorted(labels))
-    return f"{name}{{{inner}}}"
-
-
-def _label_name(key: str) -> str:
-    return key if _LABEL_NAME.fullmatch(key) else f'"{_escape(key)}"'
-
-
-def _escape(value: str) -> str:
-    return value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
 
 
 def _finite(value: float | None) -> float | None:

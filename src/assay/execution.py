@@ -38,11 +38,13 @@ from assay.digest import canonical_json, hex_of, is_digest, parse_canonical_json
 from assay.errors import IntegrityError, NotFoundError, StepError, UsageError
 from assay.manifest import Descriptor, Manifest
 from assay.printable import without_secrets
+from assay.resolve import is_short, moves, resolve
 from assay.signing import Signer, Verifier
 from assay.source import fetch
 from assay.step import Artifact, Out, Port, Services, Source, Step
 from assay.store import Store
-from assay.tree import get_manifest, get_tree, put_tree
+from assay.store.removal import Watch
+from assay.tree import claim, get_manifest, get_tree, put_tree
 
 logger = logging.getLogger(__name__)
 
@@ -144,11 +146,17 @@ def execute(step: Step, arguments: Mapping[str, Any], context: Context) -> Execu
         if bound.holds_secrets and not step.side_effects:
             # The key, which is as public as the attestation, does not tell two secrets apart.
             context = replace(context, cache=CacheMode.OFF)
+        watch = Watch(context.store)
         previous = _lookup(step, key, context)
-        if previous is not None and context.cache is CacheMode.READ_WRITE:
-            # Written again, so that `assay gc` sees that somebody goes on from these outputs.
-            _point(context.store, key, previous.digest)
-            return _execution(step, previous, cached=True, seconds=time.monotonic() - begun)
+        while previous is not None and context.cache is CacheMode.READ_WRITE:
+            # Written again, so that `assay gc` sees that somebody goes on from these outputs; then
+            # a look whether a collection that began before is about to remove them.
+            _point(context.store, key, previous.record.digest)
+            if not watch.touched(previous.names):
+                seconds = time.monotonic() - begun
+                return _execution(step, previous.record, cached=True, seconds=seconds)
+            previous = _lookup(step, key, context)
+        claim(context.store, bound.manifests.values())
         outputs, values = _run(step, bound, sources, root, context, context.store)
     attestation = Attestation(
         step=step.name,
@@ -166,7 +174,7 @@ def execute(step: Step, arguments: Mapping[str, Any], context: Context) -> Execu
     )
     digest = save(attestation, context.store, context.signer)
     if previous is not None:
-        _warn_if_irreproducible(step, previous, attestation)
+        _warn_if_irreproducible(step, previous.record, attestation)
     if not step.side_effects and context.cache is not CacheMode.OFF:
         _point(context.store, key, digest)
     return Execution(
@@ -182,7 +190,7 @@ def execute(step: Step, arguments: Mapping[str, Any], context: Context) -> Execu
 
 def _bind(step: Step, arguments: Mapping[str, Any], store: Store) -> _Bound:
     """Sort the arguments; report all that is wrong with them at once."""
-    problems: list[str] = []
+    arguments, problems = _whole(step, arguments, store)
     inputs: dict[str, str | list[str]] = {}
     manifests: dict[str, Manifest] = {}
     for name, port in {**step.inputs, **step.list_inputs}.items():
@@ -197,11 +205,7 @@ def _bind(step: Step, arguments: Mapping[str, Any], store: Store) -> _Bound:
             problems.append(f"{step.name}: input {name!r} is missing; give an artifact's digest")
         for digest in digests:
             if not is_digest(digest):
-                problems.append(
-                    f"{step.name}: input {name!r}: {digest!r} is not a digest "
-                    "('sha256:' and 64 lower-case hex digits)"
-                )
-                continue
+                continue  # said already
             manifests[digest] = get_manifest(store, digest)
             problems += _kind_problems(f"{step.name}: input {name!r}", port, manifests[digest])
     locations = {name: arguments.get(name) or "" for name in step.sources}
@@ -222,6 +226,42 @@ def _bind(step: Step, arguments: Mapping[str, Any], store: Store) -> _Bound:
     if problems:
         raise UsageError.all_of(problems)
     return _Bound(inputs, manifests, locations, parameters, without_secrets(parameters))
+
+
+def _whole(
+    step: Step, arguments: Mapping[str, Any], store: Store
+) -> tuple[dict[str, Any], list[str]]:
+    """The arguments with whole digests, and what is wrong with those that name nothing."""
+    resolved, problems = dict(arguments), []
+
+    def whole(given: Any, what: str) -> Any:
+        if is_digest(given):
+            return given
+        if moves(given) and not step.side_effects:
+            # KFP's cache knows the parameter only: it would answer for the alias of last week.
+            problems.append(
+                f"{what}: {given!r} may name another model tomorrow, and this step is cached; give "
+                "the digest or MODEL/VERSION"
+            )
+            return given
+        try:
+            return resolve(given if isinstance(given, str) else repr(given), store, what)
+        except (UsageError, NotFoundError) as error:
+            problems.append(str(error))
+            return given
+
+    for name in (*step.inputs, *step.digests):
+        if given := arguments.get(name):
+            resolved[name] = whole(given, f"{step.name}: {name}")
+    for name in step.list_inputs:
+        digests = _digests(arguments.get(name) or "")
+        resolved[name] = [
+            whole(given, f"{step.name}: {name} {place}") for place, given in enumerate(digests, 1)
+        ]
+    for name in step.sources:
+        if is_short(given := arguments.get(name)):
+            resolved[name] = whole(given, f"{step.name}: {name}")
+    return resolved, problems
 
 
 def _digests(given: Any) -> list[str]:
@@ -248,7 +288,16 @@ def _fetch(name: str, location: str, root: Path, context: Context) -> Source:
     return fetch(location, folder, store=context.store)
 
 
-def _lookup(step: Step, key: str, context: Context) -> Attestation | None:
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """What the cache holds under a key."""
+
+    record: Attestation
+    names: list[str]
+    """Digests of the blobs it consists of: the record, its outputs and their files."""
+
+
+def _lookup(step: Step, key: str, context: Context) -> _Answer | None:
     """The believable record under `key` whose outputs are all there, if any."""
     if step.side_effects or context.cache is CacheMode.OFF:
         return None
@@ -260,12 +309,12 @@ def _lookup(step: Step, key: str, context: Context) -> Attestation | None:
         attestation = load(context.store, digest, context.verifier)
         if attestation.step_key != key:
             raise IntegrityError(f"attestation {digest} is about another step key")  # noqa: TRY301
-        require_outputs(context.store, attestation)
+        names = require_outputs(context.store, attestation)
     except (IntegrityError, NotFoundError) as error:
         # Not an error of this run: the answer does not count, and the step is computed.
         logger.warning("%s: cached answer not used: %s", step.name, error)
         return None
-    return attestation
+    return _Answer(attestation, [digest, *names])
 
 
 def _point(store: Store, key: str, attestation: str) -> None:
@@ -284,8 +333,8 @@ def read_cache_pointer(pointer: bytes) -> str:
     raise IntegrityError("cache entry: not an object that names an attestation; it was altered")
 
 
-def require_outputs(store: Store, attestation: Attestation) -> None:
-    """Check that everything an answer names is in the store, with its size.
+def require_outputs(store: Store, attestation: Attestation) -> list[str]:
+    """Check that everything an answer names is in the store, with its size; the digests of it.
 
     Raises:
         NotFoundError: Names what is missing.
@@ -301,6 +350,8 @@ def require_outputs(store: Store, attestation: Attestation) -> None:
         raise NotFoundError(
             f"{len(missing)} of {len(blobs)} files are missing or cut short, first {missing[0]}"
         )
+    outputs = [output.digest for output in attestation.outputs.values()]
+    return [*outputs, *(blob.digest for blob in blobs)]
 
 
 def rerun(step: Step, record: Attestation, context: Context, scratch: Store) -> Attestation:

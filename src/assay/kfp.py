@@ -19,7 +19,9 @@ from assay.documents import Limits, read_json
 from assay.errors import AssayError, IntegrityError, StepError
 from assay.execution import Context, Execution
 from assay.execution import execute as execute_step
+from assay.findings import lines as finding_lines
 from assay.foreign import keep, recognise
+from assay.labels import is_labelled
 from assay.manifest import FileEntry
 from assay.printable import without_secrets
 from assay.step import Step
@@ -136,6 +138,8 @@ def task(name: str, *, side_effects: bool = False) -> Iterator[Callable[[Executi
         events.emit(name, events.FAILED, error=told, exit_code=1)
         raise
     for execution in outcome:
+        for line in finding_lines(execution.values):
+            _print(f"finding: {line}")
         events.emit(
             name,
             events.CACHED if execution.cached else events.DONE,
@@ -154,9 +158,13 @@ def guard(function: Callable[..., None], **arguments: Any) -> None:
         function(**arguments)
 
 
-def _tell(line: str) -> None:
+def _print(line: str) -> None:
     sys.stdout.flush()
-    print(line, file=sys.stderr, flush=True)  # noqa: T201 - the one line a user must see
+    print(line, file=sys.stderr, flush=True)  # noqa: T201 - a line that a user must see
+
+
+def _tell(line: str) -> None:
+    _print(line)
     with contextlib.suppress(OSError):
         if TERMINATION_LOG.exists():
             TERMINATION_LOG.write_text(line + "\n")
@@ -230,7 +238,7 @@ def _metrics(files: Mapping[str, FileEntry], store: Store) -> dict[str, float]:
         found.update(_parsed(entry, store))
     if (entry := files.get("evidence.json")) is not None:
         evidence = _parsed(entry, store)["evidence"]
-        found.update({k: v for k, v in evidence.items() if v is not None and "{" not in k})
+        found.update({k: v for k, v in evidence.items() if v is not None and not is_labelled(k)})
     return found
 
 

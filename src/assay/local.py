@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, Self
 
-from assay import events
+from assay import events, findings
 from assay.environment import environment
 from assay.warm.start import warm_process
 
@@ -61,6 +61,14 @@ class Outcome:
     def reports(self) -> list[Path]:
         """HTML reports of the tasks, to open in a browser."""
         return sorted((self.folder / "reports").glob("*.html"))
+
+    @property
+    def findings(self) -> list[str]:
+        """What the tasks found that a person should know, one line each."""
+        told = [
+            f"{task.name}: {line}" for task in self.tasks for line in findings.lines(task.values)
+        ]
+        return list(dict.fromkeys(told))
 
     @property
     def log(self) -> Path:

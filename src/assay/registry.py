@@ -122,27 +122,89 @@ class Registry:
             raise ServiceError(f"MLflow: {path} {problem}; {remedy(self._uri)}")
 
     def production(self, name: str) -> ModelVersion | None:
-        """The version that the alias `production` names, or None; errors as for `at`."""
-        return self.at(name, PRODUCTION)
+        """The version that the alias `production` names, or None.
+
+        None means that no version was ever in production. An alias that was removed by other means
+        than `set_alias` leaves the history behind; what is in production is then not known.
+
+        Raises:
+            ServiceError: As for `at`; or the alias is gone, and the history says that there was
+                one.
+        """
+        current = self.at(name, PRODUCTION)
+        if current is None and (past := self._history(name)):
+            raise ServiceError(
+                f"MLflow: cannot tell what is in production: the alias {PRODUCTION!r} of {name!r} "
+                f"is not set, but version {past[-1]} was in production (tag {HISTORY_TAG}); point "
+                f"the alias at the right version: assay production {name!r} --set {past[-1]}"
+            )
+        return current
 
     def at(self, name: str, alias: str) -> ModelVersion | None:
         """The version that an alias names, or None.
+
+        The model is asked for with all its aliases, because an answer that names the model and
+        lists no such alias is the registry's word. An error whose text sounds like one is not.
 
         Raises:
             ServiceError: The registry failed. Anything but its word that there is no such model or
                 alias is a failure: what is not known must not pass for "nothing in production".
         """
+        with self._calling(f"ask for the {alias} version of {name!r}"):
+            found = self._model(name)
+            version = found.aliases.get(alias) if found is not None else None
+            if version is None:
+                return None
+            held = _version(self._client.get_model_version(name, str(version)))
+            if (held.name, held.version) != (name, str(version)):
+                raise OSError(f"version {version} was asked for, the answer is about another")
+            return held
+
+    def _model(self, name: str) -> Any:
+        """The registered model, or None; called within `_calling`.
+
+        That there is none is believed only when a listing says so too: a proxy or a wrong path
+        answers 404 as well.
+        """
         from mlflow.exceptions import MlflowException
 
-        with self._calling(f"ask for the {alias} version of {name!r}"):
+        try:
+            found = self._client.get_registered_model(name)
+        except MlflowException as error:
+            if error.error_code != _UNKNOWN:
+                raise
+            _require_name(name)
+            listed = self._client.search_registered_models(f"name = '{name}'")
+            if any(item.name == name for item in listed):
+                raise OSError("the registry lists the model and says that it does not exist") from (
+                    error
+                )
+            return None
+        if found.name != name:
+            raise OSError(f"the answer is about the model {found.name!r}")
+        return found
+
+    def version(self, name: str, version: str) -> ModelVersion | None:
+        """A version by its number, or None; errors as for `at`."""
+        from mlflow.exceptions import MlflowException
+
+        with self._calling(f"ask for version {version} of {name!r}"):
             try:
-                return _version(self._client.get_model_version_by_alias(name, alias))
+                return _version(self._client.get_model_version(name, version))
             except MlflowException as error:
-                # A model that is unknown, or an alias that is not set.
-                unset = error.error_code == _REFUSED and "alias" in str(error)
-                if unset or error.error_code == _UNKNOWN:
+                if error.error_code == _UNKNOWN:
                     return None
                 raise
+
+    def names(self) -> list[str]:
+        """Names of the registered models, sorted; the first 1,000.
+
+        Raises:
+            ServiceError: The registry failed.
+        """
+        with self._calling("list the registered models"):
+            found = self._client.search_registered_models(max_results=1000)
+        return sorted(str(item.name) for item in found)
 
     def find(self, name: str, digest: str) -> ModelVersion | None:
         """The version of `name` that holds `digest`, if there is one; the lowest of several."""
@@ -228,13 +290,17 @@ class Registry:
 
         Kept by `set_alias`; where the alias was moved by other means, only the present is known.
         """
-        with self._calling(f"ask for the history of {name!r}"):
-            raw = self._client.get_registered_model(name).tags.get(HISTORY_TAG, "")
-        past = [version for version in raw.split(",") if version.isdecimal()]
-        present = self.production(name)
+        past = self._history(name)
+        present = self.at(name, PRODUCTION)
         if present is not None:
             past.append(present.version)
         return [v for place, v in enumerate(past) if v not in past[place + 1 :]]
+
+    def _history(self, name: str) -> list[str]:
+        with self._calling(f"ask for the history of {name!r}"):
+            found = self._model(name)
+        raw = found.tags.get(HISTORY_TAG, "") if found is not None else ""
+        return [version for version in raw.split(",") if version.isdecimal()]
 
     def set_alias(self, name: str, alias: str, version: str) -> None:
         """Point an alias at a version; of `production`, keep what it pointed at before.

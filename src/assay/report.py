@@ -13,6 +13,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from assay.text import one_line, visible
+
 INK: Final = "#1c2330"
 SOFT: Final = "#5c6675"
 LINE: Final = "#d9dee6"
@@ -71,6 +73,8 @@ margin:20px 0}
 .tile span{font-size:12.5px;color:var(--soft);overflow-wrap:anywhere}
 @media print{main{padding:0}section{break-inside:avoid-page}}
 """
+_NOTHING: Final = "&#8203;"
+"""A space of no width."""
 _OUTCOMES: Final = frozenset({"pass", "block", "fail", "inconclusive", "skipped"})
 
 
@@ -166,7 +170,8 @@ def _cell(cell: Any, side: str) -> str:
 
 
 def _text(value: Any) -> str:
-    return html.escape(str(value))
+    """Text of unknown origin as HTML; the only function that puts such text into a page."""
+    return html.escape(visible(str(value)))
 
 
 def _shown(value: Any) -> str:
@@ -277,6 +282,24 @@ def markdown_table(headers: Sequence[str], rows: Iterable[Sequence[Any]]) -> str
 
 
 def markdown_text(text: str) -> str:
-    """Text as one line of Markdown that renders as it is: no markup, HTML or links of its own."""
-    escaped = re.sub(r"([\\`*_\[\]|])", r"\\\1", " ".join(text.split()))
-    return escaped.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    """Text as one line of Markdown that renders as it is: no markup, HTML or links of its own.
+
+    The only function that puts text of unknown origin into Markdown. It escapes what has a meaning
+    in CommonMark and in the dialects of GitHub and GitLab (links, images, table borders, bare
+    addresses, mentions, quick actions), and writes characters that act instead of showing as
+    escapes.
+    """
+    escaped = re.sub(r"([\\`*\[\]|~$])", r"\\\1", one_line(text))
+    # Between letters or digits an underscore is text, as in most column names.
+    escaped = re.sub(r"(?<![^\W_])_|_(?![^\W_])", r"\\_", escaped)
+    escaped = escaped.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    # Some readers look for these in what was rendered, where an entity is a character again; only
+    # a character between, which shows nothing, keeps them from it.
+    escaped = re.sub(r"(?<=[a-zA-Z0-9]):(?=//)|[@#](?=\w)", rf"\g<0>{_NOTHING}", escaped)
+    escaped = re.sub(r"(?i)\bwww(?=\.)", rf"\g<0>{_NOTHING}", escaped)
+    # What begins a line may be a list, a heading, a rule or a command to the forge.
+    return re.sub(r"^([-+=#]|\d+[.)])(?=[-+=#]*(\s|$))|^/(?=\w)", _begun, escaped)
+
+
+def _begun(match: re.Match[str]) -> str:
+    return f"{match[0][:-1]}&#{ord(match[0][-1])};"

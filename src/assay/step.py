@@ -9,7 +9,8 @@ outputs into folders, and returns a few values::
 
 Parameters annotated with a kind (`Dataset`, `Model | None` when optional) are inputs, those with
 `Out[kind]` are outputs, a `Source` is a location in the outside world, and everything else is a
-parameter, which must be JSON. Library steps and a user's own are written in the same way.
+parameter, which must be JSON; one that is annotated `Digest` names an artifact. Library
+steps and a user's own are written in the same way.
 """
 
 import inspect
@@ -18,7 +19,7 @@ import typing
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Final, Generic, TypeVar, overload
+from typing import Annotated, Any, ClassVar, Final, Generic, TypeVar, overload
 
 from assay.errors import StepError, UsageError
 from assay.signing import Verifier
@@ -117,6 +118,13 @@ class Monitoring(Evidence):
     type = "application/vnd.assay.monitoring.v1"
 
 
+class Attempts(Evidence):
+    """How many models were tried on the same test rows: `evidence.json`. Not reproducible."""
+
+    type = "application/vnd.assay.attempts.v1"
+    reproducible = False
+
+
 class Rehearsal(Evidence):
     """How long ago a rollback was last rehearsed: `evidence.json`. Not reproducible."""
 
@@ -176,6 +184,11 @@ class Services:
     verifier: Verifier | None
 
 
+_DIGEST: Final = "digest"
+Digest = Annotated[str, _DIGEST]
+"""A parameter that names an artifact without reading it. The step gets the whole digest, whatever
+form the user wrote (`assay.resolve`)."""
+
 Values = Mapping[str, str | int | float | bool | list[str]]
 """What a step may return: a few values for the pipeline to branch on, such as a verdict."""
 
@@ -201,6 +214,8 @@ class Step:
     """Location parameters, and whether each may be left empty."""
     outputs: Mapping[str, Port]
     parameters: Mapping[str, inspect.Parameter]
+    digests: frozenset[str]
+    """Parameters that are annotated `Digest`."""
     services: tuple[str, ...]
     """Parameters that take the injected `Services`."""
     side_effects: bool
@@ -278,6 +293,7 @@ def _make_step(
 ) -> Step:
     # One branch for each thing that an annotation can say.
     hints = typing.get_type_hints(function)
+    annotated = typing.get_type_hints(function, include_extras=True)
     inputs: dict[str, Port] = {}
     list_inputs: dict[str, Port] = {}
     sources: dict[str, bool] = {}
@@ -316,6 +332,7 @@ def _make_step(
         sources=sources,
         outputs=outputs,
         parameters=parameters,
+        digests=frozenset(name for name in parameters if annotated.get(name) == Digest),
         services=tuple(services),
         side_effects=side_effects,
         asks_registry=asks_registry,

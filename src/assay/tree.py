@@ -25,6 +25,7 @@ from assay.packing import packs
 from assay.parallel import parallel
 from assay.store.base import Store
 from assay.store.files import reading, write_read_only
+from assay.store.removal import Watch
 
 MEDIA_TYPES: Final = {
     ".parquet": "application/vnd.apache.parquet",
@@ -45,6 +46,8 @@ def put_tree(
 ) -> Manifest:
     """Store the files in `folder` as an artifact, files before manifest.
 
+    What a garbage collection was about to remove meanwhile is stored again when it has ended.
+
     Raises:
         IntegrityError: A file changed meanwhile.
         StepError: A symbolic link or special file, or a name that no artifact may hold.
@@ -59,12 +62,46 @@ def put_tree(
     def put(path: str) -> FileEntry:
         return FileEntry(path, store.put_file(folder / path, _media_type(path)))
 
-    files = parallel(put, sorted(alone))
-    for entries in parallel(lambda paths: _put_pack(store, folder, paths, sizes), packed):
-        files += entries
-    manifest = Manifest(artifact_type, tuple(files), annotations)
-    store.put_bytes(manifest.to_bytes(), manifest.media_type)
-    return manifest
+    watch = Watch(store)
+    while True:
+        files = parallel(put, sorted(alone))
+        for entries in parallel(lambda paths: _put_pack(store, folder, paths, sizes), packed):
+            files += entries
+        manifest = Manifest(artifact_type, tuple(files), annotations)
+        store.put_bytes(manifest.to_bytes(), manifest.media_type)
+        if not watch.touched(_named(manifest)):
+            return manifest
+
+
+def claim(store: Store, manifests: Iterable[Manifest]) -> None:
+    """Make sure that artifacts which are there stay as long as a run may take.
+
+    Raises:
+        NotFoundError: One was removed by a garbage collection just now; says what to do.
+    """
+    watch = Watch(store)
+    for manifest in manifests:
+        # Before, because an artifact that is being removed must not be brought back by half.
+        watch.touched([manifest.digest])
+        found = store.has(manifest.digest)
+        if found:
+            store.make_young(manifest.to_bytes(), manifest.media_type)
+        if watch.touched(_named(manifest)) or not found:
+            _require_whole(store, manifest)
+
+
+def _require_whole(store: Store, manifest: Manifest) -> None:
+    gone = [] if store.has(manifest.digest) else [manifest.digest]
+    if gone := gone + store.has_all(manifest.blobs):
+        raise NotFoundError(
+            f"{manifest.digest} was removed by a garbage collection just now (missing: {gone[0]}), "
+            "because nothing had used it for longer than the grace period; run the steps that make "
+            "it again, and pin what has to stay: assay gc --pin"
+        )
+
+
+def _named(manifest: Manifest) -> list[str]:
+    return [manifest.digest, *(blob.digest for blob in manifest.blobs)]
 
 
 def _put_pack(

@@ -41,7 +41,7 @@ def snapshot(path: Path, folder: Path, target: str) -> Dataset:
     out = folder / "dataset"
     out.mkdir()
     bound = snapshot_data.bind_parameters({"target": target})
-    snapshot_data(source=fetch(str(path), folder), dataset=Out(out), **bound)
+    snapshot_data(data=fetch(str(path), folder), dataset=Out(out), **bound)
     return Dataset(out, "sha256:" + "d" * 64)
 
 
@@ -359,3 +359,33 @@ def test_the_step_runs_through_the_store_and_its_cache(
     assert not first.cached
     assert again.cached
     assert first.outputs == again.outputs
+
+
+@pytest.mark.parametrize("gaps", [False, True])
+def test_a_feature_of_truth_values_is_watched_whether_values_are_missing_or_not(
+    shared_data: Path, tmp_path: Path, gaps: bool
+) -> None:
+    cases = shared_data.parent / "cases"
+    header, *lines = (cases / "w1_bool.csv").read_text().splitlines()
+    if gaps:
+        place = header.split(",").index("member")
+        cells = [line.split(",") for line in lines]
+        for row in cells[::7]:
+            row[place] = ""
+        lines = [",".join(row) for row in cells]
+    (tmp_path / "w1.csv").write_text("\n".join([header, *lines]) + "\n")
+    data = snapshot(tmp_path / "w1.csv", tmp_path, "y")
+    assert dataset.info(data.path).column("member").type == "bool"
+    model = fit(data, tmp_path / "model", target="y")
+    plan = parse_plan((cases / "w1.yaml").read_bytes())
+    loaded, rows = models.load(model.path), dataset.read(data.path)
+    found = replay(plan, loaded, rows, starts=3)
+    dead = [one for one in found.replays if one.fault.kind == DEAD and one.fault.place == "member"]
+    assert {one.fault.form for one in dead} == {"constant", "missing"}
+    # A column that holds nothing any more is seen in the first windows.
+    assert all(one.rows <= 150 for one in dead if one.fault.form == "missing")
+    # Live rows that come without gaps, after a reference with them, and the other way round.
+    monitor = Monitor(plan, loaded, rows)
+    live = rows.head(100).assign(member=None)
+    assert any(alarm.series == "member" for alarm in monitor.push(live))
+    assert not any(alarm.series == "member" for alarm in Monitor(plan, loaded, rows).push(rows))

@@ -14,6 +14,7 @@ from assay import dataset, model
 from assay.components.evaluate.step import evaluate
 from assay.errors import UsageError
 from assay.evidence import EvidenceDocument
+from assay.policy import judge, parse_policy
 from assay.step import Checks, Dataset, Model, Out
 
 DIGEST = "sha256:" + "0" * 64
@@ -108,6 +109,39 @@ def test_the_gap_is_between_the_best_and_the_worst_slice(
     parts = [found.values[f'accuracy{{sex="{value}"}}'] for value in ("Female", "Male")]
     gap = found.values['accuracy_gap{column="sex"}']
     assert gap == pytest.approx(max(parts) - min(parts))  # type: ignore[type-var, operator]
+
+
+@pytest.fixture(scope="module")
+def alike(written: Write) -> Dataset:
+    """Columns whose names differ in one sign only; a model is right where `g-1` is x."""
+    generator = np.random.default_rng(0)
+    x, dash, line = generator.normal(size=400), np.arange(400) % 2, np.arange(400) // 200
+    truth = np.where((x > 0) ^ (dash == 1), "yes", "no")
+    names = {"g-1": np.where(dash, "y", "x"), "g_1": np.where(line, "y", "x")}
+    return written(pa.table({"x": x, **names, "y": truth}))
+
+
+def test_columns_that_differ_in_a_sign_keep_their_own_evidence_and_rules_find_it(
+    alike: Dataset, fitted: Fit, out: Make
+) -> None:
+    subject = fitted(
+        alike,
+        target="y",
+        estimator="sklearn.tree.DecisionTreeClassifier",
+        hyperparameters={"max_depth": 1},
+        drop_columns=["g-1", "g_1"],
+    )
+    found, _, _, _ = measure(subject, alike, out, slices=["g-1", "g_1"])
+    ours = model.load(subject.path)
+    frame = dataset.read(alike.path)
+    right = ours.predict(frame) == frame["y"]
+    for column, name in (("g-1", '"g-1"'), ("g_1", "g_1")):
+        expected = right[frame[column] == "x"].mean()
+        assert found.values[f'accuracy{{{name}="x"}}'] == pytest.approx(expected)
+    dash = found.values['accuracy{"g-1"="x"}']
+    assert dash != found.values['accuracy{g_1="x"}']
+    rules = parse_policy(f"""gates: [{{metric: 'accuracy{{"g-1"="x"}} == {dash!r}'}}]""".encode())
+    assert judge(rules, {"evaluation": found}, subject.digest).verdict == "pass"
 
 
 CHECKS = """

@@ -75,7 +75,7 @@ class TestTables:
     def test_real_data_goes_out_and_comes_back_under_its_name(
         self, adult_csv: Path, tmp_path: Path, context: Context, file_format: str
     ) -> None:
-        ours = execute(snapshot_data, {"source": str(adult_csv)}, context).outputs["dataset"]
+        ours = execute(snapshot_data, {"data": str(adult_csv)}, context).outputs["dataset"]
         out = export(context.store, ours, tmp_path / "kfp", file_format).dataset
         assert out.metadata["digest"] == ours
         assert out.metadata["rows"] == FEW_ROWS
@@ -89,7 +89,7 @@ class TestTables:
         self, adult_csv: Path, context: Context
     ) -> None:
         imported = bring(adult_csv, context).outputs["dataset"]
-        again = execute(snapshot_data, {"source": str(adult_csv)}, context).outputs["dataset"]
+        again = execute(snapshot_data, {"data": str(adult_csv)}, context).outputs["dataset"]
         assert imported == again
 
     def test_the_record_of_an_import_outlives_what_kfp_keeps(
@@ -368,7 +368,7 @@ class TestModels:
     ) -> None:
         import mlflow.sklearn
 
-        data = execute(snapshot_data, {"source": str(adult_csv)}, context).outputs["dataset"]
+        data = execute(snapshot_data, {"data": str(adult_csv)}, context).outputs["dataset"]
         ours = execute(
             train,
             {

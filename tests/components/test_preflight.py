@@ -113,7 +113,11 @@ def test_documents_become_artifacts(context: Context, plan: dict[str, Any], tmp_
         manifest = get_manifest(context.store, done.outputs[name])
         assert manifest.artifact_type == kind.type
         assert [entry.blob.digest for entry in manifest.files] == [of_bytes(text.encode())]
-    assert done.values == {"allowed_modules": [], "candidates": []}
+    assert done.values == {
+        "allowed_modules": [],
+        "candidates": [],
+        "reference_artifact": "",
+    }
     # The same text from elsewhere has the same name, so nothing below runs again.
     (tmp_path / "p.yaml").write_text(POLICY)
     again = execute(preflight, {**given, "policy": str(tmp_path / "p.yaml")}, context)
@@ -290,7 +294,9 @@ def test_each_mistake_has_its_line(
         ('accuracy{sex="F"} > 0.8', {"slices": ["sex"]}, ""),
         ('recall{sex="F",hours="40"} > 0.8', {"slices": ["sex", "hours"]}, "by hours&sex"),
         ('recall{sex="F",hours="40"} > 0.8', {"slices": ["hours&sex"]}, ""),
+        ('accuracy{"marital-status"="x"} > 0.8', {"slices": ["sex"]}, "sliced by marital-status"),
         ('accuracy_gap{column="sex"} < 0.1', {"slices": ["age"]}, "not sliced by sex"),
+        ('accuracy_gap{column="sex&age"} < 0.1', {"slices": ["age&sex"]}, "not sliced by sex&age"),
         ('accuracy_gap{column="sex"} < 0.1', {"slices": ["sex"]}, ""),
         ("monitoring_plan_complete == 1", {}, "no monitoring plan is given"),
         ("monitoring_plan_complete == 1", {"monitoring": MONITORING}, ""),
@@ -469,7 +475,7 @@ def test_a_dataset_in_the_store_is_asked_for_its_schema(
     ("name", "content", "said"),
     [
         ("empty.csv", b"", "is empty"),
-        ("names.csv", b"a,a,\n1,2,3\n", "column 'a' stands there 2 times"),
+        ("names.csv", b"a,a,\n1,2,3\n", "column 'a' is there 2 times"),
         ("cut.parquet", b"PAR1" + b"x" * 100, "a damaged Parquet file"),
         ("footer.parquet", b"PAR1" + b"x" * 90 + b"\x10\0\0\0PAR1", "a damaged Parquet file"),
         ("huge.parquet", b"PAR1" + b"\xff\xff\xff\xffPAR1", "a damaged Parquet file"),
@@ -502,3 +508,115 @@ def test_a_store_in_another_place(plan: dict[str, Any], tmp_path: Path) -> None:
     store = open_store((tmp_path / "fresh").as_uri())
     run(store, tmp_path, plan)
     assert store.get_bytes(of_bytes(b"assay preflight"), 100) == b"assay preflight"
+
+
+SVM = "sklearn.svm.LinearSVC"
+
+
+class TestWhatTheEstimatorNeverGives:
+    @pytest.mark.parametrize(
+        ("changes", "said"),
+        [
+            ({"policy": "gates:\n  - metric: roc_auc > 0.9\n"}, "policy line 2: roc_auc > 0.9"),
+            ({"policy": "gates:\n  - metric: brier_score_gap < 0.1\n"}, "brier_score needs them"),
+            ({"primary_metric": "log_loss"}, "primary_metric log_loss"),
+            (
+                {"policy": "primary_metric: roc_auc\ngates:\n  - metric: accuracy > 0.1\n"},
+                "policy: primary_metric roc_auc",
+            ),
+            (
+                {
+                    "policy": POLICY,
+                    "checks": "checks:\n  - {name: older, kind: direction, column: age, "
+                    "delta: 1, expect: not_decrease}\n",
+                },
+                "'older' looks at the direction of a probability",
+            ),
+        ],
+    )
+    def test_a_probability_of_a_machine_that_has_none_is_not_asked_for_after_the_fit(
+        self,
+        folder_store: Store,
+        plan: dict[str, Any],
+        tmp_path: Path,
+        changes: dict[str, Any],
+        said: str,
+    ) -> None:
+        told = "; ".join(refused(folder_store, tmp_path, {**plan, "estimator": SVM, **changes}))
+        assert said in told
+        assert "LinearSVC" in told
+
+    @pytest.mark.parametrize(
+        "estimator",
+        [
+            {"estimator": "sklearn.linear_model.LogisticRegression"},
+            {"estimator": "auto"},
+            {"estimator": "sklearn.svm.SVC", "hyperparameters": {"probability": True}},
+            {
+                "estimator": "sklearn.ensemble.StackingClassifier",
+                "hyperparameters": {
+                    "estimators": [
+                        ["a", {"$estimator": "sklearn.linear_model.LogisticRegression"}],
+                        ["b", {"$estimator": SVM}],
+                    ]
+                },
+            },
+            {
+                "estimator": "sklearn.calibration.CalibratedClassifierCV",
+                "hyperparameters": {"estimator": {"$estimator": SVM}},
+            },
+        ],
+    )
+    def test_one_that_gives_them_is_not_refused(
+        self, folder_store: Store, plan: dict[str, Any], tmp_path: Path, estimator: dict[str, Any]
+    ) -> None:
+        run(folder_store, tmp_path, {**plan, **estimator, "primary_metric": "roc_auc"})
+
+    def test_a_metric_of_numbers_and_a_classifier(
+        self, folder_store: Store, plan: dict[str, Any], tmp_path: Path
+    ) -> None:
+        asked = {**plan, "estimator": SVM, "primary_metric": "r2"}
+        told = refused(folder_store, tmp_path, asked)
+        assert "r2 is a metric of numbers" in told[0]
+
+    def test_the_candidate_of_a_sweep_is_named(
+        self, folder_store: Store, plan: dict[str, Any], tmp_path: Path
+    ) -> None:
+        several = [{"estimator": "auto"}, {"estimator": SVM}]
+        asked = {**plan, "candidates": several, "primary_metric": "roc_auc"}
+        (first, *_) = refused(folder_store, tmp_path, asked)
+        assert "candidate 2, LinearSVC gives no probabilities" in first
+
+
+class TestTheLevelOfARule:
+    RULES = (
+        "confidence: 0.9\ngates:\n  - metric: accuracy > 0.5\n"
+        "  - {metric: regression_delta < 0.01, when: production_exists == 1}\n"
+        "  - {metric: recall > 0.5, confidence: 0.99}\n"
+    )
+
+    def test_that_the_run_does_not_measure_is_told_before_it(
+        self, folder_store: Store, plan: dict[str, Any], tmp_path: Path
+    ) -> None:
+        told = refused(folder_store, tmp_path, {**plan, "policy": self.RULES})
+        assert [line for line in told if line.startswith("policy line")] == [
+            f"policy line {line}: {rule} is judged at confidence {level}, and the run's intervals "
+            "are at 0.95"
+            for line, rule, level in (
+                (4, "regression_delta < 0.01", 0.9),
+                (5, "recall > 0.5", 0.99),
+            )
+        ]
+
+    def test_that_it_measures_passes(
+        self, folder_store: Store, plan: dict[str, Any], tmp_path: Path
+    ) -> None:
+        policy = self.RULES.replace("0.99", "0.9")
+        run(folder_store, tmp_path, {**plan, "policy": policy, "confidence": 0.9})
+
+
+def test_the_time_column_is_said_to_be_left_out(
+    folder_store: Store, plan: dict[str, Any], tmp_path: Path
+) -> None:
+    outs = run(folder_store, tmp_path, {**plan, "split_by": "time", "time_column": "since"})
+    assert "since: left out of the features" in (outs["record"] / "summary.md").read_text()

@@ -12,11 +12,14 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from mlflow.tracking import MlflowClient
 
+from assay import code
+from assay.attestation import about, load
 from assay.components.compare.step import compare
 from assay.components.evaluate.step import evaluate
 from assay.components.gate.step import gate
 from assay.components.register import version
 from assay.components.register.step import register
+from assay.components.select_best.step import select_best
 from assay.components.snapshot_data.step import snapshot_data
 from assay.components.split_data.step import split_data
 from assay.components.train.step import train
@@ -28,18 +31,24 @@ from assay.errors import (
     NotFoundError,
     RunBlocked,
     RunInconclusive,
+    ServiceError,
     UsageError,
 )
 from assay.evidence import EvidenceDocument
-from assay.execution import Context, execute
+from assay.execution import Context, Execution, execute
+from assay.governance import disjoint
+from assay.governance.makers import Admitted
 from assay.mlflow_calls import quiet
 from assay.policy import decide
 from assay.policy.decision import statement
+from assay.registry import Registry
 from assay.signing import Verifier
-from assay.step import Decision, Evaluation, Model, Out, Policy, Step, step
+from assay.step import Dataset, Decision, Evaluation, Model, Out, Policy, Services, Step, step
 from assay.store import Store, open_store
 from assay.store.base import blob_key
 from assay.tree import get_manifest, put_tree
+
+from simulators.forge import git
 
 ROWS = 400
 
@@ -114,9 +123,9 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Proof:
     def run(what: Step, **arguments: Any) -> Any:
         return execute(what, arguments, context)
 
-    data = run(snapshot_data, source=str(root / "data.csv")).outputs["dataset"]
+    data = run(snapshot_data, data=str(root / "data.csv")).outputs["dataset"]
     # By row number, because equal rows never stand on both sides and there are few distinct ones.
-    parts = run(split_data, dataset=data, target="label", test_fraction=0.4).outputs
+    parts = run(split_data, data=data, target="label", test_fraction=0.4).outputs
     models, evaluations = [], []
     for depth in (3, 1):
         model = run(
@@ -360,7 +369,7 @@ def test_5_a_decision_that_no_gate_made(proof: Proof) -> None:
     refused(
         lambda: proof.register(decision, measurements=""),
         AttestationError,
-        "no record shows that the gate made the decision",
+        "no attestation shows that the gate made the decision",
     )
 
 
@@ -371,7 +380,7 @@ def test_5_evidence_that_nobody_measured(proof: Proof) -> None:
     refused(
         lambda: proof.register(decision, evaluation=evidence, measurements=""),
         AttestationError,
-        f"no record shows that the evidence {evidence} was made",
+        f"no attestation shows that the evidence {evidence} was made",
     )
 
 
@@ -390,14 +399,14 @@ def test_5_evidence_measured_on_another_model(proof: Proof) -> None:
     refused(
         lambda: proof.register(decision, evaluation=evidence, measurements=""),
         AttestationError,
-        f"no record shows that the evidence {evidence} was made from what it is about",
+        "was made by the step .*test_register:flatter, which is not one of the library's",
     )
 
 
 def test_5_a_model_without_a_record(proof: Proof) -> None:
     decision = proof.decide(data="")
     shutil.rmtree(proof.root / "store" / "referrers" / hex_of(proof.model))
-    refused(lambda: proof.register(decision, data=""), AttestationError, "no record of how")
+    refused(lambda: proof.register(decision, data=""), AttestationError, "no attestation of how")
 
 
 def test_5_records_must_be_signed_where_a_key_is_configured(proof: Proof) -> None:
@@ -432,6 +441,307 @@ def test_6_a_file_that_is_gone(proof: Proof) -> None:
     blob(proof, skops.blob.digest).unlink()
     with pytest.raises((NotFoundError, IntegrityError)):
         proof.register(decision)
+
+
+# Rows that the model has seen.
+
+
+def fit(proof: Proof, data: str, **changes: Any) -> str:
+    arguments = {
+        "data": data,
+        "target": "label",
+        "estimator": "sklearn.tree.DecisionTreeClassifier",
+        **changes,
+    }
+    return execute(train, arguments, proof.context).outputs["model"]
+
+
+def measure(proof: Proof, model: str, rows: str) -> str:
+    arguments = {"model": model, "test_data": rows, "resamples": 100, "latency_rows": 10}
+    return execute(evaluate, arguments, proof.context).outputs["evaluation"]
+
+
+def state(execution: Execution) -> object:
+    return dict(execution.values)["registered"]
+
+
+def offer(proof: Proof, model: str, rows: str) -> Callable[[], Any]:
+    """Evaluate a model, let the gate pass it, and try to register it."""
+    evaluation = measure(proof, model, rows)
+    text = "gates: [{metric: accuracy > 0.1}]"
+    decision = proof.decide(text, model=model, evidence=[evaluation], test_data=rows, data="")
+    return lambda: proof.register(
+        decision, model=model, evaluation=evaluation, measurements="", data=""
+    )
+
+
+def cut(proof: Proof, data: str, **changes: Any) -> dict[str, str]:
+    arguments = {"data": data, "target": "label", "test_fraction": 0.4, **changes}
+    return dict(execute(split_data, arguments, proof.context).outputs)
+
+
+def table(proof: Proof, name: str, rows: list[str]) -> str:
+    (proof.root / name).write_text("\n".join(["a,b,label", *rows]) + "\n")
+    return execute(snapshot_data, {"data": str(proof.root / name)}, proof.context).outputs[
+        "dataset"
+    ]
+
+
+ODD = [f"{n},{n % 4},{'yes' if n % 3 else 'no'}" for n in range(1, 120, 2)]
+EVEN = [f"{n},{n % 5},{'yes' if n % 3 else 'no'}" for n in range(0, 120, 2)]
+
+
+def test_6_an_evaluation_on_the_models_own_training_rows(proof: Proof) -> None:
+    data = cut(proof, proof.data)["train"]
+    refused(
+        offer(proof, fit(proof, data), data),
+        IntegrityError,
+        f"trained on {data}, and evaluated on the same rows; evaluate it on the side",
+    )
+
+
+def test_6_an_evaluation_on_all_rows_and_so_on_those_of_training_too(proof: Proof) -> None:
+    parts = cut(proof, proof.data)
+    refused(
+        offer(proof, fit(proof, parts["train"]), proof.data),
+        IntegrityError,
+        r"of the evaluated rows .* are among those that the model was trained on",
+    )
+
+
+def test_6_an_evaluation_on_the_side_of_another_split(proof: Proof) -> None:
+    model = fit(proof, cut(proof, proof.data)["train"])
+    other = cut(proof, proof.data, salt="another")["test"]
+    refused(offer(proof, model, other), IntegrityError, "take both from one split_data")
+
+
+def test_6_a_split_of_a_split_is_shown_by_attestations(
+    proof: Proof, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outer = cut(proof, proof.data)
+    inner = cut(proof, outer["train"], salt="validation")
+    model = fit(proof, inner["train"], hyperparameters={"max_depth": 2})
+
+    def unwanted(*_: object) -> int:
+        raise AssertionError("rows were compared although the attestations show it")
+
+    monkeypatch.setattr(disjoint._Proof, "_shared_rows", unwanted)
+    assert state(offer(proof, model, outer["test"])()) == "new"
+
+
+def test_6_a_model_that_was_chosen_on_the_test_rows(proof: Proof) -> None:
+    parts = cut(proof, proof.data)
+    models = [fit(proof, parts["train"], hyperparameters={"max_depth": d}) for d in (2, 4)]
+    evaluations = [measure(proof, model, parts["test"]) for model in models]
+    arguments = {"models": models, "evaluations": evaluations, "primary_metric": "accuracy"}
+    chosen = execute(select_best, arguments, proof.context)
+    refused(
+        offer(proof, str(dict(chosen.values)["model"]), parts["test"]),
+        IntegrityError,
+        f"chosen among others on {parts['test']}, and evaluated on the same rows",
+    )
+
+
+def test_6_tables_of_two_files_are_compared_row_by_row(proof: Proof) -> None:
+    model = fit(proof, table(proof, "odd.csv", ODD))
+    assert state(offer(proof, model, table(proof, "even.csv", EVEN))()) == "new"
+    # One row of the training table, written as a fraction: the column has another type.
+    shared = table(proof, "shared.csv", [*EVEN, "1.0,1.0,yes", "0.5,0.5,no"])
+    refused(
+        offer(proof, model, shared),
+        IntegrityError,
+        rf"1 of the evaluated rows \({shared}\) are among those that the model was trained on",
+    )
+
+
+def test_6_tables_without_a_common_column_cannot_be_told_apart(proof: Proof) -> None:
+    data = table(proof, "one.csv", ODD)
+    (proof.root / "two.csv").write_text("c,d\n1,2\n3,4\n")
+    made = execute(snapshot_data, {"data": str(proof.root / "two.csv")}, proof.context)
+    other = made.outputs["dataset"]
+    looked = disjoint._Proof(Services(proof.store, None), Admitted())
+    refused(
+        lambda: looked.require(data, [other], "trained on"),
+        IntegrityError,
+        "they have no column in common",
+    )
+
+
+# Who made the evidence.
+
+
+@step
+def measure_myself(*, model: Model, rows: Dataset, evaluation: Out[Evaluation]) -> None:
+    """A step of a user's own."""
+    document = EvidenceDocument({"model": model.digest, "data": rows.digest}, {"accuracy": 0.99})
+    document.write(evaluation.path)
+
+
+def test_5_a_step_of_ones_own_counts_when_the_policy_names_it(proof: Proof) -> None:
+    made = execute(measure_myself, {"model": proof.model, "rows": proof.test}, proof.context)
+    evidence = made.outputs["evaluation"]
+
+    def attempt(text: str) -> Any:
+        decision = proof.decide(text, evidence=[evidence])
+        return proof.register(decision, evaluation=evidence, measurements="")
+
+    gates = "gates: [{metric: accuracy > 0.5}]"
+    refused(
+        lambda: attempt(gates),
+        AttestationError,
+        rf"the evaluation {evidence} was made by the step {measure_myself.entry_point}, which is",
+    )
+    named = f"steps: [{{step: '{measure_myself.entry_point}'"
+    refused(
+        lambda: attempt(f"{gates}\n{named}, code: 'sha256:{'0' * 64}'}}]"),
+        AttestationError,
+        "the policy names the step with sha256:0000",
+    )
+    code_digest = load(proof.store, made.attestation, None).code_digest
+    attempt(f"{gates}\n{named}, code: '{code_digest}'}}]")
+    assert state(attempt(f"{gates}\n{named}}}]")) == "existing"
+
+
+def test_5_an_evaluation_by_other_code_of_the_same_name(
+    proof: Proof, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        # What a library with a changed file would say of itself.
+        patch.setattr(code, "_library_digest", lambda: "sha256:" + "7" * 64)
+        evaluation = measure(proof, proof.model, proof.test)
+    policy = "gates: [{metric: accuracy > 0.5}]"
+    decision = proof.decide(policy, evidence=[evaluation])
+    with pytest.raises(AttestationError, match=r"with other code .* than that of this install"):
+        proof.register(decision, evaluation=evaluation, measurements="")
+    # A policy may name it: how a model goes on its way over an upgrade.
+    (record,) = (
+        found
+        for found in about(proof.store, evaluation, None)
+        if found.code.library == "sha256:" + "7" * 64
+    )
+    named = f"{policy}\nsteps: [{{step: '{record.entry_point}', code: '{record.code_digest}'}}]"
+    decision = proof.decide(named, evidence=[evaluation])
+    proof.register(decision, evaluation=evaluation, measurements="")
+
+
+@step
+def fit_myself(*, data: Dataset, model: Out[Model]) -> None:
+    """Trains by other means."""
+    from assay.components.train.step import train as work
+
+    work(**work.bind_parameters({"target": "label"}), data=data, model=model)
+
+
+def test_5_a_model_that_a_step_of_ones_own_made(proof: Proof) -> None:
+    parts = cut(proof, proof.data)
+    model = execute(fit_myself, {"data": parts["train"]}, proof.context).outputs["model"]
+    refused(
+        offer(proof, model, parts["test"]),
+        AttestationError,
+        f"the model {model} was made by the step .*fit_myself, which is not one of the library's",
+    )
+
+
+# Who chose the rules.
+
+
+def test_a_laxer_policy_does_not_register_after_a_stricter_one_blocked(
+    proof: Proof, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    strict, lax = (f"gates: [{{metric: accuracy > {least}}}]" for least in (0.99, 0.5))
+    refused(lambda: proof.register(proof.decide(strict)), RunBlocked, "verdict is block")
+    kept = proof.policy(strict)
+    refused(
+        lambda: proof.register(proof.decide(lax)),
+        RunBlocked,
+        f"the policy {kept} kept {proof.model} out on the same test data .*accuracy > 0.99",
+    )
+    # Another model does not get past it either, whatever it is registered as.
+    other = {"model": proof.other_model, "evaluation": proof.other_evaluation}
+    decision = proof.decide(
+        lax, model=proof.other_model, evidence=[proof.other_evaluation], data=""
+    )
+    refused(
+        lambda: proof.register(decision, **other, measurements="", model_name="fresh", data=""),
+        RunBlocked,
+        "this model does not pass it either",
+    )
+    # The deployment repository says what counts.
+    bare = repository(proof, "models/churn/policy.yaml", lax)
+    monkeypatch.setenv("ASSAY_DEPLOYMENTS", str(bare))
+    assert state(proof.register(proof.decide(lax))) == "new"
+
+
+def test_a_policy_that_blocked_another_model_does_not_hold_up_one_that_passes_it(
+    proof: Proof,
+) -> None:
+    """A person may make a policy stricter, and a bad model in between binds nobody."""
+    best = dict(read_values(proof.store, proof.other_evaluation))["accuracy"]
+    first = f"gates: [{{metric: accuracy >= {best}}}]"
+    blocked = proof.decide(first, evidence=[proof.evaluation], data="")
+    assert get_manifest(proof.store, blocked).annotations["verdict"] == "block"
+    later = f"gates: [{{metric: accuracy >= {best}}}, {{metric: recall > 0.1}}]"
+    arguments: dict[str, Any] = {"model": proof.other_model, "data": ""}
+    decision = proof.decide(later, evidence=[proof.other_evaluation], **arguments)
+    done = proof.register(decision, evaluation=proof.other_evaluation, measurements="", **arguments)
+    assert state(done) == "new"
+
+
+def repository(proof: Proof, path: str, text: str) -> Path:
+    """A deployment repository with one file."""
+    bare, folder = proof.root / "deployments.git", proof.root / "checkout"
+    git(proof.root, "init", "-q", "--bare", "-b", "main", str(bare))
+    git(proof.root, "clone", "-q", str(bare), str(folder))
+    (folder / path).parent.mkdir(parents=True)
+    (folder / path).write_text(text)
+    git(folder, "add", "-A")
+    identity = ("-c", "user.name=Ann", "-c", "user.email=ann@example.org")
+    git(folder, *identity, "commit", "-q", "-m", "Policy")
+    git(folder, "push", "-q", "origin", "HEAD:main")
+    return bare
+
+
+# What is in production.
+
+
+def test_a_model_that_claims_that_nothing_is_in_production(proof: Proof) -> None:
+    """The decision says `production=""`, and the registry has one."""
+    first = proof.register(proof.decide())
+    Registry().set_alias("churn", "production", str(dict(first.values)["version"]))
+    other: dict[str, Any] = {
+        "model": proof.other_model,
+        "evidence": [proof.other_evaluation],
+        "test_data": proof.test,
+    }
+    claims = proof.decide(**other)
+    changes: dict[str, Any] = {
+        "model": proof.other_model,
+        "evaluation": proof.other_evaluation,
+        "measurements": "",
+    }
+    refused(
+        lambda: proof.register(claims, **changes),
+        RunBlocked,
+        f"says that none is in production as 'churn', the registry says {proof.model}; run",
+    )
+    honest = proof.decide(**other, production=proof.model)
+    assert dict(proof.register(honest, **changes).values)["version"] == "2"
+
+
+def test_a_model_compared_with_what_was_in_production_before(proof: Proof) -> None:
+    decision = proof.decide(production=proof.other_model, evidence=[proof.evaluation])
+    refused(
+        lambda: proof.register(decision, measurements=""),
+        RunBlocked,
+        f"says that {proof.other_model} is in production as 'churn', the registry says none",
+    )
+
+
+def test_an_alias_removed_by_hand_opens_no_door(proof: Proof, client: MlflowClient) -> None:
+    proof.register(proof.decide())
+    Registry().set_alias("churn", "production", "1")
+    client.delete_registered_model_alias("churn", "production")
+    refused(lambda: proof.register(proof.decide()), ServiceError, "cannot tell")
 
 
 def test_nothing_refused_is_registered(proof: Proof, client: MlflowClient) -> None:

@@ -9,9 +9,12 @@ from mlflow.tracking import MlflowClient
 
 from assay.components.resolve_production.step import resolve_production
 from assay.errors import ServiceError, UsageError
+from assay.gitops import log
+from assay.gitops.log import Entry, Event
 from assay.mlflow_calls import quiet
 from assay.registry import Registry
-from assay.step import Out, Record
+from assay.step import Out, Record, Services
+from assay.store import Store, open_store
 
 MODEL, OTHER, DATA = ("sha256:" + digit * 64 for digit in "abd")
 NONE = {"production": "", "production_data": "", "version": ""}
@@ -24,11 +27,16 @@ def uri(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     return uri
 
 
-def resolve(folder: Path, **arguments: str) -> tuple[dict[str, Any], str]:
+def resolve(
+    folder: Path, store: Store | None = None, **arguments: str
+) -> tuple[dict[str, Any], str]:
     """Values, and the summary."""
     folder.mkdir()
     bound = resolve_production.bind_parameters({"model_name": "churn", **arguments})
-    values = resolve_production(record=Out[Record](folder), **bound)
+    store = store or open_store((folder.parent / "store").as_uri())
+    values = resolve_production(
+        services=Services(store, None), record=Out[Record](folder), attempts=None, **bound
+    )
     assert values is not None
     record = json.loads((folder / "record.json").read_bytes())
     assert record == {
@@ -88,4 +96,45 @@ def test_a_registry_that_fails_is_not_none(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     with pytest.raises(ServiceError, match="cannot ask for the production version"):
+        resolve(tmp_path / "1")
+
+
+def released(store: Store, digest: str) -> None:
+    entry = Entry(
+        event=Event.RELEASE,
+        model="churn",
+        environment="production",
+        digest=digest,
+        release=DATA,
+        at="2026-01-01T00:00:00Z",
+        by="Ann Approver <ann@example.org>",
+    )
+    log.append(store, entry, None, None)
+
+
+def test_a_wrong_registry_is_not_a_first_model(
+    uri: str, tmp_path: Path, folder_store: Store
+) -> None:
+    released(folder_store, MODEL)
+    with pytest.raises(ServiceError, match=r"release log says .*, the registry says none; check"):
+        resolve(tmp_path / "1", folder_store)
+    registry = Registry(uri)
+    registry.register("churn", MODEL, "file:///m", {}, {})
+    registry.register("churn", OTHER, "file:///o", {}, {})
+    registry.set_alias("churn", "production", "1")
+    assert resolve(tmp_path / "2", folder_store)[0]["production"] == MODEL
+    # Moved by hand to a weaker one, which is easier to beat.
+    registry.set_alias("churn", "production", "2")
+    with pytest.raises(ServiceError, match=f"the registry says {OTHER}") as raised:
+        resolve(tmp_path / "3", folder_store)
+    assert "assay approvals sync" in str(raised.value)
+
+
+def test_an_alias_removed_by_hand_is_not_a_first_model(uri: str, tmp_path: Path) -> None:
+    registry = Registry(uri)
+    registry.register("churn", MODEL, "file:///m", {}, {})
+    registry.set_alias("churn", "production", "1")
+    with quiet():
+        MlflowClient(uri, uri).delete_registered_model_alias("churn", "production")
+    with pytest.raises(ServiceError, match="cannot tell what is in production"):
         resolve(tmp_path / "1")

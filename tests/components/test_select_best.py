@@ -174,7 +174,7 @@ class TestTheSecondSplit:
             (folder / side).mkdir(parents=True)
             parts.append(Out[Dataset](folder / side))
         bound = split_data.bind_parameters(parameters)
-        split_data(dataset=data, train=parts[0], test=parts[1], **bound)
+        split_data(data=data, train=parts[0], test=parts[1], **bound)
         return parts[0].path, parts[1].path
 
     def test_by_the_salt_of_the_first_there_is_no_second(

@@ -25,7 +25,7 @@ def snapshot(table: Path, folder: Path, **parameters: Any) -> dict[str, str]:
     """The digests of the files that come of a table."""
     folder.mkdir()
     source = fetch(str(table), folder)
-    snapshot_data(source=source, dataset=Out[Dataset](folder), **parameters)
+    snapshot_data(data=source, dataset=Out[Dataset](folder), **parameters)
     return {path.name: of_bytes(path.read_bytes()) for path in folder.iterdir()}
 
 
@@ -37,7 +37,7 @@ def adult(shared_data: Path) -> Path:
 class TestRealData:
     def test_uci_adult_becomes_a_dataset(self, adult: Path, tmp_path: Path) -> None:
         values = snapshot_data(
-            source=fetch(str(adult), tmp_path), target="income", dataset=Out[Dataset](tmp_path)
+            data=fetch(str(adult), tmp_path), target="income", dataset=Out[Dataset](tmp_path)
         )
         assert values == {"rows": 32_561, "columns": 15}
         info = dataset.info(tmp_path)
@@ -89,18 +89,18 @@ class TestExecution:
         self, adult: Path, tmp_path: Path, folder_store: Store
     ) -> None:
         context = Context(folder_store)
-        first = execute(snapshot_data, {"source": str(adult)}, context)
-        again = execute(snapshot_data, {"source": str(adult)}, context)
+        first = execute(snapshot_data, {"data": str(adult)}, context)
+        again = execute(snapshot_data, {"data": str(adult)}, context)
         other = tmp_path / "other.csv"
         other.write_bytes(adult.read_bytes().replace(b"\n", b"\r\n"))
-        changed = execute(snapshot_data, {"source": str(other)}, context)
+        changed = execute(snapshot_data, {"data": str(other)}, context)
         assert (again.cached, changed.cached) == (True, False)
         assert first.outputs == again.outputs == changed.outputs
 
     def test_a_snapshot_of_a_snapshot_is_itself(self, adult: Path, folder_store: Store) -> None:
         context = Context(folder_store, cache=CacheMode.OFF)
-        first = execute(snapshot_data, {"source": str(adult)}, context)
-        again = execute(snapshot_data, {"source": first.outputs["dataset"]}, context)
+        first = execute(snapshot_data, {"data": str(adult)}, context)
+        again = execute(snapshot_data, {"data": first.outputs["dataset"]}, context)
         assert again.outputs == first.outputs
 
 
@@ -137,7 +137,7 @@ class TestRefusals:
 
         monkeypatch.setattr(dataset, "write", grow)
         with pytest.raises(DataError, match="changed while it was read"):
-            execute(snapshot_data, {"source": str(mine)}, Context(folder_store))
+            execute(snapshot_data, {"data": str(mine)}, Context(folder_store))
         assert list(folder_store.iter_blobs()) == []
 
     def test_parameters_that_cannot_be_are_told_at_once(self, adult: Path, tmp_path: Path) -> None:
@@ -162,7 +162,7 @@ with (folder / "big.csv").open("w") as stream:
         stream.write(row.format(i, i * 0.37, i % 97))
 (folder / "out").mkdir()
 source = fetch(str(folder / "big.csv"), folder)
-values = snapshot_data(source=source, rows_per_part=10_000, dataset=Out(folder / "out"))
+values = snapshot_data(data=source, rows_per_part=10_000, dataset=Out(folder / "out"))
 assert values["rows"] == int(sys.argv[2])
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
 """

@@ -36,7 +36,7 @@ def split(data: Dataset, folder: Path, **parameters: Any) -> tuple[pd.DataFrame,
     outs = [Out[Dataset](folder / name) for name in ("train", "test")]
     for out in outs:
         out.path.mkdir(parents=True)
-    values = split_data(dataset=data, train=outs[0], test=outs[1], **parameters)
+    values = split_data(data=data, train=outs[0], test=outs[1], **parameters)
     train, test = (dataset.read(out.path) for out in outs)
     assert values == {"train_rows": len(train), "test_rows": len(test)}
     return train, test
@@ -46,7 +46,7 @@ def sides(columns: Mapping[str, Sequence[Any]], **parameters: Any) -> list[str]:
     """Which side each row goes to; a column `row` is added to tell them apart."""
     table = pa.table({**columns, "row": list(range(len(next(iter(columns.values())))))})
     parameters.setdefault("key_columns", list(columns))
-    if parameters.get("by") == "time":
+    if parameters.get("split_by") == "time":
         del parameters["key_columns"]
     with tempfile.TemporaryDirectory() as folder:
         data = written(table, Path(folder) / "d")
@@ -68,7 +68,7 @@ def both_sides(columns: Mapping[str, Sequence[Any]], **parameters: Any) -> list[
 def adult(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     folder = tmp_path_factory.mktemp("adult")
     source = fetch(str(shared_data / "adult-train.csv"), folder)
-    snapshot_data(source=source, dataset=Out[Dataset](folder))
+    snapshot_data(data=source, dataset=Out[Dataset](folder))
     return Dataset(folder, "sha256:" + "0" * 64)
 
 
@@ -240,8 +240,10 @@ class TestByTime:
         data = Dataset(tmp_path / "d", "sha256:" + "0" * 64)
         data.path.mkdir()
         source = fetch(str(shared_data / "elec.csv"), tmp_path)
-        snapshot_data(source=source, dataset=Out[Dataset](data.path))
-        train, test = split(data, tmp_path / "s", by="time", time_column="period", target="class")
+        snapshot_data(data=source, dataset=Out[Dataset](data.path))
+        train, test = split(
+            data, tmp_path / "s", split_by="time", time_column="period", target="class"
+        )
         assert train["period"].max() < test["period"].min()
         assert len(test) / 45_312 == pytest.approx(0.25, abs=0.02)
 
@@ -252,7 +254,7 @@ class TestByTime:
     def test_the_cut_is_between_two_times_and_as_near_as_can_be(
         self, times: list[int], fraction: float
     ) -> None:
-        told = both_sides({"t": times}, by="time", time_column="t", test_fraction=fraction)
+        told = both_sides({"t": times}, split_by="time", time_column="t", test_fraction=fraction)
         held_out = {t for t, side in zip(times, told, strict=True) if side == "test"}
         assert max(set(times) - held_out) < min(held_out)
         off = abs(told.count("test") - fraction * len(times))
@@ -268,7 +270,7 @@ class TestByTime:
         ],
     )
     def test_dates_times_and_numbers_can_be_cut(self, times: list[Any]) -> None:
-        told = sides({"t": times}, by="time", time_column="t", test_fraction=0.3)
+        told = sides({"t": times}, split_by="time", time_column="t", test_fraction=0.3)
         assert told == ["train"] * 7 + ["test"] * 3
 
 
@@ -291,18 +293,21 @@ class TestRefusals:
         [
             ({"key_columns": ["kk", "z"]}, "no column 'kk'; did you mean 'k'?; key_columns: no"),
             ({"target": "Y"}, "target: no column 'Y'; did you mean 'y'"),
-            ({"by": "time"}, "time_column is missing"),
-            ({"by": "time", "time_column": "dya"}, "did you mean 'day'"),
-            ({"by": "time", "time_column": "day"}, "'day' is string; give a column of dates"),
-            ({"by": "time", "time_column": "gap"}, "'gap' has 1 missing values"),
-            ({"by": "time", "time_column": "same"}, "have the same time, 1"),
-            ({"by": "time", "time_column": "k", "stratify": True}, "stratify goes with by='hash'"),
+            ({"split_by": "time"}, "time_column is missing"),
+            ({"split_by": "time", "time_column": "dya"}, "did you mean 'day'"),
+            ({"split_by": "time", "time_column": "day"}, "'day' is string; give a column of dates"),
+            ({"split_by": "time", "time_column": "gap"}, "'gap' has 1 missing values"),
+            ({"split_by": "time", "time_column": "same"}, "have the same time, 1"),
             (
-                {"by": "time", "time_column": "k", "key_columns": ["k"]},
-                "key_columns goes with by='hash'",
+                {"split_by": "time", "time_column": "k", "stratify": True},
+                "stratify goes with split_by='hash'",
             ),
-            ({"by": "random"}, "by: 'random' is no way to split"),
-            ({"time_column": "day"}, "time_column goes with by='time'"),
+            (
+                {"split_by": "time", "time_column": "k", "key_columns": ["k"]},
+                "key_columns goes with split_by='hash'",
+            ),
+            ({"split_by": "random"}, "split_by: 'random' is not a way to split"),
+            ({"time_column": "day"}, "time_column goes with split_by='time'"),
             ({"stratify": True}, "stratify needs the target"),
             ({"test_fraction": 0.0}, "test_fraction is 0.0; give a share between 0 and 1"),
             ({"test_fraction": 1.0}, "test_fraction is 1.0"),
@@ -324,10 +329,12 @@ class TestRefusals:
 
     def test_everything_is_told_at_once(self, data: Dataset, tmp_path: Path) -> None:
         with pytest.raises(UsageError) as caught:
-            split(data, tmp_path / "s", key_columns=["q"], target="t", by="x", test_fraction=2)
+            split(
+                data, tmp_path / "s", key_columns=["q"], target="t", split_by="x", test_fraction=2
+            )
         told = str(caught.value)
         assert told.count(";") >= 4
-        assert all(text in told for text in ("'q'", "'t'", "by: 'x'", "test_fraction is 2"))
+        assert all(text in told for text in ("'q'", "'t'", "split_by: 'x'", "test_fraction is 2"))
 
     def test_a_number_to_predict_has_no_classes(self, tmp_path: Path) -> None:
         amounts = written(

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from conftest import snapshot
 
 from assay import dataset, model
 from assay.components.train.step import train
@@ -230,3 +231,37 @@ def test_a_canonical_file_is_its_own_canonical_form(
 ) -> None:
     data = (fit(small, out(), hyperparameters={"max_iter": 3}) / "model.skops").read_bytes()
     assert canonical(data) == data
+
+
+class TestTheColumnThatRowsWereSplitByInTime:
+    @pytest.fixture
+    def dated(self, tmp_path: Path) -> Dataset:
+        path = tmp_path / "dated.csv"
+        rows = [f"{i % 7},2024-01-{1 + i % 28:02d},{'ab'[i % 2]}\n" for i in range(80)]
+        path.write_text("x,day,y\n" + "".join(rows))
+        return snapshot(path, tmp_path)
+
+    def test_is_not_a_feature_and_the_card_says_so(self, dated: Dataset, tmp_path: Path) -> None:
+        folder = tmp_path / "model"
+        folder.mkdir()
+        bound = train.bind_parameters({"target": "y", "time_column": "day"})
+        train(data=dated, model=Out(folder), **bound)
+        assert model.read_info(folder).features == ("x",)
+        assert (
+            "by which the rows were split in time, is not a feature"
+            in (folder / "summary.md").read_text()
+        )
+
+    def test_is_one_when_it_is_named(self, dated: Dataset, tmp_path: Path) -> None:
+        folder = tmp_path / "model"
+        folder.mkdir()
+        bound = train.bind_parameters(
+            {"target": "y", "time_column": "x", "numeric_columns": ["x"], "drop_columns": ["day"]}
+        )
+        train(data=dated, model=Out(folder), **bound)
+        assert model.read_info(folder).features == ("x",)
+
+    def test_that_is_not_there_is_told(self, dated: Dataset, tmp_path: Path) -> None:
+        bound = train.bind_parameters({"target": "y", "time_column": "dya"})
+        with pytest.raises(UsageError, match=r"time_column.*did you mean 'day'"):
+            train(data=dated, model=Out(tmp_path), **bound)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
@@ -29,6 +30,7 @@ import servers
 from simulators.forge import git
 
 ANN = "Ann Approver <ann@example.org>"
+BOB = "Bob Boss <bob@example.org>"
 MODEL = "churn"
 ROWS = 400
 GITEA_SOURCE = "code.gitea.io/gitea@v1.26.0"
@@ -86,7 +88,14 @@ class World:
         )
 
     def approve(self, environment: str, **changes: Any) -> str:
-        return approval.approve(self.services, self.settings, MODEL, environment, by=ANN, **changes)
+        return approval.approve(
+            self.services,
+            self.settings,
+            require_signer(),
+            MODEL,
+            environment,
+            **{"by": ANN, "registry": self.registry, **changes},
+        )
 
     def sync(self) -> approval.Synced:
         return approval.sync(self.services, self.settings, self.registry, require_signer())
@@ -126,14 +135,18 @@ class World:
         return folder
 
     def entries(self) -> list[log.Entry]:
+        """What happened, without what was only about to."""
+        return [entry for entry in self.chain() if entry.event is not log.Event.INTENT]
+
+    def chain(self) -> list[log.Entry]:
         return log.read(self.store, MODEL, self.services.verifier)
 
     def head(self, branch: str = "main") -> str:
         return git(self.bare, "rev-parse", f"refs/heads/{branch}")
 
 
-@pytest.fixture(scope="session")
-def key_pair() -> tuple[str, str]:
+def new_key() -> tuple[str, str]:
+    """A private key, and its public half."""
     key = Ed25519PrivateKey.generate()
     private = key.private_bytes(
         serialization.Encoding.PEM,
@@ -146,10 +159,44 @@ def key_pair() -> tuple[str, str]:
     return private.decode(), public.decode()
 
 
+@dataclass(frozen=True)
+class Keys:
+    """Whose private keys there are, by name, and the `keys.yaml` that lists their public halves."""
+
+    private: dict[str, str]
+    public: dict[str, str]
+
+    def signer(self, name: str) -> Signer:
+        return Signer.from_pem(self.private[name].encode())
+
+    def listing(self, **changes: dict[str, Any] | None) -> str:
+        """The file; a change adds fields to a key's entry, None leaves it out."""
+        listed = {
+            "runs": {"owner": "Runs <runs@example.org>", "roles": ["runner"]},
+            "ann": {"owner": ANN, "roles": ["approver"]},
+            "bob": {"owner": BOB, "roles": ["approver"]},
+            "recorder": {"owner": "Recorder <ci@example.org>", "roles": ["recorder"]},
+        }
+        return yaml.safe_dump(
+            [
+                {**entry, **(changes.get(name) or {}), "key": self.public[name]}
+                for name, entry in listed.items()
+                if changes.get(name, {}) is not None
+            ]
+        )
+
+
 @pytest.fixture(scope="session")
-def template(
-    tmp_path_factory: pytest.TempPathFactory, key_pair: tuple[str, str]
-) -> tuple[Path, dict[str, str]]:
+def keys() -> Keys:
+    made = {name: new_key() for name in ("runs", "ann", "bob", "recorder", "stranger")}
+    return Keys(
+        {name: pair[0] for name, pair in made.items()},
+        {name: pair[1] for name, pair in made.items()},
+    )
+
+
+@pytest.fixture(scope="session")
+def template(tmp_path_factory: pytest.TempPathFactory, keys: Keys) -> tuple[Path, dict[str, str]]:
     """Four models through the real steps, the three good ones registered, `three` with a plan."""
     from assay.components.check_monitoring.step import check_monitoring
     from assay.components.compare.step import compare
@@ -170,16 +217,16 @@ def template(
     (root / "store").mkdir()
     context = Context(
         open_store((root / "store").as_uri()),
-        signer=Signer.from_pem(key_pair[0].encode()),
-        verifier=Verifier.from_pem(key_pair[1].encode()),
+        signer=keys.signer("runs"),
+        verifier=Verifier.from_yaml(keys.listing().encode()),
         invocation="run-42",
     )
 
     def run(what: Step, **arguments: Any) -> Any:
         return execute(what, arguments, context).outputs
 
-    data = run(snapshot_data, source=str(root / "data.csv"))["dataset"]
-    parts = run(split_data, dataset=data, target="label", test_fraction=0.4)
+    data = run(snapshot_data, data=str(root / "data.csv"))["dataset"]
+    parts = run(split_data, data=data, target="label", test_fraction=0.4)
     models = {}
     estimators: dict[str, tuple[str, dict[str, Any], str]] = {
         "one": ("tree.DecisionTreeClassifier", {"max_depth": 2}, GOOD),
@@ -233,7 +280,7 @@ def template(
 @pytest.fixture
 def world(
     template: tuple[Path, dict[str, str]],
-    key_pair: tuple[str, str],
+    keys: Keys,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> World:
@@ -248,8 +295,8 @@ def world(
     monkeypatch.setenv("ASSAY_STORE", (root / "store").as_uri())
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{root}/mlflow.db")
     monkeypatch.setenv("ASSAY_DEPLOYMENTS", str(bare))
-    monkeypatch.setenv("ASSAY_SIGNING_KEY", key_pair[0])
-    monkeypatch.setenv("ASSAY_VERIFY_KEYS", key_pair[1])
+    monkeypatch.setenv("ASSAY_SIGNING_KEY", keys.private["ann"])
+    monkeypatch.setenv("ASSAY_VERIFY_KEYS", keys.listing())
     for name in ("AUTHOR", "COMMITTER"):
         monkeypatch.setenv(f"GIT_{name}_NAME", "Ann Approver")
         monkeypatch.setenv(f"GIT_{name}_EMAIL", "ann@example.org")

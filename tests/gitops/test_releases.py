@@ -331,7 +331,7 @@ def test_what_came_in_without_a_pull_request_is_not_approved(world: Any) -> None
     git(clone, "push", "-q", "origin", f"origin/{done.branch}:refs/heads/main")
     synced = world.sync()
     assert len(synced.problems) == 1
-    assert "without a merged pull request" in synced.problems[0]
+    assert "without an approval that an approver's key signed" in synced.problems[0]
     assert world.registry.at(MODEL, "dev") is None
     assert world.entries() == []
 

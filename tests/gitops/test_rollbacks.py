@@ -181,6 +181,7 @@ def test_the_log_answers_what_was_there_and_shows_tampering(world: Any) -> None:
     assert log.current([first, second], "dev", "2000-01-01T00:00:00Z") is None
     assert log.current([first, second], "dev").digest == second.digest
     pointers = world.store.list_pointers("releases/")
+    intent = world.chain()[0]
     # An entry taken out of the middle, one exchanged for another, one signed by nobody.
     path = world.root / "store" / pointers[0]
     content = path.read_bytes()
@@ -188,7 +189,7 @@ def test_the_log_answers_what_was_there_and_shows_tampering(world: Any) -> None:
     refused(world.entries, IntegrityError, "entry 1 is missing")
     path.write_bytes((world.root / "store" / pointers[1]).read_bytes())
     refused(world.entries, IntegrityError, "does not follow")
-    predicate = {**first.predicate(), "by": "Nobody <nobody@example.org>"}
+    predicate = {**intent.predicate(), "by": "Nobody <nobody@example.org>"}
     data, media = statement.encode(Kind.LOG, first.release, predicate, None)
     path.write_bytes(world.store.put_bytes(data, media).digest.encode())
     refused(world.entries, IntegrityError, "unsigned")
@@ -218,7 +219,7 @@ def test_two_releases_before_the_one_in_production_survive_the_collector(world: 
     done = CliRunner().invoke(cli, ["gc", "--delete", "--grace", "0", "--no-registry"])
     assert done.exception is None, done.output
     assert not gone.exists(), "what was never released goes"
-    assert statement.revocation(world.store, world.models["bad"], world.services.verifier)
+    assert log.revocation(world.store, world.models["bad"], world.services.verifier)
     back = world.roll_back("production", to=world.models["one"]).release
     assert back.digest == world.models["one"]
     assert golden.check(world.services, back.digest, back.golden) == 100

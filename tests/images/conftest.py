@@ -83,7 +83,7 @@ class Ground:
             self.set_environment(patch, store)
             execution = execute(
                 snapshot_data,
-                {"source": self.older_data, "target": "diagnosis"},
+                {"data": self.older_data, "target": "diagnosis"},
                 Context(open_store(store)),
             )
         return execution.outputs["dataset"]

@@ -16,10 +16,10 @@ from sklearn.linear_model import LogisticRegression
 
 from assay.components.resolve_production.step import resolve_production
 from assay.digest import of_bytes
-from assay.errors import UsageError
+from assay.errors import ServiceError, UsageError
 from assay.mlflow_calls import quiet
 from assay.registry import Registry
-from assay.step import Model, Out, Record
+from assay.step import Model, Out, Record, Services
 from assay.store import Store, open_store
 from assay.tree import put_tree
 
@@ -154,13 +154,19 @@ def test_processes_that_race_settle_on_one_version(server: str, client: MlflowCl
     assert client.get_model_version_by_alias("raced", "candidate").version == left.version
 
 
-def test_resolve_production(server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_resolve_production(
+    server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folder_store: Store
+) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", server)
 
     def resolve(folder: str) -> dict[str, object]:
         (tmp_path / folder).mkdir()
         out = Out[Record](tmp_path / folder)
-        return dict(resolve_production(model_name="resolved", record=out) or {})
+        services = Services(folder_store, None)
+        found = resolve_production(
+            services=services, model_name="resolved", record=out, attempts=None
+        )
+        return dict(found or {})
 
     nothing = {"production": "", "production_data": "", "version": ""}
     assert resolve("unknown") == nothing
@@ -169,6 +175,22 @@ def test_resolve_production(server: str, tmp_path: Path, monkeypatch: pytest.Mon
     assert resolve("registered") == nothing
     registry.set_alias("resolved", "production", "1")
     assert resolve("set") == {"production": MODEL, "production_data": DATA, "version": "1"}
+
+
+def test_an_alias_removed_by_hand_is_told_by_a_real_server(
+    server: str, client: MlflowClient
+) -> None:
+    registry = Registry(server)
+    assert registry.production("removed") is None
+    registry.register("removed", MODEL, "s3://bucket/a", {}, {})
+    assert registry.production("removed") is None
+    registry.set_alias("removed", "production", "1")
+    found = registry.production("removed")
+    assert found is not None
+    assert found.model == MODEL
+    client.delete_registered_model_alias("removed", "production")
+    with pytest.raises(ServiceError, match="cannot tell what is in production"):
+        registry.production("removed")
 
 
 @pytest.mark.parametrize(("name", "version"), [("resolved-2", "1"), ("silent-2", "x")])

@@ -103,7 +103,7 @@ def sandwich(file_format: str = "parquet") -> None:
 
 @dsl.pipeline(name="theirs-to-ours")
 def theirs_to_ours(source: str, form: str) -> None:
-    table = snapshot_data(source=source, target="target")
+    table = snapshot_data(data=source, target="target")
     out = export_artifact(artifact=table.outputs["dataset"])
     theirs = fit(data=out.outputs["dataset"], form=form)
     model = import_artifact(artifact=theirs.outputs["model"], target="target")

@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -142,6 +143,39 @@ def test_the_registered_model_loads_and_predicts(project: Project, first: dict[s
     )
     assert done.returncode == 0, done.stderr
     assert float(done.stdout.splitlines()[-1]) > 0.9
+
+
+def test_after_a_pass_a_person_has_all_to_go_on(
+    project: Project, first: dict[str, Any], tmp_path: Path
+) -> None:
+    told = project.assay(*project.command("run", "train-and-register", **project.arguments())[3:])
+    lines = told.splitlines()
+    model = first["by"]["train"]["outputs"]["model"]
+    assert f"model: {model}" in lines
+    database = f"sqlite:///{project.folder}/.assay/mlflow.db"
+    assert f"registry: {database}" in lines
+    assert "next: assay production cancer --set 1" in lines
+    (accuracy,) = [line for line in lines if line.startswith("measured: accuracy ")]
+    assert re.fullmatch(r"measured: accuracy 0\.\d+ \([\d.]+ to [\d.]+ at 95 %\)", accuracy)
+    # Pasted as it stands, in a folder that has nothing to do with the run.
+    (load,) = [line.removeprefix("load in Python: ") for line in lines if "load_model" in line]
+    done = subprocess.run(
+        [sys.executable, "-c", f"{load}\nprint(model.metadata.signature is not None)"],
+        cwd=tmp_path,
+        env=project.environment,
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout == "True\n", done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_programs_are_told_the_same(project: Project, first: dict[str, Any]) -> None:
+    passed = first["passed"]
+    assert passed["model"] == first["by"]["train"]["outputs"]["model"]
+    assert passed["metrics"]["accuracy"]["low"] < passed["metrics"]["accuracy"]["high"]
+    assert passed["load"].startswith("import mlflow; mlflow.set_tracking_uri('sqlite:///")
+    assert str(project.folder) in passed["trackingUri"]
 
 
 def test_the_same_again_is_answered_from_the_cache(project: Project, first: dict[str, Any]) -> None:

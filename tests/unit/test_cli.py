@@ -1,11 +1,22 @@
 """The command line as a user meets it: help, errors, speed of imports."""
 
+import importlib
+import inspect
 import json
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
+from rich.console import Console
+
+from assay.cli import COMMANDS, cli
+from assay.cli.catalog import names, pipeline
+from assay.errors import AssayError
+from assay.registry import Registry
 
 HEAVY = ("pandas", "sklearn", "mlflow", "great_expectations", "evidently", "pyarrow", "matplotlib")
 
@@ -38,7 +49,7 @@ def test_a_cached_step_imports_nothing_heavy(tmp_path: Path) -> None:
         "from assay.components.snapshot_data.step import snapshot_data\n"
         "from assay.config import context_from_env\n"
         "from assay.execution import execute\n"
-        "done = execute(snapshot_data, {'source': 'data.csv'}, context_from_env())\n"
+        "done = execute(snapshot_data, {'data': 'data.csv'}, context_from_env())\n"
     )
     assert imported(code, tmp_path) != set(), "computing does import them"
     assert imported(code + "assert done.cached\n", tmp_path) == set()
@@ -133,3 +144,84 @@ def test_a_suite_is_drafted_and_not_overwritten(tmp_path: Path) -> None:
         "--force"
         in assay("suite", "draft", "data.csv", "-o", "s.json", cwd=tmp_path, code=2).stderr
     )
+
+
+def every_command() -> list[str]:
+    """The words of each command, sub-commands too."""
+    found = []
+    for name, (module, _) in COMMANDS.items():
+        command = importlib.import_module(module).command
+        found.append(name)
+        found += [f"{name} {child}" for child in getattr(command, "commands", ())]
+    return found
+
+
+class TestHelp:
+    @pytest.mark.parametrize("words", ["", *every_command()])
+    def test_reads_as_text_on_a_narrow_terminal(self, words: str) -> None:
+        done = CliRunner().invoke(cli, [*words.split(), "--help"], terminal_width=80)
+        assert done.exit_code == 0
+        assert "\\" not in done.output
+        assert "\b" not in done.output
+        # A help line that is cut off says nothing.
+        assert "..." not in done.output.replace("[ARGS]...", "").replace("]...", "")
+        assert max(map(len, done.output.splitlines())) <= 80
+
+    def test_lists_every_exit_code(self, tmp_path: Path) -> None:
+        def codes(kind: type[AssayError]) -> set[int]:
+            return {kind.exit_code}.union(*(codes(child) for child in kind.__subclasses__()))
+
+        shown = assay("--help", cwd=tmp_path).stdout.split("Exit codes:")[1]
+        listed = {int(line.split()[0]) for line in shown.splitlines() if line.strip()}
+        assert listed == {0, 130} | codes(AssayError)
+
+    @pytest.mark.parametrize("name", names("assay.pipelines"))
+    def test_of_parameters_keeps_each_name_and_default_whole(
+        self, name: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        narrow = Console(force_terminal=True, width=40)
+        monkeypatch.setattr(importlib.import_module("assay.cli.run"), "stdout", narrow)
+        shown = CliRunner().invoke(cli, ["run", name, "--help-parameters"], catch_exceptions=False)
+        lines = shown.output.splitlines()
+        for parameter in inspect.signature(pipeline(name).pipeline_func).parameters.values():
+            required = parameter.default is inspect.Parameter.empty
+            given = "required" if required else f"default: {json.dumps(parameter.default)}"
+            assert f"{parameter.name} ({parameter.annotation.__name__}, {given})" in lines
+
+
+class TestAModelThatNobodyKnows:
+    @pytest.fixture
+    def registered(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'mlflow.db'}")
+        Registry().register("income", f"sha256:{'1' * 64}", "file:///nowhere", {}, {})
+        return tmp_path
+
+    @pytest.mark.parametrize("command", ["production", "releases"])
+    def test_is_not_one_of_which_nothing_is_there(self, registered: Path, command: str) -> None:
+        done = assay(command, "incme", cwd=registered, code=2)
+        assert "did you mean 'income'?" in done.stderr
+        assert "no" in assay(command, "income", cwd=registered).stdout
+
+
+@pytest.mark.slow
+def test_an_interrupted_run_says_so_in_one_line(tmp_path: Path) -> None:
+    rows = [f"{i},{(i * 37) % 11},{'ab'[i % 2]}\n" for i in range(400)]
+    (tmp_path / "data.csv").write_text("a,b,y\n" + "".join(rows))
+    given = ["data=data.csv", "target=y", "model_name=m"]
+    # A process group of its own and Python's handler, as a shell in a terminal sets them up.
+    script = (
+        "import signal, sys\nsignal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "from assay.cli import main\nmain(sys.argv[1:])\n"
+    )
+    words = [word for pair in given for word in ("-p", pair)]
+    started = subprocess.Popen(
+        [sys.executable, "-c", script, "run", "train-and-register", *words],
+        cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        start_new_session=True,
+    )  # fmt: skip
+    assert started.stdout is not None
+    assert started.stdout.readline().startswith("preflight")
+    os.killpg(started.pid, signal.SIGINT)
+    _, told = started.communicate(timeout=60)
+    assert started.returncode == 130
+    assert told.lstrip("\n") == "interrupted; what was finished is kept, and the next run goes on\n"

@@ -140,7 +140,7 @@ class TestCells:
         assert read(file, "x,y\n,1\n", missing=())["x"].to_pylist() == [""]
 
     def test_quoted_cells_may_hold_anything(self, file: Path) -> None:
-        table = read(file, 'a,"b\nc"\n"x,y","say ""hi""\nthere"\n5" pipe,z\n')
+        table = read(file, 'a,"b\nc"\n"x,y","say ""hi""\nthere"\n"5"" pipe",z\n')
         assert table.to_pylist() == [
             {"a": "x,y", "b\nc": 'say "hi"\nthere'},
             {"a": '5" pipe', "b\nc": "z"},
@@ -278,19 +278,18 @@ class TestBadRows:
     def test_bytes_of_another_encoding(self, file: Path) -> None:
         told = refusal(file, "a,b\n1,x\n2,ä\n3,y\n4,ö\n".encode("latin-1"))
         assert told == (
-            "table.csv: not utf-8 in rows 3, 5; give the right encoding, such as latin-1 or cp1252"
+            "table.csv: not utf-8 in rows 3, 5; set encoding to the file's, such as 'latin-1' or "
+            "'cp1252'"
         )
 
     def test_utf_16_is_recognised(self, file: Path) -> None:
         told = refusal(file, "a,b\n1,x\n".encode("utf-16"))
-        assert "by its first bytes is utf-16" in told
+        assert "by its first bytes it is UTF-16: set encoding='utf-16'" in told
 
     def test_a_nul_byte(self, file: Path) -> None:
         assert "a NUL byte in row 3;" in refusal(file, b"a,b\n1,x\n2,\0\n")
 
-    @pytest.mark.parametrize(
-        "rows", ['1,2\n3,"x\n4,5\n', '1,2\n"3,x\n4,5\n', '1,2\n3,"', '1,5" pipe\n3,"x\n4,5\n']
-    )
+    @pytest.mark.parametrize("rows", ['1,2\n3,"x\n4,5\n', '1,2\n"3,x\n4,5\n', '1,2\n3,"'])
     def test_a_quote_that_is_never_closed(self, file: Path, rows: str) -> None:
         assert "a quote that opens in row 3 is never closed" in refusal(file, "a,b\n" + rows)
 
@@ -307,7 +306,7 @@ class TestBadRows:
             open_table(file, required=[("target", "income")])
         told = str(caught.value)
         for expected in (
-            "header (row 1): column 3 has no name, column 'a' stands there 2 times",
+            "header (row 1): column 3 has no name, column 'a' is there 2 times",
             "target: no column 'income'",
             "not utf-8 in row 4",
             "row 3 (has 2)",
@@ -371,7 +370,7 @@ class TestBadParquet:
 
     def test_repeated_and_nameless_columns(self, file: Path) -> None:
         table = pa.Table.from_arrays([pa.array([1])] * 3, names=["a", "a", ""])
-        with pytest.raises(DataError, match=r"column 'a' stands there 2 times; column 3 has no na"):
+        with pytest.raises(DataError, match=r"column 3 has no name; column .a. is there 2 t"):
             open_table(self.write(file, table))
 
     def test_values_that_do_not_fit_are_told_with_their_rows(self, file: Path) -> None:

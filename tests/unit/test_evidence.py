@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from assay.errors import IntegrityError
 from assay.evidence import EvidenceDocument, Interval, label
-from assay.policy.expression import canonical_name, parse
+from assay.labels import canonical_name, parse_label, sort_key
+from assay.policy.expression import parse
 
 MODEL = "sha256:" + "a" * 64
 
@@ -132,3 +133,30 @@ def test_a_file_is_read_in_bounds(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr("assay.evidence.MAX_EVIDENCE_BYTES", 10)
     with pytest.raises(IntegrityError, match="larger than 10 bytes"):
         EvidenceDocument.read(tmp_path)
+
+
+any_text = st.text(st.characters(codec="utf-8"), max_size=12)
+
+
+@given(names, st.dictionaries(any_text, any_text, max_size=4))
+def test_a_name_is_read_as_it_was_written_whatever_the_text(metric: Any, labels: Any) -> None:
+    assert parse_label(label(metric, **labels)) == (metric, labels)
+    assert parse_label(label("", **labels)) == ("", labels)
+
+
+@given(st.dictionaries(any_text, any_text, min_size=1), st.dictionaries(any_text, any_text))
+def test_two_columns_or_values_never_share_a_name(one: Any, other: Any) -> None:
+    assert (label("a", **one) == label("a", **other)) == (one == other)
+
+
+def test_a_metric_with_labels_in_its_name_is_refused() -> None:
+    with pytest.raises(ValueError, match="is not the name of a metric"):
+        label('a{b="c"}', d="e")
+
+
+def test_numbers_in_labels_sort_as_numbers() -> None:
+    values = ["10 to 20", "9 to 10", "-inf to -3", "20 to inf", "b", "(other)", "2", "a"]
+    ordered = sorted((label("accuracy", age=value) for value in values), key=sort_key)
+    assert [parse_label(name)[1]["age"] for name in ordered] == [
+        "-inf to -3", "2", "9 to 10", "10 to 20", "20 to inf", "(other)", "a", "b",
+    ]  # fmt: skip

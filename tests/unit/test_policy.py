@@ -172,7 +172,11 @@ def test_spellings_of_one_expression(text: Any, same: Any) -> None:
         ('accuracy{a="1",a="2"} > 1', 16, "label 'a' is given twice"),
         ('accuracy{a="\\x41"} > 1', 12, "in quotes"),
         ('accuracy{,a="1"} > 1', 10, "a label's name"),
-        ('accuracy{marital-status="x"} > 1', 10, 'in quotes, because it is no identifier: "mar'),
+        (
+            'accuracy{marital-status="x"} > 1',
+            10,
+            'in quotes, because it is not an identifier: "mar',
+        ),
         ("__import__('os').system('x') > 1", 11, "expected one of"),
     ],
 )

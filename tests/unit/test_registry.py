@@ -451,16 +451,83 @@ def test_no_answer_is_never_no_production(status: int, body: bytes) -> None:
     assert "\n" not in message
 
 
+UNSET = b'{"error_code": "INVALID_PARAMETER_VALUE", "message": "alias not found."}'
+UNKNOWN = b'{"error_code": "RESOURCE_DOES_NOT_EXIST", "message": "no model"}'
+
+
+def by_path(
+    **answers: tuple[int, bytes],
+) -> Callable[[http.server.BaseHTTPRequestHandler], None]:
+    """Answer by the last part of the path, with `_` for `-`; everything else is 404."""
+
+    def answer(request: http.server.BaseHTTPRequestHandler) -> None:
+        last = request.path.partition("?")[0].rpartition("/")[2].replace("-", "_")
+        reply(*answers.get(last, (404, b"<html>no such page</html>")))(request)
+
+    return answer
+
+
+@pytest.mark.usefixtures("impatient")
 @pytest.mark.parametrize(
-    "body",
+    ("answers", "said"),
     [
-        b'{"error_code": "RESOURCE_DOES_NOT_EXIST", "message": "no model"}',
-        b'{"error_code": "INVALID_PARAMETER_VALUE", "message": "alias production not found"}',
+        # Text that sounds like an answer is none.
+        ({"get": (400, b'{"error_code": "INVALID_PARAMETER_VALUE", "message": "alias"}')}, "alias"),
+        (
+            {"get": (400, UNSET)},
+            "not found",
+        ),
+        # That there is no such model, and nobody confirms it.
+        ({"get": (404, UNKNOWN)}, "ask for the production version"),
+        ({"get": (404, UNKNOWN), "search": (404, UNKNOWN)}, "no model"),
+        (
+            {
+                "get": (404, UNKNOWN),
+                "search": (200, b'{"registered_models": [{"name": "churn"}]}'),
+            },
+            "lists the model and says that it does not exist",
+        ),
+        # Another model, or nothing at all.
+        ({"get": (200, b"{}")}, "the answer is about the model"),
+        ({"get": (200, b'{"registered_model": {"name": "other"}}')}, "the model 'other'"),
     ],
 )
-def test_only_mlflow_says_that_nothing_is_in_production(body: bytes) -> None:
-    with server(reply(404, body)) as uri:
+def test_what_only_sounds_like_no_production_is_an_error(
+    answers: dict[str, tuple[int, bytes]], said: str
+) -> None:
+    with (
+        server(by_path(**answers)) as uri,
+        pytest.raises(ServiceError, match=said) as raised,
+    ):
+        Registry(uri).production("churn")
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.usefixtures("impatient")
+@pytest.mark.parametrize(
+    "answers",
+    [
+        {"get": (404, UNKNOWN), "search": (200, b"{}")},
+        {"get": (200, b'{"registered_model": {"name": "churn"}}')},
+    ],
+)
+def test_the_registrys_own_word_that_nothing_is_in_production(
+    answers: dict[str, tuple[int, bytes]],
+) -> None:
+    with server(by_path(**answers)) as uri:
         assert Registry(uri).production("churn") is None
+
+
+def test_an_alias_removed_by_hand_is_not_a_first_model(
+    registry: Registry, client: MlflowClient
+) -> None:
+    add(registry)
+    registry.set_alias("churn", "production", "1")
+    client.delete_registered_model_alias("churn", "production")
+    with pytest.raises(ServiceError, match=r"cannot tell .* version 1 was .* 'churn' --set 1"):
+        registry.production("churn")
+    registry.set_alias("churn", "production", "1")
+    assert registry.production("churn") is not None
 
 
 @pytest.mark.usefixtures("impatient")

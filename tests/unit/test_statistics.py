@@ -1,5 +1,7 @@
 """Metrics against scikit-learn, intervals against their promise, tests against textbook values."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -16,7 +18,9 @@ from assay.statistics.paired import (
     mcnemar,
     minimum_detectable_difference,
 )
-from assay.statistics.slices import MISSING, OTHER, make_slices
+from assay.statistics.slices import MISSING, OTHER, check_slices, make_slices
+
+CASES = Path(__file__).parents[1] / "cases"
 
 
 def classes(rows: int, labels: list[str], seed: int) -> Predictions:
@@ -202,3 +206,55 @@ def test_slices() -> None:
     assert sum(len(s.rows) for s in crossed) == 40
     with pytest.raises(Exception, match=r"no column 'sx'.*'y' is the target"):
         make_slices(frame, ["sx", "y"], "y")
+
+
+def test_values_that_look_alike_are_slices_of_their_own() -> None:
+    import pandas as pd
+
+    frame = pd.DataFrame(
+        {
+            "near": [0.1, 0.1 + 1e-12] * 20,
+            "named": ["(missing)", None, "(other)", "x"] * 10,
+            "big": pd.array([2**60, 2**60 + 1, None, 7] * 10, dtype="Int64"),
+            "y": 1,
+        }
+    )
+    parts = make_slices(frame, ["near", "named", "big"], "y")
+    found = [(part.column, part.labels[part.column], len(part.rows)) for part in parts]
+    assert len({(column, value) for column, value, _ in found}) == len(found)
+    assert ("named", "(missing)", 10) in found  # the text
+    assert ("named", "((missing))", 10) in found  # no value
+    assert [value for column, value, _ in found if column == "big"] == [
+        "7", str(2**60), str(2**60 + 1), MISSING,
+    ]  # fmt: skip
+    quarters = make_slices(pd.DataFrame({"t": 1e9 + np.arange(40.0) / 1e4, "y": 1}), ["t"], "y")
+    assert [len(part.rows) for part in quarters] == [10, 10, 10, 10]
+
+
+def test_a_number_with_infinities_and_a_column_with_an_ampersand_can_be_sliced_by() -> None:
+    import pandas as pd
+
+    frame = pd.read_csv(CASES / "v1_slices.csv", na_values=[""], keep_default_na=False)
+    parts = make_slices(frame, ["z", "R&D", "flag&R&D"], "y")
+    sizes = {tuple(part.labels.items()): len(part.rows) for part in parts}
+    assert [part.labels["z"] for part in parts[:4]] == [
+        "-2.995 to -0.609", "-0.609 to 0.154", "0.154 to 0.82", "0.82 to inf",
+    ]  # fmt: skip
+    assert sizes[("R&D", "a"),] == int((frame["R&D"] == "a").sum())
+    both = (frame["flag"].astype(str) == "True") & (frame["R&D"] == "b")
+    assert sizes[("flag", "True"), ("R&D", "b")] == int(both.sum())
+
+
+def test_a_slice_that_can_be_read_in_two_ways_is_refused() -> None:
+    assert check_slices(["R&D"], ["R", "D", "R&D"], "y") == [
+        "slices: 'R&D' can mean 'R&D' or 'R' and 'D'; rename a column"
+    ]
+    assert check_slices(["R&D"], ["R", "D"], "y") == []
+    assert check_slices(["a&a"], ["a"], "y") == ["slices: 'a&a' names a column twice"]
+
+
+def test_numeric_slices_sort_as_numbers() -> None:
+    import pandas as pd
+
+    frame = pd.DataFrame({"n": [10, 9, 2, 100], "y": 1})
+    assert [part.labels["n"] for part in make_slices(frame, ["n"], "y")] == ["2", "9", "10", "100"]

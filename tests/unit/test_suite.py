@@ -170,7 +170,7 @@ def test_types_that_are_not_admitted(kind: Any, hint: str) -> None:
         (one("expect_column_values_to_match_regex", column="a"), "'regex' is missing"),
         (
             one("expect_column_values_to_match_regex", column="a", regex="("),
-            "no regular expression",
+            "is not a regular expression",
         ),
         (one("expect_compound_columns_to_be_unique", column_list="ab"), "give a list of texts"),
         (

@@ -15,27 +15,28 @@ from assay import __version__
 from assay.errors import AssayError
 
 COMMANDS: Final = {
+    "init": ("assay.cli.init", "Make keys, settings and a deployment repository."),
     "run": ("assay.cli.run", "Run a pipeline on this machine."),
     "compile": ("assay.cli.compile", "Write the YAML of every pipeline and component."),
     "submit": ("assay.cli.submit", "Start and follow a pipeline on a cluster."),
-    "doctor": ("assay.cli.doctor", "Check the ground that a run will stand on."),
+    "doctor": ("assay.cli.doctor", "Check everything that a run will need."),
     "show": ("assay.cli.show", "Show what a digest names."),
     "passport": ("assay.cli.passport", "Draw the executions behind a digest."),
-    "verify": ("assay.cli.verify", "Check that records and bytes are what they say."),
-    "fsck": ("assay.cli.fsck", "Check a whole store, and mend it from a copy."),
-    "gc": ("assay.cli.gc", "Remove what nothing rests on."),
-    "reproduce": ("assay.cli.reproduce", "Run a recorded step again and compare the digests."),
+    "verify": ("assay.cli.verify", "Check that attestations and bytes are what they say."),
+    "fsck": ("assay.cli.fsck", "Check a whole store, and repair it from a copy."),
+    "gc": ("assay.cli.gc", "Remove what nothing needs any more."),
+    "reproduce": ("assay.cli.reproduce", "Run a step again and compare the digests."),
     "diff": ("assay.cli.diff", "Compare two models or two datasets."),
     "gate": ("assay.cli.gate", "Judge evidence by a policy, anywhere."),
     "suite": ("assay.cli.suite", "Work with validation suites."),
     "monitoring": ("assay.cli.monitoring", "Draft and measure monitoring plans."),
-    "production": ("assay.cli.production", "See or set the model in production."),
+    "production": ("assay.cli.production", "Show or set the model in production."),
     "new": ("assay.cli.new", "Write the first files of a step of your own."),
     "promote": ("assay.cli.promote", "Propose a model for an environment."),
     "approve": ("assay.cli.approve", "Merge a proposal where there is no forge."),
     "approvals": ("assay.cli.approvals", "Record what was merged."),
     "rollback": ("assay.cli.rollback", "Put an earlier release back."),
-    "releases": ("assay.cli.releases", "See what was released when, by whom and why."),
+    "releases": ("assay.cli.releases", "Show what was released when, by whom and why."),
     "release": ("assay.cli.release", "Check releases in a deployment repository."),
     "override": ("assay.cli.override", "Decide against the policy, signed and for a time."),
     "revoke": ("assay.cli.revoke", "State that a model must never be released."),
@@ -44,8 +45,23 @@ COMMANDS: Final = {
 }
 
 
+EXIT_CODES: Final = {
+    0: "Done; of a run: registered.",
+    1: "Something else failed, or a check found problems.",
+    2: "Wrong usage: parameters, files, columns.",
+    3: "The data was rejected.",
+    4: "Blocked by the gate.",
+    5: "Inconclusive: too little data to tell.",
+    6: "Bytes, signatures or attestations are not what they should be.",
+    7: "The store refused, or does not answer.",
+    8: "Another service failed: MLflow, Git, a forge, KFP.",
+    9: "A step broke its contract: a bug in the step.",
+    130: "Interrupted (Ctrl-C).",
+}
+
+
 class _LazyGroup(click.Group):
-    """A group whose commands are imported when they are used; their help lines stand above."""
+    """A group whose commands are imported when they are used; COMMANDS has their help lines."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         del ctx
@@ -64,6 +80,11 @@ class _LazyGroup(click.Group):
         with formatter.section("Commands"):
             formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
 
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        del ctx
+        with formatter.section("Exit codes"):
+            formatter.write_dl([(str(code), text) for code, text in EXIT_CODES.items()])
+
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
@@ -79,14 +100,13 @@ class _LazyGroup(click.Group):
 @click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="assay")
 def cli() -> None:
-    r"""From data to a registered model, with proof of everything behind it.
+    """From data to a registered model, with proof of everything behind it.
 
     Configuration comes from the environment: ASSAY_STORE (default ./.assay/store),
     MLFLOW_TRACKING_URI (default SQLite in ./.assay), ASSAY_SIGNING_KEY, ASSAY_VERIFY_KEYS.
 
-    \b
-    Exit codes: 0 done; 2 wrong usage; 3 data rejected; 4 blocked by the gate; 5 inconclusive;
-    6 bytes are not what they should be; 7 store; 8 other service; 9 a bug in a step.
+    Where a command takes a DIGEST, its first digits are enough, as long as they are of one
+    artifact only; MODEL@ALIAS and MODEL/VERSION name a registered model.
     """
 
 

@@ -20,7 +20,7 @@ def command() -> None:
     """Record approvals."""
 
 
-@command.command("sync")
+@command.command("sync", short_help="Record merges and move aliases.")
 @json_option
 def sync_command(as_json: bool) -> None:
     """Record every merge that the release log does not know, and move the registry's aliases.

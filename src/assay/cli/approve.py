@@ -2,7 +2,7 @@
 
 import click
 
-from assay.cli.console import use_defaults
+from assay.cli.console import NAME, use_defaults
 from assay.config import services_from_env
 from assay.gitops.settings import settings_from_env
 
@@ -10,13 +10,13 @@ from assay.gitops.settings import settings_from_env
 @click.command("approve")
 @click.argument("model_name")
 @click.argument("environment")
-@click.option("--digest", default="", help="Which model, where several are proposed.")
-@click.option("--no-sync", is_flag=True, help="Do not record the approval now.")
+@click.option("--digest", type=NAME, default="", help="Which model, where several are proposed.")
+@click.option("--no-sync", is_flag=True, help="Do not record the merge in the release log now.")
 def command(model_name: str, environment: str, digest: str, no_sync: bool) -> None:
     """Merge what is proposed for MODEL_NAME in ENVIRONMENT, in your name.
 
-    Everything is checked again first. With a forge, merge it there. The approval is recorded at
-    once; that takes a signing key.
+    Everything is checked again first. ASSAY_SIGNING_KEY, an approver's key, signs the approval of
+    exactly this release. With a forge, merge it there.
     """
     from assay.cli.approvals import print_synced
     from assay.gitops.approval import approve, sync
@@ -25,8 +25,17 @@ def command(model_name: str, environment: str, digest: str, no_sync: bool) -> No
 
     use_defaults()
     services, settings = services_from_env(), settings_from_env()
-    signer = None if no_sync else require_signer()
-    commit = approve(services, settings, model_name, environment, by=person(), digest=digest)
+    signer, registry = require_signer(), Registry()
+    commit = approve(
+        services,
+        settings,
+        signer,
+        model_name,
+        environment,
+        by=person(),
+        digest=digest,
+        registry=registry,
+    )
     click.echo(f"merged: {commit}")
-    if signer is not None:
-        print_synced(sync(services, settings, Registry(), signer))
+    if not no_sync:
+        print_synced(sync(services, settings, registry, signer))

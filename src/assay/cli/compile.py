@@ -105,8 +105,8 @@ def read_profile(path: Path) -> Profile:
     return parse_profile(data, str(path), components=names("assay.components"))
 
 
-def compile_one(function: Any, profile: Profile | None = None) -> str:
-    """The YAML of a pipeline or component; a profile is for pipelines only."""
+def compile_one(function: Any, profile: Profile | None = None, *, component: bool = False) -> str:
+    """The YAML of a pipeline, or of a component that others load; profiles are for pipelines."""
     from kfp import compiler
 
     if profile is not None:
@@ -114,7 +114,7 @@ def compile_one(function: Any, profile: Profile | None = None) -> str:
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "compiled.yaml"
         compiler.Compiler().compile(function, str(file))
-        return name_images(file.read_text())
+        return name_images(file.read_text(), component=component)
 
 
 def _compile_all(profile: Profile | None) -> dict[str, str]:
@@ -123,7 +123,7 @@ def _compile_all(profile: Profile | None) -> dict[str, str]:
         for name in names("assay.pipelines")
     }
     found |= {
-        f"components/{name}/component.yaml": compile_one(component(name))
+        f"components/{name}/component.yaml": compile_one(component(name), component=True)
         for name in names("assay.components")
     }
     return found

@@ -7,12 +7,10 @@ from click.shell_completion import get_completion_class
 @click.command("completion")
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 def command(shell: str) -> None:
-    r"""Print the completion script of SHELL.
+    """Print the completion script of SHELL.
 
-    \b
-    bash:  eval "$(assay completion bash)"
-    zsh:   eval "$(assay completion zsh)"
-    fish:  assay completion fish | source
+    In bash and zsh: eval "$(assay completion bash)", or zsh. In fish: assay completion fish |
+    source
     """
     from assay.cli import cli
 

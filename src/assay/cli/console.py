@@ -10,6 +10,9 @@ from typing import Any, Final
 import click
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
+
+from assay.digest import is_digest
 
 HOME: Final = ".assay"
 """Folder of the default store and registry, in the current folder."""
@@ -24,6 +27,32 @@ stderr = Console(stderr=True)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for a program.")
 
 
+class Name(click.ParamType):  # type: ignore[type-arg]  # generic in newer versions only
+    """An argument that names an artifact; the command gets the whole digest.
+
+    A digest, the beginning of one, MODEL@ALIAS or MODEL/VERSION: see `assay.resolve`.
+    """
+
+    name = "digest"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """The whole digest; errors as for `assay.resolve.resolve`."""
+        del ctx
+        if not value or is_digest(value):
+            return str(value)
+        from assay.config import store_from_env
+        from assay.resolve import resolve
+
+        use_defaults()
+        return resolve(value, store_from_env(), param.human_readable_name if param else "digest")
+
+
+NAME: Final = Name()
+NAMES_HELP: Final = (
+    "DIGEST may be cut to its first digits, or be MODEL@ALIAS or MODEL/VERSION of the registry."
+)
+
+
 def use_defaults() -> None:
     """Fill in the environment for work on one machine: a folder and SQLite under `./.assay`.
 
@@ -35,9 +64,9 @@ def use_defaults() -> None:
 
 
 def short(digest: str) -> str:
-    """A digest short enough for a table; commands take only the whole one."""
+    """A digest short enough for a table; commands take it as it stands."""
     prefix, _, digits = digest.partition(":")
-    return f"{prefix}:{digits[:SHORT_HEX]}…" if digits else digest
+    return f"{prefix}:{digits[:SHORT_HEX]}" if digits else digest
 
 
 def print_json(value: Any) -> None:
@@ -48,16 +77,27 @@ def print_json(value: Any) -> None:
 def print_table(
     headers: Sequence[str], rows: Sequence[Sequence[Any]], *, title: str | None = None
 ) -> None:
-    """A table on a terminal; tab-separated lines with a header line in a pipe."""
+    """A table on a terminal; tab-separated lines with a header line in a pipe.
+
+    A table never breaks a digest, because a broken one cannot be copied: with two columns the
+    terminal itself wraps what is too long, with more a digest is cut to its first digits.
+    """
     if not stdout.is_terminal:
         for row in (headers, *rows):
             click.echo("\t".join(str(cell) for cell in row))
         return
+    if len(headers) == 2:  # noqa: PLR2004 - facts
+        width = max(len(str(row[0])) for row in (headers, *rows))
+        for name, value in rows:
+            line = Text.assemble((f"{name!s:{width}}  ", "bold"), str(value))
+            stdout.print(line, soft_wrap=True)
+        return
     table = Table(title=title, title_justify="left", header_style="bold")
-    for header in headers:
-        table.add_column(header, overflow="fold")
+    for place, header in enumerate(headers):
+        digests = any(is_digest(row[place]) for row in rows)
+        table.add_column(header, overflow="fold", no_wrap=digests)
     for row in rows:
-        table.add_row(*(str(cell) for cell in row))
+        table.add_row(*(short(cell) if is_digest(cell) else str(cell) for cell in row))
     stdout.print(table)
 
 

@@ -8,22 +8,26 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
+import yaml
+
 from assay.cli.console import human_bytes, print_table, short, stdout
 from assay.config import services_from_env
 from assay.gitops.document import ENVIRONMENTS
 from assay.gitops.settings import settings_from_env
 from assay.registry import Registry
+from assay.signing import Signer
 
-KEY, PUBLIC_KEY = "signing.pem", "verify.pem"
+KEY, APPROVER_KEY, KEYS = "signing.pem", "approver.pem", "keys.yaml"
 REPOSITORY: Final = "deployments.git"
 SETTINGS: Final = "env.sh"
 PERSON: Final = ("Demo Approver", "demo@localhost")
+RUNS: Final = "Demo runs <runs@localhost>"
 SHORT_COMMIT: Final = 12
 WHY: Final = "the demo's second release is a mistake on purpose"
 
 
 def prepare() -> None:
-    """A key that signs, an empty deployment repository, and who merges; for this process too.
+    """Keys of who runs and who approves, an empty deployment repository; for this process too.
 
     Beside them lies a file for a shell, so that the commands that come next know them as well.
     """
@@ -34,7 +38,7 @@ def prepare() -> None:
     name, mail = PERSON
     values = {
         "ASSAY_SIGNING_KEY": str(Path(KEY).absolute()),
-        "ASSAY_VERIFY_KEYS": str(Path(PUBLIC_KEY).absolute()),
+        "ASSAY_VERIFY_KEYS": str(Path(KEYS).absolute()),
         "ASSAY_DEPLOYMENTS": str(Path(REPOSITORY).absolute()),
         "GIT_AUTHOR_NAME": name,
         "GIT_AUTHOR_EMAIL": mail,
@@ -49,7 +53,7 @@ def release(model_name: str, digest: str) -> float:
     """Through every environment, by a merge in each; the seconds it took."""
     from assay.gitops.approval import approve, sync
     from assay.gitops.promotion import promote
-    from assay.gitops.statement import person, require_signer
+    from assay.gitops.statement import person
 
     services, settings, registry = services_from_env(), settings_from_env(), Registry()
     rows, total = [], 0.0
@@ -57,9 +61,9 @@ def release(model_name: str, digest: str) -> float:
         times = [time.monotonic()]
         done = promote(services, settings, registry, model_name, environment, digest=digest)
         times.append(time.monotonic())
-        commit = approve(services, settings, model_name, environment, by=person())
+        commit = approve(services, settings, _approver(), model_name, environment, by=person())
         times.append(time.monotonic())
-        sync(services, settings, registry, require_signer())
+        sync(services, settings, registry, _approver())
         times.append(time.monotonic())
         phases = [f"{end - begin:.1f}" for begin, end in pairwise(times)]
         rows.append([environment, done.branch, commit[:SHORT_COMMIT], *phases])
@@ -71,11 +75,11 @@ def release(model_name: str, digest: str) -> float:
 def override(model_name: str, digest: str) -> None:
     """A person's decision for what the gate blocked, for a day."""
     from assay.gitops.override import override as decide
-    from assay.gitops.statement import person, require_signer
+    from assay.gitops.statement import person
 
     until = (datetime.now(UTC) + timedelta(days=1)).date().isoformat()
     decide(
-        services_from_env(), require_signer(), model_name, digest,
+        services_from_env(), _approver(), model_name, digest,
         by=person(), why=WHY, until=until,
     )  # fmt: skip
     stdout.print(f"{short(digest)} overridden until {until} by {person()}")
@@ -84,10 +88,10 @@ def override(model_name: str, digest: str) -> None:
 def roll_back(model_name: str) -> tuple[str, float]:
     """Production back to what came before; the digest that is there now, and the seconds."""
     from assay.gitops.rollback import rollback
-    from assay.gitops.statement import person, require_signer
+    from assay.gitops.statement import person
 
     done = rollback(
-        services_from_env(), settings_from_env(), Registry(), require_signer(),
+        services_from_env(), settings_from_env(), Registry(), _approver(),
         model_name, "production", by=person(), why=WHY, now=True,
     )  # fmt: skip
     rows = [[phase, f"{seconds:.2f}"] for phase, seconds in done.seconds.items()]
@@ -95,12 +99,26 @@ def roll_back(model_name: str) -> tuple[str, float]:
     return done.release.digest, sum(done.seconds.values())
 
 
+def _approver() -> Signer:
+    """The key of the person who merges; runs do not have it."""
+    return Signer.from_pem(Path(APPROVER_KEY).read_bytes())
+
+
 def _write_keys() -> None:
+    person = "{} <{}>".format(*PERSON)
+    listed = [
+        {"owner": RUNS, "roles": ["runner"], "key": _write_key(Path(KEY))},
+        {"owner": person, "roles": ["approver"], "key": _write_key(Path(APPROVER_KEY))},
+    ]
+    Path(KEYS).write_text(yaml.safe_dump(listed, sort_keys=False))
+
+
+def _write_key(private: Path) -> str:
+    """Make a private key; its public half."""
     from cryptography.hazmat.primitives import serialization
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
     key = Ed25519PrivateKey.generate()
-    private = Path(KEY)
     private.touch(mode=0o600)
     private.write_bytes(
         key.private_bytes(
@@ -109,8 +127,7 @@ def _write_keys() -> None:
             serialization.NoEncryption(),
         )
     )
-    Path(PUBLIC_KEY).write_bytes(
-        key.public_key().public_bytes(
-            serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
-        )
+    public = key.public_key().public_bytes(
+        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
     )
+    return public.decode()

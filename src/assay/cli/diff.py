@@ -4,9 +4,8 @@ from typing import Any
 
 import click
 
-from assay.cli.console import json_option, print_json, print_table, use_defaults
+from assay.cli.console import NAME, json_option, print_json, print_table, use_defaults
 from assay.config import store_from_env
-from assay.digest import require_digest
 from assay.errors import UsageError
 from assay.facts import compare, facts
 from assay.signing import verifier_from_env
@@ -14,15 +13,15 @@ from assay.tree import get_manifest
 
 
 @click.command("diff")
-@click.argument("left")
-@click.argument("right")
+@click.argument("left", type=NAME)
+@click.argument("right", type=NAME)
 @click.option("--all", "everything", is_flag=True, help="Also what is equal.")
 @json_option
 def command(left: str, right: str, everything: bool, as_json: bool) -> None:
     """Compare two models or two datasets: parameters, data, code, metrics."""
     use_defaults()
     store, verifier = store_from_env(), verifier_from_env()
-    manifests = [get_manifest(store, require_digest(digest)) for digest in (left, right)]
+    manifests = [get_manifest(store, digest) for digest in (left, right)]
     kinds = [manifest.artifact_type for manifest in manifests]
     if kinds[0] != kinds[1]:
         raise UsageError(f"these are of two kinds, {kinds[0]} and {kinds[1]}; give two of one kind")

@@ -19,21 +19,27 @@ from assay.store import open_store
 
 @click.command("fsck")
 @click.option(
-    "--from", "source_url", default="", metavar="URL", help="Mend from this copy of the store."
+    "--from", "source_url", default="", metavar="URL", help="Repair from this copy of the store."
+)
+@click.option(
+    "--repair", is_flag=True, help="Make damaged plain copies again from the store's own blobs."
 )
 @json_option
-def command(source_url: str, as_json: bool) -> None:
-    """Check every blob, record, pointer and view of the store.
+def command(source_url: str, repair: bool, as_json: bool) -> None:
+    """Check every blob, attestation, pointer and plain copy of the store, which may be in use.
 
     With --from, what is damaged or missing is fetched from another store, checked and put in its
-    place. Exit code 6 when something is left broken.
+    place, and damaged plain copies are made again. Exit code 6 when something is left broken; files
+    that other programs added to a plain copy are noted, and break nothing.
     """
     use_defaults()
     store = store_from_env()
     source = open_store(source_url) if source_url else None
     with Progress(console=stderr, transient=True, disable=not stderr.is_terminal) as bar:
         shown = bar.add_task("checking", total=None)
-        checked = fsck(store, verifier_from_env(), source, lambda _: bar.advance(shown))
+        checked = fsck(
+            store, verifier_from_env(), source, lambda _: bar.advance(shown), repair=repair
+        )
     if as_json:
         print_json(
             {
@@ -47,12 +53,11 @@ def command(source_url: str, as_json: bool) -> None:
         )
     else:
         if checked.findings:
-            rows = [[f.what, "mended" if f.mended else "broken", f.problem]
-                    for f in checked.findings]  # fmt: skip
+            rows = [[f.what, f.state, f.problem] for f in checked.findings]
             print_table(["what", "state", "problem"], rows)
         click.echo(
             f"checked {checked.blobs} blobs ({human_bytes(checked.size)}) and "
             f"{checked.references} references: {len(checked.findings)} findings, "
-            f"{len(checked.findings) - len(checked.broken)} mended"
+            f"{sum(f.mended for f in checked.findings)} repaired, {len(checked.broken)} broken"
         )
     require_whole(checked)

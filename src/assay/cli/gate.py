@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from assay.cli.console import json_option, print_json, print_table
+from assay.cli.console import NAME, json_option, print_json, print_table
 from assay.documents import read_regular
 from assay.errors import RunBlocked, RunInconclusive
 
@@ -18,7 +18,9 @@ from assay.errors import RunBlocked, RunInconclusive
     type=click.Path(path_type=Path),
     help="Evidence document, JSON; may be given several times.",
 )
-@click.option("--model", default="", help="Model digest; default: the one the evidence names.")
+@click.option(
+    "--model", type=NAME, default="", help="The model (default: the one the evidence names)."
+)
 @json_option
 def command(policy: Path, evidence: tuple[Path, ...], model: str, as_json: bool) -> None:
     """Judge evidence by a policy; needs neither store nor network.

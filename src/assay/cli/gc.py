@@ -1,14 +1,12 @@
 """`assay gc`: remove what nothing rests on."""
 
 import os
-import time
 from pathlib import Path
 
 import click
 
-from assay.cli.console import human_bytes, json_option, print_json, print_table, use_defaults
+from assay.cli.console import NAME, human_bytes, json_option, print_json, print_table, use_defaults
 from assay.config import store_from_env
-from assay.digest import require_digest
 from assay.errors import UsageError
 from assay.maintenance.gc import (
     GRACE_SECONDS,
@@ -31,10 +29,10 @@ _DAY = 24 * 3600
 @click.option(
     "--grace",
     "days",
-    type=click.FloatRange(min=0),
+    type=float,
     default=GRACE_SECONDS / _DAY,
     show_default=True,
-    help="Days for which everything written or used stays; longer than any run takes.",
+    help="Days for which everything written or used stays: at least 2, and longer than any run.",
 )
 @click.option(
     "--release",
@@ -50,9 +48,9 @@ _DAY = 24 * 3600
     "with an alias and the last three in production always stay.",
 )
 @click.option("--no-registry", is_flag=True, help="There is no registry to ask.")
-@click.option("--pin", "pinned", metavar="DIGEST", help="Keep this artifact until it is unpinned.")
+@click.option("--pin", "pinned", type=NAME, help="Keep this artifact until it is unpinned.")
 @click.option("--reason", default="", help="Why it is pinned.")
-@click.option("--unpin", "unpinned", metavar="DIGEST", help="Keep it no longer for its own sake.")
+@click.option("--unpin", "unpinned", type=NAME, help="Keep it no longer for its own sake.")
 @json_option
 def command(
     delete: bool,
@@ -68,8 +66,8 @@ def command(
 ) -> None:
     """Remove what no registered version, release, pin or recent run rests on.
 
-    An artifact that stays keeps the records of how it was made and all that those name. Without
-    --delete nothing is removed.
+    An artifact that stays keeps the attestations of how it was made and all that those name.
+    Without --delete nothing is removed.
     """
     if delete and dry_run:
         raise UsageError("--delete and --dry-run exclude each other")
@@ -77,16 +75,17 @@ def command(
     store = store_from_env()
     if pinned or unpinned:
         if pinned:
-            pin(store, require_digest(pinned), reason)
+            pin(store, pinned, reason)
         if unpinned:
-            unpin(store, require_digest(unpinned))
+            unpin(store, unpinned)
         return
-    roots = release_roots(releases, store)
-    if not no_registry:
-        roots |= _registered(store, keep_versions)
-    # A second ahead, because a listing's times may be whole seconds.
-    found = plan(store, roots, now=time.time() + 1, grace=days * _DAY)
-    removed = remove(store, found) if delete else 0
+
+    def roots() -> dict[str, str]:
+        found = release_roots(releases, store)
+        return found if no_registry else found | _registered(store, keep_versions)
+
+    found = plan(store, roots(), now=store.now(), grace=days * _DAY)
+    removed = remove(store, found, roots) if delete else 0
     _show(found, removed if delete else None, as_json)
 
 
@@ -112,7 +111,7 @@ def _show(found: Plan, removed: int | None, as_json: bool) -> None:
         for what, names in (
             ("cache entries", found.cache),
             ("other pointers", found.pointers),
-            ("views", found.views),
+            ("plain copies", found.views),
             ("records", found.records),
             ("manifests", found.manifests),
             ("files", found.files),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from assay.cli.console import json_option, print_json, print_table, stderr, use_defaults
+from assay.cli.console import NAME, json_option, print_json, print_table, stderr, use_defaults
 from assay.documents import read_regular
 from assay.errors import RunBlocked, UsageError
 from assay.step import Artifact, Dataset, Model
@@ -29,14 +29,14 @@ def command() -> None:
     """Draft and measure monitoring plans."""
 
 
-@command.command("draft")
-@click.argument("model")
-@click.option("--data", required=True, help="Digest of held-out rows.")
+@command.command("draft", short_help="Write a first plan to review.")
+@click.argument("model", type=NAME)
+@click.option("--data", type=NAME, required=True, help="Held-out rows.")
 @click.option("--receiver", default="", help="Who sees alarms (default: left out, to fill in).")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="File (default: print).")
 @click.option("--force", is_flag=True, help="Replace an existing file.")
 def draft(model: str, data: str, receiver: str, output: Path | None, force: bool) -> None:
-    """Write a reviewable first plan for MODEL, a digest.
+    """Write a reviewable first plan for MODEL.
 
     Each detector says why it is there. Without a receiver it is not complete.
     """
@@ -58,11 +58,11 @@ def draft(model: str, data: str, receiver: str, output: Path | None, force: bool
     click.echo(f"{output}: review it{left}; then: {check}", err=True)
 
 
-@command.command("check")
+@command.command("check", short_help="Replay faults through a plan.")
 @click.argument("plan", type=click.Path(path_type=Path))
-@click.option("--model", required=True, help="Digest of the model.")
-@click.option("--data", required=True, help="Digest of held-out rows.")
-@click.option("--live", default="", help="Digest of later rows: when would it have alarmed?")
+@click.option("--model", type=NAME, required=True, help="The model.")
+@click.option("--data", type=NAME, required=True, help="Held-out rows.")
+@click.option("--live", type=NAME, default="", help="Later rows: when would it have alarmed?")
 @click.option("--starts", default=20, show_default=True, help="Repeats of each fault.")
 @click.option("--seed", default=0, show_default=True, help="Seed of the replays.")
 @json_option
@@ -98,7 +98,7 @@ def check(
         raise RunBlocked(f"the plan is not complete: {'; '.join(judged.gaps)}")
 
 
-@command.command("schema")
+@command.command("schema", short_help="Print the JSON Schema of a plan.")
 def schema() -> None:
     """Print the JSON Schema of a plan, for editors."""
     from assay.monitoring import json_schema
@@ -171,13 +171,10 @@ def _laid_out(**wanted: tuple[str, type[Artifact]]) -> Iterator[dict[str, Path]]
         UsageError: A digest of something else.
     """
     from assay.config import store_from_env
-    from assay.digest import require_digest
     from assay.tree import get_manifest, get_tree, remove_tree
 
     store = store_from_env()
-    manifests = {
-        name: get_manifest(store, require_digest(digest)) for name, (digest, _) in wanted.items()
-    }
+    manifests = {name: get_manifest(store, digest) for name, (digest, _) in wanted.items()}
     problems = [
         f"{name}: {digest} is of type {manifests[name].artifact_type}, not {kind.type}"
         for name, (digest, kind) in wanted.items()

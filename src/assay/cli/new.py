@@ -32,7 +32,7 @@ def command() -> None:
     """Write the first files of something of your own."""
 
 
-@command.command("step")
+@command.command("step", short_help="Write a step with component and test.")
 @click.argument("name")
 @click.option(
     "--folder",

@@ -1,28 +1,31 @@
 """`assay override` and `assay revoke`: what a person states about a model, signed."""
 
+import os
+
 import click
 
-from assay.cli.console import use_defaults
+from assay.cli.console import NAME, use_defaults
 from assay.config import services_from_env
 
 
 @click.command("override")
 @click.argument("model_name")
-@click.argument("digest")
+@click.argument("digest", type=NAME)
 @click.option("--why", required=True, help="Why the policy is overridden.")
 @click.option("--until", required=True, metavar="DATE", help="When it expires: 2026-01-31.")
 def command(model_name: str, digest: str, why: str, until: str) -> None:
     """Decide against the policy, for the model DIGEST only, in your name and for a time.
 
-    Signed with ASSAY_SIGNING_KEY. Every release of the model shows it.
+    Signed with ASSAY_SIGNING_KEY, an approver's key. Every release of the model shows it.
     """
     from assay.gitops import log
     from assay.gitops.override import override
+    from assay.gitops.settings import settings_from_env
     from assay.gitops.statement import person, require_signer
 
     use_defaults()
     services = services_from_env()
-    known = model_name in log.models(services.store, services.verifier)
+    known = model_name in log.models(services.store)
     made = override(
         services,
         require_signer(),
@@ -31,8 +34,9 @@ def command(model_name: str, digest: str, why: str, until: str) -> None:
         by=person(),
         why=why,
         until=until,
+        settings=settings_from_env() if os.environ.get("ASSAY_DEPLOYMENTS") else None,
     )
-    click.echo(f"overridden until {made.text('until')} by {made.text('by')}: {made.digest}")
+    click.echo(f"overridden until {made.text('until')} by {made.by}: {made.digest}")
     if not known:
         click.echo(
             f"note: nothing was released as {model_name!r} so far; an override counts only for the "
@@ -42,7 +46,7 @@ def command(model_name: str, digest: str, why: str, until: str) -> None:
 
 
 @click.command("revoke")
-@click.argument("digest")
+@click.argument("digest", type=NAME)
 @click.option("--why", required=True, help="Why the model must never be released again.")
 def revoke_command(digest: str, why: str) -> None:
     """State, signed, that the model DIGEST must never be released nor rolled back to."""
@@ -51,4 +55,4 @@ def revoke_command(digest: str, why: str) -> None:
 
     use_defaults()
     made = revoke(services_from_env(), require_signer(), digest, by=person(), why=why)
-    click.echo(f"revoked by {made.text('by')}: {made.digest}")
+    click.echo(f"revoked by {made.by}: {made.digest}")

@@ -6,9 +6,8 @@ import click
 from rich.text import Text
 from rich.tree import Tree
 
-from assay.cli.console import json_option, print_json, short, stdout, use_defaults
+from assay.cli.console import NAME, json_option, print_json, short, stdout, use_defaults
 from assay.config import store_from_env
-from assay.digest import require_digest
 from assay.gitops import statement
 from assay.gitops.statement import Kind, Statement
 from assay.provenance import Node, nodes, passport
@@ -17,18 +16,18 @@ from assay.step import Model
 
 
 @click.command("passport")
-@click.argument("digest")
+@click.argument("digest", type=NAME)
 @click.option("--full", is_flag=True, help="Print digests whole.")
 @json_option
 def command(digest: str, full: bool, as_json: bool) -> None:
     """Draw the tree of executions behind the artifact DIGEST, back to the source data.
 
-    For the whole story of a registered model give the digest of its registration record or of its
-    decision: they rest on the model and on all that was found out about it.
+    For all that was found out about a registered model, give the digest of its decision, which
+    names every piece of evidence.
     """
     use_defaults()
     store, verifier = store_from_env(), verifier_from_env()
-    root = passport(store, require_digest(digest), verifier)
+    root = passport(store, digest, verifier)
     given = {
         node.digest: statement.about(store, node.digest, verifier)
         for node in nodes(root)
@@ -50,7 +49,7 @@ def _stated(model: str, given: Statement) -> Text:
     over = " EXPIRED" if until and statement.expired(until) else ""
     told = [
         given.text("environment"),
-        f"by {given.text('by')}",
+        f"by {given.by}",
         given.text("at"),
         given.text("why"),
     ]

@@ -5,6 +5,7 @@ import os
 import click
 
 from assay.cli.console import json_option, print_json, print_table, use_defaults
+from assay.resolve import require_model
 
 
 @click.command("production")
@@ -25,6 +26,9 @@ def command(model_name: str, version: str, as_json: bool) -> None:
     if version:
         registry.set_alias(model_name, "production", version)
     current = registry.production(model_name)
+    if current is None:
+        # A misspelt name must not read like a model that nobody released.
+        require_model(registry, model_name)
     facts = {
         "model": model_name,
         "version": current.version if current else None,

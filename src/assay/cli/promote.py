@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from assay.cli.console import json_option, print_json, use_defaults
+from assay.cli.console import NAME, json_option, print_json, use_defaults
 from assay.config import services_from_env
 from assay.gitops.settings import settings_from_env
 
@@ -12,7 +12,9 @@ from assay.gitops.settings import settings_from_env
 @click.command("promote")
 @click.argument("model_name")
 @click.argument("environment")
-@click.option("--digest", default="", help="Which model (default: the registry's candidate).")
+@click.option(
+    "--digest", type=NAME, default="", help="Which model (default: the registry's candidate)."
+)
 @click.option("--monitoring", type=click.Path(path_type=Path), help="The monitoring plan's file.")
 @click.option("--print", "show", is_flag=True, help="Print the changelog too.")
 @json_option
@@ -32,6 +34,7 @@ def command(
     from assay.gitops import plan
     from assay.gitops.promotion import promote
     from assay.registry import Registry
+    from assay.signing import signer_from_env
 
     use_defaults()
     done = promote(
@@ -42,6 +45,7 @@ def command(
         environment,
         digest=digest,
         plan=plan.read(monitoring) if monitoring else None,
+        signer=signer_from_env(),
     )
     url = done.request.url if done.request else ""
     if as_json:

@@ -1,5 +1,6 @@
 """`assay release`: checks for a deployment repository's CI."""
 
+import os
 import sys
 from pathlib import Path
 
@@ -16,7 +17,7 @@ def command() -> None:
     """Check releases in a deployment repository."""
 
 
-@command.command("lint")
+@command.command("lint", short_help="Check every release in a checkout.")
 @click.argument("folder", type=click.Path(path_type=Path), default=Path())
 @click.option(
     "--changed-since",
@@ -28,18 +29,27 @@ def command() -> None:
 def lint_command(folder: Path, changed_since: str, as_json: bool) -> None:
     """Check every release in FOLDER, a checked-out deployment repository.
 
-    Schema and form; that every digest is in the store and every byte verifies; that the records are
-    believable; that the decision is a pass for this model, or overridden; that no environment was
-    skipped. A line for each problem; exit code 1 when there is one.
+    Schema and form; that every digest is in the store and every byte verifies; that the
+    attestations are believable; that the decision is a pass for this model, or overridden; that no
+    environment was skipped; that the registry has the version, when MLFLOW_TRACKING_URI is set. A
+    line for each problem; exit code 1 when there is one.
     """
     from assay.gitops.lint import lint
+    from assay.registry import Registry
 
+    unchecked = not os.environ.get("MLFLOW_TRACKING_URI")
+    registry = None if unchecked else Registry()
     use_defaults()
-    looked_at, problems = lint(services_from_env(), folder, changed_since)
+    looked_at, problems = lint(services_from_env(), folder, changed_since, registry)
+    if unchecked:
+        click.echo(
+            "note: registryVersion was not checked: MLFLOW_TRACKING_URI is not set", err=True
+        )
     if as_json:
         print_json(
             {
                 "releases": looked_at,
+                "registryChecked": not unchecked,
                 "problems": [{"path": p.path, "problem": p.text} for p in problems],
             }
         )

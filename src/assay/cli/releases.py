@@ -1,5 +1,6 @@
 """`assay releases`: the release log."""
 
+import contextlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -7,7 +8,8 @@ import click
 
 from assay.cli.console import json_option, print_json, print_table, short, use_defaults
 from assay.config import services_from_env
-from assay.errors import IntegrityError, UsageError
+from assay.errors import IntegrityError, ServiceError, UsageError
+from assay.resolve import like
 
 if TYPE_CHECKING:
     from assay.gitops.log import Entry
@@ -21,12 +23,12 @@ if TYPE_CHECKING:
 @click.option("--verify", is_flag=True, help="Compare the log with the deployment repository too.")
 @json_option
 def command(model_name: str, environment: str, moment: str, verify: bool, as_json: bool) -> None:
-    """What was put where, when, by whom and why.
+    """Show what was released where, when, by whom and why.
 
     MODEL_NAME `reconcile` brings the deployment repository to what was rolled back while it was
     down.
     """
-    from assay.gitops import document, log, statement
+    from assay.gitops import document, log
 
     use_defaults()
     services = services_from_env()
@@ -36,19 +38,49 @@ def command(model_name: str, environment: str, moment: str, verify: bool, as_jso
     if environment:
         document.require_environment(environment)
     entries = log.read(services.store, model_name, services.verifier)
+    if not entries:
+        _require_known(services, model_name)
     if verify:
-        _compare_with_repository(model_name, entries)
+        _compare_with_repository(services, model_name, entries)
+    entries = _chosen(entries, environment, moment)
+    if as_json:
+        print_json([{**e.predicate(), "entry": e.name, "refused": e.refused} for e in entries])
+        return
+    _print(model_name, environment, entries)
+    if verify:
+        click.echo(f"verified: {len(entries)} entries")
+
+
+def _require_known(services: "Services", model_name: str) -> None:
+    """Refuse a name that neither the log nor the registry knows: it must not read as "none"."""
+    from assay.gitops import log
+    from assay.registry import Registry
+
+    known = log.models(services.store)
+    with contextlib.suppress(ServiceError):
+        # A registry that is down does not keep anybody from reading the log.
+        known = sorted({*known, *Registry().names()})
+    if model_name not in known:
+        raise UsageError(f"no model {model_name!r} in the release log; {like(model_name, known)}")
+
+
+def _chosen(entries: list["Entry"], environment: str, moment: str) -> list["Entry"]:
+    """Those of an environment, or the one that was there at a moment."""
+    from assay.gitops import log, statement
+
     if moment:
         if not environment:
             raise UsageError("--at: say in which environment: assay releases MODEL ENV --at TIME")
-        at = statement.stamp(statement.moment(moment, "--at"))
-        found = log.current(entries, environment, at)
-        entries = [found] if found else []
-    elif environment:
-        entries = [entry for entry in entries if entry.environment in {environment, ""}]
-    if as_json:
-        print_json([{**entry.predicate(), "entry": entry.name} for entry in entries])
-        return
+        found = log.current(entries, environment, statement.stamp(statement.moment(moment, "--at")))
+        return [found] if found else []
+    if environment:
+        return [entry for entry in entries if entry.environment in {environment, ""}]
+    return entries
+
+
+def _print(model_name: str, environment: str, entries: Sequence["Entry"]) -> None:
+    from assay.gitops import log
+
     if not entries:
         click.echo(
             f"{model_name}: nothing was released" + (f" to {environment}" * bool(environment))
@@ -61,18 +93,38 @@ def command(model_name: str, environment: str, moment: str, verify: bool, as_jso
             for e in entries
         ],
     )
-    if verify:
-        click.echo(f"verified: {len(entries)} entries")
+    for entry in entries:
+        if entry.refused:
+            click.echo(f"note: entry {entry.number} does not count: {entry.refused}", err=True)
+    for intent in log.intents(entries):
+        click.echo(
+            f"note: entry {intent.number}: a {intent.intends} to commit {intent.commit[:12]} was "
+            "begun; if the branch has it, assay approvals sync records it, else nothing changed",
+            err=True,
+        )
 
 
-def _compare_with_repository(model_name: str, entries: Sequence["Entry"]) -> None:
+def _compare_with_repository(
+    services: "Services", model_name: str, entries: Sequence["Entry"]
+) -> None:
     """Refuse a log that lacks what the repository's history shows, or the other way round."""
-    from assay.gitops import document, log
+    from assay.gitops import document, ledger, log
     from assay.gitops.repository import Repository
     from assay.gitops.settings import settings_from_env
 
-    problems = []
+    problems = [
+        f"{fault.what}: {fault.text}"
+        for fault in log.check(services.store, services.verifier)
+        if fault.broken
+    ]
     with Repository.open(settings_from_env()) as repository:
+        messages = repository.messages(f"{document.ROOT}/{model_name}")
+        problems += log.cut_off(services.store, model_name, messages)
+        problems += [
+            f"{intent.environment}: the {intent.intends} of {intent.at} was pushed and not "
+            "recorded; record it with: assay approvals sync"
+            for intent in ledger.pushed(repository, list(entries))
+        ]
         for environment in document.ENVIRONMENTS:
             history = repository.history(document.path(model_name, environment))
             commits = [revision.commit for revision in history]
@@ -85,7 +137,10 @@ def _compare_with_repository(model_name: str, entries: Sequence["Entry"]) -> Non
                 f"{environment}: entry {entry.number} names commit {entry.commit[:12]}, which the "
                 "branch no longer has: its history was rewritten"
                 for entry in entries
-                if entry.environment == environment and entry.commit and entry.commit not in commits
+                if entry.moves
+                and entry.environment == environment
+                and entry.commit
+                and entry.commit not in commits
             ]
     if problems:
         raise IntegrityError("; ".join(problems))

@@ -1,4 +1,4 @@
-"""`assay reproduce`: a recorded step again, elsewhere."""
+"""`assay reproduce`: a step again, elsewhere."""
 
 import json
 import os
@@ -11,9 +11,8 @@ from pathlib import Path
 import click
 
 from assay.attestation import Attestation
-from assay.cli.console import json_option, print_json, print_table, short, use_defaults
+from assay.cli.console import NAME, json_option, print_json, print_table, short, use_defaults
 from assay.config import store_from_env
-from assay.digest import require_digest
 from assay.errors import AssayError, IntegrityError
 from assay.provenance import find_record, nodes, passport
 from assay.signing import verifier_from_env
@@ -40,7 +39,7 @@ class Row:
 
 
 @click.command("reproduce")
-@click.argument("digest")
+@click.argument("digest", type=NAME)
 @click.option("--all", "everything", is_flag=True, help="Also every step that it rests on.")
 @click.option(
     "--python",
@@ -60,7 +59,7 @@ def command(
     """
     use_defaults()
     store, verifier = store_from_env(), verifier_from_env()
-    record = find_record(store, require_digest(digest), verifier)
+    record = find_record(store, digest, verifier)
     records = [record]
     if everything:
         found = [

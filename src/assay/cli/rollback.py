@@ -2,7 +2,7 @@
 
 import click
 
-from assay.cli.console import human_bytes, json_option, print_json, use_defaults
+from assay.cli.console import NAME, human_bytes, json_option, print_json, use_defaults
 from assay.config import services_from_env
 from assay.gitops.settings import settings_from_env
 
@@ -11,7 +11,7 @@ from assay.gitops.settings import settings_from_env
 @click.argument("model_name")
 @click.argument("environment")
 @click.option("--why", required=True, help="Why; for the commit and the release log.")
-@click.option("--to", default="", metavar="DIGEST", help="Which (default: what came before).")
+@click.option("--to", type=NAME, default="", help="Which (default: what came before).")
 @click.option("--now", is_flag=True, help="Push to the branch at once, without a pull request.")
 @json_option
 def command(model_name: str, environment: str, why: str, to: str, now: bool, as_json: bool) -> None:

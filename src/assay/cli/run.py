@@ -1,8 +1,11 @@
 """`assay run`: a pipeline on this machine."""
 
 import importlib
+import inspect
+import json
 import os
 import sys
+import textwrap
 import time
 from pathlib import Path
 from typing import Any
@@ -20,15 +23,17 @@ from assay.cli.console import (
     HOME,
     json_option,
     print_json,
-    print_table,
     short,
     stdout,
     use_defaults,
 )
+from assay.cli.passed import passed
+from assay.config import store_from_env
 from assay.documents import Limits, read_regular, read_yaml
 from assay.environment import hidden_modules
 from assay.errors import UsageError
 from assay.execution import CacheMode
+from assay.resolve import resolve_arguments
 
 _STYLES = {"cached": "cyan", "done": "green", "asked": "green", "failed": "bold red"}
 MAX_PARAMS_BYTES = 1 << 20
@@ -69,6 +74,7 @@ def command(
         return
     arguments = bind_arguments(function, read_parameters(params, pairs))
     use_defaults()
+    arguments = resolve_arguments(arguments, store_from_env())
     outcome = follow(function, arguments, quiet=as_json, cache=cache)
     if as_json:
         print_json(_json(outcome))
@@ -153,17 +159,26 @@ def print_outcome(outcome: local.Outcome) -> None:
     """The verdict, why, and where to look."""
     style = "bold green" if outcome.exit_code == 0 else "bold red"
     stdout.print(Text(outcome.verdict.upper(), style=style), reason(outcome), soft_wrap=True)
-    registered = outcome.task("register")
-    if registered is not None and registered.state == events.DONE:
-        values = registered.values
-        stdout.print(
-            f"registered: {values.get('model_uri', '')} version {values.get('version', '')} "
-            f"({values.get('registered', '')})",
-            soft_wrap=True,
-        )
+    done = passed(outcome, store_from_env())
+    if done is not None:
+        _say(f"registered: {done.uri} version {done.version} ({done.registered})")
+        _say(f"model: {done.model}")
+        for metric in done.metrics:
+            _say(f"measured: {metric}")
+    for line in outcome.findings:
+        stdout.print(Text(f"finding: {line}", style="yellow"), soft_wrap=True)
     for path in outcome.reports:
-        stdout.print(f"report: {_near(path)}", soft_wrap=True)
-    stdout.print(f"log: {_near(outcome.log)}", soft_wrap=True)
+        _say(f"report: {_near(path)}")
+    _say(f"log: {_near(outcome.log)}")
+    if done is not None:
+        _say(f"registry: {done.tracking_uri}")
+        _say(f"load in Python: {done.load}")
+        _say(f"next: {done.next}")
+
+
+def _say(line: str) -> None:
+    """One line, which a terminal may wrap and a person can copy."""
+    stdout.print(Text(line), soft_wrap=True)
 
 
 def reason(outcome: local.Outcome) -> str:
@@ -177,12 +192,15 @@ def _near(path: Path) -> Path:
 
 
 def _json(outcome: local.Outcome) -> dict[str, Any]:
+    done = passed(outcome, store_from_env())
     return {
         "verdict": outcome.verdict,
         "exitCode": outcome.exit_code,
         "error": outcome.error,
+        "findings": outcome.findings,
         "log": str(outcome.log),
         "reports": [str(path) for path in outcome.reports],
+        "passed": done and done.to_dict(),
         "tasks": [
             {
                 "name": task.name,
@@ -225,14 +243,14 @@ def _from_file(path: Path | None) -> dict[str, Any]:
 
 
 def _print_parameters(function: Any) -> None:
-    import inspect
-
-    descriptions = {
-        name: (spec.description or "")
-        for name, spec in (function.component_spec.inputs or {}).items()
-    }
-    rows = []
+    """A paragraph for each parameter: a table breaks names and defaults on a narrow terminal."""
+    inputs = function.component_spec.inputs or {}
+    width = min(max(stdout.width, 40), 100) if stdout.is_terminal else 100
     for name, parameter in inspect.signature(function.pipeline_func).parameters.items():
-        default = "required" if parameter.default is inspect.Parameter.empty else parameter.default
-        rows.append((name, parameter.annotation.__name__, default, descriptions.get(name, "")))
-    print_table(["parameter", "type", "default", "meaning"], rows)
+        kind = parameter.annotation.__name__
+        required = parameter.default is inspect.Parameter.empty
+        given = "required" if required else f"default: {json.dumps(parameter.default)}"
+        click.echo(f"{name} ({kind}, {given})")
+        meaning = (inputs[name].description or "") if name in inputs else ""
+        for line in textwrap.wrap(meaning, width - 4, break_on_hyphens=False):
+            click.echo(f"    {line}")

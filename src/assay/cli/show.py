@@ -5,9 +5,8 @@ from typing import Any
 import click
 
 from assay.attestation import Attestation, about, load, using
-from assay.cli.console import human_bytes, json_option, print_json, print_table, use_defaults
+from assay.cli.console import NAME, human_bytes, json_option, print_json, print_table, use_defaults
 from assay.config import store_from_env
-from assay.digest import require_digest
 from assay.errors import AttestationError, IntegrityError
 from assay.manifest import FileEntry, Manifest
 from assay.signing import verifier_from_env
@@ -15,13 +14,12 @@ from assay.tree import get_manifest
 
 
 @click.command("show")
-@click.argument("digest")
+@click.argument("digest", type=NAME)
 @json_option
 def command(digest: str, as_json: bool) -> None:
-    """Show what DIGEST names: an artifact's descriptor, files and records, or an attestation."""
+    """Show what DIGEST names: an artifact with its files and attestations, or an attestation."""
     use_defaults()
     store, verifier = store_from_env(), verifier_from_env()
-    require_digest(digest)
     try:
         manifest = get_manifest(store, digest)
     except IntegrityError as not_an_artifact:

@@ -1,5 +1,6 @@
 """`assay submit`: a pipeline on a cluster."""
 
+import os
 import re
 import sys
 import tempfile
@@ -22,8 +23,10 @@ from assay.cli.run import read_parameters
 from assay.cluster.client import Endpoint, Kfp
 from assay.cluster.follow import PATIENCE_SECONDS, POLL_SECONDS, follow
 from assay.cluster.runs import FAILED, SUCCEEDED, TERMINAL, Outcome, Task
+from assay.config import store_from_env
 from assay.digest import of_bytes
 from assay.errors import UsageError
+from assay.resolve import resolve_arguments
 
 _UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _EVERY = re.compile(r"([1-9][0-9]{0,6})([smhd])")
@@ -115,6 +118,9 @@ def command(
         use_images(images, dev=dev)
         function = pipeline(str(name))
         arguments = bind_arguments(function, read_parameters(params, pairs))
+        if os.environ.get("ASSAY_STORE"):
+            # Where this machine does not see the cluster's store, the run's own tasks resolve.
+            arguments = resolve_arguments(arguments, store_from_env())
         package = compile_one(function, read_profile(profile) if profile else None)
         kfp = Kfp(where)
         version = upload(kfp, function.name, package)

@@ -15,7 +15,7 @@ def command() -> None:
     """Work with Great Expectations suites."""
 
 
-@command.command("draft")
+@command.command("draft", short_help="Write a first suite to review.")
 @click.argument("data", type=click.Path(path_type=Path))
 @click.option("--target", default="", help="Column to predict; its labels become a closed set.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="File (default: print).")
@@ -53,6 +53,6 @@ def draft_suite(data: Path, target: str) -> dict[str, object]:
         table.mkdir()
         source = fetch(str(data), Path(folder))
         bound = snapshot_data.bind_parameters({"target": target})
-        snapshot_data(source=source, dataset=Out(table), **bound)
+        snapshot_data(data=source, dataset=Out(table), **bound)
         drafted: dict[str, object] = suite.draft(table, target=target)
         return drafted

@@ -3,22 +3,23 @@
 import click
 from rich.progress import Progress
 
-from assay.cli.console import human_bytes, json_option, print_json, stderr, use_defaults
+from assay.cli.console import NAME, human_bytes, json_option, print_json, stderr, use_defaults
 from assay.config import store_from_env
-from assay.digest import require_digest
+from assay.errors import IntegrityError
 from assay.gitops import log
 from assay.provenance import verify, verify_store
 from assay.signing import verifier_from_env
 
 
 @click.command("verify")
-@click.argument("digest", required=False)
+@click.argument("digest", type=NAME, required=False)
 @json_option
 def command(digest: str | None, as_json: bool) -> None:
     """Read again every byte behind the artifact DIGEST, or in the whole store.
 
-    Checks that each artifact has a record that can be believed (signed, once ASSAY_VERIFY_KEYS is
-    set), and that each byte is what its name says. Exit code 6 names every offender.
+    Checks that each artifact has an attestation that can be believed (signed, once
+    ASSAY_VERIFY_KEYS is set), and that each byte is what its name says. Exit code 6
+    names every offender.
     """
     use_defaults()
     store, verifier = store_from_env(), verifier_from_env()
@@ -29,11 +30,14 @@ def command(digest: str | None, as_json: bool) -> None:
             bar.advance(shown)
 
         if digest:
-            found = verify(store, require_digest(digest), verifier, progress)
+            notes: list[str] = []
+            found = verify(store, digest, verifier, progress)
         else:
             found = verify_store(store, verifier, progress)
-            for model in log.models(store, verifier):
-                log.read(store, model, verifier)
+            faults = log.check(store, verifier)
+            if broken := [f"{fault.what}: {fault.text}" for fault in faults if fault.broken]:
+                raise IntegrityError("; ".join(broken))
+            notes = [f"{fault.what}: {fault.text}" for fault in faults]
     if as_json:
         print_json(
             {
@@ -43,9 +47,12 @@ def command(digest: str | None, as_json: bool) -> None:
                 "blobs": found.blobs,
                 "bytes": found.size,
                 "signaturesRequired": verifier is not None,
+                "notes": notes,
             }
         )
         return
+    for note in notes:
+        click.echo(f"note: {note}", err=True)
     click.echo(
         f"verified: {found.artifacts} artifacts, {found.records} records, {found.blobs} blobs, "
         f"{human_bytes(found.size)}"

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from assay.dataset.schema import CARD_FILE, NUMERIC_TYPES, DatasetInfo
 from assay.dataset.statistics import MAX_VALUES, ColumnStatistics, PartStatistics
+from assay.report import markdown_text
 
 MAX_COLUMNS: Final = 200
 """Columns that the card lists; the rest stands in `schema.json`."""
@@ -22,15 +23,18 @@ def save(folder: Path, table: DatasetInfo, parts: Sequence[tuple[int, PartStatis
     lines = [
         f"# Dataset: {table.rows:,} rows, {len(table.columns):,} columns",
         "",
+    ]
+    if table.findings:
+        lines += ["## Findings", "", *(f"- {markdown_text(f.line)}" for f in table.findings), ""]
+    lines += [
         "| column | type | missing | values |",
         "| --- | --- | ---: | --- |",
     ]
     for column in table.columns[:MAX_COLUMNS]:
         found = [(rows, statistics[column.name]) for rows, statistics in parts]
         missing = f"{column.nulls:,} ({column.nulls / table.rows:.1%})" if column.nulls else "0"
-        lines.append(
-            f"| {_cell(column.name)} | {column.type} | {missing} | {_content(column.type, found)} |"
-        )
+        name, content = markdown_text(column.name), _content(column.type, found)
+        lines.append(f"| {name} | {column.type} | {missing} | {content} |")
     if len(table.columns) > MAX_COLUMNS:
         lines += ["", f"{len(table.columns) - MAX_COLUMNS:,} more columns are in schema.json."]
     (folder / CARD_FILE).write_text("\n".join(lines) + "\n", encoding="utf-8", newline="\n")
@@ -46,7 +50,7 @@ def _content(kind: str, parts: Sequence[tuple[int, ColumnStatistics]]) -> str:
         # Most frequent first; equally frequent ones in a fixed order.
         ranked = sorted(counts.items(), key=lambda pair: (-pair[1], str(pair[0])))
         shown = [
-            f"{_cell(_text(value))}: {count:,} ({count / present:.1%})"
+            f"{markdown_text(_text(value))}: {count:,} ({count / present:.1%})"
             for value, count in ranked[:SHOWN_VALUES]
         ]
         rest = len(ranked) - SHOWN_VALUES
@@ -57,7 +61,7 @@ def _content(kind: str, parts: Sequence[tuple[int, ColumnStatistics]]) -> str:
     # Large and infinite numbers stand there as text; dates as text are in order as they are.
     order = float if kind in NUMERIC_TYPES else str
     low, high = min((b[0] for b in bounds), key=order), max((b[1] for b in bounds), key=order)
-    return f"{_cell(_text(low))} … {_cell(_text(high))}"
+    return f"{markdown_text(_text(low))} … {markdown_text(_text(high))}"
 
 
 def _counts(parts: Sequence[ColumnStatistics]) -> Counter[Any] | None:
@@ -73,9 +77,3 @@ def _counts(parts: Sequence[ColumnStatistics]) -> Counter[Any] | None:
 
 def _text(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def _cell(text: str) -> str:
-    """Text inside of a Markdown table: no line ends, no cell borders, no HTML."""
-    plain = " ".join(text.split()).replace("\\", "\\\\").replace("|", "\\|")
-    return plain.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

@@ -7,9 +7,12 @@ spans lines; it is some ten times slower, so it runs only once something is know
 import codecs
 import csv
 import io
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING, Any, Final
+
+from assay.dataset.quotes import Quotes
 
 if TYPE_CHECKING:
     from assay.dataset.csv_source import CsvFile
@@ -45,6 +48,10 @@ class _Found:
     unclosed: int = 0
     """The row in which a quote opens that is never closed; 0 for none."""
     too_long: int = 0
+    stray: int = 0
+    """The line of the first quote where none may be; 0 for none."""
+    escaped: bool = False
+    """Whether a backslash comes before that quote."""
     rows: int = 0
     damaged: str = ""
 
@@ -60,7 +67,7 @@ def problems(file: "CsvFile") -> list[str]:
     except UnicodeError as error:
         # What `surrogateescape` cannot put off, such as UTF-16 without its byte-order mark.
         reason = getattr(error, "reason", None) or error
-        found.damaged = f"not {file.options.encoding} ({reason}); give the right encoding"
+        found.damaged = f"not {file.options.encoding} ({reason}); give encoding the right one"
     except READ_ERRORS as error:
         found.damaged = f"damaged or cut off: {error}; fetch it again"
     return _sentences(file, found)
@@ -75,18 +82,22 @@ def _scan(file: "CsvFile", stream: IO[bytes], found: _Found) -> None:
         with io.TextIOWrapper(
             stream, file.options.encoding, errors="surrogateescape", newline=""
         ) as text:
-            reader = csv.reader(_lines(text, found, sentinel(delimiter)), delimiter=delimiter)
-            _judge(reader, len(file.header.names), sentinel(delimiter), found)
+            reader = csv.reader(_lines(file, text, found, sentinel(delimiter)), delimiter=delimiter)
+            _judge(file, reader, found)
     finally:
         csv.field_size_limit(before)
 
 
-def _judge(reader: Any, width: int, end: str, found: _Found) -> None:
-    """Look at each row; `end` is the cell that closes the file."""
-    begin, header = 1, True
+def _judge(file: "CsvFile", reader: Any, found: _Found) -> None:
+    """Look at each row."""
+    from assay.dataset.csv_source import sentinel
+
+    width, end = len(file.header.names), sentinel(file.header.delimiter)
+    skipped = int(file.header.declared)
+    begin, header = 1 + skipped, True
     try:
         for row in reader:
-            first, begin = begin, reader.line_num + 1
+            first, begin = begin, reader.line_num + 1 + skipped
             if row == [end]:
                 return
             if not row:
@@ -117,15 +128,22 @@ def _is_too_long(row: list[str]) -> bool:
     return sum(len(cell.encode(errors="surrogateescape")) for cell in row) > BLOCK_BYTES
 
 
-def _lines(text: io.TextIOWrapper, found: _Found, end: str) -> Iterator[str]:
+def _lines(file: "CsvFile", text: io.TextIOWrapper, found: _Found, end: str) -> Iterator[str]:
     """The file's lines, and at last `end`; faults of single lines are noted."""
     from assay.dataset.csv_source import BLOCK_BYTES
 
     number = 0
+    quotes = Quotes(file.header.delimiter)
     while line := text.readline(BLOCK_BYTES):
         number += 1
         if number == 1:
             line = line.removeprefix("\ufeff")
+            if file.header.declared:
+                continue
+        quotes.add(line.encode(errors="surrogateescape"))
+        if quotes.stray and not found.stray:
+            found.stray = number
+            found.escaped = re.search(r'\\"', line) is not None
         if len(line) == BLOCK_BYTES and line[-1] not in "\r\n":
             found.too_long = number
             return
@@ -154,17 +172,18 @@ def _sentences(file: "CsvFile", found: _Found) -> list[str]:
     if found.damaged:
         said.append(found.damaged)
     if found.undecodable.total:
-        wrong = (
-            f"not {file.options.encoding} in {found.undecodable.text()}; give the right encoding"
-        )
+        wrong = f"not {file.options.encoding} in {found.undecodable.text()}"
         if _begins_as_utf16(file):
             # Read as anything else, such a file is wrong in every row, which helps nobody.
-            return [f"{wrong}, which by its first bytes is utf-16"]
-        said.append(f"{wrong}, such as latin-1 or cp1252")
+            return [f"{wrong}; by its first bytes it is UTF-16: set encoding='utf-16'"]
+        said.append(f"{wrong}; set encoding to the file's, such as 'latin-1' or 'cp1252'")
     if found.nul.total:
         said.append(
             f"a NUL byte in {found.nul.text()}; is it binary, or UTF-16? save it as UTF-8 text"
         )
+    if found.stray:
+        # What is wrong with the rows after it cannot be told.
+        return [*said, _stray(found)]
     if found.ragged.total:
         said.append(
             f"{found.ragged.total:,} of {found.rows:,} rows without the header's "
@@ -184,6 +203,18 @@ def _sentences(file: "CsvFile", found: _Found) -> list[str]:
     if not said and not found.rows:
         said.append("a header and no rows; give at least one row of data")
     return said
+
+
+def _stray(found: _Found) -> str:
+    if found.escaped:
+        return (
+            f"line {found.stray}: a quote is escaped with a backslash; write quotes within a field "
+            'twice, as RFC 4180 has it (in Spark: .option("escape", "\\""))'
+        )
+    return (
+        f"line {found.stray}: a quote inside of an unquoted field, or text beside a quoted one; "
+        "put the whole field in quotes and write quotes within it twice"
+    )
 
 
 def _begins_as_utf16(file: "CsvFile") -> bool:

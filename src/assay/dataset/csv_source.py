@@ -1,14 +1,16 @@
 """Reading a CSV as a stream: RFC 4180 with any delimiter, any encoding, gzip or not.
 
 The file is read twice, in bounded memory: once for each column's type over the whole file, once to
-convert. pyarrow parses; where it stumbles, `csv_check` reads the file again, slowly, to say which
-rows are wrong. Blanks and tabs around a cell are layout and are removed.
+convert. pyarrow parses; it accepts quotes where RFC 4180 has none and then gives other cells than
+the author meant, so `quotes` checks them first. Where a row is wrong, `csv_check` reads the file
+again, slowly, to say which. Blanks and tabs around a cell are layout and are removed.
 """
 
 import codecs
 import csv
 import gzip
 import io
+import re
 import zlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -16,19 +18,29 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Final, cast
 
+from assay.dataset.file_kinds import HEAD_BYTES, not_a_table
+from assay.dataset.limits import MOST_BY_GZIP, Limits
+from assay.dataset.quotes import Quotes
 from assay.dataset.text_types import Inference, convert, dataset_type
+from assay.digest import CHUNK_BYTES
 from assay.errors import DataError, UsageError
+from assay.findings import Finding, merged
+from assay.text import quoted
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 SAMPLE_BYTES: Final = 1 << 18
 """Enough to find a delimiter and most headers, for who wants to look quickly."""
+MAX_NAMED: Final = 10
+"""Columns that a message names; it tells how many more there are."""
 SNIFFED_CHARACTERS: Final = 1 << 14
 BLOCK_BYTES: Final = 4 << 20
 """A CSV is read in such blocks; one row must fit into one."""
 MISSING: Final = ("", "NA", "N/A", "NaN", "nan", "null", "None", "?")
 DELIMITERS: Final = ",;\t|"
+DECLARED: Final = re.compile(r'"?sep=(?P<mark>[^"\r\n])"?[;,\t ]*\r?\n')
+"""A line before the header by which Excel knows the delimiter."""
 BLANKS: Final = " \t"
 GZIP_MAGIC: Final = b"\x1f\x8b"
 READ_ERRORS: Final = (OSError, EOFError, zlib.error)
@@ -48,16 +60,23 @@ class Options:
     missing: Sequence[str] = MISSING
     """Texts that mean a missing value, compared after removing blanks around a cell."""
     encoding: str = "utf-8"
+    decimal: str = "."
+    """The decimal mark of numbers, a point or a comma."""
 
     @classmethod
     def given(
-        cls, delimiter: str, missing_values: Sequence[object], encoding: str, rows_per_part: int
+        cls,
+        delimiter: str,
+        missing_values: Sequence[object],
+        encoding: str,
+        rows_per_part: int,
+        decimal: str = ".",
     ) -> "Options":
         """Options from a step's parameters, which may have come as any JSON.
 
         Raises:
-            UsageError: `missing_values` are not texts, or `rows_per_part`, by which the table will
-                be written, is below 1.
+            UsageError: `missing_values` are not texts, `decimal` is no decimal mark, or
+                `rows_per_part`, by which the table will be written, is below 1.
         """
         problems = [
             f"missing_values: {text!r} is not a text; put it into quotes"
@@ -66,9 +85,11 @@ class Options:
         ]
         if rows_per_part < 1:
             problems.append(f"rows_per_part is {rows_per_part}; give at least 1")
+        if decimal not in {".", ","}:
+            problems.append(f"decimal is {decimal!r}; give '.' or ','")
         if problems:
             raise UsageError.all_of(problems)
-        return cls(delimiter, tuple(map(str, missing_values)), encoding)
+        return cls(delimiter, tuple(map(str, missing_values)), encoding, decimal)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +99,8 @@ class Header:
     names: tuple[str, ...]
     delimiter: str
     problems: tuple[str, ...]
+    declared: bool = False
+    """Whether a line such as `sep=;` comes before it, which Excel writes to name the delimiter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,14 +110,15 @@ class CsvFile:
     path: Path
     options: Options
     header: Header
+    limits: Limits
 
-    def infer(self) -> list[str]:
-        """The kind of each column over the whole file.
+    def infer(self) -> tuple[list[str], list[Finding]]:
+        """The kind of each column over the whole file, and what a person should know about them.
 
         Raises:
             DataError: Everything that is wrong with the file's rows, with row numbers.
         """
-        columns = [Inference() for _ in self.header.names]
+        columns = [Inference(self.options.decimal) for _ in self.header.names]
         rows = 0
         for batch in self._text():
             rows += batch.num_rows
@@ -104,16 +128,21 @@ class CsvFile:
             raise DataError(
                 f"{self.path.name}: a header and no rows; give at least one row of data"
             )
-        return [inference.kind for inference in columns]
+        found = [
+            inference.finding(name)
+            for inference, name in zip(columns, self.header.names, strict=True)
+        ]
+        return [inference.kind for inference in columns], merged(item for item in found if item)
 
     def batches(self, schema: "pa.Schema", kinds: Sequence[str]) -> "Iterator[pa.RecordBatch]":
         """The rows, converted to what `infer` found."""
         import pyarrow as pa
 
+        decimal = self.options.decimal
         for batch in self._text():
             pairs = zip(batch.columns, kinds, strict=True)
             try:
-                columns = [convert(column, kind) for column, kind in pairs]
+                columns = [convert(column, kind, decimal) for column, kind in pairs]
             except pa.ArrowInvalid as error:
                 raise DataError(
                     f"{self.path.name} changed while it was read; give a file nobody writes to"
@@ -129,6 +158,7 @@ class CsvFile:
         try:
             with open_bytes(self.path) as stream:
                 for batch in self._parsed(stream):
+                    self.limits.check_time(self.path.name)
                     # The first row is the header, parsed like the others because it may span lines.
                     rows = batch if begun else batch.slice(1)
                     begun = True
@@ -149,7 +179,8 @@ class CsvFile:
         # Places instead of names: two columns may be called the same, which is reported elsewhere.
         places = [str(index) for index in range(len(self.header.names))]
         end = self.header.delimiter.join([sentinel(self.header.delimiter)] * len(places))
-        source = _Utf8(stream, self.options.encoding, f"\n{end}\n".encode())
+        quotes = Quotes(self.header.delimiter)
+        source = _Utf8(stream, self, f"\n{end}\n".encode(), quotes)
         reader = pa_csv.open_csv(
             pa.PythonFile(source, "r"),
             read_options=pa_csv.ReadOptions(
@@ -163,11 +194,13 @@ class CsvFile:
             ),
         )
         for batch in reader:
-            if source.nul:
+            if source.nul or quotes.stray:
                 break
             yield batch
         if source.nul:
             raise _BadRows("a NUL byte")
+        if quotes.stray:
+            raise _BadRows("a quote where none may be")
 
     def _clean(self, batch: "pa.RecordBatch") -> "pa.RecordBatch":
         import pyarrow as pa
@@ -199,13 +232,35 @@ def open_csv(path: Path, options: Options) -> CsvFile:
     Raises:
         DataError: No header can be read at all, or the options are no encoding or delimiter.
     """
+    limits = Limits.from_env()
+    packed = path.stat().st_size
     try:
         with open_bytes(path) as stream:
             # As much as a row may have: a wide table's header is long.
             sample = stream.read(BLOCK_BYTES)
+        if what := not_a_table(sample[:HEAD_BYTES], options.encoding):
+            raise DataError(f"{path.name} {what}")
+        limits.check_unpacked(_unpacked_size(path, packed, limits), packed, path.name)
     except READ_ERRORS as error:
         raise DataError(f"{path.name}: a damaged gzip file ({error}); fetch it again") from error
-    return CsvFile(path, options, read_header(sample, options))
+    header = read_header(sample, options)
+    limits.check_columns(len(header.names), path.name)
+    return CsvFile(path, options, header, limits)
+
+
+def _unpacked_size(path: Path, packed: int, limits: Limits) -> int:
+    """The size of a file's text, or a size beyond the limit as soon as it is known to be beyond."""
+    if not _is_gzip(path):
+        return packed
+    most = limits.unpacked(packed)
+    if packed * MOST_BY_GZIP <= most:
+        return 0
+    size = 0
+    with open_bytes(path) as stream:
+        while size <= most and (chunk := stream.read(CHUNK_BYTES)):
+            size += len(chunk)
+            limits.check_time(path.name)
+    return size
 
 
 def read_header(sample: bytes, options: Options) -> Header:
@@ -218,28 +273,75 @@ def read_header(sample: bytes, options: Options) -> Header:
     lines = text.lstrip("\r\n")
     if not lines.strip():
         raise DataError("the file is empty; give a header and rows")
-    delimiter = _delimiter(lines, options.delimiter)
+    declared = DECLARED.match(lines)
+    if declared is not None:
+        lines = lines[declared.end() :]
+    wanted = options.delimiter
+    if declared is not None and wanted == "auto":
+        wanted = declared["mark"]
+    delimiter = _delimiter(lines, wanted)
     try:
         row = next(csv.reader(io.StringIO(lines, newline=""), delimiter=delimiter))
     except csv.Error as error:
         raise DataError(f"header (row 1): not readable: {error}; is this a CSV file?") from error
     names = tuple(name.strip(BLANKS) for name in row)
-    times = Counter(names)
-    problems = [f"column {place} has no name" for place, name in enumerate(names, 1) if not name]
-    problems += [
-        f"column {name!r} stands there {count} times"
-        for name, count in times.items()
-        if name and count > 1
-    ]
+    problems = header_problems(names)
     said = [f"header (row 1): {', '.join(problems)}; give each column its own name"]
-    return Header(names, delimiter, tuple(said if problems else ()))
+    return Header(names, delimiter, tuple(said if problems else ()), declared is not None)
+
+
+def doubts(sample: bytes, header: Header, options: Options) -> str:
+    """Why a file's beginning hardly begins a table; empty when it does.
+
+    What a message about such a file quotes could be anything, such as a password: it quotes
+    nothing of it.
+    """
+    if len(header.names) == 1:
+        return (
+            "one column only, by the delimiter that was found; is it a table? if so, set delimiter"
+        )
+    text = _decoded(sample, options.encoding).lstrip("\r\n")
+    if header.declared:
+        text = text.partition("\n")[2]
+    whole = text[:SNIFFED_CHARACTERS]
+    whole = whole[: whole.rfind("\n") + 1] or whole
+    try:
+        widths = [
+            len(row)
+            for row in csv.reader(io.StringIO(whole, newline=""), delimiter=header.delimiter)
+            if row
+        ]
+    except csv.Error:
+        return "not readable as CSV; is it a table?"
+    like = sum(width == len(header.names) for width in widths)
+    if 2 * like < len(widths):
+        return (
+            f"only {like} of the first {len(widths)} rows have as many fields as the first; is it "
+            "a table with a header? if so, set delimiter"
+        )
+    return ""
+
+
+def header_problems(names: Sequence[str]) -> list[str]:
+    """What is wrong with column names: those that lack, and those that are not unique."""
+    unnamed = [place for place, name in enumerate(names, 1) if not name]
+    problems = [f"column {place} has no name" for place in unnamed[:MAX_NAMED]]
+    twice = [(name, count) for name, count in Counter(names).items() if name and count > 1]
+    problems += [
+        f"column {quoted(name)} is there {count} times" for name, count in twice[:MAX_NAMED]
+    ]
+    more = max(0, len(unnamed) - MAX_NAMED) + max(0, len(twice) - MAX_NAMED)
+    return problems + [f"and {more:,} more like these"] * bool(more)
 
 
 def open_bytes(path: Path) -> IO[bytes]:
     """The file's bytes, decompressed if it begins as a gzip file does."""
+    return cast("IO[bytes]", gzip.open(path, "rb")) if _is_gzip(path) else path.open("rb")
+
+
+def _is_gzip(path: Path) -> bool:
     with path.open("rb") as stream:
-        compressed = stream.read(len(GZIP_MAGIC)) == GZIP_MAGIC
-    return cast("IO[bytes]", gzip.open(path, "rb")) if compressed else path.open("rb")
+        return stream.read(len(GZIP_MAGIC)) == GZIP_MAGIC
 
 
 def _decoded(sample: bytes, encoding: str) -> str:
@@ -287,8 +389,11 @@ class _BadRows(Exception):  # noqa: N818 - never leaves this module
 class _Utf8(io.RawIOBase):
     """A stream's text as UTF-8, with `end` after the last byte."""
 
-    def __init__(self, stream: IO[bytes], encoding: str, end: bytes) -> None:
+    def __init__(self, stream: IO[bytes], file: CsvFile, end: bytes, quotes: Quotes) -> None:
+        encoding = file.options.encoding
         self._stream = stream
+        self._skips = file.header.declared
+        self._quotes = quotes
         self._rest = bytearray()
         self._end: bytes | None = end
         self.nul = False
@@ -311,8 +416,12 @@ class _Utf8(io.RawIOBase):
         raw = self._stream.read(size)
         text = raw if self._decoder is None else self._decoder.decode(raw, not raw).encode()
         self.nul = self.nul or b"\0" in text
+        if self._skips:
+            _, mark, text = text.partition(b"\n")
+            self._skips = not mark
         if not raw:
             text, self._end = text + (self._end or b""), None
+        self._quotes.add(text)
         return text
 
 

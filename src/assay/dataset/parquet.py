@@ -1,11 +1,12 @@
 """Writing and reading a dataset's parts."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from assay.dataset import card, statistics
+from assay.dataset.limits import Limits
 from assay.dataset.schema import (
     ROWS_PER_PART,
     STATISTICS_FILE,
@@ -21,6 +22,7 @@ from assay.dataset.schema import (
 )
 from assay.digest import canonical_json
 from assay.errors import DataError, IntegrityError, UsageError
+from assay.findings import MAX_FINDINGS, Finding
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -50,6 +52,7 @@ def write(
     folder: Path,
     *,
     rows_per_part: int = ROWS_PER_PART,
+    findings: "Callable[[], Sequence[Finding]] | Sequence[Finding]" = (),
 ) -> DatasetInfo:
     """Write a table as a dataset; memory is bounded by one part.
 
@@ -61,10 +64,13 @@ def write(
         schema: Fields of Arrow types bool, int64, float64, string, date32, timestamp[us].
         folder: An empty folder.
         rows_per_part: Rows of every part but the last, at least 1; part of the dataset's identity.
+        findings: What a person should know about the table, or a function that tells it once all
+            rows were read; part of the dataset's identity.
 
     Raises:
         DataError: No rows or columns, or types that a dataset does not have.
-        UsageError: `rows_per_part` is below 1, or so small that there would be too many parts.
+        UsageError: `rows_per_part` is below 1, or so small that there would be too many parts; or
+            a limit that is no number.
     """
     if rows_per_part < 1:
         raise UsageError(f"rows_per_part is {rows_per_part}; give at least 1")
@@ -76,7 +82,8 @@ def write(
             parts.append(Part(part_name(len(parts)), table.num_rows))
             _write_part(table, folder / parts[-1].path)
             found.append(statistics.of_table(table))
-        return _describe(folder, columns, parts, found)
+        told = findings() if callable(findings) else findings
+        return _describe(folder, columns, parts, found, told)
     except BaseException:
         for part in parts:
             (folder / part.path).unlink(missing_ok=True)
@@ -88,6 +95,7 @@ def _describe(
     columns: Sequence[tuple[str, str]],
     parts: Sequence[Part],
     found: Sequence[statistics.PartStatistics],
+    findings: "Sequence[Finding]",
 ) -> DatasetInfo:
     """Write what is known of the parts."""
     if not parts:
@@ -96,6 +104,7 @@ def _describe(
     table = DatasetInfo(
         sum(part.rows for part in parts),
         tuple(Column(*pair, null) for pair, null in zip(columns, nulls, strict=True)),
+        tuple(findings)[:MAX_FINDINGS],
     )
     profiled = list(zip(parts, found, strict=True))
     document = {"parts": [{"path": part.path, "columns": item} for part, item in profiled]}
@@ -192,8 +201,9 @@ def _parts(
     batches: "Iterable[pa.RecordBatch]", schema: "pa.Schema", rows_per_part: int
 ) -> "Iterator[pa.Table]":
     """The rows cut into parts, wherever the batches were cut."""
+    limits = Limits.from_env()
     held: list[pa.RecordBatch] = []
-    count = number = 0
+    count = number = size = 0
     for batch in batches:
         rest = batch
         while rest.num_rows:
@@ -205,10 +215,12 @@ def _parts(
             taken = rest.slice(0, rows_per_part - count)
             held.append(taken)
             count += taken.num_rows
+            size += taken.nbytes
+            limits.check_part(size, count)
             rest = rest.slice(taken.num_rows)
             if count == rows_per_part:
                 yield _joined(held, schema)
-                held, count, number = [], 0, number + 1
+                held, count, size, number = [], 0, 0, number + 1
     if held:
         yield _joined(held, schema)
 

@@ -7,10 +7,14 @@ from pathlib import Path
 from typing import Any, Final
 
 from assay.digest import canonical_json
-from assay.documents import closest, shown, some
+from assay.documents import closest, some
 from assay.errors import IntegrityError, UsageError
+from assay.findings import Finding, from_json
+from assay.text import MAX_NAME, quoted
 
 FORMAT: Final = "assay-dataset/1"
+FORMAT_WITH_FINDINGS: Final = "assay-dataset/2"
+"""Version 1 with `findings`. A dataset without any is of version 1, so that it keeps its digest."""
 ROWS_PER_PART: Final = 100_000
 SCHEMA_FILE: Final = "schema.json"
 STATISTICS_FILE: Final = "statistics.json"
@@ -37,6 +41,8 @@ class DatasetInfo:
 
     rows: int
     columns: tuple[Column, ...]
+    findings: tuple[Finding, ...] = ()
+    """What a person should know about how the table was read or made."""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -83,31 +89,36 @@ def load(folder: Path) -> tuple[DatasetInfo, tuple[Part, ...]]:
         raw = json.loads(path.read_bytes())
     except (OSError, ValueError, RecursionError) as error:
         raise IntegrityError(f"not a dataset: {SCHEMA_FILE} cannot be read ({error})") from error
-    if not isinstance(raw, dict) or raw.get("format") != FORMAT:
+    if not isinstance(raw, dict) or raw.get("format") not in {FORMAT, FORMAT_WITH_FINDINGS}:
         raise IntegrityError(
-            f"{SCHEMA_FILE}: not of format {FORMAT}; was it made by another version?"
+            f"{SCHEMA_FILE}: not of format {FORMAT} or {FORMAT_WITH_FINDINGS}; was it made by "
+            "another version?"
         )
     try:
         columns = tuple(_column(item) for item in raw["columns"])
         parts = tuple(_part(item, number) for number, item in enumerate(raw["parts"]))
         rows = _count(raw["rows"])
+        findings = from_json(raw["findings"]) if raw["format"] == FORMAT_WITH_FINDINGS else ()
     except (KeyError, TypeError, ValueError) as error:
         raise IntegrityError(f"{SCHEMA_FILE}: malformed: {error!r}") from error
     if len({column.name for column in columns}) != len(columns):
         raise IntegrityError(f"{SCHEMA_FILE}: a column stands there twice")
     if sum(part.rows for part in parts) != rows:
         raise IntegrityError(f"{SCHEMA_FILE}: the parts do not add up to {rows} rows")
-    return DatasetInfo(rows, columns), parts
+    return DatasetInfo(rows, columns, findings), parts
 
 
 def save(folder: Path, table: DatasetInfo, parts: Sequence[Part]) -> None:
     """Write `schema.json`."""
-    document = {
+    document: dict[str, Any] = {
         "format": FORMAT,
         "rows": table.rows,
         "columns": [{"name": c.name, "type": c.type, "nulls": c.nulls} for c in table.columns],
         "parts": [{"path": part.path, "rows": part.rows} for part in parts],
     }
+    if table.findings:
+        document["format"] = FORMAT_WITH_FINDINGS
+        document["findings"] = [finding.to_json() for finding in table.findings]
     (folder / SCHEMA_FILE).write_bytes(canonical_json(document))
 
 
@@ -124,12 +135,14 @@ def require_columns(wanted: Iterable[str], known: Sequence[str], what: str) -> N
 def column_problems(wanted: Iterable[str], known: Sequence[str], what: str) -> list[str]:
     """One line for each of `wanted` that is not in `known`."""
     there = set(known)
+    listed = known[:MAX_LISTED]
+    short = [item if len(item) <= MAX_NAME else f"{item[:MAX_NAME]}…" for item in listed]
 
     def tell(name: str) -> str:
         close = _close(name, known)
-        listing = ", ".join(known[:MAX_LISTED]) + (", …" if len(known) > MAX_LISTED else "")
-        hint = f"did you mean {close!r}?" if close else f"columns are: {listing}"
-        return f"{what}: no column {shown(name)}; {hint}"
+        listing = ", ".join(short) + (", …" if len(known) > MAX_LISTED else "")
+        hint = f"did you mean {quoted(close)}?" if close else f"columns are: {listing}"
+        return f"{what}: no column {quoted(name)}; {hint}"
 
     return some([name for name in wanted if name not in there], tell)
 

@@ -3,15 +3,19 @@
 What a file is decides itself by its first bytes, not by its name.
 """
 
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from assay.dataset.csv_source import Options, open_csv, schema_of
-from assay.dataset.schema import column_problems
+from assay.dataset import parquet_types
+from assay.dataset.csv_source import Options, header_problems, open_csv, schema_of
+from assay.dataset.file_kinds import HEAD_BYTES
+from assay.dataset.limits import Limits
+from assay.dataset.schema import column_problems, info
 from assay.errors import DataError
+from assay.findings import Finding
+from assay.text import quoted
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -28,6 +32,8 @@ class Table:
     schema: "pa.Schema"
     batches: "Callable[[], Iterator[pa.RecordBatch]]" = field(repr=False)
     """The rows, in order."""
+    findings: tuple[Finding, ...] = ()
+    """What a person should know about how they are read."""
 
 
 def open_table(
@@ -48,10 +54,10 @@ def open_table(
     if path.is_dir():
         return _open_dataset(path, required)
     with path.open("rb") as stream:
-        head = stream.read(len(PARQUET_MAGIC))
+        head = stream.read(HEAD_BYTES)
     if not head:
         raise DataError(f"{path.name} is empty; give a CSV or Parquet file with a header and rows")
-    if head == PARQUET_MAGIC:
+    if head.startswith(PARQUET_MAGIC):
         return _open_parquet(path, required)
     return _open_csv(path, options or Options(), required)
 
@@ -61,63 +67,84 @@ def _open_dataset(folder: Path, required: Sequence[tuple[str, str]]) -> Table:
 
     schema = arrow_schema(folder)
     _refuse("the dataset", _absent(required, schema.names))
-    return Table(schema, lambda: iter_batches(folder))
+    return Table(schema, lambda: iter_batches(folder), info(folder).findings)
 
 
 def _open_csv(path: Path, options: Options, required: Sequence[tuple[str, str]]) -> Table:
     file = open_csv(path, options)
+    if len(file.header.names) == 1 and _absent(required, file.header.names):
+        # What the file holds could be anything, such as a password: nothing of it is quoted.
+        missing = ", ".join(f"{what} {quoted(name)}" for what, name in required)
+        raise DataError(
+            f"{path.name}: one column only, and it is not the {missing}; is it a table? if so, set "
+            "delimiter"
+        )
     problems = [*file.header.problems, *_absent(required, file.header.names)]
     try:
-        kinds = file.infer()
+        kinds, found = file.infer()
     except DataError as error:
         if not problems:
             raise
+        problems = [
+            *file.header.problems,
+            *(
+                f"{what}: no column {quoted(name)}"
+                for what, name in required
+                if name not in file.header.names
+            ),
+        ]
         # Header and rows are mended in one go.
         raise DataError.all_of([f"{path.name}: {'; '.join(problems)}", str(error)]) from error
     _refuse(path.name, problems)
     schema = schema_of(file.header, kinds)
-    return Table(schema, lambda: file.batches(schema, kinds))
+    return Table(schema, lambda: file.batches(schema, kinds), tuple(found))
 
 
 def _open_parquet(path: Path, required: Sequence[tuple[str, str]]) -> Table:
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
-    try:
-        found = pq.read_schema(path)
-    except (pa.ArrowException, OSError) as error:
-        raise DataError(f"{path.name}: a damaged Parquet file: {_line(error)}") from error
-    names = found.names
-    problems = [
-        f"column {name!r} stands there {count} times"
-        for name, count in Counter(names).items()
-        if name and count > 1
-    ]
-    problems += [f"column {place} has no name" for place, name in enumerate(names, 1) if not name]
-    plain = {item.name: _plain(item.type) for item in found}
+    limits = Limits.from_env()
+    footer = parquet_types.read_footer(path, limits)
+    found = footer.schema.to_arrow_schema()
+    dropped, findings = parquet_types.index_columns(found)
+    kept = [item for item in found if item.name not in dropped]
+    names = [item.name for item in kept]
+    problems = header_problems(names)
+    wide, told, refused = parquet_types.wide_decimals(path, kept)
+    findings += told
+    plain = {item.name: wide.get(item.name) or _plain(item.type) for item in kept}
     problems += [
-        f"column {item.name!r} is of type {item.type}; make it numbers, text, dates or times"
-        for item in found
+        f"column {quoted(item.name)} is of type {item.type}; make it numbers, text, dates or times"
+        for item in kept
         if plain[item.name] is None
     ]
-    _refuse(path.name, problems + _absent(required, names))
+    _refuse(path.name, [*problems, *refused, *_absent(required, names)])
     schema = pa.schema([pa.field(name, plain[name]) for name in names])
-    return Table(schema, lambda: _parquet_batches(path, schema))
+    encoded = parquet_types.dictionary_encoded(footer, schema)
+    return Table(schema, lambda: _parquet_batches(path, schema, encoded, limits), tuple(findings))
 
 
-def _parquet_batches(path: Path, schema: "pa.Schema") -> "Iterator[pa.RecordBatch]":
+def _parquet_batches(
+    path: Path, schema: "pa.Schema", encoded: list[str], limits: Limits
+) -> "Iterator[pa.RecordBatch]":
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     from assay.dataset.parquet import BATCH_ROWS
 
-    begin = 0
+    begin = size = 0
     try:
-        with pq.ParquetFile(path, pre_buffer=False, buffer_size=1 << 20) as file:
-            for batch in file.iter_batches(BATCH_ROWS):
-                columns = [
-                    _cast(batch.column(index), item, begin) for index, item in enumerate(schema)
-                ]
+        # What a dictionary makes small in the file stays small in memory until it was counted.
+        with pq.ParquetFile(
+            path, pre_buffer=False, buffer_size=1 << 20, read_dictionary=encoded
+        ) as file:
+            for batch in file.iter_batches(BATCH_ROWS, columns=schema.names):
+                limits.check_time(path.name)
+                taken = sum(map(parquet_types.decoded_bytes, batch.columns))
+                limits.check_part(taken, batch.num_rows)
+                size += taken
+                limits.check_unpacked(size, limits.table_bytes, path.name)
+                columns = [_cast(batch.column(item.name), item, begin) for item in schema]
                 begin += batch.num_rows
                 yield pa.RecordBatch.from_arrays(columns, schema=schema)
     except _CannotHold as error:
@@ -134,13 +161,18 @@ def _cast(column: "pa.Array", item: Any, begin: int) -> "pa.Array":
     import pyarrow as pa
 
     try:
+        if pa.types.is_decimal(column.type) and pa.types.is_string(item.type):
+            return parquet_types.as_text(column)
+        if pa.types.is_decimal(column.type) and pa.types.is_floating(item.type):
+            # Arrow's own cast is not correctly rounded: it makes 0.47 the number after it.
+            column = column.cast(pa.string())
         cast = column.cast(item.type)
         # Nobody checked the bytes of a text so far.
         cast.validate(full=True)
     except pa.ArrowInvalid as error:
         raise _CannotHold(
-            f"column {item.name!r}, rows {begin + 1:,} to {begin + len(column):,}: a value that "
-            f"{item.type} does not hold ({_line(error)}); convert the column"
+            f"column {quoted(item.name)}, rows {begin + 1:,} to {begin + len(column):,}: a value "
+            f"that {item.type} does not hold ({_line(error)}); convert the column"
         ) from error
     return cast
 

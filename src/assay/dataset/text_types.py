@@ -2,10 +2,16 @@
 
 A column has the first type that all of its values have: bool, int64, float64, date32, timestamp,
 else string. What reads as a number but is none stays text: `007`, `+49 30 1234`, a whole number
-beyond int64 (an identifier that float64 would round).
+that neither int64 nor float64 holds (an identifier that rounding would change).
+
+What a person might not expect of that is a finding; see `near_types`.
 """
 
 from typing import TYPE_CHECKING, Any, Final
+
+from assay.dataset.exact import Exactness
+from assay.dataset.near_types import Near
+from assay.findings import Finding
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -23,48 +29,114 @@ def _whole_up_to(largest: str) -> str:
 
 
 _INT64: Final = rf"0|-?({_whole_up_to('9223372036854775807')})|-9223372036854775808"
-_FRACTION: Final = (
-    r"-?((0|[1-9][0-9]*)(\.[0-9]*|([eE]|\.[0-9]*[eE])[+-]?[0-9]+)|\.[0-9]+([eE][+-]?[0-9]+)?)"
-)
 _INFINITE: Final = r"[+-]?(?i:inf|infinity)"
 _DATE: Final = r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
 _TIME: Final = r"[0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,6})?)?"
 
-# RE2 syntax. `instant` is a time with a zone, kept as UTC.
+
+def _fraction(decimal: str) -> str:
+    """A pattern for fractions and exponents with this decimal mark."""
+    mark = "[.]" if decimal == "." else ","
+    exponent = "[eE][+-]?[0-9]+"
+    return rf"-?((0|[1-9][0-9]*)({mark}[0-9]*({exponent})?|{exponent})|{mark}[0-9]+({exponent})?)"
+
+
+# RE2 syntax. `instant` is a time with a zone, kept as UTC; Postgres writes a zone's hours alone.
 _PATTERNS: Final = {
     "bool": "true|false|True|False|TRUE|FALSE",
     "int64": _INT64,
-    "float64": f"{_INT64}|-0|{_FRACTION}|{_INFINITE}",
+    "float64": f"{_INT64}|-0|{_fraction('.')}|{_INFINITE}",
     "date32": _DATE,
     "timestamp": f"{_DATE}([T ]{_TIME})?",
-    "instant": rf"{_DATE}[T ]{_TIME}(Z|[+-][0-9]{{2}}:?[0-9]{{2}})",
+    "instant": rf"{_DATE}[T ]{_TIME}(Z|[+-][0-9]{{2}}(:?[0-9]{{2}})?)",
 }
+_COMMA_FLOAT64: Final = f"{_INT64}|-0|{_fraction(',')}|{_INFINITE}"
 _WIDER: Final = {"int64": "float64", "date32": "timestamp"}
-"""Every value of a narrow type is one of the wider, so a column may widen half-way."""
+"""Every value of a narrow type is one of the wider, so a column may widen half-way.
+
+Whole numbers beyond 2^53 are not all numbers of float64, so such a column becomes text instead.
+"""
 
 
 class Inference:
     """The type of one column, found batch by batch."""
 
-    def __init__(self) -> None:
+    def __init__(self, decimal: str = ".") -> None:
         self._kind: str | None = None
+        self._decimal = decimal
+        self._exact = Exactness()
+        self._float64, other = _PATTERNS["float64"], _COMMA_FLOAT64
+        if decimal == ",":
+            self._float64, other = other, self._float64
+        self._near: Near | None = Near(self._float64, other, decimal)
 
     @property
     def kind(self) -> str:
         """The type so far; `string` for a column without values."""
         return self._kind or "string"
 
+    def finding(self, name: str) -> Finding | None:
+        """What a person should know about the column of this name, once all was added."""
+        if self._kind == "float64":
+            return self._exact.finding(name)
+        if self._kind != "string" or self._near is None:
+            return None
+        return self._near.finding(name, self._exact.beyond)
+
     def add(self, column: "pa.Array") -> None:
         """Take further values into account."""
-        if self._kind == "string" or column.null_count == len(column):
+        count = len(column) - column.null_count
+        if not count:
             return
+        if self._kind != "string":
+            self._narrow(column)
+        if self._near is None:
+            return
+        if self._kind != "string":
+            self._near.add_typed(self.kind, count)
+        elif not self._near.add(column):
+            self._near = None
+
+    def _narrow(self, column: "pa.Array") -> None:
         if self._kind is None:
-            self._kind = next((kind for kind in _PATTERNS if _has(column, kind)), "string")
-        while self._kind != "string" and not _has(column, self._kind):
-            self._kind = _WIDER.get(self._kind, "string")
+            self._kind = next((kind for kind in _PATTERNS if self._has(column, kind)), "string")
+        while self._kind != "string" and not self._has(column, self._kind):
+            wider = _WIDER.get(self._kind, "string")
+            self._kind = "string" if wider == "float64" and self._exact.beyond else wider
+
+    def _has(self, column: "pa.Array", kind: str) -> bool:
+        """Whether all values of a batch are of `kind`; notes what float64 would change."""
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        pattern = self._float64 if kind == "float64" else _PATTERNS[kind]
+        fits = pc.match_substring_regex(column, f"^(?:{pattern})$")
+        if not pc.all(fits, min_count=0).as_py():
+            return False
+        if kind == "bool":
+            return True
+        if kind == "int64":
+            self._exact.add_whole(column)
+            return True
+        try:
+            values = convert(column, kind, self._decimal)
+        except pa.ArrowInvalid:
+            # The form of a date, but none, such as 2023-02-30.
+            return False
+        if kind != "float64":
+            return True
+        self._exact.add(pointed(column, self._decimal), values)
+        return not self._exact.beyond
 
 
-def convert(column: "pa.Array", kind: str) -> "pa.Array":
+def pointed(column: "pa.Array", decimal: str) -> "pa.Array":
+    """Numbers with a point for their decimal mark."""
+    import pyarrow.compute as pc
+
+    return column if decimal == "." else pc.replace_substring(column, decimal, ".")
+
+
+def convert(column: "pa.Array", kind: str, decimal: str = ".") -> "pa.Array":
     """Text as values of `kind`.
 
     Raises:
@@ -80,9 +152,10 @@ def convert(column: "pa.Array", kind: str) -> "pa.Array":
     if kind == "instant":
         # The dataset's timestamps have no zone: an instant is its time in UTC.
         return pc.cast(pc.cast(column, pa.timestamp("us", "UTC")), pa.timestamp("us"))
+    if kind == "float64":
+        return pc.cast(pointed(column, decimal), pa.float64())
     types: dict[str, Any] = {
         "int64": pa.int64(),
-        "float64": pa.float64(),
         "date32": pa.date32(),
         "timestamp": pa.timestamp("us"),
     }
@@ -92,24 +165,3 @@ def convert(column: "pa.Array", kind: str) -> "pa.Array":
 def dataset_type(kind: str) -> str:
     """The dataset type that holds values of `kind`."""
     return "timestamp" if kind == "instant" else kind
-
-
-def _has(column: "pa.Array", kind: str) -> bool:
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    fits = pc.match_substring_regex(column, f"^(?:{_PATTERNS[kind]})$")
-    if not pc.all(fits, min_count=0).as_py():
-        return False
-    if kind in {"bool", "int64"}:
-        return True
-    try:
-        values = convert(column, kind)
-    except pa.ArrowInvalid:
-        # The form of a date, but none, such as 2023-02-30.
-        return False
-    if kind != "float64":
-        return True
-    # 1e999 reads as infinity, which is another number: such a column stays text.
-    named = pc.match_substring_regex(column, f"^{_INFINITE}$")
-    return bool(pc.all(pc.or_(pc.invert(pc.is_inf(values)), named), min_count=0).as_py())

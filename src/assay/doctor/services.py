@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from assay.doctor import Finding, Ground, Status
 from assay.errors import AttestationError
-from assay.signing import signer_from_env, verifier_from_env
+from assay.signing import Role, signer_from_env, verifier_from_env
 
 
 def check_mlflow(_ground: Ground) -> Sequence[Finding]:
@@ -57,9 +57,9 @@ def check_signing(_ground: Ground) -> Sequence[Finding]:
         text = f"key {signer.key_id[:12]} signs; signatures are not asked for"
         return [Finding("signing", Status.WARNING, text, "set ASSAY_VERIFY_KEYS")]
     try:
-        opened, _ = verifier.open(envelope, "the probe")
+        opened, key = verifier.open(envelope, "the probe")
     except AttestationError:
-        opened = b""
+        opened, key = b"", None
     if opened != payload:
         return [
             Finding(
@@ -69,4 +69,8 @@ def check_signing(_ground: Ground) -> Sequence[Finding]:
                 "add its public half: openssl pkey -in signing.pem -pubout",
             )
         ]
+    if key is not None and (key.retired or Role.RUNNER not in key.roles):
+        state = "retired" if key.retired else "not that of a runner"
+        text = f"{key} is {state}: it cannot sign what a run attests"
+        return [Finding("signing", Status.WARNING, text, "give runs a key with the role runner")]
     return [Finding("signing", Status.OK, f"key {signer.key_id[:12]} signs and is believed")]

@@ -1,32 +1,39 @@
-"""Approval: what a person merged becomes a signed record, an entry of the log, an alias.
+"""Approval: what a person merged becomes a signed statement, an entry of the log, an alias.
 
-`sync` reads what was merged: the forge says who merged a pull request and when, or the merge commit
-of a plain remote does. Only then does the registry's alias for the environment move. `approve` is
-the merge itself, where there is no forge to do it in.
+Where there is a forge, `sync` asks it who merged a pull request and when, and a recorder's key
+signs that. On a plain remote anybody who may push can write any name into a commit, so there the
+approver's own key signs: `approve` stores the statement about exactly this release and commit, logs
+the intent, and merges; `sync` accepts nothing else. The registry's alias for the environment moves
+only then.
 """
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Final
 
 from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
+from assay.admission import Governing
 from assay.errors import AssayError, IntegrityError, ReleaseConflictError, ServiceError, UsageError
-from assay.gitops import candidate, document, log, restore, statement
+from assay.gitops import candidate, document, ledger, log, restore, statement
 from assay.gitops.document import FILE_NAME, Release
-from assay.gitops.forge import Forge, PullRequest, open_forge
+from assay.gitops.forge import Forge, Merge, PullRequest, open_forge
 from assay.gitops.forge.plain import APPROVED, BRANCH
+from assay.gitops.governing import changed_with, governing, places
 from assay.gitops.log import Entry, Event
 from assay.gitops.repository import Repository, Revision
 from assay.gitops.settings import Settings, approval_days
 from assay.gitops.statement import Kind, Statement
 from assay.registry import Registry
-from assay.signing import Signer
+from assay.signing import Role, Signer, person_of
 from assay.step import Services
 
 ROLLBACK: Final = "Assay-Rollback"
 """Trailer of a commit that restores an earlier release; its value is the release that it left."""
 WHY: Final = "Assay-Why"
+MAX_WHY_CHARS: Final = 1000
+RECORDERS: Final = frozenset({Role.RECORDER, Role.APPROVER})
 
 
 @dataclass(slots=True)
@@ -48,36 +55,44 @@ class Synced:
 def approve(
     services: Services,
     settings: Settings,
+    signer: Signer,
     model: str,
     environment: str,
     *,
     by: str,
     digest: str = "",
+    registry: Registry | None = None,
 ) -> str:
     """Merge a proposal on a remote without a forge; the merge commit.
 
     Args:
         services: The store, and who may sign.
         settings: The deployment repository.
+        signer: The approver's key. With keys configured its owner approves, whatever `by` says.
         model: Name of the model.
         environment: Where it was proposed for.
         by: `Name <mail>` of the approver.
         digest: Of the model, where several are proposed.
+        registry: Whose version the release must name; None leaves that out.
 
     Raises:
-        UsageError: Not an environment, nothing is proposed, several are, or a forge has to merge
-            it.
+        UsageError: Not an environment, nothing is proposed, several are, the key may not approve,
+            or a forge has to merge it.
         IntegrityError: The branch is not what `promote` wrote; names everything that is wrong.
         ReleaseConflictError: The environment has moved since; promote again.
     """
     document.require_environment(environment)
     if settings.forge != "none":
         raise UsageError(f"approve it where it was proposed: merge it on {settings.forge}")
+    by = person_of(services.verifier, signer, Role.APPROVER, by, "an approval")
     with Repository.open(settings) as repository:
+        ledger.require_whole(services, repository, model)
         branch = _proposed(repository, model, environment, digest)
         seen = repository.branch(branch)
+        if repository.contains(seen):
+            return _finish_merge(repository, model, environment, branch, seen)
         folder = document.folder(model, environment)
-        release = _checked(services, repository, folder, seen)
+        release = _checked(services, repository, folder, seen, registry)
         if digest and release.digest != digest:
             raise IntegrityError(f"{branch} proposes {release.digest}, not {digest}")
         title = f"Release {model} {release.digest[7:19]} to {environment}"
@@ -86,11 +101,32 @@ def approve(
         for name in (ROLLBACK, WHY):
             if value := proposed.trailer(name):
                 lines.insert(0, f"{name}: {value}")
+        lines += log.heads(services.store, model)
         base = repository.head
         merged = repository.merge(seen, f"{title}\n\n" + "\n".join(lines), by)
-        repository.push(merged, settings.branch, expected=base)
+        entries = log.read(services.store, model, services.verifier)
+        known = log.was_released(entries, release.name, environment)
+        approval = _approve(
+            services,
+            signer,
+            release,
+            PullRequest(0, "", branch, "merged", Merge(merged, by, statement.now())),
+        )
+        log.put_release(services.store, release)
+        entry = _entry_of(release, approval, known=known, why=proposed.trailer(WHY))
+        ledger.push(services, signer, repository, entry, base=base)
         repository.delete(branch, expected=seen)
         return merged
+
+
+def _finish_merge(
+    repository: Repository, model: str, environment: str, branch: str, seen: str
+) -> str:
+    """What is left of a merge that was stopped before it removed the branch."""
+    history = repository.history(document.folder(model, environment))
+    merged = next((r.commit for r in history if seen in r.parents or r.commit == seen), "")
+    repository.delete(branch, expected=seen)
+    return merged or seen
 
 
 def _proposed(repository: Repository, model: str, environment: str, digest: str) -> str:
@@ -109,7 +145,13 @@ def _proposed(repository: Repository, model: str, environment: str, digest: str)
     raise UsageError(f"several are proposed ({names}); say which with --digest")
 
 
-def _checked(services: Services, repository: Repository, folder: str, commit: str) -> Release:
+def _checked(
+    services: Services,
+    repository: Repository,
+    folder: str,
+    commit: str,
+    registry: Registry | None,
+) -> Release:
     """The release that a branch proposes, when everything about it holds."""
     files = repository.files(folder, commit)
     if FILE_NAME not in files:
@@ -122,11 +164,13 @@ def _checked(services: Services, repository: Repository, folder: str, commit: st
     ]
     if document.folder(release.model, release.environment) != folder:
         problems.append(f"{FILE_NAME} is about {release.model} in {release.environment}")
-    problems += checked(services, repository, release, files)
+    governs = governing(repository, release.model, release.environment)
+    problems += checked(services, release, files, registry, governs)
     if problems:
         raise IntegrityError("; ".join(problems))
     current = candidate.release_at(repository, f"{folder}/{FILE_NAME}")
-    known = was_released(repository, release)
+    entries = log.read(services.store, release.model, services.verifier)
+    known = log.was_released(entries, release.name, release.environment)
     if not known and release.previous != (current.name if current else ""):
         raise ReleaseConflictError(
             f"{release.environment} has moved since this was proposed; promote the model again, "
@@ -137,35 +181,48 @@ def _checked(services: Services, repository: Repository, folder: str, commit: st
 
 def checked(
     services: Services,
-    repository: Repository,
     release: Release,
     files: dict[str, bytes],
-    *,
-    before: str = "",
+    registry: Registry | None,
+    governs: Governing | None,
 ) -> list[str]:
-    """What is wrong with a release at a commit; one that was released before need only be whole.
+    """What is wrong with a release; one that was approved before need only be whole.
 
     Judged again by newer code, an old decision could come out otherwise, and a rollback must not
-    hang on that.
+    hang on that. That it was approved before, only the release log proves: Git's history holds what
+    anybody merged, and took out again.
+
+    Args:
+        services: The store, and who may sign.
+        release: What `release.yaml` says.
+        files: The other files of its folder.
+        registry: Whose version it must name; None leaves that out.
+        governs: The policy that governs it, from the protected branch.
     """
-    if was_released(repository, release, before=before):
+    entries = log.read(services.store, release.model, services.verifier)
+    if log.was_released(entries, release.name, release.environment):
         try:
             restore.verify(services, release)
         except AssayError as error:
             return [str(error)]
         return []
-    return candidate.problems(services, repository, release, files)
+    found = candidate.problems(services, release, files, governs)
+    return found + (_version_problems(registry, release) if registry else [])
 
 
-def was_released(repository: Repository, release: Release, *, before: str = "") -> bool:
-    """Whether the branch's history (before a commit) holds exactly this release already."""
-    path = document.path(release.model, release.environment)
-    history = repository.history(path)
-    if before:
-        place = next((i for i, r in enumerate(history) if r.commit == before), len(history))
-        history = history[place + 1 :]
-    content = release.render()
-    return any(repository.read(path, revision.commit) == content for revision in history)
+def _version_problems(registry: Registry, release: Release) -> list[str]:
+    """Whether the registry has the release's model under the version that it names."""
+    try:
+        version = registry.find(release.model, release.digest)
+    except (ServiceError, UsageError) as error:
+        return [f"registryVersion {release.registry_version} cannot be checked: {error}"]
+    if version is None:
+        return [f"registryVersion is {release.registry_version}, the registry has no version of it"]
+    if version.version != release.registry_version:
+        return [
+            f"registryVersion is {release.registry_version}, the registry's is {version.version}"
+        ]
+    return []
 
 
 def sync(
@@ -182,18 +239,23 @@ def sync(
         services: The store, and who may sign.
         settings: The deployment repository and its forge.
         registry: Whose aliases to move; None leaves them.
-        signer: Who signs the approvals.
+        signer: Who signs the log's entries, and with a forge the approvals: a recorder.
 
     Raises:
+        UsageError: The key is not that of a recorder or approver.
         ServiceError: The repository or forge cannot be reached.
         IntegrityError: A release log is broken.
     """
     result = Synced()
+    if services.verifier is not None:
+        services.verifier.require(signer, RECORDERS, "recording what was merged")
     with Repository.open(settings) as repository:
         forge = open_forge(repository)
+        if settings.forge == "none":
+            _remove_merged(repository)
         paths = [p for p in repository.paths(document.ROOT) if p.endswith(f"/{FILE_NAME}")]
         for path in paths:
-            _sync_path(services, repository, forge, signer, path, result)
+            _sync_path(services, repository, forge, signer, registry, path, result)
             if registry is not None:
                 _move_alias(services, repository, registry, path, result)
     return result
@@ -204,6 +266,7 @@ def _sync_path(
     repository: Repository,
     forge: Forge,
     signer: Signer,
+    registry: Registry | None,
     path: str,
     result: Synced,
 ) -> None:
@@ -212,6 +275,12 @@ def _sync_path(
     if len(parts) != 4:  # noqa: PLR2004 - models/<model>/<environment>/release.yaml
         result.problems.append(f"{path}: not models/<model>/<environment>/{FILE_NAME}")
         return
+    try:
+        ledger.require_whole(services, repository, parts[1])
+    except IntegrityError as error:
+        result.problems.append(f"{path}: {error}")
+        return
+    result.approved += ledger.finish(services, repository, signer, parts[1])
     entries = log.read(services.store, parts[1], services.verifier)
     unknown = set(log.missing(entries, [revision.commit for revision in history]))
     for revision in reversed(history):
@@ -222,7 +291,7 @@ def _sync_path(
             continue
         try:
             release = _parse_at(content, path)
-            entry = _record(services, repository, forge, signer, release, revision)
+            entry = _record(services, repository, forge, signer, registry, release, revision)
             result.approved.append(entry)
         except (UsageError, IntegrityError) as error:
             result.problems.append(f"commit {revision.commit[:12]}: {error}")
@@ -240,43 +309,131 @@ def _record(
     repository: Repository,
     forge: Forge,
     signer: Signer,
+    registry: Registry | None,
     release: Release,
     revision: Revision,
 ) -> Entry:
-    """Approve one merged commit, and write it into the log.
+    """Write one merged commit into the log, with the approval behind it.
 
     Raises:
-        IntegrityError: It was not merged by a pull request, or is not what was checked.
+        IntegrityError: Nobody approved it, or it is not what was checked.
     """
     folder = document.folder(release.model, release.environment)
     files = repository.files(folder, revision.commit)
-    if found := checked(services, repository, release, files, before=revision.commit):
+    # As the branch was before: what is merged with a release does not govern it.
+    before = next(iter(repository.revision(revision.commit).parents), "")
+    governs = governing(repository, release.model, release.environment, before) if before else None
+    found = checked(services, release, files, registry, governs)
+    entries = log.read(services.store, release.model, services.verifier)
+    if not log.was_released(entries, release.name, release.environment):
+        changed = repository.changed(before, revision.commit) if before else []
+        found += changed_with(release.model, release.environment, changed)
+        found += _changed_by_request(repository, forge, release, revision.commit, before)
+    if found:
         raise IntegrityError("; ".join(found))
-    known = was_released(repository, release, before=revision.commit)
-    request = forge.merged_by(revision.commit)
-    if request is None or request.merge is None:
-        raise IntegrityError(
-            f"{release.digest} came into {release.environment} without a merged pull request, "
-            "so nobody has approved it; roll it back, or merge it as one"
-        )
-    approval = _approval(services, signer, release, request)
+    entries = log.read(services.store, release.model, services.verifier)
+    known = log.was_released(entries, release.name, release.environment)
+    if repository.settings.forge == "none":
+        approval = _approval_of(services, entries, release, revision.commit)
+    else:
+        approval = _ask(services, forge, signer, release, revision.commit)
     log.put_release(services.store, release)
-    entry = Entry(
+    entry = _entry_of(release, approval, known=known, why=revision.trailer(WHY))
+    entry = replace(entry, commit=revision.commit)
+    return log.append(services.store, entry, signer, services.verifier)
+
+
+def _changed_by_request(
+    repository: Repository, forge: Forge, release: Release, commit: str, before: str
+) -> list[str]:
+    """Whether the pull request of a release changed its policy, in a commit of its own before.
+
+    A forge that rebases puts each commit of a pull request on the branch.
+    """
+    if repository.settings.forge == "none" or not before:
+        return []
+    request = forge.merged_by(commit)
+    if request is None:
+        return []
+    for place in places(release.model, release.environment):
+        newest = next(iter(repository.history(place, before)), None)
+        if newest is not None:
+            other = forge.merged_by(newest.commit)
+            if other is not None and other.number == request.number:
+                return changed_with(release.model, release.environment, [place])
+    return []
+
+
+def _entry_of(release: Release, approval: Statement, *, known: bool, why: str) -> Entry:
+    return Entry(
         event=Event.ROLLBACK if known else Event.RELEASE,
         model=release.model,
         environment=release.environment,
         digest=release.digest,
         release=release.name,
-        at=request.merge.at,
-        by=request.merge.by,
-        why=revision.trailer(WHY),
-        commit=revision.commit,
+        at=approval.text("at"),
+        by=approval.by,
+        why=why[:MAX_WHY_CHARS],
+        commit=approval.text("commit"),
         statement=approval.digest,
     )
-    return log.append(services.store, entry, signer, services.verifier)
 
 
-def _approval(
+def _approval_of(
+    services: Services, entries: Sequence[Entry], release: Release, commit: str
+) -> Statement:
+    """The approval that an approver signed for exactly this release and commit.
+
+    A trailer of the commit is no approval: whoever can push can write one.
+
+    Raises:
+        IntegrityError: There is none.
+    """
+    store, verifier = services.store, services.verifier
+    named = [e.statement for e in entries if e.commit == commit and e.statement]
+    given = [
+        *(statement.load(store, digest, verifier) for digest in named if store.has(digest)),
+        *statement.about(store, release.digest, verifier, Kind.APPROVAL),
+    ]
+    expected = (release.model, release.environment, release.name, commit)
+    for approval in given:
+        said = tuple(approval.text(name) for name in ("model", "environment", "release", "commit"))
+        if (approval.kind, approval.subject, said) == (
+            Kind.APPROVAL,
+            release.digest,
+            expected,
+        ) and approval.personal:
+            return approval
+    refused = statement.refused(store, release.digest, verifier)[: candidate.MAX_REFUSED]
+    raise IntegrityError(
+        f"{release.digest} came into {release.environment} without an approval that an approver's "
+        "key signed, whatever the commit says of itself; roll it back, or propose it and merge it "
+        "with: assay approve" + "".join(f"; {error}" for error in refused)
+    )
+
+
+def _ask(
+    services: Services, forge: Forge, signer: Signer, release: Release, commit: str
+) -> Statement:
+    """An approval of what the forge says that somebody merged.
+
+    Raises:
+        IntegrityError: It was not merged by a pull request.
+        UsageError: The signer is no recorder.
+    """
+    if services.verifier is not None:
+        services.verifier.require(signer, Role.RECORDER, "signing what a forge says")
+    request = forge.merged_by(commit)
+    if request is None or request.merge is None:
+        raise IntegrityError(
+            f"{release.digest} came into {release.environment} without a merged pull request, "
+            "so nobody has approved it; roll it back, or merge it as one"
+        )
+    merge = replace(request.merge, commit=commit)
+    return _approve(services, signer, release, replace(request, merge=merge))
+
+
+def _approve(
     services: Services, signer: Signer, release: Release, request: PullRequest
 ) -> Statement:
     merge = request.merge
@@ -297,7 +454,17 @@ def _approval(
         "until": statement.stamp(merged + timedelta(days=approval_days())),
         "url": request.url,
     }
-    return statement.save(services.store, signer, Kind.APPROVAL, release.digest, predicate)
+    return statement.save(
+        services.store, signer, Kind.APPROVAL, release.digest, predicate, services.verifier
+    )
+
+
+def _remove_merged(repository: Repository) -> None:
+    """Remove the branches of proposals whose merge was stopped before it did so."""
+    for branch in repository.branches(f"{document.BRANCHES}/"):
+        seen = repository.branch(branch)
+        if repository.contains(seen):
+            repository.delete(branch, expected=seen)
 
 
 def _move_alias(

@@ -1,11 +1,12 @@
 """The release that a model would be, and everything that must hold for it.
 
 1. The model is not revoked.
-2. The decision is about exactly this model, follows from its policy and evidence, and is a pass;
-   or a person has overridden it, signed and not expired (`assay.admission`).
-3. Everything it rests on has a believable record, and every byte is what its name says.
-4. The model is or was in the environment below: the repository's history shows it, and an approval
-   of it, where there is one, has not expired.
+2. The decision is about exactly this model, follows from its policy and evidence, and is a pass,
+   also under the policy that governs the model (`assay.gitops.governing`); or a person has
+   overridden it, signed and not expired (`assay.admission`).
+3. Everything it rests on has a believable attestation, and every byte is what its name says.
+4. The model is or was in the environment below: the release log shows it, and an approval of it
+   there has not expired.
 """
 
 import re
@@ -17,12 +18,11 @@ from typing import Final
 from assay import admission
 from assay.attestation import about, using
 from assay.digest import hex_of
-from assay.errors import NotFoundError, RunBlocked, UsageError
-from assay.gitops import document, statement
+from assay.errors import NotFoundError, RunBlocked, RunHalted, UsageError
+from assay.gitops import document, log, statement
 from assay.gitops import plan as plans
 from assay.gitops.document import Override, Release
 from assay.gitops.repository import Repository
-from assay.gitops.statement import Kind
 from assay.policy import Decision as Judgement
 from assay.policy import Verdict, read_decision
 from assay.registry import CANDIDATE, ModelVersion, Registry
@@ -31,6 +31,8 @@ from assay.store import Store
 from assay.tree import get_manifest, get_tree, remove_tree
 
 DECISION_TAG: Final = "assay.decision"
+MAX_REFUSED: Final = 5
+"""Statements that do not count, as many as an error names."""
 _REPORT: Final = re.compile(r"application/vnd\.assay\.([a-z][a-z-]*)\.v1")
 
 
@@ -76,7 +78,13 @@ def decision_of(services: Services, model: str, version: ModelVersion | None) ->
 
 
 def require_admitted(
-    services: Services, model: str, decision: str, data: str = "", *, name: str
+    services: Services,
+    model: str,
+    decision: str,
+    data: str = "",
+    *,
+    name: str,
+    governing: admission.Governing | None,
 ) -> tuple[admission.Facts, list[Override]]:
     """Checks 1 to 3; what they found, and the overrides that hold where one is needed.
 
@@ -86,9 +94,12 @@ def require_admitted(
         decision: Digest of the decision about it.
         data: Digest of the dataset that the release names, or "".
         name: The model's name.
+        governing: The policy that governs it; None where the deployment repository has none.
 
     Raises:
-        RunBlocked: Revoked, or blocked by its policy without an override that holds.
+        RunBlocked: Revoked, or blocked by its own or the governing policy without an override that
+            holds.
+        PolicyError: The governing policy does not parse.
         RunInconclusive: As `RunBlocked`, for an inconclusive decision.
         IntegrityError: Something is altered, unconnected, or without a believable record.
         NotFoundError: Something is not in the store.
@@ -98,9 +109,8 @@ def require_admitted(
     overrides = (
         []
         if judgement.verdict is Verdict.PASS
-        else statement.valid_overrides(
-            services.store, model, services.verifier, model=name, decision=decision
-        )
+        and governed_verdict(services, judgement, governing) is Verdict.PASS
+        else log.overrides(services.store, model, services.verifier, model=name, decision=decision)
     )
     with tempfile.TemporaryDirectory(prefix="assay-decision-") as scratch:
         folder = Path(scratch, "decision")
@@ -113,13 +123,32 @@ def require_admitted(
                 [],
                 data,
                 overridden=bool(overrides),
+                governing=governing,
             )
+        except RunHalted as error:
+            # Somebody may believe that it was overridden.
+            others = statement.refused(services.store, model, services.verifier)[:MAX_REFUSED]
+            raise type(error)("; ".join(map(str, [error, *others]))) from error
         finally:
             remove_tree(folder)
     return facts, [
-        Override(given.digest, given.text("by"), given.text("why"), given.text("until"))
+        Override(given.digest, given.by, given.text("why"), given.text("until"))
         for given in overrides
     ]
+
+
+def governed_verdict(
+    services: Services, judgement: Judgement, governing: admission.Governing | None
+) -> Verdict:
+    """The verdict under the governing policy; that of the decision when there is none.
+
+    Raises:
+        PolicyError: The governing policy does not parse.
+    """
+    if governing is None:
+        return judgement.verdict
+    _, documents = admission.judged_files(services.store, judgement)
+    return admission.judged_under(governing.content, judgement, documents, governing.place).verdict
 
 
 def refuse_revoked(services: Services, model: str) -> None:
@@ -127,52 +156,46 @@ def refuse_revoked(services: Services, model: str) -> None:
 
     Raises:
         RunBlocked: The model is revoked; says by whom and why.
+        UnknownKeyError: A revocation is signed by a key that is not configured.
     """
-    revoked = statement.revocation(services.store, model, services.verifier)
+    revoked = log.revocation(services.store, model, services.verifier)
     if revoked is not None:
         raise RunBlocked(
-            f"{model} was revoked by {revoked.text('by')} at {revoked.text('at')}: "
-            f"{revoked.text('why')}; release another model"
+            f"{model} was revoked by {revoked.by} at {revoked.at}: "
+            f"{revoked.why}; release another model"
         )
 
 
-def require_reached(
-    repository: Repository, services: Services, model: str, environment: str, digest: str
-) -> None:
+def require_reached(services: Services, model: str, environment: str, digest: str) -> None:
     """Check 4.
 
     Raises:
         RunBlocked: The model was never in the environment below, or its approval there expired.
+        IntegrityError: The release log is broken.
     """
     needed = document.below(environment)
     if needed is None:
         return
-    if digest not in released_in(repository, model, needed):
+    entries = [
+        entry
+        for entry in log.read(services.store, model, services.verifier)
+        if entry.moves and (entry.environment, entry.digest) == (needed, digest)
+    ]
+    if not entries:
         raise RunBlocked(
             f"{digest} was never in {needed}, and no environment is skipped; "
             f"promote it there first: assay promote '{model}' {needed} --digest {digest}"
         )
-    approvals = [
-        given
-        for given in statement.about(services.store, digest, services.verifier, Kind.APPROVAL)
-        if given.text("environment") == needed and given.text("model") == model
+    until = [
+        statement.load(services.store, entry.statement, services.verifier).text("until")
+        for entry in entries
+        if entry.statement
     ]
-    if approvals and all(statement.expired(given.text("until")) for given in approvals):
+    if until and all(map(statement.expired, until)):
         raise RunBlocked(
-            f"the approval of {digest} in {needed} expired at {approvals[-1].text('until')}; "
+            f"the approval of {digest} in {needed} expired at {max(until)}; "
             "have it approved there again"
         )
-
-
-def released_in(repository: Repository, model: str, environment: str) -> set[str]:
-    """Digests of every model that was in an environment, from the repository's history."""
-    path = document.path(model, environment)
-    found = set()
-    for revision in repository.history(path):
-        release = release_at(repository, path, revision.commit)
-        if release is not None:
-            found.add(release.digest)
-    return found
 
 
 def release_at(repository: Repository, path: str, commit: str = "") -> Release | None:
@@ -228,15 +251,18 @@ def view_uri(store: Store, model: str) -> str:
 
 
 def problems(
-    services: Services, repository: Repository | None, release: Release, files: Mapping[str, bytes]
+    services: Services,
+    release: Release,
+    files: Mapping[str, bytes],
+    governing: admission.Governing | None,
 ) -> list[str]:
     """Everything that is wrong with a release that somebody wrote; empty when nothing is.
 
     Args:
         services: The store, and who may sign.
-        repository: Its history; None leaves check 4 out.
         release: What `release.yaml` says.
         files: The other files of its folder.
+        governing: The policy that governs it, from the protected branch.
     """
     from assay.digest import of_bytes
     from assay.errors import AssayError
@@ -244,7 +270,12 @@ def problems(
     found: list[str] = []
     try:
         facts, overrides = require_admitted(
-            services, release.digest, release.decision, release.data, name=release.model
+            services,
+            release.digest,
+            release.decision,
+            release.data,
+            name=release.model,
+            governing=governing,
         )
         judged = facts.judgement
         expected = {
@@ -281,11 +312,8 @@ def problems(
     plan = files.get(document.PLAN_FILE)
     if (of_bytes(plan) if plan is not None else "") != release.monitoring:
         found.append(f"{document.PLAN_FILE} is not the one that release.yaml names")
-    if repository is not None:
-        try:
-            require_reached(
-                repository, services, release.model, release.environment, release.digest
-            )
-        except AssayError as error:
-            found.append(str(error))
+    try:
+        require_reached(services, release.model, release.environment, release.digest)
+    except AssayError as error:
+        found.append(str(error))
     return found

@@ -11,12 +11,16 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
-from assay.attestation import Attestation, about
+from assay.admission import Facts
+from assay.attestation import COMMIT, Attestation, about
 from assay.errors import AssayError
 from assay.evidence import EvidenceDocument
 from assay.facts import json_file, schema
 from assay.gitops.document import Release
-from assay.gitops.evaluation import Evidence, override_text
+from assay.gitops.evaluation import Evidence, facts_text, override_text
+from assay.gitops.runner import environment
+from assay.gitops.settings import Settings
+from assay.labels import is_labelled
 from assay.manifest import Manifest
 from assay.policy import MAX_POLICY_BYTES
 from assay.report import markdown_table, markdown_text, number
@@ -66,11 +70,15 @@ class Side:
 
 
 def changelog(
-    store: Store, release: Release, current: Release | None, verifier: Verifier | None
+    store: Store,
+    release: Release,
+    current: Release | None,
+    verifier: Verifier | None,
+    facts: Facts,
 ) -> str:
     """The document, for a release that would replace `current`."""
     title = f"# Changes of {markdown_text(release.model)} in {release.environment}\n"
-    warning = override_text(release)
+    warning = "\n".join(filter(None, [override_text(release), facts_text(facts)]))
     new = Side.of(store, release, verifier)
     if current is None:
         return "\n".join([title, warning, _first(new)])
@@ -107,7 +115,7 @@ def _first(new: Side) -> str:
     rows = [
         (name, number(value), *_interval(new.evidence.evaluation, name))
         for name, value in sorted(new.evidence.evaluation.values.items())
-        if "{" not in name
+        if not is_labelled(name)
     ]
     parameters = dict(new.training.parameters) if new.training else {}
     told = [(name, _short(value)) for name, value in sorted(parameters.items()) if value]
@@ -135,7 +143,7 @@ def _release_changes(old: Side, new: Side) -> str:
 def _metrics(old: EvidenceDocument, new: EvidenceDocument) -> str:
     rows = []
     for name in sorted({*old.values, *new.values}):
-        if "{" in name:
+        if is_labelled(name):
             continue
         one, other = old.values.get(name), new.values.get(name)
         if one == other:
@@ -164,7 +172,7 @@ def _worst_slice(old: EvidenceDocument, new: EvidenceDocument) -> str:
     moves = [
         (abs(value - before), name, before, value)
         for name, value in new.values.items()
-        if "{" in name
+        if is_labelled(name)
         and value is not None
         and (before := old.values.get(name)) is not None
         and value != before
@@ -287,29 +295,52 @@ def _code(old: Side, new: Side) -> str:
 
 
 def _commits(repository: str, old: str, new: str) -> str:
-    """`git log` between two commits, where the source repository can be reached."""
+    """`git log` between two commits, where the source repository is admitted and can be reached.
+
+    What an attestation names is whatever its maker wrote. A repository is fetched only when
+    `ASSAY_SOURCE_REPOSITORY` lists it.
+    """
     import os
 
     from git import Repo
     from git.exc import GitError
 
-    url = os.environ.get("ASSAY_SOURCE_REPOSITORY", "") or repository.removeprefix("git+")
-    if url.startswith("pkg:") or not url:
-        return "The records name no source repository (set ASSAY_SOURCE_REPOSITORY).\n"
-    with suppress(GitError, OSError), tempfile.TemporaryDirectory(prefix="assay-source-") as folder:
-        quiet = {"GIT_TERMINAL_PROMPT": "0", "GIT_ASKPASS": "true"}
-        repo = Repo.init(folder, bare=True)
-        repo.git.update_environment(**quiet)
-        repo.git.fetch(
-            "--no-tags", "--", url, "+refs/heads/*:refs/heads/*", kill_after_timeout=CLONE_SECONDS
+    admitted = os.environ.get("ASSAY_SOURCE_REPOSITORY", "").split()
+    named = repository.removeprefix("git+")
+    if not admitted:
+        return (
+            "The log of the source repository is not here: ASSAY_SOURCE_REPOSITORY does not say "
+            "which may be read.\n"
         )
-        lines = str(repo.git.log("--no-merges", "--format=%h %s (%an)", f"{old}..{new}", "--"))
-        told = lines.splitlines()
-        if not told:
+    url = named if named in admitted else admitted[0]
+    if not (COMMIT.fullmatch(old) and COMMIT.fullmatch(new)):
+        return "The attestations name no commits, so there is no log to show.\n"
+    with suppress(GitError, OSError), tempfile.TemporaryDirectory(prefix="assay-source-") as folder:
+        repo = Repo.init(folder, bare=True)
+        repo.git.update_environment(**environment(Settings(url=url)))
+        repo.git.fetch(
+            "--no-tags",
+            "--end-of-options",
+            url,
+            "+refs/heads/*:refs/heads/*",
+            kill_after_timeout=CLONE_SECONDS,
+        )
+        text = str(
+            repo.git.log(
+                "-z",
+                "--no-merges",
+                "--format=%h %s (%an)",
+                "--end-of-options",
+                f"{old}..{new}",
+                "--",
+            )
+        )
+        lines = [line for line in text.split("\0") if line]
+        if not lines:
             return "No commits between the two on any branch.\n"
-        shown = [f"- {markdown_text(line)}" for line in told[:MAX_COMMITS]]
-        if len(told) > MAX_COMMITS:
-            shown.append(f"- … and {len(told) - MAX_COMMITS} more")
+        shown = [f"- {markdown_text(line)}" for line in lines[:MAX_COMMITS]]
+        if len(lines) > MAX_COMMITS:
+            shown.append(f"- … and {len(lines) - MAX_COMMITS} more")
         return "\n".join(shown) + "\n"
     return "The source repository could not be reached, so its log is not here.\n"
 

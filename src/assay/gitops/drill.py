@@ -111,7 +111,7 @@ def drill(
         "to": back.release.digest,
     }
     done.statement = statement.save(
-        services.store, signer, Kind.DRILL, forth.release.digest, predicate
+        services.store, signer, Kind.DRILL, forth.release.digest, predicate, services.verifier
     )
     return done
 

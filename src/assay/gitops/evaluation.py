@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from assay.admission import Facts
 from assay.documents import Limits, read_json
 from assay.errors import IntegrityError
 from assay.evidence import FILE_NAME, MAX_EVIDENCE_BYTES, EvidenceDocument
@@ -16,7 +17,9 @@ from assay.gitops.document import (
     SLICES_FIGURE,
     Release,
 )
-from assay.policy import Decision, Kind
+from assay.governance.makers import SHORT
+from assay.labels import is_labelled, sort_key
+from assay.policy import ATTEMPTS, Decision, Kind
 from assay.report import (
     figure_svg,
     markdown_table,
@@ -32,6 +35,7 @@ MAX_CURVE_BYTES: Final = 4 << 20
 MAX_SLICES: Final = 40
 """Shown in a figure; the table holds all."""
 MAX_CLASSES: Final = 30
+SHORT_KEY: Final = 12
 _NONE: Final = "–"
 
 
@@ -82,14 +86,16 @@ def evidence(store: Store, digest: str) -> EvidenceDocument:
     return EvidenceDocument.parse(_file(store, digest, FILE_NAME, MAX_EVIDENCE_BYTES))
 
 
-def files(release: Release, found: Evidence, decision: Decision) -> dict[str, bytes]:
+def files(release: Release, found: Evidence, facts: Facts) -> dict[str, bytes]:
     """`evaluation.md` and the figures it shows, by name; the same bytes every time."""
     drawn = _figures(found)
-    text = _page(release, found, decision, list(drawn))
+    text = _page(release, found, facts, list(drawn))
     return {EVALUATION_FILE: text.encode(), **{name: svg.encode() for name, svg in drawn.items()}}
 
 
-def _page(release: Release, found: Evidence, decision: Decision, drawn: list[str]) -> str:
+def _page(release: Release, found: Evidence, facts: Facts, drawn: list[str]) -> str:
+    decision = facts.judgement
+
     def picture(name: str, alt: str) -> str:
         return f"\n![{alt}]({name})\n" if name in drawn else ""
 
@@ -102,6 +108,7 @@ def _page(release: Release, found: Evidence, decision: Decision, drawn: list[str
     ]
     if release.override is not None:
         parts.append(override_text(release))
+    parts.append(facts_text(facts))
     parts += [
         "## Metrics\n",
         "An interval says where the true value lies with 95 % confidence.\n"
@@ -134,6 +141,9 @@ def _page(release: Release, found: Evidence, decision: Decision, drawn: list[str
     parts += [
         "## Rules of the policy\n",
         _rules(decision),
+        _governed(facts),
+        "## Who made the evidence\n",
+        _makers(facts),
         "## What it rests on\n",
         _names(release),
     ]
@@ -152,6 +162,63 @@ def override_text(release: Release) -> str:
     )
 
 
+def _in_order(document: EvidenceDocument) -> list[tuple[str, float | None]]:
+    """Names and values in the order for readers."""
+    return [(name, document.values[name]) for name in sorted(document.values, key=sort_key)]
+
+
+def facts_text(facts: Facts) -> str:
+    """What an approver must know before any number: the rules, the attempts, what is not known."""
+    lines = []
+    if facts.governing is None:
+        lines.append(
+            "> **No governing policy.** Whoever started the run chose the rules. Put a policy.yaml "
+            "into this repository to govern the model.\n"
+        )
+    else:
+        lines.append(
+            f"Judged again under the governing policy `{facts.governing.place}`: "
+            f"**{facts.governed.verdict.value if facts.governed else ''}**.\n"
+        )
+    counted = [document.values.get(ATTEMPTS) for document in facts.documents.values()]
+    attempts = max((count for count in counted if count is not None), default=None)
+    lines.append(
+        f"Models tried on this test data: **{attempts:.0f}**, this one among them.\n"
+        if attempts is not None
+        else "> **Attempts not counted.** Nothing says how many models were tried on this test "
+        "data.\n"
+    )
+    lines += [f"> **Not shown:** {markdown_text(note)}.\n" for note in facts.notes]
+    lines += [
+        f"> **A step of your own:** the {markdown_text(maker.what)} was made by "
+        f"`{maker.entry_point}`, which the policy names.\n"
+        for maker in facts.makers
+        if maker.own
+    ]
+    return "\n".join(lines)
+
+
+def _governed(facts: Facts) -> str:
+    if facts.governing is None or facts.governed is None:
+        return ""
+    lead = f"## Rules of the governing policy\n\n`{facts.governing.place}`\n\n"
+    return lead + _rules(facts.governed)
+
+
+def _makers(facts: Facts) -> str:
+    rows = [
+        (
+            maker.what,
+            maker.digest,
+            maker.entry_point,
+            maker.code[:SHORT],
+            maker.signed_by[:SHORT_KEY] or "nobody",
+        )
+        for maker in facts.makers
+    ]
+    return markdown_table(("what", "digest", "step", "code", "signed by"), rows)
+
+
 def _level(found: Evidence) -> float:
     levels = {interval.confidence for interval in found.evaluation.intervals.values()}
     return next(iter(levels)) if len(levels) == 1 else 0.0
@@ -159,8 +226,8 @@ def _level(found: Evidence) -> float:
 
 def _metrics(document: EvidenceDocument, *, labelled: bool) -> list[tuple[str, ...]]:
     rows: list[tuple[str, ...]] = []
-    for name, value in sorted(document.values.items()):
-        if ("{" in name) is labelled:
+    for name, value in _in_order(document):
+        if is_labelled(name) is labelled:
             bounds = document.intervals.get(name)
             low, high = (number(bounds.low), number(bounds.high)) if bounds else (_NONE, _NONE)
             note = document.notes.get(name, "")
@@ -172,10 +239,7 @@ def _comparison(document: EvidenceDocument | None) -> str:
     if document is None or document.values.get("production_exists") == 0:
         return "No model was in production when it was judged, so nothing was compared.\n"
     lead = f"Verdict: **{document.verdict}**. {markdown_text(document.reason)}\n\n"
-    shown = [
-        (name, number(value), *_bounds(document, name))
-        for name, value in sorted(document.values.items())
-    ]
+    shown = [(name, number(value), *_bounds(document, name)) for name, value in _in_order(document)]
     how = (
         "A regression above 0 means that the candidate is worse than production by so much; "
         "both models judged the same rows.\n\n"
@@ -186,10 +250,7 @@ def _comparison(document: EvidenceDocument | None) -> str:
 def _monitoring(document: EvidenceDocument | None) -> str:
     if document is None or not document.values:
         return "No monitoring plan was judged: nothing says who would notice, or when.\n"
-    shown = [
-        (name, number(value), *_bounds(document, name))
-        for name, value in sorted(document.values.items())
-    ]
+    shown = [(name, number(value), *_bounds(document, name)) for name, value in _in_order(document)]
     how = (
         "Faults were put into held-out rows; `time_to_detect_rows_p95` is after how many rows 95 % "
         "of them had raised the alarm. `monitoring.yaml` says who gets it.\n\n"
@@ -250,9 +311,9 @@ def _points(
     """Values that have an interval: (name, value, low, high)."""
     return [
         (name, value, bounds.low, bounds.high)
-        for name, value in sorted(document.values.items())
+        for name, value in _in_order(document)
         if value is not None
-        and (labelled is None or ("{" in name) is labelled)
+        and (labelled is None or is_labelled(name) is labelled)
         and (bounds := document.intervals.get(name)) is not None
     ]
 

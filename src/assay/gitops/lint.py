@@ -1,7 +1,7 @@
 """Every check on the releases of a deployment repository, for its own CI.
 
-Reads a checked-out folder, as CI has it; the history of the branch, which shows that no environment
-was skipped, comes from its `.git`.
+Reads a checked-out folder, as CI has it. What was released before, the release log says; the
+history in `.git` shows whether entries were removed from it.
 """
 
 from dataclasses import dataclass
@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Final
 
 from assay.errors import AssayError, UsageError
-from assay.gitops import document
+from assay.gitops import document, ledger
 from assay.gitops.approval import checked
 from assay.gitops.document import FILE_NAME, PLAN_FILE, ROOT
+from assay.gitops.governing import changed_with, governing
 from assay.gitops.repository import MAX_FILE_BYTES, Repository
+from assay.registry import Registry
 from assay.step import Services
 
 MAX_RELEASES: Final = 10_000
@@ -27,7 +29,9 @@ class Problem:
     text: str
 
 
-def lint(services: Services, folder: Path, changed_since: str = "") -> tuple[int, list[Problem]]:
+def lint(
+    services: Services, folder: Path, changed_since: str = "", registry: Registry | None = None
+) -> tuple[int, list[Problem]]:
     """Check all releases in a folder, or those that changed since a commit.
 
     Args:
@@ -36,6 +40,7 @@ def lint(services: Services, folder: Path, changed_since: str = "") -> tuple[int
         changed_since: A commit or branch that is trusted, such as the target of a pull request;
             what is equal to it is not checked again, and only its history counts. Zeros, a
             forge's word for no commit: everything is checked.
+        registry: Whose versions the releases must name; None leaves that out.
 
     Returns:
         How many releases were looked at, and what is wrong with them.
@@ -59,18 +64,27 @@ def lint(services: Services, folder: Path, changed_since: str = "") -> tuple[int
     if set(changed_since) == {"0"}:
         changed_since = ""  # what forges give as the commit before a branch's first one
     with Repository.of_checkout(folder, changed_since or "HEAD") as repository:
+        touched: list[str] = []
         if changed_since:
             touched = repository.changed_in_folder()
             paths = [p for p in paths if any(t.startswith(f"{_parent(p)}/") for t in touched)]
         problems = []
         for path in paths:
             problems += [
-                Problem(path, text) for text in _problems(services, repository, folder, path)
+                Problem(path, text)
+                for text in _problems(services, repository, folder, path, registry, touched)
             ]
     return len(paths), problems
 
 
-def _problems(services: Services, repository: Repository, folder: Path, path: str) -> list[str]:
+def _problems(
+    services: Services,
+    repository: Repository,
+    folder: Path,
+    path: str,
+    registry: Registry | None,
+    touched: list[str],
+) -> list[str]:
     file = folder / path
     if file.is_symlink() or any(parent.is_symlink() for parent in file.relative_to(folder).parents):
         return ["a link, where a release must be a file"]
@@ -86,14 +100,15 @@ def _problems(services: Services, repository: Repository, folder: Path, path: st
     plan = file.parent / PLAN_FILE
     if plan.is_file() and plan.stat().st_size <= MAX_FILE_BYTES:
         files[PLAN_FILE] = plan.read_bytes()
-    # In the history of the folder's own commit the release itself is no proof of an earlier one.
-    newest = next(iter(repository.history(path)), None)
-    itself = newest is not None and repository.read(path, newest.commit) == release.render()
-    before = newest.commit if newest is not None and itself else ""
     try:
-        return checked(services, repository, release, files, before=before)
+        ledger.require_whole(services, repository, release.model)
+        governs = governing(repository, release.model, release.environment)
+        found = checked(services, release, files, registry, governs)
     except AssayError as error:
         return [str(error)]
+    if path in touched:
+        found += changed_with(release.model, release.environment, touched)
+    return found
 
 
 def _parent(path: str) -> str:

@@ -13,7 +13,7 @@ from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_ra
 from assay import admission
 from assay.digest import of_bytes, require_digest
 from assay.errors import ReleaseConflictError, UsageError
-from assay.gitops import candidate, document, evaluation, golden, log
+from assay.gitops import candidate, document, evaluation, golden, ledger, log
 from assay.gitops.changelog import changelog
 from assay.gitops.document import (
     CHANGELOG_FILE,
@@ -25,10 +25,12 @@ from assay.gitops.document import (
 from assay.gitops.evaluation import Evidence
 from assay.gitops.forge import Forge, PullRequest, open_forge
 from assay.gitops.forge.base import bounded
+from assay.gitops.governing import governing
 from assay.gitops.plan import chosen, judged
 from assay.gitops.repository import Repository
 from assay.gitops.settings import Settings
 from assay.registry import DATA_TAG, ModelVersion, Registry, name_problems
+from assay.signing import Signer
 from assay.step import Services
 from assay.tree import get_manifest
 
@@ -60,6 +62,7 @@ def promote(
     *,
     digest: str = "",
     plan: bytes | None = None,
+    signer: Signer | None = None,
 ) -> Promotion:
     """Propose a model for an environment.
 
@@ -72,6 +75,7 @@ def promote(
         digest: Which model; by default the registry's candidate.
         plan: `monitoring.yaml`; by default the one that the gate judged, then the one beside the
             release that is there, then that of the environment below.
+        signer: Who records what was pushed and not recorded before, if there is any.
 
     Raises:
         UsageError: A name or digest that is none, or no candidate.
@@ -92,10 +96,18 @@ def promote(
     digest, version = candidate.resolve(registry, model, digest)
     with Repository.open(settings) as repository:
         repository.begin()
+        ledger.require_whole(services, repository, model)
+        ledger.finish(services, repository, signer, model)
         # Cheap, and so before the checks that read every byte.
-        candidate.require_reached(repository, services, model, environment, digest)
+        candidate.require_reached(services, model, environment, digest)
         decision = candidate.decision_of(services, digest, version)
-        facts, overrides = candidate.require_admitted(services, digest, decision, name=model)
+        facts, overrides = candidate.require_admitted(
+            services,
+            digest,
+            decision,
+            name=model,
+            governing=governing(repository, model, environment),
+        )
         override = next(iter(overrides), None)
         judgement = facts.judgement
         if version is None:
@@ -148,8 +160,8 @@ def _propose(
     if current is not None and replace(release, previous=current.previous) == current:
         # It is there as it would be written, so there is nothing to propose.
         return Promotion(current, "released", "", repository.head, None, "", "")
-    told = changelog(services.store, release, current, services.verifier)
-    shown = evaluation.files(release, Evidence.of(services.store, release), facts.judgement)
+    told = changelog(services.store, release, current, services.verifier, facts)
+    shown = evaluation.files(release, Evidence.of(services.store, release), facts)
     files = {FILE_NAME: release.render(), CHANGELOG_FILE: told.encode(), **shown}
     if plan is not None:
         files[PLAN_FILE] = plan
@@ -163,7 +175,7 @@ def _propose(
     commit = repository.commit(
         document.folder(release.model, release.environment),
         files,
-        f"{title}\n\n{told}",
+        "\n".join([f"{title}\n\n{told}", *log.heads(services.store, release.model)]),
         parent=base,
     )
     moved = not (seen and _equal(repository, seen, commit, base))

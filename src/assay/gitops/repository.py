@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from assay.attestation import COMMIT
 from assay.errors import IntegrityError, ReleaseConflictError, ServiceError, UsageError
 from assay.gitops.document import OWN_FILES
 from assay.gitops.runner import Runner, environment
@@ -27,7 +28,11 @@ if TYPE_CHECKING:
 MAX_FILE_BYTES: Final = 8 << 20
 BOT_NAME: Final = "Assay"
 BOT_MAIL: Final = "assay@localhost"
-_FORMAT: Final = "%H%x00%ct%x00%an <%ae>%x00%cn <%ce>%x00%P%x00%B%x1e"
+_FIELDS: Final = ("%H", "%ct", "%an <%ae>", "%cn <%ce>", "%P", "%B")
+_FORMAT: Final = "%x00".join(_FIELDS)
+"""For `-z`: a commit holds no NUL, so that nothing in a message can end a field or a commit."""
+_LATEST: Final = 253_402_300_799
+"""The last second of the year 9999; Git takes any number for a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +101,9 @@ class Repository:
             repo.git.update_environment(**environment(settings))
             repository = cls(settings, Path(scratch), repo)
             try:
-                found = repository._git("rev-parse", "--verify", f"{tip}^{{commit}}")
+                found = repository._git(
+                    "rev-parse", "--verify", "--end-of-options", f"{tip}^{{commit}}"
+                )
                 shallow = repository._git("rev-parse", "--is-shallow-repository")
             except ServiceError as error:
                 raise UsageError(
@@ -166,7 +173,7 @@ class Repository:
         commit = commit or self.head
         if not commit:
             return []
-        listing = self._git("ls-tree", "-r", "-z", "--name-only", commit, f"{folder}/")
+        listing = self._git("ls-tree", "-r", "-z", "--name-only", _id(commit), f"{folder}/")
         return [name for name in listing.split("\0") if name]
 
     def history(self, path: str, branch: str = "") -> list[Revision]:
@@ -177,16 +184,34 @@ class Repository:
         tip = branch or self.head
         if not tip:
             return []
-        text = self._git("log", "--first-parent", f"--format={_FORMAT}", tip, "--", path)
-        return [_revision(record) for record in text.split("\x1e") if record.strip()]
+        command = ["log", "-z", "--first-parent", f"--format={_FORMAT}"]
+        return _revisions(self._git(*command, "--end-of-options", tip, "--", path))
+
+    def messages(self, path: str) -> list[str]:
+        """The messages of all commits behind the branch that changed a file or folder."""
+        if not self.head:
+            return []
+        command = ["log", "-z", "--full-history", f"--format={_FORMAT}"]
+        merged = _revisions(self._git(*command, "--end-of-options", self.head, "--", path))
+        # Merges among them only where no side has the same files.
+        found = {revision.commit: revision for revision in (*merged, *self.history(path))}
+        return [revision.message for revision in found.values()]
 
     def revision(self, commit: str) -> Revision:
         """What a commit says of itself."""
-        return _revision(self._git("show", "--no-patch", f"--format={_FORMAT}", commit, "--"))
+        command = ["log", "-z", "-1", f"--format={_FORMAT}", "--end-of-options", _id(commit), "--"]
+        (found,) = _revisions(self._git(*command))
+        return found
+
+    def contains(self, commit: str) -> bool:
+        """Whether a commit was merged into the branch."""
+        with contextlib.suppress(ServiceError):  # they share no commit
+            return bool(self.head) and self._git("merge-base", self.head, _id(commit)) == commit
+        return False
 
     def changed_in_folder(self) -> list[str]:
         """Files of a checkout that differ from the tip, committed or not."""
-        text = self._git("diff", "--name-only", "-z", self.head, "--")
+        text = self._git("diff", "--name-only", "-z", _id(self.head), "--")
         return [name for name in text.split("\0") if name]
 
     # Writing. Nothing is seen by others before `push`.
@@ -209,7 +234,7 @@ class Repository:
         with tempfile.TemporaryDirectory(prefix="index-", dir=self._folder) as scratch:
             index = {"GIT_INDEX_FILE": str(Path(scratch, "index"))}
             if parent:
-                self._git("read-tree", parent, env=index)
+                self._git("read-tree", _id(parent), env=index)
             lines = [f"0 {'0' * 40}\t{path}" for path in old]
             for name, content in sorted(files.items()):
                 blob = self._git("hash-object", "-w", "--stdin", istream=content)
@@ -238,7 +263,7 @@ class Repository:
             ReleaseConflictError: Both changed the same lines; names the files.
         """
         try:
-            tree = self._git("merge-tree", "--write-tree", "--name-only", self.head, commit)
+            tree = self._git("merge-tree", "--write-tree", "--name-only", self.head, _id(commit))
         except ServiceError as error:
             listing = str(getattr(error.__cause__, "stdout", "")).splitlines()
             # The tree's name, the files in conflict, an empty line, and talk.
@@ -252,9 +277,8 @@ class Repository:
 
     def same_tree(self, one: str, other: str) -> bool:
         """Whether two commits hold the same files."""
-        return self._git("rev-parse", f"{one}^{{tree}}") == self._git(
-            "rev-parse", f"{other}^{{tree}}"
-        )
+        trees = [self._git("rev-parse", f"{_id(commit)}^{{tree}}") for commit in (one, other)]
+        return trees[0] == trees[1]
 
     def push(self, commit: str, branch: str, *, expected: str) -> None:
         """Put a remote branch at a commit, if it still is where it was seen.
@@ -273,13 +297,13 @@ class Repository:
             "push",
             f"--force-with-lease=refs/heads/{branch}:{expected}",
             "origin",
-            f"{commit}:refs/heads/{branch}",
+            f"{_id(commit)}:refs/heads/{branch}",
         )
         self._git("update-ref", f"refs/remotes/origin/{branch}", commit)
 
     def changed(self, base: str, commit: str) -> list[str]:
         """Files that a commit changes, seen from where it left `base`."""
-        text = self._git("diff", "--name-only", "-z", f"{base}...{commit}", "--")
+        text = self._git("diff", "--name-only", "-z", f"{_id(base)}...{_id(commit)}", "--")
         return [name for name in text.split("\0") if name]
 
     def delete(self, branch: str, *, expected: str) -> None:
@@ -303,7 +327,7 @@ class Repository:
 
     def _tree(self, commit: str, path: str) -> list[tuple[str, str, str, int]]:
         """(mode, blob, path, bytes) of the files that a path names."""
-        text = self._git("ls-tree", "-l", "-z", commit, "--", path)
+        text = self._git("ls-tree", "-l", "-z", _id(commit), "--", path)
         found = []
         for line in filter(None, text.split("\0")):
             facts, _, name = line.partition("\t")
@@ -324,16 +348,36 @@ class Repository:
         return data
 
 
-def _revision(record: str) -> Revision:
-    commit, seconds, author, committer, parents, message = record.strip("\n").split("\0", 5)
-    return Revision(
-        commit,
-        datetime.fromtimestamp(int(seconds), UTC),
-        author,
-        committer,
-        tuple(parents.split()),
-        message.rstrip("\x1e\n"),
-    )
+def _id(commit: str) -> str:
+    """`commit`, when it is a commit's full name and so can be nothing else to Git.
+
+    Raises:
+        IntegrityError: It is not.
+    """
+    if not COMMIT.fullmatch(commit):
+        raise IntegrityError(f"{commit[:80]!r} is not the name of a commit")
+    return commit
+
+
+def _revisions(text: str) -> list[Revision]:
+    """The commits that `git log -z` printed with `_FORMAT`."""
+    # Git replaces what is not in a commit's encoding; what GitPython could not decode is a lone
+    # surrogate, which no document can hold.
+    fields = text.encode(errors="surrogateescape").decode(errors="replace").split("\0")
+    count = len(_FIELDS)
+    return [
+        Revision(
+            commit,
+            datetime.fromtimestamp(min(int(seconds), _LATEST) if seconds.isdecimal() else 0, UTC),
+            author,
+            committer,
+            tuple(parents.split()),
+            message.rstrip("\n"),
+        )
+        for commit, seconds, author, committer, parents, message in (
+            fields[start : start + count] for start in range(0, len(fields) - count + 1, count)
+        )
+    ]
 
 
 def _identity(author: str) -> tuple[str, str]:

@@ -28,7 +28,10 @@ class Earlier:
 
 
 class Past:
-    """What was in one environment, from the repository's history and the release log."""
+    """What was in one environment, by the release log; the repository only holds the files.
+
+    What the repository's history shows and the log does not is no proof that it was approved.
+    """
 
     def __init__(
         self,
@@ -41,18 +44,24 @@ class Past:
         self._store = store
         self._known: dict[str, Earlier] = {}
         path = document.path(model, environment)
+        held: dict[str, Earlier] = {}
         for revision in repository.history(path) if repository else []:
             release = release_at(repository, path, revision.commit) if repository else None
             if release is not None:
-                self._known.setdefault(release.name, Earlier(release, revision.commit))
+                held.setdefault(release.name, Earlier(release, revision.commit))
         for entry in reversed(entries):
-            if entry.environment == environment and entry.release not in self._known:
-                self._add_copy(entry.release)
+            if (
+                entry.moves
+                and entry.environment == environment
+                and entry.release not in self._known
+            ):
+                if entry.release in held:
+                    self._known[entry.release] = held[entry.release]
+                else:
+                    self._add_copy(entry.release)
 
     def get(self, name: str) -> Earlier | None:
-        """The release of that name."""
-        if name and name not in self._known:
-            self._add_copy(name)
+        """The release of that name, if it was there."""
         return self._known.get(name)
 
     def before(self, release: Release) -> Iterator[Earlier]:

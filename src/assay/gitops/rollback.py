@@ -11,19 +11,20 @@ Phases, in this order; nothing is changed before the third:
 | record | release log, and the registry's alias |
 
 What is not needed: the registry, KFP, the training data, an image to build. A registry that is
-down is told of in the outcome; `assay approvals sync` moves its alias later. When Git is down, the
-log says what holds, and `reconcile` brings the repository to it.
+down gives a note; `assay approvals sync` moves its alias later. When Git is down, the log says what
+holds, and `reconcile` brings the repository to it. The log is written before the push (an intent)
+and after it, so that a rollback that was stopped in between is finished by the next command.
 """
 
 import contextlib
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from assay.errors import AssayError, ReleaseConflictError, ServiceError, UsageError
-from assay.gitops import document, log, restore, statement
-from assay.gitops.approval import ROLLBACK, WHY, set_alias
+from assay.gitops import document, ledger, log, restore, statement
+from assay.gitops.approval import MAX_WHY_CHARS, ROLLBACK, WHY, set_alias
 from assay.gitops.candidate import release_at
 from assay.gitops.document import FILE_NAME, PLAN_FILE, Release
 from assay.gitops.forge import PullRequest, open_forge
@@ -35,11 +36,10 @@ from assay.gitops.runner import UnreachableError
 from assay.gitops.settings import Settings
 from assay.monitoring.plan import MAX_PLAN_BYTES
 from assay.registry import Registry
-from assay.signing import Signer
+from assay.signing import Role, Signer
 from assay.step import Services
 from assay.tree import get_manifest
 
-MAX_WHY_CHARS: Final = 1000
 SUFFIX: Final = "-rollback"
 
 
@@ -86,7 +86,7 @@ def rollback(
         signer: Who signs the log's entry, when a key is configured.
         model: Name of the model.
         environment: Where.
-        by: `Name <mail>`.
+        by: `Name <mail>`; of an approver's key, its owner, whatever this says.
         why: A line for the commit and the log.
         to: Digest of a model or release that was there; by default what came before.
         now: Push to the branch at once instead of proposing it.
@@ -101,39 +101,46 @@ def rollback(
     why = " ".join(why.split())
     if not why or len(why) > MAX_WHY_CHARS:
         raise UsageError(f"--why: say in 1 to {MAX_WHY_CHARS} characters why")
+    if services.verifier is not None and signer is not None:
+        key = services.verifier.require(signer, log.WRITERS[Event.ROLLBACK], "a rollback")
+        by = key.owner if Role.APPROVER in key.roles else by
     seconds: dict[str, float] = {}
     with contextlib.ExitStack() as stack:
         with _timed(seconds, "find"):
             repository = _reach(stack, settings, now=now)
+            if repository is not None:
+                ledger.require_whole(services, repository, model)
+                ledger.finish(services, repository, signer, model)
             entries = log.read(services.store, model, services.verifier)
             left = _current(services, repository, entries, model, environment)
             past = Past(services.store, entries, repository, model, environment)
-            target = _target(past, left, to)
+            target = _target(past, left, log.current(entries, environment), to)
         with _timed(seconds, "verify"):
             size = _verify(services, past, left, target)
         with _timed(seconds, "warm"):
             services.store.view(get_manifest(services.store, target.release.digest))
         done = RolledBack(left, target.release, size=size, seconds=seconds)
+        entry = Entry(
+            event=Event.ROLLBACK,
+            model=model,
+            environment=environment,
+            digest=target.release.digest,
+            release=target.release.name,
+            at=statement.now(),
+            by=by,
+            why=why,
+        )
         with _timed(seconds, "restore"):
+            log.put_release(services.store, target.release)
             if repository is None:
                 done.notes.append("Git is down; when it is back run: assay releases reconcile")
+            elif now:
+                entry = _push(services, repository, signer, target, done, entry)
             else:
-                _restore(services, repository, target, done, by=by, why=why, now=now)
+                _propose(services, repository, target, done, by=by, why=why)
         if done.request is not None:
             return done
         with _timed(seconds, "record"):
-            log.put_release(services.store, target.release)
-            entry = Entry(
-                event=Event.ROLLBACK,
-                model=model,
-                environment=environment,
-                digest=target.release.digest,
-                release=target.release.name,
-                at=statement.now(),
-                by=by,
-                why=why,
-                commit=done.commit,
-            )
             done.entry = log.append(services.store, entry, signer, services.verifier)
             _tell_registry(registry, target.release, done)
         return done
@@ -150,7 +157,9 @@ def reconcile(
     """
     made = []
     with Repository.open(settings) as repository:
-        for model in log.models(services.store, services.verifier):
+        for model in log.models(services.store):
+            ledger.require_whole(services, repository, model)
+            made += ledger.finish(services, repository, signer, model)
             entries = log.read(services.store, model, services.verifier)
             for environment in document.ENVIRONMENTS:
                 last = log.current(entries, environment)
@@ -180,7 +189,6 @@ def _reconcile(
     target = past.find(last.release)
     left = release_at(repository, path)
     done = RolledBack(left or target.release, target.release)
-    _restore(services, repository, target, done, by=last.by, why=last.why, now=True)
     entry = Entry(
         event=Event.RECONCILED,
         model=last.model,
@@ -190,8 +198,8 @@ def _reconcile(
         at=statement.now(),
         by=by,
         why=f"the rollback of {last.at}, made while Git was down",
-        commit=done.commit,
     )
+    entry = _push(services, repository, signer, target, done, entry)
     return log.append(services.store, entry, signer, services.verifier)
 
 
@@ -229,12 +237,16 @@ def _current(
     return log.get_release(services.store, last.release)
 
 
-def _target(past: Past, left: Release, to: str) -> Earlier:
+def _target(past: Past, left: Release, last: Entry | None, to: str) -> Earlier:
+    known = past.get(left.name) is not None
     if to:
         target = past.find(to)
-        if target.release.name == left.name:
+        # What was pushed without an approval is not what the log says is there.
+        if target.release.name == left.name and (last is None or last.release == left.name):
             raise UsageError(f"{to} is what is in {left.environment} now")
         return target
+    if not known and last is not None and (there := past.get(last.release)) is not None:
+        return there  # what came after it, nobody approved
     before = next(past.before(left), None)
     if before is None:
         raise UsageError(
@@ -259,7 +271,43 @@ def _verify(services: Services, past: Past, left: Release, target: Earlier) -> i
         raise type(error)(f"nothing was changed: {error}; {advice}") from error
 
 
-def _restore(
+def _commit(
+    services: Services, repository: Repository, target: Earlier, done: RolledBack, by: str, why: str
+) -> tuple[str, str]:
+    """The commit that holds the release as it was, not pushed yet, and its title."""
+    release = target.release
+    files = _files(services, repository, target)
+    title = f"Roll back {release.model} in {release.environment} to {release.digest[7:19]}"
+    trailers = [
+        f"{ROLLBACK}: {done.left.name}",
+        f"{WHY}: {why}",
+        f"Signed-off-by: {by}",
+        *log.heads(services.store, release.model),
+    ]
+    message = f"{title}\n\n{why}\n\n" + "\n".join(trailers)
+    folder = document.folder(release.model, release.environment)
+    return repository.commit(folder, files, message, parent=repository.head, author=by), title
+
+
+def _push(
+    services: Services,
+    repository: Repository,
+    signer: Signer | None,
+    target: Earlier,
+    done: RolledBack,
+    entry: Entry,
+) -> Entry:
+    """Put the release onto the branch; the entry that is to be recorded then."""
+    base = repository.head
+    done.commit, _ = _commit(services, repository, target, done, entry.by, entry.why)
+    if done.commit == base:
+        return entry  # the branch holds it already, and only the log said otherwise
+    entry = replace(entry, commit=done.commit)
+    ledger.push(services, signer, repository, entry, base=base)
+    return entry
+
+
+def _propose(
     services: Services,
     repository: Repository,
     target: Earlier,
@@ -267,22 +315,10 @@ def _restore(
     *,
     by: str,
     why: str,
-    now: bool,
 ) -> None:
-    """Commit the release as it was; push it, or propose it."""
+    """Put the release onto a branch, and open a pull request."""
     release = target.release
-    folder = document.folder(release.model, release.environment)
-    files = _files(services, repository, target)
-    title = f"Roll back {release.model} in {release.environment} to {release.digest[7:19]}"
-    trailers = f"{ROLLBACK}: {done.left.name}\n{WHY}: {why}\nSigned-off-by: {by}"
-    message = f"{title}\n\n{why}\n\n{trailers}"
-    base = repository.head
-    commit = repository.commit(folder, files, message, parent=base, author=by)
-    if now:
-        if commit != base:
-            repository.push(commit, repository.settings.branch, expected=base)
-        done.commit = commit
-        return
+    commit, title = _commit(services, repository, target, done, by, why)
     branch = document.branch(release.model, release.environment, release.digest) + SUFFIX
     repository.push(commit, branch, expected=repository.branch(branch))
     done.commit = commit

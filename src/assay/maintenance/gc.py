@@ -1,17 +1,21 @@
-"""Removing what nothing rests on: mark from roots, then sweep parents before children.
+"""Removing what nothing rests on: plan from roots, announce, plan again, remove parents first.
 
 Roots are the versions in the registry, the release log and all signed statements, the digests in
 release files, pins, and everything written within the grace period: a running pipeline's work. An
 artifact that is kept keeps its files, the records of how it was made, and all that those records
 name, the inputs above all. What cannot be followed to its end is a reason to remove nothing.
 
-The order of the sweep keeps the store consistent wherever it is interrupted: cache pointers, the
-other pointers, views, records, manifests, files. A blob that was written again since it was listed
-is left alone.
+Others work while it does. So what is to be removed is announced first (`assay.store.removal`), then
+a second plan is made, and only what both plans would remove is removed: what somebody began to use
+between the first plan and the announcement stays, and who comes later sees the announcement. Times
+are those of the store's clock.
+
+The order of the removal keeps the store consistent wherever it is interrupted: cache pointers, the
+other pointers, plain copies, records, manifests, files.
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -23,10 +27,13 @@ from assay.maintenance.names import Kind, kind_of, names_of, records_about, targ
 from assay.parallel import parallel
 from assay.registry import Registry
 from assay.store import Store
-from assay.store.base import Entry
+from assay.store.base import REFRESH_SECONDS, Entry
+from assay.store.removal import MAX_BLOBS, Removal, Watch, clear_dead
 from assay.tree import get_manifest
 
 GRACE_SECONDS: Final = 7 * 24 * 3600
+MIN_GRACE_SECONDS: Final = 2 * REFRESH_SECONDS
+"""What a run relies on may be `REFRESH_SECONDS` old when it begins, and a run takes its time."""
 PROTECTED_VERSIONS: Final = 3
 """So many of the last production versions are kept, whatever the options say."""
 MAX_RELEASE_BYTES: Final = 4 << 20
@@ -49,6 +56,8 @@ class Plan:
     """Digest to the reason why it is kept."""
     listed: dict[str, tuple[int, float]] = field(default_factory=dict)
     """Size and time of writing of every blob."""
+    now: float = 0.0
+    grace: float = 0.0
 
     @property
     def blobs(self) -> list[str]:
@@ -59,6 +68,13 @@ class Plan:
     def size(self) -> int:
         """Bytes that removal sets free."""
         return sum(self.listed[digest][0] for digest in self.blobs)
+
+    def narrow(self, other: "Plan") -> None:
+        """Leave only what `other` would remove too."""
+        self.kept, self.roots, self.listed = other.kept, other.roots, other.listed
+        for name in ("cache", "pointers", "views", "records", "manifests", "files"):
+            both = set(getattr(other, name))
+            setattr(self, name, [item for item in getattr(self, name) if item in both])
 
     def to_dict(self) -> dict[str, Any]:
         """For `--json`."""
@@ -86,10 +102,17 @@ def plan(store: Store, roots: Mapping[str, str], *, now: float, grace: float) ->
         grace: What was written within so many seconds before `now` stays.
 
     Raises:
-        UsageError: Something that must stay cannot be followed to its end, so that nothing may be
-            removed; names all offenders.
+        UsageError: A grace period that runs do not bear; or something that must stay cannot be
+            followed to its end, so that nothing may be removed: names all offenders.
     """
+    if not grace >= MIN_GRACE_SECONDS:  # neither is one that is not a number
+        raise UsageError(
+            f"a grace period of {grace / 86400:g} days is too short: give at least "
+            f"{MIN_GRACE_SECONDS / 86400:g} days, because what runs rely on is written again only "
+            f"once in {REFRESH_SECONDS / 86400:g} day"
+        )
     found = Plan(listed={d: (size, at) for d, size, at in store.iter_aged_blobs()})
+    found.now, found.grace = now, grace
     since = now - grace
     pointers = {
         kind: store.list_aged_pointers(f"{kind}/")
@@ -112,7 +135,7 @@ def plan(store: Store, roots: Mapping[str, str], *, now: float, grace: float) ->
         raise UsageError(
             "nothing was removed, because what has to stay cannot be followed: "
             + "; ".join(dict.fromkeys(problems))
-            + "; mend it first: assay fsck --from URL"
+            + "; repair it first: assay fsck --from URL"
         )
     _sweep(store, found, pointers, since)
     return found
@@ -131,7 +154,8 @@ def _add_target(store: Store, entry: Entry, why: str, found: Plan, problems: lis
     try:
         target = target_of(store, entry.key)
     except IntegrityError as error:
-        problems.append(str(error))
+        if store.read_pointer(entry.key) is not None:  # removed since it was listed
+            problems.append(str(error))
         return
     if target in found.listed:
         found.roots.setdefault(target, why)
@@ -201,22 +225,52 @@ def _sweep(store: Store, found: Plan, pointers: Mapping[str, list[Entry]], since
         groups[kind].append(digest)
 
 
-def remove(store: Store, plan: Plan) -> int:
-    """Carry out a plan, parents before children; the number of blobs removed."""
+def remove(store: Store, found: Plan, roots: Callable[[], Mapping[str, str]]) -> int:
+    """Carry out a plan, parents before children; the number of blobs removed.
+
+    Args:
+        store: Which store.
+        found: The plan; narrowed to what is still waste when the removal begins.
+        roots: Asked again, because something may have been released or registered since.
+
+    Raises:
+        UsageError: As `plan`; nothing was removed.
+        StoreError: The store failed, or this machine was stopped for long; run again to go on.
+    """
+    clear_dead(store)
+    if not (found.blobs or found.cache or found.pointers or found.views):
+        return 0
+    with Removal(store, found.blobs[:MAX_BLOBS]) as removal:
+        allowed = set(found.blobs[:MAX_BLOBS])
+        found.narrow(plan(store, roots(), now=found.now, grace=found.grace))
+        for name in ("records", "manifests", "files"):
+            setattr(found, name, [item for item in getattr(found, name) if item in allowed])
+        removal.narrow(found.blobs)
+        return _remove(store, found, removal)
+
+
+def _remove(store: Store, found: Plan, removal: Removal) -> int:
+    def remove_pointer(name: str) -> None:
+        removal.require_lease()
+        store.remove_pointer(name)
 
     def sweep(digest: str) -> bool:
         now = store.modified(digest)
-        # Written again since it was listed, somebody wants it. Whole seconds, as HTTP tells them.
-        if now is None or int(now) > int(plan.listed[digest][1]):
+        # Written again all the same, by a program that looks for no announcement: it stays. Whole
+        # seconds, as HTTP tells them.
+        if now is None or int(now) > int(found.listed[digest][1]):
             return False
+        removal.require_lease()
         store.remove_blob(digest)
         return True
 
-    parallel(store.remove_pointer, plan.cache)
-    parallel(store.remove_pointer, plan.pointers)
-    for digest in plan.views:
+    parallel(remove_pointer, found.cache)
+    parallel(remove_pointer, found.pointers)
+    for digest in found.views:
+        removal.require_lease()
         store.remove_view(digest)
-    return sum(sum(parallel(sweep, group)) for group in (plan.records, plan.manifests, plan.files))
+    groups = (found.records, found.manifests, found.files)
+    return sum(sum(parallel(sweep, group)) for group in groups)
 
 
 def registry_roots(registry: Registry, keep_versions: int | None) -> dict[str, str]:
@@ -301,8 +355,15 @@ def pin(store: Store, digest: str, reason: str) -> None:
         NotFoundError: Nothing under that digest.
         ManifestError: Not an artifact.
     """
-    get_manifest(store, digest)
-    store.write_pointer(f"pins/{hex_of(digest)}", reason.encode())
+    name = f"pins/{hex_of(digest)}"
+    watch = Watch(store)
+    while True:
+        blobs = get_manifest(store, digest).blobs
+        store.write_pointer(name, reason.encode())
+        if not watch.touched([digest, *(blob.digest for blob in blobs)]):
+            return
+        # Taken back, because a pin on something that is gone would stop every later collection.
+        store.remove_pointer(name)
 
 
 def unpin(store: Store, digest: str) -> None:

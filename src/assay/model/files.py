@@ -4,14 +4,16 @@
 says what the model is without any of them.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from assay.errors import IntegrityError, UsageError
+from assay.findings import Finding
 from assay.model.canonical import canonical, check_archive, from_foreign, schema_of
 from assay.model.info import INFO_FILE, ModelInfo, read_info
+from assay.model.inputs import check_table, conform, unseen_shares
 from assay.model.trust import refused, require_admitted, require_importable
 
 if TYPE_CHECKING:
@@ -63,7 +65,8 @@ class LoadedModel:
         """Labels, or numbers; shape (rows,).
 
         Raises:
-            UsageError: The table lacks columns, or holds values that the model cannot take.
+            UsageError: The table lacks columns, has columns of other types than the model's
+                training data, or holds values that the model cannot take.
         """
         return self._call(self.pipeline.predict, frame)
 
@@ -77,12 +80,23 @@ class LoadedModel:
             return None
         return self._call(self.pipeline.predict_proba, frame)
 
+    def check_table(self, frame: "pd.DataFrame") -> list[Finding]:
+        """What a reader should know of a table that the model is judged on.
+
+        Raises:
+            UsageError: The table lacks columns, has other types than the model's training data,
+                or of a closed set of categories only values that the model has never seen.
+        """
+        return check_table(self.pipeline, self.info, frame)
+
+    def unseen_shares(self, frame: "pd.DataFrame") -> Mapping[str, float]:
+        """For each categorical feature: the share of values that training has not seen, 0 to 1."""
+        return unseen_shares(self.pipeline, self.info, frame)
+
     def _call(self, method: Any, frame: "pd.DataFrame") -> "np.ndarray":
-        missing = [name for name in self.features if name not in frame.columns]
-        if missing:
-            raise UsageError(f"the model needs columns that the data lacks: {', '.join(missing)}")
+        features = conform(frame, self.info)
         try:
-            return method(frame[list(self.features)])  # type: ignore[no-any-return]
+            return method(features)  # type: ignore[no-any-return]
         except (ValueError, TypeError) as error:
             raise UsageError(f"the model cannot take this data: {error}") from error
 

@@ -74,7 +74,6 @@ def write_mlflow_folder(
     with tempfile.TemporaryDirectory() as scratch, _quiet():
         silence_mlflow()
         import mlflow.sklearn
-        from mlflow.models import infer_signature
 
         staged = Path(scratch) / "model"
         mlflow.sklearn.save_model(
@@ -82,7 +81,7 @@ def write_mlflow_folder(
             staged,
             serialization_format="skops",
             skops_trusted_types=list(trusted),
-            signature=infer_signature(frame, pipeline.predict(example)),
+            signature=_signature(frame, pipeline.predict(example)),
             input_example=example,
             # Given, so that MLflow neither looks for imports nor asks a package index.
             conda_env=environment,
@@ -100,6 +99,25 @@ def write_mlflow_folder(
         )
         _make_canonical(staged / "MLmodel", data)
         shutil.copytree(staged, folder, dirs_exist_ok=True)
+
+
+def _signature(frame: "pd.DataFrame", predicted: Any) -> Any:
+    """What MLflow demands of a request: what `assay.model` takes, and no more.
+
+    A number is of any type. MLflow's `long` refuses a gap, which pandas reads as a float, and its
+    `double` refuses a request in which all numbers happen to be whole.
+    """
+    from mlflow.models import ModelSignature, infer_signature
+    from mlflow.types import ColSpec, Schema
+    from mlflow.types.type_hints import AnyType
+
+    found = infer_signature(frame, predicted)
+    numbers = {name for name in frame.columns if frame[name].dtype.kind in "iuf"}
+    columns = [
+        ColSpec(AnyType(), one.name, required=one.required) if one.name in numbers else one
+        for one in found.inputs.inputs
+    ]
+    return ModelSignature(inputs=Schema(columns), outputs=found.outputs)
 
 
 def _make_canonical(path: Path, data: bytes) -> None:

@@ -13,7 +13,7 @@ Four kinds, each in several places and forms:
 The sizes are fixed here and not in the plan, so that plans are measured by the same yardstick.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -96,18 +96,23 @@ def _priors(truth: "pd.Series", info: "ModelInfo") -> Iterator[Fault]:
         yield Fault(PRIOR, str(label), label=label)
 
 
-def apply(frame: "pd.DataFrame", fault: Fault, seed: int) -> "pd.DataFrame":
+def apply(
+    frame: "pd.DataFrame", fault: Fault, seed: int, categorical: Collection[str] = ()
+) -> "pd.DataFrame":
     """The rows with a fault in one column; other columns stay as they are.
 
     Args:
         frame: The rows.
         fault: Any but a `label_prior`, which leaves rows out instead; see `kept`.
         seed: Decides which rows' category changes.
+        categorical: Columns whose numbers are categories, which move to another category.
     """
-    return frame.assign(**{fault.place: _changed(frame[fault.place], fault, seed)})
+    column = frame[fault.place]
+    moves = is_number(column) and fault.place not in categorical
+    return frame.assign(**{fault.place: _changed(column, fault, seed, moves=moves)})
 
 
-def _changed(column: "pd.Series", fault: Fault, seed: int) -> "pd.Series":
+def _changed(column: "pd.Series", fault: Fault, seed: int, *, moves: bool) -> "pd.Series":
     if fault.kind == UNIT:
         return column * float(fault.form.removeprefix("x"))
     if fault.kind == DEAD and fault.form == MISSING:
@@ -117,7 +122,7 @@ def _changed(column: "pd.Series", fault: Fault, seed: int) -> "pd.Series":
     common = column.value_counts().index
     if fault.kind == DEAD:
         return column.where(np.zeros(len(column), dtype=bool), common[0]) if len(common) else column
-    if is_number(column):
+    if moves:
         deviation = float(column.std(ddof=0))
         return column + SHIFT_DEVIATIONS * (deviation if np.isfinite(deviation) else 0.0)
     if len(common) < 2:  # noqa: PLR2004 - one value cannot change into another

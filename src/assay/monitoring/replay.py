@@ -142,7 +142,8 @@ def replay(
         progress: Called with the faults done and their total.
 
     Raises:
-        UsageError: A plan that does not fit the model, or too few rows for it.
+        UsageError: A plan that does not fit the model, too few rows for it, or rows that the model
+            cannot read.
     """
     if not 1 <= starts <= MAX_STARTS:
         raise UsageError(f"starts is {starts}; give a number from 1 to {MAX_STARTS}")
@@ -150,6 +151,7 @@ def replay(
         raise UsageError(f"the test data lacks the target {model.target!r}")
     if not gauges(plan, model.info):
         return Findings((), starts, Counter(), 0)
+    model.check_table(frame)
     from threadpoolctl import threadpool_limits
 
     with threadpool_limits(limits=threads):
@@ -239,7 +241,8 @@ def _replays(
             yield _prior_replay(fault, clean, stream, [seed, number])
         return
     try:
-        faulty = signals(model, apply(frame, fault, seed), [fault.place])
+        changed = apply(frame, fault, seed, model.info.categorical)
+        faulty = signals(model, changed, [fault.place])
     except UsageError:
         yield from (Replay(fault, 1.0, REFUSED) for _ in streams)
         return

@@ -6,6 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from assay.dataset import NUMERIC_TYPES
+from assay.model.inputs import column_type
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -56,7 +59,9 @@ def signals(
         scores = np.asarray(found[:, list(model.classes).index(model.positive)], dtype=float)
     wanted = model.features if columns is None else columns
     return Signals(
-        columns={name: column_values(frame[name]) for name in wanted},
+        columns={
+            name: column_values(frame[name], model.info.types.get(name, "")) for name in wanted
+        },
         scores=_scores(scores, model.task),
         predicted=predicted,
         truth=frame[model.target].to_numpy() if model.target in frame.columns else None,
@@ -70,10 +75,17 @@ def _scores(scores: Array, task: str) -> Array:
     return np.array([str(label) for label in scores], dtype=object)
 
 
-def column_values(column: "pd.Series") -> Array:
-    """Numbers as floats with NaN for missing; everything else as text, None for missing."""
-    if column.dtype.kind in "iufb":
-        return column.to_numpy(dtype=float)
+def column_values(column: "pd.Series", kind: str = "") -> Array:
+    """Numbers and truth values as floats with NaN for missing, else text with None for missing.
+
+    Args:
+        column: The values.
+        kind: The dataset type that the model recorded. It decides, and not the column's own:
+            truth values with gaps, or a column that holds nothing, come as objects. Empty: the
+            column's own type decides.
+    """
+    if (kind or column_type(column)) in NUMERIC_TYPES:
+        return column.astype(float).to_numpy()
     values = column.to_numpy(dtype=object)
     missing = column.isna().to_numpy()
     return np.array(

@@ -4,14 +4,16 @@ The language is described in docs/policy.md. Judging fails closed: what is missi
 number, or is about something else fails its rule; no rules, or none that applied, is no pass.
 """
 
+from assay.policy.attempts import ATTEMPTS
 from assay.policy.decision import decide, read_decision, replay, statement
 from assay.policy.expression import Expression, parse_expression
 from assay.policy.judge import judge
-from assay.policy.language import MAX_POLICY_BYTES, Policy, Rule, parse_policy
+from assay.policy.language import MAX_POLICY_BYTES, Policy, Rule, StepRule, parse_policy
 from assay.policy.names import KNOWN_METRICS
 from assay.policy.verdict import Decision, Kind, Outcome, Row, Verdict, verdict_of
 
 __all__ = [
+    "ATTEMPTS",
     "KNOWN_METRICS",
     "MAX_POLICY_BYTES",
     "Decision",
@@ -21,6 +23,7 @@ __all__ = [
     "Policy",
     "Row",
     "Rule",
+    "StepRule",
     "Verdict",
     "decide",
     "judge",

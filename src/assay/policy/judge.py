@@ -8,7 +8,9 @@ from typing import Final
 from assay.digest import require_digest
 from assay.documents import closest
 from assay.evidence import EvidenceDocument, Interval
-from assay.policy.expression import Expression, canonical_name
+from assay.labels import canonical_name, metric_of
+from assay.policy.attempts import ATTEMPTS, widened
+from assay.policy.expression import Expression
 from assay.policy.language import REGRESSION, Policy, Rule
 from assay.policy.names import is_about_model
 from assay.policy.verdict import Decision, Kind, Outcome, Row, verdict_of
@@ -63,7 +65,7 @@ def judge(
     names = sorted(documents)
     rows = [row for name in names for row in _document_rows(name, documents[name], scope)]
     seen = _index(documents, scope)
-    rows += [_judge_rule(rule, seen) for rule in policy.rules]
+    rows += [_judge_rule(rule, policy, seen) for rule in policy.rules]
     return Decision(
         model=model,
         verdict=verdict_of(rows),
@@ -187,6 +189,9 @@ def _document_rows(name: str, document: EvidenceDocument, scope: _Scope) -> Iter
     text = f"evidence {_short(name)}"
     if objection := scope.objection(document):
         yield Row(text, Outcome.FAIL, objection, Kind.DOCUMENT, evidence=name)
+    if not objection and (attempts := document.values.get(ATTEMPTS)) is not None:
+        told = f"{attempts:.0f} models were tried on this test data, this one among them"
+        yield Row(text, Outcome.PASS, told, Kind.DOCUMENT, evidence=name, value=attempts)
     if objection or document.verdict is None:
         return
     outcome = {"pass": Outcome.PASS, "inconclusive": Outcome.INCONCLUSIVE}.get(
@@ -206,9 +211,9 @@ class _Finding:
     interval: Interval | None = None
 
 
-def _judge_rule(rule: Rule, seen: _Index) -> Row:
+def _judge_rule(rule: Rule, policy: Policy, seen: _Index) -> Row:
     try:
-        finding = _finding(rule, seen)
+        finding = _finding(rule, policy, seen)
     except _Refusal as refusal:
         finding = _Finding(Outcome.FAIL, str(refusal))
     return Row(
@@ -224,20 +229,30 @@ def _judge_rule(rule: Rule, seen: _Index) -> Row:
     )
 
 
-def _finding(rule: Rule, seen: _Index) -> _Finding:
+def _finding(rule: Rule, policy: Policy, seen: _Index) -> _Finding:
+    corrected = policy.correct_for_attempts
     if rule.when is not None:
         condition, _ = _find(rule.when, seen)
         if not rule.when.holds(condition):
             told = f"does not apply: {rule.when.evidence_name} is {condition:.6g}"
             return _Finding(Outcome.SKIPPED, told)
     value, intervals = _find(rule.expression, seen)
-    if rule.confidence is not None and rule.expression.metric in _BOUNDS:
+    if policy.primary_metric and rule.expression.metric in {REGRESSION, *_BOUNDS}:
+        _require_primary(policy.primary_metric, seen)
+    if rule.expression.metric in _BOUNDS and (rule.confidence is not None or corrected):
         # A bound says nothing of its level; the interval that it bounds does.
-        whole = _require_level(_sibling(rule.expression, seen), rule.confidence, REGRESSION)
-        if value != (whole.high if rule.expression.metric == _UPPER else whole.low):
+        delta, intervals = _sibling(rule.expression, seen)
+        whole = _require_level(intervals, rule.confidence, REGRESSION)
+        upper = rule.expression.metric == _UPPER
+        if value != (whole.high if upper else whole.low):
             raise _Refusal(f"{rule.expression.metric} is not the bound of its own interval")
+        if corrected:
+            whole = widened(whole, delta, _attempts(seen))
+            value = whole.high if upper else whole.low
     elif rule.confidence is not None:
         interval = _require_level(intervals, rule.confidence, rule.expression.metric)
+        if corrected:
+            interval = widened(interval, value, _attempts(seen))
         return _by_interval(rule.expression, value, interval)
     outcome = Outcome.PASS if rule.expression.holds(value) else Outcome.FAIL
     return _Finding(outcome, f"observed {_shown(value, rule.expression)}", value)
@@ -272,10 +287,32 @@ def _whole(expression: Expression, interval: Interval) -> tuple[bool, bool]:
     return (point, outside) if expression.comparison == "==" else (outside, point)
 
 
+def _require_primary(metric: str, seen: _Index) -> None:
+    """Refuse a comparison by another metric than the policy's.
+
+    Raises:
+        _Refusal: It was made by another, or does not say by which.
+    """
+    named, _ = _find(Expression(f"{REGRESSION}_{metric}", {}, "==", 0), seen)
+    whole, _ = _find(Expression(REGRESSION, {}, "==", 0), seen)
+    if named != whole:
+        raise _Refusal(
+            f"{REGRESSION} is not that of {metric}, the policy's primary_metric; compare by it"
+        )
+
+
+def _attempts(seen: _Index) -> float:
+    """How many models were tried; without a number nothing can be corrected for it."""
+    attempts, _ = _find(Expression(ATTEMPTS, {}, ">=", 1), seen)
+    if attempts < 1:
+        raise _Refusal(f"{ATTEMPTS} is {attempts:g}, and the model itself is one")
+    return attempts
+
+
 def _require_level(
-    intervals: Sequence[Interval | None], confidence: float, metric: str
+    intervals: Sequence[Interval | None], confidence: float | None, metric: str
 ) -> Interval:
-    """The one well-formed interval at this level.
+    """The one well-formed interval at this level, or at any when none is asked for.
 
     Raises:
         _Refusal: None, several, malformed, or at another level.
@@ -286,7 +323,7 @@ def _require_level(
     if any(other != interval for other in intervals):
         raise _Refusal(f"two documents give different intervals of {metric}")
     # Asked this way round, a level that is not a number is refused.
-    if not abs(interval.confidence - confidence) <= _LEVEL_TOLERANCE:
+    if confidence is not None and not abs(interval.confidence - confidence) <= _LEVEL_TOLERANCE:
         raise _Refusal(
             f"the evidence's interval of {metric} is at confidence {interval.confidence:g}, not "
             f"{confidence:g}; evaluate at the policy's level"
@@ -300,10 +337,9 @@ def _require_level(
     return interval
 
 
-def _sibling(expression: Expression, seen: _Index) -> list[Interval | None]:
-    """The intervals of the `regression_delta` that a bound belongs to."""
-    whole = Expression(REGRESSION, expression.labels, "==", 0)
-    return _find(whole, seen)[1]
+def _sibling(expression: Expression, seen: _Index) -> tuple[float, list[Interval | None]]:
+    """The `regression_delta` that a bound belongs to, and the intervals told for it."""
+    return _find(Expression(REGRESSION, expression.labels, "==", 0), seen)
 
 
 def _find(expression: Expression, seen: _Index) -> tuple[float, list[Interval | None]]:
@@ -341,7 +377,7 @@ def _missing(name: str, seen: _Index) -> str:
 
 
 def _same_metric(name: str, seen: _Index) -> list[str]:
-    return [other for other in seen if other.partition("{")[0] == name.partition("{")[0]]
+    return [other for other in seen if metric_of(other) == metric_of(name)]
 
 
 def _first_model(name: str, seen: _Index) -> str:

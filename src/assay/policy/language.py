@@ -5,14 +5,17 @@ and repeated keys, misspelt metrics, anchors, aliases and tags are errors. Every
 and column in the file, and all are told at once.
 """
 
+import re
 from dataclasses import dataclass
 from typing import Any, Final
 
 import yaml
 
+from assay.digest import is_digest
 from assay.documents import NodeReader, closest, place
 from assay.errors import PolicyError
-from assay.policy.expression import NAME, NUMBER, Expression, Malformed, parse
+from assay.labels import NAME, Malformed
+from assay.policy.expression import NUMBER, Expression, parse
 from assay.policy.names import suggest
 
 MAX_POLICY_BYTES: Final = 1 << 20
@@ -27,7 +30,12 @@ _KEYS: Final = (
     "primary_metric",
     "custom_metrics",
     "allowed_modules",
+    "steps",
+    "correct_for_attempts",
 )
+_STEP_KEYS: Final = ("step", "code")
+_ENTRY_POINT: Final = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*", re.ASCII)
+_LIBRARY: Final = "assay."
 _RULE_KEYS: Final = ("metric", "when", "confidence", "reason")
 
 
@@ -53,6 +61,16 @@ class Rule:
 
 
 @dataclass(frozen=True, slots=True)
+class StepRule:
+    """A step whose evidence counts although it is not the library's, or not of this version."""
+
+    entry_point: str
+    """`module:name`, as its attestations say."""
+    code: str = ""
+    """Digest of all its code; empty for any."""
+
+
+@dataclass(frozen=True, slots=True)
 class Policy:
     """A parsed policy; it has at least one rule."""
 
@@ -64,6 +82,10 @@ class Policy:
     allowed_modules: tuple[str, ...] = ()
     """Import prefixes that train admits estimators from, besides scikit-learn."""
     custom_metrics: tuple[str, ...] = ()
+    steps: tuple[StepRule, ...] = ()
+    """Steps whose evidence counts besides the library's."""
+    correct_for_attempts: bool = False
+    """Widen intervals by the number of models that were tried on the same test rows."""
 
 
 def parse_policy(data: bytes, name: str = "policy") -> Policy:
@@ -105,7 +127,41 @@ class _Reader(NodeReader):
             primary_metric=self._primary_metric(fields.get("primary_metric")),
             allowed_modules=self._names(fields.get("allowed_modules"), "a module", dotted=True),
             custom_metrics=self._custom,
+            steps=self._steps(fields.get("steps")),
+            correct_for_attempts=self._truth(fields.get("correct_for_attempts")),
         )
+
+    def _steps(self, node: Any) -> tuple[StepRule, ...]:
+        if node is None:
+            return ()
+        if not isinstance(node, yaml.SequenceNode):
+            self._add(node, "expected a list, such as [{step: package.module:evaluate}]")
+            return ()
+        found = [self._step(item) for item in node.value]
+        return tuple(rule for rule in found if rule is not None)
+
+    def _step(self, node: Any) -> StepRule | None:
+        if not isinstance(node, yaml.MappingNode):
+            self._add(node, "write a step as '- step: package.module:evaluate'")
+            return None
+        fields = self._fields(node, _STEP_KEYS, "step")
+        entry_point, digest = self._text(fields.get("step")), self._text(fields.get("code"))
+        if not _ENTRY_POINT.fullmatch(entry_point):
+            self._add(
+                fields.get("step", node),
+                f"{entry_point!r} is not an entry point, such as package.module:evaluate",
+            )
+        if digest and not is_digest(digest):
+            self._add(fields["code"], f"{digest!r} is not a digest; `assay passport` shows it")
+        if entry_point.startswith(_LIBRARY) and not digest:
+            self._add(node, "name the code of a step of the library, because it counts without")
+        return StepRule(entry_point, digest)
+
+    def _truth(self, node: Any) -> bool:
+        text = self._text(node, "false")
+        if text not in {"true", "false"}:
+            self._add(node, f"expected true or false, not {text!r}")
+        return text == "true"
 
     def _rules(self, root: Any, gates: Any, confidence: float | None) -> tuple[Rule, ...]:
         if gates is None:

@@ -14,7 +14,7 @@ KNOWN_METRICS: Final = {
         "expected_calibration_error", "precision_macro", "recall_macro", "f1_macro",
         "f1_weighted",
         "r2", "mean_absolute_error", "root_mean_squared_error", "median_absolute_error",
-        "mean_absolute_percentage_error", "safety_violations", "test_rows",
+        "mean_absolute_percentage_error", "safety_violations", "test_rows", "classes",
         "latency_p50_ms", "latency_p99_ms", "throughput_rows_per_s", "model_bytes",
     ),
     "compare": (
@@ -30,9 +30,11 @@ KNOWN_METRICS: Final = {
         "missing_share", "drifted_columns", "drifted_columns_share", "drift_score",
     ),
     "release_evidence": ("rollback_drill_age_days",),
+    "resolve_production": ("attempts_on_test_data",),
 }  # fmt: skip
 """By the stage that gives them. Derived names: `<metric>_gap` (largest minus smallest value over
-slices), `candidate_<metric>` and `production_<metric>`. Any other name is a user's own."""
+slices), `candidate_<metric>`, `production_<metric>`, `regression_delta_<metric>` and
+`compared_<metric>`. Any other name is a user's own."""
 
 SYNONYMS: Final = {
     "auc": "roc_auc",
@@ -52,9 +54,10 @@ SYNONYMS: Final = {
 }
 """Other words for the same, which spelling alone would not lead to the right name."""
 
+_PREFIXES: Final = ("candidate_", "production_", "regression_delta_", "compared_")
 _CUTOFF: Final = 0.8
 """Ratio of difflib from which a name counts as misspelt rather than as another."""
-_MODEL_STAGES: Final = ("evaluate", "compare", "check_monitoring")
+_MODEL_STAGES: Final = ("evaluate", "compare", "check_monitoring", "resolve_production")
 _MODEL_NAMES: Final = frozenset(name for stage in _MODEL_STAGES for name in KNOWN_METRICS[stage])
 _ALL_NAMES: Final = frozenset(name for names in KNOWN_METRICS.values() for name in names)
 
@@ -81,4 +84,6 @@ def suggest(metric: str) -> str | None:
 
 
 def _base(metric: str) -> str:
-    return metric.removeprefix("candidate_").removeprefix("production_").removesuffix("_gap")
+    for prefix in _PREFIXES:
+        metric = metric.removeprefix(prefix)
+    return metric.removesuffix("_gap")

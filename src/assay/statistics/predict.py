@@ -17,8 +17,10 @@ def predict(model: "LoadedModel", frame: "pd.DataFrame") -> Predictions:
     """Predictions for the rows of a table that holds the target.
 
     Raises:
-        UsageError: The target or a feature is not there, or its values are none the model knows.
+        UsageError: The target or a feature is missing or of another type than in training, or the
+            model knows none of its values.
     """
+    model.check_table(frame)
     if model.target not in frame.columns:
         raise UsageError(f"the test data lacks the target {model.target!r}")
     truth = frame[model.target]

@@ -8,6 +8,8 @@ from assay.store.base import Store, blob_key
 
 __all__ = ["Store", "blob_key", "open_store"]
 
+_REMEDY = "write file:///folder or s3://bucket/prefix?endpoint=http://host:port"
+
 
 def open_store(url: str) -> Store:
     """The store at `url`: `file:///folder` or `s3://bucket/prefix?endpoint=http://host:port`.
@@ -16,7 +18,10 @@ def open_store(url: str) -> Store:
         UsageError: Not the URL of a store; says what one looks like.
         StoreError: The folder cannot be used.
     """
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError as error:
+        raise UsageError(f"ASSAY_STORE: not a URL ({error}); {_REMEDY}") from None
     if parts.scheme == "file" and parts.netloc in {"", "localhost"} and parts.path.startswith("/"):
         from assay.store.folder import FolderStore
 
@@ -28,7 +33,4 @@ def open_store(url: str) -> Store:
         return MinioStore.from_url(url)
     # What stands before an @ may be a password, which must not get into a log.
     shown = url if "@" not in url else f"{parts.scheme}://…@{url.rpartition('@')[2]}"
-    raise UsageError(
-        f"ASSAY_STORE: {shown!r} is not the URL of a store; write file:///folder or "
-        "s3://bucket/prefix?endpoint=http://host:port"
-    )
+    raise UsageError(f"ASSAY_STORE: {shown!r} is not the URL of a store; {_REMEDY}")

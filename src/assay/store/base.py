@@ -15,8 +15,8 @@ Error contract, for every kind:
 """
 
 import abc
+import contextlib
 import re
-import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -41,7 +41,8 @@ R = TypeVar("R")
 
 _POINTER = re.compile(
     r"(cache|referrers|dependents|pins|statements)(/[0-9a-f]{64}){1,2}"
-    r"|releases/[0-9a-f]{64}/[0-9]{6}",
+    r"|releases/[0-9a-f]{64}/[0-9]{6}"
+    r"|removals/(announced|ended)/[0-9a-f]{64}/[0-9a-f]{64}",
     re.ASCII,
 )
 
@@ -192,6 +193,24 @@ class Store(abc.ABC):
         """Remove a blob, if it is there. What names it must have gone before."""
         self._remove(blob_key(digest))
 
+    def make_young(self, data: bytes, media_type: str) -> None:
+        """Write a small blob again if it was not written lately, so that `assay gc` leaves it."""
+        blob = Descriptor(of_bytes(data), len(data), media_type)
+        if not self._is_there(blob):
+            self._put_bytes(blob, data)
+
+    def now(self) -> float:
+        """The store's clock, seconds since the epoch: what ages of its entries compare with.
+
+        Raises:
+            StoreError: The store cannot be reached, or does not say.
+        """
+        return self._now()
+
+    def special_files(self) -> list[tuple[str, str]]:
+        """Links, pipes, sockets and devices in the store: key, and what it is; sorted."""
+        return sorted(self._special(""))
+
     def iter_blobs(self) -> Iterator[tuple[str, int]]:
         """Every blob's digest and size in bytes, in no order."""
         for digest, size, _ in self.iter_aged_blobs():
@@ -203,6 +222,16 @@ class Store(abc.ABC):
             digits = key.rsplit("/", 1)[-1]
             if re.fullmatch(r"[0-9a-f]{64}", digits):
                 yield PREFIX + digits, size, modified
+
+    def find_blobs(self, digits: str) -> list[str]:
+        """Digests of the blobs that begin with these hex digits (two or more), sorted."""
+        place = f"blobs/sha256/{digits[:2]}/"
+        names = (entry.key.removeprefix(place) for entry in self._list(place))
+        return sorted(
+            PREFIX + name
+            for name in names
+            if name.startswith(digits) and re.fullmatch(r"[0-9a-f]{64}", name)
+        )
 
     def size_of(self, digest: str) -> int | None:
         """Size in bytes of what lies under `digest`, None if nothing does."""
@@ -275,16 +304,19 @@ class Store(abc.ABC):
         """Like `list_pointers`, with size and time of writing."""
         return sorted(entry for entry in self._list(prefix) if _POINTER.fullmatch(entry.key))
 
-    # Views: an artifact as plain files, for readers that know nothing of digests.
+    # Plain copies: an artifact as plain files, for readers that know nothing of digests. The file
+    # that comes first (`_head`), of a model its MLmodel, is written last and removed first: a copy
+    # without it is one that is not finished, and nobody can load it.
 
     def view(self, manifest: Manifest) -> str:
         """Make the artifact's files readable by path; returns the folder's URI.
 
-        A view that is there already is checked and mended. Readers of a view get plain files
-        without any check; `verify_view` checks them.
+        A plain copy that is there already is checked and repaired. Its readers get files without
+        any check; `verify_view` checks them.
         """
         root = f"views/{hex_of(manifest.digest)}/"
         present = {entry.key: entry.size for entry in self._list(root)}
+        head = _head(entry.path for entry in manifest.files)
 
         def lacks(entry: FileEntry) -> bool:
             key = root + entry.path
@@ -301,41 +333,73 @@ class Store(abc.ABC):
                 for entry in wanted:
                     self._replace(root + entry.path, entry.cut(content), entry.blob.media_type)
 
-        parallel(copy, manifest.alone)
-        parallel(unpack, list(manifest.packed.items()))
+        def write(manifest_files: Callable[[FileEntry], bool]) -> None:
+            parallel(copy, [entry for entry in manifest.alone if manifest_files(entry)])
+            packed = [
+                (pack, [entry for entry in entries if manifest_files(entry)])
+                for pack, entries in manifest.packed.items()
+            ]
+            parallel(unpack, [(pack, entries) for pack, entries in packed if entries])
+
+        write(lambda entry: entry.path != head)
+        write(lambda entry: entry.path == head)
         return self._uri(root)
 
-    def verify_view(self, manifest: Manifest) -> None:
-        """Check the view of an artifact, if it has one.
+    def verify_view(self, manifest: Manifest) -> list[str]:
+        """Check the plain copy of an artifact, if it has one.
+
+        Returns:
+            What is odd and does no harm, a line each: files that other programs added, or that the
+            copy is not finished.
 
         Raises:
-            IntegrityError: A file is missing, added or altered; names all of them.
+            IntegrityError: A file is missing, altered, or not a file; names all of them.
         """
         root = f"views/{hex_of(manifest.digest)}/"
         present = {entry.key.removeprefix(root) for entry in self._list(root)}
-        if not present:
-            return
+        special = {key.removeprefix(root) for key, _ in self._special(root)}
+        if not present | special:
+            return []
         expected = {entry.path: entry.blob for entry in manifest.files}
-        bad = sorted(present ^ set(expected))
-        bad += [
+        where = self._uri(root)
+        notes = [
+            f"{where}/{path} was added by another program; it is not part of {manifest.digest}"
+            for path in sorted(present - set(expected))
+        ]
+        bad = set(special)
+        if _head(expected) not in present | special:
+            notes.append(f"{where} is not finished, so nothing loads it; it is made when needed")
+        else:
+            bad |= set(expected) - present
+        bad |= {
             path
             for path, blob in expected.items()
             if path in present and not self._holds(root + path, blob)
-        ]
+        }
         if bad:
             raise IntegrityError(
-                f"view {self._uri(root)} differs from {manifest.digest} in {', '.join(bad)}; "
-                "remove the view and register the model again"
+                f"plain copy {where} differs from {manifest.digest} in {', '.join(sorted(bad))}; "
+                "make it again from the store's own files: assay fsck --repair"
             )
+        return notes
 
     def list_views(self) -> set[str]:
-        """Digests of the artifacts that have a view."""
-        found = {entry.key.split("/")[1] for entry in self._list("views/")}
+        """Digests of the artifacts that have a plain copy."""
+        keys = [entry.key for entry in self._list("views/")]
+        keys += [key for key, _ in self._special("views/")]
+        found = {key.split("/")[1] for key in keys}
         return {PREFIX + digits for digits in found if re.fullmatch(r"[0-9a-f]{64}", digits)}
 
     def remove_view(self, digest: str) -> None:
-        """Remove the view of an artifact, if it has one."""
-        parallel(self._remove, [entry.key for entry in self._list(f"views/{hex_of(digest)}/")])
+        """Remove the plain copy of an artifact, if it has one."""
+        root = f"views/{hex_of(digest)}/"
+        keys = [entry.key for entry in self._list(root)]
+        keys += [key for key, _ in self._special(root)]
+        # In order down to the head, whatever other programs have added.
+        top = sorted(key for key in keys if "/" not in key.removeprefix(root))
+        for key in top:
+            self._remove(key)
+        parallel(self._remove, sorted(set(keys) - set(top)))
 
     def _is_there(self, blob: Descriptor) -> bool:
         """Whether a blob is there with its size, and need not be written to make it young again."""
@@ -343,7 +407,7 @@ class Store(abc.ABC):
         return (
             found is not None
             and found.size == blob.size
-            and found.modified > time.time() - REFRESH_SECONDS
+            and found.modified > self._recent_now() - REFRESH_SECONDS
         )
 
     def _holds(self, key: str, blob: Descriptor) -> bool:
@@ -382,8 +446,8 @@ class Store(abc.ABC):
         else:
             return
         raise IntegrityError(
-            f"damaged: {place or self.location(expected)}: {found}; nothing was kept. Mend it from "
-            "a copy of the store (assay fsck --from URL), or remove it "
+            f"damaged: {place or self.location(expected)}: {found}; nothing was kept. Repair it "
+            "from a copy of the store (assay fsck --from URL), or remove it "
             f"({self._removal(blob_key(expected))}) and run again: the step that made it is "
             "computed anew"
         )
@@ -393,9 +457,12 @@ class Store(abc.ABC):
 
         Args:
             work: What to do, from its beginning.
-            damaged: Try once more when the bytes came damaged, which may be the network's doing.
+            damaged: Try once more when the bytes came damaged, which may be the network's doing:
+                only a second reading confirms it.
         """
-        del damaged
+        if damaged:
+            with contextlib.suppress(IntegrityError):
+                return work()
         return work()
 
     # Primitives that a kind of store implements. Keys are relative POSIX paths.
@@ -403,6 +470,22 @@ class Store(abc.ABC):
     @abc.abstractmethod
     def _open(self, key: str) -> AbstractContextManager[tuple[int, Readable]]:
         """Size in bytes and stream of what lies under `key`; `NotFoundError` if nothing does."""
+
+    @abc.abstractmethod
+    def _now(self) -> float:
+        """The store's clock, asked for now: seconds since the epoch."""
+
+    @abc.abstractmethod
+    def _recent_now(self) -> float:
+        """The store's clock as it was seen last, with the time that went by since then.
+
+        Never asked for before something was looked at with `_stat`.
+        """
+
+    def _special(self, prefix: str) -> Iterator[tuple[str, str]]:
+        """What lies below `prefix` and is not a file: key, and what it is. A bucket has none."""
+        del prefix
+        return iter(())
 
     @abc.abstractmethod
     def _stat(self, key: str) -> Entry | None:
@@ -456,6 +539,11 @@ def blob_key(digest: str) -> str:
     """Where a blob lies, relative to the store's root."""
     digits = hex_of(digest)
     return f"blobs/sha256/{digits[:2]}/{digits}"
+
+
+def _head(paths: Iterable[str]) -> str:
+    """The path that comes first: of those that are not in a folder, if there are any."""
+    return min(paths, key=lambda path: (path.count("/"), path))
 
 
 def _pointer_key(name: str) -> str:

@@ -1,8 +1,10 @@
 """Local files that blobs come from and go to."""
 
 import contextlib
+import errno
 import hashlib
 import os
+import stat
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,7 +21,7 @@ PIECE_BYTES: Final = 1 << 20
 def reading(path: Path) -> Iterator[IO[bytes]]:
     """A local file's stream; that it cannot be read is told in one line."""
     try:
-        with path.open("rb", buffering=0) as stream:
+        with open(path, "rb", buffering=0, opener=open_regular) as stream:
             yield stream
     except OSError as error:
         raise StoreError(
@@ -37,6 +39,54 @@ def writing(target: Path) -> Iterator[None]:
             f"cannot write {target}: {error.strerror}; make room, or set ASSAY_WORK to a "
             "folder on another disk"
         ) from error
+
+
+class SpecialFileError(OSError):
+    """A link, pipe, socket, device or folder where a file should be."""
+
+
+def open_regular(path: str, flags: int) -> int:
+    """For `open`: only a regular file, or a link to one; never waits, as a pipe would make it.
+
+    Raises:
+        SpecialFileError: Something else is there.
+    """
+    descriptor = os.open(path, flags | os.O_NONBLOCK)
+    mode = os.fstat(descriptor).st_mode
+    if stat.S_ISREG(mode):
+        return descriptor
+    os.close(descriptor)
+    raise SpecialFileError(errno.EINVAL, f"it is {kind_of_file(mode)} and not a file")
+
+
+def open_own(path: str, flags: int) -> int:
+    """As `open_regular`, for files of a store's own, among which there are no links.
+
+    Raises:
+        SpecialFileError: A link or something else is there.
+    """
+    try:
+        return open_regular(path, flags | os.O_NOFOLLOW)
+    except OSError as error:
+        if error.errno in {errno.ELOOP, errno.EMLINK}:
+            raise SpecialFileError(errno.EINVAL, "it is a symbolic link and not a file") from error
+        if error.errno == errno.ENXIO:  # a socket, or a pipe that nobody reads
+            raise SpecialFileError(errno.EINVAL, "it is a socket and not a file") from error
+        raise
+
+
+def kind_of_file(mode: int) -> str:
+    """What a file of `st_mode` is, for people."""
+    kinds = {
+        stat.S_ISREG: "a file",
+        stat.S_ISDIR: "a folder",
+        stat.S_ISLNK: "a symbolic link",
+        stat.S_ISFIFO: "a named pipe",
+        stat.S_ISSOCK: "a socket",
+        stat.S_ISBLK: "a device",
+        stat.S_ISCHR: "a device",
+    }
+    return next((name for is_kind, name in kinds.items() if is_kind(mode)), "a special file")
 
 
 def open_read_only(path: str, flags: int) -> int:

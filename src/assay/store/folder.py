@@ -3,6 +3,9 @@
 A blob becomes visible by a rename, so a killed writer leaves at most a file under `tmp/`. Data is
 flushed to the disk before the rename; after a power cut a name is either absent or whole, and a
 read would notice anything else.
+
+Only regular files count. A link, pipe, socket or device in the place of one is damage: it is never
+followed or waited for, and storing the same bytes again puts a file in its place.
 """
 
 import contextlib
@@ -10,7 +13,9 @@ import errno
 import os
 import shlex
 import shutil
+import stat
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO
@@ -19,7 +24,7 @@ from assay.digest import Readable, of_stream
 from assay.errors import IntegrityError, NotFoundError, StoreAccessError, StoreError
 from assay.manifest import Descriptor
 from assay.store.base import Entry, Store, blob_key
-from assay.store.files import copy_checked
+from assay.store.files import SpecialFileError, copy_checked, kind_of_file, open_own
 
 
 class _Stream:
@@ -45,6 +50,8 @@ class FolderStore(Store):
 
     def __init__(self, root: Path) -> None:
         self._root = root
+        self._ahead: float | None = None
+        """Seconds by which the file system's clock is ahead of this machine's."""
         self.url = root.as_uri()
         with self._errors("cannot be used"):
             for name in ("blobs/sha256", "cache", "referrers", "dependents", "tmp"):
@@ -53,15 +60,23 @@ class FolderStore(Store):
     @contextlib.contextmanager
     def _open(self, key: str) -> Iterator[tuple[int, Readable]]:
         with self._errors(f"cannot read {key}", key):
-            stream = (self._root / key).open("rb")
+            try:
+                stream = open(self._root / key, "rb", opener=open_own)  # noqa: SIM115 - below
+            except SpecialFileError as error:
+                raise IntegrityError(
+                    f"damaged: {self._root / key}: {error.strerror}; see who put it there, and "
+                    f"remove it ({self._removal(key)})"
+                ) from error
         with stream:
             yield os.fstat(stream.fileno()).st_size, _Stream(stream, self._errors, key)
 
     def _stat(self, key: str) -> Entry | None:
         with self._errors(f"cannot look at {key}"):
             try:
-                status = os.stat(self._root / key)  # noqa: PTH116 - the hottest call
+                status = os.lstat(self._root / key)  # the hottest call
             except FileNotFoundError:
+                return None
+            if not stat.S_ISREG(status.st_mode):
                 return None
             return Entry(key, status.st_size, status.st_mtime)
 
@@ -109,8 +124,37 @@ class FolderStore(Store):
                 for name in names:
                     path = f"{folder}/{name}"
                     with contextlib.suppress(FileNotFoundError):
-                        status = os.stat(path)  # noqa: PTH116
-                        yield Entry(path[len(base) + 1 :], status.st_size, status.st_mtime)
+                        status = os.lstat(path)
+                        if stat.S_ISREG(status.st_mode):
+                            yield Entry(path[len(base) + 1 :], status.st_size, status.st_mtime)
+
+    def _special(self, prefix: str) -> Iterator[tuple[str, str]]:
+        def fail(error: OSError) -> None:
+            if not isinstance(error, FileNotFoundError):
+                raise error
+
+        with self._errors("cannot be listed"):
+            for folder, folders, names in os.walk(self._root / prefix, onerror=fail):
+                for name in (*folders, *names):
+                    path = Path(folder, name)
+                    with contextlib.suppress(FileNotFoundError):
+                        mode = path.lstat().st_mode
+                        if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+                            yield str(path.relative_to(self._root)), kind_of_file(mode)
+
+    def _now(self) -> float:
+        # What the file system stamps a new file with: on a share, the clock of its server.
+        with self._errors("cannot be written to"):
+            (self._root / "tmp").mkdir(exist_ok=True)
+            with tempfile.TemporaryFile(dir=self._root / "tmp") as file:
+                file.write(b"\0")
+                file.flush()
+                return os.fstat(file.fileno()).st_mtime
+
+    def _recent_now(self) -> float:
+        if self._ahead is None:
+            self._ahead = self._now() - time.time()
+        return time.time() + self._ahead
 
     def _remove(self, key: str) -> None:
         with self._errors(f"cannot remove {key}"), contextlib.suppress(FileNotFoundError):

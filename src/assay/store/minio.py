@@ -11,12 +11,15 @@ import hashlib
 import logging
 import os
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from email.utils import parsedate_to_datetime
+from datetime import datetime
+from functools import partial
 from pathlib import Path
-from typing import IO, Final, TypeVar
-from urllib.parse import urlencode, urlsplit
+from typing import IO, Any, Final, TypeVar
+from urllib.parse import quote, unquote, urlencode
+from xml.etree.ElementTree import Element, ParseError, fromstring
 
 from minio import Minio
 from minio.commonconfig import ComposeSource, CopySource
@@ -43,10 +46,10 @@ from assay.manifest import Descriptor
 from assay.parallel import WORKERS
 from assay.store import s3_errors
 from assay.store.base import Entry, Store, blob_key
-from assay.store.client import RetryLimits, client_for
+from assay.store.client import RetryLimits, client_for, split_url
 from assay.store.files import PIECE_BYTES, read_pieces
 from assay.store.upload import PART_BYTES, Source, part_bytes
-from assay.store.wire import StatusError, Wire
+from assay.store.wire import ForeignError, StatusError, Wire
 
 logger = logging.getLogger(__name__)
 R = TypeVar("R")
@@ -55,6 +58,8 @@ PARALLEL_PARTS: Final = 4
 """Parts in flight, whatever the number of files."""
 MAX_COPY_BYTES: Final = 5 << 30
 """The most that S3 copies in one request."""
+MAX_LISTING_BYTES: Final = 16 << 20
+"""Of one page of a listing, which names a thousand objects at most."""
 
 _PRECONDITION_FAILED: Final = 412
 _NOT_FOUND: Final = 404
@@ -71,23 +76,26 @@ class MinioStore(Store):
         self._client = client
         self._bucket = bucket
         self._prefix = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
-        self._limits = limits or RetryLimits()
+        self._limits = limits or RetryLimits.from_env()
         self.url = f"s3://{bucket}/{self._prefix}".rstrip("/")
         self._wire = Wire(
             client,
             bucket,
             connect_timeout=self._limits.connect_timeout,
             read_timeout=self._limits.read_timeout,
+            pace=self._limits.pace,
         )
         # Shared by all files that move at a time: parts of many large files must not multiply.
         self._parts = ThreadPoolExecutor(PARALLEL_PARTS, "assay-parts")
         self._hashers = ThreadPoolExecutor(WORKERS, "assay-hash")
         self._bucket_seen = False
+        self._clock = (0.0, float("-inf"))
+        """The server's clock and ours (monotonic), when the first was last seen."""
 
     @classmethod
     def from_url(cls, url: str, limits: RetryLimits | None = None) -> "MinioStore":
         """The store that an `s3://…` URL names."""
-        parts = urlsplit(url)
+        parts = split_url(url)
         if not parts.netloc:
             raise UsageError(
                 "s3://: which bucket? write s3://bucket/prefix?endpoint=http://host:9000"
@@ -103,9 +111,8 @@ class MinioStore(Store):
         def ask() -> Entry | None:
             try:
                 with self._wire.request("HEAD", self._prefix + key) as answer:
-                    modified = parsedate_to_datetime(answer.headers["last-modified"])
-                    size = int(answer.headers["content-length"])
-                    return Entry(key, size, modified.timestamp())
+                    self._clock = (answer.now, time.monotonic())
+                    return Entry(key, int(answer.headers["content-length"]), answer.modified)
             except StatusError as error:
                 if error.status != _NOT_FOUND:
                     self._say_why(key)
@@ -136,6 +143,18 @@ class MinioStore(Store):
             # In every other case nothing is known that the first request did not say: who
             # may read objects need not have a right to the bucket.
             self._bucket_seen = True
+
+    def _now(self) -> float:
+        def ask() -> float:
+            with self._wire.request("GET", "", query=self._query("", "", 1)) as answer:
+                answer.read_all(MAX_LISTING_BYTES)
+                return answer.now
+
+        return self._attempt(ask)
+
+    def _recent_now(self) -> float:
+        server, ours = self._clock
+        return server + time.monotonic() - ours
 
     def _put_bytes(self, blob: Descriptor, data: bytes) -> None:
         key = blob_key(blob.digest)
@@ -218,8 +237,11 @@ class MinioStore(Store):
         """
         client, name = self._client, self._prefix + key
         upload = self._attempt(
-            lambda: client._create_multipart_upload(  # noqa: SLF001
-                self._bucket, name, {"Content-Type": blob.media_type}
+            lambda: _answered(
+                client._create_multipart_upload,  # noqa: SLF001
+                self._bucket,
+                name,
+                {"Content-Type": blob.media_type},
             )
         )
 
@@ -233,8 +255,12 @@ class MinioStore(Store):
             # Once more, because only some servers hold each part against its hash.
             source.require_unchanged()
             self._attempt(
-                lambda: client._complete_multipart_upload(  # noqa: SLF001
-                    self._bucket, name, upload, parts
+                lambda: _answered(
+                    client._complete_multipart_upload,  # noqa: SLF001
+                    self._bucket,
+                    name,
+                    upload,
+                    parts,
                 )
             )
         except BaseException:
@@ -337,21 +363,57 @@ class MinioStore(Store):
         return self._create(lambda condition: self._put(key, data, sha256, "text/plain", condition))
 
     def _list(self, prefix: str) -> Iterator[Entry]:
-        def ask() -> list[Entry]:
-            found = self._client.list_objects(self._bucket, self._prefix + prefix, recursive=True)
-            return [
-                Entry(
-                    item.object_name.removeprefix(self._prefix),
-                    item.size,
-                    item.last_modified.timestamp(),
-                )
-                for item in found
-            ]
+        after = ""
+        while True:
+            entries, after = self._attempt(partial(self._page, prefix, after))
+            yield from entries
+            if not after:
+                return
 
-        yield from self._attempt(ask)
+    def _query(self, prefix: str, after: str, count: int) -> str:
+        """Of a request for a page of a listing; names sorted, as the signature wants them."""
+        query = {
+            **({"continuation-token": after} if after else {}),
+            "encoding-type": "url",
+            "list-type": "2",
+            "max-keys": str(count),
+            "prefix": self._prefix + prefix,
+        }
+        return urlencode(query, quote_via=quote, safe="")
+
+    def _page(self, prefix: str, after: str) -> tuple[list[Entry], str]:
+        """One page of a listing, and what continues it; "" at the end."""
+        query = self._query(prefix, after, 1000)
+        with self._wire.request("GET", "", query=query) as answer:
+            text = answer.read_all(MAX_LISTING_BYTES)
+        try:
+            page = fromstring(text)  # noqa: S314 - expat bounds what entities may become
+            if _plain(page.tag) != "ListBucketResult":
+                raise ForeignError(f"not a listing but <{_plain(page.tag)[:40]}>")
+            entries = [
+                self._entry(_fields(item)) for item in page if _plain(item.tag) == "Contents"
+            ]
+            fields = _fields(page)
+            truncated = fields.get("IsTruncated") == "true"
+            return entries, fields["NextContinuationToken"] if truncated else ""
+        except (ParseError, ValueError, KeyError, OverflowError, OSError) as error:
+            raise ForeignError(f"not a listing: {type(error).__name__}") from error
+
+    def _entry(self, fields: dict[str, str]) -> Entry:
+        key = unquote(fields["Key"]).removeprefix(self._prefix)
+        modified = datetime.fromisoformat(fields["LastModified"]).timestamp()
+        return Entry(key, int(fields["Size"]), modified)
 
     def _remove(self, key: str) -> None:
-        self._attempt(lambda: self._client.remove_object(self._bucket, self._prefix + key))
+        def ask() -> None:
+            try:
+                with self._wire.request("DELETE", self._prefix + key):
+                    pass
+            except StatusError as error:
+                if error.status != _NOT_FOUND or error.code not in s3_errors.MISSING:
+                    raise
+
+        self._attempt(ask)
 
     def _removal(self, key: str) -> str:
         return f"mc rm ALIAS/{self._bucket}/{self._prefix}{key}"
@@ -361,10 +423,15 @@ class MinioStore(Store):
 
         def copy() -> None:
             if blob.size < MAX_COPY_BYTES:
-                self._client.copy_object(self._bucket, target, CopySource(self._bucket, source))
+                _answered(
+                    self._client.copy_object,
+                    self._bucket,
+                    target,
+                    CopySource(self._bucket, source),
+                )
             else:
                 whole = [ComposeSource(self._bucket, source)]
-                self._client.compose_object(self._bucket, target, whole)
+                _answered(self._client.compose_object, self._bucket, target, whole)
 
         self._attempt(copy)
 
@@ -423,6 +490,28 @@ class MinioStore(Store):
     @property
     def _patience(self) -> str:
         return f"{self._limits.attempts} tries or {self._limits.seconds:g} s"
+
+
+def _answered(call: Callable[..., R], *arguments: Any) -> R:
+    """What a call of `minio-py` gives; an answer that it cannot parse is not an S3 server's.
+
+    Raises:
+        ForeignError: The answer is not what S3 specifies.
+    """
+    try:
+        return call(*arguments)
+    except (ParseError, ValueError, KeyError, AttributeError) as error:
+        raise ForeignError(f"not what was asked for: {type(error).__name__}") from error
+
+
+def _plain(tag: str) -> str:
+    """A tag without its namespace, which servers do not agree on."""
+    return tag.rpartition("}")[2]
+
+
+def _fields(element: Element) -> dict[str, str]:
+    """The text of each child of an element, by name; of several, the last."""
+    return {_plain(child.tag): child.text or "" for child in element}
 
 
 def _whole_size(content_range: str) -> int:

@@ -6,11 +6,12 @@ import urllib3
 from minio.error import InvalidResponseError, MinioException, S3Error, ServerError
 
 from assay.errors import NotFoundError, StoreAccessError, StoreError, StoreUnavailableError
-from assay.store.wire import BrokenError, StatusError, UntrustedError
+from assay.store.wire import BrokenError, ForeignError, StatusError, UntrustedError
 
 FAULTS: Final = (
     StatusError,
     BrokenError,
+    ForeignError,
     UntrustedError,
     MinioException,
     urllib3.exceptions.HTTPError,
@@ -74,6 +75,15 @@ def told(error: BaseException, *, url: str, bucket: str, patience: str) -> Store
         return StoreError(
             f"store {url}: the server's certificate is not accepted ({error}); set SSL_CERT_FILE "
             "to the certificate of its authority"
+        )
+    if isinstance(error, ForeignError) or (
+        isinstance(error, InvalidResponseError) and not is_transient(error)
+    ):
+        odd = str(error) if isinstance(error, ForeignError) else "not XML"
+        return StoreError(
+            f"store {url}: the answer is not an S3 server's ({odd}), so it says nothing about what "
+            "the store holds; a proxy or a sign-in page answers, or the endpoint in ASSAY_STORE is "
+            "another server's"
         )
     if isinstance(error, StatusError | S3Error) and not is_transient(error):
         return permanent(error.code or "", _status(error), str(error), url, bucket)

@@ -15,6 +15,7 @@ from typing import IO, Final
 from assay.digest import CHUNK_BYTES, PREFIX
 from assay.errors import IntegrityError
 from assay.store.files import PIECE_BYTES, read_pieces
+from assay.store.wire import Deadline
 
 PART_BYTES: Final = 16 << 20
 """Size of the parts of a large blob; also the size from which a blob moves in parts."""
@@ -34,21 +35,24 @@ class Part:
     sha256: str
     """Hex digest of its bytes, as they were hashed."""
 
-    def send(self, connection: socket.socket) -> None:
+    def send(self, connection: socket.socket, deadline: Deadline) -> None:
         """Send the bytes; the last ones only if the file has not changed.
 
         So even a server that checks no hash gets no whole body that is not what was named.
         """
-        self._send(connection, self.offset, max(0, self.length - PIECE_BYTES))
+        self._send(connection, self.offset, max(0, self.length - PIECE_BYTES), deadline)
         self.source.require_unchanged()
         last = min(self.length, PIECE_BYTES)
-        self._send(connection, self.offset + self.length - last, last)
+        self._send(connection, self.offset + self.length - last, last, deadline)
 
-    def _send(self, connection: socket.socket, offset: int, length: int) -> None:
+    def _send(
+        self, connection: socket.socket, offset: int, length: int, deadline: Deadline
+    ) -> None:
         if not isinstance(connection, ssl.SSLSocket):
-            sent = _send_file(connection, self.source.descriptor, offset, length)
+            sent = _send_file(connection, self.source.descriptor, offset, length, deadline)
             offset, length = offset + sent, length - sent
         for piece in read_pieces(self.source.descriptor, offset, length):
+            deadline.left()
             connection.sendall(piece)
             length -= len(piece)
         if length:
@@ -116,7 +120,9 @@ class Source:
         return status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
-def _send_file(connection: socket.socket, descriptor: int, offset: int, length: int) -> int:
+def _send_file(
+    connection: socket.socket, descriptor: int, offset: int, length: int, deadline: Deadline
+) -> int:
     """Have the kernel send bytes of a file, without a copy here; how many it sent.
 
     Not all where the file is shorter by now, or lies on a file system that cannot.
@@ -127,6 +133,7 @@ def _send_file(connection: socket.socket, descriptor: int, offset: int, length: 
     ready = select.poll()
     ready.register(connection, select.POLLOUT)
     while length:
+        deadline.left()
         try:
             sent = os.sendfile(connection.fileno(), descriptor, offset, length)
         except BlockingIOError:

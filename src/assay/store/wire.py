@@ -3,24 +3,33 @@
 `minio-py` hashes every part again that we have hashed already, asks for no condition, and its
 HTTP layer costs more processor time per request than a small file's whole transfer. So requests for
 objects are made here, on connections that are kept, and signed as AWS specifies (Signature
-Version 4). Everything that is rare (listing, copying, completing an upload) is left to `minio-py`.
+Version 4). What is rare and moves no bytes (copying, beginning and completing an upload) is left to
+`minio-py`.
+
+A success counts only if it looks like an S3 server's: a sign-in page, the page of a proxy, or an
+answer that a proxy has taken apart (chunked, compressed) says nothing about what the store holds.
+Every request has a deadline, by how many bytes it moves: see `Pace`.
 """
 
 import contextlib
 import hashlib
 import hmac
 import http.client
+import io
 import os
 import select
 import socket
 import ssl
+import time
 import weakref
 from collections import deque
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.message import Message
+from email.utils import parsedate_to_datetime
 from types import TracebackType
-from typing import Final, Protocol, Self
+from typing import Any, Final, Protocol, Self
 from urllib.parse import quote
 
 from minio import Minio
@@ -33,6 +42,47 @@ MAX_IDLE: Final = 64
 """Connections kept."""
 
 
+_ENDS_WITHOUT_ANSWER: Final = 500
+"""From this status on, whoever answered speaks for a server that did not."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How long a request may take in all; a peer that sends a byte now and then is no answer."""
+
+    seconds: float = 120.0
+    """For the request and the head of its answer."""
+    bytes_per_second: int = 16 << 10
+    """In addition, for each byte of a body."""
+
+    def time_for(self, size: int) -> float:
+        """Seconds that `size` bytes may take."""
+        return size / self.bytes_per_second
+
+
+class Deadline:
+    """When a request must be over, by the monotonic clock."""
+
+    def __init__(self, pace: Pace) -> None:
+        self._pace = pace
+        self._at = time.monotonic() + pace.seconds
+
+    def extend(self, size: int) -> None:
+        """Allow the time that `size` more bytes may take."""
+        self._at += self._pace.time_for(size)
+
+    def left(self) -> float:
+        """Seconds that are left, more than none.
+
+        Raises:
+            SlowError: None are left.
+        """
+        left = self._at - time.monotonic()
+        if left <= 0:
+            raise SlowError(self._pace)
+        return left
+
+
 class Body(Protocol):
     """Bytes that send themselves, from their beginning each time."""
 
@@ -40,12 +90,25 @@ class Body(Protocol):
     def length(self) -> int:
         """How many."""
 
-    def send(self, connection: socket.socket) -> None:
-        """Send all of them."""
+    def send(self, connection: socket.socket, deadline: Deadline) -> None:
+        """Send all of them before the deadline."""
 
 
 class BrokenError(Exception):
     """A connection that was refused, reset, cut short or silent; its text holds no URL."""
+
+
+class SlowError(TimeoutError):
+    """A request that took longer than its bytes may take."""
+
+    def __init__(self, pace: Pace) -> None:
+        super().__init__(
+            f"slower than {pace.seconds:g} s and {pace.bytes_per_second} bytes per second"
+        )
+
+
+class ForeignError(Exception):
+    """An answer that is not an S3 server's; its text says what is odd about it."""
 
 
 class UntrustedError(Exception):
@@ -76,6 +139,16 @@ class Answer:
         self.left = response.length or 0
         """Bytes of the body that are still to come."""
 
+    @property
+    def modified(self) -> float:
+        """When the object was written, by the server's clock: seconds since the epoch."""
+        return _time(self.headers, "last-modified")
+
+    @property
+    def now(self) -> float:
+        """What the server's clock says: seconds since the epoch, whole ones."""
+        return _time(self.headers, "date")
+
     def __enter__(self) -> Self:
         return self
 
@@ -103,6 +176,21 @@ class Answer:
             raise BrokenError("the answer was cut short")
         return data
 
+    def read_all(self, limit: int) -> bytes:
+        """The whole body, even of an answer that does not say its length.
+
+        Raises:
+            ForeignError: More than `limit` bytes.
+        """
+        try:
+            data = self._response.read(limit + 1)
+        except (OSError, http.client.HTTPException) as error:
+            raise _broken(error) from error
+        self.left = self._response.length or 0
+        if len(data) > limit or self.left:
+            raise ForeignError(f"more than {limit} bytes")
+        return data
+
     def readinto(self, buffer: memoryview) -> int:
         """Fill `buffer`, or as much of it as there is; the number of bytes."""
         try:
@@ -119,7 +207,13 @@ class Wire:
     """Requests about the objects of one bucket; safe to share among threads."""
 
     def __init__(
-        self, client: Minio, bucket: str, *, connect_timeout: float, read_timeout: float
+        self,
+        client: Minio,
+        bucket: str,
+        *,
+        connect_timeout: float,
+        read_timeout: float,
+        pace: Pace | None = None,
     ) -> None:
         # Private names of a pinned client: there is no public way to its address and credentials.
         self._region: str = client._get_region(bucket)  # noqa: SLF001
@@ -135,6 +229,7 @@ class Wire:
             self._tls = ssl.create_default_context(cafile=os.environ.get("SSL_CERT_FILE"))
         self._connect_timeout = connect_timeout
         self._read_timeout = read_timeout
+        self._pace = pace or Pace()
         self._idle: deque[socket.socket] = deque()
         weakref.finalize(self, _close_all, self._idle)
         self._signing_key: tuple[tuple[str, str], bytes] = (("", ""), b"")
@@ -161,7 +256,8 @@ class Wire:
 
         Raises:
             StatusError: The server refused.
-            BrokenError: The connection failed.
+            BrokenError: The connection failed, or was too slow.
+            ForeignError: The answer is not an S3 server's.
             UntrustedError: The certificate is not accepted.
         """
         size = len(body) if isinstance(body, bytes) else body.length
@@ -171,27 +267,46 @@ class Wire:
         target = f"{path}?{query}" if query else path
         lines = [f"{method} {target} HTTP/1.1", *(f"{k}: {v}" for k, v in signed.items())]
         head = "\r\n".join([*lines, f"content-length: {size}", "", ""]).encode("ascii")
+        deadline = Deadline(self._pace)
+        deadline.extend(size)
         connection = self._connect()
         keep = False
         try:
-            response = self._exchange(connection, method, head, body)
+            response = self._exchange(connection, method, head, body, deadline)
             keep = True
         finally:
             if not keep:
                 connection.close()
         answer = Answer(response, connection, self)
         if response.status // 100 == 2:  # noqa: PLR2004 - success
+            try:
+                _require_s3(response, method, is_object=bool(key))
+            except ForeignError:
+                self.release(connection, keep=False)
+                response.close()
+                raise
             if method == "HEAD":
                 answer.left = 0
+            deadline.extend(answer.left)
             return answer
         with answer:
-            text = b"" if method == "HEAD" else response.read(MAX_ERROR_BYTES)
+            try:
+                text = b"" if method == "HEAD" else response.read(MAX_ERROR_BYTES)
+            except (OSError, http.client.HTTPException) as error:
+                raise _broken(error) from error
             answer.left = response.length or 0
         code = response.headers.get("x-minio-error-code") or error_code(text)
+        if not code and response.status < _ENDS_WITHOUT_ANSWER and not _of_s3(response.headers):
+            raise ForeignError(f"HTTP {response.status} without the headers of S3")
         raise StatusError(response.status, code, response.headers)
 
     def _exchange(
-        self, connection: socket.socket, method: str, head: bytes, body: bytes | Body
+        self,
+        connection: socket.socket,
+        method: str,
+        head: bytes,
+        body: bytes | Body,
+        deadline: Deadline,
     ) -> http.client.HTTPResponse:
         try:
             # The server may have refused before it read all; its answer says why.
@@ -200,8 +315,9 @@ class Wire:
                     connection.sendall(head + body)
                 else:
                     connection.sendall(head)
-                    body.send(connection)
-            response = http.client.HTTPResponse(connection, method=method)
+                    body.send(connection, deadline)
+            timed: Any = _Timed(connection, deadline)
+            response = http.client.HTTPResponse(timed, method=method)
             try:
                 response.begin()
             except BaseException:
@@ -228,6 +344,7 @@ class Wire:
             poll = select.poll()
             poll.register(connection, select.POLLIN)
             if not poll.poll(0):
+                connection.settimeout(self._read_timeout)
                 return connection
             connection.close()
         try:
@@ -286,6 +403,66 @@ class Wire:
         )
 
 
+class _Timed(io.RawIOBase):
+    """What `HTTPResponse` reads a connection through; every read ends at the deadline."""
+
+    def __init__(self, connection: socket.socket, deadline: Deadline) -> None:
+        super().__init__()
+        self._connection = connection
+        self._deadline = deadline
+        self._silence = connection.gettimeout()
+
+    def makefile(self, _mode: str) -> io.BufferedReader:
+        """As `HTTPResponse` asks for it."""
+        return io.BufferedReader(self)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any, /) -> int:
+        left = self._deadline.left()
+        # Set only where it differs, because it is a call of the system.
+        if self._silence is None or left < self._silence:
+            self._connection.settimeout(left)
+        return self._connection.recv_into(buffer)
+
+
+def _of_s3(headers: Message) -> bool:
+    """Whether a server that speaks S3 has sent these: all known ones name the request."""
+    return any(name.lower().startswith("x-amz-") for name in headers)
+
+
+def _require_s3(response: http.client.HTTPResponse, method: str, *, is_object: bool) -> None:
+    """Refuse a success that no S3 server would send.
+
+    Raises:
+        ForeignError: Says what is odd.
+    """
+    headers = response.headers
+    kind = headers.get("content-type", "").partition(";")[0].strip()
+    problems = [] if _of_s3(headers) else ["no header of S3"]
+    if is_object and headers.get("transfer-encoding"):
+        problems.append(f"sent {headers['transfer-encoding'][:40]!r}")
+    if is_object and method in {"GET", "HEAD", "PUT"} and not headers.get("etag"):
+        problems.append("no ETag")
+    if is_object and method in {"GET", "HEAD"}:
+        if not headers.get("content-length", "").isdecimal():
+            problems.append("no usable Content-Length")
+        if headers.get("content-encoding", "identity") != "identity":
+            problems.append(f"encoded as {headers['content-encoding'][:40]!r}")
+    if problems and kind:
+        problems.append(f"of type {kind[:80]!r}")
+    if problems:
+        raise ForeignError(f"HTTP {response.status}, {', '.join(problems)}")
+
+
+def _time(headers: Message, name: str) -> float:
+    try:
+        return parsedate_to_datetime(headers.get(name, "")).timestamp()
+    except (ValueError, TypeError, OverflowError, OSError):
+        raise ForeignError(f"its {name} is {headers.get(name, '')[:40]!r}") from None
+
+
 def error_code(body: bytes) -> str:
     """The `<Code>` of an S3 error's XML."""
     _, _, rest = body.partition(b"<Code>")
@@ -298,4 +475,4 @@ def _close_all(connections: deque[socket.socket]) -> None:
 
 
 def _broken(error: Exception) -> BrokenError:
-    return BrokenError(type(error).__name__)
+    return BrokenError(str(error) if isinstance(error, SlowError) else type(error).__name__)

@@ -10,6 +10,7 @@ from assay.dataset import column_problems
 from assay.documents import MAX_NAMED, Limits, closest, read_json, shown, some
 from assay.errors import UsageError
 from assay.suite.known import ARGUMENTS, EXPECTATION_TYPES, NOT_ADMITTED, Arguments
+from assay.suite.patterns import pattern_problem
 
 FILE_NAME: Final = "suite.json"
 MAX_SUITE_BYTES: Final = 4 << 20
@@ -169,6 +170,26 @@ def _texts(value: Any) -> str:
     return "" if right else f"is {shown(value)}; give a list of texts, at least one"
 
 
+def _quantiles(value: Any) -> str:
+    right = "give {'quantiles': [0.5], 'value_ranges': [[low, high]]}, a range for each quantile"
+    quantiles, ranges = (
+        (value.get("quantiles"), value.get("value_ranges"))
+        if isinstance(value, dict)
+        else (None, None)
+    )
+    if not isinstance(quantiles, list) or not isinstance(ranges, list) or not quantiles:
+        return f"is {shown(value)}; {right}"
+    if len(quantiles) != len(ranges) or not all(_is_number(q) and 0 <= q <= 1 for q in quantiles):
+        return f"is {shown(value)}; {right}"
+    for pair in ranges:
+        if not isinstance(pair, list) or len(pair) != 2 or pair == [None, None]:  # noqa: PLR2004
+            return f"has the range {shown(pair)}; give [low, high], one of which may be null"
+        low, high = pair
+        if _is_number(low) and _is_number(high) and low > high:
+            return f"has the range {shown(pair)}, whose low end is above the high end"
+    return ""
+
+
 def _filled(value: Any) -> str:
     return "" if isinstance(value, list) and value else "must be a list of at least one item"
 
@@ -180,13 +201,7 @@ def _mostly(value: Any) -> str:
 
 
 def _regex(value: Any) -> str:
-    if problem := _text(value):
-        return problem
-    try:
-        re.compile(value)
-    except (re.error, RecursionError, OverflowError) as error:
-        return f"{shown(value)} is no regular expression: {error}"
-    return ""
+    return _text(value) or pattern_problem(value)
 
 
 def _regexes(value: Any) -> str:
@@ -194,11 +209,16 @@ def _regexes(value: Any) -> str:
 
 
 def _schema(value: Any) -> str:
-    """JSON Schema's references may name a place that would be asked over the network."""
+    """References may name a place on the network; patterns have no bound of time."""
     pending = [value]
     while pending:
         item = pending.pop()
         if isinstance(item, dict):
+            if isinstance(item.get("pattern"), str) or "patternProperties" in item:
+                return (
+                    "has a pattern, which is matched without a bound of time; use "
+                    "expect_column_values_to_match_regex"
+                )
             for key in ("$ref", "$dynamicRef", "$recursiveRef", "$schema"):
                 place = item.get(key, "#")
                 known = key == "$schema" and str(place).startswith(
@@ -224,6 +244,7 @@ _CHECKS: Final[Mapping[str, Callable[[Any], str]]] = {
     "value_set": _filled,
     "value_pairs_set": _filled,
     "mostly": _mostly,
+    "quantile_ranges": _quantiles,
     "regex": _regex,
     "regex_list": _regexes,
     "json_schema": _schema,

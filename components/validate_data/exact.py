@@ -1,0 +1,299 @@
+"""What Great Expectations would answer wrongly, computed here.
+
+- Regular expressions and JSON Schemas: in bounded time, and a text that is not JSON is a value that
+  was not expected instead of an exception.
+- Lengths and patterns of whole numbers with gaps, which pandas holds as floats: of the text `7`,
+  not of `7.0`.
+- Bounds of dates, of whole numbers beyond 2^53, and bounds that are such numbers: Great
+  Expectations makes floats of them, or compares types that cannot be compared.
+
+Results have the form of Great Expectations' own.
+"""
+
+import datetime as dt
+import json
+import math
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from assay.errors import UsageError
+from assay.suite.patterns import matches
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+WIDE: Final = 1 << 53
+"""float64 holds every whole number up to this size."""
+MAX_EXAMPLES: Final = 20
+_PATTERNS: Final = "regex"
+_BETWEEN: Final = "expect_column_values_to_be_between"
+_QUANTILES: Final = "expect_column_quantile_values_to_be_between"
+_Z_SCORES: Final = "expect_column_value_z_scores_to_be_less_than"
+_OUTLIERS: Final = "expect_column_values_to_not_be_outliers"
+_SCHEMA: Final = "expect_column_values_to_match_json_schema"
+_LENGTHS: Final = (
+    "expect_column_value_lengths_to_be_between",
+    "expect_column_value_lengths_to_equal",
+)
+
+
+@dataclass(frozen=True)
+class Values:
+    """One column, as Python values."""
+
+    present: Sequence[Any]
+    places: Sequence[int]
+    """The row of each, from 0."""
+    rows: int
+    kind: str
+    """`date` for dates and times, `wide` for whole numbers of which one is beyond 2^53, else
+    empty."""
+
+
+def values_of(column: "pd.Series", whole: bool) -> Values:
+    """A column's values; `whole` for whole numbers that gaps have made floats."""
+    there = column.notna().to_numpy()
+    present = column[there].tolist()
+    if whole and column.dtype.kind == "f":
+        present = [int(value) for value in present]
+    kind = ""
+    if column.dtype.kind == "M":
+        kind = "date"
+    elif any(isinstance(v, int) and abs(v) > WIDE for v in present):
+        kind = "wide"
+    return Values(present, np.flatnonzero(there).tolist(), len(column), kind)
+
+
+def is_wide(column: "pd.Series") -> bool:
+    """Whether whole numbers beyond 2^53 are held as objects, because floats would change them."""
+    return column.dtype.kind == "O" and values_of(column, whole=False).kind == "wide"
+
+
+def judge(
+    kind: str, kwargs: Mapping[str, Any], frame: "pd.DataFrame", whole: Collection[str]
+) -> dict[str, Any] | None:
+    """The result of an expectation that is computed here; None for all that GX answers rightly.
+
+    Raises:
+        UsageError: A bound that cannot be compared with the column.
+    """
+    name = kwargs.get("column")
+    if name not in frame.columns:
+        return None
+    column = frame[name]
+    if _PATTERNS in kind or kind == _SCHEMA or kind in _LENGTHS:
+        return _elementwise(kind, kwargs, values_of(column, name in whole))
+    if kind not in _JUDGES or not (column.dtype.kind in "iMO" or _is_wide(kwargs)):
+        return None
+    values = values_of(column, name in whole)
+    if not values.kind and _is_wide(kwargs) and _are_numbers(values.present):
+        values = replace(values, kind="wide")
+    judges = _JUDGES[kind] if values.present else {}
+    found = judges.get(values.kind)
+    return found(kind, values, kwargs) if found else None
+
+
+def _are_numbers(values: Sequence[Any]) -> bool:
+    return all(isinstance(value, int | float) and math.isfinite(value) for value in values)
+
+
+def _is_wide(kwargs: Mapping[str, Any]) -> bool:
+    """Whether a bound is a whole number beyond 2^53."""
+    bounds = [kwargs.get("min_value"), kwargs.get("max_value")]
+    return any(isinstance(v, int) and abs(v) > WIDE for v in bounds)
+
+
+def _within(kwargs: Mapping[str, Any], kind: str) -> Callable[[Any], bool]:
+    """Whether a value lies within the bounds of an expectation."""
+    low, high = (_bound(kwargs.get(name), kind) for name in ("min_value", "max_value"))
+    strict_low, strict_high = bool(kwargs.get("strict_min")), bool(kwargs.get("strict_max"))
+
+    def within(value: Any) -> bool:
+        above = low is None or (value > low if strict_low else value >= low)
+        below = high is None or (value < high if strict_high else value <= high)
+        return bool(above and below)
+
+    return within
+
+
+def _bound(bound: Any, kind: str) -> Any:
+    if bound is None:
+        return None
+    if kind == "date":
+        import pandas as pd
+
+        try:
+            if not isinstance(bound, str):
+                raise TypeError("not a text")  # noqa: TRY301 - told as the others
+            return pd.Timestamp(dt.datetime.fromisoformat(bound))
+        except (ValueError, TypeError) as error:
+            raise UsageError(
+                f"the column holds dates, and {bound!r} is not one; write it as 2024-01-31"
+            ) from error
+    if isinstance(bound, bool) or not isinstance(bound, int | float):
+        raise UsageError(f"the column holds numbers, and {bound!r} is not one")
+    return bound
+
+
+def _between(kind: str, values: Values, kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    del kind
+    return _counted(values, _within(kwargs, values.kind), kwargs)
+
+
+def _aggregate(kind: str, values: Values, kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    observed = _AGGREGATES[kind](values.present)
+    success = observed is not None and _within(kwargs, values.kind)(observed)
+    return {"success": success, "result": {"observed_value": _shown(observed)}}
+
+
+def _counted(
+    values: Values, right: Callable[[Any], bool], kwargs: Mapping[str, Any]
+) -> dict[str, Any]:
+    return _result(values, [right(value) for value in values.present], kwargs)
+
+
+def _result(values: Values, right: Sequence[bool], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    """A result as GX gives one for an expectation about each value."""
+    wrong = [index for index, fine in enumerate(right) if not fine]
+    total = len(values.present)
+    mostly = kwargs.get("mostly")
+    enough = 1.0 if mostly is None else float(mostly)
+    return {
+        "success": (total - len(wrong)) / total >= enough if total else True,
+        "result": {
+            "element_count": values.rows,
+            "missing_count": values.rows - total,
+            "unexpected_count": len(wrong),
+            "partial_unexpected_list": [_shown(values.present[i]) for i in wrong[:MAX_EXAMPLES]],
+            "partial_unexpected_index_list": [values.places[i] for i in wrong[:MAX_EXAMPLES]],
+        },
+    }
+
+
+def _shown(value: Any) -> Any:
+    if isinstance(value, Fraction):
+        return int(value) if value.denominator == 1 else float(value)
+    if isinstance(value, dt.date):
+        return value.isoformat()
+    return value
+
+
+def _elementwise(kind: str, kwargs: Mapping[str, Any], values: Values) -> dict[str, Any]:
+    if kind == _SCHEMA:
+        return _counted(values, _schema(kwargs["json_schema"]), kwargs)
+    texts = [str(value) for value in values.present]
+    if kind in _LENGTHS:
+        exact = kwargs.get("value")
+        bounds = kwargs if exact is None else {"min_value": exact, "max_value": exact}
+        right = _within(bounds, "")
+        return _result(values, [right(len(text)) for text in texts], kwargs)
+    return _result(values, _patterns(kind, kwargs, texts), kwargs)
+
+
+def _patterns(kind: str, kwargs: Mapping[str, Any], texts: Sequence[str]) -> list[bool]:
+    import pyarrow as pa
+
+    given = kwargs["regex_list"] if kind.endswith("_list") else [kwargs["regex"]]
+    column = pa.array(texts, pa.string())
+    found = [matches(column, one).to_pylist() for one in given]
+    if "_not_match_" in kind:
+        return [not any(row) for row in zip(*found, strict=True)]
+    enough = all if kwargs.get("match_on") == "all" else any
+    return [enough(row) for row in zip(*found, strict=True)]
+
+
+def _schema(schema: Mapping[str, Any]) -> Callable[[Any], bool]:
+    import jsonschema
+
+    validator = jsonschema.validators.validator_for(schema)(schema)
+
+    def fits(value: Any) -> bool:
+        try:
+            return bool(validator.is_valid(json.loads(value)))
+        except (ValueError, TypeError):
+            return False
+
+    return fits
+
+
+def _mean(values: Sequence[Any]) -> Any:
+    return Fraction(sum(values), 1) / len(values)
+
+
+def _variance(values: Sequence[Any]) -> Fraction:
+    """Of a sample: with n - 1."""
+    mean = _mean(values)
+    return sum(((value - mean) ** 2 for value in values), Fraction(0)) / (len(values) - 1)
+
+
+def _deviation(values: Sequence[Any]) -> float | None:
+    return math.sqrt(_variance(values)) if len(values) > 1 else None
+
+
+def _median(values: Sequence[Any]) -> Any:
+    ordered, middle = sorted(values), len(values) // 2
+    if len(values) % 2:
+        return ordered[middle]
+    return Fraction(ordered[middle - 1] + ordered[middle], 2)
+
+
+_AGGREGATES: Final[Mapping[str, Callable[[Sequence[Any]], Any]]] = {
+    "expect_column_max_to_be_between": max,
+    "expect_column_min_to_be_between": min,
+    "expect_column_sum_to_be_between": sum,
+    "expect_column_mean_to_be_between": _mean,
+    "expect_column_median_to_be_between": _median,
+    "expect_column_stdev_to_be_between": _deviation,
+}
+
+
+def _quantiles(kind: str, values: Values, kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    """By the nearest rank, as GX: a value of the column."""
+    del kind
+    given = kwargs["quantile_ranges"]
+    ordered = sorted(values.present)
+    # Half-way ranks go to the even one, as in numpy's "nearest".
+    found = [ordered[round(quantile * (len(ordered) - 1))] for quantile in given["quantiles"]]
+    right = [
+        _within({"min_value": low, "max_value": high}, values.kind)(value)
+        for value, (low, high) in zip(found, given["value_ranges"], strict=True)
+    ]
+    observed = {"quantiles": given["quantiles"], "values": [_shown(value) for value in found]}
+    return {"success": all(right), "result": {"observed_value": observed}}
+
+
+def _spread(kind: str, values: Values, kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    """Distances from the middle, exact: the whole numbers lie close together, and far from 0."""
+    # Distances from one of the values are small enough for floats.
+    first = min(values.present)
+    near = np.array([float(value - first) for value in values.present])
+    if kind == _Z_SCORES:
+        deviation = near.std(ddof=1) if len(near) > 1 else 0.0
+        scores = (near - near.mean()) / deviation if deviation else np.zeros(len(near))
+        if kwargs["double_sided"]:
+            scores = np.abs(scores)
+        return _result(values, list(scores < kwargs["threshold"]), kwargs)
+    factor = float(kwargs.get("multiplier", 1.5))
+    if kwargs.get("method") == "std":
+        width = near.std(ddof=1) * factor if len(near) > 1 else 0.0
+        return _result(values, list((np.abs(near - near.mean()) < width) | (not width)), kwargs)
+    low, high = np.quantile(near, [0.25, 0.75])
+    low, high = low - factor * (high - low), high + factor * (high - low)
+    return _result(values, [bool(low <= value <= high) for value in near], kwargs)
+
+
+_Judge = Callable[[str, Values, Mapping[str, Any]], dict[str, Any]]
+_JUDGES: Final[Mapping[str, Mapping[str, _Judge]]] = {
+    **{name: {"wide": _aggregate} for name in _AGGREGATES},
+    "expect_column_max_to_be_between": {"wide": _aggregate, "date": _aggregate},
+    "expect_column_min_to_be_between": {"wide": _aggregate, "date": _aggregate},
+    _BETWEEN: {"wide": _between, "date": _between},
+    _QUANTILES: {"wide": _quantiles, "date": _quantiles},
+    _Z_SCORES: {"wide": _spread},
+    _OUTLIERS: {"wide": _spread},
+}
+"""What is computed here for which kind of values; everything else is left to GX."""

@@ -1,0 +1,135 @@
+"""What a person wants to know of a run that registered a model."""
+
+import json
+import os
+import shlex
+from dataclasses import dataclass
+from typing import Any, Final
+
+from assay import events, local
+from assay.digest import is_digest
+from assay.errors import AssayError
+from assay.evidence import FILE_NAME, MAX_EVIDENCE_BYTES, EvidenceDocument, Interval
+from assay.store import Store
+from assay.tree import get_manifest, read_file
+
+MAX_RECORD_BYTES: Final = 1 << 20
+SHOWN_METRICS: Final = (
+    "accuracy", "balanced_accuracy", "roc_auc", "f1", "f1_macro", "log_loss",
+    "root_mean_squared_error", "mean_absolute_error", "r2",
+    "regression_delta", "accuracy_gap", "safety_violations",
+)  # fmt: skip
+"""Metrics to print, in this order, where the run measured them; the report has all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """A number and how far it can be trusted."""
+
+    name: str
+    value: float
+    interval: Interval | None
+
+    def __str__(self) -> str:
+        text = f"{self.name} {self.value:.4g}"
+        if self.interval is None:
+            return text
+        low, high, level = self.interval.low, self.interval.high, self.interval.confidence
+        return f"{text} ({low:.4g} to {high:.4g} at {100 * level:g} %)"
+
+
+@dataclass(frozen=True, slots=True)
+class Passed:
+    """A registered model, and what was measured of it."""
+
+    model: str
+    """Digest."""
+    name: str
+    uri: str
+    version: str
+    registered: str
+    """`new`, or `existing` where the same bytes had been registered before."""
+    tracking_uri: str
+    metrics: tuple[Metric, ...]
+
+    @property
+    def load(self) -> str:
+        """Python that loads the model, as it stands, in any folder."""
+        return (
+            f"import mlflow; mlflow.set_tracking_uri({self.tracking_uri!r}); "
+            f"model = mlflow.pyfunc.load_model({self.uri!r})"
+        )
+
+    @property
+    def next(self) -> str:
+        """The command to type next."""
+        name = shlex.quote(self.name)
+        if os.environ.get("ASSAY_DEPLOYMENTS"):
+            return f"assay promote {name} dev"
+        return f"assay production {name} --set {self.version}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """For programs."""
+        return {
+            "model": self.model,
+            "name": self.name,
+            "uri": self.uri,
+            "version": self.version,
+            "registered": self.registered,
+            "trackingUri": self.tracking_uri,
+            "load": self.load,
+            "next": self.next,
+            "metrics": {
+                metric.name: {
+                    "value": metric.value,
+                    "low": metric.interval and metric.interval.low,
+                    "high": metric.interval and metric.interval.high,
+                    "confidence": metric.interval and metric.interval.confidence,
+                }
+                for metric in self.metrics
+            },
+        }
+
+
+def passed(outcome: local.Outcome, store: Store) -> Passed | None:
+    """What a run registered, or None.
+
+    Raises:
+        StoreError: The store no longer answers.
+        IntegrityError: What the run has just written is not what its name says.
+    """
+    task = outcome.task("register")
+    if task is None or task.state != events.DONE or not is_digest(task.outputs.get("record")):
+        return None
+    record = json.loads(_read(store, task.outputs["record"], "record.json", MAX_RECORD_BYTES))
+    return Passed(
+        model=str(record["model"]),
+        name=str(record["model_name"]),
+        uri=str(task.values.get("model_uri", "")),
+        version=str(task.values.get("version", "")),
+        registered=str(task.values.get("registered", "")),
+        tracking_uri=os.environ.get("MLFLOW_TRACKING_URI", ""),
+        metrics=_metrics(outcome, store),
+    )
+
+
+def _metrics(outcome: local.Outcome, store: Store) -> tuple[Metric, ...]:
+    found: dict[str, Metric] = {}
+    for name, output in (("evaluate", "evaluation"), ("compare", "comparison")):
+        task = outcome.task(name)
+        digest = task.outputs.get(output) if task else ""
+        if not digest:
+            continue
+        document = EvidenceDocument.parse(_read(store, digest, FILE_NAME, MAX_EVIDENCE_BYTES))
+        for metric in SHOWN_METRICS:
+            value = document.values.get(metric)
+            if value is not None:
+                found[metric] = Metric(metric, value, document.intervals.get(metric))
+    return tuple(found[name] for name in SHOWN_METRICS if name in found)
+
+
+def _read(store: Store, digest: str, name: str, max_bytes: int) -> bytes:
+    data = read_file(store, get_manifest(store, digest), name, max_bytes)
+    if data is None:
+        raise AssayError(f"{digest} holds no {name}; see: assay show {digest}")
+    return data

@@ -1,0 +1,102 @@
+"""The release log and the deployment repository together: neither is changed without the other.
+
+Two systems cannot be written at once. So the log says first what is about to be pushed (an
+`intent`, with the commit's name, which Git knows before the push), then the branch is pushed, then
+the log says that it happened. Whoever is stopped in between leaves one of two states, and each can
+be told from the other by looking at the branch:
+
+| the branch | what it means | what the next command does |
+|---|---|---|
+| does not have the commit | nothing was changed | nothing |
+| has the commit | it happened | `finish` writes what the intent announced |
+
+A release that was merged after its approval is finished by `assay approvals sync`, which records
+every merge; `finish` does rollbacks, that no pull request stands for.
+"""
+
+from dataclasses import replace
+
+from assay.digest import of_bytes
+from assay.errors import IntegrityError, UsageError
+from assay.gitops import document, log, statement
+from assay.gitops.log import Entry, Event
+from assay.gitops.repository import Repository
+from assay.signing import Signer
+from assay.step import Services
+
+
+def push(
+    services: Services,
+    signer: Signer | None,
+    repository: Repository,
+    entry: Entry,
+    *,
+    base: str,
+) -> None:
+    """Log what `entry` will say, then push its commit to the branch.
+
+    Args:
+        services: The store, and who may sign.
+        signer: Who signs the log's entry.
+        repository: Where the commit lies.
+        entry: What is to be recorded once the branch has `entry.commit`.
+        base: Where the branch was seen.
+
+    Raises:
+        UsageError: The signer may not write the log; nothing was pushed.
+        ReleaseConflictError: Somebody else has moved the branch.
+        ServiceError: The repository cannot be reached, or refuses.
+    """
+    intent = replace(entry, event=Event.INTENT, intends=entry.event.value)
+    log.append(services.store, intent, signer, services.verifier)
+    repository.push(entry.commit, repository.settings.branch, expected=base)
+
+
+def pushed(repository: Repository, entries: list[Entry]) -> list[Entry]:
+    """Intents whose commit is on the branch, although the log does not say that it happened."""
+    found = []
+    for intent in log.intents(entries):
+        path = document.path(intent.model, intent.environment)
+        commits = {revision.commit for revision in repository.history(path)}
+        if intent.commit in commits:
+            content = repository.read(path, intent.commit)
+            if content is not None and of_bytes(content) == intent.release:
+                found.append(intent)
+    return found
+
+
+def finish(
+    services: Services, repository: Repository, signer: Signer | None, model: str
+) -> list[Entry]:
+    """Record the rollbacks of a model that were pushed and not recorded.
+
+    Raises:
+        UsageError: There are some, and the signer may not write the log.
+        IntegrityError: The log is broken.
+    """
+    made = []
+    for intent in pushed(repository, log.read(services.store, model, services.verifier)):
+        if intent.intends not in {Event.ROLLBACK, Event.RECONCILED}:
+            continue
+        entry = replace(
+            intent, event=Event(intent.intends), intends="", at=statement.now(), name="", number=0
+        )
+        try:
+            made.append(log.append(services.store, entry, signer, services.verifier))
+        except UsageError as error:
+            raise UsageError(
+                f"{model} in {intent.environment}: the {intent.intends} of {intent.at} was pushed "
+                f"and not recorded; record it with: assay approvals sync ({error})"
+            ) from error
+    return made
+
+
+def require_whole(services: Services, repository: Repository, model: str) -> None:
+    """Refuse to go on with a log from which entries were removed that the repository knows.
+
+    Raises:
+        IntegrityError: Entries are missing; names each, and the chain.
+    """
+    messages = repository.messages(f"{document.ROOT}/{model}")
+    if problems := log.cut_off(services.store, model, messages):
+        raise IntegrityError("; ".join(problems))

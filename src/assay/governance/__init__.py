@@ -1,0 +1,1 @@
+"""What may be released: who made the evidence, on which rows, under which policy."""

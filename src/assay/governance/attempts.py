@@ -1,0 +1,53 @@
+"""How many models were tried on the same test rows.
+
+Test rows wear out: of twenty models that are no better than chance, one looks good at a confidence
+of 95 %. So the models are counted that were measured on the rows, each once however often it was,
+and whatever name it was to be registered under. The store's attestations say which.
+"""
+
+from typing import Final
+
+from assay.attestation import about, using
+from assay.evidence import EvidenceDocument
+from assay.policy import ATTEMPTS
+from assay.step import Services
+
+_ROLES: Final = ("model", "candidate")
+"""Inputs by which steps take the model that is tried; a comparison's production model is not."""
+
+
+def tried_on(services: Services, test_data: str) -> list[str]:
+    """Digests of the models that were measured on a dataset, by its believable attestations."""
+    found: dict[str, None] = {}
+    for record in using(services.store, test_data, services.verifier):
+        given = (record.inputs.get(role, "") for role in _ROLES)
+        found.update(dict.fromkeys(digest for digest in given if isinstance(digest, str)))
+    return [digest for digest in found if digest]
+
+
+def count(services: Services, model: str, test_data: str) -> int:
+    """How many models for the same target were tried on `test_data`, `model` among them.
+
+    A model that says no target, or is not known to the store, counts.
+    """
+    target = target_of(services, model)
+    others = {
+        digest
+        for digest in tried_on(services, test_data)
+        if digest != model and (not target or target_of(services, digest) in {"", target})
+    }
+    return len(others) + 1
+
+
+def evidence(services: Services, model: str, test_data: str) -> EvidenceDocument:
+    """The count as evidence about the model."""
+    return EvidenceDocument(
+        {"model": model, "data": test_data},
+        {ATTEMPTS: float(count(services, model, test_data))},
+    )
+
+
+def target_of(services: Services, model: str) -> str:
+    """The column that a model predicts, as its attestation says; "" when that says none."""
+    records = about(services.store, model, services.verifier)
+    return str(records[0].parameters.get("target", "")) if records else ""

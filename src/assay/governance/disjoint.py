@@ -1,0 +1,266 @@
+"""Whether a model was evaluated on rows that it has not seen.
+
+Two datasets share no row when attestations show it: they are the two sides of one `split_data`
+execution, or were taken from such sides by steps that count. Where no attestation shows it, as for
+two tables that were read from two files, the rows themselves are compared.
+
+What is compared are the columns that both have, as numbers or as text. A row that was altered on
+purpose is another row; whoever may do that to a table is trusted with it.
+"""
+
+import tempfile
+from collections.abc import Collection, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from assay.attestation import Attestation, about, using
+from assay.errors import IntegrityError
+from assay.governance.makers import IMPORT, SELECT, SPLIT, Admitted
+from assay.step import Dataset, Services
+from assay.tree import get_manifest, get_tree, remove_tree
+
+if TYPE_CHECKING:
+    import numpy as np
+
+MAX_ROWS: Final = 20_000_000
+"""Of both datasets together; more are not compared row by row."""
+MAX_DATASETS: Final = 10_000
+"""Pairs that are looked at for one question; attestations of a chain name a few."""
+IMPORTED: Final = "the model was imported, so that nobody knows which rows it was trained on"
+
+
+def require_disjoint(
+    services: Services,
+    admitted: Admitted,
+    model: str,
+    trained: Sequence[Attestation],
+    tested: Collection[str],
+) -> tuple[Attestation, tuple[str, ...]]:
+    """Refuse a model whose evaluated rows are not shown to be new to it.
+
+    Rows that the model was chosen on among others count as seen, like those it was trained on.
+
+    Args:
+        services: The store, and who may sign.
+        admitted: The steps that count.
+        model: Digest.
+        trained: The attestations of how it was made, at least one. Each says how to make exactly
+            this model, so that one of them is enough.
+        tested: Digests of the datasets that evidence about the model was measured on.
+
+    Returns:
+        The attestation that shows it, and what could not be looked at, for people: that the model
+        was imported.
+
+    Raises:
+        IntegrityError: A pair of datasets that share rows, or that nothing shows to share none.
+        NotFoundError: A dataset is not in the store.
+    """
+    proof = _Proof(services, admitted)
+    for digest in sorted(_chosen_on(services, model)):
+        proof.require(digest, tested, "chosen among others on")
+    # That somebody imported the same bytes says nothing of a model that was trained here.
+    own = [record for record in trained if record.entry_point != IMPORT]
+    if not own:
+        return trained[0], (IMPORTED,)
+    refused: list[IntegrityError] = []
+    for record in own:
+        try:
+            for digest in sorted(proof.trained_on(record)):
+                proof.require(digest, tested, "trained on")
+        except IntegrityError as error:
+            refused.append(error)
+        else:
+            return record, ()
+    raise refused[0]
+
+
+def _chosen_on(services: Services, model: str) -> set[str]:
+    """Datasets whose rows decided that this model was chosen among others."""
+    store, verifier = services.store, services.verifier
+    found = set()
+    for record in using(store, model, verifier):
+        evaluations = {output.digest for output in record.outputs.values()}
+        rows = {digest for digest in record.input_digests() if _is_dataset(services, digest)}
+        if rows and any(
+            user.entry_point == SELECT
+            for evaluation in evaluations
+            for user in using(store, evaluation, verifier)
+        ):
+            found |= rows
+    return found
+
+
+def _is_dataset(services: Services, digest: str) -> bool:
+    return get_manifest(services.store, digest).artifact_type == Dataset.type
+
+
+class _Proof:
+    """Looks for proof that datasets share no row."""
+
+    def __init__(self, services: Services, admitted: Admitted) -> None:
+        self._services = services
+        self._admitted = admitted
+        self._known: dict[tuple[str, str], bool] = {}
+        self._records: dict[str, list[Attestation]] = {}
+
+    def trained_on(self, training: Attestation) -> set[str]:
+        """The datasets that a training read, or that what it read was made from.
+
+        Raises:
+            IntegrityError: It read something else, or nothing that is known.
+        """
+        found = self._datasets(training, set())
+        if training.sources or not found:
+            raise IntegrityError(
+                f"the attestation {training.digest} does not name every dataset that the model was "
+                "trained on, so that nothing shows that the evaluated rows are new to it; train it "
+                "by a step that takes its rows as datasets only"
+            )
+        return found
+
+    def _datasets(self, record: Attestation, seen: set[str]) -> set[str]:
+        found = set()
+        for digest in record.input_digests():
+            if digest in seen:
+                continue
+            seen.add(digest)
+            if _is_dataset(self._services, digest):
+                found.add(digest)
+            else:
+                for maker in self._about(digest)[:1]:
+                    found |= self._datasets(maker, seen)
+        return found
+
+    def require(self, seen: str, tested: Collection[str], how: str) -> None:
+        """Refuse datasets that are not shown to share no row with one that the model saw."""
+        for digest in sorted(tested):
+            if self._shown(seen, digest):
+                continue
+            if seen == digest:
+                raise IntegrityError(
+                    f"the model was {how} {seen}, and evaluated on the same rows; evaluate it on "
+                    "the side of the split that it has not seen"
+                )
+            if shared := self._shared_rows(seen, digest):
+                raise IntegrityError(
+                    f"{shared:,} of the evaluated rows ({digest}) are among those that the model "
+                    f"was {how} ({seen}); take both from one split_data"
+                )
+
+    def _shown(self, one: str, other: str) -> bool:
+        """Whether attestations show that two datasets share no row."""
+        if one == other:
+            return False
+        pair = (min(one, other), max(one, other))
+        if pair not in self._known:
+            if len(self._known) >= MAX_DATASETS:
+                return False
+            self._known[pair] = False  # a cycle shows nothing
+            self._known[pair] = (
+                self._are_sides(one, other)
+                or any(
+                    all(self._shown(parent, other) for parent in parents)
+                    for parents in self._taken_from(one)
+                )
+                or any(
+                    all(self._shown(one, parent) for parent in parents)
+                    for parents in self._taken_from(other)
+                )
+            )
+        return self._known[pair]
+
+    def _are_sides(self, one: str, other: str) -> bool:
+        return any(
+            {one, other} <= {output.digest for output in record.outputs.values()}
+            for record in self._about(one)
+            if record.entry_point == SPLIT and not self._admitted.objection(record, {SPLIT})
+        )
+
+    def _taken_from(self, dataset: str) -> Iterator[list[str]]:
+        """For each execution that made a dataset from datasets alone, those."""
+        for record in self._about(dataset):
+            inputs = record.input_digests()
+            parents = [digest for digest in inputs if _is_dataset(self._services, digest)]
+            pure = not record.sources and not record.side_effects and len(parents) == len(inputs)
+            if parents and pure and not self._admitted.objection(record, {SPLIT}):
+                yield parents
+
+    def _about(self, digest: str) -> list[Attestation]:
+        if digest not in self._records:
+            services = self._services
+            self._records[digest] = about(services.store, digest, services.verifier)
+        return self._records[digest]
+
+    def _shared_rows(self, one: str, other: str) -> int:
+        """How many rows of `other` are in `one`.
+
+        Raises:
+            IntegrityError: They cannot be compared: no column in common, or too many rows.
+        """
+        import numpy as np
+
+        from assay import dataset
+
+        store = self._services.store
+        with tempfile.TemporaryDirectory(prefix="assay-rows-") as scratch:
+            folders = [Path(scratch, name) for name in ("one", "other")]
+            try:
+                for digest, folder in zip((one, other), folders, strict=True):
+                    get_tree(store, get_manifest(store, digest), folder)
+                infos = [dataset.info(folder) for folder in folders]
+                columns = sorted(set(infos[0].names) & set(infos[1].names))
+                rows = sum(info.rows for info in infos)
+                if not columns or rows > MAX_ROWS:
+                    why = (
+                        f"they have {rows:,} rows, more than {MAX_ROWS:,} are not compared"
+                        if columns
+                        else "they have no column in common"
+                    )
+                    raise IntegrityError(
+                        f"nothing shows that the evaluated rows ({other}) are new to the model "
+                        f"(it saw {one}): no split_data made both, and {why}; take both from one "
+                        "split_data"
+                    )
+                seen, tested = (_row_hashes(folder, columns) for folder in folders)
+            finally:
+                for folder in folders:
+                    if folder.exists():
+                        remove_tree(folder)
+        return int(np.isin(tested, seen).sum())
+
+
+def _row_hashes(folder: Path, columns: list[str]) -> "np.ndarray[Any, np.dtype[np.uint64]]":
+    """A 64-bit hash of each row."""
+    import numpy as np
+    import pandas as pd
+
+    from assay import dataset
+
+    found = []
+    for batch in dataset.iter_batches(folder, columns):
+        texts = {name: _text(batch.column(name)).to_pandas() for name in columns}
+        frame = pd.DataFrame(texts, columns=columns)
+        found.append(pd.util.hash_pandas_object(frame, index=False).to_numpy(np.uint64))
+    return np.concatenate(found) if found else np.empty(0, np.uint64)
+
+
+def _text(column: Any) -> Any:
+    """Values as text, so that 1, 1.0 and "1" are the same in two datasets of different types."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if pa.types.is_integer(column.type) or pa.types.is_boolean(column.type):
+        # Beyond 2^53 neighbours fall together, which can only find too many equal rows.
+        column = pc.cast(column, pa.float64(), safe=False)
+    if pa.types.is_floating(column.type) or pa.types.is_decimal(column.type):
+        column = pc.cast(column, pa.float64(), safe=False)
+        text = pc.cast(column, pa.string())
+    else:
+        text = pc.cast(column, pa.string())
+        number = pc.match_substring_regex(text, r"^[+-]?[0-9]+(\.[0-9]*)?$")
+        if pc.any(number).as_py():
+            # Text that is a number, in the spelling that a column of numbers has.
+            plain = pc.if_else(number, text, None)
+            text = pc.coalesce(pc.cast(pc.cast(plain, pa.float64()), pa.string()), text)
+    return pc.fill_null(text, "\0")

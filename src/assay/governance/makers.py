@@ -1,0 +1,114 @@
+"""Who made a piece of evidence, and whether it counts.
+
+An attestation names the step that ran, its entry point and the digests of its code. Evidence counts
+when the step is one of the library's, run by the code of this installation, or one that the policy
+names under `steps`. A step of a user's own may write any number, so that people must have decided
+to believe it.
+"""
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from assay import code
+from assay.attestation import Attestation
+from assay.policy import StepRule
+
+_LIBRARY: Final = "assay.components.{0}.step:{0}"
+GATE: Final = _LIBRARY.format("gate")
+SPLIT: Final = _LIBRARY.format("split_data")
+SELECT: Final = _LIBRARY.format("select_best")
+IMPORT: Final = _LIBRARY.format("import_artifact")
+TRAINING: Final = frozenset({_LIBRARY.format("train"), IMPORT})
+EVIDENCE: Final = frozenset(
+    _LIBRARY.format(name)
+    for name in (
+        "validate_data",
+        "evaluate",
+        "compare",
+        "check_monitoring",
+        "select_best",
+        "release_evidence",
+        "resolve_production",
+    )
+)
+SHORT: Final = len("sha256:") + 12
+
+
+@dataclass(frozen=True, slots=True)
+class Maker:
+    """Who made an artifact, as a pull request shows it."""
+
+    what: str
+    """`model`, `decision`, or the kind of evidence."""
+    digest: str
+    """Of the artifact."""
+    entry_point: str
+    code: str
+    """Digest of all code that took part."""
+    signed_by: str
+    """Key id; empty when unsigned."""
+    own: bool
+    """Whether it is a step of a user's own, named by the policy."""
+
+
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """The steps that count: the library's, and those that a policy names."""
+
+    named: Sequence[StepRule] = ()
+
+    def objection(self, record: Attestation, library: Collection[str]) -> str:
+        """Why an attestation's step does not count; "" when it does.
+
+        Args:
+            record: A believable attestation.
+            library: Entry points of the library's steps that may do this work.
+        """
+        entry = record.entry_point
+        named = [rule for rule in self.named if rule.entry_point == entry]
+        if any(not rule.code or rule.code == record.code_digest for rule in named):
+            return ""
+        if entry in library:
+            known = code.identity_of(entry)
+            if (record.code.step, record.code.library) == (known.step, known.library):
+                return ""
+            return (
+                f"was made by {entry} with other code ({record.code_digest}) than that of this "
+                "installation; run it again with this version, or let the policy name it under "
+                f"'steps' with this code"
+            )
+        if named:
+            codes = ", ".join(rule.code for rule in named)
+            return (
+                f"was made by {entry} with the code {record.code_digest}, and the policy names "
+                f"the step with {codes}"
+            )
+        return (
+            f"was made by the step {entry}, which is not one of the library's for this; let the "
+            "policy name it under 'steps' if you believe it"
+        )
+
+    def first(
+        self, records: Iterable[Attestation], library: Collection[str]
+    ) -> tuple[Attestation | None, str]:
+        """The first attestation whose step counts; without one, the first objection."""
+        objections = []
+        for record in records:
+            objection = self.objection(record, library)
+            if not objection:
+                return record, ""
+            objections.append(objection)
+        return None, next(iter(objections), "")
+
+
+def maker(what: str, digest: str, record: Attestation) -> Maker:
+    """What a pull request shows of an attestation."""
+    return Maker(
+        what=what,
+        digest=digest,
+        entry_point=record.entry_point,
+        code=record.code_digest,
+        signed_by=record.signed_by,
+        own=record.entry_point not in {GATE, *TRAINING, *EVIDENCE},
+    )

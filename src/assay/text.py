@@ -1,0 +1,53 @@
+"""Text of unknown origin, made safe to show: in a terminal, a log, a report or a message."""
+
+import re
+from typing import Final
+
+MAX_NAME: Final = 80
+"""Characters of a column name or value that a message quotes."""
+
+_HIDDEN: Final = re.compile(
+    "["
+    "\x00-\x1f\x7f-\x9f"  # control characters: move the cursor, start escape sequences
+    "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"  # turn the direction of a line round
+    "\u2028\u2029"  # end a line for some readers only
+    "\u200b\u2060\ufeff\u00ad"  # show nothing at all
+    "\ud800-\udfff"  # half a character; cannot be written as UTF-8
+    "\U000e0000-\U000e007f"  # tags: invisible text
+    "]"
+)
+
+
+def visible(text: str) -> str:
+    """Text with an escape in place of each character that acts instead of showing.
+
+    Blanks and line ends are such characters too, except the space; a caller that wants them as
+    layout splits first.
+    """
+    return _HIDDEN.sub(_escape, text)
+
+
+def one_line(text: str) -> str:
+    """Text as one line: runs of white space become a blank, the rest is as in `visible`."""
+    return visible(" ".join(text.split()))
+
+
+def quoted(text: str, limit: int = MAX_NAME) -> str:
+    """A name or value in quotes for a message: visible, on one line, at most `limit` characters."""
+    cut = text if len(text) <= limit else f"{text[:limit]}…"
+    mark = '"' if "'" in cut and '"' not in cut else "'"
+    escaped = (
+        cut.replace("\\", "\\\\")
+        if mark == '"'
+        else (cut.replace("\\", "\\\\").replace("'", "\\'"))
+    )
+    return f"{mark}{visible(escaped)}{mark}"
+
+
+def _escape(match: re.Match[str]) -> str:
+    code = ord(match[0])
+    if match[0] in "\t\n\r":
+        return {"\t": "\\t", "\n": "\\n", "\r": "\\r"}[match[0]]
+    if code <= 0xFF:  # noqa: PLR2004 - two hex digits hold it
+        return f"\\x{code:02x}"
+    return f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"  # noqa: PLR2004 - four do

@@ -1,0 +1,113 @@
+"""Drift scores are those of SciPy on the source data, whatever the unit."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+from scipy.spatial import distance
+
+from assay.components.validate_data import drift
+
+UNITS = (1.0, 1e-6, 1e-12, 1e-300, 1e12, 1e200)
+NEAR = 2e-6
+"""Scores have six decimal places."""
+
+
+def found(now: Any, before: Any) -> drift.ColumnDrift:
+    columns, left_out = drift.find_drift(
+        pd.DataFrame({"x": now}), pd.DataFrame({"x": before}), 0.1, 20_000
+    )
+    assert left_out == {}
+    (column,) = columns
+    return column
+
+
+def shares(values: Any, keys: Any) -> np.ndarray:
+    counted: Mapping[Any, float] = pd.Series(values).value_counts(normalize=True).to_dict()
+    return np.array([counted.get(key, 0.0) for key in keys])
+
+
+@pytest.mark.parametrize("unit", UNITS)
+@pytest.mark.parametrize("moved", [0.0, 0.05, 0.3, 2.0])
+def test_a_large_reference_is_compared_by_the_normed_distance(unit: float, moved: float) -> None:
+    random = np.random.default_rng(0)
+    before, now = random.normal(5, 2, 3000), random.normal(5 + moved, 2, 2000)
+    right = stats.wasserstein_distance(before, now) / before.std()
+    column = found(now * unit, before * unit)
+    assert column.method == "Wasserstein distance (normed)"
+    assert column.score == pytest.approx(right, abs=NEAR)
+    assert column.drifted == (right >= 0.1)
+
+
+@pytest.mark.parametrize("unit", UNITS)
+@pytest.mark.parametrize("moved", [0.0, 0.3])
+def test_a_small_reference_is_compared_by_kolmogorov_and_smirnov(unit: float, moved: float) -> None:
+    random = np.random.default_rng(1)
+    before, now = random.normal(0, 1, 500), random.normal(moved, 1, 700)
+    column = found(now * unit, before * unit)
+    assert column.method == "K-S p_value"
+    assert column.score == pytest.approx(stats.ks_2samp(before, now).pvalue, abs=NEAR)
+
+
+@pytest.mark.parametrize("unit", [1.0, 1e-6, 1e12])
+def test_few_different_numbers_are_compared_as_categories(unit: float) -> None:
+    random = np.random.default_rng(2)
+    before = random.choice([1, 2, 3], 2000, p=[0.5, 0.3, 0.2]) * unit
+    now = random.choice([1, 2, 3], 2000, p=[0.4, 0.3, 0.3]) * unit
+    keys = sorted({*before, *now})
+    right = distance.jensenshannon(shares(before, keys), shares(now, keys))
+    column = found(now, before)
+    assert column.method == "Jensen-Shannon distance"
+    assert column.score == pytest.approx(right, abs=NEAR)
+
+
+@pytest.mark.parametrize("rows", [800, 3000])
+def test_texts_are_compared_by_their_shares(rows: int) -> None:
+    random = np.random.default_rng(3)
+    before = random.choice(["a", "b", "c"], rows, p=[0.5, 0.3, 0.2])
+    now = random.choice(["a", "b", "c"], 900, p=[0.45, 0.3, 0.25])
+    keys = ["a", "b", "c"]
+    old, new = shares(before, keys), shares(now, keys)
+    right = stats.chisquare(new * 900, old * 900).pvalue
+    if rows > 1000:
+        right = distance.jensenshannon(old, new)
+    column = found(now.astype(object), before.astype(object))
+    assert column.score == pytest.approx(right, abs=NEAR)
+
+
+def test_two_categories_are_compared_as_proportions() -> None:
+    before, now = [True] * 300 + [False] * 200, [True] * 330 + [False] * 170
+    pooled = 630 / 1000
+    z = (330 / 500 - 300 / 500) / np.sqrt(pooled * (1 - pooled) * 2 / 500)
+    column = found(now, before)
+    assert column.method == "Z-test p_value"
+    assert column.score == pytest.approx(2 * stats.norm.sf(abs(z)), abs=NEAR)
+
+
+def test_a_column_in_millionths_that_drifts_is_seen() -> None:
+    random = np.random.default_rng(4)
+    before, now = random.normal(1e-6, 2e-7, 5000), random.normal(3e-6, 2e-7, 5000)
+    column = found(now, before)
+    assert column.drifted
+    assert column.score == pytest.approx(10, rel=0.05)
+
+
+def test_identifiers_beyond_53_bits_that_move_by_little_are_seen() -> None:
+    first = 2**60
+    before = np.arange(first, first + 2000, dtype=np.int64)
+    right = 1000 / np.arange(2000).std()
+    assert found(before + 1000, before).score == pytest.approx(right, abs=NEAR)
+    gaps = np.array([*before[:-1] + 1000, np.nan], dtype=object)
+    gaps[:-1] = [int(value) for value in gaps[:-1]]
+    assert found(gaps, before).score == pytest.approx(right, rel=1e-2)
+    assert not found(before, before).drifted
+
+
+def test_another_value_than_the_only_one_of_the_reference_has_drifted() -> None:
+    before = np.full(2000, 1e-9)
+    now = np.linspace(1e-9, 2e-9, 2000)
+    assert found(now, before).drifted
+    assert not found(before, before).drifted

@@ -1,0 +1,87 @@
+"""Findings: a person who looks at the terminal, the report or the card sees them."""
+
+import json
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from assay import dataset, findings
+from assay.components.validate_data.step import validate_data
+from assay.errors import IntegrityError
+from assay.findings import Finding
+from assay.step import Dataset, Out, Validation
+
+TABLE = pa.table({"a": [1, 2, 3], "b": ["x", "y", "x"]})
+FOUND = Finding("decimal-comma", "column 'b': 3 of 3 values are numbers; set decimal=','", ("b",))
+
+
+def written(folder: Path, *found: Finding) -> Path:
+    folder.mkdir()
+    dataset.write(TABLE.to_batches(), TABLE.schema, folder, findings=found)
+    return folder
+
+
+class TestStoredWithTheDataset:
+    def test_they_are_read_back(self, tmp_path: Path) -> None:
+        assert dataset.info(written(tmp_path / "d", FOUND)).findings == (FOUND,)
+
+    def test_a_dataset_without_any_keeps_the_bytes_of_format_1(self, tmp_path: Path) -> None:
+        folder = written(tmp_path / "d")
+        schema = json.loads((folder / "schema.json").read_text())
+        assert schema.keys() == {"columns", "format", "parts", "rows"}
+        assert schema["format"] == "assay-dataset/1"
+        assert "Findings" not in (folder / "summary.md").read_text()
+
+    def test_a_reader_of_format_1_does_not_miss_them(self, tmp_path: Path) -> None:
+        schema = json.loads((written(tmp_path / "d", FOUND) / "schema.json").read_text())
+        assert schema["format"] == "assay-dataset/2"
+
+    @pytest.mark.parametrize(
+        "raw",
+        [
+            None,
+            "text",
+            [{"code": "x"}],
+            [{"code": "X Y", "text": "t", "columns": []}],
+            [{"code": "x", "text": 1, "columns": []}],
+            [{"code": "x", "text": "t", "columns": "abc"}],
+            [{"code": "x", "text": "t", "columns": []}] * 101,
+        ],
+    )
+    def test_malformed_ones_are_refused(self, tmp_path: Path, raw: object) -> None:
+        folder = written(tmp_path / "d", FOUND)
+        path = folder / "schema.json"
+        schema = {**json.loads(path.read_text()), "findings": raw}
+        path.chmod(0o644)
+        path.write_text(json.dumps(schema))
+        with pytest.raises(IntegrityError, match="malformed"):
+            dataset.info(folder)
+
+
+class TestShown:
+    def test_the_card_shows_them_escaped(self, tmp_path: Path) -> None:
+        found = Finding("odd-name", "column '[x](javascript:alert(1))' and \x1b[31m \u202e", ("b",))
+        card = (written(tmp_path / "d", found) / "summary.md").read_text()
+        assert "## Findings" in card
+        assert "\\[x\\](javascript:alert(1))" in card
+        assert "\x1b" not in card
+        assert "\u202e" not in card
+
+    def test_the_validation_report_and_summary_show_them(self, tmp_path: Path) -> None:
+        folder = written(tmp_path / "d", FOUND)
+        (tmp_path / "v").mkdir()
+        given = Dataset(folder, "sha256:" + "0" * 64)
+        values = validate_data(dataset=given, validation=Out[Validation](tmp_path / "v"))
+        assert values is not None
+        assert values["verdict"] == "pass"
+        for name in ("report.html", "summary.md", "result.json"):
+            assert "decimal-comma" in (tmp_path / "v" / name).read_text(), name
+
+    def test_a_step_says_them_by_its_values(self) -> None:
+        assert findings.values([]) == {}
+        told = findings.values([FOUND])
+        assert findings.lines(told) == [FOUND.line]
+
+    def test_a_long_text_is_cut(self) -> None:
+        assert len(Finding("x", "y" * 10_000).text) == findings.MAX_TEXT
