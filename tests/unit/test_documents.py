@@ -317,7 +317,7 @@ OUTSIDE = {
     "src/assay/warm/wire.py": "between processes of one run, by a socket that only they can open",
     "src/assay/cli/passed.py": "what this version's steps wrote into the store",
     "src/assay/dataset/parquet_types.py": "pandas' note in a Parquet file; bounded, faults caught",
-    "components/validate_data/exact.py": "a suite that the reader has admitted",
+    "components/validate_data/exact.py": "a cell that holds JSON, one at a time, as GX reads it",
     "src/assay/events.py": "what tasks of this run wrote",
     "src/assay/cli/reproduce.py": "the answer of a process that this one started",
     "src/assay/maintenance/names.py": "asks what a blob is; bounded, and its faults are caught",
