@@ -236,7 +236,7 @@ def test_everything_that_is_wrong_is_told_at_once(
         ({"drop_columns": ["age", "sex", "hours", "since"]}, "no feature columns are left"),
         ({"slices": ["income"]}, "is the target, by which nothing can be sliced"),
         ({"delimiter": "ab"}, "give one ASCII character"),
-        ({"estimator": "os.system"}, "is outside of sklearn"),
+        ({"estimator": "os.system"}, "is not admitted; use one of scikit-learn's"),
         (
             {"estimator": "sklearn.svm.SVC", "hyperparameters": {"kernl": 1}},
             "did you mean 'kernel'?",
@@ -252,7 +252,7 @@ def test_everything_that_is_wrong_is_told_at_once(
                     }
                 },
             },
-            "'max_depth' parameter of DecisionTreeClassifier",
+            "estimator: max_depth: 'deep' is not among the texts",
         ),
         ({"hyperparameters": {"max_iter": 0}}, "'max_iter' parameter of HistGradientBoosting"),
         ({"reference": "sha256:" + "0" * 64}, "sha256:0000"),
