@@ -150,7 +150,7 @@ _TYPES: Final = {"float64": "float64", "int64": "int64", "bool": "bool", "object
 
 
 def _info(
-    pipeline: Any, frame: "pd.DataFrame", settings: Settings, classes: tuple[str, ...]
+    pipeline: Any, frame: "pd.DataFrame", settings: Settings, admitted: tuple[str, ...]
 ) -> "ModelInfo":
     import numpy as np
     from sklearn.base import is_regressor
@@ -187,11 +187,11 @@ def _info(
         seed=0,
         threads=1,
         rows=0,
-        allowed_modules=classes,
+        allowed_modules=admitted,
         types=types,
         class_rows=(0,) * len(classes),
         transformed=int(getattr(last, "n_features_in_", len(features))),
-        versions=versions(classes),
+        versions=versions(admitted),
     )
 
 

@@ -4,8 +4,9 @@ from typing import Final
 
 from assay.digest import is_digest
 from assay.errors import AssayError, UsageError
+from assay.printable import public
 from assay.resolve import is_short, resolve
-from assay.source import peek, public
+from assay.source import peek
 from assay.step import Artifact, Checks, MonitoringPlan, Policy, Suite
 from assay.store import Store
 from assay.tree import get_manifest, read_file

@@ -19,7 +19,7 @@ from assay.errors import AssayError, IntegrityError, UsageError
 from assay.model.allowed import module_problems
 from assay.policy import KNOWN_METRICS, parse_policy
 from assay.policy import Policy as ParsedPolicy
-from assay.source import public
+from assay.printable import public
 from assay.step import Checks, MonitoringPlan, Policy, Suite
 from assay.store import Store
 
@@ -243,7 +243,13 @@ def _column_problems(plan: Plan, header: list[str]) -> list[str]:
     ]
     both = sorted(set(given["numeric_columns"]) & set(given["categorical_columns"]))
     problems += [f"column {name!r} is given as numeric and as categorical" for name in both]
-    if header:
+    if len(header) == 1:
+        # Whatever this is, its only line could be a secret.
+        problems.append(
+            "data: a single column, so there is nothing to predict from; give a table, and its "
+            "delimiter if it has another one"
+        )
+    elif header:
         problems += column_problems([plan.target], header, "target")
         for parameter, names in given.items():
             problems += column_problems([str(name) for name in names], header, parameter)

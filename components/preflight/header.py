@@ -3,6 +3,7 @@
 A CSV names its columns at its beginning, a Parquet file at its end, a dataset in `schema.json`.
 """
 
+import os
 import tempfile
 import zlib
 from pathlib import Path
@@ -17,9 +18,12 @@ from assay.dataset.parquet_types import index_columns
 from assay.dataset.schema import MAX_SCHEMA_BYTES
 from assay.dataset.sources import PARQUET_MAGIC
 from assay.digest import is_digest
+from assay.documents import open_regular
 from assay.errors import DataError, NotFoundError, UsageError
+from assay.locations import require_admitted
+from assay.printable import public
 from assay.resolve import is_short, resolve
-from assay.source import local_path, peek, public
+from assay.source import local_path, peek, request
 from assay.step import Dataset
 from assay.store import Store
 from assay.tree import get_manifest, read_entry
@@ -122,8 +126,8 @@ def _tail(location: str, size: int) -> bytes:
         DataError: It cannot be read any more.
     """
     if (local := local_path(location)) is not None:
-        with local.open("rb") as stream:
-            stream.seek(max(local.stat().st_size - size, 0))
+        with open_regular(local) as stream:
+            stream.seek(max(os.fstat(stream.fileno()).st_size - size, 0))
             return stream.read(size)
     if location.startswith("s3://"):
         return _s3_tail(location, size)
@@ -139,7 +143,8 @@ def _s3_tail(location: str, size: int) -> bytes:
     parts = urlsplit(location)
     bucket, key = parts.netloc, parts.path.lstrip("/")
     try:
-        client = client_for(location)
+        place = require_admitted(location)
+        client = client_for(location, anonymous=not place.credentials)
         total = client.stat_object(bucket, key).size or 0
         response = client.get_object(bucket, key, offset=max(total - size, 0), length=size)
         try:
@@ -159,20 +164,11 @@ def _http_tail(location: str, size: int) -> bytes:
     import urllib3
 
     try:
-        with urllib3.PoolManager(timeout=TIMEOUT_SECONDS, retries=2) as pool:
-            response = pool.request(
-                "GET",
-                location,
-                headers={"Range": f"bytes=-{size}"},
-                preload_content=False,
-                # Where a redirect leads was checked for the beginning of the file, not here.
-                redirect=False,
-            )
-            try:
-                # A server without ranges would now send the whole file.
-                return response.read(size) if response.status == _PARTIAL_CONTENT else b""
-            finally:
-                response.close()
+        # Where a redirect leads was checked for the beginning of the file, not here.
+        with request(location, {"Range": f"bytes=-{size}"}, TIMEOUT_SECONDS) as response:
+            # A server without ranges would now send the whole file.
+            found: bytes = response.read(size) if response.status == _PARTIAL_CONTENT else b""
+            return found
     except urllib3.exceptions.HTTPError as error:
         raise DataError(
             f"data: {public(location)}: the end of the file cannot be read "

@@ -8,6 +8,8 @@
 | `ASSAY_CACHE` | `read-write`, `off` or `refresh` | `read-write` |
 | `ASSAY_SIGNING_KEY` | private key that signs attestations (PEM text, or a path) | unsigned |
 | `ASSAY_VERIFY_KEYS` | public keys (keys.yaml, or PEM); once set, nothing unsigned is believed | nothing asked |
+| `ASSAY_SOURCES` | what may be read: `assay.locations` | all files, https; in a cluster nothing but the store's server |
+| `ASSAY_ALLOWED_CLASSES` | classes of models besides scikit-learn's, separated by commas | none |
 | `ASSAY_WORK` | folder for work folders | the system's temporary folder |
 | `ASSAY_IMAGE` | reference of the running image; compiled pipelines set it | none |
 | `ASSAY_GIT_COMMIT`, `ASSAY_GIT_REPOSITORY` | what the image was built from; images set them | the checkout, if there is one |

@@ -29,6 +29,7 @@ offenders are joined with "; ".
 from collections.abc import Iterable
 from typing import Final
 
+from assay.printable import without_secrets
 from assay.text import one_line
 
 MAX_MESSAGE_CHARS: Final = 16_000
@@ -42,7 +43,7 @@ class AssayError(Exception):
 
     def __init__(self, message: str) -> None:
         # A message may quote what somebody else wrote.
-        line = one_line(message)
+        line = without_secrets(one_line(message))
         if len(line) > MAX_MESSAGE_CHARS:
             line = f"{line[:MAX_MESSAGE_CHARS]}… (cut short)"
         super().__init__(line)

@@ -39,6 +39,7 @@ from assay.attestation import (
 from assay.digest import canonical_json, hex_of, is_digest, parse_canonical_json
 from assay.errors import IntegrityError, NotFoundError, StepError, StoreError, UsageError
 from assay.manifest import Descriptor, Manifest
+from assay.printable import without_secrets
 from assay.resolve import is_short, moves, resolve
 from assay.signing import Signer, Verifier
 from assay.source import fetch
@@ -105,6 +106,13 @@ class _Bound:
     """By digest."""
     locations: Mapping[str, str]
     parameters: Mapping[str, Any]
+    recorded: Mapping[str, Any]
+    """As the attestation keeps them: without the secrets of URLs."""
+
+    @property
+    def holds_secrets(self) -> bool:
+        """Whether the attestation keeps less than the step gets."""
+        return self.parameters != self.recorded
 
 
 def execute(step: Step, arguments: Mapping[str, Any], context: Context) -> Execution:
@@ -134,10 +142,13 @@ def execute(step: Step, arguments: Mapping[str, Any], context: Context) -> Execu
         key = step_key(
             step.name,
             identity.digest,
-            bound.parameters,
+            bound.recorded,
             bound.inputs,
             {name: source.digest for name, source in sources.items()},
         )
+        if bound.holds_secrets and not step.side_effects:
+            # The key, which is as public as the attestation, does not tell two secrets apart.
+            context = replace(context, cache=CacheMode.OFF)
         watch = Watch(context.store)
         previous = _lookup(step, key, context)
         while previous is not None and context.cache is CacheMode.READ_WRITE:
@@ -154,7 +165,7 @@ def execute(step: Step, arguments: Mapping[str, Any], context: Context) -> Execu
         step=step.name,
         entry_point=step.entry_point,
         code=identity,
-        parameters=bound.parameters,
+        parameters=bound.recorded,
         inputs=bound.inputs,
         sources={name: SourceRecord(source.digest, source.uri) for name, source in sources.items()},
         outputs=outputs,
@@ -243,7 +254,7 @@ def _bind(step: Step, arguments: Mapping[str, Any], store: Store) -> _Bound:
         parameters = {}
     if problems:
         raise UsageError.all_of(problems)
-    return _Bound(inputs, manifests, locations, parameters)
+    return _Bound(inputs, manifests, locations, parameters, without_secrets(parameters))
 
 
 def _whole(

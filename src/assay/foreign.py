@@ -14,7 +14,7 @@ from assay.attestation import about
 from assay.errors import AttestationError, DataError
 from assay.execution import Context, execute
 from assay.manifest import Manifest
-from assay.source import public
+from assay.printable import public
 from assay.step import Artifact, Out, step
 
 FILE: Final = "data"

@@ -23,6 +23,7 @@ from assay.findings import lines as finding_lines
 from assay.foreign import keep, recognise
 from assay.labels import is_labelled
 from assay.manifest import FileEntry
+from assay.printable import without_secrets
 from assay.step import Step
 from assay.store import Store
 from assay.tree import get_manifest, read_entry
@@ -133,7 +134,8 @@ def task(name: str, *, side_effects: bool = False) -> Iterator[Callable[[Executi
         raise SystemExit(error.exit_code) from None
     except BaseException as error:
         # A bug: the traceback goes to the log, and whoever follows the run hears of it too.
-        events.emit(name, events.FAILED, error=f"{type(error).__name__}: {error}", exit_code=1)
+        told = without_secrets(f"{type(error).__name__}: {error}")
+        events.emit(name, events.FAILED, error=told, exit_code=1)
         raise
     for execution in outcome:
         for line in finding_lines(execution.values):
@@ -260,5 +262,5 @@ def _log_to_run(step: Step, given: Mapping[str, Any], execution: Execution, stor
         if digest:
             files = {entry.path: entry for entry in get_manifest(store, digest).files}
             metrics.update(_metrics(files, store))
-    parameters = {name: given[name] for name in step.parameters if name in given}
+    parameters = {name: without_secrets(given[name]) for name in step.parameters if name in given}
     log_execution(execution, parameters, metrics)

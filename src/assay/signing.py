@@ -29,7 +29,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from assay.digest import canonical_json
-from assay.documents import read_yaml
+from assay.documents import Limits, read_regular, read_yaml
 from assay.errors import AttestationError, UnknownKeyError, UsageError
 
 PAYLOAD_TYPE: Final = "application/vnd.in-toto+json"
@@ -327,7 +327,7 @@ def _key(pem: bytes, owner: str, roles: frozenset[Role], retired: date | None, w
 
 
 def _listed_keys(data: bytes, what: str) -> list[Key]:
-    raw = read_yaml(data, what).value
+    raw = read_yaml(data, what, Limits(_MAX_KEY_BYTES, depth=8)).value
     if not isinstance(raw, list) or not 0 < len(raw) <= _MAX_KEYS:
         raise UsageError(
             f"{what}: not a list of 1 to {_MAX_KEYS} keys, each with owner, roles and key"
@@ -376,17 +376,7 @@ def _listed_key(item: Any, what: str) -> Key:
 def _pem(variable: str, value: str) -> bytes:
     if _BEGIN in value:
         return value.encode()
-    path = Path(value)
-    try:
-        if not path.is_file():
-            raise UsageError(f"{variable}: cannot read {path} (not a file); give a file of keys")
-        if path.stat().st_size > _MAX_KEY_BYTES:
-            raise UsageError(f"{variable}: {path} is too large for a key; give a PEM file")
-        return path.read_bytes()
-    except OSError as error:
-        raise UsageError(
-            f"{variable}: cannot read {path} ({error.strerror}); give a PEM file or its text"
-        ) from error
+    return read_regular(Path(value), _MAX_KEY_BYTES, f"{variable}: a PEM file or its text")
 
 
 def _envelope(raw: Mapping[str, Any], what: str) -> Any:

@@ -6,14 +6,20 @@ stand in a location; what a record or message keeps of a location holds none eit
 """
 
 import contextlib
+import functools
 import hashlib
-from collections.abc import Iterator
+import os
+import socket
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final, cast
-from urllib.parse import parse_qs, unquote, urlencode, urljoin, urlsplit, urlunsplit
+from urllib.parse import parse_qs, unquote, urljoin, urlsplit
 
 from assay.digest import CHUNK_BYTES, PREFIX, is_digest, of_stream
+from assay.documents import NotRegularError, open_regular
 from assay.errors import AssayError, DataError, UsageError
+from assay.locations import Place, require_admitted, require_public, require_public_address
+from assay.printable import public
 from assay.step import Dataset, Source
 from assay.store import Store
 from assay.store.files import landing
@@ -33,9 +39,6 @@ MAX_REDIRECTS: Final = 5
 MAX_LISTED: Final = 5
 """Files that a message about a folder names."""
 
-_LOCAL_HOSTS: Final = frozenset({"localhost", "127.0.0.1", "::1"})
-_PUBLIC_QUERY: Final = frozenset({"endpoint", "region"})
-"""Query parameters of s3:// that are no secrets, and needed to find the object again."""
 _OK: Final = 200
 _GONE: Final = frozenset({404, 410})
 _REFUSED: Final = frozenset({401, 403})
@@ -72,6 +75,7 @@ def fetch(
         return _from_store(uri, folder, store)
     local = local_path(uri)
     if local is not None:
+        require_admitted(uri)
         return _from_file(local, max_bytes)
     target = folder / (Path(unquote(urlsplit(uri).path)).name or "source")
     for attempt in _attempts(uri):
@@ -113,7 +117,8 @@ def peek(location: str, size: int) -> bytes:
     """
     local = local_path(location)
     if local is not None:
-        with _require_file(local).open("rb") as stream:
+        require_admitted(location)
+        with open_regular(_require_file(local)) as stream:
             return stream.read(size)
     found = b""
     for attempt in _attempts(location):
@@ -122,27 +127,17 @@ def peek(location: str, size: int) -> bytes:
     return found
 
 
-def public(location: str) -> str:
-    """A location without credentials, fit for records and messages.
-
-    User, password, fragment and query go, because a signed URL has its secret in the query; of
-    s3:// the endpoint and region stay.
-    """
-    parts = urlsplit(location)
-    query = ""
-    if parts.scheme == "s3":
-        given = parse_qs(parts.query)
-        kept = {name: public(given[name][-1]) for name in sorted(given) if name in _PUBLIC_QUERY}
-        query = urlencode(kept, safe=":/")
-    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, query, ""))
-
-
 def local_path(location: str) -> Path | None:
     """The path that a location names on this machine, or None."""
-    parts = urlsplit(location)
+    if "://" not in location:
+        return Path(location).expanduser()
+    try:
+        parts = urlsplit(location)
+    except ValueError:
+        return None
     if parts.scheme == "file" and parts.netloc in {"", "localhost"}:
         return Path(unquote(parts.path))
-    return None if "://" in location else Path(location).expanduser()
+    return None
 
 
 @contextlib.contextmanager
@@ -153,8 +148,8 @@ def open_remote(location: str) -> Iterator[IO[bytes]]:
         DataError: Not found or refused.
         UsageError: A scheme that is not known, or credentials in the location.
     """
-    _check_remote(location)
-    opened = _open_s3(location) if location.startswith("s3://") else _open_http(location)
+    place = _check_remote(location)
+    opened = _open_s3(location, place) if location.startswith("s3://") else _open_http(location)
     with opened as stream:
         yield stream
 
@@ -164,7 +159,7 @@ def _from_file(local: Path, max_bytes: int | None) -> Source:
     before = _stamp(path)
     if max_bytes is not None and before[0] > max_bytes:
         raise _too_large(str(path), max_bytes)
-    with path.open("rb") as stream:
+    with open_regular(path) as stream:
         digest, _ = of_stream(stream)
     if _stamp(path) != before:
         raise DataError(f"{path} changed while it was read; give a file nobody writes to")
@@ -186,12 +181,11 @@ def _require_file(path: Path) -> Path:
     try:
         if path.is_dir():
             raise DataError(f"{path} is a folder; give one CSV or Parquet file{_held_by(path)}")
-        size = path.stat().st_size
-        if not path.is_file():
-            # Reading a pipe would wait for ever, and twice is not possible.
-            raise DataError(f"{path} is no regular file; save the data into one")
-        with path.open("rb"):
-            pass
+        # Reading a pipe would wait for ever, and twice is not possible.
+        with open_regular(path) as stream:
+            size = os.fstat(stream.fileno()).st_size
+    except NotRegularError as error:
+        raise DataError(f"{path}: {error.strerror}; save the data into a file") from error
     except (FileNotFoundError, NotADirectoryError) as error:
         raise DataError(f"no file {path}; {_like(path)}") from error
     except OSError as error:
@@ -265,8 +259,8 @@ def _too_large(where: str, max_bytes: int) -> DataError:
     )
 
 
-def _check_remote(location: str) -> None:
-    """Refuse what must not or cannot be asked."""
+def _check_remote(location: str) -> Place:
+    """Refuse what must not or cannot be asked; say how it may be."""
     where = public(location)
     try:
         parts = urlsplit(location)
@@ -280,8 +274,6 @@ def _check_remote(location: str) -> None:
             f"{where}: leave user and password out of the location; credentials come from the "
             "environment"
         )
-    if parts.scheme == "http" and host not in _LOCAL_HOSTS:
-        raise UsageError(f"{where}: http:// can be altered on its way; give its https:// address")
     if parts.scheme not in {"s3", "https", "http"} or not host:
         raise UsageError(
             f"{where}: not a location that can be read; give a path, file://, s3://bucket/key, "
@@ -289,6 +281,16 @@ def _check_remote(location: str) -> None:
         )
     if parts.scheme == "s3" and not parts.path.strip("/"):
         raise UsageError(f"{where}: which object? give s3://bucket/key")
+    try:
+        return require_admitted(location)
+    except UsageError as error:
+        if parts.scheme != "http":
+            raise
+        # Unencrypted, only servers that are admitted by name.
+        raise UsageError(
+            f"{where}: http:// can be altered on its way; give its https:// address, or have it "
+            "admitted (ASSAY_SOURCES)"
+        ) from error
 
 
 def _attempts(location: str) -> "Iterator[tenacity.AttemptManager]":
@@ -316,16 +318,12 @@ def _attempts(location: str) -> "Iterator[tenacity.AttemptManager]":
 
 @contextlib.contextmanager
 def _open_http(location: str) -> Iterator[IO[bytes]]:
-    import urllib3
-
-    timeout = urllib3.Timeout(connect=CONNECT_SECONDS, read=READ_SECONDS)
     where = public(location)
-    with _transient_faults(where), urllib3.PoolManager(timeout=timeout, retries=False) as pool:
+    with _transient_faults(where):
         # Redirects are followed by hand, because each must pass the check: https must not become
         # http, nor a public address one that only this machine can reach.
         for _ in range(MAX_REDIRECTS + 1):
-            response = pool.request("GET", location, preload_content=False, redirect=False)
-            with contextlib.closing(response):
+            with request(location) as response:
                 onward = response.get_redirect_location()
                 if not onward:
                     _check_status(response.status, where)
@@ -333,6 +331,59 @@ def _open_http(location: str) -> Iterator[IO[bytes]]:
                     return
                 location = _onward(location, onward)
     raise DataError(f"{where}: more than {MAX_REDIRECTS} redirects; give the final address")
+
+
+@contextlib.contextmanager
+def request(
+    location: str, headers: Mapping[str, str] | None = None, read_seconds: float = READ_SECONDS
+) -> Iterator[Any]:
+    """The answer to one GET of a web location that may be read; follows no redirect.
+
+    The addresses of its host are looked at before anything is sent, and again when it is
+    connected, because a name may lead elsewhere the second time.
+
+    Raises:
+        UsageError: It may not be read, or its host has an address that is not public.
+        urllib3.exceptions.HTTPError: It cannot be reached.
+    """
+    import urllib3
+
+    place = _check_remote(location)
+    timeout = urllib3.Timeout(connect=CONNECT_SECONDS, read=read_seconds)
+    with urllib3.PoolManager(timeout=timeout, retries=False) as pool:
+        if not place.any_address:
+            parts = urlsplit(location)
+            with contextlib.suppress(OSError):  # told better when it is connected
+                require_public(parts.hostname or "", parts.port or 443)
+            pool.pool_classes_by_scheme = _guarded_pools()
+        response = pool.request(
+            "GET", location, headers=headers, preload_content=False, redirect=False
+        )
+        with contextlib.closing(response):
+            yield response
+
+
+@functools.cache
+def _guarded_pools() -> dict[str, Any]:
+    """urllib3's pools, whose connections send nothing to an address that is not public."""
+    import urllib3
+    from urllib3.connection import HTTPSConnection
+
+    class Connection(HTTPSConnection):
+        def _new_conn(self) -> socket.socket:
+            found = super()._new_conn()
+            try:
+                require_public_address(str(found.getpeername()[0]), self.host)
+            except BaseException:
+                found.close()
+                raise
+            return found
+
+    class Pool(urllib3.HTTPSConnectionPool):
+        ConnectionCls = Connection
+
+    # By http nothing is admitted but by name, so that there is no pool for it.
+    return {"https": Pool}
 
 
 def _onward(location: str, onward: str) -> str:
@@ -359,14 +410,14 @@ def _check_status(status: int, where: str) -> None:
 
 
 @contextlib.contextmanager
-def _open_s3(location: str) -> Iterator[IO[bytes]]:
+def _open_s3(location: str, place: Place) -> Iterator[IO[bytes]]:
     from minio.error import MinioException, S3Error
 
     from assay.store.client import client_for
 
     parts = urlsplit(location)
     where = public(location)
-    client = client_for(location)
+    client = client_for(location, anonymous=not place.credentials)
     response: Any = None
     with _transient_faults(where):
         try:

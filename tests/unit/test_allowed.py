@@ -62,9 +62,9 @@ def test_a_search_over_memory_cannot_unpickle_what_lies_in_a_folder(tmp_path: Pa
                                            "hyperparameters": {"steps": [["a", LOGISTIC]],
                                                                "memory": "/x"}}]}}, "memory: its"),
         (SEARCH, {"estimator": LOGISTIC, "param_grid": {"C": [1]},
-                  "pre_dispatch": "__import__('os').system('id')"}, "pre_dispatch: it is evaluated"),
+                  "pre_dispatch": "__import__('os')"}, "pre_dispatch: it is evaluated"),
         (SEARCH, {"estimator": LOGISTIC, "param_grid": {"nothing": [1]}}, "no hyperparameter"),
-        (SEARCH, {"estimator": LOGISTIC, "param_grid": {"solver": ["/etc/passwd"]}}, "'/etc/passwd'"),
+        (SEARCH, {"estimator": LOGISTIC, "param_grid": {"solver": ["/etc/x"]}}, "'/etc/x'"),
         ("sklearn.neighbors.KNeighborsClassifier", {"metric": "os.system"}, "'os.system'"),
         ("sklearn.neighbors.KNeighborsClassifier", {"metric_params": {"func": "os.system"}},
          "metric_params: 'os.system'"),
@@ -160,11 +160,14 @@ def _nested(depth: int) -> dict[str, Any]:
     return found
 
 
+MANY = {str(number): 1 for number in range(20_000)}
+
+
 @pytest.mark.parametrize(
     ("hyperparameters", "told"),
     [
         ({"estimator": _nested(300)}, "nested too deep"),
-        ({"estimator": {**LOGISTIC, "hyperparameters": {"class_weight": {str(n): 1 for n in range(20_000)}}}},
+        ({"estimator": {**LOGISTIC, "hyperparameters": {"class_weight": MANY}}},
          "more than 10,000 values"),
         ({f"typo{n}": 1 for n in range(4_000)}, "and 3980 more"),
         ({"estimator": "a" * 100_000}, "a text of more than 1,000 characters"),
@@ -222,4 +225,4 @@ def test_a_model_file_imports_nothing_that_it_names(
             with pytest.raises(IntegrityError, match="no allow-list holds: acts"):
                 audit(_forged(change), allowed)
             assert "acts" not in sys.modules
-    audit(_forged(lambda schema: None))
+    audit(_forged(lambda _: None))

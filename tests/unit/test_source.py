@@ -14,7 +14,8 @@ import pytest
 from assay import dataset
 from assay.digest import of_bytes
 from assay.errors import AssayError, DataError, NotFoundError, UsageError
-from assay.source import Source, fetch, local_path, peek, public, unchanged
+from assay.printable import public
+from assay.source import Source, fetch, local_path, peek, unchanged
 from assay.step import Dataset
 from assay.store import Store
 from assay.tree import put_tree
@@ -75,7 +76,7 @@ class TestLocalFiles:
         empty.touch()
         os.mkfifo(pipe)
         assert "is empty; give a file" in refusal(lambda: fetch(str(empty), target))
-        assert "is no regular file" in refusal(lambda: fetch(str(pipe), target))
+        assert "it is a pipe, not a regular file" in refusal(lambda: fetch(str(pipe), target))
         assert "there is no folder" in refusal(lambda: fetch(str(tmp_path / "x/y.csv"), target))
         assert "no file" in refusal(lambda: fetch(str(empty / "y.csv"), target))
         assert "is no path" in refusal(lambda: fetch("a\0b", target))
@@ -299,9 +300,10 @@ class TestWhatMayBeSaid:
 
 
 @pytest.fixture(params=[pytest.param("minio", marks=pytest.mark.minio), "seaweedfs"])
-def bucket(request: pytest.FixtureRequest) -> str:
+def bucket(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """A location in a bucket of each kind of server, to be completed with a key."""
     url: str = request.getfixturevalue(f"{request.param}_url")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", url.partition("endpoint=")[2])
     return url.replace("?", "/{}?")
 
 
@@ -329,6 +331,7 @@ class TestS3:
         self, target: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr("assay.source.MAX_WAIT_SECONDS", 0.01)
+        monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
         location = "s3://bucket/x.csv?endpoint=http://127.0.0.1:9"
         assert "cannot be fetched" in refusal(lambda: fetch(location, target))
 
@@ -337,6 +340,7 @@ class TestS3:
         self, minio_url: str, target: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "hunter2")
+        monkeypatch.setenv("AWS_ENDPOINT_URL", minio_url.partition("endpoint=")[2])
         told = refusal(lambda: fetch(minio_url.replace("?", "/x?"), target))
         assert "check the credentials in AWS_ACCESS_KEY_ID" in told
 

@@ -11,6 +11,7 @@ from assay.cli.catalog import component, names, pipeline
 from assay.cli.console import json_option, print_json
 from assay.cluster.apply import with_profile
 from assay.cluster.profile import MAX_PROFILE_BYTES, Profile, parse_profile, schema
+from assay.documents import read_regular
 from assay.errors import AssayError, UsageError
 from assay.images import ROLES, image, is_pinned, name_images
 
@@ -100,11 +101,7 @@ def read_profile(path: Path) -> Profile:
     Raises:
         UsageError: It cannot be read, or is wrong.
     """
-    try:
-        with path.open("rb") as stream:
-            data = stream.read(MAX_PROFILE_BYTES + 1)
-    except OSError as error:
-        raise UsageError(f"--profile: cannot read {path}: {error.strerror}") from error
+    data = read_regular(path, MAX_PROFILE_BYTES, "--profile")
     return parse_profile(data, str(path), components=names("assay.components"))
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from assay.cli.console import NAME, json_option, print_json, print_table
+from assay.documents import read_regular
 from assay.errors import RunBlocked, RunInconclusive
 
 
@@ -44,8 +45,4 @@ def command(policy: Path, evidence: tuple[Path, ...], model: str, as_json: bool)
 def _read(path: Path) -> bytes:
     from assay.policy import MAX_POLICY_BYTES
 
-    try:
-        with path.open("rb") as stream:
-            return stream.read(16 * MAX_POLICY_BYTES)
-    except OSError as error:
-        raise click.UsageError(f"cannot read {path}: {error.strerror}") from error
+    return read_regular(path, 16 * MAX_POLICY_BYTES, "gate")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from assay.cli.console import NAME, json_option, print_json, print_table, stderr, use_defaults
+from assay.documents import read_regular
 from assay.errors import RunBlocked, UsageError
 from assay.step import Artifact, Dataset, Model
 
@@ -193,11 +194,7 @@ def _laid_out(**wanted: tuple[str, type[Artifact]]) -> Iterator[dict[str, Path]]
 def _read(path: Path) -> bytes:
     from assay.monitoring.plan import MAX_PLAN_BYTES
 
-    try:
-        with path.open("rb") as stream:
-            return stream.read(MAX_PLAN_BYTES + 1)  # one more shows that it is too large
-    except OSError as error:
-        raise UsageError(f"cannot read {path}: {error.strerror}") from error
+    return read_regular(path, MAX_PLAN_BYTES, "plan")
 
 
 def _write(text: str, output: Path) -> None:

@@ -22,6 +22,7 @@ CONFIG: Final[Mapping[str, str]] = {STORE: "ASSAY_STORE", MLFLOW: "MLFLOW_TRACKI
 """By kind of secret: the variable of the ConfigMap that says where the service is."""
 
 OPTIONAL_CONFIG: Final[Mapping[str, tuple[str, ...]]] = {
+    STORE: ("ASSAY_SOURCES", "ASSAY_ALLOWED_CLASSES"),
     GIT: (
         "ASSAY_DEPLOYMENTS",
         "ASSAY_DEPLOYMENTS_BRANCH",
@@ -30,7 +31,7 @@ OPTIONAL_CONFIG: Final[Mapping[str, tuple[str, ...]]] = {
         "ASSAY_GIT_USER",
         "ASSAY_APPROVAL_DAYS",
         "ASSAY_PUSHGATEWAY",
-    )
+    ),
 }
 """By kind of secret: variables that the ConfigMap may hold. A step that misses one says so itself,
 where Kubernetes would leave its pod waiting."""

@@ -113,7 +113,7 @@ class _Composer:
             self._events.dispose()
 
     def _node(self, depth: int) -> Any:
-        event = self._events.get_event()
+        event: Any = self._events.get_event()
         if isinstance(event, yaml.AliasEvent):
             return self._alias(event)
         before = self._values
@@ -123,7 +123,10 @@ class _Composer:
         if event.tag is not None:
             self._refused.append((event.start_mark, "tags (!) are not admitted; leave it out"))
         if isinstance(event, yaml.ScalarEvent):
-            node = yaml.ScalarNode("", event.value, event.start_mark, event.end_mark, event.style)
+            scalar: Any = event
+            node: Any = yaml.ScalarNode(
+                "", scalar.value, scalar.start_mark, scalar.end_mark, scalar.style
+            )
         else:
             node = self._collection(event, depth)
         if event.anchor is not None:

@@ -165,7 +165,7 @@ def _texts(value: Any) -> list[str]:
         return [value]
     if isinstance(value, Mapping):
         # An estimator's arguments are checked as its own.
-        items = () if "$estimator" in value else value.values()
+        items: list[Any] = [] if "$estimator" in value else list(value.values())
     else:
-        items = value if isinstance(value, list | tuple) else ()
+        items = list(value) if isinstance(value, list | tuple) else []
     return [text for item in items for text in _texts(item)]

@@ -80,8 +80,13 @@ def shown(url: str) -> str:
     return (bare if "@" not in bare else f"…@{bare.rpartition('@')[2]}")[:200]
 
 
-def client_for(url: str, limits: RetryLimits | None = None) -> Minio:
+def client_for(url: str, limits: RetryLimits | None = None, *, anonymous: bool = False) -> Minio:
     """A client for `s3://bucket/…?endpoint=…&region=…`, with credentials from the environment.
+
+    Args:
+        url: The location.
+        limits: How long faults are borne.
+        anonymous: Send no credentials: the server is not the one that they belong to.
 
     Raises:
         UsageError: No endpoint, or credentials in the URL.
@@ -120,7 +125,7 @@ def client_for(url: str, limits: RetryLimits | None = None) -> Minio:
             secure=server.scheme == "https",
             region=query.get("region") or os.environ.get("AWS_REGION") or "us-east-1",
             http_client=pool,
-            credentials=_provider(),
+            credentials=None if anonymous else _provider(),
         )
     except ValueError as error:
         raise UsageError(

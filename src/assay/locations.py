@@ -1,0 +1,204 @@
+"""Which locations a run may read: an allow-list, because who starts a run chooses the location.
+
+A task's pod reaches what the person in front of the run form does not: its own files, services of
+the cluster, the cloud's metadata. `ASSAY_SOURCES` lists what may be read, separated by commas:
+
+| entry | admits |
+|---|---|
+| `file:///data` | files in that folder; `file:///` is every file |
+| `https` | web servers with a public address, by https |
+| `https://host/prefix` | what is below that address, wherever the host is |
+| `http://host:8080/prefix` | the same, unencrypted |
+| `s3://bucket/prefix?endpoint=https://host:9000` | objects below the prefix; without a bucket, all of the server |
+
+Unset, it is `file:///,https` and web servers of this machine where a person works, and nothing in a
+cluster. What lies on the store's own server, or on that of `AWS_ENDPOINT_URL`, is admitted always,
+and only these two get the credentials of the environment. A digest names what is in the store.
+"""  # noqa: E501 - a table's rows
+
+import ipaddress
+import os
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+from urllib.parse import parse_qs, unquote, urlsplit
+
+from assay.errors import DataError, UsageError
+from assay.printable import public
+
+VARIABLE: Final = "ASSAY_SOURCES"
+_DEFAULT: Final = "file:///,https"
+_OWN_MACHINE: Final = frozenset({"localhost", "127.0.0.1", "::1"})
+_PORTS: Final = {"http": 80, "https": 443}
+_FORM: Final = "write file:///folder, https, https://host/path or s3://bucket?endpoint=https://host"
+
+
+def in_cluster() -> bool:
+    """Whether this process is a task in a cluster: Kubernetes says so, or the compiled pipeline."""
+    return bool(os.environ.get("KUBERNETES_SERVICE_HOST") or os.environ.get("ASSAY_IMAGE"))
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A location that may be read, and how."""
+
+    any_address: bool
+    """Its host may have any address; otherwise only a public one."""
+    credentials: bool = False
+    """It gets the credentials of the environment."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    scheme: str
+    host: str
+    """With its port; empty for every host."""
+    path: str
+    bucket: str = ""
+
+
+def require_admitted(location: str) -> Place:
+    """The location, if it may be read.
+
+    Args:
+        location: A path, or a URL that was checked to be one.
+
+    Raises:
+        UsageError: It may not; says which may.
+    """
+    entries = _entries()
+    if "://" not in location or location.startswith("file:"):
+        return _local(location, entries)
+    parts = urlsplit(location)
+    if parts.scheme == "s3":
+        return _bucket(location, entries)
+    if _is_default() and parts.hostname in _OWN_MACHINE:
+        return Place(any_address=True)
+    host, path = _host(location), _plain(parts.path)
+    for entry in entries:
+        if entry.scheme == parts.scheme and entry.host == host and _below(path, entry.path):
+            return Place(any_address=True)
+    if any(entry.scheme == parts.scheme and not entry.host for entry in entries):
+        return Place(any_address=False)
+    raise _refused(public(location))
+
+
+def require_public(host: str, port: int) -> None:
+    """Refuse a host that has an address which only machines near this one reach.
+
+    Raises:
+        UsageError: Loopback, private, link-local or otherwise not public.
+        OSError: No such host.
+    """
+    for *_, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
+        require_public_address(str(address[0]), host)
+
+
+def require_public_address(address: str, host: str) -> None:
+    """Refuse an address that is not public.
+
+    Raises:
+        UsageError: Names the host and not the address, which is nobody's business.
+    """
+    parsed = ipaddress.ip_address(address.partition("%")[0])
+    mapped = getattr(parsed, "ipv4_mapped", None) or parsed
+    if not mapped.is_global or mapped.is_multicast:
+        raise UsageError(
+            f"{host}: its address is not public; who runs this platform can admit it by name in "
+            f"{VARIABLE}"
+        )
+
+
+def _local(location: str, entries: list[_Entry]) -> Place:
+    text = unquote(urlsplit(location).path) if location.startswith("file:") else location
+    try:
+        # Links are followed first: one could lead out of the folder.
+        path = Path(text).expanduser().resolve()
+    except (OSError, RuntimeError, ValueError) as error:
+        raise DataError(f"cannot read {text[:200]!r}: it is no path: {error}") from error
+    for entry in entries:
+        if entry.scheme == "file" and path.is_relative_to(entry.path or "/"):
+            return Place(any_address=True)
+    raise _refused(f"the file {text[:200]}")
+
+
+def _bucket(location: str, entries: list[_Entry]) -> Place:
+    parts = urlsplit(location)
+    own = os.environ.get("AWS_ENDPOINT_URL", "")
+    endpoint = parse_qs(parts.query).get("endpoint", [""])[-1] or own
+    host = _host(endpoint)
+    trusted = {_host(url) for url in (own, _endpoint(os.environ.get("ASSAY_STORE", ""))) if url}
+    if host in trusted:
+        return Place(any_address=True, credentials=True)
+    for entry in entries:
+        if entry.scheme != "s3" or entry.host != host:
+            continue
+        if not entry.bucket or (
+            entry.bucket == parts.netloc and _below(_plain(parts.path), entry.path)
+        ):
+            return Place(any_address=True)
+    raise _refused(public(location))
+
+
+def _is_default() -> bool:
+    """Whether a person works here, who has said nothing else."""
+    return VARIABLE not in os.environ and not in_cluster()
+
+
+def _entries() -> list[_Entry]:
+    """The allow-list.
+
+    Raises:
+        UsageError: An entry that is none; all of them.
+    """
+    given = _DEFAULT if _is_default() else os.environ.get(VARIABLE, "")
+    found, wrong = [], []
+    for text in filter(None, (item.strip() for item in given.split(","))):
+        parts = urlsplit(text)
+        if text in _PORTS:
+            found.append(_Entry(text, "", ""))
+        elif parts.scheme == "file" and not parts.netloc:
+            found.append(_Entry("file", "", str(Path(unquote(parts.path) or "/").resolve())))
+        elif parts.scheme in _PORTS and parts.hostname and "@" not in parts.netloc:
+            found.append(_Entry(parts.scheme, _host(text), _plain(parts.path)))
+        elif parts.scheme == "s3" and _host(_endpoint(text)):
+            found.append(_Entry("s3", _host(_endpoint(text)), _plain(parts.path), parts.netloc))
+        else:
+            wrong.append(public(text))
+    if wrong:
+        raise UsageError(f"{VARIABLE}: {', '.join(wrong)}: not an entry; {_FORM}")
+    return found
+
+
+def _endpoint(url: str) -> str:
+    return parse_qs(urlsplit(url).query).get("endpoint", [""])[-1]
+
+
+def _host(url: str) -> str:
+    """`host:port` of a web address; empty for what is none."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port or _PORTS.get(parts.scheme, 0)
+    except ValueError:
+        return ""
+    return f"{parts.scheme}://{parts.hostname}:{port}" if parts.hostname and port else ""
+
+
+def _plain(path: str) -> str:
+    return unquote(path).strip("/")
+
+
+def _below(path: str, folder: str) -> bool:
+    # A server could take the dots for a way out of the folder.
+    if ".." in path.split("/"):
+        return not folder
+    return not folder or path == folder or path.startswith(f"{folder}/")
+
+
+def _refused(what: str) -> UsageError:
+    return UsageError(
+        f"{what}: not among the sources that may be read here ({VARIABLE}, and the servers of "
+        "ASSAY_STORE and AWS_ENDPOINT_URL); copy the data to one of them, or give a dataset's "
+        "digest"
+    )

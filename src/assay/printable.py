@@ -1,0 +1,47 @@
+"""Locations as they may be printed and kept: without the secrets in them.
+
+A presigned URL is a password: whoever has it reads the object. Attestations, MLflow, logs, reports
+and messages outlive it and are read by many, so they hold what comes from here. What was read is
+named by its digest.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+from urllib.parse import parse_qs, urlencode, urlsplit, urlunsplit
+
+_PUBLIC_QUERY: Final = frozenset({"endpoint", "region"})
+"""Query parameters of s3:// that are no secrets, and needed to find the object again."""
+_URL: Final = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]{0,30}://[^\s'\"<>`]+")
+
+
+def public(location: str) -> str:
+    """A location without credentials, fit for records and messages.
+
+    User, password, fragment and query go, because a signed URL has its secret in the query; of
+    s3:// the endpoint and region stay.
+    """
+    try:
+        parts = urlsplit(location)
+        query = ""
+        if parts.scheme == "s3":
+            given = parse_qs(parts.query)
+            names = sorted(_PUBLIC_QUERY.intersection(given))
+            kept = {name: public(given[name][-1]) for name in names}
+            query = urlencode(kept, safe=":/")
+        return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, query, ""))
+    except ValueError:
+        # Such as brackets without an address in them.
+        scheme, _, rest = location.partition("://")
+        return f"{scheme}://{re.split('[?#]', rest)[0].rpartition('@')[2]}"
+
+
+def without_secrets(value: Any) -> Any:
+    """A JSON value with every URL in it as `public` writes it; what holds none is unchanged."""
+    if isinstance(value, str):
+        return _URL.sub(lambda match: public(match[0]), value) if "://" in value else value
+    if isinstance(value, Mapping):
+        return {name: without_secrets(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [without_secrets(item) for item in value]
+    return value

@@ -1,0 +1,357 @@
+"""What a run may read, and what is kept of where it read: attacks by who chooses the location."""
+
+import http.server
+import os
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from assay import kfp
+from assay.components.preflight.header import column_names
+from assay.components.preflight.step import preflight
+from assay.components.snapshot_data.step import snapshot_data
+from assay.config import store_from_env
+from assay.errors import AssayError, UsageError
+from assay.execution import Context, execute
+from assay.locations import in_cluster, require_admitted, require_public_address
+from assay.printable import public, without_secrets
+from assay.provenance import verify
+from assay.source import fetch, peek
+from assay.step import Out, Record, Values, step
+from assay.store import Store
+
+KEY = b"-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEIHNlY3JldCBrZXkgb2YgdGhlIHBvZCE=\n"
+
+
+@pytest.fixture
+def pod(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """A task's environment in a cluster."""
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")
+    monkeypatch.setenv("ASSAY_STORE", "s3://assay/store?endpoint=http://minio.assay.svc:9000")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "pod-access-key")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "pod-secret-key")
+    monkeypatch.setenv("AWS_SESSION_TOKEN", "pod-session-token")
+    return monkeypatch
+
+
+def refusal(location: str) -> str:
+    with pytest.raises(AssayError) as caught:
+        require_admitted(location)
+    return str(caught.value)
+
+
+class TestInACluster:
+    @pytest.mark.parametrize(
+        "location",
+        [
+            "/var/run/secrets/kubernetes.io/serviceaccount/token", "data.csv", "~/.ssh/id_ed25519",
+            "file:///etc/passwd", "/proc/self/environ", "https://example.org/x.csv",
+            "http://169.254.169.254/latest/meta-data", "http://localhost:15000/config_dump",
+            "s3://bucket/x?endpoint=http://evil.example", "s3://bucket/x?endpoint=http://169.254.169.254",
+            "s3://assay/x?endpoint=http://minio.assay.svc:9001",
+            "s3://assay/x?endpoint=https://minio.assay.svc:9000",
+        ],
+    )  # fmt: skip
+    def test_nothing_is_read_that_nobody_configured(
+        self, pod: pytest.MonkeyPatch, location: str, folder_store: Store, tmp_path: Path
+    ) -> None:
+        assert in_cluster()
+        for read in (
+            lambda: fetch(location, tmp_path, store=folder_store),
+            lambda: peek(location, 10),
+            lambda: column_names(location, "auto", folder_store),
+        ):
+            with pytest.raises(UsageError, match="ASSAY_SOURCES"):
+                read()
+
+    def test_what_lies_on_the_stores_server_is_read_with_its_credentials(
+        self, pod: pytest.MonkeyPatch
+    ) -> None:
+        place = require_admitted("s3://raw/x.csv?endpoint=http://minio.assay.svc:9000")
+        assert place.credentials
+
+    def test_entries_admit_what_they_name_and_nothing_beside_it(
+        self, pod: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        (tmp_path / "data").mkdir()
+        (tmp_path / "data-2").mkdir()
+        (tmp_path / "key.pem").write_bytes(KEY)
+        (tmp_path / "data" / "link.csv").symlink_to(tmp_path / "key.pem")
+        pod.setenv(
+            "ASSAY_SOURCES",
+            f"{(tmp_path / 'data').as_uri()}, https://data.internal/public,"
+            "s3://open/2024?endpoint=https://other.example, s3://?endpoint=http://lake:9000",
+        )
+        for location in (
+            f"{tmp_path}/data/x.csv",
+            f"{tmp_path}/data-2/../data/x.csv",
+            "https://data.internal/public/x.csv",
+            "https://DATA.internal:443/public/a/x.csv",
+            "s3://open/2024/x.csv?endpoint=https://other.example:443",
+            "s3://any/x.csv?endpoint=http://lake:9000",
+        ):
+            assert not require_admitted(location).credentials, location
+        for location in (
+            f"{tmp_path}/data-2/x.csv",
+            f"{tmp_path}/data/../key.pem",
+            f"{tmp_path}/data/link.csv",
+            "https://data.internal/public-not/x.csv",
+            "https://data.internal/public/../x.csv",
+            "https://data.internal/public/%2e%2e/x.csv",
+            "https://data.internal:8443/public/x.csv",
+            "http://data.internal/public/x.csv",
+            "https://data.internal.evil.example/public/x.csv",
+            "s3://open/2025/x.csv?endpoint=https://other.example",
+            "s3://open/2024/x.csv?endpoint=https://other.example&endpoint=https://evil.example",
+            "s3://other/2024/x.csv?endpoint=https://other.example",
+        ):
+            assert "not among the sources" in refusal(location), location
+
+    def test_an_entry_that_is_none_is_told(self, pod: pytest.MonkeyPatch) -> None:
+        pod.setenv("ASSAY_SOURCES", "/data, s3://bucket, ftp://x, https://me:pw@host")
+        told = refusal("https://x/y")
+        assert "/data, s3://bucket, ftp://x, https://host: not an entry" in told
+        assert "pw" not in told
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["127.0.0.1", "10.1.2.3", "192.168.0.1", "172.16.0.1", "169.254.169.254", "::1", "fe80::1%eth0",
+     "fd00::1", "::ffff:169.254.169.254", "224.0.0.1", "100.64.0.1", "::"],
+)  # fmt: skip
+def test_an_address_that_only_this_network_reaches_is_refused(address: str) -> None:
+    with pytest.raises(UsageError, match="not public") as caught:
+        require_public_address(address, "host.example")
+    assert address not in str(caught.value)
+    require_public_address("93.184.216.34", "host.example")
+
+
+def test_a_name_that_leads_into_the_network_gets_no_request(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """`https` admits the web; a name of the attacker's leads to this machine, the second time."""
+    monkeypatch.setenv("ASSAY_SOURCES", "https")
+    listener = socket.create_server(("127.0.0.1", 0))
+    port = listener.getsockname()[1]
+    real, asked = socket.getaddrinfo, []
+
+    def rebound(host: Any, *more: Any, **named: Any) -> Any:
+        if host != "rebind.example":
+            return real(host, *more, **named)
+        asked.append(host)
+        address = "93.184.216.34" if len(asked) == 1 else "127.0.0.1"
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port))]
+
+    monkeypatch.setattr(socket, "getaddrinfo", rebound)
+    with pytest.raises(UsageError, match="its address is not public"):
+        fetch(f"https://rebind.example:{port}/x", tmp_path)
+    assert len(asked) == 2
+    connection, _ = listener.accept()
+    connection.settimeout(5)
+    assert connection.recv(1) == b""  # closed, before a byte was sent
+    connection.close()
+    listener.close()
+
+
+@pytest.fixture
+def recorder() -> Iterator[tuple[str, list[str]]]:
+    """A server that writes down every header that it is sent."""
+    heard: list[str] = []
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def log_message(self, *_: object) -> None:
+            pass
+
+        def do_GET(self) -> None:
+            heard.append(f"{self.path}\n{self.headers}")
+            self.send_response(200)
+            self.send_header("Content-Length", "4")
+            self.end_headers()
+            self.wfile.write(b"a,b\n")
+
+        do_HEAD = do_GET  # noqa: N815 - the name that http.server looks for
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}", heard
+        server.shutdown()
+        thread.join()
+
+
+def test_another_server_gets_no_credentials(
+    pod: pytest.MonkeyPatch, recorder: tuple[str, list[str]], tmp_path: Path
+) -> None:
+    url, heard = recorder
+    location = f"s3://bucket/x.csv?endpoint={url}"
+    with pytest.raises(UsageError):
+        peek(location, 4)
+    assert heard == []
+    pod.setenv("ASSAY_SOURCES", f"s3://bucket?endpoint={url}")
+    assert peek(location, 4) == b"a,b\n"
+    assert heard
+    assert not [each for each in heard if "pod-" in each or "authorization" in each.lower()]
+    pod.setenv("AWS_ENDPOINT_URL", url)
+    peek(location, 4)
+    assert "pod-access-key" in heard[-1]
+
+
+def test_no_message_quotes_a_file_that_is_no_table(
+    folder_store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
+    for name, content in (
+        ("key.pem", KEY), ("token", b"eyJhbGciOiJSUzI1NiIsImtpZCI6InNlY3JldCJ9.e30.c2ln"),
+        ("password", b"hunter2-secret\n"),
+    ):  # fmt: skip
+        path = tmp_path / name
+        path.write_bytes(content)
+        given = {"data": str(path), "target": "y", "model_name": "m", "drop_columns": ["z"]}
+        with pytest.raises(AssayError) as caught:
+            execute(preflight, given, Context(folder_store))
+        told = str(caught.value)
+        assert not [word for word in content.decode().split() if word in told and len(word) > 6], (
+            told
+        )
+
+
+# What is kept of a location.
+
+SECRET = "9f86d081884c7d659a2feaa0c55ad015"  # noqa: S105 - of nobody
+
+
+@pytest.mark.parametrize(
+    "location",
+    [
+        f"https://h/x.csv?X-Amz-Signature={SECRET}&X-Amz-Credential=a",
+        f"https://h/x.csv?sv=2024&sig={SECRET}",
+        f"https://h/x.csv?token={SECRET}#{SECRET}",
+        f"https://user:{SECRET}@h/x.csv",
+        f"https://{SECRET}@h/x.csv",
+        f"s3://k:{SECRET}@b/x?endpoint=http://{SECRET}:x@h&secret={SECRET}",
+        f"https://[::1/x?{SECRET}",
+        f"https://u:{SECRET}@[::1/x",
+    ],
+)
+def test_a_location_is_printable_without_its_secrets(location: str) -> None:
+    for value in (location, [location], {"a": {"b": location}}, f"see {location}, or\nnot"):
+        kept = repr(without_secrets(value))
+        assert SECRET not in kept
+        assert location.split("://", maxsplit=1)[0] in kept
+    assert SECRET not in public(location)
+    assert without_secrets({"n": 1, "t": ["a ? b", None, True]}) == {
+        "n": 1,
+        "t": ["a ? b", None, True],
+    }
+
+
+@step
+def greet(*, text: str, record: Out[Record]) -> Values:
+    """A step of a user's own with an address as a parameter."""
+    (record.path / "text").write_text("done")
+    return {"length": len(text)}
+
+
+def test_two_secrets_are_not_taken_for_one_question(context: Context) -> None:
+    """Without the secret both have one step key; the second must not get the first one's answer."""
+    short = execute(greet, {"text": "https://h/x?page=1"}, context)
+    longer = execute(greet, {"text": "https://h/x?page=100"}, context)
+    assert (short.values, longer.values) == ({"length": 18}, {"length": 20})
+    assert short.step_key == longer.step_key
+    assert not longer.cached
+
+
+@pytest.mark.minio
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # SQLAlchemy on MLflow
+def test_a_presigned_address_is_kept_nowhere(
+    minio_url: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    """The whole of preflight and snapshot as KFP runs them, and then every byte they left."""
+    from mlflow.tracking import MlflowClient
+
+    from assay.components.preflight.component import preflight as component
+    from assay.store.client import client_for
+
+    text = "age,sex,income\n" + "39,M,no\n40,F,yes\n" * 50
+    (tmp_path / "people.csv").write_text(text)
+    parts = urlsplit(minio_url)
+    client = client_for(minio_url)
+    key = f"{parts.path.strip('/')}/people.csv"
+    client.fput_object(parts.netloc, key, str(tmp_path / "people.csv"))
+    location = client.presigned_get_object(parts.netloc, key, timedelta(hours=1))
+    query = parse_qs(urlsplit(location).query)
+    secrets = [query["X-Amz-Signature"][0], query["X-Amz-Credential"][0].split("/")[0] + "/"]
+
+    left = tmp_path / "left"
+    left.mkdir()
+    monkeypatch.chdir(left)
+    monkeypatch.setenv("ASSAY_STORE", (left / "store").as_uri())
+    monkeypatch.setenv("ASSAY_EVENTS", str(left / "events"))
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{left}/mlflow.db")
+    runs = MlflowClient()
+    run = runs.create_run(runs.create_experiment("e", artifact_location=(left / "a").as_uri()))
+    monkeypatch.setenv("MLFLOW_RUN_ID", run.info.run_id)
+    given = {"data": location, "target": "income", "model_name": "m"}
+    view = SimpleNamespace(path=str(left / "summary"), metadata={})
+    component.python_func(**given, summary=view)
+    done = execute(
+        snapshot_data, {"source": location, "target": "income"}, Context(store_from_env())
+    )
+    assert done.values["rows"] == 100
+    # And what is told when it fails.
+    for wrong in (
+        {**given, "target": "none"},
+        {**given, "data": location.replace("people", "nothing")},
+        {**given, "policy": location},
+        {**given, "data": location.replace("http://127.0.0.1", "http://[::1")},
+        {**given, "suite": location, "reference": location},
+    ):
+        with pytest.raises(SystemExit):
+            kfp.execute(preflight, wrong)
+    logged = MlflowClient().get_run(run.info.run_id).data.params["preflight.data"]
+    assert logged == location.partition("?")[0]
+    assert verify(store_from_env(), done.outputs["dataset"], None)
+
+    told = capfd.readouterr()
+    (left / "out").write_text(told.out + told.err)
+    files = [path for path in left.rglob("*") if path.is_file()]
+    assert len(files) > 10
+    for path in files:
+        content = path.read_bytes()
+        for secret in secrets:
+            assert secret.encode() not in content, path
+
+
+# Files that are not files.
+
+
+def test_a_pipe_never_makes_a_command_wait(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    pipe = str(tmp_path / "pipe")
+    for arguments, told in (
+        (["run", "train-and-register", "--params", pipe], "it is a pipe"),
+        (["gate", "--policy", pipe, "--evidence", pipe], "it is a pipe"),
+        (["suite", "draft", pipe, "--target", "y"], "it is a pipe"),
+    ):
+        done = subprocess.run(
+            [Path(sys.executable).with_name("assay"), *arguments],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+            cwd=tmp_path,
+        )
+        assert done.returncode == 2, done.stderr
+        assert told in done.stderr
