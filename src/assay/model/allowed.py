@@ -40,7 +40,7 @@ REFUSED_ARGUMENTS: Final = {
 TEXTS: Final = frozenset(
     {
         "steps", "estimators", "transformers", "transformer_list", "transformer_weights",
-        "categories", "categorical_features", "class_weight", "classes", "fill_value",
+        "categories", "categorical_features", "class_weight", "classes", "constant", "fill_value",
         "interaction_cst", "missing_values", "monotonic_cst", "vocabulary",
     }
 )  # fmt: skip
