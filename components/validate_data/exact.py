@@ -20,14 +20,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from assay.dataset.whole import WIDE
 from assay.errors import UsageError
 from assay.suite.patterns import matches
 
 if TYPE_CHECKING:
     import pandas as pd
 
-WIDE: Final = 1 << 53
-"""float64 holds every whole number up to this size."""
 MAX_EXAMPLES: Final = 20
 MAX_CHECKS: Final = 20_000
 """Of one value by a JSON Schema; some 10 microseconds each."""
@@ -294,7 +293,7 @@ def _same(value: Any) -> Any:
 
 
 def _mean(values: Sequence[Any]) -> Any:
-    return Fraction(sum(values), 1) / len(values)
+    return sum(map(Fraction, values), Fraction(0)) / len(values)
 
 
 def _variance(values: Sequence[Any]) -> Fraction:
@@ -311,7 +310,7 @@ def _median(values: Sequence[Any]) -> Any:
     ordered, middle = sorted(values), len(values) // 2
     if len(values) % 2:
         return ordered[middle]
-    return Fraction(ordered[middle - 1] + ordered[middle], 2)
+    return (Fraction(ordered[middle - 1]) + Fraction(ordered[middle])) / 2
 
 
 _AGGREGATES: Final[Mapping[str, Callable[[Sequence[Any]], Any]]] = {

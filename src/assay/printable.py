@@ -33,7 +33,11 @@ def public(location: str) -> str:
             names = sorted(_PUBLIC_QUERY.intersection(given))
             kept = {name: public(given[name][-1]) for name in names}
             query = urlencode(kept, safe=":/")
-        return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, query, ""))
+        host = parts.netloc.rpartition("@")[2]
+        if not host and location[len(parts.scheme) :].startswith("://"):
+            # urlunsplit drops slashes here: sqlite:////a.db would become sqlite://a.db.
+            return f"{parts.scheme}://{parts.path}{'?' if query else ''}{query}"
+        return urlunsplit((parts.scheme, host, parts.path, query, ""))
     except ValueError:
         # Such as brackets without an address in them.
         scheme, _, rest = location.partition("://")

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 import pytest
 import scipy.sparse
-import skops.io
 import sklearn.metrics
 import sklearn.tree
+import skops.io
 from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.feature_selection import SelectKBest
 from sklearn.linear_model import LogisticRegression

@@ -368,3 +368,18 @@ def test_a_pipe_never_makes_a_command_wait(tmp_path: Path) -> None:
         )
         assert done.returncode == 2, done.stderr
         assert told in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("written", "shown"),
+    [
+        ("sqlite:////data/mlflow.db", "sqlite:////data/mlflow.db"),
+        ("sqlite:///.assay/mlflow.db", "sqlite:///.assay/mlflow.db"),
+        ("file:///data/x.csv?token=1", "file:///data/x.csv"),
+        ("mssql:///?password=1", "mssql:///"),
+        ("s3:///x?endpoint=http://a:1&secret=2", "s3:///x?endpoint=http://a:1"),
+    ],
+)
+def test_a_location_without_a_host_keeps_its_slashes(written: str, shown: str) -> None:
+    assert public(written) == shown
+    assert without_secrets(f"check {written} again") == f"check {shown} again"
