@@ -34,7 +34,6 @@ def slow(*values: object) -> list[object]:
     return [pytest.param(value, marks=pytest.mark.slow) for value in values]
 
 
-
 def binary(truth: np.ndarray, said: np.ndarray, score: np.ndarray | None = None) -> Predictions:
     """Predictions of a binary model; 1 is positive."""
     both = None if score is None else np.stack([1 - score, score], axis=1)

@@ -261,7 +261,6 @@ class TestTimes:
         assert found.values("x") == values
         assert found.codes == {"x": ["not-iso-time"]}
 
-
     @pytest.mark.parametrize("value", ["0000-01-01", "0000-12-31T23:59:59", "0001-01-01T00:00+01"])
     def test_a_year_that_no_calendar_has_stays_text_and_is_told(
         self, tmp_path: Path, value: str
@@ -442,7 +441,9 @@ class TestParquet:
     def test_a_year_that_python_does_not_know_is_refused(
         self, tmp_path: Path, values: pa.Array
     ) -> None:
-        with pytest.raises(DataError, match="column 'x', rows 1 to .*a year before 1 or after 9999"):
+        with pytest.raises(
+            DataError, match="column 'x', rows 1 to .*a year before 1 or after 9999"
+        ):
             self.write(tmp_path, pa.table({"x": values}))
 
     def test_an_index_of_pandas_is_no_feature(self, tmp_path: Path) -> None:
