@@ -141,6 +141,20 @@ def test_every_candidate_of_a_sweep_is_looked_at(context: Context, plan: dict[st
         assert part in str(told.value)
 
 
+def test_a_sweep_over_classifiers_and_regressors_is_refused_before_its_cost(
+    context: Context, plan: dict[str, Any]
+) -> None:
+    several = ["linear_model.LogisticRegression", "linear_model.LinearRegression"]
+    several += ["tree.DecisionTreeClassifier"]
+    given = {**plan, "candidates": [{"estimator": f"sklearn.{name}"} for name in several]}
+    with pytest.raises(UsageError) as told:
+        execute(preflight, given, context)
+    assert str(told.value) == (
+        "candidates: classifiers (1, 3) and regressors (2) cannot be compared; "
+        "give estimators of one kind"
+    )
+
+
 def test_what_is_not_given_is_said(
     folder_store: Store, plan: dict[str, Any], tmp_path: Path
 ) -> None:
