@@ -393,8 +393,9 @@ class Store(abc.ABC):
     def remove_view(self, digest: str) -> None:
         """Remove the plain copy of an artifact, if it has one."""
         root = f"views/{hex_of(digest)}/"
-        keys = [entry.key for entry in self._list(root)]
-        keys += [key for key, _ in self._special(root)]
+        keys = [key for key, _ in self._special(root)]
+        if root.rstrip("/") not in keys:  # otherwise it is a link, and what it leads to stays
+            keys += [entry.key for entry in self._list(root)]
         # In order down to the head, whatever other programs have added.
         top = sorted(key for key in keys if "/" not in key.removeprefix(root))
         for key in top:
