@@ -604,19 +604,21 @@ def test_a_process_that_holds_the_file_for_ever_is_told(
     uri: str, registry: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = Path(uri.removeprefix("sqlite:///"))
-    holder = subprocess.Popen(
-        [sys.executable, "-c",
-         "import sys, time; from pathlib import Path; from assay.mlflow_calls import alone\n"
-         "with alone(Path(sys.argv[1])): print('held', flush=True); time.sleep(60)", str(path)],
-        stdout=subprocess.PIPE,
-    )  # fmt: skip
-    try:
+    hold = (
+        "import sys\n"
+        "from pathlib import Path\n"
+        "from assay.mlflow_calls import alone\n"
+        "with alone(Path(sys.argv[1])):\n"
+        "    print('held', flush=True)\n"
+        "    sys.stdin.read()\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", hold, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as holder:
         assert holder.stdout is not None
         assert holder.stdout.readline() == b"held\n"
         monkeypatch.setattr(mlflow_calls, "LOCK_SECONDS", 0.2)
         with pytest.raises(ServiceError, match="another process has used .*lock"):
             registry.names()
-    finally:
         holder.kill()
-        holder.wait()
     assert registry.names() == []

@@ -282,6 +282,11 @@ class Store(abc.ABC):
             raise StoreError(f"{name}: {len(data)} bytes is too large for a pointer")
         self._replace(_pointer_key(name), data)
 
+    def is_young(self, name: str) -> bool:
+        """Whether a pointer is there, and was written so lately that `assay gc` leaves it."""
+        found = self._stat(_pointer_key(name))
+        return found is not None and found.modified > self._recent_now() - REFRESH_SECONDS
+
     def create_pointer(self, name: str, data: bytes) -> bool:
         """Write a pointer unless one is there; whether this call's content is what lies there.
 
