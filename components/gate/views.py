@@ -13,8 +13,11 @@ def report(decision: Decision) -> str:
     """A self-contained page."""
     rules = [row for row in decision.rows if row.kind is Kind.RULE]
     counts = [(outcome.value, sum(r.outcome is outcome for r in rules)) for outcome in Outcome]
+    # An empty column would push the others out of a narrow window.
+    shown = len(HEADERS) - (not any(row.reason for row in rules))
+    cells = [_cells(row)[:shown] for row in rules]
     sections = [
-        Section("Rules", tiles(counts) + table(HEADERS, map(_cells, rules), align="llrrr")),
+        Section("Rules", tiles(counts) + table(HEADERS[:shown], cells, align="llrrr")),
         Section("Evidence", _evidence(decision)),
         Section("About", table(("what", "digest"), _about(decision))),
     ]
@@ -64,7 +67,7 @@ def _evidence(decision: Decision) -> str:
     told = {row.evidence for row in rows}
     cells = [(row.evidence, row.outcome.value, row.explanation) for row in rows]
     cells += [(name, _NONE, "gives no verdict") for name in decision.evidence if name not in told]
-    return table(("document", "outcome", "why"), cells)
+    return table(("evidence", "outcome", "why"), cells)
 
 
 def _about(decision: Decision) -> list[tuple[str, str]]:

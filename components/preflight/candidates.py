@@ -41,6 +41,21 @@ def read_candidates(given: Sequence[Any], allowed_modules: Sequence[str]) -> lis
         if before != place:
             problems.append(f"{what} is the same as candidate {before}; leave one out")
         found.append(candidate)
+    problems = problems or _mixed(found, allowed_modules)
     if problems:
         raise UsageError.all_of(problems)
     return found
+
+
+def _mixed(candidates: Sequence[Mapping[str, Any]], allowed_modules: Sequence[str]) -> list[str]:
+    """Classifiers beside regressors, which have no metric to choose by."""
+    from assay.model.build import AUTO, kind_of
+
+    places: dict[str, list[str]] = {"classifier": [], "regressor": []}
+    for place, item in enumerate(candidates, 1):
+        if item["estimator"] != AUTO:
+            places.get(kind_of(item["estimator"], allowed_modules), []).append(str(place))
+    if not all(places.values()):
+        return []
+    named = " and ".join(f"{kind}s ({', '.join(at)})" for kind, at in places.items())
+    return [f"candidates: {named} cannot be compared; give estimators of one kind"]

@@ -56,6 +56,8 @@ class Outcome:
     """Reports and the log of this run."""
     exit_code: int
     error: str
+    notes: list[str] = field(default_factory=list)
+    """What a person should know of the run itself."""
 
     def task(self, name: str) -> Task | None:
         """The last task of that name, if it ran."""
@@ -72,7 +74,7 @@ class Outcome:
         told = [
             f"{task.name}: {line}" for task in self.tasks for line in findings.lines(task.values)
         ]
-        return list(dict.fromkeys(told))
+        return list(dict.fromkeys([*told, *self.notes]))
 
     @property
     def log(self) -> Path:
@@ -131,8 +133,13 @@ def run(
             except RuntimeError as failure:
                 # kfp.local says only which task failed; the task's own event says why.
                 error = str(failure)
-    _collect_reports(folder)
-    return _outcome(list(follower.tasks), folder, error)
+    outcome = _outcome(list(follower.tasks), folder, error)
+    try:
+        _collect_reports(folder)
+    except OSError as failure:
+        # A full disk must hide neither the verdict nor its reason.
+        outcome.notes.append(f"reports are missing in {folder}: {failure.strerror}; make room")
+    return outcome
 
 
 @contextlib.contextmanager

@@ -376,7 +376,7 @@ def _listed_key(item: Any, what: str) -> Key:
 def _pem(variable: str, value: str) -> bytes:
     if _BEGIN in value:
         return value.encode()
-    return read_regular(Path(value), _MAX_KEY_BYTES, f"{variable}: a PEM file or its text")
+    return read_regular(Path(value), _MAX_KEY_BYTES, f"{variable}: a file or its text")
 
 
 def _envelope(raw: Mapping[str, Any], what: str) -> Any:

@@ -117,6 +117,7 @@ def test_documents_become_artifacts(context: Context, plan: dict[str, Any], tmp_
     assert done.values == {
         "allowed_modules": [],
         "candidates": [],
+        "max_regression": 0.01,
         "primary_metric": "",
         "reference_artifact": "",
     }
@@ -139,6 +140,20 @@ def test_every_candidate_of_a_sweep_is_looked_at(context: Context, plan: dict[st
         execute(preflight, wrong, context)
     for part in ("candidate 1: ", "candidate 3 is the same as candidate 2", "validation_fraction"):
         assert part in str(told.value)
+
+
+def test_a_sweep_over_classifiers_and_regressors_is_refused_before_its_cost(
+    context: Context, plan: dict[str, Any]
+) -> None:
+    several = ["linear_model.LogisticRegression", "linear_model.LinearRegression"]
+    several += ["tree.DecisionTreeClassifier"]
+    given = {**plan, "candidates": [{"estimator": f"sklearn.{name}"} for name in several]}
+    with pytest.raises(UsageError) as told:
+        execute(preflight, given, context)
+    assert str(told.value) == (
+        "candidates: classifiers (1, 3) and regressors (2) cannot be compared; "
+        "give estimators of one kind"
+    )
 
 
 def test_what_is_not_given_is_said(

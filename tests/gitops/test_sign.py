@@ -52,7 +52,11 @@ def test_what_was_made_before_keys_is_admitted_by_a_person_and_shown_as_that(
     world: Any, earlier: str
 ) -> None:
     verifier = world.services.verifier
-    refused(lambda: about(world.store, earlier, verifier), AttestationError, "assay sign")
+    refused(
+        lambda: about(world.store, earlier, verifier),
+        AttestationError,
+        "assay sign DIGEST --why REASON",
+    )
     done = CliRunner().invoke(cli, ["sign", earlier, "--why", WHY], input="n\n")
     assert done.exit_code == 1
     for step in ("snapshot_data", "split_data", "train", "evaluate"):

@@ -308,7 +308,7 @@ def test_the_signing_key(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ASSAY_VERIFY_KEYS", public)
     (found,) = check_signing(NOTHING)
     assert found.status is Status.FAILED
-    assert "would not believe its own records" in found.detail
+    assert "would not accept its own attestations" in found.detail
     monkeypatch.setenv("ASSAY_SIGNING_KEY", private)
     assert statuses(check_signing(NOTHING)) == {"signing": "ok"}
     monkeypatch.setenv("ASSAY_VERIFY_KEYS", key()[1])

@@ -355,7 +355,7 @@ def test_the_command_says_what_would_go_and_removes_it_when_told(home: Path) -> 
     dry = runner.invoke(cli, words)
     assert dry.exit_code == 0, dry.output
     assert "files\t1" in dry.output
-    assert "16 B would be set free" in dry.output
+    assert "16 B would be freed" in dry.output
     assert store.has(waste.digest)
     done = runner.invoke(cli, [*words, "--delete", "--json"])
     assert json.loads(done.output)["removed"] == 1

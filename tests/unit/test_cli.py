@@ -1,5 +1,6 @@
 """The command line as a user meets it: help, errors, speed of imports."""
 
+import errno
 import importlib
 import inspect
 import json
@@ -7,12 +8,15 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 from rich.console import Console
 
+from assay import cli as command_line
+from assay import local
 from assay.cli import COMMANDS, cli
 from assay.cli.catalog import names, pipeline
 from assay.errors import AssayError
@@ -201,6 +205,52 @@ class TestAModelThatNobodyKnows:
         done = assay(command, "incme", cwd=registered, code=2)
         assert "did you mean 'income'?" in done.stderr
         assert "no" in assay(command, "income", cwd=registered).stdout
+
+    def test_a_version_that_is_no_number_is_the_users_mistake(self, registered: Path) -> None:
+        done = assay("production", "income", "--set", "latest", cwd=registered, code=2)
+        assert done.stderr == (
+            "error: --set: 'latest' is not a version; give its number, as in --set 1\n"
+        )
+
+
+def test_without_git_the_error_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    done = subprocess.run(
+        [sys.executable, "-m", "assay.cli", "init", "project"],
+        cwd=tmp_path, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 8
+    assert done.stderr == (
+        "error: Git is not on the PATH; install git, or add its folder to PATH\n"
+    )
+
+
+def test_a_full_disk_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", "run.log")
+
+    monkeypatch.setattr(command_line, "cli", full)
+    with pytest.raises(SystemExit) as stop:
+        command_line.main(["run"])
+    assert stop.value.code == 7
+    told = capsys.readouterr().err
+    assert told.startswith("error: run.log: No space left on device; make room")
+    assert told.count("\n") == 1
+
+
+def test_reports_without_room_do_not_hide_the_verdict(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", "report.html")
+
+    monkeypatch.setattr(local, "_collect_reports", full)
+    monkeypatch.setattr(local, "warm_process", lambda _: nullcontext({}))
+    outcome = local.run(lambda: None, {}, tmp_path / "run")
+    assert outcome.verdict == "passed"
+    assert "No space left on device" in outcome.findings[0]
 
 
 @pytest.mark.slow

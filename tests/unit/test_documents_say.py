@@ -166,3 +166,14 @@ def test_the_readme_holds_from_the_first_run_to_the_last_question(
     (reader.folder / "run.yaml").write_text(parameters)
     assert "PASSED" in reader.types(f". .venv/bin/activate; {longer}")
     assert json.loads(reader.types(". .venv/bin/activate; assay production income --json"))
+
+
+def test_each_sentence_about_security_has_a_test_that_exists() -> None:
+    named = set(re.findall(r"`(test_\w+)`", (ROOT / "docs/security.md").read_text()))
+    written = {
+        name
+        for path in (ROOT / "tests").rglob("test_*.py")
+        for name in re.findall(r"(?m)^ *def (test_\w+)\(", path.read_text())
+    }
+    assert named
+    assert sorted(named - written) == []

@@ -114,3 +114,31 @@ class TestInTheTerminal:
         assert f"finding: snapshot-data: {FOUND.line}" in told
         assert "red \\x1b[31m and \\u202e turned" in told
         assert told.replace("\n", "").isprintable()
+
+    @pytest.mark.parametrize(
+        ("code", "told"),
+        [(3, "validate-data"), (4, "gate"), (5, "test_fraction")],
+    )
+    def test_a_run_that_did_not_register_says_what_to_do(
+        self,
+        tmp_path: Path,
+        capsys: pytest.CaptureFixture[str],
+        monkeypatch: pytest.MonkeyPatch,
+        code: int,
+        told: str,
+    ) -> None:
+        monkeypatch.setenv("ASSAY_STORE", (tmp_path / "store").as_uri())
+        print_outcome(local.Outcome([], tmp_path, code, "why"))
+        last = capsys.readouterr().out.splitlines()[-1]
+        assert last.startswith("next: ")
+        assert told in last
+
+    def test_the_line_of_a_pass_has_no_blank_at_its_end(
+        self,
+        tmp_path: Path,
+        capsys: pytest.CaptureFixture[str],
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        monkeypatch.setenv("ASSAY_STORE", (tmp_path / "store").as_uri())
+        print_outcome(local.Outcome([], tmp_path, 0, ""))
+        assert capsys.readouterr().out.splitlines()[0] == "PASSED"

@@ -4,6 +4,7 @@ Each command lives in a module of its own, which is imported only when it is cal
 shell completion must not pay for pandas or MLflow.
 """
 
+import errno
 import importlib
 import os
 import sys
@@ -12,7 +13,7 @@ from typing import Any, Final
 import click
 
 from assay import __version__
-from assay.errors import AssayError
+from assay.errors import AssayError, ServiceError, StoreError
 
 COMMANDS: Final = {
     "init": ("assay.cli.init", "Make keys, settings and a deployment repository."),
@@ -59,6 +60,7 @@ EXIT_CODES: Final = {
     9: "A step broke its contract: a bug in the step.",
     130: "Interrupted (Ctrl-C).",
 }
+_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
 
 
 class _LazyGroup(click.Group):
@@ -130,3 +132,21 @@ def main(arguments: list[str] | None = None) -> Any:
     except AssayError as error:
         click.echo(f"error: {error}", err=True)
         sys.exit(error.exit_code)
+    except OSError as error:
+        if error.errno not in _DISK:
+            raise
+        where = f"{error.filename}: " if error.filename else ""
+        click.echo(
+            f"error: {where}{error.strerror}; make room or take another folder; what was stored "
+            "stays, and the next run goes on",
+            err=True,
+        )
+        sys.exit(StoreError.exit_code)
+    except ImportError as error:
+        # GitPython looks for Git when it is imported.
+        if "git executable" not in str(error):
+            raise
+        click.echo(
+            "error: Git is not on the PATH; install git, or add its folder to PATH", err=True
+        )
+        sys.exit(ServiceError.exit_code)

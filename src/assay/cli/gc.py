@@ -112,16 +112,16 @@ def _show(found: Plan, removed: int | None, as_json: bool) -> None:
             ("cache entries", found.cache),
             ("other pointers", found.pointers),
             ("plain copies", found.views),
-            ("records", found.records),
+            ("attestations", found.records),
             ("manifests", found.manifests),
             ("files", found.files),
         )
     ]
-    print_table(["nothing rests on", "count"], rows)
+    print_table(["can be removed", "count"], rows)
     kept = f"{len(found.kept)} blobs stay, for {len(found.roots)} roots"
     if removed is None:
         click.echo(
-            f"{human_bytes(found.size)} would be set free; {kept}; remove with: assay gc --delete"
+            f"{human_bytes(found.size)} would be freed; {kept}; remove with: assay gc --delete"
         )
     else:
         click.echo(f"removed {removed} of {len(found.blobs)} blobs; {kept}")

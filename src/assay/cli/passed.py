@@ -37,6 +37,16 @@ class Metric:
         low, high, level = self.interval.low, self.interval.high, self.interval.confidence
         return f"{text} ({low:.4g} to {high:.4g} at {100 * level:g} %)"
 
+    def to_dict(self) -> dict[str, float | None]:
+        """For programs."""
+        own = self.interval
+        return {
+            "value": self.value,
+            "low": None if own is None else own.low,
+            "high": None if own is None else own.high,
+            "confidence": None if own is None else own.confidence,
+        }
+
 
 @dataclass(frozen=True, slots=True)
 class Passed:
@@ -79,15 +89,7 @@ class Passed:
             "trackingUri": self.tracking_uri,
             "load": self.load,
             "next": self.next,
-            "metrics": {
-                metric.name: {
-                    "value": metric.value,
-                    "low": metric.interval and metric.interval.low,
-                    "high": metric.interval and metric.interval.high,
-                    "confidence": metric.interval and metric.interval.confidence,
-                }
-                for metric in self.metrics
-            },
+            "metrics": {metric.name: metric.to_dict() for metric in self.metrics},
         }
 
 
@@ -109,11 +111,17 @@ def passed(outcome: local.Outcome, store: Store) -> Passed | None:
         version=str(task.values.get("version", "")),
         registered=str(task.values.get("registered", "")),
         tracking_uri=os.environ.get("MLFLOW_TRACKING_URI", ""),
-        metrics=_metrics(outcome, store),
+        metrics=metrics(outcome, store),
     )
 
 
-def _metrics(outcome: local.Outcome, store: Store) -> tuple[Metric, ...]:
+def metrics(outcome: local.Outcome, store: Store) -> tuple[Metric, ...]:
+    """What the run's evaluation and comparison measured; empty where neither was made.
+
+    Raises:
+        StoreError: The store no longer answers.
+        IntegrityError: What the run has just written is not what its name says.
+    """
     found: dict[str, Metric] = {}
     for name, output in (("evaluate", "evaluation"), ("compare", "comparison")):
         task = outcome.task(name)

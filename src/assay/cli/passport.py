@@ -97,7 +97,7 @@ def _label(node: Node, name: str | None, full: bool) -> Text:
     label = Text.assemble((f"{name} " if name else "", "cyan"), (kind, "bold"), f" {digest}")
     record = node.record
     if record is None:
-        return label.append("  no record", style="red")
+        return label.append("  no attestation", style="red")
     label.append(f"  made by {record.step}", style="green")
     label.append(f" {record.details.started}", style="dim")
     unsigned = f" admitted by {record.admitted_by}" if record.admitted_by else " unsigned"
@@ -106,5 +106,5 @@ def _label(node: Node, name: str | None, full: bool) -> Text:
     if verdict:
         label.append(f" verdict {verdict}", style="green" if verdict == "pass" else "red")
     if node.other_records:
-        label.append(f" (+{node.other_records} more records)", style="dim")
+        label.append(f" (+{node.other_records} more attestations)", style="dim")
     return label

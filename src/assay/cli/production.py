@@ -5,6 +5,7 @@ import os
 import click
 
 from assay.cli.console import json_option, print_json, print_table, use_defaults
+from assay.errors import UsageError
 from assay.resolve import require_model
 
 
@@ -21,10 +22,12 @@ def command(model_name: str, version: str, as_json: bool) -> None:
     """
     from assay.registry import Registry
 
+    if version and not (version.isascii() and version.isdigit()):
+        raise UsageError(f"--set: {version!r} is not a version; give its number, as in --set 1")
     use_defaults()
     registry = Registry(os.environ["MLFLOW_TRACKING_URI"])
     if version:
-        registry.set_alias(model_name, "production", version)
+        registry.set_alias(model_name, "production", str(int(version)))
     current = registry.production(model_name)
     if current is None:
         # A misspelt name must not read like a model that nobody released.

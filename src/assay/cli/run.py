@@ -8,7 +8,7 @@ import sys
 import textwrap
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import click
 from rich.console import Console
@@ -27,16 +27,31 @@ from assay.cli.console import (
     stdout,
     use_defaults,
 )
-from assay.cli.passed import passed
+from assay.cli.passed import Metric, metrics, passed
 from assay.config import store_from_env
 from assay.documents import Limits, read_regular, read_yaml
 from assay.environment import hidden_modules
-from assay.errors import UsageError
+from assay.errors import RunBlocked, RunInconclusive, RunRejected, UsageError
 from assay.execution import CacheMode
 from assay.resolve import resolve_arguments
 
 _STYLES = {"cached": "cyan", "done": "green", "asked": "green", "failed": "bold red"}
 MAX_PARAMS_BYTES = 1 << 20
+_NEXT: Final = {
+    RunRejected.exit_code: (
+        "open the report of validate-data, then correct the data, or the suite where an "
+        "expectation is wrong, and run again"
+    ),
+    RunBlocked.exit_code: (
+        "open the reports of gate and evaluate, then change the estimator, its hyperparameters or "
+        "the data, and run again; a rule that is wrong is changed in the policy"
+    ),
+    RunInconclusive.exit_code: (
+        "run again with more test rows: more data, or a larger test_fraction; the reports of gate "
+        "and compare say which intervals are too wide"
+    ),
+}
+"""What to do after a run that did not register, by its exit code."""
 
 
 @click.command("run")
@@ -158,13 +173,14 @@ def _print_line(task: local.Task) -> None:
 def print_outcome(outcome: local.Outcome) -> None:
     """The verdict, why, and where to look."""
     style = "bold green" if outcome.exit_code == 0 else "bold red"
-    stdout.print(Text(outcome.verdict.upper(), style=style), reason(outcome), soft_wrap=True)
+    head = Text(outcome.verdict.upper(), style=style)
+    stdout.print(head, *filter(None, [reason(outcome)]), soft_wrap=True)
     done = passed(outcome, store_from_env())
     if done is not None:
         _say(f"registered: {done.uri} version {done.version} ({done.registered})")
         _say(f"model: {done.model}")
-        for metric in done.metrics:
-            _say(f"measured: {metric}")
+    for metric in _measured(outcome):
+        _say(f"measured: {metric}")
     for line in outcome.findings:
         stdout.print(Text(f"finding: {line}", style="yellow"), soft_wrap=True)
     for path in outcome.reports:
@@ -174,6 +190,14 @@ def print_outcome(outcome: local.Outcome) -> None:
         _say(f"registry: {done.tracking_uri}")
         _say(f"load in Python: {done.load}")
         _say(f"next: {done.next}")
+    elif outcome.exit_code in _NEXT:
+        _say(f"next: {_NEXT[outcome.exit_code]}")
+
+
+def _measured(outcome: local.Outcome) -> tuple[Metric, ...]:
+    """Numbers of a run that was judged; a run that failed may have no store to ask."""
+    judged = {0, RunBlocked.exit_code, RunInconclusive.exit_code}
+    return metrics(outcome, store_from_env()) if outcome.exit_code in judged else ()
 
 
 def _say(line: str) -> None:
@@ -201,6 +225,8 @@ def _json(outcome: local.Outcome) -> dict[str, Any]:
         "log": str(outcome.log),
         "reports": [str(path) for path in outcome.reports],
         "passed": done and done.to_dict(),
+        "next": done.next if done else _NEXT.get(outcome.exit_code),
+        "metrics": {metric.name: metric.to_dict() for metric in _measured(outcome)},
         "tasks": [
             {
                 "name": task.name,

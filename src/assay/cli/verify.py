@@ -54,7 +54,7 @@ def command(digest: str | None, as_json: bool) -> None:
     for note in notes:
         click.echo(f"note: {note}", err=True)
     click.echo(
-        f"verified: {found.artifacts} artifacts, {found.records} records, {found.blobs} blobs, "
-        f"{human_bytes(found.size)}"
+        f"verified: {found.artifacts} artifacts, {found.records} attestations, "
+        f"{found.blobs} blobs, {human_bytes(found.size)}"
         + ("" if verifier else "; signatures were not asked for (ASSAY_VERIFY_KEYS is not set)")
     )

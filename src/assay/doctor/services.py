@@ -40,13 +40,13 @@ def check_signing(_ground: Ground) -> Sequence[Finding]:
             Finding(
                 "signing",
                 Status.FAILED,
-                "ASSAY_VERIFY_KEYS is set and ASSAY_SIGNING_KEY is not: a run would not believe "
-                "its own records",
+                "ASSAY_VERIFY_KEYS is set and ASSAY_SIGNING_KEY is not: a run would not accept "
+                "its own attestations",
                 "set both, or none",
             )
         ]
     if signer is None:
-        text = "no key: records are unsigned, and whoever can write the store can write them"
+        text = "no key: attestations are unsigned; whoever can write to the store can forge them"
         remedy = "openssl genpkey -algorithm ed25519 -out signing.pem; set ASSAY_SIGNING_KEY"
         return [Finding("signing", Status.WARNING, text, remedy)]
     import json
