@@ -18,6 +18,7 @@ from assay.errors import UsageError
 
 ROOT = Path(__file__).resolve().parents[2]
 RECORDS = {"assay-store", "assay-signing"}
+SETTINGS = ("ASSAY_SOURCES", "ASSAY_ALLOWED_CLASSES")
 KEYS = {
     "assay-store": {
         "access-key": "AWS_ACCESS_KEY_ID",
@@ -27,6 +28,7 @@ KEYS = {
         "username": "MLFLOW_TRACKING_USERNAME",
         "password": "MLFLOW_TRACKING_PASSWORD",
     },
+    "assay-git": {"token": "ASSAY_GIT_TOKEN"},
     "assay-signing": {"private-key": "ASSAY_SIGNING_KEY", "public-key": "ASSAY_VERIFY_KEYS"},
     "assay-notify": {"url": "ASSAY_NOTIFY_URL"},
 }
@@ -80,7 +82,7 @@ def test_only_who_needs_a_secret_gets_it() -> None:
         "halt": set(),
         "notify": RECORDS | {"assay-notify"},
         "preflight": RECORDS | {"assay-mlflow"},
-        "register": RECORDS | {"assay-mlflow"},
+        "register": RECORDS | {"assay-mlflow", "assay-git"},  # the governing policy lies in Git
         "resolve_production": RECORDS | {"assay-mlflow"},
     }
     for task in tasks.values():
@@ -98,8 +100,10 @@ def test_where_services_are_comes_from_the_config_map() -> None:
         for name, task in tasks.items()
     }
     assert found["halt"] == []
-    assert found["train"] == ["ASSAY_STORE"]
-    assert found["register"] == ["ASSAY_STORE", "MLFLOW_TRACKING_URI"]
+    assert found["train"] == ["ASSAY_STORE", *SETTINGS]
+    assert {"ASSAY_STORE", "MLFLOW_TRACKING_URI", "ASSAY_DEPLOYMENTS", *SETTINGS} <= set(
+        found["register"]
+    )
 
 
 def test_a_task_learns_its_run_for_its_record() -> None:
@@ -152,6 +156,7 @@ components:
         "team-store": True,
         "team-mlflow": False,
         "team-signing": True,
+        "team-git": True,
     }
     assert tasks["register"]["pod"]["configMapAsEnv"][0]["configMapName"] == "team-config"
     assert tasks["register"]["pod"]["configMapAsEnv"][0]["optional"] is True

@@ -133,7 +133,7 @@ def test_a_list_of_keys_is_given_as_text_or_as_a_file(
     assert verifier is not None
     assert [set(key.roles) for key in verifier.keys] == [{Role.RUNNER}]
     monkeypatch.setenv("ASSAY_VERIFY_KEYS", str(tmp_path))
-    refused(verifier_from_env, UsageError, "not a file")
+    refused(verifier_from_env, UsageError, "not a regular file")
 
 
 def test_a_retired_key_counts_for_what_it_signed_before() -> None:
