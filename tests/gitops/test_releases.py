@@ -265,7 +265,8 @@ def test_a_branch_that_was_forced_is_put_right(world: Any) -> None:
     git(clone, "commit", "-qam", "helpful")
     git(clone, "commit", "-q", "--amend", "-m", "forced")
     git(clone, "push", "-q", "--force", "origin", done.branch)
-    refused(lambda: world.approve("dev"), UsageError, "'model' is a required property")
+    told = refused(lambda: world.approve("dev"), UsageError, "the document: model, ", "missing")
+    assert told.count("missing") == 1
     again = world.promote("one", "dev")
     assert again.outcome == "updated"
     world.approve("dev")
