@@ -122,7 +122,7 @@ def parse(data: bytes, what: str = FILE_NAME) -> Release:
     raw = read_yaml(data, what, _LIMITS, person=False).value
     if faults := list(islice(_validator().iter_errors(raw), MAX_NAMED)):
         faults.sort(key=lambda fault: list(map(str, fault.path)))
-        raise UsageError.all_of(f"{what}: {_fault(fault)}" for fault in faults)
+        raise UsageError.all_of(dict.fromkeys(f"{what}: {_fault(fault)}" for fault in faults))
     given = raw.get("override")
     release = Release(
         model=raw["model"],
