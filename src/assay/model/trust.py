@@ -115,9 +115,9 @@ def _require_quiet(schema: Any, what: str) -> None:
     """
     for node in _nodes(schema):
         name = f"{node.get('__module__')}.{node.get('__class__')}"[:MAX_NAME_CHARS]
-        if node.get("__loader__") in _CALLED and name.startswith(_PREFIXES):
-            if not _CLOSED.intersection(name.split(".")) and inspect.isclass(_found(name)):
-                raise IntegrityError(f"{what}: would call the class {name}; the file is forged")
+        own = name.startswith(_PREFIXES) and not _CLOSED.intersection(name.split("."))
+        if node.get("__loader__") in _CALLED and own and inspect.isclass(_found(name)):
+            raise IntegrityError(f"{what}: would call the class {name}; the file is forged")
         for key in _REACHING:
             if (value := _text_of(node.get(key))) and (key == "memory" or value in _REACHES):
                 raise IntegrityError(
