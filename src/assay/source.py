@@ -186,8 +186,8 @@ def open_remote(location: str, seconds: float | None = None) -> Iterator[IO[byte
 
 def _too_slow(location: str, seconds: float) -> DataError:
     return DataError(
-        f"{public(location)}: not read after {seconds:,.0f} seconds, which is the limit; copy it to "
-        "a faster server"
+        f"{public(location)}: not read after {seconds:,.0f} seconds, which is the limit; copy it "
+        "to a faster server"
     )
 
 

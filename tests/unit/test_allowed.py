@@ -16,6 +16,7 @@ import scipy.sparse
 import sklearn.metrics
 import sklearn.tree
 import skops.io
+from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.feature_selection import SelectKBest
 from sklearn.linear_model import LogisticRegression
@@ -321,3 +322,11 @@ def test_model_files_that_people_make_are_taken() -> None:
     nearest = KNeighborsClassifier(2, metric=sklearn.metrics.pairwise.haversine_distances)
     for model in (search.fit(table, labels), nearest):
         audit(skops.io.dumps(model))
+
+
+def test_the_default_estimator_with_categories_is_no_forged_file() -> None:
+    """It holds `check_array`; while the list lacked it, nothing with categories was trained."""
+    rows = np.array([[0, 0], [1, 1], [0, 2], [1, 3]] * 25)
+    fitted = HistGradientBoostingClassifier(categorical_features=[1]).fit(rows, rows[:, 0])
+    again = audit(skops.io.dumps(fitted))
+    assert again.predict(rows).tolist() == fitted.predict(rows).tolist()
