@@ -10,6 +10,7 @@ import functools
 import hashlib
 import os
 import socket
+import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final, cast
@@ -31,6 +32,10 @@ if TYPE_CHECKING:
 CONNECT_SECONDS: Final = 10.0
 READ_SECONDS: Final = 60.0
 """How long a server may say nothing."""
+FETCH_SECONDS: Final = 4 * 3600.0
+"""How long the bytes of a whole file may take, however steadily they trickle in."""
+PEEK_SECONDS: Final = 120.0
+"""The same for its beginning."""
 ATTEMPTS: Final = 5
 """Of a fetch, when faults are transient."""
 MAX_WAIT_SECONDS: Final = 8.0
@@ -122,7 +127,7 @@ def peek(location: str, size: int) -> bytes:
             return stream.read(size)
     found = b""
     for attempt in _attempts(location):
-        with attempt, open_remote(location) as remote:
+        with attempt, open_remote(location, PEEK_SECONDS) as remote:
             found = _head(remote, size)
     return found
 
@@ -141,17 +146,49 @@ def local_path(location: str) -> Path | None:
 
 
 @contextlib.contextmanager
-def open_remote(location: str) -> Iterator[IO[bytes]]:
+def open_remote(location: str, seconds: float | None = None) -> Iterator[IO[bytes]]:
     """A stream of a remote location's bytes.
 
+    Args:
+        location: The location.
+        seconds: How long reading it may take altogether; `FETCH_SECONDS` by default.
+
     Raises:
-        DataError: Not found or refused.
+        DataError: Not found, refused, or not read in time.
         UsageError: A scheme that is not known, or credentials in the location.
     """
     place = _check_remote(location)
+    seconds = FETCH_SECONDS if seconds is None else seconds
     opened = _open_s3(location, place) if location.startswith("s3://") else _open_http(location)
     with opened as stream:
-        yield stream
+        over = threading.Event()
+
+        def end() -> None:
+            over.set()
+            # Whoever reads gets what an end of the connection gives.
+            with contextlib.suppress(Exception):
+                cast("Any", stream).shutdown()
+
+        timer = threading.Timer(seconds, end)
+        timer.daemon = True
+        timer.start()
+        try:
+            yield stream
+        except Exception as error:
+            if over.is_set():
+                raise _too_slow(location, seconds) from error
+            raise
+        finally:
+            timer.cancel()
+        if over.is_set():
+            raise _too_slow(location, seconds)
+
+
+def _too_slow(location: str, seconds: float) -> DataError:
+    return DataError(
+        f"{public(location)}: not read after {seconds:,.0f} seconds, which is the limit; copy it "
+        "to a faster server"
+    )
 
 
 def _from_file(local: Path, max_bytes: int | None) -> Source:

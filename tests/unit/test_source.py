@@ -1,9 +1,11 @@
 """Locations: what is fetched has the right name, and what must not be read is refused."""
 
+import contextlib
 import http.server
 import io
 import os
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -161,6 +163,13 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.answer(200, TABLE, sent=len(TABLE) if count > 1 else 1000)
         elif path == "/always-cut":
             self.answer(200, TABLE, sent=1000)
+        elif path == "/drip":
+            self.send_response(200)
+            self.end_headers()
+            with contextlib.suppress(OSError):
+                for _ in range(200):
+                    self.wfile.write(b"a")
+                    time.sleep(0.05)
         elif path == "/empty":
             self.answer(200)
         else:
@@ -251,6 +260,16 @@ class TestHttp:
     def test_peeking_reads_no_more_than_asked(self, web: str) -> None:
         assert peek(f"{web}/table.csv", 3) == b"a,b"
         assert peek(f"{web}/table.csv", 10**9) == TABLE
+
+    def test_a_server_that_trickles_does_not_outlive_the_deadline(
+        self, web: str, target: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("assay.source.FETCH_SECONDS", 0.4)
+        monkeypatch.setattr("assay.source.PEEK_SECONDS", 0.4)
+        began = time.monotonic()
+        for read in (lambda: fetch(f"{web}/drip", target), lambda: peek(f"{web}/drip", 10**6)):
+            assert "not read after 0 seconds, which is the limit" in refusal(read)
+        assert time.monotonic() - began < 4
 
     def test_a_signed_address_leaves_no_secret(self, web: str, target: Path) -> None:
         location = f"{web}/table.csv?X-Amz-Signature=deadbeef#x"
