@@ -270,13 +270,12 @@ class _Steps:
 
 
 def _unique(validator: Any, wanted: Any, instance: Any, schema: Any) -> Any:
-    """Whether items are unique, in linear time; jsonschema compares each item with each other."""
+    """`uniqueItems` in linear time; jsonschema compares each item with each other."""
     import jsonschema
 
     del schema
-    if not wanted or not validator.is_type(instance, "array"):
-        return
-    if len({_same(item) for item in instance}) < len(instance):
+    listed = wanted and validator.is_type(instance, "array")
+    if listed and len({_same(item) for item in instance}) < len(instance):
         yield jsonschema.ValidationError("has items that are not unique")
 
 
