@@ -109,11 +109,15 @@ def compare(
     candidate: "LoadedModel",
     production: "LoadedModel",
     frame: "pd.DataFrame",
+    groups: "pd.DataFrame",
     rows: Rows,
     settings: Settings,
     subjects: dict[str, str],
 ) -> Difference:
-    """Compare two models, which `check` admits, on rows of `frame` that neither was trained on."""
+    """Compare two models, which `check` admits, on rows of `frame` that neither was trained on.
+
+    `groups` holds the same rows with exact whole numbers, to slice by.
+    """
     primary = _primary(settings, candidate)
     compared = frame[rows.new]
     counts = {
@@ -138,7 +142,8 @@ def compare(
     same = subjects["model"] == subjects["production"]
     delta, bounds = _regression(primary, ours, theirs, settings, same=same)
     own = interval(bounds, delta, settings.confidence, ANY)
-    slices = _slices(primary, ours, theirs, compared, settings, candidate.target, same=same)
+    by = groups[rows.new]
+    slices = _slices(primary, ours, theirs, by, settings, candidate.target, same=same)
     verdict, reason = _verdict(primary, delta, own, slices, settings)
     values |= {
         "regression_delta": delta if math.isfinite(delta) else None,

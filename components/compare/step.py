@@ -41,6 +41,7 @@ def compare(
     from assay import dataset as data
     from assay import findings
     from assay.components.compare import difference, views
+    from assay.dataset.whole import exact
     from assay.model import fixed_threads, load
 
     settings = difference.Settings(
@@ -67,7 +68,8 @@ def compare(
             subjects,
         )
         with fixed_threads(threads):
-            found = difference.compare(ours, theirs, frame, rows, settings, subjects)
+            groups = exact(frame, test_data.path)
+            found = difference.compare(ours, theirs, frame, groups, rows, settings, subjects)
     found.evidence.write(comparison.path)
     views.write(found, settings, comparison.path)
     comparison.annotations["verdict"] = str(found.evidence.verdict)

@@ -56,11 +56,21 @@ class Quality:
 def evaluate(
     model: "LoadedModel",
     frame: "pd.DataFrame",
+    groups: "pd.DataFrame",
     checks: Path | None,
     settings: Settings,
     subjects: dict[str, str],
 ) -> Quality:
-    """All of it, as evidence."""
+    """All of it, as evidence.
+
+    Args:
+        model: What is measured.
+        frame: The rows, as a model takes them.
+        groups: The same rows with exact whole numbers, to slice by.
+        checks: Folder of the behavioural checks, if there are any.
+        settings: The step's parameters.
+        subjects: What the evidence is about.
+    """
     if problems := settings_problems(
         settings.confidence, settings.resamples, settings.min_slice_rows
     ):
@@ -72,7 +82,7 @@ def evaluate(
     if findings := model.check_table(frame):
         found.notes["test_rows"] = "; ".join(finding.text for finding in findings)
     _measure(predictions, settings, {}, found)
-    slices = make_slices(frame, settings.slices, model.target)
+    slices = make_slices(groups, settings.slices, model.target)
     for part in slices:
         found.numbers[label("test_rows", **part.labels)] = float(len(part.rows))
         _measure(predictions.take(part.rows), settings, part.labels, found)

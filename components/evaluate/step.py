@@ -32,6 +32,7 @@ def evaluate(
     from assay import dataset as data
     from assay import findings
     from assay.components.evaluate import latency, quality, views
+    from assay.dataset.whole import exact
     from assay.errors import StepError, UsageError
     from assay.evidence import EvidenceDocument
     from assay.model import fixed_threads, load
@@ -57,7 +58,9 @@ def evaluate(
     frame = data.read(test_data.path)
     subjects = {"model": model.digest, "data": test_data.digest}
     with fixed_threads(threads):
-        found = quality.evaluate(loaded, frame, checks.path if checks else None, settings, subjects)
+        groups = exact(frame, test_data.path)
+        given = checks.path if checks else None
+        found = quality.evaluate(loaded, frame, groups, given, settings, subjects)
         found.evidence.write(evaluation.path)
         views.write(found, evaluation.path)
         measured = latency.measure(loaded, frame, latency_rows, model.path, subjects)

@@ -22,8 +22,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from assay.components.validate_data.exact import WIDE, is_wide
+from assay.components.validate_data.exact import is_wide
 from assay.components.validate_data.histogram import Histogram, histogram
+from assay.dataset.whole import WIDE
 
 if TYPE_CHECKING:
     import numpy as np

@@ -20,14 +20,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from assay.dataset.whole import WIDE
 from assay.errors import UsageError
 from assay.suite.patterns import matches
 
 if TYPE_CHECKING:
     import pandas as pd
 
-WIDE: Final = 1 << 53
-"""float64 holds every whole number up to this size."""
 MAX_EXAMPLES: Final = 20
 _PATTERNS: Final = "regex"
 _BETWEEN: Final = "expect_column_values_to_be_between"
@@ -221,7 +220,7 @@ def _schema(schema: Mapping[str, Any]) -> Callable[[Any], bool]:
 
 
 def _mean(values: Sequence[Any]) -> Any:
-    return Fraction(sum(values), 1) / len(values)
+    return sum(map(Fraction, values), Fraction(0)) / len(values)
 
 
 def _variance(values: Sequence[Any]) -> Fraction:
@@ -238,7 +237,7 @@ def _median(values: Sequence[Any]) -> Any:
     ordered, middle = sorted(values), len(values) // 2
     if len(values) % 2:
         return ordered[middle]
-    return Fraction(ordered[middle - 1] + ordered[middle], 2)
+    return (Fraction(ordered[middle - 1]) + Fraction(ordered[middle])) / 2
 
 
 _AGGREGATES: Final[Mapping[str, Callable[[Sequence[Any]], Any]]] = {

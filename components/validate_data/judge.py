@@ -9,8 +9,8 @@ from assay import dataset as data
 from assay.components.validate_data.drift import MIN_ROWS, ColumnDrift, find_drift, schema_changes
 from assay.components.validate_data.expectations import Outcome, run_suite
 from assay.components.validate_data.structure import Structure, structure
-from assay.components.validate_data.table import read_exact, whole_columns
 from assay.dataset import DatasetInfo
+from assay.dataset.whole import read_exact, whole_columns
 from assay.errors import UsageError
 from assay.evidence import EvidenceDocument, label
 from assay.findings import Finding

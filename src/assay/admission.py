@@ -9,7 +9,8 @@
    is configured), which connect: the decision was made by the gate from that policy and evidence,
    and the evidence about the model was made from that model. Each was made by a step that counts:
    one of the library's, with the code of this installation, or one that the policy names.
-6. The rows that the model was evaluated on are shown to be new to it.
+6. The rows that the model was evaluated on are shown to be new to it, and those that a comparison
+   left out to be those that the models were trained on. Attempts were counted after the evaluation.
 7. Every byte of all of it, back to the source, is what its name says.
 
 What is not checked: whether the code behind the attestations did what it should (`assay reproduce`
@@ -23,11 +24,11 @@ from typing import Final
 from assay.attestation import Attestation, about
 from assay.errors import AttestationError, IntegrityError, RunBlocked, RunInconclusive
 from assay.evidence import FILE_NAME, MAX_EVIDENCE_BYTES, EvidenceDocument
-from assay.governance.disjoint import require_disjoint
+from assay.governance.disjoint import require_disjoint, require_rows
 from assay.governance.makers import EVIDENCE, TRAINING, Admitted, Maker, maker
 from assay.governance.makers import GATE as GATE_STEP
 from assay.manifest import Manifest
-from assay.policy import MAX_POLICY_BYTES, Verdict, decide, parse_policy, read_decision
+from assay.policy import ATTEMPTS, MAX_POLICY_BYTES, Verdict, decide, parse_policy, read_decision
 from assay.policy import Decision as Judgement
 from assay.provenance import nodes, passport, verify
 from assay.registry import ModelVersion
@@ -36,6 +37,7 @@ from assay.store import Store
 from assay.tree import get_manifest, read_file
 
 GATE: Final = "gate"
+EVALUATION: Final = "evaluation"
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +133,8 @@ def check(
     training, notes = require_disjoint(
         services, admitted, model, trained, {*tested, judgement.test_data} - {""}
     )
+    require_rows(services, admitted, documents)
+    _require_counted(services, admitted, documents)
     # Check 7. The model is behind the decision already, unless no evidence is about it.
     verify(services.store, decision.digest, services.verifier)
     behind = nodes(passport(services.store, decision.digest, services.verifier))
@@ -278,7 +282,7 @@ def _connected(
             f"no attestation shows that the gate made the decision {decision} from what it names; "
             "run the gate in this store"
         )
-    makers = [_admit(admitted, judged, {GATE_STEP}, "decision", decision)]
+    found = [_admit(admitted, judged, {GATE_STEP}, "decision", decision)]
     for digest, document in documents.items():
         subjects = set(document.subjects.values())
         made = [r for r in about(store, digest, verifier) if subjects <= _named(r)]
@@ -288,14 +292,50 @@ def _connected(
                 "run the step that makes it in this store"
             )
         kind = _kind(get_manifest(store, digest))
-        makers.append(_admit(admitted, made, EVIDENCE, kind, digest))
+        found.append(_admit(admitted, made, EVIDENCE, kind, digest))
     trained = about(store, judgement.model, verifier)
     if not trained:
         raise AttestationError(
             f"no attestation of how the model {judgement.model} was made; train it in this store"
         )
-    makers.append(_admit(admitted, trained, TRAINING, "model", judgement.model))
-    return [r for r in trained if not admitted.objection(r, TRAINING)], tuple(makers)
+    found.append(_admit(admitted, trained, TRAINING, "model", judgement.model))
+    if objections := [item for item in found if isinstance(item, str)]:
+        raise AttestationError("; ".join(objections))
+    makers = tuple(item for item in found if isinstance(item, Maker))
+    return [r for r in trained if not admitted.objection(r, TRAINING)], makers
+
+
+def _require_counted(
+    services: Services, admitted: Admitted, documents: Mapping[str, EvidenceDocument]
+) -> None:
+    """Refuse a count of attempts that was made before the model was evaluated.
+
+    Models that were tried in between would not be in it.
+    """
+    for digest, document in documents.items():
+        if ATTEMPTS not in document.values:
+            continue
+        model, rows = (document.subjects.get(name) for name in ("model", "data"))
+        counted = _records(services, admitted, digest)
+        measured = [
+            min(record.details.finished for record in records)
+            for other, evaluation in documents.items()
+            if (evaluation.subjects.get("model"), evaluation.subjects.get("data")) == (model, rows)
+            and _kind(get_manifest(services.store, other)) == EVALUATION
+            and (records := _records(services, admitted, other))
+        ]
+        if measured and not any(r.details.started >= max(measured) for r in counted):
+            raise IntegrityError(
+                f"the attempts {digest} were counted before the model was evaluated on these rows, "
+                "so that models that were tried in between are not among them; run "
+                "resolve_production after evaluate, and the gate again"
+            )
+
+
+def _records(services: Services, admitted: Admitted, digest: str) -> list[Attestation]:
+    """The attestations of a piece of evidence that count."""
+    found = about(services.store, digest, services.verifier)
+    return [record for record in found if not admitted.objection(record, EVIDENCE)]
 
 
 def _named(record: Attestation) -> set[str]:
@@ -314,11 +354,10 @@ def _admit(
     library: frozenset[str] | set[str],
     what: str,
     digest: str,
-) -> Maker:
+) -> Maker | str:
+    """Who made something; an objection when nobody who counts did."""
     record, objection = admitted.first(records, library)
-    if record is None:
-        raise AttestationError(f"the {what} {digest} {objection}")
-    return maker(what, digest, record)
+    return maker(what, digest, record) if record is not None else f"the {what} {digest} {objection}"
 
 
 def _kind(manifest: Manifest) -> str:

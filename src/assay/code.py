@@ -8,6 +8,7 @@ type.
 import functools
 import hashlib
 import importlib.util
+import inspect
 import os
 import platform
 import re
@@ -78,7 +79,18 @@ def identity(step: Step) -> CodeIdentity:
     file = getattr(module, "__file__", None)
     if file is None:
         raise StepError(f"step {step.name}: its source is not in a file; put it into a module")
+    code = getattr(inspect.unwrap(step.function), "__code__", None)
+    written = getattr(code, "co_filename", "")
+    if step.function.__module__.startswith("assay.") and not _same(written, file):
+        raise StepError(
+            f"step {step.name}: says that it is of {step.function.__module__}, and was "
+            f"written in {written}; a step has the name of the module that it is in"
+        )
     return _identity(Path(file).resolve())
+
+
+def _same(one: str, other: str) -> bool:
+    return Path(one).resolve() == Path(other).resolve()
 
 
 def identity_of(entry_point: str) -> CodeIdentity:

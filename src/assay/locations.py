@@ -21,7 +21,7 @@ import os
 import socket
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from assay.errors import DataError, UsageError
@@ -31,6 +31,10 @@ VARIABLE: Final = "ASSAY_SOURCES"
 _DEFAULT: Final = "file:///,https"
 _OWN_MACHINE: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 _PORTS: Final = {"http": 80, "https": 443}
+_TRANSLATED: Final = tuple(
+    map(ipaddress.IPv6Network, ("64:ff9b::/96", "64:ff9b:1::/48", "::ffff:0:0:0/96", "::/96"))
+)
+"""IPv6 networks whose last 32 bits are an IPv4 address (RFC 6052, 8215, 2765, 4291)."""
 _FORM: Final = "write file:///folder, https, https://host/path or s3://bucket?endpoint=https://host"
 
 
@@ -68,9 +72,10 @@ def require_admitted(location: str) -> Place:
         UsageError: It may not; says which may.
     """
     entries = _entries()
-    if "://" not in location or location.startswith("file:"):
-        return _local(location, entries)
     parts = urlsplit(location)
+    # By the scheme as it is parsed: FILE:// is one as well.
+    if "://" not in location or parts.scheme == "file":
+        return _local(location, entries)
     if parts.scheme == "s3":
         return _bucket(location, entries)
     if _is_default() and parts.hostname in _OWN_MACHINE:
@@ -79,7 +84,8 @@ def require_admitted(location: str) -> Place:
     for entry in entries:
         if entry.scheme == parts.scheme and entry.host == host and _below(path, entry.path):
             return Place(any_address=True)
-    if any(entry.scheme == parts.scheme and not entry.host for entry in entries):
+    web = parts.scheme in _PORTS
+    if web and any(entry.scheme == parts.scheme and not entry.host for entry in entries):
         return Place(any_address=False)
     raise _refused(public(location))
 
@@ -102,16 +108,32 @@ def require_public_address(address: str, host: str) -> None:
         UsageError: Names the host and not the address, which is nobody's business.
     """
     parsed = ipaddress.ip_address(address.partition("%")[0])
-    mapped = getattr(parsed, "ipv4_mapped", None) or parsed
-    if not mapped.is_global or mapped.is_multicast:
+    addresses = _within(parsed)
+    if not all(each.is_global and not each.is_multicast for each in addresses):
         raise UsageError(
             f"{host}: its address is not public; who runs this platform can admit it by name in "
             f"{VARIABLE}"
         )
 
 
+def _within(address: Any) -> list[Any]:
+    """An address, and the IPv4 addresses that it leads to through a translator or tunnel."""
+    if address.version == 4:  # noqa: PLR2004 - of the protocol
+        return [address]
+    if address.ipv4_mapped is not None:
+        return [address.ipv4_mapped]
+    found = [address]
+    if address.sixtofour is not None:
+        found.append(address.sixtofour)
+    if address.is_site_local:
+        found.append(ipaddress.IPv4Address(0))
+    if any(address in network for network in _TRANSLATED):
+        found.append(ipaddress.IPv4Address(int(address) & 0xFFFF_FFFF))
+    return found
+
+
 def _local(location: str, entries: list[_Entry]) -> Place:
-    text = unquote(urlsplit(location).path) if location.startswith("file:") else location
+    text = unquote(urlsplit(location).path) if "://" in location else location
     try:
         # Links are followed first: one could lead out of the folder.
         path = Path(text).expanduser().resolve()

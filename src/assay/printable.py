@@ -12,7 +12,11 @@ from urllib.parse import parse_qs, urlencode, urlsplit, urlunsplit
 
 _PUBLIC_QUERY: Final = frozenset({"endpoint", "region"})
 """Query parameters of s3:// that are no secrets, and needed to find the object again."""
-_URL: Final = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]{0,30}://[^\s'\"<>`]+")
+_SCHEME: Final = r"[a-zA-Z][a-zA-Z0-9+.-]{0,30}://"
+_URL: Final = re.compile(rf"{_SCHEME}(?:[^\s'\"<>`]|['\"<>`](?=[\w?/%&=]))+")
+"""A quote ends it only where no more of a location follows."""
+_WITH_BLANKS: Final = re.compile(rf"\s*{_SCHEME}[^\n?#]*[?#]\S*\s*")
+"""A value that is one location, whose path has blanks."""
 
 
 def public(location: str) -> str:
@@ -43,6 +47,8 @@ def public(location: str) -> str:
 def without_secrets(value: Any) -> Any:
     """A JSON value with every URL in it as `public` writes it; what holds none is unchanged."""
     if isinstance(value, str):
+        if _WITH_BLANKS.fullmatch(value):
+            return public(value)
         return _URL.sub(lambda match: public(match[0]), value) if "://" in value else value
     if isinstance(value, Mapping):
         return {name: without_secrets(item) for name, item in value.items()}

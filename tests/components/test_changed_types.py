@@ -301,6 +301,38 @@ def test_production_that_knows_no_value_of_many_is_not_measured_against_one_that
     )
 
 
+def test_a_gap_that_rounds_identifiers_beyond_53_bits_is_refused(
+    fitted: Fit, written: Write, tmp_path: Path
+) -> None:
+    """Without a gap the categories are exact; with one, neighbours would fall together."""
+    codes: list[int | None] = [2**53 + number % 2 for number in range(ROWS)]
+    y = [number % 2 for number in range(ROWS)]
+    complete = written(pa.table({"code": pa.array(codes), "y": y}))
+    subject = fitted(complete, target="y", estimator=LOGISTIC, categorical_columns=["code"])
+    assert measured(subject, complete, tmp_path).values["accuracy"] == 1
+    gap = written(pa.table({"code": pa.array([None, *codes[1:]]), "y": y}))
+    (tmp_path / "gap").mkdir()
+    refused(
+        lambda: measured(subject, gap, tmp_path / "gap"),
+        UsageError,
+        "column 'code' is of whole numbers beyond 2^53 with missing values, which are rounded",
+    )
+
+
+def test_labels_of_another_type_are_named_as_such(
+    fitted: Fit, written: Write, tmp_path: Path
+) -> None:
+    """Without that, the message would be: never seen '0', '1'; it knows '0', '1'."""
+    numbers = np.arange(ROWS) % 2
+    subject = fitted(written(pa.table({**columns(), "y": numbers})), target="y", estimator=LOGISTIC)
+    texts = written(pa.table({**columns(), "y": numbers.astype(str)}))
+    refused(
+        lambda: measured(subject, texts, tmp_path),
+        UsageError,
+        "'0', '1'; it knows '0', '1', of another type",
+    )
+
+
 def test_the_step_of_training_records_the_types(usual: Model) -> None:
     types = model.read_info(usual.path).types
     assert types == {

@@ -235,6 +235,66 @@ def test_adult_holds_few_rows_that_are_equal_by_chance_and_more_with_few_columns
         assert low <= same.mean() <= high
 
 
+@pytest.mark.parametrize(
+    "values",
+    [
+        pa.array([True, False, None]),
+        pa.array([0, 1, None]),
+        pa.array([0.0, 1.5, None]),
+        pa.array([2**53, 2**53 + 1, -(2**53) - 1]),
+        pa.array([2**63 - 1, 2**63 - 2, -(2**63)]),
+        pa.array(["", "0", None]),
+        pa.array([0, 1, None], pa.date32()),
+        pa.array([0, 1, None], pa.timestamp("us")),
+    ],
+    ids=lambda values: str(values.type),
+)
+def test_different_values_of_each_type_are_different_rows(values: pa.Array) -> None:
+    """A missing value is no 0, and the neighbours of 2^53 are two numbers."""
+    batches = [pa.record_batch({"x": values.slice(place, 1)}) for place in range(3)]
+    for place, batch in enumerate(batches):
+        assert held_in([batch], [batch], ["x"]).tolist() == [True]
+        others = [other for number, other in enumerate(batches) if number != place]
+        assert held_in([batch], others, ["x"]).tolist() == [False]
+
+
+def test_models_of_true_and_false_can_be_compared(written: Write, fitted: Fit, out: Make) -> None:
+    def rows(first: int) -> Dataset:
+        numbers = range(first, first + 200)
+        even = [n % 2 == 0 for n in numbers]
+        gaps = [None if n % 7 == 0 else n % 2 == 0 for n in numbers]
+        return written(
+            pa.table({"n": [float(n) for n in numbers], "member": even, "gap": gaps, "y": even})
+        )
+
+    old = rows(0)
+    one, other = (
+        fitted(old, target="y", estimator=name)
+        for name in ("sklearn.linear_model.LogisticRegression", "sklearn.dummy.DummyClassifier")
+    )
+    verdict, found, _ = judge(other, one, rows(100), out)
+    assert (found.values["compared_rows"], found.values["left_out_rows"]) == (100, 100)
+    assert verdict == "block"
+
+
+def test_slices_by_whole_numbers_beyond_53_bits_with_gaps_stay_apart(
+    written: Write, fitted: Fit, out: Make
+) -> None:
+    numbers = range(300)
+    group = [None if n < 40 else 2**53 + n % 2 for n in numbers]
+    table = {"x": [float(n) for n in numbers], "g": pa.array(group), "y": [n % 3 for n in numbers]}
+    data = written(pa.table(table))
+    one = fitted(data, target="y", estimator="sklearn.dummy.DummyClassifier", drop_columns=["g"])
+    other = fitted(
+        data, target="y", estimator="sklearn.tree.DecisionTreeClassifier", drop_columns=["g"]
+    )
+    far = {**table, "x": [n + 1000.0 for n in numbers]}
+    _, found, _ = judge(one, other, written(pa.table(far)), out, slices=["g"])
+    assert {name for name in found.intervals if name.startswith("regression_delta{")} == {
+        f'regression_delta{{g="{text}"}}' for text in (2**53, 2**53 + 1, "(missing)")
+    }
+
+
 def test_when_too_few_new_rows_remain_nothing_can_be_told(
     income: Model, worse: Model, few_rows: Dataset, written: Write, out: Make
 ) -> None:

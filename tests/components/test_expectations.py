@@ -23,7 +23,7 @@ from assay import dataset
 from assay.components.snapshot_data.step import snapshot_data
 from assay.components.validate_data.expectations import Outcome, run_suite
 from assay.components.validate_data.step import validate_data
-from assay.components.validate_data.table import read_exact, whole_columns
+from assay.dataset.whole import read_exact, whole_columns
 from assay.errors import UsageError
 from assay.source import fetch
 from assay.step import Dataset, Out, Suite
@@ -909,6 +909,26 @@ def test_numbers_beyond_53_bits_with_gaps_are_judged_as_they_are_stored(
     assert f"{len(set(known) - shifted)} of {len(known)} values outside" in reason
     lengths = "expect_column_value_lengths_to_equal"
     assert judge(path, one(lengths, value=len(ids[0]))) == ("pass", "")
+
+
+@pytest.mark.parametrize(
+    "values",
+    [[2**53 + 1, 2**53 + 1, None], [2**62 + 1, None, 2**62 + 3], [-(2**63), None, 2**63 - 1]],
+)
+def test_a_suite_drafted_from_numbers_beyond_53_bits_with_gaps_passes_on_them(
+    tmp_path: Path, values: list[int | None]
+) -> None:
+    data = stored(tmp_path, {"id": pa.array(values)})
+    drafted = [(item["type"], item["kwargs"]) for item in draft(data.path)["expectations"]]
+    assert [outcome.text for outcome in judged(data, drafted) if not outcome.success] == []
+
+
+@pytest.mark.parametrize("kind", ["mean", "median", "stdev", "sum", "max", "min"])
+def test_a_bound_beyond_53_bits_is_no_obstacle_to_fractions(tmp_path: Path, kind: str) -> None:
+    data = stored(tmp_path, {"x": pa.array([0.5, 1.25, 4.0, None, 9.5])})
+    bounds = {"column": "x", "min_value": 0, "max_value": 10**17}
+    (outcome,) = judged(data, [(f"expect_column_{kind}_to_be_between", bounds)])
+    assert outcome.success, outcome.text
 
 
 SLOW = ["(a+)+$", "(a|a)*b", "([a-zA-Z]+)*$", "(.*a){20}", "^(([a-z])+.)+[A-Z]([a-z])+$"]

@@ -396,7 +396,7 @@ def test_results_must_be_those_of_the_suite(
         (None, "suite: it holds no suite.json"),
         (b"{}", "suite.json: not a suite"),
         (b'{"expectations": []}', "suite.json: not a suite"),
-        (b" " * ((4 << 20) + 1), "suite.json: 4194305 bytes, the limit is 4194304"),
+        (b" " * ((4 << 20) + 1), "suite.json: 4,194,305 bytes, the limit is 4,194,304"),
         (
             b'{"expectations": [{"type": "my_checks.plugins.RunAnything", "kwargs": {}}]}',
             "unknown type 'my_checks.plugins.RunAnything'",

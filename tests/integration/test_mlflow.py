@@ -170,13 +170,18 @@ def test_resolve_production(
         )
         return dict(found or {})
 
-    nothing = {"production": "", "production_data": "", "version": ""}
+    nothing = {"production": "", "production_data": "", "production_rows": "", "version": ""}
     assert resolve("unknown") == nothing
     registry = Registry(server)
     registry.register("resolved", MODEL, "s3://bucket/a", {"assay.data": DATA}, {})
     assert resolve("registered") == nothing
     registry.set_alias("resolved", "production", "1")
-    assert resolve("set") == {"production": MODEL, "production_data": DATA, "version": "1"}
+    assert resolve("set") == {
+        **nothing,
+        "production": MODEL,
+        "production_data": DATA,
+        "version": "1",
+    }
 
 
 def test_an_alias_removed_by_hand_is_told_by_a_real_server(

@@ -273,7 +273,8 @@ def test_where_it_is_gone_the_task_does_the_step_itself(run: Run, warm: dict[str
     os.kill(server(), signal.SIGKILL)
     done = run.do(RESOLVE, warm, model_name="mine")
     assert done["code"] == 0, done["log"]
-    assert done["values"] == {"production": "", "production_data": "", "version": ""}
+    names = ("production", "production_data", "production_rows", "version")
+    assert done["values"] == dict.fromkeys(names, "")
     shutil.rmtree(Path(warm[VARIABLE]).parent)
     assert run.do(RESOLVE, warm, model_name="mine")["code"] == 0
 

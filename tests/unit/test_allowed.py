@@ -5,13 +5,25 @@ import json
 import sys
 import time
 import zipfile
+from functools import partial, reduce
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import scipy.sparse
+import sklearn.metrics
+import sklearn.tree
 import skops.io
+from sklearn.feature_extraction.text import CountVectorizer
+from sklearn.feature_selection import SelectKBest
 from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.pipeline import Pipeline, _transform_one, make_pipeline
+from sklearn.preprocessing import FunctionTransformer
+from sklearn.utils.validation import _check_response_method
 
 from assay.errors import IntegrityError, UsageError
 from assay.model import audit, check_estimator
@@ -226,3 +238,82 @@ def test_a_model_file_imports_nothing_that_it_names(
                 audit(_forged(change), allowed)
             assert "acts" not in sys.modules
     audit(_forged(lambda _: None))
+
+
+def _as_if_from_sklearn(model: Any) -> bytes:
+    """A model as skops writes it, whose functions are named as a module of scikit-learn's holds
+    them: what a module imports can be found in it as well."""
+    with zipfile.ZipFile(io.BytesIO(skops.io.dumps(model))) as archive:
+        entries = {name: archive.read(name) for name in archive.namelist()}
+    schema = entries["schema.json"].decode()
+    for module, holder in (
+        ("importlib", "sklearn.utils.discovery"),
+        ("_functools", "sklearn.model_selection._search"),
+    ):
+        schema = schema.replace(f'"{module}"', f'"{holder}"')
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        for name, content in (entries | {"schema.json": schema.encode()}).items():
+            archive.writestr(name, content)
+    return out.getvalue()
+
+
+def test_functions_that_a_library_holds_do_not_run_a_command(tmp_path: Path) -> None:
+    """Each name began with `sklearn.`, and a pipeline of them called `os.system`."""
+    mark = tmp_path / "ran"
+    command = partial(
+        reduce, partial(_transform_one, y=None, weight=None, params=None), [f"touch {mark}"]
+    )
+    model = Pipeline(
+        [
+            ("os", FunctionTransformer(partial(import_module, "os"))),
+            ("system", FunctionTransformer(partial(reduce, _check_response_method, ["system"]))),
+            ("call", FunctionTransformer(command)),
+            ("last", LogisticRegression().fit(np.array([[0.0], [1.0]]), [0, 1])),
+        ]
+    )
+    with pytest.raises(IntegrityError, match=r"no allow-list holds: sklearn\.model_selection"):
+        audit(_as_if_from_sklearn(model)).predict(np.array([[0.0]]))
+    assert not mark.exists()
+
+
+@pytest.mark.parametrize(
+    ("function", "told"),
+    [
+        (partial(FunctionTransformer, kw_args={}), "would call the class"),
+        (Pipeline, "would call the class"),
+        (LogisticRegression().fit, "would call the class"),
+        (scipy.sparse.save_npz, "no allow-list holds: scipy.sparse._matrix_io.save_npz"),
+        (sklearn.tree.export_graphviz, "no allow-list holds: sklearn.tree._export"),
+        (sklearn.metrics.get_scorer, "no allow-list holds: sklearn.metrics._scorer"),
+    ],
+)
+def test_a_model_file_calls_only_functions_that_compute(function: Any, told: str) -> None:
+    model = make_pipeline(FunctionTransformer(function), LogisticRegression())
+    with pytest.raises(IntegrityError, match=told):
+        audit(skops.io.dumps(model))
+
+
+@pytest.mark.parametrize(
+    ("model", "told"),
+    [
+        (Pipeline([("last", LogisticRegression())], memory="/cache"), "memory='/cache'"),
+        (make_pipeline(CountVectorizer(input="filename"), LogisticRegression()), "'filename'"),
+    ],
+)
+def test_a_model_file_holds_no_estimator_that_reads_files(model: Any, told: str) -> None:
+    with pytest.raises(IntegrityError, match=told):
+        audit(skops.io.dumps(model))
+
+
+def test_model_files_that_people_make_are_taken() -> None:
+    table, labels = np.arange(12.0).reshape(6, 2), [0, 1] * 3
+    search = GridSearchCV(
+        make_pipeline(FunctionTransformer(np.log1p), SelectKBest(k=1), LogisticRegression()),
+        {"logisticregression__C": [1, 2]},
+        scoring="f1",
+        cv=2,
+    )
+    nearest = KNeighborsClassifier(2, metric=sklearn.metrics.pairwise.haversine_distances)
+    for model in (search.fit(table, labels), nearest):
+        audit(skops.io.dumps(model))

@@ -1,9 +1,9 @@
 """Intervals against their promise: a 95% interval holds the truth 93 to 97 times in 100.
 
 Shares of few rows take few values, so that no interval that is a function of them covers the level
-at each single share: beside 0 and 1 the coverage swings between 90 and 98 in 100 (Brown, Cai &
+at each single share: beside 0 and 1 the coverage swings between 91 and 98 in 100 (Brown, Cai &
 DasGupta, 2001). There the mean over shares is held against the promise, and each against a floor.
-The figures are printed: `pytest -s` shows them.
+The figures are printed: `pytest -s` shows them. The larger sizes of what is drawn are slow tests.
 """
 
 import numpy as np
@@ -27,6 +27,11 @@ LEVEL = 0.95
 LOW, HIGH = 0.93, 0.97
 SIZES = [10, 30, 100, 1000, 10_000]
 ANY = (-np.inf, np.inf)
+
+
+def slow(*values: object) -> list[object]:
+    """Parameters that `make test` leaves out."""
+    return [pytest.param(value, marks=pytest.mark.slow) for value in values]
 
 
 def binary(truth: np.ndarray, said: np.ndarray, score: np.ndarray | None = None) -> Predictions:
@@ -59,12 +64,14 @@ def show(what: str, **figures: float) -> None:
 @pytest.mark.parametrize("where", ["near 0", "near 1", "all"])
 def test_shares_are_covered_on_average_and_nearly_everywhere(rows: int, where: str) -> None:
     """Exactly: the sum over all counts, so without the noise of a simulation."""
-    # Of a share with less than half an expected hit, any interval of no hits holds the truth.
-    shares = np.geomspace(0.5 / rows, min(10 / rows, 0.5), 80)
+    # Of a share with less than half an expected hit, an interval of no hits always holds the truth,
+    # which would lift the mean; one of one hit may not, which the least tells.
+    rare = np.geomspace(0.01 / rows, 0.5 / rows, 80)
+    shares = np.concatenate([rare, np.geomspace(0.5 / rows, min(10 / rows, 0.5), 80)])
     if where == "near 1":
         shares = 1 - shares
     if where == "all":
-        shares = np.linspace(0.01, 0.99, 99)
+        shares, rare = np.linspace(0.01, 0.99, 99), np.empty(0)
     used = np.arange(rows + 1)
     if rows > 1000:
         near = used / rows
@@ -77,9 +84,10 @@ def test_shares_are_covered_on_average_and_nearly_everywhere(rows: int, where: s
             for share in shares
         ]
     )
-    show(f"share {where}, {rows} rows:", mean=covered.mean(), least=covered.min())
-    assert LOW <= covered.mean() <= HIGH
-    assert covered.min() >= 0.89
+    mean = float(covered[len(rare) :].mean())
+    show(f"share {where}, {rows} rows:", mean=mean, least=covered.min())
+    assert LOW <= mean <= HIGH
+    assert covered.min() >= 0.91
 
 
 @pytest.mark.parametrize("name", ["accuracy", "recall", "precision", "f1", "balanced_accuracy"])
@@ -119,7 +127,7 @@ def test_38_of_38_right_is_not_certain() -> None:
 # --- the area under the curve -----------------------------------------------------------------
 
 
-@pytest.mark.parametrize("rows", [10, 30, 100, 1000, 10_000])
+@pytest.mark.parametrize("rows", [10, *slow(30), 100, *slow(1000, 10_000)])
 @pytest.mark.parametrize("kind", ["continuous", "tied"])
 def test_areas_are_covered_also_near_1(rows: int, kind: str) -> None:
     generator = np.random.default_rng(rows)
@@ -165,7 +173,7 @@ def test_the_area_of_two_rows_in_right_order_may_be_almost_anything() -> None:
 # --- paired differences -----------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("rows", SIZES)
+@pytest.mark.parametrize("rows", [10, 30, 100, *slow(1000, 10_000)])
 def test_differences_of_accuracy_are_covered(rows: int) -> None:
     generator = np.random.default_rng(rows)
     covered = []
@@ -199,7 +207,7 @@ def test_differences_of_models_that_hardly_differ_are_never_told_too_small(diffe
 
 
 @pytest.mark.parametrize("name", ["roc_auc", "average_precision", "recall", "log_loss", "f1"])
-@pytest.mark.parametrize("rows", [100, 1000])
+@pytest.mark.parametrize("rows", [100, *slow(1000)])
 def test_differences_of_other_metrics_are_covered(name: str, rows: int) -> None:
     """The truth is that of a population of 200,000 rows."""
     covered = []
@@ -229,7 +237,7 @@ def test_differences_of_other_metrics_are_covered(name: str, rows: int) -> None:
 
 
 @pytest.mark.parametrize("name", ["mean_absolute_error", "root_mean_squared_error", "r2"])
-@pytest.mark.parametrize("rows", [30, 100, 1000])
+@pytest.mark.parametrize("rows", [30, 100, *slow(1000)])
 def test_errors_and_their_differences_are_covered(name: str, rows: int) -> None:
     generator = np.random.default_rng(rows)
     spreads = (1.0, 1.2)

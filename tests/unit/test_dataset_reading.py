@@ -261,6 +261,20 @@ class TestTimes:
         assert found.values("x") == values
         assert found.codes == {"x": ["not-iso-time"]}
 
+    @pytest.mark.parametrize("value", ["0000-01-01", "0000-12-31T23:59:59", "0001-01-01T00:00+01"])
+    def test_a_year_that_no_calendar_has_stays_text_and_is_told(
+        self, tmp_path: Path, value: str
+    ) -> None:
+        found = column(tmp_path, ["2024-01-01T00:00Z", value] if "+" in value else [value])
+        assert found.kind("x") == "string"
+        assert found.codes == {"x": ["not-iso-time"]}
+
+    def test_the_first_and_the_last_year_are_read(self, tmp_path: Path) -> None:
+        days = ["0001-01-01", "9999-12-31"]
+        assert [str(day) for day in column(tmp_path, days).values("x")] == days
+        times = ["0001-01-01T00:00:00", "9999-12-31T23:59:59.999999"]
+        assert [t.isoformat() for t in column(tmp_path, times).values("x")] == times
+
 
 class TestTruths:
     def test_true_and_false_in_several_spellings_are_told(self, tmp_path: Path) -> None:
@@ -414,6 +428,24 @@ class TestParquet:
             exact = value in {Decimal(str(stored)), Decimal(stored)}
             assert exact or found.codes == {"x": ["rounded"]}
 
+    @pytest.mark.parametrize(
+        "values",
+        [
+            pa.array([-800_000, 0], pa.date32()),
+            pa.array([0, 3_000_000], pa.date32()),
+            pa.array([None, 253_402_300_800], pa.timestamp("s")),
+            pa.array([-62_135_596_801], pa.timestamp("s", "Asia/Kolkata")),
+        ],
+        ids=str,
+    )
+    def test_a_year_that_python_does_not_know_is_refused(
+        self, tmp_path: Path, values: pa.Array
+    ) -> None:
+        with pytest.raises(
+            DataError, match="column 'x', rows 1 to .*a year before 1 or after 9999"
+        ):
+            self.write(tmp_path, pa.table({"x": values}))
+
     def test_an_index_of_pandas_is_no_feature(self, tmp_path: Path) -> None:
         frame = pd.DataFrame({"x": [1.0, 2.0, 3.0], "y": [0, 1, 0]}).iloc[[2, 0, 1]]
         frame.to_parquet(tmp_path / "t.parquet")
@@ -491,6 +523,11 @@ class TestBlankLines:
         found = read(tmp_path, "x\n1\n\n3\n\n\n4\n\n")
         assert found.values("x") == [1, 3, 4]
         assert found.finding("blank-lines").text.startswith("3 blank lines are not counted as rows")
+
+    def test_before_the_header_of_one_column_they_mean_nothing(self, tmp_path: Path) -> None:
+        found = read(tmp_path, "\n\nx\n1\n\n3\n")
+        assert found.values("x") == [1, 3]
+        assert found.finding("blank-lines").text.startswith("1 blank lines")
 
     def test_in_others_and_at_the_end_they_mean_nothing(self, tmp_path: Path) -> None:
         assert read(tmp_path, "x\n1\n3\n\n\n").info.findings == ()

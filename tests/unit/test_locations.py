@@ -54,7 +54,7 @@ class TestInACluster:
         "location",
         [
             "/var/run/secrets/kubernetes.io/serviceaccount/token", "data.csv", "~/.ssh/id_ed25519",
-            "file:///etc/passwd", "/proc/self/environ", "https://example.org/x.csv",
+            "file:///etc/passwd", "FILE:///etc/passwd", "/proc/self/environ", "https://example.org/x.csv",
             "http://169.254.169.254/latest/meta-data", "http://localhost:15000/config_dump",
             "s3://bucket/x?endpoint=http://evil.example", "s3://bucket/x?endpoint=http://169.254.169.254",
             "s3://assay/x?endpoint=http://minio.assay.svc:9001",
@@ -104,6 +104,8 @@ class TestInACluster:
             f"{tmp_path}/data-2/x.csv",
             f"{tmp_path}/data/../key.pem",
             f"{tmp_path}/data/link.csv",
+            f"FILE://{tmp_path}/key.pem",
+            f"File://localhost{tmp_path}/data/../key.pem",
             "https://data.internal/public-not/x.csv",
             "https://data.internal/public/../x.csv",
             "https://data.internal/public/%2e%2e/x.csv",
@@ -115,6 +117,8 @@ class TestInACluster:
             "s3://other/2024/x.csv?endpoint=https://other.example",
         ):
             assert "not among the sources" in refusal(location), location
+        with pytest.raises(UsageError, match="not among the sources"):
+            fetch(f"FILE://{tmp_path}/key.pem", tmp_path)
 
     def test_an_entry_that_is_none_is_told(self, pod: pytest.MonkeyPatch) -> None:
         pod.setenv("ASSAY_SOURCES", "/data, s3://bucket, ftp://x, https://me:pw@host")
@@ -126,13 +130,20 @@ class TestInACluster:
 @pytest.mark.parametrize(
     "address",
     ["127.0.0.1", "10.1.2.3", "192.168.0.1", "172.16.0.1", "169.254.169.254", "::1", "fe80::1%eth0",
-     "fd00::1", "::ffff:169.254.169.254", "224.0.0.1", "100.64.0.1", "::"],
+     "fd00::1", "::ffff:169.254.169.254", "224.0.0.1", "100.64.0.1", "::", "64:ff9b::a9fe:a9fe",
+     "64:ff9b:1::a00:1", "2002:7f00:1::", "::ffff:0:10.0.0.1", "::127.0.0.1", "fec0::1"],
 )  # fmt: skip
 def test_an_address_that_only_this_network_reaches_is_refused(address: str) -> None:
     with pytest.raises(UsageError, match="not public") as caught:
         require_public_address(address, "host.example")
     assert address not in str(caught.value)
-    require_public_address("93.184.216.34", "host.example")
+    for public_one in (
+        "93.184.216.34",
+        "::ffff:93.184.216.34",
+        "64:ff9b::5db8:d822",
+        "2606:4700::1",
+    ):
+        require_public_address(public_one, "host.example")
 
 
 def test_a_name_that_leads_into_the_network_gets_no_request(
@@ -240,6 +251,8 @@ SECRET = "9f86d081884c7d659a2feaa0c55ad015"  # noqa: S105 - of nobody
         f"s3://k:{SECRET}@b/x?endpoint=http://{SECRET}:x@h&secret={SECRET}",
         f"https://[::1/x?{SECRET}",
         f"https://u:{SECRET}@[::1/x",
+        f"https://h/it's?sig={SECRET}",
+        f'https://h/"x"/y?sig={SECRET}',
     ],
 )
 def test_a_location_is_printable_without_its_secrets(location: str) -> None:
@@ -248,6 +261,8 @@ def test_a_location_is_printable_without_its_secrets(location: str) -> None:
         assert SECRET not in kept
         assert location.split("://", maxsplit=1)[0] in kept
     assert SECRET not in public(location)
+    assert without_secrets(f"https://h/my table.csv?sig={SECRET}") == "https://h/my table.csv"
+    assert without_secrets("see 'https://h/x' and 'y?'") == "see 'https://h/x' and 'y?'"
     assert without_secrets({"n": 1, "t": ["a ? b", None, True]}) == {
         "n": 1,
         "t": ["a ? b", None, True],
@@ -306,9 +321,7 @@ def test_a_presigned_address_is_kept_nowhere(
     given = {"data": location, "target": "income", "model_name": "m"}
     view = SimpleNamespace(path=str(left / "summary"), metadata={})
     component.python_func(**given, summary=view)
-    done = execute(
-        snapshot_data, {"source": location, "target": "income"}, Context(store_from_env())
-    )
+    done = execute(snapshot_data, {"data": location, "target": "income"}, Context(store_from_env()))
     assert done.values["rows"] == 100
     # And what is told when it fails.
     for wrong in (

@@ -119,19 +119,19 @@ def _compare_with_repository(
     ]
     with Repository.open(settings_from_env()) as repository:
         messages = repository.messages(f"{document.ROOT}/{model_name}")
-        problems += log.cut_off(services.store, model_name, messages)
+        problems += log.cut_off(services.store, model_name, messages, services.verifier)
         problems += [
             f"{intent.environment}: the {intent.intends} of {intent.at} was pushed and not "
             "recorded; record it with: assay approvals sync"
             for intent in ledger.pushed(repository, list(entries))
         ]
         for environment in document.ENVIRONMENTS:
-            history = repository.history(document.path(model_name, environment))
-            commits = [revision.commit for revision in history]
+            path = document.path(model_name, environment)
+            commits = ledger.held(repository, path, repository.history(path))
             problems += [
                 f"{environment}: commit {commit[:12]} is not in the log: it was removed, or was "
                 "never approved (assay approvals sync)"
-                for commit in log.missing(entries, commits)
+                for commit in log.missing(entries, environment, commits)
             ]
             problems += [
                 f"{environment}: entry {entry.number} names commit {entry.commit[:12]}, which the "

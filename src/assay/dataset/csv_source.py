@@ -149,6 +149,7 @@ class CsvFile:
         if len(self.header.names) > 1:
             return []
         count = held = 0
+        begun = False
         with (
             open_bytes(self.path) as stream,
             io.TextIOWrapper(stream, self.options.encoding) as text,

@@ -13,6 +13,7 @@ from assay.dataset.csv_source import Options, header_problems, open_csv, schema_
 from assay.dataset.file_kinds import HEAD_BYTES
 from assay.dataset.limits import Limits
 from assay.dataset.schema import column_problems, info
+from assay.dataset.years import require_years
 from assay.errors import DataError
 from assay.findings import Finding
 from assay.text import quoted
@@ -197,6 +198,7 @@ def _cast(column: "pa.Array", item: Any, begin: int) -> "pa.Array":
         cast = column.cast(item.type)
         # Nobody checked the bytes of a text so far.
         cast.validate(full=True)
+        require_years(cast)
     except pa.ArrowInvalid as error:
         raise _CannotHold(
             f"column {quoted(item.name)}, rows {begin + 1:,} to {begin + len(column):,}: a value "

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from assay.dataset.exact import SURE_DIGITS, Exactness
 from assay.dataset.near_types import Near
+from assay.dataset.years import require_years
 from assay.findings import Finding
 
 if TYPE_CHECKING:
@@ -189,7 +190,9 @@ def convert(column: "pa.Array", kind: str, decimal: str = ".") -> "pa.Array":
         return pc.equal(pc.ascii_lower(column), "true")
     if kind == "instant":
         # The dataset's timestamps have no zone: an instant is its time in UTC.
-        return pc.cast(pc.cast(column, pa.timestamp("us", "UTC")), pa.timestamp("us"))
+        times = pc.cast(pc.cast(column, pa.timestamp("us", "UTC")), pa.timestamp("us"))
+        require_years(times)
+        return times
     if kind == "float64":
         return pc.cast(pointed(column, decimal), pa.float64())
     types: dict[str, Any] = {
@@ -197,7 +200,9 @@ def convert(column: "pa.Array", kind: str, decimal: str = ".") -> "pa.Array":
         "date32": pa.date32(),
         "timestamp": pa.timestamp("us"),
     }
-    return pc.cast(column, types[kind])
+    values = pc.cast(column, types[kind])
+    require_years(values)
+    return values
 
 
 def dataset_type(kind: str) -> str:

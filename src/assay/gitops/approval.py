@@ -101,7 +101,7 @@ def approve(
         for name in (ROLLBACK, WHY):
             if value := proposed.trailer(name):
                 lines.insert(0, f"{name}: {value}")
-        lines += log.heads(services.store, model)
+        lines += log.heads(services.store, model, signer)
         base = repository.head
         merged = repository.merge(seen, f"{title}\n\n" + "\n".join(lines), by)
         entries = log.read(services.store, model, services.verifier)
@@ -282,14 +282,15 @@ def _sync_path(
         return
     result.approved += ledger.finish(services, repository, signer, parts[1])
     entries = log.read(services.store, parts[1], services.verifier)
-    unknown = set(log.missing(entries, [revision.commit for revision in history]))
+    there = ledger.held(repository, path, history)
+    unknown = set(log.missing(entries, parts[2], there))
     for revision in reversed(history):
         if revision.commit not in unknown:
             continue
-        content = repository.read(path, revision.commit)
-        if content is None:
-            continue
         try:
+            content = repository.read(path, revision.commit)
+            if content is None:
+                continue
             release = _parse_at(content, path)
             entry = _record(services, repository, forge, signer, registry, release, revision)
             result.approved.append(entry)
@@ -328,6 +329,7 @@ def _record(
     if not log.was_released(entries, release.name, release.environment):
         changed = repository.changed(before, revision.commit) if before else []
         found += changed_with(release.model, release.environment, changed)
+        found += replaced(repository, release, before)
         found += _changed_by_request(repository, forge, release, revision.commit, before)
     if found:
         raise IntegrityError("; ".join(found))
@@ -337,10 +339,25 @@ def _record(
         approval = _approval_of(services, entries, release, revision.commit)
     else:
         approval = _ask(services, forge, signer, release, revision.commit)
+    if approval.key is not None:
+        # Its own time may be of any day; that of the entry is not before those that are there.
+        since = max(approval.text("at"), log.clock(entries))
+        approval.key.require_in_use(since, f"approval {approval.digest}")
     log.put_release(services.store, release)
     entry = _entry_of(release, approval, known=known, why=revision.trailer(WHY))
     entry = replace(entry, commit=revision.commit)
     return log.append(services.store, entry, signer, services.verifier)
+
+
+def replaced(repository: Repository, release: Release, before: str) -> list[str]:
+    """What is wrong with what a release says that it replaces; rollbacks go back along it."""
+    path = document.path(release.model, release.environment)
+    there = candidate.release_at(repository, path, before) if before else None
+    name = there.name if there else ""
+    if release.previous == name:
+        return []
+    said = release.previous or "empty"
+    return [f"previous is {said}, what was there is {name or 'nothing'}; promote the model again"]
 
 
 def _changed_by_request(

@@ -7,6 +7,7 @@
 3. Everything it rests on has a believable attestation, and every byte is what its name says.
 4. The model is or was in the environment below: the release log shows it, and an approval of it
    there has not expired.
+5. For production: the decision compared it with what the release log says is there now.
 """
 
 import re
@@ -18,14 +19,21 @@ from typing import Final
 from assay import admission
 from assay.attestation import about, using
 from assay.digest import hex_of
-from assay.errors import AttestationError, NotFoundError, RunBlocked, RunHalted, UsageError
-from assay.gitops import document, log, statement
+from assay.errors import (
+    AttestationError,
+    IntegrityError,
+    NotFoundError,
+    RunBlocked,
+    RunHalted,
+    UsageError,
+)
+from assay.gitops import document, golden, log, statement
 from assay.gitops import plan as plans
 from assay.gitops.document import Override, Release
 from assay.gitops.repository import Repository
 from assay.policy import Decision as Judgement
 from assay.policy import Verdict, read_decision
-from assay.registry import CANDIDATE, ModelVersion, Registry
+from assay.registry import CANDIDATE, PRODUCTION, ModelVersion, Registry
 from assay.step import Decision, Services
 from assay.store import Store
 from assay.tree import get_manifest, get_tree, remove_tree
@@ -78,7 +86,9 @@ def decision_of(services: Services, model: str, version: ModelVersion | None) ->
         for evaluated in using(store, model, verifier)
         for output in evaluated.outputs.values()
         for record in using(store, output.digest, verifier)
-        if record.step == admission.GATE and record.parameters.get("model") == model
+        if record.step == admission.GATE
+        and record.parameters.get("model") == model
+        and "decision" in record.outputs  # any step may be called so
     }
     if not found and refused is not None:
         raise refused
@@ -210,14 +220,32 @@ def require_reached(services: Services, model: str, environment: str, digest: st
         )
 
 
+def require_compared(services: Services, name: str, environment: str, judgement: Judgement) -> None:
+    """Check 5. Where the log knows of nothing in production, `register` has asked the registry.
+
+    Raises:
+        RunBlocked: The decision is about another model in production, or about none.
+        IntegrityError: The release log is broken.
+    """
+    if environment != PRODUCTION:
+        return
+    now = log.current(log.read(services.store, name, services.verifier), environment)
+    if now is None or now.digest in {judgement.model, judgement.production}:
+        return
+    raise RunBlocked(
+        f"not released: {now.digest} is in production as {name!r} since {now.at}, and the decision "
+        f"about {judgement.model} compares with {judgement.production or 'none'}; run the pipeline "
+        "again, which compares with the model that is there now, or, to go back to what was there "
+        "before, use assay rollback"
+    )
+
+
 def release_at(repository: Repository, path: str, commit: str = "") -> Release | None:
     """The release at a commit; None where there is none, or a file that is none."""
-    content = repository.read(path, commit)
-    if content is None:
-        return None
     try:
-        return document.parse(content, path)
-    except UsageError:
+        content = repository.read(path, commit)
+        return document.parse(content, path) if content is not None else None
+    except (UsageError, IntegrityError):
         return None
 
 
@@ -262,6 +290,16 @@ def view_uri(store: Store, model: str) -> str:
     return store.view(get_manifest(store, model))
 
 
+def _is_view(store: Store, release: Release) -> bool:
+    """Whether a release's URI is that of the model's plain copy in the store."""
+    expected = store.view_uri(release.digest)
+    if release.uri == expected:
+        return True
+    # A folder may lie elsewhere on another machine; its last two names do not.
+    local = release.uri.startswith("file:") and expected.startswith("file:")
+    return local and release.uri.rstrip("/").endswith(f"/views/{hex_of(release.digest)}")
+
+
 def problems(
     services: Services,
     release: Release,
@@ -293,7 +331,11 @@ def problems(
         expected = {
             "policy": (release.policy, judged.policy_artifact),
             "data": (release.data, facts.data),
-            "reports": (dict(release.reports), reports_of(services.store, judged)),
+            "reports": (dict(release.reports), (reports := reports_of(services.store, judged))),
+            "evaluationRun": (
+                release.evaluation_run,
+                evaluation_run(services, reports["evaluation"]),
+            ),
         }
         found += [
             f"{name} is {given}, the decision's is {right}"
@@ -306,10 +348,12 @@ def problems(
             found.append(
                 f"override is none of those that hold now ({holds}); promote the model again"
             )
-        if hex_of(release.digest) not in release.uri:
+        if not _is_view(services.store, release):
             found.append(f"uri {release.uri} is not that of the model {release.digest}")
-        if release.golden:
-            get_manifest(services.store, release.golden)
+        if release.golden or judged.test_data:
+            golden.require_about(services.store, release.golden, release.digest, judged.test_data)
+        if not overrides:
+            require_compared(services, release.model, release.environment, judged)
     except AssayError as error:
         found.append(str(error))
     try:

@@ -14,7 +14,8 @@ from assay.digest import canonical_json, parse_canonical_json
 from assay.errors import IntegrityError
 from assay.manifest import require_type
 from assay.step import Services
-from assay.tree import get_manifest, get_tree, put_tree, remove_tree
+from assay.store import Store
+from assay.tree import get_manifest, get_tree, put_tree, read_file, remove_tree
 
 TYPE: Final = "application/vnd.assay.golden.v1"
 ANSWERS: Final = "predictions.json"
@@ -74,6 +75,23 @@ def check(services: Services, model: str, golden: str) -> int:
             "compare the versions in its requirements.txt with those installed"
         )
     return len(again["labels"])
+
+
+def require_about(store: Store, golden: str, model: str, test_data: str) -> None:
+    """Refuse what is no golden predictions of a model on the rows that it was judged on.
+
+    Raises:
+        IntegrityError: It is about something else, or there is none.
+        NotFoundError: It is not in the store.
+    """
+    if not golden:
+        raise IntegrityError("golden is empty, and there are rows to predict; promote it again")
+    manifest = get_manifest(store, golden)
+    require_type(manifest, TYPE, "golden predictions")
+    content = read_file(store, manifest, ANSWERS, MAX_ANSWER_BYTES)
+    raw = parse_canonical_json(content, ANSWERS) if content is not None else None
+    if not isinstance(raw, dict) or (raw.get("model"), raw.get("data")) != (model, test_data):
+        raise IntegrityError(f"{golden}: these are no golden predictions of {model} on {test_data}")
 
 
 def _predict(services: Services, model: str, rows: Path) -> dict[str, Any]:

@@ -14,13 +14,14 @@ A release that was merged after its approval is finished by `assay approvals syn
 every merge; `finish` does rollbacks, that no pull request stands for.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from assay.digest import of_bytes
 from assay.errors import IntegrityError, UsageError
 from assay.gitops import document, log, statement
 from assay.gitops.log import Entry, Event
-from assay.gitops.repository import Repository
+from assay.gitops.repository import Repository, Revision
 from assay.signing import Signer
 from assay.step import Services
 
@@ -65,6 +66,18 @@ def pushed(repository: Repository, entries: list[Entry]) -> list[Entry]:
     return found
 
 
+def held(repository: Repository, path: str, history: Sequence[Revision]) -> dict[str, str]:
+    """By commit, the name of the release that a path has there; "" where it cannot be read."""
+    found = {}
+    for revision in history:
+        try:
+            content = repository.read(path, revision.commit)
+        except IntegrityError:  # a link, or too large
+            content = None
+        found[revision.commit] = of_bytes(content) if content is not None else ""
+    return found
+
+
 def finish(
     services: Services, repository: Repository, signer: Signer | None, model: str
 ) -> list[Entry]:
@@ -98,5 +111,5 @@ def require_whole(services: Services, repository: Repository, model: str) -> Non
         IntegrityError: Entries are missing; names each, and the chain.
     """
     messages = repository.messages(f"{document.ROOT}/{model}")
-    if problems := log.cut_off(services.store, model, messages):
+    if problems := log.cut_off(services.store, model, messages, services.verifier):
         raise IntegrityError("; ".join(problems))

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Final
 
 from assay.errors import AssayError, UsageError
-from assay.gitops import document, ledger
-from assay.gitops.approval import checked
+from assay.gitops import document, ledger, log
+from assay.gitops.approval import checked, replaced
 from assay.gitops.document import FILE_NAME, PLAN_FILE, ROOT
 from assay.gitops.governing import changed_with, governing
 from assay.gitops.repository import MAX_FILE_BYTES, Repository
@@ -86,7 +86,9 @@ def _problems(
     touched: list[str],
 ) -> list[str]:
     file = folder / path
-    if file.is_symlink() or any(parent.is_symlink() for parent in file.relative_to(folder).parents):
+    if file.is_symlink() or any(
+        (folder / parent).is_symlink() for parent in file.relative_to(folder).parents[:-1]
+    ):
         return ["a link, where a release must be a file"]
     if file.stat().st_size > document.MAX_RELEASE_BYTES:
         return [f"larger than {document.MAX_RELEASE_BYTES} bytes"]
@@ -108,6 +110,9 @@ def _problems(
         return [str(error)]
     if path in touched:
         found += changed_with(release.model, release.environment, touched)
+        entries = log.read(services.store, release.model, services.verifier)
+        if not log.was_released(entries, release.name, release.environment):
+            found += replaced(repository, release, repository.head)
     return found
 
 

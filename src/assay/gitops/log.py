@@ -26,6 +26,8 @@ repository shows it: its commits name the newest entries that their writer saw (
 release that was merged there must be in the log (`missing`).
 """
 
+import base64
+import binascii
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -33,7 +35,14 @@ from enum import StrEnum
 from typing import Any, Final
 
 from assay.attestation import MAX_ATTESTATION_BYTES
-from assay.digest import PREFIX, hex_of, is_digest, of_bytes
+from assay.digest import (
+    PREFIX,
+    canonical_json,
+    hex_of,
+    is_digest,
+    of_bytes,
+    parse_canonical_json,
+)
 from assay.errors import (
     AssayError,
     AttestationError,
@@ -57,7 +66,8 @@ REVOCATIONS: Final = ""
 LOG_TRAILER: Final = "Assay-Log"
 REVOCATIONS_TRAILER: Final = "Assay-Revocations"
 _HEAD: Final = re.compile(
-    rf"(?m)^({LOG_TRAILER}|{REVOCATIONS_TRAILER}): ({PREFIX}[0-9a-f]{{64}})\s*$"
+    rf"(?m)^({LOG_TRAILER}|{REVOCATIONS_TRAILER}): ({PREFIX}[0-9a-f]{{64}})"
+    r"(?: ([A-Za-z0-9_=-]{1,4000}))?\s*$"
 )
 
 
@@ -76,14 +86,14 @@ class Event(StrEnum):
 
 MOVES: Final = frozenset({Event.RELEASE, Event.ROLLBACK, Event.RECONCILED})
 """Events that say what is in an environment."""
-_ANYBODY: Final = frozenset({Role.APPROVER, Role.RECORDER, Role.RUNNER})
+ANYBODY: Final = frozenset({Role.APPROVER, Role.RECORDER, Role.RUNNER})
 WRITERS: Final[Mapping[Event, frozenset[Role]]] = {
     Event.RELEASE: frozenset({Role.APPROVER, Role.RECORDER}),
-    Event.ROLLBACK: _ANYBODY,
-    Event.RECONCILED: _ANYBODY,
+    Event.ROLLBACK: ANYBODY,
+    Event.RECONCILED: ANYBODY,
     Event.OVERRIDE: frozenset({Role.APPROVER}),
     Event.REVOCATION: frozenset({Role.APPROVER}),
-    Event.INTENT: _ANYBODY,
+    Event.INTENT: ANYBODY,
 }
 
 
@@ -118,6 +128,9 @@ class Entry:
     signed_by: str = ""
     refused: str = field(default="", compare=False)
     """Why it does not count; empty when it does."""
+    dated: bool = field(default=False, compare=False)
+    """Whether its time binds the entries after it: a key that runs pipelines could stop the clock
+    by a time far ahead."""
 
     @property
     def moves(self) -> bool:
@@ -172,7 +185,7 @@ def append(store: Store, entry: Entry, signer: Signer | None, verifier: Verifier
             number=number,
             previous=entries[-1].name if entries else "",
             # Times never run backwards, whatever the clocks of those who write.
-            at=max(entry.at, entries[-1].at) if entries else entry.at,
+            at=max(entry.at, clock(entries)),
             revocations="" if entry.model == REVOCATIONS else head(store, REVOCATIONS),
         )
         subject = complete.release or complete.digest
@@ -192,9 +205,10 @@ def _same(known: Entry, entry: Entry) -> bool:
         return (known.event, known.digest) == (entry.event, entry.digest)
     if Event.RECONCILED in {known.event, entry.event} and known.event is not entry.event:
         return False
-    return bool(entry.commit) and (known.commit, known.environment) == (
+    return bool(entry.commit) and (known.commit, known.environment, known.release) == (
         entry.commit,
         entry.environment,
+        entry.release,
     )
 
 
@@ -229,7 +243,9 @@ def read(store: Store, model: str, verifier: Verifier | None) -> list[Entry]:
             raise IntegrityError(
                 f"{what}: does not follow the entry before it; the log was tampered with"
             )
-        entries.append(replace(entry, refused=_refusal(store, verifier, entry, key, entries)))
+        refused = _refusal(store, verifier, entry, key, entries)
+        dated = not refused and (key is None or key.may(WRITERS[Event.RELEASE]))
+        entries.append(replace(entry, refused=refused, dated=dated))
     seen = next((e.revocations for e in reversed(entries) if e.revocations), "")
     if seen and seen not in names(store, REVOCATIONS):
         raise IntegrityError(
@@ -258,11 +274,20 @@ def _refusal(
     try:
         if entry.event is not Event.REVOCATION:  # no key's end takes one back
             key.require_in_use(entry.at, f"entry {entry.number}")
+            _require_after(entry, clock(before))
         return _disproof(store, verifier, entry, key)
     except NotFoundError:
         return f"the statement {entry.statement} behind it is not in the store"
     except AttestationError as error:
         return str(error)
+
+
+def _require_after(entry: Entry, clock: str) -> None:
+    """Refuse an entry that is dated before those that were there when it was written."""
+    if entry.at < clock:
+        raise AttestationError(
+            f"dated {entry.at}, and what was there before it is of {clock}: it was backdated"
+        )
 
 
 def _disproof(store: Store, verifier: Verifier, entry: Entry, key: Key) -> str:
@@ -274,6 +299,9 @@ def _disproof(store: Store, verifier: Verifier, entry: Entry, key: Key) -> str:
     if not is_digest(entry.statement):
         return "nothing that somebody signed stands behind it"
     given = statement.load(store, entry.statement, verifier)
+    if given.key is not None:
+        # The place in the chain says when it came; a time in the statement may be of any day.
+        given.key.require_in_use(entry.at, f"{given.kind} {given.digest}")
     return (_not_backed if entry.event is Event.RELEASE else _not_stated)(entry, given)
 
 
@@ -313,6 +341,11 @@ def current(entries: Sequence[Entry], environment: str, at: str = "") -> Entry |
     return found
 
 
+def clock(entries: Sequence[Entry]) -> str:
+    """The latest time that a person or a recorder wrote; "" when there is none."""
+    return max((entry.at for entry in entries if entry.dated), default="")
+
+
 def was_released(entries: Sequence[Entry], release: str, environment: str) -> bool:
     """Whether exactly this release was approved for an environment before."""
     return any(
@@ -325,13 +358,13 @@ def was_released(entries: Sequence[Entry], release: str, environment: str) -> bo
 
 def intents(entries: Sequence[Entry]) -> list[Entry]:
     """Intents that nothing in the log has completed."""
-    done = {(entry.commit, entry.environment) for entry in entries if entry.moves}
+    done = {(entry.commit, entry.environment, entry.release) for entry in entries if entry.moves}
     return [
         entry
         for entry in entries
         if entry.event is Event.INTENT
         and not entry.refused
-        and (entry.commit, entry.environment) not in done
+        and (entry.commit, entry.environment, entry.release) not in done
     ]
 
 
@@ -426,25 +459,61 @@ def head(store: Store, model: str) -> str:
     return (store.read_pointer(pointers[-1]) or b"").decode(errors="replace") if pointers else ""
 
 
-def heads(store: Store, model: str) -> list[str]:
-    """Trailers that say, in a commit of the deployment repository, how long the chains were."""
-    found = {LOG_TRAILER: head(store, model), REVOCATIONS_TRAILER: head(store, REVOCATIONS)}
-    return [f"{name}: {value}" for name, value in found.items() if value]
+def heads(store: Store, model: str, signer: Signer | None) -> list[str]:
+    """Trailers that say, in a commit of the deployment repository, how long the chains were.
+
+    Signed, where there is a key: a line in a message is anybody's.
+    """
+    found = []
+    for trailer, chain in {LOG_TRAILER: model, REVOCATIONS_TRAILER: REVOCATIONS}.items():
+        if name := head(store, chain):
+            words = [f"{trailer}:", name]
+            if signer is not None:
+                envelope = signer.sign(_head_payload(chain, name))
+                words.append(base64.urlsafe_b64encode(envelope).decode())
+            found.append(" ".join(words))
+    return found
 
 
-def cut_off(store: Store, model: str, messages: Iterable[str]) -> list[str]:
-    """What commits' messages show to have been removed from the log of a model, as problems."""
+def _head_payload(chain: str, name: str) -> bytes:
+    return canonical_json({"chain": chain, "head": name})
+
+
+def _is_head(chain: str, name: str, envelope: str, verifier: Verifier | None) -> bool:
+    """Whether a trailer that names an entry counts: with keys, when one of them signed it."""
+    if verifier is None:
+        return True
+    what = f"trailer {name}"
+    try:
+        raw = parse_canonical_json(base64.urlsafe_b64decode(envelope), what)
+        payload, _ = verifier.open(raw, what, ANYBODY)
+    except (IntegrityError, binascii.Error, TypeError, AttributeError):
+        return False
+    return payload == _head_payload(chain, name)
+
+
+def cut_off(
+    store: Store, model: str, messages: Iterable[str], verifier: Verifier | None
+) -> list[str]:
+    """What commits' messages show to have been removed from the log of a model, as problems.
+
+    With keys configured, a trailer counts that one of them signed. Whoever may write a commit
+    could otherwise stop every release and rollback of the model for good.
+    """
     chains = {LOG_TRAILER: model, REVOCATIONS_TRAILER: REVOCATIONS}
+    held = {trailer: set(names(store, chain)) for trailer, chain in chains.items()}
     named = {
-        (found[1], found[2]): None for message in messages for found in _HEAD.finditer(message)
+        (found[1], found[2]): None
+        for message in messages
+        for found in _HEAD.finditer(message)
+        if found[2] not in held[found[1]]
+        and _is_head(chains[found[1]], found[2], found[3] or "", verifier)
     }
-    held = {trailer: set(names(store, chains[trailer])) for trailer, _ in named}
     return [
         f"{_called(chains[trailer])} no longer has the entry {name}, which a commit of the "
         "deployment repository names: the newest entries were removed; bring the store's pointers "
         "back from a copy"
         for trailer, name in named
-        if name not in held[trailer]
     ]
 
 
@@ -574,10 +643,16 @@ def _logs(store: Store) -> set[str]:
     return {pointer.split("/")[1] for pointer in store.list_pointers("releases/")}
 
 
-def missing(entries: Iterable[Entry], commits: Iterable[str]) -> list[str]:
-    """Commits of the deployment repository that no entry that counts names."""
-    known = {entry.commit for entry in entries if entry.moves}
-    return [commit for commit in commits if commit not in known]
+def missing(entries: Iterable[Entry], environment: str, held: Mapping[str, str]) -> list[str]:
+    """Commits of the deployment repository that no entry that counts names with what they hold.
+
+    Args:
+        entries: Of the model's log.
+        environment: Whose release the commits changed.
+        held: By commit, the release's name there; "" where there is none that can be read.
+    """
+    known = {(e.commit, e.release) for e in entries if e.moves and e.environment == environment}
+    return [commit for commit, release in held.items() if (commit, release) not in known]
 
 
 def _entry(store: Store, name: str, verifier: Verifier | None) -> tuple[Entry, Key | None]:

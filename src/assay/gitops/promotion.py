@@ -75,7 +75,8 @@ def promote(
         digest: Which model; by default the registry's candidate.
         plan: `monitoring.yaml`; by default the one that the gate judged, then the one beside the
             release that is there, then that of the environment below.
-        signer: Who records what was pushed and not recorded before, if there is any.
+        signer: Who records what was pushed and not recorded before, if there is any, and signs
+            how long the log is.
 
     Raises:
         UsageError: A name or digest that is none, or no candidate.
@@ -110,6 +111,8 @@ def promote(
         )
         override = next(iter(overrides), None)
         judgement = facts.judgement
+        if override is None:
+            candidate.require_compared(services, model, environment, judgement)
         if version is None:
             version = _register(services, registry, model, facts, override)
         reports = candidate.reports_of(services.store, judgement)
@@ -129,7 +132,7 @@ def promote(
             else "",
             override=override,
         )
-        return _propose(services, repository, open_forge(repository), draft, facts, plan)
+        return _propose(services, repository, open_forge(repository), draft, facts, plan, signer)
 
 
 @retry(
@@ -145,6 +148,7 @@ def _propose(
     draft: Release,
     facts: admission.Facts,
     plan: bytes | None,
+    signer: Signer | None,
 ) -> Promotion:
     """Write what the repository, as it is now, makes of the draft; again when it moved."""
     repository.fetch()
@@ -175,7 +179,7 @@ def _propose(
     commit = repository.commit(
         document.folder(release.model, release.environment),
         files,
-        "\n".join([f"{title}\n\n{told}", *log.heads(services.store, release.model)]),
+        "\n".join([f"{title}\n\n{told}", *log.heads(services.store, release.model, signer)]),
         parent=base,
     )
     moved = not (seen and _equal(repository, seen, commit, base))

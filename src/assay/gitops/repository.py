@@ -211,7 +211,7 @@ class Repository:
 
     def changed_in_folder(self) -> list[str]:
         """Files of a checkout that differ from the tip, committed or not."""
-        text = self._git("diff", "--name-only", "-z", _id(self.head), "--")
+        text = self._git("diff", "--no-renames", "--name-only", "-z", _id(self.head), "--")
         return [name for name in text.split("\0") if name]
 
     # Writing. Nothing is seen by others before `push`.
@@ -303,7 +303,9 @@ class Repository:
 
     def changed(self, base: str, commit: str) -> list[str]:
         """Files that a commit changes, seen from where it left `base`."""
-        text = self._git("diff", "--name-only", "-z", f"{_id(base)}...{_id(commit)}", "--")
+        # A renamed file counts under both names: what is gone is changed as well.
+        names = ["diff", "--no-renames", "--name-only", "-z"]
+        text = self._git(*names, f"{_id(base)}...{_id(commit)}", "--")
         return [name for name in text.split("\0") if name]
 
     def delete(self, branch: str, *, expected: str) -> None:

@@ -137,7 +137,7 @@ def rollback(
             elif now:
                 entry = _push(services, repository, signer, target, done, entry)
             else:
-                _propose(services, repository, target, done, by=by, why=why)
+                _propose(services, repository, signer, target, done, by=by, why=why)
         if done.request is not None:
             return done
         with _timed(seconds, "record"):
@@ -178,7 +178,7 @@ def _reconcile(
 ) -> Entry:
     path = document.path(last.model, last.environment)
     history = repository.history(path)
-    newer = log.missing(entries, [revision.commit for revision in history])
+    newer = log.missing(entries, last.environment, ledger.held(repository, path, history))
     if newer:
         raise ReleaseConflictError(
             f"{last.model} in {last.environment}: {newer[0][:12]} was merged, and the rollback of "
@@ -272,7 +272,14 @@ def _verify(services: Services, past: Past, left: Release, target: Earlier) -> i
 
 
 def _commit(
-    services: Services, repository: Repository, target: Earlier, done: RolledBack, by: str, why: str
+    services: Services,
+    repository: Repository,
+    signer: Signer | None,
+    target: Earlier,
+    done: RolledBack,
+    *,
+    by: str,
+    why: str,
 ) -> tuple[str, str]:
     """The commit that holds the release as it was, not pushed yet, and its title."""
     release = target.release
@@ -282,7 +289,7 @@ def _commit(
         f"{ROLLBACK}: {done.left.name}",
         f"{WHY}: {why}",
         f"Signed-off-by: {by}",
-        *log.heads(services.store, release.model),
+        *log.heads(services.store, release.model, signer),
     ]
     message = f"{title}\n\n{why}\n\n" + "\n".join(trailers)
     folder = document.folder(release.model, release.environment)
@@ -299,7 +306,7 @@ def _push(
 ) -> Entry:
     """Put the release onto the branch; the entry that is to be recorded then."""
     base = repository.head
-    done.commit, _ = _commit(services, repository, target, done, entry.by, entry.why)
+    done.commit, _ = _commit(services, repository, signer, target, done, by=entry.by, why=entry.why)
     if done.commit == base:
         return entry  # the branch holds it already, and only the log said otherwise
     entry = replace(entry, commit=done.commit)
@@ -310,6 +317,7 @@ def _push(
 def _propose(
     services: Services,
     repository: Repository,
+    signer: Signer | None,
     target: Earlier,
     done: RolledBack,
     *,
@@ -318,7 +326,7 @@ def _propose(
 ) -> None:
     """Put the release onto a branch, and open a pull request."""
     release = target.release
-    commit, title = _commit(services, repository, target, done, by, why)
+    commit, title = _commit(services, repository, signer, target, done, by=by, why=why)
     branch = document.branch(release.model, release.environment, release.digest) + SUFFIX
     repository.push(commit, branch, expected=repository.branch(branch))
     done.commit = commit

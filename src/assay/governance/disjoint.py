@@ -4,18 +4,20 @@ Two datasets share no row when attestations show it: they are the two sides of o
 execution, or were taken from such sides by steps that count. Where no attestation shows it, as for
 two tables that were read from two files, the rows themselves are compared.
 
-What is compared are the columns that both have, as numbers or as text. A row that was altered on
-purpose is another row; whoever may do that to a table is trusted with it.
+What is compared are the columns that both have, as numbers or as text, without those that the
+training dropped: the number of a row makes no other row of it. A row that was altered on purpose is
+another row; whoever may do that to a table is trusted with it.
 """
 
 import tempfile
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from assay.attestation import Attestation, about, using
 from assay.errors import IntegrityError
-from assay.governance.makers import IMPORT, SELECT, SPLIT, Admitted
+from assay.evidence import EvidenceDocument
+from assay.governance.makers import IMPORT, SELECT, SPLIT, TRAINING, Admitted
 from assay.step import Dataset, Services
 from assay.tree import get_manifest, get_tree, remove_tree
 
@@ -67,12 +69,47 @@ def require_disjoint(
     for record in own:
         try:
             for digest in sorted(proof.trained_on(record)):
-                proof.require(digest, tested, "trained on")
+                proof.require(digest, tested, "trained on", _dropped(record))
         except IntegrityError as error:
             refused.append(error)
         else:
             return record, ()
     raise refused[0]
+
+
+def require_rows(
+    services: Services, admitted: Admitted, documents: Mapping[str, EvidenceDocument]
+) -> None:
+    """Refuse a comparison that took other rows for those that its models were trained on.
+
+    Rows that a model was trained on are left out of a comparison, so that whoever names them
+    chooses the rows that it is made on.
+
+    Args:
+        services: The store, and who may sign.
+        admitted: The steps that count.
+        documents: What was judged, by digest.
+
+    Raises:
+        IntegrityError: A comparison names rows that no attestation connects with the model.
+    """
+    proof = _Proof(services, admitted)
+    for name, document in sorted(documents.items()):
+        for role, model in (("candidate_rows", "model"), ("production_rows", "production")):
+            rows = document.subjects.get(role, "")
+            if rows and rows not in proof.rows_of(document.subjects.get(model, "")):
+                raise IntegrityError(
+                    f"the comparison {name} left out the rows {rows} as {role}, and no attestation "
+                    f"shows that {document.subjects.get(model) or 'a model'} was trained on them; "
+                    "compare again with the rows that its attestation names, which "
+                    "resolve_production gives for the model in production"
+                )
+
+
+def _dropped(record: Attestation) -> list[str]:
+    """Columns that a training did not look at."""
+    given = record.parameters.get("drop_columns")
+    return [str(name) for name in given] if isinstance(given, list) else []
 
 
 def _chosen_on(services: Services, model: str) -> set[str]:
@@ -132,7 +169,25 @@ class _Proof:
                     found |= self._datasets(maker, seen)
         return found
 
-    def require(self, seen: str, tested: Collection[str], how: str) -> None:
+    def rows_of(self, model: str) -> set[str]:
+        """The datasets that a model was trained on, and those that they are sides of."""
+        found: set[str] = set()
+        for record in self._about(model) if model else []:
+            # The code may be of an earlier version: what is in production was judged by that.
+            named = record.entry_point in TRAINING or not self._admitted.objection(record, TRAINING)
+            waiting = [*self._datasets(record, set())] if named else []
+            while waiting:
+                digest = waiting.pop()
+                if digest not in found and len(found) < MAX_DATASETS:
+                    found.add(digest)
+                    waiting += [
+                        parent for parents in self._taken_from(digest) for parent in parents
+                    ]
+        return found
+
+    def require(
+        self, seen: str, tested: Collection[str], how: str, dropped: Collection[str] = ()
+    ) -> None:
         """Refuse datasets that are not shown to share no row with one that the model saw."""
         for digest in sorted(tested):
             if self._shown(seen, digest):
@@ -142,7 +197,7 @@ class _Proof:
                     f"the model was {how} {seen}, and evaluated on the same rows; evaluate it on "
                     "the side of the split that it has not seen"
                 )
-            if shared := self._shared_rows(seen, digest):
+            if shared := self._shared_rows(seen, digest, dropped):
                 raise IntegrityError(
                     f"{shared:,} of the evaluated rows ({digest}) are among those that the model "
                     f"was {how} ({seen}); take both from one split_data"
@@ -192,8 +247,8 @@ class _Proof:
             self._records[digest] = about(services.store, digest, services.verifier)
         return self._records[digest]
 
-    def _shared_rows(self, one: str, other: str) -> int:
-        """How many rows of `other` are in `one`.
+    def _shared_rows(self, one: str, other: str, dropped: Collection[str]) -> int:
+        """How many rows of `other` are in `one`, over the columns that were not dropped.
 
         Raises:
             IntegrityError: They cannot be compared: no column in common, or too many rows.
@@ -209,7 +264,7 @@ class _Proof:
                 for digest, folder in zip((one, other), folders, strict=True):
                     get_tree(store, get_manifest(store, digest), folder)
                 infos = [dataset.info(folder) for folder in folders]
-                columns = sorted(set(infos[0].names) & set(infos[1].names))
+                columns = sorted(set(infos[0].names) & set(infos[1].names) - set(dropped))
                 rows = sum(info.rows for info in infos)
                 if not columns or rows > MAX_ROWS:
                     why = (

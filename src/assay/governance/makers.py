@@ -75,8 +75,8 @@ class Admitted:
                 return ""
             return (
                 f"was made by {entry} with other code ({record.code_digest}) than that of this "
-                "installation; run it again with this version, or let the policy name it under "
-                f"'steps' with this code"
+                "installation; run it again with this version, let the governing policy name it "
+                "under 'steps' with this code, or use the version that made it"
             )
         if named:
             codes = ", ".join(rule.code for rule in named)

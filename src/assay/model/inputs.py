@@ -7,7 +7,7 @@ each call compares the types of a table's columns with those that the model reco
 | recorded | taken |
 | --- | --- |
 | number used as a number | `int64` and `float64`: a model computes in float64 |
-| number used as a category | the same; only whole numbers where `int64` was recorded |
+| number used as a category | the same; where `int64` was recorded, whole numbers that float64 holds |
 | `bool` | truth values |
 | `string` | text |
 
@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from assay.dataset.whole import WIDE
 from assay.errors import UsageError
 from assay.findings import Finding, named
 from assay.model.preprocess import MAX_CATEGORIES
@@ -107,7 +108,11 @@ def _refusal(column: "pd.Series", recorded: str, found: str, *, numeric: bool) -
     if not recorded or not found or recorded == found:
         return ""
     if recorded in _NUMBERS and found in _NUMBERS:
-        if numeric or recorded == "float64" or not _has_fractions(column):
+        if numeric or recorded == "float64" or found == "int64":
+            return ""
+        if _is_rounded(column):
+            return "of whole numbers beyond 2^53 with missing values, which are rounded"
+        if not _has_fractions(column):
             return ""
         return "float64 with fractions, and int64 in the model's training data"
     return f"{found}, and {recorded} in the model's training data"
@@ -116,6 +121,11 @@ def _refusal(column: "pd.Series", recorded: str, found: str, *, numeric: bool) -
 def _has_fractions(column: "pd.Series") -> bool:
     values = column.dropna().to_numpy(dtype=float)
     return bool((values != np.floor(values)).any())
+
+
+def _is_rounded(column: "pd.Series") -> bool:
+    """Whether a column of floats stands for whole numbers that floats do not tell apart."""
+    return bool((column.abs() >= WIDE).any())
 
 
 def _empty(column: "pd.Series", recorded: str) -> "pd.Series":

@@ -4,6 +4,9 @@ skops constructs what a file names, so a name is held against this list before a
 constructed or, outside of scikit-learn, NumPy and SciPy, even imported.
 """
 
+import importlib
+import inspect
+import json
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
 
@@ -33,8 +36,26 @@ _REMEDY: Final = (
     "on the platform (ASSAY_ALLOWED_CLASSES)"
 )
 _PREFIXES: Final = ("sklearn.", "scipy.sparse.")
-_CLOSED: Final = frozenset({"externals", "tests", "conftest", "datasets", "_testing", "_mocking"})
-"""Parts of scikit-learn whose functions reach the file system or the network."""
+_CLOSED: Final = frozenset(
+    {"externals", "tests", "conftest", "datasets", "_testing", "_mocking", "callback"}
+)
+"""Parts of scikit-learn that reach the file system, the network or other processes."""
+_FUNCTIONS: Final = ("sklearn.feature_selection.", "sklearn.metrics.")
+"""Where the functions are that estimators hold: scores and distances, which only compute."""
+_CALLERS: Final = "sklearn.metrics._scorer."
+"""Its functions call methods by name."""
+_OWN_FUNCTIONS: Final = frozenset(
+    {
+        "sklearn.cluster._kmeans._kmeans_single_elkan",
+        "sklearn.cluster._kmeans._kmeans_single_lloyd",
+        "sklearn.preprocessing._function_transformer._identity",
+    }
+)
+_CALLED: Final = frozenset({"FunctionNode", "TypeNode", "MethodNode"})
+"""What skops calls a node that stands for something to be called, not for an object."""
+_REACHING: Final = ("memory", "input")
+"""Attributes that make an estimator read files: a cache of pickles, names of files."""
+_REACHES: Final = frozenset({"file", "filename"})
 
 
 def refused(names: Iterable[str], allowed_modules: Sequence[str] = ()) -> list[str]:
@@ -70,6 +91,7 @@ def require_importable(schema: Any, allowed_modules: Sequence[str], what: str) -
         IntegrityError: Names up to 20 that are outside.
     """
     classes = admitted_classes(allowed_modules)
+    _require_quiet(schema, what)
     outside = {
         name
         for name in _named(schema)
@@ -86,21 +108,86 @@ def require_importable(schema: Any, allowed_modules: Sequence[str], what: str) -
         )
 
 
-def _named(schema: Any) -> Iterator[str]:
-    """The full name of everything that a schema would have imported."""
+def _require_quiet(schema: Any, what: str) -> None:
+    """Refuse estimators that read files, and classes where a function belongs.
+
+    A pipeline could call such a class with values of its own, beyond what is checked here.
+    """
+    for node in _nodes(schema):
+        name = f"{node.get('__module__')}.{node.get('__class__')}"[:MAX_NAME_CHARS]
+        if node.get("__loader__") in _CALLED and name.startswith(_PREFIXES):
+            if not _CLOSED.intersection(name.split(".")) and inspect.isclass(_found(name)):
+                raise IntegrityError(f"{what}: would call the class {name}; the file is forged")
+        for key in _REACHING:
+            if (value := _text_of(node.get(key))) and (key == "memory" or value in _REACHES):
+                raise IntegrityError(
+                    f"{what}: an estimator has {key}={value[:80]!r}, which reads files; train it "
+                    "without"
+                )
+
+
+def _text_of(node: Any) -> str:
+    """The text that a node of skops stands for; empty where it is none."""
+    content = node.get("content") if isinstance(node, dict) else None
+    if not isinstance(content, str) or node.get("__loader__") != "JsonNode":
+        return ""
+    try:
+        value = json.loads(content)
+    except (ValueError, RecursionError):
+        return ""
+    return value if isinstance(value, str) else ""
+
+
+def _nodes(schema: Any) -> Iterator[dict[str, Any]]:
     waiting = [schema]
     while waiting:
         item = waiting.pop()
         if isinstance(item, list):
             waiting += item
         elif isinstance(item, dict):
+            yield item
             waiting += item.values()
-            for module, name in (("__module__", "__class__"), ("module_path", "function")):
-                if module in item:
-                    yield f"{item[module]}.{item.get(name, '')}"[:MAX_NAME_CHARS]
+
+
+def _named(schema: Any) -> Iterator[str]:
+    """The full name of everything that a schema would have imported."""
+    for item in _nodes(schema):
+        for module, name in (("__module__", "__class__"), ("module_path", "function")):
+            if module in item:
+                yield f"{item[module]}.{item.get(name, '')}"[:MAX_NAME_CHARS]
 
 
 def _is_admitted(name: str, classes: frozenset[str]) -> bool:
     if name in _NAMES or name in classes:
         return True
-    return name.startswith(_PREFIXES) and not _CLOSED.intersection(name.split("."))
+    if not name.startswith(_PREFIXES) or _CLOSED.intersection(name.split(".")):
+        return False
+    return _is_own(name)
+
+
+def _is_own(name: str) -> bool:
+    """Whether a name leads to a class of the library, or to one of its functions that only compute.
+
+    The modules of a library also hold what they import, such as `importlib.import_module`; called
+    one after the other by a pipeline, such functions run any command. Methods have no module, so
+    that none is admitted.
+    """
+    found = _found(name)
+    if name in _OWN_FUNCTIONS:
+        return True
+    made_in = f"{getattr(found, '__module__', '')}."
+    if inspect.isclass(found):
+        return made_in.startswith(_PREFIXES)
+    return (
+        made_in.startswith(_FUNCTIONS)
+        and not made_in.startswith(_CALLERS)
+        and not name.rpartition(".")[2].startswith("_")
+    )
+
+
+def _found(name: str) -> Any:
+    path, _, last = name.rpartition(".")
+    try:
+        return getattr(importlib.import_module(path), last, None)
+    except (ImportError, ValueError):
+        return None

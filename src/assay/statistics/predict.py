@@ -35,6 +35,9 @@ def predict(model: "LoadedModel", frame: "pd.DataFrame") -> Predictions:
         unknown = sorted(str(label) for label in set(truth.unique()) - set(model.classes))
         if unknown:
             known = ", ".join(repr(str(label)) for label in model.classes)
+            if set(unknown) & set(map(str, model.classes)):
+                # Written alike, they would read as if nothing was wrong.
+                known += ", of another type (numbers, text and truth values are not the same)"
             raise UsageError(
                 f"target {model.target!r}: the test data has labels the model has never seen: "
                 f"{', '.join(map(repr, unknown[:10]))}; it knows {known}"

@@ -19,7 +19,9 @@ Hashes = NDArray[np.uint64]
 _FACTOR = np.uint64(0x9E3779B97F4A7C15)
 """Odd, so that multiplying loses nothing; the golden ratio's, as in Fibonacci hashing."""
 _EXACT = 2.0**53
-"""Up to here a float holds every integer."""
+"""Below, a float holds every integer; this one may stand for the next."""
+_MISSING = np.uint64(0xD1B54A32D192ED03)
+"""The hash of a missing value. Not 0, which is the hash of the numbers 0 and false."""
 
 
 def held_in(
@@ -54,6 +56,7 @@ def row_hashes(batch: "pa.RecordBatch", columns: Sequence[str]) -> Hashes:
 
 def _cell_hashes(column: "pa.Array") -> Hashes:
     import pyarrow as pa
+    import pyarrow.compute as pc
     from pandas.util import hash_array
 
     missing = column.is_null(nan_is_null=True).to_numpy(zero_copy_only=False)
@@ -64,13 +67,14 @@ def _cell_hashes(column: "pa.Array") -> Hashes:
         texts = column.fill_null("").to_numpy(zero_copy_only=False)
         hashes = hash_array(texts, categorize=True)
     elif pa.types.is_boolean(kind):
-        hashes = hash_array(column.fill_null(value=False).to_numpy(zero_copy_only=False))
+        truths = pc.fill_null(column, False)
+        hashes = hash_array(truths.to_numpy(zero_copy_only=False))
     else:
         # Dates and times: as microseconds, so that a date is the midnight that it begins with.
         times = column.cast(pa.timestamp("us", getattr(kind, "tz", None))).cast(pa.int64())
         hashes = hash_array(times.fill_null(0).to_numpy(zero_copy_only=False))
     hashes = hashes.astype(np.uint64)
-    hashes[missing] = 0
+    hashes[missing] = _MISSING
     return hashes
 
 
@@ -81,8 +85,8 @@ def _number_hashes(values: NDArray[np.generic], missing: NDArray[np.bool_]) -> H
     floats[missing] = 0.0
     hashes = np.asarray(hash_array(floats), dtype=np.uint64)
     if values.dtype.kind in "iu":
-        for place in np.flatnonzero(np.abs(floats) > _EXACT):
+        for place in np.flatnonzero(np.abs(floats) >= _EXACT):
             # What the float leaves over tells large integers apart.
-            rest = (int(values[place]) - int(floats[place])) % 2**64
-            hashes[place] += np.uint64(rest) * _FACTOR
+            rest = int(values[place]) - int(floats[place])
+            hashes[place] = np.uint64((int(hashes[place]) + rest * int(_FACTOR)) % 2**64)
     return hashes

@@ -182,7 +182,7 @@ def _shortest(numbers: list[float]) -> list[str]:
 
 def _text(value: Any) -> str:
     if isinstance(value, float | np.floating):
-        number = float(value)
+        number = float(value) + 0.0  # -0.0 is 0
         return f"{number:.0f}" if number.is_integer() and abs(number) < 1e15 else repr(number)  # noqa: PLR2004 - beyond it repr is shorter
     return str(value)
 

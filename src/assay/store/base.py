@@ -345,6 +345,10 @@ class Store(abc.ABC):
         write(lambda entry: entry.path == head)
         return self._uri(root)
 
+    def view_uri(self, digest: str) -> str:
+        """The URI of an artifact's plain copy, whether there is one or not."""
+        return self._uri(f"views/{hex_of(digest)}/")
+
     def verify_view(self, manifest: Manifest) -> list[str]:
         """Check the plain copy of an artifact, if it has one.
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from assay import dataset
 from assay.dataset import Column, DatasetInfo
+from assay.dataset.whole import read_exact
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -53,7 +54,7 @@ def draft(folder: Path, target: str = "") -> dict[str, Any]:
     table = dataset.info(folder)
     if target:
         dataset.require_columns([target], table.names, "target")
-    frame = dataset.read(folder)
+    frame = read_exact(folder)
     found = list(_table(table))
     for column in table.columns:
         found += _column(column, frame[column.name], is_target=column.name == target)
