@@ -218,14 +218,18 @@ def _codes(now: "pd.Series", before: "pd.Series") -> tuple["pd.Series", "pd.Seri
     Evidently adds up over a set of the categories. The order of a set of texts, and with it the
     last bits of the sum, differs from process to process; that of small whole numbers does not.
     """
-    now, before = texts(now), texts(before)
+    known = {str(value) for side in (now, before) for value in side.dropna().unique()}
+    missing = MISSING
+    while missing in known:
+        missing = f"({missing})"
+    now, before = texts(now, missing), texts(before, missing)
     code = {name: number for number, name in enumerate(sorted({*now.unique(), *before.unique()}))}
     return now.map(code), before.map(code)
 
 
-def texts(values: "pd.Series") -> "pd.Series":
-    """Values as texts, missing ones as `MISSING`."""
-    return values.astype(object).where(values.notna(), MISSING).astype(str)
+def texts(values: "pd.Series", missing: str) -> "pd.Series":
+    """Values as texts, missing ones as `missing`."""
+    return values.astype(object).where(values.notna(), missing).astype(str)
 
 
 def _measure(now: "pd.Series", before: "pd.Series", *, numeric: bool) -> tuple[str, float]:

@@ -152,15 +152,16 @@ def execute(step: Step, arguments: Mapping[str, Any], context: Context) -> Execu
         watch = Watch(context.store)
         previous = _lookup(step, key, context)
         while previous is not None and context.cache is CacheMode.READ_WRITE:
-            # Written again, so that `assay gc` sees that somebody goes on from these outputs; then
-            # a look whether a collection that began before is about to remove them.
-            _point(context.store, key, previous.record.digest)
+            # Young, so that `assay gc` sees that somebody goes on from these outputs; then a look
+            # whether a collection that began before is about to remove them.
+            if not context.store.is_young(_pointer_of(key)):
+                _point(context.store, key, previous.record.digest)
             if not watch.touched(previous.names):
                 seconds = time.monotonic() - begun
                 return _execution(step, previous.record, cached=True, seconds=seconds)
             previous = _lookup(step, key, context)
-        claim(context.store, bound.manifests.values())
-        outputs, values = _run(step, bound, sources, root, context, context.store)
+        claim(context.store, bound.manifests.values(), watch)
+        outputs, values = _run(step, bound, sources, root, context, context.store, watch)
     attestation = Attestation(
         step=step.name,
         entry_point=step.entry_point,
@@ -330,7 +331,7 @@ def _lookup(step: Step, key: str, context: Context) -> _Answer | None:
     """The believable record under `key` whose outputs are all there, if any."""
     if step.side_effects or context.cache is CacheMode.OFF:
         return None
-    pointer = context.store.read_pointer(f"cache/{hex_of(key)}")
+    pointer = context.store.read_pointer(_pointer_of(key))
     if pointer is None:
         return None
     try:
@@ -347,7 +348,11 @@ def _lookup(step: Step, key: str, context: Context) -> _Answer | None:
 
 
 def _point(store: Store, key: str, attestation: str) -> None:
-    store.write_pointer(f"cache/{hex_of(key)}", canonical_json({"attestation": attestation}))
+    store.write_pointer(_pointer_of(key), canonical_json({"attestation": attestation}))
+
+
+def _pointer_of(key: str) -> str:
+    return f"cache/{hex_of(key)}"
 
 
 def read_cache_pointer(pointer: bytes) -> str:
@@ -423,6 +428,7 @@ def _run(
     root: Path,
     context: Context,
     target: Store,
+    watch: Watch | None = None,
 ) -> tuple[dict[str, OutputRecord], dict[str, Any]]:
     """Lay out, work, store the outputs in `target`."""
     laid_out = {
@@ -448,7 +454,7 @@ def _run(
     values = _checked_values(step, returned)
     outputs = {}
     for name, out in outs.items():
-        record = _store_output(step, name, out, target)
+        record = _store_output(step, name, out, target, watch)
         if record is not None:
             outputs[name] = record
     if not outputs:
@@ -496,7 +502,9 @@ def _checked_values(step: Step, returned: Any) -> dict[str, Any]:
     return values
 
 
-def _store_output(step: Step, name: str, out: Out[Any], store: Store) -> OutputRecord | None:
+def _store_output(
+    step: Step, name: str, out: Out[Any], store: Store, watch: Watch | None
+) -> OutputRecord | None:
     port = step.outputs[name]
     if not any(out.path.iterdir()):
         if port.optional:
@@ -505,7 +513,7 @@ def _store_output(step: Step, name: str, out: Out[Any], store: Store) -> OutputR
     annotations = dict(out.annotations)
     if not port.kind.reproducible:
         annotations["reproducible"] = "false"
-    manifest = put_tree(store, out.path, port.kind.type, annotations)
+    manifest = put_tree(store, out.path, port.kind.type, annotations, watch)
     return OutputRecord(manifest.digest, port.kind.type, port.kind.reproducible)
 
 

@@ -4,13 +4,18 @@ Imports MLflow only inside of functions, because that takes seconds.
 """
 
 import contextlib
+import fcntl
 import hashlib
 import logging
 import os
 import re
+import threading
+import time
 import warnings
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Final
 
 from assay.environment import silence_mlflow
@@ -23,6 +28,10 @@ BACKOFF: Final = 1
 wait for many minutes."""
 MAX_METRIC_CHARS: Final = 250
 MAX_LINE_CHARS: Final = 400
+LOCK_SECONDS: Final = 120.0
+"""How long a process waits for others that use the same SQLite file; making its tables takes some
+seconds."""
+_POLL_SECONDS: Final = 0.05
 _SECRETS: Final = ("MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN")
 _TALKERS: Final = ("mlflow", "alembic", "urllib3.connectionpool")
 """Loggers that tell of migrations, retries and links, of which no reader of a run's log has use."""
@@ -65,6 +74,52 @@ def calling(what: str, uri: str) -> Iterator[None]:
         ) from error
     except failures as error:
         raise ServiceError(f"MLflow: cannot {what}: {_line(error, uri)}; {remedy(uri)}") from error
+
+
+_locks: defaultdict[Path, threading.RLock] = defaultdict(threading.RLock)
+_held: set[Path] = set()
+
+
+@contextlib.contextmanager
+def alone(database: Path) -> Iterator[None]:
+    """Keep other processes and threads away from a SQLite file; may be nested.
+
+    MLflow makes and changes the tables of a new file without a lock, and looks before it writes
+    without a transaction, so processes that do so at the same moment fail.
+
+    Raises:
+        TimeoutError: Another process has it for longer than `LOCK_SECONDS`.
+    """
+    place = database.absolute()
+    with _locks[place]:
+        if place in _held:
+            yield
+            return
+        with contextlib.ExitStack() as stack:
+            # Where no file can be made MLflow's own error says why.
+            with contextlib.suppress(PermissionError, NotADirectoryError, FileExistsError):
+                place.parent.mkdir(parents=True, exist_ok=True)
+                file = stack.enter_context(place.with_name(f"{place.name}.lock").open("ab"))
+                _lock(file.fileno(), place)
+            _held.add(place)
+            stack.callback(_held.discard, place)
+            yield
+
+
+def _lock(descriptor: int, place: Path) -> None:
+    """Wait for a lock that the system takes back when this process ends, however it ends."""
+    end = time.monotonic() + LOCK_SECONDS
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > end:
+                raise TimeoutError(
+                    f"another process has used {place} for {LOCK_SECONDS:g} s (lock {place}.lock)"
+                ) from None
+            time.sleep(_POLL_SECONDS)
+        else:
+            return
 
 
 def _failures() -> tuple[type[Exception], ...]:

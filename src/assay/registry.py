@@ -15,7 +15,7 @@ from urllib.parse import unquote, urlsplit
 
 from assay.digest import is_digest
 from assay.errors import ServiceError, UsageError
-from assay.mlflow_calls import calling, metric_names, prepare, remedy
+from assay.mlflow_calls import alone, calling, metric_names, prepare, remedy
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
@@ -103,9 +103,14 @@ class Registry:
     def _is_file(self) -> bool:
         return urlsplit(self._uri).scheme == "sqlite"
 
+    @property
+    def _path(self) -> Path:
+        """Of SQLite's file."""
+        return Path(unquote(urlsplit(self._uri).path).removeprefix("/"))
+
     def _check_file(self) -> None:
         """Refuse what is no SQLite file before MLflow tries to open it for minutes."""
-        path = Path(unquote(urlsplit(self._uri).path).removeprefix("/"))
+        path = self._path
         problem = ""
         # MLflow creates missing folders; what has to be writable is the last one that is there.
         there = next(place for place in (path, *path.absolute().parents) if place.exists())
@@ -444,8 +449,14 @@ class Registry:
             self._made = MlflowClient(self._uri, self._uri)
         return self._made
 
-    def _calling(self, what: str) -> contextlib.AbstractContextManager[None]:
-        return calling(what, self._uri)
+    @contextlib.contextmanager
+    def _calling(self, what: str) -> Iterator[None]:
+        with calling(what, self._uri), contextlib.ExitStack() as stack:
+            if self._is_file:
+                if self._made is None:
+                    self._check_file()
+                stack.enter_context(alone(self._path))
+            yield
 
 
 def name_problems(name: str) -> list[str]:

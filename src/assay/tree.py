@@ -42,11 +42,22 @@ DEFAULT_MEDIA_TYPE: Final = "application/octet-stream"
 
 
 def put_tree(
-    store: Store, folder: Path, artifact_type: str, annotations: Mapping[str, str]
+    store: Store,
+    folder: Path,
+    artifact_type: str,
+    annotations: Mapping[str, str],
+    watch: Watch | None = None,
 ) -> Manifest:
     """Store the files in `folder` as an artifact, files before manifest.
 
     What a garbage collection was about to remove meanwhile is stored again when it has ended.
+
+    Args:
+        store: Where to.
+        folder: The files.
+        artifact_type: Media type of the artifact.
+        annotations: Of the manifest.
+        watch: One that the caller has made before, which spares asking the store again.
 
     Raises:
         IntegrityError: A file changed meanwhile.
@@ -62,7 +73,7 @@ def put_tree(
     def put(path: str) -> FileEntry:
         return FileEntry(path, store.put_file(folder / path, _media_type(path)))
 
-    watch = Watch(store)
+    watch = watch or Watch(store)
     while True:
         files = parallel(put, sorted(alone))
         for entries in parallel(lambda paths: _put_pack(store, folder, paths, sizes), packed):
@@ -73,20 +84,30 @@ def put_tree(
             return manifest
 
 
-def claim(store: Store, manifests: Iterable[Manifest]) -> None:
+def claim(store: Store, manifests: Iterable[Manifest], watch: Watch | None = None) -> None:
     """Make sure that artifacts which are there stay as long as a run may take.
+
+    Args:
+        store: Where they are.
+        manifests: Which.
+        watch: One that the caller has made before, which spares asking the store again.
 
     Raises:
         NotFoundError: One was removed by a garbage collection just now; says what to do.
     """
-    watch = Watch(store)
-    for manifest in manifests:
-        # Before, because an artifact that is being removed must not be brought back by half.
-        watch.touched([manifest.digest])
-        found = store.has(manifest.digest)
-        if found:
+    wanted = list(manifests)
+    if not wanted:
+        return
+    watch = watch or Watch(store)
+    # Before, because an artifact that is being removed must not be brought back by half.
+    watch.touched(manifest.digest for manifest in wanted)
+    there = {manifest.digest for manifest in wanted if store.has(manifest.digest)}
+    for manifest in wanted:
+        if manifest.digest in there:
             store.make_young(manifest.to_bytes(), manifest.media_type)
-        if watch.touched(_named(manifest)) or not found:
+    touched = watch.touched(digest for manifest in wanted for digest in _named(manifest))
+    for manifest in wanted:
+        if touched or manifest.digest not in there:
             _require_whole(store, manifest)
 
 

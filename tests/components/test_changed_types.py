@@ -309,7 +309,7 @@ def test_a_gap_that_rounds_identifiers_beyond_53_bits_is_refused(
     y = [number % 2 for number in range(ROWS)]
     complete = written(pa.table({"code": pa.array(codes), "y": y}))
     subject = fitted(complete, target="y", estimator=LOGISTIC, categorical_columns=["code"])
-    assert measured(subject, complete, tmp_path).values["accuracy"] == 1
+    assert measured(subject, complete, tmp_path).intervals["accuracy"].low > 0.9
     gap = written(pa.table({"code": pa.array([None, *codes[1:]]), "y": y}))
     (tmp_path / "gap").mkdir()
     refused(

@@ -106,6 +106,13 @@ def test_identifiers_beyond_53_bits_that_move_by_little_are_seen() -> None:
     assert not found(before, before).drifted
 
 
+def test_a_text_that_says_missing_is_no_missing_value() -> None:
+    before = np.array(["a", None] * 500, dtype=object)
+    now = np.array(["a", drift.MISSING] * 500, dtype=object)
+    assert found(now, before).drifted
+    assert not found(before, before).drifted
+
+
 def test_another_value_than_the_only_one_of_the_reference_has_drifted() -> None:
     before = np.full(2000, 1e-9)
     now = np.linspace(1e-9, 2e-9, 2000)

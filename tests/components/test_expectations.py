@@ -21,6 +21,7 @@ import pytest
 
 from assay import dataset
 from assay.components.snapshot_data.step import snapshot_data
+from assay.components.validate_data.exact import _schema as schema_check
 from assay.components.validate_data.expectations import Outcome, run_suite
 from assay.components.validate_data.step import validate_data
 from assay.dataset.whole import read_exact, whole_columns
@@ -1009,3 +1010,45 @@ def test_a_pattern_means_to_re2_what_it_means_to_python(pattern: str) -> None:
     texts = ["foo bar", "a", "a\n", "b\na", "5", "-", "aab", "a{,2}b", "$", "food"]
     ours = pc.match_substring_regex(pa.array(texts), compiled(pattern)).to_pylist()
     assert ours == [re.search(pattern, text) is not None for text in texts]
+
+
+def _doubled(depth: int) -> dict[str, Any]:
+    """References, each to two of the next: 2 to the depth checks."""
+    parts: dict[str, Any] = {
+        f"d{n}": {"allOf": [{"$ref": f"#/definitions/d{n + 1}"}] * 2} for n in range(depth)
+    }
+    return {"$ref": "#/definitions/d0", "definitions": {**parts, f"d{depth}": {"type": "object"}}}
+
+
+@pytest.mark.parametrize(
+    ("schema", "told"),
+    [
+        (_doubled(40), "more than 20,000 checks"),
+        ({"type": "objekt"}, "not a JSON Schema"),
+        ({"multipleOf": 0}, "not a JSON Schema"),
+        ({"properties": 3}, "not a JSON Schema"),
+        ({"$ref": "#/nothing"}, "leads to nothing"),
+    ],
+)
+def test_a_json_schema_ends_in_one_line(schema: dict[str, Any], told: str) -> None:
+    began = time.process_time()
+    with pytest.raises(UsageError, match=told) as caught:
+        schema_check(schema)("{}")
+    assert "\n" not in str(caught.value)
+    assert time.process_time() - began < 10
+
+
+def test_a_json_value_nested_too_deep_does_not_fit() -> None:
+    assert not schema_check({"type": "array"})("[" * 100_000)
+    assert not schema_check({"items": {"$ref": "#"}})("[" * 900 + "]" * 900)
+    assert not schema_check({"$ref": "#"})("{}")
+
+
+def test_unique_items_take_linear_time_and_compare_as_json_does() -> None:
+    fits = schema_check({"uniqueItems": True})
+    began = time.process_time()
+    assert fits(json.dumps([{"a": [number]} for number in range(20_000)]))
+    assert time.process_time() - began < 5
+    assert fits('[1, true, "1", [1], {"a": 1}, null, 0, false, []]')
+    for text in ("[1, 1.0]", '[{"a": 1, "b": 2}, {"b": 2, "a": 1.0}]', "[[0], [0]]"):
+        assert not fits(text)

@@ -117,6 +117,7 @@ def test_documents_become_artifacts(context: Context, plan: dict[str, Any], tmp_
     assert done.values == {
         "allowed_modules": [],
         "candidates": [],
+        "max_regression": 0.01,
         "primary_metric": "",
         "reference_artifact": "",
     }

@@ -26,7 +26,7 @@ from assay.errors import (
 from assay.manifest import Descriptor, FileEntry, Manifest
 from assay.store.client import RetryLimits, client_for
 from assay.store.minio import MinioStore
-from assay.store.wire import Pace
+from assay.store.wire import Answer, Pace
 
 from servers import PASSWORD, USER, free_ports, require, serving
 
@@ -492,3 +492,45 @@ def test_the_pace_is_a_setting_and_odd_ones_are_refused_together(
         UsageError, match=r"ASSAY_STORE_TIMEOUT: 'nan'.*ASSAY_STORE_MIN_RATE: 'fast'"
     ):
         RetryLimits.from_env()
+
+
+PAGE = b"<ListBucketResult>%s<Contents><Key>%s</Key><Size>%s</Size><LastModified>\
+2026-01-01T00:00:00Z</LastModified></Contents></ListBucketResult>"
+ON, OFF = b"<IsTruncated>true</IsTruncated>", b"<IsTruncated>false</IsTruncated>"
+TOKEN = b"<NextContinuationToken>t</NextContinuationToken>"
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize(
+    ("page", "key", "size", "message"),
+    [
+        pytest.param(ON + TOKEN, b"", b"1", "never ends", id="the same page again and again"),
+        pytest.param(ON + TOKEN[:23] + TOKEN[24:], b"", b"1", "never ends", id="no next page"),
+        pytest.param(ON, b"", b"1", "KeyError", id="an old server's way to go on"),
+        pytest.param(b"", b"", b"1", "KeyError", id="does not say whether it is whole"),
+        pytest.param(OFF, b"elsewhere/pins/", b"1", "in a listing of", id="of another prefix"),
+        pytest.param(OFF, b"", b"-1", "-1 bytes", id="less than nothing"),
+    ],
+)
+def test_a_listing_that_cannot_be_whole_is_not_believed(
+    store: MinioStore, faults: Faults, page: bytes, key: bytes, size: bytes, message: str
+) -> None:
+    place = key or f"{store._prefix}pins/".encode()
+    body = PAGE % (page, place + b"a" * 64, size)
+    head = b"HTTP/1.1 200 OK\r\nx-amz-request-id: 1\r\ncontent-length: %d\r\n\r\n" % len(body)
+    faults.answer += [head + body] * 10
+    with pytest.raises(StoreError, match=message):
+        store.list_pointers("pins/")
+
+
+@pytest.mark.parametrize("days", [-10, 10])
+def test_the_clock_of_a_proxy_makes_nothing_old_and_nothing_young(
+    store: MinioStore, monkeypatch: pytest.MonkeyPatch, days: int
+) -> None:
+    """nginx writes its own Date; ten days ahead, gc would have removed what runs rely on."""
+    monkeypatch.setattr(Answer, "now", property(lambda _: time.time() + days * 86400), raising=True)
+    blob = store.put_bytes(b"rows")
+    written = store.modified(blob.digest)
+    assert written is not None
+    assert store.now() < written + 3600
+    assert store._recent_now() > written - 3600

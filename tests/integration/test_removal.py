@@ -460,3 +460,28 @@ def test_bytes_written_between_the_collectors_last_look_and_its_removal_are_writ
     writer.join(60)
     assert blob.read_text() == "bytes"
     assert fsck(FolderStore(root), None).findings == []
+
+
+def test_what_is_written_while_the_store_is_listed_is_not_called_missing(tmp_path: Path) -> None:
+    """A run that stored between the listing of blobs and of pointers stopped the collection."""
+    root, data, model = old_store(tmp_path)
+    store = FolderStore(root)
+    listings = 0
+
+    class Busy(FolderStore):
+        def _list(self, prefix: str) -> Iterator[Entry]:
+            nonlocal listings
+            entries = list(super()._list(prefix))
+            if prefix == "blobs/sha256/":
+                listings += 1
+                if listings == 1:
+                    hidden = blob_key(get_manifest(store, model).files[0].blob.digest)
+                    entries = [entry for entry in entries if entry.key != hidden]
+            return iter(entries)
+
+    found = plan(Busy(root), {model: "released"}, now=time.time(), grace=MIN_GRACE_SECONDS)
+    assert listings == 2
+    assert {data, model} <= found.kept
+    store.remove_blob(get_manifest(store, model).files[0].blob.digest)
+    with pytest.raises(UsageError, match="cannot be followed"):
+        plan(store, {model: "released"}, now=time.time(), grace=MIN_GRACE_SECONDS)

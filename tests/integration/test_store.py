@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from assay.digest import of_bytes
+from assay.digest import hex_of, of_bytes
 from assay.errors import (
     IntegrityError,
     NotFoundError,
@@ -24,6 +24,7 @@ from assay.errors import (
     UsageError,
 )
 from assay.maintenance.fsck import fsck
+from assay.maintenance.gc import MIN_GRACE_SECONDS, pin, pins, plan, remove
 from assay.manifest import Descriptor, FileEntry, Manifest
 from assay.store import Store, blob_key, open_store
 from assay.store.folder import FolderStore
@@ -608,3 +609,77 @@ def test_an_odd_url_is_one_line(url: str) -> None:
     with pytest.raises((UsageError, StoreError)) as caught:
         use()
     assert "\n" not in str(caught.value)
+
+
+def test_links_in_the_place_of_plain_copies_lead_nobody_out_of_the_store(
+    folder_store: FolderStore, tmp_path: Path
+) -> None:
+    """Whoever can write in the store must not choose which files gc removes and a run writes."""
+    outside = tmp_path / "home"
+    (outside / "inner").mkdir(parents=True)
+    (outside / "inner" / "key").write_text("private")
+    (outside / "MLmodel").write_text("mine")
+    source = tmp_path / "source"
+    (source / "data").mkdir(parents=True)
+    (source / "MLmodel").write_text("theirs")
+    (source / "data" / "authorized_keys").write_text("theirs")
+    manifest = put_tree(folder_store, source, "application/vnd.assay.model.v1", {})
+    views = folder_store._root / "views"
+    copy = views / hex_of(manifest.digest)
+    views.mkdir()
+    for link in (copy, views / ("ab" * 32)):
+        link.symlink_to(outside)
+    for work in (lambda: folder_store.view(manifest), lambda: folder_store.verify_view(manifest)):
+        with pytest.raises(IntegrityError, match="it is a symbolic link and not a folder.*rm -f"):
+            work()
+    found = plan(folder_store, {}, now=time.time(), grace=MIN_GRACE_SECONDS)
+    assert found.views == [f"sha256:{'ab' * 32}"]
+    remove(folder_store, found, dict)
+    folder_store.remove_view(manifest.digest)
+    assert list(views.iterdir()) == []
+    copy.mkdir()
+    (copy / "data").symlink_to(outside / "inner")
+    with pytest.raises(IntegrityError, match="symbolic link and not a folder"):
+        folder_store.view(manifest)
+    folder_store.remove_view(manifest.digest)
+    assert not (copy / "data").is_symlink()
+    folder_store.view(manifest)
+    assert folder_store.verify_view(manifest) == []
+    files = {
+        str(path.relative_to(outside)): path.read_text()
+        for path in outside.rglob("*")
+        if path.is_file()
+    }
+    assert files == {"inner/key": "private", "MLmodel": "mine"}
+
+
+def test_a_link_in_the_place_of_the_pins_is_not_a_store_without_pins(
+    folder_store: FolderStore, tmp_path: Path
+) -> None:
+    (folder_store._root / "pins").symlink_to(tmp_path)
+    with pytest.raises(IntegrityError, match="pins: it is a symbolic link"):
+        folder_store.list_pointers("pins/")
+
+
+ODD_NAMES = ["MLmodel", "a b", "a+b", "a%20b", "a%2Bb", "ä€", "a&b<c>", "?x#y", "in here/x y", "%"]
+
+
+@pytest.mark.parametrize("place", ["", "of me+you/50% "])
+def test_names_with_odd_characters_are_listed_as_they_are(
+    store_url: str, tmp_path: Path, place: str
+) -> None:
+    """A pin under a prefix with a space was not seen, so what it pins would have been removed."""
+    base, query, endpoint = store_url.partition("?")
+    store = open_store(f"{base}/{place}{query}{endpoint}" if query else store_url)
+    for name in ODD_NAMES:
+        path = tmp_path / "source" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(name)
+    manifest = put_tree(store, tmp_path / "source", "application/vnd.assay.model.v1", {})
+    pin(store, manifest.digest, "why")
+    assert list(pins(store)) == [manifest.digest]
+    store.view(manifest)
+    assert store.verify_view(manifest) == []
+    assert store.list_views() == {manifest.digest}
+    store.remove_view(manifest.digest)
+    assert store.list_views() == set()

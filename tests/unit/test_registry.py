@@ -561,3 +561,64 @@ def test_secrets_in_answers_are_not_repeated(monkeypatch: pytest.MonkeyPatch) ->
     ):
         Registry(uri.replace("user:pa55word@", "")).ping()
     assert "t0ken" not in str(raised.value)
+
+
+RACER = """
+import sys
+import mlflow.store.model_registry.sqlalchemy_store, mlflow.store.tracking.sqlalchemy_store
+from assay.registry import Registry
+registry = Registry(sys.argv[1])
+print("ready", flush=True)
+sys.stdin.readline()
+version, _ = registry.register("raced", sys.argv[2], "s3://bucket/a", {}, {"accuracy": 0.9})
+registry.set_alias("raced", "production", version.version)
+"""
+
+
+def test_processes_that_begin_with_one_new_file_all_register(tmp_path: Path) -> None:
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    racers = [
+        subprocess.Popen(
+            [sys.executable, "-c", RACER, uri, digest],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for digest in (MODEL, OTHER, MODEL)
+    ]
+    for racer in racers:
+        assert racer.stdout is not None
+        assert racer.stdout.readline() == "ready\n"
+    for racer in racers:
+        assert racer.stdin is not None
+        racer.stdin.write("go\n")
+        racer.stdin.flush()
+    assert [racer.communicate()[1] for racer in racers] == [""] * 3
+    registry = Registry(uri)
+    assert {item.model for item in registry.versions()["raced"]} == {MODEL, OTHER}
+    assert len(registry.versions()["raced"]) == 2
+
+
+def test_a_process_that_holds_the_file_for_ever_is_told(
+    uri: str, registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = Path(uri.removeprefix("sqlite:///"))
+    hold = (
+        "import sys\n"
+        "from pathlib import Path\n"
+        "from assay.mlflow_calls import alone\n"
+        "with alone(Path(sys.argv[1])):\n"
+        "    print('held', flush=True)\n"
+        "    sys.stdin.read()\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", hold, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == b"held\n"
+        monkeypatch.setattr(mlflow_calls, "LOCK_SECONDS", 0.2)
+        with pytest.raises(ServiceError, match="another process has used .*lock"):
+            registry.names()
+        holder.kill()
+    assert registry.names() == []

@@ -39,11 +39,12 @@ class Metric:
 
     def to_dict(self) -> dict[str, float | None]:
         """For programs."""
+        own = self.interval
         return {
             "value": self.value,
-            "low": self.interval and self.interval.low,
-            "high": self.interval and self.interval.high,
-            "confidence": self.interval and self.interval.confidence,
+            "low": None if own is None else own.low,
+            "high": None if own is None else own.high,
+            "confidence": None if own is None else own.confidence,
         }
 
 

@@ -34,6 +34,9 @@ from assay.tree import get_manifest
 GRACE_SECONDS: Final = 7 * 24 * 3600
 MIN_GRACE_SECONDS: Final = 2 * REFRESH_SECONDS
 """What a run relies on may be `REFRESH_SECONDS` old when it begins, and a run takes its time."""
+PLANS: Final = 3
+"""So often what cannot be followed is looked for: others write and collect while the store is
+listed, so one plan may miss what was written after its listing."""
 PROTECTED_VERSIONS: Final = 3
 """So many of the last production versions are kept, whatever the options say."""
 MAX_RELEASE_BYTES: Final = 4 << 20
@@ -111,6 +114,21 @@ def plan(store: Store, roots: Mapping[str, str], *, now: float, grace: float) ->
             f"{MIN_GRACE_SECONDS / 86400:g} days, because what runs rely on is written again only "
             f"once in {REFRESH_SECONDS / 86400:g} day"
         )
+    for _ in range(PLANS):
+        found, problems = _plan(store, roots, now, grace)
+        if not problems:
+            return found
+    raise UsageError(
+        "nothing was removed, because what has to stay cannot be followed: "
+        + "; ".join(dict.fromkeys(problems))
+        + "; repair it first: assay fsck --from URL"
+    )
+
+
+def _plan(
+    store: Store, roots: Mapping[str, str], now: float, grace: float
+) -> tuple[Plan, list[str]]:
+    """A plan, and what cannot be followed to its end."""
     found = Plan(listed={d: (size, at) for d, size, at in store.iter_aged_blobs()})
     found.now, found.grace = now, grace
     since = now - grace
@@ -131,14 +149,9 @@ def plan(store: Store, roots: Mapping[str, str], *, now: float, grace: float) ->
         if modified >= since:
             found.roots.setdefault(digest, "younger than the grace period")
     _mark(store, found, [entry.key for entry in pointers["referrers"]], problems)
-    if problems:
-        raise UsageError(
-            "nothing was removed, because what has to stay cannot be followed: "
-            + "; ".join(dict.fromkeys(problems))
-            + "; repair it first: assay fsck --from URL"
-        )
-    _sweep(store, found, pointers, since)
-    return found
+    if not problems:
+        _sweep(store, found, pointers, since)
+    return found, problems
 
 
 def _released(store: Store, problems: list[str]) -> dict[str, str]:

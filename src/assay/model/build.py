@@ -5,6 +5,7 @@ as `1.0`: JSON, and with it the step key, knows no difference. What is itself an
 estimator, a kernel, a splitter) is `{"$estimator": path, "hyperparameters": {...}}`, at any depth.
 """
 
+import functools
 import importlib
 import inspect
 import re
@@ -12,7 +13,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from assay.documents import closest, shown, some
+from assay.documents import MAX_NAMED, closest, shown, some
 from assay.errors import UsageError
 from assay.model.allowed import (
     GRIDS,
@@ -229,7 +230,13 @@ def _check_nested(value: Any, allowed: Sequence[str], where: str) -> list[str]:
     items = value.values() if isinstance(value, Mapping) else value
     if not isinstance(value, Mapping | list | tuple):
         return []
-    return [problem for item in items for problem in _check_nested(item, allowed, where)]
+    problems: list[str] = []
+    for item in items:
+        problems += _check_nested(item, allowed, where)
+        if len(problems) > MAX_NAMED:
+            # Looking for similar names takes time, so it ends where nobody would read on.
+            return [*problems[:MAX_NAMED], f"{where}and more behind these"]
+    return problems
 
 
 def _check_values(
@@ -343,10 +350,16 @@ def _can_be_nested(kind: type) -> bool:
     return hasattr(kind, "get_params") or hasattr(kind, "split")
 
 
-def _suggestion(name: str) -> str:
+@functools.cache
+def _estimators() -> Mapping[str, Any]:
+    """scikit-learn's, by name; finding them walks through all of its modules."""
     from sklearn.utils import all_estimators
 
-    known = dict(all_estimators())
+    return dict(all_estimators())
+
+
+def _suggestion(name: str) -> str:
+    known = _estimators()
     close = closest(name, known)
     if not close:
         return "see scikit-learn's estimators"

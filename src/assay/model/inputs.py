@@ -7,7 +7,7 @@ each call compares the types of a table's columns with those that the model reco
 | recorded | taken |
 | --- | --- |
 | number used as a number | `int64` and `float64`: a model computes in float64 |
-| number used as a category | the same; where `int64` was recorded, whole numbers that float64 holds |
+| number used as a category | the same; where `int64` was recorded, exact whole numbers only |
 | `bool` | truth values |
 | `string` | text |
 

@@ -102,10 +102,11 @@ def write_mlflow_folder(
 
 
 def _signature(frame: "pd.DataFrame", predicted: Any) -> Any:
-    """What MLflow demands of a request: what `assay.model` takes, and no more.
+    """What MLflow demands of a request: all that `assay.model` takes, it takes.
 
-    A number is of any type. MLflow's `long` refuses a gap, which pandas reads as a float, and its
-    `double` refuses a request in which all numbers happen to be whole.
+    A number is of any type, so MLflow does not refuse a text there, as `assay.model` does. MLflow's
+    `long` refuses a gap, which pandas reads as a float, and its `double` refuses a request in which
+    all numbers happen to be whole.
     """
     from mlflow.models import ModelSignature, infer_signature
     from mlflow.types import ColSpec, Schema

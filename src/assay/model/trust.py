@@ -49,6 +49,7 @@ _OWN_FUNCTIONS: Final = frozenset(
         "sklearn.cluster._kmeans._kmeans_single_elkan",
         "sklearn.cluster._kmeans._kmeans_single_lloyd",
         "sklearn.preprocessing._function_transformer._identity",
+        "sklearn.utils.validation.check_array",  # histogram gradient boosting with categories
     }
 )
 _CALLED: Final = frozenset({"FunctionNode", "TypeNode", "MethodNode"})
@@ -115,9 +116,9 @@ def _require_quiet(schema: Any, what: str) -> None:
     """
     for node in _nodes(schema):
         name = f"{node.get('__module__')}.{node.get('__class__')}"[:MAX_NAME_CHARS]
-        if node.get("__loader__") in _CALLED and name.startswith(_PREFIXES):
-            if not _CLOSED.intersection(name.split(".")) and inspect.isclass(_found(name)):
-                raise IntegrityError(f"{what}: would call the class {name}; the file is forged")
+        called = node.get("__loader__") in _CALLED and name.startswith(_PREFIXES)
+        if called and not _CLOSED.intersection(name.split(".")) and inspect.isclass(_found(name)):
+            raise IntegrityError(f"{what}: would call the class {name}; the file is forged")
         for key in _REACHING:
             if (value := _text_of(node.get(key))) and (key == "memory" or value in _REACHES):
                 raise IntegrityError(

@@ -282,6 +282,11 @@ class Store(abc.ABC):
             raise StoreError(f"{name}: {len(data)} bytes is too large for a pointer")
         self._replace(_pointer_key(name), data)
 
+    def is_young(self, name: str) -> bool:
+        """Whether a pointer is there, and was written so lately that `assay gc` leaves it."""
+        found = self._stat(_pointer_key(name))
+        return found is not None and found.modified > self._recent_now() - REFRESH_SECONDS
+
     def create_pointer(self, name: str, data: bytes) -> bool:
         """Write a pointer unless one is there; whether this call's content is what lies there.
 
@@ -397,8 +402,9 @@ class Store(abc.ABC):
     def remove_view(self, digest: str) -> None:
         """Remove the plain copy of an artifact, if it has one."""
         root = f"views/{hex_of(digest)}/"
-        keys = [entry.key for entry in self._list(root)]
-        keys += [key for key, _ in self._special(root)]
+        keys = [key for key, _ in self._special(root)]
+        if root.rstrip("/") not in keys:  # otherwise it is a link, and what it leads to stays
+            keys += [entry.key for entry in self._list(root)]
         # In order down to the head, whatever other programs have added.
         top = sorted(key for key in keys if "/" not in key.removeprefix(root))
         for key in top:

@@ -5,7 +5,9 @@ flushed to the disk before the rename; after a power cut a name is either absent
 read would notice anything else.
 
 Only regular files count. A link, pipe, socket or device in the place of one is damage: it is never
-followed or waited for, and storing the same bytes again puts a file in its place.
+followed or waited for, and storing the same bytes again puts a file in its place. A link in the
+place of a folder is refused: whoever can write in the store could choose by it which files outside
+of the store are listed, written or removed.
 """
 
 import contextlib
@@ -112,6 +114,7 @@ class FolderStore(Store):
         return True
 
     def _list(self, prefix: str) -> Iterator[Entry]:
+        self._require_folders(prefix)
         base = str(self._root)
 
         def missing_is_empty(error: OSError) -> None:
@@ -133,6 +136,9 @@ class FolderStore(Store):
             if not isinstance(error, FileNotFoundError):
                 raise error
 
+        if link := self._link_in(prefix):
+            yield str(link.relative_to(self._root)), kind_of_file(stat.S_IFLNK)
+            return
         with self._errors("cannot be listed"):
             for folder, folders, names in os.walk(self._root / prefix, onerror=fail):
                 for name in (*folders, *names):
@@ -157,6 +163,7 @@ class FolderStore(Store):
         return time.time() + self._ahead
 
     def _remove(self, key: str) -> None:
+        self._require_folders(key.rpartition("/")[0])
         with self._errors(f"cannot remove {key}"), contextlib.suppress(FileNotFoundError):
             os.unlink(self._root / key)  # noqa: PTH108 - called for every blob of a store
 
@@ -180,6 +187,7 @@ class FolderStore(Store):
         self, key: str, mode: int = 0o444, place: Callable[[str, Path], None] = os.replace
     ) -> Iterator[IO[bytes]]:
         target = self._root / key
+        self._require_folders(key.rpartition("/")[0])
         with self._errors(f"cannot write {key}"):
             target.parent.mkdir(parents=True, exist_ok=True)
             (self._root / "tmp").mkdir(exist_ok=True)
@@ -195,6 +203,30 @@ class FolderStore(Store):
                 with contextlib.suppress(FileNotFoundError):
                     os.unlink(name)  # noqa: PTH108
                 raise
+
+    def _link_in(self, folder: str) -> Path | None:
+        """The first link among a folder of the store and those above it, if there is one."""
+        place = self._root
+        for name in Path(folder).parts:
+            place /= name
+            with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+                if stat.S_ISLNK(place.lstat().st_mode):
+                    return place
+        return None
+
+    def _require_folders(self, folder: str) -> None:
+        """Refuse to go through links.
+
+        Raises:
+            IntegrityError: Names the link.
+        """
+        with self._errors(f"cannot look at {folder}"):
+            link = self._link_in(folder)
+        if link is not None:
+            raise IntegrityError(
+                f"damaged: {link}: it is a symbolic link and not a folder; see who put it there, "
+                f"and remove it ({self._removal(str(link.relative_to(self._root)))})"
+            )
 
     @contextlib.contextmanager
     def _errors(self, what: str, key: str = "") -> Iterator[None]:

@@ -12,13 +12,13 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Set
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import IO, Any, Final, TypeVar
-from urllib.parse import quote, unquote, urlencode
+from urllib.parse import quote, unquote_plus, urlencode
 from xml.etree.ElementTree import Element, ParseError, fromstring
 
 from minio import Minio
@@ -60,6 +60,10 @@ MAX_COPY_BYTES: Final = 5 << 30
 """The most that S3 copies in one request."""
 MAX_LISTING_BYTES: Final = 16 << 20
 """Of one page of a listing, which names a thousand objects at most."""
+MAX_EMPTY_PAGES: Final = 100
+"""Pages of a listing in a row that have nothing and are not the last."""
+MAX_SKEW_SECONDS: Final = 900
+"""By so much may this machine's clock differ from the server's, or it refuses what is signed."""
 
 _PRECONDITION_FAILED: Final = 412
 _NOT_FOUND: Final = 404
@@ -150,11 +154,14 @@ class MinioStore(Store):
                 answer.read_all(MAX_LISTING_BYTES)
                 return answer.now
 
-        return self._attempt(ask)
+        # A proxy may write its own Date, and its clock may be wrong. The earlier time is the safe
+        # one here, because it makes everything younger: more stays, and is waited for longer.
+        return min(self._attempt(ask), time.time() + MAX_SKEW_SECONDS)
 
     def _recent_now(self) -> float:
         server, ours = self._clock
-        return server + time.monotonic() - ours
+        # The later time is the safe one here: what looks old is written again.
+        return max(server + time.monotonic() - ours, time.time() - MAX_SKEW_SECONDS)
 
     def _put_bytes(self, blob: Descriptor, data: bytes) -> None:
         key = blob_key(blob.digest)
@@ -364,11 +371,15 @@ class MinioStore(Store):
 
     def _list(self, prefix: str) -> Iterator[Entry]:
         after = ""
+        seen: set[str] = set()
+        empty = 0
         while True:
-            entries, after = self._attempt(partial(self._page, prefix, after))
+            entries, after = self._attempt(partial(self._page, prefix, after, seen, empty))
             yield from entries
             if not after:
                 return
+            seen.add(after)
+            empty = 0 if entries else empty + 1
 
     def _query(self, prefix: str, after: str, count: int) -> str:
         """Of a request for a page of a listing; names sorted, as the signature wants them."""
@@ -381,8 +392,20 @@ class MinioStore(Store):
         }
         return urlencode(query, quote_via=quote, safe="")
 
-    def _page(self, prefix: str, after: str) -> tuple[list[Entry], str]:
-        """One page of a listing, and what continues it; "" at the end."""
+    def _page(self, prefix: str, after: str, seen: Set[str], empty: int) -> tuple[list[Entry], str]:
+        """One page of a listing, and what continues it; "" at the end.
+
+        A listing that is not believed whole is an error: what it leaves out would be removed.
+
+        Args:
+            prefix: Of the keys.
+            after: What continues the page before; "" for the first page.
+            seen: What continued the pages before.
+            empty: How many pages before had nothing.
+
+        Raises:
+            ForeignError: Not a listing of `prefix`, or one that never ends.
+        """
         query = self._query(prefix, after, 1000)
         with self._wire.request("GET", "", query=query) as answer:
             text = answer.read_all(MAX_LISTING_BYTES)
@@ -390,19 +413,31 @@ class MinioStore(Store):
             page = fromstring(text)  # noqa: S314 - expat bounds what entities may become
             if _plain(page.tag) != "ListBucketResult":
                 raise ForeignError(f"not a listing but <{_plain(page.tag)[:40]}>")
-            entries = [
-                self._entry(_fields(item)) for item in page if _plain(item.tag) == "Contents"
-            ]
             fields = _fields(page)
-            truncated = fields.get("IsTruncated") == "true"
-            return entries, fields["NextContinuationToken"] if truncated else ""
+            decode = unquote_plus if fields.get("EncodingType") == "url" else str
+            entries = [
+                self._entry(_fields(item), prefix, decode)
+                for item in page
+                if _plain(item.tag) == "Contents"
+            ]
+            if not {"true": True, "false": False}[fields["IsTruncated"]]:
+                return entries, ""
+            following = fields["NextContinuationToken"]
+            if not following or following in seen or empty == MAX_EMPTY_PAGES:
+                raise ForeignError("a listing that never ends")
+            return entries, following
         except (ParseError, ValueError, KeyError, OverflowError, OSError) as error:
             raise ForeignError(f"not a listing: {type(error).__name__}") from error
 
-    def _entry(self, fields: dict[str, str]) -> Entry:
-        key = unquote(fields["Key"]).removeprefix(self._prefix)
+    def _entry(self, fields: dict[str, str], prefix: str, decode: Callable[[str], str]) -> Entry:
+        key = decode(fields["Key"])
+        if not key.startswith(self._prefix + prefix):
+            raise ForeignError(f"{key[:80]!r} in a listing of {self._prefix + prefix!r}")
+        size = int(fields["Size"])
+        if size < 0:
+            raise ForeignError(f"{key[:80]!r} has {size} bytes")
         modified = datetime.fromisoformat(fields["LastModified"]).timestamp()
-        return Entry(key, int(fields["Size"]), modified)
+        return Entry(key.removeprefix(self._prefix), size, modified)
 
     def _remove(self, key: str) -> None:
         def ask() -> None:

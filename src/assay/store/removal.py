@@ -23,8 +23,9 @@ from typing import Final, Self
 
 from assay.digest import PREFIX, hex_of
 from assay.errors import AssayError, StoreError, StoreUnavailableError
-from assay.store.base import REFRESH_SECONDS, Store
+from assay.store.base import REFRESH_SECONDS, Entry, Store
 
+REMOVALS: Final = "removals/"
 ANNOUNCED: Final = "removals/announced/"
 ENDED: Final = "removals/ended/"
 LEASE_SECONDS: Final = 60.0
@@ -120,7 +121,10 @@ class Watch:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._seen = {*self._ended(), *self._announced()[1]}
+        # One listing for both: what has ended when it is listed was over before anything is read.
+        entries = store.list_aged_pointers(REMOVALS)
+        dead = self._by_life([entry for entry in entries if entry.key.startswith(ANNOUNCED)])[1]
+        self._seen = {*(entry.key for entry in entries if entry.key.startswith(ENDED)), *dead}
         """Removals that were over before, and what they were of is known to be gone."""
 
     def touched(self, digests: Iterable[str]) -> bool:
@@ -158,7 +162,9 @@ class Watch:
 
     def _announced(self) -> tuple[list[str], list[str]]:
         """Names of the removals under way, and of those whose collector was killed."""
-        entries = self._store.list_aged_pointers(ANNOUNCED)
+        return self._by_life(self._store.list_aged_pointers(ANNOUNCED))
+
+    def _by_life(self, entries: list[Entry]) -> tuple[list[str], list[str]]:
         if not entries:  # nearly always
             return [], []
         now = self._store.now()
