@@ -3,12 +3,12 @@
 import click
 from rich.progress import Progress
 
-from assay.cli.console import human_bytes, print_table, short, stderr, use_defaults
+from assay.cli.console import NAME, human_bytes, print_table, short, stderr, use_defaults
 from assay.config import services_from_env
 
 
 @click.command("sign")
-@click.argument("digest")
+@click.argument("digest", type=NAME)
 @click.option("--why", required=True, help="Why you take them for genuine.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def command(digest: str, why: str, yes: bool) -> None:
