@@ -14,12 +14,13 @@ from assay.components.split_data.step import split_data
 from assay.components.train.step import train
 from assay.errors import AttestationError, IntegrityError, UsageError
 from assay.execution import Context, execute
-from assay.gitops import statement
+from assay.gitops import candidate, statement
 from assay.gitops.statement import Kind
 from assay.provenance import verify
 
 from stories import flip, refused
 
+MODEL = "churn"
 ANN = "Ann Approver <ann@example.org>"
 WHY = "made in March, before we had keys; checked with the team"
 
@@ -72,6 +73,28 @@ def test_what_was_made_before_keys_is_admitted_by_a_person_and_shown_as_that(
     assert f"admitted by {ANN}" in " ".join(shown.split())
     assert " signed" not in shown
     assert "nothing to admit" in sign(earlier, "--yes").output
+
+
+def test_a_version_from_before_the_keys_is_released_by_its_newest_signed_decision(
+    world: Any,
+) -> None:
+    """The tag goes on naming the first decision; the remedy, to run again, must help."""
+    lines = "".join(f"{row},yes\n" for row in range(20))
+    Path(world.root, "first.csv").write_text(f"a,label\n{lines}")
+    given = {"data": str(Path(world.root, "first.csv"))}
+    first = execute(snapshot_data, given, Context(world.store)).outputs["dataset"]
+    version = world.registry.find(MODEL, world.models["one"])
+    signed = version.tags[candidate.DECISION_TAG]
+    world.registry.tag(MODEL, version.version, {candidate.DECISION_TAG: first})
+    version = world.registry.find(MODEL, world.models["one"])
+    assert candidate.decision_of(world.services, world.models["one"], version) == signed
+    world.release("one", "dev")
+    nothing = f"sha256:{'7' * 64}"
+    refused(
+        lambda: candidate.decision_of(world.services, nothing, version),
+        AttestationError,
+        "assay sign DIGEST --why REASON",
+    )
 
 
 def test_only_what_was_listed_is_admitted(world: Any, earlier: str) -> None:

@@ -19,7 +19,14 @@ from typing import Final
 from assay import admission
 from assay.attestation import about, using
 from assay.digest import hex_of
-from assay.errors import IntegrityError, NotFoundError, RunBlocked, RunHalted, UsageError
+from assay.errors import (
+    AttestationError,
+    IntegrityError,
+    NotFoundError,
+    RunBlocked,
+    RunHalted,
+    UsageError,
+)
 from assay.gitops import document, golden, log, statement
 from assay.gitops import plan as plans
 from assay.gitops.document import Override, Release
@@ -58,12 +65,22 @@ def resolve(registry: Registry, model: str, digest: str) -> tuple[str, ModelVers
 def decision_of(services: Services, model: str, version: ModelVersion | None) -> str:
     """The decision about a model: the one it was registered by, else the newest in the store.
 
+    The newest counts too where the one it was registered by is not signed as the configured keys
+    ask, because the version was registered before the keys were adopted.
+
     Raises:
+        AttestationError: The decision it was registered by is refused, and there is no other.
         NotFoundError: There is none.
     """
-    if version is not None and (named := version.tags.get(DECISION_TAG)):
-        return named
     store, verifier = services.store, services.verifier
+    refused: AttestationError | None = None
+    if version is not None and (named := version.tags.get(DECISION_TAG)):
+        try:
+            about(store, named, verifier)
+        except AttestationError as error:
+            refused = error
+        else:
+            return named
     found = {
         (record.details.started, record.outputs["decision"].digest)
         for evaluated in using(store, model, verifier)
@@ -73,6 +90,8 @@ def decision_of(services: Services, model: str, version: ModelVersion | None) ->
         and record.parameters.get("model") == model
         and "decision" in record.outputs  # any step may be called so
     }
+    if not found and refused is not None:
+        raise refused
     if not found:
         raise NotFoundError(
             f"no decision about {model} is in the store; let the gate judge it: run the pipeline"

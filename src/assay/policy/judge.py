@@ -17,7 +17,7 @@ from assay.policy.verdict import Decision, Kind, Outcome, Row, verdict_of
 
 SHORT_DIGEST: Final = len("sha256:") + 12
 _LEVEL_TOLERANCE: Final = 1e-9
-_MORE_DATA: Final = "more test data would tell"
+_MORE_DATA: Final = "too little test data to decide"
 _UPPER: Final = f"{REGRESSION}_upper"
 _BOUNDS: Final = (_UPPER, f"{REGRESSION}_lower")
 """Bounds of `regression_delta`'s interval as evidence of their own."""
@@ -198,7 +198,11 @@ def _document_rows(name: str, document: EvidenceDocument, scope: _Scope) -> Iter
     if objection := scope.objection(document):
         yield Row(text, Outcome.FAIL, objection, Kind.DOCUMENT, evidence=name)
     if not objection and (attempts := document.values.get(ATTEMPTS)) is not None:
-        told = f"{attempts:.0f} models were tried on this test data, this one among them"
+        told = (
+            "this is the first model tried on this test data"
+            if attempts == 1
+            else f"{attempts:.0f} models were tried on this test data, this one among them"
+        )
         yield Row(text, Outcome.PASS, told, Kind.DOCUMENT, evidence=name, value=attempts)
     if objection or document.verdict is None:
         return
@@ -281,7 +285,7 @@ def _by_bound(expression: Expression, value: float, whole: Interval | None) -> _
         return _Finding(Outcome.FAIL, told, value)
     # Another number of the interval satisfies the rule: the data does not show a violation.
     low, high = (_shown(end, expression) for end in (whole.low, whole.high))
-    told += f", of the interval {low} to {high}: it holds the threshold, {_MORE_DATA}"
+    told += f", of the interval {low} to {high}: the interval contains the threshold, {_MORE_DATA}"
     return _Finding(Outcome.INCONCLUSIVE, told, value, whole)
 
 
@@ -309,7 +313,7 @@ def _by_interval(expression: Expression, value: float, interval: Interval) -> _F
         outcome = Outcome.FAIL
     else:
         outcome = Outcome.INCONCLUSIVE
-        told += f": it holds the threshold, {_MORE_DATA}"
+        told += f": the interval contains the threshold, {_MORE_DATA}"
     return _Finding(outcome, told, value, interval)
 
 
