@@ -270,13 +270,16 @@ class _Steps:
 
 
 def _unique(validator: Any, wanted: Any, instance: Any, schema: Any) -> Any:
-    """uniqueItems in linear time; jsonschema compares each item with each other."""
+    """Check `uniqueItems` in linear time; jsonschema compares each item with each other."""
     import jsonschema
 
     del schema
-    if wanted and validator.is_type(instance, "array"):
-        if len({_same(item) for item in instance}) < len(instance):
-            yield jsonschema.ValidationError("has items that are not unique")
+    if (
+        wanted
+        and validator.is_type(instance, "array")
+        and len({_same(item) for item in instance}) < len(instance)
+    ):
+        yield jsonschema.ValidationError("has items that are not unique")
 
 
 def _same(value: Any) -> Any:
