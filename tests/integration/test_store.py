@@ -630,7 +630,7 @@ def test_links_in_the_place_of_plain_copies_lead_nobody_out_of_the_store(
     for link in (copy, views / ("ab" * 32)):
         link.symlink_to(outside)
     for work in (lambda: folder_store.view(manifest), lambda: folder_store.verify_view(manifest)):
-        with pytest.raises(IntegrityError, match="it is a symbolic link and not a folder.*rm -f"):
+        with pytest.raises(IntegrityError, match=r"it is a symbolic link and not a folder.*rm -f"):
             work()
     found = plan(folder_store, {}, now=time.time(), grace=MIN_GRACE_SECONDS)
     assert found.views == [f"sha256:{'ab' * 32}"]

@@ -618,7 +618,7 @@ def test_a_process_that_holds_the_file_for_ever_is_told(
         assert holder.stdout is not None
         assert holder.stdout.readline() == b"held\n"
         monkeypatch.setattr(mlflow_calls, "LOCK_SECONDS", 0.2)
-        with pytest.raises(ServiceError, match="another process has used .*lock"):
+        with pytest.raises(ServiceError, match=r"another process has used .*lock"):
             registry.names()
         holder.kill()
     assert registry.names() == []

@@ -12,7 +12,8 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Set
+from collections.abc import Callable, Iterator
+from collections.abc import Set as AbstractSet
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from datetime import datetime
 from functools import partial
@@ -392,7 +393,9 @@ class MinioStore(Store):
         }
         return urlencode(query, quote_via=quote, safe="")
 
-    def _page(self, prefix: str, after: str, seen: Set[str], empty: int) -> tuple[list[Entry], str]:
+    def _page(
+        self, prefix: str, after: str, seen: AbstractSet[str], empty: int
+    ) -> tuple[list[Entry], str]:
         """One page of a listing, and what continues it; "" at the end.
 
         A listing that is not believed whole is an error: what it leaves out would be removed.
@@ -420,14 +423,13 @@ class MinioStore(Store):
                 for item in page
                 if _plain(item.tag) == "Contents"
             ]
-            if not {"true": True, "false": False}[fields["IsTruncated"]]:
-                return entries, ""
-            following = fields["NextContinuationToken"]
-            if not following or following in seen or empty == MAX_EMPTY_PAGES:
-                raise ForeignError("a listing that never ends")
-            return entries, following
+            truncated = {"true": True, "false": False}[fields["IsTruncated"]]
+            following = fields["NextContinuationToken"] if truncated else ""
         except (ParseError, ValueError, KeyError, OverflowError, OSError) as error:
             raise ForeignError(f"not a listing: {type(error).__name__}") from error
+        if truncated and (not following or following in seen or empty == MAX_EMPTY_PAGES):
+            raise ForeignError("a listing that never ends")
+        return entries, following
 
     def _entry(self, fields: dict[str, str], prefix: str, decode: Callable[[str], str]) -> Entry:
         key = decode(fields["Key"])
