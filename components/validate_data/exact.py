@@ -270,24 +270,12 @@ class _Steps:
 
 
 def _unique(validator: Any, wanted: Any, instance: Any, schema: Any) -> Any:
-<<<<<<< HEAD
     """`uniqueItems` in linear time; jsonschema compares each item with each other."""
     import jsonschema
 
     del schema
     listed = wanted and validator.is_type(instance, "array")
     if listed and len({_same(item) for item in instance}) < len(instance):
-=======
-    """Check `uniqueItems` in linear time; jsonschema compares each item with each other."""
-    import jsonschema
-
-    del schema
-    if (
-        wanted
-        and validator.is_type(instance, "array")
-        and len({_same(item) for item in instance}) < len(instance)
-    ):
->>>>>>> atk-store
         yield jsonschema.ValidationError("has items that are not unique")
 
 
