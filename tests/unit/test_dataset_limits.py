@@ -108,6 +108,18 @@ class TestCost:
         assert path.stat().st_size < 1 << 20
         assert "ASSAY_MAX_UNPACKED_RATIO=200" in refused(path)
 
+    def test_a_small_parquet_file_whose_texts_each_repeat_the_one_before(
+        self, tmp_path: Path
+    ) -> None:
+        path = tmp_path / "delta.parquet"
+        texts = pa.array([f"{'x' * 1_000_000}{i % 10}" for i in range(1_000)], pa.large_string())
+        pq.write_table(
+            pa.table({"t": texts}), path, use_dictionary=False, compression="zstd",
+            column_encoding={"t": "DELTA_BYTE_ARRAY"},
+        )  # fmt: skip
+        assert path.stat().st_size < 1 << 20
+        assert "ASSAY_MAX_TABLE_BYTES" in refused(path, ASSAY_MAX_TABLE_BYTES="500000000")
+
     def test_a_parquet_file_of_a_billion_equal_numbers(self, tmp_path: Path) -> None:
         path = tmp_path / "rows.parquet"
         with pq.ParquetWriter(path, pa.schema([("x", pa.int64())])) as writer:

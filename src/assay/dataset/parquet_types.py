@@ -83,6 +83,23 @@ def dictionary_encoded(footer: "pq.FileMetaData", schema: "pa.Schema") -> list[s
     return sorted(found)
 
 
+def batch_rows(footer: "pq.FileMetaData", limits: Limits, most: int) -> int:
+    """How many rows to read at a time so that no encoding makes them larger than a part may be.
+
+    DELTA_BYTE_ARRAY writes of a text only what differs from the one before, so a value can be as
+    long as the whole column chunk, and each row can hold such a value.
+    """
+    longest = 1
+    for number in range(footer.num_row_groups):
+        group = footer.row_group(number)
+        for place in range(group.num_columns):
+            column = group.column(place)
+            if "DELTA_BYTE_ARRAY" in column.encodings:
+                longest = max(longest, column.total_uncompressed_size)
+    # A sixteenth, because rows are copied while their types are found and converted.
+    return max(1, min(most, limits.part_bytes // 16 // longest))
+
+
 def int96_columns(footer: "pq.FileMetaData", schema: "pa.Schema") -> list[str]:
     """Times in the form that old Spark and Impala write, nanoseconds of 96 bits."""
     names = {

@@ -167,7 +167,8 @@ def _parquet_batches(
             # As nanoseconds, times before 1677 and after 2262 would turn into others.
             coerce_int96_timestamp_unit="us",
         ) as file:
-            for batch in file.iter_batches(BATCH_ROWS, columns=schema.names):
+            rows = parquet_types.batch_rows(file.metadata, limits, BATCH_ROWS)
+            for batch in file.iter_batches(rows, columns=schema.names):
                 limits.check_time(path.name)
                 taken = sum(map(parquet_types.decoded_bytes, batch.columns))
                 limits.check_part(taken, batch.num_rows)

@@ -310,12 +310,13 @@ def _text(column: Any) -> Any:
         column = pc.cast(column, pa.float64(), safe=False)
     if pa.types.is_floating(column.type) or pa.types.is_decimal(column.type):
         column = pc.cast(column, pa.float64(), safe=False)
-        text = pc.cast(column, pa.string())
+        text = pc.cast(pc.add(column, 0.0), pa.string())  # -0.0 becomes 0.0
     else:
         text = pc.cast(column, pa.string())
         number = pc.match_substring_regex(text, r"^[+-]?[0-9]+(\.[0-9]*)?$")
         if pc.any(number).as_py():
             # Text that is a number, in the spelling that a column of numbers has.
             plain = pc.if_else(number, text, None)
-            text = pc.coalesce(pc.cast(pc.cast(plain, pa.float64()), pa.string()), text)
+            plain = pc.add(pc.cast(plain, pa.float64()), 0.0)
+            text = pc.coalesce(pc.cast(plain, pa.string()), text)
     return pc.fill_null(text, "\0")
