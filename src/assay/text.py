@@ -11,7 +11,7 @@ _HIDDEN: Final = re.compile(
     "\x00-\x1f\x7f-\x9f"  # control characters: move the cursor, start escape sequences
     "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"  # turn the direction of a line round
     "\u2028\u2029"  # end a line for some readers only
-    "\u200b\u2060\ufeff\u00ad"  # show nothing at all
+    "\u200b-\u200d\u2060-\u2064\u206a-\u206f\ufeff\u00ad\u180e\u3164\ufff9-\ufffb"  # show nothing
     "\ud800-\udfff"  # half a character; cannot be written as UTF-8
     "\U000e0000-\U000e007f"  # tags: invisible text
     "]"
