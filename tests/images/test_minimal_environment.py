@@ -32,7 +32,7 @@ for name in sys.argv[1:]:
 SERVERS_ONLY = {"sqlalchemy"}
 """For MLflow on a database file, which no image is for."""
 NOT_NEEDED = {
-    "data": set[str](),
+    "data": SERVERS_ONLY,
     "train": SERVERS_ONLY,
     # Charts, which neither gate nor doctor draws; and KFP's client, of which doctor uses no part.
     "release": SERVERS_ONLY | {"matplotlib", "cycler", "kfp_server_api"},
