@@ -1,7 +1,9 @@
 """Servers, stores and data for the tests."""
 
 import os
+import signal
 import subprocess
+import threading
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -19,6 +21,13 @@ from servers import BUCKET, PASSWORD, USER, free_ports, make_test_bucket, requir
 # No test compares with the clock; a busy machine is no failure.
 hypothesis.settings.register_profile("assay", deadline=None)
 hypothesis.settings.load_profile("assay")
+
+# What is started in the background ignores Ctrl-C, and so would all that the tests start.
+if (
+    signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    and threading.current_thread() is threading.main_thread()
+):
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 ROOT = Path(__file__).resolve().parent.parent
 

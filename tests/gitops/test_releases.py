@@ -415,8 +415,8 @@ def test_lint_looks_at_what_changed(world: Any) -> None:
     git(clone, "commit", "-qam", "again")
     looked_at, problems = lint.lint(world.services, clone, "origin/main")
     assert looked_at == 2
-    assert [p.path for p in problems] == ["models/churn/production/release.yaml"]
-    assert "never in staging" in problems[0].text
+    assert {p.path for p in problems} == {"models/churn/production/release.yaml"}
+    assert any("never in staging" in p.text for p in problems)
     flip(world.model_file("two"))
     _, problems = lint.lint(world.services, clone, "origin/main")
     assert any("damaged" in p.text and "/dev/" in p.path for p in problems)

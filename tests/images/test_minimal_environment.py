@@ -126,7 +126,7 @@ def test_the_pipeline_in_minimal_environments_gives_the_same_digests(
     ground: Any, as_processes: Any, tasks_in_their_environment: list[str], tmp_path: Path
 ) -> None:
     ran = ground.run_as_processes(tmp_path, "minimal")
-    assert set(tasks_in_their_environment) == set(ROLES) - {"deploy"}
+    assert set(tasks_in_their_environment) == set(ROLES)
     assert ran.output("train", "model") == as_processes.output("train", "model")
     for name in SAME_INPUTS:
         outputs, expected = (

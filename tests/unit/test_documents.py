@@ -310,6 +310,7 @@ OUTSIDE = {
     "src/assay/dataset/schema.py": "what write() wrote, bounded; any text may name a column",
     "src/assay/model/mlflow_folder.py": "what MLflow wrote in this process a moment before",
     "src/assay/model/canonical.py": "skops' schema, whose size and entries were checked before",
+    "src/assay/model/trust.py": "texts in skops' schema, whose size was checked; faults caught",
     "src/assay/images.py": "what KFP's compiler wrote in this process",
     "src/assay/execution.py": "a value of this process, through its canonical spelling and back",
     "src/assay/signing.py": "a value of this process, copied",
