@@ -131,7 +131,7 @@ def _bound(bound: Any, kind: str) -> Any:
 
         try:
             if not isinstance(bound, str):
-                raise TypeError("not a text")  # noqa: TRY301 - told as the others
+                raise TypeError("not a text")  # noqa: TRY301 - reported like the others
             return pd.Timestamp(dt.datetime.fromisoformat(bound))
         except (ValueError, TypeError) as error:
             raise UsageError(
