@@ -40,7 +40,7 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 _POINTER = re.compile(
-    r"(cache|referrers|dependents|pins|statements|runs)(/[0-9a-f]{64}){1,2}"
+    r"(cache|referrers|dependents|pins|statements|runs|epochs)(/[0-9a-f]{64}){1,2}"
     r"|releases/[0-9a-f]{64}/[0-9]{6}"
     r"|removals/(announced|ended)/[0-9a-f]{64}/[0-9a-f]{64}",
     re.ASCII,
