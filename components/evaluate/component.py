@@ -24,7 +24,9 @@ def evaluate(
     plan: str = "",
     starts: int = 20,
     settings: dict = {},  # noqa: B006 - KFP reads the default, nobody changes it
-) -> NamedTuple("Outputs", [("evaluation_digest", str), ("measurements", str), ("monitoring", str)]):
+) -> NamedTuple(
+    "Outputs", [("evaluation_digest", str), ("measurements", str), ("monitoring", str)]
+):
     """Measure a model on rows it has not seen: metrics with intervals, slices, behaviour, latency.
 
     Args:

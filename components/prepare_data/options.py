@@ -72,10 +72,22 @@ SWEEP_OPTIONS: Final[Mapping[str, Option]] = {
 }
 """Of a sweep, where each candidate has hyperparameters of its own."""
 
+CHOICES: Final[Mapping[str, tuple[str, ...]]] = {
+    "primary_metric": (
+        "auto", "accuracy", "average_precision", "balanced_accuracy", "brier_score",
+        "expected_calibration_error", "f1",
+        "f1_macro", "f1_weighted", "log_loss", "matthews_corrcoef", "mean_absolute_error",
+        "mean_absolute_percentage_error", "median_absolute_error", "precision", "precision_macro",
+        "r2", "recall", "recall_macro", "roc_auc", "root_mean_squared_error",
+    ),
+    "split_by": ("hash", "time"),
+}  # fmt: skip
+"""Parameters of a pipeline that are drop-downs in the run form."""
+
 TEXTS: Final = frozenset({"checks", "monitoring"})
 """Options that are files: an object is as good as its text."""
 
 
-def defaults(options: Mapping[str, Option]) -> dict[str, Any]:
-    """The options object as the run form shows it."""
-    return {name: options[name].default for name in sorted(options)}
+DEFAULTS: Final = {name: OPTIONS[name].default for name in sorted(OPTIONS)}
+SWEEP_DEFAULTS: Final = {name: SWEEP_OPTIONS[name].default for name in sorted(SWEEP_OPTIONS)}
+"""The options object as the run form shows it."""

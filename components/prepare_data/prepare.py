@@ -9,7 +9,13 @@ from assay.components.compare.step import compare
 from assay.components.evaluate.step import evaluate
 from assay.components.gate.step import gate
 from assay.components.preflight.step import preflight
-from assay.components.prepare_data.options import OPTIONS, SWEEP_OPTIONS, TEXTS, defaults
+from assay.components.prepare_data.options import (
+    DEFAULTS,
+    OPTIONS,
+    SWEEP_DEFAULTS,
+    SWEEP_OPTIONS,
+    TEXTS,
+)
 from assay.components.select_best.step import select_best
 from assay.components.snapshot_data.step import snapshot_data
 from assay.components.split_data.step import split_data
@@ -85,7 +91,8 @@ def _given(arguments: Mapping[str, Any]) -> dict[str, Any]:
     types = {name: type(one.default) for name, one in known.items()}
     metric = arguments["primary_metric"]
     return {
-        **defaults(SWEEP_OPTIONS | OPTIONS),
+        **DEFAULTS,
+        **SWEEP_DEFAULTS,
         **checked(options, types),
         "primary_metric": "" if metric == "auto" else metric,
         **{name: arguments[name] for name in ("data", "target", "estimator", "split_by")},
@@ -102,4 +109,6 @@ def _candidate(settings: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     """Of a sweep's candidate: trained as ever, measured by what candidates are chosen by."""
     own = {"estimator", "hyperparameters"}
     trained = {name: value for name, value in settings["training"].items() if name not in own}
-    return trained | {name: settings["evaluation"][name] for name in ("confidence", "primary_metric")}
+    return trained | {
+        name: settings["evaluation"][name] for name in ("confidence", "primary_metric")
+    }

@@ -15,7 +15,9 @@ def select_best(
     candidates: list = [],  # noqa: B006
     primary_metric: str = "",
     settings: dict = {},  # noqa: B006 - KFP reads the default, nobody changes it
-) -> NamedTuple("Outputs", [("model", str), ("selection_digest", str), ("place", int), ("reason", str)]):
+) -> NamedTuple(
+    "Outputs", [("model", str), ("selection_digest", str), ("place", int), ("reason", str)]
+):
     """Choose the best of several models by their quality on validation rows.
 
     Args:
