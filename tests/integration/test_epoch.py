@@ -11,14 +11,17 @@ from click.testing import CliRunner
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from assay.attestation import load
 from assay.cli import cli
 from assay.epoch import COLLECTION, epoch
+from assay.errors import AttestationError, NotFoundError
 from assay.execution import Context, execute
 from assay.maintenance import gc
 from assay.maintenance.fsck import fsck
 from assay.signing import Verifier
 from assay.step import Dataset, Out, step
 from assay.store import Store, open_store
+from assay.tree import get_manifest
 
 LATER = gc.MIN_GRACE_SECONDS + 3600
 
@@ -110,6 +113,17 @@ def test_other_keys_end_it_and_their_order_does_not(folder_store: Store) -> None
     assert of(approver, runner) == both
     assert of({**runner, "owner": "CI <robot@example.com>"}, approver) == both
     assert epoch(folder_store, Verifier.from_pem(one.encode())) == signed
+
+
+def test_what_is_said_when_it_was_not_asked_for_works_on_kfp(folder_store: Store) -> None:
+    """A pipeline of one's own may leave the epoch out: KFP then answers with what is gone."""
+    made = execute(gather, {"number": 1}, Context(folder_store))
+    verifier = Verifier.from_pem(public_key().encode())
+    with pytest.raises(AttestationError, match=r"unsigned.*assay submit --no-cache"):
+        load(folder_store, made.attestation, verifier)
+    collect(folder_store)
+    with pytest.raises(NotFoundError, match=r"nothing under .*assay submit --no-cache"):
+        get_manifest(folder_store, made.outputs["dataset"])
 
 
 KILLED = """
