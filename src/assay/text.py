@@ -1,10 +1,35 @@
-"""Text of unknown origin, made safe to show: in a terminal, a log, a report or a message."""
+"""Text for people: of unknown origin, made safe to show, and numbers, limits and reasons in words.
 
+For a terminal, a log, a report or a message.
+"""
+
+import math
 import re
+import textwrap
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 MAX_NAME: Final = 80
 """Characters of a column name or value that a message quotes."""
+
+MAX_LINE: Final = 70
+"""Characters of a line of a log; the KFP UI cuts longer ones."""
+
+SHORT_HEX: Final = 12
+"""Digits of a short digest; with fewer, two of a large store could be the same."""
+
+_LIMITS: Final[Mapping[str, str]] = {
+    ">=": "at least",
+    ">": "above",
+    "<=": "at most",
+    "<": "below",
+    "==": "exactly",
+    "!=": "anything but",
+}
+_THOUSAND: Final = 1_000
+_EXACT: Final = 1e15
+_DIGITS: Final = 4
+_ALL_DIGITS: Final = 17
 
 _HIDDEN: Final = re.compile(
     "["
@@ -42,6 +67,64 @@ def quoted(text: str, limit: int = MAX_NAME) -> str:
         else (cut.replace("\\", "\\\\").replace("'", "\\'"))
     )
     return f"{mark}{visible(escaped)}{mark}"
+
+
+def short(digest: str) -> str:
+    """A digest short enough for a line or a table; commands take it as it stands."""
+    prefix, _, digits = digest.partition(":")
+    return f"{prefix}:{digits[:SHORT_HEX]}" if digits else digest
+
+
+def number(value: float | None, *, beside: float | None = None) -> str:
+    """A number for reading: four significant digits, and a dash for none.
+
+    Args:
+        value: Above 1,000 it is rounded to a whole one.
+        beside: A limit that it is compared with. It gets as many digits as it takes to stand on
+            its own side of the limit.
+    """
+    if value is None or not math.isfinite(value):
+        return "\u2013"
+    if beside is None:
+        whole = _THOUSAND <= abs(value) < _EXACT
+        return f"{value:,.0f}" if whole else f"{value:.{_DIGITS}g}"
+    for digits in range(_DIGITS, _ALL_DIGITS):
+        text = f"{value:.{digits}g}"
+        shown = float(text)
+        if (shown > beside, shown < beside) == (value > beside, value < beside):
+            return text if "e" not in text else _exact(value)
+    return _exact(value)
+
+
+def _exact(value: float) -> str:
+    return f"{value:,.0f}" if value.is_integer() and abs(value) < _EXACT else repr(value)
+
+
+def interval_text(
+    value: float | None, low: float | None, high: float | None, *, beside: float | None = None
+) -> str:
+    """A value and its interval, such as `0.8745 (0.87 to 0.879)`; `beside` as for `number`."""
+    told = number(value, beside=beside)
+    if low is None or high is None:
+        return told
+    return f"{told} ({number(low, beside=beside)} to {number(high, beside=beside)})"
+
+
+def limit(comparison: str, threshold: float) -> str:
+    """What a comparison such as `>=` allows, in words: `at least 0.86`."""
+    # A person wrote it: all its digits.
+    return f"{_LIMITS.get(comparison, comparison)} {_exact(threshold)}".strip()
+
+
+def reason_lines(reasons: Iterable[str], width: int = MAX_LINE) -> list[str]:
+    """Reasons as lines of a log: each begins a line, and goes on with two blanks."""
+    return [
+        line
+        for reason in reasons
+        for line in textwrap.wrap(
+            one_line(reason), width, subsequent_indent="  ", break_on_hyphens=False
+        )
+    ]
 
 
 def _escape(match: re.Match[str]) -> str:
