@@ -2,16 +2,16 @@
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 from urllib.parse import quote, urlsplit
 
-from assay.components.run_report.facts import KFP_CACHE, STEP_CACHE, Facts, Stage
+from assay.components.run_report.facts import KFP_CACHE, RAN, STEP_CACHE, Facts, Stage
 from assay.components.run_report.judge import Verdict, words
 from assay.evidence import EvidenceDocument, Interval
 from assay.labels import is_labelled, sort_key
-from assay.policy import Kind, Outcome
+from assay.policy import KNOWN_METRICS, Kind, Outcome
 from assay.report import (
     Bar,
     Section,
@@ -23,14 +23,26 @@ from assay.report import (
     paragraph,
     table,
 )
+from assay.runs import DONE, STARTED, TaskRecord
 from assay.text import interval_text, number, one_line, reason_lines, short
 
 MAX_SLICES: Final = 12
 """Of the primary metric that the page draws; the evaluation's own page has all."""
 MAX_RULES: Final = 30
+MAX_METRICS: Final = 5
+"""Beside the primary one that stand open."""
 MAX_SUMMARY_METRICS: Final = 5
 MAX_SUMMARY_REASONS: Final = 10
 MAX_STAGES: Final = 250
+_SHORT_ROLES: Final = ("dataset", "model", "evaluation", "comparison", "decision")
+"""Artifacts that the Markdown names."""
+_PAGES: Final = {
+    "validation": "data_report",
+    "evaluation": "evaluation",
+    "comparison": "comparison",
+    "decision": "decision",
+}
+"""Node of the graph that shows an artifact's page."""
 _COUNTS: Final = ("test_rows", "classes", "safety_violations")
 """Of an evaluation: what is no quality of the model."""
 _MEASURED: Final = ("latency_p99_ms", "model_bytes")
@@ -58,9 +70,12 @@ class Metric:
 
     @property
     def text(self) -> str:
-        """The interval in words; empty without one."""
-        bounds = self.interval
-        return f"{number(bounds.low)} to {number(bounds.high)}" if bounds else ""
+        """The value with its interval."""
+        return interval_text(self.value, *_ends(self.interval))
+
+
+def _ends(bounds: Interval | None) -> tuple[float | None, float | None]:
+    return (bounds.low, bounds.high) if bounds else (None, None)
 
 
 def metrics(facts: Facts) -> list[Metric]:
@@ -72,8 +87,14 @@ def metrics(facts: Facts) -> list[Metric]:
         for name, value in (found.values if found else {}).items()
         if value is not None and not is_labelled(name) and not _is_derived(name)
     ]
-    names.sort(key=lambda name: (name != primary, name))
+    names.sort(key=lambda name: (name != primary, _rank(name), name))
     return [_metric(found, name) for name in names if found]
+
+
+def _rank(name: str) -> int:
+    """What readers look for first comes first."""
+    known = KNOWN_METRICS["evaluate"]
+    return known.index(name) if name in known else len(known)
 
 
 def _is_derived(name: str) -> bool:
@@ -131,10 +152,14 @@ def _rules(facts: Facts) -> Iterator[Section]:
     """The gate's rules, those that do not hold first."""
     if facts.decision is None:
         return
-    bad = [Outcome.FAIL, Outcome.INCONCLUSIVE]
-    rows = [row for row in facts.decision.rows if row.kind is Kind.RULE or row.outcome in bad]
-    rows.sort(key=lambda row: row.outcome not in bad)
-    shown = [(row.text, row.outcome.value, row.explanation) for row in rows[:MAX_RULES]]
+    order = [Outcome.FAIL, Outcome.INCONCLUSIVE, Outcome.PASS, Outcome.SKIPPED]
+    rows = [row for row in facts.decision.rows if row.kind is Kind.RULE or row.outcome in order[:2]]
+    rows.sort(key=lambda row: order.index(row.outcome))
+    roles = {digest: role for role, digest in facts.digests().items()}
+    shown = [
+        (roles.get(row.evidence, row.text), row.outcome.value, row.explanation)
+        for row in rows[:MAX_RULES]
+    ]
     more = [paragraph(f"and {len(rows) - MAX_RULES} more", soft=True)] if rows[MAX_RULES:] else []
     content = table(("rule", "outcome", "why"), shown, stacked=True) + "".join(more)
     yield Section("Gate", content)
@@ -156,15 +181,21 @@ def _quality(facts: Facts) -> Iterator[Section]:
         rest = f"and {len(slices) - MAX_SLICES} more slices; evaluation shows all"
         content += paragraph(rest, soft=True)
     if others:
-        cells = [(metric.name, metric.value, metric.text) for metric in others]
-        content += table(("metric", "value", "interval"), cells, align="lrl")
+        content += _folded(("metric", "value"), [(one.name, one.text) for one in others])
     yield Section("Quality", content)
 
 
+def _folded(headers: tuple[str, ...], rows: Sequence[tuple[Any, ...]], align: str = "") -> str:
+    """A table of the first rows; the others open on demand."""
+    first, rest = rows[:MAX_METRICS], rows[MAX_METRICS:]
+    content = table(headers, first, align=align)
+    if rest:
+        content += details(f"{len(rest)} more metrics", table(headers, rest, align=align))
+    return content
+
+
 def _bar(found: EvidenceDocument, name: str, label: str) -> Bar:
-    bounds = found.intervals.get(name)
-    low, high = (bounds.low, bounds.high) if bounds else (None, None)
-    return Bar(label, found.values.get(name), low, high)
+    return Bar(label, found.values.get(name), *_ends(found.intervals.get(name)))
 
 
 def _comparison(facts: Facts) -> Iterator[Section]:
@@ -177,18 +208,11 @@ def _comparison(facts: Facts) -> Iterator[Section]:
         yield Section(title, paragraph("No model is in production."))
         return
     content = "".join(paragraph(text) for text in [found.reason or _not_worse(found)] if text)
-    margin = values.get("regression_margin")
-    bounds = found.intervals.get("regression_delta")
     if (delta := values.get("regression_delta")) is not None:
-        bar = Bar(
-            "worse by (below 0: better)",
-            delta,
-            bounds.low if bounds else None,
-            bounds.high if bounds else None,
-            margin,
-            "<",
-            found.verdict or "",
-        )
+        ends = _ends(found.intervals.get("regression_delta"))
+        margin = values.get("regression_margin")
+        told = "worse by (below 0: better)"
+        bar = Bar(told, delta, *ends, margin, "<", found.verdict or "")
         content += interval_bars([bar], mark=0.0)
     pairs = [
         (name.removeprefix("candidate_"), value, values.get(f"production_{name[10:]}"))
@@ -196,9 +220,9 @@ def _comparison(facts: Facts) -> Iterator[Section]:
         if name.startswith("candidate_") and not is_labelled(name)
     ]
     primary = facts.value("evaluate", "primary_metric")
-    pairs.sort(key=lambda row: (row[0] != primary, row[0]))
+    pairs.sort(key=lambda row: (row[0] != primary, _rank(row[0]), row[0]))
     if pairs:
-        content += table(("metric", "candidate", "production"), pairs, align="lrr")
+        content += _folded(("metric", "candidate", "production"), pairs, "lrr")
     yield Section(title, content)
 
 
@@ -210,8 +234,8 @@ def _stages(facts: Facts) -> str:
     rows = list(_stage_rows(facts))
     if not rows:
         return paragraph("No stage said anything.")
-    headers = ("stage", "result", "gave", "from", "time")
-    content = table(headers, rows[:MAX_STAGES], align="llllr", stacked=True)
+    headers = ("stage", "result", "gave", "from")
+    content = table(headers, rows[:MAX_STAGES], stacked=True)
     if rows[MAX_STAGES:]:
         content += paragraph(f"and {len(rows) - MAX_STAGES} more", soft=True)
     if any(stage.origin == KFP_CACHE for stage in facts.stages):
@@ -220,20 +244,22 @@ def _stages(facts: Facts) -> str:
     return content
 
 
-def _stage_rows(facts: Facts) -> Iterator[tuple[str, str, str, str, str]]:
+def _stage_rows(facts: Facts) -> Iterator[tuple[str, str, str, str]]:
     for stage in facts.stages:
-        origin = {STEP_CACHE: STEP_CACHE, KFP_CACHE: "KFP's cache"}.get(stage.origin, "this run")
-        seconds = "" if stage.origin == KFP_CACHE else f"{stage.seconds:.1f} s"
-        yield words(stage.step), _result(stage), _gave(stage), origin, seconds
+        seconds = f"{stage.seconds:.1f} s"
+        origin = {RAN: f"this run, {seconds}", STEP_CACHE: f"the step cache, {seconds}"}
+        made = origin.get(stage.origin, "KFP's cache")
+        yield words(stage.step), _result(stage), _gave(stage), made
     for task in facts.tasks:
-        if task.state == "done" or _told_by_stage(facts, task):
+        if task.state == DONE or _told_by_stage(facts, task):
             continue
-        told = "did not say how it ended" if task.state == "started" else "failed"
+        told = "did not say how it ended" if task.state == STARTED else "failed"
         code = f", exit code {task.exit_code}" if task.exit_code else ""
-        yield words(task.task), f"{told}{code}", "", "this run", f"{task.seconds:.1f} s"
+        made = "this run" if task.state == STARTED else f"this run, {task.seconds:.1f} s"
+        yield words(task.task), f"{told}{code}", "", made
 
 
-def _told_by_stage(facts: Facts, task: Any) -> bool:
+def _told_by_stage(facts: Facts, task: TaskRecord) -> bool:
     """Whether a row of a stage says already that this task did not pass."""
     return any(
         (one.task, one.process) == (task.task, task.process)
@@ -262,9 +288,11 @@ def _digests(facts: Facts) -> Iterator[Section]:
     found = facts.digests()
     if not found:
         return
-    told = "The graph shows their pages: data_report, evaluation, comparison, decision."
+    named = ", ".join(name for role, name in _PAGES.items() if role in found)
+    told = f"Their pages are at the nodes of the graph: {named}." if named else ""
     shown = table(("what", "digest"), list(found.items()))
-    yield Section("Artifacts", paragraph(told, soft=True) + details("Whole digests", shown))
+    lead = paragraph(told, soft=True) if told else ""
+    yield Section("Artifacts", lead + details("Whole digests", shown))
 
 
 def _notes(facts: Facts) -> Iterator[Section]:
@@ -281,14 +309,14 @@ def summary(about: About, facts: Facts, verdict: Verdict) -> str:
     if verdict.version:
         lines.append(_version(about, verdict.version))
     if shown := metrics(facts)[:MAX_SUMMARY_METRICS]:
-        rows = [(metric.name, metric.value, metric.text) for metric in shown]
-        lines.append(markdown_table(("metric", "value", "interval"), rows).rstrip())
+        rows = [(metric.name, metric.text) for metric in shown]
+        lines.append(markdown_table(("metric", "value"), rows).rstrip())
     if facts.comparison and (delta := facts.comparison.values.get("regression_delta")) is not None:
-        bounds = facts.comparison.intervals.get("regression_delta")
-        told = interval_text(delta, *((bounds.low, bounds.high) if bounds else (None, None)))
+        told = interval_text(delta, *_ends(facts.comparison.intervals.get("regression_delta")))
         lines.append(markdown_text(f"Worse than production by {told}; below 0 is better."))
-    if found := facts.digests():
-        digests = [(role, short(digest)[7:]) for role, digest in found.items()]
+    found = facts.digests()
+    digests = [(role, short(found[role])[7:]) for role in _SHORT_ROLES if role in found]
+    if digests:
         lines.append(markdown_table(("artifact", "digest"), digests).rstrip())
     return "\n\n".join(lines) + "\n"
 

@@ -271,9 +271,7 @@ class TestAGreenRun:
         assert {"f1", "roc_auc", "test_rows", "latency_p99_ms", "model_bytes"} <= set(found.metrics)
         assert not [name for name in found.metrics if "{" in name or name.endswith("_gap")]
         assert all(isinstance(value, float | int) for value in found.metrics.values())
-        assert (
-            "| metric | value | interval |\n| --- | --- | --- |\n| accuracy | 0." in found.summary
-        )
+        assert "| metric | value |\n| --- | --- |\n| accuracy | 0." in found.summary
         assert "{sex=&quot;f&quot;}" in found.page
 
     def test_says_the_same_when_kfp_answered_for_most_of_it(
