@@ -3,10 +3,10 @@
 from kfp import dsl
 from kfp.dsl import HTML, Markdown, Metrics, Output
 
-from assay.images import image
+from assay.declaration import component
 
 
-@dsl.component(base_image=image("release"), install_kfp_package=False)
+@component("release")
 def run_report(
     status: dsl.PipelineTaskFinalStatus,
     model_name: str,
