@@ -28,6 +28,9 @@ _LIMITS: Final[Mapping[str, str]] = {
 }
 _THOUSAND: Final = 1_000
 _EXACT: Final = 1e15
+_USUAL: Final = 0.95
+"""Confidence of an interval that needs no word."""
+_SAME: Final = 1e-9
 _DIGITS: Final = 4
 _ALL_DIGITS: Final = 17
 
@@ -114,6 +117,57 @@ def limit(comparison: str, threshold: float) -> str:
     """What a comparison such as `>=` allows, in words: `at least 0.86`."""
     # A person wrote it: all its digits.
     return f"{_LIMITS.get(comparison, comparison)} {_exact(threshold)}".strip()
+
+
+def finding_text(
+    name: str,
+    value: float,
+    bounds: tuple[float, float, float] | None,
+    comparison: str,
+    threshold: float,
+) -> str:
+    """A finding as a sentence: `accuracy is 0.84 (0.83 to 0.85); allowed at least 0.86`.
+
+    Args:
+        name: Of what was measured.
+        value: What was found.
+        bounds: Low end, high end and confidence of its interval; None when it has none.
+        comparison: As for `limit`.
+        threshold: What the value is compared with.
+    """
+    found = _found(value, bounds, threshold)
+    return f"{name} is {found}; allowed {limit(comparison, threshold)}"
+
+
+def regression_text(
+    metric: str,
+    value: float,
+    bounds: tuple[float, float, float] | None,
+    comparison: str,
+    threshold: float,
+) -> str:
+    """A comparison with production as a sentence; the arguments are as for `finding_text`.
+
+    For example `accuracy is worse by 0.121 (0.112 to 0.131); allowed at most 0.01`.
+    """
+    better = value < 0
+    if better:
+        turned = None if bounds is None else (-bounds[1], -bounds[0], bounds[2])
+        found = f"{metric} is better by {_found(-value, turned, -threshold)}"
+    else:
+        found = f"{metric} is worse by {_found(value, bounds, threshold)}"
+    if threshold < 0:
+        return f"{found}; wanted better by {limit(comparison.replace('<', '>'), -threshold)}"
+    allowed = limit(comparison, threshold).replace(_LIMITS["<"], "less than")
+    return f"{found}; allowed {'worse by ' if better else ''}{allowed}"
+
+
+def _found(value: float, bounds: tuple[float, float, float] | None, beside: float) -> str:
+    low, high, confidence = bounds or (None, None, _USUAL)
+    told = interval_text(value, low, high, beside=beside)
+    if abs(confidence - _USUAL) < _SAME:
+        return told
+    return f"{told[:-1]} at {100 * confidence:.4g} %)"
 
 
 def reason_lines(reasons: Iterable[str], width: int = MAX_LINE) -> list[str]:
