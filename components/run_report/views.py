@@ -185,12 +185,14 @@ def _quality(facts: Facts) -> Iterator[Section]:
     yield Section("Quality", content)
 
 
-def _folded(headers: tuple[str, ...], rows: Sequence[tuple[Any, ...]], align: str = "") -> str:
+def _folded(
+    headers: tuple[str, ...], rows: Sequence[tuple[Any, ...]], *, stacked: bool = False
+) -> str:
     """A table of the first rows; the others open on demand."""
     first, rest = rows[:MAX_METRICS], rows[MAX_METRICS:]
-    content = table(headers, first, align=align)
+    content = table(headers, first, stacked=stacked)
     if rest:
-        content += details(f"{len(rest)} more metrics", table(headers, rest, align=align))
+        content += details(f"{len(rest)} more metrics", table(headers, rest, stacked=stacked))
     return content
 
 
@@ -222,7 +224,7 @@ def _comparison(facts: Facts) -> Iterator[Section]:
     primary = facts.value("evaluate", "primary_metric")
     pairs.sort(key=lambda row: (row[0] != primary, _rank(row[0]), row[0]))
     if pairs:
-        content += _folded(("metric", "candidate", "production"), pairs, "lrr")
+        content += _folded(("metric", "candidate", "production"), pairs, stacked=True)
     yield Section(title, content)
 
 
