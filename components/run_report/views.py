@@ -106,11 +106,18 @@ def _metric(found: EvidenceDocument, name: str) -> Metric:
 
 
 def metrics_json(facts: Facts) -> str:
-    """The same names for every run of one kind of task, the primary metric first."""
-    shown = {metric.name: metric.value for metric in metrics(facts)}
+    """The same names for every run of one kind of task, the primary metric first.
+
+    KFP sorts by name. So where another name would come before it, the primary metric has a row of
+    its own besides.
+    """
+    found = metrics(facts)
+    shown = {metric.name: metric.value for metric in found}
     for document, names in ((facts.evaluation, _COUNTS[:1]), (facts.measurements, _MEASURED)):
         values = document.values if document else {}
         shown.update({name: value for name in names if (value := values.get(name)) is not None})
+    if found and min(shown) != found[0].name:
+        shown = {f"1. {found[0].name}": found[0].value, **shown}
     return json.dumps(shown)
 
 

@@ -30,6 +30,8 @@ from assay.store import Store, open_store
 from assay.store.base import blob_key
 from assay.tree import get_manifest, read_file
 
+from browser import show
+
 RUN, EARLIER = "run-7", "run-1"
 CHAIN = ("snapshot_data", "validate_data", "split_data", "train", "evaluate", "compare", "gate")
 TASKS = {"snapshot_data": "prepare_data"}
@@ -273,6 +275,19 @@ class TestAGreenRun:
         assert all(isinstance(value, float | int) for value in found.metrics.values())
         assert "| metric | value |\n| --- | --- |\n| accuracy | 0." in found.summary
         assert "{sex=&quot;f&quot;}" in found.page
+
+    def test_its_primary_metric_is_first_in_a_list_that_is_sorted_by_name(
+        self, stages: Stages
+    ) -> None:
+        made = {"model": stages.done["train"].outputs["model"], "resamples": 100}
+        test = stages.done["split_data"].outputs["test"]
+        stages.done["evaluate"] = stages.run(
+            evaluate, **made, test_data=test, latency_rows=5, primary_metric="f1"
+        )
+        stages.write_chain("evaluate")
+        found = stages.report().metrics
+        assert min(found) == "1. f1"
+        assert found["1. f1"] == found["f1"]
 
     def test_says_the_same_when_kfp_answered_for_most_of_it(
         self, stages: Stages, registered: Execution
@@ -581,6 +596,23 @@ class TestWhatOthersWrote:
         found = stages.report(name="é" * 500, pipeline="ü" * 500)
         assert len(found.outcome.reasons) >= 1
         assert len(found.page) < 200_000
+
+
+class TestThePage:
+    def test_fits_the_frames_of_kfp(
+        self, stages: Stages, registered: Execution, tmp_path: Path
+    ) -> None:
+        stages.done["compare"] = stages.done["rival"]
+        judged = stages.judge(BLOCKS, production=_earlier_model(stages))
+        stages.write_chain("compare", but=("train",))
+        stages.write("gate", judged, state=runs.FAILED, error="x", exit_code=4, started=9)
+        stages.write("register", registered, state=runs.FAILED, error=HOSTILE * 9, exit_code=8)
+        found = show({"run": stages.report(name="n" * 80).page}, tmp_path)
+        assert len(found) == 3
+        for seen in found.values():
+            assert seen.width <= seen.frame
+            assert seen.cut == []
+            assert seen.text >= 11
 
 
 class TestTheLog:
