@@ -1,0 +1,89 @@
+"""One POST to a webhook that may be down, slow, hostile or gone, within a bounded time."""
+
+import json
+import logging
+import threading
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+TIMEOUT_SECONDS: Final = 5.0
+"""For connecting, and for each wait for bytes."""
+TOTAL_SECONDS: Final = 20.0
+"""For all attempts together, however slowly bytes trickle in."""
+RETRIES: Final = 2
+BACKOFF_SECONDS: Final = 0.3
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """What came of it, in words that hold nothing of the URL but its host."""
+
+    arrived: bool
+    text: str
+
+
+def post(
+    url: str, body: Any, *, timeout: float = TIMEOUT_SECONDS, total: float = TOTAL_SECONDS
+) -> Sent:
+    """Post `body` as JSON; never raises.
+
+    Args:
+        url: `https://` or `http://`; a secret, because whoever has it may post.
+        body: A JSON value.
+        timeout: Seconds for connecting, and for each wait for bytes.
+        total: Seconds after which nobody waits any more.
+    """
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname or ""
+    except ValueError:
+        host = ""
+    if not host or parts.scheme not in {"http", "https"}:
+        return Sent(False, "not sent: the webhook's address is no http:// or https:// URL")
+    found: list[Sent] = []
+    # A thread of its own, because a server that sends a byte now and then outlives any time-out.
+    # A daemon, so that it does not keep the task alive.
+    worker = threading.Thread(
+        target=lambda: found.append(_attempts(url, host, body, timeout)), daemon=True
+    )
+    worker.start()
+    worker.join(total)
+    return found[0] if found else Sent(False, f"not sent: {host} took longer than {total:g} s")
+
+
+def _attempts(url: str, host: str, body: Any, timeout: float) -> Sent:
+    import urllib3
+
+    # Its warnings about retries hold the path, which is the secret.
+    logging.getLogger("urllib3.connectionpool").setLevel(logging.CRITICAL)
+    retry = urllib3.Retry(
+        total=RETRIES,
+        redirect=False,
+        allowed_methods=None,  # a message that comes twice does less harm than none
+        status_forcelist=(429, 500, 502, 503, 504),
+        backoff_factor=BACKOFF_SECONDS,
+        raise_on_status=False,
+        respect_retry_after_header=False,  # it may ask for an hour
+    )
+    try:
+        with urllib3.PoolManager(timeout=urllib3.Timeout(timeout), retries=retry) as pool:
+            response = pool.request(
+                "POST",
+                url,
+                body=json.dumps(body).encode(),
+                headers={"Content-Type": "application/json", "User-Agent": "assay"},
+                # A webhook does not move, and where it points is not whom the message is for.
+                redirect=False,
+                preload_content=False,  # nobody reads the answer, which may have no end
+            )
+            status = response.status
+            response.close()
+    except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
+        # Of the error only its kind is told, because its text holds the path.
+        kind = type(getattr(error, "reason", None) or error).__name__
+        return Sent(False, f"not sent: {host} cannot be reached ({kind})")
+    if HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
+        return Sent(True, f"sent to {host}")
+    return Sent(False, f"not accepted: {host} answered {status}")
