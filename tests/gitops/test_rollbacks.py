@@ -8,12 +8,15 @@ import pytest
 from click.testing import CliRunner
 
 from assay.cli import cli
+from assay.doctor import Ground, Status
+from assay.doctor.services import check_releases
 from assay.errors import (
     IntegrityError,
     RunBlocked,
     ServiceError,
     UsageError,
 )
+from assay.execution import Context, execute
 from assay.gitops import drill, golden, log, override, rehearsal, rollback, statement
 from assay.gitops.statement import Kind, require_signer
 
@@ -133,6 +136,54 @@ def test_a_drill_goes_back_and_forth_and_is_evidence(world: Any) -> None:
     assert 0 <= days < 1
     done.seconds = drill.MAX_SECONDS + 1
     refused(lambda: drill.require_passed(done), RunBlocked, "the limit is 300 s")
+
+
+def test_what_a_drill_lacks_is_said_at_once_before_anything_moves(
+    world: Any, keys: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from assay.components.rollback_drill.step import rollback_drill
+
+    world.release("one", "dev")
+    head = world.head()
+    monkeypatch.setenv("ASSAY_SIGNING_KEY", "")
+    context = Context(world.store, verifier=world.services.verifier)
+
+    def rehearse() -> Any:
+        return execute(rollback_drill, {"model_name": MODEL, "environment": "dev"}, context)
+
+    # A first set-up lacks both, and is told both.
+    refused(
+        rehearse,
+        UsageError,
+        "ASSAY_SIGNING_KEY is not set, and a drill is a signed statement",
+        "Secret assay-signing",
+        "no release of 'churn' came before the one in dev, so a drill cannot go back",
+        "assay promote 'churn' dev",
+    )
+    monkeypatch.setenv("ASSAY_SIGNING_KEY", keys.private["stranger"])
+    refused(rehearse, UsageError, "does not list key", "a drill cannot go back")
+    assert world.head() == head
+    monkeypatch.setenv("ASSAY_SIGNING_KEY", keys.private["ann"])
+    world.release("two", "dev")
+    assert drill.lacking(world.services, MODEL, "dev") == []
+    (never,) = drill.lacking(world.services, MODEL, "staging")
+    assert never.startswith("'churn' was never released to staging; release two models")
+
+    # doctor looks where drills are made.
+    key, rehearsal_of = check_releases(Ground())
+    assert (key.check, key.status) == ("signing of releases", Status.OK)
+    assert key.detail.endswith("signs approvals, overrides, revocations")
+    assert (rehearsal_of.check, rehearsal_of.status, rehearsal_of.detail) == (
+        "rollback drill churn",
+        Status.WARNING,
+        "'churn' was never released to staging",
+    )
+    monkeypatch.setattr("assay.doctor.services.REHEARSED", "dev")
+    assert [finding.status for finding in check_releases(Ground())] == [Status.OK, Status.OK]
+    # Releases there are, although this pod does not know the deployment repository.
+    monkeypatch.delenv("ASSAY_DEPLOYMENTS")
+    monkeypatch.delenv("ASSAY_SIGNING_KEY")
+    assert check_releases(Ground())[0].status is Status.FAILED
 
 
 @pytest.mark.slow
