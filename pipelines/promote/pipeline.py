@@ -17,4 +17,4 @@ def promote(model_name: str, environment: str, model: str = "", monitoring: str 
     """
     propose(
         model_name=model_name, environment=environment, model=model, monitoring=monitoring
-    ).set_caching_options(enable_caching=False)
+    ).set_caching_options(enable_caching=False).set_display_name("Propose the release")

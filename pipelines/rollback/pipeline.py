@@ -21,4 +21,4 @@ def rollback(
     """
     put_back(
         model_name=model_name, environment=environment, by=by, why=why, to=to, now=now
-    ).set_caching_options(enable_caching=False)
+    ).set_caching_options(enable_caching=False).set_display_name("Roll back")
