@@ -1,8 +1,14 @@
 """A checked model, proposed for an environment by a pull request."""
 
+from typing import Final
+
 from kfp import dsl
 
 from assay.components.promote.component import promote as propose
+from assay.gitops.document import ENVIRONMENTS
+
+CHOICES: Final = {"environment": ENVIRONMENTS}
+"""Offered in the run form, and nothing else is taken."""
 
 
 @dsl.pipeline(name="promote")

@@ -1,8 +1,14 @@
 """An earlier release, put back."""
 
+from typing import Final
+
 from kfp import dsl
 
 from assay.components.rollback.component import rollback as put_back
+from assay.gitops.document import ENVIRONMENTS
+
+CHOICES: Final = {"environment": ENVIRONMENTS}
+"""Offered in the run form, and nothing else is taken."""
 
 
 @dsl.pipeline(name="rollback")

@@ -1,8 +1,14 @@
 """A rehearsal of a rollback, meant as a recurring run on staging; red when it took too long."""
 
+from typing import Final
+
 from kfp import dsl
 
 from assay.components.rollback_drill.component import rollback_drill as rehearse
+from assay.gitops.document import ENVIRONMENTS
+
+CHOICES: Final = {"environment": tuple(name for name in ENVIRONMENTS if name != "production")}
+"""Offered in the run form, and nothing else is taken."""
 
 
 @dsl.pipeline(name="rollback-drill")
