@@ -279,6 +279,12 @@ def test_as_many_trainings_fit_as_the_manifest_says(
         "pods": amount(hard["pods"]),
     }
     assert int(min(rooms.values())) == fit
+    # A candidate of a sweep is trained and measured in one pod, which asks for as much.
+    candidate = parse_profile(text).task("try_candidate")
+    assert (candidate.cpu_request, candidate.memory_request) == (
+        asked.cpu_request,
+        asked.memory_request,
+    )
     said = (manifests / "base" / "runs" / "limits.yaml").read_text()
     assert f"{fit} of th" in said
     # A quota on limits would refuse every pod in which a helper says none.
