@@ -9,8 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from assay.errors import RunBlocked, ServiceError, UsageError
-from assay.gitops import golden, log, restore, statement
-from assay.gitops.restore import Past
+from assay.gitops import golden, log, rehearsal, restore, statement
 from assay.gitops.rollback import RolledBack, rollback
 from assay.gitops.settings import Settings
 from assay.gitops.statement import Kind, Statement
@@ -26,7 +25,6 @@ SECONDS_METRIC: Final = "assay_rollback_drill_seconds"
 SUCCESS_METRIC: Final = "assay_rollback_drill_last_success_timestamp_seconds"
 JOB: Final = "assay_rollback_drill"
 PUSH_SECONDS: Final = 10
-MAKE_KEY: Final = "openssl genpkey -algorithm ed25519 -out signing.pem"
 
 
 @dataclass(slots=True)
@@ -62,33 +60,17 @@ def require_ready(
     if signer is None:
         problems.append(
             "ASSAY_SIGNING_KEY is not set, and a drill is a signed statement; make a key with "
-            f"{MAKE_KEY}, and on a cluster put it into the Secret assay-signing"
+            f"{rehearsal.MAKE_KEY}, and on a cluster put it into the Secret assay-signing"
         )
     elif services.verifier is not None:
         try:
             services.verifier.require(signer, log.WRITERS[log.Event.ROLLBACK], "a drill")
         except UsageError as error:
             problems.append(str(error))
-    problems += lacking(services, model, environment)
+    problems += rehearsal.lacking(services, model, environment)
     if problems or signer is None:
         raise UsageError.all_of(problems)
     return signer
-
-
-def lacking(services: Services, model: str, environment: str) -> list[str]:
-    """What a drill of a model lacks in an environment, by its release log; each with its remedy."""
-    store = services.store
-    entries = log.read(store, model, services.verifier)
-    there = log.current(entries, environment)
-    promote = f"assay promote '{model}' {environment}"
-    if there is None:
-        return [f"{model!r} was never released to {environment}; release two models: {promote}"]
-    left = log.get_release(store, there.release)
-    before = next(Past(store, entries, None, model, environment).before(left), None)
-    if before is None:
-        alone = f"no release of {model!r} came before the one in {environment}"
-        return [f"{alone}, so a drill cannot go back; release another model: {promote}"]
-    return [_no_golden(each.digest) for each in (left, before.release) if not each.golden]
 
 
 def drill(
@@ -227,12 +209,5 @@ def _collect(done: Drill) -> "CollectorRegistry":
 
 def _golden(services: Services, digest: str, held: str) -> int:
     if not held:
-        raise UsageError(_no_golden(digest))
+        raise UsageError(rehearsal.no_golden(digest))
     return golden.check(services, digest, held)
-
-
-def _no_golden(digest: str) -> str:
-    return (
-        f"the release of {digest} holds no golden predictions to compare with; promote it again, "
-        "with the test data in the store"
-    )
