@@ -2,10 +2,10 @@
 
 from kfp import dsl
 
-from assay.images import image
+from assay.declaration import component
 
 
-@dsl.component(base_image=image("release"), install_kfp_package=False)
+@component("release")
 def notify(
     status: dsl.PipelineTaskFinalStatus,
     model_name: str,

@@ -2,12 +2,10 @@
 
 from typing import NamedTuple
 
-from kfp import dsl
-
-from assay.images import image
+from assay.declaration import component
 
 
-@dsl.component(base_image=image("data"), install_kfp_package=False)
+@component("data")
 def split_data(
     data: str,
     target: str = "",
@@ -17,6 +15,7 @@ def split_data(
     test_fraction: float = 0.25,
     stratify: bool = False,
     salt: str = "",
+    settings: dict = {},  # noqa: B006 - KFP reads the default, nobody changes it
 ) -> NamedTuple(
     "Outputs", [("train", str), ("test", str), ("train_rows", int), ("test_rows", int)]
 ):
@@ -31,6 +30,8 @@ def split_data(
         test_fraction: Share of rows held out, between 0 and 1.
         stratify: Give both sides the same share of each class.
         salt: Any text; another salt is another split.
+        settings: More of these parameters, as one object, whose values win; `epoch`, any text,
+            only changes KFP's cache key.
 
     Returns:
         train: Digest of the training rows.

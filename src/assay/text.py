@@ -1,10 +1,14 @@
 """Text of unknown origin, made safe to show: in a terminal, a log, a report or a message."""
 
 import re
+import textwrap
 from typing import Final
 
 MAX_NAME: Final = 80
 """Characters of a column name or value that a message quotes."""
+
+LOG_WIDTH: Final = 70
+"""Characters of a line that KFP's log panel shows."""
 
 _HIDDEN: Final = re.compile(
     "["
@@ -42,6 +46,22 @@ def quoted(text: str, limit: int = MAX_NAME) -> str:
         else (cut.replace("\\", "\\\\").replace("'", "\\'"))
     )
     return f"{mark}{visible(escaped)}{mark}"
+
+
+def log_lines(text: str, width: int = LOG_WIDTH) -> list[str]:
+    """Text as lines for a log that is cut and not wrapped: one cause a line, the rest indented."""
+    lines: list[str] = []
+    for place, cause in enumerate(one_line(text).split("; ")):
+        indent = "" if place == 0 else "  "
+        lines += textwrap.wrap(
+            cause,
+            width,
+            initial_indent=indent,
+            subsequent_indent=f"{indent}  ",
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+    return lines
 
 
 def _escape(match: re.Match[str]) -> str:

@@ -40,16 +40,19 @@ _RECORDS: Final = (STORE, SIGNING)
 """Every step reads and writes the store, and signs and verifies records when there are keys."""
 
 NEEDS: Final[Mapping[str, tuple[str, ...]]] = {
+    "prepare_data": (*_RECORDS, MLFLOW),
     "snapshot_data": _RECORDS,
     "validate_data": _RECORDS,
     "split_data": _RECORDS,
     "train": _RECORDS,
+    "try_candidate": _RECORDS,
     "evaluate": _RECORDS,
     "compare": _RECORDS,
     "gate": _RECORDS,
     "preflight": (*_RECORDS, MLFLOW),
-    "resolve_production": (*_RECORDS, MLFLOW),
+    "resolve_production": (*_RECORDS, MLFLOW, GIT),
     "register": (*_RECORDS, MLFLOW, GIT),
+    "run_report": (*_RECORDS, NOTIFY),
     "notify": (*_RECORDS, NOTIFY),
     "halt": (),
     "doctor": (*_RECORDS, MLFLOW),
@@ -65,9 +68,12 @@ NEEDS: Final[Mapping[str, tuple[str, ...]]] = {
 
 NEVER_RETRIED: Final[Mapping[str, str]] = {
     "halt": "its failure is the run's verdict",
+    "prepare_data": "it fails of what a user gave, which no retry mends",
     "preflight": "it fails of what a user gave, which no retry mends",
+    "validate_data": "its failure is a verdict on the data",
     "gate": "it decides; a second try must not decide otherwise",
     "register": "it refuses what the gate did not pass",
+    "run_report": "it would tell the same twice",
     "notify": "it would tell the same twice",
     "doctor": "it tells what it finds",
     "rollback": "a second try of a half-done one would go back once more",
