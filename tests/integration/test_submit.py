@@ -26,6 +26,7 @@ from assay.cluster.client import Endpoint, Kfp, KfpUnavailableError
 from assay.cluster.follow import follow
 from assay.cluster.runs import INTERMEDIATE, TERMINAL
 from assay.cluster.uncached import uncached
+from assay.digest import is_digest
 from assay.step import Checks, MonitoringPlan, Policy, Suite
 from assay.store import Store, open_store
 from assay.tree import get_manifest, read_file
@@ -171,8 +172,8 @@ def test_options_of_a_run(api: KfpApi, url: str, assay: Assay, tmp_path: Path) -
     assert run["service_account"] == "runner"
     assert run["display_name"] == "nightly"
     assert run["runtime_config"]["pipeline_root"] == "s3://kfp/root"
-    assert run["runtime_config"]["parameters"]["seed"] == 3
-    assert run["runtime_config"]["parameters"]["slices"] == ["sex"]
+    assert run["runtime_config"]["parameters"]["options"]["seed"] == 3
+    assert run["runtime_config"]["parameters"]["options"]["slices"] == ["sex"]
     assert [item["display_name"] for item in api.experiments.values()] == ["churn"]
     assert not any(request.startswith(f"GET {BASE}/runs/") for request in api.seen)
 
@@ -782,42 +783,52 @@ def test_no_endpoint(assay: Assay) -> None:
 
 
 @pytest.mark.slow
-def test_end_to_end(api: KfpApi, url: str, assay: Assay, tmp_path: Path) -> None:
+def test_end_to_end(
+    api: KfpApi, url: str, assay: Assay, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The pipeline that was uploaded, with the parameters that were sent, run for real."""
     rows = "".join(f"{i},{i % 7},{'yes' if i % 2 else 'no'}\n" for i in range(400))
     (tmp_path / "data.csv").write_text("a,b,y\n" + rows)
-    api.executor = lambda run, spec: execute(run, spec, tmp_path)
+    api.executor = lambda run, _spec: execute(run, tmp_path)
     words = ["-p", "data=data.csv", "-p", "target=y", "-p", "model_name=m"]
-    code, out, _ = assay(*RUN, *words, "-p", "policy=gates: [metric: accuracy > 0.999999]\n")
+    policy = ["-p", "policy=gates: [metric: accuracy > 0.999999]\n"]
+    code, out, _ = assay(*RUN, *words, *policy)
     assert code == 4, out
     assert "BLOCKED" in out
     assert "accuracy" in out
     code, out, _ = assay(*RUN, *words, "-p", "target=z")
+    assert code == 1, out
+    assert "no column 'z'" in out, "KFP's protocols tell the reason, and no exit code"
+    monkeypatch.setenv("ASSAY_STORE", f"file://{tmp_path}/.assay/store")
+    code, out, _ = assay(*RUN, *words, *policy, "-p", "seed=3", "--json")
+    found = json.loads(out)
+    assert (code, found["verdict"]) == (4, "blocked"), out
+    assert found["reasonFrom"] in {"record", "tasks"}
+    assert is_digest(list(api.runs.values())[-1]["runtime_config"]["parameters"]["policy"])
+    code, out, _ = assay(*RUN, *words, "-p", "target=z", "--json")
     assert code == 2, out
-    assert "preflight" in out
 
 
-def execute(run: dict[str, Any], spec: dict[str, Any], folder: Path) -> None:
+def execute(run: dict[str, Any], folder: Path) -> None:
     """Do a run's work on this machine, and tell of it as KFP would."""
     run["state"] = "RUNNING"
     params = folder / f"{run['run_id']}.json"
     params.write_text(json.dumps(run["runtime_config"]["parameters"]))
-    name = spec["pipelineInfo"]["name"]
-    words = ["run", name, "--params", str(params), "--json"]
+    words = ["run", "train-and-register", "--params", str(params), "--json"]
     done = subprocess.run(
         [sys.executable, "-m", "assay.cli", *words], cwd=folder, capture_output=True, text=True
     )
     found = json.loads(done.stdout)
-    halts = {"rejected": "halt", "inconclusive": "halt-2", "blocked": "halt-3"}
-    details = []
-    for item in found["tasks"]:
-        failed = item["state"] == "failed"
-        named = halts[found["verdict"]] if item["name"] == "halt" else item["name"]
-        details.append(
-            task(
-                named.replace("_", "-"),
-                "FAILED" if failed else "SUCCEEDED",
-                f"exit status {found['exitCode']}: error: {item['error']}" if failed else "",
-            )
-        )
-    run |= look("FAILED" if done.returncode else "SUCCEEDED", *details)
+    # On a cluster the tasks know KFP's id of the run; here they know that of its folder.
+    store, own = open_store(f"file://{folder}/.assay/store"), Path(found["log"]).parent.name
+    for one in runs.tasks(store, own):
+        runs.write_task(store, run["run_id"], one)
+    if (record := runs.outcome(store, own)) is not None:
+        runs.write_outcome(store, replace(record, run=run["run_id"]))
+    pods = [
+        Pod(item["name"].replace("_", "-"), "Failed", f"{RED}{item['error']}")
+        if item["state"] == "failed"
+        else Pod(item["name"].replace("_", "-"))
+        for item in found["tasks"]
+    ]
+    run["looks"] = [seen("FAILED" if done.returncode else "SUCCEEDED", *pods)]

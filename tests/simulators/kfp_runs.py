@@ -9,6 +9,7 @@ from simulators.kfp_api import Look, Pod, look, seen
 DIGEST = "sha256:" + "5" * 64
 RED = "main: Error (exit code 1): error: "
 """How Argo puts a container's termination message."""
+WORSE = "accuracy is worse by 0.121 (0.112 to 0.131); allowed 0.010"
 PULL = 'ImagePullBackOff: Back-off pulling image "registry.example.org/assay-train:0.2.0"'
 UNMOUNTED = 'CreateContainerConfigError: secret "assay-signing" not found'
 DEADLINE = "Pod was active on the node longer than the specified deadline"
@@ -81,13 +82,13 @@ RECORDED = {
         _judged(
             Pod("validate-data"),
             Pod("train"),
-            Pod("gate", "Failed", f"{RED}blocked: accuracy is worse by 0.121\nrecall is missing\n"),
+            Pod("gate", "Failed", f"{RED}blocked: {WORSE} (report: {DIGEST})\n"),
             packed=True,
         ),
         4,
-        "BLOCKED accuracy is worse by 0.121\nreason: recall is missing",
-        record=a_record("blocked", 4, "accuracy is worse by 0.121"),
-        recorded_line="BLOCKED accuracy is worse by 0.121\nnext: retrain with more rows",
+        f"BLOCKED {WORSE} (report: {DIGEST})",
+        record=a_record("blocked", 4, WORSE),
+        recorded_line=f"BLOCKED {WORSE}\nnext: retrain with more rows",
     ),
     "inconclusive": Recorded(
         _judged(

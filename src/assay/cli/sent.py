@@ -6,12 +6,13 @@ monitoring plan are stored, as preflight would store them, and travel as digests
 """
 
 import inspect
+import json
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from assay.digest import canonical_json, is_digest
+from assay.digest import is_digest
 from assay.errors import AssayError, UsageError
 from assay.resolve import is_short, resolve_arguments
 from assay.source import local_path
@@ -93,7 +94,7 @@ def _documents(
 def _document(name: str, given: Any, store: Store | None) -> Any:
     from assay.components.preflight.documents import is_text, read_document
 
-    text = canonical_json(given).decode() if isinstance(given, Mapping) and given else given
+    text = json.dumps(given) if isinstance(given, dict) and given else given
     if not isinstance(text, str) or not text or is_digest(text) or is_short(text):
         return given
     if not is_text(text):

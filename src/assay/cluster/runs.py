@@ -31,7 +31,6 @@ _CODES: Final = {verdict: code for code, verdict in VERDICTS.items() if code}
 _OURS: Final = frozenset({1, 2, 6, 7, 8, 9})
 """Exit codes of `assay.errors` that are no verdict."""
 _ERROR: Final = re.compile(r"(?:^|: )error: ", re.MULTILINE)
-MAX_REASONS: Final = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,8 +132,7 @@ def tasks_of(
             "",
         )
         if task.state == FAILED:
-            lines = _lines(messages.get(task.name, "") or _message(item))
-            task = replace(task, error=" ".join(lines))
+            task = replace(task, error=_line(messages.get(task.name, "") or _message(item)))
         elif task.state not in TERMINAL:
             task = replace(task, waits=waits.pop(task.name, ""))
         if _works(task, known):
@@ -217,7 +215,7 @@ def _judged(
         ended,
         verdict=verdict,
         exit_code=exit_code,
-        reasons=tuple(reasons[:MAX_REASONS]),
+        reasons=tuple(reasons),
         reason_from=source,
     )
 
@@ -248,16 +246,16 @@ def _from_pods(told: Told) -> _Why | None:
         return None
     # A component's own words, before the kubelet's about another pod.
     pod = next((pod for pod in red if _ERROR.search(pod.message)), red[0])
-    lines = _lines(pod.message)
-    kind, _, rest = lines[0].partition(": ")
+    line = _line(pod.message)
+    kind, _, rest = line.partition(": ")
     if kind in _CODES:
-        return "workflow", kind, _CODES[kind], [rest, *lines[1:]]
+        return "workflow", kind, _CODES[kind], [rest]
     if pod.task.endswith(DRIVER):
         task = pod.task.removesuffix(DRIVER)
         return "workflow", "failed", 1, [
-            f"KFP's driver of {task} failed: {lines[0]}; the log of the pod {pod.task} says why",
+            f"KFP's driver of {task} failed: {line}; the log of the pod {pod.task} says why",
         ]  # fmt: skip
-    reasons = [f"{pod.task}: {lines[0]}", *lines[1:]]
+    reasons = [f"{pod.task}: {line}"]
     if waits := told.waited.get(pod.task):
         reasons.append(f"its pod had waited: {waits}")
     return "workflow", "failed", 1, reasons
@@ -268,7 +266,7 @@ def _from_api(run: Mapping[str, Any], tasks: Sequence[Task]) -> _Why:
     red = [task for task in tasks if task.state == FAILED]
     known = next((task for task in red if task.error), None)
     name = known.name if known else (red[0].name if red else "")
-    text = known.error if known else " ".join(_lines(_message(run)))
+    text = known.error if known else _line(_message(run))
     kind, _, rest = text.partition(": ")
     if kind in _CODES:
         return "workflow", kind, _CODES[kind], [rest]
@@ -283,13 +281,10 @@ def _was_stopped(run: Mapping[str, Any]) -> bool:
     return any(isinstance(item, dict) and item.get("state") in _STOPPED for item in history)
 
 
-def _lines(message: str) -> list[str]:
-    """A component's own last words within a message, a cause each; else all of it as one line."""
-    if (found := _ERROR.search(message)) is None:
-        text = one_line(message)
-        return [text] if text else []
-    lines = [one_line(line.removeprefix("error: ")) for line in message[found.end() :].split("\n")]
-    return [line for line in lines if line] or [one_line(message)]
+def _line(message: str) -> str:
+    """A component's own last words within a message, else all of it; as one line."""
+    found = _ERROR.search(message)
+    return one_line(message[found.end() :] if found else message)
 
 
 def _base(name: str) -> str:

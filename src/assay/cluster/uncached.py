@@ -10,6 +10,8 @@ from typing import Any
 
 import yaml
 
+from assay.cluster.compiled import dags
+
 
 def uncached(package: str) -> dict[str, Any]:
     """A run's pipeline, as KFP's API takes it, whose tasks all run anew.
@@ -19,7 +21,7 @@ def uncached(package: str) -> dict[str, Any]:
     """
     # What KFP's compiler wrote in this process; with options for a platform, two documents.
     spec, *platform = yaml.safe_load_all(package)
-    for component in [spec["root"], *spec.get("components", {}).values()]:
-        for task in component.get("dag", {}).get("tasks", {}).values():
+    for dag in dags(spec):
+        for task in dag["tasks"].values():
             task["cachingOptions"] = {}
     return {"pipeline_spec": spec, "platform_spec": platform[0]} if platform else spec
