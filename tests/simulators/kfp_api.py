@@ -135,6 +135,9 @@ class KfpApi:
             for key, item in self.versions.items()
             if item["pipeline_id"] == query["pipelineid"]
         }
+        if not re.fullmatch(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?", query["name"]):
+            # So it is where KFP keeps its pipelines in Kubernetes.
+            raise RefusedError(400, f"InvalidInputError: {query['name']} is no name")
         made = self._create(
             mine,
             "pipeline_version_id",

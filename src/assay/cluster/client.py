@@ -21,6 +21,7 @@ import io
 import json
 import logging
 import os
+import re
 import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -160,10 +161,15 @@ class Version:
     description: str = ""
     """The version's."""
 
-    def names(self) -> Iterator[str]:
-        """Its name, and longer ones for when other content has that name."""
+    def names(self, pipeline: str) -> Iterator[tuple[str, str]]:
+        """Its name, and longer ones for when other content has that name.
+
+        Each as it is shown, and as Kubernetes takes it, where KFP keeps its pipelines there;
+        older ones show the latter.
+        """
         for digits in (8, 16, 64):
-            yield f"{self.release} · {self.digest.removeprefix(PREFIX)[:digits]}"
+            parts = self.release, self.digest.removeprefix(PREFIX)[:digits]
+            yield " · ".join(parts), re.sub("[^a-z0-9.]+", "-", "-".join((pipeline, *parts)))
 
 
 class Kfp:
@@ -212,30 +218,38 @@ class Kfp:
         """
         with self._calling(f"upload {name}"):
             pipeline_id = self._pipeline(name, version.of_pipeline)
-            from kfp_server_api import ApiException
-
-            for named in version.names():
-                found = self._version(pipeline_id, named)
+            for shown, plain in version.names(name):
+                found = self._version(pipeline_id, shown) or self._version(pipeline_id, plain)
                 if found is None:
-                    try:
-                        made = self._client.upload_pipeline_version(
-                            str(package),
-                            named,
-                            pipeline_id=pipeline_id,
-                            description=version.description,
-                        )
-                    except ApiException as error:
-                        # Somebody uploaded one of that name a moment ago.
-                        if error.status != _CONFLICT:
-                            raise
-                        found = self._version(pipeline_id, named)
-                    else:
-                        return pipeline_id, str(made.pipeline_version_id), named, True
+                    found, new = self._create(pipeline_id, package, (shown, plain), version)
+                    if new:
+                        return pipeline_id, str(found.pipeline_version_id), shown, True
                 if found is not None and version.digest in str(found.description or ""):
-                    return pipeline_id, str(found.pipeline_version_id), named, False
+                    return pipeline_id, str(found.pipeline_version_id), shown, False
         raise KfpError(
             f"KFP: cannot upload {name}: each name for it is taken by a version with other content"
         )
+
+    def _create(
+        self, pipeline_id: str, package: Path, names: tuple[str, str], version: "Version"
+    ) -> tuple[Any, bool]:
+        """The version, and whether it is new: somebody may have made one a moment ago."""
+        from kfp_server_api import ApiException, PipelineUploadServiceApi
+
+        shown, plain = names
+        try:
+            made = PipelineUploadServiceApi(self._client.runs.api_client).upload_pipeline_version(
+                str(package),
+                pipelineid=pipeline_id,
+                name=plain,
+                display_name=shown,
+                description=version.description,
+            )
+        except ApiException as error:
+            if error.status != _CONFLICT:
+                raise
+            return self._version(pipeline_id, shown), False
+        return made, True
 
     def _pipeline(self, name: str, description: str) -> str:
         from kfp_server_api import ApiException, V2beta1Pipeline
