@@ -18,7 +18,7 @@ import pytest
 from kfp_server_api import V2beta1RuntimeState
 
 from assay import __version__, runs
-from assay.cli import main
+from assay.cli import main, submit
 from assay.cli.catalog import pipeline
 from assay.cli.compile import compile_one
 from assay.cli.sent import sent
@@ -319,7 +319,9 @@ def test_documents_travel_as_the_digests_that_preflight_gives_them(
 ) -> None:
     (tmp_path / "suite.json").write_text('{"name": "s", "expectations": []}')
     words = ["-p", f"policy={POLICY}", "-p", f"suite={tmp_path}/suite.json"]
-    assert assay(*RUN, *PARAMETERS, *words)[0] == 0
+    code, _, err = assay(*RUN, *PARAMETERS, *words)
+    assert code == 0
+    assert err.count(": stored as sha256:") == 2
     assert assay(*RUN, *PARAMETERS, "-p", "policy=s3://b/policy.yaml?endpoint=https://h")[0] == 0
     first, second = (run["runtime_config"]["parameters"] for run in api.runs.values())
     for name, kind, file in [
@@ -574,7 +576,7 @@ def test_a_run_is_stopped(api: KfpApi, url: str, assay: Assay) -> None:
 HEEDS_CTRL_C = """
 import signal
 from assay import __version__, runs
-from assay.cli import main
+from assay.cli import main, submit
 # Whoever is started in the background ignores it, and so do those that they start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 main()
@@ -832,3 +834,23 @@ def execute(run: dict[str, Any], folder: Path) -> None:
         for item in found["tasks"]
     ]
     run["looks"] = [seen("FAILED" if done.returncode else "SUCCEEDED", *pods)]
+
+
+# The documentation.
+
+
+def test_the_documentation_names_options_that_there_are() -> None:
+    text = (ROOT / "docs/submit.md").read_text()
+    there = {name for option in submit.command.params for name in option.opts}
+    named = set(re.findall(r"--[a-z][a-z-]+", text)) - {"--upload", "--pin"}
+    assert named <= there
+    assert {"--no-cache", "--catch-up", "--max-concurrency", "--still"} <= named
+    (line,) = re.findall(r"^assay submit .*$", text, re.MULTILINE)
+    words = line.split()[2:]
+    assert submit.command.make_context("submit", words).params["name"] == "train-and-register"
+
+
+def test_the_documentation_has_every_source_of_a_reason() -> None:
+    text = (ROOT / "docs/submit.md").read_text()
+    for source in ("record", "tasks", "workflow", "none"):
+        assert f"\n| `{source}` | " in text

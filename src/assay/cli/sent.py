@@ -8,7 +8,7 @@ monitoring plan are stored, as preflight would store them, and travel as digests
 import inspect
 import json
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -50,13 +50,18 @@ def complete(function: Any, arguments: Mapping[str, Any]) -> dict[str, Any]:
     return {**defaults, **arguments}
 
 
-def sent(arguments: Mapping[str, Any], store: Store | None) -> dict[str, Any]:
+def sent(
+    arguments: Mapping[str, Any],
+    store: Store | None,
+    tell: Callable[[str], None] = lambda _line: None,
+) -> dict[str, Any]:
     """Arguments as they travel: digests whole, documents as digests.
 
     Args:
         arguments: A run's.
         store: The cluster's; None where this machine does not see it, and the run's own tasks
             find out what a digest's beginning means.
+        tell: Called with a line for each document that was stored.
 
     Raises:
         UsageError: A text that is too long to travel, or a file of this machine, and no store;
@@ -70,8 +75,8 @@ def sent(arguments: Mapping[str, Any], store: Store | None) -> dict[str, Any]:
     if isinstance(options := found.get(OPTIONS), Mapping):
         if store is not None:
             options = resolve_arguments(options, store)
-        found[OPTIONS] = _documents(options, store, errors)
-    found = _documents(found, store, errors)
+        found[OPTIONS] = _documents(options, store, tell, errors)
+    found = _documents(found, store, tell, errors)
     if len(errors) == 1:
         raise errors[0]
     if errors:
@@ -80,14 +85,20 @@ def sent(arguments: Mapping[str, Any], store: Store | None) -> dict[str, Any]:
 
 
 def _documents(
-    arguments: Mapping[str, Any], store: Store | None, errors: list[AssayError]
+    arguments: Mapping[str, Any],
+    store: Store | None,
+    tell: Callable[[str], None],
+    errors: list[AssayError],
 ) -> dict[str, Any]:
     found = dict(arguments)
-    for name in DOCUMENTS.keys() & found.keys():
+    for name in (name for name in DOCUMENTS if name in found):
         try:
-            found[name] = _document(name, found[name], store)
+            found[name] = _document(name, arguments[name], store)
         except AssayError as error:
             errors.append(error)
+        else:
+            if found[name] != arguments[name]:
+                tell(f"{name}: stored as {found[name]}")
     return found
 
 

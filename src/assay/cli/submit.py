@@ -152,7 +152,7 @@ def command(
         arguments = complete(function, bind_arguments(function, read_parameters(params, pairs)))
         # Where this machine does not see the cluster's store, the run's own tasks resolve.
         store = store_from_env() if os.environ.get("ASSAY_STORE") else None
-        arguments = sent(arguments, store)
+        arguments = sent(arguments, store, lambda line: click.echo(line, err=True))
         package = compile_one(function, read_profile(profile) if profile else None)
         kfp = Kfp(where)
         # Uploaded in any case: the pipeline's page tells what it is.
