@@ -33,13 +33,24 @@ def reported(model_name: Any, pipeline: str) -> dsl.ExitHandler:
     )
 
 
-def checked(ready: dsl.PipelineTask) -> tuple[dsl.PipelineTask, dsl.PipelineTask]:
-    """Add the tasks that validate the dataset of `prepare_data` and split it."""
+def checked(
+    ready: dsl.PipelineTask, **candidates: Any
+) -> tuple[dsl.PipelineTask, dsl.PipelineTask]:
+    """Add the tasks that validate the dataset of `prepare_data` and split it.
+
+    Args:
+        ready: The task prepare_data.
+        **candidates: What split_data needs of a sweep.
+    """
     valid = validate_data(
         data=ready.outputs["dataset_digest"], settings=ready.outputs["validation_settings"]
     ).set_display_name("Validate data")
     parts = (
-        split_data(data=ready.outputs["dataset_digest"], settings=ready.outputs["split_settings"])
+        split_data(
+            data=ready.outputs["dataset_digest"],
+            settings=ready.outputs["split_settings"],
+            **candidates,
+        )
         .set_display_name("Split")
         .after(valid)
     )
@@ -86,15 +97,10 @@ def release(
     ).set_display_name("Compare with production")
     judged = gate(
         model=model,
-        evidence=[
-            valid.outputs["validation"],
-            quality.outputs["evaluation_digest"],
-            quality.outputs["measurements"],
-            difference.outputs["comparison_digest"],
-            quality.outputs["monitoring"],
-            current.outputs["rehearsal"],
-            current.outputs["attempts"],
-        ],
+        validation=valid.outputs["validation"],
+        evaluation=quality.outputs["evidence"],
+        comparison=difference.outputs["comparison_digest"],
+        outside=current.outputs["evidence"],
         production=current.outputs["production"],
         data=ready.outputs["dataset_digest"],
         test_data=test_data,

@@ -12,6 +12,7 @@ from assay.monitoring.plan import ALL, METRICS, Detector
 from assay.monitoring.replay import quantile
 from assay.report import (
     Section,
+    cards,
     figure_svg,
     figures,
     legend,
@@ -21,7 +22,6 @@ from assay.report import (
     page,
     paragraph,
     table,
-    tiles,
 )
 
 TITLE: Final = "Monitoring plan"
@@ -46,7 +46,7 @@ def write(plan: Plan, judged: Judgement, evidence: EvidenceDocument, folder: Pat
         0,
         Section(
             "In short",
-            tiles(
+            cards(
                 [
                     ("slowest kind: rows until 95 % are seen", _rows(evidence.values[P95])),
                     ("false alarms per 10,000 rows", rate),

@@ -11,11 +11,11 @@ from assay.report import (
     markdown_table,
     markdown_text,
     new_figure,
-    number,
     page,
     paragraph,
     table,
 )
+from assay.text import number
 
 if TYPE_CHECKING:
     from assay.components.compare.difference import Difference, Settings

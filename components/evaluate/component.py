@@ -25,7 +25,8 @@ def evaluate(
     starts: int = 20,
     settings: dict = {},  # noqa: B006 - KFP reads the default, nobody changes it
 ) -> NamedTuple(
-    "Outputs", [("evaluation_digest", str), ("measurements", str), ("monitoring", str)]
+    "Outputs",
+    [("evaluation_digest", str), ("measurements", str), ("monitoring", str), ("evidence", list)],
 ):
     """Measure a model on rows it has not seen: metrics with intervals, slices, behaviour, latency.
 
@@ -51,6 +52,7 @@ def evaluate(
         evaluation_digest: Digest of the evaluation; reproducible.
         measurements: Digest of latency and throughput; not reproducible.
         monitoring: Digest of the evidence about the monitoring plan; reproducible.
+        evidence: These three, for a gate.
     """
     from assay.components.check_monitoring import step as watched
     from assay.components.evaluate import step
@@ -62,5 +64,7 @@ def evaluate(
         "evaluation_digest",
         "measurements",
         "monitoring",
+        "evidence",
         name="evaluate",
+        lists={"evidence": ("evaluation", "measurements", "monitoring")},
     )

@@ -15,12 +15,12 @@ from assay.report import (
     figures,
     markdown_table,
     new_figure,
-    number,
     page,
     paragraph,
     table,
 )
 from assay.statistics.estimates import tidy
+from assay.text import number
 
 if TYPE_CHECKING:
     from assay.components.evaluate.quality import Quality

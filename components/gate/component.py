@@ -10,13 +10,17 @@ from assay.declaration import component
 @component("release")
 def gate(
     model: str,
-    evidence: list,
     decision: dsl.Output[dsl.HTML],
     policy: str = "",
+    evidence: list = [],  # noqa: B006 - KFP reads the default, nobody changes it
+    validation: str = "",
+    evaluation: list = [],  # noqa: B006
+    comparison: str = "",
+    outside: list = [],  # noqa: B006
     production: str = "",
     test_data: str = "",
     data: str = "",
-    settings: dict = {},  # noqa: B006 - KFP reads the default, nobody changes it
+    settings: dict = {},  # noqa: B006
 ) -> NamedTuple("Outputs", [("decision_digest", str)]):
     """Judge evidence about a model by a policy. Missing evidence fails its rule.
 
@@ -25,9 +29,13 @@ def gate(
 
     Args:
         model: Digest of the model.
-        policy: Digest of the policy.
-        evidence: Digests of validation, evaluation, measurements and comparison, at least one.
         decision: The rules and what was seen, to look at.
+        policy: Digest of the policy.
+        evidence: Digests of evidence; with what the next four give, at least one.
+        validation: Digest, as validate_data gives it.
+        evaluation: Digests, as evaluate gives them in `evidence`.
+        comparison: Digest, as compare gives it.
+        outside: Digests, as resolve_production gives them in `evidence`.
         production: Digest of the production model it was compared with. Empty: none.
         test_data: Digest of the rows it was tested on. Empty: not checked.
         data: Digest of the dataset its rows were taken from; a validation must be about it.
@@ -40,4 +48,6 @@ def gate(
     from assay.components.gate import step
     from assay.kfp import BLOCKS, execute
 
-    return execute(step.gate, locals(), "decision_digest", judge=BLOCKS)
+    single = [one for one in (validation, comparison) if one]
+    arguments = {**locals(), "evidence": [*evidence, *single, *evaluation, *outside]}
+    return execute(step.gate, arguments, "decision_digest", judge=BLOCKS)

@@ -3,7 +3,7 @@
 from typing import Final
 
 from assay.policy import Decision, Kind, Outcome, Row
-from assay.report import Section, markdown_table, markdown_text, page, paragraph, table, tiles
+from assay.report import Section, cards, markdown_table, markdown_text, page, paragraph, table
 
 HEADERS: Final = ("rule", "outcome", "seen", "threshold", "line", "why", "reason for the rule")
 _NONE: Final = "\u2013"
@@ -17,7 +17,7 @@ def report(decision: Decision) -> str:
     shown = len(HEADERS) - (not any(row.reason for row in rules))
     cells = [_cells(row)[:shown] for row in rules]
     sections = [
-        Section("Rules", tiles(counts) + table(HEADERS[:shown], cells, align="llrrr")),
+        Section("Rules", cards(counts) + table(HEADERS[:shown], cells, align="llrrr")),
         Section("Evidence", _evidence(decision)),
         Section("About", table(("what", "digest"), _about(decision))),
     ]

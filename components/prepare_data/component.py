@@ -26,6 +26,7 @@ def prepare_data(
         ("dataset_digest", str),
         ("rows", int),
         ("candidates", list),
+        ("validation_fraction", float),
         ("validation_settings", dict),
         ("split_settings", dict),
         ("training_settings", dict),
@@ -33,7 +34,6 @@ def prepare_data(
         ("comparison_settings", dict),
         ("gate_settings", dict),
         ("selection_settings", dict),
-        ("validation_split_settings", dict),
         ("candidate_settings", dict),
     ],
 ):
@@ -59,6 +59,7 @@ def prepare_data(
         dataset_digest: Digest of the dataset.
         rows: Number of its rows.
         candidates: Those of a sweep, each with estimator and hyperparameters.
+        validation_fraction: Of a sweep: share of the training rows to choose on.
         validation_settings: For validate_data.
         split_settings: For split_data.
         training_settings: For train.
@@ -66,7 +67,6 @@ def prepare_data(
         comparison_settings: For compare.
         gate_settings: For gate.
         selection_settings: For select_best.
-        validation_split_settings: For the split_data that takes validation rows out.
         candidate_settings: For try_candidate.
     """
     from assay.components.prepare_data.prepare import prepare

@@ -36,9 +36,6 @@ STAGES: Final[Mapping[str, tuple[Step, ...]]] = {
     "selection": (select_best,),
 }
 """What gets settings of its own, so that KFP's cache answers a stage whose settings stayed."""
-VALIDATION_SALT: Final = "validation"
-"""The training rows are those whose hash lies above the cut, so by the same hash none of them would
-be held out."""
 
 
 def prepare(arguments: Mapping[str, Any]) -> tuple[Any, ...]:
@@ -66,14 +63,13 @@ def prepare(arguments: Mapping[str, Any]) -> tuple[Any, ...]:
         }
         now = epoch(task.context.store, task.context.verifier)
         settings = {name: _settings(steps, values, now) for name, steps in STAGES.items()}
-        inner = {"test_fraction": given["validation_fraction"], "salt": VALIDATION_SALT}
-        settings["validation_split"] = settings["split"] | inner
         settings["candidate"] = _candidate(settings)
-        dataset, rows, candidates = task.end(["dataset_digest", "rows", "candidates"], None)
-    return dataset, rows, candidates, *(settings[name] for name in SETTINGS)
+        dataset, rows, candidates = task.end(["dataset_digest", "rows", "candidates"])
+    fraction = given["validation_fraction"]
+    return dataset, rows, candidates, fraction, *(settings[name] for name in SETTINGS)
 
 
-SETTINGS: Final = (*STAGES, "validation_split", "candidate")
+SETTINGS: Final = (*STAGES, "candidate")
 """The settings that are handed out, in the order of the component's outputs."""
 
 
@@ -100,15 +96,21 @@ def _given(arguments: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _settings(steps: tuple[Step, ...], values: Mapping[str, Any], now: str) -> dict[str, Any]:
-    known = {name for step in steps for name in step.types}
+    """What differs from the steps' own defaults: Argo keeps each of them about seven times."""
+    own: dict[str, Any] = {}
+    for step in steps:
+        own |= dict.fromkeys((*step.inputs, *step.sources), "")
+        own |= {name: parameter.default for name, parameter in step.parameters.items()}
     # Data is handed on from task to task.
-    return {EPOCH: now} | {name: values[name] for name in sorted(known & set(values) - {"data"})}
+    known = sorted(set(own) & set(values) - {"data"})
+    return {EPOCH: now} | {name: values[name] for name in known if values[name] != own[name]}
 
 
 def _candidate(settings: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     """Of a sweep's candidate: trained as ever, measured by what candidates are chosen by."""
     own = {"estimator", "hyperparameters"}
     trained = {name: value for name, value in settings["training"].items() if name not in own}
+    measured = settings["evaluation"]
     return trained | {
-        name: settings["evaluation"][name] for name in ("confidence", "primary_metric")
+        name: measured[name] for name in ("confidence", "primary_metric") if name in measured
     }

@@ -20,6 +20,7 @@ def resolve_production(
         ("version", str),
         ("attempts", str),
         ("rehearsal", str),
+        ("evidence", list),
     ],
 ):
     """Ask the outside world what the gate has to know: one task for all of it.
@@ -41,6 +42,7 @@ def resolve_production(
         version: Its version in the registry, or empty.
         attempts: Digest of evidence: how many models were tried on the test rows.
         rehearsal: Digest of evidence: how long ago a rollback was rehearsed.
+        evidence: These two, for a gate.
     """
     from assay.components.release_evidence import step as rehearsed
     from assay.components.resolve_production import step
@@ -55,5 +57,7 @@ def resolve_production(
         "version",
         "attempts",
         "rehearsal",
+        "evidence",
         name="resolve_production",
+        lists={"evidence": ("attempts", "rehearsal")},
     )

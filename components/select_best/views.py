@@ -13,11 +13,11 @@ from assay.report import (
     markdown_table,
     markdown_text,
     new_figure,
-    number,
     page,
     paragraph,
     table,
 )
+from assay.text import number
 
 HEADERS: Final = ("rank", "candidate", "value", "low", "high", "trained with", "model")
 MAX_BARS: Final = 40

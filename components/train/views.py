@@ -10,6 +10,7 @@ from assay.components.train.curves import iterations
 from assay.model import ModelInfo
 from assay.report import (
     Section,
+    cards,
     figure_svg,
     figures,
     legend,
@@ -19,7 +20,6 @@ from assay.report import (
     page,
     paragraph,
     table,
-    tiles,
 )
 
 MAX_FEATURES_SHOWN: Final = 300
@@ -91,7 +91,7 @@ def _sections(
         ("iterations", iterations(estimator) or _DASH),
         *((f"last {_words(name)}", float(values[-1])) for name, values in curves.items()),
     ]
-    sections = [Section("Model", tiles(key) + table(["what", "value"], _facts(info)))]
+    sections = [Section("Model", cards(key) + table(["what", "value"], _facts(info)))]
     if notes:
         sections.append(Section("To know", "".join(paragraph(note) for note in notes)))
     if curves:

@@ -64,9 +64,9 @@ class Outcome:
 
     @property
     def text(self) -> str:
-        """One line: what was expected of what, and what was seen."""
-        on = f"({self.subject})" if self.subject else ""
-        return f"{self.kind}{on}: {self.observed}"
+        """One line: of what, what was seen, and what expected something else."""
+        on = f"{self.subject}: " if self.subject else ""
+        return f"{on}{self.observed} ({self.kind})"
 
 
 def run_suite(frame: "pd.DataFrame", suite: Suite, whole: Collection[str] = ()) -> list[Outcome]:

@@ -11,6 +11,7 @@ from assay.components.validate_data.wording import arguments, plain
 from assay.digest import canonical_json
 from assay.report import (
     Section,
+    cards,
     figures,
     heading,
     markdown_table,
@@ -18,7 +19,6 @@ from assay.report import (
     page,
     paragraph,
     table,
-    tiles,
 )
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ _DRIFT: Final = (
 def write(found: "Found", settings: "Settings", folder: Path) -> None:
     """`report.html`, `summary.md` and `result.json`."""
     title = f"Validation of {found.rows:,} rows"
-    sections = [Section("At a glance", _tiles(found))]
+    sections = [Section("At a glance", _cards(found))]
     if failed := [(n, _words(kind, on), *rest) for n, kind, on, *rest in _failed(found)]:
         headers = [header for header in _FAILED if header != "about"]
         sections.append(Section("Failed expectations", table(headers, failed, align="r")))
@@ -70,7 +70,7 @@ def _lead(found: "Found") -> str:
     return "; ".join(found.problems[:MAX_LEAD]) + (f"; and {more} more" if more > 0 else "")
 
 
-def _tiles(found: "Found") -> str:
+def _cards(found: "Found") -> str:
     numbers = found.evidence.values
     items: list[tuple[str, Any]] = [
         ("rows", f"{found.rows:,}"),
@@ -89,7 +89,7 @@ def _tiles(found: "Found") -> str:
         ("rows that repeat an earlier one", f"{found.structure.duplicate_rows_share:.2%}"),
         ("missing values", f"{found.structure.missing_share:.2%}"),
     ]
-    return tiles(items)
+    return cards(items)
 
 
 def _failed(found: "Found") -> list[tuple[Any, ...]]:

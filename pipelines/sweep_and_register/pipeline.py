@@ -10,7 +10,6 @@ from kfp import dsl
 from assay.components.prepare_data.component import prepare_data
 from assay.components.prepare_data.options import CHOICES, SWEEP_DEFAULTS
 from assay.components.select_best.component import select_best
-from assay.components.split_data.component import split_data
 from assay.components.try_candidate.component import try_candidate
 from assay.pipelines.release import checked, outside, release, reported
 
@@ -18,32 +17,25 @@ __all__ = ["CHOICES", "sweep_and_register"]
 
 
 @dsl.pipeline(name="try-candidates")
-def try_candidates(
-    candidates: list,
-    training_rows: str,
-    validation_rows: str,
-    candidate_settings: dict,
-    selection_settings: dict,
-) -> str:
+def try_candidates(tries: list, candidates: list, settings: dict) -> str:
     """Train and evaluate the candidates side by side; the digest of the best.
 
-    A pipeline within the pipeline, and not a mere loop, because kfp.local 2.17 hands the loop's
-    item to every input of a loop that is a task's output; a pipeline's own inputs it hands over
-    right. It is not given the test rows at all.
+    A pipeline within the pipeline, and not a mere loop, because kfp.local 2.17 finds the items of a
+    loop among a pipeline's own inputs only. It is not given the test rows at all.
     """
-    with dsl.ParallelFor(candidates, name="Candidates") as candidate:
+    with dsl.ParallelFor(tries, name="Candidates") as candidate:
         tried = try_candidate(
-            data=training_rows,
-            test_data=validation_rows,
+            data=candidate.data,
+            test_data=candidate.test_data,
             estimator=candidate.estimator,
             hyperparameters=candidate.hyperparameters,
-            settings=candidate_settings,
+            settings=candidate.settings,
         ).set_display_name("Try candidate")
     best = select_best(
         models=dsl.Collected(tried.outputs["model"]),
         evaluations=dsl.Collected(tried.outputs["evaluation"]),
         candidates=candidates,
-        settings=selection_settings,
+        settings=settings,
     ).set_display_name("Choose the best")
     return best.outputs["model"]
 
@@ -93,16 +85,16 @@ def sweep_and_register(
                 options=options,
             ).set_display_name("Check and snapshot")
         )
-        valid, parts = checked(ready)
-        inner = split_data(
-            data=parts.outputs["train"], settings=ready.outputs["validation_split_settings"]
-        ).set_display_name("Split for choosing")
-        best = try_candidates(
+        valid, parts = checked(
+            ready,
             candidates=ready.outputs["candidates"],
-            training_rows=inner.outputs["train"],
-            validation_rows=inner.outputs["test"],
             candidate_settings=ready.outputs["candidate_settings"],
-            selection_settings=ready.outputs["selection_settings"],
+            validation_fraction=ready.outputs["validation_fraction"],
+        )
+        best = try_candidates(
+            tries=parts.outputs["candidates"],
+            candidates=ready.outputs["candidates"],
+            settings=ready.outputs["selection_settings"],
         ).set_display_name("Train and choose")
         release(
             best.output,

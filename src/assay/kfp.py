@@ -17,7 +17,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, Self
 
-from assay import events, runs
+from assay import events, mounted, runs
 from assay.config import context_from_env
 from assay.documents import Limits, read_json
 from assay.errors import (
@@ -104,6 +104,7 @@ def execute_all(
     name: str,
     judge: Mapping[str, type[RunHalted]] | None = None,
     handed_on: Mapping[str, str] | None = None,
+    lists: Mapping[str, Sequence[str]] | None = None,
 ) -> tuple[Any, ...]:
     """Run several steps as one KFP component, as `execute` does one.
 
@@ -116,11 +117,12 @@ def execute_all(
         judge: For the last step.
         handed_on: Parameter to the output or value of an earlier step that it takes, where their
             names differ.
+        lists: Outputs that are several digests, by name.
     """
     with Task(name, steps, arguments) as task:
         for step in steps:
             task.run(step, handed_on or {})
-        return task.end(outputs, judge)
+        return task.end(outputs, judge, lists)
 
 
 def adopt(step: Step, name: str, arguments: Mapping[str, Any], *outputs: str) -> tuple[Any, ...]:
@@ -135,7 +137,7 @@ def adopt(step: Step, name: str, arguments: Mapping[str, Any], *outputs: str) ->
             task.run(step, {}, {name: foreign})
         else:
             task.took(known)
-        return task.end(outputs, None)
+        return task.end(outputs)
 
 
 class Task:
@@ -178,6 +180,7 @@ class Task:
     def context(self) -> Context:
         """Store, cache mode, keys: from the environment."""
         if self._context is None:
+            mounted.use()
             self._context = context_from_env()
             self._record(runs.STARTED)
             self._arguments |= self._settings()
@@ -217,7 +220,10 @@ class Task:
             self._emit_end(execution)
 
     def end(
-        self, outputs: Sequence[str], judge: Mapping[str, type[RunHalted]] | None
+        self,
+        outputs: Sequence[str],
+        judge: Mapping[str, type[RunHalted]] | None = None,
+        lists: Mapping[str, Sequence[str]] | None = None,
     ) -> tuple[Any, ...]:
         """Show what was made, then judge it; what the component gives.
 
@@ -228,7 +234,7 @@ class Task:
         last = self._executions[-1]
         if judge is not None and last.values["verdict"] != "pass":
             raise _halted(last, judge)
-        given = _pick(self._executions, outputs)
+        given = _pick(self._executions, outputs, lists or {})
         self._emit_end(last)
         self._record(runs.DONE)
         return given
@@ -336,11 +342,14 @@ def _tell(error: str) -> None:
             TERMINATION_LOG.write_bytes(line + b"\n")
 
 
-def _pick(executions: Sequence[Execution], outputs: Sequence[str]) -> tuple[Any, ...]:
+def _pick(
+    executions: Sequence[Execution], outputs: Sequence[str], lists: Mapping[str, Sequence[str]]
+) -> tuple[Any, ...]:
     available: dict[str, Any] = {}
     for execution in executions:
         available |= {**execution.outputs, **execution.values}
         available |= {f"{name}_digest": digest for name, digest in execution.outputs.items()}
+    available |= {name: [available[one] for one in parts] for name, parts in lists.items()}
     if missing := [name for name in outputs if name not in available]:
         steps = ", ".join(execution.step for execution in executions)
         raise StepError(

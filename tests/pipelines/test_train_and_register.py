@@ -233,7 +233,7 @@ def test_a_worse_model_is_blocked_and_a_small_difference_is_inconclusive(
     lenient = "gates:\n  - metric: accuracy > 0.5\n"
     unsure = project.run(code=5, hyperparameters={"C": 0.001}, policy=lenient, model_name="rival")
     assert unsure["verdict"] == "inconclusive"
-    assert "too little test data to tell" in unsure["error"]
+    assert "too little test data to decide" in unsure["error"]
     assert "register" not in unsure["states"]
 
 

@@ -23,7 +23,6 @@ from assay.cli.console import (
     HOME,
     json_option,
     print_json,
-    short,
     stdout,
     use_defaults,
 )
@@ -34,6 +33,7 @@ from assay.environment import hidden_modules
 from assay.errors import RunBlocked, RunInconclusive, RunRejected, UsageError
 from assay.execution import CacheMode
 from assay.resolve import resolve_arguments
+from assay.text import short
 
 _STYLES = {"cached": "cyan", "done": "green", "asked": "green", "failed": "bold red"}
 MAX_PARAMS_BYTES = 1 << 20

@@ -7,7 +7,7 @@ launcher reads: no descriptions, and no inputs that nobody gives.
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
 import yaml
@@ -82,27 +82,57 @@ def _name_image(container: dict[str, Any], *, component: bool) -> None:
 
 
 def _leave_out(spec: dict[str, Any]) -> None:
-    components = spec.get("components", {})
-    given: dict[str, set[str]] = {}
+    given: dict[str, list[set[str]]] = {}
     for dag in dags(spec):
         for task in dag["tasks"].values():
             names = (task.get("inputs") or {}).get("parameters") or {}
-            given.setdefault(task["componentRef"]["name"], set()).update(names)
-    for name, component in components.items():
+            given.setdefault(task["componentRef"]["name"], []).append(set(names))
+    taken = _taken(spec)
+    for name, component in spec.get("components", {}).items():
         component.pop("description", None)
-        for ports in ("inputDefinitions", "outputDefinitions"):
-            for kind in component.get(ports, {}).values():
-                for port in kind.values():
-                    port.pop("description", None)
         inputs = component.get("inputDefinitions", {})
-        unread = [
-            key
-            for key, one in inputs.get("parameters", {}).items()
-            if one.get("isOptional") and key not in given.get(name, set())
-        ]
-        for key in unread:
-            # Where nobody gives it, the function's own default is the same.
-            del inputs["parameters"][key]
+        outputs = component.get("outputDefinitions", {})
+        for kind in (*inputs.values(), *outputs.values()):
+            for port in kind.values():
+                port.pop("description", None)
+        if "executorLabel" not in component:
+            continue
+        # Where nobody gives an input, the function's own default is the same.
+        some, every = set.union(*given[name]), set.intersection(*given[name])
+        _keep(inputs, lambda key, one, some=some: not one.get("isOptional") or key in some)
+        for key in every & set(inputs.get("parameters", {})):
+            inputs["parameters"][key].pop("defaultValue", None)
+            inputs["parameters"][key].pop("isOptional", None)
+        # `assay.task` hands out what is declared.
+        _keep(outputs, lambda key, _one, name=name: key in taken.get(name, ()))
+        for ports in ("inputDefinitions", "outputDefinitions"):
+            if not component.get(ports, True):
+                del component[ports]
+
+
+def _keep(ports: dict[str, Any], wanted: Callable[[str, Any], bool]) -> None:
+    kept = {key: one for key, one in ports.get("parameters", {}).items() if wanted(key, one)}
+    ports.pop("parameters", None)
+    if kept:
+        ports["parameters"] = kept
+
+
+def _taken(spec: Mapping[str, Any]) -> dict[str, set[str]]:
+    """By component, the output parameters that something reads."""
+    found: dict[str, set[str]] = {}
+
+    def read(dag: Mapping[str, Any], producer: str, key: str) -> None:
+        found.setdefault(dag["tasks"][producer]["componentRef"]["name"], set()).add(key)
+
+    for dag in dags(spec):
+        for task in dag["tasks"].values():
+            for source in ((task.get("inputs") or {}).get("parameters") or {}).values():
+                if output := source.get("taskOutputParameter"):
+                    read(dag, output["producerTask"], output["outputParameterKey"])
+        for output in (dag.get("outputs") or {}).get("parameters", {}).values():
+            one = output["valueFromParameter"]
+            read(dag, one["producerSubtask"], one["outputParameterKey"])
+    return found
 
 
 def dags(spec: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:

@@ -7,34 +7,7 @@ there. `halt` only ends the run and gets nothing at all.
 from collections.abc import Mapping
 from typing import Final
 
-STORE, MLFLOW, SIGNING, NOTIFY, GIT = "store", "mlflow", "signing", "notify", "git"
-
-VARIABLES: Final[Mapping[str, Mapping[str, str]]] = {
-    STORE: {"access-key": "AWS_ACCESS_KEY_ID", "secret-key": "AWS_SECRET_ACCESS_KEY"},
-    MLFLOW: {"username": "MLFLOW_TRACKING_USERNAME", "password": "MLFLOW_TRACKING_PASSWORD"},
-    SIGNING: {"private-key": "ASSAY_SIGNING_KEY", "public-key": "ASSAY_VERIFY_KEYS"},
-    NOTIFY: {"url": "ASSAY_NOTIFY_URL"},
-    GIT: {"token": "ASSAY_GIT_TOKEN"},
-}
-"""By kind of secret: the Secret's keys, and the environment variables that they become."""
-
-CONFIG: Final[Mapping[str, str]] = {STORE: "ASSAY_STORE", MLFLOW: "MLFLOW_TRACKING_URI"}
-"""By kind of secret: the variable of the ConfigMap that says where the service is."""
-
-OPTIONAL_CONFIG: Final[Mapping[str, tuple[str, ...]]] = {
-    STORE: ("ASSAY_SOURCES", "ASSAY_ALLOWED_CLASSES"),
-    GIT: (
-        "ASSAY_DEPLOYMENTS",
-        "ASSAY_DEPLOYMENTS_BRANCH",
-        "ASSAY_FORGE",
-        "ASSAY_FORGE_URL",
-        "ASSAY_GIT_USER",
-        "ASSAY_APPROVAL_DAYS",
-        "ASSAY_PUSHGATEWAY",
-    ),
-}
-"""By kind of secret: variables that the ConfigMap may hold. A step that misses one says so itself,
-where Kubernetes would leave its pod waiting."""
+from assay.mounted import GIT, MLFLOW, NOTIFY, SIGNING, STORE
 
 _RECORDS: Final = (STORE, SIGNING)
 """Every step reads and writes the store, and signs and verifies records when there are keys."""
