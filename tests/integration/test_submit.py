@@ -11,11 +11,13 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import pytest
 from kfp_server_api import V2beta1RuntimeState
+from rich.console import Console
 
 from assay import __version__, runs
 from assay.cli import main, submit
@@ -23,9 +25,9 @@ from assay.cli.catalog import pipeline
 from assay.cli.compile import compile_one
 from assay.cli.sent import sent
 from assay.cluster.client import Endpoint, Kfp, KfpUnavailableError
+from assay.cluster.compiled import uncached
 from assay.cluster.follow import follow
-from assay.cluster.runs import INTERMEDIATE, TERMINAL
-from assay.cluster.uncached import uncached
+from assay.cluster.runs import INTERMEDIATE, TERMINAL, Task
 from assay.digest import is_digest
 from assay.step import Checks, MonitoringPlan, Policy, Suite
 from assay.store import Store, open_store
@@ -447,7 +449,7 @@ def test_an_end_is_told_from_its_record(
     code, out, _ = followed("--json")
     found = json.loads(out)
     if recorded.record is not None:
-        assert found["reasonFrom"] == "record"
+        assert found["reasonFrom"] == recorded.recorded_from
         assert found["digests"] == {"model": DIGEST}
     elif recorded.tasks:
         assert (code, found["error"]) == (2, "train: no column 'y'")
@@ -470,7 +472,10 @@ LIES = {
         "blocked", a_record("blocked", 0, "recall fell"), 4, "BLOCKED recall fell",
     ),
     "an exit code that the shell would cut to 0": (
-        "killed", a_record("failed", 256, "killed"), 1, "FAILED killed",
+        "killed",
+        a_record("failed", 256, "killed"),
+        1,
+        "FAILED train: OOMKilled (exit code 137)",
     ),
     "a green run whose exit code is that of a failure": (
         "green", a_record("passed", 7), 7,
@@ -543,6 +548,27 @@ def test_pods_are_looked_at_only_when_nothing_goes_on(api: KfpApi, followed: Ass
     assert code == 0
     assert out.count("CreateContainerConfigError") == 1, "told once, not at each look"
     assert any(request.startswith(asked) for request in api.seen)
+
+
+def test_a_terminal_shows_what_tasks_wait_for_and_why_they_failed() -> None:
+    display = submit._Display()
+    told = StringIO()
+    console = Console(file=told, width=120, force_terminal=True, color_system=None)
+    console.print(display)
+    display.update(
+        "RUNNING",
+        (
+            Task("split-data", "SUCCEEDED", 7.0, ""),
+            Task("train", "RUNNING", None, "", UNMOUNTED),
+            Task("gate", "FAILED", 7.0, "blocked: [red]recall fell"),
+        ),
+    )
+    console.print(display)
+    lines = told.getvalue().splitlines()
+    assert "waiting for the first task" in lines[0]
+    assert "✓" in lines[1]
+    assert lines[2].rstrip().endswith(UNMOUNTED)
+    assert lines[3].rstrip().endswith("blocked: [red]recall fell"), "text of others is no markup"
 
 
 def test_an_installation_without_the_older_protocol(api: KfpApi, followed: Assay) -> None:

@@ -30,6 +30,7 @@ class Recorded:
     """What its exit task wrote; none where KFP never started it."""
     recorded_line: str = ""
     """The line with the record."""
+    recorded_from: str = "record"
     tasks: list[TaskRecord] = field(default_factory=list)
     waits: str = ""
     """What is said of a pod while the run is followed."""
@@ -124,7 +125,12 @@ RECORDED = {
         f"FAILED KFP's driver of train failed: Error (exit code 1); {DRIVER}",
         # The exit task finds tasks that ended well, and no reason.
         record=a_record("failed", 1, "no task says why"),
-        recorded_line="FAILED no task says why\nnext: retrain with more rows",
+        recorded_line=(
+            f"FAILED KFP's driver of train failed: Error (exit code 1); {DRIVER}\n"
+            "reason: no task says why\n"
+            "next: retrain with more rows"
+        ),
+        recorded_from="workflow",
     ),
     "image-missing": Recorded(
         [

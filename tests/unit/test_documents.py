@@ -312,7 +312,6 @@ OUTSIDE = {
     "src/assay/model/canonical.py": "skops' schema, whose size and entries were checked before",
     "src/assay/model/trust.py": "texts in skops' schema, whose size was checked; faults caught",
     "src/assay/images.py": "what KFP's compiler wrote in this process",
-    "src/assay/cluster/uncached.py": "what KFP's compiler wrote in this process",
     "src/assay/execution.py": "a value of this process, through its canonical spelling and back",
     "src/assay/signing.py": "a value of this process, copied",
     "src/assay/doctor/services.py": "an envelope that this process signed",

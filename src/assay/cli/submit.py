@@ -24,10 +24,10 @@ from assay.cli.console import json_option, print_json, stdout
 from assay.cli.run import read_parameters
 from assay.cli.sent import complete, sent
 from assay.cluster.client import Endpoint, Kfp, Version
+from assay.cluster.compiled import uncached
 from assay.cluster.follow import PATIENCE_SECONDS, POLL_SECONDS, STILL_SECONDS, Listener, follow
 from assay.cluster.names import description, run_name, version_description
 from assay.cluster.runs import FAILED, SUCCEEDED, TERMINAL, Outcome, Task
-from assay.cluster.uncached import uncached
 from assay.config import store_from_env
 from assay.digest import of_bytes
 from assay.errors import AssayError, UsageError

@@ -99,21 +99,21 @@ def follow(
 
     running = retry_if_result(lambda run: state_of(run) not in TERMINAL)
     run = Retrying(retry=running, wait=wait_fixed(poll_seconds))(look)
-    told = Told(waited=pods.waited)
-    if store is not None:
-        told = _recorded(store, run_id, told, warn)
+    record, tasks = _records(store, run_id, warn) if store is not None else (None, [])
     if state_of(run) != SUCCEEDED and not workflow.failed(pods.found):
         pods.ask()
-    return outcome(run, spec, Told(told.record, told.tasks, pods.found, pods.waited))
+    return outcome(run, spec, Told(record, tasks, pods.found, pods.waited))
 
 
-def _recorded(store: Store, run_id: str, told: Told, warn: Warn) -> Told:
+def _records(
+    store: Store, run_id: str, warn: Warn
+) -> tuple[runs.RunRecord | None, list[runs.TaskRecord]]:
     try:
-        return Told(runs.outcome(store, run_id), runs.tasks(store, run_id), told.pods, told.waited)
+        return runs.outcome(store, run_id), runs.tasks(store, run_id)
     except AssayError as error:
         # KFP says how the run ended; only the reason has to be found elsewhere.
         warn(f"the records of the run cannot be read: {error}")
-        return told
+        return None, []
 
 
 class _Pods:

@@ -15,7 +15,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from assay.cluster.workflow import DRIVER, Pod, failed, waiting
 from assay.runs import DONE, VERDICTS, RunRecord, TaskRecord, verdict_of
@@ -165,15 +165,25 @@ def outcome(run: Mapping[str, Any], spec: Mapping[str, Any], told: Told) -> Outc
         return _succeeded(ended, record)
     if state == CANCELED or _was_stopped(run):
         return replace(ended, verdict="canceled", reasons=("the run was canceled",))
-    if record is not None and record.verdict != "passed":
-        return _as_recorded(ended, record)
-    why = _from_tasks(told.tasks) or _from_pods(told) or _from_api(run, ended.tasks)
-    found = _judged(ended, *why)
+    return _failed(run, ended, told)
+
+
+def _failed(run: Mapping[str, Any], ended: Outcome, told: Told) -> Outcome:
+    record, of_tasks, of_pods = told.record, _from_tasks(told.tasks), _from_pods(told)
     if record is None:
-        return found
-    # Whoever wrote that, the run did not pass; nor is it the gate that says so.
-    doubt = "KFP calls the run failed, although its record says that it passed"
-    return replace(found, verdict="failed", exit_code=1, reasons=(doubt, *found.reasons))
+        return _judged(ended, of_tasks or of_pods or _from_api(run, ended.tasks))
+    if record.verdict == "passed":
+        # Whoever wrote that, the run did not pass; nor is it the gate that says so.
+        found = _judged(ended, of_tasks or of_pods or _from_api(run, ended.tasks))
+        doubt = "KFP calls the run failed, although its record says that it passed"
+        return replace(found, verdict="failed", exit_code=1, reasons=(doubt, *found.reasons))
+    found = _as_recorded(ended, record)
+    if record.verdict == "failed" and of_pods and not of_tasks:
+        # Of tasks that were killed or never started, the exit task hears nothing but that.
+        found = replace(
+            found, reasons=(*of_pods.reasons, *found.reasons), reason_from=of_pods.source
+        )
+    return found
 
 
 def _succeeded(ended: Outcome, record: RunRecord | None) -> Outcome:
@@ -208,20 +218,21 @@ def _code(verdict: str, claimed: int = 1) -> int:
     return claimed if verdict == "failed" and claimed in _OURS else 1
 
 
-def _judged(
-    ended: Outcome, source: str, verdict: str, exit_code: int, reasons: Sequence[str]
-) -> Outcome:
+class _Why(NamedTuple):
+    source: str
+    verdict: str
+    exit_code: int
+    reasons: Sequence[str]
+
+
+def _judged(ended: Outcome, why: _Why) -> Outcome:
     return replace(
         ended,
-        verdict=verdict,
-        exit_code=exit_code,
-        reasons=tuple(reasons),
-        reason_from=source,
+        verdict=why.verdict,
+        exit_code=why.exit_code,
+        reasons=tuple(why.reasons),
+        reason_from=why.source,
     )
-
-
-_Why = tuple[str, str, int, Sequence[str]]
-"""Source, verdict, exit code, reasons."""
 
 
 def _from_tasks(records: Sequence[TaskRecord]) -> _Why | None:
@@ -236,7 +247,7 @@ def _from_tasks(records: Sequence[TaskRecord]) -> _Why | None:
     verdict = "failed" if verdict == "passed" else verdict
     text = one_line(first.error).removeprefix(f"{verdict}: ")
     name = "" if verdict in _CODES else f"{one_line(first.task).replace('_', '-')}: "
-    return "tasks", verdict, _code(verdict, first.exit_code), [f"{name}{text}"]
+    return _Why("tasks", verdict, _code(verdict, first.exit_code), [f"{name}{text}"])
 
 
 def _from_pods(told: Told) -> _Why | None:
@@ -249,16 +260,14 @@ def _from_pods(told: Told) -> _Why | None:
     line = _line(pod.message)
     kind, _, rest = line.partition(": ")
     if kind in _CODES:
-        return "workflow", kind, _CODES[kind], [rest]
+        return _Why("workflow", kind, _CODES[kind], [rest])
     if pod.task.endswith(DRIVER):
-        task = pod.task.removesuffix(DRIVER)
-        return "workflow", "failed", 1, [
-            f"KFP's driver of {task} failed: {line}; the log of the pod {pod.task} says why",
-        ]  # fmt: skip
+        said = f"KFP's driver of {pod.task.removesuffix(DRIVER)} failed: {line}"
+        return _Why("workflow", "failed", 1, [f"{said}; the log of the pod {pod.task} says why"])
     reasons = [f"{pod.task}: {line}"]
     if waits := told.waited.get(pod.task):
         reasons.append(f"its pod had waited: {waits}")
-    return "workflow", "failed", 1, reasons
+    return _Why("workflow", "failed", 1, reasons)
 
 
 def _from_api(run: Mapping[str, Any], tasks: Sequence[Task]) -> _Why:
@@ -269,10 +278,10 @@ def _from_api(run: Mapping[str, Any], tasks: Sequence[Task]) -> _Why:
     text = known.error if known else _line(_message(run))
     kind, _, rest = text.partition(": ")
     if kind in _CODES:
-        return "workflow", kind, _CODES[kind], [rest]
+        return _Why("workflow", kind, _CODES[kind], [rest])
     said = text or "KFP gave no reason; see the log of the red task"
     source = "workflow" if text else "none"
-    return source, "failed", 1, [f"{name}: {said}" if name else said]
+    return _Why(source, "failed", 1, [f"{name}: {said}" if name else said])
 
 
 def _was_stopped(run: Mapping[str, Any]) -> bool:
