@@ -14,7 +14,6 @@ import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
-from urllib.parse import quote
 
 from assay.text import interval_text, limit, number, one_line, visible
 
@@ -109,8 +108,6 @@ color:var(--soft);font-size:12.5px;line-height:20px;overflow-wrap:anywhere}
 }
 @media print{main{padding:0}section{break-inside:avoid-page}}
 """
-_SAFE_IN_URL: Final = "/:?#@!$&'()*+,;=%-._~"
-_WEB: Final = re.compile(r"https?://[^\s<>\"']+$")
 _NOTHING: Final = "&#8203;"
 """A space of no width."""
 _GOOD: Final = frozenset({"pass", "passed", "done", "chosen"})
@@ -206,16 +203,6 @@ def paragraph(text: str, *, soft: bool = False) -> str:
 def heading(text: str) -> str:
     """A heading inside a section, escaped."""
     return f"<h3>{_text(text)}</h3>"
-
-
-def link(url: str, text: str) -> str:
-    """A link as a paragraph, both escaped; the text alone where the address is none of the web.
-
-    In the KFP UI's frame it opens inside of the frame.
-    """
-    if not _WEB.match(url):
-        return paragraph(text)
-    return f'<p><a href="{_text(url)}">{_text(text)}</a></p>'
 
 
 def long_table(headers: Sequence[str], rows: Sequence[Sequence[Any]], what: str, **how: Any) -> str:
@@ -538,14 +525,6 @@ def markdown_table(headers: Sequence[str], rows: Iterable[Sequence[Any]]) -> str
         return "| " + " | ".join(markdown_text(_shown(cell)) for cell in cells) + " |"
 
     return "\n".join([line(headers), "|" + " --- |" * len(headers), *map(line, rows)]) + "\n"
-
-
-def markdown_link(url: str, text: str) -> str:
-    """A Markdown link, both parts escaped; the text alone where the address is none of the web."""
-    shown = markdown_text(text)
-    if not _WEB.match(url):
-        return shown
-    return f"[{shown}](<{quote(url, safe=_SAFE_IN_URL)}>)"
 
 
 def markdown_text(text: str) -> str:
