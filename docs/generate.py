@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from assay.cli.catalog import component, names, pipeline
-from assay.cluster.needs import CONFIG, NEEDS, NEVER_RETRIED, OPTIONAL_CONFIG, VARIABLES
+from assay.cluster.needs import CONFIG, NEVER_RETRIED, OPTIONAL_CONFIG, VARIABLES
 from assay.cluster.profile import default_profile, schema
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -118,7 +118,7 @@ def _described(item: Any) -> str:
 
 def _components() -> str:
     rows = []
-    for name in sorted(NEEDS):
+    for name in names("assay.components"):
         options = default_profile().task(name)
         retry = f"{options.retry.count}" if options.retry else f"never: {NEVER_RETRIED[name]}"
         rows.append(

@@ -4,15 +4,14 @@ from typing import NamedTuple
 
 from kfp import dsl
 
-from assay.images import image
+from assay.declaration import component
 
 
-@dsl.component(base_image=image("train"), install_kfp_package=False)
+@component("train")
 def check_monitoring(
     model: str,
     test_data: str,
-    report: dsl.Output[dsl.HTML],
-    summary: dsl.Output[dsl.Markdown],
+    monitoring_report: dsl.Output[dsl.HTML],
     plan: str = "",
     starts: int = 20,
     seed: int = 0,
@@ -23,8 +22,7 @@ def check_monitoring(
     Args:
         model: Digest of the model.
         test_data: Digest of the held-out rows.
-        report: Rows to alarm of each fault, to look at.
-        summary: The same in short.
+        monitoring_report: Rows to alarm of each fault, to look at.
         plan: Digest of the monitoring plan. Empty: none, and no evidence of one.
         starts: Repeats of each fault in each place, from 1 to 1000.
         seed: Seed of the order of rows, and of where faults begin.

@@ -4,15 +4,14 @@ from typing import NamedTuple
 
 from kfp import dsl
 
-from assay.images import image
+from assay.declaration import component
 
 
-@dsl.component(base_image=image("train"), install_kfp_package=False)
+@component("train")
 def compare(
     candidate: str,
     test_data: str,
-    report: dsl.Output[dsl.HTML],
-    summary: dsl.Output[dsl.Markdown],
+    comparison: dsl.Output[dsl.HTML],
     production: str = "",
     candidate_rows: str = "",
     production_rows: str = "",
@@ -24,14 +23,14 @@ def compare(
     min_slice_rows: int = 30,
     seed: int = 0,
     threads: int = 1,
-) -> NamedTuple("Outputs", [("comparison", str), ("verdict", str), ("reason", str)]):
+    settings: dict = {},  # noqa: B006 - KFP reads the default, nobody changes it
+) -> NamedTuple("Outputs", [("comparison_digest", str)]):
     """Compare a candidate with the production model on rows that neither was trained on.
 
     Args:
         candidate: Digest of the candidate model.
         test_data: Digest of the held-out rows.
-        report: The difference with its interval, to look at.
-        summary: The same in short.
+        comparison: The difference with its interval, to look at.
         production: Digest of the production model. Empty: none, and the policy decides.
         candidate_rows: Digest of the rows the candidate was trained on. Empty: inconclusive.
         production_rows: Digest of the rows the production model was trained on. Empty: inconclusive
@@ -44,13 +43,13 @@ def compare(
         min_slice_rows: With fewer rows, a slice, or all of the comparison, is inconclusive.
         seed: Seed of the draws.
         threads: Threads for predictions and numerics.
+        settings: More of these parameters, as one object, whose values win; `epoch`, any text,
+            only changes KFP's cache key.
 
     Returns:
-        comparison: Digest of the comparison.
-        verdict: pass, block or inconclusive.
-        reason: One line, when it is no pass.
+        comparison_digest: Digest of the comparison.
     """
     from assay.components.compare import step
     from assay.kfp import execute
 
-    return execute(step.compare, locals(), "comparison", "verdict", "reason")
+    return execute(step.compare, locals(), "comparison_digest")

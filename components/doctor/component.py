@@ -4,10 +4,10 @@ from typing import NamedTuple
 
 from kfp import dsl
 
-from assay.images import image
+from assay.declaration import component
 
 
-@dsl.component(base_image=image("release"), install_kfp_package=False)
+@component("release")
 def doctor(
     summary: dsl.Output[dsl.Markdown],
     report: dsl.Output[dsl.HTML],

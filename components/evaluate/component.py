@@ -4,16 +4,14 @@ from typing import NamedTuple
 
 from kfp import dsl
 
-from assay.images import image
+from assay.declaration import component
 
 
-@dsl.component(base_image=image("train"), install_kfp_package=False)
+@component("train")
 def evaluate(
+    model: str,
     test_data: str,
-    report: dsl.Output[dsl.HTML],
-    metrics: dsl.Output[dsl.Metrics],
-    classification: dsl.Output[dsl.ClassificationMetrics],
-    model: str = "",
+    evaluation: dsl.Output[dsl.HTML],
     checks: str = "",
     slices: list = [],  # noqa: B006
     primary_metric: str = "",
@@ -23,16 +21,19 @@ def evaluate(
     latency_rows: int = 200,
     seed: int = 0,
     threads: int = 1,
-    failure: str = "",
-) -> NamedTuple("Outputs", [("evaluation", str), ("measurements", str), ("primary_value", float)]):
+    plan: str = "",
+    starts: int = 20,
+    settings: dict = {},  # noqa: B006 - KFP reads the default, nobody changes it
+) -> NamedTuple(
+    "Outputs",
+    [("evaluation_digest", str), ("measurements", str), ("monitoring", str), ("evidence", list)],
+):
     """Measure a model on rows it has not seen: metrics with intervals, slices, behaviour, latency.
 
     Args:
+        model: Digest of the model.
         test_data: Digest of the held-out rows.
-        report: Metrics and plots, to look at.
-        metrics: The unlabelled metrics.
-        classification: ROC curve and confusion matrix.
-        model: Digest of the model. Empty: only with the reason in failure.
+        evaluation: Metrics and plots, to look at.
         checks: Digest of behavioural checks. Empty: none, and no safety_violations.
         slices: Columns (or "a&b") by whose values quality is also measured.
         primary_metric: Empty: accuracy for classes, root_mean_squared_error for numbers.
@@ -42,14 +43,28 @@ def evaluate(
         latency_rows: Single-row predictions to time.
         seed: Seed of the draws.
         threads: Threads for predictions and numerics.
-        failure: Why a sweep's candidate has no model, as train tells it. Empty otherwise.
+        plan: Digest of a monitoring plan: how soon it sees faults is measured too. Empty: none.
+        starts: Repeats of each fault in each place, from 1 to 1000.
+        settings: More of these parameters, as one object, whose values win; `epoch`, any text,
+            only changes KFP's cache key.
 
     Returns:
-        evaluation: Digest of the evaluation; reproducible.
+        evaluation_digest: Digest of the evaluation; reproducible.
         measurements: Digest of latency and throughput; not reproducible.
-        primary_value: The primary metric.
+        monitoring: Digest of the evidence about the monitoring plan; reproducible.
+        evidence: These three, for a gate.
     """
+    from assay.components.check_monitoring import step as watched
     from assay.components.evaluate import step
-    from assay.kfp import execute
+    from assay.kfp import execute_all
 
-    return execute(step.evaluate, locals(), "evaluation", "measurements", "primary_value")
+    return execute_all(
+        [step.evaluate, watched.check_monitoring],
+        locals(),
+        "evaluation_digest",
+        "measurements",
+        "monitoring",
+        "evidence",
+        name="evaluate",
+        lists={"evidence": ("evaluation", "measurements", "monitoring")},
+    )

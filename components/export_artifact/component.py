@@ -2,10 +2,10 @@
 
 from kfp import dsl
 
-from assay.images import image
+from assay.declaration import component
 
 
-@dsl.component(base_image=image("train"), install_kfp_package=False)
+@component("train")
 def export_artifact(
     artifact: str,
     dataset: dsl.Output[dsl.Dataset],

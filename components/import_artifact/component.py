@@ -4,10 +4,10 @@ from typing import NamedTuple
 
 from kfp import dsl
 
-from assay.images import image
+from assay.declaration import component
 
 
-@dsl.component(base_image=image("train"), install_kfp_package=False)
+@component("train")
 def import_artifact(
     artifact: dsl.Input[dsl.Artifact],
     card: dsl.Output[dsl.Markdown],

@@ -4,10 +4,10 @@ from typing import NamedTuple, Optional
 
 from kfp import dsl
 
-from assay.images import image
+from assay.declaration import component
 
 
-@dsl.component(base_image=image("train"), install_kfp_package=False)
+@component("train")
 def preflight(
     data: str,
     target: str,

@@ -2,18 +2,15 @@
 
 from typing import NamedTuple
 
-from kfp import dsl
-
-from assay.images import image
+from assay.declaration import component
 
 
-@dsl.component(base_image=image("deploy"), install_kfp_package=False)
+@component("deploy")
 def register(
     model: str,
     decision: str,
     evaluation: str,
     model_name: str,
-    summary: dsl.Output[dsl.Markdown],
     measurements: str = "",
     data: str = "",
 ) -> NamedTuple(
@@ -26,7 +23,6 @@ def register(
         decision: Digest of the gate's decision about it.
         evaluation: Digest of its evaluation.
         model_name: Name in the MLflow registry.
-        summary: How to load it.
         measurements: Digest of its latency measurements.
         data: Digest of the whole dataset it was made from.
 

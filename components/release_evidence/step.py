@@ -5,7 +5,7 @@ from assay.step import Model, Out, Rehearsal, Services, Values, step
 
 @step(side_effects=True)
 def release_evidence(
-    *, services: Services, model: Model, model_name: str, evidence: Out[Rehearsal]
+    *, services: Services, model: Model, model_name: str, rehearsal: Out[Rehearsal]
 ) -> Values:
     """Say how many days ago a rollback of this model's name was last rehearsed with success.
 
@@ -16,10 +16,10 @@ def release_evidence(
         IntegrityError: The release log is broken.
     """
     from assay.errors import UsageError
-    from assay.gitops import rehearsal
+    from assay.gitops.rehearsal import evidence
     from assay.registry import name_problems
 
     if problems := name_problems(model_name):
         raise UsageError.all_of(problems)
-    rehearsal.evidence(services, model_name, model.digest).write(evidence.path)
+    evidence(services, model_name, model.digest).write(rehearsal.path)
     return {}

@@ -2,18 +2,15 @@
 
 from typing import NamedTuple
 
-from kfp import dsl
-
-from assay.images import image
+from assay.declaration import component
 
 
-@dsl.component(base_image=image("release"), install_kfp_package=False)
+@component("release")
 def resolve_production(
     model_name: str,
-    summary: dsl.Output[dsl.Markdown],
+    model: str,
+    test_data: str,
     override: str = "",
-    model: str = "",
-    test_data: str = "",
 ) -> NamedTuple(
     "Outputs",
     [
@@ -22,17 +19,21 @@ def resolve_production(
         ("production_rows", str),
         ("version", str),
         ("attempts", str),
+        ("rehearsal", str),
+        ("evidence", list),
     ],
 ):
-    """Ask the registry which model is in production; count the models tried on the test rows.
+    """Ask the outside world what the gate has to know: one task for all of it.
+
+    Which model is in production, how many models were tried on the test rows, and how long ago a
+    rollback was rehearsed.
 
     Args:
         model_name: Name in the MLflow registry.
-        summary: What was found.
+        model: Digest of the model that is judged.
+        test_data: Digest of the rows it is tested on.
         override: Digest of a model to compare with instead, to look at; it cannot be registered
             by that. Empty: the one in production.
-        model: Digest of the model that is judged. Empty: nothing is counted.
-        test_data: Digest of the rows it is tested on.
 
     Returns:
         production: Digest of the model to compare with, or empty.
@@ -40,16 +41,23 @@ def resolve_production(
         production_rows: Digest of the rows it was trained on, or empty where nobody knows them.
         version: Its version in the registry, or empty.
         attempts: Digest of evidence: how many models were tried on the test rows.
+        rehearsal: Digest of evidence: how long ago a rollback was rehearsed.
+        evidence: These two, for a gate.
     """
+    from assay.components.release_evidence import step as rehearsed
     from assay.components.resolve_production import step
-    from assay.kfp import execute
+    from assay.kfp import execute_all
 
-    return execute(
-        step.resolve_production,
+    return execute_all(
+        [step.resolve_production, rehearsed.release_evidence],
         locals(),
         "production",
         "production_data",
         "production_rows",
         "version",
         "attempts",
+        "rehearsal",
+        "evidence",
+        name="resolve_production",
+        lists={"evidence": ("attempts", "rehearsal")},
     )

@@ -4,10 +4,10 @@ from typing import NamedTuple
 
 from kfp import dsl
 
-from assay.images import image
+from assay.declaration import component
 
 
-@dsl.component(base_image=image("deploy"), install_kfp_package=False)
+@component("deploy")
 def rollback_drill(
     model_name: str,
     summary: dsl.Output[dsl.Markdown],

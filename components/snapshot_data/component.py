@@ -4,25 +4,25 @@ from typing import NamedTuple
 
 from kfp import dsl
 
-from assay.images import image
+from assay.declaration import component
 
 
-@dsl.component(base_image=image("data"), install_kfp_package=False)
+@component("data")
 def snapshot_data(
     data: str,
-    card: dsl.Output[dsl.Markdown],
+    dataset: dsl.Output[dsl.Dataset],
     target: str = "",
     delimiter: str = "auto",
     missing_values: list = ["", "NA", "N/A", "NaN", "nan", "null", "None", "?"],  # noqa: B006
     encoding: str = "utf-8",
     decimal: str = ".",
     rows_per_part: int = 100_000,
-) -> NamedTuple("Outputs", [("dataset", str), ("rows", int), ("columns", int)]):
+) -> NamedTuple("Outputs", [("dataset_digest", str), ("rows", int), ("columns", int)]):
     """Make a table an immutable dataset: the same rows always give the same digest.
 
     Args:
         data: A path, file://, s3://bucket/key?endpoint=…, https:// or a dataset's digest.
-        card: What is in the dataset, to look at.
+        dataset: The dataset, for KFP's lineage.
         target: Column that must be there. Empty: not checked.
         delimiter: Field delimiter of a CSV, one character; "auto" finds it.
         missing_values: Texts that mean a missing value in a CSV.
@@ -31,11 +31,11 @@ def snapshot_data(
         rows_per_part: Rows of each Parquet part, at least 1; part of the dataset's identity.
 
     Returns:
-        dataset: Digest of the dataset.
+        dataset_digest: Digest of the dataset.
         rows: Number of rows.
         columns: Number of columns.
     """
     from assay.components.snapshot_data import step
     from assay.kfp import execute
 
-    return execute(step.snapshot_data, locals(), "dataset", "rows", "columns")
+    return execute(step.snapshot_data, locals(), "dataset_digest", "rows", "columns")

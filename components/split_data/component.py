@@ -2,12 +2,10 @@
 
 from typing import NamedTuple
 
-from kfp import dsl
-
-from assay.images import image
+from assay.declaration import component
 
 
-@dsl.component(base_image=image("data"), install_kfp_package=False)
+@component("data")
 def split_data(
     data: str,
     target: str = "",
@@ -17,8 +15,13 @@ def split_data(
     test_fraction: float = 0.25,
     stratify: bool = False,
     salt: str = "",
+    settings: dict = {},  # noqa: B006 - KFP reads the default, nobody changes it
+    candidates: list = [],  # noqa: B006
+    candidate_settings: dict = {},  # noqa: B006
+    validation_fraction: float = 0.0,
 ) -> NamedTuple(
-    "Outputs", [("train", str), ("test", str), ("train_rows", int), ("test_rows", int)]
+    "Outputs",
+    [("train", str), ("test", str), ("train_rows", int), ("test_rows", int), ("candidates", list)],
 ):
     """Split rows into training and test sets; an entity never changes sides as data grows.
 
@@ -31,14 +34,19 @@ def split_data(
         test_fraction: Share of rows held out, between 0 and 1.
         stratify: Give both sides the same share of each class.
         salt: Any text; another salt is another split.
+        settings: More of these parameters, as one object, whose values win; `epoch`, any text,
+            only changes KFP's cache key.
+        candidates: Of a sweep: what to try.
+        candidate_settings: Of a sweep: more parameters of each try_candidate.
+        validation_fraction: Of a sweep: share of the training rows to choose on, between 0 and 1.
 
     Returns:
         train: Digest of the training rows.
         test: Digest of the test rows.
         train_rows: Number of training rows.
         test_rows: Number of test rows.
+        candidates: Of a sweep: each with the rows to train and to measure it on.
     """
-    from assay.components.split_data import step
-    from assay.kfp import execute
+    from assay.components.split_data.candidates import split
 
-    return execute(step.split_data, locals(), "train", "test", "train_rows", "test_rows")
+    return split(locals())

@@ -4,16 +4,14 @@ from typing import NamedTuple
 
 from kfp import dsl
 
-from assay.images import image
+from assay.declaration import component
 
 
-@dsl.component(base_image=image("train"), install_kfp_package=False)
+@component("train")
 def train(
     data: str,
-    target: str,
-    report: dsl.Output[dsl.HTML],
-    card: dsl.Output[dsl.Markdown],
-    metrics: dsl.Output[dsl.Metrics],
+    model: dsl.Output[dsl.Model],
+    target: str = "",
     estimator: str = "auto",
     hyperparameters: dict = {},  # noqa: B006
     numeric_columns: list = [],  # noqa: B006
@@ -24,16 +22,14 @@ def train(
     seed: int = 0,
     threads: int = 1,
     allowed_modules: list = [],  # noqa: B006
-    keep_going: bool = False,
-) -> NamedTuple("Outputs", [("model", str), ("task", str), ("estimator", str), ("reason", str)]):
+    settings: dict = {},  # noqa: B006 - KFP reads the default, nobody changes it
+) -> NamedTuple("Outputs", [("model_digest", str), ("task", str), ("estimator", str)]):
     """Fit a scikit-learn estimator with its preprocessing; bit-identical for the same inputs.
 
     Args:
         data: Digest of the training rows.
         target: Column to predict.
-        report: Settings and loss curves, to look at.
-        card: What the model is, to look at.
-        metrics: Numbers of the fit.
+        model: The model, for KFP's lineage.
         estimator: Import path of a scikit-learn estimator; "auto": gradient boosting.
         hyperparameters: Its arguments; one nested: {"$estimator": path, "hyperparameters": {}}.
         numeric_columns: Columns that must be numbers. Empty: detected by type.
@@ -45,15 +41,15 @@ def train(
         seed: Seed of everything random, 0 or more.
         threads: Threads to fit with, at least 1; part of the result.
         allowed_modules: Import prefixes admitted besides scikit-learn.
-        keep_going: Of a sweep: give no model, and the reason, instead of failing.
+        settings: More of these parameters, as one object, whose values win; `epoch`, any text,
+            only changes KFP's cache key.
 
     Returns:
-        model: Digest of the model; empty where keep_going let a failure pass.
+        model_digest: Digest of the model.
         task: binary, multiclass or regression.
         estimator: Import path of the estimator used.
-        reason: Why there is no model, or empty.
     """
     from assay.components.train import step
     from assay.kfp import execute
 
-    return execute(step.train, locals(), "model", "task", "estimator", "reason")
+    return execute(step.train, locals(), "model_digest", "task", "estimator")

@@ -4,27 +4,28 @@ from typing import NamedTuple
 
 from kfp import dsl
 
-from assay.images import image
+from assay.declaration import component
 
 
-@dsl.component(base_image=image("data"), install_kfp_package=False)
+@component("data")
 def validate_data(
     data: str,
-    report: dsl.Output[dsl.HTML],
-    summary: dsl.Output[dsl.Markdown],
+    data_report: dsl.Output[dsl.HTML],
     suite: str = "",
     reference: str = "",
     target: str = "",
     drift_share: float = 0.5,
     drift_threshold: float = 0.1,
     max_sample_rows: int = 20_000,
-) -> NamedTuple("Outputs", [("validation", str), ("verdict", str), ("reason", str)]):
+    settings: dict = {},  # noqa: B006 - KFP reads the default, nobody changes it
+) -> NamedTuple("Outputs", [("validation", str)]):
     """Judge whether a dataset is fit to train on: structure, expectations, drift.
+
+    Data that is not fails the task, with exit code 3, after what was found is stored.
 
     Args:
         data: Digest of the dataset.
-        report: What was found, to look at.
-        summary: What failed, in short.
+        data_report: What was found, to look at.
         suite: Digest of a Great Expectations suite. Empty: structural checks only.
         reference: Digest of a dataset to look for drift against. Empty: no drift check.
         target: Column to predict.
@@ -32,13 +33,13 @@ def validate_data(
         drift_threshold: Distance from which a column has drifted (for up to 1,000 rows of
             reference a p-value below 0.05 counts instead).
         max_sample_rows: Rows looked at for drift, at least 100.
+        settings: More of these parameters, as one object, whose values win; `epoch`, any text,
+            only changes KFP's cache key.
 
     Returns:
         validation: Digest of what was found.
-        verdict: pass, block or inconclusive.
-        reason: One line naming what failed.
     """
     from assay.components.validate_data import step
-    from assay.kfp import execute
+    from assay.kfp import REJECTS, execute
 
-    return execute(step.validate_data, locals(), "validation", "verdict", "reason")
+    return execute(step.validate_data, locals(), "validation", judge=REJECTS)

@@ -3,81 +3,40 @@
 The candidates are trained side by side and chosen among on validation rows, which are taken from
 the training rows. The test rows are used once, for the chosen one. It is not fitted again on all
 training rows: what is registered is the very model that was chosen and measured.
-
-Judging tasks succeed with a verdict and the pipeline branches on it, because KFP uploads nothing
-but the log of a failed task; `halt` turns the run red with the reason in one line.
 """
 
 from kfp import dsl
 
-from assay.components.evaluate.component import evaluate
-from assay.components.halt.component import halt
-from assay.components.notify.component import notify
-from assay.components.preflight.component import preflight
+from assay.components.prepare_data.component import prepare_data
+from assay.components.prepare_data.options import CHOICES, SWEEP_DEFAULTS
 from assay.components.select_best.component import select_best
-from assay.components.snapshot_data.component import snapshot_data
-from assay.components.split_data.component import split_data
-from assay.components.train.component import train
-from assay.components.validate_data.component import validate_data
-from assay.pipelines.release import outside, release
+from assay.components.try_candidate.component import try_candidate
+from assay.pipelines.release import checked, outside, release, reported
 
-VALIDATION_SALT = "validation"
+__all__ = ["CHOICES", "sweep_and_register"]
 
 
 @dsl.pipeline(name="try-candidates")
-def try_candidates(
-    candidates: list,
-    training_rows: str,
-    validation_rows: str,
-    allowed_modules: list,
-    target: str,
-    numeric_columns: list,
-    categorical_columns: list,
-    drop_columns: list,
-    time_column: str,
-    positive_label: str,
-    primary_metric: str,
-    confidence: float,
-    seed: int,
-    threads: int,
-) -> str:
+def try_candidates(tries: list, candidates: list, settings: dict) -> str:
     """Train and evaluate the candidates side by side; the digest of the best.
 
-    A pipeline within the pipeline, and not a mere loop, because kfp.local 2.17 hands the loop's
-    item to every input of a loop that is a task's output; a pipeline's own inputs it hands over
-    right. It is not given the test rows at all.
+    A pipeline within the pipeline, and not a mere loop, because kfp.local 2.17 finds the items of a
+    loop among a pipeline's own inputs only. It is not given the test rows at all.
     """
-    with dsl.ParallelFor(candidates, name="candidates") as candidate:
-        fitted = train(
-            data=training_rows,
-            target=target,
+    with dsl.ParallelFor(tries, name="Candidates") as candidate:
+        tried = try_candidate(
+            data=candidate.data,
+            test_data=candidate.test_data,
             estimator=candidate.estimator,
             hyperparameters=candidate.hyperparameters,
-            numeric_columns=numeric_columns,
-            categorical_columns=categorical_columns,
-            drop_columns=drop_columns,
-            time_column=time_column,
-            positive_label=positive_label,
-            seed=seed,
-            threads=threads,
-            allowed_modules=allowed_modules,
-            keep_going=True,
-        )
-        tried = evaluate(
-            model=fitted.outputs["model"],
-            failure=fitted.outputs["reason"],
-            test_data=validation_rows,
-            primary_metric=primary_metric,
-            confidence=confidence,
-            seed=seed,
-            threads=threads,
-        )
+            settings=candidate.settings,
+        ).set_display_name("Try candidate")
     best = select_best(
-        models=dsl.Collected(fitted.outputs["model"]),
+        models=dsl.Collected(tried.outputs["model"]),
         evaluations=dsl.Collected(tried.outputs["evaluation"]),
         candidates=candidates,
-        primary_metric=primary_metric,
-    )
+        settings=settings,
+    ).set_display_name("Choose the best")
     return best.outputs["model"]
 
 
@@ -89,30 +48,9 @@ def sweep_and_register(
     candidates: list,
     policy: str = "",
     suite: str = "",
-    checks: str = "",
-    monitoring: str = "",
-    numeric_columns: list = [],  # noqa: B006 - KFP reads the default, nobody changes it
-    categorical_columns: list = [],  # noqa: B006
-    drop_columns: list = [],  # noqa: B006
-    positive_label: str = "",
-    missing_values: list = ["", "NA", "N/A", "NaN", "nan", "null", "None", "?"],  # noqa: B006
-    delimiter: str = "auto",
-    encoding: str = "utf-8",
-    decimal: str = ".",
+    primary_metric: str = "auto",
     split_by: str = "hash",
-    key_columns: list = [],  # noqa: B006
-    time_column: str = "",
-    test_fraction: float = 0.25,
-    validation_fraction: float = 0.25,
-    stratify: bool = False,
-    reference: str = "",
-    drift_share: float = 0.5,
-    primary_metric: str = "",
-    max_regression: float = 0.01,
-    slices: list = [],  # noqa: B006
-    confidence: float = 0.95,
-    seed: int = 0,
-    threads: int = 1,
+    options: dict = SWEEP_DEFAULTS,
 ) -> None:
     """Train several candidates side by side; choose, evaluate, compare, gate, register.
 
@@ -123,144 +61,45 @@ def sweep_and_register(
         model_name: Name in the MLflow registry.
         candidates: What to try: {"estimator": path, "hyperparameters": {...}} for each, 1 to 100;
             the simplest first, because of equal ones the first is taken.
-        policy: The gate's rules: YAML text, or its location or digest. Empty: the default policy,
-            which admits a first model and no regression.
-        suite: Great Expectations suite: JSON text, location or digest. Empty: structural checks.
-        checks: Behavioural checks: YAML text, location or digest. Empty: none.
-        monitoring: Monitoring plan: YAML text, location or digest. Empty: none, and a policy that
-            asks for one blocks.
-        numeric_columns: Columns to treat as numbers. Empty: detected.
-        categorical_columns: Columns to treat as categories. Empty: detected.
-        drop_columns: Columns that are not features.
-        positive_label: The positive class of a binary target. Empty: the last in sort order.
-        missing_values: Texts that mean a missing value in a CSV.
-        delimiter: Field delimiter of a CSV; "auto" finds it.
-        encoding: Encoding of a CSV, such as utf-8 or latin-1.
-        decimal: Decimal mark of numbers in a CSV, "." or ",".
-        split_by: "hash" (of key_columns, or of the whole row) or "time".
-        key_columns: Columns that name an entity, which never changes sides.
-        time_column: Column to split by when split_by is "time": the latest rows are the test set.
-            It is not a feature, unless numeric_columns or categorical_columns name it.
-        test_fraction: Share of rows held out for the chosen candidate, between 0 and 1.
-        validation_fraction: Share of the other rows to choose on, between 0 and 1.
-        stratify: Keep the classes' shares equal on both sides.
-        reference: Digest of a dataset to look for drift against. Empty: no drift check.
-        drift_share: Share of drifted columns (0 to 1) from which the data is rejected.
-        primary_metric: The metric candidates are chosen and compared by. Empty: the
-            policy's, else accuracy for classes and root mean squared error for numbers; another
-            than the policy's is refused.
-        max_regression: Margin of the comparison, in units of the primary metric, where the policy
-            has no rule on regression_delta; where it has one, its threshold is the margin.
-        slices: Columns by whose values quality is also judged.
-        confidence: Confidence level of all intervals, between 0 and 1.
-        seed: Seed of everything random.
-        threads: Threads in training; part of the result, because thread counts change bytes.
+        policy: The gate's rules: JSON or YAML text, a location or a digest. Empty: the default
+            policy, which admits a first model and no regression.
+        suite: Great Expectations suite: JSON text, a location or a digest. Empty: structural
+            checks.
+        primary_metric: The metric models are compared by; "auto" is the policy's, else accuracy
+            for classes and root mean squared error for numbers; another than the policy's is
+            refused.
+        split_by: "hash" (of the option key_columns, or of the whole row) or "time".
+        options: All other options in one object; what is left out has its default.
     """
-    told = outside(notify(model_name=model_name))
-    with dsl.ExitHandler(told):
+    with reported(model_name, "sweep-and-register"):
         ready = outside(
-            preflight(
+            prepare_data(
                 data=data,
                 target=target,
                 model_name=model_name,
                 policy=policy,
                 suite=suite,
-                checks=checks,
-                monitoring=monitoring,
                 candidates=candidates,
-                numeric_columns=numeric_columns,
-                categorical_columns=categorical_columns,
-                drop_columns=drop_columns,
-                delimiter=delimiter,
-                missing_values=missing_values,
-                encoding=encoding,
-                decimal=decimal,
-                split_by=split_by,
-                key_columns=key_columns,
-                time_column=time_column,
-                test_fraction=test_fraction,
-                validation_fraction=validation_fraction,
-                slices=slices,
                 primary_metric=primary_metric,
-                reference=reference,
-                drift_share=drift_share,
-                confidence=confidence,
-                max_regression=max_regression,
-                threads=threads,
-            )
-        )
-        table = outside(
-            snapshot_data(
-                data=data,
-                target=target,
-                delimiter=delimiter,
-                missing_values=missing_values,
-                encoding=encoding,
-                decimal=decimal,
-            ).after(ready)
-        )
-        valid = validate_data(
-            data=table.outputs["dataset"],
-            suite=ready.outputs["suite_artifact"],
-            reference=ready.outputs["reference_artifact"],
-            target=target,
-            drift_share=drift_share,
-        )
-        with dsl.If(valid.outputs["verdict"] != "pass", name="rejected"):
-            halt(
-                kind="rejected",
-                reason=valid.outputs["reason"],
-                report=valid.outputs["validation"],
-            )
-        with dsl.Else(name="valid"):
-            parts = split_data(
-                data=table.outputs["dataset"],
-                target=target,
                 split_by=split_by,
-                key_columns=key_columns,
-                time_column=time_column,
-                test_fraction=test_fraction,
-                stratify=stratify,
-            )
-            # With another salt: the training rows are those whose hash lies above the cut, so by
-            # the same hash none of them would be held out.
-            inner = split_data(
-                data=parts.outputs["train"],
-                target=target,
-                split_by=split_by,
-                key_columns=key_columns,
-                time_column=time_column,
-                test_fraction=validation_fraction,
-                stratify=stratify,
-                salt=VALIDATION_SALT,
-            )
-            best = try_candidates(
-                candidates=ready.outputs["candidates"],
-                training_rows=inner.outputs["train"],
-                validation_rows=inner.outputs["test"],
-                allowed_modules=ready.outputs["allowed_modules"],
-                target=target,
-                numeric_columns=numeric_columns,
-                categorical_columns=categorical_columns,
-                drop_columns=drop_columns,
-                time_column=time_column,
-                positive_label=positive_label,
-                primary_metric=ready.outputs["primary_metric"],
-                confidence=confidence,
-                seed=seed,
-                threads=threads,
-            )
-            release(
-                best.output,
-                model_name=model_name,
-                ready=ready,
-                table=table,
-                valid=valid,
-                training_rows=parts.outputs["train"],
-                test_data=parts.outputs["test"],
-                slices=slices,
-                primary_metric=ready.outputs["primary_metric"],
-                confidence=confidence,
-                seed=seed,
-                threads=threads,
-            )
+                options=options,
+            ).set_display_name("Check and snapshot")
+        )
+        valid, parts = checked(
+            ready,
+            candidates=ready.outputs["candidates"],
+            candidate_settings=ready.outputs["candidate_settings"],
+            validation_fraction=ready.outputs["validation_fraction"],
+        )
+        best = try_candidates(
+            tries=parts.outputs["candidates"],
+            candidates=ready.outputs["candidates"],
+            settings=ready.outputs["selection_settings"],
+        ).set_display_name("Train and choose")
+        release(
+            best.output,
+            model_name=model_name,
+            ready=ready,
+            valid=valid,
+            parts=parts,
+        )

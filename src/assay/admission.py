@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from assay.attestation import Attestation, about
-from assay.errors import AttestationError, IntegrityError, RunBlocked, RunInconclusive
+from assay.errors import RUN_AGAIN, AttestationError, IntegrityError, RunBlocked, RunInconclusive
 from assay.evidence import FILE_NAME, MAX_EVIDENCE_BYTES, EvidenceDocument
 from assay.governance.disjoint import require_disjoint, require_rows
 from assay.governance.makers import EVIDENCE, TRAINING, Admitted, Maker, maker
@@ -280,7 +280,7 @@ def _connected(
     if not judged:
         raise AttestationError(
             f"no attestation shows that the gate made the decision {decision} from what it names; "
-            "run the gate in this store"
+            f"{RUN_AGAIN} in this store"
         )
     found = [_admit(admitted, judged, {GATE_STEP}, "decision", decision)]
     for digest, document in documents.items():
@@ -289,14 +289,14 @@ def _connected(
         if not made:
             raise AttestationError(
                 f"no attestation shows that the evidence {digest} was made from what it is about; "
-                "run the step that makes it in this store"
+                f"{RUN_AGAIN} in this store"
             )
         kind = _kind(get_manifest(store, digest))
         found.append(_admit(admitted, made, EVIDENCE, kind, digest))
     trained = about(store, judgement.model, verifier)
     if not trained:
         raise AttestationError(
-            f"no attestation of how the model {judgement.model} was made; train it in this store"
+            f"no attestation of how the model {judgement.model} was made; {RUN_AGAIN} in this store"
         )
     found.append(_admit(admitted, trained, TRAINING, "model", judgement.model))
     if objections := [item for item in found if isinstance(item, str)]:

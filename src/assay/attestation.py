@@ -25,7 +25,7 @@ from assay.digest import (
     of_bytes,
     parse_canonical_json,
 )
-from assay.errors import AttestationError
+from assay.errors import RUN_AGAIN, AttestationError
 from assay.parallel import parallel
 from assay.signing import PAYLOAD_TYPE, Key, Role, Signer, Verifier, open_unverified
 from assay.store import Store
@@ -276,7 +276,7 @@ def load(store: Store, digest: str, verifier: Verifier | None) -> Attestation:
         admitted_by = _admitted_by(store, digest, verifier)
         if not admitted_by:
             raise AttestationError(
-                f"{what}: unsigned, and ASSAY_VERIFY_KEYS asks for a signature; run the step again "
+                f"{what}: unsigned, and ASSAY_VERIFY_KEYS asks for a signature; {RUN_AGAIN} "
                 "with ASSAY_SIGNING_KEY set, or have an approver admit it: assay sign "
                 "DIGEST --why REASON"
             )

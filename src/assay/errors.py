@@ -34,6 +34,9 @@ from assay.text import one_line
 
 MAX_MESSAGE_CHARS: Final = 16_000
 """Of a message; it goes to terminals, logs and reports, and may quote what others wrote."""
+RUN_AGAIN: Final = "run the pipeline again (on KFP with: assay submit --no-cache)"
+"""The remedy where something has to be made anew: Assay's own cache looks at what it answers with,
+KFP's does not."""
 
 
 class AssayError(Exception):

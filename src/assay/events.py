@@ -19,7 +19,7 @@ DONE: Final = "done"
 CACHED: Final = "cached"
 FAILED: Final = "failed"
 
-_PROCESS: Final = os.urandom(16).hex()
+PROCESS: Final = os.urandom(16).hex()
 """Tells tasks of one name that run side by side apart; a process id is 1 in every container."""
 
 
@@ -28,7 +28,7 @@ def emit(task: str, state: str, **details: Any) -> None:
     path = os.environ.get("ASSAY_EVENTS", "")
     if not path:
         return
-    event = {"task": task, "process": _PROCESS, "state": state, "at": time.time(), **details}
+    event = {"task": task, "process": PROCESS, "state": state, "at": time.time(), **details}
     line = json.dumps(event) + "\n"
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)

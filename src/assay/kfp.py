@@ -1,64 +1,128 @@
 """The bridge to Kubeflow Pipelines: digests in, digests and things to look at out.
 
-The only module of the library that knows KFP. A component's body is one call of `execute`; see
-components/ for a dozen of them, and docs/steps.md for how to write your own.
+The only module of the library that knows KFP's tasks. A component's body is one call of `execute`;
+see components/ for a dozen of them, and docs/steps.md for how to write your own.
+
+A task may run several steps, one after the other: each has its own attestation and its own answer
+in the step cache, and the pods are fewer. How a task ends stands in the run's records
+(`assay.runs`), in its log and in Kubernetes' termination message.
 """
 
 import contextlib
-import json
 import os
 import sys
+import time
 from collections import namedtuple
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Self
 
-from assay import events
+from assay import events, mounted, runs
 from assay.config import context_from_env
 from assay.documents import Limits, read_json
-from assay.errors import AssayError, IntegrityError, StepError
+from assay.errors import (
+    AssayError,
+    IntegrityError,
+    RunBlocked,
+    RunHalted,
+    RunInconclusive,
+    RunRejected,
+    StepError,
+)
 from assay.execution import Context, Execution
 from assay.execution import execute as execute_step
 from assay.findings import lines as finding_lines
 from assay.foreign import keep, recognise
 from assay.labels import is_labelled
 from assay.manifest import FileEntry
+from assay.options import checked
 from assay.printable import without_secrets
 from assay.step import Step
 from assay.store import Store
+from assay.text import log_lines
 from assay.tree import get_manifest, read_entry
 
 TERMINATION_LOG: Final = Path("/dev/termination-log")
 """Kubernetes shows what a container wrote here as the reason of its end."""
+MAX_TERMINATION_BYTES: Final = 4096
+"""Kubernetes keeps no more."""
 
 VIEW_FILES: Final = {
     "HTML": "report.html",
     "Markdown": "summary.md",
     "Metrics": "metrics.json",
-    "ClassificationMetrics": "classification.json",
 }
 """The file of an output's tree that a UI artifact of each type shows."""
+LINEAGE: Final = {"Dataset": "dataset", "Model": "model"}
+"""UI artifacts that show nothing but name what was made: type to the step's output."""
 
 MAX_VIEW_BYTES: Final = 32 << 20
 
+SETTINGS: Final = "settings"
+"""Parameter of a component: more of its steps' parameters, as one object."""
+EPOCH: Final = "epoch"
+"""The setting that no step takes: KFP's cache key changes with it (`assay.epoch`)."""
 
-def execute(step: Step, arguments: Mapping[str, Any], *outputs: str) -> tuple[Any, ...]:
+BLOCKS: Final[Mapping[str, type[RunHalted]]] = {
+    "block": RunBlocked,
+    "inconclusive": RunInconclusive,
+}
+REJECTS: Final[Mapping[str, type[RunHalted]]] = {"block": RunRejected, "inconclusive": RunRejected}
+"""What the verdict of a judging step ends the run with."""
+_KINDS: Final = {RunRejected: "rejected", RunBlocked: "blocked", RunInconclusive: "inconclusive"}
+
+
+def execute(
+    step: Step,
+    arguments: Mapping[str, Any],
+    *outputs: str,
+    judge: Mapping[str, type[RunHalted]] | None = None,
+) -> tuple[Any, ...]:
     """Run a step as a KFP component.
 
     Args:
         step: What to run.
         arguments: The component's `locals()`: parameters by name, and UI artifacts, which are
-            filled from the files named in `VIEW_FILES`.
+            filled from the files named in `VIEW_FILES`. `settings`, where there is one, holds more
+            of the step's parameters and wins.
             A foreign component's artifact, given to an input of the step, is kept in the store
             first; the step gets what its digest names.
         *outputs: Names of the step's outputs and values, in the order of the component's own
-            `NamedTuple`.
+            `NamedTuple`. `NAME_digest` is the output NAME: a UI artifact has the short name.
+        judge: What each `verdict` of the step but `pass` ends the run with.
 
     Returns:
         A named tuple with a digest or value for each name in `outputs`.
     """
-    with task(step.name, side_effects=step.side_effects) as report:
-        return _execute(step, arguments, outputs, context_from_env(), report)
+    return execute_all([step], arguments, *outputs, name=step.name, judge=judge)
+
+
+def execute_all(
+    steps: Sequence[Step],
+    arguments: Mapping[str, Any],
+    *outputs: str,
+    name: str,
+    judge: Mapping[str, type[RunHalted]] | None = None,
+    handed_on: Mapping[str, str] | None = None,
+    lists: Mapping[str, Sequence[str]] | None = None,
+) -> tuple[Any, ...]:
+    """Run several steps as one KFP component, as `execute` does one.
+
+    Args:
+        steps: In order. Each takes what it knows by name: arguments of the component, or what a
+            step before it gave.
+        arguments: As for `execute`.
+        *outputs: As for `execute`.
+        name: The component's.
+        judge: For the last step.
+        handed_on: Parameter to the output or value of an earlier step that it takes, where their
+            names differ.
+        lists: Outputs that are several digests, by name.
+    """
+    with Task(name, steps, arguments) as task:
+        for step in steps:
+            task.run(step, handed_on or {})
+        return task.end(outputs, judge, lists)
 
 
 def adopt(step: Step, name: str, arguments: Mapping[str, Any], *outputs: str) -> tuple[Any, ...]:
@@ -66,31 +130,177 @@ def adopt(step: Step, name: str, arguments: Mapping[str, Any], *outputs: str) ->
 
     An artifact of ours that comes back unaltered keeps its name and its records: nothing runs.
     """
-    with task(step.name) as report:
-        context = context_from_env()
-        foreign = _named(arguments[name], context)
-        known = _recognised(step, foreign, context)
-        if known is not None:
-            _fill_views(_views(arguments), known, context.store)
-            report(known)
-            return _pick(known, outputs)
-        return _execute(step, {**arguments, name: foreign}, outputs, context, report)
+    with Task(step.name, [step], arguments) as task:
+        foreign = _named(arguments[name], task.context)
+        known = _recognised(step, foreign, task.context)
+        if known is None:
+            task.run(step, {}, {name: foreign})
+        else:
+            task.took(known)
+        return task.end(outputs)
 
 
-def _execute(
-    step: Step,
-    arguments: Mapping[str, Any],
-    outputs: tuple[str, ...],
-    context: Context,
-    report: Callable[[Execution], None],
-) -> tuple[Any, ...]:
-    known = {*step.inputs, *step.list_inputs, *step.sources, *step.parameters}
-    given = {name: _named(value, context) for name, value in arguments.items() if name in known}
-    execution = _ask_warm(step, given) or execute_step(step, given, context)
-    _fill_views(_views(arguments), execution, context.store)
-    _log_to_run(step, given, execution, context.store)
-    report(execution)
-    return _pick(execution, outputs)
+class Task:
+    """A task of a run: its steps, what becomes of them, and how it is told.
+
+    As a context manager it turns an `AssayError` into one line and its exit code. The line is the
+    last on standard error, and Kubernetes' termination message, because the KFP UI says little else
+    about why a task failed.
+    """
+
+    def __init__(self, name: str, steps: Sequence[Step], arguments: Mapping[str, Any]) -> None:
+        self._name = name
+        self._steps = steps
+        self._arguments = dict(arguments)
+        self._views = _views(arguments)
+        self._executions: list[Execution] = []
+        self._current: Step | None = None
+        self._context: Context | None = None
+        self._started = time.time()
+
+    def __enter__(self) -> Self:
+        self._begin(self._steps[0])
+        return self
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        if error is None:
+            return
+        code = error.exit_code if isinstance(error, AssayError) else 1
+        told = without_secrets(
+            str(error) if isinstance(error, AssayError) else f"{type(error).__name__}: {error}"
+        )
+        self._emit_failure(told, code)
+        self._record(runs.FAILED, told, code)
+        if isinstance(error, AssayError):
+            _tell(told)
+            raise SystemExit(code) from None
+        # A bug: the traceback goes to the log, and whoever follows the run hears of it too.
+
+    @property
+    def context(self) -> Context:
+        """Store, cache mode, keys: from the environment."""
+        if self._context is None:
+            mounted.use()
+            self._context = context_from_env()
+            self._record(runs.STARTED)
+            self._arguments |= self._settings()
+        return self._context
+
+    @property
+    def arguments(self) -> Mapping[str, Any]:
+        """What the component was given, settings among it, and what its steps gave so far."""
+        return self._arguments
+
+    def run(
+        self,
+        step: Step,
+        handed_on: Mapping[str, str] | None = None,
+        instead: Mapping[str, Any] | None = None,
+    ) -> Execution:
+        """Run a step, or take its answer from the cache."""
+        if step is not self._current:
+            self._begin(step)
+        context = self.context
+        arguments = {**self._arguments, **(instead or {})}
+        for name, source in (handed_on or {}).items():
+            if source in self._arguments:
+                arguments[name] = self._arguments[source]
+        known = {*step.inputs, *step.list_inputs, *step.sources, *step.parameters}
+        given = {name: _named(value, context) for name, value in arguments.items() if name in known}
+        execution = _ask_warm(step, given) or execute_step(step, given, context)
+        _log_to_run(step, given, execution, context.store)
+        self.took(execution)
+        return execution
+
+    def took(self, execution: Execution) -> None:
+        """Go on from what a step gave."""
+        self._executions.append(execution)
+        self._arguments |= {**execution.values, **execution.outputs}
+        if self._steps[-1].name != execution.step:
+            self._emit_end(execution)
+
+    def end(
+        self,
+        outputs: Sequence[str],
+        judge: Mapping[str, type[RunHalted]] | None = None,
+        lists: Mapping[str, Sequence[str]] | None = None,
+    ) -> tuple[Any, ...]:
+        """Show what was made, then judge it; what the component gives.
+
+        Raises:
+            RunHalted: The verdict is not `pass`.
+        """
+        _fill_views(self._views, self._executions, self.context.store)
+        last = self._executions[-1]
+        if judge is not None and last.values["verdict"] != "pass":
+            raise _halted(last, judge)
+        given = _pick(self._executions, outputs, lists or {})
+        self._emit_end(last)
+        self._record(runs.DONE)
+        return given
+
+    def _settings(self) -> dict[str, Any]:
+        given = self._arguments.get(SETTINGS) or {}
+        types: dict[str, type] = {EPOCH: str}
+        for step in self._steps:
+            types |= step.types
+        found = checked(given, types, f"{self._name}: {SETTINGS}")
+        found.pop(EPOCH, None)
+        return found
+
+    def _begin(self, step: Step) -> None:
+        self._current = step
+        events.emit(step.name, events.STARTED, side_effects=step.side_effects)
+
+    def _emit_end(self, execution: Execution) -> None:
+        for line in finding_lines(execution.values):
+            _print(f"finding: {line}")
+        state = events.CACHED if execution.cached else events.DONE
+        events.emit(execution.step, state, **_told(execution))
+
+    def _emit_failure(self, error: str, code: int) -> None:
+        name = self._current.name if self._current else self._name
+        done = [one for one in self._executions if one.step == name]
+        told = _told(done[-1]) if done else {}
+        events.emit(name, events.FAILED, **told, error=error, exit_code=code)
+
+    def _record(self, state: str, error: str = "", code: int = 0) -> None:
+        """Write the run's record of this task; that it cannot be written fails nothing."""
+        if self._context is None or not self._context.invocation:
+            return
+        record = runs.TaskRecord(
+            self._name,
+            events.PROCESS,
+            state,
+            self._started,
+            time.time() - self._started if state != runs.STARTED else 0.0,
+            tuple(
+                runs.StepRecord(one.step, one.attestation, one.cached, one.seconds)
+                for one in self._executions
+            ),
+            error,
+            code,
+        )
+        try:
+            runs.write_task(self._context.store, self._context.invocation, record)
+        except AssayError as failure:
+            _print(f"warning: the run's record of {self._name} is missing: {failure}")
+
+
+def _told(execution: Execution) -> dict[str, Any]:
+    return {
+        "outputs": dict(execution.outputs),
+        "values": dict(execution.values),
+        "attestation": execution.attestation,
+        "seconds": execution.seconds,
+    }
+
+
+def _halted(execution: Execution, judge: Mapping[str, type[RunHalted]]) -> RunHalted:
+    kind = judge[str(execution.values["verdict"])]
+    reason = execution.values.get("reason") or "no reason was given"
+    digest = next(iter(execution.outputs.values()))
+    return kind(f"{_KINDS[kind]}: {reason} (report: {digest})")
 
 
 def _ask_warm(step: Step, given: Mapping[str, Any]) -> Execution | None:
@@ -117,64 +327,33 @@ def _views(arguments: Mapping[str, Any]) -> list[Any]:
     return [value for value in arguments.values() if _is_ui_artifact(value)]
 
 
-@contextlib.contextmanager
-def task(name: str, *, side_effects: bool = False) -> Iterator[Callable[[Execution], None]]:
-    """Report a task's start and end; turn an `AssayError` into one line and its exit code.
-
-    The line is the last on standard error, and Kubernetes' termination message, because the KFP
-    UI says little else about why a task failed.
-    """
-    events.emit(name, events.STARTED, side_effects=side_effects)
-    outcome: list[Execution] = []
-    try:
-        yield outcome.append
-    except AssayError as error:
-        events.emit(name, events.FAILED, error=str(error), exit_code=error.exit_code)
-        _tell(f"error: {error}")
-        raise SystemExit(error.exit_code) from None
-    except BaseException as error:
-        # A bug: the traceback goes to the log, and whoever follows the run hears of it too.
-        told = without_secrets(f"{type(error).__name__}: {error}")
-        events.emit(name, events.FAILED, error=told, exit_code=1)
-        raise
-    for execution in outcome:
-        for line in finding_lines(execution.values):
-            _print(f"finding: {line}")
-        events.emit(
-            name,
-            events.CACHED if execution.cached else events.DONE,
-            outputs=dict(execution.outputs),
-            values=dict(execution.values),
-            attestation=execution.attestation,
-            seconds=execution.seconds,
-        )
-    if not outcome:
-        events.emit(name, events.DONE)
-
-
-def guard(function: Callable[..., None], **arguments: Any) -> None:
-    """Call a function that is no step, such as `halt`, with a task's error handling."""
-    with task(function.__name__):
-        function(**arguments)
-
-
 def _print(line: str) -> None:
     sys.stdout.flush()
     print(line, file=sys.stderr, flush=True)  # noqa: T201 - a line that a user must see
 
 
-def _tell(line: str) -> None:
-    _print(line)
+def _tell(error: str) -> None:
+    """Say why the task failed: in short lines for KFP's log panel, which cuts and wraps none."""
+    for line in log_lines(f"error: {error}"):
+        _print(line)
     with contextlib.suppress(OSError):
         if TERMINATION_LOG.exists():
-            TERMINATION_LOG.write_text(line + "\n")
+            line = f"error: {error}".encode()[: MAX_TERMINATION_BYTES - 1]
+            TERMINATION_LOG.write_bytes(line + b"\n")
 
 
-def _pick(execution: Execution, outputs: tuple[str, ...]) -> tuple[Any, ...]:
-    available = {**execution.outputs, **execution.values}
+def _pick(
+    executions: Sequence[Execution], outputs: Sequence[str], lists: Mapping[str, Sequence[str]]
+) -> tuple[Any, ...]:
+    available: dict[str, Any] = {}
+    for execution in executions:
+        available |= {**execution.outputs, **execution.values}
+        available |= {f"{name}_digest": digest for name, digest in execution.outputs.items()}
+    available |= {name: [available[one] for one in parts] for name, parts in lists.items()}
     if missing := [name for name in outputs if name not in available]:
+        steps = ", ".join(execution.step for execution in executions)
         raise StepError(
-            f"step {execution.step} gave no {', '.join(missing)}; it gave {', '.join(available)}"
+            f"step {steps} gave no {', '.join(missing)}; it gave {', '.join(available)}"
         )
     outcome = namedtuple("Outputs", outputs)  # type: ignore[misc]  # noqa: PYI024 - by name only
     return outcome(*(available[name] for name in outputs))
@@ -190,31 +369,37 @@ def _named(value: Any, context: Context) -> Any:
 
 def _is_ui_artifact(value: Any) -> bool:
     # By name, because importing kfp.dsl for isinstance costs what a cached step may take.
-    return type(value).__name__ in VIEW_FILES and hasattr(value, "metadata")
+    return type(value).__name__ in {*VIEW_FILES, *LINEAGE} and hasattr(value, "metadata")
 
 
-def _fill_views(views: list[Any], execution: Execution, store: Store) -> None:
+def _fill_views(views: list[Any], executions: Sequence[Execution], store: Store) -> None:
     if not views:
         return
     files: dict[str, FileEntry] = {}
-    for digest in execution.outputs.values():
+    for digest in (digest for one in executions for digest in one.outputs.values()):
         if digest:
             for entry in get_manifest(store, digest).files:
                 files.setdefault(entry.path, entry)
     for view in views:
-        view.metadata["digests"] = json.dumps(dict(execution.outputs), sort_keys=True)
         kind = type(view).__name__
-        shown = files.get(VIEW_FILES[kind])
-        if kind == "Metrics":
-            _log_metrics(view, files, store)
-        elif shown is None:
-            continue
-        elif kind == "ClassificationMetrics":
-            _log_classification(view, _parsed(shown, store))
-        else:
+        if kind in LINEAGE:
+            _name_in_lineage(view, LINEAGE[kind], executions)
+        elif kind == "Metrics":
+            for name, value in _metrics(files, store).items():
+                view.log_metric(name, value)
+        elif (shown := files.get(VIEW_FILES[kind])) is not None:
             target = Path(view.path)
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(_content(shown, store))
+
+
+def _name_in_lineage(view: Any, output: str, executions: Sequence[Execution]) -> None:
+    """Make KFP's own lineage know what was made; KFP's launcher leaves a `cas` URI alone."""
+    for execution in executions:
+        if digest := execution.outputs.get(output):
+            view.uri = f"cas://{digest.replace(':', '/')}"
+            plain = {k: v for k, v in execution.values.items() if isinstance(v, str | int | float)}
+            view.metadata.update({"digest": digest, **plain})
 
 
 def _content(entry: FileEntry, store: Store) -> bytes:
@@ -240,15 +425,6 @@ def _metrics(files: Mapping[str, FileEntry], store: Store) -> dict[str, float]:
         evidence = _parsed(entry, store)["evidence"]
         found.update({k: v for k, v in evidence.items() if v is not None and not is_labelled(k)})
     return found
-
-
-def _log_classification(view: Any, curves: Mapping[str, Any]) -> None:
-    if roc := curves.get("roc"):
-        view.log_roc_curve(roc["fpr"], roc["tpr"], roc["threshold"])
-    if confusion := curves.get("confusion_matrix"):
-        view.log_confusion_matrix(
-            [str(label) for label in confusion["labels"]], confusion["matrix"]
-        )
 
 
 def _log_to_run(step: Step, given: Mapping[str, Any], execution: Execution, store: Store) -> None:

@@ -128,6 +128,8 @@ def run(
         ):
             # Image names are for clusters; the tasks run in this Python.
             warnings.filterwarnings("ignore", category=RuntimeWarning, module="kfp")
+            # Names of tasks are for the UI.
+            warnings.filterwarnings("ignore", r"Task .* settings \['display_name'\]", UserWarning)
             try:
                 pipeline(**arguments)
             except RuntimeError as failure:
@@ -135,7 +137,7 @@ def run(
                 error = str(failure)
     outcome = _outcome(list(follower.tasks), folder, error)
     try:
-        _collect_reports(folder)
+        _collect_reports(folder, _pages(pipeline))
     except OSError as failure:
         # A full disk must hide neither the verdict nor its reason.
         outcome.notes.append(f"reports are missing in {folder}: {failure.strerror}; make room")
@@ -170,10 +172,22 @@ def _tasks_in(group: TaskGroup) -> Iterator[None]:
         handler.run_local_subprocess = whole
 
 
-def _collect_reports(folder: Path) -> None:
-    """Copy what KFP calls `.../<task>/report` to where a person finds and opens it."""
+def _pages(pipeline: Any) -> set[str]:
+    """Names of the outputs that are HTML pages."""
+    return {
+        name
+        for component in pipeline.pipeline_spec.components.values()
+        for name, output in component.output_definitions.artifacts.items()
+        if output.artifact_type.schema_title == "system.HTML"
+    }
+
+
+def _collect_reports(folder: Path, names: set[str]) -> None:
+    """Copy what KFP calls `.../<task>/<output>` to where a person finds and opens it."""
     outputs = folder / "outputs"
-    for path in outputs.glob("*/**/report"):
+    for path in (found for name in names for found in outputs.glob(f"*/**/{name}")):
+        if not path.is_file():
+            continue
         # Those of a loop's tasks stay in a folder for each round.
         place = path.parent.relative_to(outputs).parts[1:]
         target = (folder / "reports").joinpath(*place).with_suffix(".html")

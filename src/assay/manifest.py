@@ -75,7 +75,7 @@ class FileEntry:
             raise IntegrityError(
                 f"{self.path}: expected {self.blob.digest}, got {of_bytes(data)} from its pack "
                 f"{self.stored.digest}; nothing was kept. Whoever wrote this manifest wrote it "
-                "wrongly: run the step again that made it, with --cache refresh"
+                "wrongly: make it again, with: assay run PIPELINE --cache refresh"
             )
         return data
 

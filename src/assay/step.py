@@ -220,6 +220,8 @@ class Step:
     """Location parameters, and whether each may be left empty."""
     outputs: Mapping[str, Port]
     parameters: Mapping[str, inspect.Parameter]
+    types: Mapping[str, type]
+    """Type of what a caller gives, by name: of an input or source, the text that names it."""
     digests: frozenset[str]
     """Parameters that are annotated `Digest`."""
     services: tuple[str, ...]
@@ -306,6 +308,7 @@ def _make_step(
     outputs: dict[str, Port] = {}
     parameters: dict[str, inspect.Parameter] = {}
     services: list[str] = []
+    types_of: dict[str, type] = {}
     for name, parameter in inspect.signature(function).parameters.items():
         if parameter.kind is not inspect.Parameter.KEYWORD_ONLY:
             raise StepError(f"step {function.__name__}: make {name!r} keyword-only (put * first)")
@@ -324,6 +327,7 @@ def _make_step(
             list_inputs[name] = Port(argument, optional)
         elif (origin or hint) in _SCALARS:
             parameters[name] = parameter
+            types_of[name] = origin or hint
         else:
             raise StepError(
                 f"step {function.__name__}: {name!r} is annotated {hint!r}, which is neither an "
@@ -338,6 +342,8 @@ def _make_step(
         sources=sources,
         outputs=outputs,
         parameters=parameters,
+        types={**dict.fromkeys((*inputs, *sources), str), **dict.fromkeys(list_inputs, list)}
+        | types_of,
         digests=frozenset(name for name in parameters if annotated.get(name) == Digest),
         services=tuple(services),
         side_effects=side_effects,

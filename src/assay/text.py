@@ -181,6 +181,22 @@ def reason_lines(reasons: Iterable[str], width: int = MAX_LINE) -> list[str]:
     ]
 
 
+def log_lines(text: str, width: int = MAX_LINE) -> list[str]:
+    """Text as lines for a log that is cut and not wrapped: one cause a line, the rest indented."""
+    lines: list[str] = []
+    for place, cause in enumerate(one_line(text).split("; ")):
+        indent = "" if place == 0 else "  "
+        lines += textwrap.wrap(
+            cause,
+            width,
+            initial_indent=indent,
+            subsequent_indent=f"{indent}  ",
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+    return lines
+
+
 def _escape(match: re.Match[str]) -> str:
     code = ord(match[0])
     if match[0] in "\t\n\r":

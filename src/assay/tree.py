@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from assay.digest import of_bytes
-from assay.errors import IntegrityError, NotFoundError, StepError
+from assay.errors import RUN_AGAIN, IntegrityError, NotFoundError, StepError
 from assay.manifest import (
     MAX_MANIFEST_BYTES,
     PACK_MEDIA_TYPE,
@@ -116,8 +116,8 @@ def _require_whole(store: Store, manifest: Manifest) -> None:
     if gone := gone + store.has_all(manifest.blobs):
         raise NotFoundError(
             f"{manifest.digest} was removed by a garbage collection just now (missing: {gone[0]}), "
-            "because nothing had used it for longer than the grace period; run the steps that make "
-            "it again, and pin what has to stay: assay gc --pin"
+            f"because nothing had used it for longer than the grace period; {RUN_AGAIN}, and pin "
+            "what has to stay: assay gc --pin"
         )
 
 

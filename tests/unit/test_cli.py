@@ -72,6 +72,7 @@ def test_a_cached_step_imports_nothing_heavy(tmp_path: Path) -> None:
         "split_data",
         "preflight",
         "notify",
+        "run_report",
         "resolve_production",
     ],
 )

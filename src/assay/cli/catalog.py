@@ -2,14 +2,16 @@
 
 import importlib
 import inspect
+import json
 import pkgutil
 import sys
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Final
 
 from assay.documents import closest, read_json, read_yaml, shown, some
 from assay.environment import environment
 from assay.errors import UsageError
+from assay.options import checked, hint, typed
 
 
 def names(package: str) -> list[str]:
@@ -59,31 +61,58 @@ def bind_arguments(function: Any, given: Mapping[str, Any]) -> dict[str, Any]:
     """Arguments of a pipeline, each of the type that it declares.
 
     Text becomes a number, list or object where the parameter asks for one (YAML syntax, which
-    includes JSON).
+    includes JSON). What is the name of an option goes into the parameter `options`.
 
     Raises:
         UsageError: Unknown, missing and ill-typed parameters, all of them.
     """
     signature = inspect.signature(function.pipeline_func)
-    problems = []
+    options = options_of(function)
+    types = {name: one.annotation for name, one in signature.parameters.items()}
+    known = {**{name: type(value) for name, value in options.items()}, **types}
+    problems = some([n for n in given if n not in known], lambda name: _unknown(name, known))
     bound: dict[str, Any] = {}
-    unknown = [name for name in given if name not in signature.parameters]
-    problems += some(unknown, lambda name: _unknown(name, signature.parameters))
+    own: dict[str, Any] = {}
     for name, value in given.items():
-        if name not in signature.parameters:
-            continue
-        try:
-            bound[name] = _convert(value, signature.parameters[name].annotation)
-        except (ValueError, UsageError) as error:
-            problems.append(f"parameter {name!r}: {error}")
+        if name in known:
+            try:
+                place = bound if name in types else own
+                place[name] = _convert(value, known[name], is_text=name in _TEXTS)
+            except (ValueError, UsageError) as error:
+                problems.append(f"parameter {name!r}: {error}")
     problems += [
         f"parameter {name!r} is missing; give it with -p {name}=…"
         for name, parameter in signature.parameters.items()
         if parameter.default is inspect.Parameter.empty and name not in given
     ]
+    problems += _choice_problems(function, bound)
     if problems:
         raise UsageError.all_of(problems)
+    if options:
+        # One way and the other may be mixed; what is named by itself wins.
+        bound["options"] = checked(
+            {**options, **bound.get("options", {}), **own}, {n: known[n] for n in options}
+        )
     return bound
+
+
+def options_of(function: Any) -> dict[str, Any]:
+    """The options of a pipeline and their defaults: what its parameter `options` holds."""
+    parameter = inspect.signature(function.pipeline_func).parameters.get("options")
+    return dict(parameter.default) if parameter is not None else {}
+
+
+def choices_of(function: Any) -> dict[str, tuple[str, ...]]:
+    """Values that parameters of a pipeline may have: the `CHOICES` of its module."""
+    return dict(function.pipeline_func.__globals__.get("CHOICES", {}))
+
+
+def _choice_problems(function: Any, bound: Mapping[str, Any]) -> list[str]:
+    return [
+        f"parameter {name!r}: {shown(bound[name])} is not a choice; {hint(bound[name], values)}"
+        for name, values in choices_of(function).items()
+        if name in bound and bound[name] not in values
+    ]
 
 
 def _unknown(name: str, known: Iterable[str]) -> str:
@@ -106,7 +135,9 @@ def _read(text: str, wanted: type) -> Any:
         raise ValueError(f"not a {wanted.__name__} in YAML or JSON: {error}") from error
 
 
-def _convert(value: Any, wanted: type) -> Any:
+def _convert(value: Any, wanted: type, *, is_text: bool) -> Any:
+    if is_text and isinstance(value, dict):
+        return json.dumps(value)
     if wanted is str:
         # A number with a fraction could have been written otherwise than Python writes it.
         if not isinstance(value, str) and type(value) is not int:
@@ -116,17 +147,10 @@ def _convert(value: Any, wanted: type) -> Any:
         value = _read(value, wanted)
     if wanted is list and isinstance(value, str | int | float):
         value = [value]
-    if wanted is float and isinstance(value, int) and not isinstance(value, bool):
-        value = float(value)
-    if not isinstance(value, wanted) or (wanted is int and isinstance(value, bool)):
-        raise ValueError(f"expected {_WORDS.get(wanted, wanted.__name__)}, got {shown(value)}")
-    return value
+    if wanted is int and isinstance(value, float):
+        raise ValueError(f"expected a whole number, got {shown(value)}")
+    return typed(value, wanted)
 
 
-_WORDS = {
-    int: "a whole number",
-    float: "a number",
-    bool: "true or false",
-    list: "a list such as [a, b]",
-    dict: "an object such as {max_iter: 100}",
-}
+_TEXTS: Final = frozenset({"policy", "suite", "checks", "monitoring"})
+"""Parameters that are files: a YAML file of parameters may hold the object itself."""

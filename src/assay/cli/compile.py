@@ -7,13 +7,14 @@ from typing import Any
 
 import click
 
-from assay.cli.catalog import component, names, pipeline
+from assay.cli.catalog import choices_of, component, names, pipeline
 from assay.cli.console import json_option, print_json
 from assay.cluster.apply import with_profile
+from assay.cluster.compiled import finished
 from assay.cluster.profile import MAX_PROFILE_BYTES, Profile, parse_profile, schema
 from assay.documents import read_regular
 from assay.errors import AssayError, UsageError
-from assay.images import ROLES, image, is_pinned, name_images
+from assay.images import ROLES, image, is_pinned
 
 
 class StaleError(AssayError):
@@ -109,12 +110,13 @@ def compile_one(function: Any, profile: Profile | None = None, *, component: boo
     """The YAML of a pipeline, or of a component that others load; profiles are for pipelines."""
     from kfp import compiler
 
+    choices = {} if component else choices_of(function)
     if profile is not None:
         function = with_profile(function, profile)
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "compiled.yaml"
         compiler.Compiler().compile(function, str(file))
-        return name_images(file.read_text(), component=component)
+        return finished(file.read_text(), choices, component=component)
 
 
 def _compile_all(profile: Profile | None) -> dict[str, str]:

@@ -8,9 +8,9 @@ import functools
 from types import FunctionType
 from typing import Any, Final
 
-from assay.cluster.needs import CONFIG, OPTIONAL_CONFIG, VARIABLES
 from assay.cluster.profile import Profile, TaskOptions
 from assay.errors import UsageError
+from assay.mounted import CONFIG_FOLDER, FOLDER
 
 RUN_LABEL: Final = "metadata.labels['pipeline/runid']"
 """KFP's own label of every pod of a run; from it a task learns its run, for its record."""
@@ -85,26 +85,21 @@ def _apply(task: Any, pipeline: str, profile: Profile) -> None:
 
 
 def _set_environment(task: Any, profile: Profile, options: TaskOptions) -> None:
+    """Mount the Secrets and the ConfigMap; `assay.mounted` makes variables of them."""
     from kfp import kubernetes
 
-    if variables := [CONFIG[kind] for kind in options.needs if kind in CONFIG]:
-        kubernetes.use_config_map_as_env(
-            task,
-            profile.config.name,
-            {name: name for name in variables},
-            optional=profile.config.optional,
-        )
-    if variables := [name for kind in options.needs for name in OPTIONAL_CONFIG.get(kind, ())]:
-        kubernetes.use_config_map_as_env(
-            task, profile.config.name, {name: name for name in variables}, optional=True
-        )
+    if not options.needs:
+        return
+    config = profile.config
+    kubernetes.use_config_map_as_volume(
+        task, config.name, str(FOLDER / CONFIG_FOLDER), optional=config.optional
+    )
     for kind in options.needs:
         secret = profile.secrets[kind]
-        kubernetes.use_secret_as_env(
-            task, secret.name, dict(VARIABLES[kind]), optional=secret.optional
+        kubernetes.use_secret_as_volume(
+            task, secret.name, str(FOLDER / kind), optional=secret.optional
         )
-    if options.needs:
-        kubernetes.use_field_path_as_env(task, "ASSAY_RUN", RUN_LABEL)
+    kubernetes.use_field_path_as_env(task, "ASSAY_RUN", RUN_LABEL)
 
 
 def _set_resources(task: Any, options: TaskOptions) -> None:

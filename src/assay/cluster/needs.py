@@ -7,49 +7,25 @@ there. `halt` only ends the run and gets nothing at all.
 from collections.abc import Mapping
 from typing import Final
 
-STORE, MLFLOW, SIGNING, NOTIFY, GIT = "store", "mlflow", "signing", "notify", "git"
-
-VARIABLES: Final[Mapping[str, Mapping[str, str]]] = {
-    STORE: {"access-key": "AWS_ACCESS_KEY_ID", "secret-key": "AWS_SECRET_ACCESS_KEY"},
-    MLFLOW: {"username": "MLFLOW_TRACKING_USERNAME", "password": "MLFLOW_TRACKING_PASSWORD"},
-    SIGNING: {"private-key": "ASSAY_SIGNING_KEY", "public-key": "ASSAY_VERIFY_KEYS"},
-    NOTIFY: {"url": "ASSAY_NOTIFY_URL"},
-    GIT: {"token": "ASSAY_GIT_TOKEN"},
-}
-"""By kind of secret: the Secret's keys, and the environment variables that they become."""
-
-CONFIG: Final[Mapping[str, str]] = {STORE: "ASSAY_STORE", MLFLOW: "MLFLOW_TRACKING_URI"}
-"""By kind of secret: the variable of the ConfigMap that says where the service is."""
-
-OPTIONAL_CONFIG: Final[Mapping[str, tuple[str, ...]]] = {
-    STORE: ("ASSAY_SOURCES", "ASSAY_ALLOWED_CLASSES"),
-    GIT: (
-        "ASSAY_DEPLOYMENTS",
-        "ASSAY_DEPLOYMENTS_BRANCH",
-        "ASSAY_FORGE",
-        "ASSAY_FORGE_URL",
-        "ASSAY_GIT_USER",
-        "ASSAY_APPROVAL_DAYS",
-        "ASSAY_PUSHGATEWAY",
-    ),
-}
-"""By kind of secret: variables that the ConfigMap may hold. A step that misses one says so itself,
-where Kubernetes would leave its pod waiting."""
+from assay.mounted import GIT, MLFLOW, NOTIFY, SIGNING, STORE
 
 _RECORDS: Final = (STORE, SIGNING)
 """Every step reads and writes the store, and signs and verifies records when there are keys."""
 
 NEEDS: Final[Mapping[str, tuple[str, ...]]] = {
+    "prepare_data": (*_RECORDS, MLFLOW),
     "snapshot_data": _RECORDS,
     "validate_data": _RECORDS,
     "split_data": _RECORDS,
     "train": _RECORDS,
+    "try_candidate": _RECORDS,
     "evaluate": _RECORDS,
     "compare": _RECORDS,
     "gate": _RECORDS,
     "preflight": (*_RECORDS, MLFLOW),
-    "resolve_production": (*_RECORDS, MLFLOW),
+    "resolve_production": (*_RECORDS, MLFLOW, GIT),
     "register": (*_RECORDS, MLFLOW, GIT),
+    "run_report": (*_RECORDS, NOTIFY),
     "notify": (*_RECORDS, NOTIFY),
     "halt": (),
     "doctor": (*_RECORDS, MLFLOW),
@@ -65,9 +41,12 @@ NEEDS: Final[Mapping[str, tuple[str, ...]]] = {
 
 NEVER_RETRIED: Final[Mapping[str, str]] = {
     "halt": "its failure is the run's verdict",
+    "prepare_data": "it fails of what a user gave, which no retry mends",
     "preflight": "it fails of what a user gave, which no retry mends",
+    "validate_data": "its failure is a verdict on the data",
     "gate": "it decides; a second try must not decide otherwise",
     "register": "it refuses what the gate did not pass",
+    "run_report": "it would tell the same twice",
     "notify": "it would tell the same twice",
     "doctor": "it tells what it finds",
     "rollback": "a second try of a half-done one would go back once more",

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 
 from assay.cluster.client import Endpoint
-from assay.cluster.needs import VARIABLES
 from assay.cluster.profile import Profile, default_profile
 from assay.doctor import Ground
 from assay.errors import UsageError
+from assay.mounted import VARIABLES
 
 
 def ground(

@@ -12,6 +12,7 @@ from typing import Final
 
 from assay import code
 from assay.attestation import Attestation
+from assay.errors import RUN_AGAIN
 from assay.policy import StepRule
 
 _LIBRARY: Final = "assay.components.{0}.step:{0}"
@@ -75,7 +76,7 @@ class Admitted:
                 return ""
             return (
                 f"was made by {entry} with other code ({record.code_digest}) than that of this "
-                "installation; run it again with this version, let the governing policy name it "
+                f"installation; {RUN_AGAIN} in this version, let the governing policy name it "
                 "under 'steps' with this code, or use the version that made it"
             )
         if named:

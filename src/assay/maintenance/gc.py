@@ -10,8 +10,8 @@ a second plan is made, and only what both plans would remove is removed: what so
 between the first plan and the announcement stays, and who comes later sees the announcement. Times
 are those of the store's clock.
 
-The order of the removal keeps the store consistent wherever it is interrupted: cache pointers, the
-other pointers, plain copies, records, manifests, files.
+The order of the removal keeps the store consistent wherever it is interrupted: a new epoch
+(`assay.epoch`), cache pointers, the other pointers, plain copies, records, manifests, files.
 """
 
 import re
@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from assay import epoch
 from assay.digest import PREFIX, hex_of
 from assay.errors import AssayError, IntegrityError, UsageError
 from assay.gitops import log
@@ -71,6 +72,15 @@ class Plan:
     def size(self) -> int:
         """Bytes that removal sets free."""
         return sum(self.listed[digest][0] for digest in self.blobs)
+
+    @property
+    def ends_answers(self) -> bool:
+        """Whether it removes what a cached answer may name.
+
+        A file alone is none of that: its manifest is gone already, or it is the list of an earlier
+        removal.
+        """
+        return bool(self.cache or self.pointers or self.records or self.manifests)
 
     def narrow(self, other: "Plan") -> None:
         """Leave only what `other` would remove too."""
@@ -259,6 +269,8 @@ def remove(store: Store, found: Plan, roots: Callable[[], Mapping[str, str]]) ->
         for name in ("records", "manifests", "files"):
             setattr(found, name, [item for item in getattr(found, name) if item in allowed])
         removal.narrow(found.blobs)
+        if found.ends_answers:
+            epoch.renew(store)
         return _remove(store, found, removal)
 
 

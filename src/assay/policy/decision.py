@@ -216,7 +216,15 @@ def read_decision(folder: Path) -> Decision:
         raise IntegrityError(f"{FILE_NAME} is missing; give the digest of a gate's decision")
     if path.stat().st_size > MAX_DECISION_BYTES:
         raise IntegrityError(f"{FILE_NAME}: larger than {MAX_DECISION_BYTES} bytes")
-    content = path.read_bytes()
+    return parse_decision(path.read_bytes())
+
+
+def parse_decision(content: bytes) -> Decision:
+    """As `read_decision`, from the file's bytes.
+
+    Raises:
+        IntegrityError: Malformed, or it contradicts itself.
+    """
     raw = parse_canonical_json(content, FILE_NAME)
     try:
         decision = _parse(raw)

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import IO, Final, NamedTuple, TypeVar
 
 from assay.digest import PREFIX, Readable, hex_of, of_bytes, of_stream
-from assay.errors import IntegrityError, NotFoundError, StoreError
+from assay.errors import RUN_AGAIN, IntegrityError, NotFoundError, StoreError
 from assay.manifest import Descriptor, FileEntry, Manifest
 from assay.parallel import parallel
 from assay.store.files import copy_checked, landing, open_read_only, reading, writing
@@ -40,7 +40,7 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 _POINTER = re.compile(
-    r"(cache|referrers|dependents|pins|statements|runs)(/[0-9a-f]{64}){1,2}"
+    r"(cache|referrers|dependents|pins|statements|runs|epochs)(/[0-9a-f]{64}){1,2}"
     r"|releases/[0-9a-f]{64}/[0-9]{6}"
     r"|removals/(announced|ended)/[0-9a-f]{64}/[0-9a-f]{64}",
     re.ASCII,
@@ -458,7 +458,7 @@ class Store(abc.ABC):
         raise IntegrityError(
             f"damaged: {place or self.location(expected)}: {found}; nothing was kept. Repair it "
             "from a copy of the store (assay fsck --from URL), or remove it "
-            f"({self._removal(blob_key(expected))}) and run again: the step that made it is "
+            f"({self._removal(blob_key(expected))}) and {RUN_AGAIN}: the step that made it is "
             "computed anew"
         )
 
@@ -549,6 +549,14 @@ def blob_key(digest: str) -> str:
     """Where a blob lies, relative to the store's root."""
     digits = hex_of(digest)
     return f"blobs/sha256/{digits[:2]}/{digits}"
+
+
+def nothing_under(key: str, url: str) -> NotFoundError:
+    """The error for what is not in a store."""
+    return NotFoundError(
+        f"nothing under {key} in {url}; is this the right store (ASSAY_STORE)? If it was removed, "
+        f"{RUN_AGAIN}"
+    )
 
 
 def _head(paths: Iterable[str]) -> str:

@@ -23,9 +23,9 @@ from pathlib import Path
 from typing import IO
 
 from assay.digest import Readable, of_stream
-from assay.errors import IntegrityError, NotFoundError, StoreAccessError, StoreError
+from assay.errors import IntegrityError, StoreAccessError, StoreError
 from assay.manifest import Descriptor
-from assay.store.base import Entry, Store, blob_key
+from assay.store.base import Entry, Store, blob_key, nothing_under
 from assay.store.files import SpecialFileError, copy_checked, kind_of_file, open_own
 
 
@@ -235,9 +235,7 @@ class FolderStore(Store):
             yield
         except FileNotFoundError as error:
             if key and self._root.is_dir():
-                raise NotFoundError(
-                    f"nothing under {key} in {self.url}; is this the right store (ASSAY_STORE)?"
-                ) from error
+                raise nothing_under(key, self.url) from error
             raise StoreError(
                 f"store {self.url} {what}: {error.strerror}; create the folder"
             ) from error

@@ -38,7 +38,6 @@ from tenacity import (
 from assay.digest import PREFIX, Readable, hex_of
 from assay.errors import (
     IntegrityError,
-    NotFoundError,
     StoreAccessError,
     StoreError,
     UsageError,
@@ -46,7 +45,7 @@ from assay.errors import (
 from assay.manifest import Descriptor
 from assay.parallel import WORKERS
 from assay.store import s3_errors
-from assay.store.base import Entry, Store, blob_key
+from assay.store.base import Entry, Store, blob_key, nothing_under
 from assay.store.client import RetryLimits, client_for, split_url
 from assay.store.files import PIECE_BYTES, read_pieces
 from assay.store.upload import PART_BYTES, Source, part_bytes
@@ -356,10 +355,7 @@ class MinioStore(Store):
             yield
         except StatusError as error:
             if error.code in s3_errors.MISSING or (error.status == _NOT_FOUND and not error.code):
-                raise NotFoundError(
-                    f"nothing under {self._prefix}{key} in {self.url}; is this the right store "
-                    "(ASSAY_STORE)?"
-                ) from error
+                raise nothing_under(f"{self._prefix}{key}", self.url) from error
             raise
 
     def _replace(self, key: str, data: bytes, media_type: str = "application/json") -> None:

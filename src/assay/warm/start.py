@@ -2,22 +2,20 @@
 
 import contextlib
 import importlib
+import importlib.util
 import os
-import re
 import socket
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
+from assay.declaration import named_in
 from assay.step import Step
 from assay.task_group import TaskGroup, task_group
 from assay.warm import VARIABLE
-
-_STEP_IMPORT: Final = re.compile(r"from assay\.components\.(\w+) import step\b")
-"""How a component's body names its step."""
 
 
 @contextlib.contextmanager
@@ -76,11 +74,14 @@ def _process(path: Path, group: TaskGroup) -> Iterator["subprocess.Popen[bytes]"
 
 def _asks_registry(pipeline: Any) -> bool:
     executors = pipeline.pipeline_spec.deployment_spec["executors"]
-    texts = [text for one in executors.values() for text in one["container"]["command"]]
-    names = {name for text in texts for name in _STEP_IMPORT.findall(text)}
-    modules = [importlib.import_module(f"assay.components.{name}.step") for name in sorted(names)]
-    return any(
-        isinstance(item, Step) and item.asks_registry
-        for module in modules
-        for item in vars(module).values()
-    )
+    names = {named_in(list(one["container"]["command"])) for one in executors.values()} - {""}
+    return any(_step_asks_registry(name) for name in sorted(names))
+
+
+def _step_asks_registry(component: str) -> bool:
+    """Whether the stage's own step does; a task of several steps is named after that one."""
+    name = f"assay.components.{component}.step"
+    if importlib.util.find_spec(name) is None:
+        return False
+    found = vars(importlib.import_module(name)).values()
+    return any(isinstance(one, Step) and one.asks_registry for one in found)

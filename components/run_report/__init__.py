@@ -1,12 +1,12 @@
-"""A message about how a run ended."""
+"""What came of a run: one page, one message."""
 
 from typing import Any
 
 
 def __getattr__(name: str) -> Any:
     # Lazy, because kfp.dsl has no `component` inside a running task, where only `step` is needed.
-    if name == "notify":
-        from assay.components.notify.component import notify
+    if name == "run_report":
+        from assay.components.run_report.component import run_report
 
-        return notify
+        return run_report
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

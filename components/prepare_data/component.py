@@ -1,0 +1,74 @@
+"""The KFP declaration of prepare_data."""
+
+from typing import NamedTuple, Optional
+
+from kfp import dsl
+
+from assay.declaration import component
+
+
+@component("train")
+def prepare_data(
+    data: str,
+    target: str,
+    model_name: str,
+    dataset: dsl.Output[dsl.Dataset],
+    policy: str = "",
+    suite: str = "",
+    estimator: str = "auto",
+    primary_metric: str = "auto",
+    split_by: str = "hash",
+    options: dict = {},  # noqa: B006 - KFP reads the default, nobody changes it
+    candidates: Optional[list] = None,  # noqa: UP045 - KFP reads no other spelling
+) -> NamedTuple(
+    "Outputs",
+    [
+        ("dataset_digest", str),
+        ("rows", int),
+        ("candidates", list),
+        ("validation_fraction", float),
+        ("validation_settings", dict),
+        ("split_settings", dict),
+        ("training_settings", dict),
+        ("evaluation_settings", dict),
+        ("comparison_settings", dict),
+        ("gate_settings", dict),
+        ("selection_settings", dict),
+        ("candidate_settings", dict),
+    ],
+):
+    """Check all that a run is given, in seconds; then make the table an immutable dataset.
+
+    The steps preflight and snapshot_data in one task: what is wrong with a run is found before the
+    table is read.
+
+    Args:
+        data: The table: a path, file://, s3://bucket/key?endpoint=…, https:// or a digest.
+        target: Column to predict.
+        model_name: Name in the MLflow registry.
+        dataset: The dataset, for KFP's lineage.
+        policy: The gate's rules: JSON or YAML text, a location or a digest. Empty: the default.
+        suite: Great Expectations suite: JSON text, a location or a digest. Empty: none.
+        estimator: Import path of an estimator, or "auto".
+        primary_metric: The metric models are compared by; "auto": the policy's, else the default.
+        split_by: "hash" or "time".
+        options: More options, as `assay.components.prepare_data.options` lists them.
+        candidates: Of a sweep: objects {"estimator": path, "hyperparameters": {...}}, 1 to 100.
+
+    Returns:
+        dataset_digest: Digest of the dataset.
+        rows: Number of its rows.
+        candidates: Those of a sweep, each with estimator and hyperparameters.
+        validation_fraction: Of a sweep: share of the training rows to choose on.
+        validation_settings: For validate_data.
+        split_settings: For split_data.
+        training_settings: For train.
+        evaluation_settings: For evaluate.
+        comparison_settings: For compare.
+        gate_settings: For gate.
+        selection_settings: For select_best.
+        candidate_settings: For try_candidate.
+    """
+    from assay.components.prepare_data.prepare import prepare
+
+    return prepare(locals())

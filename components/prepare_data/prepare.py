@@ -1,0 +1,116 @@
+"""prepare_data: preflight, then the snapshot; what each stage below is to work with."""
+
+import json
+from collections.abc import Mapping
+from typing import Any, Final
+
+from assay.components.check_monitoring.step import check_monitoring
+from assay.components.compare.step import compare
+from assay.components.evaluate.step import evaluate
+from assay.components.gate.step import gate
+from assay.components.preflight.step import preflight
+from assay.components.prepare_data.options import (
+    DEFAULTS,
+    OPTIONS,
+    SWEEP_DEFAULTS,
+    SWEEP_OPTIONS,
+    TEXTS,
+)
+from assay.components.select_best.step import select_best
+from assay.components.snapshot_data.step import snapshot_data
+from assay.components.split_data.step import split_data
+from assay.components.train.step import train
+from assay.components.validate_data.step import validate_data
+from assay.epoch import epoch
+from assay.kfp import EPOCH, Task
+from assay.options import checked
+from assay.step import Step
+
+STAGES: Final[Mapping[str, tuple[Step, ...]]] = {
+    "validation": (validate_data,),
+    "split": (split_data,),
+    "training": (train,),
+    "evaluation": (evaluate, check_monitoring),
+    "comparison": (compare,),
+    "gate": (gate,),
+    "selection": (select_best,),
+}
+"""What gets settings of its own, so that KFP's cache answers a stage whose settings stayed."""
+
+
+def prepare(arguments: Mapping[str, Any]) -> tuple[Any, ...]:
+    """Check everything, make the dataset, and hand each stage its settings.
+
+    Raises:
+        SystemExit: With the exit code of what is wrong, after it was told.
+    """
+    steps = [preflight, snapshot_data]
+    with Task("prepare_data", steps, arguments) as task:
+        given = _given(arguments)
+        task.run(preflight, instead=given)
+        task.run(snapshot_data, instead=given)
+        found = task.arguments
+        values = {
+            **given,
+            "policy": found["policy_artifact"],
+            "suite": found["suite_artifact"],
+            "checks": found["checks_artifact"],
+            "plan": found["monitoring_artifact"],
+            "reference": found["reference_artifact"],
+            "primary_metric": found["primary_metric"],
+            "margin": found["max_regression"],
+            "allowed_modules": found["allowed_modules"],
+        }
+        now = epoch(task.context.store, task.context.verifier)
+        settings = {name: _settings(steps, values, now) for name, steps in STAGES.items()}
+        settings["candidate"] = _candidate(settings)
+        dataset, rows, candidates = task.end(["dataset_digest", "rows", "candidates"])
+    fraction = given["validation_fraction"]
+    return dataset, rows, candidates, fraction, *(settings[name] for name in SETTINGS)
+
+
+SETTINGS: Final = (*STAGES, "candidate")
+"""The settings that are handed out, in the order of the component's outputs."""
+
+
+def _given(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """What the run was given, by the names of the steps' parameters; options with defaults.
+
+    Raises:
+        UsageError: Options that are none, or of another type.
+    """
+    known = SWEEP_OPTIONS if arguments["candidates"] is not None else OPTIONS
+    options = {
+        name: json.dumps(value) if name in TEXTS and isinstance(value, dict) else value
+        for name, value in (arguments["options"] or {}).items()
+    }
+    types = {name: type(one.default) for name, one in known.items()}
+    metric = arguments["primary_metric"]
+    return {
+        **DEFAULTS,
+        **SWEEP_DEFAULTS,
+        **checked(options, types),
+        "primary_metric": "" if metric == "auto" else metric,
+        **{name: arguments[name] for name in ("data", "target", "estimator", "split_by")},
+    }
+
+
+def _settings(steps: tuple[Step, ...], values: Mapping[str, Any], now: str) -> dict[str, Any]:
+    """What differs from the steps' own defaults: Argo keeps each of them about seven times."""
+    own: dict[str, Any] = {}
+    for step in steps:
+        own |= dict.fromkeys((*step.inputs, *step.sources), "")
+        own |= {name: parameter.default for name, parameter in step.parameters.items()}
+    # Data is handed on from task to task.
+    known = sorted(set(own) & set(values) - {"data"})
+    return {EPOCH: now} | {name: values[name] for name in known if values[name] != own[name]}
+
+
+def _candidate(settings: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """Of a sweep's candidate: trained as ever, measured by what candidates are chosen by."""
+    own = {"estimator", "hyperparameters"}
+    trained = {name: value for name, value in settings["training"].items() if name not in own}
+    measured = settings["evaluation"]
+    return trained | {
+        name: measured[name] for name in ("confidence", "primary_metric") if name in measured
+    }

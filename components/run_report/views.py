@@ -1,0 +1,382 @@
+"""What people look at: the report as a page, the verdict as Markdown, lines for the log."""
+
+import json
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Final
+from urllib.parse import quote, urlsplit
+
+from assay.components.run_report.facts import KFP_CACHE, RAN, STEP_CACHE, Facts, Stage
+from assay.components.run_report.judge import Verdict, words
+from assay.evidence import EvidenceDocument, Interval
+from assay.labels import is_labelled, sort_key
+from assay.policy import KNOWN_METRICS, Kind, Outcome
+from assay.report import (
+    Bar,
+    Section,
+    details,
+    interval_bars,
+    markdown_table,
+    markdown_text,
+    page,
+    paragraph,
+    table,
+)
+from assay.runs import DONE, STARTED, TaskRecord
+from assay.text import interval_text, number, one_line, reason_lines, short
+
+MAX_SLICES: Final = 12
+"""Of the primary metric that the page draws; the evaluation's own page has all."""
+MAX_RULES: Final = 30
+MAX_METRICS: Final = 5
+"""Beside the primary one that stand open."""
+MAX_SUMMARY_METRICS: Final = 5
+MAX_SUMMARY_REASONS: Final = 10
+MAX_STAGES: Final = 250
+_SHORT_ROLES: Final = ("dataset", "model", "evaluation", "comparison", "decision")
+"""Artifacts that the Markdown names."""
+_PAGES: Final = {
+    "validation": "data_report",
+    "evaluation": "evaluation",
+    "comparison": "comparison",
+    "decision": "decision",
+}
+"""Node of the graph that shows an artifact's page."""
+_COUNTS: Final = ("test_rows", "classes", "safety_violations")
+"""Of an evaluation: what is no quality of the model."""
+_MEASURED: Final = ("latency_p99_ms", "model_bytes")
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """Which run it is."""
+
+    run: str
+    name: str
+    pipeline: str
+    model_name: str
+    state: str
+    """As KFP says it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """A number about the model on rows that it was not trained on."""
+
+    name: str
+    value: float
+    interval: Interval | None
+
+    @property
+    def text(self) -> str:
+        """The value with its interval."""
+        return interval_text(self.value, *_ends(self.interval))
+
+
+def _ends(bounds: Interval | None) -> tuple[float | None, float | None]:
+    return (bounds.low, bounds.high) if bounds else (None, None)
+
+
+def metrics(facts: Facts) -> list[Metric]:
+    """The model's quality on all held-out rows, the primary metric first."""
+    found = facts.evaluation
+    primary = facts.value("evaluate", "primary_metric")
+    names = [
+        name
+        for name, value in (found.values if found else {}).items()
+        if value is not None and not is_labelled(name) and not _is_derived(name)
+    ]
+    names.sort(key=lambda name: (name != primary, _rank(name), name))
+    return [_metric(found, name) for name in names if found]
+
+
+def _rank(name: str) -> int:
+    """What readers look for first comes first."""
+    known = KNOWN_METRICS["evaluate"]
+    return known.index(name) if name in known else len(known)
+
+
+def _is_derived(name: str) -> bool:
+    return name in _COUNTS or name.endswith("_gap")
+
+
+def _metric(found: EvidenceDocument, name: str) -> Metric:
+    return Metric(name, found.values[name] or 0.0, found.intervals.get(name))
+
+
+def metrics_json(facts: Facts) -> str:
+    """The same names for every run of one kind of task, the primary metric first.
+
+    KFP sorts by name. So where another name would come before it, the primary metric has a row of
+    its own besides.
+    """
+    found = metrics(facts)
+    shown = {metric.name: metric.value for metric in found}
+    for document, names in ((facts.evaluation, _COUNTS[:1]), (facts.measurements, _MEASURED)):
+        values = document.values if document else {}
+        shown.update({name: value for name in names if (value := values.get(name)) is not None})
+    if found and min(shown) != found[0].name:
+        shown = {f"1. {found[0].name}": found[0].value, **shown}
+    return json.dumps(shown)
+
+
+def page_of(about: About, facts: Facts, verdict: Verdict) -> str:
+    """The whole report."""
+    sections = [
+        *([Section("What to change", paragraph(verdict.remedy))] if verdict.remedy else []),
+        *_registered(about, verdict),
+        *_rules(facts),
+        *_quality(facts),
+        *_comparison(facts),
+        Section("Stages", _stages(facts)),
+        *_digests(facts),
+        *_notes(facts),
+    ]
+    subtitle = " · ".join(part for part in (about.name, about.pipeline) if part)
+    return page(
+        f"Run of {about.model_name}",
+        sections,
+        verdict=_badge(verdict),
+        subtitle=one_line(subtitle),
+        reasons=verdict.reasons,
+    )
+
+
+def _badge(verdict: Verdict) -> str:
+    """A pass that no attestation shows is none to be green about."""
+    unproved = verdict.verdict == "passed" and not verdict.proved
+    return "not proved" if unproved else verdict.verdict
+
+
+def _registered(about: About, verdict: Verdict) -> Iterator[Section]:
+    if verdict.version:
+        told = f"Version {verdict.version} of {about.model_name} in the MLflow registry."
+        yield Section("Registered", paragraph(told))
+
+
+def _rules(facts: Facts) -> Iterator[Section]:
+    """The gate's rules, those that do not hold first."""
+    if facts.decision is None:
+        return
+    order = [Outcome.FAIL, Outcome.INCONCLUSIVE, Outcome.PASS, Outcome.SKIPPED]
+    rows = [row for row in facts.decision.rows if row.kind is Kind.RULE or row.outcome in order[:2]]
+    rows.sort(key=lambda row: order.index(row.outcome))
+    roles = {digest: role for role, digest in facts.digests().items()}
+    shown = [
+        (roles.get(row.evidence, row.text), row.outcome.value, row.explanation)
+        for row in rows[:MAX_RULES]
+    ]
+    more = [paragraph(f"and {len(rows) - MAX_RULES} more", soft=True)] if rows[MAX_RULES:] else []
+    content = table(("rule", "outcome", "why"), shown, stacked=True) + "".join(more)
+    yield Section("Gate", content)
+
+
+def _quality(facts: Facts) -> Iterator[Section]:
+    found, shown = facts.evaluation, metrics(facts)
+    if found is None or not shown:
+        return
+    first, *others = shown
+    rows = found.values.get("test_rows")
+    level = f"{100 * first.interval.confidence:g}% intervals" if first.interval else "no intervals"
+    told = f"On {number(rows)} rows that the model was not trained on; {level}."
+    slices = sorted((n for n in found.values if n.startswith(f"{first.name}{{")), key=sort_key)
+    bars = [_bar(found, first.name, first.name)]
+    bars += [_bar(found, n, n[len(first.name) :]) for n in slices[:MAX_SLICES]]
+    content = paragraph(told, soft=True) + interval_bars(bars, mark=first.value)
+    if slices[MAX_SLICES:]:
+        rest = f"and {len(slices) - MAX_SLICES} more slices; evaluation shows all"
+        content += paragraph(rest, soft=True)
+    if others:
+        content += _folded(("metric", "value"), [(one.name, one.text) for one in others])
+    yield Section("Quality", content)
+
+
+def _folded(
+    headers: tuple[str, ...], rows: Sequence[tuple[Any, ...]], *, stacked: bool = False
+) -> str:
+    """A table of the first rows; the others open on demand."""
+    first, rest = rows[:MAX_METRICS], rows[MAX_METRICS:]
+    content = table(headers, first, stacked=stacked)
+    if rest:
+        content += details(f"{len(rest)} more metrics", table(headers, rest, stacked=stacked))
+    return content
+
+
+def _bar(found: EvidenceDocument, name: str, label: str) -> Bar:
+    return Bar(label, found.values.get(name), *_ends(found.intervals.get(name)))
+
+
+def _comparison(facts: Facts) -> Iterator[Section]:
+    found = facts.comparison
+    if found is None:
+        return
+    values = found.values
+    title = "Comparison with production"
+    if not values.get("production_exists"):
+        yield Section(title, paragraph("No model is in production."))
+        return
+    content = "".join(paragraph(text) for text in [found.reason or _not_worse(found)] if text)
+    if (delta := values.get("regression_delta")) is not None:
+        ends = _ends(found.intervals.get("regression_delta"))
+        margin = values.get("regression_margin")
+        told = "worse by (below 0: better)"
+        bar = Bar(told, delta, *ends, margin, "<", found.verdict or "")
+        content += interval_bars([bar], mark=0.0)
+    pairs = [
+        (name.removeprefix("candidate_"), value, values.get(f"production_{name[10:]}"))
+        for name, value in values.items()
+        if name.startswith("candidate_") and not is_labelled(name)
+    ]
+    primary = facts.value("evaluate", "primary_metric")
+    pairs.sort(key=lambda row: (row[0] != primary, _rank(row[0]), row[0]))
+    if pairs:
+        content += _folded(("metric", "candidate", "production"), pairs, stacked=True)
+    yield Section(title, content)
+
+
+def _not_worse(found: EvidenceDocument) -> str:
+    return "Not worse than production beyond the margin." if found.verdict == "pass" else ""
+
+
+def _stages(facts: Facts) -> str:
+    rows = list(_stage_rows(facts))
+    if not rows:
+        return paragraph("No stage said anything.")
+    headers = ("stage", "result", "gave", "from")
+    content = table(headers, rows[:MAX_STAGES], stacked=True)
+    if rows[MAX_STAGES:]:
+        content += paragraph(f"and {len(rows) - MAX_STAGES} more", soft=True)
+    if any(stage.origin == KFP_CACHE for stage in facts.stages):
+        told = "From the cache: answered by KFP without a pod, and found from what used it."
+        content += paragraph(told, soft=True)
+    return content
+
+
+def _stage_rows(facts: Facts) -> Iterator[tuple[str, str, str, str]]:
+    for stage in facts.stages:
+        seconds = f"{stage.seconds:.1f} s"
+        origin = {RAN: f"this run, {seconds}", STEP_CACHE: f"the step cache, {seconds}"}
+        made = origin.get(stage.origin, "KFP's cache")
+        yield words(stage.step), _result(stage), _gave(stage), made
+    for task in facts.tasks:
+        if task.state == DONE or _told_by_stage(facts, task):
+            continue
+        told = "did not say how it ended" if task.state == STARTED else "failed"
+        code = f", exit code {task.exit_code}" if task.exit_code else ""
+        made = "this run" if task.state == STARTED else f"this run, {task.seconds:.1f} s"
+        yield words(task.task), f"{told}{code}", "", made
+
+
+def _told_by_stage(facts: Facts, task: TaskRecord) -> bool:
+    """Whether a row of a stage says already that this task did not pass."""
+    return any(
+        (one.task, one.process) == (task.task, task.process)
+        and one.values.get("verdict") not in {None, "", "pass"}
+        for one in facts.stages
+    )
+
+
+def _result(stage: Stage) -> str:
+    if stage.attestation is None:
+        return f"not proved: {stage.doubt}"
+    values = stage.values
+    if verdict := values.get("verdict"):
+        return one_line(str(verdict))
+    if version := values.get("version"):
+        return f"version {one_line(str(version))}"
+    return "done"
+
+
+def _gave(stage: Stage) -> str:
+    outputs = {name: digest for name, digest in stage.outputs.items() if name != "record"}
+    return ", ".join(f"{name} {short(digest)[7:]}" for name, digest in outputs.items())
+
+
+def _digests(facts: Facts) -> Iterator[Section]:
+    found = facts.digests()
+    if not found:
+        return
+    named = ", ".join(name for role, name in _PAGES.items() if role in found)
+    told = f"Their pages are at the nodes of the graph: {named}." if named else ""
+    shown = table(("what", "digest"), list(found.items()))
+    lead = paragraph(told, soft=True) if told else ""
+    yield Section("Artifacts", lead + details("Whole digests", shown))
+
+
+def _notes(facts: Facts) -> Iterator[Section]:
+    if facts.notes:
+        yield Section("What could not be read", "".join(map(paragraph, facts.notes)))
+
+
+def summary(about: About, facts: Facts, verdict: Verdict) -> str:
+    """The verdict in short, for KFP's Markdown: no bullets, short tables, short digests."""
+    lines = [f"# {markdown_text(about.model_name)}: {_badge(verdict)}"]
+    lines += [markdown_text(reason) for reason in verdict.reasons[:MAX_SUMMARY_REASONS]]
+    if verdict.remedy:
+        lines.append(f"What to change: {markdown_text(verdict.remedy)}")
+    if verdict.version:
+        lines.append(_version(about, verdict.version))
+    if shown := metrics(facts)[:MAX_SUMMARY_METRICS]:
+        rows = [(metric.name, metric.text) for metric in shown]
+        lines.append(markdown_table(("metric", "value"), rows).rstrip())
+    if facts.comparison and (delta := facts.comparison.values.get("regression_delta")) is not None:
+        told = interval_text(delta, *_ends(facts.comparison.intervals.get("regression_delta")))
+        lines.append(markdown_text(f"Worse than production by {told}; below 0 is better."))
+    found = facts.digests()
+    digests = [(role, short(found[role])[7:]) for role in _SHORT_ROLES if role in found]
+    if digests:
+        lines.append(markdown_table(("artifact", "digest"), digests).rstrip())
+    return "\n\n".join(lines) + "\n"
+
+
+def _version(about: About, version: str) -> str:
+    """The registered version, as a link where the address of MLflow is known."""
+    told = markdown_text(f"Version {version} of {about.model_name} in MLflow")
+    parts = urlsplit(os.environ.get("MLFLOW_TRACKING_URI", ""))
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        return told
+    host = parts.netloc.rpartition("@")[2]
+    place = "/".join(quote(part, safe="") for part in (about.model_name, "versions", version))
+    return f"[{told}]({parts.scheme}://{quote(host, safe=':[]')}/#/models/{place})"
+
+
+def lines(verdict: Verdict) -> list[str]:
+    """The end of the log: the verdict, and one cause a line, none longer than KFP shows."""
+    told = [f"verdict: {_badge(verdict)} (exit code {verdict.exit_code})"]
+    if verdict.version:
+        told.append(f"version: {verdict.version}")
+    told += reason_lines(verdict.reasons)
+    if verdict.remedy:
+        told += reason_lines([f"to change: {verdict.remedy}"])
+    return told
+
+
+def document(about: About, facts: Facts, verdict: Verdict) -> dict[str, Any]:
+    """The facts as JSON."""
+    return {
+        **asdict(about),
+        **asdict(verdict),
+        "reasons": list(verdict.reasons),
+        "digests": facts.digests(),
+        "stages": [
+            {
+                "step": stage.step,
+                "task": stage.task,
+                "from": stage.origin,
+                "attestation": stage.attestation.digest if stage.attestation else "",
+                "outputs": stage.outputs,
+                "seconds": stage.seconds,
+                "doubt": stage.doubt,
+            }
+            for stage in facts.stages
+        ],
+        "metrics": {
+            metric.name: {
+                "value": metric.value,
+                "interval": asdict(metric.interval) if metric.interval else None,
+            }
+            for metric in metrics(facts)
+        },
+        "notes": facts.notes,
+    }

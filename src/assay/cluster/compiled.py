@@ -1,0 +1,149 @@
+"""What is done to KFP's compiled YAML: images named, choices offered, everything unread left out.
+
+Argo keeps the specification of a task about seven times in the status of a workflow, which has
+1 MiB; above that KFP shows nothing of a run any more. So a task's part holds only what the
+launcher reads: no descriptions, and no inputs that nobody gives.
+"""
+
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Final
+
+import yaml
+
+from assay.declaration import MODULE
+
+_VARIABLE: Final = "ASSAY_IMAGE"
+_OBJECT: Final = re.compile(r"(#    (?P<name>\w+): dict \[Default: )\{.*\}\]")
+
+
+def finished(
+    compiled: str, choices: Mapping[str, tuple[str, ...]], *, component: bool = False
+) -> str:
+    """KFP's YAML as it is used.
+
+    Args:
+        compiled: What KFP's compiler wrote.
+        choices: Values that a parameter of the pipeline may have, by its name: a drop-down in the
+            run form, and refused by KFP's API otherwise. The SDK has no word for it.
+        component: Whether it is a component for `load_component_from_file`, which keeps all its
+            descriptions: they are how others use it.
+
+    Returns:
+        The same with these; the comments at its head stay.
+    """
+    lines = compiled.splitlines(keepends=True)
+    head = next((n for n, line in enumerate(lines) if not line.startswith("#")), len(lines))
+    documents: list[dict[str, Any]] = list(yaml.safe_load_all("".join(lines[head:])))
+    spec = documents[0]
+    for container in containers(spec):
+        _name_image(container, component=component)
+    if not component:
+        _leave_out(spec)
+        _offer(spec, choices)
+    return _head(lines[:head], spec) + yaml.safe_dump_all(documents, sort_keys=True)
+
+
+def _head(lines: list[str], spec: Mapping[str, Any]) -> str:
+    """KFP's comments; it writes an object's keys in an order that changes from run to run."""
+    given = spec["root"].get("inputDefinitions", {}).get("parameters", {})
+    return "".join(_OBJECT.sub(lambda match: _sorted(match, given), line) for line in lines)
+
+
+def _sorted(match: re.Match[str], given: Mapping[str, Any]) -> str:
+    default = given.get(match["name"], {}).get("defaultValue", {})
+    return f"{match[1]}{json.dumps(default, sort_keys=True)}]"
+
+
+def containers(spec: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """The containers of a compiled pipeline."""
+    for executor in spec["deploymentSpec"]["executors"].values():
+        if "container" in executor:
+            yield executor["container"]
+
+
+def _name_image(container: dict[str, Any], *, component: bool) -> None:
+    """Tell the container which image it runs in, as `ASSAY_IMAGE`.
+
+    An image cannot hold its own digest, and Kubernetes does not tell a container; the attestations
+    of what it computes name it. Only compiled files say so: a task that `kfp.local` runs as a plain
+    process is in no image.
+
+    KFP's SDK (2.17) reads back the `env` list of a component's YAML as a map, and fails when a
+    pipeline with the component is compiled; so there the command says it.
+    """
+    command: list[str] = container["command"]
+    if component and MODULE in command:
+        command[-1:-1] = ["--image", container["image"]]
+    elif not component:
+        variables = [item for item in container.get("env", ()) if item["name"] != _VARIABLE]
+        container["env"] = [*variables, {"name": _VARIABLE, "value": container["image"]}]
+
+
+def _leave_out(spec: dict[str, Any]) -> None:
+    given: dict[str, list[set[str]]] = {}
+    for dag in dags(spec):
+        for task in dag["tasks"].values():
+            names = (task.get("inputs") or {}).get("parameters") or {}
+            given.setdefault(task["componentRef"]["name"], []).append(set(names))
+    taken = _taken(spec)
+    for name, component in spec.get("components", {}).items():
+        component.pop("description", None)
+        inputs = component.get("inputDefinitions", {})
+        outputs = component.get("outputDefinitions", {})
+        for kind in (*inputs.values(), *outputs.values()):
+            for port in kind.values():
+                port.pop("description", None)
+        if "executorLabel" not in component:
+            continue
+        # Where nobody gives an input, the function's own default is the same.
+        some, every = set.union(*given[name]), set.intersection(*given[name])
+        _keep(inputs, lambda key, one, some=some: not one.get("isOptional") or key in some)
+        for key in every & set(inputs.get("parameters", {})):
+            inputs["parameters"][key].pop("defaultValue", None)
+            inputs["parameters"][key].pop("isOptional", None)
+        # `assay.task` hands out what is declared.
+        _keep(outputs, lambda key, _one, name=name: key in taken.get(name, ()))
+        for ports in ("inputDefinitions", "outputDefinitions"):
+            if not component.get(ports, True):
+                del component[ports]
+
+
+def _keep(ports: dict[str, Any], wanted: Callable[[str, Any], bool]) -> None:
+    kept = {key: one for key, one in ports.get("parameters", {}).items() if wanted(key, one)}
+    ports.pop("parameters", None)
+    if kept:
+        ports["parameters"] = kept
+
+
+def _taken(spec: Mapping[str, Any]) -> dict[str, set[str]]:
+    """By component, the output parameters that something reads."""
+    found: dict[str, set[str]] = {}
+
+    def read(dag: Mapping[str, Any], producer: str, key: str) -> None:
+        found.setdefault(dag["tasks"][producer]["componentRef"]["name"], set()).add(key)
+
+    for dag in dags(spec):
+        for task in dag["tasks"].values():
+            for source in ((task.get("inputs") or {}).get("parameters") or {}).values():
+                if output := source.get("taskOutputParameter"):
+                    read(dag, output["producerTask"], output["outputParameterKey"])
+        for output in (dag.get("outputs") or {}).get("parameters", {}).values():
+            one = output["valueFromParameter"]
+            read(dag, one["producerSubtask"], one["outputParameterKey"])
+    return found
+
+
+def dags(spec: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """The pipeline's layers: its own, those of groups and of nested pipelines."""
+    for component in (spec["root"], *spec.get("components", {}).values()):
+        if "dag" in component:
+            yield component["dag"]
+
+
+def _offer(spec: dict[str, Any], choices: Mapping[str, tuple[str, ...]]) -> None:
+    parameters = spec["root"].get("inputDefinitions", {}).get("parameters", {})
+    for name, values in choices.items():
+        if name in parameters:
+            parameters[name]["literals"] = list(values)
