@@ -11,7 +11,6 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from browser import COMPARE, PANEL, POPPED_OUT, Seen, alone, picture, show
 
 from assay import dataset
 from assay import model as models
@@ -40,6 +39,8 @@ from assay.step import (
     Validation,
 )
 from assay.suite import draft as draft_suite
+
+from browser import COMPARE, PANEL, POPPED_OUT, Seen, alone, picture, show
 
 pytestmark = pytest.mark.slow
 
