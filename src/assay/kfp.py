@@ -165,9 +165,16 @@ class Task:
     about why a task failed.
     """
 
-    def __init__(self, name: str, steps: Sequence[Step], arguments: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        name: str,
+        steps: Sequence[Step],
+        arguments: Mapping[str, Any],
+        own_settings: Mapping[str, type] | None = None,
+    ) -> None:
         self._name = name
         self._steps = steps
+        self._types = {EPOCH: str, **(own_settings or {})}
         self._arguments = dict(arguments)
         self._views = _views(arguments)
         self._executions: list[Execution] = []
@@ -260,7 +267,7 @@ class Task:
 
     def _settings(self) -> dict[str, Any]:
         given = self._arguments.get(SETTINGS) or {}
-        types: dict[str, type] = {EPOCH: str}
+        types = dict(self._types)
         for step in self._steps:
             types |= step.types
         found = checked(given, types, f"{self._name}: {SETTINGS}")

@@ -75,7 +75,7 @@ def _name_image(container: dict[str, Any], *, component: bool) -> None:
     """
     command: list[str] = container["command"]
     if component and MODULE in command:
-        command[-1:-1] = ["--image", container["image"]]
+        command[3:3] = ["--image", container["image"]]
     elif not component:
         variables = [item for item in container.get("env", ()) if item["name"] != _VARIABLE]
         container["env"] = [*variables, {"name": _VARIABLE, "value": container["image"]}]
