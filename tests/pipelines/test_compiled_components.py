@@ -43,7 +43,7 @@ def loaded(data: str, policy: str) -> str:
     )
     quality = evaluate(model=fitted.outputs["model_digest"], test_data=parts.outputs["test"])
     judged = gate(
-        model=fitted.outputs["model_digest"], policy=policy, evidence=[quality.outputs["evaluation_digest"]]
+        model=fitted.outputs["model_digest"], policy=policy, evaluation=quality.outputs["evidence"]
     )
     return judged.outputs["decision_digest"]
 
