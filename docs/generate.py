@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from assay.cli.catalog import component, names, pipeline
-from assay.cluster.needs import CONFIG, NEVER_RETRIED, OPTIONAL_CONFIG, VARIABLES
+from assay.cluster.needs import NEVER_RETRIED
 from assay.cluster.profile import default_profile, schema
+from assay.mounted import CONFIG, OPTIONAL_CONFIG, VARIABLES
 
 ROOT = Path(__file__).resolve().parent.parent
 

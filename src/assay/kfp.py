@@ -157,6 +157,7 @@ class Task:
         self._current: Step | None = None
         self._context: Context | None = None
         self._started = time.time()
+        self._reasons: list[str] = []
 
     def __enter__(self) -> Self:
         self._begin(self._steps[0])
@@ -172,7 +173,7 @@ class Task:
         self._emit_failure(told, code)
         self._record(runs.FAILED, told, code)
         if isinstance(error, AssayError):
-            _tell(told)
+            _tell(told, self._reasons)
             raise SystemExit(code) from None
         # A bug: the traceback goes to the log, and whoever follows the run hears of it too.
 
@@ -233,6 +234,7 @@ class Task:
         _fill_views(self._views, self._executions, self.context.store)
         last = self._executions[-1]
         if judge is not None and last.values["verdict"] != "pass":
+            self._reasons = list(last.values.get("reasons") or ())
             raise _halted(last, judge)
         given = _pick(self._executions, outputs, lists or {})
         self._emit_end(last)
@@ -332,9 +334,10 @@ def _print(line: str) -> None:
     print(line, file=sys.stderr, flush=True)  # noqa: T201 - a line that a user must see
 
 
-def _tell(error: str) -> None:
+def _tell(error: str, reasons: Sequence[str]) -> None:
     """Say why the task failed: in short lines for KFP's log panel, which cuts and wraps none."""
-    for line in log_lines(f"error: {error}"):
+    head = error.partition(": ")[0] if reasons else error
+    for line in [*log_lines(f"error: {head}"), *reason_lines(reasons)]:
         _print(line)
     with contextlib.suppress(OSError):
         if TERMINATION_LOG.exists():

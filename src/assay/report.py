@@ -14,7 +14,6 @@ import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
-from urllib.parse import quote
 
 from assay.text import interval_text, limit, number, one_line, visible
 
@@ -60,8 +59,8 @@ h3{font-size:14px;margin:18px 0 6px}
 p{margin:8px 0;max-width:80ch}.soft{color:var(--soft)}
 .badge{display:inline-block;padding:1px 11px;border-radius:999px;font-weight:650;font-size:12.5px;
 letter-spacing:.04em;text-transform:uppercase;border:1.5px solid;vertical-align:4px}
-.pass,.passed,.done{color:var(--good)}
-.block,.blocked,.fail,.failed,.rejected{color:var(--bad)}
+.pass,.passed,.done,.chosen{color:var(--good)}
+.block,.blocked,.fail,.failed,.rejected,.drifted{color:var(--bad)}
 .inconclusive{color:var(--open)}.skipped,.canceled{color:var(--soft)}
 .why{margin:10px 0 0;padding:8px 14px;border-left:4px solid;background:var(--band);max-width:80ch}
 .why p{color:var(--ink);margin:3px 0}
@@ -75,8 +74,8 @@ td.short,th{overflow-wrap:normal}
 code{font:12.5px ui-monospace,"DejaVu Sans Mono",monospace}
 figure{margin:0;max-width:100%}
 figure svg{max-width:100%;height:auto;display:block}
-.row{display:flex;flex-wrap:wrap;gap:20px 32px;margin:12px 0;align-items:flex-start}
-.cards{display:grid;grid-template-columns:repeat(auto-fill,minmax(124px,1fr));gap:10px;
+.row{display:flex;flex-wrap:wrap;gap:16px 8px;margin:12px 0;align-items:flex-start}
+.cards{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(40%,150px),1fr));gap:10px;
 margin:12px 0}
 .card{border:1px solid var(--line);border-radius:8px;padding:8px 12px;background:var(--band);
 font-size:12.5px;line-height:1.35;color:var(--soft)}
@@ -84,20 +83,20 @@ font-size:12.5px;line-height:1.35;color:var(--soft)}
 font-variant-numeric:tabular-nums}
 .card b.long{font-size:14px}
 .card i{display:block;font-style:normal}
-.bars{margin:12px 0}
+.bars{margin:12px 0}.bars p{font-size:13px}
 .bar{display:grid;grid-template-columns:minmax(0,4fr) minmax(0,5fr) minmax(0,4fr);gap:0 18px;
 align-items:center;font-size:13px;line-height:1.35;padding:4px 0;
 font-variant-numeric:tabular-nums}
 .bar svg{width:100%;height:22px;display:block;overflow:visible}
 .bar b{font-weight:600}.bar span{color:var(--soft);display:inline-block}
-.ends{display:flex;justify-content:space-between;gap:12px;grid-column:2}
 details{margin:10px 0}
 summary{cursor:pointer;color:var(--accent);font-size:14px}
 @media(max-width:640px){
 main{padding:12px 12px 28px}h1{font-size:19px}
-.bar{grid-template-columns:minmax(0,1fr);padding:6px 0}.bar svg{order:3}.ends{grid-column:1}
-.row{gap:16px}
+.bar{grid-template-columns:minmax(0,1fr);padding:6px 0}.bar svg{order:3}
 th,td{padding-right:10px}
+td.short:not(.right){overflow-wrap:anywhere}
+td.short:first-child:nth-last-child(2){overflow-wrap:normal}
 .stacked thead{display:none}
 .stacked,.stacked tbody,.stacked tr,.stacked td{display:block;width:100%}
 .stacked tr{padding:7px 0;border-bottom:1px solid var(--line)}
@@ -109,21 +108,21 @@ color:var(--soft);font-size:12.5px;line-height:20px;overflow-wrap:anywhere}
 }
 @media print{main{padding:0}section{break-inside:avoid-page}}
 """
-_SAFE_IN_URL: Final = "/:?#@!$&'()*+,;=%-._~"
-_WEB: Final = re.compile(r"https?://[^\s<>\"']+$")
 _NOTHING: Final = "&#8203;"
 """A space of no width."""
-_GOOD: Final = frozenset({"pass", "passed", "done"})
-_BAD: Final = frozenset({"block", "blocked", "fail", "failed", "rejected"})
+_GOOD: Final = frozenset({"pass", "passed", "done", "chosen"})
+_BAD: Final = frozenset({"block", "blocked", "fail", "failed", "rejected", "drifted"})
 _OPEN: Final = frozenset({"inconclusive"})
 _NEITHER: Final = frozenset({"skipped", "canceled"})
 _OUTCOMES: Final = _GOOD | _BAD | _OPEN | _NEITHER
 """Words that have a colour: of rules, verdicts, runs and tasks."""
 
+MAX_OPEN_ROWS: Final = 12
+"""Of a table that is not closed at first."""
 COMMENT_BYTES: Final = 255
 """What the KFP UI shows of a page before it is opened."""
-FIGURE_WIDTH: Final = 2.8
-"""Inches of a figure that fits into the narrowest frame: 269 pixels."""
+FIGURE_WIDTH: Final = 2.6
+"""Inches of a figure: 250 pixels, one in the narrowest frame and four in the widest."""
 SMALLEST_POINTS: Final = 8.5
 """Size of the smallest text of a figure: above 11 pixels."""
 
@@ -206,14 +205,17 @@ def heading(text: str) -> str:
     return f"<h3>{_text(text)}</h3>"
 
 
-def link(url: str, text: str) -> str:
-    """A link as a paragraph, both escaped; the text alone where the address is none of the web.
+def long_table(headers: Sequence[str], rows: Sequence[Sequence[Any]], what: str, **how: Any) -> str:
+    """A table as `table` makes it, that opens on demand when it is longer than a screen.
 
-    In the KFP UI's frame it opens inside of the frame.
+    Args:
+        headers: Column titles.
+        rows: Cells.
+        what: Of the rows, in the plural, such as `rules`.
+        how: Further arguments of `table`.
     """
-    if not _WEB.match(url):
-        return paragraph(text)
-    return f'<p><a href="{_text(url)}">{_text(text)}</a></p>'
+    made = table(headers, rows, **how)
+    return made if len(rows) <= MAX_OPEN_ROWS else details(f"All {len(rows):,} {what}", made)
 
 
 def details(summary: str, content: str) -> str:
@@ -292,6 +294,8 @@ class Bar:
     """The comparison that the value has to satisfy: `>=`, `>`, `<=`, `<`, `==` or `!=`."""
     outcome: str = ""
     """Such as `pass`; decides the colour."""
+    told: str = ""
+    """The numbers in words; by default value and interval."""
 
     @property
     def numbers(self) -> list[float]:
@@ -314,7 +318,7 @@ def interval_bar(
     return interval_bars([Bar(label, value, low, high, threshold, allowed, outcome)])
 
 
-def interval_bars(bars: Sequence[Bar], *, mark: float | None = None) -> str:
+def interval_bars(bars: Sequence[Bar], *, mark: float | None = None, note: str = "") -> str:
     """Values with their intervals on one scale: a dot, a line, and where allowed values lie.
 
     Text is HTML and places are shares of the width, so that it fits every frame and its text keeps
@@ -323,18 +327,25 @@ def interval_bars(bars: Sequence[Bar], *, mark: float | None = None) -> str:
     Args:
         bars: From top to bottom; labels are escaped.
         mark: Where a dashed line goes through all of them, such as 0 or the value of all rows.
+        note: A line below, such as what the dashed line is; escaped.
     """
+    limits = {(bar.allowed, bar.threshold) for bar in bars}
+    common = len(bars) > 1 and len(limits) == 1 and bars[0].threshold is not None
+    if common and bars[0].threshold is not None:
+        wanted = f"Allowed (shaded): {limit(bars[0].allowed, bars[0].threshold)}."
+        note = f"{wanted} {note}".rstrip()
     numbers = [each for bar in bars for each in bar.numbers]
     if mark is not None and math.isfinite(mark):
         numbers.append(mark)
     low, high = min(numbers, default=0.0), max(numbers, default=1.0)
     room = 0.08 * (high - low) or abs(high) * 0.1 or 1.0
     scale = low - room, high + room
-    return '<div class="bars">' + "".join(_bar(bar, scale, mark) for bar in bars) + "</div>"
+    drawn = "".join(_bar(bar, scale, mark, alone=not common) for bar in bars)
+    return f'<div class="bars">{drawn}{paragraph(note, soft=True) if note else ""}</div>'
 
 
-def _bar(bar: Bar, scale: tuple[float, float], mark: float | None) -> str:
-    told = interval_text(bar.value, bar.low, bar.high, beside=bar.threshold)
+def _bar(bar: Bar, scale: tuple[float, float], mark: float | None, *, alone: bool) -> str:
+    told = bar.told or interval_text(bar.value, bar.low, bar.high, beside=bar.threshold)
     word = f' <b class="{_class(bar.outcome)}">{_text(bar.outcome)}</b>' if bar.outcome else ""
     wanted = ""
     if bar.threshold is not None:
@@ -343,7 +354,8 @@ def _bar(bar: Bar, scale: tuple[float, float], mark: float | None) -> str:
     return (
         f'<div class="bar"><div>{_text(bar.label)}{word}</div>'
         f'<svg role="img" aria-label="{_text(alt)}">{"".join(_marks(bar, scale, mark))}</svg>'
-        f"<div>{_text(told)} <span>{_text(wanted)}</span></div></div>"
+        f"<div>{_text(told)}{f' <span>{_text(wanted)}</span>' if wanted and alone else ''}</div>"
+        "</div>"
     )
 
 
@@ -455,7 +467,7 @@ def standalone_svg(svg: str) -> str:
     return f"{opening}>{style}{rest}"
 
 
-def new_figure(width: float = 5.0, height: float = 3.6) -> tuple[Any, Any]:
+def new_figure(width: float = FIGURE_WIDTH, height: float = 2.4) -> tuple[Any, Any]:
     """An empty matplotlib figure and its axes in the page's colours.
 
     Args:
@@ -469,13 +481,13 @@ def new_figure(width: float = 5.0, height: float = 3.6) -> tuple[Any, Any]:
 
     with mpl.rc_context(
         {
-            "font.size": 9.5,
+            "font.size": SMALLEST_POINTS,
             "font.family": "DejaVu Sans",  # ships with matplotlib: the same layout everywhere
             "text.color": INK,
             "axes.labelcolor": SOFT,
             "axes.edgecolor": LINE,
             "axes.titlecolor": INK,
-            "axes.titlesize": 10.5,
+            "axes.titlesize": 9.5,
             "axes.titleweight": "bold",
             "axes.titlelocation": "left",
             "axes.axisbelow": True,
@@ -503,7 +515,7 @@ def figure_text(text: str) -> str:
 
 def legend(axes: Any, **options: Any) -> None:
     """A legend in the page's colours, without a frame."""
-    axes.legend(frameon=False, labelcolor=SOFT, fontsize=8.5, **options)
+    axes.legend(frameon=False, labelcolor=SOFT, fontsize=SMALLEST_POINTS, **options)
 
 
 def markdown_table(headers: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
@@ -513,14 +525,6 @@ def markdown_table(headers: Sequence[str], rows: Iterable[Sequence[Any]]) -> str
         return "| " + " | ".join(markdown_text(_shown(cell)) for cell in cells) + " |"
 
     return "\n".join([line(headers), "|" + " --- |" * len(headers), *map(line, rows)]) + "\n"
-
-
-def markdown_link(url: str, text: str) -> str:
-    """A Markdown link, both parts escaped; the text alone where the address is none of the web."""
-    shown = markdown_text(text)
-    if not _WEB.match(url):
-        return shown
-    return f"[{shown}](<{quote(url, safe=_SAFE_IN_URL)}>)"
 
 
 def markdown_text(text: str) -> str:

@@ -863,7 +863,7 @@ def test_a_wrong_pair_is_named_with_its_row(shared_data: Path, judge: Any) -> No
     assert verdict == "block"
     row = (cases / "g1_pair.csv").read_text().splitlines()[151].split(",")
     assert "1 of 200 values outside {('DE', 'EUR'), ('FR', 'EUR'), ('CH', 'CHF')}" in reason
-    assert reason.endswith(f"e.g. ('{row[0]}', '{row[1]}') in row 152")
+    assert f"e.g. ('{row[0]}', '{row[1]}') in row 152 (" in reason
 
 
 def test_a_quantile_that_holds_passes(shared_data: Path, judge: Any) -> None:
