@@ -49,6 +49,7 @@ _ORDER: Final = {name: place for place, name in enumerate(WORDS)}
 
 PER_MODEL: Final = frozenset({"train", "evaluate", "check_monitoring"})
 """Steps that a sweep runs once for each candidate."""
+_SEVERAL: Final = PER_MODEL | {"split_data"}
 _OTHERS: Final = ("production", "override", "reference", "policy", "suite", "checks", "plan")
 """What inputs begin with that lead out of this run: to another run, or to what people wrote."""
 _MAX_FOUND: Final = 300
@@ -119,15 +120,16 @@ class Facts:
     def stage(self, step: str) -> Stage | None:
         """The execution that the run's end rests on: of several, the gate's, or the last."""
         found = self.proved(step)
-        if step not in PER_MODEL or not found:
+        if step not in _SEVERAL or not found:
             return found[-1] if found else None
         judged, chosen = self.stage("gate"), self._chosen()
-        used = set(judged.attestation.input_digests() if judged and judged.attestation else ())
+        used = set(_used(judged.attestation)) if judged and judged.attestation else set()
         for one in found:
             if used & set(one.outputs.values()):
                 return one
         about_it = [one for one in found if chosen in _names(one)]
-        return (about_it or found)[-1]
+        # Of the splits of a sweep, the first holds the test rows out.
+        return found[0] if step == "split_data" else (about_it or found)[-1]
 
     def digests(self) -> dict[str, str]:
         """What the run made, by role."""

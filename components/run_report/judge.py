@@ -4,6 +4,7 @@ KFP hands an exit task COMPLETE, FAILED or RUNNING. A run that was canceled is R
 is one whose driver failed; `kfp.local` says SUCCEEDED. Any other text is taken as it is.
 """
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
@@ -12,7 +13,7 @@ from assay import runs
 from assay.components.run_report.facts import WORDS, Facts
 from assay.errors import RunBlocked, RunInconclusive, RunRejected
 from assay.policy import Kind, Outcome
-from assay.text import number, one_line
+from assay.text import number, one_line, short
 
 MAX_REASONS: Final = 30
 """That a report names; the stage's own names all."""
@@ -23,6 +24,7 @@ _STOPPED: Final = frozenset({"RUNNING", "CANCELED", "CANCELLED", "CANCELING", "C
 _VERDICTS: Final = (RunRejected.exit_code, RunBlocked.exit_code, RunInconclusive.exit_code)
 _JUDGES: Final = frozenset({"validate_data", "gate"})
 _MAX_REASON: Final = 600
+_DIGEST: Final = re.compile(r"sha256:[0-9a-f]{64}(?![0-9a-f])")
 
 _EVENTS: Final = (
     "look at the events of the first red task: its pod may never have started, as where an image, "
@@ -185,7 +187,8 @@ def _told(task: runs.TaskRecord) -> str:
 
 
 def _cut(text: str) -> str:
-    line = one_line(text)
+    """Text as a line of bounded length, with short digests."""
+    line = _DIGEST.sub(lambda match: short(match[0]), one_line(text))
     return line if len(line) <= _MAX_REASON else f"{line[: _MAX_REASON - 1]}…"
 
 

@@ -34,7 +34,9 @@ MAX_METRICS: Final = 5
 """Beside the primary one that stand open."""
 MAX_SUMMARY_METRICS: Final = 5
 MAX_SUMMARY_REASONS: Final = 10
-MAX_STAGES: Final = 250
+MAX_STAGES: Final = 50
+MAX_ROWS: Final = 250
+"""Of a table that opens on demand."""
 _SHORT_ROLES: Final = ("dataset", "model", "evaluation", "comparison", "decision")
 """Artifacts that the Markdown names."""
 _PAGES: Final = {
@@ -164,17 +166,17 @@ def _rules(facts: Facts) -> Iterator[Section]:
     """The gate's rules, those that do not hold first."""
     if facts.decision is None:
         return
-    order = [Outcome.FAIL, Outcome.INCONCLUSIVE, Outcome.PASS, Outcome.SKIPPED]
-    rows = [row for row in facts.decision.rows if row.kind is Kind.RULE or row.outcome in order[:2]]
+    bad = [Outcome.FAIL, Outcome.INCONCLUSIVE]
+    order = [*bad, Outcome.PASS, Outcome.SKIPPED]
+    rows = [row for row in facts.decision.rows if row.kind is Kind.RULE or row.outcome in bad]
     rows.sort(key=lambda row: order.index(row.outcome))
     roles = {digest: role for role, digest in facts.digests().items()}
-    shown = [
-        (roles.get(row.evidence, row.text), row.outcome.value, row.explanation)
-        for row in rows[:MAX_RULES]
+    cells = [
+        (roles.get(row.evidence, row.text), row.outcome.value, row.explanation) for row in rows
     ]
-    more = [paragraph(f"and {len(rows) - MAX_RULES} more", soft=True)] if rows[MAX_RULES:] else []
-    content = table(("rule", "outcome", "why"), shown, stacked=True) + "".join(more)
-    yield Section("Gate", content)
+    applied = sum(row.outcome is not Outcome.SKIPPED for row in rows)
+    headers = ("rule", "outcome", "why")
+    yield Section("Gate", _folded(headers, cells, min(applied, MAX_RULES), "rules", stacked=True))
 
 
 def _quality(facts: Facts) -> Iterator[Section]:
@@ -193,18 +195,25 @@ def _quality(facts: Facts) -> Iterator[Section]:
         rest = f"and {len(slices) - MAX_SLICES} more slices; evaluation shows all"
         content += paragraph(rest, soft=True)
     if others:
-        content += _folded(("metric", "value"), [(one.name, one.text) for one in others])
+        cells = [(one.name, one.text) for one in others]
+        content += _folded(("metric", "value"), cells, MAX_METRICS, "metrics")
     yield Section("Quality", content)
 
 
 def _folded(
-    headers: tuple[str, ...], rows: Sequence[tuple[Any, ...]], *, stacked: bool = False
+    headers: tuple[str, ...],
+    rows: Sequence[tuple[Any, ...]],
+    count: int,
+    what: str,
+    *,
+    stacked: bool = False,
 ) -> str:
     """A table of the first rows; the others open on demand."""
-    first, rest = rows[:MAX_METRICS], rows[MAX_METRICS:]
+    first, rest = rows[:count], rows[count:]
     content = table(headers, first, stacked=stacked)
     if rest:
-        content += details(f"{len(rest)} more metrics", table(headers, rest, stacked=stacked))
+        more = table(headers, rest[:MAX_ROWS], stacked=stacked)
+        content += details(f"{len(rest)} more {what}", more)
     return content
 
 
@@ -236,7 +245,8 @@ def _comparison(facts: Facts) -> Iterator[Section]:
     primary = facts.value("evaluate", "primary_metric")
     pairs.sort(key=lambda row: (row[0] != primary, _rank(row[0]), row[0]))
     if pairs:
-        content += _folded(("metric", "candidate", "production"), pairs, stacked=True)
+        headers = ("metric", "candidate", "production")
+        content += _folded(headers, pairs, MAX_METRICS, "metrics", stacked=True)
     yield Section(title, content)
 
 
@@ -252,11 +262,9 @@ def _stages(facts: Facts) -> str:
     rows += _task_rows(facts)
     if not rows and not tried:
         return paragraph("No stage said anything.")
-    content = table(headers, rows[:MAX_STAGES], stacked=True)
-    if rows[MAX_STAGES:]:
-        content += paragraph(f"and {len(rows) - MAX_STAGES} more", soft=True)
+    content = _folded(headers, rows, MAX_STAGES, "stages", stacked=True)
     if tried:
-        rest = table(headers, map(_stage_row, tried[:MAX_STAGES]), stacked=True)
+        rest = table(headers, map(_stage_row, tried[:MAX_ROWS]), stacked=True)
         content += details(f"{len(tried)} stages of other candidates", rest)
     if any(stage.origin == KFP_CACHE for stage in facts.stages):
         told = "From the cache: answered by KFP without a pod, and found from what used it."
