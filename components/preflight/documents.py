@@ -38,10 +38,7 @@ def read_document(given: str, kind: type[Artifact], store: Store) -> bytes:
     try:
         if is_digest(given) or is_short(given):
             return _from_store(resolve(given, store, what), kind, store, what)
-        if "\n" in given or given.lstrip().startswith(_BEGINNINGS):
-            data = given.encode()
-        else:
-            data = peek(given, MAX_DOCUMENT_BYTES + 1)
+        data = given.encode() if is_text(given) else peek(given, MAX_DOCUMENT_BYTES + 1)
     except UnicodeEncodeError as error:
         raise UsageError(f"{what}: the text is not valid Unicode; give it in UTF-8") from error
     except AssayError as error:
@@ -53,6 +50,11 @@ def read_document(given: str, kind: type[Artifact], store: Store) -> bytes:
             "right file?"
         )
     return data
+
+
+def is_text(given: str) -> bool:
+    """Whether this is a document's text, and not its location."""
+    return "\n" in given or given.lstrip().startswith(_BEGINNINGS)
 
 
 def _from_store(digest: str, kind: type[Artifact], store: Store, what: str) -> bytes:

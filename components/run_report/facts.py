@@ -47,6 +47,8 @@ WORDS: Final[Mapping[str, str]] = {
 """Stages as the graph names them, in their order."""
 _ORDER: Final = {name: place for place, name in enumerate(WORDS)}
 
+PER_MODEL: Final = frozenset({"train", "evaluate", "check_monitoring"})
+"""Steps that a sweep runs once for each candidate."""
 _OTHERS: Final = ("production", "override", "reference", "policy", "suite", "checks", "plan")
 """What inputs begin with that lead out of this run: to another run, or to what people wrote."""
 _MAX_FOUND: Final = 300
@@ -80,12 +82,18 @@ class Stage:
     def outputs(self) -> dict[str, str]:
         """Name to digest."""
         made = self.attestation.outputs if self.attestation else {}
-        return {name: output.digest for name, output in made.items()}
+        return {str(name): output.digest for name, output in made.items()}
 
     @property
     def values(self) -> Mapping[str, Any]:
         """What it told the pipeline, such as a verdict."""
         return self.attestation.values if self.attestation else {}
+
+    @property
+    def verdict(self) -> str:
+        """Of a step that judges; empty otherwise."""
+        given = self.values.get("verdict")
+        return given if isinstance(given, str) else ""
 
 
 @dataclass(slots=True)
@@ -109,12 +117,9 @@ class Facts:
         return [one for one in self.stages if one.step == step and one.attestation is not None]
 
     def stage(self, step: str) -> Stage | None:
-        """The execution of a step that the run's end rests on: of several, the gate's, or the last.
-
-        A sweep trains and evaluates once for each candidate.
-        """
+        """The execution that the run's end rests on: of several, the gate's, or the last."""
         found = self.proved(step)
-        if step not in {"train", "evaluate", "check_monitoring"} or not found:
+        if step not in PER_MODEL or not found:
             return found[-1] if found else None
         judged, chosen = self.stage("gate"), self._chosen()
         used = set(judged.attestation.input_digests() if judged and judged.attestation else ())
@@ -226,7 +231,7 @@ def _behind(
                 records = [
                     record
                     for record in about(services.store, digest, services.verifier)
-                    if not record.side_effects
+                    if not record.side_effects and isinstance(record.step, str)
                 ]
             except AssayError as error:
                 notes.append(f"how {digest} was made is not proved: {error}")

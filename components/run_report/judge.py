@@ -71,6 +71,8 @@ def judge(facts: Facts, state: str, model_name: str, said: str = "") -> Verdict:
     """
     state = one_line(state).upper()
     version, doubt = _registered(facts, model_name)
+    if version and state in _COMPLETE:
+        return Verdict("passed", 0, version=version)  # a record that says otherwise is a hint
     red = _red(facts.tasks, complete=state in _COMPLETE)
     if failed := [task for task in red if task.state == runs.FAILED]:
         return _failed(facts, failed, version)
@@ -96,10 +98,15 @@ def judge(facts: Facts, state: str, model_name: str, said: str = "") -> Verdict:
         )  # fmt: skip
     if version and state not in _FAILED:
         return Verdict("passed", 0, version=version)
+    return _unproved(facts, state, doubt, version, more)
+
+
+def _unproved(facts: Facts, state: str, doubt: str, version: str, more: tuple[str, ...]) -> Verdict:
+    """Of a run in which nothing failed, as far as the records go, and no registration is proved."""
     if state in _COMPLETE:
-        missing = f"that a version was registered is not proved: {doubt}" if doubt else (
-            "no record of a registration was found"
-        )  # fmt: skip
+        missing = "no record of a registration was found"
+        if doubt:
+            missing = f"that a version was registered is not proved: {doubt}"
         return Verdict(
             "passed", 0, (f"KFP says {state.lower()}; {missing}",),
             "look for the version in the registry before you rely on it", proved=False,
@@ -151,7 +158,7 @@ def _failed(facts: Facts, failed: list[runs.TaskRecord], version: str) -> Verdic
         reasons.append("this is what a record says; no attestation of this run shows it")
     return Verdict(
         verdict, exit_code, tuple(dict.fromkeys(reasons))[:MAX_REASONS],
-        _remedy(facts, verdict, exit_code), version, proved=attested,
+        _remedy(facts, main, verdict, exit_code), version, proved=attested,
     )  # fmt: skip
 
 
@@ -159,7 +166,7 @@ def _attested(facts: Facts, task: runs.TaskRecord) -> list[str]:
     """Why a stage that judges did not pass, as its attestation says."""
     for stage in reversed(facts.stages):
         same = (stage.task, stage.process) == (task.task, task.process)
-        if not same or stage.values.get("verdict") in {None, "", "pass"}:
+        if not same or stage.verdict in {"", "pass"}:
             continue
         listed = stage.values.get("reasons")
         texts = listed if isinstance(listed, list) else [stage.values.get("reason", "")]
@@ -182,7 +189,9 @@ def _cut(text: str) -> str:
     return line if len(line) <= _MAX_REASON else f"{line[: _MAX_REASON - 1]}…"
 
 
-def _remedy(facts: Facts, verdict: str, exit_code: int) -> str:
+def _remedy(facts: Facts, main: runs.TaskRecord, verdict: str, exit_code: int) -> str:
+    if verdict != "failed" and main.task not in _JUDGES:
+        return ""  # register's reason says what to do
     if verdict == "rejected":
         return _rejected(facts)
     if verdict == "blocked":
@@ -213,12 +222,13 @@ def _missed(facts: Facts) -> str:
     missed = [row for row in rows if row.outcome is Outcome.FAIL]
     rules = [row for row in missed if row.kind is Kind.RULE]
     change = "improve the model, or have the policy's owners change the rule"
+    told = [row for row in missed if row.kind is Kind.DOCUMENT]
+    if told and (not rules or rules[0].value is None):
+        roles = {digest: role for role, digest in facts.digests().items()}
+        what = roles.get(told[0].evidence, "a piece of evidence")
+        return f"{what} does not pass, or cannot count: the table of the gate says why"
     if not rules:
-        return (
-            "improve the model; comparison shows where production is better"
-            if missed
-            else ("the decision shows every rule")
-        )
+        return "the decision shows every rule"
     first = rules[0]
     rule = f"{first.text} (line {first.line} of the policy)"
     if first.value is None or first.threshold is None:

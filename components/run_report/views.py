@@ -1,13 +1,14 @@
 """What people look at: the report as a page, the verdict as Markdown, lines for the log."""
 
 import json
+import math
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 from urllib.parse import quote, urlsplit
 
-from assay.components.run_report.facts import KFP_CACHE, RAN, STEP_CACHE, Facts, Stage
+from assay.components.run_report.facts import KFP_CACHE, PER_MODEL, RAN, STEP_CACHE, Facts, Stage
 from assay.components.run_report.judge import Verdict, words
 from assay.evidence import EvidenceDocument, Interval
 from assay.labels import is_labelled, sort_key
@@ -103,6 +104,10 @@ def _is_derived(name: str) -> bool:
 
 def _metric(found: EvidenceDocument, name: str) -> Metric:
     return Metric(name, found.values[name] or 0.0, found.intervals.get(name))
+
+
+def _finite(number: float | None) -> float | None:
+    return number if number is not None and math.isfinite(number) else None
 
 
 def metrics_json(facts: Facts) -> str:
@@ -240,25 +245,40 @@ def _not_worse(found: EvidenceDocument) -> str:
 
 
 def _stages(facts: Facts) -> str:
-    rows = list(_stage_rows(facts))
-    if not rows:
-        return paragraph("No stage said anything.")
     headers = ("stage", "result", "gave", "from")
+    tried = [stage for stage in facts.stages if _is_other_candidate(facts, stage)]
+    shown = [stage for stage in facts.stages if not _is_other_candidate(facts, stage)]
+    rows = [_stage_row(stage) for stage in shown]
+    rows += _task_rows(facts)
+    if not rows and not tried:
+        return paragraph("No stage said anything.")
     content = table(headers, rows[:MAX_STAGES], stacked=True)
     if rows[MAX_STAGES:]:
         content += paragraph(f"and {len(rows) - MAX_STAGES} more", soft=True)
+    if tried:
+        rest = table(headers, map(_stage_row, tried[:MAX_STAGES]), stacked=True)
+        content += details(f"{len(tried)} stages of other candidates", rest)
     if any(stage.origin == KFP_CACHE for stage in facts.stages):
         told = "From the cache: answered by KFP without a pod, and found from what used it."
         content += paragraph(told, soft=True)
     return content
 
 
-def _stage_rows(facts: Facts) -> Iterator[tuple[str, str, str, str]]:
-    for stage in facts.stages:
-        seconds = f"{stage.seconds:.1f} s"
-        origin = {RAN: f"this run, {seconds}", STEP_CACHE: f"the step cache, {seconds}"}
-        made = origin.get(stage.origin, "KFP's cache")
-        yield words(stage.step), _result(stage), _gave(stage), made
+def _is_other_candidate(facts: Facts, stage: Stage) -> bool:
+    """Whether a stage is about one of several models, and not about the one that was judged."""
+    main = facts.stage(stage.step) if stage.step in PER_MODEL else None
+    return main is not None and stage.attestation is not None and stage is not main
+
+
+def _stage_row(stage: Stage) -> tuple[str, str, str, str]:
+    seconds = f"{stage.seconds:.1f} s"
+    origin = {RAN: f"this run, {seconds}", STEP_CACHE: f"the step cache, {seconds}"}
+    made = origin.get(stage.origin, "KFP's cache")
+    return words(stage.step), _result(stage), _gave(stage), made
+
+
+def _task_rows(facts: Facts) -> Iterator[tuple[str, str, str, str]]:
+    """Tasks that failed or never ended, where no stage's row says so."""
     for task in facts.tasks:
         if task.state == DONE or _told_by_stage(facts, task):
             continue
@@ -271,8 +291,7 @@ def _stage_rows(facts: Facts) -> Iterator[tuple[str, str, str, str]]:
 def _told_by_stage(facts: Facts, task: TaskRecord) -> bool:
     """Whether a row of a stage says already that this task did not pass."""
     return any(
-        (one.task, one.process) == (task.task, task.process)
-        and one.values.get("verdict") not in {None, "", "pass"}
+        (one.task, one.process) == (task.task, task.process) and one.verdict not in {"", "pass"}
         for one in facts.stages
     )
 
@@ -281,8 +300,8 @@ def _result(stage: Stage) -> str:
     if stage.attestation is None:
         return f"not proved: {stage.doubt}"
     values = stage.values
-    if verdict := values.get("verdict"):
-        return one_line(str(verdict))
+    if stage.verdict:
+        return one_line(stage.verdict)
     if version := values.get("version"):
         return f"version {one_line(str(version))}"
     return "done"
@@ -374,7 +393,7 @@ def document(about: About, facts: Facts, verdict: Verdict) -> dict[str, Any]:
         "metrics": {
             metric.name: {
                 "value": metric.value,
-                "interval": asdict(metric.interval) if metric.interval else None,
+                "interval": [_finite(end) for end in _ends(metric.interval)],
             }
             for metric in metrics(facts)
         },

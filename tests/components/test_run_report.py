@@ -10,8 +10,11 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from assay import runs
+from assay.attestation import OutputRecord, load, save
 from assay.components.compare.step import compare
 from assay.components.evaluate.step import evaluate
 from assay.components.gate.step import gate
@@ -22,13 +25,14 @@ from assay.components.snapshot_data.step import snapshot_data
 from assay.components.split_data.step import split_data
 from assay.components.train.step import train
 from assay.components.validate_data.step import validate_data
+from assay.digest import canonical_json
 from assay.execution import Context, Execution, execute
 from assay.mlflow_calls import quiet
 from assay.signing import Signer, Verifier
-from assay.step import Out, Policy, Step, step
+from assay.step import Evaluation, Out, Policy, Record, Services, Step, step
 from assay.store import Store, open_store
 from assay.store.base import blob_key
-from assay.tree import get_manifest, read_file
+from assay.tree import get_manifest, put_tree, read_file
 
 from browser import show
 
@@ -331,6 +335,14 @@ class TestAGreenRun:
         stages.write("register", registered, started=9)
         assert stages.report("COMPLETE").outcome.verdict == "passed"
 
+    def test_stays_green_where_a_record_says_otherwise(
+        self, stages: Stages, registered: Execution
+    ) -> None:
+        stages.write("register", registered)
+        stages.write("train", state=runs.FAILED, error="so it says", exit_code=1, started=1)
+        assert stages.report("COMPLETE").outcome.verdict == "passed"
+        assert stages.report("FAILED").outcome.verdict == "failed"
+
 
 class TestARedRun:
     def test_that_was_rejected_says_what_is_wrong_with_the_data(
@@ -406,6 +418,21 @@ class TestARedRun:
         assert found.outcome.reasons == (error,)
         assert "run form" in found.outcome.remedy
         assert "Train failed, exit code 2" in found.text
+
+    def test_that_register_refused_says_what_register_said(self, stages: Stages) -> None:
+        stages.write_chain("gate")
+        error = "another model is in production by now; start the run again"
+        stages.write("register", state=runs.FAILED, error=error, exit_code=4, started=9)
+        found = stages.report()
+        assert found.outcome.verdict == "blocked"
+        assert found.outcome.reasons == (f"Register: {error}",)
+        assert found.outcome.remedy == ""
+
+    def test_that_evidence_kept_from_passing_names_the_evidence(self, stages: Stages) -> None:
+        judged = stages.judge(PASSES, test_data="sha256:" + "1" * 64)
+        stages.write("gate", judged, state=runs.FAILED, error="x", exit_code=4)
+        remedy = stages.report().outcome.remedy
+        assert remedy.endswith("does not pass, or cannot count: the table of the gate says why")
 
     def test_with_a_judging_task_among_the_failed_is_called_after_it(self, stages: Stages) -> None:
         stages.write("release_evidence", state=runs.FAILED, error="down", exit_code=8, started=1)
@@ -564,8 +591,6 @@ _gate.__name__ = "gate"
 
 
 def _earlier_model(stages: Stages) -> str:
-    from assay.attestation import load
-
     found = load(stages.store, stages.done["rival"].attestation, None).inputs["production"]
     assert isinstance(found, str)
     return found
@@ -596,6 +621,60 @@ class TestWhatOthersWrote:
         found = stages.report(name="é" * 500, pipeline="ü" * 500)
         assert len(found.outcome.reasons) >= 1
         assert len(found.page) < 200_000
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-9, 9) | st.text(max_size=5) | st.just(HOSTILE),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner),
+    max_leaves=5,
+)
+NAMES = ("verdict", "reason", "reasons", "version", "primary_metric", "model", "model_name", "x")
+
+
+class TestAStoreThatAnyoneMayWriteTo:
+    """Without keys, an attestation may hold whatever JSON can."""
+
+    @given(
+        values=st.dictionaries(st.sampled_from(NAMES), JSON),
+        parameters=st.dictionaries(st.sampled_from(NAMES), JSON),
+        evidence=JSON,
+        step=st.sampled_from([*CHAIN, "register", "select_best", "mine", HOSTILE]),
+        state=st.sampled_from(["COMPLETE", "FAILED", "RUNNING", "?"]),
+        task=st.sampled_from(sorted([runs.DONE, runs.FAILED, runs.STARTED])),
+    )
+    @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    def test_gets_its_report(
+        self, made: Stages, tmp_path_factory: pytest.TempPathFactory, values: Any,
+        parameters: Any, evidence: Any, step: str, state: str, task: str,
+    ) -> None:  # fmt: skip
+        root = tmp_path_factory.mktemp("any")
+        store = open_store((root / "store").as_uri())
+        (root / "in").mkdir()
+        (root / "out").mkdir()
+        for name in ("evidence.json", "decision.json"):
+            (root / "in" / name).write_bytes(canonical_json(evidence))
+        artifact = put_tree(store, root / "in", Evaluation.type, {}).digest
+        names = {"evaluate": "evaluation", "compare": "comparison", "gate": "decision"}
+        genuine = load(made.store, made.done["train"].attestation, None)
+        forged = replace(
+            genuine, step=step, entry_point=f"assay.components.{step}.step:{step}",
+            values=values, parameters=parameters, inputs={"model": artifact},
+            outputs={names.get(step, "out"): OutputRecord(artifact, Evaluation.type, True)},
+        )  # fmt: skip
+        told = runs.StepRecord(step, save(forged, store, None), cached=False, seconds=0.0)
+        record = runs.TaskRecord(step, "1", task, 0.0, 1.0, (told,), HOSTILE, 4)
+        runs.write_task(store, RUN, record)
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setenv("ASSAY_RUN", RUN)
+            run_report(
+                services=Services(store, None), model_name="churn", state=state,
+                record=Out[Record](root / "out"),
+            )  # fmt: skip
+        assert runs.outcome(store, RUN) is not None
+        page = (root / "out" / "report.html").read_text()
+        assert "<script" not in page
+        assert not re.search("[\x00-\x08\x0b-\x1f\u202a-\u202e]", page)
+        shutil.rmtree(root)
 
 
 class TestThePage:

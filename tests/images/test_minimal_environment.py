@@ -111,11 +111,12 @@ def test_doctor_finds_only_what_is_wrong_when_it_runs_in_its_image(
     (done,) = (
         event
         for event, _ in events.read(tmp_path / "events.jsonl")
-        if event["task"] == "doctor" and event["state"] == events.DONE
+        if event["task"] == "doctor" and event["state"] == events.FAILED
     )
     # A package that is missing would be a check that broke.
     assert done["values"]["reason"] == (
-        "image assay: 127.0.0.1:9 does not answer (ConnectionError)"
+        "image assay: 127.0.0.1:9 does not answer (ConnectionError); "
+        "see whether the registry can be reached"
     )
 
 
