@@ -184,10 +184,11 @@ def reason_lines(reasons: Iterable[str], width: int = MAX_LINE) -> list[str]:
 def log_lines(text: str, width: int = MAX_LINE) -> list[str]:
     """Text as lines for a log that is cut and not wrapped: one cause a line, the rest indented."""
     lines: list[str] = []
-    for place, cause in enumerate(one_line(text).split("; ")):
-        indent = "" if place == 0 else "  "
+    causes = one_line(text).split("; ")
+    for place, cause in enumerate(causes, 1):
+        indent = "" if place == 1 else "  "
         lines += textwrap.wrap(
-            cause,
+            cause if place == len(causes) else f"{cause};",
             width,
             initial_indent=indent,
             subsequent_indent=f"{indent}  ",

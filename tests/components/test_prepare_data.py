@@ -5,6 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+)
 
 from assay import runs
 from assay.components.prepare_data.component import prepare_data
@@ -12,7 +19,6 @@ from assay.components.prepare_data.options import DEFAULTS, SWEEP_DEFAULTS
 from assay.components.prepare_data.prepare import SETTINGS
 from assay.config import store_from_env
 from assay.digest import is_digest
-from assay.signing import generate_key
 
 TABLE = "age,sex,job,income\n" + "39,M,a,no\n40,F,b,yes\n41,M,b,no\n" * 60
 
@@ -71,9 +77,11 @@ def test_the_same_again_gives_the_same_and_a_new_key_gives_another_epoch(
     first, again = prepare(), prepare()
     del first["view"], again["view"]
     assert first == again
-    key = generate_key()
-    monkeypatch.setenv("ASSAY_SIGNING_KEY", key.private_pem)
-    monkeypatch.setenv("ASSAY_VERIFY_KEYS", key.public_pem)
+    key = Ed25519PrivateKey.generate()
+    private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    public = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    monkeypatch.setenv("ASSAY_SIGNING_KEY", private.decode())
+    monkeypatch.setenv("ASSAY_VERIFY_KEYS", public.decode())
     later = prepare()
     assert later["dataset"] == first["dataset"]
     assert later["training"]["epoch"] != first["training"]["epoch"]
