@@ -164,19 +164,18 @@ def alone(page: str, folder: Path) -> str:
 
 
 def picture(page: str, width: int, height: int, file: Path) -> None:
-    """A page in a frame, as a PNG, for people."""
-    host = file.with_suffix(".html")
-    host.write_text(_host(_frame(page, width, height)), encoding="utf-8")
-    size = f"--window-size={width + 20},{height + 20}"
-    _chromium(
-        file.parent, size, "--virtual-time-budget=5000", f"--screenshot={file}", host.as_uri()
-    )
+    """A page in a window of its own, as a PNG, for people."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    source = file.with_suffix(".html")
+    source.write_text(page, encoding="utf-8")
+    size = f"--window-size={width},{height}"
+    _chromium(file.parent, size, f"--screenshot={file}", source.as_uri())
 
 
-def _frame(page: str, width: int, height: int = HEIGHT) -> str:
+def _frame(page: str, width: int) -> str:
     return (
         f'<iframe sandbox="allow-scripts" srcdoc="{html.escape(page)}" '
-        f'style="width:{width}px;height:{height}px;border:0"></iframe>'
+        f'style="width:{width}px;height:{HEIGHT}px;border:0"></iframe>'
     )
 
 

@@ -78,7 +78,7 @@ def _of_categories(now: "pd.Series", before: "pd.Series") -> Histogram | None:
 
 def figure(name: str, shape: Histogram) -> str:
     """The histogram as inline SVG."""
-    drawing, axes = new_figure(height=2.2)
+    drawing, axes = new_figure()
     (_numbers if shape.edges else _categories)(axes, shape)
     axes.set_title(_short(name), loc="left")
     axes.set_ylim(bottom=0)

@@ -13,7 +13,7 @@ import os
 import sys
 import time
 from collections import namedtuple
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -39,7 +39,7 @@ from assay.options import checked
 from assay.printable import without_secrets
 from assay.step import Step
 from assay.store import Store
-from assay.text import log_lines
+from assay.text import log_lines, reason_lines
 from assay.tree import get_manifest, read_entry
 
 TERMINATION_LOG: Final = Path("/dev/termination-log")
@@ -140,6 +140,23 @@ def adopt(step: Step, name: str, arguments: Mapping[str, Any], *outputs: str) ->
         return task.end(outputs)
 
 
+def guard(function: Callable[..., None], **arguments: Any) -> None:
+    """Call a function that is no step with a task's error handling."""
+    name = function.__name__
+    events.emit(name, events.STARTED)
+    try:
+        function(**arguments)
+    except AssayError as error:
+        events.emit(name, events.FAILED, error=str(error), exit_code=error.exit_code)
+        _tell(str(error), [])
+        raise SystemExit(error.exit_code) from None
+    except BaseException as error:
+        told = without_secrets(f"{type(error).__name__}: {error}")
+        events.emit(name, events.FAILED, error=told, exit_code=1)
+        raise
+    events.emit(name, events.DONE)
+
+
 class Task:
     """A task of a run: its steps, what becomes of them, and how it is told.
 
@@ -148,9 +165,16 @@ class Task:
     about why a task failed.
     """
 
-    def __init__(self, name: str, steps: Sequence[Step], arguments: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        name: str,
+        steps: Sequence[Step],
+        arguments: Mapping[str, Any],
+        own_settings: Mapping[str, type] | None = None,
+    ) -> None:
         self._name = name
         self._steps = steps
+        self._types = {EPOCH: str, **(own_settings or {})}
         self._arguments = dict(arguments)
         self._views = _views(arguments)
         self._executions: list[Execution] = []
@@ -243,7 +267,7 @@ class Task:
 
     def _settings(self) -> dict[str, Any]:
         given = self._arguments.get(SETTINGS) or {}
-        types: dict[str, type] = {EPOCH: str}
+        types = dict(self._types)
         for step in self._steps:
             types |= step.types
         found = checked(given, types, f"{self._name}: {SETTINGS}")
@@ -341,8 +365,8 @@ def _tell(error: str, reasons: Sequence[str]) -> None:
         _print(line)
     with contextlib.suppress(OSError):
         if TERMINATION_LOG.exists():
-            line = f"error: {error}".encode()[: MAX_TERMINATION_BYTES - 1]
-            TERMINATION_LOG.write_bytes(line + b"\n")
+            whole = f"error: {error}".encode()[: MAX_TERMINATION_BYTES - 1]
+            TERMINATION_LOG.write_bytes(whole + b"\n")
 
 
 def _pick(

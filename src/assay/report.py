@@ -513,9 +513,15 @@ def figure_text(text: str) -> str:
     return shown if len(shown) <= _MAX_FIGURE_TEXT else f"{shown[: _MAX_FIGURE_TEXT - 1]}\u2026"
 
 
-def legend(axes: Any, **options: Any) -> None:
-    """A legend in the page's colours, without a frame."""
-    axes.legend(frameon=False, labelcolor=SOFT, fontsize=SMALLEST_POINTS, **options)
+def legend(axes: Any) -> None:
+    """A legend in the page's colours, below the axes: a small figure has no free place within."""
+    axes.figure.legend(
+        frameon=False,
+        labelcolor=SOFT,
+        fontsize=SMALLEST_POINTS,
+        loc="outside lower center",
+        ncols=2,
+    )
 
 
 def markdown_table(headers: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:

@@ -624,11 +624,14 @@ def test_the_command(
     found = {item["check"]: item for item in json.loads(capsys.readouterr().out)}
     assert found["store"]["status"] == "ok"
     assert found["signing"]["remedy"]
+    assert found["requeue time"]["status"] == "skipped"
+    assert found["requeue time"]["remedy"] == REQUEUE_REMEDY
     monkeypatch.setenv("ASSAY_VERIFY_KEYS", key()[1])
     assert run_doctor() == 8
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "check\tstatus\tfound\tremedy"
     assert any(line.startswith("signing\tfailed\t") for line in lines)
+    assert any(line.startswith("requeue time\t") and REQUEUE_REMEDY in line for line in lines)
     monkeypatch.setenv("ASSAY_STORE", "s3://bucket/x?endpoint=http://127.0.0.1:9")
     assert run_doctor() == 7
     with pytest.raises(SystemExit) as stop:

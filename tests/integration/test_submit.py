@@ -831,7 +831,9 @@ def test_end_to_end(
     code, out, _ = assay(*RUN, *words, *policy, "-p", "seed=3", "--json")
     found = json.loads(out)
     assert (code, found["verdict"]) == (4, "blocked"), out
-    assert found["reasonFrom"] in {"record", "tasks"}
+    assert found["reasonFrom"] == "record"
+    assert found["digests"]["model"]
+    assert found["next"]
     assert is_digest(list(api.runs.values())[-1]["runtime_config"]["parameters"]["policy"])
     code, out, _ = assay(*RUN, *words, "-p", "target=z", "--json")
     assert code == 2, out

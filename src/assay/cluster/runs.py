@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
-from assay.cluster.workflow import DRIVER, Pod, failed, waiting
+from assay.cluster.workflow import DRIVER, MAX_MESSAGE_CHARS, Pod, failed, waiting
 from assay.runs import DONE, VERDICTS, RunRecord, TaskRecord, verdict_of
 from assay.runs import FAILED as TASK_FAILED
 from assay.text import one_line
@@ -293,7 +293,7 @@ def _was_stopped(run: Mapping[str, Any]) -> bool:
 def _line(message: str) -> str:
     """A component's own last words within a message, else all of it; as one line."""
     found = _ERROR.search(message)
-    return one_line(message[found.end() :] if found else message)
+    return one_line(message[found.end() :] if found else message)[:MAX_MESSAGE_CHARS]
 
 
 def _base(name: str) -> str:
