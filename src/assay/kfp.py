@@ -195,6 +195,9 @@ class Task:
             str(error) if isinstance(error, AssayError) else f"{type(error).__name__}: {error}"
         )
         self._emit_failure(told, code)
+        with contextlib.suppress(AssayError):
+            # What was wrong may have been found before the store was asked for.
+            self._open()
         self._record(runs.FAILED, told, code)
         if isinstance(error, AssayError):
             _tell(told, self._reasons)
@@ -205,10 +208,10 @@ class Task:
     def context(self) -> Context:
         """Store, cache mode, keys: from the environment."""
         if self._context is None:
-            mounted.use()
-            self._context = context_from_env()
+            context = self._open()
             self._record(runs.STARTED)
             self._arguments |= self._settings()
+            return context
         return self._context
 
     @property
@@ -264,6 +267,12 @@ class Task:
         self._emit_end(last)
         self._record(runs.DONE)
         return given
+
+    def _open(self) -> Context:
+        if self._context is None:
+            mounted.use()
+            self._context = context_from_env()
+        return self._context
 
     def _settings(self) -> dict[str, Any]:
         given = self._arguments.get(SETTINGS) or {}

@@ -97,6 +97,8 @@ def test_all_that_is_wrong_with_the_options_is_told_before_the_table_is_read(
     assert "options: no 'test_fracton'; did you mean 'test_fraction'?" in told
     assert "options.seed: expected a whole number, got 'x'" in told
     assert "options.stratify: expected true or false, got 1" in told
+    (record,) = runs.tasks(store_from_env(), "run-1")
+    assert "options.seed: expected a whole number" in record.error
 
 
 def test_the_runs_record_says_why_it_ended_here(project: Path) -> None:
@@ -127,3 +129,27 @@ def test_a_sweeps_candidates_get_their_settings_and_the_split_its_second_share(
     assert "estimator" not in done["candidate"]
     with pytest.raises(SystemExit):
         prepare(candidates=[tree], options={"hyperparameters": {"max_depth": 1}})
+
+
+FLAT = "gates:   - metric: accuracy > 0.5   - metric: test_rows >= 10 on_fail: block"
+
+
+@pytest.mark.parametrize("policy", [FLAT, f"on_fail: block {FLAT}", f"# mine {FLAT}"])
+def test_yaml_whose_lines_the_run_form_joined_is_answered_with_what_to_do(
+    project: Path, capfd: pytest.CaptureFixture[str], policy: str
+) -> None:
+    with pytest.raises(SystemExit) as error:
+        prepare(policy=policy)
+    assert error.value.code == 2
+    if policy.startswith("#"):
+        return  # a comment to its end, and no policy
+    told = " ".join(capfd.readouterr().err.split())
+    assert "policy: YAML in one line" in told
+    assert "give it as JSON, or its location or digest" in told
+
+
+@pytest.mark.parametrize(
+    "policy", ['{"gates": [{"metric": "accuracy > 0.5"}]}', "gates: [{metric: accuracy > 0.5}]"]
+)
+def test_json_and_yaml_that_fit_into_a_line_are_taken(project: Path, policy: str) -> None:
+    assert is_digest(prepare(policy=policy)["gate"]["policy"])

@@ -68,7 +68,9 @@ def stages(role: str) -> list[str]:
 
 def test_every_component_has_an_image() -> None:
     found = [stage for role in ROLES for stage in stages(role)]
-    assert sorted(found) == sorted(file.parent.name for file in ROOT.glob("components/*/component.py"))
+    assert sorted(found) == sorted(
+        file.parent.name for file in ROOT.glob("components/*/component.py")
+    )
 
 
 @pytest.mark.slow
