@@ -103,6 +103,8 @@ def _leave_out(spec: dict[str, Any]) -> None:
         required = {key for key, one in declared.items() if not one.get("isOptional")}
         _keep(inputs, some | required)
         for key in every & set(declared):
+            if declared[key]["parameterType"] == "TASK_FINAL_STATUS":
+                continue  # KFP fills it in, and declares it so
             declared[key].pop("defaultValue", None)
             declared[key].pop("isOptional", None)
         # `assay.task` hands out what is declared.
