@@ -73,13 +73,14 @@ class Outcome:
         return f"{on}: {self.observed} ({self.kind})" if on else f"{self.observed} ({self.kind})"
 
 
-def run_suite(frame: "pd.DataFrame", suite: Suite, whole: Collection[str] = ()) -> list[Outcome]:
+def run_suite(frame: "pd.DataFrame", suite: Suite, types: Mapping[str, str]) -> list[Outcome]:
     """Judge every expectation of a suite on a table; one outcome for each, in the suite's order.
 
     Args:
         frame: The table.
         suite: What is expected of it.
-        whole: Columns of whole numbers, some of which gaps have made columns of floats.
+        types: The dataset type of each column, which pandas holds in other types where there are
+            gaps.
 
     Raises:
         UsageError: GX refuses the arguments of expectations; names all.
@@ -93,7 +94,7 @@ def run_suite(frame: "pd.DataFrame", suite: Suite, whole: Collection[str] = ()) 
             kind, kwargs = str(item["type"]), item.get("kwargs", {})
             if _absent(kind, kwargs, names.names):
                 continue
-            if (found := _computed(kind, kwargs, frame, whole)) is not None:
+            if (found := _computed(kind, kwargs, frame, types)) is not None:
                 results[place] = [found]
             else:
                 left.setdefault(_table(kind), []).append(made)
@@ -164,11 +165,11 @@ class _Names:
 
 
 def _computed(
-    kind: str, kwargs: Mapping[str, Any], frame: "pd.DataFrame", whole: Collection[str]
+    kind: str, kwargs: Mapping[str, Any], frame: "pd.DataFrame", types: Mapping[str, str]
 ) -> Mapping[str, Any] | None:
     """The result of what is computed here, fails closed; None for what is left to GX."""
     try:
-        return judge(kind, kwargs, frame, whole)
+        return judge(kind, kwargs, frame, types)
     except (UsageError, ArithmeticError, LookupError, RuntimeError, TypeError, ValueError) as error:
         info = {"raised_exception": True, "exception_message": _message(error)}
         return {"success": False, "exception_info": info}
