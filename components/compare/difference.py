@@ -130,6 +130,7 @@ def compare(
     values: dict[str, float | None] = {
         "production_exists": 1.0,
         "regression_margin": settings.margin,
+        "min_slice_rows": float(settings.min_slice_rows),
         **counts,
     }
     notes: dict[str, str] = {}

@@ -29,7 +29,7 @@ on_fail: block_and_notify
 EVALUATION = EvidenceDocument({"model": MODEL, "data": TEST}, {"accuracy": 0.95})
 COMPARISON = EvidenceDocument(
     {"model": MODEL, "data": TEST, "production": OTHER},
-    {"production_exists": 1.0, "regression_delta": -0.02},
+    {"production_exists": 1.0, "regression_delta": -0.02, "regression_margin": 0.01},
     {"regression_delta": Interval(-0.03, -0.01, 0.95)},
     verdict="pass",
 )

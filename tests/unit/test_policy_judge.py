@@ -754,3 +754,75 @@ def test_a_comparison_that_cannot_tell_makes_rules_on_it_inconclusive() -> None:
     # Without such a verdict, no value is no proof.
     silent = replace(document, verdict=None)
     assert decision(policy("regression_delta < 0.01"), silent).verdict == "block"
+
+
+# --- the terms on which evidence was made ----------------------------------------------------
+
+
+def compared(
+    margin: float | None, level: float = 0.95, verdict: str = "pass", delta: float = 0.0
+) -> EvidenceDocument:
+    values = {"production_exists": 1.0, "regression_delta": delta}
+    if margin is not None:
+        values["regression_margin"] = margin
+    intervals = {"regression_delta": Interval(delta - 0.005, delta + 0.005, level)}
+    return about_model(values, intervals=intervals, verdict=verdict)
+
+
+@pytest.mark.parametrize(
+    ("rule", "margin", "verdict"),
+    [
+        ("regression_delta < 0.1", 0.1, "pass"),
+        ("regression_delta < 0.1", 0.05, "pass"),  # stricter than asked for
+        ("regression_delta < 0.1", 1.0, "block"),
+        ("regression_delta < 0.1", None, "block"),
+        ("regression_delta_upper < 0.1", 1.0, "block"),
+        # A policy that asks for an improvement admits no margin at all.
+        ("regression_delta < -0.01", 0.01, "block"),
+        ("regression_delta < -0.01", 0.0, "pass"),
+        # Where the policy says no margin, the run's counts.
+        ("production_exists == 1", 1.0, "pass"),
+    ],
+)
+def test_a_comparison_by_a_wider_margin_than_the_policys_does_not_count(
+    rule: str, margin: float | None, verdict: str
+) -> None:
+    document = compared(margin, delta=-0.02)
+    upper = {**document.values, "regression_delta_upper": -0.015}
+    judged = decision(policy(rule), replace(document, values=upper))
+    assert judged.verdict == verdict
+    assert verdict == "pass" or "compare by the policy's margin" in judged.reason
+
+
+@pytest.mark.parametrize(
+    ("rules", "level", "verdict"),
+    [
+        (policy("regression_delta < 0.1"), 0.9, "pass"),
+        (policy("regression_delta < 0.1"), 0.01, "block"),
+        (policy("regression_delta < 0.1"), math.nan, "block"),
+        (policy("production_exists == 1", confidence=0.95), 0.9, "block"),
+        (policy("production_exists == 1", confidence=0.8), 0.8, "pass"),
+        (policy(("regression_delta < 0.1", "confidence: 0.8")), 0.8, "pass"),
+    ],
+)
+def test_a_comparison_at_a_level_that_says_nothing_does_not_count(
+    rules: Any, level: float, verdict: str
+) -> None:
+    judged = decision(rules, compared(0.1, level))
+    assert judged.verdict == verdict
+    assert verdict == "pass" or "compare at that level" in judged.reason
+    # Without an interval nobody knows the level.
+    assert decision(rules, replace(compared(0.1, level), intervals={})).verdict == "block"
+
+
+def test_what_could_not_be_told_by_a_wide_margin_is_still_inconclusive() -> None:
+    document = compared(1.0, verdict="inconclusive")
+    assert decision(policy("regression_delta < 0.1"), document).verdict == "inconclusive"
+
+
+@pytest.mark.parametrize(("least", "verdict"), [(1, "block"), (29, "block"), (30, "pass")])
+def test_groups_of_a_few_rows_are_no_evidence(least: int, verdict: str) -> None:
+    document = about_model({'accuracy{g="B"}': 1.0, "min_slice_rows": float(least)})
+    judged = decision(policy("'accuracy{g=\"B\"} >= 0.5'"), document)
+    assert judged.verdict == verdict
+    assert verdict == "pass" or "the least is 30" in judged.reason

@@ -13,11 +13,11 @@ from assay.policy.attempts import ATTEMPTS, widened
 from assay.policy.expression import Expression
 from assay.policy.language import REGRESSION, Policy, Rule
 from assay.policy.names import is_about_model
+from assay.policy.terms import LEVEL_TOLERANCE, objection
 from assay.policy.verdict import Decision, Kind, Outcome, Row, verdict_of
 from assay.text import finding_text, limit, number, regression_text
 
 SHORT_DIGEST: Final = len("sha256:") + 12
-_LEVEL_TOLERANCE: Final = 1e-9
 _MORE_DATA: Final = "too little test data to decide"
 _UPPER: Final = f"{REGRESSION}_upper"
 _BOUNDS: Final = (_UPPER, f"{REGRESSION}_lower")
@@ -38,7 +38,8 @@ def judge(
     1. Each document must be about this model, its test rows and its rival where it names them; or
        about data alone: then about `data`, `test_data`, or data that a document about this model
        names. Evidence about data cannot serve a rule on what only a model has, such as accuracy.
-    2. Each document's own verdict, if it has one, must be `pass`.
+    2. Each document's own verdict, if it has one, must be `pass`, and be made on the policy's terms
+       (see `terms`).
     3. Each rule that applies must be satisfied by exactly one finite value.
 
     Anything that fails blocks; else anything inconclusive makes the decision inconclusive. Without
@@ -65,7 +66,7 @@ def judge(
             require_digest(digest, name)
     scope = _Scope.of(documents, model, data, test_data, production)
     names = sorted(documents)
-    rows = [row for name in names for row in _document_rows(name, documents[name], scope)]
+    rows = [row for name in names for row in _document_rows(name, documents[name], scope, policy)]
     seen = _index(documents, scope)
     rows += [_judge_rule(rule, policy, seen) for rule in policy.rules]
     return Decision(
@@ -172,7 +173,7 @@ def _index(documents: Mapping[str, EvidenceDocument], scope: _Scope) -> _Index:
     """What all documents say, by name in the spelling of rules."""
     seen: _Index = {}
     for _, document in sorted(documents.items()):
-        objection = scope.objection(document)
+        other = scope.objection(document)
         for name, value in document.values.items():
             finite = value if value is not None and math.isfinite(value) else None
             seen.setdefault(canonical_name(name), []).append(
@@ -180,7 +181,7 @@ def _index(documents: Mapping[str, EvidenceDocument], scope: _Scope) -> _Index:
                     finite,
                     document.intervals.get(name),
                     document.notes.get(name, ""),
-                    objection,
+                    other,
                     "model" in document.subjects,
                     document.verdict,
                 )
@@ -193,19 +194,25 @@ def _index(documents: Mapping[str, EvidenceDocument], scope: _Scope) -> _Index:
     return seen
 
 
-def _document_rows(name: str, document: EvidenceDocument, scope: _Scope) -> Iterable[Row]:
+def _document_rows(
+    name: str, document: EvidenceDocument, scope: _Scope, policy: Policy
+) -> Iterable[Row]:
     """Rows for what a document is about and for its own verdict, if there is something to tell."""
     text = f"evidence {_short(name)}"
-    if objection := scope.objection(document):
-        yield Row(text, Outcome.FAIL, objection, Kind.DOCUMENT, evidence=name)
-    if not objection and (attempts := document.values.get(ATTEMPTS)) is not None:
+    if other := scope.objection(document):
+        yield Row(text, Outcome.FAIL, other, Kind.DOCUMENT, evidence=name)
+        return
+    if other := objection(document, policy):
+        yield Row(text, Outcome.FAIL, other, Kind.DOCUMENT, evidence=name)
+        return
+    if (attempts := document.values.get(ATTEMPTS)) is not None:
         told = (
             "this is the first model tried on this test data"
             if attempts == 1
             else f"{attempts:.0f} models were tried on this test data, this one among them"
         )
         yield Row(text, Outcome.PASS, told, Kind.DOCUMENT, evidence=name, value=attempts)
-    if objection or document.verdict is None:
+    if document.verdict is None:
         return
     outcome = {"pass": Outcome.PASS, "inconclusive": Outcome.INCONCLUSIVE}.get(
         document.verdict, Outcome.FAIL
@@ -399,7 +406,7 @@ def _require_level(
     if any(other != interval for other in intervals):
         raise _Refusal(f"two documents give different intervals of {metric}")
     # Asked this way round, a level that is not a number is refused.
-    if confidence is not None and not abs(interval.confidence - confidence) <= _LEVEL_TOLERANCE:
+    if confidence is not None and not abs(interval.confidence - confidence) <= LEVEL_TOLERANCE:
         raise _Refusal(
             f"the evidence's interval of {metric} is at confidence {interval.confidence:g}, not "
             f"{confidence:g}; evaluate at the policy's level"
