@@ -213,15 +213,11 @@ def checked(
 def _version_problems(registry: Registry, release: Release) -> list[str]:
     """Whether the registry has the release's model under the version that it names."""
     try:
-        version = registry.find(release.model, release.digest)
-    except (ServiceError, UsageError) as error:
+        candidate.version_of(registry, release)
+    except ServiceError as error:
         return [f"registryVersion {release.registry_version} cannot be checked: {error}"]
-    if version is None:
-        return [f"registryVersion is {release.registry_version}, the registry has no version of it"]
-    if version.version != release.registry_version:
-        return [
-            f"registryVersion is {release.registry_version}, the registry's is {version.version}"
-        ]
+    except UsageError as error:
+        return [str(error)]
     return []
 
 
@@ -515,15 +511,10 @@ def set_alias(registry: Registry, release: Release, entry: Entry) -> str:
     """Point an environment's alias at a release's version; what moved, or "".
 
     Raises:
-        UsageError: The registry has no version of that digest.
+        UsageError: The version that the release names is not of its model.
         ServiceError: The registry failed.
     """
-    version = registry.find(release.model, release.digest)
-    if version is None:
-        raise UsageError(
-            f"{release.digest} is no version of {release.model!r} in the registry; "
-            "register it again through the pipeline"
-        )
+    version = candidate.version_of(registry, release)
     there = registry.at(release.model, release.environment)
     if there is not None and there.version == version.version:
         return ""
