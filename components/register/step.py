@@ -27,25 +27,31 @@ def register(
 ) -> Values:
     """Make a version of a model whose decision is a pass; the same digest twice, the same version.
 
-    The checks are in `assay.admission`. Which model is in production is asked again: the decision
-    must rest on a comparison with the one that is there now. The model comes as a digest, because
-    nothing here needs its bytes in a folder: they are read and compared where they lie.
+    The checks are in `assay.admission`. The policy that governs the model judges too, where
+    `ASSAY_DEPLOYMENTS` names a repository that has one. Which model is in production is asked
+    again: the decision must rest on a comparison with the one that is there now. The model comes as
+    a digest, because nothing here needs its bytes in a folder: they are read and compared where
+    they lie.
 
     Raises:
-        RunBlocked: The decision is a block, or compares with another model than the one that is in
-            production; or a stricter policy blocked on the same test data, and nobody governs.
-        RunInconclusive: The decision is inconclusive.
+        RunBlocked: The decision or the governing policy is a block, or the decision compares with
+            another model than the one that is in production; or a stricter policy blocked on the
+            same test data, and nobody governs.
+        RunInconclusive: The decision is inconclusive, or the governing policy is.
+        PolicyError: The governing policy does not parse.
         IntegrityError: The decision is about another model, does not follow from its evidence, or
             something it rests on is altered, unconnected or without a believable record.
         NotFoundError: Something it rests on is not in the store.
         UsageError: A digest or model name that is none.
-        ServiceError: The registry failed, or contradicts its history or the release log.
+        ServiceError: The deployment repository or the registry failed, or the registry contradicts
+            its history or the release log.
     """
     from assay.admission import check, require_same_production
     from assay.components.register.pinned import require_not_laxer
     from assay.components.register.version import register_version
     from assay.digest import canonical_json, require_digest
     from assay.errors import UsageError
+    from assay.gitops.governing import configured
     from assay.gitops.production import in_production
     from assay.registry import Registry, name_problems
 
@@ -55,7 +61,7 @@ def register(
     if problems := name_problems(model_name):
         raise UsageError.all_of(problems)
     shown = [evaluation.digest, *([measurements.digest] if measurements else [])]
-    facts = check(services, model, decision, shown, data)
+    facts = check(services, model, decision, shown, data, governing=configured(model_name))
     registry = Registry()
     require_same_production(
         facts.judgement, in_production(services, registry, model_name), model_name

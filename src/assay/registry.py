@@ -221,6 +221,16 @@ class Registry:
         versions = sorted((_version(item) for item in found), key=lambda item: int(item.version))
         return versions[0] if versions else None
 
+    def holds(self, version: ModelVersion, uri: str) -> bool:
+        """Whether a version's files are those at a URI, or were uploaded from there.
+
+        A tag says what anybody wrote who may write to the registry. The source of a version is
+        given once, when it is made.
+        """
+        if self._uploads(uri):
+            return version.source.startswith("runs:/")
+        return version.source.rstrip("/") == uri.rstrip("/")
+
     def register(
         self,
         name: str,
@@ -253,15 +263,21 @@ class Registry:
 
         Raises:
             UsageError: A name or tag that MLflow cannot hold.
-            ServiceError: The registry failed.
+            ServiceError: The registry failed, or has a version of that digest with other files.
         """
         _require_name(name)
+        if (there := self.find(name, digest)) is not None and not self.holds(there, source):
+            raise ServiceError(
+                f"MLflow: version {there.version} of {name!r} says that it is {digest}, and its "
+                f"source is {there.source}, not {source}: the registry was changed, or the store "
+                f"was moved; take the tag {MODEL_TAG} off that version and register again"
+            )
         if long := sorted(key for key, value in tags.items() if len(value) > MAX_TAG_CHARS):
             raise UsageError(
                 f"tags too long for MLflow ({MAX_TAG_CHARS} characters): {', '.join(long)}; "
                 "give a digest that names the content instead"
             )
-        there, new = self.find(name, digest), False
+        new = False
         if there is None:
             there, new = self._create(
                 name, digest, source, {**tags, MODEL_TAG: digest}, metrics, params or {}
@@ -433,11 +449,15 @@ class Registry:
 
     def _reachable(self, source: str, run_id: str) -> str:
         """`source`, or where its files were uploaded to when the server cannot see them."""
-        parts = urlsplit(source)
-        if parts.scheme != "file" or urlsplit(self._uri).scheme not in {"http", "https"}:
+        if not self._uploads(source):
             return source
-        self._client.log_artifacts(run_id, unquote(parts.path), _ARTIFACT_PATH)
+        self._client.log_artifacts(run_id, unquote(urlsplit(source).path), _ARTIFACT_PATH)
         return f"runs:/{run_id}/{_ARTIFACT_PATH}"
+
+    def _uploads(self, source: str) -> bool:
+        """Whether the registry's server cannot see the files at a URI."""
+        schemes = urlsplit(source).scheme, urlsplit(self._uri).scheme
+        return schemes[0] == "file" and schemes[1] in {"http", "https"}
 
     @property
     def _client(self) -> "MlflowClient":

@@ -1,8 +1,10 @@
 """A store with real models, a registry, real Git remotes and forges."""
 
+import contextlib
 import os
 import secrets
 import shutil
+import sqlite3
 import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -289,6 +291,12 @@ def world(
     source, models = template
     root = tmp_path / "world"
     shutil.copytree(source, root, symlinks=True)
+    with contextlib.closing(sqlite3.connect(root / "mlflow.db")) as database, database:
+        # The registry's versions lie where the copy of the store is.
+        database.execute(
+            "UPDATE model_versions SET source = replace(source, ?, ?)",
+            (source.as_uri(), root.as_uri()),
+        )
     bare = root / "team" / "deployments.git"
     bare.parent.mkdir()
     git(root, "init", "-q", "--bare", "-b", "main", str(bare))

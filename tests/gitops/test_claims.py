@@ -10,12 +10,19 @@ from click.testing import CliRunner
 from assay import code
 from assay.attestation import about
 from assay.cli import cli
-from assay.errors import AttestationError, IntegrityError, RunBlocked
+from assay.errors import (
+    AttestationError,
+    IntegrityError,
+    RunBlocked,
+    ServiceError,
+    UsageError,
+)
 from assay.execution import Context, execute
 from assay.gitops import candidate, log, statement
 from assay.gitops.lint import lint
 from assay.gitops.log import Event
 from assay.gitops.statement import Kind
+from assay.registry import MODEL_TAG
 from assay.step import Evaluation, Out, Record, step
 
 from simulators.forge import git
@@ -74,6 +81,20 @@ def test_a_field_of_a_release_that_nothing_proves_is_refused(
     assert any(said in problem.text for problem in problems)
     if field != "previous":  # that one is a conflict
         refused(lambda: world.approve("dev"), IntegrityError, said)
+
+
+def test_a_folder_elsewhere_is_not_the_models_whatever_its_last_names(world: Any) -> None:
+    begin(world)
+    done = world.promote("one", "dev")
+    uri = f"file:///home/mallory/views/{done.release.digest[7:]}"
+    clone = world.checkout()
+    git(clone, "checkout", "-q", done.branch)
+    (clone / RELEASE).write_bytes(replace(done.release, uri=uri).render())
+    push(clone, "Edit", done.branch)
+    told = f"uri {uri} is not that of the model"
+    _, problems = lint(world.services, clone, "origin/main", world.registry)
+    assert told in problems[0].text
+    refused(lambda: world.approve("dev"), IntegrityError, told)
 
 
 def test_golden_predictions_of_another_model_are_refused(world: Any) -> None:
@@ -253,7 +274,61 @@ def test_a_runner_cannot_date_the_log_ahead(
     assert log.current(world.chain(), "dev").digest == world.models["two"]
 
 
+def test_a_runner_cannot_revive_an_approval_that_expired(
+    world: Any, keys: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A rollback's entry names a statement that says something else, and ends later."""
+    world.release("one", "dev")
+    with monkeypatch.context() as patch:
+        patch.setattr("assay.gitops.approval.approval_days", lambda: -1)
+        world.release("one", "staging")
+    refused(lambda: world.promote("one", "production"), RunBlocked, "expired")
+    world.release("two", "dev")
+    fresh = world.entries()[-1].statement
+    staged = next(entry for entry in world.entries() if entry.environment == "staging")
+    revived = replace(
+        staged,
+        event=Event.ROLLBACK,
+        statement=fresh,
+        commit="",
+        name="",
+        by="Runs <runs@example.org>",
+    )
+    log.append(world.store, revived, keys.signer("runs"), world.services.verifier)
+    assert f"{fresh} does not approve it" in world.entries()[-1].refused
+    refused(lambda: world.promote("one", "production"), RunBlocked, "expired")
+
+
 # Steps and versions.
+
+
+def test_a_version_that_was_tagged_as_another_model_gets_no_alias(world: Any) -> None:
+    """Whoever may write to the registry may tag any version as any model."""
+    for name in ("one", "two", "three"):
+        world.release(name, "dev")
+    world.registry.tag(MODEL, "1", {MODEL_TAG: world.models["two"]})
+    done = world.roll_back("dev")
+    assert (done.release.registry_version, done.notes) == ("2", [])
+    assert world.registry.at(MODEL, "dev").version == "2"
+    # Nor is the version itself taken when it is tagged as what it is not.
+    world.registry.tag(MODEL, "3", {MODEL_TAG: world.models["one"]})
+    done = world.roll_back("dev", to=world.models["three"])
+    assert any("registryVersion is 3" in note for note in done.notes)
+    (problem,) = world.sync().problems
+    assert problem == "registryVersion is 3, the registry has none of it"
+    assert world.registry.at(MODEL, "dev").version == "2"
+
+
+def test_a_version_with_other_files_is_not_promoted(world: Any) -> None:
+    world.registry.tag(MODEL, "1", world.registry.version(MODEL, "2").tags)
+    told = ("registryVersion is 1, whose source is", "the registry was changed")
+    refused(lambda: world.promote("two", "dev"), UsageError, *told)
+    source = world.services.store.view_uri(world.models["two"])
+    refused(
+        lambda: world.registry.register(MODEL, world.models["two"], source, {}, {}),
+        ServiceError,
+        "take the tag assay.model off that version",
+    )
 
 
 def test_a_step_that_is_called_gate_ends_in_no_traceback(world: Any, keys: Any) -> None:

@@ -6,6 +6,8 @@ from typing import Any
 import pytest
 
 from assay.errors import IntegrityError, PolicyError, RunBlocked, UsageError
+from assay.execution import Context, execute
+from assay.gitops import candidate
 from assay.gitops.lint import lint
 from assay.gitops.override import override
 from assay.gitops.statement import require_signer
@@ -55,6 +57,34 @@ def test_a_model_that_its_own_lax_policy_passed_is_judged_again(world: Any, plac
     put(world, place, LAX)
     done = world.promote("one", "dev")
     assert f"Judged again under the governing policy `{place}`: **pass**." in done.evaluation
+
+
+def test_a_model_that_the_governing_policy_blocks_is_not_registered(world: Any, keys: Any) -> None:
+    """The run's own policy passed it, and is of whoever started the run."""
+    from assay.components.register.step import register
+
+    model = world.models["one"]
+    decision = candidate.decision_of(world.services, model, world.registry.find(MODEL, model))
+    judged = candidate.judgement_of(world.store, decision)
+    reports = candidate.reports_of(world.store, judged)
+    context = Context(world.store, signer=keys.signer("runs"), verifier=world.services.verifier)
+    arguments = {
+        "model": model,
+        "decision": decision,
+        "evaluation": reports["evaluation"],
+        "model_name": "other",
+    }
+
+    def run() -> Any:
+        return execute(register, arguments, context).values
+
+    put(world, "policy.yaml", STRICT)
+    told = "under the governing policy policy.yaml the verdict is block"
+    refused(run, RunBlocked, told)
+    assert world.registry.find("other", model) is None
+    # The most specific one counts here too.
+    put(world, "models/other/policy.yaml", LAX)
+    assert run()["registered"] == "new"
 
 
 def test_the_most_specific_policy_governs(world: Any) -> None:

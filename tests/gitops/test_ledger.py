@@ -116,7 +116,7 @@ def test_a_log_entry_that_no_approval_backs_is_no_release(world: Any, keys: Any)
             Kind.LOG, forged.release, forged.predicate(), keys.signer(signer)
         )
         name = world.store.put_bytes(data, media).digest
-        pointer = f"{world.store.list_pointers('releases/')[0].rpartition('/')[0]}/000003"
+        pointer = log._pointer(MODEL, 3)
         world.store.write_pointer(pointer, name.encode())
         assert why in world.chain()[-1].refused
         assert log.current(world.entries(), "staging") is None

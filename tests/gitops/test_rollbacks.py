@@ -251,7 +251,7 @@ def test_the_log_answers_what_was_there_and_shows_tampering(world: Any) -> None:
     assert log.current([first, second], "dev", first.at).digest in {first.digest, second.digest}
     assert log.current([first, second], "dev", "2000-01-01T00:00:00Z") is None
     assert log.current([first, second], "dev").digest == second.digest
-    pointers = world.store.list_pointers("releases/")
+    pointers = world.store.list_pointers(log._prefix(MODEL))
     intent = world.chain()[0]
     # An entry taken out of the middle, one exchanged for another, one signed by nobody.
     path = world.root / "store" / pointers[0]
@@ -314,7 +314,7 @@ def test_two_releases_before_the_one_that_is_there_survive_the_collector(world: 
 
 def test_a_broken_log_stops_the_collector(world: Any) -> None:
     world.release("one", "dev")
-    pointer = world.store.list_pointers("releases/")[0]
+    pointer = world.store.list_pointers(log._prefix(MODEL))[0]
     world.blob((world.root / "store" / pointer).read_text()).unlink()
     before = sorted(world.store.iter_blobs())
     done = collect(world)

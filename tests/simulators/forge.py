@@ -32,6 +32,8 @@ class Pull:
     merged_by: str = ""
     merged_at: str = ""
     commit: str = ""
+    commits: list[str] = field(default_factory=list)
+    """What a rebase or fast-forward put onto the branch, the last among them."""
     comments: list[str] = field(default_factory=list)
 
 
@@ -92,6 +94,17 @@ class Simulator:
         found.state, found.merged_by = "merged", by
         found.merged_at = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         return found.commit
+
+    def push(self, work: Path, by: str) -> Pull:
+        """A pull request that is merged by rebase or fast-forward: each commit of a clone."""
+        base = git(self.bare, "rev-parse", "main")
+        commits = git(work, "rev-list", f"{base}..HEAD").split()
+        git(work, "push", "-q", "origin", "HEAD:main")
+        made = Pull(len(self.pulls) + 1, "feature", "main", "Feature", "", state="merged")
+        made.commit, made.commits, made.merged_by = commits[0], commits, by
+        made.merged_at = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        self.pulls.append(made)
+        return made
 
 
 def git(folder: Path, *command: str) -> str:

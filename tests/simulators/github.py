@@ -93,6 +93,6 @@ class GitHub(Simulator):
         return 200, {"sha": commit, "url": f"{self.url}{ROOT}/commits/{commit}"}
 
     def _pulls_of(self, commit: str, *, query: dict[str, str], body: Any) -> Answer:
-        found = [pull for pull in self.pulls if pull.commit == commit]
+        found = [pull for pull in self.pulls if commit in {pull.commit, *pull.commits}]
         first = query.get("page", "1") == "1"
         return 200, [self._json(pull, whole=False) for pull in found] if first else []

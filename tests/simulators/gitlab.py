@@ -81,4 +81,6 @@ class GitLab(Simulator):
         return 201, {"id": 1, "body": body["body"]}
 
     def _of_commit(self, commit: str, *, query: Any, body: Any) -> Answer:
-        return 200, [self._json(pull) for pull in self.pulls if pull.commit == commit]
+        return 200, [
+            self._json(pull) for pull in self.pulls if commit in {pull.commit, *pull.commits}
+        ]

@@ -16,11 +16,11 @@ from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_ra
 
 from assay.admission import Governing
 from assay.errors import AssayError, IntegrityError, ReleaseConflictError, ServiceError, UsageError
-from assay.gitops import candidate, document, ledger, log, restore, statement
+from assay.gitops import candidate, document, ledger, log, restore, statement, tips
 from assay.gitops.document import FILE_NAME, Release
 from assay.gitops.forge import Forge, Merge, PullRequest, open_forge
 from assay.gitops.forge.plain import APPROVED, BRANCH
-from assay.gitops.governing import changed_with, governing, places
+from assay.gitops.governing import changed_with, governing
 from assay.gitops.log import Entry, Event
 from assay.gitops.repository import Repository, Revision
 from assay.gitops.settings import Settings, approval_days
@@ -213,15 +213,11 @@ def checked(
 def _version_problems(registry: Registry, release: Release) -> list[str]:
     """Whether the registry has the release's model under the version that it names."""
     try:
-        version = registry.find(release.model, release.digest)
-    except (ServiceError, UsageError) as error:
+        candidate.version_of(registry, release)
+    except ServiceError as error:
         return [f"registryVersion {release.registry_version} cannot be checked: {error}"]
-    if version is None:
-        return [f"registryVersion is {release.registry_version}, the registry has no version of it"]
-    if version.version != release.registry_version:
-        return [
-            f"registryVersion is {release.registry_version}, the registry's is {version.version}"
-        ]
+    except UsageError as error:
+        return [str(error)]
     return []
 
 
@@ -247,29 +243,50 @@ def sync(
         IntegrityError: A release log is broken.
     """
     result = Synced()
+    by = ""
     if services.verifier is not None:
-        services.verifier.require(signer, RECORDERS, "recording what was merged")
+        by = services.verifier.require(signer, RECORDERS, "recording what was merged").owner
     with Repository.open(settings) as repository:
-        forge = open_forge(repository)
+        line = tips.Line.read(services, repository)
+        run = _Run(services, repository, line, open_forge(repository), signer, registry)
+        if problems := line.problems():
+            result.problems += problems
+            return result
+        result.problems += [
+            f"{path} is {what}, where a release must be a file"
+            for path, what in repository.odd(document.ROOT).items()
+        ]
         if settings.forge == "none":
             _remove_merged(repository)
         paths = [p for p in repository.paths(document.ROOT) if p.endswith(f"/{FILE_NAME}")]
         for path in paths:
-            _sync_path(services, repository, forge, signer, registry, path, result)
+            _sync_path(run, path, result)
             if registry is not None:
                 _move_alias(services, repository, registry, path, result)
+        # Last: who is stopped before has seen nothing, and the next one judges as this one did.
+        tips.record(services, repository, signer, by)
     return result
 
 
-def _sync_path(
-    services: Services,
-    repository: Repository,
-    forge: Forge,
-    signer: Signer,
-    registry: Registry | None,
-    path: str,
-    result: Synced,
-) -> None:
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """What one synchronisation works with."""
+
+    services: Services
+    repository: Repository
+    line: tips.Line
+    forge: Forge
+    signer: Signer
+    registry: Registry | None
+
+    @property
+    def plain(self) -> bool:
+        """Whether there is no forge: each release was signed and pushed by itself."""
+        return self.repository.settings.forge == "none"
+
+
+def _sync_path(run: _Run, path: str, result: Synced) -> None:
+    services, repository = run.services, run.repository
     history = repository.history(path)
     parts = path.split("/")
     if len(parts) != 4:  # noqa: PLR2004 - models/<model>/<environment>/release.yaml
@@ -280,10 +297,11 @@ def _sync_path(
     except IntegrityError as error:
         result.problems.append(f"{path}: {error}")
         return
-    result.approved += ledger.finish(services, repository, signer, parts[1])
+    result.approved += ledger.finish(services, repository, run.signer, parts[1])
     entries = log.read(services.store, parts[1], services.verifier)
     there = ledger.held(repository, path, history)
     unknown = set(log.missing(entries, parts[2], there))
+    newer = dict(zip(list(there)[1:], there, strict=False))
     for revision in reversed(history):
         if revision.commit not in unknown:
             continue
@@ -292,8 +310,7 @@ def _sync_path(
             if content is None:
                 continue
             release = _parse_at(content, path)
-            entry = _record(services, repository, forge, signer, registry, release, revision)
-            result.approved.append(entry)
+            result.approved.append(_record(run, release, revision, newer.get(revision.commit, "")))
         except (UsageError, IntegrityError) as error:
             result.problems.append(f"commit {revision.commit[:12]}: {error}")
 
@@ -305,48 +322,55 @@ def _parse_at(content: bytes, path: str) -> Release:
     return release
 
 
-def _record(
-    services: Services,
-    repository: Repository,
-    forge: Forge,
-    signer: Signer,
-    registry: Registry | None,
-    release: Release,
-    revision: Revision,
-) -> Entry:
+def _record(run: _Run, release: Release, revision: Revision, newer: str) -> Entry:
     """Write one merged commit into the log, with the approval behind it.
+
+    Args:
+        run: What to work with.
+        release: What the commit wrote.
+        revision: The commit.
+        newer: The next commit that wrote the same file; "" when there is none.
 
     Raises:
         IntegrityError: Nobody approved it, or it is not what was checked.
     """
-    folder = document.folder(release.model, release.environment)
-    files = repository.files(folder, revision.commit)
+    services, repository, commit = run.services, run.repository, revision.commit
+    model, environment = release.model, release.environment
+    files = repository.files(document.folder(model, environment), commit)
+    entries = log.read(services.store, model, services.verifier)
+    known = log.was_released(entries, release.name, environment)
     # As the branch was before: what is merged with a release does not govern it.
-    before = next(iter(repository.revision(revision.commit).parents), "")
-    governs = governing(repository, release.model, release.environment, before) if before else None
-    found = checked(services, release, files, registry, governs)
-    entries = log.read(services.store, release.model, services.verifier)
-    if not log.was_released(entries, release.name, release.environment):
-        changed = repository.changed(before, revision.commit) if before else []
-        found += changed_with(release.model, release.environment, changed)
+    before = next(iter(revision.parents), "")
+    policies: list[Governing | None] = [None]
+    if not known and not run.plain:
+        policies = run.line.policies(model, environment, commit)
+    elif before:
+        policies = [governing(repository, model, environment, before)]
+    found = [
+        problem
+        for governs in policies
+        for problem in checked(services, release, files, run.registry, governs)
+    ]
+    if not known:
+        changed = repository.changed(before, commit) if before else []
+        found += changed_with(model, environment, changed)
         found += replaced(repository, release, before)
-        found += _changed_by_request(repository, forge, release, revision.commit, before)
     if found:
-        raise IntegrityError("; ".join(found))
-    entries = log.read(services.store, release.model, services.verifier)
-    known = log.was_released(entries, release.name, release.environment)
-    if repository.settings.forge == "none":
-        approval = _approval_of(services, entries, release, revision.commit)
+        raise IntegrityError("; ".join(dict.fromkeys(found)))
+    if run.plain:
+        approval = _approval_of(services, entries, release, commit)
     else:
-        approval = _ask(services, forge, signer, release, revision.commit)
+        approval = _ask(services, run.forge, run.signer, release, commit)
     if approval.key is not None:
         # Its own time may be of any day; that of the entry is not before those that are there.
         since = max(approval.text("at"), log.clock(entries))
         approval.key.require_in_use(since, f"approval {approval.digest}")
     log.put_release(services.store, release)
     entry = _entry_of(release, approval, known=known, why=revision.trailer(WHY))
-    entry = replace(entry, commit=revision.commit)
-    return log.append(services.store, entry, signer, services.verifier)
+    if not run.plain and not run.line.stayed(commit, newer):
+        entry = replace(entry, event=Event.PASSED)
+    entry = replace(entry, commit=commit)
+    return log.append(services.store, entry, run.signer, services.verifier)
 
 
 def replaced(repository: Repository, release: Release, before: str) -> list[str]:
@@ -358,27 +382,6 @@ def replaced(repository: Repository, release: Release, before: str) -> list[str]
         return []
     said = release.previous or "empty"
     return [f"previous is {said}, what was there is {name or 'nothing'}; promote the model again"]
-
-
-def _changed_by_request(
-    repository: Repository, forge: Forge, release: Release, commit: str, before: str
-) -> list[str]:
-    """Whether the pull request of a release changed its policy, in a commit of its own before.
-
-    A forge that rebases puts each commit of a pull request on the branch.
-    """
-    if repository.settings.forge == "none" or not before:
-        return []
-    request = forge.merged_by(commit)
-    if request is None:
-        return []
-    for place in places(release.model, release.environment):
-        newest = next(iter(repository.history(place, before)), None)
-        if newest is not None:
-            other = forge.merged_by(newest.commit)
-            if other is not None and other.number == request.number:
-                return changed_with(release.model, release.environment, [place])
-    return []
 
 
 def _entry_of(release: Release, approval: Statement, *, known: bool, why: str) -> Entry:
@@ -508,15 +511,10 @@ def set_alias(registry: Registry, release: Release, entry: Entry) -> str:
     """Point an environment's alias at a release's version; what moved, or "".
 
     Raises:
-        UsageError: The registry has no version of that digest.
+        UsageError: The version that the release names is not of its model.
         ServiceError: The registry failed.
     """
-    version = registry.find(release.model, release.digest)
-    if version is None:
-        raise UsageError(
-            f"{release.digest} is no version of {release.model!r} in the registry; "
-            "register it again through the pipeline"
-        )
+    version = candidate.version_of(registry, release)
     there = registry.at(release.model, release.environment)
     if there is not None and there.version == version.version:
         return ""

@@ -18,7 +18,6 @@ from typing import Final
 
 from assay import admission
 from assay.attestation import about, using
-from assay.digest import hex_of
 from assay.errors import (
     AttestationError,
     IntegrityError,
@@ -33,7 +32,7 @@ from assay.gitops.document import Override, Release
 from assay.gitops.repository import Repository
 from assay.policy import Decision as Judgement
 from assay.policy import Verdict, read_decision
-from assay.registry import CANDIDATE, PRODUCTION, ModelVersion, Registry
+from assay.registry import CANDIDATE, MODEL_TAG, PRODUCTION, ModelVersion, Registry
 from assay.step import Decision, Services
 from assay.store import Store
 from assay.tree import get_manifest, get_tree, remove_tree
@@ -285,19 +284,30 @@ def evaluation_run(services: Services, evaluation: str) -> str:
     return records[0].details.invocation if records else ""
 
 
+def version_of(registry: Registry, release: Release) -> ModelVersion:
+    """The registered version that a release names, when it holds the release's model.
+
+    Raises:
+        UsageError: It is not there, is tagged as another model, or has other files.
+        ServiceError: The registry failed.
+    """
+    said = f"registryVersion is {release.registry_version}"
+    version = registry.version(release.model, release.registry_version)
+    if version is None or version.tags.get(MODEL_TAG) != release.digest:
+        found = registry.find(release.model, release.digest)
+        other = f"the registry's is {found.version}" if found else "the registry has none of it"
+        raise UsageError(f"{said}, {other}")
+    if not registry.holds(version, release.uri):
+        raise UsageError(
+            f"{said}, whose source is {version.source} and not {release.uri}: the registry was "
+            "changed; register the model again through the pipeline, and promote it"
+        )
+    return version
+
+
 def view_uri(store: Store, model: str) -> str:
     """Where the model's files lie as plain files; made when they do not."""
     return store.view(get_manifest(store, model))
-
-
-def _is_view(store: Store, release: Release) -> bool:
-    """Whether a release's URI is that of the model's plain copy in the store."""
-    expected = store.view_uri(release.digest)
-    if release.uri == expected:
-        return True
-    # A folder may lie elsewhere on another machine; its last two names do not.
-    local = release.uri.startswith("file:") and expected.startswith("file:")
-    return local and release.uri.rstrip("/").endswith(f"/views/{hex_of(release.digest)}")
 
 
 def problems(
@@ -348,7 +358,7 @@ def problems(
             found.append(
                 f"override is none of those that hold now ({holds}); promote the model again"
             )
-        if not _is_view(services.store, release):
+        if release.uri.rstrip("/") != services.store.view_uri(release.digest).rstrip("/"):
             found.append(f"uri {release.uri} is not that of the model {release.digest}")
         if release.golden or judged.test_data:
             golden.require_about(services.store, release.golden, release.digest, judged.test_data)

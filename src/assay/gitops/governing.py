@@ -6,11 +6,13 @@ the branch that proposes the release, and no merge may change it together with a
 proposes a model must not choose the rules that it is judged by.
 """
 
+import os
 from typing import Final
 
 from assay.admission import Governing
 from assay.gitops import document
 from assay.gitops.repository import Repository
+from assay.gitops.settings import settings_from_env
 
 FILE: Final = "policy.yaml"
 
@@ -45,6 +47,20 @@ def governing(
         if content is not None:
             return Governing(place, content)
     return None
+
+
+def configured(model: str) -> Governing | None:
+    """The policy that governs a model in its first environment; None where none is configured.
+
+    Raises:
+        UsageError: A variable that names the deployment repository cannot be used.
+        ServiceError: The repository cannot be reached.
+        IntegrityError: The policy is no plain file, or too large.
+    """
+    if not os.environ.get("ASSAY_DEPLOYMENTS"):
+        return None
+    with Repository.open(settings_from_env()) as repository:
+        return governing(repository, model, document.ENVIRONMENTS[0])
 
 
 def changed_with(model: str, environment: str, changed: list[str]) -> list[str]:

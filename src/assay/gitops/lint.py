@@ -68,7 +68,11 @@ def lint(
         if changed_since:
             touched = repository.changed_in_folder()
             paths = [p for p in paths if any(t.startswith(f"{_parent(p)}/") for t in touched)]
-        problems = []
+        problems = [
+            Problem(path, f"{what}, where a release must be a file")
+            for path, what in repository.odd(ROOT, repository.commit_of("HEAD")).items()
+            if (path in touched or not changed_since) and not (folder / path).is_symlink()
+        ]
         for path in paths:
             problems += [
                 Problem(path, text)

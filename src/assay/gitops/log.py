@@ -1,21 +1,24 @@
 """The release log: what was approved, put where, rolled back, overridden, revoked. Append-only.
 
-One chain for each model, and one, `REVOCATIONS`, for the revocations of all models. An entry is a
-blob; it names the entry before it, so nothing in the past can be changed, left out or put in
-without changing every later name. `releases/<chain>/<number>` says which blob is which entry; it is
-created, never replaced, so that of two writers who race for a number one goes on to the next and no
-entry is lost. An entry names the newest revocation too, so that a revocation cannot be taken away
-from below the releases that came after it.
+One chain for each model, one, `REVOCATIONS`, for the revocations of all models, and one for the
+tips of each branch that were seen (`assay.gitops.tips`). An entry is a blob; it names the entry
+before it, so nothing in the past can be changed, left out or put in without changing every later
+name. `releases/<chain>/<number>` says which blob is which entry; it is created, never replaced, so
+that of two writers who race for a number one goes on to the next and no entry is lost. An entry
+names the newest revocation too, so that a revocation cannot be taken away from below the releases
+that came after it.
 
 With keys configured every entry is signed, and it counts only when:
 
 | event | written by | rests on |
 |---|---|---|
 | `release` | approver, recorder | an approval of exactly this release and commit |
+| `passed` | approver, recorder | as `release`; it was merged, and gone before it was seen |
 | `rollback`, `reconciled` | approver, recorder, runner | an earlier `release` entry that counts |
 | `override` | approver | the override that it names |
 | `revocation` | approver | nothing else: it cannot be taken back |
 | `intent` | approver, recorder, runner | nothing; it proves nothing |
+| `seen` | approver, recorder | nothing: what was the branch's tip, only who looked can say |
 
 An entry by a key that may not write it stays in the chain and counts for nothing (`refused` says
 why). An entry by a key that is not configured stops every reader: what it says could be a
@@ -63,6 +66,8 @@ KEPT_RELEASES: Final = 3
 """The one in an environment, and the two before it, stay restorable."""
 REVOCATIONS: Final = ""
 """The chain of revocations. No model has this name."""
+_TIPS: Final = "/"
+"""Begins the name of a chain of tips, and of no model."""
 LOG_TRAILER: Final = "Assay-Log"
 REVOCATIONS_TRAILER: Final = "Assay-Revocations"
 _HEAD: Final = re.compile(
@@ -75,6 +80,8 @@ class Event(StrEnum):
     """What an entry records."""
 
     RELEASE = "release"
+    PASSED = "passed"
+    """A release that was merged and approved, and replaced before anybody saw it on the branch."""
     ROLLBACK = "rollback"
     OVERRIDE = "override"
     RECONCILED = "reconciled"
@@ -82,6 +89,8 @@ class Event(StrEnum):
     REVOCATION = "revocation"
     INTENT = "intent"
     """A commit is about to be pushed; once the branch has it, what `intends` says has happened."""
+    SEEN = "seen"
+    """A commit was the branch's tip."""
 
 
 MOVES: Final = frozenset({Event.RELEASE, Event.ROLLBACK, Event.RECONCILED})
@@ -89,11 +98,13 @@ MOVES: Final = frozenset({Event.RELEASE, Event.ROLLBACK, Event.RECONCILED})
 ANYBODY: Final = frozenset({Role.APPROVER, Role.RECORDER, Role.RUNNER})
 WRITERS: Final[Mapping[Event, frozenset[Role]]] = {
     Event.RELEASE: frozenset({Role.APPROVER, Role.RECORDER}),
+    Event.PASSED: frozenset({Role.APPROVER, Role.RECORDER}),
     Event.ROLLBACK: ANYBODY,
     Event.RECONCILED: ANYBODY,
     Event.OVERRIDE: frozenset({Role.APPROVER}),
     Event.REVOCATION: frozenset({Role.APPROVER}),
     Event.INTENT: ANYBODY,
+    Event.SEEN: frozenset({Role.APPROVER, Role.RECORDER}),
 }
 
 
@@ -136,6 +147,11 @@ class Entry:
     def moves(self) -> bool:
         """Whether it counts, and says what is in its environment."""
         return not self.refused and self.event in MOVES
+
+    @property
+    def passed(self) -> bool:
+        """Whether it counts, and says what was merged and replaced unseen."""
+        return not self.refused and self.event is Event.PASSED
 
     def predicate(self) -> dict[str, Any]:
         """The entry as the predicate of its statement."""
@@ -294,7 +310,9 @@ def _disproof(store: Store, verifier: Verifier, entry: Entry, key: Key) -> str:
     """What the statement behind an entry says against it; "" when it agrees."""
     if entry.event is Event.REVOCATION:
         return "" if entry.by == key.owner else f"in the name of {entry.by!r}, written by {key}"
-    if entry.event not in {Event.RELEASE, Event.OVERRIDE}:
+    # A rollback needs no approval of its own; one that it names is held against it all the same.
+    named = bool(entry.statement) and entry.event in {Event.ROLLBACK, Event.RECONCILED}
+    if not named and entry.event not in {Event.RELEASE, Event.PASSED, Event.OVERRIDE}:
         return ""
     if not is_digest(entry.statement):
         return "nothing that somebody signed stands behind it"
@@ -302,7 +320,7 @@ def _disproof(store: Store, verifier: Verifier, entry: Entry, key: Key) -> str:
     if given.key is not None:
         # The place in the chain says when it came; a time in the statement may be of any day.
         given.key.require_in_use(entry.at, f"{given.kind} {given.digest}")
-    return (_not_backed if entry.event is Event.RELEASE else _not_stated)(entry, given)
+    return (_not_stated if entry.event is Event.OVERRIDE else _not_backed)(entry, given)
 
 
 def _not_backed(entry: Entry, approval: Statement) -> str:
@@ -517,7 +535,14 @@ def cut_off(
     ]
 
 
+def tips_chain(url: str, branch: str) -> str:
+    """The name of the chain of the tips of a repository's branch."""
+    return f"{_TIPS}{url} {branch}"
+
+
 def _called(model: str) -> str:
+    if model.startswith(_TIPS):
+        return f"log of the tips of {model.removeprefix(_TIPS)}"
     return f"release log of {model!r}" if model else "log of revocations"
 
 
@@ -533,13 +558,17 @@ def get_release(store: Store, name: str) -> Release:
 
 def models(store: Store) -> list[str]:
     """The models that have a log."""
+    return [c for c in _chains(store) if c != REVOCATIONS and not c.startswith(_TIPS)]
+
+
+def _chains(store: Store) -> list[str]:
     found = set()
     for hexed in _logs(store):
         first = store.read_pointer(f"releases/{hexed}/000001") or b""
         name = first.decode(errors="replace")
         if is_digest(name):
             found.add(_entry(store, name, None)[0].model)
-    return sorted(found - {REVOCATIONS})
+    return sorted(found)
 
 
 @dataclass(frozen=True, slots=True)
@@ -557,7 +586,7 @@ def check(store: Store, verifier: Verifier | None) -> list[Fault]:
     """Everything that is wrong with the release logs of a store and the statements behind them."""
     found: list[Fault] = []
     logged: set[str] = set()
-    for model in [REVOCATIONS, *models(store)]:
+    for model in _chains(store):
         try:
             entries = read(store, model, verifier)
         except AssayError as error:
@@ -614,7 +643,9 @@ def live(store: Store) -> set[str]:
             name = (store.read_pointer(pointer) or b"").decode()
             entry, _ = _entry(store, name, None)
             kept |= {name, *filter(None, [entry.statement])}
-            if entry.release:
+            if entry.event is Event.PASSED:
+                kept.add(entry.release)  # it says what it replaced, and a rollback goes on to that
+            elif entry.release:
                 order = newest.setdefault(entry.environment, [])
                 if entry.release in order:
                     order.remove(entry.release)
@@ -651,7 +682,11 @@ def missing(entries: Iterable[Entry], environment: str, held: Mapping[str, str])
         environment: Whose release the commits changed.
         held: By commit, the release's name there; "" where there is none that can be read.
     """
-    known = {(e.commit, e.release) for e in entries if e.moves and e.environment == environment}
+    known = {
+        (e.commit, e.release)
+        for e in entries
+        if (e.moves or e.passed) and e.environment == environment
+    }
     return [commit for commit, release in held.items() if (commit, release) not in known]
 
 

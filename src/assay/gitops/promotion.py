@@ -79,7 +79,8 @@ def promote(
             how long the log is.
 
     Raises:
-        UsageError: A name or digest that is none, or no candidate.
+        UsageError: A name or digest that is none, no candidate, or a registered version whose files
+            are not the model's.
         RunBlocked: See `candidate`.
         IntegrityError: See `candidate`.
         ServiceError: Registry, repository or forge failed.
@@ -132,6 +133,7 @@ def promote(
             else "",
             override=override,
         )
+        candidate.version_of(registry, draft)
         return _propose(services, repository, open_forge(repository), draft, facts, plan, signer)
 
 

@@ -10,7 +10,7 @@ import itertools
 import os
 import re
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -101,9 +101,7 @@ class Repository:
             repo.git.update_environment(**environment(settings))
             repository = cls(settings, Path(scratch), repo)
             try:
-                found = repository._git(
-                    "rev-parse", "--verify", "--end-of-options", f"{tip}^{{commit}}"
-                )
+                found = repository.commit_of(tip)
                 shallow = repository._git("rev-parse", "--is-shallow-repository")
             except ServiceError as error:
                 raise UsageError(
@@ -129,6 +127,14 @@ class Repository:
         with contextlib.suppress(ServiceError):
             return self._git("rev-parse", "--verify", "--quiet", f"refs/remotes/origin/{name}")
         return ""
+
+    def commit_of(self, name: str) -> str:
+        """The commit that a name leads to.
+
+        Raises:
+            ServiceError: There is none.
+        """
+        return self._git("rev-parse", "--verify", "--end-of-options", f"{name}^{{commit}}")
 
     def branches(self, prefix: str) -> list[str]:
         """Remote branches that begin with `prefix`."""
@@ -186,6 +192,34 @@ class Repository:
             return []
         command = ["log", "-z", "--first-parent", f"--format={_FORMAT}"]
         return _revisions(self._git(*command, "--end-of-options", tip, "--", path))
+
+    def line(self) -> list[str]:
+        """The commits of the branch itself, along first parents, the oldest first."""
+        if not self.head:
+            return []
+        return self._git("rev-list", "--first-parent", "--reverse", _id(self.head)).split()
+
+    def changing(self, paths: Iterable[str], since: str, until: str) -> list[str]:
+        """The commits that changed one of some files, the newest first.
+
+        Args:
+            paths: Which files.
+            since: A commit of the branch itself: those after it, along first parents. "": every
+                commit behind the branch, also what was merged later or on another side.
+            until: With `since`, those before this one.
+        """
+        place = ["--full-history", _id(self.head)]
+        if since:
+            place = ["--first-parent", f"{_id(since)}..{_id(until)}^"]
+        return self._git("log", "--format=%H", *place, "--", *paths).split()
+
+    def odd(self, folder: str, commit: str = "") -> dict[str, str]:
+        """What below a folder is no plain file: by path, what it is."""
+        commit = commit or self.head
+        listing = self._git("ls-tree", "-r", "-z", _id(commit), "--", folder) if commit else ""
+        kinds = {"120000": "a link", "160000": "a submodule"}
+        found = (line.partition("\t") for line in listing.split("\0"))
+        return {name: kinds[facts[:6]] for facts, _, name in found if facts[:6] in kinds}
 
     def messages(self, path: str) -> list[str]:
         """The messages of all commits behind the branch that changed a file or folder."""

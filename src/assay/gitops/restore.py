@@ -49,6 +49,7 @@ class Past:
             release = release_at(repository, path, revision.commit) if repository else None
             if release is not None:
                 held.setdefault(release.name, Earlier(release, revision.commit))
+        self._passed = {e.release for e in entries if e.passed and e.environment == environment}
         for entry in reversed(entries):
             if (
                 entry.moves
@@ -68,11 +69,15 @@ class Past:
         """What `release` replaced, what that replaced, and so on; of other models than it."""
         seen = {release.name}
         previous = release.previous
-        while previous not in seen and (found := self.get(previous)) is not None:
+        while previous not in seen:
             seen.add(previous)
-            if found.release.digest != release.digest:
-                yield found
-            previous = found.release.previous
+            if (found := self.get(previous)) is not None:
+                if found.release.digest != release.digest:
+                    yield found
+                previous = found.release.previous
+            elif previous in self._passed:
+                # Nobody saw it there, so nothing goes back to it, but to what it replaced.
+                previous = log.get_release(self._store, previous).previous
 
     def find(self, digest: str) -> Earlier:
         """A release by its own digest or its model's, the newest of several.

@@ -1,0 +1,257 @@
+"""What a pull request does on the way counts for nothing: only what a look at the branch finds."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from assay.cli import cli
+from assay.errors import RunBlocked, UsageError
+from assay.gitops import document, log, override, statement
+from assay.gitops.lint import lint
+from assay.gitops.repository import Repository
+from assay.gitops.settings import Settings
+from assay.gitops.statement import Kind, require_signer
+from assay.gitops.tips import Line
+
+from simulators.forge import Simulator, git, serve
+from simulators.gitea import Gitea
+from simulators.github import GitHub
+from simulators.gitlab import GitLab
+from stories import refused
+
+MODEL = "churn"
+ANN = "Ann Approver <ann@example.org>"
+STRICT = "gates: [{metric: accuracy > 0.999}]\n"
+LAX = "gates: [{metric: accuracy > 0.1}]\n"
+
+
+@pytest.fixture(params=[GitHub, GitLab, Gitea])
+def forge(
+    request: pytest.FixtureRequest, world: Any, keys: Any, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Simulator]:
+    with serve(request.param(world.bare)) as running:
+        monkeypatch.setenv("ASSAY_FORGE", request.param.__name__.lower())
+        monkeypatch.setenv("ASSAY_FORGE_URL", running.url)
+        monkeypatch.setenv("ASSAY_GIT_TOKEN", running.token)
+        monkeypatch.setenv("ASSAY_SIGNING_KEY", keys.private["recorder"])
+        # The repository itself comes from the disk; the forge is asked about `team/deployments`.
+        monkeypatch.setattr(Settings, "repository", property(lambda _: "team/deployments"))
+        yield running
+
+
+def put(clone: Path, path: str, content: str | bytes, message: str = "Change") -> str:
+    """A commit of a clone; its name."""
+    file = clone / path
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(content.encode() if isinstance(content, str) else content)
+    git(clone, "add", "-A")
+    git(clone, "commit", "-qm", message)
+    return git(clone, "rev-parse", "HEAD")
+
+
+def govern(world: Any, text: str) -> None:
+    clone = world.checkout()
+    put(clone, "policy.yaml", text)
+    git(clone, "push", "-q", "origin", "HEAD:main")
+
+
+def proposed(world: Any, branch: str, environment: str = "dev") -> bytes:
+    return git(world.bare, "show", f"{branch}:{where(environment)}").encode() + b"\n"
+
+
+def where(environment: str) -> str:
+    return f"models/{MODEL}/{environment}/release.yaml"
+
+
+@pytest.mark.parametrize("looked", [True, False], ids=["seen before", "never seen"])
+def test_a_pull_request_cannot_weaken_the_policy_in_a_commit_of_its_own(
+    world: Any, forge: Simulator, looked: bool
+) -> None:
+    """The forge puts both commits onto the branch; Gitea knows the request by the last only."""
+    govern(world, LAX)
+    release = proposed(world, world.promote("one", "dev").branch)
+    govern(world, STRICT)
+    if looked:
+        assert world.sync().problems == []
+    clone = world.checkout()
+    put(clone, "policy.yaml", LAX, "Tidy up")
+    put(clone, where("dev"), release, "Release")
+    forge.push(clone, "mallory")
+    for _ in range(2):  # the second time the weak policy is what was seen
+        (problem,) = world.sync().problems
+        assert "under the governing policy policy.yaml of commit" in problem
+        assert "the verdict is block" in problem
+    assert world.registry.at(MODEL, "dev") is None
+    assert world.entries() == []
+
+
+def test_a_weaker_policy_counts_for_what_comes_after_it_was_seen(
+    world: Any, forge: Simulator
+) -> None:
+    govern(world, STRICT)
+    assert world.sync().problems == []
+    govern(world, LAX)
+    assert world.sync().problems == []
+    done = world.promote("one", "dev")
+    forge.merge(done.request.number, "grace")
+    synced = world.sync()
+    assert (synced.problems, synced.aliases) == ([], ["churn@dev -> 1"])
+
+
+@pytest.mark.parametrize("looked", [True, False], ids=["seen before", "never seen"])
+def test_a_merge_with_the_branch_as_second_parent_does_not_leave_its_policy(
+    world: Any, forge: Simulator, looked: bool
+) -> None:
+    """Along first parents the release stands on a line that never had a policy."""
+    clone = world.checkout()
+    root = put(clone, "README.md", "Deployments.\n")
+    git(clone, "push", "-q", "origin", "HEAD:main")
+    release = proposed(world, world.promote("one", "dev").branch)
+    govern(world, STRICT)
+    main = world.head()
+    if looked:
+        assert world.sync().problems == []
+    git(clone, "fetch", "-q")
+    git(clone, "checkout", "-q", "-b", "feature", root)
+    commit = put(clone, where("dev"), release, "Release")
+    git(clone, "merge", "-q", "--no-ff", "-m", "Merge branch 'main' into feature", main)
+    forge.push(clone, "mallory").commit = commit
+    synced = world.sync()
+    assert (len(synced.problems), synced.approved, synced.aliases) == (1, [], [])
+    told = "left the line of commits" if looked else "the verdict is block"
+    assert told in synced.problems[0]
+    if not looked:
+        return
+    # The way back that it names: what came stands behind what was seen, as one merge.
+    git(clone, "checkout", "-q", main)
+    git(clone, "merge", "-q", "--no-ff", "-m", "Back", "feature")
+    git(clone, "push", "-q", "origin", "HEAD:main")
+    (problem,) = world.sync().problems
+    assert "under the governing policy policy.yaml the verdict is block" in problem
+
+
+def test_staging_within_a_pull_request_does_not_open_production(
+    world: Any, forge: Simulator, keys: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setenv("ASSAY_FORGE", "none")
+        patch.setenv("ASSAY_SIGNING_KEY", keys.private["ann"])
+        world.release("one", "dev", "staging")
+        world.release("two", "dev")
+    old = proposed(world, "main", "staging")
+    two = document.parse(proposed(world, "main"))
+    staged = replace(two, environment="staging", previous=document.parse(old).name)
+    clone = world.checkout()
+    base = world.head()
+    put(clone, where("staging"), staged.render())
+    put(clone, where("staging"), old)
+    put(clone, where("production"), replace(two, environment="production", previous="").render())
+    assert git(clone, "diff", "--name-only", base, "HEAD") == where("production")
+    forge.push(clone, "mallory")
+    for _ in range(2):
+        synced = world.sync()
+        assert any("never in staging" in problem for problem in synced.problems)
+    assert world.registry.at(MODEL, "production") is None
+    assert log.current(world.chain(), "staging").digest == world.models["one"]
+    refused(lambda: world.promote("two", "production"), RunBlocked, "never in staging")
+
+
+def test_what_was_merged_and_replaced_unseen_is_recorded_and_passed_over(
+    world: Any, forge: Simulator
+) -> None:
+    """Two pull requests between two looks: the first is approved, and was nowhere."""
+    for name in ("one", "two"):
+        done = world.promote(name, "dev")
+        forge.merge(done.request.number, "grace")
+        if name == "one":
+            assert world.sync().problems == []
+    done = world.promote("three", "dev")
+    forge.merge(done.request.number, "grace")
+    synced = world.sync()
+    assert (synced.problems, synced.aliases) == ([], ["churn@dev -> 3"])
+    assert [entry.event for entry in world.entries()] == ["release", "passed", "release"]
+    assert log.current(world.chain(), "dev").digest == world.models["three"]
+    assert CliRunner().invoke(cli, ["releases", MODEL, "--verify"]).exit_code == 0
+    to = world.models["two"]
+    refused(lambda: world.roll_back("dev", to=to), UsageError, "was never released")
+    assert world.roll_back("dev").release.digest == world.models["one"]
+    assert world.sync().problems == []
+
+
+def test_a_merge_with_an_older_commit_as_first_parent_is_told(world: Any) -> None:
+    """A push that is a fast-forward, and takes the newest release back."""
+    world.release("one", "dev")
+    old = world.head()
+    world.release("two", "dev")
+    override.revoke(
+        world.services, require_signer(), world.models["one"], by=ANN, why="leaks personal data"
+    )
+    clone = world.checkout()
+    merge = git(clone, "commit-tree", f"{old}^{{tree}}", "-p", old, "-p", "HEAD", "-m", "Merge")
+    git(clone, "push", "-q", "origin", f"{merge}:main")
+    synced = world.sync()
+    assert ["left the line of commits" in problem for problem in synced.problems] == [True]
+    assert world.registry.at(MODEL, "dev").model == world.models["two"]
+
+
+@pytest.mark.parametrize("kind", ["link", "submodule"])
+def test_what_is_no_folder_in_the_place_of_a_release_is_told(world: Any, kind: str) -> None:
+    world.release("one", "dev")
+    clone = world.checkout()
+    base = git(clone, "rev-parse", "HEAD")
+    git(clone, "rm", "-rq", "models/churn/dev")
+    if kind == "link":
+        put(clone, "elsewhere/release.yaml", "anything: at all\n")
+        (clone / "models/churn").mkdir(parents=True, exist_ok=True)
+        (clone / "models/churn/dev").symlink_to("../../elsewhere")
+        git(clone, "add", "-A")
+    else:
+        entry = f"160000,{base},models/churn/dev"
+        git(clone, "update-index", "--add", "--cacheinfo", entry)
+    git(clone, "commit", "-qm", "Elsewhere")
+    git(clone, "push", "-q", "origin", "HEAD:main")
+    told = f"a {kind}, where a release must be a file"
+    assert [told in problem for problem in world.sync().problems] == [True]
+    _, problems = lint(world.services, world.checkout(), base)
+    assert [told in problem.text for problem in problems] == [True]
+
+
+def test_a_runner_cannot_say_what_the_tip_was(world: Any, keys: Any) -> None:
+    """A tip that nobody saw would let a policy count that came on the way."""
+    world.release("one", "dev")
+    before = world.head()
+    clone = world.checkout()
+    put(clone, "policy.yaml", LAX)
+    weak = put(clone, "README.md", "Deployments.\n")
+    git(clone, "push", "-q", "origin", "HEAD:main")
+    chain = log.tips_chain(world.settings.url, world.settings.branch)
+    (seen,) = log.read(world.store, chain, world.services.verifier)
+    forged = replace(seen, commit=weak, name="")
+    refused(
+        lambda: log.append(world.store, forged, keys.signer("runs"), world.services.verifier),
+        UsageError,
+        "takes a key with the role approver or recorder",
+    )
+    # What such a key may write says nothing, and a tip by a forged pointer does not count.
+    intent = replace(forged, event=log.Event.INTENT, intends="release")
+    log.append(world.store, intent, keys.signer("runs"), world.services.verifier)
+    last = log.head(world.store, chain)
+    data, media = statement.encode(
+        Kind.LOG,
+        seen.digest,
+        replace(forged, number=3, previous=last).predicate(),
+        keys.signer("runs"),
+    )
+    name = world.store.put_bytes(data, media).digest
+    world.store.write_pointer(log._pointer(chain, 3), name.encode())
+    assert "takes a key with" in log.read(world.store, chain, world.services.verifier)[-1].refused
+    with Repository.open(world.settings) as repository:
+        line = Line.read(world.services, repository)
+        assert (line.before(weak), line.problems()) == (before, [])
+        assert line.before(world.head()) == before
+    assert log.models(world.store) == [MODEL]
+    assert [fault.broken for fault in log.check(world.store, world.services.verifier)] == [False]
