@@ -1,5 +1,6 @@
 """What commands print: tables on a terminal, plain lines in a pipe, JSON for programs."""
 
+import codecs
 import json
 import os
 import sys
@@ -71,7 +72,9 @@ def short(digest: str) -> str:
 
 def print_json(value: Any) -> None:
     """One JSON document on standard output."""
-    click.echo(json.dumps(value, indent=2, ensure_ascii=False))
+    # What its encoding lacks is written as JSON's escapes, not as Python's.
+    ascii_only = codecs.lookup(sys.stdout.encoding or "ascii").name != "utf-8"
+    click.echo(json.dumps(value, indent=2, ensure_ascii=ascii_only))
 
 
 def print_table(

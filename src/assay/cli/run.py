@@ -8,7 +8,7 @@ import sys
 import textwrap
 import time
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TextIO
 
 import click
 from rich.console import Console
@@ -111,7 +111,7 @@ def follow(
     if quiet:
         return local.run(function, arguments, folder)
     if not stdout.is_terminal:
-        return local.run(function, arguments, folder, _print_line)
+        return local.run(function, arguments, folder, _printer(sys.stdout))
     tasks: list[local.Task] = []
 
     def listen(task: local.Task) -> None:
@@ -163,11 +163,15 @@ def _gist(task: local.Task) -> str:
     return "  ".join(part for part in (str(verdict or ""), short(digest)) if part)
 
 
-def _print_line(task: local.Task) -> None:
-    if task.state != events.STARTED:
-        line = f"{task.name}\t{shown_state(task)}\t{task.seconds:.1f} s\t{_gist(task)}"
-        # The real one: during a run sys.stdout is the run's log.
-        print(line, file=sys.__stdout__, flush=True)
+def _printer(stream: TextIO) -> local.Listener:
+    """A line for each task that ends, on `stream`: during a run sys.stdout is the run's log."""
+
+    def print_line(task: local.Task) -> None:
+        if task.state != events.STARTED:
+            line = f"{task.name}\t{shown_state(task)}\t{task.seconds:.1f} s\t{_gist(task)}"
+            print(line, file=stream, flush=True)
+
+    return print_line
 
 
 def print_outcome(outcome: local.Outcome) -> None:
