@@ -213,3 +213,33 @@ def test_a_run_that_is_asked_to_end_leaves_nothing_temporary(
     assert started.returncode == 128 + number
     assert told == b""
     assert until(lambda: not list(scratch.iterdir()), 3), list(scratch.iterdir())
+
+
+class TestAStoreThatIsNotThere:
+    """Who only reads makes no folder, and does not say that all is well."""
+
+    def test_is_no_replica_to_repair_from(self, tmp_path: Path) -> None:
+        done = call(["fsck", "--from", (tmp_path / "nope").as_uri()], tmp_path)
+        assert done.returncode == 7
+        assert "--from: nothing is in file://" in one_line(done.stderr)
+        assert not (tmp_path / "nope").exists()
+
+    @pytest.mark.parametrize(
+        ("words", "code"),
+        [
+            (["show", f"sha256:{'0' * 64}"], 7),
+            (["show", "0123abcd"], 7),
+            (["verify", f"sha256:{'0' * 64}"], 7),
+            (["passport", f"sha256:{'0' * 64}"], 7),
+            (["diff", f"sha256:{'0' * 64}", f"sha256:{'1' * 64}"], 7),
+            (["reproduce", f"sha256:{'0' * 64}"], 7),
+            (["gc", "--no-registry"], 0),
+            (["fsck"], 0),
+        ],
+    )
+    def test_is_not_made_by_a_command_that_reads(
+        self, tmp_path: Path, words: list[str], code: int
+    ) -> None:
+        done = call(words, tmp_path, ASSAY_STORE=(tmp_path / "nope").as_uri())
+        assert done.returncode == code, done.stderr
+        assert not (tmp_path / "nope").exists()

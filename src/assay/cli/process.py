@@ -21,9 +21,9 @@ def prepare() -> None:
     _open_standard()
     # Not those that a test or a program has put in their place.
     if sys.stdout is sys.__stdout__:
-        sys.stdout = sys.__stdout__ = _text(1, sys.stdout)
+        sys.stdout = _text(1, sys.stdout)
     if sys.stderr is sys.__stderr__:
-        sys.stderr = sys.__stderr__ = _text(2, sys.stderr)
+        sys.stderr = _text(2, sys.stderr)
     if threading.current_thread() is threading.main_thread():
         for number in _ENDS:
             # nohup has it ignored.
