@@ -17,6 +17,8 @@ from assay.digest import is_digest
 
 HOME: Final = ".assay"
 """Folder of the default store and registry, in the current folder."""
+SETTINGS: Final = "assay.env"
+"""What `assay init` writes for the shell to read."""
 SHORT_HEX: Final = 12
 
 PIPE_WIDTH: Final = 240

@@ -16,7 +16,7 @@ from typing import Final
 import click
 import yaml
 
-from assay.cli.console import HOME, json_option, print_json
+from assay.cli.console import HOME, SETTINGS, json_option, print_json
 from assay.errors import UsageError
 from assay.signing import Role, Signer, Verifier
 
@@ -24,7 +24,6 @@ KEYS: Final = "keys"
 RUNNER: Final = "keys/runner.pem"
 APPROVER: Final = "keys/approver.pem"
 PUBLIC: Final = "keys/keys.yaml"
-SETTINGS: Final = "assay.env"
 REPOSITORY: Final = "deployments.git"
 RUNS: Final = "Runs of this project <runs@localhost>"
 IGNORED: Final = (f"{HOME}/", f"{KEYS}/*.pem", SETTINGS, f"{REPOSITORY}/")

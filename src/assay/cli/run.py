@@ -21,6 +21,7 @@ from assay import events, local
 from assay.cli.catalog import bind_arguments, names, pipeline
 from assay.cli.console import (
     HOME,
+    SETTINGS,
     json_option,
     print_json,
     short,
@@ -91,11 +92,19 @@ def command(
     use_defaults()
     arguments = resolve_arguments(arguments, store_from_env())
     outcome = follow(function, arguments, quiet=as_json, cache=cache)
+    outcome.notes += _unsigned()
     if as_json:
         print_json(_json(outcome))
     else:
         print_outcome(outcome)
     sys.exit(outcome.exit_code)
+
+
+def _unsigned() -> list[str]:
+    """That keys were made for this project, and this run has not used them."""
+    if os.environ.get("ASSAY_SIGNING_KEY") or not Path(SETTINGS).is_file():
+        return []
+    return [f"unsigned: {SETTINGS} is there and not loaded; run: . ./{SETTINGS}"]
 
 
 def follow(
