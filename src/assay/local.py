@@ -23,7 +23,7 @@ from typing import Any, Final, Self
 from assay import events, findings
 from assay.environment import environment
 from assay.printable import without_secrets
-from assay.task_group import TaskGroup, task_group
+from assay.task_group import TaskGroup, stopped_by_signals, task_group
 from assay.warm.start import warm_process
 
 POLL_SECONDS: Final = 0.1
@@ -128,6 +128,7 @@ def run(
         with (
             warm_process(pipeline) as warm,
             task_group() as group,
+            stopped_by_signals(group),
             _tasks_in(group),
             environment({**variables, **warm}),
             _output_to(log),
