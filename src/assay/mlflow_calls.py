@@ -76,8 +76,8 @@ def calling(what: str, uri: str) -> Iterator[None]:
     except failures as error:
         if type(error).__name__.startswith("UnsupportedModelRegistryStoreURI"):
             raise UsageError(
-                f"MLFLOW_TRACKING_URI: {public_uri(uri)} is no address that MLflow knows; give the "
-                "server's URL, or sqlite:////path/mlflow.db for one machine"
+                f"MLFLOW_TRACKING_URI: {public_uri(uri)} is no address that MLflow knows; give "
+                "http://host:port of a server, or sqlite:////path/mlflow.db for one machine"
             ) from error
         raise ServiceError(f"MLflow: cannot {what}: {_line(error, uri)}; {remedy(uri)}") from error
 
