@@ -22,7 +22,9 @@ from assay.components.split_data.step import split_data
 from assay.components.train.step import train
 from assay.components.validate_data.step import validate_data
 from assay.epoch import epoch
+from assay.errors import UsageError
 from assay.kfp import EPOCH, Task
+from assay.model.build import MAX_SEED
 from assay.options import checked
 from assay.step import Step
 
@@ -78,7 +80,7 @@ def _given(arguments: Mapping[str, Any]) -> dict[str, Any]:
     """What the run was given, by the names of the steps' parameters; options with defaults.
 
     Raises:
-        UsageError: Options that are none, or of another type.
+        UsageError: Options that are none, of another type, or out of range.
     """
     known = SWEEP_OPTIONS if arguments["candidates"] is not None else OPTIONS
     options = {
@@ -86,11 +88,14 @@ def _given(arguments: Mapping[str, Any]) -> dict[str, Any]:
         for name, value in (arguments["options"] or {}).items()
     }
     types = {name: type(one.default) for name, one in known.items()}
+    chosen = checked(options, types)
+    if not 0 <= chosen.get("seed", 0) <= MAX_SEED:
+        raise UsageError(f"options.seed is {chosen['seed']}; give a number from 0 to {MAX_SEED}")
     metric = arguments["primary_metric"]
     return {
         **DEFAULTS,
         **SWEEP_DEFAULTS,
-        **checked(options, types),
+        **chosen,
         "primary_metric": "" if metric == "auto" else metric,
         **{name: arguments[name] for name in ("data", "target", "estimator", "split_by")},
     }

@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
+from assay.printable import without_secrets
+
 logger = logging.getLogger(__name__)
 
 STARTED: Final = "started"
@@ -29,9 +31,9 @@ def emit(task: str, state: str, **details: Any) -> None:
     if not path:
         return
     event = {"task": task, "process": PROCESS, "state": state, "at": time.time(), **details}
-    line = json.dumps(event) + "\n"
+    line = json.dumps(without_secrets(event)) + "\n"
     try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+        descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
         try:
             os.write(descriptor, line.encode())
         finally:

@@ -29,14 +29,15 @@ def image(role: str) -> str:
     path = os.environ.get("ASSAY_IMAGES", "")
     if not path:
         return f"assay-python-{role}:{__version__}"
+    remedy = f"give a JSON object with a reference for each of {', '.join(ROLES)}"
     try:
         references = read_json(read_regular(Path(path), MAX_MAP_BYTES, "ASSAY_IMAGES"), path)
-        return str(references[role])
-    except (UsageError, TypeError, KeyError) as error:
-        raise UsageError(
-            f"{path}: no image for {role!r} ({error!r}); "
-            f"give a JSON object with a reference for each of {', '.join(ROLES)}"
-        ) from error
+    except UsageError as error:
+        raise UsageError(f"{error}; {remedy}") from error
+    found = references.get(role) if isinstance(references, dict) else None
+    if not isinstance(found, str) or not found:
+        raise UsageError(f"{path}: no image for {role!r}; {remedy}")
+    return found
 
 
 def is_pinned(reference: str) -> bool:

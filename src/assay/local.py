@@ -6,6 +6,8 @@ Steps that ask the registry find MLflow loaded in a process that the run starts 
 """
 
 import contextlib
+import io
+import json
 import logging
 import os
 import shutil
@@ -20,10 +22,13 @@ from typing import Any, Final, Self
 
 from assay import events, findings
 from assay.environment import environment
-from assay.task_group import TaskGroup, task_group
+from assay.printable import without_secrets
+from assay.task_group import TaskGroup, stopped_by_signals, task_group
 from assay.warm.start import warm_process
 
 POLL_SECONDS: Final = 0.1
+_ENCODING: Final = "utf-8"
+_ERRORS: Final = "backslashreplace"
 
 Listener = Callable[["Task"], None]
 
@@ -109,6 +114,8 @@ def run(
         "ASSAY_RUN": folder.name,
         # Set for the tasks, as the images set it: hashes of text differ between processes.
         "PYTHONHASHSEED": "0",
+        # What a task prints goes through a pipe into the log, whatever the terminal shows.
+        "PYTHONIOENCODING": f"{_ENCODING}:{_ERRORS}",
     }
     local.init(
         runner=local.SubprocessRunner(use_venv=False),
@@ -116,11 +123,12 @@ def run(
         workspace_root=str(folder / "workspace"),
     )
     error = ""
-    with (folder / "run.log").open("w", buffering=1) as log, follower:  # noqa: SIM117 - inside
-        # these, so that the follower reports with the real standard output.
+    with _Log(folder / "run.log", arguments) as log, follower:  # noqa: SIM117 - inside these, so
+        # that the follower reports with the real standard output.
         with (
             warm_process(pipeline) as warm,
             task_group() as group,
+            stopped_by_signals(group),
             _tasks_in(group),
             environment({**variables, **warm}),
             _output_to(log),
@@ -158,6 +166,8 @@ def _tasks_in(group: TaskGroup) -> Iterator[None]:
             variables,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
+            encoding=_ENCODING,
+            errors=_ERRORS,
             bufsize=1,
         ) as process:
             for line in process.stdout or ():
@@ -211,6 +221,57 @@ def _outcome(tasks: list[Task], folder: Path, error: str) -> Outcome:
         (first.exit_code if first else 0) or 1,
         (first.error if first else "") or error,
     )
+
+
+class _Log(io.TextIOBase):
+    """A run's log: for its owner only, and without the secrets of locations.
+
+    KFP and the libraries in a task print what they were given, be it a presigned address. The log
+    takes whole lines, because a location that is written in parts is not known for one.
+    """
+
+    def __init__(self, path: Path, arguments: Mapping[str, Any]) -> None:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        self._file = os.fdopen(descriptor, "w", 1, encoding=_ENCODING, errors=_ERRORS)
+        self._begun = ""
+        self._instead = dict(_public_texts(arguments))
+        self._lock = threading.Lock()
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, text: str) -> int:
+        with self._lock:
+            *lines, self._begun = f"{self._begun}{text}".split("\n")
+            for line in lines:
+                self._file.write(f"{self._public(line)}\n")
+        return len(text)
+
+    def close(self) -> None:
+        if not self.closed:
+            self._file.write(self._public(self._begun))
+            self._file.close()
+        super().close()
+
+    def _public(self, line: str) -> str:
+        for given, public in self._instead.items():
+            line = line.replace(given, public)
+        return str(without_secrets(line))
+
+
+def _public_texts(value: Any) -> Iterator[tuple[str, str]]:
+    """Texts in arguments that have secrets, as Python and JSON write them, and without.
+
+    Within a line nobody can tell where a location with blanks ends.
+    """
+    if isinstance(value, Mapping):
+        value = list(value.values())
+    if isinstance(value, list | tuple):
+        for item in value:
+            yield from _public_texts(item)
+    elif isinstance(value, str) and (public := without_secrets(value)) != value:
+        for text in {value, json.dumps(value)[1:-1]}:
+            yield text, public
 
 
 def new_run_id() -> str:

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Final
 
 from assay.environment import silence_mlflow
-from assay.errors import ServiceError
+from assay.errors import ServiceError, UsageError
 
 TIMEOUT_SECONDS: Final = 10
 RETRIES: Final = 3
@@ -61,6 +61,7 @@ def calling(what: str, uri: str) -> Iterator[None]:
 
     Raises:
         ServiceError: Names the cause and the remedy, and no credentials.
+        UsageError: The URI is none of MLflow's.
     """
     failures = _failures()
     try:
@@ -73,6 +74,11 @@ def calling(what: str, uri: str) -> Iterator[None]:
             f"{public_uri(uri)} needs"
         ) from error
     except failures as error:
+        if type(error).__name__.startswith("UnsupportedModelRegistryStoreURI"):
+            raise UsageError(
+                f"MLFLOW_TRACKING_URI: {public_uri(uri)} is no address that MLflow knows; give "
+                "http://host:port of a server, or sqlite:////path/mlflow.db for one machine"
+            ) from error
         raise ServiceError(f"MLflow: cannot {what}: {_line(error, uri)}; {remedy(uri)}") from error
 
 

@@ -20,6 +20,10 @@ _WORDS: Final = {
 }
 
 
+_EXACT: Final = 2**53
+"""Beyond it KFP, which hands numbers over as floating point, would give a task another number."""
+
+
 def typed(value: Any, wanted: type) -> Any:
     """A JSON value as a parameter of type `wanted` takes it; nothing is changed in the way.
 
@@ -34,6 +38,8 @@ def typed(value: Any, wanted: type) -> Any:
         value = float(value)
     if wanted is not bool and isinstance(value, bool):
         raise ValueError(f"expected {_words(wanted)}, got {str(value).lower()}")
+    if wanted is int and isinstance(value, int) and abs(value) > _EXACT:
+        raise ValueError(f"expected a whole number up to {_EXACT}, got {shown(value)}")
     if not isinstance(value, wanted):
         raise ValueError(f"expected {_words(wanted)}, got {shown(value)}")  # noqa: TRY004 - a user's mistake
     return value

@@ -15,6 +15,11 @@ _PUBLIC_QUERY: Final = frozenset({"endpoint", "region"})
 _SCHEME: Final = r"[a-zA-Z][a-zA-Z0-9+.-]{0,30}://"
 _URL: Final = re.compile(rf"{_SCHEME}(?:[^\s'\"<>`]|['\"<>`](?=[\w?/%&=]))+")
 """A quote ends it only where no more of a location follows."""
+_AFTER: Final = ",;.:!)]}"
+"""Ends a clause or bracket around a location, and no location."""
+_PARAMETERS: Final = re.compile(r";[^/]*")
+_KEEPS_SEMICOLONS: Final = frozenset({"s3", "file", "sqlite"})
+"""Elsewhere parameters follow a semicolon: sessions, tokens, passwords of databases."""
 _WITH_BLANKS: Final = re.compile(rf"\s*{_SCHEME}[^\n?#]*[?#]\S*\s*")
 """A value that is one location, whose path has blanks."""
 
@@ -22,8 +27,8 @@ _WITH_BLANKS: Final = re.compile(rf"\s*{_SCHEME}[^\n?#]*[?#]\S*\s*")
 def public(location: str) -> str:
     """A location without credentials, fit for records and messages.
 
-    User, password, fragment and query go, because a signed URL has its secret in the query; of
-    s3:// the endpoint and region stay.
+    User, password, fragment, query and what follows a semicolon go, because a signed URL has its
+    secret there; of s3:// the endpoint and region stay.
     """
     try:
         parts = urlsplit(location)
@@ -33,15 +38,18 @@ def public(location: str) -> str:
             names = sorted(_PUBLIC_QUERY.intersection(given))
             kept = {name: public(given[name][-1]) for name in names}
             query = urlencode(kept, safe=":/")
-        host = parts.netloc.rpartition("@")[2]
+        host, path = parts.netloc.rpartition("@")[2], parts.path
+        if parts.scheme not in _KEEPS_SEMICOLONS:
+            host, path = host.partition(";")[0], _PARAMETERS.sub("", path)
         if not host and location[len(parts.scheme) :].startswith("://"):
             # urlunsplit drops slashes here: sqlite:////a.db would become sqlite://a.db.
-            return f"{parts.scheme}://{parts.path}{'?' if query else ''}{query}"
-        return urlunsplit((parts.scheme, host, parts.path, query, ""))
+            return f"{parts.scheme}://{path}{'?' if query else ''}{query}"
+        return urlunsplit((parts.scheme, host, path, query, ""))
     except ValueError:
         # Such as brackets without an address in them.
         scheme, _, rest = location.partition("://")
-        return f"{scheme}://{re.split('[?#]', rest)[0].rpartition('@')[2]}"
+        place = rest.rpartition("@")[2]
+        return f"{scheme}://{re.split('[?#;]', place)[0]}"
 
 
 def without_secrets(value: Any) -> Any:
@@ -49,9 +57,14 @@ def without_secrets(value: Any) -> Any:
     if isinstance(value, str):
         if _WITH_BLANKS.fullmatch(value):
             return public(value)
-        return _URL.sub(lambda match: public(match[0]), value) if "://" in value else value
+        return _URL.sub(_without, value) if "://" in value else value
     if isinstance(value, Mapping):
         return {name: without_secrets(item) for name, item in value.items()}
     if isinstance(value, list | tuple):
         return [without_secrets(item) for item in value]
     return value
+
+
+def _without(match: re.Match[str]) -> str:
+    location = match[0].rstrip(_AFTER)
+    return public(location) + match[0][len(location) :]

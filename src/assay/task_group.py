@@ -12,11 +12,13 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 GRACE_SECONDS: Final = 5.0
 """What tasks have for cleaning up when the run is interrupted."""
+_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 _GUARD: Final = """
 import os, signal, sys, time
@@ -39,7 +41,10 @@ class TaskGroup:
     def __init__(self, guard: "subprocess.Popen[bytes]") -> None:
         self._guard = guard
         self._running: set[subprocess.Popen[Any]] = set()
+        self._stopped = False
         self._lock = threading.Lock()
+        self._end = threading.Lock()
+        """Held until all of the group is gone."""
 
     @property
     def number(self) -> int:
@@ -58,19 +63,23 @@ class TaskGroup:
             **options: As `subprocess.Popen` takes them.
 
         Raises:
-            OSError: It cannot be started.
+            OSError: It cannot be started, or the group was stopped.
         """
-        with subprocess.Popen(  # noqa: S603 - what the caller trusts
-            command,
-            env=environment,
-            # A task has nobody to ask, and one in the background that reads a terminal is stopped.
-            stdin=subprocess.DEVNULL,
-            text=True,
-            process_group=self.number,
-            **options,
-        ) as process:
-            with self._lock:
-                self._running.add(process)
+        with self._lock:
+            if self._stopped:
+                raise InterruptedError("stopped: no more tasks are started")
+            process = subprocess.Popen(  # noqa: S603 - what the caller trusts
+                command,
+                env=environment,
+                # A task has nobody to ask, and one in the background that reads a terminal is
+                # stopped.
+                stdin=subprocess.DEVNULL,
+                text=True,
+                process_group=self.number,
+                **options,
+            )
+            self._running.add(process)
+        with process:
             try:
                 yield process
                 process.wait()
@@ -86,13 +95,59 @@ class TaskGroup:
     def interrupt(self) -> None:
         """Have what still runs clean up and end, as Ctrl-C on a terminal would."""
         with self._lock:
-            left = list(self._running)
-        if not left:
-            return
-        os.killpg(self.number, signal.SIGINT)
-        for process in left:
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(GRACE_SECONDS)
+            left, told = list(self._running), self._stopped
+        if left and not told:
+            os.killpg(self.number, signal.SIGINT)
+        _wait(left)
+
+    def stop(self) -> None:
+        """Have what still runs clean up, end all of the group, and start nothing more."""
+        with self._end:
+            with self._lock:
+                left, told, self._stopped = list(self._running), self._stopped, True
+            if told:
+                return
+            with contextlib.suppress(ProcessLookupError):
+                if left:
+                    os.killpg(self.number, signal.SIGINT)
+                _wait(left)
+                os.killpg(self.number, signal.SIGKILL)
+
+
+def _wait(processes: Sequence["subprocess.Popen[Any]"]) -> None:
+    end = time.monotonic() + GRACE_SECONDS
+    for process in processes:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(max(0.0, end - time.monotonic()))
+
+
+@contextlib.contextmanager
+def stopped_by_signals(group: TaskGroup) -> Iterator[None]:
+    """Have Ctrl-C and requests to end stop the group at once; then they do what they did before.
+
+    An exception alone would not reach it: who runs tasks in threads, as kfp.local does those of a
+    loop, waits for all threads before it lets an exception out.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.getsignal(number) for number in _SIGNALS}
+
+    def stop(number: int, frame: Any) -> None:
+        # A thread, because the handler may have interrupted one that holds a lock.
+        threading.Thread(target=group.stop, daemon=True).start()
+        handler = before[signal.Signals(number)]
+        if callable(handler):
+            handler(number, frame)
+
+    handled = [number for number, handler in before.items() if callable(handler)]
+    for number in handled:
+        signal.signal(number, stop)
+    try:
+        yield
+    finally:
+        for number in handled:
+            signal.signal(number, before[number])
 
 
 @contextlib.contextmanager
@@ -116,7 +171,4 @@ def task_group(patience: float = 0.0, waste: str = "") -> Iterator[TaskGroup]:
         try:
             yield group
         finally:
-            with contextlib.suppress(ProcessLookupError):
-                group.interrupt()
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(guard.pid, signal.SIGKILL)
+            group.stop()

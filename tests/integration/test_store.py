@@ -566,6 +566,7 @@ def test_pipes_in_the_place_of_pointers_and_folders_stop_nothing_for_ever(
 ) -> None:
     root = folder_store._root
     key = "ab" * 32
+    (root / "cache").mkdir(parents=True)
     os.mkfifo(root / "cache" / key)
     with pytest.raises(IntegrityError, match="named pipe"):
         folder_store.read_pointer(f"cache/{key}")
@@ -656,6 +657,7 @@ def test_links_in_the_place_of_plain_copies_lead_nobody_out_of_the_store(
 def test_a_link_in_the_place_of_the_pins_is_not_a_store_without_pins(
     folder_store: FolderStore, tmp_path: Path
 ) -> None:
+    folder_store._root.mkdir()
     (folder_store._root / "pins").symlink_to(tmp_path)
     with pytest.raises(IntegrityError, match="pins: it is a symbolic link"):
         folder_store.list_pointers("pins/")

@@ -13,7 +13,7 @@ import pytest
 
 from assay.maintenance.fsck import fsck
 from assay.store import open_store
-from assay.task_group import task_group
+from assay.task_group import GRACE_SECONDS, task_group
 
 LEFT_SECONDS = 2.0
 RUN = [
@@ -119,6 +119,41 @@ def test_grandchildren_that_ignore_signals_die_with_the_run(
     assert until(lambda: sum("sleep 300" in name for name in processes(folder)) >= 4, 30)
     run.send_signal(number)
     run.wait()
+    assert until(lambda: not processes(folder), LEFT_SECONDS), processes(folder)
+
+
+LOOP = """
+import signal, sys
+from concurrent.futures import ThreadPoolExecutor
+from assay.cli.process import prepare
+from assay.task_group import stopped_by_signals, task_group
+prepare()
+# As in a terminal; what is started in the background has it ignored.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+def work(_):
+    with group.started(["sh", "-c", sys.argv[1]]):
+        pass
+with task_group() as group, stopped_by_signals(group), ThreadPoolExecutor(2) as pool:
+    list(pool.map(work, range(6)))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("trap", ["", "trap '' INT TERM HUP; "])
+def test_a_loop_of_tasks_ends_soon_when_it_is_asked_to(
+    folder: Path, number: signal.Signals, trap: str
+) -> None:
+    """Its tasks run in threads, for which Python waits before it lets an interrupt through."""
+    with (folder / "said").open("wb") as said:
+        run = subprocess.Popen(
+            [sys.executable, "-c", LOOP, f"{trap}sleep 300 & sleep 300"],
+            env={**os.environ, "TMPDIR": str(folder / "tmp")},
+            stderr=said,
+        )
+    assert until(lambda: sum("sleep 300" in name for name in processes(folder)) >= 4, 30)
+    run.send_signal(number)
+    assert run.wait(GRACE_SECONDS + 10) in {128 + number, -number, 1}
     assert until(lambda: not processes(folder), LEFT_SECONDS), processes(folder)
 
 

@@ -19,7 +19,8 @@ from assay import cli as command_line
 from assay import local
 from assay.cli import COMMANDS, cli
 from assay.cli.catalog import names, pipeline
-from assay.errors import AssayError
+from assay.errors import AssayError, UsageError
+from assay.images import image
 from assay.registry import Registry
 
 HEAVY = ("pandas", "sklearn", "mlflow", "great_expectations", "evidently", "pyarrow", "matplotlib")
@@ -87,6 +88,8 @@ def test_no_step_module_imports_anything_heavy(tmp_path: Path, stage: str) -> No
         (["run", "train-and-registre"], "did you mean 'train-and-register'"),
         (["run", "train-and-register", "-p", "data"], "NAME=VALUE"),
         (["run", "train-and-register", "--params", "none.yaml"], "cannot read none.yaml"),
+        (["run", "train-and-register", "-p", f"seed={'1' * 30}"], "a whole number up to 9007199"),
+        (["compile", "--images", "nofile.json"], "cannot read nofile.json: No such file"),
         (["show", "latest"], "is not a digest"),
         (["verify", "sha256:12"], "is not a digest"),
         (["gate", "--policy", "p.yaml", "--evidence", "e.json"], "cannot read p.yaml"),
@@ -98,6 +101,58 @@ def test_a_mistake_is_one_line_and_exit_code_2(tmp_path: Path, words: list[str],
     done = assay(*words, cwd=tmp_path, code=2)
     assert part in done.stderr
     assert len([line for line in done.stderr.splitlines() if line.lower().startswith("error")]) == 1
+
+
+def test_a_seed_that_training_cannot_take_is_refused_before_the_data_is_read(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "data.csv").write_text("a,y\n1,0\n2,1\n")
+    given = ["data=data.csv", "target=y", "model_name=m", f"seed={2**32}"]
+    words = [word for pair in given for word in ("-p", pair)]
+    done = assay("run", "train-and-register", *words, cwd=tmp_path, code=2)
+    assert f"options.seed is {2**32}; give a number from 0 to {2**32 - 1}" in done.stdout
+    assert "snapshot_data" not in done.stdout
+
+
+def test_an_address_that_mlflow_does_not_know_is_the_users_mistake(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "foo://user:secret@host")
+    done = assay("production", "m", cwd=tmp_path, code=2)
+    assert done.stderr.startswith("error: MLFLOW_TRACKING_URI: foo://host is no address")
+    assert "secret" not in done.stderr
+
+
+def test_an_image_that_a_map_does_not_have_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "images.json").write_text('{"data": "a@sha256:1", "train": 3}')
+    monkeypatch.setenv("ASSAY_IMAGES", str(tmp_path / "images.json"))
+    assert image("data") == "a@sha256:1"
+    for role in ("train", "release"):
+        with pytest.raises(UsageError, match=f"no image for '{role}'; give a JSON object"):
+            image(role)
+
+
+def test_a_run_that_is_unsigned_by_mistake_says_so_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    outcome = local.Outcome([], tmp_path, 2, "bad")
+    module = importlib.import_module("assay.cli.run")
+    monkeypatch.setattr(module, "follow", lambda *_, **__: outcome)
+    told = "finding: unsigned: assay.env is there and not loaded; run: . ./assay.env"
+    words = ["run", "train-and-register", "-p", "data=d", "-p", "target=y", "-p", "model_name=m"]
+
+    def findings() -> int:
+        outcome.notes.clear()
+        return CliRunner().invoke(cli, words).output.count(told)
+
+    assert findings() == 0
+    (tmp_path / "assay.env").touch()
+    assert findings() == 1
+    monkeypatch.setenv("ASSAY_SIGNING_KEY", "key.pem")
+    assert findings() == 0
 
 
 def test_what_is_not_in_the_store(tmp_path: Path) -> None:
@@ -246,6 +301,7 @@ def test_reports_without_room_do_not_hide_the_verdict(
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device", "report.html")
 
+    monkeypatch.setattr(local, "_pages", lambda _: set())
     monkeypatch.setattr(local, "_collect_reports", full)
     monkeypatch.setattr(local, "warm_process", lambda _: nullcontext({}))
     outcome = local.run(lambda: None, {}, tmp_path / "run")

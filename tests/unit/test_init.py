@@ -1,7 +1,9 @@
 """`assay init`: a project that works, and nothing that is there is lost."""
 
+import errno
 import json
 import os
+import resource
 import stat
 import subprocess
 import sys
@@ -84,6 +86,77 @@ def test_what_is_missing_is_made_and_the_rest_stays(tmp_path: Path) -> None:
     assert states.pop(SETTINGS) == "made"
     assert set(states.values()) == {"kept"}
     assert (tmp_path / RUNNER).read_bytes() == key
+
+
+INIT = [sys.executable, "-m", "assay", "init", "--approver", ANN]
+
+
+def test_a_disk_that_gets_full_leaves_no_half_written_file(tmp_path: Path) -> None:
+    """Whichever file it was: what is made later, when there is room, is whole."""
+    whole = tmp_path / "whole"
+    make(whole, ANN)
+    sizes = {name: (whole / name).stat().st_size for name in (RUNNER, PUBLIC, SETTINGS)}
+    for number, size in enumerate(sizes.values()):
+        folder = tmp_path / f"case{number}"  # as long as the other, which the settings name
+        folder.mkdir()
+
+        def few_bytes(limit: int = size - 20) -> None:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+
+        done = subprocess.run(
+            INIT, cwd=folder, preexec_fn=few_bytes, capture_output=True, text=True,
+            env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
+        )  # fmt: skip
+        assert done.returncode == 2, done.stderr
+        assert done.stderr.startswith("error: cannot write ")
+        assert "Traceback" not in done.stderr
+        left = contents(folder)
+        assert all(name.endswith(".pem") or len(data) > 200 for name, data in left.items())
+        states = {item.path: item.state for item in make(folder, ANN)}
+        assert "made" in states.values()
+        assert [name for name in contents(folder) if "init" in name] == []
+        assert len(Verifier.from_yaml((folder / PUBLIC).read_bytes()).keys) == 2
+        assert (folder / SETTINGS).read_text().count("export ") == 5
+
+
+@pytest.mark.parametrize("name", [RUNNER, PUBLIC, SETTINGS])
+def test_an_empty_file_is_not_kept_but_told(tmp_path: Path, name: str) -> None:
+    make(tmp_path, ANN)
+    (tmp_path / name).write_bytes(b"")
+    told = refused(lambda: make(tmp_path, ANN), UsageError, f"{name} is empty; remove it")
+    assert told.endswith("run again: assay init")
+
+
+def test_gitignore_is_not_lost_when_the_disk_is_full(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make(tmp_path, ANN)
+    (tmp_path / ".gitignore").write_text("mine/\n")
+
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space"):
+        make(tmp_path, ANN)
+    assert (tmp_path / ".gitignore").read_text() == "mine/\n"
+
+
+def test_what_a_killed_one_left_is_removed_and_what_another_uses_is_not(tmp_path: Path) -> None:
+    holder = (
+        "import sys, time\nfrom pathlib import Path\nfrom assay.cli.init import _scratch\n"
+        "with _scratch(Path(sys.argv[1])): print('up', flush=True); time.sleep(600)\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", holder, str(tmp_path)], stdout=subprocess.PIPE
+    ) as held:
+        assert held.stdout is not None
+        assert held.stdout.readline() == b"up\n"
+        make(tmp_path, ANN)
+        assert len(list(tmp_path.glob(".assay-init-*"))) == 1
+        held.kill()
+    make(tmp_path, ANN)
+    assert not list(tmp_path.glob(".assay-init-*"))
 
 
 def test_a_key_that_nobody_would_believe_is_told(tmp_path: Path) -> None:

@@ -1,12 +1,16 @@
 """What a run may read, and what is kept of where it read: attacks by who chooses the location."""
 
 import http.server
+import json
+import logging
 import os
 import socket
+import stat
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import nullcontext
 from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,7 +19,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from assay import kfp
+from assay import events, kfp, local
 from assay.components.preflight.header import column_names
 from assay.components.preflight.step import preflight
 from assay.components.snapshot_data.step import snapshot_data
@@ -253,6 +257,12 @@ SECRET = "9f86d081884c7d659a2feaa0c55ad015"  # noqa: S105 - of nobody
         f"https://u:{SECRET}@[::1/x",
         f"https://h/it's?sig={SECRET}",
         f'https://h/"x"/y?sig={SECRET}',
+        f"https://h/x.csv;token={SECRET}",
+        f"https://h/a;sid={SECRET}/x.csv",
+        f"https://u:p;{SECRET}@h/x.csv",
+        f"https://[::1/x;{SECRET}",
+        f"mssql://h;PWD={SECRET}/x",
+        f"https://h.example;SharedAccessSignature=sv=1&sig={SECRET}",
     ],
 )
 def test_a_location_is_printable_without_its_secrets(location: str) -> None:
@@ -267,6 +277,68 @@ def test_a_location_is_printable_without_its_secrets(location: str) -> None:
         "n": 1,
         "t": ["a ? b", None, True],
     }
+
+
+def test_the_sentence_around_a_location_stays_as_it_is() -> None:
+    told = "s3://b/x?endpoint=http://host:9000&secret=1, or set AWS_ENDPOINT_URL"
+    kept = "s3://b/x?endpoint=http://host:9000, or set AWS_ENDPOINT_URL"
+    assert without_secrets(told) == kept
+    assert without_secrets("(see https://h/x?a=1): it is gone.") == "(see https://h/x): it is gone."
+    assert without_secrets("s3://b/a;b.csv and file:///a;b.csv") == (
+        "s3://b/a;b.csv and file:///a;b.csv"
+    )
+
+
+def test_what_a_run_keeps_of_its_tasks_has_no_secrets(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """KFP and libraries print what a task was given, whole or in parts, and so may its events."""
+    signed = f"https://user:{SECRET}@h/x.csv?X-Amz-Signature={SECRET}"
+    blanks = f"https://h/my table\u00e4.csv?X-Amz-Signature={SECRET}"
+
+    def say(text: str) -> None:
+        sys.stdout.write(text)
+
+    def pipeline(**given: Any) -> None:
+        say(f"data: {given}\n")
+        say("    ")
+        say(f"read {blanks} and {json.dumps(given)}\n")
+        say(signed[:40])
+        say(signed[40:])
+        logging.getLogger().warning("no answer from %s", signed)
+        events.emit("prepare", events.STARTED)
+        events.emit("prepare", events.FAILED, error=f"no {signed}", values={"at": [signed]})
+        say(signed)
+
+    monkeypatch.setattr(local, "warm_process", lambda _: nullcontext({}))
+    monkeypatch.setattr(local, "_pages", lambda _: set())
+    outcome = local.run(pipeline, {"data": signed, "options": {"all": [blanks]}}, tmp_path / "run")
+    assert SECRET not in outcome.error
+    log = outcome.log.read_text(encoding="utf-8")
+    assert "    read https://h/my tableä.csv and" in log
+    assert log.count("https://h/x.csv") == 5
+    kept = [path for path in (tmp_path / "run").rglob("*") if path.is_file()]
+    assert {path.name for path in kept} == {"run.log", "events.jsonl"}
+    for path in kept:
+        assert SECRET.encode() not in path.read_bytes(), path
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600, path
+
+
+def test_a_run_with_a_password_and_a_presigned_address_keeps_neither(tmp_path: Path) -> None:
+    (tmp_path / "data.csv").write_text("a,y\n1,0\n2,1\n")
+    signed = f"http://user:{SECRET}@127.0.0.1:9/x.csv?X-Amz-Signature={SECRET}"
+    words = ["run", "train-and-register", "--json", "-p", "target=y", "-p", "model_name=m"]
+    for given in ([f"data={signed}"], ["data=data.csv", f"policy={signed}", f"reference={signed}"]):
+        done = subprocess.run(
+            [sys.executable, "-m", "assay", *words, *(w for one in given for w in ("-p", one))],
+            capture_output=True, check=False, cwd=tmp_path,
+        )  # fmt: skip
+        assert done.returncode == 2, done.stderr
+        (tmp_path / f"said-{len(given)}").write_bytes(done.stdout + done.stderr)
+    kept = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert len([path for path in kept if path.name in {"run.log", "events.jsonl"}]) == 4
+    for path in kept:
+        assert SECRET.encode() not in path.read_bytes(), path
 
 
 @step

@@ -377,7 +377,7 @@ def test_a_missing_driver_is_named() -> None:
 
 
 def test_an_address_without_scheme_is_told() -> None:
-    with pytest.raises(ServiceError, match="unsupported URI 'mlflow:5000'"):
+    with pytest.raises(UsageError, match=r"mlflow:5000 is no address .*; give http://host:port"):
         Registry("mlflow:5000").ping()
 
 

@@ -8,12 +8,15 @@ import errno
 import importlib
 import os
 import sys
+from pathlib import Path
 from typing import Any, Final
 
 import click
 
 from assay import __version__
-from assay.errors import AssayError, ServiceError, StoreError
+from assay.cli.process import prepare
+from assay.errors import AssayError, ServiceError, StoreError, UsageError
+from assay.text import one_line
 
 COMMANDS: Final = {
     "init": ("assay.cli.init", "Make keys, settings and a deployment repository."),
@@ -60,7 +63,22 @@ EXIT_CODES: Final = {
     9: "A step broke its contract: a bug in the step.",
     130: "Interrupted (Ctrl-C).",
 }
-_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
+_FULL: Final = (
+    StoreError.exit_code,
+    "make room or take another folder; what was stored stays, and the next run goes on",
+)
+_FAULTS: Final = {
+    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT, errno.EROFS), _FULL),
+    **dict.fromkeys(
+        (errno.EACCES, errno.EPERM),
+        (UsageError.exit_code, "give this user the right to it, or work in another folder"),
+    ),
+    **dict.fromkeys(
+        (errno.ENOTDIR, errno.EEXIST),
+        (UsageError.exit_code, "a file is where a folder has to be: move it away"),
+    ),
+}
+"""Exit code and remedy of the operating system's errors, by their number."""
 
 
 class _LazyGroup(click.Group):
@@ -115,6 +133,7 @@ def cli() -> None:
 
 def main(arguments: list[str] | None = None) -> Any:
     """Entry point: every error of a user's making is one line and an exit code."""
+    prepare()
     try:
         cli(args=arguments, prog_name="assay", standalone_mode=False)
     except click.exceptions.Exit as stop:
@@ -125,23 +144,16 @@ def main(arguments: list[str] | None = None) -> Any:
     except (click.Abort, KeyboardInterrupt):
         click.echo("interrupted; what was finished is kept, and the next run goes on", err=True)
         sys.exit(130)
-    except BrokenPipeError:
-        # Whoever read our output has seen enough; devnull keeps the interpreter's exit quiet.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
     except AssayError as error:
         click.echo(f"error: {error}", err=True)
         sys.exit(error.exit_code)
     except OSError as error:
-        if error.errno not in _DISK:
+        if error.errno is None:
+            # No answer of the operating system, but of a library that calls its own errors so.
             raise
-        where = f"{error.filename}: " if error.filename else ""
-        click.echo(
-            f"error: {where}{error.strerror}; make room or take another folder; what was stored "
-            "stays, and the next run goes on",
-            err=True,
-        )
-        sys.exit(StoreError.exit_code)
+        code, line = _fault(error)
+        click.echo(f"error: {line}", err=True)
+        sys.exit(code)
     except ImportError as error:
         # GitPython looks for Git when it is imported.
         if "git executable" not in str(error):
@@ -150,3 +162,20 @@ def main(arguments: list[str] | None = None) -> Any:
             "error: Git is not on the PATH; install git, or add its folder to PATH", err=True
         )
         sys.exit(ServiceError.exit_code)
+
+
+def _fault(error: OSError) -> tuple[int, str]:
+    """Exit code and line of an error of the operating system that nothing else has told."""
+    if isinstance(error, FileNotFoundError) and not _is_somewhere():
+        return UsageError.exit_code, "the current folder was removed; change to one that is there"
+    code, remedy = _FAULTS.get(error.errno or 0, (AssayError.exit_code, "see what is there"))
+    files = [os.fsdecode(name) for name in (error.filename, error.filename2) if name is not None]
+    where = " and ".join(files) or "a file or connection"
+    return code, one_line(f"{where}: {error.strerror}; {remedy}")
+
+
+def _is_somewhere() -> bool:
+    try:
+        return Path.cwd().exists()
+    except FileNotFoundError:
+        return False

@@ -1,6 +1,6 @@
 """`python -m assay.cli`."""
 
-from assay.cli import main
+from assay.__main__ import main
 
 if __name__ == "__main__":
     main()

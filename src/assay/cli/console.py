@@ -1,5 +1,6 @@
 """What commands print: tables on a terminal, plain lines in a pipe, JSON for programs."""
 
+import codecs
 import json
 import os
 import sys
@@ -17,6 +18,8 @@ from assay.text import short
 
 HOME: Final = ".assay"
 """Folder of the default store and registry, in the current folder."""
+SETTINGS: Final = "assay.env"
+"""What `assay init` writes for the shell to read."""
 
 PIPE_WIDTH: Final = 240
 """Columns in a pipe, where nobody's window sets them."""
@@ -65,7 +68,9 @@ def use_defaults() -> None:
 
 def print_json(value: Any) -> None:
     """One JSON document on standard output."""
-    click.echo(json.dumps(value, indent=2, ensure_ascii=False))
+    # What its encoding lacks is written as JSON's escapes, not as Python's.
+    ascii_only = codecs.lookup(sys.stdout.encoding or "ascii").name != "utf-8"
+    click.echo(json.dumps(value, indent=2, ensure_ascii=ascii_only))
 
 
 def print_table(

@@ -12,9 +12,10 @@ from assay.cli.console import (
     use_defaults,
 )
 from assay.config import store_from_env
+from assay.errors import StoreError
 from assay.maintenance.fsck import fsck, require_whole
 from assay.signing import verifier_from_env
-from assay.store import open_store
+from assay.store import Store, open_store
 
 
 @click.command("fsck")
@@ -34,7 +35,7 @@ def command(source_url: str, repair: bool, as_json: bool) -> None:
     """
     use_defaults()
     store = store_from_env()
-    source = open_store(source_url) if source_url else None
+    source = _replica(source_url) if source_url else None
     with Progress(console=stderr, transient=True, disable=not stderr.is_terminal) as bar:
         shown = bar.add_task("checking", total=None)
         checked = fsck(
@@ -61,3 +62,15 @@ def command(source_url: str, repair: bool, as_json: bool) -> None:
             f"{sum(f.mended for f in checked.findings)} repaired, {len(checked.broken)} broken"
         )
     require_whole(checked)
+
+
+def _replica(url: str) -> Store:
+    """A copy of the store to repair from.
+
+    Raises:
+        StoreError: Nothing is there, so nothing could be repaired from it.
+    """
+    source = open_store(url)
+    if next(source.iter_blobs(), None) is None:
+        raise StoreError(f"--from: nothing is in {source.url}; give the address of a replica")
+    return source

@@ -1,9 +1,11 @@
 """`assay init`: keys, settings and a deployment repository for a new project."""
 
 import contextlib
+import fcntl
 import os
 import shlex
 import shutil
+import stat
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,7 +16,7 @@ from typing import Final
 import click
 import yaml
 
-from assay.cli.console import HOME, json_option, print_json
+from assay.cli.console import HOME, SETTINGS, json_option, print_json
 from assay.errors import UsageError
 from assay.signing import Role, Signer, Verifier
 
@@ -22,10 +24,11 @@ KEYS: Final = "keys"
 RUNNER: Final = "keys/runner.pem"
 APPROVER: Final = "keys/approver.pem"
 PUBLIC: Final = "keys/keys.yaml"
-SETTINGS: Final = "assay.env"
 REPOSITORY: Final = "deployments.git"
 RUNS: Final = "Runs of this project <runs@localhost>"
 IGNORED: Final = (f"{HOME}/", f"{KEYS}/*.pem", SETTINGS, f"{REPOSITORY}/")
+_SCRATCH: Final = ".assay-init-"
+_LOCK: Final = "lock"
 MADE, KEPT, CHANGED = "made", "kept", "changed"
 
 README: Final = """\
@@ -72,8 +75,8 @@ class Done:
 def command(folder: Path, approver: str, as_json: bool) -> None:
     """Make keys, settings and a deployment repository for the project in FOLDER.
 
-    What is there already is kept as it is; calling it again makes what is missing. Private keys
-    are readable by you only, and .gitignore names them.
+    What is there already is kept as it is; calling it again makes what is missing, whatever
+    stopped an earlier call. Private keys are readable by you only, and .gitignore names them.
     """
     root = folder.absolute()
     try:
@@ -111,6 +114,7 @@ def init(root: Path, approver: str = "") -> list[Done]:
     # Asked before anything is written.
     owner = approver or ("" if (root / PUBLIC).exists() else person())
     root.mkdir(parents=True, exist_ok=True)
+    _remove_left(root)
     (root / KEYS).mkdir(mode=0o700, exist_ok=True)
     done = [
         _make_key(root, RUNNER, "private key that signs attestations of runs"),
@@ -149,14 +153,20 @@ def _make_key(root: Path, name: str, what: str) -> Done:
 
 
 def _make_file(root: Path, name: str, text: str, what: str, mode: int = 0o644) -> Done:
-    """Write a file unless something is there, be it a broken link."""
-    try:
-        descriptor = os.open(root / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
-    except FileExistsError:
-        return Done(name, KEPT, what)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
-        stream.write(text)
-    return Done(name, MADE, what)
+    """Write a file, whole or not at all, unless something is there, be it a broken link.
+
+    Raises:
+        UsageError: An empty file is there, which nobody meant to keep.
+    """
+    target = root / name
+    if not os.path.lexists(target):
+        with _written(root, text, mode) as scratch, contextlib.suppress(FileExistsError):
+            # A hard link is made exactly once, and replaces nothing.
+            target.hardlink_to(scratch)
+            return Done(name, MADE, what)
+    if target.is_file() and target.stat().st_size == 0:
+        raise UsageError(f"{target} is empty; remove it, and run again: assay init")
+    return Done(name, KEPT, what)
 
 
 def _public_half(private: Path) -> str:
@@ -212,7 +222,10 @@ def _ignore(root: Path) -> Done:
     if not missing:
         return Done(path.name, KEPT, what)
     state = CHANGED if path.exists() else MADE
-    path.write_text("\n".join([*lines, *missing]) + "\n", encoding="utf-8")
+    mode = stat.S_IMODE(path.stat().st_mode) if path.exists() else 0o644
+    with _written(root, "\n".join([*lines, *missing]) + "\n", mode) as scratch:
+        # Through a link, to where the file is.
+        scratch.replace(path.resolve())
     return Done(path.name, state, what)
 
 
@@ -262,13 +275,37 @@ def _commit(tree: Path, bare: Path, owner: str) -> None:
 
 
 @contextlib.contextmanager
+def _written(root: Path, text: str, mode: int) -> Iterator[Path]:
+    """A whole file to give a name to; it is on the disk."""
+    with _scratch(root) as folder:
+        path = folder / "file"
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
+            stream.write(text)
+            stream.flush()
+            os.fsync(stream.fileno())
+        yield path
+
+
+@contextlib.contextmanager
 def _scratch(root: Path) -> Iterator[Path]:
-    # Beside its destination, so that a rename is enough.
-    folder = Path(tempfile.mkdtemp(prefix=".assay-init-", dir=root))
+    # Beside its destination, so that a rename is enough. Its lock says that somebody needs it; the
+    # system takes it back when that process ends, however it ends.
+    folder = Path(tempfile.mkdtemp(prefix=_SCRATCH, dir=root))
     try:
-        yield folder
+        with (folder / _LOCK).open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield folder
     finally:
-        shutil.rmtree(folder)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _remove_left(root: Path) -> None:
+    """Remove what a call that was killed has left."""
+    for folder in root.glob(f"{_SCRATCH}*"):
+        with contextlib.suppress(OSError), (folder / _LOCK).open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(folder)
 
 
 def _next(folder: Path) -> list[str]:

@@ -8,7 +8,7 @@ import sys
 import textwrap
 import time
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TextIO
 
 import click
 from rich.console import Console
@@ -21,6 +21,7 @@ from assay import events, local
 from assay.cli.catalog import bind_arguments, names, options_of, pipeline
 from assay.cli.console import (
     HOME,
+    SETTINGS,
     json_option,
     print_json,
     stdout,
@@ -91,11 +92,19 @@ def command(
     use_defaults()
     arguments = resolve_arguments(arguments, store_from_env())
     outcome = follow(function, arguments, quiet=as_json, cache=cache)
+    outcome.notes += _unsigned()
     if as_json:
         print_json(_json(outcome))
     else:
         print_outcome(outcome)
     sys.exit(outcome.exit_code)
+
+
+def _unsigned() -> list[str]:
+    """That keys were made for this project, and this run has not used them."""
+    if os.environ.get("ASSAY_SIGNING_KEY") or not Path(SETTINGS).is_file():
+        return []
+    return [f"unsigned: {SETTINGS} is there and not loaded; run: . ./{SETTINGS}"]
 
 
 def follow(
@@ -111,7 +120,7 @@ def follow(
     if quiet:
         return local.run(function, arguments, folder)
     if not stdout.is_terminal:
-        return local.run(function, arguments, folder, _print_line)
+        return local.run(function, arguments, folder, _printer(sys.stdout))
     tasks: list[local.Task] = []
 
     def listen(task: local.Task) -> None:
@@ -163,11 +172,15 @@ def _gist(task: local.Task) -> str:
     return "  ".join(part for part in (str(verdict or ""), short(digest)) if part)
 
 
-def _print_line(task: local.Task) -> None:
-    if task.state != events.STARTED:
-        line = f"{task.name}\t{shown_state(task)}\t{task.seconds:.1f} s\t{_gist(task)}"
-        # The real one: during a run sys.stdout is the run's log.
-        print(line, file=sys.__stdout__, flush=True)
+def _printer(stream: TextIO) -> local.Listener:
+    """A line for each task that ends, on `stream`: during a run sys.stdout is the run's log."""
+
+    def print_line(task: local.Task) -> None:
+        if task.state != events.STARTED:
+            line = f"{task.name}\t{shown_state(task)}\t{task.seconds:.1f} s\t{_gist(task)}"
+            print(line, file=stream, flush=True)
+
+    return print_line
 
 
 def print_outcome(outcome: local.Outcome) -> None:

@@ -57,7 +57,7 @@ def draft(
         return
     scratch = output.with_name(f".{output.name}.part")
     try:
-        scratch.write_text(text)
+        scratch.write_text(text, encoding="utf-8")
         os.replace(scratch, output)  # noqa: PTH105 - atomic, whatever is there
     except OSError as error:
         raise UsageError(f"cannot write {output}: {error.strerror}") from error

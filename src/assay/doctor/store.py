@@ -39,6 +39,8 @@ def check_store(_ground: Ground) -> Sequence[Finding]:
 
 def _check_folder(url: str, folder: Path) -> Finding:
     try:
+        # As the first write of a run would.
+        folder.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=folder, prefix=".doctor-") as probe:
             probe.write(_PROBE)
             probe.flush()

@@ -16,7 +16,6 @@ def open_store(url: str) -> Store:
 
     Raises:
         UsageError: Not the URL of a store; says what one looks like.
-        StoreError: The folder cannot be used.
     """
     try:
         parts = urlsplit(url)

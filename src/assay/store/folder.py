@@ -48,16 +48,13 @@ class _Stream:
 
 
 class FolderStore(Store):
-    """Blobs as files below a folder."""
+    """Blobs as files below a folder, which the first write makes: who only reads makes nothing."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
         self._ahead: float | None = None
         """Seconds by which the file system's clock is ahead of this machine's."""
         self.url = root.as_uri()
-        with self._errors("cannot be used"):
-            for name in ("blobs/sha256", "cache", "referrers", "dependents", "tmp"):
-                (root / name).mkdir(parents=True, exist_ok=True)
 
     @contextlib.contextmanager
     def _open(self, key: str) -> Iterator[tuple[int, Readable]]:
@@ -150,6 +147,9 @@ class FolderStore(Store):
 
     def _now(self) -> float:
         # What the file system stamps a new file with: on a share, the clock of its server.
+        if not self._root.exists():
+            # Nothing is there whose age could be asked for.
+            return time.time()
         with self._errors("cannot be written to"):
             (self._root / "tmp").mkdir(exist_ok=True)
             with tempfile.TemporaryFile(dir=self._root / "tmp") as file:
@@ -234,7 +234,7 @@ class FolderStore(Store):
         try:
             yield
         except FileNotFoundError as error:
-            if key and self._root.is_dir():
+            if key:
                 raise nothing_under(key, self.url) from error
             raise StoreError(
                 f"store {self.url} {what}: {error.strerror}; create the folder"
@@ -246,7 +246,8 @@ class FolderStore(Store):
         except OSError as error:
             remedy = "check the disk"
             if error.errno in {errno.ENOSPC, errno.EDQUOT}:
-                free = shutil.disk_usage(self._root).free
+                places = (self._root, *self._root.parents)
+                free = shutil.disk_usage(next(p for p in places if p.exists())).free
                 remedy = f"{free} bytes are free; make room and run again, nothing is half-written"
             raise StoreError(f"store {self.url} {what}: {error.strerror}; {remedy}") from error
 
