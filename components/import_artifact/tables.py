@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
+    from assay.findings import Finding
+
 __all__ = ["Options", "convert"]
 
 _ARCHIVE: Final = b"PK\x03\x04"
@@ -97,5 +99,7 @@ def _open_folder(folder: Path, required: list[tuple[str, str]]) -> Table:
         for table in tables:
             yield from table.batches()
 
-    told = dict.fromkeys(finding for table in tables for finding in table.findings)
-    return Table(schema, batches, tuple(told))
+    def told() -> "list[Finding]":
+        return list(dict.fromkeys(finding for table in tables for finding in table.findings()))
+
+    return Table(schema, batches, told)
