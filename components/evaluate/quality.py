@@ -78,7 +78,13 @@ def evaluate(
     predictions = predict(model, frame)
     defined = metrics(predictions)
     primary = require_primary(settings.primary_metric, list(defined), model.task)
-    found = _Found({"test_rows": float(len(frame)), "classes": float(len(model.info.classes))})
+    found = _Found(
+        {
+            "test_rows": float(len(frame)),
+            "classes": float(len(model.info.classes)),
+            "min_slice_rows": float(settings.min_slice_rows),
+        }
+    )
     if findings := model.check_table(frame):
         found.notes["test_rows"] = "; ".join(finding.text for finding in findings)
     _measure(predictions, settings, {}, found)

@@ -62,7 +62,7 @@ def evaluate(
         given = checks.path if checks else None
         found = quality.evaluate(loaded, frame, groups, given, settings, subjects)
         found.evidence.write(evaluation.path)
-        views.write(found, evaluation.path)
+        views.write(found, loaded.target, evaluation.path)
         measured = latency.measure(loaded, frame, latency_rows, model.path, subjects)
     measured.write(measurements.path)
     values = found.evidence.values

@@ -92,24 +92,3 @@ def _about_slices(rule: Expression, slices: Sequence[str], columns: Sequence[str
     if unmet:
         given = ", ".join(str(item) for item in slices) or "none"
         yield f"quality is not sliced by {wanted}; add it to 'slices' ({given})"
-
-
-def margin(policy: Policy, otherwise: float) -> float:
-    """The margin of the comparison: the policy's threshold on `regression_delta`, if it has one.
-
-    Of several, the strictest. A rule on the regression of a slice, or by another metric, is about
-    something else.
-
-    Args:
-        policy: The parsed policy.
-        otherwise: The run's own margin.
-    """
-    thresholds = [
-        rule.expression.threshold
-        for rule in policy.rules
-        if rule.expression.metric in {"regression_delta", "regression_delta_upper"}
-        and not rule.expression.labels
-        and rule.expression.comparison in {"<", "<="}
-        and rule.expression.threshold >= 0
-    ]
-    return min(thresholds, default=otherwise)

@@ -17,7 +17,7 @@ from assay.dataset.csv_source import Options
 from assay.digest import is_digest
 from assay.errors import AssayError, IntegrityError, UsageError
 from assay.model.allowed import module_problems
-from assay.policy import KNOWN_METRICS, parse_policy
+from assay.policy import KNOWN_METRICS, parse_policy, terms
 from assay.policy import Policy as ParsedPolicy
 from assay.printable import public
 from assay.step import Checks, MonitoringPlan, Policy, Suite
@@ -159,7 +159,8 @@ def _policy(plan: Plan, store: Store, found: Examined) -> ParsedPolicy:
             f"primary_metric is {plan.primary_metric!r}, and the policy says "
             f"{policy.primary_metric!r}; leave the parameter empty, or have the policy changed"
         )
-    found.max_regression = demands.margin(policy, plan.max_regression)
+    margin = terms.margin(policy)
+    found.max_regression = plan.max_regression if margin is None else margin
     if plan.max_regression not in {DEFAULT_MARGIN, found.max_regression}:
         raise UsageError(
             f"max_regression is {plan.max_regression:g}, and the policy's rule on regression_delta "

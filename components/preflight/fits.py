@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from assay.checks import Check
 from assay.errors import UsageError
-from assay.policy import Policy
+from assay.policy import Policy, terms
 
 PROBABILITIES: Final = frozenset(
     {"roc_auc", "average_precision", "log_loss", "brier_score", "expected_calibration_error"}
@@ -124,3 +124,8 @@ def level_problems(policy: Policy, confidence: float) -> Iterator[str]:
                 f"{rule.confidence:g}, and the run's intervals are at {confidence:g}; set "
                 f"'confidence' to {rule.confidence:g}, or the rule's to {confidence:g}"
             )
+    if confidence < terms.level(policy) - terms.LEVEL_TOLERANCE:
+        yield (
+            f"confidence is {confidence:g}, and the least at which models are compared is "
+            f"{terms.level(policy):g}; set it to that, or let the policy name another"
+        )

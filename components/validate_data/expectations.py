@@ -37,6 +37,8 @@ MAX_EXAMPLES: Final = 20
 MAX_MESSAGE: Final = 200
 """Characters kept of an exception's message."""
 
+_MEASURED: Final = re.compile("expect_(?:column_|table_)(?!values_|pair_)(.+?)_to_")
+"""What an expectation is about, in its type, such as `mean` or `row_count`."""
 _PLACE: Final = "assay_place"
 _ADDRESS = re.compile(r"0x[0-9a-f]{6,}", re.ASCII)
 _COUNTS: Final = ("element_count", "missing_count", "unexpected_count")
@@ -64,9 +66,11 @@ class Outcome:
 
     @property
     def text(self) -> str:
-        """One line: what was expected of what, and what was seen."""
-        on = f"({self.subject})" if self.subject else ""
-        return f"{self.kind}{on}: {self.observed}"
+        """One line: of what, what was seen, and what expected something else."""
+        measured = _MEASURED.match(self.kind) if self.observed.startswith("observed") else None
+        about = [self.subject, measured[1].replace("_", " ") if measured else ""]
+        on = ", ".join(text for text in about if text)
+        return f"{on}: {self.observed} ({self.kind})" if on else f"{self.observed} ({self.kind})"
 
 
 def run_suite(frame: "pd.DataFrame", suite: Suite, types: Mapping[str, str]) -> list[Outcome]:

@@ -120,7 +120,7 @@ def validate(
         judged.numbers,
         notes=judged.notes,
         verdict=judged.verdict,
-        reason=_reason(judged.problems),
+        reason="; ".join(reasons(judged.problems)),
     )
     name = "" if parsed is None else parsed.name
     problems = tuple(judged.problems)
@@ -226,13 +226,14 @@ def _judge_drift(columns: Sequence[ColumnDrift], limit: float, judged: _Judgemen
             for column in drifted
         )
         judged.blocked.append(
-            f"{len(drifted)} of {len(columns)} columns drifted from the reference "
-            f"(limit {limit:g}): {named}"
+            f"{len(drifted)} of {len(columns)} columns drifted from the reference; allowed below "
+            f"{limit:.0%}: {named}"
         )
     return tidy(share)
 
 
-def _reason(problems: Sequence[str]) -> str:
+def reasons(problems: Sequence[str]) -> list[str]:
+    """The first problems, each of bounded length."""
     cut = [p if len(p) <= MAX_REASON else f"{p[:MAX_REASON]}…" for p in problems[:MAX_REASONS]]
     more = len(problems) - MAX_REASONS
-    return "; ".join(cut) + (f"; and {more} more, see the report" if more > 0 else "")
+    return [*cut, f"and {more} more, see the report"] if more > 0 else cut

@@ -1,6 +1,8 @@
 """What must hold before a model is registered or released.
 
-1. The decision is about exactly this model.
+1. The decision is about exactly this model, and names the rows that it was tested on. So evidence
+   about the model that was measured on other rows is refused by check 3, and so is a count of
+   attempts on others.
 2. Its verdict is a pass; or a person's override of it was checked by the caller.
 3. The policy it names, judged again over the evidence it names, gives the same rows. The policy
    that governs the model, where there is one, gives a pass over the same evidence.
@@ -107,6 +109,11 @@ def check(
         raise IntegrityError(
             f"the decision {decision.digest} is about {judgement.model}, not about {model}; "
             "run the gate for this model"
+        )
+    if not judgement.test_data:
+        raise IntegrityError(
+            f"the decision {decision.digest} names no test data, so it could rest on any rows; run "
+            "the gate with test_data, the rows that the model was evaluated on"
         )
     # Check 2.
     if not overridden:
@@ -308,7 +315,7 @@ def _connected(
 def _require_counted(
     services: Services, admitted: Admitted, documents: Mapping[str, EvidenceDocument]
 ) -> None:
-    """Refuse a count of attempts that was made before the model was evaluated.
+    """Refuse a count of attempts that was not made after the model was evaluated on these rows.
 
     Models that were tried in between would not be in it.
     """
@@ -324,9 +331,10 @@ def _require_counted(
             and _kind(get_manifest(services.store, other)) == EVALUATION
             and (records := _records(services, admitted, other))
         ]
-        if measured and not any(r.details.started >= max(measured) for r in counted):
+        if not measured or not any(r.details.started >= max(measured) for r in counted):
+            when = "before the model was evaluated" if measured else "and the model not evaluated"
             raise IntegrityError(
-                f"the attempts {digest} were counted before the model was evaluated on these rows, "
+                f"the attempts {digest} were counted {when} on these rows, "
                 "so that models that were tried in between are not among them; run "
                 "resolve_production after evaluate, and the gate again"
             )

@@ -865,7 +865,7 @@ def test_a_wrong_pair_is_named_with_its_row(shared_data: Path, judge: Any) -> No
     assert verdict == "block"
     row = (cases / "g1_pair.csv").read_text().splitlines()[151].split(",")
     assert "1 of 200 values outside {('DE', 'EUR'), ('FR', 'EUR'), ('CH', 'CHF')}" in reason
-    assert reason.endswith(f"e.g. ('{row[0]}', '{row[1]}') in row 152")
+    assert f"e.g. ('{row[0]}', '{row[1]}') in row 152 (" in reason
 
 
 def test_a_quantile_that_holds_passes(shared_data: Path, judge: Any) -> None:
@@ -879,7 +879,7 @@ def test_columns_that_differ_in_case_only_are_judged_each_by_itself(
     cases = shared_data.parent / "cases"
     verdict, reason = judge(cases / "g3_case_big.csv", cases / "g3_suite.json")
     assert verdict == "block"
-    assert reason.startswith("expect_column_values_to_be_between(age): ")
+    assert reason.startswith("age: ")
     assert "outside 0 to 120, e.g. -500 in row 2" in reason
 
 

@@ -674,6 +674,39 @@ def test_a_laxer_policy_does_not_register_after_a_stricter_one_blocked(
     assert state(proof.register(proof.decide(lax))) == "new"
 
 
+def test_a_decision_that_names_no_test_data_is_not_admitted(proof: Proof) -> None:
+    """It would hide which rows were worn out, and which policies kept models out on them."""
+    strict, lax = (f"gates: [{{metric: accuracy > {least}}}]" for least in (0.99, 0.5))
+    refused(
+        lambda: proof.register(proof.decide(lax, test_data="")),
+        IntegrityError,
+        "names no test data, so it could rest on any rows; run the gate with test_data",
+    )
+    # Nor is it forgotten that a stricter policy blocked where that gate was not told the rows.
+    assert (
+        get_manifest(proof.store, proof.decide(strict, test_data="")).annotations["verdict"]
+        == "block"
+    )
+    refused(
+        lambda: proof.register(proof.decide(lax)),
+        RunBlocked,
+        "kept .* out on the same test data .*accuracy > 0.99",
+    )
+
+
+def test_attempts_that_were_counted_on_rows_of_no_evaluation_do_not_count(proof: Proof) -> None:
+    """Nobody was ever measured on the rows of another split, so that the count there is 1."""
+    elsewhere = cut(proof, proof.test, salt="another")["test"]
+    asked = {"model_name": "churn", "model": proof.model, "test_data": elsewhere}
+    counted = execute(resolve_production, asked, proof.context).outputs["attempts"]
+    evidence = [proof.evaluation, proof.measurements, proof.comparison, counted]
+    refused(
+        lambda: proof.register(proof.decide(evidence=evidence)),
+        RunBlocked,
+        "is about other rows, .* than the test data",
+    )
+
+
 def test_a_policy_that_blocked_another_model_does_not_hold_up_one_that_passes_it(
     proof: Proof,
 ) -> None:
@@ -838,6 +871,41 @@ def test_rows_that_a_comparison_left_out_must_be_those_of_the_training(
     # A table that the training rows are a side of holds them; that is no lie.
     assert "left out" not in str(outcome(lambda: enter(decide_with(**{role: proof.data}))))
     assert "left out" not in str(outcome(lambda: enter(decide_with())))
+
+
+@pytest.mark.parametrize(
+    ("claim", "said"),
+    [
+        ({"margin": 1.0}, "judged by a margin of 1, and the policy's rule .* says 0.5"),
+        ({"margin": 0.5, "confidence": 0.01}, "judged at confidence 0.01, and the least is 0.9"),
+        ({"margin": 0.5, "min_slice_rows": 1}, "groups of 1 rows and more, and the least is 30"),
+    ],
+)
+def test_a_comparison_on_other_terms_than_the_policys_is_not_admitted(
+    proof: Proof, client: MlflowClient, claim: dict[str, Any], said: str
+) -> None:
+    """Whoever puts the steps together leaves preflight out, which would have refused it."""
+    proof.register(proof.decide())
+    client.set_registered_model_alias("churn", "production", "1")
+    rows = sides(proof)["train"]
+    arguments = {
+        "candidate": proof.other_model,
+        "production": proof.model,
+        "test_data": proof.test,
+        "candidate_rows": rows,
+        "production_rows": rows,
+        **claim,
+    }
+    compared = execute(compare, arguments, proof.context).outputs["comparison"]
+    decision = proof.decide(
+        "gates: [{metric: accuracy > 0.1}, {metric: regression_delta < 0.5}]",
+        model=proof.other_model,
+        evidence=[proof.other_evaluation, compared],
+        production=proof.model,
+    )
+    changes: dict[str, Any] = {"evaluation": proof.other_evaluation, "measurements": None}
+    error = RunBlocked
+    refused(lambda: proof.register(decision, model=proof.other_model, **changes), error, said)
 
 
 def outcome(work: Callable[[], object]) -> object:

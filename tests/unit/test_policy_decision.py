@@ -29,7 +29,7 @@ on_fail: block_and_notify
 EVALUATION = EvidenceDocument({"model": MODEL, "data": TEST}, {"accuracy": 0.95})
 COMPARISON = EvidenceDocument(
     {"model": MODEL, "data": TEST, "production": OTHER},
-    {"production_exists": 1.0, "regression_delta": -0.02},
+    {"production_exists": 1.0, "regression_delta": -0.02, "regression_margin": 0.01},
     {"regression_delta": Interval(-0.03, -0.01, 0.95)},
     verdict="pass",
 )
@@ -152,6 +152,14 @@ def test_a_verdict_that_does_not_follow_from_its_rows_is_refused(tmp_path: Path)
     forged = Decision(MODEL, Verdict.PASS, rows, policy=of_bytes(POLICY))
     with pytest.raises(IntegrityError):
         read_decision(write(tmp_path, statement(forged)))
+
+
+def test_a_decision_with_the_words_of_an_earlier_version_is_read(tmp_path: Path) -> None:
+    """Its reason names the rule first; stores hold such decisions."""
+    kept = Path(__file__).parents[1] / "compat" / "decision-v1.json"
+    read = read_decision(write(tmp_path, kept.read_bytes()))
+    assert read.verdict == "block"
+    assert read.reason == "f1 is missing; no evidence of a similar name was given"
 
 
 @pytest.mark.parametrize("content", [b"", b"[]", b"{}", b"null", b"5", b'{"subject":[5]}'])

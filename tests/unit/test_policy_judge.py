@@ -75,7 +75,7 @@ def test_a_row_has_all_that_was_seen() -> None:
     assert only_rule(rules, document) == Row(
         text='recall{sex="F"} >= 0.8 at confidence 0.9',
         outcome=Outcome.PASS,
-        explanation="observed 0.85, 90% interval 0.81 to 0.9",
+        explanation=('recall{sex="F"} is 0.85 (0.81 to 0.9 at 90 %); allowed at least 0.8'),
         kind=Kind.RULE,
         line=2,
         evidence='recall{sex="F"}',
@@ -91,14 +91,83 @@ def test_the_reason_names_the_failed_rules_with_what_was_observed() -> None:
         policy("accuracy > 0.94", "f1 > 0.1", "recall > 0.9"),
         about_model({"accuracy": 0.91, "f1": 0.5, "recall": None}, notes={"recall": "one class"}),
     )
-    assert judged.reason == (
-        "accuracy > 0.94: observed 0.91; recall > 0.9: recall has no value: one class"
-    )
+    assert judged.reason == ("accuracy is 0.91; allowed above 0.94; recall has no value: one class")
 
 
 def test_a_rounded_value_does_not_look_equal_to_the_threshold() -> None:
     row = only_rule(policy("f1 >= 0.94"), about_model({"f1": 0.93999999999}))
-    assert row.explanation == "observed 0.93999999999"
+    assert row.explanation == "f1 is 0.93999999999; allowed at least 0.94"
+
+
+WITHIN = ", which lies within the interval: too little test data to decide"
+
+
+@pytest.mark.parametrize(
+    ("rule", "delta", "told"),
+    [
+        (
+            "regression_delta < 0.01",
+            (0.121, 0.112, 0.131),
+            "accuracy is worse by 0.121 (0.112 to 0.131); allowed less than 0.01",
+        ),
+        (
+            "regression_delta < 0.01",
+            (-0.002, -0.02, 0.015),
+            "accuracy is better by 0.002 (-0.015 to 0.02); allowed worse by less than 0.01"
+            + WITHIN,
+        ),
+        (
+            "regression_delta <= -0.01",
+            (-0.002, -0.004, 0.0),
+            "accuracy is better by 0.002 (-0 to 0.004); wanted better by at least 0.01",
+        ),
+        (
+            "regression_delta_roc_auc < 0.05",
+            (0.121, 0.112, 0.131),
+            "roc_auc is worse by 0.07 (0.06 to 0.08); allowed less than 0.05",
+        ),
+        (
+            'regression_delta{sex="F"} < 0.01',
+            (0.121, 0.112, 0.131),
+            'accuracy{sex="F"} is worse by 0.3 (0.2 to 0.4); allowed less than 0.01',
+        ),
+    ],
+)
+def test_a_reason_says_how_much_worse_than_production(rule: str, delta: Any, told: str) -> None:
+    value, low, high = delta
+    values = {
+        "regression_delta": value,
+        "regression_delta_accuracy": value,
+        "regression_delta_roc_auc": 0.07,
+        'regression_delta{sex="F"}': 0.3,
+    }
+    intervals = {
+        "regression_delta": Interval(low, high, 0.95),
+        "regression_delta_roc_auc": Interval(0.06, 0.08, 0.95),
+        'regression_delta{sex="F"}': Interval(0.2, 0.4, 0.95),
+    }
+    document = about_model(values, intervals=intervals)
+    assert decision(policy((rule, "confidence: 0.95")), document).reasons == [told]
+
+
+def test_a_bound_of_a_regression_is_what_the_model_may_lose() -> None:
+    values = {"regression_delta": 0.02, "regression_delta_upper": 0.03}
+    (told,) = decision(policy("regression_delta_upper < 0.01"), about_model(values)).reasons
+    assert told == "the primary metric may be worse by up to 0.03; allowed below 0.01"
+
+
+def test_what_a_document_says_is_told_once() -> None:
+    """The comparison's own verdict, in the words of the rule about it, and one that no rule has."""
+    finding = "accuracy is worse by 0.121; allowed less than 0.01"
+    values = {"regression_delta": 0.121, "regression_delta_accuracy": 0.121}
+    compared = about_model(values, verdict="block", reason=finding)
+    checked = about_model({"f1": 0.5}, verdict="block", reason="2 checks failed")
+    judged = decision(policy("regression_delta < 0.01"), compared, checked)
+    assert judged.reasons == [
+        finding,
+        "2 checks failed (its own verdict is block), evidence sha256:000000000000…",
+    ]
+    assert judged.reason == "; ".join(judged.reasons)
 
 
 def test_the_reason_is_one_bounded_line() -> None:
@@ -685,3 +754,75 @@ def test_a_comparison_that_cannot_tell_makes_rules_on_it_inconclusive() -> None:
     # Without such a verdict, no value is no proof.
     silent = replace(document, verdict=None)
     assert decision(policy("regression_delta < 0.01"), silent).verdict == "block"
+
+
+# --- the terms on which evidence was made ----------------------------------------------------
+
+
+def compared(
+    margin: float | None, level: float = 0.95, verdict: str = "pass", delta: float = 0.0
+) -> EvidenceDocument:
+    values = {"production_exists": 1.0, "regression_delta": delta}
+    if margin is not None:
+        values["regression_margin"] = margin
+    intervals = {"regression_delta": Interval(delta - 0.005, delta + 0.005, level)}
+    return about_model(values, intervals=intervals, verdict=verdict)
+
+
+@pytest.mark.parametrize(
+    ("rule", "margin", "verdict"),
+    [
+        ("regression_delta < 0.1", 0.1, "pass"),
+        ("regression_delta < 0.1", 0.05, "pass"),  # stricter than asked for
+        ("regression_delta < 0.1", 1.0, "block"),
+        ("regression_delta < 0.1", None, "block"),
+        ("regression_delta_upper < 0.1", 1.0, "block"),
+        # A policy that asks for an improvement admits no margin at all.
+        ("regression_delta < -0.01", 0.01, "block"),
+        ("regression_delta < -0.01", 0.0, "pass"),
+        # Where the policy says no margin, the run's counts.
+        ("production_exists == 1", 1.0, "pass"),
+    ],
+)
+def test_a_comparison_by_a_wider_margin_than_the_policys_does_not_count(
+    rule: str, margin: float | None, verdict: str
+) -> None:
+    document = compared(margin, delta=-0.02)
+    upper = {**document.values, "regression_delta_upper": -0.015}
+    judged = decision(policy(rule), replace(document, values=upper))
+    assert judged.verdict == verdict
+    assert verdict == "pass" or "compare by the policy's margin" in judged.reason
+
+
+@pytest.mark.parametrize(
+    ("rules", "level", "verdict"),
+    [
+        (policy("regression_delta < 0.1"), 0.9, "pass"),
+        (policy("regression_delta < 0.1"), 0.01, "block"),
+        (policy("regression_delta < 0.1"), math.nan, "block"),
+        (policy("production_exists == 1", confidence=0.95), 0.9, "block"),
+        (policy("production_exists == 1", confidence=0.8), 0.8, "pass"),
+        (policy(("regression_delta < 0.1", "confidence: 0.8")), 0.8, "pass"),
+    ],
+)
+def test_a_comparison_at_a_level_that_says_nothing_does_not_count(
+    rules: Any, level: float, verdict: str
+) -> None:
+    judged = decision(rules, compared(0.1, level))
+    assert judged.verdict == verdict
+    assert verdict == "pass" or "compare at that level" in judged.reason
+    # Without an interval nobody knows the level.
+    assert decision(rules, replace(compared(0.1, level), intervals={})).verdict == "block"
+
+
+def test_what_could_not_be_told_by_a_wide_margin_is_still_inconclusive() -> None:
+    document = compared(1.0, verdict="inconclusive")
+    assert decision(policy("regression_delta < 0.1"), document).verdict == "inconclusive"
+
+
+@pytest.mark.parametrize(("least", "verdict"), [(1, "block"), (29, "block"), (30, "pass")])
+def test_groups_of_a_few_rows_are_no_evidence(least: int, verdict: str) -> None:
+    document = about_model({'accuracy{g="B"}': 1.0, "min_slice_rows": float(least)})
+    judged = decision(policy("'accuracy{g=\"B\"} >= 0.5'"), document)
+    assert judged.verdict == verdict
+    assert verdict == "pass" or "the least is 30" in judged.reason

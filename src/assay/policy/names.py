@@ -16,11 +16,12 @@ KNOWN_METRICS: Final = {
         "r2", "mean_absolute_error", "root_mean_squared_error", "median_absolute_error",
         "mean_absolute_percentage_error", "safety_violations", "test_rows", "classes",
         "latency_p50_ms", "latency_p99_ms", "throughput_rows_per_s", "model_bytes",
+        "min_slice_rows",
     ),
     "compare": (
         "production_exists", "regression_delta", "regression_delta_lower",
         "regression_delta_upper", "minimum_detectable_difference", "mcnemar_p_value",
-        "regression_margin", "compared_rows", "left_out_rows",
+        "regression_margin", "compared_rows", "left_out_rows", "min_slice_rows",
     ),
     "check_monitoring": (
         "monitoring_plan_complete", "time_to_detect_rows_p50", "time_to_detect_rows_p95",
