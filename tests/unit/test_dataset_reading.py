@@ -220,6 +220,17 @@ class TestGroupedThousands:
         assert column(tmp_path, [*cells, "12.5"]).info.findings == ()
 
 
+class TestCodesThatReadAsNumbers:
+    def test_a_person_hears_that_two_codes_may_be_one_number(self, tmp_path: Path) -> None:
+        found = column(tmp_path, ["17", "1E3", "1000"])
+        assert found.values("x") == [17.0, 1000.0, 1000.0]
+        assert "like '1E3', read as 1000" in found.finding("perhaps-codes").text
+
+    @pytest.mark.parametrize("values", [["1e+05", "17"], ["1e3", "0.5"], ["1e3", "-5"]])
+    def test_what_a_program_writes_gets_no_finding(self, tmp_path: Path, values: list[str]) -> None:
+        assert column(tmp_path, values).info.findings == ()
+
+
 class TestTextThatTheFileSaysIsText:
     """Parquet says the type; what the text looks like, a person should hear as for a CSV."""
 

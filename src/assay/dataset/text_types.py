@@ -57,6 +57,8 @@ _COMMA_FLOAT64: Final = f"{_INT64}|-0|{_fraction(',')}|{_INFINITE}"
 _GROUPED: Final = {mark: rf"0|-?[1-9][0-9]{{0,2}}([{mark}][0-9]{{3}})?" for mark in ".,"}
 """Numbers as they are written where the decimal mark is none, but groups digits."""
 _THOUSAND: Final = 1000
+_CODES: Final = "[0-9]+([eE][0-9]+)?"
+"""Whole numbers, and codes of digits with an E that read as numbers; programs write `1e+05`."""
 FIRST_VALUES: Final = 100
 _CANONICAL: Final = frozenset({"int64", "date32"})
 """Types of which every value has one text."""
@@ -99,8 +101,9 @@ class Inference:
             self._float64, other = other, self._float64
         self._near: Near | None = Near(self._float64, other, decimal, fixed=fixed)
         self._grouped = True
-        self._example = ""
-        """The first number that may have grouped digits."""
+        self._codes = True
+        self._example = self._code = ""
+        """The first number that may have grouped digits, and the first that may be a code."""
 
     @property
     def kind(self) -> str:
@@ -116,7 +119,7 @@ class Inference:
             )
             return Finding("typed-text", f"{named([name])}: {text}", (name,))
         if self._kind == "float64":
-            return self._exact.finding(name) or self._grouping(name)
+            return self._exact.finding(name) or self._meant_otherwise(name)
         if self._kind != "string":
             return None
         near = self._near and self._near.finding(name, self._exact.beyond)
@@ -132,7 +135,14 @@ class Inference:
         text = f"{shown}: a category like others; if it means a missing value, {remedy}"
         return Finding("gap-words", f"{named([name])}: {text}", (name,))
 
-    def _grouping(self, name: str) -> Finding | None:
+    def _meant_otherwise(self, name: str) -> Finding | None:
+        if self._codes and self._code:
+            text = (
+                f"{named([name])}: whole numbers, and some like {quoted(self._code)}, read as "
+                f"{float(self._code):g}; if they are codes, put a letter before each, or give a "
+                "Parquet file in which they are text"
+            )
+            return Finding("perhaps-codes", text, (name,))
         if not self._grouped or not self._example:
             return None
         text = (
@@ -143,13 +153,14 @@ class Inference:
         )
         return Finding("perhaps-thousands", text, (name,))
 
-    def _note_grouping(self, column: "pa.Array") -> None:
-        import pyarrow.compute as pc
-
-        self._grouped = _match(column, _GROUPED[self._decimal])
-        if self._grouped and not self._example:
-            marked = column.filter(pc.match_substring(column, self._decimal)).drop_null()
-            self._example = marked[0].as_py() if len(marked) else ""
+    def _note_meaning(self, column: "pa.Array") -> None:
+        """Whether numbers may be meant as something else."""
+        self._grouped = self._grouped and _match(column, _GROUPED[self._decimal])
+        if self._grouped:
+            self._example = self._example or _first(column, f"[{self._decimal}]")
+        self._codes = self._codes and _match(column, _CODES)
+        if self._codes:
+            self._code = self._code or _first(column, "[eE]")
 
     def add(self, column: "pa.Array") -> None:
         """Take further values into account."""
@@ -228,8 +239,8 @@ class Inference:
         if not _match(column, self._float64):
             return False
         self._exact.add(texts, values)
-        if self._grouped and not self._exact.beyond:
-            self._note_grouping(given)
+        if not self._exact.beyond:
+            self._note_meaning(given)
         return not self._exact.beyond
 
 
@@ -244,6 +255,14 @@ def _match(column: "pa.Array", pattern: str) -> bool:
 
     fits = pc.match_substring_regex(column, f"^(?:{pattern})$")
     return bool(pc.all(fits, min_count=0).as_py())
+
+
+def _first(column: "pa.Array", pattern: str) -> str:
+    """The first value in which a pattern is found; empty for none."""
+    import pyarrow.compute as pc
+
+    found = column.filter(pc.match_substring_regex(column, pattern)).drop_null()
+    return str(found[0]) if len(found) else ""
 
 
 def pointed(column: "pa.Array", decimal: str) -> "pa.Array":
