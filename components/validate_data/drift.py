@@ -141,6 +141,9 @@ def _not_comparable(now: "pd.Series", before: "pd.Series") -> str:
 def _column(name: str, now: "pd.Series", before: "pd.Series", threshold: float) -> ColumnDrift:
     missing = (round(float(before.isna().mean()), DIGITS), round(float(now.isna().mean()), DIGITS))
     numeric = _is_number(now) and _is_number(before)
+    table = _numbers(now, before) if numeric else _codes(now, before)
+    if not all(len(side) for side in table):
+        return ColumnDrift(name, "no value on one side", None, threshold, True, missing)
     moved = round(abs(_infinite(now) - _infinite(before)), DIGITS) if numeric else 0.0
     if moved >= threshold:
         return ColumnDrift(
@@ -152,9 +155,6 @@ def _column(name: str, now: "pd.Series", before: "pd.Series", threshold: float) 
             missing,
             histogram(now, before, numeric=True),
         )
-    table = _numbers(now, before) if numeric else _codes(now, before)
-    if not all(len(side) for side in table):
-        return ColumnDrift(name, "no value on one side", None, threshold, True, missing)
     try:
         method, score = _measure(*table, numeric=numeric)
         if "Wasserstein" in method and _is_constant(table[1]):
