@@ -1,16 +1,20 @@
 """A foreign table as a dataset."""
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from assay import dataset
 from assay.dataset.sources import Options, Table, open_table
 from assay.errors import DataError
+from assay.text import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     import pyarrow as pa
+
+    from assay.findings import Finding
 
 __all__ = ["Options", "convert"]
 
@@ -82,20 +86,57 @@ def _open_folder(folder: Path, required: list[tuple[str, str]]) -> Table:
         )
     tables = [open_table(path, required=required) for path in paths]
     schema = tables[0].schema
+    zoned = _zoned(paths[0])
     unlike = [
         path.name
         for path, table in zip(paths, tables, strict=True)
-        if not table.schema.equals(schema)
+        if not table.schema.equals(schema) or _zoned(path) != zoned
     ]
     if unlike:
         raise DataError(
             f"{', '.join(unlike[:_MAX_TOLD])}: other columns or types than {paths[0].name}; write "
             "all files with one schema"
         )
+    order = _order([path.name for path in paths])
 
     def batches() -> "Iterator[pa.RecordBatch]":
         for table in tables:
             yield from table.batches()
 
-    told = dict.fromkeys(finding for table in tables for finding in table.findings)
-    return Table(schema, batches, tuple(told))
+    def told() -> "list[Finding]":
+        found = (finding for table in tables for finding in table.findings())
+        return [*order, *dict.fromkeys(found)]
+
+    return Table(schema, batches, told)
+
+
+def _zoned(path: Path) -> set[str]:
+    """Columns of times with a zone: a dataset has these in UTC, and those without as they are."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    return {
+        item.name
+        for item in pq.read_schema(path)
+        if pa.types.is_timestamp(item.type) and item.type.tz is not None
+    }
+
+
+def _order(names: list[str]) -> "list[Finding]":
+    """What to say of names whose order is not that of the numbers in them."""
+    from itertools import pairwise
+
+    from assay.findings import Finding
+
+    def numbers(name: str) -> list[int]:
+        return [int(digits) for digits in re.findall("[0-9]{1,18}", name)]
+
+    for before, after in pairwise(names):
+        alike = re.sub("[0-9]+", "0", before) == re.sub("[0-9]+", "0", after)
+        if alike and numbers(before) > numbers(after):
+            text = (
+                f"files are read in order of name, {quoted(before)} before {quoted(after)}; if the "
+                "order of rows matters, write the numbers with leading zeros"
+            )
+            return [Finding("order-of-files", text)]
+    return []

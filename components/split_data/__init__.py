@@ -1,4 +1,4 @@
-"""Training and test rows, so that an entity never changes sides."""
+"""Training and test rows, so that an entity keeps its side."""
 
 from typing import Any
 

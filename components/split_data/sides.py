@@ -6,8 +6,9 @@ a netstring, `<bytes>:<text>,`, and a missing one as `-,`, so that no two keys r
 position is the first eight bytes of the SHA-256 of the salt's netstring and these, as a big-endian
 number, divided by 2^64. docs/format-dataset.md has an example.
 
-Text and not bytes is hashed, so that a key keeps its position when its column becomes text or a
-fraction because of rows that come later.
+Text and not bytes is hashed, so that most keys keep their position when rows that come later change
+the type of their column: whole numbers, dates and truth values do. What a file may write in several
+ways (1.5 and 1.50, a time with T or a blank) does not when its column becomes text.
 """
 
 import hashlib
@@ -34,6 +35,8 @@ MAX_SHOWN: Final = 10
 _POSITION_BYTES: Final = 8
 _SCALE: Final = 1 << 64
 _INT64_END: Final = 2.0**63
+_TRUTHS: Final = pa.array(["True", "TRUE", "False", "FALSE"])
+_MIDNIGHT: Final = r" 00:00:00\.000000$"
 
 
 def by_hash(
@@ -124,6 +127,12 @@ def _netstrings(column: pa.Array) -> pa.Array:
 
 
 def _text(column: pa.Array) -> pa.Array:
+    if pa.types.is_string(column.type):
+        # A file's spellings of true and false are one key, as they are where all values are such.
+        return pc.if_else(pc.is_in(column, _TRUTHS), pc.ascii_lower(column), column)
+    if pa.types.is_timestamp(column.type):
+        # A date is the same key after a time has come into its column.
+        return pc.replace_substring_regex(pc.cast(column, pa.string()), _MIDNIGHT, "")
     if not pa.types.is_floating(column.type):
         return pc.cast(column, pa.string())
     # 10000000000.0 is the key 10000000000, which Arrow would write as 1e+10.

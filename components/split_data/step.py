@@ -1,6 +1,7 @@
 """split_data: the work."""
 
 import math
+from collections.abc import Sequence
 from typing import Final
 
 from assay.dataset import DatasetInfo, column_problems
@@ -10,6 +11,9 @@ from assay.step import Dataset, Out, Values, step
 
 SHARE_TOLERANCE: Final = 0.05
 """By how much the share of held-out rows may be off without a finding."""
+
+_NEARLY: Final = frozenset({"not-numbers", "not-iso-time"})
+"""Codes of findings about columns that would be of another type without a few values."""
 
 
 @step
@@ -29,10 +33,11 @@ def split_data(
     """Split rows into training and test sets; an entity stands on one side, and stays there.
 
     By hash: a row's side depends on nothing but its key (`key_columns`, or the whole row), so it
-    keeps its side whatever other rows come or go, and equal rows never stand on both sides. A row
-    without any value in the key is an entity of its own, and a finding tells how many are. With
-    `stratify`, each class is held to `test_fraction` to within one entity, and each class of two
-    entities or more stands on both sides; a side then also depends on the rows before, so it is
+    keeps its side whatever other rows come or go, and equal rows never stand on both sides. Rows
+    that turn a column of fractions or times into text are the exception, of which a finding tells.
+    A row without any value in the key is an entity of its own, and a finding tells how many are.
+    With `stratify`, each class is held to `test_fraction` to within one entity, and each class of
+    two entities or more stands on both sides; a side then also depends on the rows before, so it is
     kept when rows are appended. By time: the latest rows are the test set, and rows of one time
     stand on one side; the cut moves as data grows.
 
@@ -66,6 +71,8 @@ def split_data(
     rows = {"train": ~held_out, "test": held_out}
     unknown = sides.unknown_entities(data.path, keys) if keys and split_by == "hash" else 0
     found = _findings(keys, unknown, test_fraction, int(held_out.sum()), len(held_out))
+    if split_by == "hash":
+        found += _moved(info, keys or info.names)
     schema = dataset.arrow_schema(data.path)
     for out, side in ((train, rows["train"]), (test, rows["test"])):
         dataset.write(sides.rows_of(data.path, side), schema, out.path, findings=found)
@@ -103,6 +110,23 @@ def _findings(
             )
         )
     return found
+
+
+def _moved(info: DatasetInfo, keys: Sequence[str]) -> list[Finding]:
+    """What to say of keys that a few values have made text, and that may have been none before."""
+    nearly = {
+        name for finding in info.findings if finding.code in _NEARLY for name in finding.columns
+    }
+    columns = [name for name in keys if name in nearly]
+    if not columns:
+        return []
+    text = (
+        f"{named(columns)}: text because of some values among numbers or times; if a split of "
+        "earlier rows read it as numbers or times, rows may stand on other sides than there (1.50 "
+        "is hashed as 1.5 only as a number): correct these values, or leave the column out of the "
+        "key"
+    )
+    return [Finding("sides-may-move", text, tuple(columns))]
 
 
 def _hash_problems(split_by: str, time_column: str, target: str, *, stratify: bool) -> list[str]:

@@ -9,6 +9,9 @@ Evidently picks the measure by a column's kind and by how many values the refere
 
 A reference with one value only has no deviation: another value has drifted.
 
+Infinite values have no distance. Where their share differs by at least the threshold, that is the
+score, and the column has drifted; otherwise they are left out.
+
 A p-value below 0.05, or a distance of at least the threshold (Evidently's own default is 0.1), is
 drift. A column for which no finite number comes out has drifted.
 """
@@ -141,6 +144,17 @@ def _column(name: str, now: "pd.Series", before: "pd.Series", threshold: float) 
     table = _numbers(now, before) if numeric else _codes(now, before)
     if not all(len(side) for side in table):
         return ColumnDrift(name, "no value on one side", None, threshold, True, missing)
+    moved = round(abs(_infinite(now) - _infinite(before)), DIGITS) if numeric else 0.0
+    if moved >= threshold:
+        return ColumnDrift(
+            name,
+            "difference in the share of infinite values",
+            moved,
+            threshold,
+            True,
+            missing,
+            histogram(now, before, numeric=True),
+        )
     try:
         method, score = _measure(*table, numeric=numeric)
         if "Wasserstein" in method and _is_constant(table[1]):
@@ -161,6 +175,13 @@ def _column(name: str, now: "pd.Series", before: "pd.Series", threshold: float) 
         missing,
         histogram(now, before, numeric=numeric) if drifted else None,
     )
+
+
+def _infinite(values: "pd.Series") -> float:
+    """The share of infinite values."""
+    if values.dtype.kind != "f" or values.empty:
+        return 0.0
+    return float((values.abs() == math.inf).mean())
 
 
 def _numbers(now: "pd.Series", before: "pd.Series") -> tuple["pd.Series", "pd.Series"]:

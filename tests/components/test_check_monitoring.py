@@ -5,6 +5,7 @@ import math
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
@@ -192,6 +193,32 @@ def test_a_window_that_the_rows_cannot_measure_is_refused(
     plan = Plan((Detector("wide", "psi", threshold=0.1, window=1000),))
     with pytest.raises(UsageError, match="'wide': a window of 1000 rows needs 6000"):
         replay(plan, loaded, dataset.read(few.path))
+
+
+def test_labels_of_another_type_are_refused_as_in_an_evaluation(tmp_path: Path) -> None:
+    """Every comparison with such labels says "wrong", before a fault as after it."""
+    import pandas as pd
+
+    random = np.random.default_rng(0)
+    frame = pd.DataFrame({"x": random.standard_normal(2000)})
+    frame["y"] = (frame["x"] > 0).astype(int)
+    frame.to_csv(tmp_path / "t.csv", index=False)
+    model = fit(snapshot(tmp_path / "t.csv", tmp_path, target="y"), tmp_path / "m", target="y")
+    whole = models.load(model.path)
+    plan = Plan((Detector("q", "accuracy", threshold=0.03, window=200, receiver="me"),))
+    words = frame.assign(y=frame["y"].astype(str))
+    told = "labels the model has never seen: '0', '1'; it knows '0', '1', of another type"
+    with pytest.raises(UsageError, match=told):
+        replay(plan, whole, words, starts=1)
+    with pytest.raises(UsageError, match=told):
+        Monitor(plan, whole, words)
+    monitor = Monitor(plan, whole, frame)
+    with pytest.raises(UsageError, match=told):
+        monitor.push(words)
+    # With gaps whole numbers are held as floats, and labels that come later are missing so far.
+    assert monitor.push(frame.assign(y=frame["y"].astype(float))) == []
+    # A class that nobody knew is wrong predictions.
+    assert monitor.push(frame.assign(y=2)) != []
 
 
 def test_labels_that_come_late_make_the_time_longer(loaded: LoadedModel, few: Dataset) -> None:

@@ -118,3 +118,22 @@ def test_another_value_than_the_only_one_of_the_reference_has_drifted() -> None:
     now = np.linspace(1e-9, 2e-9, 2000)
     assert found(now, before).drifted
     assert not found(before, before).drifted
+
+
+@pytest.mark.parametrize("rows", [500, 3000])
+@pytest.mark.parametrize("sign", [1, -1])
+def test_values_that_become_infinite_are_drift(rows: int, sign: int) -> None:
+    """They have no distance, and without them the rest looks as it did."""
+    random = np.random.default_rng(5)
+    before = random.normal(0, 1, rows)
+    now = np.where(np.arange(rows) % 10 < 3, sign * np.inf, before)
+    for one, other in ((now, before), (before, now)):
+        column = found(one, other)
+        assert column.drifted
+        assert column.method == "difference in the share of infinite values"
+        assert column.score == pytest.approx(0.3, abs=NEAR)
+        assert column.histogram is not None
+    assert not found(now, now).drifted
+    few = np.where(np.arange(rows) % 100 == 0, sign * np.inf, before)
+    assert not found(few, before).drifted
+    assert found(np.full(rows, sign * np.inf), before).drifted

@@ -125,6 +125,19 @@ def adult(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Datase
     return Dataset(folder, "sha256:" + "0" * 64)
 
 
+DAYS = [f"2024-0{1 + n % 6}-{10 + n % 19}" for n in range(60)]
+
+
+def from_csv(cells: Sequence[str], folder: Path) -> Dataset:
+    """A table of two columns, `k` and the row's number, read from a file."""
+    folder.mkdir()
+    path = folder / "t.csv"
+    path.write_text("k,row\n" + "".join(f"{cell},{row}\n" for row, cell in enumerate(cells)))
+    (folder / "d").mkdir()
+    snapshot_data(data=fetch(str(path), folder), dataset=Out[Dataset](folder / "d"))
+    return Dataset(folder / "d", "sha256:" + "0" * 64)
+
+
 keys = st.lists(st.integers(0, 30), min_size=8, max_size=40)
 
 
@@ -180,6 +193,50 @@ class TestByHash:
         assert sides({"k": [float(number) for number in numbers]}) == told
         assert sides({"k": [str(number) for number in numbers]}) == told
 
+    @pytest.mark.parametrize(
+        ("old", "later", "types"),
+        [
+            (DAYS, "2024-05-01T10:00:00", ("date32", "timestamp")),
+            (DAYS, "unknown", ("date32", "string")),
+            (["True", "FALSE", "true"] * 20, "unknown", ("bool", "string")),
+            ([str(n) for n in range(60)], "1.5", ("int64", "float64")),
+            ([str(n) for n in range(60)], "abc", ("int64", "string")),
+        ],
+    )
+    def test_a_later_row_that_changes_a_type_moves_no_earlier_row(
+        self, tmp_path: Path, old: list[str], later: str, types: tuple[str, str]
+    ) -> None:
+        found = []
+        for name, cells in (("before", old), ("after", [*old, later])):
+            data = from_csv(cells, tmp_path / name)
+            found.append((dataset.info(data.path).types["k"], split(data, tmp_path / f"{name}-s")))
+        (before, now), (kind, then) = found
+        assert (before, kind) == types
+        rows = len(old)
+        assert [set(side["row"]) for side in now] == [
+            {row for row in side["row"] if row < rows} for side in then
+        ]
+
+    @pytest.mark.parametrize(
+        "cells",
+        [
+            [*(f"{n}.50" for n in range(60)), "n.a."],
+            [*(f"{day} 08:00:00" for day in DAYS), "unknown"],
+        ],
+    )
+    def test_where_a_few_values_may_have_moved_rows_a_finding_says_so(
+        self, tmp_path: Path, cells: list[str]
+    ) -> None:
+        split(from_csv(cells, tmp_path / "d"), tmp_path / "s")
+        told = {f.code: f for f in dataset.info(tmp_path / "s" / "test").findings}
+        assert told["sides-may-move"].columns == ("k",)
+        # A key that is not concerned stays where it is, and so do rows in a split by time.
+        for number, key in enumerate((["row"], [])):
+            folder = tmp_path / str(number)
+            way = {"key_columns": key} if key else {"split_by": "time", "time_column": "row"}
+            split(from_csv(cells, folder), folder / "s", **way)
+            assert dataset.info(folder / "s" / "test").findings == ()
+
     def test_another_salt_is_another_split(self) -> None:
         rows = {"k": list(range(200))}
         assert sides(rows, salt="a") != sides(rows, salt="b")
@@ -221,6 +278,9 @@ class TestPositions:
             [datetime(2024, 5, 31, 10, tzinfo=UTC).replace(tzinfo=None)],
             "26:2024-05-31 10:00:00.000000,",
         ),
+        ("", [datetime(2024, 5, 31, tzinfo=UTC).replace(tzinfo=None)], "10:2024-05-31,"),
+        ("", ["TRUE"], "4:true,"),
+        ("", ["True story"], "10:True story,"),
     )
 
     @pytest.mark.parametrize(("salt", "value", "text"), GOLDEN)

@@ -175,6 +175,111 @@ class TestNumbersAmongWhichAreWords:
         assert found.codes == {"x": ["written-numbers"]}
 
 
+class TestGroupedThousands:
+    """A mark that groups digits in the file and is the decimal mark for the reader."""
+
+    @pytest.mark.parametrize(
+        ("values", "decimal"),
+        [
+            (["12.500", "1.250", "850", "3.000", "-47.900"], "."),
+            (["12,500", "1,250", "850", "3,000", "-47,900"], ","),
+            ([*["5"] * 200, "0", "1.250"], "."),
+        ],
+    )
+    def test_a_person_hears_of_it(self, tmp_path: Path, values: list[str], decimal: str) -> None:
+        found = column(tmp_path, values, decimal=decimal)
+        assert found.codes == {"x": ["perhaps-thousands"]}
+        text = found.finding("perhaps-thousands").text
+        assert f"If '{decimal}' groups thousands here, all are a thousand times too small" in text
+
+    @pytest.mark.parametrize(
+        "values",
+        [
+            ["12.500", "1.250", "3.5"],
+            ["12.500", "1.2505"],
+            ["0.125", "1.250"],
+            ["1250.500", "1.250"],
+            ["1250", "1.250"],
+            ["12.500", "1e3"],
+            ["12.500", "inf"],
+            ["1", "22", "333"],
+        ],
+    )
+    def test_what_cannot_be_grouped_gets_no_finding(
+        self, tmp_path: Path, values: list[str]
+    ) -> None:
+        assert column(tmp_path, values).info.findings == ()
+
+    def test_one_other_number_far_behind_is_enough(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("assay.dataset.csv_source.BLOCK_BYTES", 1 << 10)
+        cells = ["850"] * 500 + ["12.500"] * 500
+        assert column(tmp_path, cells).codes == {"x": ["perhaps-thousands"]}
+        assert column(tmp_path, ["1850", *cells]).info.findings == ()
+        assert column(tmp_path, [*cells, "12.5"]).info.findings == ()
+
+
+class TestCodesThatReadAsNumbers:
+    def test_a_person_hears_that_two_codes_may_be_one_number(self, tmp_path: Path) -> None:
+        found = column(tmp_path, ["17", "1E3", "1000"])
+        assert found.values("x") == [17.0, 1000.0, 1000.0]
+        assert "like '1E3', read as 1000" in found.finding("perhaps-codes").text
+
+    @pytest.mark.parametrize("values", [["1e+05", "17"], ["1e3", "0.5"], ["1e3", "-5"]])
+    def test_what_a_program_writes_gets_no_finding(self, tmp_path: Path, values: list[str]) -> None:
+        assert column(tmp_path, values).info.findings == ()
+
+
+class TestTextThatTheFileSaysIsText:
+    """Parquet says the type; what the text looks like, a person should hear as for a CSV."""
+
+    @pytest.mark.parametrize(
+        ("values", "code", "told"),
+        [
+            (
+                [f"{i},5" for i in range(300)],
+                "decimal-comma",
+                "kept as text: write them as numbers",
+            ),
+            (
+                [str(i) if i % 10 else "NULL" for i in range(300)],
+                "not-numbers",
+                "because of 'NULL' (30 times); make those null that mean a missing value",
+            ),
+            ([f"{1 + i % 28:02d}.01.2024" for i in range(300)], "not-iso-time", "'01.01.2024'"),
+            (["1.50", "2.75", "10.00"] * 9, "typed-text", "all values are numbers, and the file"),
+            (["2024-05-31"] * 9, "typed-text", "all values are dates"),
+            (["", "a", "NA", "b"] * 9, "gap-words", "'' (9 times), 'NA' (9 times): a category"),
+        ],
+    )
+    def test_it_gets_the_findings_of_a_csv_and_stays_text(
+        self, tmp_path: Path, values: list[str], code: str, told: str
+    ) -> None:
+        pq.write_table(pa.table({"x": values, "y": [1] * len(values)}), tmp_path / "t.parquet")
+        found = Read(tmp_path / "t.parquet")
+        assert found.values("x") == values
+        assert found.codes == {"x": [code]}
+        text = found.finding(code).text
+        assert told in text
+        # None of the reader's parameters is of use.
+        assert "missing_values" not in text
+        assert "decimal=" not in text
+
+    def test_codes_and_words_get_none(self, tmp_path: Path) -> None:
+        table = {"zip": ["01234", "99999"], "code": ["5", "6"], "word": ["red", "blue"]}
+        pq.write_table(pa.table(table), tmp_path / "t.parquet")
+        assert Read(tmp_path / "t.parquet").info.findings == ()
+
+    def test_a_word_for_a_missing_value_among_words_is_told_in_a_csv_too(
+        self, tmp_path: Path
+    ) -> None:
+        found = column(tmp_path, ["red", "blue", "NULL", "NULL"])
+        assert found.codes == {"x": ["gap-words"]}
+        assert "name it in missing_values" in found.finding("gap-words").text
+        assert column(tmp_path, ["red", "NULL"], missing=("NULL",)).info.findings == ()
+
+
 class TestNumbersThatNoFloatHolds:
     def test_ids_written_as_fractions_are_kept(self, tmp_path: Path) -> None:
         ids = [f"{1582218195625938945 + i}.0" for i in range(40)]

@@ -60,14 +60,16 @@ _TYPED: Final = {
 class Near:
     """What the values of one column of text look like, batch by batch."""
 
-    def __init__(self, number: str, other_mark: str, decimal: str) -> None:
+    def __init__(self, number: str, other_mark: str, decimal: str, *, fixed: bool = False) -> None:
         """Begin.
 
         Args:
             number: RE2 pattern of the numbers that a column of numbers may have.
             other_mark: The same with the other decimal mark.
             decimal: The decimal mark of `number`.
+            fixed: Whether the file says that it is text, so that no way of reading it helps.
         """
+        self._fixed = fixed
         self._kinds = {"number": number, "comma": other_mark, **_KINDS}
         self._decimal = decimal
         self._counts: Counter[str] = Counter()
@@ -196,19 +198,27 @@ class Near:
 
     def _comma_text(self, total: int) -> str:
         commas = self._counts["comma"]
+        remedy = (
+            "write them as numbers"
+            if self._fixed
+            else "set decimal=',' if it is the decimal mark, or remove it if it groups digits"
+        )
         text = (
             f"{commas:,} of {total:,} values are numbers with a comma, such as "
-            f"{quoted(self._examples['comma'])}; kept as text: set decimal=',' if it is the "
-            "decimal mark, or remove it if it groups digits"
+            f"{quoted(self._examples['comma'])}; kept as text: {remedy}"
         )
         return f"{text}; not numbers either way: {self._exceptions()}" if self._others else text
 
     def _exceptions_text(self, total: int) -> str:
         numbers = self._counts["number"]
+        remedy = (
+            "make those null that mean a missing value"
+            if self._fixed
+            else "name those that mean a missing value in missing_values"
+        )
         return (
             f"{numbers:,} of {total:,} values are numbers, but the column is kept as text because "
-            f"of {self._exceptions()}; name those that mean a missing value in missing_values, "
-            "and correct the others"
+            f"of {self._exceptions()}; {remedy}, and correct the others"
         )
 
     def _exceptions(self) -> str:

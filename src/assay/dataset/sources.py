@@ -13,9 +13,10 @@ from assay.dataset.csv_source import Options, header_problems, open_csv, schema_
 from assay.dataset.file_kinds import HEAD_BYTES
 from assay.dataset.limits import Limits
 from assay.dataset.schema import column_problems, info
+from assay.dataset.text_types import Inference
 from assay.dataset.years import require_years
 from assay.errors import DataError
-from assay.findings import Finding
+from assay.findings import Finding, merged
 from assay.text import quoted
 
 if TYPE_CHECKING:
@@ -33,8 +34,8 @@ class Table:
     schema: "pa.Schema"
     batches: "Callable[[], Iterator[pa.RecordBatch]]" = field(repr=False)
     """The rows, in order."""
-    findings: tuple[Finding, ...] = ()
-    """What a person should know about how they are read."""
+    findings: "Callable[[], Sequence[Finding]]" = field(repr=False, default=tuple)
+    """What a person should know about how they are read; ask once the rows were read."""
 
 
 def open_table(
@@ -68,7 +69,7 @@ def _open_dataset(folder: Path, required: Sequence[tuple[str, str]]) -> Table:
 
     schema = arrow_schema(folder)
     _refuse("the dataset", _absent(required, schema.names))
-    return Table(schema, lambda: iter_batches(folder), info(folder).findings)
+    return Table(schema, lambda: iter_batches(folder), lambda: info(folder).findings)
 
 
 def _open_csv(path: Path, options: Options, required: Sequence[tuple[str, str]]) -> Table:
@@ -93,7 +94,7 @@ def _open_csv(path: Path, options: Options, required: Sequence[tuple[str, str]])
     _refuse(path.name, problems)
     schema = schema_of(file.header, kinds)
     found += parquet_types.kept_index(parquet_types.index_like(file.header.names))
-    return Table(schema, lambda: file.batches(schema, kinds), tuple(found))
+    return Table(schema, lambda: file.batches(schema, kinds), lambda: found)
 
 
 def _open_parquet(path: Path, required: Sequence[tuple[str, str]]) -> Table:
@@ -125,12 +126,22 @@ def _open_parquet(path: Path, required: Sequence[tuple[str, str]]) -> Table:
     encoded = parquet_types.dictionary_encoded(footer, schema)
     old_times = parquet_types.int96_columns(footer, schema)
 
+    texts = {item.name: Inference(fixed=True) for item in schema if pa.types.is_string(item.type)}
+
     def batches() -> "Iterator[pa.RecordBatch]":
         if old_times:
             _check_int96(path, old_times)
-        return _parquet_batches(path, schema, encoded, limits)
+        for batch in _parquet_batches(path, schema, encoded, limits):
+            for name, inference in texts.items():
+                inference.add(batch.column(name))
+            yield batch
 
-    return Table(schema, batches, tuple(findings))
+    def noted() -> list[Finding]:
+        known = {name for finding in findings for name in finding.columns}
+        found = [one.finding(name) for name, one in texts.items() if name not in known]
+        return [*findings, *merged(one for one in found if one)]
+
+    return Table(schema, batches, noted)
 
 
 def _check_int96(path: Path, columns: list[str]) -> None:

@@ -7,12 +7,14 @@ that neither int64 nor float64 holds (an identifier that rounding would change).
 What a person might not expect of that is a finding; see `near_types`.
 """
 
+from collections import Counter
 from typing import TYPE_CHECKING, Any, Final
 
 from assay.dataset.exact import SURE_DIGITS, Exactness
 from assay.dataset.near_types import Near
 from assay.dataset.years import require_years
-from assay.findings import Finding
+from assay.findings import Finding, named
+from assay.text import quoted
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -52,6 +54,11 @@ _PATTERNS: Final = {
     "instant": rf"{_DATE}[T ]{_TIME}(Z|[+-][0-9]{{2}}(:?[0-9]{{2}})?)",
 }
 _COMMA_FLOAT64: Final = f"{_INT64}|-0|{_fraction(',')}|{_INFINITE}"
+_GROUPED: Final = {mark: rf"0|-?[1-9][0-9]{{0,2}}([{mark}][0-9]{{3}})?" for mark in ".,"}
+"""Numbers as they are written where the decimal mark is none, but groups digits."""
+_THOUSAND: Final = 1000
+_CODES: Final = "[0-9]+([eE][0-9]+)?"
+"""Whole numbers, and codes of digits with an E that read as numbers; programs write `1e+05`."""
 FIRST_VALUES: Final = 100
 _CANONICAL: Final = frozenset({"int64", "date32"})
 """Types of which every value has one text."""
@@ -62,17 +69,41 @@ Whole numbers beyond 2^53 are not all numbers of float64, so such a column becom
 """
 
 
-class Inference:
-    """The type of one column, found batch by batch."""
+_GAPS: Final = ("NULL", "Null", "nil", "NIL", "<NA>", "NaT", "#N/A", "\\N", "-", "--", "(null)")
+"""What other programs write for a missing value, beyond what is read as one unless it is said."""
+_USUAL_GAPS: Final = ("", "NA", "N/A", "NaN", "nan", "null", "None", "?")
+_TYPED_TEXT: Final = {
+    "float64": "numbers",
+    "date32": "dates",
+    "timestamp": "times",
+    "instant": "times",
+}
+"""What is rarely meant as text. Whole numbers often are: codes."""
 
-    def __init__(self, decimal: str = ".") -> None:
+
+class Inference:
+    """The type of one column, found batch by batch.
+
+    Args:
+        decimal: The decimal mark of numbers.
+        fixed: Whether the file itself says that it is text, so that only findings are looked for.
+    """
+
+    def __init__(self, decimal: str = ".", *, fixed: bool = False) -> None:
+        self._fixed = fixed
+        self._gaps = (*_GAPS, *_USUAL_GAPS) if fixed else _GAPS
+        self._seen_gaps: Counter[str] = Counter()
         self._kind: str | None = None
         self._decimal = decimal
         self._exact = Exactness()
         self._float64, other = _PATTERNS["float64"], _COMMA_FLOAT64
         if decimal == ",":
             self._float64, other = other, self._float64
-        self._near: Near | None = Near(self._float64, other, decimal)
+        self._near: Near | None = Near(self._float64, other, decimal, fixed=fixed)
+        self._grouped = True
+        self._codes = True
+        self._example = self._code = ""
+        """The first number that may have grouped digits, and the first that may be a code."""
 
     @property
     def kind(self) -> str:
@@ -81,11 +112,55 @@ class Inference:
 
     def finding(self, name: str) -> Finding | None:
         """What a person should know about the column of this name, once all was added."""
+        if self._fixed and self._kind in _TYPED_TEXT:
+            kind = _TYPED_TEXT[self._kind]
+            text = (
+                f"all values are {kind}, and the file says text; kept as text: write it as {kind}"
+            )
+            return Finding("typed-text", f"{named([name])}: {text}", (name,))
         if self._kind == "float64":
-            return self._exact.finding(name)
-        if self._kind != "string" or self._near is None:
+            return self._exact.finding(name) or self._meant_otherwise(name)
+        if self._kind != "string":
             return None
-        return self._near.finding(name, self._exact.beyond)
+        near = self._near and self._near.finding(name, self._exact.beyond)
+        return near or self._gap_words(name)
+
+    def _gap_words(self, name: str) -> Finding | None:
+        if not self._seen_gaps:
+            return None
+        shown = ", ".join(
+            f"{quoted(word)} ({count:,} times)" for word, count in self._seen_gaps.most_common()
+        )
+        remedy = "make it null" if self._fixed else "name it in missing_values"
+        text = f"{shown}: a category like others; if it means a missing value, {remedy}"
+        return Finding("gap-words", f"{named([name])}: {text}", (name,))
+
+    def _meant_otherwise(self, name: str) -> Finding | None:
+        if self._codes and self._code:
+            text = (
+                f"{named([name])}: whole numbers, and some like {quoted(self._code)}, read as "
+                f"{float(self._code):g}; if they are codes, put a letter before each, or give a "
+                "Parquet file in which they are text"
+            )
+            return Finding("perhaps-codes", text, (name,))
+        if not self._grouped or not self._example:
+            return None
+        text = (
+            f"{named([name])}: every fraction has exactly three digits, as in "
+            f"{quoted(self._example)}, and every whole number at most three; read as fractions. If "
+            f"{quoted(self._decimal)} groups thousands here, all are a thousand times too small: "
+            "remove it from the numbers"
+        )
+        return Finding("perhaps-thousands", text, (name,))
+
+    def _note_meaning(self, column: "pa.Array") -> None:
+        """Whether numbers may be meant as something else."""
+        self._grouped = self._grouped and _match(column, _GROUPED[self._decimal])
+        if self._grouped:
+            self._example = self._example or _first(column, f"[{self._decimal}]")
+        self._codes = self._codes and _match(column, _CODES)
+        if self._codes:
+            self._code = self._code or _first(column, "[eE]")
 
     def add(self, column: "pa.Array") -> None:
         """Take further values into account."""
@@ -94,12 +169,22 @@ class Inference:
             return
         if self._kind != "string":
             self._narrow(column)
+        if self._kind == "string":
+            self._count_gaps(column)
         if self._near is None:
             return
         if self._kind != "string":
             self._near.add_typed(self.kind, count)
         elif not self._near.add(column):
             self._near = None
+
+    def _count_gaps(self, column: "pa.Array") -> None:
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        found = column.filter(pc.is_in(column, pa.array(self._gaps)))
+        if len(found):
+            self._seen_gaps.update(found.to_pylist())
 
     def _narrow(self, column: "pa.Array") -> None:
         if self._kind is None:
@@ -133,13 +218,15 @@ class Inference:
         same = not canonical or pc.all(pc.equal(pc.cast(values, pa.string()), column)).as_py()
         if same and kind == "int64":
             self._exact.add_whole(column)
+            ends = pc.min_max(values).as_py()
+            self._grouped &= -_THOUSAND < ends["min"] <= ends["max"] < _THOUSAND
         return bool(same)
 
     def _has_numbers(self, column: "pa.Array") -> bool:
         import pyarrow as pa
         import pyarrow.compute as pc
 
-        texts = pointed(column, self._decimal)
+        given, texts = column, pointed(column, self._decimal)
         try:
             values = pc.cast(texts, pa.float64())
         except pa.ArrowInvalid:
@@ -152,6 +239,8 @@ class Inference:
         if not _match(column, self._float64):
             return False
         self._exact.add(texts, values)
+        if not self._exact.beyond:
+            self._note_meaning(given)
         return not self._exact.beyond
 
 
@@ -166,6 +255,14 @@ def _match(column: "pa.Array", pattern: str) -> bool:
 
     fits = pc.match_substring_regex(column, f"^(?:{pattern})$")
     return bool(pc.all(fits, min_count=0).as_py())
+
+
+def _first(column: "pa.Array", pattern: str) -> str:
+    """The first value in which a pattern is found; empty for none."""
+    import pyarrow.compute as pc
+
+    found = column.filter(pc.match_substring_regex(column, pattern)).drop_null()
+    return str(found[0]) if len(found) else ""
 
 
 def pointed(column: "pa.Array", decimal: str) -> "pa.Array":

@@ -135,6 +135,42 @@ def _empty(column: "pd.Series", recorded: str) -> "pd.Series":
     return column.__class__([gone] * len(column), column.index, dtype=kind, name=column.name)
 
 
+def check_labels(
+    info: "ModelInfo", truth: "pd.Series", where: str = "the test data", *, new: bool = False
+) -> None:
+    """Refuse a target that predictions cannot be compared with; missing values are not looked at.
+
+    Args:
+        info: The model's.
+        truth: The target's values.
+        where: What they are of, in errors.
+        new: Whether labels may be there that the model has never seen, if of the type of its own.
+
+    Raises:
+        UsageError: No numbers, for regression; labels that the model has never seen.
+    """
+    found = truth.dropna()
+    if found.empty:
+        return
+    if info.task == "regression":
+        if truth.dtype.kind not in "iuf":
+            raise UsageError(f"target {info.target!r} is not a number in {where}")
+        return
+    labels = set(found.unique()) - set(info.classes)
+    kinds = {isinstance(label, str) for label in info.classes}
+    unlike = {label for label in labels if isinstance(label, str) not in kinds}
+    unknown = sorted(str(label) for label in (unlike if new else labels))
+    if unknown:
+        known = ", ".join(repr(str(label)) for label in info.classes)
+        if set(unknown) & set(map(str, info.classes)):
+            # Written alike, they would read as if nothing was wrong.
+            known += ", of another type (numbers, text and truth values are not the same)"
+        raise UsageError(
+            f"target {info.target!r}: {where} has labels the model has never seen: "
+            f"{', '.join(map(repr, unknown[:10]))}; it knows {known}"
+        )
+
+
 def check_table(pipeline: Any, info: "ModelInfo", frame: "pd.DataFrame") -> list[Finding]:
     """What a reader should know of a table that a model is judged on.
 

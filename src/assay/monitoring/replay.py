@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from assay.errors import UsageError
+from assay.model.inputs import check_labels
 from assay.monitoring.detectors import Gauge, gauges
 from assay.monitoring.inject import KINDS, PRIOR, Fault, apply, faults, kept
 from assay.monitoring.plan import Plan
@@ -152,6 +153,7 @@ def replay(
     if not gauges(plan, model.info):
         return Findings((), starts, Counter(), 0)
     model.check_table(frame)
+    check_labels(model.info, frame[model.target])
     from threadpoolctl import threadpool_limits
 
     with threadpool_limits(limits=threads):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from assay.dataset import NUMERIC_TYPES
-from assay.model.inputs import column_type
+from assay.model.inputs import check_labels, column_type
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -51,8 +51,12 @@ def signals(
         columns: The features to look at; None for all.
 
     Raises:
-        UsageError: The model cannot take the rows.
+        UsageError: The model cannot take the rows, or the target is of another type than its
+            labels.
     """
+    if model.target in frame.columns:
+        # A class that is new among live rows is wrong predictions, which metrics are there to see.
+        check_labels(model.info, frame[model.target], "the table", new=True)
     predicted = np.asarray(model.predict(frame))
     scores = predicted
     if model.task == "binary" and (found := model.predict_proba(frame)) is not None:

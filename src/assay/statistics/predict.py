@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from assay.errors import UsageError
+from assay.model.inputs import check_labels
 from assay.statistics.metrics import Predictions
 
 if TYPE_CHECKING:
@@ -28,20 +29,7 @@ def predict(model: "LoadedModel", frame: "pd.DataFrame") -> Predictions:
         raise UsageError(
             f"target {model.target!r} is missing in {missing} of {len(truth)} test rows"
         )
-    if model.task == "regression":
-        if truth.dtype.kind not in "iuf":
-            raise UsageError(f"target {model.target!r} is not a number in the test data")
-    else:
-        unknown = sorted(str(label) for label in set(truth.unique()) - set(model.classes))
-        if unknown:
-            known = ", ".join(repr(str(label)) for label in model.classes)
-            if set(unknown) & set(map(str, model.classes)):
-                # Written alike, they would read as if nothing was wrong.
-                known += ", of another type (numbers, text and truth values are not the same)"
-            raise UsageError(
-                f"target {model.target!r}: the test data has labels the model has never seen: "
-                f"{', '.join(map(repr, unknown[:10]))}; it knows {known}"
-            )
+    check_labels(model.info, truth)
     probabilities = model.predict_proba(frame)
     return Predictions(
         task=model.task,
