@@ -144,7 +144,7 @@ class _Reader(NodeReader):
     def _digest(self, node: Any) -> str:
         text = self._text(node)
         if text and not is_digest(text):
-            self._add(node, f"{text!r} is not a digest; `assay show` of an evaluation names it")
+            self._add(node, f"{text!r} is not a digest; `assay passport` of an evaluation shows it")
         return text
 
     def _share(self, node: Any) -> float:
