@@ -6,13 +6,16 @@ come from the code itself.
 """
 
 import argparse
+import json
 import sys
 from pathlib import Path
 from typing import Any
 
-from assay.cli.catalog import component, names, pipeline
-from assay.cluster.needs import CONFIG, NEVER_RETRIED, OPTIONAL_CONFIG, VARIABLES
+from assay.cli.catalog import choices_of, component, names, pipeline
+from assay.cluster.needs import NEVER_RETRIED
 from assay.cluster.profile import default_profile, schema
+from assay.components.prepare_data.options import OPTIONS
+from assay.mounted import CONFIG, OPTIONAL_CONFIG, VARIABLES
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -70,14 +73,22 @@ def replace(path: Path, text: str, name: str, content: str) -> str:
 
 
 def render_ui(path: Path) -> str:
-    """docs/ui.md with the run form's parameters, in the order of the form."""
-    spec = pipeline("train_and_register").component_spec
+    """docs/ui.md with the run form's parameters and options, in the order of the form."""
+    function = pipeline("train_and_register")
+    choices = choices_of(function)
     rows = [
-        (f"`{name}`", _type(item), _default(item), item.description or "")
-        for name, item in spec.inputs.items()
+        (f"`{name}`", "drop-down" if name in choices else _FIELDS[_type(item)], item.description)
+        for name, item in sorted(function.component_spec.inputs.items())
     ]
-    parameters = _markdown(("parameter", "type", "default", "meaning"), rows)
-    return replace(path, path.read_text(), "parameters", parameters)
+    text = replace(path, path.read_text(), "parameters", _markdown(("field", "is", "meaning"), rows))
+    options = [
+        (f"`{name}`", f"`{json.dumps(one.default)}`", one.meaning)
+        for name, one in sorted(OPTIONS.items())
+    ]
+    return replace(path, text, "options", _markdown(("option", "default", "meaning"), options))
+
+
+_FIELDS = {"String": "a line", "Dict": "a JSON editor", "List": "a JSON editor"}
 
 
 def render_profiles(path: Path) -> str:

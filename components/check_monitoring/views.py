@@ -11,18 +11,18 @@ from assay.monitoring.judge import FALSE_ALARMS, NO_PLAN, P95
 from assay.monitoring.plan import ALL, METRICS, Detector
 from assay.monitoring.replay import quantile
 from assay.report import (
+    Bar,
     Section,
-    figure_svg,
-    figures,
-    legend,
+    cards,
+    interval_bars,
+    long_table,
     markdown_table,
     markdown_text,
-    new_figure,
     page,
     paragraph,
     table,
-    tiles,
 )
+from assay.text import short
 
 TITLE: Final = "Monitoring plan"
 HEADERS: Final = ("fault", "replays", "seen", "half within", "95 % within", "first to tell")
@@ -33,47 +33,48 @@ def write(plan: Plan, judged: Judgement, evidence: EvidenceDocument, folder: Pat
     """`report.html` and `summary.md`."""
     state = "complete" if judged.complete else "incomplete"
     kinds = list(_kinds(judged.findings))
+    title = f"{TITLE}: {state}"
+    slowest = _rows(evidence.values[P95])
+    told = f"95 % of faults of the slowest kind are seen within {slowest} rows"
+    if slowest == NEVER:
+        told = "At least one kind of fault is not seen reliably"
+    key = [
+        ("rows until 95 % of the slowest kind are seen", slowest),
+        ("false alarms per 10,000 rows", evidence.values.get(FALSE_ALARMS)),
+        ("detectors", len(plan.detectors)),
+        ("gaps", len(judged.gaps)),
+    ]
     sections = [
-        Section("If this model fails silently", _answers(judged)),
+        Section("In short", cards(key)),
         Section("Rows to alarm", _measured(judged.findings, kinds)),
+        Section("If this model fails silently", _answers(judged)),
         Section("Detectors", _detectors(plan, judged.findings)),
         Section("Every fault in every place", _places(judged.findings)),
     ]
-    title = f"{TITLE}: {state}"
-    rate = evidence.values.get(FALSE_ALARMS)
-    subtitle = f"95 % of faults of the slowest kind seen within {_rows(evidence.values[P95])} rows"
-    sections.insert(
-        0,
-        Section(
-            "In short",
-            tiles(
-                [
-                    ("slowest kind: rows until 95 % are seen", _rows(evidence.values[P95])),
-                    ("false alarms per 10,000 rows", rate),
-                    ("detectors", len(plan.detectors)),
-                    ("gaps", len(judged.gaps)),
-                ]
-            ),
-        ),
+    model = short(evidence.subjects["model"])
+    (folder / "report.html").write_text(
+        page(
+            title,
+            sections,
+            subtitle=f"{told}. Model {model}.",
+            reasons=judged.gaps,
+            preview=f"Assay monitoring plan of {model}: {state}. {told}",
+        )
     )
-    (folder / "report.html").write_text(page(title, sections, subtitle=subtitle))
-    lines = [f"- {markdown_text(text)}" for text in (*judged.gaps, *judged.answers.values())]
-    text = f"# {title}\n\n" + "\n".join(lines) + "\n\n" + markdown_table(HEADERS, kinds)
+    lines = [markdown_text(text) for text in (*judged.gaps, *judged.answers.values())]
+    text = f"# {title}\n\n" + "\n\n".join(lines) + "\n\n" + markdown_table(HEADERS, kinds)
     (folder / "summary.md").write_text(text)
 
 
 def write_no_plan(folder: Path) -> None:
     """`report.html` and `summary.md`, where there is nothing to show."""
     told = f"{NO_PLAN[0].upper()}{NO_PLAN[1:]}: nothing would tell that the model fails silently."
-    (folder / "report.html").write_text(page(TITLE, [Section("None", paragraph(told))]))
+    (folder / "report.html").write_text(page(TITLE, [], subtitle=told))
     (folder / "summary.md").write_text(f"# {TITLE}\n\n{told}\n")
 
 
 def _answers(judged: Judgement) -> str:
-    told = "".join(paragraph(text) for text in judged.answers.values())
-    if not judged.complete:
-        told += table(("what is missing",), [(gap,) for gap in judged.gaps])
-    return told
+    return "".join(paragraph(text) for text in judged.answers.values())
 
 
 def _kinds(findings: Findings) -> Iterable[tuple[Any, ...]]:
@@ -91,35 +92,27 @@ def _row(name: str, replays: list[Replay], first: str) -> tuple[Any, ...]:
 def _measured(findings: Findings, kinds: list[tuple[Any, ...]]) -> str:
     if not kinds:
         return paragraph("No detector could be replayed.")
-    return figures(_curves(findings)) + table(HEADERS, kinds, align="lrrrrl")
-
-
-def _curves(findings: Findings) -> str:
-    """Share of replays that have alarmed, by rows since the fault began."""
-    figure, axes = new_figure(8, 3.8)
-    finite = [one.rows for one in findings.replays if math.isfinite(one.rows)]
-    end = max(finite, default=1.0) * 1.05
-    for kind in findings.kinds:
-        rows = sorted(one.rows for one in findings.of(kind))
-        reached = [(r, (i + 1) / len(rows)) for i, r in enumerate(rows) if math.isfinite(r)]
-        last = reached[-1][1] if reached else 0.0
-        steps = [(0.0, 0.0), *reached, (end, last)]
-        axes.step(*zip(*steps, strict=True), where="post", label=kind)
-    axes.axhline(0.95, color="grey", lw=1, ls="--")
-    axes.set(
-        xlabel="rows since the fault began",
-        ylabel="share of replays with an alarm",
-        title="How soon faults are seen (dashed: 95 %)",
-        ylim=(0, 1.02),
-        xlim=(0, end),
+    bars = [
+        Bar(
+            kind,
+            findings.quantile(kind, 0.5),
+            findings.quantile(kind, 0.5),
+            findings.quantile(kind, 0.95),
+            told=f"half within {_rows(findings.quantile(kind, 0.5))}, 95 % within "
+            f"{_rows(findings.quantile(kind, 0.95))}",
+        )
+        for kind in findings.kinds
+    ]
+    note = (
+        "Rows since the fault began. Dot: half of the replays have alarmed; end of the line: 95 %."
     )
-    legend(axes, loc="lower right")
-    return figure_svg(figure, alt="Share of replays with an alarm, by rows since the fault began")
+    drawn = interval_bars(bars, mark=0.0, note=note)
+    return drawn + table(HEADERS, kinds, align="lrrrrl", stacked=True)
 
 
 def _detectors(plan: Plan, findings: Findings) -> str:
     first = [one.detector for one in findings.replays]
-    return table(
+    return long_table(
         ("detector", "metric", "columns", "threshold", "window", "receiver", "first", "false"),
         [
             (
@@ -134,7 +127,9 @@ def _detectors(plan: Plan, findings: Findings) -> str:
             )
             for one in plan.detectors
         ],
+        "detectors",
         align="lllrrlrr",
+        stacked=True,
     )
 
 
@@ -152,7 +147,7 @@ def _places(findings: Findings) -> str:
     for name, replays in groups.items():
         told = [one.detector for one in replays if one.detector]
         rows.append(_row(name, replays, max(sorted(set(told)), key=told.count, default="")))
-    return table(HEADERS, rows, align="lrrrrl")
+    return long_table(HEADERS, rows, "places", align="lrrrrl", stacked=True)
 
 
 def _rows(value: float | None) -> str:

@@ -29,6 +29,7 @@ from assay.statistics.uncertainty import (
     paired,
     regression,
 )
+from assay.text import regression_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
 
     from assay.model import LoadedModel
 
+MAX_NAMED: Final = 5
+"""Slices that the verdict's reason names; the report shows all."""
 ANY: Final = (-math.inf, math.inf)
 DELTAS: Final = ("regression_delta", "regression_delta_lower", "regression_delta_upper")
 
@@ -319,19 +322,26 @@ def _verdict(
     worse = [part for part in slices if part.verdict == "block"]
     if bounds is None:
         return "inconclusive", f"{primary} has no interval on these rows; give more test data"
-    shown = (
-        f"{primary} of the candidate is worse by {delta:.4g}, interval {bounds.low:.4g} to "
-        f"{bounds.high:.4g}, margin {settings.margin:g}"
-    )
+    shown = _worse(primary, delta, bounds, settings)
     if bounds.low > settings.margin:
         return "block", shown
     if worse:
-        named = ", ".join(f"{part.name} by {part.delta:.4g}" for part in worse)
-        return "block", f"{primary} is worse beyond the margin of {settings.margin:g} for {named}"
+        told = [
+            _worse(f"{primary}{part.name}", part.delta, part.bounds, settings)
+            for part in worse[:MAX_NAMED]
+            if part.delta is not None
+        ]
+        more = [f"and {len(worse) - MAX_NAMED} more slices"] if len(worse) > MAX_NAMED else []
+        return "block", "; ".join([*told, *more])
     # Equality of the bound and the margin does not prove less, but for a model and itself.
     if bounds.high < settings.margin or bounds.low == bounds.high == 0:
         return "pass", ""
     return (
         "inconclusive",
-        f"{shown}: too little test data to tell; give more rows or a wider margin",
+        f"{shown}, which lies within the interval: too little test data to decide",
     )
+
+
+def _worse(name: str, delta: float, bounds: Interval | None, settings: Settings) -> str:
+    own = None if bounds is None else (bounds.low, bounds.high, bounds.confidence)
+    return regression_text(name, delta, own, "<", settings.margin)

@@ -1,65 +1,104 @@
 """What people look at: the difference and its interval, for all rows and per slice."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from assay.report import (
+    Bar,
     Section,
-    figure_svg,
-    figure_text,
-    figures,
+    interval_bars,
+    long_table,
     markdown_table,
     markdown_text,
-    new_figure,
-    number,
     page,
-    paragraph,
     table,
 )
+from assay.text import interval_text, number, regression_text, short
 
 if TYPE_CHECKING:
     from assay.components.compare.difference import Difference, Settings
 
-HEADERS = ("rows", "regression", "low", "high", "corrected p", "verdict")
+TITLE: Final = "Comparison with production"
+NO_PRODUCTION: Final = "No model is in production, so there is nothing to compare with."
+HEADERS: Final = ("slice", "rows", "worse by", "corrected p", "verdict")
+MAX_BARS: Final = 30
+MAX_MARKDOWN_ROWS: Final = 50
 
 
 def write(found: "Difference", settings: "Settings", folder: Path) -> None:
     """`report.html` and `summary.md`."""
     evidence = found.evidence
-    title = "Comparison with production"
     if not found.primary:
-        text = "No model is in production, so there is nothing to compare with."
-        (folder / "report.html").write_text(page(title, [Section("Outcome", paragraph(text))]))
-        (folder / "summary.md").write_text(f"# {title}\n\n{text}\n")
+        (folder / "report.html").write_text(page(TITLE, [], subtitle=NO_PRODUCTION))
+        (folder / "summary.md").write_text(f"# {TITLE}\n\n{NO_PRODUCTION}\n")
         return
+    verdict = str(evidence.verdict)
+    names = (short(evidence.subjects["model"]), short(evidence.subjects["production"]))
+    told = _finding(found, settings)
     if evidence.values["regression_delta"] is None:
-        text = evidence.reason or "The difference is not defined on these rows."
-        shown = markdown_table(("what", "value"), _counts(found))
+        sections = [Section("Rows", table(("what", "rows"), _counts(found), align="lr"))]
+        shown = markdown_table(("what", "rows"), _counts(found))
+    else:
+        rows, facts = _rows(found), _facts(found, settings)
         sections = [
-            Section("Why nothing can be told", paragraph(text)),
-            Section("Rows", table(("what", "value"), _counts(found))),
+            Section("How much worse the candidate is", _bars(found, settings)),
+            Section("Both models", _both(found)),
+            Section(
+                "All rows and slices",
+                long_table(HEADERS, rows, "slices", align="lrrrl", stacked=True),
+            ),
+            Section("How to read it", table(("what", "value"), facts)),
         ]
-        (folder / "report.html").write_text(page(title, sections, verdict=evidence.verdict))
-        (folder / "summary.md").write_text(f"# {title}: {evidence.verdict}\n\n{text}\n\n{shown}")
-        return
-    rows = _rows(found)
-    facts = _facts(found, settings)
-    sections = [
-        Section("Regression of the candidate", figures(_forest(found, settings))),
-        Section("All rows and slices", table(("slice", *HEADERS), rows, align="lrrrrrl")),
-        Section("How to read it", table(("what", "value"), facts)),
-        Section(
-            "Both models", table(("metric", "candidate", "production"), _both(found), align="lrr")
-        ),
-    ]
+        shown = markdown_table(HEADERS, rows[:MAX_MARKDOWN_ROWS])
+        shown += "\n" + markdown_table(("what", "value"), facts)
     (folder / "report.html").write_text(
-        page(title, sections, verdict=evidence.verdict, subtitle=evidence.reason)
+        page(
+            TITLE,
+            sections,
+            verdict=verdict,
+            subtitle=f"Candidate {names[0]}, production {names[1]}.",
+            reasons=[told],
+            preview=f"Assay comparison of {names[0]} with production: {verdict}. {told}",
+        )
     )
-    (folder / "summary.md").write_text(
-        f"# {title}: {evidence.verdict}\n\n{markdown_text(evidence.reason)}\n\n"
-        + markdown_table(("slice", *HEADERS), rows)
-        + "\n"
-        + markdown_table(("what", "value"), facts)
+    (folder / "summary.md").write_text(f"# {TITLE}: {verdict}\n\n{markdown_text(told)}\n\n{shown}")
+
+
+def _finding(found: "Difference", settings: "Settings") -> str:
+    evidence = found.evidence
+    delta, bounds = evidence.values["regression_delta"], evidence.intervals.get("regression_delta")
+    if evidence.reason or delta is None:
+        return evidence.reason or "The difference is not defined on these rows."
+    own = None if bounds is None else (bounds.low, bounds.high, bounds.confidence)
+    return regression_text(found.primary, delta, own, "<", settings.margin)
+
+
+def _bars(found: "Difference", settings: "Settings") -> str:
+    """A bar for all rows, and one for each slice: those that lose most."""
+    evidence = found.evidence
+    bounds = evidence.intervals.get("regression_delta")
+    whole = ("all rows", evidence.values["regression_delta"], bounds, str(evidence.verdict))
+    parts = [
+        (part.name.strip("{}"), part.delta, part.bounds, part.verdict)
+        for part in found.slices
+        if part.delta is not None
+    ]
+    shown = sorted(parts, key=lambda part: -(part[1] or 0.0))[:MAX_BARS]
+    return interval_bars(
+        [
+            Bar(
+                name,
+                delta,
+                bounds.low if bounds else None,
+                bounds.high if bounds else None,
+                settings.margin,
+                "<",
+                verdict,
+            )
+            for name, delta, bounds, verdict in (whole, *shown)
+        ],
+        mark=0.0,
+        note=f"Difference in {found.primary}; left of the dashed line the candidate is better.",
     )
 
 
@@ -68,23 +107,27 @@ def _rows(found: "Difference") -> list[tuple[Any, ...]]:
     bounds = evidence.intervals.get("regression_delta")
     rows: list[tuple[Any, ...]] = [
         (
-            "all",
-            "",
-            evidence.values["regression_delta"],
-            bounds.low if bounds else "",
-            bounds.high if bounds else "",
+            "all rows",
+            f"{evidence.values['compared_rows']:,.0f}",
+            interval_text(
+                evidence.values["regression_delta"],
+                bounds.low if bounds else None,
+                bounds.high if bounds else None,
+            ),
             "",
             evidence.verdict,
         )
     ]
     rows += [
         (
-            part.name,
-            part.rows,
-            part.delta if part.delta is not None else "–",
-            part.bounds.low if part.bounds else "",
-            part.bounds.high if part.bounds else "",
-            part.p_value if part.p_value is not None else "",
+            part.name.strip("{}"),
+            f"{part.rows:,}",
+            interval_text(
+                part.delta,
+                part.bounds.low if part.bounds else None,
+                part.bounds.high if part.bounds else None,
+            ),
+            "" if part.p_value is None else number(part.p_value),
             part.verdict,
         )
         for part in found.slices
@@ -106,8 +149,8 @@ def _counts(found: "Difference") -> list[tuple[str, str]]:
 def _facts(found: "Difference", settings: "Settings") -> list[tuple[str, str]]:
     values = found.evidence.values
     facts = [
-        ("regression", f"how much worse the candidate's {found.primary} is; below 0 it is better"),
-        ("margin", f"{settings.margin:g}: a larger regression is not accepted"),
+        ("worse by", f"how much worse the candidate's {found.primary} is; below 0 it is better"),
+        ("margin", f"{settings.margin:g}: a larger loss is not accepted"),
         ("interval", f"of the paired difference, at {settings.confidence:g}"),
         (
             "smallest difference this test set could have shown",
@@ -122,30 +165,8 @@ def _facts(found: "Difference", settings: "Settings") -> list[tuple[str, str]]:
     return facts
 
 
-def _both(found: "Difference") -> list[tuple[Any, ...]]:
+def _both(found: "Difference") -> str:
     values = found.evidence.values
     names = [n.removeprefix("candidate_") for n in values if n.startswith("candidate_")]
-    return [(n, number(values[f"candidate_{n}"]), number(values[f"production_{n}"])) for n in names]
-
-
-def _forest(found: "Difference", settings: "Settings") -> str:
-    evidence = found.evidence
-    lines = [
-        (
-            "all rows",
-            evidence.values["regression_delta"],
-            evidence.intervals.get("regression_delta"),
-        )
-    ]
-    lines += [(part.name.strip("{}"), part.delta, part.bounds) for part in found.slices]
-    drawn = [line for line in lines if line[1] is not None]
-    figure, axes = new_figure(8, 1.4 + 0.34 * len(drawn))
-    for position, (_, delta, bounds) in enumerate(reversed(drawn)):
-        if bounds:
-            axes.plot([bounds.low, bounds.high], [position, position], color="C0", lw=2)
-        axes.plot([delta], [position], marker="o", color="C0")
-    axes.axvline(0, color="grey", lw=1)
-    axes.axvline(settings.margin, color="C3", lw=1.2, ls="--")
-    axes.set_yticks(range(len(drawn)), [figure_text(name) for name, _, _ in reversed(drawn)])
-    axes.set(xlabel=f"regression of {found.primary} (dashed: margin)")
-    return figure_svg(figure)
+    rows = [(n, number(values[f"candidate_{n}"]), number(values[f"production_{n}"])) for n in names]
+    return table(("metric", "candidate", "production"), rows, align="lrr")

@@ -9,27 +9,26 @@ from assay.declaration import component
 
 @component("release")
 def doctor(
-    summary: dsl.Output[dsl.Markdown],
-    report: dsl.Output[dsl.HTML],
+    ground: dsl.Output[dsl.HTML],
     kfp_endpoint: str = "",
     namespace: str = "",
     images: list = [],  # noqa: B006
-) -> NamedTuple("Outputs", [("record", str), ("verdict", str), ("reason", str)]):
+) -> NamedTuple("Outputs", [("record", str)]):
     """Check the ground that a run stands on, from where its pods stand.
 
+    A ground on which a run would fail fails the task, with exit code 4, after the findings are
+    stored.
+
     Args:
-        summary: What was found.
-        report: The same as a page.
+        ground: What was found, to look at.
         kfp_endpoint: URL of KFP's API. Empty: not looked at.
         namespace: Where the Secrets are. Empty: the pod's own.
         images: References by digest to look up in their registries. Empty: none.
 
     Returns:
         record: Digest of the findings.
-        verdict: pass, or block when a run would fail.
-        reason: What failed, in one line.
     """
     from assay.components.doctor import step
-    from assay.kfp import execute
+    from assay.kfp import BLOCKS, execute
 
-    return execute(step.doctor, locals(), "record", "verdict", "reason")
+    return execute(step.doctor, locals(), "record", judge=BLOCKS)

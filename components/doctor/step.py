@@ -13,8 +13,8 @@ def doctor(
 ) -> Values:
     """Check store, clock, MLflow, signing key, KFP, Secrets and images; see `assay.doctor`.
 
-    It succeeds whatever it finds, because KFP keeps nothing of a task that fails; the verdict is
-    for the pipeline to halt by. A store that cannot be written at all fails the task itself.
+    It succeeds whatever it finds, and gives a verdict, which the component fails by once the
+    findings are stored. A store that cannot be written at all fails it at once.
 
     Raises:
         UsageError: `kfp_endpoint` is no URL of an API.
@@ -26,7 +26,10 @@ def doctor(
 
     findings = examine(ground(kfp_endpoint, namespace, images))
     bad = failed(findings)
-    reason = "; ".join(f"{item.check}: {item.detail}" for item in bad)
+    # With the remedies, because KFP shows no report of a task that failed.
+    reason = "; ".join(
+        f"{item.check}: " + "; ".join(filter(None, (item.detail, item.remedy))) for item in bad
+    )
     verdict = "block" if bad else "pass"
     headers = ("check", "status", "found", "remedy")
     rows = [(item.check, item.status.value, item.detail, item.remedy) for item in findings]

@@ -63,7 +63,7 @@ def evaluate(
         own = subjects | ({"checks": checks.digest} if checks else {})
         found = quality.evaluate(loaded, frame, groups, given, settings, own)
         found.evidence.write(evaluation.path)
-        views.write(found, evaluation.path)
+        views.write(found, loaded.target, evaluation.path)
         measured = latency.measure(loaded, frame, latency_rows, model.path, subjects)
     measured.write(measurements.path)
     values = found.evidence.values

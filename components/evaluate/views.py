@@ -6,74 +6,141 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from assay.evidence import EvidenceDocument
 from assay.labels import is_labelled
 from assay.report import (
+    Bar,
     Section,
+    cards,
     figure_svg,
     figure_text,
     figures,
+    interval_bars,
+    long_table,
     markdown_table,
+    markdown_text,
     new_figure,
-    number,
     page,
     paragraph,
     table,
 )
 from assay.statistics.estimates import tidy
+from assay.statistics.metrics import LOWER_IS_BETTER
+from assay.text import interval_text, number, short
 
 if TYPE_CHECKING:
     from assay.components.evaluate.quality import Quality
+    from assay.evidence import EvidenceDocument
     from assay.statistics.metrics import Predictions
 
 CURVE_POINTS: Final = 100
-HEADERS: Final = ("metric", "value", "low", "high")
+HEADERS: Final = ("metric", "value and interval")
+MAX_BARS: Final = 30
+"""Slices in the chart: the worst ones."""
+MAX_NUMBERED: Final = 5
+"""Classes of a confusion matrix whose cells have room for a number."""
+MAX_CLASSES: Final = 15
+"""Classes whose names have room at a confusion matrix."""
+MAX_CONFUSIONS: Final = 10
+MAX_LABEL: Final = 12
+"""Characters of a class's name in a figure."""
 
 
-def write(found: "Quality", folder: Path) -> None:
+def write(found: "Quality", target: str, folder: Path) -> None:
     """`report.html`, `summary.md`, and for classes `classification.json`."""
     evidence = found.evidence
     overall = _rows(evidence, labelled=False)
-    title = f"Evaluation on {int(evidence.values['test_rows'] or 0):,} held-out rows"
-    sections = [Section("Metrics", table(HEADERS, overall, align="lrrr"))]
+    title = f"Evaluation of {target}"
+    model = short(evidence.subjects["model"])
+    told = f"{found.primary} {_interval(evidence, found.primary)}"
+    rows = f"{evidence.values['test_rows'] or 0:,.0f} held-out rows"
+    sections = [Section("Metrics", _metrics(found))]
     if drawn := _figures(found.predictions):
-        sections.append(Section("Plots", figures(*drawn)))
+        sections.append(Section("Plots", figures(*drawn) + _confusions(found.predictions)))
     if found.slices:
-        sections.append(
-            Section(
-                "Slices",
-                figures(_slice_figure(found))
-                + table(HEADERS, _rows(evidence, labelled=True), align="lrrr"),
-            )
-        )
+        sliced = _rows(evidence, labelled=True)
+        bars = _slice_bars(found)
+        sections.append(Section("Slices", bars + long_table(HEADERS, sliced, "values of slices")))
     sections.append(Section("Behaviour", _behaviour(found)))
-    subtitle = f"primary metric {found.primary}: {number(evidence.values[found.primary])}"
-    (folder / "report.html").write_text(page(title, sections, subtitle=subtitle))
-    (folder / "summary.md").write_text(f"# {title}\n\n" + markdown_table(HEADERS, overall))
+    sections.append(Section("All metrics", table(HEADERS, overall)))
+    (folder / "report.html").write_text(
+        page(
+            title,
+            sections,
+            subtitle=f"{told} on {rows}. Model {model}.",
+            preview=f"Assay evaluation of {target} ({model}): {told} on {rows}",
+        )
+    )
+    (folder / "summary.md").write_text(
+        f"# {markdown_text(title)}\n\n{markdown_text(f'{told} on {rows}')}\n\n"
+        + markdown_table(HEADERS, overall)
+    )
     if found.predictions.task != "regression":
         curves = json.dumps(_classification(found.predictions), sort_keys=True)
         (folder / "classification.json").write_text(curves)
 
 
-def _rows(evidence: EvidenceDocument, *, labelled: bool) -> list[tuple[Any, ...]]:
-    rows = []
-    for name, value in evidence.values.items():
-        if is_labelled(name) is labelled and not name.startswith("safety_violations"):
-            bounds = evidence.intervals.get(name)
-            low, high = (bounds.low, bounds.high) if bounds else ("", "")
-            missing = evidence.notes.get(name, "–")
-            rows.append((name, value if value is not None else missing, low, high))
-    return rows
+def _interval(evidence: "EvidenceDocument", name: str) -> str:
+    bounds = evidence.intervals.get(name)
+    low, high = (bounds.low, bounds.high) if bounds else (None, None)
+    return interval_text(evidence.values[name], low, high)
+
+
+def _rows(evidence: "EvidenceDocument", *, labelled: bool) -> list[tuple[str, str]]:
+    return [
+        (name, _interval(evidence, name) if value is not None else evidence.notes.get(name, "–"))
+        for name, value in evidence.values.items()
+        if is_labelled(name) is labelled and not name.startswith("safety_violations")
+    ]
+
+
+def _metrics(found: "Quality") -> str:
+    """The primary metric as a card, and those that share its scale as bars."""
+    evidence = found.evidence
+    bounds = evidence.intervals.get(found.primary)
+    between = ""
+    if bounds is not None:
+        level = f"at {100 * bounds.confidence:.4g} %"
+        between = f"{number(bounds.low)} to {number(bounds.high)} {level}"
+    key: list[tuple[str, Any, str]] = [
+        (found.primary, evidence.values[found.primary], between),
+        ("held-out rows", f"{evidence.values['test_rows'] or 0:,.0f}", ""),
+    ]
+    if found.checks:
+        violated = sum(check.violated for check in found.checks)
+        key.append(("violations of checks", f"{violated:,}", f"{len(found.checks)} checks"))
+    bars = [
+        _bar(name, name, evidence)
+        for name in sorted(evidence.intervals, key=lambda name: name != found.primary)
+        if not is_labelled(name)
+        and name not in LOWER_IS_BETTER
+        and evidence.values.get(name) is not None
+    ]
+    if found.predictions.task == "regression":
+        bars = []  # each metric has a unit of its own
+    return cards(key) + (interval_bars(bars) if bars else "")
+
+
+def _bar(label: str, name: str, evidence: "EvidenceDocument") -> Bar:
+    bounds = evidence.intervals.get(name)
+    low, high = (bounds.low, bounds.high) if bounds else (None, None)
+    return Bar(label, evidence.values[name], low, high)
 
 
 def _behaviour(found: "Quality") -> str:
     if not found.checks:
         return paragraph("No behavioural checks were given, so none has passed.")
-    return table(
-        ("check", "kind", "rows tried", "violated", "counted", "first violation"),
-        [(c.name, c.kind, c.tried, c.violated, c.violations, c.example) for c in found.checks],
-        align="llrrrl",
-    )
+    rows = [
+        (
+            c.name,
+            c.kind,
+            f"{c.violated:,} of {c.tried:,}",
+            "yes" if c.violations else "no",
+            c.example,
+        )
+        for c in found.checks
+    ]
+    headers = ("check", "kind", "violated", "counts", "first violation")
+    return long_table(headers, rows, "checks", stacked=True)
 
 
 def _figures(predictions: "Predictions") -> list[str]:
@@ -118,30 +185,53 @@ def _roc(predictions: "Predictions") -> tuple[np.ndarray, np.ndarray, np.ndarray
 
 def _confusion_figure(predictions: "Predictions") -> str:
     labels, matrix = _confusion(predictions)
-    figure, axes = new_figure(4.2, 3.6)
+    named = len(labels) <= MAX_CLASSES
+    figure, axes = new_figure(height=2.4 if named and len(labels) <= MAX_NUMBERED else 2.8)
     axes.imshow(matrix, cmap="Blues", aspect="auto")
     axes.grid(visible=False)
-    ticks = range(len(labels))
-    named = [figure_text(label) for label in labels]
-    axes.set_xticks(ticks, named, rotation=30, ha="right")
-    axes.set_yticks(ticks, named)
+    ticks = range(len(labels)) if named else []
+    texts = [_label(label) for label in labels] if named else []
+    axes.set_xticks(ticks, texts, rotation=0 if len(labels) <= 2 else 45, ha="center")  # noqa: PLR2004
+    axes.set_yticks(ticks, texts)
     axes.set(xlabel="predicted", ylabel="actual", title="Confusion matrix")
-    if len(labels) <= 10:  # noqa: PLR2004 - more would not be readable
+    if len(labels) <= MAX_NUMBERED:
         middle = matrix.max() / 2
         for i in ticks:
             for j in ticks:
                 colour = "white" if matrix[i, j] > middle else "black"
                 axes.text(j, i, str(matrix[i, j]), ha="center", va="center", color=colour)
-    return figure_svg(figure)
+    return figure_svg(figure, "Confusion matrix: actual by predicted class")
+
+
+def _label(name: str) -> str:
+    return figure_text(name if len(name) <= MAX_LABEL else f"{name[: MAX_LABEL - 1]}…")
+
+
+def _confusions(predictions: "Predictions") -> str:
+    """What a matrix of many classes is too small to tell: the most frequent mistakes."""
+    if predictions.task == "regression" or len(predictions.classes) <= MAX_NUMBERED:
+        return ""
+    labels, matrix = _confusion(predictions)
+    wrong = [
+        (int(matrix[i, j]), labels[i], labels[j])
+        for i in range(len(labels))
+        for j in range(len(labels))
+        if i != j and matrix[i, j]
+    ]
+    worst = sorted(wrong, key=lambda one: -one[0])[:MAX_CONFUSIONS]
+    rows = [(actual, said, f"{count:,}") for count, actual, said in worst]
+    return paragraph("Most frequent mistakes:") + table(
+        ("actual", "predicted", "rows"), rows, align="llr"
+    )
 
 
 def _roc_figure(predictions: "Predictions") -> str:
     fpr, tpr, _ = _roc(predictions)
-    figure, axes = new_figure(3.8, 3.6)
+    figure, axes = new_figure()
     axes.plot([0, 1], [0, 1], color="grey", lw=1, ls="--")
     axes.plot(fpr, tpr)
     axes.set(xlabel="false positive rate", ylabel="true positive rate", title="ROC")
-    return figure_svg(figure)
+    return figure_svg(figure, "ROC: true by false positive rate")
 
 
 def _pr_figure(predictions: "Predictions") -> str:
@@ -151,10 +241,10 @@ def _pr_figure(predictions: "Predictions") -> str:
         predictions.truth == predictions.positive, predictions.positive_score
     )
     kept = np.unique(np.linspace(0, len(precision) - 1, CURVE_POINTS).astype(int))
-    figure, axes = new_figure(3.8, 3.6)
+    figure, axes = new_figure()
     axes.plot(recall[kept], precision[kept])
     axes.set(xlabel="recall", ylabel="precision", title="Precision and recall", ylim=(0, 1.02))
-    return figure_svg(figure)
+    return figure_svg(figure, "Precision by recall")
 
 
 def _reliability(predictions: "Predictions") -> str:
@@ -163,36 +253,32 @@ def _reliability(predictions: "Predictions") -> str:
     actual, said = calibration_curve(
         predictions.truth == predictions.positive, predictions.positive_score, n_bins=10
     )
-    figure, axes = new_figure(3.8, 3.6)
+    figure, axes = new_figure()
     axes.plot([0, 1], [0, 1], color="grey", lw=1, ls="--")
     axes.plot(said, actual, marker="o")
-    axes.set(xlabel="mean predicted probability", ylabel="share of positives", title="Reliability")
-    return figure_svg(figure)
+    axes.set(xlabel="predicted probability", ylabel="share of positives", title="Reliability")
+    return figure_svg(figure, "Share of positives by predicted probability")
 
 
 def _residuals(predictions: "Predictions") -> str:
     kept = np.unique(np.linspace(0, len(predictions.truth) - 1, 500).astype(int))
-    figure, axes = new_figure(5.5, 3.6)
+    figure, axes = new_figure()
     said = np.asarray(predictions.predicted, dtype=float)[kept]
     axes.axhline(0, color="grey", lw=1, ls="--")
     axes.scatter(said, np.asarray(predictions.truth, dtype=float)[kept] - said, s=8, alpha=0.6)
     axes.set(xlabel="predicted", ylabel="actual minus predicted", title="Residuals")
-    return figure_svg(figure)
+    return figure_svg(figure, "Residuals by prediction")
 
 
-def _slice_figure(found: "Quality") -> str:
-    """The primary metric of every slice with its interval, beside that of all rows."""
+def _slice_bars(found: "Quality") -> str:
+    """The primary metric of the worst slices with its interval, beside that of all rows."""
     evidence = found.evidence
     prefix = f"{found.primary}{{"
-    names = [n for n, v in evidence.values.items() if n.startswith(prefix) and v is not None]
-    figure, axes = new_figure(8, 1.2 + 0.32 * max(len(names), 1))
-    for position, name in enumerate(reversed(names)):
-        value = evidence.values[name] or 0.0
-        bounds = evidence.intervals.get(name)
-        if bounds:
-            axes.plot([bounds.low, bounds.high], [position, position], color="C0", lw=2)
-        axes.plot([value], [position], marker="o", color="C0")
-    axes.axvline(evidence.values[found.primary] or 0.0, color="grey", lw=1, ls="--")
-    axes.set_yticks(range(len(names)), [figure_text(n[len(prefix) : -1]) for n in reversed(names)])
-    axes.set(xlabel=found.primary, title=f"{found.primary} by slice (dashed: all rows)")
-    return figure_svg(figure)
+    worst = 1 if found.primary in LOWER_IS_BETTER else -1
+    values = [(n, v) for n, v in evidence.values.items() if n.startswith(prefix) and v is not None]
+    shown = sorted(values, key=lambda pair: -worst * pair[1])[:MAX_BARS]
+    if not shown:
+        return ""
+    note = f"{found.primary}, the worst slices first; dashed: all rows."
+    bars = [_bar(name[len(prefix) : -1], name, evidence) for name, _ in shown]
+    return interval_bars(bars, mark=evidence.values[found.primary], note=note)

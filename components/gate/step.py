@@ -36,7 +36,8 @@ def gate(
         decision: `decision.json`, `summary.md` and `report.html`.
 
     Returns:
-        `verdict`, `reason` (one line, empty on a pass) and `on_fail` of the policy.
+        `verdict`, `reason` (one line, empty on a pass), `reasons` (one sentence each) and
+        `on_fail` of the policy.
 
     Raises:
         UsageError: A digest that is none, or an artifact without evidence or policy.
@@ -63,6 +64,7 @@ def gate(
     return {
         "verdict": judged.verdict.value,
         "reason": judged.reason,
+        "reasons": judged.reasons,
         "on_fail": judged.on_fail,
     }
 

@@ -1,63 +1,119 @@
 """What people look at: the decision as a page and as Markdown, the same bytes every time."""
 
+from collections.abc import Sequence
 from typing import Final
 
 from assay.policy import Decision, Kind, Outcome, Row
-from assay.report import Section, markdown_table, markdown_text, page, paragraph, table, tiles
+from assay.report import (
+    Section,
+    details,
+    interval_bar,
+    long_table,
+    markdown_table,
+    markdown_text,
+    page,
+    paragraph,
+    table,
+)
+from assay.text import short
 
-HEADERS: Final = ("rule", "outcome", "seen", "threshold", "line", "why", "reason for the rule")
+HEADERS: Final = ("rule", "outcome", "what was found", "line", "why it is there")
+MAX_BARS: Final = 40
+MAX_MARKDOWN_ROWS: Final = 50
+HOLDS: Final = "Every rule that applies holds."
 _NONE: Final = "\u2013"
+_ORDER: Final = (Outcome.FAIL, Outcome.INCONCLUSIVE, Outcome.PASS, Outcome.SKIPPED)
 
 
 def report(decision: Decision) -> str:
     """A self-contained page."""
-    rules = [row for row in decision.rows if row.kind is Kind.RULE]
-    counts = [(outcome.value, sum(r.outcome is outcome for r in rules)) for outcome in Outcome]
-    # An empty column would push the others out of a narrow window.
-    shown = len(HEADERS) - (not any(row.reason for row in rules))
-    cells = [_cells(row)[:shown] for row in rules]
-    sections = [
-        Section("Rules", tiles(counts) + table(HEADERS[:shown], cells, align="llrrr")),
+    rules = _worst_first(decision, Kind.RULE)
+    model = short(decision.model)
+    verdict = decision.verdict.value
+    sections = []
+    if measured := [row for row in rules if row.value is not None and row.threshold is not None]:
+        sections.append(Section("What was measured", "".join(map(_bar, measured[:MAX_BARS]))))
+    sections += [
+        Section("Rules", _rules(rules)),
         Section("Evidence", _evidence(decision)),
-        Section("About", table(("what", "digest"), _about(decision))),
+        Section("About", details("All digests", table(("what", "digest"), _about(decision)))),
     ]
-    lead = decision.reason or "Every rule that applies holds."
-    return page("Decision", sections, verdict=decision.verdict.value, subtitle=lead)
+    counts = [
+        f"{sum(r.outcome is outcome for r in rules)} {word}"
+        for outcome, word in zip(
+            _ORDER, ("failed", "undecided", "passed", "did not apply"), strict=True
+        )
+    ]
+    return page(
+        "Decision",
+        sections,
+        verdict=verdict,
+        subtitle=f"Model {model}. Rules: {', '.join(counts)}.",
+        reasons=decision.reasons or [HOLDS],
+        preview=f"Assay decision on {model}: {verdict}. {decision.reason or HOLDS}",
+    )
 
 
 def summary(decision: Decision) -> str:
     """The same in short."""
-    lead = f"{markdown_text(decision.reason)}\n\n" if decision.reason else ""
-    rows = [(row.text, row.outcome.value, row.explanation) for row in decision.rows]
+    lead = "".join(f"{markdown_text(text)}\n\n" for text in decision.reasons or [HOLDS])
+    rows = [
+        (row.text, row.outcome.value, row.explanation)
+        for kind in (Kind.RULE, Kind.DOCUMENT)
+        for row in _worst_first(decision, kind)
+    ]
+    more = len(rows) - MAX_MARKDOWN_ROWS
+    rest = f"\n{more} more are in the report.\n" if more > 0 else ""
     return (
         f"# Decision: {decision.verdict.value}\n\n{lead}"
-        + markdown_table(("rule", "outcome", "why"), rows)
+        + markdown_table(("rule", "outcome", "what was found"), rows[:MAX_MARKDOWN_ROWS])
+        + rest
         + "\n"
-        + markdown_table(("what", "digest"), _about(decision))
+        + markdown_table(
+            ("what", "digest"), [(what, short(name)) for what, name in _about(decision)]
+        )
     )
 
 
-def _cells(row: Row) -> tuple[object, ...]:
-    return (
-        row.text,
-        row.outcome.value,
-        _seen(row),
-        _exact(row.threshold),
-        row.line,
-        row.explanation,
-        row.reason or _NONE,
+def _worst_first(decision: Decision, kind: Kind) -> list[Row]:
+    """What failed first, and otherwise in the policy's order."""
+    return sorted(
+        (row for row in decision.rows if row.kind is kind),
+        key=lambda row: _ORDER.index(row.outcome),
     )
 
 
-def _seen(row: Row) -> str:
-    # With all digits: a rounded number could look as if it met a threshold that it missed.
-    if row.interval is None:
-        return _exact(row.value)
-    return f"{_exact(row.value)} [{_exact(row.interval.low)}, {_exact(row.interval.high)}]"
+def _bar(row: Row) -> str:
+    interval = row.interval
+    # A rule's text is its evidence's name, the comparison and the threshold.
+    comparison = row.text[len(row.evidence) :].split()[0]
+    return interval_bar(
+        row.evidence,
+        row.value,
+        interval.low if interval else None,
+        interval.high if interval else None,
+        threshold=row.threshold,
+        allowed=comparison,
+        outcome=row.outcome.value,
+    )
 
 
-def _exact(number: float | None) -> str:
-    return _NONE if number is None else repr(float(number)).removesuffix(".0")
+def _rules(rules: Sequence[Row]) -> str:
+    # An empty column would push the others out of a narrow window.
+    shown = len(HEADERS) - (not any(row.reason for row in rules))
+    cells = [
+        (row.text, row.outcome.value, row.explanation, row.line, row.reason)[:shown]
+        for row in rules
+    ]
+    bad = [
+        cell
+        for cell, row in zip(cells, rules, strict=True)
+        if row.outcome in {Outcome.FAIL, Outcome.INCONCLUSIVE}
+    ]
+    everything = long_table(HEADERS[:shown], cells, "rules", align="lllr", stacked=True)
+    if bad and "<details" in everything:
+        return table(HEADERS[:shown], bad, align="lllr", stacked=True) + everything
+    return everything
 
 
 def _evidence(decision: Decision) -> str:
@@ -65,9 +121,11 @@ def _evidence(decision: Decision) -> str:
     if not decision.evidence:
         return paragraph("No evidence was given.")
     told = {row.evidence for row in rows}
-    cells = [(row.evidence, row.outcome.value, row.explanation) for row in rows]
-    cells += [(name, _NONE, "gives no verdict") for name in decision.evidence if name not in told]
-    return table(("evidence", "outcome", "why"), cells)
+    cells = [(short(row.evidence), row.outcome.value, row.explanation) for row in rows]
+    cells += [
+        (short(name), _NONE, "gives no verdict") for name in decision.evidence if name not in told
+    ]
+    return long_table(("evidence", "outcome", "why"), cells, "documents", stacked=True)
 
 
 def _about(decision: Decision) -> list[tuple[str, str]]:

@@ -3,10 +3,14 @@
 Nothing of the folder is taken over as it is but the fitted pipeline, and that only after the same
 audit that every model passes. MLmodel and environments are written anew: those that came could
 name any loader and any package.
+
+Which columns are categories, and of which type, the pipeline's own encoders say: an input example
+shows numbers and not what they stand for. A folder that `export_artifact` wrote keeps what its
+assay-model.json says, if that describes the pipeline beside it.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -48,29 +52,112 @@ def convert(place: Path, settings: Settings, folder: Path) -> None:
     from assay.model.walk import walk
     from assay.report import markdown_table
 
-    if not settings.target:
-        raise UsageError("target is missing; a model's folder does not say what it predicts")
     said = _read_mlmodel(place / FILE)
+    own = _own(place)
+    settings = _completed(settings, own)
     flavour = _flavour(said, sklearn.__version__)
-    frame = _example(place, said)
+    frame, types = _example(place, said)
     data = _read(place / _plain_name(flavour["pickled_model"]))
     # Who starts a run chooses no classes; the platform's own are all that may be added.
     admitted = platform_classes()
     pipeline = audit(data, tuple(admitted))
     held = {f"{type(item).__module__}.{type(item).__qualname__}" for item in walk(pipeline)}
     classes = tuple(sorted(held & admitted))
-    info = _info(pipeline, frame, settings, classes)
-    save(pipeline, info, frame[list(info.features)], folder)
+    info = _info(pipeline, frame, types, settings, classes)
+    if own is not None:
+        info = _confirmed(own, info)
+    frame = _suited(pipeline, info, frame)
+    save(pipeline, info, frame, folder)
     facts = [
         ("estimator", info.estimator),
         ("task", info.task),
         ("target", info.target),
         ("features", len(info.features)),
-        ("origin", "imported; how it was trained is not known"),
+        ("origin", f"imported; {'how it was trained is not known' if own is None else _CLAIMED}"),
     ]
     (folder / "summary.md").write_text(
         "# Imported model\n\n" + markdown_table(["what", "value"], facts), encoding="utf-8"
     )
+
+
+def _own(place: Path) -> "ModelInfo | None":
+    """What a folder of ours says of itself; None for somebody else's."""
+    from assay.model import INFO_FILE, read_info
+
+    return read_info(place) if (place / INFO_FILE).exists() else None
+
+
+def _completed(settings: Settings, own: "ModelInfo | None") -> Settings:
+    """The settings with what a folder of ours says."""
+    if own is None:
+        if settings.target:
+            return settings
+        raise UsageError("target is missing; a model's folder does not say what it predicts")
+    positive = "" if own.positive is None else str(own.positive)
+    for name, given, known in (
+        ("target", settings.target, own.target),
+        ("positive_label", settings.positive_label, positive),
+    ):
+        if given and given != known:
+            raise UsageError(f"{name} is {given!r}, and the model's own is {known!r}; leave it out")
+    return Settings(own.target, positive)
+
+
+def _confirmed(own: "ModelInfo", seen: "ModelInfo") -> "ModelInfo":
+    """What a folder of ours says of itself, where the pipeline shows the same.
+
+    Raises:
+        IntegrityError: It describes another pipeline.
+    """
+    from assay.model import INFO_FILE
+
+    def kinds(info: "ModelInfo") -> list[str]:
+        # An encoder of whole numbers with gaps has seen floats.
+        types = [info.types[name] for name in info.features]
+        return ["float64" if kind == "int64" else kind for kind in types]
+
+    pairs = {
+        "task": (own.task, seen.task),
+        "features": (own.features, seen.features),
+        "roles": (own.numeric, seen.numeric),
+        "classes": (own.classes, seen.classes),
+        "estimator": tuple(info.estimator.rpartition(".")[2] for info in (own, seen)),
+    }
+    if own.features == seen.features:
+        pairs["types"] = (kinds(own), kinds(seen))
+    if unlike := [name for name, (said, found) in pairs.items() if said != found]:
+        raise IntegrityError(
+            f"{INFO_FILE} does not describe the model beside it: other {', '.join(unlike)}; export "
+            "the model again, or remove that file to import it as somebody else's"
+        )
+    # Requirements are written from these: what a file says could name any package.
+    return replace(own, versions=seen.versions)
+
+
+def _suited(pipeline: Any, info: "ModelInfo", frame: "pd.DataFrame") -> "pd.DataFrame":
+    """The example as the model takes it.
+
+    Raises:
+        DataError: The model does not take it.
+    """
+    from assay.model import LoadedModel
+
+    frame = frame[list(info.features)]
+    whole = [
+        name
+        for name in info.features
+        if info.types[name] == "int64"
+        and frame[name].dtype.kind == "f"
+        and (frame[name] % 1 == 0).all()
+    ]
+    frame = frame.astype(dict.fromkeys(whole, "int64"))
+    try:
+        LoadedModel(pipeline, info).predict(frame)
+    except UsageError as error:
+        raise DataError(
+            f"the input example is not what the model was fitted on: {error}"
+        ) from error
+    return frame
 
 
 def _read_mlmodel(path: Path) -> Mapping[str, Any]:
@@ -109,8 +196,8 @@ def _flavour(said: Mapping[str, Any], installed: str) -> Mapping[str, Any]:
     return flavour
 
 
-def _example(place: Path, said: Mapping[str, Any]) -> "pd.DataFrame":
-    """The input example: rows that show columns and types."""
+def _example(place: Path, said: Mapping[str, Any]) -> tuple["pd.DataFrame", dict[str, str]]:
+    """The input example: rows that show columns; and the types that the signature tells."""
     import pandas as pd
 
     example = said.get("saved_input_example_info") or {}
@@ -123,12 +210,13 @@ def _example(place: Path, said: Mapping[str, Any]) -> "pd.DataFrame":
             "the input example",
             _LIMITS,
             error=DataError,
+            gaps=True,
         )
         frame = pd.DataFrame(raw["data"], columns=[str(name) for name in raw["columns"]])
         inputs = read_json(signature["inputs"], f"{FILE}: signature", _LIMITS, error=DataError)
-        kinds = {item["name"]: item["type"] for item in inputs}
+        types = {item["name"]: _TYPES[item["type"]] for item in inputs}
         # JSON knows one kind of number; the signature says which it was.
-        return frame.astype({name: _PANDAS[kinds[name]] for name in frame.columns})
+        return frame.astype({name: _held(frame[name], types[name]) for name in frame}), types
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise DataError(
             "the model's folder has no input example with named columns of numbers, text or truth "
@@ -136,34 +224,54 @@ def _example(place: Path, said: Mapping[str, Any]) -> "pd.DataFrame":
         ) from error
 
 
-_PANDAS: Final = {
+def _held(column: "pd.Series", kind: str) -> str:
+    """What pandas holds a column of a type in."""
+    if kind in {"", "float64"}:
+        return "float64"
+    return "object" if kind == "string" or column.isna().any() else kind
+
+
+_TYPES: Final = {
     # Written by our own models for every number, so that a request may hold whole ones and gaps.
-    "any": "float64",
+    "any": "",
     "double": "float64",
     "float": "float64",
     "long": "int64",
     "integer": "int64",
     "boolean": "bool",
-    "string": "object",
+    "string": "string",
 }
-_TYPES: Final = {"float64": "float64", "int64": "int64", "bool": "bool", "object": "string"}
+"""Dataset types by MLflow's names."""
+_CLAIMED: Final = "what it says of its training is taken from its assay-model.json"
 
 
 def _info(
-    pipeline: Any, frame: "pd.DataFrame", settings: Settings, admitted: tuple[str, ...]
+    pipeline: Any,
+    frame: "pd.DataFrame",
+    said: Mapping[str, str],
+    settings: Settings,
+    admitted: tuple[str, ...],
 ) -> "ModelInfo":
     import numpy as np
+    import pandas as pd
     from sklearn.base import is_regressor
 
     from assay.model import ModelInfo
+    from assay.model.encoders import categories
+    from assay.model.inputs import column_type
     from assay.model.mlflow_folder import versions
 
     features = tuple(str(name) for name in getattr(pipeline, "feature_names_in_", frame.columns))
     if lacking := [name for name in features if name not in frame.columns]:
         raise DataError(f"the input example lacks columns of the model: {', '.join(lacking)}")
-    types = {name: _TYPES[str(frame[name].dtype)] for name in features}
-    numeric = tuple(name for name in features if types[name] != "string")
-    categorical = tuple(name for name in features if types[name] == "string")
+    encoded = categories(pipeline, features)
+    types = {name: said[name] or "float64" for name in features}
+    for name, values in encoded.items():
+        # What an encoder was fitted on, it knows; an example's author may have been mistaken.
+        kind = column_type(pd.Series(values, dtype=None if values else object))
+        types[name] = kind if kind in _TYPES.values() and kind else types[name]
+    categorical = tuple(n for n in features if n in encoded or types[n] == "string")
+    numeric = tuple(name for name in features if name not in categorical)
     classes: tuple[Any, ...] = ()
     task = "regression"
     if not is_regressor(pipeline):

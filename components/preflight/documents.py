@@ -1,8 +1,10 @@
 """Policy, suite, checks, monitoring plan: given as text, location, or an artifact's digest."""
 
+import re
 from typing import Final
 
 from assay.digest import is_digest
+from assay.documents import Limits, read_yaml
 from assay.errors import AssayError, UsageError
 from assay.printable import public
 from assay.resolve import is_short, resolve
@@ -19,6 +21,9 @@ FILES: Final[dict[type[Artifact], str]] = {
     MonitoringPlan: "monitoring.yaml",
 }
 """The file of each kind of document, as the steps that read it know it."""
+_MAX_KEY: Final = 200
+_KEY: Final = re.compile(r"\s*[a-z_]+:\s")
+"""How YAML of one line begins, and no location does."""
 _BEGINNINGS: Final = ("{", "gates:", "checks:", "format:", "detectors:", "#")
 
 
@@ -38,7 +43,8 @@ def read_document(given: str, kind: type[Artifact], store: Store) -> bytes:
     try:
         if is_digest(given) or is_short(given):
             return _from_store(resolve(given, store, what), kind, store, what)
-        if "\n" in given or given.lstrip().startswith(_BEGINNINGS):
+        if is_text(given):
+            _require_line_ends(given, what)
             data = given.encode()
         else:
             data = peek(given, MAX_DOCUMENT_BYTES + 1)
@@ -53,6 +59,32 @@ def read_document(given: str, kind: type[Artifact], store: Store) -> bytes:
             "right file?"
         )
     return data
+
+
+def is_text(given: str) -> bool:
+    """Whether this is a document's text, and not its location."""
+    return (
+        "\n" in given
+        or given.lstrip().startswith(_BEGINNINGS)
+        or _KEY.match(given[:_MAX_KEY]) is not None
+    )
+
+
+def _require_line_ends(text: str, what: str) -> None:
+    """Refuse YAML whose lines were joined: KFP's run form does that to what is pasted.
+
+    Raises:
+        UsageError: One line, which is no YAML as it stands.
+    """
+    if "\n" in text or text.lstrip().startswith("{"):
+        return
+    try:
+        read_yaml(text, what, Limits(MAX_DOCUMENT_BYTES))
+    except UsageError as error:
+        raise UsageError(
+            f"{what}: YAML in one line, as KFP's run form makes it of what is pasted; give it as "
+            "JSON, or its location or digest"
+        ) from error
 
 
 def _from_store(digest: str, kind: type[Artifact], store: Store, what: str) -> bytes:

@@ -26,7 +26,6 @@ def prepare_data(
         ("dataset_digest", str),
         ("rows", int),
         ("candidates", list),
-        ("validation_fraction", float),
         ("validation_settings", dict),
         ("split_settings", dict),
         ("training_settings", dict),
@@ -59,7 +58,6 @@ def prepare_data(
         dataset_digest: Digest of the dataset.
         rows: Number of its rows.
         candidates: Those of a sweep, each with estimator and hyperparameters.
-        validation_fraction: Of a sweep: share of the training rows to choose on.
         validation_settings: For validate_data.
         split_settings: For split_data.
         training_settings: For train.

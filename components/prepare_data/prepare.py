@@ -64,9 +64,10 @@ def prepare(arguments: Mapping[str, Any]) -> tuple[Any, ...]:
         now = epoch(task.context.store, task.context.verifier)
         settings = {name: _settings(steps, values, now) for name, steps in STAGES.items()}
         settings["candidate"] = _candidate(settings)
+        if arguments["candidates"] is not None:
+            settings["split"]["validation_fraction"] = given["validation_fraction"]
         dataset, rows, candidates = task.end(["dataset_digest", "rows", "candidates"])
-    fraction = given["validation_fraction"]
-    return dataset, rows, candidates, fraction, *(settings[name] for name in SETTINGS)
+    return dataset, rows, candidates, *(settings[name] for name in SETTINGS)
 
 
 SETTINGS: Final = (*STAGES, "candidate")

@@ -10,25 +10,24 @@ from assay.declaration import component
 @component("deploy")
 def rollback_drill(
     model_name: str,
-    summary: dsl.Output[dsl.Markdown],
+    drill: dsl.Output[dsl.Markdown],
     environment: str = "staging",
-) -> NamedTuple(
-    "Outputs", [("record", str), ("verdict", str), ("reason", str), ("seconds", float)]
-):
+) -> NamedTuple("Outputs", [("record", str), ("seconds", float)]):
     """Roll an environment back and forth, and compare golden predictions on both sides.
+
+    A drill that took longer than five minutes fails the task, with exit code 4, after its record is
+    stored.
 
     Args:
         model_name: Name of the model.
-        summary: How long each phase took.
+        drill: How long each phase took, to look at.
         environment: Where; not production.
 
     Returns:
         record: Digest of the drill's record, with its Prometheus metrics.
-        verdict: pass, or block when it took longer than five minutes.
-        reason: One line, empty on a pass.
         seconds: Of the slower of the two rollbacks.
     """
     from assay.components.rollback_drill import step
-    from assay.kfp import execute
+    from assay.kfp import BLOCKS, execute
 
-    return execute(step.rollback_drill, locals(), "record", "verdict", "reason", "seconds")
+    return execute(step.rollback_drill, locals(), "record", "seconds", judge=BLOCKS)

@@ -16,7 +16,8 @@ def rollback_drill(
     """Roll an environment back and forth; a drill that was too slow has the verdict `block`.
 
     Raises:
-        UsageError: Production, nothing to go back to, or no golden predictions.
+        UsageError: Production, no signing key, nothing to go back to, or no golden predictions;
+            before anything was moved.
         IntegrityError: A release cannot be restored, or predicts otherwise than it did.
         ServiceError: The repository failed.
     """
@@ -24,8 +25,8 @@ def rollback_drill(
     from assay.errors import RunBlocked, UsageError
     from assay.gitops import drill
     from assay.gitops.settings import settings_from_env
-    from assay.gitops.statement import require_signer
     from assay.registry import Registry
+    from assay.signing import signer_from_env
 
     if environment == "production":
         raise UsageError("a drill in production would be an outage; rehearse on staging")
@@ -33,7 +34,7 @@ def rollback_drill(
         services,
         settings_from_env(),
         Registry() if os.environ.get("MLFLOW_TRACKING_URI") else None,
-        require_signer(),
+        signer_from_env(),
         model_name,
         environment,
         by="Assay rollback drill <assay@localhost>",

@@ -1,20 +1,136 @@
-"""run_report: temporary."""
+"""run_report: the work."""
 
-from assay.step import Out, Record, Values, step
+import os
+import sys
+from typing import TYPE_CHECKING, Final
+
+from assay.step import Out, Record, Services, Values, step
+
+if TYPE_CHECKING:
+    from assay.components.run_report.facts import Facts
+    from assay.components.run_report.judge import Verdict
+    from assay.components.run_report.message import Message
+    from assay.components.run_report.views import About
+
+URL_VARIABLE: Final = "ASSAY_NOTIFY_URL"
+MAX_NAME: Final = 120
+"""Characters of each name in the run's record, which has to fit into a pointer."""
 
 
 @step(side_effects=True)
 def run_report(
     *,
+    services: Services,
     model_name: str,
     state: str,
-    name: str = "",
     pipeline: str = "",
+    name: str = "",
     error: str = "",
+    message_format: str = "slack",
     record: Out[Record],
 ) -> Values:
-    """X"""
-    (record.path / "record.json").write_text("{}")
-    (record.path / "report.html").write_text("<!doctype html>")
-    (record.path / "summary.md").write_text("x")
-    return {}
+    """Say what came of a run: a report, a record under the run's id, a message to a webhook.
+
+    Everything comes from the records that the run's stages left in the store and from the
+    attestations that these name. Nothing raises: what cannot be read is a sentence in the report,
+    and what keeps the message from arriving is a warning and the value `outcome`.
+
+    The webhook's URL is a secret and comes from `ASSAY_NOTIFY_URL`; records and messages name its
+    host only.
+
+    Args:
+        services: The store, and whose signatures count.
+        model_name: Name in the MLflow registry.
+        state: How the run ended, as KFP says it.
+        pipeline: Name of the pipeline.
+        name: Name of the run, as people read it.
+        error: What KFP says of an error.
+        message_format: slack, alertmanager or json.
+        record: `report.html`, `summary.md`, `metrics.json` and the facts as `record.json`.
+
+    Returns:
+        `verdict`, `exit_code`, and the `outcome` of the message.
+    """
+    from assay.components.run_report import facts, judge, views
+    from assay.components.run_report.message import Message
+    from assay.digest import canonical_json
+
+    run, notes = _run_id()
+    found = facts.read(services, run, "run_report") if run else facts.Facts()
+    found.notes[:0] = notes
+    verdict = judge.judge(found, state, model_name, error)
+    about = views.About(run, name, pipeline, model_name, state)
+    _write_outcome(services, about, found, verdict)
+    (record.path / "report.html").write_text(views.page_of(about, found, verdict), "utf-8")
+    (record.path / "summary.md").write_text(views.summary(about, found, verdict), "utf-8")
+    (record.path / "metrics.json").write_text(views.metrics_json(found), "utf-8")
+    message = Message(model_name, verdict.verdict, pipeline, name, verdict.reasons, verdict.version)
+    outcome = _send(message, message_format)
+    document = {
+        **views.document(about, found, verdict),
+        "format": message_format,
+        "outcome": outcome,
+    }
+    (record.path / "record.json").write_bytes(canonical_json(document))
+    for line in views.lines(verdict):
+        _print(line)
+    return {"verdict": verdict.verdict, "exit_code": verdict.exit_code, "outcome": outcome}
+
+
+def _run_id() -> tuple[str, list[str]]:
+    """The run's id, and what a reader should know where there is none."""
+    from assay import runs
+    from assay.errors import UsageError
+
+    try:
+        run = runs.run_id()
+    except UsageError as error:
+        return "", [str(error)]
+    return run, [] if run else ["ASSAY_RUN is not set, so no stage's record can be found"]
+
+
+def _write_outcome(services: Services, about: "About", found: "Facts", verdict: "Verdict") -> None:
+    """What came of the run, for `assay submit` and `assay runs`."""
+    import time
+
+    from assay import runs
+    from assay.errors import AssayError
+
+    if not about.run:
+        return
+    record = runs.RunRecord(
+        run=about.run,
+        name=about.name[:MAX_NAME],
+        pipeline=about.pipeline[:MAX_NAME],
+        model_name=about.model_name[:MAX_NAME],
+        verdict=verdict.verdict,
+        exit_code=verdict.exit_code,
+        reasons=verdict.reasons,
+        remedy=verdict.remedy,
+        digests=found.digests(),
+        version=verdict.version,
+        finished=time.time(),
+    )
+    try:
+        runs.write_outcome(services.store, record)
+    except AssayError as error:
+        found.notes.append(f"what came of the run was not recorded: {error}")
+
+
+def _send(message: "Message", message_format: str) -> str:
+    """Tell the webhook, if there is one; what came of it."""
+    from assay.components.run_report.message import body
+    from assay.components.run_report.webhook import post
+
+    content, note = body(message, message_format)
+    url = os.environ.get(URL_VARIABLE, "")
+    sent = post(url, content) if url else None
+    outcome = sent.text if sent else f"not sent: {URL_VARIABLE} is not set"
+    for warning in [note, *([outcome] if sent and not sent.arrived else [])]:
+        if warning:
+            _print(f"warning: run_report: {warning}")
+    return outcome
+
+
+def _print(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)  # noqa: T201 - the pod's log

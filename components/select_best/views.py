@@ -5,22 +5,20 @@ from typing import Any, Final
 
 from assay.components.select_best.choice import Candidate, Choice
 from assay.report import (
-    ACCENT,
-    SOFT,
+    Bar,
     Section,
-    figure_svg,
-    figures,
+    interval_bars,
+    long_table,
     markdown_table,
     markdown_text,
-    new_figure,
-    number,
     page,
     paragraph,
-    table,
 )
+from assay.text import interval_text, short
 
-HEADERS: Final = ("rank", "candidate", "value", "low", "high", "trained with", "model")
+HEADERS: Final = ("candidate", "rank", "value", "trained with", "model")
 MAX_BARS: Final = 40
+MAX_MARKDOWN_ROWS: Final = 50
 
 
 def write(found: Choice, folder: Path) -> None:
@@ -33,8 +31,8 @@ def write(found: Choice, folder: Path) -> None:
     )
     reason = found.evidence.reason
     sections = [
-        Section("Candidates", figures(_bars(found)) + paragraph(note, soft=True)),
-        Section("All of them", table(HEADERS, rows, align="rrrrrll")),
+        Section("Candidates", _bars(found) + paragraph(note, soft=True)),
+        Section("All of them", long_table(HEADERS, rows, "candidates", align="lrr", stacked=True)),
     ]
     if found.failed:
         lines = "".join(paragraph(line) for line in found.failed)
@@ -42,7 +40,7 @@ def write(found: Choice, folder: Path) -> None:
     (folder / "report.html").write_text(page(title, sections, subtitle=reason), encoding="utf-8")
     (folder / "summary.md").write_text(
         f"# {markdown_text(title)}\n\n{markdown_text(reason)}\n\n"
-        + markdown_table(HEADERS, rows)
+        + markdown_table(HEADERS, rows[:MAX_MARKDOWN_ROWS])
         + f"\n{note}\n",
         encoding="utf-8",
     )
@@ -52,26 +50,27 @@ def _row(rank: int, item: Candidate) -> tuple[Any, ...]:
     bounds = item.interval
     low, high = (bounds.low, bounds.high) if bounds else (None, None)
     return (
+        f"candidate {item.place}",
         rank,
-        item.place,
-        number(item.value),
-        number(low),
-        number(high),
+        interval_text(item.value, low, high),
         item.words,
-        item.model,
+        short(item.model),
     )
 
 
 def _bars(found: Choice) -> str:
-    """A bar for each candidate, the chosen one in colour, with its interval."""
+    """A bar for each candidate; the chosen one is marked."""
     shown = [item for item in found.ranked if item.value is not None][:MAX_BARS]
-    figure, axes = new_figure(6.5, 1.2 + 0.34 * len(shown))
-    for position, item in enumerate(reversed(shown)):
-        chosen = item is found.best
-        axes.barh(position, item.value, color=ACCENT if chosen else SOFT, alpha=0.75, height=0.6)
-        if item.interval is not None:
-            bounds = [item.interval.low, item.interval.high]
-            axes.plot(bounds, [position, position], color="C1", lw=2)
-    axes.set_yticks(range(len(shown)), [f"candidate {item.place}" for item in reversed(shown)])
-    axes.set(xlabel=f"{found.metric} (bar: value, line: interval)")
-    return figure_svg(figure, f"{found.metric} of each candidate with its interval")
+    return interval_bars(
+        [
+            Bar(
+                f"candidate {item.place}",
+                item.value,
+                item.interval.low if item.interval else None,
+                item.interval.high if item.interval else None,
+                outcome="chosen" if item is found.best else "",
+            )
+            for item in shown
+        ],
+        note=f"{found.metric} with its interval.",
+    )

@@ -17,7 +17,8 @@ def split(arguments: Mapping[str, Any]) -> tuple[Any, ...]:
     Raises:
         SystemExit: With the exit code of what is wrong, after it was told.
     """
-    with Task("split_data", [split_data], arguments) as task:
+    own = {"validation_fraction": float}
+    with Task("split_data", [split_data], arguments, own) as task:
         whole = task.run(split_data)
         given = task.end(["train", "test", "train_rows", "test_rows"])
         candidates = []
@@ -26,7 +27,7 @@ def split(arguments: Mapping[str, Any]) -> tuple[Any, ...]:
                 split_data,
                 instead={
                     "data": whole.outputs["train"],
-                    "test_fraction": arguments["validation_fraction"],
+                    "test_fraction": task.arguments["validation_fraction"],
                     "salt": VALIDATION_SALT,
                 },
             )

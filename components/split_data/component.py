@@ -19,7 +19,7 @@ def split_data(
     settings: dict = {},  # noqa: B006 - KFP reads the default, nobody changes it
     candidates: list = [],  # noqa: B006
     candidate_settings: dict = {},  # noqa: B006
-    validation_fraction: float = 0.0,
+    validation_fraction: float = 0.25,
 ) -> NamedTuple(
     "Outputs",
     [("train", str), ("test", str), ("train_rows", int), ("test_rows", int), ("candidates", list)],

@@ -10,19 +10,22 @@ from assay.components.train.curves import iterations
 from assay.model import ModelInfo
 from assay.report import (
     Section,
+    cards,
+    details,
     figure_svg,
     figures,
     legend,
+    long_table,
     markdown_table,
     markdown_text,
     new_figure,
     page,
     paragraph,
     table,
-    tiles,
 )
 
 MAX_FEATURES_SHOWN: Final = 300
+FEATURES: Final = ("column", "type", "taken as")
 _DASH: Final = "\u2013"
 
 
@@ -45,14 +48,19 @@ def write_views(
     title = f"{type(estimator).__name__} for {info.target}"
     facts = _facts(info)
     given = {name: _shown(value) for name, value in info.hyperparameters.items()}
-    summary = [f"# {markdown_text(title)}\n", markdown_table(["what", "value"], facts)]
+    summary = [f"# {markdown_text(title)}\n", *(f"{markdown_text(note)}\n" for note in notes)]
+    summary.append(markdown_table(["what", "value"], facts))
     if given:
         summary.append(markdown_table(["hyperparameter", "value"], sorted(given.items())))
-    if notes:
-        summary.append("".join(f"- {markdown_text(note)}\n" for note in notes))
     (folder / "summary.md").write_text("\n".join(summary))
+    told = f"{info.rows:,} training rows, {len(info.features):,} features"
     (folder / "report.html").write_text(
-        page(title, _sections(info, estimator, curves, notes), subtitle=info.estimator)
+        page(
+            title,
+            _sections(info, estimator, curves, notes),
+            subtitle=f"{told}. {info.estimator}",
+            preview=f"Assay model of {info.target}: {type(estimator).__name__} on {told}",
+        )
     )
     (folder / "metrics.json").write_text(
         json.dumps(_metrics(info, estimator, curves), sort_keys=True) + "\n"
@@ -91,24 +99,33 @@ def _sections(
         ("iterations", iterations(estimator) or _DASH),
         *((f"last {_words(name)}", float(values[-1])) for name, values in curves.items()),
     ]
-    sections = [Section("Model", tiles(key) + table(["what", "value"], _facts(info)))]
+    sections = [Section("Model", cards(key))]
     if notes:
         sections.append(Section("To know", "".join(paragraph(note) for note in notes)))
     if curves:
         sections.append(Section("Fit, iteration by iteration", figures(*_plots(curves))))
+    sections.append(Section("Facts", table(["what", "value"], _facts(info))))
     settings = [
-        (name, _shown(value), "given" if name in info.hyperparameters else "")
+        (name, _shown(value), "yes" if name in info.hyperparameters else "")
         for name, value in sorted(estimator.get_params(deep=False).items())
     ]
-    sections.append(Section("Hyperparameters", table(["name", "value", ""], settings)))
+    sections.append(Section("Hyperparameters", _settings(settings)))
     rows = [
         (name, info.types.get(name, ""), "numeric" if name in info.numeric else "categorical")
         for name in info.features[:MAX_FEATURES_SHOWN]
     ]
     rest = len(info.features) - len(rows)
     more = paragraph(f"and {rest} more, in assay-model.json", soft=True) if rest else ""
-    sections.append(Section("Features", table(["column", "type", "taken as"], rows) + more))
+    sections.append(Section("Features", long_table(FEATURES, rows, "features") + more))
     return sections
+
+
+def _settings(settings: Sequence[tuple[str, str, str]]) -> str:
+    """Those that somebody gave, and the rest on demand."""
+    headers = ("hyperparameter", "value", "given")
+    given = [row for row in settings if row[2]]
+    lead = table(headers[:2], [row[:2] for row in given]) if given else ""
+    return lead + details(f"All {len(settings)} hyperparameters", table(headers, settings))
 
 
 def _plots(curves: Mapping[str, Sequence[float]]) -> list[str]:
@@ -117,7 +134,7 @@ def _plots(curves: Mapping[str, Sequence[float]]) -> list[str]:
     for unit in ("loss", "score"):
         chosen = {name: values for name, values in curves.items() if name.endswith(unit)}
         if chosen:
-            figure, axes = new_figure(5, 3.2)
+            figure, axes = new_figure()
             for name, values in chosen.items():
                 axes.plot(range(1, len(values) + 1), values, label=_words(name))
             axes.set_xlabel("iteration")

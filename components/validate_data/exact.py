@@ -2,8 +2,11 @@
 
 - Regular expressions and JSON Schemas: in bounded time, and a text that is not JSON is a value that
   was not expected instead of an exception.
-- Lengths and patterns of whole numbers with gaps, which pandas holds as floats: of the text `7`,
-  not of `7.0`.
+- Lengths, patterns and forms of time: of the text that a value has in a file. Numbers with a
+  fraction, truth values and times may be written in several ways, so that a pattern which nothing
+  may match could match nothing because of that: for these nothing can be said.
+- Sets of dates: as instants. A set that holds a value of another type than its column: a set of
+  which nothing may be in the column would say nothing.
 - Bounds of dates, of whole numbers beyond 2^53, and bounds that are such numbers: Great
   Expectations makes floats of them, or compares types that cannot be compared.
 
@@ -13,7 +16,8 @@ Results have the form of Great Expectations' own.
 import datetime as dt
 import json
 import math
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Final
@@ -38,10 +42,25 @@ _QUANTILES: Final = "expect_column_quantile_values_to_be_between"
 _Z_SCORES: Final = "expect_column_value_z_scores_to_be_less_than"
 _OUTLIERS: Final = "expect_column_values_to_not_be_outliers"
 _SCHEMA: Final = "expect_column_values_to_match_json_schema"
+_STRFTIME: Final = "expect_column_values_to_match_strftime_format"
 _LENGTHS: Final = (
     "expect_column_value_lengths_to_be_between",
     "expect_column_value_lengths_to_equal",
 )
+
+
+_TIMES: Final = ("date32", "timestamp")
+_WORDS: Final = {
+    "string": "text",
+    "bool": "truth values",
+    "int64": "whole numbers",
+    "float64": "numbers",
+    "date32": "dates",
+    "timestamp": "times",
+}
+"""What a column holds, in words."""
+MAX_SHOWN: Final = 60
+"""Characters of a value in a message."""
 
 
 @dataclass(frozen=True)
@@ -77,27 +96,56 @@ def is_wide(column: "pd.Series") -> bool:
 
 
 def judge(
-    kind: str, kwargs: Mapping[str, Any], frame: "pd.DataFrame", whole: Collection[str]
+    kind: str, kwargs: Mapping[str, Any], frame: "pd.DataFrame", types: Mapping[str, str]
 ) -> dict[str, Any] | None:
     """The result of an expectation that is computed here; None for all that GX answers rightly.
 
     Raises:
-        UsageError: A bound that cannot be compared with the column.
+        UsageError: A bound or set that cannot be compared with the column, or a pattern for values
+            that have no one text.
     """
-    name = kwargs.get("column")
+    name = str(kwargs.get("column"))
     if name not in frame.columns:
         return None
-    column = frame[name]
-    if _PATTERNS in kind or kind == _SCHEMA or kind in _LENGTHS:
-        return _elementwise(kind, kwargs, values_of(column, name in whole))
+    column, stored = frame[name], types[name]
+    values = values_of(column, stored == "int64")
+    if _PATTERNS in kind or kind in {_SCHEMA, _STRFTIME, *_LENGTHS}:
+        return _elementwise(kind, kwargs, values, stored)
+    if "value_set" in kwargs:
+        wanted = _members(kwargs["value_set"], stored)
+        return _SETS[kind](values, wanted, kwargs) if stored in _TIMES else None
     if kind not in _JUDGES or not (column.dtype.kind in "iMO" or _is_wide(kwargs)):
         return None
-    values = values_of(column, name in whole)
     if not values.kind and _is_wide(kwargs) and _are_numbers(values.present):
         values = replace(values, kind="wide")
     judges = _JUDGES[kind] if values.present else {}
     found = judges.get(values.kind)
     return found(kind, values, kwargs) if found else None
+
+
+def _members(given: Sequence[Any], stored: str) -> list[Any]:
+    """The members of a set as values of a column's type.
+
+    Raises:
+        UsageError: One is of another type, or there is none.
+    """
+    present = [value for value in given if value is not None]
+    if stored in _TIMES:
+        return [_instant(value) for value in present]
+    kinds = {"string": str, "bool": bool}.get(stored, int | float)
+    # Of Python's types, bool is an int.
+    unlike = [
+        value
+        for value in present
+        if not isinstance(value, kinds) or isinstance(value, bool) != (stored == "bool")
+    ]
+    if unlike or not present:
+        said = repr(unlike[0])[:MAX_SHOWN] if unlike else "null alone"
+        raise UsageError(
+            f"the column holds {_WORDS[stored]}, and the set has {said}, which is none of these; "
+            "write values of the column's type, or drop it"
+        )
+    return present
 
 
 def _are_numbers(values: Sequence[Any]) -> bool:
@@ -127,19 +175,28 @@ def _bound(bound: Any, kind: str) -> Any:
     if bound is None:
         return None
     if kind == "date":
-        import pandas as pd
-
-        try:
-            if not isinstance(bound, str):
-                raise TypeError("not a text")  # noqa: TRY301 - reported like the others
-            return pd.Timestamp(dt.datetime.fromisoformat(bound))
-        except (ValueError, TypeError) as error:
-            raise UsageError(
-                f"the column holds dates, and {bound!r} is not one; write it as 2024-01-31"
-            ) from error
+        return _instant(bound)
     if isinstance(bound, bool) or not isinstance(bound, int | float):
         raise UsageError(f"the column holds numbers, and {bound!r} is not one")
     return bound
+
+
+def _instant(value: Any) -> Any:
+    """A date or time of a suite; without a zone, as datasets hold them in UTC."""
+    import pandas as pd
+
+    try:
+        if not isinstance(value, str):
+            raise TypeError("not a text")  # noqa: TRY301 - reported like the others
+        found = dt.datetime.fromisoformat(value)
+        return pd.Timestamp(
+            found if found.tzinfo is None else found.astimezone(dt.UTC).replace(tzinfo=None)
+        )
+    except (ValueError, TypeError, OverflowError) as error:
+        raise UsageError(
+            f"the column holds dates, and {repr(value)[:MAX_SHOWN]} is not one; write it as "
+            "2024-01-31 or 2024-01-31T08:00:00"
+        ) from error
 
 
 def _between(kind: str, values: Values, kwargs: Mapping[str, Any]) -> dict[str, Any]:
@@ -185,16 +242,45 @@ def _shown(value: Any) -> Any:
     return value
 
 
-def _elementwise(kind: str, kwargs: Mapping[str, Any], values: Values) -> dict[str, Any]:
+def _elementwise(
+    kind: str, kwargs: Mapping[str, Any], values: Values, stored: str
+) -> dict[str, Any]:
     if kind == _SCHEMA:
         return _counted(values, _schema(kwargs["json_schema"]), kwargs)
-    texts = [str(value) for value in values.present]
+    texts = _texts(values, stored)
+    if kind == _STRFTIME:
+        form = kwargs["strftime_format"]
+        return _result(values, [_has_form(text, form) for text in texts], kwargs)
     if kind in _LENGTHS:
         exact = kwargs.get("value")
         bounds = kwargs if exact is None else {"min_value": exact, "max_value": exact}
         right = _within(bounds, "")
         return _result(values, [right(len(text)) for text in texts], kwargs)
     return _result(values, _patterns(kind, kwargs, texts), kwargs)
+
+
+def _texts(values: Values, stored: str) -> list[str]:
+    """The one text that each value has in a file.
+
+    Raises:
+        UsageError: The type's values are written in several ways.
+    """
+    if stored == "date32":
+        return [value.date().isoformat() for value in values.present]
+    if stored not in {"string", "int64"}:
+        raise UsageError(
+            f"the column holds {_WORDS[stored]}, which are written in several ways; patterns, "
+            "lengths and forms are of text, whole numbers and dates: use bounds or a set of values"
+        )
+    return [str(value) for value in values.present]
+
+
+def _has_form(text: str, form: str) -> bool:
+    try:
+        dt.datetime.strptime(text, form)  # noqa: DTZ007 - the form alone is judged
+    except ValueError:
+        return False
+    return True
 
 
 def _patterns(kind: str, kwargs: Mapping[str, Any], texts: Sequence[str]) -> list[bool]:
@@ -357,6 +443,52 @@ def _spread(kind: str, values: Values, kwargs: Mapping[str, Any]) -> dict[str, A
     low, high = low - factor * (high - low), high + factor * (high - low)
     return _result(values, [bool(low <= value <= high) for value in near], kwargs)
 
+
+def _is_in_set(values: Values, wanted: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    return _counted(values, set(wanted).__contains__, kwargs)
+
+
+def _is_not_in_set(
+    values: Values, wanted: Sequence[Any], kwargs: Mapping[str, Any]
+) -> dict[str, Any]:
+    known = set(wanted)
+    return _counted(values, lambda value: value not in known, kwargs)
+
+
+def _distinct(
+    right: Callable[[set[Any], set[Any]], bool],
+) -> Callable[[Values, Sequence[Any], Mapping[str, Any]], dict[str, Any]]:
+    """What judges the set of all values that are there."""
+
+    def judged(values: Values, wanted: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+        del kwargs
+        found = set(values.present)
+        shown = [_shown(value) for value in sorted(found)[:MAX_EXAMPLES]]
+        success = bool(found) and right(found, set(wanted))
+        return {"success": success, "result": {"observed_value": shown}}
+
+    return judged
+
+
+def _most_common(
+    values: Values, wanted: Sequence[Any], kwargs: Mapping[str, Any]
+) -> dict[str, Any]:
+    counts = Counter(values.present)
+    modes = {value for value, count in counts.items() if count == max(counts.values())}
+    success = bool(modes & set(wanted)) and (len(modes) == 1 or bool(kwargs.get("ties_okay")))
+    shown = [_shown(value) for value in sorted(modes)[:MAX_EXAMPLES]]
+    return {"success": success, "result": {"observed_value": shown}}
+
+
+_SETS: Final[Mapping[str, Callable[[Values, Sequence[Any], Mapping[str, Any]], dict[str, Any]]]] = {
+    "expect_column_values_to_be_in_set": _is_in_set,
+    "expect_column_values_to_not_be_in_set": _is_not_in_set,
+    "expect_column_distinct_values_to_be_in_set": _distinct(set.issubset),
+    "expect_column_distinct_values_to_contain_set": _distinct(set.issuperset),
+    "expect_column_distinct_values_to_equal_set": _distinct(set.__eq__),
+    "expect_column_most_common_value_to_be_in_set": _most_common,
+}
+"""Every expectation with a `value_set`."""
 
 _Judge = Callable[[str, Values, Mapping[str, Any]], dict[str, Any]]
 _JUDGES: Final[Mapping[str, Mapping[str, _Judge]]] = {

@@ -37,6 +37,8 @@ MAX_EXAMPLES: Final = 20
 MAX_MESSAGE: Final = 200
 """Characters kept of an exception's message."""
 
+_MEASURED: Final = re.compile("expect_(?:column_|table_)(?!values_|pair_)(.+?)_to_")
+"""What an expectation is about, in its type, such as `mean` or `row_count`."""
 _PLACE: Final = "assay_place"
 _ADDRESS = re.compile(r"0x[0-9a-f]{6,}", re.ASCII)
 _COUNTS: Final = ("element_count", "missing_count", "unexpected_count")
@@ -64,18 +66,21 @@ class Outcome:
 
     @property
     def text(self) -> str:
-        """One line: what was expected of what, and what was seen."""
-        on = f"({self.subject})" if self.subject else ""
-        return f"{self.kind}{on}: {self.observed}"
+        """One line: of what, what was seen, and what expected something else."""
+        measured = _MEASURED.match(self.kind) if self.observed.startswith("observed") else None
+        about = [self.subject, measured[1].replace("_", " ") if measured else ""]
+        on = ", ".join(text for text in about if text)
+        return f"{on}: {self.observed} ({self.kind})" if on else f"{self.observed} ({self.kind})"
 
 
-def run_suite(frame: "pd.DataFrame", suite: Suite, whole: Collection[str] = ()) -> list[Outcome]:
+def run_suite(frame: "pd.DataFrame", suite: Suite, types: Mapping[str, str]) -> list[Outcome]:
     """Judge every expectation of a suite on a table; one outcome for each, in the suite's order.
 
     Args:
         frame: The table.
         suite: What is expected of it.
-        whole: Columns of whole numbers, some of which gaps have made columns of floats.
+        types: The dataset type of each column, which pandas holds in other types where there are
+            gaps.
 
     Raises:
         UsageError: GX refuses the arguments of expectations; names all.
@@ -89,7 +94,7 @@ def run_suite(frame: "pd.DataFrame", suite: Suite, whole: Collection[str] = ()) 
             kind, kwargs = str(item["type"]), item.get("kwargs", {})
             if _absent(kind, kwargs, names.names):
                 continue
-            if (found := _computed(kind, kwargs, frame, whole)) is not None:
+            if (found := _computed(kind, kwargs, frame, types)) is not None:
                 results[place] = [found]
             else:
                 left.setdefault(_table(kind), []).append(made)
@@ -160,11 +165,11 @@ class _Names:
 
 
 def _computed(
-    kind: str, kwargs: Mapping[str, Any], frame: "pd.DataFrame", whole: Collection[str]
+    kind: str, kwargs: Mapping[str, Any], frame: "pd.DataFrame", types: Mapping[str, str]
 ) -> Mapping[str, Any] | None:
     """The result of what is computed here, fails closed; None for what is left to GX."""
     try:
-        return judge(kind, kwargs, frame, whole)
+        return judge(kind, kwargs, frame, types)
     except (UsageError, ArithmeticError, LookupError, RuntimeError, TypeError, ValueError) as error:
         info = {"raised_exception": True, "exception_message": _message(error)}
         return {"success": False, "exception_info": info}

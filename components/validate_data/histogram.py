@@ -78,7 +78,7 @@ def _of_categories(now: "pd.Series", before: "pd.Series") -> Histogram | None:
 
 def figure(name: str, shape: Histogram) -> str:
     """The histogram as inline SVG."""
-    drawing, axes = new_figure(3.6, 2.3)
+    drawing, axes = new_figure()
     (_numbers if shape.edges else _categories)(axes, shape)
     axes.set_title(_short(name), loc="left")
     axes.set_ylim(bottom=0)
@@ -100,7 +100,7 @@ def _categories(axes: Any, shape: Histogram) -> None:
     ):
         axes.bar([p + shift for p in places], shares, 0.38, color=colour, label=label)
     axes.set_xticks(places, [_short(name) for name in shape.labels], rotation=35, ha="right")
-    axes.tick_params(axis="x", labelsize=7.5, length=0)
+    axes.tick_params(axis="x", length=0)
     axes.grid(visible=False, axis="x")
 
 

@@ -1,6 +1,6 @@
 """What is checked, and the verdict on it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -10,7 +10,7 @@ from assay.components.validate_data.drift import MIN_ROWS, ColumnDrift, find_dri
 from assay.components.validate_data.expectations import Outcome, run_suite
 from assay.components.validate_data.structure import Structure, structure
 from assay.dataset import DatasetInfo
-from assay.dataset.whole import read_exact, whole_columns
+from assay.dataset.whole import read_exact
 from assay.errors import UsageError
 from assay.evidence import EvidenceDocument, label
 from assay.findings import Finding
@@ -109,11 +109,7 @@ def validate(
     frame = read_exact(dataset.path)
     judged = _Judgement()
     shape = _structure(frame, settings.target, judged)
-    outcomes = (
-        None
-        if parsed is None
-        else _expectations(frame, parsed, whole_columns(dataset.path), judged)
-    )
+    outcomes = None if parsed is None else _expectations(frame, parsed, table.types, judged)
     subjects = {"data": dataset.digest}
     drift = None
     if reference is not None:
@@ -124,7 +120,7 @@ def validate(
         judged.numbers,
         notes=judged.notes,
         verdict=judged.verdict,
-        reason=_reason(judged.problems),
+        reason="; ".join(reasons(judged.problems)),
     )
     name = "" if parsed is None else parsed.name
     problems = tuple(judged.problems)
@@ -168,9 +164,9 @@ def _structure(frame: "pd.DataFrame", target: str, judged: _Judgement) -> Struct
 
 
 def _expectations(
-    frame: "pd.DataFrame", suite: ParsedSuite, whole: set[str], judged: _Judgement
+    frame: "pd.DataFrame", suite: ParsedSuite, types: Mapping[str, str], judged: _Judgement
 ) -> tuple[Outcome, ...]:
-    outcomes = tuple(run_suite(frame, suite, whole))
+    outcomes = tuple(run_suite(frame, suite, types))
     failed = [outcome for outcome in outcomes if outcome.success is not True]
     given = len(suite.expectations)
     if not outcomes or len(outcomes) != given:
@@ -192,8 +188,7 @@ def _drift(
     before = data.info(folder)
     changes = tuple(schema_changes(table, before))
     judged.blocked += changes
-    types = {column.name: column.type for column in before.columns}
-    shared = [column.name for column in table.columns if types.get(column.name) == column.type]
+    shared = [c.name for c in table.columns if before.types.get(c.name) == c.type]
     if min(len(frame), before.rows) < MIN_ROWS:
         text = (
             f"{len(frame)} rows against {before.rows} of the reference are too few to tell drift; "
@@ -231,13 +226,14 @@ def _judge_drift(columns: Sequence[ColumnDrift], limit: float, judged: _Judgemen
             for column in drifted
         )
         judged.blocked.append(
-            f"{len(drifted)} of {len(columns)} columns drifted from the reference "
-            f"(limit {limit:g}): {named}"
+            f"{len(drifted)} of {len(columns)} columns drifted from the reference; allowed below "
+            f"{limit:.0%}: {named}"
         )
     return tidy(share)
 
 
-def _reason(problems: Sequence[str]) -> str:
+def reasons(problems: Sequence[str]) -> list[str]:
+    """The first problems, each of bounded length."""
     cut = [p if len(p) <= MAX_REASON else f"{p[:MAX_REASON]}…" for p in problems[:MAX_REASONS]]
     more = len(problems) - MAX_REASONS
-    return "; ".join(cut) + (f"; and {more} more, see the report" if more > 0 else "")
+    return [*cut, f"and {more} more, see the report"] if more > 0 else cut

@@ -37,7 +37,7 @@ def validate_data(
         UsageError: A suite or threshold that cannot be; names all.
     """
     from assay.components.validate_data import views
-    from assay.components.validate_data.judge import Settings, validate
+    from assay.components.validate_data.judge import Settings, reasons, validate
 
     settings = Settings(target, drift_share, drift_threshold, max_sample_rows)
     found = validate(data, suite, reference, settings)
@@ -48,6 +48,7 @@ def validate_data(
     return {
         "verdict": str(found.evidence.verdict),
         "reason": found.evidence.reason,
+        "reasons": reasons(found.problems),
         "failed_expectations": int(values.get("failed_expectations") or 0),
         "drifted_columns_share": values.get("drifted_columns_share") or 0.0,
     }

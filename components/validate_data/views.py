@@ -10,16 +10,21 @@ from assay.components.validate_data.histogram import figure
 from assay.components.validate_data.wording import arguments, plain
 from assay.digest import canonical_json
 from assay.report import (
+    Bar,
     Section,
+    cards,
+    details,
     figures,
     heading,
+    interval_bars,
+    long_table,
     markdown_table,
     markdown_text,
     page,
     paragraph,
     table,
-    tiles,
 )
+from assay.text import number, short
 
 if TYPE_CHECKING:
     from assay.components.validate_data.drift import ColumnDrift
@@ -33,8 +38,8 @@ MAX_LEAD: Final = 5
 NO_SUITE: Final = "No suite was given: the structure was checked, and no expectation."
 NO_REFERENCE: Final = "No reference was given: drift was not looked for."
 
-_FAILED: Final = ("#", "expectation", "about", "observed", "why it is there")
-_ALL: Final = ("#", "expectation", "outcome", "observed", "expected")
+_FAILED: Final = ("expectation", "about", "#", "observed", "why it is there")
+_ALL: Final = ("expectation", "#", "outcome", "observed", "expected")
 _DRIFT: Final = (
     "column",
     "drift",
@@ -44,33 +49,44 @@ _DRIFT: Final = (
     "missing before",
     "missing now",
 )
+MAX_BARS: Final = 30
+MAX_MARKDOWN_ROWS: Final = 50
 
 
 def write(found: "Found", settings: "Settings", folder: Path) -> None:
     """`report.html`, `summary.md` and `result.json`."""
     title = f"Validation of {found.rows:,} rows"
-    sections = [Section("At a glance", _tiles(found))]
-    if failed := [(n, _words(kind, on), *rest) for n, kind, on, *rest in _failed(found)]:
+    sections = [Section("At a glance", _cards(found))]
+    if failed := [(_words(kind, on), *rest) for kind, on, *rest in _failed(found)]:
         headers = [header for header in _FAILED if header != "about"]
-        sections.append(Section("Failed expectations", table(headers, failed, align="r")))
+        shown = long_table(headers, failed, "failed expectations", align="lr", stacked=True)
+        sections.append(Section("Failed expectations", shown))
+    sections.append(Section("Drift against the reference", _drift(found, settings)))
+    sections.append(Section("Structure", _structure(found)))
     if found.findings:
         sections.append(Section("Findings", _findings(found)))
-    sections.append(Section("Structure", _structure(found)))
-    sections.append(Section("Drift against the reference", _drift(found, settings)))
     sections.append(Section("All expectations", _all(found)))
-    text = page(title, sections, verdict=found.evidence.verdict, subtitle=_lead(found))
+    verdict, lead = str(found.evidence.verdict), _lead(found)
+    text = page(
+        title,
+        sections,
+        verdict=verdict,
+        subtitle=f"Data {short(found.evidence.subjects['data'])}.",
+        reasons=lead,
+        preview=f"Assay validation of {found.rows:,} rows: {verdict}. {'; '.join(lead)}",
+    )
     (folder / "report.html").write_text(text, encoding="utf-8")
     (folder / "summary.md").write_text(_markdown(title, found, settings), encoding="utf-8")
     (folder / "result.json").write_bytes(canonical_json(_result(found, settings)))
 
 
-def _lead(found: "Found") -> str:
+def _lead(found: "Found") -> list[str]:
     """The first problems; the sections tell all."""
     more = len(found.problems) - MAX_LEAD
-    return "; ".join(found.problems[:MAX_LEAD]) + (f"; and {more} more" if more > 0 else "")
+    return [*found.problems[:MAX_LEAD], *([f"and {more} more"] if more > 0 else [])]
 
 
-def _tiles(found: "Found") -> str:
+def _cards(found: "Found") -> str:
     numbers = found.evidence.values
     items: list[tuple[str, Any]] = [
         ("rows", f"{found.rows:,}"),
@@ -89,13 +105,13 @@ def _tiles(found: "Found") -> str:
         ("rows that repeat an earlier one", f"{found.structure.duplicate_rows_share:.2%}"),
         ("missing values", f"{found.structure.missing_share:.2%}"),
     ]
-    return tiles(items)
+    return cards(items)
 
 
 def _failed(found: "Found") -> list[tuple[Any, ...]]:
     return [
-        (number, o.kind, o.subject, o.observed, o.note)
-        for number, o in enumerate(found.outcomes or (), 1)
+        (o.kind, o.subject, place, o.observed, o.note)
+        for place, o in enumerate(found.outcomes or (), 1)
         if not o.success
     ]
 
@@ -114,15 +130,15 @@ def _all(found: "Found") -> str:
     if found.outcomes is None:
         return paragraph(f"{NO_SUITE} Draft one with: assay suite draft")
     numbered = sorted(enumerate(found.outcomes, 1), key=lambda pair: pair[1].success)
-    rows = [(number, *_row(outcome)) for number, outcome in numbered]
+    rows = [_row(place, outcome) for place, outcome in numbered]
     lead = paragraph(f"Suite {found.suite!r}; those that failed first.", soft=True)
-    return lead + table(_ALL, rows, align="r")
+    return lead + long_table(_ALL, rows, "expectations", align="lr", stacked=True)
 
 
-def _row(outcome: "Outcome") -> tuple[str, ...]:
+def _row(place: int, outcome: "Outcome") -> tuple[Any, ...]:
     word = "pass" if outcome.success else "fail"
     expected = arguments(outcome.kwargs)
-    return (_words(outcome.kind, outcome.subject), word, outcome.observed, expected)
+    return (_words(outcome.kind, outcome.subject), place, word, outcome.observed, expected)
 
 
 def _structure(found: "Found") -> str:
@@ -137,27 +153,53 @@ def _drift(found: "Found", settings: "Settings") -> str:
     drift = found.drift
     if drift is None:
         return paragraph(NO_REFERENCE)
-    parts = [paragraph(_rule(found.rows, drift, settings))]
+    parts = [_drift_bars(drift)]
     if drift.changes:
         rows = [("block", change) for change in drift.changes]
         parts.append(table(("weight", "change of the schema"), rows))
-    if drift.too_small:
-        parts.append(paragraph(drift.too_small))
-    if drift.columns:
-        parts.append(table(_DRIFT, map(_drift_row, _furthest_first(drift)), align="llrrlrr"))
-    if drift.left_out:
-        parts.append(heading("Not compared"))
-        parts.append(table(("column", "reason"), drift.left_out.items()))
     shapes = [c for c in _furthest_first(drift) if c.drifted and c.histogram is not None]
     if shapes:
         more = len(shapes) - MAX_FIGURES
         rest = f" Not shown: {more} more, which drifted less." if more > 0 else ""
         parts.append(heading("Columns that drifted"))
-        parts.append(paragraph(f"Share of the values in each bin, missing ones left out.{rest}"))
         parts.append(
             figures(*(figure(c.name, c.histogram) for c in shapes[:MAX_FIGURES] if c.histogram))
         )
+        note = f"Share of the values in each bin, missing ones left out.{rest}"
+        parts.append(paragraph(note, soft=True))
+    if drift.too_small:
+        parts.append(paragraph(drift.too_small))
+    parts.append(paragraph(_rule(found.rows, drift, settings), soft=True))
+    if drift.columns:
+        rows = [_drift_row(column) for column in _furthest_first(drift)]
+        shown = table(_DRIFT, rows, align="llrrlrr", stacked=True)
+        parts.append(details(f"All {len(rows)} compared columns", shown))
+    if drift.left_out:
+        parts.append(heading("Not compared"))
+        parts.append(long_table(("column", "reason"), [*drift.left_out.items()], "columns"))
     return "".join(parts)
+
+
+def _drift_bars(drift: "Drift") -> str:
+    """The columns that drifted furthest, by kind of measure: they share no scale."""
+    drawn = []
+    shown = [c for c in _furthest_first(drift) if c.score is not None][:MAX_BARS]
+    for small_is_far in (False, True):
+        bars = [
+            Bar(
+                column.name,
+                column.score,
+                threshold=column.threshold,
+                allowed=">=" if small_is_far else "<",
+                outcome="drifted" if column.drifted else "",
+            )
+            for column in shown
+            if ("p_value" in column.method) is small_is_far
+        ]
+        if bars:
+            what = "p-value of a test that nothing changed" if small_is_far else "Distance"
+            drawn.append(interval_bars(bars, note=f"{what}, furthest first."))
+    return "".join(drawn)
 
 
 def _rule(rows: int, drift: "Drift", settings: "Settings") -> str:
@@ -192,35 +234,41 @@ def _furthest_first(drift: "Drift") -> list["ColumnDrift"]:
 def _drift_row(column: "ColumnDrift") -> tuple[Any, ...]:
     before, now = (f"{share:.1%}" for share in column.missing)
     word = "yes" if column.drifted else "no"
-    return (column.name, word, column.score, column.threshold, column.method, before, now)
+    score = number(column.score, beside=column.threshold)
+    return (column.name, word, score, column.threshold, column.method, before, now)
 
 
 def _markdown(title: str, found: "Found", settings: "Settings") -> str:
-    parts = [f"# {title}: {found.evidence.verdict}\n", *_items(found.problems)]
+    parts = [f"# {title}: {found.evidence.verdict}\n", _items(found.problems)]
     if found.outcomes is None:
-        parts.append(f"\n{NO_SUITE}\n")
+        parts.append(f"{NO_SUITE}\n")
     else:
         failed = _failed(found)
-        parts.append(f"\n{len(failed)} of {len(found.outcomes)} expectations failed.\n")
+        parts.append(f"{len(failed)} of {len(found.outcomes)} expectations failed.\n")
         if failed:
-            parts.append(markdown_table(_FAILED, failed))
+            parts.append(markdown_table(_FAILED, failed[:MAX_MARKDOWN_ROWS]))
     if found.findings:
-        parts += ["\nFindings:\n", *_items(finding.line for finding in found.findings)]
+        parts += ["Findings:\n", _items(finding.line for finding in found.findings)]
     notes = [finding.text for finding in found.structure.findings if not finding.blocks]
     if notes:
-        parts += ["\nStructure:\n", *_items(notes)]
+        parts += ["Structure:\n", _items(notes)]
     if found.drift is None:
-        parts.append(f"\n{NO_REFERENCE}\n")
+        parts.append(f"{NO_REFERENCE}\n")
     else:
-        parts.append(f"\n{_rule(found.rows, found.drift, settings)}\n")
+        parts.append(f"{_rule(found.rows, found.drift, settings)}\n")
         drifted = [column for column in _furthest_first(found.drift) if column.drifted]
         if drifted:
-            parts.append(markdown_table(_DRIFT, map(_drift_row, drifted)))
+            rows = [_drift_row(column) for column in drifted[:MAX_MARKDOWN_ROWS]]
+            parts.append(markdown_table(_DRIFT, rows))
     return "\n".join(parts) + "\n"
 
 
-def _items(texts: Iterable[str]) -> list[str]:
-    return [f"- {markdown_text(text)}" for text in texts]
+def _items(texts: Iterable[str]) -> str:
+    """A paragraph each: the KFP UI draws lists without bullets."""
+    shown = [markdown_text(text) for text in texts]
+    more = len(shown) - MAX_MARKDOWN_ROWS
+    rest = [f"and {more} more, see the report"] if more > 0 else []
+    return "".join(f"{text}\n\n" for text in [*shown[:MAX_MARKDOWN_ROWS], *rest])
 
 
 def _result(found: "Found", settings: "Settings") -> dict[str, Any]:

@@ -3,7 +3,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
-KFP_VERSION=${KFP_VERSION:-2.17.0}
+KFP_VERSION=$(sed -n 's/.*?ref=//p' manifests/kind/kfp/kustomization.yaml)
 KFP=github.com/kubeflow/pipelines/manifests/kustomize
 CLUSTER=assay
 CONTEXT=kind-$CLUSTER
@@ -19,10 +19,8 @@ up() {
   done
   kube apply -k "$KFP/cluster-scoped-resources?ref=$KFP_VERSION"
   kube wait --for condition=established --timeout=60s crd/applications.app.k8s.io
-  kube apply -k "$KFP/env/platform-agnostic?ref=$KFP_VERSION"
+  kube apply -k manifests/kind/kfp
   kube apply -k manifests/overlays/kind
-  kube -n kubeflow set env deployment/ml-pipeline \
-    'COMPILED_PIPELINE_SPEC_PATCH={"podPriorityClassName":"assay-training"}'
   kube -n assay wait --for=condition=complete job/minio-setup --timeout=10m
   kube -n assay rollout status deployment/mlflow --timeout=10m
   kube -n kubeflow rollout status deployment/ml-pipeline --timeout=15m

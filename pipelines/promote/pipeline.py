@@ -1,8 +1,14 @@
 """A checked model, proposed for an environment by a pull request."""
 
+from typing import Final
+
 from kfp import dsl
 
 from assay.components.promote.component import promote as propose
+from assay.gitops.document import ENVIRONMENTS
+
+CHOICES: Final = {"environment": ENVIRONMENTS}
+"""Offered in the run form, and nothing else is taken."""
 
 
 @dsl.pipeline(name="promote")
@@ -17,4 +23,4 @@ def promote(model_name: str, environment: str, model: str = "", monitoring: str 
     """
     propose(
         model_name=model_name, environment=environment, model=model, monitoring=monitoring
-    ).set_caching_options(enable_caching=False)
+    ).set_caching_options(enable_caching=False).set_display_name("Propose the release")

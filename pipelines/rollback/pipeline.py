@@ -1,8 +1,14 @@
 """An earlier release, put back."""
 
+from typing import Final
+
 from kfp import dsl
 
 from assay.components.rollback.component import rollback as put_back
+from assay.gitops.document import ENVIRONMENTS
+
+CHOICES: Final = {"environment": ENVIRONMENTS}
+"""Offered in the run form, and nothing else is taken."""
 
 
 @dsl.pipeline(name="rollback")
@@ -21,4 +27,4 @@ def rollback(
     """
     put_back(
         model_name=model_name, environment=environment, by=by, why=why, to=to, now=now
-    ).set_caching_options(enable_caching=False)
+    ).set_caching_options(enable_caching=False).set_display_name("Roll back")

@@ -89,7 +89,6 @@ def sweep_and_register(
             ready,
             candidates=ready.outputs["candidates"],
             candidate_settings=ready.outputs["candidate_settings"],
-            validation_fraction=ready.outputs["validation_fraction"],
         )
         best = try_candidates(
             tries=parts.outputs["candidates"],

@@ -34,7 +34,7 @@ def component(role: str) -> Callable[[Callable[..., Any]], Any]:
         made = dsl.component(base_image=image(role), install_kfp_package=False)(function)
         container = made.component_spec.implementation.container
         container.command = command(function.__name__)
-        container.args = ["--executor_input", "{{$}}"]
+        container.args = []
         return made
 
     return declare
@@ -42,9 +42,9 @@ def component(role: str) -> Callable[[Callable[..., Any]], Any]:
 
 def command(name: str) -> list[str]:
     """The command of a component's container."""
-    return ["python3", "-m", MODULE, "--instead-of", _STANDS_FOR, name]
+    return ["python3", "-m", MODULE, _STANDS_FOR, name, "{{$}}"]
 
 
 def named_in(command: list[str]) -> str:
     """The component that a container's command runs; empty where it is another's command."""
-    return command[-1] if command[1:3] == ["-m", MODULE] else ""
+    return command[-2] if command[1:3] == ["-m", MODULE] else ""

@@ -13,7 +13,7 @@ import os
 import sys
 import time
 from collections import namedtuple
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -39,7 +39,7 @@ from assay.options import checked
 from assay.printable import without_secrets
 from assay.step import Step
 from assay.store import Store
-from assay.text import log_lines
+from assay.text import log_lines, reason_lines
 from assay.tree import get_manifest, read_entry
 
 TERMINATION_LOG: Final = Path("/dev/termination-log")
@@ -140,6 +140,23 @@ def adopt(step: Step, name: str, arguments: Mapping[str, Any], *outputs: str) ->
         return task.end(outputs)
 
 
+def guard(function: Callable[..., None], **arguments: Any) -> None:
+    """Call a function that is no step with a task's error handling."""
+    name = function.__name__
+    events.emit(name, events.STARTED)
+    try:
+        function(**arguments)
+    except AssayError as error:
+        events.emit(name, events.FAILED, error=str(error), exit_code=error.exit_code)
+        _tell(str(error), [])
+        raise SystemExit(error.exit_code) from None
+    except BaseException as error:
+        told = without_secrets(f"{type(error).__name__}: {error}")
+        events.emit(name, events.FAILED, error=told, exit_code=1)
+        raise
+    events.emit(name, events.DONE)
+
+
 class Task:
     """A task of a run: its steps, what becomes of them, and how it is told.
 
@@ -148,15 +165,23 @@ class Task:
     about why a task failed.
     """
 
-    def __init__(self, name: str, steps: Sequence[Step], arguments: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        name: str,
+        steps: Sequence[Step],
+        arguments: Mapping[str, Any],
+        own_settings: Mapping[str, type] | None = None,
+    ) -> None:
         self._name = name
         self._steps = steps
+        self._types = {EPOCH: str, **(own_settings or {})}
         self._arguments = dict(arguments)
         self._views = _views(arguments)
         self._executions: list[Execution] = []
         self._current: Step | None = None
         self._context: Context | None = None
         self._started = time.time()
+        self._reasons: list[str] = []
 
     def __enter__(self) -> Self:
         self._begin(self._steps[0])
@@ -170,9 +195,12 @@ class Task:
             str(error) if isinstance(error, AssayError) else f"{type(error).__name__}: {error}"
         )
         self._emit_failure(told, code)
+        with contextlib.suppress(AssayError):
+            # What was wrong may have been found before the store was asked for.
+            self._open()
         self._record(runs.FAILED, told, code)
         if isinstance(error, AssayError):
-            _tell(told)
+            _tell(told, self._reasons)
             raise SystemExit(code) from None
         # A bug: the traceback goes to the log, and whoever follows the run hears of it too.
 
@@ -180,10 +208,10 @@ class Task:
     def context(self) -> Context:
         """Store, cache mode, keys: from the environment."""
         if self._context is None:
-            mounted.use()
-            self._context = context_from_env()
+            context = self._open()
             self._record(runs.STARTED)
             self._arguments |= self._settings()
+            return context
         return self._context
 
     @property
@@ -233,15 +261,22 @@ class Task:
         _fill_views(self._views, self._executions, self.context.store)
         last = self._executions[-1]
         if judge is not None and last.values["verdict"] != "pass":
+            self._reasons = list(last.values.get("reasons") or ())
             raise _halted(last, judge)
         given = _pick(self._executions, outputs, lists or {})
         self._emit_end(last)
         self._record(runs.DONE)
         return given
 
+    def _open(self) -> Context:
+        if self._context is None:
+            mounted.use()
+            self._context = context_from_env()
+        return self._context
+
     def _settings(self) -> dict[str, Any]:
         given = self._arguments.get(SETTINGS) or {}
-        types: dict[str, type] = {EPOCH: str}
+        types = dict(self._types)
         for step in self._steps:
             types |= step.types
         found = checked(given, types, f"{self._name}: {SETTINGS}")
@@ -332,14 +367,15 @@ def _print(line: str) -> None:
     print(line, file=sys.stderr, flush=True)  # noqa: T201 - a line that a user must see
 
 
-def _tell(error: str) -> None:
+def _tell(error: str, reasons: Sequence[str]) -> None:
     """Say why the task failed: in short lines for KFP's log panel, which cuts and wraps none."""
-    for line in log_lines(f"error: {error}"):
+    head = error.partition(": ")[0] if reasons else error
+    for line in [*log_lines(f"error: {head}"), *reason_lines(reasons)]:
         _print(line)
     with contextlib.suppress(OSError):
         if TERMINATION_LOG.exists():
-            line = f"error: {error}".encode()[: MAX_TERMINATION_BYTES - 1]
-            TERMINATION_LOG.write_bytes(line + b"\n")
+            whole = f"error: {error}".encode()[: MAX_TERMINATION_BYTES - 1]
+            TERMINATION_LOG.write_bytes(whole + b"\n")
 
 
 def _pick(

@@ -1,4 +1,4 @@
-"""What a component's container runs: `python3 -m assay.task NAME --executor_input JSON`.
+"""What a component's container runs: `python3 -m assay.task kfp.dsl.executor_main NAME JSON`.
 
 KFP's launcher puts what the task is given, and where its outputs go, in place of the JSON; KFP's
 own executor reads and writes it.
@@ -20,10 +20,10 @@ def main() -> None:
     # Before kfp is imported: it then leaves out what a pod does not need.
     os.environ["_KFP_RUNTIME"] = "true"
     parser = argparse.ArgumentParser(prog="assay.task")
-    parser.add_argument("--instead-of", help="what kfp.local looks for; nothing else reads it")
     parser.add_argument("--image", default="", help="reference of the image, for attestations")
+    parser.add_argument("stands_for", help="what kfp.local looks for; nothing else reads it")
     parser.add_argument("component")
-    parser.add_argument("--executor_input", required=True)
+    parser.add_argument("executor_input")
     given = parser.parse_args()
 
     from assay.documents import Limits, read_json
@@ -39,7 +39,7 @@ def main() -> None:
         level=logging.INFO,
     )
     limits = Limits(MAX_INPUT_BYTES, depth=100, values=500_000)
-    executor_input = read_json(given.executor_input, "--executor_input", limits)
+    executor_input = read_json(given.executor_input, "executor_input", limits)
 
     from kfp.dsl.executor import Executor
 

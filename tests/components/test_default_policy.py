@@ -122,7 +122,7 @@ def test_a_good_first_model_passes(runs: Runs) -> None:
 def test_a_constant_classifier_is_no_first_model(runs: Runs) -> None:
     _, decision = runs.judge(**CONSTANT)
     assert decision.verdict != "pass"
-    assert "matthews_corrcoef > 0" in decision.reason
+    assert "matthews_corrcoef" in decision.reason
 
 
 def test_a_constant_classifier_does_not_replace_a_good_model_by_its_recall(runs: Runs) -> None:

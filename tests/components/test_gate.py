@@ -74,7 +74,12 @@ def arguments(
 def test_a_pass(tmp_path: Path) -> None:
     given = arguments(tmp_path)
     values = gate(**given)
-    assert values == {"verdict": "pass", "reason": "", "on_fail": "block_and_notify"}
+    assert values == {
+        "verdict": "pass",
+        "reason": "",
+        "reasons": [],
+        "on_fail": "block_and_notify",
+    }
     assert given["decision"].annotations == {"verdict": "pass"}
     files = sorted(path.name for path in (tmp_path / "out").iterdir())
     assert files == ["decision.json", "report.html", "summary.md"]
@@ -88,19 +93,19 @@ def test_a_pass(tmp_path: Path) -> None:
 def test_a_block_names_the_rule_and_the_value(tmp_path: Path) -> None:
     values = gate(**arguments(tmp_path, accuracy=0.85))
     assert values["verdict"] == "block"
-    assert values["reason"] == "accuracy > 0.9: observed 0.85"
+    assert values["reason"] == "accuracy is 0.85; allowed above 0.9"
     summary = (tmp_path / "out" / "summary.md").read_text()
     assert summary.startswith("# Decision: block\n")
-    assert "observed 0.85" in summary
+    assert "accuracy is 0.85" in summary
     report = (tmp_path / "out" / "report.html").read_text()
-    assert "observed 0.85" in report
+    assert "accuracy is 0.85" in report
     assert "&lt;b&gt;Nobody&lt;/b&gt; would use it." in report
 
 
 def test_an_interval_that_straddles_is_inconclusive(tmp_path: Path) -> None:
     values = gate(**arguments(tmp_path, delta=(-0.05, 0.05)))
     assert values["verdict"] == "inconclusive"
-    assert "95% interval -0.05 to 0.05" in values["reason"]
+    assert "(-0.05 to 0.05); allowed" in values["reason"]
 
 
 @pytest.mark.parametrize(
@@ -157,7 +162,7 @@ def test_the_page_of_rules_without_reasons_has_no_empty_column(tmp_path: Path) -
     for place, text in (("one", POLICY), ("two", POLICY.replace("reason:", "# reason:"))):
         gate(**arguments(tmp_path / place, text=text))
         page = (tmp_path / place / "out" / "report.html").read_text()
-        assert ("reason for the rule" in page) == ("\n    reason:" in text)
+        assert ("why it is there" in page) == ("\n    reason:" in text)
 
 
 PROGRAM = """

@@ -388,6 +388,167 @@ class TestModels:
         assert set(model.predict(frame)) <= {"<=50K", ">50K"}
 
 
+def _codes() -> tuple[pd.DataFrame, np.ndarray]:
+    """Postal codes as whole numbers, of which the even ones are "hi"."""
+    random = np.random.default_rng(0)
+    codes = random.integers(10_000, 10_020, 500)
+    frame = pd.DataFrame({"size": random.standard_normal(500), "code": codes})
+    return frame, np.where(codes % 2 == 0, "hi", "lo")
+
+
+def _one_hot(columns: Any) -> Any:
+    from sklearn.compose import make_column_transformer
+    from sklearn.impute import SimpleImputer
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import OneHotEncoder
+
+    filled = make_pipeline(
+        SimpleImputer(strategy="most_frequent"), OneHotEncoder(handle_unknown="ignore")
+    )
+    table = make_column_transformer((filled, columns), remainder="passthrough")
+    return make_pipeline(table, LogisticRegression(max_iter=1000))
+
+
+def _boosting() -> Any:
+    from sklearn.ensemble import HistGradientBoostingClassifier
+
+    return HistGradientBoostingClassifier(categorical_features=["code"], max_iter=20)
+
+
+class TestCategoriesOfImportedModels:
+    """What a column stands for, its encoder says, and not the look of its values."""
+
+    @pytest.fixture
+    def imported(self, tmp_path: Path) -> Any:
+        """Imports a fitted pipeline that somebody else saved."""
+        import mlflow.sklearn
+        import skops.io
+
+        from assay.components.import_artifact.mlmodel import Settings, convert
+        from assay.model import load
+
+        def bring_in(pipeline: Any, features: pd.DataFrame) -> Any:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                mlflow.sklearn.save_model(
+                    pipeline,
+                    tmp_path / "theirs",
+                    serialization_format="skops",
+                    skops_trusted_types=skops.io.get_untrusted_types(data=skops.io.dumps(pipeline)),
+                    input_example=features.head(),
+                    pip_requirements=["scikit-learn"],
+                )
+            (tmp_path / "ours").mkdir()
+            convert(tmp_path / "theirs", Settings("y", ""), tmp_path / "ours")
+            return load(tmp_path / "ours")
+
+        return bring_in
+
+    @pytest.mark.parametrize(
+        "make",
+        [
+            lambda: _one_hot(["code"]),
+            lambda: _one_hot([1]),
+            lambda: _one_hot([False, True]),
+            lambda: _one_hot(slice("code", None)),
+            _boosting,
+        ],
+        ids=["by name", "by place", "by mask", "by slice", "by the estimator"],
+    )
+    def test_whole_numbers_that_an_encoder_reads_are_categories(
+        self, imported: Any, make: Any
+    ) -> None:
+        frame, labels = _codes()
+        model = imported(make().fit(frame, labels), frame)
+        assert model.info.categorical == ("code",)
+        assert model.info.types == {"size": "float64", "code": "int64"}
+        model.check_table(frame)
+        assert (model.predict(frame) == labels).all()
+        # In another scheme of codes nothing is known, and a score would say nothing.
+        other = frame.assign(code=frame["code"] + 1000)
+        assert model.unseen_shares(other) == {"code": 1.0}
+        with pytest.raises(
+            UsageError, match=r"none of the values of column 'code' \(it knows 10000"
+        ):
+            model.check_table(other)
+        with pytest.raises(UsageError, match="float64 with fractions, and int64"):
+            model.predict(frame.assign(code=frame["code"] + 0.5))
+
+    def test_text_that_is_spelled_otherwise_is_refused(self, imported: Any) -> None:
+        frame, labels = _codes()
+        words = frame.assign(code="DE-" + frame["code"].astype(str))
+        model = imported(_one_hot(["code"]).fit(words, labels), words)
+        model.check_table(words)
+        with pytest.raises(UsageError, match="none of the values of column 'code'"):
+            model.check_table(words.assign(code=frame["code"].astype(str)))
+
+    def test_an_example_that_the_model_does_not_take_is_refused(self, imported: Any) -> None:
+        frame, labels = _codes()
+        with pytest.raises(DataError, match=r"input example is not what.*'code' is string"):
+            imported(
+                _one_hot(["code"]).fit(frame, labels),
+                frame.assign(code="DE-" + frame["code"].astype(str)),
+            )
+
+    @pytest.fixture
+    def exported(self, tmp_path: Path, context: Context) -> Path:
+        """Our own model with codes, gaps and truth values, as export_artifact writes it."""
+        frame, labels = _codes()
+        table = pa.table(
+            {
+                "code": pa.array(frame["code"]),
+                "gaps": pa.array([i % 3 if i % 5 else None for i in range(500)], pa.int64()),
+                "truth": pa.array([None if i % 7 == 0 else i % 2 == 0 for i in range(500)]),
+                "size": pa.array(frame["size"]),
+                "y": pa.array(labels),
+            }
+        )
+        data = stored(table, context.store, tmp_path / "d")
+        options = {"estimator": "sklearn.linear_model.LogisticRegression", "positive_label": "hi"}
+        columns = {"categorical_columns": ["code", "gaps", "truth"]}
+        given = {"data": data, "target": "y", **options, **columns}
+        ours = execute(train, given, context).outputs["model"]
+        return Path(export(context.store, ours, tmp_path / "kfp").model.path)
+
+    def test_a_model_of_ours_comes_back_as_what_it_was(
+        self, exported: Path, tmp_path: Path, context: Context
+    ) -> None:
+        back = bring(exported, context).outputs["model"]
+        get_tree(context.store, get_manifest(context.store, back), tmp_path / "back")
+        for name in ("assay-model.json", "model.skops", "MLmodel", "input_example.json"):
+            assert (tmp_path / "back" / name).read_bytes() == (exported / name).read_bytes(), name
+
+    @pytest.mark.parametrize(
+        ("old", "new", "told"),
+        [
+            ('"categorical","type":"int64"', '"numeric","type":"int64"', "other .*roles"),
+            ('"name":"truth","role":"categorical","type":"bool"',
+             '"name":"truth","role":"categorical","type":"string"', "other types"),
+            ("LogisticRegression", "RidgeClassifier", "other estimator"),
+            ('["hi","lo"]', '["hi","no"]', "other classes"),
+        ],
+    )  # fmt: skip
+    def test_what_does_not_describe_the_model_beside_it_is_refused(
+        self, exported: Path, context: Context, old: str, new: str, told: str
+    ) -> None:
+        path = exported / "assay-model.json"
+        path.chmod(0o644)
+        text = path.read_text()
+        assert old in text
+        path.write_text(text.replace(old, new))
+        with pytest.raises(IntegrityError, match=f"does not describe the model beside it: {told}"):
+            bring(exported, context)
+
+    def test_what_it_says_itself_cannot_be_said_otherwise(
+        self, exported: Path, context: Context
+    ) -> None:
+        with pytest.raises(UsageError, match="target is 'size', and the model's own is 'y'"):
+            bring(exported, context, target="size")
+        with pytest.raises(UsageError, match="positive_label is 'lo', and the model's own is 'hi'"):
+            bring(exported, context, positive_label="lo")
+
+
 @pytest.mark.parametrize(
     ("make", "told"),
     [

@@ -125,8 +125,8 @@ def test_labels_with_a_dot_are_rejected_and_named(
     assert values["verdict"] == "block"
     assert values["failed_expectations"] == 1
     assert values["reason"] == (
-        f"{IN_SET}(income): 16281 of 16281 values outside {LABELS}, "
-        "e.g. '<=50K.' in row 2, '>50K.' in row 4"
+        f"income: 16281 of 16281 values outside {LABELS}, "
+        f"e.g. '<=50K.' in row 2, '>50K.' in row 4 ({IN_SET})"
     )
     assert numbers(folder)["failed_expectations"] == 1
     report = (folder / "report.html").read_text()
@@ -143,7 +143,9 @@ def test_electricity_drifts_over_time(judge: Any, real: Any) -> None:
     values, folder = judge(later, reference=earlier, target="class")
     assert values["verdict"] == "block"
     assert values["drifted_columns_share"] == pytest.approx(4 / 7)
-    assert values["reason"].startswith("4 of 7 columns drifted from the reference (limit 0.5): ")
+    assert values["reason"].startswith(
+        "4 of 7 columns drifted from the reference; allowed below 50%: "
+    )
     for column in ("nswprice", "vicprice", "vicdemand", "transfer"):
         assert f"{column} (" in values["reason"]
     subjects = EvidenceDocument.read(folder).subjects
@@ -152,7 +154,7 @@ def test_electricity_drifts_over_time(judge: Any, real: Any) -> None:
     assert (scores['drift_score{column="vicprice"}'] or 0) > 1
     assert (scores['drift_score{column="class"}'] or 1) < 0.02
     report = (folder / "report.html").read_text()
-    assert report.count("<svg ") == 4
+    assert report.count("<figure>") == 4
     assert "20,000 of 22,656 rows of the data with 20,000 of 22,656 rows" in report
     assert "smallest SplitMix64 hashes" in report
     assert len(report) < 200_000
@@ -299,29 +301,30 @@ def test_every_failed_expectation_is_named_with_what_was_seen(judge: Any, tmp_pa
     ]
     values, folder = judge(data, suite=suite(tmp_path, *given))
     assert values["reason"].split("; ") == [
-        "expect_column_values_to_not_be_null(n): 1 of 4 values missing, e.g. row 5",
+        "n: 1 of 4 values missing, e.g. row 5 (expect_column_values_to_not_be_null)",
         (
-            f"{BETWEEN}(n): 1 of 3 values above 20 (at least 0.9 of all must be right), "
-            "e.g. 30 in row 4"
+            "n: 1 of 3 values above 20 (at least 0.9 of all must be right), "
+            f"e.g. 30 in row 4 ({BETWEEN})"
         ),
-        "expect_column_mean_to_be_between(n): observed 11, expected 20 to 21",
-        "expect_column_values_to_be_unique(s): 3 of 4 values repeated, e.g. 'a' in row 2",
-        "expect_column_values_to_be_of_type(n): observed 'float64', expected 'int64'",
-        "expect_column_distinct_values_to_be_in_set(s): unexpected 'b, c'",
-        "expect_column_distinct_values_to_contain_set(s): no 'z'",
-        "expect_column_to_exist(gone): there is no such column",
-        f"{IN_SET}(gone): could not be judged: there is no column 'gone'",
-        "expect_table_columns_to_match_set: columns missing 't' and unexpected 's'",
+        "n, mean: observed 11, expected 20 to 21 (expect_column_mean_to_be_between)",
+        "s: 3 of 4 values repeated, e.g. 'a' in row 2 (expect_column_values_to_be_unique)",
+        "n: observed 'float64', expected 'int64' (expect_column_values_to_be_of_type)",
+        "s: unexpected 'b, c' (expect_column_distinct_values_to_be_in_set)",
+        "s: no 'z' (expect_column_distinct_values_to_contain_set)",
+        "gone: there is no such column (expect_column_to_exist)",
+        f"gone: could not be judged: there is no column 'gone' ({IN_SET})",
+        "columns missing 't' and unexpected 's' (expect_table_columns_to_match_set)",
         (
-            "expect_table_columns_to_match_ordered_list: column 1 is 'n' instead of 's', "
-            "column 2 is 's' instead of 'n', column 3, 'o', is missing"
+            "column 1 is 'n' instead of 's', column 2 is 's' instead of 'n', "
+            "column 3, 'o', is missing (expect_table_columns_to_match_ordered_list)"
         ),
         (
-            "expect_column_values_to_not_match_regex(s): 1 of 4 values matching '^b', "
-            "e.g. 'b, c' in row 3"
+            "s: 1 of 4 values matching '^b', e.g. 'b, c' in row 3 "
+            "(expect_column_values_to_not_match_regex)"
         ),
-        "expect_table_row_count_to_equal: observed 4, expected 5",
+        "row count: observed 4, expected 5 (expect_table_row_count_to_equal)",
     ]
+    assert values["reasons"] == values["reason"].split("; ")
     summary = (folder / "summary.md").read_text().replace("\\", "")
     for kind, _ in given:
         assert kind in summary
@@ -349,7 +352,7 @@ def test_an_expectation_that_raises_has_failed(
     sound = (BETWEEN, {"column": "n", "min_value": 0})
     values, folder = judge(data, suite=suite(tmp_path, sound, (kind, kwargs), sound))
     assert values["verdict"] == "block"
-    assert f"{kind}({kwargs['column']}): could not be judged: " in values["reason"]
+    assert f"{kwargs['column']}: could not be judged: " in values["reason"]
     assert [item["success"] for item in result_of(folder)["expectations"]] == [True, False, True]
 
 
@@ -361,7 +364,7 @@ def test_success_over_no_value_is_no_success(judge: Any, tmp_path: Path) -> None
     )
     values, _ = judge(data, suite=suite(tmp_path, equal))
     assert values["verdict"] == "block"
-    assert "(a, b): could not be judged: there was no value to look at" in values["reason"]
+    assert "a, b: could not be judged: there was no value to look at" in values["reason"]
 
 
 @pytest.mark.parametrize("tamper", ["drop", "twice", "truthy", "other"])

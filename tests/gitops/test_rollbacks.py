@@ -1,6 +1,7 @@
 """Rollbacks, drills, the release log and the collector, on real Git without a forge."""
 
 import os
+import re
 import time
 from typing import Any
 
@@ -8,14 +9,21 @@ import pytest
 from click.testing import CliRunner
 
 from assay.cli import cli
+from assay.components.rollback_drill.step import rollback_drill
+from assay.doctor import Ground, Status
+from assay.doctor.services import check_releases
 from assay.errors import (
     IntegrityError,
     RunBlocked,
     ServiceError,
     UsageError,
 )
+from assay.execution import Context, execute
 from assay.gitops import drill, golden, log, override, rehearsal, rollback, statement
 from assay.gitops.statement import Kind, require_signer
+from assay.kfp import BLOCKS
+from assay.kfp import execute as run_as_task
+from assay.tree import get_manifest
 
 from simulators.forge import git
 from stories import flip, refused
@@ -110,7 +118,9 @@ def test_a_view_that_was_altered_is_mended_by_a_rollback(world: Any) -> None:
 
 
 @pytest.mark.slow
-def test_a_drill_goes_back_and_forth_and_is_evidence(world: Any) -> None:
+def test_a_drill_goes_back_and_forth_and_is_evidence(
+    world: Any, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
     world.release("one", "dev", "staging")
     assert rehearsal.evidence(world.services, MODEL, world.models["two"]).values == {
         rehearsal.EVIDENCE: None
@@ -133,6 +143,65 @@ def test_a_drill_goes_back_and_forth_and_is_evidence(world: Any) -> None:
     assert 0 <= days < 1
     done.seconds = drill.MAX_SECONDS + 1
     refused(lambda: drill.require_passed(done), RunBlocked, "the limit is 300 s")
+
+    # As a task of a pipeline: a drill that was too slow ends it, once its record is stored.
+    monkeypatch.setattr(drill, "MAX_SECONDS", 0.0)
+    with pytest.raises(SystemExit) as stop:
+        run_as_task(rollback_drill, {"model_name": MODEL}, "record", judge=BLOCKS)
+    assert stop.value.code == RunBlocked.exit_code
+    said = capfd.readouterr().err
+    assert "error: blocked: rolling 'churn' back in staging took" in said
+    record = re.search(r"(sha256:[0-9a-f]{64})\)", said)
+    assert record is not None
+    files = {entry.path for entry in get_manifest(world.store, record[1]).files}
+    assert files == {"record.json", "metrics.prom", "summary.md"}
+    assert world.registry.at(MODEL, "staging").model == world.models["two"]
+
+
+def test_what_a_drill_lacks_is_said_at_once_before_anything_moves(
+    world: Any, keys: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.release("one", "dev")
+    head = world.head()
+    monkeypatch.setenv("ASSAY_SIGNING_KEY", "")
+    context = Context(world.store, verifier=world.services.verifier)
+
+    def rehearse() -> Any:
+        return execute(rollback_drill, {"model_name": MODEL, "environment": "dev"}, context)
+
+    # A first set-up lacks both, and is told both.
+    refused(
+        rehearse,
+        UsageError,
+        "ASSAY_SIGNING_KEY is not set, and a drill is a signed statement",
+        "Secret assay-signing",
+        "no release of 'churn' came before the one in dev, so a drill cannot go back",
+        "assay promote 'churn' dev",
+    )
+    monkeypatch.setenv("ASSAY_SIGNING_KEY", keys.private["stranger"])
+    refused(rehearse, UsageError, "does not list key", "a drill cannot go back")
+    assert world.head() == head
+    monkeypatch.setenv("ASSAY_SIGNING_KEY", keys.private["ann"])
+    world.release("two", "dev")
+    assert rehearsal.lacking(world.services, MODEL, "dev") == []
+    (never,) = rehearsal.lacking(world.services, MODEL, "staging")
+    assert never.startswith("'churn' was never released to staging; release two models")
+
+    # doctor looks where drills are made.
+    key, rehearsal_of = check_releases(Ground())
+    assert (key.check, key.status) == ("signing of releases", Status.OK)
+    assert key.detail.endswith("signs approvals, overrides, revocations")
+    assert (rehearsal_of.check, rehearsal_of.status, rehearsal_of.detail) == (
+        "rollback drill churn",
+        Status.WARNING,
+        "'churn' was never released to staging",
+    )
+    monkeypatch.setattr("assay.doctor.services.REHEARSED", "dev")
+    assert [finding.status for finding in check_releases(Ground())] == [Status.OK, Status.OK]
+    # Releases there are, although this pod does not know the deployment repository.
+    monkeypatch.delenv("ASSAY_DEPLOYMENTS")
+    monkeypatch.delenv("ASSAY_SIGNING_KEY")
+    assert check_releases(Ground())[0].status is Status.FAILED
 
 
 @pytest.mark.slow

@@ -50,7 +50,8 @@ print(json.dumps(found))
 START = """
 import os
 os.environ["_KFP_RUNTIME"] = "true"
-import kfp.dsl.executor_main
+import kfp.dsl.executor
+import assay.task
 import assay.kfp
 from assay.components.{stage} import step
 print("ready")

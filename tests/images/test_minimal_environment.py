@@ -63,12 +63,14 @@ def test_a_lock_names_no_index_and_every_hash(role: str) -> None:
 def stages(role: str) -> list[str]:
     """The components that run in an image."""
     files = sorted(ROOT.glob("components/*/component.py"))
-    return [file.parent.name for file in files if f'image("{role}")' in file.read_text()]
+    return [file.parent.name for file in files if f'@component("{role}")' in file.read_text()]
 
 
 def test_every_component_has_an_image() -> None:
     found = [stage for role in ROLES for stage in stages(role)]
-    assert sorted(found) == sorted(file.parent.name for file in ROOT.glob("components/*/step.py"))
+    assert sorted(found) == sorted(
+        file.parent.name for file in ROOT.glob("components/*/component.py")
+    )
 
 
 @pytest.mark.slow
@@ -111,11 +113,12 @@ def test_doctor_finds_only_what_is_wrong_when_it_runs_in_its_image(
     (done,) = (
         event
         for event, _ in events.read(tmp_path / "events.jsonl")
-        if event["task"] == "doctor" and event["state"] == events.DONE
+        if event["task"] == "doctor" and event["state"] == events.FAILED
     )
     # A package that is missing would be a check that broke.
     assert done["values"]["reason"] == (
-        "image assay: 127.0.0.1:9 does not answer (ConnectionError)"
+        "image assay: 127.0.0.1:9 does not answer (ConnectionError); "
+        "see whether the registry can be reached"
     )
 
 

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
@@ -32,9 +32,9 @@ from minio.versioningconfig import VersioningConfig
 from assay.cli import main
 from assay.cluster.client import Endpoint
 from assay.doctor import Finding, Ground, Status, exit_code, run_checks
-from assay.doctor.cluster import check_images, check_kfp, check_secrets
+from assay.doctor.cluster import check_images, check_kfp, check_requeue_time, check_secrets
 from assay.doctor.ground import ground
-from assay.doctor.services import check_mlflow, check_signing
+from assay.doctor.services import check_mlflow, check_releases, check_signing
 from assay.doctor.store import check_clock, check_store, judge_clock
 from assay.errors import (
     ServiceError,
@@ -302,6 +302,15 @@ def key() -> tuple[str, str]:
     return private.decode(), public.decode()
 
 
+@pytest.fixture
+def keys_yaml() -> Callable[..., str]:
+    def listing(public: str, *roles: str) -> str:
+        entry = {"owner": "Some Body <some@example.org>", "roles": [*roles], "key": public}
+        return str(yaml.safe_dump([entry]))
+
+    return listing
+
+
 def test_the_signing_key(monkeypatch: pytest.MonkeyPatch) -> None:
     assert statuses(check_signing(NOTHING)) == {"signing": "warning"}
     private, public = key()
@@ -317,6 +326,45 @@ def test_the_signing_key(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "no key in ASSAY_VERIFY_KEYS confirms" in found.detail
     monkeypatch.delenv("ASSAY_VERIFY_KEYS")
     assert statuses(check_signing(NOTHING)) == {"signing": "warning"}
+
+
+def test_a_key_for_releases(
+    tmp_path: Path, keys_yaml: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ASSAY_STORE", tmp_path.as_uri())
+    assert statuses(check_releases(NOTHING)) == {"releases": "skipped"}
+    # Who has a deployment repository releases: a person who approves, a drill that is recorded.
+    monkeypatch.setenv("ASSAY_DEPLOYMENTS", "https://git.example.org/ml/deployments.git")
+    (found,) = check_releases(NOTHING)
+    assert (found.check, found.status) == ("signing of releases", Status.FAILED)
+    assert found.detail == (
+        "no key: assay approve, override and revoke, and the rollback drill refuse"
+    )
+    assert "openssl genpkey" in found.remedy
+    assert "Secret assay-signing" in found.remedy
+    # The same is a warning where runs are all there is.
+    assert statuses(check_signing(NOTHING)) == {"signing": "warning"}
+
+    private, public = key()
+    monkeypatch.setenv("ASSAY_SIGNING_KEY", private)
+    assert statuses(check_releases(NOTHING)) == {"signing of releases": "ok"}
+    for role, said in (
+        ("runner", "signs drills and rollbacks"),
+        ("approver", "signs approvals, overrides, revocations"),
+        ("recorder", "signs records of merges"),
+    ):
+        monkeypatch.setenv("ASSAY_VERIFY_KEYS", keys_yaml(public, role))
+        (found,) = check_releases(NOTHING)
+        assert found.status is Status.OK
+        assert found.detail.endswith(said)
+    monkeypatch.setenv("ASSAY_VERIFY_KEYS", keys_yaml(public, "trigger"))
+    (found,) = check_releases(NOTHING)
+    assert found.status is Status.FAILED
+    assert "takes a key with the role approver or recorder or runner" in found.detail
+    monkeypatch.setenv("ASSAY_VERIFY_KEYS", keys_yaml(key()[1], "runner"))
+    (found,) = check_releases(NOTHING)
+    assert found.status is Status.FAILED
+    assert "have it added to keys.yaml" in found.remedy
 
 
 # The cluster.
@@ -417,6 +465,80 @@ def test_secrets_that_may_not_be_read(
     assert statuses(check_secrets(ground())) == {"secrets": "skipped"}
 
 
+REQUEUE_REMEDY = (
+    "kubectl -n kubeflow set env deployment/workflow-controller DEFAULT_REQUEUE_TIME=1s"
+)
+
+
+def controller(value: Any, place: str) -> Iterator[str]:
+    """A cluster whose workflow controller is in one namespace, with one variable."""
+
+    def handler(_method: str, path: str, _headers: Mapping[str, str]) -> json_server.Answer:
+        if path != f"/apis/apps/v1/namespaces/{place}/deployments/workflow-controller":
+            code = 404 if "/kubeflow/" in path or "/team/" in path else 403
+            return code, {"kind": "Status", "code": code}, {}
+        own = [] if value is None else [{"name": "DEFAULT_REQUEUE_TIME", **value}]
+        container = {
+            "name": "workflow-controller",
+            "env": [{"name": "ARGO_EXECUTOR_PLUGINS", "value": "true"}, *own],
+        }
+        template = {"spec": {"containers": [container]}}
+        spec = {"selector": {}, "template": template}
+        return 200, {"kind": "Deployment", "metadata": {}, "spec": spec}, {}
+
+    with json_server.serving(handler) as host:
+        yield f"http://{host}"
+
+
+@pytest.mark.parametrize("place", ["kubeflow", "team"])
+@pytest.mark.parametrize(
+    ("value", "status", "said"),
+    [
+        ({"value": "1s"}, "ok", "after 1s"),
+        ({"value": "500ms"}, "ok", "after 500ms"),
+        ({"value": "6s"}, "warning", "after 6s: each task waits for it"),
+        ({"value": "1m0.5s"}, "warning", "after 1m0.5s"),
+        ({"value": "soon"}, "warning", "cannot be read here"),
+        ({"valueFrom": {"configMapKeyRef": {"name": "a", "key": "b"}}}, "warning", "cannot be"),
+        (None, "warning", "after 10 s, its default"),
+    ],
+)
+def test_how_long_each_task_waits_for_argo(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    place: str,
+    value: Any,
+    status: str,
+    said: str,
+) -> None:
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "kubeconfig"))
+    for url in controller(value, place):
+        write_kubeconfig(tmp_path / "kubeconfig", url, "reader")
+        (found,) = check_requeue_time(NOTHING)
+        assert (found.check, found.status.value) == ("requeue time", status)
+        assert said in found.detail
+        assert found.remedy == ("" if status == "ok" else REQUEUE_REMEDY)
+
+
+def test_who_may_not_look_is_told_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`assay-runner`, and people without the right, have no Deployments to read."""
+
+    def hint() -> Finding:
+        (found,) = check_requeue_time(NOTHING)
+        assert (found.status, found.remedy) == (Status.SKIPPED, REQUEUE_REMEDY)
+        return found
+
+    assert hint().detail == "neither in a cluster nor a kubeconfig"
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "kubeconfig"))
+    for url in controller(None, "elsewhere"):
+        write_kubeconfig(tmp_path / "kubeconfig", url, "nobody")
+        assert hint().detail == "workflow-controller cannot be looked at (HTTP 404)"
+    write_kubeconfig(tmp_path / "kubeconfig", "http://127.0.0.1:9", "nobody")
+    assert "the cluster's API does not answer" in hint().detail
+
+
 def registry(method: str, path: str, headers: Mapping[str, str]) -> json_server.Answer:
     """A registry with public and private images, whose tokens come from `/token`."""
     host = headers["host"]
@@ -502,11 +624,14 @@ def test_the_command(
     found = {item["check"]: item for item in json.loads(capsys.readouterr().out)}
     assert found["store"]["status"] == "ok"
     assert found["signing"]["remedy"]
+    assert found["requeue time"]["status"] == "skipped"
+    assert found["requeue time"]["remedy"] == REQUEUE_REMEDY
     monkeypatch.setenv("ASSAY_VERIFY_KEYS", key()[1])
     assert run_doctor() == 8
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "check\tstatus\tfound\tremedy"
     assert any(line.startswith("signing\tfailed\t") for line in lines)
+    assert any(line.startswith("requeue time\t") and REQUEUE_REMEDY in line for line in lines)
     monkeypatch.setenv("ASSAY_STORE", "s3://bucket/x?endpoint=http://127.0.0.1:9")
     assert run_doctor() == 7
     with pytest.raises(SystemExit) as stop:

@@ -237,6 +237,51 @@ def test_a_cluster_takes_an_overlay_and_admits_its_pods(
     assert not [name for name in changed if not name.startswith(("Secret", "ResourceQuota"))]
 
 
+def test_argos_helpers_in_a_tasks_pod_get_a_small_request_and_no_limit(
+    cluster: Cluster,
+    build: Callable[[Path], list[Object]],
+    manifests: Path,
+    foreign: list[Object],
+) -> None:
+    install(cluster, build(manifests / "overlays" / "kind"))
+    (task,) = (item for item in foreign if item["kind"] == "Pod")
+    status, made, _ = cluster.create(task)
+    assert status == 201, made
+    (init,) = made["spec"]["initContainers"]
+    wait, main = made["spec"]["containers"]
+    small = {"requests": {"cpu": "50m", "memory": "64Mi"}}
+    assert [init["resources"], wait["resources"]] == [small, small]
+    assert main["resources"]["limits"] == {"cpu": "1", "memory": "1Gi"}
+    quota = "/api/v1/namespaces/kubeflow/resourcequotas/assay-training"
+    _, counted, _ = cluster.ask("GET", quota)
+    assert counted["status"]["used"] == {
+        "pods": "1",
+        "requests.cpu": "150m",
+        "requests.memory": "320Mi",
+    }
+    # KFP's own database asks for 800 MiB and says no limit: a default below that would refuse it.
+    database = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "mysql", "namespace": "kubeflow"},
+        "spec": {
+            "serviceAccountName": "assay-runner",
+            "securityContext": task["spec"]["securityContext"],
+            "containers": [
+                {
+                    "name": "mysql",
+                    "image": "docker.io/library/mysql:8.4",
+                    "resources": {"requests": {"cpu": "100m", "memory": "800Mi"}},
+                    "securityContext": main["securityContext"],
+                }
+            ],
+        },
+    }
+    status, made, _ = cluster.create(database)
+    assert status == 201, made
+    assert "limits" not in made["spec"]["containers"][0]["resources"]
+
+
 def test_a_cluster_refuses_what_the_manifests_forbid(
     cluster: Cluster, build: Callable[[Path], list[Object]], manifests: Path
 ) -> None:

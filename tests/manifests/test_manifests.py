@@ -1,5 +1,6 @@
 """The rendered manifests, as kustomize hands them to a cluster."""
 
+import copy
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,8 @@ from typing import Any
 import manifest_checks as checks
 import pytest
 import yaml
+
+from assay.cluster.profile import amount, parse_profile
 
 Object = Mapping[str, Any]
 Build = Callable[[Path], list[Object]]
@@ -157,3 +160,133 @@ def test_runs_of_another_namespace_need_one_line(
     objects = build(tmp_path)
     assert {item["metadata"]["namespace"] for item in objects} == {"team-a"}
     assert not checks.reference_faults(objects)
+
+
+def _stand_in(name: str, container: str, image: str, **environment: str) -> Object:
+    """A Deployment of KFP's, as far as it is patched."""
+    env = [{"name": key, "value": value} for key, value in environment.items()]
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": name, "namespace": "kubeflow"},
+        "spec": {
+            "selector": {"matchLabels": {"app": name}},
+            "template": {
+                "metadata": {"labels": {"app": name}},
+                "spec": {"containers": [{"name": container, "image": image, "env": env}]},
+            },
+        },
+    }
+
+
+def test_kfp_looks_again_every_second_and_gives_runs_their_priority(
+    build: Build, manifests: Path, tmp_path: Path
+) -> None:
+    import os
+
+    folder = tmp_path.resolve()
+    # Names of containers as in KFP 2.17's manifests; what they set already stays or is replaced.
+    kfp = [
+        _stand_in(
+            "workflow-controller",
+            "workflow-controller",
+            "quay.io/argoproj/workflow-controller:v3.7.14",
+            DEFAULT_REQUEUE_TIME="6s",
+            ARGO_EXECUTOR_PLUGINS="true",
+        ),
+        _stand_in(
+            "ml-pipeline",
+            "ml-pipeline-api-server",
+            "ghcr.io/kubeflow/kfp-api-server:2.17.0",
+            COMPILED_PIPELINE_SPEC_PATCH="{}",
+            LOG_LEVEL="info",
+        ),
+    ]
+    (folder / "kfp.yaml").write_text(yaml.safe_dump_all(kfp))
+    overlay = yaml.safe_load((manifests / "kind" / "kfp" / "kustomization.yaml").read_text())
+    (remote,) = overlay["resources"]
+    assert remote.startswith("github.com/kubeflow/pipelines/manifests/kustomize/env/")
+    overlay["resources"] = ["kfp.yaml"]
+    overlay["components"] = [
+        os.path.relpath(manifests / "kind" / "kfp" / name, folder) for name in overlay["components"]
+    ]
+    (folder / "kustomization.yaml").write_text(yaml.safe_dump(overlay))
+    found = {
+        item["metadata"]["name"]: {
+            variable["name"]: variable["value"]
+            for variable in item["spec"]["template"]["spec"]["containers"][0]["env"]
+        }
+        for item in build(folder)
+    }
+    assert found == {
+        "workflow-controller": {"DEFAULT_REQUEUE_TIME": "1s", "ARGO_EXECUTOR_PLUGINS": "true"},
+        "ml-pipeline": {
+            "COMPILED_PIPELINE_SPEC_PATCH": '{"podPriorityClassName":"assay-training"}',
+            "LOG_LEVEL": "info",
+        },
+    }
+
+
+# What fits into the quota.
+
+
+def _counted(pod: Object, limits: Object, resource: str, kind: str = "requests") -> float:
+    """What a quota counts of a pod, once the defaults of a LimitRange are laid under it.
+
+    The containers run side by side; those that initialise run before them, one after the other.
+    """
+    default = limits["spec"]["limits"][0].get({"requests": "defaultRequest"}.get(kind, "default"))
+
+    def of(container: Object) -> float:
+        own = container.get("resources", {}).get(kind, {})
+        return amount(str(own.get(resource, (default or {}).get(resource, "0"))))
+
+    initial = [of(container) for container in pod["spec"].get("initContainers", ())]
+    return max([sum(of(container) for container in pod["spec"]["containers"]), *initial])
+
+
+def _training_pod(foreign: list[Object], profile: bytes) -> Object:
+    """A task's pod as KFP and Argo make it, with what the profile gives to `train`."""
+    options = parse_profile(profile).task("train")
+    (pod,) = (item for item in foreign if item["kind"] == "Pod")
+    pod = copy.deepcopy(dict(pod))
+    (main,) = (item for item in pod["spec"]["containers"] if item["name"] == "main")
+    main["resources"] = {
+        "requests": {"cpu": options.cpu_request, "memory": options.memory_request},
+        "limits": {"cpu": options.cpu_limit, "memory": options.memory_limit},
+    }
+    return pod
+
+
+@pytest.mark.parametrize(("profile", "fit"), [("", 60), ("production", 31)])
+def test_as_many_trainings_fit_as_the_manifest_says(
+    build: Build, manifests: Path, foreign: list[Object], profile: str, fit: int
+) -> None:
+    objects = build(manifests / "base" / "runs")
+    (quota,) = (item for item in objects if item["kind"] == "ResourceQuota")
+    (limits,) = (item for item in objects if item["kind"] == "LimitRange")
+    text = (manifests / "profiles" / f"{profile}.yaml").read_bytes() if profile else b"{}"
+    pod = _training_pod(foreign, text)
+    cpu, memory = (_counted(pod, limits, name) for name in ("cpu", "memory"))
+    # Argo's helpers add little to what the task itself asks for.
+    asked = parse_profile(text).task("train")
+    assert cpu - amount(asked.cpu_request) == pytest.approx(0.05)
+    assert memory - amount(asked.memory_request) == 64 * 2**20
+    hard = quota["spec"]["hard"]
+    rooms = {
+        "cpu": amount(hard["requests.cpu"]) / cpu,
+        "memory": amount(hard["requests.memory"]) / memory,
+        "pods": amount(hard["pods"]),
+    }
+    assert int(min(rooms.values())) == fit
+    # A candidate of a sweep is trained and measured in one pod, which asks for as much.
+    candidate = parse_profile(text).task("try_candidate")
+    assert (candidate.cpu_request, candidate.memory_request) == (
+        asked.cpu_request,
+        asked.memory_request,
+    )
+    said = (manifests / "base" / "runs" / "limits.yaml").read_text()
+    assert f"{fit} of th" in said
+    # A quota on limits would refuse every pod in which a helper says none.
+    assert not [name for name in hard if name.startswith("limits")]
+    assert "default" not in limits["spec"]["limits"][0]

@@ -20,6 +20,9 @@ from minio.credentials import StaticProvider
 from minio.error import MinioAdminException, S3Error
 
 from assay.digest import of_bytes
+from assay.doctor import Ground, exit_code
+from assay.doctor.store import check_store
+from assay.errors import StoreAccessError
 from assay.store import Store, blob_key, open_store
 
 import servers
@@ -180,6 +183,27 @@ def test_a_run_cannot_lose_a_blob(ready: Ready, store: Store, store_url: str) ->
     runs.put_object("assay", key, io.BytesIO(b"spoiled!"), 8)
     assert root.get_object("assay", key, version_id=version).read() == b"precious"
     assert of_bytes(b"precious") == blob.digest
+
+
+def test_doctor_finds_nothing_to_fear_in_this_set_up(
+    store_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ASSAY_STORE", store_url)
+    found = {finding.check: finding for finding in check_store(Ground())}
+    assert {name: finding.status.value for name, finding in found.items()} == {
+        "store": "ok",
+        "store writable": "ok",
+        "store create-only": "ok",
+        "store digests": "ok",
+        "store clean-up": "warning",  # a run may not delete, its throw-away objects neither
+        "store versioning": "ok",
+        "store life cycle": "ok",
+    }
+    assert exit_code(list(found.values())) == 0
+    # Below another prefix the same user is refused, before anything is tried there.
+    monkeypatch.setenv("ASSAY_STORE", store_url.replace("/store/", "/mlflow/"))
+    with pytest.raises(StoreAccessError, match="AccessDenied"):
+        check_store(Ground())
 
 
 @pytest.mark.parametrize(

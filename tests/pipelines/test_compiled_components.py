@@ -1,5 +1,6 @@
 """Compiled components in other people's pipelines, as `load_component_from_file` reads them."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -8,8 +9,9 @@ from typing import Any, Final
 import pytest
 import yaml
 
+from assay import images, task
 from assay.attestation import about
-from assay.images import CODE_FOLDER, ROLES
+from assay.images import ROLES
 from assay.store import open_store
 
 ROOT: Final = Path(__file__).parents[2]
@@ -35,15 +37,15 @@ snapshot_data, split_data, train, evaluate, gate = map(
 @dsl.pipeline(name="loaded")
 def loaded(data: str, policy: str) -> str:
     table = snapshot_data(data=data, target="y")
-    parts = split_data(data=table.outputs["dataset"], target="y")
+    parts = split_data(data=table.outputs["dataset_digest"], target="y")
     fitted = train(
         data=parts.outputs["train"], target="y", estimator="sklearn.linear_model.Ridge"
     )
-    quality = evaluate(model=fitted.outputs["model"], test_data=parts.outputs["test"])
+    quality = evaluate(model=fitted.outputs["model_digest"], test_data=parts.outputs["test"])
     judged = gate(
-        model=fitted.outputs["model"], policy=policy, evidence=[quality.outputs["evaluation"]]
+        model=fitted.outputs["model_digest"], policy=policy, evaluation=quality.outputs["evidence"]
     )
-    return judged.outputs["decision"]
+    return judged.outputs["decision_digest"]
 
 
 compiler.Compiler().compile(loaded, str(folder / "loaded.yaml"))
@@ -130,16 +132,26 @@ def test_a_pipeline_of_loaded_components_runs(tmp_path: Path, monkeypatch: Any) 
 
 
 @pytest.mark.parametrize("role", ROLES)
-def test_in_an_image_of_ours_the_container_names_it(role: str, tmp_path: Path) -> None:
-    """The very script, with the folder of the code moved to where this test may write."""
+def test_the_command_names_the_image(role: str) -> None:
+    found = 0
     for path in COMPONENTS:
         spec = next(iter(yaml.safe_load_all(path.read_text())))
         (container,) = (e["container"] for e in spec["deploymentSpec"]["executors"].values())
-        if f"-{role}:" not in container["image"]:
-            continue
-        (script,) = [word for word in container["command"] if word.startswith("if [ -d")]
-        first = script.splitlines()[0].replace(CODE_FOLDER, str(tmp_path))
-        done = subprocess.run(
-            ["sh", "-ec", f'{first}\necho "$ASSAY_IMAGE"'], capture_output=True, text=True
-        )
-        assert done.stdout == f"{container['image']}\n"
+        if f"-{role}:" in container["image"]:
+            place = container["command"].index("--image")
+            assert container["command"][place + 1] == container["image"]
+            found += 1
+    assert found
+
+
+@pytest.mark.parametrize("inside", [True, False])
+def test_which_counts_in_an_image_of_ours_only(
+    inside: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(images, "CODE_FOLDER", str(tmp_path if inside else tmp_path / "none"))
+    monkeypatch.setenv("ASSAY_IMAGE", "")
+    monkeypatch.setenv("_KFP_RUNTIME", "true")
+    monkeypatch.setattr(sys, "argv", ["task", "--image", "an/image@sha256:1", "kfp", "no", "{}"])
+    with pytest.raises(ModuleNotFoundError):
+        task.main()
+    assert os.environ["ASSAY_IMAGE"] == ("an/image@sha256:1" if inside else "")

@@ -94,7 +94,7 @@ def sandwich(file_format: str = "parquet") -> None:
         estimator="sklearn.linear_model.LogisticRegression",
     )
     table = export_artifact(artifact=again.outputs["dataset"])
-    model = export_artifact(artifact=trained.outputs["model"])
+    model = export_artifact(artifact=trained.outputs["model_digest"])
     predict(model=model.outputs["model"], data=table.outputs["dataset"])
     back = import_artifact(artifact=model.outputs["model"], target="target")
     back.set_caching_options(enable_caching=False)
@@ -104,11 +104,11 @@ def sandwich(file_format: str = "parquet") -> None:
 @dsl.pipeline(name="theirs-to-ours")
 def theirs_to_ours(source: str, form: str) -> None:
     table = snapshot_data(data=source, target="target")
-    out = export_artifact(artifact=table.outputs["dataset"])
+    out = export_artifact(artifact=table.outputs["dataset_digest"])
     theirs = fit(data=out.outputs["dataset"], form=form)
     model = import_artifact(artifact=theirs.outputs["model"], target="target")
     model.set_caching_options(enable_caching=False)
-    evaluate(model=model.outputs["model"], test_data=table.outputs["dataset"])
+    evaluate(model=model.outputs["model"], test_data=table.outputs["dataset_digest"])
 
 
 @pytest.fixture

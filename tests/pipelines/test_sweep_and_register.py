@@ -125,7 +125,7 @@ def test_everything_wrong_with_any_candidate_is_told_before_one_is_trained(
     )
     for part in ("candidate 2: ", "candidate 3 has estimater", "validation_fraction is 1.5"):
         assert part in wrong["error"]
-    assert {task["name"] for task in wrong["tasks"]} == {"preflight", "notify"}
+    assert {task["name"] for task in wrong["tasks"]} == {"preflight", "run_report"}
     none = project.run([], code=2)
     assert "candidates: 0 are given" in none["error"]
 
@@ -156,7 +156,7 @@ def test_when_all_fail_the_run_is_red_and_names_each(
     assert "candidate 1" in red["error"]
     assert "candidate 2" in red["error"]
     assert not tasks(red, "register")
-    assert tasks(red, "notify")
+    assert tasks(red, "run_report")
 
 
 def test_the_choice_is_given_no_test_rows() -> None:

@@ -27,7 +27,7 @@ PURE = [
     "check_monitoring", "gate",
 ]  # fmt: skip
 ROOT = Path(__file__).resolve().parents[2]
-OUTSIDE = ["preflight", "resolve_production", "release_evidence", "register", "notify"]
+OUTSIDE = ["preflight", "resolve_production", "release_evidence", "register", "run_report"]
 
 
 def write_table(path: Path, *, factor: float = 1.0, quoted: bool = False) -> None:
@@ -214,7 +214,7 @@ def test_bad_data_is_rejected_at_validation(project: Project, first: dict[str, A
     assert "mean_radius" in rejected["error"]
     assert "569 of 569" in rejected["error"]
     assert "train" not in rejected["states"]
-    assert rejected["states"]["notify"] == "asked"
+    assert rejected["states"]["run_report"] == "asked"
 
 
 def test_a_worse_model_is_blocked_and_a_small_difference_is_inconclusive(
@@ -233,7 +233,7 @@ def test_a_worse_model_is_blocked_and_a_small_difference_is_inconclusive(
     lenient = "gates:\n  - metric: accuracy > 0.5\n"
     unsure = project.run(code=5, hyperparameters={"C": 0.001}, policy=lenient, model_name="rival")
     assert unsure["verdict"] == "inconclusive"
-    assert "too little test data to tell" in unsure["error"]
+    assert "too little test data to decide" in unsure["error"]
     assert "register" not in unsure["states"]
 
 
@@ -252,7 +252,7 @@ def test_all_that_is_wrong_is_told_before_anything_is_computed(project: Project)
         "'accuracy'",
     ):
         assert part in wrong["error"]
-    assert set(wrong["states"]) == {"preflight", "notify"}
+    assert set(wrong["states"]) == {"preflight", "run_report"}
     misspelt = project.run(code=2, target="diagnose", slices=["sex"])
     assert "did you mean 'diagnosis'" in misspelt["error"]
     assert "slices: no column 'sex'" in misspelt["error"]

@@ -1,11 +1,16 @@
-"""KFP's API server as its client sees it: the v2beta1 REST protocol, over HTTP, in memory.
+"""KFP's API server as its client sees it: the REST protocol, over HTTP, in memory.
 
 The real server needs a cluster. This one speaks the same requests and answers as strictly: unknown
 paths, references, names and parameters are refused with the same codes. What a run does is
 scripted, one state per look, or really done by `executor` in a thread.
+
+Of the older protocol, v1beta1, it has the one answer that v2beta1 has nothing for: the Argo
+workflow of a run, in which alone stands why a pod failed or waits.
 """
 
+import base64
 import contextlib
+import gzip
 import json
 import re
 import threading
@@ -130,11 +135,16 @@ class KfpApi:
             for key, item in self.versions.items()
             if item["pipeline_id"] == query["pipelineid"]
         }
+        if not re.fullmatch(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?", query["name"]):
+            # So it is where KFP keeps its pipelines in Kubernetes.
+            raise RefusedError(400, f"InvalidInputError: {query['name']} is no name")
         made = self._create(
             mine,
             "pipeline_version_id",
             {
-                "display_name": query["name"],
+                "display_name": query.get("display_name") or query["name"],
+                "name": query["name"],
+                "description": query.get("description", ""),
                 "pipeline_id": query["pipelineid"],
                 "pipeline_spec": spec,
             },
@@ -151,6 +161,7 @@ class KfpApi:
             "run_id": str(uuid.uuid4()),
             "state": "PENDING",
             "created_at": STARTED,
+            "state_history": [],
             "looks": list(self.script),
         }
         self.runs[run["run_id"]] = run
@@ -161,11 +172,13 @@ class KfpApi:
 
     def _check_start(self, run: Mapping[str, Any]) -> dict[str, Any]:
         _known(self.experiments, run.get("experiment_id", ""), "experiment")
-        reference = run.get("pipeline_version_reference") or {}
-        version = _known(
-            self.versions, reference.get("pipeline_version_id", ""), "pipeline version"
-        )
-        spec: dict[str, Any] = version["pipeline_spec"]
+        spec: dict[str, Any] = run.get("pipeline_spec") or {}
+        if not spec:
+            reference = run.get("pipeline_version_reference") or {}
+            version = _known(
+                self.versions, reference.get("pipeline_version_id", ""), "pipeline version"
+            )
+            spec = version["pipeline_spec"]
         spec = spec.get("pipeline_spec", spec)
         declared = spec["root"].get("inputDefinitions", {}).get("parameters", {})
         given = (run.get("runtime_config") or {}).get("parameters") or {}
@@ -177,6 +190,10 @@ class KfpApi:
             if not item.get("isOptional") and name not in given
         ):
             raise RefusedError(400, f"InvalidInputError: parameters missing: {missing}")
+        for name, item in declared.items():
+            choice = item.get("literals")
+            if choice and name in given and given[name] not in choice:
+                raise RefusedError(400, f"InvalidInputError: {name}: not one of {choice}")
         return spec
 
     def get_run(self, ids: tuple[str, ...], _query: Mapping[str, str], _body: bytes) -> Any:
@@ -184,11 +201,23 @@ class KfpApi:
         looks = run["looks"]
         if looks:
             run |= looks.pop(0) if len(looks) > 1 else looks[0]
+        history = run["state_history"]
+        if not history or history[-1]["state"] != run["state"]:
+            history.append({"update_time": STARTED, "state": run["state"], "error": None})
         return _public(run)
+
+    def get_run_v1(self, ids: tuple[str, ...], _query: Mapping[str, str], _body: bytes) -> Any:
+        """As the run was at the last look; no look of its own."""
+        run = _known(self.runs, ids[0], "run")
+        workflow = run.get("workflow")
+        return {
+            "run": {"id": ids[0], "name": run["display_name"], "status": run["state"].title()},
+            "pipeline_runtime": {"workflow_manifest": json.dumps(workflow)} if workflow else {},
+        }
 
     def terminate_run(self, ids: tuple[str, ...], _query: Mapping[str, str], _body: bytes) -> Any:
         run = _known(self.runs, ids[0], "run")
-        run["looks"] = [look("CANCELING"), look("CANCELED")]
+        run["looks"] = [look("CANCELING"), look("FAILED")]
         return {}
 
     def list_recurring(self, _ids: tuple[str, ...], query: Mapping[str, str], _body: bytes) -> Any:
@@ -245,6 +274,7 @@ _ROUTES: list[tuple[str, Callable[..., Any]]] = [
     (f"GET {_BASE}/pipelines/([^/]+)/versions/([^/]+)", KfpApi.get_version),
     (f"POST {_BASE}/runs", KfpApi.create_run),
     (f"GET {_BASE}/runs/([^/:]+)", KfpApi.get_run),
+    ("GET /apis/v1beta1/runs/([^/:]+)", KfpApi.get_run_v1),
     (f"POST {_BASE}/runs/([^/:]+):terminate", KfpApi.terminate_run),
     (f"GET {_BASE}/recurringruns", KfpApi.list_recurring),
     (f"POST {_BASE}/recurringruns", KfpApi.create_recurring),
@@ -260,18 +290,113 @@ def look(state: str, *tasks: dict[str, Any], error: str = "") -> Look:
 
 
 def task(name: str, state: str = "SUCCEEDED", error: str = "") -> dict[str, Any]:
-    """A task's detail; what has not ended ends at the epoch, as the server writes it."""
+    """A task's detail; what has not ended ends at the epoch, as the server writes it.
+
+    The server of 2.17 gives no error for a failed task; others may.
+    """
     ended = state in {"SUCCEEDED", "FAILED", "SKIPPED", "CANCELED"}
-    found: dict[str, Any] = {
-        "task_id": str(uuid.uuid4()),
+    return {
+        "task_id": str(uuid.uuid5(uuid.NAMESPACE_URL, name)),
         "display_name": name,
         "state": state,
         "create_time": STARTED,
         "start_time": STARTED,
         "end_time": ENDED if ended else "1970-01-01T00:00:00Z",
+        "error": {"code": 13, "message": error} if error else None,
     }
-    if error:
-        found["error"] = {"code": 13, "message": error}
+
+
+@dataclass(frozen=True)
+class Pod:
+    """A pod of a run, as the kubelet and Argo see it."""
+
+    task: str
+    """A task, whose work the pod does; or a driver, by its own name."""
+    phase: str = "Succeeded"
+    message: str = ""
+    attempts: tuple[str, ...] = ()
+    """Messages of attempts before this one."""
+
+
+def seen(state: str, *pods: Pod, packed: bool = False) -> Look:
+    """A run as one look finds it, through both protocols: what KFP tells of it, and the workflow.
+
+    Args:
+        state: KFP's, of the run.
+        pods: Those of tasks and of drivers. Each task has a driver that succeeded, unless it is
+            given.
+        packed: As Argo has it above a size.
+    """
+    nodes = _nodes(pods)
+    details = [task(node["displayName"], _STATES[node["phase"]]) for node in nodes.values()]
+    status: dict[str, Any] = {"phase": _ENDS.get(state, "Running"), "nodes": nodes}
+    if packed:
+        data = gzip.compress(json.dumps(status.pop("nodes")).encode())
+        status["compressedNodes"] = base64.b64encode(data).decode()
+    workflow = {
+        "apiVersion": "argoproj.io/v1alpha1",
+        "kind": "Workflow",
+        "metadata": {"name": _WORKFLOW},
+        "status": status,
+    }
+    return {**look(state, *details), "workflow": workflow}
+
+
+_WORKFLOW = "train-and-register-x7k2p"
+_ENDS = {"SUCCEEDED": "Succeeded", "FAILED": "Failed"}
+_STATES = {
+    "Succeeded": "SUCCEEDED",
+    "Failed": "FAILED",
+    "Error": "FAILED",
+    "Running": "RUNNING",
+    # What waits for its image or a secret is said to run.
+    "Pending": "RUNNING",
+    "Omitted": "SKIPPED",
+}
+
+
+def _nodes(pods: tuple[Pod, ...]) -> dict[str, dict[str, Any]]:
+    """Argo's nodes of a flat pipeline in an exit handler, as KFP compiles it."""
+    found: dict[str, dict[str, Any]] = {}
+
+    def add(path: str, kind: str, phase: str, message: str = "", within: str = "") -> str:
+        key = f"{_WORKFLOW}-{len(found) + 1:010d}"
+        found[key] = {
+            "id": key,
+            "name": f"{_WORKFLOW}.{path}",
+            "displayName": path.rpartition(".")[2],
+            "type": kind,
+            "phase": phase,
+            "boundaryID": within,
+            "startedAt": STARTED,
+            "finishedAt": ENDED if phase in {"Succeeded", "Failed", "Error"} else None,
+            **({"message": message} if message else {}),
+        }
+        return key
+
+    red = any(pod.phase in {"Failed", "Error"} for pod in pods)
+    whole = "Failed" if red else "Running"
+    root = add("root", "DAG", whole)
+    add("root-driver", "Pod", "Succeeded")
+    box = add("root.exit-handler-1", "DAG", whole, within=root)
+    given = {pod.task for pod in pods}
+    for pod in pods:
+        path = f"root.exit-handler-1.{pod.task}"
+        if pod.task.endswith("-driver"):
+            add(path, "Pod", pod.phase, pod.message, box)
+            continue
+        if f"{pod.task}-driver" not in given:
+            add(f"{path}-driver", "Pod", "Succeeded", within=box)
+        group = add(path, "DAG", pod.phase.replace("Pending", "Running"), within=box)
+        if not pod.attempts:
+            add(f"{path}.executor", "Pod", pod.phase, pod.message, group)
+            continue
+        every = [*(("Failed", text) for text in pod.attempts), (pod.phase, pod.message)]
+        retry = add(f"{path}.executor", "Retry", pod.phase, within=group)
+        found[retry]["children"] = [
+            add(f"{path}.executor({place})", "Pod", phase, message, group)
+            for place, (phase, message) in enumerate(every)
+        ]
     return found
 
 
@@ -291,7 +416,7 @@ def _listed(name: str, items: list[dict[str, Any]], query: Mapping[str, str]) ->
 
 
 def _public(run: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in run.items() if key != "looks"}
+    return {key: value for key, value in run.items() if key not in {"looks", "workflow"}}
 
 
 class _Handler(BaseHTTPRequestHandler):

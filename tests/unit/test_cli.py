@@ -71,7 +71,7 @@ def test_a_cached_step_imports_nothing_heavy(tmp_path: Path) -> None:
         "validate_data",
         "split_data",
         "preflight",
-        "notify",
+        "run_report",
         "resolve_production",
     ],
 )

@@ -3,6 +3,8 @@
 import csv
 import gzip
 import io
+import subprocess
+import sys
 import tempfile
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -367,6 +369,29 @@ class TestBadParquet:
         table = pa.table({"a": [[1]], "b": [b"x"], "c": [1]})
         with pytest.raises(DataError, match=r"column 'a' is of type list.*column 'b' is of type b"):
             open_table(self.write(file, table), required=[("target", "c")])
+
+    def test_a_type_built_upon_another_is_refused_whoever_knows_it(self, file: Path) -> None:
+        """A month of pandas is kept as a count of months; as a number it would mislead."""
+        import pandas as pd
+
+        months = pd.DataFrame({"month": pd.period_range("2024-01", periods=3, freq="M"), "x": 1})
+        months.to_parquet(file, index=False)
+        # A process that has not imported pandas' types finds whole numbers with a name beside them.
+        script = f"""
+import pathlib
+from assay.dataset.sources import open_table
+from assay.errors import DataError
+try:
+    open_table(pathlib.Path({str(file)!r}))
+except DataError as error:
+    print(error)
+"""
+        told = subprocess.run(
+            [sys.executable, "-c", script], capture_output=True, text=True, check=True
+        ).stdout
+        assert "column 'month' is of type pandas.period; make it numbers, text" in told
+        with pytest.raises(DataError, match=r"'month' is of type pandas\.period"):
+            open_table(file)
 
     def test_repeated_and_nameless_columns(self, file: Path) -> None:
         table = pa.Table.from_arrays([pa.array([1])] * 3, names=["a", "a", ""])

@@ -154,6 +154,14 @@ def test_a_verdict_that_does_not_follow_from_its_rows_is_refused(tmp_path: Path)
         read_decision(write(tmp_path, statement(forged)))
 
 
+def test_a_decision_with_the_words_of_an_earlier_version_is_read(tmp_path: Path) -> None:
+    """Its reason names the rule first; stores hold such decisions."""
+    kept = Path(__file__).parents[1] / "compat" / "decision-v1.json"
+    read = read_decision(write(tmp_path, kept.read_bytes()))
+    assert read.verdict == "block"
+    assert read.reason == "f1 is missing; no evidence of a similar name was given"
+
+
 @pytest.mark.parametrize("content", [b"", b"[]", b"{}", b"null", b"5", b'{"subject":[5]}'])
 def test_what_is_no_decision_is_refused(tmp_path: Path, content: Any) -> None:
     with pytest.raises(IntegrityError, match=r"^decision\.json"):

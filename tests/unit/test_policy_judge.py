@@ -75,7 +75,7 @@ def test_a_row_has_all_that_was_seen() -> None:
     assert only_rule(rules, document) == Row(
         text='recall{sex="F"} >= 0.8 at confidence 0.9',
         outcome=Outcome.PASS,
-        explanation="observed 0.85, 90% interval 0.81 to 0.9",
+        explanation=('recall{sex="F"} is 0.85 (0.81 to 0.9 at 90 %); allowed at least 0.8'),
         kind=Kind.RULE,
         line=2,
         evidence='recall{sex="F"}',
@@ -91,14 +91,83 @@ def test_the_reason_names_the_failed_rules_with_what_was_observed() -> None:
         policy("accuracy > 0.94", "f1 > 0.1", "recall > 0.9"),
         about_model({"accuracy": 0.91, "f1": 0.5, "recall": None}, notes={"recall": "one class"}),
     )
-    assert judged.reason == (
-        "accuracy > 0.94: observed 0.91; recall > 0.9: recall has no value: one class"
-    )
+    assert judged.reason == ("accuracy is 0.91; allowed above 0.94; recall has no value: one class")
 
 
 def test_a_rounded_value_does_not_look_equal_to_the_threshold() -> None:
     row = only_rule(policy("f1 >= 0.94"), about_model({"f1": 0.93999999999}))
-    assert row.explanation == "observed 0.93999999999"
+    assert row.explanation == "f1 is 0.93999999999; allowed at least 0.94"
+
+
+WITHIN = ", which lies within the interval: too little test data to decide"
+
+
+@pytest.mark.parametrize(
+    ("rule", "delta", "told"),
+    [
+        (
+            "regression_delta < 0.01",
+            (0.121, 0.112, 0.131),
+            "accuracy is worse by 0.121 (0.112 to 0.131); allowed less than 0.01",
+        ),
+        (
+            "regression_delta < 0.01",
+            (-0.002, -0.02, 0.015),
+            "accuracy is better by 0.002 (-0.015 to 0.02); allowed worse by less than 0.01"
+            + WITHIN,
+        ),
+        (
+            "regression_delta <= -0.01",
+            (-0.002, -0.004, 0.0),
+            "accuracy is better by 0.002 (-0 to 0.004); wanted better by at least 0.01",
+        ),
+        (
+            "regression_delta_roc_auc < 0.05",
+            (0.121, 0.112, 0.131),
+            "roc_auc is worse by 0.07 (0.06 to 0.08); allowed less than 0.05",
+        ),
+        (
+            'regression_delta{sex="F"} < 0.01',
+            (0.121, 0.112, 0.131),
+            'accuracy{sex="F"} is worse by 0.3 (0.2 to 0.4); allowed less than 0.01',
+        ),
+    ],
+)
+def test_a_reason_says_how_much_worse_than_production(rule: str, delta: Any, told: str) -> None:
+    value, low, high = delta
+    values = {
+        "regression_delta": value,
+        "regression_delta_accuracy": value,
+        "regression_delta_roc_auc": 0.07,
+        'regression_delta{sex="F"}': 0.3,
+    }
+    intervals = {
+        "regression_delta": Interval(low, high, 0.95),
+        "regression_delta_roc_auc": Interval(0.06, 0.08, 0.95),
+        'regression_delta{sex="F"}': Interval(0.2, 0.4, 0.95),
+    }
+    document = about_model(values, intervals=intervals)
+    assert decision(policy((rule, "confidence: 0.95")), document).reasons == [told]
+
+
+def test_a_bound_of_a_regression_is_what_the_model_may_lose() -> None:
+    values = {"regression_delta": 0.02, "regression_delta_upper": 0.03}
+    (told,) = decision(policy("regression_delta_upper < 0.01"), about_model(values)).reasons
+    assert told == "the primary metric may be worse by up to 0.03; allowed below 0.01"
+
+
+def test_what_a_document_says_is_told_once() -> None:
+    """The comparison's own verdict, in the words of the rule about it, and one that no rule has."""
+    finding = "accuracy is worse by 0.121; allowed less than 0.01"
+    values = {"regression_delta": 0.121, "regression_delta_accuracy": 0.121}
+    compared = about_model(values, verdict="block", reason=finding)
+    checked = about_model({"f1": 0.5}, verdict="block", reason="2 checks failed")
+    judged = decision(policy("regression_delta < 0.01"), compared, checked)
+    assert judged.reasons == [
+        finding,
+        "2 checks failed (its own verdict is block), evidence sha256:000000000000…",
+    ]
+    assert judged.reason == "; ".join(judged.reasons)
 
 
 def test_the_reason_is_one_bounded_line() -> None:

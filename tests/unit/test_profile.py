@@ -18,20 +18,6 @@ from assay.errors import UsageError
 
 ROOT = Path(__file__).resolve().parents[2]
 RECORDS = {"assay-store", "assay-signing"}
-SETTINGS = ("ASSAY_SOURCES", "ASSAY_ALLOWED_CLASSES")
-KEYS = {
-    "assay-store": {
-        "access-key": "AWS_ACCESS_KEY_ID",
-        "secret-key": "AWS_SECRET_ACCESS_KEY",
-    },
-    "assay-mlflow": {
-        "username": "MLFLOW_TRACKING_USERNAME",
-        "password": "MLFLOW_TRACKING_PASSWORD",
-    },
-    "assay-git": {"token": "ASSAY_GIT_TOKEN"},
-    "assay-signing": {"private-key": "ASSAY_SIGNING_KEY", "public-key": "ASSAY_VERIFY_KEYS"},
-    "assay-notify": {"url": "ASSAY_NOTIFY_URL"},
-}
 
 
 def compiled(text: str = "{}", name: str = "train-and-register") -> dict[str, dict[str, Any]]:
@@ -58,7 +44,7 @@ def names_of_components() -> list[str]:
 
 
 def secrets(task: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    return {item["secretName"]: item for item in task["pod"].get("secretAsEnv", [])}
+    return {item["secretName"]: item for item in task["pod"].get("secretAsVolume", [])}
 
 
 def refused(text: str) -> list[str]:
@@ -71,7 +57,7 @@ def refused(text: str) -> list[str]:
 
 
 def test_every_component_has_its_needs_decided() -> None:
-    assert set(NEEDS) >= set(names_of_components())
+    assert set(NEEDS) == set(names_of_components())
     assert set(NEVER_RETRIED) <= set(NEEDS)
 
 
@@ -79,31 +65,31 @@ def test_only_who_needs_a_secret_gets_it() -> None:
     tasks = compiled()
     assert {name: set(secrets(task)) for name, task in tasks.items()} == {
         **dict.fromkeys(tasks, RECORDS),
-        "halt": set(),
-        "notify": RECORDS | {"assay-notify"},
-        "preflight": RECORDS | {"assay-mlflow"},
+        "prepare_data": RECORDS | {"assay-mlflow"},
         "register": RECORDS | {"assay-mlflow", "assay-git"},  # the governing policy lies in Git
         "resolve_production": RECORDS | {"assay-mlflow", "assay-git"},
+        "run_report": RECORDS | {"assay-notify"},
     }
     for task in tasks.values():
         for name, item in secrets(task).items():
-            assert {k["secretKey"]: k["envVar"] for k in item["keyToEnv"]} == KEYS[name]
-            assert item["optional"] == (name != "assay-store")
+            # Where `assay.mounted` looks for that kind; a pod without one starts, and says so.
+            assert item["mountPath"] == f"/etc/assay/{name.removeprefix('assay-')}"
+            assert item["optional"] is True
+
+
+def test_a_candidate_of_a_sweep_gets_what_training_gets() -> None:
+    tasks = compiled(name="sweep-and-register")
+    assert set(secrets(tasks["try_candidate"])) == RECORDS
+    assert tasks["try_candidate"]["container"]["resources"]["resourceMemoryLimit"] == "8Gi"
+    assert tasks["try_candidate"]["pod"]["activeDeadlineSeconds"] == "14400"
 
 
 def test_where_services_are_comes_from_the_config_map() -> None:
-    tasks = compiled()
-    found = {
-        name: [
-            k["envVar"] for item in task["pod"].get("configMapAsEnv", []) for k in item["keyToEnv"]
-        ]
-        for name, task in tasks.items()
-    }
-    assert found["halt"] == []
-    assert found["train"] == ["ASSAY_STORE", *SETTINGS]
-    assert {"ASSAY_STORE", "MLFLOW_TRACKING_URI", "ASSAY_DEPLOYMENTS", *SETTINGS} <= set(
-        found["register"]
-    )
+    for task in compiled().values():
+        (item,) = task["pod"]["configMapAsVolume"]
+        assert item["configMapName"] == "assay-config"
+        assert item["mountPath"] == "/etc/assay/config"
+        assert item["optional"] is True
 
 
 def test_a_task_learns_its_run_for_its_record() -> None:
@@ -140,9 +126,9 @@ def test_a_profile_cannot_ask_for_it(component: str) -> None:
 def test_names_of_secrets_and_config() -> None:
     tasks = compiled(
         """
-config: {name: team-config, optional: true}
+config: {name: team-config, optional: false}
 secrets:
-  store: {name: team-store, optional: true}
+  store: {name: team-store}
   mlflow: {name: team-mlflow, optional: false}
   signing: {name: team-signing}
   notify: {name: team-notify}
@@ -158,9 +144,9 @@ components:
         "team-signing": True,
         "team-git": True,
     }
-    assert tasks["register"]["pod"]["configMapAsEnv"][0]["configMapName"] == "team-config"
-    assert tasks["register"]["pod"]["configMapAsEnv"][0]["optional"] is True
-    assert set(secrets(tasks["notify"])) == {"team-store", "team-signing", "team-notify"}
+    assert tasks["register"]["pod"]["configMapAsVolume"][0]["configMapName"] == "team-config"
+    assert tasks["register"]["pod"]["configMapAsVolume"][0]["optional"] is False
+    assert set(secrets(tasks["run_report"])) == {"team-store", "team-signing", "team-notify"}
     assert set(secrets(tasks["gate"])) == {"team-store"}
 
 

@@ -15,7 +15,7 @@ from rich.text import Text
 
 from assay.cli import COMMANDS, cli, console
 from assay.cli.catalog import names, pipeline
-from assay.cli.console import Name, short
+from assay.cli.console import Name
 from assay.components.snapshot_data.step import snapshot_data
 from assay.digest import of_bytes
 from assay.errors import AssayError, NotFoundError, ServiceError, UsageError
@@ -24,6 +24,7 @@ from assay.registry import Registry
 from assay.resolve import MAX_CANDIDATES, resolve, resolve_arguments
 from assay.step import Dataset, Model, Out, Step, Values, step
 from assay.store import Store
+from assay.text import short
 
 from stories import refused
 
@@ -169,7 +170,9 @@ class TestAStep:
             UsageError, "takes: data", "takes: model",
         )  # fmt: skip
 
-    @pytest.mark.parametrize("stage", sorted(set(names("assay.components")) - {"halt", "notify"}))
+    @pytest.mark.parametrize(
+        "stage", sorted(set(names("assay.components")) - {"halt", "run_report"})
+    )
     def test_resolves_every_input_that_its_component_calls_a_digest(self, stage: str) -> None:
         module = importlib.import_module(f"assay.components.{stage}.step")
         work = getattr(module, stage, None)

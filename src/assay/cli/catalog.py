@@ -90,9 +90,14 @@ def bind_arguments(function: Any, given: Mapping[str, Any]) -> dict[str, Any]:
         raise UsageError.all_of(problems)
     if options:
         # One way and the other may be mixed; what is named by itself wins.
-        bound["options"] = checked(
-            {**options, **bound.get("options", {}), **own}, {n: known[n] for n in options}
-        )
+        given = {**options, **bound.get("options", {}), **own}
+        # A file may be given as the object that it holds.
+        given |= {
+            name: json.dumps(given[name])
+            for name in _TEXTS & set(given)
+            if isinstance(given[name], dict)
+        }
+        bound["options"] = checked(given, {name: known[name] for name in options if name in known})
     return bound
 
 

@@ -137,7 +137,7 @@ def _upload(compiled: dict[str, str], endpoint: str, namespace: str) -> None:
 
     kfp = Kfp(Endpoint.from_env(endpoint, namespace))
     for name in names("assay.pipelines"):
-        upload(kfp, pipeline(name).name, compiled[f"pipelines/{name}/pipeline.yaml"])
+        upload(kfp, pipeline(name), compiled[f"pipelines/{name}/pipeline.yaml"])
 
 
 def _write(root: Path, compiled: dict[str, str]) -> list[Path]:

@@ -13,10 +13,10 @@ from rich.table import Table
 from rich.text import Text
 
 from assay.digest import is_digest
+from assay.text import short
 
 HOME: Final = ".assay"
 """Folder of the default store and registry, in the current folder."""
-SHORT_HEX: Final = 12
 
 PIPE_WIDTH: Final = 240
 """Columns in a pipe, where nobody's window sets them."""
@@ -61,12 +61,6 @@ def use_defaults() -> None:
     home = Path.cwd() / HOME
     os.environ.setdefault("ASSAY_STORE", (home / "store").as_uri())
     os.environ.setdefault("MLFLOW_TRACKING_URI", f"sqlite:///{home / 'mlflow.db'}")
-
-
-def short(digest: str) -> str:
-    """A digest short enough for a table; commands take it as it stands."""
-    prefix, _, digits = digest.partition(":")
-    return f"{prefix}:{digits[:SHORT_HEX]}" if digits else digest
 
 
 def print_json(value: Any) -> None:

@@ -19,10 +19,11 @@ from rich.text import Text
 from assay import local
 from assay.cli import demo_releases
 from assay.cli.catalog import bind_arguments, pipeline
-from assay.cli.console import print_table, short, stderr, stdout, use_defaults
+from assay.cli.console import print_table, stderr, stdout, use_defaults
 from assay.cli.run import follow, print_outcome, reason, shown_state
 from assay.cli.suite import draft_suite
 from assay.errors import AssayError, UsageError
+from assay.text import short
 
 MARKER: Final = ".assay-demo"
 """A folder without it is not the demo's, and is not touched."""

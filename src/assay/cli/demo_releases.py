@@ -10,12 +10,13 @@ from typing import Final
 
 import yaml
 
-from assay.cli.console import human_bytes, print_table, short, stdout
+from assay.cli.console import human_bytes, print_table, stdout
 from assay.config import services_from_env
 from assay.gitops.document import ENVIRONMENTS
 from assay.gitops.settings import settings_from_env
 from assay.registry import Registry
 from assay.signing import Signer
+from assay.text import short
 
 KEY, APPROVER_KEY, KEYS = "signing.pem", "approver.pem", "keys.yaml"
 REPOSITORY: Final = "deployments.git"

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from assay.cli.console import json_option, print_json, print_table, short, use_defaults
+from assay.cli.console import json_option, print_json, print_table, use_defaults
 from assay.config import services_from_env
 from assay.errors import IntegrityError, ServiceError, UsageError
 from assay.resolve import like
+from assay.text import short
 
 if TYPE_CHECKING:
     from assay.gitops.log import Entry

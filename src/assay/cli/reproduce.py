@@ -17,7 +17,6 @@ from assay.cli.console import (
     json_option,
     print_json,
     print_table,
-    short,
     stderr,
     use_defaults,
 )
@@ -26,6 +25,7 @@ from assay.errors import AssayError, IntegrityError
 from assay.provenance import find_record, nodes, passport
 from assay.signing import verifier_from_env
 from assay.task_group import task_group
+from assay.text import short
 
 OUTCOMES = {
     "equal": "bit-identical",

@@ -18,12 +18,11 @@ from rich.table import Table
 from rich.text import Text
 
 from assay import events, local
-from assay.cli.catalog import bind_arguments, names, pipeline
+from assay.cli.catalog import bind_arguments, names, options_of, pipeline
 from assay.cli.console import (
     HOME,
     json_option,
     print_json,
-    short,
     stdout,
     use_defaults,
 )
@@ -34,6 +33,7 @@ from assay.environment import hidden_modules
 from assay.errors import RunBlocked, RunInconclusive, RunRejected, UsageError
 from assay.execution import CacheMode
 from assay.resolve import resolve_arguments
+from assay.text import short
 
 _STYLES = {"cached": "cyan", "done": "green", "asked": "green", "failed": "bold red"}
 MAX_PARAMS_BYTES = 1 << 20
@@ -269,14 +269,31 @@ def _from_file(path: Path | None) -> dict[str, Any]:
 
 
 def _print_parameters(function: Any) -> None:
-    """A paragraph for each parameter: a table breaks names and defaults on a narrow terminal."""
+    """A paragraph for each parameter and option: a table breaks them on a narrow terminal."""
     inputs = function.component_spec.inputs or {}
-    width = min(max(stdout.width, 40), 100) if stdout.is_terminal else 100
     for name, parameter in inspect.signature(function.pipeline_func).parameters.items():
+        if name == "options":
+            continue
         kind = parameter.annotation.__name__
         required = parameter.default is inspect.Parameter.empty
         given = "required" if required else f"default: {json.dumps(parameter.default)}"
-        click.echo(f"{name} ({kind}, {given})")
         meaning = (inputs[name].description or "") if name in inputs else ""
-        for line in textwrap.wrap(meaning, width - 4, break_on_hyphens=False):
-            click.echo(f"    {line}")
+        _print_parameter(f"{name} ({kind}, {given})", meaning)
+    options = options_of(function)
+    if not options:
+        return
+    click.echo("\noptions, each given by its own name, or together as one object:\n")
+    # Here, because only these pipelines have options.
+    from assay.components.prepare_data.options import OPTIONS, SWEEP_OPTIONS
+
+    meanings = {**OPTIONS, **SWEEP_OPTIONS}
+    for name, default in options.items():
+        head = f"{name} ({type(default).__name__}, default: {json.dumps(default)})"
+        _print_parameter(head, meanings[name].meaning)
+
+
+def _print_parameter(head: str, meaning: str) -> None:
+    width = min(max(stdout.width, 40), 100) if stdout.is_terminal else 100
+    click.echo(head)
+    for line in textwrap.wrap(meaning, width - 4, break_on_hyphens=False):
+        click.echo(f"    {line}")

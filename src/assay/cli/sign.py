@@ -3,8 +3,9 @@
 import click
 from rich.progress import Progress
 
-from assay.cli.console import NAME, human_bytes, print_table, short, stderr, use_defaults
+from assay.cli.console import NAME, human_bytes, print_table, stderr, use_defaults
 from assay.config import services_from_env
+from assay.text import short
 
 
 @click.command("sign")

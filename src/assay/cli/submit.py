@@ -6,6 +6,7 @@ import sys
 import tempfile
 import time
 import uuid
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,17 +17,22 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
+from assay import __version__
 from assay.cli.catalog import bind_arguments, names, pipeline
 from assay.cli.compile import compile_one, read_profile, use_images
 from assay.cli.console import json_option, print_json, stdout
 from assay.cli.run import read_parameters
-from assay.cluster.client import Endpoint, Kfp
-from assay.cluster.follow import PATIENCE_SECONDS, POLL_SECONDS, follow
+from assay.cli.sent import complete, sent
+from assay.cluster.client import Endpoint, Kfp, Version
+from assay.cluster.compiled import uncached
+from assay.cluster.follow import PATIENCE_SECONDS, POLL_SECONDS, STILL_SECONDS, Listener, follow
+from assay.cluster.names import description, run_name, version_description
 from assay.cluster.runs import FAILED, SUCCEEDED, TERMINAL, Outcome, Task
 from assay.config import store_from_env
 from assay.digest import of_bytes
-from assay.errors import UsageError
-from assay.resolve import resolve_arguments
+from assay.errors import AssayError, UsageError
+from assay.store import Store
+from assay.text import one_line
 
 _UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _EVERY = re.compile(r"([1-9][0-9]{0,6})([smhd])")
@@ -34,6 +40,7 @@ _CRON_FIELDS: Final = 6
 _STYLES: Final = {SUCCEEDED: "green", FAILED: "bold red"}
 _MARKS: Final = {SUCCEEDED: "✓", FAILED: "✗"}
 INTERRUPTED: Final = 130
+Watch = Callable[[Listener], Outcome]
 
 
 @click.command("submit")
@@ -45,7 +52,9 @@ INTERRUPTED: Final = 130
 @click.option("--endpoint", default="", help="URL of KFP's API (default: KFP_ENDPOINT).")
 @click.option("--namespace", default="", help="For many users (default: KFP_NAMESPACE).")
 @click.option("--experiment", default="assay", show_default=True, help="Where the run stands.")
-@click.option("--name", "run_name", default="", help="The run's name (default: pipeline and id).")
+@click.option(
+    "--name", "given_name", default="", help="The run's name (default: model, data, estimator)."
+)
 @click.option("--profile", type=click.Path(path_type=Path), help="What the cluster's pods need.")
 @click.option(
     "--images", type=click.Path(path_type=Path), help="JSON file: role to image reference."
@@ -55,6 +64,16 @@ INTERRUPTED: Final = 130
 @click.option("--pipeline-root", default="", help="Where KFP keeps its own files of the run.")
 @click.option("--cron", default="", help="Recurring: five fields, or six with seconds first.")
 @click.option("--every", default="", help="Recurring: an interval such as 30m, 6h or 1d.")
+@click.option("--catch-up", is_flag=True, help="Recurring: make up for times that were missed.")
+@click.option(
+    "--max-concurrency",
+    type=click.IntRange(1, 10),
+    default=1,
+    show_default=True,
+    metavar="N",
+    help="Recurring: how many runs may go on at once.",
+)
+@click.option("--no-cache", is_flag=True, help="Run every task anew, whatever KFP has cached.")
 @click.option("--no-wait", is_flag=True, help="Start the run and do not follow it.")
 @click.option("--follow", "follow_id", default="", metavar="RUN_ID", help="Follow a run.")
 @click.option("--cancel", "cancel_id", default="", metavar="RUN_ID", help="Stop a run.")
@@ -68,6 +87,12 @@ INTERRUPTED: Final = 130
     default=PATIENCE_SECONDS,
     help="Seconds to wait for an API that went away.",
 )
+@click.option(
+    "--still",
+    type=click.FloatRange(0),
+    default=STILL_SECONDS,
+    help="Seconds without a change after which it is asked what pods wait for.",
+)
 @json_option
 def command(
     name: str | None,
@@ -76,7 +101,7 @@ def command(
     endpoint: str,
     namespace: str,
     experiment: str,
-    run_name: str,
+    given_name: str,
     profile: Path | None,
     images: Path | None,
     dev: bool,
@@ -84,19 +109,26 @@ def command(
     pipeline_root: str,
     cron: str,
     every: str,
+    catch_up: bool,
+    max_concurrency: int,
+    no_cache: bool,
     no_wait: bool,
     follow_id: str,
     cancel_id: str,
     cancel_on_interrupt: bool,
     poll: float,
     patience: float,
+    still: float,
     as_json: bool,
 ) -> None:
     """Compile PIPELINE, upload it, start a run and follow it to its end.
 
-    The version's name is the digest of its content: the same content is uploaded once. Exit code 0
-    is a registered model; 3 rejected data, 4 blocked by the gate, 5 inconclusive, 1 failed or
-    canceled; 8 when KFP does not answer. Ctrl-C leaves the run going, and says how to stop it.
+    The same content is uploaded once. Exit code 0 is a registered model; 3 rejected data, 4 blocked
+    by the gate, 5 inconclusive, 1 failed or canceled; 8 when KFP does not answer. Ctrl-C leaves the
+    run going, and says how to stop it.
+
+    Where ASSAY_STORE names the cluster's store, policy, suite, checks and monitoring plan travel as
+    digests, and verdict and reason are read from the run's records there.
 
     Logging in: KFP_TOKEN or KFP_COOKIES (docs/submit.md).
     """
@@ -109,7 +141,7 @@ def command(
         click.echo(f"asked to stop {cancel_id}; see: assay submit --follow {cancel_id}")
         return
     if follow_id:
-        kfp, run_id = Kfp(where), follow_id
+        kfp, run_id, store = Kfp(where), follow_id, _store_to_read()
     else:
         # Everything that can be wrong here is told before the cluster hears of it.
         interval, schedule = _seconds(every), _cron(cron)
@@ -117,49 +149,84 @@ def command(
             raise UsageError("give --cron or --every, not both")
         use_images(images, dev=dev)
         function = pipeline(str(name))
-        arguments = bind_arguments(function, read_parameters(params, pairs))
-        if os.environ.get("ASSAY_STORE"):
-            # Where this machine does not see the cluster's store, the run's own tasks resolve.
-            arguments = resolve_arguments(arguments, store_from_env())
+        arguments = complete(function, bind_arguments(function, read_parameters(params, pairs)))
+        # Where this machine does not see the cluster's store, the run's own tasks resolve.
+        store = store_from_env() if os.environ.get("ASSAY_STORE") else None
+        arguments = sent(arguments, store, lambda line: click.echo(line, err=True))
         package = compile_one(function, read_profile(profile) if profile else None)
         kfp = Kfp(where)
-        version = upload(kfp, function.name, package)
+        # Uploaded in any case: the pipeline's page tells what it is.
+        version = upload(kfp, function, package)
+        what = uncached(package) if no_cache else version
         experiment_id = kfp.experiment(experiment)
         options = {"service_account": service_account, "pipeline_root": pipeline_root}
         if interval or schedule:
             scheduled = kfp.schedule(
-                run_name or function.name,
+                given_name or run_name(function.name, arguments, function.name),
                 experiment_id,
-                version,
+                what,
                 arguments,
                 cron=schedule,
                 every_seconds=interval,
+                max_concurrency=max_concurrency,
+                catch_up=catch_up,
                 **options,
             )
             _print_ids({"recurringRun": scheduled, "url": kfp.schedule_url(scheduled)}, as_json)
             return
-        run_name = run_name or f"{function.name}-{uuid.uuid4().hex[:8]}"
-        run_id = kfp.start(run_name, experiment_id, version, arguments, **options)
+        plain = f"{function.name}-{uuid.uuid4().hex[:8]}"
+        named = given_name or run_name(function.name, arguments, plain)
+        run_id = kfp.start(named, experiment_id, what, arguments, **options)
     if no_wait:
         _print_ids({"run": run_id, "url": kfp.run_url(run_id)}, as_json)
         return
     if not as_json:
         stdout.print(f"run: {kfp.run_url(run_id)}", soft_wrap=True, highlight=False)
-    outcome = _wait(kfp, run_id, poll, patience, quiet=as_json, cancel=cancel_on_interrupt)
+
+    def watch(listener: Listener) -> Outcome:
+        return follow(
+            kfp,
+            run_id,
+            listener,
+            store=store,
+            warn=lambda text: click.echo(text, err=True),
+            poll_seconds=poll,
+            patience_seconds=patience,
+            still_seconds=still,
+        )
+
+    outcome = _wait(kfp, run_id, watch, quiet=as_json, cancel=cancel_on_interrupt)
     _print_outcome(kfp, outcome, as_json)
     sys.exit(outcome.exit_code)
 
 
-def upload(kfp: Kfp, name: str, package: str) -> tuple[str, str]:
-    """Upload a compiled pipeline under the digest of its content; ids of pipeline and version."""
-    version = of_bytes(package.encode()).replace(":", "-")
+def upload(kfp: Kfp, function: Any, package: str) -> tuple[str, str]:
+    """Upload a compiled pipeline, if the same content is not there; ids of pipeline and version."""
+    digest = of_bytes(package.encode())
+    version = Version(
+        __version__,
+        digest,
+        description(function),
+        version_description(function, __version__, digest),
+    )
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "pipeline.yaml"
         path.write_text(package)
-        pipeline_id, version_id, new = kfp.upload(name, path, version)
+        pipeline_id, version_id, name, new = kfp.upload(function.name, path, version)
     said = "uploaded" if new else "there already"
-    click.echo(f"pipeline {name}, version {version}: {said}", err=True)
+    click.echo(f"pipeline {function.name}, version {name}: {said}", err=True)
     return pipeline_id, version_id
+
+
+def _store_to_read() -> Store | None:
+    """The store with the run's records, if it can be had; a run can be followed without."""
+    if not os.environ.get("ASSAY_STORE"):
+        return None
+    try:
+        return store_from_env()
+    except AssayError as error:
+        click.echo(f"the records of the run cannot be read: {error}", err=True)
+        return None
 
 
 def _seconds(every: str) -> int:
@@ -179,12 +246,7 @@ def _cron(expression: str) -> str:
     return " ".join(["0", *fields] if len(fields) == _CRON_FIELDS - 1 else fields)
 
 
-def _wait(
-    kfp: Kfp, run_id: str, poll: float, patience: float, *, quiet: bool, cancel: bool
-) -> Outcome:
-    def watch(listener: Any) -> Outcome:
-        return follow(kfp, run_id, listener, poll_seconds=poll, patience_seconds=patience)
-
+def _wait(kfp: Kfp, run_id: str, watch: Watch, *, quiet: bool, cancel: bool) -> Outcome:
     try:
         return _show(watch, quiet=quiet)
     except KeyboardInterrupt:
@@ -200,26 +262,32 @@ def _wait(
         return _show(watch, quiet=quiet)
 
 
-def _show(watch: Any, *, quiet: bool) -> Outcome:
-    """Follow with a live table on a terminal, a line for each ended task in a pipe, or silently."""
+def _show(watch: Watch, *, quiet: bool) -> Outcome:
+    """Follow with a live table on a terminal, a line for each change in a pipe, or silently."""
     if quiet:
-        outcome: Outcome = watch(lambda _state, _tasks: None)
-    elif stdout.is_terminal:
+        return watch(lambda _state, _tasks: None)
+    if stdout.is_terminal:
         display = _Display()
         with Live(display, console=Console(file=sys.stdout), redirect_stdout=False):
-            outcome = watch(display.update)
-    else:
-        told: set[str] = set()
+            return watch(display.update)
+    told: set[tuple[str, ...]] = set()
 
-        def tell(_state: str, tasks: tuple[Task, ...]) -> None:
-            for task in tasks:
-                if task.state in TERMINAL and task.name not in told:
-                    told.add(task.name)
-                    click.echo(f"{task.name}\t{task.state.lower()}\t{_duration(task)}")
-                    sys.stdout.flush()
+    def tell(_state: str, tasks: tuple[Task, ...]) -> None:
+        for task in tasks:
+            if (line := _line(task)) and line not in told:
+                told.add(line)
+                click.echo("\t".join(line))
+                sys.stdout.flush()
 
-        outcome = watch(tell)
-    return outcome
+    return watch(tell)
+
+
+def _line(task: Task) -> tuple[str, ...]:
+    """What is said of a task in a pipe: that it ended, or what it waits for."""
+    if task.state in TERMINAL:
+        line = (task.name, task.state.lower(), _duration(task))
+        return (*line, task.error) if task.error else line
+    return (task.name, "waits", task.waits) if task.waits else ()
 
 
 class _Display:
@@ -238,7 +306,7 @@ class _Display:
 
     def __rich__(self) -> Table:
         table = Table(box=None, show_header=False, pad_edge=False)
-        for _ in range(4):
+        for _ in range(5):
             table.add_column()
         for task in self._tasks:
             ended = task.state in TERMINAL
@@ -248,9 +316,10 @@ class _Display:
                 task.name,
                 Text(task.state.lower(), style=_STYLES.get(task.state, "dim")),
                 _duration(task) if ended else running,
+                Text(task.error or task.waits, style="" if ended else "yellow"),
             )
         if not self._tasks:
-            table.add_row(self._spinner, "waiting for the first task", self._state.lower(), "")
+            table.add_row(self._spinner, "waiting for the first task", self._state.lower(), "", "")
         return table
 
 
@@ -267,6 +336,7 @@ def _print_ids(ids: dict[str, str], as_json: bool) -> None:
 
 
 def _print_outcome(kfp: Kfp, outcome: Outcome, as_json: bool) -> None:
+    record = outcome.record
     if as_json:
         print_json(
             {
@@ -276,6 +346,11 @@ def _print_outcome(kfp: Kfp, outcome: Outcome, as_json: bool) -> None:
                 "verdict": outcome.verdict,
                 "exitCode": outcome.exit_code,
                 "error": outcome.error,
+                "reasons": list(outcome.reasons),
+                "reasonFrom": outcome.reason_from,
+                "next": (record.remedy if record else "") or None,
+                "digests": dict(record.digests) if record else {},
+                "registryVersion": (record.version if record else "") or None,
                 "tasks": [
                     {
                         "name": task.name,
@@ -290,5 +365,13 @@ def _print_outcome(kfp: Kfp, outcome: Outcome, as_json: bool) -> None:
         return
     style = "bold green" if outcome.exit_code == 0 else "bold red"
     verdict = Text(outcome.verdict.upper(), style=style)
-    stdout.print(verdict, Text(outcome.error), soft_wrap=True)
+    first, *others = outcome.reasons or ("",)
+    stdout.print(verdict, *filter(None, [Text(first)]), soft_wrap=True)
+    for reason in others:
+        stdout.print(Text(f"reason: {reason}"), soft_wrap=True)
+    if record is not None and record.version and outcome.exit_code == 0:
+        text = f"registered: {one_line(record.model_name)} version {one_line(record.version)}"
+        stdout.print(Text(text), soft_wrap=True)
+    if record is not None and record.remedy:
+        stdout.print(Text(f"next: {one_line(record.remedy)}"), soft_wrap=True)
     stdout.print(Text(f"run: {kfp.run_url(outcome.run_id)}"), soft_wrap=True)

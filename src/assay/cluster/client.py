@@ -21,19 +21,24 @@ import io
 import json
 import logging
 import os
+import re
 import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from assay.documents import read_json
+from assay.digest import PREFIX
+from assay.documents import Limits, read_json
 from assay.environment import hidden_modules
 from assay.errors import ServiceError, UsageError
 
 CONNECT_SECONDS: Final = 5
 READ_SECONDS: Final = 60
 MAX_ANSWER_CHARS: Final = 300
+MAX_ANSWER_BYTES: Final = 64 << 20
+"""Of a run; it may hold its compiled pipeline, and the workflow."""
+_ANSWER: Final = Limits(MAX_ANSWER_BYTES, values=2_000_000)
 _TRANSIENT: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
 _LOGIN: Final = frozenset({301, 302, 303, 307, 308, 401, 403})
 _MISSING: Final = 404
@@ -139,6 +144,34 @@ def health(endpoint: Endpoint) -> Health:
         ) from error
 
 
+Pipeline = tuple[str, str] | Mapping[str, Any]
+"""What runs: the ids of a pipeline and of its version, or a compiled pipeline itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """A pipeline's version, as people find it in the UI."""
+
+    release: str
+    """Of Assay."""
+    digest: str
+    """Of the compiled content; the description says it, so that the same content is found again."""
+    of_pipeline: str = ""
+    """The pipeline's description, in Markdown."""
+    description: str = ""
+    """The version's."""
+
+    def names(self, pipeline: str) -> Iterator[tuple[str, str]]:
+        """Its name, and longer ones for when other content has that name.
+
+        Each as it is shown, and as Kubernetes takes it, where KFP keeps its pipelines there;
+        older ones show the latter.
+        """
+        for digits in (8, 16, 64):
+            parts = self.release, self.digest.removeprefix(PREFIX)[:digits]
+            yield " · ".join(parts), re.sub("[^a-z0-9.]+", "-", "-".join((pipeline, *parts)))
+
+
 class Kfp:
     """KFP's API at an endpoint."""
 
@@ -172,42 +205,65 @@ class Kfp:
         """The recurring run's page in the UI."""
         return f"{self.ui}/#/recurringrun/details/{schedule_id}"
 
-    def upload(self, name: str, package: Path, version: str) -> tuple[str, str, bool]:
-        """Upload a pipeline version, unless one of that name is there.
+    def upload(self, name: str, package: Path, version: "Version") -> tuple[str, str, str, bool]:
+        """Upload a pipeline version, unless the same content is there.
 
         Args:
-            name: The pipeline's; created when there is none.
+            name: The pipeline's; created with the description when there is none.
             package: The compiled YAML.
-            version: The version's name, which names its content.
+            version: What it is called, and what it says of itself.
 
         Returns:
-            Ids of pipeline and version, and whether the version is new.
+            Ids of pipeline and version, the version's name, and whether it is new.
         """
         with self._calling(f"upload {name}"):
-            pipeline_id = self._pipeline(name)
-            if found := self._version(pipeline_id, version):
-                return pipeline_id, found, False
-            from kfp_server_api import ApiException
+            pipeline_id = self._pipeline(name, version.of_pipeline)
+            for shown, plain in version.names(name):
+                found = self._version(pipeline_id, shown) or self._version(pipeline_id, plain)
+                if found is None:
+                    found, new = self._create(pipeline_id, package, (shown, plain), version)
+                    if new:
+                        return pipeline_id, str(found.pipeline_version_id), shown, True
+                if found is not None and version.digest in str(found.description or ""):
+                    return pipeline_id, str(found.pipeline_version_id), shown, False
+        raise KfpError(
+            f"KFP: cannot upload {name}: each name for it is taken by a version with other content"
+        )
 
-            try:
-                made = self._client.upload_pipeline_version(
-                    str(package), version, pipeline_id=pipeline_id
-                )
-            except ApiException as error:
-                # Somebody uploaded the same a moment ago: the name says that it is the same.
-                if error.status == _CONFLICT and (found := self._version(pipeline_id, version)):
-                    return pipeline_id, found, False
+    def _create(
+        self, pipeline_id: str, package: Path, names: tuple[str, str], version: "Version"
+    ) -> tuple[Any, bool]:
+        """The version, and whether it is new: somebody may have made one a moment ago."""
+        from kfp_server_api import ApiException, PipelineUploadServiceApi
+
+        shown, plain = names
+        try:
+            made = PipelineUploadServiceApi(self._client.runs.api_client).upload_pipeline_version(
+                str(package),
+                pipelineid=pipeline_id,
+                name=plain,
+                display_name=shown,
+                description=version.description,
+            )
+        except ApiException as error:
+            if error.status != _CONFLICT:
                 raise
-            return pipeline_id, str(made.pipeline_version_id), True
+            return self._version(pipeline_id, shown), False
+        return made, True
 
-    def _pipeline(self, name: str) -> str:
+    def _pipeline(self, name: str, description: str) -> str:
         from kfp_server_api import ApiException, V2beta1Pipeline
 
         if found := self._find_pipeline(name):
             return found
         try:
             made = self._client.pipelines.pipeline_service_create_pipeline(
-                V2beta1Pipeline(display_name=name, name=name, namespace=self.namespace)
+                V2beta1Pipeline(
+                    display_name=name,
+                    name=name,
+                    description=description,
+                    namespace=self.namespace,
+                )
             )
         except ApiException as error:
             if error.status == _CONFLICT and (found := self._find_pipeline(name)):
@@ -219,10 +275,9 @@ class Kfp:
         listed = self._client.list_pipelines(filter=_named(name), namespace=self.namespace)
         return next((str(item.pipeline_id) for item in listed.pipelines or ()), "")
 
-    def _version(self, pipeline_id: str, name: str) -> str:
+    def _version(self, pipeline_id: str, name: str) -> Any:
         listed = self._client.list_pipeline_versions(pipeline_id, filter=_named(name))
-        found = listed.pipeline_versions or ()
-        return next((str(item.pipeline_version_id) for item in found), "")
+        return next(iter(listed.pipeline_versions or ()), None)
 
     def experiment(self, name: str) -> str:
         """The id of an experiment; created when there is none."""
@@ -234,22 +289,24 @@ class Kfp:
         self,
         name: str,
         experiment_id: str,
-        pipeline: tuple[str, str],
+        pipeline: "Pipeline",
         parameters: Mapping[str, Any],
         *,
         service_account: str = "",
         pipeline_root: str = "",
     ) -> str:
         """Start a run; its id. Never asked twice, because twice would be two runs."""
+        from kfp_server_api import V2beta1Run
+
         with self._calling(f"start the run {name!r} (see in the UI whether it is there)"):
-            made = self._client.run_pipeline(
-                experiment_id,
-                name,
-                pipeline_id=pipeline[0],
-                version_id=pipeline[1],
-                params=dict(parameters),
-                pipeline_root=pipeline_root or None,
-                service_account=service_account or None,
+            made = self._client.runs.run_service_create_run(
+                V2beta1Run(
+                    experiment_id=experiment_id,
+                    display_name=name,
+                    runtime_config=_config(parameters, pipeline_root),
+                    service_account=service_account or None,
+                    **_what(pipeline),
+                )
             )
             return str(made.run_id)
 
@@ -257,19 +314,29 @@ class Kfp:
         self,
         name: str,
         experiment_id: str,
-        pipeline: tuple[str, str],
+        pipeline: "Pipeline",
         parameters: Mapping[str, Any],
         *,
         cron: str = "",
         every_seconds: int = 0,
+        max_concurrency: int = 1,
+        catch_up: bool = False,
         service_account: str = "",
         pipeline_root: str = "",
     ) -> str:
-        """Start a recurring run, one at a time and without catching up on missed times; its id.
+        """Start a recurring run; its id.
 
         Raises:
             UsageError: One of that name is there; two would run everything twice.
         """
+        from kfp_server_api import (
+            RecurringRunServiceApi,
+            V2beta1CronSchedule,
+            V2beta1PeriodicSchedule,
+            V2beta1RecurringRun,
+            V2beta1Trigger,
+        )
+
         with self._calling(f"start the recurring run {name!r}"):
             listed = self._client.list_recurring_runs(
                 experiment_id=experiment_id, filter=_named(name)
@@ -279,33 +346,61 @@ class Kfp:
                     f"there is a recurring run {name!r} ({there[0].recurring_run_id}); delete it "
                     "in the UI, or give another --name"
                 )
-            made = self._client.create_recurring_run(
-                experiment_id,
-                name,
-                cron_expression=cron or None,
-                interval_second=every_seconds or None,
-                max_concurrency=1,
-                no_catchup=True,
-                params=dict(parameters),
-                pipeline_id=pipeline[0],
-                version_id=pipeline[1],
-                pipeline_root=pipeline_root or None,
-                service_account=service_account or None,
+            api = RecurringRunServiceApi(self._client.runs.api_client)
+            made = api.recurring_run_service_create_recurring_run(
+                V2beta1RecurringRun(
+                    experiment_id=experiment_id,
+                    display_name=name,
+                    mode="ENABLE",
+                    max_concurrency=max_concurrency,
+                    no_catchup=not catch_up,
+                    trigger=V2beta1Trigger(cron_schedule=V2beta1CronSchedule(cron=cron))
+                    if cron
+                    else V2beta1Trigger(
+                        periodic_schedule=V2beta1PeriodicSchedule(interval_second=every_seconds)
+                    ),
+                    runtime_config=_config(parameters, pipeline_root),
+                    service_account=service_account or None,
+                    **_what(pipeline),
+                )
             )
             return str(made.recurring_run_id)
 
-    def run(self, run_id: str) -> Any:
-        """A run as the API has it (`V2beta1Run`)."""
-        with self._calling(f"ask for the run {run_id}"):
-            return self._client.get_run(run_id)
+    def run(self, run_id: str) -> Mapping[str, Any]:
+        """A run as the API has it, in JSON.
 
-    def spec(self, run: Any) -> Mapping[str, Any]:
+        Not as the client's own type, which refuses a state that it does not know.
+        """
+        with self._calling(f"ask for the run {run_id}"):
+            return self._get("v2beta1", run_id)
+
+    def workflow(self, run_id: str) -> str:
+        """The Argo workflow of a run, as JSON; only the API's older version has it."""
+        with self._calling(f"ask for the workflow of the run {run_id}"):
+            runtime = self._get("v1beta1", run_id).get("pipeline_runtime")
+        return str(runtime.get("workflow_manifest") or "") if isinstance(runtime, dict) else ""
+
+    def _get(self, version: str, run_id: str) -> Mapping[str, Any]:
+        client = self._client.runs.api_client
+        client.call_api(
+            f"/apis/{version}/runs/{{run_id}}",
+            "GET",
+            path_params={"run_id": run_id},
+            header_params={"Accept": "application/json"},
+            auth_settings=["Bearer"],
+        )
+        found = read_json(client.last_response.data, "the answer", _ANSWER, error=ValueError)
+        if not isinstance(found, dict):
+            raise ValueError("the answer is no object; is this the API's address?")  # noqa: TRY004
+        return found
+
+    def spec(self, run: Mapping[str, Any]) -> Mapping[str, Any]:
         """The compiled pipeline of a run; empty when the API does not have it any more."""
-        found = run.pipeline_spec
-        if not found and (reference := run.pipeline_version_reference):
+        found = run.get("pipeline_spec")
+        if not found and (reference := run.get("pipeline_version_reference")):
             with contextlib.suppress(KfpNotFoundError), self._calling("ask for the pipeline"):
                 found = self._client.get_pipeline_version(
-                    reference.pipeline_id, reference.pipeline_version_id
+                    reference.get("pipeline_id"), reference.get("pipeline_version_id")
                 ).pipeline_spec
         found = found or {}
         # A pipeline with options for a platform comes as both under these two keys.
@@ -358,6 +453,24 @@ def _bound(rest_client: Any) -> None:
         return request(*arguments, **named)
 
     rest_client.request = bounded
+
+
+def _what(pipeline: Pipeline) -> dict[str, Any]:
+    from kfp_server_api import V2beta1PipelineVersionReference
+
+    if isinstance(pipeline, Mapping):
+        return {"pipeline_spec": dict(pipeline)}
+    return {
+        "pipeline_version_reference": V2beta1PipelineVersionReference(
+            pipeline_id=pipeline[0], pipeline_version_id=pipeline[1]
+        )
+    }
+
+
+def _config(parameters: Mapping[str, Any], pipeline_root: str) -> Any:
+    from kfp_server_api import V2beta1RuntimeConfig
+
+    return V2beta1RuntimeConfig(parameters=dict(parameters), pipeline_root=pipeline_root or None)
 
 
 def _named(name: str) -> str:

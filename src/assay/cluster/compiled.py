@@ -7,7 +7,7 @@ launcher reads: no descriptions, and no inputs that nobody gives.
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 import yaml
@@ -75,7 +75,7 @@ def _name_image(container: dict[str, Any], *, component: bool) -> None:
     """
     command: list[str] = container["command"]
     if component and MODULE in command:
-        command[-1:-1] = ["--image", container["image"]]
+        command[3:3] = ["--image", container["image"]]
     elif not component:
         variables = [item for item in container.get("env", ()) if item["name"] != _VARIABLE]
         container["env"] = [*variables, {"name": _VARIABLE, "value": container["image"]}]
@@ -99,19 +99,23 @@ def _leave_out(spec: dict[str, Any]) -> None:
             continue
         # Where nobody gives an input, the function's own default is the same.
         some, every = set.union(*given[name]), set.intersection(*given[name])
-        _keep(inputs, lambda key, one, some=some: not one.get("isOptional") or key in some)
-        for key in every & set(inputs.get("parameters", {})):
-            inputs["parameters"][key].pop("defaultValue", None)
-            inputs["parameters"][key].pop("isOptional", None)
+        declared = inputs.get("parameters", {})
+        required = {key for key, one in declared.items() if not one.get("isOptional")}
+        _keep(inputs, some | required)
+        for key in every & set(declared):
+            if declared[key]["parameterType"] == "TASK_FINAL_STATUS":
+                continue  # KFP fills it in, and declares it so
+            declared[key].pop("defaultValue", None)
+            declared[key].pop("isOptional", None)
         # `assay.task` hands out what is declared.
-        _keep(outputs, lambda key, _one, name=name: key in taken.get(name, ()))
+        _keep(outputs, taken.get(name, set()))
         for ports in ("inputDefinitions", "outputDefinitions"):
             if not component.get(ports, True):
                 del component[ports]
 
 
-def _keep(ports: dict[str, Any], wanted: Callable[[str, Any], bool]) -> None:
-    kept = {key: one for key, one in ports.get("parameters", {}).items() if wanted(key, one)}
+def _keep(ports: dict[str, Any], names: set[str]) -> None:
+    kept = {key: one for key, one in ports.get("parameters", {}).items() if key in names}
     ports.pop("parameters", None)
     if kept:
         ports["parameters"] = kept
@@ -147,3 +151,21 @@ def _offer(spec: dict[str, Any], choices: Mapping[str, tuple[str, ...]]) -> None
     for name, values in choices.items():
         if name in parameters:
             parameters[name]["literals"] = list(values)
+
+
+def uncached(package: str) -> dict[str, Any]:
+    """A run's pipeline, as KFP's API takes it, that KFP answers nothing of from its cache.
+
+    kfp's client has `enable_caching` for that, and in 2.17 it does not help: it is ignored for a
+    version that was uploaded, and reaches only the tasks at the root, which for ours is the exit
+    handler. So the run gets the compiled pipeline itself, with the cache switched off in each
+    task; a version of that would be the newest one, which the UI offers first.
+
+    Args:
+        package: The compiled YAML.
+    """
+    spec, *platform = yaml.safe_load_all(package)
+    for dag in dags(spec):
+        for task in dag["tasks"].values():
+            task["cachingOptions"] = {}
+    return {"pipeline_spec": spec, "platform_spec": platform[0]} if platform else spec

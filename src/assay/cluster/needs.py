@@ -1,7 +1,7 @@
 """Which component gets which secrets: what it needs, and nothing else.
 
 A pod that holds a credential can lose it, so a step that never asks the registry has no login
-there. `halt` only ends the run and gets nothing at all.
+there.
 """
 
 from collections.abc import Mapping
@@ -26,8 +26,6 @@ NEEDS: Final[Mapping[str, tuple[str, ...]]] = {
     "resolve_production": (*_RECORDS, MLFLOW, GIT),
     "register": (*_RECORDS, MLFLOW, GIT),
     "run_report": (*_RECORDS, NOTIFY),
-    "notify": (*_RECORDS, NOTIFY),
-    "halt": (),
     "doctor": (*_RECORDS, MLFLOW),
     "check_monitoring": _RECORDS,
     "import_artifact": _RECORDS,
@@ -40,14 +38,12 @@ NEEDS: Final[Mapping[str, tuple[str, ...]]] = {
 }
 
 NEVER_RETRIED: Final[Mapping[str, str]] = {
-    "halt": "its failure is the run's verdict",
     "prepare_data": "it fails of what a user gave, which no retry mends",
     "preflight": "it fails of what a user gave, which no retry mends",
     "validate_data": "its failure is a verdict on the data",
     "gate": "it decides; a second try must not decide otherwise",
     "register": "it refuses what the gate did not pass",
     "run_report": "it would tell the same twice",
-    "notify": "it would tell the same twice",
     "doctor": "it tells what it finds",
     "rollback": "a second try of a half-done one would go back once more",
     "rollback_drill": "a failure is what a drill is there to find",

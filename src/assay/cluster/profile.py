@@ -266,7 +266,7 @@ def _quantity_problems(given: Mapping[str, Any], known: set[str]) -> Iterator[tu
         merged = _merged(component, given)
         for kind in ("cpu", "memory"):
             request, limit = f"{kind}_request", f"{kind}_limit"
-            if _amount(str(merged[request])) > _amount(str(merged[limit])):
+            if amount(str(merged[request])) > amount(str(merged[limit])):
                 path = next(
                     (*path, name)
                     for path in (("components", component), ("defaults",))
@@ -286,7 +286,12 @@ def _at(given: Mapping[str, Any], path: Sequence[str]) -> Mapping[str, Any]:
     return found
 
 
-def _amount(quantity: str) -> float:
+def amount(quantity: str) -> float:
+    """What a quantity of Kubernetes amounts to: CPUs, or bytes.
+
+    Raises:
+        ProfileError: It is none.
+    """
     match = _QUANTITY.fullmatch(quantity)
     if match is None:
         raise ProfileError(f"{quantity!r} is no quantity")

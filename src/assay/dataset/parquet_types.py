@@ -192,6 +192,19 @@ def _declared(schema: "pa.Schema") -> set[str]:
     return {name for name in told if isinstance(name, str)} if isinstance(told, list) else set()
 
 
+def extension(item: "pa.Field") -> str:
+    """The name of the type that is built upon the column's; empty for none.
+
+    Where nobody has registered that type, Arrow gives the values that it is built upon: of a month
+    of pandas the number of months since 1970.
+    """
+    import pyarrow as pa
+
+    if isinstance(item.type, pa.BaseExtensionType):
+        return str(item.type.extension_name)
+    return str((item.metadata or {}).get(b"ARROW:extension:name", b""), "utf-8", "replace")
+
+
 def wide_decimals(
     path: Path, fields: "Sequence[pa.Field]"
 ) -> tuple[dict[str, Any], list[Finding], list[str]]:

@@ -49,6 +49,11 @@ class DatasetInfo:
         """Column names in order."""
         return tuple(column.name for column in self.columns)
 
+    @property
+    def types(self) -> dict[str, str]:
+        """The type of each column."""
+        return {column.name: column.type for column in self.columns}
+
     def column(self, name: str) -> Column:
         """The column called `name`.
 

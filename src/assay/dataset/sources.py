@@ -108,9 +108,15 @@ def _open_parquet(path: Path, required: Sequence[tuple[str, str]]) -> Table:
     problems = header_problems(names)
     wide, told, refused = parquet_types.wide_decimals(path, kept)
     findings += told
-    plain = {item.name: wide.get(item.name) or _plain(item.type) for item in kept}
+    plain = {
+        item.name: None
+        if parquet_types.extension(item)
+        else wide.get(item.name) or _plain(item.type)
+        for item in kept
+    }
     problems += [
-        f"column {quoted(item.name)} is of type {item.type}; make it numbers, text, dates or times"
+        f"column {quoted(item.name)} is of type {parquet_types.extension(item) or item.type}; make "
+        "it numbers, text, dates or times"
         for item in kept
         if plain[item.name] is None
     ]

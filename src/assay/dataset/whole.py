@@ -58,8 +58,3 @@ def exact(frame: "pd.DataFrame", folder: Path) -> "pd.DataFrame":
 def _may_be_wide(column: "pd.Series") -> bool:
     # Rounded to a float, a number beyond 2^53 is at least 2^53.
     return bool((column.abs() >= WIDE).any())
-
-
-def whole_columns(folder: Path) -> set[str]:
-    """Columns of whole numbers, with gaps or not."""
-    return {c.name for c in info(folder).columns if c.type == "int64"}

@@ -80,9 +80,11 @@ def examine(ground: Ground, limit_seconds: float = LIMIT_SECONDS) -> list[Findin
         ("clock", store.check_clock),
         ("MLflow", services.check_mlflow),
         ("signing", services.check_signing),
+        ("releases", services.check_releases),
         ("KFP", cluster.check_kfp),
         ("secrets", cluster.check_secrets),
         ("images", cluster.check_images),
+        ("requeue time", cluster.check_requeue_time),
     ]
     return run_checks(checks, ground, limit_seconds)
 

@@ -19,6 +19,13 @@ _MANIFESTS: Final = (
     "application/vnd.docker.distribution.manifest.list.v2+json, "
     "application/vnd.docker.distribution.manifest.v2+json"
 )
+_REQUEUE: Final = "DEFAULT_REQUEUE_TIME"
+_CONTROLLER: Final = "workflow-controller"
+_KUBEFLOW: Final = "kubeflow"
+_GO_TIME: Final = re.compile(r"(?:\d+(?:\.\d+)?(?:ms|s|m|h))+")
+_GO_PART: Final = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)")
+_GO_SECONDS: Final = {"ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
+LONGEST_REQUEUE_SECONDS: Final = 2.0
 _CHALLENGE = re.compile(r'(\w+)="([^"]*)"')
 _LOCAL: Final = frozenset({"localhost", "127.0.0.1"})
 _NOT_FOUND, _FORBIDDEN, _UNAUTHORIZED, _GOOD = 404, 403, 401, 200
@@ -100,6 +107,68 @@ def _secret(core: Any, namespace: str, name: str, keys: tuple[str, ...], optiona
         status = Status.WARNING if optional else Status.FAILED
         return Finding(check, status, f"in {namespace}, without {', '.join(missing)}", create)
     return Finding(check, Status.OK, f"in {namespace}, with its keys")
+
+
+def check_requeue_time(ground: Ground) -> Sequence[Finding]:
+    """How long Argo waits before it looks at a workflow again: each step of a run waits for it."""
+    from kubernetes import client
+    from kubernetes.client import ApiException
+    from kubernetes.config import ConfigException
+    from urllib3.exceptions import HTTPError
+
+    name = "requeue time"
+    # Said where nobody can look, too: it halves the time that a run takes.
+    remedy = f"kubectl -n {_KUBEFLOW} set env deployment/{_CONTROLLER} {_REQUEUE}=1s"
+    try:
+        api, here = _kubernetes()
+    except ConfigException:
+        text = "neither in a cluster nor a kubeconfig"
+        return [Finding(name, Status.SKIPPED, text, remedy)]
+    apps = client.AppsV1Api(api)
+    said = ""
+    # With KFP, which is in the namespace of the runs only where it serves one team.
+    for namespace in dict.fromkeys((_KUBEFLOW, ground.namespace or here)):
+        try:
+            found = apps.read_namespaced_deployment(
+                _CONTROLLER, namespace, _request_timeout=_SECONDS
+            )
+        except ApiException as error:
+            said = f"{_CONTROLLER} cannot be looked at (HTTP {error.status})"
+            continue
+        except HTTPError as error:
+            said = f"the cluster's API does not answer ({type(error).__name__})"
+            break
+        return [judge_requeue_time(_environment(found).get(_REQUEUE), remedy)]
+    return [Finding(name, Status.SKIPPED, said, remedy)]
+
+
+def _environment(deployment: Any) -> dict[str, str]:
+    """Variables of a Deployment's containers; empty for one whose value is elsewhere."""
+    return {
+        variable.name: variable.value or ""
+        for container in deployment.spec.template.spec.containers
+        for variable in container.env or ()
+    }
+
+
+def judge_requeue_time(value: str | None, remedy: str) -> Finding:
+    """Whether runs wait for Argo longer than they need.
+
+    Args:
+        value: The variable's, a duration as Go writes it; None where it is not set.
+        remedy: The command that sets it.
+    """
+    name = "requeue time"
+    if value is None:
+        text = "Argo looks at a run again after 10 s, its default: each task waits for it"
+        return Finding(name, Status.WARNING, text, remedy)
+    if not _GO_TIME.fullmatch(value):
+        return Finding(name, Status.WARNING, f"{_REQUEUE}={value} cannot be read here", remedy)
+    seconds = sum(float(count) * _GO_SECONDS[unit] for count, unit in _GO_PART.findall(value))
+    if seconds > LONGEST_REQUEUE_SECONDS:
+        text = f"Argo looks at a run again after {value}: each task waits for it"
+        return Finding(name, Status.WARNING, text, remedy)
+    return Finding(name, Status.OK, f"Argo looks at a run again after {value}")
 
 
 def check_images(ground: Ground) -> Sequence[Finding]:

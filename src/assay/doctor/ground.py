@@ -6,7 +6,7 @@ from assay.cluster.client import Endpoint
 from assay.cluster.profile import Profile, default_profile
 from assay.doctor import Ground
 from assay.errors import UsageError
-from assay.mounted import VARIABLES
+from assay.mounted import STORE, VARIABLES
 
 
 def ground(
@@ -37,7 +37,9 @@ def ground(
         endpoint=kfp,
         namespace=namespace,
         images=tuple(images),
+        # A pod starts without the store's Secret, and then no task can do anything.
         secrets=tuple(
-            (secret.name, tuple(VARIABLES[kind]), secret.optional) for kind, secret in named.items()
+            (secret.name, tuple(VARIABLES[kind]), secret.optional and kind != STORE)
+            for kind, secret in named.items()
         ),
     )

@@ -1,13 +1,23 @@
-"""Checks of MLflow and of the signing key."""
+"""Checks of MLflow, of the signing key, and of what releases take."""
 
 import os
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
+from assay.config import services_from_env
 from assay.doctor import Finding, Ground, Status
-from assay.errors import AttestationError
+from assay.errors import AssayError, AttestationError, UsageError
 from assay.signing import Role, signer_from_env, verifier_from_env
+
+if TYPE_CHECKING:
+    from assay.step import Services
+
+REHEARSED: Final = "staging"
+"""Where drills are made."""
+MAX_MODELS: Final = 20
+"""Models whose logs are looked at; each takes a few reads."""
 
 
 def check_mlflow(_ground: Ground) -> Sequence[Finding]:
@@ -74,3 +84,64 @@ def check_signing(_ground: Ground) -> Sequence[Finding]:
         text = f"{key} is {state}: it cannot sign what a run attests"
         return [Finding("signing", Status.WARNING, text, "give runs a key with the role runner")]
     return [Finding("signing", Status.OK, f"key {signer.key_id[:12]} signs and is believed")]
+
+
+def check_releases(_ground: Ground) -> Sequence[Finding]:
+    """Where models are released: a key that signs what is stated, and releases to go back to.
+
+    Runs do without either, so nothing fails where nothing was ever released.
+    """
+    from assay.gitops import log
+
+    services = services_from_env()
+    models = log.models(services.store)
+    if not models and not os.environ.get("ASSAY_DEPLOYMENTS"):
+        text = "nothing was released from this store, and ASSAY_DEPLOYMENTS is not set"
+        return [Finding("releases", Status.SKIPPED, text)]
+    return [_release_key(services), *_drills(services, models)]
+
+
+def _release_key(services: "Services") -> Finding:
+    from assay.gitops import log
+    from assay.gitops.rehearsal import MAKE_KEY
+
+    name = "signing of releases"
+    signer = signer_from_env()
+    if signer is None:
+        text = "no key: assay approve, override and revoke, and the rollback drill refuse"
+        remedy = f"{MAKE_KEY}; set ASSAY_SIGNING_KEY, on a cluster by the Secret assay-signing"
+        return Finding(name, Status.FAILED, text, remedy)
+    if services.verifier is None:
+        return Finding(name, Status.OK, f"key {signer.key_id[:12]} signs; none is asked for")
+    try:
+        key = services.verifier.require(signer, log.WRITERS[log.Event.ROLLBACK], "a release")
+    except UsageError as error:
+        detail, _, remedy = str(error).partition("; ")
+        return Finding(name, Status.FAILED, detail, remedy)
+    may = {
+        Role.RUNNER: "drills and rollbacks",
+        Role.APPROVER: "approvals, overrides, revocations",
+        Role.RECORDER: "records of merges",
+    }
+    signs = ", ".join(text for role, text in may.items() if role in key.roles)
+    return Finding(name, Status.OK, f"{key} signs {signs}")
+
+
+def _drills(services: "Services", models: Sequence[str]) -> Iterator[Finding]:
+    """Whether a rollback of each model could be rehearsed."""
+    from assay.gitops import rehearsal
+
+    for model in models[:MAX_MODELS]:
+        name = f"rollback drill {model}"
+        try:
+            problems = rehearsal.lacking(services, model, REHEARSED)
+        except AssayError as error:
+            problems = [str(error)]
+        if not problems:
+            text = f"there is a release to go back to in {REHEARSED}"
+            yield Finding(name, Status.OK, text)
+            continue
+        detail, _, remedy = "; ".join(problems).partition("; ")
+        yield Finding(name, Status.WARNING, detail, remedy)
+    if (more := len(models) - MAX_MODELS) > 0:
+        yield Finding("rollback drill", Status.SKIPPED, f"{more} more models not looked at")

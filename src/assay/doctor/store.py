@@ -56,13 +56,12 @@ def _check_bucket(url: str) -> Iterator[Finding]:
     limits = RetryLimits(attempts=2, seconds=15, connect_timeout=3, read_timeout=10)
     store = MinioStore.from_url(url, limits)
     bucket, prefix = store._bucket, store._prefix  # noqa: SLF001 - the probe goes below the API
-    # What this raises names its remedy; nothing below could succeed.
+    # What this raises names its remedy; nothing below could succeed. Listed below the store's own
+    # prefix, as runs do: the documented policy lets them see no other.
     try:
-        there = store._attempt(lambda: store._client.bucket_exists(bucket))  # noqa: SLF001
+        store._attempt(lambda: next(_listed(store, bucket), None))  # noqa: SLF001
     except ValueError as error:
         raise UsageError(f"ASSAY_STORE: {error}; S3 takes 3 to 63 letters and digits") from error
-    if not there:
-        raise StoreError(f"store {store.url}: no such bucket; create it: mc mb ALIAS/{bucket}")
     yield Finding("store", Status.OK, f"{store.url} answers")
     key = f"{FOLDER}/{uuid.uuid4().hex}"
     try:
@@ -82,6 +81,12 @@ def _check_bucket(url: str) -> Iterator[Finding]:
         )
     yield _check_versions(store._client, bucket)  # noqa: SLF001
     yield _check_life_cycle(store._client, bucket, prefix)  # noqa: SLF001
+
+
+def _listed(store: Any, bucket: str) -> Iterator[Any]:
+    prefix = f"{store._prefix}{FOLDER}/"  # noqa: SLF001
+    listed: Iterator[Any] = store._client.list_objects(bucket, prefix=prefix)  # noqa: SLF001
+    return listed
 
 
 def _put(

@@ -26,6 +26,7 @@ def read_json(
     limits: Limits = _LIMITS,
     *,
     error: type[Exception] = UsageError,
+    gaps: bool = False,
 ) -> Any:
     """Read a JSON file that somebody else wrote.
 
@@ -37,6 +38,7 @@ def read_json(
         name: What to call the file in errors.
         limits: How much is read.
         error: Class of the errors.
+        gaps: Whether `NaN` is a missing value, as MLflow writes one; read as null.
 
     Raises:
         UsageError: As `error`: not such a file; says where.
@@ -45,7 +47,8 @@ def read_json(
     if problem := _problem(source, limits):
         raise error(f"{name} {_at(source, problem[0])}: {problem[1]}")
     try:
-        value = json.loads(source, parse_int=_integer, parse_float=_float, parse_constant=_constant)
+        constant = _gap if gaps else _constant
+        value = json.loads(source, parse_int=_integer, parse_float=_float, parse_constant=constant)
     except json.JSONDecodeError as cause:
         raise error(f"{name} {_at(source, cause.pos)}: not JSON: {cause.msg}") from cause
     except _RefusedError as cause:
@@ -135,6 +138,11 @@ def _float(text: str) -> float:
     if not math.isfinite(number):
         raise _RefusedError(f"{shown(text)} is too large or too long for a number", text)
     return number
+
+
+def _gap(text: str) -> None:
+    if text != "NaN":
+        _constant(text)
 
 
 def _constant(text: str) -> None:

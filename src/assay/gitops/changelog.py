@@ -23,10 +23,10 @@ from assay.gitops.settings import Settings
 from assay.labels import is_labelled
 from assay.manifest import Manifest
 from assay.policy import MAX_POLICY_BYTES
-from assay.report import markdown_table, markdown_text, number
+from assay.report import markdown_table, markdown_text
 from assay.signing import Verifier
 from assay.store import Store
-from assay.text import visible
+from assay.text import number, visible
 from assay.tree import get_manifest, read_file
 
 MAX_ROWS: Final = 12

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from assay.errors import RunBlocked, ServiceError, UsageError
-from assay.gitops import golden, log, restore, statement
+from assay.gitops import golden, log, rehearsal, restore, statement
 from assay.gitops.rollback import RolledBack, rollback
 from assay.gitops.settings import Settings
 from assay.gitops.statement import Kind, Statement
@@ -47,11 +47,37 @@ class Drill:
         return self.seconds <= MAX_SECONDS
 
 
+def require_ready(
+    services: Services, signer: Signer | None, model: str, environment: str
+) -> Signer:
+    """What a drill needs, asked for before anything is read or moved; the key that signs it.
+
+    Raises:
+        UsageError: No key that may sign a drill, nothing to go back to, a release without golden
+            predictions; names all of it.
+    """
+    problems = []
+    if signer is None:
+        problems.append(
+            "ASSAY_SIGNING_KEY is not set, and a drill is a signed statement; make a key with "
+            f"{rehearsal.MAKE_KEY}, and on a cluster put it into the Secret assay-signing"
+        )
+    elif services.verifier is not None:
+        try:
+            services.verifier.require(signer, log.WRITERS[log.Event.ROLLBACK], "a drill")
+        except UsageError as error:
+            problems.append(str(error))
+    problems += rehearsal.lacking(services, model, environment)
+    if problems or signer is None:
+        raise UsageError.all_of(problems)
+    return signer
+
+
 def drill(
     services: Services,
     settings: Settings,
     registry: Registry | None,
-    signer: Signer,
+    signer: Signer | None,
     model: str,
     environment: str,
     *,
@@ -61,10 +87,11 @@ def drill(
 
     Raises:
         RunBlocked: What is there is revoked, so that it could not be put back again.
-        UsageError: Nothing came before what is there, or a release without golden predictions.
+        UsageError: As `require_ready`; nothing was moved.
         IntegrityError: A release cannot be restored, or predicts otherwise than it did.
         ServiceError: The repository failed. What is released then is told by `assay releases`.
     """
+    signer = require_ready(services, signer, model, environment)
 
     def roll(to: str, why: str) -> tuple[RolledBack, float]:
         begun = time.monotonic()
@@ -182,8 +209,5 @@ def _collect(done: Drill) -> "CollectorRegistry":
 
 def _golden(services: Services, digest: str, held: str) -> int:
     if not held:
-        raise UsageError(
-            f"the release of {digest} holds no golden predictions to compare with; "
-            "promote it again, with the test data in the store"
-        )
+        raise UsageError(rehearsal.no_golden(digest))
     return golden.check(services, digest, held)

@@ -26,10 +26,10 @@ from assay.report import (
     markdown_table,
     markdown_text,
     new_figure,
-    number,
     standalone_svg,
 )
 from assay.store import Store
+from assay.text import number
 from assay.tree import get_manifest, read_file
 
 MAX_CURVE_BYTES: Final = 4 << 20

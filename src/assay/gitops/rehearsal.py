@@ -1,6 +1,6 @@
-"""How old the last rollback drill is, as evidence for a gate.
+"""How old the last rollback drill is, as evidence for a gate, and what the next one lacks.
 
-Apart from the drill itself, because the gate's image can neither roll back nor predict.
+Apart from the drill itself: the images of gate and doctor can neither roll back nor predict.
 """
 
 from datetime import UTC, datetime
@@ -8,10 +8,12 @@ from typing import Final
 
 from assay.evidence import EvidenceDocument
 from assay.gitops import log, statement
+from assay.gitops.document import Release
 from assay.gitops.statement import Kind
 from assay.step import Services
 
 EVIDENCE: Final = "rollback_drill_age_days"
+MAKE_KEY: Final = "openssl genpkey -algorithm ed25519 -out signing.pem"
 
 
 def evidence(services: Services, model: str, digest: str) -> EvidenceDocument:
@@ -35,3 +37,43 @@ def evidence(services: Services, model: str, digest: str) -> EvidenceDocument:
     last = max(statement.moment(given.text("at"), "at") for given in drills)
     days = (datetime.now(UTC) - last).total_seconds() / 86400
     return EvidenceDocument({"model": digest}, {EVIDENCE: max(days, 0.0)})
+
+
+def lacking(services: Services, model: str, environment: str) -> list[str]:
+    """What a drill of a model lacks in an environment, by its release log; each with its remedy.
+
+    Whether what there is can be restored, byte for byte, is the drill's own to find out.
+    """
+    entries = log.read(services.store, model, services.verifier)
+    there = log.current(entries, environment)
+    promote = f"assay promote '{model}' {environment}"
+    if there is None:
+        return [f"{model!r} was never released to {environment}; release two models: {promote}"]
+    left = log.get_release(services.store, there.release)
+    known = {e.release for e in entries if e.moves and e.environment == environment}
+    before = _before(services, left, known)
+    if before is None:
+        alone = f"no release of {model!r} came before the one in {environment}"
+        return [f"{alone}, so a drill cannot go back; release another model: {promote}"]
+    return [no_golden(each.digest) for each in (left, before) if not each.golden]
+
+
+def _before(services: Services, left: Release, known: set[str]) -> Release | None:
+    """The last release of another model that `left` came after, of those that were there."""
+    seen = {left.name}
+    previous = left.previous
+    while previous in known - seen and services.store.has(previous):
+        seen.add(previous)
+        release = log.get_release(services.store, previous)
+        if release.digest != left.digest:
+            return release
+        previous = release.previous
+    return None
+
+
+def no_golden(digest: str) -> str:
+    """What a drill says of a release that it cannot compare with anything."""
+    return (
+        f"the release of {digest} holds no golden predictions to compare with; promote it again, "
+        "with the test data in the store"
+    )

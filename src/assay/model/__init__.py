@@ -5,6 +5,7 @@ build.py          from an import path and a dict to an estimator
 preprocess.py     the pipeline around it
 threads.py        a thread count that is an input
 files.py          save and load
+encoders.py       the categories that a fitted pipeline knows
 inputs.py         what a model may be given: its columns, with their types
 info.py           assay-model.json
 mlflow_folder.py  MLmodel, environments, examples

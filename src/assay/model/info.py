@@ -37,7 +37,7 @@ class ModelInfo:
     seed: int
     threads: int
     rows: int
-    """Rows it was fitted on."""
+    """Rows it was fitted on; 0 for an imported model, of which nobody knows."""
     allowed_modules: tuple[str, ...] = ()
     """Import prefixes that training was allowed besides scikit-learn. To know, not to trust."""
     types: Mapping[str, str] = field(default_factory=dict)

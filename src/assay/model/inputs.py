@@ -22,6 +22,7 @@ import numpy as np
 from assay.dataset.whole import WIDE
 from assay.errors import UsageError
 from assay.findings import Finding, named
+from assay.model.encoders import categories
 from assay.model.preprocess import MAX_CATEGORIES
 
 if TYPE_CHECKING:
@@ -185,36 +186,21 @@ def _extra(info: "ModelInfo", frame: "pd.DataFrame") -> list[Finding]:
 def unseen_shares(pipeline: Any, info: "ModelInfo", frame: "pd.DataFrame") -> Mapping[str, float]:
     """For each category that has values: the share of them that training has not seen, 0 to 1."""
     found = {}
-    for name, known in _categories(pipeline).items():
-        values = frame[name].dropna() if name in info.categorical and name in frame else ()
+    for name, known in categories(pipeline, info.features).items():
+        values = frame[name].dropna() if name in frame else ()
         if len(values):
             found[name] = float(1 - values.isin(known).mean())  # type: ignore[union-attr]
     return found
 
 
 def closed_sets(pipeline: Any, info: "ModelInfo") -> Mapping[str, list[Any]]:
-    """Categories of which training had few values and many rows of each."""
+    """Categories of which training had few values and many rows of each.
+
+    Of a model that was imported nobody knows the rows: its few values are a closed set.
+    """
     return {
         name: known
-        for name, known in _categories(pipeline).items()
-        if 0 < len(known) <= MAX_CATEGORIES and len(known) * ROWS_PER_CATEGORY <= info.rows
+        for name, known in categories(pipeline, info.features).items()
+        if 0 < len(known) <= MAX_CATEGORIES
+        and (not info.rows or len(known) * ROWS_PER_CATEGORY <= info.rows)
     }
-
-
-def _categories(pipeline: Any) -> dict[str, list[Any]]:
-    """The values that the encoders of a pipeline of ours have learned, without missing ones."""
-    from sklearn.pipeline import Pipeline
-
-    from assay.model.preprocess import MISSING
-
-    prepare = pipeline[0] if isinstance(pipeline, Pipeline) else None
-    found: dict[str, list[Any]] = {}
-    for _, transformer, columns in getattr(prepare, "transformers_", ()):
-        last = transformer[-1] if isinstance(transformer, Pipeline) else transformer
-        for name, values in zip(columns, getattr(last, "categories_", ()), strict=False):
-            found[str(name)] = [
-                value
-                for value in values
-                if value is not None and value == value and value != MISSING  # noqa: PLR0124 - NaN
-            ]
-    return found

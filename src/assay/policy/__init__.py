@@ -5,7 +5,7 @@ number, or is about something else fails its rule; no rules, or none that applie
 """
 
 from assay.policy.attempts import ATTEMPTS
-from assay.policy.decision import decide, read_decision, replay, statement
+from assay.policy.decision import decide, parse_decision, read_decision, replay, statement
 from assay.policy.expression import Expression, parse_expression
 from assay.policy.judge import judge
 from assay.policy.language import MAX_POLICY_BYTES, Policy, Rule, StepRule, parse_policy
@@ -27,6 +27,7 @@ __all__ = [
     "Verdict",
     "decide",
     "judge",
+    "parse_decision",
     "parse_expression",
     "parse_policy",
     "read_decision",

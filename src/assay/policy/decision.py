@@ -25,7 +25,15 @@ from assay.errors import AssayError, IntegrityError, UsageError
 from assay.evidence import MAX_EVIDENCE_BYTES, EvidenceDocument
 from assay.policy.judge import judge
 from assay.policy.language import parse_policy
-from assay.policy.verdict import Decision, Kind, Outcome, Row, Verdict, verdict_of
+from assay.policy.verdict import (
+    Decision,
+    Kind,
+    Outcome,
+    Row,
+    Verdict,
+    earlier_reason_of,
+    verdict_of,
+)
 
 FILE_NAME: Final = "decision.json"
 POLICY_FILE_NAME: Final = "policy.yaml"
@@ -133,19 +141,19 @@ def statement(decision: Decision) -> dict[str, Any]:
     Raises:
         IntegrityError: It does not fit them; a bug.
     """
-    document = _statement(decision)
+    document = _statement(decision, decision.reason)
     _check_types(document)
     return document
 
 
-def _statement(decision: Decision) -> dict[str, Any]:
+def _statement(decision: Decision, reason: str) -> dict[str, Any]:
     tests: dict[Outcome, list[str]] = {outcome: [] for outcome in Outcome}
     for row in decision.rows:
         own = "" if row.kind is Kind.RULE else ": verdict and subjects"
         tests[row.outcome].append(f"{row.text}{own}")
     annotations = {
         "verdict": decision.verdict.value,
-        "reason": decision.reason,
+        "reason": reason,
         "onFail": decision.on_fail,
         "policy": decision.policy_artifact,
         "evidence": list(decision.evidence),
@@ -208,11 +216,21 @@ def read_decision(folder: Path) -> Decision:
         raise IntegrityError(f"{FILE_NAME} is missing; give the digest of a gate's decision")
     if path.stat().st_size > MAX_DECISION_BYTES:
         raise IntegrityError(f"{FILE_NAME}: larger than {MAX_DECISION_BYTES} bytes")
-    content = path.read_bytes()
+    return parse_decision(path.read_bytes())
+
+
+def parse_decision(content: bytes) -> Decision:
+    """As `read_decision`, from the file's bytes.
+
+    Raises:
+        IntegrityError: Malformed, or it contradicts itself.
+    """
     raw = parse_canonical_json(content, FILE_NAME)
     try:
         decision = _parse(raw)
-        again = canonical_json(_statement(decision))
+        written = raw["subject"][0]["annotations"]["reason"]
+        earlier = written == earlier_reason_of(decision.rows)
+        again = canonical_json(_statement(decision, written if earlier else decision.reason))
     except (KeyError, TypeError, ValueError, IndexError, AttributeError, UsageError) as error:
         raise IntegrityError(f"{FILE_NAME}: not a decision ({error!r})") from error
     if again != content or verdict_of(decision.rows) is not decision.verdict:

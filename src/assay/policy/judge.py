@@ -8,13 +8,14 @@ from typing import Final
 from assay.digest import require_digest
 from assay.documents import closest
 from assay.evidence import EvidenceDocument, Interval
-from assay.labels import canonical_name, metric_of
+from assay.labels import canonical_name, label, metric_of
 from assay.policy.attempts import ATTEMPTS, widened
 from assay.policy.expression import Expression
 from assay.policy.language import REGRESSION, Policy, Rule
 from assay.policy.names import is_about_model
 from assay.policy.terms import LEVEL_TOLERANCE, objection
 from assay.policy.verdict import Decision, Kind, Outcome, Row, verdict_of
+from assay.text import finding_text, limit, number, regression_text
 
 SHORT_DIGEST: Final = len("sha256:") + 12
 _MORE_DATA: Final = "too little test data to decide"
@@ -218,7 +219,7 @@ def _document_rows(
     )
     told = f"its own verdict is {document.verdict}"
     if outcome is not Outcome.PASS and document.reason:
-        told += f": {document.reason}"
+        told = f"{document.reason} ({told})"
     yield Row(text, outcome, told, Kind.DOCUMENT, evidence=name)
 
 
@@ -255,7 +256,7 @@ def _finding(rule: Rule, policy: Policy, seen: _Index) -> _Finding:
     if rule.when is not None:
         condition, _ = _find(rule.when, seen)
         if not rule.when.holds(condition):
-            told = f"does not apply: {rule.when.evidence_name} is {condition:.6g}"
+            told = f"does not apply: {rule.when.evidence_name} is {number(condition)}"
             return _Finding(Outcome.SKIPPED, told)
     value, intervals = _find(rule.expression, seen)
     if policy.primary_metric and rule.expression.metric in {REGRESSION, *_BOUNDS}:
@@ -271,28 +272,30 @@ def _finding(rule: Rule, policy: Policy, seen: _Index) -> _Finding:
         if corrected:
             whole = widened(whole, delta, _attempts(seen))
             value = whole.high if upper else whole.low
-        return _by_bound(rule.expression, value, whole)
+        return _by_bound(rule.expression, value, whole, seen)
     if rule.confidence is not None:
         interval = _require_level(intervals, rule.confidence, rule.expression.metric)
         if corrected:
             interval = widened(interval, value, _attempts(seen))
-        return _by_interval(rule.expression, value, interval)
+        return _by_interval(rule.expression, value, interval, seen)
     if bound:
-        return _by_bound(rule.expression, value, _whole_of(rule.expression, seen))
+        return _by_bound(rule.expression, value, _whole_of(rule.expression, seen), seen)
     outcome = Outcome.PASS if rule.expression.holds(value) else Outcome.FAIL
-    return _Finding(outcome, f"observed {_shown(value, rule.expression)}", value)
+    return _Finding(outcome, _told(rule.expression, value, None, seen), value)
 
 
-def _by_bound(expression: Expression, value: float, whole: Interval | None) -> _Finding:
+def _by_bound(
+    expression: Expression, value: float, whole: Interval | None, seen: _Index
+) -> _Finding:
     """Judge a bound, of the interval `whole`; None where nobody says of which."""
-    told = f"observed {_shown(value, expression)}"
+    told = _told(expression, value, None, seen)
     if expression.holds(value):
         return _Finding(Outcome.PASS, told, value)
     if whole is None or _whole(expression, whole)[1]:
         return _Finding(Outcome.FAIL, told, value)
     # Another number of the interval satisfies the rule: the data does not show a violation.
-    low, high = (_shown(end, expression) for end in (whole.low, whole.high))
-    told += f", of the interval {low} to {high}: the interval contains the threshold, {_MORE_DATA}"
+    low, high = (number(end, beside=expression.threshold) for end in (whole.low, whole.high))
+    told += f", and the interval is {low} to {high}: {_MORE_DATA}"
     return _Finding(Outcome.INCONCLUSIVE, told, value, whole)
 
 
@@ -306,22 +309,54 @@ def _whole_of(expression: Expression, seen: _Index) -> Interval | None:
     return None if any(other != interval for other in intervals) else interval
 
 
-def _by_interval(expression: Expression, value: float, interval: Interval) -> _Finding:
-    level = f"{100 * interval.confidence:.6g}%"
-    low, high = (_shown(bound, expression) for bound in (interval.low, interval.high))
-    told = f"observed {_shown(value, expression)}, {level} interval {low} to {high}"
+def _by_interval(
+    expression: Expression, value: float, interval: Interval, seen: _Index
+) -> _Finding:
+    told = _told(expression, value, interval, seen)
     satisfied, violated = _whole(expression, interval)
     if satisfied and expression.holds(value):
         outcome = Outcome.PASS
     elif satisfied:
         outcome = Outcome.FAIL
-        told += ", which contradicts the value"
+        told += "; the interval contradicts the value"
     elif violated:
         outcome = Outcome.FAIL
     else:
         outcome = Outcome.INCONCLUSIVE
-        told += f": the interval contains the threshold, {_MORE_DATA}"
+        told += f", which lies within the interval: {_MORE_DATA}"
     return _Finding(outcome, told, value, interval)
+
+
+def _told(expression: Expression, value: float, interval: Interval | None, seen: _Index) -> str:
+    """What was found and what is allowed, as a sentence that begins with the finding."""
+    metric, comparison, threshold = expression.metric, expression.comparison, expression.threshold
+    bounds = None if interval is None else (interval.low, interval.high, interval.confidence)
+    name = expression.evidence_name
+    if not metric.startswith(REGRESSION) or comparison not in {"<", "<="}:
+        return finding_text(name, value, bounds, comparison, threshold)
+    if metric in _BOUNDS:
+        compared = f"{_compared(seen)}{label('', **expression.labels)}"
+        end = "may be worse by up to" if metric == _UPPER else "is worse by at least"
+        return (
+            f"{compared} {end} {number(value, beside=threshold)}; "
+            f"allowed {limit(comparison, threshold)}"
+        )
+    compared = metric.removeprefix(f"{REGRESSION}_") if metric != REGRESSION else _compared(seen)
+    name = f"{compared}{label('', **expression.labels)}"
+    return regression_text(name, value, bounds, comparison, threshold)
+
+
+def _compared(seen: _Index) -> str:
+    """The metric that a comparison is by, as its evidence names it."""
+    whole = [one.value for one in seen.get(REGRESSION, [])]
+    prefix = f"{REGRESSION}_"
+    named = [
+        name.removeprefix(prefix)
+        for name, told in seen.items()
+        if name.startswith(prefix) and name not in _BOUNDS and [one.value for one in told] == whole
+    ]
+    # Where two metrics differ by the same, nobody can tell by which.
+    return named[0] if len(named) == 1 else "the primary metric"
 
 
 def _whole(expression: Expression, interval: Interval) -> tuple[bool, bool]:
@@ -430,7 +465,7 @@ def _require_clear(expression: Expression, told: Sequence[_Seen], note: str) -> 
     for one in told:
         own = one.interval
         if own is not None and not _whole(expression, own)[1]:
-            low, high = (_shown(bound, expression) for bound in (own.low, own.high))
+            low, high = (number(end, beside=expression.threshold) for end in (own.low, own.high))
             raise _Unclear(f"{name} may be anything from {low} to {high}{note}")
     if all(one.verdict == "inconclusive" for one in told):
         raise _Unclear(f"{name} cannot be told{note}")
@@ -457,16 +492,6 @@ def _first_model(name: str, seen: _Index) -> str:
             "'when: production_exists == 1'"
         )
     return ""
-
-
-def _shown(value: float, expression: Expression) -> str:
-    """Six digits, or as many as it takes not to look equal to the threshold when it is not."""
-    text = f"{value:.6g}"
-    return (
-        text
-        if (float(text) == expression.threshold) == (value == expression.threshold)
-        else repr(value)
-    )
 
 
 def _short(name: str) -> str:

@@ -16,6 +16,9 @@ MAX_REASONS: Final = 10
 """How many failed rules the one-line reason names; the decision holds all."""
 
 
+_NOTHING_JUDGED: Final = "no rule was judged, because none of the policy's rules applied"
+
+
 class Verdict(StrEnum):
     """The three states of a decision."""
 
@@ -130,7 +133,12 @@ class Decision:
     @property
     def reason(self) -> str:
         """One line that names what kept it from passing; empty when it passed."""
-        return reason_of(self.rows)
+        return "; ".join(self.reasons)
+
+    @property
+    def reasons(self) -> list[str]:
+        """What kept it from passing, one sentence each; empty when it passed."""
+        return reasons_of(self.rows)
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON, for programs that follow a gate."""
@@ -160,14 +168,38 @@ def verdict_of(rows: Sequence[Row]) -> Verdict:
     return Verdict.BLOCK
 
 
-def reason_of(rows: Sequence[Row]) -> str:
-    """One line that names what kept a decision from passing; empty when it passed."""
+def reasons_of(rows: Sequence[Row]) -> list[str]:
+    """What kept a decision from passing, rules first; empty when it passed."""
+    verdict = verdict_of(rows)
+    if verdict is Verdict.PASS:
+        return []
+    bad = _bad(rows, verdict)
+    if not bad:
+        return [_NOTHING_JUDGED]
+    rules = [row.explanation for row in bad if row.kind is Kind.RULE]
+    # A document's own verdict often says what a rule says too.
+    documents = [
+        f"{row.explanation}, {row.text}"
+        for row in bad
+        if row.kind is Kind.DOCUMENT and not any(rule in row.explanation for rule in rules)
+    ]
+    told = [" ".join(text.split()) for text in dict.fromkeys([*rules, *documents])]
+    more = [f"and {len(told) - MAX_REASONS} more"] if len(told) > MAX_REASONS else []
+    return [*told[:MAX_REASONS], *more]
+
+
+def earlier_reason_of(rows: Sequence[Row]) -> str:
+    """The reason as earlier versions wrote it into decisions that stores hold."""
     verdict = verdict_of(rows)
     if verdict is Verdict.PASS:
         return ""
-    wanted = Outcome.FAIL if verdict is Verdict.BLOCK else Outcome.INCONCLUSIVE
-    bad = [f"{row.text}: {row.explanation}" for row in rows if row.outcome is wanted]
+    bad = [f"{row.text}: {row.explanation}" for row in _bad(rows, verdict)]
     if not bad:
-        return "no rule was judged, because none of the policy's rules applied"
+        return _NOTHING_JUDGED
     more = [f"and {len(bad) - MAX_REASONS} more"] if len(bad) > MAX_REASONS else []
     return " ".join("; ".join([*bad[:MAX_REASONS], *more]).split())
+
+
+def _bad(rows: Sequence[Row], verdict: Verdict) -> list[Row]:
+    wanted = Outcome.FAIL if verdict is Verdict.BLOCK else Outcome.INCONCLUSIVE
+    return [row for row in rows if row.outcome is wanted]

@@ -13,30 +13,29 @@ MAX_TEXT_CHARS: Final = 2000
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """How a run ended."""
+    """What came of a run."""
 
     model_name: str
-    state: str
-    """SUCCEEDED, FAILED or CANCELLED, as KFP says it."""
+    verdict: str
+    """`passed`, `rejected`, `blocked`, `inconclusive`, `failed` or `canceled`."""
     pipeline: str
     run: str
-    error: str
-
-    @property
-    def succeeded(self) -> bool:
-        """Whether nothing failed; a state that is not known has not succeeded."""
-        return self.state.upper() == "SUCCEEDED"
+    """As people read it."""
+    reasons: tuple[str, ...] = ()
+    version: str = ""
+    """In the registry, of a run that registered."""
 
     @property
     def text(self) -> str:
         """One line for people, without characters that act instead of showing."""
         what = f"run {self.run}" if self.run else "a run"
         where = f" of {self.pipeline}" if self.pipeline else ""
-        why = f": {self.error}" if self.error else ""
-        line = f"{self.model_name}: {what}{where} {self.state.lower()}{why}"
+        more = [f"version {self.version}"] if self.version else []
+        why = "; ".join([*more, *self.reasons])
+        line = f"{self.model_name}: {what}{where} {self.verdict}{f': {why}' if why else ''}"
         return one_line(line)[:MAX_TEXT_CHARS]
 
-    def to_dict(self) -> dict[str, str]:
+    def to_dict(self) -> dict[str, Any]:
         """As JSON."""
         return asdict(self)
 
@@ -61,8 +60,8 @@ def _alerts(message: Message) -> list[dict[str, Any]]:
     """For Alertmanager's `POST /api/v2/alerts`.
 
     https://github.com/prometheus/alertmanager/blob/main/api/v2/openapi.yaml. Labels are an alert's
-    identity: a later run that succeeds ends the alert of the one that failed, so neither run nor
-    state is among them.
+    identity: a later run that passes ends the alert of the one that did not, so neither run nor
+    verdict is among them. An alert with an end in the past does not fire.
     """
     labels = {
         "alertname": "AssayRunFailed",
@@ -70,12 +69,12 @@ def _alerts(message: Message) -> list[dict[str, Any]]:
         "pipeline": message.pipeline,
         "severity": "warning",
     }
-    annotations = {"summary": message.text, "run": message.run, "state": message.state}
+    annotations = {"summary": message.text, "run": message.run, "verdict": message.verdict}
     alert: dict[str, Any] = {
         "labels": {name: value for name, value in labels.items() if value},
         "annotations": {name: value for name, value in annotations.items() if value},
     }
-    if message.succeeded:
+    if message.verdict == "passed":
         alert["endsAt"] = datetime.now(UTC).isoformat(timespec="milliseconds")
     return [alert]
 

@@ -1,4 +1,4 @@
-"""notify: receivers of every kind, in front of real servers."""
+"""The run report's message: receivers of every kind, in front of real servers."""
 
 import http.server
 import json
@@ -10,14 +10,17 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from assay.components.notify.step import notify
-from assay.components.notify.webhook import post
-from assay.step import Out, Record
+from assay.components.run_report.message import Message, body
+from assay.components.run_report.step import run_report
+from assay.components.run_report.webhook import post
+from assay.step import Out, Record, Services
+from assay.store import open_store
 
 SECRET = "/services/T000/B000/s3cret"  # noqa: S105 - made up
 Handler = Callable[[http.server.BaseHTTPRequestHandler], None]
@@ -71,65 +74,75 @@ def reset(request: http.server.BaseHTTPRequestHandler) -> None:
 
 
 def call(folder: Path, **changes: str) -> tuple[str, dict[str, Any]]:
-    """The step's outcome, and its record."""
+    """The step's outcome, and its record, of a run in which no stage said anything."""
     folder.mkdir(exist_ok=True)
     arguments = {
         "model_name": "churn",
         "state": "FAILED",
         "pipeline": "train-and-register",
-        "run": "run-7",
-        "error": "blocked: accuracy is 0.88",
+        "name": "run-7",
+        "error": "quota <exceeded> & more",
         **changes,
     }
-    values = notify(record=Out[Record](folder), **notify.bind_parameters(arguments))
+    services = Services(open_store((folder.parent / "store").as_uri()), None)
+    values = run_report(
+        services=services, record=Out[Record](folder), **run_report.bind_parameters(arguments)
+    )
     assert values is not None
     return str(values["outcome"]), json.loads((folder / "record.json").read_bytes())
+
+
+def warnings(capfd: pytest.CaptureFixture[str]) -> str:
+    """What was said on standard error besides the verdict."""
+    lines = capfd.readouterr().err.splitlines(keepends=True)
+    return "".join(line for line in lines if line.startswith("warning"))
 
 
 def test_no_address_is_no_error(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     outcome, record = call(tmp_path / "out")
     assert outcome == record["outcome"] == "not sent: ASSAY_NOTIFY_URL is not set"
-    assert capfd.readouterr().err == ""
+    assert warnings(capfd) == ""
 
 
 def test_slack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with receiver(status(200)) as (url, got):
         monkeypatch.setenv("ASSAY_NOTIFY_URL", url)
-        outcome, record = call(tmp_path / "out", error="accuracy < 0.9 & <b>")
+        outcome, record = call(tmp_path / "out")
     assert outcome == "sent to 127.0.0.1"
     (sent,) = got
     assert sent["path"] == SECRET
     assert sent["headers"]["Content-Type"] == "application/json"
-    text = "churn: run run-7 of train-and-register failed: accuracy &lt; 0.9 &amp; &lt;b&gt;"
+    text = (
+        "churn: run run-7 of train-and-register failed: no stage said anything; "
+        "KFP says: quota &lt;exceeded&gt; &amp; more"
+    )
     assert sent["body"] == {"text": text}
     assert "s3cret" not in json.dumps(record)
 
 
-def test_alertmanager_fires_and_ends_the_same_alert(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with receiver(status(200)) as (url, got):
-        monkeypatch.setenv("ASSAY_NOTIFY_URL", url)
-        call(tmp_path / "a", message_format="alertmanager")
-        call(
-            tmp_path / "b",
-            message_format="alertmanager",
-            state="SUCCEEDED",
-            error="",
-            run="run-8",
-        )
-        call(tmp_path / "c", message_format="alertmanager", pipeline="", run="", error="")
-    ((failed,), (succeeded,), (bare,)) = (item["body"] for item in got)
+def message(verdict: str, **changes: Any) -> Message:
+    given: dict[str, Any] = {"model_name": "churn", "pipeline": "train-and-register"}
+    return Message(**{**given, "verdict": verdict, "run": "run-7", **changes})
+
+
+def test_alertmanager_fires_and_ends_the_same_alert() -> None:
+    red = message("blocked", reasons=("accuracy is 0.88", "recall is 0.4"))
+    ((failed,), _) = body(red, "alertmanager")
+    ((passed,), _) = body(message("passed", run="run-8", version="3"), "alertmanager")
+    ((bare,), _) = body(message("canceled", pipeline="", run=""), "alertmanager")
     assert failed["labels"] == {
         "alertname": "AssayRunFailed",
         "model_name": "churn",
         "pipeline": "train-and-register",
         "severity": "warning",
     }
-    assert "blocked: accuracy is 0.88" in failed["annotations"]["summary"]
+    summary = "churn: run run-7 of train-and-register blocked: accuracy is 0.88; recall is 0.4"
+    assert failed["annotations"] == {"summary": summary, "run": "run-7", "verdict": "blocked"}
     assert "endsAt" not in failed
-    assert succeeded["labels"] == failed["labels"]
-    assert succeeded["endsAt"].endswith("+00:00")
+    assert passed["labels"] == failed["labels"]
+    assert passed["annotations"]["summary"].endswith("passed: version 3")
+    assert datetime.fromisoformat(passed["endsAt"]) <= datetime.now(UTC)
+    assert bare["annotations"]["summary"] == "churn: a run canceled"
     # Alertmanager takes no empty labels.
     assert all(bare["labels"].values())
     assert all(bare["annotations"].values())
@@ -140,22 +153,28 @@ def test_json_and_unknown_formats(
 ) -> None:
     with receiver(status(204)) as (url, got):
         monkeypatch.setenv("ASSAY_NOTIFY_URL", url)
-        call(tmp_path / "a", message_format="json")
-        assert capfd.readouterr().err == ""
-        call(tmp_path / "b", message_format="teams")
+        call(tmp_path / "a", message_format="json", error="")
+        assert warnings(capfd) == ""
+        call(tmp_path / "b", message_format="teams", error="")
     assert got[0]["body"] == got[1]["body"]
     assert got[0]["body"] == {
         "model_name": "churn",
-        "state": "FAILED",
+        "verdict": "failed",
         "pipeline": "train-and-register",
         "run": "run-7",
-        "error": "blocked: accuracy is 0.88",
-        "text": "churn: run run-7 of train-and-register failed: blocked: accuracy is 0.88",
+        "reasons": ["no stage said anything"],
+        "version": "",
+        "text": "churn: run run-7 of train-and-register failed: no stage said anything",
     }
-    said = capfd.readouterr().err
-    assert said == (
-        "warning: notify: format 'teams' is none of slack, alertmanager, json; sent as json\n"
+    assert warnings(capfd) == (
+        "warning: run_report: format 'teams' is none of slack, alertmanager, json; sent as json\n"
     )
+
+
+def test_a_message_is_one_line_whatever_a_run_is_called() -> None:
+    told = message("failed", run="\x1b[31mred\n\u202e", reasons=("a\nb",) * 2000).text
+    assert told.isprintable()
+    assert len(told) == 2000
 
 
 @pytest.mark.parametrize(
@@ -182,8 +201,8 @@ def test_a_receiver_that_fails_changes_nothing(
         assert call(tmp_path / "out")[0] == outcome
     assert len(got) == times
     said = capfd.readouterr()
-    assert said.err.startswith("warning: notify: not ")
-    assert said.err.count("\n") == 1
+    assert said.err.startswith("warning: run_report: not ")
+    assert said.err.count("warning") == 1
     assert "s3cret" not in said.out + said.err
     assert time.monotonic() - started < 5
 
@@ -280,9 +299,13 @@ def test_the_address_reaches_no_log(tmp_path: Path) -> None:
     script = (
         "import sys\n"
         "from pathlib import Path\n"
-        "from assay.components.notify.step import notify\n"
-        "from assay.step import Out\n"
-        "notify(model_name='m', state='FAILED', record=Out(Path(sys.argv[1])))\n"
+        "from assay.components.run_report.step import run_report\n"
+        "from assay.step import Out, Services\n"
+        "from assay.store import open_store\n"
+        "services = Services(open_store(f'file://{sys.argv[1]}/store'), None)\n"
+        "out = Path(sys.argv[1]) / 'out'\n"
+        "out.mkdir()\n"
+        "run_report(services=services, model_name='m', state='FAILED', record=Out(out))\n"
     )
     done = subprocess.run(
         [sys.executable, "-c", script, str(tmp_path)],
@@ -291,22 +314,10 @@ def test_the_address_reaches_no_log(tmp_path: Path) -> None:
         text=True,
     )
     assert done.returncode == 0, done.stderr
-    assert done.stderr.startswith("warning: notify: not sent: 127.0.0.1 cannot be reached")
-    assert "s3cret" not in done.stderr + done.stdout + (tmp_path / "record.json").read_text()
-
-
-def test_the_reason_comes_from_the_runs_events(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from assay import events
-
-    monkeypatch.setenv("ASSAY_EVENTS", str(tmp_path / "events.jsonl"))
-    events.emit("gate", events.DONE)
-    events.emit("halt", events.FAILED, error="blocked: recall is 0.4")
-    with receiver(status(200)) as (url, got):
-        monkeypatch.setenv("ASSAY_NOTIFY_URL", url)
-        call(tmp_path / "out", error="Task exit-handler-1 failed.")
-    assert got[0]["body"]["text"].endswith("failed: blocked: recall is 0.4")
+    assert done.stderr.startswith("warning: run_report: not sent: 127.0.0.1 cannot be reached")
+    assert (
+        "s3cret" not in done.stderr + done.stdout + (tmp_path / "out" / "record.json").read_text()
+    )
 
 
 @pytest.fixture(autouse=True)

@@ -1,0 +1,260 @@
+"""The verdict on a run: from what its stages say, and from KFP's state where they say nothing.
+
+KFP hands an exit task COMPLETE, FAILED or RUNNING. A run that was canceled is RUNNING there, and so
+is one whose driver failed; `kfp.local` says SUCCEEDED. Any other text is taken as it is.
+"""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from assay import runs
+from assay.components.run_report.facts import WORDS, Facts
+from assay.errors import RunBlocked, RunInconclusive, RunRejected
+from assay.policy import Kind, Outcome
+from assay.text import number, one_line, short
+
+MAX_REASONS: Final = 30
+"""That a report names; the stage's own names all."""
+
+_COMPLETE: Final = frozenset({"COMPLETE", "COMPLETED", "SUCCEEDED"})
+_FAILED: Final = frozenset({"FAILED", "ERROR"})
+_STOPPED: Final = frozenset({"RUNNING", "CANCELED", "CANCELLED", "CANCELING", "CANCELLING"})
+_VERDICTS: Final = (RunRejected.exit_code, RunBlocked.exit_code, RunInconclusive.exit_code)
+_JUDGES: Final = frozenset({"validate_data", "gate"})
+_MAX_REASON: Final = 600
+_DIGEST: Final = re.compile(r"sha256:[0-9a-f]{64}(?![0-9a-f])")
+
+_EVENTS: Final = (
+    "look at the events of the first red task: its pod may never have started, as where an image, "
+    "a secret or room on the nodes is missing"
+)
+_REMEDIES: Final = {
+    2: "change what the reason names in the run form, and start the run again",
+    6: "bytes are not what their name says: run assay fsck, and make the run again",
+    7: "the store refused or cannot be reached: run assay doctor",
+    8: "a service refused or cannot be reached: run assay doctor",
+    9: "a step broke its own rules, which is a bug in it; its log has the place",
+}
+"""By exit code."""
+_BUG: Final = "the end of the task's log says more"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What came of a run."""
+
+    verdict: str
+    """As in `assay.runs.RunRecord`."""
+    exit_code: int
+    reasons: tuple[str, ...] = ()
+    """One cause each, the most important first."""
+    remedy: str = ""
+    version: str = ""
+    """In the registry, where a registration by this run is proved."""
+    proved: bool = True
+    """Whether an attestation shows it."""
+
+
+def words(name: str) -> str:
+    """A stage or task as the graph names it."""
+    return WORDS.get(name) or one_line(name.replace("_", " ")).capitalize()
+
+
+def judge(facts: Facts, state: str, model_name: str, said: str = "") -> Verdict:
+    """The verdict.
+
+    Args:
+        facts: What the stages say.
+        state: KFP's.
+        model_name: That a registration has to be about.
+        said: What KFP said of an error; empty today.
+    """
+    state = one_line(state).upper()
+    version, doubt = _registered(facts, model_name)
+    if version and state in _COMPLETE:
+        return Verdict("passed", 0, version=version)  # a record that says otherwise is a hint
+    red = _red(facts.tasks, complete=state in _COMPLETE)
+    if failed := [task for task in red if task.state == runs.FAILED]:
+        return _failed(facts, failed, version)
+    more: tuple[str, ...] = (f"KFP says: {_cut(said)}",) if said else ()
+    if version:
+        more += (f"version {version} was registered by then",)
+    if state in _STOPPED:
+        return Verdict(
+            "canceled", 1, (_stopped(facts, red), *more),
+            "if nobody canceled it, a driver of KFP failed: look at the events of the next task",
+            version, proved=False,
+        )  # fmt: skip
+    if red and state not in _COMPLETE:
+        reasons = tuple(
+            f"{words(task.task)} was killed, or its pod died, before it could say why"
+            for task in red
+        )
+        return Verdict(
+            "failed", 1, (*reasons, *more),
+            "the memory limit is the likely cause: raise the limit of this task, or give less "
+            "data; the pod's events name it",
+            version, proved=False,
+        )  # fmt: skip
+    if version and state not in _FAILED:
+        return Verdict("passed", 0, version=version)
+    return _unproved(facts, state, doubt, version, more)
+
+
+def _unproved(facts: Facts, state: str, doubt: str, version: str, more: tuple[str, ...]) -> Verdict:
+    """Of a run in which nothing failed, as far as the records go, and no registration is proved."""
+    if state in _COMPLETE:
+        missing = "no record of a registration was found"
+        if doubt:
+            missing = f"that a version was registered is not proved: {doubt}"
+        return Verdict(
+            "passed", 0, (f"KFP says {state.lower()}; {missing}",),
+            "look for the version in the registry before you rely on it", proved=False,
+        )  # fmt: skip
+    return Verdict("failed", 1, (_silent(facts, state), *more), _EVENTS, version, proved=False)
+
+
+def _registered(facts: Facts, model_name: str) -> tuple[str, str]:
+    """The version that this run is proved to have registered, and why it is not proved."""
+    found = facts.stage("register")
+    if found is None or found.attestation is None:
+        return "", next((one.doubt for one in facts.stages if one.step == "register"), "")
+    if found.attestation.parameters.get("model_name") != model_name:
+        return "", f"the registration is of another model than {model_name}"
+    version = found.values.get("version")
+    return (one_line(str(version))[:20], "") if version else ("", "the registration names none")
+
+
+def _red(tasks: list[runs.TaskRecord], *, complete: bool) -> list[runs.TaskRecord]:
+    """Tasks that failed or never ended, but for those of which a later try ended well.
+
+    A later task of the same name may also be another one of a loop. So those count too, where
+    nothing else explains why the run did not end well.
+    """
+    red = [task for task in tasks if task.state != runs.DONE]
+    final = [
+        task
+        for task in red
+        if not any(
+            other.task == task.task and other.state == runs.DONE and other.started >= task.started
+            for other in tasks
+        )
+    ]
+    return final if final or complete else red
+
+
+def _failed(facts: Facts, failed: list[runs.TaskRecord], version: str) -> Verdict:
+    main = next((task for task in failed if task.exit_code in _VERDICTS), failed[0])
+    exit_code = main.exit_code or 1
+    ordered = [main, *(task for task in failed if task is not main)]
+    reasons: list[str] = []
+    for task in ordered:
+        reasons += _attested(facts, task) or [_told(task)]
+    verdict = runs.verdict_of(exit_code)
+    attested = bool(_attested(facts, main))
+    if version:
+        reasons.append(f"version {version} was registered by then")
+    if verdict != "failed" and not attested and main.task in _JUDGES:
+        reasons.append("this is what a record says; no attestation of this run shows it")
+    return Verdict(
+        verdict, exit_code, tuple(dict.fromkeys(reasons))[:MAX_REASONS],
+        _remedy(facts, main, verdict, exit_code), version, proved=attested,
+    )  # fmt: skip
+
+
+def _attested(facts: Facts, task: runs.TaskRecord) -> list[str]:
+    """Why a stage that judges did not pass, as its attestation says."""
+    for stage in reversed(facts.stages):
+        same = (stage.task, stage.process) == (task.task, task.process)
+        if not same or stage.verdict in {"", "pass"}:
+            continue
+        listed = stage.values.get("reasons")
+        texts = listed if isinstance(listed, list) else [stage.values.get("reason", "")]
+        if found := [_cut(str(text)) for text in texts if text]:
+            return found
+    return []
+
+
+def _told(task: runs.TaskRecord) -> str:
+    """Why a task failed, in its own words."""
+    text = one_line(task.error) or f"it ended with exit code {task.exit_code} and said no more"
+    text = text.removeprefix(f"{runs.verdict_of(task.exit_code)}: ")
+    names = [task.task, *(step.step for step in task.steps)]
+    led = any(text.startswith(f"{name}:") for name in names)
+    return _cut(text if led else f"{words(task.task)}: {text}")
+
+
+def _cut(text: str) -> str:
+    """Text as a line of bounded length, with short digests."""
+    line = _DIGEST.sub(lambda match: short(match[0]), one_line(text))
+    return line if len(line) <= _MAX_REASON else f"{line[: _MAX_REASON - 1]}…"
+
+
+def _remedy(facts: Facts, main: runs.TaskRecord, verdict: str, exit_code: int) -> str:
+    if verdict != "failed" and main.task not in _JUDGES:
+        return ""  # register's reason says what to do
+    if verdict == "rejected":
+        return _rejected(facts)
+    if verdict == "blocked":
+        return _missed(facts)
+    if verdict == "inconclusive":
+        return (
+            "too little test data to tell: give more rows, or a larger test_fraction; a rule that "
+            "needs less certainty is for the policy's owners to write"
+        )
+    return _REMEDIES.get(exit_code, _BUG)
+
+
+def _rejected(facts: Facts) -> str:
+    values = facts.validation.values if facts.validation else {}
+    failed, given = values.get("failed_expectations"), values.get("expectations")
+    what = "mend the data"
+    if failed and given:
+        what = (
+            f"{failed:.0f} of {given:.0f} expectations do not hold: mend the data, or the suite "
+            "where it asks too much"
+        )
+    return f"{what}; data_report shows each column"
+
+
+def _missed(facts: Facts) -> str:
+    """The first rule that was missed, and by how much."""
+    rows = facts.decision.rows if facts.decision else ()
+    missed = [row for row in rows if row.outcome is Outcome.FAIL]
+    rules = [row for row in missed if row.kind is Kind.RULE]
+    change = "improve the model, or have the policy's owners change the rule"
+    told = [row for row in missed if row.kind is Kind.DOCUMENT]
+    if told and (not rules or rules[0].value is None):
+        roles = {digest: role for role, digest in facts.digests().items()}
+        what = roles.get(told[0].evidence, "a piece of evidence")
+        return f"{what} does not pass, or cannot count: the table of the gate says why"
+    if not rules:
+        return "the decision shows every rule"
+    first = rules[0]
+    rule = f"{first.text} (line {first.line} of the policy)"
+    if first.value is None or first.threshold is None:
+        return f"{rule} has nothing to judge; decision says why, and which stage could give it"
+    off = abs(first.value - first.threshold)
+    by = f"is missed by {number(off)}" if off else "is missed, though just"
+    return f"{rule} {by}: {change}"
+
+
+def _stopped(facts: Facts, red: list[runs.TaskRecord]) -> str:
+    running = [task for task in red if task.state == runs.STARTED]
+    if running:
+        return f"the run was stopped while this was running: {_list(running)}"
+    done = [task for task in facts.tasks if task.state == runs.DONE]
+    return f"the run was stopped {f'after {words(done[-1].task)}' if done else 'before any stage'}"
+
+
+def _silent(facts: Facts, state: str) -> str:
+    known = "" if state in _FAILED else f"KFP's state of the run is {state or 'empty'}; "
+    if not facts.tasks:
+        return f"{known}no stage said anything"
+    return f"{known}no stage said why; the last that ended is {words(facts.tasks[-1].task)}"
+
+
+def _list(tasks: Iterable[runs.TaskRecord]) -> str:
+    return ", ".join(dict.fromkeys(words(task.task) for task in tasks))

@@ -1,0 +1,409 @@
+"""What people look at: the report as a page, the verdict as Markdown, lines for the log."""
+
+import json
+import math
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Final
+from urllib.parse import quote, urlsplit
+
+from assay.components.run_report.facts import KFP_CACHE, PER_MODEL, RAN, STEP_CACHE, Facts, Stage
+from assay.components.run_report.judge import Verdict, words
+from assay.evidence import EvidenceDocument, Interval
+from assay.labels import is_labelled, sort_key
+from assay.policy import KNOWN_METRICS, Kind, Outcome
+from assay.report import (
+    Bar,
+    Section,
+    details,
+    interval_bars,
+    markdown_table,
+    markdown_text,
+    page,
+    paragraph,
+    table,
+)
+from assay.runs import DONE, STARTED, TaskRecord
+from assay.text import interval_text, number, one_line, reason_lines, short
+
+MAX_SLICES: Final = 12
+"""Of the primary metric that the page draws; the evaluation's own page has all."""
+MAX_RULES: Final = 30
+MAX_METRICS: Final = 5
+"""Beside the primary one that stand open."""
+MAX_SUMMARY_METRICS: Final = 5
+MAX_SUMMARY_REASONS: Final = 10
+MAX_STAGES: Final = 50
+MAX_ROWS: Final = 250
+"""Of a table that opens on demand."""
+_SHORT_ROLES: Final = ("dataset", "model", "evaluation", "comparison", "decision")
+"""Artifacts that the Markdown names."""
+_PAGES: Final = {
+    "validation": "data_report",
+    "evaluation": "evaluation",
+    "comparison": "comparison",
+    "decision": "decision",
+}
+"""Node of the graph that shows an artifact's page."""
+_COUNTS: Final = ("test_rows", "classes", "safety_violations")
+"""Of an evaluation: what is no quality of the model."""
+_MEASURED: Final = ("latency_p99_ms", "model_bytes")
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """Which run it is."""
+
+    run: str
+    name: str
+    pipeline: str
+    model_name: str
+    state: str
+    """As KFP says it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """A number about the model on rows that it was not trained on."""
+
+    name: str
+    value: float
+    interval: Interval | None
+
+    @property
+    def text(self) -> str:
+        """The value with its interval."""
+        return interval_text(self.value, *_ends(self.interval))
+
+
+def _ends(bounds: Interval | None) -> tuple[float | None, float | None]:
+    return (bounds.low, bounds.high) if bounds else (None, None)
+
+
+def metrics(facts: Facts) -> list[Metric]:
+    """The model's quality on all held-out rows, the primary metric first."""
+    found = facts.evaluation
+    primary = facts.value("evaluate", "primary_metric")
+    names = [
+        name
+        for name, value in (found.values if found else {}).items()
+        if value is not None and not is_labelled(name) and not _is_derived(name)
+    ]
+    names.sort(key=lambda name: (name != primary, _rank(name), name))
+    return [_metric(found, name) for name in names if found]
+
+
+def _rank(name: str) -> int:
+    """What readers look for first comes first."""
+    known = KNOWN_METRICS["evaluate"]
+    return known.index(name) if name in known else len(known)
+
+
+def _is_derived(name: str) -> bool:
+    return name in _COUNTS or name.endswith("_gap")
+
+
+def _metric(found: EvidenceDocument, name: str) -> Metric:
+    return Metric(name, found.values[name] or 0.0, found.intervals.get(name))
+
+
+def _finite(number: float | None) -> float | None:
+    return number if number is not None and math.isfinite(number) else None
+
+
+def metrics_json(facts: Facts) -> str:
+    """The same names for every run of one kind of task, the primary metric first.
+
+    KFP sorts by name. So where another name would come before it, the primary metric has a row of
+    its own besides.
+    """
+    found = metrics(facts)
+    shown = {metric.name: metric.value for metric in found}
+    for document, names in ((facts.evaluation, _COUNTS[:1]), (facts.measurements, _MEASURED)):
+        values = document.values if document else {}
+        shown.update({name: value for name in names if (value := values.get(name)) is not None})
+    if found and min(shown) != found[0].name:
+        shown = {f"1. {found[0].name}": found[0].value, **shown}
+    return json.dumps(shown)
+
+
+def page_of(about: About, facts: Facts, verdict: Verdict) -> str:
+    """The whole report."""
+    sections = [
+        *([Section("What to change", paragraph(verdict.remedy))] if verdict.remedy else []),
+        *_registered(about, verdict),
+        *_rules(facts),
+        *_quality(facts),
+        *_comparison(facts),
+        Section("Stages", _stages(facts)),
+        *_digests(facts),
+        *_notes(facts),
+    ]
+    subtitle = " · ".join(part for part in (about.name, about.pipeline) if part)
+    return page(
+        f"Run of {about.model_name}",
+        sections,
+        verdict=_badge(verdict),
+        subtitle=one_line(subtitle),
+        reasons=verdict.reasons,
+    )
+
+
+def _badge(verdict: Verdict) -> str:
+    """A pass that no attestation shows is none to be green about."""
+    unproved = verdict.verdict == "passed" and not verdict.proved
+    return "not proved" if unproved else verdict.verdict
+
+
+def _registered(about: About, verdict: Verdict) -> Iterator[Section]:
+    if verdict.version:
+        told = f"Version {verdict.version} of {about.model_name} in the MLflow registry."
+        yield Section("Registered", paragraph(told))
+
+
+def _rules(facts: Facts) -> Iterator[Section]:
+    """The gate's rules, those that do not hold first."""
+    if facts.decision is None:
+        return
+    bad = [Outcome.FAIL, Outcome.INCONCLUSIVE]
+    order = [*bad, Outcome.PASS, Outcome.SKIPPED]
+    rows = [row for row in facts.decision.rows if row.kind is Kind.RULE or row.outcome in bad]
+    rows.sort(key=lambda row: order.index(row.outcome))
+    roles = {digest: role for role, digest in facts.digests().items()}
+    cells = [
+        (roles.get(row.evidence, row.text), row.outcome.value, row.explanation) for row in rows
+    ]
+    applied = sum(row.outcome is not Outcome.SKIPPED for row in rows)
+    headers = ("rule", "outcome", "why")
+    yield Section("Gate", _folded(headers, cells, min(applied, MAX_RULES), "rules", stacked=True))
+
+
+def _quality(facts: Facts) -> Iterator[Section]:
+    found, shown = facts.evaluation, metrics(facts)
+    if found is None or not shown:
+        return
+    first, *others = shown
+    rows = found.values.get("test_rows")
+    level = f"{100 * first.interval.confidence:g}% intervals" if first.interval else "no intervals"
+    told = f"On {number(rows)} rows that the model was not trained on; {level}."
+    slices = sorted((n for n in found.values if n.startswith(f"{first.name}{{")), key=sort_key)
+    bars = [_bar(found, first.name, first.name)]
+    bars += [_bar(found, n, n[len(first.name) :]) for n in slices[:MAX_SLICES]]
+    content = paragraph(told, soft=True) + interval_bars(bars, mark=first.value)
+    if slices[MAX_SLICES:]:
+        rest = f"and {len(slices) - MAX_SLICES} more slices; evaluation shows all"
+        content += paragraph(rest, soft=True)
+    if others:
+        cells = [(one.name, one.text) for one in others]
+        content += _folded(("metric", "value"), cells, MAX_METRICS, "metrics")
+    yield Section("Quality", content)
+
+
+def _folded(
+    headers: tuple[str, ...],
+    rows: Sequence[tuple[Any, ...]],
+    count: int,
+    what: str,
+    *,
+    stacked: bool = False,
+) -> str:
+    """A table of the first rows; the others open on demand."""
+    first, rest = rows[:count], rows[count:]
+    content = table(headers, first, stacked=stacked)
+    if rest:
+        more = table(headers, rest[:MAX_ROWS], stacked=stacked)
+        content += details(f"{len(rest)} more {what}", more)
+    return content
+
+
+def _bar(found: EvidenceDocument, name: str, label: str) -> Bar:
+    return Bar(label, found.values.get(name), *_ends(found.intervals.get(name)))
+
+
+def _comparison(facts: Facts) -> Iterator[Section]:
+    found = facts.comparison
+    if found is None:
+        return
+    values = found.values
+    title = "Comparison with production"
+    if not values.get("production_exists"):
+        yield Section(title, paragraph("No model is in production."))
+        return
+    content = "".join(paragraph(text) for text in [found.reason or _not_worse(found)] if text)
+    if (delta := values.get("regression_delta")) is not None:
+        ends = _ends(found.intervals.get("regression_delta"))
+        margin = values.get("regression_margin")
+        told = "worse by (below 0: better)"
+        bar = Bar(told, delta, *ends, margin, "<", found.verdict or "")
+        content += interval_bars([bar], mark=0.0)
+    pairs = [
+        (name.removeprefix("candidate_"), value, values.get(f"production_{name[10:]}"))
+        for name, value in values.items()
+        if name.startswith("candidate_") and not is_labelled(name)
+    ]
+    primary = facts.value("evaluate", "primary_metric")
+    pairs.sort(key=lambda row: (row[0] != primary, _rank(row[0]), row[0]))
+    if pairs:
+        headers = ("metric", "candidate", "production")
+        content += _folded(headers, pairs, MAX_METRICS, "metrics", stacked=True)
+    yield Section(title, content)
+
+
+def _not_worse(found: EvidenceDocument) -> str:
+    return "Not worse than production beyond the margin." if found.verdict == "pass" else ""
+
+
+def _stages(facts: Facts) -> str:
+    headers = ("stage", "result", "gave", "from")
+    tried = [stage for stage in facts.stages if _is_other_candidate(facts, stage)]
+    shown = [stage for stage in facts.stages if not _is_other_candidate(facts, stage)]
+    rows = [_stage_row(stage) for stage in shown]
+    rows += _task_rows(facts)
+    if not rows and not tried:
+        return paragraph("No stage said anything.")
+    content = _folded(headers, rows, MAX_STAGES, "stages", stacked=True)
+    if tried:
+        rest = table(headers, map(_stage_row, tried[:MAX_ROWS]), stacked=True)
+        content += details(f"{len(tried)} stages of other candidates", rest)
+    if any(stage.origin == KFP_CACHE for stage in facts.stages):
+        told = "From the cache: answered by KFP without a pod, and found from what used it."
+        content += paragraph(told, soft=True)
+    return content
+
+
+def _is_other_candidate(facts: Facts, stage: Stage) -> bool:
+    """Whether a stage is about one of several models, and not about the one that was judged."""
+    main = facts.stage(stage.step) if stage.step in PER_MODEL else None
+    return main is not None and stage.attestation is not None and stage is not main
+
+
+def _stage_row(stage: Stage) -> tuple[str, str, str, str]:
+    seconds = f"{stage.seconds:.1f} s"
+    origin = {RAN: f"this run, {seconds}", STEP_CACHE: f"the step cache, {seconds}"}
+    made = origin.get(stage.origin, "KFP's cache")
+    return words(stage.step), _result(stage), _gave(stage), made
+
+
+def _task_rows(facts: Facts) -> Iterator[tuple[str, str, str, str]]:
+    """Tasks that failed or never ended, where no stage's row says so."""
+    for task in facts.tasks:
+        if task.state == DONE or _told_by_stage(facts, task):
+            continue
+        told = "did not say how it ended" if task.state == STARTED else "failed"
+        code = f", exit code {task.exit_code}" if task.exit_code else ""
+        made = "this run" if task.state == STARTED else f"this run, {task.seconds:.1f} s"
+        yield words(task.task), f"{told}{code}", "", made
+
+
+def _told_by_stage(facts: Facts, task: TaskRecord) -> bool:
+    """Whether a row of a stage says already that this task did not pass."""
+    return any(
+        (one.task, one.process) == (task.task, task.process) and one.verdict not in {"", "pass"}
+        for one in facts.stages
+    )
+
+
+def _result(stage: Stage) -> str:
+    if stage.attestation is None:
+        return f"not proved: {stage.doubt}"
+    values = stage.values
+    if stage.verdict:
+        return one_line(stage.verdict)
+    if version := values.get("version"):
+        return f"version {one_line(str(version))}"
+    return "done"
+
+
+def _gave(stage: Stage) -> str:
+    outputs = {name: digest for name, digest in stage.outputs.items() if name != "record"}
+    return ", ".join(f"{name} {short(digest)[7:]}" for name, digest in outputs.items())
+
+
+def _digests(facts: Facts) -> Iterator[Section]:
+    found = facts.digests()
+    if not found:
+        return
+    named = ", ".join(name for role, name in _PAGES.items() if role in found)
+    told = f"Their pages are at the nodes of the graph: {named}." if named else ""
+    shown = table(("what", "digest"), list(found.items()))
+    lead = paragraph(told, soft=True) if told else ""
+    yield Section("Artifacts", lead + details("Whole digests", shown))
+
+
+def _notes(facts: Facts) -> Iterator[Section]:
+    if facts.notes:
+        yield Section("What could not be read", "".join(map(paragraph, facts.notes)))
+
+
+def summary(about: About, facts: Facts, verdict: Verdict) -> str:
+    """The verdict in short, for KFP's Markdown: no bullets, short tables, short digests."""
+    lines = [f"# {markdown_text(about.model_name)}: {_badge(verdict)}"]
+    lines += [markdown_text(reason) for reason in verdict.reasons[:MAX_SUMMARY_REASONS]]
+    if verdict.remedy:
+        lines.append(f"What to change: {markdown_text(verdict.remedy)}")
+    if verdict.version:
+        lines.append(_version(about, verdict.version))
+    if shown := metrics(facts)[:MAX_SUMMARY_METRICS]:
+        rows = [(metric.name, metric.text) for metric in shown]
+        lines.append(markdown_table(("metric", "value"), rows).rstrip())
+    if facts.comparison and (delta := facts.comparison.values.get("regression_delta")) is not None:
+        told = interval_text(delta, *_ends(facts.comparison.intervals.get("regression_delta")))
+        lines.append(markdown_text(f"Worse than production by {told}; below 0 is better."))
+    found = facts.digests()
+    digests = [(role, short(found[role])[7:]) for role in _SHORT_ROLES if role in found]
+    if digests:
+        lines.append(markdown_table(("artifact", "digest"), digests).rstrip())
+    return "\n\n".join(lines) + "\n"
+
+
+def _version(about: About, version: str) -> str:
+    """The registered version, as a link where the address of MLflow is known."""
+    told = markdown_text(f"Version {version} of {about.model_name} in MLflow")
+    parts = urlsplit(os.environ.get("MLFLOW_TRACKING_URI", ""))
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        return told
+    host = parts.netloc.rpartition("@")[2]
+    place = "/".join(quote(part, safe="") for part in (about.model_name, "versions", version))
+    return f"[{told}]({parts.scheme}://{quote(host, safe=':[]')}/#/models/{place})"
+
+
+def lines(verdict: Verdict) -> list[str]:
+    """The end of the log: the verdict, and one cause a line, none longer than KFP shows."""
+    told = [f"verdict: {_badge(verdict)} (exit code {verdict.exit_code})"]
+    if verdict.version:
+        told.append(f"version: {verdict.version}")
+    told += reason_lines(verdict.reasons)
+    if verdict.remedy:
+        told += reason_lines([f"to change: {verdict.remedy}"])
+    return told
+
+
+def document(about: About, facts: Facts, verdict: Verdict) -> dict[str, Any]:
+    """The facts as JSON."""
+    return {
+        **asdict(about),
+        **asdict(verdict),
+        "reasons": list(verdict.reasons),
+        "digests": facts.digests(),
+        "stages": [
+            {
+                "step": stage.step,
+                "task": stage.task,
+                "from": stage.origin,
+                "attestation": stage.attestation.digest if stage.attestation else "",
+                "outputs": stage.outputs,
+                "seconds": stage.seconds,
+                "doubt": stage.doubt,
+            }
+            for stage in facts.stages
+        ],
+        "metrics": {
+            metric.name: {
+                "value": metric.value,
+                "interval": [_finite(end) for end in _ends(metric.interval)],
+            }
+            for metric in metrics(facts)
+        },
+        "notes": facts.notes,
+    }

@@ -1,0 +1,129 @@
+"""What Argo says of a run's pods: why one failed, and what one waits for.
+
+KFP's own API says neither. Its older version hands out the workflow as Argo has it, nodes and all;
+above a size Argo packs them. All of this is text that others wrote: it is bounded, and what is not
+as expected is left out.
+"""
+
+import base64
+import binascii
+import re
+import zlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from assay.documents import Limits, read_json
+from assay.text import one_line
+
+MAX_BYTES: Final = 64 << 20
+"""Of a workflow, and of its nodes once they are unpacked. Argo's own limit is 1 MiB, packed."""
+_LIMITS: Final = Limits(MAX_BYTES, values=2_000_000)
+MAX_MESSAGE_CHARS: Final = 1_500
+_RED: Final = frozenset({"Failed", "Error"})
+_CONTAINER: Final = re.compile(r"(?:main|wait|init): (?=\S+ \(exit code )")
+"""Argo names the container first."""
+_EXECUTOR: Final = re.compile(r"executor(?:\(\d+\))?")
+"""KFP's name for the pod that does a task's work, and with retries its number."""
+DRIVER: Final = "-driver"
+"""The end of the name of a pod that KFP itself needs before a task."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pod:
+    """A pod of a run."""
+
+    task: str
+    """The task whose work it does, or the driver's own name."""
+    phase: str
+    """As Argo says: Pending, Running, Succeeded, Failed, Error, …"""
+    message: str
+    """Why it failed, or waits; may have several lines."""
+    ended: str = ""
+
+
+def pods(manifest: str) -> tuple[Pod, ...]:
+    """The pods in a workflow, in the order of their end; none where it cannot be read.
+
+    Attempts of a task that succeeded in the end are left out.
+
+    Args:
+        manifest: The workflow, as JSON.
+    """
+    try:
+        nodes = _nodes(read_json(manifest, "the workflow", _LIMITS, error=ValueError))
+    except (ValueError, KeyError, TypeError, AttributeError, zlib.error, binascii.Error):
+        return ()
+    forgiven = {
+        child
+        for node in nodes.values()
+        if node.get("type") == "Retry" and node.get("phase") == "Succeeded"
+        for child in _texts(node.get("children"))
+    }
+    found = [
+        Pod(
+            _task(node, nodes),
+            _text(node, "phase"),
+            _message(_text(node, "message")),
+            _text(node, "finishedAt"),
+        )
+        for key, node in nodes.items()
+        if node.get("type") == "Pod" and key not in forgiven
+    ]
+    return tuple(sorted(found, key=lambda pod: (not pod.ended, pod.ended)))
+
+
+def failed(found: Iterable[Pod]) -> list[Pod]:
+    """The pods that failed, the first one first."""
+    return [pod for pod in found if pod.phase in _RED]
+
+
+def waiting(found: Iterable[Pod]) -> dict[str, str]:
+    """What pods wait for, by task; those that say nothing are left out."""
+    return {
+        pod.task: one_line(pod.message)
+        for pod in found
+        if pod.phase == "Pending" and pod.message.strip()
+    }
+
+
+def _nodes(workflow: Any) -> dict[str, Mapping[str, Any]]:
+    status = workflow["status"]
+    nodes = status.get("nodes") or {}
+    if packed := status.get("compressedNodes"):
+        nodes = read_json(_unpacked(packed), "the nodes", _LIMITS, error=ValueError)
+    return {key: node for key, node in nodes.items() if isinstance(node, dict)}
+
+
+def _unpacked(packed: str) -> bytes:
+    """Base64 of gzip, as Argo writes it.
+
+    Raises:
+        ValueError: Neither, or larger than MAX_BYTES.
+    """
+    reader = zlib.decompressobj(wbits=16 + zlib.MAX_WBITS)
+    data = reader.decompress(base64.b64decode(packed, validate=True), MAX_BYTES)
+    if not reader.eof:
+        raise ValueError("cut short, or larger than any workflow")
+    return data
+
+
+def _task(node: Mapping[str, Any], nodes: Mapping[str, Mapping[str, Any]]) -> str:
+    name = _text(node, "displayName")
+    if not _EXECUTOR.fullmatch(name):
+        return one_line(name)
+    around = nodes.get(_text(node, "boundaryID"), {})
+    return one_line(_text(around, "displayName") or name)
+
+
+def _message(text: str) -> str:
+    return _CONTAINER.sub("", text, count=1)[:MAX_MESSAGE_CHARS]
+
+
+def _text(node: Mapping[str, Any], key: str) -> str:
+    value = node.get(key)
+    return value if isinstance(value, str) else ""
+
+
+def _texts(value: Any) -> Sequence[str]:
+    return [item for item in value if isinstance(item, str)] if isinstance(value, list) else ()
