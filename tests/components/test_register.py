@@ -711,7 +711,8 @@ def test_a_laxer_policy_does_not_register_after_a_stricter_one_blocked(
     refused(
         lambda: proof.register(proof.decide(lax)),
         RunBlocked,
-        f"the policy {kept} kept {proof.model} out on the same test data .*accuracy is .*; allowed above 0.99",
+        f"the policy {kept} kept {proof.model} out on the same test data "
+        r".*accuracy is .*; allowed above 0.99",
     )
     # Another model does not get past it either, whatever it is registered as.
     other = {"model": proof.other_model, "evaluation": proof.other_evaluation}
