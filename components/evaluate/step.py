@@ -60,7 +60,8 @@ def evaluate(
     with fixed_threads(threads):
         groups = exact(frame, test_data.path)
         given = checks.path if checks else None
-        found = quality.evaluate(loaded, frame, groups, given, settings, subjects)
+        own = subjects | ({"checks": checks.digest} if checks else {})
+        found = quality.evaluate(loaded, frame, groups, given, settings, own)
         found.evidence.write(evaluation.path)
         views.write(found, loaded.target, evaluation.path)
         measured = latency.measure(loaded, frame, latency_rows, model.path, subjects)

@@ -37,7 +37,7 @@ def gate(
         comparison: Digest, as compare gives it.
         outside: Digests, as resolve_production gives them in `evidence`.
         production: Digest of the production model it was compared with. Empty: none.
-        test_data: Digest of the rows it was tested on. Empty: not checked.
+        test_data: Digest of the rows it was tested on. Empty: register refuses the decision.
         data: Digest of the dataset its rows were taken from; a validation must be about it.
         settings: More of these parameters, as one object, whose values win; `epoch`, any text,
             only changes KFP's cache key.

@@ -29,7 +29,8 @@ def gate(
         policy: The rules.
         evidence: What was found: validation, evaluation, measurements, comparison.
         production: Digest of the production model; empty when there is none.
-        test_data: Digest of the rows the model was tested on; empty when not told.
+        test_data: Digest of the rows the model was tested on; a decision that was not told them is
+            not admitted.
         data: Digest of the dataset that the model's rows were taken from. Evidence about data
             alone, such as a validation, must be about it.
         decision: `decision.json`, `summary.md` and `report.html`.

@@ -11,6 +11,7 @@ def split_data(
     target: str = "",
     split_by: str = "hash",
     key_columns: list = [],  # noqa: B006
+    drop_columns: list = [],  # noqa: B006
     time_column: str = "",
     test_fraction: float = 0.25,
     stratify: bool = False,
@@ -30,6 +31,7 @@ def split_data(
         target: Column to predict; needed with stratify.
         split_by: "hash" (of key_columns, or of the whole row) or "time".
         key_columns: Columns that name an entity; all its rows stand on one side.
+        drop_columns: Columns that are not features, and so make no other row of an equal one.
         time_column: Column of dates, times or numbers; the latest rows are the test set.
         test_fraction: Share of rows held out, between 0 and 1.
         stratify: Give both sides the same share of each class.

@@ -40,7 +40,12 @@ _MIDNIGHT: Final = r" 00:00:00\.000000$"
 
 
 def by_hash(
-    folder: Path, keys: Sequence[str], salt: str, fraction: float, strata: str = ""
+    folder: Path,
+    keys: Sequence[str],
+    salt: str,
+    fraction: float,
+    strata: str = "",
+    whole: Sequence[str] = (),
 ) -> Mask:
     """Which rows are held out, by the hash of their key.
 
@@ -54,20 +59,23 @@ def by_hash(
         salt: Another salt is another split.
         fraction: Share of rows held out, in (0, 1).
         strata: Column whose classes are each held to the fraction; none by default.
+        whole: Columns that make a whole row; all of them by default.
     """
     columns = sorted(set(keys))
     info = data.info(folder)
     # Whole rows are needed only where a key may be missing.
-    read = list(info.names) if _may_lack(info, columns) else columns
+    own = sorted(set(whole or info.names))
+    lacking = columns != own and _may_lack(info, columns)
+    read = list(dict.fromkeys([*columns, *own])) if lacking else columns
     if not strata:
         limit = np.uint64(int(fraction * _SCALE))
         batches = data.iter_batches(folder, read)
-        return np.concatenate([entities(batch, columns, salt) < limit for batch in batches])
+        return np.concatenate([entities(batch, columns, salt, own) < limit for batch in batches])
     found: list[Positions] = []
     labels: dict[Any, int] = {}
     codes: list[np.ndarray[Any, np.dtype[np.int64]]] = []
     for batch in data.iter_batches(folder, list(dict.fromkeys([*read, strata]))):
-        found.append(entities(batch, columns, salt))
+        found.append(entities(batch, columns, salt, own))
         values = batch.column(strata).to_pylist()
         codes.append(np.array([labels.setdefault(value, len(labels)) for value in values]))
     return _stratified(np.concatenate(found), np.concatenate(codes), fraction)
@@ -92,15 +100,17 @@ def _lacks(batch: pa.RecordBatch) -> Mask:
     return lacking
 
 
-def entities(batch: pa.RecordBatch, columns: Sequence[str], salt: str) -> Positions:
-    """The position of each row's entity; of whole rows where some may lack one."""
+def entities(
+    batch: pa.RecordBatch, columns: Sequence[str], salt: str, whole: Sequence[str]
+) -> Positions:
+    """The position of each row's entity; that of its `whole` columns where it lacks one."""
     keys = batch.select(columns)
     found = positions(keys, salt)
     lacking = _lacks(keys)
-    if batch.num_columns == len(columns) or not lacking.any():
+    if list(columns) == list(whole) or not lacking.any():
         return found
     found = found.copy()
-    rows = batch.select(sorted(batch.schema.names)).filter(pa.array(lacking))
+    rows = batch.select(whole).filter(pa.array(lacking))
     found[lacking] = positions(rows, salt)
     return found
 

@@ -23,6 +23,7 @@ def split_data(
     target: str = "",
     split_by: str = "hash",
     key_columns: list[str] = [],  # noqa: B006 - read only
+    drop_columns: list[str] = [],  # noqa: B006
     time_column: str = "",
     test_fraction: float = 0.25,
     stratify: bool = False,
@@ -32,9 +33,10 @@ def split_data(
 ) -> Values:
     """Split rows into training and test sets; an entity stands on one side, and stays there.
 
-    By hash: a row's side depends on nothing but its key (`key_columns`, or the whole row), so it
-    keeps its side whatever other rows come or go, and equal rows never stand on both sides. Rows
-    that turn a column of fractions or times into text are the exception, of which a finding tells.
+    By hash: a row's side depends on nothing but its key (`key_columns`, or the whole row without
+    `drop_columns`), so it keeps its side whatever other rows come or go, and rows that a model
+    cannot tell apart never stand on both sides. Rows that turn a column of fractions or times into
+    text are the exception, of which a finding tells.
     A row without any value in the key is an entity of its own, and a finding tells how many are.
     With `stratify`, each class is held to `test_fraction` to within one entity, and each class of
     two entities or more stands on both sides; a side then also depends on the rows before, so it is
@@ -50,7 +52,12 @@ def split_data(
 
     info = dataset.info(data.path)
     keys = [str(name) for name in key_columns]
+    dropped = {str(name) for name in drop_columns}
+    whole = [name for name in info.names if name not in dropped]
     problems = column_problems(keys, info.names, "key_columns")
+    problems += column_problems(sorted(dropped), info.names, "drop_columns")
+    if not whole:
+        problems.append("drop_columns: no column is left; drop fewer")
     if target:
         problems += column_problems([target], info.names, "target")
     if split_by == "time":
@@ -64,9 +71,8 @@ def split_data(
     if split_by == "time":
         held_out = sides.by_time(data.path, time_column, test_fraction)
     else:
-        held_out = sides.by_hash(
-            data.path, keys or info.names, salt, test_fraction, target if stratify else ""
-        )
+        strata = target if stratify else ""
+        held_out = sides.by_hash(data.path, keys or whole, salt, test_fraction, strata, whole)
     sides.check(data.path, held_out, target, required=stratify)
     rows = {"train": ~held_out, "test": held_out}
     unknown = sides.unknown_entities(data.path, keys) if keys and split_by == "hash" else 0

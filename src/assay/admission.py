@@ -129,7 +129,8 @@ def check(
     # Check 4.
     data = _require_same(services, judgement, shown, data)
     # Check 5.
-    admitted = Admitted(parse_policy(policy).steps)
+    parsed = parse_policy(policy)
+    admitted = Admitted(parsed.steps)
     trained, makers = _connected(services, admitted, decision.digest, judgement, documents)
     # Check 6.
     tested = {
@@ -138,7 +139,12 @@ def check(
         if "model" in document.subjects
     }
     training, notes = require_disjoint(
-        services, admitted, model, trained, {*tested, judgement.test_data} - {""}
+        services,
+        admitted,
+        model,
+        trained,
+        {*tested, judgement.test_data} - {""},
+        parsed.seen_rows_share,
     )
     require_rows(services, admitted, documents)
     _require_counted(services, admitted, documents)

@@ -34,9 +34,9 @@ class Interval:
 class EvidenceDocument:
     """Numbers, and what they are about.
 
-    `subjects` maps roles (`model`, `production`, `data`) to artifact digests. `verdict` is set by
-    a step that judges by itself (validation, comparison): a gate never passes over a document
-    whose own verdict is not `pass`.
+    `subjects` maps roles (`model`, `production`, `data`, `checks`) to artifact digests. `verdict`
+    is set by a step that judges by itself (validation, comparison): a gate never passes over a
+    document whose own verdict is not `pass`.
     """
 
     subjects: Mapping[str, str]

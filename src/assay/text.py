@@ -100,6 +100,7 @@ def number(value: float | None, *, beside: float | None = None) -> str:
 
 
 def _exact(value: float) -> str:
+    value = float(value)  # a parameter that is 1.0 comes as 1 out of JSON
     return f"{value:,.0f}" if value.is_integer() and abs(value) < _EXACT else repr(value)
 
 

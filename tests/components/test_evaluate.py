@@ -244,6 +244,8 @@ def test_behaviour_is_counted_per_check_and_in_all(
     assert each['safety_violations{check="known_cases"}'] == 1  # the second cannot hold too
     assert values["safety_violations"] == found.values["safety_violations"] == sum(each.values())  # type: ignore[arg-type]
     assert "expected &#x27;&gt;50K&#x27;" in (folder / "report.html").read_text()
+    # So that a policy can ask for these checks and no others.
+    assert found.subjects["checks"] == checks.digest
 
 
 def test_a_model_blind_to_a_column_violates_nothing_there(

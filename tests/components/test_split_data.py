@@ -63,7 +63,7 @@ class TestRowsWithoutAnEntity:
         columns = {"cust": [1, 2, *[None] * 20], "x": [0, 0, *range(10), *range(10)]}
         table = pa.table(columns)
         batch = table.to_batches()[0]
-        found = entities(batch, ["cust"], "")
+        found = entities(batch, ["cust"], "", sorted(batch.schema.names))
         assert list(found[2:12]) == list(found[12:])
         assert len(set(found[2:12])) == 10
 
@@ -76,6 +76,35 @@ class TestRowsWithoutAnEntity:
         values = split_data(data=data, key_columns=["cust"], train=outs[0], test=outs[1])
         assert "share-off" in str(values)
         assert "where test_fraction asks for 25.0%" in str(values)
+
+
+class TestColumnsThatAreDropped:
+    columns: Mapping[str, Sequence[Any]] = {"x": list(range(60)) * 3, "y": [0, 1, 1] * 60}
+
+    @pytest.mark.parametrize("stratify", [False, True])
+    def test_rows_that_differ_in_nothing_else_stand_on_one_side(self, stratify: bool) -> None:
+        given = {"key_columns": [], "target": "y", "stratify": stratify}
+        dropped = sides(self.columns, drop_columns=["row"], **given)
+        assert dropped[:60] == dropped[60:120] == dropped[120:]
+        assert len(set(dropped)) == 2
+        # The number of a row, which `sides` adds, makes another row of each.
+        kept = sides(self.columns, **given)
+        assert kept[:60] != kept[60:120]
+
+    def test_a_table_splits_as_it_would_without_them(self) -> None:
+        dropped = sides(self.columns, key_columns=[], drop_columns=["row"])
+        assert dropped == sides(self.columns)
+
+    def test_rows_without_an_entity_are_keyed_without_them(self) -> None:
+        columns = {"cust": ["c", *[None] * 120], "x": [0, *list(range(60)) * 2]}
+        found = sides(columns, key_columns=["cust"], drop_columns=["row"])
+        assert found[1:61] == found[61:]
+
+    def test_what_cannot_be_is_refused(self) -> None:
+        with pytest.raises(UsageError, match=r"drop_columns.*'rwo'"):
+            sides(self.columns, key_columns=[], drop_columns=["rwo"])
+        with pytest.raises(UsageError, match="no column is left"):
+            sides(self.columns, key_columns=[], drop_columns=["x", "y", "row"])
 
 
 def written(table: pa.Table, folder: Path) -> Dataset:

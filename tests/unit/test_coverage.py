@@ -329,6 +329,22 @@ def test_a_model_that_says_the_same_for_every_row_has_no_correlation() -> None:
     assert few.low < 0 < few.high
 
 
+@pytest.mark.parametrize("name", ["mean_absolute_error", "root_mean_squared_error", "r2"])
+@pytest.mark.parametrize("rows", [2, 3, 10, 40])
+def test_models_that_are_always_off_by_the_same_are_not_known_to_a_hair(
+    name: str, rows: int
+) -> None:
+    """A few rows cannot show how much the errors of others differ."""
+    truth = np.arange(rows) * 7.0
+    one, other = (
+        Predictions("regression", truth, truth + off, None, (), None) for off in (1.0, 1.1)
+    )
+    found = of_difference(name, one, other)
+    assert found is not None
+    share = 1.0 if name != "r2" else np.var(truth)  # r2 is in units of the target's variance
+    assert (found.high - found.low) * share > 2 / rows
+
+
 def test_a_metric_that_is_not_defined_has_no_interval() -> None:
     data = binary(np.ones(20, int), np.ones(20, int), np.full(20, 0.9))
     assert of("roc_auc", data) is None

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assay.errors import UsageError
+from assay.errors import PolicyError, UsageError
 from assay.evidence import EvidenceDocument, Interval
 from assay.policy import Expression, Kind, Outcome, Policy, Row, Rule, judge, parse_policy
 from assay.policy import verdict_of as verdict_from
@@ -826,3 +826,31 @@ def test_groups_of_a_few_rows_are_no_evidence(least: int, verdict: str) -> None:
     judged = decision(policy("'accuracy{g=\"B\"} >= 0.5'"), document)
     assert judged.verdict == verdict
     assert verdict == "pass" or "the least is 30" in judged.reason
+
+
+@pytest.mark.parametrize(("used", "verdict"), [(OTHER, "pass"), (RIVAL, "block"), ("", "block")])
+def test_behavioural_checks_of_ones_own_are_not_those_that_the_policy_names(
+    used: str, verdict: str
+) -> None:
+    subjects = {"model": MODEL, "data": TEST, **({"checks": used} if used else {})}
+    document = EvidenceDocument(subjects, {"safety_violations": 0.0})
+    rules = policy("safety_violations == 0", checks=OTHER)
+    judged = decision(rules, document)
+    assert judged.verdict == verdict
+    assert verdict == "pass" or f"and the policy asks for {OTHER}" in judged.reason
+    # What ran no checks says nothing of them, and stands in nobody's way.
+    both = policy("safety_violations == 0", "accuracy > 0.5", checks=OTHER)
+    assert decision(both, document, about_model({"accuracy": 0.9})).verdict == verdict
+
+
+@pytest.mark.parametrize(
+    ("key", "said"),
+    [
+        ("checks: mine.yaml", "'mine.yaml' is not a digest"),
+        ("seen_rows_share: 1.5", "give a share from 0 to 1"),
+        ("seen_rows_share: many", "give a share from 0 to 1"),
+    ],
+)
+def test_checks_and_shares_that_cannot_be(key: str, said: str) -> None:
+    with pytest.raises(PolicyError, match=said):
+        parse_policy(f"{key}\ngates: [{{metric: accuracy > 0.5}}]".encode())

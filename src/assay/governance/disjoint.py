@@ -1,12 +1,15 @@
 """Whether a model was evaluated on rows that it has not seen.
 
-Two datasets share no row when attestations show it: they are the two sides of one `split_data`
-execution, or were taken from such sides by steps that count. Where no attestation shows it, as for
-two tables that were read from two files, the rows themselves are compared.
+A row is one that the model has seen when it is equal to one of those in all columns that the model
+uses, its features and its target: the number of a row makes no other row of it.
 
-What is compared are the columns that both have, as numbers or as text, without those that the
-training dropped: the number of a row makes no other row of it. A row that was altered on purpose is
-another row; whoever may do that to a table is trusted with it.
+Two datasets share no such row when attestations show it: they are the two sides of one `split_data`
+execution whose key lies in these columns, or were taken from such sides by steps that count. Where
+no attestation shows it, as for two files, or for a split by time or by a key that is no feature,
+the rows are compared, as numbers or as text. Rows of different people may be equal by chance, so a
+small share of them is admitted, and told; the policy says how large a one.
+
+A row that was altered on purpose is another row; whoever may do that to a table is trusted with it.
 """
 
 import tempfile
@@ -19,7 +22,7 @@ from assay.errors import IntegrityError
 from assay.evidence import EvidenceDocument
 from assay.governance.makers import IMPORT, SELECT, SPLIT, TRAINING, Admitted
 from assay.step import Dataset, Services
-from assay.tree import get_manifest, get_tree, remove_tree
+from assay.tree import get_manifest, get_tree, read_file, remove_tree
 
 if TYPE_CHECKING:
     import numpy as np
@@ -37,6 +40,7 @@ def require_disjoint(
     model: str,
     trained: Sequence[Attestation],
     tested: Collection[str],
+    share: float,
 ) -> tuple[Attestation, tuple[str, ...]]:
     """Refuse a model whose evaluated rows are not shown to be new to it.
 
@@ -49,31 +53,39 @@ def require_disjoint(
         trained: The attestations of how it was made, at least one. Each says how to make exactly
             this model, so that one of them is enough.
         tested: Digests of the datasets that evidence about the model was measured on.
+        share: The largest share of evaluated rows that the model may have seen; with 1, rows are
+            not compared.
 
     Returns:
-        The attestation that shows it, and what could not be looked at, for people: that the model
-        was imported.
+        The attestation that shows it, and what people should know: that the model was imported, or
+        how many rows it has seen.
 
     Raises:
         IntegrityError: A pair of datasets that share rows, or that nothing shows to share none.
         NotFoundError: A dataset is not in the store.
     """
-    proof = _Proof(services, admitted)
-    for digest in sorted(_chosen_on(services, model)):
-        proof.require(digest, tested, "chosen among others on")
+    proof = _Proof(services, admitted, _used_columns(services, model), share)
+    notes = [
+        note
+        for digest in sorted(_chosen_on(services, model))
+        for note in proof.require(digest, tested, "chosen among others on")
+    ]
     # That somebody imported the same bytes says nothing of a model that was trained here.
     own = [record for record in trained if record.entry_point != IMPORT]
     if not own:
-        return trained[0], (IMPORTED,)
+        return trained[0], (*notes, IMPORTED)
     refused: list[IntegrityError] = []
     for record in own:
         try:
-            for digest in sorted(proof.trained_on(record)):
-                proof.require(digest, tested, "trained on", _dropped(record))
+            found = [
+                note
+                for digest in sorted(proof.trained_on(record))
+                for note in proof.require(digest, tested, "trained on")
+            ]
         except IntegrityError as error:
             refused.append(error)
         else:
-            return record, ()
+            return record, (*notes, *found)
     raise refused[0]
 
 
@@ -106,10 +118,19 @@ def require_rows(
                 )
 
 
-def _dropped(record: Attestation) -> list[str]:
-    """Columns that a training did not look at."""
-    given = record.parameters.get("drop_columns")
-    return [str(name) for name in given] if isinstance(given, list) else []
+def _used_columns(services: Services, model: str) -> frozenset[str]:
+    """The columns that a model uses: its features and its target."""
+    from assay.model.info import INFO_FILE, MAX_INFO_BYTES, read_info
+
+    content = read_file(
+        services.store, get_manifest(services.store, model), INFO_FILE, MAX_INFO_BYTES
+    )
+    if content is None:
+        raise IntegrityError(f"the model {model} holds no {INFO_FILE}, which says what it uses")
+    with tempfile.TemporaryDirectory(prefix="assay-model-") as folder:
+        Path(folder, INFO_FILE).write_bytes(content)
+        info = read_info(Path(folder))
+    return frozenset((*info.features, info.target))
 
 
 def _chosen_on(services: Services, model: str) -> set[str]:
@@ -128,6 +149,20 @@ def _chosen_on(services: Services, model: str) -> set[str]:
     return found
 
 
+def _column_names(services: Services, dataset: str) -> tuple[str, ...]:
+    """Of a dataset in the store."""
+    from assay.dataset import SCHEMA_FILE, info
+    from assay.dataset.schema import MAX_SCHEMA_BYTES
+
+    manifest = get_manifest(services.store, dataset)
+    content = read_file(services.store, manifest, SCHEMA_FILE, MAX_SCHEMA_BYTES)
+    if content is None:
+        raise IntegrityError(f"{dataset} holds no {SCHEMA_FILE}")
+    with tempfile.TemporaryDirectory(prefix="assay-schema-") as folder:
+        Path(folder, SCHEMA_FILE).write_bytes(content)
+        return info(Path(folder)).names
+
+
 def _is_dataset(services: Services, digest: str) -> bool:
     return get_manifest(services.store, digest).artifact_type == Dataset.type
 
@@ -135,7 +170,15 @@ def _is_dataset(services: Services, digest: str) -> bool:
 class _Proof:
     """Looks for proof that datasets share no row."""
 
-    def __init__(self, services: Services, admitted: Admitted) -> None:
+    def __init__(
+        self,
+        services: Services,
+        admitted: Admitted,
+        used: frozenset[str] = frozenset(),
+        share: float = 0.0,
+    ) -> None:
+        self._used = used
+        self._share = share
         self._services = services
         self._admitted = admitted
         self._known: dict[tuple[str, str], bool] = {}
@@ -185,10 +228,13 @@ class _Proof:
                     ]
         return found
 
-    def require(
-        self, seen: str, tested: Collection[str], how: str, dropped: Collection[str] = ()
-    ) -> None:
-        """Refuse datasets that are not shown to share no row with one that the model saw."""
+    def require(self, seen: str, tested: Collection[str], how: str) -> list[str]:
+        """Refuse datasets that share more rows with one that the model saw than is admitted.
+
+        Returns:
+            What people should know: how many rows they share, or that nobody looked.
+        """
+        notes = []
         for digest in sorted(tested):
             if self._shown(seen, digest):
                 continue
@@ -197,11 +243,23 @@ class _Proof:
                     f"the model was {how} {seen}, and evaluated on the same rows; evaluate it on "
                     "the side of the split that it has not seen"
                 )
-            if shared := self._shared_rows(seen, digest, dropped):
+            if self._share >= 1:
+                notes.append(f"that the evaluated rows ({digest}) are new to the model")
+                continue
+            shared, rows = self._shared_rows(seen, digest)
+            told = (
+                f"{shared:,} of the evaluated rows ({digest}) are among those that the model was "
+                f"{how} ({seen}) in all columns that it uses, {shared / max(rows, 1):.2%} of them"
+            )
+            if shared > self._share * rows:
                 raise IntegrityError(
-                    f"{shared:,} of the evaluated rows ({digest}) are among those that the model "
-                    f"was {how} ({seen}); take both from one split_data"
+                    f"{told}, and {self._share:.2%} is the most; take both from one split_data by "
+                    "hash of what the model uses (without key_columns, and with the drop_columns "
+                    "of the training), or let the policy set seen_rows_share"
                 )
+            if shared:
+                notes.append(f"that every evaluated row is new to the model: {told}")
+        return notes
 
     def _shown(self, one: str, other: str) -> bool:
         """Whether attestations show that two datasets share no row."""
@@ -229,8 +287,19 @@ class _Proof:
         return any(
             {one, other} <= {output.digest for output in record.outputs.values()}
             for record in self._about(one)
-            if record.entry_point == SPLIT and not self._admitted.objection(record, {SPLIT})
+            if record.entry_point == SPLIT
+            and not self._admitted.objection(record, {SPLIT})
+            and self._parts_by_what_is_used(record)
         )
+
+    def _parts_by_what_is_used(self, split: Attestation) -> bool:
+        """Whether rows that the model cannot tell apart stood on one side of a split."""
+        given = split.parameters
+        dropped = {str(name) for name in given.get("drop_columns") or ()}
+        whole = set(_column_names(self._services, str(split.inputs.get("data")))) - dropped
+        keys = {str(name) for name in given.get("key_columns") or ()}
+        # A row without its key stands where the whole row says.
+        return given.get("split_by") == "hash" and keys | whole <= self._used
 
     def _taken_from(self, dataset: str) -> Iterator[list[str]]:
         """For each execution that made a dataset from datasets alone, those."""
@@ -247,8 +316,8 @@ class _Proof:
             self._records[digest] = about(services.store, digest, services.verifier)
         return self._records[digest]
 
-    def _shared_rows(self, one: str, other: str, dropped: Collection[str]) -> int:
-        """How many rows of `other` are in `one`, over the columns that were not dropped.
+    def _shared_rows(self, one: str, other: str) -> tuple[int, int]:
+        """How many rows of `other` are in `one`, by the columns that are used; and all its rows.
 
         Raises:
             IntegrityError: They cannot be compared: no column in common, or too many rows.
@@ -264,7 +333,7 @@ class _Proof:
                 for digest, folder in zip((one, other), folders, strict=True):
                     get_tree(store, get_manifest(store, digest), folder)
                 infos = [dataset.info(folder) for folder in folders]
-                columns = sorted(set(infos[0].names) & set(infos[1].names) - set(dropped))
+                columns = sorted(self._used & set(infos[0].names) & set(infos[1].names))
                 rows = sum(info.rows for info in infos)
                 if not columns or rows > MAX_ROWS:
                     why = (
@@ -282,7 +351,7 @@ class _Proof:
                 for folder in folders:
                     if folder.exists():
                         remove_tree(folder)
-        return int(np.isin(tested, seen).sum())
+        return int(np.isin(tested, seen).sum()), len(tested)
 
 
 def _row_hashes(folder: Path, columns: list[str]) -> "np.ndarray[Any, np.dtype[np.uint64]]":

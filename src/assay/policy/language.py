@@ -22,6 +22,8 @@ MAX_POLICY_BYTES: Final = 1 << 20
 MAX_RULES: Final = 1000
 ON_FAIL: Final = ("block", "block_and_notify")
 REGRESSION: Final = "regression_delta"
+SEEN_ROWS_SHARE: Final = 0.01
+"""Rows that a model has seen raise its accuracy by no more than their share."""
 
 _KEYS: Final = (
     "gates",
@@ -32,6 +34,8 @@ _KEYS: Final = (
     "allowed_modules",
     "steps",
     "correct_for_attempts",
+    "checks",
+    "seen_rows_share",
 )
 _STEP_KEYS: Final = ("step", "code")
 _ENTRY_POINT: Final = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*", re.ASCII)
@@ -86,6 +90,10 @@ class Policy:
     """Steps whose evidence counts besides the library's."""
     correct_for_attempts: bool = False
     """Widen intervals by the number of models that were tried on the same test rows."""
+    checks: str = ""
+    """Digest of the behavioural checks that must have been run; empty for any."""
+    seen_rows_share: float = SEEN_ROWS_SHARE
+    """Largest share of evaluated rows that the model may have seen already."""
 
 
 def parse_policy(data: bytes, name: str = "policy") -> Policy:
@@ -129,7 +137,24 @@ class _Reader(NodeReader):
             custom_metrics=self._custom,
             steps=self._steps(fields.get("steps")),
             correct_for_attempts=self._truth(fields.get("correct_for_attempts")),
+            checks=self._digest(fields.get("checks")),
+            seen_rows_share=self._share(fields.get("seen_rows_share")),
         )
+
+    def _digest(self, node: Any) -> str:
+        text = self._text(node)
+        if text and not is_digest(text):
+            self._add(node, f"{text!r} is not a digest; `assay passport` of an evaluation shows it")
+        return text
+
+    def _share(self, node: Any) -> float:
+        if node is None:
+            return SEEN_ROWS_SHARE
+        text = self._text(node)
+        if not NUMBER.fullmatch(text) or not 0 <= float(text) <= 1:
+            self._add(node, f"seen_rows_share {text!r}: give a share from 0 to 1, such as 0.01")
+            return SEEN_ROWS_SHARE
+        return float(text)
 
     def _steps(self, node: Any) -> tuple[StepRule, ...]:
         if node is None:

@@ -2,18 +2,21 @@
 
 A comparison judges by itself, by a margin and at a level of confidence; and both evaluation and
 comparison leave groups unjudged that are too small. These are parameters of whoever starts a run,
-so the evidence says them, and they are held against what the policy asks for.
+so the evidence says them, and they are held against what the policy asks for. So it is with the
+file of behavioural checks, where the policy names one.
 """
 
 from typing import Final
 
 from assay.evidence import EvidenceDocument
+from assay.labels import metric_of
 from assay.policy.language import REGRESSION, Policy
 
 MIN_CONFIDENCE: Final = 0.9
 """Least level of a comparison where the policy names none."""
 MIN_SLICE_ROWS: Final = 30
 """Least rows of a group that evidence may speak of."""
+VIOLATIONS: Final = "safety_violations"
 LEVEL_TOLERANCE: Final = 1e-9
 
 
@@ -51,6 +54,10 @@ def objection(document: EvidenceDocument, policy: Policy) -> str:
             f"speaks of groups of {rows:g} rows and more, and the least is {MIN_SLICE_ROWS}; leave "
             "min_slice_rows as it is"
         )
+    if policy.checks and any(metric_of(name) == VIOLATIONS for name in document.values):
+        used = document.subjects.get("checks", "none")
+        if used != policy.checks:
+            return f"ran the behavioural checks {used}, and the policy asks for {policy.checks}"
     if document.verdict != "pass" or document.values.get(REGRESSION) is None:
         return ""
     told, limit = document.values.get("regression_margin"), margin(policy)

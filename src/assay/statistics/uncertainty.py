@@ -30,6 +30,7 @@ RANGES: Final[Mapping[str, tuple[float, float]]] = {
 _PRIOR_ONLY: Final = 0.5
 _ENOUGH: Final = 30
 """Rows from which a model that says one class only is believed to be constant."""
+_ROUNDING: Final = 1e-9
 _BLOCK: Final = 4_000_000
 """Numbers drawn at a time; bounds memory at about 100 MB."""
 
@@ -410,8 +411,10 @@ def paired(
         change = influence(ours) - influence(theirs)
         if name not in LOWER_IS_BETTER:
             change = -change
-        scale = float(np.max(np.abs(change))) or scale_of(ours)
-        return intervals.mean(value, change, scale)
+        least = max(scale_of(ours), scale_of(theirs))
+        seen = float(np.max(np.abs(change)))
+        # What is left by rounding is no spread.
+        return intervals.mean(value, change, seen if seen > _ROUNDING * least else least)
     if (measure := _measure(name, ours)) is not None:
         return _from_both(measure, ours, theirs, resamples, seed)
     # Not of independent estimates, but of positively correlated ones: wider than it need be.
@@ -520,7 +523,7 @@ _INFLUENCE: Final[
 ] = {
     "roc_auc": (_area_influence, _smaller_class),
     "average_precision": (_precision_influence, _smaller_class),
-    "root_mean_squared_error": (_root_influence, lambda data: float(np.ptp(data.numbers))),
+    "root_mean_squared_error": (_root_influence, lambda data: _scale(data.errors, data)),
     "r2": (lambda data: -_unexplained(data)[1], lambda _: 1.0),
 }
 """Metrics by the influence of each row, and what one row could add where nothing was seen."""
