@@ -80,7 +80,9 @@ def render_ui(path: Path) -> str:
         (f"`{name}`", "drop-down" if name in choices else _FIELDS[_type(item)], item.description)
         for name, item in sorted(function.component_spec.inputs.items())
     ]
-    text = replace(path, path.read_text(), "parameters", _markdown(("field", "is", "meaning"), rows))
+    text = replace(
+        path, path.read_text(), "parameters", _markdown(("field", "is", "meaning"), rows)
+    )
     options = [
         (f"`{name}`", f"`{json.dumps(one.default)}`", one.meaning)
         for name, one in sorted(OPTIONS.items())

@@ -89,29 +89,34 @@ def _leave_out(spec: dict[str, Any]) -> None:
             given.setdefault(task["componentRef"]["name"], []).append(set(names))
     taken = _taken(spec)
     for name, component in spec.get("components", {}).items():
-        component.pop("description", None)
-        inputs = component.get("inputDefinitions", {})
-        outputs = component.get("outputDefinitions", {})
-        for kind in (*inputs.values(), *outputs.values()):
-            for port in kind.values():
-                port.pop("description", None)
-        if "executorLabel" not in component:
-            continue
-        # Where nobody gives an input, the function's own default is the same.
-        some, every = set.union(*given[name]), set.intersection(*given[name])
-        declared = inputs.get("parameters", {})
-        required = {key for key, one in declared.items() if not one.get("isOptional")}
-        _keep(inputs, some | required)
-        for key in every & set(declared):
-            if declared[key]["parameterType"] == "TASK_FINAL_STATUS":
-                continue  # KFP fills it in, and declares it so
-            declared[key].pop("defaultValue", None)
-            declared[key].pop("isOptional", None)
-        # `assay.task` hands out what is declared.
-        _keep(outputs, taken.get(name, set()))
+        _leave_out_words(component)
+        if "executorLabel" in component:
+            _leave_out_inputs(component.get("inputDefinitions", {}), given[name])
+            # `assay.task` hands out what is declared.
+            _keep(component.get("outputDefinitions", {}), taken.get(name, set()))
         for ports in ("inputDefinitions", "outputDefinitions"):
             if not component.get(ports, True):
                 del component[ports]
+
+
+def _leave_out_words(component: dict[str, Any]) -> None:
+    component.pop("description", None)
+    for ports in ("inputDefinitions", "outputDefinitions"):
+        for kind in component.get(ports, {}).values():
+            for port in kind.values():
+                port.pop("description", None)
+
+
+def _leave_out_inputs(inputs: dict[str, Any], given: list[set[str]]) -> None:
+    """Where nobody gives an input, the function's own default is the same."""
+    some, every = set.union(*given), set.intersection(*given)
+    declared = inputs.get("parameters", {})
+    _keep(inputs, some | {key for key, one in declared.items() if not one.get("isOptional")})
+    for key in every & set(declared):
+        # KFP fills the final status in, and declares it so.
+        if declared[key]["parameterType"] != "TASK_FINAL_STATUS":
+            declared[key].pop("defaultValue", None)
+            declared[key].pop("isOptional", None)
 
 
 def _keep(ports: dict[str, Any], names: set[str]) -> None:
