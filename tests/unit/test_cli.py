@@ -242,7 +242,12 @@ class TestHelp:
         monkeypatch.setattr(importlib.import_module("assay.cli.run"), "stdout", narrow)
         shown = CliRunner().invoke(cli, ["run", name, "--help-parameters"], catch_exceptions=False)
         lines = shown.output.splitlines()
+        for option, default in options_of(pipeline(name)).items():
+            kind = type(default).__name__
+            assert f"{option} ({kind}, default: {json.dumps(default)})" in lines
         for parameter in inspect.signature(pipeline(name).pipeline_func).parameters.values():
+            if parameter.name == "options":
+                continue
             required = parameter.default is inspect.Parameter.empty
             given = "required" if required else f"default: {json.dumps(parameter.default)}"
             assert f"{parameter.name} ({parameter.annotation.__name__}, {given})" in lines
