@@ -18,7 +18,7 @@ from rich.console import Console
 from assay import cli as command_line
 from assay import local
 from assay.cli import COMMANDS, cli
-from assay.cli.catalog import names, pipeline
+from assay.cli.catalog import names, options_of, pipeline
 from assay.errors import AssayError, UsageError
 from assay.images import image
 from assay.registry import Registry

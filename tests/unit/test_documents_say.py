@@ -77,9 +77,9 @@ def documents_to_parse() -> Iterator[tuple[str, str, Any]]:
             if isinstance(value, dict) and isinstance(value.get("policy"), str):
                 yield str(path.relative_to(ROOT)), value["policy"], parse_policy
             # By the first that is there: a policy may name checks too.
-            for key in readers:
+            for key, reader in readers.items():
                 if isinstance(value, dict) and key in value:
-                    yield str(path.relative_to(ROOT)), text, readers[key]
+                    yield str(path.relative_to(ROOT)), text, reader
                     break
 
 
