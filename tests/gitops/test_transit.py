@@ -10,10 +10,12 @@ from click.testing import CliRunner
 
 from assay.cli import cli
 from assay.errors import RunBlocked, UsageError
-from assay.gitops import document, log, override
+from assay.gitops import document, log, override, statement
 from assay.gitops.lint import lint
+from assay.gitops.repository import Repository
 from assay.gitops.settings import Settings
-from assay.gitops.statement import require_signer
+from assay.gitops.statement import Kind, require_signer
+from assay.gitops.tips import Line
 from assay.registry import MODEL_TAG
 
 from simulators.forge import Simulator, git, serve
@@ -244,12 +246,35 @@ def test_what_is_no_folder_in_the_place_of_a_release_is_told(world: Any, kind: s
 def test_a_runner_cannot_say_what_the_tip_was(world: Any, keys: Any) -> None:
     """A tip that nobody saw would let a policy count that came on the way."""
     world.release("one", "dev")
+    before = world.head()
+    clone = world.checkout()
+    put(clone, "policy.yaml", LAX)
+    weak = put(clone, "README.md", "Deployments.\n")
+    git(clone, "push", "-q", "origin", "HEAD:main")
     chain = log.tips_chain(world.settings.url, world.settings.branch)
     (seen,) = log.read(world.store, chain, world.services.verifier)
-    forged = replace(seen, commit="1" * 40, name="")
+    forged = replace(seen, commit=weak, name="")
     refused(
         lambda: log.append(world.store, forged, keys.signer("runs"), world.services.verifier),
         UsageError,
         "takes a key with the role approver or recorder",
     )
+    # What such a key may write says nothing, and a tip by a forged pointer does not count.
+    intent = replace(forged, event=log.Event.INTENT, intends="release")
+    log.append(world.store, intent, keys.signer("runs"), world.services.verifier)
+    last = log.head(world.store, chain)
+    data, media = statement.encode(
+        Kind.LOG,
+        seen.digest,
+        replace(forged, number=3, previous=last).predicate(),
+        keys.signer("runs"),
+    )
+    name = world.store.put_bytes(data, media).digest
+    world.store.write_pointer(log._pointer(chain, 3), name.encode())
+    assert "takes a key with" in log.read(world.store, chain, world.services.verifier)[-1].refused
+    with Repository.open(world.settings) as repository:
+        line = Line.read(world.services, repository)
+        assert (line.before(weak), line.problems()) == (before, [])
+        assert line.before(world.head()) == before
     assert log.models(world.store) == [MODEL]
+    assert [fault.broken for fault in log.check(world.store, world.services.verifier)] == [False]

@@ -669,7 +669,9 @@ def live(store: Store) -> set[str]:
             name = (store.read_pointer(pointer) or b"").decode()
             entry, _ = _entry(store, name, None)
             kept |= {name, *filter(None, [entry.statement])}
-            if entry.release and entry.event is not Event.PASSED:
+            if entry.event is Event.PASSED:
+                kept.add(entry.release)  # it says what it replaced, and a rollback goes on to that
+            elif entry.release:
                 order = newest.setdefault(entry.environment, [])
                 if entry.release in order:
                     order.remove(entry.release)

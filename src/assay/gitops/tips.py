@@ -40,7 +40,9 @@ class Line:
     def read(cls, services: Services, repository: Repository) -> "Line":
         """The line as it is now, with the tips that the log knows; errors as `log.read`."""
         entries = log.read(services.store, _chain(repository), services.verifier)
-        return cls(repository, [e.commit for e in entries if not e.refused])
+        # Only these: an intent, which any key may write, says nothing of what was there.
+        seen = [e.commit for e in entries if e.event is Event.SEEN and not e.refused]
+        return cls(repository, seen)
 
     def problems(self) -> list[str]:
         """What is wrong with the way that the branch went."""
