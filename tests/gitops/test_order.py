@@ -1,5 +1,10 @@
 """Two commands at once, or one that comes late: log, branch and alias end with the same model."""
 
+import contextlib
+import multiprocessing
+import os
+import sqlite3
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -14,6 +19,7 @@ from assay.gitops.log import Event
 from assay.gitops.statement import Kind, require_signer
 from assay.registry import Registry
 
+import servers
 from simulators.forge import git
 from stories import refused
 
@@ -169,6 +175,45 @@ def test_a_slow_sync_does_not_move_the_alias_back_behind_a_rollback(
     assert states(world) == ("two", "two", "two")
     # The sync's, which came late, and its second; the rollback found the alias where it was.
     assert len(calls) == 2
+
+
+@pytest.mark.slow
+def test_a_sync_whose_request_waits_in_another_process(
+    world: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As above, with a real server between two processes."""
+    pending(world)
+    (port,) = servers.free_ports(1)
+    url = f"http://127.0.0.1:{port}"
+    store = os.environ["MLFLOW_TRACKING_URI"]
+    with contextlib.closing(sqlite3.connect(world.root / "mlflow.db")) as database, database:
+        # A server does not load from this disk: there a version was uploaded into its run.
+        database.execute("UPDATE model_versions SET source = 'runs:/' || run_id || '/model'")
+    words = ["server", "--port", str(port), "--workers", "1", "--backend-store-uri", store]
+    command = [sys.executable, "-m", "mlflow", *words]
+    log_file, quiet = world.root / "mlflow.log", {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    with servers.serving(command, f"{url}/health", log_file, **quiet):
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", url)
+        fork = multiprocessing.get_context("fork")
+        begun, rolled_back = fork.Event(), fork.Event()
+
+        def wait() -> None:
+            begun.set()
+            assert rolled_back.wait(60)
+
+        def sync() -> None:
+            before_first(monkeypatch, Registry, "set_alias", wait)
+            assert world.sync().problems == []
+
+        process = fork.Process(target=sync)
+        process.start()
+        assert begun.wait(60)
+        assert world.roll_back("dev").notes == []
+        assert states(world) == ("two", "two", "two")
+        rolled_back.set()
+        process.join(60)
+        assert process.exitcode == 0
+        assert states(world) == ("two", "two", "two")
 
 
 def test_a_slow_rollback_does_not_move_the_alias_back_behind_a_release(
