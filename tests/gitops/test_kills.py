@@ -139,6 +139,19 @@ def test_a_rollback_that_is_killed_anywhere_is_finished_or_never_was(world: Any)
 
 
 @pytest.mark.slow
+def test_a_rollback_of_what_is_not_recorded_yet_is_finished_or_never_was(world: Any) -> None:
+    for name in ("one", "two"):
+        world.release(name, "dev")
+    world.promote("three", "dev")
+    world.approve("dev")
+    two, three = world.models["two"], world.models["three"]
+    states = walk(world, lambda: world.roll_back("dev"), lambda _: None)
+    assert {found[0] for found in states} == {two, three}
+    assert states[-1] == (two, two, two)
+    assert len(states) > 8
+
+
+@pytest.mark.slow
 def test_an_approval_that_is_killed_anywhere_is_recorded_or_can_be_given_again(world: Any) -> None:
     world.release("one", "dev")
     world.promote("two", "dev")

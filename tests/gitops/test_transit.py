@@ -16,6 +16,7 @@ from assay.gitops.repository import Repository
 from assay.gitops.settings import Settings
 from assay.gitops.statement import Kind, require_signer
 from assay.gitops.tips import Line
+from assay.registry import MODEL_TAG
 
 from simulators.forge import Simulator, git, serve
 from simulators.gitea import Gitea
@@ -180,6 +181,28 @@ def test_what_was_merged_and_replaced_unseen_is_recorded_and_passed_over(
     refused(lambda: world.roll_back("dev", to=to), UsageError, "was never released")
     assert world.roll_back("dev").release.digest == world.models["one"]
     assert world.sync().problems == []
+
+
+def test_a_release_that_was_refused_and_rolled_back_comes_late(
+    world: Any, forge: Simulator
+) -> None:
+    """A look saw it on the branch and could not record it; the next comes behind the rollback."""
+    for name in ("one", "two", "three"):
+        done = world.promote(name, "dev")
+        forge.merge(done.request.number, "grace")
+        if name == "three":
+            world.registry.tag(MODEL, "3", {MODEL_TAG: world.models["one"]})
+            (problem,) = world.sync().problems
+            assert "registryVersion is 3" in problem
+        else:
+            assert world.sync().problems == []
+    assert world.roll_back("dev").release.digest == world.models["two"]
+    world.registry.tag(MODEL, "3", {MODEL_TAG: world.models["three"]})
+    synced = world.sync()
+    assert (synced.problems, [e.event for e in synced.approved]) == ([], ["passed"])
+    assert log.current(world.chain(), "dev").digest == world.models["two"]
+    assert world.registry.at(MODEL, "dev").model == world.models["two"]
+    assert world.roll_back("dev").release.digest == world.models["one"]
 
 
 def test_a_merge_with_an_older_commit_as_first_parent_is_told(world: Any) -> None:

@@ -134,6 +134,14 @@ def _compare_with_repository(
                 "never approved (assay approvals sync)"
                 for commit in log.missing(entries, environment, commits)
             ]
+            if (
+                newer := ledger.overtaken(repository, entries, model_name, environment)
+            ) is not None:
+                problems.append(
+                    f"{environment}: entry {newer.late.number} was recorded late: its commit is "
+                    f"older than that of entry {newer.entry.number}; put it right with: assay "
+                    "approvals sync"
+                )
             problems += [
                 f"{environment}: entry {entry.number} names commit {entry.commit[:12]}, which the "
                 "branch no longer has: its history was rewritten"

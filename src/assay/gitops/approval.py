@@ -46,12 +46,16 @@ class Synced:
     problems: list[str] = field(default_factory=list)
 
 
-@retry(
+_again = retry(
     retry=retry_if_exception_type(ReleaseConflictError),
     stop=stop_after_attempt(3),
     wait=wait_random_exponential(multiplier=0.2, max=2),
     reraise=True,
 )
+"""With a new look at the branch and the log, which others have changed."""
+
+
+@_again
 def approve(
     services: Services,
     settings: Settings,
@@ -240,18 +244,33 @@ def sync(
     Raises:
         UsageError: The key is not that of a recorder or approver.
         ServiceError: The repository or forge cannot be reached.
+        ReleaseConflictError: Others changed what is released, each time.
         IntegrityError: A release log is broken.
     """
     result = Synced()
     by = ""
     if services.verifier is not None:
         by = services.verifier.require(signer, RECORDERS, "recording what was merged").owner
+    _sync(services, settings, registry, signer, by, result)
+    return result
+
+
+@_again
+def _sync(
+    services: Services,
+    settings: Settings,
+    registry: Registry | None,
+    signer: Signer,
+    by: str,
+    result: Synced,
+) -> None:
+    result.problems.clear()
     with Repository.open(settings) as repository:
         line = tips.Line.read(services, repository)
         run = _Run(services, repository, line, open_forge(repository), signer, registry)
         if problems := line.problems():
             result.problems += problems
-            return result
+            return
         result.problems += [
             f"{path} is {what}, where a release must be a file"
             for path, what in repository.odd(document.ROOT).items()
@@ -261,11 +280,8 @@ def sync(
         paths = [p for p in repository.paths(document.ROOT) if p.endswith(f"/{FILE_NAME}")]
         for path in paths:
             _sync_path(run, path, result)
-            if registry is not None:
-                _move_alias(services, repository, registry, path, result)
         # Last: who is stopped before has seen nothing, and the next one judges as this one did.
         tips.record(services, repository, signer, by)
-    return result
 
 
 @dataclass(frozen=True, slots=True)
@@ -287,7 +303,6 @@ class _Run:
 
 def _sync_path(run: _Run, path: str, result: Synced) -> None:
     services, repository = run.services, run.repository
-    history = repository.history(path)
     parts = path.split("/")
     if len(parts) != 4:  # noqa: PLR2004 - models/<model>/<environment>/release.yaml
         result.problems.append(f"{path}: not models/<model>/<environment>/{FILE_NAME}")
@@ -299,20 +314,49 @@ def _sync_path(run: _Run, path: str, result: Synced) -> None:
         return
     result.approved += ledger.finish(services, repository, run.signer, parts[1])
     entries = log.read(services.store, parts[1], services.verifier)
-    there = ledger.held(repository, path, history)
-    unknown = set(log.missing(entries, parts[2], there))
-    newer = dict(zip(list(there)[1:], there, strict=False))
-    for revision in reversed(history):
-        if revision.commit not in unknown:
-            continue
+    last = log.current(entries, parts[2])
+    for revision, gone in _pending(run, path, entries, parts[2]):
         try:
             content = repository.read(path, revision.commit)
             if content is None:
                 continue
-            release = _parse_at(content, path)
-            result.approved.append(_record(run, release, revision, newer.get(revision.commit, "")))
+            entry = _record(run, _parse_at(content, path), revision, last, gone=gone)
         except (UsageError, IntegrityError) as error:
             result.problems.append(f"commit {revision.commit[:12]}: {error}")
+            continue
+        result.approved.append(entry)
+        last = entry if entry.moves else last
+    if run.registry is None:
+        return
+    try:
+        moved = move_alias(services, run.registry, parts[1], parts[2])
+    except AssayError as error:
+        result.problems.append(f"alias {parts[2]!r} of {parts[1]!r}: {error}")
+        return
+    if moved:
+        result.aliases.append(moved)
+
+
+def _pending(
+    run: _Run, path: str, entries: Sequence[Entry], environment: str
+) -> list[tuple[Revision, bool]]:
+    """The commits of a path that the log lacks, oldest first, and whether each was replaced unseen.
+
+    One that is older than a commit which the log has must not become what is in the environment.
+    """
+    history = run.repository.history(path)
+    there = ledger.held(run.repository, path, history)
+    unknown = set(log.missing(entries, environment, there))
+    found = []
+    recorded, newer = False, ""
+    for revision in history:
+        commit = revision.commit
+        if commit in unknown:
+            found.append((revision, recorded or not (run.plain or run.line.stayed(commit, newer))))
+        else:
+            recorded = True
+        newer = commit
+    return found[::-1]
 
 
 def _parse_at(content: bytes, path: str) -> Release:
@@ -322,17 +366,21 @@ def _parse_at(content: bytes, path: str) -> Release:
     return release
 
 
-def _record(run: _Run, release: Release, revision: Revision, newer: str) -> Entry:
+def _record(
+    run: _Run, release: Release, revision: Revision, last: Entry | None, *, gone: bool
+) -> Entry:
     """Write one merged commit into the log, with the approval behind it.
 
     Args:
         run: What to work with.
         release: What the commit wrote.
         revision: The commit.
-        newer: The next commit that wrote the same file; "" when there is none.
+        last: What the log said is in the environment.
+        gone: It was replaced, and is recorded for completeness.
 
     Raises:
         IntegrityError: Nobody approved it, or it is not what was checked.
+        ReleaseConflictError: The log says by now that something else is in the environment.
     """
     services, repository, commit = run.services, run.repository, revision.commit
     model, environment = release.model, release.environment
@@ -367,10 +415,11 @@ def _record(run: _Run, release: Release, revision: Revision, newer: str) -> Entr
         approval.key.require_in_use(since, f"approval {approval.digest}")
     log.put_release(services.store, release)
     entry = _entry_of(release, approval, known=known, why=revision.trailer(WHY))
-    if not run.plain and not run.line.stayed(commit, newer):
+    if gone:
         entry = replace(entry, event=Event.PASSED)
     entry = replace(entry, commit=commit)
-    return log.append(services.store, entry, run.signer, services.verifier)
+    after = last.name if last else ""
+    return log.append(services.store, entry, run.signer, services.verifier, after=after)
 
 
 def replaced(repository: Repository, release: Release, before: str) -> list[str]:
@@ -487,27 +536,32 @@ def _remove_merged(repository: Repository) -> None:
             repository.delete(branch, expected=seen)
 
 
-def _move_alias(
-    services: Services, repository: Repository, registry: Registry, path: str, result: Synced
-) -> None:
-    """Point the registry at what is released, when that was approved or rolled back to."""
-    release = candidate.release_at(repository, path)
-    if release is None:
-        return
-    entries = log.read(services.store, release.model, services.verifier)
-    last = log.current(entries, release.environment)
-    if last is None or last.release != release.name:
-        return
-    try:
-        moved = set_alias(registry, release, last)
-    except (ServiceError, UsageError) as error:
-        result.problems.append(str(error))
-        return
-    if moved:
-        result.aliases.append(moved)
+def move_alias(services: Services, registry: Registry, model: str, environment: str) -> str:
+    """Point an environment's alias at what the release log says is there; what moved, or "".
+
+    A registry moves an alias unconditionally, and the log may grow while it does. So each that
+    moves one reads the log again behind that: who was last leaves the two in agreement.
+
+    Raises:
+        UsageError: The version that the release names is not of its model.
+        ServiceError: The registry failed, or the log grew each time.
+        IntegrityError: The log is broken.
+        NotFoundError: The release is not in the store.
+    """
+    moved, seen = "", None
+    for _ in range(log.MAX_RACES):
+        last = log.current(log.read(services.store, model, services.verifier), environment)
+        if last is None or last.name == seen:
+            return moved
+        release = log.get_release(services.store, last.release)
+        moved, seen = _set_alias(registry, release, last) or moved, last.name
+    raise ServiceError(
+        f"the alias {environment!r} of {model!r} was not settled: others wrote the release log "
+        f"{log.MAX_RACES} times; run again: assay approvals sync"
+    )
 
 
-def set_alias(registry: Registry, release: Release, entry: Entry) -> str:
+def _set_alias(registry: Registry, release: Release, entry: Entry) -> str:
     """Point an environment's alias at a release's version; what moved, or "".
 
     Raises:

@@ -12,10 +12,15 @@ be told from the other by looking at the branch:
 
 A release that was merged after its approval is finished by `assay approvals sync`, which records
 every merge; `finish` does rollbacks, that no pull request stands for.
+
+What is in an environment, the log's last entry says, so entries must stand in the order of the
+branch's commits. One of an older commit that came late is overtaken: `finish` says again, behind
+it, what the log knows of the newer commit.
 """
 
+import itertools
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from assay.digest import of_bytes
 from assay.errors import IntegrityError, UsageError
@@ -81,10 +86,10 @@ def held(repository: Repository, path: str, history: Sequence[Revision]) -> dict
 def finish(
     services: Services, repository: Repository, signer: Signer | None, model: str
 ) -> list[Entry]:
-    """Record the rollbacks of a model that were pushed and not recorded.
+    """Record the rollbacks of a model that were pushed and not recorded, and put its log in order.
 
     Raises:
-        UsageError: There are some, and the signer may not write the log.
+        UsageError: There is something to do, and the signer may not write the log.
         IntegrityError: The log is broken.
     """
     made = []
@@ -101,7 +106,60 @@ def finish(
                 f"{model} in {intent.environment}: the {intent.intends} of {intent.at} was pushed "
                 f"and not recorded; record it with: assay approvals sync ({error})"
             ) from error
+    for environment in document.ENVIRONMENTS:
+        entries = log.read(services.store, model, services.verifier)
+        if (newer := overtaken(repository, entries, model, environment)) is None:
+            continue
+        why = f"entry {newer.late.number} was recorded late: its commit is older"
+        # Without its approval: that was held against the entry which this one repeats.
+        entry = replace(
+            newer.entry,
+            event=Event.RECONCILED,
+            at=statement.now(),
+            why=why,
+            statement="",
+            name="",
+            number=0,
+        )
+        try:
+            made.append(log.append(services.store, entry, signer, services.verifier))
+        except UsageError as error:
+            raise UsageError(
+                f"{model} in {environment}: {why} than that of entry {newer.entry.number}; put it "
+                f"right with: assay approvals sync ({error})"
+            ) from error
     return made
+
+
+@dataclass(frozen=True, slots=True)
+class Overtaken:
+    """An order of the log that is not the branch's."""
+
+    late: Entry
+    """What the log says is in the environment; its commit is older."""
+    entry: Entry
+    """The newest commit of the branch that the log has."""
+
+
+def overtaken(
+    repository: Repository, entries: Sequence[Entry], model: str, environment: str
+) -> Overtaken | None:
+    """What the log says is in an environment, where it has a newer commit of the branch."""
+    last = log.current(entries, environment)
+    # An entry without a commit is a rollback while Git was down; the branch comes to it.
+    if last is None or not last.commit:
+        return None
+    path = document.path(model, environment)
+    history = repository.history(path)
+    newer = list(itertools.takewhile(lambda revision: revision.commit != last.commit, history))
+    if len(newer) == len(history):  # not on the branch
+        return None
+    for commit, release in held(repository, path, newer).items():
+        for entry in reversed(entries):
+            said = (entry.environment, entry.commit, entry.release)
+            if entry.moves and said == (environment, commit, release):
+                return Overtaken(last, entry)
+    return None
 
 
 def require_whole(services: Services, repository: Repository, model: str) -> None:

@@ -13,7 +13,7 @@ With keys configured every entry is signed, and it counts only when:
 | event | written by | rests on |
 |---|---|---|
 | `release` | approver, recorder | an approval of exactly this release and commit |
-| `passed` | approver, recorder | as `release`; it was merged, and gone before it was seen |
+| `passed` | approver, recorder | as `release`; merged, and replaced before it was recorded |
 | `rollback`, `reconciled` | approver, recorder, runner | an earlier `release` entry that counts |
 | `override` | approver | the override that it names |
 | `revocation` | approver | nothing else: it cannot be taken back |
@@ -51,6 +51,7 @@ from assay.errors import (
     AttestationError,
     IntegrityError,
     NotFoundError,
+    ReleaseConflictError,
     ServiceError,
     UnknownKeyError,
     UsageError,
@@ -81,11 +82,12 @@ class Event(StrEnum):
 
     RELEASE = "release"
     PASSED = "passed"
-    """A release that was merged and approved, and replaced before anybody saw it on the branch."""
+    """A release that was merged and approved, and replaced before it was recorded."""
     ROLLBACK = "rollback"
     OVERRIDE = "override"
     RECONCILED = "reconciled"
-    """The repository was brought to what the log already said."""
+    """The repository was brought to what the log already said, or the log to what it said of the
+    branch's newest commit."""
     REVOCATION = "revocation"
     INTENT = "intent"
     """A commit is about to be pushed; once the branch has it, what `intends` says has happened."""
@@ -173,14 +175,30 @@ class Entry:
         }
 
 
-def append(store: Store, entry: Entry, signer: Signer | None, verifier: Verifier | None) -> Entry:
+def append(
+    store: Store,
+    entry: Entry,
+    signer: Signer | None,
+    verifier: Verifier | None,
+    *,
+    after: str | None = None,
+) -> Entry:
     """Add an entry behind the last one; what it names must be in the store already.
 
     A commit is recorded once for each environment: who comes second gets the entry that is there.
 
+    Args:
+        store: Where the log lies.
+        entry: What to add.
+        signer: Who signs it.
+        verifier: Whose signatures count.
+        after: Name of the entry that said what is in the environment when this one was made; ""
+            for none. None: it holds whatever was added since.
+
     Raises:
         UsageError: The signer may not write it, or there is none though keys are configured.
         IntegrityError: The chain behind which it would stand is broken.
+        ReleaseConflictError: Another entry says what is in the environment, not `after`.
         ServiceError: Others were quicker every time.
     """
     if verifier is not None:
@@ -195,6 +213,12 @@ def append(store: Store, entry: Entry, signer: Signer | None, verifier: Verifier
         for known in entries:
             if _same(known, entry):
                 return known
+        there = current(entries, entry.environment)
+        if after is not None and after != (there.name if there else ""):
+            raise ReleaseConflictError(
+                f"what is in {entry.environment} of {entry.model!r} was changed by others "
+                "meanwhile; run again"
+            )
         number = len(entries) + 1
         complete = replace(
             entry,
@@ -219,7 +243,9 @@ def _same(known: Entry, entry: Entry) -> bool:
         return False
     if entry.event is Event.REVOCATION:
         return (known.event, known.digest) == (entry.event, entry.digest)
-    if Event.RECONCILED in {known.event, entry.event} and known.event is not entry.event:
+    # There may be several reconciliations of a commit: each says what it puts right.
+    reconciles = Event.RECONCILED in {known.event, entry.event}
+    if reconciles and (known.event, known.why) != (entry.event, entry.why):
         return False
     return bool(entry.commit) and (known.commit, known.environment, known.release) == (
         entry.commit,
@@ -376,7 +402,7 @@ def was_released(entries: Sequence[Entry], release: str, environment: str) -> bo
 
 def intents(entries: Sequence[Entry]) -> list[Entry]:
     """Intents that nothing in the log has completed."""
-    done = {(entry.commit, entry.environment, entry.release) for entry in entries if entry.moves}
+    done = {(e.commit, e.environment, e.release) for e in entries if e.moves or e.passed}
     return [
         entry
         for entry in entries

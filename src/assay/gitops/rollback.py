@@ -24,7 +24,7 @@ from typing import Final
 
 from assay.errors import AssayError, ReleaseConflictError, ServiceError, UsageError
 from assay.gitops import document, ledger, log, restore, statement
-from assay.gitops.approval import MAX_WHY_CHARS, ROLLBACK, WHY, set_alias
+from assay.gitops.approval import MAX_WHY_CHARS, ROLLBACK, WHY, move_alias
 from assay.gitops.candidate import release_at
 from assay.gitops.document import FILE_NAME, PLAN_FILE, Release
 from assay.gitops.forge import PullRequest, open_forge
@@ -142,7 +142,7 @@ def rollback(
             return done
         with _timed(seconds, "record"):
             done.entry = log.append(services.store, entry, signer, services.verifier)
-            _tell_registry(registry, target.release, done)
+            _tell_registry(services, registry, done)
         return done
 
 
@@ -353,13 +353,13 @@ def _files(services: Services, repository: Repository, target: Earlier) -> dict[
     return files
 
 
-def _tell_registry(registry: Registry | None, release: Release, done: RolledBack) -> None:
+def _tell_registry(services: Services, registry: Registry | None, done: RolledBack) -> None:
     """Move the alias if the registry answers; serving does not hang on it."""
     if registry is None or done.entry is None:
         return
     try:
-        set_alias(registry, release, done.entry)
-    except (ServiceError, UsageError) as error:
+        move_alias(services, registry, done.release.model, done.release.environment)
+    except AssayError as error:
         done.notes.append(
             f"the registry's alias was not moved: {error}; later: assay approvals sync"
         )
