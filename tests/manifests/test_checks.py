@@ -51,6 +51,8 @@ def test_an_image_that_can_move_is_found(objects: list[Any], image: str) -> None
 @pytest.mark.parametrize("kind", ["requests", "limits"])
 @pytest.mark.parametrize("resource", ["cpu", "memory"])
 def test_a_missing_limit_is_found(objects: list[Any], kind: str, resource: str) -> None:
+    # Of the task's pod, Argo's helpers are not ours to limit.
+    objects = [one for one in objects if one["metadata"]["name"] != "a-task"]
     assert not checks.resource_faults(objects)
     del container(objects)["resources"][kind][resource]
     assert checks.resource_faults(objects) == [
