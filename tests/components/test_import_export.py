@@ -668,5 +668,6 @@ def test_a_component_tells_in_one_line_that_nothing_was_written(
         kfp.adopt(import_artifact, "artifact", {"artifact": given}, "dataset", "model")
     assert stop.value.code == DataError.exit_code
     told = capsys.readouterr().err
-    assert told.startswith("error: nothing at ")
-    assert len(told.splitlines()) == 1
+    # One error, in lines that KFP's log panel shows whole.
+    assert " ".join(told.split()).startswith("error: nothing at ")
+    assert told.count("error:") == 1

@@ -100,8 +100,9 @@ class World:
             **{"by": ANN, "registry": self.registry, **changes},
         )
 
-    def sync(self) -> approval.Synced:
-        return approval.sync(self.services, self.settings, self.registry, require_signer())
+    def sync(self, **changes: Any) -> approval.Synced:
+        signer = require_signer()
+        return approval.sync(self.services, self.settings, self.registry, signer, **changes)
 
     def release(self, model: str, *environments: str) -> None:
         """Through environments, each merged and recorded."""

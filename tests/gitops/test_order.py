@@ -14,7 +14,7 @@ from click.testing import CliRunner
 
 from assay.cli import cli
 from assay.errors import IntegrityError, ReleaseConflictError, UsageError
-from assay.gitops import document, log, statement
+from assay.gitops import document, log, rollback, statement
 from assay.gitops.log import Event
 from assay.gitops.statement import Kind, require_signer
 from assay.registry import Registry
@@ -237,3 +237,39 @@ def test_an_alias_follows_the_log_where_the_branch_says_otherwise(world: Any) ->
     synced = world.sync()
     assert (len(synced.problems), synced.aliases) == (1, ["churn@dev -> 2"])
     assert states(world) == ("one", "two", "two")
+
+
+class TestARollbackWhileGitIsDown:
+    """`three` is merged, and no sync has run; Git goes down, and dev goes back to `one`."""
+
+    @pytest.fixture
+    def rolled_back(self, world: Any) -> Any:
+        pending(world)
+        nowhere = replace(world.settings, url="http://127.0.0.1:9/deployments.git")
+        done = rollback.rollback(
+            world.services, nowhere, world.registry, require_signer(), MODEL, "dev",
+            by="Ann <ann@example.org>", why="wrong predictions", now=True,
+        )  # fmt: skip
+        assert done.release.digest == world.models["one"]
+        return world
+
+    def test_a_sync_does_not_bring_the_merge_back_behind_it(self, rolled_back: Any) -> None:
+        for _ in range(2):
+            synced = rolled_back.sync()
+            assert synced.approved == []
+            (problem,) = synced.problems
+            assert "was rolled back at" in problem
+            assert "assay approvals sync --accept-merges" in problem
+        assert log.current(rolled_back.chain(), "dev").digest == rolled_back.models["one"]
+        assert rolled_back.registry.at(MODEL, "dev").model == rolled_back.models["one"]
+
+    def test_rolling_back_again_keeps_it(self, rolled_back: Any) -> None:
+        rolled_back.sync()
+        assert rolled_back.roll_back("dev").release.digest == rolled_back.models["one"]
+        assert rolled_back.sync().problems == []
+        assert states(rolled_back) == ("one", "one", "one")
+
+    def test_a_person_may_accept_the_merge(self, rolled_back: Any) -> None:
+        rolled_back.sync()
+        assert rolled_back.sync(accept_merges=True).problems == []
+        assert states(rolled_back) == ("three", "three", "three")

@@ -11,6 +11,7 @@ from click.testing import CliRunner
 
 from assay.cli import cli
 from assay.components.preflight import header
+from assay.components.prepare_data.options import DEFAULTS, SWEEP_DEFAULTS
 from assay.dataset.csv_source import Options
 from assay.errors import DataError
 from assay.store import open_store
@@ -44,22 +45,21 @@ def test_a_component_that_takes_one_of_them_takes_all(path: Path) -> None:
     assert taken in (set(), READER)
 
 
+@pytest.mark.parametrize("options", [DEFAULTS, SWEEP_DEFAULTS], ids=["train", "sweep"])
+def test_a_run_has_all_of_them_as_options(options: Mapping[str, Any]) -> None:
+    assert options.keys() >= READER
+
+
 @pytest.mark.parametrize("path", PIPELINES, ids=lambda path: path.parent.name)
-def test_a_pipeline_hands_all_of_them_to_every_task_that_reads_a_table(path: Path) -> None:
+def test_one_task_reads_a_table_and_gets_the_options(path: Path) -> None:
     whole = specification(path)
-    given = inputs(whole["root"])
-    if "data" in given:
-        assert given.keys() >= READER
-    tasks = whole["root"]["dag"]["tasks"]
-    reading = 0
-    for name, task in _all_tasks(whole, tasks):
-        wanted = READER & inputs(whole["components"][task["componentRef"]["name"]]).keys()
-        passed = task.get("inputs", {}).get("parameters", {})
-        reading += bool(wanted)
-        for parameter in wanted:
-            assert "componentInputParameter" in passed.get(parameter, {}), (name, parameter)
-    # Preflight and the snapshot.
-    assert reading == (2 if "data" in given else 0)
+    reading = []
+    for name, task in _all_tasks(whole, whole["root"]["dag"]["tasks"]):
+        wanted = inputs(whole["components"][task["componentRef"]["name"]])
+        assert not READER & wanted.keys(), name
+        reading += [task["inputs"]["parameters"]["options"]] if "options" in wanted else []
+    assert len(reading) == (1 if "data" in inputs(whole["root"]) else 0)
+    assert all("componentInputParameter" in one for one in reading)
 
 
 def _all_tasks(

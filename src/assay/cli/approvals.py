@@ -21,8 +21,13 @@ def command() -> None:
 
 
 @command.command("sync", short_help="Record merges and move aliases.")
+@click.option(
+    "--accept-merges",
+    is_flag=True,
+    help="Count merges in environments that were rolled back while Git was down.",
+)
 @json_option
-def sync_command(as_json: bool) -> None:
+def sync_command(accept_merges: bool, as_json: bool) -> None:
     """Record every merge that the release log does not know, and move the registry's aliases.
 
     For CI or a CronJob; safe to run as often as one likes. Exit code 6 when something was merged
@@ -33,7 +38,13 @@ def sync_command(as_json: bool) -> None:
     from assay.registry import Registry
 
     use_defaults()
-    done = sync(services_from_env(), settings_from_env(), Registry(), require_signer())
+    done = sync(
+        services_from_env(),
+        settings_from_env(),
+        Registry(),
+        require_signer(),
+        accept_merges=accept_merges,
+    )
     if as_json:
         print_json(
             {

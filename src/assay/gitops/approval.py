@@ -230,6 +230,8 @@ def sync(
     settings: Settings,
     registry: Registry | None,
     signer: Signer,
+    *,
+    accept_merges: bool = False,
 ) -> Synced:
     """Record every merge that the log does not know, and move the aliases.
 
@@ -240,6 +242,8 @@ def sync(
         settings: The deployment repository and its forge.
         registry: Whose aliases to move; None leaves them.
         signer: Who signs the log's entries, and with a forge the approvals: a recorder.
+        accept_merges: Whether a merge counts in an environment that was rolled back while Git was
+            down. Nobody knows which of the two was first, so a person decides.
 
     Raises:
         UsageError: The key is not that of a recorder or approver.
@@ -251,7 +255,7 @@ def sync(
     by = ""
     if services.verifier is not None:
         by = services.verifier.require(signer, RECORDERS, "recording what was merged").owner
-    _sync(services, settings, registry, signer, by, result)
+    _sync(services, settings, registry, signer, by, result, accept_merges=accept_merges)
     return result
 
 
@@ -263,11 +267,15 @@ def _sync(
     signer: Signer,
     by: str,
     result: Synced,
+    *,
+    accept_merges: bool,
 ) -> None:
     result.problems.clear()
     with Repository.open(settings) as repository:
         line = tips.Line.read(services, repository)
-        run = _Run(services, repository, line, open_forge(repository), signer, registry)
+        run = _Run(
+            services, repository, line, open_forge(repository), signer, registry, accept_merges
+        )
         if problems := line.problems():
             result.problems += problems
             return
@@ -294,6 +302,7 @@ class _Run:
     forge: Forge
     signer: Signer
     registry: Registry | None
+    accept_merges: bool
 
     @property
     def plain(self) -> bool:
@@ -315,7 +324,18 @@ def _sync_path(run: _Run, path: str, result: Synced) -> None:
     result.approved += ledger.finish(services, repository, run.signer, parts[1])
     entries = log.read(services.store, parts[1], services.verifier)
     last = log.current(entries, parts[2])
-    for revision, gone in _pending(run, path, entries, parts[2]):
+    pending = _pending(run, path, entries, parts[2])
+    if last is not None and not last.commit and not run.accept_merges:
+        # What was merged before the rollback must not become current behind it.
+        if merged := [revision.commit for revision, gone in pending if not gone]:
+            result.problems.append(
+                f"{parts[1]} in {parts[2]} was rolled back at {last.at} while Git was down, and "
+                f"{merged[-1][:12]} was merged; keep the rollback: assay rollback {parts[1]} "
+                f"{parts[2]} --now --why TEXT; or accept the merge: assay approvals sync "
+                "--accept-merges"
+            )
+        pending = [one for one in pending if one[1]]
+    for revision, gone in pending:
         try:
             content = repository.read(path, revision.commit)
             if content is None:

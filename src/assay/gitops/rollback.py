@@ -182,8 +182,8 @@ def _reconcile(
     if newer:
         raise ReleaseConflictError(
             f"{last.model} in {last.environment}: {newer[0][:12]} was merged, and the rollback of "
-            f"{last.at} was made without it; accept the merge with: assay approvals sync, or roll "
-            "back again"
+            f"{last.at} was made without it; accept the merge with: assay approvals sync "
+            "--accept-merges, or roll back again"
         )
     past = Past(services.store, entries, repository, last.model, last.environment)
     target = past.find(last.release)
