@@ -93,10 +93,11 @@ def test_the_runbook_of_a_corrupt_store_heals_one_that_has_a_replica(broken: Bro
         "assay fsck --repair",
         "assay fsck --from URL",
         "assay run PIPELINE",
+        "assay submit PIPELINE --no-cache",
         "assay fsck",
         "assay verify",
     ]
-    verify, look, repair, restore, _, *checks = steps
+    verify, look, repair, restore, _, _, *checks = steps
     for command in (verify, look):
         result = call(command)
         assert isinstance(result.exception, IntegrityError), result.output

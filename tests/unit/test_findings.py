@@ -8,9 +8,9 @@ import pytest
 
 from assay import dataset, findings, kfp, local
 from assay.cli.run import print_outcome
+from assay.components.snapshot_data.step import snapshot_data
 from assay.components.validate_data.step import validate_data
 from assay.errors import IntegrityError
-from assay.execution import Execution
 from assay.findings import Finding
 from assay.step import Dataset, Out, Validation
 
@@ -90,13 +90,22 @@ class TestShown:
 
 
 class TestInTheTerminal:
-    def test_the_log_of_a_task_has_them(self, capsys: pytest.CaptureFixture[str]) -> None:
-        done = Execution(
-            "snapshot_data", {}, findings.values([FOUND]), "", "", cached=True, seconds=0
-        )
-        with kfp.task("snapshot_data") as report:
-            report(done)
-        assert f"finding: {FOUND.line}\n" in capsys.readouterr().err
+    def test_the_log_of_a_task_has_them(
+        self,
+        tmp_path: Path,
+        capsys: pytest.CaptureFixture[str],
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        monkeypatch.setenv("ASSAY_STORE", (tmp_path / "store").as_uri())
+        (tmp_path / "table.csv").write_text("a,b\n" + '"1,5",x\n"2,5",y\n' * 20)
+        given = {"data": str(tmp_path / "table.csv")}
+        kfp.execute(snapshot_data, given, "dataset")
+        told = capsys.readouterr().err
+        assert "finding: " in told
+        assert "[decimal-comma]" in told
+        # A cached answer says it again.
+        kfp.execute(snapshot_data, given, "dataset")
+        assert "[decimal-comma]" in capsys.readouterr().err
 
     def test_a_local_run_ends_with_them(
         self,

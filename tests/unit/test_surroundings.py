@@ -212,7 +212,7 @@ def test_a_run_that_is_asked_to_end_leaves_nothing_temporary(
         _, told = started.communicate(timeout=60)
     assert started.returncode == 128 + number
     assert told == b""
-    assert until(lambda: not list(scratch.iterdir()), 3), list(scratch.iterdir())
+    assert until(lambda: not list(scratch.iterdir()), 15), list(scratch.iterdir())
 
 
 class TestAStoreThatIsNotThere:
