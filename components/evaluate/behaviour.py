@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from assay.model import LoadedModel
+
+
+MAX_KNOWN: Final = 5
+"""Known values that an error names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +50,32 @@ def run_checks(
             for check in checks
             if check.kind == "direction" and (problem := _no_number(frame[check.column]))
         ]
+        problems += _unknown_values(model, checks)
     if problems:
         raise UsageError.all_of(problems)
     runners = {"invariance": _invariance, "direction": _direction, "golden": _golden}
     return [runners[check.kind](model, frame, check) for check in checks]
+
+
+def _unknown_values(model: "LoadedModel", checks: Sequence[Check]) -> list[str]:
+    """Values of checks that the model cannot tell from a missing one: nothing would be checked."""
+    from assay.model.inputs import closed_sets
+
+    closed = closed_sets(model.pipeline, model.info)
+    problems = []
+    for check in checks:
+        given = [(check.column, value) for value in check.values]  # noqa: PD011 - a check's
+        given += [item for case in check.cases for item in case.row.items()]
+        for name, value in given:
+            # That a value is of another type, the model says itself.
+            alike = name in closed and isinstance(value, type(closed[name][0]))
+            if alike and value not in closed[name]:
+                known = ", ".join(sorted(map(repr, closed[name]))[:MAX_KNOWN])
+                problems.append(
+                    f"checks: {check.name}: the model was not trained on {value!r} in column "
+                    f"{name!r}, and would take it for any unknown value; it knows {known}"
+                )
+    return list(dict.fromkeys(problems))
 
 
 def _no_number(column: "pd.Series") -> str:
@@ -133,10 +159,10 @@ def _golden(model: "LoadedModel", frame: "pd.DataFrame", check: Check) -> CheckR
         row = frame.__class__({name: [case.row.get(name)] for name in model.features})
         try:
             got: Any = model.predict(row)[0]
+            if _matches(got, case.expect, case.tolerance):
+                continue
         except UsageError as error:
             raise UsageError(f"checks: {check.name}: {case.row}: {error}") from error
-        if _matches(got, case.expect, case.tolerance):
-            continue
         violated += 1
         example = example or f"{case.row}: expected {case.expect!r}, got {got!r}"
     return _result(check, len(check.cases), violated, example)
@@ -144,5 +170,10 @@ def _golden(model: "LoadedModel", frame: "pd.DataFrame", check: Check) -> CheckR
 
 def _matches(got: Any, expected: Any, tolerance: float) -> bool:
     if isinstance(expected, int | float) and not isinstance(expected, bool):
+        if isinstance(got, str):
+            raise UsageError(
+                f"expect: {expected!r} is a number, and the model answers with text such as "
+                f"{got!r}; write it in quotes"
+            )
         return bool(abs(float(got) - expected) <= tolerance)
     return str(got) == str(expected)

@@ -21,6 +21,7 @@ from assay.components.snapshot_data.step import snapshot_data
 from assay.components.split_data.step import split_data
 from assay.components.train.step import train
 from assay.components.validate_data.step import validate_data
+from assay.documents import MAX_NAMED, shown
 from assay.epoch import epoch
 from assay.errors import UsageError
 from assay.kfp import EPOCH, Task
@@ -88,6 +89,7 @@ def _given(arguments: Mapping[str, Any]) -> dict[str, Any]:
         for name, value in (arguments["options"] or {}).items()
     }
     types = {name: type(one.default) for name, one in known.items()}
+    _require_texts(options)
     chosen = checked(options, types)
     if not 0 <= chosen.get("seed", 0) <= MAX_SEED:
         raise UsageError(f"options.seed is {chosen['seed']}; give a number from 0 to {MAX_SEED}")
@@ -99,6 +101,24 @@ def _given(arguments: Mapping[str, Any]) -> dict[str, Any]:
         "primary_metric": "" if metric == "auto" else metric,
         **{name: arguments[name] for name in ("data", "target", "estimator", "split_by")},
     }
+
+
+def _require_texts(options: Mapping[str, Any]) -> None:
+    """Refuse columns that are named by something else than text: no header has numbers.
+
+    Raises:
+        UsageError: Names all of them.
+    """
+    if problems := [
+        f"options.{name}: {shown(item)} is not a text; put it into quotes"
+        for name in (*_COLUMNS, "slices")
+        for item in (options.get(name) if isinstance(options.get(name), list) else ())
+        if not isinstance(item, str)
+    ]:
+        raise UsageError.all_of(problems[:MAX_NAMED])
+
+
+_COLUMNS: Final = ("categorical_columns", "drop_columns", "key_columns", "numeric_columns")
 
 
 def _settings(steps: tuple[Step, ...], values: Mapping[str, Any], now: str) -> dict[str, Any]:

@@ -130,6 +130,7 @@ def run(
             task_group() as group,
             stopped_by_signals(group),
             _tasks_in(group),
+            _nulls(),
             environment({**variables, **warm}),
             _output_to(log),
             warnings.catch_warnings(),
@@ -150,6 +151,25 @@ def run(
         # A full disk must hide neither the verdict nor its reason.
         outcome.notes.append(f"reports are missing in {folder}: {failure.strerror}; make room")
     return outcome
+
+
+@contextlib.contextmanager
+def _nulls() -> Iterator[None]:
+    """Have kfp.local hand null on within objects, as KFP does: many arguments may be None."""
+    from google.protobuf import struct_pb2
+    from kfp.compiler import pipeline_spec_builder as builder
+
+    known = builder.to_protobuf_value
+
+    def to_protobuf_value(value: Any) -> Any:
+        null = struct_pb2.Value(null_value=struct_pb2.NULL_VALUE)
+        return null if value is None else known(value)
+
+    builder.to_protobuf_value = to_protobuf_value
+    try:
+        yield
+    finally:
+        builder.to_protobuf_value = known
 
 
 @contextlib.contextmanager

@@ -148,6 +148,15 @@ def test_a_monitoring_plan_is_not_measured_on_another_type(
         ("{name: c, kind: invariance, column: zip, values: [60601]}", "zip' is int64, and string"),
         ("{name: c, kind: invariance, column: member, values: ['yes']}", "is string, and bool"),
         ("{name: c, kind: golden, cases: [{row: {age: old}, expect: 1}]}", "is string, and int64"),
+        # Values that the model takes for any unknown one: spelt otherwise, nothing is checked.
+        (
+            "{name: c, kind: invariance, column: zip, values: ['01234', O2345]}",
+            "not trained on 'O2345' in column 'zip'",
+        ),
+        (
+            "{name: c, kind: golden, cases: [{row: {zip: O1234, age: 30}, expect: 1}]}",
+            "not trained on 'O1234' in column 'zip'",
+        ),
     ],
 )
 def test_a_behavioural_check_with_a_value_of_another_type_has_not_passed(

@@ -153,3 +153,12 @@ def test_yaml_whose_lines_the_run_form_joined_is_answered_with_what_to_do(
 )
 def test_json_and_yaml_that_fit_into_a_line_are_taken(project: Path, policy: str) -> None:
     assert is_digest(prepare(policy=policy)["gate"]["policy"])
+
+
+def test_columns_are_named_by_text(project: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as error:
+        prepare(options={"drop_columns": [0], "slices": [1, "sex"]})
+    assert error.value.code == 2
+    told = " ".join(capfd.readouterr().err.split())
+    assert "options.drop_columns: 0 is not a text; put it into quotes" in told
+    assert "options.slices: 1 is not a text" in told

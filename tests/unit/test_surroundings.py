@@ -243,3 +243,10 @@ class TestAStoreThatIsNotThere:
         done = call(words, tmp_path, ASSAY_STORE=(tmp_path / "nope").as_uri())
         assert done.returncode == code, done.stderr
         assert not (tmp_path / "nope").exists()
+
+
+def test_a_name_that_is_no_unicode_is_told_in_one_line(tmp_path: Path) -> None:
+    name = os.fsdecode(b"data=l\xe4.csv")
+    done = call(["run", "train-and-register", "-p", name], tmp_path)
+    assert done.returncode == 2
+    assert "not valid UTF-8; rename the file" in one_line(done.stderr)

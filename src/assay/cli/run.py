@@ -268,7 +268,19 @@ def _from_pairs(pairs: tuple[str, ...]) -> dict[str, str]:
     bad = [pair for pair in pairs if "=" not in pair]
     if bad:
         raise UsageError.all_of(f"-p {pair}: give NAME=VALUE" for pair in bad)
+    if bad := [pair for pair in pairs if not _is_unicode(pair)]:
+        raise UsageError.all_of(
+            f"-p {pair}: not valid UTF-8; rename the file, or use a UTF-8 locale" for pair in bad
+        )
     return dict(pair.split("=", 1) for pair in pairs)
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _from_file(path: Path | None) -> dict[str, Any]:

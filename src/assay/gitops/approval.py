@@ -326,15 +326,7 @@ def _sync_path(run: _Run, path: str, result: Synced) -> None:
     last = log.current(entries, parts[2])
     pending = _pending(run, path, entries, parts[2])
     if last is not None and not last.commit and not run.accept_merges:
-        # What was merged before the rollback must not become current behind it.
-        if merged := [revision.commit for revision, gone in pending if not gone]:
-            result.problems.append(
-                f"{parts[1]} in {parts[2]} was rolled back at {last.at} while Git was down, and "
-                f"{merged[-1][:12]} was merged; keep the rollback: assay rollback {parts[1]} "
-                f"{parts[2]} --now --why TEXT; or accept the merge: assay approvals sync "
-                "--accept-merges"
-            )
-        pending = [one for one in pending if one[1]]
+        pending = _without_merges(pending, last, result)
     for revision, gone in pending:
         try:
             content = repository.read(path, revision.commit)
@@ -355,6 +347,20 @@ def _sync_path(run: _Run, path: str, result: Synced) -> None:
         return
     if moved:
         result.aliases.append(moved)
+
+
+def _without_merges(
+    pending: list[tuple[Revision, bool]], last: Entry, result: Synced
+) -> list[tuple[Revision, bool]]:
+    """What may be recorded behind a rollback without Git: nothing that would become current."""
+    if merged := [revision.commit for revision, gone in pending if not gone]:
+        result.problems.append(
+            f"{last.model} in {last.environment} was rolled back at {last.at} while Git was down, "
+            f"and {merged[-1][:12]} was merged; keep the rollback: assay rollback {last.model} "
+            f"{last.environment} --now --why TEXT; or accept the merge: assay approvals sync "
+            "--accept-merges"
+        )
+    return [one for one in pending if one[1]]
 
 
 def _pending(
