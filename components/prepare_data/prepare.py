@@ -109,10 +109,12 @@ def _require_texts(options: Mapping[str, Any]) -> None:
     Raises:
         UsageError: Names all of them.
     """
+    given = {name: options.get(name) for name in (*_COLUMNS, "slices")}
     if problems := [
         f"options.{name}: {shown(item)} is not a text; put it into quotes"
-        for name in (*_COLUMNS, "slices")
-        for item in (options.get(name) if isinstance(options.get(name), list) else ())
+        for name, items in given.items()
+        if isinstance(items, list)
+        for item in items
         if not isinstance(item, str)
     ]:
         raise UsageError.all_of(problems[:MAX_NAMED])
