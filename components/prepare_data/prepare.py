@@ -1,13 +1,10 @@
 """prepare_data: preflight, then the snapshot; what each stage below is to work with."""
 
+import importlib
 import json
 from collections.abc import Mapping
 from typing import Any, Final
 
-from assay.components.check_monitoring.step import check_monitoring
-from assay.components.compare.step import compare
-from assay.components.evaluate.step import evaluate
-from assay.components.gate.step import gate
 from assay.components.preflight.step import preflight
 from assay.components.prepare_data.options import (
     DEFAULTS,
@@ -16,11 +13,7 @@ from assay.components.prepare_data.options import (
     SWEEP_OPTIONS,
     TEXTS,
 )
-from assay.components.select_best.step import select_best
 from assay.components.snapshot_data.step import snapshot_data
-from assay.components.split_data.step import split_data
-from assay.components.train.step import train
-from assay.components.validate_data.step import validate_data
 from assay.documents import MAX_NAMED, shown
 from assay.epoch import epoch
 from assay.errors import UsageError
@@ -29,16 +22,18 @@ from assay.model.build import MAX_SEED
 from assay.options import checked
 from assay.step import Step
 
-STAGES: Final[Mapping[str, tuple[Step, ...]]] = {
-    "validation": (validate_data,),
-    "split": (split_data,),
-    "training": (train,),
-    "evaluation": (evaluate, check_monitoring),
-    "comparison": (compare,),
-    "gate": (gate,),
-    "selection": (select_best,),
+STAGES: Final[Mapping[str, tuple[str, ...]]] = {
+    "validation": ("validate_data",),
+    "split": ("split_data",),
+    "training": ("train",),
+    "evaluation": ("evaluate", "check_monitoring"),
+    "comparison": ("compare",),
+    "gate": ("gate",),
+    "selection": ("select_best",),
 }
-"""What gets settings of its own, so that KFP's cache answers a stage whose settings stayed."""
+"""What gets settings of its own, so that KFP's cache answers a stage whose settings stayed: the
+steps whose parameters it may hold. They are named, not imported: what they compute with is not
+this task's."""
 
 
 def prepare(arguments: Mapping[str, Any]) -> tuple[Any, ...]:
@@ -65,7 +60,7 @@ def prepare(arguments: Mapping[str, Any]) -> tuple[Any, ...]:
             "allowed_modules": found["allowed_modules"],
         }
         now = epoch(task.context.store, task.context.verifier)
-        settings = {name: _settings(steps, values, now) for name, steps in STAGES.items()}
+        settings = {name: _settings(names, values, now) for name, names in STAGES.items()}
         settings["candidate"] = _candidate(settings)
         if arguments["candidates"] is not None:
             settings["split"]["validation_fraction"] = given["validation_fraction"]
@@ -123,15 +118,20 @@ def _require_texts(options: Mapping[str, Any]) -> None:
 _COLUMNS: Final = ("categorical_columns", "drop_columns", "key_columns", "numeric_columns")
 
 
-def _settings(steps: tuple[Step, ...], values: Mapping[str, Any], now: str) -> dict[str, Any]:
+def _settings(names: tuple[str, ...], values: Mapping[str, Any], now: str) -> dict[str, Any]:
     """What differs from the steps' own defaults: Argo keeps each of them about seven times."""
     own: dict[str, Any] = {}
-    for step in steps:
+    for step in map(_step, names):
         own |= dict.fromkeys((*step.inputs, *step.sources), "")
         own |= {name: parameter.default for name, parameter in step.parameters.items()}
     # Data is handed on from task to task.
     known = sorted(set(own) & set(values) - {"data"})
     return {EPOCH: now} | {name: values[name] for name in known if values[name] != own[name]}
+
+
+def _step(name: str) -> Step:
+    found: Step = getattr(importlib.import_module(f"assay.components.{name}.step"), name)
+    return found
 
 
 def _candidate(settings: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
