@@ -226,7 +226,9 @@ class Task:
         instead: Mapping[str, Any] | None = None,
     ) -> Execution:
         """Run a step, or take its answer from the cache."""
-        if step is not self._current:
+        if step is not self._current or (
+            self._executions and self._executions[-1].step == step.name
+        ):
             self._begin(step)
         context = self.context
         arguments = {**self._arguments, **(instead or {})}

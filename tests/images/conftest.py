@@ -69,10 +69,12 @@ class Ground:
             "model_name": model,
             "policy": POLICY,
             "suite": self.suite,
-            "checks": CHECKS,
-            # So that Evidently has something to compare, and finds no drift.
-            "reference": self.reference(store),
-            "max_regression": 0.05,
+            "options": {
+                "checks": CHECKS,
+                # So that Evidently has something to compare, and finds no drift.
+                "reference": self.reference(store),
+                "max_regression": 0.05,
+            },
         }
 
     def reference(self, store: str) -> str:
