@@ -3,6 +3,9 @@
 A record is a hint: anyone who may write to the store may write one. What a stage was given and gave
 is read from its attestation, and what cannot be believed is shown as not proved.
 
+The step cache answers with an attestation of another run, so a record may name any. It counts only
+where it leads to what this run itself did: what that used, or what was made of it.
+
 KFP answers a cached task without a pod, so nobody writes a record for it. What such a stage gave
 is found from those that used it: the inputs of an attestation are digests, and each has an
 attestation of how it was made.
@@ -50,6 +53,11 @@ _ORDER: Final = {name: place for place, name in enumerate(WORDS)}
 PER_MODEL: Final = frozenset({"train", "evaluate", "check_monitoring"})
 """Steps that a sweep runs once for each candidate."""
 _SEVERAL: Final = PER_MODEL | {"split_data"}
+_ONCE: Final = frozenset({"snapshot_data", "validate_data", "compare", "gate"})
+"""Steps that can be another run's, and of which a run has one."""
+_ASKERS: Final = ("register", "resolve_production", "release_evidence")
+"""Steps that are given the model that is judged, and that no cache answers."""
+_FOREIGN: Final = "it belongs to another run's artifacts"
 _OTHERS: Final = ("production", "override", "reference", "policy", "suite", "checks", "plan")
 """What inputs begin with that lead out of this run: to another run, or to what people wrote."""
 _MAX_FOUND: Final = 300
@@ -118,15 +126,18 @@ class Facts:
         return [one for one in self.stages if one.step == step and one.attestation is not None]
 
     def stage(self, step: str) -> Stage | None:
-        """The execution that the run's end rests on: of several, the gate's, or the last."""
+        """The execution that the run's end rests on: what register or gate used, or the last."""
         found = self.proved(step)
-        if step not in _SEVERAL or not found:
+        if len(found) < 2 or step == "register":  # noqa: PLR2004 - nothing to choose among
             return found[-1] if found else None
-        judged, chosen = self.stage("gate"), self._chosen()
-        used = set(_used(judged.attestation)) if judged and judged.attestation else set()
-        for one in found:
-            if used & set(one.outputs.values()):
-                return one
+        above = self.stage("register" if step == "gate" else "gate")
+        used = set(_used(above.attestation)) if above and above.attestation else set()
+        best = max(found, key=lambda one: len(used & set(one.outputs.values())))
+        if used & set(best.outputs.values()):
+            return best
+        if step not in _SEVERAL:
+            return found[-1]
+        chosen = self._chosen()
         about_it = [one for one in found if chosen in _names(one)]
         # Of the splits of a sweep, the first holds the test rows out.
         return found[0] if step == "split_data" else (about_it or found)[-1]
@@ -149,10 +160,18 @@ class Facts:
 
     def _chosen(self) -> str:
         """Digest of the model that was judged, or chosen of several; empty where none was."""
-        judged, selected = self.stage("gate"), self.stage("select_best")
-        given = judged.attestation.parameters if judged and judged.attestation else {}
-        chosen = given.get("model") or (selected.values.get("model") if selected else "")
-        return str(chosen) if is_digest(chosen) else ""
+        selected = self.stage("select_best")
+        told = [self.stage(step) for step in ("register", "gate", *_ASKERS[1:])]
+        given = [_model_of(one.attestation) for one in told if one and one.attestation]
+        chosen = selected.values.get("model") if selected else ""
+        return next((str(one) for one in (*given, chosen) if is_digest(one)), "")
+
+
+def _model_of(record: Attestation) -> str:
+    """The model that an execution judged, asked about or registered; empty where it names none."""
+    named = (record.parameters.get("model"), record.inputs.get("model"))
+    candidate = record.inputs.get("candidate") if record.step == "compare" else None
+    return next((str(one) for one in (*named, candidate) if is_digest(one)), "")
 
 
 def _names(stage: Stage) -> set[str]:
@@ -173,12 +192,15 @@ def read(services: Services, run: str, own: str) -> Facts:
     facts.tasks = [task for task in found if task.task != own]
     for task in facts.tasks:
         facts.stages += [_stage(services, run, task, step) for step in task.steps]
+    facts.stages.sort(key=_place)
+    itself = _Own(services, run, facts.stages)
+    facts.stages = [itself.checked(one) for one in facts.stages]
     known = [one.attestation for one in facts.stages if one.attestation is not None]
     facts.stages += [
         _held(Stage(record.step, KFP_CACHE, 0.0), record)
         for record in _behind(services, known, facts.notes)
     ]
-    facts.stages.sort(key=lambda one: _ORDER.get(one.step, len(_ORDER)))
+    facts.stages.sort(key=_place)
     for step, name in [
         ("evaluate", "evaluation"),
         ("evaluate", "measurements"),
@@ -188,6 +210,10 @@ def read(services: Services, run: str, own: str) -> Facts:
         setattr(facts, name, _evidence(services, facts, step, name))
     facts.decision = _decision(services, facts)
     return facts
+
+
+def _place(stage: Stage) -> int:
+    return _ORDER.get(stage.step, len(_ORDER))
 
 
 def _stage(services: Services, run: str, task: runs.TaskRecord, step: runs.StepRecord) -> Stage:
@@ -216,12 +242,71 @@ def _held(stage: Stage, record: Attestation) -> Stage:
     return replace(stage, doubt=doubt)
 
 
+class _Own:
+    """What a run did itself, by the attestations that have its id, and what they lead to."""
+
+    def __init__(self, services: Services, run: str, stages: Iterable[Stage]) -> None:
+        self._services, self._run = services, run
+        records = [one.attestation for one in stages if one.attestation is not None]
+        own = [record for record in records if record.details.invocation == run]
+        reached = [*own, *_behind(services, own, [])]
+        self._known = {name for one in reached for name in (*_made(one), *_used(one))}
+        self._settled = {record.step for record in reached}
+        """Steps of which the run's execution is known."""
+        if any(record.step == "register" for record in own):
+            self._settled |= _ONCE  # it was given all of these, or what was made of them
+        self._judged = {_model_of(record) for record in own if record.step in _ASKERS} - {""}
+        self._told: dict[str, set[frozenset[str]]] = {}
+        """By step: what executions gave of which the records tell."""
+        for record in records:
+            self._told.setdefault(record.step, set()).add(frozenset(_made(record)))
+
+    def checked(self, stage: Stage) -> Stage:
+        """The stage, with a doubt if it does not belong to the run; to be asked in their order."""
+        record = stage.attestation
+        if record is None or record.details.invocation == self._run:
+            return stage
+        if not self._belongs(record):
+            return replace(stage, attestation=None, doubt=_FOREIGN)
+        self._known |= {*_made(record), *_used(record)}
+        return stage
+
+    def _belongs(self, record: Attestation) -> bool:
+        step = record.step
+        if self._known & _made(record):
+            return True
+        if step in _ONCE and (step in self._settled or len(self._told[step]) > 1):
+            return False
+        if step in {"compare", "gate"} and _model_of(record) not in (self._judged or self._known):
+            return False
+        if not any(_used(record)):
+            return step not in self._settled
+        # What KFP's cache stood in for is between it and what is known.
+        between = [record, *_behind(self._services, [record], [], self._known)]
+        there = self._known.union(*map(_made, between))
+        return all(any(_used(one)) and set(_used(one)) <= there for one in between)
+
+
+def _made(record: Attestation) -> set[str]:
+    return {output.digest for output in record.outputs.values()}
+
+
 def _behind(
-    services: Services, known: Iterable[Attestation], notes: list[str]
+    services: Services,
+    known: Iterable[Attestation],
+    notes: list[str],
+    up_to: Iterable[str] = (),
 ) -> list[Attestation]:
-    """The executions that KFP's cache stood in for: those that made what the known ones used."""
+    """The executions that KFP's cache stood in for: those that made what the known ones used.
+
+    Args:
+        services: The store, and whose signatures count.
+        known: Executions to begin with.
+        notes: Gets what could not be found out.
+        up_to: Artifacts of which it is known already how they were made.
+    """
     queue, found = list(known), list[Attestation]()
-    made = {output.digest for record in queue for output in record.outputs.values()}
+    made = set(up_to).union(*map(_made, queue))
     while queue and len(found) < _MAX_FOUND:
         wanted = [digest for digest in _used(queue.pop(0)) if digest not in made]
         for digest in wanted:
@@ -255,7 +340,7 @@ def _used(record: Attestation) -> Iterator[str]:
 
 
 def _shared(record: Attestation, wanted: list[str]) -> int:
-    return sum(output.digest in wanted for output in record.outputs.values())
+    return len(_made(record).intersection(wanted))
 
 
 def _evidence(services: Services, facts: Facts, step: str, name: str) -> EvidenceDocument | None:

@@ -15,7 +15,7 @@ import time
 from collections import namedtuple
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Any, Final, NoReturn, Self
 
 from assay import events, mounted, runs
 from assay.config import context_from_env
@@ -36,7 +36,7 @@ from assay.foreign import keep, recognise
 from assay.labels import is_labelled
 from assay.manifest import FileEntry
 from assay.options import checked
-from assay.printable import without_secrets
+from assay.printable import traceback_of, without_secrets
 from assay.step import Step
 from assay.store import Store
 from assay.text import log_lines, reason_lines
@@ -150,10 +150,10 @@ def guard(function: Callable[..., None], **arguments: Any) -> None:
         events.emit(name, events.FAILED, error=str(error), exit_code=error.exit_code)
         _tell(str(error), [])
         raise SystemExit(error.exit_code) from None
-    except BaseException as error:
+    except BaseException as error:  # noqa: BLE001 - ends the task, as a Task does
         told = without_secrets(f"{type(error).__name__}: {error}")
         events.emit(name, events.FAILED, error=told, exit_code=1)
-        raise
+        _end_of_a_bug(error)
     events.emit(name, events.DONE)
 
 
@@ -202,7 +202,7 @@ class Task:
         if isinstance(error, AssayError):
             _tell(told, self._reasons)
             raise SystemExit(code) from None
-        # A bug: the traceback goes to the log, and whoever follows the run hears of it too.
+        _end_of_a_bug(error)
 
     @property
     def context(self) -> Context:
@@ -322,6 +322,12 @@ class Task:
             runs.write_task(self._context.store, self._context.invocation, record)
         except AssayError as failure:
             _print(f"warning: the run's record of {self._name} is missing: {failure}")
+
+
+def _end_of_a_bug(error: BaseException) -> NoReturn:
+    """End the task with the traceback in its log, which Python would print with all secrets."""
+    _print(traceback_of(error))
+    raise SystemExit(1) from None
 
 
 def _told(execution: Execution) -> dict[str, Any]:

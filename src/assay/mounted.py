@@ -54,7 +54,7 @@ def use(folder: Path = FOLDER) -> None:
     Only variables that are known here: a ConfigMap must not change what a process is.
 
     Raises:
-        UsageError: A file that is none, or is too large.
+        UsageError: A file that is no text, or is too large.
     """
     if not folder.is_dir():
         return
@@ -64,7 +64,10 @@ def use(folder: Path = FOLDER) -> None:
                 data = stream.read(MAX_FILE_BYTES + 1)
             if len(data) > MAX_FILE_BYTES or b"\0" in data:
                 raise UsageError(f"{path}: no text of at most {MAX_FILE_BYTES} bytes; mend it")
-            os.environ[name] = data.decode(errors="strict")
+            try:
+                os.environ[name] = data.decode()
+            except UnicodeDecodeError:
+                raise UsageError(f"{path}: not UTF-8; mend it") from None
 
 
 def _places(folder: Path) -> Iterator[tuple[str, Path]]:

@@ -6,6 +6,7 @@ named by its digest.
 """
 
 import re
+import traceback
 from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import parse_qs, urlencode, urlsplit, urlunsplit
@@ -63,6 +64,12 @@ def without_secrets(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [without_secrets(item) for item in value]
     return value
+
+
+def traceback_of(error: BaseException) -> str:
+    """An error's traceback as Python prints it, without the secrets in its locations."""
+    lines = "".join(traceback.format_exception(error)).splitlines()
+    return "\n".join(map(without_secrets, lines))
 
 
 def _without(match: re.Match[str]) -> str:

@@ -16,7 +16,21 @@ MAX_INPUT_BYTES: Final = 8 << 20
 
 
 def main() -> None:
-    """Run a component of this installation."""
+    """Run a component of this installation; what goes wrong is told without secrets.
+
+    Raises:
+        SystemExit: It did not end well.
+    """
+    try:
+        _run()
+    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - Python would print secrets
+        from assay.printable import traceback_of
+
+        print(traceback_of(error), file=sys.stderr, flush=True)  # noqa: T201 - the pod's log
+        raise SystemExit(1) from None
+
+
+def _run() -> None:
     # Before kfp is imported: it then leaves out what a pod does not need.
     os.environ["_KFP_RUNTIME"] = "true"
     parser = argparse.ArgumentParser(prog="assay.task")

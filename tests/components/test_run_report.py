@@ -19,6 +19,7 @@ from assay.components.compare.step import compare
 from assay.components.evaluate.step import evaluate
 from assay.components.gate.step import gate
 from assay.components.register.step import register
+from assay.components.resolve_production.step import resolve_production
 from assay.components.run_report.step import run_report
 from assay.components.select_best.step import select_best
 from assay.components.snapshot_data.step import snapshot_data
@@ -36,7 +37,7 @@ from assay.tree import get_manifest, put_tree, read_file
 
 from browser import show
 
-RUN, EARLIER = "run-7", "run-1"
+RUN, EARLIER, OTHER, AGAIN = "run-7", "run-1", "run-99", "run-8"
 CHAIN = ("snapshot_data", "validate_data", "split_data", "train", "evaluate", "compare", "gate")
 TASKS = {"snapshot_data": "prepare_data"}
 """Of the steps whose component has another name."""
@@ -56,13 +57,14 @@ class Stages:
 
     context: Context
     done: dict[str, Execution]
+    id: str = RUN
 
     @property
     def store(self) -> Store:
         return self.context.store
 
-    def run(self, what: Step, *, run: str = RUN, **arguments: Any) -> Execution:
-        return execute(what, arguments, replace(self.context, invocation=run))
+    def run(self, what: Step, *, run: str = "", **arguments: Any) -> Execution:
+        return execute(what, arguments, replace(self.context, invocation=run or self.id))
 
     def judge(self, policy: str, **changes: Any) -> Execution:
         written = self.run(write_policy, text=policy).outputs["policy"]
@@ -100,7 +102,7 @@ class Stages:
         record = runs.TaskRecord(
             task, process, state, started, 1.5, told, error=error, exit_code=exit_code
         )
-        runs.write_task(self.store, RUN, record)
+        runs.write_task(self.store, self.id, record)
 
     def write_chain(self, until: str, *, but: tuple[str, ...] = ()) -> None:
         """The records of a run whose stages ended well up to one; KFP's cache answered `but`."""
@@ -125,7 +127,7 @@ class Stages:
             return (read_file(self.store, manifest, name, 1 << 24) or b"").decode()
 
         return Report(
-            runs.outcome(self.store, RUN), file("report.html"), file("summary.md"),
+            runs.outcome(self.store, self.id), file("report.html"), file("summary.md"),
             json.loads(file("record.json")), json.loads(file("metrics.json")),
         )  # fmt: skip
 
@@ -678,6 +680,131 @@ class TestAStoreThatAnyoneMayWriteTo:
         shutil.rmtree(root)
 
 
+class TestRecordsThatNameAnotherRunsArtifacts:
+    """Whoever may write to the store may write them, without any key."""
+
+    FOREIGN = "it belongs to another run's artifacts"
+
+    def theirs(self, stages: Stages) -> dict[str, Execution]:
+        """Another run on the same rows: honest, signed, and of a model that is none of ours."""
+        parts, data = stages.done["split_data"].outputs, stages.done["snapshot_data"].outputs
+        fitted = stages.run(
+            train, run=OTHER, data=parts["train"], target="label",
+            estimator="sklearn.dummy.DummyClassifier",
+        )  # fmt: skip
+        seen = stages.run(
+            evaluate, run=OTHER, model=fitted.outputs["model"], test_data=parts["test"],
+            resamples=200, latency_rows=20,
+        )  # fmt: skip
+        lax = stages.run(write_policy, run=OTHER, text="gates: [{metric: accuracy > 0.1}]")
+        judged = stages.run(
+            gate, run=OTHER, model=fitted.outputs["model"], policy=lax.outputs["policy"],
+            evidence=list(seen.outputs.values()), test_data=parts["test"], data=data["dataset"],
+        )  # fmt: skip
+        assert judged.values["verdict"] == "pass"
+        return {one.step: replace(one, cached=True) for one in (fitted, seen, judged)}
+
+    @pytest.mark.parametrize("named", [("gate",), ("train", "evaluate", "gate")])
+    @pytest.mark.parametrize("kfp", ["ran", "cached"])
+    def test_change_nothing_of_a_green_run(
+        self, stages: Stages, registered: Execution, named: tuple[str, ...], kfp: str
+    ) -> None:
+        stages.write_chain("snapshot_data" if kfp == "cached" else "gate")
+        stages.write("register", registered, started=9)
+        honest = stages.report("COMPLETE")
+        theirs = self.theirs(stages)
+        for name in named:
+            stages.write(name, theirs[name], started=50, process="theirs")
+        found = stages.report("COMPLETE")
+        assert found.outcome.verdict == "passed"
+        assert found.facts["proved"]
+        assert found.outcome.digests == honest.outcome.digests
+        assert found.metrics == honest.metrics
+        doubted = [one for one in found.facts["stages"] if one["doubt"]]
+        assert [(one["step"], one["doubt"]) for one in doubted] == [("gate", self.FOREIGN)]
+        assert self.FOREIGN in found.text.replace("&#x27;", "'")
+
+    def test_do_not_make_a_blocked_run_look_better(self, stages: Stages) -> None:
+        judged = stages.judge(BLOCKS)
+        stages.write_chain("compare")
+        stages.write("gate", judged, state=runs.FAILED, error="no", exit_code=4, started=9)
+        honest = stages.report()
+        stages.write("gate", self.theirs(stages)["gate"], started=50, process="theirs")
+        found = stages.report()
+        assert (found.outcome.verdict, found.outcome.reasons) == ("blocked", honest.outcome.reasons)
+        assert found.outcome.digests == honest.outcome.digests
+        assert found.outcome.digests["decision"] == judged.outputs["decision"]
+        assert found.metrics == honest.metrics
+
+    def test_give_no_decision_to_a_run_that_had_none(self, stages: Stages) -> None:
+        stages.write_chain("evaluate")
+        stages.write("compare", state=runs.FAILED, error="no room", exit_code=7, started=8)
+        honest = stages.report()
+        stages.write("gate", self.theirs(stages)["gate"], started=50, process="theirs")
+        found = stages.report()
+        assert found.stage("gate")["doubt"] == self.FOREIGN
+        assert found.outcome.digests == honest.outcome.digests
+        assert found.metrics == honest.metrics
+
+
+class TestAnswersOfTheStepCache:
+    """They have the id of the run that made them, and are this run's all the same."""
+
+    @pytest.fixture
+    def again(self, stages: Stages, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Stages:
+        """A later run that was given the same."""
+        monkeypatch.setenv("ASSAY_RUN", AGAIN)
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
+        done = {name: replace(one, cached=True) for name, one in stages.done.items()}
+        return Stages(stages.context, done, AGAIN)
+
+    @pytest.mark.parametrize(
+        "answered", [(), CHAIN[1:-1], ("split_data", "train"), ("train", "evaluate", "compare")]
+    )
+    def test_of_a_run_that_was_blocked_again(
+        self, stages: Stages, again: Stages, answered: tuple[str, ...]
+    ) -> None:
+        judged = replace(stages.judge(BLOCKS), cached=True)
+        with quiet():
+            asked = again.run(
+                resolve_production, model_name="churn",
+                model=again.done["train"].outputs["model"],
+                test_data=again.done["split_data"].outputs["test"],
+            )  # fmt: skip
+        again.write_chain("compare", but=answered)
+        again.write("resolve_production", asked, started=8)
+        again.write("gate", judged, state=runs.FAILED, error="no", exit_code=4, started=9)
+        found = again.report()
+        assert not [one for one in found.facts["stages"] if one["doubt"]]
+        assert (found.outcome.verdict, found.facts["proved"]) == ("blocked", True)
+        assert found.outcome.digests["model"] == again.done["train"].outputs["model"]
+        assert found.outcome.digests["decision"] == judged.outputs["decision"]
+        assert found.metrics["accuracy"] > 0.5
+
+    def test_of_a_run_whose_data_was_rejected_again(
+        self, stages: Stages, again: Stages, tmp_path: Path
+    ) -> None:
+        data = stages.run(snapshot_data, data=table(tmp_path, "holes.csv", 300, holes=True))
+        judged = stages.run(validate_data, data=data.outputs["dataset"], target="label")
+        again.write("prepare_data", replace(data, cached=True))
+        again.write(
+            "validate_data", replace(judged, cached=True), state=runs.FAILED, error="no",
+            exit_code=3, started=1,
+        )  # fmt: skip
+        found = again.report()
+        assert (found.outcome.verdict, found.facts["proved"]) == ("rejected", True)
+
+    def test_of_a_run_that_registered_again(self, again: Stages) -> None:
+        with quiet():
+            registered = again.run(register, **registration(again))
+        again.write_chain("gate")
+        again.write("register", registered, started=9)
+        found = again.report("COMPLETE")
+        assert not [one for one in found.facts["stages"] if one["doubt"]]
+        assert found.outcome.version == "1"
+        assert found.outcome.digests["decision"] == again.done["gate"].outputs["decision"]
+
+
 class TestThePage:
     def test_fits_the_frames_of_kfp(
         self, stages: Stages, registered: Execution, tmp_path: Path
@@ -728,7 +855,20 @@ class TestARunWithoutAnId:
 
 
 class TestASweep:
-    def test_shows_the_chosen_candidate_and_lists_the_others(self, stages: Stages) -> None:
+    @pytest.mark.parametrize("answered_by", ["nobody", "the step cache"])
+    def test_shows_the_chosen_candidate_and_lists_the_others(
+        self, stages: Stages, answered_by: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        told, cached = stages, answered_by != "nobody"
+        if cached:
+            told = replace(stages, id=AGAIN)
+            monkeypatch.setenv("ASSAY_RUN", AGAIN)
+            for name in ("snapshot_data", "split_data"):
+                told.write(TASKS.get(name, name), replace(stages.done[name], cached=True))
+
+        def write(task: str, *done: Execution, **more: Any) -> None:
+            told.write(task, *(replace(one, cached=cached) for one in done), **more)
+
         parts = stages.done["split_data"].outputs
         inner = stages.done["snapshot_data"].outputs["dataset"]
         fitted, seen = [], []
@@ -741,7 +881,7 @@ class TestASweep:
                 evaluate, model=model.outputs["model"], test_data=inner,
                 resamples=100, latency_rows=5,
             )  # fmt: skip
-            stages.write("try_candidate", model, found, started=5, process=str(place))
+            write("try_candidate", model, found, started=5, process=str(place))
             fitted.append(model.outputs["model"])
             seen.append(found.outputs["evaluation"])
         chosen = stages.run(
@@ -751,9 +891,10 @@ class TestASweep:
         final = stages.run(
             evaluate, model=best, test_data=parts["test"], resamples=100, latency_rows=5
         )
-        stages.write("select_best", chosen, started=6)
-        stages.write("evaluate", final, started=7)
-        found = stages.report("RUNNING")
+        write("select_best", chosen, started=6)
+        write("evaluate", final, started=7)
+        found = told.report("RUNNING")
         assert found.outcome.digests["model"] == best
         assert found.outcome.digests["evaluation"] == final.outputs["evaluation"]
         assert [one["step"] for one in found.facts["stages"]].count("train") == 2
+        assert not [one for one in found.facts["stages"] if one["doubt"]]

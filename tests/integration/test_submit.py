@@ -499,6 +499,21 @@ def test_a_record_makes_no_run_green(api: KfpApi, followed: Assay, store: Store,
     assert (got, said(out).splitlines()[0]) == (code, line)
 
 
+def test_a_version_is_told_as_the_records_word(api: KfpApi, followed: Assay, store: Store) -> None:
+    """It may be forged on a green run as well, where KFP's state does not contradict it."""
+    forged = replace(a_record("passed", 0), model_name="m", version="99")
+    api.executor = recording(store, replace(RECORDED["green"], record=forged))
+    code, out, _ = followed()
+    assert code == 0
+    assert "registered, by the run's record: m version 99" in out.splitlines()
+    _, out, _ = followed("--json")
+    found = json.loads(out)
+    assert (found["registryVersion"], found["artifactsFrom"]) == ("99", "record")
+    api.executor = recording(store, replace(RECORDED["green"], record=None))
+    _, out, _ = followed("--json")
+    assert json.loads(out)["artifactsFrom"] == "none"
+
+
 def test_a_store_that_does_not_answer_costs_the_reason_and_nothing_else(
     api: KfpApi, followed: Assay, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

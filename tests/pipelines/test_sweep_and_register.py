@@ -13,6 +13,9 @@ from sklearn.datasets import load_breast_cancer
 
 from assay import events
 from assay.attestation import about
+from assay.components.snapshot_data.step import snapshot_data
+from assay.components.split_data.candidates import split
+from assay.kfp import execute
 from assay.local import Task, _Follower
 from assay.provenance import nodes, passport
 from assay.store import open_store
@@ -177,8 +180,35 @@ def test_the_choice_is_given_no_test_rows() -> None:
         for item in call["inputs"]["parameters"].values()
         if "taskOutputParameter" in item
     }
-    # The second split's sides; of the first, which makes the test rows, nothing.
-    assert given == {("split-data-2", "train"), ("split-data-2", "test")}
+    assert given == {
+        ("split-data", "candidates"),
+        ("prepare-data", "candidates"),
+        ("prepare-data", "selection_settings"),
+    }
+
+
+def test_what_candidates_are_given_is_cut_from_the_training_rows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ASSAY_STORE", (tmp_path / "store").as_uri())
+    lines = [f"{place},{place % 2}" for place in range(200)]
+    (tmp_path / "data.csv").write_text("\n".join(["a,label", *lines]))
+    table = str(tmp_path / "data.csv")
+    (data,) = execute(snapshot_data, {"data": table}, "dataset")
+    arguments = {
+        "data": data,
+        "candidates": [GOOD, DUMMY],
+        "candidate_settings": {"seed": 3},
+        "settings": {"target": "label", "validation_fraction": 0.3},
+    }
+    train, test, _, _, candidates = split(arguments)
+    inner = {side: candidates[0][side] for side in ("data", "test_data")}
+    settings = {"settings": {"seed": 3}}
+    assert candidates == [GOOD | inner | settings, DUMMY | inner | settings]
+    assert not {train, test} & set(inner.values())
+    store = open_store((tmp_path / "store").as_uri())
+    for side in inner.values():
+        assert about(store, side, None)[0].inputs == {"data": train}
 
 
 def test_tasks_of_one_name_that_run_side_by_side_are_told_apart(
@@ -187,7 +217,7 @@ def test_tasks_of_one_name_that_run_side_by_side_are_told_apart(
     path = tmp_path / "events.jsonl"
     monkeypatch.setenv("ASSAY_EVENTS", str(path))
     for process, state in (("a", "started"), ("b", "started"), ("a", "failed"), ("b", "done")):
-        monkeypatch.setattr(events, "_PROCESS", process)
+        monkeypatch.setattr(events, "PROCESS", process)
         events.emit("train", state)
     told: list[Task] = []
     follower = _Follower(path, told.append)

@@ -225,8 +225,8 @@ def test_a_worse_model_is_blocked_and_a_small_difference_is_inconclusive(
     project.assay("production", "rival", "--set", "1")
     dummy = {"estimator": "sklearn.dummy.DummyClassifier", "model_name": "rival"}
     blocked = project.run(code=4, **dummy)
-    assert "accuracy > 0.85" in blocked["error"]
-    assert "regression_delta < 0.05" in blocked["error"]
+    assert "accuracy is 0.6067; allowed above 0.85" in blocked["error"]
+    assert "accuracy is worse by 0.3733; allowed less than 0.05" in blocked["error"]
     assert "register" not in blocked["states"]
     assert blocked["by"]["compare"]["values"]["verdict"] == "block"
 

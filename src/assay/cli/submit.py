@@ -351,6 +351,8 @@ def _print_outcome(kfp: Kfp, outcome: Outcome, as_json: bool) -> None:
                 "next": (record.remedy if record else "") or None,
                 "digests": dict(record.digests) if record else {},
                 "registryVersion": (record.version if record else "") or None,
+                # Whoever may write to the store may write it: the attestations prove these.
+                "artifactsFrom": "record" if record else "none",
                 "tasks": [
                     {
                         "name": task.name,
@@ -370,7 +372,8 @@ def _print_outcome(kfp: Kfp, outcome: Outcome, as_json: bool) -> None:
     for reason in others:
         stdout.print(Text(f"reason: {reason}"), soft_wrap=True)
     if record is not None and record.version and outcome.exit_code == 0:
-        text = f"registered: {one_line(record.model_name)} version {one_line(record.version)}"
+        version = f"{one_line(record.model_name)} version {one_line(record.version)}"
+        text = f"registered, by the run's record: {version}"
         stdout.print(Text(text), soft_wrap=True)
     if record is not None and record.remedy:
         stdout.print(Text(f"next: {one_line(record.remedy)}"), soft_wrap=True)
