@@ -138,6 +138,7 @@ def check(
         for document in documents.values()
         if "model" in document.subjects
     }
+    trained = require_rows(services, admitted, model, trained, documents, parsed.seen_rows_share)
     training, notes = require_disjoint(
         services,
         admitted,
@@ -146,7 +147,6 @@ def check(
         {*tested, judgement.test_data} - {""},
         parsed.seen_rows_share,
     )
-    require_rows(services, admitted, documents)
     _require_counted(services, admitted, documents)
     # Check 7. The model is behind the decision already, unless no evidence is about it.
     verify(services.store, decision.digest, services.verifier)

@@ -259,6 +259,21 @@ def test_different_values_of_each_type_are_different_rows(values: pa.Array) -> N
         assert held_in([batch], others, ["x"]).tolist() == [False]
 
 
+def test_a_crafted_row_is_not_taken_for_another() -> None:
+    """An earlier hash was linear: for any test row, a training row with its hash was computed."""
+    asked = pa.record_batch({"b": [0.25], "c": [0.5], "label": ["yes"]})
+    crafted = pa.record_batch({"b": [0.134364], "c": [-9.949432507587951e-60], "label": ["no"]})
+    columns = ["b", "c", "label"]
+    assert held_in([asked], [crafted], columns).tolist() == [False]
+    assert held_in([asked], [crafted, asked], columns).tolist() == [True]
+
+
+def test_a_value_in_the_next_column_is_another_row() -> None:
+    one = pa.record_batch({"a": ["x", "", "1"], "b": ["", "x", "1"]})
+    other = pa.record_batch({"a": ["", "x1"], "b": ["x", ""]})
+    assert held_in([one], [other], ["a", "b"]).tolist() == [False, True, False]
+
+
 def test_models_of_true_and_false_can_be_compared(written: Write, fitted: Fit, out: Make) -> None:
     def rows(first: int) -> Dataset:
         numbers = range(first, first + 200)

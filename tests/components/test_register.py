@@ -924,9 +924,115 @@ def test_rows_that_a_comparison_left_out_must_be_those_of_the_training(
         IntegrityError,
         f"left out the rows {lie} as {role}",
     )
-    # A table that the training rows are a side of holds them; that is no lie.
-    assert "left out" not in str(outcome(lambda: enter(decide_with(**{role: proof.data}))))
     assert "left out" not in str(outcome(lambda: enter(decide_with())))
+
+
+def replace_production(proof: Proof, model: str, rows: str, left_out: str) -> Callable[[], Any]:
+    """Evaluate a model, compare it with the one in production, and try to register it."""
+    evaluation = measure(proof, model, rows)
+    arguments = {
+        "candidate": model,
+        "production": proof.model,
+        "test_data": rows,
+        "candidate_rows": left_out,
+        "production_rows": sides(proof)["train"],
+        "margin": 1.0,
+    }
+    compared = execute(compare, arguments, proof.context).outputs["comparison"]
+    decision = proof.decide(
+        "gates: [{metric: regression_delta < 1}]",
+        model=model,
+        evidence=[evaluation, compared],
+        production=proof.model,
+        test_data=rows,
+        data="",
+    )
+    return lambda: proof.register(
+        decision, model=model, evaluation=evaluation, measurements=None, data=""
+    )
+
+
+def test_a_table_that_holds_the_training_rows_is_not_left_out(
+    proof: Proof, client: MlflowClient
+) -> None:
+    """It may hold the test rows on which the candidate is wrong, too."""
+    proof.register(proof.decide())
+    client.set_registered_model_alias("churn", "production", "1")
+    parts = sides(proof)
+    tried = cut(proof, parts["train"], salt="another")["train"]
+    model = fit(proof, tried, hyperparameters={"max_depth": 2})
+
+    # By library steps alone: half of all rows, and of these a part to train on.
+    half = cut(proof, proof.data, split_by="time", time_column="a", test_fraction=0.5)["test"]
+    other = fit(proof, cut(proof, half)["train"], hyperparameters={"max_depth": 2})
+    for table_of_it in (half, parts["train"]):
+        refused(
+            replace_production(proof, other, parts["test"], table_of_it),
+            IntegrityError,
+            f"left out the rows {table_of_it} as candidate_rows",
+        )
+    trained_on = disjoint._Proof(Services(proof.store, None), Admitted()).rows_of(proof.model)
+    assert trained_on == [{parts["train"]}]
+    # A sweep leaves out all that it trained and chose on: the side beside the test rows.
+    assert state(replace_production(proof, model, parts["test"], parts["train"])()) == "new"
+    assert state(replace_production(proof, model, parts["test"], tried)()) == "existing"
+
+
+def test_the_side_of_a_sweep_may_not_hold_copies_of_the_test_rows(
+    proof: Proof, client: MlflowClient
+) -> None:
+    """Splits by a row number put what the candidate gets wrong where it is left out."""
+    proof.register(proof.decide())
+    client.set_registered_model_alias("churn", "production", "1")
+    rows = [f"0,{row}" for row in ODD]
+    rows += [f"1,{row}" for row in EVEN[:20]]
+    rows += [f"2,{row}" for row in EVEN]
+    (proof.root / "t.csv").write_text("\n".join(["t,a,b,label", *rows]) + "\n")
+    made = execute(snapshot_data, {"data": str(proof.root / "t.csv")}, proof.context)
+    by_number = {"split_by": "time", "time_column": "t"}
+    whole = cut(proof, made.outputs["dataset"], **by_number, test_fraction=60 / 140)
+    part = cut(proof, whole["train"], **by_number, test_fraction=20 / 80)
+    model = fit(proof, part["train"], drop_columns=["t"], hyperparameters={"max_depth": 2})
+    refused(
+        replace_production(proof, model, whole["test"], whole["train"]),
+        IntegrityError,
+        "20 of the evaluated rows .* trained on a side of .* 1.00% is the most",
+    )
+    assert state(replace_production(proof, model, whole["test"], part["train"])()) == "new"
+
+
+def test_a_model_that_two_trainings_gave_is_compared_on_the_rows_of_the_one_that_counts(
+    proof: Proof, client: MlflowClient
+) -> None:
+    """A constant is the same model whatever it was trained on."""
+    proof.register(proof.decide())
+    client.set_registered_model_alias("churn", "production", "1")
+    constant = {
+        "estimator": "sklearn.dummy.DummyClassifier",
+        "hyperparameters": {"strategy": "constant", "constant": "no"},
+    }
+    numbers = range(1000, 1140)
+    test = [f"{n},{n % 4},{'yes' if n % 2 else 'no'}" for n in numbers]
+    # Of the same values in each column and the same first rows, so that the models are equal.
+    flipped = [f"{n},{n % 4},{'no' if n % 2 else 'yes'}" for n in numbers]
+    swapped = [
+        f"{n},{2 - n % 4},no" if n % 2 == 0 and n >= 1020 else row
+        for n, row in zip(numbers, test, strict=True)
+    ]
+    fair = table(proof, "fair.csv", flipped)
+    lie = table(proof, "lie.csv", swapped)
+    rows = table(proof, "test.csv", test)
+    model = fit(proof, fair, **constant)
+    assert fit(proof, lie, **constant) == model
+    refused(
+        replace_production(proof, model, rows, lie),
+        IntegrityError,
+        "80 of the evaluated rows .* are among those that the model was trained on",
+    )
+    assert state(replace_production(proof, model, rows, fair)()) == "new"
+    # As the model in production it has two sets of rows, and nobody knows which.
+    proof_of = disjoint._Proof(Services(proof.store, None), Admitted())
+    assert len(proof_of.rows_of(model)) == 2
 
 
 @pytest.mark.parametrize(

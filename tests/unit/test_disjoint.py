@@ -14,6 +14,11 @@ from assay.governance.disjoint import _text
         (pa.array([1]), pa.array([1.0])),
         (pa.array(["1"]), pa.array([1.0])),
         (pa.array([True]), pa.array([1])),
+        (pa.array([float("nan")]), pa.array([None], pa.float64())),
+        (pa.array([1], pa.date32()), pa.array([86_400_000_000], pa.timestamp("us"))),
+        (pa.array([1], pa.date32()), pa.array(["1970-01-02"])),
+        (pa.array([1], pa.timestamp("us", "UTC")), pa.array([1], pa.timestamp("us"))),
+        (pa.array([1], pa.timestamp("s")), pa.array([1_000_000], pa.timestamp("us"))),
     ],
 )
 def test_a_row_is_not_new_because_a_number_is_written_in_another_way(

@@ -90,32 +90,60 @@ def require_disjoint(
 
 
 def require_rows(
-    services: Services, admitted: Admitted, documents: Mapping[str, EvidenceDocument]
-) -> None:
+    services: Services,
+    admitted: Admitted,
+    model: str,
+    trained: Sequence[Attestation],
+    documents: Mapping[str, EvidenceDocument],
+    share: float,
+) -> list[Attestation]:
     """Refuse a comparison that took other rows for those that its models were trained on.
 
     Rows that a model was trained on are left out of a comparison, so that whoever names them
-    chooses the rows that it is made on.
+    chooses the rows that it is made on: no others may be left out, not even those of a table that
+    holds them. One table is an exception: a sweep parts its training rows again, to choose on, and
+    leaves out both parts. It is the side of the very split that made the test rows, and is held to
+    share none with them, as the training rows are.
 
     Args:
         services: The store, and who may sign.
         admitted: The steps that count.
+        model: Digest of the candidate.
+        trained: The attestations of how it was made.
         documents: What was judged, by digest.
+        share: The largest share of evaluated rows that the model may have seen.
+
+    Returns:
+        Of `trained`, those whose rows the comparisons name; all where none names any. Only they
+        say how the model was made that was compared.
 
     Raises:
         IntegrityError: A comparison names rows that no attestation connects with the model.
     """
-    proof = _Proof(services, admitted)
+    proof = _Proof(services, admitted, _used_columns(services, model), share)
+    left = list(trained)
     for name, document in sorted(documents.items()):
-        for role, model in (("candidate_rows", "model"), ("production_rows", "production")):
-            rows = document.subjects.get(role, "")
-            if rows and rows not in proof.rows_of(document.subjects.get(model, "")):
-                raise IntegrityError(
-                    f"the comparison {name} left out the rows {rows} as {role}, and no attestation "
-                    f"shows that {document.subjects.get(model) or 'a model'} was trained on them; "
-                    "compare again with the rows that its attestation names, which "
-                    "resolve_production gives for the model in production"
-                )
+        tested = document.subjects.get("data", "")
+        if rows := document.subjects.get("candidate_rows", ""):
+            if document.subjects.get("model") != model:
+                left = []
+            left = [record for record in left if proof.left_out_for(record, rows, tested)]
+            if not left:
+                raise _other_rows(name, "candidate_rows", rows, model)
+        if rows := document.subjects.get("production_rows", ""):
+            production = document.subjects.get("production", "")
+            if proof.rows_of(production) != [{rows}]:
+                raise _other_rows(name, "production_rows", rows, production)
+    return left
+
+
+def _other_rows(name: str, role: str, rows: str, model: str) -> IntegrityError:
+    return IntegrityError(
+        f"the comparison {name} left out the rows {rows} as {role}, and no attestation "
+        f"shows that {model or 'a model'} was trained on exactly these; compare again with the "
+        "rows that its attestation names, which resolve_production gives for the model in "
+        "production, or with none where several do"
+    )
 
 
 def _used_columns(services: Services, model: str) -> frozenset[str]:
@@ -212,21 +240,44 @@ class _Proof:
                     found |= self._datasets(maker, seen)
         return found
 
-    def rows_of(self, model: str) -> set[str]:
-        """The datasets that a model was trained on, and those that they are sides of."""
-        found: set[str] = set()
+    def rows_of(self, model: str) -> list[set[str]]:
+        """The datasets that a model was trained on; several where executions read others."""
+        found: list[set[str]] = []
         for record in self._about(model) if model else []:
             # The code may be of an earlier version: what is in production was judged by that.
             named = record.entry_point in TRAINING or not self._admitted.objection(record, TRAINING)
-            waiting = [*self._datasets(record, set())] if named else []
-            while waiting:
-                digest = waiting.pop()
-                if digest not in found and len(found) < MAX_DATASETS:
-                    found.add(digest)
-                    waiting += [
-                        parent for parents in self._taken_from(digest) for parent in parents
-                    ]
+            # That somebody imported the same bytes says nothing of a model that was trained here.
+            if named and record.entry_point != IMPORT:
+                rows = self._datasets(record, set())
+                if rows not in found:
+                    found.append(rows)
         return found
+
+    def left_out_for(self, training: Attestation, rows: str, tested: str) -> bool:
+        """Whether a comparison may leave out these rows as those of a training.
+
+        Raises:
+            IntegrityError: They are those of a sweep, and share rows with those to compare on.
+        """
+        read = self._datasets(training, set())
+        if read == {rows}:
+            return True
+        if len(read) != 1 or not any(
+            split.outputs["test"].digest == tested for split in self._splits(rows)
+        ):
+            return False
+        if not any(str(split.inputs.get("data")) == rows for split in self._splits(*read)):
+            return False
+        self.require(rows, [tested], "trained on a side of")
+        return True
+
+    def _splits(self, train: str) -> Iterator[Attestation]:
+        """The executions of `split_data` that made a dataset as the training side."""
+        for record in self._about(train):
+            if record.entry_point == SPLIT and not self._admitted.objection(record, {SPLIT}):
+                side = record.outputs.get("train")
+                if side is not None and side.digest == train and "test" in record.outputs:
+                    yield record
 
     def require(self, seen: str, tested: Collection[str], how: str) -> list[str]:
         """Refuse datasets that share more rows with one that the model saw than is admitted.
@@ -370,15 +421,25 @@ def _row_hashes(folder: Path, columns: list[str]) -> "np.ndarray[Any, np.dtype[n
 
 
 def _text(column: Any) -> Any:
-    """Values as text, so that 1, 1.0 and "1" are the same in two datasets of different types."""
+    """Values as text, so that 1, 1.0 and "1" are the same in two datasets of different types.
+
+    What `assay.statistics.seen` takes for equal must be so here, or a comparison could leave out
+    rows that nobody found to be shared.
+    """
     import pyarrow as pa
     import pyarrow.compute as pc
 
+    if pa.types.is_date(column.type) or pa.types.is_timestamp(column.type):
+        # A date is the midnight that it begins with, and is written as a date.
+        text = pc.cast(pc.cast(column, pa.timestamp("us")), pa.string())
+        text = pc.replace_substring_regex(text, r" 00:00:00\.0+$", "")
+        return pc.fill_null(text, "\0")
     if pa.types.is_integer(column.type) or pa.types.is_boolean(column.type):
         # Beyond 2^53 neighbours fall together, which can only find too many equal rows.
         column = pc.cast(column, pa.float64(), safe=False)
     if pa.types.is_floating(column.type) or pa.types.is_decimal(column.type):
         column = pc.cast(column, pa.float64(), safe=False)
+        column = pc.if_else(pc.is_nan(column), None, column)  # missing, in either form
         text = pc.cast(pc.add(column, 0.0), pa.string())  # -0.0 becomes 0.0
     else:
         text = pc.cast(column, pa.string())
