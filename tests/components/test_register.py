@@ -763,6 +763,36 @@ def test_attempts_that_were_counted_on_rows_of_no_evaluation_do_not_count(proof:
     )
 
 
+def test_models_that_were_measured_as_production_are_attempts_too(proof: Proof) -> None:
+    """Try seeds as the model to compare with, which measures them, and evaluate only the best."""
+    train_rows = sides(proof)["train"]
+    for seed in range(3):
+        rival = execute(
+            train,
+            {
+                "data": train_rows,
+                "target": "label",
+                "estimator": "sklearn.dummy.DummyClassifier",
+                "hyperparameters": {"strategy": "uniform"},
+                "seed": seed,
+            },
+            proof.context,
+        ).outputs["model"]
+        compared = {
+            "candidate": proof.model,
+            "candidate_rows": train_rows,
+            "production": rival,
+            "production_rows": train_rows,
+            "test_data": proof.test,
+            "resamples": 100,
+        }
+        execute(compare, compared, proof.context)
+    asked = {"model_name": "churn", "model": rival, "test_data": proof.test}
+    counted = execute(resolve_production, asked, proof.context).outputs["attempts"]
+    # Three seeds, and the two models of the fixture.
+    assert read_values(proof.store, counted) == {"attempts_on_test_data": 5}
+
+
 def test_a_policy_that_blocked_another_model_does_not_hold_up_one_that_passes_it(
     proof: Proof,
 ) -> None:
