@@ -21,7 +21,7 @@ def check_monitoring(
     """
     from assay import dataset
     from assay.components.check_monitoring import views
-    from assay.model import load
+    from assay.model import load, platform_classes
     from assay.monitoring import FILE_NAME, judge, parse_plan, replay
     from assay.monitoring.judge import evidence, no_plan
 
@@ -31,7 +31,7 @@ def check_monitoring(
         views.write_no_plan(monitoring.path)
         return {"complete": False}
     parsed = parse_plan((plan.path / FILE_NAME).read_bytes(), FILE_NAME)
-    loaded = load(model.path)
+    loaded = load(model.path, allowed_modules=sorted(platform_classes()))
     rows = dataset.read(test_data.path)
     found = replay(parsed, loaded, rows, starts=starts, seed=seed, threads=threads)
     judged = judge(parsed, loaded.info, found)

@@ -133,7 +133,7 @@ def compare(
         "min_slice_rows": float(settings.min_slice_rows),
         **counts,
     }
-    notes: dict[str, str] = {}
+    notes = candidate.info.class_notes()
     if rows.unknown or len(compared) < settings.min_slice_rows:
         # No value, so that no rule passes; the verdict says that nothing can be told.
         reason = rows.unknown or _too_few(len(compared), len(frame), settings)
@@ -218,6 +218,12 @@ def check(
         problems.append(
             f"the production model is {production.task} for {production.target!r}, the candidate "
             f"{candidate.task} for {candidate.target!r}; they cannot be compared"
+        )
+    elif candidate.info.positive != production.info.positive:
+        problems.append(
+            f"the positive class of the production model is {str(production.info.positive)!r}, "
+            f"that of the candidate {str(candidate.info.positive)!r}, so their metrics are about "
+            "different things; train with production's as positive_label"
         )
     # A production model that cannot read today's data is a fact that the release must face, not a
     # reason to pass: the run stops here and names the model.

@@ -42,7 +42,7 @@ def compare(
     from assay import findings
     from assay.components.compare import difference, views
     from assay.dataset.whole import exact
-    from assay.model import fixed_threads, load
+    from assay.model import fixed_threads, load, platform_classes
 
     settings = difference.Settings(
         primary_metric=primary_metric,
@@ -59,7 +59,9 @@ def compare(
         found = difference.no_production(subjects)
     else:
         subjects["production"] = production.digest
-        ours, theirs = load(candidate.path), load(production.path)
+        admitted = sorted(platform_classes())
+        ours = load(candidate.path, allowed_modules=admitted)
+        theirs = load(production.path, allowed_modules=admitted)
         frame = data.read(test_data.path)
         said = difference.check(ours, theirs, frame, settings)
         rows = _rows(

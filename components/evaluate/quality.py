@@ -83,7 +83,8 @@ def evaluate(
             "test_rows": float(len(frame)),
             "classes": float(len(model.info.classes)),
             "min_slice_rows": float(settings.min_slice_rows),
-        }
+        },
+        notes=model.info.class_notes(),
     )
     if findings := model.check_table(frame):
         found.notes["test_rows"] = "; ".join(finding.text for finding in findings)

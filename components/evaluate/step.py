@@ -35,7 +35,7 @@ def evaluate(
     from assay.dataset.whole import exact
     from assay.errors import StepError, UsageError
     from assay.evidence import EvidenceDocument
-    from assay.model import fixed_threads, load
+    from assay.model import fixed_threads, load, platform_classes
 
     if model is None:
         if not failure:
@@ -54,7 +54,7 @@ def evaluate(
         min_slice_rows=min_slice_rows,
         seed=seed,
     )
-    loaded = load(model.path)
+    loaded = load(model.path, allowed_modules=sorted(platform_classes()))
     frame = data.read(test_data.path)
     subjects = {"model": model.digest, "data": test_data.digest}
     with fixed_threads(threads):

@@ -13,23 +13,29 @@
    one of the library's, with the code of this installation, or one that the policy names.
 6. The rows that the model was evaluated on are shown to be new to it, and those that a comparison
    left out to be those that the models were trained on. Attempts were counted after the evaluation.
+   Where nothing shows that the rows are the whole test side of the split that the model was trained
+   by, people are told. The policy admits the modules that the model was made with.
 7. Every byte of all of it, back to the source, is what its name says.
 
 What is not checked: whether the code behind the attestations did what it should (`assay reproduce`
 shows that), and whether the policy asks for enough (people review that).
 """
 
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 from assay.attestation import Attestation, about
+from assay.documents import shown, some
 from assay.errors import RUN_AGAIN, AttestationError, IntegrityError, RunBlocked, RunInconclusive
 from assay.evidence import FILE_NAME, MAX_EVIDENCE_BYTES, EvidenceDocument
 from assay.governance.disjoint import require_disjoint, require_rows
-from assay.governance.makers import EVIDENCE, TRAINING, Admitted, Maker, maker
+from assay.governance.makers import EVIDENCE, SPLIT, TRAINING, Admitted, Maker, maker
 from assay.governance.makers import GATE as GATE_STEP
 from assay.manifest import Manifest
+from assay.model.info import INFO_FILE, MAX_INFO_BYTES, read_info
 from assay.policy import ATTEMPTS, MAX_POLICY_BYTES, Verdict, decide, parse_policy, read_decision
 from assay.policy import Decision as Judgement
 from assay.provenance import nodes, passport, verify
@@ -147,6 +153,8 @@ def check(
         {*tested, judgement.test_data} - {""},
         parsed.seen_rows_share,
     )
+    notes += _chosen_rows(services, admitted, judgement, data)
+    _require_modules(services, model, parsed.allowed_modules)
     _require_counted(services, admitted, documents)
     # Check 7. The model is behind the decision already, unless no evidence is about it.
     verify(services.store, decision.digest, services.verifier)
@@ -316,6 +324,56 @@ def _connected(
         raise AttestationError("; ".join(objections))
     makers = tuple(item for item in found if isinstance(item, Maker))
     return [r for r in trained if not admitted.objection(r, TRAINING)], makers
+
+
+def _chosen_rows(
+    services: Services, admitted: Admitted, judgement: Judgement, data: str
+) -> tuple[str, ...]:
+    """What to tell people of test rows that somebody may have picked; nothing for a whole side.
+
+    Rows of one's own are a use that counts, and the rows on which a model is right are such rows.
+    """
+    store, verifier = services.store, services.verifier
+    behind = {node.digest for node in nodes(passport(store, judgement.model, verifier))}
+    for record in about(store, judgement.test_data, verifier):
+        sides = {name: output.digest for name, output in record.outputs.items()}
+        if (
+            record.entry_point == SPLIT
+            and not admitted.objection(record, {SPLIT})
+            and sides.get("test") == judgement.test_data
+            and sides.get("train") in behind
+        ):
+            whole = str(record.inputs.get("data"))
+            above = {node.digest for node in nodes(passport(store, whole, verifier))}
+            if not data or data in above:
+                return ()
+    told = (
+        f"the test rows {judgement.test_data} are not the test side of the split_data that the "
+        "model's training rows come from, so whoever started the run may have picked them"
+    )
+    return (told,)
+
+
+def _require_modules(services: Services, model: str, allowed: Sequence[str]) -> None:
+    """Refuse a model that was made with modules that the policy does not admit.
+
+    What may be loaded at all is the platform's word; the policy chooses among that.
+    """
+    content = _file(services.store, model, INFO_FILE, MAX_INFO_BYTES)
+    with tempfile.TemporaryDirectory(prefix="assay-model-") as folder:
+        Path(folder, INFO_FILE).write_bytes(content)
+        used = read_info(Path(folder)).allowed_modules
+    outside = [
+        name
+        for name in used
+        if not any(name == prefix or name.startswith(f"{prefix}.") for prefix in allowed)
+    ]
+    if outside:
+        raise IntegrityError(
+            f"the model {model} was made with {', '.join(some(outside, shown))} admitted, which "
+            "the policy does not admit; train another without, or let the policy name it under "
+            "allowed_modules"
+        )
 
 
 def _require_counted(

@@ -18,6 +18,10 @@ from assay.labels import label as label  # noqa: PLC0414 - evidence and its name
 
 FILE_NAME: Final = "evidence.json"
 MAX_EVIDENCE_BYTES: Final = 16 << 20
+POSITIVE: Final = "positive_class"
+"""Note that says, for a binary model, which class a recall is of."""
+POSITIVE_DEFAULT: Final = "positive_class_default"
+"""Note that says which class that is when nobody chooses: the last in sort order."""
 VERDICTS: Final = ("pass", "block", "inconclusive")
 
 

@@ -427,6 +427,20 @@ def test_what_cannot_be_is_refused_in_one_line(
     assert "\n" not in str(refused.value)
 
 
+def test_models_of_unlike_positive_classes_cannot_be_compared(
+    income: Model, few_rows: Dataset, held_out: Dataset, fitted: Fit, out: Make
+) -> None:
+    """The recall of a constant model for the frequent class is 1."""
+    constant = fitted(
+        few_rows,
+        target="income",
+        estimator="sklearn.dummy.DummyClassifier",
+        positive_label="<=50K",
+    )
+    with pytest.raises(UsageError, match=r"production model is '>50K', .* candidate '<=50K'"):
+        judge(constant, income, held_out, out, primary_metric="recall")
+
+
 def test_models_of_different_tasks_or_tables_cannot_be_compared(
     income: Model, few_rows: Dataset, held_out: Dataset, fitted: Fit, written: Write, out: Make
 ) -> None:

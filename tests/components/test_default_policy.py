@@ -138,6 +138,18 @@ def test_a_constant_classifier_does_not_replace_a_good_model_by_its_recall(runs:
     assert outcomes["regression_delta_roc_auc"] == "fail"
 
 
+def test_the_recall_of_another_class_is_not_what_a_policy_means_by_recall(runs: Runs) -> None:
+    """Most are benign, so a constant model has the recall 1 and a good precision of these."""
+    asks = "gates: [{metric: recall >= 0.5}, {metric: precision >= 0.5}]\n"
+    _, decision = runs.judge(asks, positive_label="benign", **CONSTANT)
+    assert decision.verdict == "block"
+    assert "takes 'benign' for the positive class, which the run chose" in decision.reason
+    _, decision = runs.judge(f"positive_label: malignant\n{asks}", positive_label="benign", **GOOD)
+    assert "the policy asks for 'malignant' (positive_label)" in decision.reason
+    _, decision = runs.judge(f"positive_label: benign\n{asks}", positive_label="benign", **GOOD)
+    assert decision.verdict == "pass", decision.reason
+
+
 def test_an_estimator_without_scores_does_not_escape_the_ranking_metrics(runs: Runs) -> None:
     good, _ = runs.judge(**GOOD)
     runs.put_into_production(good)

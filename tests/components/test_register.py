@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from mlflow.tracking import MlflowClient
 
-from assay import code
+from assay import admission, code
 from assay.attestation import about, load
 from assay.components.compare.step import compare
 from assay.components.evaluate.step import evaluate
@@ -49,7 +49,7 @@ from assay.signing import Verifier
 from assay.step import Dataset, Decision, Evaluation, Model, Out, Policy, Services, Step, step
 from assay.store import Store, open_store
 from assay.store.base import blob_key
-from assay.tree import get_manifest, put_tree
+from assay.tree import get_manifest, get_tree, put_tree
 
 from simulators.forge import git
 
@@ -763,6 +763,36 @@ def test_attempts_that_were_counted_on_rows_of_no_evaluation_do_not_count(proof:
     )
 
 
+def test_models_that_were_measured_as_production_are_attempts_too(proof: Proof) -> None:
+    """Try seeds as the model to compare with, which measures them, and evaluate only the best."""
+    train_rows = sides(proof)["train"]
+    for seed in range(3):
+        rival = execute(
+            train,
+            {
+                "data": train_rows,
+                "target": "label",
+                "estimator": "sklearn.dummy.DummyClassifier",
+                "hyperparameters": {"strategy": "uniform"},
+                "seed": seed,
+            },
+            proof.context,
+        ).outputs["model"]
+        compared = {
+            "candidate": proof.model,
+            "candidate_rows": train_rows,
+            "production": rival,
+            "production_rows": train_rows,
+            "test_data": proof.test,
+            "resamples": 100,
+        }
+        execute(compare, compared, proof.context)
+    asked = {"model_name": "churn", "model": rival, "test_data": proof.test}
+    counted = execute(resolve_production, asked, proof.context).outputs["attempts"]
+    # Three seeds, and the two models of the fixture.
+    assert read_values(proof.store, counted) == {"attempts_on_test_data": 5}
+
+
 def test_a_policy_that_blocked_another_model_does_not_hold_up_one_that_passes_it(
     proof: Proof,
 ) -> None:
@@ -1106,6 +1136,60 @@ def test_attempts_that_were_counted_before_the_evaluation_do_not_count(
 
     refused(lambda: enter(early), IntegrityError, "were counted before the model was evaluated")
     assert enter(attempts()).outputs["record"]
+
+
+def test_a_model_of_another_library_is_measured_and_admitted_where_policy_and_platform_say_so(
+    proof: Proof, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "shrubs.py").write_text(
+        "from sklearn.tree import DecisionTreeClassifier\n\n\n"
+        "class Shrub(DecisionTreeClassifier):\n    pass\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("ASSAY_ALLOWED_CLASSES", "shrubs.Shrub")
+    rows = sides(proof)["train"]
+    model = fit(proof, rows, estimator="shrubs.Shrub", allowed_modules=["shrubs"])
+    evaluation = measure(proof, model, proof.test)
+    beside = {"production": proof.model, "production_rows": rows, "resamples": 100}
+    arguments = {"candidate": model, "candidate_rows": rows, "test_data": proof.test, **beside}
+    assert execute(compare, arguments, proof.context).outputs["comparison"]
+
+    def enter(policy: str) -> Any:
+        decision = proof.decide(policy, model=model, evidence=[evaluation])
+        return proof.register(decision, model=model, evaluation=evaluation, measurements="")
+
+    asks = "gates: [{metric: accuracy > 0.1}]"
+    refused(lambda: enter(asks), IntegrityError, "'shrubs' admitted, which the policy does not")
+    assert state(enter(f"allowed_modules: [shrubs]\n{asks}")) == "new"
+    # The platform has the last word.
+    monkeypatch.delenv("ASSAY_ALLOWED_CLASSES")
+    other = cut(proof, proof.data, salt="another")["test"]
+    refused(lambda: measure(proof, model, other), IntegrityError, "no allow-list holds: shrubs")
+
+
+def test_test_rows_that_somebody_may_have_picked_are_told(proof: Proof) -> None:
+    """A region of the test rows on which the model is right, and rows of one's own."""
+
+    def told(rows: str, **given: str) -> tuple[str, ...]:
+        evaluation = measure(proof, proof.model, rows)
+        policy = "seen_rows_share: 1\ngates: [{metric: accuracy > 0.1}]"
+        decision = proof.decide(policy, evidence=[evaluation], test_data=rows, **given)
+        folder = proof.root / decision[7:]
+        get_tree(proof.store, get_manifest(proof.store, decision), folder)
+        return admission.check(
+            Services(proof.store, None),
+            proof.model,
+            Decision(folder, decision),
+            [evaluation],
+            given.get("data", proof.data),
+        ).notes
+
+    assert told(proof.test) == ()
+    assert told(proof.test, data="") == ()
+    cuts = {"split_by": "time", "time_column": "a", "test_fraction": 0.5}
+    for rows in (*cut(proof, proof.test, **cuts).values(), table(proof, "own.csv", EVEN)):
+        (note,) = (note for note in told(rows) if "picked" in note)
+        assert note.startswith(f"the test rows {rows} are not the test side of the split_data")
 
 
 def test_a_step_that_says_that_it_is_the_librarys_is_refused(proof: Proof) -> None:

@@ -854,3 +854,55 @@ def test_behavioural_checks_of_ones_own_are_not_those_that_the_policy_names(
 def test_checks_and_shares_that_cannot_be(key: str, said: str) -> None:
     with pytest.raises(PolicyError, match=said):
         parse_policy(f"{key}\ngates: [{{metric: accuracy > 0.5}}]".encode())
+
+
+def measured(values: Any, positive: str) -> Any:
+    """Evidence about a model for no and yes, of which one is taken for the positive class."""
+    notes = {"positive_class": positive, "positive_class_default": "yes"}
+    return about_model(values, notes=notes)
+
+
+@pytest.mark.parametrize(
+    ("rules", "positive", "said"),
+    [
+        (policy("recall > 0.7"), "yes", ""),
+        (policy("recall > 0.7"), "no", "judges by recall; write the class that it means"),
+        (policy('recall{sex="F"} > 0.7'), "no", "judges by recall"),
+        (policy("recall_gap < 0.1"), "no", "judges by recall_gap"),
+        (policy("regression_delta < 0.1", primary_metric="f1"), "no", "judges by f1"),
+        (policy("accuracy > 0.7"), "no", ""),
+        (policy("recall > 0.7", positive_label="no"), "no", ""),
+        (policy("recall > 0.7", positive_label="no"), "yes", "the policy asks for 'no'"),
+    ],
+)
+def test_a_policy_on_recall_does_not_take_the_recall_of_a_class_that_the_run_chose(
+    rules: Any, positive: str, said: str
+) -> None:
+    values = {
+        "recall": 0.9,
+        'recall{sex="F"}': 0.9,
+        "recall_gap": 0.0,
+        "accuracy": 0.9,
+        "regression_delta": 0.0,
+        "compared_f1": 1.0,
+        "regression_delta_f1": 0.0,
+    }
+    judged = decision(rules, measured(values, positive))
+    assert judged.verdict == ("block" if said else "pass"), judged.reason
+    assert said in judged.reason
+
+
+def test_a_recall_of_no_class_is_none_of_the_one_that_the_policy_names() -> None:
+    rules = policy("recall > 0.7", positive_label="yes")
+    judged = decision(rules, about_model({"recall": 0.9}))
+    assert judged.verdict == "block"
+    assert "does not say which class is positive" in judged.reason
+
+
+def test_checks_of_another_class_than_the_default_need_a_policy_that_names_it() -> None:
+    subjects = {"model": MODEL, "data": TEST, "checks": OTHER}
+    notes = {"positive_class": "no", "positive_class_default": "yes"}
+    document = EvidenceDocument(subjects, {"safety_violations": 0.0}, notes=notes)
+    assert decision(policy("safety_violations == 0"), document).verdict == "block"
+    pinned = policy("safety_violations == 0", positive_label="no")
+    assert decision(pinned, document).verdict == "pass"

@@ -75,7 +75,7 @@ def check(
     taken in their order, with --data as the reference.
     """
     from assay import dataset
-    from assay.model import load
+    from assay.model import load, platform_classes
     from assay.monitoring import judge, parse_plan, replay
 
     parsed = parse_plan(_read(plan), plan.name)
@@ -87,7 +87,7 @@ def check(
     if live:
         wanted["live"] = (live, Dataset)
     with _laid_out(**wanted) as folders:
-        loaded = load(folders["model"])
+        loaded = load(folders["model"], allowed_modules=sorted(platform_classes()))
         rows = dataset.read(folders["data"])
         with _progress(quiet=as_json) as progress:
             found = replay(parsed, loaded, rows, starts=starts, seed=seed, progress=progress)

@@ -5,24 +5,31 @@ of 95 %. So the models are counted that were measured on the rows, each once how
 and whatever name it was to be registered under. The store's attestations say which.
 """
 
-from typing import Final
-
 from assay.attestation import about, using
+from assay.errors import NotFoundError
 from assay.evidence import EvidenceDocument
 from assay.policy import ATTEMPTS
-from assay.step import Services
-
-_ROLES: Final = ("model", "candidate")
-"""Inputs by which steps take the model that is tried; a comparison's production model is not."""
+from assay.step import Model, Services
+from assay.tree import get_manifest
 
 
 def tried_on(services: Services, test_data: str) -> list[str]:
-    """Digests of the models that were measured on a dataset, by its believable attestations."""
+    """Digests of the models that were measured on a dataset, by its believable attestations.
+
+    In whatever role a step took the model: a comparison measures both of its models.
+    """
     found: dict[str, None] = {}
     for record in using(services.store, test_data, services.verifier):
-        given = (record.inputs.get(role, "") for role in _ROLES)
-        found.update(dict.fromkeys(digest for digest in given if isinstance(digest, str)))
-    return [digest for digest in found if digest]
+        found.update(dict.fromkeys(record.input_digests()))
+    return [digest for digest in found if digest != test_data and _may_be_model(services, digest)]
+
+
+def _may_be_model(services: Services, digest: str) -> bool:
+    """Whether an artifact is a model; one that was removed since may have been."""
+    try:
+        return get_manifest(services.store, digest).artifact_type == Model.type
+    except NotFoundError:
+        return True
 
 
 def count(services: Services, model: str, test_data: str) -> int:

@@ -18,6 +18,7 @@ docs/format-model.md specifies the folder. Nothing is pickled. Importing this pa
 neither scikit-learn nor MLflow.
 """
 
+from assay.model.allowed import platform_classes
 from assay.model.build import check_estimator
 from assay.model.files import LoadedModel, audit, load, save
 from assay.model.info import INFO_FILE, ModelInfo, read_info
@@ -33,6 +34,7 @@ __all__ = [
     "fixed_threads",
     "load",
     "make_pipeline",
+    "platform_classes",
     "read_info",
     "save",
 ]

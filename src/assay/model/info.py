@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from assay.digest import canonical_json, parse_canonical_json
 from assay.errors import IntegrityError
+from assay.evidence import POSITIVE, POSITIVE_DEFAULT
 
 INFO_FILE: Final = "assay-model.json"
 FORMAT: Final = "assay-model/1"
@@ -50,6 +51,16 @@ class ModelInfo:
     """Width of the table that the estimator sees after preprocessing."""
     versions: Mapping[str, str] = field(default_factory=dict)
     """Of the libraries that made it, and Python."""
+
+    def class_notes(self) -> dict[str, str]:
+        """What evidence about a binary model says of its positive class; else nothing."""
+        if self.task != "binary":
+            return {}
+        try:
+            default = max(self.classes)
+        except TypeError:  # labels of several types
+            default = max(self.classes, key=str)
+        return {POSITIVE: str(self.positive), POSITIVE_DEFAULT: str(default)}
 
     def to_bytes(self) -> bytes:
         """Canonical JSON."""

@@ -36,6 +36,7 @@ _KEYS: Final = (
     "correct_for_attempts",
     "checks",
     "seen_rows_share",
+    "positive_label",
 )
 _STEP_KEYS: Final = ("step", "code")
 _ENTRY_POINT: Final = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*", re.ASCII)
@@ -94,6 +95,8 @@ class Policy:
     """Digest of the behavioural checks that must have been run; empty for any."""
     seen_rows_share: float = SEEN_ROWS_SHARE
     """Largest share of evaluated rows that the model may have seen already."""
+    positive_label: str = ""
+    """The class that metrics such as recall are of; empty for the last in sort order."""
 
 
 def parse_policy(data: bytes, name: str = "policy") -> Policy:
@@ -139,6 +142,7 @@ class _Reader(NodeReader):
             correct_for_attempts=self._truth(fields.get("correct_for_attempts")),
             checks=self._digest(fields.get("checks")),
             seen_rows_share=self._share(fields.get("seen_rows_share")),
+            positive_label=self._text(fields.get("positive_label")),
         )
 
     def _digest(self, node: Any) -> str:

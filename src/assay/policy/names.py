@@ -56,12 +56,20 @@ SYNONYMS: Final = {
 }
 """Other words for the same, which spelling alone would not lead to the right name."""
 
+BY_CLASS: Final = frozenset({"precision", "recall", "f1", "average_precision"})
+"""Metrics of a binary task that mean something else when the other class is the positive one."""
+
 _PREFIXES: Final = ("candidate_", "production_", "regression_delta_", "compared_")
 _CUTOFF: Final = 0.8
 """Ratio of difflib from which a name counts as misspelt rather than as another."""
 _MODEL_STAGES: Final = ("evaluate", "compare", "check_monitoring", "resolve_production")
 _MODEL_NAMES: Final = frozenset(name for stage in _MODEL_STAGES for name in KNOWN_METRICS[stage])
 _ALL_NAMES: Final = frozenset(name for names in KNOWN_METRICS.values() for name in names)
+
+
+def is_by_class(metric: str) -> bool:
+    """Whether a metric, or the one that it derives from, depends on which class is positive."""
+    return metric in BY_CLASS or _base(metric) in BY_CLASS
 
 
 def is_known(metric: str) -> bool:

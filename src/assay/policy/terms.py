@@ -3,14 +3,15 @@
 A comparison judges by itself, by a margin and at a level of confidence; and both evaluation and
 comparison leave groups unjudged that are too small. These are parameters of whoever starts a run,
 so the evidence says them, and they are held against what the policy asks for. So it is with the
-file of behavioural checks, where the policy names one.
+file of behavioural checks, where the policy names one, and with the class that a recall is of.
 """
 
 from typing import Final
 
-from assay.evidence import EvidenceDocument
+from assay.evidence import POSITIVE, POSITIVE_DEFAULT, EvidenceDocument
 from assay.labels import metric_of
 from assay.policy.language import REGRESSION, Policy
+from assay.policy.names import is_by_class
 
 MIN_CONFIDENCE: Final = 0.9
 """Least level of a comparison where the policy names none."""
@@ -48,16 +49,33 @@ def level(policy: Policy) -> float:
 
 def objection(document: EvidenceDocument, policy: Policy) -> str:
     """Why a document was made on other terms than the policy's; "" when it was not."""
+    return (
+        _rows_objection(document)
+        or _checks_objection(document, policy)
+        or _class_objection(document, policy)
+        or _comparison_objection(document, policy)
+    )
+
+
+def _rows_objection(document: EvidenceDocument) -> str:
     rows = document.values.get("min_slice_rows")
     if rows is not None and rows < MIN_SLICE_ROWS:
         return (
             f"speaks of groups of {rows:g} rows and more, and the least is {MIN_SLICE_ROWS}; leave "
             "min_slice_rows as it is"
         )
+    return ""
+
+
+def _checks_objection(document: EvidenceDocument, policy: Policy) -> str:
     if policy.checks and any(metric_of(name) == VIOLATIONS for name in document.values):
         used = document.subjects.get("checks", "none")
         if used != policy.checks:
             return f"ran the behavioural checks {used}, and the policy asks for {policy.checks}"
+    return ""
+
+
+def _comparison_objection(document: EvidenceDocument, policy: Policy) -> str:
     if document.verdict != "pass" or document.values.get(REGRESSION) is None:
         return ""
     told, limit = document.values.get("regression_margin"), margin(policy)
@@ -73,3 +91,48 @@ def objection(document: EvidenceDocument, policy: Policy) -> str:
         shown = "no level" if interval is None else f"confidence {interval.confidence:g}"
         return f"judged at {shown}, and the least is {least:g}; compare at that level"
     return ""
+
+
+def _class_objection(document: EvidenceDocument, policy: Policy) -> str:
+    """Why a document takes another class for the positive one than the policy; "" if it does not.
+
+    Whoever starts a run chooses the class. A recall of the frequent one is easily high, so where
+    the policy says nothing, it means the default.
+    """
+    told = document.notes.get(POSITIVE)
+    if told is None:
+        # What ranks candidates repeats numbers that were measured on other rows.
+        asked = any(
+            is_by_class(metric_of(name)) and not name.startswith(f"{metric_of(name)}{{candidate=")
+            for name in document.values
+        )
+        if policy.positive_label and asked:
+            return (
+                f"does not say which class is positive, and the policy asks for "
+                f"{policy.positive_label!r}"
+            )
+        return ""
+    if policy.positive_label:
+        if told != policy.positive_label:
+            return (
+                f"takes {told!r} for the positive class, and the policy asks for "
+                f"{policy.positive_label!r} (positive_label)"
+            )
+        return ""
+    default = document.notes.get(POSITIVE_DEFAULT)
+    if told != default and (named := _by_class(document, policy)):
+        return (
+            f"takes {told!r} for the positive class, which the run chose, and the policy judges by "
+            f"{', '.join(named)}; write the class that it means into the policy (positive_label), "
+            f"or train with the default, {default!r}"
+        )
+    return ""
+
+
+def _by_class(document: EvidenceDocument, policy: Policy) -> list[str]:
+    """The metrics of a policy that depend on which class is positive; checks, where some ran."""
+    expressions = [rule.expression for rule in policy.rules]
+    expressions += [rule.when for rule in policy.rules if rule.when is not None]
+    names = {policy.primary_metric, *(expression.metric for expression in expressions)}
+    checked = {VIOLATIONS} if document.subjects.get("checks") else set()
+    return sorted(name for name in names if is_by_class(name) or name in checked)
