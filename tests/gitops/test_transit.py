@@ -135,6 +135,89 @@ def test_a_merge_with_the_branch_as_second_parent_does_not_leave_its_policy(
     assert "under the governing policy policy.yaml the verdict is block" in problem
 
 
+def test_a_merge_of_the_branch_does_not_leave_a_policy_that_no_look_saw(
+    world: Any, forge: Simulator
+) -> None:
+    """The owners' stricter policy came after the last look, and is no first parent any more."""
+    govern(world, LAX)
+    release = proposed(world, world.promote("one", "dev").branch)
+    assert world.sync().problems == []
+    seen = world.head()
+    govern(world, STRICT)
+    main = world.head()
+    clone = world.checkout()
+    git(clone, "checkout", "-q", "-b", "feature", seen)
+    commit = put(clone, where("dev"), release, "Release")
+    git(clone, "merge", "-q", "--no-ff", "-m", "Merge branch 'main' into feature", main)
+    forge.push(clone, "mallory").commit = commit
+    for _ in range(2):
+        synced = world.sync()
+        (problem,) = synced.problems
+        assert "under the governing policy policy.yaml of commit" in problem
+        assert "the verdict is block" in problem
+        assert (synced.approved, synced.aliases) == ([], [])
+    assert world.registry.at(MODEL, "dev") is None
+
+
+def test_a_merge_that_brings_back_an_old_policy_counts(world: Any, forge: Simulator) -> None:
+    """The strict policy is older than the last look; only a merge of the branch has it since."""
+    govern(world, STRICT)
+    strict = world.head()
+    govern(world, LAX)
+    release = proposed(world, world.promote("one", "dev").branch)
+    assert world.sync().problems == []
+    seen = world.head()
+    clone = world.checkout()
+    git(clone, "checkout", "-q", "-b", "old", strict)
+    old = put(clone, "NOTES.md", "Back to the strict one.\n")
+    back = git(clone, "commit-tree", f"{old}^{{tree}}", "-p", seen, "-p", old, "-m", "Strict again")
+    git(clone, "push", "-q", "origin", f"{back}:main")
+    git(clone, "checkout", "-q", "-b", "feature", seen)
+    commit = put(clone, where("dev"), release, "Release")
+    merge = ["commit-tree", f"{commit}^{{tree}}", "-p", commit, "-p", back, "-m", "Merge main"]
+    git(clone, "reset", "-q", "--hard", git(clone, *merge))
+    forge.push(clone, "mallory").commit = commit
+    (problem,) = world.sync().problems
+    assert f"under the governing policy policy.yaml of commit {back[:12]}" in problem
+    assert world.registry.at(MODEL, "dev") is None
+
+
+@pytest.mark.parametrize("commits", [1, 3])
+def test_a_pull_request_skips_no_environment(world: Any, forge: Simulator, commits: int) -> None:
+    """It brings a model into each; what came with the same tip opens nothing, at no later look."""
+    release = document.parse(proposed(world, world.promote("one", "dev").branch))
+    clone = world.checkout()
+    put(clone, "README.md", "Deployments.\n")
+    git(clone, "push", "-q", "origin", "HEAD:main")
+    assert world.sync().problems == []
+    for environment in document.ENVIRONMENTS:
+        file = clone / where(environment)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(replace(release, environment=environment, previous="").render())
+        if commits > 1:
+            put(clone, where(environment), file.read_bytes())
+    if commits == 1:
+        put(clone, "README.md", "All of them.\n")
+    forge.push(clone, "mallory")
+    for _ in range(3):
+        problems = world.sync().problems
+        assert len([problem for problem in problems if "no environment is skipped" in problem]) == 2
+        for environment in ("staging", "production"):
+            assert world.registry.at(MODEL, environment) is None
+    if commits > 1:  # Gitea knows the request by its last commit only
+        return
+    # The way out that it names: out of there, and proposed again.
+    git(clone, "rm", "-q", where("staging"), where("production"))
+    git(clone, "commit", "-qm", "Take it out")
+    forge.push(clone, "grace")
+    world.sync()
+    done = world.promote("one", "staging")
+    forge.merge(done.request.number, "grace")
+    synced = world.sync()
+    assert synced.aliases == ["churn@staging -> 1"]
+    assert world.registry.at(MODEL, "production") is None
+
+
 def test_staging_within_a_pull_request_does_not_open_production(
     world: Any, forge: Simulator, keys: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -219,6 +302,33 @@ def test_a_merge_with_an_older_commit_as_first_parent_is_told(world: Any) -> Non
     synced = world.sync()
     assert ["left the line of commits" in problem for problem in synced.problems] == [True]
     assert world.registry.at(MODEL, "dev").model == world.models["two"]
+
+
+def test_a_merge_that_leaves_a_rollback_that_no_look_saw_is_told(world: Any) -> None:
+    """The release log knows the commit, so it was on the branch."""
+    world.release("one", "dev")
+    world.release("two", "dev")
+    before = world.head()
+    world.roll_back("dev")
+    clone = world.checkout()
+    undo = ["commit-tree", f"{before}^{{tree}}", "-p", before, "-p", "HEAD", "-m", "Merge main"]
+    git(clone, "push", "-q", "origin", f"{git(clone, *undo)}:main")
+    for _ in range(2):
+        synced = world.sync()
+        (problem,) = synced.problems
+        assert "left the line of commits" in problem
+        assert "is in the release log" in problem
+        assert synced.approved == []
+    assert world.registry.at(MODEL, "dev").model == world.models["one"]
+    # The way back that it names: what came stands behind the rollback, and nobody approved it.
+    words = problem.partition("git checkout ")[2].split(";")[0]
+    git(clone, "fetch", "-q")
+    git(clone, "checkout", "-q", words)
+    git(clone, "merge", "-q", "--no-ff", "-m", "Back", "origin/main")
+    git(clone, "push", "-q", "origin", "HEAD:main")
+    (problem,) = world.sync().problems
+    assert "came into dev without an approval" in problem
+    assert world.registry.at(MODEL, "dev").model == world.models["one"]
 
 
 @pytest.mark.parametrize("kind", ["link", "submodule"])

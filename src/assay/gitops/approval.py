@@ -276,7 +276,9 @@ def _sync(
         run = _Run(
             services, repository, line, open_forge(repository), signer, registry, accept_merges
         )
-        if problems := line.problems():
+        paths = [p for p in repository.paths(document.ROOT) if p.endswith(f"/{FILE_NAME}")]
+        # Before anything is recorded, the tip as well: who puts this right leaves it behind.
+        if problems := line.problems() or _left(run, paths):
             result.problems += problems
             return
         result.problems += [
@@ -285,7 +287,6 @@ def _sync(
         ]
         if settings.forge == "none":
             _remove_merged(repository)
-        paths = [p for p in repository.paths(document.ROOT) if p.endswith(f"/{FILE_NAME}")]
         for path in paths:
             _sync_path(run, path, result)
         # Last: who is stopped before has seen nothing, and the next one judges as this one did.
@@ -308,6 +309,19 @@ class _Run:
     def plain(self) -> bool:
         """Whether there is no forge: each release was signed and pushed by itself."""
         return self.repository.settings.forge == "none"
+
+
+def _left(run: _Run, paths: Sequence[str]) -> list[str]:
+    """Where the branch left what a release log has last, though no tip was seen that held it."""
+    found = []
+    for model in sorted({path.split("/")[1] for path in paths}):
+        entries = log.read(run.services.store, model, run.services.verifier)
+        for environment in document.ENVIRONMENTS:
+            last = log.current(entries, environment)
+            # A runner's key may write any commit into a rollback.
+            if last is not None and last.dated and (problem := run.line.left(last.commit)):
+                found.append(f"{model} in {environment}: {problem}")
+    return found
 
 
 def _sync_path(run: _Run, path: str, result: Synced) -> None:
@@ -338,12 +352,16 @@ def _sync_path(run: _Run, path: str, result: Synced) -> None:
             continue
         result.approved.append(entry)
         last = entry if entry.moves else last
+    _sync_alias(run, parts[1], parts[2], result)
+
+
+def _sync_alias(run: _Run, model: str, environment: str, result: Synced) -> None:
     if run.registry is None:
         return
     try:
-        moved = move_alias(services, run.registry, parts[1], parts[2])
+        moved = move_alias(run.services, run.registry, model, environment)
     except AssayError as error:
-        result.problems.append(f"alias {parts[2]!r} of {parts[1]!r}: {error}")
+        result.problems.append(f"alias {environment!r} of {model!r}: {error}")
         return
     if moved:
         result.aliases.append(moved)
@@ -425,6 +443,18 @@ def _record(
         for governs in policies
         for problem in checked(services, release, files, run.registry, governs)
     ]
+    if not (known or gone or run.plain):
+        # What was replaced was there for nobody, and opens nothing itself.
+        try:
+            candidate.require_reached(
+                services,
+                model,
+                environment,
+                release.digest,
+                opens=lambda below: run.line.opened(commit, below.commit),
+            )
+        except AssayError as error:
+            found.append(str(error))
     if not known:
         changed = repository.changed(before, commit) if before else []
         found += changed_with(model, environment, changed)

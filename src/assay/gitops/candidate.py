@@ -12,7 +12,7 @@
 
 import re
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -187,11 +187,26 @@ def refuse_revoked(services: Services, model: str) -> None:
         )
 
 
-def require_reached(services: Services, model: str, environment: str, digest: str) -> None:
+def require_reached(
+    services: Services,
+    model: str,
+    environment: str,
+    digest: str,
+    *,
+    opens: Callable[[log.Entry], bool] | None = None,
+) -> None:
     """Check 4.
 
+    Args:
+        services: The store, and who may sign.
+        model: Name of the model.
+        environment: Where it is to be released.
+        digest: Of the model.
+        opens: Which entries of the environment below count; None for all.
+
     Raises:
-        RunBlocked: The model was never in the environment below, or its approval there expired.
+        RunBlocked: The model was never in the environment below, or its approval there expired, or
+            what put it there does not count.
         IntegrityError: The release log is broken.
     """
     needed = document.below(environment)
@@ -206,6 +221,12 @@ def require_reached(services: Services, model: str, environment: str, digest: st
         raise RunBlocked(
             f"{digest} was never in {needed}, and no environment is skipped; "
             f"promote it there first: assay promote '{model}' {needed} --digest {digest}"
+        )
+    if opens is not None and not (entries := list(filter(opens, entries))):
+        raise RunBlocked(
+            f"{digest} came into {needed} and {environment} between two looks at the branch, and "
+            f"no environment is skipped; take it out of {environment}, and promote it there again: "
+            f"assay promote '{model}' {environment} --digest {digest}"
         )
     until = [
         statement.load(services.store, entry.statement, services.verifier).text("until")

@@ -204,14 +204,12 @@ class Repository:
 
         Args:
             paths: Which files.
-            since: A commit of the branch itself: those after it, along first parents. "": every
-                commit behind the branch, also what was merged later or on another side.
-            until: With `since`, those before this one.
+            since: Without what is behind this commit. "": everything behind `until`.
+            until: What is behind this commit, and itself, on whatever side.
         """
-        place = ["--full-history", _id(self.head)]
-        if since:
-            place = ["--first-parent", f"{_id(since)}..{_id(until)}^"]
-        return self._git("log", "--format=%H", *place, "--", *paths).split()
+        # With parents no merge is left out: one may bring back what is older than `since`.
+        place = [_id(until)] if not since else ["--parents", f"{_id(since)}..{_id(until)}"]
+        return self._git("log", "--format=%H", "--full-history", *place, "--", *paths).split()
 
     def odd(self, folder: str, commit: str = "") -> dict[str, str]:
         """What below a folder is no plain file: by path, what it is."""

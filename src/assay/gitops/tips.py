@@ -6,7 +6,8 @@ the tip that it saw into a chain of its own in the release log, and from these t
 
 | question | answer |
 |---|---|
-| which policy governs a release | each that governed since the tip that was seen before it |
+| which policy governs a release | each from the tip that was seen before it to the one after |
+| what opens the next environment | what a tip held that was seen before |
 | was a release there | when a tip that was seen held it |
 | was the branch only moved forward | every tip that was seen is on the line of first parents |
 
@@ -47,16 +48,22 @@ class Line:
     def problems(self) -> list[str]:
         """What is wrong with the way that the branch went."""
         left = [commit for commit in self._seen if commit not in self._place]
-        if not left:
-            return []
-        branch, tip = self._repository.settings.branch, left[-1]
-        problem = (
-            f"branch {branch} left the line of commits that it had: {tip[:12]} was its tip, and is "
+        return [self._left(left[-1], "was its tip")] if left else []
+
+    def left(self, commit: str) -> str:
+        """What is wrong when a commit that was recorded is behind the branch, and not on it."""
+        if not commit or commit in self._place or not self._repository.contains(commit):
+            return ""
+        return self._left(commit, "is in the release log")
+
+    def _left(self, commit: str, was: str) -> str:
+        branch = self._repository.settings.branch
+        return (
+            f"branch {branch} left the line of commits that it had: {commit[:12]} {was}, and is "
             "no longer among the first parents; nothing is recorded. Look at what came, then put "
-            f"it behind that commit: git checkout {tip[:12]}; git merge --no-ff origin/{branch}; "
-            f"git push origin HEAD:{branch}"
+            f"it behind that commit: git checkout {commit[:12]}; git merge --no-ff "
+            f"origin/{branch}; git push origin HEAD:{branch}"
         )
-        return [problem]
 
     def before(self, commit: str) -> str:
         """The last tip that was seen before a commit came; "" when there is none."""
@@ -73,15 +80,25 @@ class Line:
         end = self._place[newer] if newer else len(self._place)
         return any(self._place[commit] <= self._place[tip] < end for tip in self._tips)
 
+    def opened(self, commit: str, earlier: str) -> bool:
+        """Whether a tip held `earlier` that was seen before `commit` came."""
+        since = self.before(commit)
+        return bool(since) and self._place.get(earlier, len(self._place)) <= self._place[since]
+
     def policies(self, model: str, environment: str, commit: str) -> list[Governing | None]:
         """Every policy that a release must pass which came with a commit.
 
-        That of the parent, and each that governed after the tip that was seen before: one pull
-        request must not first weaken the policy and then bring what only the weaker one passes.
+        That of the parent, and each from the tip that was seen before to the first one that held
+        the commit: one pull request must not first weaken the policy and then bring what only the
+        weaker one passes. On every side, for a pull request may merge the branch into itself, and
+        what the branch was then no longer stands among the first parents.
         """
         since = self.before(commit)
+        # Before any was seen, also what was merged later.
+        after = (t for t in self._tips if self._place[t] >= self._place[commit])
+        until = next(after) if since else self._repository.head
         parents = self._repository.revision(commit).parents
-        changes = self._repository.changing(places(model, environment), since, commit)
+        changes = self._repository.changing(places(model, environment), since, until)
         found: dict[bytes, Governing] = {}
         for place, at in enumerate([*parents[:1], *filter(None, [since]), *changes]):
             policy = governing(self._repository, model, environment, at)
