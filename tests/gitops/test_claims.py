@@ -1,5 +1,6 @@
 """What a commit, a release or an entry of the log claims is held against what proves it."""
 
+import base64
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -187,6 +188,22 @@ def test_a_trailer_that_nobody_signed_stops_no_rollback(world: Any) -> None:
     assert world.roll_back("dev").release.digest == world.models["one"]
     done = CliRunner().invoke(cli, ["releases", MODEL, "--verify"])
     assert "removed" not in str(done.exception)
+
+
+def test_a_trailer_of_a_runner_is_told_and_stops_nothing(world: Any, keys: Any) -> None:
+    """With a runner's key and one merged commit a model could never be rolled back again."""
+    world.release("one", "dev")
+    world.release("two", "dev")
+    never = f"sha256:{'ab' * 32}"
+    envelope = keys.signer("runs").sign(log._head_payload(MODEL, never))
+    clone = world.checkout()
+    (clone / "models/churn/NOTES.md").write_text("Notes.\n")
+    push(clone, f"Notes\n\nAssay-Log: {never} {base64.urlsafe_b64encode(envelope).decode()}")
+    (problem,) = world.sync().problems
+    assert "a runner's key says" in problem
+    assert never in problem
+    assert world.roll_back("dev").release.digest == world.models["one"]
+    world.promote("three", "dev")
 
 
 def test_a_runners_entry_does_not_hide_an_unapproved_commit(world: Any, keys: Any) -> None:

@@ -335,6 +335,11 @@ def _sync_path(run: _Run, path: str, result: Synced) -> None:
     except IntegrityError as error:
         result.problems.append(f"{path}: {error}")
         return
+    # What is left is said by runners' keys alone.
+    result.problems += [
+        f"{path}: a runner's key says: {problem}"
+        for problem in ledger.cut_off(services, repository, parts[1])
+    ]
     result.approved += ledger.finish(services, repository, run.signer, parts[1])
     entries = log.read(services.store, parts[1], services.verifier)
     last = log.current(entries, parts[2])

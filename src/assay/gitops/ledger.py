@@ -27,7 +27,7 @@ from assay.errors import IntegrityError, UsageError
 from assay.gitops import document, log, statement
 from assay.gitops.log import Entry, Event
 from assay.gitops.repository import Repository, Revision
-from assay.signing import Signer
+from assay.signing import Role, Signer
 from assay.step import Services
 
 
@@ -165,9 +165,22 @@ def overtaken(
 def require_whole(services: Services, repository: Repository, model: str) -> None:
     """Refuse to go on with a log from which entries were removed that the repository knows.
 
+    What only a runner's key says to have been there is told by `cut_off`, and stops nothing: with
+    one such line, of an entry that never was, nothing could be rolled back any more.
+
     Raises:
         IntegrityError: Entries are missing; names each, and the chain.
     """
-    messages = repository.messages(f"{document.ROOT}/{model}")
-    if problems := log.cut_off(services.store, model, messages, services.verifier):
+    if problems := cut_off(services, repository, model, log.WRITERS[Event.RELEASE]):
         raise IntegrityError("; ".join(problems))
+
+
+def cut_off(
+    services: Services,
+    repository: Repository,
+    model: str,
+    roles: frozenset[Role] = log.ANYBODY,
+) -> list[str]:
+    """What was removed from the log of a model, as keys with one of these roles say in commits."""
+    messages = repository.messages(f"{document.ROOT}/{model}")
+    return log.cut_off(services.store, model, messages, services.verifier, roles)

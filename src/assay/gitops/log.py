@@ -523,26 +523,32 @@ def _head_payload(chain: str, name: str) -> bytes:
     return canonical_json({"chain": chain, "head": name})
 
 
-def _is_head(chain: str, name: str, envelope: str, verifier: Verifier | None) -> bool:
-    """Whether a trailer that names an entry counts: with keys, when one of them signed it."""
+def _is_head(
+    chain: str, name: str, envelope: str, verifier: Verifier | None, roles: frozenset[Role]
+) -> bool:
+    """Whether a trailer that names an entry counts: with keys, when one with a role signed it."""
     if verifier is None:
         return True
     what = f"trailer {name}"
     try:
         raw = parse_canonical_json(base64.urlsafe_b64decode(envelope), what)
-        payload, _ = verifier.open(raw, what, ANYBODY)
+        payload, _ = verifier.open(raw, what, roles)
     except (IntegrityError, binascii.Error, TypeError, AttributeError):
         return False
     return payload == _head_payload(chain, name)
 
 
 def cut_off(
-    store: Store, model: str, messages: Iterable[str], verifier: Verifier | None
+    store: Store,
+    model: str,
+    messages: Iterable[str],
+    verifier: Verifier | None,
+    roles: frozenset[Role] = ANYBODY,
 ) -> list[str]:
     """What commits' messages show to have been removed from the log of a model, as problems.
 
-    With keys configured, a trailer counts that one of them signed. Whoever may write a commit
-    could otherwise stop every release and rollback of the model for good.
+    With keys configured, a trailer counts that a key with one of the roles signed. Whoever may
+    write a commit could otherwise stop every release and rollback of the model for good.
     """
     chains = {LOG_TRAILER: model, REVOCATIONS_TRAILER: REVOCATIONS}
     held = {trailer: set(names(store, chain)) for trailer, chain in chains.items()}
@@ -551,7 +557,7 @@ def cut_off(
         for message in messages
         for found in _HEAD.finditer(message)
         if found[2] not in held[found[1]]
-        and _is_head(chains[found[1]], found[2], found[3] or "", verifier)
+        and _is_head(chains[found[1]], found[2], found[3] or "", verifier, roles)
     }
     return [
         f"{_called(chains[trailer])} no longer has the entry {name}, which a commit of the "
