@@ -152,7 +152,7 @@ def test_a_log_in_the_wrong_order_is_put_right_each_time(world: Any) -> None:
     recorded_late(world)
     world.sync()
     late, last = world.entries()[-2:]
-    late = replace(late, number=last.number + 1, previous=last.name)
+    late = replace(late, number=last.number + 1, previous=last.name, at=last.at)
     data, media = statement.encode(Kind.LOG, late.release, late.predicate(), require_signer())
     name = world.store.put_bytes(data, media).digest
     assert world.store.create_pointer(log._pointer(MODEL, late.number), name.encode())

@@ -146,12 +146,17 @@ def test_the_command_names_the_image(role: str) -> None:
 
 @pytest.mark.parametrize("inside", [True, False])
 def test_which_counts_in_an_image_of_ours_only(
-    inside: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    inside: bool,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setattr(images, "CODE_FOLDER", str(tmp_path if inside else tmp_path / "none"))
     monkeypatch.setenv("ASSAY_IMAGE", "")
     monkeypatch.setenv("_KFP_RUNTIME", "true")
     monkeypatch.setattr(sys, "argv", ["task", "--image", "an/image@sha256:1", "kfp", "no", "{}"])
-    with pytest.raises(ModuleNotFoundError):
+    with pytest.raises(SystemExit) as ended:
         task.main()
+    assert ended.value.code == 1
+    assert "No module named 'assay.components.no'" in capsys.readouterr().err
     assert os.environ["ASSAY_IMAGE"] == ("an/image@sha256:1" if inside else "")
