@@ -22,12 +22,15 @@ from servers import BUCKET, PASSWORD, USER, free_ports, make_test_bucket, requir
 hypothesis.settings.register_profile("assay", deadline=None)
 hypothesis.settings.load_profile("assay")
 
-# What is started in the background ignores Ctrl-C, and so would all that the tests start.
-if (
-    signal.getsignal(signal.SIGINT) is signal.SIG_IGN
-    and threading.current_thread() is threading.main_thread()
-):
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+# What is started in the background ignores Ctrl-C, and by nohup a terminal's end; so would all that
+# the tests start.
+if threading.current_thread() is threading.main_thread():
+    for number, usual in (
+        (signal.SIGINT, signal.default_int_handler),
+        (signal.SIGHUP, signal.SIG_DFL),
+    ):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, usual)
 
 ROOT = Path(__file__).resolve().parent.parent
 
