@@ -23,7 +23,7 @@ def main() -> None:
     """
     try:
         _run()
-    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - Python would print secrets
+    except Exception as error:  # noqa: BLE001 - Python would print secrets
         from assay.printable import traceback_of
 
         print(traceback_of(error), file=sys.stderr, flush=True)  # noqa: T201 - the pod's log
