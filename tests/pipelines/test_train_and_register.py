@@ -201,7 +201,9 @@ def test_early_cut_off_when_another_file_holds_the_same_rows(
     write_table(project.folder / "quoted.csv", quoted=True)
     again = project.run(data="quoted.csv")
     assert again["states"].pop("snapshot_data") == "done"
-    assert {again["states"][name] for name in PURE if name != "snapshot_data"} == {"cached"}
+    # The gate hears how many models were tried on these rows, of which other tests add some.
+    pure = set(PURE) - {"snapshot_data", "gate"}
+    assert {again["states"][name] for name in pure} == {"cached"}
 
 
 def test_bad_data_is_rejected_at_validation(project: Project, first: dict[str, Any]) -> None:
