@@ -4,7 +4,7 @@ from typing import Any
 
 
 def __getattr__(name: str) -> Any:
-    # Lazy, because kfp.dsl has no `component` inside a running task, where only `step` is needed.
+    # Lazy: a running task needs a step, and not what declares its component to KFP.
     if name == "prepare_data":
         from assay.components.prepare_data.component import prepare_data
 

@@ -27,7 +27,7 @@ OPTIONS: Final[Mapping[str, Option]] = {
     "drop_columns": Option([], "Columns that are not features."),
     "encoding": Option("utf-8", "Encoding of a CSV, such as utf-8 or latin-1."),
     "hyperparameters": Option({}, "Arguments of the estimator, as an object."),
-    "key_columns": Option([], "Columns that name an entity, which never changes sides."),
+    "key_columns": Option([], "Columns that name an entity: all its rows are on one side."),
     "max_regression": Option(
         0.01,
         "Margin of the comparison, in units of the primary metric, where the policy has no rule on "
