@@ -84,10 +84,15 @@ def _given(arguments: Mapping[str, Any]) -> dict[str, Any]:
         for name, value in (arguments["options"] or {}).items()
     }
     types = {name: type(one.default) for name, one in known.items()}
-    _require_texts(options)
-    chosen = checked(options, types)
+    problems, chosen = _column_problems(options), dict[str, Any]()
+    try:
+        chosen = checked(options, types)
+    except UsageError as error:
+        problems.append(str(error))
     if not 0 <= chosen.get("seed", 0) <= MAX_SEED:
-        raise UsageError(f"options.seed is {chosen['seed']}; give a number from 0 to {MAX_SEED}")
+        problems.append(f"options.seed is {chosen['seed']}; give a number from 0 to {MAX_SEED}")
+    if problems:
+        raise UsageError.all_of(problems)
     metric = arguments["primary_metric"]
     return {
         **DEFAULTS,
@@ -98,21 +103,16 @@ def _given(arguments: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _require_texts(options: Mapping[str, Any]) -> None:
-    """Refuse columns that are named by something else than text: no header has numbers.
-
-    Raises:
-        UsageError: Names all of them.
-    """
+def _column_problems(options: Mapping[str, Any]) -> list[str]:
+    """Columns that are named by something else than text: no header has numbers."""
     given = {name: options.get(name) for name in (*_COLUMNS, "slices")}
-    if problems := [
+    return [
         f"options.{name}: {shown(item)} is not a text; put it into quotes"
         for name, items in given.items()
         if isinstance(items, list)
         for item in items
         if not isinstance(item, str)
-    ]:
-        raise UsageError.all_of(problems[:MAX_NAMED])
+    ][:MAX_NAMED]
 
 
 _COLUMNS: Final = ("categorical_columns", "drop_columns", "key_columns", "numeric_columns")

@@ -157,8 +157,9 @@ def test_json_and_yaml_that_fit_into_a_line_are_taken(project: Path, policy: str
 
 def test_columns_are_named_by_text(project: Path, capfd: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as error:
-        prepare(options={"drop_columns": [0], "slices": [1, "sex"]})
+        prepare(options={"drop_columns": [0], "slices": [1, "sex"], "sed": 1})
     assert error.value.code == 2
     told = " ".join(capfd.readouterr().err.split())
     assert "options.drop_columns: 0 is not a text; put it into quotes" in told
     assert "options.slices: 1 is not a text" in told
+    assert "options: no 'sed'; did you mean 'seed'?" in told
