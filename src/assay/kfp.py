@@ -326,9 +326,9 @@ class Task:
 
 def _end_of_a_bug(error: BaseException) -> NoReturn:
     """End the task with the traceback in its log, which Python would print with all secrets."""
-    if isinstance(error, KeyboardInterrupt):
-        raise error  # it says where, and nothing of what; the process ends by the signal
     _print(traceback_of(error))
+    if isinstance(error, KeyboardInterrupt):
+        raise KeyboardInterrupt from None  # the process ends by the signal
     raise SystemExit(1) from None
 
 

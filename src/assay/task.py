@@ -20,13 +20,16 @@ def main() -> None:
 
     Raises:
         SystemExit: It did not end well.
+        KeyboardInterrupt: It was interrupted; the process ends by the signal.
     """
     try:
         _run()
-    except Exception as error:  # noqa: BLE001 - Python would print secrets
+    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - Python would print secrets
         from assay.printable import traceback_of
 
         print(traceback_of(error), file=sys.stderr, flush=True)  # noqa: T201 - the pod's log
+        if isinstance(error, KeyboardInterrupt):
+            raise KeyboardInterrupt from None
         raise SystemExit(1) from None
 
 
