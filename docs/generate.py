@@ -15,7 +15,7 @@ from assay.cli.catalog import choices_of, component, names, pipeline
 from assay.cluster.needs import NEVER_RETRIED
 from assay.cluster.profile import default_profile, schema
 from assay.components.prepare_data.options import OPTIONS
-from assay.mounted import CONFIG, OPTIONAL_CONFIG, VARIABLES
+from assay.runtime.mounted import CONFIG, OPTIONAL_CONFIG, VARIABLES
 
 ROOT = Path(__file__).resolve().parent.parent
 

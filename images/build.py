@@ -11,9 +11,9 @@ from typing import Any, Final
 import click
 
 from assay import __version__
-from assay.code import commit
+from assay.core.code_identity import commit
 from assay.errors import AssayError, UsageError
-from assay.images import ROLES, image
+from assay.runtime.images import ROLES, image
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 BASE: Final = ROOT / "images" / "base"

@@ -11,10 +11,10 @@ from pathlib import Path
 import hypothesis
 import pytest
 
-from assay.execution import Context
-from assay.source import fetch
-from assay.step import Dataset, Out
-from assay.store import Store, open_store
+from assay.core.execution import Context
+from assay.core.source import fetch
+from assay.core.step import Dataset, Out
+from assay.core.store import Store, open_store
 
 from servers import BUCKET, PASSWORD, USER, free_ports, make_test_bucket, require, serving, wait_for
 

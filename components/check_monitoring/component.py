@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from kfp import dsl
 
-from assay.declaration import component
+from assay.runtime.declaration import component
 
 
 @component("train")
@@ -32,6 +32,6 @@ def check_monitoring(
         monitoring: Digest of the evidence; reproducible.
     """
     from assay.components.check_monitoring import step
-    from assay.kfp import execute
+    from assay.runtime.kfp import execute
 
     return execute(step.check_monitoring, locals(), "monitoring")

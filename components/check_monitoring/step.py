@@ -1,6 +1,6 @@
 """check_monitoring: the work."""
 
-from assay.step import Dataset, Model, Monitoring, MonitoringPlan, Out, Values, step
+from assay.core.step import Dataset, Model, Monitoring, MonitoringPlan, Out, Values, step
 
 
 @step
@@ -19,9 +19,9 @@ def check_monitoring(
     Raises:
         UsageError: A plan that does not parse or fit the model, or too few rows; names all.
     """
-    from assay import dataset
+    from assay import data as dataset
     from assay.components.check_monitoring import views
-    from assay.model import load, platform_classes
+    from assay.models import load, platform_classes
     from assay.monitoring import FILE_NAME, judge, parse_plan, replay
     from assay.monitoring.judge import evidence, no_plan
 

@@ -5,12 +5,12 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final
 
-from assay.evidence import EvidenceDocument
+from assay.evidence.format import EvidenceDocument
 from assay.monitoring import Findings, Judgement, Plan, Replay
 from assay.monitoring.judge import FALSE_ALARMS, NO_PLAN, P95
 from assay.monitoring.plan import ALL, METRICS, Detector
 from assay.monitoring.replay import quantile
-from assay.report import (
+from assay.reports.page import (
     Bar,
     Section,
     cards,

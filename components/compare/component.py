@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from kfp import dsl
 
-from assay.declaration import component
+from assay.runtime.declaration import component
 
 
 @component("train")
@@ -50,6 +50,6 @@ def compare(
         comparison_digest: Digest of the comparison.
     """
     from assay.components.compare import step
-    from assay.kfp import execute
+    from assay.runtime.kfp import execute
 
     return execute(step.compare, locals(), "comparison_digest")

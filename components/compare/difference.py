@@ -13,17 +13,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from assay.components.compare.others import compare_others, names_of, none_compared
+from assay.core.findings import Finding
+from assay.data.seen import held_in
 from assay.errors import UsageError
-from assay.evidence import EvidenceDocument, Interval, label
-from assay.findings import Finding
-from assay.statistics.estimates import estimate, settings_problems, tidy
-from assay.statistics.intervals import Bounds, p_value
-from assay.statistics.metrics import Predictions, metrics
-from assay.statistics.paired import holm, mcnemar
-from assay.statistics.predict import predict, require_primary
-from assay.statistics.seen import held_in
-from assay.statistics.slices import Slice, check_slices, make_slices
-from assay.statistics.uncertainty import (
+from assay.evidence.format import EvidenceDocument, Interval, label
+from assay.models.statistics.estimates import estimate, settings_problems, tidy
+from assay.models.statistics.intervals import Bounds, p_value
+from assay.models.statistics.metrics import Predictions, metrics
+from assay.models.statistics.paired import holm, mcnemar
+from assay.models.statistics.predict import predict, require_primary
+from assay.models.statistics.slices import Slice, check_slices, make_slices
+from assay.models.statistics.uncertainty import (
     interval,
     minimum_detectable_difference,
     paired,
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
-    from assay.model import LoadedModel
+    from assay.models import LoadedModel
 
 MAX_NAMED: Final = 5
 """Slices that the verdict's reason names; the report shows all."""
@@ -179,7 +179,7 @@ def compare(
 
 
 def _primary(settings: Settings, candidate: "LoadedModel") -> str:
-    from assay.statistics.metrics import DEFAULT_PRIMARY
+    from assay.models.statistics.metrics import DEFAULT_PRIMARY
 
     return settings.primary_metric or DEFAULT_PRIMARY[candidate.task]
 

@@ -9,10 +9,10 @@ metric, and 0 where it has not or nothing is in production, so that a rule can d
 import math
 from typing import TYPE_CHECKING, Final
 
-from assay.evidence import Interval
-from assay.statistics.estimates import estimate, tidy
-from assay.statistics.metrics import Predictions, metrics
-from assay.statistics.uncertainty import interval, paired, regression
+from assay.evidence.format import Interval
+from assay.models.statistics.estimates import estimate, tidy
+from assay.models.statistics.metrics import Predictions, metrics
+from assay.models.statistics.uncertainty import interval, paired, regression
 
 if TYPE_CHECKING:
     from assay.components.compare.difference import Settings

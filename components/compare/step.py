@@ -2,14 +2,14 @@
 
 from typing import TYPE_CHECKING
 
-from assay.step import Comparison, Dataset, Model, Out, Values, step
+from assay.core.step import Comparison, Dataset, Model, Out, Values, step
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from assay.components.compare.difference import Rows
-    from assay.findings import Finding
-    from assay.model import LoadedModel
+    from assay.core.findings import Finding
+    from assay.models import LoadedModel
 
 
 @step
@@ -38,11 +38,11 @@ def compare(
     Raises:
         UsageError: Columns, labels or numbers that cannot be; names all.
     """
-    from assay import dataset as data
-    from assay import findings
+    from assay import data
     from assay.components.compare import difference, views
-    from assay.dataset.whole import exact
-    from assay.model import fixed_threads, load, platform_classes
+    from assay.core import findings
+    from assay.data.whole import exact
+    from assay.models import fixed_threads, load, platform_classes
 
     settings = difference.Settings(
         primary_metric=primary_metric,
@@ -90,7 +90,7 @@ def _rows(
     """The test rows to compare on; `subjects` gets the datasets that the models were trained on."""
     import numpy as np
 
-    from assay import dataset as data
+    from assay import data
     from assay.components.compare.difference import Rows, new_rows
 
     new = np.ones(data.info(test_data.path).rows, dtype=bool)

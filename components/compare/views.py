@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from assay.report import (
+from assay.reports.page import (
     Bar,
     Section,
     interval_bars,

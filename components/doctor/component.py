@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from kfp import dsl
 
-from assay.declaration import component
+from assay.runtime.declaration import component
 
 
 @component("release")
@@ -29,6 +29,6 @@ def doctor(
         record: Digest of the findings.
     """
     from assay.components.doctor import step
-    from assay.kfp import BLOCKS, execute
+    from assay.runtime.kfp import BLOCKS, execute
 
     return execute(step.doctor, locals(), "record", judge=BLOCKS)

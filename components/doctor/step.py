@@ -1,6 +1,6 @@
 """doctor: the work."""
 
-from assay.step import Out, Record, Values, step
+from assay.core.step import Out, Record, Values, step
 
 
 @step(side_effects=True)
@@ -11,7 +11,7 @@ def doctor(
     images: list[str] = [],  # noqa: B006 - read only
     record: Out[Record],
 ) -> Values:
-    """Check store, clock, MLflow, signing key, KFP, Secrets and images; see `assay.doctor`.
+    """Check store, clock, MLflow, signing key, KFP, Secrets and images; see `assay.cluster.doctor`.
 
     It succeeds whatever it finds, and gives a verdict, which the component fails by once the
     findings are stored. A store that cannot be written at all fails it at once.
@@ -19,10 +19,10 @@ def doctor(
     Raises:
         UsageError: `kfp_endpoint` is no URL of an API.
     """
-    from assay.digest import canonical_json
-    from assay.doctor import examine, failed
-    from assay.doctor.ground import ground
-    from assay.report import Section, markdown_table, page, table
+    from assay.cluster.doctor import examine, failed
+    from assay.cluster.doctor.ground import ground
+    from assay.core.digest import canonical_json
+    from assay.reports.page import Section, markdown_table, page, table
 
     findings = examine(ground(kfp_endpoint, namespace, images))
     bad = failed(findings)

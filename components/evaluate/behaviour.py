@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from assay.checks import Check, column_names
-from assay.dataset import column_problems
+from assay.data import column_problems
 from assay.errors import UsageError
+from assay.models.behaviour import Check, column_names
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from assay.model import LoadedModel
+    from assay.models import LoadedModel
 
 
 MAX_KNOWN: Final = 5
@@ -59,7 +59,7 @@ def run_checks(
 
 def _unknown_values(model: "LoadedModel", checks: Sequence[Check]) -> list[str]:
     """Values of checks that the model cannot tell from a missing one: nothing would be checked."""
-    from assay.model.inputs import closed_sets
+    from assay.models.inputs import closed_sets
 
     closed = closed_sets(model.pipeline, model.info)
     problems = []

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from kfp import dsl
 
-from assay.declaration import component
+from assay.runtime.declaration import component
 
 
 @component("train")
@@ -56,7 +56,7 @@ def evaluate(
     """
     from assay.components.check_monitoring import step as watched
     from assay.components.evaluate import step
-    from assay.kfp import execute_all
+    from assay.runtime.kfp import execute_all
 
     return execute_all(
         [step.evaluate, watched.check_monitoring],

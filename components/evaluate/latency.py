@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from assay.evidence import EvidenceDocument
+from assay.evidence.format import EvidenceDocument
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from assay.model import LoadedModel
+    from assay.models import LoadedModel
 
 WARM_UP: Final = 10
 BATCHES: Final = 3

@@ -7,21 +7,21 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from assay.checks import parse_checks
 from assay.components.evaluate.behaviour import CheckResult, run_checks
+from assay.core.findings import Finding
 from assay.errors import UsageError
-from assay.evidence import EvidenceDocument, Interval, label
-from assay.findings import Finding
-from assay.statistics.estimates import estimate, settings_problems, tidy
-from assay.statistics.metrics import Predictions, metrics
-from assay.statistics.predict import predict, require_primary
-from assay.statistics.slices import Slice, make_slices
-from assay.statistics.uncertainty import interval, single, value_range
+from assay.evidence.format import EvidenceDocument, Interval, label
+from assay.models.behaviour import parse_checks
+from assay.models.statistics.estimates import estimate, settings_problems, tidy
+from assay.models.statistics.metrics import Predictions, metrics
+from assay.models.statistics.predict import predict, require_primary
+from assay.models.statistics.slices import Slice, make_slices
+from assay.models.statistics.uncertainty import interval, single, value_range
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from assay.model import LoadedModel
+    from assay.models import LoadedModel
 
 MAX_NAMED: Final = 5
 """Slices that are too small and named; the evidence holds all."""
@@ -176,7 +176,7 @@ def _too_small(small: list[Slice], count: int) -> str:
 def _gap_interval(parts: list[tuple[float | None, Interval]]) -> Interval:
     """The widest interval of the difference of two of the slices.
 
-    Of two, it is that of independent estimates; see `assay.statistics.intervals.square_and_add`.
+    Of two, it is that of independent estimates; see `statistics.intervals.square_and_add`.
     """
     lows = np.array([bounds.low for _, bounds in parts])
     highs = np.array([bounds.high for _, bounds in parts])

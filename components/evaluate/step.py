@@ -1,6 +1,6 @@
 """evaluate: the work."""
 
-from assay.step import Checks, Dataset, Evaluation, Measurements, Model, Out, Values, step
+from assay.core.step import Checks, Dataset, Evaluation, Measurements, Model, Out, Values, step
 
 
 @step
@@ -29,13 +29,13 @@ def evaluate(
     Raises:
         UsageError: Labels, columns, slices, checks or numbers that cannot be; names all.
     """
-    from assay import dataset as data
-    from assay import findings
+    from assay import data
     from assay.components.evaluate import latency, quality, views
-    from assay.dataset.whole import exact
+    from assay.core import findings
+    from assay.data.whole import exact
     from assay.errors import StepError, UsageError
-    from assay.evidence import EvidenceDocument
-    from assay.model import fixed_threads, load, platform_classes
+    from assay.evidence.format import EvidenceDocument
+    from assay.models import fixed_threads, load, platform_classes
 
     if model is None:
         if not failure:

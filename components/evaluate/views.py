@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from assay.labels import is_labelled
-from assay.report import (
+from assay.evidence.labels import is_labelled
+from assay.models.statistics.estimates import tidy
+from assay.models.statistics.metrics import LOWER_IS_BETTER
+from assay.reports.page import (
     Bar,
     Section,
     cards,
@@ -23,14 +25,12 @@ from assay.report import (
     paragraph,
     table,
 )
-from assay.statistics.estimates import tidy
-from assay.statistics.metrics import LOWER_IS_BETTER
 from assay.text import interval_text, number, short
 
 if TYPE_CHECKING:
     from assay.components.evaluate.quality import Quality
-    from assay.evidence import EvidenceDocument
-    from assay.statistics.metrics import Predictions
+    from assay.evidence.format import EvidenceDocument
+    from assay.models.statistics.metrics import Predictions
 
 CURVE_POINTS: Final = 100
 HEADERS: Final = ("metric", "value and interval")

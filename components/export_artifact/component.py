@@ -2,7 +2,7 @@
 
 from kfp import dsl
 
-from assay.declaration import component
+from assay.runtime.declaration import component
 
 
 @component("train")
@@ -21,7 +21,7 @@ def export_artifact(
         file_format: Of a dataset: "parquet", or "csv", which keeps no types.
     """
     from assay.components.export_artifact import step
-    from assay.kfp import guard
+    from assay.runtime.kfp import guard
 
     places = {"dataset": dataset, "model": model}
     guard(step.export_artifact, artifact=artifact, file_format=file_format, **places)

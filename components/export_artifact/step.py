@@ -1,8 +1,8 @@
 """export_artifact: the work.
 
-No step of `assay.step`: it makes no artifact that anything of ours reads, so there is nothing to
-name, cache or attest. What it wrote is the artifact under the digest that it was given, which the
-metadata of the KFP artifact repeats.
+No step of `assay.core.step`: it makes no artifact that anything of ours reads, so there is nothing
+to name, cache or attest. What it wrote is the artifact under the digest that it was given, which
+the metadata of the KFP artifact repeats.
 """
 
 import json
@@ -10,10 +10,10 @@ import os
 from pathlib import Path
 from typing import Any, Final, Protocol
 
+from assay.core.manifest import Manifest
+from assay.core.step import Dataset, Model
+from assay.core.store import Store
 from assay.errors import UsageError
-from assay.manifest import Manifest
-from assay.step import Dataset, Model
-from assay.store import Store
 
 FORMATS: Final = ("parquet", "csv")
 MAX_COLUMNS: Final = 200
@@ -40,9 +40,9 @@ def export_artifact(artifact: str, file_format: str, dataset: Place, model: Plac
         UsageError: No digest, of another kind, or an unknown format.
         IntegrityError: Bytes are not what their names say; nothing is left.
     """
-    from assay.config import store_from_env
-    from assay.resolve import resolve
-    from assay.tree import get_manifest
+    from assay.core.config import store_from_env
+    from assay.core.tree import get_manifest
+    from assay.governance.model_names import resolve
 
     problems = []
     if file_format not in FORMATS:
@@ -69,9 +69,9 @@ def export_artifact(artifact: str, file_format: str, dataset: Place, model: Plac
 def _export_dataset(store: Store, manifest: Manifest, file_format: str, place: Place) -> None:
     import tempfile
 
-    from assay import dataset
+    from assay import data as dataset
     from assay.components.export_artifact.table import write_csv, write_parquet
-    from assay.tree import get_tree
+    from assay.core.tree import get_tree
 
     target = Path(place.path)
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -91,8 +91,8 @@ def _export_dataset(store: Store, manifest: Manifest, file_format: str, place: P
 
 
 def _export_model(store: Store, manifest: Manifest, place: Place) -> None:
-    from assay.model.info import read_info
-    from assay.tree import get_tree
+    from assay.core.tree import get_tree
+    from assay.models.info import read_info
 
     target = Path(place.path)
     target.parent.mkdir(parents=True, exist_ok=True)

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from assay.dataset import arrow_schema, info, iter_batches
+from assay.core.store.files import landing
+from assay.data import arrow_schema, info, iter_batches
 from assay.errors import UsageError
-from assay.store.files import landing
 
 
 def write_parquet(folder: Path, target: Path) -> None:

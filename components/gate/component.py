@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from kfp import dsl
 
-from assay.declaration import component
+from assay.runtime.declaration import component
 
 
 @component("release")
@@ -46,7 +46,7 @@ def gate(
         decision_digest: Digest of the decision, an in-toto test result about the model.
     """
     from assay.components.gate import step
-    from assay.kfp import BLOCKS, execute
+    from assay.runtime.kfp import BLOCKS, execute
 
     single = [one for one in (validation, comparison) if one]
     arguments = {**locals(), "evidence": [*evidence, *single, *evaluation, *outside]}

@@ -2,11 +2,11 @@
 
 from typing import TYPE_CHECKING
 
+from assay.core.step import Decision, Digest, Evidence, Out, Policy, Values, step
 from assay.errors import IntegrityError, UsageError
-from assay.step import Decision, Digest, Evidence, Out, Policy, Values, step
 
 if TYPE_CHECKING:
-    from assay.evidence import EvidenceDocument
+    from assay.evidence.format import EvidenceDocument
 
 
 @step
@@ -45,8 +45,8 @@ def gate(
         IntegrityError: A document of evidence is malformed.
     """
     from assay.components.gate.views import report, summary
-    from assay.digest import canonical_json
-    from assay.policy import decide, statement
+    from assay.core.digest import canonical_json
+    from assay.governance.policy import decide, statement
 
     judged = decide(
         _policy(policy),
@@ -70,7 +70,7 @@ def gate(
 
 
 def _policy(policy: Policy) -> bytes:
-    from assay.policy import MAX_POLICY_BYTES
+    from assay.governance.policy import MAX_POLICY_BYTES
 
     path = policy.path / "policy.yaml"
     if not path.is_file():
@@ -81,7 +81,7 @@ def _policy(policy: Policy) -> bytes:
 
 def _documents(evidence: list[Evidence]) -> "dict[str, EvidenceDocument]":
     """The documents by their artifact's digest; all that cannot be read are named at once."""
-    from assay.evidence import FILE_NAME, EvidenceDocument
+    from assay.evidence.format import FILE_NAME, EvidenceDocument
 
     missing = [one.digest for one in evidence if not (one.path / FILE_NAME).is_file()]
     if missing:

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from typing import Final
 
-from assay.policy import Decision, Kind, Outcome, Row
-from assay.report import (
+from assay.governance.policy import Decision, Kind, Outcome, Row
+from assay.reports.page import (
     Section,
     details,
     interval_bar,

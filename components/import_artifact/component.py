@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from kfp import dsl
 
-from assay.declaration import component
+from assay.runtime.declaration import component
 
 
 @component("train")
@@ -37,6 +37,6 @@ def import_artifact(
         model: Digest of the model, when it was one.
     """
     from assay.components.import_artifact import step
-    from assay.kfp import adopt
+    from assay.runtime.kfp import adopt
 
     return adopt(step.import_artifact, "artifact", locals(), "dataset", "model")

@@ -20,7 +20,7 @@ from assay.errors import DataError, IntegrityError, UsageError
 if TYPE_CHECKING:
     import pandas as pd
 
-    from assay.model import ModelInfo
+    from assay.models import ModelInfo
 
 FILE: Final = "MLmodel"
 MAX_BYTES: Final = 16 << 20
@@ -47,10 +47,10 @@ def convert(place: Path, settings: Settings, folder: Path) -> None:
     """
     import sklearn
 
-    from assay.model import audit, save
-    from assay.model.allowed import platform_classes
-    from assay.model.walk import walk
-    from assay.report import markdown_table
+    from assay.models import audit, save
+    from assay.models.allowed import platform_classes
+    from assay.models.walk import walk
+    from assay.reports.page import markdown_table
 
     said = _read_mlmodel(place / FILE)
     own = _own(place)
@@ -82,7 +82,7 @@ def convert(place: Path, settings: Settings, folder: Path) -> None:
 
 def _own(place: Path) -> "ModelInfo | None":
     """What a folder of ours says of itself; None for somebody else's."""
-    from assay.model import INFO_FILE, read_info
+    from assay.models import INFO_FILE, read_info
 
     return read_info(place) if (place / INFO_FILE).exists() else None
 
@@ -109,7 +109,7 @@ def _confirmed(own: "ModelInfo", seen: "ModelInfo") -> "ModelInfo":
     Raises:
         IntegrityError: It describes another pipeline.
     """
-    from assay.model import INFO_FILE
+    from assay.models import INFO_FILE
 
     def kinds(info: "ModelInfo") -> list[str]:
         # An encoder of whole numbers with gaps has seen floats.
@@ -140,7 +140,7 @@ def _suited(pipeline: Any, info: "ModelInfo", frame: "pd.DataFrame") -> "pd.Data
     Raises:
         DataError: The model does not take it.
     """
-    from assay.model import LoadedModel
+    from assay.models import LoadedModel
 
     frame = frame[list(info.features)]
     whole = [
@@ -256,10 +256,10 @@ def _info(
     import pandas as pd
     from sklearn.base import is_regressor
 
-    from assay.model import ModelInfo
-    from assay.model.encoders import categories
-    from assay.model.inputs import column_type
-    from assay.model.mlflow_folder import versions
+    from assay.models import ModelInfo
+    from assay.models.encoders import categories
+    from assay.models.inputs import column_type
+    from assay.models.mlflow_folder import versions
 
     features = tuple(str(name) for name in getattr(pipeline, "feature_names_in_", frame.columns))
     if lacking := [name for name in features if name not in frame.columns]:
@@ -323,6 +323,6 @@ def _plain_name(name: Any) -> str:
 
 
 def _read(path: Path, limit: int = 0) -> bytes:
-    from assay.model.files import MAX_MODEL_BYTES
+    from assay.models.files import MAX_MODEL_BYTES
 
     return read_regular(path, limit or MAX_MODEL_BYTES, FILE, DataError)

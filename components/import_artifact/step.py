@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from assay.foreign import FILE, Foreign
-from assay.step import Dataset, Model, Out, Values, step
+from assay.core.step import Dataset, Model, Out, Values, step
+from assay.runtime.foreign import FILE, Foreign
 
 
 @step
@@ -31,7 +31,7 @@ def import_artifact(
         IntegrityError: A model that holds what no allow-list holds.
     """
     from assay.components.import_artifact import mlmodel, tables
-    from assay.findings import values
+    from assay.core.findings import values
 
     place = _place(artifact.path)
     if model is not None and (place / mlmodel.FILE).is_file():

@@ -4,8 +4,8 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from assay import dataset
-from assay.dataset.sources import Options, Table, open_table
+from assay import data as dataset
+from assay.data.sources import Options, Table, open_table
 from assay.errors import DataError
 from assay.text import quoted
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-    from assay.findings import Finding
+    from assay.core.findings import Finding
 
 __all__ = ["Options", "convert"]
 
@@ -126,7 +126,7 @@ def _order(names: list[str]) -> "list[Finding]":
     """What to say of names whose order is not that of the numbers in them."""
     from itertools import pairwise
 
-    from assay.findings import Finding
+    from assay.core.findings import Finding
 
     def numbers(name: str) -> list[int]:
         return [int(digits) for digits in re.findall("[0-9]{1,18}", name)]

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from assay.digest import canonical_json
+from assay.core.digest import canonical_json
 from assay.errors import UsageError
 
 MAX_CANDIDATES: Final = 100
@@ -18,7 +18,7 @@ def read_candidates(given: Sequence[Any], allowed_modules: Sequence[str]) -> lis
         UsageError: None or too many, two that are the same, or ones that cannot be trained; names
             every problem of each, by its place from 1.
     """
-    from assay.model import check_estimator
+    from assay.models import check_estimator
 
     if not 1 <= len(given) <= MAX_CANDIDATES:
         raise UsageError(f"candidates: {len(given)} are given; give 1 to {MAX_CANDIDATES}")
@@ -49,7 +49,7 @@ def read_candidates(given: Sequence[Any], allowed_modules: Sequence[str]) -> lis
 
 def _mixed(candidates: Sequence[Mapping[str, Any]], allowed_modules: Sequence[str]) -> list[str]:
     """Classifiers beside regressors, which have no metric to choose by."""
-    from assay.model.build import AUTO, kind_of
+    from assay.models.build import AUTO, kind_of
 
     places: dict[str, list[str]] = {"classifier": [], "regressor": []}
     for place, item in enumerate(candidates, 1):

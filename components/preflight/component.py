@@ -4,7 +4,7 @@ from typing import NamedTuple, Optional
 
 from kfp import dsl
 
-from assay.declaration import component
+from assay.runtime.declaration import component
 
 
 @component("train")
@@ -100,7 +100,7 @@ def preflight(
         max_regression: The margin of the comparison: the policy's, else the run's.
     """
     from assay.components.preflight import step
-    from assay.kfp import execute
+    from assay.runtime.kfp import execute
 
     return execute(
         step.preflight,

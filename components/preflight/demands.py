@@ -6,8 +6,8 @@ that are a user's own, or that depend on the task, which the data decides.
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from assay.checks import Check
-from assay.policy import KNOWN_METRICS, Expression, Policy
+from assay.governance.policy import KNOWN_METRICS, Expression, Policy
+from assay.models.behaviour import Check
 
 GAP = "_gap"
 
@@ -79,7 +79,7 @@ def _about_checks(rule: Expression, checks: Sequence[Check]) -> Iterator[str]:
 
 
 def _about_slices(rule: Expression, slices: Sequence[str], columns: Sequence[str]) -> Iterator[str]:
-    from assay.statistics.slices import readings
+    from assay.models.statistics.slices import readings
 
     if rule.metric.endswith(GAP):
         # Such as `accuracy_gap{column="sex&race"}`: the text under which the slices were asked for.

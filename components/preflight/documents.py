@@ -3,15 +3,15 @@
 import re
 from typing import Final
 
-from assay.digest import is_digest
+from assay.core.digest import is_digest
+from assay.core.resolve import is_short, resolve
+from assay.core.source import peek
+from assay.core.step import Artifact, Checks, MonitoringPlan, Policy, Suite
+from assay.core.store import Store
+from assay.core.tree import get_manifest, read_file
 from assay.documents import Limits, read_yaml
 from assay.errors import AssayError, UsageError
 from assay.printable import public
-from assay.resolve import is_short, resolve
-from assay.source import peek
-from assay.step import Artifact, Checks, MonitoringPlan, Policy, Suite
-from assay.store import Store
-from assay.tree import get_manifest, read_file
 
 MAX_DOCUMENT_BYTES: Final = 4 << 20
 FILES: Final[dict[type[Artifact], str]] = {

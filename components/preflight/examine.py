@@ -7,21 +7,21 @@ from difflib import get_close_matches
 from importlib import resources
 from typing import Any, Final
 
-from assay.checks import Check
 from assay.components.preflight import demands, fits
 from assay.components.preflight.candidates import read_candidates
 from assay.components.preflight.documents import read_document
 from assay.components.preflight.header import column_names, dataset_columns
-from assay.dataset import column_problems
-from assay.dataset.csv_source import Options
-from assay.digest import is_digest
+from assay.core.digest import is_digest
+from assay.core.step import Checks, MonitoringPlan, Policy, Suite
+from assay.core.store import Store
+from assay.data import column_problems
+from assay.data.csv_source import Options
 from assay.errors import AssayError, IntegrityError, UsageError
-from assay.model.allowed import module_problems
-from assay.policy import KNOWN_METRICS, parse_policy, terms
-from assay.policy import Policy as ParsedPolicy
+from assay.governance.policy import KNOWN_METRICS, parse_policy, terms
+from assay.governance.policy import Policy as ParsedPolicy
+from assay.models.allowed import module_problems
+from assay.models.behaviour import Check
 from assay.printable import public
-from assay.step import Checks, MonitoringPlan, Policy, Suite
-from assay.store import Store
 
 PROBE: Final = b"assay preflight"
 MAX_THREADS: Final = 1024
@@ -175,7 +175,7 @@ def _policy(plan: Plan, store: Store, found: Examined) -> ParsedPolicy:
 
 
 def _suite(plan: Plan, store: Store, found: Examined, header: list[str]) -> None:
-    from assay.suite import parse_suite
+    from assay.data.suite import parse_suite
 
     if not plan.suite:
         found.notes["suite"] = "none was given: structural checks only"
@@ -186,8 +186,8 @@ def _suite(plan: Plan, store: Store, found: Examined, header: list[str]) -> None
 
 
 def _checks(plan: Plan, store: Store, found: Examined, header: list[str]) -> Sequence[Check]:
-    from assay.checks import column_names as names_in
-    from assay.checks import parse_checks
+    from assay.models.behaviour import column_names as names_in
+    from assay.models.behaviour import parse_checks
 
     if not plan.checks:
         found.notes["checks"] = "none were given: there will be no safety_violations"
@@ -222,7 +222,7 @@ def _monitoring(plan: Plan, store: Store, found: Examined, header: list[str]) ->
 
 
 def _estimator(plan: Plan, found: Examined) -> None:
-    from assay.model import check_estimator
+    from assay.models import check_estimator
 
     if plan.candidates is not None:
         found.candidates = read_candidates(plan.candidates, found.allowed_modules)
@@ -234,7 +234,7 @@ def _estimator(plan: Plan, found: Examined) -> None:
 
 
 def _column_problems(plan: Plan, header: list[str]) -> list[str]:
-    from assay.statistics.slices import check_slices
+    from assay.models.statistics.slices import check_slices
 
     given = plan.columns
     problems = [
@@ -263,7 +263,7 @@ def _column_problems(plan: Plan, header: list[str]) -> list[str]:
 
 
 def _number_problems(plan: Plan) -> list[str]:
-    from assay.registry import name_problems
+    from assay.governance.registry import name_problems
 
     problems = name_problems(plan.model_name)
     problems += [
@@ -347,7 +347,7 @@ def _reach_store(store: Store, found: Examined) -> None:
 
 
 def _reach_registry(found: Examined) -> None:
-    from assay.registry import Registry
+    from assay.governance.registry import Registry
 
     Registry().ping()
     found.notes["registry"] = "reached"

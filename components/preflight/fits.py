@@ -4,9 +4,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from assay.checks import Check
 from assay.errors import UsageError
-from assay.policy import Policy, terms
+from assay.governance.policy import Policy, terms
+from assay.models.behaviour import Check
 
 PROBABILITIES: Final = frozenset(
     {"roc_auc", "average_precision", "log_loss", "brier_score", "expected_calibration_error"}
@@ -54,7 +54,7 @@ def ability(
     what: str, estimator: str, hyperparameters: Mapping[str, Any], allowed: Sequence[str]
 ) -> Ability:
     """What an estimator gives, asked of an unfitted one; whatever cannot be told, it may give."""
-    from assay.model.build import AUTO, kind_of, make_estimator
+    from assay.models.build import AUTO, kind_of, make_estimator
 
     if estimator == AUTO:
         return Ability(what, "", probabilities=True)

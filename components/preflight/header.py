@@ -10,23 +10,23 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
-from assay.dataset import info
-from assay.dataset.csv_source import GZIP_MAGIC, SAMPLE_BYTES, Options, doubts, read_header
-from assay.dataset.file_kinds import HEAD_BYTES, not_a_table
-from assay.dataset.limits import Limits
-from assay.dataset.parquet_types import index_columns
-from assay.dataset.schema import MAX_SCHEMA_BYTES
-from assay.dataset.sources import PARQUET_MAGIC
-from assay.digest import is_digest
+from assay.core.digest import is_digest
+from assay.core.limits import Limits
+from assay.core.locations import require_admitted
+from assay.core.resolve import is_short, resolve
+from assay.core.source import local_path, peek, request
+from assay.core.step import Dataset
+from assay.core.store import Store
+from assay.core.tree import get_manifest, read_entry
+from assay.data import info
+from assay.data.csv_source import GZIP_MAGIC, SAMPLE_BYTES, Options, doubts, read_header
+from assay.data.file_kinds import HEAD_BYTES, not_a_table
+from assay.data.parquet_types import index_columns
+from assay.data.schema import MAX_SCHEMA_BYTES
+from assay.data.sources import PARQUET_MAGIC
 from assay.documents import open_regular
 from assay.errors import DataError, NotFoundError, UsageError
-from assay.locations import require_admitted
 from assay.printable import public
-from assay.resolve import is_short, resolve
-from assay.source import local_path, peek, request
-from assay.step import Dataset
-from assay.store import Store
-from assay.tree import get_manifest, read_entry
 
 MAX_HEADER_BYTES: Final = 16 << 20
 """Of a CSV's first row, or of a Parquet file's footer."""
@@ -138,7 +138,7 @@ def _s3_tail(location: str, size: int) -> bytes:
     from minio.error import MinioException
     from urllib3.exceptions import HTTPError
 
-    from assay.store.client import client_for
+    from assay.core.store.client import client_for
 
     parts = urlsplit(location)
     bucket, key = parts.netloc, parts.path.lstrip("/")

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from assay.step import (
+from assay.core.step import (
     Checks,
     Digest,
     MonitoringPlan,
@@ -67,8 +67,8 @@ def preflight(
         DataError: Nothing but the data is at fault: it is not there, or no table.
     """
     from assay.components.preflight.examine import Plan, examine
-    from assay.digest import canonical_json
-    from assay.report import markdown_table
+    from assay.core.digest import canonical_json
+    from assay.reports.page import markdown_table
 
     plan = Plan(
         data=data,

@@ -4,7 +4,7 @@ from typing import NamedTuple, Optional
 
 from kfp import dsl
 
-from assay.declaration import component
+from assay.runtime.declaration import component
 
 
 @component("train")

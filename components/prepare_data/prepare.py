@@ -14,13 +14,13 @@ from assay.components.prepare_data.options import (
     TEXTS,
 )
 from assay.components.snapshot_data.step import snapshot_data
+from assay.core.epoch import epoch
+from assay.core.step import Step
 from assay.documents import MAX_NAMED, shown
-from assay.epoch import epoch
+from assay.documents.options import checked
 from assay.errors import UsageError
-from assay.kfp import EPOCH, Task
-from assay.model.build import MAX_SEED
-from assay.options import checked
-from assay.step import Step
+from assay.models.build import MAX_SEED
+from assay.runtime.kfp import EPOCH, Task
 
 STAGES: Final[Mapping[str, tuple[str, ...]]] = {
     "validation": ("validate_data",),

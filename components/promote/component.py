@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from kfp import dsl
 
-from assay.declaration import component
+from assay.runtime.declaration import component
 
 
 @component("deploy")
@@ -35,7 +35,7 @@ def promote(
         url: The pull request; empty where there is no forge.
     """
     from assay.components.promote import step
-    from assay.kfp import execute
+    from assay.runtime.kfp import execute
 
     names = ("record", "outcome", "release", "branch", "url")
     return execute(step.promote, locals(), *names)

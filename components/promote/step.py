@@ -1,6 +1,6 @@
 """promote: the work."""
 
-from assay.step import Digest, Out, Record, Services, Values, step
+from assay.core.step import Digest, Out, Record, Services, Values, step
 
 
 @step(side_effects=True)
@@ -22,11 +22,11 @@ def promote(
         IntegrityError: Something that it rests on is altered or without a believable record.
         ServiceError: Registry, repository or forge failed.
     """
-    from assay.digest import canonical_json
-    from assay.gitops.promotion import promote as propose
-    from assay.gitops.settings import settings_from_env
-    from assay.registry import Registry
-    from assay.signing import signer_from_env
+    from assay.core.digest import canonical_json
+    from assay.core.signing import signer_from_env
+    from assay.governance.registry import Registry
+    from assay.releases.promotion import promote as propose
+    from assay.releases.settings import settings_from_env
 
     done = propose(
         services,

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from assay.declaration import component
+from assay.runtime.declaration import component
 
 
 @component("deploy")
@@ -33,6 +33,6 @@ def register(
         model_uri: What mlflow.pyfunc.load_model loads.
     """
     from assay.components.register import step
-    from assay.kfp import execute
+    from assay.runtime.kfp import execute
 
     return execute(step.register, locals(), "record", "version", "registered", "model_uri")

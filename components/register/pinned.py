@@ -1,10 +1,10 @@
 """A laxer policy does not let in what a stricter one kept out."""
 
-from assay.admission import Facts
+from assay.core.step import Services
 from assay.errors import RunBlocked
-from assay.gitops import log
+from assay.governance.admission import Facts
 from assay.governance.pinned import Kept, stricter
-from assay.step import Services
+from assay.releases import log
 
 
 def require_not_laxer(services: Services, facts: Facts, model_name: str) -> None:

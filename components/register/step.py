@@ -1,6 +1,6 @@
 """register: the work."""
 
-from assay.step import (
+from assay.core.step import (
     Decision,
     Digest,
     Evaluation,
@@ -27,8 +27,8 @@ def register(
 ) -> Values:
     """Make a version of a model whose decision is a pass; the same digest twice, the same version.
 
-    The checks are in `assay.admission`. The policy that governs the model judges too, where
-    `ASSAY_DEPLOYMENTS` names a repository that has one. Which model is in production is asked
+    The checks are in `assay.governance.admission`. The policy that governs the model judges too,
+    where `ASSAY_DEPLOYMENTS` names a repository that has one. Which model is in production is asked
     again: the decision must rest on a comparison with the one that is there now. The model comes as
     a digest, because nothing here needs its bytes in a folder: they are read and compared where
     they lie.
@@ -46,14 +46,14 @@ def register(
         ServiceError: The deployment repository or the registry failed, or the registry contradicts
             its history or the release log.
     """
-    from assay.admission import check, require_same_production
     from assay.components.register.pinned import require_not_laxer
     from assay.components.register.version import register_version
-    from assay.digest import canonical_json, require_digest
+    from assay.core.digest import canonical_json, require_digest
     from assay.errors import UsageError
-    from assay.gitops.governing import configured
-    from assay.gitops.production import in_production
-    from assay.registry import Registry, name_problems
+    from assay.governance.admission import check, require_same_production
+    from assay.governance.registry import Registry, name_problems
+    from assay.releases.governing import configured
+    from assay.releases.production import in_production
 
     require_digest(model, "model")
     if data:

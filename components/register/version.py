@@ -3,15 +3,15 @@
 import json
 from typing import Any, Final
 
-from assay.admission import Facts
+from assay.core.manifest import Manifest
+from assay.core.step import Evaluation, Measurements, Services
+from assay.core.store import Store
+from assay.core.tree import get_manifest, read_entry
 from assay.documents import Limits, read_json, read_yaml
 from assay.errors import IntegrityError
-from assay.evidence import EvidenceDocument
-from assay.manifest import Manifest
-from assay.registry import DATA_TAG, MAX_TAG_CHARS, MODEL_TAG, ModelVersion, Registry
-from assay.step import Evaluation, Measurements, Services
-from assay.store import Store
-from assay.tree import get_manifest, read_entry
+from assay.evidence.format import EvidenceDocument
+from assay.governance.admission import Facts
+from assay.governance.registry import DATA_TAG, MAX_TAG_CHARS, MODEL_TAG, ModelVersion, Registry
 
 MAX_MLMODEL_BYTES: Final = 16 << 20
 MEASURED: Final = (

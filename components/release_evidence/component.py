@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from assay.declaration import component
+from assay.runtime.declaration import component
 
 
 @component("release")
@@ -17,6 +17,6 @@ def release_evidence(model: str, model_name: str) -> NamedTuple("Outputs", [("re
         rehearsal: Digest of the evidence: rollback_drill_age_days.
     """
     from assay.components.release_evidence import step
-    from assay.kfp import execute
+    from assay.runtime.kfp import execute
 
     return execute(step.release_evidence, locals(), "rehearsal")

@@ -1,6 +1,6 @@
 """release_evidence: the work."""
 
-from assay.step import Model, Out, Rehearsal, Services, Values, step
+from assay.core.step import Model, Out, Rehearsal, Services, Values, step
 
 
 @step(side_effects=True)
@@ -16,8 +16,8 @@ def release_evidence(
         IntegrityError: The release log is broken.
     """
     from assay.errors import UsageError
-    from assay.gitops.rehearsal import evidence
-    from assay.registry import name_problems
+    from assay.governance.registry import name_problems
+    from assay.releases.rehearsal import evidence
 
     if problems := name_problems(model_name):
         raise UsageError.all_of(problems)

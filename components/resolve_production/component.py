@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from assay.declaration import component
+from assay.runtime.declaration import component
 
 
 @component("release")
@@ -46,7 +46,7 @@ def resolve_production(
     """
     from assay.components.release_evidence import step as rehearsed
     from assay.components.resolve_production import step
-    from assay.kfp import execute_all
+    from assay.runtime.kfp import execute_all
 
     return execute_all(
         [step.resolve_production, rehearsed.release_evidence],

@@ -1,6 +1,6 @@
 """resolve_production: the work."""
 
-from assay.step import Attempts, Digest, Out, Record, Services, Values, step
+from assay.core.step import Attempts, Digest, Out, Record, Services, Values, step
 
 
 @step(side_effects=True, asks_registry=True)
@@ -29,11 +29,11 @@ def resolve_production(
         IntegrityError: The release log is broken.
         UsageError: The production version was not registered by Assay, or `override` is no digest.
     """
-    from assay.digest import canonical_json, require_digest
+    from assay.core.digest import canonical_json, require_digest
     from assay.errors import UsageError
-    from assay.gitops.production import in_production
     from assay.governance.attempts import evidence as attempts_of
-    from assay.registry import DATA_TAG, Registry, name_problems
+    from assay.governance.registry import DATA_TAG, Registry, name_problems
+    from assay.releases.production import in_production
 
     if problems := name_problems(model_name):
         raise UsageError.all_of(problems)
@@ -78,9 +78,9 @@ def _trained_on(services: Services, model: str) -> str:
     Where several executions gave the same model, from different rows, nobody can say which rows
     it knows: then it is "" too.
     """
-    from assay.attestation import about
-    from assay.step import Dataset
-    from assay.tree import get_manifest
+    from assay.core.attestation import about
+    from assay.core.step import Dataset
+    from assay.core.tree import get_manifest
 
     found = {
         digest

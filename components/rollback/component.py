@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from kfp import dsl
 
-from assay.declaration import component
+from assay.runtime.declaration import component
 
 
 @component("deploy")
@@ -35,6 +35,6 @@ def rollback(
         url: The pull request; empty when it was done at once or there is no forge.
     """
     from assay.components.rollback import step
-    from assay.kfp import execute
+    from assay.runtime.kfp import execute
 
     return execute(step.rollback, locals(), "record", "model", "commit", "url")

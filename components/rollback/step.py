@@ -2,7 +2,7 @@
 
 import os
 
-from assay.step import Digest, Out, Record, Services, Values, step
+from assay.core.step import Digest, Out, Record, Services, Values, step
 
 
 @step(side_effects=True)
@@ -25,11 +25,11 @@ def rollback(
         RunBlocked: Its model is revoked.
         ServiceError: The repository refuses, or is down and `now` was not asked for.
     """
-    from assay.digest import canonical_json
-    from assay.gitops.rollback import rollback as put_back
-    from assay.gitops.settings import settings_from_env
-    from assay.registry import Registry
-    from assay.signing import signer_from_env
+    from assay.core.digest import canonical_json
+    from assay.core.signing import signer_from_env
+    from assay.governance.registry import Registry
+    from assay.releases.rollback import rollback as put_back
+    from assay.releases.settings import settings_from_env
 
     done = put_back(
         services,

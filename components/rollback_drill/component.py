@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from kfp import dsl
 
-from assay.declaration import component
+from assay.runtime.declaration import component
 
 
 @component("deploy")
@@ -28,6 +28,6 @@ def rollback_drill(
         seconds: Of the slower of the two rollbacks.
     """
     from assay.components.rollback_drill import step
-    from assay.kfp import BLOCKS, execute
+    from assay.runtime.kfp import BLOCKS, execute
 
     return execute(step.rollback_drill, locals(), "record", "seconds", judge=BLOCKS)

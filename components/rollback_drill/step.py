@@ -2,7 +2,7 @@
 
 import os
 
-from assay.step import Out, Record, Services, Values, step
+from assay.core.step import Out, Record, Services, Values, step
 
 
 @step(side_effects=True)
@@ -21,12 +21,12 @@ def rollback_drill(
         IntegrityError: A release cannot be restored, or predicts otherwise than it did.
         ServiceError: The repository failed.
     """
-    from assay.digest import canonical_json
+    from assay.core.digest import canonical_json
+    from assay.core.signing import signer_from_env
     from assay.errors import RunBlocked, UsageError
-    from assay.gitops import drill
-    from assay.gitops.settings import settings_from_env
-    from assay.registry import Registry
-    from assay.signing import signer_from_env
+    from assay.governance.registry import Registry
+    from assay.releases import drill
+    from assay.releases.settings import settings_from_env
 
     if environment == "production":
         raise UsageError("a drill in production would be an outage; rehearse on staging")

@@ -3,7 +3,7 @@
 from kfp import dsl
 from kfp.dsl import HTML, Markdown, Metrics, Output
 
-from assay.declaration import component
+from assay.runtime.declaration import component
 
 
 @component("release")
@@ -30,7 +30,7 @@ def run_report(
         message_format: Of the message: slack, alertmanager or json.
     """
     from assay.components.run_report import step
-    from assay.kfp import execute
+    from assay.runtime.kfp import execute
 
     state, error = status.state or "", status.error_message or ""
     name = name or status.pipeline_job_resource_name or ""

@@ -15,16 +15,16 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, TypeVar
 
-from assay import runs
-from assay.attestation import Attestation, about, load
-from assay.digest import is_digest
+from assay.core.attestation import Attestation, about, load
+from assay.core.digest import is_digest
+from assay.core.step import Services
+from assay.core.tree import get_manifest, read_file
 from assay.errors import AssayError
-from assay.evidence import FILE_NAME, MAX_EVIDENCE_BYTES, EvidenceDocument
-from assay.policy import Decision, parse_decision
-from assay.policy.decision import FILE_NAME as DECISION_FILE
-from assay.policy.decision import MAX_DECISION_BYTES
-from assay.step import Services
-from assay.tree import get_manifest, read_file
+from assay.evidence.format import FILE_NAME, MAX_EVIDENCE_BYTES, EvidenceDocument
+from assay.governance.policy import Decision, parse_decision
+from assay.governance.policy.decision import FILE_NAME as DECISION_FILE
+from assay.governance.policy.decision import MAX_DECISION_BYTES
+from assay.runtime import runs
 
 RAN: Final = "ran"
 STEP_CACHE: Final = "step cache"

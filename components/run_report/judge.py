@@ -9,10 +9,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from assay import runs
 from assay.components.run_report.facts import WORDS, Facts
 from assay.errors import RunBlocked, RunInconclusive, RunRejected
-from assay.policy import Kind, Outcome
+from assay.governance.policy import Kind, Outcome
+from assay.runtime import runs
 from assay.text import number, one_line, short
 
 MAX_REASONS: Final = 30
@@ -46,7 +46,7 @@ class Verdict:
     """What came of a run."""
 
     verdict: str
-    """As in `assay.runs.RunRecord`."""
+    """As in `assay.runtime.runs.RunRecord`."""
     exit_code: int
     reasons: tuple[str, ...] = ()
     """One cause each, the most important first."""

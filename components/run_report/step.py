@@ -4,7 +4,7 @@ import os
 import sys
 from typing import TYPE_CHECKING, Final
 
-from assay.step import Out, Record, Services, Values, step
+from assay.core.step import Out, Record, Services, Values, step
 
 if TYPE_CHECKING:
     from assay.components.run_report.facts import Facts
@@ -53,7 +53,7 @@ def run_report(
     """
     from assay.components.run_report import facts, judge, views
     from assay.components.run_report.message import Message
-    from assay.digest import canonical_json
+    from assay.core.digest import canonical_json
 
     run, notes = _run_id()
     found = facts.read(services, run, "run_report") if run else facts.Facts()
@@ -79,8 +79,8 @@ def run_report(
 
 def _run_id() -> tuple[str, list[str]]:
     """The run's id, and what a reader should know where there is none."""
-    from assay import runs
     from assay.errors import UsageError
+    from assay.runtime import runs
 
     try:
         run = runs.run_id()
@@ -93,8 +93,8 @@ def _write_outcome(services: Services, about: "About", found: "Facts", verdict: 
     """What came of the run, for `assay submit` and `assay runs`."""
     import time
 
-    from assay import runs
     from assay.errors import AssayError
+    from assay.runtime import runs
 
     if not about.run:
         return

@@ -10,10 +10,10 @@ from urllib.parse import quote, urlsplit
 
 from assay.components.run_report.facts import KFP_CACHE, PER_MODEL, RAN, STEP_CACHE, Facts, Stage
 from assay.components.run_report.judge import Verdict, words
-from assay.evidence import EvidenceDocument, Interval
-from assay.labels import is_labelled, sort_key
-from assay.policy import KNOWN_METRICS, Kind, Outcome
-from assay.report import (
+from assay.evidence.format import EvidenceDocument, Interval
+from assay.evidence.labels import is_labelled, sort_key
+from assay.governance.policy import KNOWN_METRICS, Kind, Outcome
+from assay.reports.page import (
     Bar,
     Section,
     details,
@@ -24,7 +24,7 @@ from assay.report import (
     paragraph,
     table,
 )
-from assay.runs import DONE, STARTED, TaskRecord
+from assay.runtime.runs import DONE, STARTED, TaskRecord
 from assay.text import interval_text, number, one_line, reason_lines, short
 
 MAX_SLICES: Final = 12

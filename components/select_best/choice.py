@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from assay.errors import UsageError
-from assay.evidence import EvidenceDocument, Interval, label
-from assay.labels import is_labelled
-from assay.statistics.metrics import DEFAULT_PRIMARY, LOWER_IS_BETTER
+from assay.evidence.format import EvidenceDocument, Interval, label
+from assay.evidence.labels import is_labelled
+from assay.models.statistics.metrics import DEFAULT_PRIMARY, LOWER_IS_BETTER
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from kfp import dsl
 
-from assay.declaration import component
+from assay.runtime.declaration import component
 
 
 @component("train")
@@ -36,6 +36,6 @@ def select_best(
         reason: One line.
     """
     from assay.components.select_best import step
-    from assay.kfp import execute
+    from assay.runtime.kfp import execute
 
     return execute(step.select_best, locals(), "model", "selection_digest", "place", "reason")

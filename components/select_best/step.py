@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from assay.step import Evaluation, Out, Selection, Values, step
+from assay.core.step import Evaluation, Out, Selection, Values, step
 
 
 @step
@@ -28,7 +28,7 @@ def select_best(
         IntegrityError: An evaluation is malformed.
     """
     from assay.components.select_best import choice, views
-    from assay.evidence import EvidenceDocument
+    from assay.evidence.format import EvidenceDocument
 
     documents = [EvidenceDocument.read(item.path) for item in evaluations]
     chosen = choice.choose(models, documents, candidates, primary_metric)

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from assay.components.select_best.choice import Candidate, Choice
-from assay.report import (
+from assay.reports.page import (
     Bar,
     Section,
     interval_bars,

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from kfp import dsl
 
-from assay.declaration import component
+from assay.runtime.declaration import component
 
 
 @component("data")
@@ -36,6 +36,6 @@ def snapshot_data(
         columns: Number of columns.
     """
     from assay.components.snapshot_data import step
-    from assay.kfp import execute
+    from assay.runtime.kfp import execute
 
     return execute(step.snapshot_data, locals(), "dataset_digest", "rows", "columns")

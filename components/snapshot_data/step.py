@@ -1,7 +1,7 @@
 """snapshot_data: the work."""
 
-from assay.source import unchanged
-from assay.step import Dataset, Out, Source, Values, step
+from assay.core.source import unchanged
+from assay.core.step import Dataset, Out, Source, Values, step
 
 
 @step
@@ -27,9 +27,9 @@ def snapshot_data(
         UsageError: `rows_per_part` is below 1, `missing_values` are not texts, or `decimal` is
             neither "." nor ",".
     """
-    from assay.dataset import write
-    from assay.dataset.sources import Options, open_table
-    from assay.findings import values
+    from assay.core.findings import values
+    from assay.data import write
+    from assay.data.sources import Options, open_table
 
     options = Options.given(delimiter, missing_values, encoding, rows_per_part, decimal)
     required = [("target", target)] if target else []

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from assay.components.split_data.step import split_data
-from assay.kfp import Task
+from assay.runtime.kfp import Task
 
 VALIDATION_SALT: Final = "validation"
 """The training rows are those whose hash lies above the cut, so by the same hash none of them would

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from assay.declaration import component
+from assay.runtime.declaration import component
 
 
 @component("data")

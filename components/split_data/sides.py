@@ -21,7 +21,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from assay import dataset as data
+from assay import data
 from assay.errors import UsageError
 
 Mask = np.ndarray[Any, np.dtype[np.bool_]]

@@ -4,10 +4,10 @@ import math
 from collections.abc import Sequence
 from typing import Final
 
-from assay.dataset import DatasetInfo, column_problems
+from assay.core.findings import Finding, named, values
+from assay.core.step import Dataset, Out, Values, step
+from assay.data import DatasetInfo, column_problems
 from assay.errors import UsageError
-from assay.findings import Finding, named, values
-from assay.step import Dataset, Out, Values, step
 
 SHARE_TOLERANCE: Final = 0.05
 """By how much the share of held-out rows may be off without a finding."""
@@ -47,7 +47,7 @@ def split_data(
         UsageError: Unknown columns, parameters that do not go together, a fraction outside of
             (0, 1), a side without rows, or a class without rows on one side.
     """
-    from assay import dataset
+    from assay import data as dataset
     from assay.components.split_data import sides
 
     info = dataset.info(data.path)

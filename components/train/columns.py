@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from assay import dataset as data
+from assay import data
+from assay.core.findings import Finding, named
 from assay.errors import UsageError
-from assay.findings import Finding, named
-from assay.model.preprocess import MAX_CATEGORIES
+from assay.models.preprocess import MAX_CATEGORIES
 
 if TYPE_CHECKING:
     import pandas as pd

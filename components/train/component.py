@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from kfp import dsl
 
-from assay.declaration import component
+from assay.runtime.declaration import component
 
 
 @component("train")
@@ -50,6 +50,6 @@ def train(
         estimator: Import path of the estimator used.
     """
     from assay.components.train import step
-    from assay.kfp import execute
+    from assay.runtime.kfp import execute
 
     return execute(step.train, locals(), "model_digest", "task", "estimator")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from assay import dataset as data
+from assay import data
 from assay.components.train.columns import (
     Columns,
     choose_columns,
@@ -17,11 +17,11 @@ from assay.components.train.columns import (
 from assay.components.train.curves import read_curves
 from assay.components.train.target import Target, read_target
 from assay.components.train.views import write_views
+from assay.core.findings import Finding
 from assay.errors import UsageError
-from assay.findings import Finding
-from assay.model import ModelInfo, fixed_threads, make_pipeline, save
-from assay.model.build import MAX_SEED, kind_of, make_estimator, resolve
-from assay.model.mlflow_folder import versions
+from assay.models import ModelInfo, fixed_threads, make_pipeline, save
+from assay.models.build import MAX_SEED, kind_of, make_estimator, resolve
+from assay.models.mlflow_folder import versions
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from assay.step import Dataset, Failure, Model, Out, Values, step
+from assay.core.step import Dataset, Failure, Model, Out, Values, step
 
 
 @step
@@ -33,10 +33,10 @@ def train(
         UsageError: A target, column, estimator or hyperparameter that cannot be; names all.
     """
     from assay.components.train.fit import Settings, fit
-    from assay.digest import canonical_json
+    from assay.core.digest import canonical_json
+    from assay.core.findings import values
     from assay.errors import StepError, UsageError
-    from assay.findings import values
-    from assay.report import markdown_text
+    from assay.reports.page import markdown_text
 
     settings = Settings(
         target=target,

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from assay.components.train.columns import EXACT
+from assay.core.findings import Finding
 from assay.errors import UsageError
-from assay.findings import Finding
 from assay.text import quoted
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from assay.components.train.curves import iterations
-from assay.model import ModelInfo
-from assay.report import (
+from assay.models import ModelInfo
+from assay.reports.page import (
     Section,
     cards,
     details,

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from assay.declaration import component
+from assay.runtime.declaration import component
 
 
 @component("train")
@@ -31,7 +31,7 @@ def try_candidate(
     """
     from assay.components.evaluate import step as measured
     from assay.components.train import step
-    from assay.kfp import execute_all
+    from assay.runtime.kfp import execute_all
 
     keep_going = True
     return execute_all(

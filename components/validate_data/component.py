@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from kfp import dsl
 
-from assay.declaration import component
+from assay.runtime.declaration import component
 
 
 @component("data")
@@ -40,6 +40,6 @@ def validate_data(
         validation: Digest of what was found.
     """
     from assay.components.validate_data import step
-    from assay.kfp import REJECTS, execute
+    from assay.runtime.kfp import REJECTS, execute
 
     return execute(step.validate_data, locals(), "validation", judge=REJECTS)

@@ -27,13 +27,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 from assay.components.validate_data.exact import is_wide
 from assay.components.validate_data.histogram import Histogram, histogram
-from assay.dataset.whole import WIDE
+from assay.data.whole import WIDE
 
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
-    from assay.dataset import DatasetInfo
+    from assay.data import DatasetInfo
 
 MIN_ROWS: Final = 100
 """With fewer rows on either side nothing is said about drift."""

@@ -24,9 +24,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from assay.dataset.whole import WIDE
+from assay.data.suite.patterns import matches
+from assay.data.whole import WIDE
 from assay.errors import UsageError
-from assay.suite.patterns import matches
 
 if TYPE_CHECKING:
     import pandas as pd

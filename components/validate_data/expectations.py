@@ -26,8 +26,8 @@ import numpy as np
 
 from assay.components.validate_data.exact import is_wide, judge
 from assay.components.validate_data.wording import observed, plain
+from assay.data.suite import Suite
 from assay.errors import UsageError
-from assay.suite import Suite
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -4,8 +4,8 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from assay.report import ACCENT, SECOND, figure_svg, figure_text, legend, new_figure
-from assay.statistics.estimates import tidy
+from assay.models.statistics.estimates import tidy
+from assay.reports.page import ACCENT, SECOND, figure_svg, figure_text, legend, new_figure
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -5,19 +5,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from assay import dataset as data
+from assay import data
 from assay.components.validate_data.drift import MIN_ROWS, ColumnDrift, find_drift, schema_changes
 from assay.components.validate_data.expectations import Outcome, run_suite
 from assay.components.validate_data.structure import Structure, structure
-from assay.dataset import DatasetInfo
-from assay.dataset.whole import read_exact
+from assay.core.findings import Finding
+from assay.core.step import Dataset, Suite
+from assay.data import DatasetInfo
+from assay.data.suite import FILE_NAME, MAX_SUITE_BYTES, parse_suite
+from assay.data.suite import Suite as ParsedSuite
+from assay.data.whole import read_exact
 from assay.errors import UsageError
-from assay.evidence import EvidenceDocument, label
-from assay.findings import Finding
-from assay.statistics.estimates import tidy
-from assay.step import Dataset, Suite
-from assay.suite import FILE_NAME, MAX_SUITE_BYTES, parse_suite
-from assay.suite import Suite as ParsedSuite
+from assay.evidence.format import EvidenceDocument, label
+from assay.models.statistics.estimates import tidy
 
 if TYPE_CHECKING:
     import pandas as pd

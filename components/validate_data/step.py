@@ -1,6 +1,6 @@
 """validate_data: the work."""
 
-from assay.step import Dataset, Out, Suite, Validation, Values, step
+from assay.core.step import Dataset, Out, Suite, Validation, Values, step
 
 
 @step

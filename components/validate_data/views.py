@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 from assay.components.validate_data.drift import MIN_ROWS, P_VALUE_THRESHOLD
 from assay.components.validate_data.histogram import figure
 from assay.components.validate_data.wording import arguments, plain
-from assay.digest import canonical_json
-from assay.report import (
+from assay.core.digest import canonical_json
+from assay.reports.page import (
     Bar,
     Section,
     cards,

@@ -19,12 +19,12 @@ from typing import Any
 
 import pytest
 
-from assay.execution import Context, execute
-from assay.parallel import WORKERS
-from assay.step import Dataset, Model, Out, step
-from assay.store import Store, open_store
-from assay.store.client import client_for
-from assay.tree import get_manifest, get_tree, put_tree, remove_tree
+from assay.core.execution import Context, execute
+from assay.core.parallel import WORKERS
+from assay.core.step import Dataset, Model, Out, step
+from assay.core.store import Store, open_store
+from assay.core.store.client import client_for
+from assay.core.tree import get_manifest, get_tree, put_tree, remove_tree
 
 pytestmark = [pytest.mark.bench, pytest.mark.minio, pytest.mark.timeout(3600)]
 

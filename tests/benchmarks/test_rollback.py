@@ -17,18 +17,18 @@ import pytest
 from minio import Minio
 from minio.commonconfig import CopySource
 
-from assay.gitops import document, log, rollback
-from assay.gitops.document import FILE_NAME, Release
-from assay.gitops.log import Entry, Event
-from assay.gitops.repository import Repository
-from assay.gitops.settings import Settings
-from assay.gitops.statement import now
-from assay.parallel import WORKERS
-from assay.step import Services
-from assay.store import Store, open_store
-from assay.store.base import blob_key
-from assay.store.client import client_for
-from assay.tree import get_manifest, put_tree
+from assay.core.parallel import WORKERS
+from assay.core.step import Services
+from assay.core.store import Store, open_store
+from assay.core.store.base import blob_key
+from assay.core.store.client import client_for
+from assay.core.tree import get_manifest, put_tree
+from assay.releases import document, log, rollback
+from assay.releases.document import FILE_NAME, Release
+from assay.releases.log import Entry, Event
+from assay.releases.repository import Repository
+from assay.releases.settings import Settings
+from assay.releases.statement import now
 
 pytestmark = [pytest.mark.bench, pytest.mark.minio, pytest.mark.timeout(3600)]
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import yaml
 
-from assay.gitops import log
 from assay.provenance import nodes, passport, verify, verify_store
+from assay.releases import log
 from assay.signing import Verifier
 from assay.store import open_store
 from assay.tree import get_manifest, get_tree, put_tree

@@ -8,9 +8,9 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from assay import dataset
+from assay import data as dataset
 from assay.components.train.step import train
-from assay.step import Dataset, Model, Out
+from assay.core.step import Dataset, Model, Out
 
 ROWS = 2000
 

@@ -10,15 +10,16 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from assay import dataset, model
+from assay import data as dataset
+from assay import models as model
 from assay.components.check_monitoring.step import check_monitoring
 from assay.components.compare.step import compare
 from assay.components.evaluate.step import evaluate
 from assay.components.snapshot_data.step import snapshot_data
+from assay.core.source import fetch
+from assay.core.step import Checks, Dataset, Model, MonitoringPlan, Out
 from assay.errors import UsageError
-from assay.evidence import EvidenceDocument
-from assay.source import fetch
-from assay.step import Checks, Dataset, Model, MonitoringPlan, Out
+from assay.evidence.format import EvidenceDocument
 
 from stories import refused
 

@@ -9,23 +9,23 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from assay import dataset
-from assay import model as models
+from assay import data as dataset
+from assay import models
 from assay.cli import cli
 from assay.components.check_monitoring.step import check_monitoring
 from assay.components.snapshot_data.step import snapshot_data
 from assay.components.train.step import train
+from assay.core.source import fetch
+from assay.core.step import Dataset, Model, MonitoringPlan, Out
+from assay.core.store import open_store
+from assay.core.tree import put_tree
 from assay.errors import AssayError, RunBlocked, UsageError
-from assay.evidence import EvidenceDocument
-from assay.model import LoadedModel
+from assay.evidence.format import EvidenceDocument
+from assay.governance.policy import Verdict, decide
+from assay.models import LoadedModel
 from assay.monitoring import Detector, Monitor, Plan, draft, judge, parse_plan, replay
 from assay.monitoring.inject import DEAD, KINDS, PRIOR, UNIT
 from assay.monitoring.judge import evidence
-from assay.policy import Verdict, decide
-from assay.source import fetch
-from assay.step import Dataset, Model, MonitoringPlan, Out
-from assay.store import open_store
-from assay.tree import put_tree
 
 LOGISTIC = "sklearn.linear_model.LogisticRegression"
 POLICY = b"""\
@@ -375,7 +375,7 @@ def test_digests_that_are_mixed_up_are_told_both(stored: tuple[str, str]) -> Non
 def test_the_step_runs_through_the_store_and_its_cache(
     stored: tuple[str, str], tmp_path: Path, loaded: LoadedModel
 ) -> None:
-    from assay.execution import Context, execute
+    from assay.core.execution import Context, execute
 
     store = open_store((tmp_path / "store").as_uri())
     plan = planned(tmp_path / "p", draft(loaded.info, 4000, "me"))

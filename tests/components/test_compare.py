@@ -10,15 +10,16 @@ import pyarrow as pa
 import pytest
 from sklearn.metrics import accuracy_score
 
-from assay import dataset, model
+from assay import data as dataset
+from assay import models as model
 from assay.components.compare.others import OTHERS
 from assay.components.compare.step import compare
+from assay.core.step import Dataset, Model, Out
+from assay.data.seen import held_in
 from assay.errors import UsageError
-from assay.evidence import EvidenceDocument
-from assay.policy import judge as gate
-from assay.policy import parse_policy
-from assay.statistics.seen import held_in
-from assay.step import Dataset, Model, Out
+from assay.evidence.format import EvidenceDocument
+from assay.governance.policy import judge as gate
+from assay.governance.policy import parse_policy
 from tests.components.conftest import TRAINED_ON
 
 DEFAULT = "default_policy.yaml"

@@ -16,12 +16,12 @@ from assay.components.resolve_production.step import resolve_production
 from assay.components.snapshot_data.step import snapshot_data
 from assay.components.split_data.step import split_data
 from assay.components.train.step import train
-from assay.execution import Context, execute
-from assay.policy import Decision, read_decision
-from assay.registry import Registry
-from assay.step import Out, Policy, step
-from assay.store import open_store
-from assay.tree import get_manifest, get_tree
+from assay.core.execution import Context, execute
+from assay.core.step import Out, Policy, step
+from assay.core.store import open_store
+from assay.core.tree import get_manifest, get_tree
+from assay.governance.policy import Decision, read_decision
+from assay.governance.registry import Registry
 
 DEFAULT = resources.files("assay.components.preflight").joinpath("default_policy.yaml").read_text()
 CONSTANT = {"estimator": "sklearn.dummy.DummyClassifier"}

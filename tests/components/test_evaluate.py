@@ -10,13 +10,14 @@ import pyarrow as pa
 import pytest
 from sklearn.metrics import accuracy_score, roc_auc_score
 
-from assay import dataset, model
+from assay import data as dataset
+from assay import models as model
 from assay.components.compare.step import compare
 from assay.components.evaluate.step import evaluate
+from assay.core.step import Checks, Dataset, Model, Out
 from assay.errors import UsageError
-from assay.evidence import EvidenceDocument
-from assay.policy import judge, parse_policy
-from assay.step import Checks, Dataset, Model, Out
+from assay.evidence.format import EvidenceDocument
+from assay.governance.policy import judge, parse_policy
 
 DIGEST = "sha256:" + "0" * 64
 Make = Callable[[], "Out[Any]"]

@@ -19,17 +19,17 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from assay import dataset
+from assay import data as dataset
 from assay.components.snapshot_data.step import snapshot_data
 from assay.components.validate_data.exact import _schema as schema_check
 from assay.components.validate_data.expectations import Outcome, run_suite
 from assay.components.validate_data.step import validate_data
-from assay.dataset.whole import read_exact
+from assay.core.source import fetch
+from assay.core.step import Dataset, Out, Suite
+from assay.data.suite import EXPECTATION_TYPES, draft, parse_suite
+from assay.data.suite.patterns import compiled
+from assay.data.whole import read_exact
 from assay.errors import UsageError
-from assay.source import fetch
-from assay.step import Dataset, Out, Suite
-from assay.suite import EXPECTATION_TYPES, draft, parse_suite
-from assay.suite.patterns import compiled
 
 from stories import refused
 

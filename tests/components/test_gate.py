@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from assay.components.gate.step import gate
+from assay.core.step import Comparison, Decision, Evaluation, Out, Policy, Validation
 from assay.errors import IntegrityError, PolicyError, UsageError
-from assay.evidence import EvidenceDocument, Interval
-from assay.policy import read_decision
-from assay.step import Comparison, Decision, Evaluation, Out, Policy, Validation
+from assay.evidence.format import EvidenceDocument, Interval
+from assay.governance.policy import read_decision
 
 MODEL, OTHER = "sha256:" + "a" * 64, "sha256:" + "b" * 64
 DATA, TEST = "sha256:" + "d" * 64, "sha256:" + "e" * 64

@@ -17,19 +17,20 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.strategies import composite
 
-from assay import dataset, kfp
-from assay.attestation import about
+from assay import data as dataset
 from assay.components.export_artifact.step import export_artifact
 from assay.components.import_artifact.step import import_artifact
 from assay.components.snapshot_data.step import snapshot_data
 from assay.components.train.step import train
+from assay.core.attestation import about
+from assay.core.execution import Context, execute
+from assay.core.provenance import verify
+from assay.core.step import Dataset, Out, Record, Values, step
+from assay.core.store import Store, open_store
+from assay.core.tree import get_manifest, get_tree, put_tree
 from assay.errors import AssayError, DataError, IntegrityError, UsageError
-from assay.execution import Context, execute
-from assay.foreign import FILE, Foreign, keep
-from assay.provenance import verify
-from assay.step import Dataset, Out, Record, Values, step
-from assay.store import Store, open_store
-from assay.tree import get_manifest, get_tree, put_tree
+from assay.runtime import kfp
+from assay.runtime.foreign import FILE, Foreign, keep
 
 FEW_ROWS = 400
 
@@ -303,7 +304,7 @@ class TestModels:
     def test_a_foreign_model_is_audited_and_predicts_the_same(
         self, fitted: Any, saved: Any, tmp_path: Path, context: Context
     ) -> None:
-        from assay.model import load
+        from assay.models import load
 
         theirs, features, _ = fitted
         done = bring(saved(theirs, features.head()), context, target="income")
@@ -459,7 +460,7 @@ class TestCategoriesOfImportedModels:
         import skops.io
 
         from assay.components.import_artifact.mlmodel import Settings, convert
-        from assay.model import load
+        from assay.models import load
 
         def bring_in(pipeline: Any, features: pd.DataFrame) -> Any:
             with warnings.catch_warnings():

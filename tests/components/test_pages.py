@@ -12,8 +12,8 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from assay import dataset
-from assay import model as models
+from assay import data as dataset
+from assay import models
 from assay.components.check_monitoring.step import check_monitoring
 from assay.components.compare.step import compare
 from assay.components.evaluate.step import evaluate
@@ -21,9 +21,7 @@ from assay.components.gate.step import gate
 from assay.components.select_best.choice import choose
 from assay.components.select_best.views import write as write_choice
 from assay.components.validate_data.step import validate_data
-from assay.evidence import EvidenceDocument, Interval
-from assay.monitoring import draft
-from assay.step import (
+from assay.core.step import (
     Checks,
     Comparison,
     Dataset,
@@ -38,7 +36,9 @@ from assay.step import (
     Suite,
     Validation,
 )
-from assay.suite import draft as draft_suite
+from assay.data.suite import draft as draft_suite
+from assay.evidence.format import EvidenceDocument, Interval
+from assay.monitoring import draft
 
 from browser import COMPARE, PANEL, POPPED_OUT, Seen, alone, picture, show
 

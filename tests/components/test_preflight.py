@@ -16,8 +16,13 @@ import pytest
 
 from assay.components.preflight import header
 from assay.components.preflight.step import preflight
-from assay.dataset.csv_source import Options
-from assay.digest import of_bytes
+from assay.core.digest import of_bytes
+from assay.core.execution import Context, execute
+from assay.core.manifest import Manifest
+from assay.core.step import Checks, Dataset, MonitoringPlan, Out, Policy, Services, Suite
+from assay.core.store import Store, open_store
+from assay.core.tree import get_manifest, put_tree
+from assay.data.csv_source import Options
 from assay.errors import (
     AssayError,
     DataError,
@@ -26,12 +31,7 @@ from assay.errors import (
     StoreUnavailableError,
     UsageError,
 )
-from assay.execution import Context, execute
-from assay.manifest import Manifest
-from assay.policy import parse_policy
-from assay.step import Checks, Dataset, MonitoringPlan, Out, Policy, Services, Suite
-from assay.store import Store, open_store
-from assay.tree import get_manifest, put_tree
+from assay.governance.policy import parse_policy
 
 POLICY = "gates:\n  - metric: accuracy > 0.9\n"
 SUITE = json.dumps(
@@ -487,7 +487,7 @@ def test_headers_of_every_kind(folder_store: Store, tmp_path: Path, web: str) ->
 def test_the_end_of_a_parquet_file_in_s3(
     minio_url: str, folder_store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from assay.store.client import client_for
+    from assay.core.store.client import client_for
 
     monkeypatch.setenv("AWS_ENDPOINT_URL", minio_url.partition("endpoint=")[2])
 

@@ -13,12 +13,12 @@ from cryptography.hazmat.primitives.serialization import (
     PublicFormat,
 )
 
-from assay import runs
 from assay.components.prepare_data.component import prepare_data
 from assay.components.prepare_data.options import DEFAULTS, SWEEP_DEFAULTS
 from assay.components.prepare_data.prepare import SETTINGS
-from assay.config import store_from_env
-from assay.digest import is_digest
+from assay.core.config import store_from_env
+from assay.core.digest import is_digest
+from assay.runtime import runs
 
 TABLE = "age,sex,job,income\n" + "39,M,a,no\n40,F,b,yes\n41,M,b,no\n" * 60
 

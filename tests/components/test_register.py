@@ -13,8 +13,6 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from mlflow.tracking import MlflowClient
 
-from assay import admission, code
-from assay.attestation import about, load
 from assay.components.compare.step import compare
 from assay.components.evaluate.step import evaluate
 from assay.components.gate.step import gate
@@ -25,7 +23,15 @@ from assay.components.select_best.step import select_best
 from assay.components.snapshot_data.step import snapshot_data
 from assay.components.split_data.step import split_data
 from assay.components.train.step import train
-from assay.digest import hex_of
+from assay.core import code_identity as code
+from assay.core.attestation import about, load
+from assay.core.digest import hex_of
+from assay.core.execution import Context, Execution, execute
+from assay.core.signing import Verifier
+from assay.core.step import Dataset, Decision, Evaluation, Model, Out, Policy, Services, Step, step
+from assay.core.store import Store, open_store
+from assay.core.store.base import blob_key
+from assay.core.tree import get_manifest, get_tree, put_tree
 from assay.errors import (
     AssayError,
     AttestationError,
@@ -37,19 +43,13 @@ from assay.errors import (
     StepError,
     UsageError,
 )
-from assay.evidence import EvidenceDocument
-from assay.execution import Context, Execution, execute
-from assay.governance import disjoint
+from assay.evidence.format import EvidenceDocument
+from assay.governance import admission, disjoint
 from assay.governance.makers import Admitted
-from assay.mlflow_calls import quiet
-from assay.policy import decide
-from assay.policy.decision import statement
-from assay.registry import Registry
-from assay.signing import Verifier
-from assay.step import Dataset, Decision, Evaluation, Model, Out, Policy, Services, Step, step
-from assay.store import Store, open_store
-from assay.store.base import blob_key
-from assay.tree import get_manifest, get_tree, put_tree
+from assay.governance.mlflow_calls import quiet
+from assay.governance.policy import decide
+from assay.governance.policy.decision import statement
+from assay.governance.registry import Registry
 
 from simulators.forge import git
 
@@ -322,8 +322,8 @@ def judged(proof: Proof, evidence: list[str], policy_text: str) -> Any:
 def test_3_a_decision_that_does_not_follow(proof: Proof) -> None:
     from dataclasses import replace
 
-    from assay.digest import canonical_json
-    from assay.policy import Outcome, Verdict
+    from assay.core.digest import canonical_json
+    from assay.governance.policy import Outcome, Verdict
 
     # The gate would block; the decision says pass, and does not contradict itself.
     honest = judged(proof, [proof.evaluation], "gates: [{metric: accuracy > 1.5}]\n")
@@ -363,7 +363,7 @@ def test_4_data_that_the_model_was_not_made_from(proof: Proof) -> None:
 
 
 def test_5_a_decision_that_no_gate_made(proof: Proof) -> None:
-    from assay.digest import canonical_json
+    from assay.core.digest import canonical_json
 
     # It follows from its evidence, and nobody recorded it.
     honest = judged(proof, [proof.evaluation], "gates: [{metric: accuracy > 0.5}]\n")

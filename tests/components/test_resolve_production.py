@@ -11,14 +11,14 @@ from assay.components.resolve_production.step import resolve_production
 from assay.components.snapshot_data.step import snapshot_data
 from assay.components.split_data.step import split_data
 from assay.components.train.step import train
+from assay.core.execution import Context, execute
+from assay.core.step import Out, Record, Services
+from assay.core.store import Store, open_store
 from assay.errors import ServiceError, UsageError
-from assay.execution import Context, execute
-from assay.gitops import log
-from assay.gitops.log import Entry, Event
-from assay.mlflow_calls import quiet
-from assay.registry import Registry
-from assay.step import Out, Record, Services
-from assay.store import Store, open_store
+from assay.governance.mlflow_calls import quiet
+from assay.governance.registry import Registry
+from assay.releases import log
+from assay.releases.log import Entry, Event
 
 MODEL, OTHER, DATA = ("sha256:" + digit * 64 for digit in "abd")
 NONE = {"production": "", "production_rows": "", "production_data": "", "version": ""}

@@ -19,8 +19,8 @@ import pytest
 from assay.components.run_report.message import Message, body
 from assay.components.run_report.step import run_report
 from assay.components.run_report.webhook import post
-from assay.step import Out, Record, Services
-from assay.store import open_store
+from assay.core.step import Out, Record, Services
+from assay.core.store import open_store
 
 SECRET = "/services/T000/B000/s3cret"  # noqa: S105 - made up
 Handler = Callable[[http.server.BaseHTTPRequestHandler], None]
@@ -300,8 +300,8 @@ def test_the_address_reaches_no_log(tmp_path: Path) -> None:
         "import sys\n"
         "from pathlib import Path\n"
         "from assay.components.run_report.step import run_report\n"
-        "from assay.step import Out, Services\n"
-        "from assay.store import open_store\n"
+        "from assay.core.step import Out, Services\n"
+        "from assay.core.store import open_store\n"
         "services = Services(open_store(f'file://{sys.argv[1]}/store'), None)\n"
         "out = Path(sys.argv[1]) / 'out'\n"
         "out.mkdir()\n"

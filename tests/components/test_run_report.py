@@ -13,8 +13,6 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from assay import runs
-from assay.attestation import OutputRecord, load, save
 from assay.components.compare.step import compare
 from assay.components.evaluate.step import evaluate
 from assay.components.gate.step import gate
@@ -26,14 +24,16 @@ from assay.components.snapshot_data.step import snapshot_data
 from assay.components.split_data.step import split_data
 from assay.components.train.step import train
 from assay.components.validate_data.step import validate_data
-from assay.digest import canonical_json
-from assay.execution import Context, Execution, execute
-from assay.mlflow_calls import quiet
-from assay.signing import Signer, Verifier
-from assay.step import Evaluation, Out, Policy, Record, Services, Step, step
-from assay.store import Store, open_store
-from assay.store.base import blob_key
-from assay.tree import get_manifest, put_tree, read_file
+from assay.core.attestation import OutputRecord, load, save
+from assay.core.digest import canonical_json
+from assay.core.execution import Context, Execution, execute
+from assay.core.signing import Signer, Verifier
+from assay.core.step import Evaluation, Out, Policy, Record, Services, Step, step
+from assay.core.store import Store, open_store
+from assay.core.store.base import blob_key
+from assay.core.tree import get_manifest, put_tree, read_file
+from assay.governance.mlflow_calls import quiet
+from assay.runtime import runs
 
 from browser import show
 

@@ -8,17 +8,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assay import dataset
+from assay import data as dataset
 from assay.components.preflight.candidates import read_candidates
 from assay.components.select_best.choice import choose
 from assay.components.select_best.step import select_best
 from assay.components.split_data.step import split_data
+from assay.core.execution import Context, execute
+from assay.core.step import Dataset, Evaluation, Out
+from assay.core.tree import get_manifest, get_tree, put_tree
 from assay.errors import UsageError
-from assay.evidence import EvidenceDocument, Interval
-from assay.execution import Context, execute
-from assay.step import Dataset, Evaluation, Out
+from assay.evidence.format import EvidenceDocument, Interval
 from assay.text import short
-from assay.tree import get_manifest, get_tree, put_tree
 
 ROWS = "sha256:" + "d" * 64
 

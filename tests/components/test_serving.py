@@ -9,8 +9,9 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from assay import dataset, model
-from assay.step import Dataset, Model
+from assay import data as dataset
+from assay import models as model
+from assay.core.step import Dataset, Model
 
 ROWS = 400
 Write = Callable[[pa.Table], Dataset]

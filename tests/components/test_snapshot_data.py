@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
-from assay import dataset
+from assay import data as dataset
 from assay.components.snapshot_data.step import snapshot_data
-from assay.digest import of_bytes
+from assay.core.digest import of_bytes
+from assay.core.execution import CacheMode, Context, execute
+from assay.core.source import fetch
+from assay.core.step import Dataset, Out
+from assay.core.store import Store
 from assay.errors import DataError, UsageError
-from assay.execution import CacheMode, Context, execute
-from assay.source import fetch
-from assay.step import Dataset, Out
-from assay.store import Store
 
 MAX_GROWTH_MB = 40
 """Memory may grow by so much while the file grows by three times that."""
@@ -148,11 +148,11 @@ class TestRefusals:
 PROGRAM = """
 import pathlib, resource, sys
 from assay.components.snapshot_data.step import snapshot_data
-from assay.source import fetch
-from assay.step import Out
+from assay.core.source import fetch
+from assay.core.step import Out
 # Smaller than in earnest, so that a small file is read in as many steps as a large one would be:
 # allocators keep some memory of each of the first few dozen.
-from assay.dataset import csv_source
+from assay.data import csv_source
 csv_source.BLOCK_BYTES = 1 << 18
 folder = pathlib.Path(sys.argv[1])
 row = "{0},2024-05-31 10:00:00,{1},{2},some text of row {0},yes\\n"

@@ -14,14 +14,14 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from assay import dataset
+from assay import data as dataset
 from assay.components.snapshot_data.step import snapshot_data
 from assay.components.split_data.sides import entities, positions
 from assay.components.split_data.step import split_data
-from assay.digest import of_bytes
+from assay.core.digest import of_bytes
+from assay.core.source import fetch
+from assay.core.step import Dataset, Out
 from assay.errors import UsageError
-from assay.source import fetch
-from assay.step import Dataset, Out
 
 Rows = list[dict[str, Any]]
 

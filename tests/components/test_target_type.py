@@ -8,14 +8,15 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from assay import dataset, model
+from assay import data as dataset
+from assay import models as model
 from assay.components.evaluate.step import evaluate
 from assay.components.snapshot_data.step import snapshot_data
 from assay.components.train.step import train
+from assay.core.source import fetch
+from assay.core.step import Dataset, Model, Out
 from assay.errors import UsageError
-from assay.evidence import EvidenceDocument
-from assay.source import fetch
-from assay.step import Dataset, Model, Out
+from assay.evidence.format import EvidenceDocument
 
 from stories import refused
 

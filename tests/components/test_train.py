@@ -12,13 +12,14 @@ from pathlib import Path
 import pytest
 from conftest import snapshot
 
-from assay import dataset, model
+from assay import data as dataset
+from assay import models as model
 from assay.components.train.step import train
+from assay.core.step import Dataset, Out
+from assay.core.store import open_store
+from assay.core.tree import put_tree
 from assay.errors import IntegrityError, UsageError
-from assay.model.canonical import canonical
-from assay.step import Dataset, Out
-from assay.store import open_store
-from assay.tree import put_tree
+from assay.models.canonical import canonical
 
 FEW_ROWS = 3000
 
@@ -42,9 +43,9 @@ SCRIPT = """
 import sys
 from pathlib import Path
 from assay.components.train.step import train
-from assay.step import Dataset, Out
-from assay.store import open_store
-from assay.tree import put_tree
+from assay.core.step import Dataset, Out
+from assay.core.store import open_store
+from assay.core.tree import put_tree
 out = Path(sys.argv[2]); out.mkdir(parents=True)
 parameters = train.bind_parameters({"target": "income", "estimator": sys.argv[3], **eval_json})
 train(data=Dataset(Path(sys.argv[1]), "x"), model=Out(out), **parameters)

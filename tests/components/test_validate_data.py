@@ -14,16 +14,16 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from assay import dataset
+from assay import data as dataset
 from assay.components.snapshot_data.step import snapshot_data
 from assay.components.validate_data import drift, expectations
 from assay.components.validate_data.judge import Settings, validate
 from assay.components.validate_data.step import validate_data
+from assay.core.source import fetch
+from assay.core.step import Dataset, Out, Suite, Validation
+from assay.data.suite import draft
 from assay.errors import UsageError
-from assay.evidence import EvidenceDocument
-from assay.source import fetch
-from assay.step import Dataset, Out, Suite, Validation
-from assay.suite import draft
+from assay.evidence.format import EvidenceDocument
 
 IN_SET = "expect_column_values_to_be_in_set"
 BETWEEN = "expect_column_values_to_be_between"
@@ -186,7 +186,7 @@ def test_the_same_bytes_in_another_process_and_folder(
 import sys
 from pathlib import Path
 from assay.components.validate_data.step import validate_data
-from assay.step import Dataset, Out, Suite
+from assay.core.step import Dataset, Out, Suite
 data, suite, reference, out, *digests = sys.argv[1:]
 validate_data(
     data=Dataset(Path(data), digests[0]), suite=Suite(Path(suite), digests[1]),
@@ -218,7 +218,7 @@ def test_without_suite_and_reference_nothing_heavy_is_imported(tmp_path: Path) -
     code = (
         "import sys\nfrom pathlib import Path\n"
         "from assay.components.validate_data.step import validate_data\n"
-        "from assay.step import Dataset, Out\n"
+        "from assay.core.step import Dataset, Out\n"
         "light = 'pandas' not in sys.modules\n"
         f"validate_data(data=Dataset(Path({str(data.path)!r}), {DATA!r}),"
         f" validation=Out(Path({str(tmp_path / 'out')!r})))\n"

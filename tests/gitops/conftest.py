@@ -16,17 +16,17 @@ import yaml
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from assay.config import services_from_env
-from assay.execution import Context, execute
-from assay.gitops import approval, log, promotion, rollback
-from assay.gitops.settings import Settings, settings_from_env
-from assay.gitops.statement import require_signer
-from assay.registry import Registry
-from assay.signing import Signer, Verifier, signer_from_env
-from assay.step import Model, MonitoringPlan, Out, Policy, Services, Step, step
-from assay.store import Store, open_store
-from assay.store.base import blob_key
-from assay.tree import get_manifest
+from assay.core.config import services_from_env
+from assay.core.execution import Context, execute
+from assay.core.signing import Signer, Verifier, signer_from_env
+from assay.core.step import Model, MonitoringPlan, Out, Policy, Services, Step, step
+from assay.core.store import Store, open_store
+from assay.core.store.base import blob_key
+from assay.core.tree import get_manifest
+from assay.governance.registry import Registry
+from assay.releases import approval, log, promotion, rollback
+from assay.releases.settings import Settings, settings_from_env
+from assay.releases.statement import require_signer
 
 import servers
 from simulators.forge import git
@@ -48,7 +48,7 @@ def write_policy(*, text: str, policy: Out[Policy]) -> None:
 @step
 def draft_plan(*, model: Model, plan: Out[MonitoringPlan]) -> None:
     """A monitoring plan with a record, as preflight makes one."""
-    from assay.model import load
+    from assay.models import load
     from assay.monitoring import FILE_NAME, draft
 
     loaded = load(model.path)

@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from assay import code
-from assay.attestation import about
 from assay.cli import cli
+from assay.core import code_identity as code
+from assay.core.attestation import about
+from assay.core.execution import Context, execute
+from assay.core.step import Evaluation, Out, Record, step
 from assay.errors import (
     AttestationError,
     IntegrityError,
@@ -18,13 +20,11 @@ from assay.errors import (
     ServiceError,
     UsageError,
 )
-from assay.execution import Context, execute
-from assay.gitops import candidate, log, statement
-from assay.gitops.lint import lint
-from assay.gitops.log import Event
-from assay.gitops.statement import Kind
-from assay.registry import MODEL_TAG
-from assay.step import Evaluation, Out, Record, step
+from assay.governance.registry import MODEL_TAG
+from assay.releases import candidate, log, statement
+from assay.releases.lint import lint
+from assay.releases.log import Event
+from assay.releases.statement import Kind
 
 from simulators.forge import git
 from stories import refused
@@ -152,7 +152,7 @@ def test_one_commit_for_two_environments_hides_neither(world: Any) -> None:
     git(clone, "commit", "-q", "--amend", "--no-edit")
     git(clone, "push", "-q", "-f", "origin", f"HEAD:{done.branch}")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("assay.gitops.repository.Repository.changed", lambda *_: [])
+        patch.setattr("assay.releases.repository.Repository.changed", lambda *_: [])
         world.approve("dev")
     (problem,) = world.sync().problems
     assert "never in staging" in problem
@@ -297,7 +297,7 @@ def test_a_runner_cannot_revive_an_approval_that_expired(
     """A rollback's entry names a statement that says something else, and ends later."""
     world.release("one", "dev")
     with monkeypatch.context() as patch:
-        patch.setattr("assay.gitops.approval.approval_days", lambda: -1)
+        patch.setattr("assay.releases.approval.approval_days", lambda: -1)
         world.release("one", "staging")
     refused(lambda: world.promote("one", "production"), RunBlocked, "expired")
     world.release("two", "dev")

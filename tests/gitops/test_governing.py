@@ -5,13 +5,13 @@ from typing import Any
 
 import pytest
 
+from assay.core.execution import Context, execute
+from assay.core.tree import get_manifest
 from assay.errors import IntegrityError, PolicyError, RunBlocked, UsageError
-from assay.execution import Context, execute
-from assay.gitops import candidate
-from assay.gitops.lint import lint
-from assay.gitops.override import override
-from assay.gitops.statement import require_signer
-from assay.tree import get_manifest
+from assay.releases import candidate
+from assay.releases.lint import lint
+from assay.releases.override import override
+from assay.releases.statement import require_signer
 
 from simulators.forge import git
 from stories import refused

@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
-from assay.attestation import about
+from assay.core.attestation import about
+from assay.core.signing import Signer
 from assay.errors import AttestationError, RunBlocked, UsageError
-from assay.gitops import log, override, statement
-from assay.gitops.statement import Kind, require_signer
-from assay.signing import Signer
+from assay.releases import log, override, statement
+from assay.releases.statement import Kind, require_signer
 
 from stories import refused
 
@@ -35,7 +35,7 @@ def forge(world: Any, kind: Kind, signer: Signer, subject: str, **predicate: str
 
 
 def forged_override(world: Any, signer: Signer, by: str) -> str:
-    from assay.gitops.candidate import decision_of
+    from assay.releases.candidate import decision_of
 
     model = world.models["bad"]
     return forge(

@@ -18,10 +18,10 @@ from typing import Any
 
 import pytest
 
-from assay.gitops import log
-from assay.gitops.repository import Repository
-from assay.registry import Registry
-from assay.store.folder import FolderStore
+from assay.core.store.folder import FolderStore
+from assay.governance.registry import Registry
+from assay.releases import log
+from assay.releases.repository import Repository
 
 from simulators.forge import git
 
@@ -73,7 +73,7 @@ def kill_at(work: Callable[[], object], point: int) -> bool:
 
 def state(world: Any) -> tuple[str, str, str]:
     """The model in dev, by the branch, the log and the registry."""
-    from assay.gitops.candidate import release_at
+    from assay.releases.candidate import release_at
 
     with Repository.open(world.settings) as repository:
         released = release_at(repository, "models/churn/dev/release.yaml")
@@ -200,8 +200,8 @@ def test_a_promotion_that_is_killed_anywhere_is_done_by_the_next(world: Any) -> 
 def test_a_reconciliation_that_is_killed_anywhere_is_done_by_the_next(
     world: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from assay.gitops.rollback import reconcile
-    from assay.gitops.statement import require_signer
+    from assay.releases.rollback import reconcile
+    from assay.releases.statement import require_signer
 
     for name in ("one", "two"):
         world.release(name, "dev")
@@ -220,8 +220,8 @@ def test_a_reconciliation_that_is_killed_anywhere_is_done_by_the_next(
 
 @pytest.mark.slow
 def test_an_override_or_revocation_that_is_killed_anywhere_is_made_again(world: Any) -> None:
-    from assay.gitops import override
-    from assay.gitops.statement import require_signer
+    from assay.releases import override
+    from assay.releases.statement import require_signer
 
     def revoke() -> None:
         override.revoke(

@@ -12,11 +12,11 @@ from click.testing import CliRunner
 
 from assay.cli import cli
 from assay.errors import IntegrityError, RunBlocked, UnknownKeyError, UsageError
-from assay.gitops import approval, candidate, document, ledger, log, override, statement
-from assay.gitops.lint import lint
-from assay.gitops.log import Entry, Event
-from assay.gitops.repository import Repository
-from assay.gitops.statement import Kind, require_signer
+from assay.releases import approval, candidate, document, ledger, log, override, statement
+from assay.releases.lint import lint
+from assay.releases.log import Entry, Event
+from assay.releases.repository import Repository
+from assay.releases.statement import Kind, require_signer
 
 from simulators.forge import git
 from stories import refused

@@ -14,10 +14,10 @@ from click.testing import CliRunner
 
 from assay.cli import cli
 from assay.errors import IntegrityError, ReleaseConflictError, UsageError
-from assay.gitops import document, log, rollback, statement
-from assay.gitops.log import Event
-from assay.gitops.statement import Kind, require_signer
-from assay.registry import Registry
+from assay.governance.registry import Registry
+from assay.releases import document, log, rollback, statement
+from assay.releases.log import Event
+from assay.releases.statement import Kind, require_signer
 
 import servers
 from simulators.forge import git

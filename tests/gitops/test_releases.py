@@ -13,7 +13,7 @@ import yaml
 from click.testing import CliRunner
 
 from assay.cli import cli
-from assay.digest import of_bytes
+from assay.core.digest import of_bytes
 from assay.errors import (
     AssayError,
     IntegrityError,
@@ -21,8 +21,8 @@ from assay.errors import (
     RunBlocked,
     UsageError,
 )
-from assay.gitops import document, lint, log, override, statement
-from assay.gitops.statement import Kind, require_signer
+from assay.releases import document, lint, log, override, statement
+from assay.releases.statement import Kind, require_signer
 
 from simulators.forge import git
 from stories import flip, refused

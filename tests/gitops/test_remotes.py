@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 
 from assay.errors import ServiceError, UsageError
-from assay.gitops import log, rollback
-from assay.gitops.forge import Forge, open_forge
-from assay.gitops.repository import Repository
-from assay.gitops.settings import Settings
-from assay.gitops.statement import require_signer
+from assay.releases import log, rollback
+from assay.releases.forge import Forge, open_forge
+from assay.releases.repository import Repository
+from assay.releases.settings import Settings
+from assay.releases.statement import require_signer
 
 from simulators import git_http
 from simulators.forge import Simulator, git, serve
@@ -118,7 +118,7 @@ def simulator(
     with serve(made) as running:
         monkeypatch.setenv("ASSAY_FORGE", request.param)
         monkeypatch.setenv("ASSAY_FORGE_URL", running.url)
-        monkeypatch.setattr("assay.gitops.forge.base.LONGEST_WAIT", 0.01)
+        monkeypatch.setattr("assay.releases.forge.base.LONGEST_WAIT", 0.01)
         yield running
 
 
@@ -173,7 +173,7 @@ def test_faults_half_the_time_and_a_rate_limit_are_waited_out(
 def test_gitea_takes_a_repository_for_empty_a_while_after_the_first_push(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("assay.gitops.forge.base.LONGEST_WAIT", 0.01)
+    monkeypatch.setattr("assay.releases.forge.base.LONGEST_WAIT", 0.01)
     with serve(Gitea(tmp_path, late=3)) as running:
         forge = forge_of(running, running.token)
         assert forge.find(BRANCH) is None

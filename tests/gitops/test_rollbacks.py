@@ -9,21 +9,21 @@ import pytest
 from click.testing import CliRunner
 
 from assay.cli import cli
+from assay.cluster.doctor import Ground, Status
+from assay.cluster.doctor.services import check_releases
 from assay.components.rollback_drill.step import rollback_drill
-from assay.doctor import Ground, Status
-from assay.doctor.services import check_releases
+from assay.core.execution import Context, execute
+from assay.core.tree import get_manifest
 from assay.errors import (
     IntegrityError,
     RunBlocked,
     ServiceError,
     UsageError,
 )
-from assay.execution import Context, execute
-from assay.gitops import drill, golden, log, override, rehearsal, rollback, statement
-from assay.gitops.statement import Kind, require_signer
-from assay.kfp import BLOCKS
-from assay.kfp import execute as run_as_task
-from assay.tree import get_manifest
+from assay.releases import drill, golden, log, override, rehearsal, rollback, statement
+from assay.releases.statement import Kind, require_signer
+from assay.runtime.kfp import BLOCKS
+from assay.runtime.kfp import execute as run_as_task
 
 from simulators.forge import git
 from stories import flip, refused
@@ -93,7 +93,7 @@ def test_rollback_needs_neither_mlflow_nor_the_training_data(
     data = {e.digest for e in world.entries()}
     assert data
     release = log.get_release(world.store, world.entries()[0].release)
-    from assay.tree import get_manifest
+    from assay.core.tree import get_manifest
 
     for entry in get_manifest(world.store, release.data).files:
         world.blob(entry.blob.digest).unlink()
@@ -196,7 +196,7 @@ def test_what_a_drill_lacks_is_said_at_once_before_anything_moves(
         Status.WARNING,
         "'churn' was never released to staging",
     )
-    monkeypatch.setattr("assay.doctor.services.REHEARSED", "dev")
+    monkeypatch.setattr("assay.cluster.doctor.services.REHEARSED", "dev")
     assert [finding.status for finding in check_releases(Ground())] == [Status.OK, Status.OK]
     # Releases there are, although this pod does not know the deployment repository.
     monkeypatch.delenv("ASSAY_DEPLOYMENTS")
@@ -208,7 +208,7 @@ def test_what_a_drill_lacks_is_said_at_once_before_anything_moves(
 def test_a_drill_finds_a_model_that_predicts_otherwise(
     world: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from assay.model.files import LoadedModel
+    from assay.models.files import LoadedModel
 
     world.release("one", "dev", "staging")
     world.release("two", "dev", "staging")

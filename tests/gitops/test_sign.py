@@ -6,17 +6,17 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from assay.attestation import about, load
 from assay.cli import cli
 from assay.components.evaluate.step import evaluate
 from assay.components.snapshot_data.step import snapshot_data
 from assay.components.split_data.step import split_data
 from assay.components.train.step import train
+from assay.core.attestation import about, load
+from assay.core.execution import Context, execute
+from assay.core.provenance import verify
 from assay.errors import AttestationError, IntegrityError, UsageError
-from assay.execution import Context, execute
-from assay.gitops import candidate, statement
-from assay.gitops.statement import Kind
-from assay.provenance import verify
+from assay.releases import candidate, statement
+from assay.releases.statement import Kind
 
 from stories import flip, refused
 

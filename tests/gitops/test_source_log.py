@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from assay.attestation import about, load
-from assay.digest import canonical_json
+from assay.core.attestation import about, load
+from assay.core.digest import canonical_json
 from assay.errors import AttestationError
-from assay.gitops.changelog import _commits
+from assay.releases.changelog import _commits
 
 from simulators.forge import git
 from stories import refused

@@ -10,13 +10,13 @@ from click.testing import CliRunner
 
 from assay.cli import cli
 from assay.errors import RunBlocked, UsageError
-from assay.gitops import document, log, override, statement
-from assay.gitops.lint import lint
-from assay.gitops.repository import Repository
-from assay.gitops.settings import Settings
-from assay.gitops.statement import Kind, require_signer
-from assay.gitops.tips import Line
-from assay.registry import MODEL_TAG
+from assay.governance.registry import MODEL_TAG
+from assay.releases import document, log, override, statement
+from assay.releases.lint import lint
+from assay.releases.repository import Repository
+from assay.releases.settings import Settings
+from assay.releases.statement import Kind, require_signer
+from assay.releases.tips import Line
 
 from simulators.forge import Simulator, git, serve
 from simulators.gitea import Gitea

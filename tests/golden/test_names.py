@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from assay.attestation import step_key
-from assay.digest import canonical_json, of_bytes
-from assay.evidence import EvidenceDocument, Interval
-from assay.manifest import Descriptor, FileEntry, Manifest
-from assay.policy import replay, statement
+from assay.core.attestation import step_key
+from assay.core.digest import canonical_json, of_bytes
+from assay.core.manifest import Descriptor, FileEntry, Manifest
+from assay.evidence.format import EvidenceDocument, Interval
+from assay.governance.policy import replay, statement
 
 HERE = Path(__file__).parent
 MODEL = "sha256:" + "a" * 64

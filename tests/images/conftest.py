@@ -19,11 +19,11 @@ from typing import Any
 
 import pytest
 
-from assay import events, local
-from assay.attestation import Attestation, load
 from assay.cli.catalog import pipeline
-from assay.images import ROLES, image
-from assay.store import open_store
+from assay.core.attestation import Attestation, load
+from assay.core.store import open_store
+from assay.runtime import events, local
+from assay.runtime.images import ROLES, image
 
 ROOT = Path(__file__).resolve().parents[2]
 PYTHON = sys.executable
@@ -79,7 +79,7 @@ class Ground:
 
     def reference(self, store: str) -> str:
         from assay.components.snapshot_data.step import snapshot_data
-        from assay.execution import Context, execute
+        from assay.core.execution import Context, execute
 
         with pytest.MonkeyPatch.context() as patch:
             self.set_environment(patch, store)
@@ -98,7 +98,7 @@ class Ground:
             patch.setenv(name, value)
 
     def run_as_processes(self, folder: Path, model: str) -> Ran:
-        """Through `assay.local`, each task a process of this environment, unless patched."""
+        """Through `assay.runtime.local`, each task a process of this one, unless patched."""
         store = self.new_store()
         with pytest.MonkeyPatch.context() as patch:
             arguments = self.arguments(store, model)
@@ -210,7 +210,7 @@ def ground(
     from sklearn.datasets import load_breast_cancer
 
     from assay.cli.suite import draft_suite
-    from assay.store.client import client_for
+    from assay.core.store.client import client_for
 
     folder = tmp_path_factory.mktemp("ground")
     bunch = load_breast_cancer()

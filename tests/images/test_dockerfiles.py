@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from assay.images import ROLES
+from assay.runtime.images import ROLES
 
 ROOT = Path(__file__).resolve().parents[2]
 OWN_LINES = re.compile(r"^#|apt-get|images/\w+/requirements.txt|image\.title|image\.description")

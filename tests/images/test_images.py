@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from assay import __version__
-from assay.code import commit
-from assay.images import ROLES
+from assay.core.code_identity import commit
+from assay.runtime.images import ROLES
 
 pytestmark = [pytest.mark.docker, pytest.mark.slow, pytest.mark.minio, pytest.mark.timeout(2400)]
 
@@ -51,8 +51,8 @@ START = """
 import os
 os.environ["_KFP_RUNTIME"] = "true"
 import kfp.dsl.executor
-import assay.task
-import assay.kfp
+import assay.runtime.task
+import assay.runtime.kfp
 from assay.components.{stage} import step
 print("ready")
 """
@@ -111,7 +111,7 @@ def test_an_image_is_no_larger_than_it_was(built: dict[str, str], role: str) -> 
 def test_the_code_in_an_image_is_the_code_of_the_tree(built: dict[str, str], role: str) -> None:
     import importlib
 
-    from assay import code
+    from assay.core import code_identity as code
 
     stage = STAGES[role]
     script = (

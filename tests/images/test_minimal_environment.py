@@ -12,9 +12,10 @@ from typing import Any
 import component_imports
 import pytest
 
-from assay import __version__, events, local
+from assay import __version__
 from assay.cli.catalog import pipeline
-from assay.images import ROLES
+from assay.runtime import events, local
+from assay.runtime.images import ROLES
 
 ROOT = Path(__file__).resolve().parents[2]
 MEASURED = {"measurements"}

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import yaml
 
-from assay.images import ROLES
+from assay.runtime.images import ROLES
 
 ROOT = Path(__file__).resolve().parents[2]
 WORKFLOW = ROOT / ".github" / "workflows" / "images.yaml"

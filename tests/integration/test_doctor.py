@@ -31,11 +31,14 @@ from minio.versioningconfig import VersioningConfig
 
 from assay.cli import main
 from assay.cluster.client import Endpoint
-from assay.doctor import Finding, Ground, Status, exit_code, run_checks
-from assay.doctor.cluster import check_images, check_kfp, check_requeue_time, check_secrets
-from assay.doctor.ground import ground
-from assay.doctor.services import check_mlflow, check_releases, check_signing
-from assay.doctor.store import check_clock, check_store, judge_clock
+from assay.cluster.doctor import Finding, Ground, Status, exit_code, run_checks
+from assay.cluster.doctor.cluster import check_images, check_kfp, check_requeue_time, check_secrets
+from assay.cluster.doctor.ground import ground
+from assay.cluster.doctor.services import check_mlflow, check_releases, check_signing
+from assay.cluster.doctor.store import check_clock, check_store, judge_clock
+from assay.core.execution import Context, execute
+from assay.core.store import open_store
+from assay.core.store.client import client_for
 from assay.errors import (
     ServiceError,
     StoreAccessError,
@@ -43,9 +46,6 @@ from assay.errors import (
     StoreUnavailableError,
     UsageError,
 )
-from assay.execution import Context, execute
-from assay.store import open_store
-from assay.store.client import client_for
 
 from simulators import json_server, kfp_api
 
@@ -667,7 +667,7 @@ def test_the_step_leaves_a_record_and_a_report(
     context: Context, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from assay.components.doctor.step import doctor
-    from assay.tree import get_manifest
+    from assay.core.tree import get_manifest
 
     monkeypatch.setenv("ASSAY_STORE", context.store.url)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:////tmp/none/mlflow.db")

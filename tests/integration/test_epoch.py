@@ -11,17 +11,18 @@ from click.testing import CliRunner
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from assay.attestation import load
 from assay.cli import cli
-from assay.epoch import COLLECTION, epoch
+from assay.core.attestation import load
+from assay.core.epoch import COLLECTION, epoch
+from assay.core.execution import Context, execute
+from assay.core.maintenance import gc
+from assay.core.signing import Verifier
+from assay.core.step import Dataset, Out, step
+from assay.core.store import Store, open_store
+from assay.core.tree import get_manifest
 from assay.errors import AttestationError, NotFoundError
-from assay.execution import Context, execute
-from assay.maintenance import gc
-from assay.maintenance.fsck import fsck
-from assay.signing import Verifier
-from assay.step import Dataset, Out, step
-from assay.store import Store, open_store
-from assay.tree import get_manifest
+from assay.releases import upkeep
+from assay.releases.upkeep import fsck
 
 LATER = gc.MIN_GRACE_SECONDS + 3600
 
@@ -34,8 +35,8 @@ def gather(*, number: int, dataset: Out[Dataset]) -> None:
 def collect(store: Store, *kept: str) -> int:
     """A collection two days from now."""
     roots = dict.fromkeys(kept, "wanted")
-    found = gc.plan(store, roots, now=store.now() + LATER, grace=gc.MIN_GRACE_SECONDS)
-    return gc.remove(store, found, lambda: roots)
+    found = upkeep.plan(store, roots, now=store.now() + LATER, grace=gc.MIN_GRACE_SECONDS)
+    return upkeep.remove(store, found, lambda: roots)
 
 
 def public_key() -> str:
@@ -69,8 +70,8 @@ def test_a_collection_that_removed_something_ends_it(store: Store) -> None:
     assert collect(store, kept) == 1
     assert epoch(store, None) == after
     execute(gather, {"number": 3}, Context(store))
-    found = gc.plan(store, {}, now=store.now(), grace=gc.MIN_GRACE_SECONDS)
-    assert gc.remove(store, found, dict) == 0
+    found = upkeep.plan(store, {}, now=store.now(), grace=gc.MIN_GRACE_SECONDS)
+    assert upkeep.remove(store, found, dict) == 0
     assert epoch(store, None) == after
 
     # It is no waste itself, and nothing that is broken.
@@ -128,15 +129,16 @@ def test_what_is_said_when_it_was_not_asked_for_works_on_kfp(folder_store: Store
 
 KILLED = """
 import sys, time
-from assay.maintenance import gc
-from assay.store import open_store
+from assay.core.maintenance import gc
+from assay.releases import upkeep
+from assay.core.store import open_store
 store = open_store(sys.argv[1])
 def stand_still(*_):
     print("here", flush=True)
     time.sleep(600)
 gc._remove = stand_still
-found = gc.plan(store, {}, now=store.now() + float(sys.argv[2]), grace=gc.MIN_GRACE_SECONDS)
-gc.remove(store, found, dict)
+found = upkeep.plan(store, {}, now=store.now() + float(sys.argv[2]), grace=gc.MIN_GRACE_SECONDS)
+upkeep.remove(store, found, dict)
 """
 
 

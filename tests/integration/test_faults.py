@@ -15,7 +15,11 @@ from typing import Any
 
 import pytest
 
-from assay.digest import of_bytes
+from assay.core.digest import of_bytes
+from assay.core.manifest import Descriptor, FileEntry, Manifest
+from assay.core.store.client import RetryLimits, client_for
+from assay.core.store.minio import MinioStore
+from assay.core.store.wire import Answer, Pace
 from assay.errors import (
     IntegrityError,
     StoreAccessError,
@@ -23,10 +27,6 @@ from assay.errors import (
     StoreUnavailableError,
     UsageError,
 )
-from assay.manifest import Descriptor, FileEntry, Manifest
-from assay.store.client import RetryLimits, client_for
-from assay.store.minio import MinioStore
-from assay.store.wire import Answer, Pace
 
 from servers import PASSWORD, USER, free_ports, require, serving
 

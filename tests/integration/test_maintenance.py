@@ -9,27 +9,20 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from assay.attestation import about
 from assay.cli import cli
-from assay.digest import hex_of, of_bytes
+from assay.core.attestation import about
+from assay.core.digest import hex_of, of_bytes
+from assay.core.execution import Context, execute
+from assay.core.maintenance.fsck import require_whole
+from assay.core.maintenance.gc import MIN_GRACE_SECONDS, pin, unpin
+from assay.core.manifest import FileEntry, Manifest
+from assay.core.provenance import verify
+from assay.core.step import Dataset, Model, Out, step
+from assay.core.store import Store, blob_key, open_store
+from assay.core.tree import get_manifest, get_tree
 from assay.errors import IntegrityError, NotFoundError, UsageError
-from assay.execution import Context, execute
-from assay.maintenance.fsck import fsck, require_whole
-from assay.maintenance.gc import (
-    MIN_GRACE_SECONDS,
-    pin,
-    plan,
-    registry_roots,
-    release_roots,
-    remove,
-    unpin,
-)
-from assay.manifest import FileEntry, Manifest
-from assay.provenance import verify
-from assay.registry import Registry
-from assay.step import Dataset, Model, Out, step
-from assay.store import Store, blob_key, open_store
-from assay.tree import get_manifest, get_tree
+from assay.governance.registry import Registry
+from assay.releases.upkeep import fsck, plan, registry_roots, release_roots, remove
 
 IMAGES = 300
 """More than are stored one by one."""
@@ -65,7 +58,7 @@ def make(store: Store, number: int, seed: int = 0) -> tuple[str, str]:
 
 
 def damage(store: Store, digest: str, data: bytes) -> None:
-    from assay.store.folder import FolderStore
+    from assay.core.store.folder import FolderStore
 
     store.remove_blob(digest)
     if isinstance(store, FolderStore):
@@ -263,7 +256,7 @@ def test_a_sweep_cut_short_leaves_a_store_without_loose_ends(
             raise KeyboardInterrupt
         taken(key)
 
-    monkeypatch.setattr("assay.parallel.WORKERS", 1)
+    monkeypatch.setattr("assay.core.parallel.WORKERS", 1)
     monkeypatch.setattr(store, "_remove", stopping)
     for stop in (3, 8, 13):
         removed = 0

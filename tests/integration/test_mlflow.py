@@ -17,13 +17,13 @@ from sklearn.linear_model import LogisticRegression
 
 from assay.cli import cli
 from assay.components.resolve_production.step import resolve_production
-from assay.digest import of_bytes
+from assay.core.digest import of_bytes
+from assay.core.step import Model, Out, Record, Services
+from assay.core.store import Store, open_store
+from assay.core.tree import put_tree
 from assay.errors import IntegrityError, ServiceError, UsageError
-from assay.mlflow_calls import quiet
-from assay.registry import Registry
-from assay.step import Model, Out, Record, Services
-from assay.store import Store, open_store
-from assay.tree import put_tree
+from assay.governance.mlflow_calls import quiet
+from assay.governance.registry import Registry
 
 from servers import free_ports, serving
 
@@ -125,7 +125,7 @@ def test_what_is_in_s3_stays_there(
 def test_processes_that_race_settle_on_one_version(server: str, client: MlflowClient) -> None:
     script = (
         "import sys, time\n"
-        "from assay.registry import Registry\n"
+        "from assay.governance.registry import Registry\n"
         "registry = Registry(sys.argv[1])\n"
         "registry.ping()\n"
         "print('ready', flush=True)\n"

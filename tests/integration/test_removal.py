@@ -23,17 +23,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from assay.cli import cli
-from assay.digest import Readable, hex_of
+from assay.core.digest import Readable, hex_of
+from assay.core.execution import Context, Execution, execute
+from assay.core.maintenance.gc import MIN_GRACE_SECONDS, pin
+from assay.core.manifest import Descriptor
+from assay.core.step import Dataset, Model, Out, step
+from assay.core.store import Store, blob_key, open_store, removal
+from assay.core.store.base import Entry
+from assay.core.store.folder import FolderStore
+from assay.core.tree import claim, get_manifest, get_tree, put_tree
 from assay.errors import AssayError, NotFoundError, StoreError, UsageError
-from assay.execution import Context, Execution, execute
-from assay.maintenance.fsck import fsck
-from assay.maintenance.gc import MIN_GRACE_SECONDS, pin, plan, remove
-from assay.manifest import Descriptor
-from assay.step import Dataset, Model, Out, step
-from assay.store import Store, blob_key, open_store, removal
-from assay.store.base import Entry
-from assay.store.folder import FolderStore
-from assay.tree import claim, get_manifest, get_tree, put_tree
+from assay.releases.upkeep import fsck, plan, remove
 
 DAY = 24 * 3600.0
 TYPE = "application/vnd.assay.dataset.v1"
@@ -181,7 +181,7 @@ another does."""
 @given(order=ORDERS)
 def test_a_run_never_loses_what_the_cache_answered_while_gc_removes(order: list[int]) -> None:
     with TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
-        patch.setattr("assay.parallel.WORKERS", 1)
+        patch.setattr("assay.core.parallel.WORKERS", 1)
         patch.setattr(removal, "POLL_SECONDS", 0.0)
         root, data, model = old_store(Path(folder))
         (removed, done), turns = side_by_side(root, order, collect, run)
@@ -206,7 +206,7 @@ def test_a_run_never_loses_what_the_cache_answered_while_gc_removes(order: list[
 @given(order=ORDERS)
 def test_a_writer_of_the_same_bytes_loses_nothing_to_gc(order: list[int]) -> None:
     with TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
-        patch.setattr("assay.parallel.WORKERS", 1)
+        patch.setattr("assay.core.parallel.WORKERS", 1)
         patch.setattr(removal, "POLL_SECONDS", 0.0)
         root, tree = Path(folder) / "store", Path(folder) / "tree"
         tree.mkdir()
@@ -226,7 +226,7 @@ def test_a_writer_of_the_same_bytes_loses_nothing_to_gc(order: list[int]) -> Non
 @given(order=ORDERS)
 def test_two_collections_and_a_run_at_a_time_lose_nothing(order: list[int]) -> None:
     with TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
-        patch.setattr("assay.parallel.WORKERS", 1)
+        patch.setattr("assay.core.parallel.WORKERS", 1)
         patch.setattr(removal, "POLL_SECONDS", 0.0)
         root, data, model = old_store(Path(folder))
         thirds = [number if place % 3 else 2 for place, number in enumerate(order)]
@@ -243,7 +243,7 @@ def test_two_collections_and_a_run_at_a_time_lose_nothing(order: list[int]) -> N
 @given(order=ORDERS)
 def test_a_pin_is_kept_or_refused_and_never_left_on_what_is_gone(order: list[int]) -> None:
     with TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
-        patch.setattr("assay.parallel.WORKERS", 1)
+        patch.setattr("assay.core.parallel.WORKERS", 1)
         patch.setattr(removal, "POLL_SECONDS", 0.0)
         root, data, _ = old_store(Path(folder))
         (_, pinned), turns = side_by_side(
@@ -300,10 +300,11 @@ def test_a_digest_that_gc_removes_right_now_is_refused_with_the_remedy(tmp_path:
 
 COLLECT = """
 import sys, time
-import assay.parallel
-assay.parallel.WORKERS = 1
-from assay.maintenance import gc
-from assay.store import open_store
+import assay.core.parallel
+assay.core.parallel.WORKERS = 1
+from assay.core.maintenance import gc
+from assay.releases import upkeep
+from assay.core.store import open_store
 store = open_store(sys.argv[1])
 kind = type(store)
 taken, left = kind._remove, [int(sys.argv[2])]
@@ -314,8 +315,8 @@ def slowly(self, key):
     left[0] -= 1
     taken(self, key)
 kind._remove = slowly
-found = gc.plan(store, {}, now=store.now(), grace=gc.MIN_GRACE_SECONDS)
-gc.remove(store, found, dict)
+found = upkeep.plan(store, {}, now=store.now(), grace=gc.MIN_GRACE_SECONDS)
+upkeep.remove(store, found, dict)
 """
 
 
@@ -400,7 +401,7 @@ def test_a_collector_whose_clock_is_ten_days_ahead_removes_nothing_young(
         def time() -> float:
             return right() + 10 * DAY
 
-    for module in ("assay.store.folder", "assay.maintenance.gc", "assay.cli.gc"):
+    for module in ("assay.core.store.folder", "assay.core.maintenance.gc", "assay.cli.gc"):
         monkeypatch.setattr(f"{module}.time", Wrong, raising=False)
     result = CliRunner().invoke(cli, ["gc", "--no-registry", "--delete", "--grace", "2"])
     assert result.exit_code == 0, result.output

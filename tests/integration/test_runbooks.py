@@ -14,14 +14,14 @@ import pytest
 from click.testing import CliRunner, Result
 
 from assay.cli import cli
-from assay.digest import hex_of
+from assay.core.digest import hex_of
+from assay.core.execution import Context, execute
+from assay.core.step import Dataset, Model, Out, step
+from assay.core.store import blob_key, open_store
+from assay.core.store.folder import FolderStore
+from assay.core.tree import get_manifest
 from assay.errors import IntegrityError
-from assay.execution import Context, execute
-from assay.maintenance.fsck import fsck
-from assay.step import Dataset, Model, Out, step
-from assay.store import blob_key, open_store
-from assay.store.folder import FolderStore
-from assay.tree import get_manifest
+from assay.releases.upkeep import fsck
 
 ROOT = Path(__file__).resolve().parents[2]
 RUNBOOKS = sorted((ROOT / "docs" / "runbooks").glob("*.md"))
@@ -158,9 +158,9 @@ import sys, itertools, time
 from pathlib import Path
 sys.path[:0] = sys.argv[2:]
 from test_runbooks import rows, fit
-from assay.execution import Context, execute
-from assay.store import open_store
-from assay.tree import get_manifest
+from assay.core.execution import Context, execute
+from assay.core.store import open_store
+from assay.core.tree import get_manifest
 store = open_store(sys.argv[1])
 for number in itertools.count():
     data = execute(rows, {"number": number}, Context(store)).outputs["dataset"]

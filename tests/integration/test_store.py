@@ -14,7 +14,12 @@ from pathlib import Path
 
 import pytest
 
-from assay.digest import hex_of, of_bytes
+from assay.core.digest import hex_of, of_bytes
+from assay.core.maintenance.gc import MIN_GRACE_SECONDS, pin, pins
+from assay.core.manifest import Descriptor, FileEntry, Manifest
+from assay.core.store import Store, blob_key, open_store
+from assay.core.store.folder import FolderStore
+from assay.core.tree import get_manifest, get_tree, put_tree
 from assay.errors import (
     IntegrityError,
     NotFoundError,
@@ -23,12 +28,7 @@ from assay.errors import (
     StoreError,
     UsageError,
 )
-from assay.maintenance.fsck import fsck
-from assay.maintenance.gc import MIN_GRACE_SECONDS, pin, pins, plan, remove
-from assay.manifest import Descriptor, FileEntry, Manifest
-from assay.store import Store, blob_key, open_store
-from assay.store.folder import FolderStore
-from assay.tree import get_manifest, get_tree, put_tree
+from assay.releases.upkeep import fsck, plan, remove
 
 TYPE = "application/vnd.assay.dataset.v1"
 ABSENT = "sha256:" + "0" * 64
@@ -37,8 +37,8 @@ HEX = "ab" * 32
 
 def damage(store: Store, digest: str, data: bytes) -> None:
     """Put other bytes under a blob's name, past the store's own checks."""
-    from assay.store.folder import FolderStore
-    from assay.store.minio import MinioStore
+    from assay.core.store.folder import FolderStore
+    from assay.core.store.minio import MinioStore
 
     if isinstance(store, FolderStore):
         path = store._root / blob_key(digest)
@@ -85,7 +85,7 @@ def test_a_blob_that_was_not_asked_for_lately_is_made_young_again(
     (tmp_path / "large").write_bytes(os.urandom(20 << 20))
     blobs = [store.put_bytes(b"same"), store.put_file(tmp_path / "large")]
     before = [store.modified(blob.digest) for blob in blobs]
-    monkeypatch.setattr("assay.store.base.REFRESH_SECONDS", -10)
+    monkeypatch.setattr("assay.core.store.base.REFRESH_SECONDS", -10)
     time.sleep(1.1)  # the resolution of HTTP's dates
     store.put_bytes(b"same")
     store.put_file(tmp_path / "large")
@@ -258,8 +258,8 @@ def test_writers_may_race(store_url: str, tmp_path: Path) -> None:
 WRITER = """
 import sys
 from pathlib import Path
-from assay.store import open_store
-from assay.tree import put_tree
+from assay.core.store import open_store
+from assay.core.tree import put_tree
 store = open_store(sys.argv[1])
 print("ready", flush=True)
 print(put_tree(store, Path(sys.argv[2]), "application/vnd.assay.dataset.v1", {}).digest, flush=True)
@@ -472,8 +472,8 @@ def test_the_error_of_a_damaged_blob_names_a_command_that_mends_it(
 MEMORY = """
 import resource, sys
 from pathlib import Path
-from assay.store import open_store
-from assay.tree import get_manifest, get_tree, put_tree
+from assay.core.store import open_store
+from assay.core.tree import get_manifest, get_tree, put_tree
 store = open_store(sys.argv[1])
 store.put_bytes(b"connected")
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -599,8 +599,8 @@ def test_pipes_in_the_place_of_pointers_and_folders_stop_nothing_for_ever(
     ],
 )
 def test_an_odd_url_is_one_line(url: str) -> None:
-    from assay.store.client import RetryLimits
-    from assay.store.minio import MinioStore
+    from assay.core.store.client import RetryLimits
+    from assay.core.store.minio import MinioStore
 
     def use() -> None:
         hasty = RetryLimits(attempts=1, seconds=1, connect_timeout=1)

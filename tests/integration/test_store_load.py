@@ -18,14 +18,14 @@ from typing import Any
 
 import pytest
 
+from assay.core.manifest import Descriptor
+from assay.core.packing import SMALL_FILE_BYTES
+from assay.core.store import Store, open_store
+from assay.core.store.client import RetryLimits
+from assay.core.store.minio import MinioStore
+from assay.core.tree import get_manifest, get_tree, put_tree
 from assay.errors import AssayError, StoreAccessError, StoreError, StoreUnavailableError, UsageError
-from assay.maintenance.fsck import fsck
-from assay.manifest import Descriptor
-from assay.packing import SMALL_FILE_BYTES
-from assay.store import Store, open_store
-from assay.store.client import RetryLimits
-from assay.store.minio import MinioStore
-from assay.tree import get_manifest, get_tree, put_tree
+from assay.releases.upkeep import fsck
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -79,8 +79,8 @@ def kind_of_store(request: pytest.FixtureRequest) -> str:
 WRITERS = """
 import sys, threading
 from pathlib import Path
-from assay.store import open_store
-from assay.tree import put_tree
+from assay.core.store import open_store
+from assay.core.tree import put_tree
 url, folder, first, count = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])
 def write(number):
     tree = folder / str(number)
@@ -137,8 +137,8 @@ def test_64_writers_of_overlapping_content_lose_nothing(
 ENDLESS = """
 import os, sys
 from pathlib import Path
-from assay.store import open_store
-from assay.tree import put_tree
+from assay.core.store import open_store
+from assay.core.tree import put_tree
 store, folder, number = open_store(sys.argv[1]), Path(sys.argv[2]), 0
 print("ready", flush=True)
 while True:
@@ -266,8 +266,8 @@ FULL = """
 import resource, sys
 from pathlib import Path
 from assay.errors import StoreError
-from assay.manifest import Descriptor
-from assay.store import open_store
+from assay.core.manifest import Descriptor
+from assay.core.store import open_store
 store, folder = open_store(sys.argv[1]), Path(sys.argv[2])
 there = store.put_bytes(b"before")
 large = folder / "large"
@@ -353,7 +353,7 @@ def test_bad_ground_is_told_in_one_line_with_the_remedy(
                 return dt.datetime.now(tz) + cls.shift
 
         with monkeypatch.context() as patch:
-            patch.setattr("assay.store.wire.datetime", Skewed)
+            patch.setattr("assay.core.store.wire.datetime", Skewed)
             name = f"clock {abs(hours)} hours {'behind' if hours < 0 else 'ahead'}"
             refused(name, StoreError, "set this machine's clock", put(minio_url))
             refused(

@@ -19,7 +19,7 @@ import pytest
 from kfp_server_api import V2beta1RuntimeState
 from rich.console import Console
 
-from assay import __version__, runs
+from assay import __version__
 from assay.cli import main, submit
 from assay.cli.catalog import pipeline
 from assay.cli.compile import compile_one
@@ -28,10 +28,11 @@ from assay.cluster.client import Endpoint, Kfp, KfpUnavailableError
 from assay.cluster.compiled import uncached
 from assay.cluster.follow import follow
 from assay.cluster.runs import INTERMEDIATE, TERMINAL, Task
-from assay.digest import is_digest
-from assay.step import Checks, MonitoringPlan, Policy, Suite
-from assay.store import Store, open_store
-from assay.tree import get_manifest, read_file
+from assay.core.digest import is_digest
+from assay.core.step import Checks, MonitoringPlan, Policy, Suite
+from assay.core.store import Store, open_store
+from assay.core.tree import get_manifest, read_file
+from assay.runtime import runs
 
 from simulators.kfp_api import KfpApi, Pod, look, seen, serving, task
 from simulators.kfp_runs import DIGEST, RECORDED, RED, UNMOUNTED, Recorded, a_record
@@ -616,7 +617,8 @@ def test_a_run_is_stopped(api: KfpApi, url: str, assay: Assay) -> None:
 
 HEEDS_CTRL_C = """
 import signal
-from assay import __version__, runs
+from assay import __version__
+from assay.runtime import runs
 from assay.cli import main, submit
 # Whoever is started in the background ignores it, and so do those that they start.
 signal.signal(signal.SIGINT, signal.default_int_handler)

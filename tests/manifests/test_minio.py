@@ -19,11 +19,11 @@ from minio import Minio, MinioAdmin
 from minio.credentials import StaticProvider
 from minio.error import MinioAdminException, S3Error
 
-from assay.digest import of_bytes
-from assay.doctor import Ground, exit_code
-from assay.doctor.store import check_store
+from assay.cluster.doctor import Ground, exit_code
+from assay.cluster.doctor.store import check_store
+from assay.core.digest import of_bytes
+from assay.core.store import Store, blob_key, open_store
 from assay.errors import StoreAccessError
-from assay.store import Store, blob_key, open_store
 
 import servers
 

@@ -11,8 +11,8 @@ import pytest
 from minio import Minio
 from minio.error import S3Error
 
-from assay.digest import of_bytes
-from assay.store import open_store
+from assay.core.digest import of_bytes
+from assay.core.store import open_store
 
 import servers
 

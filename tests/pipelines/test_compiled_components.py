@@ -9,10 +9,10 @@ from typing import Any, Final
 import pytest
 import yaml
 
-from assay import images, task
-from assay.attestation import about
-from assay.images import ROLES
-from assay.store import open_store
+from assay.core.attestation import about
+from assay.core.store import open_store
+from assay.runtime import images, task
+from assay.runtime.images import ROLES
 
 ROOT: Final = Path(__file__).parents[2]
 COMPONENTS: Final = sorted((ROOT / "components").glob("*/component.yaml"))
@@ -105,8 +105,8 @@ def test_no_container_has_a_list_that_the_sdk_reads_as_a_map(path: Path) -> None
 
 
 def test_a_pipeline_of_loaded_components_runs(tmp_path: Path, monkeypatch: Any) -> None:
-    from assay.step import Policy
-    from assay.tree import put_tree
+    from assay.core.step import Policy
+    from assay.core.tree import put_tree
 
     rows = [f"{i},{(i * 37) % 11},{2 * i + (i * 37) % 11}\n" for i in range(200)]
     (tmp_path / "data.csv").write_text("a,b,y\n" + "".join(rows))

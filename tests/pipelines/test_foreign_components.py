@@ -10,12 +10,12 @@ from typing import Any, NamedTuple
 import pytest
 from kfp import dsl
 
-from assay import local
 from assay.components.evaluate.component import evaluate
 from assay.components.export_artifact.component import export_artifact
 from assay.components.import_artifact.component import import_artifact
 from assay.components.snapshot_data.component import snapshot_data
 from assay.components.train.component import train
+from assay.runtime import local
 
 NAMES = ["mean radius", "mean texture", "worst area", "worst smoothness"]
 

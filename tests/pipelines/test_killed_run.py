@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from assay.maintenance.fsck import fsck
-from assay.store import open_store
-from assay.task_group import GRACE_SECONDS, task_group
+from assay.core.store import open_store
+from assay.releases.upkeep import fsck
+from assay.runtime.task_group import GRACE_SECONDS, task_group
 
 LEFT_SECONDS = 2.0
 RUN = [
@@ -100,7 +100,7 @@ def test_kill_9_of_a_run_leaves_no_process_and_no_half_state(folder: Path) -> No
 
 HOLDER = """
 import subprocess, sys, time
-from assay.task_group import task_group
+from assay.runtime.task_group import task_group
 with task_group() as group, group.started(["sh", "-c", sys.argv[1]], start_new_session=False):
     time.sleep(600)
 """
@@ -126,7 +126,7 @@ LOOP = """
 import signal, sys
 from concurrent.futures import ThreadPoolExecutor
 from assay.cli.process import prepare
-from assay.task_group import stopped_by_signals, task_group
+from assay.runtime.task_group import stopped_by_signals, task_group
 prepare()
 # As in a terminal; what is started in the background has it ignored.
 signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -11,15 +11,15 @@ import pytest
 import yaml
 from sklearn.datasets import load_breast_cancer
 
-from assay import events
-from assay.attestation import about
 from assay.components.snapshot_data.step import snapshot_data
 from assay.components.split_data.candidates import split
-from assay.kfp import execute
-from assay.local import Task, _Follower
-from assay.provenance import nodes, passport
-from assay.store import open_store
-from assay.tree import get_manifest, read_file
+from assay.core.attestation import about
+from assay.core.provenance import nodes, passport
+from assay.core.store import open_store
+from assay.core.tree import get_manifest, read_file
+from assay.runtime import events
+from assay.runtime.kfp import execute
+from assay.runtime.local import Task, _Follower
 
 ROOT = Path(__file__).resolve().parents[2]
 LINEAR = "sklearn.linear_model.LogisticRegression"

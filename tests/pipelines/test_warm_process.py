@@ -15,14 +15,14 @@ from typing import Any
 import pytest
 from mlflow.tracking import MlflowClient
 
-from assay.attestation import load
 from assay.cli.catalog import pipeline
+from assay.core.attestation import load
+from assay.core.step import Out, Record, Values, step
+from assay.core.store import open_store
 from assay.errors import StepError
-from assay.mlflow_calls import quiet
-from assay.step import Out, Record, Values, step
-from assay.store import open_store
-from assay.warm import VARIABLE
-from assay.warm.start import warm_process
+from assay.governance.mlflow_calls import quiet
+from assay.runtime.warm import VARIABLE
+from assay.runtime.warm.start import warm_process
 
 ROOT = Path(__file__).resolve().parents[2]
 RESOLVE = "assay.components.resolve_production.step:resolve_production"
@@ -31,8 +31,8 @@ REGISTER = "assay.components.register.step:register"
 TASK = """
 import json, logging, sys
 logging.basicConfig(stream=sys.stdout, format="[KFP %(levelname)s]: %(message)s", level="INFO")
-from assay.kfp import execute
-from assay.provenance import find_step
+from assay.runtime.kfp import execute
+from assay.core.provenance import find_step
 step = find_step(sys.argv[1], ("probes",))
 execute(step, json.loads(sys.argv[2]), *step.outputs)
 """
@@ -48,8 +48,8 @@ import json, logging, os, subprocess, sys, time
 from pathlib import Path
 
 from assay import errors
-from assay.gitops.runner import UnreachableError
-from assay.step import Out, Record, Values, step
+from assay.releases.runner import UnreachableError
+from assay.core.step import Out, Record, Values, step
 
 
 def tell(what, record):
@@ -168,7 +168,10 @@ def warm_processes(parent: int) -> list[int]:
     for folder in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
             started_by = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
-            if started_by == parent and b"assay.warm.server" in (folder / "cmdline").read_bytes():
+            if (
+                started_by == parent
+                and b"assay.runtime.warm.server" in (folder / "cmdline").read_bytes()
+            ):
                 found.append(int(folder.name))
     return found
 

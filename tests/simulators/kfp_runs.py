@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from assay.runs import RunRecord, TaskRecord
+from assay.runtime.runs import RunRecord, TaskRecord
 
 from simulators.kfp_api import Look, Pod, look, seen
 

@@ -27,8 +27,8 @@ from sklearn.preprocessing import FunctionTransformer
 from sklearn.utils.validation import _check_response_method
 
 from assay.errors import IntegrityError, UsageError
-from assay.model import audit, check_estimator
-from assay.model.build import make_estimator
+from assay.models import audit, check_estimator
+from assay.models.build import make_estimator
 
 LOGISTIC = {"$estimator": "sklearn.linear_model.LogisticRegression"}
 SEARCH = "sklearn.model_selection.GridSearchCV"

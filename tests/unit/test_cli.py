@@ -16,12 +16,12 @@ from click.testing import CliRunner
 from rich.console import Console
 
 from assay import cli as command_line
-from assay import local
 from assay.cli import COMMANDS, cli
 from assay.cli.catalog import names, options_of, pipeline
 from assay.errors import AssayError, UsageError
-from assay.images import image
-from assay.registry import Registry
+from assay.governance.registry import Registry
+from assay.runtime import local
+from assay.runtime.images import image
 
 HEAVY = ("pandas", "sklearn", "mlflow", "great_expectations", "evidently", "pyarrow", "matplotlib")
 
@@ -52,8 +52,8 @@ def test_a_cached_step_imports_nothing_heavy(tmp_path: Path) -> None:
     code = (
         f"import os; os.environ['ASSAY_STORE'] = {(tmp_path / 'store').as_uri()!r}\n"
         "from assay.components.snapshot_data.step import snapshot_data\n"
-        "from assay.config import context_from_env\n"
-        "from assay.execution import execute\n"
+        "from assay.core.config import context_from_env\n"
+        "from assay.core.execution import execute\n"
         "done = execute(snapshot_data, {'data': 'data.csv'}, context_from_env())\n"
     )
     assert imported(code, tmp_path) != set(), "computing does import them"

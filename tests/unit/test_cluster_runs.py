@@ -15,7 +15,7 @@ from assay.cluster import workflow
 from assay.cluster.follow import _Pods
 from assay.cluster.runs import Told, outcome, tasks_of
 from assay.errors import ServiceError
-from assay.runs import RunRecord, TaskRecord
+from assay.runtime.runs import RunRecord, TaskRecord
 from assay.text import one_line
 
 from simulators.kfp_api import Pod, look, seen

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from assay.evidence import Interval
-from assay.statistics import intervals
-from assay.statistics.estimates import estimate
-from assay.statistics.metrics import Predictions, metrics
-from assay.statistics.uncertainty import (
+from assay.evidence.format import Interval
+from assay.models.statistics import intervals
+from assay.models.statistics.estimates import estimate
+from assay.models.statistics.metrics import Predictions, metrics
+from assay.models.statistics.uncertainty import (
     interval,
     minimum_detectable_difference,
     paired,

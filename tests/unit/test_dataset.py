@@ -16,8 +16,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assay import dataset
-from assay.digest import of_bytes
+from assay import data as dataset
+from assay.core.digest import of_bytes
 from assay.errors import DataError, IntegrityError, UsageError
 
 TYPES = dataset.arrow_types()
@@ -122,7 +122,7 @@ class TestLaws:
 def test_another_process_writes_the_same_bytes(tmp_path: Path) -> None:
     program = """
 import sys, pathlib, pyarrow as pa
-from assay import dataset
+from assay import data as dataset
 table = pa.table({"n": [1, None, 3], "x": [0.1, float("nan"), -0.0], "s": ["ä", None, "|"]})
 dataset.write(table.to_batches(), table.schema, pathlib.Path(sys.argv[1]))
 """
@@ -289,7 +289,7 @@ class TestWriting:
     def test_more_parts_than_an_artifact_has_files_are_refused(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("assay.dataset.parquet.MAX_PARTS", 3)
+        monkeypatch.setattr("assay.data.parquet.MAX_PARTS", 3)
         table = pa.table({"a": list(range(10))})
         with pytest.raises(UsageError, match="more than 3 parts; give a larger number"):
             written(table, tmp_path, 3)

@@ -20,16 +20,16 @@ import pyarrow.orc
 import pyarrow.parquet as pq
 import pytest
 
-from assay import dataset
+from assay import data as dataset
 from assay.components.preflight.header import column_names
 from assay.components.snapshot_data.step import snapshot_data
-from assay.config import context_from_env
-from assay.dataset.limits import Limits
-from assay.dataset.schema import column_problems
-from assay.dataset.sources import Options, open_table
+from assay.core.config import context_from_env
+from assay.core.execution import execute
+from assay.core.limits import Limits
+from assay.core.store.folder import FolderStore
+from assay.data.schema import column_problems
+from assay.data.sources import Options, open_table
 from assay.errors import AssayError, DataError, UsageError
-from assay.execution import execute
-from assay.store.folder import FolderStore
 
 MAX_SECONDS = 20.0
 """Of a refusal, the interpreter's start included; the readings themselves took minutes."""
@@ -38,8 +38,8 @@ MAX_MEGABYTES = 900
 _SNAPSHOT = """
 import json, sys, tempfile
 from pathlib import Path
-from assay.dataset import write
-from assay.dataset.sources import open_table
+from assay.data import write
+from assay.data.sources import open_table
 from assay.errors import AssayError
 said = ""
 try:

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import yaml
 
-from assay.checks import parse_checks
+from assay.data.suite import parse_suite
 from assay.documents import (
     Limits,
     closest,
@@ -24,10 +24,10 @@ from assay.documents import (
     some,
 )
 from assay.errors import UsageError
-from assay.gitops import document as release
+from assay.governance.policy import parse_policy
+from assay.models.behaviour import parse_checks
 from assay.monitoring import parse_plan
-from assay.policy import parse_policy
-from assay.suite import parse_suite
+from assay.releases import document as release
 
 ROOT = Path(__file__).parents[2]
 
@@ -304,25 +304,25 @@ def test_a_file_is_read_no_further_than_its_limit(tmp_path: Path) -> None:
 
 OUTSIDE = {
     "src/assay/documents/json_values.py": "the reader itself",
-    "src/assay/digest.py": "canonical JSON, which is compared with its one spelling",
-    "src/assay/gitops/document.py": "the package's own schema",
+    "src/assay/core/digest.py": "canonical JSON, which is compared with its one spelling",
+    "src/assay/releases/document.py": "the package's own schema",
     "src/assay/cluster/profile.py": "the package's own schema and defaults",
-    "src/assay/dataset/schema.py": "what write() wrote, bounded; any text may name a column",
-    "src/assay/model/mlflow_folder.py": "what MLflow wrote in this process a moment before",
-    "src/assay/model/canonical.py": "skops' schema, whose size and entries were checked before",
-    "src/assay/model/trust.py": "texts in skops' schema, whose size was checked; faults caught",
+    "src/assay/data/schema.py": "what write() wrote, bounded; any text may name a column",
+    "src/assay/models/mlflow_folder.py": "what MLflow wrote in this process a moment before",
+    "src/assay/models/canonical.py": "skops' schema, whose size and entries were checked before",
+    "src/assay/models/trust.py": "texts in skops' schema, whose size was checked; faults caught",
     "src/assay/cluster/compiled.py": "what KFP's compiler wrote in this process",
     "src/assay/cluster/size.py": "what KFP's compiler wrote in this process",
-    "src/assay/execution.py": "a value of this process, through its canonical spelling and back",
-    "src/assay/signing.py": "a value of this process, copied",
-    "src/assay/doctor/services.py": "an envelope that this process signed",
-    "src/assay/warm/wire.py": "between processes of one run, by a socket that only they can open",
+    "src/assay/core/execution.py": "a value of this process, canonical and back",
+    "src/assay/core/signing.py": "a value of this process, copied",
+    "src/assay/cluster/doctor/services.py": "an envelope that this process signed",
+    "src/assay/runtime/warm/wire.py": "between processes of one run, by their own socket",
     "src/assay/cli/passed.py": "what this version's steps wrote into the store",
-    "src/assay/dataset/parquet_types.py": "pandas' note in a Parquet file; bounded, faults caught",
+    "src/assay/data/parquet_types.py": "pandas' note in a Parquet file; bounded, faults caught",
     "components/validate_data/exact.py": "a cell that holds JSON, one at a time, as GX reads it",
-    "src/assay/events.py": "what tasks of this run wrote",
+    "src/assay/runtime/events.py": "what tasks of this run wrote",
     "src/assay/cli/reproduce.py": "the answer of a process that this one started",
-    "src/assay/maintenance/names.py": "asks what a blob is; bounded, and its faults are caught",
+    "src/assay/core/maintenance/names.py": "asks what a blob is; bounded, faults are caught",
     "images/build.py": "answers of the build tools",
 }
 """Files that parse YAML or JSON by themselves, and why they may."""

@@ -15,10 +15,10 @@ import click
 import pytest
 import yaml
 
-from assay.checks import parse_checks
 from assay.cli import COMMANDS
+from assay.governance.policy import parse_policy
+from assay.models.behaviour import parse_checks
 from assay.monitoring import parse_plan
-from assay.policy import parse_policy
 
 ROOT: Final = Path(__file__).parents[2]
 DOCUMENTS: Final = [

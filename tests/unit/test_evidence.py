@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from assay.errors import IntegrityError
-from assay.evidence import EvidenceDocument, Interval, label
-from assay.labels import canonical_name, parse_label, sort_key
-from assay.policy.expression import parse
+from assay.evidence.format import EvidenceDocument, Interval, label
+from assay.evidence.labels import canonical_name, parse_label, sort_key
+from assay.evidence.selectors import parse
 
 MODEL = "sha256:" + "a" * 64
 
@@ -130,7 +130,7 @@ def test_a_file_must_be_canonical(data: Any) -> None:
 def test_a_file_is_read_in_bounds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     EvidenceDocument({"model": MODEL}, {"accuracy": 0.9}).write(tmp_path)
     assert EvidenceDocument.read(tmp_path).values == {"accuracy": 0.9}
-    monkeypatch.setattr("assay.evidence.MAX_EVIDENCE_BYTES", 10)
+    monkeypatch.setattr("assay.evidence.format.MAX_EVIDENCE_BYTES", 10)
     with pytest.raises(IntegrityError, match="larger than 10 bytes"):
         EvidenceDocument.read(tmp_path)
 

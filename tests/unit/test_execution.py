@@ -9,8 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from assay.attestation import about, load, using
-from assay.digest import canonical_json, hex_of
+from assay.core.attestation import about, load, using
+from assay.core.digest import canonical_json, hex_of
+from assay.core.execution import CacheMode, Context, execute
+from assay.core.provenance import find_record, passport, verify, verify_store
+from assay.core.signing import Signer, Verifier
+from assay.core.step import Dataset, Measurements, Model, Out, Record, Services, Values, step
+from assay.core.store import Store, open_store
+from assay.core.tree import get_manifest, put_tree
 from assay.errors import (
     AttestationError,
     IntegrityError,
@@ -19,12 +25,6 @@ from assay.errors import (
     StoreError,
     UsageError,
 )
-from assay.execution import CacheMode, Context, execute
-from assay.provenance import find_record, passport, verify, verify_store
-from assay.signing import Signer, Verifier
-from assay.step import Dataset, Measurements, Model, Out, Record, Services, Values, step
-from assay.store import Store, open_store
-from assay.tree import get_manifest, put_tree
 
 RUNS: list[str] = []
 
@@ -354,7 +354,7 @@ def test_a_signature_does_not_hold_for_another_payload(context: Context) -> None
 
 
 def test_keys_that_are_none(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    from assay.signing import signer_from_env, verifier_from_env
+    from assay.core.signing import signer_from_env, verifier_from_env
 
     assert signer_from_env() is None
     assert verifier_from_env() is None

@@ -4,9 +4,9 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from assay.evidence import EvidenceDocument, Interval, label
-from assay.gitops.evaluation import Evidence, _figures
-from assay.report import figure_svg, figure_text, new_figure
+from assay.evidence.format import EvidenceDocument, Interval, label
+from assay.releases.evaluation import Evidence, _figures
+from assay.reports.page import figure_svg, figure_text, new_figure
 
 ODD = ["$x_$y", "$", "a$b$c", r"\$z", "_x^2", "x\x1b[31my", "中", "\u202eabc", "%s{}", "<b>&amp;"]
 

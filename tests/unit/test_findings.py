@@ -6,13 +6,15 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from assay import dataset, findings, kfp, local
+from assay import data as dataset
 from assay.cli.run import print_outcome
 from assay.components.snapshot_data.step import snapshot_data
 from assay.components.validate_data.step import validate_data
+from assay.core import findings
+from assay.core.findings import Finding
+from assay.core.step import Dataset, Out, Validation
 from assay.errors import IntegrityError
-from assay.findings import Finding
-from assay.step import Dataset, Out, Validation
+from assay.runtime import kfp, local
 
 TABLE = pa.table({"a": [1, 2, 3], "b": ["x", "y", "x"]})
 FOUND = Finding("decimal-comma", "column 'b': 3 of 3 values are numbers; set decimal=','", ("b",))

@@ -12,7 +12,7 @@ from typing import Final
 import pytest
 import yaml
 
-from assay.images import ROLES
+from assay.runtime.images import ROLES
 
 ROOT: Final = Path(__file__).parents[2]
 PROJECT: Final = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]

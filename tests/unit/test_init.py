@@ -14,9 +14,9 @@ import yaml
 
 from assay.cli.init import APPROVER, IGNORED, PUBLIC, REPOSITORY, RUNNER, SETTINGS
 from assay.cli.init import init as make
+from assay.core.signing import Role, Verifier
 from assay.errors import UsageError
-from assay.policy import parse_policy
-from assay.signing import Role, Verifier
+from assay.governance.policy import parse_policy
 
 from stories import refused
 
@@ -206,8 +206,8 @@ def test_what_it_says_to_do_next_works_as_it_stands(tmp_path: Path) -> None:
 
 def test_the_settings_are_those_that_the_library_reads(tmp_path: Path) -> None:
     make(tmp_path, ANN)
-    documented = (ROOT / "src/assay/config.py").read_text() + (
-        ROOT / "src/assay/gitops/settings.py"
+    documented = (ROOT / "src/assay/core/config.py").read_text() + (
+        ROOT / "src/assay/releases/settings.py"
     ).read_text()
     names = [
         line.split()[1].partition("=")[0]

@@ -13,8 +13,8 @@ SECRETS = ("hunter2", "SIGNATURE", "CREDENTIAL")
 LOCATION = "https://u:hunter2@h/x?X-Amz-Signature=SIGNATURE&X-Amz-Credential=CREDENTIAL"
 
 STEP = """
-from assay.kfp import execute
-from assay.step import Out, Record, step
+from assay.runtime.kfp import execute
+from assay.core.step import Out, Record, step
 
 @step
 def mine(*, url: str, record: Out[Record]) -> None:
@@ -26,7 +26,7 @@ def mine(*, url: str, record: Out[Record]) -> None:
 execute(mine, {"url": LOCATION}, "record")
 """
 GUARDED = """
-from assay.kfp import guard
+from assay.runtime.kfp import guard
 
 def mine(url: str) -> None:
     raise ValueError(f"first line\\ncannot fetch {url}")
@@ -35,7 +35,7 @@ guard(mine, url=LOCATION)
 """
 INTERRUPTED = STEP.replace("raise ValueError(", "raise KeyboardInterrupt(")
 ESCAPED = """
-from assay import task
+from assay.runtime import task
 
 def run() -> None:
     raise ValueError(f"cannot fetch {LOCATION}")

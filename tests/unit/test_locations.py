@@ -19,19 +19,19 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from assay import events, kfp, local
 from assay.components.preflight.header import column_names
 from assay.components.preflight.step import preflight
 from assay.components.snapshot_data.step import snapshot_data
-from assay.config import store_from_env
+from assay.core.config import store_from_env
+from assay.core.execution import Context, execute
+from assay.core.locations import in_cluster, require_admitted, require_public_address
+from assay.core.provenance import verify
+from assay.core.source import fetch, peek
+from assay.core.step import Out, Record, Values, step
+from assay.core.store import Store
 from assay.errors import AssayError, UsageError
-from assay.execution import Context, execute
-from assay.locations import in_cluster, require_admitted, require_public_address
 from assay.printable import public, without_secrets
-from assay.provenance import verify
-from assay.source import fetch, peek
-from assay.step import Out, Record, Values, step
-from assay.store import Store
+from assay.runtime import events, kfp, local
 
 KEY = b"-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEIHNlY3JldCBrZXkgb2YgdGhlIHBvZCE=\n"
 
@@ -369,7 +369,7 @@ def test_a_presigned_address_is_kept_nowhere(
     from mlflow.tracking import MlflowClient
 
     from assay.components.preflight.component import preflight as component
-    from assay.store.client import client_for
+    from assay.core.store.client import client_for
 
     text = "age,sex,income\n" + "39,M,no\n40,F,yes\n" * 50
     (tmp_path / "people.csv").write_text(text)

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from assay.digest import canonical_json, of_bytes, parse_canonical_json
+from assay.core.digest import canonical_json, of_bytes, parse_canonical_json
+from assay.core.manifest import MANIFEST_MEDIA_TYPE, Descriptor, FileEntry, Manifest, check_paths
+from assay.core.store import open_store
+from assay.core.tree import get_manifest, get_tree, put_tree
 from assay.errors import IntegrityError, ManifestError, StepError, UsageError
-from assay.manifest import MANIFEST_MEDIA_TYPE, Descriptor, FileEntry, Manifest, check_paths
-from assay.store import open_store
-from assay.tree import get_manifest, get_tree, put_tree
 
 TYPE = "application/vnd.assay.dataset.v1"
 segments = st.text("abcdefghij", min_size=1, max_size=6)

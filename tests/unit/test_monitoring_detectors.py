@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from assay.errors import UsageError
-from assay.model import ModelInfo
+from assay.models import ModelInfo
 from assay.monitoring import Detector, Plan
 from assay.monitoring.detectors import Gauge, gauges
 from assay.monitoring.inject import (

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from assay import mounted
 from assay.errors import UsageError
+from assay.runtime import mounted
 
 
 @pytest.fixture

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from assay.documents.options import checked, typed
 from assay.errors import UsageError
-from assay.options import checked, typed
 
 KNOWN = {"seed": int, "share": float, "name": str, "on": bool, "columns": list, "more": dict}
 

@@ -15,7 +15,7 @@ import yaml
 
 from assay import __version__
 from assay.cli.catalog import component, names
-from assay.images import ROLES
+from assay.runtime.images import ROLES
 
 ROOT = Path(__file__).resolve().parents[2]
 STAGES = sorted(path.parent.name for path in ROOT.glob("components/*/component.py"))

@@ -8,11 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from assay import packing
-from assay.digest import canonical_json, of_bytes
-from assay.errors import IntegrityError, ManifestError
-from assay.maintenance.names import Kind, kind_of
-from assay.manifest import (
+from assay.core import packing
+from assay.core.digest import canonical_json, of_bytes
+from assay.core.maintenance.names import Kind, kind_of
+from assay.core.manifest import (
     MANIFEST_MEDIA_TYPE,
     MAX_PACK_BYTES,
     PACK_MEDIA_TYPE,
@@ -21,9 +20,10 @@ from assay.manifest import (
     FileEntry,
     Manifest,
 )
-from assay.packing import FEW_FILES, PACK_BYTES, SMALL_FILE_BYTES, packs
-from assay.store import open_store
-from assay.tree import get_manifest, get_tree, put_tree, read_file, verify_trees
+from assay.core.packing import FEW_FILES, PACK_BYTES, SMALL_FILE_BYTES, packs
+from assay.core.store import open_store
+from assay.core.tree import get_manifest, get_tree, put_tree, read_file, verify_trees
+from assay.errors import IntegrityError, ManifestError
 
 TYPE = "application/vnd.assay.dataset.v1"
 BODY = b"0123456789"
@@ -183,7 +183,7 @@ def test_a_file_that_changes_while_it_is_packed_is_refused(
         (tree / "images" / "000007.png").write_bytes(b"123456")
         return packs(sizes)
 
-    monkeypatch.setattr("assay.tree.packs", changed)
+    monkeypatch.setattr("assay.core.tree.packs", changed)
     with pytest.raises(IntegrityError, match=r"000007\.png changed while it was stored"):
         put_tree(store, tree, TYPE, {})
     assert not any(entry.startswith(b'{"annot') for entry in blobs(tmp_path / "store"))

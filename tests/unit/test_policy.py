@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from assay.documents import place
 from assay.errors import PolicyError
-from assay.policy import KNOWN_METRICS, Expression, parse_expression, parse_policy
-from assay.policy.language import MAX_POLICY_BYTES, MAX_RULES
-from assay.policy.names import SYNONYMS, is_about_model, is_known, suggest
+from assay.governance.policy import KNOWN_METRICS, Expression, parse_expression, parse_policy
+from assay.governance.policy.language import MAX_POLICY_BYTES, MAX_RULES
+from assay.governance.policy.names import SYNONYMS, is_about_model, is_known, suggest
 
 DOCS = Path(__file__).resolve().parents[2] / "docs" / "policy.md"
 FROM_THE_DESIGN = b"""\

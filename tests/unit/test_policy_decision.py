@@ -8,10 +8,19 @@ from typing import Any
 
 import pytest
 
-from assay.digest import canonical_json, of_bytes
+from assay.core.digest import canonical_json, of_bytes
 from assay.errors import IntegrityError, PolicyError, UsageError
-from assay.evidence import EvidenceDocument, Interval
-from assay.policy import Decision, Outcome, Row, Verdict, decide, read_decision, replay, statement
+from assay.evidence.format import EvidenceDocument, Interval
+from assay.governance.policy import (
+    Decision,
+    Outcome,
+    Row,
+    Verdict,
+    decide,
+    read_decision,
+    replay,
+    statement,
+)
 
 MODEL, OTHER = "sha256:" + "a" * 64, "sha256:" + "b" * 64
 DATA, TEST = "sha256:" + "d" * 64, "sha256:" + "e" * 64
@@ -174,7 +183,7 @@ def test_a_missing_or_large_file_is_refused(
     with pytest.raises(IntegrityError, match="is missing"):
         read_decision(tmp_path)
     write(tmp_path, statement(decision()))
-    monkeypatch.setattr("assay.policy.decision.MAX_DECISION_BYTES", 10)
+    monkeypatch.setattr("assay.governance.policy.decision.MAX_DECISION_BYTES", 10)
     with pytest.raises(IntegrityError, match="larger than 10 bytes"):
         read_decision(tmp_path)
 
@@ -249,7 +258,7 @@ def test_a_replay_tells_what_is_wrong_with_the_policy() -> None:
 
 def test_judging_loads_nothing_heavy() -> None:
     program = (
-        "import sys; from assay.policy import replay; import assay.components.gate.step;"
+        "import sys; from assay.governance.policy import replay; import assay.components.gate.step;"
         "heavy = {'in_toto_attestation', 'google.protobuf', 'numpy', 'pandas', 'sklearn', 'kfp'};"
         "sys.exit(sorted(heavy & set(sys.modules)).__repr__() if heavy & set(sys.modules) else 0)"
     )

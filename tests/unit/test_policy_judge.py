@@ -9,10 +9,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from assay.errors import PolicyError, UsageError
-from assay.evidence import EvidenceDocument, Interval
-from assay.policy import Expression, Kind, Outcome, Policy, Row, Rule, judge, parse_policy
-from assay.policy import verdict_of as verdict_from
-from assay.policy.attempts import widened
+from assay.evidence.format import EvidenceDocument, Interval
+from assay.governance.policy import (
+    Expression,
+    Kind,
+    Outcome,
+    Policy,
+    Row,
+    Rule,
+    judge,
+    parse_policy,
+)
+from assay.governance.policy import verdict_of as verdict_from
+from assay.governance.policy.attempts import widened
 
 MODEL, OTHER = "sha256:" + "a" * 64, "sha256:" + "b" * 64
 DATA, TEST = "sha256:" + "d" * 64, "sha256:" + "e" * 64

@@ -72,7 +72,7 @@ def test_only_who_needs_a_secret_gets_it() -> None:
     }
     for task in tasks.values():
         for name, item in secrets(task).items():
-            # Where `assay.mounted` looks for that kind; a pod without one starts, and says so.
+            # Where `runtime.mounted` looks for that kind; a pod without one starts, and says so.
             assert item["mountPath"] == f"/etc/assay/{name.removeprefix('assay-')}"
             assert item["optional"] is True
 

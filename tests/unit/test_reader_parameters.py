@@ -12,9 +12,9 @@ from click.testing import CliRunner
 from assay.cli import cli
 from assay.components.preflight import header
 from assay.components.prepare_data.options import DEFAULTS, SWEEP_DEFAULTS
-from assay.dataset.csv_source import Options
+from assay.core.store import open_store
+from assay.data.csv_source import Options
 from assay.errors import DataError
-from assay.store import open_store
 
 from stories import refused
 

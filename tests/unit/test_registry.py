@@ -16,10 +16,16 @@ import pytest
 from mlflow.tracking import MlflowClient
 from mlflow.utils.validation import path_not_unique, validate_param_and_metric_name
 
-from assay import mlflow_calls
 from assay.errors import ServiceError, UsageError
-from assay.mlflow_calls import MAX_METRIC_CHARS, metric_names, public_uri, quiet
-from assay.registry import MAX_TAG_CHARS, MODEL_TAG, ModelVersion, Registry, name_problems
+from assay.governance import mlflow_calls
+from assay.governance.mlflow_calls import MAX_METRIC_CHARS, metric_names, public_uri, quiet
+from assay.governance.registry import (
+    MAX_TAG_CHARS,
+    MODEL_TAG,
+    ModelVersion,
+    Registry,
+    name_problems,
+)
 
 MODEL, OTHER = "sha256:" + "a" * 64, "sha256:" + "b" * 64
 
@@ -73,7 +79,7 @@ def test_the_environment_names_the_registry(uri: str, monkeypatch: pytest.Monkey
 
 PHONES = """
 import sys
-from assay.registry import Registry
+from assay.governance.registry import Registry
 Registry(sys.argv[1]).production("none")
 from mlflow.telemetry import get_telemetry_client
 print(get_telemetry_client())
@@ -566,7 +572,7 @@ def test_secrets_in_answers_are_not_repeated(monkeypatch: pytest.MonkeyPatch) ->
 RACER = """
 import sys
 import mlflow.store.model_registry.sqlalchemy_store, mlflow.store.tracking.sqlalchemy_store
-from assay.registry import Registry
+from assay.governance.registry import Registry
 registry = Registry(sys.argv[1])
 print("ready", flush=True)
 sys.stdin.readline()
@@ -607,7 +613,7 @@ def test_a_process_that_holds_the_file_for_ever_is_told(
     hold = (
         "import sys\n"
         "from pathlib import Path\n"
-        "from assay.mlflow_calls import alone\n"
+        "from assay.governance.mlflow_calls import alone\n"
         "with alone(Path(sys.argv[1])):\n"
         "    print('held', flush=True)\n"
         "    sys.stdin.read()\n"

@@ -7,9 +7,9 @@ import pyarrow as pa
 import pytest
 from markdown_it import MarkdownIt
 
-from assay import dataset
+from assay import data as dataset
 from assay.errors import DataError
-from assay.report import (
+from assay.reports.page import (
     Bar,
     Section,
     cards,

@@ -17,13 +17,14 @@ from assay.cli import COMMANDS, cli, console
 from assay.cli.catalog import names, pipeline
 from assay.cli.console import Name
 from assay.components.snapshot_data.step import snapshot_data
-from assay.digest import of_bytes
+from assay.core.digest import of_bytes
+from assay.core.execution import Context, execute
+from assay.core.resolve import MAX_CANDIDATES
+from assay.core.step import Dataset, Model, Out, Step, Values, step
+from assay.core.store import Store
 from assay.errors import AssayError, NotFoundError, ServiceError, UsageError
-from assay.execution import Context, execute
-from assay.registry import Registry
-from assay.resolve import MAX_CANDIDATES, resolve, resolve_arguments
-from assay.step import Dataset, Model, Out, Step, Values, step
-from assay.store import Store
+from assay.governance.model_names import resolve, resolve_arguments
+from assay.governance.registry import Registry
 from assay.text import short
 
 from stories import refused

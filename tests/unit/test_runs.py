@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assay import runs
-from assay.digest import canonical_json
+from assay.core.digest import canonical_json
+from assay.core.store import Store, open_store
 from assay.errors import UsageError
-from assay.store import Store, open_store
+from assay.runtime import runs
 from assay.text import one_line
 
 DIGEST = "sha256:" + "1" * 64

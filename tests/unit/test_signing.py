@@ -9,8 +9,8 @@ import yaml
 from cryptography.hazmat.primitives import serialization as s
 from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
 
+from assay.core.signing import Role, Signer, Verifier, person_of, verifier_from_env
 from assay.errors import AttestationError, UnknownKeyError, UsageError
-from assay.signing import Role, Signer, Verifier, person_of, verifier_from_env
 
 from stories import refused
 

@@ -13,14 +13,14 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from assay import dataset
-from assay.digest import of_bytes
+from assay import data as dataset
+from assay.core.digest import of_bytes
+from assay.core.source import Source, fetch, local_path, peek, unchanged
+from assay.core.step import Dataset
+from assay.core.store import Store
+from assay.core.tree import put_tree
 from assay.errors import AssayError, DataError, NotFoundError, UsageError
 from assay.printable import public
-from assay.source import Source, fetch, local_path, peek, unchanged
-from assay.step import Dataset
-from assay.store import Store
-from assay.tree import put_tree
 
 TABLE = b"a,b\n" + b"1,2\n" * 400_000
 SECRETS = ("hunter2", "alice", "deadbeef")
@@ -188,7 +188,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
 @pytest.fixture
 def web(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    monkeypatch.setattr("assay.source.MAX_WAIT_SECONDS", 0.01)
+    monkeypatch.setattr("assay.core.source.MAX_WAIT_SECONDS", 0.01)
     handler = type("Own", (Handler,), {"asked": {}})
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
@@ -246,7 +246,7 @@ class TestHttp:
         refusal(lambda: fetch(f"{web}/to/{onward}", target), UsageError)
 
     def test_a_redirect_never_leaves_https(self) -> None:
-        from assay.source import _onward
+        from assay.core.source import _onward
 
         told = refusal(lambda: _onward("https://host/a", "http://localhost/b"))
         assert "redirected to http://localhost/b, which is refused" in told
@@ -264,8 +264,8 @@ class TestHttp:
     def test_a_server_that_trickles_does_not_outlive_the_deadline(
         self, web: str, target: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("assay.source.FETCH_SECONDS", 0.4)
-        monkeypatch.setattr("assay.source.PEEK_SECONDS", 0.4)
+        monkeypatch.setattr("assay.core.source.FETCH_SECONDS", 0.4)
+        monkeypatch.setattr("assay.core.source.PEEK_SECONDS", 0.4)
         began = time.monotonic()
         for read in (lambda: fetch(f"{web}/drip", target), lambda: peek(f"{web}/drip", 10**6)):
             assert "not read after 0 seconds, which is the limit" in refusal(read)
@@ -330,7 +330,7 @@ class TestS3:
     def test_an_object_is_fetched_and_named(self, bucket: str, target: Path) -> None:
         from urllib.parse import urlsplit
 
-        from assay.store.client import client_for
+        from assay.core.store.client import client_for
 
         location = bucket.format("a table.csv")
         parts = urlsplit(location)
@@ -349,7 +349,7 @@ class TestS3:
     def test_a_server_that_is_not_there(
         self, target: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("assay.source.MAX_WAIT_SECONDS", 0.01)
+        monkeypatch.setattr("assay.core.source.MAX_WAIT_SECONDS", 0.01)
         monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
         location = "s3://bucket/x.csv?endpoint=http://127.0.0.1:9"
         assert "cannot be fetched" in refusal(lambda: fetch(location, target))

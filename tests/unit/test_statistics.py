@@ -7,10 +7,10 @@ import pytest
 from scipy import stats
 from sklearn import metrics as sk
 
-from assay.statistics.estimates import estimate
-from assay.statistics.metrics import Predictions, metrics
-from assay.statistics.paired import holm, mcnemar
-from assay.statistics.slices import MISSING, OTHER, check_slices, make_slices
+from assay.models.statistics.estimates import estimate
+from assay.models.statistics.metrics import Predictions, metrics
+from assay.models.statistics.paired import holm, mcnemar
+from assay.models.statistics.slices import MISSING, OTHER, check_slices, make_slices
 
 CASES = Path(__file__).parents[1] / "cases"
 

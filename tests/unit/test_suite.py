@@ -13,11 +13,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from assay import dataset
+from assay import data as dataset
+from assay.core.step import Dataset
+from assay.data.suite import MAX_EXPECTATIONS, MAX_SUITE_BYTES, draft, parse_suite
+from assay.data.suite.known import ARGUMENTS, EXPECTATION_TYPES, NOT_ADMITTED
 from assay.errors import UsageError
-from assay.step import Dataset
-from assay.suite import MAX_EXPECTATIONS, MAX_SUITE_BYTES, draft, parse_suite
-from assay.suite.known import ARGUMENTS, EXPECTATION_TYPES, NOT_ADMITTED
 
 IN_SET = "expect_column_values_to_be_in_set"
 BETWEEN = "expect_column_values_to_be_between"
@@ -59,7 +59,7 @@ def test_a_suite() -> None:
 def test_parsing_imports_nothing_heavy() -> None:
     heavy = "pandas numpy pyarrow great_expectations evidently matplotlib sklearn"
     code = (
-        "import sys; from assay.suite import parse_suite, draft; "
+        "import sys; from assay.data.suite import parse_suite, draft; "
         "parse_suite(sys.stdin.buffer.read(), ['a']); "
         f"sys.exit(', '.join(sorted(set({heavy.split()}) & set(sys.modules))) or None)"
     )

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 import click
 
 from assay.cli.console import json_option, print_json, use_defaults
-from assay.config import services_from_env
-from assay.gitops.settings import settings_from_env
+from assay.core.config import services_from_env
+from assay.releases.settings import settings_from_env
 
 if TYPE_CHECKING:
-    from assay.gitops.approval import Synced
+    from assay.releases.approval import Synced
 
 REFUSED = 6
 
@@ -33,9 +33,9 @@ def sync_command(accept_merges: bool, as_json: bool) -> None:
     For CI or a CronJob; safe to run as often as one likes. Exit code 6 when something was merged
     that nobody could have approved.
     """
-    from assay.gitops.approval import sync
-    from assay.gitops.statement import require_signer
-    from assay.registry import Registry
+    from assay.governance.registry import Registry
+    from assay.releases.approval import sync
+    from assay.releases.statement import require_signer
 
     use_defaults()
     done = sync(

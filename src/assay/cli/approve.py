@@ -3,8 +3,8 @@
 import click
 
 from assay.cli.console import NAME, use_defaults
-from assay.config import services_from_env
-from assay.gitops.settings import settings_from_env
+from assay.core.config import services_from_env
+from assay.releases.settings import settings_from_env
 
 
 @click.command("approve")
@@ -19,9 +19,9 @@ def command(model_name: str, environment: str, digest: str, no_sync: bool) -> No
     exactly this release. With a forge, merge it there.
     """
     from assay.cli.approvals import print_synced
-    from assay.gitops.approval import approve, sync
-    from assay.gitops.statement import person, require_signer
-    from assay.registry import Registry
+    from assay.governance.registry import Registry
+    from assay.releases.approval import approve, sync
+    from assay.releases.statement import person, require_signer
 
     use_defaults()
     services, settings = services_from_env(), settings_from_env()

@@ -8,10 +8,10 @@ import sys
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
+from assay.core.environment import environment
 from assay.documents import closest, read_json, read_yaml, shown, some
-from assay.environment import environment
+from assay.documents.options import checked, hint, typed
 from assay.errors import UsageError
-from assay.options import checked, hint, typed
 
 
 def names(package: str) -> list[str]:

@@ -14,7 +14,7 @@ from assay.cluster.compiled import finished
 from assay.cluster.profile import MAX_PROFILE_BYTES, Profile, parse_profile, schema
 from assay.documents import read_regular
 from assay.errors import AssayError, UsageError
-from assay.images import ROLES, image, is_pinned
+from assay.runtime.images import ROLES, image, is_pinned
 
 
 class StaleError(AssayError):
@@ -86,7 +86,7 @@ def use_images(images: Path | None, *, dev: bool) -> None:
         UsageError: An image that is not pinned by digest, where this is no development build.
     """
     if images is not None:
-        # Read by assay.images when the components are imported.
+        # Read by assay.runtime.images when the components are imported.
         os.environ["ASSAY_IMAGES"] = str(images)
     loose = [image(role) for role in ROLES if not is_pinned(image(role))]
     if loose and not dev:

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from assay.digest import is_digest
+from assay.core.digest import is_digest
 from assay.text import short
 
 HOME: Final = ".assay"
@@ -33,18 +33,18 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON f
 class Name(click.ParamType):  # type: ignore[type-arg]  # generic in newer versions only
     """An argument that names an artifact; the command gets the whole digest.
 
-    A digest, the beginning of one, MODEL@ALIAS or MODEL/VERSION: see `assay.resolve`.
+    A digest, the beginning of one, MODEL@ALIAS or MODEL/VERSION: see `assay.core.resolve`.
     """
 
     name = "digest"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """The whole digest; errors as for `assay.resolve.resolve`."""
+        """The whole digest; errors as for `assay.governance.model_names.resolve`."""
         del ctx
         if not value or is_digest(value):
             return str(value)
-        from assay.config import store_from_env
-        from assay.resolve import resolve
+        from assay.core.config import store_from_env
+        from assay.governance.model_names import resolve
 
         use_defaults()
         return resolve(value, store_from_env(), param.human_readable_name if param else "digest")

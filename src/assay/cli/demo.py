@@ -16,13 +16,13 @@ import click
 import yaml
 from rich.text import Text
 
-from assay import local
 from assay.cli import demo_releases
 from assay.cli.catalog import bind_arguments, pipeline
 from assay.cli.console import print_table, stderr, stdout, use_defaults
 from assay.cli.run import follow, print_outcome, reason, shown_state
 from assay.cli.suite import draft_suite
 from assay.errors import AssayError, UsageError
+from assay.runtime import local
 from assay.text import short
 
 MARKER: Final = ".assay-demo"
@@ -197,7 +197,7 @@ def _play(scene: Scene) -> local.Outcome:
 
 
 def _make_production(first: local.Outcome) -> None:
-    from assay.registry import Registry
+    from assay.governance.registry import Registry
 
     registered = first.task("register")
     if registered is None:

@@ -11,11 +11,11 @@ from typing import Final
 import yaml
 
 from assay.cli.console import human_bytes, print_table, stdout
-from assay.config import services_from_env
-from assay.gitops.document import ENVIRONMENTS
-from assay.gitops.settings import settings_from_env
-from assay.registry import Registry
-from assay.signing import Signer
+from assay.core.config import services_from_env
+from assay.core.signing import Signer
+from assay.governance.registry import Registry
+from assay.releases.document import ENVIRONMENTS
+from assay.releases.settings import settings_from_env
 from assay.text import short
 
 KEY, APPROVER_KEY, KEYS = "signing.pem", "approver.pem", "keys.yaml"
@@ -52,9 +52,9 @@ def prepare() -> None:
 
 def release(model_name: str, digest: str) -> float:
     """Through every environment, by a merge in each; the seconds it took."""
-    from assay.gitops.approval import approve, sync
-    from assay.gitops.promotion import promote
-    from assay.gitops.statement import person
+    from assay.releases.approval import approve, sync
+    from assay.releases.promotion import promote
+    from assay.releases.statement import person
 
     services, settings, registry = services_from_env(), settings_from_env(), Registry()
     rows, total = [], 0.0
@@ -75,8 +75,8 @@ def release(model_name: str, digest: str) -> float:
 
 def override(model_name: str, digest: str) -> None:
     """A person's decision for what the gate blocked, for a day."""
-    from assay.gitops.override import override as decide
-    from assay.gitops.statement import person
+    from assay.releases.override import override as decide
+    from assay.releases.statement import person
 
     until = (datetime.now(UTC) + timedelta(days=1)).date().isoformat()
     decide(
@@ -88,8 +88,8 @@ def override(model_name: str, digest: str) -> None:
 
 def roll_back(model_name: str) -> tuple[str, float]:
     """Production back to what came before; the digest that is there now, and the seconds."""
-    from assay.gitops.rollback import rollback
-    from assay.gitops.statement import person
+    from assay.releases.rollback import rollback
+    from assay.releases.statement import person
 
     done = rollback(
         services_from_env(), settings_from_env(), Registry(), _approver(),

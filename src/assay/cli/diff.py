@@ -5,11 +5,11 @@ from typing import Any
 import click
 
 from assay.cli.console import NAME, json_option, print_json, print_table, use_defaults
-from assay.config import store_from_env
+from assay.core.config import store_from_env
+from assay.core.signing import verifier_from_env
+from assay.core.tree import get_manifest
 from assay.errors import UsageError
-from assay.facts import compare, facts
-from assay.signing import verifier_from_env
-from assay.tree import get_manifest
+from assay.governance.facts import compare, facts
 
 
 @click.command("diff")

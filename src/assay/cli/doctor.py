@@ -8,9 +8,9 @@ import click
 
 from assay.cli.compile import read_profile
 from assay.cli.console import json_option, print_json, print_table, use_defaults
-from assay.doctor import LIMIT_SECONDS, examine, exit_code
-from assay.doctor.ground import ground
-from assay.images import ROLES, image
+from assay.cluster.doctor import LIMIT_SECONDS, examine, exit_code
+from assay.cluster.doctor.ground import ground
+from assay.runtime.images import ROLES, image
 
 
 @click.command("doctor")

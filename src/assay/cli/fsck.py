@@ -11,11 +11,12 @@ from assay.cli.console import (
     stderr,
     use_defaults,
 )
-from assay.config import store_from_env
+from assay.core.config import store_from_env
+from assay.core.maintenance.fsck import require_whole
+from assay.core.signing import verifier_from_env
+from assay.core.store import Store, open_store
 from assay.errors import StoreError
-from assay.maintenance.fsck import fsck, require_whole
-from assay.signing import verifier_from_env
-from assay.store import Store, open_store
+from assay.releases.upkeep import fsck
 
 
 @click.command("fsck")

@@ -27,7 +27,7 @@ def command(policy: Path, evidence: tuple[Path, ...], model: str, as_json: bool)
 
     Exit code 0 is a pass, 4 blocked, 5 inconclusive.
     """
-    from assay.policy import replay
+    from assay.governance.policy import replay
 
     decision = replay(_read(policy), [_read(path) for path in evidence], model or None)
     if as_json:
@@ -43,6 +43,6 @@ def command(policy: Path, evidence: tuple[Path, ...], model: str, as_json: bool)
 
 
 def _read(path: Path) -> bytes:
-    from assay.policy import MAX_POLICY_BYTES
+    from assay.governance.policy import MAX_POLICY_BYTES
 
     return read_regular(path, 16 * MAX_POLICY_BYTES, "gate")

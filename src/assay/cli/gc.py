@@ -6,19 +6,11 @@ from pathlib import Path
 import click
 
 from assay.cli.console import NAME, human_bytes, json_option, print_json, print_table, use_defaults
-from assay.config import store_from_env
+from assay.core.config import store_from_env
+from assay.core.maintenance.gc import GRACE_SECONDS, Plan, pin, unpin
+from assay.core.store import Store
 from assay.errors import UsageError
-from assay.maintenance.gc import (
-    GRACE_SECONDS,
-    Plan,
-    pin,
-    plan,
-    registry_roots,
-    release_roots,
-    remove,
-    unpin,
-)
-from assay.store import Store
+from assay.releases.upkeep import plan, registry_roots, release_roots, remove
 
 _DAY = 24 * 3600
 
@@ -90,7 +82,7 @@ def command(
 
 
 def _registered(store: Store, keep_versions: int | None) -> dict[str, str]:
-    from assay.registry import Registry
+    from assay.governance.registry import Registry
 
     roots = registry_roots(Registry(os.environ["MLFLOW_TRACKING_URI"]), keep_versions)
     # The wrong registry must not make everything removable.

@@ -17,8 +17,8 @@ import click
 import yaml
 
 from assay.cli.console import HOME, SETTINGS, json_option, print_json
+from assay.core.signing import Role, Signer, Verifier
 from assay.errors import UsageError
-from assay.signing import Role, Signer, Verifier
 
 KEYS: Final = "keys"
 RUNNER: Final = "keys/runner.pem"
@@ -109,7 +109,7 @@ def init(root: Path, approver: str = "") -> list[Done]:
         UsageError: Nobody to be the approver, or files that are there and do not fit each other.
         OSError: A file cannot be written.
     """
-    from assay.gitops.statement import person
+    from assay.releases.statement import person
 
     # Asked before anything is written.
     owner = approver or ("" if (root / PUBLIC).exists() else person())

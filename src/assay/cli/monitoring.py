@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from assay.cli.console import NAME, json_option, print_json, print_table, stderr, use_defaults
+from assay.core.step import Artifact, Dataset, Model
 from assay.documents import read_regular
 from assay.errors import RunBlocked, UsageError
-from assay.step import Artifact, Dataset, Model
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from assay.model import LoadedModel
+    from assay.models import LoadedModel
     from assay.monitoring import Alarm, Judgement, Plan
 
 MAX_ALARMS: Final = 20
@@ -40,8 +40,8 @@ def draft(model: str, data: str, receiver: str, output: Path | None, force: bool
 
     Each detector says why it is there. Without a receiver it is not complete.
     """
-    from assay import dataset
-    from assay.model import read_info
+    from assay import data as dataset
+    from assay.models import read_info
     from assay.monitoring import draft as drafted
 
     if output is not None and output.exists() and not force:
@@ -74,8 +74,8 @@ def check(
     Exit code 0 is a complete plan, 4 one with gaps. With --live, the rows of a later dataset are
     taken in their order, with --data as the reference.
     """
-    from assay import dataset
-    from assay.model import load, platform_classes
+    from assay import data as dataset
+    from assay.models import load, platform_classes
     from assay.monitoring import judge, parse_plan, replay
 
     parsed = parse_plan(_read(plan), plan.name)
@@ -109,7 +109,7 @@ def schema() -> None:
 def _live(
     plan: "Plan", model: "LoadedModel", reference: "pd.DataFrame", folder: Path
 ) -> "list[Alarm]":
-    from assay import dataset
+    from assay import data as dataset
     from assay.monitoring import Monitor
 
     return Monitor(plan, model, reference).push(dataset.read(folder))
@@ -170,8 +170,8 @@ def _laid_out(**wanted: tuple[str, type[Artifact]]) -> Iterator[dict[str, Path]]
     Raises:
         UsageError: A digest of something else.
     """
-    from assay.config import store_from_env
-    from assay.tree import get_manifest, get_tree, remove_tree
+    from assay.core.config import store_from_env
+    from assay.core.tree import get_manifest, get_tree, remove_tree
 
     store = store_from_env()
     manifests = {name: get_manifest(store, digest) for name, (digest, _) in wanted.items()}

@@ -21,7 +21,7 @@ FILES: Final = {
     "{name}/component.py": "component.py.txt",
     "tests/test_{name}.py": "test.py.txt",
 }
-"""Where each file of the project goes, and its template in `assay.templates.step`."""
+"""Where each file of the project goes, and its template in `assay.cli.templates.step`."""
 MAX_NAME: Final = 40
 _TAKEN: Final = frozenset({"assay", "kfp", "tests", "step", "component", "dataset", "data"})
 """Names that the generated files use for something else."""
@@ -50,7 +50,7 @@ def step(name: str, folder: Path) -> None:
     if problems := [*_name_problems(name), *_folder_problems(folder, project)]:
         raise UsageError.all_of(problems)
     values = {"name": name, "project": name.replace("_", "-"), "version": __version__}
-    templates = resources.files("assay.templates.step")
+    templates = resources.files("assay.cli.templates.step")
     try:
         for place, template in FILES.items():
             path = project / place.format(name=name)

@@ -5,7 +5,7 @@ import os
 import click
 
 from assay.cli.console import NAME, use_defaults
-from assay.config import services_from_env
+from assay.core.config import services_from_env
 
 
 @click.command("override")
@@ -18,10 +18,10 @@ def command(model_name: str, digest: str, why: str, until: str) -> None:
 
     Signed with ASSAY_SIGNING_KEY, an approver's key. Every release of the model shows it.
     """
-    from assay.gitops import log
-    from assay.gitops.override import override
-    from assay.gitops.settings import settings_from_env
-    from assay.gitops.statement import person, require_signer
+    from assay.releases import log
+    from assay.releases.override import override
+    from assay.releases.settings import settings_from_env
+    from assay.releases.statement import person, require_signer
 
     use_defaults()
     services = services_from_env()
@@ -50,8 +50,8 @@ def command(model_name: str, digest: str, why: str, until: str) -> None:
 @click.option("--why", required=True, help="Why the model must never be released again.")
 def revoke_command(digest: str, why: str) -> None:
     """State, signed, that the model DIGEST must never be released nor rolled back to."""
-    from assay.gitops.override import revoke
-    from assay.gitops.statement import person, require_signer
+    from assay.releases.override import revoke
+    from assay.releases.statement import person, require_signer
 
     use_defaults()
     made = revoke(services_from_env(), require_signer(), digest, by=person(), why=why)

@@ -6,12 +6,12 @@ import shlex
 from dataclasses import dataclass
 from typing import Any, Final
 
-from assay import events, local
-from assay.digest import is_digest
+from assay.core.digest import is_digest
+from assay.core.store import Store
+from assay.core.tree import get_manifest, read_file
 from assay.errors import AssayError
-from assay.evidence import FILE_NAME, MAX_EVIDENCE_BYTES, EvidenceDocument, Interval
-from assay.store import Store
-from assay.tree import get_manifest, read_file
+from assay.evidence.format import FILE_NAME, MAX_EVIDENCE_BYTES, EvidenceDocument, Interval
+from assay.runtime import events, local
 
 MAX_RECORD_BYTES: Final = 1 << 20
 SHOWN_METRICS: Final = (

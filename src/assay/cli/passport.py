@@ -7,12 +7,12 @@ from rich.text import Text
 from rich.tree import Tree
 
 from assay.cli.console import NAME, json_option, print_json, stdout, use_defaults
-from assay.config import store_from_env
-from assay.gitops import statement
-from assay.gitops.statement import Kind, Statement
-from assay.provenance import Node, nodes, passport
-from assay.signing import verifier_from_env
-from assay.step import Model
+from assay.core.config import store_from_env
+from assay.core.provenance import Node, nodes, passport
+from assay.core.signing import verifier_from_env
+from assay.core.step import Model
+from assay.releases import statement
+from assay.releases.statement import Kind, Statement
 from assay.text import short
 
 

@@ -6,7 +6,6 @@ import click
 
 from assay.cli.console import json_option, print_json, print_table, use_defaults
 from assay.errors import UsageError
-from assay.resolve import require_model
 
 
 @click.command("production")
@@ -20,7 +19,8 @@ def command(model_name: str, version: str, as_json: bool) -> None:
 
     On one machine this moves MLflow's alias `production`, which candidates are compared with.
     """
-    from assay.registry import Registry
+    from assay.governance.model_names import require_model
+    from assay.governance.registry import Registry
 
     if version and not (version.isascii() and version.isdigit()):
         raise UsageError(f"--set: {version!r} is not a version; give its number, as in --set 1")

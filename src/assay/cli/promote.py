@@ -5,8 +5,8 @@ from pathlib import Path
 import click
 
 from assay.cli.console import NAME, json_option, print_json, use_defaults
-from assay.config import services_from_env
-from assay.gitops.settings import settings_from_env
+from assay.core.config import services_from_env
+from assay.releases.settings import settings_from_env
 
 
 @click.command("promote")
@@ -31,10 +31,10 @@ def command(
     Checks the decision, the records and every byte first. The same again brings the same pull
     request up to date. ASSAY_DEPLOYMENTS names the repository, ASSAY_FORGE the forge.
     """
-    from assay.gitops import plan
-    from assay.gitops.promotion import promote
-    from assay.registry import Registry
-    from assay.signing import signer_from_env
+    from assay.core.signing import signer_from_env
+    from assay.governance.registry import Registry
+    from assay.releases import plan
+    from assay.releases.promotion import promote
 
     use_defaults()
     done = promote(

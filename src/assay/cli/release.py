@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from assay.cli.console import json_option, print_json, use_defaults
-from assay.config import services_from_env
+from assay.core.config import services_from_env
 
 PROBLEMS = 1
 
@@ -34,8 +34,8 @@ def lint_command(folder: Path, changed_since: str, as_json: bool) -> None:
     environment was skipped; that the registry has the version, when MLFLOW_TRACKING_URI is set. A
     line for each problem; exit code 1 when there is one.
     """
-    from assay.gitops.lint import lint
-    from assay.registry import Registry
+    from assay.governance.registry import Registry
+    from assay.releases.lint import lint
 
     unchecked = not os.environ.get("MLFLOW_TRACKING_URI")
     registry = None if unchecked else Registry()

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 import click
 
 from assay.cli.console import json_option, print_json, print_table, use_defaults
-from assay.config import services_from_env
+from assay.core.config import services_from_env
+from assay.core.resolve import like
 from assay.errors import IntegrityError, ServiceError, UsageError
-from assay.resolve import like
 from assay.text import short
 
 if TYPE_CHECKING:
-    from assay.gitops.log import Entry
-    from assay.step import Services
+    from assay.core.step import Services
+    from assay.releases.log import Entry
 
 
 @click.command("releases")
@@ -29,7 +29,7 @@ def command(model_name: str, environment: str, moment: str, verify: bool, as_jso
     MODEL_NAME `reconcile` brings the deployment repository to what was rolled back while it was
     down.
     """
-    from assay.gitops import document, log
+    from assay.releases import document, log
 
     use_defaults()
     services = services_from_env()
@@ -54,8 +54,8 @@ def command(model_name: str, environment: str, moment: str, verify: bool, as_jso
 
 def _require_known(services: "Services", model_name: str) -> None:
     """Refuse a name that neither the log nor the registry knows: it must not read as "none"."""
-    from assay.gitops import log
-    from assay.registry import Registry
+    from assay.governance.registry import Registry
+    from assay.releases import log
 
     known = log.models(services.store)
     with contextlib.suppress(ServiceError):
@@ -67,7 +67,7 @@ def _require_known(services: "Services", model_name: str) -> None:
 
 def _chosen(entries: list["Entry"], environment: str, moment: str) -> list["Entry"]:
     """Those of an environment, or the one that was there at a moment."""
-    from assay.gitops import log, statement
+    from assay.releases import log, statement
 
     if moment:
         if not environment:
@@ -80,7 +80,7 @@ def _chosen(entries: list["Entry"], environment: str, moment: str) -> list["Entr
 
 
 def _print(model_name: str, environment: str, entries: Sequence["Entry"]) -> None:
-    from assay.gitops import log
+    from assay.releases import log
 
     if not entries:
         click.echo(
@@ -109,9 +109,9 @@ def _compare_with_repository(
     services: "Services", model_name: str, entries: Sequence["Entry"]
 ) -> None:
     """Refuse a log that lacks what the repository's history shows, or the other way round."""
-    from assay.gitops import document, ledger, log
-    from assay.gitops.repository import Repository
-    from assay.gitops.settings import settings_from_env
+    from assay.releases import document, ledger, log
+    from assay.releases.repository import Repository
+    from assay.releases.settings import settings_from_env
 
     problems = [
         f"{fault.what}: {fault.text}"
@@ -156,10 +156,10 @@ def _compare_with_repository(
 
 
 def _reconcile(services: "Services") -> None:
-    from assay.gitops.rollback import reconcile
-    from assay.gitops.settings import settings_from_env
-    from assay.gitops.statement import person
-    from assay.signing import signer_from_env
+    from assay.core.signing import signer_from_env
+    from assay.releases.rollback import reconcile
+    from assay.releases.settings import settings_from_env
+    from assay.releases.statement import person
 
     made = reconcile(services, settings_from_env(), signer_from_env(), by=person())
     for entry in made:

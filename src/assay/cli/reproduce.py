@@ -11,7 +11,6 @@ from pathlib import Path
 import click
 from rich.progress import Progress
 
-from assay.attestation import Attestation
 from assay.cli.console import (
     NAME,
     json_option,
@@ -20,11 +19,12 @@ from assay.cli.console import (
     stderr,
     use_defaults,
 )
-from assay.config import store_from_env
+from assay.core.attestation import Attestation
+from assay.core.config import store_from_env
+from assay.core.provenance import find_record, nodes, passport
+from assay.core.signing import verifier_from_env
 from assay.errors import AssayError, IntegrityError
-from assay.provenance import find_record, nodes, passport
-from assay.signing import verifier_from_env
-from assay.task_group import task_group
+from assay.runtime.task_group import task_group
 from assay.text import short
 
 OUTCOMES = {
@@ -110,7 +110,7 @@ def _reproduce(record: Attestation, python: str, allow_module: tuple[str, ...]) 
             Row(record.step, name, output.digest, "", "acts")
             for name, output in record.outputs.items()
         ]
-    arguments = [python, "-m", "assay.rerun", record.digest]
+    arguments = [python, "-m", "assay.runtime.rerun", record.digest]
     for module in allow_module:
         arguments += ["--allow-module", module]
     environment = {**os.environ, "ASSAY_EVENTS": "", "PYTHONHASHSEED": "0"}

@@ -3,8 +3,8 @@
 import click
 
 from assay.cli.console import NAME, human_bytes, json_option, print_json, use_defaults
-from assay.config import services_from_env
-from assay.gitops.settings import settings_from_env
+from assay.core.config import services_from_env
+from assay.releases.settings import settings_from_env
 
 
 @click.command("rollback")
@@ -20,10 +20,10 @@ def command(model_name: str, environment: str, why: str, to: str, now: bool, as_
     Every byte of it is verified before anything is changed. Needs neither MLflow nor KFP nor the
     training data; with --now it needs no Git either.
     """
-    from assay.gitops.rollback import rollback
-    from assay.gitops.statement import person
-    from assay.registry import Registry
-    from assay.signing import signer_from_env
+    from assay.core.signing import signer_from_env
+    from assay.governance.registry import Registry
+    from assay.releases.rollback import rollback
+    from assay.releases.statement import person
 
     use_defaults()
     done = rollback(

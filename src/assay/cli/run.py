@@ -17,7 +17,6 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
-from assay import events, local
 from assay.cli.catalog import bind_arguments, names, options_of, pipeline
 from assay.cli.console import (
     HOME,
@@ -28,12 +27,13 @@ from assay.cli.console import (
     use_defaults,
 )
 from assay.cli.passed import Metric, metrics, passed
-from assay.config import store_from_env
+from assay.core.config import store_from_env
+from assay.core.environment import hidden_modules
+from assay.core.execution import CacheMode
 from assay.documents import Limits, read_regular, read_yaml
-from assay.environment import hidden_modules
 from assay.errors import RunBlocked, RunInconclusive, RunRejected, UsageError
-from assay.execution import CacheMode
-from assay.resolve import resolve_arguments
+from assay.governance.model_names import resolve_arguments
+from assay.runtime import events, local
 from assay.text import short
 
 _STYLES = {"cached": "cyan", "done": "green", "asked": "green", "failed": "bold red"}

@@ -12,13 +12,14 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from assay.digest import is_digest
+from assay.core.digest import is_digest
+from assay.core.resolve import is_short
+from assay.core.source import local_path
+from assay.core.step import Artifact, Checks, MonitoringPlan, Policy, Suite
+from assay.core.store import Store
+from assay.core.tree import put_tree
 from assay.errors import AssayError, UsageError
-from assay.resolve import is_short, resolve_arguments
-from assay.source import local_path
-from assay.step import Artifact, Checks, MonitoringPlan, Policy, Suite
-from assay.store import Store
-from assay.tree import put_tree
+from assay.governance.model_names import resolve_arguments
 
 DOCUMENTS: Final[Mapping[str, type[Artifact]]] = {
     "policy": Policy,

@@ -4,13 +4,13 @@ from typing import Any
 
 import click
 
-from assay.attestation import Attestation, about, load, using
 from assay.cli.console import NAME, human_bytes, json_option, print_json, print_table, use_defaults
-from assay.config import store_from_env
+from assay.core.attestation import Attestation, about, load, using
+from assay.core.config import store_from_env
+from assay.core.manifest import FileEntry, Manifest
+from assay.core.signing import verifier_from_env
+from assay.core.tree import get_manifest
 from assay.errors import AttestationError, IntegrityError
-from assay.manifest import FileEntry, Manifest
-from assay.signing import verifier_from_env
-from assay.tree import get_manifest
 
 
 @click.command("show")

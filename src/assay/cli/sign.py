@@ -4,7 +4,7 @@ import click
 from rich.progress import Progress
 
 from assay.cli.console import NAME, human_bytes, print_table, stderr, use_defaults
-from assay.config import services_from_env
+from assay.core.config import services_from_env
 from assay.text import short
 
 
@@ -21,9 +21,9 @@ def command(digest: str, why: str, yes: bool) -> None:
     passport shows them as admitted by you, not as signed. For a registered model give the digest of
     its registration or decision.
     """
-    from assay.admit import admit, propose
     from assay.errors import UsageError
-    from assay.gitops.statement import person, require_signer
+    from assay.releases.admit import admit, propose
+    from assay.releases.statement import person, require_signer
 
     use_defaults()
     services = services_from_env()

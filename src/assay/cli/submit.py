@@ -28,10 +28,10 @@ from assay.cluster.compiled import uncached
 from assay.cluster.follow import PATIENCE_SECONDS, POLL_SECONDS, STILL_SECONDS, Listener, follow
 from assay.cluster.names import description, run_name, version_description
 from assay.cluster.runs import FAILED, SUCCEEDED, TERMINAL, Outcome, Task
-from assay.config import store_from_env
-from assay.digest import of_bytes
+from assay.core.config import store_from_env
+from assay.core.digest import of_bytes
+from assay.core.store import Store
 from assay.errors import AssayError, UsageError
-from assay.store import Store
 from assay.text import one_line
 
 _UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}

@@ -74,10 +74,11 @@ def draft_suite(
         target: The column to predict; empty for none.
         reader: Parameters of `snapshot_data`, such as `encoding`.
     """
-    from assay import findings, suite
     from assay.components.snapshot_data.step import snapshot_data
-    from assay.source import fetch
-    from assay.step import Out
+    from assay.core import findings
+    from assay.core.source import fetch
+    from assay.core.step import Out
+    from assay.data import suite
 
     with tempfile.TemporaryDirectory(prefix="assay-") as folder:
         table = Path(folder) / "dataset"

@@ -4,11 +4,11 @@ import click
 from rich.progress import Progress
 
 from assay.cli.console import NAME, human_bytes, json_option, print_json, stderr, use_defaults
-from assay.config import store_from_env
+from assay.core.config import store_from_env
+from assay.core.provenance import verify, verify_store
+from assay.core.signing import verifier_from_env
 from assay.errors import IntegrityError
-from assay.gitops import log
-from assay.provenance import verify, verify_store
-from assay.signing import verifier_from_env
+from assay.releases import log
 
 
 @click.command("verify")

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from assay.cluster.profile import Profile, TaskOptions
 from assay.errors import UsageError
-from assay.mounted import CONFIG_FOLDER, FOLDER
+from assay.runtime.mounted import CONFIG_FOLDER, FOLDER
 
 RUN_LABEL: Final = "metadata.labels['pipeline/runid']"
 """KFP's own label of every pod of a run; from it a task learns its run, for its record."""
@@ -85,7 +85,7 @@ def _apply(task: Any, pipeline: str, profile: Profile) -> None:
 
 
 def _set_environment(task: Any, profile: Profile, options: TaskOptions) -> None:
-    """Mount the Secrets and the ConfigMap; `assay.mounted` makes variables of them."""
+    """Mount the Secrets and the ConfigMap; `assay.runtime.mounted` makes variables of them."""
     from kfp import kubernetes
 
     if not options.needs:

@@ -28,9 +28,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from assay.digest import PREFIX
+from assay.core.digest import PREFIX
+from assay.core.environment import hidden_modules
 from assay.documents import Limits, read_json
-from assay.environment import hidden_modules
 from assay.errors import ServiceError, UsageError
 
 CONNECT_SECONDS: Final = 5

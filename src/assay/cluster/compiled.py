@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import yaml
 
-from assay.declaration import MODULE
+from assay.runtime.declaration import MODULE
 
 _VARIABLE: Final = "ASSAY_IMAGE"
 _OBJECT: Final = re.compile(r"(#    (?P<name>\w+): dict \[Default: )\{.*\}\]")
@@ -92,7 +92,7 @@ def _leave_out(spec: dict[str, Any]) -> None:
         _leave_out_words(component)
         if "executorLabel" in component:
             _leave_out_inputs(component.get("inputDefinitions", {}), given[name])
-            # `assay.task` hands out what is declared.
+            # `assay.runtime.task` hands out what is declared.
             _keep(component.get("outputDefinitions", {}), taken.get(name, set()))
         for ports in ("inputDefinitions", "outputDefinitions"):
             if not component.get(ports, True):

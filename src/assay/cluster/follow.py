@@ -14,7 +14,6 @@ from tenacity import (
     wait_fixed,
 )
 
-from assay import runs
 from assay.cluster import workflow
 from assay.cluster.client import Kfp, KfpUnavailableError
 from assay.cluster.runs import (
@@ -29,8 +28,9 @@ from assay.cluster.runs import (
     state_of,
     tasks_of,
 )
+from assay.core.store import Store
 from assay.errors import AssayError
-from assay.store import Store
+from assay.runtime import runs
 
 POLL_SECONDS: Final = 3.0
 PATIENCE_SECONDS: Final = 600.0

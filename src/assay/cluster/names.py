@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from assay.digest import is_digest
-from assay.resolve import is_short
+from assay.core.digest import is_digest
+from assay.core.resolve import is_short
 
 MAX_PART_CHARS: Final = 40
 SEPARATOR: Final = " · "

@@ -7,7 +7,7 @@ there.
 from collections.abc import Mapping
 from typing import Final
 
-from assay.mounted import GIT, MLFLOW, NOTIFY, SIGNING, STORE
+from assay.runtime.mounted import GIT, MLFLOW, NOTIFY, SIGNING, STORE
 
 _RECORDS: Final = (STORE, SIGNING)
 """Every step reads and writes the store, and signs and verifies records when there are keys."""

@@ -18,8 +18,8 @@ from datetime import datetime
 from typing import Any, Final, NamedTuple
 
 from assay.cluster.workflow import DRIVER, MAX_MESSAGE_CHARS, Pod, failed, waiting
-from assay.runs import DONE, VERDICTS, RunRecord, TaskRecord, verdict_of
-from assay.runs import FAILED as TASK_FAILED
+from assay.runtime.runs import DONE, VERDICTS, RunRecord, TaskRecord, verdict_of
+from assay.runtime.runs import FAILED as TASK_FAILED
 from assay.text import one_line
 
 SUCCEEDED, FAILED, CANCELED, SKIPPED = "SUCCEEDED", "FAILED", "CANCELED", "SKIPPED"

@@ -5,12 +5,12 @@ of 95 %. So the models are counted that were measured on the rows, each once how
 and whatever name it was to be registered under. The store's attestations say which.
 """
 
-from assay.attestation import about, using
+from assay.core.attestation import about, using
+from assay.core.step import Model, Services
+from assay.core.tree import get_manifest
 from assay.errors import NotFoundError
-from assay.evidence import EvidenceDocument
-from assay.policy import ATTEMPTS
-from assay.step import Model, Services
-from assay.tree import get_manifest
+from assay.evidence.format import EvidenceDocument
+from assay.governance.policy import ATTEMPTS
 
 
 def tried_on(services: Services, test_data: str) -> list[str]:

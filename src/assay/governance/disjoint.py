@@ -17,12 +17,12 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from assay.attestation import Attestation, about, using
+from assay.core.attestation import Attestation, about, using
+from assay.core.step import Dataset, Services
+from assay.core.tree import get_manifest, get_tree, read_file, remove_tree
 from assay.errors import IntegrityError
-from assay.evidence import EvidenceDocument
+from assay.evidence.format import EvidenceDocument
 from assay.governance.makers import IMPORT, SELECT, SPLIT, TRAINING, Admitted
-from assay.step import Dataset, Services
-from assay.tree import get_manifest, get_tree, read_file, remove_tree
 
 if TYPE_CHECKING:
     import numpy as np
@@ -148,7 +148,7 @@ def _other_rows(name: str, role: str, rows: str, model: str) -> IntegrityError:
 
 def _used_columns(services: Services, model: str) -> frozenset[str]:
     """The columns that a model uses: its features and its target."""
-    from assay.model.info import INFO_FILE, MAX_INFO_BYTES, read_info
+    from assay.models.info import INFO_FILE, MAX_INFO_BYTES, read_info
 
     content = read_file(
         services.store, get_manifest(services.store, model), INFO_FILE, MAX_INFO_BYTES
@@ -179,8 +179,8 @@ def _chosen_on(services: Services, model: str) -> set[str]:
 
 def _column_names(services: Services, dataset: str) -> tuple[str, ...]:
     """Of a dataset in the store."""
-    from assay.dataset import SCHEMA_FILE, info
-    from assay.dataset.schema import MAX_SCHEMA_BYTES
+    from assay.data import SCHEMA_FILE, info
+    from assay.data.schema import MAX_SCHEMA_BYTES
 
     manifest = get_manifest(services.store, dataset)
     content = read_file(services.store, manifest, SCHEMA_FILE, MAX_SCHEMA_BYTES)
@@ -375,7 +375,7 @@ class _Proof:
         """
         import numpy as np
 
-        from assay import dataset
+        from assay import data as dataset
 
         store = self._services.store
         with tempfile.TemporaryDirectory(prefix="assay-rows-") as scratch:
@@ -410,7 +410,7 @@ def _row_hashes(folder: Path, columns: list[str]) -> "np.ndarray[Any, np.dtype[n
     import numpy as np
     import pandas as pd
 
-    from assay import dataset
+    from assay import data as dataset
 
     found = []
     for batch in dataset.iter_batches(folder, columns):
@@ -423,7 +423,7 @@ def _row_hashes(folder: Path, columns: list[str]) -> "np.ndarray[Any, np.dtype[n
 def _text(column: Any) -> Any:
     """Values as text, so that 1, 1.0 and "1" are the same in two datasets of different types.
 
-    What `assay.statistics.seen` takes for equal must be so here, or a comparison could leave out
+    What `assay.data.seen` takes for equal must be so here, or a comparison could leave out
     rows that nobody found to be shared.
     """
     import pyarrow as pa

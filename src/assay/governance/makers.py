@@ -10,10 +10,10 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from assay import code
-from assay.attestation import Attestation
+from assay.core import code_identity as code
+from assay.core.attestation import Attestation
 from assay.errors import RUN_AGAIN
-from assay.policy import StepRule
+from assay.governance.policy import StepRule
 
 _LIBRARY: Final = "assay.components.{0}.step:{0}"
 GATE: Final = _LIBRARY.format("gate")

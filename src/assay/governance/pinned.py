@@ -8,15 +8,15 @@ passed too, unless the policy that governs the model says otherwise.
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from assay.admission import judged_policy, judged_under
-from assay.attestation import using
+from assay.core.attestation import using
+from assay.core.step import Services
 from assay.errors import PolicyError
-from assay.evidence import EvidenceDocument
+from assay.evidence.format import EvidenceDocument
+from assay.governance.admission import judged_policy, judged_under
 from assay.governance.attempts import target_of
 from assay.governance.makers import GATE
-from assay.policy import Decision as Judgement
-from assay.policy import Verdict
-from assay.step import Services
+from assay.governance.policy import Decision as Judgement
+from assay.governance.policy import Verdict
 
 
 @dataclass(frozen=True, slots=True)

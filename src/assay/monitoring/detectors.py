@@ -16,14 +16,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from assay.dataset import column_problems
+from assay.data import column_problems
 from assay.errors import UsageError
 from assay.monitoring.bins import CategoryBins, NumberBins, bins_of
 from assay.monitoring.plan import METRICS, Detector, Plan
 from assay.monitoring.signals import Array, Signals, missing, present
 
 if TYPE_CHECKING:
-    from assay.model import ModelInfo
+    from assay.models import ModelInfo
 
 SMOOTHING: Final = 0.5
 """Rows of a window added to every bin, so that an empty one has a finite logarithm."""

@@ -6,7 +6,7 @@ from assay.monitoring.plan import MIN_WINDOW, Detector, Plan
 from assay.monitoring.replay import WINDOWS_NEEDED
 
 if TYPE_CHECKING:
-    from assay.model import ModelInfo
+    from assay.models import ModelInfo
 
 WINDOW: Final = 1000
 PSI: Final = 0.1

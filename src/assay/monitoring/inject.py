@@ -22,7 +22,7 @@ import numpy as np
 if TYPE_CHECKING:
     import pandas as pd
 
-    from assay.model import ModelInfo
+    from assay.models import ModelInfo
 
 SHIFTED, PRIOR, DEAD, UNIT = "shifted_feature", "label_prior", "dead_column", "unit_change"
 KINDS: Final = (SHIFTED, PRIOR, DEAD, UNIT)

@@ -5,14 +5,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from assay.evidence import EvidenceDocument, Interval, label
+from assay.evidence.format import EvidenceDocument, Interval, label
 from assay.monitoring.detectors import plan_problems, watched_columns
 from assay.monitoring.inject import DEAD, PRIOR, SHIFTED, UNIT
 from assay.monitoring.plan import Detector, Plan
 from assay.monitoring.replay import PER_ROWS, REFUSED, Findings
 
 if TYPE_CHECKING:
-    from assay.model import ModelInfo
+    from assay.models import ModelInfo
 
 COMPLETE: Final = "monitoring_plan_complete"
 P50, P95 = "time_to_detect_rows_p50", "time_to_detect_rows_p95"
@@ -152,7 +152,7 @@ def _poisson(findings: Findings) -> Interval:
     """Garwood's exact interval of a count, per 10,000 rows."""
     from scipy.stats import chi2
 
-    from assay.statistics.estimates import tidy
+    from assay.models.statistics.estimates import tidy
 
     count, tail = findings.false_alarms.total(), (1 - CONFIDENCE) / 2
     low = chi2.ppf(tail, 2 * count) / 2 if count else 0.0

@@ -12,7 +12,7 @@ from assay.monitoring.signals import Signals, signals
 if TYPE_CHECKING:
     import pandas as pd
 
-    from assay.model import LoadedModel
+    from assay.models import LoadedModel
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,7 @@ from urllib.parse import urlsplit
 import yaml
 
 from assay.documents import MAX_NAMED, NodeReader, closest, shown
-from assay.policy.expression import NUMBER
+from assay.evidence.selectors import NUMBER
 
 FILE_NAME: Final = "monitoring.yaml"
 FORMAT: Final = "assay-monitoring/1"

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from assay.errors import UsageError
-from assay.model.inputs import check_labels
+from assay.models.inputs import check_labels
 from assay.monitoring.detectors import Gauge, gauges
 from assay.monitoring.inject import KINDS, PRIOR, Fault, apply, faults, kept
 from assay.monitoring.plan import Plan
@@ -25,7 +25,7 @@ from assay.monitoring.signals import Array, Signals, signals
 if TYPE_CHECKING:
     import pandas as pd
 
-    from assay.model import LoadedModel
+    from assay.models import LoadedModel
 
 MAX_ROWS: Final = 50_000
 """Of more held-out rows, this many are taken, spread evenly; more where windows are large."""

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from assay.dataset import NUMERIC_TYPES
-from assay.model.inputs import check_labels, column_type
+from assay.data import NUMERIC_TYPES
+from assay.models.inputs import check_labels, column_type
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from assay.model import LoadedModel
+    from assay.models import LoadedModel
 
 Array = np.ndarray
 

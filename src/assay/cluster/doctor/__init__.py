@@ -1,0 +1,140 @@
+"""Doctor: the ground that a run will stand on, looked at before anything costs time.
+
+Each check tries what a run would do and removes what it made. A check that cannot be made is
+skipped with the reason; it never passes. All run at once, each with a time limit, so that one
+service that hangs holds up nothing.
+"""
+
+import queue
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Final
+
+from assay.cluster.client import Endpoint
+from assay.errors import AssayError
+
+LIMIT_SECONDS: Final = 30.0
+
+
+class Status(StrEnum):
+    """What a check found."""
+
+    OK = "ok"
+    WARNING = "warning"
+    """A run works, and something is not as it should be."""
+    FAILED = "failed"
+    """A run would fail, or could not be trusted."""
+    SKIPPED = "skipped"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One line of the report."""
+
+    check: str
+    status: Status
+    detail: str
+    remedy: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """What to look at besides the environment."""
+
+    endpoint: Endpoint | None = None
+    """KFP's API; None where nobody said where it is."""
+    namespace: str = ""
+    """Where the Secrets are. Empty: this pod's, or the kubeconfig's."""
+    images: tuple[str, ...] = ()
+    """References of the images that a run will pull."""
+    secrets: tuple[tuple[str, tuple[str, ...], bool], ...] = ()
+    """Secrets: name, keys, and whether it may be absent."""
+
+
+Check = Callable[[Ground], Sequence[Finding]]
+
+
+@dataclass
+class _Job:
+    name: str
+    check: Check
+    findings: Sequence[Finding] = ()
+    done: bool = False
+    started: float = field(default_factory=time.monotonic)
+
+
+def examine(ground: Ground, limit_seconds: float = LIMIT_SECONDS) -> list[Finding]:
+    """Make every check; the findings in the order of the checks, never an error.
+
+    Args:
+        ground: What to look at.
+        limit_seconds: How long a check may take.
+    """
+    from assay.cluster.doctor import cluster, services, store
+
+    checks: list[tuple[str, Check]] = [
+        ("store", store.check_store),
+        ("clock", store.check_clock),
+        ("MLflow", services.check_mlflow),
+        ("signing", services.check_signing),
+        ("releases", services.check_releases),
+        ("KFP", cluster.check_kfp),
+        ("secrets", cluster.check_secrets),
+        ("images", cluster.check_images),
+        ("requeue time", cluster.check_requeue_time),
+    ]
+    return run_checks(checks, ground, limit_seconds)
+
+
+def run_checks(
+    checks: Sequence[tuple[str, Check]], ground: Ground, limit_seconds: float
+) -> list[Finding]:
+    """Make `checks` at once; what takes too long or breaks is a failure of its own."""
+    ended: queue.Queue[_Job] = queue.Queue()
+    jobs = [_Job(name, check) for name, check in checks]
+    for job in jobs:
+        # Daemons, because the interpreter would wait at its end for what hangs in others.
+        threading.Thread(target=_run, args=(job, ground, ended), daemon=True).start()
+    deadline = time.monotonic() + limit_seconds
+    for _ in jobs:
+        try:
+            ended.get(timeout=max(deadline - time.monotonic(), 0))
+        except queue.Empty:
+            break
+    return [finding for job in jobs for finding in _findings(job, limit_seconds)]
+
+
+def _findings(job: _Job, limit_seconds: float) -> Sequence[Finding]:
+    if job.done:
+        return job.findings
+    text = f"gave no answer in {limit_seconds:g} s"
+    return [
+        Finding(job.name, Status.FAILED, text, "see whether the service runs and can be reached")
+    ]
+
+
+def _run(job: _Job, ground: Ground, ended: "queue.Queue[_Job]") -> None:
+    try:
+        job.findings = job.check(ground)
+    except AssayError as error:
+        detail, _, remedy = str(error).partition("; ")
+        job.findings = [Finding(job.name, Status.FAILED, detail, remedy)]
+    except Exception as error:  # noqa: BLE001 - a check that broke has not passed
+        text = f"the check broke: {type(error).__name__}: {' '.join(str(error).split())[:300]}"
+        job.findings = [Finding(job.name, Status.FAILED, text, "report this as a bug of Assay")]
+    job.done = True
+    ended.put(job)
+
+
+def failed(findings: Sequence[Finding]) -> list[Finding]:
+    """Findings for which a run must not start."""
+    return [finding for finding in findings if finding.status is Status.FAILED]
+
+
+def exit_code(findings: Sequence[Finding]) -> int:
+    """0, or that of the first failure's kind: 7 for the store, 8 for anything else."""
+    bad = failed(findings)
+    return 0 if not bad else 7 if bad[0].check.startswith("store") else 8

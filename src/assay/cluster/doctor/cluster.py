@@ -1,0 +1,252 @@
+"""Checks of the cluster: KFP's API, the Secrets of the pods, the images that they pull."""
+
+import os
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from assay.cluster.client import health
+from assay.cluster.doctor import Finding, Ground, Status
+from assay.runtime.images import is_pinned
+
+OLDEST_KFP: Final = (2, 15)
+NAMESPACE_FILE: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
+_SECONDS: Final = (5, 10)
+_MANIFESTS: Final = (
+    "application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json, "
+    "application/vnd.docker.distribution.manifest.list.v2+json, "
+    "application/vnd.docker.distribution.manifest.v2+json"
+)
+_REQUEUE: Final = "DEFAULT_REQUEUE_TIME"
+_CONTROLLER: Final = "workflow-controller"
+_KUBEFLOW: Final = "kubeflow"
+_GO_TIME: Final = re.compile(r"(?:\d+(?:\.\d+)?(?:ms|s|m|h))+")
+_GO_PART: Final = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)")
+_GO_SECONDS: Final = {"ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
+LONGEST_REQUEUE_SECONDS: Final = 2.0
+_CHALLENGE = re.compile(r'(\w+)="([^"]*)"')
+_LOCAL: Final = frozenset({"localhost", "127.0.0.1"})
+_NOT_FOUND, _FORBIDDEN, _UNAUTHORIZED, _GOOD = 404, 403, 401, 200
+
+
+def check_kfp(ground: Ground) -> Sequence[Finding]:
+    """KFP's API answers, and is of a version that the components were made for."""
+    if ground.endpoint is None:
+        return [Finding("KFP", Status.SKIPPED, "no endpoint: give --endpoint or set KFP_ENDPOINT")]
+    found = health(ground.endpoint)
+    numbers = re.match(r"v?(\d+)\.(\d+)", found.version)
+    text = f"{ground.endpoint.url} answers, version {found.version or 'not told'}"
+    if numbers and (int(numbers[1]), int(numbers[2])) < OLDEST_KFP:
+        oldest = ".".join(str(number) for number in OLDEST_KFP)
+        return [Finding("KFP", Status.WARNING, text, f"install {oldest} or later")]
+    if found.multi_user and not ground.endpoint.namespace:
+        return [Finding("KFP", Status.WARNING, f"{text}, serves many users", "set KFP_NAMESPACE")]
+    return [Finding("KFP", Status.OK, text)]
+
+
+def check_secrets(ground: Ground) -> Sequence[Finding]:
+    """Every Secret that pods get is in the namespace, with its keys; no value is looked at."""
+    from kubernetes import client
+    from kubernetes.config import ConfigException
+
+    try:
+        api, here = _kubernetes()
+    except ConfigException:
+        text = "neither in a cluster nor a kubeconfig"
+        return [Finding("secrets", Status.SKIPPED, text)]
+    namespace = ground.namespace or here
+    core = client.CoreV1Api(api)
+    return [_secret(core, namespace, *secret) for secret in ground.secrets]
+
+
+def _kubernetes() -> tuple[Any, str]:
+    """A client of the cluster that this is, or that the kubeconfig names, and the namespace."""
+    from kubernetes import client, config
+
+    configuration = client.Configuration()
+    # One try: the library's three would wait for a cluster that is not there.
+    configuration.retries = False
+    try:
+        config.load_incluster_config(client_configuration=configuration)
+        namespace = NAMESPACE_FILE.read_text().strip()
+    except config.ConfigException:
+        # Named, because the library reads the variable once, when it is imported.
+        place = os.environ.get("KUBECONFIG") or "~/.kube/config"
+        config.load_kube_config(place, client_configuration=configuration)
+        _, active = config.list_kube_config_contexts(place)
+        namespace = active["context"].get("namespace", "default")
+    return client.ApiClient(configuration), namespace
+
+
+def _secret(core: Any, namespace: str, name: str, keys: tuple[str, ...], optional: bool) -> Finding:
+    from kubernetes.client import ApiException
+    from urllib3.exceptions import HTTPError
+
+    check = f"secret {name}"
+    create = f"kubectl -n {namespace} create secret generic {name} " + " ".join(
+        f"--from-file={key}" for key in keys
+    )
+    try:
+        found = core.read_namespaced_secret(name, namespace, _request_timeout=_SECONDS)
+    except ApiException as error:
+        if error.status == _NOT_FOUND:
+            status = Status.OK if optional else Status.FAILED
+            text = f"not in {namespace}" + (", and optional" if optional else "")
+            return Finding(check, status, text, "" if optional else create)
+        text = f"cannot be asked (HTTP {error.status})"
+        if error.status in {_FORBIDDEN, _UNAUTHORIZED}:
+            return Finding(check, Status.SKIPPED, f"{text}: no right to get Secrets")
+        return Finding(check, Status.FAILED, text, "see whether the cluster's API runs")
+    except HTTPError as error:
+        text = f"the cluster's API does not answer ({type(error).__name__})"
+        return Finding(check, Status.FAILED, text, "check the kubeconfig")
+    missing = sorted(set(keys) - set(found.data or {}))
+    if missing:
+        status = Status.WARNING if optional else Status.FAILED
+        return Finding(check, status, f"in {namespace}, without {', '.join(missing)}", create)
+    return Finding(check, Status.OK, f"in {namespace}, with its keys")
+
+
+def check_requeue_time(ground: Ground) -> Sequence[Finding]:
+    """How long Argo waits before it looks at a workflow again: each step of a run waits for it."""
+    from kubernetes import client
+    from kubernetes.client import ApiException
+    from kubernetes.config import ConfigException
+    from urllib3.exceptions import HTTPError
+
+    name = "requeue time"
+    # Said where nobody can look, too: it halves the time that a run takes.
+    remedy = f"kubectl -n {_KUBEFLOW} set env deployment/{_CONTROLLER} {_REQUEUE}=1s"
+    try:
+        api, here = _kubernetes()
+    except ConfigException:
+        text = "neither in a cluster nor a kubeconfig"
+        return [Finding(name, Status.SKIPPED, text, remedy)]
+    apps = client.AppsV1Api(api)
+    said = ""
+    # With KFP, which is in the namespace of the runs only where it serves one team.
+    for namespace in dict.fromkeys((_KUBEFLOW, ground.namespace or here)):
+        try:
+            found = apps.read_namespaced_deployment(
+                _CONTROLLER, namespace, _request_timeout=_SECONDS
+            )
+        except ApiException as error:
+            said = f"{_CONTROLLER} cannot be looked at (HTTP {error.status})"
+            continue
+        except HTTPError as error:
+            said = f"the cluster's API does not answer ({type(error).__name__})"
+            break
+        return [judge_requeue_time(_environment(found).get(_REQUEUE), remedy)]
+    return [Finding(name, Status.SKIPPED, said, remedy)]
+
+
+def _environment(deployment: Any) -> dict[str, str]:
+    """Variables of a Deployment's containers; empty for one whose value is elsewhere."""
+    return {
+        variable.name: variable.value or ""
+        for container in deployment.spec.template.spec.containers
+        for variable in container.env or ()
+    }
+
+
+def judge_requeue_time(value: str | None, remedy: str) -> Finding:
+    """Whether runs wait for Argo longer than they need.
+
+    Args:
+        value: The variable's, a duration as Go writes it; None where it is not set.
+        remedy: The command that sets it.
+    """
+    name = "requeue time"
+    if value is None:
+        text = "Argo looks at a run again after 10 s, its default: each task waits for it"
+        return Finding(name, Status.WARNING, text, remedy)
+    if not _GO_TIME.fullmatch(value):
+        return Finding(name, Status.WARNING, f"{_REQUEUE}={value} cannot be read here", remedy)
+    seconds = sum(float(count) * _GO_SECONDS[unit] for count, unit in _GO_PART.findall(value))
+    if seconds > LONGEST_REQUEUE_SECONDS:
+        text = f"Argo looks at a run again after {value}: each task waits for it"
+        return Finding(name, Status.WARNING, text, remedy)
+    return Finding(name, Status.OK, f"Argo looks at a run again after {value}")
+
+
+def check_images(ground: Ground) -> Sequence[Finding]:
+    """Every image is in its registry under its digest."""
+    if not ground.images:
+        return [Finding("images", Status.SKIPPED, "no images given: --images or ASSAY_IMAGES")]
+    return [_image(reference) for reference in sorted(set(ground.images))]
+
+
+def _image(reference: str) -> Finding:
+    import requests
+
+    name, _, digest = reference.partition("@")
+    registry, _, repository = name.partition("/")
+    check = f"image {name.rpartition('/')[2]}"
+    if not is_pinned(reference):
+        return Finding(check, Status.SKIPPED, f"{reference} is a development tag, not a digest")
+    if not repository or not ({".", ":"} & set(registry) or registry == "localhost"):
+        return Finding(check, Status.SKIPPED, f"{reference} names no registry")
+    repository = repository.partition(":")[0]
+    scheme = "http" if urlsplit(f"//{registry}").hostname in _LOCAL else "https"
+    try:
+        status = _head(f"{scheme}://{registry}/v2/{repository}/manifests/{digest}", registry)
+    except requests.RequestException as error:
+        text = f"{registry} does not answer ({type(error).__name__})"
+        return Finding(check, Status.FAILED, text, "see whether the registry can be reached")
+    if status == _GOOD:
+        return Finding(check, Status.OK, f"{registry} has {digest[:19]}…")
+    if status in {_UNAUTHORIZED, _FORBIDDEN}:
+        return Finding(
+            check,
+            Status.FAILED,
+            f"{registry} refuses (HTTP {status})",
+            f"docker login {registry}; and image_pull_secrets in the profile",
+        )
+    text = f"{registry} does not have {repository}@{digest} (HTTP {status})"
+    return Finding(check, Status.FAILED, text, "push it: make push REGISTRY=…")
+
+
+def _head(url: str, registry: str) -> int:
+    """The status of a manifest, with docker's login when the registry asks for one."""
+    import requests
+
+    login = _docker_login(registry)
+    headers = {"Accept": _MANIFESTS}
+    answer = requests.head(url, headers=headers, timeout=_SECONDS, allow_redirects=True)
+    challenge = answer.headers.get("WWW-Authenticate", "")
+    if answer.status_code == _UNAUTHORIZED and challenge.lower().startswith("bearer "):
+        asked = dict(_CHALLENGE.findall(challenge))
+        realm = asked.pop("realm", "")
+        if not realm.startswith(("https://", "http://")):
+            return _UNAUTHORIZED
+        if not realm.startswith("https://") and urlsplit(realm).hostname not in _LOCAL:
+            login = None  # a password does not go out in the clear
+        given = requests.get(realm, params=asked, auth=login, timeout=_SECONDS)
+        if given.status_code != _GOOD:
+            return int(given.status_code)
+        found: Mapping[str, str] = given.json()
+        token = found.get("token") or found.get("access_token", "")
+        headers["Authorization"] = f"Bearer {token}"
+        answer = requests.head(url, headers=headers, timeout=_SECONDS)
+    elif answer.status_code == _UNAUTHORIZED and login:
+        answer = requests.head(url, headers=headers, auth=login, timeout=_SECONDS)
+    return int(answer.status_code)
+
+
+def _docker_login(registry: str) -> tuple[str, str] | None:
+    """User and password of docker's configuration, if it has them."""
+    from docker import auth
+    from docker.errors import DockerException
+
+    home = os.environ.get("DOCKER_CONFIG", "")
+    try:
+        config = auth.load_config(str(Path(home) / "config.json") if home else None)
+        found = config.resolve_authconfig(registry)
+    except (DockerException, OSError, ValueError):
+        # A credential helper that is not installed, or a file that is none.
+        return None
+    if not found or not found.get("username"):
+        return None
+    return found["username"], found.get("password", "")

@@ -1,0 +1,147 @@
+"""Checks of MLflow, of the signing key, and of what releases take."""
+
+import os
+import uuid
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
+
+from assay.cluster.doctor import Finding, Ground, Status
+from assay.core.config import services_from_env
+from assay.core.signing import Role, signer_from_env, verifier_from_env
+from assay.errors import AssayError, AttestationError, UsageError
+
+if TYPE_CHECKING:
+    from assay.core.step import Services
+
+REHEARSED: Final = "staging"
+"""Where drills are made."""
+MAX_MODELS: Final = 20
+"""Models whose logs are looked at; each takes a few reads."""
+
+
+def check_mlflow(_ground: Ground) -> Sequence[Finding]:
+    """The registry answers, and takes a registered model, which is removed again."""
+    from assay.governance.mlflow_calls import calling, public_uri
+    from assay.governance.registry import Registry
+
+    uri = os.environ.get("MLFLOW_TRACKING_URI", "")
+    Registry(uri or None).ping()
+    answers = Finding("MLflow", Status.OK, f"{public_uri(uri)} answers")
+    if urlsplit(uri).scheme not in {"http", "https"}:
+        text = "no server: a file that is made when it is needed"
+        return [answers, Finding("MLflow writable", Status.SKIPPED, text)]
+    from mlflow.tracking import MlflowClient
+
+    name = f"assay-doctor-{uuid.uuid4().hex}"
+    with calling("create and delete a registered model", uri):
+        client = MlflowClient(uri, uri)
+        client.create_registered_model(name)
+        client.delete_registered_model(name)
+    text = "a registered model was made and removed"
+    return [answers, Finding("MLflow writable", Status.OK, text)]
+
+
+def check_signing(_ground: Ground) -> Sequence[Finding]:
+    """The key signs, and what it signs is believed."""
+    signer, verifier = signer_from_env(), verifier_from_env()
+    if signer is None and verifier is not None:
+        return [
+            Finding(
+                "signing",
+                Status.FAILED,
+                "ASSAY_VERIFY_KEYS is set and ASSAY_SIGNING_KEY is not: a run would not accept "
+                "its own attestations",
+                "set both, or none",
+            )
+        ]
+    if signer is None:
+        text = "no key: attestations are unsigned; whoever can write to the store can forge them"
+        remedy = "openssl genpkey -algorithm ed25519 -out signing.pem; set ASSAY_SIGNING_KEY"
+        return [Finding("signing", Status.WARNING, text, remedy)]
+    import json
+
+    payload = b'{"assay":"doctor"}'
+    envelope = json.loads(signer.sign(payload))
+    if verifier is None:
+        text = f"key {signer.key_id[:12]} signs; signatures are not asked for"
+        return [Finding("signing", Status.WARNING, text, "set ASSAY_VERIFY_KEYS")]
+    try:
+        opened, key = verifier.open(envelope, "the probe")
+    except AttestationError:
+        opened, key = b"", None
+    if opened != payload:
+        return [
+            Finding(
+                "signing",
+                Status.FAILED,
+                f"no key in ASSAY_VERIFY_KEYS confirms what key {signer.key_id[:12]} signs",
+                "add its public half: openssl pkey -in signing.pem -pubout",
+            )
+        ]
+    if key is not None and (key.retired or Role.RUNNER not in key.roles):
+        state = "retired" if key.retired else "not that of a runner"
+        text = f"{key} is {state}: it cannot sign what a run attests"
+        return [Finding("signing", Status.WARNING, text, "give runs a key with the role runner")]
+    return [Finding("signing", Status.OK, f"key {signer.key_id[:12]} signs and is believed")]
+
+
+def check_releases(_ground: Ground) -> Sequence[Finding]:
+    """Where models are released: a key that signs what is stated, and releases to go back to.
+
+    Runs do without either, so nothing fails where nothing was ever released.
+    """
+    from assay.releases import log
+
+    services = services_from_env()
+    models = log.models(services.store)
+    if not models and not os.environ.get("ASSAY_DEPLOYMENTS"):
+        text = "nothing was released from this store, and ASSAY_DEPLOYMENTS is not set"
+        return [Finding("releases", Status.SKIPPED, text)]
+    return [_release_key(services), *_drills(services, models)]
+
+
+def _release_key(services: "Services") -> Finding:
+    from assay.releases import log
+    from assay.releases.rehearsal import MAKE_KEY
+
+    name = "signing of releases"
+    signer = signer_from_env()
+    if signer is None:
+        text = "no key: assay approve, override and revoke, and the rollback drill refuse"
+        remedy = f"{MAKE_KEY}; set ASSAY_SIGNING_KEY, on a cluster by the Secret assay-signing"
+        return Finding(name, Status.FAILED, text, remedy)
+    if services.verifier is None:
+        return Finding(name, Status.OK, f"key {signer.key_id[:12]} signs; none is asked for")
+    try:
+        key = services.verifier.require(signer, log.WRITERS[log.Event.ROLLBACK], "a release")
+    except UsageError as error:
+        detail, _, remedy = str(error).partition("; ")
+        return Finding(name, Status.FAILED, detail, remedy)
+    may = {
+        Role.RUNNER: "drills and rollbacks",
+        Role.APPROVER: "approvals, overrides, revocations",
+        Role.RECORDER: "records of merges",
+    }
+    signs = ", ".join(text for role, text in may.items() if role in key.roles)
+    return Finding(name, Status.OK, f"{key} signs {signs}")
+
+
+def _drills(services: "Services", models: Sequence[str]) -> Iterator[Finding]:
+    """Whether a rollback of each model could be rehearsed."""
+    from assay.releases import rehearsal
+
+    for model in models[:MAX_MODELS]:
+        name = f"rollback drill {model}"
+        try:
+            problems = rehearsal.lacking(services, model, REHEARSED)
+        except AssayError as error:
+            problems = [str(error)]
+        if not problems:
+            text = f"there is a release to go back to in {REHEARSED}"
+            yield Finding(name, Status.OK, text)
+            continue
+        detail, _, remedy = "; ".join(problems).partition("; ")
+        yield Finding(name, Status.WARNING, detail, remedy)
+    if (more := len(models) - MAX_MODELS) > 0:
+        yield Finding("rollback drill", Status.SKIPPED, f"{more} more models not looked at")

@@ -1,0 +1,1 @@
+"""Digests, artifacts, steps and attestations. Knows no kind of artifact, no KFP and no MLflow."""

@@ -1,0 +1,321 @@
+"""Names for artifacts: a manifest lists an artifact's files, and its digest is the artifact's name.
+
+Pure; no I/O. A manifest read from a store is hostile until `Manifest.parse` has returned: nothing
+is created on disk before that. The format is specified in docs/format.md.
+
+Small files of a large artifact lie together in blobs that are called packs (docs/adr/0008). What a
+file is called, and the digest of its bytes, is the same in a pack as out of one.
+"""
+
+import re
+import unicodedata
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from assay.core.digest import canonical_json, is_digest, of_bytes, parse_canonical_json
+from assay.errors import IntegrityError, ManifestError, UsageError
+
+MANIFEST_MEDIA_TYPE: Final = "application/vnd.assay.manifest.v1+json"
+"""The format version; docs/format.md has the procedure for raising it."""
+PACKED_MEDIA_TYPE: Final = "application/vnd.assay.manifest.v2+json"
+"""Of a manifest that has packs; one without is of version 1, so that each has one spelling."""
+PACK_MEDIA_TYPE: Final = "application/vnd.assay.pack.v1"
+MAX_PACK_BYTES: Final = 16 << 20
+"""What a reader takes into memory at a time."""
+
+MAX_FILES: Final = 100_000
+MAX_MANIFEST_BYTES: Final = 64 << 20
+MAX_PATH_BYTES: Final = 1024
+"""S3 allows object keys of 1,024 bytes; file systems allow 255 per segment."""
+MAX_SEGMENT_BYTES: Final = 255
+
+_CONTROL_OR_BACKSLASH = re.compile(r"[\x00-\x1f\x7f\\]")
+_TYPE = re.compile(r"[a-z0-9]+/[a-z0-9][a-z0-9.+_-]*", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Descriptor:
+    """What a blob is, its name and its size in bytes: OCI image specification, "descriptor"."""
+
+    digest: str
+    size: int
+    media_type: str = "application/octet-stream"
+
+    def to_dict(self) -> dict[str, Any]:
+        """As in the OCI image specification."""
+        return {"digest": self.digest, "mediaType": self.media_type, "size": self.size}
+
+
+@dataclass(frozen=True, slots=True)
+class FileEntry:
+    """One file of an artifact: a relative POSIX path and the descriptor of its bytes."""
+
+    path: str
+    blob: Descriptor
+    """Of the file's own bytes, wherever they lie."""
+    pack: Descriptor | None = None
+    """The pack that they lie in; None where they are a blob of their own."""
+    offset: int = 0
+    """Where in the pack they begin, in bytes."""
+
+    @property
+    def stored(self) -> Descriptor:
+        """The blob in the store that holds the bytes."""
+        return self.pack or self.blob
+
+    def cut(self, pack: bytes) -> bytes:
+        """The file's bytes, out of those of its pack.
+
+        Raises:
+            IntegrityError: The pack holds other bytes than the file's digest says.
+        """
+        data = pack[self.offset : self.offset + self.blob.size]
+        if of_bytes(data) != self.blob.digest:
+            raise IntegrityError(
+                f"{self.path}: expected {self.blob.digest}, got {of_bytes(data)} from its pack "
+                f"{self.stored.digest}; nothing was kept. Whoever wrote this manifest wrote it "
+                "wrongly: make it again, with: assay run PIPELINE --cache refresh"
+            )
+        return data
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """An artifact: what it is, and its files, sorted by path.
+
+    The laws (tests/unit/test_manifest.py): `parse(m.to_bytes()) == m`; equal manifests have equal
+    bytes whatever the order in which files or annotations were given; a changed path, byte, type
+    or annotation gives another digest.
+    """
+
+    artifact_type: str
+    files: tuple[FileEntry, ...]
+    annotations: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        files = tuple(sorted(self.files, key=lambda entry: entry.path))
+        object.__setattr__(self, "files", files)
+        object.__setattr__(self, "annotations", dict(sorted(self.annotations.items())))
+        if problems := list(_problems(self)):
+            shown = "; ".join(problems[:10])
+            more = f"; and {len(problems) - 10} more" if len(problems) > 10 else ""  # noqa: PLR2004
+            raise ManifestError(f"manifest refused: {shown}{more}")
+
+    @property
+    def digest(self) -> str:
+        """The artifact's name."""
+        return of_bytes(self.to_bytes())
+
+    @property
+    def size(self) -> int:
+        """Bytes of all files together."""
+        return sum(entry.blob.size for entry in self.files)
+
+    @property
+    def alone(self) -> list[FileEntry]:
+        """Files that are blobs of their own."""
+        return [entry for entry in self.files if entry.pack is None]
+
+    @property
+    def packed(self) -> dict[Descriptor, list[FileEntry]]:
+        """Each pack with the files in it, in the order of the files."""
+        found: dict[Descriptor, list[FileEntry]] = {}
+        for entry in self.files:
+            if entry.pack is not None:
+                found.setdefault(entry.pack, []).append(entry)
+        return found
+
+    @property
+    def blobs(self) -> list[Descriptor]:
+        """What has to be in the store: packs, and files that are blobs of their own; each once."""
+        return list({entry.stored.digest: entry.stored for entry in self.files}.values())
+
+    @property
+    def media_type(self) -> str:
+        """The version of the format that this manifest is written in."""
+        packed = any(entry.pack for entry in self.files)
+        return PACKED_MEDIA_TYPE if packed else MANIFEST_MEDIA_TYPE
+
+    def find(self, path: str) -> FileEntry | None:
+        """The file of that path, if there is one."""
+        return next((entry for entry in self.files if entry.path == path), None)
+
+    def to_bytes(self) -> bytes:
+        """The canonical bytes, whose digest is the artifact's name."""
+        packs = {pack: number for number, pack in enumerate(self.packed)}
+        files = [{"path": entry.path, **entry.blob.to_dict()} for entry in self.files]
+        for entry, written in zip(self.files, files, strict=True):
+            if entry.pack is not None:
+                written |= {"pack": packs[entry.pack], "offset": entry.offset}
+        document = {
+            "mediaType": self.media_type,
+            "artifactType": self.artifact_type,
+            "annotations": dict(self.annotations),
+            "files": files,
+        }
+        if packs:
+            document["packs"] = [pack.to_dict() for pack in packs]
+        return canonical_json(document)
+
+    @classmethod
+    def parse(cls, data: bytes) -> "Manifest":
+        """Read a manifest that may be hostile.
+
+        Raises:
+            ManifestError: Too large, not canonical, of another format version, or naming files in
+                a way that could leave the folder or collide (all offenders are listed).
+        """
+        if len(data) > MAX_MANIFEST_BYTES:
+            raise ManifestError(
+                f"manifest refused: {len(data)} bytes, the limit is {MAX_MANIFEST_BYTES}"
+            )
+        raw = parse_canonical_json(data, "manifest")
+        kind = raw.get("mediaType") if isinstance(raw, dict) else type(raw).__name__
+        if kind not in (MANIFEST_MEDIA_TYPE, PACKED_MEDIA_TYPE):
+            raise ManifestError(
+                f"not an artifact manifest (mediaType {kind!r}, expected {MANIFEST_MEDIA_TYPE!r}); "
+                "give the digest of an artifact, not of a blob or an attestation"
+            )
+        entries = raw.get("files")
+        if not isinstance(entries, list) or len(entries) > MAX_FILES:
+            count = len(entries) if isinstance(entries, list) else "no"
+            raise ManifestError(f"manifest refused: {count} files, the limit is {MAX_FILES}")
+        try:
+            packs = [_descriptor(pack) for pack in raw.get("packs", ())]
+            files = tuple(
+                FileEntry(
+                    entry["path"],
+                    _descriptor(entry),
+                    packs[entry["pack"]] if "pack" in entry else None,
+                    entry.get("offset", 0),
+                )
+                for entry in entries
+            )
+            manifest = cls(raw["artifactType"], files, raw["annotations"])
+        except (KeyError, IndexError, TypeError, AttributeError) as error:
+            raise ManifestError(f"manifest refused: field missing or malformed: {error}") from error
+        if manifest.to_bytes() != data:
+            raise ManifestError("manifest refused: unsorted files or unknown fields")
+        return manifest
+
+
+def _descriptor(raw: Mapping[str, Any]) -> Descriptor:
+    return Descriptor(raw["digest"], raw["size"], raw["mediaType"])
+
+
+def check_paths(paths: Iterable[str]) -> list[str]:
+    """Every reason why `paths` could not be files of one artifact; empty when they can.
+
+    Refused: absolute paths, `.` and `..`, empty segments, back-slashes and control characters,
+    over-long names, repeats, names that a file system without case or Unicode distinctions would
+    merge, and a file that is also a folder.
+    """
+    problems = []
+    seen: dict[str, str] = {}
+    for path in paths:
+        if problem := _path_problem(path):
+            problems.append(problem)
+            continue
+        folded = _fold(path)
+        if (other := seen.get(folded)) is not None:
+            kind = "listed twice" if other == path else f"clashes with {other!r} where case is lost"
+            problems.append(f"{path!r} {kind}")
+        seen[folded] = path
+    # In this order what lies in a folder comes right after the folder, so that each path is
+    # compared with one file that could be its folder, however many folders there are above it.
+    folders: list[str] = []
+    for folded in sorted(seen, key=lambda path: path.replace("/", "\0")):
+        while folders and not folded.startswith(f"{folders[-1]}/"):
+            folders.pop()
+        if folders:
+            problems.append(
+                f"{seen[folders[-1]]!r} is both a file and the folder of {seen[folded]!r}"
+            )
+        folders.append(folded)
+    return problems
+
+
+def _fold(path: str) -> str:
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", path).casefold())
+
+
+def _path_problem(path: object) -> str | None:  # noqa: PLR0911 - one line each
+    if not isinstance(path, str) or not path:
+        return f"{path!r} is not a path"
+    try:
+        encoded = path.encode()
+    except UnicodeEncodeError:
+        return f"{path!r} is not valid Unicode"
+    segments = path.split("/")
+    if path.startswith("/") or "" in segments:
+        return f"{path!r} is not a relative path"
+    if any(segment in {".", ".."} for segment in segments):
+        return f"{path!r} would leave its folder"
+    if _CONTROL_OR_BACKSLASH.search(path):
+        return f"{path!r} has a control character or back-slash"
+    if len(encoded) > MAX_PATH_BYTES or any(
+        len(segment.encode()) > MAX_SEGMENT_BYTES for segment in segments
+    ):
+        return f"path of {len(encoded)} bytes is too long: {path[:40]!r}..."
+    return None
+
+
+def _problems(manifest: Any) -> Iterable[str]:
+    # Any: the fields come from JSON, and what they are annotated as is what is checked here.
+    if len(manifest.files) > MAX_FILES:
+        yield f"{len(manifest.files)} files, the limit is {MAX_FILES}; use fewer, larger files"
+        return
+    if not isinstance(manifest.artifact_type, str) or not _TYPE.fullmatch(manifest.artifact_type):
+        yield f"artifactType {manifest.artifact_type!r} is not a media type"
+    for key, value in manifest.annotations.items():
+        if not isinstance(key, str) or not isinstance(value, str):
+            yield f"annotation {key!r} is not text"
+    yield from check_paths(entry.path for entry in manifest.files)
+    sound = True
+    for entry in manifest.files:
+        for what, blob in ((entry.path, entry.blob), (f"pack of {entry.path}", entry.pack)):
+            for problem in _descriptor_problems(blob) if blob is not None else ():
+                sound = False
+                yield f"{what!r}: {problem}"
+    if sound:
+        for entry in manifest.files:
+            yield from _pack_problems(entry)
+
+
+def _descriptor_problems(blob: Any) -> Iterable[str]:
+    if not is_digest(blob.digest):
+        yield f"{blob.digest!r} is not a digest"
+    if not _is_count(blob.size):
+        yield f"{blob.size!r} is not a size in bytes"
+    if not isinstance(blob.media_type, str) or not _TYPE.fullmatch(blob.media_type):
+        yield f"{blob.media_type!r} is not a media type"
+
+
+def _pack_problems(entry: FileEntry) -> Iterable[str]:
+    if not _is_count(entry.offset):
+        yield f"{entry.path!r}: {entry.offset!r} is not an offset in bytes"
+    elif entry.pack is None:
+        if entry.offset:
+            yield f"{entry.path!r}: an offset, and no pack"
+    elif entry.pack.size > MAX_PACK_BYTES:
+        yield f"{entry.path!r}: pack of {entry.pack.size} bytes, the limit is {MAX_PACK_BYTES}"
+    elif entry.offset + entry.blob.size > entry.pack.size:
+        yield f"{entry.path!r}: ends beyond its pack"
+
+
+def _is_count(value: Any) -> bool:
+    return type(value) is int and 0 <= value < 1 << 53
+
+
+def require_type(manifest: Manifest, expected: str, what: str) -> None:
+    """Refuse an artifact of another type than the one that belongs here.
+
+    Raises:
+        UsageError: Names both types.
+    """
+    if manifest.artifact_type != expected:
+        raise UsageError(
+            f"{what}: expected an artifact of type {expected}, got {manifest.artifact_type}; "
+            f"give the digest of the right artifact ('assay show {manifest.digest}' shows this one)"
+        )

@@ -1,0 +1,395 @@
+"""Signatures: DSSE envelopes around statements, by keys that have owners and roles.
+
+Off by default. `ASSAY_SIGNING_KEY` holds a private key (PEM text, or the path of a PEM file).
+`ASSAY_VERIFY_KEYS` holds public keys: a `keys.yaml` that says whose each key is and what it may
+sign, or bare PEM, whose keys have the role `runner` only. It is the text itself, or paths joined by
+the path separator. Once a verification key is configured, nothing unsigned is believed.
+
+| role | signs |
+|---|---|
+| `runner` | attestations of executions, drills; rollbacks to what was approved before |
+| `approver` | approvals, overrides, revocations, admissions, in its owner's name |
+| `recorder` | what a forge says about a merge, and entries of the release log |
+| `trigger` | decisions that start a pipeline |
+
+A key that runs pipelines (`runner`, `trigger`) can be neither `approver` nor `recorder`: whoever
+starts a run could otherwise approve what it made.
+
+The envelope is DSSE v1 (https://github.com/secure-systems-lab/dsse), through securesystemslib.
+"""
+
+import json
+import os
+import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Final
+
+from assay.core.digest import canonical_json
+from assay.documents import Limits, read_regular, read_yaml
+from assay.errors import AttestationError, UnknownKeyError, UsageError
+
+PAYLOAD_TYPE: Final = "application/vnd.in-toto+json"
+_BEGIN: Final = "-----BEGIN "
+_MAX_KEY_BYTES: Final = 64 << 10
+_MAX_KEYS: Final = 200
+_OWNER: Final = re.compile(r"[^<>\s][^<>\x00-\x1f\x7f]{0,99} <[^<>\s]{3,200}>")
+_MOMENT: Final = re.compile(r"\d{4}-\d\d-\d\dT")
+_FIELDS: Final = frozenset({"owner", "roles", "key", "retired"})
+
+
+class Role(StrEnum):
+    """What a key may sign."""
+
+    RUNNER = "runner"
+    APPROVER = "approver"
+    RECORDER = "recorder"
+    TRIGGER = "trigger"
+
+
+_PIPELINES: Final = frozenset({Role.RUNNER, Role.TRIGGER})
+_PEOPLE: Final = frozenset({Role.APPROVER, Role.RECORDER})
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """A public key, whose it is, and what it may sign."""
+
+    key_id: str
+    owner: str
+    """`Name <mail>`; empty for a key that was given as bare PEM."""
+    roles: frozenset[Role]
+    retired: date | None
+    """Last day, in UTC, on which its signatures count; None while it is in use."""
+    public: Any
+
+    def __str__(self) -> str:
+        roles = ", ".join(sorted(self.roles))
+        return f"key {self.key_id[:12]} of {self.owner or 'nobody named'} (roles: {roles})"
+
+    def may(self, roles: Collection[Role]) -> bool:
+        """Whether it has one of these roles."""
+        return not self.roles.isdisjoint(roles)
+
+    def require_in_use(self, at: str, what: str) -> None:
+        """Refuse a signature that was made after the key was retired.
+
+        Args:
+            at: When it was made, RFC 3339 in UTC, as the signed bytes say.
+            what: What was signed, for the error.
+
+        Raises:
+            AttestationError: It was made later.
+        """
+        if self.retired is None:
+            return
+        if not _MOMENT.match(at) or at[:10] > self.retired.isoformat():
+            raise AttestationError(
+                f"{what}: signed at {at or 'no known time'} by {self}, which was retired on "
+                f"{self.retired}; do not use it"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Signer:
+    """Signs with one private key."""
+
+    _signer: Any
+
+    @property
+    def key_id(self) -> str:
+        """The key's id: a digest of its public half, as securesystemslib computes it."""
+        return str(self._signer.public_key.keyid)
+
+    @classmethod
+    def from_pem(cls, pem: bytes) -> "Signer":
+        """Load a private key.
+
+        Raises:
+            UsageError: No unencrypted ed25519 or ECDSA private key in PEM form.
+        """
+        from cryptography.hazmat.primitives.asymmetric import ec, ed25519
+        from cryptography.hazmat.primitives.serialization import load_pem_private_key
+        from securesystemslib.signer import CryptoSigner
+
+        try:
+            key = load_pem_private_key(pem, password=None)
+        except (ValueError, TypeError) as error:
+            raise UsageError(
+                "ASSAY_SIGNING_KEY: not an unencrypted private key in PEM form; "
+                "make one with: openssl genpkey -algorithm ed25519 -out signing.pem"
+            ) from error
+        if not isinstance(key, ed25519.Ed25519PrivateKey | ec.EllipticCurvePrivateKey):
+            raise UsageError("ASSAY_SIGNING_KEY: use an ed25519 or ECDSA key, not another kind")
+        return cls(CryptoSigner(key))
+
+    def sign(self, payload: bytes) -> bytes:
+        """A DSSE envelope around `payload`, as canonical JSON."""
+        from securesystemslib.dsse import Envelope
+
+        envelope = Envelope(payload, PAYLOAD_TYPE, {})
+        envelope.sign(self._signer)
+        return canonical_json(envelope.to_dict())
+
+
+@dataclass(frozen=True, slots=True)
+class Verifier:
+    """Believes what a key with the right role has signed."""
+
+    keys: Sequence[Key]
+
+    @classmethod
+    def from_pem(cls, pem: bytes) -> "Verifier":
+        """Load one or more public keys, which may sign attestations and nothing else.
+
+        Raises:
+            UsageError: No ed25519 or ECDSA public key in PEM form, or something besides.
+        """
+        return cls(tuple(_bare_keys(pem)))
+
+    @classmethod
+    def from_yaml(cls, data: bytes, what: str = "keys.yaml") -> "Verifier":
+        """Load a `keys.yaml`.
+
+        Raises:
+            UsageError: Not of that form; names every offender.
+        """
+        return cls.of(_listed_keys(data, what))
+
+    @classmethod
+    def of(cls, keys: Iterable[Key]) -> "Verifier":
+        """A verifier with these keys.
+
+        Raises:
+            UsageError: One key is listed twice.
+        """
+        given = tuple(keys)
+        ids = [key.key_id for key in given]
+        if twice := sorted({key_id[:12] for key_id in ids if ids.count(key_id) > 1}):
+            raise UsageError(
+                f"ASSAY_VERIFY_KEYS: key {', '.join(twice)} is listed twice; list each key once, "
+                "with all of its roles"
+            )
+        return cls(given)
+
+    def open(
+        self,
+        envelope: Mapping[str, Any],
+        what: str,
+        role: Role | Collection[Role] | None = None,
+    ) -> tuple[bytes, Key]:
+        """The payload of an envelope that a configured key has signed, and that key.
+
+        Args:
+            envelope: As it was stored.
+            what: Its name, for errors.
+            role: The role that the key must have, or several of which it must have one; None takes
+                any key.
+
+        Raises:
+            UnknownKeyError: No signature by a configured key holds for these bytes.
+            AttestationError: A configured key has signed it that may not.
+        """
+        from securesystemslib.exceptions import VerificationError
+
+        roles = {role} if isinstance(role, Role) else set(role if role is not None else Role)
+        parsed = _envelope(envelope, what)
+        by_id = {key.key_id: key for key in self.keys}
+        public = [key.public for key in self.keys]
+        try:
+            accepted = parsed.verify(public, 1)
+        except VerificationError as error:
+            signers = ", ".join(sorted(key[:12] for key in parsed.signatures)) or "nobody"
+            raise UnknownKeyError(
+                f"{what}: signed by {signers}, which no key in ASSAY_VERIFY_KEYS confirms; "
+                "do not use it, or add the signer's public key if you trust it (one that is no "
+                "longer in use with `retired: <its last day>`)"
+            ) from error
+        keys = [by_id[str(key_id)] for key_id in accepted]
+        allowed = [key for key in keys if key.may(roles)]
+        if not allowed:
+            raise AttestationError(
+                f"{what}: signed by {keys[0]}, which takes a key with the role "
+                f"{' or '.join(sorted(roles))}; {_remedy(roles)}"
+            )
+        return bytes(parsed.payload), allowed[0]
+
+    def require(self, signer: Signer, role: Role | Collection[Role], what: str) -> Key:
+        """The key of who is about to sign, when it may.
+
+        Raises:
+            UsageError: It is not configured, retired, or has another role.
+        """
+        roles = {role} if isinstance(role, Role) else set(role)
+        needed = " or ".join(sorted(roles))
+        key = next((key for key in self.keys if key.key_id == signer.key_id), None)
+        if key is None:
+            raise UsageError(
+                f"{what} takes a key with the role {needed}, and ASSAY_VERIFY_KEYS does not list "
+                f"key {signer.key_id[:12]} of ASSAY_SIGNING_KEY; have it added to keys.yaml"
+            )
+        if key.retired is not None:
+            raise UsageError(f"{what}: {key} was retired on {key.retired}; sign with another key")
+        if not key.may(roles):
+            raise UsageError(
+                f"{what} takes a key with the role {needed}, and ASSAY_SIGNING_KEY holds {key}; "
+                f"{_remedy(roles)}"
+            )
+        return key
+
+
+def person_of(verifier: Verifier | None, signer: Signer, role: Role, by: str, what: str) -> str:
+    """In whose name a signer states something: the key's owner, whatever the caller claims.
+
+    Args:
+        verifier: The configured keys; None is a sandbox without keys, where the claim is taken.
+        signer: Who signs.
+        role: That the key needs.
+        by: `Name <mail>` as the caller gives it.
+        what: What is stated, for errors.
+
+    Raises:
+        UsageError: The key may not state this, or nobody owns it.
+    """
+    if verifier is None:
+        return by
+    key = verifier.require(signer, role, what)
+    if not key.owner:
+        raise UsageError(f"{what}: {key} has no owner; list it in keys.yaml with one")
+    return key.owner
+
+
+def _remedy(roles: Collection[Role]) -> str:
+    if Role.APPROVER in roles:
+        return (
+            "sign with the approver's own key, whose public half keys.yaml lists with "
+            "`roles: [approver]`"
+        )
+    return f"list the right key in keys.yaml with `roles: [{', '.join(sorted(roles))}]`"
+
+
+def open_unverified(envelope: Mapping[str, Any], what: str) -> tuple[bytes, str]:
+    """The payload and the claimed key ids of an envelope, where no verification key is set."""
+    parsed = _envelope(envelope, what)
+    return bytes(parsed.payload), ",".join(sorted(parsed.signatures))
+
+
+def signer_from_env() -> Signer | None:
+    """The signer that `ASSAY_SIGNING_KEY` configures, or None when it is unset."""
+    value = os.environ.get("ASSAY_SIGNING_KEY", "").strip()
+    return Signer.from_pem(_pem("ASSAY_SIGNING_KEY", value)) if value else None
+
+
+def verifier_from_env() -> Verifier | None:
+    """The verifier that `ASSAY_VERIFY_KEYS` configures, or None when it is unset."""
+    value = os.environ.get("ASSAY_VERIFY_KEYS", "").strip()
+    if not value:
+        return None
+    found: list[Key] = []
+    for text in [value] if _BEGIN in value else value.split(os.pathsep):
+        data = _pem("ASSAY_VERIFY_KEYS", text)
+        # A keys.yaml holds its keys as values, so it does not begin with one.
+        listed = _BEGIN.encode() in data and not data.lstrip().startswith(_BEGIN.encode())
+        what = "ASSAY_VERIFY_KEYS" if _BEGIN in text else f"ASSAY_VERIFY_KEYS: {text}"
+        found += _listed_keys(data, what) if listed else _bare_keys(data)
+    return Verifier.of(found)
+
+
+def _bare_keys(pem: bytes) -> list[Key]:
+    blocks = [_BEGIN.encode() + block for block in pem.split(_BEGIN.encode())[1:]]
+    if not blocks:
+        raise UsageError(
+            "ASSAY_VERIFY_KEYS: no public key found; give a keys.yaml, a PEM file, or its text"
+        )
+    return [
+        _key(block, "", frozenset({Role.RUNNER}), None, "ASSAY_VERIFY_KEYS") for block in blocks
+    ]
+
+
+def _key(pem: bytes, owner: str, roles: frozenset[Role], retired: date | None, what: str) -> Key:
+    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.hazmat.primitives.serialization import load_pem_public_key
+    from securesystemslib.signer import SSlibKey
+
+    try:
+        public = SSlibKey.from_crypto(load_pem_public_key(pem))
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+        raise UsageError(
+            f"{what}: not a public key in PEM form; "
+            "make it with: openssl pkey -in signing.pem -pubout -out verify.pem"
+        ) from error
+    if public.keytype not in {"ed25519", "ecdsa"}:
+        raise UsageError(f"{what}: use an ed25519 or ECDSA key, not {public.keytype}")
+    return Key(str(public.keyid), owner, roles, retired, public)
+
+
+def _listed_keys(data: bytes, what: str) -> list[Key]:
+    raw = read_yaml(data, what, Limits(_MAX_KEY_BYTES, depth=8)).value
+    if not isinstance(raw, list) or not 0 < len(raw) <= _MAX_KEYS:
+        raise UsageError(
+            f"{what}: not a list of 1 to {_MAX_KEYS} keys, each with owner, roles and key"
+        )
+    keys, problems = [], []
+    for number, item in enumerate(raw, start=1):
+        try:
+            keys.append(_listed_key(item, f"{what}, key {number}"))
+        except UsageError as error:
+            problems.append(str(error))
+    if problems:
+        raise UsageError.all_of(problems)
+    return keys
+
+
+def _listed_key(item: Any, what: str) -> Key:
+    if not isinstance(item, dict) or {"owner", "roles", "key"} - item.keys():
+        raise UsageError(f"{what}: give owner, roles and key")
+    problems = [f"{str(name)[:40]!r} is not a field" for name in item.keys() - _FIELDS]
+    owner, named = item["owner"], item["roles"]
+    retired = None
+    if (day := item.get("retired")) is not None:
+        try:
+            retired = date.fromisoformat(day)
+        except (ValueError, TypeError):
+            problems.append("retired: write the last day that it counts, such as 2026-01-31")
+    if not isinstance(owner, str) or not _OWNER.fullmatch(owner):
+        problems.append("owner: write 'Name <mail>'")
+    texts = named if isinstance(named, list) else [named]
+    unknown = [str(text)[:40] for text in texts if text not in set(Role)]
+    if unknown or not texts:
+        problems.append(f"roles: {unknown or 'none'}; there are: {', '.join(Role)}")
+    roles = frozenset(Role(text) for text in texts if text in set(Role))
+    if roles & _PIPELINES and roles & _PEOPLE:
+        problems.append(
+            f"roles: {', '.join(sorted(roles))} on one key, so that a pipeline could approve what "
+            "it made; make a key of its own for each"
+        )
+    if not isinstance(item["key"], str):
+        problems.append("key: give the public key in PEM form")
+    if problems:
+        raise UsageError(f"{what}: {'; '.join(problems)}")
+    return _key(item["key"].encode(), owner, roles, retired, what)
+
+
+def _pem(variable: str, value: str) -> bytes:
+    if _BEGIN in value:
+        return value.encode()
+    return read_regular(Path(value), _MAX_KEY_BYTES, f"{variable}: a file or its text")
+
+
+def _envelope(raw: Mapping[str, Any], what: str) -> Any:
+    from securesystemslib.dsse import Envelope
+    from securesystemslib.exceptions import FormatError
+
+    try:
+        # A deep copy, because `from_dict` changes the signatures it is given.
+        envelope = Envelope.from_dict(json.loads(json.dumps(raw)))
+    except (FormatError, KeyError, TypeError, ValueError, AttributeError) as error:
+        raise AttestationError(f"{what}: not a DSSE envelope ({error!r})") from error
+    if envelope.payload_type != PAYLOAD_TYPE:
+        raise AttestationError(
+            f"{what}: payload type {envelope.payload_type!r}, expected {PAYLOAD_TYPE!r}"
+        )
+    return envelope

@@ -1,0 +1,553 @@
+"""A store in a bucket of MinIO, or of another server that speaks S3.
+
+Blobs are written create-only (`If-None-Match: *`), so writers can race. The digest is signed as
+`x-amz-content-sha256`: a server that checks it refuses a body that was altered on its way, and the
+client need not hash what it has already named. Transient faults are retried with exponential
+back-off and jitter; faults that no retry mends are told at once, with the remedy.
+"""
+
+import contextlib
+import hashlib
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from collections.abc import Set as AbstractSet
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+from typing import IO, Any, Final, TypeVar
+from urllib.parse import quote, unquote_plus, urlencode
+from xml.etree.ElementTree import Element, ParseError, fromstring
+
+from minio import Minio
+from minio.commonconfig import ComposeSource, CopySource
+from minio.datatypes import Part
+from tenacity import (
+    Retrying,
+    before_sleep_log,
+    retry_if_exception,
+    stop_after_attempt,
+    stop_after_delay,
+    wait_exponential,
+    wait_random,
+)
+
+from assay.core.digest import PREFIX, Readable, hex_of
+from assay.core.manifest import Descriptor
+from assay.core.parallel import WORKERS
+from assay.core.store import s3_errors
+from assay.core.store.base import Entry, Store, blob_key, nothing_under
+from assay.core.store.client import RetryLimits, client_for, split_url
+from assay.core.store.files import PIECE_BYTES, read_pieces
+from assay.core.store.upload import PART_BYTES, Source, part_bytes
+from assay.core.store.wire import ForeignError, StatusError, Wire
+from assay.errors import (
+    IntegrityError,
+    StoreAccessError,
+    StoreError,
+    UsageError,
+)
+
+logger = logging.getLogger(__name__)
+R = TypeVar("R")
+
+PARALLEL_PARTS: Final = 4
+"""Parts in flight, whatever the number of files."""
+MAX_COPY_BYTES: Final = 5 << 30
+"""The most that S3 copies in one request."""
+MAX_LISTING_BYTES: Final = 16 << 20
+"""Of one page of a listing, which names a thousand objects at most."""
+MAX_EMPTY_PAGES: Final = 100
+"""Pages of a listing in a row that have nothing and are not the last."""
+MAX_SKEW_SECONDS: Final = 900
+"""By so much may this machine's clock differ from the server's, or it refuses what is signed."""
+
+_PRECONDITION_FAILED: Final = 412
+_NOT_FOUND: Final = 404
+_PARTIAL: Final = 206
+_RANGE_REFUSED: Final = 416
+
+
+class MinioStore(Store):
+    """Blobs as objects below a prefix of a bucket."""
+
+    def __init__(
+        self, client: Minio, bucket: str, prefix: str, limits: RetryLimits | None = None
+    ) -> None:
+        self._client = client
+        self._bucket = bucket
+        self._prefix = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
+        self._limits = limits or RetryLimits.from_env()
+        self.url = f"s3://{bucket}/{self._prefix}".rstrip("/")
+        self._wire = Wire(
+            client,
+            bucket,
+            connect_timeout=self._limits.connect_timeout,
+            read_timeout=self._limits.read_timeout,
+            pace=self._limits.pace,
+        )
+        # Shared by all files that move at a time: parts of many large files must not multiply.
+        self._parts = ThreadPoolExecutor(PARALLEL_PARTS, "assay-parts")
+        self._hashers = ThreadPoolExecutor(WORKERS, "assay-hash")
+        self._bucket_seen = False
+        self._clock = (0.0, float("-inf"))
+        """The server's clock and ours (monotonic), when the first was last seen."""
+
+    @classmethod
+    def from_url(cls, url: str, limits: RetryLimits | None = None) -> "MinioStore":
+        """The store that an `s3://…` URL names."""
+        parts = split_url(url)
+        if not parts.netloc:
+            raise UsageError(
+                "s3://: which bucket? write s3://bucket/prefix?endpoint=http://host:9000"
+            )
+        return cls(client_for(url, limits), parts.netloc.rpartition("@")[2], parts.path, limits)
+
+    @contextlib.contextmanager
+    def _open(self, key: str) -> Iterator[tuple[int, Readable]]:
+        with self._told_missing(key), self._wire.request("GET", self._prefix + key) as answer:
+            yield answer.left, answer
+
+    def _stat(self, key: str) -> Entry | None:
+        def ask() -> Entry | None:
+            try:
+                with self._wire.request("HEAD", self._prefix + key) as answer:
+                    self._clock = (answer.now, time.monotonic())
+                    return Entry(key, int(answer.headers["content-length"]), answer.modified)
+            except StatusError as error:
+                if error.status != _NOT_FOUND:
+                    self._say_why(key)
+                    raise
+            # The answer to a HEAD has no body that tells a missing bucket from a missing key.
+            if not self._bucket_seen:
+                self._require_bucket()
+            return None
+
+        return self._attempt(ask)
+
+    def _say_why(self, key: str) -> None:
+        """Ask so that a refusal says its reason: a HEAD's has no body to hold it.
+
+        Raises:
+            StatusError: With the code that the server gives.
+        """
+        with self._wire.request("GET", self._prefix + key, headers={"range": "bytes=0-0"}):
+            pass
+
+    def _require_bucket(self) -> None:
+        try:
+            with self._wire.request("HEAD", ""):
+                self._bucket_seen = True
+        except StatusError as error:
+            if error.status == _NOT_FOUND:
+                raise s3_errors.permanent("NoSuchBucket", 0, "", self.url, self._bucket) from error
+            # In every other case nothing is known that the first request did not say: who
+            # may read objects need not have a right to the bucket.
+            self._bucket_seen = True
+
+    def _now(self) -> float:
+        def ask() -> float:
+            with self._wire.request("GET", "", query=self._query("", "", 1)) as answer:
+                answer.read_all(MAX_LISTING_BYTES)
+                return answer.now
+
+        # A proxy may write its own Date, and its clock may be wrong. The earlier time is the safe
+        # one here, because it makes everything younger: more stays, and is waited for longer.
+        return min(self._attempt(ask), time.time() + MAX_SKEW_SECONDS)
+
+    def _recent_now(self) -> float:
+        server, ours = self._clock
+        # The later time is the safe one here: what looks old is written again.
+        return max(server + time.monotonic() - ours, time.time() - MAX_SKEW_SECONDS)
+
+    def _put_bytes(self, blob: Descriptor, data: bytes) -> None:
+        key = blob_key(blob.digest)
+        if not self._create(
+            lambda condition: self._put(key, data, hex_of(blob.digest), blob.media_type, condition)
+        ):
+            self._mend(blob, lambda: self._put(key, data, hex_of(blob.digest), blob.media_type, {}))
+
+    def _put_stream(self, stream: IO[bytes], path: Path, media_type: str) -> Descriptor:
+        source = Source(stream, path, self._hashers)
+        blob = Descriptor(source.digest, source.size, media_type)
+        key = blob_key(blob.digest)
+        if len(source.parts) > 1:
+            if not self._is_there(blob):
+                self._put_parts(key, blob, source)
+            return blob
+
+        def put(condition: dict[str, str]) -> None:
+            self._send(key, source, 0, {"content-type": media_type, **condition})
+
+        if not self._create(put):
+            self._mend(blob, lambda: put({}))
+        return blob
+
+    def _create(self, put: Callable[[dict[str, str]], None]) -> bool:
+        """Put unless something is there; whether it was put."""
+
+        def ask() -> bool:
+            try:
+                put({"if-none-match": "*"})
+            except StatusError as error:
+                if error.status != _PRECONDITION_FAILED:
+                    raise
+                return False
+            return True
+
+        return self._attempt(ask)
+
+    def _mend(self, blob: Descriptor, put: Callable[[], None]) -> None:
+        """Something is there already; if its size is wrong it is damaged for certain."""
+        if not self._is_there(blob):
+            logger.info("writing %s again: damaged, or not asked for lately", blob.digest)
+            self._attempt(put)
+
+    def _put(
+        self, key: str, data: bytes, sha256: str, media_type: str, extra: dict[str, str]
+    ) -> None:
+        headers = {"content-type": media_type, **extra}
+        with self._wire.request(
+            "PUT", self._prefix + key, headers=headers, body=data, sha256=sha256
+        ):
+            pass
+
+    def _send(
+        self, key: str, source: Source, number: int, headers: dict[str, str], query: str = ""
+    ) -> str:
+        """Send one part of a file; its entity tag."""
+        part = source.parts[number]
+        try:
+            with self._wire.request(
+                "PUT",
+                self._prefix + key,
+                headers=headers,
+                query=query,
+                body=part,
+                sha256=part.sha256,
+            ) as answer:
+                return answer.headers["etag"].strip('"')
+        except StatusError as error:
+            # Altered on its way, which sending again mends; or in the file, which nothing mends.
+            if error.code in s3_errors.ALTERED:
+                part.require_unchanged()
+            raise
+
+    def _put_parts(self, key: str, blob: Descriptor, source: Source) -> None:
+        """A large blob in parts, in parallel; what is not completed is given up again.
+
+        Each part is named by the hash that was taken when the whole was hashed, so what the server
+        accepts is what the digest was computed from.
+        """
+        client, name = self._client, self._prefix + key
+        upload = self._attempt(
+            lambda: _answered(
+                client._create_multipart_upload,  # noqa: SLF001
+                self._bucket,
+                name,
+                {"Content-Type": blob.media_type},
+            )
+        )
+
+        def send(number: int) -> Part:
+            query = urlencode({"partNumber": number + 1, "uploadId": upload})
+            tag = self._attempt(lambda: self._send(key, source, number, {}, query))
+            return Part(number + 1, tag)
+
+        try:
+            parts = self._in_parallel(send, len(source.parts))
+            # Once more, because only some servers hold each part against its hash.
+            source.require_unchanged()
+            self._attempt(
+                lambda: _answered(
+                    client._complete_multipart_upload,  # noqa: SLF001
+                    self._bucket,
+                    name,
+                    upload,
+                    parts,
+                )
+            )
+        except BaseException:
+            with contextlib.suppress(StoreError):
+                self._attempt(
+                    lambda: client._abort_multipart_upload(self._bucket, name, upload)  # noqa: SLF001
+                )
+            raise
+
+    def _in_parallel(self, work: Callable[[int], R], count: int) -> list[R]:
+        """`work` on each number below `count`, a few at a time in the whole process."""
+        futures: list[Future[R]] = [self._parts.submit(work, number) for number in range(count)]
+        try:
+            return [future.result() for future in futures]
+        finally:
+            for future in futures:
+                future.cancel()
+            # Nobody may go on with what the caller gives up.
+            wait(futures)
+
+    def _fetch(self, blob: Descriptor, out: IO[bytes]) -> None:
+        if blob.size <= PART_BYTES:
+            super()._fetch(blob, out)
+            return
+        key = blob_key(blob.digest)
+        descriptor = out.fileno()
+        length = part_bytes(blob.size)
+        writing = threading.Lock()
+
+        def receive(number: int) -> None:
+            self._attempt(lambda: self._receive(key, blob, descriptor, number * length, writing))
+
+        def fetch() -> None:
+            hasher = hashlib.sha256()
+            count = -(-blob.size // length)
+            futures = [self._parts.submit(receive, number) for number in range(count)]
+            try:
+                for number, future in enumerate(futures):
+                    future.result()
+                    # Read back in order: what is hashed is what lies in the file.
+                    begin = number * length
+                    end = min(begin + length, blob.size)
+                    for piece in read_pieces(descriptor, begin, end - begin):
+                        hasher.update(piece)
+            finally:
+                for future in futures:
+                    future.cancel()
+                wait(futures)
+            self._compare(blob.digest, blob.size, PREFIX + hasher.hexdigest(), blob.size)
+
+        self._attempt(fetch, damaged=True)
+
+    def _receive(
+        self, key: str, blob: Descriptor, descriptor: int, begin: int, writing: threading.Lock
+    ) -> None:
+        """One part of a blob into its place in a file."""
+        end = min(begin + part_bytes(blob.size), blob.size)
+        headers = {"range": f"bytes={begin}-{end - 1}"}
+        try:
+            with (
+                self._told_missing(key),
+                self._wire.request("GET", self._prefix + key, headers=headers) as answer,
+            ):
+                content_range = answer.headers.get("content-range", "")
+                self._compare(blob.digest, blob.size, None, _whole_size(content_range))
+                if answer.status != _PARTIAL or answer.left != end - begin:
+                    raise StoreError(
+                        f"store {self.url}: the server does not answer requests for a range"
+                    )
+                buffer, offset = memoryview(bytearray(PIECE_BYTES)), begin
+                while count := answer.readinto(buffer):
+                    # The kernel admits one writer to a file, and others would spin meanwhile.
+                    with writing:
+                        offset += os.pwrite(descriptor, buffer[:count], offset)
+        except StatusError as error:
+            if error.status == _RANGE_REFUSED:
+                size = _whole_size(error.headers.get("content-range", ""))
+                self._compare(blob.digest, blob.size, None, size)
+            raise
+
+    @contextlib.contextmanager
+    def _told_missing(self, key: str) -> Iterator[None]:
+        # Here and not in _attempt, because callers up to there ask for this error.
+        try:
+            yield
+        except StatusError as error:
+            if error.code in s3_errors.MISSING or (error.status == _NOT_FOUND and not error.code):
+                raise nothing_under(f"{self._prefix}{key}", self.url) from error
+            raise
+
+    def _replace(self, key: str, data: bytes, media_type: str = "application/json") -> None:
+        sha256 = hashlib.sha256(data).hexdigest()
+        self._attempt(lambda: self._put(key, data, sha256, media_type, {}))
+
+    def _add(self, key: str, data: bytes) -> bool:
+        sha256 = hashlib.sha256(data).hexdigest()
+        return self._create(lambda condition: self._put(key, data, sha256, "text/plain", condition))
+
+    def _list(self, prefix: str) -> Iterator[Entry]:
+        after = ""
+        seen: set[str] = set()
+        empty = 0
+        while True:
+            entries, after = self._attempt(partial(self._page, prefix, after, seen, empty))
+            yield from entries
+            if not after:
+                return
+            seen.add(after)
+            empty = 0 if entries else empty + 1
+
+    def _query(self, prefix: str, after: str, count: int) -> str:
+        """Of a request for a page of a listing; names sorted, as the signature wants them."""
+        query = {
+            **({"continuation-token": after} if after else {}),
+            "encoding-type": "url",
+            "list-type": "2",
+            "max-keys": str(count),
+            "prefix": self._prefix + prefix,
+        }
+        return urlencode(query, quote_via=quote, safe="")
+
+    def _page(
+        self, prefix: str, after: str, seen: AbstractSet[str], empty: int
+    ) -> tuple[list[Entry], str]:
+        """One page of a listing, and what continues it; "" at the end.
+
+        A listing that is not believed whole is an error: what it leaves out would be removed.
+
+        Args:
+            prefix: Of the keys.
+            after: What continues the page before; "" for the first page.
+            seen: What continued the pages before.
+            empty: How many pages before had nothing.
+
+        Raises:
+            ForeignError: Not a listing of `prefix`, or one that never ends.
+        """
+        query = self._query(prefix, after, 1000)
+        with self._wire.request("GET", "", query=query) as answer:
+            text = answer.read_all(MAX_LISTING_BYTES)
+        try:
+            page = fromstring(text)  # noqa: S314 - expat bounds what entities may become
+            if _plain(page.tag) != "ListBucketResult":
+                raise ForeignError(f"not a listing but <{_plain(page.tag)[:40]}>")
+            fields = _fields(page)
+            decode = unquote_plus if fields.get("EncodingType") == "url" else str
+            entries = [
+                self._entry(_fields(item), prefix, decode)
+                for item in page
+                if _plain(item.tag) == "Contents"
+            ]
+            truncated = {"true": True, "false": False}[fields["IsTruncated"]]
+            following = fields["NextContinuationToken"] if truncated else ""
+        except (ParseError, ValueError, KeyError, OverflowError, OSError) as error:
+            raise ForeignError(f"not a listing: {type(error).__name__}") from error
+        if truncated and (not following or following in seen or empty == MAX_EMPTY_PAGES):
+            raise ForeignError("a listing that never ends")
+        return entries, following
+
+    def _entry(self, fields: dict[str, str], prefix: str, decode: Callable[[str], str]) -> Entry:
+        key = decode(fields["Key"])
+        if not key.startswith(self._prefix + prefix):
+            raise ForeignError(f"{key[:80]!r} in a listing of {self._prefix + prefix!r}")
+        size = int(fields["Size"])
+        if size < 0:
+            raise ForeignError(f"{key[:80]!r} has {size} bytes")
+        modified = datetime.fromisoformat(fields["LastModified"]).timestamp()
+        return Entry(key.removeprefix(self._prefix), size, modified)
+
+    def _remove(self, key: str) -> None:
+        def ask() -> None:
+            try:
+                with self._wire.request("DELETE", self._prefix + key):
+                    pass
+            except StatusError as error:
+                if error.status != _NOT_FOUND or error.code not in s3_errors.MISSING:
+                    raise
+
+        self._attempt(ask)
+
+    def _removal(self, key: str) -> str:
+        return f"mc rm ALIAS/{self._bucket}/{self._prefix}{key}"
+
+    def _copy_to_view(self, blob: Descriptor, key: str) -> None:
+        source, target = self._prefix + blob_key(blob.digest), self._prefix + key
+
+        def copy() -> None:
+            if blob.size < MAX_COPY_BYTES:
+                _answered(
+                    self._client.copy_object,
+                    self._bucket,
+                    target,
+                    CopySource(self._bucket, source),
+                )
+            else:
+                whole = [ComposeSource(self._bucket, source)]
+                _answered(self._client.compose_object, self._bucket, target, whole)
+
+        self._attempt(copy)
+
+    def _uri(self, key: str) -> str:
+        return f"s3://{self._bucket}/{self._prefix}{key}".rstrip("/")
+
+    def _attempt(self, work: Callable[[], R], *, damaged: bool = False) -> R:
+        """Do `work`, again after a transient fault; every other fault as the store's error."""
+        damage_seen = 0
+
+        def transient(error: BaseException) -> bool:
+            nonlocal damage_seen
+            if damaged and isinstance(error, IntegrityError):
+                damage_seen += 1
+                return damage_seen == 1
+            return s3_errors.is_transient(error)
+
+        try:
+            # Most succeed at once, and the machinery costs as much as a small file's hash.
+            try:
+                return work()
+            except Exception as error:
+                if not transient(error):
+                    raise
+                return self._again(work, error, transient)
+        except s3_errors.FAULTS as error:
+            told = s3_errors.told(error, url=self.url, bucket=self._bucket, patience=self._patience)
+            if isinstance(told, StoreAccessError) and not self._bucket_seen:
+                # Some servers refuse a write to a bucket that does not exist.
+                with contextlib.suppress(*s3_errors.FAULTS):
+                    self._require_bucket()
+            raise told from error
+
+    def _again(
+        self, work: Callable[[], R], first: Exception, transient: Callable[[BaseException], bool]
+    ) -> R:
+        """Do `work` again and again, after `first` came of the first attempt."""
+        limits = self._limits
+        failed: list[Exception] = [first]
+
+        def attempt() -> R:
+            if failed:
+                raise failed.pop()
+            return work()
+
+        retrying = Retrying(
+            stop=stop_after_attempt(limits.attempts) | stop_after_delay(limits.seconds),
+            wait=wait_exponential(multiplier=limits.first_wait, max=limits.longest_wait)
+            + wait_random(0, limits.first_wait),
+            retry=retry_if_exception(lambda error: error is first or transient(error)),
+            before_sleep=before_sleep_log(logger, logging.DEBUG),
+            reraise=True,
+        )
+        return retrying(attempt)
+
+    @property
+    def _patience(self) -> str:
+        return f"{self._limits.attempts} tries or {self._limits.seconds:g} s"
+
+
+def _answered(call: Callable[..., R], *arguments: Any) -> R:
+    """What a call of `minio-py` gives; an answer that it cannot parse is not an S3 server's.
+
+    Raises:
+        ForeignError: The answer is not what S3 specifies.
+    """
+    try:
+        return call(*arguments)
+    except (ParseError, ValueError, KeyError, AttributeError) as error:
+        raise ForeignError(f"not what was asked for: {type(error).__name__}") from error
+
+
+def _plain(tag: str) -> str:
+    """A tag without its namespace, which servers do not agree on."""
+    return tag.rpartition("}")[2]
+
+
+def _fields(element: Element) -> dict[str, str]:
+    """The text of each child of an element, by name; of several, the last."""
+    return {_plain(child.tag): child.text or "" for child in element}
+
+
+def _whole_size(content_range: str) -> int:
+    """The whole's size in bytes from a `Content-Range`; -1 where there is none."""
+    _, _, size = content_range.rpartition("/")
+    return int(size) if size.isdecimal() else -1

@@ -1,0 +1,263 @@
+"""Tables of the outside world as streams: CSV, Parquet, or a dataset's folder.
+
+What a file is decides itself by its first bytes, not by its name.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from assay.core.findings import Finding, merged
+from assay.core.limits import Limits
+from assay.data import parquet_types
+from assay.data.csv_source import Options, header_problems, open_csv, schema_of
+from assay.data.file_kinds import HEAD_BYTES
+from assay.data.schema import column_problems, info
+from assay.data.text_types import Inference
+from assay.data.years import require_years
+from assay.errors import DataError
+from assay.text import quoted
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+PARQUET_MAGIC: Final = b"PAR1"
+
+__all__ = ["Options", "Table", "open_table"]
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table to be streamed; everything that can be wrong with a CSV was found already."""
+
+    schema: "pa.Schema"
+    batches: "Callable[[], Iterator[pa.RecordBatch]]" = field(repr=False)
+    """The rows, in order."""
+    findings: "Callable[[], Sequence[Finding]]" = field(repr=False, default=tuple)
+    """What a person should know about how they are read; ask once the rows were read."""
+
+
+def open_table(
+    path: Path, options: Options | None = None, *, required: Sequence[tuple[str, str]] = ()
+) -> Table:
+    """Open a CSV or Parquet file, or the folder of a dataset.
+
+    Args:
+        path: The file or folder.
+        options: How a CSV is written.
+        required: Columns that must be there, each with what it is for: `("target", "income")`.
+
+    Raises:
+        DataError: Not a table; names everything that is wrong, with row numbers (the header is
+            row 1).
+        IntegrityError: A folder that is no dataset.
+    """
+    if path.is_dir():
+        return _open_dataset(path, required)
+    with path.open("rb") as stream:
+        head = stream.read(HEAD_BYTES)
+    if not head:
+        raise DataError(f"{path.name} is empty; give a CSV or Parquet file with a header and rows")
+    if head.startswith(PARQUET_MAGIC):
+        return _open_parquet(path, required)
+    return _open_csv(path, options or Options(), required)
+
+
+def _open_dataset(folder: Path, required: Sequence[tuple[str, str]]) -> Table:
+    from assay.data.parquet import arrow_schema, iter_batches
+
+    schema = arrow_schema(folder)
+    _refuse("the dataset", _absent(required, schema.names))
+    return Table(schema, lambda: iter_batches(folder), lambda: info(folder).findings)
+
+
+def _open_csv(path: Path, options: Options, required: Sequence[tuple[str, str]]) -> Table:
+    file = open_csv(path, options)
+    if len(file.header.names) == 1 and _absent(required, file.header.names):
+        # What the file holds could be anything, such as a password: nothing of it is quoted.
+        missing = ", ".join(f"{what} {quoted(name)}" for what, name in required)
+        raise DataError(
+            f"{path.name}: one column only, and it is not the {missing}; is it a table? if so, set "
+            "delimiter"
+        )
+    problems = [*file.header.problems, *_absent(required, file.header.names)]
+    try:
+        kinds, found = file.infer()
+    except DataError as error:
+        if not problems:
+            raise
+        if file.doubt:
+            raise DataError.all_of([f"{path.name}: {file.doubt}", str(error)]) from error
+        # Header and rows are mended in one go.
+        raise DataError.all_of([f"{path.name}: {'; '.join(problems)}", str(error)]) from error
+    _refuse(path.name, problems)
+    schema = schema_of(file.header, kinds)
+    found += parquet_types.kept_index(parquet_types.index_like(file.header.names))
+    return Table(schema, lambda: file.batches(schema, kinds), lambda: found)
+
+
+def _open_parquet(path: Path, required: Sequence[tuple[str, str]]) -> Table:
+    import pyarrow as pa
+
+    limits = Limits.from_env()
+    footer = parquet_types.read_footer(path, limits)
+    found = footer.schema.to_arrow_schema()
+    dropped, findings = parquet_types.index_columns(found)
+    kept = [item for item in found if item.name not in dropped]
+    names = [item.name for item in kept]
+    problems = header_problems(names)
+    wide, told, refused = parquet_types.wide_decimals(path, kept)
+    findings += told
+    plain = {
+        item.name: None
+        if parquet_types.extension(item)
+        else wide.get(item.name) or _plain(item.type)
+        for item in kept
+    }
+    problems += [
+        f"column {quoted(item.name)} is of type {parquet_types.extension(item) or item.type}; make "
+        "it numbers, text, dates or times"
+        for item in kept
+        if plain[item.name] is None
+    ]
+    _refuse(path.name, [*problems, *refused, *_absent(required, names)])
+    schema = pa.schema([pa.field(name, plain[name]) for name in names])
+    encoded = parquet_types.dictionary_encoded(footer, schema)
+    old_times = parquet_types.int96_columns(footer, schema)
+
+    texts = {item.name: Inference(fixed=True) for item in schema if pa.types.is_string(item.type)}
+
+    def batches() -> "Iterator[pa.RecordBatch]":
+        if old_times:
+            _check_int96(path, old_times)
+        for batch in _parquet_batches(path, schema, encoded, limits):
+            for name, inference in texts.items():
+                inference.add(batch.column(name))
+            yield batch
+
+    def noted() -> list[Finding]:
+        known = {name for finding in findings for name in finding.columns}
+        found = [one.finding(name) for name, one in texts.items() if name not in known]
+        return [*findings, *merged(one for one in found if one)]
+
+    return Table(schema, batches, noted)
+
+
+def _check_int96(path: Path, columns: list[str]) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    readings = [
+        pq.ParquetFile(path, pre_buffer=False, coerce_int96_timestamp_unit=unit).iter_batches(
+            columns=columns
+        )
+        for unit in ("ns", "us")
+    ]
+    try:
+        for exact, far in zip(*readings, strict=True):
+            for name in columns:
+                parquet_types.check_int96(exact.column(name), far.column(name))
+    except (pa.ArrowException, OSError) as error:
+        raise DataError(
+            f"{path.name}: columns {', '.join(map(quoted, columns))}: {_line(error)}; write times "
+            "as microseconds"
+        ) from error
+
+
+def _parquet_batches(
+    path: Path, schema: "pa.Schema", encoded: list[str], limits: Limits
+) -> "Iterator[pa.RecordBatch]":
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    from assay.data.parquet import BATCH_ROWS
+
+    begin = size = 0
+    try:
+        # What a dictionary makes small in the file stays small in memory until it was counted.
+        with pq.ParquetFile(
+            path,
+            pre_buffer=False,
+            buffer_size=1 << 20,
+            read_dictionary=encoded,
+            # As nanoseconds, times before 1677 and after 2262 would turn into others.
+            coerce_int96_timestamp_unit="us",
+        ) as file:
+            rows = parquet_types.batch_rows(file.metadata, limits, BATCH_ROWS)
+            for batch in file.iter_batches(rows, columns=schema.names):
+                limits.check_time(path.name)
+                taken = sum(map(parquet_types.decoded_bytes, batch.columns))
+                limits.check_part(taken, batch.num_rows)
+                size += taken
+                limits.check_unpacked(size, limits.table_bytes, path.name)
+                columns = [_cast(batch.column(item.name), item, begin) for item in schema]
+                begin += batch.num_rows
+                yield pa.RecordBatch.from_arrays(columns, schema=schema)
+    except _CannotHold as error:
+        raise DataError(f"{path.name}: {error}") from error
+    except (pa.ArrowException, OSError) as error:
+        raise DataError(f"{path.name}: cannot be read: {_line(error)}; write it again") from error
+
+
+class _CannotHold(Exception):  # noqa: N818 - never leaves this module
+    """A value that the dataset's type does not hold."""
+
+
+def _cast(column: "pa.Array", item: Any, begin: int) -> "pa.Array":
+    import pyarrow as pa
+
+    try:
+        if pa.types.is_decimal(column.type) and pa.types.is_string(item.type):
+            return parquet_types.as_text(column)
+        if pa.types.is_decimal(column.type) and pa.types.is_floating(item.type):
+            # Arrow's own cast is not correctly rounded: it makes 0.47 the number after it.
+            column = column.cast(pa.string())
+        cast = column.cast(item.type)
+        # Nobody checked the bytes of a text so far.
+        cast.validate(full=True)
+        require_years(cast)
+    except pa.ArrowInvalid as error:
+        raise _CannotHold(
+            f"column {quoted(item.name)}, rows {begin + 1:,} to {begin + len(column):,}: a value "
+            f"that {item.type} does not hold ({_line(error)}); convert the column"
+        ) from error
+    return cast
+
+
+def _plain(kind: Any) -> Any:
+    """The dataset type that holds a Parquet column's values; None if none does."""
+    import pyarrow as pa
+
+    if pa.types.is_dictionary(kind):
+        return _plain(kind.value_type)
+    for test, plain in (
+        (pa.types.is_boolean, pa.bool_()),
+        (pa.types.is_integer, pa.int64()),
+        (pa.types.is_floating, pa.float64()),
+        (pa.types.is_decimal, pa.float64()),
+        (pa.types.is_string, pa.string()),
+        (pa.types.is_large_string, pa.string()),
+        (pa.types.is_null, pa.string()),
+        (pa.types.is_date, pa.date32()),
+        (pa.types.is_timestamp, pa.timestamp("us")),
+    ):
+        if test(kind):
+            return plain
+    return None
+
+
+def _absent(required: Sequence[tuple[str, str]], names: Sequence[str]) -> list[str]:
+    problems = []
+    for what, name in required:
+        problems += column_problems([name], names, what)
+    return problems
+
+
+def _refuse(name: str, problems: Sequence[str]) -> None:
+    if problems:
+        raise DataError(f"{name}: {'; '.join(problems)}")
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__

@@ -1,0 +1,251 @@
+"""A suite's bytes, checked without Great Expectations; what they hold may be hostile."""
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any, Final
+
+from assay.data import column_problems
+from assay.data.suite.known import ARGUMENTS, EXPECTATION_TYPES, NOT_ADMITTED, Arguments
+from assay.data.suite.patterns import pattern_problem
+from assay.documents import MAX_NAMED, Limits, closest, read_json, shown, some
+from assay.errors import UsageError
+
+FILE_NAME: Final = "suite.json"
+MAX_SUITE_BYTES: Final = 4 << 20
+_LIMITS: Final = Limits(MAX_SUITE_BYTES, depth=32, values=1_000_000)
+MAX_EXPECTATIONS: Final = 10_000
+MAX_SHOWN: Final = 50
+"""Problems that an error lists."""
+
+_ITEM_KEYS: Final = frozenset(
+    {"type", "kwargs", "meta", "id", "notes", "description", "severity", "rendered_content"}
+)
+_REFUSED_ARGUMENTS: Final = {
+    "row_condition": "a filter is code in a text; give a table that holds only those rows",
+    "condition_parser": "a filter is code in a text; give a table that holds only those rows",
+    "catch_exceptions": "an expectation that cannot be judged has always failed",
+    "result_format": "the form of the result is fixed",
+    "batch_id": "the table is the dataset that is validated",
+    "windows": "the past of other tables is not known here; write the bounds",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Suite:
+    """A parsed suite."""
+
+    name: str
+    expectations: tuple[Mapping[str, Any], ...]
+    """At least one; each with a `type` that is admitted, `kwargs`, and perhaps `meta`."""
+
+
+def parse_suite(data: bytes, columns: Sequence[str] | None = None, name: str = "suite") -> Suite:
+    """Parse a suite; needs no Great Expectations.
+
+    Args:
+        data: JSON, at most `MAX_SUITE_BYTES`.
+        columns: The table's columns, if known; expectations about others are then refused.
+        name: What to call the file in errors.
+
+    Raises:
+        UsageError: All that is wrong: no JSON, no expectations, types or arguments that there are
+            not or that are not admitted, columns that there are not.
+    """
+    raw = read_json(data, name, _LIMITS)
+    found = raw.get("expectations") if isinstance(raw, dict) else None
+    if not isinstance(found, list) or not 0 < len(found) <= MAX_EXPECTATIONS:
+        raise UsageError(
+            f"{name}: not a suite; it needs 'expectations', a list of 1 to {MAX_EXPECTATIONS}. "
+            "Draft one with: assay suite draft"
+        )
+    problems: list[str] = []
+    for number, item in enumerate(found, 1):
+        problems += [f"{name}: expectation {number}: {p}" for p in _problems(item, columns)]
+        if len(problems) > MAX_SHOWN:
+            # Looking for similar names takes time, so it ends where nobody would read on.
+            left = len(found) - number
+            problems[MAX_SHOWN:] = [f"the last {left} expectations were not looked at"]
+            break
+    if problems:
+        raise UsageError.all_of(problems)
+    return Suite(str(raw.get("name") or "suite"), tuple(found))
+
+
+def _problems(item: Any, columns: Sequence[str] | None) -> list[str]:
+    if not isinstance(item, dict) or not isinstance(item.get("kwargs", {}), dict):
+        return ["not an object with 'type' and 'kwargs'"]
+    kind = item.get("type", item.get("expectation_type"))
+    if not isinstance(kind, str) or kind not in EXPECTATION_TYPES:
+        return [_unknown(kind)]
+    if "type" not in item:
+        return [f"write 'type' instead of 'expectation_type' ({kind}): this is GX 1.x's form"]
+    kwargs = item.get("kwargs", {})
+    known = ARGUMENTS[kind]
+    problems = some(
+        [key for key in item if key not in _ITEM_KEYS],
+        lambda key: (
+            f"{kind}: unknown key {shown(key)}"
+            + _hint(key, known.names, "; arguments belong into 'kwargs'")
+        ),
+    )
+    problems += [
+        f"{kind}: {problem}" for problem in islice(_argument_problems(kwargs, known), MAX_NAMED)
+    ]
+    return problems or _column_problems(kind, kwargs, columns)
+
+
+def _unknown(kind: Any) -> str:
+    if isinstance(kind, str) and kind in NOT_ADMITTED:
+        return f"type {kind!r} is not admitted: {NOT_ADMITTED[kind]}"
+    # Classes are called ExpectColumnToExist, and types expect_column_to_exist.
+    snake = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", str(kind)[:200]).lower()
+    close = closest(snake, EXPECTATION_TYPES)
+    hint = f"did you mean {close!r}?" if close else "only Great Expectations' own are admitted"
+    return f"unknown type {shown(kind)}; {hint}"
+
+
+def _argument_problems(kwargs: Mapping[str, Any], known: Arguments) -> Iterator[str]:
+    for name, value in kwargs.items():
+        if name in _REFUSED_ARGUMENTS:
+            yield f"{name!r} is not admitted: {_REFUSED_ARGUMENTS[name]}"
+        elif name not in known.names:
+            yield f"unknown argument {shown(name)}" + _hint(
+                name, known.names, f"; there are: {', '.join(known.names)}"
+            )
+        elif any(key == "$PARAMETER" for key in _keys(value)):
+            yield f"{name!r} is a suite parameter, which has no value here; write the value"
+        elif (check := _CHECKS.get(name)) is not None and (problem := check(value)):
+            yield f"{name!r} {problem}"
+    for name in known.required:
+        if kwargs.get(name) is None:
+            yield f"{name!r} is missing"
+    if known.either and all(kwargs.get(name) is None for name in known.either):
+        yield f"give {' or '.join(map(repr, known.either))}, without which nothing could fail"
+    low: Any = kwargs.get("min_value")
+    high: Any = kwargs.get("max_value")
+    if _is_number(low) and _is_number(high) and low > high:
+        yield f"'min_value' {low} is above 'max_value' {high}"
+
+
+def _column_problems(
+    kind: str, kwargs: Mapping[str, Any], columns: Sequence[str] | None
+) -> list[str]:
+    # Whether these columns are there is what the expectation itself is about; with others it
+    # could not be judged.
+    if columns is None or kind == "expect_column_to_exist" or kind.startswith("expect_table_"):
+        return []
+    named = [kwargs[key] for key in ("column", "column_A", "column_B") if key in kwargs]
+    return column_problems([*named, *kwargs.get("column_list", [])], columns, kind)
+
+
+def _keys(value: Any) -> Iterator[Any]:
+    """Every key at any depth."""
+    pending = [value]
+    while pending:
+        item = pending.pop()
+        if isinstance(item, dict):
+            yield from item
+            pending += item.values()
+        elif isinstance(item, list):
+            pending += item
+
+
+def _hint(name: str, known: Sequence[str], otherwise: str) -> str:
+    close = closest(name, known)
+    return f"; did you mean {close!r}?" if close else otherwise
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _text(value: Any) -> str:
+    return "" if isinstance(value, str) and value else f"is {shown(value)}; give a text"
+
+
+def _texts(value: Any) -> str:
+    right = isinstance(value, list) and value and all(isinstance(item, str) for item in value)
+    return "" if right else f"is {shown(value)}; give a list of texts, at least one"
+
+
+def _quantiles(value: Any) -> str:
+    right = "give {'quantiles': [0.5], 'value_ranges': [[low, high]]}, a range for each quantile"
+    quantiles, ranges = (
+        (value.get("quantiles"), value.get("value_ranges"))
+        if isinstance(value, dict)
+        else (None, None)
+    )
+    if not isinstance(quantiles, list) or not isinstance(ranges, list) or not quantiles:
+        return f"is {shown(value)}; {right}"
+    if len(quantiles) != len(ranges) or not all(_is_number(q) and 0 <= q <= 1 for q in quantiles):
+        return f"is {shown(value)}; {right}"
+    for pair in ranges:
+        if not isinstance(pair, list) or len(pair) != 2 or pair == [None, None]:  # noqa: PLR2004
+            return f"has the range {shown(pair)}; give [low, high], one of which may be null"
+        low, high = pair
+        if _is_number(low) and _is_number(high) and low > high:
+            return f"has the range {shown(pair)}, whose low end is above the high end"
+    return ""
+
+
+def _filled(value: Any) -> str:
+    return "" if isinstance(value, list) and value else "must be a list of at least one item"
+
+
+def _mostly(value: Any) -> str:
+    # With 0 the expectation could not fail.
+    right = value is None or (_is_number(value) and 0 < value <= 1)
+    return "" if right else f"is {shown(value)}; give a share above 0, at most 1"
+
+
+def _regex(value: Any) -> str:
+    return _text(value) or pattern_problem(value)
+
+
+def _regexes(value: Any) -> str:
+    return _texts(value) or "; ".join(filter(None, map(_regex, value)))
+
+
+def _schema(value: Any) -> str:
+    """References may name a place on the network; patterns have no bound of time."""
+    pending = [value]
+    while pending:
+        item = pending.pop()
+        if isinstance(item, dict):
+            if isinstance(item.get("pattern"), str) or "patternProperties" in item:
+                return (
+                    "has a pattern, which is matched without a bound of time; use "
+                    "expect_column_values_to_match_regex"
+                )
+            for key in ("$ref", "$dynamicRef", "$recursiveRef", "$schema"):
+                place = item.get(key, "#")
+                known = key == "$schema" and str(place).startswith(
+                    ("http://json-schema.org/draft-", "https://json-schema.org/draft/")
+                )
+                if not known and not str(place).startswith("#"):
+                    return f"refers to {shown(place)}; only references within it ('#…') are taken"
+            pending += item.values()
+        elif isinstance(item, list):
+            pending += item
+    return "" if isinstance(value, dict) else "must be an object"
+
+
+_CHECKS: Final[Mapping[str, Callable[[Any], str]]] = {
+    "column": _text,
+    "column_A": _text,
+    "column_B": _text,
+    "type_": _text,
+    "strftime_format": _text,
+    "column_list": _texts,
+    "column_set": _texts,
+    "type_list": _texts,
+    "value_set": _filled,
+    "value_pairs_set": _filled,
+    "mostly": _mostly,
+    "quantile_ranges": _quantiles,
+    "regex": _regex,
+    "regex_list": _regexes,
+    "json_schema": _schema,
+}

@@ -1,0 +1,451 @@
+"""What must hold before a model is registered or released.
+
+1. The decision is about exactly this model, and names the rows that it was tested on. So evidence
+   about the model that was measured on other rows is refused by check 3, and so is a count of
+   attempts on others.
+2. Its verdict is a pass; or a person's override of it was checked by the caller.
+3. The policy it names, judged again over the evidence it names, gives the same rows. The policy
+   that governs the model, where there is one, gives a pass over the same evidence.
+4. Evaluation, measurements and data, which the registry will show, are those of this decision.
+5. The decision, the evidence and the model have believable attestations (signed ones, where a key
+   is configured), which connect: the decision was made by the gate from that policy and evidence,
+   and the evidence about the model was made from that model. Each was made by a step that counts:
+   one of the library's, with the code of this installation, or one that the policy names.
+6. The rows that the model was evaluated on are shown to be new to it, and those that a comparison
+   left out to be those that the models were trained on. Attempts were counted after the evaluation.
+   Where nothing shows that the rows are the whole test side of the split that the model was trained
+   by, people are told. The policy admits the modules that the model was made with.
+7. Every byte of all of it, back to the source, is what its name says.
+
+What is not checked: whether the code behind the attestations did what it should (`assay reproduce`
+shows that), and whether the policy asks for enough (people review that).
+"""
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from assay.core.attestation import Attestation, about
+from assay.core.manifest import Manifest
+from assay.core.provenance import nodes, passport, verify
+from assay.core.step import Decision, Services
+from assay.core.store import Store
+from assay.core.tree import get_manifest, read_file
+from assay.documents import shown, some
+from assay.errors import RUN_AGAIN, AttestationError, IntegrityError, RunBlocked, RunInconclusive
+from assay.evidence.format import FILE_NAME, MAX_EVIDENCE_BYTES, EvidenceDocument
+from assay.governance.disjoint import require_disjoint, require_rows
+from assay.governance.makers import EVIDENCE, SPLIT, TRAINING, Admitted, Maker, maker
+from assay.governance.makers import GATE as GATE_STEP
+from assay.governance.policy import (
+    ATTEMPTS,
+    MAX_POLICY_BYTES,
+    Verdict,
+    decide,
+    parse_policy,
+    read_decision,
+)
+from assay.governance.policy import Decision as Judgement
+from assay.governance.registry import ModelVersion
+from assay.models.info import INFO_FILE, MAX_INFO_BYTES, read_info
+
+GATE: Final = "gate"
+EVALUATION: Final = "evaluation"
+
+
+@dataclass(frozen=True, slots=True)
+class Governing:
+    """The policy that governs a model, from the protected branch of the deployment repository."""
+
+    place: str
+    """Its path in the repository."""
+    content: bytes
+    """YAML."""
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What the checks found, for the version's tags and the pull request."""
+
+    decision: str
+    """Digest of the decision."""
+    judgement: Judgement
+    training: Attestation
+    """The attestation of how the model was made."""
+    data: str
+    """Digest of the dataset behind the model; "" when nobody named it."""
+    documents: Mapping[str, EvidenceDocument]
+    """What was judged, by digest."""
+    makers: tuple[Maker, ...]
+    """Who made the model, the decision and each piece of evidence."""
+    notes: tuple[str, ...]
+    """What could not be shown, for people."""
+    governing: Governing | None = None
+    governed: Judgement | None = None
+    """The decision under the governing policy."""
+
+
+def check(
+    services: Services,
+    model: str,
+    decision: Decision,
+    shown: Sequence[str],
+    data: str,
+    *,
+    overridden: bool = False,
+    governing: Governing | None = None,
+) -> Facts:
+    """Check all of it, in order; each failure has its own message.
+
+    Args:
+        services: The store, and who may sign.
+        model: Digest.
+        decision: The gate's.
+        shown: Digests of the evidence that the registry will show.
+        data: Digest of the dataset that the registry will name, or "".
+        overridden: Leave out the verdicts, because a person has decided against the policy.
+        governing: The policy that governs the model; None where no deployment repository has one.
+            Then the decision's own policy says which steps count.
+
+    Raises:
+        RunBlocked: Check 2, or the governing policy blocks.
+        RunInconclusive: As `RunBlocked`, for a verdict that is inconclusive.
+        PolicyError: The governing policy does not parse.
+        IntegrityError: Any other.
+        NotFoundError: Something is not in the store.
+    """
+    judgement = read_decision(decision.path)
+    # Check 1.
+    if judgement.model != model:
+        raise IntegrityError(
+            f"the decision {decision.digest} is about {judgement.model}, not about {model}; "
+            "run the gate for this model"
+        )
+    if not judgement.test_data:
+        raise IntegrityError(
+            f"the decision {decision.digest} names no test data, so it could rest on any rows; run "
+            "the gate with test_data, the rows that the model was evaluated on"
+        )
+    # Check 2.
+    if not overridden:
+        _require_pass(judgement, "the decision's verdict")
+    # Check 3.
+    policy, documents = _judge_again(services.store, judgement)
+    governed = None
+    if governing is not None:
+        governed = judged_under(governing.content, judgement, documents, governing.place)
+        if not overridden:
+            _require_pass(governed, f"under the governing policy {governing.place} the verdict")
+        policy = governing.content
+    # Check 4.
+    data = _require_same(services, judgement, shown, data)
+    # Check 5.
+    parsed = parse_policy(policy)
+    admitted = Admitted(parsed.steps)
+    trained, makers = _connected(services, admitted, decision.digest, judgement, documents)
+    # Check 6.
+    tested = {
+        document.subjects.get("data", "")
+        for document in documents.values()
+        if "model" in document.subjects
+    }
+    trained = require_rows(services, admitted, model, trained, documents, parsed.seen_rows_share)
+    training, notes = require_disjoint(
+        services,
+        admitted,
+        model,
+        trained,
+        {*tested, judgement.test_data} - {""},
+        parsed.seen_rows_share,
+    )
+    notes += _chosen_rows(services, admitted, judgement, data)
+    _require_modules(services, model, parsed.allowed_modules)
+    _require_counted(services, admitted, documents)
+    # Check 7. The model is behind the decision already, unless no evidence is about it.
+    verify(services.store, decision.digest, services.verifier)
+    behind = nodes(passport(services.store, decision.digest, services.verifier))
+    if model not in {node.digest for node in behind}:
+        verify(services.store, model, services.verifier)
+    return Facts(
+        decision.digest,
+        judgement,
+        training,
+        data,
+        documents,
+        makers,
+        notes,
+        governing,
+        governed,
+    )
+
+
+def _require_pass(judgement: Judgement, what: str) -> None:
+    if judgement.verdict is not Verdict.PASS:
+        unclear = judgement.verdict is Verdict.INCONCLUSIVE
+        raise (RunInconclusive if unclear else RunBlocked)(
+            f"not admitted: {what} is {judgement.verdict}: {judgement.reason}"
+        )
+
+
+def judged_under(
+    policy: bytes,
+    judgement: Judgement,
+    documents: Mapping[str, EvidenceDocument],
+    place: str = "policy.yaml",
+) -> Judgement:
+    """The evidence of a decision, judged under another policy.
+
+    Raises:
+        PolicyError: The policy does not parse; `place` is its name in the message.
+    """
+    parse_policy(policy, place)
+    return decide(
+        policy,
+        documents,
+        judgement.model,
+        policy_artifact=judgement.policy_artifact,
+        data=judgement.data,
+        test_data=judgement.test_data,
+        production=judgement.production,
+    )
+
+
+def require_same_production(judgement: Judgement, current: ModelVersion | None, name: str) -> None:
+    """Refuse a decision that compares with another model than the one in production.
+
+    Args:
+        judgement: The decision.
+        current: The version in production, asked for just now; None when there is none.
+        name: Name of the registered model.
+
+    Raises:
+        RunBlocked: Production moved since the decision, or the decision never looked at it.
+        UsageError: The version in production was not registered by Assay.
+    """
+    there = current.model if current is not None else ""
+    if judgement.production != there:
+        compared = judgement.production or "none"
+        raise RunBlocked(
+            f"not admitted: the decision says that {compared} is in production as {name!r}, the "
+            f"registry says {there or 'none'}; run the pipeline again, which compares with the "
+            "model that is there now"
+        )
+
+
+def _judge_again(store: Store, judgement: Judgement) -> tuple[bytes, dict[str, EvidenceDocument]]:
+    """The policy and the documents of a decision, when it follows from them."""
+    policy, documents = judged_files(store, judgement)
+    again = judged_under(policy, judgement, documents)
+    if again != judgement:
+        raise IntegrityError(
+            "the decision does not follow from the policy and evidence that it names "
+            f"(judged again: {again.verdict}); it was altered, or judged by another version: run "
+            "the gate again"
+        )
+    return policy, documents
+
+
+def judged_files(store: Store, judgement: Judgement) -> tuple[bytes, dict[str, EvidenceDocument]]:
+    """What a decision was made from: the policy's YAML, and the documents by their digests.
+
+    Raises:
+        IntegrityError: Something is not what its name says, or malformed.
+        NotFoundError: Something is not in the store.
+    """
+    return judged_policy(store, judgement.policy_artifact), {
+        digest: EvidenceDocument.parse(_file(store, digest, FILE_NAME, MAX_EVIDENCE_BYTES))
+        for digest in judgement.evidence
+    }
+
+
+def judged_policy(store: Store, artifact: str) -> bytes:
+    """The YAML that a policy artifact holds; errors as `judged_files`."""
+    return _file(store, artifact, "policy.yaml", MAX_POLICY_BYTES)
+
+
+def _require_same(services: Services, judgement: Judgement, shown: Sequence[str], data: str) -> str:
+    """The dataset to name, when everything to be shown belongs to the decision."""
+    for digest in shown:
+        if digest not in judgement.evidence:
+            raise IntegrityError(
+                f"{digest} is not among the evidence that was judged "
+                f"({', '.join(judgement.evidence)}); give the documents that the gate was given"
+            )
+    if data and judgement.data and data != judgement.data:
+        raise IntegrityError(
+            f"the decision names {judgement.data} as the data, not {data}; give the same to both"
+        )
+    data = data or judgement.data
+    if data:
+        behind = nodes(passport(services.store, judgement.model, services.verifier))
+        if data not in {node.digest for node in behind}:
+            raise IntegrityError(
+                f"the model {judgement.model} was not made from the data {data}; give the dataset "
+                f"that `assay passport {judgement.model}` shows"
+            )
+    return data
+
+
+def _connected(
+    services: Services,
+    admitted: Admitted,
+    decision: str,
+    judgement: Judgement,
+    documents: Mapping[str, EvidenceDocument],
+) -> tuple[list[Attestation], tuple[Maker, ...]]:
+    """The attestations of the model that count, when all others lead to it; who made each."""
+    store, verifier = services.store, services.verifier
+    named = {judgement.policy_artifact, *judgement.evidence}
+    judged = [
+        record
+        for record in about(store, decision, verifier)
+        if record.step == GATE
+        and named <= set(record.input_digests())
+        and record.parameters.get("model") == judgement.model
+    ]
+    if not judged:
+        raise AttestationError(
+            f"no attestation shows that the gate made the decision {decision} from what it names; "
+            f"{RUN_AGAIN} in this store"
+        )
+    found = [_admit(admitted, judged, {GATE_STEP}, "decision", decision)]
+    for digest, document in documents.items():
+        subjects = set(document.subjects.values())
+        made = [r for r in about(store, digest, verifier) if subjects <= _named(r)]
+        if not made:
+            raise AttestationError(
+                f"no attestation shows that the evidence {digest} was made from what it is about; "
+                f"{RUN_AGAIN} in this store"
+            )
+        kind = _kind(get_manifest(store, digest))
+        found.append(_admit(admitted, made, EVIDENCE, kind, digest))
+    trained = about(store, judgement.model, verifier)
+    if not trained:
+        raise AttestationError(
+            f"no attestation of how the model {judgement.model} was made; {RUN_AGAIN} in this store"
+        )
+    found.append(_admit(admitted, trained, TRAINING, "model", judgement.model))
+    if objections := [item for item in found if isinstance(item, str)]:
+        raise AttestationError("; ".join(objections))
+    makers = tuple(item for item in found if isinstance(item, Maker))
+    return [r for r in trained if not admitted.objection(r, TRAINING)], makers
+
+
+def _chosen_rows(
+    services: Services, admitted: Admitted, judgement: Judgement, data: str
+) -> tuple[str, ...]:
+    """What to tell people of test rows that somebody may have picked; nothing for a whole side.
+
+    Rows of one's own are a use that counts, and the rows on which a model is right are such rows.
+    """
+    store, verifier = services.store, services.verifier
+    behind = {node.digest for node in nodes(passport(store, judgement.model, verifier))}
+    for record in about(store, judgement.test_data, verifier):
+        sides = {name: output.digest for name, output in record.outputs.items()}
+        if (
+            record.entry_point == SPLIT
+            and not admitted.objection(record, {SPLIT})
+            and sides.get("test") == judgement.test_data
+            and sides.get("train") in behind
+        ):
+            whole = str(record.inputs.get("data"))
+            above = {node.digest for node in nodes(passport(store, whole, verifier))}
+            if not data or data in above:
+                return ()
+    told = (
+        f"the test rows {judgement.test_data} are not the test side of the split_data that the "
+        "model's training rows come from, so whoever started the run may have picked them"
+    )
+    return (told,)
+
+
+def _require_modules(services: Services, model: str, allowed: Sequence[str]) -> None:
+    """Refuse a model that was made with modules that the policy does not admit.
+
+    What may be loaded at all is the platform's word; the policy chooses among that.
+    """
+    content = _file(services.store, model, INFO_FILE, MAX_INFO_BYTES)
+    with tempfile.TemporaryDirectory(prefix="assay-model-") as folder:
+        Path(folder, INFO_FILE).write_bytes(content)
+        used = read_info(Path(folder)).allowed_modules
+    outside = [
+        name
+        for name in used
+        if not any(name == prefix or name.startswith(f"{prefix}.") for prefix in allowed)
+    ]
+    if outside:
+        raise IntegrityError(
+            f"the model {model} was made with {', '.join(some(outside, shown))} admitted, which "
+            "the policy does not admit; train another without, or let the policy name it under "
+            "allowed_modules"
+        )
+
+
+def _require_counted(
+    services: Services, admitted: Admitted, documents: Mapping[str, EvidenceDocument]
+) -> None:
+    """Refuse a count of attempts that was not made after the model was evaluated on these rows.
+
+    Models that were tried in between would not be in it.
+    """
+    for digest, document in documents.items():
+        if ATTEMPTS not in document.values:
+            continue
+        model, rows = (document.subjects.get(name) for name in ("model", "data"))
+        counted = _records(services, admitted, digest)
+        measured = [
+            min(record.details.finished for record in records)
+            for other, evaluation in documents.items()
+            if (evaluation.subjects.get("model"), evaluation.subjects.get("data")) == (model, rows)
+            and _kind(get_manifest(services.store, other)) == EVALUATION
+            and (records := _records(services, admitted, other))
+        ]
+        if not measured or not any(r.details.started >= max(measured) for r in counted):
+            when = "before the model was evaluated" if measured else "and the model not evaluated"
+            raise IntegrityError(
+                f"the attempts {digest} were counted {when} on these rows, "
+                "so that models that were tried in between are not among them; run "
+                "resolve_production after evaluate, and the gate again"
+            )
+
+
+def _records(services: Services, admitted: Admitted, digest: str) -> list[Attestation]:
+    """The attestations of a piece of evidence that count."""
+    found = about(services.store, digest, services.verifier)
+    return [record for record in found if not admitted.objection(record, EVIDENCE)]
+
+
+def _named(record: Attestation) -> set[str]:
+    """Every artifact that an execution was about: its inputs, and digests among its parameters.
+
+    Steps that need no more of an artifact than its name take that as a parameter. What a step may
+    write about a name that it was given is the step's own; see `makers`.
+    """
+    parameters = {value for value in record.parameters.values() if isinstance(value, str)}
+    return {*record.input_digests(), *parameters}
+
+
+def _admit(
+    admitted: Admitted,
+    records: Sequence[Attestation],
+    library: frozenset[str] | set[str],
+    what: str,
+    digest: str,
+) -> Maker | str:
+    """Who made something; an objection when nobody who counts did."""
+    record, objection = admitted.first(records, library)
+    return maker(what, digest, record) if record is not None else f"the {what} {digest} {objection}"
+
+
+def _kind(manifest: Manifest) -> str:
+    """What an evidence artifact is, in a word: `evaluation`."""
+    return manifest.artifact_type.removeprefix("application/vnd.assay.").partition(".")[0]
+
+
+def _file(store: Store, artifact: str, name: str, limit: int) -> bytes:
+    data = read_file(store, get_manifest(store, artifact), name, limit)
+    if data is None:
+        raise IntegrityError(f"{artifact} holds no {name}")
+    return data

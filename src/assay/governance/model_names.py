@@ -1,0 +1,61 @@
+"""`MODEL@ALIAS` and `MODEL/VERSION` where a digest goes; `assay.core.resolve` has the forms."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from assay.core import resolve as forms
+from assay.core.resolve import like
+from assay.core.store import Store
+from assay.errors import UsageError
+from assay.governance.registry import Registry
+
+
+def resolve(given: str, store: Store, what: str = "digest") -> str:
+    """The whole digest that `given` names, asking the registry of MLFLOW_TRACKING_URI if need be.
+
+    Raises:
+        UsageError: As `assay.core.resolve.resolve`.
+        NotFoundError: Nothing in the store begins so.
+        ServiceError: The registry does not answer.
+    """
+    return forms.resolve(given, store, what, registered)
+
+
+def resolve_arguments(arguments: Mapping[str, Any], store: Store) -> dict[str, Any]:
+    """A pipeline's arguments with whole digests; errors as `resolve`, all offenders at once."""
+    return forms.resolve_arguments(arguments, store, registered)
+
+
+def registered(match: re.Match[str], what: str) -> str:
+    """The digest of a registered model.
+
+    Args:
+        match: Has the groups `name`, and `alias` or `version`.
+        what: The argument or parameter, for messages.
+
+    Raises:
+        UsageError: The registry has no such model, alias or version.
+        ServiceError: The registry does not answer.
+    """
+    registry, name = Registry(), match["name"]
+    if match["alias"] is not None:
+        found, wanted = registry.at(name, match["alias"]), f"alias {match['alias']!r}"
+    else:
+        found, wanted = registry.version(name, match["version"]), f"version {match['version']}"
+    if found is None:
+        require_model(registry, name, what)
+        raise UsageError(f"{what}: model {name!r} has no {wanted} in the registry")
+    return found.model
+
+
+def require_model(registry: Registry, name: str, what: str = "model") -> None:
+    """Refuse the name of a model that the registry does not have, with a close one.
+
+    Raises:
+        UsageError: No such model.
+        ServiceError: The registry does not answer.
+    """
+    known = registry.names()
+    if name not in known:
+        raise UsageError(f"{what}: no registered model {name!r}; {like(name, known)}")

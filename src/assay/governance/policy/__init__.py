@@ -1,0 +1,43 @@
+"""Policies: what a model must show before it is registered, and the judging of it.
+
+The language is described in docs/policy.md. Judging fails closed: what is missing, is not a
+number, or is about something else fails its rule; no rules, or none that applied, is no pass.
+"""
+
+from assay.evidence.selectors import Expression, parse_expression
+from assay.governance.policy.attempts import ATTEMPTS
+from assay.governance.policy.decision import (
+    decide,
+    parse_decision,
+    read_decision,
+    replay,
+    statement,
+)
+from assay.governance.policy.judge import judge
+from assay.governance.policy.language import MAX_POLICY_BYTES, Policy, Rule, StepRule, parse_policy
+from assay.governance.policy.names import KNOWN_METRICS
+from assay.governance.policy.verdict import Decision, Kind, Outcome, Row, Verdict, verdict_of
+
+__all__ = [
+    "ATTEMPTS",
+    "KNOWN_METRICS",
+    "MAX_POLICY_BYTES",
+    "Decision",
+    "Expression",
+    "Kind",
+    "Outcome",
+    "Policy",
+    "Row",
+    "Rule",
+    "StepRule",
+    "Verdict",
+    "decide",
+    "judge",
+    "parse_decision",
+    "parse_expression",
+    "parse_policy",
+    "read_decision",
+    "replay",
+    "statement",
+    "verdict_of",
+]

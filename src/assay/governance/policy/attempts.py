@@ -1,0 +1,35 @@
+"""Intervals that hold although several models were tried on the same test rows.
+
+By Bonferroni's inequality, of k intervals at confidence 1 - a/k all cover with at least 1 - a
+(Bonferroni 1936; Dunn 1961, "Multiple comparisons among means"). The evidence holds the interval at
+1 - a only, so it is widened around the value: each side is multiplied by ln(2k/a) / ln(2/a). That
+is by how much a bound moves whose tail falls off exponentially, such as the exact bound of a
+proportion near 0 or 1; the tail of a normal distribution falls off faster, and there the interval
+becomes wider than it would have to be.
+"""
+
+import math
+from typing import Final
+
+from assay.evidence.format import Interval
+
+ATTEMPTS: Final = "attempts_on_test_data"
+
+
+def widened(interval: Interval, value: float, attempts: float) -> Interval:
+    """The interval corrected for `attempts` models, of which its own is one.
+
+    Args:
+        interval: At confidence 1 - a.
+        value: The estimate that it is about, within it.
+        attempts: At least 1; 1 changes nothing.
+    """
+    if attempts <= 1:
+        return interval
+    alpha = 1 - interval.confidence
+    factor = math.log(2 * attempts / alpha) / math.log(2 / alpha)
+    return Interval(
+        value - (value - interval.low) * factor,
+        value + (interval.high - value) * factor,
+        1 - alpha / attempts,
+    )

@@ -1,0 +1,205 @@
+"""Decisions, their rows and the verdict that follows from them.
+
+A decision passes only if at least one rule was judged, and every rule that was judged and every
+document's own verdict is a pass. That is how `verdict_of` is written: a pass must be shown, and
+whatever it does not recognise blocks.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Final
+
+from assay.evidence.format import Interval
+
+MAX_REASONS: Final = 10
+"""How many failed rules the one-line reason names; the decision holds all."""
+
+
+_NOTHING_JUDGED: Final = "no rule was judged, because none of the policy's rules applied"
+
+
+class Verdict(StrEnum):
+    """The three states of a decision."""
+
+    PASS = "pass"  # noqa: S105 - not a password
+    BLOCK = "block"
+    INCONCLUSIVE = "inconclusive"
+
+
+class Outcome(StrEnum):
+    """What became of one row."""
+
+    PASS = "pass"  # noqa: S105 - not a password
+    FAIL = "fail"
+    INCONCLUSIVE = "inconclusive"
+    SKIPPED = "skipped"
+
+
+class Kind(StrEnum):
+    """What a row is about."""
+
+    RULE = "rule"
+    DOCUMENT = "document"
+    """A document of evidence: what it is about, and its own verdict."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What became of one rule, or of one document."""
+
+    text: str
+    outcome: Outcome
+    explanation: str
+    """One line."""
+    kind: Kind = Kind.RULE
+    line: int = 0
+    """Of the rule in the policy, from 1; 0 for a document."""
+    evidence: str = ""
+    """Name of the evidence asked for; a document's own name."""
+    value: float | None = None
+    """The value seen; None when there was none that could be used."""
+    interval: Interval | None = None
+    """The interval used; None when the value itself was compared."""
+    threshold: float | None = None
+    reason: str = ""
+    """Why the policy has the rule, in its own words."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON."""
+        interval = self.interval
+        return {
+            "rule": self.text,
+            "outcome": self.outcome.value,
+            "explanation": self.explanation,
+            "kind": self.kind.value,
+            "line": self.line,
+            "evidence": self.evidence,
+            "value": self.value,
+            "interval": None
+            if interval is None
+            else {
+                "low": interval.low,
+                "high": interval.high,
+                "confidence": interval.confidence,
+            },
+            "threshold": self.threshold,
+            "reason": self.reason,
+        }
+
+    @classmethod
+    def from_dict(cls, raw: Mapping[str, Any]) -> "Row":
+        """As `to_dict` wrote it.
+
+        Raises:
+            KeyError, TypeError, ValueError: It did not.
+        """
+        return cls(
+            text=raw["rule"],
+            outcome=Outcome(raw["outcome"]),
+            explanation=raw["explanation"],
+            kind=Kind(raw["kind"]),
+            line=raw["line"],
+            evidence=raw["evidence"],
+            value=raw["value"],
+            interval=Interval(**raw["interval"]) if raw["interval"] is not None else None,
+            threshold=raw["threshold"],
+            reason=raw["reason"],
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """A judgement about one model."""
+
+    model: str
+    """Digest."""
+    verdict: Verdict
+    rows: tuple[Row, ...]
+    """Documents first, then rules in the policy's order."""
+    on_fail: str = "block"
+    policy: str = ""
+    """Digest of the policy's bytes."""
+    policy_artifact: str = ""
+    """Digest of the artifact that holds the policy; empty in a replay."""
+    evidence: tuple[str, ...] = ()
+    """Names of the documents, sorted: digests of artifacts, or of files in a replay."""
+    production: str = ""
+    """Digest of the production model; empty when there is none."""
+    test_data: str = ""
+    data: str = ""
+    """Digest of the dataset that the model's rows were taken from; empty when not told."""
+
+    @property
+    def reason(self) -> str:
+        """One line that names what kept it from passing; empty when it passed."""
+        return "; ".join(self.reasons)
+
+    @property
+    def reasons(self) -> list[str]:
+        """What kept it from passing, one sentence each; empty when it passed."""
+        return reasons_of(self.rows)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON, for programs that follow a gate."""
+        return {
+            "model": self.model,
+            "verdict": self.verdict.value,
+            "reason": self.reason,
+            "on_fail": self.on_fail,
+            "policy": self.policy,
+            "policy_artifact": self.policy_artifact,
+            "evidence": list(self.evidence),
+            "production": self.production,
+            "test_data": self.test_data,
+            "data": self.data,
+            "rules": [row.to_dict() for row in self.rows],
+        }
+
+
+def verdict_of(rows: Sequence[Row]) -> Verdict:
+    """The verdict that follows from the rows; no rule judged is a block."""
+    outcomes = {row.outcome for row in rows if row.outcome is not Outcome.SKIPPED}
+    rule_judged = any(row.kind is Kind.RULE and row.outcome is not Outcome.SKIPPED for row in rows)
+    if rule_judged and outcomes == {Outcome.PASS}:
+        return Verdict.PASS
+    if rule_judged and outcomes <= {Outcome.PASS, Outcome.INCONCLUSIVE}:
+        return Verdict.INCONCLUSIVE
+    return Verdict.BLOCK
+
+
+def reasons_of(rows: Sequence[Row]) -> list[str]:
+    """What kept a decision from passing, rules first; empty when it passed."""
+    verdict = verdict_of(rows)
+    if verdict is Verdict.PASS:
+        return []
+    bad = _bad(rows, verdict)
+    if not bad:
+        return [_NOTHING_JUDGED]
+    rules = [row.explanation for row in bad if row.kind is Kind.RULE]
+    # A document's own verdict often says what a rule says too.
+    documents = [
+        f"{row.explanation}, {row.text}"
+        for row in bad
+        if row.kind is Kind.DOCUMENT and not any(rule in row.explanation for rule in rules)
+    ]
+    told = [" ".join(text.split()) for text in dict.fromkeys([*rules, *documents])]
+    more = [f"and {len(told) - MAX_REASONS} more"] if len(told) > MAX_REASONS else []
+    return [*told[:MAX_REASONS], *more]
+
+
+def earlier_reason_of(rows: Sequence[Row]) -> str:
+    """The reason as earlier versions wrote it into decisions that stores hold."""
+    verdict = verdict_of(rows)
+    if verdict is Verdict.PASS:
+        return ""
+    bad = [f"{row.text}: {row.explanation}" for row in _bad(rows, verdict)]
+    if not bad:
+        return _NOTHING_JUDGED
+    more = [f"and {len(bad) - MAX_REASONS} more"] if len(bad) > MAX_REASONS else []
+    return " ".join("; ".join([*bad[:MAX_REASONS], *more]).split())
+
+
+def _bad(rows: Sequence[Row], verdict: Verdict) -> list[Row]:
+    wanted = Outcome.FAIL if verdict is Verdict.BLOCK else Outcome.INCONCLUSIVE
+    return [row for row in rows if row.outcome is wanted]

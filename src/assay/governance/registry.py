@@ -1,0 +1,504 @@
+"""The model registry: MLflow 3, through its client.
+
+An alias (`candidate`, `production`) names a version; a version's tags name digests, and its source
+is the model's view in the store. One digest has one version of a model.
+"""
+
+import contextlib
+import os
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import unquote, urlsplit
+
+from assay.core.digest import is_digest
+from assay.errors import ServiceError, UsageError
+from assay.governance.mlflow_calls import alone, calling, metric_names, prepare, remedy
+
+if TYPE_CHECKING:
+    from mlflow.tracking import MlflowClient
+
+CANDIDATE: Final = "candidate"
+PRODUCTION: Final = "production"
+MODEL_TAG: Final = "assay.model"
+DATA_TAG: Final = "assay.data"
+HISTORY_TAG: Final = "assay.production-history"
+"""Of the registered model: versions that were in production, the latest last."""
+MAX_HISTORY: Final = 100
+MAX_TAG_CHARS: Final = 5000
+"""MLflow's limit for the value of a run's tag; a version's may be longer in new servers only."""
+MAX_PARAM_CHARS: Final = 500
+"""Every server of MLflow takes as many; new ones take 6,000."""
+MAX_NAME_CHARS: Final = 200
+MAX_PARAMS: Final = 100
+"""In one request."""
+BATCH: Final = 500
+"""Metrics in one request; MLflow takes 1,000."""
+_ARTIFACT_PATH: Final = "model"
+"""Folder of the run that a model is uploaded into."""
+_UNKNOWN: Final = "RESOURCE_DOES_NOT_EXIST"
+_EXISTS: Final = "RESOURCE_ALREADY_EXISTS"
+_REFUSED: Final = "INVALID_PARAMETER_VALUE"
+_SQLITE_MAGIC: Final = b"SQLite format 3\0"
+_MODEL_NAME = re.compile(r"\w([\w .()-]*[\w.()-])?")
+
+
+@dataclass(frozen=True, slots=True)
+class ModelVersion:
+    """A registered version."""
+
+    name: str
+    version: str
+    source: str
+    tags: Mapping[str, str]
+
+    @property
+    def model(self) -> str:
+        """The model's digest.
+
+        Raises:
+            UsageError: The version was not registered by Assay.
+        """
+        digest = self.tags.get(MODEL_TAG, "")
+        if not is_digest(digest):
+            raise UsageError(
+                f"version {self.version} of {self.name!r} has no digest in its tag {MODEL_TAG}: it "
+                "was not registered by Assay; register the model through the pipeline, or move the "
+                "alias to a version that was"
+            )
+        return digest
+
+
+class Registry:
+    """A model registry; every failure of it is a `ServiceError` in one line."""
+
+    def __init__(self, tracking_uri: str | None = None) -> None:
+        self._uri = tracking_uri or os.environ.get("MLFLOW_TRACKING_URI", "")
+        if not self._uri:
+            raise UsageError(
+                "MLFLOW_TRACKING_URI is not set; give the MLflow server's URL, or "
+                "sqlite:////path/mlflow.db for one machine"
+            )
+        prepare()
+        self._made: MlflowClient | None = None
+
+    def ping(self) -> None:
+        """Reach the registry with the rights that reading it needs.
+
+        SQLite's file is only looked at, because opening it through MLflow takes seconds. A server
+        is asked through MLflow, which alone knows the certificates and credentials to use.
+
+        Raises:
+            ServiceError: It does not answer, or refuses.
+        """
+        if self._is_file:
+            self._check_file()
+            return
+        with self._calling("reach the registry"):
+            self._client.search_registered_models(max_results=1)
+
+    @property
+    def _is_file(self) -> bool:
+        return urlsplit(self._uri).scheme == "sqlite"
+
+    @property
+    def _path(self) -> Path:
+        """Of SQLite's file."""
+        return Path(unquote(urlsplit(self._uri).path).removeprefix("/"))
+
+    def _check_file(self) -> None:
+        """Refuse what is no SQLite file before MLflow tries to open it for minutes."""
+        path = self._path
+        problem = ""
+        # MLflow creates missing folders; what has to be writable is the last one that is there.
+        there = next(place for place in (path, *path.absolute().parents) if place.exists())
+        if path.is_dir():
+            problem = "is a folder"
+        elif not os.access(there, os.R_OK | os.W_OK):
+            problem = "cannot be written" if there == path else f"cannot be created in {there}"
+        elif path.exists():
+            with path.open("rb") as stream:
+                start = stream.read(len(_SQLITE_MAGIC))
+            if start not in {b"", _SQLITE_MAGIC}:
+                problem = "is no SQLite database"
+        if problem:
+            raise ServiceError(f"MLflow: {path} {problem}; {remedy(self._uri)}")
+
+    def production(self, name: str) -> ModelVersion | None:
+        """The version that the alias `production` names, or None.
+
+        None means that no version was ever in production. An alias that was removed by other means
+        than `set_alias` leaves the history behind; what is in production is then not known.
+
+        Raises:
+            ServiceError: As for `at`; or the alias is gone, and the history says that there was
+                one.
+        """
+        current = self.at(name, PRODUCTION)
+        if current is None and (past := self._history(name)):
+            raise ServiceError(
+                f"MLflow: cannot tell what is in production: the alias {PRODUCTION!r} of {name!r} "
+                f"is not set, but version {past[-1]} was in production (tag {HISTORY_TAG}); point "
+                f"the alias at the right version: assay production {name!r} --set {past[-1]}"
+            )
+        return current
+
+    def at(self, name: str, alias: str) -> ModelVersion | None:
+        """The version that an alias names, or None.
+
+        The model is asked for with all its aliases, because an answer that names the model and
+        lists no such alias is the registry's word. An error whose text sounds like one is not.
+
+        Raises:
+            ServiceError: The registry failed. Anything but its word that there is no such model or
+                alias is a failure: what is not known must not pass for "nothing in production".
+        """
+        with self._calling(f"ask for the {alias} version of {name!r}"):
+            found = self._model(name)
+            version = found.aliases.get(alias) if found is not None else None
+            if version is None:
+                return None
+            held = _version(self._client.get_model_version(name, str(version)))
+            if (held.name, held.version) != (name, str(version)):
+                raise OSError(f"version {version} was asked for, the answer is about another")
+            return held
+
+    def _model(self, name: str) -> Any:
+        """The registered model, or None; called within `_calling`.
+
+        That there is none is believed only when a listing says so too: a proxy or a wrong path
+        answers 404 as well.
+        """
+        from mlflow.exceptions import MlflowException
+
+        try:
+            found = self._client.get_registered_model(name)
+        except MlflowException as error:
+            if error.error_code != _UNKNOWN:
+                raise
+            _require_name(name)
+            listed = self._client.search_registered_models(f"name = '{name}'")
+            if any(item.name == name for item in listed):
+                raise OSError("the registry lists the model and says that it does not exist") from (
+                    error
+                )
+            return None
+        if found.name != name:
+            raise OSError(f"the answer is about the model {found.name!r}")
+        return found
+
+    def version(self, name: str, version: str) -> ModelVersion | None:
+        """A version by its number, or None; errors as for `at`."""
+        from mlflow.exceptions import MlflowException
+
+        with self._calling(f"ask for version {version} of {name!r}"):
+            try:
+                return _version(self._client.get_model_version(name, version))
+            except MlflowException as error:
+                if error.error_code == _UNKNOWN:
+                    return None
+                raise
+
+    def names(self) -> list[str]:
+        """Names of the registered models, sorted; the first 1,000.
+
+        Raises:
+            ServiceError: The registry failed.
+        """
+        with self._calling("list the registered models"):
+            found = self._client.search_registered_models(max_results=1000)
+        return sorted(str(item.name) for item in found)
+
+    def find(self, name: str, digest: str) -> ModelVersion | None:
+        """The version of `name` that holds `digest`, if there is one; the lowest of several."""
+        _require_name(name)
+        with self._calling(f"search the versions of {name!r}"):
+            found = self._client.search_model_versions(
+                f"name = '{name}' and tags.`{MODEL_TAG}` = '{digest}'"
+            )
+        versions = sorted((_version(item) for item in found), key=lambda item: int(item.version))
+        return versions[0] if versions else None
+
+    def holds(self, version: ModelVersion, uri: str) -> bool:
+        """Whether a version's files are those at a URI, or were uploaded from there.
+
+        A tag says what anybody wrote who may write to the registry. The source of a version is
+        given once, when it is made.
+        """
+        if self._uploads(uri):
+            return version.source.startswith("runs:/")
+        return version.source.rstrip("/") == uri.rstrip("/")
+
+    def register(
+        self,
+        name: str,
+        digest: str,
+        source: str,
+        tags: Mapping[str, str],
+        metrics: Mapping[str, float],
+        params: Mapping[str, str] | None = None,
+    ) -> tuple[ModelVersion, bool]:
+        """Register a model's digest once, and point `candidate` at it.
+
+        Registering a digest that has a version changes nothing of that version: its tags go on
+        saying which decision first admitted it.
+
+        Two that race may both create a version. MLflow numbers versions in one transaction with
+        their tags, so who gets the higher number finds the lower one afterwards, gives its own up
+        and settles on the lower; who got the lower one finds nothing below it.
+
+        Args:
+            name: Registered model.
+            digest: The model's digest.
+            source: URI that MLflow loads from. A server does not load from the disk of this
+                machine: a `file://` source is then uploaded into the version's run.
+            tags: Facts about the version; over-long values are refused, never cut.
+            metrics: Numbers for the run that goes with the version, by evidence name.
+            params: Parameters for that run; cut to what MLflow takes.
+
+        Returns:
+            The version, and whether it is new.
+
+        Raises:
+            UsageError: A name or tag that MLflow cannot hold.
+            ServiceError: The registry failed, or has a version of that digest with other files.
+        """
+        _require_name(name)
+        if (there := self.find(name, digest)) is not None and not self.holds(there, source):
+            raise ServiceError(
+                f"MLflow: version {there.version} of {name!r} says that it is {digest}, and its "
+                f"source is {there.source}, not {source}: the registry was changed, or the store "
+                f"was moved; take the tag {MODEL_TAG} off that version and register again"
+            )
+        if long := sorted(key for key, value in tags.items() if len(value) > MAX_TAG_CHARS):
+            raise UsageError(
+                f"tags too long for MLflow ({MAX_TAG_CHARS} characters): {', '.join(long)}; "
+                "give a digest that names the content instead"
+            )
+        new = False
+        if there is None:
+            there, new = self._create(
+                name, digest, source, {**tags, MODEL_TAG: digest}, metrics, params or {}
+            )
+        self.set_alias(name, CANDIDATE, there.version)
+        return there, new
+
+    def versions(self) -> dict[str, list[ModelVersion]]:
+        """Every version of every registered model, by the model's name.
+
+        Raises:
+            ServiceError: The registry failed.
+        """
+        found: dict[str, list[ModelVersion]] = {}
+        with self._calling("list the registered versions"):
+            token: str | None = None
+            while token != "":
+                page = self._client.search_model_versions(page_token=token)
+                for raw in page:
+                    found.setdefault(raw.name, []).append(_version(raw))
+                token = page.token or ""
+        return found
+
+    def aliased(self, name: str) -> set[str]:
+        """The versions of `name` that some alias points at."""
+        with self._calling(f"ask for the aliases of {name!r}"):
+            return {str(v) for v in self._client.get_registered_model(name).aliases.values()}
+
+    def production_history(self, name: str) -> list[str]:
+        """The versions that were in production, each once, the present one last.
+
+        Kept by `set_alias`; where the alias was moved by other means, only the present is known.
+        """
+        past = self._history(name)
+        present = self.at(name, PRODUCTION)
+        if present is not None:
+            past.append(present.version)
+        return [v for place, v in enumerate(past) if v not in past[place + 1 :]]
+
+    def _history(self, name: str) -> list[str]:
+        with self._calling(f"ask for the history of {name!r}"):
+            found = self._model(name)
+        raw = found.tags.get(HISTORY_TAG, "") if found is not None else ""
+        return [version for version in raw.split(",") if version.isdecimal()]
+
+    def set_alias(self, name: str, alias: str, version: str) -> None:
+        """Point an alias at a version; of `production`, keep what it pointed at before.
+
+        Raises:
+            UsageError: No such model or version, or an alias that MLflow does not take.
+            ServiceError: The registry failed.
+        """
+        try:
+            with self._calling(f"point the alias {alias!r} of {name!r} at version {version!r}"):
+                if alias == PRODUCTION:
+                    # Before the alias moves: a crash between must not lose the version before.
+                    past = [v for v in self.production_history(name) if v != version]
+                    history = ",".join([*past, version][-MAX_HISTORY:])
+                    self._client.set_registered_model_tag(name, HISTORY_TAG, history)
+                self._client.set_registered_model_alias(name, alias, version)
+        except ServiceError as error:
+            code = getattr(error.__cause__, "error_code", "")
+            if code == _UNKNOWN:
+                raise UsageError(
+                    f"{name!r} has no version {version!r}; give one that was registered"
+                ) from error
+            if code == _REFUSED:
+                raise UsageError(str(error)) from error
+            raise
+
+    def tag(self, name: str, version: str, tags: Mapping[str, str]) -> None:
+        """Add tags to a version, replacing those of the same name.
+
+        Raises:
+            ServiceError: The registry failed, or has no such version.
+        """
+        with self._calling(f"tag version {version!r} of {name!r}"):
+            for key, text in tags.items():
+                self._client.set_model_version_tag(name, version, key, text[:MAX_TAG_CHARS])
+
+    def _create(
+        self,
+        name: str,
+        digest: str,
+        source: str,
+        tags: Mapping[str, str],
+        metrics: Mapping[str, float],
+        params: Mapping[str, str],
+    ) -> tuple[ModelVersion, bool]:
+        """Make a version; the one that counts, and whether it is this one."""
+        with self._calling(f"register {name!r}"):
+            self._ensure_model(name)
+            with self._run(name) as run_id:
+                self._log(run_id, tags, metrics, params)
+                made = _version(
+                    self._client.create_model_version(
+                        name, self._reachable(source, run_id), run_id=run_id, tags=dict(tags)
+                    )
+                )
+        first = self.find(name, digest)
+        if first is None or first.version == made.version:
+            return made, True
+        with self._calling(f"give up version {made.version} of {name!r}"):
+            self._client.delete_model_version(name, made.version)
+            if run_id != os.environ.get("MLFLOW_RUN_ID"):
+                self._client.delete_run(run_id)
+        return first, False
+
+    def _ensure_model(self, name: str) -> None:
+        from mlflow.exceptions import MlflowException
+
+        try:
+            self._client.create_registered_model(name)
+        except MlflowException as error:
+            if error.error_code != _EXISTS:
+                raise
+
+    @contextlib.contextmanager
+    def _run(self, name: str) -> Iterator[str]:
+        """The run that the platform gave this task, or one of our own, which ends here."""
+        if given := os.environ.get("MLFLOW_RUN_ID"):
+            yield given
+            return
+        experiment = os.environ.get("MLFLOW_EXPERIMENT_ID") or self._experiment(name)
+        run_id = str(self._client.create_run(experiment).info.run_id)
+        try:
+            yield run_id
+        except BaseException:
+            with contextlib.suppress(Exception):  # what went wrong first is what counts
+                self._client.set_terminated(run_id, "FAILED")
+            raise
+        self._client.set_terminated(run_id)
+
+    def _experiment(self, name: str) -> str:
+        from mlflow.exceptions import MlflowException
+
+        try:
+            if (found := self._client.get_experiment_by_name(name)) is None:
+                return str(self._client.create_experiment(name))
+        except MlflowException as error:
+            # Another registration was quicker.
+            if error.error_code != _EXISTS:
+                raise
+            found = self._client.get_experiment_by_name(name)
+        return str(found.experiment_id)
+
+    def _log(
+        self,
+        run_id: str,
+        tags: Mapping[str, str],
+        metrics: Mapping[str, float],
+        params: Mapping[str, str],
+    ) -> None:
+        import time
+
+        from mlflow.entities import Metric, Param, RunTag
+
+        now = int(time.time() * 1000)
+        # KFP's run is a task's own, and the tasks before have logged what they did.
+        own = run_id != os.environ.get("MLFLOW_RUN_ID")
+        self._client.log_batch(
+            run_id,
+            params=[Param(k, _cut(v)) for k, v in sorted(params.items())[:MAX_PARAMS] if own],
+            tags=[RunTag(key, text) for key, text in tags.items()],
+        )
+        values = [Metric(key, value, now, 0) for key, value in metric_names(metrics).items()]
+        for begin in range(0, len(values), BATCH):
+            self._client.log_batch(run_id, metrics=values[begin : begin + BATCH])
+
+    def _reachable(self, source: str, run_id: str) -> str:
+        """`source`, or where its files were uploaded to when the server cannot see them."""
+        if not self._uploads(source):
+            return source
+        self._client.log_artifacts(run_id, unquote(urlsplit(source).path), _ARTIFACT_PATH)
+        return f"runs:/{run_id}/{_ARTIFACT_PATH}"
+
+    def _uploads(self, source: str) -> bool:
+        """Whether the registry's server cannot see the files at a URI."""
+        schemes = urlsplit(source).scheme, urlsplit(self._uri).scheme
+        return schemes[0] == "file" and schemes[1] in {"http", "https"}
+
+    @property
+    def _client(self) -> "MlflowClient":
+        if self._made is None:
+            if self._is_file:
+                self._check_file()
+            from mlflow.tracking import MlflowClient
+
+            self._made = MlflowClient(self._uri, self._uri)
+        return self._made
+
+    @contextlib.contextmanager
+    def _calling(self, what: str) -> Iterator[None]:
+        with calling(what, self._uri), contextlib.ExitStack() as stack:
+            if self._is_file:
+                if self._made is None:
+                    self._check_file()
+                stack.enter_context(alone(self._path))
+            yield
+
+
+def name_problems(name: str) -> list[str]:
+    """What is wrong with the name of a registered model; empty when it is right.
+
+    MLflow refuses `/` and `:` only, but what has a meaning in its filters or in `models:/` URIs
+    would make a version that nobody can load.
+    """
+    if _MODEL_NAME.fullmatch(name) and len(name) <= MAX_NAME_CHARS:
+        return []
+    allowed = "letters, digits, spaces and _ - . ( ), beginning with a letter or digit"
+    return [f"model_name {name!r}: use 1 to {MAX_NAME_CHARS} {allowed}"]
+
+
+def _require_name(name: str) -> None:
+    if problems := name_problems(name):
+        raise UsageError.all_of(problems)
+
+
+def _version(raw: Any) -> ModelVersion:
+    return ModelVersion(raw.name, str(raw.version), str(raw.source), dict(raw.tags))
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= MAX_PARAM_CHARS else f"{text[: MAX_PARAM_CHARS - 1]}…"

@@ -1,0 +1,367 @@
+"""From an import path and a dict to a scikit-learn estimator; runs nothing that is not admitted.
+
+Hyperparameters are JSON. A number without a fraction is a whole number, also when it was written
+as `1.0`: JSON, and with it the step key, knows no difference. What is itself an object (a base
+estimator, a kernel, a splitter) is `{"$estimator": path, "hyperparameters": {...}}`, at any depth.
+"""
+
+import functools
+import importlib
+import inspect
+import re
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from assay.documents import MAX_NAMED, closest, shown, some
+from assay.errors import UsageError
+from assay.models.allowed import (
+    GRIDS,
+    MODULES,
+    REFUSED_ARGUMENTS,
+    admitted_classes,
+    argument_problem,
+    module_problems,
+    size_problems,
+)
+
+AUTO: Final = "auto"
+NESTED: Final = "$estimator"
+"""Key that marks a JSON object as an estimator: its import path."""
+ARGUMENTS: Final = "hyperparameters"
+"""Key of a nested estimator's own hyperparameters; optional."""
+MAX_SEED: Final = 2**32 - 1
+"""NumPy's legacy generator, which scikit-learn uses, takes no larger one."""
+
+MAX_PARTS: Final = 5
+"""Of an import path below `sklearn`."""
+_PATH = re.compile(r"[A-Za-z]\w*(\.[A-Za-z]\w*)*", re.ASCII)
+DEFAULTS: Final = {
+    "classification": "sklearn.ensemble.HistGradientBoostingClassifier",
+    "regression": "sklearn.ensemble.HistGradientBoostingRegressor",
+}
+"""What "auto" stands for: little to tune, fast on large tables, at ease with missing values."""
+
+
+def check_estimator(
+    estimator: str, hyperparameters: Mapping[str, Any], allowed_modules: Sequence[str] = ()
+) -> list[str]:
+    """Everything that is wrong with an estimator and its hyperparameters; empty when usable.
+
+    Names, and values too where scikit-learn declares what it takes. Nothing is fitted.
+
+    Args:
+        estimator: Import path of a class with `fit` and `predict`, or "auto".
+        hyperparameters: Its arguments, as JSON.
+        allowed_modules: Import prefixes admitted besides `sklearn`, such as `lightgbm`, among
+            the classes that the platform admits.
+    """
+    if problems := module_problems(allowed_modules):
+        return problems
+    if problems := size_problems({"": estimator, ARGUMENTS: hyperparameters}):
+        return [f"hyperparameters: {problem}" for problem in problems]
+    if estimator == AUTO:
+        # Nothing to look up without hyperparameters, and scikit-learn takes seconds to import.
+        # The task is not known yet, so what either of the two takes will do.
+        found = [_check(path, hyperparameters, ()) for path in DEFAULTS.values() if hyperparameters]
+        return min(found, key=len, default=[])
+    return _check(estimator, hyperparameters, allowed_modules)
+
+
+def resolve(estimator: str, task: str) -> str:
+    """The import path that `estimator` stands for, given the task."""
+    if estimator == AUTO:
+        return DEFAULTS["regression" if task == "regression" else "classification"]
+    return estimator
+
+
+def kind_of(estimator: str, allowed_modules: Sequence[str] = ()) -> str:
+    """`classifier` or `regressor`, or empty for "auto" and where the class does not say.
+
+    Raises:
+        UsageError: Not admitted or unknown.
+    """
+    if estimator == AUTO:
+        return ""
+    from sklearn.base import ClassifierMixin, RegressorMixin
+
+    found = _require(estimator, allowed_modules)
+    # By class, not by tags: those of a meta-estimator ask an inner one that may not be there yet.
+    is_classifier, is_regressor = (
+        issubclass(found, mixin) for mixin in (ClassifierMixin, RegressorMixin)
+    )
+    if is_classifier == is_regressor:
+        return ""
+    return "classifier" if is_classifier else "regressor"
+
+
+def make_estimator(
+    estimator: str,
+    hyperparameters: Mapping[str, Any],
+    *,
+    task: str,
+    seed: int,
+    threads: int,
+    allowed_modules: Sequence[str] = (),
+) -> Any:
+    """An unfitted estimator, with its seed set wherever it, or one within, takes one.
+
+    The thread count goes to the outermost that takes `n_jobs`: those within run inside its jobs.
+    What the user gave is left as it is.
+
+    Raises:
+        UsageError: Not admitted, unknown, or hyperparameters that cannot be; all of them.
+    """
+    estimator = resolve(estimator, task)
+    if problems := check_estimator(estimator, hyperparameters, allowed_modules):
+        raise UsageError.all_of(problems)
+    return _Maker(tuple(allowed_modules), seed).make(estimator, hyperparameters, threads)
+
+
+class _Maker:
+    """Makes an estimator and those within it."""
+
+    def __init__(self, allowed: Sequence[str], seed: int | None) -> None:
+        self._allowed = allowed
+        self._seed = seed
+
+    def make(self, path: str, hyperparameters: Mapping[str, Any], threads: int | None) -> Any:
+        kind = _require(path, self._allowed, nested=True)
+        known = _arguments(kind)
+        takes_jobs = threads is not None and "n_jobs" in known
+        inner = None if takes_jobs else threads
+        arguments = {
+            name: self.value(value, inner, known[name]) for name, value in hyperparameters.items()
+        }
+        if "random_state" in known and self._seed is not None:
+            arguments.setdefault("random_state", self._seed)
+        if takes_jobs:
+            arguments.setdefault("n_jobs", threads)
+        try:
+            return kind(**arguments)
+        except (TypeError, ValueError) as error:
+            raise UsageError(f"{path}: {error}") from error
+
+    def value(self, value: Any, threads: int | None, tuples: bool = False) -> Any:
+        """A hyperparameter's value from JSON."""
+        if _is_nested(value):
+            return self.make(value[NESTED], value.get(ARGUMENTS, {}), threads)
+        if isinstance(value, Mapping):
+            return {key: self.value(item, threads) for key, item in value.items()}
+        if isinstance(value, list | tuple):
+            items = [self.value(item, threads) for item in value]
+            # Steps of a pipeline, members of a vote: scikit-learn wants ("name", estimator).
+            named = [isinstance(item, list) and len(item) in {2, 3} for item in value]
+            if items and all(named) and any(_is_nested(pair[1]) for pair in value):
+                return [tuple(item) for item in items]
+            return tuple(items) if tuples else items
+        if isinstance(value, float) and value.is_integer():
+            return int(value)
+        return value
+
+
+def _check(path: str, hyperparameters: Any, allowed: Sequence[str], where: str = "") -> list[str]:
+    """As `check_estimator`; `where` is the hyperparameter that a nested one stands in."""
+    kind = _find(path, allowed, nested=bool(where))
+    if isinstance(kind, str):
+        return [f"{where}{kind}"]
+    if not isinstance(hyperparameters, Mapping):
+        return [f"{where}hyperparameters of {kind.__name__} must be a JSON object"]
+    known = _arguments(kind)
+
+    def unknown(name: str) -> str:
+        close = closest(name, known)
+        hint = f"did you mean {close!r}?" if close else f"it has: {', '.join(sorted(known))}"
+        return f"{where}{kind.__name__} has no hyperparameter {shown(name)}; {hint}"
+
+    problems = some([name for name in hyperparameters if name not in known], unknown)
+    for name, value in hyperparameters.items():
+        if name not in known:
+            continue
+        if name not in GRIDS and (problem := argument_problem(kind, name, value)):
+            problems.append(f"{where}{name}: {problem}")
+        problems += _check_nested(value, allowed, f"{where}{name}: ")
+    if not problems:
+        problems = _grid_problems(kind, hyperparameters, allowed, where)
+    return problems or _check_values(path, kind, hyperparameters, allowed, where)
+
+
+def _grid_problems(
+    kind: Any, given: Mapping[str, Any], allowed: Sequence[str], where: str
+) -> list[str]:
+    """What a search would set on the estimator it searches, held against the same lists."""
+    grids = [
+        (name, grid)
+        for name in GRIDS.intersection(given)
+        for grid in (given[name] if isinstance(given[name], list) else [given[name]])
+    ]
+    if not grids:
+        return []
+    if not _is_nested(given.get("estimator")):
+        return [f"{where}{kind.__name__} needs an estimator, {{{NESTED!r}: path}}"]
+    inner = _Maker(allowed, None).value(given["estimator"], None)
+    problems = []
+    for name, grid in grids:
+        if not isinstance(grid, Mapping):
+            return [f"{where}{name}: give an object of hyperparameters, each with a list of values"]
+        parameters = inner.get_params(deep=True)
+        for key, values in grid.items():
+            owner, _, last = str(key).rpartition("__")
+            found = parameters.get(owner) if owner else inner
+            if key not in parameters:
+                problems.append(f"{where}{name}: no hyperparameter {shown(key)} to search")
+            elif problem := argument_problem(type(found), last, _searched(last, values)):
+                problems.append(f"{where}{name}: {shown(key)}: {problem}")
+    return problems
+
+
+def _searched(argument: str, values: Any) -> Any:
+    """The values of one entry of a grid; for an argument that must be null, those that are not."""
+    if argument in REFUSED_ARGUMENTS and isinstance(values, list | tuple):
+        return [value for value in values if value is not None] or None
+    return values
+
+
+def _check_nested(value: Any, allowed: Sequence[str], where: str) -> list[str]:
+    if _is_nested(value):
+        if extra := sorted(set(value) - {NESTED, ARGUMENTS}):
+            return [f"{where}put {', '.join(extra)} into {ARGUMENTS!r}, beside {NESTED!r}"]
+        return _check(value[NESTED], value.get(ARGUMENTS, {}), allowed, where)
+    items = value.values() if isinstance(value, Mapping) else value
+    if not isinstance(value, Mapping | list | tuple):
+        return []
+    problems: list[str] = []
+    for item in items:
+        problems += _check_nested(item, allowed, where)
+        if len(problems) > MAX_NAMED:
+            # Looking for similar names takes time, so it ends where nobody would read on.
+            return [*problems[:MAX_NAMED], f"{where}and more behind these"]
+    return problems
+
+
+def _check_values(
+    path: str, kind: Any, given: Mapping[str, Any], allowed: Sequence[str], where: str
+) -> list[str]:
+    """Values against the types and ranges that scikit-learn declares; one line for each."""
+    maker, known = _Maker(allowed, None), _arguments(kind)
+    required = {
+        name
+        for name, parameter in inspect.signature(kind).parameters.items()
+        if parameter.default is parameter.empty and parameter.kind is not parameter.VAR_KEYWORD
+    }
+    if missing := sorted(required - set(given)):
+        return [f"{where}{kind.__name__} needs {', '.join(missing)}; give it as a hyperparameter"]
+    problems = []
+    for name in given or ("",):
+        # One at a time beside what is required, because scikit-learn tells the first fault only.
+        picked = {key: value for key, value in given.items() if key in required or key == name}
+        try:
+            made = maker.make(path, picked, None)
+            check = getattr(made, "_validate_params", None)
+            if check is not None and name in known:
+                check()
+        except (UsageError, ValueError, TypeError, AttributeError) as error:
+            problems.append(f"{where}{name}: {' '.join(str(error).split())}")
+    return sorted(set(problems))
+
+
+def _is_nested(value: Any) -> bool:
+    return isinstance(value, Mapping) and NESTED in value
+
+
+def _arguments(kind: Any) -> dict[str, bool]:
+    """The hyperparameters of a class, and whether a list given for one has to become a tuple."""
+    constraints = getattr(kind, "_parameter_constraints", {})
+    names = [
+        name
+        for name, parameter in inspect.signature(kind).parameters.items()
+        if parameter.kind in {parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY}
+    ]
+    if hasattr(kind, "get_params") and len(names) < len(inspect.signature(kind).parameters):
+        # Behind **kwargs (xgboost, for one) only an instance knows its names.
+        names = [*names, *(name for name in kind().get_params(deep=False) if name not in names)]
+    return {name: _tuples_only(constraints.get(name)) for name in names}
+
+
+def _tuples_only(constraint: Any) -> bool:
+    return isinstance(constraint, list) and tuple in constraint and list not in constraint
+
+
+def _require(path: str, allowed: Sequence[str], *, nested: bool = False) -> Any:
+    kind = _find(path, allowed, nested=nested)
+    if isinstance(kind, str):
+        raise UsageError(kind)
+    return kind
+
+
+def _is_path(text: object) -> bool:
+    return isinstance(text, str) and _PATH.fullmatch(text) is not None
+
+
+def _find(path: Any, allowed: Sequence[str], *, nested: bool = False) -> Any:
+    """The class at `path`, or one line on why there is none. Imports only what is admitted."""
+    if not _is_path(path) or "." not in path:
+        hint = _suggestion(path) if _is_path(path) else "write sklearn.module.Class"
+        return f"estimator {shown(path)} is not an import path; {hint}"
+    own = path.startswith("sklearn.")
+    if not own and path not in admitted_classes(allowed):
+        return (
+            f"estimator {shown(path)} is not admitted; use one of scikit-learn's, or admit it in "
+            "the policy (allowed_modules) and on the platform (ASSAY_ALLOWED_CLASSES)"
+        )
+    try:
+        found = _import(path) if not own or _is_open(path) else None
+    except ImportError as error:
+        return f"estimator {shown(path)}: {error}; install it into the image that trains"
+    top = path.partition(".")[0]
+    if not inspect.isclass(found) or found.__module__.partition(".")[0] != top:
+        return f"no estimator {shown(path)}; {_suggestion(path.rpartition('.')[2])}"
+    if not (_can_be_nested(found) if nested else _is_estimator(found)):
+        wanted = "estimator, kernel or splitter" if nested else "estimator with fit and predict"
+        return f"{shown(path)} is not an {wanted}"
+    return found
+
+
+def _is_open(path: str) -> bool:
+    """Whether a path below `sklearn` leads to a module of estimators."""
+    parts = path.split(".")
+    return parts[1] in MODULES and len(parts) <= MAX_PARTS and "tests" not in parts
+
+
+def _import(path: str) -> Any:
+    """What is at an admitted import path, or None."""
+    module_name, _, name = path.rpartition(".")
+    try:
+        with warnings.catch_warnings():
+            # What a library says while it is imported is not about this estimator.
+            warnings.simplefilter("ignore")
+            return getattr(importlib.import_module(module_name), name, None)
+    except ImportError:
+        if path.startswith("sklearn."):
+            return None
+        raise
+
+
+def _is_estimator(kind: type) -> bool:
+    return hasattr(kind, "fit") and hasattr(kind, "predict")
+
+
+def _can_be_nested(kind: type) -> bool:
+    return hasattr(kind, "get_params") or hasattr(kind, "split")
+
+
+@functools.cache
+def _estimators() -> Mapping[str, Any]:
+    """scikit-learn's, by name; finding them walks through all of its modules."""
+    from sklearn.utils import all_estimators
+
+    return dict(all_estimators())
+
+
+def _suggestion(name: str) -> str:
+    known = _estimators()
+    close = closest(name, known)
+    if not close:
+        return "see scikit-learn's estimators"
+    public = [part for part in known[close].__module__.split(".") if not part.startswith("_")]
+    return f"did you mean {'.'.join([*public[:2], close])!r}?"

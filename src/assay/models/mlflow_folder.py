@@ -1,0 +1,153 @@
+"""The part of a model's folder that is MLflow's, without clock, chance and host in it."""
+
+import contextlib
+import hashlib
+import logging
+import shutil
+import sys
+import tempfile
+import uuid
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import yaml
+
+from assay.core.environment import silence_mlflow
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+EXAMPLE_ROWS: Final = 3
+REQUIREMENTS: Final = ("mlflow", "numpy", "pandas", "scikit-learn", "scipy", "skops")
+"""What loading and serving a model needs, and nothing else."""
+_PYTHON: Final = f"{sys.version_info.major}.{sys.version_info.minor}"
+_EPOCH: Final = "1970-01-01 00:00:00.000000"
+
+
+def versions(extra: Sequence[str] = ()) -> Mapping[str, str]:
+    """Exact versions of what a model is loaded with, by distribution name; Python's first.
+
+    Args:
+        extra: Names of further top-level modules that it needs, such as `lightgbm`.
+    """
+    from importlib.metadata import packages_distributions
+
+    known = packages_distributions() if extra else {}
+    more = {name for module in extra for name in known.get(module.partition(".")[0], ())}
+    return {"python": _PYTHON} | {
+        # Images hold mlflow-skinny alone, of which mlflow is an extension with the same version.
+        name: version("mlflow-skinny" if name == "mlflow" else name)
+        for name in sorted({*REQUIREMENTS, *more}, key=str.lower)
+    }
+
+
+def write_mlflow_folder(
+    pipeline: Any,
+    frame: "pd.DataFrame",
+    trusted: Sequence[str],
+    needs: Mapping[str, str],
+    skops_file: str,
+    data: bytes,
+    folder: Path,
+) -> None:
+    """Write `MLmodel`, its environments and examples, and `data` as its model file.
+
+    Args:
+        pipeline: The fitted pipeline.
+        frame: Its training features; the first `EXAMPLE_ROWS` become the input example.
+        trusted: Types that MLflow may construct from `data`.
+        needs: As `versions` gives it.
+        skops_file: Name of the model file.
+        data: The pipeline as a canonical skops file.
+        folder: An existing folder.
+    """
+    pins = [f"{name}=={number}" for name, number in needs.items() if name != "python"]
+    example = frame.head(EXAMPLE_ROWS)
+    environment = {
+        "name": "model",
+        "channels": ["conda-forge"],
+        "dependencies": [f"python={_PYTHON}", "pip", {"pip": pins}],
+    }
+    with tempfile.TemporaryDirectory() as scratch, _quiet():
+        silence_mlflow()
+        import mlflow.sklearn
+
+        staged = Path(scratch) / "model"
+        mlflow.sklearn.save_model(
+            pipeline,
+            staged,
+            serialization_format="skops",
+            skops_trusted_types=list(trusted),
+            signature=_signature(frame, pipeline.predict(example)),
+            input_example=example,
+            # Given, so that MLflow neither looks for imports nor asks a package index.
+            conda_env=environment,
+        )
+        (staged / skops_file).write_bytes(data)
+        (staged / "requirements.txt").write_text("\n".join(pins) + "\n")
+        _write_yaml(staged / "conda.yaml", environment)
+        _write_yaml(
+            staged / "python_env.yaml",
+            {
+                "python": _PYTHON,
+                "build_dependencies": ["pip"],
+                "dependencies": ["-r requirements.txt"],
+            },
+        )
+        _make_canonical(staged / "MLmodel", data)
+        shutil.copytree(staged, folder, dirs_exist_ok=True)
+
+
+def _signature(frame: "pd.DataFrame", predicted: Any) -> Any:
+    """What MLflow demands of a request: all that `assay.models` takes, it takes.
+
+    A number is of any type, so MLflow does not refuse a text there, as `assay.models` does.
+    MLflow's `long` refuses a gap, which pandas reads as a float, and its `double` refuses a request
+    in which all numbers happen to be whole.
+    """
+    from mlflow.models import ModelSignature, infer_signature
+    from mlflow.types import ColSpec, Schema
+    from mlflow.types.type_hints import AnyType
+
+    found = infer_signature(frame, predicted)
+    numbers = {name for name in frame.columns if frame[name].dtype.kind in "iuf"}
+    columns = [
+        ColSpec(AnyType(), one.name, required=one.required) if one.name in numbers else one
+        for one in found.inputs.inputs
+    ]
+    return ModelSignature(inputs=Schema(columns), outputs=found.outputs)
+
+
+def _make_canonical(path: Path, data: bytes) -> None:
+    """Replace what MLflow takes from the clock, from chance and from this machine."""
+    raw = yaml.safe_load(path.read_text())
+    raw["utc_time_created"] = _EPOCH
+    raw["model_uuid"] = uuid.UUID(hashlib.sha256(data).hexdigest()[:32]).hex
+    raw["model_size_bytes"] = len(data)
+    raw["flavors"]["python_function"]["python_version"] = _PYTHON
+    # Where it was saved, which these would tell were it saved within an MLflow run.
+    for name in ("artifact_path", "run_id"):
+        raw.pop(name, None)
+    _write_yaml(path, raw)
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Without what MLflow says of pip versions and integer columns, which helps no reader here."""
+    logger = logging.getLogger("mlflow")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            # The pipeline takes missing values in integer columns, whatever MLflow fears.
+            warnings.filterwarnings("ignore", category=UserWarning, module="mlflow")
+            yield
+    finally:
+        logger.setLevel(level)
+
+
+def _write_yaml(path: Path, value: Any) -> None:
+    path.write_text(yaml.safe_dump(value, sort_keys=True, allow_unicode=True))

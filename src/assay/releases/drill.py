@@ -1,0 +1,213 @@
+"""The rehearsal of a rollback: back, and forth again, with predictions looked at on both sides.
+
+Meant for staging, as a recurring run. It records its times as a signed statement about the model,
+and as Prometheus metrics; a gate can ask for a drill that is younger than so many days.
+"""
+
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from assay.core.signing import Signer
+from assay.core.step import Services
+from assay.errors import RunBlocked, ServiceError, UsageError
+from assay.governance.registry import Registry
+from assay.releases import golden, log, rehearsal, restore, statement
+from assay.releases.rollback import RolledBack, rollback
+from assay.releases.settings import Settings
+from assay.releases.statement import Kind, Statement
+
+if TYPE_CHECKING:
+    from prometheus_client import CollectorRegistry
+
+MAX_SECONDS: Final = 300.0
+SECONDS_METRIC: Final = "assay_rollback_drill_seconds"
+SUCCESS_METRIC: Final = "assay_rollback_drill_last_success_timestamp_seconds"
+JOB: Final = "assay_rollback_drill"
+PUSH_SECONDS: Final = 10
+
+
+@dataclass(slots=True)
+class Drill:
+    """How a rehearsal went."""
+
+    model: str
+    environment: str
+    back: RolledBack
+    forth: RolledBack
+    rows: dict[str, int] = field(default_factory=dict)
+    """Golden predictions that were the same, by model digest."""
+    seconds: float = 0.0
+    """Of the slower of the two rollbacks, which is what an outage would take."""
+    statement: Statement | None = None
+
+    @property
+    def passed(self) -> bool:
+        """Whether it was quick enough; everything else is an error."""
+        return self.seconds <= MAX_SECONDS
+
+
+def require_ready(
+    services: Services, signer: Signer | None, model: str, environment: str
+) -> Signer:
+    """What a drill needs, asked for before anything is read or moved; the key that signs it.
+
+    Raises:
+        UsageError: No key that may sign a drill, nothing to go back to, a release without golden
+            predictions; names all of it.
+    """
+    problems = []
+    if signer is None:
+        problems.append(
+            "ASSAY_SIGNING_KEY is not set, and a drill is a signed statement; make a key with "
+            f"{rehearsal.MAKE_KEY}, and on a cluster put it into the Secret assay-signing"
+        )
+    elif services.verifier is not None:
+        try:
+            services.verifier.require(signer, log.WRITERS[log.Event.ROLLBACK], "a drill")
+        except UsageError as error:
+            problems.append(str(error))
+    problems += rehearsal.lacking(services, model, environment)
+    if problems or signer is None:
+        raise UsageError.all_of(problems)
+    return signer
+
+
+def drill(
+    services: Services,
+    settings: Settings,
+    registry: Registry | None,
+    signer: Signer | None,
+    model: str,
+    environment: str,
+    *,
+    by: str,
+) -> Drill:
+    """Roll an environment back and forth.
+
+    Raises:
+        RunBlocked: What is there is revoked, so that it could not be put back again.
+        UsageError: As `require_ready`; nothing was moved.
+        IntegrityError: A release cannot be restored, or predicts otherwise than it did.
+        ServiceError: The repository failed. What is released then is told by `assay releases`.
+    """
+    signer = require_ready(services, signer, model, environment)
+
+    def roll(to: str, why: str) -> tuple[RolledBack, float]:
+        begun = time.monotonic()
+        done = rollback(
+            services,
+            settings,
+            registry,
+            signer,
+            model,
+            environment,
+            by=by,
+            why=why,
+            to=to,
+            now=True,
+        )
+        return done, time.monotonic() - begun
+
+    # Before anything moves: what is there must be restorable too.
+    there = log.current(log.read(services.store, model, services.verifier), environment)
+    if there is not None:
+        restore.verify(services, log.get_release(services.store, there.release))
+    back, first = roll("", "rollback drill: back")
+    rows = {}
+    try:
+        rows[back.release.digest] = _golden(services, back.release.digest, back.release.golden)
+    finally:
+        # Whatever the drill found, the environment gets its release again.
+        forth, second = roll(back.left.name, "rollback drill: forth again")
+    rows[forth.release.digest] = _golden(services, forth.release.digest, forth.release.golden)
+    done = Drill(model, environment, back, forth, rows, max(first, second))
+    predicate = {
+        "model": model,
+        "environment": environment,
+        "by": by,
+        "at": statement.now(),
+        "passed": done.passed,
+        "seconds": round(done.seconds, 3),
+        "phases": {
+            "back": {name: round(value, 3) for name, value in back.seconds.items()},
+            "forth": {name: round(value, 3) for name, value in forth.seconds.items()},
+        },
+        "bytes": max(back.size, forth.size),
+        "goldenRows": rows,
+        "to": back.release.digest,
+    }
+    done.statement = statement.save(
+        services.store, signer, Kind.DRILL, forth.release.digest, predicate, services.verifier
+    )
+    return done
+
+
+def require_passed(done: Drill) -> None:
+    """Turn a run red when the drill was too slow.
+
+    Raises:
+        RunBlocked: It took longer than `MAX_SECONDS`.
+    """
+    if not done.passed:
+        raise RunBlocked(
+            f"rolling {done.model!r} back in {done.environment} took {done.seconds:.0f} s, the "
+            f"limit is {MAX_SECONDS:.0f} s; the phases say where: {done.back.seconds}"
+        )
+
+
+def metrics(done: Drill) -> bytes:
+    """The drill as Prometheus' text format."""
+    from prometheus_client import generate_latest
+
+    return generate_latest(_collect(done))
+
+
+def push(done: Drill, gateway: str) -> None:
+    """Send the metrics to a Pushgateway.
+
+    Raises:
+        ServiceError: It does not take them.
+    """
+    from prometheus_client import pushadd_to_gateway
+
+    grouping = {"model": done.model, "environment": done.environment}
+    try:
+        pushadd_to_gateway(
+            gateway, JOB, _collect(done), grouping_key=grouping, timeout=PUSH_SECONDS
+        )
+    except (OSError, ValueError) as error:
+        raise ServiceError(
+            f"pushgateway: cannot send the drill's metrics ({type(error).__name__}); check "
+            "ASSAY_PUSHGATEWAY"
+        ) from error
+
+
+def _collect(done: Drill) -> "CollectorRegistry":
+    from prometheus_client import CollectorRegistry, Gauge
+
+    collected = CollectorRegistry()
+    labels = {"model": done.model, "environment": done.environment}
+    taken = Gauge(
+        SECONDS_METRIC,
+        "Seconds that the slower rollback of the last drill took.",
+        [*labels],
+        registry=collected,
+    )
+    taken.labels(**labels).set(done.seconds)
+    if done.passed and done.statement is not None:
+        success = Gauge(
+            SUCCESS_METRIC,
+            "When a drill last passed, in seconds since the epoch.",
+            [*labels],
+            registry=collected,
+        )
+        at = statement.moment(done.statement.text("at"), "at")
+        success.labels(**labels).set(at.timestamp())
+    return collected
+
+
+def _golden(services: Services, digest: str, held: str) -> int:
+    if not held:
+        raise UsageError(rehearsal.no_golden(digest))
+    return golden.check(services, digest, held)

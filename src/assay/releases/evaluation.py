@@ -1,0 +1,364 @@
+"""`evaluation.md` and its figures: what an approver looks at, made from what the gate judged."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from assay.core.store import Store
+from assay.core.tree import get_manifest, read_file
+from assay.documents import Limits, read_json
+from assay.errors import IntegrityError
+from assay.evidence.format import FILE_NAME, MAX_EVIDENCE_BYTES, EvidenceDocument
+from assay.evidence.labels import is_labelled, sort_key
+from assay.governance.admission import Facts
+from assay.governance.makers import SHORT
+from assay.governance.policy import ATTEMPTS, Decision, Kind
+from assay.releases.document import (
+    CONFUSION_FIGURE,
+    EVALUATION_FILE,
+    METRICS_FIGURE,
+    REGRESSION_FIGURE,
+    ROC_FIGURE,
+    SLICES_FIGURE,
+    Release,
+)
+from assay.reports.page import (
+    figure_svg,
+    figure_text,
+    markdown_table,
+    markdown_text,
+    new_figure,
+    standalone_svg,
+)
+from assay.text import number
+
+MAX_CURVE_BYTES: Final = 4 << 20
+MAX_SLICES: Final = 40
+"""Shown in a figure; the table holds all."""
+MAX_CLASSES: Final = 30
+SHORT_KEY: Final = 12
+_NONE: Final = "–"
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What was judged about the candidate."""
+
+    evaluation: EvidenceDocument
+    comparison: EvidenceDocument | None
+    measurements: EvidenceDocument | None
+    monitoring: EvidenceDocument | None
+    curves: Mapping[str, Any]
+    """`classification.json` of the evaluation; empty for a regression."""
+
+    @classmethod
+    def of(cls, store: Store, release: Release) -> "Evidence":
+        """Read the documents that a release names.
+
+        Raises:
+            IntegrityError: One is not what its name says, or malformed.
+            NotFoundError: One is not in the store.
+        """
+
+        def document(kind: str) -> EvidenceDocument | None:
+            digest = release.reports.get(kind)
+            return evidence(store, digest) if digest else None
+
+        curves = _file(store, release.reports["evaluation"], "classification.json", MAX_CURVE_BYTES)
+        return cls(
+            evaluation=evidence(store, release.reports["evaluation"]),
+            comparison=document("comparison"),
+            measurements=document("measurements"),
+            monitoring=document("monitoring"),
+            curves=_curves(curves) if curves else {},
+        )
+
+
+def _curves(data: bytes) -> Mapping[str, Any]:
+    limits = Limits(MAX_CURVE_BYTES, depth=16, values=2_000_000)
+    found = read_json(data, "classification.json", limits, error=IntegrityError)
+    if not isinstance(found, dict):
+        raise IntegrityError("classification.json: not an object")
+    return found
+
+
+def evidence(store: Store, digest: str) -> EvidenceDocument:
+    """The document of an evidence artifact; an artifact without one has none to give."""
+    return EvidenceDocument.parse(_file(store, digest, FILE_NAME, MAX_EVIDENCE_BYTES))
+
+
+def files(release: Release, found: Evidence, facts: Facts) -> dict[str, bytes]:
+    """`evaluation.md` and the figures it shows, by name; the same bytes every time."""
+    drawn = _figures(found)
+    text = _page(release, found, facts, list(drawn))
+    return {EVALUATION_FILE: text.encode(), **{name: svg.encode() for name, svg in drawn.items()}}
+
+
+def _page(release: Release, found: Evidence, facts: Facts, drawn: list[str]) -> str:
+    decision = facts.judgement
+
+    def picture(name: str, alt: str) -> str:
+        return f"\n![{alt}]({name})\n" if name in drawn else ""
+
+    rows = int(found.evaluation.values.get("test_rows") or 0)
+    parts = [
+        f"# Evaluation of {markdown_text(release.model)} for {release.environment}\n",
+        f"Decision: **{decision.verdict.value}**"
+        + (f". {markdown_text(decision.reason)}" if decision.reason else "")
+        + f". Judged on {rows:,} held-out rows.\n",
+    ]
+    if release.override is not None:
+        parts.append(override_text(release))
+    parts.append(facts_text(facts))
+    parts += [
+        "## Metrics\n",
+        "An interval says where the true value lies with 95 % confidence.\n"
+        if _level(found) == 0.95  # noqa: PLR2004 - the usual level, spelt as people say it
+        else "An interval says where the true value lies, at the confidence that was asked for.\n",
+        markdown_table(
+            ("metric", "value", "low", "high"), _metrics(found.evaluation, labelled=False)
+        ),
+        picture(METRICS_FIGURE, "Metrics with intervals"),
+        picture(ROC_FIGURE, "ROC curve"),
+        picture(CONFUSION_FIGURE, "Confusion matrix"),
+        "## Comparison with production\n",
+        _comparison(found.comparison),
+        picture(REGRESSION_FIGURE, "Regression with interval"),
+    ]
+    if sliced := _metrics(found.evaluation, labelled=True):
+        parts += [
+            "## Slices\n",
+            markdown_table(("slice", "value", "low", "high"), sliced),
+            picture(SLICES_FIGURE, "Metric by slice"),
+        ]
+    parts += ["## If it fails silently\n", _monitoring(found.monitoring)]
+    if found.measurements is not None:
+        measured = sorted(found.measurements.values.items())
+        parts += [
+            "## Speed and memory\n",
+            "Measured on the machine that evaluated; production may differ.\n",
+            markdown_table(("what", "value"), [(n, number(v)) for n, v in measured]),
+        ]
+    parts += [
+        "## Rules of the policy\n",
+        _rules(decision),
+        _governed(facts),
+        "## Who made the evidence\n",
+        _makers(facts),
+        "## What it rests on\n",
+        _names(release),
+    ]
+    return "\n".join(part for part in parts if part)
+
+
+def override_text(release: Release) -> str:
+    """The warning that a release goes against the policy; nobody should overlook it."""
+    given = release.override
+    if given is None:
+        return ""
+    return (
+        "> **Override.** This model did not pass its policy. "
+        f"{markdown_text(given.by)} decided for it: {markdown_text(given.why)} "
+        f"(until {given.until}, `{given.statement}`)\n"
+    )
+
+
+def _in_order(document: EvidenceDocument) -> list[tuple[str, float | None]]:
+    """Names and values in the order for readers."""
+    return [(name, document.values[name]) for name in sorted(document.values, key=sort_key)]
+
+
+def facts_text(facts: Facts) -> str:
+    """What an approver must know before any number: the rules, the attempts, what is not known."""
+    lines = []
+    if facts.governing is None:
+        lines.append(
+            "> **No governing policy.** Whoever started the run chose the rules. Put a policy.yaml "
+            "into this repository to govern the model.\n"
+        )
+    else:
+        lines.append(
+            f"Judged again under the governing policy `{facts.governing.place}`: "
+            f"**{facts.governed.verdict.value if facts.governed else ''}**.\n"
+        )
+    counted = [document.values.get(ATTEMPTS) for document in facts.documents.values()]
+    attempts = max((count for count in counted if count is not None), default=None)
+    lines.append(
+        f"Models tried on this test data: **{attempts:.0f}**, this one among them.\n"
+        if attempts is not None
+        else "> **Attempts not counted.** Nothing says how many models were tried on this test "
+        "data.\n"
+    )
+    lines += [f"> **Not shown:** {markdown_text(note)}.\n" for note in facts.notes]
+    lines += [
+        f"> **A step of your own:** the {markdown_text(maker.what)} was made by "
+        f"`{maker.entry_point}`, which the policy names.\n"
+        for maker in facts.makers
+        if maker.own
+    ]
+    return "\n".join(lines)
+
+
+def _governed(facts: Facts) -> str:
+    if facts.governing is None or facts.governed is None:
+        return ""
+    lead = f"## Rules of the governing policy\n\n`{facts.governing.place}`\n\n"
+    return lead + _rules(facts.governed)
+
+
+def _makers(facts: Facts) -> str:
+    rows = [
+        (
+            maker.what,
+            maker.digest,
+            maker.entry_point,
+            maker.code[:SHORT],
+            maker.signed_by[:SHORT_KEY] or "nobody",
+        )
+        for maker in facts.makers
+    ]
+    return markdown_table(("what", "digest", "step", "code", "signed by"), rows)
+
+
+def _level(found: Evidence) -> float:
+    levels = {interval.confidence for interval in found.evaluation.intervals.values()}
+    return next(iter(levels)) if len(levels) == 1 else 0.0
+
+
+def _metrics(document: EvidenceDocument, *, labelled: bool) -> list[tuple[str, ...]]:
+    rows: list[tuple[str, ...]] = []
+    for name, value in _in_order(document):
+        if is_labelled(name) is labelled:
+            bounds = document.intervals.get(name)
+            low, high = (number(bounds.low), number(bounds.high)) if bounds else (_NONE, _NONE)
+            # A slice that is too small has an interval and no value; its note says so.
+            shown = number(value) if value is not None else document.notes.get(name, _NONE)
+            rows.append((name, shown, low, high))
+    return rows
+
+
+def _comparison(document: EvidenceDocument | None) -> str:
+    if document is None or document.values.get("production_exists") == 0:
+        return "No model was in production when it was judged, so nothing was compared.\n"
+    lead = f"Verdict: **{document.verdict}**. {markdown_text(document.reason)}\n\n"
+    shown = [(name, number(value), *_bounds(document, name)) for name, value in _in_order(document)]
+    how = (
+        "A regression above 0 means that the candidate is worse than production by so much; "
+        "both models judged the same rows.\n\n"
+    )
+    return lead + how + markdown_table(("what", "value", "low", "high"), shown)
+
+
+def _monitoring(document: EvidenceDocument | None) -> str:
+    if document is None or not document.values:
+        return "No monitoring plan was judged: nothing says who would notice, or when.\n"
+    shown = [(name, number(value), *_bounds(document, name)) for name, value in _in_order(document)]
+    how = (
+        "Faults were put into held-out rows; `time_to_detect_rows_p95` is after how many rows 95 % "
+        "of them had raised the alarm. `monitoring.yaml` says who gets it.\n\n"
+    )
+    return how + markdown_table(("what", "value", "low", "high"), shown)
+
+
+def _bounds(document: EvidenceDocument, name: str) -> tuple[str, str]:
+    bounds = document.intervals.get(name)
+    return (number(bounds.low), number(bounds.high)) if bounds else (_NONE, _NONE)
+
+
+def _rules(decision: Decision) -> str:
+    rows = [
+        (row.text, row.outcome.value, number(row.value), row.explanation)
+        for row in decision.rows
+        if row.kind is Kind.RULE
+    ]
+    return markdown_table(("rule", "outcome", "seen", "why"), rows)
+
+
+def _names(release: Release) -> str:
+    rows = [
+        ("model", release.digest),
+        ("registry version", release.registry_version),
+        ("evaluation run", release.evaluation_run or _NONE),
+        ("decision", release.decision),
+        ("policy", release.policy),
+        ("data", release.data or _NONE),
+        *((kind, digest) for kind, digest in sorted(release.reports.items())),
+    ]
+    return markdown_table(("what", "name"), rows)
+
+
+def _figures(found: Evidence) -> dict[str, str]:
+    drawn = {}
+    if plain := _points(found.evaluation, labelled=False):
+        drawn[METRICS_FIGURE] = _points_figure(plain, "Metrics")
+    if roc := found.curves.get("roc"):
+        drawn[ROC_FIGURE] = _roc_figure(roc)
+    confusion = found.curves.get("confusion_matrix")
+    if confusion and len(confusion["labels"]) <= MAX_CLASSES:
+        drawn[CONFUSION_FIGURE] = _confusion_figure(confusion)
+    if sliced := _points(found.evaluation, labelled=True):
+        drawn[SLICES_FIGURE] = _points_figure(sliced[:MAX_SLICES], "Slices")
+    if found.comparison is not None:
+        deltas = [p for p in _points(found.comparison, labelled=None) if "delta" in p[0]]
+        if deltas:
+            drawn[REGRESSION_FIGURE] = _points_figure(
+                deltas, "Regression (below 0: better)", zero=True
+            )
+    return {name: standalone_svg(svg) for name, svg in drawn.items()}
+
+
+def _points(
+    document: EvidenceDocument, *, labelled: bool | None
+) -> list[tuple[str, float, float, float]]:
+    """Values that have an interval: (name, value, low, high)."""
+    return [
+        (name, value, bounds.low, bounds.high)
+        for name, value in _in_order(document)
+        if value is not None
+        and (labelled is None or is_labelled(name) is labelled)
+        and (bounds := document.intervals.get(name)) is not None
+    ]
+
+
+def _points_figure(
+    points: list[tuple[str, float, float, float]], title: str, *, zero: bool = False
+) -> str:
+    figure, axes = new_figure(7.5, 1.2 + 0.32 * len(points))
+    for place, (_, value, low, high) in enumerate(reversed(points)):
+        axes.plot([low, high], [place, place], color="C0", lw=2)
+        axes.plot([value], [place], marker="o", color="C0")
+    if zero:
+        axes.axvline(0, color="grey", lw=1, ls="--")
+    axes.set_yticks(range(len(points)), [figure_text(name) for name, *_ in reversed(points)])
+    axes.set(title=title)
+    return figure_svg(figure, title)
+
+
+def _roc_figure(roc: Mapping[str, list[float]]) -> str:
+    figure, axes = new_figure(3.8, 3.6)
+    axes.plot([0, 1], [0, 1], color="grey", lw=1, ls="--")
+    axes.plot(roc["fpr"], roc["tpr"])
+    axes.set(xlabel="false positive rate", ylabel="true positive rate", title="ROC")
+    return figure_svg(figure, "ROC curve")
+
+
+def _confusion_figure(confusion: Mapping[str, Any]) -> str:
+    labels = [figure_text(label) for label in confusion["labels"]]
+    matrix = confusion["matrix"]
+    figure, axes = new_figure(4.2, 3.6)
+    axes.imshow(matrix, cmap="Blues", aspect="auto")
+    axes.grid(visible=False)
+    ticks = range(len(labels))
+    axes.set_xticks(ticks, labels, rotation=30, ha="right")
+    axes.set_yticks(ticks, labels)
+    middle = max(max(row) for row in matrix) / 2
+    for i in ticks:
+        for j in ticks:
+            colour = "white" if matrix[i][j] > middle else "black"
+            axes.text(j, i, str(matrix[i][j]), ha="center", va="center", color=colour)
+    axes.set(xlabel="predicted", ylabel="actual", title="Confusion matrix")
+    return figure_svg(figure, "Confusion matrix")
+
+
+def _file(store: Store, artifact: str, name: str, limit: int) -> bytes:
+    return read_file(store, get_manifest(store, artifact), name, limit) or b""

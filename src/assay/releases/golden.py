@@ -1,0 +1,121 @@
+"""Golden predictions: what a model said about a few rows when it was released.
+
+A restored model must say exactly the same. The rows, the first of the test data that was judged,
+are kept beside the answers, so that a rehearsal needs no data that may be gone by then; answers are
+JSON numbers, which give back the same 64 bits. One thread, because thread counts change last bits.
+"""
+
+import tempfile
+from pathlib import Path
+from typing import Any, Final
+
+from assay.core.attestation import about
+from assay.core.digest import canonical_json, parse_canonical_json
+from assay.core.manifest import require_type
+from assay.core.step import Services
+from assay.core.store import Store
+from assay.core.tree import get_manifest, get_tree, put_tree, read_file, remove_tree
+from assay.errors import IntegrityError
+
+TYPE: Final = "application/vnd.assay.golden.v1"
+ANSWERS: Final = "predictions.json"
+ROWS_FOLDER: Final = "rows"
+ROWS: Final = 100
+MAX_ANSWER_BYTES: Final = 8 << 20
+
+
+def record(services: Services, model: str, test_data: str) -> str:
+    """Predict the first rows and keep rows and answers; the digest of the record.
+
+    Raises:
+        IntegrityError: Model or data is not what its name says.
+    """
+    from assay import data as dataset
+
+    with tempfile.TemporaryDirectory(prefix="assay-golden-") as scratch:
+        out = Path(scratch, "out")
+        (out / ROWS_FOLDER).mkdir(parents=True)
+        table = Path(scratch, "table")
+        get_tree(services.store, get_manifest(services.store, test_data), table)
+        try:
+            first = next(dataset.iter_batches(table)).slice(0, ROWS)
+            dataset.write([first], dataset.arrow_schema(table), out / ROWS_FOLDER)
+        finally:
+            remove_tree(table)
+        said = _predict(services, model, out / ROWS_FOLDER)
+        (out / ANSWERS).write_bytes(canonical_json({"model": model, "data": test_data, **said}))
+        return put_tree(services.store, out, TYPE, {}).digest
+
+
+def check(services: Services, model: str, golden: str) -> int:
+    """Predict again; the number of rows, when every prediction is the same.
+
+    Raises:
+        IntegrityError: A prediction differs, or the record is about another model.
+    """
+    manifest = get_manifest(services.store, golden)
+    require_type(manifest, TYPE, "golden predictions")
+    with tempfile.TemporaryDirectory(prefix="assay-golden-") as scratch:
+        held = Path(scratch, "held")
+        get_tree(services.store, manifest, held)
+        try:
+            content = (held / ANSWERS).read_bytes()
+            raw = parse_canonical_json(content, ANSWERS)
+            if not isinstance(raw, dict) or raw.get("model") != model:
+                raise IntegrityError(f"{golden}: these are no golden predictions of {model}")
+            again = _predict(services, model, held / ROWS_FOLDER)
+        finally:
+            remove_tree(held)
+    if canonical_json({**raw, **again}) != content:
+        before = raw["labels"]
+        differ = sum(a != b for a, b in zip(again["labels"], before, strict=False))
+        raise IntegrityError(
+            f"the model {model} does not give its golden predictions again ({differ} of "
+            f"{len(before)} labels differ, or their probabilities do); do not serve it here: "
+            "compare the versions in its requirements.txt with those installed"
+        )
+    return len(again["labels"])
+
+
+def require_about(store: Store, golden: str, model: str, test_data: str) -> None:
+    """Refuse what is no golden predictions of a model on the rows that it was judged on.
+
+    Raises:
+        IntegrityError: It is about something else, or there is none.
+        NotFoundError: It is not in the store.
+    """
+    if not golden:
+        raise IntegrityError("golden is empty, and there are rows to predict; promote it again")
+    manifest = get_manifest(store, golden)
+    require_type(manifest, TYPE, "golden predictions")
+    content = read_file(store, manifest, ANSWERS, MAX_ANSWER_BYTES)
+    raw = parse_canonical_json(content, ANSWERS) if content is not None else None
+    if not isinstance(raw, dict) or (raw.get("model"), raw.get("data")) != (model, test_data):
+        raise IntegrityError(f"{golden}: these are no golden predictions of {model} on {test_data}")
+
+
+def _predict(services: Services, model: str, rows: Path) -> dict[str, Any]:
+    from assay import data as dataset
+    from assay.models import fixed_threads, load
+
+    trained = about(services.store, model, services.verifier)
+    allowed = trained[0].parameters.get("allowed_modules", []) if trained else []
+    with tempfile.TemporaryDirectory(prefix="assay-golden-") as scratch:
+        folder = Path(scratch, "model")
+        get_tree(services.store, get_manifest(services.store, model), folder)
+        try:
+            loaded = load(folder, allowed_modules=allowed)
+        finally:
+            remove_tree(folder)
+    frame = dataset.read(rows)
+    with fixed_threads(1):
+        labels = [_plain(value) for value in loaded.predict(frame)]
+        scores = loaded.predict_proba(frame)
+    return {
+        "labels": labels,
+        "probabilities": None if scores is None else [[float(x) for x in row] for row in scores],
+    }
+
+
+def _plain(value: Any) -> Any:
+    return value.item() if hasattr(value, "item") else value

@@ -1,0 +1,131 @@
+"""The branch along its first parents, and the tips of it that `approvals sync` saw.
+
+A forge may put every commit of a pull request on the branch, and Git does not say which of them
+was its tip. What a pull request did on the way was on the branch for nobody. So each `sync` writes
+the tip that it saw into a chain of its own in the release log, and from these tips follow:
+
+| question | answer |
+|---|---|
+| which policy governs a release | each from the tip that was seen before it to the one after |
+| what opens the next environment | what a tip held that was seen before |
+| was a release there | when a tip that was seen held it |
+| was the branch only moved forward | every tip that was seen is on the line of first parents |
+
+Before any tip was seen, every policy behind the branch counts.
+"""
+
+from collections.abc import Iterable
+
+from assay.core.digest import of_bytes
+from assay.core.signing import Signer
+from assay.core.step import Services
+from assay.governance.admission import Governing
+from assay.releases import log, statement
+from assay.releases.governing import governing, places
+from assay.releases.log import Entry, Event
+from assay.releases.repository import Repository
+
+
+class Line:
+    """The commits of the branch itself, and which of them were seen as its tip."""
+
+    def __init__(self, repository: Repository, seen: Iterable[str]) -> None:
+        self._repository = repository
+        self._place = {commit: place for place, commit in enumerate(repository.line())}
+        self._seen = list(seen)
+        # What is there now, this run sees.
+        known = {*self._seen, repository.head} & self._place.keys()
+        self._tips = sorted(known, key=self._place.__getitem__)
+
+    @classmethod
+    def read(cls, services: Services, repository: Repository) -> "Line":
+        """The line as it is now, with the tips that the log knows; errors as `log.read`."""
+        entries = log.read(services.store, _chain(repository), services.verifier)
+        # Only these: an intent, which any key may write, says nothing of what was there.
+        seen = [e.commit for e in entries if e.event is Event.SEEN and not e.refused]
+        return cls(repository, seen)
+
+    def problems(self) -> list[str]:
+        """What is wrong with the way that the branch went."""
+        left = [commit for commit in self._seen if commit not in self._place]
+        return [self._left(left[-1], "was its tip")] if left else []
+
+    def left(self, commit: str) -> str:
+        """What is wrong when a commit that was recorded is behind the branch, and not on it."""
+        if not commit or commit in self._place or not self._repository.contains(commit):
+            return ""
+        return self._left(commit, "is in the release log")
+
+    def _left(self, commit: str, was: str) -> str:
+        branch = self._repository.settings.branch
+        return (
+            f"branch {branch} left the line of commits that it had: {commit[:12]} {was}, and is "
+            "no longer among the first parents; nothing is recorded. Look at what came, then put "
+            f"it behind that commit: git checkout {commit[:12]}; git merge --no-ff "
+            f"origin/{branch}; git push origin HEAD:{branch}"
+        )
+
+    def before(self, commit: str) -> str:
+        """The last tip that was seen before a commit came; "" when there is none."""
+        place = self._place[commit]
+        return next((t for t in reversed(self._tips) if self._place[t] < place), "")
+
+    def stayed(self, commit: str, newer: str) -> bool:
+        """Whether a tip was seen that held what a commit of the line wrote.
+
+        Args:
+            commit: Which.
+            newer: The next commit that wrote the same file; "" when there is none.
+        """
+        end = self._place[newer] if newer else len(self._place)
+        return any(self._place[commit] <= self._place[tip] < end for tip in self._tips)
+
+    def opened(self, commit: str, earlier: str) -> bool:
+        """Whether a tip held `earlier` that was seen before `commit` came."""
+        since = self.before(commit)
+        return bool(since) and self._place.get(earlier, len(self._place)) <= self._place[since]
+
+    def policies(self, model: str, environment: str, commit: str) -> list[Governing | None]:
+        """Every policy that a release must pass which came with a commit.
+
+        That of the parent, and each from the tip that was seen before to the first one that held
+        the commit: one pull request must not first weaken the policy and then bring what only the
+        weaker one passes. On every side, for a pull request may merge the branch into itself, and
+        what the branch was then no longer stands among the first parents.
+        """
+        since = self.before(commit)
+        # Before any was seen, also what was merged later.
+        after = (t for t in self._tips if self._place[t] >= self._place[commit])
+        until = next(after) if since else self._repository.head
+        parents = self._repository.revision(commit).parents
+        changes = self._repository.changing(places(model, environment), since, until)
+        found: dict[bytes, Governing] = {}
+        for place, at in enumerate([*parents[:1], *filter(None, [since]), *changes]):
+            policy = governing(self._repository, model, environment, at)
+            if policy is not None and policy.content not in found:
+                # The parent's needs no word where it was; the others are there no longer.
+                name = f"{policy.place} of commit {at[:12]}" if place else policy.place
+                found[policy.content] = Governing(name, policy.content)
+        return list(found.values()) or [None]
+
+
+def record(services: Services, repository: Repository, signer: Signer, by: str) -> None:
+    """Write down the branch's tip as seen; errors as `log.append`."""
+    chain = _chain(repository)
+    if not repository.head:
+        return
+    entry = Entry(
+        event=Event.SEEN,
+        model=chain,
+        environment="",
+        digest=of_bytes(chain.encode()),
+        release="",
+        at=statement.now(),
+        by=by,
+        commit=repository.head,
+    )
+    log.append(services.store, entry, signer, services.verifier)
+
+
+def _chain(repository: Repository) -> str:
+    return log.tips_chain(repository.settings.url, repository.settings.branch)

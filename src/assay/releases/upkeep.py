@@ -1,0 +1,139 @@
+"""What maintenance of a store must know of releases: what has to stay, and what is broken."""
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Final
+
+from assay.core.maintenance import fsck as checking
+from assay.core.maintenance import gc
+from assay.core.maintenance.fsck import Checked, Finding
+from assay.core.maintenance.gc import Plan
+from assay.core.signing import Verifier
+from assay.core.store import Store
+from assay.errors import AssayError, IntegrityError, UsageError
+from assay.governance.registry import Registry
+from assay.releases import log
+
+PROTECTED_VERSIONS: Final = 3
+"""So many of the last production versions are kept, whatever the options say."""
+MAX_RELEASE_BYTES: Final = 4 << 20
+_DIGEST_IN_TEXT: Final = re.compile(r"sha256:[0-9a-f]{64}(?![0-9a-f])", re.ASCII)
+
+
+def plan(store: Store, roots: Mapping[str, str], *, now: float, grace: float) -> Plan:
+    """`gc.plan`, with what the release log keeps: whoever collects need not know of it."""
+    return gc.plan(store, roots, providers=[released], now=now, grace=grace)
+
+
+def remove(store: Store, found: Plan, roots: Callable[[], Mapping[str, str]]) -> int:
+    """`gc.remove`, with what the release log keeps."""
+    return gc.remove(store, found, roots, providers=[released])
+
+
+def fsck(
+    store: Store,
+    verifier: Verifier | None,
+    source: Store | None = None,
+    progress: Callable[[str], None] = lambda _: None,
+    *,
+    repair: bool = False,
+) -> Checked:
+    """`fsck` of `assay.core.maintenance`, and of the release log."""
+    return checking.fsck(store, verifier, source, progress, repair=repair, checks=[broken])
+
+
+def released(store: Store) -> dict[str, str]:
+    """What the release log keeps.
+
+    Raises:
+        IntegrityError: It cannot be followed to its end.
+    """
+    try:
+        return dict.fromkeys(log.live(store), "in the release log")
+    except AssayError as error:
+        raise IntegrityError(f"release log: {error}") from error
+
+
+def broken(store: Store, verifier: Verifier | None) -> list[Finding]:
+    """What is broken in the release logs of a store."""
+    return [
+        Finding(fault.what, fault.text, mended=False)
+        for fault in log.check(store, verifier)
+        if fault.broken
+    ]
+
+
+def registry_roots(registry: Registry, keep_versions: int | None) -> dict[str, str]:
+    """What registered versions name: their models, data and decisions.
+
+    Args:
+        registry: The registry.
+        keep_versions: Only so many of the newest versions of each model; None keeps all. Versions
+            with an alias and the last `PROTECTED_VERSIONS` in production always stay.
+
+    Raises:
+        ServiceError: The registry failed.
+        UsageError: A version that must stay does not say which model it is.
+    """
+    roots: dict[str, str] = {}
+    for name, versions in registry.versions().items():
+        protected = set(registry.production_history(name)[-PROTECTED_VERSIONS:])
+        protected |= registry.aliased(name)
+        newest_first = sorted(versions, key=lambda item: -int(item.version))
+        for place, version in enumerate(newest_first):
+            must = version.version in protected
+            if must:
+                version.model  # noqa: B018 - refuses a version that does not say which model it is
+            if must or keep_versions is None or place < keep_versions:
+                named = digests_in(" ".join(version.tags.values()))
+                roots.update(dict.fromkeys(named, f"version {version.version} of {name!r}"))
+    return roots
+
+
+def release_roots(paths: Iterable[Path], store: Store) -> dict[str, str]:
+    """Digests in release files, or in all files of a deployment repository's checkout.
+
+    Raises:
+        UsageError: A path that cannot be read, or that names nothing in this store: a wrong path
+            must not make everything removable.
+    """
+    roots: dict[str, str] = {}
+    for path in paths:
+        found: dict[str, str] = {}
+        for file in _files_of(path):
+            found.update(dict.fromkeys(digests_in(_text(file)), f"release {file}"))
+        there = {digest: why for digest, why in found.items() if store.has(digest)}
+        if not there:
+            raise UsageError(
+                f"--release {path}: no digest of anything in {store.url}; give the release's file, "
+                "or the folder of the deployment repository"
+            )
+        roots.update(there)
+    return roots
+
+
+def digests_in(text: str) -> list[str]:
+    """Every digest that a text holds."""
+    return _DIGEST_IN_TEXT.findall(text)
+
+
+def _files_of(path: Path) -> list[Path]:
+    if path.is_dir():
+        return sorted(
+            file
+            for file in path.rglob("*")
+            if file.is_file() and ".git" not in file.relative_to(path).parts
+        )
+    return [path]
+
+
+def _text(path: Path) -> str:
+    try:
+        if path.stat().st_size > MAX_RELEASE_BYTES:
+            return ""
+        return path.read_text(errors="replace")
+    except OSError as error:
+        raise UsageError(
+            f"--release: cannot read {path} ({error.strerror}); give a file or folder that is there"
+        ) from error

@@ -1,0 +1,1 @@
+"""Pages that people look at: templates, figures, Markdown. Knows no store."""

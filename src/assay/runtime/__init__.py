@@ -1,0 +1,1 @@
+"""Everything that imports kfp: tasks, declarations of components, local runs."""

@@ -1,0 +1,16 @@
+"""The context of a task: what the environment says, and a registry that names models."""
+
+from dataclasses import replace
+
+from assay.core.config import context_from_env
+from assay.core.execution import Context
+from assay.governance.model_names import registered
+
+
+def task_context() -> Context:
+    """Everything an execution needs, from the environment.
+
+    Raises:
+        UsageError: A variable that is missing or cannot be used; the message names it.
+    """
+    return replace(context_from_env(), named=registered)

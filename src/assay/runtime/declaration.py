@@ -1,0 +1,50 @@
+"""How the library's components are declared to KFP.
+
+A component of ours is in its image, so the compiled pipeline need not hold its source: a short
+command names it. Argo keeps a task's command about seven times in the workflow, which has 1 MiB.
+A component of your own, whose source is not in an image, is declared with `dsl.component`.
+"""
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from kfp import dsl
+
+from assay.runtime.images import image
+
+MODULE: Final = "assay.runtime.task"
+"""What runs a component in its pod."""
+_STANDS_FOR: Final = "kfp.dsl.executor_main"
+"""KFP's own module for that. `kfp.local` runs a command as a process only where it names it."""
+
+
+def component(role: str) -> Callable[[Callable[..., Any]], Any]:
+    """Declare a component that runs in the image of a role.
+
+    Args:
+        role: One of `assay.runtime.images.ROLES`.
+
+    Returns:
+        A decorator. In a pod, where KFP cannot declare components, it gives the function as it is.
+    """
+
+    def declare(function: Callable[..., Any]) -> Any:
+        if not hasattr(dsl, "component"):
+            return function
+        made = dsl.component(base_image=image(role), install_kfp_package=False)(function)
+        container = made.component_spec.implementation.container
+        container.command = command(function.__name__)
+        container.args = []
+        return made
+
+    return declare
+
+
+def command(name: str) -> list[str]:
+    """The command of a component's container."""
+    return ["python3", "-m", MODULE, _STANDS_FOR, name, "{{$}}"]
+
+
+def named_in(command: list[str]) -> str:
+    """The component that a container's command runs; empty where it is another's command."""
+    return command[-2] if command[1:3] == ["-m", MODULE] else ""

@@ -1,0 +1,370 @@
+"""Running a pipeline on this machine: `kfp.local`, followed through its events.
+
+Every task is a process of its own, as on a cluster, and ends when the run ends, however that is
+(`assay.runtime.task_group`). What a task prints goes into the run's log.
+Steps that ask the registry find MLflow loaded in a process that the run starts
+(`assay.runtime.warm`).
+"""
+
+import contextlib
+import io
+import json
+import logging
+import os
+import shutil
+import subprocess
+import threading
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final, Self
+
+from assay.core import findings
+from assay.core.environment import environment
+from assay.printable import without_secrets
+from assay.runtime import events
+from assay.runtime.task_group import TaskGroup, stopped_by_signals, task_group
+from assay.runtime.warm.start import warm_process
+
+POLL_SECONDS: Final = 0.1
+_ENCODING: Final = "utf-8"
+_ERRORS: Final = "backslashreplace"
+
+Listener = Callable[["Task"], None]
+
+
+@dataclass(slots=True)
+class Task:
+    """One task of a run, as its events tell it."""
+
+    name: str
+    state: str
+    process: str = ""
+    """Tells tasks of one name apart: those of a loop run side by side."""
+    started: float = 0.0
+    """Seconds since the epoch, as the task's own clock had it."""
+    seconds: float = 0.0
+    side_effects: bool = False
+    outputs: Mapping[str, str] = field(default_factory=dict)
+    values: Mapping[str, Any] = field(default_factory=dict)
+    attestation: str = ""
+    error: str = ""
+    exit_code: int = 0
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What came of a run."""
+
+    tasks: list[Task]
+    folder: Path
+    """Reports and the log of this run."""
+    exit_code: int
+    error: str
+    notes: list[str] = field(default_factory=list)
+    """What a person should know of the run itself."""
+
+    def task(self, name: str) -> Task | None:
+        """The last task of that name, if it ran."""
+        return next((task for task in reversed(self.tasks) if task.name == name), None)
+
+    @property
+    def reports(self) -> list[Path]:
+        """HTML reports of the tasks, to open in a browser."""
+        return sorted((self.folder / "reports").glob("*.html"))
+
+    @property
+    def findings(self) -> list[str]:
+        """What the tasks found that a person should know, one line each."""
+        told = [
+            f"{task.name}: {line}" for task in self.tasks for line in findings.lines(task.values)
+        ]
+        return list(dict.fromkeys([*told, *self.notes]))
+
+    @property
+    def log(self) -> Path:
+        """Everything the tasks printed."""
+        return self.folder / "run.log"
+
+    @property
+    def verdict(self) -> str:
+        """`passed`, `rejected`, `blocked`, `inconclusive` or `failed`."""
+        kinds = {0: "passed", 3: "rejected", 4: "blocked", 5: "inconclusive"}
+        return kinds.get(self.exit_code, "failed")
+
+
+def run(
+    pipeline: Any, arguments: Mapping[str, Any], folder: Path, listener: Listener | None = None
+) -> Outcome:
+    """Run a compiled pipeline function and follow it.
+
+    Args:
+        pipeline: What `@dsl.pipeline` made of a function.
+        arguments: Checked arguments.
+        folder: Where reports and the log go; created.
+        listener: Called with a task at each change of its state.
+    """
+    from kfp import local
+
+    folder.mkdir(parents=True, exist_ok=True)
+    event_file = folder / "events.jsonl"
+    follower = _Follower(event_file, listener)
+    variables = {
+        "ASSAY_EVENTS": str(event_file),
+        "ASSAY_RUN": folder.name,
+        # Set for the tasks, as the images set it: hashes of text differ between processes.
+        "PYTHONHASHSEED": "0",
+        # What a task prints goes through a pipe into the log, whatever the terminal shows.
+        "PYTHONIOENCODING": f"{_ENCODING}:{_ERRORS}",
+    }
+    local.init(
+        runner=local.SubprocessRunner(use_venv=False),
+        pipeline_root=str(folder / "outputs"),
+        workspace_root=str(folder / "workspace"),
+    )
+    error = ""
+    with _Log(folder / "run.log", arguments) as log, follower:  # noqa: SIM117 - inside these, so
+        # that the follower reports with the real standard output.
+        with (
+            warm_process(pipeline) as warm,
+            task_group() as group,
+            stopped_by_signals(group),
+            _tasks_in(group),
+            _nulls(),
+            environment({**variables, **warm}),
+            _output_to(log),
+            warnings.catch_warnings(),
+        ):
+            # Image names are for clusters; the tasks run in this Python.
+            warnings.filterwarnings("ignore", category=RuntimeWarning, module="kfp")
+            # Names of tasks are for the UI.
+            warnings.filterwarnings("ignore", r"Task .* settings \['display_name'\]", UserWarning)
+            try:
+                pipeline(**arguments)
+            except RuntimeError as failure:
+                # kfp.local says only which task failed; the task's own event says why.
+                error = str(failure)
+    outcome = _outcome(list(follower.tasks), folder, error)
+    try:
+        _collect_reports(folder, _pages(pipeline))
+    except OSError as failure:
+        # A full disk must hide neither the verdict nor its reason.
+        outcome.notes.append(f"reports are missing in {folder}: {failure.strerror}; make room")
+    return outcome
+
+
+@contextlib.contextmanager
+def _nulls() -> Iterator[None]:
+    """Have kfp.local hand null on within objects, as KFP does: many arguments may be None."""
+    from google.protobuf import struct_pb2
+    from kfp.compiler import pipeline_spec_builder as builder
+
+    known = builder.to_protobuf_value
+
+    def to_protobuf_value(value: Any) -> Any:
+        null = struct_pb2.Value(null_value=struct_pb2.NULL_VALUE)
+        return null if value is None else known(value)
+
+    builder.to_protobuf_value = to_protobuf_value
+    try:
+        yield
+    finally:
+        builder.to_protobuf_value = known
+
+
+@contextlib.contextmanager
+def _tasks_in(group: TaskGroup) -> Iterator[None]:
+    """Have kfp.local start its tasks in a group; it offers no other way to say how."""
+    from kfp.local import subprocess_task_handler as handler
+
+    def run_local_subprocess(
+        full_command: list[str], env_vars: Mapping[str, str] | None = None
+    ) -> int:
+        variables = {**os.environ, **(env_vars or {})}
+        with group.started(
+            full_command,
+            variables,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            encoding=_ENCODING,
+            errors=_ERRORS,
+            bufsize=1,
+        ) as process:
+            for line in process.stdout or ():
+                print(line, end="")  # noqa: T201 - into the run's log
+        return process.returncode
+
+    whole = handler.run_local_subprocess
+    handler.run_local_subprocess = run_local_subprocess
+    try:
+        yield
+    finally:
+        handler.run_local_subprocess = whole
+
+
+def _pages(pipeline: Any) -> set[str]:
+    """Names of the outputs that are HTML pages."""
+    return {
+        name
+        for component in pipeline.pipeline_spec.components.values()
+        for name, output in component.output_definitions.artifacts.items()
+        if output.artifact_type.schema_title == "system.HTML"
+    }
+
+
+def _collect_reports(folder: Path, names: set[str]) -> None:
+    """Copy what KFP calls `.../<task>/<output>` to where a person finds and opens it."""
+    outputs = folder / "outputs"
+    for path in (found for name in names for found in outputs.glob(f"*/**/{name}")):
+        if not path.is_file():
+            continue
+        # Those of a loop's tasks stay in a folder for each round.
+        place = path.parent.relative_to(outputs).parts[1:]
+        target = (folder / "reports").joinpath(*place).with_suffix(".html")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, target)
+
+
+def _outcome(tasks: list[Task], folder: Path, error: str) -> Outcome:
+    failed = [task for task in tasks if task.state in {events.FAILED, events.STARTED}]
+    if not failed and not error:
+        return Outcome(tasks, folder, 0, "")
+    for task in failed:
+        if task.state == events.STARTED:
+            task.state = events.FAILED
+            task.error = task.error or f"{task.name} was killed before it could say why"
+            task.exit_code = 1
+    first = failed[0] if failed else None
+    return Outcome(
+        tasks,
+        folder,
+        (first.exit_code if first else 0) or 1,
+        (first.error if first else "") or error,
+    )
+
+
+class _Log(io.TextIOBase):
+    """A run's log: for its owner only, and without the secrets of locations.
+
+    KFP and the libraries in a task print what they were given, be it a presigned address. The log
+    takes whole lines, because a location that is written in parts is not known for one.
+    """
+
+    def __init__(self, path: Path, arguments: Mapping[str, Any]) -> None:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        self._file = os.fdopen(descriptor, "w", 1, encoding=_ENCODING, errors=_ERRORS)
+        self._begun = ""
+        self._instead = dict(_public_texts(arguments))
+        self._lock = threading.Lock()
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, text: str) -> int:
+        with self._lock:
+            *lines, self._begun = f"{self._begun}{text}".split("\n")
+            for line in lines:
+                self._file.write(f"{self._public(line)}\n")
+        return len(text)
+
+    def close(self) -> None:
+        if not self.closed:
+            self._file.write(self._public(self._begun))
+            self._file.close()
+        super().close()
+
+    def _public(self, line: str) -> str:
+        for given, public in self._instead.items():
+            line = line.replace(given, public)
+        return str(without_secrets(line))
+
+
+def _public_texts(value: Any) -> Iterator[tuple[str, str]]:
+    """Texts in arguments that have secrets, as Python and JSON write them, and without.
+
+    Within a line nobody can tell where a location with blanks ends.
+    """
+    if isinstance(value, Mapping):
+        value = list(value.values())
+    if isinstance(value, list | tuple):
+        for item in value:
+            yield from _public_texts(item)
+    elif isinstance(value, str) and (public := without_secrets(value)) != value:
+        for text in {value, json.dumps(value)[1:-1]}:
+            yield text, public
+
+
+def new_run_id() -> str:
+    """A name for a run's folder, in order of time."""
+    return datetime.now(UTC).strftime("%Y%m%d-%H%M%S-%f")[:-3]
+
+
+@contextlib.contextmanager
+def _output_to(log: Any) -> Iterator[None]:
+    """Send what kfp.local prints and logs into the run's log."""
+    with contextlib.redirect_stdout(log), contextlib.redirect_stderr(log):
+        root = logging.getLogger()
+        level, handlers = root.level, root.handlers[:]
+        root.handlers[:] = [logging.StreamHandler(log)]
+        try:
+            yield
+        finally:
+            root.setLevel(level)
+            root.handlers[:] = handlers
+
+
+class _Follower:
+    """Reads events while the pipeline runs, and tells the listener."""
+
+    def __init__(self, path: Path, listener: Listener | None) -> None:
+        self.tasks: list[Task] = []
+        self._path = path
+        self._listener = listener
+        self._offset = 0
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._follow, name="assay-events", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+        self._read()
+
+    def _follow(self) -> None:
+        while not self._stop.wait(POLL_SECONDS):
+            self._read()
+
+    def _read(self) -> None:
+        for event, offset in events.read(self._path, self._offset):
+            self._offset = offset
+            task = self._apply(event)
+            if self._listener is not None:
+                self._listener(task)
+
+    def _apply(self, event: Mapping[str, Any]) -> Task:
+        name, state = event["task"], event["state"]
+        if state == events.STARTED:
+            task = Task(
+                name,
+                state,
+                process=event["process"],
+                started=event["at"],
+                side_effects=event.get("side_effects", False),
+            )
+            self.tasks.append(task)
+            return task
+        task = next(
+            t for t in reversed(self.tasks) if (t.name, t.process) == (name, event["process"])
+        )
+        task.state = state
+        # The whole task as a person waits for it, imports included, not only the step.
+        task.seconds = event["at"] - task.started
+        for key in ("outputs", "values", "attestation", "error", "exit_code"):
+            if key in event:
+                setattr(task, key, event[key])
+        return task

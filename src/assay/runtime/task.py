@@ -1,0 +1,78 @@
+"""What a component's container runs.
+
+The command is `python3 -m assay.runtime.task kfp.dsl.executor_main NAME JSON`.
+
+KFP's launcher puts what the task is given, and where its outputs go, in place of the JSON; KFP's
+own executor reads and writes it.
+"""
+
+import argparse
+import importlib
+import logging
+import os
+import sys
+from pathlib import Path
+from typing import Any, Final
+
+MAX_INPUT_BYTES: Final = 8 << 20
+
+
+def main() -> None:
+    """Run a component of this installation; what goes wrong is told without secrets.
+
+    Raises:
+        SystemExit: It did not end well.
+        KeyboardInterrupt: It was interrupted; the process ends by the signal.
+    """
+    try:
+        _run()
+    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - Python would print secrets
+        from assay.printable import traceback_of
+
+        print(traceback_of(error), file=sys.stderr, flush=True)  # noqa: T201 - the pod's log
+        if isinstance(error, KeyboardInterrupt):
+            raise KeyboardInterrupt from None
+        raise SystemExit(1) from None
+
+
+def _run() -> None:
+    # Before kfp is imported: it then leaves out what a pod does not need.
+    os.environ["_KFP_RUNTIME"] = "true"
+    parser = argparse.ArgumentParser(prog="assay.runtime.task")
+    parser.add_argument("--image", default="", help="reference of the image, for attestations")
+    parser.add_argument("stands_for", help="what kfp.local looks for; nothing else reads it")
+    parser.add_argument("component")
+    parser.add_argument("executor_input")
+    given = parser.parse_args()
+
+    from assay.documents import Limits, read_json
+    from assay.runtime.images import CODE_FOLDER
+
+    if given.image and Path(CODE_FOLDER).is_dir():
+        os.environ["ASSAY_IMAGE"] = given.image
+    if not given.component.isidentifier():
+        parser.error(f"no component {given.component!r}")
+    logging.basicConfig(
+        stream=sys.stdout,
+        format="[KFP Executor %(asctime)s %(levelname)s]: %(message)s",
+        level=logging.INFO,
+    )
+    limits = Limits(MAX_INPUT_BYTES, depth=100, values=500_000)
+    executor_input = read_json(given.executor_input, "executor_input", limits)
+
+    from kfp.dsl.executor import Executor
+
+    class Declared(Executor):  # type: ignore[misc]
+        """Gives what the pipeline declares: what nobody reads is left out of it."""
+
+        def write_output_parameter_value(self, name: str, value: Any) -> None:
+            if name in (executor_input.get("outputs") or {}).get("parameters", {}):
+                super().write_output_parameter_value(name, value)
+
+    name = f"assay.components.{given.component}.component"
+    function = getattr(importlib.import_module(name), given.component)
+    Declared(executor_input=executor_input, function_to_execute=function).execute()
+
+
+if __name__ == "__main__":
+    main()
