@@ -72,6 +72,7 @@ print(put_tree(open_store((out.parent / "s").as_uri()), out, "application/x", {}
         ),
     ],
 )
+@pytest.mark.slow
 def test_the_same_inputs_give_the_same_bytes_in_another_process_and_folder(
     small: Dataset, tmp_path: Path, estimator: str, hyperparameters: dict[str, object]
 ) -> None:

@@ -455,6 +455,7 @@ def dripping(credentials: None) -> Iterator[Callable[[bytes], str]]:
 
 @pytest.mark.timeout(60)
 @pytest.mark.parametrize("part", ["head", "body", "listing", "write"])
+@pytest.mark.slow
 def test_a_server_that_drips_is_given_up_before_it_ends(
     dripping: Callable[[bytes], str], tmp_path: Path, part: str
 ) -> None:

@@ -70,6 +70,7 @@ def until(condition: Callable[[], bool], seconds: float) -> bool:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")
+@pytest.mark.slow
 def test_kill_9_of_a_run_leaves_no_process_and_no_half_state(folder: Path) -> None:
     moments: list[Callable[[], bool]] = [
         lambda: any(folder.glob(".assay/runs/*/run.log")),
@@ -141,6 +142,7 @@ with task_group() as group, stopped_by_signals(group), ThreadPoolExecutor(2) as 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("trap", ["", "trap '' INT TERM HUP; "])
+@pytest.mark.slow
 def test_a_loop_of_tasks_ends_soon_when_it_is_asked_to(
     folder: Path, number: signal.Signals, trap: str
 ) -> None:

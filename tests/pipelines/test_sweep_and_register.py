@@ -150,6 +150,7 @@ def test_one_that_fails_on_the_data_is_named_and_the_others_are_kept(
     assert b"Could not be trained" in page
 
 
+@pytest.mark.slow
 def test_when_all_fail_the_run_is_red_and_names_each(
     project: Project, first: dict[str, Any]
 ) -> None:

@@ -219,6 +219,7 @@ def test_bad_data_is_rejected_at_validation(project: Project, first: dict[str, A
     assert rejected["states"]["run_report"] == "asked"
 
 
+@pytest.mark.slow
 def test_a_worse_model_is_blocked_and_a_small_difference_is_inconclusive(
     project: Project, first: dict[str, Any]
 ) -> None:
@@ -356,6 +357,7 @@ def test_one_flipped_byte_is_found(project: Project, first: dict[str, Any]) -> N
     project.assay("verify", model)
 
 
+@pytest.mark.slow
 def test_models_and_data_can_be_compared(project: Project, first: dict[str, Any]) -> None:
     data = first["by"]["split_data"]["outputs"]
     rows = json.loads(project.assay("diff", data["train"], data["test"], "--json"))

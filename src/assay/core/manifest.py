@@ -84,7 +84,7 @@ class FileEntry:
 class Manifest:
     """An artifact: what it is, and its files, sorted by path.
 
-    The laws (tests/unit/test_manifest.py): `parse(m.to_bytes()) == m`; equal manifests have equal
+    The laws (tests/core/test_manifest.py): `parse(m.to_bytes()) == m`; equal manifests have equal
     bytes whatever the order in which files or annotations were given; a changed path, byte, type
     or annotation gives another digest.
     """

@@ -1,7 +1,7 @@
 """The expectations that a suite may hold, with their arguments.
 
 Committed, so that a suite is checked in milliseconds instead of the seconds that importing GX
-takes; tests/unit/test_suite.py compares it with the installed GX, argument by argument.
+takes; tests/data/test_suite.py compares it with the installed GX, argument by argument.
 """
 
 from dataclasses import dataclass

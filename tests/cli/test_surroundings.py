@@ -121,6 +121,7 @@ class TestOutput:
         assert "no column 'none'" in log
 
     @pytest.mark.parametrize("encoding", ["latin-1", "ascii"])
+    @pytest.mark.slow
     def test_characters_that_its_encoding_lacks_are_escaped(
         self, project: Path, encoding: str
     ) -> None:

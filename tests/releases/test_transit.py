@@ -24,6 +24,8 @@ from simulators.github import GitHub
 from simulators.gitlab import GitLab
 from stories import refused
 
+pytestmark = pytest.mark.slow
+
 MODEL = "churn"
 ANN = "Ann Approver <ann@example.org>"
 STRICT = "gates: [{metric: accuracy > 0.999}]\n"

@@ -23,6 +23,8 @@ import servers
 from simulators.forge import git
 from stories import refused
 
+pytestmark = pytest.mark.slow
+
 MODEL = "churn"
 
 
