@@ -1,23 +1,26 @@
 """Write what documentation says about code: tables of inputs, outputs, parameters and options.
 
 `python docs/generate.py` rewrites the parts between the markers of every components/*/README.md,
-of docs/ui.md and docs/profiles.md; with `--check` it fails instead when one is stale. The tables
+of docs/ui.md, docs/profiles.md and docs/policy.md, and the list of evidence names that the
+policy's parser reads; with `--check` it fails instead when one is stale. The tables
 come from the code itself.
 """
 
 import argparse
 import json
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from assay.cli.catalog import choices_of, component, names, pipeline
-from assay.cluster.needs import NEVER_RETRIED
 from assay.cluster.profile import default_profile, schema
+from assay.cluster.stages import library_stages
 from assay.components.prepare_data.options import OPTIONS
 from assay.runtime.mounted import CONFIG, OPTIONAL_CONFIG, VARIABLES
 
 ROOT = Path(__file__).resolve().parent.parent
+EVIDENCE = ROOT / "src/assay/governance/policy/stages.json"
 
 
 def table(function: Any) -> str:
@@ -131,9 +134,9 @@ def _described(item: Any) -> str:
 
 def _components() -> str:
     rows = []
-    for name in names("assay.components"):
+    for name, stage in library_stages().items():
         options = default_profile().task(name)
-        retry = f"{options.retry.count}" if options.retry else f"never: {NEVER_RETRIED[name]}"
+        retry = f"{options.retry.count}" if options.retry else f"never: {stage.never_retried}"
         rows.append(
             (
                 name,
@@ -148,6 +151,29 @@ def _components() -> str:
     return _markdown(headers, rows)
 
 
+def render_policy(path: Path) -> str:
+    """docs/policy.md with the evidence names of each stage."""
+    rows = [
+        (f"`{name}`", ", ".join(f"`{metric}`" for metric in stage["names"]))
+        for name, stage in _evidence().items()
+        if stage["names"]
+    ]
+    return replace(path, path.read_text(), "evidence", _markdown(("stage", "names"), rows))
+
+
+def _evidence() -> dict[str, Any]:
+    """What the stages say of their evidence: `stages.json` of `assay.governance.policy`."""
+    return {
+        name: {
+            "about": stage.evidence.about,
+            "names": stage.evidence.names,
+            "requires": [asdict(item) for item in stage.evidence.requires],
+        }
+        for name, stage in library_stages().items()
+        if stage.evidence is not None
+    }
+
+
 def main() -> None:
     """Rewrite or check everything that is generated."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -159,8 +185,9 @@ def main() -> None:
         for name in names("assay.components")
         for path in [ROOT / "components" / name / "README.md"]
     }
-    ui, profiles = ROOT / "docs/ui.md", ROOT / "docs/profiles.md"
-    made |= {ui: render_ui(ui), profiles: render_profiles(profiles)}
+    ui, profiles, policy = (ROOT / f"docs/{name}.md" for name in ("ui", "profiles", "policy"))
+    made |= {ui: render_ui(ui), profiles: render_profiles(profiles), policy: render_policy(policy)}
+    made[EVIDENCE] = json.dumps(_evidence(), indent=1) + "\n"
     for path, text in made.items():
         if text != path.read_text():
             stale.append(str(path.relative_to(ROOT)))

@@ -7,6 +7,7 @@ that are a user's own, or that depend on the task, which the data decides.
 from collections.abc import Iterator, Mapping, Sequence
 
 from assay.governance.policy import KNOWN_METRICS, Expression, Policy
+from assay.governance.policy.names import REQUIREMENTS
 from assay.models.behaviour import Check
 
 GAP = "_gap"
@@ -53,18 +54,11 @@ def _problems(
     given: Mapping[str, bool],
 ) -> Iterator[str]:
     metric = rule.metric
+    for required in REQUIREMENTS:
+        if metric in required.names and not given[required.option]:
+            yield required.missing
     if metric == "safety_violations":
         yield from _about_checks(rule, checks)
-    elif metric == "failed_expectations" and not given["suite"]:
-        yield "no suite is given; give one in 'suite' (assay suite draft writes a first one)"
-    elif metric in {"drift_score", "drifted_columns", "drifted_columns_share"}:
-        if not given["reference"]:
-            yield "no dataset to look for drift against is given; give one in 'reference'"
-    elif metric in KNOWN_METRICS["check_monitoring"] and not given["monitoring"]:
-        yield (
-            "no monitoring plan is given; give one in 'monitoring' (assay monitoring draft writes "
-            "a first one)"
-        )
     elif metric.removesuffix(GAP) in KNOWN_METRICS["evaluate"]:
         yield from _about_slices(rule, slices, columns)
 

@@ -10,21 +10,20 @@ import yaml
 from kfp import dsl
 
 from assay.cli import main
-from assay.cli.catalog import names, pipeline
+from assay.cli.catalog import pipeline
 from assay.cli.compile import compile_one
-from assay.cluster.needs import NEEDS, NEVER_RETRIED
 from assay.cluster.profile import ProfileError, default_profile, parse_profile, schema
+from assay.cluster.stages import stages
 from assay.errors import UsageError
 
 ROOT = Path(__file__).resolve().parents[2]
+NEVER_RETRIED = {name for name, stage in stages().items() if stage.never_retried}
 RECORDS = {"assay-store", "assay-signing"}
 
 
 def compiled(text: str = "{}", name: str = "train-and-register") -> dict[str, dict[str, Any]]:
     """By component: its pod options, container and retry policy in the compiled YAML."""
-    spec, platform = yaml.safe_load_all(
-        compile_one(pipeline(name), parse_profile(text.encode(), components=names_of_components()))
-    )
+    spec, platform = yaml.safe_load_all(compile_one(pipeline(name), parse_profile(text.encode())))
     pods = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
     found = {}
     for label, executor in spec["deploymentSpec"]["executors"].items():
@@ -39,10 +38,6 @@ def compiled(text: str = "{}", name: str = "train-and-register") -> dict[str, di
     return found
 
 
-def names_of_components() -> list[str]:
-    return names("assay.components")
-
-
 def secrets(task: dict[str, Any]) -> dict[str, dict[str, Any]]:
     return {item["secretName"]: item for item in task["pod"].get("secretAsVolume", [])}
 
@@ -54,11 +49,6 @@ def refused(text: str) -> list[str]:
 
 
 # Least privilege.
-
-
-def test_every_component_has_its_needs_decided() -> None:
-    assert set(NEEDS) == set(names_of_components())
-    assert set(NEVER_RETRIED) <= set(NEEDS)
 
 
 def test_only_who_needs_a_secret_gets_it() -> None:
@@ -102,9 +92,7 @@ def test_a_task_learns_its_run_for_its_record() -> None:
 
 def test_verdicts_and_users_errors_are_never_retried() -> None:
     tasks = compiled("defaults: {retry: {count: 5}}")
-    assert {name for name, task in tasks.items() if task["retry"]} == set(NEEDS) & set(tasks) - set(
-        NEVER_RETRIED
-    )
+    assert {name for name, task in tasks.items() if task["retry"]} == set(tasks) - NEVER_RETRIED
     assert tasks["train"]["retry"] == {
         "maxRetryCount": 5,
         "backoffDuration": "30s",
@@ -117,7 +105,7 @@ def test_verdicts_and_users_errors_are_never_retried() -> None:
 def test_a_profile_cannot_ask_for_it(component: str) -> None:
     (problem,) = refused(f"components:\n  {component}: {{retry: {{count: 1}}}}\n")
     assert f"line 2, column {len(component) + 13}" in problem
-    assert NEVER_RETRIED[component] in problem
+    assert stages()[component].never_retried in problem
 
 
 # Each option.

@@ -307,6 +307,8 @@ OUTSIDE = {
     "src/assay/core/digest.py": "canonical JSON, which is compared with its one spelling",
     "src/assay/releases/document.py": "the package's own schema",
     "src/assay/cluster/profile.py": "the package's own schema and defaults",
+    "src/assay/cluster/stages.py": "the library's own schema",
+    "src/assay/governance/policy/names.py": "the library's own list",
     "src/assay/data/schema.py": "what write() wrote, bounded; any text may name a column",
     "src/assay/models/mlflow_folder.py": "what MLflow wrote in this process a moment before",
     "src/assay/models/canonical.py": "skops' schema, whose size and entries were checked before",

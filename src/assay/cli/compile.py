@@ -103,7 +103,7 @@ def read_profile(path: Path) -> Profile:
         UsageError: It cannot be read, or is wrong.
     """
     data = read_regular(path, MAX_PROFILE_BYTES, "--profile")
-    return parse_profile(data, str(path), components=names("assay.components"))
+    return parse_profile(data, str(path))
 
 
 def compile_one(function: Any, profile: Profile | None = None, *, component: bool = False) -> str:

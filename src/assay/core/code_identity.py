@@ -28,7 +28,7 @@ from assay.errors import StepError, UsageError
 _LIBRARY_SKIPS: Final = frozenset({"cli", "components", "pipelines"})
 """Sub-packages of `assay` that no step imports, or that count as the step's own code."""
 _STEP_SKIPS: Final = frozenset(
-    {"component.py", "component.yaml", "README.md", "metadata.yaml", "OWNERS"}
+    {"component.py", "component.yaml", "README.md", "metadata.yaml", "stage.yaml", "OWNERS"}
 )
 """Files of a stage's folder that say something about the step but do not take part in it."""
 _COMMIT: Final = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
