@@ -1,7 +1,7 @@
 """Write what documentation says about code: tables of inputs, outputs, parameters and options.
 
-`python docs/generate.py` rewrites the parts between the markers of every components/*/README.md,
-of docs/ui.md, docs/profiles.md and docs/policy.md, and the list of evidence names that the
+`python docs/generate.py` rewrites the parts between the markers of every components/*/*/README.md,
+of README.md, docs/ui.md, docs/profiles.md and docs/policy.md, and the list of evidence names that the
 policy's parser reads; with `--check` it fails instead when one is stale. The tables
 come from the code itself.
 """
@@ -13,13 +13,15 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from assay.cli.catalog import choices_of, component, names, pipeline
+from assay.cli.catalog import choices_of, component, pipeline
 from assay.cluster.profile import default_profile, schema
 from assay.cluster.stages import library_stages
+from assay.cluster.stages import schema as stage_schema
 from assay.components.prepare_data.options import OPTIONS
 from assay.runtime.mounted import CONFIG, OPTIONAL_CONFIG, VARIABLES
 
 ROOT = Path(__file__).resolve().parent.parent
+CATEGORIES = stage_schema()["properties"]["category"]["enum"]
 EVIDENCE = ROOT / "src/assay/governance/policy/stages.json"
 
 
@@ -151,6 +153,22 @@ def _components() -> str:
     return _markdown(headers, rows)
 
 
+def render_readme(path: Path) -> str:
+    """README.md with a line for each component."""
+    rows = [
+        (
+            f"[{name}]({stage.folder.relative_to(ROOT)})",
+            stage.category.replace("_", " "),
+            component(name).component_spec.description.split("\n\n")[0],
+        )
+        for name, stage in sorted(
+            library_stages().items(), key=lambda item: CATEGORIES.index(item[1].category)
+        )
+    ]
+    table = _markdown(("component", "category", "what it does"), rows)
+    return replace(path, path.read_text(), "components", table)
+
+
 def render_policy(path: Path) -> str:
     """docs/policy.md with the evidence names of each stage."""
     rows = [
@@ -182,11 +200,12 @@ def main() -> None:
     stale = []
     made = {
         path: render(path, component(name))
-        for name in names("assay.components")
-        for path in [ROOT / "components" / name / "README.md"]
+        for name, stage in library_stages().items()
+        for path in [stage.folder / "README.md"]
     }
     ui, profiles, policy = (ROOT / f"docs/{name}.md" for name in ("ui", "profiles", "policy"))
     made |= {ui: render_ui(ui), profiles: render_profiles(profiles), policy: render_policy(policy)}
+    made[ROOT / "README.md"] = render_readme(ROOT / "README.md")
     made[EVIDENCE] = json.dumps(_evidence(), indent=1) + "\n"
     for path, text in made.items():
         if text != path.read_text():

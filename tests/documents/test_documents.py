@@ -321,7 +321,7 @@ OUTSIDE = {
     "src/assay/runtime/warm/wire.py": "between processes of one run, by their own socket",
     "src/assay/cli/passed.py": "what this version's steps wrote into the store",
     "src/assay/data/parquet_types.py": "pandas' note in a Parquet file; bounded, faults caught",
-    "components/validate_data/exact.py": "a cell that holds JSON, one at a time, as GX reads it",
+    "components/data_processing/validate_data/exact.py": "a cell that holds JSON, as GX reads it",
     "src/assay/runtime/events.py": "what tasks of this run wrote",
     "src/assay/cli/reproduce.py": "the answer of a process that this one started",
     "src/assay/core/maintenance/names.py": "asks what a blob is; bounded, faults are caught",

@@ -63,14 +63,14 @@ def test_a_lock_names_no_index_and_every_hash(role: str) -> None:
 
 def stages(role: str) -> list[str]:
     """The components that run in an image."""
-    files = sorted(ROOT.glob("components/*/component.py"))
+    files = sorted(ROOT.glob("components/*/*/component.py"))
     return [file.parent.name for file in files if f'@component("{role}")' in file.read_text()]
 
 
 def test_every_component_has_an_image() -> None:
     found = [stage for role in ROLES for stage in stages(role)]
     assert sorted(found) == sorted(
-        file.parent.name for file in ROOT.glob("components/*/component.py")
+        file.parent.name for file in ROOT.glob("components/*/*/component.py")
     )
 
 

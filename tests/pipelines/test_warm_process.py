@@ -16,6 +16,7 @@ import pytest
 from mlflow.tracking import MlflowClient
 
 from assay.cli.catalog import pipeline
+from assay.cluster.stages import library_folders
 from assay.core.attestation import load
 from assay.core.step import Out, Record, Values, step
 from assay.core.store import open_store
@@ -357,7 +358,9 @@ def test_code_that_changed_meanwhile_is_not_run_from_memory(
     copy = run.folder / "lib" / "assay"
     leave = shutil.ignore_patterns("__pycache__")
     shutil.copytree(ROOT / "src" / "assay", copy, ignore=leave)
-    shutil.copytree(ROOT / "components", copy / "components", ignore=leave)
+    for name, folder in library_folders().items():
+        shutil.copytree(folder, copy / "components" / name, ignore=leave)
+    shutil.copy(ROOT / "components/__init__.py", copy / "components")
     monkeypatch.setenv("PYTHONPATH", str(copy.parent))
     with warm_process(pipeline("train-and-register")) as warm:
         before = run.do("probes:probe", warm)

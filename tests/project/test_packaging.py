@@ -15,10 +15,11 @@ import yaml
 
 from assay import __version__
 from assay.cli.catalog import component, names
+from assay.cluster.stages import library_folders
 from assay.runtime.images import ROLES
 
 ROOT = Path(__file__).resolve().parents[2]
-STAGES = sorted(path.parent.name for path in ROOT.glob("components/*/component.py"))
+STAGES = sorted(path.parent.name for path in ROOT.glob("components/*/*/component.py"))
 
 
 def test_every_stage_is_found() -> None:
@@ -55,8 +56,13 @@ def test_the_wheel_holds_the_tree(tmp_path: Path) -> None:
     expected = {
         f"assay/{p.relative_to(ROOT / 'src/assay')}" for p in (ROOT / "src/assay").rglob("*.py")
     }
-    for folder in ("components", "pipelines"):
-        expected |= {f"assay/{p.relative_to(ROOT)}" for p in (ROOT / folder).rglob("*.py")}
+    expected |= {f"assay/{p.relative_to(ROOT)}" for p in (ROOT / "pipelines").rglob("*.py")}
+    expected |= {"assay/components/__init__.py"}
+    expected |= {
+        f"assay/components/{p.relative_to(folder.parent)}"
+        for folder in library_folders().values()
+        for p in folder.rglob("*.py")
+    }
     assert shipped == expected
     data = {Path(name).name for name in zipfile.ZipFile(wheel).namelist()}
     assert {"py.typed", "requirements.txt", "default_policy.yaml"} <= data
@@ -111,7 +117,7 @@ def test_a_component_and_its_steps_agree(stage: str) -> None:
 def test_a_component_loads_from_its_own_yaml(stage: str) -> None:
     from kfp import components
 
-    path = ROOT / "components" / stage / "component.yaml"
+    path = library_folders()[stage] / "component.yaml"
     text = path.read_text()
     assert "pip install" not in text
     loaded = components.load_component_from_text(text)
@@ -120,7 +126,7 @@ def test_a_component_loads_from_its_own_yaml(stage: str) -> None:
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_component_is_described(stage: str) -> None:
-    folder = ROOT / "components" / stage
+    folder = library_folders()[stage]
     metadata = yaml.safe_load((folder / "metadata.yaml").read_text())
     assert metadata["name"] == stage
     assert metadata["stability"] in {"alpha", "beta", "stable"}

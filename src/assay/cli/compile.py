@@ -12,6 +12,7 @@ from assay.cli.console import json_option, print_json
 from assay.cluster.apply import with_profile
 from assay.cluster.compiled import finished
 from assay.cluster.profile import MAX_PROFILE_BYTES, Profile, parse_profile, schema
+from assay.cluster.stages import library_stages
 from assay.documents import read_regular
 from assay.errors import AssayError, UsageError
 from assay.runtime.images import ROLES, image, is_pinned
@@ -27,7 +28,7 @@ class StaleError(AssayError):
     "--output",
     type=click.Path(path_type=Path, file_okay=False),
     default=Path(),
-    help="Folder to write pipelines/NAME/pipeline.yaml and components/NAME/component.yaml into.",
+    help="Folder to write pipelines/NAME/pipeline.yaml and components/*/NAME/component.yaml into.",
 )
 @click.option(
     "--images", type=click.Path(path_type=Path), help="JSON file: role to image reference."
@@ -125,8 +126,10 @@ def _compile_all(profile: Profile | None) -> dict[str, str]:
         for name in names("assay.pipelines")
     }
     found |= {
-        f"components/{name}/component.yaml": compile_one(component(name), component=True)
-        for name in names("assay.components")
+        f"components/{stage.category}/{name}/component.yaml": compile_one(
+            component(name), component=True
+        )
+        for name, stage in library_stages().items()
     }
     return found
 

@@ -51,6 +51,7 @@ class Stage:
 
     name: str
     folder: Path
+    category: str
     image: str
     """Role of the image that it runs in."""
     secrets: tuple[str, ...] = ()
@@ -78,7 +79,7 @@ def stages() -> Mapping[str, Stage]:
         UsageError: A stage that cannot be read, or two of the same name.
     """
     found: dict[str, Stage] = {}
-    for name, folder in [*_library(), *_others()]:
+    for name, folder in [*library_folders().items(), *_others()]:
         if name in found:
             raise UsageError(f"two stages are called {name!r}: {found[name].folder}, {folder}")
         found[name] = read_stage(folder, name)
@@ -87,8 +88,15 @@ def stages() -> Mapping[str, Stage]:
 
 def library_stages() -> Mapping[str, Stage]:
     """The library's stages by name."""
-    names = {name for name, _ in _library()}
-    return {name: stage for name, stage in stages().items() if name in names}
+    return {name: stages()[name] for name in library_folders()}
+
+
+def library_folders() -> Mapping[str, Path]:
+    """The folder of each of the library's stages, by name."""
+    root = _folder(LIBRARY)
+    # Installed, they are side by side; in the source tree in a folder for each category.
+    files = [*root.glob(f"*/{FILE}"), *root.glob(f"*/*/{FILE}")]
+    return {file.parent.name: file.parent for file in sorted(files, key=lambda f: f.parent.name)}
 
 
 def read_stage(folder: Path, name: str) -> Stage:
@@ -106,6 +114,7 @@ def read_stage(folder: Path, name: str) -> Stage:
     return Stage(
         name,
         folder,
+        category=given["category"],
         image=given["image"],
         secrets=tuple(given.get("secrets", ())),
         options={**given.get("resources", {}), **timeout},
@@ -123,16 +132,13 @@ def _evidence(given: Mapping[str, Any]) -> Evidence:
     return Evidence(given["about"], names, requires)
 
 
-def _library() -> Iterator[tuple[str, Path]]:
-    root = resources.files(LIBRARY)
-    with resources.as_file(root) as folder:
-        for path in folder.glob(f"*/{FILE}"):
-            yield path.parent.name, path.parent
-
-
 def _others() -> Iterator[tuple[str, Path]]:
     for point in metadata.entry_points(group=GROUP):
-        spec = find_spec(point.value)
-        if spec is None or not spec.submodule_search_locations:
-            raise UsageError(f"{GROUP}: {point.name} = {point.value!r} is not an installed package")
-        yield point.name, Path(next(iter(spec.submodule_search_locations)))
+        yield point.name, _folder(point.value)
+
+
+def _folder(package: str) -> Path:
+    spec = find_spec(package)
+    if spec is None or not spec.submodule_search_locations:
+        raise UsageError(f"{GROUP}: {package!r} is not an installed package; install it")
+    return Path(next(iter(spec.submodule_search_locations)))
