@@ -1,13 +1,14 @@
 """Write what documentation says about code: tables of inputs, outputs, parameters and options.
 
-`python docs/generate.py` rewrites the parts between the markers of every components/*/*/README.md,
-of README.md, docs/ui.md, docs/profiles.md and docs/policy.md, and the list of evidence names that the
+`python docs/generate.py` rewrites the parts between the markers of each component's README.md, of
+README.md, docs/ui.md, docs/profiles.md and docs/policy.md, and the list of evidence names that the
 policy's parser reads; with `--check` it fails instead when one is stale. The tables
 come from the code itself.
 """
 
 import argparse
 import json
+import re
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -159,7 +160,7 @@ def render_readme(path: Path) -> str:
         (
             f"[{name}]({stage.folder.relative_to(ROOT)})",
             stage.category.replace("_", " "),
-            component(name).component_spec.description.split("\n\n")[0],
+            re.split(r"(?<=\.)\s", component(name).component_spec.description)[0],
         )
         for name, stage in sorted(
             library_stages().items(), key=lambda item: CATEGORIES.index(item[1].category)
