@@ -64,7 +64,7 @@ def test_a_step_that_gives_evidence_declares_it(name: str) -> None:
         ("{}\n", "line 1, column 1: 'image' is missing"),
         ("image: trian\n", "line 1, column 8: image: 'trian' is not a choice; did you mean"),
         ("image: train\nsecret: [git]\n", "line 2, column 1: unknown key 'secret'; did you mean"),
-        ("image: train\nsecrets: [store]\n", "line 2, column 11: 'store' is not a choice"),
+        ("image: train\nsecrets: [runner]\n", "line 2, column 11: 'runner' is not a choice"),
         ("image: train\ntimeout_seconds: 0\n", "line 2, column 18: timeout_seconds: give a number"),
         ("image: train\nnever_retried: ''\n", "line 2, column 16: never_retried: '' is not"),
         ("image: train\nresources: {memory_limit: 1 GB}\n", "'1 GB' is not a quantity of bytes"),

@@ -19,7 +19,7 @@ from assay.cluster.stages import Stage, stages
 from assay.cluster.violations import MAX_PROBLEMS, Path, described, hint, violations
 from assay.documents import MAX_NAMED, Limits, read_yaml, shown
 from assay.errors import UsageError
-from assay.runtime.mounted import SIGNING, STORE
+from assay.runtime.mounted import RUNNER
 
 MAX_PROFILE_BYTES: Final = 1 << 20
 _LIMITS: Final = Limits(MAX_PROFILE_BYTES, depth=8, values=20_000)
@@ -32,7 +32,7 @@ _UNITS: Final = {
 _QUANTITY = re.compile(r"([0-9.]+)([A-Za-z]*)")
 
 
-EVERY_STAGE: Final = (STORE, SIGNING)
+EVERY_STAGE: Final = (RUNNER,)
 """Secrets of every stage: each reads and writes the store, and signs and verifies attestations."""
 
 

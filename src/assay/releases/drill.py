@@ -60,7 +60,7 @@ def require_ready(
     if signer is None:
         problems.append(
             "ASSAY_SIGNING_KEY is not set, and a drill is a signed statement; make a key with "
-            f"{rehearsal.MAKE_KEY}, and on a cluster put it into the Secret assay-signing"
+            f"{rehearsal.MAKE_KEY}, and on a cluster put it into the Secret assay-runner"
         )
     elif services.verifier is not None:
         try:

@@ -1,8 +1,9 @@
 """What a cluster's Secrets and ConfigMap give a pod: files, which become environment variables.
 
 Mounted, a Secret takes a third of the room in the workflow that a reference for each of its keys
-takes, and Argo keeps each about seven times. One that is missing does not leave the pod waiting for
-ever: the task starts, and says in one line which variable is not set.
+takes, and Argo keeps each about seven times; so what every task gets is one Secret. A Secret that
+is missing does not leave the pod waiting for ever: the task starts, and names in one line the
+variable that is not set.
 """
 
 import os
@@ -18,22 +19,29 @@ CONFIG_FOLDER: Final = "config"
 MAX_FILE_BYTES: Final = 1 << 20
 """Kubernetes admits no more."""
 
-STORE, MLFLOW, SIGNING, NOTIFY, GIT = "store", "mlflow", "signing", "notify", "git"
+RUNNER, MLFLOW, NOTIFY, GIT = "runner", "mlflow", "notify", "git"
 
 VARIABLES: Final[Mapping[str, Mapping[str, str]]] = {
-    STORE: {"access-key": "AWS_ACCESS_KEY_ID", "secret-key": "AWS_SECRET_ACCESS_KEY"},
+    RUNNER: {
+        "access-key": "AWS_ACCESS_KEY_ID",
+        "secret-key": "AWS_SECRET_ACCESS_KEY",
+        "private-key": "ASSAY_SIGNING_KEY",
+        "public-key": "ASSAY_VERIFY_KEYS",
+    },
     MLFLOW: {"username": "MLFLOW_TRACKING_USERNAME", "password": "MLFLOW_TRACKING_PASSWORD"},
-    SIGNING: {"private-key": "ASSAY_SIGNING_KEY", "public-key": "ASSAY_VERIFY_KEYS"},
     NOTIFY: {"url": "ASSAY_NOTIFY_URL"},
     GIT: {"token": "ASSAY_GIT_TOKEN"},
 }
 """By kind of secret: the Secret's keys, and the environment variables that they become."""
 
-CONFIG: Final[Mapping[str, str]] = {STORE: "ASSAY_STORE", MLFLOW: "MLFLOW_TRACKING_URI"}
+REQUIRED_KEYS: Final[Mapping[str, tuple[str, ...]]] = {RUNNER: ("access-key", "secret-key")}
+"""By kind of secret: keys without which no task can work. Signing keys are optional."""
+
+CONFIG: Final[Mapping[str, str]] = {RUNNER: "ASSAY_STORE", MLFLOW: "MLFLOW_TRACKING_URI"}
 """By kind of secret: the variable of the ConfigMap that says where the service is."""
 
 OPTIONAL_CONFIG: Final[Mapping[str, tuple[str, ...]]] = {
-    STORE: ("ASSAY_SOURCES", "ASSAY_ALLOWED_CLASSES"),
+    RUNNER: ("ASSAY_SOURCES", "ASSAY_ALLOWED_CLASSES"),
     GIT: (
         "ASSAY_DEPLOYMENTS",
         "ASSAY_DEPLOYMENTS_BRANCH",
