@@ -16,12 +16,14 @@ from click.testing import CliRunner
 from rich.console import Console
 
 from assay import cli as command_line
-from assay.cli import COMMANDS, cli
+from assay.cli import cli
 from assay.cli.catalog import names, options_of, pipeline
 from assay.errors import AssayError, UsageError
 from assay.governance.registry import Registry
 from assay.runtime import local
 from assay.runtime.images import image
+
+from stories import every_command
 
 HEAVY = ("pandas", "sklearn", "mlflow", "great_expectations", "evidently", "pyarrow", "matplotlib")
 
@@ -122,7 +124,7 @@ def test_an_address_that_mlflow_does_not_know_is_the_users_mistake(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "foo://user:secret@host")
-    done = assay("production", "m", cwd=tmp_path, code=2)
+    done = assay("model", "production", "m", cwd=tmp_path, code=2)
     assert done.stderr.startswith("error: MLFLOW_TRACKING_URI: foo://host is no address")
     assert "secret" not in done.stderr
 
@@ -209,18 +211,8 @@ def test_a_suite_is_drafted_and_not_overwritten(tmp_path: Path) -> None:
     )
 
 
-def every_command() -> list[str]:
-    """The words of each command, sub-commands too."""
-    found = []
-    for name, (module, _) in COMMANDS.items():
-        command = importlib.import_module(module).command
-        found.append(name)
-        found += [f"{name} {child}" for child in getattr(command, "commands", ())]
-    return found
-
-
 class TestHelp:
-    @pytest.mark.parametrize("words", ["", *every_command()])
+    @pytest.mark.parametrize("words", ["", *(words for words, _ in every_command())])
     def test_reads_as_text_on_a_narrow_terminal(self, words: str) -> None:
         done = CliRunner().invoke(cli, [*words.split(), "--help"], terminal_width=80)
         assert done.exit_code == 0
@@ -271,7 +263,7 @@ class TestAModelThatNobodyKnows:
         assert "no" in assay(command, "income", cwd=registered).stdout
 
     def test_a_version_that_is_no_number_is_the_users_mistake(self, registered: Path) -> None:
-        done = assay("production", "income", "--set", "latest", cwd=registered, code=2)
+        done = assay("model", "production", "income", "--set", "latest", cwd=registered, code=2)
         assert done.stderr == (
             "error: --set: 'latest' is not a version; give its number, as in --set 1\n"
         )
