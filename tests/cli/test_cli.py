@@ -97,7 +97,7 @@ def test_no_step_module_imports_anything_heavy(tmp_path: Path, stage: str) -> No
         (["run", "train-and-register", "-p", f"seed={'1' * 30}"], "a whole number up to 9007199"),
         (["compile", "--images", "nofile.json"], "cannot read nofile.json: No such file"),
         (["show", "latest"], "is not a digest"),
-        (["verify", "sha256:12"], "is not a digest"),
+        (["store", "verify", "sha256:12"], "is not a digest"),
         (["gate", "--policy", "p.yaml", "--evidence", "e.json"], "cannot read p.yaml"),
         (["compile"], "not pinned by digest"),
         (["suite", "draft", "none.csv"], "no file none.csv"),
@@ -256,11 +256,11 @@ class TestAModelThatNobodyKnows:
         Registry().register("income", f"sha256:{'1' * 64}", "file:///nowhere", {}, {})
         return tmp_path
 
-    @pytest.mark.parametrize("command", ["production", "releases"])
+    @pytest.mark.parametrize("command", ["model production", "release list"])
     def test_is_not_one_of_which_nothing_is_there(self, registered: Path, command: str) -> None:
-        done = assay(command, "incme", cwd=registered, code=2)
+        done = assay(*command.split(), "incme", cwd=registered, code=2)
         assert "did you mean 'income'?" in done.stderr
-        assert "no" in assay(command, "income", cwd=registered).stdout
+        assert "no" in assay(*command.split(), "income", cwd=registered).stdout
 
     def test_a_version_that_is_no_number_is_the_users_mistake(self, registered: Path) -> None:
         done = assay("model", "production", "income", "--set", "latest", cwd=registered, code=2)
