@@ -211,7 +211,7 @@ class TestCommands:
         monkeypatch.setenv("ASSAY_STORE", context.store.url)
         done = CliRunner().invoke(cli, [*words.split(), short(data)], catch_exceptions=False)
         assert done.exit_code == 0
-        whole = CliRunner().invoke(cli, [words, data], catch_exceptions=False)
+        whole = CliRunner().invoke(cli, [*words.split(), data], catch_exceptions=False)
         assert done.output == whole.output
 
     def test_print_whole_digests_for_programs(
