@@ -23,7 +23,7 @@ DESCRIPTIONS: Final = {
     "data": "Assay: the components that read raw data: pyarrow, Great Expectations, Evidently.",
     "train": "Assay: the components that load or fit a model: scikit-learn, MLflow's client.",
     "release": "Assay: the components that decide: clients of MLflow, Kubernetes and registries.",
-    "deploy": "Assay: the components that promote and roll back: Git, clients of forges, scikit-learn.",
+    "deploy": "Assay: the components that promote and roll back: Git, forges, scikit-learn.",
 }
 """By role, for the images' labels."""
 PIP_SETTINGS: Final = ("PIP_INDEX_URL", "PIP_CERT", "PIP_DEFAULT_TIMEOUT")
