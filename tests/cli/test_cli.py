@@ -18,10 +18,9 @@ from rich.console import Console
 from assay import cli as command_line
 from assay.cli import cli
 from assay.cli.catalog import names, options_of, pipeline
-from assay.errors import AssayError, UsageError
+from assay.errors import AssayError
 from assay.governance.registry import Registry
 from assay.runtime import local
-from assay.runtime.images import image
 
 from stories import every_command
 
@@ -127,17 +126,6 @@ def test_an_address_that_mlflow_does_not_know_is_the_users_mistake(
     done = assay("model", "production", "m", cwd=tmp_path, code=2)
     assert done.stderr.startswith("error: MLFLOW_TRACKING_URI: foo://host is no address")
     assert "secret" not in done.stderr
-
-
-def test_an_image_that_a_map_does_not_have_is_told(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "images.json").write_text('{"data": "a@sha256:1", "train": 3}')
-    monkeypatch.setenv("ASSAY_IMAGES", str(tmp_path / "images.json"))
-    assert image("data") == "a@sha256:1"
-    for role in ("train", "release"):
-        with pytest.raises(UsageError, match=f"no image for '{role}'; give a JSON object"):
-            image(role)
 
 
 def test_a_run_that_is_unsigned_by_mistake_says_so_once(
