@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from jsonschema import Draft202012Validator
 
-from assay.cli.catalog import names
+from assay.cli.catalog import component, names
 from assay.cluster.profile import default_profile
 from assay.cluster.stages import library_stages, read_stage, schema
 from assay.core.step import Evidence
@@ -15,6 +15,8 @@ from assay.governance.makers import EVIDENCE
 from assay.governance.policy import KNOWN_METRICS
 from assay.runtime.images import ROLES
 from assay.runtime.mounted import VARIABLES
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_every_stage_has_a_declaration() -> None:
@@ -44,6 +46,19 @@ def test_evidence_names_reach_the_policy() -> None:
     declared = {name: stage.evidence for name, stage in library_stages().items() if stage.evidence}
     assert {n: e.names for n, e in declared.items() if e.names} == KNOWN_METRICS
     assert {entry.rpartition(":")[2] for entry in EVIDENCE} == set(declared)
+
+
+@pytest.mark.parametrize("name", names("assay.components"))
+def test_a_component_runs_in_the_image_of_its_stage(name: str) -> None:
+    image = component(name).component_spec.implementation.container.image
+    assert image.rpartition("/")[2] == library_stages()[name].image
+
+
+@pytest.mark.parametrize("name", names("assay.components"))
+def test_a_stage_lies_in_the_folder_of_its_category(name: str) -> None:
+    stage = library_stages()[name]
+    assert stage.folder.parent.name == stage.category
+    assert len(list(ROOT.glob(f"components/*/{name}/stage.yaml"))) == 1
 
 
 @pytest.mark.parametrize("name", names("assay.components"))

@@ -64,6 +64,18 @@ def test_the_wheel_holds_the_tree(tmp_path: Path) -> None:
         for p in folder.rglob("*.py")
     }
     assert shipped == expected
+    zipfile.ZipFile(wheel).extractall(tmp_path / "installed")
+    subprocess.run(
+        [sys.executable, "-m", "assay.cli", "compile", "--dev", "-o", "compiled"],
+        check=True,
+        capture_output=True,
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(tmp_path / "installed")},
+    )
+    for path in (tmp_path / "compiled").rglob("*.yaml"):
+        committed = ROOT / path.relative_to(tmp_path / "compiled")
+        assert path.read_text() == committed.read_text(), "installed and edited compile alike"
+    assert len(list((tmp_path / "compiled").rglob("component.yaml"))) == len(STAGES)
     data = {Path(name).name for name in zipfile.ZipFile(wheel).namelist()}
     assert {"py.typed", "requirements.txt", "default_policy.yaml"} <= data
 
@@ -104,6 +116,11 @@ def test_a_component_and_its_steps_agree(stage: str) -> None:
             n for n, p in step.parameters.items() if p.default is inspect.Parameter.empty
         }
         assert needed <= inputs
+    own = inspect.signature(component(stage).python_func).parameters
+    for name, parameter in ((n, p) for step in steps for n, p in step.parameters.items()):
+        defaults = [parameter.default, own[name].default] if name in own else []
+        if not any(default is inspect.Parameter.empty for default in defaults):
+            assert defaults[:1] == defaults[1:], name
     outputs = {
         name.removesuffix("_digest")
         for name, one in (declared.outputs or {}).items()
