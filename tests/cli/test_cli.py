@@ -52,7 +52,7 @@ def test_a_cached_step_imports_nothing_heavy(tmp_path: Path) -> None:
     code = (
         f"import os; os.environ['ASSAY_STORE'] = {(tmp_path / 'store').as_uri()!r}\n"
         "from assay.components.snapshot_data.step import snapshot_data\n"
-        "from assay.core.config import context_from_env\n"
+        "from assay.core.context import context_from_env\n"
         "from assay.core.execution import execute\n"
         "done = execute(snapshot_data, {'data': 'data.csv'}, context_from_env())\n"
     )

@@ -15,6 +15,7 @@ import click
 
 from assay import __version__
 from assay.cli.process import prepare
+from assay.core.settings import misspelt
 from assay.errors import AssayError, ServiceError, StoreError, UsageError
 from assay.text import one_line
 
@@ -120,15 +121,20 @@ class _LazyGroup(click.Group):
 
 @click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="assay")
-def cli() -> None:
+@click.pass_context
+def cli(ctx: click.Context) -> None:
     """From data to a registered model, with proof of everything behind it.
 
     Configuration comes from the environment: ASSAY_STORE (default ./.assay/store),
-    MLFLOW_TRACKING_URI (default SQLite in ./.assay), ASSAY_SIGNING_KEY, ASSAY_VERIFY_KEYS.
+    MLFLOW_TRACKING_URI (default SQLite in ./.assay), ASSAY_SIGNING_KEY, ASSAY_VERIFY_KEYS and
+    the other variables in docs/settings.md.
 
     Where a command takes a DIGEST, its first digits are enough, as long as they are of one
     artifact only; MODEL@ALIAS and MODEL/VERSION name a registered model.
     """
+    if ctx.invoked_subcommand != "doctor":  # which reports them itself
+        for name, meant in misspelt():
+            click.echo(f"warning: {name} is not a setting; did you mean {meant}?", err=True)
 
 
 def main(arguments: list[str] | None = None) -> Any:

@@ -1,6 +1,5 @@
 """`assay compile`: the YAML of every pipeline and component."""
 
-import os
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,8 @@ from assay.cli.console import json_option, print_json
 from assay.cluster.apply import with_profile
 from assay.cluster.compiled import finished
 from assay.cluster.profile import MAX_PROFILE_BYTES, Profile, parse_profile, schema
+from assay.core.environment import set_variables
+from assay.core.settings import IMAGES
 from assay.documents import read_regular
 from assay.errors import AssayError, UsageError
 from assay.runtime.images import ROLES, image, is_pinned
@@ -87,7 +88,7 @@ def use_images(images: Path | None, *, dev: bool) -> None:
     """
     if images is not None:
         # Read by assay.runtime.images when the components are imported.
-        os.environ["ASSAY_IMAGES"] = str(images)
+        set_variables({IMAGES.name: str(images)})
     loose = [image(role) for role in ROLES if not is_pinned(image(role))]
     if loose and not dev:
         raise UsageError(

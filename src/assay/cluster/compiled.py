@@ -12,9 +12,9 @@ from typing import Any, Final
 
 import yaml
 
+from assay.core.settings import IMAGE
 from assay.runtime.declaration import MODULE
 
-_VARIABLE: Final = "ASSAY_IMAGE"
 _OBJECT: Final = re.compile(r"(#    (?P<name>\w+): dict \[Default: )\{.*\}\]")
 
 
@@ -77,8 +77,8 @@ def _name_image(container: dict[str, Any], *, component: bool) -> None:
     if component and MODULE in command:
         command[3:3] = ["--image", container["image"]]
     elif not component:
-        variables = [item for item in container.get("env", ()) if item["name"] != _VARIABLE]
-        container["env"] = [*variables, {"name": _VARIABLE, "value": container["image"]}]
+        variables = [item for item in container.get("env", ()) if item["name"] != IMAGE.name]
+        container["env"] = [*variables, {"name": IMAGE.name, "value": container["image"]}]
 
 
 def _leave_out(spec: dict[str, Any]) -> None:

@@ -5,11 +5,11 @@ Images are pinned by digest through `ASSAY_IMAGES`, the path of a JSON file `{ro
 that `assay compile --images` sets. Without it the reference is the development tag of this version.
 """
 
-import os
 from pathlib import Path
 from typing import Final
 
 from assay import __version__
+from assay.core.settings import IMAGES
 from assay.documents import read_json, read_regular
 from assay.errors import UsageError
 
@@ -26,12 +26,12 @@ def image(role: str) -> str:
     Raises:
         UsageError: `ASSAY_IMAGES` names a file that is no map of roles to references.
     """
-    path = os.environ.get("ASSAY_IMAGES", "")
+    path = IMAGES.get()
     if not path:
         return f"assay-python-{role}:{__version__}"
     remedy = f"give a JSON object with a reference for each of {', '.join(ROLES)}"
     try:
-        references = read_json(read_regular(Path(path), MAX_MAP_BYTES, "ASSAY_IMAGES"), path)
+        references = read_json(read_regular(Path(path), MAX_MAP_BYTES, IMAGES.name), path)
     except UsageError as error:
         raise UsageError(f"{error}; {remedy}") from error
     found = references.get(role) if isinstance(references, dict) else None
