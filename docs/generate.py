@@ -1,8 +1,8 @@
 """Write what documentation says about code: tables of inputs, outputs, parameters and options.
 
 `python docs/generate.py` rewrites the parts between the markers of every components/*/README.md,
-of docs/ui.md, docs/profiles.md and docs/settings.md; with `--check` it fails instead when one is
-stale. The tables come from the code itself.
+of docs/ui.md, docs/profiles.md, docs/settings.md and docs/exit-codes.md; with `--check` it fails
+instead when one is stale. The tables come from the code itself.
 """
 
 import argparse
@@ -16,6 +16,7 @@ from assay.cluster.needs import NEVER_RETRIED
 from assay.cluster.profile import default_profile, schema
 from assay.components.prepare_data.options import OPTIONS
 from assay.core.settings import SECTIONS, Setting
+from assay.errors import EXIT_CODES, INTERRUPTED, VERDICTS
 from assay.runtime.mounted import CONFIG, VARIABLES
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -154,6 +155,16 @@ def render_settings(path: Path) -> str:
     return replace(path, path.read_text(), "settings", "\n\n".join(tables))
 
 
+def render_exit_codes(path: Path) -> str:
+    """docs/exit-codes.md with the table of `assay.errors`."""
+    rows = [
+        (str(code), "" if code == INTERRUPTED else VERDICTS.get(code, "failed"), meaning)
+        for code, meaning in EXIT_CODES.items()
+    ]
+    table = _markdown(("exit code", "verdict", "meaning"), rows)
+    return replace(path, path.read_text(), "exit-codes", table)
+
+
 def _setting(setting: Setting) -> tuple[str, ...]:
     group, _, key = setting.mounted.partition("/")
     place = f"Secret `assay-{group}`, key `{key}`" if group else ""
@@ -178,11 +189,14 @@ def main() -> None:
         for name in names("assay.components")
         for path in [ROOT / "components" / name / "README.md"]
     }
-    ui, profiles, settings = (ROOT / f"docs/{name}.md" for name in ("ui", "profiles", "settings"))
+    ui, profiles, settings, codes = (
+        ROOT / f"docs/{name}.md" for name in ("ui", "profiles", "settings", "exit-codes")
+    )
     made |= {
         ui: render_ui(ui),
         profiles: render_profiles(profiles),
         settings: render_settings(settings),
+        codes: render_exit_codes(codes),
     }
     for path, text in made.items():
         if text != path.read_text():

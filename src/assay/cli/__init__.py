@@ -16,7 +16,14 @@ import click
 from assay import __version__
 from assay.cli.process import prepare
 from assay.core.settings import misspelt
-from assay.errors import AssayError, ServiceError, StoreError, UsageError
+from assay.errors import (
+    EXIT_CODES,
+    INTERRUPTED,
+    AssayError,
+    ServiceError,
+    StoreError,
+    UsageError,
+)
 from assay.text import one_line
 
 COMMANDS: Final = {
@@ -51,19 +58,6 @@ COMMANDS: Final = {
 }
 
 
-EXIT_CODES: Final = {
-    0: "Done; of a run: registered.",
-    1: "Something else failed, or a check found problems.",
-    2: "Wrong usage: parameters, files, columns.",
-    3: "The data was rejected.",
-    4: "Blocked by the gate.",
-    5: "Inconclusive: too little data to tell.",
-    6: "Bytes, signatures or attestations are not what they should be.",
-    7: "The store refused, or does not answer.",
-    8: "Another service failed: MLflow, Git, a forge, KFP.",
-    9: "A step broke its contract: a bug in the step.",
-    130: "Interrupted (Ctrl-C).",
-}
 _FULL: Final = (
     StoreError.exit_code,
     "make room or take another folder; what was stored stays, and the next run goes on",
@@ -149,7 +143,7 @@ def main(arguments: list[str] | None = None) -> Any:
         sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt):
         click.echo("interrupted; what was finished is kept, and the next run goes on", err=True)
-        sys.exit(130)
+        sys.exit(INTERRUPTED)
     except AssayError as error:
         click.echo(f"error: {error}", err=True)
         sys.exit(error.exit_code)

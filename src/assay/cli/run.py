@@ -80,7 +80,7 @@ def command(
     """Run PIPELINE on this machine, each task a process of its own.
 
     Parameters on the command line win over those in the file. Exit code 0 is a registered model;
-    3 rejected data, 4 blocked by the gate, 5 inconclusive.
+    `assay --help` has the others.
     """
     if name is None:
         listing = ", ".join(item.replace("_", "-") for item in names("assay.pipelines"))

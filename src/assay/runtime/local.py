@@ -26,6 +26,7 @@ from assay.core.environment import environment, inherited
 from assay.core.settings import EVENTS, RUN
 from assay.printable import without_secrets
 from assay.runtime import events
+from assay.runtime.runs import verdict_of
 from assay.runtime.task_group import TaskGroup, stopped_by_signals, task_group
 from assay.runtime.warm.start import warm_process
 
@@ -92,8 +93,7 @@ class Outcome:
     @property
     def verdict(self) -> str:
         """`passed`, `rejected`, `blocked`, `inconclusive` or `failed`."""
-        kinds = {0: "passed", 3: "rejected", 4: "blocked", 5: "inconclusive"}
-        return kinds.get(self.exit_code, "failed")
+        return verdict_of(self.exit_code)
 
 
 def run(

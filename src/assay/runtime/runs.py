@@ -15,10 +15,8 @@ from assay.core.digest import canonical_json, hex_of, is_digest, of_bytes, parse
 from assay.core.settings import RUN
 from assay.core.store import Store
 from assay.errors import (
+    VERDICTS,
     IntegrityError,
-    RunBlocked,
-    RunInconclusive,
-    RunRejected,
     UsageError,
 )
 from assay.text import one_line
@@ -27,14 +25,6 @@ STARTED: Final = "started"
 DONE: Final = "done"
 FAILED: Final = "failed"
 _STATES: Final = frozenset({STARTED, DONE, FAILED})
-
-VERDICTS: Final[Mapping[int, str]] = {
-    0: "passed",
-    RunRejected.exit_code: "rejected",
-    RunBlocked.exit_code: "blocked",
-    RunInconclusive.exit_code: "inconclusive",
-}
-"""By exit code; every other one is `failed`."""
 
 MAX_TEXT_BYTES: Final = 1_500
 """Of an error, and of all reasons of a run together; a pointer has 4 KiB. What is longer is cut."""
