@@ -18,10 +18,9 @@ from rich.console import Console
 from assay import cli as command_line
 from assay.cli import cli
 from assay.cli.catalog import names, options_of, pipeline
-from assay.errors import AssayError, UsageError
+from assay.errors import AssayError
 from assay.governance.registry import Registry
 from assay.runtime import local
-from assay.runtime.images import image
 
 from stories import every_command
 
@@ -97,7 +96,7 @@ def test_no_step_module_imports_anything_heavy(tmp_path: Path, stage: str) -> No
         (["run", "train-and-register", "-p", f"seed={'1' * 30}"], "a whole number up to 9007199"),
         (["compile", "--images", "nofile.json"], "cannot read nofile.json: No such file"),
         (["show", "latest"], "is not a digest"),
-        (["verify", "sha256:12"], "is not a digest"),
+        (["store", "verify", "sha256:12"], "is not a digest"),
         (["gate", "--policy", "p.yaml", "--evidence", "e.json"], "cannot read p.yaml"),
         (["compile"], "not pinned by digest"),
         (["suite", "draft", "none.csv"], "no file none.csv"),
@@ -127,17 +126,6 @@ def test_an_address_that_mlflow_does_not_know_is_the_users_mistake(
     done = assay("model", "production", "m", cwd=tmp_path, code=2)
     assert done.stderr.startswith("error: MLFLOW_TRACKING_URI: foo://host is no address")
     assert "secret" not in done.stderr
-
-
-def test_an_image_that_a_map_does_not_have_is_told(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "images.json").write_text('{"data": "a@sha256:1", "train": 3}')
-    monkeypatch.setenv("ASSAY_IMAGES", str(tmp_path / "images.json"))
-    assert image("data") == "a@sha256:1"
-    for role in ("train", "release"):
-        with pytest.raises(UsageError, match=f"no image for '{role}'; give a JSON object"):
-            image(role)
 
 
 def test_a_run_that_is_unsigned_by_mistake_says_so_once(
@@ -256,11 +244,11 @@ class TestAModelThatNobodyKnows:
         Registry().register("income", f"sha256:{'1' * 64}", "file:///nowhere", {}, {})
         return tmp_path
 
-    @pytest.mark.parametrize("command", ["production", "releases"])
+    @pytest.mark.parametrize("command", ["model production", "release list"])
     def test_is_not_one_of_which_nothing_is_there(self, registered: Path, command: str) -> None:
-        done = assay(command, "incme", cwd=registered, code=2)
+        done = assay(*command.split(), "incme", cwd=registered, code=2)
         assert "did you mean 'income'?" in done.stderr
-        assert "no" in assay(command, "income", cwd=registered).stdout
+        assert "no" in assay(*command.split(), "income", cwd=registered).stdout
 
     def test_a_version_that_is_no_number_is_the_users_mistake(self, registered: Path) -> None:
         done = assay("model", "production", "income", "--set", "latest", cwd=registered, code=2)

@@ -204,21 +204,21 @@ class TestCommands:
         ]
         assert plain == []
 
-    @pytest.mark.parametrize("words", ["show", "passport", "verify", "reproduce"])
+    @pytest.mark.parametrize("words", ["show", "passport", "store verify", "reproduce"])
     def test_take_what_a_table_printed(
         self, words: str, data: str, context: Context, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setenv("ASSAY_STORE", context.store.url)
-        done = CliRunner().invoke(cli, [words, short(data)], catch_exceptions=False)
+        done = CliRunner().invoke(cli, [*words.split(), short(data)], catch_exceptions=False)
         assert done.exit_code == 0
-        whole = CliRunner().invoke(cli, [words, data], catch_exceptions=False)
+        whole = CliRunner().invoke(cli, [*words.split(), data], catch_exceptions=False)
         assert done.output == whole.output
 
     def test_print_whole_digests_for_programs(
         self, data: str, context: Context, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setenv("ASSAY_STORE", context.store.url)
-        for words in (["show"], ["passport"], ["verify"], ["diff", short(data)]):
+        for words in (["show"], ["passport"], ["store", "verify"], ["model", "diff", short(data)]):
             done = CliRunner().invoke(cli, [*words, short(data), "--json"], catch_exceptions=False)
             json.loads(done.output)
             assert short(data) not in done.output.replace(data, ""), words

@@ -344,7 +344,7 @@ def test_the_command_says_what_would_go_and_removes_it_when_told(home: Path) -> 
     for path in (home / "store").rglob("*"):
         os.utime(path, (old, old))
     runner = CliRunner()
-    words = ["gc", "--no-registry", "--release", str(home / "release.txt")]
+    words = ["store", "gc", "--no-registry", "--release", str(home / "release.txt")]
     dry = runner.invoke(cli, words)
     assert dry.exit_code == 0, dry.output
     assert "files\t1" in dry.output
@@ -354,7 +354,7 @@ def test_the_command_says_what_would_go_and_removes_it_when_told(home: Path) -> 
     assert json.loads(done.output)["removed"] == 1
     assert not store.has(waste.digest)
     assert store.has(model)
-    assert runner.invoke(cli, ["store", "gc", "--pin", model, "--reason", "audit"]).exit_code == 0
+    assert runner.invoke(cli, ["store", "pin", model, "--reason", "audit"]).exit_code == 0
     assert store.list_pointers("pins/") == [f"pins/{hex_of(model)}"]
     # An empty registry must not make everything removable.
     empty = runner.invoke(cli, ["store", "gc"])
