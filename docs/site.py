@@ -33,11 +33,14 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
     """Complete the navigation with what is found in folders."""
     components = sorted(path.parent.name for path in ROOT.glob("components/**/README.md"))
     decisions = sorted(path.name for path in (ROOT / "docs" / "adr").glob("*.md"))
-    assert config.nav is not None
-    reference = next(part["Reference"] for part in config.nav if "Reference" in part)
-    reference.append({"Components": [{name: f"components/{name}.md"} for name in components]})
-    explanation = next(part["Explanation"] for part in config.nav if "Explanation" in part)
-    explanation.append({"Decisions": [f"adr/{name}" for name in decisions]})
+    parts: dict[str, list[Any]] = {}
+    for part in config.nav or []:
+        if isinstance(part, dict):
+            parts.update(part)
+    parts["Reference"].append(
+        {"Components": [{name: f"components/{name}.md"} for name in components]}
+    )
+    parts["Explanation"].append({"Decisions": [f"adr/{name}" for name in decisions]})
     return config
 
 
