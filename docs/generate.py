@@ -1,9 +1,9 @@
 """Write what documentation says about code: tables of inputs, outputs, parameters and options.
 
 `python docs/generate.py` rewrites the parts between the markers of each component's README.md, of
-README.md, docs/ui.md, docs/profiles.md and docs/policy.md, and the list of evidence names that the
-policy's parser reads; with `--check` it fails instead when one is stale. The tables
-come from the code itself.
+README.md, ui.md, profiles.md, policy.md, settings.md and exit-codes.md of docs/, and
+the list of evidence names that the policy's parser reads; with `--check` it fails instead when one
+is stale. The tables come from the code itself.
 """
 
 import argparse
@@ -19,7 +19,9 @@ from assay.cluster.profile import default_profile, schema
 from assay.cluster.stages import library_stages
 from assay.cluster.stages import schema as stage_schema
 from assay.components.prepare_data.options import OPTIONS
-from assay.runtime.mounted import CONFIG, OPTIONAL_CONFIG, VARIABLES
+from assay.core.settings import SECTIONS, Setting
+from assay.errors import EXIT_CODES, INTERRUPTED, VERDICTS
+from assay.runtime.mounted import CONFIG, VARIABLES
 
 ROOT = Path(__file__).resolve().parent.parent
 CATEGORIES = stage_schema()["properties"]["category"]["enum"]
@@ -118,12 +120,7 @@ def render_profiles(path: Path) -> str:
         for kind, keys in VARIABLES.items()
         for key, variable in keys.items()
     ]
-    variables += [("ConfigMap", f"`{name}`", f"`{name}`") for name in CONFIG.values()]
-    variables += [
-        ("ConfigMap, may be absent", f"`{name}`", f"`{name}`")
-        for names in OPTIONAL_CONFIG.values()
-        for name in names
-    ]
+    variables += [("ConfigMap", f"`{name}`", f"`{name}`") for name in CONFIG]
     text = replace(path, text, "keys", _markdown(("of", "key", "variable"), variables))
     return replace(path, text, "components", _components())
 
@@ -193,6 +190,39 @@ def _evidence() -> dict[str, Any]:
     }
 
 
+def render_settings(path: Path) -> str:
+    """docs/settings.md with every environment variable."""
+    headers = ("variable", "meaning", "value", "default", "used by", "in a cluster")
+    tables = (
+        f"## {title}\n\n{_markdown(headers, [*map(_setting, settings)])}"
+        for title, settings in SECTIONS.items()
+    )
+    return replace(path, path.read_text(), "settings", "\n\n".join(tables))
+
+
+def render_exit_codes(path: Path) -> str:
+    """docs/exit-codes.md with the table of `assay.errors`."""
+    rows = [
+        (str(code), "" if code == INTERRUPTED else VERDICTS.get(code, "failed"), meaning)
+        for code, meaning in EXIT_CODES.items()
+    ]
+    table = _markdown(("exit code", "verdict", "meaning"), rows)
+    return replace(path, path.read_text(), "exit-codes", table)
+
+
+def _setting(setting: Setting) -> tuple[str, ...]:
+    group, _, key = setting.mounted.partition("/")
+    place = f"Secret `assay-{group}`, key `{key}`" if group else ""
+    return (
+        f"`{setting.name}`",
+        setting.meaning,
+        f"{setting.form}; **secret**" if setting.secret else setting.form,
+        setting.default_text,
+        setting.used_by,
+        "ConfigMap" if setting.config_map else place,
+    )
+
+
 def main() -> None:
     """Rewrite or check everything that is generated."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -204,10 +234,18 @@ def main() -> None:
         for name, stage in library_stages().items()
         for path in [stage.folder / "README.md"]
     }
-    ui, profiles, policy = (ROOT / f"docs/{name}.md" for name in ("ui", "profiles", "policy"))
-    made |= {ui: render_ui(ui), profiles: render_profiles(profiles), policy: render_policy(policy)}
-    made[ROOT / "README.md"] = render_readme(ROOT / "README.md")
-    made[EVIDENCE] = json.dumps(_evidence(), indent=1) + "\n"
+    ui, profiles, policy, settings, codes = (
+        ROOT / f"docs/{name}.md" for name in ("ui", "profiles", "policy", "settings", "exit-codes")
+    )
+    made |= {
+        ui: render_ui(ui),
+        profiles: render_profiles(profiles),
+        policy: render_policy(policy),
+        settings: render_settings(settings),
+        codes: render_exit_codes(codes),
+        ROOT / "README.md": render_readme(ROOT / "README.md"),
+        EVIDENCE: json.dumps(_evidence(), indent=1) + "\n",
+    }
     for path, text in made.items():
         if text != path.read_text():
             stale.append(str(path.relative_to(ROOT)))

@@ -14,6 +14,7 @@ from typing import Final
 
 from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
+from assay.core.settings import APPROVAL_DAYS
 from assay.core.signing import Role, Signer, person_of
 from assay.core.step import Services
 from assay.errors import AssayError, IntegrityError, ReleaseConflictError, ServiceError, UsageError
@@ -26,7 +27,7 @@ from assay.releases.forge.plain import APPROVED, BRANCH
 from assay.releases.governing import changed_with, governing
 from assay.releases.log import Entry, Event
 from assay.releases.repository import Repository, Revision
-from assay.releases.settings import Settings, approval_days
+from assay.releases.settings import Settings
 from assay.releases.statement import Kind, Statement
 
 ROLLBACK: Final = "Assay-Rollback"
@@ -581,7 +582,7 @@ def _approve(
         "commit": merge.commit,
         "by": merge.by,
         "at": merge.at,
-        "until": statement.stamp(merged + timedelta(days=approval_days())),
+        "until": statement.stamp(merged + timedelta(days=APPROVAL_DAYS.get())),
         "url": request.url,
     }
     return statement.save(

@@ -14,10 +14,10 @@ from typing import Any, Final
 
 import yaml
 
+from assay.core.settings import IMAGE
 from assay.runtime.declaration import MODULE, STANDS_FOR
 from assay.runtime.images import bind
 
-_VARIABLE: Final = "ASSAY_IMAGE"
 _OBJECT: Final = re.compile(r"(#    (?P<name>\w+): dict \[Default: )\{.*\}\]")
 
 
@@ -124,8 +124,8 @@ def _name_image(container: dict[str, Any]) -> None:
         # Only `kfp.local` looks for it, and that runs no compiled pipeline.
         command.remove(STANDS_FOR)
     else:
-        variables = [item for item in container.get("env", ()) if item["name"] != _VARIABLE]
-        container["env"] = [*variables, {"name": _VARIABLE, "value": container["image"]}]
+        variables = [item for item in container.get("env", ()) if item["name"] != IMAGE.name]
+        container["env"] = [*variables, {"name": IMAGE.name, "value": container["image"]}]
 
 
 def _leave_out(spec: dict[str, Any]) -> None:

@@ -3,7 +3,7 @@
 import click
 
 from assay.cli.console import NAME, use_defaults
-from assay.core.config import services_from_env
+from assay.core.context import services_from_env
 from assay.releases.settings import settings_from_env
 
 

@@ -1,13 +1,13 @@
 """`assay release lint`: checks for a deployment repository's CI."""
 
-import os
 import sys
 from pathlib import Path
 
 import click
 
 from assay.cli.console import json_option, print_json, use_defaults
-from assay.core.config import services_from_env
+from assay.core.context import services_from_env
+from assay.core.settings import MLFLOW_URI
 
 PROBLEMS = 1
 
@@ -32,7 +32,7 @@ def command(folder: Path, changed_since: str, as_json: bool) -> None:
     from assay.governance.registry import Registry
     from assay.releases.lint import lint
 
-    unchecked = not os.environ.get("MLFLOW_TRACKING_URI")
+    unchecked = not MLFLOW_URI.get()
     registry = None if unchecked else Registry()
     use_defaults()
     looked_at, problems = lint(services_from_env(), folder, changed_since, registry)

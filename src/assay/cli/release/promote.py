@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from assay.cli.console import NAME, json_option, print_json, use_defaults
-from assay.core.config import services_from_env
+from assay.core.context import services_from_env
 from assay.releases.settings import settings_from_env
 
 

@@ -3,7 +3,7 @@
 import click
 
 from assay.cli.console import use_defaults
-from assay.core.config import services_from_env
+from assay.core.context import services_from_env
 
 
 @click.command("reconcile")

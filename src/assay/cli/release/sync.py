@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from assay.cli.console import json_option, print_json, use_defaults
-from assay.core.config import services_from_env
+from assay.core.context import services_from_env
 from assay.releases.settings import settings_from_env
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ import click
 from rich.progress import Progress
 
 from assay.cli.console import NAME, human_bytes, print_table, stderr, use_defaults
-from assay.core.config import services_from_env
+from assay.core.context import services_from_env
 from assay.text import short
 
 
