@@ -1,7 +1,7 @@
 """Write what documentation says about code: tables of inputs, outputs, parameters and options.
 
-`python docs/generate.py` rewrites the parts between the markers of each component's README.md, of
-README.md, ui.md, profiles.md, policy.md, settings.md and exit-codes.md of docs/, and
+`python docs/generate.py` rewrites the parts between the markers of README.md, of each component's
+README.md, of ui.md, profiles.md, policy.md, settings.md and exit-codes.md in docs/, and rewrites
 the list of evidence names that the policy's parser reads; with `--check` it fails instead when one
 is stale. The tables come from the code itself.
 """
