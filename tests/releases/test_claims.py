@@ -118,7 +118,7 @@ def test_a_policy_that_is_renamed_into_the_releases_folder_is_a_changed_policy(w
     git(clone, "checkout", "-q", done.branch)
     (clone / "policy.yaml").rename(clone / "models/churn/dev/roc.svg")
     push(clone, "Figure", done.branch)
-    refused(lambda: world.approve("dev"), IntegrityError, "policy.yaml is changed too")
+    refused(lambda: world.approve("dev"), IntegrityError, "policy.yaml governs the release")
     _, problems = lint(world.services, clone, "origin/main", world.registry)
     assert any("policy.yaml governs the release" in problem.text for problem in problems)
 
@@ -154,8 +154,9 @@ def test_one_commit_for_two_environments_hides_neither(world: Any) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("assay.releases.repository.Repository.changed", lambda *_: [])
         world.approve("dev")
-    (problem,) = world.sync().problems
-    assert "never in staging" in problem
+    dev, production = world.sync().problems
+    assert "models/churn/production/release.yaml is changed too" in dev
+    assert "never in staging" in production
 
 
 def test_a_release_that_is_a_link_does_not_stop_the_others(world: Any) -> None:

@@ -108,6 +108,7 @@ def approve(
         lines += log.heads(services.store, model, signer)
         base = repository.head
         merged = repository.merge(seen, f"{title}\n\n" + "\n".join(lines), by)
+        _require_own(repository, folder, seen, merged)
         entries = log.read(services.store, model, services.verifier)
         known = log.was_released(entries, release.name, environment)
         approval = _approve(
@@ -161,11 +162,7 @@ def _checked(
     if FILE_NAME not in files:
         raise IntegrityError(f"the branch holds no {folder}/{FILE_NAME}; promote the model again")
     release = document.parse(files[FILE_NAME], f"{folder}/{FILE_NAME}")
-    problems = [
-        f"{path} is changed too, which a release must not do"
-        for path in repository.changed(repository.head, commit)
-        if path not in {f"{folder}/{name}" for name in document.OWN_FILES}
-    ]
+    problems = []
     if document.folder(release.model, release.environment) != folder:
         problems.append(f"{FILE_NAME} is about {release.model} in {release.environment}")
     governs = governing(repository, release.model, release.environment)
@@ -181,6 +178,28 @@ def _checked(
             "which proposes it anew, and look at it again"
         )
     return release
+
+
+def _require_own(repository: Repository, folder: str, proposed: str, merged: str) -> None:
+    """Refuse a merge that changes other files of the branch than those of the release.
+
+    The tree that the merge made is compared: what a proposal changed depends on the commit that it
+    is compared with.
+
+    Raises:
+        IntegrityError: Names each path that it changes and must not, or says that the files of the
+            release are not those of the proposal.
+    """
+    parts = folder.split("/")
+    problems = changed_with(parts[1], parts[2], repository.changed(repository.head, merged))
+    held = [repository.files(folder, commit) for commit in (proposed, merged)]
+    problems += [
+        f"{folder}/{name} would not be what was proposed; promote the model again"
+        for name in sorted(document.OWN_FILES)
+        if held[0].get(name) != held[1].get(name)
+    ]
+    if problems:
+        raise IntegrityError("; ".join(problems))
 
 
 def checked(
@@ -460,9 +479,8 @@ def _record(
             )
         except AssayError as error:
             found.append(str(error))
+    found += changed_with(model, environment, repository.changed(before, commit) if before else [])
     if not known:
-        changed = repository.changed(before, commit) if before else []
-        found += changed_with(model, environment, changed)
         found += replaced(repository, release, before)
     if found:
         raise IntegrityError("; ".join(dict.fromkeys(found)))

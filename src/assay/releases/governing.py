@@ -64,10 +64,15 @@ def configured(model: str) -> Governing | None:
 
 
 def changed_with(model: str, environment: str, changed: list[str]) -> list[str]:
-    """What is wrong with a change of files that holds a release: policies that govern it."""
+    """What is wrong with a change of files that holds a release: all files but its own."""
+    folder = document.folder(model, environment)
+    own = {f"{folder}/{name}" for name in document.OWN_FILES}
+    policies = places(model, environment)
     return [
-        f"{place} governs the release and is changed together with it; merge the policy by a pull "
+        f"{path} governs the release and is changed together with it; merge the policy by a pull "
         "request of its own first"
-        for place in places(model, environment)
-        if place in changed
+        if path in policies
+        else f"{path} is changed too, which a release must not do"
+        for path in changed
+        if path not in own
     ]

@@ -242,9 +242,16 @@ class Repository:
         return False
 
     def changed_in_folder(self) -> list[str]:
-        """Files of a checkout that differ from the tip, committed or not."""
-        text = self._git("diff", "--no-renames", "--name-only", "-z", _id(self.head), "--")
-        return [name for name in text.split("\0") if name]
+        """Files that a merge of a checkout would change at the tip, committed or not."""
+        tip = self._differing(self.head)
+        bases = self._bases(self.commit_of("HEAD"))
+        # What only the tip has changed since then, a merge keeps.
+        since = set(self._differing(bases[0])) if len(bases) == 1 else set(tip)
+        return [name for name in tip if name in since]
+
+    def _differing(self, commit: str) -> list[str]:
+        command = ["diff", "--no-renames", "--ignore-submodules=none", "--name-only", "-z"]
+        return [name for name in self._git(*command, _id(commit), "--").split("\0") if name]
 
     # Writing. Nothing is seen by others before `push`.
 
@@ -293,7 +300,15 @@ class Repository:
 
         Raises:
             ReleaseConflictError: Both changed the same lines; names the files.
+            IntegrityError: They have several merge bases, from which Git may take any file.
         """
+        bases = self._bases(commit)
+        if len(bases) > 1:
+            raise IntegrityError(
+                f"cannot merge: {commit[:12]} and {self.settings.branch} have {len(bases)} merge "
+                "bases, so that the changes it makes depend on which one is compared; promote the "
+                "model again, which proposes it anew"
+            )
         try:
             tree = self._git("merge-tree", "--write-tree", "--name-only", self.head, _id(commit))
         except ServiceError as error:
@@ -333,11 +348,12 @@ class Repository:
         )
         self._git("update-ref", f"refs/remotes/origin/{branch}", commit)
 
-    def changed(self, base: str, commit: str) -> list[str]:
-        """Files that a commit changes, seen from where it left `base`."""
+    def changed(self, before: str, commit: str) -> list[str]:
+        """Paths at which two commits differ."""
+        # Their trees, and not what was changed since a merge base, of which there may be several.
         # A renamed file counts under both names: what is gone is changed as well.
-        names = ["diff", "--no-renames", "--name-only", "-z"]
-        text = self._git(*names, f"{_id(base)}...{_id(commit)}", "--")
+        names = ["diff-tree", "-r", "--no-renames", "--ignore-submodules=none", "--name-only", "-z"]
+        text = self._git(*names, _id(before), _id(commit), "--")
         return [name for name in text.split("\0") if name]
 
     def delete(self, branch: str, *, expected: str) -> None:
@@ -351,6 +367,12 @@ class Repository:
         )
 
     # Parts.
+
+    def _bases(self, commit: str) -> list[str]:
+        """The merge bases of the branch and a commit."""
+        with contextlib.suppress(ServiceError):  # they share no commit
+            return self._git("merge-base", "--all", self.head, _id(commit)).split()
+        return []
 
     def _commit_tree(self, tree: str, parents: list[str], message: str, author: str) -> str:
         name, mail = _identity(author)
