@@ -228,7 +228,7 @@ def checked(
             restore.verify(services, release)
         except AssayError as error:
             return [str(error)]
-        return []
+        return candidate.plan_problems(release, files)
     found = candidate.problems(services, release, files, governs)
     return found + (_version_problems(registry, release) if registry else [])
 

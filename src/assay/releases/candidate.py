@@ -17,10 +17,12 @@ from pathlib import Path
 from typing import Final
 
 from assay.core.attestation import about, using
+from assay.core.digest import of_bytes
 from assay.core.step import Decision, Services
 from assay.core.store import Store
 from assay.core.tree import get_manifest, get_tree, remove_tree
 from assay.errors import (
+    AssayError,
     AttestationError,
     IntegrityError,
     NotFoundError,
@@ -345,9 +347,6 @@ def problems(
         files: The other files of its folder.
         governing: The policy that governs it, from the protected branch.
     """
-    from assay.core.digest import of_bytes
-    from assay.errors import AssayError
-
     found: list[str] = []
     try:
         facts, overrides = require_admitted(
@@ -396,11 +395,17 @@ def problems(
             )
     except AssayError as error:
         found.append(str(error))
-    plan = files.get(document.PLAN_FILE)
-    if (of_bytes(plan) if plan is not None else "") != release.monitoring:
-        found.append(f"{document.PLAN_FILE} is not the one that release.yaml names")
+    found += plan_problems(release, files)
     try:
         require_reached(services, release.model, release.environment, release.digest)
     except AssayError as error:
         found.append(str(error))
     return found
+
+
+def plan_problems(release: Release, files: Mapping[str, bytes]) -> list[str]:
+    """Whether the monitoring plan beside a release is the one that it names."""
+    plan = files.get(document.PLAN_FILE)
+    if (of_bytes(plan) if plan is not None else "") == release.monitoring:
+        return []
+    return [f"{document.PLAN_FILE} is not the one that release.yaml names"]

@@ -341,13 +341,16 @@ def _propose(
 
 
 def _files(services: Services, repository: Repository, target: Earlier) -> dict[str, bytes]:
-    """The release's files as they were, or what the store holds of them."""
+    """The release's files as they were; what it names by digest, from the store."""
     release = target.release
+    files = {}
     if target.commit:
         folder = document.folder(release.model, release.environment)
         held = repository.files(folder, target.commit)
-        return {name: held[name] for name in sorted(document.OWN_FILES & held.keys())}
-    files = {FILE_NAME: release.render()}
+        files = {name: held[name] for name in sorted(document.OWN_FILES & held.keys())}
+    # The commit of the history that holds this release.yaml may hold any plan beside it.
+    files.pop(PLAN_FILE, None)
+    files[FILE_NAME] = release.render()
     if release.monitoring:
         files[PLAN_FILE] = services.store.get_bytes(release.monitoring, MAX_PLAN_BYTES)
     return files
