@@ -24,6 +24,7 @@ from assay.core.store.base import blob_key
 from assay.core.store.client import client_for
 from assay.core.tree import get_manifest, put_tree
 from assay.releases import document, log, rollback
+from assay.releases.deployment import Deployment
 from assay.releases.document import FILE_NAME, Release
 from assay.releases.log import Entry, Event
 from assay.releases.repository import Repository
@@ -86,7 +87,7 @@ def released(services: Services, settings: Settings, folder: Path, sizes: list[i
             entry = Entry(
                 Event.RELEASE, MODEL, ENVIRONMENT, model, release.name, now(), BY, commit=commit
             )
-            log.append(store, entry, None, None)
+            log.append(services, entry, None)
             models.append(model)
             previous = release.name
     return models
@@ -136,7 +137,7 @@ def test_a_rollback_beside_a_bare_copy(
 
     def roll_back(to: str) -> rollback.RolledBack:
         return rollback.rollback(
-            services, settings, None, None, MODEL, ENVIRONMENT,
+            Deployment(services, settings), MODEL, ENVIRONMENT,
             by=BY, why="a benchmark", to=to, now=True,
         )  # fmt: skip
 

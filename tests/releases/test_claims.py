@@ -78,7 +78,7 @@ def test_a_field_of_a_release_that_nothing_proves_is_refused(
     git(clone, "checkout", "-q", done.branch)
     (clone / RELEASE).write_bytes(replace(done.release, **{field: values[field]}).render())
     push(clone, "Edit", done.branch)
-    _, problems = lint(world.services, clone, "origin/main", world.registry)
+    _, problems = lint(world.deployment, clone, "origin/main")
     assert any(said in problem.text for problem in problems)
     if field != "previous":  # that one is a conflict
         refused(lambda: world.approve("dev"), IntegrityError, said)
@@ -93,7 +93,7 @@ def test_a_folder_elsewhere_is_not_the_models_whatever_its_last_names(world: Any
     (clone / RELEASE).write_bytes(replace(done.release, uri=uri).render())
     push(clone, "Edit", done.branch)
     told = f"uri {uri} is not that of the model"
-    _, problems = lint(world.services, clone, "origin/main", world.registry)
+    _, problems = lint(world.deployment, clone, "origin/main")
     assert told in problems[0].text
     refused(lambda: world.approve("dev"), IntegrityError, told)
 
@@ -119,7 +119,7 @@ def test_a_policy_that_is_renamed_into_the_releases_folder_is_a_changed_policy(w
     (clone / "policy.yaml").rename(clone / "models/churn/dev/roc.svg")
     push(clone, "Figure", done.branch)
     refused(lambda: world.approve("dev"), IntegrityError, "policy.yaml is changed too")
-    _, problems = lint(world.services, clone, "origin/main", world.registry)
+    _, problems = lint(world.deployment, clone, "origin/main")
     assert any("policy.yaml governs the release" in problem.text for problem in problems)
 
 
@@ -214,10 +214,9 @@ def test_a_runners_entry_does_not_hide_an_unapproved_commit(world: Any, keys: An
     (clone / RELEASE).write_bytes(world.promote("two", "dev").release.render())
     push(clone, "Push")
     log.append(
-        world.store,
+        world.services,
         replace(good, event=Event.ROLLBACK, commit=world.head(), statement="", name=""),
         keys.signer("runs"),
-        world.services.verifier,
     )
     assert len(world.entries()) == 2
     assert any("without an approval" in problem for problem in world.sync().problems)
@@ -283,7 +282,7 @@ def test_a_runner_cannot_date_the_log_ahead(
         statement="",
         name="",
     )
-    log.append(world.store, ahead, keys.signer("runs"), world.services.verifier)
+    log.append(world.services, ahead, keys.signer("runs"))
     world.release("two", "dev")
     tomorrow = datetime.now(UTC).date() + timedelta(days=1)
     monkeypatch.setenv("ASSAY_VERIFY_KEYS", keys.listing(ann={"retired": tomorrow}))
@@ -311,7 +310,7 @@ def test_a_runner_cannot_revive_an_approval_that_expired(
         name="",
         by="Runs <runs@example.org>",
     )
-    log.append(world.store, revived, keys.signer("runs"), world.services.verifier)
+    log.append(world.services, revived, keys.signer("runs"))
     assert f"{fresh} does not approve it" in world.entries()[-1].refused
     refused(lambda: world.promote("one", "production"), RunBlocked, "expired")
 

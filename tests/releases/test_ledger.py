@@ -16,7 +16,7 @@ from assay.releases import approval, candidate, document, ledger, log, override,
 from assay.releases.lint import lint
 from assay.releases.log import Entry, Event
 from assay.releases.repository import Repository
-from assay.releases.statement import Kind, require_signer
+from assay.releases.statement import Kind
 
 from simulators.forge import git
 from stories import refused
@@ -59,7 +59,7 @@ def write(clone: Path, environment: str, content: bytes | None, message: str) ->
 
 
 def revoke(world: Any, model: str) -> None:
-    override.revoke(world.services, require_signer(), world.models[model], by=ANN, why=WHY)
+    override.revoke(world.deployment, world.models[model], by=ANN, why=WHY)
 
 
 # History is no proof.
@@ -80,7 +80,7 @@ def test_a_blocked_release_added_and_removed_in_history_is_no_rollback(world: An
     write(clone, "dev", blocked, "roll back")
     git(clone, "push", "-q", "origin", branch)
     refused(lambda: world.approve("dev"), IntegrityError, "verdict is block")
-    _, problems = lint(world.services, clone, "origin/main", world.registry)
+    _, problems = lint(world.deployment, clone, "origin/main")
     assert any("verdict is block" in problem.text for problem in problems)
     git(clone, "push", "-q", "origin", "HEAD:main")
     assert any("verdict is block" in problem for problem in world.sync().problems)
@@ -137,7 +137,7 @@ def test_a_trailer_is_no_approval_on_a_plain_remote(world: Any, keys: Any) -> No
     git(clone, "merge", "-q", "--no-ff", "-m", message, f"origin/{done.branch}")
     git(clone, "push", "-q", "origin", "main")
     for name in ("ann", "recorder"):
-        synced = approval.sync(world.services, world.settings, world.registry, keys.signer(name))
+        synced = approval.sync(world.signed_by(keys.signer(name)))
         (problem,) = synced.problems
         assert "without an approval that an approver's key signed" in problem
     assert world.entries() == []
@@ -149,9 +149,7 @@ def test_only_an_approvers_key_approves(world: Any, keys: Any, name: str) -> Non
     world.promote("one", "dev")
     head = world.head()
     refused(
-        lambda: approval.approve(
-            world.services, world.settings, keys.signer(name), MODEL, "dev", by=ANN
-        ),
+        lambda: approval.approve(world.signed_by(keys.signer(name)), MODEL, "dev", by=ANN),
         UsageError,
         "an approval takes a key with the role approver",
         "keys.yaml",
@@ -174,9 +172,7 @@ def test_an_approval_of_another_commit_does_not_count(world: Any) -> None:
 
 def test_the_approver_is_the_keys_owner_not_who_git_says(world: Any, keys: Any) -> None:
     world.promote("one", "dev")
-    approval.approve(
-        world.services, world.settings, keys.signer("bob"), MODEL, "dev", by="Mallory <m@x.org>"
-    )
+    approval.approve(world.signed_by(keys.signer("bob")), MODEL, "dev", by="Mallory <m@x.org>")
     assert world.sync().problems == []
     assert [entry.by for entry in world.entries()] == ["Bob Boss <bob@example.org>"]
 
@@ -193,7 +189,7 @@ def test_a_registry_version_that_there_is_not_is_refused(
     git(clone, "push", "-q", "origin", done.branch)
     told = "registryVersion is 99, the registry's is 1"
     refused(lambda: world.approve("dev"), IntegrityError, told)
-    _, problems = lint(world.services, clone, "", world.registry)
+    _, problems = lint(world.deployment, clone)
     assert [problem.text for problem in problems] == [told]
     done = CliRunner().invoke(cli, ["release", "lint", str(clone)])
     assert (done.exit_code, told in done.output) == (1, True)
@@ -257,7 +253,7 @@ def test_newest_entries_that_were_cut_off_are_missed_by_what_git_knows(world: An
     refused(lambda: world.promote("one", "dev"), IntegrityError, told)
     refused(lambda: world.roll_back("dev"), IntegrityError, told)
     assert any(told in problem for problem in world.sync().problems)
-    _, problems = lint(world.services, world.checkout(), "", None)
+    _, problems = lint(world.without_registry, world.checkout())
     assert any(told in problem.text for problem in problems)
     done = CliRunner().invoke(cli, ["releases", MODEL, "--verify"])
     assert told in str(done.exception)
@@ -274,7 +270,7 @@ def test_a_revocation_that_was_stopped_before_the_log_counts_and_can_be_made_aga
     assert [fault.broken for fault in log.check(world.store, world.services.verifier)] == [False]
     revoke(world, "one")
     revoke(world, "one")
-    assert len(log.revocations(world.store, world.services.verifier)) == 1
+    assert len(log.revocations(world.services)) == 1
 
 
 # What Git prints and is given.
@@ -408,7 +404,7 @@ def test_an_intent_proves_nothing(world: Any, keys: Any) -> None:
     name = world.store.put_bytes(blocked, "application/yaml").digest
     for intends in ("rollback", "release", "reconciled"):
         log.append(
-            world.store,
+            world.services,
             replace(
                 good,
                 event=Event.INTENT,
@@ -419,7 +415,6 @@ def test_an_intent_proves_nothing(world: Any, keys: Any) -> None:
                 statement="",
             ),
             keys.signer("runs"),
-            world.services.verifier,
         )
     synced = world.sync()
     assert any("verdict is block" in problem for problem in synced.problems)
@@ -442,10 +437,10 @@ def test_without_a_key_that_may_write_the_log_nothing_is_pushed(
     world.release("one", "dev")
     world.release("two", "dev")
     head = world.head()
-    with Repository.open(world.settings) as repository:
+    with replace(world.deployment, signer=None).open() as opened:
         entry = Entry(Event.ROLLBACK, MODEL, "dev", world.models["one"], "", statement.now(), ANN)
         refused(
-            lambda: ledger.push(world.services, None, repository, entry, base=repository.head),
+            lambda: ledger.push(opened, entry, base=opened.repository.head),
             UsageError,
             "ASSAY_SIGNING_KEY is not set",
             "role approver or recorder or runner",

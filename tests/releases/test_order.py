@@ -15,9 +15,9 @@ from click.testing import CliRunner
 from assay.cli import cli
 from assay.errors import IntegrityError, ReleaseConflictError, UsageError
 from assay.governance.registry import Registry
-from assay.releases import document, log, rollback, statement
+from assay.releases import document, log, statement
 from assay.releases.log import Event
-from assay.releases.statement import Kind, require_signer
+from assay.releases.statement import Kind
 
 import servers
 from simulators.forge import git
@@ -69,7 +69,7 @@ def recorded_late(world: Any) -> None:
         e for e in world.chain() if e.intends == "release" and e.digest == world.models["three"]
     )
     late = replace(intent, event=Event.RELEASE, intends="", name="", number=0)
-    log.append(world.store, late, require_signer(), world.services.verifier)
+    log.append(world.services, late, world.signer)
     assert log.current(world.chain(), "dev").digest == world.models["three"]
 
 
@@ -113,9 +113,8 @@ def test_an_entry_that_rests_on_what_is_no_longer_so_is_not_written(world: Any) 
     world.release("one", "dev")
     (entry,) = world.entries()
     other = replace(entry, commit="0" * 40, name="", number=0)
-    verifier = world.services.verifier
     refused(
-        lambda: log.append(world.store, other, require_signer(), verifier, after=""),
+        lambda: log.append(world.services, other, world.signer, after=""),
         ReleaseConflictError,
         "was changed by others meanwhile; run again",
     )
@@ -155,7 +154,7 @@ def test_a_log_in_the_wrong_order_is_put_right_each_time(world: Any) -> None:
     world.sync()
     late, last = world.entries()[-2:]
     late = replace(late, number=last.number + 1, previous=last.name, at=last.at)
-    data, media = statement.encode(Kind.LOG, late.release, late.predicate(), require_signer())
+    data, media = statement.encode(Kind.LOG, late.release, late.predicate(), world.signer)
     name = world.store.put_bytes(data, media).digest
     assert world.store.create_pointer(log._pointer(MODEL, late.number), name.encode())
     assert log.current(world.chain(), "dev").digest == world.models["three"]
@@ -248,10 +247,7 @@ class TestARollbackWhileGitIsDown:
     def rolled_back(self, world: Any) -> Any:
         pending(world)
         nowhere = replace(world.settings, url="http://127.0.0.1:9/deployments.git")
-        done = rollback.rollback(
-            world.services, nowhere, world.registry, require_signer(), MODEL, "dev",
-            by="Ann <ann@example.org>", why="wrong predictions", now=True,
-        )  # fmt: skip
+        done = world.roll_back("dev", deployment=replace(world.deployment, settings=nowhere))
         assert done.release.digest == world.models["one"]
         return world
 

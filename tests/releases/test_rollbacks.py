@@ -21,7 +21,7 @@ from assay.errors import (
     UsageError,
 )
 from assay.releases import drill, golden, log, override, rehearsal, rollback, statement
-from assay.releases.statement import Kind, require_signer
+from assay.releases.statement import Kind
 from assay.runtime.kfp import BLOCKS
 from assay.runtime.kfp import execute as run_as_task
 
@@ -126,9 +126,7 @@ def test_a_drill_goes_back_and_forth_and_is_evidence(
         rehearsal.EVIDENCE: None
     }
     world.release("two", "dev", "staging")
-    done = drill.drill(
-        world.services, world.settings, world.registry, require_signer(), MODEL, "staging", by=ANN
-    )
+    done = drill.drill(world.deployment, MODEL, "staging", by=ANN)
     assert done.rows == {world.models["one"]: 100, world.models["two"]: 100}
     assert done.passed
     drill.require_passed(done)
@@ -217,9 +215,7 @@ def test_a_drill_finds_a_model_that_predicts_otherwise(
         LoadedModel, "predict_proba", lambda self, frame: honest(self, frame) * (1 - 2**-52)
     )
     refused(
-        lambda: drill.drill(
-            world.services, world.settings, None, require_signer(), MODEL, "staging", by=ANN
-        ),
+        lambda: drill.drill(world.without_registry, MODEL, "staging", by=ANN),
         IntegrityError,
         "golden predictions",
     )
@@ -230,14 +226,10 @@ def test_a_drill_finds_a_model_that_predicts_otherwise(
 def test_a_drill_leaves_alone_what_it_could_not_put_back(world: Any) -> None:
     world.release("one", "dev")
     world.release("two", "dev")
-    override.revoke(
-        world.services, require_signer(), world.models["two"], by=ANN, why="leaks personal data"
-    )
+    override.revoke(world.deployment, world.models["two"], by=ANN, why="leaks personal data")
     head = world.head()
     refused(
-        lambda: drill.drill(
-            world.services, world.settings, None, require_signer(), MODEL, "dev", by=ANN
-        ),
+        lambda: drill.drill(world.without_registry, MODEL, "dev", by=ANN),
         RunBlocked,
         "revoked",
     )
@@ -291,15 +283,13 @@ def collect(world: Any) -> Any:
 def test_two_releases_before_the_one_that_is_there_survive_the_collector(world: Any) -> None:
     for name in ("one", "two", "three"):
         world.release(name, "dev", "staging")
-    override.revoke(
-        world.services, require_signer(), world.models["bad"], by=ANN, why="leaks personal data"
-    )
+    override.revoke(world.deployment, world.models["bad"], by=ANN, why="leaks personal data")
     gone = world.model_file("bad")
     # Nothing but the log and what it rests on stands between the releases and the collector.
     done = collect(world)
     assert done.exception is None, done.output
     assert not gone.exists(), "what was never released goes"
-    assert log.revocation(world.store, world.models["bad"], world.services.verifier)
+    assert log.revocation(world.services, world.models["bad"])
     back = world.roll_back("staging", to=world.models["one"]).release
     assert back.digest == world.models["one"]
     assert golden.check(world.services, back.digest, back.golden) == 100
@@ -342,4 +332,4 @@ def test_a_remote_that_is_not_there_is_one_line(
 
 def test_reconcile_without_anything_to_do(world: Any) -> None:
     world.release("one", "dev")
-    assert rollback.reconcile(world.services, world.settings, require_signer(), by=ANN) == []
+    assert rollback.reconcile(world.deployment, by=ANN) == []

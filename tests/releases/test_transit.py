@@ -15,7 +15,7 @@ from assay.releases import document, log, override, statement
 from assay.releases.lint import lint
 from assay.releases.repository import Repository
 from assay.releases.settings import Settings
-from assay.releases.statement import Kind, require_signer
+from assay.releases.statement import Kind
 from assay.releases.tips import Line
 
 from simulators.forge import Simulator, git, serve
@@ -295,9 +295,7 @@ def test_a_merge_with_an_older_commit_as_first_parent_is_told(world: Any) -> Non
     world.release("one", "dev")
     old = world.head()
     world.release("two", "dev")
-    override.revoke(
-        world.services, require_signer(), world.models["one"], by=ANN, why="leaks personal data"
-    )
+    override.revoke(world.deployment, world.models["one"], by=ANN, why="leaks personal data")
     clone = world.checkout()
     merge = git(clone, "commit-tree", f"{old}^{{tree}}", "-p", old, "-p", "HEAD", "-m", "Merge")
     git(clone, "push", "-q", "origin", f"{merge}:main")
@@ -351,7 +349,7 @@ def test_what_is_no_folder_in_the_place_of_a_release_is_told(world: Any, kind: s
     git(clone, "push", "-q", "origin", "HEAD:main")
     told = f"a {kind}, where a release must be a file"
     assert [told in problem for problem in world.sync().problems] == [True]
-    _, problems = lint(world.services, world.checkout(), base)
+    _, problems = lint(world.without_registry, world.checkout(), base)
     assert [told in problem.text for problem in problems] == [True]
 
 
@@ -364,16 +362,16 @@ def test_a_runner_cannot_say_what_the_tip_was(world: Any, keys: Any) -> None:
     weak = put(clone, "README.md", "Deployments.\n")
     git(clone, "push", "-q", "origin", "HEAD:main")
     chain = log.tips_chain(world.settings.url, world.settings.branch)
-    (seen,) = log.read(world.store, chain, world.services.verifier)
+    (seen,) = log.read(world.services, chain)
     forged = replace(seen, commit=weak, name="")
     refused(
-        lambda: log.append(world.store, forged, keys.signer("runs"), world.services.verifier),
+        lambda: log.append(world.services, forged, keys.signer("runs")),
         UsageError,
         "takes a key with the role approver or recorder",
     )
     # What such a key may write says nothing, and a tip by a forged pointer does not count.
     intent = replace(forged, event=log.Event.INTENT, intends="release")
-    log.append(world.store, intent, keys.signer("runs"), world.services.verifier)
+    log.append(world.services, intent, keys.signer("runs"))
     last = log.head(world.store, chain)
     data, media = statement.encode(
         Kind.LOG,
@@ -383,9 +381,9 @@ def test_a_runner_cannot_say_what_the_tip_was(world: Any, keys: Any) -> None:
     )
     name = world.store.put_bytes(data, media).digest
     world.store.write_pointer(log._pointer(chain, 3), name.encode())
-    assert "takes a key with" in log.read(world.store, chain, world.services.verifier)[-1].refused
+    assert "takes a key with" in log.read(world.services, chain)[-1].refused
     with Repository.open(world.settings) as repository:
-        line = Line.read(world.services, repository)
+        line = Line.read(world.deployment.over(repository))
         assert (line.before(weak), line.problems()) == (before, [])
         assert line.before(world.head()) == before
     assert log.models(world.store) == [MODEL]

@@ -14,19 +14,20 @@ from typing import Final
 
 from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
-from assay.core.signing import Role, Signer, person_of
+from assay.core.signing import Role, person_of
 from assay.core.step import Services
 from assay.errors import AssayError, IntegrityError, ReleaseConflictError, ServiceError, UsageError
 from assay.governance.admission import Governing
 from assay.governance.registry import Registry
 from assay.releases import candidate, document, ledger, log, restore, statement, tips
+from assay.releases.deployment import Deployment, OpenDeployment
 from assay.releases.document import FILE_NAME, Release
-from assay.releases.forge import Forge, Merge, PullRequest, open_forge
+from assay.releases.forge import Merge, PullRequest
 from assay.releases.forge.plain import APPROVED, BRANCH
 from assay.releases.governing import changed_with, governing
 from assay.releases.log import Entry, Event
 from assay.releases.repository import Repository, Revision
-from assay.releases.settings import Settings, approval_days
+from assay.releases.settings import approval_days
 from assay.releases.statement import Kind, Statement
 
 ROLLBACK: Final = "Assay-Rollback"
@@ -57,27 +58,21 @@ _again = retry(
 
 @_again
 def approve(
-    services: Services,
-    settings: Settings,
-    signer: Signer,
-    model: str,
-    environment: str,
-    *,
-    by: str,
-    digest: str = "",
-    registry: Registry | None = None,
+    deployment: Deployment, model: str, environment: str, *, by: str, digest: str = ""
 ) -> str:
     """Merge a proposal on a remote without a forge; the merge commit.
 
     Args:
-        services: The store, and who may sign.
-        settings: The deployment repository.
-        signer: The approver's key. With keys configured its owner approves, whatever `by` says.
+        deployment: The store, the repository, the registry whose version the release must name
+            (None leaves that out), and the approver's key. With keys configured its owner approves,
+            whatever `by` says.
         model: Name of the model.
         environment: Where it was proposed for.
         by: `Name <mail>` of the approver.
         digest: Of the model, where several are proposed.
-        registry: Whose version the release must name; None leaves that out.
+
+    Returns:
+        The merge commit.
 
     Raises:
         UsageError: Not an environment, nothing is proposed, several are, the key may not approve,
@@ -86,17 +81,20 @@ def approve(
         ReleaseConflictError: The environment has moved since; promote again.
     """
     document.require_environment(environment)
+    settings = deployment.require_settings()
     if settings.forge != "none":
         raise UsageError(f"approve it where it was proposed: merge it on {settings.forge}")
-    by = person_of(services.verifier, signer, Role.APPROVER, by, "an approval")
-    with Repository.open(settings) as repository:
-        ledger.require_whole(services, repository, model)
+    signer = deployment.require_signer()
+    by = person_of(deployment.verifier, signer, Role.APPROVER, by, "an approval")
+    with deployment.open() as opened:
+        repository = opened.repository
+        ledger.require_whole(opened, model)
         branch = _proposed(repository, model, environment, digest)
         seen = repository.branch(branch)
         if repository.contains(seen):
             return _finish_merge(repository, model, environment, branch, seen)
         folder = document.folder(model, environment)
-        release = _checked(services, repository, folder, seen, registry)
+        release = _checked(opened, folder, seen)
         if digest and release.digest != digest:
             raise IntegrityError(f"{branch} proposes {release.digest}, not {digest}")
         title = f"Release {model} {release.digest[7:19]} to {environment}"
@@ -105,20 +103,18 @@ def approve(
         for name in (ROLLBACK, WHY):
             if value := proposed.trailer(name):
                 lines.insert(0, f"{name}: {value}")
-        lines += log.heads(services.store, model, signer)
+        lines += log.heads(opened.store, model, signer)
         base = repository.head
         merged = repository.merge(seen, f"{title}\n\n" + "\n".join(lines), by)
-        entries = log.read(services.store, model, services.verifier)
-        known = log.was_released(entries, release.name, environment)
+        known = log.was_released(opened.entries(model), release.name, environment)
         approval = _approve(
-            services,
-            signer,
+            opened,
             release,
             PullRequest(0, "", branch, "merged", Merge(merged, by, statement.now())),
         )
-        log.put_release(services.store, release)
+        log.put_release(opened.store, release)
         entry = _entry_of(release, approval, known=known, why=proposed.trailer(WHY))
-        ledger.push(services, signer, repository, entry, base=base)
+        ledger.push(opened, entry, base=base)
         repository.delete(branch, expected=seen)
         return merged
 
@@ -149,14 +145,9 @@ def _proposed(repository: Repository, model: str, environment: str, digest: str)
     raise UsageError(f"several are proposed ({names}); say which with --digest")
 
 
-def _checked(
-    services: Services,
-    repository: Repository,
-    folder: str,
-    commit: str,
-    registry: Registry | None,
-) -> Release:
+def _checked(deployment: OpenDeployment, folder: str, commit: str) -> Release:
     """The release that a branch proposes, when everything about it holds."""
+    repository = deployment.repository
     files = repository.files(folder, commit)
     if FILE_NAME not in files:
         raise IntegrityError(f"the branch holds no {folder}/{FILE_NAME}; promote the model again")
@@ -169,11 +160,11 @@ def _checked(
     if document.folder(release.model, release.environment) != folder:
         problems.append(f"{FILE_NAME} is about {release.model} in {release.environment}")
     governs = governing(repository, release.model, release.environment)
-    problems += checked(services, release, files, registry, governs)
+    problems += checked(deployment, release, files, governs)
     if problems:
         raise IntegrityError("; ".join(problems))
     current = candidate.release_at(repository, f"{folder}/{FILE_NAME}")
-    entries = log.read(services.store, release.model, services.verifier)
+    entries = deployment.entries(release.model)
     known = log.was_released(entries, release.name, release.environment)
     if not known and release.previous != (current.name if current else ""):
         raise ReleaseConflictError(
@@ -184,11 +175,7 @@ def _checked(
 
 
 def checked(
-    services: Services,
-    release: Release,
-    files: dict[str, bytes],
-    registry: Registry | None,
-    governs: Governing | None,
+    deployment: Deployment, release: Release, files: dict[str, bytes], governs: Governing | None
 ) -> list[str]:
     """What is wrong with a release; one that was approved before need only be whole.
 
@@ -197,13 +184,19 @@ def checked(
     anybody merged, and took out again.
 
     Args:
-        services: The store, and who may sign.
+        deployment: The store, and the registry whose version it must name; None leaves that out.
         release: What `release.yaml` says.
         files: The other files of its folder.
-        registry: Whose version it must name; None leaves that out.
         governs: The policy that governs it, from the protected branch.
+
+    Returns:
+        A problem for each condition that does not hold.
+
+    Raises:
+        IntegrityError: The release log is broken.
     """
-    entries = log.read(services.store, release.model, services.verifier)
+    services, registry = deployment.services, deployment.registry
+    entries = deployment.entries(release.model)
     if log.was_released(entries, release.name, release.environment):
         try:
             restore.verify(services, release)
@@ -225,23 +218,15 @@ def _version_problems(registry: Registry, release: Release) -> list[str]:
     return []
 
 
-def sync(
-    services: Services,
-    settings: Settings,
-    registry: Registry | None,
-    signer: Signer,
-    *,
-    accept_merges: bool = False,
-) -> Synced:
+def sync(deployment: Deployment, *, accept_merges: bool = False) -> Synced:
     """Record every merge that the log does not know, and move the aliases.
 
     Safe to run as often as one likes, and by several at once.
 
     Args:
-        services: The store, and who may sign.
-        settings: The deployment repository and its forge.
-        registry: Whose aliases to move; None leaves them.
-        signer: Who signs the log's entries, and with a forge the approvals: a recorder.
+        deployment: The store, the repository and its forge, the registry whose aliases are moved
+            (None leaves them), and the key that signs the log's entries and, with a forge, the
+            approvals: a recorder's.
         accept_merges: Whether a merge counts in an environment that was rolled back while Git was
             down. Nobody knows which of the two was first, so a person decides.
 
@@ -253,29 +238,19 @@ def sync(
     """
     result = Synced()
     by = ""
-    if services.verifier is not None:
-        by = services.verifier.require(signer, RECORDERS, "recording what was merged").owner
-    _sync(services, settings, registry, signer, by, result, accept_merges=accept_merges)
+    signer = deployment.require_signer()
+    if deployment.verifier is not None:
+        by = deployment.verifier.require(signer, RECORDERS, "recording what was merged").owner
+    _sync(deployment, by, result, accept_merges=accept_merges)
     return result
 
 
 @_again
-def _sync(
-    services: Services,
-    settings: Settings,
-    registry: Registry | None,
-    signer: Signer,
-    by: str,
-    result: Synced,
-    *,
-    accept_merges: bool,
-) -> None:
+def _sync(deployment: Deployment, by: str, result: Synced, *, accept_merges: bool) -> None:
     result.problems.clear()
-    with Repository.open(settings) as repository:
-        line = tips.Line.read(services, repository)
-        run = _Run(
-            services, repository, line, open_forge(repository), signer, registry, accept_merges
-        )
+    with deployment.open() as opened:
+        repository, line = opened.repository, tips.Line.read(opened)
+        run = _Run(opened, line, accept_merges)
         paths = [p for p in repository.paths(document.ROOT) if p.endswith(f"/{FILE_NAME}")]
         # Before anything is recorded, the tip as well: who puts this right leaves it behind.
         if problems := line.problems() or _left(run, paths):
@@ -285,37 +260,33 @@ def _sync(
             f"{path} is {what}, where a release must be a file"
             for path, what in repository.odd(document.ROOT).items()
         ]
-        if settings.forge == "none":
+        if run.plain:
             _remove_merged(repository)
         for path in paths:
             _sync_path(run, path, result)
         # Last: who is stopped before has seen nothing, and the next one judges as this one did.
-        tips.record(services, repository, signer, by)
+        tips.record(opened, by)
 
 
 @dataclass(frozen=True, slots=True)
 class _Run:
     """What one synchronisation works with."""
 
-    services: Services
-    repository: Repository
+    deployment: OpenDeployment
     line: tips.Line
-    forge: Forge
-    signer: Signer
-    registry: Registry | None
     accept_merges: bool
 
     @property
     def plain(self) -> bool:
         """Whether there is no forge: each release was signed and pushed by itself."""
-        return self.repository.settings.forge == "none"
+        return self.deployment.repository.settings.forge == "none"
 
 
 def _left(run: _Run, paths: Sequence[str]) -> list[str]:
     """Where the branch left what a release log has last, though no tip was seen that held it."""
     found = []
     for model in sorted({path.split("/")[1] for path in paths}):
-        entries = log.read(run.services.store, model, run.services.verifier)
+        entries = run.deployment.entries(model)
         for environment in document.ENVIRONMENTS:
             last = log.current(entries, environment)
             # A runner's key may write any commit into a rollback.
@@ -325,23 +296,23 @@ def _left(run: _Run, paths: Sequence[str]) -> list[str]:
 
 
 def _sync_path(run: _Run, path: str, result: Synced) -> None:
-    services, repository = run.services, run.repository
+    deployment, repository = run.deployment, run.deployment.repository
     parts = path.split("/")
     if len(parts) != 4:  # noqa: PLR2004 - models/<model>/<environment>/release.yaml
         result.problems.append(f"{path}: not models/<model>/<environment>/{FILE_NAME}")
         return
     try:
-        ledger.require_whole(services, repository, parts[1])
+        ledger.require_whole(deployment, parts[1])
     except IntegrityError as error:
         result.problems.append(f"{path}: {error}")
         return
     # What is left is said by runners' keys alone.
     result.problems += [
         f"{path}: a runner's key says: {problem}"
-        for problem in ledger.cut_off(services, repository, parts[1])
+        for problem in ledger.cut_off(deployment, parts[1])
     ]
-    result.approved += ledger.finish(services, repository, run.signer, parts[1])
-    entries = log.read(services.store, parts[1], services.verifier)
+    result.approved += ledger.finish(deployment, parts[1])
+    entries = deployment.entries(parts[1])
     last = log.current(entries, parts[2])
     pending = _pending(run, path, entries, parts[2])
     if last is not None and not last.commit and not run.accept_merges:
@@ -357,14 +328,14 @@ def _sync_path(run: _Run, path: str, result: Synced) -> None:
             continue
         result.approved.append(entry)
         last = entry if entry.moves else last
-    _sync_alias(run, parts[1], parts[2], result)
+    _sync_alias(deployment, parts[1], parts[2], result)
 
 
-def _sync_alias(run: _Run, model: str, environment: str, result: Synced) -> None:
-    if run.registry is None:
+def _sync_alias(deployment: Deployment, model: str, environment: str, result: Synced) -> None:
+    if deployment.registry is None:
         return
     try:
-        moved = move_alias(run.services, run.registry, model, environment)
+        moved = move_alias(deployment, model, environment)
     except AssayError as error:
         result.problems.append(f"alias {environment!r} of {model!r}: {error}")
         return
@@ -393,8 +364,9 @@ def _pending(
 
     One that is older than a commit which the log has must not become what is in the environment.
     """
-    history = run.repository.history(path)
-    there = ledger.held(run.repository, path, history)
+    repository = run.deployment.repository
+    history = repository.history(path)
+    there = ledger.held(repository, path, history)
     unknown = set(log.missing(entries, environment, there))
     found = []
     recorded, newer = False, ""
@@ -431,10 +403,10 @@ def _record(
         IntegrityError: Nobody approved it, or it is not what was checked.
         ReleaseConflictError: The log says by now that something else is in the environment.
     """
-    services, repository, commit = run.services, run.repository, revision.commit
+    deployment, repository, commit = run.deployment, run.deployment.repository, revision.commit
     model, environment = release.model, release.environment
     files = repository.files(document.folder(model, environment), commit)
-    entries = log.read(services.store, model, services.verifier)
+    entries = deployment.entries(model)
     known = log.was_released(entries, release.name, environment)
     # As the branch was before: what is merged with a release does not govern it.
     before = next(iter(revision.parents), "")
@@ -444,15 +416,13 @@ def _record(
     elif before:
         policies = [governing(repository, model, environment, before)]
     found = [
-        problem
-        for governs in policies
-        for problem in checked(services, release, files, run.registry, governs)
+        problem for governs in policies for problem in checked(deployment, release, files, governs)
     ]
     if not (known or gone or run.plain):
         # What was replaced was there for nobody, and opens nothing itself.
         try:
             candidate.require_reached(
-                services,
+                deployment.services,
                 model,
                 environment,
                 release.digest,
@@ -467,20 +437,20 @@ def _record(
     if found:
         raise IntegrityError("; ".join(dict.fromkeys(found)))
     if run.plain:
-        approval = _approval_of(services, entries, release, commit)
+        approval = _approval_of(deployment.services, entries, release, commit)
     else:
-        approval = _ask(services, run.forge, run.signer, release, commit)
+        approval = _ask(deployment, release, commit)
     if approval.key is not None:
         # Its own time may be of any day; that of the entry is not before those that are there.
         since = max(approval.text("at"), log.clock(entries))
         approval.key.require_in_use(since, f"approval {approval.digest}")
-    log.put_release(services.store, release)
+    log.put_release(deployment.store, release)
     entry = _entry_of(release, approval, known=known, why=revision.trailer(WHY))
     if gone:
         entry = replace(entry, event=Event.PASSED)
     entry = replace(entry, commit=commit)
     after = last.name if last else ""
-    return log.append(services.store, entry, run.signer, services.verifier, after=after)
+    return deployment.append(entry, after=after)
 
 
 def replaced(repository: Repository, release: Release, before: str) -> list[str]:
@@ -519,11 +489,10 @@ def _approval_of(
     Raises:
         IntegrityError: There is none.
     """
-    store, verifier = services.store, services.verifier
     named = [e.statement for e in entries if e.commit == commit and e.statement]
     given = [
-        *(statement.load(store, digest, verifier) for digest in named if store.has(digest)),
-        *statement.about(store, release.digest, verifier, Kind.APPROVAL),
+        *(statement.load(services, digest) for digest in named if services.store.has(digest)),
+        *statement.about(services, release.digest, Kind.APPROVAL),
     ]
     expected = (release.model, release.environment, release.name, commit)
     for approval in given:
@@ -534,7 +503,7 @@ def _approval_of(
             expected,
         ) and approval.personal:
             return approval
-    refused = statement.refused(store, release.digest, verifier)[: candidate.MAX_REFUSED]
+    refused = statement.refused(services, release.digest)[: candidate.MAX_REFUSED]
     raise IntegrityError(
         f"{release.digest} came into {release.environment} without an approval that an approver's "
         "key signed, whatever the commit says of itself; roll it back, or propose it and merge it "
@@ -542,30 +511,27 @@ def _approval_of(
     )
 
 
-def _ask(
-    services: Services, forge: Forge, signer: Signer, release: Release, commit: str
-) -> Statement:
+def _ask(deployment: OpenDeployment, release: Release, commit: str) -> Statement:
     """An approval of what the forge says that somebody merged.
 
     Raises:
         IntegrityError: It was not merged by a pull request.
         UsageError: The signer is no recorder.
     """
-    if services.verifier is not None:
-        services.verifier.require(signer, Role.RECORDER, "signing what a forge says")
-    request = forge.merged_by(commit)
+    if deployment.verifier is not None:
+        signer = deployment.require_signer()
+        deployment.verifier.require(signer, Role.RECORDER, "signing what a forge says")
+    request = deployment.forge.merged_by(commit)
     if request is None or request.merge is None:
         raise IntegrityError(
             f"{release.digest} came into {release.environment} without a merged pull request, "
             "so nobody has approved it; roll it back, or merge it as one"
         )
     merge = replace(request.merge, commit=commit)
-    return _approve(services, signer, release, replace(request, merge=merge))
+    return _approve(deployment, release, replace(request, merge=merge))
 
 
-def _approve(
-    services: Services, signer: Signer, release: Release, request: PullRequest
-) -> Statement:
+def _approve(deployment: Deployment, release: Release, request: PullRequest) -> Statement:
     merge = request.merge
     if merge is None:  # pragma: no cover - the caller has looked
         raise IntegrityError(f"{request.url} is not merged")
@@ -584,9 +550,7 @@ def _approve(
         "until": statement.stamp(merged + timedelta(days=approval_days())),
         "url": request.url,
     }
-    return statement.save(
-        services.store, signer, Kind.APPROVAL, release.digest, predicate, services.verifier
-    )
+    return deployment.state(Kind.APPROVAL, release.digest, predicate)
 
 
 def _remove_merged(repository: Repository) -> None:
@@ -597,11 +561,19 @@ def _remove_merged(repository: Repository) -> None:
             repository.delete(branch, expected=seen)
 
 
-def move_alias(services: Services, registry: Registry, model: str, environment: str) -> str:
-    """Point an environment's alias at what the release log says is there; what moved, or "".
+def move_alias(deployment: Deployment, model: str, environment: str) -> str:
+    """Point an environment's alias at what the release log says is there.
 
     A registry moves an alias unconditionally, and the log may grow while it does. So each that
     moves one reads the log again behind that: who was last leaves the two in agreement.
+
+    Args:
+        deployment: The store and the registry.
+        model: Name of the model.
+        environment: Which; the alias has its name.
+
+    Returns:
+        The alias and the version that it was moved to; "" when it did not move.
 
     Raises:
         UsageError: The version that the release names is not of its model.
@@ -609,12 +581,13 @@ def move_alias(services: Services, registry: Registry, model: str, environment: 
         IntegrityError: The log is broken.
         NotFoundError: The release is not in the store.
     """
+    registry = deployment.require_registry()
     moved, seen = "", None
     for _ in range(log.MAX_RACES):
-        last = log.current(log.read(services.store, model, services.verifier), environment)
+        last = log.current(deployment.entries(model), environment)
         if last is None or last.name == seen:
             return moved
-        release = log.get_release(services.store, last.release)
+        release = log.get_release(deployment.store, last.release)
         moved, seen = _set_alias(registry, release, last) or moved, last.name
     raise ServiceError(
         f"the alias {environment!r} of {model!r} was not settled: others wrote the release log "

@@ -131,7 +131,7 @@ def require_admitted(
         []
         if judgement.verdict is Verdict.PASS
         and governed_verdict(services, judgement, governing) is Verdict.PASS
-        else log.overrides(services.store, model, services.verifier, model=name, decision=decision)
+        else log.overrides(services, model, model=name, decision=decision)
     )
     with tempfile.TemporaryDirectory(prefix="assay-decision-") as scratch:
         folder = Path(scratch, "decision")
@@ -148,7 +148,7 @@ def require_admitted(
             )
         except RunHalted as error:
             # Somebody may believe that it was overridden.
-            others = statement.refused(services.store, model, services.verifier)[:MAX_REFUSED]
+            others = statement.refused(services, model)[:MAX_REFUSED]
             raise type(error)("; ".join(map(str, [error, *others]))) from error
         finally:
             remove_tree(folder)
@@ -179,7 +179,7 @@ def refuse_revoked(services: Services, model: str) -> None:
         RunBlocked: The model is revoked; says by whom and why.
         UnknownKeyError: A revocation is signed by a key that is not configured.
     """
-    revoked = log.revocation(services.store, model, services.verifier)
+    revoked = log.revocation(services, model)
     if revoked is not None:
         raise RunBlocked(
             f"{model} was revoked by {revoked.by} at {revoked.at}: "
@@ -214,7 +214,7 @@ def require_reached(
         return
     entries = [
         entry
-        for entry in log.read(services.store, model, services.verifier)
+        for entry in log.read(services, model)
         if entry.moves and (entry.environment, entry.digest) == (needed, digest)
     ]
     if not entries:
@@ -229,7 +229,7 @@ def require_reached(
             f"assay promote '{model}' {environment} --digest {digest}"
         )
     until = [
-        statement.load(services.store, entry.statement, services.verifier).text("until")
+        statement.load(services, entry.statement).text("until")
         for entry in entries
         if entry.statement
     ]
@@ -249,7 +249,7 @@ def require_compared(services: Services, name: str, environment: str, judgement:
     """
     if environment != PRODUCTION:
         return
-    now = log.current(log.read(services.store, name, services.verifier), environment)
+    now = log.current(log.read(services, name), environment)
     if now is None or now.digest in {judgement.model, judgement.production}:
         return
     raise RunBlocked(

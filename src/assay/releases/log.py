@@ -47,6 +47,7 @@ from assay.core.digest import (
     parse_canonical_json,
 )
 from assay.core.signing import Key, Role, Signer, Verifier
+from assay.core.step import Services
 from assay.core.store import Store
 from assay.errors import (
     AssayError,
@@ -176,24 +177,21 @@ class Entry:
 
 
 def append(
-    store: Store,
-    entry: Entry,
-    signer: Signer | None,
-    verifier: Verifier | None,
-    *,
-    after: str | None = None,
+    services: Services, entry: Entry, signer: Signer | None, *, after: str | None = None
 ) -> Entry:
     """Add an entry behind the last one; what it names must be in the store already.
 
     A commit is recorded once for each environment: who comes second gets the entry that is there.
 
     Args:
-        store: Where the log lies.
+        services: The store that holds the log, and whose signatures count.
         entry: What to add.
         signer: Who signs it.
-        verifier: Whose signatures count.
         after: Name of the entry that said what is in the environment when this one was made; ""
             for none. None: it holds whatever was added since.
+
+    Returns:
+        The entry as it was stored, or the equal one that the log already has.
 
     Raises:
         UsageError: The signer may not write it, or there is none though keys are configured.
@@ -201,6 +199,7 @@ def append(
         ReleaseConflictError: Another entry says what is in the environment, not `after`.
         ServiceError: Others were quicker every time.
     """
+    store, verifier = services.store, services.verifier
     if verifier is not None:
         if signer is None:
             raise UsageError(
@@ -209,7 +208,7 @@ def append(
             )
         verifier.require(signer, WRITERS[entry.event], f"a {entry.event} in the release log")
     for _ in range(MAX_RACES):
-        entries = read(store, entry.model, verifier)
+        entries = read(services, entry.model)
         for known in entries:
             if _same(known, entry):
                 return known
@@ -254,7 +253,7 @@ def _same(known: Entry, entry: Entry) -> bool:
     )
 
 
-def read(store: Store, model: str, verifier: Verifier | None) -> list[Entry]:
+def read(services: Services, model: str) -> list[Entry]:
     """The whole log of a model, oldest first, checked link by link.
 
     Entries that do not count are among them; `refused` says why.
@@ -264,6 +263,7 @@ def read(store: Store, model: str, verifier: Verifier | None) -> list[Entry]:
         IntegrityError: A number is missing, an entry is altered, unsigned though a key is asked
             for, or does not name the one before, or a revocation was removed; says which.
     """
+    store, verifier = services.store, services.verifier
     entries: list[Entry] = []
     for number, pointer in enumerate(store.list_pointers(_prefix(model)), start=1):
         what = f"{_called(model)}, entry {number}"
@@ -285,7 +285,7 @@ def read(store: Store, model: str, verifier: Verifier | None) -> list[Entry]:
             raise IntegrityError(
                 f"{what}: does not follow the entry before it; the log was tampered with"
             )
-        refused = _refusal(store, verifier, entry, key, entries)
+        refused = _refusal(services, entry, key, entries)
         dated = not refused and (key is None or key.may(WRITERS[Event.RELEASE]))
         entries.append(replace(entry, refused=refused, dated=dated))
     seen = next((e.revocations for e in reversed(entries) if e.revocations), "")
@@ -297,18 +297,12 @@ def read(store: Store, model: str, verifier: Verifier | None) -> list[Entry]:
     return entries
 
 
-def _refusal(
-    store: Store,
-    verifier: Verifier | None,
-    entry: Entry,
-    key: Key | None,
-    before: Sequence[Entry],
-) -> str:
+def _refusal(services: Services, entry: Entry, key: Key | None, before: Sequence[Entry]) -> str:
     """Why an entry does not count; "" when it does."""
     goes_back = entry.event in {Event.ROLLBACK, Event.RECONCILED}
     if goes_back and not was_released(before, entry.release, entry.environment):
         return "goes back to what was never released there with an approval"
-    if key is None or verifier is None:
+    if key is None or services.verifier is None:
         return ""
     if not key.may(WRITERS[entry.event]):
         allowed = " or ".join(sorted(WRITERS[entry.event]))
@@ -317,7 +311,7 @@ def _refusal(
         if entry.event is not Event.REVOCATION:  # no key's end takes one back
             key.require_in_use(entry.at, f"entry {entry.number}")
             _require_after(entry, clock(before))
-        return _disproof(store, verifier, entry, key)
+        return _disproof(services, entry, key)
     except NotFoundError:
         return f"the statement {entry.statement} behind it is not in the store"
     except AttestationError as error:
@@ -332,7 +326,7 @@ def _require_after(entry: Entry, clock: str) -> None:
         )
 
 
-def _disproof(store: Store, verifier: Verifier, entry: Entry, key: Key) -> str:
+def _disproof(services: Services, entry: Entry, key: Key) -> str:
     """What the statement behind an entry says against it; "" when it agrees."""
     if entry.event is Event.REVOCATION:
         return "" if entry.by == key.owner else f"in the name of {entry.by!r}, written by {key}"
@@ -342,7 +336,7 @@ def _disproof(store: Store, verifier: Verifier, entry: Entry, key: Key) -> str:
         return ""
     if not is_digest(entry.statement):
         return "nothing that somebody signed stands behind it"
-    given = statement.load(store, entry.statement, verifier)
+    given = statement.load(services, entry.statement)
     if given.key is not None:
         # The place in the chain says when it came; a time in the statement may be of any day.
         given.key.require_in_use(entry.at, f"{given.kind} {given.digest}")
@@ -428,16 +422,16 @@ class Revocation:
     """Of the log's entry, or of the statement where the log has none yet."""
 
 
-def revocations(store: Store, verifier: Verifier | None) -> dict[str, Revocation]:
+def revocations(services: Services) -> dict[str, Revocation]:
     """Every revocation in the log, by the model's digest; errors as `read`."""
     return {
         entry.digest: Revocation(entry.digest, entry.by, entry.at, entry.why, entry.name)
-        for entry in read(store, REVOCATIONS, verifier)
+        for entry in read(services, REVOCATIONS)
         if entry.event is Event.REVOCATION and not entry.refused
     }
 
 
-def revocation(store: Store, model: str, verifier: Verifier | None) -> Revocation | None:
+def revocation(services: Services, model: str) -> Revocation | None:
     """The revocation of a model, if there is one.
 
     The log counts. A signed statement that it does not have, because it is older or its writer was
@@ -447,33 +441,36 @@ def revocation(store: Store, model: str, verifier: Verifier | None) -> Revocatio
         UnknownKeyError: A revocation is signed by a key that is not configured.
         IntegrityError: The log of revocations is broken.
     """
-    if found := revocations(store, verifier).get(model):
+    if found := revocations(services).get(model):
         return found
-    given = next(iter(statement.about(store, model, verifier, Kind.REVOCATION)), None)
+    given = next(iter(statement.about(services, model, Kind.REVOCATION)), None)
     if given is not None:
         return Revocation(model, given.by, given.text("at"), given.text("why"), given.digest)
-    if unknown := statement.unknown(store, model, verifier, Kind.REVOCATION):
+    if unknown := statement.unknown(services, model, Kind.REVOCATION):
         raise UnknownKeyError(
             f"{model} may be revoked: {unknown[0]}; until then it is not released"
         )
     return None
 
 
-def overrides(
-    store: Store, digest: str, verifier: Verifier | None, *, model: str, decision: str
-) -> list[Statement]:
+def overrides(services: Services, digest: str, *, model: str, decision: str) -> list[Statement]:
     """The overrides of one decision that are in the log and have not expired, the longest first.
 
     Args:
-        store: Where they lie.
+        services: The store, and whose signatures count.
         digest: Of the model.
-        verifier: Whose signatures count.
         model: Its name; an override counts for the name that it was given for.
         decision: Digest of the decision.
+
+    Returns:
+        The overrides, the one that expires last first.
+
+    Raises:
+        IntegrityError: The release log is broken.
     """
     given = [
-        statement.load(store, entry.statement, verifier)
-        for entry in read(store, model, verifier)
+        statement.load(services, entry.statement)
+        for entry in read(services, model)
         if entry.event is Event.OVERRIDE and not entry.refused and entry.digest == digest
     ]
     valid = [
@@ -539,11 +536,7 @@ def _is_head(
 
 
 def cut_off(
-    store: Store,
-    model: str,
-    messages: Iterable[str],
-    verifier: Verifier | None,
-    roles: frozenset[Role] = ANYBODY,
+    services: Services, model: str, messages: Iterable[str], roles: frozenset[Role] = ANYBODY
 ) -> list[str]:
     """What commits' messages show to have been removed from the log of a model, as problems.
 
@@ -551,13 +544,13 @@ def cut_off(
     write a commit could otherwise stop every release and rollback of the model for good.
     """
     chains = {LOG_TRAILER: model, REVOCATIONS_TRAILER: REVOCATIONS}
-    held = {trailer: set(names(store, chain)) for trailer, chain in chains.items()}
+    held = {trailer: set(names(services.store, chain)) for trailer, chain in chains.items()}
     named = {
         (found[1], found[2]): None
         for message in messages
         for found in _HEAD.finditer(message)
         if found[2] not in held[found[1]]
-        and _is_head(chains[found[1]], found[2], found[3] or "", verifier, roles)
+        and _is_head(chains[found[1]], found[2], found[3] or "", services.verifier, roles)
     }
     return [
         f"{_called(chains[trailer])} no longer has the entry {name}, which a commit of the "
@@ -618,9 +611,10 @@ def check(store: Store, verifier: Verifier | None) -> list[Fault]:
     """Everything that is wrong with the release logs of a store and the statements behind them."""
     found: list[Fault] = []
     logged: set[str] = set()
+    services = Services(store, verifier)
     for model in _chains(store):
         try:
-            entries = read(store, model, verifier)
+            entries = read(services, model)
         except AssayError as error:
             found.append(Fault(_called(model), str(error), broken=True))
             continue
@@ -634,7 +628,7 @@ def check(store: Store, verifier: Verifier | None) -> list[Fault]:
     for pointer in store.list_pointers("statements/"):
         digest = PREFIX + pointer.rpartition("/")[2]
         try:
-            given = statement.load(store, digest, verifier)
+            given = statement.load(services, digest)
         except AssayError as error:
             broken = isinstance(error, UnknownKeyError | NotFoundError)
             found.append(Fault(f"statement {digest}", str(error), broken=broken))

@@ -11,14 +11,13 @@ from typing import Final
 from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
 from assay.core.digest import of_bytes, require_digest
-from assay.core.signing import Signer
-from assay.core.step import Services
 from assay.core.tree import get_manifest
 from assay.errors import ReleaseConflictError, UsageError
 from assay.governance import admission
-from assay.governance.registry import DATA_TAG, ModelVersion, Registry, name_problems
+from assay.governance.registry import DATA_TAG, ModelVersion, name_problems
 from assay.releases import candidate, document, evaluation, golden, ledger, log
 from assay.releases.changelog import changelog
+from assay.releases.deployment import Deployment, OpenDeployment
 from assay.releases.document import (
     CHANGELOG_FILE,
     EVALUATION_FILE,
@@ -27,12 +26,11 @@ from assay.releases.document import (
     Release,
 )
 from assay.releases.evaluation import Evidence
-from assay.releases.forge import Forge, PullRequest, open_forge
+from assay.releases.forge import PullRequest
 from assay.releases.forge.base import bounded
 from assay.releases.governing import governing
 from assay.releases.plan import chosen, judged
 from assay.releases.repository import Repository
-from assay.releases.settings import Settings
 
 ATTEMPTS: Final = 8
 LABEL: Final = "assay"
@@ -54,29 +52,27 @@ class Promotion:
 
 
 def promote(
-    services: Services,
-    settings: Settings,
-    registry: Registry,
+    deployment: Deployment,
     model: str,
     environment: str,
     *,
     digest: str = "",
     plan: bytes | None = None,
-    signer: Signer | None = None,
 ) -> Promotion:
     """Propose a model for an environment.
 
     Args:
-        services: The store, and who may sign.
-        settings: The deployment repository and its forge.
-        registry: Where the model is registered.
+        deployment: The store, the repository and its forge, and the registry that holds the model.
+            Its signer, if there is one, records what was pushed and not recorded before, and signs
+            how long the log is.
         model: Name of the registered model.
         environment: `dev`, `staging` or `production`.
         digest: Which model; by default the registry's candidate.
         plan: `monitoring.yaml`; by default the one that the gate judged, then the one beside the
             release that is there, then that of the environment below.
-        signer: Who records what was pushed and not recorded before, if there is any, and signs
-            how long the log is.
+
+    Returns:
+        The release and the pull request that proposes it.
 
     Raises:
         UsageError: A name or digest that is none, no candidate, or a registered version whose files
@@ -95,11 +91,12 @@ def promote(
         raise UsageError.all_of(problems)
     if digest:
         require_digest(digest, "digest")
+    services, registry = deployment.services, deployment.require_registry()
     digest, version = candidate.resolve(registry, model, digest)
-    with Repository.open(settings) as repository:
-        repository.begin()
-        ledger.require_whole(services, repository, model)
-        ledger.finish(services, repository, signer, model)
+    with deployment.open() as opened:
+        opened.repository.begin()
+        ledger.require_whole(opened, model)
+        ledger.finish(opened, model)
         # Cheap, and so before the checks that read every byte.
         candidate.require_reached(services, model, environment, digest)
         decision = candidate.decision_of(services, digest, version)
@@ -108,14 +105,14 @@ def promote(
             digest,
             decision,
             name=model,
-            governing=governing(repository, model, environment),
+            governing=governing(opened.repository, model, environment),
         )
         override = next(iter(overrides), None)
         judgement = facts.judgement
         if override is None:
             candidate.require_compared(services, model, environment, judgement)
         if version is None:
-            version = _register(services, registry, model, facts, override)
+            version = _register(opened, model, facts, override)
         reports = candidate.reports_of(services.store, judgement)
         draft = Release(
             model=model,
@@ -134,7 +131,7 @@ def promote(
             override=override,
         )
         candidate.version_of(registry, draft)
-        return _propose(services, repository, open_forge(repository), draft, facts, plan, signer)
+        return _propose(opened, draft, facts, plan)
 
 
 @retry(
@@ -144,15 +141,10 @@ def promote(
     reraise=True,
 )
 def _propose(
-    services: Services,
-    repository: Repository,
-    forge: Forge,
-    draft: Release,
-    facts: admission.Facts,
-    plan: bytes | None,
-    signer: Signer | None,
+    deployment: OpenDeployment, draft: Release, facts: admission.Facts, plan: bytes | None
 ) -> Promotion:
     """Write what the repository, as it is now, makes of the draft; again when it moved."""
+    services, repository = deployment.services, deployment.repository
     repository.fetch()
     path = document.path(draft.model, draft.environment)
     content = repository.read(path)
@@ -181,7 +173,9 @@ def _propose(
     commit = repository.commit(
         document.folder(release.model, release.environment),
         files,
-        "\n".join([f"{title}\n\n{told}", *log.heads(services.store, release.model, signer)]),
+        "\n".join(
+            [f"{title}\n\n{told}", *log.heads(services.store, release.model, deployment.signer)]
+        ),
         parent=base,
     )
     moved = not (seen and _equal(repository, seen, commit, base))
@@ -189,6 +183,7 @@ def _propose(
         repository.push(commit, branch, expected=seen)
     commit = commit if moved else seen
     labels = [LABEL, release.environment, *([OVERRIDE_LABEL] if release.override else [])]
+    forge = deployment.forge
     request = forge.find(branch)
     fresh = request is None or request.state != "open"
     if fresh:
@@ -225,8 +220,7 @@ def _body(release: Release, told: str, shown: str) -> str:
 
 
 def _register(
-    services: Services,
-    registry: Registry,
+    deployment: Deployment,
     model: str,
     facts: admission.Facts,
     override: document.Override | None,
@@ -250,7 +244,7 @@ def _register(
         "assay.override_by": override.by,
         "assay.attestation": facts.training.digest,
     }
-    source = services.store.view(get_manifest(services.store, judged.model))
+    source = deployment.store.view(get_manifest(deployment.store, judged.model))
     told = {name: text for name, text in tags.items() if text}
-    version, _ = registry.register(model, judged.model, source, told, {})
+    version, _ = deployment.require_registry().register(model, judged.model, source, told, {})
     return version
