@@ -12,6 +12,7 @@ from typing import Final
 import yaml
 
 from assay.cli.console import human_bytes, print_table, stdout
+from assay.core.git import Git
 from assay.core.signing import Signer
 from assay.releases.deployment import Deployment
 from assay.releases.document import ENVIRONMENTS
@@ -31,10 +32,8 @@ def prepare() -> None:
 
     Beside them lies a file for a shell, so that the commands that come next know them as well.
     """
-    from git import Repo
-
     _write_keys()
-    Repo.init(REPOSITORY, bare=True, initial_branch="main")
+    Git().run("init", "--quiet", "--bare", "--initial-branch=main", "--", REPOSITORY)
     name, mail = PERSON
     values = {
         "ASSAY_SIGNING_KEY": str(Path(KEY).absolute()),

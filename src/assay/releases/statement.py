@@ -16,6 +16,7 @@ from typing import Any, Final
 
 from assay.core.attestation import ENVELOPE_MEDIA_TYPE, MAX_ATTESTATION_BYTES, STATEMENT_TYPE
 from assay.core.digest import PREFIX, canonical_json, hex_of, parse_canonical_json
+from assay.core.git import Git, GitError, GitNotFoundError
 from assay.core.signing import (
     PAYLOAD_TYPE,
     Key,
@@ -336,9 +337,6 @@ def person() -> str:
     Raises:
         UsageError: Git does not know.
     """
-    from git import Git
-    from git.exc import GitCommandError
-
     found = []
     for key, variable in (("user.name", "NAME"), ("user.email", "EMAIL")):
         value = os.environ.get(f"GIT_AUTHOR_{variable}") or os.environ.get(
@@ -346,8 +344,10 @@ def person() -> str:
         )
         if not value:
             try:
-                value = str(Git().config("--get", key))
-            except GitCommandError:
+                value = Git().text("config", "--get", key)
+            except GitNotFoundError:
+                raise
+            except GitError:
                 value = ""
         found.append(" ".join(value.split()))
     if not all(found):
