@@ -24,7 +24,7 @@ from assay.core.store import Store, open_store
 from assay.core.store.base import blob_key
 from assay.core.tree import get_manifest
 from assay.governance.registry import Registry
-from assay.releases import approval, log, promotion, rollback
+from assay.releases import approval, log, promotion, rollback, sync
 from assay.releases.deployment import Deployment
 from assay.releases.settings import Settings, settings_from_env
 
@@ -99,8 +99,8 @@ class World:
     def approve(self, environment: str, **changes: Any) -> str:
         return approval.approve(self.deployment, MODEL, environment, **{"by": ANN, **changes})
 
-    def sync(self, **changes: Any) -> approval.Synced:
-        return approval.sync(self.deployment, **changes)
+    def sync(self, **changes: Any) -> sync.Synced:
+        return sync.sync(self.deployment, **changes)
 
     def release(self, model: str, *environments: str) -> None:
         """Through environments, each merged and recorded."""

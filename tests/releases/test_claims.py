@@ -21,9 +21,11 @@ from assay.errors import (
     UsageError,
 )
 from assay.governance.registry import MODEL_TAG
-from assay.releases import candidate, log, statement
+from assay.releases import eligibility, log, statement
 from assay.releases.lint import lint
 from assay.releases.log import Event
+from assay.releases.log import chain as log_chain
+from assay.releases.log import entry as log_entry
 from assay.releases.statement import Kind
 
 from simulators.forge import git
@@ -195,7 +197,7 @@ def test_a_trailer_of_a_runner_is_told_and_stops_nothing(world: Any, keys: Any) 
     world.release("one", "dev")
     world.release("two", "dev")
     never = f"sha256:{'ab' * 32}"
-    envelope = keys.signer("runs").sign(log._head_payload(MODEL, never))
+    envelope = keys.signer("runs").sign(log_chain._head_payload(MODEL, never))
     clone = world.checkout()
     (clone / "models/churn/NOTES.md").write_text("Notes.\n")
     push(clone, f"Notes\n\nAssay-Log: {never} {base64.urlsafe_b64encode(envelope).decode()}")
@@ -263,7 +265,7 @@ def test_a_retired_approver_cannot_approve_with_a_time_of_before(
     )
     data, media = statement.encode(Kind.LOG, release.name, forged.predicate(), keys.signer("bob"))
     name = world.store.put_bytes(data, media).digest
-    world.store.write_pointer(log._pointer(MODEL, forged.number), name.encode())
+    world.store.write_pointer(log_entry.pointer(MODEL, forged.number), name.encode())
     assert "it was backdated" in world.chain()[-1].refused
     assert log.current(world.chain(), "dev").digest == world.models["one"]
 
@@ -353,12 +355,12 @@ def test_a_step_that_is_called_gate_ends_in_no_traceback(world: Any, keys: Any) 
         (record.path / "record.json").write_text("{}")
 
     model = world.models["bad"]
-    decision = candidate.decision_of(world.services, model, None)
-    judged = candidate.judgement_of(world.store, decision)
-    evaluation = candidate.reports_of(world.store, judged)["evaluation"]
+    decision = eligibility.decision_of(world.services, model, None)
+    judged = eligibility.judgement_of(world.store, decision)
+    evaluation = eligibility.reports_of(world.store, judged)["evaluation"]
     context = Context(world.store, signer=keys.signer("runs"), verifier=world.services.verifier)
     execute(gate, {"evaluation": evaluation, "model": model}, context)
-    assert candidate.decision_of(world.services, model, None) == decision
+    assert eligibility.decision_of(world.services, model, None) == decision
 
 
 def test_an_upgrade_between_gate_and_promotion_names_all_at_once_and_the_way_out(
@@ -391,6 +393,6 @@ def test_an_upgrade_between_gate_and_promotion_names_all_at_once_and_the_way_out
 
 def judged_of(world: Any) -> list[str]:
     model = world.models["one"]
-    decision = candidate.decision_of(world.services, model, world.registry.find(MODEL, model))
-    judged = candidate.judgement_of(world.store, decision)
+    decision = eligibility.decision_of(world.services, model, world.registry.find(MODEL, model))
+    judged = eligibility.judgement_of(world.store, decision)
     return [model, decision, judged.test_data, *judged.evidence]

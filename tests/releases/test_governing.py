@@ -9,7 +9,7 @@ import pytest
 from assay.core.execution import Context, execute
 from assay.core.tree import get_manifest
 from assay.errors import IntegrityError, PolicyError, RunBlocked, UsageError
-from assay.releases import candidate
+from assay.releases import eligibility
 from assay.releases.deployment import Deployment
 from assay.releases.lint import lint
 from assay.releases.override import override
@@ -66,9 +66,9 @@ def test_a_model_that_the_governing_policy_blocks_is_not_registered(world: Any, 
     from assay.components.register.step import register
 
     model = world.models["one"]
-    decision = candidate.decision_of(world.services, model, world.registry.find(MODEL, model))
-    judged = candidate.judgement_of(world.store, decision)
-    reports = candidate.reports_of(world.store, judged)
+    decision = eligibility.decision_of(world.services, model, world.registry.find(MODEL, model))
+    judged = eligibility.judgement_of(world.store, decision)
+    reports = eligibility.reports_of(world.store, judged)
     context = Context(world.store, signer=keys.signer("runs"), verifier=world.services.verifier)
     arguments = {
         "model": model,

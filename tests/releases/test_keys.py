@@ -35,7 +35,7 @@ def forge(world: Any, kind: Kind, signer: Signer, subject: str, **predicate: str
 
 
 def forged_override(world: Any, signer: Signer, by: str) -> str:
-    from assay.releases.candidate import decision_of
+    from assay.releases.eligibility import decision_of
 
     model = world.models["bad"]
     return forge(

@@ -73,7 +73,7 @@ def kill_at(work: Callable[[], object], point: int) -> bool:
 
 def state(world: Any) -> tuple[str, str, str]:
     """The model in dev, by the branch, the log and the registry."""
-    from assay.releases.candidate import release_at
+    from assay.releases.eligibility import release_at
 
     with Repository.open(world.settings) as repository:
         released = release_at(repository, "models/churn/dev/release.yaml")

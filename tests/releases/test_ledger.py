@@ -12,9 +12,11 @@ from click.testing import CliRunner
 
 from assay.cli import cli
 from assay.errors import IntegrityError, RunBlocked, UnknownKeyError, UsageError
-from assay.releases import approval, candidate, document, ledger, log, override, statement
+from assay.releases import approval, consistency, eligibility, log, override, statement, sync
 from assay.releases.lint import lint
 from assay.releases.log import Entry, Event
+from assay.releases.log import entry as log_entry
+from assay.releases.release import parse_release
 from assay.releases.repository import Repository
 from assay.releases.statement import Kind
 
@@ -30,14 +32,14 @@ def release_of(world: Any, model: str, environment: str, like: str) -> bytes:
     """`release.yaml` for a model that no promotion would propose."""
     content = git(world.bare, "show", f"{like}:models/churn/dev/release.yaml") + "\n"
     digest = world.models[model]
-    given = document.parse(content.encode())
-    decision = candidate.decision_of(world.services, digest, None)
-    judged = candidate.judgement_of(world.store, decision)
+    given = parse_release(content.encode())
+    decision = eligibility.decision_of(world.services, digest, None)
+    judged = eligibility.judgement_of(world.store, decision)
     return replace(
         given,
         decision=decision,
         policy=judged.policy_artifact,
-        reports=candidate.reports_of(world.store, judged),
+        reports=eligibility.reports_of(world.store, judged),
         monitoring="",
         golden="",
         digest=digest,
@@ -116,7 +118,7 @@ def test_a_log_entry_that_no_approval_backs_is_no_release(world: Any, keys: Any)
             Kind.LOG, forged.release, forged.predicate(), keys.signer(signer)
         )
         name = world.store.put_bytes(data, media).digest
-        pointer = log._pointer(MODEL, 3)
+        pointer = log_entry.pointer(MODEL, 3)
         world.store.write_pointer(pointer, name.encode())
         assert why in world.chain()[-1].refused
         assert log.current(world.entries(), "staging") is None
@@ -137,7 +139,7 @@ def test_a_trailer_is_no_approval_on_a_plain_remote(world: Any, keys: Any) -> No
     git(clone, "merge", "-q", "--no-ff", "-m", message, f"origin/{done.branch}")
     git(clone, "push", "-q", "origin", "main")
     for name in ("ann", "recorder"):
-        synced = approval.sync(world.signed_by(keys.signer(name)))
+        synced = sync.sync(world.signed_by(keys.signer(name)))
         (problem,) = synced.problems
         assert "without an approval that an approver's key signed" in problem
     assert world.entries() == []
@@ -236,7 +238,7 @@ def test_rotating_the_key_does_not_take_a_revocation_back(
 def test_a_revocation_cannot_be_cut_off_below_a_later_release(world: Any) -> None:
     revoke(world, "two")
     world.release("one", "dev")
-    for pointer in world.store.list_pointers(log._prefix(log.REVOCATIONS)):
+    for pointer in world.store.list_pointers(log_entry.prefix(log.REVOCATIONS)):
         (world.root / "store" / pointer).unlink()
     refused(world.entries, IntegrityError, "revocations were removed")
     refused(lambda: world.promote("two", "dev"), IntegrityError, "entries were removed")
@@ -247,7 +249,7 @@ def test_newest_entries_that_were_cut_off_are_missed_by_what_git_knows(world: An
     world.release("two", "dev")
     world.promote("three", "dev")
     world.approve("dev")
-    for pointer in world.store.list_pointers(log._prefix(MODEL))[3:]:
+    for pointer in world.store.list_pointers(log_entry.prefix(MODEL))[3:]:
         (world.root / "store" / pointer).unlink()
     told = "the newest entries were removed"
     refused(lambda: world.promote("one", "dev"), IntegrityError, told)
@@ -263,7 +265,7 @@ def test_a_revocation_that_was_stopped_before_the_log_counts_and_can_be_made_aga
     world: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr(log, "append", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        patch.setattr(log, "append", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             revoke(world, "one")
     refused(lambda: world.promote("one", "dev"), RunBlocked, "revoked", WHY)
@@ -440,7 +442,7 @@ def test_without_a_key_that_may_write_the_log_nothing_is_pushed(
     with replace(world.deployment, signer=None).open() as opened:
         entry = Entry(Event.ROLLBACK, MODEL, "dev", world.models["one"], "", statement.now(), ANN)
         refused(
-            lambda: ledger.push(opened, entry, base=opened.repository.head),
+            lambda: consistency.push(opened, entry, base=opened.repository.head),
             UsageError,
             "ASSAY_SIGNING_KEY is not set",
             "role approver or recorder or runner",

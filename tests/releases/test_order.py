@@ -15,8 +15,10 @@ from click.testing import CliRunner
 from assay.cli import cli
 from assay.errors import IntegrityError, ReleaseConflictError, UsageError
 from assay.governance.registry import Registry
-from assay.releases import document, log, statement
+from assay.releases import layout, log, statement
 from assay.releases.log import Event
+from assay.releases.log import entry as log_entry
+from assay.releases.release import parse_release
 from assay.releases.statement import Kind
 
 import servers
@@ -30,8 +32,8 @@ MODEL = "churn"
 
 def states(world: Any, environment: str = "dev") -> tuple[str, ...]:
     """The model by the branch, the log and the registry: by the names that this test uses."""
-    path = document.path(MODEL, environment)
-    there = document.parse(git(world.bare, "show", f"main:{path}").encode() + b"\n", path)
+    path = layout.path(MODEL, environment)
+    there = parse_release(git(world.bare, "show", f"main:{path}").encode() + b"\n", path)
     entry = log.current(world.chain(), environment)
     digests = there.digest, entry.digest, world.registry.at(MODEL, environment).model
     return tuple(next(n for n, d in world.models.items() if d == digest) for digest in digests)
@@ -156,7 +158,7 @@ def test_a_log_in_the_wrong_order_is_put_right_each_time(world: Any) -> None:
     late = replace(late, number=last.number + 1, previous=last.name, at=last.at)
     data, media = statement.encode(Kind.LOG, late.release, late.predicate(), world.signer)
     name = world.store.put_bytes(data, media).digest
-    assert world.store.create_pointer(log._pointer(MODEL, late.number), name.encode())
+    assert world.store.create_pointer(log_entry.pointer(MODEL, late.number), name.encode())
     assert log.current(world.chain(), "dev").digest == world.models["three"]
     assert [e.event for e in world.sync().approved] == ["reconciled"]
     assert states(world) == ("two", "two", "two")

@@ -22,7 +22,8 @@ from assay.errors import (
     RunBlocked,
     UsageError,
 )
-from assay.releases import document, lint, log, override, statement
+from assay.releases import lint, log, override, statement
+from assay.releases.release import Release
 from assay.releases.statement import Kind
 
 from simulators.forge import git
@@ -288,7 +289,7 @@ def test_a_tampered_release_is_neither_merged_nor_approved(world: Any, field: st
     done = world.promote("one", "dev")
     forged = {**{f: getattr(done.release, f) for f in done.release.__dataclass_fields__}}
     forged[field] = of_bytes(b"another") if field == "policy" else getattr(other, field)
-    content = document.Release(**forged).render()
+    content = Release(**forged).render()
     clone = world.checkout()
     git(clone, "checkout", "-q", done.branch)
     (clone / "models/churn/dev/release.yaml").write_bytes(content)

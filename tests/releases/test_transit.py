@@ -11,8 +11,10 @@ from click.testing import CliRunner
 from assay.cli import cli
 from assay.errors import RunBlocked, UsageError
 from assay.governance.registry import MODEL_TAG
-from assay.releases import document, log, override, statement
+from assay.releases import layout, log, override, statement
 from assay.releases.lint import lint
+from assay.releases.log import entry as log_entry
+from assay.releases.release import parse_release
 from assay.releases.repository import Repository
 from assay.releases.settings import Settings
 from assay.releases.statement import Kind
@@ -187,12 +189,12 @@ def test_a_merge_that_brings_back_an_old_policy_counts(world: Any, forge: Simula
 @pytest.mark.parametrize("commits", [1, 3])
 def test_a_pull_request_skips_no_environment(world: Any, forge: Simulator, commits: int) -> None:
     """It brings a model into each; what came with the same tip opens nothing, at no later look."""
-    release = document.parse(proposed(world, world.promote("one", "dev").branch))
+    release = parse_release(proposed(world, world.promote("one", "dev").branch))
     clone = world.checkout()
     put(clone, "README.md", "Deployments.\n")
     git(clone, "push", "-q", "origin", "HEAD:main")
     assert world.sync().problems == []
-    for environment in document.ENVIRONMENTS:
+    for environment in layout.ENVIRONMENTS:
         file = clone / where(environment)
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(replace(release, environment=environment, previous="").render())
@@ -229,8 +231,8 @@ def test_staging_within_a_pull_request_does_not_open_production(
         world.release("one", "dev", "staging")
         world.release("two", "dev")
     old = proposed(world, "main", "staging")
-    two = document.parse(proposed(world, "main"))
-    staged = replace(two, environment="staging", previous=document.parse(old).name)
+    two = parse_release(proposed(world, "main"))
+    staged = replace(two, environment="staging", previous=parse_release(old).name)
     clone = world.checkout()
     base = world.head()
     put(clone, where("staging"), staged.render())
@@ -380,7 +382,7 @@ def test_a_runner_cannot_say_what_the_tip_was(world: Any, keys: Any) -> None:
         keys.signer("runs"),
     )
     name = world.store.put_bytes(data, media).digest
-    world.store.write_pointer(log._pointer(chain, 3), name.encode())
+    world.store.write_pointer(log_entry.pointer(chain, 3), name.encode())
     assert "takes a key with" in log.read(world.services, chain)[-1].refused
     with Repository.open(world.settings) as repository:
         line = Line.read(world.deployment.over(repository))

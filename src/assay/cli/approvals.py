@@ -8,7 +8,7 @@ import click
 from assay.cli.console import json_option, print_json, use_defaults
 
 if TYPE_CHECKING:
-    from assay.releases.approval import Synced
+    from assay.releases.sync import Synced
 
 REFUSED = 6
 
@@ -31,8 +31,8 @@ def sync_command(accept_merges: bool, as_json: bool) -> None:
     For CI or a CronJob; safe to run as often as one likes. Exit code 6 when something was merged
     that nobody could have approved.
     """
-    from assay.releases.approval import sync
     from assay.releases.deployment import Deployment
+    from assay.releases.sync import sync
 
     use_defaults()
     done = sync(Deployment.from_env(), accept_merges=accept_merges)

@@ -17,9 +17,10 @@ def command(model_name: str, environment: str, digest: str, no_sync: bool) -> No
     exactly this release. With a forge, merge it there.
     """
     from assay.cli.approvals import print_synced
-    from assay.releases.approval import approve, sync
+    from assay.releases.approval import approve
     from assay.releases.deployment import Deployment
     from assay.releases.statement import person
+    from assay.releases.sync import sync
 
     use_defaults()
     deployment = Deployment.from_env()

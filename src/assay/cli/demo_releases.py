@@ -15,7 +15,7 @@ from assay.cli.console import human_bytes, print_table, stdout
 from assay.core.git import Git
 from assay.core.signing import Signer
 from assay.releases.deployment import Deployment
-from assay.releases.document import ENVIRONMENTS
+from assay.releases.layout import ENVIRONMENTS
 from assay.text import short
 
 KEY, APPROVER_KEY, KEYS = "signing.pem", "approver.pem", "keys.yaml"
@@ -50,9 +50,10 @@ def prepare() -> None:
 
 def release(model_name: str, digest: str) -> float:
     """Through every environment, by a merge in each; the seconds it took."""
-    from assay.releases.approval import approve, sync
+    from assay.releases.approval import approve
     from assay.releases.promotion import promote
     from assay.releases.statement import person
+    from assay.releases.sync import sync
 
     runs, approver = Deployment.from_env(), _approver()
     rows, total = [], 0.0

@@ -29,7 +29,7 @@ def command(
     Checks the decision, the records and every byte first. The same again brings the same pull
     request up to date. ASSAY_DEPLOYMENTS names the repository, ASSAY_FORGE the forge.
     """
-    from assay.releases import plan
+    from assay.releases import monitoring_plan
     from assay.releases.deployment import Deployment
     from assay.releases.promotion import promote
 
@@ -39,7 +39,7 @@ def command(
         model_name,
         environment,
         digest=digest,
-        plan=plan.read(monitoring) if monitoring else None,
+        plan=monitoring_plan.read(monitoring) if monitoring else None,
     )
     url = done.request.url if done.request else ""
     if as_json:

@@ -29,7 +29,7 @@ def command(model_name: str, environment: str, moment: str, verify: bool, as_jso
     MODEL_NAME `reconcile` brings the deployment repository to what was rolled back while it was
     down.
     """
-    from assay.releases import document, log
+    from assay.releases import layout, log
 
     use_defaults()
     services = services_from_env()
@@ -37,7 +37,7 @@ def command(model_name: str, environment: str, moment: str, verify: bool, as_jso
         _reconcile()
         return
     if environment:
-        document.require_environment(environment)
+        layout.require_environment(environment)
     entries = log.read(services, model_name)
     if not entries:
         _require_known(services, model_name)
@@ -109,7 +109,7 @@ def _compare_with_repository(
     services: "Services", model_name: str, entries: Sequence["Entry"]
 ) -> None:
     """Refuse a log that lacks what the repository's history shows, or the other way round."""
-    from assay.releases import document, ledger, log
+    from assay.releases import consistency, layout, log
     from assay.releases.deployment import Deployment
 
     problems = [
@@ -119,23 +119,23 @@ def _compare_with_repository(
     ]
     with Deployment.from_env().open() as opened:
         repository = opened.repository
-        messages = repository.messages(f"{document.ROOT}/{model_name}")
+        messages = repository.messages(f"{layout.ROOT}/{model_name}")
         problems += log.cut_off(services, model_name, messages)
         problems += [
             f"{intent.environment}: the {intent.intends} of {intent.at} was pushed and not "
             "recorded; record it with: assay approvals sync"
-            for intent in ledger.pushed(repository, list(entries))
+            for intent in consistency.pushed(repository, list(entries))
         ]
-        for environment in document.ENVIRONMENTS:
-            path = document.path(model_name, environment)
-            commits = ledger.held(repository, path, repository.history(path))
+        for environment in layout.ENVIRONMENTS:
+            path = layout.path(model_name, environment)
+            commits = consistency.held(repository, path, repository.history(path))
             problems += [
                 f"{environment}: commit {commit[:12]} is not in the log: it was removed, or was "
                 "never approved (assay approvals sync)"
                 for commit in log.missing(entries, environment, commits)
             ]
             if (
-                newer := ledger.overtaken(repository, entries, model_name, environment)
+                newer := consistency.overtaken(repository, entries, model_name, environment)
             ) is not None:
                 problems.append(
                     f"{environment}: entry {newer.late.number} was recorded late: its commit is "

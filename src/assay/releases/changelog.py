@@ -24,8 +24,8 @@ from assay.evidence.labels import is_labelled
 from assay.governance.admission import Facts
 from assay.governance.facts import json_file, schema
 from assay.governance.policy import MAX_POLICY_BYTES
-from assay.releases.document import Release
 from assay.releases.evaluation import Evidence, facts_text, override_text
+from assay.releases.release import Release
 from assay.reports.page import markdown_table, markdown_text
 from assay.text import number, visible
 

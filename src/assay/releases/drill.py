@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from assay.core.step import Services
 from assay.errors import RunBlocked, ServiceError, UsageError
-from assay.releases import golden, log, rehearsal, restore, statement
+from assay.releases import drill_age, golden, log, restore, statement
 from assay.releases.deployment import Deployment
 from assay.releases.rollback import RolledBack, rollback
 from assay.releases.statement import Kind, Statement
@@ -62,14 +62,14 @@ def require_ready(deployment: Deployment, model: str, environment: str) -> None:
     if signer is None:
         problems.append(
             "ASSAY_SIGNING_KEY is not set, and a drill is a signed statement; make a key with "
-            f"{rehearsal.MAKE_KEY}, and on a cluster put it into the Secret assay-signing"
+            f"{drill_age.MAKE_KEY}, and on a cluster put it into the Secret assay-signing"
         )
     elif services.verifier is not None:
         try:
             services.verifier.require(signer, log.WRITERS[log.Event.ROLLBACK], "a drill")
         except UsageError as error:
             problems.append(str(error))
-    problems += rehearsal.lacking(services, model, environment)
+    problems += drill_age.lacking(services, model, environment)
     if problems:
         raise UsageError.all_of(problems)
 
@@ -198,5 +198,5 @@ def _collect(done: Drill) -> "CollectorRegistry":
 
 def _golden(services: Services, digest: str, held: str) -> int:
     if not held:
-        raise UsageError(rehearsal.no_golden(digest))
+        raise UsageError(drill_age.no_golden(digest))
     return golden.check(services, digest, held)

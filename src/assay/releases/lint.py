@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Final
 
 from assay.errors import AssayError, UsageError
-from assay.releases import document, ledger, log
+from assay.releases import consistency, layout, log
 from assay.releases.approval import checked, replaced
 from assay.releases.deployment import Deployment, OpenDeployment
-from assay.releases.document import FILE_NAME, PLAN_FILE, ROOT
 from assay.releases.governing import changed_with, governing
+from assay.releases.layout import FILE_NAME, PLAN_FILE, ROOT
+from assay.releases.release import MAX_RELEASE_BYTES, parse_release
 from assay.releases.repository import MAX_FILE_BYTES
 
 MAX_RELEASES: Final = 10_000
@@ -85,20 +86,20 @@ def _problems(deployment: OpenDeployment, folder: Path, path: str, touched: list
         (folder / parent).is_symlink() for parent in file.relative_to(folder).parents[:-1]
     ):
         return ["a link, where a release must be a file"]
-    if file.stat().st_size > document.MAX_RELEASE_BYTES:
-        return [f"larger than {document.MAX_RELEASE_BYTES} bytes"]
+    if file.stat().st_size > MAX_RELEASE_BYTES:
+        return [f"larger than {MAX_RELEASE_BYTES} bytes"]
     try:
-        release = document.parse(file.read_bytes(), FILE_NAME)
+        release = parse_release(file.read_bytes(), FILE_NAME)
     except UsageError as error:
         return [str(error)]
-    if document.path(release.model, release.environment) != path:
+    if layout.path(release.model, release.environment) != path:
         return [f"is about {release.model!r} in {release.environment}, and lies elsewhere"]
     files = {}
     plan = file.parent / PLAN_FILE
     if plan.is_file() and plan.stat().st_size <= MAX_FILE_BYTES:
         files[PLAN_FILE] = plan.read_bytes()
     try:
-        ledger.require_whole(deployment, release.model)
+        consistency.require_whole(deployment, release.model)
         governs = governing(repository, release.model, release.environment)
         found = checked(deployment, release, files, governs)
     except AssayError as error:

@@ -14,10 +14,10 @@ from assay.governance.policy import Decision as Judgement
 from assay.governance.policy import Verdict
 from assay.governance.registry import name_problems
 from assay.releases import log, statement
-from assay.releases.candidate import decision_of, judgement_of
 from assay.releases.deployment import Deployment
-from assay.releases.document import ENVIRONMENTS
+from assay.releases.eligibility import decision_of, judgement_of
 from assay.releases.governing import governing
+from assay.releases.layout import ENVIRONMENTS
 from assay.releases.log import Entry, Event
 from assay.releases.statement import Kind, Statement
 

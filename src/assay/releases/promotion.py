@@ -15,21 +15,16 @@ from assay.core.tree import get_manifest
 from assay.errors import ReleaseConflictError, UsageError
 from assay.governance import admission
 from assay.governance.registry import DATA_TAG, ModelVersion, name_problems
-from assay.releases import candidate, document, evaluation, golden, ledger, log
+from assay.releases import consistency, eligibility, evaluation, golden, layout, log
 from assay.releases.changelog import changelog
 from assay.releases.deployment import Deployment, OpenDeployment
-from assay.releases.document import (
-    CHANGELOG_FILE,
-    EVALUATION_FILE,
-    FILE_NAME,
-    PLAN_FILE,
-    Release,
-)
 from assay.releases.evaluation import Evidence
 from assay.releases.forge import PullRequest
 from assay.releases.forge.base import bounded
 from assay.releases.governing import governing
-from assay.releases.plan import chosen, judged
+from assay.releases.layout import CHANGELOG_FILE, EVALUATION_FILE, FILE_NAME, PLAN_FILE
+from assay.releases.monitoring_plan import chosen, judged
+from assay.releases.release import MEDIA_TYPE, Override, Release, parse_release
 from assay.releases.repository import Repository
 
 ATTEMPTS: Final = 8
@@ -83,24 +78,24 @@ def promote(
         ReleaseConflictError: Others changed the same branch each time that this tried.
     """
     problems = name_problems(model)
-    if environment not in document.ENVIRONMENTS:
+    if environment not in layout.ENVIRONMENTS:
         problems.append(
-            f"no environment {environment!r}; there are: {', '.join(document.ENVIRONMENTS)}"
+            f"no environment {environment!r}; there are: {', '.join(layout.ENVIRONMENTS)}"
         )
     if problems:
         raise UsageError.all_of(problems)
     if digest:
         require_digest(digest, "digest")
     services, registry = deployment.services, deployment.require_registry()
-    digest, version = candidate.resolve(registry, model, digest)
+    digest, version = eligibility.resolve(registry, model, digest)
     with deployment.open() as opened:
         opened.repository.begin()
-        ledger.require_whole(opened, model)
-        ledger.finish(opened, model)
+        consistency.require_whole(opened, model)
+        consistency.finish(opened, model)
         # Cheap, and so before the checks that read every byte.
-        candidate.require_reached(services, model, environment, digest)
-        decision = candidate.decision_of(services, digest, version)
-        facts, overrides = candidate.require_admitted(
+        eligibility.require_reached(services, model, environment, digest)
+        decision = eligibility.decision_of(services, digest, version)
+        facts, overrides = eligibility.require_admitted(
             services,
             digest,
             decision,
@@ -110,17 +105,17 @@ def promote(
         override = next(iter(overrides), None)
         judgement = facts.judgement
         if override is None:
-            candidate.require_compared(services, model, environment, judgement)
+            eligibility.require_compared(services, model, environment, judgement)
         if version is None:
             version = _register(opened, model, facts, override)
-        reports = candidate.reports_of(services.store, judgement)
+        reports = eligibility.reports_of(services.store, judgement)
         draft = Release(
             model=model,
             environment=environment,
             digest=digest,
-            uri=candidate.view_uri(services.store, digest),
+            uri=eligibility.view_uri(services.store, digest),
             registry_version=version.version,
-            evaluation_run=candidate.evaluation_run(services, reports["evaluation"]),
+            evaluation_run=eligibility.evaluation_run(services, reports["evaluation"]),
             decision=decision,
             reports=reports,
             policy=judgement.policy_artifact,
@@ -130,7 +125,7 @@ def promote(
             else "",
             override=override,
         )
-        candidate.version_of(registry, draft)
+        eligibility.version_of(registry, draft)
         return _propose(opened, draft, facts, plan)
 
 
@@ -146,9 +141,9 @@ def _propose(
     """Write what the repository, as it is now, makes of the draft; again when it moved."""
     services, repository = deployment.services, deployment.repository
     repository.fetch()
-    path = document.path(draft.model, draft.environment)
+    path = layout.path(draft.model, draft.environment)
     content = repository.read(path)
-    current = document.parse(content, path) if content is not None else None
+    current = parse_release(content, path) if content is not None else None
     plan = chosen(repository, draft, plan, judged(services, draft.reports))
     release = replace(
         draft,
@@ -163,15 +158,15 @@ def _propose(
     files = {FILE_NAME: release.render(), CHANGELOG_FILE: told.encode(), **shown}
     if plan is not None:
         files[PLAN_FILE] = plan
-        services.store.put_bytes(plan, document.MEDIA_TYPE)
+        services.store.put_bytes(plan, MEDIA_TYPE)
     # In the store before it is anywhere else: a rollback to it needs no Git.
     log.put_release(services.store, release)
     title = f"Release {release.model} {release.digest[7:19]} to {release.environment}"
     body = _body(release, told, shown[EVALUATION_FILE].decode())
-    branch = document.branch(release.model, release.environment, release.digest)
+    branch = layout.branch(release.model, release.environment, release.digest)
     seen, base = repository.branch(branch), repository.head
     commit = repository.commit(
-        document.folder(release.model, release.environment),
+        layout.folder(release.model, release.environment),
         files,
         "\n".join(
             [f"{title}\n\n{told}", *log.heads(services.store, release.model, deployment.signer)]
@@ -206,7 +201,7 @@ def _equal(repository: Repository, seen: str, commit: str, base: str) -> bool:
 def _body(release: Release, told: str, shown: str) -> str:
     rows = [
         f"Model `{release.digest}`, registry version {release.registry_version}.",
-        f"Files: `{document.folder(release.model, release.environment)}/`.",
+        f"Files: `{layout.folder(release.model, release.environment)}/`.",
         "Merging this puts the model into the environment.",
         "",
         told,
@@ -223,7 +218,7 @@ def _register(
     deployment: Deployment,
     model: str,
     facts: admission.Facts,
-    override: document.Override | None,
+    override: Override | None,
 ) -> ModelVersion:
     """A version for a model that the gate kept out and a person let in.
 
@@ -237,7 +232,7 @@ def _register(
             "the pipeline, or check the model's name"
         )
     tags = {
-        candidate.DECISION_TAG: facts.decision,
+        eligibility.DECISION_TAG: facts.decision,
         DATA_TAG: facts.data,
         "assay.policy": judged.policy_artifact,
         "assay.override": override.statement,

@@ -18,7 +18,7 @@ from typing import Final
 
 from assay.core.attestation import COMMIT
 from assay.errors import IntegrityError, ReleaseConflictError, ServiceError, UsageError
-from assay.releases.document import OWN_FILES
+from assay.releases.layout import OWN_FILES
 from assay.releases.runner import Runner
 from assay.releases.settings import Settings
 

@@ -27,14 +27,16 @@ from assay.core.step import Services
 from assay.core.tree import get_manifest
 from assay.errors import AssayError, ReleaseConflictError, ServiceError, UsageError
 from assay.monitoring.plan import MAX_PLAN_BYTES
-from assay.releases import document, ledger, log, restore, statement
-from assay.releases.approval import MAX_WHY_CHARS, ROLLBACK, WHY, move_alias
-from assay.releases.candidate import release_at
+from assay.releases import consistency, layout, log, restore, statement
+from assay.releases.alias import move_alias
+from assay.releases.approval import MAX_WHY_CHARS, ROLLBACK, WHY
 from assay.releases.deployment import Deployment, OpenDeployment
-from assay.releases.document import FILE_NAME, PLAN_FILE, Release
+from assay.releases.eligibility import release_at
 from assay.releases.forge import PullRequest
+from assay.releases.layout import FILE_NAME, PLAN_FILE
 from assay.releases.log import Entry, Event
 from assay.releases.promotion import LABEL
+from assay.releases.release import Release
 from assay.releases.restore import Earlier, Past
 from assay.releases.runner import UnreachableError
 
@@ -93,7 +95,7 @@ def rollback(
         RunBlocked: Its model is revoked; names the next.
         ServiceError: The repository refuses, or is down and `now` was not asked for.
     """
-    document.require_environment(environment)
+    layout.require_environment(environment)
     why = " ".join(why.split())
     if not why or len(why) > MAX_WHY_CHARS:
         raise UsageError(f"--why: say in 1 to {MAX_WHY_CHARS} characters why")
@@ -106,8 +108,8 @@ def rollback(
         with _timed(seconds, "find"):
             opened = _reach(stack, deployment, now=now)
             if opened is not None:
-                ledger.require_whole(opened, model)
-                ledger.finish(opened, model)
+                consistency.require_whole(opened, model)
+                consistency.finish(opened, model)
             entries = deployment.entries(model)
             left = _current(opened or deployment, entries, model, environment)
             past = Past(opened or deployment, entries, model, environment)
@@ -153,10 +155,10 @@ def reconcile(deployment: Deployment, *, by: str) -> list[Entry]:
     made = []
     with deployment.open() as opened:
         for model in log.models(opened.store):
-            ledger.require_whole(opened, model)
-            made += ledger.finish(opened, model)
+            consistency.require_whole(opened, model)
+            made += consistency.finish(opened, model)
             entries = opened.entries(model)
-            for environment in document.ENVIRONMENTS:
+            for environment in layout.ENVIRONMENTS:
                 last = log.current(entries, environment)
                 if last is not None and not last.commit:
                     made.append(_reconcile(opened, entries, last, by))
@@ -165,9 +167,9 @@ def reconcile(deployment: Deployment, *, by: str) -> list[Entry]:
 
 def _reconcile(deployment: OpenDeployment, entries: Sequence[Entry], last: Entry, by: str) -> Entry:
     repository = deployment.repository
-    path = document.path(last.model, last.environment)
+    path = layout.path(last.model, last.environment)
     history = repository.history(path)
-    newer = log.missing(entries, last.environment, ledger.held(repository, path, history))
+    newer = log.missing(entries, last.environment, consistency.held(repository, path, history))
     if newer:
         raise ReleaseConflictError(
             f"{last.model} in {last.environment}: {newer[0][:12]} was merged, and the rollback of "
@@ -210,7 +212,7 @@ def _current(
     deployment: Deployment, entries: Sequence[Entry], model: str, environment: str
 ) -> Release:
     """What is in the environment; from the log where the repository does not tell."""
-    path = document.path(model, environment)
+    path = layout.path(model, environment)
     last = log.current(entries, environment)
     if isinstance(deployment, OpenDeployment):
         repository = deployment.repository
@@ -273,7 +275,7 @@ def _commit(
         *log.heads(deployment.store, release.model, deployment.signer),
     ]
     message = f"{title}\n\n{why}\n\n" + "\n".join(trailers)
-    folder = document.folder(release.model, release.environment)
+    folder = layout.folder(release.model, release.environment)
     return repository.commit(folder, files, message, parent=repository.head, author=by), title
 
 
@@ -284,7 +286,7 @@ def _push(deployment: OpenDeployment, target: Earlier, done: RolledBack, entry: 
     if done.commit == base:
         return entry  # the branch holds it already, and only the log said otherwise
     entry = replace(entry, commit=done.commit)
-    ledger.push(deployment, entry, base=base)
+    consistency.push(deployment, entry, base=base)
     return entry
 
 
@@ -294,7 +296,7 @@ def _propose(
     """Put the release onto a branch, and open a pull request."""
     repository, release = deployment.repository, target.release
     commit, title = _commit(deployment, target, done, by=by, why=why)
-    branch = document.branch(release.model, release.environment, release.digest) + SUFFIX
+    branch = layout.branch(release.model, release.environment, release.digest) + SUFFIX
     repository.push(commit, branch, expected=repository.branch(branch))
     done.commit = commit
     forge = deployment.forge
@@ -311,9 +313,9 @@ def _files(deployment: OpenDeployment, target: Earlier) -> dict[str, bytes]:
     """The release's files as they were, or what the store holds of them."""
     release = target.release
     if target.commit:
-        folder = document.folder(release.model, release.environment)
+        folder = layout.folder(release.model, release.environment)
         held = deployment.repository.files(folder, target.commit)
-        return {name: held[name] for name in sorted(document.OWN_FILES & held.keys())}
+        return {name: held[name] for name in sorted(layout.OWN_FILES & held.keys())}
     files = {FILE_NAME: release.render()}
     if release.monitoring:
         files[PLAN_FILE] = deployment.store.get_bytes(release.monitoring, MAX_PLAN_BYTES)

@@ -25,7 +25,7 @@ from dataclasses import dataclass, replace
 from assay.core.digest import of_bytes
 from assay.core.signing import Role
 from assay.errors import IntegrityError, UsageError
-from assay.releases import document, log, statement
+from assay.releases import layout, log, statement
 from assay.releases.deployment import OpenDeployment
 from assay.releases.log import Entry, Event
 from assay.releases.repository import Repository, Revision
@@ -54,7 +54,7 @@ def pushed(repository: Repository, entries: list[Entry]) -> list[Entry]:
     """Intents whose commit is on the branch, although the log does not say that it happened."""
     found = []
     for intent in log.intents(entries):
-        path = document.path(intent.model, intent.environment)
+        path = layout.path(intent.model, intent.environment)
         commits = {revision.commit for revision in repository.history(path)}
         if intent.commit in commits:
             content = repository.read(path, intent.commit)
@@ -97,7 +97,7 @@ def finish(deployment: OpenDeployment, model: str) -> list[Entry]:
                 f"{model} in {intent.environment}: the {intent.intends} of {intent.at} was pushed "
                 f"and not recorded; record it with: assay approvals sync ({error})"
             ) from error
-    for environment in document.ENVIRONMENTS:
+    for environment in layout.ENVIRONMENTS:
         entries = deployment.entries(model)
         if (newer := overtaken(repository, entries, model, environment)) is None:
             continue
@@ -140,7 +140,7 @@ def overtaken(
     # An entry without a commit is a rollback while Git was down; the branch comes to it.
     if last is None or not last.commit:
         return None
-    path = document.path(model, environment)
+    path = layout.path(model, environment)
     history = repository.history(path)
     newer = list(itertools.takewhile(lambda revision: revision.commit != last.commit, history))
     if len(newer) == len(history):  # not on the branch
@@ -179,5 +179,5 @@ def cut_off(
     Returns:
         A problem for each entry that is missing.
     """
-    messages = deployment.repository.messages(f"{document.ROOT}/{model}")
+    messages = deployment.repository.messages(f"{layout.ROOT}/{model}")
     return log.cut_off(deployment.services, model, messages, roles)

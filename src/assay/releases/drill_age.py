@@ -9,7 +9,7 @@ from typing import Final
 from assay.core.step import Services
 from assay.evidence.format import EvidenceDocument
 from assay.releases import log, statement
-from assay.releases.document import Release
+from assay.releases.release import Release
 from assay.releases.statement import Kind
 
 EVIDENCE: Final = "rollback_drill_age_days"

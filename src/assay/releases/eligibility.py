@@ -32,9 +32,8 @@ from assay.governance import admission
 from assay.governance.policy import Decision as Judgement
 from assay.governance.policy import Verdict, read_decision
 from assay.governance.registry import CANDIDATE, MODEL_TAG, PRODUCTION, ModelVersion, Registry
-from assay.releases import document, golden, log, statement
-from assay.releases import plan as plans
-from assay.releases.document import Override, Release
+from assay.releases import golden, layout, log, monitoring_plan, statement
+from assay.releases.release import Override, Release, parse_release
 from assay.releases.repository import Repository
 
 DECISION_TAG: Final = "assay.decision"
@@ -209,7 +208,7 @@ def require_reached(
             what put it there does not count.
         IntegrityError: The release log is broken.
     """
-    needed = document.below(environment)
+    needed = layout.below(environment)
     if needed is None:
         return
     entries = [
@@ -264,7 +263,7 @@ def release_at(repository: Repository, path: str, commit: str = "") -> Release |
     """The release at a commit; None where there is none, or a file that is none."""
     try:
         content = repository.read(path, commit)
-        return document.parse(content, path) if content is not None else None
+        return parse_release(content, path) if content is not None else None
     except (UsageError, IntegrityError):
         return None
 
@@ -388,7 +387,7 @@ def problems(
     except AssayError as error:
         found.append(str(error))
     try:
-        measured = plans.judged(services, release.reports)
+        measured = monitoring_plan.judged(services, release.reports)
         if measured is not None and release.monitoring != of_bytes(measured):
             found.append(
                 f"monitoring is {release.monitoring or 'none'}, the plan that the gate judged is "
@@ -396,9 +395,9 @@ def problems(
             )
     except AssayError as error:
         found.append(str(error))
-    plan = files.get(document.PLAN_FILE)
+    plan = files.get(layout.PLAN_FILE)
     if (of_bytes(plan) if plan is not None else "") != release.monitoring:
-        found.append(f"{document.PLAN_FILE} is not the one that release.yaml names")
+        found.append(f"{layout.PLAN_FILE} is not the one that release.yaml names")
     try:
         require_reached(services, release.model, release.environment, release.digest)
     except AssayError as error:
