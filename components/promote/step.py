@@ -23,20 +23,15 @@ def promote(
         ServiceError: Registry, repository or forge failed.
     """
     from assay.core.digest import canonical_json
-    from assay.core.signing import signer_from_env
-    from assay.governance.registry import Registry
+    from assay.releases.deployment import Deployment
     from assay.releases.promotion import promote as propose
-    from assay.releases.settings import settings_from_env
 
     done = propose(
-        services,
-        settings_from_env(),
-        Registry(),
+        Deployment.from_env(services=services),
         model_name,
         environment,
         digest=model,
         plan=monitoring.encode() if monitoring else None,
-        signer=signer_from_env(),
     )
     values = {
         "outcome": done.outcome,

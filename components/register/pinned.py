@@ -37,7 +37,5 @@ def _overridden(services: Services, facts: Facts, kept: Kept, model_name: str) -
     model = facts.judgement.model
     if kept.model != model:
         return False
-    given = log.overrides(
-        services.store, model, services.verifier, model=model_name, decision=kept.decision
-    )
+    given = log.overrides(services, model, model=model_name, decision=kept.decision)
     return bool(given)

@@ -17,7 +17,7 @@ def release_evidence(
     """
     from assay.errors import UsageError
     from assay.governance.registry import name_problems
-    from assay.releases.rehearsal import evidence
+    from assay.releases.drill_age import evidence
 
     if problems := name_problems(model_name):
         raise UsageError.all_of(problems)

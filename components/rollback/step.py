@@ -1,7 +1,5 @@
 """rollback: the work."""
 
-import os
-
 from assay.core.step import Digest, Out, Record, Services, Values, step
 
 
@@ -26,17 +24,12 @@ def rollback(
         ServiceError: The repository refuses, or is down and `now` was not asked for.
     """
     from assay.core.digest import canonical_json
-    from assay.core.signing import signer_from_env
-    from assay.governance.registry import Registry
+    from assay.releases.deployment import Deployment
     from assay.releases.rollback import rollback as put_back
-    from assay.releases.settings import settings_from_env
 
     done = put_back(
-        services,
-        settings_from_env(),
-        # A registry that is not configured is no reason to keep a bad model.
-        Registry() if os.environ.get("MLFLOW_TRACKING_URI") else None,
-        signer_from_env(),
+        # Without a registry, too: one that is not configured is no reason to keep a bad model.
+        Deployment.from_env(services=services),
         model_name,
         environment,
         by=by,

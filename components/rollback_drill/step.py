@@ -22,19 +22,14 @@ def rollback_drill(
         ServiceError: The repository failed.
     """
     from assay.core.digest import canonical_json
-    from assay.core.signing import signer_from_env
     from assay.errors import RunBlocked, UsageError
-    from assay.governance.registry import Registry
     from assay.releases import drill
-    from assay.releases.settings import settings_from_env
+    from assay.releases.deployment import Deployment
 
     if environment == "production":
         raise UsageError("a drill in production would be an outage; rehearse on staging")
     done = drill.drill(
-        services,
-        settings_from_env(),
-        Registry() if os.environ.get("MLFLOW_TRACKING_URI") else None,
-        signer_from_env(),
+        Deployment.from_env(services=services),
         model_name,
         environment,
         by="Assay rollback drill <assay@localhost>",

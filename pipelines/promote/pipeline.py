@@ -5,7 +5,7 @@ from typing import Final
 from kfp import dsl
 
 from assay.components.promote.component import promote as propose
-from assay.releases.document import ENVIRONMENTS
+from assay.releases.layout import ENVIRONMENTS
 
 CHOICES: Final = {"environment": ENVIRONMENTS}
 """Offered in the run form, and nothing else is taken."""

@@ -5,7 +5,7 @@ from typing import Final
 from kfp import dsl
 
 from assay.components.rollback.component import rollback as put_back
-from assay.releases.document import ENVIRONMENTS
+from assay.releases.layout import ENVIRONMENTS
 
 CHOICES: Final = {"environment": ENVIRONMENTS}
 """Offered in the run form, and nothing else is taken."""

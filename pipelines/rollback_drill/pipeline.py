@@ -5,7 +5,7 @@ from typing import Final
 from kfp import dsl
 
 from assay.components.rollback_drill.component import rollback_drill as rehearse
-from assay.releases.document import ENVIRONMENTS
+from assay.releases.layout import ENVIRONMENTS
 
 CHOICES: Final = {"environment": tuple(name for name in ENVIRONMENTS if name != "production")}
 """Offered in the run form, and nothing else is taken."""

@@ -285,7 +285,7 @@ def test_without_git_the_error_is_one_line(tmp_path: Path, monkeypatch: pytest.M
     )  # fmt: skip
     assert done.returncode == 8
     assert done.stderr == (
-        "error: Git is not on the PATH; install git, or add its folder to PATH\n"
+        "error: Git is not on the PATH; install git 2.38 or later, or add its folder to PATH\n"
     )
 
 

@@ -131,7 +131,7 @@ def released(store: Store, digest: str) -> None:
         at="2026-01-01T00:00:00Z",
         by="Ann Approver <ann@example.org>",
     )
-    log.append(store, entry, None, None)
+    log.append(Services(store, None), entry, None)
 
 
 def test_a_wrong_registry_is_not_a_first_model(

@@ -131,7 +131,7 @@ def test_a_proposal_with_a_file_that_is_not_of_the_release_is_refused(
     # What the branch has by now, the proposal does not change.
     put(world, "README.md", "Deployments.\n")
     git(folder, "fetch", "-q")
-    _, (problem,) = lint(world.services, folder, "origin/main")
+    _, (problem,) = lint(world.deployment, folder, "origin/main")
     assert problem.text == f"{name} is changed too, which a release must not do"
 
 

@@ -25,7 +25,7 @@ def test_a_proposed_rollback_with_another_plan_is_refused(world: Any) -> None:
     git(folder, "commit", "-qam", "Be quiet")
     git(folder, "push", "-q", "origin", f"HEAD:{done.request.branch}")
     said = "monitoring.yaml is not the one that release.yaml names"
-    _, (problem,) = lint(world.services, folder, "origin/main", world.registry)
+    _, (problem,) = lint(world.deployment, folder, "origin/main")
     assert problem.text == said
     refused(lambda: world.approve("dev"), IntegrityError, said)
 

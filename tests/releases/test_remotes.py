@@ -15,7 +15,6 @@ from assay.releases import log, rollback
 from assay.releases.forge import Forge, open_forge
 from assay.releases.repository import Repository
 from assay.releases.settings import Settings
-from assay.releases.statement import require_signer
 
 from simulators import git_http
 from simulators.forge import Simulator, git, serve
@@ -43,7 +42,7 @@ def test_a_release_over_http_leaves_the_token_nowhere(
 ) -> None:
     caplog.set_level(logging.DEBUG)
     world.release("one", "dev")
-    assert log.read(world.store, MODEL, world.services.verifier)[0].digest == world.models["one"]
+    assert log.read(world.services, MODEL)[0].digest == world.models["one"]
     assert server.writer not in caplog.text
     assert all(server.writer not in path for path in server.requests)
     for path in world.store.list_pointers("statements/"):
@@ -92,16 +91,16 @@ def test_rollback_while_git_is_down_is_reconciled_afterwards(
     assert world.registry.at(MODEL, "dev").model == world.models["one"]
     assert world.head() == head
     monkeypatch.setenv("ASSAY_DEPLOYMENTS", str(world.bare))
-    (entry,) = rollback.reconcile(world.services, world.settings, require_signer(), by=ANN)
+    (entry,) = rollback.reconcile(world.deployment, by=ANN)
     assert entry.event == "reconciled"
     assert entry.commit == world.head() != head
-    entries = log.read(world.store, MODEL, world.services.verifier)
+    entries = log.read(world.services, MODEL)
     assert log.current(entries, "dev").digest == world.models["one"]
     assert git(world.bare, "rev-parse", "main:models/churn/dev") == git(
         world.bare, "rev-parse", "main~2:models/churn/dev"
     )
     assert world.sync().problems == []
-    assert rollback.reconcile(world.services, world.settings, require_signer(), by=ANN) == []
+    assert rollback.reconcile(world.deployment, by=ANN) == []
 
 
 # Forges.

@@ -15,7 +15,7 @@ import click
 
 from assay import __version__
 from assay.cli.process import prepare
-from assay.errors import AssayError, ServiceError, StoreError, UsageError
+from assay.errors import AssayError, StoreError, UsageError
 from assay.text import one_line
 
 COMMANDS: Final = {
@@ -154,14 +154,6 @@ def main(arguments: list[str] | None = None) -> Any:
         code, line = _fault(error)
         click.echo(f"error: {line}", err=True)
         sys.exit(code)
-    except ImportError as error:
-        # GitPython looks for Git when it is imported.
-        if "git executable" not in str(error):
-            raise
-        click.echo(
-            "error: Git is not on the PATH; install git, or add its folder to PATH", err=True
-        )
-        sys.exit(ServiceError.exit_code)
 
 
 def _fault(error: OSError) -> tuple[int, str]:

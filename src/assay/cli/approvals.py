@@ -6,11 +6,9 @@ from typing import TYPE_CHECKING
 import click
 
 from assay.cli.console import json_option, print_json, use_defaults
-from assay.core.config import services_from_env
-from assay.releases.settings import settings_from_env
 
 if TYPE_CHECKING:
-    from assay.releases.approval import Synced
+    from assay.releases.sync import Synced
 
 REFUSED = 6
 
@@ -33,18 +31,11 @@ def sync_command(accept_merges: bool, as_json: bool) -> None:
     For CI or a CronJob; safe to run as often as one likes. Exit code 6 when something was merged
     that nobody could have approved.
     """
-    from assay.governance.registry import Registry
-    from assay.releases.approval import sync
-    from assay.releases.statement import require_signer
+    from assay.releases.deployment import Deployment
+    from assay.releases.sync import sync
 
     use_defaults()
-    done = sync(
-        services_from_env(),
-        settings_from_env(),
-        Registry(),
-        require_signer(),
-        accept_merges=accept_merges,
-    )
+    done = sync(Deployment.from_env(), accept_merges=accept_merges)
     if as_json:
         print_json(
             {

@@ -3,8 +3,6 @@
 import click
 
 from assay.cli.console import NAME, use_defaults
-from assay.core.config import services_from_env
-from assay.releases.settings import settings_from_env
 
 
 @click.command("approve")
@@ -19,23 +17,14 @@ def command(model_name: str, environment: str, digest: str, no_sync: bool) -> No
     exactly this release. With a forge, merge it there.
     """
     from assay.cli.approvals import print_synced
-    from assay.governance.registry import Registry
-    from assay.releases.approval import approve, sync
-    from assay.releases.statement import person, require_signer
+    from assay.releases.approval import approve
+    from assay.releases.deployment import Deployment
+    from assay.releases.statement import person
+    from assay.releases.sync import sync
 
     use_defaults()
-    services, settings = services_from_env(), settings_from_env()
-    signer, registry = require_signer(), Registry()
-    commit = approve(
-        services,
-        settings,
-        signer,
-        model_name,
-        environment,
-        by=person(),
-        digest=digest,
-        registry=registry,
-    )
+    deployment = Deployment.from_env()
+    commit = approve(deployment, model_name, environment, by=person(), digest=digest)
     click.echo(f"merged: {commit}")
     if not no_sync:
-        print_synced(sync(services, settings, registry, signer))
+        print_synced(sync(deployment))

@@ -7,9 +7,8 @@ from rich.text import Text
 from rich.tree import Tree
 
 from assay.cli.console import NAME, json_option, print_json, stdout, use_defaults
-from assay.core.config import store_from_env
+from assay.core.config import services_from_env
 from assay.core.provenance import Node, nodes, passport
-from assay.core.signing import verifier_from_env
 from assay.core.step import Model
 from assay.releases import statement
 from assay.releases.statement import Kind, Statement
@@ -27,10 +26,10 @@ def command(digest: str, full: bool, as_json: bool) -> None:
     names every piece of evidence.
     """
     use_defaults()
-    store, verifier = store_from_env(), verifier_from_env()
-    root = passport(store, digest, verifier)
+    services = services_from_env()
+    root = passport(services.store, digest, services.verifier)
     given = {
-        node.digest: statement.about(store, node.digest, verifier)
+        node.digest: statement.about(services, node.digest)
         for node in nodes(root)
         if node.artifact_type == Model.type
     }

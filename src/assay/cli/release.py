@@ -2,12 +2,12 @@
 
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import click
 
 from assay.cli.console import json_option, print_json, use_defaults
-from assay.core.config import services_from_env
 
 PROBLEMS = 1
 
@@ -34,13 +34,15 @@ def lint_command(folder: Path, changed_since: str, as_json: bool) -> None:
     environment was skipped; that the registry has the version, when MLFLOW_TRACKING_URI is set. A
     line for each problem; exit code 1 when there is one.
     """
-    from assay.governance.registry import Registry
+    from assay.releases.deployment import Deployment
     from assay.releases.lint import lint
 
     unchecked = not os.environ.get("MLFLOW_TRACKING_URI")
-    registry = None if unchecked else Registry()
     use_defaults()
-    looked_at, problems = lint(services_from_env(), folder, changed_since, registry)
+    deployment = Deployment.from_env(repository=False)
+    if unchecked:
+        deployment = replace(deployment, registry=None)
+    looked_at, problems = lint(deployment, folder, changed_since)
     if unchecked:
         click.echo(
             "note: registryVersion was not checked: MLFLOW_TRACKING_URI is not set", err=True

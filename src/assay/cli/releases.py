@@ -29,16 +29,16 @@ def command(model_name: str, environment: str, moment: str, verify: bool, as_jso
     MODEL_NAME `reconcile` brings the deployment repository to what was rolled back while it was
     down.
     """
-    from assay.releases import document, log
+    from assay.releases import layout, log
 
     use_defaults()
     services = services_from_env()
     if model_name == "reconcile" and not environment:
-        _reconcile(services)
+        _reconcile()
         return
     if environment:
-        document.require_environment(environment)
-    entries = log.read(services.store, model_name, services.verifier)
+        layout.require_environment(environment)
+    entries = log.read(services, model_name)
     if not entries:
         _require_known(services, model_name)
     if verify:
@@ -109,33 +109,33 @@ def _compare_with_repository(
     services: "Services", model_name: str, entries: Sequence["Entry"]
 ) -> None:
     """Refuse a log that lacks what the repository's history shows, or the other way round."""
-    from assay.releases import document, ledger, log
-    from assay.releases.repository import Repository
-    from assay.releases.settings import settings_from_env
+    from assay.releases import consistency, layout, log
+    from assay.releases.deployment import Deployment
 
     problems = [
         f"{fault.what}: {fault.text}"
         for fault in log.check(services.store, services.verifier)
         if fault.broken
     ]
-    with Repository.open(settings_from_env()) as repository:
-        messages = repository.messages(f"{document.ROOT}/{model_name}")
-        problems += log.cut_off(services.store, model_name, messages, services.verifier)
+    with Deployment.from_env().open() as opened:
+        repository = opened.repository
+        messages = repository.messages(f"{layout.ROOT}/{model_name}")
+        problems += log.cut_off(services, model_name, messages)
         problems += [
             f"{intent.environment}: the {intent.intends} of {intent.at} was pushed and not "
             "recorded; record it with: assay approvals sync"
-            for intent in ledger.pushed(repository, list(entries))
+            for intent in consistency.pushed(repository, list(entries))
         ]
-        for environment in document.ENVIRONMENTS:
-            path = document.path(model_name, environment)
-            commits = ledger.held(repository, path, repository.history(path))
+        for environment in layout.ENVIRONMENTS:
+            path = layout.path(model_name, environment)
+            commits = consistency.held(repository, path, repository.history(path))
             problems += [
                 f"{environment}: commit {commit[:12]} is not in the log: it was removed, or was "
                 "never approved (assay approvals sync)"
                 for commit in log.missing(entries, environment, commits)
             ]
             if (
-                newer := ledger.overtaken(repository, entries, model_name, environment)
+                newer := consistency.overtaken(repository, entries, model_name, environment)
             ) is not None:
                 problems.append(
                     f"{environment}: entry {newer.late.number} was recorded late: its commit is "
@@ -155,13 +155,12 @@ def _compare_with_repository(
         raise IntegrityError("; ".join(problems))
 
 
-def _reconcile(services: "Services") -> None:
-    from assay.core.signing import signer_from_env
+def _reconcile() -> None:
+    from assay.releases.deployment import Deployment
     from assay.releases.rollback import reconcile
-    from assay.releases.settings import settings_from_env
     from assay.releases.statement import person
 
-    made = reconcile(services, settings_from_env(), signer_from_env(), by=person())
+    made = reconcile(Deployment.from_env(), by=person())
     for entry in made:
         click.echo(f"reconciled: {entry.model} in {entry.environment}: {entry.commit}")
     if not made:

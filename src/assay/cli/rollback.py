@@ -3,8 +3,6 @@
 import click
 
 from assay.cli.console import NAME, human_bytes, json_option, print_json, use_defaults
-from assay.core.config import services_from_env
-from assay.releases.settings import settings_from_env
 
 
 @click.command("rollback")
@@ -20,23 +18,13 @@ def command(model_name: str, environment: str, why: str, to: str, now: bool, as_
     Every byte of it is verified before anything is changed. Needs neither MLflow nor KFP nor the
     training data; with --now it needs no Git either.
     """
-    from assay.core.signing import signer_from_env
-    from assay.governance.registry import Registry
+    from assay.releases.deployment import Deployment
     from assay.releases.rollback import rollback
     from assay.releases.statement import person
 
     use_defaults()
     done = rollback(
-        services_from_env(),
-        settings_from_env(),
-        Registry(),
-        signer_from_env(),
-        model_name,
-        environment,
-        by=person(),
-        why=why,
-        to=to,
-        now=now,
+        Deployment.from_env(), model_name, environment, by=person(), why=why, to=to, now=now
     )
     url = done.request.url if done.request else ""
     if as_json:

@@ -4,7 +4,6 @@ import click
 from rich.progress import Progress
 
 from assay.cli.console import NAME, human_bytes, print_table, stderr, use_defaults
-from assay.core.config import services_from_env
 from assay.text import short
 
 
@@ -21,18 +20,16 @@ def command(digest: str, why: str, yes: bool) -> None:
     passport shows them as admitted by you, not as signed. For a registered model give the digest of
     its registration or decision.
     """
-    from assay.errors import UsageError
     from assay.releases.admit import admit, propose
-    from assay.releases.statement import person, require_signer
+    from assay.releases.deployment import Deployment
+    from assay.releases.statement import person
 
     use_defaults()
-    services = services_from_env()
+    deployment = Deployment.from_env(repository=False)
     with Progress(console=stderr, transient=True, disable=not stderr.is_terminal) as bar:
         shown = bar.add_task("verifying", total=None)
-        found = propose(services.store, digest, services.verifier, lambda _: bar.advance(shown))
-    signer = require_signer()
-    if services.verifier is None:  # pragma: no cover - `propose` has refused
-        raise UsageError("ASSAY_VERIFY_KEYS is not set")
+        found = propose(deployment.services, digest, lambda _: bar.advance(shown))
+    deployment.require_signer()
     if not found.attestations:
         click.echo("nothing to admit: every attestation behind it is believed already")
         return
@@ -55,5 +52,5 @@ def command(digest: str, why: str, yes: bool) -> None:
         click.confirm(
             f"Admit these {len(found.attestations)} attestations in your name?", abort=True
         )
-    made = admit(services.store, services.verifier, signer, found, by=person(), why=why)
+    made = admit(deployment, found, by=person(), why=why)
     click.echo(f"admitted by {made.by}: {made.digest}")

@@ -13,10 +13,11 @@ from dataclasses import dataclass
 from assay.core.attestation import Attestation, load
 from assay.core.digest import require_digest
 from assay.core.provenance import nodes, passport, verify
-from assay.core.signing import Role, Signer, Verifier, person_of
-from assay.core.store import Store
+from assay.core.signing import Role, person_of
+from assay.core.step import Services
 from assay.errors import AttestationError, UsageError
 from assay.releases import statement
+from assay.releases.deployment import Deployment
 from assay.releases.statement import Kind, Statement
 
 MIN_WHY_CHARS, MAX_WHY_CHARS = 10, 1000
@@ -34,25 +35,25 @@ class Proposal:
 
 
 def propose(
-    store: Store,
-    artifact: str,
-    verifier: Verifier | None,
-    progress: Callable[[str], None] | None = None,
+    services: Services, artifact: str, progress: Callable[[str], None] | None = None
 ) -> Proposal:
     """Find the unsigned attestations behind an artifact, and verify every byte of all it rests on.
 
     Args:
-        store: Where they lie.
+        services: The store, and whose signatures count.
         artifact: Its digest. Of a decision or a registration, for all that a release rests on.
-        verifier: The configured keys.
-        progress: Told of each artifact that was looked at.
+        progress: Called with each artifact that was verified.
+
+    Returns:
+        The attestations that a person is asked to admit.
 
     Raises:
         UsageError: No keys are configured.
         AttestationError: An attestation is missing, or signed by a key that is not believed.
         IntegrityError: Bytes that are not what their name says; names every offender.
     """
-    if verifier is None:
+    store = services.store
+    if services.verifier is None:
         raise UsageError(
             "ASSAY_VERIFY_KEYS is not set, so nothing asks for signatures; set it to a keys.yaml"
         )
@@ -63,7 +64,7 @@ def propose(
         if node.record is None:
             continue
         try:
-            load(store, node.record.digest, verifier)
+            load(store, node.record.digest, services.verifier)
         except AttestationError as error:
             if node.record.signed_by:
                 refused.append(str(error))  # what somebody signed is not ours to sign again
@@ -75,23 +76,23 @@ def propose(
     return Proposal(artifact, tuple(once.values()), found.size)
 
 
-def admit(
-    store: Store, verifier: Verifier, signer: Signer, proposal: Proposal, *, by: str, why: str
-) -> Statement:
+def admit(deployment: Deployment, proposal: Proposal, *, by: str, why: str) -> Statement:
     """Sign that exactly the attestations of a proposal count.
 
     Args:
-        store: Where they lie.
-        verifier: The configured keys.
-        signer: The approver's key; its owner admits, whatever `by` says.
+        deployment: The store and the approver's key; the key's owner admits, whatever `by` says.
         proposal: What `propose` found.
         by: `Name <mail>`.
         why: At least a few words.
 
+    Returns:
+        The signed statement.
+
     Raises:
         UsageError: There is nothing to admit, no reason is given, or the key may not admit.
     """
-    by = person_of(verifier, signer, Role.APPROVER, by, "an admission")
+    signer = deployment.require_signer()
+    by = person_of(deployment.verifier, signer, Role.APPROVER, by, "an admission")
     if not proposal.attestations:
         raise UsageError(f"{proposal.artifact}: every attestation behind it is believed already")
     why = " ".join(why.split())
@@ -99,7 +100,7 @@ def admit(
         raise UsageError(f"--why: say in {MIN_WHY_CHARS} to {MAX_WHY_CHARS} characters why")
     listed = [record.digest for record in proposal.attestations]
     predicate = {"attestations": listed, "by": by, "why": why, "at": statement.now()}
-    made = statement.save(store, signer, Kind.ADMISSION, proposal.artifact, predicate, verifier)
+    made = deployment.state(Kind.ADMISSION, proposal.artifact, predicate)
     for digest in listed:
-        statement.point(store, digest, made.digest)
+        statement.point(deployment.store, digest, made.digest)
     return made

@@ -9,9 +9,11 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 from assay.core.attestation import COMMIT, Attestation, about
+from assay.core.git import Git, GitError
 from assay.core.manifest import Manifest
 from assay.core.signing import Verifier
 from assay.core.store import Store
@@ -22,10 +24,8 @@ from assay.evidence.labels import is_labelled
 from assay.governance.admission import Facts
 from assay.governance.facts import json_file, schema
 from assay.governance.policy import MAX_POLICY_BYTES
-from assay.releases.document import Release
 from assay.releases.evaluation import Evidence, facts_text, override_text
-from assay.releases.runner import environment
-from assay.releases.settings import Settings
+from assay.releases.release import Release
 from assay.reports.page import markdown_table, markdown_text
 from assay.text import number, visible
 
@@ -303,9 +303,6 @@ def _commits(repository: str, old: str, new: str) -> str:
     """
     import os
 
-    from git import Repo
-    from git.exc import GitError
-
     admitted = os.environ.get("ASSAY_SOURCE_REPOSITORY", "").split()
     named = repository.removeprefix("git+")
     if not admitted:
@@ -316,26 +313,12 @@ def _commits(repository: str, old: str, new: str) -> str:
     url = named if named in admitted else admitted[0]
     if not (COMMIT.fullmatch(old) and COMMIT.fullmatch(new)):
         return "The attestations name no commits, so there is no log to show.\n"
-    with suppress(GitError, OSError), tempfile.TemporaryDirectory(prefix="assay-source-") as folder:
-        repo = Repo.init(folder, bare=True)
-        repo.git.update_environment(**environment(Settings(url=url)))
-        repo.git.fetch(
-            "--no-tags",
-            "--end-of-options",
-            url,
-            "+refs/heads/*:refs/heads/*",
-            kill_after_timeout=CLONE_SECONDS,
-        )
-        text = str(
-            repo.git.log(
-                "-z",
-                "--no-merges",
-                "--format=%h %s (%an)",
-                "--end-of-options",
-                f"{old}..{new}",
-                "--",
-            )
-        )
+    with suppress(GitError), tempfile.TemporaryDirectory(prefix="assay-source-") as folder:
+        git = Git(Path(folder), seconds=CLONE_SECONDS)
+        git.run("init", "--quiet", "--bare")
+        git.run("fetch", "--no-tags", "--end-of-options", url, "+refs/heads/*:refs/heads/*")
+        options = ("-z", "--no-merges", "--format=%h %s (%an)")
+        text = git.text("log", *options, "--end-of-options", f"{old}..{new}", "--")
         lines = [line for line in text.split("\0") if line]
         if not lines:
             return "No commits between the two on any branch.\n"

@@ -13,15 +13,15 @@ from assay.evidence.labels import is_labelled, sort_key
 from assay.governance.admission import Facts
 from assay.governance.makers import SHORT
 from assay.governance.policy import ATTEMPTS, Decision, Kind
-from assay.releases.document import (
+from assay.releases.layout import (
     CONFUSION_FIGURE,
     EVALUATION_FILE,
     METRICS_FIGURE,
     REGRESSION_FIGURE,
     ROC_FIGURE,
     SLICES_FIGURE,
-    Release,
 )
+from assay.releases.release import Release
 from assay.reports.page import (
     figure_svg,
     figure_text,

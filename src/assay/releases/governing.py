@@ -10,7 +10,7 @@ import os
 from typing import Final
 
 from assay.governance.admission import Governing
-from assay.releases import document
+from assay.releases import layout
 from assay.releases.repository import Repository
 from assay.releases.settings import settings_from_env
 
@@ -20,8 +20,8 @@ FILE: Final = "policy.yaml"
 def places(model: str, environment: str) -> tuple[str, ...]:
     """Where the governing policy may lie, the most specific first."""
     return (
-        f"{document.folder(model, environment)}/{FILE}",
-        f"{document.ROOT}/{model}/{FILE}",
+        f"{layout.folder(model, environment)}/{FILE}",
+        f"{layout.ROOT}/{model}/{FILE}",
         FILE,
     )
 
@@ -60,13 +60,13 @@ def configured(model: str) -> Governing | None:
     if not os.environ.get("ASSAY_DEPLOYMENTS"):
         return None
     with Repository.open(settings_from_env()) as repository:
-        return governing(repository, model, document.ENVIRONMENTS[0])
+        return governing(repository, model, layout.ENVIRONMENTS[0])
 
 
 def changed_with(model: str, environment: str, changed: list[str]) -> list[str]:
     """What is wrong with a change of files that holds a release: all files but its own."""
-    folder = document.folder(model, environment)
-    own = {f"{folder}/{name}" for name in document.OWN_FILES}
+    folder = layout.folder(model, environment)
+    own = {f"{folder}/{name}" for name in layout.OWN_FILES}
     policies = places(model, environment)
     return [
         f"{path} governs the release and is changed together with it; merge the policy by a pull "

@@ -25,7 +25,7 @@ def in_production(services: Services, registry: Registry, name: str) -> ModelVer
         UsageError: The version in production was not registered by Assay.
     """
     current = registry.production(name)
-    released = log.current(log.read(services.store, name, services.verifier), PRODUCTION)
+    released = log.current(log.read(services, name), PRODUCTION)
     if released is None:
         return current
     seen = current.model if current is not None else ""

@@ -14,16 +14,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from assay.core.attestation import COMMIT
 from assay.errors import IntegrityError, ReleaseConflictError, ServiceError, UsageError
-from assay.releases.document import OWN_FILES
-from assay.releases.runner import Runner, environment
+from assay.releases.layout import OWN_FILES
+from assay.releases.runner import Runner
 from assay.releases.settings import Settings
-
-if TYPE_CHECKING:
-    from git import Repo
 
 MAX_FILE_BYTES: Final = 8 << 20
 BOT_NAME: Final = "Assay"
@@ -55,13 +52,12 @@ class Revision:
 class Repository:
     """A clone of the deployment repository for the length of one piece of work."""
 
-    def __init__(self, settings: Settings, folder: Path, repo: "Repo", tip: str = "") -> None:
+    def __init__(self, settings: Settings, folder: Path, scratch: Path) -> None:
         self.settings = settings
-        self._folder = folder
-        self._repo = repo
-        self._tip = tip
-        runner = Runner(repo, settings)
-        self._git, self._remote = runner.run, runner.remote
+        self._scratch = scratch
+        self._tip = ""
+        runner = Runner(folder, settings)
+        self._git, self._remote, self._blob = runner.run, runner.remote, runner.content
 
     @classmethod
     @contextlib.contextmanager
@@ -71,13 +67,12 @@ class Repository:
         Raises:
             ServiceError: It cannot be reached, or refuses these credentials.
         """
-        from git import Repo
-
         with tempfile.TemporaryDirectory(prefix="assay-git-") as folder:
-            clone = Repo.init(str(Path(folder, "clone")), bare=True)
-            clone.git.update_environment(**environment(settings))
-            clone.create_remote("origin", settings.url)
-            repository = cls(settings, Path(folder), clone)
+            clone = Path(folder, "clone")
+            clone.mkdir()
+            repository = cls(settings, clone, Path(folder))
+            repository._git("init", "--quiet", "--bare")
+            repository._git("remote", "add", "--", "origin", settings.url)
             repository.fetch()
             yield repository
 
@@ -89,17 +84,12 @@ class Repository:
         Raises:
             UsageError: No checkout, no such commit, or one without its history.
         """
-        from git import Repo
-        from git.exc import InvalidGitRepositoryError
-
         settings = Settings(url=folder.resolve().as_uri())
-        try:
-            repo = Repo(str(folder))
-        except InvalidGitRepositoryError as error:
-            raise UsageError(f"{folder} is no Git checkout; give that of the repository") from error
-        with repo, tempfile.TemporaryDirectory(prefix="assay-git-") as scratch:
-            repo.git.update_environment(**environment(settings))
-            repository = cls(settings, Path(scratch), repo)
+        # A folder inside of another repository is no checkout.
+        if not (folder / ".git").exists():
+            raise UsageError(f"{folder} is not a Git checkout; give that of the repository")
+        with tempfile.TemporaryDirectory(prefix="assay-git-") as scratch:
+            repository = cls(settings, folder, Path(scratch))
             try:
                 found = repository.commit_of(tip)
                 shallow = repository._git("rev-parse", "--is-shallow-repository")
@@ -125,7 +115,8 @@ class Repository:
     def branch(self, name: str) -> str:
         """The commit of a remote branch as last fetched, or ""."""
         with contextlib.suppress(ServiceError):
-            return self._git("rev-parse", "--verify", "--quiet", f"refs/remotes/origin/{name}")
+            found = f"refs/remotes/origin/{name}"
+            return self._git("rev-parse", "--verify", "--quiet", "--end-of-options", found)
         return ""
 
     def commit_of(self, name: str) -> str:
@@ -179,7 +170,7 @@ class Repository:
         commit = commit or self.head
         if not commit:
             return []
-        listing = self._git("ls-tree", "-r", "-z", "--name-only", _id(commit), f"{folder}/")
+        listing = self._git("ls-tree", "-r", "-z", "--name-only", _id(commit), "--", f"{folder}/")
         return [name for name in listing.split("\0") if name]
 
     def history(self, path: str, branch: str = "") -> list[Revision]:
@@ -270,18 +261,18 @@ class Repository:
         """
         own = {f"{folder}/{name}" for name in OWN_FILES}
         old = sorted(own.intersection(self.paths(folder, parent))) if parent else []
-        with tempfile.TemporaryDirectory(prefix="index-", dir=self._folder) as scratch:
+        with tempfile.TemporaryDirectory(prefix="index-", dir=self._scratch) as scratch:
             index = {"GIT_INDEX_FILE": str(Path(scratch, "index"))}
             if parent:
                 self._git("read-tree", _id(parent), env=index)
             lines = [f"0 {'0' * 40}\t{path}" for path in old]
             for name, content in sorted(files.items()):
-                blob = self._git("hash-object", "-w", "--stdin", istream=content)
+                blob = self._git("hash-object", "-w", "--stdin", stdin=content)
                 lines.append(f"100644 {blob}\t{folder}/{name}")
             entries = "".join(f"{line}\0" for line in lines).encode()
-            self._git("update-index", "-z", "--index-info", istream=entries, env=index)
+            self._git("update-index", "-z", "--index-info", stdin=entries, env=index)
             tree = self._git("write-tree", env=index)
-        if parent and tree == self._git("rev-parse", f"{parent}^{{tree}}"):
+        if parent and tree == self._git("rev-parse", f"{_id(parent)}^{{tree}}"):
             return parent
         return self._commit_tree(tree, [parent] if parent else [], message, author)
 
@@ -289,7 +280,7 @@ class Repository:
         """Give an empty repository its first commit, so that there is something to merge into."""
         if self.head:
             return
-        tree = self._git("mktree", istream=b"")
+        tree = self._git("mktree")
         first = self._commit_tree(tree, [], "Begin the deployment repository", "")
         with contextlib.suppress(ReleaseConflictError):  # somebody else began it
             self.push(first, self.settings.branch, expected="")
@@ -312,9 +303,9 @@ class Repository:
         try:
             tree = self._git("merge-tree", "--write-tree", "--name-only", self.head, _id(commit))
         except ServiceError as error:
-            listing = str(getattr(error.__cause__, "stdout", "")).splitlines()
-            # The tree's name, the files in conflict, an empty line, and talk.
-            named = itertools.takewhile(bool, (line.strip(" '") for line in listing[2:]))
+            listing = getattr(error.__cause__, "output", b"").decode(errors="replace").splitlines()
+            # The tree's name, the files in conflict, an empty line, and messages.
+            named = itertools.takewhile(bool, (line.strip() for line in listing[1:]))
             shown = ", ".join(sorted(set(named))) or "its files"
             raise ReleaseConflictError(
                 f"cannot merge: {shown} changed on {self.settings.branch} since this was proposed; "
@@ -379,7 +370,9 @@ class Repository:
         who = {"GIT_AUTHOR_NAME": name, "GIT_AUTHOR_EMAIL": mail}
         who |= {f"GIT_COMMITTER_{key[11:]}": value for key, value in who.items()}
         arguments = [word for parent in parents for word in ("-p", parent)]
-        return self._git("commit-tree", tree, *arguments, "-m", message, env=who)
+        return self._git(
+            "commit-tree", tree, *arguments, "-F", "-", env=who, stdin=f"{message}\n".encode()
+        )
 
     def _tree(self, commit: str, path: str) -> list[tuple[str, str, str, int]]:
         """(mode, blob, path, bytes) of the files that a path names."""
@@ -398,10 +391,7 @@ class Repository:
             raise IntegrityError(f"{name} in the deployment repository is a link, not a file")
         if size > MAX_FILE_BYTES:
             raise IntegrityError(f"{name}: {size} bytes, the limit is {MAX_FILE_BYTES}")
-        data: bytes = self._repo.git.execute(
-            ["git", "cat-file", "blob", blob], stdout_as_string=False, strip_newline_in_stdout=False
-        )
-        return data
+        return self._blob(blob)
 
 
 def _id(commit: str) -> str:
@@ -417,8 +407,7 @@ def _id(commit: str) -> str:
 
 def _revisions(text: str) -> list[Revision]:
     """The commits that `git log -z` printed with `_FORMAT`."""
-    # Git replaces what is not in a commit's encoding; what GitPython could not decode is a lone
-    # surrogate, which no document can hold.
+    # Bytes that are not UTF-8 are lone surrogates here, which no file can hold.
     fields = text.encode(errors="surrogateescape").decode(errors="replace").split("\0")
     count = len(_FIELDS)
     return [

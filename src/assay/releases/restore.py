@@ -8,14 +8,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from assay.core.step import Services
-from assay.core.store import Store
 from assay.core.tree import get_manifest, verify_trees
 from assay.errors import AssayError, IntegrityError, NotFoundError, UsageError
-from assay.releases import document, log
-from assay.releases.candidate import refuse_revoked, release_at
-from assay.releases.document import Release
+from assay.releases import layout, log
+from assay.releases.deployment import Deployment, OpenDeployment
+from assay.releases.eligibility import refuse_revoked, release_at
 from assay.releases.log import Entry
-from assay.releases.repository import Repository
+from assay.releases.release import Release
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,15 +34,15 @@ class Past:
 
     def __init__(
         self,
-        store: Store,
+        deployment: Deployment,
         entries: Sequence[Entry],
-        repository: Repository | None,
         model: str,
         environment: str,
     ) -> None:
-        self._store = store
+        self._store = deployment.store
+        repository = deployment.repository if isinstance(deployment, OpenDeployment) else None
         self._known: dict[str, Earlier] = {}
-        path = document.path(model, environment)
+        path = layout.path(model, environment)
         held: dict[str, Earlier] = {}
         for revision in repository.history(path) if repository else []:
             release = release_at(repository, path, revision.commit) if repository else None

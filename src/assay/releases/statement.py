@@ -16,6 +16,7 @@ from typing import Any, Final
 
 from assay.core.attestation import ENVELOPE_MEDIA_TYPE, MAX_ATTESTATION_BYTES, STATEMENT_TYPE
 from assay.core.digest import PREFIX, canonical_json, hex_of, parse_canonical_json
+from assay.core.git import Git, GitError, GitNotFoundError
 from assay.core.signing import (
     PAYLOAD_TYPE,
     Key,
@@ -23,8 +24,8 @@ from assay.core.signing import (
     Signer,
     Verifier,
     open_unverified,
-    signer_from_env,
 )
+from assay.core.step import Services
 from assay.core.store import Store
 from assay.errors import AttestationError, UnknownKeyError, UsageError
 
@@ -86,21 +87,6 @@ class Statement:
     def text(self, name: str) -> str:
         """A field of the predicate as text; "" when it is not there."""
         return str(self.predicate.get(name, ""))
-
-
-def require_signer() -> Signer:
-    """The signer that the environment configures.
-
-    Raises:
-        UsageError: None is.
-    """
-    signer = signer_from_env()
-    if signer is None:
-        raise UsageError(
-            "ASSAY_SIGNING_KEY is not set, and a statement by a person is signed; make a key with: "
-            "openssl genpkey -algorithm ed25519 -out signing.pem"
-        )
-    return signer
 
 
 def encode(
@@ -209,22 +195,28 @@ def _require_entitled(statement: Statement, key: Key) -> None:
 
 
 def save(
-    store: Store,
-    signer: Signer,
-    kind: Kind,
-    model: str,
-    predicate: Mapping[str, Any],
-    verifier: Verifier | None,
+    services: Services, signer: Signer, kind: Kind, model: str, predicate: Mapping[str, Any]
 ) -> Statement:
     """Sign and store a statement about a model, and make it findable.
+
+    Args:
+        services: The store, and whose signatures count.
+        signer: The key that signs.
+        kind: What is stated.
+        model: Digest of the subject.
+        predicate: The content.
+
+    Returns:
+        The statement as it was stored.
 
     Raises:
         UsageError: The signer's key may not state this; nothing was written.
     """
+    verifier = services.verifier
     key = verifier.require(signer, ROLES[kind], f"a {kind}") if verifier else None
     data, media_type = encode(kind, model, predicate, signer)
-    digest = store.put_bytes(data, media_type).digest
-    point(store, model, digest)
+    digest = services.store.put_bytes(data, media_type).digest
+    point(services.store, model, digest)
     return Statement(kind, model, dict(predicate), digest, signer.key_id, key=key)
 
 
@@ -233,30 +225,38 @@ def point(store: Store, subject: str, digest: str) -> None:
     store.write_pointer(f"statements/{hex_of(subject)}/{hex_of(digest)}", digest.encode())
 
 
-def load(store: Store, digest: str, verifier: Verifier | None) -> Statement:
+def load(services: Services, digest: str) -> Statement:
     """Read a signed statement by its digest; errors as `decode` and `Store.get_bytes`."""
-    return decode(store.get_bytes(digest, MAX_ATTESTATION_BYTES), digest, verifier, signed=True)
+    data = services.store.get_bytes(digest, MAX_ATTESTATION_BYTES)
+    return decode(data, digest, services.verifier, signed=True)
 
 
-def about(
-    store: Store, model: str, verifier: Verifier | None, kind: Kind | None = None
-) -> list[Statement]:
-    """Every believable statement about a model, oldest first; others count for nothing."""
-    return _split(store, model, verifier, kind)[0]
+def about(services: Services, model: str, kind: Kind | None = None) -> list[Statement]:
+    """The statements about a model that count, oldest first.
+
+    Args:
+        services: The store, and whose signatures count.
+        model: Digest of the model.
+        kind: Only statements of this kind; None for all.
+
+    Returns:
+        The statements that a configured key with the required role signed.
+    """
+    return _split(services, model, kind)[0]
 
 
-def refused(store: Store, model: str, verifier: Verifier | None) -> list[AttestationError]:
+def refused(services: Services, model: str) -> list[AttestationError]:
     """Why each of the other statements about a model does not count."""
-    return _split(store, model, verifier, None)[1]
+    return _split(services, model, None)[1]
 
 
 def _split(
-    store: Store, model: str, verifier: Verifier | None, kind: Kind | None
+    services: Services, model: str, kind: Kind | None
 ) -> tuple[list[Statement], list[AttestationError]]:
     found, errors = [], []
-    for digest in _pointed(store, model):
+    for digest in _pointed(services.store, model):
         try:
-            statement = load(store, digest, verifier)
+            statement = load(services, digest)
         except AttestationError as error:
             errors.append(error)
             continue
@@ -265,17 +265,25 @@ def _split(
     return sorted(found, key=lambda item: (item.text("at"), item.digest)), errors
 
 
-def unknown(
-    store: Store, model: str, verifier: Verifier | None, kind: Kind
-) -> list[UnknownKeyError]:
-    """Statements of a kind about a model whose key is not configured, as the errors they are."""
+def unknown(services: Services, model: str, kind: Kind) -> list[UnknownKeyError]:
+    """The errors of the statements about a model whose key is not configured.
+
+    Args:
+        services: The store, and whose signatures count.
+        model: Digest of the model.
+        kind: Only statements of this kind.
+
+    Returns:
+        One error for each such statement.
+    """
     found: list[UnknownKeyError] = []
-    for digest in _pointed(store, model):
+    unverified = Services(services.store, None)
+    for digest in _pointed(services.store, model):
         try:
-            load(store, digest, verifier)
+            load(services, digest)
         except UnknownKeyError as error:
             # What it is, only its own text says; that is enough to be careful.
-            claimed = load(store, digest, None)
+            claimed = load(unverified, digest)
             if (claimed.kind, claimed.subject) == (kind, model):
                 found.append(error)
         except AttestationError:
@@ -329,9 +337,6 @@ def person() -> str:
     Raises:
         UsageError: Git does not know.
     """
-    from git import Git
-    from git.exc import GitCommandError
-
     found = []
     for key, variable in (("user.name", "NAME"), ("user.email", "EMAIL")):
         value = os.environ.get(f"GIT_AUTHOR_{variable}") or os.environ.get(
@@ -339,8 +344,10 @@ def person() -> str:
         )
         if not value:
             try:
-                value = str(Git().config("--get", key))
-            except GitCommandError:
+                value = Git().text("config", "--get", key)
+            except GitNotFoundError:
+                raise
+            except GitError:
                 value = ""
         found.append(" ".join(value.split()))
     if not all(found):

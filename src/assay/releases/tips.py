@@ -17,10 +17,9 @@ Before any tip was seen, every policy behind the branch counts.
 from collections.abc import Iterable
 
 from assay.core.digest import of_bytes
-from assay.core.signing import Signer
-from assay.core.step import Services
 from assay.governance.admission import Governing
 from assay.releases import log, statement
+from assay.releases.deployment import OpenDeployment
 from assay.releases.governing import governing, places
 from assay.releases.log import Entry, Event
 from assay.releases.repository import Repository
@@ -38,9 +37,10 @@ class Line:
         self._tips = sorted(known, key=self._place.__getitem__)
 
     @classmethod
-    def read(cls, services: Services, repository: Repository) -> "Line":
+    def read(cls, deployment: OpenDeployment) -> "Line":
         """The line as it is now, with the tips that the log knows; errors as `log.read`."""
-        entries = log.read(services.store, _chain(repository), services.verifier)
+        repository = deployment.repository
+        entries = deployment.entries(_chain(repository))
         # Only these: an intent, which any key may write, says nothing of what was there.
         seen = [e.commit for e in entries if e.event is Event.SEEN and not e.refused]
         return cls(repository, seen)
@@ -109,8 +109,9 @@ class Line:
         return list(found.values()) or [None]
 
 
-def record(services: Services, repository: Repository, signer: Signer, by: str) -> None:
+def record(deployment: OpenDeployment, by: str) -> None:
     """Write down the branch's tip as seen; errors as `log.append`."""
+    repository = deployment.repository
     chain = _chain(repository)
     if not repository.head:
         return
@@ -124,7 +125,7 @@ def record(services: Services, repository: Repository, signer: Signer, by: str) 
         by=by,
         commit=repository.head,
     )
-    log.append(services.store, entry, signer, services.verifier)
+    deployment.append(entry)
 
 
 def _chain(repository: Repository) -> str:

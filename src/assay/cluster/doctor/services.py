@@ -103,7 +103,7 @@ def check_releases(_ground: Ground) -> Sequence[Finding]:
 
 def _release_key(services: "Services") -> Finding:
     from assay.releases import log
-    from assay.releases.rehearsal import MAKE_KEY
+    from assay.releases.drill_age import MAKE_KEY
 
     name = "signing of releases"
     signer = signer_from_env()
@@ -129,12 +129,12 @@ def _release_key(services: "Services") -> Finding:
 
 def _drills(services: "Services", models: Sequence[str]) -> Iterator[Finding]:
     """Whether a rollback of each model could be rehearsed."""
-    from assay.releases import rehearsal
+    from assay.releases import drill_age
 
     for model in models[:MAX_MODELS]:
         name = f"rollback drill {model}"
         try:
-            problems = rehearsal.lacking(services, model, REHEARSED)
+            problems = drill_age.lacking(services, model, REHEARSED)
         except AssayError as error:
             problems = [str(error)]
         if not problems:

@@ -10,8 +10,8 @@ Its merge commit says who approved, in lines that `approval.py` reads back:
 from collections.abc import Sequence
 from typing import Final
 
-from assay.releases.document import ROOT
 from assay.releases.forge.base import Merge, PullRequest
+from assay.releases.layout import ROOT
 from assay.releases.repository import Repository, Revision
 from assay.releases.statement import stamp
 

@@ -34,9 +34,8 @@ from assay.governance import admission
 from assay.governance.policy import Decision as Judgement
 from assay.governance.policy import Verdict, read_decision
 from assay.governance.registry import CANDIDATE, MODEL_TAG, PRODUCTION, ModelVersion, Registry
-from assay.releases import document, golden, log, statement
-from assay.releases import plan as plans
-from assay.releases.document import Override, Release
+from assay.releases import golden, layout, log, monitoring_plan, statement
+from assay.releases.release import Override, Release, parse_release
 from assay.releases.repository import Repository
 
 DECISION_TAG: Final = "assay.decision"
@@ -133,7 +132,7 @@ def require_admitted(
         []
         if judgement.verdict is Verdict.PASS
         and governed_verdict(services, judgement, governing) is Verdict.PASS
-        else log.overrides(services.store, model, services.verifier, model=name, decision=decision)
+        else log.overrides(services, model, model=name, decision=decision)
     )
     with tempfile.TemporaryDirectory(prefix="assay-decision-") as scratch:
         folder = Path(scratch, "decision")
@@ -150,7 +149,7 @@ def require_admitted(
             )
         except RunHalted as error:
             # Somebody may believe that it was overridden.
-            others = statement.refused(services.store, model, services.verifier)[:MAX_REFUSED]
+            others = statement.refused(services, model)[:MAX_REFUSED]
             raise type(error)("; ".join(map(str, [error, *others]))) from error
         finally:
             remove_tree(folder)
@@ -181,7 +180,7 @@ def refuse_revoked(services: Services, model: str) -> None:
         RunBlocked: The model is revoked; says by whom and why.
         UnknownKeyError: A revocation is signed by a key that is not configured.
     """
-    revoked = log.revocation(services.store, model, services.verifier)
+    revoked = log.revocation(services, model)
     if revoked is not None:
         raise RunBlocked(
             f"{model} was revoked by {revoked.by} at {revoked.at}: "
@@ -211,12 +210,12 @@ def require_reached(
             what put it there does not count.
         IntegrityError: The release log is broken.
     """
-    needed = document.below(environment)
+    needed = layout.below(environment)
     if needed is None:
         return
     entries = [
         entry
-        for entry in log.read(services.store, model, services.verifier)
+        for entry in log.read(services, model)
         if entry.moves and (entry.environment, entry.digest) == (needed, digest)
     ]
     if not entries:
@@ -231,7 +230,7 @@ def require_reached(
             f"assay promote '{model}' {environment} --digest {digest}"
         )
     until = [
-        statement.load(services.store, entry.statement, services.verifier).text("until")
+        statement.load(services, entry.statement).text("until")
         for entry in entries
         if entry.statement
     ]
@@ -251,7 +250,7 @@ def require_compared(services: Services, name: str, environment: str, judgement:
     """
     if environment != PRODUCTION:
         return
-    now = log.current(log.read(services.store, name, services.verifier), environment)
+    now = log.current(log.read(services, name), environment)
     if now is None or now.digest in {judgement.model, judgement.production}:
         return
     raise RunBlocked(
@@ -266,7 +265,7 @@ def release_at(repository: Repository, path: str, commit: str = "") -> Release |
     """The release at a commit; None where there is none, or a file that is none."""
     try:
         content = repository.read(path, commit)
-        return document.parse(content, path) if content is not None else None
+        return parse_release(content, path) if content is not None else None
     except (UsageError, IntegrityError):
         return None
 
@@ -387,7 +386,7 @@ def problems(
     except AssayError as error:
         found.append(str(error))
     try:
-        measured = plans.judged(services, release.reports)
+        measured = monitoring_plan.judged(services, release.reports)
         if measured is not None and release.monitoring != of_bytes(measured):
             found.append(
                 f"monitoring is {release.monitoring or 'none'}, the plan that the gate judged is "
@@ -405,7 +404,7 @@ def problems(
 
 def plan_problems(release: Release, files: Mapping[str, bytes]) -> list[str]:
     """Whether the monitoring plan beside a release is the one that it names."""
-    plan = files.get(document.PLAN_FILE)
+    plan = files.get(layout.PLAN_FILE)
     if (of_bytes(plan) if plan is not None else "") == release.monitoring:
         return []
-    return [f"{document.PLAN_FILE} is not the one that release.yaml names"]
+    return [f"{layout.PLAN_FILE} is not the one that release.yaml names"]

@@ -23,28 +23,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from assay.core.digest import of_bytes
-from assay.core.signing import Role, Signer
-from assay.core.step import Services
+from assay.core.signing import Role
 from assay.errors import IntegrityError, UsageError
-from assay.releases import document, log, statement
+from assay.releases import layout, log, statement
+from assay.releases.deployment import OpenDeployment
 from assay.releases.log import Entry, Event
 from assay.releases.repository import Repository, Revision
 
 
-def push(
-    services: Services,
-    signer: Signer | None,
-    repository: Repository,
-    entry: Entry,
-    *,
-    base: str,
-) -> None:
+def push(deployment: OpenDeployment, entry: Entry, *, base: str) -> None:
     """Log what `entry` will say, then push its commit to the branch.
 
     Args:
-        services: The store, and who may sign.
-        signer: Who signs the log's entry.
-        repository: Where the commit lies.
+        deployment: The opened deployment; its repository holds the commit.
         entry: What is to be recorded once the branch has `entry.commit`.
         base: Where the branch was seen.
 
@@ -54,7 +45,8 @@ def push(
         ServiceError: The repository cannot be reached, or refuses.
     """
     intent = replace(entry, event=Event.INTENT, intends=entry.event.value)
-    log.append(services.store, intent, signer, services.verifier)
+    deployment.append(intent)
+    repository = deployment.repository
     repository.push(entry.commit, repository.settings.branch, expected=base)
 
 
@@ -62,7 +54,7 @@ def pushed(repository: Repository, entries: list[Entry]) -> list[Entry]:
     """Intents whose commit is on the branch, although the log does not say that it happened."""
     found = []
     for intent in log.intents(entries):
-        path = document.path(intent.model, intent.environment)
+        path = layout.path(intent.model, intent.environment)
         commits = {revision.commit for revision in repository.history(path)}
         if intent.commit in commits:
             content = repository.read(path, intent.commit)
@@ -83,9 +75,7 @@ def held(repository: Repository, path: str, history: Sequence[Revision]) -> dict
     return found
 
 
-def finish(
-    services: Services, repository: Repository, signer: Signer | None, model: str
-) -> list[Entry]:
+def finish(deployment: OpenDeployment, model: str) -> list[Entry]:
     """Record the rollbacks of a model that were pushed and not recorded, and put its log in order.
 
     Raises:
@@ -93,21 +83,22 @@ def finish(
         IntegrityError: The log is broken.
     """
     made = []
-    for intent in pushed(repository, log.read(services.store, model, services.verifier)):
+    repository = deployment.repository
+    for intent in pushed(repository, deployment.entries(model)):
         if intent.intends not in {Event.ROLLBACK, Event.RECONCILED}:
             continue
         entry = replace(
             intent, event=Event(intent.intends), intends="", at=statement.now(), name="", number=0
         )
         try:
-            made.append(log.append(services.store, entry, signer, services.verifier))
+            made.append(deployment.append(entry))
         except UsageError as error:
             raise UsageError(
                 f"{model} in {intent.environment}: the {intent.intends} of {intent.at} was pushed "
                 f"and not recorded; record it with: assay approvals sync ({error})"
             ) from error
-    for environment in document.ENVIRONMENTS:
-        entries = log.read(services.store, model, services.verifier)
+    for environment in layout.ENVIRONMENTS:
+        entries = deployment.entries(model)
         if (newer := overtaken(repository, entries, model, environment)) is None:
             continue
         why = f"entry {newer.late.number} was recorded late: its commit is older"
@@ -122,7 +113,7 @@ def finish(
             number=0,
         )
         try:
-            made.append(log.append(services.store, entry, signer, services.verifier))
+            made.append(deployment.append(entry))
         except UsageError as error:
             raise UsageError(
                 f"{model} in {environment}: {why} than that of entry {newer.entry.number}; put it "
@@ -149,7 +140,7 @@ def overtaken(
     # An entry without a commit is a rollback while Git was down; the branch comes to it.
     if last is None or not last.commit:
         return None
-    path = document.path(model, environment)
+    path = layout.path(model, environment)
     history = repository.history(path)
     newer = list(itertools.takewhile(lambda revision: revision.commit != last.commit, history))
     if len(newer) == len(history):  # not on the branch
@@ -162,7 +153,7 @@ def overtaken(
     return None
 
 
-def require_whole(services: Services, repository: Repository, model: str) -> None:
+def require_whole(deployment: OpenDeployment, model: str) -> None:
     """Refuse to go on with a log from which entries were removed that the repository knows.
 
     What only a runner's key says to have been there is told by `cut_off`, and stops nothing: with
@@ -171,16 +162,22 @@ def require_whole(services: Services, repository: Repository, model: str) -> Non
     Raises:
         IntegrityError: Entries are missing; names each, and the chain.
     """
-    if problems := cut_off(services, repository, model, log.WRITERS[Event.RELEASE]):
+    if problems := cut_off(deployment, model, log.WRITERS[Event.RELEASE]):
         raise IntegrityError("; ".join(problems))
 
 
 def cut_off(
-    services: Services,
-    repository: Repository,
-    model: str,
-    roles: frozenset[Role] = log.ANYBODY,
+    deployment: OpenDeployment, model: str, roles: frozenset[Role] = log.ANYBODY
 ) -> list[str]:
-    """What was removed from the log of a model, as keys with one of these roles say in commits."""
-    messages = repository.messages(f"{document.ROOT}/{model}")
-    return log.cut_off(services.store, model, messages, services.verifier, roles)
+    """Entries that were removed from the log of a model, as trailers of commits show.
+
+    Args:
+        deployment: The opened deployment.
+        model: Name of the model.
+        roles: A trailer counts when a key with one of these roles signed it.
+
+    Returns:
+        A problem for each entry that is missing.
+    """
+    messages = deployment.repository.messages(f"{layout.ROOT}/{model}")
+    return log.cut_off(deployment.services, model, messages, roles)

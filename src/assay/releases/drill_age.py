@@ -9,7 +9,7 @@ from typing import Final
 from assay.core.step import Services
 from assay.evidence.format import EvidenceDocument
 from assay.releases import log, statement
-from assay.releases.document import Release
+from assay.releases.release import Release
 from assay.releases.statement import Kind
 
 EVIDENCE: Final = "rollback_drill_age_days"
@@ -24,11 +24,11 @@ def evidence(services: Services, model: str, digest: str) -> EvidenceDocument:
         model: Name of the model.
         digest: The candidate that a gate judges.
     """
-    digests = {e.digest for e in log.read(services.store, model, services.verifier)}
+    digests = {e.digest for e in log.read(services, model)}
     drills = [
         given
         for one in sorted(digests)
-        for given in statement.about(services.store, one, services.verifier, Kind.DRILL)
+        for given in statement.about(services, one, Kind.DRILL)
         if given.text("model") == model and given.predicate.get("passed") is True
     ]
     if not drills:
@@ -44,7 +44,7 @@ def lacking(services: Services, model: str, environment: str) -> list[str]:
 
     Whether what there is can be restored, byte for byte, is the drill's own to find out.
     """
-    entries = log.read(services.store, model, services.verifier)
+    entries = log.read(services, model)
     there = log.current(entries, environment)
     promote = f"assay promote '{model}' {environment}"
     if there is None:

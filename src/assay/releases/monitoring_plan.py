@@ -14,8 +14,8 @@ from assay.core.tree import get_manifest, read_file
 from assay.errors import IntegrityError, UsageError
 from assay.monitoring import FILE_NAME, parse_plan
 from assay.monitoring.plan import MAX_PLAN_BYTES
-from assay.releases import document
-from assay.releases.document import Release
+from assay.releases import layout
+from assay.releases.release import Release
 from assay.releases.repository import Repository
 
 CHECK = "check_monitoring"
@@ -72,8 +72,8 @@ def chosen(
         return measured
     if given is not None:
         return given
-    for environment in filter(None, [release.environment, document.below(release.environment)]):
-        path = f"{document.folder(release.model, environment)}/{document.PLAN_FILE}"
+    for environment in filter(None, [release.environment, layout.below(release.environment)]):
+        path = f"{layout.folder(release.model, environment)}/{layout.PLAN_FILE}"
         found = repository.read(path)
         if found is not None:
             return found

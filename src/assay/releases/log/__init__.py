@@ -1,0 +1,78 @@
+"""The release log: what was approved, put where, rolled back, overridden, revoked. Append-only.
+
+One chain for each model, one, `REVOCATIONS`, for the revocations of all models, and one for the
+tips of each branch that were seen (`assay.releases.tips`). An entry is a blob; it names the entry
+before it, so nothing in the past can be changed, left out or put in without changing every later
+name. `releases/<chain>/<number>` says which blob is which entry; it is created, never replaced, so
+that of two writers who race for a number one goes on to the next and no entry is lost. An entry
+names the newest revocation too, so that a revocation cannot be taken away from below the releases
+that came after it.
+
+With keys configured every entry is signed, and it counts only when:
+
+| event | written by | rests on |
+|---|---|---|
+| `release` | approver, recorder | an approval of exactly this release and commit |
+| `passed` | approver, recorder | as `release`; merged, and replaced before it was recorded |
+| `rollback`, `reconciled` | approver, recorder, runner | an earlier `release` entry that counts |
+| `override` | approver | the override that it names |
+| `revocation` | approver | nothing else: it cannot be taken back |
+| `intent` | approver, recorder, runner | nothing; it proves nothing |
+| `seen` | approver, recorder | nothing: what was the branch's tip, only who looked can say |
+
+An entry by a key that may not write it stays in the chain and counts for nothing (`refused` says
+why). An entry by a key that is not configured stops every reader: what it says could be a
+revocation, and rotating a key must not take that back.
+
+What a chain cannot show by itself is that its newest entries were removed. The deployment
+repository shows it: its commits name the newest entries that their writer saw (`heads`), and every
+release that was merged there must be in the log (`missing`).
+
+| module | holds |
+|---|---|
+| `entry` | the fields of an entry, who may write it, its encoding |
+| `history` | what a list of entries says: what is in an environment, what was released |
+| `chain` | adding and reading entries, and their verification; trailers of commits |
+| `decisions` | revocations and overrides |
+| `retention` | copies of releases, and what the collector must keep |
+| `check` | which logs there are, and their faults |
+"""
+
+from assay.releases.log.chain import MAX_RACES, append, cut_off, head, heads, names, read
+from assay.releases.log.check import Fault, check, models
+from assay.releases.log.decisions import Revocation, overrides, revocation, revocations
+from assay.releases.log.entry import ANYBODY, REVOCATIONS, WRITERS, Entry, Event, tips_chain
+from assay.releases.log.history import clock, current, intents, missing, was_released
+from assay.releases.log.retention import KEPT_RELEASES, get_release, live, put_release
+
+__all__ = [
+    "ANYBODY",
+    "KEPT_RELEASES",
+    "MAX_RACES",
+    "REVOCATIONS",
+    "WRITERS",
+    "Entry",
+    "Event",
+    "Fault",
+    "Revocation",
+    "append",
+    "check",
+    "clock",
+    "current",
+    "cut_off",
+    "get_release",
+    "head",
+    "heads",
+    "intents",
+    "live",
+    "missing",
+    "models",
+    "names",
+    "overrides",
+    "put_release",
+    "read",
+    "revocation",
+    "revocations",
+    "tips_chain",
+    "was_released",
+]

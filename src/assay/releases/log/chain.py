@@ -1,0 +1,312 @@
+"""The chain: entries are added behind the last one, and read link by link."""
+
+import base64
+import binascii
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import Final
+
+from assay.core.digest import PREFIX, canonical_json, is_digest, parse_canonical_json
+from assay.core.signing import Key, Role, Signer, Verifier
+from assay.core.step import Services
+from assay.core.store import Store
+from assay.errors import (
+    AttestationError,
+    IntegrityError,
+    NotFoundError,
+    ReleaseConflictError,
+    ServiceError,
+    UnknownKeyError,
+    UsageError,
+)
+from assay.releases import statement
+from assay.releases.log.entry import (
+    ANYBODY,
+    REVOCATIONS,
+    WRITERS,
+    Entry,
+    Event,
+    pointer,
+    prefix,
+    read_entry,
+    title,
+)
+from assay.releases.log.history import clock, current, was_released
+from assay.releases.statement import Kind, Statement
+
+MAX_RACES: Final = 50
+LOG_TRAILER: Final = "Assay-Log"
+REVOCATIONS_TRAILER: Final = "Assay-Revocations"
+_HEAD: Final = re.compile(
+    rf"(?m)^({LOG_TRAILER}|{REVOCATIONS_TRAILER}): ({PREFIX}[0-9a-f]{{64}})"
+    r"(?: ([A-Za-z0-9_=-]{1,4000}))?\s*$"
+)
+
+
+def append(
+    services: Services, entry: Entry, signer: Signer | None, *, after: str | None = None
+) -> Entry:
+    """Add an entry behind the last one; what it names must be in the store already.
+
+    A commit is recorded once for each environment: who comes second gets the entry that is there.
+
+    Args:
+        services: The store that holds the log, and whose signatures count.
+        entry: What to add.
+        signer: Who signs it.
+        after: Name of the entry that said what is in the environment when this one was made; ""
+            for none. None: it holds whatever was added since.
+
+    Returns:
+        The entry as it was stored, or the equal one that the log already has.
+
+    Raises:
+        UsageError: The signer may not write it, or there is none though keys are configured.
+        IntegrityError: The chain behind which it would stand is broken.
+        ReleaseConflictError: Another entry says what is in the environment, not `after`.
+        ServiceError: Others were quicker every time.
+    """
+    store, verifier = services.store, services.verifier
+    if verifier is not None:
+        if signer is None:
+            raise UsageError(
+                "ASSAY_SIGNING_KEY is not set, and an entry of the release log is signed; set it "
+                f"to a key with the role {' or '.join(sorted(WRITERS[entry.event]))}"
+            )
+        verifier.require(signer, WRITERS[entry.event], f"a {entry.event} in the release log")
+    for _ in range(MAX_RACES):
+        entries = read(services, entry.model)
+        for known in entries:
+            if _same(known, entry):
+                return known
+        there = current(entries, entry.environment)
+        if after is not None and after != (there.name if there else ""):
+            raise ReleaseConflictError(
+                f"what is in {entry.environment} of {entry.model!r} was changed by others "
+                "meanwhile; run again"
+            )
+        number = len(entries) + 1
+        complete = replace(
+            entry,
+            number=number,
+            previous=entries[-1].name if entries else "",
+            # Times never run backwards, whatever the clocks of those who write.
+            at=max(entry.at, clock(entries)),
+            revocations="" if entry.model == REVOCATIONS else head(store, REVOCATIONS),
+        )
+        subject = complete.release or complete.digest
+        data, media_type = statement.encode(Kind.LOG, subject, complete.predicate(), signer)
+        name = store.put_bytes(data, media_type).digest
+        if store.create_pointer(pointer(entry.model, number), name.encode()):
+            return replace(complete, name=name)
+    raise ServiceError(
+        f"the release log of {entry.model!r} was written by others {MAX_RACES} times; run again"
+    )
+
+
+def _same(known: Entry, entry: Entry) -> bool:
+    if known.refused or known.event is Event.INTENT or entry.event is Event.INTENT:
+        return False
+    if entry.event is Event.REVOCATION:
+        return (known.event, known.digest) == (entry.event, entry.digest)
+    # There may be several reconciliations of a commit: each says what it puts right.
+    reconciles = Event.RECONCILED in {known.event, entry.event}
+    if reconciles and (known.event, known.why) != (entry.event, entry.why):
+        return False
+    return bool(entry.commit) and (known.commit, known.environment, known.release) == (
+        entry.commit,
+        entry.environment,
+        entry.release,
+    )
+
+
+def read(services: Services, model: str) -> list[Entry]:
+    """The whole log of a model, oldest first, checked link by link.
+
+    Entries that do not count are among them; `refused` says why.
+
+    Raises:
+        UnknownKeyError: An entry is signed by a key that is not configured.
+        IntegrityError: A number is missing, an entry is altered, unsigned though a key is asked
+            for, or does not name the one before, or a revocation was removed; says which.
+    """
+    store, verifier = services.store, services.verifier
+    entries: list[Entry] = []
+    for number, found in enumerate(store.list_pointers(prefix(model)), start=1):
+        what = f"{title(model)}, entry {number}"
+        if found != pointer(model, number):
+            raise IntegrityError(f"{what} is missing; the log was tampered with")
+        name = (store.read_pointer(found) or b"").decode(errors="replace")
+        if not is_digest(name):
+            raise IntegrityError(f"{what}: names no digest; the log was tampered with")
+        try:
+            entry, key = read_entry(store, name, verifier)
+        except NotFoundError as error:
+            raise IntegrityError(f"{what}: its content {name} is not in the store") from error
+        except UnknownKeyError as error:
+            raise UnknownKeyError(
+                f"{what}: {error}; until then nothing is released, because what it says is unknown"
+            ) from error
+        expected = (model, number, entries[-1].name if entries else "")
+        if (entry.model, entry.number, entry.previous) != expected:
+            raise IntegrityError(
+                f"{what}: does not follow the entry before it; the log was tampered with"
+            )
+        refused = _refusal(services, entry, key, entries)
+        dated = not refused and (key is None or key.may(WRITERS[Event.RELEASE]))
+        entries.append(replace(entry, refused=refused, dated=dated))
+    seen = next((e.revocations for e in reversed(entries) if e.revocations), "")
+    if seen and seen not in names(store, REVOCATIONS):
+        raise IntegrityError(
+            f"{title(model)} names the revocation {seen}, which {title(REVOCATIONS)} no longer "
+            "has: revocations were removed; bring the store's pointers back from a copy"
+        )
+    return entries
+
+
+def _refusal(services: Services, entry: Entry, key: Key | None, before: Sequence[Entry]) -> str:
+    """Why an entry does not count; "" when it does."""
+    goes_back = entry.event in {Event.ROLLBACK, Event.RECONCILED}
+    if goes_back and not was_released(before, entry.release, entry.environment):
+        return "goes back to what was never released there with an approval"
+    if key is None or services.verifier is None:
+        return ""
+    if not key.may(WRITERS[entry.event]):
+        allowed = " or ".join(sorted(WRITERS[entry.event]))
+        return f"written by {key}, which takes a key with the role {allowed}"
+    try:
+        if entry.event is not Event.REVOCATION:  # no key's end takes one back
+            key.require_in_use(entry.at, f"entry {entry.number}")
+            _require_after(entry, clock(before))
+        return _disproof(services, entry, key)
+    except NotFoundError:
+        return f"the statement {entry.statement} behind it is not in the store"
+    except AttestationError as error:
+        return str(error)
+
+
+def _require_after(entry: Entry, clock: str) -> None:
+    """Refuse an entry that is dated before those that were there when it was written."""
+    if entry.at < clock:
+        raise AttestationError(
+            f"dated {entry.at}, and what was there before it is of {clock}: it was backdated"
+        )
+
+
+def _disproof(services: Services, entry: Entry, key: Key) -> str:
+    """What the statement behind an entry says against it; "" when it agrees."""
+    if entry.event is Event.REVOCATION:
+        return "" if entry.by == key.owner else f"in the name of {entry.by!r}, written by {key}"
+    # A rollback needs no approval of its own; one that it names is held against it all the same.
+    named = bool(entry.statement) and entry.event in {Event.ROLLBACK, Event.RECONCILED}
+    if not named and entry.event not in {Event.RELEASE, Event.PASSED, Event.OVERRIDE}:
+        return ""
+    if not is_digest(entry.statement):
+        return "nothing that somebody signed stands behind it"
+    given = statement.load(services, entry.statement)
+    if given.key is not None:
+        # The place in the chain says when it came; a time in the statement may be of any day.
+        given.key.require_in_use(entry.at, f"{given.kind} {given.digest}")
+    return (_not_stated if entry.event is Event.OVERRIDE else _not_backed)(entry, given)
+
+
+def _not_backed(entry: Entry, approval: Statement) -> str:
+    expected = {
+        "kind": Kind.APPROVAL,
+        "subject": entry.digest,
+        "model": entry.model,
+        "environment": entry.environment,
+        "release": entry.release,
+        "commit": entry.commit,
+        "by": entry.by,
+    }
+    given = {name: approval.text(name) for name in expected}
+    given |= {"kind": approval.kind, "subject": approval.subject, "by": approval.by}
+    wrong = [name for name in expected if given[name] != expected[name]]
+    return f"{approval.digest} does not approve it: {', '.join(wrong)} differ" if wrong else ""
+
+
+def _not_stated(entry: Entry, given: Statement) -> str:
+    if (given.kind, given.subject, given.text("model"), given.by) != (
+        Kind.OVERRIDE,
+        entry.digest,
+        entry.model,
+        entry.by,
+    ):
+        return f"{given.digest} is not the override that it claims"
+    return ""
+
+
+def names(store: Store, model: str) -> list[str]:
+    """The names of a chain's entries, oldest first, unchecked."""
+    return [
+        (store.read_pointer(found) or b"").decode(errors="replace")
+        for found in store.list_pointers(prefix(model))
+    ]
+
+
+def head(store: Store, model: str) -> str:
+    """The name of a chain's newest entry; "" when it has none."""
+    pointers = store.list_pointers(prefix(model))
+    return (store.read_pointer(pointers[-1]) or b"").decode(errors="replace") if pointers else ""
+
+
+def heads(store: Store, model: str, signer: Signer | None) -> list[str]:
+    """Trailers that say, in a commit of the deployment repository, how long the chains were.
+
+    Signed, where there is a key: a line in a message is anybody's.
+    """
+    found = []
+    for trailer, chain in {LOG_TRAILER: model, REVOCATIONS_TRAILER: REVOCATIONS}.items():
+        if name := head(store, chain):
+            words = [f"{trailer}:", name]
+            if signer is not None:
+                envelope = signer.sign(_head_payload(chain, name))
+                words.append(base64.urlsafe_b64encode(envelope).decode())
+            found.append(" ".join(words))
+    return found
+
+
+def _head_payload(chain: str, name: str) -> bytes:
+    return canonical_json({"chain": chain, "head": name})
+
+
+def _is_head(
+    chain: str, name: str, envelope: str, verifier: Verifier | None, roles: frozenset[Role]
+) -> bool:
+    """Whether a trailer that names an entry counts: with keys, when one with a role signed it."""
+    if verifier is None:
+        return True
+    what = f"trailer {name}"
+    try:
+        raw = parse_canonical_json(base64.urlsafe_b64decode(envelope), what)
+        payload, _ = verifier.open(raw, what, roles)
+    except (IntegrityError, binascii.Error, TypeError, AttributeError):
+        return False
+    return payload == _head_payload(chain, name)
+
+
+def cut_off(
+    services: Services, model: str, messages: Iterable[str], roles: frozenset[Role] = ANYBODY
+) -> list[str]:
+    """What commits' messages show to have been removed from the log of a model, as problems.
+
+    With keys configured, a trailer counts that a key with one of the roles signed. Whoever may
+    write a commit could otherwise stop every release and rollback of the model for good.
+    """
+    chains = {LOG_TRAILER: model, REVOCATIONS_TRAILER: REVOCATIONS}
+    held = {trailer: set(names(services.store, chain)) for trailer, chain in chains.items()}
+    named = {
+        (found[1], found[2]): None
+        for message in messages
+        for found in _HEAD.finditer(message)
+        if found[2] not in held[found[1]]
+        and _is_head(chains[found[1]], found[2], found[3] or "", services.verifier, roles)
+    }
+    return [
+        f"{title(chains[trailer])} no longer has the entry {name}, which a commit of the "
+        "deployment repository names: the newest entries were removed; bring the store's pointers "
+        "back from a copy"
+        for trailer, name in named
+    ]

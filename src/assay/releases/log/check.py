@@ -1,0 +1,83 @@
+"""Which logs a store has, and what is wrong with them."""
+
+from dataclasses import dataclass
+
+from assay.core.digest import PREFIX, hex_of, is_digest
+from assay.core.signing import Verifier
+from assay.core.step import Services
+from assay.core.store import Store
+from assay.errors import AssayError, NotFoundError, UnknownKeyError
+from assay.releases import statement
+from assay.releases.log.chain import read
+from assay.releases.log.entry import REVOCATIONS, TIPS, Entry, read_entry, title
+from assay.releases.log.retention import logs
+from assay.releases.statement import Kind
+
+
+def models(store: Store) -> list[str]:
+    """The models that have a log."""
+    return [c for c in _chains(store) if c != REVOCATIONS and not c.startswith(TIPS)]
+
+
+def _chains(store: Store) -> list[str]:
+    found = set()
+    for hexed in logs(store):
+        first = store.read_pointer(f"releases/{hexed}/000001") or b""
+        name = first.decode(errors="replace")
+        if is_digest(name):
+            found.add(read_entry(store, name, None)[0].model)
+    return sorted(found)
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Something that is not as it should be in the logs or beside them."""
+
+    what: str
+    """A chain, an entry or a statement."""
+    text: str
+    broken: bool
+    """Something was removed or altered; else it is only to be known."""
+
+
+def check(store: Store, verifier: Verifier | None) -> list[Fault]:
+    """Everything that is wrong with the release logs of a store and the statements behind them."""
+    found: list[Fault] = []
+    logged: set[str] = set()
+    services = Services(store, verifier)
+    for model in _chains(store):
+        try:
+            entries = read(services, model)
+        except AssayError as error:
+            found.append(Fault(title(model), str(error), broken=True))
+            continue
+        for entry in entries:
+            what = f"{title(model)}, entry {entry.number}"
+            logged.add(entry.statement)
+            if entry.refused:
+                found.append(Fault(what, f"does not count: {entry.refused}", broken=False))
+            elif entry.statement:
+                found += _faults_of_statement(store, entry, what)
+    for pointer in store.list_pointers("statements/"):
+        digest = PREFIX + pointer.rpartition("/")[2]
+        try:
+            given = statement.load(services, digest)
+        except AssayError as error:
+            broken = isinstance(error, UnknownKeyError | NotFoundError)
+            found.append(Fault(f"statement {digest}", str(error), broken=broken))
+            continue
+        if given.kind in {Kind.REVOCATION, Kind.OVERRIDE} and digest not in logged:
+            text = f"this {given.kind} of {given.subject} is not in the log; state it again"
+            found.append(Fault(f"statement {digest}", text, broken=False))
+    return found
+
+
+def _faults_of_statement(store: Store, entry: Entry, what: str) -> list[Fault]:
+    name = entry.statement
+    if not store.has(name):
+        text = f"the statement {name} behind it is not in the store"
+        return [Fault(what, text, broken=True)]
+    pointer = f"statements/{hex_of(entry.digest)}/{hex_of(name)}"
+    if store.read_pointer(pointer) is None:
+        return [Fault(what, f"the pointer {pointer} to its statement was removed", broken=True)]
+    return []
