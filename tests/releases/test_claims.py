@@ -198,7 +198,8 @@ def test_a_trailer_of_a_runner_is_told_and_stops_nothing(world: Any, keys: Any) 
     world.release("one", "dev")
     world.release("two", "dev")
     never = f"sha256:{'ab' * 32}"
-    envelope = keys.signer("runs").sign(log_chain._head_payload(MODEL, never))
+    repository = world.chain()[-1].repository
+    envelope = keys.signer("runs").sign(log_chain._head_payload(MODEL, never, repository))
     clone = world.checkout()
     (clone / "models/churn/NOTES.md").write_text("Notes.\n")
     push(clone, f"Notes\n\nAssay-Log: {never} {base64.urlsafe_b64encode(envelope).decode()}")

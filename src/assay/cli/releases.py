@@ -118,9 +118,9 @@ def _compare_with_repository(
         if fault.broken
     ]
     with Deployment.from_env().open() as opened:
-        repository = opened.repository
+        repository, entries = opened.repository, opened.entries(model_name)
         messages = repository.messages(f"{layout.ROOT}/{model_name}")
-        problems += log.cut_off(services, model_name, messages)
+        problems += log.cut_off(opened.services, model_name, messages)
         problems += [
             f"{intent.environment}: the {intent.intends} of {intent.at} was pushed and not "
             "recorded; record it with: assay approvals sync"

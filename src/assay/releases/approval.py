@@ -87,7 +87,7 @@ def approve(
         for name in (ROLLBACK, WHY):
             if value := proposed.trailer(name):
                 lines.insert(0, f"{name}: {value}")
-        lines += log.heads(opened.store, model, signer)
+        lines += log.heads(opened.services, model, signer)
         base = repository.head
         merged = repository.merge(seen, f"{title}\n\n" + "\n".join(lines), by)
         _require_own(repository, folder, seen, merged)
@@ -285,6 +285,7 @@ def sign_approval(deployment: Deployment, release: Release, request: PullRequest
         "decision": release.decision,
         "override": release.override.statement if release.override else "",
         "commit": merge.commit,
+        "repository": log.repository_of(deployment.services),
         "by": merge.by,
         "at": merge.at,
         "until": statement.stamp(merged + timedelta(days=approval_days())),

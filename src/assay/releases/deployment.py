@@ -8,7 +8,7 @@ import functools
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -129,9 +129,35 @@ class Deployment:
 
     def over(self, repository: Repository) -> "OpenDeployment":
         """The same services with a clone of the repository."""
-        return OpenDeployment(
-            self.services, self.settings, self.registry, self.signer, repository=repository
+        settings = self.settings or repository.settings
+        line = repository.line()
+        # A first parent of another history must not make another repository of it.
+        known = log.seen_repository(self.store, self.verifier, settings.url, settings.branch)
+        scoped = log.Scoped(
+            self.store,
+            self.verifier,
+            known or (f"{line[0]} {settings.branch}" if line else ""),
+            frozenset(line),
         )
+        return OpenDeployment(
+            scoped, self.settings, self.registry, self.signer, repository=repository
+        )
+
+    def offline(self) -> "Deployment":
+        """The same without the repository, when it cannot be reached.
+
+        Raises:
+            UsageError: `ASSAY_DEPLOYMENTS` is not set, or nothing says which repository it is.
+        """
+        settings = self.require_settings()
+        known = log.seen_repository(self.store, self.verifier, settings.url, settings.branch)
+        if not known:
+            raise UsageError(
+                f"no tip of {settings.branch} of {settings.url} was recorded, so without Git it is "
+                "not known which releases of the log are its; set ASSAY_DEPLOYMENTS to the URL "
+                "that assay approvals sync uses"
+            )
+        return replace(self, services=log.Scoped(self.store, self.verifier, known))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,7 +14,7 @@ from assay.governance.policy import Decision as Judgement
 from assay.governance.policy import Verdict
 from assay.governance.registry import name_problems
 from assay.releases import log, statement
-from assay.releases.deployment import Deployment
+from assay.releases.deployment import Deployment, OpenDeployment
 from assay.releases.eligibility import decision_of, judgement_of
 from assay.releases.governing import governing
 from assay.releases.layout import ENVIRONMENTS
@@ -62,8 +62,11 @@ def override(
     require_type(get_manifest(services.store, require_digest(digest)), Model.type, "override")
     decision = decision_of(services, digest, None)
     judged = judgement_of(services.store, decision)
-    if judged.verdict is Verdict.PASS and deployment.settings is not None:
-        judged = _governed(deployment, model, judged)
+    if deployment.settings is not None:
+        with deployment.open() as opened:
+            deployment = opened  # it counts in this repository
+            if judged.verdict is Verdict.PASS:
+                judged = _governed(opened, model, judged)
     if judged.verdict is Verdict.PASS:
         raise UsageError(f"{digest} passed its policy ({decision}); it needs no override")
     predicate = {
@@ -92,16 +95,15 @@ def override(
     return made
 
 
-def _governed(deployment: Deployment, model: str, judged: Judgement) -> Judgement:
+def _governed(deployment: OpenDeployment, model: str, judged: Judgement) -> Judgement:
     """The first verdict of a governing policy that is no pass, else the decision."""
     _, documents = judged_files(deployment.store, judged)
-    with deployment.open() as opened:
-        for environment in ENVIRONMENTS:
-            found = governing(opened.repository, model, environment)
-            if found is not None:
-                under = judged_under(found.content, judged, documents, found.place)
-                if under.verdict is not Verdict.PASS:
-                    return under
+    for environment in ENVIRONMENTS:
+        found = governing(deployment.repository, model, environment)
+        if found is not None:
+            under = judged_under(found.content, judged, documents, found.place)
+            if under.verdict is not Verdict.PASS:
+                return under
     return judged
 
 

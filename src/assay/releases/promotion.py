@@ -90,6 +90,8 @@ def promote(
     digest, version = eligibility.resolve(registry, model, digest)
     with deployment.open() as opened:
         opened.repository.begin()
+        opened = deployment.over(opened.repository)  # noqa: PLW2901 - it has a first commit by now
+        services = opened.services
         consistency.require_whole(opened, model)
         consistency.finish(opened, model)
         # Cheap, and so before the checks that read every byte.
@@ -168,9 +170,7 @@ def _propose(
     commit = repository.commit(
         layout.folder(release.model, release.environment),
         files,
-        "\n".join(
-            [f"{title}\n\n{told}", *log.heads(services.store, release.model, deployment.signer)]
-        ),
+        "\n".join([f"{title}\n\n{told}", *log.heads(services, release.model, deployment.signer)]),
         parent=base,
     )
     moved = not (seen and _equal(repository, seen, commit, base))

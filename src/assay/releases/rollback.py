@@ -107,12 +107,14 @@ def rollback(
     with contextlib.ExitStack() as stack:
         with _timed(seconds, "find"):
             opened = _reach(stack, deployment, now=now)
+            deployment = opened or deployment.offline()
+            services = deployment.services
             if opened is not None:
                 consistency.require_whole(opened, model)
                 consistency.finish(opened, model)
             entries = deployment.entries(model)
-            left = _current(opened or deployment, entries, model, environment)
-            past = Past(opened or deployment, entries, model, environment)
+            left = _current(deployment, entries, model, environment)
+            past = Past(deployment, entries, model, environment)
             target = _target(past, left, log.current(entries, environment), to)
         with _timed(seconds, "verify"):
             size = _verify(services, past, left, target)
@@ -272,7 +274,7 @@ def _commit(
         f"{ROLLBACK}: {done.left.name}",
         f"{WHY}: {why}",
         f"Signed-off-by: {by}",
-        *log.heads(deployment.store, release.model, deployment.signer),
+        *log.heads(deployment.services, release.model, deployment.signer),
     ]
     message = f"{title}\n\n{why}\n\n" + "\n".join(trailers)
     folder = layout.folder(release.model, release.environment)

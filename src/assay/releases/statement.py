@@ -52,7 +52,7 @@ ROLES: Final[Mapping[Kind, frozenset[Role]]] = {
     Kind.LOG: frozenset(Role),
 }
 """Whose signature a kind of statement takes; the release log asks for more, event by event."""
-_VERSIONS: Final[Mapping[Kind, int]] = {kind: 3 if kind is Kind.LOG else 1 for kind in Kind}
+_VERSIONS: Final[Mapping[Kind, int]] = {kind: 4 if kind is Kind.LOG else 1 for kind in Kind}
 """The version that is written. Those below it are read."""
 _PREDICATE: Final = re.compile(r"urn:assay:([a-z-]+):v([1-9])")
 

@@ -291,14 +291,20 @@ def _approval_of(
         *(statement.load(services, digest) for digest in named if services.store.has(digest)),
         *statement.about(services, release.digest, Kind.APPROVAL),
     ]
+    here = {"", log.repository_of(services)}  # earlier ones name none
     expected = (release.model, release.environment, release.name, commit)
     for approval in given:
         said = tuple(approval.text(name) for name in ("model", "environment", "release", "commit"))
-        if (approval.kind, approval.subject, said) == (
-            Kind.APPROVAL,
-            release.digest,
-            expected,
-        ) and approval.personal:
+        if (
+            (approval.kind, approval.subject, said)
+            == (
+                Kind.APPROVAL,
+                release.digest,
+                expected,
+            )
+            and approval.personal
+            and approval.text("repository") in here
+        ):
             return approval
     refused = statement.refused(services, release.digest)[: eligibility.MAX_REFUSED]
     raise IntegrityError(

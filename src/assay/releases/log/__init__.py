@@ -31,6 +31,7 @@ release that was merged there must be in the log (`missing`).
 | module | holds |
 |---|---|
 | `entry` | the fields of an entry, who may write it, its encoding |
+| `scope` | of which deployment repository an entry is |
 | `history` | what a list of entries says: what is in an environment, what was released |
 | `chain` | adding and reading entries, and their verification; trailers of commits |
 | `decisions` | revocations and overrides |
@@ -44,6 +45,7 @@ from assay.releases.log.decisions import Revocation, overrides, revocation, revo
 from assay.releases.log.entry import ANYBODY, REVOCATIONS, WRITERS, Entry, Event, tips_chain
 from assay.releases.log.history import clock, current, intents, missing, was_released
 from assay.releases.log.retention import KEPT_RELEASES, get_release, live, put_release
+from assay.releases.log.scope import Scoped, repository_of, seen_repository
 
 __all__ = [
     "ANYBODY",
@@ -55,6 +57,7 @@ __all__ = [
     "Event",
     "Fault",
     "Revocation",
+    "Scoped",
     "append",
     "check",
     "clock",
@@ -71,8 +74,10 @@ __all__ = [
     "overrides",
     "put_release",
     "read",
+    "repository_of",
     "revocation",
     "revocations",
+    "seen_repository",
     "tips_chain",
     "was_released",
 ]

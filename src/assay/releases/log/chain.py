@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Final
 
 from assay.core.digest import PREFIX, canonical_json, is_digest, parse_canonical_json
-from assay.core.signing import Key, Role, Signer, Verifier
+from assay.core.signing import Key, Role, Signer
 from assay.core.step import Services
 from assay.core.store import Store
 from assay.errors import (
@@ -33,6 +33,7 @@ from assay.releases.log.entry import (
     title,
 )
 from assay.releases.log.history import clock, current, was_released
+from assay.releases.log.scope import refused_here, repository_of
 from assay.releases.statement import Kind, Statement
 
 MAX_RACES: Final = 50
@@ -90,6 +91,7 @@ def append(
         complete = replace(
             entry,
             number=number,
+            repository="" if entry.model == REVOCATIONS else repository_of(services),
             previous=entries[-1].name if entries else "",
             # Times never run backwards, whatever the clocks of those who write.
             at=max(entry.at, clock(entries)),
@@ -153,7 +155,7 @@ def read(services: Services, model: str) -> list[Entry]:
             raise IntegrityError(
                 f"{what}: does not follow the entry before it; the log was tampered with"
             )
-        refused = _refusal(services, entry, key, entries)
+        refused = refused_here(services, entry) or _refusal(services, entry, key, entries)
         dated = not refused and (key is None or key.may(WRITERS[Event.RELEASE]))
         entries.append(replace(entry, refused=refused, dated=dated))
     seen = next((e.revocations for e in reversed(entries) if e.revocations), "")
@@ -224,6 +226,9 @@ def _not_backed(entry: Entry, approval: Statement) -> str:
     given = {name: approval.text(name) for name in expected}
     given |= {"kind": approval.kind, "subject": approval.subject, "by": approval.by}
     wrong = [name for name in expected if given[name] != expected[name]]
+    # Earlier approvals name none; their commit is that of the entry.
+    if approval.text("repository") not in {"", entry.repository}:
+        wrong.append("repository")
     return f"{approval.digest} does not approve it: {', '.join(wrong)} differ" if wrong else ""
 
 
@@ -252,30 +257,35 @@ def head(store: Store, model: str) -> str:
     return (store.read_pointer(pointers[-1]) or b"").decode(errors="replace") if pointers else ""
 
 
-def heads(store: Store, model: str, signer: Signer | None) -> list[str]:
+def heads(services: Services, model: str, signer: Signer | None) -> list[str]:
     """Trailers that say, in a commit of the deployment repository, how long the chains were.
 
     Signed, where there is a key: a line in a message is anybody's.
     """
     found = []
     for trailer, chain in {LOG_TRAILER: model, REVOCATIONS_TRAILER: REVOCATIONS}.items():
-        if name := head(store, chain):
+        if name := head(services.store, chain):
             words = [f"{trailer}:", name]
             if signer is not None:
-                envelope = signer.sign(_head_payload(chain, name))
+                envelope = signer.sign(_head_payload(chain, name, repository_of(services)))
                 words.append(base64.urlsafe_b64encode(envelope).decode())
             found.append(" ".join(words))
     return found
 
 
-def _head_payload(chain: str, name: str) -> bytes:
-    return canonical_json({"chain": chain, "head": name})
+def _head_payload(chain: str, name: str, repository: str) -> bytes:
+    return canonical_json({"chain": chain, "head": name, "repository": repository})
 
 
 def _is_head(
-    chain: str, name: str, envelope: str, verifier: Verifier | None, roles: frozenset[Role]
+    services: Services, chain: str, name: str, envelope: str, roles: frozenset[Role]
 ) -> bool:
-    """Whether a trailer that names an entry counts: with keys, when one with a role signed it."""
+    """Whether a trailer that names an entry counts.
+
+    With keys configured: when one with a role signed it, for this repository. A commit message of
+    another repository, whose store has other logs, can be copied by anybody.
+    """
+    verifier = services.verifier
     if verifier is None:
         return True
     what = f"trailer {name}"
@@ -284,7 +294,7 @@ def _is_head(
         payload, _ = verifier.open(raw, what, roles)
     except (IntegrityError, binascii.Error, TypeError, AttributeError):
         return False
-    return payload == _head_payload(chain, name)
+    return payload == _head_payload(chain, name, repository_of(services))
 
 
 def cut_off(
@@ -302,7 +312,7 @@ def cut_off(
         for message in messages
         for found in _HEAD.finditer(message)
         if found[2] not in held[found[1]]
-        and _is_head(chains[found[1]], found[2], found[3] or "", services.verifier, roles)
+        and _is_head(services, chains[found[1]], found[2], found[3] or "", roles)
     }
     return [
         f"{title(chains[trailer])} no longer has the entry {name}, which a commit of the "

@@ -78,6 +78,8 @@ class Entry:
     """Digest of the entry before; empty for the first."""
     revocations: str = ""
     """The newest revocation's entry when this one was written; empty when there was none."""
+    repository: str = ""
+    """`<first commit> <branch>` of the deployment repository; see `assay.releases.log.scope`."""
     name: str = ""
     """The entry's own digest; empty until it is stored."""
     signed_by: str = ""
@@ -114,6 +116,7 @@ class Entry:
             "previous": self.previous,
             "revocations": self.revocations,
             "release": self.release,
+            "repository": self.repository,
         }
 
 
@@ -163,6 +166,8 @@ def read_entry(store: Store, name: str, verifier: Verifier | None) -> tuple[Entr
             # Version 1 had neither.
             intends=str(raw["intends"]) if read_back.version > 1 else "",
             revocations=str(raw["revocations"]) if read_back.version > 1 else "",
+            # Version 3 had none.
+            repository=str(raw["repository"]) if read_back.version > 3 else "",  # noqa: PLR2004
             number=int(raw["number"]),
             previous=str(raw["previous"]),
             name=name,

@@ -24,10 +24,10 @@ def get_release(store: Store, name: str) -> Release:
 def live(store: Store) -> set[str]:
     """Digests that must stay: releases, their models, and what they rest on.
 
-    For every model and environment these are the newest `KEPT_RELEASES` different releases, the one
-    that is there and as many before it, which after rollbacks are others, and all entries and
-    statements: a revocation that was collected would be none. What artifacts rest on in turn is the
-    collector's to follow.
+    For every model, environment and deployment repository these are the newest `KEPT_RELEASES`
+    different releases, the one that is there and as many before it, which after rollbacks are
+    others, and all entries and statements: a revocation that was collected would be none. What
+    artifacts rest on in turn is the collector's to follow.
 
     Raises:
         IntegrityError: An entry or a release is not what its name says.
@@ -35,7 +35,7 @@ def live(store: Store) -> set[str]:
     """
     kept = {PREFIX + name.rpartition("/")[2] for name in store.list_pointers("statements/")}
     for hexed in logs(store):
-        newest: dict[str, list[str]] = {}
+        newest: dict[tuple[str, str], list[str]] = {}
         for pointer in store.list_pointers(f"releases/{hexed}/"):
             name = (store.read_pointer(pointer) or b"").decode()
             entry, _ = read_entry(store, name, None)
@@ -43,7 +43,7 @@ def live(store: Store) -> set[str]:
             if entry.event is Event.PASSED:
                 kept.add(entry.release)  # it says what it replaced, and a rollback goes on to that
             elif entry.release:
-                order = newest.setdefault(entry.environment, [])
+                order = newest.setdefault((entry.repository, entry.environment), [])
                 if entry.release in order:
                     order.remove(entry.release)
                 order.append(entry.release)
