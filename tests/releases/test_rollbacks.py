@@ -256,7 +256,7 @@ def test_the_log_answers_what_was_there_and_shows_tampering(world: Any) -> None:
     predicate = {**intent.predicate(), "by": "Nobody <nobody@example.org>"}
     data, media = statement.encode(Kind.LOG, first.release, predicate, None)
     path.write_bytes(world.store.put_bytes(data, media).digest.encode())
-    refused(world.entries, IntegrityError, "unsigned")
+    refused(world.entries, IntegrityError, "entry 2: does not follow")
     path.write_bytes(content)
     assert len(world.entries()) == 2
 

@@ -31,6 +31,7 @@ release that was merged there must be in the log (`missing`).
 | module | holds |
 |---|---|
 | `entry` | the fields of an entry, who may write it, its encoding |
+| `blocking` | what was added, stops readers and counts for nothing |
 | `scope` | of which deployment repository an entry is |
 | `history` | what a list of entries says: what is in an environment, what was released |
 | `chain` | adding and reading entries, and their verification; trailers of commits |
@@ -39,6 +40,7 @@ release that was merged there must be in the log (`missing`).
 | `check` | which logs there are, and their faults |
 """
 
+from assay.releases.log.blocking import Blocking, blocking, clear
 from assay.releases.log.chain import MAX_RACES, append, cut_off, head, heads, names, read
 from assay.releases.log.check import Fault, check, models
 from assay.releases.log.decisions import Revocation, overrides, revocation, revocations
@@ -53,13 +55,16 @@ __all__ = [
     "MAX_RACES",
     "REVOCATIONS",
     "WRITERS",
+    "Blocking",
     "Entry",
     "Event",
     "Fault",
     "Revocation",
     "Scoped",
     "append",
+    "blocking",
     "check",
+    "clear",
     "clock",
     "current",
     "cut_off",

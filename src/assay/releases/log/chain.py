@@ -27,8 +27,9 @@ from assay.releases.log.entry import (
     WRITERS,
     Entry,
     Event,
+    NotAnEntryError,
     pointer,
-    prefix,
+    pointers,
     read_entry,
     title,
 )
@@ -37,6 +38,8 @@ from assay.releases.log.scope import refused_here, repository_of
 from assay.releases.statement import Kind, Statement
 
 MAX_RACES: Final = 50
+CLEAR: Final = "an approver removes it with: assay approvals clear"
+_REMEDY: Final = f"bring the store's pointers back from a copy; if it was only added, {CLEAR}"
 LOG_TRAILER: Final = "Assay-Log"
 REVOCATIONS_TRAILER: Final = "Assay-Revocations"
 _HEAD: Final = re.compile(
@@ -87,6 +90,9 @@ def append(
                 f"what is in {entry.environment} of {entry.model!r} was changed by others "
                 "meanwhile; run again"
             )
+        # Read, and not only named: a pointer that leads to nothing may be removed again.
+        revoked = [] if entry.model == REVOCATIONS else read(services, REVOCATIONS)
+        newest = revoked[-1] if revoked else None
         number = len(entries) + 1
         complete = replace(
             entry,
@@ -95,7 +101,7 @@ def append(
             previous=entries[-1].name if entries else "",
             # Times never run backwards, whatever the clocks of those who write.
             at=max(entry.at, clock(entries)),
-            revocations="" if entry.model == REVOCATIONS else head(store, REVOCATIONS),
+            revocations=newest.name if newest else "",
         )
         subject = complete.release or complete.digest
         data, media_type = statement.encode(Kind.LOG, subject, complete.predicate(), signer)
@@ -135,36 +141,51 @@ def read(services: Services, model: str) -> list[Entry]:
     """
     store, verifier = services.store, services.verifier
     entries: list[Entry] = []
-    for number, found in enumerate(store.list_pointers(prefix(model)), start=1):
+    for number, found in enumerate(pointers(store, model), start=1):
         what = f"{title(model)}, entry {number}"
         if found != pointer(model, number):
-            raise IntegrityError(f"{what} is missing; the log was tampered with")
+            raise IntegrityError(f"{what} is missing; the log was tampered with; {_REMEDY}")
         name = (store.read_pointer(found) or b"").decode(errors="replace")
         if not is_digest(name):
-            raise IntegrityError(f"{what}: names no digest; the log was tampered with")
+            raise IntegrityError(f"{what}: names no digest; the log was tampered with; {_REMEDY}")
         try:
             entry, key = read_entry(store, name, verifier)
         except NotFoundError as error:
-            raise IntegrityError(f"{what}: its content {name} is not in the store") from error
+            raise IntegrityError(
+                f"{what}: its content {name} is not in the store; {_REMEDY}"
+            ) from error
         except UnknownKeyError as error:
             raise UnknownKeyError(
                 f"{what}: {error}; until then nothing is released, because what it says is unknown"
+                f"; if it is nobody's key: {CLEAR}"
             ) from error
+        except NotAnEntryError as error:
+            # Whoever can write the store can put it there; those after it follow it all the same.
+            entries.append(_nothing(model, number, name, str(error)))
+            continue
         expected = (model, number, entries[-1].name if entries else "")
         if (entry.model, entry.number, entry.previous) != expected:
-            raise IntegrityError(
-                f"{what}: does not follow the entry before it; the log was tampered with"
-            )
+            said = "does not follow the entry before it"
+            if key is not None and not key.may(WRITERS[Event.RELEASE]):
+                entries.append(_nothing(model, number, name, f"{said}, and {key} signed it"))
+                continue
+            raise IntegrityError(f"{what}: {said}; the log was tampered with; {_REMEDY}")
         refused = refused_here(services, entry) or _refusal(services, entry, key, entries)
         dated = not refused and (key is None or key.may(WRITERS[Event.RELEASE]))
         entries.append(replace(entry, refused=refused, dated=dated))
-    seen = next((e.revocations for e in reversed(entries) if e.revocations), "")
+    # A key that runs pipelines could name any.
+    seen = next((e.revocations for e in reversed(entries) if e.dated and e.revocations), "")
     if seen and seen not in names(store, REVOCATIONS):
         raise IntegrityError(
             f"{title(model)} names the revocation {seen}, which {title(REVOCATIONS)} no longer "
             "has: revocations were removed; bring the store's pointers back from a copy"
         )
     return entries
+
+
+def _nothing(model: str, number: int, name: str, refused: str) -> Entry:
+    """What stands in the place of an entry and counts for nothing."""
+    return Entry(Event.INTENT, model, "", "", "", "", "", number=number, name=name, refused=refused)
 
 
 def _refusal(services: Services, entry: Entry, key: Key | None, before: Sequence[Entry]) -> str:
@@ -247,14 +268,14 @@ def names(store: Store, model: str) -> list[str]:
     """The names of a chain's entries, oldest first, unchecked."""
     return [
         (store.read_pointer(found) or b"").decode(errors="replace")
-        for found in store.list_pointers(prefix(model))
+        for found in pointers(store, model)
     ]
 
 
 def head(store: Store, model: str) -> str:
     """The name of a chain's newest entry; "" when it has none."""
-    pointers = store.list_pointers(prefix(model))
-    return (store.read_pointer(pointers[-1]) or b"").decode(errors="replace") if pointers else ""
+    found = pointers(store, model)
+    return (store.read_pointer(found[-1]) or b"").decode(errors="replace") if found else ""
 
 
 def heads(services: Services, model: str, signer: Signer | None) -> list[str]:

@@ -1,15 +1,17 @@
 """Which logs a store has, and what is wrong with them."""
 
+import contextlib
 from dataclasses import dataclass
 
 from assay.core.digest import PREFIX, hex_of, is_digest
 from assay.core.signing import Verifier
 from assay.core.step import Services
 from assay.core.store import Store
-from assay.errors import AssayError, NotFoundError, UnknownKeyError
+from assay.errors import AssayError, IntegrityError, NotFoundError, UnknownKeyError
 from assay.releases import statement
-from assay.releases.log.chain import read
-from assay.releases.log.entry import REVOCATIONS, TIPS, Entry, read_entry, title
+from assay.releases.log.blocking import blocking
+from assay.releases.log.chain import CLEAR, read
+from assay.releases.log.entry import REVOCATIONS, TIPS, Entry, prefix, read_entry, title
 from assay.releases.log.retention import logs
 from assay.releases.statement import Kind
 
@@ -22,10 +24,13 @@ def models(store: Store) -> list[str]:
 def _chains(store: Store) -> list[str]:
     found = set()
     for hexed in logs(store):
-        first = store.read_pointer(f"releases/{hexed}/000001") or b""
-        name = first.decode(errors="replace")
-        if is_digest(name):
-            found.add(read_entry(store, name, None)[0].model)
+        for name in store.list_pointers(f"releases/{hexed}/"):
+            target = (store.read_pointer(name) or b"").decode(errors="replace")
+            with contextlib.suppress(IntegrityError, NotFoundError):
+                model = read_entry(store, target, None)[0].model if is_digest(target) else ""
+                if prefix(model) == f"releases/{hexed}/":
+                    found.add(model)
+                    break
     return sorted(found)
 
 
@@ -58,6 +63,10 @@ def check(store: Store, verifier: Verifier | None) -> list[Fault]:
                 found.append(Fault(what, f"does not count: {entry.refused}", broken=False))
             elif entry.statement:
                 found += _faults_of_statement(store, entry, what)
+    found += [
+        Fault(one.pointer, f"{one.why}; if nothing was lost there: {CLEAR}", broken=True)
+        for one in blocking(services)
+    ]
     for pointer in store.list_pointers("statements/"):
         digest = PREFIX + pointer.rpartition("/")[2]
         try:

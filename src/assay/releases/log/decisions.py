@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from assay.core.step import Services
 from assay.errors import UnknownKeyError
 from assay.releases import statement
-from assay.releases.log.chain import read
+from assay.releases.log.chain import CLEAR, read
 from assay.releases.log.entry import REVOCATIONS, Event
 from assay.releases.statement import Kind, Statement
 
@@ -49,7 +49,8 @@ def revocation(services: Services, model: str) -> Revocation | None:
         return Revocation(model, given.by, given.text("at"), given.text("why"), given.digest)
     if unknown := statement.unknown(services, model, Kind.REVOCATION):
         raise UnknownKeyError(
-            f"{model} may be revoked: {unknown[0]}; until then it is not released"
+            f"{model} may be revoked: {unknown[0]}; until then it is not released; if it is "
+            f"nobody's key: {CLEAR}"
         )
     return None
 

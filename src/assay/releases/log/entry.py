@@ -1,5 +1,6 @@
 """An entry of the release log: its fields, who may write it, and its encoding."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -9,14 +10,19 @@ from assay.core.attestation import MAX_ATTESTATION_BYTES
 from assay.core.digest import hex_of, of_bytes
 from assay.core.signing import Key, Role, Verifier
 from assay.core.store import Store
-from assay.errors import IntegrityError
+from assay.errors import AttestationError, IntegrityError, UnknownKeyError
 from assay.releases import statement
 from assay.releases.statement import Kind
 
+_NUMBER: Final = re.compile(r"/[0-9]{6}")
 REVOCATIONS: Final = ""
 """The chain of revocations. No model has this name."""
 TIPS: Final = "/"
 """Begins the name of a chain of branch tips, and of no model."""
+
+
+class NotAnEntryError(AttestationError):
+    """What is in the place of an entry, and can be none that counts."""
 
 
 class Event(StrEnum):
@@ -35,6 +41,8 @@ class Event(StrEnum):
     """A commit is about to be pushed; once the branch has it, what `intends` says has happened."""
     SEEN = "seen"
     """A commit was the branch's tip."""
+    CLEARED = "cleared"
+    """Pointers that stood in the way, and that no configured key signed, were removed."""
 
 
 MOVES: Final = frozenset({Event.RELEASE, Event.ROLLBACK, Event.RECONCILED})
@@ -49,6 +57,7 @@ WRITERS: Final[Mapping[Event, frozenset[Role]]] = {
     Event.REVOCATION: frozenset({Role.APPROVER}),
     Event.INTENT: ANYBODY,
     Event.SEEN: frozenset({Role.APPROVER, Role.RECORDER}),
+    Event.CLEARED: frozenset({Role.APPROVER}),
 }
 
 
@@ -145,10 +154,20 @@ def read_entry(store: Store, name: str, verifier: Verifier | None) -> tuple[Entr
 
     Raises:
         UnknownKeyError: It is signed by a key that is not configured.
-        IntegrityError: It is not an entry, was altered, or is unsigned though keys are configured.
+        NotAnEntryError: It is not an entry, or is unsigned though keys are configured.
+        IntegrityError: Its bytes are not what its name says.
         NotFoundError: It is not in the store.
     """
     data = store.get_bytes(name, MAX_ATTESTATION_BYTES)
+    try:
+        return _decode(data, name, verifier)
+    except UnknownKeyError:
+        raise
+    except IntegrityError as error:
+        raise NotAnEntryError(str(error)) from error
+
+
+def _decode(data: bytes, name: str, verifier: Verifier | None) -> tuple[Entry, Key | None]:
     read_back = statement.decode(data, name, verifier, signed=False)
     raw = read_back.predicate
     try:
@@ -183,6 +202,11 @@ def read_entry(store: Store, name: str, verifier: Verifier | None) -> tuple[Entr
 def prefix(model: str) -> str:
     """What the pointers of a chain begin with."""
     return f"releases/{hex_of(of_bytes(model.encode()))}/"
+
+
+def pointers(store: Store, model: str) -> list[str]:
+    """The pointers of a chain, oldest first; whatever else has a name among them is none."""
+    return [p for p in store.list_pointers(prefix(model)) if _NUMBER.fullmatch(p[-7:])]
 
 
 def pointer(model: str, number: int) -> str:

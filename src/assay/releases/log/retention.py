@@ -4,7 +4,7 @@ from typing import Final
 
 from assay.core.digest import PREFIX
 from assay.core.store import Store
-from assay.releases.log.entry import Event, read_entry
+from assay.releases.log.entry import Event, NotAnEntryError, read_entry
 from assay.releases.release import MAX_RELEASE_BYTES, MEDIA_TYPE, Release, parse_release
 
 KEPT_RELEASES: Final = 3
@@ -38,7 +38,11 @@ def live(store: Store) -> set[str]:
         newest: dict[tuple[str, str], list[str]] = {}
         for pointer in store.list_pointers(f"releases/{hexed}/"):
             name = (store.read_pointer(pointer) or b"").decode()
-            entry, _ = read_entry(store, name, None)
+            try:
+                entry, _ = read_entry(store, name, None)
+            except NotAnEntryError:
+                kept.add(name)  # it counts for nothing, and those after it follow it
+                continue
             kept |= {name, *filter(None, [entry.statement])}
             if entry.event is Event.PASSED:
                 kept.add(entry.release)  # it says what it replaced, and a rollback goes on to that
