@@ -59,6 +59,7 @@ def propose(
         )
     require_digest(artifact)
     found = verify(store, artifact, None, progress)
+    stolen = {key.key_id for key in services.verifier.keys if key.stolen}
     unsigned, refused = [], []
     for node in nodes(passport(store, artifact, None)):
         if node.record is None:
@@ -66,7 +67,7 @@ def propose(
         try:
             load(store, node.record.digest, services.verifier)
         except AttestationError as error:
-            if node.record.signed_by:
+            if node.record.signed_by and node.record.signed_by not in stolen:
                 refused.append(str(error))  # what somebody signed is not ours to sign again
             else:
                 unsigned.append(node.record)

@@ -230,7 +230,7 @@ def require_reached(
             f"assay promote '{model}' {environment} --digest {digest}"
         )
     until = [
-        statement.load(services, entry.statement).text("until")
+        statement.load(services, entry.statement, proven=True).text("until")
         for entry in entries
         if entry.statement
     ]

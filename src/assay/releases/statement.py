@@ -111,7 +111,9 @@ def encode(
     return signer.sign(payload), ENVELOPE_MEDIA_TYPE
 
 
-def decode(data: bytes, digest: str, verifier: Verifier | None, *, signed: bool) -> Statement:
+def decode(
+    data: bytes, digest: str, verifier: Verifier | None, *, signed: bool, proven: bool = False
+) -> Statement:
     """Read a statement.
 
     Args:
@@ -119,6 +121,7 @@ def decode(data: bytes, digest: str, verifier: Verifier | None, *, signed: bool)
         digest: Its name.
         verifier: Whose signatures count; None believes any.
         signed: Refuse one without a signature even then.
+        proven: Whether the log proves that it was there at the time that it says.
 
     Raises:
         UnknownKeyError: Signed by a key that is not configured.
@@ -153,7 +156,7 @@ def decode(data: bytes, digest: str, verifier: Verifier | None, *, signed: bool)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise AttestationError(f"{what}: not a statement that assay knows ({error!r})") from error
     if key is not None:
-        _require_entitled(statement, key)
+        _require_entitled(statement, key, proven=proven)
     return statement
 
 
@@ -165,7 +168,7 @@ def _predicate_of(text: str) -> tuple[Kind, int]:
     return Kind(named[1]), int(named[2])
 
 
-def _require_entitled(statement: Statement, key: Key) -> None:
+def _require_entitled(statement: Statement, key: Key, *, proven: bool) -> None:
     """Refuse what the key that signed it may not state.
 
     Raises:
@@ -180,7 +183,7 @@ def _require_entitled(statement: Statement, key: Key) -> None:
         )
     # The log looks at its entries itself; and no key's end takes a revocation back.
     if statement.kind not in {Kind.LOG, Kind.REVOCATION}:
-        key.require_in_use(statement.text("at"), what)
+        key.require_in_use(statement.text("at"), what, proven=proven)
     if not statement.personal:
         return
     if Role.APPROVER not in key.roles:
@@ -225,10 +228,10 @@ def point(store: Store, subject: str, digest: str) -> None:
     store.write_pointer(f"statements/{hex_of(subject)}/{hex_of(digest)}", digest.encode())
 
 
-def load(services: Services, digest: str) -> Statement:
-    """Read a signed statement by its digest; errors as `decode` and `Store.get_bytes`."""
+def load(services: Services, digest: str, *, proven: bool = False) -> Statement:
+    """Read a signed statement by its digest; `proven` and errors as `decode`."""
     data = services.store.get_bytes(digest, MAX_ATTESTATION_BYTES)
-    return decode(data, digest, services.verifier, signed=True)
+    return decode(data, digest, services.verifier, signed=True, proven=proven)
 
 
 def about(services: Services, model: str, kind: Kind | None = None) -> list[Statement]:

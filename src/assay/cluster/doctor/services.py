@@ -79,8 +79,8 @@ def check_signing(_ground: Ground) -> Sequence[Finding]:
                 "add its public half: openssl pkey -in signing.pem -pubout",
             )
         ]
-    if key is not None and (key.retired or Role.RUNNER not in key.roles):
-        state = "retired" if key.retired else "not that of a runner"
+    if key is not None and (key.retired or key.stolen or Role.RUNNER not in key.roles):
+        state = "retired" if key.retired else "stolen" if key.stolen else "not that of a runner"
         text = f"{key} is {state}: it cannot sign what a run attests"
         return [Finding("signing", Status.WARNING, text, "give runs a key with the role runner")]
     return [Finding("signing", Status.OK, f"key {signer.key_id[:12]} signs and is believed")]

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Final
 
 from assay.core.digest import PREFIX, canonical_json, is_digest, parse_canonical_json
-from assay.core.signing import Key, Role, Signer
+from assay.core.signing import Key, Role, Signer, Verifier
 from assay.core.step import Services
 from assay.core.store import Store
 from assay.errors import (
@@ -139,8 +139,30 @@ def read(services: Services, model: str) -> list[Entry]:
         IntegrityError: A number is missing, an entry is altered, unsigned though a key is asked
             for, or does not name the one before, or a revocation was removed; says which.
     """
-    store, verifier = services.store, services.verifier
+    store = services.store
+    chained = _chained(store, model, services.verifier)
     entries: list[Entry] = []
+    for place, (entry, key) in enumerate(chained):
+        refused = (
+            entry.refused
+            or refused_here(services, entry)
+            or _refusal(services, entry, key, entries, proven=_proven(key, chained[place + 1 :]))
+        )
+        dated = not refused and (key is None or key.may(WRITERS[Event.RELEASE]))
+        entries.append(replace(entry, refused=refused, dated=dated))
+    # A key that runs pipelines could name any.
+    seen = next((e.revocations for e in reversed(entries) if e.dated and e.revocations), "")
+    if seen and seen not in names(store, REVOCATIONS):
+        raise IntegrityError(
+            f"{title(model)} names the revocation {seen}, which {title(REVOCATIONS)} no longer "
+            "has: revocations were removed; bring the store's pointers back from a copy"
+        )
+    return entries
+
+
+def _chained(store: Store, model: str, verifier: Verifier | None) -> list[tuple[Entry, Key | None]]:
+    """The entries of a log and the keys that signed them, in one chain; errors as `read`."""
+    chained: list[tuple[Entry, Key | None]] = []
     for number, found in enumerate(pointers(store, model), start=1):
         what = f"{title(model)}, entry {number}"
         if found != pointer(model, number):
@@ -161,26 +183,19 @@ def read(services: Services, model: str) -> list[Entry]:
             ) from error
         except NotAnEntryError as error:
             # Whoever can write the store can put it there; those after it follow it all the same.
-            entries.append(_nothing(model, number, name, str(error)))
+            chained.append((_nothing(model, number, name, str(error)), None))
             continue
-        expected = (model, number, entries[-1].name if entries else "")
+        expected = (model, number, chained[-1][0].name if chained else "")
         if (entry.model, entry.number, entry.previous) != expected:
             said = "does not follow the entry before it"
-            if key is not None and not key.may(WRITERS[Event.RELEASE]):
-                entries.append(_nothing(model, number, name, f"{said}, and {key} signed it"))
+            if key is not None and (key.stolen or not key.may(WRITERS[Event.RELEASE])):
+                chained.append(
+                    (_nothing(model, number, name, f"{said}, and {key} signed it"), None)
+                )
                 continue
             raise IntegrityError(f"{what}: {said}; the log was tampered with; {_REMEDY}")
-        refused = refused_here(services, entry) or _refusal(services, entry, key, entries)
-        dated = not refused and (key is None or key.may(WRITERS[Event.RELEASE]))
-        entries.append(replace(entry, refused=refused, dated=dated))
-    # A key that runs pipelines could name any.
-    seen = next((e.revocations for e in reversed(entries) if e.dated and e.revocations), "")
-    if seen and seen not in names(store, REVOCATIONS):
-        raise IntegrityError(
-            f"{title(model)} names the revocation {seen}, which {title(REVOCATIONS)} no longer "
-            "has: revocations were removed; bring the store's pointers back from a copy"
-        )
-    return entries
+        chained.append((entry, key))
+    return chained
 
 
 def _nothing(model: str, number: int, name: str, refused: str) -> Entry:
@@ -188,7 +203,24 @@ def _nothing(model: str, number: int, name: str, refused: str) -> Entry:
     return Entry(Event.INTENT, model, "", "", "", "", "", number=number, name=name, refused=refused)
 
 
-def _refusal(services: Services, entry: Entry, key: Key | None, before: Sequence[Entry]) -> str:
+def _proven(key: Key | None, after: Sequence[tuple[Entry, Key | None]]) -> bool:
+    """Whether an entry was there before its key was stolen: one by another key follows it."""
+    return (
+        key is None
+        or key.stolen is None
+        or any(
+            other is not None
+            and other.stolen is None
+            and other.may(WRITERS[Event.RELEASE])
+            and entry.at[:10] < key.stolen.isoformat()
+            for entry, other in after
+        )
+    )
+
+
+def _refusal(
+    services: Services, entry: Entry, key: Key | None, before: Sequence[Entry], *, proven: bool
+) -> str:
     """Why an entry does not count; "" when it does."""
     goes_back = entry.event in {Event.ROLLBACK, Event.RECONCILED}
     if goes_back and not was_released(before, entry.release, entry.environment):
@@ -200,7 +232,7 @@ def _refusal(services: Services, entry: Entry, key: Key | None, before: Sequence
         return f"written by {key}, which takes a key with the role {allowed}"
     try:
         if entry.event is not Event.REVOCATION:  # no key's end takes one back
-            key.require_in_use(entry.at, f"entry {entry.number}")
+            key.require_in_use(entry.at, f"entry {entry.number}", proven=proven)
             _require_after(entry, clock(before))
         return _disproof(services, entry, key)
     except NotFoundError:
@@ -227,10 +259,10 @@ def _disproof(services: Services, entry: Entry, key: Key) -> str:
         return ""
     if not is_digest(entry.statement):
         return "nothing that somebody signed stands behind it"
-    given = statement.load(services, entry.statement)
+    given = statement.load(services, entry.statement, proven=True)
     if given.key is not None:
         # The place in the chain says when it came; a time in the statement may be of any day.
-        given.key.require_in_use(entry.at, f"{given.kind} {given.digest}")
+        given.key.require_in_use(entry.at, f"{given.kind} {given.digest}", proven=True)
     return (_not_stated if entry.event is Event.OVERRIDE else _not_backed)(entry, given)
 
 
@@ -312,10 +344,10 @@ def _is_head(
     what = f"trailer {name}"
     try:
         raw = parse_canonical_json(base64.urlsafe_b64decode(envelope), what)
-        payload, _ = verifier.open(raw, what, roles)
+        payload, key = verifier.open(raw, what, roles)
     except (IntegrityError, binascii.Error, TypeError, AttributeError):
         return False
-    return payload == _head_payload(chain, name, repository_of(services))
+    return key.stolen is None and payload == _head_payload(chain, name, repository_of(services))
 
 
 def cut_off(

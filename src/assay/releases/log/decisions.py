@@ -71,7 +71,7 @@ def overrides(services: Services, digest: str, *, model: str, decision: str) -> 
         IntegrityError: The release log is broken.
     """
     given = [
-        statement.load(services, entry.statement)
+        statement.load(services, entry.statement, proven=True)
         for entry in read(services, model)
         if entry.event is Event.OVERRIDE and not entry.refused and entry.digest == digest
     ]

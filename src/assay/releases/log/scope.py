@@ -71,7 +71,7 @@ def seen_repository(store: Store, verifier: Verifier | None, url: str, branch: s
             entry, key = read_entry(store, name, verifier)
         except AssayError:
             continue
-        counts = key is None or key.may(WRITERS[Event.SEEN])
+        counts = key is None or (key.may(WRITERS[Event.SEEN]) and not key.stolen)
         if counts and (entry.event, entry.model) == (Event.SEEN, chain) and entry.repository:
             return entry.repository
     return ""
