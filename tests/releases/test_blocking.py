@@ -47,9 +47,8 @@ def released(world: Any) -> Any:
     return world
 
 
-@pytest.mark.parametrize("name", ["ab" * 32, "zzz"])
-def test_a_pointer_to_no_statement_stops_nothing(released: Any, name: str) -> None:
-    subject = released.models["one"].removeprefix("sha256:")
+def test_a_pointer_to_no_statement_stops_nothing(released: Any) -> None:
+    name, subject = "ab" * 32, released.models["one"].removeprefix("sha256:")
     released.store.write_pointer(f"statements/{subject}/{name}", b"x")
     faults = [fault.what for fault in fsck(released.store, released.services.verifier).findings]
     assert f"statements/{subject}/{name}" in faults
@@ -74,12 +73,6 @@ def test_an_entry_by_a_runners_key_stops_nothing(
     right = {"number": last.number + 1, "previous": last.name, "event": Event.INTENT}
     entry = replace(last, **{**right, **change})
     add(released, stored(released, entry.predicate(), keys.signer("runs"), entry.release))
-    goes_on(released)
-
-
-def test_what_is_no_number_among_the_pointers_of_a_log_stops_nothing(released: Any) -> None:
-    released.store.write_pointer(f"{log_entry.prefix(MODEL)}0", b"x")
-    released.store.write_pointer(f"{log_entry.prefix(MODEL)}zzz", b"x")
     goes_on(released)
 
 

@@ -99,7 +99,7 @@ def test_the_log_of_another_store_does_not_count_when_it_is_copied(
     assert len(world.entries()) == 2
     monkeypatch.setenv("ASSAY_SIGNING_KEY", keys.private["runs"])
     refused(lambda: world.roll_back("dev"), UsageError, "was never released to dev")
-    monkeypatch.setenv("ASSAY_DEPLOYMENTS", str(tmp_path / "gone.git"))
+    monkeypatch.setenv("ASSAY_DEPLOYMENTS", "http://127.0.0.1:9/deployments.git")
     # Without Git it is not even known which repository that would be.
     refused(lambda: world.roll_back("dev"), UsageError, "ASSAY_DEPLOYMENTS")
 

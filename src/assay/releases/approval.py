@@ -6,6 +6,7 @@ so there the approver's own key signs: `approve` stores the statement about exac
 commit, logs the intent, and merges; `sync` accepts nothing else.
 """
 
+import re
 from datetime import timedelta
 from typing import Final
 
@@ -117,7 +118,9 @@ def _finish_merge(
 def _proposed(repository: Repository, model: str, environment: str, digest: str) -> str:
     prefix = layout.branch(model, environment, digest or f"sha256:{'0' * 64}")
     prefix = prefix if digest else f"{prefix.rpartition('/')[0]}/"
-    found = repository.branches(prefix)
+    digits = "" if digest else f"[0-9a-f]{{{layout.BRANCH_DIGITS}}}"
+    name = re.compile(f"{re.escape(prefix)}{digits}({layout.ROLLBACK_SUFFIX})?")
+    found = [branch for branch in repository.branches(prefix) if name.fullmatch(branch)]
     if len(found) == 1:
         return found[0]
     if not found:

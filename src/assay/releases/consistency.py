@@ -88,7 +88,13 @@ def finish(deployment: OpenDeployment, model: str) -> list[Entry]:
         if intent.intends not in {Event.ROLLBACK, Event.RECONCILED}:
             continue
         entry = replace(
-            intent, event=Event(intent.intends), intends="", at=statement.now(), name="", number=0
+            intent,
+            event=Event(intent.intends),
+            intends="",
+            at=statement.now(),
+            by=finisher(deployment, intent),
+            name="",
+            number=0,
         )
         try:
             made.append(deployment.append(entry))
@@ -120,6 +126,15 @@ def finish(deployment: OpenDeployment, model: str) -> list[Entry]:
                 f"right with: assay approvals sync ({error})"
             ) from error
     return made
+
+
+def finisher(deployment: OpenDeployment, intent: Entry) -> str:
+    """In whose name an intent is completed: a name in it is the claim of the key that signed it."""
+    signer, verifier = deployment.signer, deployment.verifier
+    if verifier is None or signer is None or intent.signed_by == signer.key_id or intent.statement:
+        return intent.by  # a statement says who it was
+    key = next((key for key in verifier.keys if key.key_id == intent.signed_by), None)
+    return key.owner if key is not None and key.owner else intent.by
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from assay.core.step import Services
 from assay.errors import RunBlocked, ServiceError, UsageError
 from assay.releases import drill_age, golden, log, restore, statement
 from assay.releases.deployment import Deployment
-from assay.releases.rollback import RolledBack, rollback
+from assay.releases.rollback import DRILL_BACK, DRILL_FORTH, RolledBack, announce_forth, rollback
 from assay.releases.statement import Kind, Statement
 
 if TYPE_CHECKING:
@@ -104,13 +104,15 @@ def drill(deployment: Deployment, model: str, environment: str, *, by: str) -> D
     there = log.current(deployment.entries(model), environment)
     if there is not None:
         restore.verify(services, log.get_release(services.store, there.release))
-    back, first = roll("", "rollback drill: back")
+    # Whoever finds this half done goes forth in its place.
+    announce_forth(deployment, model, environment, by=by)
+    back, first = roll("", DRILL_BACK)
     rows = {}
     try:
         rows[back.release.digest] = _golden(services, back.release.digest, back.release.golden)
     finally:
         # Whatever the drill found, the environment gets its release again.
-        forth, second = roll(back.left.name, "rollback drill: forth again")
+        forth, second = roll(back.left.name, DRILL_FORTH)
     rows[forth.release.digest] = _golden(services, forth.release.digest, forth.release.golden)
     done = Drill(model, environment, back, forth, rows, max(first, second))
     predicate = {

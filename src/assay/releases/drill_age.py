@@ -7,10 +7,11 @@ from datetime import UTC, datetime
 from typing import Final
 
 from assay.core.step import Services
+from assay.errors import UsageError
 from assay.evidence.format import EvidenceDocument
 from assay.releases import log, statement
 from assay.releases.release import Release
-from assay.releases.statement import Kind
+from assay.releases.statement import Kind, Statement
 
 EVIDENCE: Final = "rollback_drill_age_days"
 MAKE_KEY: Final = "openssl genpkey -algorithm ed25519 -out signing.pem"
@@ -31,12 +32,21 @@ def evidence(services: Services, model: str, digest: str) -> EvidenceDocument:
         for given in statement.about(services, one, Kind.DRILL)
         if given.text("model") == model and given.predicate.get("passed") is True
     ]
-    if not drills:
+    times = filter(None, map(_time, drills))
+    # One that is dated ahead would be as young for as long as somebody likes.
+    past = [at for at in times if at <= datetime.now(UTC)]
+    if not past:
         note = f"no drill of {model!r} has passed; run the pipeline rollback_drill on staging"
         return EvidenceDocument({"model": digest}, {EVIDENCE: None}, notes={EVIDENCE: note})
-    last = max(statement.moment(given.text("at"), "at") for given in drills)
-    days = (datetime.now(UTC) - last).total_seconds() / 86400
-    return EvidenceDocument({"model": digest}, {EVIDENCE: max(days, 0.0)})
+    days = (datetime.now(UTC) - max(past)).total_seconds() / 86400
+    return EvidenceDocument({"model": digest}, {EVIDENCE: days})
+
+
+def _time(drill: Statement) -> datetime | None:
+    try:
+        return statement.moment(drill.text("at"), "at")
+    except UsageError:
+        return None
 
 
 def lacking(services: Services, model: str, environment: str) -> list[str]:

@@ -29,6 +29,7 @@ ROOT: Final = "models"
 BRANCHES: Final = "assay"
 """Proposals lie on branches below it."""
 BRANCH_DIGITS: Final = 12
+ROLLBACK_SUFFIX: Final = "-rollback"
 
 
 def require_environment(text: str) -> str:

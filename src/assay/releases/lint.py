@@ -15,7 +15,7 @@ from assay.releases.deployment import Deployment, OpenDeployment
 from assay.releases.governing import changed_with, governing
 from assay.releases.layout import FILE_NAME, PLAN_FILE, ROOT
 from assay.releases.release import MAX_RELEASE_BYTES, parse_release
-from assay.releases.repository import MAX_FILE_BYTES
+from assay.releases.repository import MAX_FILE_BYTES, readable
 
 MAX_RELEASES: Final = 10_000
 
@@ -68,14 +68,18 @@ def lint(
         touched: list[str] = []
         if changed_since:
             touched = repository.changed_in_folder()
-            paths = [p for p in paths if any(t.startswith(f"{_parent(p)}/") for t in touched)]
+            paths = [
+                p for p in paths if any(t.startswith(f"{_parent(readable(p))}/") for t in touched)
+            ]
         problems = [
             Problem(path, f"{what}, where a release must be a file")
             for path, what in repository.odd(ROOT, repository.commit_of("HEAD")).items()
             if (path in touched or not changed_since) and not (folder / path).is_symlink()
         ]
         for path in paths:
-            problems += [Problem(path, text) for text in _problems(opened, folder, path, touched)]
+            problems += [
+                Problem(readable(path), text) for text in _problems(opened, folder, path, touched)
+            ]
     return len(paths), problems
 
 

@@ -22,6 +22,7 @@ from assay.releases.layout import OWN_FILES
 from assay.releases.runner import Runner
 from assay.releases.settings import Settings
 
+_NO_BLOBS: Final = {"040000": "a folder", "160000": "a submodule"}
 MAX_FILE_BYTES: Final = 8 << 20
 BOT_NAME: Final = "Assay"
 BOT_MAIL: Final = "assay@localhost"
@@ -163,7 +164,8 @@ class Repository:
         """The plain files of a folder at a commit, by name."""
         commit = commit or self.head
         found = self._tree(commit, f"{folder}/") if commit else []
-        return {entry[2].removeprefix(f"{folder}/"): self._content(entry) for entry in found}
+        files = (entry for entry in found if entry[0] not in _NO_BLOBS)
+        return {entry[2].removeprefix(f"{folder}/"): self._content(entry) for entry in files}
 
     def paths(self, folder: str, commit: str = "") -> list[str]:
         """Every file below a folder at a commit."""
@@ -171,7 +173,7 @@ class Repository:
         if not commit:
             return []
         listing = self._git("ls-tree", "-r", "-z", "--name-only", _id(commit), "--", f"{folder}/")
-        return [name for name in listing.split("\0") if name]
+        return _names(listing)
 
     def history(self, path: str, branch: str = "") -> list[Revision]:
         """The commits of the branch itself that changed a file or folder, newest first.
@@ -207,7 +209,7 @@ class Repository:
         commit = commit or self.head
         listing = self._git("ls-tree", "-r", "-z", _id(commit), "--", folder) if commit else ""
         kinds = {"120000": "a link", "160000": "a submodule"}
-        found = (line.partition("\t") for line in listing.split("\0"))
+        found = (line.partition("\t") for line in _names(listing))
         return {name: kinds[facts[:6]] for facts, _, name in found if facts[:6] in kinds}
 
     def messages(self, path: str) -> list[str]:
@@ -242,7 +244,7 @@ class Repository:
 
     def _differing(self, commit: str) -> list[str]:
         command = ["diff", "--no-renames", "--ignore-submodules=none", "--name-only", "-z"]
-        return [name for name in self._git(*command, _id(commit), "--").split("\0") if name]
+        return _names(self._git(*command, _id(commit), "--"))
 
     # Writing. Nothing is seen by others before `push`.
 
@@ -330,6 +332,13 @@ class Repository:
             ReleaseConflictError: Somebody else has moved it.
             ServiceError: It cannot be reached, or refuses.
         """
+        parts = branch.split("/")
+        for above in ("/".join(parts[:count]) for count in range(1, len(parts))):
+            if self.branch(above):
+                raise ServiceError(
+                    f"the branch {above} is in the way of {branch}, for which it would have to be "
+                    "a folder; remove it"
+                )
         self._remote(
             f"push {branch}",
             "push",
@@ -344,8 +353,7 @@ class Repository:
         # Their trees, and not what was changed since a merge base, of which there may be several.
         # A renamed file counts under both names: what is gone is changed as well.
         names = ["diff-tree", "-r", "--no-renames", "--ignore-submodules=none", "--name-only", "-z"]
-        text = self._git(*names, _id(before), _id(commit), "--")
-        return [name for name in text.split("\0") if name]
+        return _names(self._git(*names, _id(before), _id(commit), "--"))
 
     def delete(self, branch: str, *, expected: str) -> None:
         """Remove a remote branch, if it still is where it was seen; errors as for `push`."""
@@ -375,20 +383,20 @@ class Repository:
         )
 
     def _tree(self, commit: str, path: str) -> list[tuple[str, str, str, int]]:
-        """(mode, blob, path, bytes) of the files that a path names."""
+        """(mode, object, path, bytes) of what a path names: files, folders, submodules."""
         text = self._git("ls-tree", "-l", "-z", _id(commit), "--", path)
         found = []
         for line in filter(None, text.split("\0")):
             facts, _, name = line.partition("\t")
             mode, kind, blob, size = facts.split()
-            if kind == "blob":
-                found.append((mode, blob, name, int(size)))
+            found.append((mode, blob, name, int(size) if kind == "blob" else 0))
         return found
 
     def _content(self, entry: tuple[str, str, str, int]) -> bytes:
         mode, blob, name, size = entry
         if mode not in {"100644", "100755"}:
-            raise IntegrityError(f"{name} in the deployment repository is a link, not a file")
+            what = _NO_BLOBS.get(mode, "a link")
+            raise IntegrityError(f"{name} in the deployment repository is {what}, not a file")
         if size > MAX_FILE_BYTES:
             raise IntegrityError(f"{name}: {size} bytes, the limit is {MAX_FILE_BYTES}")
         return self._blob(blob)
@@ -405,10 +413,19 @@ def _id(commit: str) -> str:
     return commit
 
 
+def readable(path: str) -> str:
+    """A path that can be written; another one than Git's where that is not UTF-8."""
+    return path.encode(errors="surrogateescape").decode(errors="replace")
+
+
+def _names(listing: str) -> list[str]:
+    """The paths that a command printed with `-z`."""
+    return [readable(name) for name in listing.split("\0") if name]
+
+
 def _revisions(text: str) -> list[Revision]:
     """The commits that `git log -z` printed with `_FORMAT`."""
-    # Bytes that are not UTF-8 are lone surrogates here, which no file can hold.
-    fields = text.encode(errors="surrogateescape").decode(errors="replace").split("\0")
+    fields = readable(text).split("\0")
     count = len(_FIELDS)
     return [
         Revision(

@@ -20,6 +20,7 @@ import contextlib
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from assay.core.signing import Role
@@ -40,7 +41,10 @@ from assay.releases.release import Release
 from assay.releases.restore import Earlier, Past
 from assay.releases.runner import UnreachableError
 
-SUFFIX: Final = "-rollback"
+DRILL_BACK: Final = "rollback drill: back"
+DRILL_FORTH: Final = "rollback drill: forth again"
+DRILL_TIME: Final = timedelta(minutes=30)
+"""After so long a drill that has not gone forth again is taken for stopped."""
 
 
 @dataclass(slots=True)
@@ -196,6 +200,71 @@ def _reconcile(deployment: OpenDeployment, entries: Sequence[Entry], last: Entry
     return deployment.append(entry)
 
 
+def announce_forth(deployment: Deployment, model: str, environment: str, *, by: str) -> None:
+    """Log, before a drill goes back, that it is going forth again to what is there.
+
+    Raises:
+        UsageError: The signer may not write the log, or nothing is there.
+    """
+    with deployment.open() as opened:
+        consistency.finish(opened, model)
+        finish_drill(opened, model)
+        there = log.current(opened.entries(model), environment)
+        if there is None:
+            raise UsageError(f"{model!r} was never released to {environment}")
+        opened.append(
+            replace(
+                there,
+                event=Event.INTENT,
+                intends=Event.ROLLBACK.value,
+                at=statement.now(),
+                by=by,
+                why=DRILL_FORTH,
+                commit="",
+                statement="",
+            )
+        )
+
+
+def finish_drill(deployment: OpenDeployment, model: str) -> list[Entry]:
+    """Put back what a drill left that was stopped between back and forth.
+
+    Raises:
+        UsageError: There is something to do, and the signer may not write the log.
+        IntegrityError: The log is broken.
+    """
+    made = []
+    for environment in layout.ENVIRONMENTS:
+        entries = deployment.entries(model)
+        here = [e for e in entries if e.environment == environment]
+        places = [
+            place
+            for place, e in enumerate(here)
+            if e.event is Event.INTENT and not (e.refused or e.commit) and e.why == DRILL_FORTH
+        ]
+        if not places:
+            continue
+        intent = here[places[-1]]
+        since = [e for e in here[places[-1] :] if e.moves]
+        begun = statement.moment(intent.at, "at")
+        # One that has just begun is still at it; and what people did since then stays.
+        if [e.why for e in since] != [DRILL_BACK] or datetime.now(UTC) - begun < DRILL_TIME:
+            continue
+        target = Past(deployment, entries, model, environment).find(intent.release)
+        left = log.get_release(deployment.store, since[0].release)
+        entry = replace(
+            intent,
+            event=Event.ROLLBACK,
+            intends="",
+            at=statement.now(),
+            by=consistency.finisher(deployment, intent),
+            name="",
+        )
+        entry = _push(deployment, target, RolledBack(left, target.release), entry)
+        made.append(deployment.append(entry))
+    return made
+
+
 def _reach(
     stack: contextlib.ExitStack, deployment: Deployment, *, now: bool
 ) -> OpenDeployment | None:
@@ -298,7 +367,9 @@ def _propose(
     """Put the release onto a branch, and open a pull request."""
     repository, release = deployment.repository, target.release
     commit, title = _commit(deployment, target, done, by=by, why=why)
-    branch = layout.branch(release.model, release.environment, release.digest) + SUFFIX
+    branch = (
+        layout.branch(release.model, release.environment, release.digest) + layout.ROLLBACK_SUFFIX
+    )
     repository.push(commit, branch, expected=repository.branch(branch))
     done.commit = commit
     forge = deployment.forge

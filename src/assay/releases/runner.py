@@ -87,7 +87,9 @@ class Runner:
             ServiceError: Anything else that Git refuses.
         """
         try:
-            return self._git.text(*command, env=env, stdin=stdin)
+            # A path is a path, whatever Git would read into its first characters.
+            literal = {"GIT_LITERAL_PATHSPECS": "1", **(env or {})}
+            return self._git.text(*command, env=literal, stdin=stdin)
         except GitNotFoundError:
             raise
         except GitError as error:

@@ -23,6 +23,7 @@ from assay.errors import UsageError
 
 FORGES: Final = ("github", "gitlab", "gitea", "none")
 APPROVAL_DAYS: Final = 365
+_MAX_DIGITS: Final = 5
 _HOSTS: Final = {"github.com": "github", "gitlab.com": "gitlab", "codeberg.org": "gitea"}
 
 
@@ -95,9 +96,12 @@ def approval_days() -> int:
     """How many days an approval counts.
 
     Raises:
-        UsageError: `ASSAY_APPROVAL_DAYS` is no whole number above 0.
+        UsageError: `ASSAY_APPROVAL_DAYS` is no whole number from 1 to 99999.
     """
     text = os.environ.get("ASSAY_APPROVAL_DAYS", "") or str(APPROVAL_DAYS)
-    if not text.isdecimal() or int(text) == 0:
-        raise UsageError(f"ASSAY_APPROVAL_DAYS: {text!r} is not a number of days above 0")
+    if not text.isdecimal() or len(text) > _MAX_DIGITS or int(text) == 0:
+        raise UsageError(
+            f"ASSAY_APPROVAL_DAYS: {text[:40]!r} is not a number of days from 1 to "
+            f"{10**_MAX_DIGITS - 1}"
+        )
     return int(text)

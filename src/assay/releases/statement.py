@@ -15,7 +15,7 @@ from enum import StrEnum
 from typing import Any, Final
 
 from assay.core.attestation import ENVELOPE_MEDIA_TYPE, MAX_ATTESTATION_BYTES, STATEMENT_TYPE
-from assay.core.digest import PREFIX, canonical_json, hex_of, is_digest, parse_canonical_json
+from assay.core.digest import PREFIX, canonical_json, hex_of, parse_canonical_json
 from assay.core.git import Git, GitError, GitNotFoundError
 from assay.core.signing import (
     PAYLOAD_TYPE,
@@ -298,7 +298,7 @@ def _pointed(store: Store, model: str) -> list[str]:
     pointers = store.list_pointers(f"statements/{hex_of(model)}/")
     found = [PREFIX + pointer.rsplit("/", 1)[-1] for pointer in pointers]
     # A pointer that leads to nothing is anybody's, and says nothing.
-    return [digest for digest in found if is_digest(digest) and store.has(digest)]
+    return [digest for digest in found if store.has(digest)]
 
 
 def now() -> str:

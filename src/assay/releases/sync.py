@@ -11,6 +11,7 @@ from assay.core.signing import Role
 from assay.core.step import Services
 from assay.errors import AssayError, IntegrityError, UsageError
 from assay.governance.admission import Governing
+from assay.governance.registry import name_problems
 from assay.releases import consistency, eligibility, layout, log, statement, tips
 from assay.releases.alias import move_alias
 from assay.releases.approval import (
@@ -27,6 +28,7 @@ from assay.releases.layout import FILE_NAME
 from assay.releases.log import Entry, Event
 from assay.releases.release import Release, parse_release
 from assay.releases.repository import Repository, Revision
+from assay.releases.rollback import finish_drill
 from assay.releases.statement import Kind, Statement
 
 RECORDERS: Final = frozenset({Role.RECORDER, Role.APPROVER})
@@ -75,11 +77,14 @@ def _sync(deployment: Deployment, by: str, result: Synced, *, accept_merges: boo
     with deployment.open() as opened:
         repository, line = opened.repository, tips.Line.read(opened)
         run = _Run(opened, line, accept_merges)
-        paths = [p for p in repository.paths(layout.ROOT) if p.endswith(f"/{FILE_NAME}")]
+        found = [p for p in repository.paths(layout.ROOT) if p.endswith(f"/{FILE_NAME}")]
+        named = {path: "; ".join(name_problems(path.split("/")[1])) for path in found}
+        paths = [path for path, problem in named.items() if not problem]
         # Before anything is recorded, the tip as well: who puts this right leaves it behind.
         if problems := line.problems() or _left(run, paths):
             result.problems += problems
             return
+        result.problems += [f"{path}: {problem}" for path, problem in named.items() if problem]
         result.problems += [
             f"{path} is {what}, where a release must be a file"
             for path, what in repository.odd(layout.ROOT).items()
@@ -136,6 +141,7 @@ def _sync_path(run: _Run, path: str, result: Synced) -> None:
         for problem in consistency.cut_off(deployment, parts[1])
     ]
     result.approved += consistency.finish(deployment, parts[1])
+    result.approved += finish_drill(deployment, parts[1])
     entries = deployment.entries(parts[1])
     last = log.current(entries, parts[2])
     pending = _pending(run, path, entries, parts[2])

@@ -29,7 +29,7 @@ from assay.releases.log.entry import (
     Event,
     NotAnEntryError,
     pointer,
-    pointers,
+    prefix,
     read_entry,
     title,
 )
@@ -163,7 +163,7 @@ def read(services: Services, model: str) -> list[Entry]:
 def _chained(store: Store, model: str, verifier: Verifier | None) -> list[tuple[Entry, Key | None]]:
     """The entries of a log and the keys that signed them, in one chain; errors as `read`."""
     chained: list[tuple[Entry, Key | None]] = []
-    for number, found in enumerate(pointers(store, model), start=1):
+    for number, found in enumerate(store.list_pointers(prefix(model)), start=1):
         what = f"{title(model)}, entry {number}"
         if found != pointer(model, number):
             raise IntegrityError(f"{what} is missing; the log was tampered with; {_REMEDY}")
@@ -300,13 +300,13 @@ def names(store: Store, model: str) -> list[str]:
     """The names of a chain's entries, oldest first, unchecked."""
     return [
         (store.read_pointer(found) or b"").decode(errors="replace")
-        for found in pointers(store, model)
+        for found in store.list_pointers(prefix(model))
     ]
 
 
 def head(store: Store, model: str) -> str:
     """The name of a chain's newest entry; "" when it has none."""
-    found = pointers(store, model)
+    found = store.list_pointers(prefix(model))
     return (store.read_pointer(found[-1]) or b"").decode(errors="replace") if found else ""
 
 

@@ -1,6 +1,5 @@
 """An entry of the release log: its fields, who may write it, and its encoding."""
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -14,7 +13,6 @@ from assay.errors import AttestationError, IntegrityError, UnknownKeyError
 from assay.releases import statement
 from assay.releases.statement import Kind
 
-_NUMBER: Final = re.compile(r"/[0-9]{6}")
 REVOCATIONS: Final = ""
 """The chain of revocations. No model has this name."""
 TIPS: Final = "/"
@@ -202,11 +200,6 @@ def _decode(data: bytes, name: str, verifier: Verifier | None) -> tuple[Entry, K
 def prefix(model: str) -> str:
     """What the pointers of a chain begin with."""
     return f"releases/{hex_of(of_bytes(model.encode()))}/"
-
-
-def pointers(store: Store, model: str) -> list[str]:
-    """The pointers of a chain, oldest first; whatever else has a name among them is none."""
-    return [p for p in store.list_pointers(prefix(model)) if _NUMBER.fullmatch(p[-7:])]
 
 
 def pointer(model: str, number: int) -> str:

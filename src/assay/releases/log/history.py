@@ -36,6 +36,7 @@ def intents(entries: Sequence[Entry]) -> list[Entry]:
         entry
         for entry in entries
         if entry.event is Event.INTENT
+        and entry.commit  # one without says what a drill is going to do
         and not entry.refused
         and (entry.commit, entry.environment, entry.release) not in done
     ]
