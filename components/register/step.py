@@ -36,7 +36,7 @@ def register(
     Raises:
         RunBlocked: The decision or the governing policy is a block, or the decision compares with
             another model than the one that is in production; or a stricter policy blocked on the
-            same test data, and nobody governs.
+            same test data, and no policy governs the model.
         RunInconclusive: The decision is inconclusive, or the governing policy is.
         PolicyError: The governing policy does not parse.
         IntegrityError: The decision is about another model, does not follow from its evidence, or
@@ -46,7 +46,7 @@ def register(
         ServiceError: The deployment repository or the registry failed, or the registry contradicts
             its history or the release log.
     """
-    from assay.components.register.pinned import require_not_laxer
+    from assay.components.register.stricter import require_stricter_passed
     from assay.components.register.version import register_version
     from assay.core.digest import canonical_json, require_digest
     from assay.errors import UsageError
@@ -61,18 +61,18 @@ def register(
     if problems := name_problems(model_name):
         raise UsageError.all_of(problems)
     shown = [evaluation.digest, *([measurements.digest] if measurements else [])]
-    facts = check(services, model, decision, shown, data, governing=configured(model_name))
+    assessment = check(services, model, decision, shown, data, governing=configured(model_name))
     registry = Registry()
     require_same_production(
-        facts.judgement, in_production(services, registry, model_name), model_name
+        assessment.judgement, in_production(services, registry, model_name), model_name
     )
-    require_not_laxer(services, facts, model_name)
+    require_stricter_passed(services, assessment, model_name)
     version, new = register_version(
-        registry, services, model, facts, evaluation, measurements, model_name
+        registry, services, model, assessment, evaluation, measurements, model_name
     )
     uri = f"models:/{model_name}@candidate"
     document = {
-        "data": facts.data,
+        "data": assessment.data,
         "decision": decision.digest,
         "model": model,
         "model_name": model_name,

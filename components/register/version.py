@@ -10,7 +10,7 @@ from assay.core.tree import get_manifest, read_entry
 from assay.documents import Limits, read_json, read_yaml
 from assay.errors import IntegrityError
 from assay.evidence.format import EvidenceDocument
-from assay.governance.admission import Facts
+from assay.governance.admission import Assessment
 from assay.governance.registry import DATA_TAG, MAX_TAG_CHARS, MODEL_TAG, ModelVersion, Registry
 
 MAX_MLMODEL_BYTES: Final = 16 << 20
@@ -27,21 +27,21 @@ def register_version(
     registry: Registry,
     services: Services,
     model: str,
-    facts: Facts,
+    assessment: Assessment,
     evaluation: Evaluation,
     measurements: Measurements | None,
     model_name: str,
 ) -> tuple[ModelVersion, bool]:
     """Register the model's view in the store, with everything a reader of the registry asks."""
     manifest = get_manifest(services.store, model)
-    judgement, training = facts.judgement, facts.training
+    judgement, training = assessment.judgement, assessment.training
     tags = {
         MODEL_TAG: model,
-        DATA_TAG: facts.data,
+        DATA_TAG: assessment.data,
         "assay.train_data": str(training.inputs.get("data", "")),
         "assay.test_data": judgement.test_data,
         "assay.production": judgement.production,
-        "assay.decision": facts.decision,
+        "assay.decision": assessment.decision,
         "assay.policy": judgement.policy_artifact,
         "assay.evaluation": evaluation.digest,
         "assay.measurements": measurements.digest if measurements else "",

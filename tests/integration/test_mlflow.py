@@ -196,7 +196,7 @@ def test_an_alias_removed_by_hand_is_told_by_a_real_server(
     assert found is not None
     assert found.model == MODEL
     client.delete_registered_model_alias("removed", "production")
-    with pytest.raises(ServiceError, match="cannot tell what is in production"):
+    with pytest.raises(ServiceError, match="cannot determine what is in production"):
         registry.production("removed")
 
 

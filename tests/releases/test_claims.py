@@ -107,7 +107,7 @@ def test_golden_predictions_of_another_model_are_refused(world: Any) -> None:
     git(clone, "checkout", "-q", done.branch)
     (clone / RELEASE).write_bytes(replace(done.release, golden=golden).render())
     push(clone, "Edit", done.branch)
-    told = "these are no golden predictions of"
+    told = "not golden predictions of"
     refused(lambda: world.approve("dev", digest=world.models["one"]), IntegrityError, told)
 
 
@@ -202,7 +202,7 @@ def test_a_trailer_of_a_runner_is_told_and_stops_nothing(world: Any, keys: Any) 
     (clone / "models/churn/NOTES.md").write_text("Notes.\n")
     push(clone, f"Notes\n\nAssay-Log: {never} {base64.urlsafe_b64encode(envelope).decode()}")
     (problem,) = world.sync().problems
-    assert "a runner's key says" in problem
+    assert "signed by a runner's key only" in problem
     assert never in problem
     assert world.roll_back("dev").release.digest == world.models["one"]
     world.promote("three", "dev")
@@ -333,7 +333,9 @@ def test_a_version_that_was_tagged_as_another_model_gets_no_alias(world: Any) ->
     done = world.roll_back("dev", to=world.models["three"])
     assert any("registryVersion is 3" in note for note in done.notes)
     (problem,) = world.sync().problems
-    assert problem.endswith("'churn': registryVersion is 3, the registry has none of it")
+    assert problem.endswith(
+        "'churn': registryVersion is 3, but the registry has no version of this model"
+    )
     assert world.registry.at(MODEL, "dev").version == "2"
 
 

@@ -189,7 +189,7 @@ def test_a_registry_version_that_there_is_not_is_refused(
     path.write_bytes(replace(done.release, registry_version="99").render())
     git(clone, "commit", "-qam", "99")
     git(clone, "push", "-q", "origin", done.branch)
-    told = "registryVersion is 99, the registry's is 1"
+    told = "registryVersion is 99, but the registry has version 1 of this model"
     refused(lambda: world.approve("dev"), IntegrityError, told)
     _, problems = lint(world.deployment, clone)
     assert [problem.text for problem in problems] == [told]

@@ -388,7 +388,7 @@ def test_the_templates_own_check_runs_in_it(world: Any, tmp_path: Path) -> None:
     git(clone, "commit", "-qam", "straight to staging")
     code, said = check(clone, "origin/main")
     assert code == 1
-    assert "lies elsewhere" in said
+    assert "whose path is another" in said
 
 
 def test_lint_looks_at_what_changed(world: Any) -> None:

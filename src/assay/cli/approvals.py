@@ -1,4 +1,4 @@
-"""`assay approvals`: what was merged becomes signed records."""
+"""`assay approvals`: merges become signed entries of the release log."""
 
 import sys
 from typing import TYPE_CHECKING
@@ -28,8 +28,8 @@ def command() -> None:
 def sync_command(accept_merges: bool, as_json: bool) -> None:
     """Record every merge that the release log does not know, and move the registry's aliases.
 
-    For CI or a CronJob; safe to run as often as one likes. Exit code 6 when something was merged
-    that nobody could have approved.
+    For CI or a CronJob; safe to run at any time. Exit code 6 when a merge was refused, because it
+    was not approved or does not pass the checks.
     """
     from assay.releases.deployment import Deployment
     from assay.releases.sync import sync
@@ -50,7 +50,7 @@ def sync_command(accept_merges: bool, as_json: bool) -> None:
 
 
 def print_synced(done: "Synced") -> None:
-    """What a synchronisation did, a line each."""
+    """Print the result of a synchronisation, a line for each item."""
     for entry in done.approved:
         click.echo(
             f"{entry.event}: {entry.model} in {entry.environment}: {entry.digest} by {entry.by}"

@@ -8,10 +8,12 @@ from assay.cli.console import NAME, use_defaults
 @click.command("approve")
 @click.argument("model_name")
 @click.argument("environment")
-@click.option("--digest", type=NAME, default="", help="Which model, where several are proposed.")
+@click.option(
+    "--digest", type=NAME, default="", help="Which model, when more than one is proposed."
+)
 @click.option("--no-sync", is_flag=True, help="Do not record the merge in the release log now.")
 def command(model_name: str, environment: str, digest: str, no_sync: bool) -> None:
-    """Merge what is proposed for MODEL_NAME in ENVIRONMENT, in your name.
+    """Merge the proposal for MODEL_NAME in ENVIRONMENT, in your name.
 
     Everything is checked again first. ASSAY_SIGNING_KEY, an approver's key, signs the approval of
     exactly this release. With a forge, merge it there.

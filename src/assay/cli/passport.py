@@ -22,8 +22,8 @@ from assay.text import short
 def command(digest: str, full: bool, as_json: bool) -> None:
     """Draw the tree of executions behind the artifact DIGEST, back to the source data.
 
-    For all that was found out about a registered model, give the digest of its decision, which
-    names every piece of evidence.
+    For everything about a registered model, give the digest of its decision, which names every
+    piece of evidence.
     """
     use_defaults()
     services = services_from_env()
@@ -43,17 +43,17 @@ def command(digest: str, full: bool, as_json: bool) -> None:
 
 
 def _stated(model: str, given: Statement) -> Text:
-    """What a person stated about a model, in a line; what goes against it in red."""
+    """A statement about a model, in a line; overrides and revocations in red."""
     against = given.kind in {Kind.OVERRIDE, Kind.REVOCATION}
     until = given.text("until")
     over = " EXPIRED" if until and statement.expired(until) else ""
-    told = [
+    parts = [
         given.text("environment"),
         f"by {given.by}",
         given.text("at"),
         given.text("why"),
     ]
-    text = " ".join(part for part in told if part)
+    text = " ".join(part for part in parts if part)
     line = Text.assemble((given.kind.value, "bold red" if against else "bold"), f" of {model} ")
     return line.append(f"{text}{f' until {until}' if until else ''}{over}")
 

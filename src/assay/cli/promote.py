@@ -26,8 +26,8 @@ def command(
 ) -> None:
     """Propose MODEL_NAME for ENVIRONMENT (dev, staging, production) by a pull request.
 
-    Checks the decision, the records and every byte first. The same again brings the same pull
-    request up to date. ASSAY_DEPLOYMENTS names the repository, ASSAY_FORGE the forge.
+    Checks the decision, the attestations and every byte first. Running it again updates the same
+    pull request. ASSAY_DEPLOYMENTS names the repository, ASSAY_FORGE the forge.
     """
     from assay.releases import monitoring_plan
     from assay.releases.deployment import Deployment

@@ -20,14 +20,16 @@ if TYPE_CHECKING:
 @click.command("releases")
 @click.argument("model_name")
 @click.argument("environment", required=False, default="")
-@click.option("--at", "moment", default="", metavar="TIME", help="What was there at a time (UTC).")
+@click.option(
+    "--at", "moment", default="", metavar="TIME", help="What was released at a time (UTC)."
+)
 @click.option("--verify", is_flag=True, help="Compare the log with the deployment repository too.")
 @json_option
 def command(model_name: str, environment: str, moment: str, verify: bool, as_json: bool) -> None:
     """Show what was released where, when, by whom and why.
 
-    MODEL_NAME `reconcile` brings the deployment repository to what was rolled back while it was
-    down.
+    MODEL_NAME `reconcile` applies to the deployment repository the rollbacks that were made while
+    it was down.
     """
     from assay.releases import layout, log
 
@@ -53,7 +55,7 @@ def command(model_name: str, environment: str, moment: str, verify: bool, as_jso
 
 
 def _require_known(services: "Services", model_name: str) -> None:
-    """Refuse a name that neither the log nor the registry knows: it must not read as "none"."""
+    """Refuse a name that neither the log nor the registry has, instead of printing an empty log."""
     from assay.governance.registry import Registry
     from assay.releases import log
 
@@ -66,12 +68,12 @@ def _require_known(services: "Services", model_name: str) -> None:
 
 
 def _chosen(entries: list["Entry"], environment: str, moment: str) -> list["Entry"]:
-    """Those of an environment, or the one that was there at a moment."""
+    """The entries of an environment, or the current one at a time."""
     from assay.releases import log, statement
 
     if moment:
         if not environment:
-            raise UsageError("--at: say in which environment: assay releases MODEL ENV --at TIME")
+            raise UsageError("--at: name the environment: assay releases MODEL ENV --at TIME")
         found = log.current(entries, environment, statement.stamp(statement.moment(moment, "--at")))
         return [found] if found else []
     if environment:
@@ -108,7 +110,7 @@ def _print(model_name: str, environment: str, entries: Sequence["Entry"]) -> Non
 def _compare_with_repository(
     services: "Services", model_name: str, entries: Sequence["Entry"]
 ) -> None:
-    """Refuse a log that lacks what the repository's history shows, or the other way round."""
+    """Refuse a log and a repository that contradict each other."""
     from assay.releases import consistency, layout, log
     from assay.releases.deployment import Deployment
 
@@ -139,7 +141,7 @@ def _compare_with_repository(
             ) is not None:
                 problems.append(
                     f"{environment}: entry {newer.late.number} was recorded late: its commit is "
-                    f"older than that of entry {newer.entry.number}; put it right with: assay "
+                    f"older than that of entry {newer.entry.number}; repair it with: assay "
                     "approvals sync"
                 )
             problems += [

@@ -1,4 +1,4 @@
-"""`assay revoke`; its work stands beside that of `assay override`."""
+"""`assay revoke`; implemented with `assay override`."""
 
 from assay.cli.override import revoke_command as command
 

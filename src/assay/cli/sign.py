@@ -9,7 +9,7 @@ from assay.text import short
 
 @click.command("sign")
 @click.argument("digest", type=NAME)
-@click.option("--why", required=True, help="Why you take them for genuine.")
+@click.option("--why", required=True, help="Why they are genuine.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def command(digest: str, why: str, yes: bool) -> None:
     """Admit, in your name, the unsigned attestations behind the artifact DIGEST.
@@ -31,7 +31,7 @@ def command(digest: str, why: str, yes: bool) -> None:
         found = propose(deployment.services, digest, lambda _: bar.advance(shown))
     deployment.require_signer()
     if not found.attestations:
-        click.echo("nothing to admit: every attestation behind it is believed already")
+        click.echo("nothing to admit: every attestation behind it counts already")
         return
     print_table(
         ["attestation", "step", "made at", "code", "commit", "outputs"],

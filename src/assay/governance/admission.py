@@ -1,4 +1,4 @@
-"""What must hold before a model is registered or released.
+"""Admission: what must hold before a model is registered or released.
 
 1. The decision is about exactly this model, and names the rows that it was tested on. So evidence
    about the model that was measured on other rows is refused by check 3, and so is a count of
@@ -7,15 +7,15 @@
 3. The policy it names, judged again over the evidence it names, gives the same rows. The policy
    that governs the model, where there is one, gives a pass over the same evidence.
 4. Evaluation, measurements and data, which the registry will show, are those of this decision.
-5. The decision, the evidence and the model have believable attestations (signed ones, where a key
+5. The decision, the evidence and the model have attestations that count (signed ones, where a key
    is configured), which connect: the decision was made by the gate from that policy and evidence,
    and the evidence about the model was made from that model. Each was made by a step that counts:
    one of the library's, with the code of this installation, or one that the policy names.
 6. The rows that the model was evaluated on are shown to be new to it, and those that a comparison
    left out to be those that the models were trained on. Attempts were counted after the evaluation.
-   Where nothing shows that the rows are the whole test side of the split that the model was trained
-   by, people are told. The policy admits the modules that the model was made with.
-7. Every byte of all of it, back to the source, is what its name says.
+   Where nothing shows that the rows are the whole test part of the split that the model was trained
+   by, the assessment notes it. The policy admits the modules that the model was made with.
+7. Every byte of all of it, back to the source, is what its digest says.
 
 What is not checked: whether the code behind the attestations did what it should (`assay reproduce`
 shows that), and whether the policy asks for enough (people review that).
@@ -66,8 +66,8 @@ class Governing:
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
-    """What the checks found, for the version's tags and the pull request."""
+class Assessment:
+    """The result of the checks, for the version's tags and the pull request."""
 
     decision: str
     """Digest of the decision."""
@@ -75,13 +75,13 @@ class Facts:
     training: Attestation
     """The attestation of how the model was made."""
     data: str
-    """Digest of the dataset behind the model; "" when nobody named it."""
+    """Digest of the dataset behind the model; "" when it was not given."""
     documents: Mapping[str, EvidenceDocument]
     """What was judged, by digest."""
     makers: tuple[Maker, ...]
     """Who made the model, the decision and each piece of evidence."""
     notes: tuple[str, ...]
-    """What could not be shown, for people."""
+    """What could not be shown, for approvers."""
     governing: Governing | None = None
     governed: Judgement | None = None
     """The decision under the governing policy."""
@@ -96,8 +96,8 @@ def check(
     *,
     overridden: bool = False,
     governing: Governing | None = None,
-) -> Facts:
-    """Check all of it, in order; each failure has its own message.
+) -> Assessment:
+    """Run all checks in order; each failure has its own message.
 
     Args:
         services: The store, and who may sign.
@@ -108,6 +108,9 @@ def check(
         overridden: Leave out the verdicts, because a person has decided against the policy.
         governing: The policy that governs the model; None where no deployment repository has one.
             Then the decision's own policy says which steps count.
+
+    Returns:
+        The assessment of a model that passed.
 
     Raises:
         RunBlocked: Check 2, or the governing policy blocks.
@@ -168,7 +171,7 @@ def check(
     behind = nodes(passport(services.store, decision.digest, services.verifier))
     if model not in {node.digest for node in behind}:
         verify(services.store, model, services.verifier)
-    return Facts(
+    return Assessment(
         decision.digest,
         judgement,
         training,
@@ -197,8 +200,17 @@ def judged_under(
 ) -> Judgement:
     """The evidence of a decision, judged under another policy.
 
+    Args:
+        policy: YAML.
+        judgement: The decision.
+        documents: The evidence, by digest.
+        place: Name of the policy for messages.
+
+    Returns:
+        The decision under that policy.
+
     Raises:
-        PolicyError: The policy does not parse; `place` is its name in the message.
+        PolicyError: The policy does not parse.
     """
     parse_policy(policy, place)
     return decide(
@@ -217,20 +229,21 @@ def require_same_production(judgement: Judgement, current: ModelVersion | None, 
 
     Args:
         judgement: The decision.
-        current: The version in production, asked for just now; None when there is none.
+        current: The version in production, as the registry just reported; None without one.
         name: Name of the registered model.
 
     Raises:
         RunBlocked: Production moved since the decision, or the decision never looked at it.
         UsageError: The version in production was not registered by Assay.
     """
-    there = current.model if current is not None else ""
-    if judgement.production != there:
+    registered = current.model if current is not None else ""
+    if judgement.production != registered:
         compared = judgement.production or "none"
         raise RunBlocked(
             f"not admitted: the decision says that {compared} is in production as {name!r}, the "
-            f"registry says {there or 'none'}; run the pipeline again, which compares with the "
-            "model that is there now"
+            f"registry says {registered or 'none'}; run the pipeline again, which compares with "
+            f"the "
+            "current model"
         )
 
 
@@ -271,7 +284,7 @@ def _require_same(services: Services, judgement: Judgement, shown: Sequence[str]
         if digest not in judgement.evidence:
             raise IntegrityError(
                 f"{digest} is not among the evidence that was judged "
-                f"({', '.join(judgement.evidence)}); give the documents that the gate was given"
+                f"({', '.join(judgement.evidence)}); give the same evidence as to the gate"
             )
     if data and judgement.data and data != judgement.data:
         raise IntegrityError(
@@ -336,35 +349,35 @@ def _connected(
 def _chosen_rows(
     services: Services, admitted: Admitted, judgement: Judgement, data: str
 ) -> tuple[str, ...]:
-    """What to tell people of test rows that somebody may have picked; nothing for a whole side.
+    """A note about test rows that may have been picked; nothing for a whole test part.
 
-    Rows of one's own are a use that counts, and the rows on which a model is right are such rows.
+    Own test rows are a valid use, but so the rows on which a model is right can be chosen.
     """
     store, verifier = services.store, services.verifier
     behind = {node.digest for node in nodes(passport(store, judgement.model, verifier))}
     for record in about(store, judgement.test_data, verifier):
-        sides = {name: output.digest for name, output in record.outputs.items()}
+        parts = {name: output.digest for name, output in record.outputs.items()}
         if (
             record.entry_point == SPLIT
             and not admitted.objection(record, {SPLIT})
-            and sides.get("test") == judgement.test_data
-            and sides.get("train") in behind
+            and parts.get("test") == judgement.test_data
+            and parts.get("train") in behind
         ):
             whole = str(record.inputs.get("data"))
             above = {node.digest for node in nodes(passport(store, whole, verifier))}
             if not data or data in above:
                 return ()
-    told = (
-        f"the test rows {judgement.test_data} are not the test side of the split_data that the "
+    note = (
+        f"the test rows {judgement.test_data} are not the test part of the split_data that the "
         "model's training rows come from, so whoever started the run may have picked them"
     )
-    return (told,)
+    return (note,)
 
 
 def _require_modules(services: Services, model: str, allowed: Sequence[str]) -> None:
     """Refuse a model that was made with modules that the policy does not admit.
 
-    What may be loaded at all is the platform's word; the policy chooses among that.
+    The platform limits what may be loaded at all; the policy chooses among that.
     """
     content = _file(services.store, model, INFO_FILE, MAX_INFO_BYTES)
     with tempfile.TemporaryDirectory(prefix="assay-model-") as folder:
@@ -378,7 +391,8 @@ def _require_modules(services: Services, model: str, allowed: Sequence[str]) -> 
     if outside:
         raise IntegrityError(
             f"the model {model} was made with {', '.join(some(outside, shown))} admitted, which "
-            "the policy does not admit; train another without, or let the policy name it under "
+            "the policy does not admit; train a model without them, or name them in the policy "
+            "under "
             "allowed_modules"
         )
 
@@ -434,18 +448,18 @@ def _admit(
     what: str,
     digest: str,
 ) -> Maker | str:
-    """Who made something; an objection when nobody who counts did."""
+    """Who made an artifact; an objection when no step that counts did."""
     record, objection = admitted.first(records, library)
     return maker(what, digest, record) if record is not None else f"the {what} {digest} {objection}"
 
 
 def _kind(manifest: Manifest) -> str:
-    """What an evidence artifact is, in a word: `evaluation`."""
+    """The kind of an evidence artifact, such as `evaluation`."""
     return manifest.artifact_type.removeprefix("application/vnd.assay.").partition(".")[0]
 
 
 def _file(store: Store, artifact: str, name: str, limit: int) -> bytes:
     data = read_file(store, get_manifest(store, artifact), name, limit)
     if data is None:
-        raise IntegrityError(f"{artifact} holds no {name}")
+        raise IntegrityError(f"{artifact} has no {name}")
     return data

@@ -1,9 +1,9 @@
-"""Who made a piece of evidence, and whether it counts.
+"""The steps that made evidence, and whether their results count.
 
 An attestation names the step that ran, its entry point and the digests of its code. Evidence counts
 when the step is one of the library's, run by the code of this installation, or one that the policy
-names under `steps`. A step of a user's own may write any number, so that people must have decided
-to believe it.
+names under `steps`. A user's own step may write any number, so people must have decided to trust
+it.
 """
 
 from collections.abc import Collection, Iterable, Sequence
@@ -50,7 +50,7 @@ class Maker:
     signed_by: str
     """Key id; empty when unsigned."""
     own: bool
-    """Whether it is a step of a user's own, named by the policy."""
+    """Whether it is a user's own step, which the policy names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ class Admitted:
         """Why an attestation's step does not count; "" when it does.
 
         Args:
-            record: A believable attestation.
+            record: An attestation that counts.
             library: Entry points of the library's steps that may do this work.
         """
         entry = record.entry_point
@@ -87,7 +87,7 @@ class Admitted:
             )
         return (
             f"was made by the step {entry}, which is not one of the library's for this; let the "
-            "policy name it under 'steps' if you believe it"
+            "policy name it under 'steps' if you trust it"
         )
 
     def first(
@@ -104,7 +104,13 @@ class Admitted:
 
 
 def maker(what: str, digest: str, record: Attestation) -> Maker:
-    """What a pull request shows of an attestation."""
+    """What a pull request shows of an attestation.
+
+    Args:
+        what: `model`, `decision`, or the kind of evidence.
+        digest: Of the artifact.
+        record: Its attestation.
+    """
     return Maker(
         what=what,
         digest=digest,

@@ -72,7 +72,7 @@ class ModelVersion:
 
 
 class Registry:
-    """A model registry; every failure of it is a `ServiceError` in one line."""
+    """A model registry; every failure is a `ServiceError` in one line."""
 
     def __init__(self, tracking_uri: str | None = None) -> None:
         self._uri = tracking_uri or os.environ.get("MLFLOW_TRACKING_URI", "")
@@ -109,20 +109,22 @@ class Registry:
         return Path(unquote(urlsplit(self._uri).path).removeprefix("/"))
 
     def _check_file(self) -> None:
-        """Refuse what is no SQLite file before MLflow tries to open it for minutes."""
+        """Refuse a file that is not SQLite before MLflow tries to open it for minutes."""
         path = self._path
         problem = ""
-        # MLflow creates missing folders; what has to be writable is the last one that is there.
-        there = next(place for place in (path, *path.absolute().parents) if place.exists())
+        # MLflow creates missing folders, so the innermost existing one must be writable.
+        existing = next(place for place in (path, *path.absolute().parents) if place.exists())
         if path.is_dir():
             problem = "is a folder"
-        elif not os.access(there, os.R_OK | os.W_OK):
-            problem = "cannot be written" if there == path else f"cannot be created in {there}"
+        elif not os.access(existing, os.R_OK | os.W_OK):
+            problem = (
+                "cannot be written" if existing == path else f"cannot be created in {existing}"
+            )
         elif path.exists():
             with path.open("rb") as stream:
                 start = stream.read(len(_SQLITE_MAGIC))
             if start not in {b"", _SQLITE_MAGIC}:
-                problem = "is no SQLite database"
+                problem = "is not a SQLite database"
         if problem:
             raise ServiceError(f"MLflow: {path} {problem}; {remedy(self._uri)}")
 
@@ -139,7 +141,8 @@ class Registry:
         current = self.at(name, PRODUCTION)
         if current is None and (past := self._history(name)):
             raise ServiceError(
-                f"MLflow: cannot tell what is in production: the alias {PRODUCTION!r} of {name!r} "
+                f"MLflow: cannot determine what is in production: the alias {PRODUCTION!r} of "
+                f"{name!r} "
                 f"is not set, but version {past[-1]} was in production (tag {HISTORY_TAG}); point "
                 f"the alias at the right version: assay production {name!r} --set {past[-1]}"
             )
@@ -266,10 +269,10 @@ class Registry:
             ServiceError: The registry failed, or has a version of that digest with other files.
         """
         _require_name(name)
-        if (there := self.find(name, digest)) is not None and not self.holds(there, source):
+        if (version := self.find(name, digest)) is not None and not self.holds(version, source):
             raise ServiceError(
-                f"MLflow: version {there.version} of {name!r} says that it is {digest}, and its "
-                f"source is {there.source}, not {source}: the registry was changed, or the store "
+                f"MLflow: version {version.version} of {name!r} says that it is {digest}, and its "
+                f"source is {version.source}, not {source}: the registry was changed, or the store "
                 f"was moved; take the tag {MODEL_TAG} off that version and register again"
             )
         if long := sorted(key for key, value in tags.items() if len(value) > MAX_TAG_CHARS):
@@ -278,12 +281,12 @@ class Registry:
                 "give a digest that names the content instead"
             )
         new = False
-        if there is None:
-            there, new = self._create(
+        if version is None:
+            version, new = self._create(
                 name, digest, source, {**tags, MODEL_TAG: digest}, metrics, params or {}
             )
-        self.set_alias(name, CANDIDATE, there.version)
-        return there, new
+        self.set_alias(name, CANDIDATE, version.version)
+        return version, new
 
     def versions(self) -> dict[str, list[ModelVersion]]:
         """Every version of every registered model, by the model's name.
@@ -480,7 +483,7 @@ class Registry:
 
 
 def name_problems(name: str) -> list[str]:
-    """What is wrong with the name of a registered model; empty when it is right.
+    """The problems of a model name; empty for a valid one.
 
     MLflow refuses `/` and `:` only, but what has a meaning in its filters or in `models:/` URIs
     would make a version that nobody can load.

@@ -1,13 +1,13 @@
-"""The release that a model would be, and everything that must hold for it.
+"""Eligibility: what must hold before a model is released to an environment.
 
 1. The model is not revoked.
 2. The decision is about exactly this model, follows from its policy and evidence, and is a pass,
    also under the policy that governs the model (`assay.releases.governing`); or a person has
    overridden it, signed and not expired (`assay.governance.admission`).
-3. Everything it rests on has a believable attestation, and every byte is what its name says.
+3. Everything it rests on has an attestation that counts, and every byte is what its digest says.
 4. The model is or was in the environment below: the release log shows it, and an approval of it
    there has not expired.
-5. For production: the decision compared it with what the release log says is there now.
+5. For production: the decision compared it with the model that the release log has there now.
 """
 
 import re
@@ -38,12 +38,20 @@ from assay.releases.repository import Repository
 
 DECISION_TAG: Final = "assay.decision"
 MAX_REFUSED: Final = 5
-"""Statements that do not count, as many as an error names."""
+"""The number of refused statements that an error names."""
 _REPORT: Final = re.compile(r"application/vnd\.assay\.([a-z][a-z-]*)\.v1")
 
 
 def resolve(registry: Registry, model: str, digest: str) -> tuple[str, ModelVersion | None]:
     """The digest to release and its registered version; by default that of alias `candidate`.
+
+    Args:
+        registry: Where the model is registered.
+        model: Name of the model.
+        digest: Which; "" for the candidate.
+
+    Returns:
+        The digest, and its version; None when it is not registered.
 
     Raises:
         UsageError: No candidate is registered.
@@ -63,12 +71,20 @@ def resolve(registry: Registry, model: str, digest: str) -> tuple[str, ModelVers
 def decision_of(services: Services, model: str, version: ModelVersion | None) -> str:
     """The decision about a model: the one it was registered by, else the newest in the store.
 
-    The newest counts too where the one it was registered by is not signed as the configured keys
-    ask, because the version was registered before the keys were adopted.
+    The newest also counts where the one it was registered by is not signed as the configured keys
+    require, because the version was registered before the keys were adopted.
+
+    Args:
+        services: The store, and whose signatures count.
+        model: Digest of the model.
+        version: Its registered version; None when it is not registered.
+
+    Returns:
+        The digest of the decision.
 
     Raises:
         AttestationError: The decision it was registered by is refused, and there is no other.
-        NotFoundError: There is none.
+        NotFoundError: No decision about the model.
     """
     store, verifier = services.store, services.verifier
     refused: AttestationError | None = None
@@ -105,8 +121,8 @@ def require_admitted(
     *,
     name: str,
     governing: admission.Governing | None,
-) -> tuple[admission.Facts, list[Override]]:
-    """Checks 1 to 3; what they found, and the overrides that hold where one is needed.
+) -> tuple[admission.Assessment, list[Override]]:
+    """Checks 1 to 3.
 
     Args:
         services: The store, and who may sign.
@@ -115,6 +131,9 @@ def require_admitted(
         data: Digest of the dataset that the release names, or "".
         name: The model's name.
         governing: The policy that governs it; None where the deployment repository has none.
+
+    Returns:
+        The assessment, and the overrides that hold where one is needed.
 
     Raises:
         RunBlocked: Revoked, or blocked by its own or the governing policy without an override that
@@ -136,7 +155,7 @@ def require_admitted(
         folder = Path(scratch, "decision")
         get_tree(services.store, get_manifest(services.store, decision), folder)
         try:
-            facts = admission.check(
+            assessment = admission.check(
                 services,
                 model,
                 Decision(folder, decision),
@@ -146,12 +165,12 @@ def require_admitted(
                 governing=governing,
             )
         except RunHalted as error:
-            # Somebody may believe that it was overridden.
+            # A person may have tried to override it: report why that does not count.
             others = statement.refused(services, model)[:MAX_REFUSED]
             raise type(error)("; ".join(map(str, [error, *others]))) from error
         finally:
             remove_tree(folder)
-    return facts, [
+    return assessment, [
         Override(given.digest, given.by, given.text("why"), given.text("until"))
         for given in overrides
     ]
@@ -160,7 +179,12 @@ def require_admitted(
 def governed_verdict(
     services: Services, judgement: Judgement, governing: admission.Governing | None
 ) -> Verdict:
-    """The verdict under the governing policy; that of the decision when there is none.
+    """The verdict under the governing policy, or that of the decision without one.
+
+    Args:
+        services: The store.
+        judgement: The decision.
+        governing: The governing policy; None where the deployment repository has none.
 
     Raises:
         PolicyError: The governing policy does not parse.
@@ -204,8 +228,8 @@ def require_reached(
         opens: Which entries of the environment below count; None for all.
 
     Raises:
-        RunBlocked: The model was never in the environment below, or its approval there expired, or
-            what put it there does not count.
+        RunBlocked: The model was never in the environment below, its approval there expired, or
+            the entries of it do not count.
         IntegrityError: The release log is broken.
     """
     needed = layout.below(environment)
@@ -223,7 +247,8 @@ def require_reached(
         )
     if opens is not None and not (entries := list(filter(opens, entries))):
         raise RunBlocked(
-            f"{digest} came into {needed} and {environment} between two looks at the branch, and "
+            f"{digest} was merged into {needed} and {environment} between two synchronisations, "
+            f"and "
             f"no environment is skipped; take it out of {environment}, and promote it there again: "
             f"assay promote '{model}' {environment} --digest {digest}"
         )
@@ -240,10 +265,16 @@ def require_reached(
 
 
 def require_compared(services: Services, name: str, environment: str, judgement: Judgement) -> None:
-    """Check 5. Where the log knows of nothing in production, `register` has asked the registry.
+    """Check 5. Where the log has nothing in production, `register` has asked the registry.
+
+    Args:
+        services: The store, and whose signatures count.
+        name: Name of the model.
+        environment: Where it is to be released.
+        judgement: The decision.
 
     Raises:
-        RunBlocked: The decision is about another model in production, or about none.
+        RunBlocked: The decision compares with another model than the one in production.
         IntegrityError: The release log is broken.
     """
     if environment != PRODUCTION:
@@ -254,13 +285,22 @@ def require_compared(services: Services, name: str, environment: str, judgement:
     raise RunBlocked(
         f"not released: {now.digest} is in production as {name!r} since {now.at}, and the decision "
         f"about {judgement.model} compares with {judgement.production or 'none'}; run the pipeline "
-        "again, which compares with the model that is there now, or, to go back to what was there "
-        "before, use assay rollback"
+        "again, which compares with the current model, or, to restore an earlier release, use: "
+        "assay rollback"
     )
 
 
 def release_at(repository: Repository, path: str, commit: str = "") -> Release | None:
-    """The release at a commit; None where there is none, or a file that is none."""
+    """The release at a commit.
+
+    Args:
+        repository: The deployment repository.
+        path: Of the `release.yaml`.
+        commit: By default the branch's own.
+
+    Returns:
+        The release; None where the file is missing or not a release.
+    """
     try:
         content = repository.read(path, commit)
         return parse_release(content, path) if content is not None else None
@@ -293,13 +333,13 @@ def reports_of(store: Store, judgement: Judgement) -> dict[str, str]:
     if "evaluation" not in found:
         raise UsageError(
             f"the decision about {judgement.model} rests on no evaluation, so an approver would "
-            "have nothing to look at; give the gate one"
+            "have nothing to review; give the gate an evaluation"
         )
     return found
 
 
 def evaluation_run(services: Services, evaluation: str) -> str:
-    """The id of the run that evaluated; "" when it had none."""
+    """The id of the run that evaluated; "" for a run without an id."""
     records = about(services.store, evaluation, services.verifier)
     return records[0].details.invocation if records else ""
 
@@ -315,18 +355,18 @@ def version_of(registry: Registry, release: Release) -> ModelVersion:
     version = registry.version(release.model, release.registry_version)
     if version is None or version.tags.get(MODEL_TAG) != release.digest:
         found = registry.find(release.model, release.digest)
-        other = f"the registry's is {found.version}" if found else "the registry has none of it"
-        raise UsageError(f"{said}, {other}")
+        known = f"version {found.version}" if found else "no version"
+        raise UsageError(f"{said}, but the registry has {known} of this model")
     if not registry.holds(version, release.uri):
         raise UsageError(
-            f"{said}, whose source is {version.source} and not {release.uri}: the registry was "
+            f"{said}, whose source is {version.source}, not {release.uri}: the registry was "
             "changed; register the model again through the pipeline, and promote it"
         )
     return version
 
 
 def view_uri(store: Store, model: str) -> str:
-    """Where the model's files lie as plain files; made when they do not."""
+    """The URI of the model's plain copy, which is made when it is missing."""
     return store.view(get_manifest(store, model))
 
 
@@ -336,20 +376,23 @@ def problems(
     files: Mapping[str, bytes],
     governing: admission.Governing | None,
 ) -> list[str]:
-    """Everything that is wrong with a release that somebody wrote; empty when nothing is.
+    """All problems of a release that a person may have written.
 
     Args:
         services: The store, and who may sign.
         release: What `release.yaml` says.
         files: The other files of its folder.
         governing: The policy that governs it, from the protected branch.
+
+    Returns:
+        A problem for each condition that does not hold.
     """
     from assay.core.digest import of_bytes
     from assay.errors import AssayError
 
     found: list[str] = []
     try:
-        facts, overrides = require_admitted(
+        assessment, overrides = require_admitted(
             services,
             release.digest,
             release.decision,
@@ -357,10 +400,10 @@ def problems(
             name=release.model,
             governing=governing,
         )
-        judged = facts.judgement
+        judged = assessment.judgement
         expected = {
             "policy": (release.policy, judged.policy_artifact),
-            "data": (release.data, facts.data),
+            "data": (release.data, assessment.data),
             "reports": (dict(release.reports), (reports := reports_of(services.store, judged))),
             "evaluationRun": (
                 release.evaluation_run,
@@ -376,7 +419,7 @@ def problems(
         if not right:
             holds = ", ".join(given.statement for given in overrides) or "none"
             found.append(
-                f"override is none of those that hold now ({holds}); promote the model again"
+                f"override is not among those that hold now ({holds}); promote the model again"
             )
         if release.uri.rstrip("/") != services.store.view_uri(release.digest).rstrip("/"):
             found.append(f"uri {release.uri} is not that of the model {release.digest}")
@@ -397,7 +440,7 @@ def problems(
         found.append(str(error))
     plan = files.get(layout.PLAN_FILE)
     if (of_bytes(plan) if plan is not None else "") != release.monitoring:
-        found.append(f"{layout.PLAN_FILE} is not the one that release.yaml names")
+        found.append(f"{layout.PLAN_FILE} is not the plan that release.yaml names")
     try:
         require_reached(services, release.model, release.environment, release.digest)
     except AssayError as error:

@@ -1,8 +1,8 @@
 """Signed statements about a model: override, approval, revocation, drill.
 
 An in-toto Statement v1 about the model's digest, in a DSSE envelope, found again through the
-pointers `statements/<model>/<statement>`. Nothing is stated without a signature: a name in a file
-is no proof of who wrote it. Once `ASSAY_VERIFY_KEYS` is set, a statement counts only when a key
+pointers `statements/<model>/<statement>`. A statement is always signed: a name in a file does
+not prove who wrote it. Once `ASSAY_VERIFY_KEYS` is set, a statement counts only when a key
 with the right role has signed it, and what a person states, the owner of the key has stated.
 """
 
@@ -122,8 +122,8 @@ def decode(data: bytes, digest: str, verifier: Verifier | None, *, signed: bool)
 
     Raises:
         UnknownKeyError: Signed by a key that is not configured.
-        AttestationError: No statement, unsigned, or signed by a key that may not state this, or
-            in the name of somebody else than its owner.
+        AttestationError: Not a statement, unsigned, signed by a key that may not state this, or
+            in another name than the key owner's.
         IntegrityError: Not in canonical form.
     """
     what = f"statement {digest}"
@@ -137,7 +137,7 @@ def decode(data: bytes, digest: str, verifier: Verifier | None, *, signed: bool)
             signed_by = key.key_id
         raw = parse_canonical_json(payload, what)
     elif signed or verifier is not None:
-        raise AttestationError(f"{what}: unsigned; it counts for nothing")
+        raise AttestationError(f"{what}: unsigned, so it does not count")
     try:
         (subject,) = raw["subject"]
         kind, version = _predicate_of(raw["predicateType"])
@@ -151,7 +151,9 @@ def decode(data: bytes, digest: str, verifier: Verifier | None, *, signed: bool)
             key=key,
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise AttestationError(f"{what}: not a statement that assay knows ({error!r})") from error
+        raise AttestationError(
+            f"{what}: not a statement that assay supports ({error!r})"
+        ) from error
     if key is not None:
         _require_entitled(statement, key)
     return statement
@@ -169,7 +171,7 @@ def _require_entitled(statement: Statement, key: Key) -> None:
     """Refuse what the key that signed it may not state.
 
     Raises:
-        AttestationError: It lacks the role, was retired before, or names somebody else.
+        AttestationError: The key lacks the role, was retired before, or belongs to another person.
     """
     what = f"{statement.kind} {statement.digest}"
     roles = ROLES[statement.kind]
@@ -178,7 +180,7 @@ def _require_entitled(statement: Statement, key: Key) -> None:
             f"{what} does not count: signed by {key}, which takes a key with the role "
             f"{' or '.join(sorted(roles))}"
         )
-    # The log looks at its entries itself; and no key's end takes a revocation back.
+    # The log checks its entries itself; and a revocation outlives its key.
     if statement.kind not in {Kind.LOG, Kind.REVOCATION}:
         key.require_in_use(statement.text("at"), what)
     if not statement.personal:
@@ -186,7 +188,7 @@ def _require_entitled(statement: Statement, key: Key) -> None:
     if Role.APPROVER not in key.roles:
         raise AttestationError(
             f"{what} does not count: signed by {key}, and it names no pull request whose merge a "
-            "forge could have told; it takes the approver's own key"
+            "forge could have reported; it takes the approver's own key"
         )
     if statement.text("by") != key.owner:
         raise AttestationError(
@@ -310,7 +312,7 @@ def moment(text: str, what: str) -> datetime:
     """A day or moment that a person typed; a day means its end.
 
     Raises:
-        UsageError: Neither.
+        UsageError: It is neither.
     """
     try:
         parsed = datetime.fromisoformat(text)
@@ -324,7 +326,7 @@ def moment(text: str, what: str) -> datetime:
 
 
 def expired(until: str) -> bool:
-    """Whether a time is past, or is none."""
+    """Whether a time is past, or not a time."""
     try:
         return moment(until, "until") <= datetime.now(UTC)
     except UsageError:
@@ -335,7 +337,7 @@ def person() -> str:
     """`Name <mail>` of whoever runs this, as Git knows them.
 
     Raises:
-        UsageError: Git does not know.
+        UsageError: Git has no name or mail.
     """
     found = []
     for key, variable in (("user.name", "NAME"), ("user.email", "EMAIL")):
@@ -352,7 +354,7 @@ def person() -> str:
         found.append(" ".join(value.split()))
     if not all(found):
         raise UsageError(
-            "who is doing this? set it once: git config --global user.name '…'; "
+            "Git has no user.name and user.email; set them: git config --global user.name '…'; "
             "git config --global user.email '…' (or GIT_AUTHOR_NAME, GIT_AUTHOR_EMAIL)"
         )
     return f"{found[0]} <{found[1]}>"

@@ -134,7 +134,7 @@ def _drills(services: "Services", models: Sequence[str]) -> Iterator[Finding]:
     for model in models[:MAX_MODELS]:
         name = f"rollback drill {model}"
         try:
-            problems = drill_age.lacking(services, model, REHEARSED)
+            problems = drill_age.missing_for_drill(services, model, REHEARSED)
         except AssayError as error:
             problems = [str(error)]
         if not problems:

@@ -97,7 +97,7 @@ def replay(
         evidence: Documents as `evidence.json` holds them; JSON in any spelling.
         model: Digest; by default the one that the documents name.
         data: Digest of the dataset behind the model; by default the one that documents about data
-            alone name, because here nothing else could tell.
+            alone name, because nothing else identifies them here.
 
     Raises:
         UsageError: Something that is no document (all are named), or the documents name no model,

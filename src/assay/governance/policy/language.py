@@ -2,7 +2,7 @@
 
 A policy is written by a person and decides what is released, so nothing in it is guessed: unknown
 and repeated keys, misspelt metrics, anchors, aliases and tags are errors. Every error has its line
-and column in the file, and all are told at once.
+and column in the file, and all are reported at once.
 """
 
 import re

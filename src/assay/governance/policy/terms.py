@@ -78,10 +78,10 @@ def _checks_objection(document: EvidenceDocument, policy: Policy) -> str:
 def _comparison_objection(document: EvidenceDocument, policy: Policy) -> str:
     if document.verdict != "pass" or document.values.get(REGRESSION) is None:
         return ""
-    told, limit = document.values.get("regression_margin"), margin(policy)
-    # Asked this way round, what is not told is refused.
-    if limit is not None and not (told is not None and told <= limit):
-        shown = "no margin that it tells" if told is None else f"a margin of {told:g}"
+    given, limit = document.values.get("regression_margin"), margin(policy)
+    # In this order, a missing margin is refused.
+    if limit is not None and not (given is not None and given <= limit):
+        shown = "no margin that it tells" if given is None else f"a margin of {given:g}"
         return (
             f"judged by {shown}, and the policy's rule on {REGRESSION} says {limit:g}; compare by "
             "the policy's margin"
@@ -99,8 +99,8 @@ def _class_objection(document: EvidenceDocument, policy: Policy) -> str:
     Whoever starts a run chooses the class. A recall of the frequent one is easily high, so where
     the policy says nothing, it means the default.
     """
-    told = document.notes.get(POSITIVE)
-    if told is None:
+    given = document.notes.get(POSITIVE)
+    if given is None:
         # What ranks candidates repeats numbers that were measured on other rows.
         asked = any(
             is_by_class(metric_of(name)) and not name.startswith(f"{metric_of(name)}{{candidate=")
@@ -113,16 +113,17 @@ def _class_objection(document: EvidenceDocument, policy: Policy) -> str:
             )
         return ""
     if policy.positive_label:
-        if told != policy.positive_label:
+        if given != policy.positive_label:
             return (
-                f"takes {told!r} for the positive class, and the policy asks for "
+                f"takes {given!r} for the positive class, and the policy asks for "
                 f"{policy.positive_label!r} (positive_label)"
             )
         return ""
     default = document.notes.get(POSITIVE_DEFAULT)
-    if told != default and (named := _by_class(document, policy)):
+    if given != default and (named := _by_class(document, policy)):
         return (
-            f"takes {told!r} for the positive class, which the run chose, and the policy judges by "
+            f"takes {given!r} for the positive class, which the run chose, and the policy judges "
+            f"by "
             f"{', '.join(named)}; write the class that it means into the policy (positive_label), "
             f"or train with the default, {default!r}"
         )

@@ -1,6 +1,6 @@
 """No forge: the branch is the proposal, and `assay approve` merges it.
 
-Its merge commit says who approved, in lines that `approval.py` reads back:
+Its merge commit says who approved, in trailers that `assay approvals sync` reads:
 
     Assay-Branch: assay/income/production/0123456789ab
     Approved-by: Name <mail>

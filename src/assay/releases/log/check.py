@@ -31,17 +31,17 @@ def _chains(store: Store) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """Something that is not as it should be in the logs or beside them."""
+    """A problem of the logs, or of the statements that they rest on."""
 
     what: str
     """A chain, an entry or a statement."""
     text: str
     broken: bool
-    """Something was removed or altered; else it is only to be known."""
+    """Whether something was removed or altered; otherwise the fault is a note."""
 
 
 def check(store: Store, verifier: Verifier | None) -> list[Fault]:
-    """Everything that is wrong with the release logs of a store and the statements behind them."""
+    """All faults of the release logs of a store and of the statements behind them."""
     found: list[Fault] = []
     logged: set[str] = set()
     services = Services(store, verifier)
@@ -67,7 +67,7 @@ def check(store: Store, verifier: Verifier | None) -> list[Fault]:
             found.append(Fault(f"statement {digest}", str(error), broken=broken))
             continue
         if given.kind in {Kind.REVOCATION, Kind.OVERRIDE} and digest not in logged:
-            text = f"this {given.kind} of {given.subject} is not in the log; state it again"
+            text = f"this {given.kind} of {given.subject} is not in the log; run its command again"
             found.append(Fault(f"statement {digest}", text, broken=False))
     return found
 

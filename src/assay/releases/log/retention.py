@@ -24,10 +24,9 @@ def get_release(store: Store, name: str) -> Release:
 def live(store: Store) -> set[str]:
     """Digests that must stay: releases, their models, and what they rest on.
 
-    For every model and environment these are the newest `KEPT_RELEASES` different releases, the one
-    that is there and as many before it, which after rollbacks are others, and all entries and
-    statements: a revocation that was collected would be none. What artifacts rest on in turn is the
-    collector's to follow.
+    For every model and environment these are the newest `KEPT_RELEASES` different releases, the
+    current one and as many before it (after rollbacks they differ), and all entries and statements.
+    What artifacts rest on in turn, the collector follows.
 
     Raises:
         IntegrityError: An entry or a release is not what its name says.
@@ -41,7 +40,7 @@ def live(store: Store) -> set[str]:
             entry, _ = read_entry(store, name, None)
             kept |= {name, *filter(None, [entry.statement])}
             if entry.event is Event.PASSED:
-                kept.add(entry.release)  # it says what it replaced, and a rollback goes on to that
+                kept.add(entry.release)  # a rollback follows it to what it replaced
             elif entry.release:
                 order = newest.setdefault(entry.environment, [])
                 if entry.release in order:
@@ -54,7 +53,7 @@ def live(store: Store) -> set[str]:
 
 
 def _chain(store: Store, name: str) -> list[str]:
-    """A release and those before it that are left, `KEPT_RELEASES` at most."""
+    """A release and those before it that the store still has, `KEPT_RELEASES` at most."""
     found: list[str] = []
     while name and name not in found and len(found) < KEPT_RELEASES and store.has(name):
         found.append(name)

@@ -1,4 +1,4 @@
-"""What can be said about a model or dataset in a line each, so that two can be compared."""
+"""The properties of a model or dataset, so that two can be compared."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ MAX_SCHEMA_BYTES: Final = 16 << 20
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One thing that both have, or that one of them has."""
+    """A property of two artifacts, or of one of them."""
 
     what: str
     left: Any
@@ -34,18 +34,31 @@ class Row:
 
 
 def compare(left: Mapping[str, Any], right: Mapping[str, Any]) -> list[Row]:
-    """Both sets of facts side by side, in the order in which they are told."""
+    """Both sets of properties side by side, in their order."""
     return [Row(name, left.get(name), right.get(name)) for name in dict.fromkeys([*left, *right])]
 
 
-def facts(store: Store, manifest: Manifest, verifier: Verifier | None) -> dict[str, Any]:
-    """Everything about an artifact: its record, its schema, what judged it, its files."""
+def properties(store: Store, manifest: Manifest, verifier: Verifier | None) -> dict[str, Any]:
+    """The properties of an artifact: its attestation, its schema, its evidence, its files.
+
+    Args:
+        store: Where it lies.
+        manifest: Of the artifact.
+        verifier: Whose signatures count.
+
+    Returns:
+        By name, in the order for readers.
+
+    Raises:
+        IntegrityError: Something is not what its digest says.
+        NotFoundError: Something is not in the store.
+    """
     found: dict[str, Any] = {"digest": manifest.digest, "bytes": manifest.size}
     found.update({f"annotation {name}": value for name, value in manifest.annotations.items()})
     records = about(store, manifest.digest, verifier)
     if records:
-        found.update(_record_facts(store, records[0]))
-    found.update(_schema_facts(store, manifest))
+        found.update(_execution_properties(store, records[0]))
+    found.update(_schema_properties(store, manifest))
     for record in using(store, manifest.digest, verifier):
         for name, output in record.outputs.items():
             # Only what judges this artifact by itself: a comparison is about two.
@@ -56,7 +69,7 @@ def facts(store: Store, manifest: Manifest, verifier: Verifier | None) -> dict[s
     return found
 
 
-def _record_facts(store: Store, record: Attestation) -> dict[str, Any]:
+def _execution_properties(store: Store, record: Attestation) -> dict[str, Any]:
     found: dict[str, Any] = {f"parameter {k}": v for k, v in record.parameters.items()}
     for name, value in record.inputs.items():
         found[f"input {name}"] = value
@@ -72,7 +85,7 @@ def _record_facts(store: Store, record: Attestation) -> dict[str, Any]:
     return found
 
 
-def _schema_facts(store: Store, manifest: Manifest) -> dict[str, Any]:
+def _schema_properties(store: Store, manifest: Manifest) -> dict[str, Any]:
     held = schema(store, manifest)
     if held is None:
         return {}
@@ -84,7 +97,7 @@ def _schema_facts(store: Store, manifest: Manifest) -> dict[str, Any]:
 
 
 def schema(store: Store, manifest: Manifest) -> dict[str, Any] | None:
-    """A dataset's `schema.json`; None for what is no dataset."""
+    """A dataset's `schema.json`; None for another artifact."""
     raw = json_file(store, manifest, "schema.json")
     return raw if isinstance(raw, dict) else None
 

@@ -1,8 +1,8 @@
-"""Policies under which models were kept out on the same test rows.
+"""Stricter policies: those under which models were blocked on the same test rows.
 
-A run's policy is a parameter of whoever starts it. Where a stricter one kept a model out, a laxer
-one must not let the next in: every policy that blocked on these rows, for the same target, must be
-passed too, unless the policy that governs the model says otherwise.
+Whoever starts a run chooses its policy. Where a policy blocked a model, a less strict one must not
+admit the next: a model must pass every policy that blocked on these rows, for the same target,
+unless a governing policy decides.
 """
 
 from collections.abc import Mapping
@@ -20,28 +20,34 @@ from assay.governance.policy import Verdict
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
-    """A policy that kept a model out, and would keep this one out."""
+class StricterPolicy:
+    """A policy that blocked a model, and blocks this one."""
 
     policy: str
     """Digest of its artifact."""
     decision: str
-    """Digest of a decision under it that was no pass."""
+    """Digest of a decision under it that is not a pass."""
     model: str
-    """Which that was about."""
+    """Digest of the model that the decision is about."""
     reason: str
     """Why this model does not pass it, in one line."""
 
 
 def stricter(
     services: Services, judgement: Judgement, documents: Mapping[str, EvidenceDocument]
-) -> list[Kept]:
-    """The policies that kept a model out on these test rows, and that this one does not pass.
+) -> list[StricterPolicy]:
+    """The policies that blocked a model on these test rows, and that this model does not pass.
 
     Args:
         services: The store, and who may sign.
         judgement: A decision that passed.
-        documents: What it was made from.
+        documents: The evidence of the decision, by digest.
+
+    Returns:
+        One item for each policy; empty when the model passes all of them.
+
+    Raises:
+        IntegrityError: Something is not what its digest says.
     """
     target = target_of(services, judgement.model)
     found = []
@@ -54,15 +60,15 @@ def stricter(
             content = judged_policy(services.store, policy)
             again = judged_under(content, judgement, documents, f"policy {policy}")
         except PolicyError as error:
-            found.append(Kept(policy, decision, model, str(error)))
+            found.append(StricterPolicy(policy, decision, model, str(error)))
             continue
         if again.verdict is not Verdict.PASS:
-            found.append(Kept(policy, decision, model, again.reason))
+            found.append(StricterPolicy(policy, decision, model, again.reason))
     return found
 
 
 def _blocked(services: Services, judgement: Judgement) -> dict[str, tuple[str, str]]:
-    """By policy, a decision on the same test rows that was no pass, and its model."""
+    """By policy, a decision on the same test rows that is not a pass, and its model."""
     store, verifier = services.store, services.verifier
     seen: set[str] = set()
     found: dict[str, tuple[str, str]] = {}
@@ -74,7 +80,7 @@ def _blocked(services: Services, judgement: Judgement) -> dict[str, tuple[str, s
             for record in using(store, output.digest, verifier):
                 if (
                     record.entry_point == GATE
-                    # A gate that was not told the rows judged evidence about them all the same.
+                    # A gate without test_data judged evidence about the same rows.
                     and record.parameters.get("test_data") in {"", judgement.test_data}
                     and record.values.get("verdict") != Verdict.PASS.value
                 ):
