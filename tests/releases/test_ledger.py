@@ -361,7 +361,9 @@ def test_a_ref_that_is_an_option_is_no_ref(world: Any) -> None:
     world.release("one", "dev")
     clone = world.checkout()
     refused(
-        lambda: lint(world.services, clone, "--output=/tmp/x"), UsageError, "no commit '--output"
+        lambda: lint(world.without_registry, clone, "--output=/tmp/x"),
+        UsageError,
+        "no commit '--output",
     )
 
 
