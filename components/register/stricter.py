@@ -13,6 +13,11 @@ def require_stricter_passed(services: Services, assessment: Assessment, model_na
     A model that passes its governing policy is admitted whatever other policies say, and so is a
     model for which a person has overridden that decision.
 
+    Args:
+        services: The store, and whose signatures count.
+        assessment: Of the model.
+        model_name: Its name.
+
     Raises:
         RunBlocked: Names the policy, the decision and the reason.
     """

@@ -74,8 +74,10 @@ def _chosen(entries: list["Entry"], environment: str, moment: str) -> list["Entr
     if moment:
         if not environment:
             raise UsageError("--at: name the environment: assay releases MODEL ENV --at TIME")
-        found = log.current(entries, environment, statement.stamp(statement.moment(moment, "--at")))
-        return [found] if found else []
+        result = log.current(
+            entries, environment, statement.stamp(statement.moment(moment, "--at"))
+        )
+        return [result] if result else []
     if environment:
         return [entry for entry in entries if entry.environment in {environment, ""}]
     return entries

@@ -312,18 +312,18 @@ def _connected(
     store, verifier = services.store, services.verifier
     named = {judgement.policy_artifact, *judgement.evidence}
     judged = [
-        record
-        for record in about(store, decision, verifier)
-        if record.step == GATE
-        and named <= set(record.input_digests())
-        and record.parameters.get("model") == judgement.model
+        attestation
+        for attestation in about(store, decision, verifier)
+        if attestation.step == GATE
+        and named <= set(attestation.input_digests())
+        and attestation.parameters.get("model") == judgement.model
     ]
     if not judged:
         raise AttestationError(
             f"no attestation shows that the gate made the decision {decision} from what it names; "
             f"{RUN_AGAIN} in this store"
         )
-    found = [_admit(admitted, judged, {GATE_STEP}, "decision", decision)]
+    result = [_admit(admitted, judged, {GATE_STEP}, "decision", decision)]
     for digest, document in documents.items():
         subjects = set(document.subjects.values())
         made = [r for r in about(store, digest, verifier) if subjects <= _named(r)]
@@ -333,16 +333,16 @@ def _connected(
                 f"{RUN_AGAIN} in this store"
             )
         kind = _kind(get_manifest(store, digest))
-        found.append(_admit(admitted, made, EVIDENCE, kind, digest))
+        result.append(_admit(admitted, made, EVIDENCE, kind, digest))
     trained = about(store, judgement.model, verifier)
     if not trained:
         raise AttestationError(
             f"no attestation of how the model {judgement.model} was made; {RUN_AGAIN} in this store"
         )
-    found.append(_admit(admitted, trained, TRAINING, "model", judgement.model))
-    if objections := [item for item in found if isinstance(item, str)]:
+    result.append(_admit(admitted, trained, TRAINING, "model", judgement.model))
+    if objections := [item for item in result if isinstance(item, str)]:
         raise AttestationError("; ".join(objections))
-    makers = tuple(item for item in found if isinstance(item, Maker))
+    makers = tuple(item for item in result if isinstance(item, Maker))
     return [r for r in trained if not admitted.objection(r, TRAINING)], makers
 
 
@@ -355,15 +355,15 @@ def _chosen_rows(
     """
     store, verifier = services.store, services.verifier
     behind = {node.digest for node in nodes(passport(store, judgement.model, verifier))}
-    for record in about(store, judgement.test_data, verifier):
-        parts = {name: output.digest for name, output in record.outputs.items()}
+    for attestation in about(store, judgement.test_data, verifier):
+        parts = {name: output.digest for name, output in attestation.outputs.items()}
         if (
-            record.entry_point == SPLIT
-            and not admitted.objection(record, {SPLIT})
+            attestation.entry_point == SPLIT
+            and not admitted.objection(attestation, {SPLIT})
             and parts.get("test") == judgement.test_data
             and parts.get("train") in behind
         ):
-            whole = str(record.inputs.get("data"))
+            whole = str(attestation.inputs.get("data"))
             above = {node.digest for node in nodes(passport(store, whole, verifier))}
             if not data or data in above:
                 return ()
@@ -408,13 +408,13 @@ def _require_counted(
         if ATTEMPTS not in document.values:
             continue
         model, rows = (document.subjects.get(name) for name in ("model", "data"))
-        counted = _records(services, admitted, digest)
+        counted = _attestations(services, admitted, digest)
         measured = [
-            min(record.details.finished for record in records)
+            min(attestation.details.finished for attestation in attestations)
             for other, evaluation in documents.items()
             if (evaluation.subjects.get("model"), evaluation.subjects.get("data")) == (model, rows)
             and _kind(get_manifest(services.store, other)) == EVALUATION
-            and (records := _records(services, admitted, other))
+            and (attestations := _attestations(services, admitted, other))
         ]
         if not measured or not any(r.details.started >= max(measured) for r in counted):
             when = "before the model was evaluated" if measured else "and the model not evaluated"
@@ -425,32 +425,36 @@ def _require_counted(
             )
 
 
-def _records(services: Services, admitted: Admitted, digest: str) -> list[Attestation]:
+def _attestations(services: Services, admitted: Admitted, digest: str) -> list[Attestation]:
     """The attestations of a piece of evidence that count."""
-    found = about(services.store, digest, services.verifier)
-    return [record for record in found if not admitted.objection(record, EVIDENCE)]
+    result = about(services.store, digest, services.verifier)
+    return [attestation for attestation in result if not admitted.objection(attestation, EVIDENCE)]
 
 
-def _named(record: Attestation) -> set[str]:
+def _named(attestation: Attestation) -> set[str]:
     """Every artifact that an execution was about: its inputs, and digests among its parameters.
 
     Steps that need no more of an artifact than its name take that as a parameter. What a step may
     write about a name that it was given is the step's own; see `makers`.
     """
-    parameters = {value for value in record.parameters.values() if isinstance(value, str)}
-    return {*record.input_digests(), *parameters}
+    parameters = {value for value in attestation.parameters.values() if isinstance(value, str)}
+    return {*attestation.input_digests(), *parameters}
 
 
 def _admit(
     admitted: Admitted,
-    records: Sequence[Attestation],
+    attestations: Sequence[Attestation],
     library: frozenset[str] | set[str],
     what: str,
     digest: str,
 ) -> Maker | str:
     """Who made an artifact; an objection when no step that counts did."""
-    record, objection = admitted.first(records, library)
-    return maker(what, digest, record) if record is not None else f"the {what} {digest} {objection}"
+    attestation, objection = admitted.first(attestations, library)
+    return (
+        maker(what, digest, attestation)
+        if attestation is not None
+        else f"the {what} {digest} {objection}"
+    )
 
 
 def _kind(manifest: Manifest) -> str:

@@ -18,10 +18,10 @@ def tried_on(services: Services, test_data: str) -> list[str]:
 
     In whatever role a step took the model: a comparison measures both of its models.
     """
-    found: dict[str, None] = {}
-    for record in using(services.store, test_data, services.verifier):
-        found.update(dict.fromkeys(record.input_digests()))
-    return [digest for digest in found if digest != test_data and _may_be_model(services, digest)]
+    result: dict[str, None] = {}
+    for attestation in using(services.store, test_data, services.verifier):
+        result.update(dict.fromkeys(attestation.input_digests()))
+    return [digest for digest in result if digest != test_data and _may_be_model(services, digest)]
 
 
 def _may_be_model(services: Services, digest: str) -> bool:
@@ -41,6 +41,9 @@ def count(services: Services, model: str, test_data: str) -> int:
         services: The store, and whose signatures count.
         model: Digest of the model.
         test_data: Digest of the rows.
+
+    Returns:
+        At least 1.
     """
     target = target_of(services, model)
     tried = {
@@ -52,7 +55,16 @@ def count(services: Services, model: str, test_data: str) -> int:
 
 
 def evidence(services: Services, model: str, test_data: str) -> EvidenceDocument:
-    """The count as evidence about the model; arguments as `count`."""
+    """The number of attempts as evidence about the model.
+
+    Args:
+        services: The store, and whose signatures count.
+        model: Digest of the model.
+        test_data: Digest of the rows.
+
+    Returns:
+        The evidence.
+    """
     return EvidenceDocument(
         {"model": model, "data": test_data},
         {ATTEMPTS: float(count(services, model, test_data))},
@@ -61,5 +73,5 @@ def evidence(services: Services, model: str, test_data: str) -> EvidenceDocument
 
 def target_of(services: Services, model: str) -> str:
     """The column that a model predicts, as its attestation says; "" when that says none."""
-    records = about(services.store, model, services.verifier)
-    return str(records[0].parameters.get("target", "")) if records else ""
+    attestations = about(services.store, model, services.verifier)
+    return str(attestations[0].parameters.get("target", "")) if attestations else ""

@@ -53,47 +53,47 @@ def properties(store: Store, manifest: Manifest, verifier: Verifier | None) -> d
         IntegrityError: Something is not what its digest says.
         NotFoundError: Something is not in the store.
     """
-    found: dict[str, Any] = {"digest": manifest.digest, "bytes": manifest.size}
-    found.update({f"annotation {name}": value for name, value in manifest.annotations.items()})
-    records = about(store, manifest.digest, verifier)
-    if records:
-        found.update(_execution_properties(store, records[0]))
-    found.update(_schema_properties(store, manifest))
-    for record in using(store, manifest.digest, verifier):
-        for name, output in record.outputs.items():
+    result: dict[str, Any] = {"digest": manifest.digest, "bytes": manifest.size}
+    result.update({f"annotation {name}": value for name, value in manifest.annotations.items()})
+    attestations = about(store, manifest.digest, verifier)
+    if attestations:
+        result.update(_execution_properties(store, attestations[0]))
+    result.update(_schema_properties(store, manifest))
+    for attestation in using(store, manifest.digest, verifier):
+        for name, output in attestation.outputs.items():
             # Only what judges this artifact by itself: a comparison is about two.
-            if record.step in {"evaluate", "validate_data"}:
+            if attestation.step in {"evaluate", "validate_data"}:
                 values = evidence_values(store, output.digest)
-                found.update({f"{record.step} {name}: {k}": v for k, v in values.items()})
-    found.update({f"file {entry.path}": entry.blob.digest for entry in manifest.files})
-    return found
+                result.update({f"{attestation.step} {name}: {k}": v for k, v in values.items()})
+    result.update({f"file {entry.path}": entry.blob.digest for entry in manifest.files})
+    return result
 
 
-def _execution_properties(store: Store, record: Attestation) -> dict[str, Any]:
-    found: dict[str, Any] = {f"parameter {k}": v for k, v in record.parameters.items()}
-    for name, value in record.inputs.items():
-        found[f"input {name}"] = value
+def _execution_properties(store: Store, attestation: Attestation) -> dict[str, Any]:
+    result: dict[str, Any] = {f"parameter {k}": v for k, v in attestation.parameters.items()}
+    for name, value in attestation.inputs.items():
+        result[f"input {name}"] = value
         if isinstance(value, str) and value:
             held = schema(store, get_manifest(store, value))
             if held is not None:
-                found[f"input {name} rows"] = held["rows"]
-    found.update({f"source {name}": source.digest for name, source in record.sources.items()})
-    found["code of the step"] = record.code.step
-    found["code of the library"] = record.code.library
-    found["requirements"] = record.code.requirements
-    found["git commit"] = record.git_commit
-    return found
+                result[f"input {name} rows"] = held["rows"]
+    result.update({f"source {name}": source.digest for name, source in attestation.sources.items()})
+    result["code of the step"] = attestation.code.step
+    result["code of the library"] = attestation.code.library
+    result["requirements"] = attestation.code.requirements
+    result["git commit"] = attestation.git_commit
+    return result
 
 
 def _schema_properties(store: Store, manifest: Manifest) -> dict[str, Any]:
     held = schema(store, manifest)
     if held is None:
         return {}
-    found: dict[str, Any] = {"rows": held["rows"]}
+    result: dict[str, Any] = {"rows": held["rows"]}
     for column in held["columns"]:
-        found[f"column {column['name']}"] = column["type"]
-        found[f"nulls in {column['name']}"] = column.get("nulls")
-    return found
+        result[f"column {column['name']}"] = column["type"]
+        result[f"nulls in {column['name']}"] = column.get("nulls")
+    return result
 
 
 def schema(store: Store, manifest: Manifest) -> dict[str, Any] | None:
@@ -103,7 +103,19 @@ def schema(store: Store, manifest: Manifest) -> dict[str, Any] | None:
 
 
 def json_file(store: Store, manifest: Manifest, path: str) -> Any:
-    """A file of canonical JSON in an artifact; None where it has no such file."""
+    """Read a file of canonical JSON in an artifact.
+
+    Args:
+        store: Where it lies.
+        manifest: Of the artifact.
+        path: Of the file.
+
+    Returns:
+        Its content; None for an artifact without the file.
+
+    Raises:
+        IntegrityError: The file is not what its digest says, or not canonical JSON.
+    """
     data = read_file(store, manifest, path, MAX_SCHEMA_BYTES)
     return None if data is None else parse_canonical_json(data, path)
 

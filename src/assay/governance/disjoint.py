@@ -71,21 +71,21 @@ def require_disjoint(
         for note in proof.require(digest, tested, "chosen among others on")
     ]
     # An import of the same bytes says nothing about a model that was trained here.
-    own = [record for record in trained if record.entry_point != IMPORT]
+    own = [attestation for attestation in trained if attestation.entry_point != IMPORT]
     if not own:
         return trained[0], (*notes, IMPORTED)
     refused: list[IntegrityError] = []
-    for record in own:
+    for attestation in own:
         try:
-            found = [
+            result = [
                 note
-                for digest in sorted(proof.trained_on(record))
+                for digest in sorted(proof.trained_on(attestation))
                 for note in proof.require(digest, tested, "trained on")
             ]
         except IntegrityError as error:
             refused.append(error)
         else:
-            return record, (*notes, *found)
+            return attestation, (*notes, *result)
     raise refused[0]
 
 
@@ -126,7 +126,9 @@ def require_rows(
         if rows := document.subjects.get("candidate_rows", ""):
             if document.subjects.get("model") != model:
                 left = []
-            left = [record for record in left if proof.left_out_for(record, rows, tested)]
+            left = [
+                attestation for attestation in left if proof.left_out_for(attestation, rows, tested)
+            ]
             if not left:
                 raise _other_rows(name, "candidate_rows", rows, model)
         if rows := document.subjects.get("production_rows", ""):
@@ -163,17 +165,17 @@ def _used_columns(services: Services, model: str) -> frozenset[str]:
 def _chosen_on(services: Services, model: str) -> set[str]:
     """Datasets whose rows decided that this model was chosen among others."""
     store, verifier = services.store, services.verifier
-    found = set()
-    for record in using(store, model, verifier):
-        evaluations = {output.digest for output in record.outputs.values()}
-        rows = {digest for digest in record.input_digests() if _is_dataset(services, digest)}
+    result = set()
+    for attestation in using(store, model, verifier):
+        evaluations = {output.digest for output in attestation.outputs.values()}
+        rows = {digest for digest in attestation.input_digests() if _is_dataset(services, digest)}
         if rows and any(
             user.entry_point == SELECT
             for evaluation in evaluations
             for user in using(store, evaluation, verifier)
         ):
-            found |= rows
-    return found
+            result |= rows
+    return result
 
 
 def _column_names(services: Services, dataset: str) -> tuple[str, ...]:
@@ -217,40 +219,42 @@ class _Proof:
         Raises:
             IntegrityError: It read something else, or nothing that is known.
         """
-        found = self._datasets(training, set())
-        if training.sources or not found:
+        result = self._datasets(training, set())
+        if training.sources or not result:
             raise IntegrityError(
                 f"the attestation {training.digest} does not name every dataset that the model was "
                 "trained on, so that nothing shows that the evaluated rows are new to it; train it "
                 "by a step that takes its rows as datasets only"
             )
-        return found
+        return result
 
-    def _datasets(self, record: Attestation, seen: set[str]) -> set[str]:
-        found = set()
-        for digest in record.input_digests():
+    def _datasets(self, attestation: Attestation, seen: set[str]) -> set[str]:
+        result = set()
+        for digest in attestation.input_digests():
             if digest in seen:
                 continue
             seen.add(digest)
             if _is_dataset(self._services, digest):
-                found.add(digest)
+                result.add(digest)
             else:
                 for maker in self._about(digest)[:1]:
-                    found |= self._datasets(maker, seen)
-        return found
+                    result |= self._datasets(maker, seen)
+        return result
 
     def rows_of(self, model: str) -> list[set[str]]:
         """The datasets that a model was trained on; several where executions read others."""
-        found: list[set[str]] = []
-        for record in self._about(model) if model else []:
+        result: list[set[str]] = []
+        for attestation in self._about(model) if model else []:
             # The code may be of an earlier version: what is in production was judged by that.
-            named = record.entry_point in TRAINING or not self._admitted.objection(record, TRAINING)
+            named = attestation.entry_point in TRAINING or not self._admitted.objection(
+                attestation, TRAINING
+            )
             # An import of the same bytes says nothing about a model that was trained here.
-            if named and record.entry_point != IMPORT:
-                rows = self._datasets(record, set())
-                if rows not in found:
-                    found.append(rows)
-        return found
+            if named and attestation.entry_point != IMPORT:
+                rows = self._datasets(attestation, set())
+                if rows not in result:
+                    result.append(rows)
+        return result
 
     def left_out_for(self, training: Attestation, rows: str, tested: str) -> bool:
         """Whether a comparison may leave out these rows as those of a training.
@@ -272,11 +276,13 @@ class _Proof:
 
     def _splits(self, train: str) -> Iterator[Attestation]:
         """The executions of `split_data` that made a dataset as the training part."""
-        for record in self._about(train):
-            if record.entry_point == SPLIT and not self._admitted.objection(record, {SPLIT}):
-                part = record.outputs.get("train")
-                if part is not None and part.digest == train and "test" in record.outputs:
-                    yield record
+        for attestation in self._about(train):
+            if attestation.entry_point == SPLIT and not self._admitted.objection(
+                attestation, {SPLIT}
+            ):
+                part = attestation.outputs.get("train")
+                if part is not None and part.digest == train and "test" in attestation.outputs:
+                    yield attestation
 
     def require(self, seen: str, tested: Collection[str], how: str) -> list[str]:
         """Refuse datasets that share more rows with one that the model saw than is admitted.
@@ -344,11 +350,11 @@ class _Proof:
 
     def _are_parts(self, left: str, right: str) -> bool:
         return any(
-            {left, right} <= {output.digest for output in record.outputs.values()}
-            for record in self._about(left)
-            if record.entry_point == SPLIT
-            and not self._admitted.objection(record, {SPLIT})
-            and self._splits_by_used_columns(record)
+            {left, right} <= {output.digest for output in attestation.outputs.values()}
+            for attestation in self._about(left)
+            if attestation.entry_point == SPLIT
+            and not self._admitted.objection(attestation, {SPLIT})
+            and self._splits_by_used_columns(attestation)
         )
 
     def _splits_by_used_columns(self, split: Attestation) -> bool:
@@ -362,11 +368,15 @@ class _Proof:
 
     def _taken_from(self, dataset: str) -> Iterator[list[str]]:
         """For each execution that made a dataset from datasets alone, those."""
-        for record in self._about(dataset):
-            inputs = record.input_digests()
+        for attestation in self._about(dataset):
+            inputs = attestation.input_digests()
             parents = [digest for digest in inputs if _is_dataset(self._services, digest)]
-            pure = not record.sources and not record.side_effects and len(parents) == len(inputs)
-            if parents and pure and not self._admitted.objection(record, {SPLIT}):
+            pure = (
+                not attestation.sources
+                and not attestation.side_effects
+                and len(parents) == len(inputs)
+            )
+            if parents and pure and not self._admitted.objection(attestation, {SPLIT}):
                 yield parents
 
     def _about(self, digest: str) -> list[Attestation]:
@@ -420,12 +430,12 @@ def _row_hashes(folder: Path, columns: list[str]) -> "np.ndarray[Any, np.dtype[n
 
     from assay import data as dataset
 
-    found = []
+    result = []
     for batch in dataset.iter_batches(folder, columns):
         texts = {name: _text(batch.column(name)).to_pandas() for name in columns}
         frame = pd.DataFrame(texts, columns=columns)
-        found.append(pd.util.hash_pandas_object(frame, index=False).to_numpy(np.uint64))
-    return np.concatenate(found) if found else np.empty(0, np.uint64)
+        result.append(pd.util.hash_pandas_object(frame, index=False).to_numpy(np.uint64))
+    return np.concatenate(result) if result else np.empty(0, np.uint64)
 
 
 def _text(column: Any) -> Any:

@@ -59,30 +59,32 @@ class Admitted:
 
     named: Sequence[StepRule] = ()
 
-    def objection(self, record: Attestation, library: Collection[str]) -> str:
+    def objection(self, attestation: Attestation, library: Collection[str]) -> str:
         """Why an attestation's step does not count; "" when it does.
 
         Args:
-            record: An attestation that counts.
+            attestation: An attestation that counts.
             library: Entry points of the library's steps that may do this work.
         """
-        entry = record.entry_point
+        entry = attestation.entry_point
         named = [rule for rule in self.named if rule.entry_point == entry]
-        if any(not rule.code or rule.code == record.code_digest for rule in named):
+        if any(not rule.code or rule.code == attestation.code_digest for rule in named):
             return ""
         if entry in library:
             known = code.identity_of(entry)
-            if (record.code.step, record.code.library) == (known.step, known.library):
+            if (attestation.code.step, attestation.code.library) == (known.step, known.library):
                 return ""
             return (
-                f"was made by {entry} with other code ({record.code_digest}) than that of this "
+                f"was made by {entry} with other code ({attestation.code_digest}) than that of "
+                f"this "
                 f"installation; {RUN_AGAIN} in this version, let the governing policy name it "
                 "under 'steps' with this code, or use the version that made it"
             )
         if named:
             codes = ", ".join(rule.code for rule in named)
             return (
-                f"was made by {entry} with the code {record.code_digest}, and the policy names "
+                f"was made by {entry} with the code {attestation.code_digest}, and the policy "
+                f"names "
                 f"the step with {codes}"
             )
         return (
@@ -91,31 +93,34 @@ class Admitted:
         )
 
     def first(
-        self, records: Iterable[Attestation], library: Collection[str]
+        self, attestations: Iterable[Attestation], library: Collection[str]
     ) -> tuple[Attestation | None, str]:
         """The first attestation whose step counts; without one, the first objection."""
         objections = []
-        for record in records:
-            objection = self.objection(record, library)
+        for attestation in attestations:
+            objection = self.objection(attestation, library)
             if not objection:
-                return record, ""
+                return attestation, ""
             objections.append(objection)
         return None, next(iter(objections), "")
 
 
-def maker(what: str, digest: str, record: Attestation) -> Maker:
+def maker(what: str, digest: str, attestation: Attestation) -> Maker:
     """What a pull request shows of an attestation.
 
     Args:
         what: `model`, `decision`, or the kind of evidence.
         digest: Of the artifact.
-        record: Its attestation.
+        attestation: Its attestation.
+
+    Returns:
+        Step, code and key.
     """
     return Maker(
         what=what,
         digest=digest,
-        entry_point=record.entry_point,
-        code=record.code_digest,
-        signed_by=record.signed_by,
-        own=record.entry_point not in {GATE, *TRAINING, *EVIDENCE},
+        entry_point=attestation.entry_point,
+        code=attestation.code_digest,
+        signed_by=attestation.signed_by,
+        own=attestation.entry_point not in {GATE, *TRAINING, *EVIDENCE},
     )

@@ -186,14 +186,14 @@ def metric_names(values: Mapping[str, float]) -> dict[str, float]:
     takes letters, digits and `_-. /`, at most 250, and no name that is no clean path; what is
     replaced or cut beyond recognition gets a few digits of the original's hash.
     """
-    found: dict[str, float] = {}
+    result: dict[str, float] = {}
     for name, value in sorted(values.items()):
         metric = _metric_name(name)
-        if metric in found or len(metric) > MAX_METRIC_CHARS:
+        if metric in result or len(metric) > MAX_METRIC_CHARS:
             digits = hashlib.sha256(name.encode()).hexdigest()[:8]
             metric = f"{metric[: MAX_METRIC_CHARS - len(digits) - 1]}-{digits}"
-        found[metric] = value
-    return found
+        result[metric] = value
+    return result
 
 
 def _metric_name(name: str) -> str:

@@ -159,8 +159,8 @@ class Registry:
                 alias is a failure: what is not known must not pass for "nothing in production".
         """
         with self._calling(f"ask for the {alias} version of {name!r}"):
-            found = self._model(name)
-            version = found.aliases.get(alias) if found is not None else None
+            result = self._model(name)
+            version = result.aliases.get(alias) if result is not None else None
             if version is None:
                 return None
             held = _version(self._client.get_model_version(name, str(version)))
@@ -177,7 +177,7 @@ class Registry:
         from mlflow.exceptions import MlflowException
 
         try:
-            found = self._client.get_registered_model(name)
+            result = self._client.get_registered_model(name)
         except MlflowException as error:
             if error.error_code != _UNKNOWN:
                 raise
@@ -188,9 +188,9 @@ class Registry:
                     error
                 )
             return None
-        if found.name != name:
-            raise OSError(f"the answer is about the model {found.name!r}")
-        return found
+        if result.name != name:
+            raise OSError(f"the answer is about the model {result.name!r}")
+        return result
 
     def version(self, name: str, version: str) -> ModelVersion | None:
         """A version by its number, or None; errors as for `at`."""
@@ -211,17 +211,17 @@ class Registry:
             ServiceError: The registry failed.
         """
         with self._calling("list the registered models"):
-            found = self._client.search_registered_models(max_results=1000)
-        return sorted(str(item.name) for item in found)
+            result = self._client.search_registered_models(max_results=1000)
+        return sorted(str(item.name) for item in result)
 
     def find(self, name: str, digest: str) -> ModelVersion | None:
         """The version of `name` that holds `digest`, if there is one; the lowest of several."""
         _require_name(name)
         with self._calling(f"search the versions of {name!r}"):
-            found = self._client.search_model_versions(
+            result = self._client.search_model_versions(
                 f"name = '{name}' and tags.`{MODEL_TAG}` = '{digest}'"
             )
-        versions = sorted((_version(item) for item in found), key=lambda item: int(item.version))
+        versions = sorted((_version(item) for item in result), key=lambda item: int(item.version))
         return versions[0] if versions else None
 
     def holds(self, version: ModelVersion, uri: str) -> bool:
@@ -294,15 +294,15 @@ class Registry:
         Raises:
             ServiceError: The registry failed.
         """
-        found: dict[str, list[ModelVersion]] = {}
+        result: dict[str, list[ModelVersion]] = {}
         with self._calling("list the registered versions"):
             token: str | None = None
             while token != "":
                 page = self._client.search_model_versions(page_token=token)
                 for raw in page:
-                    found.setdefault(raw.name, []).append(_version(raw))
+                    result.setdefault(raw.name, []).append(_version(raw))
                 token = page.token or ""
-        return found
+        return result
 
     def aliased(self, name: str) -> set[str]:
         """The versions of `name` that some alias points at."""
@@ -322,15 +322,20 @@ class Registry:
 
     def _history(self, name: str) -> list[str]:
         with self._calling(f"ask for the history of {name!r}"):
-            found = self._model(name)
-        raw = found.tags.get(HISTORY_TAG, "") if found is not None else ""
+            result = self._model(name)
+        raw = result.tags.get(HISTORY_TAG, "") if result is not None else ""
         return [version for version in raw.split(",") if version.isdecimal()]
 
     def set_alias(self, name: str, alias: str, version: str) -> None:
-        """Point an alias at a version; of `production`, keep what it pointed at before.
+        """Point an alias at a version; for `production`, keep the history.
+
+        Args:
+            name: Of the registered model.
+            alias: The alias.
+            version: The version's number.
 
         Raises:
-            UsageError: No such model or version, or an alias that MLflow does not take.
+            UsageError: No such model or version, or an alias that MLflow does not accept.
             ServiceError: The registry failed.
         """
         try:
@@ -353,6 +358,11 @@ class Registry:
 
     def tag(self, name: str, version: str, tags: Mapping[str, str]) -> None:
         """Add tags to a version, replacing those of the same name.
+
+        Args:
+            name: Of the registered model.
+            version: The version's number.
+            tags: Values by name, cut at `MAX_TAG_CHARS`.
 
         Raises:
             ServiceError: The registry failed, or has no such version.
@@ -418,14 +428,14 @@ class Registry:
         from mlflow.exceptions import MlflowException
 
         try:
-            if (found := self._client.get_experiment_by_name(name)) is None:
+            if (result := self._client.get_experiment_by_name(name)) is None:
                 return str(self._client.create_experiment(name))
         except MlflowException as error:
             # Another registration was quicker.
             if error.error_code != _EXISTS:
                 raise
-            found = self._client.get_experiment_by_name(name)
-        return str(found.experiment_id)
+            result = self._client.get_experiment_by_name(name)
+        return str(result.experiment_id)
 
     def _log(
         self,

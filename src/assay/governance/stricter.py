@@ -50,7 +50,7 @@ def stricter(
         IntegrityError: Something is not what its digest says.
     """
     target = target_of(services, judgement.model)
-    found = []
+    result = []
     for policy, (decision, model) in _blocked(services, judgement).items():
         if policy == judgement.policy_artifact:
             continue
@@ -60,31 +60,31 @@ def stricter(
             content = judged_policy(services.store, policy)
             again = judged_under(content, judgement, documents, f"policy {policy}")
         except PolicyError as error:
-            found.append(StricterPolicy(policy, decision, model, str(error)))
+            result.append(StricterPolicy(policy, decision, model, str(error)))
             continue
         if again.verdict is not Verdict.PASS:
-            found.append(StricterPolicy(policy, decision, model, again.reason))
-    return found
+            result.append(StricterPolicy(policy, decision, model, again.reason))
+    return result
 
 
 def _blocked(services: Services, judgement: Judgement) -> dict[str, tuple[str, str]]:
     """By policy, a decision on the same test rows that is not a pass, and its model."""
     store, verifier = services.store, services.verifier
     seen: set[str] = set()
-    found: dict[str, tuple[str, str]] = {}
+    result: dict[str, tuple[str, str]] = {}
     for measured in using(store, judgement.test_data, verifier):
         for output in measured.outputs.values():
             if output.digest in seen:
                 continue
             seen.add(output.digest)
-            for record in using(store, output.digest, verifier):
+            for attestation in using(store, output.digest, verifier):
                 if (
-                    record.entry_point == GATE
+                    attestation.entry_point == GATE
                     # A gate without test_data judged evidence about the same rows.
-                    and record.parameters.get("test_data") in {"", judgement.test_data}
-                    and record.values.get("verdict") != Verdict.PASS.value
+                    and attestation.parameters.get("test_data") in {"", judgement.test_data}
+                    and attestation.values.get("verdict") != Verdict.PASS.value
                 ):
-                    decision = record.outputs["decision"].digest
-                    model = str(record.parameters.get("model", ""))
-                    found.setdefault(str(record.inputs["policy"]), (decision, model))
-    return found
+                    decision = attestation.outputs["decision"].digest
+                    model = str(attestation.parameters.get("model", ""))
+                    result.setdefault(str(attestation.inputs["policy"]), (decision, model))
+    return result

@@ -58,7 +58,7 @@ def propose(
             "ASSAY_VERIFY_KEYS is not set, so nothing asks for signatures; set it to a keys.yaml"
         )
     require_digest(artifact)
-    found = verify(store, artifact, None, progress)
+    result = verify(store, artifact, None, progress)
     unsigned, refused = [], []
     for node in nodes(passport(store, artifact, None)):
         if node.record is None:
@@ -72,8 +72,8 @@ def propose(
                 unsigned.append(node.record)
     if refused:
         raise AttestationError("; ".join(refused))
-    once = {record.digest: record for record in unsigned}
-    return Proposal(artifact, tuple(once.values()), found.size)
+    once = {attestation.digest: attestation for attestation in unsigned}
+    return Proposal(artifact, tuple(once.values()), result.size)
 
 
 def admit(deployment: Deployment, proposal: Proposal, *, by: str, why: str) -> Statement:
@@ -98,7 +98,7 @@ def admit(deployment: Deployment, proposal: Proposal, *, by: str, why: str) -> S
     why = " ".join(why.split())
     if not MIN_WHY_CHARS <= len(why) <= MAX_WHY_CHARS:
         raise UsageError(f"--why: give a reason of {MIN_WHY_CHARS} to {MAX_WHY_CHARS} characters")
-    listed = [record.digest for record in proposal.attestations]
+    listed = [attestation.digest for attestation in proposal.attestations]
     predicate = {"attestations": listed, "by": by, "why": why, "at": statement.now()}
     made = deployment.state(Kind.ADMISSION, proposal.artifact, predicate)
     for digest in listed:

@@ -119,17 +119,17 @@ def _finish_merge(
 def _proposed(repository: Repository, model: str, environment: str, digest: str) -> str:
     prefix = layout.branch(model, environment, digest or f"sha256:{'0' * 64}")
     prefix = prefix if digest else f"{prefix.rpartition('/')[0]}/"
-    found = repository.branches(prefix)
-    if len(found) == 1:
-        return found[0]
-    if not found:
+    result = repository.branches(prefix)
+    if len(result) == 1:
+        return result[0]
+    if not result:
         proposed = ", ".join(repository.branches(f"{layout.BRANCHES}/")) or "nothing"
         raise UsageError(
             f"no proposal for {model!r} in {environment}; proposed are: {proposed}; propose it "
             f"with: "
             "assay promote"
         )
-    names = ", ".join(sorted(name.rpartition("/")[2] for name in found))
+    names = ", ".join(sorted(name.rpartition("/")[2] for name in result))
     raise UsageError(f"more than one model is proposed ({names}); choose one with --digest")
 
 
@@ -192,8 +192,8 @@ def checked(
         except AssayError as error:
             return [str(error)]
         return []
-    found = eligibility.problems(services, release, files, governs)
-    return found + (_version_problems(registry, release) if registry else [])
+    result = eligibility.problems(services, release, files, governs)
+    return result + (_version_problems(registry, release) if registry else [])
 
 
 def _version_problems(registry: Registry, release: Release) -> list[str]:

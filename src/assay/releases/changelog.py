@@ -59,12 +59,12 @@ class ReleaseContent:
             NotFoundError: Something is not in the store.
         """
         store = services.store
-        records = about(store, release.digest, services.verifier)
-        data = records[0].inputs.get("data") if records else ""
+        attestations = about(store, release.digest, services.verifier)
+        data = attestations[0].inputs.get("data") if attestations else ""
         return cls(
             release,
             get_manifest(store, release.digest),
-            records[0] if records else None,
+            attestations[0] if attestations else None,
             Evidence.of(store, release),
             get_manifest(store, str(data)) if data else None,
             _text_file(store, release.policy, "policy.yaml", MAX_POLICY_BYTES),
@@ -231,11 +231,11 @@ def _statistics(store: Store, manifest: Manifest) -> dict[str, dict[str, Any]]:
     raw = json_file(store, manifest, "statistics.json")
     held = schema(store, manifest) or {}
     rows = [int(part["rows"]) for part in held.get("parts", [])]
-    found: dict[str, dict[str, Any]] = {}
+    result: dict[str, dict[str, Any]] = {}
     for place, part in enumerate(raw.get("parts", []) if isinstance(raw, dict) else []):
         for name, column in part["columns"].items():
             present = (rows[place] if place < len(rows) else 1) - column["nulls"]
-            sums = found.setdefault(name, {"n": 0, "sum": 0.0, "exact": True, "values": {}})
+            sums = result.setdefault(name, {"n": 0, "sum": 0.0, "exact": True, "values": {}})
             sums["n"] += present
             if "mean" in column:
                 sums["sum"] += column["mean"] * present
@@ -245,7 +245,7 @@ def _statistics(store: Store, manifest: Manifest) -> dict[str, dict[str, Any]]:
                 sums["exact"] = False
             for value, count in column.get("values", []):
                 sums["values"][str(value)] = sums["values"].get(str(value), 0) + count
-    return found
+    return result
 
 
 def _shifts(

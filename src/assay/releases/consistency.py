@@ -52,15 +52,15 @@ def push(deployment: OpenDeployment, entry: Entry, *, base: str) -> None:
 
 def pushed(repository: Repository, entries: list[Entry]) -> list[Entry]:
     """Intents whose commit is on the branch, although the log does not record its result."""
-    found = []
+    result = []
     for intent in log.intents(entries):
         path = layout.path(intent.model, intent.environment)
         commits = {revision.commit for revision in repository.history(path)}
         if intent.commit in commits:
             content = repository.read(path, intent.commit)
             if content is not None and of_bytes(content) == intent.release:
-                found.append(intent)
-    return found
+                result.append(intent)
+    return result
 
 
 def held(repository: Repository, path: str, history: Sequence[Revision]) -> dict[str, str]:
@@ -74,14 +74,14 @@ def held(repository: Repository, path: str, history: Sequence[Revision]) -> dict
     Returns:
         By commit, the digest of the release; "" where it cannot be read.
     """
-    found = {}
+    result = {}
     for revision in history:
         try:
             content = repository.read(path, revision.commit)
         except IntegrityError:  # a link, or too large
             content = None
-        found[revision.commit] = of_bytes(content) if content is not None else ""
-    return found
+        result[revision.commit] = of_bytes(content) if content is not None else ""
+    return result
 
 
 def finish(deployment: OpenDeployment, model: str) -> list[Entry]:

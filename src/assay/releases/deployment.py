@@ -102,7 +102,16 @@ class Deployment:
         return log.append(self.services, entry, self.signer, after=after)
 
     def state(self, kind: Kind, model: str, predicate: Mapping[str, Any]) -> Statement:
-        """Sign and store a statement about a model; arguments and errors as `statement.save`."""
+        """Sign and store a statement about a model; errors as `statement.save`.
+
+        Args:
+            kind: What is stated.
+            model: Digest of the subject.
+            predicate: The content.
+
+        Returns:
+            The statement as it was stored.
+        """
         return statement.save(self.services, self.require_signer(), kind, model, predicate)
 
     @contextmanager

@@ -95,22 +95,22 @@ def decision_of(services: Services, model: str, version: ModelVersion | None) ->
             refused = error
         else:
             return named
-    found = {
-        (record.details.started, record.outputs["decision"].digest)
+    result = {
+        (attestation.details.started, attestation.outputs["decision"].digest)
         for evaluated in using(store, model, verifier)
         for output in evaluated.outputs.values()
-        for record in using(store, output.digest, verifier)
-        if record.step == admission.GATE
-        and record.parameters.get("model") == model
-        and "decision" in record.outputs  # any step may be called so
+        for attestation in using(store, output.digest, verifier)
+        if attestation.step == admission.GATE
+        and attestation.parameters.get("model") == model
+        and "decision" in attestation.outputs  # any step may be called so
     }
-    if not found and refused is not None:
+    if not result and refused is not None:
         raise refused
-    if not found:
+    if not result:
         raise NotFoundError(
             f"no decision about {model} is in the store; let the gate judge it: run the pipeline"
         )
-    return max(found)[1]
+    return max(result)[1]
 
 
 def require_admitted(
@@ -325,23 +325,23 @@ def reports_of(store: Store, judgement: Judgement) -> dict[str, str]:
     Raises:
         UsageError: No evaluation is among them.
     """
-    found: dict[str, str] = {}
+    result: dict[str, str] = {}
     for digest in judgement.evidence:
         match = _REPORT.fullmatch(get_manifest(store, digest).artifact_type)
         if match:
-            found.setdefault(match[1], digest)
-    if "evaluation" not in found:
+            result.setdefault(match[1], digest)
+    if "evaluation" not in result:
         raise UsageError(
             f"the decision about {judgement.model} rests on no evaluation, so an approver would "
             "have nothing to review; give the gate an evaluation"
         )
-    return found
+    return result
 
 
 def evaluation_run(services: Services, evaluation: str) -> str:
     """The id of the run that evaluated; "" for a run without an id."""
-    records = about(services.store, evaluation, services.verifier)
-    return records[0].details.invocation if records else ""
+    attestations = about(services.store, evaluation, services.verifier)
+    return attestations[0].details.invocation if attestations else ""
 
 
 def version_of(registry: Registry, release: Release) -> ModelVersion:
@@ -354,8 +354,8 @@ def version_of(registry: Registry, release: Release) -> ModelVersion:
     said = f"registryVersion is {release.registry_version}"
     version = registry.version(release.model, release.registry_version)
     if version is None or version.tags.get(MODEL_TAG) != release.digest:
-        found = registry.find(release.model, release.digest)
-        known = f"version {found.version}" if found else "no version"
+        result = registry.find(release.model, release.digest)
+        known = f"version {result.version}" if result else "no version"
         raise UsageError(f"{said}, but the registry has {known} of this model")
     if not registry.holds(version, release.uri):
         raise UsageError(
@@ -390,7 +390,7 @@ def problems(
     from assay.core.digest import of_bytes
     from assay.errors import AssayError
 
-    found: list[str] = []
+    result: list[str] = []
     try:
         assessment, overrides = require_admitted(
             services,
@@ -410,7 +410,7 @@ def problems(
                 evaluation_run(services, reports["evaluation"]),
             ),
         }
-        found += [
+        result += [
             f"{name} is {given}, the decision's is {right}"
             for name, (given, right) in expected.items()
             if given != right
@@ -418,31 +418,31 @@ def problems(
         right = release.override in overrides if overrides else release.override is None
         if not right:
             holds = ", ".join(given.statement for given in overrides) or "none"
-            found.append(
+            result.append(
                 f"override is not among those that hold now ({holds}); promote the model again"
             )
         if release.uri.rstrip("/") != services.store.view_uri(release.digest).rstrip("/"):
-            found.append(f"uri {release.uri} is not that of the model {release.digest}")
+            result.append(f"uri {release.uri} is not that of the model {release.digest}")
         if release.golden or judged.test_data:
             golden.require_about(services.store, release.golden, release.digest, judged.test_data)
         if not overrides:
             require_compared(services, release.model, release.environment, judged)
     except AssayError as error:
-        found.append(str(error))
+        result.append(str(error))
     try:
         measured = monitoring_plan.judged(services, release.reports)
         if measured is not None and release.monitoring != of_bytes(measured):
-            found.append(
+            result.append(
                 f"monitoring is {release.monitoring or 'none'}, the plan that the gate judged is "
                 f"{of_bytes(measured)}"
             )
     except AssayError as error:
-        found.append(str(error))
+        result.append(str(error))
     plan = files.get(layout.PLAN_FILE)
     if (of_bytes(plan) if plan is not None else "") != release.monitoring:
-        found.append(f"{layout.PLAN_FILE} is not the plan that release.yaml names")
+        result.append(f"{layout.PLAN_FILE} is not the plan that release.yaml names")
     try:
         require_reached(services, release.model, release.environment, release.digest)
     except AssayError as error:
-        found.append(str(error))
-    return found
+        result.append(str(error))
+    return result

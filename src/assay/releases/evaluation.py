@@ -76,10 +76,10 @@ class Evidence:
 
 def _curves(data: bytes) -> Mapping[str, Any]:
     limits = Limits(MAX_CURVE_BYTES, depth=16, values=2_000_000)
-    found = read_json(data, "classification.json", limits, error=IntegrityError)
-    if not isinstance(found, dict):
+    judged = read_json(data, "classification.json", limits, error=IntegrityError)
+    if not isinstance(judged, dict):
         raise IntegrityError("classification.json: not an object")
-    return found
+    return judged
 
 
 def evidence(store: Store, digest: str) -> EvidenceDocument:
@@ -87,29 +87,29 @@ def evidence(store: Store, digest: str) -> EvidenceDocument:
     return EvidenceDocument.parse(_file(store, digest, FILE_NAME, MAX_EVIDENCE_BYTES))
 
 
-def files(release: Release, found: Evidence, assessment: Assessment) -> dict[str, bytes]:
+def files(release: Release, judged: Evidence, assessment: Assessment) -> dict[str, bytes]:
     """Render `evaluation.md` and its figures; the same bytes every time.
 
     Args:
         release: The release.
-        found: Its evidence.
+        judged: Its evidence.
         assessment: What the checks found.
 
     Returns:
         Contents by file name.
     """
-    drawn = _figures(found)
-    text = _page(release, found, assessment, list(drawn))
+    drawn = _figures(judged)
+    text = _page(release, judged, assessment, list(drawn))
     return {EVALUATION_FILE: text.encode(), **{name: svg.encode() for name, svg in drawn.items()}}
 
 
-def _page(release: Release, found: Evidence, assessment: Assessment, drawn: list[str]) -> str:
+def _page(release: Release, judged: Evidence, assessment: Assessment, drawn: list[str]) -> str:
     decision = assessment.judgement
 
     def picture(name: str, alt: str) -> str:
         return f"\n![{alt}]({name})\n" if name in drawn else ""
 
-    rows = int(found.evaluation.values.get("test_rows") or 0)
+    rows = int(judged.evaluation.values.get("test_rows") or 0)
     parts = [
         f"# Evaluation of {markdown_text(release.model)} for {release.environment}\n",
         f"Decision: **{decision.verdict.value}**"
@@ -122,27 +122,27 @@ def _page(release: Release, found: Evidence, assessment: Assessment, drawn: list
     parts += [
         "## Metrics\n",
         "An interval says where the true value lies with 95 % confidence.\n"
-        if _level(found) == 0.95  # noqa: PLR2004 - the usual level, spelt as people say it
+        if _level(judged) == 0.95  # noqa: PLR2004 - the usual level, spelt as people say it
         else "An interval says where the true value lies, at the confidence that was asked for.\n",
         markdown_table(
-            ("metric", "value", "low", "high"), _metrics(found.evaluation, labelled=False)
+            ("metric", "value", "low", "high"), _metrics(judged.evaluation, labelled=False)
         ),
         picture(METRICS_FIGURE, "Metrics with intervals"),
         picture(ROC_FIGURE, "ROC curve"),
         picture(CONFUSION_FIGURE, "Confusion matrix"),
         "## Comparison with production\n",
-        _comparison(found.comparison),
+        _comparison(judged.comparison),
         picture(REGRESSION_FIGURE, "Regression with interval"),
     ]
-    if sliced := _metrics(found.evaluation, labelled=True):
+    if sliced := _metrics(judged.evaluation, labelled=True):
         parts += [
             "## Slices\n",
             markdown_table(("slice", "value", "low", "high"), sliced),
             picture(SLICES_FIGURE, "Metric by slice"),
         ]
-    parts += ["## If it fails silently\n", _monitoring(found.monitoring)]
-    if found.measurements is not None:
-        measured = sorted(found.measurements.values.items())
+    parts += ["## If it fails silently\n", _monitoring(judged.monitoring)]
+    if judged.measurements is not None:
+        measured = sorted(judged.measurements.values.items())
         parts += [
             "## Speed and memory\n",
             "Measured on the machine that evaluated; production may differ.\n",
@@ -229,8 +229,8 @@ def _makers(assessment: Assessment) -> str:
     return markdown_table(("what", "digest", "step", "code", "signed by"), rows)
 
 
-def _level(found: Evidence) -> float:
-    levels = {interval.confidence for interval in found.evaluation.intervals.values()}
+def _level(judged: Evidence) -> float:
+    levels = {interval.confidence for interval in judged.evaluation.intervals.values()}
     return next(iter(levels)) if len(levels) == 1 else 0.0
 
 
@@ -298,19 +298,19 @@ def _names(release: Release) -> str:
     return markdown_table(("what", "name"), rows)
 
 
-def _figures(found: Evidence) -> dict[str, str]:
+def _figures(judged: Evidence) -> dict[str, str]:
     drawn = {}
-    if plain := _points(found.evaluation, labelled=False):
+    if plain := _points(judged.evaluation, labelled=False):
         drawn[METRICS_FIGURE] = _points_figure(plain, "Metrics")
-    if roc := found.curves.get("roc"):
+    if roc := judged.curves.get("roc"):
         drawn[ROC_FIGURE] = _roc_figure(roc)
-    confusion = found.curves.get("confusion_matrix")
+    confusion = judged.curves.get("confusion_matrix")
     if confusion and len(confusion["labels"]) <= MAX_CLASSES:
         drawn[CONFUSION_FIGURE] = _confusion_figure(confusion)
-    if sliced := _points(found.evaluation, labelled=True):
+    if sliced := _points(judged.evaluation, labelled=True):
         drawn[SLICES_FIGURE] = _points_figure(sliced[:MAX_SLICES], "Slices")
-    if found.comparison is not None:
-        deltas = [p for p in _points(found.comparison, labelled=None) if "delta" in p[0]]
+    if judged.comparison is not None:
+        deltas = [p for p in _points(judged.comparison, labelled=None) if "delta" in p[0]]
         if deltas:
             drawn[REGRESSION_FIGURE] = _points_figure(
                 deltas, "Regression (below 0: better)", zero=True

@@ -24,7 +24,7 @@ ROWS: Final = 100
 MAX_ANSWER_BYTES: Final = 8 << 20
 
 
-def record(services: Services, model: str, test_data: str) -> str:
+def create(services: Services, model: str, test_data: str) -> str:
     """Predict the first rows and store rows and predictions.
 
     Args:

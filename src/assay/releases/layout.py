@@ -65,6 +65,9 @@ def branch(model: str, environment: str, digest: str) -> str:
         model: Name of the model.
         environment: Where it is proposed for.
         digest: Of the model.
+
+    Returns:
+        The branch's name.
     """
     # Percent-encoded, because a branch has no spaces, and no dots that mean something to Git.
     name = quote(model, safe="")

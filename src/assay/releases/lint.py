@@ -101,15 +101,15 @@ def _problems(deployment: OpenDeployment, folder: Path, path: str, touched: list
     try:
         consistency.require_whole(deployment, release.model)
         governs = governing(repository, release.model, release.environment)
-        found = checked(deployment, release, files, governs)
+        result = checked(deployment, release, files, governs)
     except AssayError as error:
         return [str(error)]
     if path in touched:
-        found += changed_with(release.model, release.environment, touched)
+        result += changed_with(release.model, release.environment, touched)
         entries = deployment.entries(release.model)
         if not log.was_released(entries, release.name, release.environment):
-            found += replaced(repository, release, repository.head)
-    return found
+            result += replaced(repository, release, repository.head)
+    return result
 
 
 def _parent(path: str) -> str:

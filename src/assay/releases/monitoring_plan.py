@@ -37,8 +37,10 @@ def judged(services: Services, reports: Mapping[str, str]) -> bytes | None:
         NotFoundError: The plan is not in the store.
     """
     report = reports.get(REPORT)
-    records = about(services.store, report, services.verifier) if report else []
-    plans = [record.inputs["plan"] for record in records if record.step == CHECK]
+    attestations = about(services.store, report, services.verifier) if report else []
+    plans = [
+        attestation.inputs["plan"] for attestation in attestations if attestation.step == CHECK
+    ]
     for plan in plans:
         if not isinstance(plan, str) or not plan:
             continue
@@ -80,9 +82,9 @@ def chosen(
         return given
     for environment in filter(None, [release.environment, layout.below(release.environment)]):
         path = f"{layout.folder(release.model, environment)}/{layout.PLAN_FILE}"
-        found = repository.read(path)
-        if found is not None:
-            return found
+        result = repository.read(path)
+        if result is not None:
+            return result
     return None
 
 

@@ -97,9 +97,9 @@ def _governed(deployment: Deployment, model: str, judged: Judgement) -> Judgemen
     _, documents = judged_files(deployment.store, judged)
     with deployment.open() as opened:
         for environment in ENVIRONMENTS:
-            found = governing(opened.repository, model, environment)
-            if found is not None:
-                under = judged_under(found.content, judged, documents, found.place)
+            result = governing(opened.repository, model, environment)
+            if result is not None:
+                under = judged_under(result.content, judged, documents, result.place)
                 if under.verdict is not Verdict.PASS:
                     return under
     return judged

@@ -120,7 +120,7 @@ def promote(
             reports=reports,
             policy=judgement.policy_artifact,
             data=assessment.data,
-            golden=golden.record(services, digest, judgement.test_data)
+            golden=golden.create(services, digest, judgement.test_data)
             if judgement.test_data
             else "",
             override=override,

@@ -45,8 +45,8 @@ class Revision:
 
     def trailer(self, name: str) -> str:
         """The value of the trailer `name: value` of the message; "" without one."""
-        found = re.findall(rf"(?m)^{re.escape(name)}: (.+)$", self.message)
-        return found[-1].strip() if found else ""
+        result = re.findall(rf"(?m)^{re.escape(name)}: (.+)$", self.message)
+        return result[-1].strip() if result else ""
 
 
 class Repository:
@@ -91,7 +91,7 @@ class Repository:
         with tempfile.TemporaryDirectory(prefix="assay-git-") as scratch:
             repository = cls(settings, folder, Path(scratch))
             try:
-                found = repository.commit_of(tip)
+                result = repository.commit_of(tip)
                 shallow = repository._git("rev-parse", "--is-shallow-repository")
             except ServiceError as error:
                 raise UsageError(
@@ -102,7 +102,7 @@ class Repository:
                     f"{folder} was checked out without its history; fetch all of it "
                     "(fetch-depth: 0 on GitHub, GIT_DEPTH: 0 on GitLab)"
                 )
-            repository._tip = found
+            repository._tip = result
             yield repository
 
     # Reading.
@@ -115,8 +115,8 @@ class Repository:
     def branch(self, name: str) -> str:
         """The commit of a remote branch as last fetched, or ""."""
         with contextlib.suppress(ServiceError):
-            found = f"refs/remotes/origin/{name}"
-            return self._git("rev-parse", "--verify", "--quiet", "--end-of-options", found)
+            result = f"refs/remotes/origin/{name}"
+            return self._git("rev-parse", "--verify", "--quiet", "--end-of-options", result)
         return ""
 
     def commit_of(self, name: str) -> str:
@@ -130,8 +130,8 @@ class Repository:
     def branches(self, prefix: str) -> list[str]:
         """Remote branches that begin with `prefix`."""
         root = "refs/remotes/origin/"
-        found = self._git("for-each-ref", "--format=%(refname)", root)
-        names = [line.removeprefix(root) for line in found.splitlines()]
+        result = self._git("for-each-ref", "--format=%(refname)", root)
+        names = [line.removeprefix(root) for line in result.splitlines()]
         return [name for name in names if name.startswith(prefix)]
 
     def fetch(self) -> None:
@@ -162,8 +162,8 @@ class Repository:
     def files(self, folder: str, commit: str = "") -> dict[str, bytes]:
         """The regular files of a folder at a commit, by name."""
         commit = commit or self.head
-        found = self._tree(commit, f"{folder}/") if commit else []
-        return {entry[2].removeprefix(f"{folder}/"): self._content(entry) for entry in found}
+        result = self._tree(commit, f"{folder}/") if commit else []
+        return {entry[2].removeprefix(f"{folder}/"): self._content(entry) for entry in result}
 
     def paths(self, folder: str, commit: str = "") -> list[str]:
         """Every file below a folder at a commit."""
@@ -210,8 +210,8 @@ class Repository:
         commit = commit or self.head
         listing = self._git("ls-tree", "-r", "-z", _id(commit), "--", folder) if commit else ""
         kinds = {"120000": "a link", "160000": "a submodule"}
-        found = (line.partition("\t") for line in listing.split("\0"))
-        return {name: kinds[mode[:6]] for mode, _, name in found if mode[:6] in kinds}
+        result = (line.partition("\t") for line in listing.split("\0"))
+        return {name: kinds[mode[:6]] for mode, _, name in result if mode[:6] in kinds}
 
     def messages(self, path: str) -> list[str]:
         """The messages of all commits of the branch's history that changed a file or folder."""
@@ -220,14 +220,14 @@ class Repository:
         command = ["log", "-z", "--full-history", f"--format={_FORMAT}"]
         merged = _revisions(self._git(*command, "--end-of-options", self.head, "--", path))
         # Merges are among them only where no parent has the same files.
-        found = {revision.commit: revision for revision in (*merged, *self.history(path))}
-        return [revision.message for revision in found.values()]
+        result = {revision.commit: revision for revision in (*merged, *self.history(path))}
+        return [revision.message for revision in result.values()]
 
     def revision(self, commit: str) -> Revision:
         """A commit's own data."""
         command = ["log", "-z", "-1", f"--format={_FORMAT}", "--end-of-options", _id(commit), "--"]
-        (found,) = _revisions(self._git(*command))
-        return found
+        (result,) = _revisions(self._git(*command))
+        return result
 
     def contains(self, commit: str) -> bool:
         """Whether a commit was merged into the branch."""
@@ -377,13 +377,13 @@ class Repository:
     def _tree(self, commit: str, path: str) -> list[tuple[str, str, str, int]]:
         """(mode, blob, path, bytes) of the files that a path names."""
         text = self._git("ls-tree", "-l", "-z", _id(commit), "--", path)
-        found = []
+        result = []
         for line in filter(None, text.split("\0")):
             entry, _, name = line.partition("\t")
             mode, kind, blob, size = entry.split()
             if kind == "blob":
-                found.append((mode, blob, name, int(size)))
-        return found
+                result.append((mode, blob, name, int(size)))
+        return result
 
     def _content(self, entry: tuple[str, str, str, int]) -> bytes:
         mode, blob, name, size = entry
@@ -429,7 +429,7 @@ def _identity(author: str) -> tuple[str, str]:
     if not author:
         name = os.environ.get("GIT_AUTHOR_NAME", "") or BOT_NAME
         return name, os.environ.get("GIT_AUTHOR_EMAIL", "") or BOT_MAIL
-    found = re.fullmatch(r"([^<>\n]+) <([^<>\s]+)>", author)
-    if found is None:
+    result = re.fullmatch(r"([^<>\n]+) <([^<>\s]+)>", author)
+    if result is None:
         raise UsageError(f"{author!r} is not an author; write 'Name <mail>'")
-    return found[1], found[2]
+    return result[1], result[2]

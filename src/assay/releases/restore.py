@@ -70,10 +70,10 @@ class Past:
         previous = release.previous
         while previous not in seen:
             seen.add(previous)
-            if (found := self.get(previous)) is not None:
-                if found.release.digest != release.digest:
-                    yield found
-                previous = found.release.previous
+            if (result := self.get(previous)) is not None:
+                if result.release.digest != release.digest:
+                    yield result
+                previous = result.release.previous
             elif previous in self._passed:
                 # It was replaced before it was recorded, so a rollback goes on to what it replaced.
                 previous = log.get_release(self._store, previous).previous
@@ -84,8 +84,8 @@ class Past:
         Raises:
             UsageError: It was never in this environment; lists those that were.
         """
-        if (found := self._known.get(digest)) is not None:
-            return found
+        if (result := self._known.get(digest)) is not None:
+            return result
         for earlier in self._known.values():
             if earlier.release.digest == digest:
                 return earlier

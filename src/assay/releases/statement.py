@@ -92,7 +92,17 @@ class Statement:
 def encode(
     kind: Kind, subject: str, predicate: Mapping[str, Any], signer: Signer | None
 ) -> tuple[bytes, str]:
-    """A statement's bytes and their media type; signed when there is a signer."""
+    """Encode a statement.
+
+    Args:
+        kind: What is stated.
+        subject: Digest of what it is about.
+        predicate: The content.
+        signer: The key that signs; None for an unsigned statement.
+
+    Returns:
+        The bytes and their media type.
+    """
     payload = canonical_json(
         {
             "_type": STATEMENT_TYPE,
@@ -223,7 +233,13 @@ def save(
 
 
 def point(store: Store, subject: str, digest: str) -> None:
-    """Make a statement findable from something that it is about."""
+    """Store the pointer by which a statement is found from its subject.
+
+    Args:
+        store: That holds the statement.
+        subject: Digest of what it is about.
+        digest: Of the statement.
+    """
     store.write_pointer(f"statements/{hex_of(subject)}/{hex_of(digest)}", digest.encode())
 
 
@@ -255,7 +271,7 @@ def refused(services: Services, model: str) -> list[AttestationError]:
 def _split(
     services: Services, model: str, kind: Kind | None
 ) -> tuple[list[Statement], list[AttestationError]]:
-    found, errors = [], []
+    result, errors = [], []
     for digest in _pointed(services.store, model):
         try:
             statement = load(services, digest)
@@ -263,8 +279,8 @@ def _split(
             errors.append(error)
             continue
         if statement.subject == model and kind in {None, statement.kind}:
-            found.append(statement)
-    return sorted(found, key=lambda item: (item.text("at"), item.digest)), errors
+            result.append(statement)
+    return sorted(result, key=lambda item: (item.text("at"), item.digest)), errors
 
 
 def unknown(services: Services, model: str, kind: Kind) -> list[UnknownKeyError]:
@@ -278,7 +294,7 @@ def unknown(services: Services, model: str, kind: Kind) -> list[UnknownKeyError]
     Returns:
         One error for each such statement.
     """
-    found: list[UnknownKeyError] = []
+    result: list[UnknownKeyError] = []
     unverified = Services(services.store, None)
     for digest in _pointed(services.store, model):
         try:
@@ -287,10 +303,10 @@ def unknown(services: Services, model: str, kind: Kind) -> list[UnknownKeyError]
             # What it is, only its own text says; that is enough to be careful.
             claimed = load(unverified, digest)
             if (claimed.kind, claimed.subject) == (kind, model):
-                found.append(error)
+                result.append(error)
         except AttestationError:
             continue
-    return found
+    return result
 
 
 def _pointed(store: Store, model: str) -> list[str]:
@@ -339,7 +355,7 @@ def person() -> str:
     Raises:
         UsageError: Git has no name or mail.
     """
-    found = []
+    result = []
     for key, variable in (("user.name", "NAME"), ("user.email", "EMAIL")):
         value = os.environ.get(f"GIT_AUTHOR_{variable}") or os.environ.get(
             f"GIT_COMMITTER_{variable}", ""
@@ -351,10 +367,10 @@ def person() -> str:
                 raise
             except GitError:
                 value = ""
-        found.append(" ".join(value.split()))
-    if not all(found):
+        result.append(" ".join(value.split()))
+    if not all(result):
         raise UsageError(
             "Git has no user.name and user.email; set them: git config --global user.name '…'; "
             "git config --global user.email '…' (or GIT_AUTHOR_NAME, GIT_AUTHOR_EMAIL)"
         )
-    return f"{found[0]} <{found[1]}>"
+    return f"{result[0]} <{result[1]}>"

@@ -89,7 +89,7 @@ def _sync(deployment: Deployment, by: str, result: Synced, *, accept_merges: boo
         for path in paths:
             _sync_path(run, path, result)
         # Last: a run that is stopped before has recorded no tip, and the next judges like this one.
-        tips.record(opened, by)
+        tips.record_tip(opened, by)
 
 
 @dataclass(frozen=True, slots=True)

@@ -108,17 +108,17 @@ class Line:
         until = next(after) if since else self._repository.head
         parents = self._repository.revision(commit).parents
         changes = self._repository.changing(policy_paths(model, environment), since, until)
-        found: dict[bytes, Governing] = {}
+        result: dict[bytes, Governing] = {}
         for place, at in enumerate([*parents[:1], *filter(None, [since]), *changes]):
             policy = governing(self._repository, model, environment, at)
-            if policy is not None and policy.content not in found:
+            if policy is not None and policy.content not in result:
                 # The parent's policy is known by its path; the others need their commit.
                 name = f"{policy.place} of commit {at[:12]}" if place else policy.place
-                found[policy.content] = Governing(name, policy.content)
-        return list(found.values()) or [None]
+                result[policy.content] = Governing(name, policy.content)
+        return list(result.values()) or [None]
 
 
-def record(deployment: OpenDeployment, by: str) -> None:
+def record_tip(deployment: OpenDeployment, by: str) -> None:
     """Record the branch's tip as seen; errors as `log.append`."""
     repository = deployment.repository
     chain = _chain(repository)

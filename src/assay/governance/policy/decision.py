@@ -116,8 +116,8 @@ def replay(
     if model is None:
         models = {doc.subjects["model"] for doc in documents.values() if "model" in doc.subjects}
         if len(models) != 1:
-            found = ", ".join(sorted(models)) or "none"
-            raise UsageError(f"the evidence names these models: {found}; say which with --model")
+            result = ", ".join(sorted(models)) or "none"
+            raise UsageError(f"the evidence names these models: {result}; say which with --model")
         (model,) = models
     if data is None:
         about = {

@@ -444,8 +444,8 @@ def _find(expression: Expression, seen: _Index) -> tuple[float, list[Interval | 
             raise _Refusal(f"{name} comes from evidence about data, not about the model")
     values = [item.value for item in seen_values]
     if len(set(values)) > 1:
-        found = ", ".join("not a number" if value is None else repr(value) for value in values)
-        raise _Refusal(f"the evidence contradicts itself on {name}: {found}")
+        result = ", ".join("not a number" if value is None else repr(value) for value in values)
+        raise _Refusal(f"the evidence contradicts itself on {name}: {result}")
     if values[0] is None:
         note = next((f": {item.note}" for item in seen_values if item.note), "")
         _require_clear(expression, seen_values, note)

@@ -54,14 +54,14 @@ class GiteaForge:
         newest = None
         for page in range(1, MAX_PAGES + 1):
             query = f"/pulls?state=all&sort=recentupdate&limit={PAGE}&page={page}"
-            found = self._call(f"look for the pull request of {branch}", "GET", query) or []
-            for raw in found:
+            result = self._call(f"look for the pull request of {branch}", "GET", query) or []
+            for raw in result:
                 if raw["head"]["ref"] != branch or raw["base"]["ref"] != self._base:
                     continue
                 if raw["state"] == "open":
                     return _request(raw)
                 newest = newest or raw
-            if len(found) < PAGE:
+            if len(result) < PAGE:
                 break
         return _request(newest) if newest else None
 

@@ -66,10 +66,10 @@ class GitLabForge:
         except ServiceError as error:
             # There is one already, of this call's own lost answer or of somebody else.
             exists = getattr(error.__cause__, "response_code", 0) == _EXISTS
-            found = self.find(branch) if exists else None
-            if found is None:
+            result = self.find(branch) if exists else None
+            if result is None:
                 raise
-            request = found
+            request = result
         return self.update(request, title, body, labels)
 
     def update(
@@ -93,17 +93,17 @@ class GitLabForge:
 
     def merged_by(self, commit: str) -> PullRequest | None:
         """See `Forge.merged_by`."""
-        found = self._call(
+        result = self._call(
             f"ask who merged {commit[:12]}",
             lambda: self._project.commits.get(commit, lazy=True).merge_requests(),
         )
-        for item in found:
+        for item in result:
             if item["state"] == "merged" and item["target_branch"] == self._base:
                 return _request(self._whole(item["iid"]))
         return None
 
     def _find(self, branch: str) -> Any:
-        found = self._project.mergerequests.list(
+        result = self._project.mergerequests.list(
             source_branch=branch,
             target_branch=self._base,
             state="all",
@@ -111,8 +111,8 @@ class GitLabForge:
             sort="desc",
             get_all=False,
         )
-        opened = [native for native in found if native.state == "opened"]
-        return next(iter(opened or found), None)
+        opened = [native for native in result if native.state == "opened"]
+        return next(iter(opened or result), None)
 
     def _whole(self, number: int) -> Any:
         return self._call(

@@ -132,11 +132,11 @@ def read(services: Services, model: str) -> list[Entry]:
     """
     store, verifier = services.store, services.verifier
     entries: list[Entry] = []
-    for number, found in enumerate(store.list_pointers(prefix(model)), start=1):
+    for number, result in enumerate(store.list_pointers(prefix(model)), start=1):
         what = f"{title(model)}, entry {number}"
-        if found != pointer(model, number):
+        if result != pointer(model, number):
             raise IntegrityError(f"{what} is missing; the log was tampered with")
-        name = (store.read_pointer(found) or b"").decode(errors="replace")
+        name = (store.read_pointer(result) or b"").decode(errors="replace")
         if not is_digest(name):
             raise IntegrityError(f"{what}: names no digest; the log was tampered with")
         try:
@@ -241,8 +241,8 @@ def _not_stated(entry: Entry, given: Statement) -> str:
 def names(store: Store, model: str) -> list[str]:
     """The names of a chain's entries, oldest first, unchecked."""
     return [
-        (store.read_pointer(found) or b"").decode(errors="replace")
-        for found in store.list_pointers(prefix(model))
+        (store.read_pointer(result) or b"").decode(errors="replace")
+        for result in store.list_pointers(prefix(model))
     ]
 
 
@@ -265,15 +265,15 @@ def heads(store: Store, model: str, signer: Signer | None) -> list[str]:
     Returns:
         A line for each chain that has entries.
     """
-    found = []
+    result = []
     for trailer, chain in {LOG_TRAILER: model, REVOCATIONS_TRAILER: REVOCATIONS}.items():
         if name := head(store, chain):
             words = [f"{trailer}:", name]
             if signer is not None:
                 envelope = signer.sign(_head_payload(chain, name))
                 words.append(base64.urlsafe_b64encode(envelope).decode())
-            found.append(" ".join(words))
-    return found
+            result.append(" ".join(words))
+    return result
 
 
 def _head_payload(chain: str, name: str) -> bytes:
@@ -315,11 +315,11 @@ def cut_off(
     chains = {LOG_TRAILER: model, REVOCATIONS_TRAILER: REVOCATIONS}
     held = {trailer: set(names(services.store, chain)) for trailer, chain in chains.items()}
     named = {
-        (found[1], found[2]): None
+        (result[1], result[2]): None
         for message in messages
-        for found in _HEAD.finditer(message)
-        if found[2] not in held[found[1]]
-        and _is_head(chains[found[1]], found[2], found[3] or "", services.verifier, roles)
+        for result in _HEAD.finditer(message)
+        if result[2] not in held[result[1]]
+        and _is_head(chains[result[1]], result[2], result[3] or "", services.verifier, roles)
     }
     return [
         f"{title(chains[trailer])} no longer has the entry {name}, which a commit of the "

@@ -20,13 +20,13 @@ def models(store: Store) -> list[str]:
 
 
 def _chains(store: Store) -> list[str]:
-    found = set()
+    result = set()
     for hexed in logs(store):
         first = store.read_pointer(f"releases/{hexed}/000001") or b""
         name = first.decode(errors="replace")
         if is_digest(name):
-            found.add(read_entry(store, name, None)[0].model)
-    return sorted(found)
+            result.add(read_entry(store, name, None)[0].model)
+    return sorted(result)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,34 +42,34 @@ class Fault:
 
 def check(store: Store, verifier: Verifier | None) -> list[Fault]:
     """All faults of the release logs of a store and of the statements behind them."""
-    found: list[Fault] = []
+    result: list[Fault] = []
     logged: set[str] = set()
     services = Services(store, verifier)
     for model in _chains(store):
         try:
             entries = read(services, model)
         except AssayError as error:
-            found.append(Fault(title(model), str(error), broken=True))
+            result.append(Fault(title(model), str(error), broken=True))
             continue
         for entry in entries:
             what = f"{title(model)}, entry {entry.number}"
             logged.add(entry.statement)
             if entry.refused:
-                found.append(Fault(what, f"does not count: {entry.refused}", broken=False))
+                result.append(Fault(what, f"does not count: {entry.refused}", broken=False))
             elif entry.statement:
-                found += _faults_of_statement(store, entry, what)
+                result += _faults_of_statement(store, entry, what)
     for pointer in store.list_pointers("statements/"):
         digest = PREFIX + pointer.rpartition("/")[2]
         try:
             given = statement.load(services, digest)
         except AssayError as error:
             broken = isinstance(error, UnknownKeyError | NotFoundError)
-            found.append(Fault(f"statement {digest}", str(error), broken=broken))
+            result.append(Fault(f"statement {digest}", str(error), broken=broken))
             continue
         if given.kind in {Kind.REVOCATION, Kind.OVERRIDE} and digest not in logged:
             text = f"this {given.kind} of {given.subject} is not in the log; run its command again"
-            found.append(Fault(f"statement {digest}", text, broken=False))
-    return found
+            result.append(Fault(f"statement {digest}", text, broken=False))
+    return result
 
 
 def _faults_of_statement(store: Store, entry: Entry, what: str) -> list[Fault]:

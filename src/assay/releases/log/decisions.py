@@ -42,8 +42,8 @@ def revocation(services: Services, model: str) -> Revocation | None:
         UnknownKeyError: A revocation is signed by a key that is not configured.
         IntegrityError: The log of revocations is broken.
     """
-    if found := revocations(services).get(model):
-        return found
+    if result := revocations(services).get(model):
+        return result
     given = next(iter(statement.about(services, model, Kind.REVOCATION)), None)
     if given is not None:
         return Revocation(model, given.by, given.text("at"), given.text("why"), given.digest)

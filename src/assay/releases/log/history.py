@@ -16,11 +16,11 @@ def current(entries: Sequence[Entry], environment: str, at: str = "") -> Entry |
     Returns:
         The entry; None when nothing was released there.
     """
-    found = None
+    result = None
     for entry in entries:
         if entry.moves and entry.environment == environment and (not at or entry.at <= at):
-            found = entry
-    return found
+            result = entry
+    return result
 
 
 def clock(entries: Sequence[Entry]) -> str:
@@ -35,6 +35,9 @@ def was_released(entries: Sequence[Entry], release: str, environment: str) -> bo
         entries: The log.
         release: Digest of the release.
         environment: Where.
+
+    Returns:
+        True when an entry `release` of it counts.
     """
     return any(
         entry.event is Event.RELEASE

@@ -54,11 +54,11 @@ def live(store: Store) -> set[str]:
 
 def _chain(store: Store, name: str) -> list[str]:
     """A release and those before it that the store still has, `KEPT_RELEASES` at most."""
-    found: list[str] = []
-    while name and name not in found and len(found) < KEPT_RELEASES and store.has(name):
-        found.append(name)
+    result: list[str] = []
+    while name and name not in result and len(result) < KEPT_RELEASES and store.has(name):
+        result.append(name)
         name = get_release(store, name).previous
-    return found
+    return result
 
 
 def _named(release: Release) -> set[str]:
