@@ -1,4 +1,4 @@
-"""`assay approve`: merge a proposal where there is no forge."""
+"""`assay approve`: merge a proposal on a remote without a forge."""
 
 import click
 

@@ -30,7 +30,7 @@ def lint_command(folder: Path, changed_since: str, as_json: bool) -> None:
     """Check every release in FOLDER, a checked-out deployment repository.
 
     Schema and form; that every digest is in the store and every byte verifies; that the
-    attestations are believable; that the decision is a pass for this model, or overridden; that no
+    attestations count; that the decision is a pass for this model, or overridden; that no
     environment was skipped; that the registry has the version, when MLFLOW_TRACKING_URI is set. A
     line for each problem; exit code 1 when there is one.
     """

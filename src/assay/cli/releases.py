@@ -61,7 +61,7 @@ def _require_known(services: "Services", model_name: str) -> None:
 
     known = log.models(services.store)
     with contextlib.suppress(ServiceError):
-        # A registry that is down does not keep anybody from reading the log.
+        # The log can be read while the registry is down.
         known = sorted({*known, *Registry().names()})
     if model_name not in known:
         raise UsageError(f"no model {model_name!r} in the release log; {like(model_name, known)}")

@@ -100,7 +100,7 @@ def check(
     """Run all checks in order; each failure has its own message.
 
     Args:
-        services: The store, and who may sign.
+        services: The store, and whose signatures count.
         model: Digest.
         decision: The gate's.
         shown: Digests of the evidence that the registry will show.
@@ -233,7 +233,7 @@ def require_same_production(judgement: Judgement, current: ModelVersion | None, 
         name: Name of the registered model.
 
     Raises:
-        RunBlocked: Production moved since the decision, or the decision never looked at it.
+        RunBlocked: Production changed since the decision, or the decision did not compare with it.
         UsageError: The version in production was not registered by Assay.
     """
     registered = current.model if current is not None else ""

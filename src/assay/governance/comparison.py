@@ -42,7 +42,7 @@ def properties(store: Store, manifest: Manifest, verifier: Verifier | None) -> d
     """The properties of an artifact: its attestation, its schema, its evidence, its files.
 
     Args:
-        store: Where it lies.
+        store: That holds it.
         manifest: Of the artifact.
         verifier: Whose signatures count.
 
@@ -106,7 +106,7 @@ def json_file(store: Store, manifest: Manifest, path: str) -> Any:
     """Read a file of canonical JSON in an artifact.
 
     Args:
-        store: Where it lies.
+        store: That holds it.
         manifest: Of the artifact.
         path: Of the file.
 

@@ -5,11 +5,11 @@ uses, its features and its target. A row number alone does not make a row differ
 
 Two datasets share no such row when attestations show it: they are the two parts of one `split_data`
 execution whose key is in these columns, or were taken from such parts by steps that count. Where
-no attestation shows it, as for two files, or for a split by time or by a key that is no feature,
+no attestation shows it, as for two files, or for a split by time or by a key that is not a feature,
 the rows are compared, as numbers or as text. Rows of different people may be equal by chance, so a
 small share of them is admitted and reported; the policy sets the share.
 
-A row that was altered on purpose is another row; whoever may alter a table is trusted with it.
+A row that was altered on purpose is another row; people who may alter a table are trusted.
 """
 
 import tempfile
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 MAX_ROWS: Final = 20_000_000
 """Of both datasets together; more are not compared row by row."""
 MAX_DATASETS: Final = 10_000
-"""Pairs that are looked at for one question; attestations of a chain name a few."""
+"""Pairs that are examined for one answer; attestations of a chain name a few."""
 IMPORTED: Final = "the model was imported, so the rows that it was trained on are unknown"
 
 
@@ -47,7 +47,7 @@ def require_disjoint(
     Rows that the model was chosen on among others count as seen, like those it was trained on.
 
     Args:
-        services: The store, and who may sign.
+        services: The store, and whose signatures count.
         admitted: The steps that count.
         model: Digest.
         trained: The attestations of how it was made, at least one. Each says how to make exactly
@@ -99,14 +99,14 @@ def require_rows(
 ) -> list[Attestation]:
     """Refuse a comparison that took other rows for those that its models were trained on.
 
-    Rows that a model was trained on are left out of a comparison, so that whoever names them
+    Rows that a model was trained on are left out of a comparison, so naming them
     chooses the rows that it is made on: no others may be left out, not even those of a table that
     contains them. One table is an exception: a sweep splits its training rows again, to select on,
     and leaves out both parts. It is the training part of the same split as the test rows, and must
     not share rows with them, like the training rows.
 
     Args:
-        services: The store, and who may sign.
+        services: The store, and whose signatures count.
         admitted: The steps that count.
         model: Digest of the candidate.
         trained: The attestations of how it was made.

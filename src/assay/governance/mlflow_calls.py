@@ -183,7 +183,7 @@ def metric_names(values: Mapping[str, float]) -> dict[str, float]:
     """Evidence under names that every MLflow takes, each under one of its own.
 
     `accuracy{sex="Female"}` becomes `accuracy/sex_Female`, which the UI shows as a group. MLflow
-    takes letters, digits and `_-. /`, at most 250, and no name that is no clean path; what is
+    takes letters, digits and `_-. /`, at most 250, and only normalized paths; what is
     replaced or cut beyond recognition gets a few digits of the original's hash.
     """
     result: dict[str, float] = {}

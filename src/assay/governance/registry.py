@@ -87,8 +87,8 @@ class Registry:
     def ping(self) -> None:
         """Reach the registry with the rights that reading it needs.
 
-        SQLite's file is only looked at, because opening it through MLflow takes seconds. A server
-        is asked through MLflow, which alone knows the certificates and credentials to use.
+        Only the header of SQLite's file is read, because opening it through MLflow takes seconds. A
+        server is asked through MLflow, which has the certificates and credentials.
 
         Raises:
             ServiceError: It does not answer, or refuses.
@@ -151,12 +151,12 @@ class Registry:
     def at(self, name: str, alias: str) -> ModelVersion | None:
         """The version that an alias names, or None.
 
-        The model is asked for with all its aliases, because an answer that names the model and
-        lists no such alias is the registry's word. An error whose text sounds like one is not.
+        The model is read with all its aliases: a missing alias counts only when the answer names
+        the model and does not list the alias, not when an error has a similar text.
 
         Raises:
-            ServiceError: The registry failed. Anything but its word that there is no such model or
-                alias is a failure: what is not known must not pass for "nothing in production".
+            ServiceError: The registry failed. Only its own answer counts as a missing model or
+                alias: an unknown state must not count as "nothing in production".
         """
         with self._calling(f"ask for the {alias} version of {name!r}"):
             result = self._model(name)
@@ -171,7 +171,7 @@ class Registry:
     def _model(self, name: str) -> Any:
         """The registered model, or None; called within `_calling`.
 
-        That there is none is believed only when a listing says so too: a proxy or a wrong path
+        A missing model is accepted only when a listing confirms it: a proxy or a wrong path
         answers 404 as well.
         """
         from mlflow.exceptions import MlflowException
@@ -227,7 +227,7 @@ class Registry:
     def holds(self, version: ModelVersion, uri: str) -> bool:
         """Whether a version's files are those at a URI, or were uploaded from there.
 
-        A tag says what anybody wrote who may write to the registry. The source of a version is
+        Anyone who can write to the registry can write a tag. The source of a version is
         given once, when it is made.
         """
         if self._uploads(uri):
@@ -496,7 +496,7 @@ def name_problems(name: str) -> list[str]:
     """The problems of a model name; empty for a valid one.
 
     MLflow refuses `/` and `:` only, but what has a meaning in its filters or in `models:/` URIs
-    would make a version that nobody can load.
+    would make a version that cannot be loaded.
     """
     if _MODEL_NAME.fullmatch(name) and len(name) <= MAX_NAME_CHARS:
         return []

@@ -1,8 +1,8 @@
 """Stricter policies: those under which models were blocked on the same test rows.
 
-Whoever starts a run chooses its policy. Where a policy blocked a model, a less strict one must not
-admit the next: a model must pass every policy that blocked on these rows, for the same target,
-unless a governing policy decides.
+A run's policy is chosen by the person who starts it. Where a policy blocked a model, a less strict
+one must not admit the next: a model must pass every policy that blocked on these rows, for the same
+target, unless a governing policy decides.
 """
 
 from collections.abc import Mapping
@@ -39,7 +39,7 @@ def stricter(
     """The policies that blocked a model on these test rows, and that this model does not pass.
 
     Args:
-        services: The store, and who may sign.
+        services: The store, and whose signatures count.
         judgement: A decision that passed.
         documents: The evidence of the decision, by digest.
 

@@ -1,7 +1,7 @@
 """Approval: a merge becomes a signed statement and an entry of the release log.
 
 Where there is a forge, `assay.releases.sync` asks it who merged a pull request and when, and a
-recorder's key signs that. On a plain remote anybody who may push can write any name into a commit,
+recorder's key signs that. On a plain remote anyone who can push can write any name into a commit,
 so there the approver's own key signs: `approve` stores the statement about exactly this release and
 commit, logs the intent, and merges; `sync` accepts nothing else.
 """

@@ -111,7 +111,7 @@ def finish(deployment: OpenDeployment, model: str) -> list[Entry]:
         if (newer := overtaken(repository, entries, model, environment)) is None:
             continue
         why = f"entry {newer.late.number} was recorded late: its commit is older"
-        # Without its approval: that was held against the entry which this one repeats.
+        # Without its approval, which was checked for the entry that this one repeats.
         entry = replace(
             newer.entry,
             event=Event.RECONCILED,

@@ -36,7 +36,7 @@ class Deployment:
     registry: Registry | None = None
     """None: no version is compared, and no alias is moved."""
     signer: Signer | None = None
-    """The key of whoever runs the command; None when none is configured."""
+    """The key of the user or process that runs the command; None when none is configured."""
 
     @classmethod
     def from_env(cls, *, services: Services | None = None, repository: bool = True) -> "Deployment":

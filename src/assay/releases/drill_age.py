@@ -20,7 +20,7 @@ def evidence(services: Services, model: str, digest: str) -> EvidenceDocument:
     """The age of the last drill of a model, as evidence about one of its digests.
 
     Args:
-        services: The store, and who may sign.
+        services: The store, and whose signatures count.
         model: Name of the model.
         digest: The candidate that a gate judges.
 

@@ -125,7 +125,7 @@ def require_admitted(
     """Checks 1 to 3.
 
     Args:
-        services: The store, and who may sign.
+        services: The store, and whose signatures count.
         model: Digest of the model.
         decision: Digest of the decision about it.
         data: Digest of the dataset that the release names, or "".
@@ -140,7 +140,7 @@ def require_admitted(
             holds.
         PolicyError: The governing policy does not parse.
         RunInconclusive: As `RunBlocked`, for an inconclusive decision.
-        IntegrityError: Something is altered, unconnected, or without a believable record.
+        IntegrityError: Something is altered, unconnected, or has no attestation that counts.
         NotFoundError: Something is not in the store.
     """
     refuse_revoked(services, model)
@@ -221,7 +221,7 @@ def require_reached(
     """Check 4.
 
     Args:
-        services: The store, and who may sign.
+        services: The store, and whose signatures count.
         model: Name of the model.
         environment: Where it is to be released.
         digest: Of the model.
@@ -379,7 +379,7 @@ def problems(
     """All problems of a release that a person may have written.
 
     Args:
-        services: The store, and who may sign.
+        services: The store, and whose signatures count.
         release: What `release.yaml` says.
         files: The other files of its folder.
         governing: The policy that governs it, from the protected branch.

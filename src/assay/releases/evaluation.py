@@ -121,9 +121,9 @@ def _page(release: Release, judged: Evidence, assessment: Assessment, drawn: lis
     parts.append(assessment_text(assessment))
     parts += [
         "## Metrics\n",
-        "An interval says where the true value lies with 95 % confidence.\n"
+        "An interval contains the true value with 95 % confidence.\n"
         if _level(judged) == 0.95  # noqa: PLR2004 - the usual level, spelt as people say it
-        else "An interval says where the true value lies, at the confidence that was asked for.\n",
+        else "An interval contains the true value with the requested confidence.\n",
         markdown_table(
             ("metric", "value", "low", "high"), _metrics(judged.evaluation, labelled=False)
         ),
@@ -182,7 +182,8 @@ def assessment_text(assessment: Assessment) -> str:
     lines = []
     if assessment.governing is None:
         lines.append(
-            "> **No governing policy.** Whoever started the run chose the rules. Put a policy.yaml "
+            "> **No governing policy.** The rules were chosen by the person who started the run. "
+            "Put a policy.yaml "
             "into this repository to govern the model.\n"
         )
     else:

@@ -97,7 +97,7 @@ def require_about(store: Store, golden: str, model: str, test_data: str) -> None
     """Check that an artifact has the golden predictions of a model on the rows it was judged on.
 
     Args:
-        store: Where it lies.
+        store: That holds it.
         golden: Digest of the artifact.
         model: Digest of the model.
         test_data: Digest of the rows.

@@ -26,7 +26,7 @@ def judged(services: Services, reports: Mapping[str, str]) -> bytes | None:
     """The plan that the gate's evidence was measured with.
 
     Args:
-        services: The store, and who may sign.
+        services: The store, and whose signatures count.
         reports: The evidence that was judged, by kind.
 
     Returns:

@@ -120,7 +120,7 @@ def revoke(deployment: Deployment, digest: str, *, by: str, why: str) -> Stateme
         The signed statement.
 
     Raises:
-        UsageError: No reason is given, the key may not revoke, or the digest is no model's.
+        UsageError: No reason is given, the key may not revoke, or the digest is not a model's.
     """
     signer, services = deployment.require_signer(), deployment.services
     by = person_of(services.verifier, signer, Role.APPROVER, by, "a revocation")

@@ -14,7 +14,7 @@ def in_production(services: Services, registry: Registry, name: str) -> ModelVer
     synchronisation are refused: an unknown state must not count as "nothing in production".
 
     Args:
-        services: The store that holds the release log, and who may sign it.
+        services: The store that holds the release log, and whose signatures count.
         registry: Where the model is registered.
         name: Name of the registered model.
 

@@ -85,7 +85,7 @@ class Repository:
             UsageError: Not a checkout, no such commit, or a checkout without its history.
         """
         settings = Settings(url=folder.resolve().as_uri())
-        # A folder inside of another repository is no checkout.
+        # A folder inside another repository is not a checkout.
         if not (folder / ".git").exists():
             raise UsageError(f"{folder} is not a Git checkout; give that of the repository")
         with tempfile.TemporaryDirectory(prefix="assay-git-") as scratch:
@@ -136,7 +136,7 @@ class Repository:
 
     def fetch(self) -> None:
         """Fetch what others have pushed."""
-        # With an asterisk, because an empty repository has no branch yet, which is no error.
+        # With an asterisk, because an empty repository has no branch yet, which is not an error.
         self._remote(
             "fetch it",
             "fetch",

@@ -29,7 +29,7 @@ class Earlier:
 class Past:
     """What was in one environment, by the release log; the repository only holds the files.
 
-    What the repository's history shows and the log does not is no proof that it was approved.
+    A release that only the repository's history shows was not necessarily approved.
     """
 
     def __init__(

@@ -350,7 +350,7 @@ def expired(until: str) -> bool:
 
 
 def person() -> str:
-    """`Name <mail>` of whoever runs this, as Git knows them.
+    """`Name <mail>` of the user, from Git's configuration.
 
     Raises:
         UsageError: Git has no name or mail.

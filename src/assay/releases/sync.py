@@ -285,7 +285,7 @@ def _approval_of(
 ) -> Statement:
     """The approval that an approver signed for exactly this release and commit.
 
-    A trailer of the commit is not an approval: whoever can push can write one.
+    A trailer of the commit is not an approval: anyone who can push can write one.
 
     Raises:
         IntegrityError: No such approval.

@@ -100,7 +100,7 @@ class Line:
             commit: The commit that brought the release.
 
         Returns:
-            The policies; a single None where there is none.
+            The policies; a single None without any.
         """
         since = self.before(commit)
         # Before any was seen, also what was merged later.

@@ -2,8 +2,8 @@
 
 https://github.com/in-toto/attestation/blob/main/spec/predicates/test-result.md
 
-The predicate's published type has no room for values, so what was seen stands in the annotations
-of the subject. An inconclusive decision is `WARNED`, which is no pass: read `PASSED`, or the
+The predicate's published type has no room for values, so the values are in the annotations
+of the subject. An inconclusive decision is `WARNED`, which is not a pass: read `PASSED`, or the
 verdict.
 """
 
@@ -136,7 +136,7 @@ def _document(content: bytes) -> EvidenceDocument:
 
 
 def statement(decision: Decision) -> dict[str, Any]:
-    """The decision as an in-toto Statement, held against the published types.
+    """The decision as an in-toto Statement, checked against the published types.
 
     Raises:
         IntegrityError: It does not fit them; a bug.

@@ -1,8 +1,8 @@
 """The terms on which evidence must have been made for a policy to believe it.
 
 A comparison judges by itself, by a margin and at a level of confidence; and both evaluation and
-comparison leave groups unjudged that are too small. These are parameters of whoever starts a run,
-so the evidence says them, and they are held against what the policy asks for. So it is with the
+comparison leave groups unjudged that are too small. The person who starts a run sets these
+parameters, so the evidence names them, and they are compared with the policy. So it is with the
 file of behavioural checks, where the policy names one, and with the class that a recall is of.
 """
 
@@ -96,8 +96,8 @@ def _comparison_objection(document: EvidenceDocument, policy: Policy) -> str:
 def _class_objection(document: EvidenceDocument, policy: Policy) -> str:
     """Why a document takes another class for the positive one than the policy; "" if it does not.
 
-    Whoever starts a run chooses the class. A recall of the frequent one is easily high, so where
-    the policy says nothing, it means the default.
+    The person who starts a run chooses the class. The recall of a frequent class is easily high, so
+    where the policy says nothing, it means the default.
     """
     given = document.notes.get(POSITIVE)
     if given is None:

@@ -50,7 +50,7 @@ class PullRequest:
     """A proposal; on GitLab, a merge request."""
 
     number: int
-    """0 where there is no forge."""
+    """0 without a forge."""
     url: str
     branch: str
     state: str
@@ -134,9 +134,9 @@ def calling(name: str, what: str, work: Callable[[], T], *, first_wait: float = 
 
     def wait(state: RetryCallState) -> float:
         error = state.outcome.exception() if state.outcome else None
-        told = error.wait if isinstance(error, _TransientError) else 0.0
+        asked = error.wait if isinstance(error, _TransientError) else 0.0
         own = wait_exponential_jitter(multiplier=first_wait, max=LONGEST_WAIT)(state)
-        return min(max(told, own), LONGEST_WAIT)
+        return min(max(asked, own), LONGEST_WAIT)
 
     try:
         return Retrying(

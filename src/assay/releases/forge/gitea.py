@@ -72,7 +72,7 @@ class GiteaForge:
         content = {"head": branch, "base": base, "title": title, "body": body}
         what = f"open a pull request for {branch}"
         made = self._call(what, "POST", "/pulls", content, admit=_CONFLICT)
-        # There is one already, of this call's own lost answer or of somebody else.
+        # One exists already, from a lost answer to this call or from another process.
         request = _request(made) if made is not None else self.find(branch)
         if request is None:
             raise failed(NAME, what, _CONFLICT, "there is one, and it cannot be found")
@@ -158,7 +158,7 @@ def _request(raw: Any) -> PullRequest:
     if raw["merged"] and raw["merge_commit_sha"]:
         user = raw["merged_by"] or {}
         at = stamp(datetime.fromisoformat(raw["merged_at"]))
-        merge = Merge(raw["merge_commit_sha"], str(user.get("login", "somebody who has left")), at)
+        merge = Merge(raw["merge_commit_sha"], str(user.get("login", "a deleted user")), at)
     state = "merged" if merge else raw["state"]
     return PullRequest(raw["number"], raw["html_url"], raw["head"]["ref"], state, merge)
 

@@ -64,7 +64,7 @@ class GitHubForge:
             )
             request = PullRequest(made.number, made.html_url, branch, "open")
         except ServiceError as error:
-            # There is one already, of this call's own lost answer or of somebody else.
+            # One exists already, from a lost answer to this call or from another process.
             exists = getattr(error.__cause__, "status", 0) == _EXISTS
             result = self.find(branch) if exists else None
             if result is None:
@@ -142,7 +142,7 @@ class GitHubForge:
 def _request(native: "Native", branch: str) -> PullRequest:
     merge = None
     if native.merged_at is not None and native.merge_commit_sha:
-        by = getattr(native.merged_by, "login", None) or "somebody who has left"
+        by = getattr(native.merged_by, "login", None) or "a deleted user"
         merge = Merge(native.merge_commit_sha, by, stamp(native.merged_at))
     state = "merged" if merge else native.state
     return PullRequest(native.number, native.html_url, branch, state, merge)

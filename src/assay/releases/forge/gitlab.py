@@ -64,7 +64,7 @@ class GitLabForge:
             )
             request = _request(made)
         except ServiceError as error:
-            # There is one already, of this call's own lost answer or of somebody else.
+            # One exists already, from a lost answer to this call or from another process.
             exists = getattr(error.__cause__, "response_code", 0) == _EXISTS
             result = self.find(branch) if exists else None
             if result is None:
@@ -141,6 +141,6 @@ def _request(native: Any) -> PullRequest:
         user = getattr(native, "merge_user", None) or getattr(native, "merged_by", None) or {}
         commit = native.merge_commit_sha or native.squash_commit_sha or native.sha
         at = stamp(datetime.fromisoformat(native.merged_at))
-        merge = Merge(commit, str(user.get("username", "somebody who has left")), at)
+        merge = Merge(commit, str(user.get("username", "a deleted user")), at)
     state = _STATES.get(native.state, native.state)
     return PullRequest(native.iid, native.web_url, native.source_branch, state, merge)

@@ -301,7 +301,7 @@ def cut_off(
     """Entries that were removed from the log of a model, as trailers of commits show.
 
     With keys configured, a trailer counts only when a key with one of the roles signed it.
-    Otherwise whoever may write a commit could block every release and rollback of the model.
+    Otherwise anyone who can write a commit could block every release and rollback of the model.
 
     Args:
         services: The store, and whose signatures count.

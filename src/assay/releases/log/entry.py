@@ -133,7 +133,7 @@ def read_entry(store: Store, name: str, verifier: Verifier | None) -> tuple[Entr
     """Read one entry.
 
     Args:
-        store: Where it lies.
+        store: That holds it.
         name: Its digest.
         verifier: Whose signatures count; None: any.
 
