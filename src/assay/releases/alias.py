@@ -38,7 +38,7 @@ def move_alias(deployment: Deployment, model: str, environment: str) -> str:
         moved, seen = _set_alias(registry, release, last) or moved, last.name
     raise ServiceError(
         f"the alias {environment!r} of {model!r} was not settled: others wrote the release log "
-        f"{log.MAX_RACES} times; run again: assay approvals sync"
+        f"{log.MAX_RACES} times; run again: assay release sync"
     )
 
 

@@ -68,7 +68,8 @@ def approve(
     settings = deployment.require_settings()
     if settings.forge != "none":
         raise UsageError(
-            f"merge the pull request on {settings.forge}; assay approve is for remotes without a "
+            f"merge the pull request on {settings.forge}; assay release approve is for remotes "
+            f"without a "
             f"forge"
         )
     signer = deployment.require_signer()
@@ -127,7 +128,7 @@ def _proposed(repository: Repository, model: str, environment: str, digest: str)
         raise UsageError(
             f"no proposal for {model!r} in {environment}; proposed are: {proposed}; propose it "
             f"with: "
-            "assay promote"
+            "assay release promote"
         )
     names = ", ".join(sorted(name.rpartition("/")[2] for name in result))
     raise UsageError(f"more than one model is proposed ({names}); choose one with --digest")

@@ -10,7 +10,7 @@ states, which the branch distinguishes:
 | does not have the commit | nothing was changed | nothing |
 | has the commit | it happened | `finish` writes what the intent announced |
 
-A release that was merged after its approval is finished by `assay approvals sync`, which records
+A release that was merged after its approval is finished by `assay release sync`, which records
 every merge; `finish` records rollbacks, which have no pull request.
 
 The log's last entry says what is in an environment, so entries must be in the order of the
@@ -104,7 +104,7 @@ def finish(deployment: OpenDeployment, model: str) -> list[Entry]:
         except UsageError as error:
             raise UsageError(
                 f"{model} in {intent.environment}: the {intent.intends} of {intent.at} was pushed "
-                f"and not recorded; record it with: assay approvals sync ({error})"
+                f"and not recorded; record it with: assay release sync ({error})"
             ) from error
     for environment in layout.ENVIRONMENTS:
         entries = deployment.entries(model)
@@ -126,7 +126,7 @@ def finish(deployment: OpenDeployment, model: str) -> list[Entry]:
         except UsageError as error:
             raise UsageError(
                 f"{model} in {environment}: {why} than that of entry {newer.entry.number}; put it "
-                f"right with: assay approvals sync ({error})"
+                f"right with: assay release sync ({error})"
             ) from error
     return made
 

@@ -90,7 +90,7 @@ def drill(deployment: Deployment, model: str, environment: str, *, by: str) -> D
         RunBlocked: The current release's model is revoked, so that it could not be restored.
         UsageError: As `require_ready`; nothing was moved.
         IntegrityError: A release cannot be restored, or its predictions differ.
-        ServiceError: The repository failed. `assay releases` shows what is released then.
+        ServiceError: The repository failed. `assay release list` shows what is released then.
     """
     require_ready(deployment, model, environment)
     services = deployment.services

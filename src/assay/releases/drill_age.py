@@ -63,7 +63,7 @@ def missing_for_drill(services: Services, model: str, environment: str) -> list[
     """
     entries = log.read(services, model)
     current = log.current(entries, environment)
-    promote = f"assay promote '{model}' {environment}"
+    promote = f"assay release promote '{model}' {environment}"
     if current is None:
         return [f"{model!r} was never released to {environment}; release two models: {promote}"]
     left = log.get_release(services.store, current.release)

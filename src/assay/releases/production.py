@@ -37,6 +37,6 @@ def in_production(services: Services, registry: Registry, name: str) -> ModelVer
             f"cannot determine which version of {name!r} is in production: the release log says "
             f"{released.digest} since {released.at}, the registry says {named}; check "
             "MLFLOW_TRACKING_URI and ASSAY_STORE, or move the alias to what was released: "
-            "assay approvals sync"
+            "assay release sync"
         )
     return current

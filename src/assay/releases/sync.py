@@ -174,8 +174,9 @@ def _without_merges(
     if merged := [revision.commit for revision, superseded in pending if not superseded]:
         result.problems.append(
             f"{last.model} in {last.environment} was rolled back at {last.at} while Git was down, "
-            f"and {merged[-1][:12]} was merged; keep the rollback: assay rollback {last.model} "
-            f"{last.environment} --now --why TEXT; or accept the merge: assay approvals sync "
+            f"and {merged[-1][:12]} was merged; keep the rollback: assay release rollback "
+            f"{last.model} "
+            f"{last.environment} --now --why TEXT; or accept the merge: assay release sync "
             "--accept-merges"
         )
     return [(revision, replaced) for revision, replaced in pending if replaced]
@@ -308,7 +309,7 @@ def _approval_of(
     raise IntegrityError(
         f"{release.digest} was merged into {release.environment} without an approval that an "
         "approver's key signed (a trailer of the commit does not count); roll it back, or propose "
-        "it and merge it with: assay approve" + "".join(f"; {error}" for error in refused)
+        "it and merge it with: assay release approve" + "".join(f"; {error}" for error in refused)
     )
 
 

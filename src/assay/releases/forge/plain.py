@@ -1,6 +1,6 @@
-"""No forge: the branch is the proposal, and `assay approve` merges it.
+"""No forge: the branch is the proposal, and `assay release approve` merges it.
 
-Its merge commit says who approved, in trailers that `assay approvals sync` reads:
+Its merge commit says who approved, in trailers that `assay release sync` reads:
 
     Assay-Branch: assay/income/production/0123456789ab
     Approved-by: Name <mail>

@@ -1,4 +1,4 @@
-"""`assay rollback`: restore an earlier release."""
+"""`assay release rollback`: restore an earlier release."""
 
 import click
 
@@ -48,6 +48,6 @@ def command(model_name: str, environment: str, why: str, to: str, now: bool, as_
         size = f"  {human_bytes(done.size)}" if phase == "verify" else ""
         click.echo(f"  {phase:8} {seconds:8.2f} s{size}")
     if done.request is not None:
-        click.echo(url or f"merge it with: assay approve '{model_name}' {environment}")
+        click.echo(url or f"merge it with: assay release approve '{model_name}' {environment}")
     for note in done.notes:
         click.echo(f"note: {note}", err=True)

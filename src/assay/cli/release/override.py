@@ -1,4 +1,4 @@
-"""`assay override` and `assay revoke`: signed statements of a person about a model."""
+"""`assay release override` and `revoke`: signed statements of a person about a model."""
 
 import click
 

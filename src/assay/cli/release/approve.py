@@ -1,4 +1,4 @@
-"""`assay approve`: merge a proposal on a remote without a forge."""
+"""`assay release approve`: merge a proposal on a remote without a forge."""
 
 import click
 
@@ -18,7 +18,7 @@ def command(model_name: str, environment: str, digest: str, no_sync: bool) -> No
     Everything is checked again first. ASSAY_SIGNING_KEY, an approver's key, signs the approval of
     exactly this release. With a forge, merge it there.
     """
-    from assay.cli.approvals import print_synced
+    from assay.cli.release.sync import print_synced
     from assay.releases.approval import approve
     from assay.releases.deployment import Deployment
     from assay.releases.statement import person

@@ -1,4 +1,4 @@
-"""`assay releases`: the release log."""
+"""`assay release list`: the release log."""
 
 import contextlib
 from collections.abc import Sequence
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from assay.releases.log import Entry
 
 
-@click.command("releases")
-@click.argument("model_name")
+@click.command("list")
+@click.argument("model_name", required=False, default="")
 @click.argument("environment", required=False, default="")
 @click.option(
     "--at", "moment", default="", metavar="TIME", help="What was released at a time (UTC)."
@@ -26,17 +26,18 @@ if TYPE_CHECKING:
 @click.option("--verify", is_flag=True, help="Compare the log with the deployment repository too.")
 @json_option
 def command(model_name: str, environment: str, moment: str, verify: bool, as_json: bool) -> None:
-    """Show what was released where, when, by whom and why.
+    """Show what was released where, when, by whom and why; without MODEL_NAME, what is where now.
 
-    MODEL_NAME `reconcile` applies to the deployment repository the rollbacks that were made while
-    it was down.
+    Example: assay release list income production --at 2026-01-31
     """
     from assay.releases import layout, log
 
     use_defaults()
     services = services_from_env()
-    if model_name == "reconcile" and not environment:
-        _reconcile()
+    if not model_name:
+        if moment or verify:
+            raise UsageError("--at and --verify need a model: assay release list MODEL [ENV]")
+        _print_current(services, as_json)
         return
     if environment:
         layout.require_environment(environment)
@@ -52,6 +53,28 @@ def command(model_name: str, environment: str, moment: str, verify: bool, as_jso
     _print(model_name, environment, entries)
     if verify:
         click.echo(f"verified: {len(entries)} entries")
+
+
+def _print_current(services: "Services", as_json: bool) -> None:
+    """The release of every model in every environment."""
+    from assay.releases import layout, log
+
+    current = [
+        (model, environment, entry)
+        for model in log.models(services.store)
+        for entries in [log.read(services, model)]
+        for environment in layout.ENVIRONMENTS
+        if (entry := log.current(entries, environment)) is not None
+    ]
+    if as_json:
+        print_json([entry.predicate() for _, _, entry in current])
+    elif not current:
+        click.echo("nothing was released; propose a model with: assay release promote MODEL ENV")
+    else:
+        print_table(
+            ["model", "environment", "digest", "since", "by"],
+            [(model, where, short(e.digest), e.at, e.by) for model, where, e in current],
+        )
 
 
 def _require_known(services: "Services", model_name: str) -> None:
@@ -73,7 +96,7 @@ def _chosen(entries: list["Entry"], environment: str, moment: str) -> list["Entr
 
     if moment:
         if not environment:
-            raise UsageError("--at: name the environment: assay releases MODEL ENV --at TIME")
+            raise UsageError("--at needs an environment: assay release list MODEL ENV --at TIME")
         result = log.current(
             entries, environment, statement.stamp(statement.moment(moment, "--at"))
         )
@@ -104,7 +127,7 @@ def _print(model_name: str, environment: str, entries: Sequence["Entry"]) -> Non
     for intent in log.intents(entries):
         click.echo(
             f"note: entry {intent.number}: a {intent.intends} to commit {intent.commit[:12]} was "
-            "begun; if the branch has it, assay approvals sync records it, else nothing changed",
+            "begun; if the branch has it, assay release sync records it, else nothing changed",
             err=True,
         )
 
@@ -127,7 +150,7 @@ def _compare_with_repository(
         problems += log.cut_off(services, model_name, messages)
         problems += [
             f"{intent.environment}: the {intent.intends} of {intent.at} was pushed and not "
-            "recorded; record it with: assay approvals sync"
+            "recorded; record it with: assay release sync"
             for intent in consistency.pushed(repository, list(entries))
         ]
         for environment in layout.ENVIRONMENTS:
@@ -135,7 +158,7 @@ def _compare_with_repository(
             commits = consistency.held(repository, path, repository.history(path))
             problems += [
                 f"{environment}: commit {commit[:12]} is not in the log: it was removed, or was "
-                "never approved (assay approvals sync)"
+                "never approved (assay release sync)"
                 for commit in log.missing(entries, environment, commits)
             ]
             if (
@@ -144,7 +167,7 @@ def _compare_with_repository(
                 problems.append(
                     f"{environment}: entry {newer.late.number} was recorded late: its commit is "
                     f"older than that of entry {newer.entry.number}; repair it with: assay "
-                    "approvals sync"
+                    "release sync"
                 )
             problems += [
                 f"{environment}: entry {entry.number} names commit {entry.commit[:12]}, which the "
@@ -157,15 +180,3 @@ def _compare_with_repository(
             ]
     if problems:
         raise IntegrityError("; ".join(problems))
-
-
-def _reconcile() -> None:
-    from assay.releases.deployment import Deployment
-    from assay.releases.rollback import reconcile
-    from assay.releases.statement import person
-
-    made = reconcile(Deployment.from_env(), by=person())
-    for entry in made:
-        click.echo(f"reconciled: {entry.model} in {entry.environment}: {entry.commit}")
-    if not made:
-        click.echo("nothing to reconcile")
