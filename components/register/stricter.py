@@ -32,7 +32,7 @@ def require_stricter_passed(services: Services, assessment: Assessment, model_na
         policy = found[0]
         raise RunBlocked(
             f"not admitted: the policy {policy.policy} blocked {policy.model} on the same test "
-            f"data "
+            "data "
             f"(decision {policy.decision}), and this model does not pass it either: "
             f"{policy.reason}; "
             "pass it, test on new data, or put the policy that decides into the deployment "

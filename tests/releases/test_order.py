@@ -130,7 +130,7 @@ def test_a_log_in_the_wrong_order_is_put_right(
     listed = CliRunner().invoke(cli, ["release", "list", MODEL, "--verify"])
     assert isinstance(listed.exception, IntegrityError)
     assert "dev: entry 8 was recorded late" in str(listed.exception)
-    assert "put it right with: assay release sync" in str(listed.exception)
+    assert "repair it with: assay release sync" in str(listed.exception)
     if who == "runner's rollback":
         monkeypatch.setenv("ASSAY_SIGNING_KEY", keys.private["runs"])
     back = "two"

@@ -242,7 +242,7 @@ def require_same_production(judgement: Judgement, current: ModelVersion | None, 
         raise RunBlocked(
             f"not admitted: the decision says that {compared} is in production as {name!r}, the "
             f"registry says {registered or 'none'}; run the pipeline again, which compares with "
-            f"the "
+            "the "
             "current model"
         )
 

@@ -318,7 +318,7 @@ class _Proof:
             if shared > self._share * rows:
                 raise IntegrityError(
                     f"{finding}, and {self._share:.2%} is the most; take both from one split_data "
-                    f"by "
+                    "by "
                     "hash of what the model uses (without key_columns, and with the drop_columns "
                     "of the training), or let the policy set seen_rows_share"
                 )

@@ -76,7 +76,7 @@ class Admitted:
                 return ""
             return (
                 f"was made by {entry} with other code ({attestation.code_digest}) than that of "
-                f"this "
+                "this "
                 f"installation; {RUN_AGAIN} in this version, let the governing policy name it "
                 "under 'steps' with this code, or use the version that made it"
             )
@@ -84,7 +84,7 @@ class Admitted:
             codes = ", ".join(rule.code for rule in named)
             return (
                 f"was made by {entry} with the code {attestation.code_digest}, and the policy "
-                f"names "
+                "names "
                 f"the step with {codes}"
             )
         return (

@@ -69,8 +69,7 @@ def approve(
     if settings.forge != "none":
         raise UsageError(
             f"merge the pull request on {settings.forge}; assay release approve is for remotes "
-            f"without a "
-            f"forge"
+            "without a forge"
         )
     signer = deployment.require_signer()
     by = person_of(deployment.verifier, signer, Role.APPROVER, by, "an approval")
@@ -127,7 +126,7 @@ def _proposed(repository: Repository, model: str, environment: str, digest: str)
         proposed = ", ".join(repository.branches(f"{layout.BRANCHES}/")) or "nothing"
         raise UsageError(
             f"no proposal for {model!r} in {environment}; proposed are: {proposed}; propose it "
-            f"with: "
+            "with: "
             "assay release promote"
         )
     names = ", ".join(sorted(name.rpartition("/")[2] for name in result))
@@ -158,7 +157,7 @@ def _checked(deployment: OpenDeployment, folder: str, commit: str) -> Release:
     if not known and release.previous != (current.name if current else ""):
         raise ReleaseConflictError(
             f"{release.environment} has changed since this was proposed; promote the model again, "
-            f"and "
+            "and "
             "review the new proposal"
         )
     return release

@@ -248,7 +248,7 @@ def require_reached(
     if opens is not None and not (entries := list(filter(opens, entries))):
         raise RunBlocked(
             f"{digest} was merged into {needed} and {environment} between two synchronisations, "
-            f"and "
+            "and "
             f"no environment is skipped; take it out of {environment}, and promote it there again: "
             f"assay release promote '{model}' {environment} --digest {digest}"
         )

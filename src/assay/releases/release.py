@@ -120,7 +120,7 @@ def parse_release(data: bytes, what: str = FILE_NAME) -> Release:
     if release.render() != data:
         raise UsageError(
             f"{what}: not in the encoding that assay writes, so its digest would differ; promote "
-            f"the "
+            "the "
             "model again instead of editing the file"
         )
     return release

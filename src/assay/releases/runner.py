@@ -114,7 +114,7 @@ class Runner:
         if _REFUSED.search(output):
             return ServiceError(
                 f"{shown}: refused ({output_line}); check ASSAY_GIT_TOKEN or the SSH key, and "
-                f"their right "
+                "their right "
                 "to write"
             )
         if _TRANSIENT.search(output):

@@ -108,7 +108,7 @@ def _class_objection(document: EvidenceDocument, policy: Policy) -> str:
         )
         if policy.positive_label and asked:
             return (
-                f"does not say which class is positive, and the policy asks for "
+                "does not say which class is positive, and the policy asks for "
                 f"{policy.positive_label!r}"
             )
         return ""
@@ -123,7 +123,7 @@ def _class_objection(document: EvidenceDocument, policy: Policy) -> str:
     if given != default and (named := _by_class(document, policy)):
         return (
             f"takes {given!r} for the positive class, which the run chose, and the policy judges "
-            f"by "
+            "by "
             f"{', '.join(named)}; write the class that it means into the policy (positive_label), "
             f"or train with the default, {default!r}"
         )

@@ -146,7 +146,7 @@ def read(services: Services, model: str) -> list[Entry]:
         except UnknownKeyError as error:
             raise UnknownKeyError(
                 f"{what}: {error}; until then nothing is released, because the entry could be a "
-                f"revocation"
+                "revocation"
             ) from error
         expected = (model, number, entries[-1].name if entries else "")
         if (entry.model, entry.number, entry.previous) != expected:
