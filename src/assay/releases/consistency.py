@@ -125,8 +125,8 @@ def finish(deployment: OpenDeployment, model: str) -> list[Entry]:
             made.append(deployment.append(entry))
         except UsageError as error:
             raise UsageError(
-                f"{model} in {environment}: {why} than that of entry {newer.entry.number}; repair it "
-                f"with: assay release sync ({error})"
+                f"{model} in {environment}: {why} than that of entry {newer.entry.number}; repair "
+                f"it with: assay release sync ({error})"
             ) from error
     return made
 
