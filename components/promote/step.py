@@ -13,13 +13,13 @@ def promote(
     monitoring: str = "",
     record: Out[Record],
 ) -> Values:
-    """Propose a model for an environment; the same again brings the same pull request up to date.
+    """Propose a model for an environment; running it again updates the same pull request.
 
     Raises:
-        UsageError: A name or digest that is none, or no candidate.
+        UsageError: An invalid name or digest, or no candidate.
         RunBlocked: Not admitted: its policy, an expired override, a revocation, a skipped
             environment.
-        IntegrityError: Something that it rests on is altered or without a believable record.
+        IntegrityError: Something that it rests on is altered, or has no attestation that counts.
         ServiceError: Registry, repository or forge failed.
     """
     from assay.core.digest import canonical_json
@@ -47,6 +47,6 @@ def promote(
         "commit": done.commit,
     }
     (record.path / "record.json").write_bytes(canonical_json(document))
-    where = values["url"] or f"branch `{done.branch}`; merge it with `assay approve`"
+    where = values["url"] or f"branch `{done.branch}`; merge it with `assay release approve`"
     (record.path / "summary.md").write_text(f"{done.outcome}: {where}\n\n{done.changelog}")
     return values

@@ -7,12 +7,12 @@ from assay.core.step import Model, Out, Rehearsal, Services, Values, step
 def release_evidence(
     *, services: Services, model: Model, model_name: str, rehearsal: Out[Rehearsal]
 ) -> Values:
-    """Say how many days ago a rollback of this model's name was last rehearsed with success.
+    """The number of days since the last successful rollback drill of this model's name.
 
-    Without any such rehearsal the value is null, which fails every rule that asks for it.
+    Without a drill the value is null, which fails every rule about it.
 
     Raises:
-        UsageError: A name that no model can have.
+        UsageError: An invalid model name.
         IntegrityError: The release log is broken.
     """
     from assay.errors import UsageError

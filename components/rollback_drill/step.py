@@ -16,9 +16,9 @@ def rollback_drill(
     """Roll an environment back and forth; a drill that was too slow has the verdict `block`.
 
     Raises:
-        UsageError: Production, no signing key, nothing to go back to, or no golden predictions;
-            before anything was moved.
-        IntegrityError: A release cannot be restored, or predicts otherwise than it did.
+        UsageError: Production, no signing key, no earlier release, or no golden predictions; before
+            anything was moved.
+        IntegrityError: A release cannot be restored, or its predictions differ.
         ServiceError: The repository failed.
     """
     from assay.core.digest import canonical_json
@@ -27,7 +27,7 @@ def rollback_drill(
     from assay.releases.deployment import Deployment
 
     if environment == "production":
-        raise UsageError("a drill in production would be an outage; rehearse on staging")
+        raise UsageError("a drill in production would be an outage; run it on staging")
     done = drill.drill(
         Deployment.from_env(services=services),
         model_name,

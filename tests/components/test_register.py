@@ -499,7 +499,7 @@ def test_6_an_evaluation_on_the_models_own_training_rows(proof: Proof) -> None:
     refused(
         offer(proof, fit(proof, data), data),
         IntegrityError,
-        f"trained on {data}, and evaluated on the same rows; evaluate it on the side",
+        f"trained on {data}, and evaluated on the same rows; evaluate it on the part",
     )
 
 
@@ -1189,7 +1189,7 @@ def test_test_rows_that_somebody_may_have_picked_are_told(proof: Proof) -> None:
     cuts = {"split_by": "time", "time_column": "a", "test_fraction": 0.5}
     for rows in (*cut(proof, proof.test, **cuts).values(), table(proof, "own.csv", EVEN)):
         (note,) = (note for note in told(rows) if "picked" in note)
-        assert note.startswith(f"the test rows {rows} are not the test side of the split_data")
+        assert note.startswith(f"the test rows {rows} are not the test part of the split_data")
 
 
 def test_a_step_that_says_that_it_is_the_librarys_is_refused(proof: Proof) -> None:

@@ -369,7 +369,7 @@ def test_a_file_that_is_no_database_is_told_at_once(
     tmp_path: Path, ask: Callable[[Registry], object]
 ) -> None:
     (tmp_path / "table.csv").write_text("a,b\n1,2\n" * 10)
-    for path, said in ((tmp_path, "is a folder"), (tmp_path / "table.csv", "is no SQLite")):
+    for path, said in ((tmp_path, "is a folder"), (tmp_path / "table.csv", "is not a SQLite")):
         started = time.monotonic()
         with pytest.raises(ServiceError, match=said):
             ask(Registry(f"sqlite:///{path}"))

@@ -91,10 +91,10 @@ def test_an_approver_removes_what_stops_a_log(
         "revocations": (NOTHING, log.REVOCATIONS, 0),
     }[how]
     name = add(released, target, chain, number)
-    refused(lambda: released.roll_back("dev"), AssayError, "assay approvals clear")
+    refused(lambda: released.roll_back("dev"), AssayError, "assay release clear")
     found = fsck(released.store, released.services.verifier).findings
-    assert any(f.what == name and "assay approvals clear" in f.problem for f in found)
-    clear = ["approvals", "clear", "--yes", "--why", "nobody wrote it"]
+    assert any(f.what == name and "assay release clear" in f.problem for f in found)
+    clear = ["release", "clear", "--yes", "--why", "nobody wrote it"]
     monkeypatch.setenv("ASSAY_SIGNING_KEY", keys.private["runs"])
     assert isinstance(CliRunner().invoke(cli, clear).exception, UsageError)
     monkeypatch.setenv("ASSAY_SIGNING_KEY", keys.private["ann"])
@@ -114,7 +114,7 @@ def test_an_approver_removes_a_revocation_by_a_key_that_nobody_knows(
     one = released.models["one"]
     data, media_type = statement.encode(Kind.REVOCATION, one, predicate, keys.signer("stranger"))
     statement.point(released.store, one, released.store.put_bytes(data, media_type).digest)
-    refused(lambda: released.roll_back("dev"), UnknownKeyError, "assay approvals clear")
+    refused(lambda: released.roll_back("dev"), UnknownKeyError, "assay release clear")
     (found,) = log.blocking(released.services)
     assert found.why == "a revocation that no configured key signed"
     log.clear(released.services, keys.signer("ann"), [found], by="", why="a made-up key")

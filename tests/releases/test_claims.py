@@ -107,7 +107,7 @@ def test_golden_predictions_of_another_model_are_refused(world: Any) -> None:
     git(clone, "checkout", "-q", done.branch)
     (clone / RELEASE).write_bytes(replace(done.release, golden=golden).render())
     push(clone, "Edit", done.branch)
-    told = "these are no golden predictions of"
+    told = "not golden predictions of"
     refused(lambda: world.approve("dev", digest=world.models["one"]), IntegrityError, told)
 
 
@@ -189,7 +189,7 @@ def test_a_trailer_that_nobody_signed_stops_no_rollback(world: Any) -> None:
     )
     assert world.sync().problems == []
     assert world.roll_back("dev").release.digest == world.models["one"]
-    done = CliRunner().invoke(cli, ["releases", MODEL, "--verify"])
+    done = CliRunner().invoke(cli, ["release", "list", MODEL, "--verify"])
     assert "removed" not in str(done.exception)
 
 
@@ -204,7 +204,7 @@ def test_a_trailer_of_a_runner_is_told_and_stops_nothing(world: Any, keys: Any) 
     (clone / "models/churn/NOTES.md").write_text("Notes.\n")
     push(clone, f"Notes\n\nAssay-Log: {never} {base64.urlsafe_b64encode(envelope).decode()}")
     (problem,) = world.sync().problems
-    assert "a runner's key says" in problem
+    assert "signed by a runner's key only" in problem
     assert never in problem
     assert world.roll_back("dev").release.digest == world.models["one"]
     world.promote("three", "dev")
@@ -224,7 +224,7 @@ def test_a_runners_entry_does_not_hide_an_unapproved_commit(world: Any, keys: An
     )
     assert len(world.entries()) == 2
     assert any("without an approval" in problem for problem in world.sync().problems)
-    done = CliRunner().invoke(cli, ["releases", MODEL, "--verify"])
+    done = CliRunner().invoke(cli, ["release", "list", MODEL, "--verify"])
     assert f"commit {world.head()[:12]} is not in the log" in str(done.exception)
 
 
@@ -335,7 +335,9 @@ def test_a_version_that_was_tagged_as_another_model_gets_no_alias(world: Any) ->
     done = world.roll_back("dev", to=world.models["three"])
     assert any("registryVersion is 3" in note for note in done.notes)
     (problem,) = world.sync().problems
-    assert problem.endswith("'churn': registryVersion is 3, the registry has none of it")
+    assert problem.endswith(
+        "'churn': registryVersion is 3, but the registry has no version of this model"
+    )
     assert world.registry.at(MODEL, "dev").version == "2"
 
 

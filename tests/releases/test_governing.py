@@ -41,7 +41,8 @@ def begin(world: Any) -> None:
 
 def test_without_one_the_pull_request_says_who_chose_the_rules(world: Any) -> None:
     done = world.promote("one", "dev")
-    assert "**No governing policy.** Whoever started the run chose the rules." in done.changelog
+    said = "**No governing policy.** The rules were chosen by the person who started the run."
+    assert said in done.changelog
     assert "**No governing policy.**" in done.evaluation
 
 

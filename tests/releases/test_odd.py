@@ -46,7 +46,7 @@ def test_a_folder_with_an_odd_name_stops_nothing(world: Any, name: bytes) -> Non
     _, problems = lint(world.deployment, clone, "origin/main")
     assert problems
     git(clone, "push", "-q", "origin", "HEAD:main")
-    done = CliRunner().invoke(cli, ["approvals", "sync"])
+    done = CliRunner().invoke(cli, ["release", "sync"])
     assert done.exit_code == 6
     assert isinstance(done.exception, SystemExit)
     world.promote("two", "dev")

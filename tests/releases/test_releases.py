@@ -275,7 +275,7 @@ def test_a_rewritten_history_is_shown(world: Any) -> None:
     clone = world.checkout()
     git(clone, "reset", "-q", "--hard", "HEAD~1")
     git(clone, "push", "-q", "--force", "origin", "main")
-    done = CliRunner().invoke(cli, ["releases", MODEL, "--verify"])
+    done = CliRunner().invoke(cli, ["release", "list", MODEL, "--verify"])
     assert isinstance(done.exception, IntegrityError)
     assert "no longer has" in str(done.exception)
 
@@ -388,7 +388,7 @@ def test_the_templates_own_check_runs_in_it(world: Any, tmp_path: Path) -> None:
     git(clone, "commit", "-qam", "straight to staging")
     code, said = check(clone, "origin/main")
     assert code == 1
-    assert "lies elsewhere" in said
+    assert "whose path is another" in said
 
 
 def test_lint_looks_at_what_changed(world: Any) -> None:

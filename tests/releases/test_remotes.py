@@ -215,7 +215,7 @@ def test_a_release_through_a_forge_names_who_merged_it(
     assert "## Metrics" in pull.body
     assert world.models["one"] in pull.body
     assert set(pull.labels) == set(LABELS)
-    with pytest.raises(UsageError, match="merge it on"):
+    with pytest.raises(UsageError, match="merge the pull request on"):
         world.approve("dev")
     commit = simulator.merge(done.request.number, "grace")
     synced = world.sync()

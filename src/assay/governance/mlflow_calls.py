@@ -34,14 +34,14 @@ seconds."""
 _POLL_SECONDS: Final = 0.05
 _SECRETS: Final = ("MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN")
 _TALKERS: Final = ("mlflow", "alembic", "urllib3.connectionpool")
-"""Loggers that tell of migrations, retries and links, of which no reader of a run's log has use."""
+"""Loggers of migrations, retries and links, which are noise in a run's log."""
 _NO_LINKS: Final = "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT"
 _CAUSE = re.compile(r"\(Caused by (.*)\)")
 _LOGIN = re.compile(r"://[^/\s]*@")
 
 
 def prepare() -> None:
-    """Before MLflow is imported: let it phone nobody, and give up within a minute.
+    """Before MLflow is imported: no telemetry, and time-outs within a minute.
 
     What the user has set stays. MLflow reads the bounds at each request.
     """
@@ -76,7 +76,7 @@ def calling(what: str, uri: str) -> Iterator[None]:
     except failures as error:
         if type(error).__name__.startswith("UnsupportedModelRegistryStoreURI"):
             raise UsageError(
-                f"MLFLOW_TRACKING_URI: {public_uri(uri)} is no address that MLflow knows; give "
+                f"MLFLOW_TRACKING_URI: MLflow does not support {public_uri(uri)}; give "
                 "http://host:port of a server, or sqlite:////path/mlflow.db for one machine"
             ) from error
         raise ServiceError(f"MLflow: cannot {what}: {_line(error, uri)}; {remedy(uri)}") from error
@@ -143,7 +143,7 @@ def _failures() -> tuple[type[Exception], ...]:
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Silence what MLflow and its migrations tell about themselves, and nothing else."""
+    """Silence the log messages and warnings of MLflow and its migrations, and nothing else."""
     loggers = [logging.getLogger(name) for name in _TALKERS]
     levels = [logger.level for logger in loggers]
     for logger in loggers:
@@ -167,7 +167,7 @@ def quiet() -> Iterator[None]:
 
 
 def remedy(uri: str) -> str:
-    """What to look at when MLflow fails."""
+    """The remedy when MLflow fails."""
     return (
         f"check MLFLOW_TRACKING_URI ({public_uri(uri)}), its credentials, and that MLflow is "
         "running"
@@ -183,17 +183,17 @@ def metric_names(values: Mapping[str, float]) -> dict[str, float]:
     """Evidence under names that every MLflow takes, each under one of its own.
 
     `accuracy{sex="Female"}` becomes `accuracy/sex_Female`, which the UI shows as a group. MLflow
-    takes letters, digits and `_-. /`, at most 250, and no name that is no clean path; what is
+    takes letters, digits and `_-. /`, at most 250, and only normalized paths; what is
     replaced or cut beyond recognition gets a few digits of the original's hash.
     """
-    found: dict[str, float] = {}
+    result: dict[str, float] = {}
     for name, value in sorted(values.items()):
         metric = _metric_name(name)
-        if metric in found or len(metric) > MAX_METRIC_CHARS:
+        if metric in result or len(metric) > MAX_METRIC_CHARS:
             digits = hashlib.sha256(name.encode()).hexdigest()[:8]
             metric = f"{metric[: MAX_METRIC_CHARS - len(digits) - 1]}-{digits}"
-        found[metric] = value
-    return found
+        result[metric] = value
+    return result
 
 
 def _metric_name(name: str) -> str:

@@ -1,9 +1,9 @@
 """Admit attestations that were made before keys were adopted.
 
-Once keys are configured nothing unsigned counts, and so nothing that was made before. An approver
-can look at what an artifact rests on and admit exactly these attestations: a signed statement lists
-their digests, and `attestation.load` accepts them because of it. That is weaker than a signature by
-the run that made them, which nobody can give afterwards: it says that a person takes them for
+Once keys are configured no unsigned attestation counts, and so none that was made before. An
+approver can review what an artifact rests on and admit exactly these attestations: a signed
+statement lists their digests, and `attestation.load` accepts them because of it. That is weaker
+than a signature by the run that made them, which cannot be given afterwards: a person declares them
 genuine. So it is shown as "admitted by", and never as "signed".
 """
 
@@ -25,11 +25,11 @@ MIN_WHY_CHARS, MAX_WHY_CHARS = 10, 1000
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """What a person is asked to admit."""
+    """The attestations that a person is asked to admit."""
 
     artifact: str
     attestations: tuple[Attestation, ...]
-    """The unsigned ones behind the artifact, what was made first first."""
+    """The unsigned attestations behind the artifact, in the order in which they were made."""
     size: int
     """Bytes that were read and verified."""
 
@@ -49,7 +49,7 @@ def propose(
 
     Raises:
         UsageError: No keys are configured.
-        AttestationError: An attestation is missing, or signed by a key that is not believed.
+        AttestationError: An attestation is missing, or signed by a key that does not count.
         IntegrityError: Bytes that are not what their name says; names every offender.
     """
     store = services.store
@@ -58,8 +58,8 @@ def propose(
             "ASSAY_VERIFY_KEYS is not set, so nothing asks for signatures; set it to a keys.yaml"
         )
     require_digest(artifact)
-    found = verify(store, artifact, None, progress)
     stolen = {key.key_id for key in services.verifier.keys if key.stolen}
+    result = verify(store, artifact, None, progress)
     unsigned, refused = [], []
     for node in nodes(passport(store, artifact, None)):
         if node.record is None:
@@ -68,13 +68,13 @@ def propose(
             load(store, node.record.digest, services.verifier)
         except AttestationError as error:
             if node.record.signed_by and node.record.signed_by not in stolen:
-                refused.append(str(error))  # what somebody signed is not ours to sign again
+                refused.append(str(error))  # signed by an unknown key: not ours to sign again
             else:
                 unsigned.append(node.record)
     if refused:
         raise AttestationError("; ".join(refused))
-    once = {record.digest: record for record in unsigned}
-    return Proposal(artifact, tuple(once.values()), found.size)
+    once = {attestation.digest: attestation for attestation in unsigned}
+    return Proposal(artifact, tuple(once.values()), result.size)
 
 
 def admit(deployment: Deployment, proposal: Proposal, *, by: str, why: str) -> Statement:
@@ -95,11 +95,11 @@ def admit(deployment: Deployment, proposal: Proposal, *, by: str, why: str) -> S
     signer = deployment.require_signer()
     by = person_of(deployment.verifier, signer, Role.APPROVER, by, "an admission")
     if not proposal.attestations:
-        raise UsageError(f"{proposal.artifact}: every attestation behind it is believed already")
+        raise UsageError(f"{proposal.artifact}: every attestation behind it counts already")
     why = " ".join(why.split())
     if not MIN_WHY_CHARS <= len(why) <= MAX_WHY_CHARS:
-        raise UsageError(f"--why: say in {MIN_WHY_CHARS} to {MAX_WHY_CHARS} characters why")
-    listed = [record.digest for record in proposal.attestations]
+        raise UsageError(f"--why: give a reason of {MIN_WHY_CHARS} to {MAX_WHY_CHARS} characters")
+    listed = [attestation.digest for attestation in proposal.attestations]
     predicate = {"attestations": listed, "by": by, "why": why, "at": statement.now()}
     made = deployment.state(Kind.ADMISSION, proposal.artifact, predicate)
     for digest in listed:

@@ -9,10 +9,10 @@ from assay.releases.release import Release
 
 
 def move_alias(deployment: Deployment, model: str, environment: str) -> str:
-    """Point an environment's alias at what the release log says is there.
+    """Point an environment's alias at the current release according to the log.
 
-    A registry moves an alias unconditionally, and the log may grow while it does. So each that
-    moves one reads the log again behind that: who was last leaves the two in agreement.
+    A registry moves an alias unconditionally, and the log may grow at the same time. So each
+    process reads the log again after it moved an alias: the last one leaves the two in agreement.
 
     Args:
         deployment: The store and the registry.
@@ -38,7 +38,7 @@ def move_alias(deployment: Deployment, model: str, environment: str) -> str:
         moved, seen = _set_alias(registry, release, last) or moved, last.name
     raise ServiceError(
         f"the alias {environment!r} of {model!r} was not settled: others wrote the release log "
-        f"{log.MAX_RACES} times; run again: assay approvals sync"
+        f"{log.MAX_RACES} times; run again: assay release sync"
     )
 
 
@@ -50,8 +50,8 @@ def _set_alias(registry: Registry, release: Release, entry: Entry) -> str:
         ServiceError: The registry failed.
     """
     version = eligibility.version_of(registry, release)
-    there = registry.at(release.model, release.environment)
-    if there is not None and there.version == version.version:
+    current = registry.at(release.model, release.environment)
+    if current is not None and current.version == version.version:
         return ""
     where = release.environment
     registry.tag(

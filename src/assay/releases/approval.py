@@ -1,7 +1,7 @@
 """Approval: a merge becomes a signed statement and an entry of the release log.
 
 Where there is a forge, `assay.releases.sync` asks it who merged a pull request and when, and a
-recorder's key signs that. On a plain remote anybody who may push can write any name into a commit,
+recorder's key signs that. On a plain remote anyone who can push can write any name into a commit,
 so there the approver's own key signs: `approve` stores the statement about exactly this release and
 commit, logs the intent, and merges; `sync` accepts nothing else.
 """
@@ -38,14 +38,14 @@ retry_on_conflict = retry(
     wait=wait_random_exponential(multiplier=0.2, max=2),
     reraise=True,
 )
-"""With a new look at the branch and the log, which others have changed."""
+"""Run again with the current branch and log after others changed them."""
 
 
 @retry_on_conflict
 def approve(
     deployment: Deployment, model: str, environment: str, *, by: str, digest: str = ""
 ) -> str:
-    """Merge a proposal on a remote without a forge; the merge commit.
+    """Merge a proposal on a remote without a forge.
 
     Args:
         deployment: The store, the repository, the registry whose version the release must name
@@ -60,15 +60,18 @@ def approve(
         The merge commit.
 
     Raises:
-        UsageError: Not an environment, nothing is proposed, several are, the key may not approve,
-            or a forge has to merge it.
-        IntegrityError: The branch is not what `promote` wrote; names everything that is wrong.
-        ReleaseConflictError: The environment has moved since; promote again.
+        UsageError: Not an environment, nothing or more than one model is proposed, the key may not
+            approve, or a forge has to merge it.
+        IntegrityError: The branch is not what `promote` wrote; reports every problem.
+        ReleaseConflictError: The environment has changed since; promote again.
     """
     layout.require_environment(environment)
     settings = deployment.require_settings()
     if settings.forge != "none":
-        raise UsageError(f"approve it where it was proposed: merge it on {settings.forge}")
+        raise UsageError(
+            f"merge the pull request on {settings.forge}; assay release approve is for remotes "
+            "without a forge"
+        )
     signer = deployment.require_signer()
     by = person_of(deployment.verifier, signer, Role.APPROVER, by, "an approval")
     with deployment.open() as opened:
@@ -108,7 +111,7 @@ def approve(
 def _finish_merge(
     repository: Repository, model: str, environment: str, branch: str, seen: str
 ) -> str:
-    """What is left of a merge that was stopped before it removed the branch."""
+    """Finish a merge that was stopped before it removed the branch."""
     history = repository.history(layout.folder(model, environment))
     merged = next((r.commit for r in history if seen in r.parents or r.commit == seen), "")
     repository.delete(branch, expected=seen)
@@ -120,25 +123,26 @@ def _proposed(repository: Repository, model: str, environment: str, digest: str)
     prefix = prefix if digest else f"{prefix.rpartition('/')[0]}/"
     digits = "" if digest else f"[0-9a-f]{{{layout.BRANCH_DIGITS}}}"
     name = re.compile(f"{re.escape(prefix)}{digits}({layout.ROLLBACK_SUFFIX})?")
-    found = [branch for branch in repository.branches(prefix) if name.fullmatch(branch)]
-    if len(found) == 1:
-        return found[0]
-    if not found:
-        others = ", ".join(repository.branches(f"{layout.BRANCHES}/")) or "nothing"
+    result = [branch for branch in repository.branches(prefix) if name.fullmatch(branch)]
+    if len(result) == 1:
+        return result[0]
+    if not result:
+        proposed = ", ".join(repository.branches(f"{layout.BRANCHES}/")) or "nothing"
         raise UsageError(
-            f"nothing is proposed for {model!r} in {environment}; what is proposed: {others}; "
-            "propose it with: assay promote"
+            f"no proposal for {model!r} in {environment}; proposed are: {proposed}; propose it "
+            "with: "
+            "assay release promote"
         )
-    names = ", ".join(sorted(name.rpartition("/")[2] for name in found))
-    raise UsageError(f"several are proposed ({names}); say which with --digest")
+    names = ", ".join(sorted(name.rpartition("/")[2] for name in result))
+    raise UsageError(f"more than one model is proposed ({names}); choose one with --digest")
 
 
 def _checked(deployment: OpenDeployment, folder: str, commit: str) -> Release:
-    """The release that a branch proposes, when everything about it holds."""
+    """The release that a branch proposes, after all checks."""
     repository = deployment.repository
     files = repository.files(folder, commit)
     if FILE_NAME not in files:
-        raise IntegrityError(f"the branch holds no {folder}/{FILE_NAME}; promote the model again")
+        raise IntegrityError(f"the branch has no {folder}/{FILE_NAME}; promote the model again")
     release = parse_release(files[FILE_NAME], f"{folder}/{FILE_NAME}")
     problems = []
     if layout.folder(release.model, release.environment) != folder:
@@ -152,8 +156,9 @@ def _checked(deployment: OpenDeployment, folder: str, commit: str) -> Release:
     known = log.was_released(entries, release.name, release.environment)
     if not known and release.previous != (current.name if current else ""):
         raise ReleaseConflictError(
-            f"{release.environment} has moved since this was proposed; promote the model again, "
-            "which proposes it anew, and look at it again"
+            f"{release.environment} has changed since this was proposed; promote the model again, "
+            "and "
+            "review the new proposal"
         )
     return release
 
@@ -183,11 +188,11 @@ def _require_own(repository: Repository, folder: str, proposed: str, merged: str
 def checked(
     deployment: Deployment, release: Release, files: dict[str, bytes], governs: Governing | None
 ) -> list[str]:
-    """What is wrong with a release; one that was approved before need only be whole.
+    """All problems of a release. One that was approved before need only be complete.
 
-    Judged again by newer code, an old decision could come out otherwise, and a rollback must not
-    hang on that. That it was approved before, only the release log proves: Git's history holds what
-    anybody merged, and took out again.
+    Judged again by newer code, an old decision could have another verdict, and a rollback must not
+    depend on that. Only the release log proves that it was approved before: Git's history holds
+    whatever was merged, and taken out again.
 
     Args:
         deployment: The store, and the registry whose version it must name; None leaves that out.
@@ -209,12 +214,12 @@ def checked(
         except AssayError as error:
             return [str(error)]
         return eligibility.plan_problems(release, files)
-    found = eligibility.problems(services, release, files, governs)
-    return found + (_version_problems(registry, release) if registry else [])
+    result = eligibility.problems(services, release, files, governs)
+    return result + (_version_problems(registry, release) if registry else [])
 
 
 def _version_problems(registry: Registry, release: Release) -> list[str]:
-    """Whether the registry has the release's model under the version that it names."""
+    """Check that the registry has the release's model under the version that it names."""
     try:
         eligibility.version_of(registry, release)
     except ServiceError as error:
@@ -225,14 +230,25 @@ def _version_problems(registry: Registry, release: Release) -> list[str]:
 
 
 def replaced(repository: Repository, release: Release, before: str) -> list[str]:
-    """What is wrong with what a release says that it replaces; rollbacks go back along it."""
+    """Check which release a release says that it replaces; rollbacks follow that.
+
+    Args:
+        repository: The deployment repository.
+        release: The release.
+        before: The commit before it; "" for none.
+
+    Returns:
+        A problem, or nothing.
+    """
     path = layout.path(release.model, release.environment)
-    there = eligibility.release_at(repository, path, before) if before else None
-    name = there.name if there else ""
+    earlier = eligibility.release_at(repository, path, before) if before else None
+    name = earlier.name if earlier else ""
     if release.previous == name:
         return []
-    said = release.previous or "empty"
-    return [f"previous is {said}, what was there is {name or 'nothing'}; promote the model again"]
+    given = release.previous or "empty"
+    return [
+        f"previous is {given}, but the release before is {name or 'none'}; promote the model again"
+    ]
 
 
 def entry_of(release: Release, approval: Statement, *, known: bool, why: str) -> Entry:

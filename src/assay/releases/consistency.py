@@ -1,21 +1,21 @@
-"""The release log and the deployment repository together: neither is changed without the other.
+"""Consistency of the release log and the deployment repository.
 
-Two systems cannot be written at once. So the log says first what is about to be pushed (an
-`intent`, with the commit's name, which Git knows before the push), then the branch is pushed, then
-the log says that it happened. Whoever is stopped in between leaves one of two states, and each can
-be told from the other by looking at the branch:
+Two systems cannot be written at once. So the log first records what is about to be pushed (an
+`intent`, with the id of the commit, which Git knows before the push), then the branch is pushed,
+then the log records that it happened. A process that is stopped in between leaves one of two
+states, which the branch distinguishes:
 
-| the branch | what it means | what the next command does |
+| the branch | meaning | what the next command does |
 |---|---|---|
 | does not have the commit | nothing was changed | nothing |
 | has the commit | it happened | `finish` writes what the intent announced |
 
-A release that was merged after its approval is finished by `assay approvals sync`, which records
-every merge; `finish` does rollbacks, that no pull request stands for.
+A release that was merged after its approval is finished by `assay release sync`, which records
+every merge; `finish` records rollbacks, which have no pull request.
 
-What is in an environment, the log's last entry says, so entries must stand in the order of the
-branch's commits. One of an older commit that came late is overtaken: `finish` says again, behind
-it, what the log knows of the newer commit.
+The log's last entry says what is in an environment, so entries must be in the order of the
+branch's commits. After a late entry of an older commit, `finish` repeats what the log has of the
+newer commit.
 """
 
 import itertools
@@ -32,7 +32,7 @@ from assay.releases.repository import Repository, Revision
 
 
 def push(deployment: OpenDeployment, entry: Entry, *, base: str) -> None:
-    """Log what `entry` will say, then push its commit to the branch.
+    """Log an intent, then push its commit to the branch.
 
     Args:
         deployment: The opened deployment; its repository holds the commit.
@@ -41,7 +41,7 @@ def push(deployment: OpenDeployment, entry: Entry, *, base: str) -> None:
 
     Raises:
         UsageError: The signer may not write the log; nothing was pushed.
-        ReleaseConflictError: Somebody else has moved the branch.
+        ReleaseConflictError: The branch was changed by others.
         ServiceError: The repository cannot be reached, or refuses.
     """
     intent = replace(entry, event=Event.INTENT, intends=entry.event.value)
@@ -51,35 +51,44 @@ def push(deployment: OpenDeployment, entry: Entry, *, base: str) -> None:
 
 
 def pushed(repository: Repository, entries: list[Entry]) -> list[Entry]:
-    """Intents whose commit is on the branch, although the log does not say that it happened."""
-    found = []
+    """Intents whose commit is on the branch, although the log does not record its result."""
+    result = []
     for intent in log.intents(entries):
         path = layout.path(intent.model, intent.environment)
         commits = {revision.commit for revision in repository.history(path)}
         if intent.commit in commits:
             content = repository.read(path, intent.commit)
             if content is not None and of_bytes(content) == intent.release:
-                found.append(intent)
-    return found
+                result.append(intent)
+    return result
 
 
 def held(repository: Repository, path: str, history: Sequence[Revision]) -> dict[str, str]:
-    """By commit, the name of the release that a path has there; "" where it cannot be read."""
-    found = {}
+    """The release that a path has at each commit.
+
+    Args:
+        repository: The deployment repository.
+        path: Of the `release.yaml`.
+        history: The commits.
+
+    Returns:
+        By commit, the digest of the release; "" where it cannot be read.
+    """
+    result = {}
     for revision in history:
         try:
             content = repository.read(path, revision.commit)
         except IntegrityError:  # a link, or too large
             content = None
-        found[revision.commit] = of_bytes(content) if content is not None else ""
-    return found
+        result[revision.commit] = of_bytes(content) if content is not None else ""
+    return result
 
 
 def finish(deployment: OpenDeployment, model: str) -> list[Entry]:
     """Record the rollbacks of a model that were pushed and not recorded, and put its log in order.
 
     Raises:
-        UsageError: There is something to do, and the signer may not write the log.
+        UsageError: The log must be written, and the signer may not.
         IntegrityError: The log is broken.
     """
     made = []
@@ -101,14 +110,14 @@ def finish(deployment: OpenDeployment, model: str) -> list[Entry]:
         except UsageError as error:
             raise UsageError(
                 f"{model} in {intent.environment}: the {intent.intends} of {intent.at} was pushed "
-                f"and not recorded; record it with: assay approvals sync ({error})"
+                f"and not recorded; record it with: assay release sync ({error})"
             ) from error
     for environment in layout.ENVIRONMENTS:
         entries = deployment.entries(model)
         if (newer := overtaken(repository, entries, model, environment)) is None:
             continue
         why = f"entry {newer.late.number} was recorded late: its commit is older"
-        # Without its approval: that was held against the entry which this one repeats.
+        # Without its approval, which was checked for the entry that this one repeats.
         entry = replace(
             newer.entry,
             event=Event.RECONCILED,
@@ -122,8 +131,8 @@ def finish(deployment: OpenDeployment, model: str) -> list[Entry]:
             made.append(deployment.append(entry))
         except UsageError as error:
             raise UsageError(
-                f"{model} in {environment}: {why} than that of entry {newer.entry.number}; put it "
-                f"right with: assay approvals sync ({error})"
+                f"{model} in {environment}: {why} than that of entry {newer.entry.number}; repair "
+                f"it with: assay release sync ({error})"
             ) from error
     return made
 
@@ -139,7 +148,7 @@ def finisher(deployment: OpenDeployment, intent: Entry) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Overtaken:
-    """An order of the log that is not the branch's."""
+    """A log whose order differs from the branch's."""
 
     late: Entry
     """What the log says is in the environment; its commit is older."""
@@ -150,9 +159,19 @@ class Overtaken:
 def overtaken(
     repository: Repository, entries: Sequence[Entry], model: str, environment: str
 ) -> Overtaken | None:
-    """What the log says is in an environment, where it has a newer commit of the branch."""
+    """Compare the last entry of an environment with the branch.
+
+    Args:
+        repository: The deployment repository.
+        entries: Of the model's log.
+        model: Name of the model.
+        environment: Where.
+
+    Returns:
+        The late entry and that of the newest commit; None when the order is right.
+    """
     last = log.current(entries, environment)
-    # An entry without a commit is a rollback while Git was down; the branch comes to it.
+    # An entry without a commit is a rollback while Git was down; the branch follows later.
     if last is None or not last.commit:
         return None
     path = layout.path(model, environment)
@@ -169,10 +188,10 @@ def overtaken(
 
 
 def require_whole(deployment: OpenDeployment, model: str) -> None:
-    """Refuse to go on with a log from which entries were removed that the repository knows.
+    """Refuse a log from which entries were removed, as commits of the repository show.
 
-    What only a runner's key says to have been there is told by `cut_off`, and stops nothing: with
-    one such line, of an entry that never was, nothing could be rolled back any more.
+    Trailers that only a runner's key signed stop nothing; `cut_off` reports them. Otherwise one
+    trailer about an entry that never existed could block every rollback.
 
     Raises:
         IntegrityError: Entries are missing; names each, and the chain.

@@ -36,7 +36,7 @@ class Deployment:
     registry: Registry | None = None
     """None: no version is compared, and no alias is moved."""
     signer: Signer | None = None
-    """The key of whoever runs the command; None when none is configured."""
+    """The key of the user or process that runs the command; None when none is configured."""
 
     @classmethod
     def from_env(cls, *, services: Services | None = None, repository: bool = True) -> "Deployment":
@@ -102,7 +102,16 @@ class Deployment:
         return log.append(self.services, entry, self.signer, after=after)
 
     def state(self, kind: Kind, model: str, predicate: Mapping[str, Any]) -> Statement:
-        """Sign and store a statement about a model; arguments and errors as `statement.save`."""
+        """Sign and store a statement about a model; errors as `statement.save`.
+
+        Args:
+            kind: What is stated.
+            model: Digest of the subject.
+            predicate: The content.
+
+        Returns:
+            The statement as it was stored.
+        """
         return statement.save(self.services, self.require_signer(), kind, model, predicate)
 
     @contextmanager
@@ -155,7 +164,7 @@ class Deployment:
             raise UsageError(
                 f"no tip of {settings.branch} of {settings.url} was recorded, so without Git it is "
                 "not known which releases of the log are its; set ASSAY_DEPLOYMENTS to the URL "
-                "that assay approvals sync uses"
+                "that assay release sync uses"
             )
         return replace(self, services=log.Scoped(self.store, self.verifier, known))
 

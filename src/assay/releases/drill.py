@@ -1,7 +1,7 @@
-"""The rehearsal of a rollback: back, and forth again, with predictions looked at on both sides.
+"""A rollback drill: roll an environment back and forth, and compare predictions after each.
 
 Meant for staging, as a recurring run. It records its times as a signed statement about the model,
-and as Prometheus metrics; a gate can ask for a drill that is younger than so many days.
+and as Prometheus metrics; a policy can require that the last drill is recent.
 """
 
 import time
@@ -27,14 +27,14 @@ PUSH_SECONDS: Final = 10
 
 @dataclass(slots=True)
 class Drill:
-    """How a rehearsal went."""
+    """The result of a drill."""
 
     model: str
     environment: str
     back: RolledBack
     forth: RolledBack
     rows: dict[str, int] = field(default_factory=dict)
-    """Golden predictions that were the same, by model digest."""
+    """The number of golden predictions that were equal, by model digest."""
     seconds: float = 0.0
     """Of the slower of the two rollbacks, which is what an outage would take."""
     statement: Statement | None = None
@@ -69,7 +69,7 @@ def require_ready(deployment: Deployment, model: str, environment: str) -> None:
             services.verifier.require(signer, log.WRITERS[log.Event.ROLLBACK], "a drill")
         except UsageError as error:
             problems.append(str(error))
-    problems += drill_age.lacking(services, model, environment)
+    problems += drill_age.missing_for_drill(services, model, environment)
     if problems:
         raise UsageError.all_of(problems)
 
@@ -87,10 +87,10 @@ def drill(deployment: Deployment, model: str, environment: str, *, by: str) -> D
         What was done and how long it took, with the signed statement.
 
     Raises:
-        RunBlocked: What is there is revoked, so that it could not be put back again.
+        RunBlocked: The current release's model is revoked, so that it could not be restored.
         UsageError: As `require_ready`; nothing was moved.
-        IntegrityError: A release cannot be restored, or predicts otherwise than it did.
-        ServiceError: The repository failed. What is released then is told by `assay releases`.
+        IntegrityError: A release cannot be restored, or its predictions differ.
+        ServiceError: The repository failed. `assay release list` shows what is released then.
     """
     require_ready(deployment, model, environment)
     services = deployment.services
@@ -100,11 +100,11 @@ def drill(deployment: Deployment, model: str, environment: str, *, by: str) -> D
         done = rollback(deployment, model, environment, by=by, why=why, to=to, now=True)
         return done, time.monotonic() - begun
 
-    # Before anything moves: what is there must be restorable too.
-    there = log.current(deployment.entries(model), environment)
-    if there is not None:
-        restore.verify(services, log.get_release(services.store, there.release))
-    # Whoever finds this half done goes forth in its place.
+    # Before anything moves: the current release must be restorable too.
+    now = log.current(deployment.entries(model), environment)
+    if now is not None:
+        restore.verify(services, log.get_release(services.store, now.release))
+    # The next command goes forth instead when this one is stopped in between.
     announce_forth(deployment, model, environment, by=by)
     back, first = roll("", DRILL_BACK)
     rows = {}
@@ -158,7 +158,7 @@ def push(done: Drill, gateway: str) -> None:
     """Send the metrics to a Pushgateway.
 
     Raises:
-        ServiceError: It does not take them.
+        ServiceError: The gateway refuses them or cannot be reached.
     """
     from prometheus_client import pushadd_to_gateway
 

@@ -1,6 +1,6 @@
-"""How old the last rollback drill is, as evidence for a gate, and what the next one lacks.
+"""The age of the last rollback drill as evidence for a gate, and what the next drill needs.
 
-Apart from the drill itself: the images of gate and doctor can neither roll back nor predict.
+Separate from the drill, because the images of gate and doctor can neither roll back nor predict.
 """
 
 from datetime import UTC, datetime
@@ -18,18 +18,24 @@ MAKE_KEY: Final = "openssl genpkey -algorithm ed25519 -out signing.pem"
 
 
 def evidence(services: Services, model: str, digest: str) -> EvidenceDocument:
-    """How old the last drill of a model's name is, as evidence about one of its digests.
+    """The age of the last drill of a model, as evidence about one of its digests.
 
     Args:
-        services: The store, and who may sign.
+        services: The store, and whose signatures count.
         model: Name of the model.
         digest: The candidate that a gate judges.
+
+    Returns:
+        The evidence; its value is None when no drill has passed.
+
+    Raises:
+        IntegrityError: The release log is broken.
     """
     digests = {e.digest for e in log.read(services, model)}
     drills = [
         given
-        for one in sorted(digests)
-        for given in statement.about(services, one, Kind.DRILL)
+        for released in sorted(digests)
+        for given in statement.about(services, released, Kind.DRILL)
         if given.text("model") == model and given.predicate.get("passed") is True
     ]
     times = filter(None, map(_time, drills))
@@ -49,17 +55,28 @@ def _time(drill: Statement) -> datetime | None:
         return None
 
 
-def lacking(services: Services, model: str, environment: str) -> list[str]:
-    """What a drill of a model lacks in an environment, by its release log; each with its remedy.
+def missing_for_drill(services: Services, model: str, environment: str) -> list[str]:
+    """What is missing for a drill, according to the release log.
 
-    Whether what there is can be restored, byte for byte, is the drill's own to find out.
+    Whether the releases can be restored byte for byte, only the drill itself checks.
+
+    Args:
+        services: The store, and whose signatures count.
+        model: Name of the model.
+        environment: Where.
+
+    Returns:
+        A problem and its remedy for each; empty when a drill can run.
+
+    Raises:
+        IntegrityError: The release log is broken.
     """
     entries = log.read(services, model)
-    there = log.current(entries, environment)
-    promote = f"assay promote '{model}' {environment}"
-    if there is None:
+    current = log.current(entries, environment)
+    promote = f"assay release promote '{model}' {environment}"
+    if current is None:
         return [f"{model!r} was never released to {environment}; release two models: {promote}"]
-    left = log.get_release(services.store, there.release)
+    left = log.get_release(services.store, current.release)
     known = {e.release for e in entries if e.moves and e.environment == environment}
     before = _before(services, left, known)
     if before is None:
@@ -69,7 +86,7 @@ def lacking(services: Services, model: str, environment: str) -> list[str]:
 
 
 def _before(services: Services, left: Release, known: set[str]) -> Release | None:
-    """The last release of another model that `left` came after, of those that were there."""
+    """The last release of another model before `left` that was in the environment."""
     seen = {left.name}
     previous = left.previous
     while previous in known - seen and services.store.has(previous):
@@ -82,7 +99,7 @@ def _before(services: Services, left: Release, known: set[str]) -> Release | Non
 
 
 def no_golden(digest: str) -> str:
-    """What a drill says of a release that it cannot compare with anything."""
+    """The problem of a release without golden predictions."""
     return (
         f"the release of {digest} holds no golden predictions to compare with; promote it again, "
         "with the test data in the store"

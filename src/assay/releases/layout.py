@@ -7,7 +7,7 @@ from assay.core.digest import hex_of
 from assay.errors import UsageError
 
 ENVIRONMENTS: Final = ("dev", "staging", "production")
-"""In the order in which a model goes through them; none is skipped."""
+"""In the order of promotion; none is skipped."""
 FILE_NAME: Final = "release.yaml"
 PLAN_FILE: Final = "monitoring.yaml"
 CHANGELOG_FILE: Final = "changelog.md"
@@ -23,28 +23,28 @@ OWN_FILES: Final = frozenset(
         METRICS_FIGURE, ROC_FIGURE, CONFUSION_FIGURE, SLICES_FIGURE, REGRESSION_FIGURE,
     }
 )  # fmt: skip
-"""What a release is made of. Other files of its folder, such as how a cluster is to use it, are
-people's: no promotion and no rollback changes them."""
+"""The files of a release. Other files of its folder, such as how a cluster uses it, belong to
+people: no promotion and no rollback changes them."""
 ROOT: Final = "models"
 BRANCHES: Final = "assay"
-"""Proposals lie on branches below it."""
+"""The prefix of the branches of proposals."""
 BRANCH_DIGITS: Final = 12
 ROLLBACK_SUFFIX: Final = "-rollback"
 
 
 def require_environment(text: str) -> str:
-    """`text` when it names an environment.
+    """Check the name of an environment.
 
     Raises:
-        UsageError: It does not; lists those that there are.
+        UsageError: Not an environment; lists them.
     """
     if text not in ENVIRONMENTS:
-        raise UsageError(f"no environment {text!r}; there are: {', '.join(ENVIRONMENTS)}")
+        raise UsageError(f"no environment {text!r}; use one of {', '.join(ENVIRONMENTS)}")
     return text
 
 
 def below(environment: str) -> str | None:
-    """The environment that a model must have been in before; None for the first."""
+    """The environment before one in the order of promotion; None for the first."""
     place = ENVIRONMENTS.index(require_environment(environment))
     return ENVIRONMENTS[place - 1] if place else None
 
@@ -60,8 +60,17 @@ def path(model: str, environment: str) -> str:
 
 
 def branch(model: str, environment: str, digest: str) -> str:
-    """The branch that proposes a model: the same model, the same branch."""
-    # Percent-encoded, because a branch may hold no space, and no dots where Git has a meaning.
+    """The branch that proposes a model; the same model has the same branch.
+
+    Args:
+        model: Name of the model.
+        environment: Where it is proposed for.
+        digest: Of the model.
+
+    Returns:
+        The branch's name.
+    """
+    # Percent-encoded, because a branch has no spaces, and no dots that mean something to Git.
     name = quote(model, safe="")
     if ".." in name or name.endswith((".", ".lock")):
         name = name.replace(".", "%2E")

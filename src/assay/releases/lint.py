@@ -1,7 +1,7 @@
-"""Every check on the releases of a deployment repository, for its own CI.
+"""All checks of the releases in a checkout of the deployment repository, for its CI.
 
-Reads a checked-out folder, as CI has it. What was released before, the release log says; the
-history in `.git` shows whether entries were removed from it.
+The release log says what was released before; the history in `.git` shows whether entries were
+removed from it.
 """
 
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ MAX_RELEASES: Final = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing that is wrong."""
+    """A problem of a release."""
 
     path: str
     """Of the release, relative to the folder."""
@@ -39,30 +39,30 @@ def lint(
             name are not checked. Its repository is not used.
         folder: A checked-out deployment repository.
         changed_since: A commit or branch that is trusted, such as the target of a pull request;
-            what is equal to it is not checked again, and only its history counts. Zeros, a
-            forge's word for no commit: everything is checked.
+            what is equal to it is not checked again, and only its history counts. "" or zeros,
+            which a forge gives for no commit: everything is checked.
 
     Returns:
-        How many releases were looked at, and what is wrong with them.
+        The number of releases that were checked, and their problems.
 
     Raises:
-        UsageError: No such folder or commit, or, when all of it is to be checked, a folder without
-            any release, which would pass for one in which all is right.
+        UsageError: No such folder or commit, or, when everything is checked, a folder without any
+            release, which must not pass for a correct one.
         StoreError: The store cannot be reached.
     """
     if not folder.is_dir():
-        raise UsageError(f"{folder} is not a folder; give the deployment repository's")
+        raise UsageError(f"{folder} is not a folder; give a checkout of the deployment repository")
     paths = sorted(
         path.relative_to(folder).as_posix()
         for path in (folder / ROOT).rglob("*")
         if path.name == FILE_NAME or path.is_symlink()
     )
     if not paths and not (changed_since and (folder / ROOT).is_dir()):
-        raise UsageError(f"{folder} holds no {ROOT}/<model>/<environment>/{FILE_NAME}")
+        raise UsageError(f"{folder} has no {ROOT}/<model>/<environment>/{FILE_NAME}")
     if len(paths) > MAX_RELEASES:
-        raise UsageError(f"{folder} holds more than {MAX_RELEASES} releases")
+        raise UsageError(f"{folder} has more than {MAX_RELEASES} releases")
     if set(changed_since) == {"0"}:
-        changed_since = ""  # what forges give as the commit before a branch's first one
+        changed_since = ""  # what forges give as the parent of a branch's first commit
     with deployment.open_checkout(folder, changed_since or "HEAD") as opened:
         repository = opened.repository
         touched: list[str] = []
@@ -97,7 +97,7 @@ def _problems(deployment: OpenDeployment, folder: Path, path: str, touched: list
     except UsageError as error:
         return [str(error)]
     if layout.path(release.model, release.environment) != path:
-        return [f"is about {release.model!r} in {release.environment}, and lies elsewhere"]
+        return [f"is about {release.model!r} in {release.environment}, whose path is another"]
     files = {}
     plan = file.parent / PLAN_FILE
     if plan.is_file() and plan.stat().st_size <= MAX_FILE_BYTES:
@@ -105,15 +105,15 @@ def _problems(deployment: OpenDeployment, folder: Path, path: str, touched: list
     try:
         consistency.require_whole(deployment, release.model)
         governs = governing(repository, release.model, release.environment)
-        found = checked(deployment, release, files, governs)
+        result = checked(deployment, release, files, governs)
     except AssayError as error:
         return [str(error)]
     if path in touched:
-        found += changed_with(release.model, release.environment, touched)
+        result += changed_with(release.model, release.environment, touched)
         entries = deployment.entries(release.model)
         if not log.was_released(entries, release.name, release.environment):
-            found += replaced(repository, release, repository.head)
-    return found
+            result += replaced(repository, release, repository.head)
+    return result
 
 
 def _parent(path: str) -> str:

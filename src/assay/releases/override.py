@@ -1,4 +1,4 @@
-"""What a person states about a model: an override of its policy, or its revocation. Signed."""
+"""Signed statements by a person about a model: an override of its policy, or its revocation."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -22,7 +22,7 @@ from assay.releases.log import Entry, Event
 from assay.releases.statement import Kind, Statement
 
 MAX_DAYS: Final = 366
-"""An override that never ends would be a policy that nobody wrote."""
+"""An override without end would be a policy that was never reviewed."""
 MAX_WHY_CHARS: Final = 1000
 MIN_WHY_CHARS: Final = 10
 
@@ -46,8 +46,8 @@ def override(
         The signed statement.
 
     Raises:
-        UsageError: Something of it is missing or wrong; the key may not override; the model
-            passed, and needs none.
+        UsageError: An argument is missing or wrong; the key may not override; the model passed
+            its policy.
         NotFoundError: No decision about it, so there is nothing to override.
     """
     signer, services = deployment.require_signer(), deployment.services
@@ -96,12 +96,12 @@ def override(
 
 
 def _governed(deployment: OpenDeployment, model: str, judged: Judgement) -> Judgement:
-    """The first verdict of a governing policy that is no pass, else the decision."""
+    """The first verdict of a governing policy that is not a pass, else the decision."""
     _, documents = judged_files(deployment.store, judged)
     for environment in ENVIRONMENTS:
-        found = governing(deployment.repository, model, environment)
-        if found is not None:
-            under = judged_under(found.content, judged, documents, found.place)
+        result = governing(deployment.repository, model, environment)
+        if result is not None:
+            under = judged_under(result.content, judged, documents, result.place)
             if under.verdict is not Verdict.PASS:
                 return under
     return judged
@@ -122,7 +122,7 @@ def revoke(deployment: Deployment, digest: str, *, by: str, why: str) -> Stateme
         The signed statement.
 
     Raises:
-        UsageError: No reason is given, the key may not revoke, or the digest is no model's.
+        UsageError: No reason is given, the key may not revoke, or the digest is not a model's.
     """
     signer, services = deployment.require_signer(), deployment.services
     by = person_of(services.verifier, signer, Role.APPROVER, by, "a revocation")
@@ -149,5 +149,5 @@ def revoke(deployment: Deployment, digest: str, *, by: str, why: str) -> Stateme
 
 def _why_problems(why: str) -> list[str]:
     if not MIN_WHY_CHARS <= len(why.strip()) <= MAX_WHY_CHARS:
-        return [f"--why: say in {MIN_WHY_CHARS} to {MAX_WHY_CHARS} characters why"]
+        return [f"--why: give a reason of {MIN_WHY_CHARS} to {MAX_WHY_CHARS} characters"]
     return []

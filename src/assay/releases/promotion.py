@@ -34,7 +34,7 @@ OVERRIDE_LABEL: Final = "override"
 
 @dataclass(frozen=True, slots=True)
 class Promotion:
-    """What came of it."""
+    """The outcome of a promotion."""
 
     release: Release
     outcome: str
@@ -70,17 +70,17 @@ def promote(
         The release and the pull request that proposes it.
 
     Raises:
-        UsageError: A name or digest that is none, no candidate, or a registered version whose files
+        UsageError: An invalid name or digest, no candidate, or a registered version whose files
             are not the model's.
-        RunBlocked: See `candidate`.
-        IntegrityError: See `candidate`.
+        RunBlocked: See `eligibility`.
+        IntegrityError: See `eligibility`.
         ServiceError: Registry, repository or forge failed.
-        ReleaseConflictError: Others changed the same branch each time that this tried.
+        ReleaseConflictError: The branch was changed by others during each attempt.
     """
     problems = name_problems(model)
     if environment not in layout.ENVIRONMENTS:
         problems.append(
-            f"no environment {environment!r}; there are: {', '.join(layout.ENVIRONMENTS)}"
+            f"no environment {environment!r}; use one of {', '.join(layout.ENVIRONMENTS)}"
         )
     if problems:
         raise UsageError.all_of(problems)
@@ -97,7 +97,7 @@ def promote(
         # Cheap, and so before the checks that read every byte.
         eligibility.require_reached(services, model, environment, digest)
         decision = eligibility.decision_of(services, digest, version)
-        facts, overrides = eligibility.require_admitted(
+        assessment, overrides = eligibility.require_admitted(
             services,
             digest,
             decision,
@@ -105,11 +105,11 @@ def promote(
             governing=governing(opened.repository, model, environment),
         )
         override = next(iter(overrides), None)
-        judgement = facts.judgement
+        judgement = assessment.judgement
         if override is None:
             eligibility.require_compared(services, model, environment, judgement)
         if version is None:
-            version = _register(opened, model, facts, override)
+            version = _register(opened, model, assessment, override)
         reports = eligibility.reports_of(services.store, judgement)
         draft = Release(
             model=model,
@@ -121,14 +121,14 @@ def promote(
             decision=decision,
             reports=reports,
             policy=judgement.policy_artifact,
-            data=facts.data,
-            golden=golden.record(services, digest, judgement.test_data)
+            data=assessment.data,
+            golden=golden.create(services, digest, judgement.test_data)
             if judgement.test_data
             else "",
             override=override,
         )
         eligibility.version_of(registry, draft)
-        return _propose(opened, draft, facts, plan)
+        return _propose(opened, draft, assessment, plan)
 
 
 @retry(
@@ -138,9 +138,9 @@ def promote(
     reraise=True,
 )
 def _propose(
-    deployment: OpenDeployment, draft: Release, facts: admission.Facts, plan: bytes | None
+    deployment: OpenDeployment, draft: Release, assessment: admission.Assessment, plan: bytes | None
 ) -> Promotion:
-    """Write what the repository, as it is now, makes of the draft; again when it moved."""
+    """Complete the draft from the repository's current state, and push it."""
     services, repository = deployment.services, deployment.repository
     repository.fetch()
     path = layout.path(draft.model, draft.environment)
@@ -153,24 +153,26 @@ def _propose(
         previous=current.name if current else "",
     )
     if current is not None and replace(release, previous=current.previous) == current:
-        # It is there as it would be written, so there is nothing to propose.
+        # The environment has exactly this release, so there is nothing to propose.
         return Promotion(current, "released", "", repository.head, None, "", "")
-    told = changelog(services.store, release, current, services.verifier, facts)
-    shown = evaluation.files(release, Evidence.of(services.store, release), facts)
-    files = {FILE_NAME: release.render(), CHANGELOG_FILE: told.encode(), **shown}
+    changes = changelog(services, release, current, assessment)
+    shown = evaluation.files(release, Evidence.of(services.store, release), assessment)
+    files = {FILE_NAME: release.render(), CHANGELOG_FILE: changes.encode(), **shown}
     if plan is not None:
         files[PLAN_FILE] = plan
         services.store.put_bytes(plan, MEDIA_TYPE)
     # In the store before it is anywhere else: a rollback to it needs no Git.
     log.put_release(services.store, release)
     title = f"Release {release.model} {release.digest[7:19]} to {release.environment}"
-    body = _body(release, told, shown[EVALUATION_FILE].decode())
+    body = _body(release, changes, shown[EVALUATION_FILE].decode())
     branch = layout.branch(release.model, release.environment, release.digest)
     seen, base = repository.branch(branch), repository.head
     commit = repository.commit(
         layout.folder(release.model, release.environment),
         files,
-        "\n".join([f"{title}\n\n{told}", *log.heads(services, release.model, deployment.signer)]),
+        "\n".join(
+            [f"{title}\n\n{changes}", *log.heads(services, release.model, deployment.signer)]
+        ),
         parent=base,
     )
     moved = not (seen and _equal(repository, seen, commit, base))
@@ -189,7 +191,7 @@ def _propose(
     opened = not seen if repository.settings.forge == "none" else fresh
     outcome = "opened" if opened else "updated" if moved else "unchanged"
     return Promotion(
-        release, outcome, branch, commit, request, told, shown[EVALUATION_FILE].decode()
+        release, outcome, branch, commit, request, changes, shown[EVALUATION_FILE].decode()
     )
 
 
@@ -198,17 +200,17 @@ def _equal(repository: Repository, seen: str, commit: str, base: str) -> bool:
     return repository.revision(seen).parents == (base,) and repository.same_tree(seen, commit)
 
 
-def _body(release: Release, told: str, shown: str) -> str:
+def _body(release: Release, changes: str, shown: str) -> str:
     rows = [
         f"Model `{release.digest}`, registry version {release.registry_version}.",
         f"Files: `{layout.folder(release.model, release.environment)}/`.",
         "Merging this puts the model into the environment.",
         "",
-        told,
+        changes,
         "",
         "---",
         "",
-        # A forge shows no figures from a description; they lie beside the file.
+        # A forge shows no figures in a description; they are files of the branch.
         "\n".join(line for line in shown.splitlines() if not line.startswith("![")),
     ]
     return bounded("\n".join(rows))
@@ -217,29 +219,29 @@ def _body(release: Release, told: str, shown: str) -> str:
 def _register(
     deployment: Deployment,
     model: str,
-    facts: admission.Facts,
+    assessment: admission.Assessment,
     override: Override | None,
 ) -> ModelVersion:
-    """A version for a model that the gate kept out and a person let in.
+    """Register a version for a model that was blocked and overridden.
 
     Raises:
-        UsageError: Nobody let it in: what passed is registered by the pipeline.
+        UsageError: Not overridden: the pipeline registers what passed.
     """
-    judged = facts.judgement
+    judged = assessment.judgement
     if override is None:
         raise UsageError(
             f"{judged.model} is not registered as a version of {model!r}; register it through "
             "the pipeline, or check the model's name"
         )
     tags = {
-        eligibility.DECISION_TAG: facts.decision,
-        DATA_TAG: facts.data,
+        eligibility.DECISION_TAG: assessment.decision,
+        DATA_TAG: assessment.data,
         "assay.policy": judged.policy_artifact,
         "assay.override": override.statement,
         "assay.override_by": override.by,
-        "assay.attestation": facts.training.digest,
+        "assay.attestation": assessment.training.digest,
     }
     source = deployment.store.view(get_manifest(deployment.store, judged.model))
-    told = {name: text for name, text in tags.items() if text}
-    version, _ = deployment.require_registry().register(model, judged.model, source, told, {})
+    tags = {name: text for name, text in tags.items() if text}
+    version, _ = deployment.require_registry().register(model, judged.model, source, tags, {})
     return version

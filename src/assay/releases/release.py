@@ -1,7 +1,7 @@
 """`release.yaml`: one model digest in one environment.
 
-Specified in docs/format-release.md. A release has one spelling, so that its digest is its name: it
-says what it replaced by that name. No time stands in it; times stand in the release log.
+Specified in docs/format-release.md. A release has one encoding, so that its digest is its name, by
+which the next release names it. It contains no time; the release log does.
 """
 
 import functools
@@ -27,7 +27,7 @@ _LIMITS: Final = Limits(MAX_RELEASE_BYTES, depth=8, values=10_000)
 
 @dataclass(frozen=True, slots=True)
 class Override:
-    """A person's decision against the policy, as a release shows it."""
+    """A person's decision against the policy, as a release names it."""
 
     statement: str
     """Digest of the signed statement."""
@@ -58,11 +58,11 @@ class Release:
 
     @property
     def name(self) -> str:
-        """Digest of the document."""
+        """Digest of the file."""
         return of_bytes(self.render())
 
     def render(self) -> bytes:
-        """The document's one spelling."""
+        """The file's only encoding."""
         raw: dict[str, Any] = {
             "schemaVersion": SCHEMA_VERSION,
             "model": self.model,
@@ -91,10 +91,10 @@ class Release:
 
 
 def parse_release(data: bytes, what: str = FILE_NAME) -> Release:
-    """Read a release that may be anybody's.
+    """Parse a release that anyone may have written.
 
     Raises:
-        UsageError: Not YAML, not what the schema says (all offenders), or in another spelling.
+        UsageError: Not YAML, against the schema (reports all faults), or in another encoding.
     """
     raw = read_yaml(data, what, _LIMITS, person=False).value
     if faults := list(islice(_validator().iter_errors(raw), MAX_NAMED)):
@@ -119,8 +119,9 @@ def parse_release(data: bytes, what: str = FILE_NAME) -> Release:
     )
     if release.render() != data:
         raise UsageError(
-            f"{what}: not in the form that assay writes, so that its digest would be another; "
-            "promote the model again instead of editing the file"
+            f"{what}: not in the encoding that assay writes, so its digest would differ; promote "
+            "the "
+            "model again instead of editing the file"
         )
     return release
 
@@ -134,7 +135,7 @@ def _validator() -> Any:
 
 
 def _fault(fault: Any) -> str:
-    """What is wrong, without the value, which may be as long as the file."""
+    """The fault, without the value, which may be as long as the file."""
     place = ".".join(map(str, fault.path)) or "the document"
     wanted = fault.validator_value
     if fault.validator == "required":

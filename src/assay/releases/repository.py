@@ -2,7 +2,7 @@
 
 Works on Git's objects alone, in a bare clone without a working tree: a hostile repository's links,
 attributes and hooks never touch the disk. The whole history of one branch is cloned, because it
-answers what was released before; a deployment repository is text.
+shows what was released before; a deployment repository is text.
 """
 
 import contextlib
@@ -45,13 +45,13 @@ class Revision:
     message: str
 
     def trailer(self, name: str) -> str:
-        """The value of a line `name: value` at the end of the message; "" without one."""
-        found = re.findall(rf"(?m)^{re.escape(name)}: (.+)$", self.message)
-        return found[-1].strip() if found else ""
+        """The value of the trailer `name: value` of the message; "" without one."""
+        result = re.findall(rf"(?m)^{re.escape(name)}: (.+)$", self.message)
+        return result[-1].strip() if result else ""
 
 
 class Repository:
-    """A clone of the deployment repository for the length of one piece of work."""
+    """A clone of the deployment repository for one command."""
 
     def __init__(self, settings: Settings, folder: Path, scratch: Path) -> None:
         self.settings = settings
@@ -80,19 +80,19 @@ class Repository:
     @classmethod
     @contextlib.contextmanager
     def of_checkout(cls, folder: Path, tip: str) -> Iterator["Repository"]:
-        """What somebody has checked out, to read; its branch ends at the commit `tip`.
+        """An existing checkout, to read; its branch ends at the commit `tip`.
 
         Raises:
-            UsageError: No checkout, no such commit, or one without its history.
+            UsageError: Not a checkout, no such commit, or a checkout without its history.
         """
         settings = Settings(url=folder.resolve().as_uri())
-        # A folder inside of another repository is no checkout.
+        # A folder inside another repository is not a checkout.
         if not (folder / ".git").exists():
             raise UsageError(f"{folder} is not a Git checkout; give that of the repository")
         with tempfile.TemporaryDirectory(prefix="assay-git-") as scratch:
             repository = cls(settings, folder, Path(scratch))
             try:
-                found = repository.commit_of(tip)
+                result = repository.commit_of(tip)
                 shallow = repository._git("rev-parse", "--is-shallow-repository")
             except ServiceError as error:
                 raise UsageError(
@@ -103,7 +103,7 @@ class Repository:
                     f"{folder} was checked out without its history; fetch all of it "
                     "(fetch-depth: 0 on GitHub, GIT_DEPTH: 0 on GitLab)"
                 )
-            repository._tip = found
+            repository._tip = result
             yield repository
 
     # Reading.
@@ -116,28 +116,28 @@ class Repository:
     def branch(self, name: str) -> str:
         """The commit of a remote branch as last fetched, or ""."""
         with contextlib.suppress(ServiceError):
-            found = f"refs/remotes/origin/{name}"
-            return self._git("rev-parse", "--verify", "--quiet", "--end-of-options", found)
+            result = f"refs/remotes/origin/{name}"
+            return self._git("rev-parse", "--verify", "--quiet", "--end-of-options", result)
         return ""
 
     def commit_of(self, name: str) -> str:
         """The commit that a name leads to.
 
         Raises:
-            ServiceError: There is none.
+            ServiceError: No such commit.
         """
         return self._git("rev-parse", "--verify", "--end-of-options", f"{name}^{{commit}}")
 
     def branches(self, prefix: str) -> list[str]:
         """Remote branches that begin with `prefix`."""
         root = "refs/remotes/origin/"
-        found = self._git("for-each-ref", "--format=%(refname)", root)
-        names = [line.removeprefix(root) for line in found.splitlines()]
+        result = self._git("for-each-ref", "--format=%(refname)", root)
+        names = [line.removeprefix(root) for line in result.splitlines()]
         return [name for name in names if name.startswith(prefix)]
 
     def fetch(self) -> None:
-        """See what others have pushed."""
-        # With an asterisk, because an empty repository has no branch yet, which is no error.
+        """Fetch what others have pushed."""
+        # With an asterisk, because an empty repository has no branch yet, which is not an error.
         self._remote(
             "fetch it",
             "fetch",
@@ -152,7 +152,7 @@ class Repository:
         """A file at a commit (the branch's by default), or None where it is not.
 
         Raises:
-            IntegrityError: Larger than a file of a release can be, or no plain file.
+            IntegrityError: Larger than a file of a release may be, or not a regular file.
         """
         commit = commit or self.head
         entry = next(iter(self._tree(commit, path)), None) if commit else None
@@ -161,11 +161,11 @@ class Repository:
         return self._content(entry)
 
     def files(self, folder: str, commit: str = "") -> dict[str, bytes]:
-        """The plain files of a folder at a commit, by name."""
+        """The regular files of a folder at a commit, by name."""
         commit = commit or self.head
         found = self._tree(commit, f"{folder}/") if commit else []
-        files = (entry for entry in found if entry[0] not in _NO_BLOBS)
-        return {entry[2].removeprefix(f"{folder}/"): self._content(entry) for entry in files}
+        result = (entry for entry in found if entry[0] not in _NO_BLOBS)
+        return {entry[2].removeprefix(f"{folder}/"): self._content(entry) for entry in result}
 
     def paths(self, folder: str, commit: str = "") -> list[str]:
         """Every file below a folder at a commit."""
@@ -178,7 +178,7 @@ class Repository:
     def history(self, path: str, branch: str = "") -> list[Revision]:
         """The commits of the branch itself that changed a file or folder, newest first.
 
-        First parents only: what was on the branch, not what was tried on others.
+        First parents only: what was on the branch itself.
         """
         tip = branch or self.head
         if not tip:
@@ -197,36 +197,39 @@ class Repository:
 
         Args:
             paths: Which files.
-            since: Without what is behind this commit. "": everything behind `until`.
-            until: What is behind this commit, and itself, on whatever side.
+            since: Ancestors of this commit are left out; "" for none.
+            until: This commit and its ancestors, along all parents.
+
+        Returns:
+            The ids of the commits.
         """
-        # With parents no merge is left out: one may bring back what is older than `since`.
+        # With --parents no merge is left out: it may restore what is older than `since`.
         place = [_id(until)] if not since else ["--parents", f"{_id(since)}..{_id(until)}"]
         return self._git("log", "--format=%H", "--full-history", *place, "--", *paths).split()
 
     def odd(self, folder: str, commit: str = "") -> dict[str, str]:
-        """What below a folder is no plain file: by path, what it is."""
+        """Entries below a folder that are not regular files: by path, what they are."""
         commit = commit or self.head
         listing = self._git("ls-tree", "-r", "-z", _id(commit), "--", folder) if commit else ""
         kinds = {"120000": "a link", "160000": "a submodule"}
-        found = (line.partition("\t") for line in _names(listing))
-        return {name: kinds[facts[:6]] for facts, _, name in found if facts[:6] in kinds}
+        result = (line.partition("\t") for line in _names(listing))
+        return {name: kinds[mode[:6]] for mode, _, name in result if mode[:6] in kinds}
 
     def messages(self, path: str) -> list[str]:
-        """The messages of all commits behind the branch that changed a file or folder."""
+        """The messages of all commits of the branch's history that changed a file or folder."""
         if not self.head:
             return []
         command = ["log", "-z", "--full-history", f"--format={_FORMAT}"]
         merged = _revisions(self._git(*command, "--end-of-options", self.head, "--", path))
-        # Merges among them only where no side has the same files.
-        found = {revision.commit: revision for revision in (*merged, *self.history(path))}
-        return [revision.message for revision in found.values()]
+        # Merges are among them only where no parent has the same files.
+        result = {revision.commit: revision for revision in (*merged, *self.history(path))}
+        return [revision.message for revision in result.values()]
 
     def revision(self, commit: str) -> Revision:
-        """What a commit says of itself."""
+        """A commit's own data."""
         command = ["log", "-z", "-1", f"--format={_FORMAT}", "--end-of-options", _id(commit), "--"]
-        (found,) = _revisions(self._git(*command))
-        return found
+        (result,) = _revisions(self._git(*command))
+        return result
 
     def contains(self, commit: str) -> bool:
         """Whether a commit was merged into the branch."""
@@ -246,7 +249,7 @@ class Repository:
         command = ["diff", "--no-renames", "--ignore-submodules=none", "--name-only", "-z"]
         return _names(self._git(*command, _id(commit), "--"))
 
-    # Writing. Nothing is seen by others before `push`.
+    # Writing. Others see nothing before `push`.
 
     def commit(
         self,
@@ -257,9 +260,20 @@ class Repository:
         parent: str,
         author: str = "",
     ) -> str:
-        """A commit whose folder holds exactly these of `OWN_FILES`; all else is the parent's.
+        """Make a commit whose folder has exactly these of `OWN_FILES`; all else is the parent's.
 
-        The parent itself is returned where that changes nothing.
+        Args:
+            folder: Of the release.
+            files: Contents by name.
+            message: Of the commit.
+            parent: "" for none.
+            author: `Name <mail>`; by default Assay.
+
+        Returns:
+            The commit; the parent itself when nothing changes.
+
+        Raises:
+            UsageError: The author is not `Name <mail>`.
         """
         own = {f"{folder}/{name}" for name in OWN_FILES}
         old = sorted(own.intersection(self.paths(folder, parent))) if parent else []
@@ -279,17 +293,25 @@ class Repository:
         return self._commit_tree(tree, [parent] if parent else [], message, author)
 
     def begin(self) -> None:
-        """Give an empty repository its first commit, so that there is something to merge into."""
+        """Give an empty repository its first commit, which a proposal can be merged into."""
         if self.head:
             return
         tree = self._git("mktree")
         first = self._commit_tree(tree, [], "Begin the deployment repository", "")
-        with contextlib.suppress(ReleaseConflictError):  # somebody else began it
+        with contextlib.suppress(ReleaseConflictError):  # another process was first
             self.push(first, self.settings.branch, expected="")
         self.fetch()
 
     def merge(self, commit: str, message: str, author: str) -> str:
-        """A merge commit of the branch and `commit`.
+        """Make a merge commit of the branch and `commit`.
+
+        Args:
+            commit: What to merge.
+            message: Of the merge commit.
+            author: `Name <mail>`.
+
+        Returns:
+            The merge commit.
 
         Raises:
             ReleaseConflictError: Both changed the same lines; names the files.
@@ -311,25 +333,25 @@ class Repository:
             shown = ", ".join(sorted(set(named))) or "its files"
             raise ReleaseConflictError(
                 f"cannot merge: {shown} changed on {self.settings.branch} since this was proposed; "
-                "promote the model again, which proposes it anew, and look at it again"
+                "promote the model again, and review the new proposal"
             ) from error
         return self._commit_tree(tree.splitlines()[0], [self.head, commit], message, author)
 
-    def same_tree(self, one: str, other: str) -> bool:
+    def same_tree(self, left: str, right: str) -> bool:
         """Whether two commits hold the same files."""
-        trees = [self._git("rev-parse", f"{_id(commit)}^{{tree}}") for commit in (one, other)]
+        trees = [self._git("rev-parse", f"{_id(commit)}^{{tree}}") for commit in (left, right)]
         return trees[0] == trees[1]
 
     def push(self, commit: str, branch: str, *, expected: str) -> None:
-        """Put a remote branch at a commit, if it still is where it was seen.
+        """Set a remote branch to a commit, if it is unchanged since it was seen.
 
         Args:
-            commit: Where to.
+            commit: The new commit.
             branch: Which.
-            expected: Where it was last seen; "" when it was not there.
+            expected: The commit that it was last seen at; "" when it did not exist.
 
         Raises:
-            ReleaseConflictError: Somebody else has moved it.
+            ReleaseConflictError: It was changed by others.
             ServiceError: It cannot be reached, or refuses.
         """
         parts = branch.split("/")
@@ -356,7 +378,7 @@ class Repository:
         return _names(self._git(*names, _id(before), _id(commit), "--"))
 
     def delete(self, branch: str, *, expected: str) -> None:
-        """Remove a remote branch, if it still is where it was seen; errors as for `push`."""
+        """Remove a remote branch, if it is unchanged since it was seen; errors as for `push`."""
         self._remote(
             f"remove {branch}",
             "push",
@@ -385,12 +407,12 @@ class Repository:
     def _tree(self, commit: str, path: str) -> list[tuple[str, str, str, int]]:
         """(mode, object, path, bytes) of what a path names: files, folders, submodules."""
         text = self._git("ls-tree", "-l", "-z", _id(commit), "--", path)
-        found = []
+        result = []
         for line in filter(None, text.split("\0")):
-            facts, _, name = line.partition("\t")
-            mode, kind, blob, size = facts.split()
-            found.append((mode, blob, name, int(size) if kind == "blob" else 0))
-        return found
+            entry, _, name = line.partition("\t")
+            mode, kind, blob, size = entry.split()
+            result.append((mode, blob, name, int(size) if kind == "blob" else 0))
+        return result
 
     def _content(self, entry: tuple[str, str, str, int]) -> bytes:
         mode, blob, name, size = entry
@@ -403,13 +425,13 @@ class Repository:
 
 
 def _id(commit: str) -> str:
-    """`commit`, when it is a commit's full name and so can be nothing else to Git.
+    """`commit`, checked to be the full id of a commit, which Git takes for nothing else.
 
     Raises:
         IntegrityError: It is not.
     """
     if not COMMIT.fullmatch(commit):
-        raise IntegrityError(f"{commit[:80]!r} is not the name of a commit")
+        raise IntegrityError(f"{commit[:80]!r} is not the id of a commit")
     return commit
 
 
@@ -446,7 +468,7 @@ def _identity(author: str) -> tuple[str, str]:
     if not author:
         name = os.environ.get("GIT_AUTHOR_NAME", "") or BOT_NAME
         return name, os.environ.get("GIT_AUTHOR_EMAIL", "") or BOT_MAIL
-    found = re.fullmatch(r"([^<>\n]+) <([^<>\s]+)>", author)
-    if found is None:
-        raise UsageError(f"{author!r} names nobody; write 'Name <mail>'")
-    return found[1], found[2]
+    result = re.fullmatch(r"([^<>\n]+) <([^<>\s]+)>", author)
+    if result is None:
+        raise UsageError(f"{author!r} is not an author; write 'Name <mail>'")
+    return result[1], result[2]

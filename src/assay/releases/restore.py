@@ -1,4 +1,4 @@
-"""Earlier releases: which there are, and whether each could be restored, byte by byte.
+"""Earlier releases of an environment, and whether each can be restored byte by byte.
 
 The order comes from the releases themselves: each names what it replaced. That is why a second
 rollback goes one further back, and not forward to what the first one left.
@@ -29,7 +29,7 @@ class Earlier:
 class Past:
     """What was in one environment, by the release log; the repository only holds the files.
 
-    What the repository's history shows and the log does not is no proof that it was approved.
+    A release that only the repository's history shows was not necessarily approved.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class Past:
                     self._add_copy(entry.release)
 
     def get(self, name: str) -> Earlier | None:
-        """The release of that name, if it was there."""
+        """The release of that name, if it was in the environment."""
         return self._known.get(name)
 
     def before(self, release: Release) -> Iterator[Earlier]:
@@ -70,12 +70,12 @@ class Past:
         previous = release.previous
         while previous not in seen:
             seen.add(previous)
-            if (found := self.get(previous)) is not None:
-                if found.release.digest != release.digest:
-                    yield found
-                previous = found.release.previous
+            if (result := self.get(previous)) is not None:
+                if result.release.digest != release.digest:
+                    yield result
+                previous = result.release.previous
             elif previous in self._passed:
-                # Nobody saw it there, so nothing goes back to it, but to what it replaced.
+                # It was replaced before it was recorded, so a rollback goes on to what it replaced.
                 previous = log.get_release(self._store, previous).previous
 
     def find(self, digest: str) -> Earlier:
@@ -84,19 +84,19 @@ class Past:
         Raises:
             UsageError: It was never in this environment; lists those that were.
         """
-        if (found := self._known.get(digest)) is not None:
-            return found
+        if (result := self._known.get(digest)) is not None:
+            return result
         for earlier in self._known.values():
             if earlier.release.digest == digest:
                 return earlier
-        there = ", ".join(dict.fromkeys(e.release.digest for e in self._known.values())) or "none"
-        raise UsageError(f"{digest} was never released there; there were: {there}")
+        known = ", ".join(dict.fromkeys(e.release.digest for e in self._known.values())) or "none"
+        raise UsageError(f"{digest} was never released there; released were: {known}")
 
     def _add_copy(self, name: str) -> None:
         try:
             self._known[name] = Earlier(log.get_release(self._store, name), "")
         except (NotFoundError, IntegrityError, UsageError):
-            # Not restorable from here; whoever asks for it by name is told that it is not there.
+            # Not restorable; `find` reports it as never released when it is asked for by name.
             return
 
 
@@ -120,7 +120,7 @@ def verify(services: Services, release: Release) -> int:
 
 
 def next_restorable(services: Services, candidates: Iterator[Earlier]) -> Earlier | None:
-    """The first of some releases whose every byte is there."""
+    """The first of some releases that can be restored; None when none can."""
     for earlier in candidates:
         try:
             verify(services, earlier.release)

@@ -1,4 +1,4 @@
-"""Rollback: exactly an earlier release, put back by a commit that says why and who.
+"""Rollback: restore exactly an earlier release by a commit that says why and by whom.
 
 Phases, in this order; nothing is changed before the third:
 
@@ -11,7 +11,7 @@ Phases, in this order; nothing is changed before the third:
 | record | release log, and the registry's alias |
 
 What is not needed: the registry, KFP, the training data, an image to build. A registry that is
-down gives a note; `assay approvals sync` moves its alias later. When Git is down, the log says what
+down gives a note; `assay release sync` moves its alias later. When Git is down, the log says what
 holds, and `reconcile` brings the repository to it. The log is written before the push (an intent)
 and after it, so that a rollback that was stopped in between is finished by the next command.
 """
@@ -49,12 +49,12 @@ DRILL_TIME: Final = timedelta(minutes=30)
 
 @dataclass(slots=True)
 class RolledBack:
-    """What came of it."""
+    """The outcome of a rollback."""
 
     left: Release
-    """What was there."""
+    """The release that was in the environment."""
     release: Release
-    """What is there now, or is proposed."""
+    """The release that is restored, or proposed."""
     commit: str = ""
     """Empty when Git was down."""
     request: PullRequest | None = None
@@ -65,7 +65,7 @@ class RolledBack:
     seconds: dict[str, float] = field(default_factory=dict)
     """By phase."""
     notes: list[str] = field(default_factory=list)
-    """What could not be done now, and what does it later."""
+    """What was not done, each with the command that does it later."""
 
 
 def rollback(
@@ -78,7 +78,7 @@ def rollback(
     to: str = "",
     now: bool = False,
 ) -> RolledBack:
-    """Put an earlier release back.
+    """Restore an earlier release.
 
     Args:
         deployment: The store, the repository and its forge, the registry whose alias is moved, and
@@ -102,7 +102,7 @@ def rollback(
     layout.require_environment(environment)
     why = " ".join(why.split())
     if not why or len(why) > MAX_WHY_CHARS:
-        raise UsageError(f"--why: say in 1 to {MAX_WHY_CHARS} characters why")
+        raise UsageError(f"--why: give a reason of 1 to {MAX_WHY_CHARS} characters")
     services, signer = deployment.services, deployment.signer
     if services.verifier is not None and signer is not None:
         key = services.verifier.require(signer, log.WRITERS[Event.ROLLBACK], "a rollback")
@@ -138,7 +138,7 @@ def rollback(
         with _timed(seconds, "restore"):
             log.put_release(services.store, target.release)
             if opened is None:
-                done.notes.append("Git is down; when it is back run: assay releases reconcile")
+                done.notes.append("Git is down; when it is back run: assay release reconcile")
             elif now:
                 entry = _push(opened, target, done, entry)
             else:
@@ -152,10 +152,10 @@ def rollback(
 
 
 def reconcile(deployment: Deployment, *, by: str) -> list[Entry]:
-    """Bring the repository to what was rolled back while it was down.
+    """Apply to the repository the rollbacks that were made while it was down.
 
     Raises:
-        ReleaseConflictError: Somebody merged something else since; a person must decide.
+        ReleaseConflictError: Something else was merged since; a person must decide.
         ServiceError: The repository is still down.
     """
     made = []
@@ -179,7 +179,7 @@ def _reconcile(deployment: OpenDeployment, entries: Sequence[Entry], last: Entry
     if newer:
         raise ReleaseConflictError(
             f"{last.model} in {last.environment}: {newer[0][:12]} was merged, and the rollback of "
-            f"{last.at} was made without it; accept the merge with: assay approvals sync "
+            f"{last.at} was made without it; accept the merge with: assay release sync "
             "--accept-merges, or roll back again"
         )
     past = Past(deployment, entries, last.model, last.environment)
@@ -282,7 +282,7 @@ def _reach(
 def _current(
     deployment: Deployment, entries: Sequence[Entry], model: str, environment: str
 ) -> Release:
-    """What is in the environment; from the log where the repository does not tell."""
+    """What is in the environment; from the log where the repository cannot say."""
     path = layout.path(model, environment)
     last = log.current(entries, environment)
     if isinstance(deployment, OpenDeployment):
@@ -302,12 +302,12 @@ def _target(past: Past, left: Release, last: Entry | None, to: str) -> Earlier:
     known = past.get(left.name) is not None
     if to:
         target = past.find(to)
-        # What was pushed without an approval is not what the log says is there.
+        # What was pushed without an approval is not what the log says.
         if target.release.name == left.name and (last is None or last.release == left.name):
             raise UsageError(f"{to} is what is in {left.environment} now")
         return target
-    if not known and last is not None and (there := past.get(last.release)) is not None:
-        return there  # what came after it, nobody approved
+    if not known and last is not None and (approved := past.get(last.release)) is not None:
+        return approved  # what came after it was not approved
     before = next(past.before(left), None)
     if before is None:
         raise UsageError(
@@ -325,7 +325,7 @@ def _verify(services: Services, past: Past, left: Release, target: Earlier) -> i
         other = restore.next_restorable(services, others)
         advice = (
             f"the next restorable one is {other.release.digest}: "
-            f"assay rollback '{left.model}' {left.environment} --to {other.release.digest}"
+            f"assay release rollback '{left.model}' {left.environment} --to {other.release.digest}"
             if other
             else "no other release before it can be restored"
         )
@@ -399,15 +399,13 @@ def _files(deployment: OpenDeployment, target: Earlier) -> dict[str, bytes]:
 
 
 def _move_alias(deployment: Deployment, done: RolledBack) -> None:
-    """Move the alias if the registry answers; serving does not hang on it."""
+    """Move the alias if the registry answers; serving does not depend on it."""
     if deployment.registry is None or done.entry is None:
         return
     try:
         move_alias(deployment, done.release.model, done.release.environment)
     except AssayError as error:
-        done.notes.append(
-            f"the registry's alias was not moved: {error}; later: assay approvals sync"
-        )
+        done.notes.append(f"the registry's alias was not moved: {error}; later: assay release sync")
 
 
 @contextlib.contextmanager

@@ -39,11 +39,11 @@ _LEASE: Final = re.compile(
 
 
 class UnreachableError(ServiceError):
-    """The repository does not answer; it may when it is tried again."""
+    """The repository does not answer; a retry may succeed."""
 
 
 class Runner:
-    """Git in one clone."""
+    """Git in one clone or checkout."""
 
     def __init__(self, folder: Path, settings: Settings) -> None:
         self._git = Git(folder, {**_TRANSFER, **login(settings)})
@@ -76,15 +76,15 @@ class Runner:
             command: The words behind `git`.
             env: Variables for this command only.
             stdin: The standard input.
-            what: What could not be done, for errors.
+            what: The action, for errors: "cannot <what>".
 
         Returns:
             The standard output without its last line end.
 
         Raises:
-            ReleaseConflictError: The remote is no longer as it was seen.
+            ReleaseConflictError: The remote was changed since it was seen.
             UnreachableError: The remote does not answer.
-            ServiceError: Anything else that Git refuses.
+            ServiceError: Any other failure of Git.
         """
         try:
             # A path is a path, whatever Git would read into its first characters.
@@ -103,24 +103,25 @@ class Runner:
             raise self._fault(f"read {blob}", error.errors) from error
 
     def _fault(self, what: str, output: str) -> ServiceError:
-        """What Git said, as one of our errors, in one line and without secrets."""
+        """Git's error as one of assay's, in one line and without secrets."""
         if token := self._settings.token:
             output = output.replace(token, "***")
         output = re.sub(r"//[^/@\s]*@", "//", output)
         lines = [line.strip() for line in output.splitlines() if line.strip()]
-        told = next((line for line in lines if "fatal" in line or "error" in line), "")
+        first = next((line for line in lines if "fatal" in line or "error" in line), "")
         shown = f"deployment repository {self._settings.url}: cannot {what}"
-        said = (told or " ".join(lines))[:300]
+        output_line = (first or " ".join(lines))[:300]
         if _LEASE.search(output):
-            return ReleaseConflictError(f"{shown}: somebody else has changed it; run again")
+            return ReleaseConflictError(f"{shown}: it was changed by others; run again")
         if _REFUSED.search(output):
             return ServiceError(
-                f"{shown}: refused ({said}); check ASSAY_GIT_TOKEN or the SSH key, and their right "
+                f"{shown}: refused ({output_line}); check ASSAY_GIT_TOKEN or the SSH key, and "
+                "their right "
                 "to write"
             )
         if _TRANSIENT.search(output):
-            return UnreachableError(f"{shown}: {said}; check that it is up, and run again")
-        return ServiceError(f"{shown}: {said}; check ASSAY_DEPLOYMENTS")
+            return UnreachableError(f"{shown}: {output_line}; check that it is up, and run again")
+        return ServiceError(f"{shown}: {output_line}; check ASSAY_DEPLOYMENTS")
 
 
 def login(settings: Settings) -> dict[str, str]:

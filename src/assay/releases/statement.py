@@ -1,8 +1,8 @@
 """Signed statements about a model: override, approval, revocation, drill.
 
 An in-toto Statement v1 about the model's digest, in a DSSE envelope, found again through the
-pointers `statements/<model>/<statement>`. Nothing is stated without a signature: a name in a file
-is no proof of who wrote it. Once `ASSAY_VERIFY_KEYS` is set, a statement counts only when a key
+pointers `statements/<model>/<statement>`. A statement is always signed: a name in a file does
+not prove who wrote it. Once `ASSAY_VERIFY_KEYS` is set, a statement counts only when a key
 with the right role has signed it, and what a person states, the owner of the key has stated.
 """
 
@@ -92,7 +92,17 @@ class Statement:
 def encode(
     kind: Kind, subject: str, predicate: Mapping[str, Any], signer: Signer | None
 ) -> tuple[bytes, str]:
-    """A statement's bytes and their media type; signed when there is a signer."""
+    """Encode a statement.
+
+    Args:
+        kind: What is stated.
+        subject: Digest of what it is about.
+        predicate: The content.
+        signer: The key that signs; None for an unsigned statement.
+
+    Returns:
+        The bytes and their media type.
+    """
     payload = canonical_json(
         {
             "_type": STATEMENT_TYPE,
@@ -125,8 +135,8 @@ def decode(
 
     Raises:
         UnknownKeyError: Signed by a key that is not configured.
-        AttestationError: No statement, unsigned, or signed by a key that may not state this, or
-            in the name of somebody else than its owner.
+        AttestationError: Not a statement, unsigned, signed by a key that may not state this, or
+            in another name than the key owner's.
         IntegrityError: Not in canonical form.
     """
     what = f"statement {digest}"
@@ -140,7 +150,7 @@ def decode(
             signed_by = key.key_id
         raw = parse_canonical_json(payload, what)
     elif signed or verifier is not None:
-        raise AttestationError(f"{what}: unsigned; it counts for nothing")
+        raise AttestationError(f"{what}: unsigned, so it does not count")
     try:
         (subject,) = raw["subject"]
         kind, version = _predicate_of(raw["predicateType"])
@@ -154,7 +164,9 @@ def decode(
             key=key,
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise AttestationError(f"{what}: not a statement that assay knows ({error!r})") from error
+        raise AttestationError(
+            f"{what}: not a statement that assay supports ({error!r})"
+        ) from error
     if key is not None:
         _require_entitled(statement, key, proven=proven)
     return statement
@@ -172,7 +184,7 @@ def _require_entitled(statement: Statement, key: Key, *, proven: bool) -> None:
     """Refuse what the key that signed it may not state.
 
     Raises:
-        AttestationError: It lacks the role, was retired before, or names somebody else.
+        AttestationError: The key lacks the role, was retired before, or belongs to another person.
     """
     what = f"{statement.kind} {statement.digest}"
     roles = ROLES[statement.kind]
@@ -181,7 +193,7 @@ def _require_entitled(statement: Statement, key: Key, *, proven: bool) -> None:
             f"{what} does not count: signed by {key}, which takes a key with the role "
             f"{' or '.join(sorted(roles))}"
         )
-    # The log looks at its entries itself; and no key's end takes a revocation back.
+    # The log checks its entries itself; and a revocation outlives its key.
     if statement.kind not in {Kind.LOG, Kind.REVOCATION}:
         key.require_in_use(statement.text("at"), what, proven=proven)
     if not statement.personal:
@@ -189,7 +201,7 @@ def _require_entitled(statement: Statement, key: Key, *, proven: bool) -> None:
     if Role.APPROVER not in key.roles:
         raise AttestationError(
             f"{what} does not count: signed by {key}, and it names no pull request whose merge a "
-            "forge could have told; it takes the approver's own key"
+            "forge could have reported; it takes the approver's own key"
         )
     if statement.text("by") != key.owner:
         raise AttestationError(
@@ -224,7 +236,13 @@ def save(
 
 
 def point(store: Store, subject: str, digest: str) -> None:
-    """Make a statement findable from something that it is about."""
+    """Store the pointer by which a statement is found from its subject.
+
+    Args:
+        store: That holds the statement.
+        subject: Digest of what it is about.
+        digest: Of the statement.
+    """
     store.write_pointer(f"statements/{hex_of(subject)}/{hex_of(digest)}", digest.encode())
 
 
@@ -256,7 +274,7 @@ def refused(services: Services, model: str) -> list[AttestationError]:
 def _split(
     services: Services, model: str, kind: Kind | None
 ) -> tuple[list[Statement], list[AttestationError]]:
-    found, errors = [], []
+    result, errors = [], []
     for digest in _pointed(services.store, model):
         try:
             statement = load(services, digest)
@@ -264,8 +282,8 @@ def _split(
             errors.append(error)
             continue
         if statement.subject == model and kind in {None, statement.kind}:
-            found.append(statement)
-    return sorted(found, key=lambda item: (item.text("at"), item.digest)), errors
+            result.append(statement)
+    return sorted(result, key=lambda item: (item.text("at"), item.digest)), errors
 
 
 def unknown(services: Services, model: str, kind: Kind) -> list[UnknownKeyError]:
@@ -279,7 +297,7 @@ def unknown(services: Services, model: str, kind: Kind) -> list[UnknownKeyError]
     Returns:
         One error for each such statement.
     """
-    found: list[UnknownKeyError] = []
+    result: list[UnknownKeyError] = []
     unverified = Services(services.store, None)
     for digest in _pointed(services.store, model):
         try:
@@ -288,10 +306,10 @@ def unknown(services: Services, model: str, kind: Kind) -> list[UnknownKeyError]
             # What it is, only its own text says; that is enough to be careful.
             claimed = load(unverified, digest)
             if (claimed.kind, claimed.subject) == (kind, model):
-                found.append(error)
+                result.append(error)
         except AttestationError:
             continue
-    return found
+    return result
 
 
 def _pointed(store: Store, model: str) -> list[str]:
@@ -315,7 +333,7 @@ def moment(text: str, what: str) -> datetime:
     """A day or moment that a person typed; a day means its end.
 
     Raises:
-        UsageError: Neither.
+        UsageError: It is neither.
     """
     try:
         parsed = datetime.fromisoformat(text)
@@ -329,7 +347,7 @@ def moment(text: str, what: str) -> datetime:
 
 
 def expired(until: str) -> bool:
-    """Whether a time is past, or is none."""
+    """Whether a time is past, or not a time."""
     try:
         return moment(until, "until") <= datetime.now(UTC)
     except UsageError:
@@ -337,12 +355,12 @@ def expired(until: str) -> bool:
 
 
 def person() -> str:
-    """`Name <mail>` of whoever runs this, as Git knows them.
+    """`Name <mail>` of the user, from Git's configuration.
 
     Raises:
-        UsageError: Git does not know.
+        UsageError: Git has no name or mail.
     """
-    found = []
+    result = []
     for key, variable in (("user.name", "NAME"), ("user.email", "EMAIL")):
         value = os.environ.get(f"GIT_AUTHOR_{variable}") or os.environ.get(
             f"GIT_COMMITTER_{variable}", ""
@@ -354,10 +372,10 @@ def person() -> str:
                 raise
             except GitError:
                 value = ""
-        found.append(" ".join(value.split()))
-    if not all(found):
+        result.append(" ".join(value.split()))
+    if not all(result):
         raise UsageError(
-            "who is doing this? set it once: git config --global user.name '…'; "
+            "Git has no user.name and user.email; set them: git config --global user.name '…'; "
             "git config --global user.email '…' (or GIT_AUTHOR_NAME, GIT_AUTHOR_EMAIL)"
         )
-    return f"{found[0]} <{found[1]}>"
+    return f"{result[0]} <{result[1]}>"

@@ -36,7 +36,7 @@ RECORDERS: Final = frozenset({Role.RECORDER, Role.APPROVER})
 
 @dataclass(slots=True)
 class Synced:
-    """What a synchronisation did, and what it refused."""
+    """The result of a synchronisation."""
 
     approved: list[Entry] = field(default_factory=list)
     aliases: list[str] = field(default_factory=list)
@@ -47,14 +47,14 @@ class Synced:
 def sync(deployment: Deployment, *, accept_merges: bool = False) -> Synced:
     """Record every merge that the log does not know, and move the aliases.
 
-    Safe to run as often as one likes, and by several at once.
+    Safe to run at any time, and by several processes at once.
 
     Args:
         deployment: The store, the repository and its forge, the registry whose aliases are moved
             (None leaves them), and the key that signs the log's entries and, with a forge, the
             approvals: a recorder's.
         accept_merges: Whether a merge counts in an environment that was rolled back while Git was
-            down. Nobody knows which of the two was first, so a person decides.
+            down. Which of the two was first is not known, so a person decides.
 
     Raises:
         UsageError: The key is not that of a recorder or approver.
@@ -80,7 +80,7 @@ def _sync(deployment: Deployment, by: str, result: Synced, *, accept_merges: boo
         found = [p for p in repository.paths(layout.ROOT) if p.endswith(f"/{FILE_NAME}")]
         named = {path: "; ".join(name_problems(path.split("/")[1])) for path in found}
         paths = [path for path, problem in named.items() if not problem]
-        # Before anything is recorded, the tip as well: who puts this right leaves it behind.
+        # Before anything is recorded, the tip included: repairing the branch leaves it behind.
         if problems := line.problems() or _left(run, paths):
             result.problems += problems
             return
@@ -93,13 +93,13 @@ def _sync(deployment: Deployment, by: str, result: Synced, *, accept_merges: boo
             _remove_merged(repository)
         for path in paths:
             _sync_path(run, path, result)
-        # Last: who is stopped before has seen nothing, and the next one judges as this one did.
-        tips.record(opened, by)
+        # Last: a run that is stopped before has recorded no tip, and the next judges like this one.
+        tips.record_tip(opened, by)
 
 
 @dataclass(frozen=True, slots=True)
 class _Run:
-    """What one synchronisation works with."""
+    """The state of one synchronisation."""
 
     deployment: OpenDeployment
     line: tips.Line
@@ -107,18 +107,18 @@ class _Run:
 
     @property
     def plain(self) -> bool:
-        """Whether there is no forge: each release was signed and pushed by itself."""
+        """Whether there is no forge: each release was signed and pushed on its own."""
         return self.deployment.repository.settings.forge == "none"
 
 
 def _left(run: _Run, paths: Sequence[str]) -> list[str]:
-    """Where the branch left what a release log has last, though no tip was seen that held it."""
+    """Commits that a release log has last and that the branch left before a tip was recorded."""
     found = []
     for model in sorted({path.split("/")[1] for path in paths}):
         entries = run.deployment.entries(model)
         for environment in layout.ENVIRONMENTS:
             last = log.current(entries, environment)
-            # A runner's key may write any commit into a rollback.
+            # Only entries with a binding time: a runner's key may write any commit into a rollback.
             if last is not None and last.dated and (problem := run.line.left(last.commit)):
                 found.append(f"{model} in {environment}: {problem}")
     return found
@@ -135,9 +135,9 @@ def _sync_path(run: _Run, path: str, result: Synced) -> None:
     except IntegrityError as error:
         result.problems.append(f"{path}: {error}")
         return
-    # What is left is said by runners' keys alone.
+    # The rest is claimed by runners' keys only.
     result.problems += [
-        f"{path}: a runner's key says: {problem}"
+        f"{path}: signed by a runner's key only: {problem}"
         for problem in consistency.cut_off(deployment, parts[1])
     ]
     result.approved += consistency.finish(deployment, parts[1])
@@ -147,12 +147,12 @@ def _sync_path(run: _Run, path: str, result: Synced) -> None:
     pending = _pending(run, path, entries, parts[2])
     if last is not None and not last.commit and not run.accept_merges:
         pending = _without_merges(pending, last, result)
-    for revision, gone in pending:
+    for revision, superseded in pending:
         try:
             content = repository.read(path, revision.commit)
             if content is None:
                 continue
-            entry = _record(run, _parse_at(content, path), revision, last, gone=gone)
+            entry = _record(run, _parse_at(content, path), revision, last, superseded=superseded)
         except (UsageError, IntegrityError) as error:
             result.problems.append(f"commit {revision.commit[:12]}: {error}")
             continue
@@ -176,15 +176,16 @@ def _sync_alias(deployment: Deployment, model: str, environment: str, result: Sy
 def _without_merges(
     pending: list[tuple[Revision, bool]], last: Entry, result: Synced
 ) -> list[tuple[Revision, bool]]:
-    """What may be recorded behind a rollback without Git: nothing that would become current."""
-    if merged := [revision.commit for revision, gone in pending if not gone]:
+    """What may be recorded after a rollback without Git: nothing that would become current."""
+    if merged := [revision.commit for revision, superseded in pending if not superseded]:
         result.problems.append(
             f"{last.model} in {last.environment} was rolled back at {last.at} while Git was down, "
-            f"and {merged[-1][:12]} was merged; keep the rollback: assay rollback {last.model} "
-            f"{last.environment} --now --why TEXT; or accept the merge: assay approvals sync "
+            f"and {merged[-1][:12]} was merged; keep the rollback: assay release rollback "
+            f"{last.model} "
+            f"{last.environment} --now --why TEXT; or accept the merge: assay release sync "
             "--accept-merges"
         )
-    return [one for one in pending if one[1]]
+    return [(revision, replaced) for revision, replaced in pending if replaced]
 
 
 def _pending(
@@ -196,8 +197,8 @@ def _pending(
     """
     repository = run.deployment.repository
     history = repository.history(path)
-    there = consistency.held(repository, path, history)
-    unknown = set(log.missing(entries, environment, there))
+    releases = consistency.held(repository, path, history)
+    unknown = set(log.missing(entries, environment, releases))
     found = []
     recorded, newer = False, ""
     for revision in history:
@@ -218,7 +219,7 @@ def _parse_at(content: bytes, path: str) -> Release:
 
 
 def _record(
-    run: _Run, release: Release, revision: Revision, last: Entry | None, *, gone: bool
+    run: _Run, release: Release, revision: Revision, last: Entry | None, *, superseded: bool
 ) -> Entry:
     """Write one merged commit into the log, with the approval behind it.
 
@@ -227,11 +228,14 @@ def _record(
         release: What the commit wrote.
         revision: The commit.
         last: What the log said is in the environment.
-        gone: It was replaced, and is recorded for completeness.
+        superseded: It was replaced, and is recorded for completeness.
+
+    Returns:
+        The entry as it was recorded.
 
     Raises:
-        IntegrityError: Nobody approved it, or it is not what was checked.
-        ReleaseConflictError: The log says by now that something else is in the environment.
+        IntegrityError: It was not approved, or is not what was checked.
+        ReleaseConflictError: The log has another release in the environment by now.
     """
     deployment, repository, commit = run.deployment, run.deployment.repository, revision.commit
     model, environment = release.model, release.environment
@@ -248,8 +252,8 @@ def _record(
     found = [
         problem for governs in policies for problem in checked(deployment, release, files, governs)
     ]
-    if not (known or gone or run.plain):
-        # What was replaced was there for nobody, and opens nothing itself.
+    if not (known or superseded or run.plain):
+        # A release that was replaced unseen does not open the next environment.
         try:
             eligibility.require_reached(
                 deployment.services,
@@ -270,12 +274,12 @@ def _record(
     else:
         approval = _ask(deployment, release, commit)
     if approval.key is not None:
-        # Its own time may be of any day; that of the entry is not before those that are there.
+        # The approval may carry any time; the entry's time is not before those of earlier entries.
         since = max(approval.text("at"), log.clock(entries))
         approval.key.require_in_use(since, f"approval {approval.digest}")
     log.put_release(deployment.store, release)
     entry = entry_of(release, approval, known=known, why=revision.trailer(WHY))
-    if gone:
+    if superseded:
         entry = replace(entry, event=Event.PASSED)
     entry = replace(entry, commit=commit)
     after = last.name if last else ""
@@ -287,10 +291,10 @@ def _approval_of(
 ) -> Statement:
     """The approval that an approver signed for exactly this release and commit.
 
-    A trailer of the commit is no approval: whoever can push can write one.
+    A trailer of the commit is not an approval: anyone who can push can write one.
 
     Raises:
-        IntegrityError: There is none.
+        IntegrityError: No such approval.
     """
     named = [e.statement for e in entries if e.commit == commit and e.statement]
     given = [
@@ -314,34 +318,34 @@ def _approval_of(
             return approval
     refused = statement.refused(services, release.digest)[: eligibility.MAX_REFUSED]
     raise IntegrityError(
-        f"{release.digest} came into {release.environment} without an approval that an approver's "
-        "key signed, whatever the commit says of itself; roll it back, or propose it and merge it "
-        "with: assay approve" + "".join(f"; {error}" for error in refused)
+        f"{release.digest} was merged into {release.environment} without an approval that an "
+        "approver's key signed (a trailer of the commit does not count); roll it back, or propose "
+        "it and merge it with: assay release approve" + "".join(f"; {error}" for error in refused)
     )
 
 
 def _ask(deployment: OpenDeployment, release: Release, commit: str) -> Statement:
-    """An approval of what the forge says that somebody merged.
+    """Sign an approval of what, according to the forge, was merged.
 
     Raises:
         IntegrityError: It was not merged by a pull request.
-        UsageError: The signer is no recorder.
+        UsageError: The signer's key does not have the role `recorder`.
     """
     if deployment.verifier is not None:
         signer = deployment.require_signer()
-        deployment.verifier.require(signer, Role.RECORDER, "signing what a forge says")
+        deployment.verifier.require(signer, Role.RECORDER, "signing what a forge reports")
     request = deployment.forge.merged_by(commit)
     if request is None or request.merge is None:
         raise IntegrityError(
             f"{release.digest} came into {release.environment} without a merged pull request, "
-            "so nobody has approved it; roll it back, or merge it as one"
+            "so it was not approved; roll it back, or merge it by a pull request"
         )
     merge = replace(request.merge, commit=commit)
     return sign_approval(deployment, release, replace(request, merge=merge))
 
 
 def _remove_merged(repository: Repository) -> None:
-    """Remove the branches of proposals whose merge was stopped before it did so."""
+    """Remove the branches of merged proposals, which a stopped merge may have left."""
     for branch in repository.branches(f"{layout.BRANCHES}/"):
         seen = repository.branch(branch)
         if repository.contains(seen):

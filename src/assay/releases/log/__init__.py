@@ -1,12 +1,12 @@
-"""The release log: what was approved, put where, rolled back, overridden, revoked. Append-only.
+"""The release log: approvals, releases, rollbacks, overrides, revocations. Append-only.
 
-One chain for each model, one, `REVOCATIONS`, for the revocations of all models, and one for the
-tips of each branch that were seen (`assay.releases.tips`). An entry is a blob; it names the entry
-before it, so nothing in the past can be changed, left out or put in without changing every later
-name. `releases/<chain>/<number>` says which blob is which entry; it is created, never replaced, so
-that of two writers who race for a number one goes on to the next and no entry is lost. An entry
-names the newest revocation too, so that a revocation cannot be taken away from below the releases
-that came after it.
+There is a chain for each model, one (`REVOCATIONS`) for the revocations of all models, and one for
+the tips of each branch that were seen (`assay.releases.tips`). An entry is a blob; it names the
+entry before it, so nothing in the past can be changed, left out or put in without changing every
+later name. `releases/<chain>/<number>` says which blob is which entry; it is created, never
+replaced, so when two writers race for a number, one takes the next, and no entry is lost. An entry
+also names the newest revocation, so that a revocation cannot be removed without the releases after
+it.
 
 With keys configured every entry is signed, and it counts only when:
 
@@ -18,15 +18,15 @@ With keys configured every entry is signed, and it counts only when:
 | `override` | approver | the override that it names |
 | `revocation` | approver | nothing else: it cannot be taken back |
 | `intent` | approver, recorder, runner | nothing; it proves nothing |
-| `seen` | approver, recorder | nothing: what was the branch's tip, only who looked can say |
+| `seen` | approver, recorder | nothing: only the process that saw the tip knows it |
 
-An entry by a key that may not write it stays in the chain and counts for nothing (`refused` says
-why). An entry by a key that is not configured stops every reader: what it says could be a
-revocation, and rotating a key must not take that back.
+An entry by a key that may not write it stays in the chain and does not count (`refused` says why).
+An entry by a key that is not configured stops every reader: it could be a revocation, and rotating
+a key must not undo that.
 
-What a chain cannot show by itself is that its newest entries were removed. The deployment
-repository shows it: its commits name the newest entries that their writer saw (`heads`), and every
-release that was merged there must be in the log (`missing`).
+A chain alone cannot show that its newest entries were removed. The deployment repository can: its
+commits name the newest entries that their writer saw (`heads`), and every release that was merged
+there must be in the log (`missing`).
 
 | module | holds |
 |---|---|

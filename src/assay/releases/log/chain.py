@@ -38,7 +38,7 @@ from assay.releases.log.scope import refused_here, repository_of
 from assay.releases.statement import Kind, Statement
 
 MAX_RACES: Final = 50
-CLEAR: Final = "an approver removes it with: assay approvals clear"
+CLEAR: Final = "an approver removes it with: assay release clear"
 _REMEDY: Final = f"bring the store's pointers back from a copy; if it was only added, {CLEAR}"
 LOG_TRAILER: Final = "Assay-Log"
 REVOCATIONS_TRAILER: Final = "Assay-Revocations"
@@ -53,7 +53,7 @@ def append(
 ) -> Entry:
     """Add an entry behind the last one; what it names must be in the store already.
 
-    A commit is recorded once for each environment: who comes second gets the entry that is there.
+    A commit is recorded once for each environment: the second writer gets the existing entry.
 
     Args:
         services: The store that holds the log, and whose signatures count.
@@ -66,10 +66,10 @@ def append(
         The entry as it was stored, or the equal one that the log already has.
 
     Raises:
-        UsageError: The signer may not write it, or there is none though keys are configured.
-        IntegrityError: The chain behind which it would stand is broken.
-        ReleaseConflictError: Another entry says what is in the environment, not `after`.
-        ServiceError: Others were quicker every time.
+        UsageError: The signer may not write it, or keys are configured and no signer is given.
+        IntegrityError: The chain is broken.
+        ReleaseConflictError: Another entry than `after` sets what is in the environment.
+        ServiceError: Other writers were first in every attempt.
     """
     store, verifier = services.store, services.verifier
     if verifier is not None:
@@ -84,11 +84,10 @@ def append(
         for known in entries:
             if _same(known, entry):
                 return known
-        there = current(entries, entry.environment)
-        if after is not None and after != (there.name if there else ""):
+        last = current(entries, entry.environment)
+        if after is not None and after != (last.name if last else ""):
             raise ReleaseConflictError(
-                f"what is in {entry.environment} of {entry.model!r} was changed by others "
-                "meanwhile; run again"
+                f"{entry.environment} of {entry.model!r} was changed by others meanwhile; run again"
             )
         # Read, and not only named: a pointer that leads to nothing may be removed again.
         revoked = [] if entry.model == REVOCATIONS else read(services, REVOCATIONS)
@@ -118,7 +117,7 @@ def _same(known: Entry, entry: Entry) -> bool:
         return False
     if entry.event is Event.REVOCATION:
         return (known.event, known.digest) == (entry.event, entry.digest)
-    # There may be several reconciliations of a commit: each says what it puts right.
+    # A commit may have several reconciliations, each with its own reason.
     reconciles = Event.RECONCILED in {known.event, entry.event}
     if reconciles and (known.event, known.why) != (entry.event, entry.why):
         return False
@@ -155,7 +154,7 @@ def read(services: Services, model: str) -> list[Entry]:
     if seen and seen not in names(store, REVOCATIONS):
         raise IntegrityError(
             f"{title(model)} names the revocation {seen}, which {title(REVOCATIONS)} no longer "
-            "has: revocations were removed; bring the store's pointers back from a copy"
+            "has: revocations were removed; restore the store's pointers from a backup"
         )
     return entries
 
@@ -178,8 +177,8 @@ def _chained(store: Store, model: str, verifier: Verifier | None) -> list[tuple[
             ) from error
         except UnknownKeyError as error:
             raise UnknownKeyError(
-                f"{what}: {error}; until then nothing is released, because what it says is unknown"
-                f"; if it is nobody's key: {CLEAR}"
+                f"{what}: {error}; until then nothing is released, because the entry could be "
+                f"a revocation; if it is nobody's key: {CLEAR}"
             ) from error
         except NotAnEntryError as error:
             # Whoever can write the store can put it there; those after it follow it all the same.
@@ -224,7 +223,7 @@ def _refusal(
     """Why an entry does not count; "" when it does."""
     goes_back = entry.event in {Event.ROLLBACK, Event.RECONCILED}
     if goes_back and not was_released(before, entry.release, entry.environment):
-        return "goes back to what was never released there with an approval"
+        return "restores what was never released there with an approval"
     if key is None or services.verifier is None:
         return ""
     if not key.may(WRITERS[entry.event]):
@@ -242,26 +241,26 @@ def _refusal(
 
 
 def _require_after(entry: Entry, clock: str) -> None:
-    """Refuse an entry that is dated before those that were there when it was written."""
+    """Refuse an entry that is dated before an earlier entry."""
     if entry.at < clock:
         raise AttestationError(
-            f"dated {entry.at}, and what was there before it is of {clock}: it was backdated"
+            f"dated {entry.at}, but an entry before it is of {clock}: it was backdated"
         )
 
 
 def _disproof(services: Services, entry: Entry, key: Key) -> str:
-    """What the statement behind an entry says against it; "" when it agrees."""
+    """Why the statement behind an entry does not support it; "" when it does."""
     if entry.event is Event.REVOCATION:
         return "" if entry.by == key.owner else f"in the name of {entry.by!r}, written by {key}"
-    # A rollback needs no approval of its own; one that it names is held against it all the same.
+    # A rollback needs no approval of its own, but one that it names must match.
     named = bool(entry.statement) and entry.event in {Event.ROLLBACK, Event.RECONCILED}
     if not named and entry.event not in {Event.RELEASE, Event.PASSED, Event.OVERRIDE}:
         return ""
     if not is_digest(entry.statement):
-        return "nothing that somebody signed stands behind it"
+        return "it names no signed statement"
     given = statement.load(services, entry.statement, proven=True)
     if given.key is not None:
-        # The place in the chain says when it came; a time in the statement may be of any day.
+        # The position in the chain bounds the entry's time; the statement may carry any time.
         given.key.require_in_use(entry.at, f"{given.kind} {given.digest}", proven=True)
     return (_not_stated if entry.event is Event.OVERRIDE else _not_backed)(entry, given)
 
@@ -299,31 +298,39 @@ def _not_stated(entry: Entry, given: Statement) -> str:
 def names(store: Store, model: str) -> list[str]:
     """The names of a chain's entries, oldest first, unchecked."""
     return [
-        (store.read_pointer(found) or b"").decode(errors="replace")
-        for found in store.list_pointers(prefix(model))
+        (store.read_pointer(result) or b"").decode(errors="replace")
+        for result in store.list_pointers(prefix(model))
     ]
 
 
 def head(store: Store, model: str) -> str:
-    """The name of a chain's newest entry; "" when it has none."""
-    found = store.list_pointers(prefix(model))
-    return (store.read_pointer(found[-1]) or b"").decode(errors="replace") if found else ""
+    """The name of a chain's newest entry; "" for an empty chain."""
+    pointers = store.list_pointers(prefix(model))
+    return (store.read_pointer(pointers[-1]) or b"").decode(errors="replace") if pointers else ""
 
 
 def heads(services: Services, model: str, signer: Signer | None) -> list[str]:
-    """Trailers that say, in a commit of the deployment repository, how long the chains were.
+    """Trailers for a commit of the deployment repository that name the newest entries.
 
-    Signed, where there is a key: a line in a message is anybody's.
+    Signed when there is a key, because anyone can write a line into a message.
+
+    Args:
+        services: The store that holds the log, for one deployment repository.
+        model: Name of the model.
+        signer: Who signs the trailers.
+
+    Returns:
+        A line for each chain that has entries.
     """
-    found = []
+    result = []
     for trailer, chain in {LOG_TRAILER: model, REVOCATIONS_TRAILER: REVOCATIONS}.items():
         if name := head(services.store, chain):
             words = [f"{trailer}:", name]
             if signer is not None:
                 envelope = signer.sign(_head_payload(chain, name, repository_of(services)))
                 words.append(base64.urlsafe_b64encode(envelope).decode())
-            found.append(" ".join(words))
-    return found
+            result.append(" ".join(words))
+    return result
 
 
 def _head_payload(chain: str, name: str, repository: str) -> bytes:
@@ -353,23 +360,32 @@ def _is_head(
 def cut_off(
     services: Services, model: str, messages: Iterable[str], roles: frozenset[Role] = ANYBODY
 ) -> list[str]:
-    """What commits' messages show to have been removed from the log of a model, as problems.
+    """Entries that were removed from the log of a model, as trailers of commits show.
 
-    With keys configured, a trailer counts that a key with one of the roles signed. Whoever may
-    write a commit could otherwise stop every release and rollback of the model for good.
+    With keys configured, a trailer counts only when a key with one of the roles signed it.
+    Otherwise anyone who can write a commit could block every release and rollback of the model.
+
+    Args:
+        services: The store, and whose signatures count.
+        model: Name of the model.
+        messages: Of the commits.
+        roles: Whose trailers count.
+
+    Returns:
+        A problem for each missing entry.
     """
     chains = {LOG_TRAILER: model, REVOCATIONS_TRAILER: REVOCATIONS}
     held = {trailer: set(names(services.store, chain)) for trailer, chain in chains.items()}
     named = {
-        (found[1], found[2]): None
+        (result[1], result[2]): None
         for message in messages
-        for found in _HEAD.finditer(message)
-        if found[2] not in held[found[1]]
-        and _is_head(services, chains[found[1]], found[2], found[3] or "", roles)
+        for result in _HEAD.finditer(message)
+        if result[2] not in held[result[1]]
+        and _is_head(services, chains[result[1]], result[2], result[3] or "", roles)
     }
     return [
         f"{title(chains[trailer])} no longer has the entry {name}, which a commit of the "
-        "deployment repository names: the newest entries were removed; bring the store's pointers "
-        "back from a copy"
+        "deployment repository names: the newest entries were removed; restore the store's "
+        "pointers from a backup"
         for trailer, name in named
     ]

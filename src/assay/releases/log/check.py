@@ -22,48 +22,48 @@ def models(store: Store) -> list[str]:
 
 
 def _chains(store: Store) -> list[str]:
-    found = set()
+    result = set()
     for hexed in logs(store):
         for name in store.list_pointers(f"releases/{hexed}/"):
             target = (store.read_pointer(name) or b"").decode(errors="replace")
             with contextlib.suppress(IntegrityError, NotFoundError):
                 model = read_entry(store, target, None)[0].model if is_digest(target) else ""
                 if prefix(model) == f"releases/{hexed}/":
-                    found.add(model)
+                    result.add(model)
                     break
-    return sorted(found)
+    return sorted(result)
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """Something that is not as it should be in the logs or beside them."""
+    """A problem of the logs, or of the statements that they rest on."""
 
     what: str
     """A chain, an entry or a statement."""
     text: str
     broken: bool
-    """Something was removed or altered; else it is only to be known."""
+    """Whether something was removed or altered; otherwise the fault is a note."""
 
 
 def check(store: Store, verifier: Verifier | None) -> list[Fault]:
-    """Everything that is wrong with the release logs of a store and the statements behind them."""
-    found: list[Fault] = []
+    """All faults of the release logs of a store and of the statements behind them."""
+    result: list[Fault] = []
     logged: set[str] = set()
     services = Services(store, verifier)
     for model in _chains(store):
         try:
             entries = read(services, model)
         except AssayError as error:
-            found.append(Fault(title(model), str(error), broken=True))
+            result.append(Fault(title(model), str(error), broken=True))
             continue
         for entry in entries:
             what = f"{title(model)}, entry {entry.number}"
             logged.add(entry.statement)
             if entry.refused:
-                found.append(Fault(what, f"does not count: {entry.refused}", broken=False))
+                result.append(Fault(what, f"does not count: {entry.refused}", broken=False))
             elif entry.statement:
-                found += _faults_of_statement(store, entry, what)
-    found += [
+                result += _faults_of_statement(store, entry, what)
+    result += [
         Fault(one.pointer, f"{one.why}; if nothing was lost there: {CLEAR}", broken=True)
         for one in blocking(services)
     ]
@@ -73,12 +73,12 @@ def check(store: Store, verifier: Verifier | None) -> list[Fault]:
             given = statement.load(services, digest)
         except AssayError as error:
             broken = isinstance(error, UnknownKeyError | NotFoundError)
-            found.append(Fault(f"statement {digest}", str(error), broken=broken))
+            result.append(Fault(f"statement {digest}", str(error), broken=broken))
             continue
         if given.kind in {Kind.REVOCATION, Kind.OVERRIDE} and digest not in logged:
-            text = f"this {given.kind} of {given.subject} is not in the log; state it again"
-            found.append(Fault(f"statement {digest}", text, broken=False))
-    return found
+            text = f"this {given.kind} of {given.subject} is not in the log; run its command again"
+            result.append(Fault(f"statement {digest}", text, broken=False))
+    return result
 
 
 def _faults_of_statement(store: Store, entry: Entry, what: str) -> list[Fault]:

@@ -33,17 +33,17 @@ def revocations(services: Services) -> dict[str, Revocation]:
 
 
 def revocation(services: Services, model: str) -> Revocation | None:
-    """The revocation of a model, if there is one.
+    """The revocation of a model, or None.
 
-    The log counts. A signed statement that it does not have, because it is older or its writer was
-    stopped, counts as well: nothing here can take a revocation back.
+    A signed statement that the log does not have, because it is older or its writer was stopped,
+    counts as well: no reader can undo a revocation.
 
     Raises:
         UnknownKeyError: A revocation is signed by a key that is not configured.
         IntegrityError: The log of revocations is broken.
     """
-    if found := revocations(services).get(model):
-        return found
+    if result := revocations(services).get(model):
+        return result
     given = next(iter(statement.about(services, model, Kind.REVOCATION)), None)
     if given is not None:
         return Revocation(model, given.by, given.text("at"), given.text("why"), given.digest)

@@ -32,7 +32,7 @@ class Event(StrEnum):
     ROLLBACK = "rollback"
     OVERRIDE = "override"
     RECONCILED = "reconciled"
-    """The repository was brought to what the log already said, or the log to what it said of the
+    """The repository was brought to the state of the log, or the log repeats its entry of the
     branch's newest commit."""
     REVOCATION = "revocation"
     INTENT = "intent"
@@ -91,19 +91,19 @@ class Entry:
     """The entry's own digest; empty until it is stored."""
     signed_by: str = ""
     refused: str = field(default="", compare=False)
-    """Why it does not count; empty when it does."""
+    """Why the entry does not count; empty when it does."""
     dated: bool = field(default=False, compare=False)
     """Whether its time binds the entries after it: a key that runs pipelines could stop the clock
     by a time far ahead."""
 
     @property
     def moves(self) -> bool:
-        """Whether it counts, and says what is in its environment."""
+        """Whether it counts and sets what is in its environment."""
         return not self.refused and self.event in MOVES
 
     @property
     def passed(self) -> bool:
-        """Whether it counts, and says what was merged and replaced unseen."""
+        """Whether it counts and records a release that was replaced unseen."""
         return not self.refused and self.event is Event.PASSED
 
     def predicate(self) -> dict[str, Any]:
@@ -143,7 +143,7 @@ def read_entry(store: Store, name: str, verifier: Verifier | None) -> tuple[Entr
     """Read one entry.
 
     Args:
-        store: Where it lies.
+        store: That holds it.
         name: Its digest.
         verifier: Whose signatures count; None: any.
 

@@ -6,21 +6,39 @@ from assay.releases.log.entry import Entry, Event
 
 
 def current(entries: Sequence[Entry], environment: str, at: str = "") -> Entry | None:
-    """What was in an environment at a time (RFC 3339, UTC), or is now."""
-    found = None
+    """The entry of what was in an environment at a time, or is now.
+
+    Args:
+        entries: The log, oldest first.
+        environment: Where.
+        at: RFC 3339, UTC; "" for now.
+
+    Returns:
+        The entry; None when nothing was released there.
+    """
+    result = None
     for entry in entries:
         if entry.moves and entry.environment == environment and (not at or entry.at <= at):
-            found = entry
-    return found
+            result = entry
+    return result
 
 
 def clock(entries: Sequence[Entry]) -> str:
-    """The latest time that a person or a recorder wrote; "" when there is none."""
+    """The latest time of the entries by a person or a recorder; "" without one."""
     return max((entry.at for entry in entries if entry.dated), default="")
 
 
 def was_released(entries: Sequence[Entry], release: str, environment: str) -> bool:
-    """Whether exactly this release was approved for an environment before."""
+    """Whether exactly this release was approved for an environment before.
+
+    Args:
+        entries: The log.
+        release: Digest of the release.
+        environment: Where.
+
+    Returns:
+        True when an entry `release` of it counts.
+    """
     return any(
         entry.event is Event.RELEASE
         and not entry.refused
@@ -30,7 +48,7 @@ def was_released(entries: Sequence[Entry], release: str, environment: str) -> bo
 
 
 def intents(entries: Sequence[Entry]) -> list[Entry]:
-    """Intents that nothing in the log has completed."""
+    """Intents whose result the log does not record."""
     done = {(e.commit, e.environment, e.release) for e in entries if e.moves or e.passed}
     return [
         entry
@@ -43,12 +61,15 @@ def intents(entries: Sequence[Entry]) -> list[Entry]:
 
 
 def missing(entries: Iterable[Entry], environment: str, held: Mapping[str, str]) -> list[str]:
-    """Commits of the deployment repository that no entry that counts names with what they hold.
+    """Commits of the deployment repository whose release no entry that counts records.
 
     Args:
         entries: Of the model's log.
         environment: Whose release the commits changed.
-        held: By commit, the release's name there; "" where there is none that can be read.
+        held: By commit, the digest of its release; "" where it cannot be read.
+
+    Returns:
+        The commits that are not recorded.
     """
     known = {
         (e.commit, e.release)

@@ -25,9 +25,8 @@ def live(store: Store) -> set[str]:
     """Digests that must stay: releases, their models, and what they rest on.
 
     For every model, environment and deployment repository these are the newest `KEPT_RELEASES`
-    different releases, the one that is there and as many before it, which after rollbacks are
-    others, and all entries and statements: a revocation that was collected would be none. What
-    artifacts rest on in turn is the collector's to follow.
+    different releases, the current one and as many before it (after rollbacks they differ), and all
+    entries and statements. What artifacts rest on in turn, the collector follows.
 
     Raises:
         IntegrityError: An entry or a release is not what its name says.
@@ -45,7 +44,7 @@ def live(store: Store) -> set[str]:
                 continue
             kept |= {name, *filter(None, [entry.statement])}
             if entry.event is Event.PASSED:
-                kept.add(entry.release)  # it says what it replaced, and a rollback goes on to that
+                kept.add(entry.release)  # a rollback follows it to what it replaced
             elif entry.release:
                 order = newest.setdefault((entry.repository, entry.environment), [])
                 if entry.release in order:
@@ -58,12 +57,12 @@ def live(store: Store) -> set[str]:
 
 
 def _chain(store: Store, name: str) -> list[str]:
-    """A release and those before it that are left, `KEPT_RELEASES` at most."""
-    found: list[str] = []
-    while name and name not in found and len(found) < KEPT_RELEASES and store.has(name):
-        found.append(name)
+    """A release and those before it that the store still has, `KEPT_RELEASES` at most."""
+    result: list[str] = []
+    while name and name not in result and len(result) < KEPT_RELEASES and store.has(name):
+        result.append(name)
         name = get_release(store, name).previous
-    return found
+    return result
 
 
 def _named(release: Release) -> set[str]:

@@ -1,4 +1,4 @@
-"""`assay rollback`: an earlier release put back."""
+"""`assay release rollback`: restore an earlier release."""
 
 import click
 
@@ -9,11 +9,11 @@ from assay.cli.console import NAME, human_bytes, json_option, print_json, use_de
 @click.argument("model_name")
 @click.argument("environment")
 @click.option("--why", required=True, help="Why; for the commit and the release log.")
-@click.option("--to", type=NAME, default="", help="Which (default: what came before).")
+@click.option("--to", type=NAME, default="", help="Which (default: the one before).")
 @click.option("--now", is_flag=True, help="Push to the branch at once, without a pull request.")
 @json_option
 def command(model_name: str, environment: str, why: str, to: str, now: bool, as_json: bool) -> None:
-    """Put an earlier release of MODEL_NAME back into ENVIRONMENT.
+    """Restore an earlier release of MODEL_NAME in ENVIRONMENT.
 
     Every byte of it is verified before anything is changed. Needs neither MLflow nor KFP nor the
     training data; with --now it needs no Git either.
@@ -48,6 +48,6 @@ def command(model_name: str, environment: str, why: str, to: str, now: bool, as_
         size = f"  {human_bytes(done.size)}" if phase == "verify" else ""
         click.echo(f"  {phase:8} {seconds:8.2f} s{size}")
     if done.request is not None:
-        click.echo(url or f"merge it with: assay approve '{model_name}' {environment}")
+        click.echo(url or f"merge it with: assay release approve '{model_name}' {environment}")
     for note in done.notes:
         click.echo(f"note: {note}", err=True)

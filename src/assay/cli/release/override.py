@@ -1,4 +1,4 @@
-"""`assay override` and `assay revoke`: what a person states about a model, signed."""
+"""`assay release override` and `revoke`: signed statements of a person about a model."""
 
 import click
 

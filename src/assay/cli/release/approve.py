@@ -1,4 +1,4 @@
-"""`assay approve`: merge a proposal where there is no forge."""
+"""`assay release approve`: merge a proposal on a remote without a forge."""
 
 import click
 
@@ -8,15 +8,17 @@ from assay.cli.console import NAME, use_defaults
 @click.command("approve")
 @click.argument("model_name")
 @click.argument("environment")
-@click.option("--digest", type=NAME, default="", help="Which model, where several are proposed.")
+@click.option(
+    "--digest", type=NAME, default="", help="Which model, when more than one is proposed."
+)
 @click.option("--no-sync", is_flag=True, help="Do not record the merge in the release log now.")
 def command(model_name: str, environment: str, digest: str, no_sync: bool) -> None:
-    """Merge what is proposed for MODEL_NAME in ENVIRONMENT, in your name.
+    """Merge the proposal for MODEL_NAME in ENVIRONMENT, in your name.
 
     Everything is checked again first. ASSAY_SIGNING_KEY, an approver's key, signs the approval of
     exactly this release. With a forge, merge it there.
     """
-    from assay.cli.approvals import print_synced
+    from assay.cli.release.sync import print_synced
     from assay.releases.approval import approve
     from assay.releases.deployment import Deployment
     from assay.releases.statement import person

@@ -1,4 +1,4 @@
-"""`assay promote`: propose a model for an environment."""
+"""`assay release promote`: propose a model for an environment."""
 
 from pathlib import Path
 
@@ -26,8 +26,8 @@ def command(
 ) -> None:
     """Propose MODEL_NAME for ENVIRONMENT (dev, staging, production) by a pull request.
 
-    Checks the decision, the records and every byte first. The same again brings the same pull
-    request up to date. ASSAY_DEPLOYMENTS names the repository, ASSAY_FORGE the forge.
+    Checks the decision, the attestations and every byte first. Running it again updates the same
+    pull request. ASSAY_DEPLOYMENTS names the repository, ASSAY_FORGE the forge.
     """
     from assay.releases import monitoring_plan
     from assay.releases.deployment import Deployment
@@ -57,7 +57,7 @@ def command(
     click.echo(f"{done.outcome}: {done.release.digest} for {environment}")
     if done.branch:
         click.echo(f"branch: {done.branch}")
-        where = url or f"merge it with: assay approve '{model_name}' {environment}"
+        where = url or f"merge it with: assay release approve '{model_name}' {environment}"
         click.echo(f"pull request: {where}" if url else where)
     if show:
         click.echo(f"\n{done.changelog}")
