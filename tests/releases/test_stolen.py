@@ -79,7 +79,7 @@ def test_attestations_of_a_stolen_key_count_when_an_approver_admits_them(
         lambda: attestation.load(world.store, record.digest, verifier),
         AttestationError,
         "was stolen on",
-        "assay sign",
+        "assay store sign",
     )
     refused(lambda: world.promote("one", "dev"), AttestationError, "was stolen on")
     decision = world.registry.find(MODEL, model).tags["assay.decision"]

@@ -290,7 +290,7 @@ def load(store: Store, digest: str, verifier: Verifier | None) -> Attestation:
             if key.stolen is None:
                 raise
             raise AttestationError(
-                f"{error}; {RUN_AGAIN}, or have an approver admit it: assay sign DIGEST "
+                f"{error}; {RUN_AGAIN}, or have an approver admit it: assay store sign DIGEST "
                 "--why REASON"
             ) from error
     return attestation
