@@ -159,12 +159,15 @@ class Deployment:
             UsageError: `ASSAY_DEPLOYMENTS` is not set, or nothing says which repository it is.
         """
         settings = self.require_settings()
-        known = log.seen_repository(self.store, self.verifier, settings.url, settings.branch)
+        known = log.seen_repository(
+            self.store, self.verifier, settings.url, settings.branch
+        ) or log.only_repository(self.store, self.verifier, settings.branch)
         if not known:
             raise UsageError(
-                f"no tip of {settings.branch} of {settings.url} was recorded, so without Git it is "
-                "not known which releases of the log are its; set ASSAY_DEPLOYMENTS to the URL "
-                "that assay release sync uses"
+                f"no tip of {settings.branch} of {settings.url} was recorded, and the store is not "
+                "that of one deployment repository alone, so without Git it is not known which "
+                "releases of the log are its; set ASSAY_DEPLOYMENTS to the URL that assay release "
+                "sync uses"
             )
         return replace(self, services=log.Scoped(self.store, self.verifier, known))
 

@@ -42,7 +42,7 @@ there must be in the log (`missing`).
 
 from assay.releases.log.blocking import Blocking, blocking, clear
 from assay.releases.log.chain import MAX_RACES, append, cut_off, head, heads, names, read
-from assay.releases.log.check import Fault, check, models
+from assay.releases.log.check import Fault, check, models, only_repository
 from assay.releases.log.decisions import Revocation, overrides, revocation, revocations
 from assay.releases.log.entry import ANYBODY, REVOCATIONS, WRITERS, Entry, Event, tips_chain
 from assay.releases.log.history import clock, current, intents, missing, was_released
@@ -76,6 +76,7 @@ __all__ = [
     "missing",
     "models",
     "names",
+    "only_repository",
     "overrides",
     "put_release",
     "read",

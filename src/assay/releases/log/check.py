@@ -13,12 +13,27 @@ from assay.releases.log.blocking import blocking
 from assay.releases.log.chain import CLEAR, read
 from assay.releases.log.entry import REVOCATIONS, TIPS, Entry, prefix, read_entry, title
 from assay.releases.log.retention import logs
+from assay.releases.log.scope import seen_repository
 from assay.releases.statement import Kind
 
 
 def models(store: Store) -> list[str]:
     """The models that have a log."""
     return [c for c in _chains(store) if c != REVOCATIONS and not c.startswith(TIPS)]
+
+
+def only_repository(store: Store, verifier: Verifier | None, branch: str) -> str:
+    """The one deployment repository of which tips of this branch were recorded.
+
+    Returns:
+        Its identity; "" when tips of none or of several were recorded.
+    """
+    chains = [c.removeprefix(TIPS).rpartition(" ") for c in _chains(store) if c.startswith(TIPS)]
+    known = {
+        seen_repository(store, verifier, url, name) for url, _, name in chains if name == branch
+    }
+    known.discard("")
+    return known.pop() if len(known) == 1 else ""
 
 
 def _chains(store: Store) -> list[str]:
