@@ -124,7 +124,7 @@ def test_a_proposal_with_a_file_that_is_not_of_the_release_is_refused(
     refused(
         lambda: world.approve("dev"),
         IntegrityError,
-        f"{name} is changed too, which a release may change only its own files",
+        f"{name} is changed too, but a release may change only its own files",
     )
     folder = world.checkout()
     git(folder, "checkout", "-q", done.branch)
@@ -132,7 +132,7 @@ def test_a_proposal_with_a_file_that_is_not_of_the_release_is_refused(
     put(world, "README.md", "Deployments.\n")
     git(folder, "fetch", "-q")
     _, (problem,) = lint(world.deployment, folder, "origin/main")
-    assert problem.text == f"{name} is changed too, which a release may change only its own files"
+    assert problem.text == f"{name} is changed too, but a release may change only its own files"
 
 
 def test_a_merge_by_hand_that_changes_other_files_is_not_recorded(world: Any) -> None:

@@ -435,6 +435,10 @@ def _id(commit: str) -> str:
     return commit
 
 
+REPLACED: Final = "\ufffd"
+"""In a path: bytes that are not UTF-8."""
+
+
 def readable(path: str) -> str:
     """A path that can be written; another one than Git's where that is not UTF-8."""
     return path.encode(errors="surrogateescape").decode(errors="replace")

@@ -27,7 +27,7 @@ from assay.releases.governing import changed_with, governing
 from assay.releases.layout import FILE_NAME
 from assay.releases.log import Entry, Event
 from assay.releases.release import Release, parse_release
-from assay.releases.repository import Repository, Revision
+from assay.releases.repository import REPLACED, Repository, Revision
 from assay.releases.rollback import finish_drill
 from assay.releases.statement import Kind, Statement
 
@@ -78,7 +78,11 @@ def _sync(deployment: Deployment, by: str, result: Synced, *, accept_merges: boo
         repository, line = opened.repository, tips.Line.read(opened)
         run = _Run(opened, line, accept_merges)
         found = [p for p in repository.paths(layout.ROOT) if p.endswith(f"/{FILE_NAME}")]
-        named = {path: "; ".join(name_problems(path.split("/")[1])) for path in found}
+        named = {
+            path: "; ".join(name_problems(path.split("/")[1]))
+            or ("its path is not UTF-8" if REPLACED in path else "")
+            for path in found
+        }
         paths = [path for path, problem in named.items() if not problem]
         # Before anything is recorded, the tip included: repairing the branch leaves it behind.
         if problems := line.problems() or _left(run, paths):
