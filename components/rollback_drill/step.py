@@ -1,7 +1,5 @@
 """rollback_drill: the work."""
 
-import os
-
 from assay.core.step import Out, Record, Services, Values, step
 
 
@@ -22,6 +20,7 @@ def rollback_drill(
         ServiceError: The repository failed.
     """
     from assay.core.digest import canonical_json
+    from assay.core.settings import PUSHGATEWAY
     from assay.errors import RunBlocked, UsageError
     from assay.releases import drill
     from assay.releases.deployment import Deployment
@@ -39,7 +38,7 @@ def rollback_drill(
         drill.require_passed(done)
     except RunBlocked as error:
         reason = str(error)
-    if gateway := os.environ.get("ASSAY_PUSHGATEWAY", ""):
+    if gateway := PUSHGATEWAY.get():
         drill.push(done, gateway)
     document = {
         "model_name": model_name,

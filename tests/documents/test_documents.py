@@ -186,9 +186,9 @@ def _seconds(work: Callable[[], Any]) -> float:
 
 
 HOSTILE: dict[str, Callable[[int], Callable[[], Any]]] = {
-    "aliases in a release": lambda n: lambda: release.parse(_alias_bomb(n // 2500)),
+    "aliases in a release": lambda n: lambda: release.parse_release(_alias_bomb(n // 2500)),
     "aliases in checks": lambda n: lambda: parse_checks(_alias_bomb(n // 2500)),
-    "deep release": lambda n: lambda: release.parse(b"a: " + b"[" * n),
+    "deep release": lambda n: lambda: release.parse_release(b"a: " + b"[" * n),
     "deep checks": lambda n: lambda: parse_checks(b"checks: " + b"[" * n),
     "deep block checks": lambda n: lambda: parse_checks(b"checks: " + b"- " * n),
     "deep policy": lambda n: lambda: parse_policy(b"gates: " + b"{a: " * n),

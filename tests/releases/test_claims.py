@@ -12,6 +12,7 @@ from assay.cli import cli
 from assay.core import code_identity as code
 from assay.core.attestation import about
 from assay.core.execution import Context, execute
+from assay.core.settings import APPROVAL_DAYS
 from assay.core.step import Evaluation, Out, Record, step
 from assay.errors import (
     AttestationError,
@@ -300,7 +301,7 @@ def test_a_runner_cannot_revive_an_approval_that_expired(
     """A rollback's entry names a statement that says something else, and ends later."""
     world.release("one", "dev")
     with monkeypatch.context() as patch:
-        patch.setattr("assay.releases.approval.approval_days", lambda: -1)
+        patch.setattr("assay.releases.approval.APPROVAL_DAYS", replace(APPROVAL_DAYS, default=-1))
         world.release("one", "staging")
     refused(lambda: world.promote("one", "production"), RunBlocked, "expired")
     world.release("two", "dev")

@@ -193,6 +193,6 @@ def test_the_pull_request_shows_who_made_each_piece_of_evidence(world: Any) -> N
         if line.startswith("| evaluation") and "assay.components" in line.replace("\\", "")
     )
     assert "evaluate.step:evaluate" in evaluation.replace("\\", "")
-    assert "nobody" not in evaluation
+    assert "unsigned" not in evaluation
     assert "**Attempts not counted.**" in done.evaluation
     assert get_manifest(world.store, done.release.reports["evaluation"])

@@ -354,7 +354,7 @@ def test_what_is_no_commit_never_reaches_git(world: Any, text: str) -> None:
             lambda: repository.push(text, "main", expected=repository.head),
             lambda: repository.same_tree(repository.head, text),
         ):
-            refused(work, IntegrityError, "is not the name of a commit")
+            refused(work, IntegrityError, "is not the id of a commit")
 
 
 def test_a_ref_that_is_an_option_is_no_ref(world: Any) -> None:

@@ -329,7 +329,7 @@ def test_a_merge_that_leaves_a_rollback_that_no_look_saw_is_told(world: Any) -> 
     git(clone, "merge", "-q", "--no-ff", "-m", "Back", "origin/main")
     git(clone, "push", "-q", "origin", "HEAD:main")
     (problem,) = world.sync().problems
-    assert "came into dev without an approval" in problem
+    assert "was merged into dev without an approval" in problem
     assert world.registry.at(MODEL, "dev").model == world.models["one"]
 
 

@@ -7,7 +7,7 @@ from rich.text import Text
 from rich.tree import Tree
 
 from assay.cli.console import NAME, json_option, print_json, stdout, use_defaults
-from assay.core.config import services_from_env
+from assay.core.context import services_from_env
 from assay.core.provenance import Node, nodes, passport
 from assay.core.step import Model
 from assay.releases import statement

@@ -24,6 +24,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from assay.core.environment import inherited
+from assay.core.settings import GIT_SSH_COMMAND
 from assay.errors import ServiceError
 
 SECONDS: Final = 600.0
@@ -142,7 +144,7 @@ def environment(configuration: Mapping[str, str]) -> dict[str, str]:
     Args:
         configuration: Settings beside those that every command has.
     """
-    variables = {name: value for name, value in os.environ.items() if name not in _LOCAL}
+    variables = {name: value for name, value in inherited().items() if name not in _LOCAL}
     begin = variables.get("GIT_CONFIG_COUNT", "")
     settings = {**_CONFIGURATION, **configuration}
     first = int(begin) if begin.isdecimal() else 0
@@ -154,8 +156,7 @@ def environment(configuration: Mapping[str, str]) -> dict[str, str]:
         "GIT_TERMINAL_PROMPT": "0",
         "GIT_ASKPASS": "true",
         "GIT_OPTIONAL_LOCKS": "0",
-        "GIT_SSH_COMMAND": os.environ.get("GIT_SSH_COMMAND")
-        or "ssh -o BatchMode=yes -o ConnectTimeout=15",
+        "GIT_SSH_COMMAND": GIT_SSH_COMMAND.get(),
         "LANGUAGE": "C",
         "LC_ALL": "C",
     }

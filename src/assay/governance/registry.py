@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote, urlsplit
 
 from assay.core.digest import is_digest
+from assay.core.settings import MLFLOW_EXPERIMENT_ID, MLFLOW_RUN_ID, MLFLOW_URI
 from assay.errors import ServiceError, UsageError
 from assay.governance.mlflow_calls import alone, calling, metric_names, prepare, remedy
 
@@ -75,12 +76,7 @@ class Registry:
     """A model registry; every failure is a `ServiceError` in one line."""
 
     def __init__(self, tracking_uri: str | None = None) -> None:
-        self._uri = tracking_uri or os.environ.get("MLFLOW_TRACKING_URI", "")
-        if not self._uri:
-            raise UsageError(
-                "MLFLOW_TRACKING_URI is not set; give the MLflow server's URL, or "
-                "sqlite:////path/mlflow.db for one machine"
-            )
+        self._uri = tracking_uri or MLFLOW_URI.require()
         prepare()
         self._made: MlflowClient | None = None
 
@@ -404,7 +400,7 @@ class Registry:
             return made, True
         with self._calling(f"give up version {made.version} of {name!r}"):
             self._client.delete_model_version(name, made.version)
-            if run_id != os.environ.get("MLFLOW_RUN_ID"):
+            if run_id != MLFLOW_RUN_ID.get():
                 self._client.delete_run(run_id)
         return first, False
 
@@ -420,10 +416,10 @@ class Registry:
     @contextlib.contextmanager
     def _run(self, name: str) -> Iterator[str]:
         """The run that the platform gave this task, or one of our own, which ends here."""
-        if given := os.environ.get("MLFLOW_RUN_ID"):
+        if given := MLFLOW_RUN_ID.get():
             yield given
             return
-        experiment = os.environ.get("MLFLOW_EXPERIMENT_ID") or self._experiment(name)
+        experiment = MLFLOW_EXPERIMENT_ID.get() or self._experiment(name)
         run_id = str(self._client.create_run(experiment).info.run_id)
         try:
             yield run_id
@@ -459,7 +455,7 @@ class Registry:
 
         now = int(time.time() * 1000)
         # KFP's run is a task's own, and the tasks before have logged what they did.
-        own = run_id != os.environ.get("MLFLOW_RUN_ID")
+        own = run_id != MLFLOW_RUN_ID.get()
         self._client.log_batch(
             run_id,
             params=[Param(k, _cut(v)) for k, v in sorted(params.items())[:MAX_PARAMS] if own],

@@ -12,6 +12,7 @@ from typing import Final
 
 from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
+from assay.core.settings import APPROVAL_DAYS
 from assay.core.signing import Role, person_of
 from assay.errors import AssayError, IntegrityError, ReleaseConflictError, ServiceError, UsageError
 from assay.governance.admission import Governing
@@ -25,7 +26,6 @@ from assay.releases.layout import FILE_NAME
 from assay.releases.log import Entry, Event
 from assay.releases.release import Release, parse_release
 from assay.releases.repository import Repository
-from assay.releases.settings import approval_days
 from assay.releases.statement import Kind, Statement
 
 ROLLBACK: Final = "Assay-Rollback"
@@ -307,7 +307,7 @@ def sign_approval(deployment: Deployment, release: Release, request: PullRequest
         "repository": log.repository_of(deployment.services),
         "by": merge.by,
         "at": merge.at,
-        "until": statement.stamp(merged + timedelta(days=approval_days())),
+        "until": statement.stamp(merged + timedelta(days=APPROVAL_DAYS.get())),
         "url": request.url,
     }
     return deployment.state(Kind.APPROVAL, release.digest, predicate)

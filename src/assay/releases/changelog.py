@@ -15,6 +15,7 @@ from typing import Any, Final
 from assay.core.attestation import COMMIT, Attestation, about
 from assay.core.git import Git, GitError
 from assay.core.manifest import Manifest
+from assay.core.settings import SOURCE_REPOSITORY
 from assay.core.step import Services
 from assay.core.store import Store
 from assay.core.tree import get_manifest, read_file
@@ -317,9 +318,7 @@ def _commits(repository: str, old: str, new: str) -> str:
     What an attestation names is whatever its maker wrote. A repository is fetched only when
     `ASSAY_SOURCE_REPOSITORY` lists it.
     """
-    import os
-
-    admitted = os.environ.get("ASSAY_SOURCE_REPOSITORY", "").split()
+    admitted = SOURCE_REPOSITORY.get()
     named = repository.removeprefix("git+")
     if not admitted:
         return (

@@ -5,14 +5,14 @@ the deployment repository for one command; what needs the clone takes an `OpenDe
 """
 
 import functools
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from assay.core.config import services_from_env
+from assay.core.context import services_from_env
+from assay.core.settings import DEPLOYMENTS, MLFLOW_URI
 from assay.core.signing import Signer, Verifier, signer_from_env
 from assay.core.step import Services
 from assay.core.store import Store
@@ -50,11 +50,11 @@ class Deployment:
         Raises:
             UsageError: A variable is missing or cannot be used; the message names it.
         """
-        configured = repository and bool(os.environ.get("ASSAY_DEPLOYMENTS"))
+        configured = repository and bool(DEPLOYMENTS.get())
         return cls(
             services or services_from_env(),
             settings_from_env() if configured else None,
-            Registry() if os.environ.get("MLFLOW_TRACKING_URI") else None,
+            Registry() if MLFLOW_URI.get() else None,
             signer_from_env(),
         )
 

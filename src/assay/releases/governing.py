@@ -6,9 +6,9 @@ the branch that proposes the release, and no merge may change it together with a
 author of a proposal must not choose the rules that it is judged by.
 """
 
-import os
 from typing import Final
 
+from assay.core.settings import DEPLOYMENTS
 from assay.governance.admission import Governing
 from assay.releases import layout
 from assay.releases.repository import Repository
@@ -60,7 +60,7 @@ def configured(model: str) -> Governing | None:
         ServiceError: The repository cannot be reached.
         IntegrityError: The policy is not a regular file, or too large.
     """
-    if not os.environ.get("ASSAY_DEPLOYMENTS"):
+    if not DEPLOYMENTS.get():
         return None
     with Repository.open(settings_from_env()) as repository:
         return governing(repository, model, layout.ENVIRONMENTS[0])

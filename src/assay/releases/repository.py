@@ -7,7 +7,6 @@ shows what was released before; a deployment repository is text.
 
 import contextlib
 import itertools
-import os
 import re
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from assay.core.attestation import COMMIT
+from assay.core.settings import GIT_AUTHOR_EMAIL, GIT_AUTHOR_NAME
 from assay.errors import IntegrityError, ReleaseConflictError, ServiceError, UsageError
 from assay.releases.layout import OWN_FILES
 from assay.releases.runner import Runner
@@ -470,8 +470,8 @@ def _revisions(text: str) -> list[Revision]:
 
 def _identity(author: str) -> tuple[str, str]:
     if not author:
-        name = os.environ.get("GIT_AUTHOR_NAME", "") or BOT_NAME
-        return name, os.environ.get("GIT_AUTHOR_EMAIL", "") or BOT_MAIL
+        name = GIT_AUTHOR_NAME.get() or BOT_NAME
+        return name, GIT_AUTHOR_EMAIL.get() or BOT_MAIL
     result = re.fullmatch(r"([^<>\n]+) <([^<>\s]+)>", author)
     if result is None:
         raise UsageError(f"{author!r} is not an author; write 'Name <mail>'")

@@ -1,6 +1,5 @@
 """`assay release lint`: checks for a deployment repository's CI."""
 
-import os
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -8,6 +7,7 @@ from pathlib import Path
 import click
 
 from assay.cli.console import json_option, print_json, use_defaults
+from assay.core.settings import MLFLOW_URI
 
 PROBLEMS = 1
 
@@ -32,7 +32,7 @@ def command(folder: Path, changed_since: str, as_json: bool) -> None:
     from assay.releases.deployment import Deployment
     from assay.releases.lint import lint
 
-    unchecked = not os.environ.get("MLFLOW_TRACKING_URI")
+    unchecked = not MLFLOW_URI.get()
     use_defaults()
     deployment = Deployment.from_env(repository=False)
     if unchecked:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from assay.cli.console import json_option, print_json, print_table, use_defaults
-from assay.core.config import services_from_env
+from assay.core.context import services_from_env
 from assay.core.resolve import like
 from assay.errors import IntegrityError, ServiceError, UsageError
 from assay.text import short
