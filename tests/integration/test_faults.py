@@ -17,7 +17,8 @@ import pytest
 
 from assay.core.digest import of_bytes
 from assay.core.manifest import Descriptor, FileEntry, Manifest
-from assay.core.store.client import RetryLimits, client_for
+from assay.core.retry import Policy
+from assay.core.store.client import Limits, client_for
 from assay.core.store.minio import MinioStore
 from assay.core.store.wire import Answer, Pace
 from assay.errors import (
@@ -32,7 +33,7 @@ from servers import PASSWORD, USER, free_ports, require, serving
 
 pytestmark = pytest.mark.minio
 
-QUICK = RetryLimits(attempts=5, seconds=20, first_wait=0.01, longest_wait=0.1, read_timeout=5)
+QUICK = Limits(Policy(attempts=5, first_wait=0.01, longest_wait=0.1, seconds=20), read_timeout=5)
 DATA = b"some bytes worth keeping " * 400
 
 Faults = Any  # tests/integration/conftest.py
@@ -167,7 +168,7 @@ def test_a_slow_server_is_waited_for(store: MinioStore, faults: Faults) -> None:
 def test_a_server_that_says_nothing_is_given_up(
     minio_url: str, faults: Faults, proxied: Callable[[str], str]
 ) -> None:
-    hasty = RetryLimits(attempts=2, seconds=5, first_wait=0.01, read_timeout=0.2)
+    hasty = Limits(Policy(attempts=2, first_wait=0.01, longest_wait=1, seconds=5), read_timeout=0.2)
     store = MinioStore.from_url(proxied(minio_url), hasty)
     faults.delay = 2
     begin = time.monotonic()
@@ -461,8 +462,10 @@ def test_a_server_that_drips_is_given_up_before_it_ends(
 ) -> None:
     head = answer("200 OK", OF_S3 + f"Content-Length: {len(DATA)}\r\n")
     text = b"HTTP/1.1 200 OK\r\n" + b"x-odd: 1\r\n" * 10_000 if part == "head" else head + DATA
-    limits = RetryLimits(
-        attempts=2, seconds=2, first_wait=0.01, read_timeout=5, pace=Pace(1.0, 10_000)
+    limits = Limits(
+        Policy(attempts=2, first_wait=0.01, longest_wait=1, seconds=2),
+        read_timeout=5,
+        pace=Pace(1.0, 10_000),
     )
     if part == "body":
         limits = replace(limits, pace=Pace(12.0, 100_000))  # the head passes
@@ -486,13 +489,13 @@ def test_the_pace_is_a_setting_and_odd_ones_are_refused_together(
 ) -> None:
     monkeypatch.setenv("ASSAY_STORE_TIMEOUT", "7.5")
     monkeypatch.setenv("ASSAY_STORE_MIN_RATE", "1000")
-    assert RetryLimits.from_env().pace == Pace(7.5, 1000)
+    assert Limits.from_env().pace == Pace(7.5, 1000)
     monkeypatch.setenv("ASSAY_STORE_TIMEOUT", "nan")
     monkeypatch.setenv("ASSAY_STORE_MIN_RATE", "fast")
     with pytest.raises(
         UsageError, match=r"ASSAY_STORE_TIMEOUT: 'nan'.*ASSAY_STORE_MIN_RATE: 'fast'"
     ):
-        RetryLimits.from_env()
+        Limits.from_env()
 
 
 PAGE = b"<ListBucketResult>%s<Contents><Key>%s</Key><Size>%s</Size><LastModified>\

@@ -18,14 +18,13 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
+from assay.core import retry
 from assay.core.environment import silence_mlflow
 from assay.errors import ServiceError, UsageError
 
 TIMEOUT_SECONDS: Final = 10
-RETRIES: Final = 3
-BACKOFF: Final = 1
-"""Seconds, doubled each time. MLflow's own defaults (120 s, 7 times, twice as slow) would let a run
-wait for many minutes."""
+"""Of one request. MLflow's own defaults (120 s, 8 attempts, twice as slow) would let a run wait for
+many minutes."""
 MAX_METRIC_CHARS: Final = 250
 MAX_LINE_CHARS: Final = 400
 LOCK_SECONDS: Final = 120.0
@@ -47,8 +46,8 @@ def prepare() -> None:
     """
     silence_mlflow()
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", str(TIMEOUT_SECONDS))
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", str(RETRIES))
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR", str(BACKOFF))
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", str(retry.MLFLOW.attempts - 1))
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR", str(retry.MLFLOW.first_wait))
 
 
 @contextlib.contextmanager

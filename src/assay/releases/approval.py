@@ -12,8 +12,7 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Final
 
-from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_random_exponential
-
+from assay.core import retry
 from assay.core.signing import Role, Signer, person_of
 from assay.core.step import Services
 from assay.errors import AssayError, IntegrityError, ReleaseConflictError, ServiceError, UsageError
@@ -46,12 +45,7 @@ class Synced:
     problems: list[str] = field(default_factory=list)
 
 
-_again = retry(
-    retry=retry_if_exception_type(ReleaseConflictError),
-    stop=stop_after_attempt(3),
-    wait=wait_random_exponential(multiplier=0.2, max=2),
-    reraise=True,
-)
+_again = retry.repeated(retry.APPROVAL, ReleaseConflictError)
 """With a new look at the branch and the log, which others have changed."""
 
 

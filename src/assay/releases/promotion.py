@@ -8,8 +8,7 @@ one that is merged later conflicts instead of silently winning; every push is a 
 from dataclasses import dataclass, replace
 from typing import Final
 
-from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_random_exponential
-
+from assay.core import retry
 from assay.core.digest import of_bytes, require_digest
 from assay.core.signing import Signer
 from assay.core.step import Services
@@ -34,7 +33,6 @@ from assay.releases.plan import chosen, judged
 from assay.releases.repository import Repository
 from assay.releases.settings import Settings
 
-ATTEMPTS: Final = 8
 LABEL: Final = "assay"
 OVERRIDE_LABEL: Final = "override"
 
@@ -137,12 +135,7 @@ def promote(
         return _propose(services, repository, open_forge(repository), draft, facts, plan, signer)
 
 
-@retry(
-    retry=retry_if_exception_type(ReleaseConflictError),
-    stop=stop_after_attempt(ATTEMPTS),
-    wait=wait_random_exponential(multiplier=0.2, max=3),
-    reraise=True,
-)
+@retry.repeated(retry.PROPOSAL, ReleaseConflictError)
 def _propose(
     services: Services,
     repository: Repository,

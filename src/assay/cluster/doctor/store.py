@@ -6,6 +6,7 @@ import os
 import tempfile
 import uuid
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from pathlib import Path
@@ -52,10 +53,12 @@ def _check_folder(url: str, folder: Path) -> Finding:
 
 
 def _check_bucket(url: str) -> Iterator[Finding]:
-    from assay.core.store.client import RetryLimits
+    from assay.core import retry
+    from assay.core.store.client import Limits
     from assay.core.store.minio import MinioStore
 
-    limits = RetryLimits(attempts=2, seconds=15, connect_timeout=3, read_timeout=10)
+    policy = replace(retry.STORE, attempts=2, seconds=15)
+    limits = Limits(policy, connect_timeout=3, read_timeout=10)
     store = MinioStore.from_url(url, limits)
     bucket, prefix = store._bucket, store._prefix  # noqa: SLF001 - the probe goes below the API
     # What this raises names its remedy; nothing below could succeed. Listed below the store's own

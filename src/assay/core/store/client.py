@@ -1,4 +1,4 @@
-"""Clients of a bucket's server, and how long its faults are borne."""
+"""Clients of a bucket's server, and how long it is waited for."""
 
 import math
 import os
@@ -12,26 +12,23 @@ from minio.credentials.providers import Provider
 from minio.error import MinioException
 
 from assay.core.parallel import WORKERS
+from assay.core.retry import STORE, Policy
 from assay.core.store.wire import Pace
 from assay.errors import UsageError
 
 
 @dataclass(frozen=True, slots=True)
-class RetryLimits:
-    """How long transient faults are borne."""
+class Limits:
+    """How long a server is waited for."""
 
-    attempts: int = 8
-    seconds: float = 60.0
-    first_wait: float = 0.1
-    """Seconds; doubles each time, with jitter."""
-    longest_wait: float = 5.0
+    policy: Policy = STORE
     connect_timeout: float = 5.0
     read_timeout: float = 60.0
     """Seconds of silence."""
     pace: Pace = field(default_factory=Pace)
 
     @classmethod
-    def from_env(cls) -> "RetryLimits":
+    def from_env(cls) -> "Limits":
         """The limits with the pace that `ASSAY_STORE_TIMEOUT` and `ASSAY_STORE_MIN_RATE` set.
 
         Raises:
@@ -80,7 +77,7 @@ def shown(url: str) -> str:
     return (bare if "@" not in bare else f"…@{bare.rpartition('@')[2]}")[:200]
 
 
-def client_for(url: str, limits: RetryLimits | None = None, *, anonymous: bool = False) -> Minio:
+def client_for(url: str, limits: Limits | None = None, *, anonymous: bool = False) -> Minio:
     """A client for `s3://bucket/…?endpoint=…&region=…`, with credentials from the environment.
 
     Args:
@@ -91,7 +88,7 @@ def client_for(url: str, limits: RetryLimits | None = None, *, anonymous: bool =
     Raises:
         UsageError: No endpoint, or credentials in the URL.
     """
-    limits = limits or RetryLimits.from_env()
+    limits = limits or Limits.from_env()
     parts = split_url(url)
     query = {name: values[-1] for name, values in parse_qs(parts.query).items()}
     unknown = sorted(set(query) - {"endpoint", "region"})
@@ -115,7 +112,7 @@ def client_for(url: str, limits: RetryLimits | None = None, *, anonymous: bool =
     pool = urllib3.PoolManager(
         maxsize=2 * WORKERS,
         timeout=urllib3.Timeout(connect=limits.connect_timeout, read=limits.read_timeout),
-        retries=False,  # tenacity retries, in one place
+        retries=False,  # assay.core.retry does
         cert_reqs="CERT_REQUIRED",
         ca_certs=os.environ.get("SSL_CERT_FILE"),
     )

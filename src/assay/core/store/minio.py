@@ -25,22 +25,14 @@ from xml.etree.ElementTree import Element, ParseError, fromstring
 from minio import Minio
 from minio.commonconfig import ComposeSource, CopySource
 from minio.datatypes import Part
-from tenacity import (
-    Retrying,
-    before_sleep_log,
-    retry_if_exception,
-    stop_after_attempt,
-    stop_after_delay,
-    wait_exponential,
-    wait_random,
-)
 
+from assay.core import retry
 from assay.core.digest import PREFIX, Readable, hex_of
 from assay.core.manifest import Descriptor
 from assay.core.parallel import WORKERS
 from assay.core.store import s3_errors
 from assay.core.store.base import Entry, Store, blob_key, nothing_under
-from assay.core.store.client import RetryLimits, client_for, split_url
+from assay.core.store.client import Limits, client_for, split_url
 from assay.core.store.files import PIECE_BYTES, read_pieces
 from assay.core.store.upload import PART_BYTES, Source, part_bytes
 from assay.core.store.wire import ForeignError, StatusError, Wire
@@ -75,12 +67,12 @@ class MinioStore(Store):
     """Blobs as objects below a prefix of a bucket."""
 
     def __init__(
-        self, client: Minio, bucket: str, prefix: str, limits: RetryLimits | None = None
+        self, client: Minio, bucket: str, prefix: str, limits: Limits | None = None
     ) -> None:
         self._client = client
         self._bucket = bucket
         self._prefix = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
-        self._limits = limits or RetryLimits.from_env()
+        self._limits = limits or Limits.from_env()
         self.url = f"s3://{bucket}/{self._prefix}".rstrip("/")
         self._wire = Wire(
             client,
@@ -97,7 +89,7 @@ class MinioStore(Store):
         """The server's clock and ours (monotonic), when the first was last seen."""
 
     @classmethod
-    def from_url(cls, url: str, limits: RetryLimits | None = None) -> "MinioStore":
+    def from_url(cls, url: str, limits: Limits | None = None) -> "MinioStore":
         """The store that an `s3://…` URL names."""
         parts = split_url(url)
         if not parts.netloc:
@@ -482,47 +474,18 @@ class MinioStore(Store):
                 return damage_seen == 1
             return s3_errors.is_transient(error)
 
+        policy = self._limits.policy
         try:
-            # Most succeed at once, and the machinery costs as much as a small file's hash.
-            try:
-                return work()
-            except Exception as error:
-                if not transient(error):
-                    raise
-                return self._again(work, error, transient)
+            return retry.call(policy, work, transient)
         except s3_errors.FAULTS as error:
-            told = s3_errors.told(error, url=self.url, bucket=self._bucket, patience=self._patience)
-            if isinstance(told, StoreAccessError) and not self._bucket_seen:
+            failure = s3_errors.to_store_error(
+                error, url=self.url, bucket=self._bucket, limits=str(policy)
+            )
+            if isinstance(failure, StoreAccessError) and not self._bucket_seen:
                 # Some servers refuse a write to a bucket that does not exist.
                 with contextlib.suppress(*s3_errors.FAULTS):
                     self._require_bucket()
-            raise told from error
-
-    def _again(
-        self, work: Callable[[], R], first: Exception, transient: Callable[[BaseException], bool]
-    ) -> R:
-        """Do `work` again and again, after `first` came of the first attempt."""
-        limits = self._limits
-        failed: list[Exception] = [first]
-
-        def attempt() -> R:
-            if failed:
-                raise failed.pop()
-            return work()
-
-        retrying = Retrying(
-            stop=stop_after_attempt(limits.attempts) | stop_after_delay(limits.seconds),
-            wait=wait_exponential(multiplier=limits.first_wait, max=limits.longest_wait)
-            + wait_random(0, limits.first_wait),
-            retry=retry_if_exception(lambda error: error is first or transient(error)),
-            before_sleep=before_sleep_log(logger, logging.DEBUG),
-            reraise=True,
-        )
-        return retrying(attempt)
-
-    @property
-    def _patience(self) -> str:
-        return f"{self._limits.attempts} tries or {self._limits.seconds:g} s"
+            raise failure from error
 
 
 def _answered(call: Callable[..., R], *arguments: Any) -> R:
