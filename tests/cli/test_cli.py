@@ -87,6 +87,10 @@ def test_no_step_module_imports_anything_heavy(tmp_path: Path, stage: str) -> No
         (["run"], "which pipeline"),
         (["run", "train-and-registre"], "did you mean 'train-and-register'"),
         (["run", "train-and-register", "-p", "data"], "NAME=VALUE"),
+        (
+            ["run", "train-and-register", "-p", "data=a", "-p", "data=b"],
+            "-p data: given more than once",
+        ),
         (["run", "train-and-register", "--params", "none.yaml"], "cannot read none.yaml"),
         (["run", "train-and-register", "-p", f"seed={'1' * 30}"], "a whole number up to 9007199"),
         (["compile", "--images", "nofile.json"], "cannot read nofile.json: No such file"),

@@ -7,6 +7,7 @@ import os
 import sys
 import textwrap
 import time
+from collections import Counter
 from pathlib import Path
 from typing import Any, Final, TextIO
 
@@ -272,6 +273,9 @@ def _from_pairs(pairs: tuple[str, ...]) -> dict[str, str]:
         raise UsageError.all_of(
             f"-p {pair}: not valid UTF-8; rename the file, or use a UTF-8 locale" for pair in bad
         )
+    given = [pair.split("=", 1)[0] for pair in pairs]
+    if twice := [name for name, count in Counter(given).items() if count > 1]:
+        raise UsageError.all_of(f"-p {name}: given more than once; give it once" for name in twice)
     return dict(pair.split("=", 1) for pair in pairs)
 
 

@@ -26,8 +26,9 @@ While no more than the allowed fraction of rows violate a check, nothing counts 
 `safety_violations`; beyond it, every violating row does. docs/checks.md is for users.
 """
 
+import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -111,7 +112,7 @@ def column_names(checks: Sequence[Check]) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def _problems(item: Any) -> list[str]:  # noqa: C901 - one line each
+def _problems(item: Any) -> list[str]:
     if not isinstance(item, dict):
         return ["a check has a name, a kind and more"]
     kind = item.get("kind")
@@ -125,17 +126,12 @@ def _problems(item: Any) -> list[str]:  # noqa: C901 - one line each
     known = {"name", "kind", *_KEYS[kind]}
     problems += some([key for key in item if key not in known], lambda key: _unknown(key, kind))
     problems += [f"{key!r} is missing" for key in _NEEDED[kind] if key not in item]
-    if "values" in item and (not isinstance(item["values"], list) or not item["values"]):
-        problems.append("'values' must be a list of at least one value")
-    for key in ("delta", "tolerance", "allowed_fraction"):
-        if key in item and not _is_number(item[key]):
-            problems.append(f"{key!r} must be a number")
-    if _is_number(item.get("allowed_fraction", 0)) and not 0 <= item.get("allowed_fraction", 0) < 1:
-        problems.append("'allowed_fraction' must be between 0 and 1")
-    if "rows" in item and (not isinstance(item["rows"], int) or item["rows"] < 1):
-        problems.append("'rows' must be a whole number of at least 1")
-    if kind == "direction" and item.get("expect") not in {"not_decrease", "not_increase", None}:
-        problems.append("'expect' must be not_decrease or not_increase")
+    allowed = {**_VALUES, "expect": _EXPECT} if kind == "direction" else _VALUES
+    problems += [
+        f"{key!r} must be {what}"
+        for key, (what, holds) in allowed.items()
+        if key in item and key in known and not holds(item[key])
+    ]
     if kind == "golden" and "cases" in item:
         problems += _case_problems(item["cases"])
     return problems
@@ -151,11 +147,38 @@ def _case_problems(cases: Any) -> list[str]:
     if not isinstance(cases, list) or not cases:
         return ["'cases' must be a list of at least one case"]
     wrong = [
-        number
+        (number, problem)
         for number, case in enumerate(cases, 1)
-        if not (isinstance(case, dict) and isinstance(case.get("row"), dict) and "expect" in case)
+        if (problem := _case_problem(case))
     ]
-    return some(wrong, lambda number: f"case {number} needs a 'row' of columns and an 'expect'")
+    return some(wrong, lambda numbered: f"case {numbered[0]} {numbered[1]}")
+
+
+def _case_problem(case: Any) -> str:
+    if not isinstance(case, dict) or not _is_row(case.get("row")) or "expect" not in case:
+        return "needs a 'row' of columns and an 'expect'"
+    unknown = [key for key in case if key not in _CASE_KEYS]
+    if unknown:
+        close = closest(unknown[0], _CASE_KEYS) if isinstance(unknown[0], str) else None
+        hint = f"; did you mean {close!r}?" if close else ""
+        return f"has an unknown key {shown(unknown[0])}{hint}"
+    if not _is_value(case["expect"]) or case["expect"] is None:
+        return "must expect one value: a label or a number"
+    if not _is_tolerance(case.get("tolerance", 0)):
+        return f"has a 'tolerance' that is not {_TOLERANCE}"
+    return ""
+
+
+def _is_row(row: Any) -> bool:
+    return (
+        isinstance(row, dict)
+        and bool(row)
+        and all(isinstance(key, str) and _is_value(value) for key, value in row.items())
+    )
+
+
+def _is_value(value: Any) -> bool:
+    return not isinstance(value, dict | list)
 
 
 def _check(item: dict[str, Any]) -> Check:
@@ -171,4 +194,34 @@ def _check(item: dict[str, Any]) -> Check:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and value == value  # noqa: PLR0124 - NaN
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _is_tolerance(value: Any) -> bool:
+    return _is_number(value) and value >= 0
+
+
+_TOLERANCE: Final = "a number of at least 0"
+_CASE_KEYS: Final = ("row", "expect", "tolerance")
+_EXPECT: Final = (
+    "not_decrease or not_increase",
+    lambda value: isinstance(value, str) and value in {"not_decrease", "not_increase"},
+)
+_VALUES: Final[Mapping[str, tuple[str, Callable[[Any], bool]]]] = {
+    "column": ("a column's name", lambda value: isinstance(value, str) and value != ""),
+    "values": (
+        "a list of at least one value",
+        lambda value: isinstance(value, list) and bool(value) and all(map(_is_value, value)),
+    ),
+    "delta": ("a number other than 0", lambda value: _is_number(value) and value != 0),
+    "tolerance": (_TOLERANCE, _is_tolerance),
+    "allowed_fraction": (
+        "a number from 0 to below 1",
+        lambda value: _is_number(value) and 0 <= value < 1,
+    ),
+    "rows": (
+        "a whole number of at least 1",
+        lambda value: isinstance(value, int) and not isinstance(value, bool) and value >= 1,
+    ),
+}
+"""By key: what a check's value must be, in words and as a function."""

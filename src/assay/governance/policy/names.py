@@ -1,6 +1,6 @@
 """The evidence names that the library's stages give, so that a misspelt one can be told.
 
-docs/policy.md shows the same table to readers; tests/governance/test_policy.py holds the two together.
+docs/policy.md shows the same table; tests/governance/test_policy.py compares the two.
 """
 
 from typing import Final

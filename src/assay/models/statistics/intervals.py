@@ -1,8 +1,8 @@
 """Confidence intervals in closed form that do not collapse on small or perfect samples.
 
 Each function takes what was seen and gives `Bounds`: a function from a confidence level in (0, 1)
-to the two ends. docs/evaluation.md has the table of methods, and tests/models/test_coverage.py holds
-each against its promise by simulation.
+to the two ends. docs/evaluation.md has the table of methods, and tests/models/test_coverage.py
+simulates the coverage of each.
 """
 
 from collections.abc import Callable, Sequence
