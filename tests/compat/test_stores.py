@@ -6,7 +6,7 @@ from pathlib import Path
 
 import yaml
 
-from assay.provenance import nodes, passport, verify, verify_store
+from assay.core.provenance import nodes, passport, verify, verify_store
 from assay.releases import log
 from assay.signing import Verifier
 from assay.store import open_store

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from assay.core import plain_copies
 from assay.core.digest import of_bytes
 from assay.core.manifest import Descriptor, FileEntry, Manifest
 from assay.core.retry import Policy
@@ -214,24 +215,24 @@ def test_a_page_of_a_load_balancer_is_no_answer(store: MinioStore, faults: Fault
         (400, "Odd", StoreError),
     ],
 )
-def test_views_keep_the_error_contract(
+def test_plain_copies_keep_the_error_contract(
     store: MinioStore, faults: Faults, status: int, code: str, kind: type[StoreError]
 ) -> None:
     blob = store.put_bytes(DATA)
     manifest = Manifest("application/vnd.assay.model.v1", (FileEntry("file", blob),), {})
-    store.view(manifest)
+    plain_copies.make(store, manifest)
 
     def content(head: bytes) -> bool:
         return head.startswith(b"GET") and b"/views/" in head.split(b"?")[0]
 
-    for work in (store.view, store.verify_view):
+    for work in (plain_copies.make, plain_copies.verify):
         faults.only, faults.answer = content, [error(status, code)] * 20
         with pytest.raises(kind):
-            work(manifest)
+            work(store, manifest)
         assert len(faults.answer) < 20
     # And what passes by itself is waited for.
     faults.answer = [error(503, "SlowDown")] * 2
-    store.verify_view(manifest)
+    plain_copies.verify(store, manifest)
     assert not faults.answer
 
 
@@ -390,7 +391,7 @@ def test_a_listing_or_copy_that_a_page_answers_is_not_an_empty_one(
     manifest = Manifest("application/vnd.assay.model.v1", (FileEntry("file", blob),), {})
     for only, work in (
         (b"list-type", lambda: list(store.iter_blobs())),
-        (b"x-amz-copy-source", lambda: store.view(manifest)),
+        (b"x-amz-copy-source", lambda: plain_copies.make(store, manifest)),
         (b"DELETE", lambda: store.remove_blob(blob.digest)),
     ):
         faults.only = lambda head, only=only: only in head.lower() or head.startswith(only)

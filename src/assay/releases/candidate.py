@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
+from assay.core import plain_copies
 from assay.core.attestation import about, using
 from assay.core.step import Decision, Services
 from assay.core.store import Store
@@ -326,9 +327,9 @@ def version_of(registry: Registry, release: Release) -> ModelVersion:
     return version
 
 
-def view_uri(store: Store, model: str) -> str:
+def make_plain_copy(store: Store, model: str) -> str:
     """Where the model's files lie as plain files; made when they do not."""
-    return store.view(get_manifest(store, model))
+    return plain_copies.make(store, get_manifest(store, model))
 
 
 def problems(
@@ -379,7 +380,7 @@ def problems(
             found.append(
                 f"override is none of those that hold now ({holds}); promote the model again"
             )
-        if release.uri.rstrip("/") != services.store.view_uri(release.digest).rstrip("/"):
+        if release.uri.rstrip("/") != plain_copies.uri(services.store, release.digest).rstrip("/"):
             found.append(f"uri {release.uri} is not that of the model {release.digest}")
         if release.golden or judged.test_data:
             golden.require_about(services.store, release.golden, release.digest, judged.test_data)

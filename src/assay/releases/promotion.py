@@ -8,7 +8,7 @@ one that is merged later conflicts instead of silently winning; every push is a 
 from dataclasses import dataclass, replace
 from typing import Final
 
-from assay.core import retry
+from assay.core import plain_copies, retry
 from assay.core.digest import of_bytes, require_digest
 from assay.core.signing import Signer
 from assay.core.step import Services
@@ -119,7 +119,7 @@ def promote(
             model=model,
             environment=environment,
             digest=digest,
-            uri=candidate.view_uri(services.store, digest),
+            uri=candidate.make_plain_copy(services.store, digest),
             registry_version=version.version,
             evaluation_run=candidate.evaluation_run(services, reports["evaluation"]),
             decision=decision,
@@ -243,7 +243,7 @@ def _register(
         "assay.override_by": override.by,
         "assay.attestation": facts.training.digest,
     }
-    source = services.store.view(get_manifest(services.store, judged.model))
+    source = plain_copies.make(services.store, get_manifest(services.store, judged.model))
     told = {name: text for name, text in tags.items() if text}
     version, _ = registry.register(model, judged.model, source, told, {})
     return version

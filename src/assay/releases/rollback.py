@@ -22,6 +22,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
+from assay.core import plain_copies
 from assay.core.signing import Role, Signer
 from assay.core.step import Services
 from assay.core.tree import get_manifest
@@ -118,7 +119,7 @@ def rollback(
         with _timed(seconds, "verify"):
             size = _verify(services, past, left, target)
         with _timed(seconds, "warm"):
-            services.store.view(get_manifest(services.store, target.release.digest))
+            plain_copies.make(services.store, get_manifest(services.store, target.release.digest))
         done = RolledBack(left, target.release, size=size, seconds=seconds)
         entry = Entry(
             event=Event.ROLLBACK,

@@ -22,6 +22,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from assay.core import plain_copies
 from assay.core.attestation import load
 from assay.core.attestation import pointers as pointers_of
 from assay.core.digest import hex_of
@@ -152,7 +153,7 @@ class _Check:
             for pointer in self._store.list_pointers(prefix):
                 self._checked.references += 1
                 self._check_pointer(pointer)
-        for digest in sorted(self._store.list_views()):
+        for digest in sorted(plain_copies.listed(self._store)):
             self._checked.references += 1
             self._check_plain_copy(digest)
         for key, what in self._store.special_files():
@@ -301,12 +302,12 @@ class _Check:
         what = f"plain copy {digest}"
         try:
             try:
-                notes = self._store.verify_view(get_manifest(self._store, digest))
+                notes = plain_copies.verify(self._store, get_manifest(self._store, digest))
             except (IntegrityError, NotFoundError):
-                if digest not in self._store.list_views():
+                if digest not in plain_copies.listed(self._store):
                     return  # removed since it was listed
                 # Again, because it may have been made or removed while it was listed.
-                notes = self._store.verify_view(get_manifest(self._store, digest))
+                notes = plain_copies.verify(self._store, get_manifest(self._store, digest))
         except (IntegrityError, NotFoundError) as error:
             mended = self._repair and self._remake(digest)
             self._checked.findings.append(Finding(what, str(error), mended=mended))
@@ -320,8 +321,8 @@ class _Check:
             manifest = get_manifest(self._store, digest)
             if any(self._good.get(blob.digest) != blob.size for blob in manifest.blobs):
                 return False
-            self._store.remove_view(digest)
-            self._store.view(manifest)
+            plain_copies.remove(self._store, digest)
+            plain_copies.make(self._store, manifest)
         except (IntegrityError, NotFoundError):
             return False
         return True

@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from assay.core import epoch
+from assay.core import epoch, plain_copies
 from assay.core.digest import PREFIX, hex_of
 from assay.core.maintenance.names import Kind, kind_of, names_of, records_about, target_of
 from assay.core.parallel import parallel
@@ -238,7 +238,7 @@ def _sweep(store: Store, found: Plan, pointers: Mapping[str, list[Entry]], since
 
     found.cache = old_waste("cache")
     found.pointers = [*old_waste("referrers"), *old_waste("dependents")]
-    found.views = sorted(store.list_views() - found.kept)
+    found.views = sorted(plain_copies.listed(store) - found.kept)
 
     def kind_of_waste(digest: str) -> Kind:
         try:
@@ -308,7 +308,7 @@ def _remove(store: Store, found: Plan, removal: Removal) -> int:
     parallel(remove_pointer, found.pointers)
     for digest in found.views:
         removal.require_lease()
-        store.remove_view(digest)
+        plain_copies.remove(store, digest)
     groups = (found.records, found.manifests, found.files)
     return sum(sum(parallel(sweep, group)) for group in groups)
 

@@ -170,8 +170,8 @@ class FolderStore(Store):
     def _removal(self, key: str) -> str:
         return f"rm -f {shlex.quote(str(self._root / key))}"
 
-    def _copy_to_view(self, blob: Descriptor, key: str) -> None:
-        # A copy and no link: who changes a view must not change the blob.
+    def _copy_blob(self, blob: Descriptor, key: str) -> None:
+        # A copy and no link: who changes a copy must not change the blob.
         with (
             self._open(blob_key(blob.digest)) as (_, stream),
             self._writing(key) as out,

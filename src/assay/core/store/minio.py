@@ -443,7 +443,7 @@ class MinioStore(Store):
     def _removal(self, key: str) -> str:
         return f"mc rm ALIAS/{self._bucket}/{self._prefix}{key}"
 
-    def _copy_to_view(self, blob: Descriptor, key: str) -> None:
+    def _copy_blob(self, blob: Descriptor, key: str) -> None:
         source, target = self._prefix + blob_key(blob.digest), self._prefix + key
 
         def copy() -> None:
