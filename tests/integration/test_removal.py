@@ -418,7 +418,7 @@ def test_the_store_tells_its_own_time(store: Store) -> None:
 def _url(store: Store) -> str:
     if isinstance(store, FolderStore):
         return store.url
-    endpoint = store._client._base_url.host  # type: ignore[attr-defined]
+    endpoint = store._endpoint.netloc  # type: ignore[attr-defined]
     return f"{store.url}?endpoint=http://{endpoint}"
 
 

@@ -641,7 +641,7 @@ def test_links_in_the_place_of_plain_copies_lead_nobody_out_of_the_store(
         with pytest.raises(IntegrityError, match=r"it is a symbolic link and not a folder.*rm -f"):
             work(folder_store, manifest)
     found = plan(folder_store, {}, now=time.time(), grace=MIN_GRACE_SECONDS)
-    assert found.views == [f"sha256:{'ab' * 32}"]
+    assert found.plain_copies == [f"sha256:{'ab' * 32}"]
     remove(folder_store, found, dict)
     plain_copies.remove(folder_store, manifest.digest)
     assert list(views.iterdir()) == []
@@ -692,3 +692,47 @@ def test_names_with_odd_characters_are_listed_as_they_are(
     assert plain_copies.listed(store) == {manifest.digest}
     plain_copies.remove(store, manifest.digest)
     assert plain_copies.listed(store) == set()
+
+
+@pytest.mark.parametrize("server", [pytest.param("minio", marks=pytest.mark.minio), "seaweedfs"])
+def test_what_is_too_large_for_one_copy_is_copied_in_parts(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, server: str
+) -> None:
+    from assay.core.store.minio import MinioStore
+
+    # S3 takes parts of 5 MiB and more, but for the last one.
+    monkeypatch.setattr(MinioStore, "max_copy_bytes", 5 << 20)
+    store = open_store(request.getfixturevalue(f"{server}_url"))
+    (tmp_path / "tree").mkdir()
+    (tmp_path / "tree" / "large.bin").write_bytes(os.urandom((12 << 20) + 1))
+    manifest = put_tree(store, tmp_path / "tree", TYPE, {})
+    plain_copies.make(store, manifest)
+    assert plain_copies.verify(store, manifest) == []
+    assert [entry.size for entry in store.list_files("views/")] == [(12 << 20) + 1]
+
+
+@pytest.mark.parametrize("name", ["blobs/sha256/ab", "cache/x", "../x", "/etc/passwd", ""])
+def test_files_lie_in_their_own_folders_only(store: Store, name: str) -> None:
+    for work in (store.remove_file, store.uri, store.list_files):
+        with pytest.raises(StoreError, match="is not the name of a file"):
+            work(name)
+
+
+@pytest.mark.parametrize(
+    ("host", "region", "bucket", "expected"),
+    [
+        ("127.0.0.1:9000", "us-east-1", "b", ("127.0.0.1:9000", "/b/")),
+        ("minio.example.org", "us-east-1", "b.c", ("minio.example.org", "/b.c/")),
+        ("s3.amazonaws.com", "eu-west-1", "b", ("b.s3.eu-west-1.amazonaws.com", "/")),
+        ("s3.eu-west-1.amazonaws.com", "eu-west-1", "b.c", ("s3.eu-west-1.amazonaws.com", "/b.c/")),
+        ("s3.cn-north-1.amazonaws.com.cn", "cn-north-1", "b",
+         ("b.s3.cn-north-1.amazonaws.com.cn", "/")),
+        ("amazonaws.com.example.org", "x", "b", ("amazonaws.com.example.org", "/b/")),
+    ],
+)  # fmt: skip
+def test_where_a_bucket_lies(
+    host: str, region: str, bucket: str, expected: tuple[str, str]
+) -> None:
+    from assay.core.store.wire import Endpoint
+
+    assert Endpoint("https", host, region, None).of_bucket(bucket) == expected

@@ -22,7 +22,7 @@ from assay.core.manifest import Descriptor
 from assay.core.packing import SMALL_FILE_BYTES
 from assay.core.retry import Policy
 from assay.core.store import Store, open_store
-from assay.core.store.client import Limits
+from assay.core.store.client import Limits, client_for
 from assay.core.store.minio import MinioStore
 from assay.core.tree import get_manifest, get_tree, put_tree
 from assay.errors import AssayError, StoreAccessError, StoreError, StoreUnavailableError, UsageError
@@ -226,7 +226,7 @@ def test_a_writer_goes_on_after_the_server_was_killed_and_started_again(
     (tree / "large.bin").write_bytes(os.urandom(1 << 20) * 100)
     patient = Limits(Policy(attempts=200, first_wait=0.1, longest_wait=1, seconds=120))
     store = MinioStore.from_url(f"s3://bucket/p?endpoint={own_minio.endpoint}", patient)
-    store._client.make_bucket("bucket")
+    client_for(f"s3://bucket?endpoint={own_minio.endpoint}").make_bucket("bucket")
     digests: list[str] = []
     thread = threading.Thread(target=lambda: digests.append(put_tree(store, tree, TYPE, {}).digest))
     thread.start()

@@ -5,6 +5,7 @@ One policy for each service, one back-off, one set of HTTP statuses:
 | policy | calls |
 |---|---|
 | `STORE` | requests to the store's server |
+| `CREDENTIALS` | services that give out temporary credentials |
 | `SOURCE` | data fetched by `https://` and `s3://` |
 | `FORGE` | the API of GitHub, GitLab or Gitea |
 | `GIT` | `git fetch`, `git push` and whatever else talks to a remote |
@@ -73,6 +74,7 @@ PROPOSAL: Final = Policy(attempts=8, first_wait=0.3, longest_wait=3)
 APPROVAL: Final = Policy(attempts=3, first_wait=0.3, longest_wait=2)
 KFP: Final = Policy(attempts=UNLIMITED, first_wait=6, longest_wait=30, seconds=600)
 MLFLOW: Final = Policy(attempts=4, first_wait=1, longest_wait=8)
+CREDENTIALS: Final = Policy(attempts=3, first_wait=0.2, longest_wait=1, seconds=10)
 WEBHOOK: Final = Policy(attempts=3, first_wait=0.3, longest_wait=2)
 
 

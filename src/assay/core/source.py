@@ -434,7 +434,7 @@ def _open_s3(location: str, place: Place) -> Iterator[IO[bytes]]:
     from minio.error import MinioException, S3Error
 
     from assay.core.store.client import client_for
-    from assay.core.store.s3_errors import is_transient
+    from assay.core.store.s3_errors import passes
 
     parts = urlsplit(location)
     where = public(location)
@@ -445,7 +445,7 @@ def _open_s3(location: str, place: Place) -> Iterator[IO[bytes]]:
             response = client.get_object(parts.netloc, unquote(parts.path).lstrip("/"))
             yield response
         except S3Error as error:
-            if is_transient(error):
+            if passes(error.code or "", getattr(error.response, "status", 0)):
                 raise retry.TransientError(f"the server answered {error.code}") from error
             raise DataError(f"{where}: {error.code}: {_remedy(str(error.code))}") from error
         except MinioException as error:

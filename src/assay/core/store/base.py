@@ -28,6 +28,7 @@ from assay.core.digest import PREFIX, Readable, hex_of, of_bytes, of_stream
 from assay.core.manifest import Descriptor
 from assay.core.parallel import parallel
 from assay.core.store.files import copy_checked, landing, open_read_only, reading, writing
+from assay.core.store.probe import Probe
 from assay.errors import RUN_AGAIN, IntegrityError, NotFoundError, StoreError
 
 MAX_POINTER_BYTES: Final = 4 << 10
@@ -212,6 +213,14 @@ class Store(abc.ABC):
             StoreError: The store cannot be reached, or does not say.
         """
         return self._now()
+
+    @abc.abstractmethod
+    def probe(self) -> Probe:
+        """Try with throw-away objects what runs rely on, and remove them.
+
+        Raises:
+            StoreError: The store cannot be used at all.
+        """
 
     def special_files(self, prefix: str = "") -> list[tuple[str, str]]:
         """Links, pipes, sockets and devices below `prefix`: name, and what it is; sorted."""

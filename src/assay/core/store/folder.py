@@ -26,6 +26,7 @@ from assay.core.digest import Readable, of_stream
 from assay.core.manifest import Descriptor
 from assay.core.store.base import Entry, Store, blob_key, nothing_under
 from assay.core.store.files import SpecialFileError, copy_checked, kind_of_file, open_own
+from assay.core.store.probe import CONTENT, Probe
 from assay.errors import IntegrityError, StoreAccessError, StoreError
 
 
@@ -144,6 +145,16 @@ class FolderStore(Store):
                         mode = path.lstat().st_mode
                         if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
                             yield str(path.relative_to(self._root)), kind_of_file(mode)
+
+    def probe(self) -> Probe:
+        """See `Store.probe`."""
+        with self._errors("cannot be written to"):
+            # As the first write of a run would.
+            self._root.mkdir(parents=True, exist_ok=True)
+            with tempfile.NamedTemporaryFile(dir=self._root, prefix=".doctor-") as file:
+                file.write(CONTENT)
+                file.flush()
+        return Probe(reads_back=True)
 
     def _now(self) -> float:
         # What the file system stamps a new file with: on a share, the clock of its server.

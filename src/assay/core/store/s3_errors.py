@@ -6,21 +6,11 @@ later. What has no row here is judged by its HTTP status.
 
 from typing import Final, NamedTuple
 
-import urllib3
-from minio.error import InvalidResponseError, MinioException, S3Error, ServerError
-
 from assay.core.retry import TRANSIENT_STATUS
 from assay.core.store.wire import BrokenError, ForeignError, StatusError, UntrustedError
 from assay.errors import NotFoundError, StoreAccessError, StoreError, StoreUnavailableError
 
-FAULTS: Final = (
-    StatusError,
-    BrokenError,
-    ForeignError,
-    UntrustedError,
-    MinioException,
-    urllib3.exceptions.HTTPError,
-)
+FAULTS: Final = (StatusError, BrokenError, ForeignError, UntrustedError)
 """What requests raise; none of it leaves the store."""
 
 
@@ -38,7 +28,8 @@ class Row(NamedTuple):
 
 
 _CREDENTIALS: Final = (
-    "check AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and the rights of that user on the bucket"
+    "check AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY (or the profile or role that they come from) "
+    "and the rights of that user on the bucket"
 )
 _ROOM: Final = "make room and run again"
 _BUCKET: Final = "create it: mc mb ALIAS/{bucket}"
@@ -69,6 +60,11 @@ TABLE: Final = {
     ),
     "AuthorizationHeaderMalformed": Row("is of another region", StoreError, _REGION),
     "PermanentRedirect": Row("is of another region", StoreError, _REGION),
+    "InvalidBucketName": Row(
+        "does not take such a bucket",
+        StoreError,
+        "a name has 3 to 63 lower-case letters and digits",
+    ),
     "NoSuchBucket": Row("has no such bucket", StoreError, _BUCKET),
     "NoSuchKey": Row("has no such object", NotFoundError, "check ASSAY_STORE"),
     "NoSuchObject": Row("has no such object", NotFoundError, "check ASSAY_STORE"),
@@ -86,6 +82,8 @@ _CONFLICT: Final = 409
 """Transient in S3: two requests about the same key."""
 ALTERED: Final = frozenset({"XAmzContentSHA256Mismatch", "BadDigest"})
 """The body is not what its hash says."""
+EXPIRED: Final = frozenset({"ExpiredToken", "InvalidTokenId", "TokenRefreshRequired"})
+"""Temporary credentials may be over earlier than was said; others are asked for once."""
 MISSING: Final = frozenset(code for code, row in TABLE.items() if row.error is NotFoundError)
 
 
@@ -94,17 +92,18 @@ def row_of(code: str, status: int = 0) -> Row | None:
     return TABLE.get(code or _BY_STATUS.get(status, ""))
 
 
+def passes(code: str, status: int) -> bool:
+    """Whether the same request may succeed a moment after such an answer."""
+    if row := row_of(code, status):
+        return row.transient
+    return status in TRANSIENT_STATUS or status == _CONFLICT
+
+
 def is_transient(error: BaseException) -> bool:
-    """Whether the same request may succeed a moment later."""
-    if isinstance(error, StatusError | S3Error):
-        status = _status(error)
-        if row := row_of(error.code or "", status):
-            return row.transient
-        return status in TRANSIENT_STATUS or status == _CONFLICT
-    if isinstance(error, InvalidResponseError):
-        # An answer that is not S3's at all, such as a load balancer's page.
-        return error._code in TRANSIENT_STATUS  # noqa: SLF001
-    return isinstance(error, BrokenError | ServerError | urllib3.exceptions.HTTPError)
+    """Whether the same request may succeed a moment after such an error."""
+    if isinstance(error, StatusError):
+        return passes(error.code, error.status)
+    return isinstance(error, BrokenError)
 
 
 def to_store_error(error: BaseException, *, url: str, bucket: str, limits: str) -> StoreError:
@@ -121,25 +120,16 @@ def to_store_error(error: BaseException, *, url: str, bucket: str, limits: str) 
             f"store {url}: the server's certificate is not accepted ({error}); set SSL_CERT_FILE "
             "to the certificate of its authority"
         )
-    if isinstance(error, ForeignError) or (
-        isinstance(error, InvalidResponseError) and not is_transient(error)
-    ):
-        odd = str(error) if isinstance(error, ForeignError) else "not XML"
+    if isinstance(error, ForeignError):
         return StoreError(
-            f"store {url}: the answer is not an S3 server's ({odd}), so it says nothing about what "
-            "the store holds; a proxy or a sign-in page answers, or the endpoint in ASSAY_STORE is "
-            "another server's"
+            f"store {url}: the answer is not an S3 server's ({error}), so it says nothing about "
+            "what the store holds; a proxy or a sign-in page answers, or the endpoint in "
+            "ASSAY_STORE is another server's"
         )
-    if isinstance(error, StatusError | S3Error) and not is_transient(error):
-        return permanent(error.code or "", _status(error), str(error), url, bucket)
-    # The text of urllib3's errors holds URLs, in which signed queries may stand.
-    cause = type(error).__name__
-    if isinstance(error, StatusError | ServerError | BrokenError):
-        cause = str(error)
-    elif isinstance(error, S3Error):
-        cause = str(error.code)
+    if isinstance(error, StatusError) and not is_transient(error):
+        return permanent(error.code, error.status, str(error), url, bucket)
     return StoreUnavailableError(
-        f"store {url} does not answer as it should ({cause}), after {limits}; is it up, and is "
+        f"store {url} does not answer as it should ({error}), after {limits}; is it up, and is "
         "the endpoint in ASSAY_STORE right? What was stored stays; run again to go on"
     )
 
@@ -151,9 +141,3 @@ def permanent(code: str, status: int, text: str, url: str, bucket: str) -> Store
         return StoreError(f"store {url}: {text}")
     remedy = row.remedy.format(bucket=bucket)
     return row.error(f"store {url} {row.meaning} ({code or status}); {remedy}")
-
-
-def _status(error: StatusError | S3Error) -> int:
-    if isinstance(error, StatusError):
-        return error.status
-    return int(getattr(error.response, "status", 0) or 0)
