@@ -404,6 +404,58 @@ def test_a_listing_or_copy_that_a_page_answers_is_not_an_empty_one(
     assert [digest for digest, _ in store.iter_blobs()] == [blob.digest]
 
 
+def late(code: str) -> bytes:
+    """A success that says in its document that it failed, as S3 answers what takes long."""
+    body = f"<Error><Code>{code}</Code></Error>".encode()
+    headers = (
+        f"x-amz-request-id: 1\r\nContent-Type: application/xml\r\nContent-Length: {len(body)}\r\n"
+    )
+    return answer("200 OK", headers, body)
+
+
+def completion(head: bytes) -> bool:
+    line = head.split(b"\r\n", 1)[0]
+    return line.startswith(b"POST") and b"uploadId=" in line
+
+
+def test_a_success_that_turns_out_a_failure_is_retried(
+    store: MinioStore, faults: Faults, tmp_path: Path
+) -> None:
+    manifest = Manifest(
+        "application/vnd.assay.model.v1", (FileEntry("file", store.put_bytes(DATA)),), {}
+    )
+    faults.only = lambda head: b"x-amz-copy-source" in head.lower()
+    faults.answer = [late("InternalError")] * 2
+    plain_copies.make(store, manifest)
+    assert not faults.answer
+    assert plain_copies.verify(store, manifest) == []
+    (tmp_path / "large").write_bytes(os.urandom(40 << 20))
+    faults.only, faults.answer = completion, [late("InternalError")] * 2
+    blob = store.put_file(tmp_path / "large")
+    assert not faults.answer
+    assert store.verify(blob) == blob.size
+
+
+def test_a_success_that_turns_out_a_refusal_is_none(
+    store: MinioStore, faults: Faults, tmp_path: Path
+) -> None:
+    (tmp_path / "large").write_bytes(os.urandom(40 << 20))
+    faults.only, faults.answer = completion, [late("AccessDenied")]
+    with pytest.raises(StoreAccessError):
+        store.put_file(tmp_path / "large")
+    assert not list(store.iter_blobs())
+
+
+def test_a_completion_whose_answer_was_lost_is_found_done(
+    store: MinioStore, faults: Faults, tmp_path: Path
+) -> None:
+    (tmp_path / "large").write_bytes(os.urandom(40 << 20))
+    faults.only, faults.reset_down = completion, 1
+    blob = store.put_file(tmp_path / "large")
+    assert faults.reset_down == 0
+    assert store.verify(blob) == blob.size
+
+
 @pytest.mark.parametrize("name", ["Last-Modified", "Date", "Content-Length"])
 @pytest.mark.parametrize("value", ["", "soon", "-1", "Mon, 99 Foo 99999 00:00:00 GMT", "9" * 5000])
 def test_odd_headers_are_one_line(store: MinioStore, faults: Faults, name: str, value: str) -> None:

@@ -274,14 +274,20 @@ class MinioStore(Store):
                 for number, tag in enumerate(tags, 1)
             )
             body = f"<CompleteMultipartUpload>{parts}</CompleteMultipartUpload>".encode()
-            expected = "CompleteMultipartUploadResult"
-            self._attempt(
-                lambda: self._document("POST", key, query, expected, body=body, moves=blob.size)
-            )
+            self._attempt(lambda: self._complete(key, blob, query, body))
         except BaseException:
             with contextlib.suppress(StoreError):
                 self._attempt(lambda: self._abort(key, query))
             raise
+
+    def _complete(self, key: str, blob: Descriptor, query: str, body: bytes) -> None:
+        expected = "CompleteMultipartUploadResult"
+        try:
+            self._document("POST", key, query, expected, body=body, moves=blob.size)
+        except StatusError as error:
+            # The answer to an attempt before was lost: the upload is over, and the object exists.
+            if error.code != "NoSuchUpload" or self._size(key) != blob.size:
+                raise
 
     def _abort(self, key: str, query: str) -> None:
         with self._wire.request("DELETE", self._prefix + key, query=query):
