@@ -92,7 +92,7 @@ def verify(store: Store, manifest: Manifest) -> list[str]:
     if bad:
         raise IntegrityError(
             f"plain copy {where} differs from {manifest.digest} in {', '.join(sorted(bad))}; "
-            "make it again from the store's own files: assay fsck --repair"
+            "make it again from the store's own files: assay store fsck --repair"
         )
     return notes
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 from assay.core import retry
+from assay.core.settings import GIT_SSH_COMMAND
 from assay.errors import ReleaseConflictError, ServiceError
 from assay.releases.settings import Settings
 
@@ -132,8 +133,7 @@ def environment(settings: Settings) -> dict[str, str]:
     variables = {
         "GIT_TERMINAL_PROMPT": "0",
         "GIT_ASKPASS": "true",
-        "GIT_SSH_COMMAND": os.environ.get("GIT_SSH_COMMAND")
-        or "ssh -o BatchMode=yes -o ConnectTimeout=15",
+        "GIT_SSH_COMMAND": GIT_SSH_COMMAND.get(),
         "GIT_CONFIG_COUNT": str(len(configuration)),
     }
     for number, (key, value) in enumerate(configuration.items()):

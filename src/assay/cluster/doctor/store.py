@@ -1,6 +1,5 @@
 """Checks of the store: what `Store.probe` saw, as lines of the report."""
 
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -10,7 +9,8 @@ from urllib.parse import parse_qs, urlsplit
 
 from assay.cluster.doctor import Finding, Ground, Status
 from assay.core import retry
-from assay.core.config import store_from_env
+from assay.core.context import store_from_env
+from assay.core.settings import CA_FILE, S3_ENDPOINT, STORE
 from assay.core.store.probe import Probe
 from assay.errors import StoreUnavailableError
 
@@ -21,7 +21,7 @@ FAIL_SKEW_SECONDS: Final = 15 * 60
 
 def check_store(_ground: Ground) -> Sequence[Finding]:
     """Reachable, writable, create-only writes, digests checked, versions kept, nothing expired."""
-    url = os.environ.get("ASSAY_STORE", "")
+    url = STORE.get()
     if urlsplit(url).scheme != "s3":
         store = store_from_env()
         store.probe()
@@ -125,14 +125,12 @@ def check_clock(_ground: Ground) -> Sequence[Finding]:
     """This machine's clock against the store's."""
     import urllib3
 
-    url = urlsplit(os.environ.get("ASSAY_STORE", ""))
+    url = urlsplit(STORE.get())
     if url.scheme != "s3":
         return [Finding("clock", Status.SKIPPED, "the store has no clock of its own")]
     query = parse_qs(url.query)
-    endpoint = query.get("endpoint", [""])[-1] or os.environ.get("AWS_ENDPOINT_URL", "")
-    with urllib3.PoolManager(
-        retries=False, timeout=10, ca_certs=os.environ.get("SSL_CERT_FILE")
-    ) as pool:
+    endpoint = query.get("endpoint", [""])[-1] or S3_ENDPOINT.get()
+    with urllib3.PoolManager(retries=False, timeout=10, ca_certs=CA_FILE.get() or None) as pool:
         try:
             before = datetime.now(UTC)
             answer = pool.request("HEAD", endpoint, redirect=False)

@@ -1,13 +1,19 @@
 """Clients of a bucket's server, and how long it is waited for."""
 
-import math
-import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from urllib.parse import SplitResult, parse_qs, urlsplit
 
 from assay.core.parallel import WORKERS
 from assay.core.retry import STORE, Policy
+from assay.core.settings import (
+    CA_FILE,
+    S3_ENDPOINT,
+    S3_REGION,
+    STORE_MIN_RATE,
+    STORE_TIMEOUT,
+    check,
+)
 from assay.core.store.credentials import from_environment
 from assay.core.store.wire import Endpoint, Pace
 from assay.errors import UsageError
@@ -33,23 +39,8 @@ class Limits:
         Raises:
             UsageError: One of them is not a positive number; names both if both are not.
         """
-        problems: list[str] = []
-
-        def number(name: str, default: float) -> float:
-            text = os.environ.get(name, "")
-            try:
-                value = float(text or default)
-            except ValueError:
-                value = -1.0
-            if not 0 < value < math.inf:
-                problems.append(f"{name}: {text[:40]!r} is not a positive number")
-            return value
-
-        usual = Pace()
-        seconds = number("ASSAY_STORE_TIMEOUT", usual.seconds)
-        rate = number("ASSAY_STORE_MIN_RATE", usual.bytes_per_second)
-        if problems:
-            raise UsageError.all_of(problems)
+        check(STORE_TIMEOUT, STORE_MIN_RATE)
+        seconds, rate = STORE_TIMEOUT.get(), STORE_MIN_RATE.get()
         return cls(read_timeout=min(60.0, seconds), pace=Pace(seconds, max(1, int(rate))))
 
 
@@ -95,7 +86,7 @@ def endpoint_for(url: str, *, anonymous: bool = False) -> Endpoint:
             "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, a profile or a role "
             "(docs/credentials.md)"
         )
-    address = query.get("endpoint") or os.environ.get("AWS_ENDPOINT_URL", "")
+    address = query.get("endpoint") or S3_ENDPOINT.get()
     server = split_url(address)
     if "@" in server.netloc:
         raise UsageError(
@@ -107,7 +98,7 @@ def endpoint_for(url: str, *, anonymous: bool = False) -> Endpoint:
             f"{url.split('?', maxsplit=1)[0]}: which server? write "
             "s3://bucket/prefix?endpoint=http://host:9000, or set AWS_ENDPOINT_URL"
         )
-    region = query.get("region") or os.environ.get("AWS_REGION") or "us-east-1"
+    region = query.get("region") or S3_REGION.get()
     if not server.netloc.isascii() or not region.isascii() or not region.isprintable():
         raise UsageError(
             f"s3://{parts.hostname}: the endpoint {shown(address)!r} cannot be used; write "
@@ -136,7 +127,7 @@ def client_of(endpoint: Endpoint, limits: Limits) -> "Minio":
         timeout=urllib3.Timeout(connect=limits.connect_timeout, read=limits.read_timeout),
         retries=False,  # assay.core.retry does
         cert_reqs="CERT_REQUIRED",
-        ca_certs=os.environ.get("SSL_CERT_FILE"),
+        ca_certs=CA_FILE.get() or None,
     )
     try:
         return Minio(

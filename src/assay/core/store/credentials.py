@@ -20,10 +20,9 @@ answers late or not at all, or belongs to somebody else. The service of web iden
 import configparser
 import json
 import logging
-import os
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -31,7 +30,7 @@ from typing import Any, Final
 from urllib.parse import urlencode, urlsplit
 from xml.etree.ElementTree import ParseError, fromstring
 
-from assay.core import retry
+from assay.core import retry, settings
 from assay.errors import StoreAccessError, UsageError
 
 RENEW_SECONDS: Final = 300.0
@@ -114,21 +113,16 @@ class Provider:
 
 def from_environment() -> Provider | None:
     """The provider of the first configured source; None where none is, for an open server."""
-    found = os.environ
-    if _keys(found) is not None:
+    disabled = settings.METADATA_DISABLED.given.lower()
+    if _keys() is not None:
         return Provider("environment", _environment)
-    if found.get("AWS_WEB_IDENTITY_TOKEN_FILE"):
+    if settings.S3_TOKEN_FILE.given:
         return Provider("web identity", _web_identity)
-    if found.get("AWS_PROFILE") or _profile_keys() is not None:
+    if settings.S3_PROFILE.given or _profile_keys() is not None:
         return Provider("profile", _profile)
-    if found.get("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI") or found.get(
-        "AWS_CONTAINER_CREDENTIALS_FULL_URI"
-    ):
+    if settings.CONTAINER_PATH.given or settings.CONTAINER_URL.given:
         return Provider("container", _container)
-    if found.get("AWS_EC2_METADATA_DISABLED", "").lower() == "false" or (
-        found.get("AWS_EC2_METADATA_SERVICE_ENDPOINT")
-        and found.get("AWS_EC2_METADATA_DISABLED", "").lower() != "true"
-    ):
+    if disabled == "false" or (settings.METADATA_ENDPOINT.given and disabled != "true"):
         return Provider("instance metadata", _instance)
     return None
 
@@ -136,38 +130,29 @@ def from_environment() -> Provider | None:
 # Environment and files.
 
 
-def _keys(environment: Mapping[str, str]) -> Credentials | None:
-    for access, secret, token in (
-        ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"),
-        ("MINIO_ACCESS_KEY", "MINIO_SECRET_KEY", "MINIO_SESSION_TOKEN"),
-    ):
-        if environment.get(access) and environment.get(secret):
-            return Credentials(
-                environment[access], environment[secret], environment.get(token) or None
-            )
-    return None
+def _keys() -> Credentials | None:
+    access, secret = settings.S3_ACCESS_KEY.given, settings.S3_SECRET_KEY.given
+    if access and secret:
+        return Credentials(access, secret, settings.S3_SESSION_TOKEN.given or None)
+    access, secret = settings.MINIO_ACCESS_KEY.given, settings.MINIO_SECRET_KEY.given
+    return Credentials(access, secret) if access and secret else None
 
 
 def _environment() -> Credentials:
-    found = _keys(os.environ)
-    if found is None:
-        raise StoreAccessError("credentials: they were removed from the environment; set them")
-    return found
-
-
-def _profile_name() -> str:
-    return os.environ.get("AWS_PROFILE") or "default"
+    if (found := _keys()) is not None:
+        return found
+    raise StoreAccessError("credentials: they were removed from the environment; set them")
 
 
 def _profile_section() -> dict[str, str]:
     """What the shared files say of the profile; the credentials file counts before the other."""
-    name = _profile_name()
+    name = settings.S3_PROFILE.get()
     section: dict[str, str] = {}
-    for variable, file, title in (
-        ("AWS_CONFIG_FILE", "config", name if name == "default" else f"profile {name}"),
-        ("AWS_SHARED_CREDENTIALS_FILE", "credentials", name),
+    for file, title in (
+        (settings.S3_CONFIG_FILE, name if name == "default" else f"profile {name}"),
+        (settings.S3_CREDENTIALS_FILE, name),
     ):
-        path = Path(os.environ.get(variable) or f"~/.aws/{file}").expanduser()
+        path = Path(file.get()).expanduser()
         parser = configparser.RawConfigParser(strict=False)
         try:
             parser.read_string(path.read_text())
@@ -198,7 +183,7 @@ def _profile() -> Credentials:
     if (found := _profile_keys()) is not None:
         return found
     raise UsageError(
-        f"credentials: the profile {_profile_name()!r} has no aws_access_key_id and "
+        f"credentials: the profile {settings.S3_PROFILE.get()!r} has no aws_access_key_id and "
         "aws_secret_access_key; give another AWS_PROFILE, or export those of a profile with a "
         "role or a single sign-on: aws configure export-credentials"
     )
@@ -209,24 +194,19 @@ def _profile() -> Credentials:
 
 def _web_identity() -> Credentials:
     """AssumeRoleWithWebIdentity: the token of a service account for credentials of a role."""
-    found = os.environ
+    role = settings.S3_ROLE.given
     form = {
         "Action": "AssumeRoleWithWebIdentity",
         "Version": "2011-06-15",
-        "RoleSessionName": found.get("AWS_ROLE_SESSION_NAME") or "assay",
+        "RoleSessionName": settings.S3_ROLE_SESSION.get(),
         # Read each time: Kubernetes replaces it long before it expires.
-        "WebIdentityToken": _secret_file(found["AWS_WEB_IDENTITY_TOKEN_FILE"]),
-        **({"RoleArn": found["AWS_ROLE_ARN"]} if found.get("AWS_ROLE_ARN") else {}),
+        "WebIdentityToken": _secret_file(settings.S3_TOKEN_FILE.given),
+        **({"RoleArn": role} if role else {}),
     }
-    region = found.get("AWS_REGION") or found.get("AWS_DEFAULT_REGION")
-    suffix = ".cn" if (region or "").startswith("cn-") else ""
-    url = (
-        found.get("AWS_ENDPOINT_URL_STS")
-        or found.get("AWS_ENDPOINT_URL")
-        or (
-            f"https://sts.{region}.amazonaws.com{suffix}" if region else "https://sts.amazonaws.com"
-        )
-    )
+    region = settings.S3_REGION.given
+    suffix = ".cn" if region.startswith("cn-") else ""
+    host = f"sts.{region}.amazonaws.com{suffix}" if region else "sts.amazonaws.com"
+    url = settings.STS_ENDPOINT.given or settings.S3_ENDPOINT.given or f"https://{host}"
     text = _ask(
         "the security token service (AWS_ENDPOINT_URL_STS)",
         "POST",
@@ -245,26 +225,24 @@ def _web_identity() -> Credentials:
 
 
 def _container() -> Credentials:
-    found = os.environ
-    relative = found.get("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "")
-    url = f"{_CONTAINER_HOST}/{relative.lstrip('/')}" if relative else ""
-    url = url or found["AWS_CONTAINER_CREDENTIALS_FULL_URI"]
+    path = settings.CONTAINER_PATH.given.lstrip("/")
+    url = f"{_CONTAINER_HOST}/{path}" if path else settings.CONTAINER_URL.given
     parts = urlsplit(url)
     if parts.scheme != "https" and parts.hostname not in _CONTAINER_HOSTS:
         raise UsageError(
             "credentials: AWS_CONTAINER_CREDENTIALS_FULL_URI must be https://, or the address of "
             "this machine or of the agent of ECS or EKS"
         )
-    token = found.get("AWS_CONTAINER_AUTHORIZATION_TOKEN", "")
-    if path := found.get("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE"):
-        token = _secret_file(path)
+    token = settings.CONTAINER_TOKEN.given
+    if file := settings.CONTAINER_TOKEN_FILE.given:
+        token = _secret_file(file)
     return _fetched(url, {"Authorization": token} if token else {}, "the container's agent")
 
 
 def _instance() -> Credentials:
     """From a machine's metadata service, by its second version."""
     where = "the instance metadata service"
-    root = os.environ.get("AWS_EC2_METADATA_SERVICE_ENDPOINT") or _METADATA_HOST
+    root = settings.METADATA_ENDPOINT.given or _METADATA_HOST
     root = f"{root.rstrip('/')}/latest"
     seconds = {"X-aws-ec2-metadata-token-ttl-seconds": "21600"}
     token = _ask(where, "PUT", f"{root}/api/token", seconds).decode("ascii", "replace")
@@ -342,7 +320,7 @@ def _ask(
         return text
 
     with urllib3.PoolManager(
-        retries=False, timeout=timeout, ca_certs=os.environ.get("SSL_CERT_FILE")
+        retries=False, timeout=timeout, ca_certs=settings.CA_FILE.get() or None
     ) as pool:
         try:
             return retry.call(retry.CREDENTIALS, attempt)
