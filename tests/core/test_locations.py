@@ -22,7 +22,7 @@ import pytest
 from assay.components.preflight.header import column_names
 from assay.components.preflight.step import preflight
 from assay.components.snapshot_data.step import snapshot_data
-from assay.core.config import store_from_env
+from assay.core.context import store_from_env
 from assay.core.execution import Context, execute
 from assay.core.locations import in_cluster, require_admitted, require_public_address
 from assay.core.provenance import verify

@@ -17,11 +17,11 @@ from mlflow.tracking import MlflowClient
 
 from assay.cli.catalog import pipeline
 from assay.core.attestation import load
+from assay.core.settings import WARM_SOCKET
 from assay.core.step import Out, Record, Values, step
 from assay.core.store import open_store
 from assay.errors import StepError
 from assay.governance.mlflow_calls import quiet
-from assay.runtime.warm import VARIABLE
 from assay.runtime.warm.start import warm_process
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -268,7 +268,7 @@ def test_a_step_that_computes_cannot_say_so() -> None:
 
 def test_a_pipeline_that_asks_no_registry_has_none() -> None:
     with warm_process(pipeline("doctor")) as variables:
-        assert variables == {VARIABLE: ""}
+        assert variables == {WARM_SOCKET.name: ""}
         assert warm_processes(os.getpid()) == []
 
 
@@ -278,7 +278,7 @@ def test_where_it_is_gone_the_task_does_the_step_itself(run: Run, warm: dict[str
     assert done["code"] == 0, done["log"]
     names = ("production", "production_data", "production_rows", "version")
     assert done["values"] == dict.fromkeys(names, "")
-    shutil.rmtree(Path(warm[VARIABLE]).parent)
+    shutil.rmtree(Path(warm[WARM_SOCKET.name]).parent)
     assert run.do(RESOLVE, warm, model_name="mine")["code"] == 0
 
 
@@ -314,7 +314,7 @@ def test_a_step_cut_off_is_told_in_one_line_and_never_done_twice(
     assert run.do("probes:probe", warm)["code"] == 0
     assert run.who["parent"] == server()
     for left in run.left:  # of who was killed, as of any task
-        if left != Path(warm[VARIABLE]).parent:
+        if left != Path(warm[WARM_SOCKET.name]).parent:
             shutil.rmtree(left)
 
 
@@ -328,7 +328,7 @@ def test_a_step_goes_on_when_the_process_behind_it_ends(run: Run, warm: dict[str
     task.kill()
     task.communicate()
     until(lambda: not alive(run.who["pid"]))
-    assert run.left == [Path(warm[VARIABLE]).parent]
+    assert run.left == [Path(warm[WARM_SOCKET.name]).parent]
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
@@ -347,7 +347,7 @@ def test_a_task_that_ends_takes_its_step_along(
         event = json.loads((run.folder / "events.jsonl").read_text().splitlines()[-1])
         assert event["error"] == "KeyboardInterrupt: "
     until(lambda: not alive(run.who["pid"]))
-    assert run.left == [Path(warm[VARIABLE]).parent]
+    assert run.left == [Path(warm[WARM_SOCKET.name]).parent]
 
 
 def test_code_that_changed_meanwhile_is_not_run_from_memory(

@@ -1,6 +1,5 @@
 """`assay doctor`: the ground that a run will stand on."""
 
-import os
 import sys
 from pathlib import Path
 
@@ -10,7 +9,7 @@ from assay.cli.compile import read_profile
 from assay.cli.console import json_option, print_json, print_table, use_defaults
 from assay.cluster.doctor import LIMIT_SECONDS, examine, exit_code
 from assay.cluster.doctor.ground import ground
-from assay.runtime.images import ROLES, image
+from assay.runtime.images import read_images
 
 
 @click.command("doctor")
@@ -39,13 +38,11 @@ def command(
     """Check store, clock, MLflow, signing key, KFP, Secrets and images, with a remedy per line.
 
     What is written to try something is removed again. Exit code 0 when nothing failed, warnings
-    or not; 7 when the store did, 8 when something else did. The pipeline `doctor` does the same
-    inside of the cluster.
+    or not; 2 when a setting is wrong, 7 when the store failed, 8 when something else did. The
+    pipeline `doctor` does the same inside of the cluster.
     """
     use_defaults()
-    if images is not None:
-        os.environ["ASSAY_IMAGES"] = str(images)
-    pulled = [image(role) for role in ROLES] if os.environ.get("ASSAY_IMAGES") else []
+    pulled = list(read_images(images, development=True).values()) if images else []
     named = read_profile(profile) if profile else None
     findings = examine(ground(endpoint, namespace, pulled, named), limit)
     if as_json:

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
+from assay.core.settings import EVENTS
 from assay.printable import without_secrets
 
 logger = logging.getLogger(__name__)
@@ -27,7 +28,7 @@ PROCESS: Final = os.urandom(16).hex()
 
 def emit(task: str, state: str, **details: Any) -> None:
     """Append one event, as a single write so that parallel tasks do not mix their lines."""
-    path = os.environ.get("ASSAY_EVENTS", "")
+    path = EVENTS.get()
     if not path:
         return
     event = {"task": task, "process": PROCESS, "state": state, "at": time.time(), **details}

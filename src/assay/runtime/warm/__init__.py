@@ -19,7 +19,5 @@ docs/adr/0007 says why, what it costs, and when it should go.
 
 from typing import Final
 
-VARIABLE: Final = "ASSAY_WARM_SOCKET"
-"""Names the socket to the tasks of a run; empty or not set where there is none."""
 GRACE_SECONDS: Final = 5
 """What a fork has for cleaning up when its task is gone."""

@@ -9,10 +9,12 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from assay import errors
+from assay.core.environment import inherited
 from assay.core.execution import Execution
+from assay.core.settings import WARM_SOCKET
 from assay.core.step import Step
 from assay.errors import AssayError, ServiceError
-from assay.runtime.warm import GRACE_SECONDS, VARIABLE, wire
+from assay.runtime.warm import GRACE_SECONDS, wire
 
 READY_SECONDS: Final = 60
 """The process may be importing still; a task that waited in vain does its step itself."""
@@ -29,7 +31,7 @@ def ask(step: Step, arguments: Mapping[str, Any]) -> Execution | None:
         AssayError: The step's own error, as itself.
         ServiceError: The process ended in the middle of the step.
     """
-    path = os.environ.get(VARIABLE, "")
+    path = WARM_SOCKET.get()
     if not path:
         return None
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
@@ -44,7 +46,7 @@ def _request(step: Step, arguments: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "step": step.entry_point,
         "arguments": dict(arguments),
-        "environment": dict(os.environ),
+        "environment": inherited(),
         "folder": os.getcwd(),  # noqa: PTH109 - as os.chdir takes it
         "path": sys.path,
         "log_level": root.level,

@@ -25,9 +25,10 @@ from urllib.parse import urlsplit
 
 from assay import errors
 from assay.core import code_identity as code
-from assay.core.environment import hidden_modules
+from assay.core.environment import hidden_modules, replace_variables
 from assay.core.execution import execute
 from assay.core.provenance import find_step
+from assay.core.settings import MLFLOW_URI
 from assay.core.step import Step
 from assay.errors import AssayError
 from assay.governance.mlflow_calls import prepare, quiet
@@ -60,7 +61,7 @@ def main() -> None:
 def _load() -> None:
     prepare()
     names = ["mlflow.tracking", "assay.governance.admission", "assay.governance.registry"]
-    if urlsplit(os.environ.get("MLFLOW_TRACKING_URI", "")).scheme not in _SERVERS:
+    if urlsplit(MLFLOW_URI.get()).scheme not in _SERVERS:
         names += [
             "mlflow.store.tracking.sqlalchemy_store",
             "mlflow.store.model_registry.sqlalchemy_store",
@@ -116,8 +117,7 @@ def _become(request: Mapping[str, Any], descriptors: list[int]) -> None:
     for number, descriptor in enumerate(descriptors):
         os.dup2(descriptor, number)
         os.close(descriptor)
-    os.environ.clear()
-    os.environ.update(request["environment"])
+    replace_variables(request["environment"])
     tempfile.tempdir = None  # looked for anew
     os.chdir(request["folder"])
     sys.path[:] = request["path"]

@@ -3,7 +3,6 @@
 import contextlib
 import importlib
 import importlib.util
-import os
 import socket
 import subprocess
 import sys
@@ -12,10 +11,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from assay.core.environment import inherited
+from assay.core.settings import WARM_SOCKET
 from assay.core.step import Step
 from assay.runtime.declaration import named_in
 from assay.runtime.task_group import TaskGroup, task_group
-from assay.runtime.warm import VARIABLE
 
 
 @contextlib.contextmanager
@@ -27,7 +27,7 @@ def warm_process(pipeline: Any) -> Iterator[dict[str, str]]:
     """
     # Elsewhere system libraries do not survive a fork.
     if sys.platform != "linux" or not _asks_registry(pipeline):
-        yield {VARIABLE: ""}
+        yield {WARM_SOCKET.name: ""}
         return
     # Not in the run's folder: a socket's name has 107 bytes.
     with (
@@ -37,7 +37,7 @@ def warm_process(pipeline: Any) -> Iterator[dict[str, str]]:
         path = Path(folder, "socket")
         with contextlib.suppress(OSError):
             stack.enter_context(_started(path))
-        yield {VARIABLE: str(path) if path.exists() else ""}
+        yield {WARM_SOCKET.name: str(path) if path.exists() else ""}
 
 
 @contextlib.contextmanager
@@ -73,7 +73,7 @@ def _process(path: Path, group: TaskGroup) -> Iterator["subprocess.Popen[bytes]"
             # ends it while it imports, when it does not look at its standard input.
             process_group=group.number,
             # Forked, it must not have threads; the hashes of text are those of the tasks.
-            env={**os.environ, "OPENBLAS_NUM_THREADS": "1", "PYTHONHASHSEED": "0"},
+            env=inherited(OPENBLAS_NUM_THREADS="1", PYTHONHASHSEED="0"),
         )
     yield process
 
