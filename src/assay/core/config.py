@@ -15,7 +15,6 @@
 | `ASSAY_GIT_COMMIT`, `ASSAY_GIT_REPOSITORY` | what the image was built from; images set them | the checkout, if there is one |
 | `ASSAY_RUN` | the run's id, for attestations | none |
 | `ASSAY_DEPLOYMENTS`, `ASSAY_FORGE`, … | the deployment repository and its forge: `assay.releases.settings` | none |
-| `ASSAY_WARM_SOCKET` | the run's process that has MLflow loaded (`assay.runtime.warm`); local runs set it | none |
 | `ASSAY_MAX_COLUMNS` | columns that a table may have | 20,000 |
 | `ASSAY_MAX_TABLE_BYTES` | bytes that a table may have, as it is fetched and unpacked | 32 GiB |
 | `ASSAY_MAX_PART_BYTES` | bytes that the rows of one part may take in memory | 1 GiB |
