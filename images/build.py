@@ -20,6 +20,13 @@ ROOT: Final = Path(__file__).resolve().parent.parent
 BASE: Final = ROOT / "images" / "base"
 SBOMS: Final = ROOT / "dist" / "sbom"
 DIGESTS: Final = ROOT / "images" / "digests.json"
+DESCRIPTIONS: Final = {
+    "data": "Assay: the components that read raw data: pyarrow, Great Expectations, Evidently.",
+    "train": "Assay: the components that load or fit a model: scikit-learn, MLflow's client.",
+    "release": "Assay: the components that decide: clients of MLflow, Kubernetes and registries.",
+    "deploy": "Assay: the components that promote and roll back: Git, forges, scikit-learn.",
+}
+"""By role, for the images' labels."""
 PIP_SETTINGS: Final = ("PIP_INDEX_URL", "PIP_CERT", "PIP_DEFAULT_TIMEOUT")
 """Passed on to the build's first stage, which is not shipped."""
 FILE: Final = click.Path(path_type=Path, dir_okay=False)
@@ -111,9 +118,9 @@ def build(names: tuple[str, ...], base: str) -> None:
     }
     arguments = [word for pair in settings.items() for word in ("--build-arg", "=".join(pair))]
     for name in names or ROLES:
-        file = f"images/{name}/Dockerfile"
-        tag = development_image(name)
-        run("docker", "build", "--network", "host", *arguments, "-f", file, "-t", tag, ".")
+        role = ["--build-arg", f"ROLE={name}", "--build-arg", f"DESCRIPTION={DESCRIPTIONS[name]}"]
+        words = ["--network", "host", *arguments, *role, "-f", "images/Dockerfile"]
+        run("docker", "build", *words, "-t", development_image(name), ".")
     for tag in map(development_image, names or ROLES):
         size = run("docker", "image", "inspect", "-f", "{{.Size}}", tag, capture=True)
         click.echo(f"{tag}\t{int(size) / 1e6:.0f} MB")

@@ -1,7 +1,5 @@
 """rollback: the work."""
 
-import os
-
 from assay.core.step import Digest, Out, Record, Services, Values, step
 
 
@@ -26,6 +24,7 @@ def rollback(
         ServiceError: The repository refuses, or is down and `now` was not asked for.
     """
     from assay.core.digest import canonical_json
+    from assay.core.settings import MLFLOW_URI
     from assay.core.signing import signer_from_env
     from assay.governance.registry import Registry
     from assay.releases.rollback import rollback as put_back
@@ -35,7 +34,7 @@ def rollback(
         services,
         settings_from_env(),
         # A registry that is not configured is no reason to keep a bad model.
-        Registry() if os.environ.get("MLFLOW_TRACKING_URI") else None,
+        Registry() if MLFLOW_URI.get() else None,
         signer_from_env(),
         model_name,
         environment,

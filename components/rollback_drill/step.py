@@ -1,7 +1,5 @@
 """rollback_drill: the work."""
 
-import os
-
 from assay.core.step import Out, Record, Services, Values, step
 
 
@@ -22,6 +20,7 @@ def rollback_drill(
         ServiceError: The repository failed.
     """
     from assay.core.digest import canonical_json
+    from assay.core.settings import MLFLOW_URI, PUSHGATEWAY
     from assay.core.signing import signer_from_env
     from assay.errors import RunBlocked, UsageError
     from assay.governance.registry import Registry
@@ -33,7 +32,7 @@ def rollback_drill(
     done = drill.drill(
         services,
         settings_from_env(),
-        Registry() if os.environ.get("MLFLOW_TRACKING_URI") else None,
+        Registry() if MLFLOW_URI.get() else None,
         signer_from_env(),
         model_name,
         environment,
@@ -44,7 +43,7 @@ def rollback_drill(
         drill.require_passed(done)
     except RunBlocked as error:
         reason = str(error)
-    if gateway := os.environ.get("ASSAY_PUSHGATEWAY", ""):
+    if gateway := PUSHGATEWAY.get():
         drill.push(done, gateway)
     document = {
         "model_name": model_name,

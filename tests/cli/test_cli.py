@@ -16,11 +16,13 @@ from click.testing import CliRunner
 from rich.console import Console
 
 from assay import cli as command_line
-from assay.cli import COMMANDS, cli
+from assay.cli import cli
 from assay.cli.catalog import names, options_of, pipeline
-from assay.errors import AssayError
+from assay.errors import EXIT_CODES, INTERRUPTED, AssayError
 from assay.governance.registry import Registry
 from assay.runtime import local
+
+from stories import every_command
 
 HEAVY = ("pandas", "sklearn", "mlflow", "great_expectations", "evidently", "pyarrow", "matplotlib")
 
@@ -51,7 +53,7 @@ def test_a_cached_step_imports_nothing_heavy(tmp_path: Path) -> None:
     code = (
         f"import os; os.environ['ASSAY_STORE'] = {(tmp_path / 'store').as_uri()!r}\n"
         "from assay.components.snapshot_data.step import snapshot_data\n"
-        "from assay.core.config import context_from_env\n"
+        "from assay.core.context import context_from_env\n"
         "from assay.core.execution import execute\n"
         "done = execute(snapshot_data, {'data': 'data.csv'}, context_from_env())\n"
     )
@@ -94,7 +96,7 @@ def test_no_step_module_imports_anything_heavy(tmp_path: Path, stage: str) -> No
         (["run", "train-and-register", "-p", f"seed={'1' * 30}"], "a whole number up to 9007199"),
         (["compile", "--images", "nofile.json"], "cannot read nofile.json: No such file"),
         (["show", "latest"], "is not a digest"),
-        (["verify", "sha256:12"], "is not a digest"),
+        (["store", "verify", "sha256:12"], "is not a digest"),
         (["gate", "--policy", "p.yaml", "--evidence", "e.json"], "cannot read p.yaml"),
         (["compile"], "not pinned by digest"),
         (["suite", "draft", "none.csv"], "no file none.csv"),
@@ -121,7 +123,7 @@ def test_an_address_that_mlflow_does_not_know_is_the_users_mistake(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "foo://user:secret@host")
-    done = assay("production", "m", cwd=tmp_path, code=2)
+    done = assay("model", "production", "m", cwd=tmp_path, code=2)
     assert done.stderr.startswith("error: MLFLOW_TRACKING_URI: foo://host is no address")
     assert "secret" not in done.stderr
 
@@ -197,18 +199,8 @@ def test_a_suite_is_drafted_and_not_overwritten(tmp_path: Path) -> None:
     )
 
 
-def every_command() -> list[str]:
-    """The words of each command, sub-commands too."""
-    found = []
-    for name, (module, _) in COMMANDS.items():
-        command = importlib.import_module(module).command
-        found.append(name)
-        found += [f"{name} {child}" for child in getattr(command, "commands", ())]
-    return found
-
-
 class TestHelp:
-    @pytest.mark.parametrize("words", ["", *every_command()])
+    @pytest.mark.parametrize("words", ["", *(words for words, _ in every_command())])
     def test_reads_as_text_on_a_narrow_terminal(self, words: str) -> None:
         done = CliRunner().invoke(cli, [*words.split(), "--help"], terminal_width=80)
         assert done.exit_code == 0
@@ -222,9 +214,10 @@ class TestHelp:
         def codes(kind: type[AssayError]) -> set[int]:
             return {kind.exit_code}.union(*(codes(child) for child in kind.__subclasses__()))
 
+        assert set(EXIT_CODES) == {0, INTERRUPTED} | codes(AssayError)
         shown = assay("--help", cwd=tmp_path).stdout.split("Exit codes:")[1]
-        listed = {int(line.split()[0]) for line in shown.splitlines() if line.strip()}
-        assert listed == {0, 130} | codes(AssayError)
+        listed = dict(line.split(maxsplit=1) for line in shown.splitlines() if line.strip())
+        assert listed == {str(code): meaning for code, meaning in EXIT_CODES.items()}
 
     @pytest.mark.parametrize("name", names("assay.pipelines"))
     def test_of_parameters_keeps_each_name_and_default_whole(
@@ -252,14 +245,14 @@ class TestAModelThatNobodyKnows:
         Registry().register("income", f"sha256:{'1' * 64}", "file:///nowhere", {}, {})
         return tmp_path
 
-    @pytest.mark.parametrize("command", ["production", "releases"])
+    @pytest.mark.parametrize("command", ["model production", "release list"])
     def test_is_not_one_of_which_nothing_is_there(self, registered: Path, command: str) -> None:
-        done = assay(command, "incme", cwd=registered, code=2)
+        done = assay(*command.split(), "incme", cwd=registered, code=2)
         assert "did you mean 'income'?" in done.stderr
-        assert "no" in assay(command, "income", cwd=registered).stdout
+        assert "no" in assay(*command.split(), "income", cwd=registered).stdout
 
     def test_a_version_that_is_no_number_is_the_users_mistake(self, registered: Path) -> None:
-        done = assay("production", "income", "--set", "latest", cwd=registered, code=2)
+        done = assay("model", "production", "income", "--set", "latest", cwd=registered, code=2)
         assert done.stderr == (
             "error: --set: 'latest' is not a version; give its number, as in --set 1\n"
         )

@@ -16,7 +16,7 @@ import yaml
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from assay.core.config import services_from_env
+from assay.core.context import services_from_env
 from assay.core.execution import Context, execute
 from assay.core.signing import Signer, Verifier, signer_from_env
 from assay.core.step import Model, MonitoringPlan, Out, Policy, Services, Step, step

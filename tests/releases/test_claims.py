@@ -12,6 +12,7 @@ from assay.cli import cli
 from assay.core import code_identity as code
 from assay.core.attestation import about
 from assay.core.execution import Context, execute
+from assay.core.settings import APPROVAL_DAYS
 from assay.core.step import Evaluation, Out, Record, step
 from assay.errors import (
     AttestationError,
@@ -186,7 +187,7 @@ def test_a_trailer_that_nobody_signed_stops_no_rollback(world: Any) -> None:
     )
     assert world.sync().problems == []
     assert world.roll_back("dev").release.digest == world.models["one"]
-    done = CliRunner().invoke(cli, ["releases", MODEL, "--verify"])
+    done = CliRunner().invoke(cli, ["release", "list", MODEL, "--verify"])
     assert "removed" not in str(done.exception)
 
 
@@ -221,7 +222,7 @@ def test_a_runners_entry_does_not_hide_an_unapproved_commit(world: Any, keys: An
     )
     assert len(world.entries()) == 2
     assert any("without an approval" in problem for problem in world.sync().problems)
-    done = CliRunner().invoke(cli, ["releases", MODEL, "--verify"])
+    done = CliRunner().invoke(cli, ["release", "list", MODEL, "--verify"])
     assert f"commit {world.head()[:12]} is not in the log" in str(done.exception)
 
 
@@ -297,7 +298,7 @@ def test_a_runner_cannot_revive_an_approval_that_expired(
     """A rollback's entry names a statement that says something else, and ends later."""
     world.release("one", "dev")
     with monkeypatch.context() as patch:
-        patch.setattr("assay.releases.approval.approval_days", lambda: -1)
+        patch.setattr("assay.releases.approval.APPROVAL_DAYS", replace(APPROVAL_DAYS, default=-1))
         world.release("one", "staging")
     refused(lambda: world.promote("one", "production"), RunBlocked, "expired")
     world.release("two", "dev")

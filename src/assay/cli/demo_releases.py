@@ -1,6 +1,5 @@
 """The demo's last two scenes: a release to production by merge, and a rollback."""
 
-import os
 import shlex
 import time
 from datetime import UTC, datetime, timedelta
@@ -11,7 +10,8 @@ from typing import Final
 import yaml
 
 from assay.cli.console import human_bytes, print_table, stdout
-from assay.core.config import services_from_env
+from assay.core.context import services_from_env
+from assay.core.environment import set_variables
 from assay.core.signing import Signer
 from assay.governance.registry import Registry
 from assay.releases.document import ENVIRONMENTS
@@ -44,7 +44,7 @@ def prepare() -> None:
         "GIT_AUTHOR_NAME": name,
         "GIT_AUTHOR_EMAIL": mail,
     }
-    os.environ.update(values)
+    set_variables(values)
     Path(SETTINGS).write_text(
         "".join(f"export {name}={shlex.quote(value)}\n" for name, value in values.items())
     )

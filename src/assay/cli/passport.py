@@ -7,7 +7,7 @@ from rich.text import Text
 from rich.tree import Tree
 
 from assay.cli.console import NAME, json_option, print_json, stdout, use_defaults
-from assay.core.config import store_from_env
+from assay.core.context import store_from_env
 from assay.core.provenance import Node, nodes, passport
 from assay.core.signing import verifier_from_env
 from assay.core.step import Model

@@ -20,7 +20,6 @@ import importlib
 import io
 import json
 import logging
-import os
 import re
 import warnings
 from collections.abc import Iterator, Mapping
@@ -30,6 +29,14 @@ from typing import Any, Final
 
 from assay.core.digest import PREFIX
 from assay.core.environment import hidden_modules
+from assay.core.settings import (
+    KFP_CA_FILE,
+    KFP_COOKIES,
+    KFP_ENDPOINT,
+    KFP_NAMESPACE,
+    KFP_PIPELINES_ENDPOINT,
+    KFP_TOKEN,
+)
 from assay.documents import Limits, read_json
 from assay.errors import ServiceError, UsageError
 
@@ -76,7 +83,7 @@ class Endpoint:
         """
         from urllib.parse import urlsplit
 
-        named = os.environ.get("KFP_ENDPOINT") or os.environ.get("KF_PIPELINES_ENDPOINT", "")
+        named = KFP_ENDPOINT.get() or KFP_PIPELINES_ENDPOINT.get()
         url = (url or named).rstrip("/")
         if not url:
             raise UsageError(
@@ -92,10 +99,10 @@ class Endpoint:
             raise UsageError(f"{url!r} is not an endpoint; write https://host/pipeline")
         return cls(
             url,
-            namespace or os.environ.get("KFP_NAMESPACE", ""),
-            os.environ.get("KFP_TOKEN", ""),
-            os.environ.get("KFP_COOKIES", ""),
-            os.environ.get("KFP_CA_CERT", ""),
+            namespace or KFP_NAMESPACE.get(),
+            KFP_TOKEN.get(),
+            KFP_COOKIES.get(),
+            KFP_CA_FILE.get(),
         )
 
 

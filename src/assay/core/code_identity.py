@@ -22,6 +22,7 @@ from typing import Final, NamedTuple
 
 from assay import __version__
 from assay.core.digest import PREFIX, canonical_json, of_bytes
+from assay.core.settings import GIT_COMMIT, GIT_REPOSITORY
 from assay.core.step import Step
 from assay.errors import StepError, UsageError
 
@@ -209,7 +210,7 @@ def commit() -> Commit | None:
     Raises:
         UsageError: `ASSAY_GIT_COMMIT` is not a commit's full name.
     """
-    value = os.environ.get("ASSAY_GIT_COMMIT", "")
+    value = GIT_COMMIT.get()
     if value:
         commit_id, _, flag = value.partition("+")
         if not _COMMIT.fullmatch(commit_id):
@@ -217,7 +218,7 @@ def commit() -> Commit | None:
                 f"ASSAY_GIT_COMMIT: {commit_id[:80]!r} is not a commit's full name; "
                 "set it to what `git rev-parse HEAD` prints"
             )
-        repository = os.environ.get("ASSAY_GIT_REPOSITORY") or f"pkg:pypi/kfp-assay@{__version__}"
+        repository = GIT_REPOSITORY.get() or f"pkg:pypi/kfp-assay@{__version__}"
         return Commit(repository, commit_id, flag == "dirty")
     return _checkout_commit()
 

@@ -29,6 +29,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from assay.core.digest import canonical_json
+from assay.core.settings import SIGNING_KEY, VERIFY_KEYS
 from assay.documents import Limits, read_regular, read_yaml
 from assay.errors import AttestationError, UnknownKeyError, UsageError
 
@@ -279,13 +280,13 @@ def open_unverified(envelope: Mapping[str, Any], what: str) -> tuple[bytes, str]
 
 def signer_from_env() -> Signer | None:
     """The signer that `ASSAY_SIGNING_KEY` configures, or None when it is unset."""
-    value = os.environ.get("ASSAY_SIGNING_KEY", "").strip()
+    value = SIGNING_KEY.get()
     return Signer.from_pem(_pem("ASSAY_SIGNING_KEY", value)) if value else None
 
 
 def verifier_from_env() -> Verifier | None:
     """The verifier that `ASSAY_VERIFY_KEYS` configures, or None when it is unset."""
-    value = os.environ.get("ASSAY_VERIFY_KEYS", "").strip()
+    value = VERIFY_KEYS.get()
     if not value:
         return None
     found: list[Key] = []

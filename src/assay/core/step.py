@@ -1,7 +1,7 @@
 """What a step is: plain Python whose annotations say what it takes and gives.
 
 A step knows nothing of KFP, stores or digests. It reads its inputs from folders, writes its
-outputs into folders, and returns a few values::
+outputs into folders, and returns a few values:
 
     @step
     def train(*, data: Dataset, target: str, seed: int = 0, model: Out[Model]) -> None:

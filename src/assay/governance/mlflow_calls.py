@@ -7,7 +7,6 @@ import contextlib
 import fcntl
 import hashlib
 import logging
-import os
 import re
 import threading
 import time
@@ -18,7 +17,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
-from assay.core.environment import silence_mlflow
+from assay.core.environment import environment, set_defaults, silence_mlflow
+from assay.core.settings import MLFLOW_PASSWORD, MLFLOW_TOKEN
 from assay.errors import ServiceError, UsageError
 
 TIMEOUT_SECONDS: Final = 10
@@ -32,7 +32,7 @@ LOCK_SECONDS: Final = 120.0
 """How long a process waits for others that use the same SQLite file; making its tables takes some
 seconds."""
 _POLL_SECONDS: Final = 0.05
-_SECRETS: Final = ("MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN")
+_SECRETS: Final = (MLFLOW_PASSWORD, MLFLOW_TOKEN)
 _TALKERS: Final = ("mlflow", "alembic", "urllib3.connectionpool")
 """Loggers that tell of migrations, retries and links, of which no reader of a run's log has use."""
 _NO_LINKS: Final = "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT"
@@ -46,9 +46,13 @@ def prepare() -> None:
     What the user has set stays. MLflow reads the bounds at each request.
     """
     silence_mlflow()
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", str(TIMEOUT_SECONDS))
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", str(RETRIES))
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR", str(BACKOFF))
+    set_defaults(
+        {
+            "MLFLOW_HTTP_REQUEST_TIMEOUT": str(TIMEOUT_SECONDS),
+            "MLFLOW_HTTP_REQUEST_MAX_RETRIES": str(RETRIES),
+            "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": str(BACKOFF),
+        }
+    )
 
 
 @contextlib.contextmanager
@@ -149,10 +153,8 @@ def quiet() -> Iterator[None]:
     for logger in loggers:
         logger.setLevel(logging.ERROR)
     # Links to runs, which MLflow prints on standard output with whatever login the URI holds.
-    links = os.environ.get(_NO_LINKS)
-    os.environ[_NO_LINKS] = "true"
     try:
-        with warnings.catch_warnings():
+        with environment({_NO_LINKS: "true"}), warnings.catch_warnings():
             # Deprecations inside of MLflow, about which its user can do nothing.
             warnings.filterwarnings("ignore", module=r"mlflow|sqlalchemy|alembic")
             warnings.filterwarnings("ignore", category=FutureWarning)
@@ -160,10 +162,6 @@ def quiet() -> Iterator[None]:
     finally:
         for logger, level in zip(loggers, levels, strict=True):
             logger.setLevel(level)
-        if links is None:
-            del os.environ[_NO_LINKS]
-        else:
-            os.environ[_NO_LINKS] = links
 
 
 def remedy(uri: str) -> str:
@@ -210,7 +208,7 @@ def _line(error: Exception, uri: str) -> str:
         # What requests and urllib3 wrap around a refused connection fills a screen.
         text = f"{text.partition(' failed with exception ')[0]} failed: {cause[1]}"
     text = _LOGIN.sub("://", text.replace(uri, public_uri(uri)))
-    for variable in _SECRETS:
-        if secret := os.environ.get(variable):
+    for setting in _SECRETS:
+        if secret := setting.given:
             text = text.replace(secret, "***")
     return text if len(text) <= MAX_LINE_CHARS else f"{text[:MAX_LINE_CHARS]}…"

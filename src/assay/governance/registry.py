@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote, urlsplit
 
 from assay.core.digest import is_digest
+from assay.core.settings import MLFLOW_EXPERIMENT_ID, MLFLOW_RUN_ID, MLFLOW_URI
 from assay.errors import ServiceError, UsageError
 from assay.governance.mlflow_calls import alone, calling, metric_names, prepare, remedy
 
@@ -75,12 +76,7 @@ class Registry:
     """A model registry; every failure of it is a `ServiceError` in one line."""
 
     def __init__(self, tracking_uri: str | None = None) -> None:
-        self._uri = tracking_uri or os.environ.get("MLFLOW_TRACKING_URI", "")
-        if not self._uri:
-            raise UsageError(
-                "MLFLOW_TRACKING_URI is not set; give the MLflow server's URL, or "
-                "sqlite:////path/mlflow.db for one machine"
-            )
+        self._uri = tracking_uri or MLFLOW_URI.require()
         prepare()
         self._made: MlflowClient | None = None
 
@@ -141,7 +137,7 @@ class Registry:
             raise ServiceError(
                 f"MLflow: cannot tell what is in production: the alias {PRODUCTION!r} of {name!r} "
                 f"is not set, but version {past[-1]} was in production (tag {HISTORY_TAG}); point "
-                f"the alias at the right version: assay production {name!r} --set {past[-1]}"
+                f"the alias at the right version: assay model production {name!r} --set {past[-1]}"
             )
         return current
 
@@ -301,10 +297,19 @@ class Registry:
                 token = page.token or ""
         return found
 
+    def aliases(self, name: str) -> dict[str, str]:
+        """The version that each alias of `name` points at, by alias.
+
+        Raises:
+            ServiceError: The registry failed.
+        """
+        with self._calling(f"ask for the aliases of {name!r}"):
+            found = self._client.get_registered_model(name).aliases
+        return {alias: str(version) for alias, version in sorted(found.items())}
+
     def aliased(self, name: str) -> set[str]:
         """The versions of `name` that some alias points at."""
-        with self._calling(f"ask for the aliases of {name!r}"):
-            return {str(v) for v in self._client.get_registered_model(name).aliases.values()}
+        return set(self.aliases(name).values())
 
     def production_history(self, name: str) -> list[str]:
         """The versions that were in production, each once, the present one last.
@@ -382,7 +387,7 @@ class Registry:
             return made, True
         with self._calling(f"give up version {made.version} of {name!r}"):
             self._client.delete_model_version(name, made.version)
-            if run_id != os.environ.get("MLFLOW_RUN_ID"):
+            if run_id != MLFLOW_RUN_ID.get():
                 self._client.delete_run(run_id)
         return first, False
 
@@ -398,10 +403,10 @@ class Registry:
     @contextlib.contextmanager
     def _run(self, name: str) -> Iterator[str]:
         """The run that the platform gave this task, or one of our own, which ends here."""
-        if given := os.environ.get("MLFLOW_RUN_ID"):
+        if given := MLFLOW_RUN_ID.get():
             yield given
             return
-        experiment = os.environ.get("MLFLOW_EXPERIMENT_ID") or self._experiment(name)
+        experiment = MLFLOW_EXPERIMENT_ID.get() or self._experiment(name)
         run_id = str(self._client.create_run(experiment).info.run_id)
         try:
             yield run_id
@@ -437,7 +442,7 @@ class Registry:
 
         now = int(time.time() * 1000)
         # KFP's run is a task's own, and the tasks before have logged what they did.
-        own = run_id != os.environ.get("MLFLOW_RUN_ID")
+        own = run_id != MLFLOW_RUN_ID.get()
         self._client.log_batch(
             run_id,
             params=[Param(k, _cut(v)) for k, v in sorted(params.items())[:MAX_PARAMS] if own],

@@ -14,6 +14,7 @@ from typing import Final
 
 from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
+from assay.core.settings import APPROVAL_DAYS
 from assay.core.signing import Role, Signer, person_of
 from assay.core.step import Services
 from assay.errors import AssayError, IntegrityError, ReleaseConflictError, ServiceError, UsageError
@@ -26,7 +27,7 @@ from assay.releases.forge.plain import APPROVED, BRANCH
 from assay.releases.governing import changed_with, governing
 from assay.releases.log import Entry, Event
 from assay.releases.repository import Repository, Revision
-from assay.releases.settings import Settings, approval_days
+from assay.releases.settings import Settings
 from assay.releases.statement import Kind, Statement
 
 ROLLBACK: Final = "Assay-Rollback"
@@ -143,7 +144,7 @@ def _proposed(repository: Repository, model: str, environment: str, digest: str)
         others = ", ".join(repository.branches(f"{document.BRANCHES}/")) or "nothing"
         raise UsageError(
             f"nothing is proposed for {model!r} in {environment}; what is proposed: {others}; "
-            "propose it with: assay promote"
+            "propose it with: assay release promote"
         )
     names = ", ".join(sorted(name.rpartition("/")[2] for name in found))
     raise UsageError(f"several are proposed ({names}); say which with --digest")
@@ -379,9 +380,9 @@ def _without_merges(
     if merged := [revision.commit for revision, gone in pending if not gone]:
         result.problems.append(
             f"{last.model} in {last.environment} was rolled back at {last.at} while Git was down, "
-            f"and {merged[-1][:12]} was merged; keep the rollback: assay rollback {last.model} "
-            f"{last.environment} --now --why TEXT; or accept the merge: assay approvals sync "
-            "--accept-merges"
+            f"and {merged[-1][:12]} was merged; keep the rollback: assay release rollback "
+            f"{last.model} {last.environment} --now --why TEXT; or accept the merge: "
+            "assay release sync --accept-merges"
         )
     return [one for one in pending if one[1]]
 
@@ -538,7 +539,7 @@ def _approval_of(
     raise IntegrityError(
         f"{release.digest} came into {release.environment} without an approval that an approver's "
         "key signed, whatever the commit says of itself; roll it back, or propose it and merge it "
-        "with: assay approve" + "".join(f"; {error}" for error in refused)
+        "with: assay release approve" + "".join(f"; {error}" for error in refused)
     )
 
 
@@ -581,7 +582,7 @@ def _approve(
         "commit": merge.commit,
         "by": merge.by,
         "at": merge.at,
-        "until": statement.stamp(merged + timedelta(days=approval_days())),
+        "until": statement.stamp(merged + timedelta(days=APPROVAL_DAYS.get())),
         "url": request.url,
     }
     return statement.save(
@@ -618,7 +619,7 @@ def move_alias(services: Services, registry: Registry, model: str, environment: 
         moved, seen = _set_alias(registry, release, last) or moved, last.name
     raise ServiceError(
         f"the alias {environment!r} of {model!r} was not settled: others wrote the release log "
-        f"{log.MAX_RACES} times; run again: assay approvals sync"
+        f"{log.MAX_RACES} times; run again: assay release sync"
     )
 
 

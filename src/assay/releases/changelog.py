@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from assay.core.attestation import COMMIT, Attestation, about
 from assay.core.manifest import Manifest
+from assay.core.settings import SOURCE_REPOSITORY
 from assay.core.signing import Verifier
 from assay.core.store import Store
 from assay.core.tree import get_manifest, read_file
@@ -301,12 +302,10 @@ def _commits(repository: str, old: str, new: str) -> str:
     What an attestation names is whatever its maker wrote. A repository is fetched only when
     `ASSAY_SOURCE_REPOSITORY` lists it.
     """
-    import os
-
     from git import Repo
     from git.exc import GitError
 
-    admitted = os.environ.get("ASSAY_SOURCE_REPOSITORY", "").split()
+    admitted = SOURCE_REPOSITORY.get()
     named = repository.removeprefix("git+")
     if not admitted:
         return (

@@ -6,9 +6,9 @@ the branch that proposes the release, and no merge may change it together with a
 proposes a model must not choose the rules that it is judged by.
 """
 
-import os
 from typing import Final
 
+from assay.core.settings import DEPLOYMENTS
 from assay.governance.admission import Governing
 from assay.releases import document
 from assay.releases.repository import Repository
@@ -57,7 +57,7 @@ def configured(model: str) -> Governing | None:
         ServiceError: The repository cannot be reached.
         IntegrityError: The policy is no plain file, or too large.
     """
-    if not os.environ.get("ASSAY_DEPLOYMENTS"):
+    if not DEPLOYMENTS.get():
         return None
     with Repository.open(settings_from_env()) as repository:
         return governing(repository, model, document.ENVIRONMENTS[0])

@@ -7,7 +7,6 @@ answers what was released before; a deployment repository is text.
 
 import contextlib
 import itertools
-import os
 import re
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from assay.core.attestation import COMMIT
+from assay.core.settings import GIT_AUTHOR_EMAIL, GIT_AUTHOR_NAME
 from assay.errors import IntegrityError, ReleaseConflictError, ServiceError, UsageError
 from assay.releases.document import OWN_FILES
 from assay.releases.runner import Runner, environment
@@ -416,8 +416,8 @@ def _revisions(text: str) -> list[Revision]:
 
 def _identity(author: str) -> tuple[str, str]:
     if not author:
-        name = os.environ.get("GIT_AUTHOR_NAME", "") or BOT_NAME
-        return name, os.environ.get("GIT_AUTHOR_EMAIL", "") or BOT_MAIL
+        name = GIT_AUTHOR_NAME.get() or BOT_NAME
+        return name, GIT_AUTHOR_EMAIL.get() or BOT_MAIL
     found = re.fullmatch(r"([^<>\n]+) <([^<>\s]+)>", author)
     if found is None:
         raise UsageError(f"{author!r} names nobody; write 'Name <mail>'")

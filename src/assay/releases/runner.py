@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_exponential_jitter
 
+from assay.core.settings import GIT_SSH_COMMAND
 from assay.errors import ReleaseConflictError, ServiceError
 from assay.releases.settings import Settings
 
@@ -140,8 +141,7 @@ def environment(settings: Settings) -> dict[str, str]:
     variables = {
         "GIT_TERMINAL_PROMPT": "0",
         "GIT_ASKPASS": "true",
-        "GIT_SSH_COMMAND": os.environ.get("GIT_SSH_COMMAND")
-        or "ssh -o BatchMode=yes -o ConnectTimeout=15",
+        "GIT_SSH_COMMAND": GIT_SSH_COMMAND.get(),
         "GIT_CONFIG_COUNT": str(len(configuration)),
     }
     for number, (key, value) in enumerate(configuration.items()):

@@ -6,7 +6,6 @@ is no proof of who wrote it. Once `ASSAY_VERIFY_KEYS` is set, a statement counts
 with the right role has signed it, and what a person states, the owner of the key has stated.
 """
 
-import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -16,6 +15,12 @@ from typing import Any, Final
 
 from assay.core.attestation import ENVELOPE_MEDIA_TYPE, MAX_ATTESTATION_BYTES, STATEMENT_TYPE
 from assay.core.digest import PREFIX, canonical_json, hex_of, parse_canonical_json
+from assay.core.settings import (
+    GIT_AUTHOR_EMAIL,
+    GIT_AUTHOR_NAME,
+    GIT_COMMITTER_EMAIL,
+    GIT_COMMITTER_NAME,
+)
 from assay.core.signing import (
     PAYLOAD_TYPE,
     Key,
@@ -333,10 +338,11 @@ def person() -> str:
     from git.exc import GitCommandError
 
     found = []
-    for key, variable in (("user.name", "NAME"), ("user.email", "EMAIL")):
-        value = os.environ.get(f"GIT_AUTHOR_{variable}") or os.environ.get(
-            f"GIT_COMMITTER_{variable}", ""
-        )
+    for key, author, committer in (
+        ("user.name", GIT_AUTHOR_NAME, GIT_COMMITTER_NAME),
+        ("user.email", GIT_AUTHOR_EMAIL, GIT_COMMITTER_EMAIL),
+    ):
+        value = author.get() or committer.get()
         if not value:
             try:
                 value = str(Git().config("--get", key))

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
+from assay.core.settings import EVENTS
 from assay.printable import without_secrets
 
 logger = logging.getLogger(__name__)
@@ -35,7 +36,7 @@ os.register_at_fork(after_in_child=_after_fork)
 
 def emit(task: str, state: str, **details: Any) -> None:
     """Append one event, as a single write so that parallel tasks do not mix their lines."""
-    path = os.environ.get("ASSAY_EVENTS", "")
+    path = EVENTS.get()
     if not path:
         return
     event = {"task": task, "process": PROCESS, "state": state, "at": time.time(), **details}

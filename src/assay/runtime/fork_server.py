@@ -26,6 +26,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, NoReturn, Self
 from urllib.parse import urlsplit
 
+from assay.core.environment import hidden_modules, inherited, replace_variables, set_variables
+from assay.core.settings import MLFLOW_URI
 from assay.runtime.declaration import named_in
 from assay.runtime.task_group import TaskGroup
 
@@ -147,7 +149,7 @@ def fork_server(pipeline: Any, group: TaskGroup) -> Iterator[ForkServer | None]:
                 pass_fds=[theirs.fileno()],
                 process_group=group.number,
                 # Forked, it must not have threads.
-                env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},
+                env=inherited(OPENBLAS_NUM_THREADS="1"),
             )
         try:
             yield ForkServer(ours, components)
@@ -177,7 +179,6 @@ def _asks_registry(component: str) -> bool:
 def main() -> None:
     """Serve until the run closes its end of the connection."""
     from assay.core import code_identity as code
-    from assay.core.environment import hidden_modules
     from assay.governance.mlflow_calls import quiet
 
     control = socket.socket(fileno=int(sys.argv[1]))
@@ -206,11 +207,11 @@ def main() -> None:
 def _load() -> None:
     from assay.governance.mlflow_calls import prepare
 
-    os.environ["_KFP_RUNTIME"] = "true"
+    set_variables({"_KFP_RUNTIME": "true"})
     prepare()
     names = ["kfp.dsl.executor", "assay.runtime.kfp", "mlflow.tracking"]
     names += ["assay.governance.admission", "assay.governance.registry"]
-    if urlsplit(os.environ.get("MLFLOW_TRACKING_URI", "")).scheme not in _SERVERS:
+    if urlsplit(MLFLOW_URI.get()).scheme not in _SERVERS:
         names += [
             "mlflow.store.tracking.sqlalchemy_store",
             "mlflow.store.model_registry.sqlalchemy_store",
@@ -247,8 +248,7 @@ def _run(request: Mapping[str, Any], output: int) -> int:
     for number in (1, 2):
         os.dup2(output, number)
     os.close(output)
-    os.environ.clear()
-    os.environ.update(request["environment"])
+    replace_variables(request["environment"])
     sys.argv = request["arguments"]
     logging.getLogger().handlers.clear()
     gc.enable()

@@ -9,7 +9,6 @@ in the step cache, and the pods are fewer. How a task ends stands in the run's r
 """
 
 import contextlib
-import os
 import sys
 import time
 from collections import namedtuple
@@ -21,6 +20,7 @@ from assay.core.execution import Context, Execution
 from assay.core.execution import execute as execute_step
 from assay.core.findings import lines as finding_lines
 from assay.core.manifest import FileEntry
+from assay.core.settings import MLFLOW_RUN_ID
 from assay.core.step import Step
 from assay.core.store import Store
 from assay.core.tree import get_manifest, read_entry
@@ -466,7 +466,7 @@ def _metrics(files: Mapping[str, FileEntry], store: Store) -> dict[str, float]:
 
 def _log_to_run(step: Step, given: Mapping[str, Any], execution: Execution, store: Store) -> None:
     """Log into the MLflow run that KFP gave this task, if it gave one."""
-    if not os.environ.get("MLFLOW_RUN_ID"):
+    if not MLFLOW_RUN_ID.get():
         return
     from assay.governance.tracking import log_execution
 

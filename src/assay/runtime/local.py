@@ -21,10 +21,12 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 from assay.core import findings
-from assay.core.environment import environment
+from assay.core.environment import environment, inherited
+from assay.core.settings import EVENTS, RUN
 from assay.printable import without_secrets
 from assay.runtime import events
 from assay.runtime.fork_server import ForkServer, fork_server
+from assay.runtime.runs import verdict_of
 from assay.runtime.task_group import TaskGroup, stopped_by_signals, task_group
 
 POLL_SECONDS: Final = 0.1
@@ -90,8 +92,7 @@ class Outcome:
     @property
     def verdict(self) -> str:
         """`passed`, `rejected`, `blocked`, `inconclusive` or `failed`."""
-        kinds = {0: "passed", 3: "rejected", 4: "blocked", 5: "inconclusive"}
-        return kinds.get(self.exit_code, "failed")
+        return verdict_of(self.exit_code)
 
 
 def run(
@@ -111,8 +112,8 @@ def run(
     event_file = folder / "events.jsonl"
     follower = _Follower(event_file, listener)
     variables = {
-        "ASSAY_EVENTS": str(event_file),
-        "ASSAY_RUN": folder.name,
+        EVENTS.name: str(event_file),
+        RUN.name: folder.name,
         # Set for the tasks, as the images set it: hashes of text differ between processes.
         "PYTHONHASHSEED": "0",
         # What a task prints goes through a pipe into the log, whatever the terminal shows.
@@ -181,7 +182,7 @@ def _tasks_in(group: TaskGroup, server: ForkServer | None) -> Iterator[None]:
     def run_local_subprocess(
         full_command: list[str], env_vars: Mapping[str, str] | None = None
     ) -> int:
-        variables = {**os.environ, **(env_vars or {})}
+        variables = inherited(**(env_vars or {}))
         if server and (fork := server.start(full_command, variables)):
             with fork, group.followed(fork):
                 _log(fork.stdout)

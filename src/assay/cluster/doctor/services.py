@@ -1,13 +1,13 @@
-"""Checks of MLflow, of the signing key, and of what releases take."""
+"""Checks of the settings, of MLflow, of the signing key, and of what releases take."""
 
-import os
 import uuid
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from assay.cluster.doctor import Finding, Ground, Status
-from assay.core.config import services_from_env
+from assay.core.context import services_from_env
+from assay.core.settings import DEPLOYMENTS, MLFLOW_URI, SETTINGS, check, misspelt
 from assay.core.signing import Role, signer_from_env, verifier_from_env
 from assay.errors import AssayError, AttestationError, UsageError
 
@@ -20,12 +20,22 @@ MAX_MODELS: Final = 20
 """Models whose logs are looked at; each takes a few reads."""
 
 
+def check_settings(_ground: Ground) -> Sequence[Finding]:
+    """Every variable has a value that can be used, and none is misspelt."""
+    found = [
+        Finding("settings", Status.WARNING, f"{name} is not a setting", f"did you mean {meant}?")
+        for name, meant in misspelt()
+    ]
+    check(*SETTINGS)
+    return found or [Finding("settings", Status.OK, "every value can be used")]
+
+
 def check_mlflow(_ground: Ground) -> Sequence[Finding]:
     """The registry answers, and takes a registered model, which is removed again."""
     from assay.governance.mlflow_calls import calling, public_uri
     from assay.governance.registry import Registry
 
-    uri = os.environ.get("MLFLOW_TRACKING_URI", "")
+    uri = MLFLOW_URI.get()
     Registry(uri or None).ping()
     answers = Finding("MLflow", Status.OK, f"{public_uri(uri)} answers")
     if urlsplit(uri).scheme not in {"http", "https"}:
@@ -95,7 +105,7 @@ def check_releases(_ground: Ground) -> Sequence[Finding]:
 
     services = services_from_env()
     models = log.models(services.store)
-    if not models and not os.environ.get("ASSAY_DEPLOYMENTS"):
+    if not models and not DEPLOYMENTS.get():
         text = "nothing was released from this store, and ASSAY_DEPLOYMENTS is not set"
         return [Finding("releases", Status.SKIPPED, text)]
     return [_release_key(services), *_drills(services, models)]
@@ -108,7 +118,7 @@ def _release_key(services: "Services") -> Finding:
     name = "signing of releases"
     signer = signer_from_env()
     if signer is None:
-        text = "no key: assay approve, override and revoke, and the rollback drill refuse"
+        text = "no key: assay release approve, override and revoke, and the rollback drill refuse"
         remedy = f"{MAKE_KEY}; set ASSAY_SIGNING_KEY, on a cluster by the Secret assay-signing"
         return Finding(name, Status.FAILED, text, remedy)
     if services.verifier is None:

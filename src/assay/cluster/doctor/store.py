@@ -2,7 +2,6 @@
 
 import contextlib
 import hashlib
-import os
 import tempfile
 import uuid
 from collections.abc import Iterator, Sequence
@@ -13,7 +12,8 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from assay.cluster.doctor import Finding, Ground, Status
-from assay.core.config import store_from_env
+from assay.core.context import store_from_env
+from assay.core.settings import CA_FILE, S3_ENDPOINT, STORE
 from assay.errors import StoreError, UsageError
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ _PRECONDITION_FAILED: Final = 412
 
 def check_store(_ground: Ground) -> Sequence[Finding]:
     """Reachable, writable, create-only writes, digests checked, versions kept, nothing expired."""
-    url = os.environ.get("ASSAY_STORE", "")
+    url = STORE.get()
     parts = urlsplit(url)
     if parts.scheme == "s3":
         return list(_check_bucket(url))
@@ -255,14 +255,12 @@ def check_clock(_ground: Ground) -> Sequence[Finding]:
 
     from assay.errors import StoreUnavailableError
 
-    url = urlsplit(os.environ.get("ASSAY_STORE", ""))
+    url = urlsplit(STORE.get())
     if url.scheme != "s3":
         return [Finding("clock", Status.SKIPPED, "the store has no clock of its own")]
     query = parse_qs(url.query)
-    endpoint = query.get("endpoint", [""])[-1] or os.environ.get("AWS_ENDPOINT_URL", "")
-    with urllib3.PoolManager(
-        retries=False, timeout=10, ca_certs=os.environ.get("SSL_CERT_FILE")
-    ) as pool:
+    endpoint = query.get("endpoint", [""])[-1] or S3_ENDPOINT.get()
+    with urllib3.PoolManager(retries=False, timeout=10, ca_certs=CA_FILE.get() or None) as pool:
         try:
             before = datetime.now(UTC)
             answer = pool.request("HEAD", endpoint, redirect=False)

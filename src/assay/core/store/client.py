@@ -1,7 +1,5 @@
 """Clients of a bucket's server, and how long its faults are borne."""
 
-import math
-import os
 from dataclasses import dataclass, field
 from urllib.parse import SplitResult, parse_qs, urlsplit
 
@@ -12,6 +10,14 @@ from minio.credentials.providers import Provider
 from minio.error import MinioException
 
 from assay.core.parallel import WORKERS
+from assay.core.settings import (
+    CA_FILE,
+    S3_ENDPOINT,
+    S3_REGION,
+    STORE_MIN_RATE,
+    STORE_TIMEOUT,
+    check,
+)
 from assay.core.store.wire import Pace
 from assay.errors import UsageError
 
@@ -37,23 +43,8 @@ class RetryLimits:
         Raises:
             UsageError: One of them is not a positive number; names both if both are not.
         """
-        problems: list[str] = []
-
-        def number(name: str, default: float) -> float:
-            text = os.environ.get(name, "")
-            try:
-                value = float(text or default)
-            except ValueError:
-                value = -1.0
-            if not 0 < value < math.inf:
-                problems.append(f"{name}: {text[:40]!r} is not a positive number")
-            return value
-
-        usual = Pace()
-        seconds = number("ASSAY_STORE_TIMEOUT", usual.seconds)
-        rate = number("ASSAY_STORE_MIN_RATE", usual.bytes_per_second)
-        if problems:
-            raise UsageError.all_of(problems)
+        check(STORE_TIMEOUT, STORE_MIN_RATE)
+        seconds, rate = STORE_TIMEOUT.get(), STORE_MIN_RATE.get()
         return cls(read_timeout=min(60.0, seconds), pace=Pace(seconds, max(1, int(rate))))
 
 
@@ -100,7 +91,7 @@ def client_for(url: str, limits: RetryLimits | None = None, *, anonymous: bool =
             f"s3://{parts.hostname}: give endpoint and region only; credentials come from "
             "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (or MINIO_ACCESS_KEY, MINIO_SECRET_KEY)"
         )
-    endpoint = query.get("endpoint") or os.environ.get("AWS_ENDPOINT_URL", "")
+    endpoint = query.get("endpoint") or S3_ENDPOINT.get()
     server = split_url(endpoint)
     if "@" in server.netloc:
         raise UsageError(
@@ -117,13 +108,13 @@ def client_for(url: str, limits: RetryLimits | None = None, *, anonymous: bool =
         timeout=urllib3.Timeout(connect=limits.connect_timeout, read=limits.read_timeout),
         retries=False,  # tenacity retries, in one place
         cert_reqs="CERT_REQUIRED",
-        ca_certs=os.environ.get("SSL_CERT_FILE"),
+        ca_certs=CA_FILE.get() or None,
     )
     try:
         return Minio(
             server.netloc,
             secure=server.scheme == "https",
-            region=query.get("region") or os.environ.get("AWS_REGION") or "us-east-1",
+            region=query.get("region") or S3_REGION.get(),
             http_client=pool,
             credentials=None if anonymous else _provider(),
         )

@@ -16,7 +16,6 @@ import hashlib
 import hmac
 import http.client
 import io
-import os
 import re
 import select
 import socket
@@ -35,6 +34,7 @@ from urllib.parse import quote
 
 from minio import Minio
 
+from assay.core.settings import CA_FILE
 from assay.errors import UsageError
 
 EMPTY_SHA256: Final = hashlib.sha256(b"").hexdigest()
@@ -228,7 +228,7 @@ class Wire:
         self._address = (str(url.hostname), url.port or (443 if url.scheme == "https" else 80))
         self._tls: ssl.SSLContext | None = None
         if url.scheme == "https":
-            self._tls = ssl.create_default_context(cafile=os.environ.get("SSL_CERT_FILE"))
+            self._tls = ssl.create_default_context(cafile=CA_FILE.get() or None)
         self._connect_timeout = connect_timeout
         self._read_timeout = read_timeout
         self._pace = pace or Pace()

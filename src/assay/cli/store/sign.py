@@ -1,10 +1,10 @@
-"""`assay sign`: admit attestations that were made before keys were adopted."""
+"""`assay store sign`: admit attestations that were made before keys were adopted."""
 
 import click
 from rich.progress import Progress
 
 from assay.cli.console import NAME, human_bytes, print_table, stderr, use_defaults
-from assay.core.config import services_from_env
+from assay.core.context import services_from_env
 from assay.text import short
 
 

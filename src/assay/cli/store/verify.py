@@ -1,10 +1,10 @@
-"""`assay verify`: records and bytes are what they say."""
+"""`assay store verify`: records and bytes are what they say."""
 
 import click
 from rich.progress import Progress
 
 from assay.cli.console import NAME, human_bytes, json_option, print_json, stderr, use_defaults
-from assay.core.config import store_from_env
+from assay.core.context import store_from_env
 from assay.core.provenance import verify, verify_store
 from assay.core.signing import verifier_from_env
 from assay.errors import IntegrityError

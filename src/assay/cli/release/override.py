@@ -1,11 +1,10 @@
-"""`assay override` and `assay revoke`: what a person states about a model, signed."""
-
-import os
+"""`assay release override` and `revoke`: what a person states about a model, signed."""
 
 import click
 
 from assay.cli.console import NAME, use_defaults
-from assay.core.config import services_from_env
+from assay.core.context import services_from_env
+from assay.core.settings import DEPLOYMENTS
 
 
 @click.command("override")
@@ -34,7 +33,7 @@ def command(model_name: str, digest: str, why: str, until: str) -> None:
         by=person(),
         why=why,
         until=until,
-        settings=settings_from_env() if os.environ.get("ASSAY_DEPLOYMENTS") else None,
+        settings=settings_from_env() if DEPLOYMENTS.get() else None,
     )
     click.echo(f"overridden until {made.text('until')} by {made.by}: {made.digest}")
     if not known:

@@ -1,11 +1,11 @@
-"""`assay promote`: propose a model for an environment."""
+"""`assay release promote`: propose a model for an environment."""
 
 from pathlib import Path
 
 import click
 
 from assay.cli.console import NAME, json_option, print_json, use_defaults
-from assay.core.config import services_from_env
+from assay.core.context import services_from_env
 from assay.releases.settings import settings_from_env
 
 
@@ -63,7 +63,7 @@ def command(
     click.echo(f"{done.outcome}: {done.release.digest} for {environment}")
     if done.branch:
         click.echo(f"branch: {done.branch}")
-        where = url or f"merge it with: assay approve '{model_name}' {environment}"
+        where = url or f"merge it with: assay release approve '{model_name}' {environment}"
         click.echo(f"pull request: {where}" if url else where)
     if show:
         click.echo(f"\n{done.changelog}")

@@ -1,11 +1,11 @@
-"""`assay diff`: two models, or two datasets."""
+"""`assay model diff`: two models, or two datasets."""
 
 from typing import Any
 
 import click
 
 from assay.cli.console import NAME, json_option, print_json, print_table, use_defaults
-from assay.core.config import store_from_env
+from assay.core.context import store_from_env
 from assay.core.signing import verifier_from_env
 from assay.core.tree import get_manifest
 from assay.errors import UsageError
