@@ -447,12 +447,6 @@ EVENTS: Final = Text(
     form="path",
     used_by="every stage",
 )
-WARM_SOCKET: Final = Text(
-    name="ASSAY_WARM_SOCKET",
-    meaning="the socket of the run's process that has MLflow loaded; `assay run` sets it",
-    form="path",
-    used_by="stages of a local run",
-)
 IMAGE: Final = Text(
     name="ASSAY_IMAGE",
     meaning="the reference of the running image; compiled pipelines set it",
@@ -742,7 +736,7 @@ SECTIONS: Final[Mapping[str, tuple[Setting, ...]]] = {
     ),
     "Keys": (SIGNING_KEY, VERIFY_KEYS),
     "Execution": (
-        CACHE, WORK, RUN, EVENTS, WARM_SOCKET, IMAGE, GIT_COMMIT, GIT_REPOSITORY,
+        CACHE, WORK, RUN, EVENTS, IMAGE, GIT_COMMIT, GIT_REPOSITORY,
         KUBERNETES_HOST,
     ),
     "Data and models": (
