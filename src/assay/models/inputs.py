@@ -228,7 +228,7 @@ def _unlearned_gaps(pipeline: Any, info: "ModelInfo", frame: "pd.DataFrame") -> 
         UsageError: Such columns of which the model knows a value that the reader takes as missing,
             and the table holds it nowhere.
     """
-    from assay.data.csv_source import MISSING
+    from assay.data.text_types import MISSING_VALUES
 
     known = categories(pipeline, info.features)
     found, problems = [], []
@@ -246,8 +246,8 @@ def _unlearned_gaps(pipeline: Any, info: "ModelInfo", frame: "pd.DataFrame") -> 
                 (name,),
             )
         )
-        texts = [repr(text) for text in MISSING if text in known[name]]
-        if texts and share >= UNSEEN_SHARE and not column.isin(MISSING).any():
+        texts = [repr(text) for text in MISSING_VALUES if text in known[name]]
+        if texts and share >= UNSEEN_SHARE and not column.isin(MISSING_VALUES).any():
             problems.append(f"column {name!r} (the model knows {', '.join(texts)})")
     if problems:
         raise UsageError(
