@@ -1,4 +1,4 @@
-"""The evidence names that the library's stages give, so that a misspelt name is recognised.
+"""The evidence names that the library's stages give, so that a misspelt name is reported.
 
 `stages.json` is generated from the stages' `stage.yaml`, and so is the table in docs/policy.md.
 """
