@@ -17,6 +17,7 @@ import pytest
 from mlflow.tracking import MlflowClient
 
 from assay.cli.catalog import pipeline
+from assay.cluster.stages import library_folders
 from assay.core.attestation import load
 from assay.core.step import Out, Record, Values, step
 from assay.core.store import open_store
@@ -80,7 +81,9 @@ class Run:
         self.library = folder / "lib" / "assay"
         leave = shutil.ignore_patterns("__pycache__")
         shutil.copytree(ROOT / "src" / "assay", self.library, ignore=leave)
-        shutil.copytree(ROOT / "components", self.library / "components", ignore=leave)
+        for name, stage in library_folders().items():
+            shutil.copytree(stage, self.library / "components" / name, ignore=leave)
+        shutil.copy(ROOT / "components/__init__.py", self.library / "components")
         for name in ("probe", "other"):
             stage = self.library / "components" / name
             stage.mkdir()
