@@ -24,7 +24,9 @@ from assay.releases.upkeep import fsck
     "--from", "source_url", default="", metavar="URL", help="Repair from this copy of the store."
 )
 @click.option(
-    "--repair", is_flag=True, help="Make damaged plain copies again from the store's own blobs."
+    "--repair",
+    is_flag=True,
+    help="Make damaged plain copies and pointers again from the store's own blobs.",
 )
 @json_option
 def command(source_url: str, repair: bool, as_json: bool) -> None:
