@@ -185,8 +185,8 @@ def _may_round(columns: Sequence[Values], stored: Sequence[str], total: Any) -> 
     """Whether floats could change a sum of whole numbers."""
     if "int64" not in stored or not set(stored) <= {"int64", "float64", "bool"}:
         return False
-    largest = [max(map(abs, one.present), default=0) for one in columns]
-    return bool(abs(total) + sum(largest) > WIDE)
+    largest = sum(max(map(abs, one.present), default=0) for one in columns)
+    return bool(abs(total) + largest > WIDE)
 
 
 def _adds_up_to(total: Any) -> Callable[[Sequence[Any]], bool]:
