@@ -390,6 +390,19 @@ def test_the_command_says_what_would_go_and_removes_it_when_told(home: Path) -> 
     assert "--no-registry" in str(empty.exception)
 
 
+@pytest.mark.parametrize("command", ["verify", "fsck"])
+def test_a_store_that_is_not_there_has_not_been_checked(home: Path, command: str) -> None:
+    found = CliRunner().invoke(cli, ["store", command])
+    assert isinstance(found.exception, NotFoundError)
+    assert "nothing is in" in str(found.exception)
+
+
+def test_an_empty_digest_does_not_mean_the_whole_store(home: Path) -> None:
+    make(open_store(os.environ["ASSAY_STORE"]), 1)
+    found = CliRunner().invoke(cli, ["store", "verify", ""])
+    assert isinstance(found.exception, UsageError)
+
+
 def test_the_command_fsck_prints_findings_and_fails_while_something_is_broken(home: Path) -> None:
     store = open_store(os.environ["ASSAY_STORE"])
     copy = open_store((home / "copy").as_uri())

@@ -15,7 +15,7 @@ from assay.core.context import store_from_env
 from assay.core.maintenance.fsck import require_whole
 from assay.core.signing import verifier_from_env
 from assay.core.store import Store, open_store
-from assay.errors import StoreError
+from assay.errors import NotFoundError, StoreError
 from assay.releases.upkeep import fsck
 
 
@@ -44,6 +44,8 @@ def command(source_url: str, repair: bool, as_json: bool) -> None:
         checked = fsck(
             store, verifier_from_env(), source, lambda _: bar.advance(shown), repair=repair
         )
+    if not checked.blobs and not checked.references:
+        raise NotFoundError(f"nothing is in {store.url}; give the store's address")
     if as_json:
         print_json(
             {
