@@ -152,7 +152,7 @@ def _compare_with_repository(
                 and entry.commit not in commits
             ]
     if problems:
-        raise IntegrityError("; ".join(problems))
+        raise IntegrityError.all_of(problems)
 
 
 def _reconcile(services: "Services") -> None:

@@ -66,11 +66,11 @@ def propose(
             load(store, node.record.digest, verifier)
         except AttestationError as error:
             if node.record.signed_by:
-                refused.append(str(error))  # what somebody signed is not ours to sign again
+                refused.append(error)  # what somebody signed is not ours to sign again
             else:
                 unsigned.append(node.record)
     if refused:
-        raise AttestationError("; ".join(refused))
+        raise AttestationError.all_of(refused)
     once = {record.digest: record for record in unsigned}
     return Proposal(artifact, tuple(once.values()), found.size)
 

@@ -172,7 +172,7 @@ def _checked(
     governs = governing(repository, release.model, release.environment)
     problems += checked(services, release, files, registry, governs)
     if problems:
-        raise IntegrityError("; ".join(problems))
+        raise IntegrityError.all_of(problems)
     current = candidate.release_at(repository, f"{folder}/{FILE_NAME}")
     entries = log.read(services.store, release.model, services.verifier)
     known = log.was_released(entries, release.name, release.environment)
@@ -466,7 +466,7 @@ def _record(
         found += changed_with(model, environment, changed)
         found += replaced(repository, release, before)
     if found:
-        raise IntegrityError("; ".join(dict.fromkeys(found)))
+        raise IntegrityError.all_of(dict.fromkeys(found))
     if run.plain:
         approval = _approval_of(services, entries, release, commit)
     else:

@@ -149,7 +149,7 @@ def require_admitted(
         except RunHalted as error:
             # Somebody may believe that it was overridden.
             others = statement.refused(services.store, model, services.verifier)[:MAX_REFUSED]
-            raise type(error)("; ".join(map(str, [error, *others]))) from error
+            raise type(error).all_of([error, *others]) from error
         finally:
             remove_tree(folder)
     return facts, [

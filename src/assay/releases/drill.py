@@ -56,7 +56,7 @@ def require_ready(
         UsageError: No key that may sign a drill, nothing to go back to, a release without golden
             predictions; names all of it.
     """
-    problems = []
+    problems: list[str | UsageError] = []
     if signer is None:
         problems.append(
             "ASSAY_SIGNING_KEY is not set, and a drill is a signed statement; make a key with "
@@ -66,7 +66,7 @@ def require_ready(
         try:
             services.verifier.require(signer, log.WRITERS[log.Event.ROLLBACK], "a drill")
         except UsageError as error:
-            problems.append(str(error))
+            problems.append(error)
     problems += rehearsal.lacking(services, model, environment)
     if problems or signer is None:
         raise UsageError.all_of(problems)
@@ -209,5 +209,5 @@ def _collect(done: Drill) -> "CollectorRegistry":
 
 def _golden(services: Services, digest: str, held: str) -> int:
     if not held:
-        raise UsageError(rehearsal.no_golden(digest))
+        raise rehearsal.no_golden(digest)
     return golden.check(services, digest, held)

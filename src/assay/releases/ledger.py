@@ -172,7 +172,7 @@ def require_whole(services: Services, repository: Repository, model: str) -> Non
         IntegrityError: Entries are missing; names each, and the chain.
     """
     if problems := cut_off(services, repository, model, log.WRITERS[Event.RELEASE]):
-        raise IntegrityError("; ".join(problems))
+        raise IntegrityError.all_of(problems)
 
 
 def cut_off(

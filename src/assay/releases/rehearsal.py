@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from assay.core.step import Services
+from assay.errors import UsageError
 from assay.evidence.format import EvidenceDocument
 from assay.releases import log, statement
 from assay.releases.document import Release
@@ -39,7 +40,7 @@ def evidence(services: Services, model: str, digest: str) -> EvidenceDocument:
     return EvidenceDocument({"model": digest}, {EVIDENCE: max(days, 0.0)})
 
 
-def lacking(services: Services, model: str, environment: str) -> list[str]:
+def lacking(services: Services, model: str, environment: str) -> list[UsageError]:
     """What a drill of a model lacks in an environment, by its release log; each with its remedy.
 
     Whether what there is can be restored, byte for byte, is the drill's own to find out.
@@ -48,13 +49,22 @@ def lacking(services: Services, model: str, environment: str) -> list[str]:
     there = log.current(entries, environment)
     promote = f"assay promote '{model}' {environment}"
     if there is None:
-        return [f"{model!r} was never released to {environment}; release two models: {promote}"]
+        return [
+            UsageError(
+                f"{model!r} was never released to {environment}",
+                remedy=f"release two models: {promote}",
+            )
+        ]
     left = log.get_release(services.store, there.release)
     known = {e.release for e in entries if e.moves and e.environment == environment}
     before = _before(services, left, known)
     if before is None:
         alone = f"no release of {model!r} came before the one in {environment}"
-        return [f"{alone}, so a drill cannot go back; release another model: {promote}"]
+        return [
+            UsageError(
+                f"{alone}, so a drill cannot go back", remedy=f"release another model: {promote}"
+            )
+        ]
     return [no_golden(each.digest) for each in (left, before) if not each.golden]
 
 
@@ -71,9 +81,9 @@ def _before(services: Services, left: Release, known: set[str]) -> Release | Non
     return None
 
 
-def no_golden(digest: str) -> str:
+def no_golden(digest: str) -> UsageError:
     """What a drill says of a release that it cannot compare with anything."""
-    return (
-        f"the release of {digest} holds no golden predictions to compare with; promote it again, "
-        "with the test data in the store"
+    return UsageError(
+        f"the release of {digest} holds no golden predictions to compare with",
+        remedy="promote it again, with the test data in the store",
     )

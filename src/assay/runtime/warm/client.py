@@ -101,7 +101,7 @@ def _execution(answer: Mapping[str, Any]) -> Execution:
         return Execution(**answer["execution"])
     if "error" in answer:
         kind: type[AssayError] = getattr(errors, answer["error"])
-        raise kind(answer["message"])
+        raise kind(**answer["fields"])
     # A bug. It keeps its name, which stands in the run's events, and where it was.
     bug = type(answer["bug"], (RuntimeError,), {})(answer["message"])
     bug.add_note(answer["traceback"])

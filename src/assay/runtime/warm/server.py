@@ -145,7 +145,7 @@ def _answer(step: Step, arguments: Mapping[str, Any]) -> dict[str, Any]:
     except AssayError as error:
         # Errors of one module only, such as Git's, go as the nearest that everybody knows.
         kind = next(item for item in type(error).__mro__ if item.__module__ == errors.__name__)
-        return {"error": kind.__name__, "message": str(error)}
+        return {"error": kind.__name__, "fields": error.fields}
     except BaseException as error:  # noqa: BLE001 - a bug, and the task has to tell of it
         return {
             "bug": type(error).__name__,
