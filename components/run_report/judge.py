@@ -40,7 +40,7 @@ _EVENTS: Final = (
 _REMEDIES: Final = {
     UsageError.exit_code: "change what the reason names in the run form, and start the run again",
     IntegrityError.exit_code: (
-        "bytes are not what their name says: run assay fsck, and make the run again"
+        "bytes are not what their name says: run assay store fsck, and make the run again"
     ),
     StoreError.exit_code: "the store refused or cannot be reached: run assay doctor",
     ServiceError.exit_code: "a service refused or cannot be reached: run assay doctor",

@@ -10,6 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from assay.cli import cli
+from assay.core import plain_copies
 from assay.core.attestation import about
 from assay.core.digest import hex_of, of_bytes
 from assay.core.execution import Context, execute
@@ -86,7 +87,7 @@ def first_file(store: Store, artifact: str) -> str:
 
 def test_a_whole_store_is_found_whole(store: Store) -> None:
     _, model = make(store, 1)
-    store.view(get_manifest(store, model))
+    plain_copies.make(store, get_manifest(store, model))
     checked = fsck(store, None)
     assert checked.findings == []
     # 2 manifests of 1 and 3 files; records: 1 output, 1 input and 1 output; 2 cache entries, 2
@@ -102,7 +103,7 @@ def test_damage_of_every_kind_is_found_and_mended_from_a_copy(store: Store, tmp_
     # The two stores hold records of their own; this store's must be in the copy to be mended.
     (record,) = about(store, model, None)
     copy.put_bytes(store.get_bytes(record.digest, 1 << 20))
-    store.view(get_manifest(store, model))
+    plain_copies.make(store, get_manifest(store, model))
 
     altered, missing = first_file(store, model), first_file(store, data)
     damage(store, altered, b"altered, and longer than it was")
@@ -142,25 +143,25 @@ def test_a_copy_that_is_damaged_too_mends_nothing(store: Store, tmp_path: Path) 
 
 def test_an_altered_view_is_found_and_mended(folder_store: Store, tmp_path: Path) -> None:
     _, model = make(folder_store, 1)
-    uri = folder_store.view(get_manifest(folder_store, model))
+    uri = plain_copies.make(folder_store, get_manifest(folder_store, model))
     file = Path(uri.removeprefix("file://")) / "model.txt"
     file.chmod(0o644)
     file.write_text("altered")
     (finding,) = fsck(folder_store, None).broken
     assert finding.what == f"plain copy {model}"
     assert not fsck(folder_store, None, folder_store).broken
-    folder_store.verify_view(get_manifest(folder_store, model))
+    plain_copies.verify(folder_store, get_manifest(folder_store, model))
 
 
 def test_gc_keeps_a_root_and_all_it_rests_on(store: Store) -> None:
     data, kept = make(store, 1)
     other_data, other = make(store, 2)
     for model in (kept, other):
-        store.view(get_manifest(store, model))
+        plain_copies.make(store, get_manifest(store, model))
     # 2 manifests, 2 records, rows.txt and model.txt; both models have the other two files.
     assert collected(store, {kept: "wanted"}) == 6
     assert verify(store, kept, None).artifacts == 2
-    assert store.list_views() == {kept}
+    assert plain_copies.listed(store) == {kept}
     assert not store.has(other)
     assert not store.has(other_data)
     assert fsck(store, None).findings == []
@@ -234,7 +235,7 @@ def test_gc_removes_nothing_while_a_root_cannot_be_followed(store: Store) -> Non
     make(store, 2)
     store.remove_blob(first_file(store, data))
     before = sorted(store.iter_blobs())
-    with pytest.raises(UsageError, match=r"nothing was removed.*assay fsck") as caught:
+    with pytest.raises(UsageError, match=r"nothing was removed.*assay store fsck") as caught:
         collected(store, {model: "wanted"})
     assert data in str(caught.value)
     assert sorted(store.iter_blobs()) == before
@@ -290,7 +291,7 @@ def test_versions_with_an_alias_and_the_last_three_in_production_always_stay(
     for number in range(7):
         _, model = make(folder_store, 1, seed=number)
         models.append(model)
-        uri = folder_store.view(get_manifest(folder_store, model))
+        uri = plain_copies.make(folder_store, get_manifest(folder_store, model))
         registry.register("income", model, uri, {}, {})
     for version in ("1", "2", "3", "4"):
         registry.set_alias("income", "production", version)
@@ -344,7 +345,7 @@ def test_the_command_says_what_would_go_and_removes_it_when_told(home: Path) -> 
     for path in (home / "store").rglob("*"):
         os.utime(path, (old, old))
     runner = CliRunner()
-    words = ["gc", "--no-registry", "--release", str(home / "release.txt")]
+    words = ["store", "gc", "--no-registry", "--release", str(home / "release.txt")]
     dry = runner.invoke(cli, words)
     assert dry.exit_code == 0, dry.output
     assert "files\t1" in dry.output
@@ -354,10 +355,10 @@ def test_the_command_says_what_would_go_and_removes_it_when_told(home: Path) -> 
     assert json.loads(done.output)["removed"] == 1
     assert not store.has(waste.digest)
     assert store.has(model)
-    assert runner.invoke(cli, ["gc", "--pin", model, "--reason", "audit"]).exit_code == 0
+    assert runner.invoke(cli, ["store", "pin", model, "--reason", "audit"]).exit_code == 0
     assert store.list_pointers("pins/") == [f"pins/{hex_of(model)}"]
     # An empty registry must not make everything removable.
-    empty = runner.invoke(cli, ["gc"])
+    empty = runner.invoke(cli, ["store", "gc"])
     assert isinstance(empty.exception, UsageError)
     assert "--no-registry" in str(empty.exception)
 
@@ -369,12 +370,12 @@ def test_the_command_fsck_prints_findings_and_fails_while_something_is_broken(ho
     manifest = Manifest("application/vnd.assay.dataset.v1", (FileEntry("f", lost),), {})
     store.put_bytes(manifest.to_bytes())
     runner = CliRunner()
-    bad = runner.invoke(cli, ["fsck", "--json"])
+    bad = runner.invoke(cli, ["store", "fsck", "--json"])
     assert isinstance(bad.exception, IntegrityError)
     report = json.JSONDecoder().raw_decode(bad.output)[0]
     assert report["broken"] == 1
     assert report["findings"][0]["what"] == lost.digest
-    good = runner.invoke(cli, ["fsck", "--from", copy.url])
+    good = runner.invoke(cli, ["store", "fsck", "--from", copy.url])
     assert good.exit_code == 0, good.output
     assert "1 findings, 1 repaired" in good.output
     assert store.get_bytes(lost.digest, 9) == b"lost"

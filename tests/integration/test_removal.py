@@ -23,6 +23,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from assay.cli import cli
+from assay.core import plain_copies
 from assay.core.digest import Readable, hex_of
 from assay.core.execution import Context, Execution, execute
 from assay.core.maintenance.gc import MIN_GRACE_SECONDS, pin
@@ -293,7 +294,7 @@ def test_a_digest_that_gc_removes_right_now_is_refused_with_the_remedy(tmp_path:
     store = FolderStore(root)
     manifest = get_manifest(store, data)
     collect(store)
-    with pytest.raises(NotFoundError, match=r"garbage collection.*assay gc --pin"):
+    with pytest.raises(NotFoundError, match=r"garbage collection.*assay store pin"):
         claim(store, [manifest])
     assert not store.has(data), "a claim must not bring back half of an artifact"
 
@@ -326,7 +327,7 @@ def test_a_killed_collection_leaves_nothing_half_and_the_next_goes_on(
 ) -> None:
     root, data, model = old_store(tmp_path)
     store = FolderStore(root)
-    store.view(get_manifest(store, model))
+    plain_copies.make(store, get_manifest(store, model))
     age(root, 30)
     process = subprocess.Popen(
         [sys.executable, "-c", COLLECT, store.url, str(point)], stdout=subprocess.PIPE, text=True
@@ -358,7 +359,7 @@ def test_a_killed_collection_leaves_nothing_half_and_the_next_goes_on(
     collect(store)
     # What is left is the list of the last removal.
     assert len(list(store.iter_blobs())) == 1
-    assert store.list_views() == set()
+    assert plain_copies.listed(store) == set()
     assert store.list_pointers(removal.ANNOUNCED) == []
     assert not store.has(data)
 
@@ -382,7 +383,9 @@ def test_a_grace_period_that_runs_do_not_bear_is_refused_with_the_limit(
     old_store(tmp_path)
     monkeypatch.setenv("ASSAY_STORE", (tmp_path / "store").as_uri())
     for days in ("0", "1.5", "-3", "nan"):
-        result = CliRunner().invoke(cli, ["gc", "--no-registry", "--delete", "--grace", days])
+        result = CliRunner().invoke(
+            cli, ["store", "gc", "--no-registry", "--delete", "--grace", days]
+        )
         assert isinstance(result.exception, UsageError), result.output
         assert "at least 2 days" in str(result.exception)
     assert list(FolderStore(tmp_path / "store").iter_blobs())
@@ -403,7 +406,7 @@ def test_a_collector_whose_clock_is_ten_days_ahead_removes_nothing_young(
 
     for module in ("assay.core.store.folder", "assay.core.maintenance.gc", "assay.cli.gc"):
         monkeypatch.setattr(f"{module}.time", Wrong, raising=False)
-    result = CliRunner().invoke(cli, ["gc", "--no-registry", "--delete", "--grace", "2"])
+    result = CliRunner().invoke(cli, ["store", "gc", "--no-registry", "--delete", "--grace", "2"])
     assert result.exit_code == 0, result.output
     assert sorted(store.iter_blobs()) == before
 
@@ -417,7 +420,7 @@ def test_the_store_tells_its_own_time(store: Store) -> None:
 def _url(store: Store) -> str:
     if isinstance(store, FolderStore):
         return store.url
-    endpoint = store._client._base_url.host  # type: ignore[attr-defined]
+    endpoint = store._endpoint.netloc  # type: ignore[attr-defined]
     return f"{store.url}?endpoint=http://{endpoint}"
 
 

@@ -14,6 +14,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from assay.cli import cli
+from assay.core import plain_copies
 from assay.core.digest import hex_of
 from assay.core.execution import Context, execute
 from assay.core.step import Dataset, Model, Out, step
@@ -61,7 +62,7 @@ class Broken:
         store = FolderStore(self.root)
         data = execute(rows, {"number": 1}, Context(store)).outputs["dataset"]
         self.model = execute(fit, {"data": data}, Context(store)).outputs["model"]
-        store.view(get_manifest(store, self.model))
+        plain_copies.make(store, get_manifest(store, self.model))
         subprocess.run(["cp", "-a", str(self.root), str(self.replica)], check=True)
         self.damaged = self.root / blob_key(get_manifest(store, data).files[0].blob.digest)
         missing = self.root / blob_key(get_manifest(store, self.model).files[1].blob.digest)
@@ -88,14 +89,14 @@ def broken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Broken:
 def test_the_runbook_of_a_corrupt_store_heals_one_that_has_a_replica(broken: Broken) -> None:
     steps = fenced(CORRUPT)
     assert steps == [
-        "assay verify",
-        "assay fsck --json",
-        "assay fsck --repair",
-        "assay fsck --from URL",
+        "assay store verify",
+        "assay store fsck --json",
+        "assay store fsck --repair",
+        "assay store fsck --from URL",
         "assay run PIPELINE",
         "assay submit PIPELINE --no-cache",
-        "assay fsck",
-        "assay verify",
+        "assay store fsck",
+        "assay store verify",
     ]
     verify, look, repair, restore, _, _, *checks = steps
     for command in (verify, look):
@@ -124,7 +125,7 @@ def test_the_runbook_heals_plain_copies_from_the_store_itself(broken: Broken) ->
 
 
 def test_the_runbook_heals_a_store_without_a_replica_by_running_again(broken: Broken) -> None:
-    found = call("assay verify")
+    found = call("assay store verify")
     removals = re.findall(r"\((rm -f [^)]*)\)", str(found.exception))
     assert removals
     for command in removals:  # as the error names them
@@ -135,9 +136,9 @@ def test_the_runbook_heals_a_store_without_a_replica_by_running_again(broken: Br
     assert not data.cached
     again = execute(fit, {"data": data.outputs["dataset"]}, Context(store))
     assert again.outputs["model"] == broken.model
-    assert call("assay fsck --repair").exit_code == 0
-    assert call("assay fsck").exit_code == 0
-    assert call("assay verify").exit_code == 0
+    assert call("assay store fsck --repair").exit_code == 0
+    assert call("assay store fsck").exit_code == 0
+    assert call("assay store verify").exit_code == 0
 
 
 @pytest.mark.parametrize(("runbook", "text"), list(commands()))
@@ -158,6 +159,7 @@ import sys, itertools, time
 from pathlib import Path
 sys.path[:0] = sys.argv[2:]
 from test_runbooks import rows, fit
+from assay.core import plain_copies
 from assay.core.execution import Context, execute
 from assay.core.store import open_store
 from assay.core.tree import get_manifest
@@ -165,7 +167,7 @@ store = open_store(sys.argv[1])
 for number in itertools.count():
     data = execute(rows, {"number": number}, Context(store)).outputs["dataset"]
     model = execute(fit, {"data": data}, Context(store)).outputs["model"]
-    store.view(get_manifest(store, model))
+    plain_copies.make(store, get_manifest(store, model))
     if number == 0:
         print("ready", flush=True)
     time.sleep(0.1)  # a store that grows faster takes fsck minutes

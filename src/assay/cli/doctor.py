@@ -9,9 +9,7 @@ from assay.cli.compile import read_profile
 from assay.cli.console import json_option, print_json, print_table, use_defaults
 from assay.cluster.doctor import LIMIT_SECONDS, examine, exit_code
 from assay.cluster.doctor.ground import ground
-from assay.core.environment import set_variables
-from assay.core.settings import IMAGES
-from assay.runtime.images import ROLES, image
+from assay.runtime.images import read_images
 
 
 @click.command("doctor")
@@ -44,9 +42,7 @@ def command(
     pipeline `doctor` does the same inside of the cluster.
     """
     use_defaults()
-    if images is not None:
-        set_variables({IMAGES.name: str(images)})
-    pulled = [image(role) for role in ROLES] if IMAGES.get() else []
+    pulled = list(read_images(images, development=True).values()) if images else []
     named = read_profile(profile) if profile else None
     findings = examine(ground(endpoint, namespace, pulled, named), limit)
     if as_json:

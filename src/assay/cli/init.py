@@ -17,6 +17,7 @@ import click
 import yaml
 
 from assay.cli.console import HOME, SETTINGS, json_option, print_json
+from assay.core.git import Git
 from assay.core.signing import Role, Signer, Verifier
 from assay.errors import UsageError
 
@@ -35,12 +36,12 @@ README: Final = """\
 # Deployments
 
 What is in an environment is what is merged here: `models/MODEL/ENVIRONMENT/release.yaml`, written
-by `assay promote`. A merge is the approval.
+by `assay release promote`. A merge is the approval.
 
 - `policy.yaml` governs every model: a release is judged again by it, whatever policy its run was
   given. `models/MODEL/policy.yaml` governs one model. Change it by a pull request of its own.
 - `keys.yaml` lists the public keys, whose they are and what they may sign (`runner`, `approver`,
-  `recorder`, `trigger`). `assay approvals sync` after a merge on a forge needs a `recorder`.
+  `recorder`, `trigger`). `assay release sync` after a merge on a forge needs a `recorder`.
 - `.github/workflows/release-lint.yaml` checks every pull request with `assay release lint`.
 
 Protect the main branch: pull requests only, the check `release-lint` and an approval required, no
@@ -260,18 +261,16 @@ def _repository_files(root: Path) -> dict[str, str]:
 
 
 def _commit(tree: Path, bare: Path, owner: str) -> None:
-    from git import Actor, Repo
-
     name, _, mail = (owner or RUNS).rstrip(">").partition(" <")
-    who = Actor(name, mail)
-    with Repo.init(tree, initial_branch="main") as repository:
-        repository.git.add("--all")
-        repository.index.commit(
-            "Deployment repository, made by assay init", author=who, committer=who
-        )
-        with repository.clone(str(bare), bare=True) as made:
-            # It names the scratch folder.
-            made.delete_remote(made.remote("origin"))
+    who = {"GIT_AUTHOR_NAME": name, "GIT_AUTHOR_EMAIL": mail}
+    who |= {"GIT_COMMITTER_NAME": name, "GIT_COMMITTER_EMAIL": mail}
+    git = Git(tree)
+    git.run("init", "--quiet", "--initial-branch=main")
+    git.run("add", "--all")
+    git.run("commit", "--quiet", "-m", "Deployment repository, made by assay init", env=who)
+    git.run("clone", "--quiet", "--bare", "--", str(tree), str(bare))
+    # It names the scratch folder.
+    Git(bare).run("remote", "remove", "origin")
 
 
 @contextlib.contextmanager
@@ -316,6 +315,6 @@ def _next(folder: Path) -> list[str]:
         f". ./{SETTINGS}",
         "assay suite draft data.csv --target y -o suite.json",
         f"assay run train-and-register {data}",
-        "assay promote mine dev",
-        f"ASSAY_SIGNING_KEY={APPROVER} assay approve mine dev",
+        "assay release promote mine dev",
+        f"ASSAY_SIGNING_KEY={APPROVER} assay release approve mine dev",
     ]

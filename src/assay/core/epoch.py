@@ -4,7 +4,7 @@ KFP answers from its own cache without asking whether what it names still exists
 believed. So every stage of a pipeline gets the epoch among its settings: KFP's cache key changes
 with it. It changes
 
-- when `assay gc` removed something that an answer may name: it writes the store's pointer anew;
+- when `assay store gc` removed what an answer may name: it writes the store's pointer anew;
 - when other keys count, or the same ones for something else.
 
 The step cache needs none of it: it looks at all it names each time.
@@ -33,7 +33,13 @@ def epoch(store: Store, verifier: Verifier | None) -> str:
         StoreError: The store failed.
     """
     keys = sorted(
-        [key.key_id, sorted(key.roles), key.retired.isoformat() if key.retired else ""]
+        [
+            key.key_id,
+            sorted(key.roles),
+            key.retired.isoformat() if key.retired else "",
+            # Nothing where nothing was stolen: what was cached before stays so.
+            *([key.stolen.isoformat()] if key.stolen else []),
+        ]
         for key in (verifier.keys if verifier else ())
     )
     collection = of_bytes(store.read_pointer(COLLECTION) or b"")

@@ -1,0 +1,60 @@
+"""`assay store verify`: records and bytes are what they say."""
+
+import click
+from rich.progress import Progress
+
+from assay.cli.console import NAME, human_bytes, json_option, print_json, stderr, use_defaults
+from assay.core.context import store_from_env
+from assay.core.provenance import verify, verify_store
+from assay.core.signing import verifier_from_env
+from assay.errors import IntegrityError
+from assay.releases import log
+
+
+@click.command("verify")
+@click.argument("digest", type=NAME, required=False)
+@json_option
+def command(digest: str | None, as_json: bool) -> None:
+    """Read again every byte behind the artifact DIGEST, or in the whole store.
+
+    Checks that each artifact has an attestation that can be believed (signed, once
+    ASSAY_VERIFY_KEYS is set), and that each byte is what its name says. Exit code 6
+    names every offender.
+    """
+    use_defaults()
+    store, verifier = store_from_env(), verifier_from_env()
+    with Progress(console=stderr, transient=True, disable=not stderr.is_terminal) as bar:
+        shown = bar.add_task("verifying", total=None)
+
+        def progress(_: str) -> None:
+            bar.advance(shown)
+
+        if digest:
+            notes: list[str] = []
+            found = verify(store, digest, verifier, progress)
+        else:
+            found = verify_store(store, verifier, progress)
+            faults = log.check(store, verifier)
+            if broken := [f"{fault.what}: {fault.text}" for fault in faults if fault.broken]:
+                raise IntegrityError.all_of(broken)
+            notes = [f"{fault.what}: {fault.text}" for fault in faults]
+    if as_json:
+        print_json(
+            {
+                "verified": digest or store.url,
+                "artifacts": found.artifacts,
+                "records": found.records,
+                "blobs": found.blobs,
+                "bytes": found.size,
+                "signaturesRequired": verifier is not None,
+                "notes": notes,
+            }
+        )
+        return
+    for note in notes:
+        click.echo(f"note: {note}", err=True)
+    click.echo(
+        f"verified: {found.artifacts} artifacts, {found.records} attestations, "
+        f"{found.blobs} blobs, {human_bytes(found.size)}"
+        + ("" if verifier else "; signatures were not asked for (ASSAY_VERIFY_KEYS is not set)")
+    )
