@@ -40,7 +40,7 @@ def command(digest: str | None, as_json: bool) -> None:
                 raise NotFoundError(f"nothing is in {store.url}; give the store's address")
             faults = log.check(store, verifier)
             if broken := [f"{fault.what}: {fault.text}" for fault in faults if fault.broken]:
-                raise IntegrityError("; ".join(broken))
+                raise IntegrityError.all_of(broken)
             notes = [f"{fault.what}: {fault.text}" for fault in faults]
     if as_json:
         print_json(
