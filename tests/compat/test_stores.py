@@ -6,11 +6,11 @@ from pathlib import Path
 
 import yaml
 
-from assay.provenance import nodes, passport, verify, verify_store
+from assay.core.provenance import nodes, passport, verify, verify_store
+from assay.core.signing import Verifier
+from assay.core.store import open_store
+from assay.core.tree import get_manifest, get_tree, put_tree
 from assay.releases import log
-from assay.signing import Verifier
-from assay.store import open_store
-from assay.tree import get_manifest, get_tree, put_tree
 
 MODEL_V1 = "sha256:0293ec58db7eaf23d626fbdd8fc5dac099de123573fdb1a2811d6bfd89d42c7d"
 

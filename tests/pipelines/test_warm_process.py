@@ -362,7 +362,7 @@ def test_code_that_changed_meanwhile_is_not_run_from_memory(
     with warm_process(pipeline("train-and-register")) as warm:
         before = run.do("probes:probe", warm)
         assert run.who["parent"] == server()
-        with (copy / "registry.py").open("a") as stream:
+        with (copy / "core" / "execution.py").open("a") as stream:
             stream.write("# edited\n")
         after = run.do("probes:probe", warm)
         assert run.who["parent"] == os.getpid()

@@ -66,8 +66,8 @@ def _record_facts(store: Store, record: Attestation) -> dict[str, Any]:
                 found[f"input {name} rows"] = held["rows"]
     found.update({f"source {name}": source.digest for name, source in record.sources.items()})
     found["code of the step"] = record.code.step
-    found["code of the library"] = record.code.library
-    found["requirements"] = record.code.requirements
+    found["code of the library"] = record.code.modules
+    found["distributions"] = record.code.distributions
     found["git commit"] = record.git_commit
     return found
 

@@ -276,7 +276,7 @@ def _code(old: Side, new: Side) -> str:
         (name, one_part, other_part)
         for name, one_part, other_part in (
             ("step", one.code.step, other.code.step),
-            ("library", one.code.library, other.code.library),
+            ("library", one.code.modules, other.code.modules),
         )
         if one_part != other_part
     ]
@@ -355,7 +355,7 @@ def _dependencies(store: Store, old: Side, new: Side) -> str:
     ]
     if rows:
         return _table(("package", "now", "proposed"), rows)
-    locked = [side.training.code.requirements for side in (old, new) if side.training]
+    locked = [side.training.code.distributions for side in (old, new) if side.training]
     if len(set(locked)) > 1:
         return "The training environment's locked packages differ; the model's own are equal.\n"
     return ""
