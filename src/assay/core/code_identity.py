@@ -35,6 +35,8 @@ logger = logging.getLogger(__name__)
 
 LOADED_BY_NAME: Final = ()
 """Looks for the modules of steps without importing them."""
+VERSION: Final = 2
+"""The version of the format in which code identities are written."""
 _COMMIT: Final = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 _GIT_SECONDS: Final = 5
 
@@ -59,8 +61,8 @@ class CodeIdentity:
     distributions: str
     """Of the locked versions and the platform."""
     scope: Scope = Scope.CLOSURE
-    version: int = 2
-    """Of the format: 1 covers the whole library and names the parts as `PARTS` says."""
+    version: int = VERSION
+    """Of the format: 1 covers the whole library, and names the parts as `PARTS` says."""
 
     @property
     def parts(self) -> dict[str, str]:

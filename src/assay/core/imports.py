@@ -168,11 +168,11 @@ def _statement(source: bytes, place: int) -> list[tuple[str, str]] | None:
     """
     start, end = source.rfind(b"\n", 0, place) + 1, place + len(b"import")
     before = source[start:place].strip()
+    if source[max(0, start - 2) : start] == b"\\\n":
+        return None
     if before and not before.startswith(b"from"):
         last = before[max(before.rfind(b":"), before.rfind(b";")) + 1 :].lstrip()
         return [] if last == before or (last and not last.startswith(b"from")) else None
-    if source[max(0, start - 2) : start] == b"\\\n":
-        return None
     return _plain(before, _rest(source, end))
 
 
