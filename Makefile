@@ -61,7 +61,7 @@ fmt: setup ## Format the code
 lint: setup .typing ## Check format, lint rules and the direction of imports
 	@$(BIN)/ruff format --check $(SOURCES)
 	@$(BIN)/ruff check $(SOURCES)
-	@$(BIN)/hadolint images/*/Dockerfile
+	@$(BIN)/hadolint images/Dockerfile
 	@PYTHONPATH=.typing $(BIN)/lint-imports --no-cache
 
 # Static tools do not see setuptools' import hook, so they get a tree of links.

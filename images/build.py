@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,12 +14,19 @@ import click
 from assay import __version__
 from assay.core.code_identity import commit
 from assay.errors import AssayError, UsageError
-from assay.runtime.images import ROLES, image
+from assay.runtime.images import ROLES, development_image, read_images
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 BASE: Final = ROOT / "images" / "base"
 SBOMS: Final = ROOT / "dist" / "sbom"
 DIGESTS: Final = ROOT / "images" / "digests.json"
+DESCRIPTIONS: Final = {
+    "data": "Assay: the components that read raw data: pyarrow, Great Expectations, Evidently.",
+    "train": "Assay: the components that load or fit a model: scikit-learn, MLflow's client.",
+    "release": "Assay: the components that decide: clients of MLflow, Kubernetes and registries.",
+    "deploy": "Assay: the components that promote and roll back: Git, forges, scikit-learn.",
+}
+"""By role, for the images' labels."""
 PIP_SETTINGS: Final = ("PIP_INDEX_URL", "PIP_CERT", "PIP_DEFAULT_TIMEOUT")
 """Passed on to the build's first stage, which is not shipped."""
 FILE: Final = click.Path(path_type=Path, dir_okay=False)
@@ -54,10 +62,10 @@ def require_engine() -> None:
         raise UsageError(f"no Docker engine answers ({error}); install or start one") from error
 
 
-def require_images() -> None:
+def require_images(tags: Iterable[str]) -> None:
     """Raises a UsageError that lists the images that are not built."""
     found = run("docker", "image", "ls", "--format", "{{.Repository}}:{{.Tag}}", capture=True)
-    if missing := [image(name) for name in ROLES if image(name) not in found.split()]:
+    if missing := [tag for tag in tags if tag not in found.split()]:
         raise UsageError(f"not built: {', '.join(missing)}; run: make images")
 
 
@@ -110,24 +118,29 @@ def build(names: tuple[str, ...], base: str) -> None:
     }
     arguments = [word for pair in settings.items() for word in ("--build-arg", "=".join(pair))]
     for name in names or ROLES:
-        file = f"images/{name}/Dockerfile"
-        run("docker", "build", "--network", "host", *arguments, "-f", file, "-t", image(name), ".")
-    for name in names or ROLES:
-        size = run("docker", "image", "inspect", "-f", "{{.Size}}", image(name), capture=True)
-        click.echo(f"{image(name)}\t{int(size) / 1e6:.0f} MB")
+        role = ["--build-arg", f"ROLE={name}", "--build-arg", f"DESCRIPTION={DESCRIPTIONS[name]}"]
+        words = ["--network", "host", *arguments, *role, "-f", "images/Dockerfile"]
+        run("docker", "build", *words, "-t", development_image(name), ".")
+    for tag in map(development_image, names or ROLES):
+        size = run("docker", "image", "inspect", "-f", "{{.Size}}", tag, capture=True)
+        click.echo(f"{tag}\t{int(size) / 1e6:.0f} MB")
 
 
 @main.command()
 @click.option("--registry", required=True, help="Host and path, such as ghcr.io/me/assay.")
 @click.option("-o", "--output", type=FILE, default=DIGESTS, help="images/digests.json by default.")
-def push(registry: str, output: Path) -> None:
+@click.option(
+    "--tags", type=FILE, help="JSON file: role to local tag; those of `build` by default."
+)
+def push(registry: str, output: Path, tags: Path | None) -> None:
     """Push all images, and write their references by digest."""
     require_engine()
-    require_images()
+    built = read_images(tags, development=True)
+    require_images(built.values())
     references = {}
-    for name in ROLES:
-        target = f"{registry.rstrip('/')}/{image(name)}"
-        run("docker", "tag", image(name), target)
+    for name, tag in built.items():
+        target = f"{registry.rstrip('/')}/{tag}"
+        run("docker", "tag", tag, target)
         run("docker", "push", target)
         references[name] = digest_in_registry(target)
     output.write_text(json.dumps(references, indent=2, sort_keys=True) + "\n")
@@ -196,7 +209,7 @@ def _describe(file: Path, name: str) -> None:
     document: dict[str, Any] = json.loads(file.read_text())
     document["metadata"]["component"] = {
         "type": "container",
-        "name": image(name).partition(":")[0],
+        "name": development_image(name).partition(":")[0],
         "version": __version__,
         "properties": [{"name": "assay:base", "value": BASE.read_text().strip()}],
     }

@@ -1,10 +1,12 @@
-"""What tests of releases say again and again."""
+"""What several tests use: refusals, damage, the commands."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import click
 import pytest
 
+from assay.cli import cli
 from assay.errors import AssayError
 
 
@@ -24,3 +26,19 @@ def flip(path: Path) -> None:
     data[len(data) // 2] ^= 1
     path.chmod(0o644)
     path.write_bytes(data)
+
+
+def every_command() -> Iterator[tuple[str, click.Command]]:
+    """Every command and group of `assay` with its words, such as `release sync`."""
+
+    def below(words: str, command: click.Command) -> Iterator[tuple[str, click.Command]]:
+        if words:
+            yield words, command
+        if isinstance(command, click.Group):
+            context = click.Context(command)
+            for name in command.list_commands(context):
+                child = command.get_command(context, name)
+                assert child is not None
+                yield from below(f"{words} {name}".strip(), child)
+
+    yield from below("", cli)

@@ -62,7 +62,7 @@ def _problems(
             yield "no dataset to look for drift against is given; give one in 'reference'"
     elif metric in KNOWN_METRICS["check_monitoring"] and not given["monitoring"]:
         yield (
-            "no monitoring plan is given; give one in 'monitoring' (assay monitoring draft writes "
+            "no monitoring plan is given; give one in 'monitoring' (assay monitor draft writes "
             "a first one)"
         )
     elif metric.removesuffix(GAP) in KNOWN_METRICS["evaluate"]:

@@ -52,6 +52,6 @@ def promote(
         "commit": done.commit,
     }
     (record.path / "record.json").write_bytes(canonical_json(document))
-    where = values["url"] or f"branch `{done.branch}`; merge it with `assay approve`"
+    where = values["url"] or f"branch `{done.branch}`; merge it with `assay release approve`"
     (record.path / "summary.md").write_text(f"{done.outcome}: {where}\n\n{done.changelog}")
     return values

@@ -32,7 +32,7 @@ _EVENTS: Final = (
 )
 _REMEDIES: Final = {
     2: "change what the reason names in the run form, and start the run again",
-    6: "bytes are not what their name says: run assay fsck, and make the run again",
+    6: "bytes are not what their name says: run assay store fsck, and make the run again",
     7: "the store refused or cannot be reached: run assay doctor",
     8: "a service refused or cannot be reached: run assay doctor",
     9: "a step broke its own rules, which is a bug in it; its log has the place",

@@ -3,6 +3,7 @@
 from kfp import dsl
 
 from assay.components.doctor.component import doctor as check
+from assay.pipelines.tasks import never_cached
 
 
 @dsl.pipeline(name="doctor")
@@ -14,6 +15,8 @@ def doctor(kfp_endpoint: str = "", namespace: str = "", images: list = []) -> No
         namespace: Where the Secrets are. Empty: the pod's own.
         images: References by digest to look up in their registries. Empty: none.
     """
-    check(kfp_endpoint=kfp_endpoint, namespace=namespace, images=images).set_caching_options(
-        enable_caching=False
-    ).set_display_name("Check the ground")
+    never_cached(
+        check(kfp_endpoint=kfp_endpoint, namespace=namespace, images=images).set_display_name(
+            "Check the ground"
+        )
+    )

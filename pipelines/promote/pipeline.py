@@ -5,6 +5,7 @@ from typing import Final
 from kfp import dsl
 
 from assay.components.promote.component import promote as propose
+from assay.pipelines.tasks import never_cached
 from assay.releases.document import ENVIRONMENTS
 
 CHOICES: Final = {"environment": ENVIRONMENTS}
@@ -21,6 +22,8 @@ def promote(model_name: str, environment: str, model: str = "", monitoring: str 
         model: Digest of the model. Empty: the registry's candidate.
         monitoring: Text of monitoring.yaml. Empty: the plan that is there already.
     """
-    propose(
-        model_name=model_name, environment=environment, model=model, monitoring=monitoring
-    ).set_caching_options(enable_caching=False).set_display_name("Propose the release")
+    never_cached(
+        propose(
+            model_name=model_name, environment=environment, model=model, monitoring=monitoring
+        ).set_display_name("Propose the release")
+    )

@@ -5,6 +5,7 @@ from typing import Final
 from kfp import dsl
 
 from assay.components.rollback.component import rollback as put_back
+from assay.pipelines.tasks import never_cached
 from assay.releases.document import ENVIRONMENTS
 
 CHOICES: Final = {"environment": ENVIRONMENTS}
@@ -25,6 +26,8 @@ def rollback(
         to: Digest of the model or release to go back to. Empty: what came before.
         now: Push to the branch at once, without a pull request.
     """
-    put_back(
-        model_name=model_name, environment=environment, by=by, why=why, to=to, now=now
-    ).set_caching_options(enable_caching=False).set_display_name("Roll back")
+    never_cached(
+        put_back(
+            model_name=model_name, environment=environment, by=by, why=why, to=to, now=now
+        ).set_display_name("Roll back")
+    )

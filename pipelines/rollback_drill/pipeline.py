@@ -5,6 +5,7 @@ from typing import Final
 from kfp import dsl
 
 from assay.components.rollback_drill.component import rollback_drill as rehearse
+from assay.pipelines.tasks import never_cached
 from assay.releases.document import ENVIRONMENTS
 
 CHOICES: Final = {"environment": tuple(name for name in ENVIRONMENTS if name != "production")}
@@ -21,6 +22,8 @@ def rollback_drill(model_name: str, environment: str = "staging") -> None:
         model_name: Name of the model.
         environment: Where; not production.
     """
-    rehearse(model_name=model_name, environment=environment).set_caching_options(
-        enable_caching=False
-    ).set_display_name("Roll back and forth")
+    never_cached(
+        rehearse(model_name=model_name, environment=environment).set_display_name(
+            "Roll back and forth"
+        )
+    )

@@ -7,11 +7,15 @@ training rows: what is registered is the very model that was chosen and measured
 
 from kfp import dsl
 
-from assay.components.prepare_data.component import prepare_data
 from assay.components.prepare_data.options import CHOICES, SWEEP_DEFAULTS
 from assay.components.select_best.component import select_best
 from assay.components.try_candidate.component import try_candidate
-from assay.pipelines.release import checked, outside, release, reported
+from assay.pipelines.tasks import (
+    evaluate_and_register,
+    prepare,
+    validate_and_split,
+    with_run_report,
+)
 
 __all__ = ["CHOICES", "sweep_and_register"]
 
@@ -71,34 +75,26 @@ def sweep_and_register(
         split_by: "hash" (of the option key_columns, or of the whole row) or "time".
         options: All other options in one object; what is left out has its default.
     """
-    with reported(model_name, "sweep-and-register"):
-        ready = outside(
-            prepare_data(
-                data=data,
-                target=target,
-                model_name=model_name,
-                policy=policy,
-                suite=suite,
-                candidates=candidates,
-                primary_metric=primary_metric,
-                split_by=split_by,
-                options=options,
-            ).set_display_name("Check and snapshot")
+    with with_run_report("sweep-and-register", model_name):
+        prepared = prepare(
+            data=data,
+            target=target,
+            model_name=model_name,
+            policy=policy,
+            suite=suite,
+            candidates=candidates,
+            primary_metric=primary_metric,
+            split_by=split_by,
+            options=options,
         )
-        valid, parts = checked(
-            ready,
-            candidates=ready.outputs["candidates"],
-            candidate_settings=ready.outputs["candidate_settings"],
+        parts = validate_and_split(
+            prepared,
+            candidates=prepared.outputs["candidates"],
+            candidate_settings=prepared.outputs["candidate_settings"],
         )
         best = try_candidates(
-            tries=parts.outputs["candidates"],
-            candidates=ready.outputs["candidates"],
-            settings=ready.outputs["selection_settings"],
+            tries=parts.split.outputs["candidates"],
+            candidates=prepared.outputs["candidates"],
+            settings=prepared.outputs["selection_settings"],
         ).set_display_name("Train and choose")
-        release(
-            best.output,
-            model_name=model_name,
-            ready=ready,
-            valid=valid,
-            parts=parts,
-        )
+        evaluate_and_register(best.output, parts, model_name)

@@ -2,10 +2,14 @@
 
 from kfp import dsl
 
-from assay.components.prepare_data.component import prepare_data
 from assay.components.prepare_data.options import CHOICES, DEFAULTS
 from assay.components.train.component import train
-from assay.pipelines.release import checked, outside, release, reported
+from assay.pipelines.tasks import (
+    evaluate_and_register,
+    prepare,
+    validate_and_split,
+    with_run_report,
+)
 
 __all__ = ["CHOICES", "train_and_register"]
 
@@ -41,28 +45,20 @@ def train_and_register(
         split_by: "hash" (of the option key_columns, or of the whole row) or "time".
         options: All other options in one object; what is left out has its default.
     """
-    with reported(model_name, "train-and-register"):
-        ready = outside(
-            prepare_data(
-                data=data,
-                target=target,
-                model_name=model_name,
-                policy=policy,
-                suite=suite,
-                estimator=estimator,
-                primary_metric=primary_metric,
-                split_by=split_by,
-                options=options,
-            ).set_display_name("Check and snapshot")
-        )
-        valid, parts = checked(ready)
-        candidate = train(
-            data=parts.outputs["train"], settings=ready.outputs["training_settings"]
-        ).set_display_name("Train")
-        release(
-            candidate.outputs["model_digest"],
+    with with_run_report("train-and-register", model_name):
+        prepared = prepare(
+            data=data,
+            target=target,
             model_name=model_name,
-            ready=ready,
-            valid=valid,
-            parts=parts,
+            policy=policy,
+            suite=suite,
+            estimator=estimator,
+            primary_metric=primary_metric,
+            split_by=split_by,
+            options=options,
         )
+        parts = validate_and_split(prepared)
+        trained = train(
+            data=parts.split.outputs["train"], settings=prepared.outputs["training_settings"]
+        ).set_display_name("Train")
+        evaluate_and_register(trained.outputs["model_digest"], parts, model_name)

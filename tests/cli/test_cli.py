@@ -16,12 +16,13 @@ from click.testing import CliRunner
 from rich.console import Console
 
 from assay import cli as command_line
-from assay.cli import COMMANDS, cli
+from assay.cli import cli
 from assay.cli.catalog import names, options_of, pipeline
-from assay.errors import AssayError, UsageError
+from assay.errors import AssayError
 from assay.governance.registry import Registry
 from assay.runtime import local
-from assay.runtime.images import image
+
+from stories import every_command
 
 HEAVY = ("pandas", "sklearn", "mlflow", "great_expectations", "evidently", "pyarrow", "matplotlib")
 
@@ -95,7 +96,7 @@ def test_no_step_module_imports_anything_heavy(tmp_path: Path, stage: str) -> No
         (["run", "train-and-register", "-p", f"seed={'1' * 30}"], "a whole number up to 9007199"),
         (["compile", "--images", "nofile.json"], "cannot read nofile.json: No such file"),
         (["show", "latest"], "is not a digest"),
-        (["verify", "sha256:12"], "is not a digest"),
+        (["store", "verify", "sha256:12"], "is not a digest"),
         (["gate", "--policy", "p.yaml", "--evidence", "e.json"], "cannot read p.yaml"),
         (["compile"], "not pinned by digest"),
         (["suite", "draft", "none.csv"], "no file none.csv"),
@@ -122,20 +123,9 @@ def test_an_address_that_mlflow_does_not_know_is_the_users_mistake(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "foo://user:secret@host")
-    done = assay("production", "m", cwd=tmp_path, code=2)
+    done = assay("model", "production", "m", cwd=tmp_path, code=2)
     assert done.stderr.startswith("error: MLFLOW_TRACKING_URI: foo://host is no address")
     assert "secret" not in done.stderr
-
-
-def test_an_image_that_a_map_does_not_have_is_told(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "images.json").write_text('{"data": "a@sha256:1", "train": 3}')
-    monkeypatch.setenv("ASSAY_IMAGES", str(tmp_path / "images.json"))
-    assert image("data") == "a@sha256:1"
-    for role in ("train", "release"):
-        with pytest.raises(UsageError, match=f"no image for '{role}'; give a JSON object"):
-            image(role)
 
 
 def test_a_run_that_is_unsigned_by_mistake_says_so_once(
@@ -209,18 +199,8 @@ def test_a_suite_is_drafted_and_not_overwritten(tmp_path: Path) -> None:
     )
 
 
-def every_command() -> list[str]:
-    """The words of each command, sub-commands too."""
-    found = []
-    for name, (module, _) in COMMANDS.items():
-        command = importlib.import_module(module).command
-        found.append(name)
-        found += [f"{name} {child}" for child in getattr(command, "commands", ())]
-    return found
-
-
 class TestHelp:
-    @pytest.mark.parametrize("words", ["", *every_command()])
+    @pytest.mark.parametrize("words", ["", *(words for words, _ in every_command())])
     def test_reads_as_text_on_a_narrow_terminal(self, words: str) -> None:
         done = CliRunner().invoke(cli, [*words.split(), "--help"], terminal_width=80)
         assert done.exit_code == 0
@@ -264,14 +244,14 @@ class TestAModelThatNobodyKnows:
         Registry().register("income", f"sha256:{'1' * 64}", "file:///nowhere", {}, {})
         return tmp_path
 
-    @pytest.mark.parametrize("command", ["production", "releases"])
+    @pytest.mark.parametrize("command", ["model production", "release list"])
     def test_is_not_one_of_which_nothing_is_there(self, registered: Path, command: str) -> None:
-        done = assay(command, "incme", cwd=registered, code=2)
+        done = assay(*command.split(), "incme", cwd=registered, code=2)
         assert "did you mean 'income'?" in done.stderr
-        assert "no" in assay(command, "income", cwd=registered).stdout
+        assert "no" in assay(*command.split(), "income", cwd=registered).stdout
 
     def test_a_version_that_is_no_number_is_the_users_mistake(self, registered: Path) -> None:
-        done = assay("production", "income", "--set", "latest", cwd=registered, code=2)
+        done = assay("model", "production", "income", "--set", "latest", cwd=registered, code=2)
         assert done.stderr == (
             "error: --set: 'latest' is not a version; give its number, as in --set 1\n"
         )

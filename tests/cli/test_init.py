@@ -63,7 +63,7 @@ def test_the_repository_is_one_that_releases_can_go_to(tmp_path: Path) -> None:
     repository = tmp_path / REPOSITORY
     assert parse_policy(show(repository, "policy.yaml").encode()).rules
     assert show(repository, "keys.yaml") == (tmp_path / PUBLIC).read_text()
-    assert "assay promote" in show(repository, "README.md")
+    assert "assay release promote" in show(repository, "README.md")
     lint = show(repository, ".github/workflows/release-lint.yaml")
     template = ROOT / "manifests/deployments-template/.github/workflows/release-lint.yaml"
     assert lint == template.read_text()
@@ -199,7 +199,7 @@ def test_what_it_says_to_do_next_works_as_it_stands(tmp_path: Path) -> None:
     output = shell("\n".join(told["next"]))
     assert "PASSED" in output
     assert "merged: " in output
-    listed = shell("cd project; . ./assay.env; assay releases mine --json")
+    listed = shell("cd project; . ./assay.env; assay release list mine --json")
     entries = [item for item in json.loads(listed) if item["environment"] == "dev"]
     assert any(ANN in json.dumps(entry) for entry in entries)
 

@@ -3,7 +3,6 @@
 import importlib
 import io
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ from click.testing import CliRunner
 from rich.console import Console
 from rich.text import Text
 
-from assay.cli import COMMANDS, cli, console
+from assay.cli import cli, console
 from assay.cli.catalog import names, pipeline
 from assay.cli.console import Name
 from assay.components.snapshot_data.step import snapshot_data
@@ -27,28 +26,18 @@ from assay.governance.model_names import resolve, resolve_arguments
 from assay.governance.registry import Registry
 from assay.text import short
 
-from stories import refused
+from stories import every_command, refused
 
 DIGEST_WORDS = {"digest", "left", "right", "model", "live", "to", "pinned", "unpinned"}
 """Names of arguments that name an artifact; `data` does so in some commands."""
 
 
-def commands() -> Iterator[tuple[str, click.Command]]:
-    """Every command with its words, sub-commands too."""
-    for name, (module, _) in COMMANDS.items():
-        command = importlib.import_module(module).command
-        if isinstance(command, click.Group):
-            for child in command.commands.values():
-                yield f"{name} {child.name}", child
-        yield name, command
-
-
 def digest_arguments() -> list[tuple[str, click.Parameter]]:
     return [
         (words, parameter)
-        for words, command in commands()
+        for words, command in every_command()
         for parameter in command.params
-        if parameter.name in DIGEST_WORDS or (parameter.name, words[:5]) == ("data", "monit")
+        if parameter.name in DIGEST_WORDS or (parameter.name, words[:8]) == ("data", "monitor ")
     ]
 
 
@@ -215,21 +204,21 @@ class TestCommands:
         ]
         assert plain == []
 
-    @pytest.mark.parametrize("words", ["show", "passport", "verify", "reproduce"])
+    @pytest.mark.parametrize("words", ["show", "passport", "store verify", "reproduce"])
     def test_take_what_a_table_printed(
         self, words: str, data: str, context: Context, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setenv("ASSAY_STORE", context.store.url)
-        done = CliRunner().invoke(cli, [words, short(data)], catch_exceptions=False)
+        done = CliRunner().invoke(cli, [*words.split(), short(data)], catch_exceptions=False)
         assert done.exit_code == 0
-        whole = CliRunner().invoke(cli, [words, data], catch_exceptions=False)
+        whole = CliRunner().invoke(cli, [*words.split(), data], catch_exceptions=False)
         assert done.output == whole.output
 
     def test_print_whole_digests_for_programs(
         self, data: str, context: Context, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setenv("ASSAY_STORE", context.store.url)
-        for words in (["show"], ["passport"], ["verify"], ["diff", short(data)]):
+        for words in (["show"], ["passport"], ["store", "verify"], ["model", "diff", short(data)]):
             done = CliRunner().invoke(cli, [*words, short(data), "--json"], catch_exceptions=False)
             json.loads(done.output)
             assert short(data) not in done.output.replace(data, ""), words

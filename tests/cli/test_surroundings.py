@@ -82,7 +82,9 @@ def test_a_file_in_the_place_of_a_folder_is_told(tmp_path: Path) -> None:
     assert "Not a directory; a file is where a folder has to be" in one_line(done.stderr)
 
 
-@pytest.mark.parametrize("words", [["gc"], ["show", "m/1"], RUN, ["init", "--approver", "A <a@b>"]])
+@pytest.mark.parametrize(
+    "words", [["store", "gc"], ["show", "m/1"], RUN, ["init", "--approver", "A <a@b>"]]
+)
 def test_a_current_folder_that_was_removed_is_told(tmp_path: Path, words: list[str]) -> None:
     gone = tmp_path / "gone"
     gone.mkdir()
@@ -174,7 +176,7 @@ def test_ctrl_c_leaves_no_trace_at_any_moment(tmp_path: Path) -> None:
     )
     for milliseconds in (0, 20, 40, 60, 80, 100, 150, 250, 400):
         with subprocess.Popen(
-            [sys.executable, "-c", script, "gc"],
+            [sys.executable, "-c", script, "store", "gc"],
             cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,
         ) as started:  # fmt: skip
             assert started.stdout is not None
@@ -220,7 +222,7 @@ class TestAStoreThatIsNotThere:
     """Who only reads makes no folder, and does not say that all is well."""
 
     def test_is_no_replica_to_repair_from(self, tmp_path: Path) -> None:
-        done = call(["fsck", "--from", (tmp_path / "nope").as_uri()], tmp_path)
+        done = call(["store", "fsck", "--from", (tmp_path / "nope").as_uri()], tmp_path)
         assert done.returncode == 7
         assert "--from: nothing is in file://" in one_line(done.stderr)
         assert not (tmp_path / "nope").exists()
@@ -230,12 +232,12 @@ class TestAStoreThatIsNotThere:
         [
             (["show", f"sha256:{'0' * 64}"], 7),
             (["show", "0123abcd"], 7),
-            (["verify", f"sha256:{'0' * 64}"], 7),
+            (["store", "verify", f"sha256:{'0' * 64}"], 7),
             (["passport", f"sha256:{'0' * 64}"], 7),
-            (["diff", f"sha256:{'0' * 64}", f"sha256:{'1' * 64}"], 7),
+            (["model", "diff", f"sha256:{'0' * 64}", f"sha256:{'1' * 64}"], 7),
             (["reproduce", f"sha256:{'0' * 64}"], 7),
-            (["gc", "--no-registry"], 0),
-            (["fsck"], 0),
+            (["store", "gc", "--no-registry"], 0),
+            (["store", "fsck"], 0),
         ],
     )
     def test_is_not_made_by_a_command_that_reads(

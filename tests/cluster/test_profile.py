@@ -15,7 +15,9 @@ from assay.cli.compile import compile_one
 from assay.cluster.needs import NEEDS, NEVER_RETRIED
 from assay.cluster.profile import ProfileError, default_profile, parse_profile, schema
 from assay.errors import UsageError
+from assay.runtime.images import read_images
 
+IMAGES = read_images(None, development=True)
 ROOT = Path(__file__).resolve().parents[2]
 RECORDS = {"assay-store", "assay-signing"}
 
@@ -23,7 +25,9 @@ RECORDS = {"assay-store", "assay-signing"}
 def compiled(text: str = "{}", name: str = "train-and-register") -> dict[str, dict[str, Any]]:
     """By component: its pod options, container and retry policy in the compiled YAML."""
     spec, platform = yaml.safe_load_all(
-        compile_one(pipeline(name), parse_profile(text.encode(), components=names_of_components()))
+        compile_one(
+            pipeline(name), IMAGES, parse_profile(text.encode(), components=names_of_components())
+        )
     )
     pods = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
     found = {}
@@ -283,14 +287,14 @@ def options(shape: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
 def test_compiling_twice_gives_the_same_bytes() -> None:
     profile = parse_profile((ROOT / "manifests/profiles/production.yaml").read_bytes())
     function = pipeline("train-and-register")
-    assert compile_one(function, profile) == compile_one(function, profile)
+    assert compile_one(function, IMAGES, profile) == compile_one(function, IMAGES, profile)
 
 
 @pytest.mark.parametrize("name", ["train-and-register", "sweep-and-register"])
 def test_a_profile_reaches_every_task_and_changes_no_parameter_and_no_work(name: str) -> None:
     function = pipeline(name)
-    plain = yaml.safe_load(compile_one(function))
-    profiled, platform = yaml.safe_load_all(compile_one(function, default_profile()))
+    plain = yaml.safe_load(compile_one(function, IMAGES))
+    profiled, platform = yaml.safe_load_all(compile_one(function, IMAGES, default_profile()))
     pods = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
     assert set(pods) == set(plain["deploymentSpec"]["executors"])
     assert {pod["podMetadata"]["labels"]["assay-pipeline"] for pod in pods.values()} == {name}

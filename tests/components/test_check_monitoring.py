@@ -332,21 +332,21 @@ def stored(
 
 def test_a_plan_is_drafted_reviewed_and_measured(stored: tuple[str, str]) -> None:
     model, data = stored
-    assay("monitoring", "draft", model, "--data", data, "-o", "plan.yaml")
+    assay("monitor", "draft", model, "--data", data, "-o", "plan.yaml")
     with pytest.raises(RunBlocked, match="detector 'features' has no receiver"):
-        assay("monitoring", "check", "plan.yaml", "--model", model, "--data", data, "--starts", "1")
+        assay("monitor", "check", "plan.yaml", "--model", model, "--data", data, "--starts", "1")
     with pytest.raises(UsageError, match="exists; give another name"):
-        assay("monitoring", "draft", model, "--data", data, "-o", "plan.yaml")
+        assay("monitor", "draft", model, "--data", data, "-o", "plan.yaml")
     words = ("draft", model, "--data", data, "--receiver", "me", "-o", "plan.yaml", "--force")
-    assay("monitoring", *words)
+    assay("monitor", *words)
     words = ("check", "plan.yaml", "--model", model, "--data", data, "--starts", "2")
-    told = json.loads(assay("monitoring", *words, "--live", data, "--json"))
+    told = json.loads(assay("monitor", *words, "--live", data, "--json"))
     assert told["complete"]
     assert set(told["answers"]) == set(KINDS)
     assert "tells me" in told["answers"][PRIOR]
     assert isinstance(told["evidence"]["time_to_detect_rows_p50"], float)
     assert told["alarms"] == [], "these rows are the reference themselves"
-    table = assay("monitoring", *words)
+    table = assay("monitor", *words)
     assert "monitoring_plan_complete\t1" in table
     assert "If a feature shifts" in table
 
@@ -361,7 +361,7 @@ def test_a_plan_is_drafted_reviewed_and_measured(stored: tuple[str, str]) -> Non
 def test_a_mistake_is_one_line(stored: tuple[str, str], words: tuple[str, ...], part: str) -> None:
     Path("bad.yaml").write_text("x: 1\n")
     with pytest.raises(AssayError) as caught:
-        assay("monitoring", *words, "--model", stored[0], "--data", stored[1])
+        assay("monitor", *words, "--model", stored[0], "--data", stored[1])
     assert part in str(caught.value)
     assert caught.value.exit_code == 2
 
@@ -369,7 +369,7 @@ def test_a_mistake_is_one_line(stored: tuple[str, str], words: tuple[str, ...], 
 def test_digests_that_are_mixed_up_are_told_both(stored: tuple[str, str]) -> None:
     model, data = stored
     with pytest.raises(UsageError, match=r"model: .* is of type .*dataset.*; data: .*model"):
-        assay("monitoring", "draft", data, "--data", model)
+        assay("monitor", "draft", data, "--data", model)
 
 
 def test_the_step_runs_through_the_store_and_its_cache(

@@ -149,7 +149,7 @@ def test_a_wrong_registry_is_not_a_first_model(
     registry.set_alias("churn", "production", "2")
     with pytest.raises(ServiceError, match=f"the registry says {OTHER}") as raised:
         resolve(tmp_path / "3", folder_store)
-    assert "assay approvals sync" in str(raised.value)
+    assert "assay release sync" in str(raised.value)
 
 
 def test_an_alias_removed_by_hand_is_not_a_first_model(uri: str, tmp_path: Path) -> None:

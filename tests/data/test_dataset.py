@@ -140,7 +140,7 @@ dataset.write(table.to_batches(), table.schema, pathlib.Path(sys.argv[1]))
 def test_looking_at_a_dataset_needs_no_parquet_reader(tmp_path: Path) -> None:
     folder = written(pa.table({"a": [1]}), tmp_path)
     program = (
-        "import sys, pathlib; from assay import dataset; "
+        "import sys, pathlib; from assay import data as dataset; "
         "print(dataset.info(pathlib.Path(sys.argv[1])).rows, 'pyarrow' in sys.modules, "
         "'pandas' in sys.modules)"
     )

@@ -311,7 +311,7 @@ OUTSIDE = {
     "src/assay/models/mlflow_folder.py": "what MLflow wrote in this process a moment before",
     "src/assay/models/canonical.py": "skops' schema, whose size and entries were checked before",
     "src/assay/models/trust.py": "texts in skops' schema, whose size was checked; faults caught",
-    "src/assay/cluster/compiled.py": "what KFP's compiler wrote in this process",
+    "src/assay/runtime/compiled.py": "what KFP's compiler wrote in this process",
     "src/assay/cluster/size.py": "what KFP's compiler wrote in this process",
     "src/assay/core/execution.py": "a value of this process, canonical and back",
     "src/assay/core/signing.py": "a value of this process, copied",

@@ -23,7 +23,7 @@ from assay.cli.catalog import pipeline
 from assay.core.attestation import Attestation, load
 from assay.core.store import open_store
 from assay.runtime import events, local
-from assay.runtime.images import ROLES, image
+from assay.runtime.images import ROLES, placeholder, read_images
 
 ROOT = Path(__file__).resolve().parents[2]
 PYTHON = sys.executable
@@ -291,7 +291,7 @@ def tasks_in_their_environment(
 
     class Handler(subprocess_task_handler.SubprocessTaskHandler):  # type: ignore[misc]
         def run(self) -> Any:
-            (role,) = (role for role in ROLES if image(role) == self.image)
+            (role,) = (role for role in ROLES if placeholder(role) == self.image)
             used.append(role)
             python = str(environments[role] / "bin" / "python")
             command = subprocess_task_handler.replace_python_executable(self.full_command, python)
@@ -322,7 +322,7 @@ def built(docker_engine: None, wheel: None) -> dict[str, str]:
     base = os.environ.get("ASSAY_TEST_BASE_IMAGE", "")
     done = build_images("build", *(("--base", base) if base else ()))
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr
-    return {role: image(role) for role in ROLES}
+    return read_images(None, development=True)
 
 
 @pytest.fixture(scope="session")

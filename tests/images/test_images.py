@@ -159,12 +159,11 @@ def test_what_is_pushed_is_compiled_in_by_digest(
     image_registry: str,
     build_images: Any,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     tags = {role: f"assay-test-{role}:1" for role in ROLES}
     (tmp_path / "tags.json").write_text(json.dumps(tags))
-    monkeypatch.setenv("ASSAY_IMAGES", str(tmp_path / "tags.json"))
     words = ("push", "--registry", f"{image_registry}/assay", "-o", str(tmp_path / "digests.json"))
+    words += ("--tags", str(tmp_path / "tags.json"))
     done = build_images(*words)
     assert done.returncode == 2
     assert done.stderr == f"error: not built: {', '.join(tags.values())}; run: make images\n"
@@ -179,7 +178,6 @@ def test_what_is_pushed_is_compiled_in_by_digest(
     for role, reference in pushed.items():
         assert reference.startswith(f"{image_registry}/assay/assay-test-{role}@sha256:")
         docker("pull", "--quiet", reference)
-    monkeypatch.delenv("ASSAY_IMAGES")
     command = [sys.executable, "-m", "assay.cli", "compile", "--images"]
     command += [str(tmp_path / "digests.json"), "-o", str(tmp_path)]
     subprocess.run(command, check=True, capture_output=True)

@@ -338,7 +338,7 @@ def test_a_key_for_releases(
     (found,) = check_releases(NOTHING)
     assert (found.check, found.status) == ("signing of releases", Status.FAILED)
     assert found.detail == (
-        "no key: assay approve, override and revoke, and the rollback drill refuse"
+        "no key: assay release approve, override and revoke, and the rollback drill refuse"
     )
     assert "openssl genpkey" in found.remedy
     assert "Secret assay-signing" in found.remedy

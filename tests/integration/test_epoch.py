@@ -90,10 +90,10 @@ def test_looking_what_could_go_ends_nothing(
     before = epoch(store, None)
     later = store.now() + LATER
     monkeypatch.setattr(type(store), "now", lambda _: later)
-    shown = CliRunner().invoke(cli, ["gc", "--no-registry", "--grace", "2"])
+    shown = CliRunner().invoke(cli, ["store", "gc", "--no-registry", "--grace", "2"])
     assert "would be freed" in shown.output
     assert epoch(store, None) == before
-    done = CliRunner().invoke(cli, ["gc", "--no-registry", "--grace", "2", "--delete"])
+    done = CliRunner().invoke(cli, ["store", "gc", "--no-registry", "--grace", "2", "--delete"])
     assert "removed 3 of 3 blobs" in done.output
     assert epoch(store, None) != before
 

@@ -234,7 +234,7 @@ def test_gc_removes_nothing_while_a_root_cannot_be_followed(store: Store) -> Non
     make(store, 2)
     store.remove_blob(first_file(store, data))
     before = sorted(store.iter_blobs())
-    with pytest.raises(UsageError, match=r"nothing was removed.*assay fsck") as caught:
+    with pytest.raises(UsageError, match=r"nothing was removed.*assay store fsck") as caught:
         collected(store, {model: "wanted"})
     assert data in str(caught.value)
     assert sorted(store.iter_blobs()) == before
@@ -344,7 +344,7 @@ def test_the_command_says_what_would_go_and_removes_it_when_told(home: Path) -> 
     for path in (home / "store").rglob("*"):
         os.utime(path, (old, old))
     runner = CliRunner()
-    words = ["gc", "--no-registry", "--release", str(home / "release.txt")]
+    words = ["store", "gc", "--no-registry", "--release", str(home / "release.txt")]
     dry = runner.invoke(cli, words)
     assert dry.exit_code == 0, dry.output
     assert "files\t1" in dry.output
@@ -354,10 +354,10 @@ def test_the_command_says_what_would_go_and_removes_it_when_told(home: Path) -> 
     assert json.loads(done.output)["removed"] == 1
     assert not store.has(waste.digest)
     assert store.has(model)
-    assert runner.invoke(cli, ["gc", "--pin", model, "--reason", "audit"]).exit_code == 0
+    assert runner.invoke(cli, ["store", "pin", model, "--reason", "audit"]).exit_code == 0
     assert store.list_pointers("pins/") == [f"pins/{hex_of(model)}"]
     # An empty registry must not make everything removable.
-    empty = runner.invoke(cli, ["gc"])
+    empty = runner.invoke(cli, ["store", "gc"])
     assert isinstance(empty.exception, UsageError)
     assert "--no-registry" in str(empty.exception)
 
@@ -369,12 +369,12 @@ def test_the_command_fsck_prints_findings_and_fails_while_something_is_broken(ho
     manifest = Manifest("application/vnd.assay.dataset.v1", (FileEntry("f", lost),), {})
     store.put_bytes(manifest.to_bytes())
     runner = CliRunner()
-    bad = runner.invoke(cli, ["fsck", "--json"])
+    bad = runner.invoke(cli, ["store", "fsck", "--json"])
     assert isinstance(bad.exception, IntegrityError)
     report = json.JSONDecoder().raw_decode(bad.output)[0]
     assert report["broken"] == 1
     assert report["findings"][0]["what"] == lost.digest
-    good = runner.invoke(cli, ["fsck", "--from", copy.url])
+    good = runner.invoke(cli, ["store", "fsck", "--from", copy.url])
     assert good.exit_code == 0, good.output
     assert "1 findings, 1 repaired" in good.output
     assert store.get_bytes(lost.digest, 9) == b"lost"

@@ -232,10 +232,10 @@ def test_loading_a_registered_model_as_the_readme_says_does_not_break_the_store(
     assert (copy / "registered_model_meta").is_file(), "what MLflow writes beside what it loads"
 
     monkeypatch.setenv("ASSAY_STORE", folder_store.url)
-    found = CliRunner().invoke(cli, ["fsck"])
+    found = CliRunner().invoke(cli, ["store", "fsck"])
     assert found.exit_code == 0, found.output
     assert "registered_model_meta was added by another program" in found.output
-    assert CliRunner().invoke(cli, ["verify"]).exit_code == 0
+    assert CliRunner().invoke(cli, ["store", "verify"]).exit_code == 0
     # What the model is made of is another matter, and is made again.
     (copy / "MLmodel").chmod(0o644)
     (copy / "MLmodel").write_text("another model")
@@ -244,5 +244,5 @@ def test_loading_a_registered_model_as_the_readme_says_does_not_break_the_store(
         assert isinstance(refused, IntegrityError)
         assert "MLmodel" in str(refused)
         assert "registered_model_meta" not in str(refused)
-    assert CliRunner().invoke(cli, ["fsck", "--repair"]).exit_code == 0
-    assert CliRunner().invoke(cli, ["fsck"]).exit_code == 0
+    assert CliRunner().invoke(cli, ["store", "fsck", "--repair"]).exit_code == 0
+    assert CliRunner().invoke(cli, ["store", "fsck"]).exit_code == 0

@@ -293,7 +293,7 @@ def test_a_digest_that_gc_removes_right_now_is_refused_with_the_remedy(tmp_path:
     store = FolderStore(root)
     manifest = get_manifest(store, data)
     collect(store)
-    with pytest.raises(NotFoundError, match=r"garbage collection.*assay gc --pin"):
+    with pytest.raises(NotFoundError, match=r"garbage collection.*assay store pin"):
         claim(store, [manifest])
     assert not store.has(data), "a claim must not bring back half of an artifact"
 
@@ -382,7 +382,9 @@ def test_a_grace_period_that_runs_do_not_bear_is_refused_with_the_limit(
     old_store(tmp_path)
     monkeypatch.setenv("ASSAY_STORE", (tmp_path / "store").as_uri())
     for days in ("0", "1.5", "-3", "nan"):
-        result = CliRunner().invoke(cli, ["gc", "--no-registry", "--delete", "--grace", days])
+        result = CliRunner().invoke(
+            cli, ["store", "gc", "--no-registry", "--delete", "--grace", days]
+        )
         assert isinstance(result.exception, UsageError), result.output
         assert "at least 2 days" in str(result.exception)
     assert list(FolderStore(tmp_path / "store").iter_blobs())
@@ -403,7 +405,7 @@ def test_a_collector_whose_clock_is_ten_days_ahead_removes_nothing_young(
 
     for module in ("assay.core.store.folder", "assay.core.maintenance.gc", "assay.cli.gc"):
         monkeypatch.setattr(f"{module}.time", Wrong, raising=False)
-    result = CliRunner().invoke(cli, ["gc", "--no-registry", "--delete", "--grace", "2"])
+    result = CliRunner().invoke(cli, ["store", "gc", "--no-registry", "--delete", "--grace", "2"])
     assert result.exit_code == 0, result.output
     assert sorted(store.iter_blobs()) == before
 

@@ -88,14 +88,14 @@ def broken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Broken:
 def test_the_runbook_of_a_corrupt_store_heals_one_that_has_a_replica(broken: Broken) -> None:
     steps = fenced(CORRUPT)
     assert steps == [
-        "assay verify",
-        "assay fsck --json",
-        "assay fsck --repair",
-        "assay fsck --from URL",
+        "assay store verify",
+        "assay store fsck --json",
+        "assay store fsck --repair",
+        "assay store fsck --from URL",
         "assay run PIPELINE",
         "assay submit PIPELINE --no-cache",
-        "assay fsck",
-        "assay verify",
+        "assay store fsck",
+        "assay store verify",
     ]
     verify, look, repair, restore, _, _, *checks = steps
     for command in (verify, look):
@@ -124,7 +124,7 @@ def test_the_runbook_heals_plain_copies_from_the_store_itself(broken: Broken) ->
 
 
 def test_the_runbook_heals_a_store_without_a_replica_by_running_again(broken: Broken) -> None:
-    found = call("assay verify")
+    found = call("assay store verify")
     removals = re.findall(r"\((rm -f [^)]*)\)", str(found.exception))
     assert removals
     for command in removals:  # as the error names them
@@ -135,9 +135,9 @@ def test_the_runbook_heals_a_store_without_a_replica_by_running_again(broken: Br
     assert not data.cached
     again = execute(fit, {"data": data.outputs["dataset"]}, Context(store))
     assert again.outputs["model"] == broken.model
-    assert call("assay fsck --repair").exit_code == 0
-    assert call("assay fsck").exit_code == 0
-    assert call("assay verify").exit_code == 0
+    assert call("assay store fsck --repair").exit_code == 0
+    assert call("assay store fsck").exit_code == 0
+    assert call("assay store verify").exit_code == 0
 
 
 @pytest.mark.parametrize(("runbook", "text"), list(commands()))

@@ -456,7 +456,7 @@ def test_the_error_of_a_damaged_blob_names_a_command_that_mends_it(
     blob = store.put_bytes(b"right")
     damage(store, blob.digest, b"wrong")
     store.put_bytes(b"right")  # the right size is believed: looking would cost a whole read
-    with pytest.raises(IntegrityError, match="assay fsck --from") as caught:
+    with pytest.raises(IntegrityError, match="assay store fsck --from") as caught:
         store.get_bytes(blob.digest, 10)
     found = re.search(r"\((rm -f|mc rm) (\S+)\)", str(caught.value))
     assert found is not None

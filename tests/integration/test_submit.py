@@ -25,7 +25,6 @@ from assay.cli.catalog import pipeline
 from assay.cli.compile import compile_one
 from assay.cli.sent import sent
 from assay.cluster.client import Endpoint, Kfp, KfpUnavailableError
-from assay.cluster.compiled import uncached
 from assay.cluster.follow import follow
 from assay.cluster.runs import INTERMEDIATE, TERMINAL, Task
 from assay.core.digest import is_digest
@@ -33,6 +32,8 @@ from assay.core.step import Checks, MonitoringPlan, Policy, Suite
 from assay.core.store import Store, open_store
 from assay.core.tree import get_manifest, read_file
 from assay.runtime import runs
+from assay.runtime.compiled import uncached
+from assay.runtime.images import read_images
 
 from simulators.kfp_api import KfpApi, Pod, look, seen, serving, task
 from simulators.kfp_runs import DIGEST, RECORDED, RED, UNMOUNTED, Recorded, a_record
@@ -392,7 +393,9 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
 
 @functools.cache
 def compiled() -> dict[str, Any]:
-    return uncached(compile_one(pipeline("train-and-register")))
+    return uncached(
+        compile_one(pipeline("train-and-register"), read_images(None, development=True))
+    )
 
 
 @pytest.fixture

@@ -10,10 +10,12 @@ import yaml
 
 from assay.cli.catalog import names, pipeline
 from assay.cli.compile import compile_one
-from assay.cluster.compiled import dags
 from assay.cluster.profile import default_profile
 from assay.cluster.size import Size, size
+from assay.runtime.compiled import dags
+from assay.runtime.images import read_images
 
+IMAGES = read_images(None, development=True)
 TRAIN, SWEEP = "train_and_register", "sweep_and_register"
 CANDIDATES: Final = [
     {"estimator": "sklearn.ensemble.RandomForestClassifier", "hyperparameters": {"n_estimators": n}}
@@ -33,7 +35,7 @@ VERDICTS: Final = {"run_report", "verdict", "quality"}
 
 @cache
 def compiled(name: str) -> str:
-    return compile_one(pipeline(name), default_profile())
+    return compile_one(pipeline(name), IMAGES, default_profile())
 
 
 def spec(name: str) -> dict[str, Any]:
@@ -149,7 +151,7 @@ class TestTheRunForm:
 
     @pytest.mark.parametrize("name", names("assay.pipelines"))
     def test_two_compilations_give_the_same_bytes(self, name: str) -> None:
-        assert compile_one(pipeline(name)) == compile_one(pipeline(name))
+        assert compile_one(pipeline(name), IMAGES) == compile_one(pipeline(name), IMAGES)
 
 
 class TestTheCache:

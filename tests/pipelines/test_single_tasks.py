@@ -8,7 +8,9 @@ import yaml
 from assay.cli.catalog import pipeline
 from assay.cli.compile import compile_one
 from assay.releases.document import ENVIRONMENTS
+from assay.runtime.images import read_images
 
+IMAGES = read_images(None, development=True)
 SHOWN = {
     "doctor": "Check the ground",
     "promote": "Propose the release",
@@ -20,7 +22,7 @@ SHOWN = {
 @pytest.fixture(params=sorted(SHOWN))
 def compiled(request: pytest.FixtureRequest) -> tuple[str, dict[str, Any]]:
     name = str(request.param)
-    return name, yaml.safe_load(compile_one(pipeline(name)))
+    return name, yaml.safe_load(compile_one(pipeline(name), IMAGES))
 
 
 def test_one_task_that_says_what_it_does_and_runs_each_time(

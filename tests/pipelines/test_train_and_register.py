@@ -160,7 +160,7 @@ def test_after_a_pass_a_person_has_all_to_go_on(
     assert f"model: {model}" in lines
     database = f"sqlite:///{project.folder}/.assay/mlflow.db"
     assert f"registry: {database}" in lines
-    assert "next: assay production cancer --set 1" in lines
+    assert "next: assay model production cancer --set 1" in lines
     (accuracy,) = [line for line in lines if line.startswith("measured: accuracy ")]
     assert re.fullmatch(r"measured: accuracy 0\.\d+ \([\d.]+ to [\d.]+ at 95 %\)", accuracy)
     # Pasted as it stands, in a folder that has nothing to do with the run.
@@ -225,7 +225,7 @@ def test_a_worse_model_is_blocked_and_a_small_difference_is_inconclusive(
 ) -> None:
     # Under a name of its own, because tests run in any order and share the project.
     project.run(model_name="rival")
-    project.assay("production", "rival", "--set", "1")
+    project.assay("model", "production", "rival", "--set", "1")
     dummy = {"estimator": "sklearn.dummy.DummyClassifier", "model_name": "rival"}
     blocked = project.run(code=4, **dummy)
     assert "accuracy is 0.6067; allowed above 0.85" in blocked["error"]
@@ -279,7 +279,7 @@ def test_the_passport_verifies_and_every_pure_step_is_reproduced_elsewhere(
     project: Project, first: dict[str, Any]
 ) -> None:
     record = first["by"]["register"]["outputs"]["record"]
-    verified = json.loads(project.assay("verify", record, "--json"))
+    verified = json.loads(project.assay("store", "verify", record, "--json"))
     assert verified["artifacts"] > 10
     drawn = project.assay("passport", record)
     for name in (
@@ -344,7 +344,7 @@ def test_one_flipped_byte_is_found(project: Project, first: dict[str, Any]) -> N
     try:
         blob.write_bytes(data[:100] + bytes([data[100] ^ 1]) + data[101:])
         done = subprocess.run(
-            project.command("verify", model),
+            project.command("store", "verify", model),
             cwd=project.folder,
             env=project.environment,
             capture_output=True,
@@ -354,17 +354,17 @@ def test_one_flipped_byte_is_found(project: Project, first: dict[str, Any]) -> N
         assert digest in done.stderr
     finally:
         blob.write_bytes(data)
-    project.assay("verify", model)
+    project.assay("store", "verify", model)
 
 
 @pytest.mark.slow
 def test_models_and_data_can_be_compared(project: Project, first: dict[str, Any]) -> None:
     data = first["by"]["split_data"]["outputs"]
-    rows = json.loads(project.assay("diff", data["train"], data["test"], "--json"))
+    rows = json.loads(project.assay("model", "diff", data["train"], data["test"], "--json"))
     assert {"what": "rows"}.items() <= next(r for r in rows if r["what"] == "rows").items()
     model = first["by"]["train"]["outputs"]["model"]
-    assert json.loads(project.assay("diff", model, model, "--json")) == []
-    project.assay("diff", model, data["train"], code=2)
+    assert json.loads(project.assay("model", "diff", model, model, "--json")) == []
+    project.assay("model", "diff", model, data["train"], code=2)
 
 
 @pytest.mark.slow
@@ -398,7 +398,7 @@ def test_a_run_that_is_killed_goes_on_where_it_was(
         time.sleep(0.02)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
-    project.assay("verify")
+    project.assay("store", "verify")
     again = project.run()
     assert again["verdict"] == "passed"
     assert {again["states"][name] for name in done if name in PURE} <= {"cached"}

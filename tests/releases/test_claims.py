@@ -186,7 +186,7 @@ def test_a_trailer_that_nobody_signed_stops_no_rollback(world: Any) -> None:
     )
     assert world.sync().problems == []
     assert world.roll_back("dev").release.digest == world.models["one"]
-    done = CliRunner().invoke(cli, ["releases", MODEL, "--verify"])
+    done = CliRunner().invoke(cli, ["release", "list", MODEL, "--verify"])
     assert "removed" not in str(done.exception)
 
 
@@ -221,7 +221,7 @@ def test_a_runners_entry_does_not_hide_an_unapproved_commit(world: Any, keys: An
     )
     assert len(world.entries()) == 2
     assert any("without an approval" in problem for problem in world.sync().problems)
-    done = CliRunner().invoke(cli, ["releases", MODEL, "--verify"])
+    done = CliRunner().invoke(cli, ["release", "list", MODEL, "--verify"])
     assert f"commit {world.head()[:12]} is not in the log" in str(done.exception)
 
 

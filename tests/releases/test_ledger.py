@@ -122,7 +122,7 @@ def test_a_log_entry_that_no_approval_backs_is_no_release(world: Any, keys: Any)
         assert log.current(world.entries(), "staging") is None
         refused(lambda: world.promote("one", "production"), RunBlocked, "never in staging")
         refused(lambda: world.roll_back("staging"), UsageError, "never released to staging")
-        done = CliRunner().invoke(cli, ["releases", MODEL])
+        done = CliRunner().invoke(cli, ["release", "list", MODEL])
         assert "entry 3 does not count" in done.stderr
 
 
@@ -211,13 +211,13 @@ def test_a_revocation_outlives_its_pointers(world: Any) -> None:
     for pointer in world.store.list_pointers("statements/"):
         (world.root / "store" / pointer).unlink()
     refused(lambda: world.promote("two", "dev"), RunBlocked, "revoked", WHY)
-    done = CliRunner().invoke(cli, ["verify"])
+    done = CliRunner().invoke(cli, ["store", "verify"])
     assert isinstance(done.exception, IntegrityError)
     assert "log of revocations, entry 1" in str(done.exception)
     assert "to its statement was removed" in str(done.exception)
-    done = CliRunner().invoke(cli, ["fsck"])
+    done = CliRunner().invoke(cli, ["store", "fsck"])
     assert "to its statement was removed" in done.output
-    done = CliRunner().invoke(cli, ["releases", MODEL, "--verify"])
+    done = CliRunner().invoke(cli, ["release", "list", MODEL, "--verify"])
     assert "to its statement was removed" in str(done.exception)
 
 
@@ -259,7 +259,7 @@ def test_newest_entries_that_were_cut_off_are_missed_by_what_git_knows(world: An
     assert any(told in problem for problem in world.sync().problems)
     _, problems = lint(world.services, world.checkout(), "", None)
     assert any(told in problem.text for problem in problems)
-    done = CliRunner().invoke(cli, ["releases", MODEL, "--verify"])
+    done = CliRunner().invoke(cli, ["release", "list", MODEL, "--verify"])
     assert told in str(done.exception)
 
 
@@ -385,9 +385,9 @@ def test_a_rollback_that_was_pushed_and_not_recorded_is_reported_and_finished(
         patch.setattr(Repository, "push", die)
         with pytest.raises(KeyboardInterrupt):
             world.roll_back("dev")
-    done = CliRunner().invoke(cli, ["releases", MODEL])
+    done = CliRunner().invoke(cli, ["release", "list", MODEL])
     assert "a rollback to commit" in done.stderr
-    done = CliRunner().invoke(cli, ["releases", MODEL, "--verify"])
+    done = CliRunner().invoke(cli, ["release", "list", MODEL, "--verify"])
     assert "was pushed and not recorded" in str(done.exception)
     assert len(world.entries()) == 2, "a report changes nothing"
     synced = world.sync()
@@ -429,7 +429,7 @@ def test_an_intent_proves_nothing(world: Any, keys: Any) -> None:
 
 def test_the_log_says_in_json_what_does_not_count(world: Any) -> None:
     world.release("one", "dev")
-    done = CliRunner().invoke(cli, ["releases", MODEL, "--json"])
+    done = CliRunner().invoke(cli, ["release", "list", MODEL, "--json"])
     told = json.loads(done.stdout)
     assert [item["event"] for item in told] == ["intent", "release"]
     assert {item["refused"] for item in told} == {""}

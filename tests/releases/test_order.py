@@ -81,7 +81,7 @@ def test_a_merge_that_is_recorded_late_does_not_undo_a_rollback(world: Any) -> N
     assert states(world) == ("two", "two", "two")
     again = world.sync()
     assert (again.problems, again.approved, again.aliases) == ([], [], [])
-    listed = CliRunner().invoke(cli, ["releases", MODEL, "--verify"])
+    listed = CliRunner().invoke(cli, ["release", "list", MODEL, "--verify"])
     assert (listed.exit_code, "note:" in listed.output) == (0, False), listed.output
     refused(
         lambda: world.roll_back("dev", to=world.models["three"]),
@@ -126,10 +126,10 @@ def test_a_log_in_the_wrong_order_is_put_right(
     world: Any, keys: Any, monkeypatch: pytest.MonkeyPatch, who: str
 ) -> None:
     recorded_late(world)
-    listed = CliRunner().invoke(cli, ["releases", MODEL, "--verify"])
+    listed = CliRunner().invoke(cli, ["release", "list", MODEL, "--verify"])
     assert isinstance(listed.exception, IntegrityError)
     assert "dev: entry 8 was recorded late" in str(listed.exception)
-    assert "put it right with: assay approvals sync" in str(listed.exception)
+    assert "put it right with: assay release sync" in str(listed.exception)
     if who == "runner's rollback":
         monkeypatch.setenv("ASSAY_SIGNING_KEY", keys.private["runs"])
     back = "two"
@@ -146,7 +146,7 @@ def test_a_log_in_the_wrong_order_is_put_right(
     right = world.entries()[-1 if back == "two" else -2]
     assert (right.event, right.refused, right.digest) == ("reconciled", "", world.models["two"])
     assert right.why == "entry 8 was recorded late: its commit is older"
-    assert CliRunner().invoke(cli, ["releases", MODEL, "--verify"]).exit_code == 0
+    assert CliRunner().invoke(cli, ["release", "list", MODEL, "--verify"]).exit_code == 0
 
 
 def test_a_log_in_the_wrong_order_is_put_right_each_time(world: Any) -> None:
@@ -261,7 +261,7 @@ class TestARollbackWhileGitIsDown:
             assert synced.approved == []
             (problem,) = synced.problems
             assert "was rolled back at" in problem
-            assert "assay approvals sync --accept-merges" in problem
+            assert "assay release sync --accept-merges" in problem
         assert log.current(rolled_back.chain(), "dev").digest == rolled_back.models["one"]
         assert rolled_back.registry.at(MODEL, "dev").model == rolled_back.models["one"]
 

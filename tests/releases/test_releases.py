@@ -279,7 +279,7 @@ def test_a_rewritten_history_is_shown(world: Any) -> None:
     clone = world.checkout()
     git(clone, "reset", "-q", "--hard", "HEAD~1")
     git(clone, "push", "-q", "--force", "origin", "main")
-    done = CliRunner().invoke(cli, ["releases", MODEL, "--verify"])
+    done = CliRunner().invoke(cli, ["release", "list", MODEL, "--verify"])
     assert isinstance(done.exception, IntegrityError)
     assert "no longer has" in str(done.exception)
 

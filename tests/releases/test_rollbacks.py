@@ -79,7 +79,7 @@ def test_a_corrupt_blob_is_refused_before_anything_changes(world: Any) -> None:
     flip(world.model_file("two"))
     head, count = world.head(), len(world.entries())
     said = refused(lambda: world.roll_back("dev"), IntegrityError, "nothing was changed", "damaged")
-    assert f"assay rollback 'churn' dev --to {world.models['one']}" in said
+    assert f"assay release rollback 'churn' dev --to {world.models['one']}" in said
     assert (world.head(), len(world.entries())) == (head, count)
     assert world.registry.at(MODEL, "dev").model == world.models["three"]
     assert world.roll_back("dev", to=world.models["one"]).release.digest == world.models["one"]
@@ -176,7 +176,7 @@ def test_what_a_drill_lacks_is_said_at_once_before_anything_moves(
         "ASSAY_SIGNING_KEY is not set, and a drill is a signed statement",
         "Secret assay-signing",
         "no release of 'churn' came before the one in dev, so a drill cannot go back",
-        "assay promote 'churn' dev",
+        "assay release promote 'churn' dev",
     )
     monkeypatch.setenv("ASSAY_SIGNING_KEY", keys.private["stranger"])
     refused(rehearse, UsageError, "does not list key", "a drill cannot go back")
@@ -284,7 +284,7 @@ def collect(world: Any) -> Any:
     for path in (world.root / "store").rglob("*"):
         if path.is_file() and not path.is_symlink():
             os.utime(path, (then, then))
-    return CliRunner().invoke(cli, ["gc", "--delete", "--no-registry"])
+    return CliRunner().invoke(cli, ["store", "gc", "--delete", "--no-registry"])
 
 
 @pytest.mark.slow

@@ -46,7 +46,7 @@ def earlier(world: Any) -> str:
 
 
 def sign(digest: str, *words: str) -> Result:
-    return CliRunner().invoke(cli, ["sign", digest, "--why", WHY, *words])
+    return CliRunner().invoke(cli, ["store", "sign", digest, "--why", WHY, *words])
 
 
 def test_what_was_made_before_keys_is_admitted_by_a_person_and_shown_as_that(
@@ -56,9 +56,9 @@ def test_what_was_made_before_keys_is_admitted_by_a_person_and_shown_as_that(
     refused(
         lambda: about(world.store, earlier, verifier),
         AttestationError,
-        "assay sign DIGEST --why REASON",
+        "assay store sign DIGEST --why REASON",
     )
-    done = CliRunner().invoke(cli, ["sign", earlier, "--why", WHY], input="n\n")
+    done = CliRunner().invoke(cli, ["store", "sign", earlier, "--why", WHY], input="n\n")
     assert done.exit_code == 1
     for step in ("snapshot_data", "split_data", "train", "evaluate"):
         assert step in done.output
@@ -93,7 +93,7 @@ def test_a_version_from_before_the_keys_is_released_by_its_newest_signed_decisio
     refused(
         lambda: candidate.decision_of(world.services, nothing, version),
         AttestationError,
-        "assay sign DIGEST --why REASON",
+        "assay store sign DIGEST --why REASON",
     )
 
 

@@ -261,7 +261,7 @@ def test_what_was_merged_and_replaced_unseen_is_recorded_and_passed_over(
     assert (synced.problems, synced.aliases) == ([], ["churn@dev -> 3"])
     assert [entry.event for entry in world.entries()] == ["release", "passed", "release"]
     assert log.current(world.chain(), "dev").digest == world.models["three"]
-    assert CliRunner().invoke(cli, ["releases", MODEL, "--verify"]).exit_code == 0
+    assert CliRunner().invoke(cli, ["release", "list", MODEL, "--verify"]).exit_code == 0
     to = world.models["two"]
     refused(lambda: world.roll_back("dev", to=to), UsageError, "was never released")
     assert world.roll_back("dev").release.digest == world.models["one"]

@@ -5,7 +5,6 @@ shell completion must not pay for pandas or MLflow.
 """
 
 import errno
-import importlib
 import os
 import sys
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any, Final
 import click
 
 from assay import __version__
+from assay.cli.groups import LazyGroup
 from assay.cli.process import prepare
 from assay.errors import AssayError, ServiceError, StoreError, UsageError
 from assay.text import one_line
@@ -26,25 +26,14 @@ COMMANDS: Final = {
     "doctor": ("assay.cli.doctor", "Check everything that a run will need."),
     "show": ("assay.cli.show", "Show what a digest names."),
     "passport": ("assay.cli.passport", "Draw the executions behind a digest."),
-    "verify": ("assay.cli.verify", "Check that attestations and bytes are what they say."),
-    "fsck": ("assay.cli.fsck", "Check a whole store, and repair it from a copy."),
-    "gc": ("assay.cli.gc", "Remove what nothing needs any more."),
     "reproduce": ("assay.cli.reproduce", "Run a step again and compare the digests."),
-    "diff": ("assay.cli.diff", "Compare two models or two datasets."),
+    "model": ("assay.cli.model", "List, compare and export models; production here."),
+    "release": ("assay.cli.release", "Promote, approve, roll back, list and check releases."),
+    "store": ("assay.cli.store", "Verify, repair and clean up the store."),
+    "monitor": ("assay.cli.monitor", "Draft and measure monitoring plans."),
     "gate": ("assay.cli.gate", "Judge evidence by a policy, anywhere."),
     "suite": ("assay.cli.suite", "Work with validation suites."),
-    "monitoring": ("assay.cli.monitoring", "Draft and measure monitoring plans."),
-    "production": ("assay.cli.production", "Show or set the model in production."),
     "new": ("assay.cli.new", "Write the first files of a step of your own."),
-    "promote": ("assay.cli.promote", "Propose a model for an environment."),
-    "approve": ("assay.cli.approve", "Merge a proposal where there is no forge."),
-    "approvals": ("assay.cli.approvals", "Record what was merged."),
-    "rollback": ("assay.cli.rollback", "Put an earlier release back."),
-    "releases": ("assay.cli.releases", "Show what was released when, by whom and why."),
-    "release": ("assay.cli.release", "Check releases in a deployment repository."),
-    "override": ("assay.cli.override", "Decide against the policy, signed and for a time."),
-    "revoke": ("assay.cli.revoke", "State that a model must never be released."),
-    "sign": ("assay.cli.sign", "Admit what was made before keys were adopted."),
     "demo": ("assay.cli.demo", "Run the main job, a release and a rollback."),
     "completion": ("assay.cli.completion", "Print the shell's completion script."),
 }
@@ -81,46 +70,15 @@ _FAULTS: Final = {
 """Exit code and remedy of the operating system's errors, by their number."""
 
 
-class _LazyGroup(click.Group):
-    """A group whose commands are imported when they are used; COMMANDS has their help lines."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        del ctx
-        return list(COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        del ctx
-        if cmd_name not in COMMANDS:
-            return None
-        module, _ = COMMANDS[cmd_name]
-        command: click.Command = importlib.import_module(module).command
-        return command
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        del ctx
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
-
+class _Cli(LazyGroup):
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         del ctx
         with formatter.section("Exit codes"):
             formatter.write_dl([(str(code), text) for code, text in EXIT_CODES.items()])
 
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
-            from difflib import get_close_matches
 
-            close = get_close_matches(args[0], COMMANDS, n=1)
-            hint = f"; did you mean {close[0]!r}?" if close else "; see: assay --help"
-            ctx.fail(f"no command {args[0]!r}{hint}")
-        return super().resolve_command(ctx, args)
-
-
-@click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="assay")
-def cli() -> None:
+def _cli() -> None:
     """From data to a registered model, with proof of everything behind it.
 
     Configuration comes from the environment: ASSAY_STORE (default ./.assay/store),
@@ -129,6 +87,14 @@ def cli() -> None:
     Where a command takes a DIGEST, its first digits are enough, as long as they are of one
     artifact only; MODEL@ALIAS and MODEL/VERSION name a registered model.
     """
+
+
+cli: Final = click.group(
+    "assay",
+    cls=_Cli,
+    commands=COMMANDS,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)(_cli)
 
 
 def main(arguments: list[str] | None = None) -> Any:

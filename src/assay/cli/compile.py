@@ -1,7 +1,6 @@
 """`assay compile`: the YAML of every pipeline and component."""
 
-import os
-import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +9,11 @@ import click
 from assay.cli.catalog import choices_of, component, names, pipeline
 from assay.cli.console import json_option, print_json
 from assay.cluster.apply import with_profile
-from assay.cluster.compiled import finished
 from assay.cluster.profile import MAX_PROFILE_BYTES, Profile, parse_profile, schema
 from assay.documents import read_regular
 from assay.errors import AssayError, UsageError
-from assay.runtime.images import ROLES, image, is_pinned
+from assay.runtime.compiled import compile_component, compile_pipeline
+from assay.runtime.images import read_images
 
 
 class StaleError(AssayError):
@@ -65,10 +64,10 @@ def command(
     if print_profile_schema:
         print_json(schema())
         return
-    use_images(images, dev=dev)
+    references = read_images(images, development=dev)
     if check and upload:
         raise UsageError("give --check or --upload, not both")
-    compiled = _compile_all(read_profile(profile) if profile else None)
+    compiled = _compile_all(references, read_profile(profile) if profile else None)
     if upload:
         _upload(compiled, endpoint, namespace)
     written = [str(path) for path in (_check if check else _write)(output, compiled)]
@@ -77,23 +76,6 @@ def command(
     else:
         for path in written:
             click.echo(path)
-
-
-def use_images(images: Path | None, *, dev: bool) -> None:
-    """Let components take their images from a file; call it before they are imported.
-
-    Raises:
-        UsageError: An image that is not pinned by digest, where this is no development build.
-    """
-    if images is not None:
-        # Read by assay.runtime.images when the components are imported.
-        os.environ["ASSAY_IMAGES"] = str(images)
-    loose = [image(role) for role in ROLES if not is_pinned(image(role))]
-    if loose and not dev:
-        raise UsageError(
-            f"images not pinned by digest: {', '.join(loose)}; give --images with references by "
-            "digest, or --dev for a development build"
-        )
 
 
 def read_profile(path: Path) -> Profile:
@@ -106,26 +88,26 @@ def read_profile(path: Path) -> Profile:
     return parse_profile(data, str(path), components=names("assay.components"))
 
 
-def compile_one(function: Any, profile: Profile | None = None, *, component: bool = False) -> str:
-    """The YAML of a pipeline, or of a component that others load; profiles are for pipelines."""
-    from kfp import compiler
+def compile_one(function: Any, images: Mapping[str, str], profile: Profile | None = None) -> str:
+    """The YAML of a pipeline of this installation.
 
-    choices = {} if component else choices_of(function)
-    if profile is not None:
-        function = with_profile(function, profile)
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "compiled.yaml"
-        compiler.Compiler().compile(function, str(file))
-        return finished(file.read_text(), choices, component=component)
+    Args:
+        function: What `@dsl.pipeline` made of a function.
+        images: Image by role.
+        profile: What the cluster's pods need.
+    """
+    choices = choices_of(function)
+    profiled = function if profile is None else with_profile(function, profile)
+    return compile_pipeline(profiled, images, choices)
 
 
-def _compile_all(profile: Profile | None) -> dict[str, str]:
+def _compile_all(images: Mapping[str, str], profile: Profile | None) -> dict[str, str]:
     found = {
-        f"pipelines/{name}/pipeline.yaml": compile_one(pipeline(name), profile)
+        f"pipelines/{name}/pipeline.yaml": compile_one(pipeline(name), images, profile)
         for name in names("assay.pipelines")
     }
     found |= {
-        f"components/{name}/component.yaml": compile_one(component(name), component=True)
+        f"components/{name}/component.yaml": compile_component(component(name), images)
         for name in names("assay.components")
     }
     return found

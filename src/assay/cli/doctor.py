@@ -1,6 +1,5 @@
 """`assay doctor`: the ground that a run will stand on."""
 
-import os
 import sys
 from pathlib import Path
 
@@ -10,7 +9,7 @@ from assay.cli.compile import read_profile
 from assay.cli.console import json_option, print_json, print_table, use_defaults
 from assay.cluster.doctor import LIMIT_SECONDS, examine, exit_code
 from assay.cluster.doctor.ground import ground
-from assay.runtime.images import ROLES, image
+from assay.runtime.images import read_images
 
 
 @click.command("doctor")
@@ -43,9 +42,7 @@ def command(
     inside of the cluster.
     """
     use_defaults()
-    if images is not None:
-        os.environ["ASSAY_IMAGES"] = str(images)
-    pulled = [image(role) for role in ROLES] if os.environ.get("ASSAY_IMAGES") else []
+    pulled = list(read_images(images, development=True).values()) if images else []
     named = read_profile(profile) if profile else None
     findings = examine(ground(endpoint, namespace, pulled, named), limit)
     if as_json:

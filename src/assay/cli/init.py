@@ -35,12 +35,12 @@ README: Final = """\
 # Deployments
 
 What is in an environment is what is merged here: `models/MODEL/ENVIRONMENT/release.yaml`, written
-by `assay promote`. A merge is the approval.
+by `assay release promote`. A merge is the approval.
 
 - `policy.yaml` governs every model: a release is judged again by it, whatever policy its run was
   given. `models/MODEL/policy.yaml` governs one model. Change it by a pull request of its own.
 - `keys.yaml` lists the public keys, whose they are and what they may sign (`runner`, `approver`,
-  `recorder`, `trigger`). `assay approvals sync` after a merge on a forge needs a `recorder`.
+  `recorder`, `trigger`). `assay release sync` after a merge on a forge needs a `recorder`.
 - `.github/workflows/release-lint.yaml` checks every pull request with `assay release lint`.
 
 Protect the main branch: pull requests only, the check `release-lint` and an approval required, no
@@ -316,6 +316,6 @@ def _next(folder: Path) -> list[str]:
         f". ./{SETTINGS}",
         "assay suite draft data.csv --target y -o suite.json",
         f"assay run train-and-register {data}",
-        "assay promote mine dev",
-        f"ASSAY_SIGNING_KEY={APPROVER} assay approve mine dev",
+        "assay release promote mine dev",
+        f"ASSAY_SIGNING_KEY={APPROVER} assay release approve mine dev",
     ]

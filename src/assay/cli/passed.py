@@ -75,8 +75,8 @@ class Passed:
         """The command to type next."""
         name = shlex.quote(self.name)
         if os.environ.get("ASSAY_DEPLOYMENTS"):
-            return f"assay promote {name} dev"
-        return f"assay production {name} --set {self.version}"
+            return f"assay release promote {name} dev"
+        return f"assay model production {name} --set {self.version}"
 
     def to_dict(self) -> dict[str, Any]:
         """For programs."""

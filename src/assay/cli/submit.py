@@ -19,12 +19,11 @@ from rich.text import Text
 
 from assay import __version__
 from assay.cli.catalog import bind_arguments, names, pipeline
-from assay.cli.compile import compile_one, read_profile, use_images
+from assay.cli.compile import compile_one, read_profile
 from assay.cli.console import json_option, print_json, stdout
 from assay.cli.run import read_parameters
 from assay.cli.sent import complete, sent
 from assay.cluster.client import Endpoint, Kfp, Version
-from assay.cluster.compiled import uncached
 from assay.cluster.follow import PATIENCE_SECONDS, POLL_SECONDS, STILL_SECONDS, Listener, follow
 from assay.cluster.names import description, run_name, version_description
 from assay.cluster.runs import FAILED, SUCCEEDED, TERMINAL, Outcome, Task
@@ -32,6 +31,8 @@ from assay.core.config import store_from_env
 from assay.core.digest import of_bytes
 from assay.core.store import Store
 from assay.errors import AssayError, UsageError
+from assay.runtime.compiled import uncached
+from assay.runtime.images import read_images
 from assay.text import one_line
 
 _UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -147,13 +148,13 @@ def command(
         interval, schedule = _seconds(every), _cron(cron)
         if interval and schedule:
             raise UsageError("give --cron or --every, not both")
-        use_images(images, dev=dev)
+        references = read_images(images, development=dev)
         function = pipeline(str(name))
         arguments = complete(function, bind_arguments(function, read_parameters(params, pairs)))
         # Where this machine does not see the cluster's store, the run's own tasks resolve.
         store = store_from_env() if os.environ.get("ASSAY_STORE") else None
         arguments = sent(arguments, store, lambda line: click.echo(line, err=True))
-        package = compile_one(function, read_profile(profile) if profile else None)
+        package = compile_one(function, references, read_profile(profile) if profile else None)
         kfp = Kfp(where)
         # Uploaded in any case: the pipeline's page tells what it is.
         version = upload(kfp, function, package)

@@ -275,7 +275,7 @@ def load(store: Store, digest: str, verifier: Verifier | None) -> Attestation:
         if not admitted_by:
             raise AttestationError(
                 f"{what}: unsigned, and ASSAY_VERIFY_KEYS asks for a signature; {RUN_AGAIN} "
-                "with ASSAY_SIGNING_KEY set, or have an approver admit it: assay sign "
+                "with ASSAY_SIGNING_KEY set, or have an approver admit it: assay store sign "
                 "DIGEST --why REASON"
             )
     attestation = replace(parse(raw, digest, signed_by), admitted_by=admitted_by)

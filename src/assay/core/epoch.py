@@ -4,7 +4,7 @@ KFP answers from its own cache without asking whether what it names still exists
 believed. So every stage of a pipeline gets the epoch among its settings: KFP's cache key changes
 with it. It changes
 
-- when `assay gc` removed something that an answer may name: it writes the store's pointer anew;
+- when `assay store gc` removed what an answer may name: it writes the store's pointer anew;
 - when other keys count, or the same ones for something else.
 
 The step cache needs none of it: it looks at all it names each time.

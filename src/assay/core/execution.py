@@ -154,8 +154,8 @@ def execute(step: Step, arguments: Mapping[str, Any], context: Context) -> Execu
         watch = Watch(context.store)
         previous = _lookup(step, key, context)
         while previous is not None and context.cache is CacheMode.READ_WRITE:
-            # Young, so that `assay gc` sees that somebody goes on from these outputs; then a look
-            # whether a collection that began before is about to remove them.
+            # Young, so that the collector sees that somebody goes on from these outputs; then a
+            # look whether a collection that began before is about to remove them.
             if not context.store.is_young(_pointer_of(key)):
                 _point(context.store, key, previous.record.digest)
             if not watch.touched(previous.names):

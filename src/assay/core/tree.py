@@ -117,7 +117,7 @@ def _require_whole(store: Store, manifest: Manifest) -> None:
         raise NotFoundError(
             f"{manifest.digest} was removed by a garbage collection just now (missing: {gone[0]}), "
             f"because nothing had used it for longer than the grace period; {RUN_AGAIN}, and pin "
-            "what has to stay: assay gc --pin"
+            "what has to stay: assay store pin"
         )
 
 

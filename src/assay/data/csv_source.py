@@ -24,7 +24,7 @@ from assay.core.findings import Finding, merged
 from assay.core.limits import MOST_BY_GZIP, Limits
 from assay.data.file_kinds import HEAD_BYTES, not_a_table
 from assay.data.quotes import Quotes
-from assay.data.text_types import Inference, convert, dataset_type
+from assay.data.text_types import MISSING_VALUES, Inference, convert, dataset_type
 from assay.errors import DataError, UsageError
 from assay.text import quoted
 
@@ -40,7 +40,6 @@ LOOKED_AT_ROWS: Final = 50
 SNIFFED_CHARACTERS: Final = 1 << 14
 BLOCK_BYTES: Final = 4 << 20
 """A CSV is read in such blocks; one row must fit into one."""
-MISSING: Final = ("", "NA", "N/A", "NaN", "nan", "null", "None", "?")
 DELIMITERS: Final = ",;\t|"
 DECLARED: Final = re.compile(r'"?sep=(?P<mark>[^"\r\n])"?[;,\t ]*\r?\n')
 """A line before the header by which Excel knows the delimiter."""
@@ -60,7 +59,7 @@ class Options:
 
     delimiter: str = "auto"
     """One ASCII character, or `auto`; `\\t` and `tab` stand for a tab."""
-    missing: Sequence[str] = MISSING
+    missing: Sequence[str] = MISSING_VALUES
     """Texts that mean a missing value, compared after removing blanks around a cell."""
     encoding: str = "utf-8"
     decimal: str = "."

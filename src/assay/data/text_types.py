@@ -71,7 +71,8 @@ Whole numbers beyond 2^53 are not all numbers of float64, so such a column becom
 
 _GAPS: Final = ("NULL", "Null", "nil", "NIL", "<NA>", "NaT", "#N/A", "\\N", "-", "--", "(null)")
 """What other programs write for a missing value, beyond what is read as one unless it is said."""
-_USUAL_GAPS: Final = ("", "NA", "N/A", "NaN", "nan", "null", "None", "?")
+MISSING_VALUES: Final = ("", "NA", "N/A", "NaN", "nan", "null", "None", "?")
+"""What is read as a missing value in a CSV, unless a run says otherwise."""
 _TYPED_TEXT: Final = {
     "float64": "numbers",
     "date32": "dates",
@@ -91,7 +92,7 @@ class Inference:
 
     def __init__(self, decimal: str = ".", *, fixed: bool = False) -> None:
         self._fixed = fixed
-        self._gaps = (*_GAPS, *_USUAL_GAPS) if fixed else _GAPS
+        self._gaps = (*_GAPS, *MISSING_VALUES) if fixed else _GAPS
         self._seen_gaps: Counter[str] = Counter()
         self._kind: str | None = None
         self._decimal = decimal

@@ -141,7 +141,7 @@ class Registry:
             raise ServiceError(
                 f"MLflow: cannot tell what is in production: the alias {PRODUCTION!r} of {name!r} "
                 f"is not set, but version {past[-1]} was in production (tag {HISTORY_TAG}); point "
-                f"the alias at the right version: assay production {name!r} --set {past[-1]}"
+                f"the alias at the right version: assay model production {name!r} --set {past[-1]}"
             )
         return current
 
@@ -301,10 +301,19 @@ class Registry:
                 token = page.token or ""
         return found
 
+    def aliases(self, name: str) -> dict[str, str]:
+        """The version that each alias of `name` points at, by alias.
+
+        Raises:
+            ServiceError: The registry failed.
+        """
+        with self._calling(f"ask for the aliases of {name!r}"):
+            found = self._client.get_registered_model(name).aliases
+        return {alias: str(version) for alias, version in sorted(found.items())}
+
     def aliased(self, name: str) -> set[str]:
         """The versions of `name` that some alias points at."""
-        with self._calling(f"ask for the aliases of {name!r}"):
-            return {str(v) for v in self._client.get_registered_model(name).aliases.values()}
+        return set(self.aliases(name).values())
 
     def production_history(self, name: str) -> list[str]:
         """The versions that were in production, each once, the present one last.

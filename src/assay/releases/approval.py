@@ -143,7 +143,7 @@ def _proposed(repository: Repository, model: str, environment: str, digest: str)
         others = ", ".join(repository.branches(f"{document.BRANCHES}/")) or "nothing"
         raise UsageError(
             f"nothing is proposed for {model!r} in {environment}; what is proposed: {others}; "
-            "propose it with: assay promote"
+            "propose it with: assay release promote"
         )
     names = ", ".join(sorted(name.rpartition("/")[2] for name in found))
     raise UsageError(f"several are proposed ({names}); say which with --digest")
@@ -379,9 +379,9 @@ def _without_merges(
     if merged := [revision.commit for revision, gone in pending if not gone]:
         result.problems.append(
             f"{last.model} in {last.environment} was rolled back at {last.at} while Git was down, "
-            f"and {merged[-1][:12]} was merged; keep the rollback: assay rollback {last.model} "
-            f"{last.environment} --now --why TEXT; or accept the merge: assay approvals sync "
-            "--accept-merges"
+            f"and {merged[-1][:12]} was merged; keep the rollback: assay release rollback "
+            f"{last.model} {last.environment} --now --why TEXT; or accept the merge: "
+            "assay release sync --accept-merges"
         )
     return [one for one in pending if one[1]]
 
@@ -538,7 +538,7 @@ def _approval_of(
     raise IntegrityError(
         f"{release.digest} came into {release.environment} without an approval that an approver's "
         "key signed, whatever the commit says of itself; roll it back, or propose it and merge it "
-        "with: assay approve" + "".join(f"; {error}" for error in refused)
+        "with: assay release approve" + "".join(f"; {error}" for error in refused)
     )
 
 
@@ -618,7 +618,7 @@ def move_alias(services: Services, registry: Registry, model: str, environment: 
         moved, seen = _set_alias(registry, release, last) or moved, last.name
     raise ServiceError(
         f"the alias {environment!r} of {model!r} was not settled: others wrote the release log "
-        f"{log.MAX_RACES} times; run again: assay approvals sync"
+        f"{log.MAX_RACES} times; run again: assay release sync"
     )
 
 

@@ -220,13 +220,13 @@ def require_reached(
     if not entries:
         raise RunBlocked(
             f"{digest} was never in {needed}, and no environment is skipped; "
-            f"promote it there first: assay promote '{model}' {needed} --digest {digest}"
+            f"promote it there first: assay release promote '{model}' {needed} --digest {digest}"
         )
     if opens is not None and not (entries := list(filter(opens, entries))):
         raise RunBlocked(
             f"{digest} came into {needed} and {environment} between two looks at the branch, and "
             f"no environment is skipped; take it out of {environment}, and promote it there again: "
-            f"assay promote '{model}' {environment} --digest {digest}"
+            f"assay release promote '{model}' {environment} --digest {digest}"
         )
     until = [
         statement.load(services.store, entry.statement, services.verifier).text("until")
@@ -256,7 +256,7 @@ def require_compared(services: Services, name: str, environment: str, judgement:
         f"not released: {now.digest} is in production as {name!r} since {now.at}, and the decision "
         f"about {judgement.model} compares with {judgement.production or 'none'}; run the pipeline "
         "again, which compares with the model that is there now, or, to go back to what was there "
-        "before, use assay rollback"
+        "before, use assay release rollback"
     )
 
 

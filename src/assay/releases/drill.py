@@ -89,7 +89,7 @@ def drill(
         RunBlocked: What is there is revoked, so that it could not be put back again.
         UsageError: As `require_ready`; nothing was moved.
         IntegrityError: A release cannot be restored, or predicts otherwise than it did.
-        ServiceError: The repository failed. What is released then is told by `assay releases`.
+        ServiceError: The repository failed. What is released then is told by `assay release list`.
     """
     signer = require_ready(services, signer, model, environment)
 

@@ -10,7 +10,7 @@ be told from the other by looking at the branch:
 | does not have the commit | nothing was changed | nothing |
 | has the commit | it happened | `finish` writes what the intent announced |
 
-A release that was merged after its approval is finished by `assay approvals sync`, which records
+A release that was merged after its approval is finished by `assay release sync`, which records
 every merge; `finish` does rollbacks, that no pull request stands for.
 
 What is in an environment, the log's last entry says, so entries must stand in the order of the
@@ -104,7 +104,7 @@ def finish(
         except UsageError as error:
             raise UsageError(
                 f"{model} in {intent.environment}: the {intent.intends} of {intent.at} was pushed "
-                f"and not recorded; record it with: assay approvals sync ({error})"
+                f"and not recorded; record it with: assay release sync ({error})"
             ) from error
     for environment in document.ENVIRONMENTS:
         entries = log.read(services.store, model, services.verifier)
@@ -126,7 +126,7 @@ def finish(
         except UsageError as error:
             raise UsageError(
                 f"{model} in {environment}: {why} than that of entry {newer.entry.number}; put it "
-                f"right with: assay approvals sync ({error})"
+                f"right with: assay release sync ({error})"
             ) from error
     return made
 

@@ -35,6 +35,6 @@ def in_production(services: Services, registry: Registry, name: str) -> ModelVer
             f"cannot tell which version of {name!r} is in production: the release log says "
             f"{released.digest} since {released.at}, the registry {said}; check "
             "MLFLOW_TRACKING_URI and ASSAY_STORE, or bring the alias to what was released: "
-            "assay approvals sync"
+            "assay release sync"
         )
     return current

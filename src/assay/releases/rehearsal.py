@@ -46,7 +46,7 @@ def lacking(services: Services, model: str, environment: str) -> list[str]:
     """
     entries = log.read(services.store, model, services.verifier)
     there = log.current(entries, environment)
-    promote = f"assay promote '{model}' {environment}"
+    promote = f"assay release promote '{model}' {environment}"
     if there is None:
         return [f"{model!r} was never released to {environment}; release two models: {promote}"]
     left = log.get_release(services.store, there.release)

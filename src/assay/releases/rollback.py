@@ -11,7 +11,7 @@ Phases, in this order; nothing is changed before the third:
 | record | release log, and the registry's alias |
 
 What is not needed: the registry, KFP, the training data, an image to build. A registry that is
-down gives a note; `assay approvals sync` moves its alias later. When Git is down, the log says what
+down gives a note; `assay release sync` moves its alias later. When Git is down, the log says what
 holds, and `reconcile` brings the repository to it. The log is written before the push (an intent)
 and after it, so that a rollback that was stopped in between is finished by the next command.
 """
@@ -133,7 +133,7 @@ def rollback(
         with _timed(seconds, "restore"):
             log.put_release(services.store, target.release)
             if repository is None:
-                done.notes.append("Git is down; when it is back run: assay releases reconcile")
+                done.notes.append("Git is down; when it is back run: assay release reconcile")
             elif now:
                 entry = _push(services, repository, signer, target, done, entry)
             else:
@@ -182,7 +182,7 @@ def _reconcile(
     if newer:
         raise ReleaseConflictError(
             f"{last.model} in {last.environment}: {newer[0][:12]} was merged, and the rollback of "
-            f"{last.at} was made without it; accept the merge with: assay approvals sync "
+            f"{last.at} was made without it; accept the merge with: assay release sync "
             "--accept-merges, or roll back again"
         )
     past = Past(services.store, entries, repository, last.model, last.environment)
@@ -264,7 +264,7 @@ def _verify(services: Services, past: Past, left: Release, target: Earlier) -> i
         other = restore.next_restorable(services, others)
         advice = (
             f"the next restorable one is {other.release.digest}: "
-            f"assay rollback '{left.model}' {left.environment} --to {other.release.digest}"
+            f"assay release rollback '{left.model}' {left.environment} --to {other.release.digest}"
             if other
             else "no other release before it can be restored"
         )
@@ -360,9 +360,7 @@ def _tell_registry(services: Services, registry: Registry | None, done: RolledBa
     try:
         move_alias(services, registry, done.release.model, done.release.environment)
     except AssayError as error:
-        done.notes.append(
-            f"the registry's alias was not moved: {error}; later: assay approvals sync"
-        )
+        done.notes.append(f"the registry's alias was not moved: {error}; later: assay release sync")
 
 
 @contextlib.contextmanager

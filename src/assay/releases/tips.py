@@ -1,4 +1,4 @@
-"""The branch along its first parents, and the tips of it that `approvals sync` saw.
+"""The branch along its first parents, and the tips of it that `release sync` saw.
 
 A forge may put every commit of a pull request on the branch, and Git does not say which of them
 was its tip. What a pull request did on the way was on the branch for nobody. So each `sync` writes

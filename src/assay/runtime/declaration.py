@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from kfp import dsl
 
-from assay.runtime.images import image
+from assay.runtime.images import placeholder
 
 MODULE: Final = "assay.runtime.task"
 """What runs a component in its pod."""
@@ -22,7 +22,7 @@ def component(role: str) -> Callable[[Callable[..., Any]], Any]:
     """Declare a component that runs in the image of a role.
 
     Args:
-        role: One of `assay.runtime.images.ROLES`.
+        role: One of `assay.runtime.images.ROLES`. Its image is named when a pipeline is compiled.
 
     Returns:
         A decorator. In a pod, where KFP cannot declare components, it gives the function as it is.
@@ -31,7 +31,7 @@ def component(role: str) -> Callable[[Callable[..., Any]], Any]:
     def declare(function: Callable[..., Any]) -> Any:
         if not hasattr(dsl, "component"):
             return function
-        made = dsl.component(base_image=image(role), install_kfp_package=False)(function)
+        made = dsl.component(base_image=placeholder(role), install_kfp_package=False)(function)
         container = made.component_spec.implementation.container
         container.command = command(function.__name__)
         container.args = []

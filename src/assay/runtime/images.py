@@ -1,11 +1,11 @@
 """The container images that components run in.
 
-A component names its image by role; which image that is, is decided when a pipeline is compiled.
-Images are pinned by digest through `ASSAY_IMAGES`, the path of a JSON file `{role: reference}`
-that `assay compile --images` sets. Without it the reference is the development tag of this version.
+A component names the role of its image. Which image that is, is decided when a pipeline is compiled
+(`assay.runtime.compiled.compile_pipeline`); until then the reference is a placeholder in a domain
+that never resolves (RFC 2606), so no cluster can pull it by accident.
 """
 
-import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
@@ -18,26 +18,80 @@ ROLES: Final = ("data", "train", "release", "deploy")
 MAX_MAP_BYTES: Final = 1 << 20
 CODE_FOLDER: Final = "/opt/assay/code"
 """Where the images of `images/` have the library, and nothing else has anything."""
+_PLACEHOLDER: Final = "assay.invalid/role/"
 
 
-def image(role: str) -> str:
-    """The image reference for `role`, one of `ROLES`.
+def placeholder(role: str) -> str:
+    """The reference of a component's image before the component is compiled."""
+    return f"{_PLACEHOLDER}{role}"
+
+
+def is_placeholder(reference: str) -> bool:
+    """Whether a reference still has to be replaced by that of an image."""
+    return reference.startswith(_PLACEHOLDER)
+
+
+def development_image(role: str) -> str:
+    """The tag that `make images` gives to the image of a role."""
+    return f"assay-python-{role}:{__version__}"
+
+
+def read_images(path: Path | None, *, development: bool = False) -> dict[str, str]:
+    """The image of each role.
+
+    Args:
+        path: A JSON file `{role: reference}`, such as the one that `make push` writes. None: the
+            development tags of this version.
+        development: Allow references that are not pinned by digest. A tag can move, and KFP's
+            cache would answer with what another image has computed.
 
     Raises:
-        UsageError: `ASSAY_IMAGES` names a file that is no map of roles to references.
+        UsageError: The file cannot be read, has no image for a role, or an image is not pinned.
     """
-    path = os.environ.get("ASSAY_IMAGES", "")
-    if not path:
-        return f"assay-python-{role}:{__version__}"
+    images = _read(path) if path else {role: development_image(role) for role in ROLES}
+    loose = [reference for reference in images.values() if not is_pinned(reference)]
+    if loose and not development:
+        raise UsageError(
+            f"images not pinned by digest: {', '.join(loose)}; give --images with references by "
+            "digest, or --dev for a development build"
+        )
+    return images
+
+
+def _read(path: Path) -> dict[str, str]:
     remedy = f"give a JSON object with a reference for each of {', '.join(ROLES)}"
     try:
-        references = read_json(read_regular(Path(path), MAX_MAP_BYTES, "ASSAY_IMAGES"), path)
+        content = read_json(read_regular(path, MAX_MAP_BYTES, "--images"), str(path))
     except UsageError as error:
         raise UsageError(f"{error}; {remedy}") from error
-    found = references.get(role) if isinstance(references, dict) else None
-    if not isinstance(found, str) or not found:
-        raise UsageError(f"{path}: no image for {role!r}; {remedy}")
-    return found
+    references = content if isinstance(content, dict) else {}
+    images = {role: references.get(role) for role in ROLES}
+    missing = [role for role, reference in images.items() if not _is_reference(reference)]
+    if missing:
+        raise UsageError(f"{path}: no image for {', '.join(missing)}; {remedy}")
+    return {role: str(reference) for role, reference in images.items()}
+
+
+def _is_reference(value: object) -> bool:
+    return isinstance(value, str) and bool(value) and not is_placeholder(value)
+
+
+def bind(reference: str, images: Mapping[str, str]) -> str:
+    """The image that a placeholder stands for; any other reference stays.
+
+    Args:
+        reference: Of a container in a compiled pipeline.
+        images: Image by role, as `read_images` returns it.
+
+    Raises:
+        UsageError: `images` has none for the role.
+    """
+    if not is_placeholder(reference):
+        return reference
+    role = reference.removeprefix(_PLACEHOLDER)
+    if not _is_reference(images.get(role)):
+        raise UsageError(f"no image for the role {role!r}; give one for each of {', '.join(ROLES)}")
+    return images[role]
 
 
 def is_pinned(reference: str) -> bool:

@@ -108,7 +108,7 @@ def _release_key(services: "Services") -> Finding:
     name = "signing of releases"
     signer = signer_from_env()
     if signer is None:
-        text = "no key: assay approve, override and revoke, and the rollback drill refuse"
+        text = "no key: assay release approve, override and revoke, and the rollback drill refuse"
         remedy = f"{MAKE_KEY}; set ASSAY_SIGNING_KEY, on a cluster by the Secret assay-signing"
         return Finding(name, Status.FAILED, text, remedy)
     if services.verifier is None:

@@ -336,7 +336,7 @@ def require_whole(checked: Checked) -> None:
     if broken := checked.broken:
         told = [f"{finding.what}: {finding.problem}" for finding in broken[:MAX_TOLD]]
         if more := len(broken) - len(told):
-            told.append(f"and {more} more (all of them: assay fsck --json)")
+            told.append(f"and {more} more (all of them: assay store fsck --json)")
         raise IntegrityError(
             f"{len(broken)} of {len(checked.findings)} findings are left broken; repair plain "
             "copies with --repair, and the rest from a copy of the store with --from URL: "

@@ -134,7 +134,7 @@ def plan(
     raise UsageError(
         "nothing was removed, because what has to stay cannot be followed: "
         + "; ".join(dict.fromkeys(problems))
-        + "; repair it first: assay fsck --from URL"
+        + "; repair it first: assay store fsck --from URL"
     )
 
 

@@ -34,7 +34,7 @@ SMALL_BYTES: Final = 1 << 20
 bounds the memory that moving files takes, whatever their number and size."""
 REFRESH_SECONDS: Final = 24 * 3600
 """A blob older than this is written again when it is stored again, with the same bytes. So its age
-says when it was last wanted, and `assay gc` leaves alone what a running pipeline relies on."""
+says when it was last wanted, and the collector leaves alone what a running pipeline relies on."""
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -194,7 +194,7 @@ class Store(abc.ABC):
         self._remove(blob_key(digest))
 
     def make_young(self, data: bytes, media_type: str) -> None:
-        """Write a small blob again if it was not written lately, so that `assay gc` leaves it."""
+        """Write a small blob again if it was not written lately: the collector then leaves it."""
         blob = Descriptor(of_bytes(data), len(data), media_type)
         if not self._is_there(blob):
             self._put_bytes(blob, data)
@@ -283,7 +283,7 @@ class Store(abc.ABC):
         self._replace(_pointer_key(name), data)
 
     def is_young(self, name: str) -> bool:
-        """Whether a pointer is there, and was written so lately that `assay gc` leaves it."""
+        """Whether a pointer is there, and was written so lately that `assay store gc` leaves it."""
         found = self._stat(_pointer_key(name))
         return found is not None and found.modified > self._recent_now() - REFRESH_SECONDS
 
@@ -388,7 +388,7 @@ class Store(abc.ABC):
         if bad:
             raise IntegrityError(
                 f"plain copy {where} differs from {manifest.digest} in {', '.join(sorted(bad))}; "
-                "make it again from the store's own files: assay fsck --repair"
+                "make it again from the store's own files: assay store fsck --repair"
             )
         return notes
 
@@ -457,7 +457,7 @@ class Store(abc.ABC):
             return
         raise IntegrityError(
             f"damaged: {place or self.location(expected)}: {found}; nothing was kept. Repair it "
-            "from a copy of the store (assay fsck --from URL), or remove it "
+            "from a copy of the store (assay store fsck --from URL), or remove it "
             f"({self._removal(blob_key(expected))}) and {RUN_AGAIN}: the step that made it is "
             "computed anew"
         )

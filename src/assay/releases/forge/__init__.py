@@ -2,7 +2,7 @@
 
 ```
 base.py     what every adapter does, and its errors
-plain.py    no forge: the branch is the proposal, `assay approve` merges it
+plain.py    no forge: the branch is the proposal, `assay release approve` merges it
 github.py   through PyGithub
 gitlab.py   through python-gitlab
 gitea.py    Gitea and Forgejo, whose API needs no client of its own

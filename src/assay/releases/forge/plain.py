@@ -1,4 +1,4 @@
-"""No forge: the branch is the proposal, and `assay approve` merges it.
+"""No forge: the branch is the proposal, and `assay release approve` merges it.
 
 Its merge commit says who approved, in lines that `approval.py` reads back:
 

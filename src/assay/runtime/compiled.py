@@ -1,4 +1,4 @@
-"""What is done to KFP's compiled YAML: images named, choices offered, everything unread left out.
+"""Compiling pipelines and components: images bound, choices offered, everything unread left out.
 
 Argo keeps the specification of a task about seven times in the status of a workflow, which has
 1 MiB; above that KFP shows nothing of a run any more. So a task's part holds only what the
@@ -7,42 +7,86 @@ launcher reads: no descriptions, and no inputs that nobody gives.
 
 import json
 import re
+import tempfile
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any, Final
 
 import yaml
 
 from assay.runtime.declaration import MODULE
+from assay.runtime.images import bind
 
 _VARIABLE: Final = "ASSAY_IMAGE"
 _OBJECT: Final = re.compile(r"(#    (?P<name>\w+): dict \[Default: )\{.*\}\]")
 
 
-def finished(
-    compiled: str, choices: Mapping[str, tuple[str, ...]], *, component: bool = False
+def compile_pipeline(
+    pipeline: Any,
+    images: Mapping[str, str],
+    choices: Mapping[str, tuple[str, ...]] | None = None,
 ) -> str:
-    """KFP's YAML as it is used.
+    """The YAML of a pipeline, to upload or to submit; also of one that is not this library's.
+
+    A component of this library has a placeholder as its image until the pipeline around it is
+    compiled by this function. What `kfp.compiler` writes by itself has placeholders, and no cluster
+    can pull them.
 
     Args:
-        compiled: What KFP's compiler wrote.
+        pipeline: What `@dsl.pipeline` made of a function.
+        images: Image by role, as `assay.runtime.images.read_images` returns it.
         choices: Values that a parameter of the pipeline may have, by its name: a drop-down in the
             run form, and refused by KFP's API otherwise. The SDK has no word for it.
-        component: Whether it is a component for `load_component_from_file`, which keeps all its
-            descriptions: they are how others use it.
 
-    Returns:
-        The same with these; the comments at its head stay.
+    Raises:
+        UsageError: `images` has none for a role.
     """
-    lines = compiled.splitlines(keepends=True)
-    head = next((n for n, line in enumerate(lines) if not line.startswith("#")), len(lines))
-    documents: list[dict[str, Any]] = list(yaml.safe_load_all("".join(lines[head:])))
+    head, documents = _compile(pipeline)
     spec = documents[0]
     for container in containers(spec):
-        _name_image(container, component=component)
-    if not component:
-        _leave_out(spec)
-        _offer(spec, choices)
-    return _head(lines[:head], spec) + yaml.safe_dump_all(documents, sort_keys=True)
+        container["image"] = bind(container["image"], images)
+        _name_image(container)
+    _leave_out(spec)
+    _offer(spec, choices or {})
+    return _dump(head, documents)
+
+
+def compile_component(component: Any, images: Mapping[str, str]) -> str:
+    """The YAML of a component, for `kfp.components.load_component_from_file`.
+
+    It keeps all its descriptions: they are how others use it.
+
+    Args:
+        component: What `assay.runtime.declaration.component` made of a function.
+        images: As for `compile_pipeline`.
+
+    Raises:
+        UsageError: `images` has none for the role.
+    """
+    head, documents = _compile(component)
+    for container in containers(documents[0]):
+        container["image"] = bind(container["image"], images)
+        if MODULE in container["command"]:
+            # KFP's SDK (2.17) reads back the `env` list of a component's YAML as a map, and fails
+            # when a pipeline with the component is compiled; so here the command says it.
+            container["command"][3:3] = ["--image", container["image"]]
+    return _dump(head, documents)
+
+
+def _compile(function: Any) -> tuple[list[str], list[dict[str, Any]]]:
+    """What KFP's compiler makes of a pipeline or component: lines of comment, and documents."""
+    from kfp import compiler
+
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "compiled.yaml"
+        compiler.Compiler().compile(function, str(file))
+        lines = file.read_text().splitlines(keepends=True)
+    head = next((n for n, line in enumerate(lines) if not line.startswith("#")), len(lines))
+    return lines[:head], list(yaml.safe_load_all("".join(lines[head:])))
+
+
+def _dump(head: list[str], documents: list[dict[str, Any]]) -> str:
+    return _head(head, documents[0]) + yaml.safe_dump_all(documents, sort_keys=True)
 
 
 def _head(lines: list[str], spec: Mapping[str, Any]) -> str:
@@ -63,22 +107,15 @@ def containers(spec: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
             yield executor["container"]
 
 
-def _name_image(container: dict[str, Any], *, component: bool) -> None:
+def _name_image(container: dict[str, Any]) -> None:
     """Tell the container which image it runs in, as `ASSAY_IMAGE`.
 
     An image cannot hold its own digest, and Kubernetes does not tell a container; the attestations
     of what it computes name it. Only compiled files say so: a task that `kfp.local` runs as a plain
     process is in no image.
-
-    KFP's SDK (2.17) reads back the `env` list of a component's YAML as a map, and fails when a
-    pipeline with the component is compiled; so there the command says it.
     """
-    command: list[str] = container["command"]
-    if component and MODULE in command:
-        command[3:3] = ["--image", container["image"]]
-    elif not component:
-        variables = [item for item in container.get("env", ()) if item["name"] != _VARIABLE]
-        container["env"] = [*variables, {"name": _VARIABLE, "value": container["image"]}]
+    variables = [item for item in container.get("env", ()) if item["name"] != _VARIABLE]
+    container["env"] = [*variables, {"name": _VARIABLE, "value": container["image"]}]
 
 
 def _leave_out(spec: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""`assay release`: checks for a deployment repository's CI."""
+"""`assay release lint`: checks for a deployment repository's CI."""
 
 import os
 import sys
@@ -12,12 +12,7 @@ from assay.core.config import services_from_env
 PROBLEMS = 1
 
 
-@click.group("release")
-def command() -> None:
-    """Check releases in a deployment repository."""
-
-
-@command.command("lint", short_help="Check every release in a checkout.")
+@click.command("lint")
 @click.argument("folder", type=click.Path(path_type=Path), default=Path())
 @click.option(
     "--changed-since",
@@ -26,7 +21,7 @@ def command() -> None:
     help="Only what differs from REF, such as origin/main; only REF's history is trusted.",
 )
 @json_option
-def lint_command(folder: Path, changed_since: str, as_json: bool) -> None:
+def command(folder: Path, changed_since: str, as_json: bool) -> None:
     """Check every release in FOLDER, a checked-out deployment repository.
 
     Schema and form; that every digest is in the store and every byte verifies; that the

@@ -1,4 +1,4 @@
-"""`assay diff`: two models, or two datasets."""
+"""`assay model diff`: two models, or two datasets."""
 
 from typing import Any
 

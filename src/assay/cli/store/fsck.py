@@ -1,4 +1,4 @@
-"""`assay fsck`: every blob against its name, every reference against what it leads to."""
+"""`assay store fsck`: every blob against its name, every reference against what it leads to."""
 
 import click
 from rich.progress import Progress

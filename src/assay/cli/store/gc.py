@@ -1,13 +1,13 @@
-"""`assay gc`: remove what nothing rests on."""
+"""`assay store gc`: remove what nothing rests on."""
 
 import os
 from pathlib import Path
 
 import click
 
-from assay.cli.console import NAME, human_bytes, json_option, print_json, print_table, use_defaults
+from assay.cli.console import human_bytes, json_option, print_json, print_table, use_defaults
 from assay.core.config import store_from_env
-from assay.core.maintenance.gc import GRACE_SECONDS, Plan, pin, unpin
+from assay.core.maintenance.gc import GRACE_SECONDS, Plan
 from assay.core.store import Store
 from assay.errors import UsageError
 from assay.releases.upkeep import plan, registry_roots, release_roots, remove
@@ -40,9 +40,6 @@ _DAY = 24 * 3600
     "with an alias and the last three in production always stay.",
 )
 @click.option("--no-registry", is_flag=True, help="There is no registry to ask.")
-@click.option("--pin", "pinned", type=NAME, help="Keep this artifact until it is unpinned.")
-@click.option("--reason", default="", help="Why it is pinned.")
-@click.option("--unpin", "unpinned", type=NAME, help="Keep it no longer for its own sake.")
 @json_option
 def command(
     delete: bool,
@@ -51,9 +48,6 @@ def command(
     releases: tuple[Path, ...],
     keep_versions: int | None,
     no_registry: bool,
-    pinned: str | None,
-    reason: str,
-    unpinned: str | None,
     as_json: bool,
 ) -> None:
     """Remove what no registered version, release, pin or recent run rests on.
@@ -65,12 +59,6 @@ def command(
         raise UsageError("--delete and --dry-run exclude each other")
     use_defaults()
     store = store_from_env()
-    if pinned or unpinned:
-        if pinned:
-            pin(store, pinned, reason)
-        if unpinned:
-            unpin(store, unpinned)
-        return
 
     def roots() -> dict[str, str]:
         found = release_roots(releases, store)
@@ -113,7 +101,7 @@ def _show(found: Plan, removed: int | None, as_json: bool) -> None:
     kept = f"{len(found.kept)} blobs stay, for {len(found.roots)} roots"
     if removed is None:
         click.echo(
-            f"{human_bytes(found.size)} would be freed; {kept}; remove with: assay gc --delete"
+            f"{human_bytes(found.size)} would be freed; {kept}; remove: assay store gc --delete"
         )
     else:
         click.echo(f"removed {removed} of {len(found.blobs)} blobs; {kept}")

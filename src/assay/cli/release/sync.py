@@ -1,4 +1,4 @@
-"""`assay approvals`: what was merged becomes signed records."""
+"""`assay release sync`: what was merged is recorded, signed."""
 
 import sys
 from typing import TYPE_CHECKING
@@ -15,19 +15,14 @@ if TYPE_CHECKING:
 REFUSED = 6
 
 
-@click.group("approvals")
-def command() -> None:
-    """Record approvals."""
-
-
-@command.command("sync", short_help="Record merges and move aliases.")
+@click.command("sync")
 @click.option(
     "--accept-merges",
     is_flag=True,
     help="Count merges in environments that were rolled back while Git was down.",
 )
 @json_option
-def sync_command(accept_merges: bool, as_json: bool) -> None:
+def command(accept_merges: bool, as_json: bool) -> None:
     """Record every merge that the release log does not know, and move the registry's aliases.
 
     For CI or a CronJob; safe to run as often as one likes. Exit code 6 when something was merged

@@ -1,4 +1,4 @@
-"""`assay monitoring`: draft and measure monitoring plans."""
+"""`assay monitor`: draft and measure monitoring plans."""
 
 import contextlib
 import os
@@ -24,7 +24,7 @@ MAX_ALARMS: Final = 20
 """Alarms on live rows that the table shows; JSON has all."""
 
 
-@click.group("monitoring")
+@click.group("monitor")
 def command() -> None:
     """Draft and measure monitoring plans."""
 
@@ -54,7 +54,7 @@ def draft(model: str, data: str, receiver: str, output: Path | None, force: bool
         return
     _write(plan.to_yaml(), output)
     left = "" if receiver else "; give each detector a receiver"
-    check = f"assay monitoring check {output} --model {model} --data {data}"
+    check = f"assay monitor check {output} --model {model} --data {data}"
     click.echo(f"{output}: review it{left}; then: {check}", err=True)
 
 

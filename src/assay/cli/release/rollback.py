@@ -1,4 +1,4 @@
-"""`assay rollback`: an earlier release put back."""
+"""`assay release rollback`: an earlier release put back."""
 
 import click
 
@@ -60,6 +60,6 @@ def command(model_name: str, environment: str, why: str, to: str, now: bool, as_
         size = f"  {human_bytes(done.size)}" if phase == "verify" else ""
         click.echo(f"  {phase:8} {seconds:8.2f} s{size}")
     if done.request is not None:
-        click.echo(url or f"merge it with: assay approve '{model_name}' {environment}")
+        click.echo(url or f"merge it with: assay release approve '{model_name}' {environment}")
     for note in done.notes:
         click.echo(f"note: {note}", err=True)

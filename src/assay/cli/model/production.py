@@ -1,4 +1,4 @@
-"""`assay production`: the model in production."""
+"""`assay model production`: the model in production."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""`assay override` and `assay revoke`: what a person states about a model, signed."""
+"""`assay release override` and `revoke`: what a person states about a model, signed."""
 
 import os
 

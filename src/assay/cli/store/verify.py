@@ -1,4 +1,4 @@
-"""`assay verify`: records and bytes are what they say."""
+"""`assay store verify`: records and bytes are what they say."""
 
 import click
 from rich.progress import Progress

@@ -1,4 +1,4 @@
-"""`assay sign`: admit attestations that were made before keys were adopted."""
+"""`assay store sign`: admit attestations that were made before keys were adopted."""
 
 import click
 from rich.progress import Progress

@@ -1,4 +1,4 @@
-"""`assay releases`: the release log."""
+"""`assay release list`: the release log."""
 
 import contextlib
 from collections.abc import Sequence
@@ -17,24 +17,25 @@ if TYPE_CHECKING:
     from assay.releases.log import Entry
 
 
-@click.command("releases")
-@click.argument("model_name")
+@click.command("list")
+@click.argument("model_name", required=False, default="")
 @click.argument("environment", required=False, default="")
 @click.option("--at", "moment", default="", metavar="TIME", help="What was there at a time (UTC).")
 @click.option("--verify", is_flag=True, help="Compare the log with the deployment repository too.")
 @json_option
 def command(model_name: str, environment: str, moment: str, verify: bool, as_json: bool) -> None:
-    """Show what was released where, when, by whom and why.
+    """Show what was released where, when, by whom and why; without MODEL_NAME, what is where now.
 
-    MODEL_NAME `reconcile` brings the deployment repository to what was rolled back while it was
-    down.
+    Example: assay release list income production --at 2026-01-31
     """
     from assay.releases import document, log
 
     use_defaults()
     services = services_from_env()
-    if model_name == "reconcile" and not environment:
-        _reconcile(services)
+    if not model_name:
+        if moment or verify:
+            raise UsageError("--at and --verify need a model: assay release list MODEL [ENV]")
+        _print_current(services, as_json)
         return
     if environment:
         document.require_environment(environment)
@@ -50,6 +51,28 @@ def command(model_name: str, environment: str, moment: str, verify: bool, as_jso
     _print(model_name, environment, entries)
     if verify:
         click.echo(f"verified: {len(entries)} entries")
+
+
+def _print_current(services: "Services", as_json: bool) -> None:
+    """The release of every model in every environment."""
+    from assay.releases import document, log
+
+    current = [
+        (model, environment, entry)
+        for model in log.models(services.store)
+        for entries in [log.read(services.store, model, services.verifier)]
+        for environment in document.ENVIRONMENTS
+        if (entry := log.current(entries, environment)) is not None
+    ]
+    if as_json:
+        print_json([entry.predicate() for _, _, entry in current])
+    elif not current:
+        click.echo("nothing was released; propose a model with: assay release promote MODEL ENV")
+    else:
+        print_table(
+            ["model", "environment", "digest", "since", "by"],
+            [(model, where, short(e.digest), e.at, e.by) for model, where, e in current],
+        )
 
 
 def _require_known(services: "Services", model_name: str) -> None:
@@ -71,7 +94,7 @@ def _chosen(entries: list["Entry"], environment: str, moment: str) -> list["Entr
 
     if moment:
         if not environment:
-            raise UsageError("--at: say in which environment: assay releases MODEL ENV --at TIME")
+            raise UsageError("--at needs an environment: assay release list MODEL ENV --at TIME")
         found = log.current(entries, environment, statement.stamp(statement.moment(moment, "--at")))
         return [found] if found else []
     if environment:
@@ -100,7 +123,7 @@ def _print(model_name: str, environment: str, entries: Sequence["Entry"]) -> Non
     for intent in log.intents(entries):
         click.echo(
             f"note: entry {intent.number}: a {intent.intends} to commit {intent.commit[:12]} was "
-            "begun; if the branch has it, assay approvals sync records it, else nothing changed",
+            "begun; if the branch has it, assay release sync records it, else nothing changed",
             err=True,
         )
 
@@ -123,7 +146,7 @@ def _compare_with_repository(
         problems += log.cut_off(services.store, model_name, messages, services.verifier)
         problems += [
             f"{intent.environment}: the {intent.intends} of {intent.at} was pushed and not "
-            "recorded; record it with: assay approvals sync"
+            "recorded; record it with: assay release sync"
             for intent in ledger.pushed(repository, list(entries))
         ]
         for environment in document.ENVIRONMENTS:
@@ -131,7 +154,7 @@ def _compare_with_repository(
             commits = ledger.held(repository, path, repository.history(path))
             problems += [
                 f"{environment}: commit {commit[:12]} is not in the log: it was removed, or was "
-                "never approved (assay approvals sync)"
+                "never approved (assay release sync)"
                 for commit in log.missing(entries, environment, commits)
             ]
             if (
@@ -140,7 +163,7 @@ def _compare_with_repository(
                 problems.append(
                     f"{environment}: entry {newer.late.number} was recorded late: its commit is "
                     f"older than that of entry {newer.entry.number}; put it right with: assay "
-                    "approvals sync"
+                    "release sync"
                 )
             problems += [
                 f"{environment}: entry {entry.number} names commit {entry.commit[:12]}, which the "
@@ -153,16 +176,3 @@ def _compare_with_repository(
             ]
     if problems:
         raise IntegrityError("; ".join(problems))
-
-
-def _reconcile(services: "Services") -> None:
-    from assay.core.signing import signer_from_env
-    from assay.releases.rollback import reconcile
-    from assay.releases.settings import settings_from_env
-    from assay.releases.statement import person
-
-    made = reconcile(services, settings_from_env(), signer_from_env(), by=person())
-    for entry in made:
-        click.echo(f"reconciled: {entry.model} in {entry.environment}: {entry.commit}")
-    if not made:
-        click.echo("nothing to reconcile")

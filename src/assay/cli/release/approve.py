@@ -1,4 +1,4 @@
-"""`assay approve`: merge a proposal where there is no forge."""
+"""`assay release approve`: merge a proposal where there is no forge."""
 
 import click
 
@@ -18,7 +18,7 @@ def command(model_name: str, environment: str, digest: str, no_sync: bool) -> No
     Everything is checked again first. ASSAY_SIGNING_KEY, an approver's key, signs the approval of
     exactly this release. With a forge, merge it there.
     """
-    from assay.cli.approvals import print_synced
+    from assay.cli.release.sync import print_synced
     from assay.governance.registry import Registry
     from assay.releases.approval import approve, sync
     from assay.releases.statement import person, require_signer

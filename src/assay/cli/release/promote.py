@@ -1,4 +1,4 @@
-"""`assay promote`: propose a model for an environment."""
+"""`assay release promote`: propose a model for an environment."""
 
 from pathlib import Path
 
@@ -63,7 +63,7 @@ def command(
     click.echo(f"{done.outcome}: {done.release.digest} for {environment}")
     if done.branch:
         click.echo(f"branch: {done.branch}")
-        where = url or f"merge it with: assay approve '{model_name}' {environment}"
+        where = url or f"merge it with: assay release approve '{model_name}' {environment}"
         click.echo(f"pull request: {where}" if url else where)
     if show:
         click.echo(f"\n{done.changelog}")

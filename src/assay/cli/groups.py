@@ -1,0 +1,55 @@
+"""Groups of commands, each imported only when it is called."""
+
+import importlib
+from collections.abc import Mapping
+from typing import Any
+
+import click
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are imported when they are used.
+
+    Args:
+        name: What a user types.
+        commands: By name: the module that has it as `command`, and its line in the help.
+        **attributes: As for `click.Group`.
+    """
+
+    def __init__(
+        self, name: str, commands: Mapping[str, tuple[str, str]], **attributes: Any
+    ) -> None:
+        super().__init__(name, **attributes)
+        self.modules = commands
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Names, in the order of the help."""
+        del ctx
+        return list(self.modules)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command, imported now."""
+        del ctx
+        if cmd_name not in self.modules:
+            return None
+        module, _ = self.modules[cmd_name]
+        command: click.Command = importlib.import_module(module).command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The help, without importing any command."""
+        del ctx
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in self.modules.items()])
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """As click does, with a hint at a close name."""
+        if args and args[0] not in self.modules and not args[0].startswith("-"):
+            from difflib import get_close_matches
+
+            close = get_close_matches(args[0], self.modules, n=1)
+            hint = f"; did you mean {close[0]!r}?" if close else f"; see: {ctx.command_path} --help"
+            ctx.fail(f"no command {args[0]!r}{hint}")
+        return super().resolve_command(ctx, args)

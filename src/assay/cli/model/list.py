@@ -1,0 +1,56 @@
+"""`assay model list`: what the registry has."""
+
+from typing import Any
+
+import click
+
+from assay.cli.console import json_option, print_json, print_table, use_defaults
+from assay.errors import IntegrityError
+from assay.text import short
+
+
+@click.command("list")
+@json_option
+def command(as_json: bool) -> None:
+    """List registered models: newest version, its digest, and what each alias names.
+
+    Example: assay model list
+    """
+    from assay.governance.registry import Registry
+
+    use_defaults()
+    registry = Registry()
+    found: list[dict[str, Any]] = []
+    for name, versions in sorted(registry.versions().items()):
+        newest = max(versions, key=lambda item: int(item.version))
+        try:
+            digest = newest.model
+        except IntegrityError:
+            digest = ""  # registered by other means
+        found.append(
+            {
+                "model": name,
+                "versions": len(versions),
+                "newest": newest.version,
+                "digest": digest,
+                "aliases": registry.aliases(name),
+            }
+        )
+    if as_json:
+        print_json(found)
+    elif not found:
+        click.echo("no registered model; register one with: assay run train-and-register")
+    else:
+        print_table(
+            ["model", "versions", "newest", "digest", "aliases"],
+            [
+                (
+                    item["model"],
+                    item["versions"],
+                    item["newest"],
+                    short(str(item["digest"])) or "not registered by Assay",
+                    ", ".join(f"{alias}: {version}" for alias, version in item["aliases"].items()),
+                )
+                for item in found
+            ],
+        )
