@@ -133,7 +133,7 @@ COMPUTED = [
     "import sys\nx = [sys.executable, 'a.py']",
     "from sys import executable",
     "x = ['/usr/bin/python3.11', '-c', text]",
-    "import a\n  import b",
+    "import a b",
 ]
 
 
@@ -157,6 +157,8 @@ def test_the_scan_misses_nothing_that_the_syntax_tree_has_in_thousands_of_files(
             continue
         scanned += 1
         whole = imports.parse(source)
+        if whole.unresolved.startswith("not valid Python"):
+            continue  # examples of what is not
         assert quick.names >= whole.names, path
         assert not whole.unresolved, (path, whole.unresolved)
         assert not whole.by_location, path
@@ -235,11 +237,13 @@ def test_a_step_of_a_users_own_covers_its_folder_and_what_it_imports_from_assay(
     tree: Tree,
 ) -> None:
     tree.write("mine/clean/step.py", f"{STEP}def f():\n    from assay.reports import page\n")
+    tree.write("mine/clean/__init__.py", "def g():\n    from . import helper, component\n")
     tree.write("mine/clean/helper.py", "import numpy\n")
+    tree.write("mine/clean/for_kfp.py", "from assay.runtime import kfp\n")
     tree.write("mine/clean/component.py", "from assay.runtime import kfp\n")
     (tree.root / "mine/clean/words.txt").write_text("x")
     own = Own.of("mine.clean.step", tree.root / "mine/clean/step.py")
-    assert set(own.files) == {"__init__.py", "helper.py", "step.py", "words.txt"}
+    assert set(own.files) == {"__init__.py", "helper.py", "for_kfp.py", "step.py", "words.txt"}
     found = tree.closure("mine/clean/step.py")
     assert not found.unresolved
     assert "assay.reports.page" in found.modules
@@ -269,7 +273,7 @@ def test_star_imports_take_in_all_submodules(tree: Tree) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("import importlib\nimportlib.import_module(name)\n", "step.py, line 2"),
+        ("import importlib\nimportlib.import_module(name)\n", "mine.clean.step, line 2"),
         ("from mine import absent\nimport mine.absent\n", "mine.absent, which is not there"),
         ("from assay.absent import x\n", "assay.absent, which is not there"),
         ("from .... import x\n", "above its own"),

@@ -1,7 +1,7 @@
 """Which modules a step can import: the static closure of its imports, with their data files.
 
-The closure starts from the step's own files and from `assay.core.execution`, which lays out inputs
-and stores outputs. It follows every import of a module of assay, or of the package that the step
+The closure starts from the step's module and from `assay.core.execution`, which lays out inputs and
+stores outputs. It follows every import of a module of assay, or of the package that the step
 belongs to, and takes in the `__init__` of each package on the way. Files that are not Python and
 lie in the folder of a module of the closure, or below it in a folder that is no package, belong
 to it: whoever reads package data reads it from there.
@@ -42,6 +42,8 @@ _LOCK: Final = f"{LIBRARY}/requirements.txt"
 class Own:
     """A step's own code: its folder if it is in a package, else its module alone."""
 
+    module: str
+    """Where the step is defined."""
     package: str
     """Dotted name; "" for a module that is in no package."""
     root: str
@@ -54,9 +56,9 @@ class Own:
         package = module.rpartition(".")[0]
         root = str(path.parent)
         if "__init__.py" not in _list(root):
-            return cls("", root, {path.name: path.read_bytes()})
+            return cls(module, "", root, {path.name: path.read_bytes()})
         files = {name: Path(file).read_bytes() for name, file in _files_below(root)}
-        return cls(package, root, files)
+        return cls(module, package, root, files)
 
     def covers(self, module: str) -> bool:
         """Whether a module lies in the folder."""
@@ -65,11 +67,12 @@ class Own:
 
 @dataclass(slots=True)
 class Closure:
-    """What a step can import, besides its own code."""
+    """What a step can import."""
 
     files: dict[str, str] = field(default_factory=dict)
-    """Modules and data files by a path that says what they are: `assay/core/step.py`."""
+    """Modules, other than its own, and data files by a path such as `assay/core/step.py`."""
     modules: set[str] = field(default_factory=set)
+    """Its own among them."""
     others: set[str] = field(default_factory=set)
     """Names imported from outside of the library, of the step's package and of Python itself."""
     unresolved: str = ""
@@ -78,12 +81,11 @@ class Closure:
 def closure_of(own: Own) -> Closure:
     """The closure of a step's imports."""
     walk = _Walk(own)
-    for name, source in own.files.items():
-        if name.endswith(".py"):
-            module, is_package = _module_of(own.package, name)
-            walk.look(module, imports_of(source), name, is_package=is_package)
     if own.package:
-        walk.add(own.package.rpartition(".")[0])
+        walk.add(own.module)
+    else:
+        (source,) = own.files.values()
+        walk.look("", imports_of(source), own.module)
     walk.add(_EXECUTION)
     walk.run()
     return walk.found
@@ -92,19 +94,19 @@ def closure_of(own: Own) -> Closure:
 def library_files() -> Iterator[tuple[str, str]]:
     """All files of the library that any step could import, but for those of other steps."""
     skipped = {"cli", *(name.rpartition(".")[2] for name in _PACKAGES_ELSEWHERE)}
-    for name, path in _files_below(_folders()[LIBRARY], LIBRARY):
+    for name, path in _files_below(_root(), LIBRARY):
         if name.split("/")[1] not in skipped and name != _LOCK:
             yield name, path
 
 
 def digest_of(path: str) -> str:
     """SHA-256 of a file of the library, in hexadecimal; it is read once in a process."""
-    return _read(path)[0]
+    return hashlib.sha256(_read(path)).hexdigest()
 
 
 def forget() -> None:
     """Read all files again when they are asked for next."""
-    for cached in (_read, _listing, _folders):
+    for cached in (_read, _listing, _root, _elsewhere):
         cached.cache_clear()
 
 
@@ -112,19 +114,19 @@ class _Walk:
     def __init__(self, own: Own) -> None:
         self.found = Closure()
         self._own = own
-        self._folders: dict[str, str] = dict(_folders())
+        self._folders = {LIBRARY: _root()}
         top, _, below = own.package.partition(".")
         if top and top not in self._folders:
             levels = below.count(".") + 1 if below else 0
             self._folders[top] = str(Path(own.root, *[".."] * levels).resolve())
-        self._tops = {name.partition(".")[0] for name in self._folders}
+        self._tops = set(self._folders)
         self._todo: list[str] = []
         self._files: dict[str, str] = {}
         self._data: set[str] = set()
 
     def add(self, module: str) -> None:
         """Have a module, and the packages that it is in, looked at."""
-        while module and module not in self.found.modules and not self._own.covers(module):
+        while module and module not in self.found.modules:
             self.found.modules.add(module)
             self._todo.append(module)
             module = module.rpartition(".")[0]
@@ -134,23 +136,29 @@ class _Walk:
         while self._todo:
             module = self._todo.pop()
             path = self._find(module)
-            if not path:
+            folder, _, file = path.rpartition("/")
+            is_package = file == "__init__.py"
+            package = module if is_package else module.rpartition(".")[0]
+            if self._own.covers(module):
+                source = self._own.files.get(path.removeprefix(f"{self._own.root}/"))
+                imports = imports_of(source) if source is not None else None
+            elif path:
+                name = package.replace(".", "/")
+                self.found.files[f"{name}/{file}"] = path
+                self._add_data(name, folder)
+                imports = imports_of(_read(path))
+                if imports.by_location:
+                    self._doubt(f"{module}, {imports.by_location}")
+            else:
+                imports = None
                 self._doubt(f"there is no module {module}")
-                continue
-            folder, is_package = os.path.dirname(path), path.endswith("/__init__.py")  # noqa: PTH120
-            name = module.replace(".", "/")
-            self.found.files[f"{name}/__init__.py" if is_package else f"{name}.py"] = path
-            self._add_data(name if is_package else name.rpartition("/")[0], folder)
-            imports = _read(path)[1]
-            if imports.by_location:
-                self._doubt(f"{module}, {imports.by_location}")
-            self.look(module, imports, module, is_package=is_package)
+            if imports is not None:
+                self.look(package, imports, module)
 
-    def look(self, module: str, imports: Imports, where: str, *, is_package: bool) -> None:
-        """Add what a module imports."""
+    def look(self, package: str, imports: Imports, where: str) -> None:
+        """Add what a module in `package` imports."""
         if imports.unresolved:
             self._doubt(f"{where}, {imports.unresolved}")
-        package = module if is_package else module.rpartition(".")[0]
         for imported, name in imports.names:
             self._follow(_absolute(imported, package), name, where)
 
@@ -168,7 +176,7 @@ class _Walk:
         elif name and self._find(f"{module}.{name}"):
             self.add(f"{module}.{name}")
             return
-        if self._own.covers(module) or self._find(module):
+        if self._find(module):
             self.add(module)
         else:
             self._doubt(f"{where} imports {module}, which is not there")
@@ -189,6 +197,8 @@ class _Walk:
 
     def _package(self, name: str) -> str:
         """The folder of a package; "" if it is none."""
+        if name not in self._folders and name in _PACKAGES_ELSEWHERE:
+            self._folders[name] = _elsewhere(name)
         if name not in self._folders:
             parent, _, last = name.rpartition(".")
             above = self._package(parent) if parent else ""
@@ -221,23 +231,17 @@ class _Walk:
         self.found.unresolved = self.found.unresolved or what
 
 
-def _module_of(package: str, name: str) -> tuple[str, bool]:
-    """The module in file `name` of a package's folder, and whether it is a package."""
-    *folders, last = name.removesuffix(".py").split("/")
-    parts = [part for part in (package, *folders) if part]
-    if last == "__init__":
-        return ".".join(parts), True
-    return ".".join([*parts, last]), False
-
-
 def _absolute(module: str, package: str) -> str:
     """The absolute name of a module that is imported in `package`; "" if there is none."""
     name = module.lstrip(".")
     level = len(module) - len(name)
     if not level:
         return name
-    parents = package.split(".")[: len(package.split(".")) + 1 - level] if package else []
-    return ".".join([*parents, name] if name else parents) if parents else ""
+    parts = package.split(".") if package else []
+    if level > len(parts):
+        return ""
+    parents = parts[: len(parts) + 1 - level]
+    return ".".join([*parents, name] if name else parents)
 
 
 def _files_below(folder: str, prefix: str = "") -> Iterator[tuple[str, str]]:
@@ -265,19 +269,17 @@ _listing = functools.cache(_list)
 
 
 @functools.cache
-def _folders() -> dict[str, str]:
-    root = Path(__file__).resolve().parents[1]
-    folders = {LIBRARY: str(root)}
-    for name in _PACKAGES_ELSEWHERE:
-        spec = importlib.util.find_spec(name)
-        if spec is not None and spec.origin is not None:
-            folders[name] = str(Path(spec.origin).resolve().parent)
-    return folders
+def _root() -> str:
+    return str(Path(__file__).resolve().parents[1])
 
 
 @functools.cache
-def _read(path: str) -> tuple[str, Imports]:
+def _elsewhere(name: str) -> str:
+    spec = importlib.util.find_spec(name)
+    return str(Path(spec.origin).resolve().parent) if spec and spec.origin else ""
+
+
+@functools.cache
+def _read(path: str) -> bytes:
     with open(path, "rb") as stream:  # noqa: PTH123 - a hundred files in every step
-        data = stream.read()
-    imports = imports_of(data) if path.endswith(".py") else Imports(frozenset())
-    return hashlib.sha256(data).hexdigest(), imports
+        return stream.read()

@@ -112,8 +112,10 @@ def parse(text: str) -> Lock:
     requires: dict[str, set[str]] = {}
     explained = set()
     current = ""
-    for line in text.splitlines():
-        if line.startswith("    #"):
+    for line in text.split("\n"):
+        if line[:5] == "    -":
+            continue  # a hash, as most lines are
+        if line[:5] == "    #":
             words = line.removeprefix("    #").removeprefix(" via").split()
             if words and current:
                 explained.add(current)
