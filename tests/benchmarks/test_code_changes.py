@@ -97,14 +97,6 @@ def test_a_change_computes_again_what_can_give_another_result(tmp_path: Path) ->
     # What makes the estimator: train, and all that loads models or judges what was measured.
     installation.change("models/build.py", comment)
     assert computed(installation.run()) == {"train", "evaluate", "compare", "check_monitoring"}
-    # And the version of what trains.
-    installation.change(
-        "requirements.txt",
-        lambda lock: re.sub(r"(?m)^scikit-learn==\S+", "scikit-learn==99.0", lock),
-    )
-    assert "train" in computed(installation.run())
-    # Nothing is computed when nothing changed.
-    assert computed(installation.run()) == set()
 
 
 COLD = """

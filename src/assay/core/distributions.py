@@ -31,6 +31,21 @@ _NAMES: Final[Mapping[str, str]] = {
     "yaml": "pyyaml",
 }
 """Distributions by import name, where that is not their own name."""
+_OPTIONAL: Final[Mapping[str, frozenset[str]]] = {
+    "great-expectations": frozenset(
+        {
+            "boto3",
+            "databricks-sdk",
+            "docstring-parser",
+            "google-cloud-storage",
+            "opentelemetry-api",
+            "sqlalchemy",
+        }
+    ),
+    "mlflow": frozenset({"multipart", "rich", "sniffio", "tqdm", "ujson"}),
+    "pyarrow": frozenset({"cloudpickle"}),
+}
+"""What a distribution or one that it requires loads where it is installed, and does not require."""
 _SHARED: Final = frozenset({"google"})
 """Import names that belong to no single distribution."""
 _OWN_NAME: Final = "kfp-assay"
@@ -60,6 +75,7 @@ class Lock:
             if name is not None and name not in found:
                 found.add(name)
                 wanted += self.requires.get(name, ())
+                wanted += _OPTIONAL.get(name, frozenset()) & self.versions.keys()
         return frozenset(found)
 
     def _of(self, module: str) -> str | None:
