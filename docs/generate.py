@@ -1,8 +1,8 @@
 """Write what documentation says about code: tables of inputs, outputs, parameters and options.
 
 `python docs/generate.py` rewrites the parts between the markers of every components/*/README.md,
-of docs/ui.md and docs/profiles.md; with `--check` it fails instead when one is stale. The tables
-come from the code itself.
+of docs/ui.md, docs/profiles.md, docs/settings.md and docs/exit-codes.md; with `--check` it fails
+instead when one is stale. The tables come from the code itself.
 """
 
 import argparse
@@ -15,7 +15,9 @@ from assay.cli.catalog import choices_of, component, names, pipeline
 from assay.cluster.needs import NEVER_RETRIED
 from assay.cluster.profile import default_profile, schema
 from assay.components.prepare_data.options import OPTIONS
-from assay.runtime.mounted import CONFIG, OPTIONAL_CONFIG, VARIABLES
+from assay.core.settings import SECTIONS, Setting
+from assay.errors import EXIT_CODES, INTERRUPTED, VERDICTS
+from assay.runtime.mounted import CONFIG, VARIABLES
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -112,12 +114,7 @@ def render_profiles(path: Path) -> str:
         for kind, keys in VARIABLES.items()
         for key, variable in keys.items()
     ]
-    variables += [("ConfigMap", f"`{name}`", f"`{name}`") for name in CONFIG.values()]
-    variables += [
-        ("ConfigMap, may be absent", f"`{name}`", f"`{name}`")
-        for names in OPTIONAL_CONFIG.values()
-        for name in names
-    ]
+    variables += [("ConfigMap", f"`{name}`", f"`{name}`") for name in CONFIG]
     text = replace(path, text, "keys", _markdown(("of", "key", "variable"), variables))
     return replace(path, text, "components", _components())
 
@@ -148,6 +145,39 @@ def _components() -> str:
     return _markdown(headers, rows)
 
 
+def render_settings(path: Path) -> str:
+    """docs/settings.md with every environment variable."""
+    headers = ("variable", "meaning", "value", "default", "used by", "in a cluster")
+    tables = (
+        f"## {title}\n\n{_markdown(headers, [*map(_setting, settings)])}"
+        for title, settings in SECTIONS.items()
+    )
+    return replace(path, path.read_text(), "settings", "\n\n".join(tables))
+
+
+def render_exit_codes(path: Path) -> str:
+    """docs/exit-codes.md with the table of `assay.errors`."""
+    rows = [
+        (str(code), "" if code == INTERRUPTED else VERDICTS.get(code, "failed"), meaning)
+        for code, meaning in EXIT_CODES.items()
+    ]
+    table = _markdown(("exit code", "verdict", "meaning"), rows)
+    return replace(path, path.read_text(), "exit-codes", table)
+
+
+def _setting(setting: Setting) -> tuple[str, ...]:
+    group, _, key = setting.mounted.partition("/")
+    place = f"Secret `assay-{group}`, key `{key}`" if group else ""
+    return (
+        f"`{setting.name}`",
+        setting.meaning,
+        f"{setting.form}; **secret**" if setting.secret else setting.form,
+        setting.default_text,
+        setting.used_by,
+        "ConfigMap" if setting.config_map else place,
+    )
+
+
 def main() -> None:
     """Rewrite or check everything that is generated."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -159,8 +189,15 @@ def main() -> None:
         for name in names("assay.components")
         for path in [ROOT / "components" / name / "README.md"]
     }
-    ui, profiles = ROOT / "docs/ui.md", ROOT / "docs/profiles.md"
-    made |= {ui: render_ui(ui), profiles: render_profiles(profiles)}
+    ui, profiles, settings, codes = (
+        ROOT / f"docs/{name}.md" for name in ("ui", "profiles", "settings", "exit-codes")
+    )
+    made |= {
+        ui: render_ui(ui),
+        profiles: render_profiles(profiles),
+        settings: render_settings(settings),
+        codes: render_exit_codes(codes),
+    }
     for path, text in made.items():
         if text != path.read_text():
             stale.append(str(path.relative_to(ROOT)))

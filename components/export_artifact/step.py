@@ -40,7 +40,7 @@ def export_artifact(artifact: str, file_format: str, dataset: Place, model: Plac
         UsageError: No digest, of another kind, or an unknown format.
         IntegrityError: Bytes are not what their names say; nothing is left.
     """
-    from assay.core.config import store_from_env
+    from assay.core.context import store_from_env
     from assay.core.tree import get_manifest
     from assay.governance.model_names import resolve
 
@@ -71,11 +71,12 @@ def _export_dataset(store: Store, manifest: Manifest, file_format: str, place: P
 
     from assay import data as dataset
     from assay.components.export_artifact.table import write_csv, write_parquet
+    from assay.core.settings import WORK
     from assay.core.tree import get_tree
 
     target = Path(place.path)
     target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="assay-", dir=os.environ.get("ASSAY_WORK")) as work:
+    with tempfile.TemporaryDirectory(prefix="assay-", dir=WORK.get() or None) as work:
         folder = Path(work) / "dataset"
         get_tree(store, manifest, folder)
         (write_csv if file_format == "csv" else write_parquet)(folder, target)

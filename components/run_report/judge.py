@@ -10,7 +10,14 @@ from dataclasses import dataclass
 from typing import Final
 
 from assay.components.run_report.facts import WORDS, Facts
-from assay.errors import RunBlocked, RunInconclusive, RunRejected
+from assay.errors import (
+    VERDICTS,
+    IntegrityError,
+    ServiceError,
+    StepError,
+    StoreError,
+    UsageError,
+)
 from assay.governance.policy import Kind, Outcome
 from assay.runtime import runs
 from assay.text import number, one_line, short
@@ -21,7 +28,7 @@ MAX_REASONS: Final = 30
 _COMPLETE: Final = frozenset({"COMPLETE", "COMPLETED", "SUCCEEDED"})
 _FAILED: Final = frozenset({"FAILED", "ERROR"})
 _STOPPED: Final = frozenset({"RUNNING", "CANCELED", "CANCELLED", "CANCELING", "CANCELLING"})
-_VERDICTS: Final = (RunRejected.exit_code, RunBlocked.exit_code, RunInconclusive.exit_code)
+_VERDICTS: Final = VERDICTS.keys() - {0}
 _JUDGES: Final = frozenset({"validate_data", "gate"})
 _MAX_REASON: Final = 600
 _DIGEST: Final = re.compile(r"sha256:[0-9a-f]{64}(?![0-9a-f])")
@@ -31,11 +38,13 @@ _EVENTS: Final = (
     "a secret or room on the nodes is missing"
 )
 _REMEDIES: Final = {
-    2: "change what the reason names in the run form, and start the run again",
-    6: "bytes are not what their name says: run assay store fsck, and make the run again",
-    7: "the store refused or cannot be reached: run assay doctor",
-    8: "a service refused or cannot be reached: run assay doctor",
-    9: "a step broke its own rules, which is a bug in it; its log has the place",
+    UsageError.exit_code: "change what the reason names in the run form, and start the run again",
+    IntegrityError.exit_code: (
+        "bytes are not what their name says: run assay store fsck, and make the run again"
+    ),
+    StoreError.exit_code: "the store refused or cannot be reached: run assay doctor",
+    ServiceError.exit_code: "a service refused or cannot be reached: run assay doctor",
+    StepError.exit_code: "a step broke its own rules, which is a bug in it; its log has the place",
 }
 """By exit code."""
 _BUG: Final = "the end of the task's log says more"

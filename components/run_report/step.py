@@ -1,9 +1,9 @@
 """run_report: the work."""
 
-import os
 import sys
 from typing import TYPE_CHECKING, Final
 
+from assay.core.settings import NOTIFY_URL
 from assay.core.step import Out, Record, Services, Values, step
 
 if TYPE_CHECKING:
@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from assay.components.run_report.message import Message
     from assay.components.run_report.views import About
 
-URL_VARIABLE: Final = "ASSAY_NOTIFY_URL"
 MAX_NAME: Final = 120
 """Characters of each name in the run's record, which has to fit into a pointer."""
 
@@ -123,9 +122,9 @@ def _send(message: "Message", message_format: str) -> str:
     from assay.components.run_report.webhook import post
 
     content, note = body(message, message_format)
-    url = os.environ.get(URL_VARIABLE, "")
+    url = NOTIFY_URL.get()
     sent = post(url, content) if url else None
-    outcome = sent.text if sent else f"not sent: {URL_VARIABLE} is not set"
+    outcome = sent.text if sent else f"not sent: {NOTIFY_URL.name} is not set"
     for warning in [note, *([outcome] if sent and not sent.arrived else [])]:
         if warning:
             _print(f"warning: run_report: {warning}")

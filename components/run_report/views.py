@@ -2,7 +2,6 @@
 
 import json
 import math
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final
@@ -10,6 +9,7 @@ from urllib.parse import quote, urlsplit
 
 from assay.components.run_report.facts import KFP_CACHE, PER_MODEL, RAN, STEP_CACHE, Facts, Stage
 from assay.components.run_report.judge import Verdict, words
+from assay.core.settings import MLFLOW_URI
 from assay.evidence.format import EvidenceDocument, Interval
 from assay.evidence.labels import is_labelled, sort_key
 from assay.governance.policy import KNOWN_METRICS, Kind, Outcome
@@ -360,7 +360,7 @@ def summary(about: About, facts: Facts, verdict: Verdict) -> str:
 def _version(about: About, version: str) -> str:
     """The registered version, as a link where the address of MLflow is known."""
     told = markdown_text(f"Version {version} of {about.model_name} in MLflow")
-    parts = urlsplit(os.environ.get("MLFLOW_TRACKING_URI", ""))
+    parts = urlsplit(MLFLOW_URI.get())
     if parts.scheme not in {"http", "https"} or not parts.hostname:
         return told
     host = parts.netloc.rpartition("@")[2]

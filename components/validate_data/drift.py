@@ -19,7 +19,6 @@ drift. A column for which no finite number comes out has drifted.
 import contextlib
 import io
 import math
-import os
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -27,6 +26,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from assay.components.validate_data.exact import is_wide
 from assay.components.validate_data.histogram import Histogram, histogram
+from assay.core.environment import set_variables
 from assay.data.whole import WIDE
 
 if TYPE_CHECKING:
@@ -282,8 +282,7 @@ def _measure(now: "pd.Series", before: "pd.Series", *, numeric: bool) -> tuple[s
 def _quiet() -> Iterator[None]:
     """No telemetry; no warnings of divisions by an empty bin, since scores are checked here."""
     # Evidently looks for the first, the library that would send it for the second.
-    os.environ["DO_NOT_TRACK"] = "1"
-    os.environ["ITERATIVE_DO_NOT_TRACK"] = "1"
+    set_variables({"DO_NOT_TRACK": "1", "ITERATIVE_DO_NOT_TRACK": "1"})
     import numpy as np
 
     with (

@@ -15,7 +15,6 @@ GX tells what it saw; whether an expectation holds is decided here, and fails cl
 import contextlib
 import io
 import logging
-import os
 import re
 import warnings
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -26,6 +25,7 @@ import numpy as np
 
 from assay.components.validate_data.exact import is_wide, judge
 from assay.components.validate_data.wording import observed, plain
+from assay.core.environment import set_variables
 from assay.data.suite import Suite
 from assay.errors import UsageError
 
@@ -187,8 +187,7 @@ def _batch(frame: "pd.DataFrame") -> Any:
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
     """No telemetry, no progress bars, no deprecation notes: none is about the data."""
-    os.environ["GX_ANALYTICS_ENABLED"] = "false"
-    os.environ["TQDM_DISABLE"] = "1"
+    set_variables({"GX_ANALYTICS_ENABLED": "false", "TQDM_DISABLE": "1"})
     logger = logging.getLogger("great_expectations")
     level = logger.level
     # What GX logs of a failed metric is in its result, too.

@@ -26,7 +26,7 @@ A message says what was wrong, where, and what to do. `str(error)` is always one
 offenders are joined with "; ".
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from assay.printable import without_secrets
@@ -43,6 +43,10 @@ class AssayError(Exception):
     """Root of all errors that Assay raises on purpose."""
 
     exit_code = 1
+    meaning = "Something else failed, or a check found problems."
+    """Of the exit code, for people."""
+    verdict = "failed"
+    """Of a run that ends by the error."""
 
     def __init__(self, message: str) -> None:
         # A message may quote what somebody else wrote.
@@ -56,6 +60,7 @@ class UsageError(AssayError):
     """What the user gave is wrong; the message names all offenders and the remedy."""
 
     exit_code = 2
+    meaning = "Wrong usage: parameters, settings, files, columns."
 
     @classmethod
     def all_of(cls, problems: Iterable[str]) -> "UsageError":
@@ -79,24 +84,31 @@ class RunRejected(RunHalted):
     """The data did not pass validation."""
 
     exit_code = 3
+    meaning = "The data was rejected."
+    verdict = "rejected"
 
 
 class RunBlocked(RunHalted):
     """The gate's policy was not met."""
 
     exit_code = 4
+    meaning = "Blocked by the gate."
+    verdict = "blocked"
 
 
 class RunInconclusive(RunHalted):
     """Too little data to tell; never promotes."""
 
     exit_code = 5
+    meaning = "Inconclusive: too little data to tell."
+    verdict = "inconclusive"
 
 
 class IntegrityError(AssayError):
     """Bytes are not what their name says. Nothing was kept of them."""
 
     exit_code = 6
+    meaning = "Bytes, signatures or attestations are not what they should be."
 
 
 class ManifestError(IntegrityError):
@@ -115,6 +127,7 @@ class StoreError(AssayError):
     """The store refused, or could not be reached."""
 
     exit_code = 7
+    meaning = "The store refused, or does not answer."
 
 
 class NotFoundError(StoreError):
@@ -133,6 +146,7 @@ class ServiceError(AssayError):
     """A service other than the store (MLflow, a webhook receiver) failed."""
 
     exit_code = 8
+    meaning = "Another service failed: MLflow, Git, a forge, KFP."
 
 
 class ReleaseConflictError(ServiceError):
@@ -143,3 +157,26 @@ class StepError(AssayError):
     """A step broke its own contract, which is a bug in the step and not the user's mistake."""
 
     exit_code = 9
+    meaning = "A step broke its contract: a bug in the step."
+
+
+INTERRUPTED: Final = 130
+"""Exit code of a command that Ctrl-C ended."""
+VERDICTS: Final[Mapping[int, str]] = {
+    0: "passed",
+    **{kind.exit_code: kind.verdict for kind in (RunRejected, RunBlocked, RunInconclusive)},
+}
+"""Of a run, by exit code; every other one is `failed`."""
+EXIT_CODES: Final[Mapping[int, str]] = {
+    0: "Done; of a run: registered.",
+    **{
+        kind.exit_code: kind.meaning
+        for kind in (
+            AssayError, UsageError, RunRejected, RunBlocked, RunInconclusive, IntegrityError,
+            StoreError, ServiceError, StepError,
+        )
+    },
+    INTERRUPTED: "Interrupted (Ctrl-C).",
+}  # fmt: skip
+"""Of every command and task, with the meaning for people; `assay --help` and docs/exit-codes.md
+are made from it."""

@@ -18,7 +18,7 @@ from rich.console import Console
 from assay import cli as command_line
 from assay.cli import cli
 from assay.cli.catalog import names, options_of, pipeline
-from assay.errors import AssayError
+from assay.errors import EXIT_CODES, INTERRUPTED, AssayError
 from assay.governance.registry import Registry
 from assay.runtime import local
 
@@ -53,7 +53,7 @@ def test_a_cached_step_imports_nothing_heavy(tmp_path: Path) -> None:
     code = (
         f"import os; os.environ['ASSAY_STORE'] = {(tmp_path / 'store').as_uri()!r}\n"
         "from assay.components.snapshot_data.step import snapshot_data\n"
-        "from assay.core.config import context_from_env\n"
+        "from assay.core.context import context_from_env\n"
         "from assay.core.execution import execute\n"
         "done = execute(snapshot_data, {'data': 'data.csv'}, context_from_env())\n"
     )
@@ -124,7 +124,7 @@ def test_an_address_that_mlflow_does_not_know_is_the_users_mistake(
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "foo://user:secret@host")
     done = assay("model", "production", "m", cwd=tmp_path, code=2)
-    assert done.stderr.startswith("error: MLFLOW_TRACKING_URI: foo://host is no address")
+    assert done.stderr.startswith("error: MLFLOW_TRACKING_URI: MLflow does not support foo://host")
     assert "secret" not in done.stderr
 
 
@@ -214,9 +214,10 @@ class TestHelp:
         def codes(kind: type[AssayError]) -> set[int]:
             return {kind.exit_code}.union(*(codes(child) for child in kind.__subclasses__()))
 
+        assert set(EXIT_CODES) == {0, INTERRUPTED} | codes(AssayError)
         shown = assay("--help", cwd=tmp_path).stdout.split("Exit codes:")[1]
-        listed = {int(line.split()[0]) for line in shown.splitlines() if line.strip()}
-        assert listed == {0, 130} | codes(AssayError)
+        listed = dict(line.split(maxsplit=1) for line in shown.splitlines() if line.strip())
+        assert listed == {str(code): meaning for code, meaning in EXIT_CODES.items()}
 
     @pytest.mark.parametrize("name", names("assay.pipelines"))
     def test_of_parameters_keeps_each_name_and_default_whole(
@@ -265,7 +266,7 @@ def test_without_git_the_error_is_one_line(tmp_path: Path, monkeypatch: pytest.M
     )  # fmt: skip
     assert done.returncode == 8
     assert done.stderr == (
-        "error: Git is not on the PATH; install git, or add its folder to PATH\n"
+        "error: Git is not on the PATH; install git 2.38 or later, or add its folder to PATH\n"
     )
 
 
@@ -292,7 +293,7 @@ def test_reports_without_room_do_not_hide_the_verdict(
 
     monkeypatch.setattr(local, "_pages", lambda _: set())
     monkeypatch.setattr(local, "_collect_reports", full)
-    monkeypatch.setattr(local, "warm_process", lambda _: nullcontext({}))
+    monkeypatch.setattr(local, "fork_server", lambda *_: nullcontext())
     outcome = local.run(lambda: None, {}, tmp_path / "run")
     assert outcome.verdict == "passed"
     assert "No space left on device" in outcome.findings[0]

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.serialization import (
 from assay.components.prepare_data.component import prepare_data
 from assay.components.prepare_data.options import DEFAULTS, SWEEP_DEFAULTS
 from assay.components.prepare_data.prepare import SETTINGS
-from assay.core.config import store_from_env
+from assay.core.context import store_from_env
 from assay.core.digest import is_digest
 from assay.runtime import runs
 

@@ -22,7 +22,7 @@ import pytest
 from assay.components.preflight.header import column_names
 from assay.components.preflight.step import preflight
 from assay.components.snapshot_data.step import snapshot_data
-from assay.core.config import store_from_env
+from assay.core.context import store_from_env
 from assay.core.execution import Context, execute
 from assay.core.locations import in_cluster, require_admitted, require_public_address
 from assay.core.provenance import verify
@@ -310,7 +310,7 @@ def test_what_a_run_keeps_of_its_tasks_has_no_secrets(
         events.emit("prepare", events.FAILED, error=f"no {signed}", values={"at": [signed]})
         say(signed)
 
-    monkeypatch.setattr(local, "warm_process", lambda _: nullcontext({}))
+    monkeypatch.setattr(local, "fork_server", lambda *_: nullcontext())
     monkeypatch.setattr(local, "_pages", lambda _: set())
     outcome = local.run(pipeline, {"data": signed, "options": {"all": [blanks]}}, tmp_path / "run")
     assert SECRET not in outcome.error

@@ -23,7 +23,7 @@ import pytest
 from assay import data as dataset
 from assay.components.preflight.header import column_names
 from assay.components.snapshot_data.step import snapshot_data
-from assay.core.config import context_from_env
+from assay.core.context import context_from_env
 from assay.core.execution import execute
 from assay.core.limits import Limits
 from assay.core.store.folder import FolderStore
@@ -209,7 +209,7 @@ class TestCost:
     ) -> None:
         monkeypatch.setenv("ASSAY_MAX_COLUMNS", "many")
         monkeypatch.setenv("ASSAY_MAX_TABLE_BYTES", "-1")
-        with pytest.raises(UsageError, match=r"ASSAY_MAX_COLUMNS is 'many'.*ASSAY_MAX_TABLE_BYTES"):
+        with pytest.raises(UsageError, match=r"ASSAY_MAX_COLUMNS: 'many'.*ASSAY_MAX_TABLE_BYTES"):
             Limits.from_env()
 
 

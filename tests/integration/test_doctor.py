@@ -34,7 +34,12 @@ from assay.cluster.client import Endpoint
 from assay.cluster.doctor import Finding, Ground, Status, exit_code, run_checks
 from assay.cluster.doctor.cluster import check_images, check_kfp, check_requeue_time, check_secrets
 from assay.cluster.doctor.ground import ground
-from assay.cluster.doctor.services import check_mlflow, check_releases, check_signing
+from assay.cluster.doctor.services import (
+    check_mlflow,
+    check_releases,
+    check_settings,
+    check_signing,
+)
 from assay.cluster.doctor.store import check_clock, check_store, judge_clock
 from assay.core.execution import Context, execute
 from assay.core.store import open_store
@@ -44,7 +49,6 @@ from assay.errors import (
     StoreAccessError,
     StoreError,
     StoreUnavailableError,
-    UsageError,
 )
 
 from simulators import json_server, kfp_api
@@ -70,6 +74,35 @@ def by_check(findings: Any) -> dict[str, Finding]:
 
 def statuses(findings: Any) -> dict[str, str]:
     return {finding.check: finding.status.value for finding in findings}
+
+
+# The settings.
+
+
+def test_every_setting_that_cannot_be_used_is_reported(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("ASSAY_STORE", (tmp_path / "store").as_uri())
+    monkeypatch.setenv("ASSAY_MAX_COLUMNS", "many")
+    monkeypatch.setenv("ASSAY_CACHE", "sometimes")
+    found = run_checks([("settings", check_settings), ("store", check_store)], NOTHING, 30)
+    assert statuses(found) == {"settings": "failed", "store": "ok"}
+    said = f"{found[0].detail}; {found[0].remedy}"
+    assert "ASSAY_CACHE: 'sometimes' is not one of read-write, off, refresh" in said
+    assert "ASSAY_MAX_COLUMNS: 'many' is not a whole number" in said
+    assert exit_code(found) == 2
+
+
+def test_a_misspelt_setting_is_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ASSAY_STOER", "file:///store")
+    (finding,) = check_settings(NOTHING)
+    assert finding.status is Status.WARNING
+    assert (finding.detail, finding.remedy) == (
+        "ASSAY_STOER is not a setting",
+        "did you mean ASSAY_STORE?",
+    )
+    monkeypatch.delenv("ASSAY_STOER")
+    assert statuses(check_settings(NOTHING)) == {"settings": "ok"}
 
 
 # The store.
@@ -215,7 +248,7 @@ def test_stores_that_cannot_be_used(
         check_store(NOTHING)
     assert "wrong-secret" not in str(error.value)
     monkeypatch.setenv("ASSAY_STORE", f"s3://b/x?endpoint={minio_endpoint}")
-    with pytest.raises(UsageError, match="invalid bucket name b"):
+    with pytest.raises(StoreError, match="InvalidBucketName"):
         check_store(NOTHING)
     monkeypatch.setenv("ASSAY_STORE", "s3://bucket/x?endpoint=http://127.0.0.1:9")
     with pytest.raises(StoreUnavailableError):

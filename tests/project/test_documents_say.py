@@ -39,7 +39,9 @@ def commands() -> Iterator[tuple[str, str]]:
     """Document and command line, of fenced blocks and of text."""
     for path in DOCUMENTS:
         text = path.read_text()
-        found = [line for _, block in blocks(path) for line in block.splitlines()]
+        found = [
+            line for _, block in blocks(path) for line in block.replace("\\\n", " ").splitlines()
+        ]
         found += re.findall(r"`(assay [^`\n]*)`", FENCE.sub("", text))
         for line in found:
             match = re.match(r"(?:\$ )?(?:\w+=\S+ )*(assay .*)", line.strip())

@@ -50,6 +50,17 @@ def test_a_config_map_cannot_change_what_the_process_is(
     assert name not in os.environ
 
 
+@pytest.mark.parametrize("name", ["ASSAY_SOURCE_REPOSITORY", "ASSAY_MAX_COLUMNS", "ASSAY_FORGE"])
+def test_a_config_map_sets_what_a_task_may_need(
+    folder: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, "before")
+    monkeypatch.delenv(name)
+    put(folder, f"config/{name}", "value")
+    mounted.use(folder)
+    assert os.environ[name] == "value"
+
+
 def test_without_mounts_nothing_happens(tmp_path: Path) -> None:
     before = dict(os.environ)
     mounted.use(tmp_path / "none")

@@ -15,7 +15,14 @@ import click
 from assay import __version__
 from assay.cli.groups import LazyGroup
 from assay.cli.process import prepare
-from assay.errors import AssayError, ServiceError, StoreError, UsageError
+from assay.core.settings import misspelt
+from assay.errors import (
+    EXIT_CODES,
+    INTERRUPTED,
+    AssayError,
+    StoreError,
+    UsageError,
+)
 from assay.text import one_line
 
 COMMANDS: Final = {
@@ -39,19 +46,6 @@ COMMANDS: Final = {
 }
 
 
-EXIT_CODES: Final = {
-    0: "Done; of a run: registered.",
-    1: "Something else failed, or a check found problems.",
-    2: "Wrong usage: parameters, files, columns.",
-    3: "The data was rejected.",
-    4: "Blocked by the gate.",
-    5: "Inconclusive: too little data to tell.",
-    6: "Bytes, signatures or attestations are not what they should be.",
-    7: "The store refused, or does not answer.",
-    8: "Another service failed: MLflow, Git, a forge, KFP.",
-    9: "A step broke its contract: a bug in the step.",
-    130: "Interrupted (Ctrl-C).",
-}
 _FULL: Final = (
     StoreError.exit_code,
     "make room or take another folder; what was stored stays, and the next run goes on",
@@ -78,15 +72,20 @@ class _Cli(LazyGroup):
 
 
 @click.version_option(__version__, prog_name="assay")
-def _cli() -> None:
+@click.pass_context
+def _cli(ctx: click.Context) -> None:
     """From data to a registered model, with proof of everything behind it.
 
     Configuration comes from the environment: ASSAY_STORE (default ./.assay/store),
-    MLFLOW_TRACKING_URI (default SQLite in ./.assay), ASSAY_SIGNING_KEY, ASSAY_VERIFY_KEYS.
+    MLFLOW_TRACKING_URI (default SQLite in ./.assay), ASSAY_SIGNING_KEY, ASSAY_VERIFY_KEYS and
+    the other variables in docs/settings.md.
 
     Where a command takes a DIGEST, its first digits are enough, as long as they are of one
     artifact only; MODEL@ALIAS and MODEL/VERSION name a registered model.
     """
+    if ctx.invoked_subcommand != "doctor":  # which reports them itself
+        for name, meant in misspelt():
+            click.echo(f"warning: {name} is not a setting; did you mean {meant}?", err=True)
 
 
 cli: Final = click.group(
@@ -109,7 +108,7 @@ def main(arguments: list[str] | None = None) -> Any:
         sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt):
         click.echo("interrupted; what was finished is kept, and the next run goes on", err=True)
-        sys.exit(130)
+        sys.exit(INTERRUPTED)
     except AssayError as error:
         click.echo(f"error: {error}", err=True)
         sys.exit(error.exit_code)
@@ -120,14 +119,6 @@ def main(arguments: list[str] | None = None) -> Any:
         code, line = _fault(error)
         click.echo(f"error: {line}", err=True)
         sys.exit(code)
-    except ImportError as error:
-        # GitPython looks for Git when it is imported.
-        if "git executable" not in str(error):
-            raise
-        click.echo(
-            "error: Git is not on the PATH; install git, or add its folder to PATH", err=True
-        )
-        sys.exit(ServiceError.exit_code)
 
 
 def _fault(error: OSError) -> tuple[int, str]:

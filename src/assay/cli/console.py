@@ -2,7 +2,6 @@
 
 import codecs
 import json
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,6 +13,8 @@ from rich.table import Table
 from rich.text import Text
 
 from assay.core.digest import is_digest
+from assay.core.environment import set_defaults
+from assay.core.settings import MLFLOW_URI, STORE
 from assay.text import short
 
 HOME: Final = ".assay"
@@ -43,7 +44,7 @@ class Name(click.ParamType):  # type: ignore[type-arg]  # generic in newer versi
         del ctx
         if not value or is_digest(value):
             return str(value)
-        from assay.core.config import store_from_env
+        from assay.core.context import store_from_env
         from assay.governance.model_names import resolve
 
         use_defaults()
@@ -62,8 +63,12 @@ def use_defaults() -> None:
     Set in the environment, because the tasks of a local run are processes that inherit it.
     """
     home = Path.cwd() / HOME
-    os.environ.setdefault("ASSAY_STORE", (home / "store").as_uri())
-    os.environ.setdefault("MLFLOW_TRACKING_URI", f"sqlite:///{home / 'mlflow.db'}")
+    set_defaults(
+        {
+            STORE.name: (home / "store").as_uri(),
+            MLFLOW_URI.name: f"sqlite:///{home / 'mlflow.db'}",
+        }
+    )
 
 
 def print_json(value: Any) -> None:

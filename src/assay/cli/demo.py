@@ -21,6 +21,8 @@ from assay.cli.catalog import bind_arguments, pipeline
 from assay.cli.console import print_table, stderr, stdout, use_defaults
 from assay.cli.run import follow, print_outcome, reason, shown_state
 from assay.cli.suite import draft_suite
+from assay.core.environment import unset_variables
+from assay.core.settings import PREFIX
 from assay.errors import AssayError, UsageError
 from assay.runtime import local
 from assay.text import short
@@ -76,7 +78,7 @@ SCENES: Final = (
         "d. a worse model",
         {
             "estimator": "sklearn.tree.DecisionTreeClassifier",
-            "hyperparameters": {"max_depth": 1, "max_features": 1},
+            "hyperparameters": {"max_depth": 1, "max_features": {"$int": 1}},
         },
         "blocked",
     ),
@@ -136,18 +138,13 @@ def _fresh(folder: Path) -> Iterator[None]:
     (folder / MARKER).touch()
     before = Path.cwd()
     # The demo must not reach into a store or registry that the user works with.
-    for name in ("MLFLOW_TRACKING_URI", *(name for name in os.environ if _is_setting(name))):
-        os.environ.pop(name, None)
+    # Git's own as well: whoever runs the demo is not who merges in it.
+    unset_variables("MLFLOW_TRACKING_URI", PREFIX, "GIT_AUTHOR_", "GIT_COMMITTER_")
     os.chdir(folder)
     try:
         yield
     finally:
         os.chdir(before)
-
-
-def _is_setting(name: str) -> bool:
-    # Git's own as well: whoever runs the demo is not who merges in it.
-    return name.startswith(("ASSAY_", "GIT_AUTHOR_", "GIT_COMMITTER_"))
 
 
 def _write_files() -> None:
@@ -203,7 +200,7 @@ def _make_production(first: local.Outcome) -> None:
     if registered is None:
         raise DemoError("the first model was not registered")
     version = str(registered.values["version"])
-    Registry(os.environ["MLFLOW_TRACKING_URI"]).set_alias(MODEL_NAME, "production", version)
+    Registry().set_alias(MODEL_NAME, "production", version)
     stdout.print(f"version {version} is now the production one (MLflow alias `production`)")
 
 

@@ -38,8 +38,8 @@ def command(
     """Check store, clock, MLflow, signing key, KFP, Secrets and images, with a remedy per line.
 
     What is written to try something is removed again. Exit code 0 when nothing failed, warnings
-    or not; 7 when the store did, 8 when something else did. The pipeline `doctor` does the same
-    inside of the cluster.
+    or not; 2 when a setting is wrong, 7 when the store failed, 8 when something else did. The
+    pipeline `doctor` does the same inside of the cluster.
     """
     use_defaults()
     pulled = list(read_images(images, development=True).values()) if images else []

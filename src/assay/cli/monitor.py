@@ -170,7 +170,7 @@ def _laid_out(**wanted: tuple[str, type[Artifact]]) -> Iterator[dict[str, Path]]
     Raises:
         UsageError: A digest of something else.
     """
-    from assay.core.config import store_from_env
+    from assay.core.context import store_from_env
     from assay.core.tree import get_manifest, get_tree, remove_tree
 
     store = store_from_env()

@@ -1,12 +1,12 @@
 """What a person wants to know of a run that registered a model."""
 
 import json
-import os
 import shlex
 from dataclasses import dataclass
 from typing import Any, Final
 
 from assay.core.digest import is_digest
+from assay.core.settings import DEPLOYMENTS, MLFLOW_URI
 from assay.core.store import Store
 from assay.core.tree import get_manifest, read_file
 from assay.errors import AssayError
@@ -74,7 +74,7 @@ class Passed:
     def next(self) -> str:
         """The command to type next."""
         name = shlex.quote(self.name)
-        if os.environ.get("ASSAY_DEPLOYMENTS"):
+        if DEPLOYMENTS.get():
             return f"assay release promote {name} dev"
         return f"assay model production {name} --set {self.version}"
 
@@ -110,7 +110,7 @@ def passed(outcome: local.Outcome, store: Store) -> Passed | None:
         uri=str(task.values.get("model_uri", "")),
         version=str(task.values.get("version", "")),
         registered=str(task.values.get("registered", "")),
-        tracking_uri=os.environ.get("MLFLOW_TRACKING_URI", ""),
+        tracking_uri=MLFLOW_URI.get(),
         metrics=metrics(outcome, store),
     )
 

@@ -1,7 +1,6 @@
 """`assay reproduce`: a step again, elsewhere."""
 
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -21,7 +20,8 @@ from assay.cli.console import (
 )
 from assay.core.attestation import Attestation
 from assay.core.code_identity import VERSION as CODE_VERSION
-from assay.core.config import store_from_env
+from assay.core.context import store_from_env
+from assay.core.environment import inherited
 from assay.core.provenance import find_record, nodes, passport
 from assay.core.signing import verifier_from_env
 from assay.errors import AssayError, IntegrityError
@@ -114,7 +114,7 @@ def _reproduce(record: Attestation, python: str, allow_module: tuple[str, ...]) 
     arguments = [python, "-m", "assay.runtime.rerun", record.digest]
     for module in allow_module:
         arguments += ["--allow-module", module]
-    environment = {**os.environ, "ASSAY_EVENTS": "", "PYTHONHASHSEED": "0"}
+    environment = inherited(ASSAY_EVENTS="", PYTHONHASHSEED="0")
     with (
         tempfile.TemporaryDirectory(prefix="assay-reproduce-") as folder,
         task_group() as group,

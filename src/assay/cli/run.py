@@ -3,7 +3,6 @@
 import importlib
 import inspect
 import json
-import os
 import sys
 import textwrap
 import time
@@ -28,9 +27,10 @@ from assay.cli.console import (
     use_defaults,
 )
 from assay.cli.passed import Metric, metrics, passed
-from assay.core.config import store_from_env
-from assay.core.environment import hidden_modules
+from assay.core.context import store_from_env
+from assay.core.environment import hidden_modules, set_variables
 from assay.core.execution import CacheMode
+from assay.core.settings import CACHE, SIGNING_KEY
 from assay.documents import Limits, read_regular, read_yaml
 from assay.errors import RunBlocked, RunInconclusive, RunRejected, UsageError
 from assay.governance.model_names import resolve_arguments
@@ -80,7 +80,7 @@ def command(
     """Run PIPELINE on this machine, each task a process of its own.
 
     Parameters on the command line win over those in the file. Exit code 0 is a registered model;
-    3 rejected data, 4 blocked by the gate, 5 inconclusive.
+    `assay --help` has the others.
     """
     if name is None:
         listing = ", ".join(item.replace("_", "-") for item in names("assay.pipelines"))
@@ -103,7 +103,7 @@ def command(
 
 def _unsigned() -> list[str]:
     """That keys were made for this project, and this run has not used them."""
-    if os.environ.get("ASSAY_SIGNING_KEY") or not Path(SETTINGS).is_file():
+    if SIGNING_KEY.get() or not Path(SETTINGS).is_file():
         return []
     return [f"unsigned: {SETTINGS} is there and not loaded; run: . ./{SETTINGS}"]
 
@@ -116,7 +116,7 @@ def follow(
     with hidden_modules("docker"):
         importlib.import_module("kfp.local.task_dispatcher")
     if cache:
-        os.environ["ASSAY_CACHE"] = cache
+        set_variables({CACHE.name: cache})
     folder = Path.cwd() / HOME / "runs" / local.new_run_id()
     if quiet:
         return local.run(function, arguments, folder)

@@ -6,7 +6,7 @@ import click
 
 from assay.cli.console import NAME, human_bytes, json_option, print_json, print_table, use_defaults
 from assay.core.attestation import Attestation, about, load, using
-from assay.core.config import store_from_env
+from assay.core.context import store_from_env
 from assay.core.manifest import FileEntry, Manifest
 from assay.core.signing import verifier_from_env
 from assay.core.tree import get_manifest

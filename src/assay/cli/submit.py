@@ -1,6 +1,5 @@
 """`assay submit`: a pipeline on a cluster."""
 
-import os
 import re
 import sys
 import tempfile
@@ -27,8 +26,9 @@ from assay.cluster.client import Endpoint, Kfp, Version
 from assay.cluster.follow import PATIENCE_SECONDS, POLL_SECONDS, STILL_SECONDS, Listener, follow
 from assay.cluster.names import description, run_name, version_description
 from assay.cluster.runs import FAILED, SUCCEEDED, TERMINAL, Outcome, Task
-from assay.core.config import store_from_env
+from assay.core.context import store_from_env
 from assay.core.digest import of_bytes
+from assay.core.settings import STORE
 from assay.core.store import Store
 from assay.errors import AssayError, UsageError
 from assay.runtime.compiled import uncached
@@ -152,7 +152,7 @@ def command(
         function = pipeline(str(name))
         arguments = complete(function, bind_arguments(function, read_parameters(params, pairs)))
         # Where this machine does not see the cluster's store, the run's own tasks resolve.
-        store = store_from_env() if os.environ.get("ASSAY_STORE") else None
+        store = store_from_env() if STORE.get() else None
         arguments = sent(arguments, store, lambda line: click.echo(line, err=True))
         package = compile_one(function, references, read_profile(profile) if profile else None)
         kfp = Kfp(where)
@@ -221,7 +221,7 @@ def upload(kfp: Kfp, function: Any, package: str) -> tuple[str, str]:
 
 def _store_to_read() -> Store | None:
     """The store with the run's records, if it can be had; a run can be followed without."""
-    if not os.environ.get("ASSAY_STORE"):
+    if not STORE.get():
         return None
     try:
         return store_from_env()

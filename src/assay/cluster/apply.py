@@ -9,6 +9,7 @@ from types import FunctionType
 from typing import Any, Final
 
 from assay.cluster.profile import Profile, TaskOptions
+from assay.core.settings import RUN
 from assay.errors import UsageError
 from assay.runtime.mounted import CONFIG_FOLDER, FOLDER
 
@@ -99,7 +100,7 @@ def _set_environment(task: Any, profile: Profile, options: TaskOptions) -> None:
         kubernetes.use_secret_as_volume(
             task, secret.name, str(FOLDER / kind), optional=secret.optional
         )
-    kubernetes.use_field_path_as_env(task, "ASSAY_RUN", RUN_LABEL)
+    kubernetes.use_field_path_as_env(task, RUN.name, RUN_LABEL)
 
 
 def _set_resources(task: Any, options: TaskOptions) -> None:

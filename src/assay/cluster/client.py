@@ -20,7 +20,6 @@ import importlib
 import io
 import json
 import logging
-import os
 import re
 import warnings
 from collections.abc import Iterator, Mapping
@@ -30,6 +29,15 @@ from typing import Any, Final
 
 from assay.core.digest import PREFIX
 from assay.core.environment import hidden_modules
+from assay.core.retry import TRANSIENT_STATUS
+from assay.core.settings import (
+    KFP_CA_FILE,
+    KFP_COOKIES,
+    KFP_ENDPOINT,
+    KFP_NAMESPACE,
+    KFP_PIPELINES_ENDPOINT,
+    KFP_TOKEN,
+)
 from assay.documents import Limits, read_json
 from assay.errors import ServiceError, UsageError
 
@@ -39,7 +47,6 @@ MAX_ANSWER_CHARS: Final = 300
 MAX_ANSWER_BYTES: Final = 64 << 20
 """Of a run; it may hold its compiled pipeline, and the workflow."""
 _ANSWER: Final = Limits(MAX_ANSWER_BYTES, values=2_000_000)
-_TRANSIENT: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
 _LOGIN: Final = frozenset({301, 302, 303, 307, 308, 401, 403})
 _MISSING: Final = 404
 _CONFLICT: Final = 409
@@ -76,7 +83,7 @@ class Endpoint:
         """
         from urllib.parse import urlsplit
 
-        named = os.environ.get("KFP_ENDPOINT") or os.environ.get("KF_PIPELINES_ENDPOINT", "")
+        named = KFP_ENDPOINT.get() or KFP_PIPELINES_ENDPOINT.get()
         url = (url or named).rstrip("/")
         if not url:
             raise UsageError(
@@ -92,10 +99,10 @@ class Endpoint:
             raise UsageError(f"{url!r} is not an endpoint; write https://host/pipeline")
         return cls(
             url,
-            namespace or os.environ.get("KFP_NAMESPACE", ""),
-            os.environ.get("KFP_TOKEN", ""),
-            os.environ.get("KFP_COOKIES", ""),
-            os.environ.get("KFP_CA_CERT", ""),
+            namespace or KFP_NAMESPACE.get(),
+            KFP_TOKEN.get(),
+            KFP_COOKIES.get(),
+            KFP_CA_FILE.get(),
         )
 
 
@@ -430,7 +437,7 @@ class Kfp:
 
     def _failure(self, what: str, error: Any) -> Exception:
         status = int(error.status or 0)
-        if status in _TRANSIENT or not status:
+        if status in TRANSIENT_STATUS or not status:
             return _unavailable(self._endpoint, f"cannot {what}: HTTP {status or 'failed'}")
         if status in _LOGIN:
             return _refused(self._endpoint, status)

@@ -18,7 +18,8 @@ from datetime import datetime
 from typing import Any, Final, NamedTuple
 
 from assay.cluster.workflow import DRIVER, MAX_MESSAGE_CHARS, Pod, failed, waiting
-from assay.runtime.runs import DONE, VERDICTS, RunRecord, TaskRecord, verdict_of
+from assay.errors import EXIT_CODES, INTERRUPTED, VERDICTS
+from assay.runtime.runs import DONE, RunRecord, TaskRecord, verdict_of
 from assay.runtime.runs import FAILED as TASK_FAILED
 from assay.text import one_line
 
@@ -28,8 +29,8 @@ UNKNOWN: Final = "RUNTIME_STATE_UNSPECIFIED"
 INTERMEDIATE: Final = frozenset({UNKNOWN, "PENDING", "RUNNING", "CANCELING", "PAUSED"})
 _STOPPED: Final = frozenset({"CANCELING", CANCELED})
 _CODES: Final = {verdict: code for code, verdict in VERDICTS.items() if code}
-_OURS: Final = frozenset({1, 2, 6, 7, 8, 9})
-"""Exit codes of `assay.errors` that are no verdict."""
+_OURS: Final = EXIT_CODES.keys() - VERDICTS.keys() - {INTERRUPTED}
+"""Exit codes of errors that are no verdict."""
 _ERROR: Final = re.compile(r"(?:^|: )error: ", re.MULTILINE)
 
 

@@ -16,7 +16,6 @@ import hashlib
 import importlib.util
 import inspect
 import logging
-import os
 import re
 import sys
 from collections.abc import Mapping
@@ -28,6 +27,7 @@ from typing import Final, NamedTuple
 from assay import __version__
 from assay.core import closure, distributions
 from assay.core.digest import canonical_json, of_bytes
+from assay.core.settings import GIT_COMMIT, GIT_REPOSITORY
 from assay.core.step import Step
 from assay.errors import StepError, UsageError
 
@@ -187,7 +187,7 @@ def commit() -> Commit | None:
     Raises:
         UsageError: `ASSAY_GIT_COMMIT` is not a commit's full name.
     """
-    value = os.environ.get("ASSAY_GIT_COMMIT", "")
+    value = GIT_COMMIT.get()
     if value:
         commit_id, _, flag = value.partition("+")
         if not _COMMIT.fullmatch(commit_id):
@@ -195,7 +195,7 @@ def commit() -> Commit | None:
                 f"ASSAY_GIT_COMMIT: {commit_id[:80]!r} is not a commit's full name; "
                 "set it to what `git rev-parse HEAD` prints"
             )
-        repository = os.environ.get("ASSAY_GIT_REPOSITORY") or f"pkg:pypi/kfp-assay@{__version__}"
+        repository = GIT_REPOSITORY.get() or f"pkg:pypi/kfp-assay@{__version__}"
         return Commit(repository, commit_id, flag == "dirty")
     return _checkout_commit()
 
@@ -217,16 +217,9 @@ def _checkout_commit() -> Commit | None:
 
 
 def _git(root: Path, *arguments: str) -> str:
-    import subprocess  # a cached answer needs no Git
+    from assay.core.git import Git, GitError  # a cached answer needs no Git
 
     try:
-        done = subprocess.run(  # noqa: S603 - fixed arguments, no shell
-            ["git", "-C", str(root), *arguments],  # noqa: S607 - the user's own git
-            capture_output=True,
-            text=True,
-            timeout=_GIT_SECONDS,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired):
+        return Git(root, seconds=_GIT_SECONDS).text(*arguments).strip()
+    except GitError:
         return ""
-    return done.stdout.strip() if done.returncode == 0 else ""

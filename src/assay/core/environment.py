@@ -1,9 +1,41 @@
-"""What a process and the libraries in it find: environment variables, installed modules."""
+"""The variables and modules that this process and the libraries in it have.
+
+What Assay itself reads is in `assay.core.settings`. Here variables are set, for libraries and for
+processes that this one starts.
+"""
 
 import contextlib
 import os
 import sys
 from collections.abc import Iterator, Mapping
+
+
+def inherited(**changed: str) -> dict[str, str]:
+    """The variables of this process with those in `changed`, for a process that it starts."""
+    return {**os.environ, **changed}
+
+
+def set_variables(variables: Mapping[str, str]) -> None:
+    """Set variables in this process."""
+    os.environ.update(variables)
+
+
+def set_defaults(variables: Mapping[str, str]) -> None:
+    """Set those of `variables` that are not set."""
+    for name, value in variables.items():
+        os.environ.setdefault(name, value)
+
+
+def replace_variables(variables: Mapping[str, str]) -> None:
+    """Set `variables`, and unset all others."""
+    os.environ.clear()
+    os.environ.update(variables)
+
+
+def unset_variables(*prefixes: str) -> None:
+    """Unset the variables whose names begin with one of `prefixes`."""
+    for name in [name for name in os.environ if name.startswith(prefixes)]:
+        del os.environ[name]
 
 
 @contextlib.contextmanager
@@ -42,4 +74,4 @@ def silence_mlflow() -> None:
 
     MLflow looks at this once, when it is imported.
     """
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    set_defaults({"MLFLOW_DISABLE_TELEMETRY": "true"})

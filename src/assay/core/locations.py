@@ -17,18 +17,17 @@ and only these two get the credentials of the environment. A digest names what i
 """  # noqa: E501 - a table's rows
 
 import ipaddress
-import os
 import socket
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import parse_qs, unquote, urlsplit
 
+from assay.core.settings import IMAGE, KUBERNETES_HOST, S3_ENDPOINT, SOURCES, STORE
 from assay.errors import DataError, UsageError
 from assay.printable import public
 
-VARIABLE: Final = "ASSAY_SOURCES"
-_DEFAULT: Final = "file:///,https"
+_DEFAULT: Final = ("file:///", "https")
 _OWN_MACHINE: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 _PORTS: Final = {"http": 80, "https": 443}
 _TRANSLATED: Final = tuple(
@@ -40,7 +39,7 @@ _FORM: Final = "write file:///folder, https, https://host/path or s3://bucket?en
 
 def in_cluster() -> bool:
     """Whether this process is a task in a cluster: Kubernetes says so, or the compiled pipeline."""
-    return bool(os.environ.get("KUBERNETES_SERVICE_HOST") or os.environ.get("ASSAY_IMAGE"))
+    return bool(KUBERNETES_HOST.get() or IMAGE.get())
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +111,7 @@ def require_public_address(address: str, host: str) -> None:
     if not all(each.is_global and not each.is_multicast for each in addresses):
         raise UsageError(
             f"{host}: its address is not public; who runs this platform can admit it by name in "
-            f"{VARIABLE}"
+            f"{SOURCES.name}"
         )
 
 
@@ -147,10 +146,10 @@ def _local(location: str, entries: list[_Entry]) -> Place:
 
 def _bucket(location: str, entries: list[_Entry]) -> Place:
     parts = urlsplit(location)
-    own = os.environ.get("AWS_ENDPOINT_URL", "")
+    own = S3_ENDPOINT.get()
     endpoint = parse_qs(parts.query).get("endpoint", [""])[-1] or own
     host = _host(endpoint)
-    trusted = {_host(url) for url in (own, _endpoint(os.environ.get("ASSAY_STORE", ""))) if url}
+    trusted = {_host(url) for url in (own, _endpoint(STORE.get())) if url}
     if host in trusted:
         return Place(any_address=True, credentials=True)
     for entry in entries:
@@ -165,7 +164,7 @@ def _bucket(location: str, entries: list[_Entry]) -> Place:
 
 def _is_default() -> bool:
     """Whether a person works here, who has said nothing else."""
-    return VARIABLE not in os.environ and not in_cluster()
+    return not SOURCES.is_set and not in_cluster()
 
 
 def _entries() -> list[_Entry]:
@@ -174,9 +173,8 @@ def _entries() -> list[_Entry]:
     Raises:
         UsageError: An entry that is none; all of them.
     """
-    given = _DEFAULT if _is_default() else os.environ.get(VARIABLE, "")
     found, wrong = [], []
-    for text in filter(None, (item.strip() for item in given.split(","))):
+    for text in _DEFAULT if _is_default() else SOURCES.get():
         parts = urlsplit(text)
         if text in _PORTS:
             found.append(_Entry(text, "", ""))
@@ -189,7 +187,7 @@ def _entries() -> list[_Entry]:
         else:
             wrong.append(public(text))
     if wrong:
-        raise UsageError(f"{VARIABLE}: {', '.join(wrong)}: not an entry; {_FORM}")
+        raise UsageError(f"{SOURCES.name}: {', '.join(wrong)}: not an entry; {_FORM}")
     return found
 
 
@@ -220,7 +218,7 @@ def _below(path: str, folder: str) -> bool:
 
 def _refused(what: str) -> UsageError:
     return UsageError(
-        f"{what}: not among the sources that may be read here ({VARIABLE}, and the servers of "
+        f"{what}: not among the sources that may be read here ({SOURCES.name}, and the servers of "
         "ASSAY_STORE and AWS_ENDPOINT_URL); copy the data to one of them, or give a dataset's "
         "digest"
     )

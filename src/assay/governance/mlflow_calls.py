@@ -7,7 +7,6 @@ import contextlib
 import fcntl
 import hashlib
 import logging
-import os
 import re
 import threading
 import time
@@ -18,37 +17,41 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
-from assay.core.environment import silence_mlflow
+from assay.core import retry
+from assay.core.environment import environment, set_defaults, silence_mlflow
+from assay.core.settings import MLFLOW_PASSWORD, MLFLOW_TOKEN
 from assay.errors import ServiceError, UsageError
 
 TIMEOUT_SECONDS: Final = 10
-RETRIES: Final = 3
-BACKOFF: Final = 1
-"""Seconds, doubled each time. MLflow's own defaults (120 s, 7 times, twice as slow) would let a run
-wait for many minutes."""
+"""Of one request. MLflow's own defaults (120 s, 8 attempts, twice as slow) would let a run wait for
+many minutes."""
 MAX_METRIC_CHARS: Final = 250
 MAX_LINE_CHARS: Final = 400
 LOCK_SECONDS: Final = 120.0
 """How long a process waits for others that use the same SQLite file; making its tables takes some
 seconds."""
 _POLL_SECONDS: Final = 0.05
-_SECRETS: Final = ("MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN")
+_SECRETS: Final = (MLFLOW_PASSWORD, MLFLOW_TOKEN)
 _TALKERS: Final = ("mlflow", "alembic", "urllib3.connectionpool")
-"""Loggers that tell of migrations, retries and links, of which no reader of a run's log has use."""
+"""Loggers of migrations, retries and links, which are noise in a run's log."""
 _NO_LINKS: Final = "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT"
 _CAUSE = re.compile(r"\(Caused by (.*)\)")
 _LOGIN = re.compile(r"://[^/\s]*@")
 
 
 def prepare() -> None:
-    """Before MLflow is imported: let it phone nobody, and give up within a minute.
+    """Before MLflow is imported: no telemetry, and time-outs within a minute.
 
     What the user has set stays. MLflow reads the bounds at each request.
     """
     silence_mlflow()
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", str(TIMEOUT_SECONDS))
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", str(RETRIES))
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR", str(BACKOFF))
+    set_defaults(
+        {
+            "MLFLOW_HTTP_REQUEST_TIMEOUT": str(TIMEOUT_SECONDS),
+            "MLFLOW_HTTP_REQUEST_MAX_RETRIES": str(retry.MLFLOW.attempts - 1),
+            "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": str(retry.MLFLOW.first_wait),
+        }
+    )
 
 
 @contextlib.contextmanager
@@ -76,7 +79,7 @@ def calling(what: str, uri: str) -> Iterator[None]:
     except failures as error:
         if type(error).__name__.startswith("UnsupportedModelRegistryStoreURI"):
             raise UsageError(
-                f"MLFLOW_TRACKING_URI: {public_uri(uri)} is no address that MLflow knows; give "
+                f"MLFLOW_TRACKING_URI: MLflow does not support {public_uri(uri)}; give "
                 "http://host:port of a server, or sqlite:////path/mlflow.db for one machine"
             ) from error
         raise ServiceError(f"MLflow: cannot {what}: {_line(error, uri)}; {remedy(uri)}") from error
@@ -143,16 +146,14 @@ def _failures() -> tuple[type[Exception], ...]:
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Silence what MLflow and its migrations tell about themselves, and nothing else."""
+    """Silence the log messages and warnings of MLflow and its migrations, and nothing else."""
     loggers = [logging.getLogger(name) for name in _TALKERS]
     levels = [logger.level for logger in loggers]
     for logger in loggers:
         logger.setLevel(logging.ERROR)
     # Links to runs, which MLflow prints on standard output with whatever login the URI holds.
-    links = os.environ.get(_NO_LINKS)
-    os.environ[_NO_LINKS] = "true"
     try:
-        with warnings.catch_warnings():
+        with environment({_NO_LINKS: "true"}), warnings.catch_warnings():
             # Deprecations inside of MLflow, about which its user can do nothing.
             warnings.filterwarnings("ignore", module=r"mlflow|sqlalchemy|alembic")
             warnings.filterwarnings("ignore", category=FutureWarning)
@@ -160,14 +161,10 @@ def quiet() -> Iterator[None]:
     finally:
         for logger, level in zip(loggers, levels, strict=True):
             logger.setLevel(level)
-        if links is None:
-            del os.environ[_NO_LINKS]
-        else:
-            os.environ[_NO_LINKS] = links
 
 
 def remedy(uri: str) -> str:
-    """What to look at when MLflow fails."""
+    """The remedy when MLflow fails."""
     return (
         f"check MLFLOW_TRACKING_URI ({public_uri(uri)}), its credentials, and that MLflow is "
         "running"
@@ -183,17 +180,17 @@ def metric_names(values: Mapping[str, float]) -> dict[str, float]:
     """Evidence under names that every MLflow takes, each under one of its own.
 
     `accuracy{sex="Female"}` becomes `accuracy/sex_Female`, which the UI shows as a group. MLflow
-    takes letters, digits and `_-. /`, at most 250, and no name that is no clean path; what is
+    takes letters, digits and `_-. /`, at most 250, and only normalized paths; what is
     replaced or cut beyond recognition gets a few digits of the original's hash.
     """
-    found: dict[str, float] = {}
+    result: dict[str, float] = {}
     for name, value in sorted(values.items()):
         metric = _metric_name(name)
-        if metric in found or len(metric) > MAX_METRIC_CHARS:
+        if metric in result or len(metric) > MAX_METRIC_CHARS:
             digits = hashlib.sha256(name.encode()).hexdigest()[:8]
             metric = f"{metric[: MAX_METRIC_CHARS - len(digits) - 1]}-{digits}"
-        found[metric] = value
-    return found
+        result[metric] = value
+    return result
 
 
 def _metric_name(name: str) -> str:
@@ -210,7 +207,7 @@ def _line(error: Exception, uri: str) -> str:
         # What requests and urllib3 wrap around a refused connection fills a screen.
         text = f"{text.partition(' failed with exception ')[0]} failed: {cause[1]}"
     text = _LOGIN.sub("://", text.replace(uri, public_uri(uri)))
-    for variable in _SECRETS:
-        if secret := os.environ.get(variable):
+    for setting in _SECRETS:
+        if secret := setting.given:
             text = text.replace(secret, "***")
     return text if len(text) <= MAX_LINE_CHARS else f"{text[:MAX_LINE_CHARS]}…"

@@ -2,7 +2,6 @@
 
 import json
 import logging
-import os
 import re
 import time
 from collections.abc import Mapping
@@ -10,6 +9,7 @@ from typing import Any, Final
 
 from assay.core.environment import silence_mlflow
 from assay.core.execution import Execution
+from assay.core.settings import MLFLOW_RUN_ID
 
 logger = logging.getLogger(__name__)
 
@@ -22,8 +22,13 @@ def log_execution(
 ) -> None:
     """Log parameters, metrics and digests.
 
-    The proof is the attestation; the MLflow run is for looking at. A tracking server that is down
-    is therefore a warning, not the end of the run.
+    The attestation is the proof; the MLflow run is for display. A tracking server that is down is
+    therefore a warning and does not fail the run.
+
+    Args:
+        execution: What ran.
+        parameters: Of the step.
+        metrics: Its numbers by name.
     """
     silence_mlflow()
     from mlflow.entities import Metric, Param, RunTag
@@ -35,14 +40,14 @@ def log_execution(
     tags.update({f"assay.{name}": digest for name, digest in execution.outputs.items() if digest})
     try:
         MlflowClient().log_batch(
-            os.environ["MLFLOW_RUN_ID"],
+            MLFLOW_RUN_ID.get(),
             metrics=[Metric(_name(k), float(v), now, 0) for k, v in metrics.items()],
             params=[Param(f"{execution.step}.{k}", _text(v)) for k, v in parameters.items()],
             tags=[RunTag(key, value) for key, value in tags.items()],
         )
     except MlflowException as error:
         reason = str(error).splitlines()[0]
-        logger.warning("not logged to MLflow run %s: %s", os.environ["MLFLOW_RUN_ID"], reason)
+        logger.warning("not logged to MLflow run %s: %s", MLFLOW_RUN_ID.get(), reason)
 
 
 def _text(value: Any) -> str:

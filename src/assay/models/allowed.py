@@ -5,15 +5,14 @@ against lists before anything is imported. Who starts runs cannot change them: a
 `allowed_modules` only chooses among what the platform admits with `ASSAY_ALLOWED_CLASSES`.
 """
 
-import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
+from assay.core.settings import ALLOWED_CLASSES
 from assay.documents import shown, some
 from assay.errors import UsageError
 
-VARIABLE: Final = "ASSAY_ALLOWED_CLASSES"
 MODULES: Final = frozenset(
     {
         "calibration", "cluster", "compose", "covariance", "cross_decomposition", "decomposition",
@@ -66,11 +65,11 @@ def platform_classes() -> frozenset[str]:
     Raises:
         UsageError: The variable holds something else than full names of classes.
     """
-    given = [name.strip() for name in os.environ.get(VARIABLE, "").split(",") if name.strip()]
+    given = ALLOWED_CLASSES.get()
     if wrong := [name for name in given if not _PATH.fullmatch(name)]:
         raise UsageError(
-            f"{VARIABLE}: {'; '.join(some(wrong, shown))}: give full names of classes, separated "
-            "by commas, such as lightgbm.sklearn.LGBMClassifier"
+            f"{ALLOWED_CLASSES.name}: {'; '.join(some(wrong, shown))}: give full names of classes, "
+            "separated by commas, such as lightgbm.sklearn.LGBMClassifier"
         )
     return frozenset(given)
 
@@ -83,7 +82,7 @@ def module_problems(allowed_modules: Sequence[Any]) -> list[str]:
         admitted = ", ".join(sorted(classes)) or "none but scikit-learn's"
         return (
             f"allowed_modules: {shown(name)} is not admitted on this platform, which admits "
-            f"{admitted}; who runs it can add classes to {VARIABLE}"
+            f"{admitted}; who runs it can add classes to {ALLOWED_CLASSES.name}"
         )
 
     return some(

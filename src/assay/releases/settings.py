@@ -1,28 +1,24 @@
 """Which deployment repository and forge: all of it comes from the environment.
 
-| variable | meaning | default |
-|---|---|---|
-| `ASSAY_DEPLOYMENTS` | URL or path of the deployment repository | none |
-| `ASSAY_DEPLOYMENTS_BRANCH` | its branch | `main` |
-| `ASSAY_FORGE` | `github`, `gitlab`, `gitea` (Forgejo too), or `none` | by the URL's host |
-| `ASSAY_FORGE_URL` | the forge's address, where it is not the repository's host | that host |
-| `ASSAY_GIT_TOKEN` | token for Git over HTTP(S) and for the forge | none |
-| `ASSAY_GIT_USER` | user that goes with the token, where the forge asks for one | `oauth2` |
-| `ASSAY_APPROVAL_DAYS` | how long an approval counts | 365 |
-
-Over SSH, Git's own settings count (`GIT_SSH_COMMAND`, an agent, `~/.ssh`).
+The variables are in `assay.core.settings`. Over SSH, Git's own settings count (`GIT_SSH_COMMAND`,
+an agent, `~/.ssh`).
 """
 
-import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
+from assay.core.settings import (
+    DEPLOYMENTS,
+    DEPLOYMENTS_BRANCH,
+    FORGE,
+    FORGE_URL,
+    GIT_TOKEN,
+    GIT_USER,
+)
 from assay.errors import UsageError
 
-FORGES: Final = ("github", "gitlab", "gitea", "none")
-APPROVAL_DAYS: Final = 365
 _HOSTS: Final = {"github.com": "github", "gitlab.com": "gitlab", "codeberg.org": "gitea"}
 
 
@@ -57,13 +53,8 @@ def settings_from_env() -> Settings:
     Raises:
         UsageError: None is named, or a variable cannot be used; names all that cannot.
     """
-    url = os.environ.get("ASSAY_DEPLOYMENTS", "")
-    if not url:
-        raise UsageError(
-            "ASSAY_DEPLOYMENTS is not set; give the deployment repository's URL, such as "
-            "https://forge.example/team/deployments.git, or the path of a bare repository"
-        )
-    problems = []
+    url = DEPLOYMENTS.require()
+    problems = list(filter(None, [FORGE.problem()]))
     parts = urlsplit(url) if "://" in url else None
     if parts is None and not url.startswith("-") and ":" not in url:
         url = Path(url).expanduser().resolve().as_uri()
@@ -74,30 +65,14 @@ def settings_from_env() -> Settings:
     if parts is not None and (parts.password or (parts.username and parts.scheme != "ssh")):
         problems.append("ASSAY_DEPLOYMENTS: put no login into the URL; use ASSAY_GIT_TOKEN")
     host = parts.hostname or "" if parts else ""
-    forge = os.environ.get("ASSAY_FORGE", "") or _HOSTS.get(host, "none")
-    if forge not in FORGES:
-        problems.append(f"ASSAY_FORGE: no forge {forge!r}; there are: {', '.join(FORGES)}")
     if problems:
         raise UsageError.all_of(problems)
     own = f"{parts.scheme}://{parts.netloc}" if parts and parts.scheme.startswith("http") else ""
     return Settings(
         url=url,
-        branch=os.environ.get("ASSAY_DEPLOYMENTS_BRANCH", "") or "main",
-        forge=forge,
-        forge_url=os.environ.get("ASSAY_FORGE_URL", "").rstrip("/")
-        or ("" if host in _HOSTS else own),
-        user=os.environ.get("ASSAY_GIT_USER", "") or "oauth2",
-        token=os.environ.get("ASSAY_GIT_TOKEN", "").strip(),
+        branch=DEPLOYMENTS_BRANCH.get(),
+        forge=FORGE.get() or _HOSTS.get(host, "none"),
+        forge_url=FORGE_URL.get().rstrip("/") or ("" if host in _HOSTS else own),
+        user=GIT_USER.get(),
+        token=GIT_TOKEN.get(),
     )
-
-
-def approval_days() -> int:
-    """How many days an approval counts.
-
-    Raises:
-        UsageError: `ASSAY_APPROVAL_DAYS` is no whole number above 0.
-    """
-    text = os.environ.get("ASSAY_APPROVAL_DAYS", "") or str(APPROVAL_DAYS)
-    if not text.isdecimal() or int(text) == 0:
-        raise UsageError(f"ASSAY_APPROVAL_DAYS: {text!r} is not a number of days above 0")
-    return int(text)

@@ -14,10 +14,10 @@ from typing import Any, Final
 
 import yaml
 
+from assay.core.settings import IMAGE
 from assay.runtime.declaration import MODULE
 from assay.runtime.images import bind
 
-_VARIABLE: Final = "ASSAY_IMAGE"
 _OBJECT: Final = re.compile(r"(#    (?P<name>\w+): dict \[Default: )\{.*\}\]")
 
 
@@ -114,8 +114,8 @@ def _name_image(container: dict[str, Any]) -> None:
     of what it computes name it. Only compiled files say so: a task that `kfp.local` runs as a plain
     process is in no image.
     """
-    variables = [item for item in container.get("env", ()) if item["name"] != _VARIABLE]
-    container["env"] = [*variables, {"name": _VARIABLE, "value": container["image"]}]
+    variables = [item for item in container.get("env", ()) if item["name"] != IMAGE.name]
+    container["env"] = [*variables, {"name": IMAGE.name, "value": container["image"]}]
 
 
 def _leave_out(spec: dict[str, Any]) -> None:

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from assay.core.config import context_from_env
+from assay.core.context import context_from_env
 from assay.core.execution import Context
 from assay.governance.model_names import registered
 

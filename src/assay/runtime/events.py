@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
+from assay.core.settings import EVENTS
 from assay.printable import without_secrets
 
 logger = logging.getLogger(__name__)
@@ -21,13 +22,21 @@ DONE: Final = "done"
 CACHED: Final = "cached"
 FAILED: Final = "failed"
 
-PROCESS: Final = os.urandom(16).hex()
+PROCESS = os.urandom(16).hex()
 """Tells tasks of one name that run side by side apart; a process id is 1 in every container."""
+
+
+def _after_fork() -> None:
+    global PROCESS  # noqa: PLW0603 - a constant of each process
+    PROCESS = os.urandom(16).hex()
+
+
+os.register_at_fork(after_in_child=_after_fork)
 
 
 def emit(task: str, state: str, **details: Any) -> None:
     """Append one event, as a single write so that parallel tasks do not mix their lines."""
-    path = os.environ.get("ASSAY_EVENTS", "")
+    path = EVENTS.get()
     if not path:
         return
     event = {"task": task, "process": PROCESS, "state": state, "at": time.time(), **details}

@@ -9,7 +9,6 @@ in the step cache, and the pods are fewer. How a task ends stands in the run's r
 """
 
 import contextlib
-import os
 import sys
 import time
 from collections import namedtuple
@@ -21,6 +20,7 @@ from assay.core.execution import Context, Execution
 from assay.core.execution import execute as execute_step
 from assay.core.findings import lines as finding_lines
 from assay.core.manifest import FileEntry
+from assay.core.settings import MLFLOW_RUN_ID
 from assay.core.step import Step
 from assay.core.store import Store
 from assay.core.tree import get_manifest, read_entry
@@ -237,7 +237,7 @@ class Task:
                 arguments[name] = self._arguments[source]
         known = {*step.inputs, *step.list_inputs, *step.sources, *step.parameters}
         given = {name: _named(value, context) for name, value in arguments.items() if name in known}
-        execution = _ask_warm(step, given) or execute_step(step, given, context)
+        execution = execute_step(step, given, context)
         _log_to_run(step, given, execution, context.store)
         self.took(execution)
         return execution
@@ -346,15 +346,6 @@ def _halted(execution: Execution, judge: Mapping[str, type[RunHalted]]) -> RunHa
     reason = execution.values.get("reason") or "no reason was given"
     digest = next(iter(execution.outputs.values()))
     return kind(f"{_KINDS[kind]}: {reason} (report: {digest})")
-
-
-def _ask_warm(step: Step, given: Mapping[str, Any]) -> Execution | None:
-    """What the run's process for the registry made of it, where there is one and it can."""
-    if not step.asks_registry:
-        return None
-    from assay.runtime.warm.client import ask
-
-    return ask(step, given)
 
 
 def _recognised(step: Step, foreign: str, context: Context) -> Execution | None:
@@ -475,7 +466,7 @@ def _metrics(files: Mapping[str, FileEntry], store: Store) -> dict[str, float]:
 
 def _log_to_run(step: Step, given: Mapping[str, Any], execution: Execution, store: Store) -> None:
     """Log into the MLflow run that KFP gave this task, if it gave one."""
-    if not os.environ.get("MLFLOW_RUN_ID"):
+    if not MLFLOW_RUN_ID.get():
         return
     from assay.governance.tracking import log_execution
 

@@ -5,11 +5,12 @@ takes, and Argo keeps each about seven times. One that is missing does not leave
 ever: the task starts, and says in one line which variable is not set.
 """
 
-import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
+from assay.core.environment import set_variables
+from assay.core.settings import SETTINGS, Setting
 from assay.errors import UsageError
 
 FOLDER: Final = Path("/etc/assay")
@@ -21,31 +22,18 @@ MAX_FILE_BYTES: Final = 1 << 20
 STORE, MLFLOW, SIGNING, NOTIFY, GIT = "store", "mlflow", "signing", "notify", "git"
 
 VARIABLES: Final[Mapping[str, Mapping[str, str]]] = {
-    STORE: {"access-key": "AWS_ACCESS_KEY_ID", "secret-key": "AWS_SECRET_ACCESS_KEY"},
-    MLFLOW: {"username": "MLFLOW_TRACKING_USERNAME", "password": "MLFLOW_TRACKING_PASSWORD"},
-    SIGNING: {"private-key": "ASSAY_SIGNING_KEY", "public-key": "ASSAY_VERIFY_KEYS"},
-    NOTIFY: {"url": "ASSAY_NOTIFY_URL"},
-    GIT: {"token": "ASSAY_GIT_TOKEN"},
+    kind: {
+        setting.mounted.removeprefix(f"{kind}/"): setting.name
+        for setting in SETTINGS
+        if setting.mounted.startswith(f"{kind}/")
+    }
+    for kind in (STORE, MLFLOW, SIGNING, NOTIFY, GIT)
 }
 """By kind of secret: the Secret's keys, and the environment variables that they become."""
 
-CONFIG: Final[Mapping[str, str]] = {STORE: "ASSAY_STORE", MLFLOW: "MLFLOW_TRACKING_URI"}
-"""By kind of secret: the variable of the ConfigMap that says where the service is."""
-
-OPTIONAL_CONFIG: Final[Mapping[str, tuple[str, ...]]] = {
-    STORE: ("ASSAY_SOURCES", "ASSAY_ALLOWED_CLASSES"),
-    GIT: (
-        "ASSAY_DEPLOYMENTS",
-        "ASSAY_DEPLOYMENTS_BRANCH",
-        "ASSAY_FORGE",
-        "ASSAY_FORGE_URL",
-        "ASSAY_GIT_USER",
-        "ASSAY_APPROVAL_DAYS",
-        "ASSAY_PUSHGATEWAY",
-    ),
-}
-"""By kind of secret: variables that the ConfigMap may hold. A step that misses one says so itself,
-where Kubernetes would leave its pod waiting."""
+CONFIG: Final = tuple(setting.name for setting in SETTINGS if setting.config_map)
+"""Variables that the ConfigMap may hold. A step that misses one says so itself, where Kubernetes
+would leave its pod waiting."""
 
 
 def use(folder: Path = FOLDER) -> None:
@@ -58,21 +46,21 @@ def use(folder: Path = FOLDER) -> None:
     """
     if not folder.is_dir():
         return
-    for name, path in _places(folder):
-        if name not in os.environ and path.is_file():
+    for setting, path in _places(folder):
+        if not setting.is_set and path.is_file():
             with path.open("rb") as stream:
                 data = stream.read(MAX_FILE_BYTES + 1)
             if len(data) > MAX_FILE_BYTES or b"\0" in data:
                 raise UsageError(f"{path}: no text of at most {MAX_FILE_BYTES} bytes; mend it")
             try:
-                os.environ[name] = data.decode()
+                set_variables({setting.name: data.decode()})
             except UnicodeDecodeError:
                 raise UsageError(f"{path}: not UTF-8; mend it") from None
 
 
-def _places(folder: Path) -> Iterator[tuple[str, Path]]:
-    for kind, keys in VARIABLES.items():
-        for key, name in keys.items():
-            yield name, folder / kind / key
-    for name in (*CONFIG.values(), *(one for names in OPTIONAL_CONFIG.values() for one in names)):
-        yield name, folder / CONFIG_FOLDER / name
+def _places(folder: Path) -> Iterator[tuple[Setting, Path]]:
+    for setting in SETTINGS:
+        if setting.mounted:
+            yield setting, folder / setting.mounted
+        elif setting.config_map:
+            yield setting, folder / CONFIG_FOLDER / setting.name

@@ -6,19 +6,17 @@ pointers are: anyone who may write to the store may write one. What a report say
 read from the attestation that a record names.
 """
 
-import os
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Final, TypeVar
 
 from assay.core.digest import canonical_json, hex_of, is_digest, of_bytes, parse_canonical_json
+from assay.core.settings import RUN
 from assay.core.store import Store
 from assay.errors import (
+    VERDICTS,
     IntegrityError,
-    RunBlocked,
-    RunInconclusive,
-    RunRejected,
     UsageError,
 )
 from assay.text import one_line
@@ -27,14 +25,6 @@ STARTED: Final = "started"
 DONE: Final = "done"
 FAILED: Final = "failed"
 _STATES: Final = frozenset({STARTED, DONE, FAILED})
-
-VERDICTS: Final[Mapping[int, str]] = {
-    0: "passed",
-    RunRejected.exit_code: "rejected",
-    RunBlocked.exit_code: "blocked",
-    RunInconclusive.exit_code: "inconclusive",
-}
-"""By exit code; every other one is `failed`."""
 
 MAX_TEXT_BYTES: Final = 1_500
 """Of an error, and of all reasons of a run together; a pointer has 4 KiB. What is longer is cut."""
@@ -112,7 +102,7 @@ def run_id(given: str = "") -> str:
     Raises:
         UsageError: An id that cannot be one.
     """
-    found = given or os.environ.get("ASSAY_RUN", "")
+    found = given or RUN.get()
     if found and not _RUN_ID.fullmatch(found):
         raise UsageError(
             f"{found!r} is not the id of a run: letters, digits, '.', '_' and '-', at most 128"

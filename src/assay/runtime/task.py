@@ -9,10 +9,11 @@ own executor reads and writes it.
 import argparse
 import importlib
 import logging
-import os
 import sys
 from pathlib import Path
 from typing import Any, Final
+
+from assay.core.environment import set_variables
 
 MAX_INPUT_BYTES: Final = 8 << 20
 
@@ -37,7 +38,7 @@ def main() -> None:
 
 def _run() -> None:
     # Before kfp is imported: it then leaves out what a pod does not need.
-    os.environ["_KFP_RUNTIME"] = "true"
+    set_variables({"_KFP_RUNTIME": "true"})
     parser = argparse.ArgumentParser(prog="assay.runtime.task")
     parser.add_argument("--image", default="", help="reference of the image, for attestations")
     parser.add_argument("stands_for", help="what kfp.local looks for; nothing else reads it")
@@ -45,11 +46,12 @@ def _run() -> None:
     parser.add_argument("executor_input")
     given = parser.parse_args()
 
+    from assay.core.settings import IMAGE
     from assay.documents import Limits, read_json
     from assay.runtime.images import CODE_FOLDER
 
     if given.image and Path(CODE_FOLDER).is_dir():
-        os.environ["ASSAY_IMAGE"] = given.image
+        set_variables({IMAGE.name: given.image})
     if not given.component.isidentifier():
         parser.error(f"no component {given.component!r}")
     logging.basicConfig(

@@ -1,7 +1,5 @@
 """`assay model production`: the model in production."""
 
-import os
-
 import click
 
 from assay.cli.console import json_option, print_json, print_table, use_defaults
@@ -25,7 +23,7 @@ def command(model_name: str, version: str, as_json: bool) -> None:
     if version and not (version.isascii() and version.isdigit()):
         raise UsageError(f"--set: {version!r} is not a version; give its number, as in --set 1")
     use_defaults()
-    registry = Registry(os.environ["MLFLOW_TRACKING_URI"])
+    registry = Registry()
     if version:
         registry.set_alias(model_name, "production", str(int(version)))
     current = registry.production(model_name)

@@ -11,7 +11,7 @@ from assay.cli.console import (
     stderr,
     use_defaults,
 )
-from assay.core.config import store_from_env
+from assay.core.context import store_from_env
 from assay.core.maintenance.fsck import require_whole
 from assay.core.signing import verifier_from_env
 from assay.core.store import Store, open_store

@@ -1,12 +1,11 @@
 """`assay store gc`: remove what nothing rests on."""
 
-import os
 from pathlib import Path
 
 import click
 
 from assay.cli.console import human_bytes, json_option, print_json, print_table, use_defaults
-from assay.core.config import store_from_env
+from assay.core.context import store_from_env
 from assay.core.maintenance.gc import GRACE_SECONDS, Plan
 from assay.core.store import Store
 from assay.errors import UsageError
@@ -72,7 +71,7 @@ def command(
 def _registered(store: Store, keep_versions: int | None) -> dict[str, str]:
     from assay.governance.registry import Registry
 
-    roots = registry_roots(Registry(os.environ["MLFLOW_TRACKING_URI"]), keep_versions)
+    roots = registry_roots(Registry(), keep_versions)
     # The wrong registry must not make everything removable.
     if not any(store.has(digest) for digest in roots):
         raise UsageError(
@@ -91,8 +90,8 @@ def _show(found: Plan, removed: int | None, as_json: bool) -> None:
         for what, names in (
             ("cache entries", found.cache),
             ("other pointers", found.pointers),
-            ("plain copies", found.views),
-            ("attestations", found.records),
+            ("plain copies", found.plain_copies),
+            ("attestations", found.attestations),
             ("manifests", found.manifests),
             ("files", found.files),
         )

@@ -3,7 +3,7 @@
 import click
 
 from assay.cli.console import NAME, json_option, print_json, print_table, use_defaults
-from assay.core.config import store_from_env
+from assay.core.context import store_from_env
 from assay.core.maintenance import gc
 from assay.errors import UsageError
 

@@ -3,7 +3,7 @@
 import click
 
 from assay.cli.console import NAME, use_defaults
-from assay.core.config import store_from_env
+from assay.core.context import store_from_env
 from assay.core.maintenance.gc import pins, unpin
 from assay.errors import NotFoundError
 

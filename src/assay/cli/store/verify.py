@@ -4,7 +4,7 @@ import click
 from rich.progress import Progress
 
 from assay.cli.console import NAME, human_bytes, json_option, print_json, stderr, use_defaults
-from assay.core.config import store_from_env
+from assay.core.context import store_from_env
 from assay.core.provenance import verify, verify_store
 from assay.core.signing import verifier_from_env
 from assay.errors import IntegrityError

@@ -14,7 +14,7 @@ from enum import StrEnum
 from typing import Final
 
 from assay.cluster.client import Endpoint
-from assay.errors import AssayError
+from assay.errors import AssayError, ServiceError, StoreError, UsageError
 
 LIMIT_SECONDS: Final = 30.0
 
@@ -76,6 +76,7 @@ def examine(ground: Ground, limit_seconds: float = LIMIT_SECONDS) -> list[Findin
     from assay.cluster.doctor import cluster, services, store
 
     checks: list[tuple[str, Check]] = [
+        ("settings", services.check_settings),
         ("store", store.check_store),
         ("clock", store.check_clock),
         ("MLflow", services.check_mlflow),
@@ -135,6 +136,10 @@ def failed(findings: Sequence[Finding]) -> list[Finding]:
 
 
 def exit_code(findings: Sequence[Finding]) -> int:
-    """0, or that of the first failure's kind: 7 for the store, 8 for anything else."""
+    """0, or that of the first failure: 2 for a setting, 7 for the store, 8 for anything else."""
     bad = failed(findings)
-    return 0 if not bad else 7 if bad[0].check.startswith("store") else 8
+    if not bad:
+        return 0
+    if bad[0].check == "settings":
+        return UsageError.exit_code
+    return (StoreError if bad[0].check.startswith("store") else ServiceError).exit_code

@@ -1,6 +1,5 @@
 """Checks of the cluster: KFP's API, the Secrets of the pods, the images that they pull."""
 
-import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -9,6 +8,7 @@ from urllib.parse import urlsplit
 
 from assay.cluster.client import health
 from assay.cluster.doctor import Finding, Ground, Status
+from assay.core.settings import DOCKER_CONFIG, KUBECONFIG
 from assay.runtime.images import is_pinned
 
 OLDEST_KFP: Final = (2, 15)
@@ -73,7 +73,7 @@ def _kubernetes() -> tuple[Any, str]:
         namespace = NAMESPACE_FILE.read_text().strip()
     except config.ConfigException:
         # Named, because the library reads the variable once, when it is imported.
-        place = os.environ.get("KUBECONFIG") or "~/.kube/config"
+        place = KUBECONFIG.get()
         config.load_kube_config(place, client_configuration=configuration)
         _, active = config.list_kube_config_contexts(place)
         namespace = active["context"].get("namespace", "default")
@@ -240,7 +240,7 @@ def _docker_login(registry: str) -> tuple[str, str] | None:
     from docker import auth
     from docker.errors import DockerException
 
-    home = os.environ.get("DOCKER_CONFIG", "")
+    home = DOCKER_CONFIG.get()
     try:
         config = auth.load_config(str(Path(home) / "config.json") if home else None)
         found = config.resolve_authconfig(registry)

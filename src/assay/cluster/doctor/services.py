@@ -1,13 +1,13 @@
-"""Checks of MLflow, of the signing key, and of what releases take."""
+"""Checks of the settings, of MLflow, of the signing key, and of what releases take."""
 
-import os
 import uuid
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from assay.cluster.doctor import Finding, Ground, Status
-from assay.core.config import services_from_env
+from assay.core.context import services_from_env
+from assay.core.settings import DEPLOYMENTS, MLFLOW_URI, SETTINGS, check, misspelt
 from assay.core.signing import Role, signer_from_env, verifier_from_env
 from assay.errors import AssayError, AttestationError, UsageError
 
@@ -20,12 +20,22 @@ MAX_MODELS: Final = 20
 """Models whose logs are looked at; each takes a few reads."""
 
 
+def check_settings(_ground: Ground) -> Sequence[Finding]:
+    """Every variable has a value that can be used, and none is misspelt."""
+    found = [
+        Finding("settings", Status.WARNING, f"{name} is not a setting", f"did you mean {meant}?")
+        for name, meant in misspelt()
+    ]
+    check(*SETTINGS)
+    return found or [Finding("settings", Status.OK, "every value can be used")]
+
+
 def check_mlflow(_ground: Ground) -> Sequence[Finding]:
     """The registry answers, and takes a registered model, which is removed again."""
     from assay.governance.mlflow_calls import calling, public_uri
     from assay.governance.registry import Registry
 
-    uri = os.environ.get("MLFLOW_TRACKING_URI", "")
+    uri = MLFLOW_URI.get()
     Registry(uri or None).ping()
     answers = Finding("MLflow", Status.OK, f"{public_uri(uri)} answers")
     if urlsplit(uri).scheme not in {"http", "https"}:
@@ -79,8 +89,8 @@ def check_signing(_ground: Ground) -> Sequence[Finding]:
                 "add its public half: openssl pkey -in signing.pem -pubout",
             )
         ]
-    if key is not None and (key.retired or Role.RUNNER not in key.roles):
-        state = "retired" if key.retired else "not that of a runner"
+    if key is not None and (key.retired or key.stolen or Role.RUNNER not in key.roles):
+        state = "retired" if key.retired else "stolen" if key.stolen else "not that of a runner"
         text = f"{key} is {state}: it cannot sign what a run attests"
         return [Finding("signing", Status.WARNING, text, "give runs a key with the role runner")]
     return [Finding("signing", Status.OK, f"key {signer.key_id[:12]} signs and is believed")]
@@ -95,7 +105,7 @@ def check_releases(_ground: Ground) -> Sequence[Finding]:
 
     services = services_from_env()
     models = log.models(services.store)
-    if not models and not os.environ.get("ASSAY_DEPLOYMENTS"):
+    if not models and not DEPLOYMENTS.get():
         text = "nothing was released from this store, and ASSAY_DEPLOYMENTS is not set"
         return [Finding("releases", Status.SKIPPED, text)]
     return [_release_key(services), *_drills(services, models)]
@@ -103,7 +113,7 @@ def check_releases(_ground: Ground) -> Sequence[Finding]:
 
 def _release_key(services: "Services") -> Finding:
     from assay.releases import log
-    from assay.releases.rehearsal import MAKE_KEY
+    from assay.releases.drill_age import MAKE_KEY
 
     name = "signing of releases"
     signer = signer_from_env()
@@ -129,12 +139,12 @@ def _release_key(services: "Services") -> Finding:
 
 def _drills(services: "Services", models: Sequence[str]) -> Iterator[Finding]:
     """Whether a rollback of each model could be rehearsed."""
-    from assay.releases import rehearsal
+    from assay.releases import drill_age
 
     for model in models[:MAX_MODELS]:
         name = f"rollback drill {model}"
         try:
-            problems = rehearsal.lacking(services, model, REHEARSED)
+            problems = drill_age.missing_for_drill(services, model, REHEARSED)
         except AssayError as error:
             problems = [str(error)]
         if not problems:
