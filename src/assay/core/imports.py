@@ -319,7 +319,7 @@ class _Finder(ast.NodeVisitor):
         return ("importlib", "resources") in self.names
 
     def _text(self, node: ast.expr) -> str:
-        value = node.value if isinstance(node, ast.Constant) else None
+        value: object = node.value if isinstance(node, ast.Constant) else None
         if isinstance(node, ast.Name):
             value = self._constants.get(node.id)
         return value if isinstance(value, str) else ""
@@ -339,15 +339,12 @@ class _Finder(ast.NodeVisitor):
 def _constants(tree: ast.Module) -> Iterator[tuple[str, object]]:
     """The module's own constants that are literals."""
     for node in tree.body:
-        if isinstance(node, ast.AnnAssign):
-            target, value = node.target, node.value
-        elif isinstance(node, ast.Assign):
-            target, value = node.targets[0], node.value
-        else:
+        if not isinstance(node, ast.AnnAssign | ast.Assign) or node.value is None:
             continue
-        if isinstance(target, ast.Name) and value is not None:
+        target: ast.expr = node.target if isinstance(node, ast.AnnAssign) else node.targets[0]
+        if isinstance(target, ast.Name):
             with contextlib.suppress(ValueError, TypeError):
-                yield target.id, ast.literal_eval(value)
+                yield target.id, ast.literal_eval(node.value)
 
 
 def _strings(value: object) -> tuple[str, ...] | None:
