@@ -26,6 +26,8 @@ from assay.errors import (
     UsageError,
 )
 
+LOADED_BY_NAME: Final = ()
+"""For the code identity: a step that is loaded to run again has its own."""
 STEP_MODULES: Final = ("assay.components",)
 """Import prefixes of the steps that a record may name; a user's own are admitted by option."""
 
