@@ -3,6 +3,7 @@
 import json
 from typing import Any, Final
 
+from assay.core import plain_copies
 from assay.core.manifest import Manifest
 from assay.core.step import Evaluation, Measurements, Services
 from assay.core.store import Store
@@ -79,7 +80,7 @@ def register_version(
     return registry.register(
         model_name,
         model,
-        services.store.view(manifest),
+        plain_copies.make(services.store, manifest),
         # MLflow shows an empty tag like any other.
         {name: text for name, text in tags.items() if text},
         {name: value for name, value in numbers.items() if value is not None},

@@ -293,7 +293,7 @@ def test_reports_without_room_do_not_hide_the_verdict(
 
     monkeypatch.setattr(local, "_pages", lambda _: set())
     monkeypatch.setattr(local, "_collect_reports", full)
-    monkeypatch.setattr(local, "warm_process", lambda _: nullcontext({}))
+    monkeypatch.setattr(local, "fork_server", lambda *_: nullcontext())
     outcome = local.run(lambda: None, {}, tmp_path / "run")
     assert outcome.verdict == "passed"
     assert "No space left on device" in outcome.findings[0]

@@ -310,7 +310,7 @@ def test_what_a_run_keeps_of_its_tasks_has_no_secrets(
         events.emit("prepare", events.FAILED, error=f"no {signed}", values={"at": [signed]})
         say(signed)
 
-    monkeypatch.setattr(local, "warm_process", lambda _: nullcontext({}))
+    monkeypatch.setattr(local, "fork_server", lambda *_: nullcontext())
     monkeypatch.setattr(local, "_pages", lambda _: set())
     outcome = local.run(pipeline, {"data": signed, "options": {"all": [blanks]}}, tmp_path / "run")
     assert SECRET not in outcome.error

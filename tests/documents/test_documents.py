@@ -316,7 +316,7 @@ OUTSIDE = {
     "src/assay/core/execution.py": "a value of this process, canonical and back",
     "src/assay/core/signing.py": "a value of this process, copied",
     "src/assay/cluster/doctor/services.py": "an envelope that this process signed",
-    "src/assay/runtime/warm/wire.py": "between processes of one run, by their own socket",
+    "src/assay/runtime/fork_server.py": "between processes of one run, by their own socket",
     "src/assay/cli/passed.py": "what this version's steps wrote into the store",
     "src/assay/data/parquet_types.py": "pandas' note in a Parquet file; bounded, faults caught",
     "components/validate_data/exact.py": "a cell that holds JSON, one at a time, as GX reads it",

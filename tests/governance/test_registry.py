@@ -16,6 +16,7 @@ import pytest
 from mlflow.tracking import MlflowClient
 from mlflow.utils.validation import path_not_unique, validate_param_and_metric_name
 
+from assay.core import retry
 from assay.errors import ServiceError, UsageError
 from assay.governance import mlflow_calls
 from assay.governance.mlflow_calls import MAX_METRIC_CHARS, metric_names, public_uri, quiet
@@ -557,7 +558,7 @@ def test_waiting_is_bounded_unless_the_user_says_otherwise(
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "77")
     Registry(uri)
     assert os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"] == "77"
-    assert os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] == str(mlflow_calls.RETRIES)
+    assert os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] == str(retry.MLFLOW.attempts - 1)
 
 
 @pytest.mark.usefixtures("impatient")

@@ -10,6 +10,7 @@ from click.testing import CliRunner
 
 from assay.cli import cli
 from assay.core import code_identity as code
+from assay.core import plain_copies
 from assay.core.attestation import about
 from assay.core.execution import Context, execute
 from assay.core.settings import APPROVAL_DAYS
@@ -346,7 +347,7 @@ def test_a_version_with_other_files_is_not_promoted(world: Any) -> None:
     world.registry.tag(MODEL, "1", world.registry.version(MODEL, "2").tags)
     told = ("registryVersion is 1, whose source is", "the registry was changed")
     refused(lambda: world.promote("two", "dev"), UsageError, *told)
-    source = world.services.store.view_uri(world.models["two"])
+    source = plain_copies.uri(world.services.store, world.models["two"])
     refused(
         lambda: world.registry.register(MODEL, world.models["two"], source, {}, {}),
         ServiceError,

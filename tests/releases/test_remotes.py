@@ -5,11 +5,13 @@ import logging
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from assay.core import retry
 from assay.errors import ServiceError, UsageError
 from assay.releases import log, rollback
 from assay.releases.forge import Forge, open_forge
@@ -117,7 +119,7 @@ def simulator(
     with serve(made) as running:
         monkeypatch.setenv("ASSAY_FORGE", request.param)
         monkeypatch.setenv("ASSAY_FORGE_URL", running.url)
-        monkeypatch.setattr("assay.releases.forge.base.LONGEST_WAIT", 0.01)
+        monkeypatch.setattr(retry, "FORGE", replace(retry.FORGE, longest_wait=0.01))
         yield running
 
 
@@ -172,7 +174,7 @@ def test_faults_half_the_time_and_a_rate_limit_are_waited_out(
 def test_gitea_takes_a_repository_for_empty_a_while_after_the_first_push(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("assay.releases.forge.base.LONGEST_WAIT", 0.01)
+    monkeypatch.setattr(retry, "FORGE", replace(retry.FORGE, longest_wait=0.01))
     with serve(Gitea(tmp_path, late=3)) as running:
         forge = forge_of(running, running.token)
         assert forge.find(BRANCH) is None

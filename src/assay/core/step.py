@@ -229,7 +229,7 @@ class Step:
     side_effects: bool
     """Never answered from the step cache: asks or changes the outside world."""
     asks_registry: bool
-    """Needs MLflow's client, which a local run loads beforehand; see `assay.runtime.warm`."""
+    """Needs MLflow's client, which a local run loads once; see `assay.runtime.fork_server`."""
 
     def __call__(self, **arguments: Any) -> Values | None:
         """Run the function itself, with no store, cache or record."""
@@ -284,7 +284,7 @@ def step(
         side_effects: True for a step that asks or changes the outside world. Such a step is never
             answered from the step cache.
         asks_registry: True for a step with side effects that needs MLflow's client, and nothing
-            that computes: a local run may do it in a fork of a process that has MLflow loaded.
+            that computes: a local run may run it in a fork of a process that has MLflow loaded.
 
     Raises:
         StepError: An annotation that is no kind, output, source or JSON type, no output at all

@@ -17,15 +17,14 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
+from assay.core import retry
 from assay.core.environment import environment, set_defaults, silence_mlflow
 from assay.core.settings import MLFLOW_PASSWORD, MLFLOW_TOKEN
 from assay.errors import ServiceError, UsageError
 
 TIMEOUT_SECONDS: Final = 10
-RETRIES: Final = 3
-BACKOFF: Final = 1
-"""Seconds, doubled each time. MLflow's own defaults (120 s, 7 times, twice as slow) would let a run
-wait for many minutes."""
+"""Of one request. MLflow's own defaults (120 s, 8 attempts, twice as slow) would let a run wait for
+many minutes."""
 MAX_METRIC_CHARS: Final = 250
 MAX_LINE_CHARS: Final = 400
 LOCK_SECONDS: Final = 120.0
@@ -49,8 +48,8 @@ def prepare() -> None:
     set_defaults(
         {
             "MLFLOW_HTTP_REQUEST_TIMEOUT": str(TIMEOUT_SECONDS),
-            "MLFLOW_HTTP_REQUEST_MAX_RETRIES": str(RETRIES),
-            "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": str(BACKOFF),
+            "MLFLOW_HTTP_REQUEST_MAX_RETRIES": str(retry.MLFLOW.attempts - 1),
+            "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": str(retry.MLFLOW.first_wait),
         }
     )
 

@@ -10,8 +10,7 @@ import re
 from datetime import timedelta
 from typing import Final
 
-from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_random_exponential
-
+from assay.core import retry
 from assay.core.settings import APPROVAL_DAYS
 from assay.core.signing import Role, person_of
 from assay.errors import AssayError, IntegrityError, ReleaseConflictError, ServiceError, UsageError
@@ -32,12 +31,7 @@ ROLLBACK: Final = "Assay-Rollback"
 """Trailer of a commit that restores an earlier release; its value is the release that it left."""
 WHY: Final = "Assay-Why"
 MAX_WHY_CHARS: Final = 1000
-retry_on_conflict = retry(
-    retry=retry_if_exception_type(ReleaseConflictError),
-    stop=stop_after_attempt(3),
-    wait=wait_random_exponential(multiplier=0.2, max=2),
-    reraise=True,
-)
+retry_on_conflict = retry.repeated(retry.APPROVAL, ReleaseConflictError)
 """Run again with the current branch and log after others changed them."""
 
 

@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
+from assay.core import plain_copies
 from assay.core.attestation import about, using
 from assay.core.digest import of_bytes
 from assay.core.step import Decision, Services
@@ -367,9 +368,9 @@ def version_of(registry: Registry, release: Release) -> ModelVersion:
     return version
 
 
-def view_uri(store: Store, model: str) -> str:
+def make_plain_copy(store: Store, model: str) -> str:
     """The URI of the model's plain copy, which is made when it is missing."""
-    return store.view(get_manifest(store, model))
+    return plain_copies.make(store, get_manifest(store, model))
 
 
 def problems(
@@ -420,7 +421,7 @@ def problems(
             result.append(
                 f"override is not among those that hold now ({holds}); promote the model again"
             )
-        if release.uri.rstrip("/") != services.store.view_uri(release.digest).rstrip("/"):
+        if release.uri.rstrip("/") != plain_copies.uri(services.store, release.digest).rstrip("/"):
             result.append(f"uri {release.uri} is not that of the model {release.digest}")
         if release.golden or judged.test_data:
             golden.require_about(services.store, release.golden, release.digest, judged.test_data)

@@ -8,8 +8,7 @@ one that is merged later conflicts instead of silently winning; every push is a 
 from dataclasses import dataclass, replace
 from typing import Final
 
-from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_random_exponential
-
+from assay.core import plain_copies, retry
 from assay.core.digest import of_bytes, require_digest
 from assay.core.tree import get_manifest
 from assay.errors import ReleaseConflictError, UsageError
@@ -27,7 +26,6 @@ from assay.releases.monitoring_plan import chosen, judged
 from assay.releases.release import MEDIA_TYPE, Override, Release, parse_release
 from assay.releases.repository import Repository
 
-ATTEMPTS: Final = 8
 LABEL: Final = "assay"
 OVERRIDE_LABEL: Final = "override"
 
@@ -115,7 +113,7 @@ def promote(
             model=model,
             environment=environment,
             digest=digest,
-            uri=eligibility.view_uri(services.store, digest),
+            uri=eligibility.make_plain_copy(services.store, digest),
             registry_version=version.version,
             evaluation_run=eligibility.evaluation_run(services, reports["evaluation"]),
             decision=decision,
@@ -131,12 +129,7 @@ def promote(
         return _propose(opened, draft, assessment, plan)
 
 
-@retry(
-    retry=retry_if_exception_type(ReleaseConflictError),
-    stop=stop_after_attempt(ATTEMPTS),
-    wait=wait_random_exponential(multiplier=0.2, max=3),
-    reraise=True,
-)
+@retry.repeated(retry.PROPOSAL, ReleaseConflictError)
 def _propose(
     deployment: OpenDeployment, draft: Release, assessment: admission.Assessment, plan: bytes | None
 ) -> Promotion:
@@ -241,7 +234,7 @@ def _register(
         "assay.override_by": override.by,
         "assay.attestation": assessment.training.digest,
     }
-    source = deployment.store.view(get_manifest(deployment.store, judged.model))
+    source = plain_copies.make(deployment.store, get_manifest(deployment.store, judged.model))
     tags = {name: text for name, text in tags.items() if text}
     version, _ = deployment.require_registry().register(model, judged.model, source, tags, {})
     return version

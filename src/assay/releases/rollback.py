@@ -23,6 +23,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
+from assay.core import plain_copies
 from assay.core.signing import Role
 from assay.core.step import Services
 from assay.core.tree import get_manifest
@@ -123,7 +124,7 @@ def rollback(
         with _timed(seconds, "verify"):
             size = _verify(services, past, left, target)
         with _timed(seconds, "warm"):
-            services.store.view(get_manifest(services.store, target.release.digest))
+            plain_copies.make(services.store, get_manifest(services.store, target.release.digest))
         done = RolledBack(left, target.release, size=size, seconds=seconds)
         entry = Entry(
             event=Event.ROLLBACK,

@@ -11,13 +11,11 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
-from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_exponential_jitter
-
+from assay.core import retry
 from assay.core.git import Git, GitError, GitNotFoundError
 from assay.errors import ReleaseConflictError, ServiceError
 from assay.releases.settings import Settings
 
-ATTEMPTS: Final = 5
 SLOW_SECONDS: Final = 30
 """A transfer that moves less than a kilobyte a second for so long is given up."""
 _TRANSFER: Final = {"http.lowSpeedLimit": "1000", "http.lowSpeedTime": str(SLOW_SECONDS)}
@@ -51,17 +49,11 @@ class Runner:
 
     def remote(self, what: str, *command: str) -> None:
         """A command that talks to the remote, again after a transient fault; errors as `run`."""
-
-        @retry(
-            retry=retry_if_exception_type(UnreachableError),
-            stop=stop_after_attempt(ATTEMPTS),
-            wait=wait_exponential_jitter(multiplier=0.2, max=5),
-            reraise=True,
+        retry.call(
+            retry.GIT,
+            lambda: self.run(*command, what=what),
+            lambda error: isinstance(error, UnreachableError),
         )
-        def attempt() -> None:
-            self.run(*command, what=what)
-
-        attempt()
 
     def run(
         self,

@@ -8,8 +8,6 @@ A component of your own, whose source is not in an image, is declared with `dsl.
 from collections.abc import Callable
 from typing import Any, Final
 
-from kfp import dsl
-
 from assay.runtime.images import placeholder
 
 MODULE: Final = "assay.runtime.task"
@@ -27,6 +25,8 @@ def component(role: str) -> Callable[[Callable[..., Any]], Any]:
     Returns:
         A decorator. In a pod, where KFP cannot declare components, it gives the function as it is.
     """
+    # Here, because whoever only reads a command must not wait for kfp.
+    from kfp import dsl
 
     def declare(function: Callable[..., Any]) -> Any:
         if not hasattr(dsl, "component"):

@@ -22,8 +22,16 @@ DONE: Final = "done"
 CACHED: Final = "cached"
 FAILED: Final = "failed"
 
-PROCESS: Final = os.urandom(16).hex()
+PROCESS = os.urandom(16).hex()
 """Tells tasks of one name that run side by side apart; a process id is 1 in every container."""
+
+
+def _after_fork() -> None:
+    global PROCESS  # noqa: PLW0603 - a constant of each process
+    PROCESS = os.urandom(16).hex()
+
+
+os.register_at_fork(after_in_child=_after_fork)
 
 
 def emit(task: str, state: str, **details: Any) -> None:

@@ -237,7 +237,7 @@ class Task:
                 arguments[name] = self._arguments[source]
         known = {*step.inputs, *step.list_inputs, *step.sources, *step.parameters}
         given = {name: _named(value, context) for name, value in arguments.items() if name in known}
-        execution = _ask_warm(step, given) or execute_step(step, given, context)
+        execution = execute_step(step, given, context)
         _log_to_run(step, given, execution, context.store)
         self.took(execution)
         return execution
@@ -346,15 +346,6 @@ def _halted(execution: Execution, judge: Mapping[str, type[RunHalted]]) -> RunHa
     reason = execution.values.get("reason") or "no reason was given"
     digest = next(iter(execution.outputs.values()))
     return kind(f"{_KINDS[kind]}: {reason} (report: {digest})")
-
-
-def _ask_warm(step: Step, given: Mapping[str, Any]) -> Execution | None:
-    """What the run's process for the registry made of it, where there is one and it can."""
-    if not step.asks_registry:
-        return None
-    from assay.runtime.warm.client import ask
-
-    return ask(step, given)
 
 
 def _recognised(step: Step, foreign: str, context: Context) -> Execution | None:

@@ -2,8 +2,7 @@
 
 Every task is a process of its own, as on a cluster, and ends when the run ends, however that is
 (`assay.runtime.task_group`). What a task prints goes into the run's log.
-Steps that ask the registry find MLflow loaded in a process that the run starts
-(`assay.runtime.warm`).
+Tasks that ask the registry find MLflow loaded (`assay.runtime.fork_server`).
 """
 
 import contextlib
@@ -15,7 +14,7 @@ import shutil
 import subprocess
 import threading
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,9 +25,9 @@ from assay.core.environment import environment, inherited
 from assay.core.settings import EVENTS, RUN
 from assay.printable import without_secrets
 from assay.runtime import events
+from assay.runtime.fork_server import ForkServer, fork_server
 from assay.runtime.runs import verdict_of
 from assay.runtime.task_group import TaskGroup, stopped_by_signals, task_group
-from assay.runtime.warm.start import warm_process
 
 POLL_SECONDS: Final = 0.1
 _ENCODING: Final = "utf-8"
@@ -129,12 +128,12 @@ def run(
     with _Log(folder / "run.log", arguments) as log, follower:  # noqa: SIM117 - inside these, so
         # that the follower reports with the real standard output.
         with (
-            warm_process(pipeline) as warm,
+            environment(variables),
             task_group() as group,
             stopped_by_signals(group),
-            _tasks_in(group),
+            fork_server(pipeline, group) as server,
+            _tasks_in(group, server),
             _nulls(),
-            environment({**variables, **warm}),
             _output_to(log),
             warnings.catch_warnings(),
         ):
@@ -176,7 +175,7 @@ def _nulls() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _tasks_in(group: TaskGroup) -> Iterator[None]:
+def _tasks_in(group: TaskGroup, server: ForkServer | None) -> Iterator[None]:
     """Have kfp.local start its tasks in a group; it offers no other way to say how."""
     from kfp.local import subprocess_task_handler as handler
 
@@ -184,6 +183,10 @@ def _tasks_in(group: TaskGroup) -> Iterator[None]:
         full_command: list[str], env_vars: Mapping[str, str] | None = None
     ) -> int:
         variables = inherited(**(env_vars or {}))
+        if server and (fork := server.start(full_command, variables)):
+            with fork, group.followed(fork):
+                _log(fork.stdout)
+            return fork.wait()
         with group.started(
             full_command,
             variables,
@@ -193,8 +196,7 @@ def _tasks_in(group: TaskGroup) -> Iterator[None]:
             errors=_ERRORS,
             bufsize=1,
         ) as process:
-            for line in process.stdout or ():
-                print(line, end="")  # noqa: T201 - into the run's log
+            _log(process.stdout or ())
         return process.returncode
 
     whole = handler.run_local_subprocess
@@ -203,6 +205,11 @@ def _tasks_in(group: TaskGroup) -> Iterator[None]:
         yield
     finally:
         handler.run_local_subprocess = whole
+
+
+def _log(lines: Iterable[str]) -> None:
+    for line in lines:
+        print(line, end="")  # noqa: T201 - into the run's log
 
 
 def _pages(pipeline: Any) -> set[str]:

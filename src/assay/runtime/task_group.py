@@ -14,25 +14,31 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 GRACE_SECONDS: Final = 5.0
 """What tasks have for cleaning up when the run is interrupted."""
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 _GUARD: Final = """
-import os, signal, sys, time
+import os, signal
 for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
     signal.signal(number, signal.SIG_IGN)
 os.write(1, b"r")
 while os.read(0, 64):
     pass
-time.sleep(float(sys.argv[1]))
-if sys.argv[2]:
-    import shutil
-    shutil.rmtree(sys.argv[2], ignore_errors=True)
 os.killpg(0, signal.SIGKILL)
 """
+
+
+class Process(Protocol):
+    """What `subprocess.Popen` has of a process that is waited for."""
+
+    def poll(self) -> int | None:
+        """The exit code; None while it runs."""
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Wait for its end; the exit code."""
 
 
 class TaskGroup:
@@ -40,7 +46,7 @@ class TaskGroup:
 
     def __init__(self, guard: "subprocess.Popen[bytes]") -> None:
         self._guard = guard
-        self._running: set[subprocess.Popen[Any]] = set()
+        self._running: set[Process] = set()
         self._stopped = False
         self._lock = threading.Lock()
         self._end = threading.Lock()
@@ -79,18 +85,29 @@ class TaskGroup:
                 **options,
             )
             self._running.add(process)
-        with process:
-            try:
-                yield process
-                process.wait()
-            except BaseException:
-                # Before `Popen` waits for its end, which may be far away.
-                self.interrupt()
-                raise
-            finally:
-                if process.poll() is not None:
-                    with self._lock:
-                        self._running.discard(process)
+        with process, self.followed(process):
+            yield process
+
+    @contextlib.contextmanager
+    def followed(self, process: Process) -> Iterator[None]:
+        """Wait for the end of a process that was started in the group.
+
+        Args:
+            process: A `subprocess.Popen`, or what can be waited for in the same way.
+        """
+        with self._lock:
+            self._running.add(process)
+        try:
+            yield
+            process.wait()
+        except BaseException:
+            # Before `Popen` waits for its end, which may be far away.
+            self.interrupt()
+            raise
+        finally:
+            if process.poll() is not None:
+                with self._lock:
+                    self._running.discard(process)
 
     def interrupt(self) -> None:
         """Have what still runs clean up and end, as Ctrl-C on a terminal would."""
@@ -114,7 +131,7 @@ class TaskGroup:
                 os.killpg(self.number, signal.SIGKILL)
 
 
-def _wait(processes: Sequence["subprocess.Popen[Any]"]) -> None:
+def _wait(processes: Sequence[Process]) -> None:
     end = time.monotonic() + GRACE_SECONDS
     for process in processes:
         with contextlib.suppress(subprocess.TimeoutExpired):
@@ -151,16 +168,10 @@ def stopped_by_signals(group: TaskGroup) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def task_group(patience: float = 0.0, waste: str = "") -> Iterator[TaskGroup]:
-    """A group whose processes do not outlive the block, nor this process.
-
-    Args:
-        patience: Seconds that its processes have for ending by themselves after this process was
-            killed.
-        waste: A folder that is removed then, because nobody else can.
-    """
+def task_group() -> Iterator[TaskGroup]:
+    """A group whose processes do not outlive the block, nor this process."""
     with subprocess.Popen(  # noqa: S603 - this Python, and words of ours
-        [sys.executable, "-I", "-S", "-c", _GUARD, str(patience), waste],
+        [sys.executable, "-I", "-S", "-c", _GUARD],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         process_group=0,

@@ -5,7 +5,7 @@ An adapter turns whatever its client raises into these:
 | cause | error |
 |---|---|
 | no token, a wrong one, or one without the right | `ServiceError`, says which variable |
-| answers 429 and 5xx, or none, that outlive every retry | `ServiceError` |
+| answers 429 and 5xx, or no answer, that outlive every retry | `ServiceError` |
 | the forge refuses the request itself | `ServiceError` with its message |
 
 A client's error never reaches a user: its text may contain headers.
@@ -16,23 +16,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol, TypeVar
 
-from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt
-from tenacity.wait import wait_exponential_jitter
-
+from assay.core import retry
 from assay.errors import ServiceError
 
 T = TypeVar("T")
 
 TIMEOUT_SECONDS: Final = 20
-ATTEMPTS: Final = 8
-LONGEST_WAIT: Final = 8.0
-"""Seconds."""
 MAX_BODY_CHARS: Final = 60_000
 """GitHub takes 65,536 characters in the description of a pull request; GitLab and Gitea more."""
 _UNAUTHORIZED: Final = 401
 _FORBIDDEN: Final = 403
 _NOT_FOUND: Final = 404
-_TOO_MANY: Final = 429
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,15 +102,7 @@ class Forge(Protocol):
         """The merged pull request that brought a commit into the branch."""
 
 
-class _TransientError(Exception):
-    """A fault that a retry may outlast."""
-
-    def __init__(self, said: str, wait: float = 0.0) -> None:
-        super().__init__(said)
-        self.wait = wait
-
-
-def calling(name: str, what: str, work: Callable[[], T], *, first_wait: float = 0.3) -> T:
+def calling(name: str, what: str, work: Callable[[], T]) -> T:
     """Do `work`, again after a transient fault.
 
     Args:
@@ -131,23 +117,11 @@ def calling(name: str, what: str, work: Callable[[], T], *, first_wait: float = 
     Raises:
         ServiceError: The faults outlived every retry.
     """
-
-    def wait(state: RetryCallState) -> float:
-        error = state.outcome.exception() if state.outcome else None
-        asked = error.wait if isinstance(error, _TransientError) else 0.0
-        own = wait_exponential_jitter(multiplier=first_wait, max=LONGEST_WAIT)(state)
-        return min(max(asked, own), LONGEST_WAIT)
-
     try:
-        return Retrying(
-            retry=retry_if_exception_type(_TransientError),
-            stop=stop_after_attempt(ATTEMPTS),
-            wait=wait,
-            reraise=True,
-        )(work)
-    except _TransientError as error:
+        return retry.call(retry.FORGE, work)
+    except retry.TransientError as error:
         raise ServiceError(
-            f"{name}: cannot {what}: {error}, {ATTEMPTS} times; run again later"
+            f"{name}: cannot {what}: {error}, after {retry.FORGE}; run again later"
         ) from error
 
 
@@ -169,9 +143,9 @@ def failed(
     """
     said = " ".join(said.split())[:200]
     limited = status == _FORBIDDEN and re.search(r"rate limit|abuse", said, re.IGNORECASE)
-    if passing or status == 0 or status >= 500 or status == _TOO_MANY or limited:  # noqa: PLR2004 - HTTP
+    if passing or status == 0 or status in retry.TRANSIENT_STATUS or limited:
         kind = f"answered {status}" if status else "did not answer"
-        return _TransientError(f"it {'limits the rate' if limited else kind}", wait)
+        return retry.TransientError(f"it {'limits the rate' if limited else kind}", wait)
     if status == _UNAUTHORIZED:
         hint = "ASSAY_GIT_TOKEN is missing, wrong or expired"
     elif status == _FORBIDDEN:

@@ -45,7 +45,7 @@ class GiteaForge:
             "Content-Type": "application/json",
         }
         self._pool = urllib3.PoolManager(
-            retries=False,  # tenacity retries, in one place
+            retries=False,  # assay.core.retry does
             timeout=urllib3.Timeout(connect=TIMEOUT_SECONDS, read=TIMEOUT_SECONDS),
         )
 

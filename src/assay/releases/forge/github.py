@@ -37,7 +37,7 @@ class GitHubForge:
             base_url=f"{root}/api/v3" if root else Consts.DEFAULT_BASE_URL,
             auth=Auth.Token(settings.token),
             timeout=TIMEOUT_SECONDS,
-            retry=None,  # tenacity retries, in one place
+            retry=None,  # assay.core.retry does
             seconds_between_requests=None,
             seconds_between_writes=None,
             lazy=True,

@@ -34,7 +34,7 @@ class GitLabForge:
             settings.forge_url or PUBLIC,
             private_token=settings.token,
             timeout=TIMEOUT_SECONDS,
-            retry_transient_errors=False,  # tenacity retries, in one place
+            retry_transient_errors=False,  # assay.core.retry does
             keep_base_url=True,
         )
         self._base = settings.branch
