@@ -13,9 +13,12 @@ export PYTHONDONTWRITEBYTECODE ?=
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  %-18s %s\n", $$1, $$2}'
 
+# An editable installation holds the list of stages, so a stage that comes or goes rebuilds it.
+CATEGORIES := $(wildcard components/*/)
+
 # The environment is rebuilt when a lock changes. uv itself comes hash-locked through pip. Compiled
 # once here, because every step is a process of its own: MLflow's import takes 1.3 s so, 6 s else.
-$(VENV)/.ready: requirements/uv.txt requirements/dev.txt src/assay/requirements.txt pyproject.toml setup.py
+$(VENV)/.ready: requirements/uv.txt requirements/dev.txt src/assay/requirements.txt pyproject.toml setup.py $(CATEGORIES)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "error: $(PYTHON) is older than 3.11; run: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)" >&2; exit 2; }
 	@echo "setting up $(VENV) (once; a few minutes on a slow line)"
@@ -67,9 +70,9 @@ lint: setup .typing ## Check format, lint rules and the direction of imports
 # Static tools do not see setuptools' import hook, so they get a tree of links.
 .PHONY: .typing
 .typing:
-	@rm -rf .typing && mkdir -p .typing/assay
-	@ln -s $(CURDIR)/src/assay/* .typing/assay/
-	@ln -s $(CURDIR)/components $(CURDIR)/pipelines .typing/assay/
+	@rm -rf .typing && mkdir -p .typing/assay/components
+	@ln -s $(CURDIR)/src/assay/* $(CURDIR)/pipelines .typing/assay/
+	@ln -s $(CURDIR)/components/__init__.py $(CURDIR)/components/*/*/ .typing/assay/components/
 
 .PHONY: typecheck
 typecheck: setup .typing ## Check types (strict)

@@ -1,25 +1,31 @@
 """Write what documentation says about code: tables of inputs, outputs, parameters and options.
 
-`python docs/generate.py` rewrites the parts between the markers of every components/*/README.md,
-of docs/ui.md, docs/profiles.md, docs/settings.md and docs/exit-codes.md; with `--check` it fails
-instead when one is stale. The tables come from the code itself.
+`python docs/generate.py` rewrites the parts between the markers of README.md, of each component's
+README.md, of ui.md, profiles.md, policy.md, settings.md and exit-codes.md in docs/, and rewrites
+the list of evidence names that the policy's parser reads; with `--check` it fails instead when one
+is stale. The tables come from the code itself.
 """
 
 import argparse
 import json
+import re
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from assay.cli.catalog import choices_of, component, names, pipeline
-from assay.cluster.needs import NEVER_RETRIED
+from assay.cli.catalog import choices_of, component, pipeline
 from assay.cluster.profile import default_profile, schema
+from assay.cluster.stages import library_stages
+from assay.cluster.stages import schema as stage_schema
 from assay.components.prepare_data.options import OPTIONS
 from assay.core.settings import SECTIONS, Setting
 from assay.errors import EXIT_CODES, INTERRUPTED, VERDICTS
 from assay.runtime.mounted import CONFIG, VARIABLES
 
 ROOT = Path(__file__).resolve().parent.parent
+CATEGORIES = stage_schema()["properties"]["category"]["enum"]
+EVIDENCE = ROOT / "src/assay/governance/policy/stages.json"
 
 
 def table(function: Any) -> str:
@@ -128,9 +134,9 @@ def _described(item: Any) -> str:
 
 def _components() -> str:
     rows = []
-    for name in names("assay.components"):
+    for name, stage in library_stages().items():
         options = default_profile().task(name)
-        retry = f"{options.retry.count}" if options.retry else f"never: {NEVER_RETRIED[name]}"
+        retry = f"{options.retry.count}" if options.retry else f"never: {stage.never_retried}"
         rows.append(
             (
                 name,
@@ -143,6 +149,45 @@ def _components() -> str:
         )
     headers = ("component", "gets", "CPU", "memory", "time-out", "retries")
     return _markdown(headers, rows)
+
+
+def render_readme(path: Path) -> str:
+    """README.md with a line for each component."""
+    rows = [
+        (
+            f"[{name}]({stage.folder.relative_to(ROOT)})",
+            stage.category.replace("_", " "),
+            re.split(r"(?<=\.)\s", component(name).component_spec.description)[0],
+        )
+        for name, stage in sorted(
+            library_stages().items(), key=lambda item: CATEGORIES.index(item[1].category)
+        )
+    ]
+    table = _markdown(("component", "category", "what it does"), rows)
+    return replace(path, path.read_text(), "components", table)
+
+
+def render_policy(path: Path) -> str:
+    """docs/policy.md with the evidence names of each stage."""
+    rows = [
+        (f"`{name}`", ", ".join(f"`{metric}`" for metric in stage["names"]))
+        for name, stage in _evidence().items()
+        if stage["names"]
+    ]
+    return replace(path, path.read_text(), "evidence", _markdown(("stage", "names"), rows))
+
+
+def _evidence() -> dict[str, Any]:
+    """What the stages say of their evidence: `stages.json` of `assay.governance.policy`."""
+    return {
+        name: {
+            "about": stage.evidence.about,
+            "names": stage.evidence.names,
+            "requires": [asdict(item) for item in stage.evidence.requires],
+        }
+        for name, stage in library_stages().items()
+        if stage.evidence is not None
+    }
 
 
 def render_settings(path: Path) -> str:
@@ -186,17 +231,20 @@ def main() -> None:
     stale = []
     made = {
         path: render(path, component(name))
-        for name in names("assay.components")
-        for path in [ROOT / "components" / name / "README.md"]
+        for name, stage in library_stages().items()
+        for path in [stage.folder / "README.md"]
     }
-    ui, profiles, settings, codes = (
-        ROOT / f"docs/{name}.md" for name in ("ui", "profiles", "settings", "exit-codes")
+    ui, profiles, policy, settings, codes = (
+        ROOT / f"docs/{name}.md" for name in ("ui", "profiles", "policy", "settings", "exit-codes")
     )
     made |= {
         ui: render_ui(ui),
         profiles: render_profiles(profiles),
+        policy: render_policy(policy),
         settings: render_settings(settings),
         codes: render_exit_codes(codes),
+        ROOT / "README.md": render_readme(ROOT / "README.md"),
+        EVIDENCE: json.dumps(_evidence(), indent=1) + "\n",
     }
     for path, text in made.items():
         if text != path.read_text():

@@ -47,7 +47,7 @@ def _upload(path: Path) -> str:
     from minio import Minio
 
     documents = yaml.safe_load_all(Path(SECRETS).read_text())
-    secret = next(item for item in documents if item["metadata"]["name"] == "assay-store")
+    secret = next(item for item in documents if item["metadata"]["name"] == "assay-runner")
     login = secret["stringData"]
     client = Minio("localhost:9000", login["access-key"], login["secret-key"], secure=False)
     client.fput_object("assay", "store/smoke/data.csv", str(path))

@@ -3,9 +3,11 @@
 import os
 import subprocess
 import sys
+import sysconfig
 from pathlib import Path
 
 import pytest
+import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -53,10 +55,64 @@ def test_every_file_is_named_after_the_step(tmp_path: Path) -> None:
     told = new(tmp_path, "drop_gaps", "--folder", "steps").stdout.splitlines()
     written = sorted(p for p in (tmp_path / "steps").rglob("*") if p.is_file())
     assert sorted(told) == [str(p.relative_to(tmp_path)) for p in written]
-    assert len(written) == 6
+    assert len(written) == 7
     for path in written:
         assert "$" not in path.read_text()
         assert "drop_gaps" in path.read_text() or "drop-gaps" in path.read_text()
+
+
+def test_a_new_step_is_a_stage_like_the_librarys_own(tmp_path: Path) -> None:
+    new(tmp_path, "drop_gaps")
+    stage = tmp_path / "drop_gaps/drop_gaps/stage.yaml"
+    stage.write_text(stage.read_text() + "secrets: [git]\nnever_retried: it is a test\n")
+    python = installed(tmp_path / "drop_gaps", tmp_path / "env")
+    profile = "components: {drop_gaps: {cpu_limit: 3}}"
+    done = subprocess.run([python, "-c", COMPILE, profile], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    spec, platform = yaml.safe_load_all(done.stdout)
+    (executor,) = spec["deploymentSpec"]["executors"].values()
+    assert executor["container"]["resources"]["resourceMemoryLimit"] == "4Gi"
+    assert executor["container"]["resources"]["resourceCpuLimit"] == "3"
+    (pod,) = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"].values()
+    paths = [volume["mountPath"] for volume in pod["secretAsVolume"]]
+    assert paths == ["/etc/assay/runner", "/etc/assay/git"]
+    (task,) = spec["root"]["dag"]["tasks"].values()
+    assert "retryPolicy" not in task
+    refused = "components: {drop_gaps: {retry: {count: 1}}}"
+    done = subprocess.run([python, "-c", COMPILE, refused], capture_output=True, text=True)
+    assert "drop_gaps must not be retried: it is a test" in done.stderr
+
+
+COMPILE = """
+import sys
+from kfp import dsl
+from assay.cluster.apply import with_profile
+from assay.cluster.profile import parse_profile
+from assay.runtime.compiled import compile_pipeline
+from assay.runtime.images import read_images
+from drop_gaps.component import drop_gaps
+
+@dsl.pipeline(name="mine")
+def mine(data: str):
+    drop_gaps(data=data)
+
+profile = parse_profile(sys.argv[1].encode())
+print(compile_pipeline(with_profile(mine, profile), read_images(None, development=True)))
+"""
+
+
+def installed(project: Path, folder: Path) -> str:
+    """Python of an environment that has what this one has, and a project besides."""
+    python = folder / "bin" / "python"
+    uv = [str(Path(sys.executable).with_name("uv")), "--quiet", "--offline", "--no-cache"]
+    subprocess.run([*uv, "venv", "--python", sys.executable, str(folder)], check=True)
+    (site,) = folder.glob("lib/python3*/site-packages")
+    (site / "this.pth").write_text(
+        f"import site; site.addsitedir({sysconfig.get_path('purelib')!r})"
+    )
+    install = ["pip", "install", "--no-deps", "--no-build-isolation", "--python", str(python)]
+    subprocess.run([*uv, *install, str(project)], check=True, capture_output=True)
+    return str(python)
 
 
 @pytest.mark.parametrize(

@@ -10,24 +10,23 @@ import yaml
 from kfp import dsl
 
 from assay.cli import main
-from assay.cli.catalog import names, pipeline
+from assay.cli.catalog import pipeline
 from assay.cli.compile import compile_one
-from assay.cluster.needs import NEEDS, NEVER_RETRIED
-from assay.cluster.profile import ProfileError, default_profile, parse_profile, schema
+from assay.cluster.profile import ProfileError, amount, default_profile, parse_profile, schema
+from assay.cluster.stages import stages
 from assay.errors import UsageError
 from assay.runtime.images import read_images
 
 IMAGES = read_images(None, development=True)
 ROOT = Path(__file__).resolve().parents[2]
-RECORDS = {"assay-store", "assay-signing"}
+NEVER_RETRIED = {name for name, stage in stages().items() if stage.never_retried}
+EVERY_STAGE = {"assay-runner"}
 
 
 def compiled(text: str = "{}", name: str = "train-and-register") -> dict[str, dict[str, Any]]:
     """By component: its pod options, container and retry policy in the compiled YAML."""
     spec, platform = yaml.safe_load_all(
-        compile_one(
-            pipeline(name), IMAGES, parse_profile(text.encode(), components=names_of_components())
-        )
+        compile_one(pipeline(name), IMAGES, parse_profile(text.encode()))
     )
     pods = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
     found = {}
@@ -43,12 +42,13 @@ def compiled(text: str = "{}", name: str = "train-and-register") -> dict[str, di
     return found
 
 
-def names_of_components() -> list[str]:
-    return names("assay.components")
-
-
 def secrets(task: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    return {item["secretName"]: item for item in task["pod"].get("secretAsVolume", [])}
+    return {_name(item, "secret"): item for item in task["pod"].get("secretAsVolume", [])}
+
+
+def _name(volume: dict[str, Any], kind: str) -> str:
+    name: str = volume[f"{kind}NameParameter"]["runtimeValue"]["constant"]
+    return name
 
 
 def refused(text: str) -> list[str]:
@@ -60,19 +60,14 @@ def refused(text: str) -> list[str]:
 # Least privilege.
 
 
-def test_every_component_has_its_needs_decided() -> None:
-    assert set(NEEDS) == set(names_of_components())
-    assert set(NEVER_RETRIED) <= set(NEEDS)
-
-
 def test_only_who_needs_a_secret_gets_it() -> None:
     tasks = compiled()
     assert {name: set(secrets(task)) for name, task in tasks.items()} == {
-        **dict.fromkeys(tasks, RECORDS),
-        "prepare_data": RECORDS | {"assay-mlflow"},
-        "register": RECORDS | {"assay-mlflow", "assay-git"},  # the governing policy lies in Git
-        "resolve_production": RECORDS | {"assay-mlflow", "assay-git"},
-        "run_report": RECORDS | {"assay-notify"},
+        **dict.fromkeys(tasks, EVERY_STAGE),
+        "prepare_data": EVERY_STAGE | {"assay-mlflow"},
+        "register": EVERY_STAGE | {"assay-mlflow", "assay-git"},  # the governing policy lies in Git
+        "resolve_production": EVERY_STAGE | {"assay-mlflow", "assay-git"},
+        "run_report": EVERY_STAGE | {"assay-notify"},
     }
     for task in tasks.values():
         for name, item in secrets(task).items():
@@ -83,7 +78,7 @@ def test_only_who_needs_a_secret_gets_it() -> None:
 
 def test_a_candidate_of_a_sweep_gets_what_training_gets() -> None:
     tasks = compiled(name="sweep-and-register")
-    assert set(secrets(tasks["try_candidate"])) == RECORDS
+    assert set(secrets(tasks["try_candidate"])) == EVERY_STAGE
     assert tasks["try_candidate"]["container"]["resources"]["resourceMemoryLimit"] == "8Gi"
     assert tasks["try_candidate"]["pod"]["activeDeadlineSeconds"] == "14400"
 
@@ -91,7 +86,7 @@ def test_a_candidate_of_a_sweep_gets_what_training_gets() -> None:
 def test_where_services_are_comes_from_the_config_map() -> None:
     for task in compiled().values():
         (item,) = task["pod"]["configMapAsVolume"]
-        assert item["configMapName"] == "assay-config"
+        assert _name(item, "configMap") == "assay-config"
         assert item["mountPath"] == "/etc/assay/config"
         assert item["optional"] is True
 
@@ -106,9 +101,7 @@ def test_a_task_learns_its_run_for_its_record() -> None:
 
 def test_verdicts_and_users_errors_are_never_retried() -> None:
     tasks = compiled("defaults: {retry: {count: 5}}")
-    assert {name for name, task in tasks.items() if task["retry"]} == set(NEEDS) & set(tasks) - set(
-        NEVER_RETRIED
-    )
+    assert {name for name, task in tasks.items() if task["retry"]} == set(tasks) - NEVER_RETRIED
     assert tasks["train"]["retry"] == {
         "maxRetryCount": 5,
         "backoffDuration": "30s",
@@ -121,7 +114,7 @@ def test_verdicts_and_users_errors_are_never_retried() -> None:
 def test_a_profile_cannot_ask_for_it(component: str) -> None:
     (problem,) = refused(f"components:\n  {component}: {{retry: {{count: 1}}}}\n")
     assert f"line 2, column {len(component) + 13}" in problem
-    assert NEVER_RETRIED[component] in problem
+    assert stages()[component].never_retried in problem
 
 
 # Each option.
@@ -132,26 +125,24 @@ def test_names_of_secrets_and_config() -> None:
         """
 config: {name: team-config, optional: false}
 secrets:
-  store: {name: team-store}
+  runner: {name: team-runner}
   mlflow: {name: team-mlflow, optional: false}
-  signing: {name: team-signing}
   notify: {name: team-notify}
   git: {name: team-git}
 components:
-  gate: {needs: [store]}
+  register: {needs: [runner, git]}
 """
     )
     register = secrets(tasks["register"])
     assert {name: item["optional"] for name, item in register.items()} == {
-        "team-store": True,
-        "team-mlflow": False,
-        "team-signing": True,
+        "team-runner": True,
         "team-git": True,
     }
-    assert tasks["register"]["pod"]["configMapAsVolume"][0]["configMapName"] == "team-config"
-    assert tasks["register"]["pod"]["configMapAsVolume"][0]["optional"] is False
-    assert set(secrets(tasks["run_report"])) == {"team-store", "team-signing", "team-notify"}
-    assert set(secrets(tasks["gate"])) == {"team-store"}
+    (config,) = tasks["register"]["pod"]["configMapAsVolume"]
+    assert (_name(config, "configMap"), config["optional"]) == ("team-config", False)
+    assert set(secrets(tasks["run_report"])) == {"team-runner", "team-notify"}
+    assert set(secrets(tasks["gate"])) == {"team-runner"}
+    assert secrets(tasks["prepare_data"])["team-mlflow"]["optional"] is False
 
 
 def test_images_identity_and_labels() -> None:
@@ -206,10 +197,6 @@ components:
     )
     resources = {name: task["container"]["resources"] for name, task in tasks.items()}
     assert resources["gate"] == {
-        "cpuLimit": 4.0,
-        "cpuRequest": 2.0,
-        "memoryLimit": 17.179869184,
-        "memoryRequest": 8.589934592,
         "resourceCpuLimit": "4",
         "resourceCpuRequest": "2",
         "resourceMemoryLimit": "16Gi",
@@ -261,8 +248,9 @@ components:
 def test_every_component_has_requests_below_limits_and_a_time_out() -> None:
     for name, task in compiled().items():
         resources = task["container"]["resources"]
-        assert 0 < resources["cpuRequest"] <= resources["cpuLimit"], name
-        assert 0 < resources["memoryRequest"] <= resources["memoryLimit"], name
+        for kind in ("Cpu", "Memory"):
+            request, limit = (resources[f"resource{kind}{end}"] for end in ("Request", "Limit"))
+            assert 0 < amount(request) <= amount(limit), name
         assert 0 < int(task["pod"]["activeDeadlineSeconds"]) <= 24 * 3600
         assert task["pod"]["securityContext"]["runAsNonRoot"] is True
 
@@ -347,7 +335,7 @@ def test_all_mistakes_at_once_each_with_its_place() -> None:
     text = """\
 imge_pull_policy: Always
 secrets:
-  stroe: {name: x}
+  runer: {name: x}
 security:
   run_as_user: 0
   run_as_non_root: "yes"
@@ -360,7 +348,7 @@ components:
     found = refused(text)
     expected = [
         ("line 1, column 1", "unknown key 'imge_pull_policy'; did you mean 'image_pull_policy'?"),
-        ("line 3, column 3", "unknown key 'stroe'; did you mean 'store'?"),
+        ("line 3, column 3", "unknown key 'runer'; did you mean 'runner'?"),
         ("line 5, column 16", "run_as_user: give a number at least 1, not 0"),
         ("line 6, column 20", "run_as_non_root: expected true or false, got 'yes'"),
         ("line 8, column 3", "there is no component 'trian'; did you mean 'train'?"),
@@ -398,7 +386,7 @@ components:
         ("defaults: {needs: [git]}\n", "line 1, column 12", "unknown key 'needs'"),
         ("defaults: {retry: {count: 11}}\n", "line 1, column 27", "at most 10"),
         ("components: {gate: {needs: [git]}}\n", "line 1, column 28", "no use for git"),
-        ("components: {gate: {needs: [store, store]}}\n", "line 1, column 28", "twice"),
+        ("components: {gate: {needs: [runner, runner]}}\n", "line 1, column 28", "twice"),
         (
             "components: {train: {memory_limit: 1Gi}}\n",
             "line 1, column 36",

@@ -21,7 +21,7 @@ from stories import refused
 ROOT = Path(__file__).resolve().parent.parent.parent
 READER = {"delimiter", "missing_values", "encoding", "decimal"}
 PIPELINES = sorted(ROOT.glob("pipelines/*/pipeline.yaml"))
-COMPONENTS = sorted(ROOT.glob("components/*/component.yaml"))
+COMPONENTS = sorted(ROOT.glob("components/*/*/component.yaml"))
 
 
 def specification(path: Path) -> dict[str, Any]:
@@ -35,7 +35,7 @@ def inputs(part: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def test_the_reader_has_no_other_parameters() -> None:
     """A parameter that is added to the reader is added everywhere, or this test is."""
-    path = ROOT / "components" / "snapshot_data" / "component.yaml"
+    path = ROOT / "components/data_processing/snapshot_data/component.yaml"
     assert set(inputs(specification(path)["root"])) - {"data", "target", "rows_per_part"} == READER
 
 

@@ -4,8 +4,13 @@ import ast
 import sys
 from pathlib import Path
 
+from assay.cluster.stages import library_folders
+
 ROOT = Path(__file__).resolve().parents[2]
-FOLDERS = {"assay.components": ROOT / "components", "assay": ROOT / "src" / "assay"}
+FOLDERS = {
+    **{f"assay.components.{name}": folder for name, folder in library_folders().items()},
+    "assay": ROOT / "src" / "assay",
+}
 
 
 def reached(*modules: str) -> dict[str, str]:

@@ -14,6 +14,7 @@ import pytest
 
 from assay import __version__
 from assay.cli.catalog import pipeline
+from assay.cluster.stages import library_stages
 from assay.runtime import events, local
 from assay.runtime.images import ROLES
 
@@ -63,15 +64,7 @@ def test_a_lock_names_no_index_and_every_hash(role: str) -> None:
 
 def stages(role: str) -> list[str]:
     """The components that run in an image."""
-    files = sorted(ROOT.glob("components/*/component.py"))
-    return [file.parent.name for file in files if f'@component("{role}")' in file.read_text()]
-
-
-def test_every_component_has_an_image() -> None:
-    found = [stage for role in ROLES for stage in stages(role)]
-    assert sorted(found) == sorted(
-        file.parent.name for file in ROOT.glob("components/*/component.py")
-    )
+    return [name for name, stage in library_stages().items() if stage.image == role]
 
 
 @pytest.mark.slow

@@ -41,6 +41,7 @@ from assay.cluster.doctor.services import (
     check_signing,
 )
 from assay.cluster.doctor.store import check_clock, check_store, judge_clock
+from assay.cluster.profile import parse_profile
 from assay.core.execution import Context, execute
 from assay.core.store import open_store
 from assay.core.store.client import client_for
@@ -374,7 +375,7 @@ def test_a_key_for_releases(
         "no key: assay release approve, override and revoke, and the rollback drill refuse"
     )
     assert "openssl genpkey" in found.remedy
-    assert "Secret assay-signing" in found.remedy
+    assert "Secret assay-runner" in found.remedy
     # The same is a warning where runs are all there is.
     assert statuses(check_signing(NOTHING)) == {"signing": "warning"}
 
@@ -424,7 +425,7 @@ def test_kfp_that_cannot_be_used() -> None:
 
 
 SECRETS = {
-    "assay-store": ["access-key", "secret-key"],
+    "assay-runner": ["access-key", "secret-key"],
     "assay-mlflow": ["username"],
     "assay-git": [],
 }
@@ -467,20 +468,38 @@ def write_kubeconfig(path: Path, server: str, token: str) -> None:
 def test_secrets(kubernetes: list[str]) -> None:
     found = by_check(check_secrets(ground()))
     assert statuses(found.values()) == {
-        "secret assay-store": "ok",
+        "secret assay-runner": "warning",
         "secret assay-mlflow": "warning",
-        "secret assay-signing": "ok",
         "secret assay-notify": "ok",
         "secret assay-git": "warning",
     }
     assert found["secret assay-mlflow"].detail == "in team, without password"
-    assert found["secret assay-signing"].detail == "not in team, and optional"
+    assert found["secret assay-runner"].detail == "in team, without private-key, public-key"
+    assert found["secret assay-notify"].detail == "not in team, and optional"
     found = by_check(check_secrets(ground(namespace="other")))
-    assert found["secret assay-store"].status is Status.FAILED
-    assert found["secret assay-store"].remedy == (
-        "kubectl -n other create secret generic assay-store "
-        "--from-file=access-key --from-file=secret-key"
+    assert found["secret assay-runner"].status is Status.FAILED
+    assert found["secret assay-runner"].remedy == (
+        "kubectl -n other create secret generic assay-runner --from-file=access-key "
+        "--from-file=secret-key --from-file=private-key --from-file=public-key"
     )
+
+
+def test_a_secret_lacks_what_no_task_can_do_without(
+    kubernetes: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(SECRETS, "assay-runner", ["access-key", "private-key", "public-key"])
+    found = by_check(check_secrets(ground()))["secret assay-runner"]
+    assert (found.status, found.detail) == (Status.FAILED, "in team, without secret-key")
+
+
+def test_unsigned_runs_are_refused_where_the_profile_demands_the_secret(
+    kubernetes: list[str],
+) -> None:
+    profile = parse_profile(b"secrets: {runner: {optional: false}}")
+    found = by_check(check_secrets(ground(profile=profile)))["secret assay-runner"]
+    assert (found.status, found.detail) == (
+        Status.FAILED, "in team, without private-key, public-key"
+    )  # fmt: skip
 
 
 def test_secrets_that_may_not_be_read(

@@ -323,7 +323,7 @@ def test_runs_have_the_rights_they_need_and_no_others(
     assert runner("get", "secrets", name="mlpipeline-minio-artifact")
     assert runner("get", "pods")
 
-    assert not runner("get", "secrets", name="assay-signing")
+    assert not runner("get", "secrets", name="assay-runner")
     assert not runner("list", "secrets")
     assert not runner("create", "pods")
     assert not runner("create", "pods/exec")

@@ -116,8 +116,8 @@ def test_what_the_restricted_standard_forbids_is_found(
         lambda o: container(o).update(ports=[{"containerPort": "5000"}]),
         lambda o: find(o, "NetworkPolicy", "mlflow")["spec"].pop("podSelector"),
         lambda o: find(o, "Deployment", "mlflow").update(apiVersion="apps/v1beta1"),
-        lambda o: find(o, "ExternalSecret", "assay-store")["spec"].update(refreshIntervall="1h"),
-        lambda o: find(o, "ExternalSecret", "assay-store")["spec"].update(data="all"),
+        lambda o: find(o, "ExternalSecret", "assay-runner")["spec"].update(refreshIntervall="1h"),
+        lambda o: find(o, "ExternalSecret", "assay-runner")["spec"].update(data="all"),
         lambda o: (
             find(o, "SecretStore", "vault")["spec"]["provider"]["vault"].pop("auth")
             and find(o, "SecretStore", "vault")["spec"]["provider"].update(valut={})

@@ -15,7 +15,7 @@ from assay.runtime import images, task
 from assay.runtime.images import ROLES
 
 ROOT: Final = Path(__file__).parents[2]
-COMPONENTS: Final = sorted((ROOT / "components").glob("*/component.yaml"))
+COMPONENTS: Final = sorted((ROOT / "components").glob("*/*/component.yaml"))
 
 PIPELINE: Final = """
 import json, sys
@@ -26,7 +26,8 @@ root, folder = Path(sys.argv[1]), Path(sys.argv[2])
 
 
 def load(name):
-    return components.load_component_from_file(str(root / "components" / name / "component.yaml"))
+    (path,) = root.glob(f"components/*/{name}/component.yaml")
+    return components.load_component_from_file(str(path))
 
 
 snapshot_data, split_data, train, evaluate, gate = map(

@@ -23,7 +23,7 @@ ROOT: Final = Path(__file__).parents[2]
 DOCUMENTS: Final = [
     ROOT / "README.md",
     *sorted((ROOT / "docs").rglob("*.md")),
-    *sorted((ROOT / "components").glob("*/README.md")),
+    *sorted((ROOT / "components").glob("*/*/README.md")),
     *sorted((ROOT / "pipelines").glob("*/README.md")),
     ROOT / "manifests" / "deployments-template" / "README.md",
 ]

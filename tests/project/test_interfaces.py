@@ -43,7 +43,7 @@ def test_a_table_that_goes_in_is_called_data_by_every_stage() -> None:
     words = {"dataset", "source", "table", "digest"}
     named = {
         f"{path.parent.name}.{name}"
-        for path in sorted((ROOT / "components").glob("*/component.yaml"))
+        for path in sorted((ROOT / "components").glob("*/*/component.yaml"))
         for name in next(iter(yaml.safe_load_all(path.read_text())))["root"]
         .get("inputDefinitions", {})
         .get("parameters", {})

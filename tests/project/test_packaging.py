@@ -15,10 +15,11 @@ import yaml
 
 from assay import __version__
 from assay.cli.catalog import component, names
+from assay.cluster.stages import library_folders
 from assay.runtime.images import ROLES
 
 ROOT = Path(__file__).resolve().parents[2]
-STAGES = sorted(path.parent.name for path in ROOT.glob("components/*/component.py"))
+STAGES = sorted(path.parent.name for path in ROOT.glob("components/*/*/component.py"))
 
 
 def test_every_stage_is_found() -> None:
@@ -55,9 +56,26 @@ def test_the_wheel_holds_the_tree(tmp_path: Path) -> None:
     expected = {
         f"assay/{p.relative_to(ROOT / 'src/assay')}" for p in (ROOT / "src/assay").rglob("*.py")
     }
-    for folder in ("components", "pipelines"):
-        expected |= {f"assay/{p.relative_to(ROOT)}" for p in (ROOT / folder).rglob("*.py")}
+    expected |= {f"assay/{p.relative_to(ROOT)}" for p in (ROOT / "pipelines").rglob("*.py")}
+    expected |= {"assay/components/__init__.py"}
+    expected |= {
+        f"assay/components/{p.relative_to(folder.parent)}"
+        for folder in library_folders().values()
+        for p in folder.rglob("*.py")
+    }
     assert shipped == expected
+    zipfile.ZipFile(wheel).extractall(tmp_path / "installed")
+    subprocess.run(
+        [sys.executable, "-m", "assay.cli", "compile", "--dev", "-o", "compiled"],
+        check=True,
+        capture_output=True,
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(tmp_path / "installed")},
+    )
+    for path in (tmp_path / "compiled").rglob("*.yaml"):
+        committed = ROOT / path.relative_to(tmp_path / "compiled")
+        assert path.read_text() == committed.read_text(), "installed and edited compile alike"
+    assert len(list((tmp_path / "compiled").rglob("component.yaml"))) == len(STAGES)
     data = {Path(name).name for name in zipfile.ZipFile(wheel).namelist()}
     assert {"py.typed", "requirements.txt", "default_policy.yaml"} <= data
 
@@ -98,6 +116,11 @@ def test_a_component_and_its_steps_agree(stage: str) -> None:
             n for n, p in step.parameters.items() if p.default is inspect.Parameter.empty
         }
         assert needed <= inputs
+    own = inspect.signature(component(stage).python_func).parameters
+    for name, parameter in ((n, p) for step in steps for n, p in step.parameters.items()):
+        defaults = [parameter.default, own[name].default] if name in own else []
+        if not any(default is inspect.Parameter.empty for default in defaults):
+            assert defaults[:1] == defaults[1:], name
     outputs = {
         name.removesuffix("_digest")
         for name, one in (declared.outputs or {}).items()
@@ -111,7 +134,7 @@ def test_a_component_and_its_steps_agree(stage: str) -> None:
 def test_a_component_loads_from_its_own_yaml(stage: str) -> None:
     from kfp import components
 
-    path = ROOT / "components" / stage / "component.yaml"
+    path = library_folders()[stage] / "component.yaml"
     text = path.read_text()
     assert "pip install" not in text
     loaded = components.load_component_from_text(text)
@@ -120,7 +143,7 @@ def test_a_component_loads_from_its_own_yaml(stage: str) -> None:
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_component_is_described(stage: str) -> None:
-    folder = ROOT / "components" / stage
+    folder = library_folders()[stage]
     metadata = yaml.safe_load((folder / "metadata.yaml").read_text())
     assert metadata["name"] == stage
     assert metadata["stability"] in {"alpha", "beta", "stable"}
@@ -178,7 +201,7 @@ def test_images_by_digest_are_compiled_in(tmp_path: Path) -> None:
     spec = next(iter(yaml.safe_load_all(text)))
     containers = [item["container"] for item in spec["deploymentSpec"]["executors"].values()]
     for container in containers:
-        assert {"name": "ASSAY_IMAGE", "value": container["image"]} in container["env"]
+        assert container["command"][3:5] == ["--image", container["image"]]
 
 
 def test_version_and_changelog_agree() -> None:

@@ -173,7 +173,7 @@ def test_what_a_drill_lacks_is_said_at_once_before_anything_moves(
         rehearse,
         UsageError,
         "ASSAY_SIGNING_KEY is not set, and a drill is a signed statement",
-        "Secret assay-signing",
+        "Secret assay-runner",
         "no release of 'churn' came before the one in dev, so a drill cannot go back",
         "assay release promote 'churn' dev",
     )

@@ -24,8 +24,8 @@ def put(folder: Path, place: str, text: str) -> None:
 
 
 def test_secrets_and_the_config_map_become_variables(folder: Path) -> None:
-    put(folder, "store/access-key", "user")
-    put(folder, "store/secret-key", "two words")
+    put(folder, "runner/access-key", "user")
+    put(folder, "runner/secret-key", "two words")
     put(folder, "config/ASSAY_STORE", "s3://bucket/store")
     mounted.use(folder)
     assert os.environ["AWS_ACCESS_KEY_ID"] == "user"

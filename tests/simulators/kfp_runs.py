@@ -11,7 +11,7 @@ RED = "main: Error (exit code 1): error: "
 """How Argo puts a container's termination message."""
 WORSE = "accuracy is worse by 0.121 (0.112 to 0.131); allowed 0.010"
 PULL = 'ImagePullBackOff: Back-off pulling image "registry.example.org/assay-train:0.2.0"'
-UNMOUNTED = 'CreateContainerConfigError: secret "assay-signing" not found'
+UNMOUNTED = 'CreateContainerConfigError: secret "assay-runner" not found'
 DEADLINE = "Pod was active on the node longer than the specified deadline"
 DRIVER = "the log of the pod train-driver says why"
 

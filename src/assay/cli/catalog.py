@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
+from assay.cluster.stages import LIBRARY, library_folders
 from assay.core.environment import environment
 from assay.documents import closest, read_json, read_yaml, shown, some
 from assay.documents.options import checked, hint, typed
@@ -16,6 +17,8 @@ from assay.errors import UsageError
 
 def names(package: str) -> list[str]:
     """Names of the stages or pipelines in `assay.components` or `assay.pipelines`, sorted."""
+    if package == LIBRARY:
+        return list(library_folders())
     root = importlib.import_module(package)
     return sorted(module.name for module in pkgutil.iter_modules(root.__path__) if module.ispkg)
 

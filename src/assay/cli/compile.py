@@ -10,6 +10,7 @@ from assay.cli.catalog import choices_of, component, names, pipeline
 from assay.cli.console import json_option, print_json
 from assay.cluster.apply import with_profile
 from assay.cluster.profile import MAX_PROFILE_BYTES, Profile, parse_profile, schema
+from assay.cluster.stages import library_stages
 from assay.documents import read_regular
 from assay.errors import AssayError, UsageError
 from assay.runtime.compiled import compile_component, compile_pipeline
@@ -26,7 +27,7 @@ class StaleError(AssayError):
     "--output",
     type=click.Path(path_type=Path, file_okay=False),
     default=Path(),
-    help="Folder to write pipelines/NAME/pipeline.yaml and components/NAME/component.yaml into.",
+    help="Folder to write pipelines/NAME/pipeline.yaml and components/*/NAME/component.yaml into.",
 )
 @click.option(
     "--images", type=click.Path(path_type=Path), help="JSON file: role to image reference."
@@ -85,7 +86,7 @@ def read_profile(path: Path) -> Profile:
         UsageError: It cannot be read, or is wrong.
     """
     data = read_regular(path, MAX_PROFILE_BYTES, "--profile")
-    return parse_profile(data, str(path), components=names("assay.components"))
+    return parse_profile(data, str(path))
 
 
 def compile_one(function: Any, images: Mapping[str, str], profile: Profile | None = None) -> str:
@@ -107,8 +108,10 @@ def _compile_all(images: Mapping[str, str], profile: Profile | None) -> dict[str
         for name in names("assay.pipelines")
     }
     found |= {
-        f"components/{name}/component.yaml": compile_component(component(name), images)
-        for name in names("assay.components")
+        f"components/{stage.category}/{name}/component.yaml": compile_component(
+            component(name), images
+        )
+        for name, stage in library_stages().items()
     }
     return found
 

@@ -19,6 +19,7 @@ FILES: Final = {
     "{name}/__init__.py": "init.py.txt",
     "{name}/step.py": "step.py.txt",
     "{name}/component.py": "component.py.txt",
+    "{name}/stage.yaml": "stage.yaml.txt",
     "tests/test_{name}.py": "test.py.txt",
 }
 """Where each file of the project goes, and its template in `assay.cli.templates.step`."""

@@ -6,7 +6,7 @@ problems are told at once, each with line and column.
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import resources
@@ -15,12 +15,13 @@ from typing import Any, Final
 
 import yaml
 
-from assay.cluster.needs import NEEDS, NEVER_RETRIED, needs_of
-from assay.documents import MAX_NAMED, Document, Limits, closest, read_yaml, shown, some
+from assay.cluster.stages import Stage, stages
+from assay.cluster.violations import MAX_PROBLEMS, Path, described, hint, violations
+from assay.documents import MAX_NAMED, Limits, read_yaml, shown
 from assay.errors import UsageError
+from assay.runtime.mounted import RUNNER
 
 MAX_PROFILE_BYTES: Final = 1 << 20
-MAX_PROBLEMS: Final = 100
 _LIMITS: Final = Limits(MAX_PROFILE_BYTES, depth=8, values=20_000)
 _MAX_FOUND: Final = 2 * MAX_PROBLEMS
 """Problems after which nobody looks for more."""
@@ -30,7 +31,9 @@ _UNITS: Final = {
 }  # fmt: skip
 _QUANTITY = re.compile(r"([0-9.]+)([A-Za-z]*)")
 
-Path = tuple[str | int, ...]
+
+EVERY_STAGE: Final = (RUNNER,)
+"""Secrets of every stage: each reads and writes the store, and signs and verifies attestations."""
 
 
 class ProfileError(UsageError):
@@ -112,18 +115,15 @@ def schema() -> dict[str, Any]:
 
 def default_profile() -> Profile:
     """The profile that says nothing."""
-    return parse_profile(b"{}", components=NEEDS)
+    return parse_profile(b"{}")
 
 
-def parse_profile(
-    data: bytes, name: str = "profile", *, components: Iterable[str] = NEEDS
-) -> Profile:
+def parse_profile(data: bytes, name: str = "profile") -> Profile:
     """Parse a profile.
 
     Args:
         data: YAML, UTF-8, at most `MAX_PROFILE_BYTES`.
         name: What to call the file in errors.
-        components: Names that may stand under `components`.
 
     Raises:
         ProfileError: All that is wrong, each with line and column.
@@ -132,114 +132,41 @@ def parse_profile(
     given = document.value
     if not isinstance(given, Mapping):
         raise ProfileError(f"{name}: holds no options; write 'key: value' lines, or {{}} for none")
-    known = set(components)
-    everything = chain(_schema_problems(given), _key_problems(given, known))
+    known = stages()
+    everything = chain(violations(given, schema()), _key_problems(given, known))
     problems = list(islice(everything, _MAX_FOUND))
     # Figures are compared only where their shapes are right.
     if not problems:
         problems = list(_rule_problems(given, known))
     if problems:
-        raise ProfileError.all_of(_tell(document, problems))
+        raise ProfileError.all_of(described(document, problems))
     return _profile(given)
 
 
-def _tell(document: Document, problems: Sequence[tuple[Path, str]]) -> list[str]:
-    """Problems in the order of the file, each with its place."""
-    # A key is marked by a path that ends with it twice: ("security", "uid", "uid").
-    found = {
-        (document.place(path[:-1], key=True) if path[-1:] == path[-2:-1] else document.place(path),
-         text)
-        for path, text in problems
-    }  # fmt: skip
-    return some(sorted(found), lambda item: f"{document.at(item[0])}: {item[1]}", MAX_PROBLEMS)
-
-
-def _schema_problems(given: Mapping[str, Any]) -> Iterator[tuple[Path, str]]:
-    from jsonschema import Draft202012Validator
-
-    for error in Draft202012Validator(schema()).iter_errors(given):
-        path = tuple(error.absolute_path)
-        where = f"{path[-1]}: " if path and isinstance(path[-1], str) else ""
-        if error.validator == "additionalProperties":
-            yield from _unknown_keys(path, error.instance, sorted(error.schema["properties"]))
-        elif error.validator == "required":
-            yield path, f"{where}{error.message.split(' is ')[0]} is missing"
-        elif error.parent is not None or "propertyNames" in error.absolute_schema_path:
-            yield (*path, error.instance, error.instance), _unfit(error.instance, error.schema)
-        elif error.validator == "enum":
-            hint = _hint(str(error.instance), [str(item) for item in error.schema["enum"]])
-            yield path, f"{where}{shown(error.instance)} is not a choice; {hint}"
-        elif error.validator == "type":
-            yield path, f"{where}expected {_words(error.schema)}, got {_shown(error.instance)}"
-        elif error.validator == "uniqueItems":
-            yield path, f"{where}names something twice"
-        elif error.validator in {"pattern", "maxLength"}:
-            yield path, f"{where}{_unfit(error.instance, error.schema)}"
-        else:
-            word = {"minimum": "at least", "maximum": "at most", "exclusiveMinimum": "above"}
-            limit = f"{word[error.validator]} {error.validator_value}"
-            yield path, f"{where}give a number {limit}, not {shown(error.instance)}"
-
-
-def _unknown_keys(
-    path: Path, given: Iterable[str], known: Sequence[str]
-) -> Iterator[tuple[Path, str]]:
-    unknown = sorted(set(given) - set(known))
-    for word in unknown[:MAX_NAMED]:
-        yield (*path, word, word), f"unknown key {shown(word)}; {_hint(word, known)}"
-    if len(unknown) > MAX_NAMED:
-        yield path, f"and {len(unknown) - MAX_NAMED} more unknown keys"
-
-
-def _hint(word: str, known: Sequence[str]) -> str:
-    close = closest(word, known)
-    return f"did you mean {close!r}?" if close else f"known are {', '.join(known)}"
-
-
-def _unfit(value: Any, shape: Mapping[str, Any]) -> str:
-    return f"{shown(value)} is not {shape['description']}, such as {shape['examples'][0]}"
-
-
-def _words(shape: Mapping[str, Any]) -> str:
-    if "examples" in shape:
-        return f"{shape['description']}, such as {shape['examples'][0]}"
-    words = {
-        "object": "an object of 'key: value'",
-        "array": "a list such as [a, b]",
-        "integer": "a whole number",
-        "number": "a number",
-        "boolean": "true or false",
-    }
-    return words[shape["type"]]
-
-
-def _shown(value: Any) -> str:
-    if value is None:
-        return "nothing (leave the key out instead)"
-    return "true or false (quote it if it is text)" if isinstance(value, bool) else shown(value)
-
-
-def _key_problems(given: Mapping[str, Any], known: set[str]) -> Iterator[tuple[Path, str]]:
+def _key_problems(given: Mapping[str, Any], known: Collection[str]) -> Iterator[tuple[Path, str]]:
     entries = given.get("components")
     unknown = [name for name in entries if name not in known] if isinstance(entries, dict) else []
     for name in unknown[:MAX_NAMED]:
         yield (
             ("components", name, name),
-            f"there is no component {shown(name)}; {_hint(name, sorted(known))}",
+            f"there is no component {shown(name)}; {hint(name, sorted(known))}",
         )
     if len(unknown) > MAX_NAMED:
         yield ("components",), f"and {len(unknown) - MAX_NAMED} more unknown components"
 
 
-def _rule_problems(given: Mapping[str, Any], known: set[str]) -> Iterator[tuple[Path, str]]:
+def _rule_problems(
+    given: Mapping[str, Any], known: Mapping[str, Stage]
+) -> Iterator[tuple[Path, str]]:
     own = given.get("components", {})
     for name, entry in own.items():
-        if entry.get("retry", {}).get("count", 0) and name in NEVER_RETRIED:
+        stage = known[name]
+        if entry.get("retry", {}).get("count", 0) and stage.never_retried:
             yield (
                 ("components", name, "retry"),
-                f"{name} must not be retried: {NEVER_RETRIED[name]}",
+                f"{name} must not be retried: {stage.never_retried}",
             )
-        if name in NEEDS and (more := sorted(set(entry.get("needs", ())) - set(NEEDS[name]))):
+        if more := sorted(set(entry.get("needs", ())) - {*EVERY_STAGE, *stage.secrets}):
             yield (
                 ("components", name, "needs"),
                 f"{name} has no use for {', '.join(more)}; leave out 'needs'",
@@ -259,7 +186,9 @@ def _entries(given: Mapping[str, Any]) -> Iterator[tuple[Path, Mapping[str, Any]
         yield ("components", name), entry
 
 
-def _quantity_problems(given: Mapping[str, Any], known: set[str]) -> Iterator[tuple[Path, str]]:
+def _quantity_problems(
+    given: Mapping[str, Any], known: Collection[str]
+) -> Iterator[tuple[Path, str]]:
     """Requests above limits, once everything is laid over each other."""
     found: dict[tuple[Path, str], list[str]] = {}
     for component in sorted(known):
@@ -310,7 +239,7 @@ def _merged(component: str, given: Mapping[str, Any]) -> dict[str, Any]:
     layers = (
         _defaults()["defaults"],
         given.get("defaults", {}),
-        _defaults()["components"].get(component, {}),
+        stages()[component].options if component in stages() else {},
         given.get("components", {}).get(component, {}),
     )
     merged: dict[str, Any] = {}
@@ -322,14 +251,15 @@ def _merged(component: str, given: Mapping[str, Any]) -> dict[str, Any]:
 
 def _task(component: str, merged: Mapping[str, Any]) -> TaskOptions:
     retry = Retry(**merged["retry"])
+    stage = stages().get(component)
     return TaskOptions(
         cpu_request=str(merged["cpu_request"]),
         cpu_limit=str(merged["cpu_limit"]),
         memory_request=merged["memory_request"],
         memory_limit=merged["memory_limit"],
         timeout_seconds=merged["timeout_seconds"],
-        retry=retry if retry.count and component not in NEVER_RETRIED else None,
-        needs=tuple(merged.get("needs", needs_of(component))),
+        retry=None if not retry.count or (stage and stage.never_retried) else retry,
+        needs=tuple(merged.get("needs", (*EVERY_STAGE, *(stage.secrets if stage else ())))),
         scratch=merged.get("scratch", ""),
         node_selector=merged.get("node_selector", {}),
         tolerations=tuple(Toleration(**item) for item in merged.get("tolerations", ())),
@@ -339,7 +269,6 @@ def _task(component: str, merged: Mapping[str, Any]) -> TaskOptions:
 def _profile(given: Mapping[str, Any]) -> Profile:
     base = _defaults()
     model = {"assay-model": given["model"]} if given.get("model") else {}
-    named = {*base["components"], *given.get("components", {})}
     return Profile(
         config=Reference(**{**base["config"], **given.get("config", {})}),
         secrets={
@@ -350,6 +279,6 @@ def _profile(given: Mapping[str, Any]) -> Profile:
         image_pull_secrets=tuple(given.get("image_pull_secrets", ())),
         security={**base["security"], **given.get("security", {})},
         labels={**given.get("labels", {}), **model},
-        _tasks={name: _merged(name, given) for name in sorted(named)},
+        _tasks={name: _merged(name, given) for name in stages()},
         _own=_merged("", given),
     )

@@ -183,7 +183,8 @@ def _pod(kubernetes: Mapping[str, Any]) -> list[Any]:
     for kind in ("secretAs", "configMapAs"):
         own = kind.removesuffix("As")
         for one in kubernetes.get(f"{kind}Volume", ()):
-            volume = {"name": one[f"{own}Name"], own: {f"{own}Name": one[f"{own}Name"]}}
+            name = one[f"{own}NameParameter"]["runtimeValue"]["constant"]
+            volume = {"name": name, own: {f"{own}Name": name}}
             pod.append({**volume, "optional": True, "mountPath": one["mountPath"]})
         for one in kubernetes.get(f"{kind}Env", ()):
             for key in one["keyToEnv"]:

@@ -289,14 +289,14 @@ S3_ACCESS_KEY: Final = Text(
     name="AWS_ACCESS_KEY_ID",
     meaning="the user of the S3 store; `MINIO_ACCESS_KEY` where it is not set",
     used_by=_ALL,
-    mounted="store/access-key",
+    mounted="runner/access-key",
 )
 S3_SECRET_KEY: Final = Text(
     name="AWS_SECRET_ACCESS_KEY",
     meaning="the password of the S3 store; `MINIO_SECRET_KEY` where it is not set",
     secret=True,
     used_by=_ALL,
-    mounted="store/secret-key",
+    mounted="runner/secret-key",
 )
 S3_SESSION_TOKEN: Final = Text(
     name="AWS_SESSION_TOKEN",
@@ -410,7 +410,7 @@ SIGNING_KEY: Final = Text(
     unset="unsigned",
     secret=True,
     used_by="every stage; assay approve, override, revoke, sign, rollback",
-    mounted="signing/private-key",
+    mounted="runner/private-key",
 )
 VERIFY_KEYS: Final = Text(
     name="ASSAY_VERIFY_KEYS",
@@ -418,7 +418,7 @@ VERIFY_KEYS: Final = Text(
     form="`keys.yaml` or PEM text, or its path",
     unset="no signature is asked for",
     used_by=_ALL,
-    mounted="signing/public-key",
+    mounted="runner/public-key",
 )
 
 CACHE: Final = Choice(

@@ -15,6 +15,7 @@ from assay.core.attestation import Attestation
 from assay.core.code_identity import CodeIdentity
 from assay.errors import RUN_AGAIN
 from assay.governance.policy import StepRule
+from assay.governance.policy.names import STAGES
 
 _LIBRARY: Final = "assay.components.{0}.step:{0}"
 GATE: Final = _LIBRARY.format("gate")
@@ -22,18 +23,7 @@ SPLIT: Final = _LIBRARY.format("split_data")
 SELECT: Final = _LIBRARY.format("select_best")
 IMPORT: Final = _LIBRARY.format("import_artifact")
 TRAINING: Final = frozenset({_LIBRARY.format("train"), IMPORT})
-EVIDENCE: Final = frozenset(
-    _LIBRARY.format(name)
-    for name in (
-        "validate_data",
-        "evaluate",
-        "compare",
-        "check_monitoring",
-        "select_best",
-        "release_evidence",
-        "resolve_production",
-    )
-)
+EVIDENCE: Final = frozenset(map(_LIBRARY.format, STAGES))
 SHORT: Final = len("sha256:") + 12
 
 

@@ -62,7 +62,7 @@ def require_ready(deployment: Deployment, model: str, environment: str) -> None:
     if signer is None:
         problems.append(
             "ASSAY_SIGNING_KEY is not set, and a drill is a signed statement; make a key with "
-            f"{drill_age.MAKE_KEY}, and on a cluster put it into the Secret assay-signing"
+            f"{drill_age.MAKE_KEY}, and on a cluster put it into the Secret assay-runner"
         )
     elif services.verifier is not None:
         try:

@@ -8,14 +8,14 @@ launcher reads: no descriptions, and no inputs that nobody gives.
 import json
 import re
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 import yaml
 
 from assay.core.settings import IMAGE
-from assay.runtime.declaration import MODULE
+from assay.runtime.declaration import MODULE, STANDS_FOR
 from assay.runtime.images import bind
 
 _OBJECT: Final = re.compile(r"(#    (?P<name>\w+): dict \[Default: )\{.*\}\]")
@@ -47,6 +47,9 @@ def compile_pipeline(
         container["image"] = bind(container["image"], images)
         _name_image(container)
     _leave_out(spec)
+    for dag in dags(spec):
+        _leave_out_dependencies(dag["tasks"])
+    _leave_out_replaced(documents)
     _offer(spec, choices or {})
     return _dump(head, documents)
 
@@ -108,14 +111,21 @@ def containers(spec: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def _name_image(container: dict[str, Any]) -> None:
-    """Tell the container which image it runs in, as `ASSAY_IMAGE`.
+    """Give the container the reference of the image that it runs in.
 
-    An image cannot hold its own digest, and Kubernetes does not tell a container; the attestations
-    of what it computes name it. Only compiled files say so: a task that `kfp.local` runs as a plain
-    process is in no image.
+    An image cannot hold its own digest, and Kubernetes does not give it to a container; the
+    attestations of what it computes name it. Only compiled files have it: a task that `kfp.local`
+    runs as a plain process is in no image. A component of another package, whose command does not
+    take the reference, gets the variable `ASSAY_IMAGE`.
     """
-    variables = [item for item in container.get("env", ()) if item["name"] != IMAGE.name]
-    container["env"] = [*variables, {"name": IMAGE.name, "value": container["image"]}]
+    command: list[str] = container["command"]
+    if MODULE in command:
+        command[3:3] = ["--image", container["image"]]
+        # Only `kfp.local` looks for it, and that runs no compiled pipeline.
+        command.remove(STANDS_FOR)
+    else:
+        variables = [item for item in container.get("env", ()) if item["name"] != IMAGE.name]
+        container["env"] = [*variables, {"name": IMAGE.name, "value": container["image"]}]
 
 
 def _leave_out(spec: dict[str, Any]) -> None:
@@ -136,12 +146,43 @@ def _leave_out(spec: dict[str, Any]) -> None:
                 del component[ports]
 
 
+def _leave_out_dependencies(tasks: Mapping[str, dict[str, Any]]) -> None:
+    """Keep of each task's dependencies those that no other dependency of it waits for."""
+    direct = {name: set(task.get("dependentTasks", ())) for name, task in tasks.items()}
+
+    def behind(name: str) -> set[str]:
+        return direct[name].union(*(behind(other) for other in direct[name]))
+
+    for name, task in tasks.items():
+        implied = set[str]().union(*(behind(other) for other in direct[name]))
+        if direct[name] & implied:
+            task["dependentTasks"] = sorted(direct[name] - implied)
+
+
+def _leave_out_replaced(documents: Sequence[dict[str, Any]]) -> None:
+    """Leave out fields that KFP's SDK writes for older servers beside those that replace them."""
+    spec, *platform = documents
+    for container in containers(spec):
+        resources = container.get("resources", {})
+        for name in ("cpuLimit", "cpuRequest", "memoryLimit", "memoryRequest"):
+            if f"resource{name[0].upper()}{name[1:]}" in resources:
+                resources.pop(name, None)
+    for document in platform:
+        for executor in document["platforms"]["kubernetes"]["deploymentSpec"]["executors"].values():
+            for own in ("secret", "configMap"):
+                for volume in executor.get(f"{own}AsVolume", ()):
+                    if f"{own}NameParameter" in volume:
+                        volume.pop(f"{own}Name", None)
+
+
 def _leave_out_words(component: dict[str, Any]) -> None:
     component.pop("description", None)
     for ports in ("inputDefinitions", "outputDefinitions"):
         for kind in component.get(ports, {}).values():
             for port in kind.values():
                 port.pop("description", None)
+                # KFP's launcher and executor go by the title.
+                port.get("artifactType", {}).pop("schemaVersion", None)
 
 
 def _leave_out_inputs(inputs: dict[str, Any], given: list[set[str]]) -> None:

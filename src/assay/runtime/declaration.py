@@ -12,7 +12,7 @@ from assay.runtime.images import placeholder
 
 MODULE: Final = "assay.runtime.task"
 """What runs a component in its pod."""
-_STANDS_FOR: Final = "kfp.dsl.executor_main"
+STANDS_FOR: Final = "kfp.dsl.executor_main"
 """KFP's own module for that. `kfp.local` runs a command as a process only where it names it."""
 
 
@@ -42,7 +42,7 @@ def component(role: str) -> Callable[[Callable[..., Any]], Any]:
 
 def command(name: str) -> list[str]:
     """The command of a component's container."""
-    return ["python3", "-m", MODULE, _STANDS_FOR, name, "{{$}}"]
+    return ["python3", "-m", MODULE, STANDS_FOR, name, "{{$}}"]
 
 
 def named_in(command: list[str]) -> str:

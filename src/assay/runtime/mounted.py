@@ -1,8 +1,9 @@
 """What a cluster's Secrets and ConfigMap give a pod: files, which become environment variables.
 
 Mounted, a Secret takes a third of the room in the workflow that a reference for each of its keys
-takes, and Argo keeps each about seven times. One that is missing does not leave the pod waiting for
-ever: the task starts, and says in one line which variable is not set.
+takes, and Argo keeps each about seven times; so what every task gets is one Secret. A Secret that
+is missing does not leave the pod waiting for ever: the task starts, and names in one line the
+variable that is not set.
 """
 
 from collections.abc import Iterator, Mapping
@@ -19,7 +20,7 @@ CONFIG_FOLDER: Final = "config"
 MAX_FILE_BYTES: Final = 1 << 20
 """Kubernetes admits no more."""
 
-STORE, MLFLOW, SIGNING, NOTIFY, GIT = "store", "mlflow", "signing", "notify", "git"
+RUNNER, MLFLOW, NOTIFY, GIT = "runner", "mlflow", "notify", "git"
 
 VARIABLES: Final[Mapping[str, Mapping[str, str]]] = {
     kind: {
@@ -27,9 +28,12 @@ VARIABLES: Final[Mapping[str, Mapping[str, str]]] = {
         for setting in SETTINGS
         if setting.mounted.startswith(f"{kind}/")
     }
-    for kind in (STORE, MLFLOW, SIGNING, NOTIFY, GIT)
+    for kind in (RUNNER, MLFLOW, NOTIFY, GIT)
 }
 """By kind of secret: the Secret's keys, and the environment variables that they become."""
+
+REQUIRED_KEYS: Final[Mapping[str, tuple[str, ...]]] = {RUNNER: ("access-key", "secret-key")}
+"""By kind of secret: keys without which no task can work. Signing keys are optional."""
 
 CONFIG: Final = tuple(setting.name for setting in SETTINGS if setting.config_map)
 """Variables that the ConfigMap may hold. A step that misses one says so itself, where Kubernetes

@@ -1,6 +1,7 @@
 """What a component's container runs.
 
-The command is `python3 -m assay.runtime.task kfp.dsl.executor_main NAME JSON`.
+The command is `python3 -m assay.runtime.task kfp.dsl.executor_main NAME JSON`; a compiled pipeline
+leaves out the third word.
 
 KFP's launcher puts what the task is given, and where its outputs go, in place of the JSON; KFP's
 own executor reads and writes it.
@@ -41,7 +42,9 @@ def _run() -> None:
     set_variables({"_KFP_RUNTIME": "true"})
     parser = argparse.ArgumentParser(prog="assay.runtime.task")
     parser.add_argument("--image", default="", help="reference of the image, for attestations")
-    parser.add_argument("stands_for", help="what kfp.local looks for; nothing else reads it")
+    parser.add_argument(
+        "stands_for", nargs="?", help="what kfp.local looks for; nothing else reads it"
+    )
     parser.add_argument("component")
     parser.add_argument("executor_input")
     given = parser.parse_args()

@@ -41,6 +41,18 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True)
+class WantedSecret:
+    """A Secret that runs are given."""
+
+    name: str
+    keys: tuple[str, ...]
+    required_keys: tuple[str, ...]
+    """Keys without which no task can work."""
+    optional: bool
+    """Whether a pod starts without it."""
+
+
+@dataclass(frozen=True, slots=True)
 class Ground:
     """What to look at besides the environment."""
 
@@ -50,8 +62,7 @@ class Ground:
     """Where the Secrets are. Empty: this pod's, or the kubeconfig's."""
     images: tuple[str, ...] = ()
     """References of the images that a run will pull."""
-    secrets: tuple[tuple[str, tuple[str, ...], bool], ...] = ()
-    """Secrets: name, keys, and whether it may be absent."""
+    secrets: tuple[WantedSecret, ...] = ()
 
 
 def finding_of(check: str, status: Status, error: AssayError) -> Finding:

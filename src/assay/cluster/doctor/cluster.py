@@ -7,7 +7,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from assay.cluster.client import health
-from assay.cluster.doctor import Finding, Ground, Status
+from assay.cluster.doctor import Finding, Ground, Status, WantedSecret
 from assay.core.settings import DOCKER_CONFIG, KUBECONFIG
 from assay.runtime.images import is_pinned
 
@@ -58,7 +58,7 @@ def check_secrets(ground: Ground) -> Sequence[Finding]:
         return [Finding("secrets", Status.SKIPPED, text)]
     namespace = ground.namespace or here
     core = client.CoreV1Api(api)
-    return [_secret(core, namespace, *secret) for secret in ground.secrets]
+    return [_secret(core, namespace, secret) for secret in ground.secrets]
 
 
 def _kubernetes() -> tuple[Any, str]:
@@ -80,21 +80,22 @@ def _kubernetes() -> tuple[Any, str]:
     return client.ApiClient(configuration), namespace
 
 
-def _secret(core: Any, namespace: str, name: str, keys: tuple[str, ...], optional: bool) -> Finding:
+def _secret(core: Any, namespace: str, wanted: WantedSecret) -> Finding:
     from kubernetes.client import ApiException
     from urllib3.exceptions import HTTPError
 
-    check = f"secret {name}"
-    create = f"kubectl -n {namespace} create secret generic {name} " + " ".join(
-        f"--from-file={key}" for key in keys
+    check = f"secret {wanted.name}"
+    create = f"kubectl -n {namespace} create secret generic {wanted.name} " + " ".join(
+        f"--from-file={key}" for key in wanted.keys
     )
     try:
-        found = core.read_namespaced_secret(name, namespace, _request_timeout=_SECONDS)
+        found = core.read_namespaced_secret(wanted.name, namespace, _request_timeout=_SECONDS)
     except ApiException as error:
         if error.status == _NOT_FOUND:
-            status = Status.OK if optional else Status.FAILED
-            text = f"not in {namespace}" + (", and optional" if optional else "")
-            return Finding(check, status, text, "" if optional else create)
+            # A pod starts without an optional Secret; without a required key its task then fails.
+            if wanted.optional and not wanted.required_keys:
+                return Finding(check, Status.OK, f"not in {namespace}, and optional")
+            return Finding(check, Status.FAILED, f"not in {namespace}", create)
         text = f"cannot be asked (HTTP {error.status})"
         if error.status in {_FORBIDDEN, _UNAUTHORIZED}:
             return Finding(check, Status.SKIPPED, f"{text}: no right to get Secrets")
@@ -102,11 +103,11 @@ def _secret(core: Any, namespace: str, name: str, keys: tuple[str, ...], optiona
     except HTTPError as error:
         text = f"the cluster's API does not answer ({type(error).__name__})"
         return Finding(check, Status.FAILED, text, "check the kubeconfig")
-    missing = sorted(set(keys) - set(found.data or {}))
-    if missing:
-        status = Status.WARNING if optional else Status.FAILED
-        return Finding(check, status, f"in {namespace}, without {', '.join(missing)}", create)
-    return Finding(check, Status.OK, f"in {namespace}, with its keys")
+    missing = sorted(set(wanted.keys) - set(found.data or {}))
+    text = f"in {namespace}, " + (f"without {', '.join(missing)}" if missing else "with its keys")
+    may_be_missing = wanted.optional and not set(missing) & set(wanted.required_keys)
+    status = Status.WARNING if may_be_missing else Status.FAILED
+    return Finding(check, status if missing else Status.OK, text, create if missing else "")
 
 
 def check_requeue_time(ground: Ground) -> Sequence[Finding]:

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 
 from assay.cluster.client import Endpoint
-from assay.cluster.doctor import Ground
+from assay.cluster.doctor import Ground, WantedSecret
 from assay.cluster.profile import Profile, default_profile
 from assay.errors import UsageError
-from assay.runtime.mounted import STORE, VARIABLES
+from assay.runtime.mounted import REQUIRED_KEYS, VARIABLES
 
 
 def ground(
@@ -37,9 +37,10 @@ def ground(
         endpoint=kfp,
         namespace=namespace,
         images=tuple(images),
-        # A pod starts without the store's Secret, and then no task can do anything.
         secrets=tuple(
-            (secret.name, tuple(VARIABLES[kind]), secret.optional and kind != STORE)
+            WantedSecret(
+                secret.name, tuple(VARIABLES[kind]), REQUIRED_KEYS.get(kind, ()), secret.optional
+            )
             for kind, secret in named.items()
         ),
     )

@@ -119,7 +119,7 @@ def _release_key(services: "Services") -> Finding:
     signer = signer_from_env()
     if signer is None:
         text = "no key: assay release approve, override and revoke, and the rollback drill refuse"
-        remedy = f"{MAKE_KEY}; set ASSAY_SIGNING_KEY, on a cluster by the Secret assay-signing"
+        remedy = f"{MAKE_KEY}; set ASSAY_SIGNING_KEY, on a cluster by the Secret assay-runner"
         return Finding(name, Status.FAILED, text, remedy)
     if services.verifier is None:
         return Finding(name, Status.OK, f"key {signer.key_id[:12]} signs; none is asked for")

@@ -1,39 +1,44 @@
 """The evidence names that the library's stages give, so that a misspelt name is reported.
 
-docs/policy.md shows the same table; tests/governance/test_policy.py compares the two.
+`stages.json` is generated from the stages' `stage.yaml`, and so is the table in docs/policy.md.
 """
 
-from typing import Final
+import json
+from dataclasses import dataclass
+from importlib import resources
+from typing import Any, Final
 
 from assay.documents import closest
 
+
+@dataclass(frozen=True, slots=True)
+class Requirement:
+    """An option of a run without which a stage's evidence is missing."""
+
+    option: str
+    names: tuple[str, ...]
+    missing: str
+    """The message."""
+
+
+def _stages() -> dict[str, dict[str, Any]]:
+    """What the `stage.yaml` of each of the library's stages says of its evidence."""
+    text = resources.files("assay.governance.policy").joinpath("stages.json").read_text()
+    found: dict[str, dict[str, Any]] = json.loads(text)
+    return found
+
+
+_STAGES: Final = _stages()
+STAGES: Final = tuple(_STAGES)
+"""The library's stages that give evidence."""
+REQUIREMENTS: Final = tuple(
+    Requirement(item["option"], tuple(item["names"]), item["missing"])
+    for stage in _STAGES.values()
+    for item in stage["requires"]
+)
 KNOWN_METRICS: Final = {
-    "evaluate": (
-        "accuracy", "balanced_accuracy", "precision", "recall", "f1", "roc_auc",
-        "average_precision", "log_loss", "brier_score", "matthews_corrcoef",
-        "expected_calibration_error", "precision_macro", "recall_macro", "f1_macro",
-        "f1_weighted",
-        "r2", "mean_absolute_error", "root_mean_squared_error", "median_absolute_error",
-        "mean_absolute_percentage_error", "safety_violations", "test_rows", "classes",
-        "latency_p50_ms", "latency_p99_ms", "throughput_rows_per_s", "model_bytes",
-        "min_slice_rows",
-    ),
-    "compare": (
-        "production_exists", "regression_delta", "regression_delta_lower",
-        "regression_delta_upper", "minimum_detectable_difference", "mcnemar_p_value",
-        "regression_margin", "compared_rows", "left_out_rows", "min_slice_rows",
-    ),
-    "check_monitoring": (
-        "monitoring_plan_complete", "time_to_detect_rows_p50", "time_to_detect_rows_p95",
-        "faults_detected_share", "false_alarms_per_10k_rows",
-    ),
-    "validate_data": (
-        "rows", "columns", "expectations", "failed_expectations", "duplicate_rows_share",
-        "missing_share", "drifted_columns", "drifted_columns_share", "drift_score",
-    ),
-    "release_evidence": ("rollback_drill_age_days",),
-    "resolve_production": ("attempts_on_test_data",),
-}  # fmt: skip
+    name: tuple(stage["names"]) for name, stage in _STAGES.items() if stage["names"]
+}
 """By the stage that gives them. Derived names: `<metric>_gap` (largest minus smallest value over
 slices), `candidate_<metric>`, `production_<metric>`, `regression_delta_<metric>` and
 `compared_<metric>`. Any other name is a user's own."""
@@ -62,8 +67,9 @@ BY_CLASS: Final = frozenset({"precision", "recall", "f1", "average_precision"})
 _PREFIXES: Final = ("candidate_", "production_", "regression_delta_", "compared_")
 _CUTOFF: Final = 0.8
 """Ratio of difflib from which a name counts as misspelt rather than as another."""
-_MODEL_STAGES: Final = ("evaluate", "compare", "check_monitoring", "resolve_production")
-_MODEL_NAMES: Final = frozenset(name for stage in _MODEL_STAGES for name in KNOWN_METRICS[stage])
+_MODEL_NAMES: Final = frozenset(
+    name for stage in _STAGES.values() if stage["about"] == "model" for name in stage["names"]
+)
 _ALL_NAMES: Final = frozenset(name for names in KNOWN_METRICS.values() for name in names)
 
 

@@ -1,0 +1,144 @@
+"""What each stage needs, read from the `stage.yaml` in its folder.
+
+The library's stages are the folders of `assay.components`; other distributions name theirs by an
+entry point of the group `assay.stages`, whose value is the package that holds `stage.yaml`. Only
+this data is read: no stage is imported.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from importlib import metadata, resources
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Final
+
+from assay.cluster.violations import described, violations
+from assay.documents import Limits, read_regular, read_yaml
+from assay.errors import UsageError
+
+FILE: Final = "stage.yaml"
+GROUP: Final = "assay.stages"
+"""Entry points of other distributions' stages: name of the stage to its package."""
+LIBRARY: Final = "assay.components"
+MAX_BYTES: Final = 1 << 16
+_LIMITS: Final = Limits(MAX_BYTES, depth=8, values=5_000)
+
+
+@dataclass(frozen=True, slots=True)
+class Requirement:
+    """An option of a run without which evidence is missing."""
+
+    option: str
+    names: tuple[str, ...]
+    missing: str
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """The evidence that a stage gives to a gate."""
+
+    about: str
+    """`model` where only a model can have it, else `data`."""
+    names: tuple[str, ...]
+    requires: tuple[Requirement, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """A stage's declaration."""
+
+    name: str
+    folder: Path
+    category: str
+    image: str
+    """Role of the image that it runs in."""
+    secrets: tuple[str, ...] = ()
+    """Besides those that every stage gets."""
+    options: Mapping[str, Any] = field(default_factory=dict)
+    """Resources and time-out, where they differ from the defaults of all stages."""
+    never_retried: str = ""
+    """The reason why a failed pod must not be retried; empty where it may be."""
+    evidence: Evidence | None = None
+
+
+@cache
+def schema() -> dict[str, Any]:
+    """The JSON schema of `stage.yaml`."""
+    text = resources.files("assay.cluster").joinpath("stage.schema.json").read_text()
+    found: dict[str, Any] = json.loads(text)
+    return found
+
+
+@cache
+def stages() -> Mapping[str, Stage]:
+    """All stages by name: the library's, and those of other distributions.
+
+    Raises:
+        UsageError: A stage that cannot be read, or two of the same name.
+    """
+    found: dict[str, Stage] = {}
+    for name, folder in [*library_folders().items(), *_others()]:
+        if name in found:
+            raise UsageError(f"two stages are called {name!r}: {found[name].folder}, {folder}")
+        found[name] = read_stage(folder, name)
+    return dict(sorted(found.items()))
+
+
+def library_stages() -> Mapping[str, Stage]:
+    """The library's stages by name."""
+    return {name: stages()[name] for name in library_folders()}
+
+
+def library_folders() -> Mapping[str, Path]:
+    """The folder of each of the library's stages, by name."""
+    root = _folder(LIBRARY)
+    # Installed, they are side by side; in the source tree in a folder for each category.
+    files = [*root.glob(f"*/{FILE}"), *root.glob(f"*/*/{FILE}")]
+    return {file.parent.name: file.parent for file in sorted(files, key=lambda f: f.parent.name)}
+
+
+def read_stage(folder: Path, name: str) -> Stage:
+    """The declaration in a stage's folder.
+
+    Raises:
+        UsageError: The file cannot be read, or what is wrong in it, with line and column.
+    """
+    path = folder / FILE
+    document = read_yaml(read_regular(path, MAX_BYTES, FILE), str(path), _LIMITS)
+    given = document.value
+    if problems := list(violations(given, schema())):
+        raise UsageError.all_of(described(document, problems))
+    timeout = {key: given[key] for key in ("timeout_seconds",) if key in given}
+    return Stage(
+        name,
+        folder,
+        category=given["category"],
+        image=given["image"],
+        secrets=tuple(given.get("secrets", ())),
+        options={**given.get("resources", {}), **timeout},
+        never_retried=given.get("never_retried", ""),
+        evidence=_evidence(given["evidence"]) if "evidence" in given else None,
+    )
+
+
+def _evidence(given: Mapping[str, Any]) -> Evidence:
+    names = tuple(given["names"])
+    requires = tuple(
+        Requirement(item["option"], tuple(item.get("names", names)), item["missing"])
+        for item in given.get("requires", ())
+    )
+    return Evidence(given["about"], names, requires)
+
+
+def _others() -> Iterator[tuple[str, Path]]:
+    for point in metadata.entry_points(group=GROUP):
+        yield point.name, _folder(point.value)
+
+
+def _folder(package: str) -> Path:
+    spec = find_spec(package)
+    if spec is None or not spec.submodule_search_locations:
+        raise UsageError(f"{GROUP}: {package!r} is not an installed package; install it")
+    return Path(next(iter(spec.submodule_search_locations)))
