@@ -31,7 +31,15 @@ _EXECUTION: Final = "assay.core.execution"
 _PACKAGES_ELSEWHERE: Final = ("assay.components", "assay.pipelines")
 """Packages that need not lie in the folder of the package above them: setup.py."""
 _LEFT_OUT: Final = frozenset(
-    {"component.py", "component.yaml", "README.md", "metadata.yaml", "OWNERS", "__pycache__"}
+    {
+        "component.py",
+        "component.yaml",
+        "README.md",
+        "metadata.yaml",
+        "stage.yaml",
+        "OWNERS",
+        "__pycache__",
+    }
 )
 """What lies in a step's folder, says something about the step, and does not take part in it."""
 _LOCK: Final = f"{LIBRARY}/requirements.txt"
