@@ -92,9 +92,10 @@ check-generated: setup ## Fail when something generated is stale
 
 .PHONY: lock
 lock: setup ## Resolve the dependencies anew into the hash-locked files
-	@for lock in "src/assay/requirements.txt:" "requirements/dev.txt:--extra dev"; do \
-	  $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-header \
-	    --no-emit-index-url --no-emit-find-links --no-annotate $${lock#*:} pyproject.toml -o $${lock%%:*}; done
+	@$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-header \
+	  --no-emit-index-url --no-emit-find-links --annotation-style split pyproject.toml -o src/assay/requirements.txt
+	@$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-header \
+	  --no-emit-index-url --no-emit-find-links --no-annotate --extra dev pyproject.toml -o requirements/dev.txt
 	@$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-header \
 	    --no-emit-index-url --no-emit-find-links --no-annotate requirements/bench.in -o requirements/bench.txt
 	@for name in data train release deploy; do \

@@ -22,12 +22,12 @@ AssayError                      exit 1
 └── StepError                   exit 9   a step broke its own contract: a bug in the step
 ```
 
-A message says what was wrong, where, and what to do. `str(error)` is always one line; several
-offenders are joined with "; ".
+An error has what was wrong, where, and the remedy as fields, and every problem where there are
+several. `str(error)` is always one line, made of the fields: `where: what; remedy`.
 """
 
 from collections.abc import Iterable, Mapping
-from typing import Final
+from typing import Any, Final, Self
 
 from assay.printable import without_secrets
 from assay.text import one_line
@@ -39,6 +39,15 @@ RUN_AGAIN: Final = "run the pipeline again (on KFP with: assay submit --no-cache
 KFP's does not."""
 
 
+def _line(text: str) -> str:
+    # A message may quote what somebody else wrote.
+    return _bounded(without_secrets(one_line(text)))
+
+
+def _bounded(text: str) -> str:
+    return text if len(text) <= MAX_MESSAGE_CHARS else f"{text[:MAX_MESSAGE_CHARS]}… (cut short)"
+
+
 class AssayError(Exception):
     """Root of all errors that Assay raises on purpose."""
 
@@ -48,12 +57,58 @@ class AssayError(Exception):
     verdict = "failed"
     """Of a run that ends by the error."""
 
-    def __init__(self, message: str) -> None:
-        # A message may quote what somebody else wrote.
-        line = without_secrets(one_line(message))
-        if len(line) > MAX_MESSAGE_CHARS:
-            line = f"{line[:MAX_MESSAGE_CHARS]}… (cut short)"
+    def __init__(
+        self, what: str, *, where: str = "", remedy: str = "", problems: Iterable[str] = ()
+    ) -> None:
+        """An error of which every text is one line without secrets.
+
+        Args:
+            what: What is wrong; the whole message where the other fields are not given.
+            where: The file, parameter or service.
+            remedy: What to do.
+            problems: Every problem with its remedy, where `what` joins several.
+        """
+        self.what, self.where, self.remedy = _line(what), _line(where), _line(remedy)
+        line = f"{self.where}: {self.what}" if where else self.what
+        line = _bounded(f"{line}; {self.remedy}" if remedy else line)
+        self.problems = tuple(map(_line, problems)) or (line,)
+        """Each on its own; the whole message where there is one."""
         super().__init__(line)
+
+    @classmethod
+    def all_of(cls, problems: "Iterable[str | AssayError]", *, where: str = "") -> Self:
+        """One error that names every problem, so that a user mends them in one go.
+
+        Args:
+            problems: Texts, and errors with their own problems.
+            where: What all of them are about.
+        """
+        texts = [
+            text
+            for problem in problems
+            for text in (problem.problems if isinstance(problem, AssayError) else (problem,))
+        ]
+        placed = [f"{where}: {text}" for text in texts] if where else texts
+        return cls("; ".join(texts), where=where, problems=placed)
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        """What the same error can be made from again, as a JSON value."""
+        return {
+            "what": self.what,
+            "where": self.where,
+            "remedy": self.remedy,
+            "problems": list(self.problems),
+        }
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """The message in parts that each fit a line: its problems, or its remedy apart."""
+        if len(self.problems) > 1:
+            return self.problems
+        if not self.remedy:
+            return (str(self),)
+        return str(self).removesuffix(f"; {self.remedy}"), self.remedy
 
 
 class UsageError(AssayError):
@@ -61,11 +116,6 @@ class UsageError(AssayError):
 
     exit_code = 2
     meaning = "Wrong usage: parameters, settings, files, columns."
-
-    @classmethod
-    def all_of(cls, problems: Iterable[str]) -> "UsageError":
-        """One error that names every problem, so that a user mends them in one go."""
-        return cls("; ".join(problems))
 
 
 class PolicyError(UsageError):

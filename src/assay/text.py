@@ -6,7 +6,7 @@ For a terminal, a log, a report or a message.
 import math
 import re
 import textwrap
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 MAX_NAME: Final = 80
@@ -182,11 +182,10 @@ def reason_lines(reasons: Iterable[str], width: int = MAX_LINE) -> list[str]:
     ]
 
 
-def log_lines(text: str, width: int = MAX_LINE) -> list[str]:
-    """Text as lines for a log that is cut and not wrapped: one cause a line, the rest indented."""
+def log_lines(causes: Sequence[str], width: int = MAX_LINE) -> list[str]:
+    """Causes as lines for a log that is cut and not wrapped: each begins a line."""
     lines: list[str] = []
-    causes = one_line(text).split("; ")
-    for place, cause in enumerate(causes, 1):
+    for place, cause in enumerate(map(one_line, causes), 1):
         indent = "" if place == 1 else "  "
         lines += textwrap.wrap(
             cause if place == len(causes) else f"{cause};",

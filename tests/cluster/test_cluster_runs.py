@@ -106,7 +106,7 @@ class TestTheReason:
         told = Told(
             tasks=[
                 a_task("train", "done", 1.0),
-                a_task("gate", "failed", 2.0, "blocked: recall fell", 4),
+                a_task("gate", "failed", 2.0, "recall fell", 4),
                 a_task("run_report", "failed", 3.0, "no webhook", 8),
             ]
         )

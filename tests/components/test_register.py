@@ -664,7 +664,7 @@ def test_5_an_evaluation_by_other_code_of_the_same_name(
 ) -> None:
     with monkeypatch.context() as patch:
         # What a library with a changed file would say of itself.
-        patch.setattr(code, "_library_digest", lambda: "sha256:" + "7" * 64)
+        patch.setattr(code.closure, "digest_of", lambda _: "7" * 64)
         evaluation = measure(proof, proof.model, proof.test)
     policy = "gates: [{metric: accuracy > 0.5}]"
     decision = proof.decide(policy, evidence=[evaluation])
@@ -674,7 +674,7 @@ def test_5_an_evaluation_by_other_code_of_the_same_name(
     (record,) = (
         found
         for found in about(proof.store, evaluation, None)
-        if found.code.library == "sha256:" + "7" * 64
+        if found.code.modules != code.identity_of(found.entry_point).modules
     )
     named = f"{policy}\nsteps: [{{step: '{record.entry_point}', code: '{record.code_digest}'}}]"
     decision = proof.decide(named, evidence=[evaluation])

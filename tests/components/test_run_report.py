@@ -354,7 +354,7 @@ class TestARedRun:
         judged = stages.run(validate_data, data=data.outputs["dataset"], target="label")
         stages.write("prepare_data", data)
         stages.write(
-            "validate_data", judged, state=runs.FAILED, error="rejected: see the report",
+            "validate_data", judged, state=runs.FAILED, error="see the report",
             exit_code=3, started=1,
         )  # fmt: skip
         found = stages.report()
@@ -371,7 +371,7 @@ class TestARedRun:
     ) -> None:
         judged = stages.judge(BLOCKS)
         stages.write_chain("compare", but=("validate_data", "split_data", "compare"))
-        stages.write("gate", judged, state=runs.FAILED, error="blocked: no", exit_code=4, started=9)
+        stages.write("gate", judged, state=runs.FAILED, error="no", exit_code=4, started=9)
         if keys == "off":
             stages = replace(stages, context=replace(stages.context, verifier=None, signer=None))
         found = stages.report()
@@ -388,7 +388,7 @@ class TestARedRun:
         test = stages.done["split_data"].outputs["test"]
         earlier = _earlier_model(stages)
         judged = stages.judge(BLOCKS, production=earlier, test_data=test)
-        stages.write("gate", judged, state=runs.FAILED, error="blocked: no", exit_code=4, started=9)
+        stages.write("gate", judged, state=runs.FAILED, error="no", exit_code=4, started=9)
         found = stages.report()
         assert "worse by (below 0: better)" in found.text
         assert "Worse than production by" in found.summary
@@ -556,7 +556,7 @@ class TestWhatIsNotProved:
         assert "it was made by" in stages.report("COMPLETE").stage("gate")["doubt"]
 
     def test_a_verdict_that_only_a_record_tells_is_told_as_such(self, stages: Stages) -> None:
-        stages.write("gate", state=runs.FAILED, error="blocked: because", exit_code=4)
+        stages.write("gate", state=runs.FAILED, error="because", exit_code=4)
         found = stages.report()
         assert found.outcome.verdict == "blocked"
         assert found.outcome.reasons == (

@@ -172,6 +172,41 @@ def test_the_seed_and_the_threads_are_inputs(
     assert len(digests) == 2
 
 
+def test_a_text_that_is_missing_is_one_category_however_it_is_written(
+    tmp_path: Path, out: Callable[[], "Out[object]"]
+) -> None:
+    """A CSV that is sent to the served model holds NaN where JSON holds null."""
+    import mlflow.pyfunc
+    import pandas as pd
+    import pyarrow as pa
+
+    words = ["u", "v", None] * 40
+    table = pa.table({"word": words, "income": [str(word) for word in words]})
+    dataset.write(table.to_batches(), table.schema, tmp_path)
+    data = Dataset(tmp_path, "sha256:" + "0" * 64)
+    for estimator in ("auto", "sklearn.linear_model.LogisticRegression"):
+        served = mlflow.pyfunc.load_model(str(fit(data, out(), estimator=estimator)))
+        for gap in (None, float("nan")):
+            asked = pd.DataFrame({"word": pd.Series(["u", gap, "v"], dtype=object)})
+            assert list(served.predict(asked)) == ["u", "None", "v"]
+
+
+def test_what_an_estimator_refuses_after_its_fit_is_one_line_and_ends_no_sweep(
+    small: Dataset, out: Callable[[], "Out[object]"]
+) -> None:
+    given = {
+        "estimator": "sklearn.neighbors.KNeighborsClassifier",
+        "hyperparameters": {"n_neighbors": FEW_ROWS + 1},
+    }
+    with pytest.raises(UsageError, match="KNeighborsClassifier cannot be fitted: Expected n_neigh"):
+        fit(small, out(), **given)
+    bound = train.bind_parameters({"target": "income", "keep_going": True, **given})
+    failure = out()
+    values = train(data=small, model=out(), failure=failure, **bound)
+    assert "Expected n_neighbors" in str(values["reason"])
+    assert "Expected n_neighbors" in (failure.path / "summary.md").read_text()
+
+
 def test_all_wrong_names_are_told_at_once(small: Dataset, out: Callable[[], "Out[object]"]) -> None:
     with pytest.raises(UsageError) as caught:
         fit(small, out(), drop_columns=["agee"], categorical_columns=["sexx"])

@@ -254,7 +254,7 @@ def test_the_record_says_what_was_done(context: Context) -> None:
     assert statement["_type"] == "https://in-toto.io/Statement/v1"
     assert statement["predicateType"] == "https://slsa.dev/provenance/v1"
     names = [d["name"] for d in statement["predicate"]["buildDefinition"]["resolvedDependencies"]]
-    assert names[:5] == ["input", "code/library", "code/requirements", "code/step", "image"]
+    assert names[:5] == ["input", "code/distributions", "code/modules", "code/step", "image"]
     assert statement["predicate"]["runDetails"]["metadata"]["invocationId"] == "run-7"
     assert [r.step for r in using(context.store, data, None)] == ["fit"]
     assert find_record(context.store, record.digest, None).digest == record.digest

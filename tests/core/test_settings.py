@@ -84,11 +84,12 @@ def test_every_setting_is_in_a_section_once_and_is_read() -> None:
         SETTINGS, key=lambda item: item.name
     )
     used = {
-        node.id
+        node.id if isinstance(node, ast.Name) else node.attr
         for path, tree in trees()
         if path != "src/assay/core/settings.py"
         for node in ast.walk(tree)
         if isinstance(node, ast.Name)
+        or (isinstance(node, ast.Attribute) and getattr(node.value, "id", "") == "settings")
     }
     unread = {item.name for name, item in declared.items() if name not in used}
     assert unread == set(BY_OTHERS)

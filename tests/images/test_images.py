@@ -115,7 +115,7 @@ def test_the_code_in_an_image_is_the_code_of_the_tree(built: dict[str, str], rol
 
     stage = STAGES[role]
     script = (
-        "from assay import code\n"
+        "from assay.core import code_identity as code\n"
         f"from assay.components.{stage}.step import {stage} as step\n"
         "print(code.identity(step).digest)"
     )

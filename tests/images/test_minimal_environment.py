@@ -143,7 +143,7 @@ def test_a_stray_version_changes_the_step_key(
 ) -> None:
     (site,) = (environments[role] / "lib").glob("python*/site-packages")
     (metadata,) = site.glob("rfc8785-*.dist-info")
-    script = "from assay import code; print(code._requirements_digest())"
+    script = "from assay.core import distributions; print(distributions.digest_of(None))"
     python = str(environments[role] / "bin" / "python")
 
     def digest() -> str:

@@ -131,6 +131,33 @@ def test_damage_of_every_kind_is_found_and_mended_from_a_copy(store: Store, tmp_
     get_tree(store, get_manifest(store, model), tmp_path / "out")
 
 
+def test_damaged_pointers_are_repaired_without_a_copy(store: Store) -> None:
+    data, model = make(store, 1)
+    (record,) = about(store, model, None)
+    name = hex_of(record.digest)
+    cache = f"cache/{hex_of(record.step_key)}"
+    pointers = [f"referrers/{hex_of(model)}/{name}", f"dependents/{hex_of(data)}/{name}"]
+    for pointer in (cache, *pointers):
+        store.write_pointer(pointer, b"damaged")
+    invented = f"referrers/{hex_of(data)}/{name}"
+    store.write_pointer(invented, record.digest.encode())
+    assert {f.what for f in fsck(store, None).broken} == {cache, *pointers, invented}
+    # A name that the attestation does not prove is no pointer to write.
+    assert [f.what for f in fsck(store, None, repair=True).broken] == [invented]
+    assert store.read_pointer(cache) is None
+    assert all(store.read_pointer(pointer) == record.digest.encode() for pointer in pointers)
+    store.remove_pointer(invented)
+    assert fsck(store, None).findings == []
+
+
+def test_a_young_cache_entry_that_cannot_be_read_does_not_stop_gc(folder_store: Store) -> None:
+    data, model = make(folder_store, 1)
+    (record,) = about(folder_store, model, None)
+    folder_store.write_pointer(f"cache/{hex_of(record.step_key)}", b"damaged")
+    found = plan(folder_store, {}, now=time.time(), grace=MIN_GRACE_SECONDS)
+    assert {data, model, record.digest} <= found.kept
+
+
 def test_a_copy_that_is_damaged_too_mends_nothing(store: Store, tmp_path: Path) -> None:
     copy = open_store((tmp_path / "copy").as_uri())
     blob = store.put_bytes(b"right")
@@ -361,6 +388,19 @@ def test_the_command_says_what_would_go_and_removes_it_when_told(home: Path) -> 
     empty = runner.invoke(cli, ["store", "gc"])
     assert isinstance(empty.exception, UsageError)
     assert "--no-registry" in str(empty.exception)
+
+
+@pytest.mark.parametrize("command", ["verify", "fsck"])
+def test_a_store_that_is_not_there_has_not_been_checked(home: Path, command: str) -> None:
+    found = CliRunner().invoke(cli, ["store", command])
+    assert isinstance(found.exception, NotFoundError)
+    assert "nothing is in" in str(found.exception)
+
+
+def test_an_empty_digest_does_not_mean_the_whole_store(home: Path) -> None:
+    make(open_store(os.environ["ASSAY_STORE"]), 1)
+    found = CliRunner().invoke(cli, ["store", "verify", ""])
+    assert isinstance(found.exception, UsageError)
 
 
 def test_the_command_fsck_prints_findings_and_fails_while_something_is_broken(home: Path) -> None:

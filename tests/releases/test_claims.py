@@ -375,7 +375,7 @@ def test_an_upgrade_between_gate_and_promotion_names_all_at_once_and_the_way_out
     known = code.identity_of
 
     def newer(entry_point: str) -> code.CodeIdentity:
-        return replace(known(entry_point), library=f"sha256:{'1' * 64}")
+        return replace(known(entry_point), modules=f"sha256:{'1' * 64}")
 
     with monkeypatch.context() as patch:
         patch.setattr(code, "identity_of", newer)

@@ -129,10 +129,10 @@ def _together(errors: Sequence[AssayError]) -> AssayError:
     """All errors as one; the user's own mistakes give the exit code, whatever else is down."""
     if len(errors) == 1:
         return errors[0]
-    text = "; ".join(dict.fromkeys(str(error) for error in errors))
+    problems = dict.fromkeys(problem for error in errors for problem in error.problems)
     if any(isinstance(error, UsageError) for error in errors):
-        return UsageError(text)
-    return type(errors[0])(text)
+        return UsageError.all_of(problems)
+    return type(errors[0]).all_of(problems)
 
 
 def _refuse(problems: Sequence[str]) -> None:

@@ -238,7 +238,7 @@ def _are_numbers(values: Sequence[Any]) -> bool:
 
 def _is_wide(value: Any) -> bool:
     """Whether a value of a suite is a whole number beyond 2^53."""
-    return isinstance(value, int | float) and abs(value) > WIDE and value % 1 == 0
+    return isinstance(value, int | float) and bool(abs(value) > WIDE and value % 1 == 0)
 
 
 def _within(kwargs: Mapping[str, Any], kind: str) -> Callable[[Any], bool]:

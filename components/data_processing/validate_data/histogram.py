@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from assay.models.statistics.estimates import tidy
+from assay.evidence.numbers import tidy
 from assay.reports.page import ACCENT, SECOND, figure_svg, figure_text, legend, new_figure
 
 if TYPE_CHECKING:

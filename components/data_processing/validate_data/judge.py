@@ -17,7 +17,7 @@ from assay.data.suite import Suite as ParsedSuite
 from assay.data.whole import read_exact
 from assay.errors import UsageError
 from assay.evidence.format import EvidenceDocument, label
-from assay.models.statistics.estimates import tidy
+from assay.evidence.numbers import tidy
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from assay.models.statistics.estimates import tidy
+from assay.evidence.numbers import tidy
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from assay.models.statistics.estimates import tidy
+from assay.evidence.numbers import tidy
 
 MAX_SHOWN: Final = 3
 """Examples in one line."""

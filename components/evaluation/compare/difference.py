@@ -17,7 +17,8 @@ from assay.core.findings import Finding
 from assay.data.seen import held_in
 from assay.errors import UsageError
 from assay.evidence.format import EvidenceDocument, Interval, label
-from assay.models.statistics.estimates import estimate, settings_problems, tidy
+from assay.evidence.numbers import tidy
+from assay.models.statistics.estimates import estimate, settings_problems
 from assay.models.statistics.intervals import Bounds, p_value
 from assay.models.statistics.metrics import Predictions, metrics
 from assay.models.statistics.paired import holm, mcnemar

@@ -10,7 +10,8 @@ import math
 from typing import TYPE_CHECKING, Final
 
 from assay.evidence.format import Interval
-from assay.models.statistics.estimates import estimate, tidy
+from assay.evidence.numbers import tidy
+from assay.models.statistics.estimates import estimate
 from assay.models.statistics.metrics import Predictions, metrics
 from assay.models.statistics.uncertainty import interval, paired, regression
 

@@ -11,8 +11,9 @@ from assay.components.evaluate.behaviour import CheckResult, run_checks
 from assay.core.findings import Finding
 from assay.errors import UsageError
 from assay.evidence.format import EvidenceDocument, Interval, label
+from assay.evidence.numbers import tidy
 from assay.models.behaviour import parse_checks
-from assay.models.statistics.estimates import estimate, settings_problems, tidy
+from assay.models.statistics.estimates import estimate, settings_problems
 from assay.models.statistics.metrics import Predictions, metrics
 from assay.models.statistics.predict import predict, require_primary
 from assay.models.statistics.slices import Slice, make_slices

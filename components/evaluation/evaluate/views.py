@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from assay.evidence.labels import is_labelled
-from assay.models.statistics.estimates import tidy
+from assay.evidence.numbers import tidy
 from assay.models.statistics.metrics import LOWER_IS_BETTER
 from assay.reports.page import (
     Bar,

@@ -160,7 +160,7 @@ def _failed(facts: Facts, failed: list[runs.TaskRecord], version: str) -> Verdic
     ordered = [main, *(task for task in failed if task is not main)]
     reasons: list[str] = []
     for task in ordered:
-        reasons += _attested(facts, task) or [_told(task)]
+        reasons += _attested(facts, task) or _told(task)
     verdict = runs.verdict_of(exit_code)
     attested = bool(_attested(facts, main))
     if version:
@@ -186,13 +186,16 @@ def _attested(facts: Facts, task: runs.TaskRecord) -> list[str]:
     return []
 
 
-def _told(task: runs.TaskRecord) -> str:
+def _told(task: runs.TaskRecord) -> list[str]:
     """Why a task failed, in its own words."""
-    text = one_line(task.error) or f"it ended with exit code {task.exit_code} and said no more"
-    text = text.removeprefix(f"{runs.verdict_of(task.exit_code)}: ")
+    silent = f"it ended with exit code {task.exit_code} and said no more"
     names = [task.task, *(step.step for step in task.steps)]
-    led = any(text.startswith(f"{name}:") for name in names)
-    return _cut(text if led else f"{words(task.task)}: {text}")
+    texts = map(one_line, task.problems or (task.error or silent,))
+    return [
+        _cut(text if text.startswith(tuple(f"{name}:" for name in names)) else lead + text)
+        for lead in [f"{words(task.task)}: "]
+        for text in texts
+    ]
 
 
 def _cut(text: str) -> str:

@@ -78,12 +78,13 @@ def fit(dataset: Path, settings: Settings, folder: Path) -> tuple[ModelInfo, lis
         warnings.simplefilter("always")
         try:
             pipeline.fit(frame, target.labels)
+            curves = read_curves(pipeline, frame, target.labels)
+            info = _info(settings, target, columns, pipeline, len(frame))
+            save(pipeline, info, frame, folder)
         except (ValueError, TypeError, AttributeError, ArithmeticError, IndexError) as error:
-            # Whatever an estimator dislikes about its hyperparameters or the data.
+            # Whatever an estimator dislikes about its hyperparameters or the data; some tell it
+            # only when they are asked for a prediction.
             raise UsageError(f"{type(estimator).__name__} cannot be fitted: {error}") from error
-        curves = read_curves(pipeline, frame, target.labels)
-        info = _info(settings, target, columns, pipeline, len(frame))
-        save(pipeline, info, frame, folder)
     times = [Finding("time-column", note, (settings.time_column,)) for note in time_notes]
     found = [*times, *target.findings, *column_findings(frame, columns)]
     notes = [*(finding.text for finding in found), *_warnings(said)]

@@ -19,6 +19,7 @@ from assay.cli.console import (
     use_defaults,
 )
 from assay.core.attestation import Attestation
+from assay.core.code_identity import VERSION as CODE_VERSION
 from assay.core.context import store_from_env
 from assay.core.environment import inherited
 from assay.core.provenance import find_record, nodes, passport
@@ -139,7 +140,7 @@ def _reproduce(record: Attestation, python: str, allow_module: tuple[str, ...]) 
         raise AssayError(
             f"reproduce: no answer from {python}; is kfp-assay installed there?"
         ) from error
-    other = "" if again["code"] == record.code_digest else " (by other code)"
+    by_code = _compare_code(again["code"], record)
     rows = []
     for name, output in record.outputs.items():
         now = again["outputs"].get(name, "")
@@ -151,7 +152,17 @@ def _reproduce(record: Attestation, python: str, allow_module: tuple[str, ...]) 
                 output.digest,
                 now,
                 equal if output.reproducible else "measured",
-                other,
+                by_code,
             )
         )
     return rows
+
+
+def _compare_code(again: str, record: Attestation) -> str:
+    """What to say of the code that ran now, compared with the code that is attested."""
+    if again == record.code_digest:
+        return ""
+    if record.code.version != CODE_VERSION:
+        # Digests of different files, whether these have changed or not.
+        return f" (code digest of version {record.code.version}, not compared)"
+    return " (by other code)"

@@ -221,7 +221,7 @@ def _say(line: str) -> None:
 
 def reason(outcome: local.Outcome) -> str:
     """Why a run is red, without the verdict that stands before it."""
-    return outcome.error.removeprefix(f"{outcome.verdict}: ")
+    return "; ".join(outcome.problems)
 
 
 def _near(path: Path) -> Path:
@@ -235,6 +235,7 @@ def _json(outcome: local.Outcome) -> dict[str, Any]:
         "verdict": outcome.verdict,
         "exitCode": outcome.exit_code,
         "error": outcome.error,
+        "problems": outcome.problems,
         "findings": outcome.findings,
         "log": str(outcome.log),
         "reports": [str(path) for path in outcome.reports],
@@ -250,6 +251,7 @@ def _json(outcome: local.Outcome) -> dict[str, Any]:
                 "values": dict(task.values),
                 "attestation": task.attestation,
                 "error": task.error,
+                "problems": task.problems,
             }
             for task in outcome.tasks
         ],

@@ -246,9 +246,9 @@ def _from_tasks(records: Sequence[TaskRecord]) -> _Why | None:
     first = red[0]
     verdict = verdict_of(first.exit_code)
     verdict = "failed" if verdict == "passed" else verdict
-    text = one_line(first.error).removeprefix(f"{verdict}: ")
     name = "" if verdict in _CODES else f"{one_line(first.task).replace('_', '-')}: "
-    return _Why("tasks", verdict, _code(verdict, first.exit_code), [f"{name}{text}"])
+    reasons = [f"{name}{one_line(text)}" for text in first.problems or (first.error,)]
+    return _Why("tasks", verdict, _code(verdict, first.exit_code), reasons)
 
 
 def _from_pods(told: Told) -> _Why | None:

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from assay import __version__
-from assay.core.code_identity import CodeIdentity, Commit
+from assay.core.code_identity import PARTS, CodeIdentity, Commit, Scope
 from assay.core.digest import (
     PREFIX,
     canonical_json,
@@ -32,7 +32,8 @@ from assay.errors import RUN_AGAIN, AttestationError
 
 STATEMENT_TYPE: Final = "https://in-toto.io/Statement/v1"
 PREDICATE_TYPE: Final = "https://slsa.dev/provenance/v1"
-BUILD_TYPE: Final = "urn:assay:step:v1"
+BUILD_TYPES: Final = {1: "urn:assay:step:v1", 2: "urn:assay:step:v2"}
+"""By the version of the code identity; the step key depends on it."""
 ADMISSION_TYPE: Final = "urn:assay:admission:v1"
 ENVELOPE_MEDIA_TYPE: Final = "application/vnd.dsse.envelope.v1+json"
 MAX_ATTESTATION_BYTES: Final = 4 << 20
@@ -136,7 +137,7 @@ class Attestation:
             "predicateType": PREDICATE_TYPE,
             "predicate": {
                 "buildDefinition": {
-                    "buildType": BUILD_TYPE,
+                    "buildType": BUILD_TYPES[self.code.version],
                     "externalParameters": {"step": self.step, "parameters": dict(self.parameters)},
                     "internalParameters": {
                         "entryPoint": self.entry_point,
@@ -183,13 +184,10 @@ class Attestation:
             }
             for name, source in sorted(self.sources.items())
         ]
+        scope = {"modules": {"annotations": {"scope": self.code.scope.value}}}
         found += [
-            {"name": f"code/{name}", "digest": {"sha256": hex_of(digest)}}
-            for name, digest in (
-                ("library", self.code.library),
-                ("requirements", self.code.requirements),
-                ("step", self.code.step),
-            )
+            {"name": f"code/{name}", "digest": {"sha256": hex_of(digest)}, **scope.get(name, {})}
+            for name, digest in sorted(self.code.parts.items())
         ]
         if self.image:
             found.append({"name": "image", "uri": self.image, **_image_digest(self.image)})
@@ -392,12 +390,7 @@ def _parse(raw: Any, digest: str, signed_by: str) -> Attestation:
     return Attestation(
         step=definition["externalParameters"]["step"],
         entry_point=internal["entryPoint"],
-        code=CodeIdentity(
-            **{
-                part: PREFIX + dependencies[f"code/{part}"]["digest"]["sha256"]
-                for part in ("step", "library", "requirements")
-            }
-        ),
+        code=_code(definition["buildType"], dependencies),
         parameters=definition["externalParameters"]["parameters"],
         inputs={name: _input(value) for name, value in internal["inputs"].items()},
         sources={
@@ -431,6 +424,15 @@ def _parse(raw: Any, digest: str, signed_by: str) -> Attestation:
         digest=digest,
         signed_by=signed_by,
     )
+
+
+def _code(build_type: Any, dependencies: Mapping[str, Any]) -> CodeIdentity:
+    (version,) = (number for number, known in BUILD_TYPES.items() if known == build_type)
+    entries = [dependencies[f"code/{name}"] for name in PARTS[version]]
+    step, modules, distributions = (PREFIX + entry["digest"]["sha256"] for entry in entries)
+    # Version 1 always covered everything.
+    scope = Scope(entries[1]["annotations"]["scope"]) if version > 1 else Scope.LIBRARY
+    return CodeIdentity(step, modules, distributions, scope, version)
 
 
 def _commit(value: Any) -> str:

@@ -1,39 +1,53 @@
-"""The code digest: what of the code can change a step's result.
+"""The code identity: what of the code can change a step's result.
 
-It covers the step's own folder, the library (without the command line, which no step imports), the
-locked requirements and whatever is installed in another version, and the Python version and machine
-type.
+It covers three things, a digest each:
+
+- the step's own folder;
+- the library's modules that the step can import, with their data files (`assay.core.closure`);
+- the locked versions of the distributions that these modules import, with all that these require,
+  and the Python version and machine type (`assay.core.distributions`).
+
+A step that imports something which cannot be resolved gets all modules of the library (without the
+command line, which no step imports) and all locked distributions.
 """
 
 import functools
 import hashlib
 import importlib.util
 import inspect
-import os
-import platform
+import logging
 import re
-import site
 import sys
-import sysconfig
-from collections.abc import Iterator
+from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from assay import __version__
-from assay.core.digest import PREFIX, canonical_json, of_bytes
+from assay.core import closure, distributions
+from assay.core.digest import canonical_json, of_bytes
 from assay.core.settings import GIT_COMMIT, GIT_REPOSITORY
 from assay.core.step import Step
 from assay.errors import StepError, UsageError
 
-_LIBRARY_SKIPS: Final = frozenset({"cli", "components", "pipelines"})
-"""Sub-packages of `assay` that no step imports, or that count as the step's own code."""
-_STEP_SKIPS: Final = frozenset(
-    {"component.py", "component.yaml", "README.md", "metadata.yaml", "stage.yaml", "OWNERS"}
-)
-"""Files of a stage's folder that say something about the step but do not take part in it."""
+logger = logging.getLogger(__name__)
+
+LOADED_BY_NAME: Final = ()
+"""Looks for the modules of steps without importing them."""
+VERSION: Final = 2
+"""The version of the format in which code identities are written."""
 _COMMIT: Final = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 _GIT_SECONDS: Final = 5
+
+
+class Scope(StrEnum):
+    """How much of the library a code identity covers."""
+
+    CLOSURE = "closure"
+    """What the step can import."""
+    LIBRARY = "library"
+    """Everything."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,24 +55,39 @@ class CodeIdentity:
     """What a step was computed by; `digest` goes into the step key."""
 
     step: str
-    library: str
-    requirements: str
+    """Of the step's own files."""
+    modules: str
+    """Of the library's modules and their data files."""
+    distributions: str
+    """Of the locked versions and the platform."""
+    scope: Scope = Scope.CLOSURE
+    version: int = VERSION
+    """Of the format: 1 covers the whole library, and names the parts as `PARTS` says."""
+
+    @property
+    def parts(self) -> dict[str, str]:
+        """The digests by the names that they have in the format."""
+        digests = (self.step, self.modules, self.distributions)
+        return dict(zip(PARTS[self.version], digests, strict=True))
 
     @property
     def digest(self) -> str:
         """One digest of all three."""
-        return of_bytes(
-            canonical_json(
-                {"step": self.step, "library": self.library, "requirements": self.requirements}
-            )
-        )
+        return of_bytes(canonical_json(self.parts))
+
+
+PARTS: Final[Mapping[int, tuple[str, str, str]]] = {
+    1: ("step", "library", "requirements"),
+    2: ("step", "modules", "distributions"),
+}
+"""Names of the parts of a code identity by the version of the format."""
 
 
 class Installed(NamedTuple):
-    """The part of a code identity that all steps share."""
+    """All code and all distributions that steps can import, but for the steps' own code."""
 
-    library: str
-    requirements: str
+    modules: str
+    distributions: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +116,7 @@ def identity(step: Step) -> CodeIdentity:
             f"step {step.name}: says that it is of {step.function.__module__}, and was "
             f"written in {written}; a step has the name of the module that it is in"
         )
-    return _identity(Path(file).resolve())
+    return _identity(step.function.__module__, Path(file).resolve())
 
 
 def _same(one: str, other: str) -> bool:
@@ -110,18 +139,33 @@ def identity_of(entry_point: str) -> CodeIdentity:
         found = None
     if found is None or found.origin is None:
         raise StepError(f"step {entry_point!r}: this installation has no module {module!r}")
-    return _identity(Path(found.origin).resolve())
+    return _identity(module, Path(found.origin).resolve())
 
 
-def _identity(path: Path) -> CodeIdentity:
-    # A step in a package is its whole folder; a lone module is just itself.
-    packaged = (path.parent / "__init__.py").exists()
-    files = _files(path.parent, frozenset(), _STEP_SKIPS) if packaged else iter([path])
+def _identity(module: str, path: Path) -> CodeIdentity:
+    own = closure.Own.of(module, path)
+    found = closure.closure_of(own)
+    names, unresolved = None, found.unresolved
+    if not unresolved and (names := distributions.locked().of_imports(found.others)) is None:
+        # What is not known, such as a module beside the step's, may import whatever it likes.
+        unresolved = "imports a module of which no locked distribution is known"
+    files = dict(found.files)
+    if unresolved:
+        logger.debug("%s: the whole library counts as its code: %s", module, unresolved)
+        files |= closure.library_files()
     return CodeIdentity(
-        step=_digest_files(path.parent, files),
-        library=_library_digest(),
-        requirements=_requirements_digest(),
+        step=_digest_of(
+            {name: hashlib.sha256(data).hexdigest() for name, data in own.files.items()}
+        ),
+        modules=_digest_of({name: closure.digest_of(path) for name, path in files.items()}),
+        distributions=distributions.digest_of(names),
+        scope=Scope.LIBRARY if unresolved else Scope.CLOSURE,
     )
+
+
+def _digest_of(digests: Mapping[str, str]) -> str:
+    lines = (f"{name}\0{digest}\n" for name, digest in sorted(digests.items()))
+    return of_bytes("".join(lines).encode())
 
 
 def installed() -> Installed:
@@ -129,77 +173,10 @@ def installed() -> Installed:
 
     Read anew, and what `identity` goes on with.
     """
-    _library_digest.cache_clear()
-    _requirements_digest.cache_clear()
-    return Installed(_library_digest(), _requirements_digest())
-
-
-@functools.cache
-def _library_digest() -> str:
-    root = Path(__file__).resolve().parents[1]
-    return _digest_files(root, _files(root, _LIBRARY_SKIPS, frozenset()))
-
-
-@functools.cache
-def _requirements_digest() -> str:
-    """Digest of the lock, and of the distributions installed here that stray from it.
-
-    An environment that strays from the lock must not share a step key with one that keeps to it.
-    One that lacks distributions may: an image holds only what its steps import, and a step that
-    misses one fails instead of giving another result.
-    """
-    locked: dict[str, set[str]] = {}
-    lock = (Path(__file__).resolve().parents[1] / "requirements.txt").read_text()
-    # A name may stand there more than once, with a version for each range of Python versions.
-    for match in re.finditer(r"^([A-Za-z0-9][\w.-]*)==([^\s;]+)", lock, re.MULTILINE):
-        locked.setdefault(_normal(match[1]), set()).add(match[2])
-    strays = set()
-    for folder in {
-        sysconfig.get_paths()["purelib"],
-        sysconfig.get_paths()["platlib"],
-        *site.getsitepackages(),
-    }:
-        if not os.path.isdir(folder):  # noqa: PTH112 - this runs in every step; os is 5x quicker
-            continue
-        for entry in os.listdir(folder):  # noqa: PTH208
-            name, _, version = entry.removesuffix(".dist-info").partition("-")
-            versions = locked.get(_normal(name), set())
-            if entry.endswith(".dist-info") and versions and version not in versions:
-                strays.add(f"{_normal(name)}=={version}")
-    python = ".".join(platform.python_version_tuple()[:2])
-    return of_bytes(
-        canonical_json(
-            {
-                "locked": {name: sorted(versions) for name, versions in locked.items()},
-                "strays": sorted(strays),
-                "python": f"{platform.python_implementation()} {python}",
-                "machine": platform.machine(),
-            }
-        )
-    )
-
-
-def _normal(name: str) -> str:
-    # PEP 503.
-    return re.sub(r"[-_.]+", "-", name).lower()
-
-
-def _files(root: Path, skip_folders: frozenset[str], skip_files: frozenset[str]) -> Iterator[Path]:
-    for folder, folders, names in os.walk(root):
-        folders[:] = sorted(
-            name for name in folders if name != "__pycache__" and name not in skip_folders
-        )
-        for name in sorted(names):
-            if name not in skip_files and not name.endswith((".pyc", "~")):
-                yield Path(folder, name)
-
-
-def _digest_files(root: Path, files: Iterator[Path]) -> str:
-    hasher = hashlib.sha256()
-    for path in files:
-        content = hashlib.sha256(path.read_bytes()).hexdigest()
-        hasher.update(f"{path.relative_to(root).as_posix()}\0{content}\n".encode())
-    return PREFIX + hasher.hexdigest()
+    closure.forget()
+    distributions.forget()
+    files = {name: closure.digest_of(path) for name, path in closure.library_files()}
+    return Installed(_digest_of(files), distributions.digest_of(None))
 
 
 def commit() -> Commit | None:

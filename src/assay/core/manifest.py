@@ -24,6 +24,8 @@ PACK_MEDIA_TYPE: Final = "application/vnd.assay.pack.v1"
 MAX_PACK_BYTES: Final = 16 << 20
 """What a reader takes into memory at a time."""
 
+MAX_NAMED: Final = 10
+"""Problems that an error names."""
 MAX_FILES: Final = 100_000
 MAX_MANIFEST_BYTES: Final = 64 << 20
 MAX_PATH_BYTES: Final = 1024
@@ -98,9 +100,9 @@ class Manifest:
         object.__setattr__(self, "files", files)
         object.__setattr__(self, "annotations", dict(sorted(self.annotations.items())))
         if problems := list(_problems(self)):
-            shown = "; ".join(problems[:10])
-            more = f"; and {len(problems) - 10} more" if len(problems) > 10 else ""  # noqa: PLR2004
-            raise ManifestError(f"manifest refused: {shown}{more}")
+            more = len(problems) - MAX_NAMED
+            shown = [*problems[:MAX_NAMED], *([f"and {more} more"] if more > 0 else [])]
+            raise ManifestError.all_of(shown, where="manifest refused")
 
     @property
     def digest(self) -> str:

@@ -26,6 +26,8 @@ from assay.errors import (
     UsageError,
 )
 
+LOADED_BY_NAME: Final = ()
+"""For the code identity: a step that is loaded to run again has its own."""
 STEP_MODULES: Final = ("assay.components",)
 """Import prefixes of the steps that a record may name; a user's own are admitted by option."""
 
@@ -131,7 +133,7 @@ def verify(
             problems.append(f"{node.digest} is of another type than its record says")
         manifests.append(manifest)
     if problems:
-        raise AttestationError("; ".join(problems))
+        raise AttestationError.all_of(problems)
     blobs = verify_trees(store, manifests, progress)
     return Verified(len(found), len(found), len(blobs), sum(blob.size for blob in blobs))
 
@@ -180,7 +182,7 @@ def verify_store(  # noqa: C901 - a walk over every kind of entry
     for digest in plain_copies.listed(store):
         check(lambda d=digest: _ignore(plain_copies.verify(store, get_manifest(store, d))))  # type: ignore[misc]
     if problems:
-        raise IntegrityError("; ".join(dict.fromkeys(problems)))
+        raise IntegrityError.all_of(dict.fromkeys(problems))
     return Verified(len(artifacts), len(records), len(sizes), sum(sizes.values()))
 
 

@@ -99,7 +99,7 @@ class Text(Setting):
         if value := self.get():
             return value
         example = f", such as {self.example}" if self.example else ""
-        raise UsageError(f"{self.name} is not set; give {self.meaning}{example}")
+        raise UsageError(f"{self.name} is not set", remedy=f"give {self.meaning}{example}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -246,16 +246,21 @@ class Verifier:
         if key is None:
             raise UsageError(
                 f"{what} takes a key with the role {needed}, and ASSAY_VERIFY_KEYS does not list "
-                f"key {signer.key_id[:12]} of ASSAY_SIGNING_KEY; have it added to keys.yaml"
+                f"key {signer.key_id[:12]} of ASSAY_SIGNING_KEY",
+                remedy="have it added to keys.yaml",
             )
         if key.retired is not None:
-            raise UsageError(f"{what}: {key} was retired on {key.retired}; sign with another key")
+            raise UsageError(
+                f"{key} was retired on {key.retired}", where=what, remedy="sign with another key"
+            )
         if key.stolen is not None:
-            raise UsageError(f"{what}: {key} was stolen on {key.stolen}; sign with another key")
+            raise UsageError(
+                f"{key} was stolen on {key.stolen}", where=what, remedy="sign with another key"
+            )
         if not key.may(roles):
             raise UsageError(
-                f"{what} takes a key with the role {needed}, and ASSAY_SIGNING_KEY holds {key}; "
-                f"{_remedy(roles)}"
+                f"{what} takes a key with the role {needed}, and ASSAY_SIGNING_KEY holds {key}",
+                remedy=_remedy(roles),
             )
         return key
 
@@ -356,7 +361,7 @@ def _listed_keys(data: bytes, what: str) -> list[Key]:
         try:
             keys.append(_listed_key(item, f"{what}, key {number}"))
         except UsageError as error:
-            problems.append(str(error))
+            problems.append(error)
     if problems:
         raise UsageError.all_of(problems)
     return keys
@@ -389,7 +394,7 @@ def _listed_key(item: Any, what: str) -> Key:
     if not isinstance(item["key"], str):
         problems.append("key: give the public key in PEM form")
     if problems:
-        raise UsageError(f"{what}: {'; '.join(problems)}")
+        raise UsageError.all_of(problems, where=what)
     key = _key(item["key"].encode(), owner, roles, days.get("retired"), what)
     return replace(key, stolen=days.get("stolen"))
 

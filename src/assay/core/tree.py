@@ -247,7 +247,7 @@ def verify_trees(
         return ""
 
     if faults := list(filter(None, parallel(fault, list(blobs.values())))):
-        raise IntegrityError("; ".join(faults))
+        raise IntegrityError.all_of(faults)
     return list(blobs.values())
 
 

@@ -287,9 +287,7 @@ class CsvFile:
 
         found = problems(self)
         reason = " ".join(str(error).split()) or type(error).__name__
-        return DataError(
-            f"{self.path.name}: " + ("; ".join(found) or f"not readable as CSV: {reason}")
-        )
+        return DataError.all_of(found or [f"not readable as CSV: {reason}"], where=self.path.name)
 
 
 def open_csv(path: Path, options: Options) -> CsvFile:

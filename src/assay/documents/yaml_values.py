@@ -10,7 +10,7 @@ from assay.documents.nodes import Limits, compose, explain
 from assay.documents.places import place_of_index
 from assay.documents.scalars import resolve
 from assay.documents.words import MAX_NAMED, shown
-from assay.errors import UsageError
+from assay.errors import AssayError, UsageError
 
 _LIMITS: Final = Limits()
 Path = tuple[str | int, ...]
@@ -56,7 +56,7 @@ def read_yaml(
     name: str,
     limits: Limits = _LIMITS,
     *,
-    error: type[Exception] = UsageError,
+    error: type[AssayError] = UsageError,
     person: bool = True,
 ) -> Document:
     """Read a YAML file that somebody else wrote.
@@ -94,7 +94,7 @@ def read_yaml(
         ]
         if len(found) > MAX_NAMED:
             told.append(f"and {len(found) - MAX_NAMED} more")
-        raise error("; ".join(told))
+        raise error.all_of(told)
     return Document(value, name, composed.root)
 
 

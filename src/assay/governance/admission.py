@@ -341,7 +341,7 @@ def _connected(
         )
     result.append(_admit(admitted, trained, TRAINING, "model", judgement.model))
     if objections := [item for item in result if isinstance(item, str)]:
-        raise AttestationError("; ".join(objections))
+        raise AttestationError.all_of(objections)
     makers = tuple(item for item in result if isinstance(item, Maker))
     return [r for r in trained if not admitted.objection(r, TRAINING)], makers
 

@@ -79,8 +79,8 @@ def _execution_properties(store: Store, attestation: Attestation) -> dict[str, A
                 result[f"input {name} rows"] = held["rows"]
     result.update({f"source {name}": source.digest for name, source in attestation.sources.items()})
     result["code of the step"] = attestation.code.step
-    result["code of the library"] = attestation.code.library
-    result["requirements"] = attestation.code.requirements
+    result["code of the library"] = attestation.code.modules
+    result["distributions"] = attestation.code.distributions
     result["git commit"] = attestation.git_commit
     return result
 

@@ -12,6 +12,7 @@ from typing import Final
 
 from assay.core import code_identity as code
 from assay.core.attestation import Attestation
+from assay.core.code_identity import CodeIdentity
 from assay.errors import RUN_AGAIN
 from assay.governance.policy import StepRule
 from assay.governance.policy.names import STAGES
@@ -61,8 +62,7 @@ class Admitted:
         if any(not rule.code or rule.code == attestation.code_digest for rule in named):
             return ""
         if entry in library:
-            known = code.identity_of(entry)
-            if (attestation.code.step, attestation.code.library) == (known.step, known.library):
+            if _is_known(attestation.code, code.identity_of(entry)):
                 return ""
             return (
                 f"was made by {entry} with other code ({attestation.code_digest}) than that of "
@@ -93,6 +93,12 @@ class Admitted:
                 return attestation, ""
             objections.append(objection)
         return None, next(iter(objections), "")
+
+
+def _is_known(made_by: CodeIdentity, known: CodeIdentity) -> bool:
+    """Whether two identities say that the same sources ran, in whatever environment."""
+    own = (known.version, known.scope, known.step, known.modules)
+    return (made_by.version, made_by.scope, made_by.step, made_by.modules) == own
 
 
 def maker(what: str, digest: str, attestation: Attestation) -> Maker:

@@ -19,7 +19,7 @@ from typing import Final
 
 from assay.core import retry
 from assay.core.environment import environment, set_defaults, silence_mlflow
-from assay.core.settings import MLFLOW_PASSWORD, MLFLOW_TOKEN
+from assay.core.settings import MLFLOW_PASSWORD, MLFLOW_TOKEN, MLFLOW_URI
 from assay.errors import ServiceError, UsageError
 
 TIMEOUT_SECONDS: Final = 10
@@ -73,16 +73,21 @@ def calling(what: str, uri: str) -> Iterator[None]:
     except ImportError as error:
         # PostgreSQL and MySQL have drivers of their own.
         raise ServiceError(
-            f"MLflow: cannot {what}: {_line(error, uri)}; install the driver that "
-            f"{public_uri(uri)} needs"
+            f"cannot {what}: {_line(error, uri)}",
+            where="MLflow",
+            remedy=f"install the driver that {public_uri(uri)} needs",
         ) from error
     except failures as error:
         if type(error).__name__.startswith("UnsupportedModelRegistryStoreURI"):
             raise UsageError(
-                f"MLFLOW_TRACKING_URI: MLflow does not support {public_uri(uri)}; give "
-                "http://host:port of a server, or sqlite:////path/mlflow.db for one machine"
+                f"MLflow does not support {public_uri(uri)}",
+                where=MLFLOW_URI.name,
+                remedy="give http://host:port of a server, or sqlite:////path/mlflow.db for one "
+                "machine",
             ) from error
-        raise ServiceError(f"MLflow: cannot {what}: {_line(error, uri)}; {remedy(uri)}") from error
+        raise ServiceError(
+            f"cannot {what}: {_line(error, uri)}", where="MLflow", remedy=remedy(uri)
+        ) from error
 
 
 _locks: defaultdict[Path, threading.RLock] = defaultdict(threading.RLock)

@@ -28,6 +28,9 @@ from assay.models.allowed import (
     size_problems,
 )
 
+LOADED_BY_NAME: Final = ("sklearn",)
+"""For the code identity. What `allowed_modules` admits besides is the user's own: the model says in
+which version it was used."""
 AUTO: Final = "auto"
 NESTED: Final = "$estimator"
 """Key that marks a JSON object as an estimator: its import path."""

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from assay.core.findings import Finding, named
+from assay.data.text_types import MISSING_VALUES
 from assay.data.whole import WIDE
 from assay.errors import UsageError
 from assay.models.encoders import NAN, categories, learned_gaps
@@ -228,8 +229,6 @@ def _unlearned_gaps(pipeline: Any, info: "ModelInfo", frame: "pd.DataFrame") -> 
         UsageError: Such columns of which the model knows a value that the reader takes as missing,
             and the table holds it nowhere.
     """
-    from assay.data.text_types import MISSING_VALUES
-
     known = categories(pipeline, info.features)
     found, problems = [], []
     for name, gaps in learned_gaps(pipeline, info.features).items():

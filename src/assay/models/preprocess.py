@@ -72,7 +72,8 @@ def _words(encoder: Any) -> Any:
     from sklearn.impute import SimpleImputer
     from sklearn.pipeline import Pipeline
 
-    # A dataset says None where a table read from CSV says NaN, and both are one category.
+    # A dataset says None where a table read from CSV says NaN, and both are one category. NaN comes
+    # first: an imputer of None refuses a table with NaN.
     steps = [
         (
             name,
@@ -83,7 +84,7 @@ def _words(encoder: Any) -> Any:
                 keep_empty_features=True,
             ),
         )
-        for name, missing in (("none", None), ("nan", float("nan")))
+        for name, missing in (("nan", float("nan")), ("none", None))
     ]
     return Pipeline([*steps, ("encode", encoder)])
 

@@ -14,6 +14,8 @@ from assay.documents import some
 from assay.errors import IntegrityError
 from assay.models.allowed import admitted_classes
 
+LOADED_BY_NAME: Final = ("numpy", "scipy", "sklearn")
+"""For the code identity."""
 _NAMES: Final = frozenset(
     {
         "builtins.frozenset",

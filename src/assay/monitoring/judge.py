@@ -152,7 +152,7 @@ def _poisson(findings: Findings) -> Interval:
     """Garwood's exact interval of a count, per 10,000 rows."""
     from scipy.stats import chi2
 
-    from assay.models.statistics.estimates import tidy
+    from assay.evidence.numbers import tidy
 
     count, tail = findings.false_alarms.total(), (1 - CONFIDENCE) / 2
     low = chi2.ppf(tail, 2 * count) / 2 if count else 0.0

@@ -68,11 +68,11 @@ def propose(
             load(store, node.record.digest, services.verifier)
         except AttestationError as error:
             if node.record.signed_by and node.record.signed_by not in stolen:
-                refused.append(str(error))  # signed by an unknown key: not ours to sign again
+                refused.append(error)  # signed by an unknown key: not ours to sign again
             else:
                 unsigned.append(node.record)
     if refused:
-        raise AttestationError("; ".join(refused))
+        raise AttestationError.all_of(refused)
     once = {attestation.digest: attestation for attestation in unsigned}
     return Proposal(artifact, tuple(once.values()), result.size)
 

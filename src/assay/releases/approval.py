@@ -144,7 +144,7 @@ def _checked(deployment: OpenDeployment, folder: str, commit: str) -> Release:
     governs = governing(repository, release.model, release.environment)
     problems += checked(deployment, release, files, governs)
     if problems:
-        raise IntegrityError("; ".join(problems))
+        raise IntegrityError.all_of(problems)
     current = eligibility.release_at(repository, f"{folder}/{FILE_NAME}")
     entries = deployment.entries(release.model)
     known = log.was_released(entries, release.name, release.environment)
@@ -176,7 +176,7 @@ def _require_own(repository: Repository, folder: str, proposed: str, merged: str
         if held[0].get(name) != held[1].get(name)
     ]
     if problems:
-        raise IntegrityError("; ".join(problems))
+        raise IntegrityError.all_of(problems)
 
 
 def checked(

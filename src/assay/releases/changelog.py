@@ -293,7 +293,7 @@ def _code(old: ReleaseContent, new: ReleaseContent) -> str:
         (name, one_part, other_part)
         for name, one_part, other_part in (
             ("step", earlier.code.step, later.code.step),
-            ("library", earlier.code.library, later.code.library),
+            ("library", earlier.code.modules, later.code.modules),
         )
         if one_part != other_part
     ]
@@ -353,7 +353,7 @@ def _dependencies(store: Store, old: ReleaseContent, new: ReleaseContent) -> str
     ]
     if rows:
         return _table(("package", "now", "proposed"), rows)
-    locked = [side.training.code.requirements for side in (old, new) if side.training]
+    locked = [side.training.code.distributions for side in (old, new) if side.training]
     if len(set(locked)) > 1:
         return "The training environment's locked packages differ; the model's own are equal.\n"
     return ""

@@ -197,7 +197,7 @@ def require_whole(deployment: OpenDeployment, model: str) -> None:
         IntegrityError: Entries are missing; names each, and the chain.
     """
     if problems := cut_off(deployment, model, log.WRITERS[Event.RELEASE]):
-        raise IntegrityError("; ".join(problems))
+        raise IntegrityError.all_of(problems)
 
 
 def cut_off(

@@ -57,7 +57,7 @@ def require_ready(deployment: Deployment, model: str, environment: str) -> None:
         UsageError: No key that may sign a drill, nothing to go back to, a release without golden
             predictions; names all of it.
     """
-    problems = []
+    problems: list[str | UsageError] = []
     signer, services = deployment.signer, deployment.services
     if signer is None:
         problems.append(
@@ -68,7 +68,7 @@ def require_ready(deployment: Deployment, model: str, environment: str) -> None:
         try:
             services.verifier.require(signer, log.WRITERS[log.Event.ROLLBACK], "a drill")
         except UsageError as error:
-            problems.append(str(error))
+            problems.append(error)
     problems += drill_age.missing_for_drill(services, model, environment)
     if problems:
         raise UsageError.all_of(problems)
@@ -200,5 +200,5 @@ def _collect(done: Drill) -> "CollectorRegistry":
 
 def _golden(services: Services, digest: str, held: str) -> int:
     if not held:
-        raise UsageError(drill_age.no_golden(digest))
+        raise drill_age.no_golden(digest)
     return golden.check(services, digest, held)

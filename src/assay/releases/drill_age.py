@@ -55,7 +55,7 @@ def _time(drill: Statement) -> datetime | None:
         return None
 
 
-def missing_for_drill(services: Services, model: str, environment: str) -> list[str]:
+def missing_for_drill(services: Services, model: str, environment: str) -> list[UsageError]:
     """What is missing for a drill, according to the release log.
 
     Whether the releases can be restored byte for byte, only the drill itself checks.
@@ -75,13 +75,22 @@ def missing_for_drill(services: Services, model: str, environment: str) -> list[
     current = log.current(entries, environment)
     promote = f"assay release promote '{model}' {environment}"
     if current is None:
-        return [f"{model!r} was never released to {environment}; release two models: {promote}"]
+        return [
+            UsageError(
+                f"{model!r} was never released to {environment}",
+                remedy=f"release two models: {promote}",
+            )
+        ]
     left = log.get_release(services.store, current.release)
     known = {e.release for e in entries if e.moves and e.environment == environment}
     before = _before(services, left, known)
     if before is None:
         alone = f"no release of {model!r} came before the one in {environment}"
-        return [f"{alone}, so a drill cannot go back; release another model: {promote}"]
+        return [
+            UsageError(
+                f"{alone}, so a drill cannot go back", remedy=f"release another model: {promote}"
+            )
+        ]
     return [no_golden(each.digest) for each in (left, before) if not each.golden]
 
 
@@ -98,9 +107,9 @@ def _before(services: Services, left: Release, known: set[str]) -> Release | Non
     return None
 
 
-def no_golden(digest: str) -> str:
+def no_golden(digest: str) -> UsageError:
     """The problem of a release without golden predictions."""
-    return (
-        f"the release of {digest} holds no golden predictions to compare with; promote it again, "
-        "with the test data in the store"
+    return UsageError(
+        f"the release of {digest} holds no golden predictions to compare with",
+        remedy="promote it again, with the test data in the store",
     )

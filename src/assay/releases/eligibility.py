@@ -170,7 +170,7 @@ def require_admitted(
         except RunHalted as error:
             # A person may have tried to override it: report why that does not count.
             others = statement.refused(services, model)[:MAX_REFUSED]
-            raise type(error)("; ".join(map(str, [error, *others]))) from error
+            raise type(error).all_of([error, *others]) from error
         finally:
             remove_tree(folder)
     return assessment, [

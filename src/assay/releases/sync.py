@@ -272,7 +272,7 @@ def _record(
     if not known:
         found += replaced(repository, release, before)
     if found:
-        raise IntegrityError("; ".join(dict.fromkeys(found)))
+        raise IntegrityError.all_of(dict.fromkeys(found))
     if run.plain:
         approval = _approval_of(deployment.services, entries, release, commit)
     else:

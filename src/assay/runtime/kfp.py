@@ -69,7 +69,6 @@ BLOCKS: Final[Mapping[str, type[RunHalted]]] = {
 }
 REJECTS: Final[Mapping[str, type[RunHalted]]] = {"block": RunRejected, "inconclusive": RunRejected}
 """What the verdict of a judging step ends the run with."""
-_KINDS: Final = {RunRejected: "rejected", RunBlocked: "blocked", RunInconclusive: "inconclusive"}
 
 
 def execute(
@@ -147,12 +146,11 @@ def guard(function: Callable[..., None], **arguments: Any) -> None:
     try:
         function(**arguments)
     except AssayError as error:
-        events.emit(name, events.FAILED, error=str(error), exit_code=error.exit_code)
-        _tell(str(error), [])
+        events.emit(name, events.FAILED, **_failure(error))
+        _tell(error, [])
         raise SystemExit(error.exit_code) from None
     except BaseException as error:  # noqa: BLE001 - ends the task, as a Task does
-        told = without_secrets(f"{type(error).__name__}: {error}")
-        events.emit(name, events.FAILED, error=told, exit_code=1)
+        events.emit(name, events.FAILED, **_failure(error))
         _end_of_a_bug(error)
     events.emit(name, events.DONE)
 
@@ -190,18 +188,14 @@ class Task:
     def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
         if error is None:
             return
-        code = error.exit_code if isinstance(error, AssayError) else 1
-        told = without_secrets(
-            str(error) if isinstance(error, AssayError) else f"{type(error).__name__}: {error}"
-        )
-        self._emit_failure(told, code)
+        self._emit_failure(error)
         with contextlib.suppress(AssayError):
             # What was wrong may have been found before the store was asked for.
             self._open()
-        self._record(runs.FAILED, told, code)
+        self._record(runs.FAILED, error)
         if isinstance(error, AssayError):
-            _tell(told, self._reasons)
-            raise SystemExit(code) from None
+            _tell(error, self._reasons)
+            raise SystemExit(error.exit_code) from None
         _end_of_a_bug(error)
 
     @property
@@ -295,16 +289,20 @@ class Task:
         state = events.CACHED if execution.cached else events.DONE
         events.emit(execution.step, state, **_told(execution))
 
-    def _emit_failure(self, error: str, code: int) -> None:
+    def _emit_failure(self, error: BaseException) -> None:
         name = self._current.name if self._current else self._name
         done = [one for one in self._executions if one.step == name]
         told = _told(done[-1]) if done else {}
-        events.emit(name, events.FAILED, **told, error=error, exit_code=code)
+        events.emit(name, events.FAILED, **told, **_failure(error))
 
-    def _record(self, state: str, error: str = "", code: int = 0) -> None:
+    def _record(self, state: str, error: BaseException | None = None) -> None:
         """Write the run's record of this task; that it cannot be written fails nothing."""
         if self._context is None or not self._context.invocation:
             return
+        failure: dict[str, Any] = {"problems": (), "exit_code": 0}
+        if error is not None:
+            failure = _failure(error)
+        problems = tuple(failure["problems"])
         record = runs.TaskRecord(
             self._name,
             events.PROCESS,
@@ -315,13 +313,14 @@ class Task:
                 runs.StepRecord(one.step, one.attestation, one.cached, one.seconds)
                 for one in self._executions
             ),
-            error,
-            code,
+            "; ".join(problems),
+            int(failure["exit_code"]),
+            problems if len(problems) > 1 else (),
         )
         try:
             runs.write_task(self._context.store, self._context.invocation, record)
-        except AssayError as failure:
-            _print(f"warning: the run's record of {self._name} is missing: {failure}")
+        except AssayError as unwritten:
+            _print(f"warning: the run's record of {self._name} is missing: {unwritten}")
 
 
 def _end_of_a_bug(error: BaseException) -> NoReturn:
@@ -330,6 +329,16 @@ def _end_of_a_bug(error: BaseException) -> NoReturn:
     if isinstance(error, KeyboardInterrupt):
         raise KeyboardInterrupt from None  # the process ends by the signal
     raise SystemExit(1) from None
+
+
+def _failure(error: BaseException) -> dict[str, Any]:
+    """What events and records hold of an error; its problems do not repeat a verdict."""
+    if isinstance(error, AssayError):
+        problems, code = list(error.problems), error.exit_code
+    else:
+        problems, code = [without_secrets(f"{type(error).__name__}: {error}")], 1
+    whole = str(error) if isinstance(error, AssayError) else problems[0]
+    return {"error": whole, "problems": problems, "exit_code": code}
 
 
 def _told(execution: Execution) -> dict[str, Any]:
@@ -345,7 +354,8 @@ def _halted(execution: Execution, judge: Mapping[str, type[RunHalted]]) -> RunHa
     kind = judge[str(execution.values["verdict"])]
     reason = execution.values.get("reason") or "no reason was given"
     digest = next(iter(execution.outputs.values()))
-    return kind(f"{_KINDS[kind]}: {reason} (report: {digest})")
+    text = f"{reason} (report: {digest})"
+    return kind(text, where=kind.verdict, problems=[text])
 
 
 def _recognised(step: Step, foreign: str, context: Context) -> Execution | None:
@@ -368,10 +378,10 @@ def _print(line: str) -> None:
     print(line, file=sys.stderr, flush=True)  # noqa: T201 - a line that a user must see
 
 
-def _tell(error: str, reasons: Sequence[str]) -> None:
+def _tell(error: AssayError, reasons: Sequence[str]) -> None:
     """Say why the task failed: in short lines for KFP's log panel, which cuts and wraps none."""
-    head = error.partition(": ")[0] if reasons else error
-    for line in [*log_lines(f"error: {head}"), *reason_lines(reasons)]:
+    first, *others = [error.where] if reasons else error.lines
+    for line in [*log_lines([f"error: {first}", *others]), *reason_lines(reasons)]:
         _print(line)
     with contextlib.suppress(OSError):
         if TERMINATION_LOG.exists():

@@ -53,6 +53,8 @@ class Task:
     attestation: str = ""
     error: str = ""
     exit_code: int = 0
+    problems: list[str] = field(default_factory=list)
+    """What `error` joins, without the verdict."""
 
 
 @dataclass(slots=True)
@@ -64,6 +66,8 @@ class Outcome:
     """Reports and the log of this run."""
     exit_code: int
     error: str
+    problems: list[str] = field(default_factory=list)
+    """What `error` joins, without the verdict."""
     notes: list[str] = field(default_factory=list)
     """What a person should know of the run itself."""
 
@@ -243,6 +247,7 @@ def _outcome(tasks: list[Task], folder: Path, error: str) -> Outcome:
         if task.state == events.STARTED:
             task.state = events.FAILED
             task.error = task.error or f"{task.name} was killed before it could say why"
+            task.problems = task.problems or [task.error]
             task.exit_code = 1
     first = failed[0] if failed else None
     return Outcome(
@@ -250,6 +255,7 @@ def _outcome(tasks: list[Task], folder: Path, error: str) -> Outcome:
         folder,
         (first.exit_code if first else 0) or 1,
         (first.error if first else "") or error,
+        (first.problems if first else []) or [error],
     )
 
 
@@ -372,7 +378,7 @@ class _Follower:
         task.state = state
         # The whole task as a person waits for it, imports included, not only the step.
         task.seconds = event["at"] - task.started
-        for key in ("outputs", "values", "attestation", "error", "exit_code"):
+        for key in ("outputs", "values", "attestation", "error", "exit_code", "problems"):
             if key in event:
                 setattr(task, key, event[key])
         return task

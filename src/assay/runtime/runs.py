@@ -34,6 +34,8 @@ _RUN_ID: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,126}[A-Za-z0-9])?")
 _SHORTEST: Final = 20
 """Bytes of a reason that is worth cutting."""
 _MAX_REMEDY_BYTES: Final = 300
+_MAX_JOINED_BYTES: Final = 500
+"""Of a task's error where its problems are listed too."""
 _PLAIN: Final = frozenset({str, int, float, bool})
 _Record = TypeVar("_Record")
 
@@ -64,8 +66,10 @@ class TaskRecord:
     seconds: float = 0.0
     steps: tuple[StepRecord, ...] = ()
     error: str = ""
-    """One line; empty unless it failed."""
+    """One line, without the verdict; empty unless it failed."""
     exit_code: int = 0
+    problems: tuple[str, ...] = ()
+    """What `error` joins, where there are several."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +116,8 @@ def run_id(given: str = "") -> str:
 
 def write_task(store: Store, run: str, record: TaskRecord) -> None:
     """Write how a task stands, over what it wrote before."""
-    record = replace(record, error=_cut(record.error, MAX_TEXT_BYTES))
+    room = _MAX_JOINED_BYTES if record.problems else MAX_TEXT_BYTES
+    record = replace(record, error=_cut(record.error, room), problems=_bounded(record.problems))
     name = f"{_place(run)}/{_hash(f'{record.task}.{record.process}')}"
     store.write_pointer(name, canonical_json({"run": run_id(run), **asdict(record)}))
 
@@ -127,13 +132,8 @@ def tasks(store: Store, run: str) -> list[TaskRecord]:
 
 def write_outcome(store: Store, record: RunRecord) -> None:
     """Write what came of a run."""
-    left, reasons = MAX_TEXT_BYTES, list[str]()
-    for reason in record.reasons:
-        if left < _SHORTEST:
-            break
-        reasons.append(_cut(reason, left))
-        left -= len(reasons[-1].encode())
-    record = replace(record, reasons=tuple(reasons), remedy=_cut(record.remedy, _MAX_REMEDY_BYTES))
+    remedy = _cut(record.remedy, _MAX_REMEDY_BYTES)
+    record = replace(record, reasons=_bounded(record.reasons), remedy=remedy)
     store.write_pointer(_outcome_of(record.run), canonical_json(asdict(record)))
 
 
@@ -162,6 +162,17 @@ def _cut(text: str, size: int) -> str:
     return text if len(data) <= size else data[: size - 3].decode(errors="ignore") + "…"
 
 
+def _bounded(texts: Iterable[str]) -> tuple[str, ...]:
+    """The first texts, together of `MAX_TEXT_BYTES` at most."""
+    left, kept = MAX_TEXT_BYTES, list[str]()
+    for text in texts:
+        if left < _SHORTEST:
+            break
+        kept.append(_cut(text, left))
+        left -= len(kept[-1].encode())
+    return tuple(kept)
+
+
 def _read(
     store: Store, name: str, run: str, parse: Callable[[dict[str, Any]], _Record]
 ) -> _Record | None:
@@ -178,10 +189,12 @@ def _read(
 
 def _task(raw: dict[str, Any]) -> TaskRecord:
     del raw["run"]
+    raw.setdefault("problems", [])  # a task of an earlier version
     steps = tuple(StepRecord(**_typed(StepRecord, one)) for one in raw["steps"])
     if raw["state"] not in _STATES or not all(is_digest(one.attestation) for one in steps):
         raise IntegrityError("a task's record that was altered")
-    return TaskRecord(**{**_typed(TaskRecord, raw), "steps": steps})
+    problems = _texts(raw["problems"])
+    return TaskRecord(**{**_typed(TaskRecord, raw), "steps": steps, "problems": problems})
 
 
 def _run(raw: dict[str, Any]) -> RunRecord:

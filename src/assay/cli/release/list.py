@@ -179,4 +179,4 @@ def _compare_with_repository(
                 and entry.commit not in commits
             ]
     if problems:
-        raise IntegrityError("; ".join(problems))
+        raise IntegrityError.all_of(problems)

@@ -15,7 +15,7 @@ from assay.core.context import store_from_env
 from assay.core.maintenance.fsck import require_whole
 from assay.core.signing import verifier_from_env
 from assay.core.store import Store, open_store
-from assay.errors import StoreError
+from assay.errors import NotFoundError, StoreError
 from assay.releases.upkeep import fsck
 
 
@@ -24,7 +24,9 @@ from assay.releases.upkeep import fsck
     "--from", "source_url", default="", metavar="URL", help="Repair from this copy of the store."
 )
 @click.option(
-    "--repair", is_flag=True, help="Make damaged plain copies again from the store's own blobs."
+    "--repair",
+    is_flag=True,
+    help="Make damaged plain copies and pointers again from the store's own blobs.",
 )
 @json_option
 def command(source_url: str, repair: bool, as_json: bool) -> None:
@@ -42,6 +44,8 @@ def command(source_url: str, repair: bool, as_json: bool) -> None:
         checked = fsck(
             store, verifier_from_env(), source, lambda _: bar.advance(shown), repair=repair
         )
+    if not checked.blobs and not checked.references:
+        raise NotFoundError(f"nothing is in {store.url}; give the store's address")
     if as_json:
         print_json(
             {

@@ -7,7 +7,7 @@ from assay.cli.console import NAME, human_bytes, json_option, print_json, stderr
 from assay.core.context import store_from_env
 from assay.core.provenance import verify, verify_store
 from assay.core.signing import verifier_from_env
-from assay.errors import IntegrityError
+from assay.errors import IntegrityError, NotFoundError, UsageError
 from assay.releases import log
 
 
@@ -22,6 +22,8 @@ def command(digest: str | None, as_json: bool) -> None:
     names every offender.
     """
     use_defaults()
+    if digest == "":
+        raise UsageError("DIGEST is empty; leave it out to verify the whole store")
     store, verifier = store_from_env(), verifier_from_env()
     with Progress(console=stderr, transient=True, disable=not stderr.is_terminal) as bar:
         shown = bar.add_task("verifying", total=None)
@@ -34,9 +36,11 @@ def command(digest: str | None, as_json: bool) -> None:
             found = verify(store, digest, verifier, progress)
         else:
             found = verify_store(store, verifier, progress)
+            if not found.blobs:
+                raise NotFoundError(f"nothing is in {store.url}; give the store's address")
             faults = log.check(store, verifier)
             if broken := [f"{fault.what}: {fault.text}" for fault in faults if fault.broken]:
-                raise IntegrityError("; ".join(broken))
+                raise IntegrityError.all_of(broken)
             notes = [f"{fault.what}: {fault.text}" for fault in faults]
     if as_json:
         print_json(

@@ -65,6 +65,12 @@ class Ground:
     secrets: tuple[WantedSecret, ...] = ()
 
 
+def finding_of(check: str, status: Status, error: AssayError) -> Finding:
+    """What an error says, as a line of the report."""
+    detail, *remedy = error.lines if error.remedy else (str(error),)
+    return Finding(check, status, detail, "; ".join(remedy))
+
+
 Check = Callable[[Ground], Sequence[Finding]]
 
 
@@ -132,8 +138,7 @@ def _run(job: _Job, ground: Ground, ended: "queue.Queue[_Job]") -> None:
     try:
         job.findings = job.check(ground)
     except AssayError as error:
-        detail, _, remedy = str(error).partition("; ")
-        job.findings = [Finding(job.name, Status.FAILED, detail, remedy)]
+        job.findings = [finding_of(job.name, Status.FAILED, error)]
     except Exception as error:  # noqa: BLE001 - a check that broke has not passed
         text = f"the check broke: {type(error).__name__}: {' '.join(str(error).split())[:300]}"
         job.findings = [Finding(job.name, Status.FAILED, text, "report this as a bug of Assay")]

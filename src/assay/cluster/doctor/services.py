@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
-from assay.cluster.doctor import Finding, Ground, Status
+from assay.cluster.doctor import Finding, Ground, Status, finding_of
 from assay.core.context import services_from_env
 from assay.core.settings import DEPLOYMENTS, MLFLOW_URI, SETTINGS, check, misspelt
 from assay.core.signing import Role, signer_from_env, verifier_from_env
@@ -126,8 +126,7 @@ def _release_key(services: "Services") -> Finding:
     try:
         key = services.verifier.require(signer, log.WRITERS[log.Event.ROLLBACK], "a release")
     except UsageError as error:
-        detail, _, remedy = str(error).partition("; ")
-        return Finding(name, Status.FAILED, detail, remedy)
+        return finding_of(name, Status.FAILED, error)
     may = {
         Role.RUNNER: "drills and rollbacks",
         Role.APPROVER: "approvals, overrides, revocations",
@@ -144,14 +143,13 @@ def _drills(services: "Services", models: Sequence[str]) -> Iterator[Finding]:
     for model in models[:MAX_MODELS]:
         name = f"rollback drill {model}"
         try:
-            problems = drill_age.missing_for_drill(services, model, REHEARSED)
+            problems: list[AssayError] = [*drill_age.missing_for_drill(services, model, REHEARSED)]
         except AssayError as error:
-            problems = [str(error)]
+            problems = [error]
         if not problems:
             text = f"there is a release to go back to in {REHEARSED}"
             yield Finding(name, Status.OK, text)
-            continue
-        detail, _, remedy = "; ".join(problems).partition("; ")
-        yield Finding(name, Status.WARNING, detail, remedy)
+        for problem in problems:
+            yield finding_of(name, Status.WARNING, problem)
     if (more := len(models) - MAX_MODELS) > 0:
         yield Finding("rollback drill", Status.SKIPPED, f"{more} more models not looked at")

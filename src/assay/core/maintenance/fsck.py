@@ -12,8 +12,9 @@ before children, so something is missing only if it is not there when it is look
 names it is still there when it is looked for after that.
 
 With a second store, what is damaged or missing is fetched from there, checked against its name, and
-put in its place; what a repaired manifest or attestation names is looked at in turn. Plain copies
-are derived from blobs, so they are repaired without a second store.
+put in its place; what a repaired manifest or attestation names is looked at in turn. Plain copies,
+and pointers from artifacts to attestations, are derived from blobs, so they are repaired without a
+second store; a cache entry that cannot be read is removed.
 """
 
 import tempfile
@@ -100,7 +101,8 @@ def fsck(
         verifier: Whose signatures count; None asks for none.
         source: A copy of the store from which to repair what is damaged or missing.
         progress: Told each blob's digest.
-        repair: Make damaged plain copies again from the store's blobs; implied by `source`.
+        repair: Make damaged plain copies and pointers again from the store's blobs; implied by
+            `source`.
         checks: Further ones.
 
     Raises:
@@ -255,7 +257,9 @@ class _Check:
                 # Replaced or removed while it was followed, it leads elsewhere or nowhere.
                 if self._store.read_pointer(pointer) != before:
                     continue
-                mended = self._mend_pointer(pointer)
+                mended = self._mend_pointer(pointer) or (
+                    self._repair and self._renew_pointer(pointer, before)
+                )
                 self._checked.findings.append(Finding(pointer, str(error), mended=mended))
             return
 
@@ -296,6 +300,24 @@ class _Check:
         except AssayError:
             self._store.write_pointer(pointer, before or b"")
             return False
+        return True
+
+    def _renew_pointer(self, pointer: str, before: bytes) -> bool:
+        """Write a pointer again as its name says, or remove a cache entry that cannot be read."""
+        try:
+            target = target_of(self._store, pointer)
+        except IntegrityError:
+            # A cache entry is a hint, without which the step is computed.
+            if not pointer.startswith("cache/") or self._store.read_pointer(pointer) != before:
+                return False
+            self._store.remove_pointer(pointer)
+            return True
+        try:
+            if pointer not in pointers_of(load(self._store, target, self._verifier), target):
+                return False
+        except AssayError:
+            return False
+        self._store.write_pointer(pointer, target.encode())
         return True
 
     def _check_plain_copy(self, digest: str) -> None:
@@ -340,6 +362,6 @@ def require_whole(checked: Checked) -> None:
             told.append(f"and {more} more (all of them: assay store fsck --json)")
         raise IntegrityError(
             f"{len(broken)} of {len(checked.findings)} findings are left broken; repair plain "
-            "copies with --repair, and the rest from a copy of the store with --from URL: "
-            + "; ".join(told)
+            "copies and pointers with --repair, and the rest from a copy of the store with "
+            "--from URL: " + "; ".join(told)
         )

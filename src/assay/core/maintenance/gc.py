@@ -186,7 +186,9 @@ def _add_target(store: Store, entry: Entry, why: str, found: Plan, problems: lis
     try:
         target = target_of(store, entry.key)
     except IntegrityError as error:
-        if store.read_pointer(entry.key) is not None:  # removed since it was listed
+        # A cache entry is a hint: one that cannot be read keeps nothing. Others may have been
+        # removed since they were listed.
+        if not entry.key.startswith("cache/") and store.read_pointer(entry.key) is not None:
             problems.append(str(error))
         return
     if target in found.listed:

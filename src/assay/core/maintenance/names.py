@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from assay.core.attestation import BUILD_TYPE, MAX_ATTESTATION_BYTES, Attestation, load
+from assay.core.attestation import BUILD_TYPES, MAX_ATTESTATION_BYTES, Attestation, load
 from assay.core.digest import PREFIX, is_digest
 from assay.core.execution import read_cache_pointer
 from assay.core.manifest import (
@@ -74,7 +74,7 @@ def _is_attestation(data: bytes) -> bool:
         raw = json.loads(data)
         if "payload" in raw:
             raw = json.loads(base64.b64decode(raw["payload"]))
-        return bool(raw["predicate"]["buildDefinition"]["buildType"] == BUILD_TYPE)
+        return bool(raw["predicate"]["buildDefinition"]["buildType"] in BUILD_TYPES.values())
     except (ValueError, TypeError, KeyError, RecursionError):
         return False
 

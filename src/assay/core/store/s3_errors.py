@@ -117,8 +117,8 @@ def to_store_error(error: BaseException, *, url: str, bucket: str, limits: str) 
     """
     if isinstance(error, UntrustedError):
         return StoreError(
-            f"store {url}: the server's certificate is not accepted ({error}); set SSL_CERT_FILE "
-            "to the certificate of its authority"
+            f"store {url}: the server's certificate is not accepted ({error})",
+            remedy="set SSL_CERT_FILE to the certificate of its authority",
         )
     if isinstance(error, ForeignError):
         return StoreError(
@@ -129,8 +129,9 @@ def to_store_error(error: BaseException, *, url: str, bucket: str, limits: str) 
     if isinstance(error, StatusError) and not is_transient(error):
         return permanent(error.code, error.status, str(error), url, bucket)
     return StoreUnavailableError(
-        f"store {url} does not answer as it should ({error}), after {limits}; is it up, and is "
-        "the endpoint in ASSAY_STORE right? What was stored stays; run again to go on"
+        f"store {url} does not answer as it should ({error}), after {limits}",
+        remedy="is it up, and is the endpoint in ASSAY_STORE right? What was stored stays; run "
+        "again to go on",
     )
 
 
@@ -140,4 +141,4 @@ def permanent(code: str, status: int, text: str, url: str, bucket: str) -> Store
     if row is None:
         return StoreError(f"store {url}: {text}")
     remedy = row.remedy.format(bucket=bucket)
-    return row.error(f"store {url} {row.meaning} ({code or status}); {remedy}")
+    return row.error(f"store {url} {row.meaning} ({code or status})", remedy=remedy)

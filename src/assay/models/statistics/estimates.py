@@ -5,6 +5,7 @@ from typing import Final
 
 import numpy as np
 
+from assay.evidence.numbers import tidy
 from assay.models.statistics.metrics import Metric
 
 MIN_RESAMPLES: Final = 100
@@ -27,8 +28,3 @@ def estimate(metrics: Mapping[str, Metric], rows: int) -> dict[str, float]:
     """Each metric on the rows as they are."""
     ones = np.ones((1, rows))
     return {name: tidy(float(metric(ones)[0])) for name, metric in metrics.items()}
-
-
-def tidy(value: float) -> float:
-    """Twelve significant digits: beyond them, results depend on the processor's instructions."""
-    return float(f"{value:.12g}")

@@ -11,8 +11,8 @@ import numpy as np
 from scipy import stats
 
 from assay.evidence.format import Interval
+from assay.evidence.numbers import tidy
 from assay.models.statistics import intervals
-from assay.models.statistics.estimates import tidy
 from assay.models.statistics.intervals import Bounds
 from assay.models.statistics.metrics import CALIBRATION_BINS, LOWER_IS_BETTER, Array, Predictions
 from assay.models.statistics.metrics import row_losses as losses

@@ -1,0 +1,293 @@
+"""Which modules a step can import: the static closure of its imports, with their data files.
+
+The closure starts from the step's module and from `assay.core.execution`, which lays out inputs and
+stores outputs. It follows every import of a module of assay, or of the package that the step
+belongs to, and takes in the `__init__` of each package on the way. Files that are not Python and
+lie in the folder of a module of the closure, or below it in a folder that is no package, belong
+to it: whoever reads package data reads it from there.
+
+Where something cannot be resolved, `Closure.unresolved` says what, and the caller must take
+everything for imported: a name that is computed at run time (`assay.core.imports`), a module that
+is imported and not there, or a use of `__file__` outside of the step's own folder.
+"""
+
+import functools
+import hashlib
+import importlib.util
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from assay.core.imports import Imports, imports_of
+
+LIBRARY: Final = "assay"
+LOADED_BY_NAME: Final = ()
+"""Finds files; imports none of them."""
+
+_EXECUTION: Final = "assay.core.execution"
+_PACKAGES_ELSEWHERE: Final = ("assay.components", "assay.pipelines")
+"""Packages that need not lie in the folder of the package above them: setup.py."""
+_LEFT_OUT: Final = frozenset(
+    {
+        "component.py",
+        "component.yaml",
+        "README.md",
+        "metadata.yaml",
+        "stage.yaml",
+        "OWNERS",
+        "__pycache__",
+    }
+)
+"""What lies in a step's folder, says something about the step, and does not take part in it."""
+_LOCK: Final = f"{LIBRARY}/requirements.txt"
+"""Counted by `assay.core.distributions`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Own:
+    """A step's own code: its folder if it is in a package, else its module alone."""
+
+    module: str
+    """Where the step is defined."""
+    package: str
+    """Dotted name; "" for a module that is in no package."""
+    root: str
+    files: Mapping[str, bytes]
+    """By path within `root`."""
+
+    @classmethod
+    def of(cls, module: str, path: Path) -> "Own":
+        """The own code of a step that is defined in `module`, at `path`."""
+        package = module.rpartition(".")[0]
+        root = str(path.parent)
+        if "__init__.py" not in _list(root):
+            return cls(module, "", root, {path.name: path.read_bytes()})
+        files = {name: Path(file).read_bytes() for name, file in _files_below(root)}
+        return cls(module, package, root, files)
+
+    def covers(self, module: str) -> bool:
+        """Whether a module lies in the folder."""
+        return bool(self.package) and f"{module}.".startswith(f"{self.package}.")
+
+
+@dataclass(slots=True)
+class Closure:
+    """What a step can import."""
+
+    files: dict[str, str] = field(default_factory=dict)
+    """Modules, other than its own, and data files by a path such as `assay/core/step.py`."""
+    modules: set[str] = field(default_factory=set)
+    """Its own among them."""
+    others: set[str] = field(default_factory=set)
+    """Names imported from outside of the library, of the step's package and of Python itself."""
+    unresolved: str = ""
+
+
+def closure_of(own: Own) -> Closure:
+    """The closure of a step's imports."""
+    walk = _Walk(own)
+    if own.package:
+        walk.add(own.module)
+    else:
+        (source,) = own.files.values()
+        walk.look("", imports_of(source), own.module)
+    walk.add(_EXECUTION)
+    walk.run()
+    return walk.found
+
+
+def library_files() -> Iterator[tuple[str, str]]:
+    """All files of the library that any step could import, but for those of other steps."""
+    skipped = {"cli", *(name.rpartition(".")[2] for name in _PACKAGES_ELSEWHERE)}
+    for name, path in _files_below(_root(), LIBRARY):
+        if name.split("/")[1] not in skipped and name != _LOCK:
+            yield name, path
+
+
+def digest_of(path: str) -> str:
+    """SHA-256 of a file of the library, in hexadecimal; it is read once in a process."""
+    return hashlib.sha256(_read(path)).hexdigest()
+
+
+def forget() -> None:
+    """Read all files again when they are asked for next."""
+    for cached in (_read, _listing, _root, _elsewhere):
+        cached.cache_clear()
+
+
+class _Walk:
+    def __init__(self, own: Own) -> None:
+        self.found = Closure()
+        self._own = own
+        self._folders = {LIBRARY: _root()}
+        top, _, below = own.package.partition(".")
+        if top and top not in self._folders:
+            levels = below.count(".") + 1 if below else 0
+            self._folders[top] = str(Path(own.root, *[".."] * levels).resolve())
+        self._tops = set(self._folders)
+        self._todo: list[str] = []
+        self._files: dict[str, str] = {}
+        self._data: set[str] = set()
+
+    def add(self, module: str) -> None:
+        """Have a module, and the packages that it is in, looked at."""
+        while module and module not in self.found.modules:
+            self.found.modules.add(module)
+            self._todo.append(module)
+            module = module.rpartition(".")[0]
+
+    def run(self) -> None:
+        """Follow imports until there are no new ones."""
+        while self._todo:
+            module = self._todo.pop()
+            path = self._find(module)
+            folder, _, file = path.rpartition("/")
+            is_package = file == "__init__.py"
+            package = module if is_package else module.rpartition(".")[0]
+            if self._own.covers(module):
+                source = self._own.files.get(path.removeprefix(f"{self._own.root}/"))
+                imports = imports_of(source) if source is not None else None
+            elif path:
+                name = package.replace(".", "/")
+                self.found.files[f"{name}/{file}"] = path
+                self._add_data(name, folder)
+                imports = imports_of(_read(path))
+                if imports.by_location:
+                    self._doubt(f"{module}, {imports.by_location}")
+            else:
+                imports = None
+                self._doubt(f"there is no module {module}")
+            if imports is not None:
+                self.look(package, imports, module)
+
+    def look(self, package: str, imports: Imports, where: str) -> None:
+        """Add what a module in `package` imports."""
+        if imports.unresolved:
+            self._doubt(f"{where}, {imports.unresolved}")
+        for imported, name in imports.names:
+            self._follow(_absolute(imported, package), name, where)
+
+    def _follow(self, module: str, name: str, where: str) -> None:
+        top = module.partition(".")[0]
+        if top not in self._tops:
+            if not top:
+                self._doubt(f"{where} imports from a package above its own")
+            elif top not in sys.stdlib_module_names:
+                self.found.others.add(f"{module}.{name}" if name not in {"", "*"} else module)
+            return
+        if name == "*":
+            for submodule in self._submodules(module):
+                self.add(f"{module}.{submodule}")
+        elif name and self._find(f"{module}.{name}"):
+            self.add(f"{module}.{name}")
+            return
+        if self._find(module):
+            self.add(module)
+        else:
+            self._doubt(f"{where} imports {module}, which is not there")
+
+    def _find(self, module: str) -> str:
+        """The file of a module; "" if there is none."""
+        if module not in self._files:
+            folder = self._package(module)
+            parent, _, last = module.rpartition(".")
+            above = self._package(parent) if parent else ""
+            if folder:
+                self._files[module] = f"{folder}/__init__.py"
+            elif above and _listing(above).get(f"{last}.py") is False:
+                self._files[module] = f"{above}/{last}.py"
+            else:
+                self._files[module] = ""
+        return self._files[module]
+
+    def _package(self, name: str) -> str:
+        """The folder of a package; "" if it is none."""
+        if name not in self._folders and name in _PACKAGES_ELSEWHERE:
+            self._folders[name] = _elsewhere(name)
+        if name not in self._folders:
+            parent, _, last = name.rpartition(".")
+            above = self._package(parent) if parent else ""
+            folder = f"{above}/{last}"
+            there = bool(above) and bool(_listing(above).get(last))
+            self._folders[name] = folder if there and "__init__.py" in _listing(folder) else ""
+        return self._folders[name]
+
+    def _submodules(self, package: str) -> Iterator[str]:
+        folder = self._package(package)
+        for name, is_folder in _listing(folder).items() if folder else ():
+            if name.endswith(".py") and name != "__init__.py":
+                yield name.removesuffix(".py")
+            elif is_folder and self._package(f"{package}.{name}"):
+                yield name
+
+    def _add_data(self, name: str, folder: str) -> None:
+        if folder in self._data:
+            return
+        self._data.add(folder)
+        for entry, is_folder in _listing(folder).items():
+            path, file = f"{name}/{entry}", f"{folder}/{entry}"
+            if is_folder:
+                if not any(item.endswith(".py") for item in _listing(file)):
+                    self._add_data(path, file)
+            elif not entry.endswith(".py") and _counts(entry) and path != _LOCK:
+                self.found.files[path] = file
+
+    def _doubt(self, what: str) -> None:
+        self.found.unresolved = self.found.unresolved or what
+
+
+def _absolute(module: str, package: str) -> str:
+    """The absolute name of a module that is imported in `package`; "" if there is none."""
+    name = module.lstrip(".")
+    level = len(module) - len(name)
+    if not level:
+        return name
+    parts = package.split(".") if package else []
+    if level > len(parts):
+        return ""
+    parents = parts[: len(parts) + 1 - level]
+    return ".".join([*parents, name] if name else parents)
+
+
+def _files_below(folder: str, prefix: str = "") -> Iterator[tuple[str, str]]:
+    for name, is_folder in sorted(_list(folder).items()):
+        if not _counts(name):
+            continue
+        path = f"{prefix}/{name}" if prefix else name
+        if is_folder:
+            yield from _files_below(f"{folder}/{name}", path)
+        else:
+            yield path, f"{folder}/{name}"
+
+
+def _counts(name: str) -> bool:
+    return name not in _LEFT_OUT and not name.endswith((".pyc", "~"))
+
+
+def _list(folder: str) -> dict[str, bool]:
+    """Names in a folder, and whether each is a folder."""
+    with os.scandir(folder) as entries:
+        return {entry.name: entry.is_dir() for entry in entries}
+
+
+_listing = functools.cache(_list)
+
+
+@functools.cache
+def _root() -> str:
+    return str(Path(__file__).resolve().parents[1])
+
+
+@functools.cache
+def _elsewhere(name: str) -> str:
+    spec = importlib.util.find_spec(name)
+    return str(Path(spec.origin).resolve().parent) if spec and spec.origin else ""
+
+
+@functools.cache
+def _read(path: str) -> bytes:
+    with open(path, "rb") as stream:  # noqa: PTH123 - a hundred files in every step
+        return stream.read()

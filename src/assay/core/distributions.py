@@ -1,0 +1,174 @@
+"""Which locked distributions a step's result can depend on, and the digest of their versions.
+
+The lock (`requirements.txt` in the library's folder) names after each distribution those that
+require it, as `uv pip compile` writes it: `# via NAME`. So what a distribution needs follows from
+the lock alone, in every environment alike: an image that lacks what its steps do not import gives
+the same digest as one that has all.
+"""
+
+import functools
+import os
+import platform
+import re
+import site
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from assay.core.digest import canonical_json, of_bytes
+
+LOADED_BY_NAME: Final = ()
+"""The lock is no part of a closure: its digest is."""
+
+_NAMES: Final[Mapping[str, str]] = {
+    "git": "gitpython",
+    "github": "pygithub",
+    "gitlab": "python-gitlab",
+    "google.protobuf": "protobuf",
+    "kfp.kubernetes": "kfp-kubernetes",
+    "sklearn": "scikit-learn",
+    "yaml": "pyyaml",
+}
+"""Distributions by import name, where that is not their own name."""
+_OPTIONAL: Final[Mapping[str, frozenset[str]]] = {
+    "great-expectations": frozenset(
+        {
+            "boto3",
+            "databricks-sdk",
+            "docstring-parser",
+            "google-cloud-storage",
+            "opentelemetry-api",
+            "sqlalchemy",
+        }
+    ),
+    "mlflow": frozenset({"multipart", "rich", "sniffio", "tqdm", "ujson"}),
+    "pyarrow": frozenset({"cloudpickle"}),
+}
+"""What a distribution or one that it requires loads where it is installed, and does not require."""
+_SHARED: Final = frozenset({"google"})
+"""Import names that belong to no single distribution."""
+_OWN_NAME: Final = "kfp-assay"
+
+
+@dataclass(frozen=True, slots=True)
+class Lock:
+    """Locked distributions, by normalised name."""
+
+    versions: Mapping[str, Collection[str]]
+    """More than one where they depend on the version of Python."""
+    requires: Mapping[str, Collection[str]] | None
+    """None if the lock does not say it of each distribution."""
+
+    def of_imports(self, names: Iterable[str]) -> frozenset[str] | None:
+        """The distributions that modules belong to, with all that these require.
+
+        Returns:
+            None if a module is in no locked distribution, or what they require is not known.
+        """
+        wanted = [self._of(name) for name in names]
+        if self.requires is None or None in wanted:
+            return None
+        found: set[str] = set()
+        while wanted:
+            name = wanted.pop()
+            if name is not None and name not in found:
+                found.add(name)
+                wanted += self.requires.get(name, ())
+                wanted += _OPTIONAL.get(name, frozenset()) & self.versions.keys()
+        return frozenset(found)
+
+    def _of(self, module: str) -> str | None:
+        parts = module.split(".")
+        for length in range(len(parts), 0, -1):
+            if name := _NAMES.get(".".join(parts[:length])):
+                return name if name in self.versions else None
+        name = normal(parts[0])
+        return name if name in self.versions and name not in _SHARED else None
+
+
+def digest_of(names: Collection[str] | None) -> str:
+    """Digest of the locked versions of distributions, and of installed ones that stray from them.
+
+    An environment that strays from the lock must not share a step key with one that keeps to it.
+    One that lacks distributions may: an image holds only what its steps import, and a step that
+    misses one fails instead of giving another result. A distribution that strays may require others
+    than the locked one does; then all count.
+
+    Args:
+        names: Normalised; None for all that are locked.
+    """
+    versions, strays = locked().versions, _strays()
+    if names is None or any(stray.partition("==")[0] in names for stray in strays):
+        names = versions
+    else:
+        strays = []
+    python = ".".join(platform.python_version_tuple()[:2])
+    return of_bytes(
+        canonical_json(
+            {
+                "locked": {name: sorted(versions[name]) for name in names},
+                "strays": strays,
+                "python": f"{platform.python_implementation()} {python}",
+                "machine": platform.machine(),
+            }
+        )
+    )
+
+
+@functools.cache
+def locked() -> Lock:
+    """The lock of this installation."""
+    return parse((Path(__file__).resolve().parents[1] / "requirements.txt").read_text())
+
+
+def parse(text: str) -> Lock:
+    """A lock from its text."""
+    versions: dict[str, set[str]] = {}
+    requires: dict[str, set[str]] = {}
+    explained = set()
+    current = ""
+    for line in text.split("\n"):
+        if line[:5] == "    -":
+            continue  # a hash, as most lines are
+        if line[:5] == "    #":
+            words = line.removeprefix("    #").removeprefix(" via").split()
+            if words and current:
+                explained.add(current)
+                requires.setdefault(normal(words[0]), set()).add(current)
+        elif line[:1].isalnum():
+            name, _, rest = line.partition("==")
+            current = normal(name.strip())
+            # A name may be there more than once, with a version for each range of Python versions.
+            versions.setdefault(current, set()).add(rest.split(maxsplit=1)[0].rstrip(";"))
+    return Lock(versions, requires if explained == set(versions) else None)
+
+
+def forget() -> None:
+    """Read all files again when they are asked for next."""
+    locked.cache_clear()
+    _strays.cache_clear()
+
+
+def normal(name: str) -> str:
+    """A distribution's name as PEP 503 writes it."""
+    simple = name.lower().replace("_", "-").replace(".", "-")
+    return re.sub("--+", "-", simple) if "--" in simple else simple
+
+
+@functools.cache
+def _strays() -> list[str]:
+    """`name==version` of each distribution installed here in another version than the locked."""
+    versions = locked().versions
+    strays = set()
+    for folder in site.getsitepackages():
+        if not os.path.isdir(folder):  # noqa: PTH112 - this runs in every step; os is 5x quicker
+            continue
+        for entry in os.listdir(folder):  # noqa: PTH208
+            if not entry.endswith(".dist-info"):
+                continue
+            name, _, version = entry.removesuffix(".dist-info").partition("-")
+            name = normal(name)
+            if name in versions and version not in versions[name]:
+                strays.add(f"{name}=={version}")
+    return sorted(strays)

@@ -1,0 +1,573 @@
+"""What a step's code identity covers: all that can change a result, and not more."""
+
+import functools
+import importlib.metadata
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+import sysconfig
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from packaging.requirements import Requirement
+
+from assay.core import closure, distributions, imports
+from assay.core import code_identity as code
+from assay.core.closure import Closure, Own, closure_of
+from assay.core.code_identity import CodeIdentity, Scope
+from assay.core.distributions import locked, normal
+
+from simulators.forge import git
+
+ROOT = Path(__file__).resolve().parents[2]
+STEPS = sorted(
+    f"assay.components.{path.parent.relative_to(ROOT / 'components').as_posix()}.step".replace(
+        "/", "."
+    )
+    for path in (ROOT / "components").rglob("step.py")
+    if "\n@step" in path.read_text()
+)
+"""Modules of the library's steps."""
+
+
+def name_of(module: str) -> str:
+    return module.split(".")[-2]
+
+
+BY_NAME = {name_of(module): f"{module}:{name_of(module)}" for module in STEPS}
+
+
+def closure_by(module: str) -> Closure:
+    spec = importlib.util.find_spec(module)
+    assert spec is not None
+    assert spec.origin is not None
+    return closure_of(Own.of(module, Path(spec.origin)))
+
+
+def distributions_of(found: Closure) -> set[str]:
+    names = locked().of_imports(found.others)
+    assert names is not None
+    return set(names)
+
+
+# What a file imports
+
+
+FORMS = {
+    "import a": {("a", "")},
+    "import a.b, c as d  # why": {("a.b", ""), ("c", "")},
+    "from a import b": {("a", "b")},
+    "from a.b import c as d, e": {("a.b", "c"), ("a.b", "e")},
+    "from a import (\n    b,  # with (brackets)\n    c as d,\n)": {("a", "b"), ("a", "c")},
+    "from a import (b)": {("a", "b")},
+    "from a import(b)": {("a", "b")},
+    "from a import *": {("a", "*")},
+    "from . import a": {(".", "a")},
+    "from .import a": {(".", "a")},
+    "from ..a import b": {("..a", "b")},
+    "from .. a import b": {("..a", "b")},
+    "from a . b import c": {("a.b", "c")},
+    "def f():\n\tfrom a import b": {("a", "b")},
+    "if x: import a": {("a", "")},
+    "if x: from a import b": {("a", "b")},
+    "x = 1; import a; from b import c": {("a", ""), ("b", "c")},
+    "from a \\\n  import b": {("a", "b")},
+    "from \\\n a import b": {("a", "b")},
+    "import a, \\\n  b": {("a", ""), ("b", "")},
+    "x = 1\r\nimport a\r\n": {("a", "")},
+    "\ufeffimport a": {("a", "")},
+    "class A: import a": {("a", "")},
+    "try: import a\nexcept ImportError: pass": {("a", "")},
+    "import importlib\nimportlib.import_module('a.b')": {("importlib", ""), ("a.b", "")},
+    "from importlib import import_module\nN = 'a'\nimport_module(N)": {
+        ("importlib", "import_module"), ("a", ""),
+    },
+    "__import__('a')": {("a", "")},
+    "from importlib import resources\nresources.files('a.b')": {
+        ("importlib", "resources"), ("a.b", ""),
+    },
+    "import sys\nx = [sys.executable, '-m', 'a.b', 'c']": {
+        ("sys", ""), ("a.b", ""), ("a.b", "__main__"),
+    },
+    "x = ['python3', '-u', '-m', 'a']": {("a", ""), ("a", "__main__")},
+    "x = ['git', '-m', 'python']": set(),
+    "LOADED_BY_NAME: Final = ('a', 'b.c')\n__import__(x)": {("a", ""), ("b.c", "")},
+    "x = {'python': '3'}": set(),
+    "the_import = important = imports = 1": set(),
+    "x = 'say import a'": set(),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("text", FORMS, ids=range(len(FORMS)))
+def test_what_is_imported_in_every_form(text: str) -> None:
+    found = imports.imports_of(text.encode())
+    assert found.names == FORMS[text]
+    assert not found.unresolved
+    assert imports.parse(text.encode()).names == FORMS[text]
+
+
+COMPUTED = [
+    "import importlib\nimportlib.import_module(name)",
+    "import importlib\nimportlib.import_module(f'a.{name}')",
+    "import importlib\nimportlib.import_module('.a', package)",
+    "from importlib import import_module as load\nload('a')",
+    "import importlib\nload = importlib.import_module",
+    "import importlib\ngetattr(importlib, 'import_module')('a')",
+    "__import__(name)",
+    "exec(text)",
+    "x = eval",
+    "import runpy\nrunpy.run_path(path)",
+    "from importlib.metadata import entry_points\nentry_points()",
+    "from importlib import metadata\nmetadata.entry_points()",
+    "import importlib.util\nimportlib.util.spec_from_file_location('a', path)",
+    "import pkgutil\npkgutil.walk_packages(path)",
+    "from importlib import resources\nresources.files(package)",
+    "from importlib import resources\nresources.read_text('a', 'b')",
+    "from importlib.resources import read_text\nread_text('a', 'b')",
+    "import sys\nx = [sys.executable, '-m', name]",
+    "import sys\nx = [sys.executable, 'a.py']",
+    "from sys import executable",
+    "x = ['/usr/bin/python3.11', '-c', text]",
+    "import a b",
+]
+
+
+@pytest.mark.parametrize("text", COMPUTED)
+def test_what_is_computed_is_unresolved(text: str) -> None:
+    assert imports.imports_of(text.encode()).unresolved
+    assert imports.parse(text.encode()).unresolved
+
+
+def test_the_scan_misses_nothing_that_the_syntax_tree_has_in_thousands_of_files() -> None:
+    """What the scan answers for Python's own library and for what is installed here."""
+    places = [sysconfig.get_paths()["stdlib"], *map(str, (ROOT / "src", ROOT / "components"))]
+    purelib = Path(sysconfig.get_paths()["purelib"])
+    places += [str(purelib / name) for name in ("mlflow", "sklearn", "kfp", "pandas/core")]
+    files = sorted({path for place in places for path in Path(place).rglob("*.py")})
+    scanned = 0
+    for path in files[:: 1 if len(files) < 500 else 3]:
+        source = path.read_bytes()
+        quick = imports.scan(source)
+        if quick is None:
+            continue
+        scanned += 1
+        whole = imports.parse(source)
+        if whole.unresolved.startswith("not valid Python"):
+            continue  # examples of what is not
+        assert quick.names >= whole.names, path
+        assert not whole.unresolved, (path, whole.unresolved)
+        assert not whole.by_location, path
+    assert scanned > 800
+
+
+def test_every_module_of_the_library_is_scanned_as_it_is_parsed() -> None:
+    for path in [*(ROOT / "src/assay/core").rglob("*.py"), *(ROOT / "components").rglob("*.py")]:
+        quick = imports.scan(path.read_bytes())
+        assert quick is None or quick == imports.parse(path.read_bytes()), path
+
+
+# What a step can import
+
+
+@pytest.mark.parametrize("module", STEPS)
+def test_the_closure_of_every_step_is_resolved(module: str) -> None:
+    found = closure_by(module)
+    assert not found.unresolved
+    assert locked().of_imports(found.others) is not None
+    assert {"assay", "assay.core.execution", "assay.core.step", "assay.core.tree"} <= found.modules
+    assert not any(name.endswith("requirements.txt") for name in found.files)
+    assert code.identity_of(f"{module}:step").scope is Scope.CLOSURE
+
+
+def test_train_covers_models_and_not_releases() -> None:
+    found = closure_by(BY_NAME["train"].partition(":")[0])
+    assert {"assay.models.build", "assay.models.files", "assay.data.parquet"} <= found.modules
+    rooms = {name.split(".")[1] for name in found.modules if "." in name}
+    assert not rooms & {"releases", "governance", "cluster", "runtime", "monitoring", "pipelines"}
+    names = distributions_of(found)
+    assert {"numpy", "scikit-learn", "skops", "mlflow", "sqlalchemy"} <= names
+    assert not names & {"pygithub", "python-gitlab", "evidently", "great-expectations", "kfp"}
+
+
+def test_data_files_belong_to_the_modules_beside_them() -> None:
+    found = closure_by(BY_NAME["promote"].partition(":")[0])
+    assert "assay/releases/release.schema.json" in found.files
+    assert "assay/cluster/default.yaml" not in found.files
+    preflight = Own.of(
+        BY_NAME["preflight"].partition(":")[0], ROOT / "components/preflight/step.py"
+    )
+    assert "default_policy.yaml" in preflight.files
+    assert not {"component.py", "README.md", "metadata.yaml"} & set(preflight.files)
+
+
+@dataclass
+class Tree:
+    """A package outside of the library."""
+
+    root: Path
+
+    def write(self, name: str, text: str) -> Path:
+        path = self.root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        for folder in path.relative_to(self.root).parents:
+            if str(folder) != ".":
+                (self.root / folder / "__init__.py").touch()
+        path.write_text(text)
+        return path
+
+    def closure(self, name: str) -> Closure:
+        module = name.removesuffix(".py").replace("/", ".")
+        return closure_of(Own.of(module, self.root / name))
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Tree:
+    return Tree(tmp_path)
+
+
+STEP = "from assay.core.step import step\n"
+
+
+def test_a_step_of_a_users_own_covers_its_folder_and_what_it_imports_from_assay(
+    tree: Tree,
+) -> None:
+    tree.write("mine/clean/step.py", f"{STEP}def f():\n    from assay.reports import page\n")
+    tree.write("mine/clean/__init__.py", "def g():\n    from . import helper, component\n")
+    tree.write("mine/clean/helper.py", "import numpy\n")
+    tree.write("mine/clean/for_kfp.py", "from assay.runtime import kfp\n")
+    tree.write("mine/clean/component.py", "from assay.runtime import kfp\n")
+    (tree.root / "mine/clean/words.txt").write_text("x")
+    own = Own.of("mine.clean.step", tree.root / "mine/clean/step.py")
+    assert set(own.files) == {"__init__.py", "helper.py", "for_kfp.py", "step.py", "words.txt"}
+    found = tree.closure("mine/clean/step.py")
+    assert not found.unresolved
+    assert "assay.reports.page" in found.modules
+    assert "mine" in found.modules
+    assert not any(name.startswith("assay.runtime") for name in found.modules)
+    assert "numpy" in distributions_of(found)
+
+
+def test_modules_of_the_same_package_elsewhere_are_followed(tree: Tree) -> None:
+    tree.write("mine/clean/step.py", f"{STEP}from mine.common import tools\nfrom .. import more\n")
+    tree.write("mine/common/tools.py", "from assay.reports import page\n")
+    tree.write("mine/more.py", "from mine.clean import step\n")
+    (tree.root / "mine/common/data.json").write_text("{}")
+    found = tree.closure("mine/clean/step.py")
+    assert not found.unresolved
+    assert {"mine.common.tools", "mine.more", "assay.reports.page"} <= found.modules
+    assert {"mine/common/tools.py", "mine/common/data.json", "mine/more.py"} <= set(found.files)
+    assert not any(name.startswith("mine/clean") for name in found.files)
+
+
+def test_star_imports_take_in_all_submodules(tree: Tree) -> None:
+    tree.write("mine/clean/step.py", "from mine.common import *\n")
+    tree.write("mine/common/a.py", "from assay.reports import page\n")
+    assert "assay.reports.page" in tree.closure("mine/clean/step.py").modules
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("import importlib\nimportlib.import_module(name)\n", "mine.clean.step, line 2"),
+        ("from mine import absent\nimport mine.absent\n", "mine.absent, which is not there"),
+        ("from assay.absent import x\n", "assay.absent, which is not there"),
+        ("from .... import x\n", "above its own"),
+        ("from mine.common import located\n", "mine.common.located, line 1: __file__"),
+    ],
+)
+def test_what_cannot_be_resolved_makes_everything_count(tree: Tree, text: str, said: str) -> None:
+    path = tree.write("mine/clean/step.py", text)
+    tree.write("mine/common/located.py", "X = __file__\n")
+    assert said in tree.closure("mine/clean/step.py").unresolved
+    assert covers_everything(code._identity("mine.clean.step", path))
+
+
+@pytest.mark.parametrize("text", ["import helper\n", "import yarl_but_not_quite\n"])
+def test_an_import_that_nobody_knows_makes_everything_count(tree: Tree, text: str) -> None:
+    """A module beside a lone step may import whatever it likes."""
+    path = tree.root / "lone.py"
+    path.write_text(text)
+    (tree.root / "helper.py").write_text("import assay.releases.log\n")
+    assert covers_everything(code._identity("lone", path))
+
+
+def covers_everything(identity: CodeIdentity) -> bool:
+    return identity.scope is Scope.LIBRARY and identity.distributions == distributions.digest_of(
+        None
+    )
+
+
+def test_a_step_may_use_its_own_location_and_declare_what_it_loads_by_name(tree: Tree) -> None:
+    path = tree.write(
+        "mine/clean/step.py",
+        "from typing import Final\n\nLOADED_BY_NAME: Final = ('assay.reports.page', 'sklearn')\n"
+        "WORDS = open(__file__)\n__import__(name)\n",
+    )
+    found = tree.closure("mine/clean/step.py")
+    assert not found.unresolved
+    assert "assay.reports.page" in found.modules
+    assert "scikit-learn" in distributions_of(found)
+    assert code._identity("mine.clean.step", path).scope is Scope.CLOSURE
+
+
+# Distributions
+
+
+def test_the_lock_says_what_each_distribution_requires() -> None:
+    """Against the metadata of what is installed here; a lock may know of more."""
+    lock = locked()
+    assert lock.requires is not None
+    seen = 0
+    for name, versions in lock.versions.items():
+        try:
+            installed = importlib.metadata.distribution(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+        assert installed.version in versions
+        for text in installed.requires or ():
+            needed = Requirement(text)
+            if needed.marker is None or needed.marker.evaluate({"extra": ""}):
+                assert normal(needed.name) in lock.requires.get(name, ()), (name, text)
+                seen += 1
+    assert seen > 300
+
+
+def test_every_import_name_leads_to_a_distribution_that_has_it() -> None:
+    lock = locked()
+    provided = importlib.metadata.packages_distributions()
+    for top, names in provided.items():
+        found = lock.of_imports([top])
+        if found is not None:
+            direct = lock._of(top)
+            assert direct in map(normal, names), top
+    # And every import of the library is known.
+    for path in [*(ROOT / "src/assay").rglob("*.py"), *(ROOT / "components").rglob("*.py")]:
+        for module, name in imports.imports_of(path.read_bytes()).names:
+            top = module.partition(".")[0]
+            if top not in {"assay", *sys.stdlib_module_names}:
+                assert lock.of_imports([f"{module}.{name}"]) is not None, (path, module)
+
+
+LOCK = """\
+alpha==1.0 \\
+    --hash=sha256:00
+    # via kfp-assay (pyproject.toml)
+beta-two==2.0 ; python_full_version < '3.12' \\
+    --hash=sha256:00
+    # via
+    #   alpha
+    #   kfp-assay (pyproject.toml)
+beta-two==2.1 ; python_full_version >= '3.12' \\
+    --hash=sha256:00
+    # via
+    #   alpha
+gamma==3.0 \\
+    --hash=sha256:00
+    # via beta-two
+delta==4.0 \\
+    --hash=sha256:00
+    # via kfp-assay (pyproject.toml)
+"""
+
+
+def test_a_lock_is_followed_and_one_without_reasons_gives_everything() -> None:
+    lock = distributions.parse(LOCK)
+    assert lock.versions["beta-two"] == {"2.0", "2.1"}
+    assert lock.of_imports(["alpha.x"]) == {"alpha", "beta-two", "gamma"}
+    assert lock.of_imports(["delta"]) == {"delta"}
+    assert lock.of_imports(["delta", "unknown"]) is None
+    bare = "\n".join(line for line in LOCK.splitlines() if "#" not in line)
+    assert distributions.parse(bare).of_imports(["alpha"]) is None
+    one_missing = LOCK.replace("    # via beta-two\n", "")
+    assert distributions.parse(one_missing).of_imports(["alpha"]) is None
+
+
+def test_versions_count_within_the_closure_and_strays_of_it_count_all(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def digest(text: str, strays: list[str], names: Any = "alpha") -> str:
+        lock = distributions.parse(text)
+        monkeypatch.setattr(distributions, "locked", lambda: lock)
+        monkeypatch.setattr(distributions, "_strays", lambda: strays)
+        return distributions.digest_of(names and lock.of_imports([names]))
+
+    same = digest(LOCK, [])
+    assert digest(LOCK.replace("delta==4.0", "delta==4.1"), []) == same
+    assert digest(LOCK, ["delta==4.2"]) == same
+    assert digest(LOCK.replace("gamma==3.0", "gamma==3.1"), []) != same
+    stray = digest(LOCK, ["gamma==9"])
+    assert stray != same
+    assert digest(LOCK, ["delta==4.2", "gamma==9"]) != stray
+    assert digest(LOCK.replace("delta==4.0", "delta==4.1"), [], None) != digest(LOCK, [], None)
+
+
+# What is loaded while a step runs
+
+
+@dataclass
+class Runs:
+    """Steps, each in a process of its own under an audit hook."""
+
+    folder: Path
+    environment: Mapping[str, str]
+    files: dict[str, list[str]] = field(default_factory=dict)
+
+    def run(self, name: str, entry_point: str = "", **arguments: Any) -> dict[str, Any]:
+        done = subprocess.run(
+            [
+                sys.executable,
+                str(Path(__file__).with_name("audited.py")),
+                entry_point or BY_NAME[name],
+                (self.folder / "store").as_uri(),
+            ],
+            input=json.dumps(arguments),
+            env=self.environment,
+            cwd=self.folder,
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stderr
+        answer = json.loads(done.stdout.splitlines()[-1])
+        assert bool(answer["error"]) == (name in REFUSED), (name, answer["error"])
+        self.files[name] = sorted({*self.files.get(name, ()), *answer["files"]})
+        return {**answer["values"], **answer["outputs"]}
+
+
+POLICY = "gates: [{metric: accuracy > 0.5}]"
+CHECKS = "checks: [{name: up, kind: direction, column: a, delta: 1, expect: not_decrease}]"
+MONITORING = """\
+format: assay-monitoring/1
+detectors:
+- {name: a, metric: psi, columns: [a], threshold: 0.1, window: 20, receiver: on-call}
+- {name: b, metric: positive_rate, threshold: 0.1, window: 20, receiver: on-call}
+"""
+REFUSED = {"promote", "rollback", "rollback_drill"}
+"""Nothing was ever released here; they look for it and say so."""
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Runs:
+    return run_all(tmp_path_factory.mktemp("audited"))
+
+
+def run_all(folder: Path) -> Runs:
+    """Every step of the library, on a small table: what one makes the next one gets."""
+    lines = [
+        f"{i % 7},{(i * 37) % 11},{'yes' if (i % 7 > 3) != (i % 9 == 0) else 'no'}"
+        for i in range(400)
+    ]
+    (folder / "data.csv").write_text("\n".join(["a,b,label", *lines, ""]))
+    deployments = folder / "deployments.git"
+    git(folder, "init", "--quiet", "--bare", "--initial-branch=main", str(deployments))
+    clean = {
+        key: value
+        for key, value in os.environ.items()
+        if not key.startswith(("ASSAY_", "MLFLOW_", "COV_", "PYTEST_"))
+    }
+    environment = {
+        **clean,
+        "HOME": str(folder),
+        "PYTHONHASHSEED": "0",
+        "MLFLOW_TRACKING_URI": f"sqlite:///{folder}/mlflow.db",
+        "ASSAY_DEPLOYMENTS": str(deployments),
+        "ASSAY_STORE": (folder / "store").as_uri(),
+        "ASSAY_RUN": "audited",
+        "KUBECONFIG": str(folder / "none"),
+    }
+    runs = Runs(folder, environment)
+    suite = {"name": "s", "expectations": [
+        {"type": "expect_column_values_to_not_be_null", "kwargs": {"column": "a"}}
+    ]}  # fmt: skip
+    made = runs.run(
+        "preflight", data="data.csv", target="label", model_name="churn", policy=POLICY,
+        suite=json.dumps(suite), checks=CHECKS, monitoring=MONITORING,
+    )  # fmt: skip
+    plan = {name: made[f"{name}_artifact"] for name in ("policy", "suite", "checks", "monitoring")}
+    data = runs.run("snapshot_data", data=str(folder / "data.csv"))["dataset"]
+    parts = runs.run("split_data", data=data, target="label", test_fraction=0.4)
+    runs.run("validate_data", data=parts["test"], reference=parts["train"], suite=plan["suite"])
+    model = runs.run("train", data=parts["train"], target="label")["model"]
+    judged = runs.run(
+        "evaluate", model=model, test_data=parts["test"], checks=plan["checks"], slices=["a"],
+        resamples=100, latency_rows=20,
+    )  # fmt: skip
+    runs.run(
+        "check_monitoring", model=model, test_data=parts["test"], plan=plan["monitoring"], starts=1
+    )
+    first = runs.run("compare", candidate=model, test_data=parts["test"], resamples=100)
+    runs.run(
+        "compare", candidate=model, production=model, test_data=parts["test"],
+        candidate_rows=parts["train"], production_rows=parts["train"], slices=["a"], resamples=100,
+    )  # fmt: skip
+    runs.run("select_best", models=[model], evaluations=[judged["evaluation"]])
+    decided = runs.run(
+        "gate", model=model, policy=plan["policy"], test_data=parts["test"], data=data,
+        evidence=[judged["evaluation"], judged["measurements"], first["comparison"]],
+    )  # fmt: skip
+    given = {"model": model, "model_name": "churn"}
+    runs.run(
+        "register", **given, decision=decided["decision"], evaluation=judged["evaluation"],
+        measurements=judged["measurements"], data=data,
+    )  # fmt: skip
+    runs.run("resolve_production", **given, test_data=parts["test"])
+    runs.run("release_evidence", **given)
+    runs.run("run_report", model_name="churn", state="SUCCEEDED")
+    runs.run("promote", **given, environment="dev")
+    runs.run("rollback", model_name="churn", environment="dev", by="Ann <a@example.org>", why="x")
+    runs.run("rollback_drill", model_name="churn")
+    runs.run("doctor")
+    foreign = runs.run(
+        "receive", "assay.runtime.foreign:receive", path=str(folder / "data.csv"), uri=""
+    )
+    runs.run("import_artifact", artifact=foreign["foreign"], target="label")
+    return runs
+
+
+@functools.cache
+def owners() -> dict[str, str]:
+    """The distribution of each file that is installed here."""
+    return {
+        str(item.locate()): normal(one.metadata["Name"])
+        for one in importlib.metadata.distributions()
+        for item in one.files or ()
+    }
+
+
+def source_of(path: str) -> str:
+    """The file that a compiled one was made of."""
+    return importlib.util.source_from_cache(path) if path.endswith(".pyc") else path
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("name", [*BY_NAME, "receive"])
+def test_a_step_loads_nothing_outside_of_its_closure(runs: Runs, name: str) -> None:
+    assert name in runs.files, "run it in the fixture"
+    module = BY_NAME.get(name, "assay.runtime.foreign:").partition(":")[0]
+    found = closure_by(module)
+    spec = importlib.util.find_spec(module)
+    assert spec is not None
+    assert spec.origin is not None
+    own = str(Path(spec.origin).parent)
+    covered = {os.path.realpath(path) for path in found.files.values()}
+    names = distributions_of(found) if not found.unresolved else set(locked().versions)
+    if found.unresolved:
+        covered |= {path for _, path in closure.library_files()}
+    library = tuple(f"{ROOT / folder}/" for folder in ("src/assay", "components", "pipelines"))
+    outside = set()
+    for path in {os.path.realpath(source_of(path)) for path in runs.files[name]}:
+        if path.startswith(library):
+            if path not in covered and not path.startswith(f"{own}/"):
+                outside.add(path)
+        elif (
+            path.endswith((".py", ".so")) and owners().get(path) in locked().versions.keys() - names
+        ):
+            # What a library loads because it is there counts too, if it is locked.
+            outside.add(owners()[path])
+    outside.discard(str(ROOT / "src/assay/requirements.txt"))
+    assert not outside, sorted(outside)
