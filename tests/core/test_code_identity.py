@@ -504,7 +504,6 @@ def run_all(folder: Path) -> Runs:
         "compare", candidate=model, production=model, test_data=parts["test"],
         candidate_rows=parts["train"], production_rows=parts["train"], slices=["a"], resamples=100,
     )  # fmt: skip
-    runs.run("select_best", models=[model], evaluations=[judged["evaluation"]])
     decided = runs.run(
         "gate", model=model, policy=plan["policy"], test_data=parts["test"], data=data,
         evidence=[judged["evaluation"], judged["measurements"], first["comparison"]],
@@ -514,6 +513,8 @@ def run_all(folder: Path) -> Runs:
         "register", **given, decision=decided["decision"], evaluation=judged["evaluation"],
         measurements=judged["measurements"], data=data,
     )  # fmt: skip
+    # Not before: a model that was chosen on the rows it is judged on is not registered.
+    runs.run("select_best", models=[model], evaluations=[judged["evaluation"]])
     runs.run("resolve_production", **given, test_data=parts["test"])
     runs.run("release_evidence", **given)
     runs.run("run_report", model_name="churn", state="SUCCEEDED")

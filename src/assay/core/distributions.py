@@ -42,6 +42,7 @@ _OPTIONAL: Final[Mapping[str, frozenset[str]]] = {
             "sqlalchemy",
         }
     ),
+    "lark": frozenset({"regex"}),
     "mlflow": frozenset({"multipart", "rich", "sniffio", "tqdm", "ujson"}),
     "pyarrow": frozenset({"cloudpickle"}),
 }
