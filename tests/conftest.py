@@ -55,6 +55,8 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
             ("ASSAY_REQUIRE", "ASSAY_MINIO")
         ):
             monkeypatch.delenv(name)
+    for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
+        monkeypatch.setenv(name, os.devnull)
 
 
 @pytest.fixture(scope="session")

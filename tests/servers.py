@@ -16,7 +16,7 @@ from pathlib import Path
 
 import minio
 import pytest
-import tenacity
+import tenacity  # noqa: TID251 - tests wait for the servers that they start
 
 USER, PASSWORD = "assay-test", "assay-test-secret"
 BUCKET = "assay-tests"

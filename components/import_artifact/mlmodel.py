@@ -141,6 +141,8 @@ def _suited(pipeline: Any, info: "ModelInfo", frame: "pd.DataFrame") -> "pd.Data
         DataError: The model does not take it.
     """
     from assay.models import LoadedModel
+    from assay.models.encoders import learned_gaps
+    from assay.models.inputs import conform
 
     frame = frame[list(info.features)]
     whole = [
@@ -157,7 +159,8 @@ def _suited(pipeline: Any, info: "ModelInfo", frame: "pd.DataFrame") -> "pd.Data
         raise DataError(
             f"the input example is not what the model was fitted on: {error}"
         ) from error
-    return frame
+    # JSON knows one missing value, and the encoders may have learned another.
+    return conform(frame, info, learned_gaps(pipeline, info.features))
 
 
 def _read_mlmodel(path: Path) -> Mapping[str, Any]:

@@ -17,22 +17,22 @@ def promote(
 ) -> NamedTuple(
     "Outputs", [("record", str), ("outcome", str), ("release", str), ("branch", str), ("url", str)]
 ):
-    """Propose a model for an environment by a pull request, after everything was checked again.
+    """Propose a model for an environment by a pull request, after all checks.
 
     Args:
         model_name: Name in the MLflow registry.
         environment: dev, staging or production; none is skipped.
-        summary: What changes, for whoever approves.
+        summary: What changes, for the approver.
         model: Digest of the model. Empty: the registry's candidate.
-        monitoring: Text of monitoring.yaml. Empty: the plan that is there, or that of the
+        monitoring: Text of monitoring.yaml. Empty: the current plan, or that of the
             environment below.
 
     Returns:
         record: Digest of the promotion's record.
-        outcome: opened, updated, unchanged, or released when it is there already.
+        outcome: opened, updated, unchanged, or released when the environment has it already.
         release: Digest of the release.yaml.
         branch: The branch that proposes it.
-        url: The pull request; empty where there is no forge.
+        url: The pull request; empty without a forge.
     """
     from assay.components.promote import step
     from assay.runtime.kfp import execute

@@ -13,30 +13,25 @@ def promote(
     monitoring: str = "",
     record: Out[Record],
 ) -> Values:
-    """Propose a model for an environment; the same again brings the same pull request up to date.
+    """Propose a model for an environment; running it again updates the same pull request.
 
     Raises:
-        UsageError: A name or digest that is none, or no candidate.
+        UsageError: An invalid name or digest, or no candidate.
         RunBlocked: Not admitted: its policy, an expired override, a revocation, a skipped
             environment.
-        IntegrityError: Something that it rests on is altered or without a believable record.
+        IntegrityError: Something that it rests on is altered, or has no attestation that counts.
         ServiceError: Registry, repository or forge failed.
     """
     from assay.core.digest import canonical_json
-    from assay.core.signing import signer_from_env
-    from assay.governance.registry import Registry
+    from assay.releases.deployment import Deployment
     from assay.releases.promotion import promote as propose
-    from assay.releases.settings import settings_from_env
 
     done = propose(
-        services,
-        settings_from_env(),
-        Registry(),
+        Deployment.from_env(services=services),
         model_name,
         environment,
         digest=model,
         plan=monitoring.encode() if monitoring else None,
-        signer=signer_from_env(),
     )
     values = {
         "outcome": done.outcome,

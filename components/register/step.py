@@ -28,25 +28,25 @@ def register(
     """Make a version of a model whose decision is a pass; the same digest twice, the same version.
 
     The checks are in `assay.governance.admission`. The policy that governs the model judges too,
-    where `ASSAY_DEPLOYMENTS` names a repository that has one. Which model is in production is asked
-    again: the decision must rest on a comparison with the one that is there now. The model comes as
-    a digest, because nothing here needs its bytes in a folder: they are read and compared where
-    they lie.
+    where `ASSAY_DEPLOYMENTS` names a repository that has one. The model in production is resolved
+    again: the decision must rest on a comparison with the one that is there now. The model is
+    given by digest, because nothing here needs its bytes in a folder: they are verified in the
+    store.
 
     Raises:
         RunBlocked: The decision or the governing policy is a block, or the decision compares with
             another model than the one that is in production; or a stricter policy blocked on the
-            same test data, and nobody governs.
+            same test data, and no policy governs the model.
         RunInconclusive: The decision is inconclusive, or the governing policy is.
         PolicyError: The governing policy does not parse.
         IntegrityError: The decision is about another model, does not follow from its evidence, or
-            something it rests on is altered, unconnected or without a believable record.
+            something it rests on is altered, unconnected or has no attestation that counts.
         NotFoundError: Something it rests on is not in the store.
-        UsageError: A digest or model name that is none.
+        UsageError: An invalid digest or model name.
         ServiceError: The deployment repository or the registry failed, or the registry contradicts
             its history or the release log.
     """
-    from assay.components.register.pinned import require_not_laxer
+    from assay.components.register.stricter import require_stricter_passed
     from assay.components.register.version import register_version
     from assay.core.digest import canonical_json, require_digest
     from assay.errors import UsageError
@@ -61,18 +61,18 @@ def register(
     if problems := name_problems(model_name):
         raise UsageError.all_of(problems)
     shown = [evaluation.digest, *([measurements.digest] if measurements else [])]
-    facts = check(services, model, decision, shown, data, governing=configured(model_name))
+    assessment = check(services, model, decision, shown, data, governing=configured(model_name))
     registry = Registry()
     require_same_production(
-        facts.judgement, in_production(services, registry, model_name), model_name
+        assessment.judgement, in_production(services, registry, model_name), model_name
     )
-    require_not_laxer(services, facts, model_name)
+    require_stricter_passed(services, assessment, model_name)
     version, new = register_version(
-        registry, services, model, facts, evaluation, measurements, model_name
+        registry, services, model, assessment, evaluation, measurements, model_name
     )
     uri = f"models:/{model_name}@candidate"
     document = {
-        "data": facts.data,
+        "data": assessment.data,
         "decision": decision.digest,
         "model": model,
         "model_name": model_name,
@@ -86,6 +86,6 @@ def register(
         f"# {model_name} version {version.version}\n\n"
         f"{'Registered' if new else 'Was registered already'}: `{model}`. Load it with\n\n"
         f'```python\nmlflow.pyfunc.load_model("{uri}")\n```\n\n'
-        f"What it rests on: `assay passport {model}`\n"
+        f"Provenance: `assay passport {model}`\n"
     )
     return {"version": version.version, "registered": document["registered"], "model_uri": uri}

@@ -7,17 +7,17 @@ from assay.core.step import Model, Out, Rehearsal, Services, Values, step
 def release_evidence(
     *, services: Services, model: Model, model_name: str, rehearsal: Out[Rehearsal]
 ) -> Values:
-    """Say how many days ago a rollback of this model's name was last rehearsed with success.
+    """The number of days since the last successful rollback drill of this model's name.
 
-    Without any such rehearsal the value is null, which fails every rule that asks for it.
+    Without a drill the value is null, which fails every rule about it.
 
     Raises:
-        UsageError: A name that no model can have.
+        UsageError: An invalid model name.
         IntegrityError: The release log is broken.
     """
     from assay.errors import UsageError
     from assay.governance.registry import name_problems
-    from assay.releases.rehearsal import evidence
+    from assay.releases.drill_age import evidence
 
     if problems := name_problems(model_name):
         raise UsageError.all_of(problems)

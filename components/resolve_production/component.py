@@ -32,13 +32,13 @@ def resolve_production(
         model_name: Name in the MLflow registry.
         model: Digest of the model that is judged.
         test_data: Digest of the rows it is tested on.
-        override: Digest of a model to compare with instead, to look at; it cannot be registered
-            by that. Empty: the one in production.
+        override: Digest of a model to compare with instead, for information only: register refuses
+            such a decision. Empty: the one in production.
 
     Returns:
         production: Digest of the model to compare with, or empty.
         production_data: Digest of the data it was made from, or empty.
-        production_rows: Digest of the rows it was trained on, or empty where nobody knows them.
+        production_rows: Digest of the rows it was trained on, or empty when unknown.
         version: Its version in the registry, or empty.
         attempts: Digest of evidence: how many models were tried on the test rows.
         rehearsal: Digest of evidence: how long ago a rollback was rehearsed.

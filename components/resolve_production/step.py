@@ -17,17 +17,18 @@ def resolve_production(
     """Ask the registry which model is in production, and what it was made from.
 
     With `model` and `test_data`, the models that were tried on these rows are counted as evidence
-    for the gate. Both are given by name, because counting needs no more of them.
+    for the gate. Both are digests, because counting does not read them.
 
     The release log in the store must agree. With `override`, that model is the one to compare
-    with, whatever is in production; a decision that rests on such a comparison can be looked at,
-    but `register` refuses it.
+    with, whatever is in production; a decision that rests on such a comparison is for information
+    only, and `register` refuses it.
 
     Raises:
         ServiceError: The registry does not answer, or contradicts its history or the release log;
-            no answer is not "none".
+            a missing answer is not "none".
         IntegrityError: The release log is broken.
-        UsageError: The production version was not registered by Assay, or `override` is no digest.
+        UsageError: The production version was not registered by Assay, or `override` is not a
+            digest.
     """
     from assay.core.digest import canonical_json, require_digest
     from assay.errors import UsageError
@@ -40,7 +41,7 @@ def resolve_production(
     registry = Registry()
     if bool(model) != bool(test_data):
         raise UsageError(
-            "give both of model and test_data, or neither; attempts are counted of both"
+            "give both model and test_data, or neither; attempts are counted for the pair"
         )
     if model and attempts is not None:
         attempts_of(
@@ -51,7 +52,7 @@ def resolve_production(
         version = registry.find(model_name, override)
     else:
         version = in_production(services, registry, model_name)
-    # A version that is there but says nothing is refused here, by `ModelVersion.model`.
+    # A version without a digest is refused here, by `ModelVersion.model`.
     rival = override or (version.model if version else "")
     found = {
         "production": rival,
@@ -75,8 +76,8 @@ def resolve_production(
 def _trained_on(services: Services, model: str) -> str:
     """Digest of the rows that a model was trained on, as its attestation says; "" if none does.
 
-    Where several executions gave the same model, from different rows, nobody can say which rows
-    it knows: then it is "" too.
+    Where executions made the same model from different rows, it is unknown which rows it has seen:
+    then it is "" too.
     """
     from assay.core.attestation import about
     from assay.core.step import Dataset

@@ -17,7 +17,7 @@ def rollback(
     to: str = "",
     now: bool = False,
 ) -> NamedTuple("Outputs", [("record", str), ("model", str), ("commit", str), ("url", str)]):
-    """Put an earlier release back, after every byte of it was verified.
+    """Restore an earlier release, after every byte of it was verified.
 
     Args:
         model_name: Name of the model.
@@ -25,14 +25,14 @@ def rollback(
         by: Who asks for it: Name <mail>.
         why: A line for the commit and the release log.
         summary: What was done, and how long each phase took.
-        to: Digest of the model or release to go back to. Empty: what came before.
+        to: Digest of the model or release to restore. Empty: the one before.
         now: Push to the branch at once, without a pull request.
 
     Returns:
         record: Digest of the rollback's record.
-        model: Digest of the model that is back, or is proposed.
+        model: Digest of the model that is restored, or proposed.
         commit: The commit in the deployment repository; empty while Git is down.
-        url: The pull request; empty when it was done at once or there is no forge.
+        url: The pull request; empty when it was done at once or without a forge.
     """
     from assay.components.rollback import step
     from assay.runtime.kfp import execute

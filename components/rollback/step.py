@@ -15,27 +15,21 @@ def rollback(
     now: bool = False,
     record: Out[Record],
 ) -> Values:
-    """Put an earlier release back; nothing is changed before every byte of it was verified.
+    """Restore an earlier release; nothing is changed before every byte of it was verified.
 
     Raises:
-        UsageError: Nothing to go back to, or `to` was never there.
+        UsageError: No earlier release, or `to` was never released there.
         IntegrityError: The release cannot be restored; names the next that can be.
         RunBlocked: Its model is revoked.
         ServiceError: The repository refuses, or is down and `now` was not asked for.
     """
     from assay.core.digest import canonical_json
-    from assay.core.settings import MLFLOW_URI
-    from assay.core.signing import signer_from_env
-    from assay.governance.registry import Registry
-    from assay.releases.rollback import rollback as put_back
-    from assay.releases.settings import settings_from_env
+    from assay.releases.deployment import Deployment
+    from assay.releases.rollback import rollback as restore
 
-    done = put_back(
-        services,
-        settings_from_env(),
-        # A registry that is not configured is no reason to keep a bad model.
-        Registry() if MLFLOW_URI.get() else None,
-        signer_from_env(),
+    done = restore(
+        # Works without a registry: a missing one is no reason to keep a bad model.
+        Deployment.from_env(services=services),
         model_name,
         environment,
         by=by,

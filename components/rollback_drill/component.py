@@ -13,14 +13,14 @@ def rollback_drill(
     drill: dsl.Output[dsl.Markdown],
     environment: str = "staging",
 ) -> NamedTuple("Outputs", [("record", str), ("seconds", float)]):
-    """Roll an environment back and forth, and compare golden predictions on both sides.
+    """Roll an environment back and forth, and compare golden predictions after each.
 
     A drill that took longer than five minutes fails the task, with exit code 4, after its record is
     stored.
 
     Args:
         model_name: Name of the model.
-        drill: How long each phase took, to look at.
+        drill: The time of each phase, as a report.
         environment: Where; not production.
 
     Returns:

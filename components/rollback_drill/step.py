@@ -14,26 +14,21 @@ def rollback_drill(
     """Roll an environment back and forth; a drill that was too slow has the verdict `block`.
 
     Raises:
-        UsageError: Production, no signing key, nothing to go back to, or no golden predictions;
-            before anything was moved.
-        IntegrityError: A release cannot be restored, or predicts otherwise than it did.
+        UsageError: Production, no signing key, no earlier release, or no golden predictions; before
+            anything was moved.
+        IntegrityError: A release cannot be restored, or its predictions differ.
         ServiceError: The repository failed.
     """
     from assay.core.digest import canonical_json
-    from assay.core.settings import MLFLOW_URI, PUSHGATEWAY
-    from assay.core.signing import signer_from_env
+    from assay.core.settings import PUSHGATEWAY
     from assay.errors import RunBlocked, UsageError
-    from assay.governance.registry import Registry
     from assay.releases import drill
-    from assay.releases.settings import settings_from_env
+    from assay.releases.deployment import Deployment
 
     if environment == "production":
-        raise UsageError("a drill in production would be an outage; rehearse on staging")
+        raise UsageError("a drill in production would be an outage; run it on staging")
     done = drill.drill(
-        services,
-        settings_from_env(),
-        Registry() if MLFLOW_URI.get() else None,
-        signer_from_env(),
+        Deployment.from_env(services=services),
         model_name,
         environment,
         by="Assay rollback drill <assay@localhost>",

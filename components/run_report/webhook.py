@@ -8,12 +8,12 @@ from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from assay.core import retry
+
 TIMEOUT_SECONDS: Final = 5.0
 """For connecting, and for each wait for bytes."""
 TOTAL_SECONDS: Final = 20.0
 """For all attempts together, however slowly bytes trickle in."""
-RETRIES: Final = 2
-BACKOFF_SECONDS: Final = 0.3
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,17 +58,18 @@ def _attempts(url: str, host: str, body: Any, timeout: float) -> Sent:
 
     # Its warnings about retries hold the path, which is the secret.
     logging.getLogger("urllib3.connectionpool").setLevel(logging.CRITICAL)
-    retry = urllib3.Retry(
-        total=RETRIES,
+    retries = urllib3.Retry(
+        total=retry.WEBHOOK.attempts - 1,
         redirect=False,
         allowed_methods=None,  # a message that comes twice does less harm than none
-        status_forcelist=(429, 500, 502, 503, 504),
-        backoff_factor=BACKOFF_SECONDS,
+        status_forcelist=retry.TRANSIENT_STATUS,
+        backoff_factor=retry.WEBHOOK.first_wait,
+        backoff_max=retry.WEBHOOK.longest_wait,
         raise_on_status=False,
         respect_retry_after_header=False,  # it may ask for an hour
     )
     try:
-        with urllib3.PoolManager(timeout=urllib3.Timeout(timeout), retries=retry) as pool:
+        with urllib3.PoolManager(timeout=urllib3.Timeout(timeout), retries=retries) as pool:
             response = pool.request(
                 "POST",
                 url,

@@ -21,18 +21,17 @@ def split(arguments: Mapping[str, Any]) -> tuple[Any, ...]:
     with Task("split_data", [split_data], arguments, own) as task:
         whole = task.run(split_data)
         given = task.end(["train", "test", "train_rows", "test_rows"])
-        candidates = []
-        if arguments["candidates"]:
-            inner = task.run(
-                split_data,
-                instead={
-                    "data": whole.outputs["train"],
-                    "test_fraction": task.arguments["validation_fraction"],
-                    "salt": VALIDATION_SALT,
-                },
-            )
-            rows = {"data": inner.outputs["train"], "test_data": inner.outputs["test"]}
-            settings = {"settings": arguments["candidate_settings"]}
-            candidates = [one | rows | settings for one in arguments["candidates"]]
+        if not arguments["candidates"]:
+            return *given, []
+        inner = task.run(
+            split_data,
+            instead={
+                "data": whole.outputs["train"],
+                "test_fraction": task.arguments["validation_fraction"],
+                "salt": VALIDATION_SALT,
+            },
+        )
         task.end([])
-    return *given, candidates
+    rows = {"data": inner.outputs["train"], "test_data": inner.outputs["test"]}
+    settings = {"settings": arguments["candidate_settings"]}
+    return *given, [one | rows | settings for one in arguments["candidates"]]

@@ -5,10 +5,12 @@
 - Lengths, patterns and forms of time: of the text that a value has in a file. Numbers with a
   fraction, truth values and times may be written in several ways, so that a pattern which nothing
   may match could match nothing because of that: for these nothing can be said.
-- Sets of dates: as instants. A set that holds a value of another type than its column: a set of
-  which nothing may be in the column would say nothing.
-- Bounds of dates, of whole numbers beyond 2^53, and bounds that are such numbers: Great
-  Expectations makes floats of them, or compares types that cannot be compared.
+- Sets of dates, and of pairs with dates: as instants. A set that holds a value of another type than
+  its column: a set of which nothing may be in the column would say nothing.
+- Bounds of dates; bounds, sets and sums of whole numbers beyond 2^53: Great Expectations makes
+  floats of them, or compares types that cannot be compared.
+- Distances from a mean that is not finite: it finds no outlier. Of numbers whose squares overflow
+  they are computed in a smaller unit; of infinite numbers nothing can be said.
 
 Results have the form of Great Expectations' own.
 """
@@ -41,6 +43,8 @@ _BETWEEN: Final = "expect_column_values_to_be_between"
 _QUANTILES: Final = "expect_column_quantile_values_to_be_between"
 _Z_SCORES: Final = "expect_column_value_z_scores_to_be_less_than"
 _OUTLIERS: Final = "expect_column_values_to_not_be_outliers"
+_SUM: Final = "expect_multicolumn_sum_to_equal"
+_PAIRS: Final = "expect_column_pair_values_to_be_in_set"
 _SCHEMA: Final = "expect_column_values_to_match_json_schema"
 _STRFTIME: Final = "expect_column_values_to_match_strftime_format"
 _LENGTHS: Final = (
@@ -59,6 +63,8 @@ _WORDS: Final = {
     "timestamp": "times",
 }
 """What a column holds, in words."""
+HUGE: Final = 2.0**500
+"""Squares of larger numbers, and their sum, may be beyond the range of a float."""
 MAX_SHOWN: Final = 60
 """Characters of a value in a message."""
 
@@ -104,6 +110,8 @@ def judge(
         UsageError: A bound or set that cannot be compared with the column, or a pattern for values
             that have no one text.
     """
+    if kind in {_SUM, _PAIRS}:
+        return _by_row(kind, kwargs, frame, types)
     name = str(kwargs.get("column"))
     if name not in frame.columns:
         return None
@@ -113,14 +121,90 @@ def judge(
         return _elementwise(kind, kwargs, values, stored)
     if "value_set" in kwargs:
         wanted = _members(kwargs["value_set"], stored)
-        return _SETS[kind](values, wanted, kwargs) if stored in _TIMES else None
-    if kind not in _JUDGES or not (column.dtype.kind in "iMO" or _is_wide(kwargs)):
-        return None
-    if not values.kind and _is_wide(kwargs) and _are_numbers(values.present):
+        wide = stored == "int64" and (values.kind == "wide" or any(map(_is_wide, wanted)))
+        return _SETS[kind](values, wanted, kwargs) if wide or stored in _TIMES else None
+    if kind in {_Z_SCORES, _OUTLIERS} and _is_huge(values):
+        return _spread(kind, values, kwargs)
+    bounds = any(_is_wide(kwargs.get(name)) for name in ("min_value", "max_value"))
+    if not values.kind and bounds and _are_numbers(values.present):
         values = replace(values, kind="wide")
-    judges = _JUDGES[kind] if values.present else {}
+    exact = column.dtype.kind in "iMO" or bounds
+    judges = _JUDGES.get(kind, {}) if values.present and exact else {}
     found = judges.get(values.kind)
     return found(kind, values, kwargs) if found else None
+
+
+def _by_row(
+    kind: str, kwargs: Mapping[str, Any], frame: "pd.DataFrame", types: Mapping[str, str]
+) -> dict[str, Any] | None:
+    """Sums of wide whole numbers, and pairs with dates; None for other columns."""
+    names = kwargs["column_list"] if kind == _SUM else [kwargs["column_A"], kwargs["column_B"]]
+    if not set(names) <= set(frame.columns):
+        return None
+    columns = [values_of(frame[name], types[name] == "int64") for name in names]
+    if kind == _SUM:
+        if not _may_round(columns, [types[name] for name in names], kwargs["sum_total"]):
+            return None
+        right = _adds_up_to(kwargs["sum_total"])
+    else:
+        if not any(types[name] in _TIMES for name in names):
+            return None
+        right = _pairs([types[name] for name in names], kwargs["value_pairs_set"]).__contains__
+    cells = []
+    for column in columns:
+        known = dict(zip(column.places, column.present, strict=True))
+        cells.append([known.get(place) for place in range(len(frame))])
+    enough = {"any": 1, "either": 1, "all": len(names), "both": len(names)}.get(
+        (kwargs.get("ignore_row_if") or "all").partition("_")[0], len(names) + 1
+    )
+    rows = [
+        (place, row)
+        for place, row in enumerate(zip(*cells, strict=True))
+        if row.count(None) < enough
+    ]
+    shown = [tuple(map(_shown, row)) for _, row in rows]
+    examples = [dict(zip(names, row, strict=True)) for row in shown] if kind == _SUM else shown
+    values = Values(examples, [place for place, _ in rows], len(rows), "")
+    return _result(values, [right(row) for _, row in rows], kwargs)
+
+
+def _is_huge(values: Values) -> bool:
+    """Whether squares of the values may overflow.
+
+    Raises:
+        UsageError: One is infinite.
+    """
+    numbers = [abs(value) for value in values.present if isinstance(value, float)]
+    largest = max(numbers, default=0.0)
+    if math.isinf(largest):
+        raise UsageError("the column holds infinite numbers, which have no distance to others")
+    return largest > HUGE
+
+
+def _may_round(columns: Sequence[Values], stored: Sequence[str], total: Any) -> bool:
+    """Whether floats could change a sum of whole numbers."""
+    if "int64" not in stored or not set(stored) <= {"int64", "float64", "bool"}:
+        return False
+    largest = sum(max(map(abs, one.present), default=0) for one in columns)
+    return bool(abs(total) + largest > WIDE)
+
+
+def _adds_up_to(total: Any) -> Callable[[Sequence[Any]], bool]:
+    def right(row: Sequence[Any]) -> bool:
+        return None not in row and bool(sum(map(Fraction, row)) == total)
+
+    return right
+
+
+def _pairs(stored: Sequence[str], given: Sequence[Any]) -> set[tuple[Any, ...]]:
+    """A set of pairs as values of the columns' types; null is a missing value."""
+    return {
+        tuple(
+            None if value is None else _members([value], kind)[0]
+            for kind, value in zip(stored, pair, strict=True)
+        )
+        for pair in given
+    }
 
 
 def _members(given: Sequence[Any], stored: str) -> list[Any]:
@@ -152,10 +236,9 @@ def _are_numbers(values: Sequence[Any]) -> bool:
     return all(isinstance(value, int | float) and math.isfinite(value) for value in values)
 
 
-def _is_wide(kwargs: Mapping[str, Any]) -> bool:
-    """Whether a bound is a whole number beyond 2^53."""
-    bounds = [kwargs.get("min_value"), kwargs.get("max_value")]
-    return any(isinstance(v, int) and abs(v) > WIDE for v in bounds)
+def _is_wide(value: Any) -> bool:
+    """Whether a value of a suite is a whole number beyond 2^53."""
+    return isinstance(value, int | float) and abs(value) > WIDE and value % 1 == 0
 
 
 def _within(kwargs: Mapping[str, Any], kind: str) -> Callable[[Any], bool]:
@@ -426,9 +509,13 @@ def _quantiles(kind: str, values: Values, kwargs: Mapping[str, Any]) -> dict[str
 
 def _spread(kind: str, values: Values, kwargs: Mapping[str, Any]) -> dict[str, Any]:
     """Distances from the middle, exact: the whole numbers lie close together, and far from 0."""
-    # Distances from one of the values are small enough for floats.
-    first = min(values.present)
-    near = np.array([float(value - first) for value in values.present])
+    if max(map(abs, values.present)) > HUGE:
+        # What is asked is relative to the deviation. A power of two changes no digit.
+        near = np.array(values.present, dtype=float) / 2.0**600
+    else:
+        # Distances from one of the values are small enough for floats.
+        first = min(values.present)
+        near = np.array([float(value - first) for value in values.present])
     if kind == _Z_SCORES:
         deviation = near.std(ddof=1) if len(near) > 1 else 0.0
         scores = (near - near.mean()) / deviation if deviation else np.zeros(len(near))

@@ -6,7 +6,7 @@ from kfp import dsl
 
 from assay.components.promote.component import promote as propose
 from assay.pipelines.tasks import never_cached
-from assay.releases.document import ENVIRONMENTS
+from assay.releases.layout import ENVIRONMENTS
 
 CHOICES: Final = {"environment": ENVIRONMENTS}
 """Offered in the run form, and nothing else is taken."""

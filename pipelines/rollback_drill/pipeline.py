@@ -6,7 +6,7 @@ from kfp import dsl
 
 from assay.components.rollback_drill.component import rollback_drill as rehearse
 from assay.pipelines.tasks import never_cached
-from assay.releases.document import ENVIRONMENTS
+from assay.releases.layout import ENVIRONMENTS
 
 CHOICES: Final = {"environment": tuple(name for name in ENVIRONMENTS if name != "production")}
 """Offered in the run form, and nothing else is taken."""

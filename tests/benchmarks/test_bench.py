@@ -60,18 +60,8 @@ def trees(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 @pytest.fixture(scope="module")
-def dvc() -> Path:
-    """DVC in an environment of its own, hash-locked."""
-    home = BENCH / "dvc"
-    program = home / "bin" / "dvc"
-    if not program.exists():
-        uv, python = str(Path(sys.executable).parent / "uv"), str(home / "bin" / "python")
-        lock = str(ROOT / "requirements" / "bench.txt")
-        subprocess.run([uv, "venv", "--quiet", "--clear", str(home)], check=True)
-        subprocess.run(
-            [uv, "pip", "sync", "--quiet", "--python", python, "--require-hashes", lock], check=True
-        )
-    return program
+def dvc(bench_environment: Path) -> Path:
+    return bench_environment / "bin" / "dvc"
 
 
 def seconds(work: Callable[[], object]) -> float:

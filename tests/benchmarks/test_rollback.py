@@ -23,9 +23,11 @@ from assay.core.store import Store, open_store
 from assay.core.store.base import blob_key
 from assay.core.store.client import client_for
 from assay.core.tree import get_manifest, put_tree
-from assay.releases import document, log, rollback
-from assay.releases.document import FILE_NAME, Release
+from assay.releases import layout, log, rollback
+from assay.releases.deployment import Deployment
+from assay.releases.layout import FILE_NAME
 from assay.releases.log import Entry, Event
+from assay.releases.release import Release
 from assay.releases.repository import Repository
 from assay.releases.settings import Settings
 from assay.releases.statement import now
@@ -77,7 +79,7 @@ def released(services: Services, settings: Settings, folder: Path, sizes: list[i
                 MODEL, ENVIRONMENT, model, f"s3://{BUCKET}/views/{model[7:]}", "1", "", rest,
                 {"evaluation": rest}, rest, previous=previous,
             )  # fmt: skip
-            path = document.folder(MODEL, ENVIRONMENT)
+            path = layout.folder(MODEL, ENVIRONMENT)
             repository.fetch()
             head = repository.head
             commit = repository.commit(path, {FILE_NAME: release.render()}, "release", parent=head)
@@ -86,7 +88,7 @@ def released(services: Services, settings: Settings, folder: Path, sizes: list[i
             entry = Entry(
                 Event.RELEASE, MODEL, ENVIRONMENT, model, release.name, now(), BY, commit=commit
             )
-            log.append(store, entry, None, None)
+            log.append(services, entry, None)
             models.append(model)
             previous = release.name
     return models
@@ -136,7 +138,7 @@ def test_a_rollback_beside_a_bare_copy(
 
     def roll_back(to: str) -> rollback.RolledBack:
         return rollback.rollback(
-            services, settings, None, None, MODEL, ENVIRONMENT,
+            Deployment(services, settings), MODEL, ENVIRONMENT,
             by=BY, why="a benchmark", to=to, now=True,
         )  # fmt: skip
 

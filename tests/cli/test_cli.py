@@ -124,7 +124,7 @@ def test_an_address_that_mlflow_does_not_know_is_the_users_mistake(
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "foo://user:secret@host")
     done = assay("model", "production", "m", cwd=tmp_path, code=2)
-    assert done.stderr.startswith("error: MLFLOW_TRACKING_URI: foo://host is no address")
+    assert done.stderr.startswith("error: MLFLOW_TRACKING_URI: MLflow does not support foo://host")
     assert "secret" not in done.stderr
 
 
@@ -266,7 +266,7 @@ def test_without_git_the_error_is_one_line(tmp_path: Path, monkeypatch: pytest.M
     )  # fmt: skip
     assert done.returncode == 8
     assert done.stderr == (
-        "error: Git is not on the PATH; install git, or add its folder to PATH\n"
+        "error: Git is not on the PATH; install git 2.38 or later, or add its folder to PATH\n"
     )
 
 

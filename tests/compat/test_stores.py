@@ -6,11 +6,12 @@ from pathlib import Path
 
 import yaml
 
-from assay.provenance import nodes, passport, verify, verify_store
+from assay.core.provenance import nodes, passport, verify, verify_store
+from assay.core.signing import Verifier
+from assay.core.step import Services
+from assay.core.store import open_store
+from assay.core.tree import get_manifest, get_tree, put_tree
 from assay.releases import log
-from assay.signing import Verifier
-from assay.store import open_store
-from assay.tree import get_manifest, get_tree, put_tree
 
 MODEL_V1 = "sha256:0293ec58db7eaf23d626fbdd8fc5dac099de123573fdb1a2811d6bfd89d42c7d"
 
@@ -50,7 +51,7 @@ def test_a_release_log_of_version_1_is_read_and_continued(tmp_path: Path) -> Non
     public = (folder / "verify.pem").read_text()
     ann = {"owner": "Ann Approver <ann@example.org>", "roles": ["approver", "recorder"]}
     verifier = Verifier.from_yaml(yaml.safe_dump([{**ann, "key": public}]).encode())
-    entries = log.read(store, "churn", verifier)
+    entries = log.read(Services(store, verifier), "churn")
     assert [(e.event, e.refused) for e in entries] == [
         ("release", ""),
         ("release", ""),
@@ -60,12 +61,13 @@ def test_a_release_log_of_version_1_is_read_and_continued(tmp_path: Path) -> Non
     assert current is not None
     assert current.digest == entries[0].digest
     # A revocation was a pointer and no entry; it is in force.
-    revoked = log.revocation(store, entries[1].digest, verifier)
+    revoked = log.revocation(Services(store, verifier), entries[1].digest)
     assert revoked is not None
     assert revoked.why == "leaks personal data"
     # Listed as what it was used for besides, it approves nothing.
-    runner = log.read(store, "churn", Verifier.from_pem(public.encode()))
+    runner = log.read(Services(store, Verifier.from_pem(public.encode())), "churn")
     assert log.current(runner, "dev") is None
     # New entries stand behind the old ones.
-    log.append(store, replace(entries[2], commit="4" * 40), None, None)
-    assert [e.number for e in log.read(store, "churn", None)] == [1, 2, 3, 4]
+    anybody = Services(store, None)
+    log.append(anybody, replace(entries[2], commit="4" * 40), None)
+    assert [e.number for e in log.read(anybody, "churn")] == [1, 2, 3, 4]

@@ -35,7 +35,7 @@ def worse(few_rows: Dataset, fitted: Fit) -> Model:
         few_rows,
         target="income",
         estimator="sklearn.tree.DecisionTreeClassifier",
-        hyperparameters={"max_depth": 1, "max_features": 1},
+        hyperparameters={"max_depth": 1, "max_features": {"$int": 1}},
         numeric_columns=["fnlwgt"],
         drop_columns=["age", "capital_gain", "education_num", "relationship", "marital_status"],
     )

@@ -257,7 +257,7 @@ def test_a_model_blind_to_a_column_violates_nothing_there(
         target="income",
         numeric_columns=["age", "education_num"],
         drop_columns=["race"],
-        hyperparameters={"max_depth": 1, "max_features": 1},
+        hyperparameters={"max_depth": 1, "max_features": {"$int": 1}},
         estimator="sklearn.tree.DecisionTreeClassifier",
     )
     text = "checks:\n  - {name: n, kind: invariance, column: sex, values: [Female, Male]}\n"

@@ -934,6 +934,93 @@ def test_a_bound_beyond_53_bits_is_no_obstacle_to_fractions(tmp_path: Path, kind
     assert outcome.success, outcome.text
 
 
+SPREADS = {
+    "expect_column_value_z_scores_to_be_less_than": {"threshold": 5, "double_sided": True},
+    "expect_column_values_to_not_be_outliers": {"method": "std", "multiplier": 5},
+}
+
+
+@pytest.mark.parametrize("kind", SPREADS)
+@pytest.mark.parametrize("far", [1e3, 1e160, -1e200, 1.7976931348623157e308])
+def test_an_outlier_is_seen_though_its_square_overflows(
+    tmp_path: Path, kind: str, far: float
+) -> None:
+    near = [math.sin(place) for place in range(300)]
+    data = stored(tmp_path, {"x": pa.array([*near, far, None])})
+    (outcome,) = judged(data, [(kind, {"column": "x", **SPREADS[kind]})])
+    assert not outcome.success
+    assert outcome.observed.startswith("1 of 301 values"), outcome.text
+    data = stored(tmp_path, {"x": pa.array([value * 1e300 for value in near])})
+    (outcome,) = judged(data, [(kind, {"column": "x", **SPREADS[kind]})])
+    assert outcome.success, outcome.text
+
+
+@pytest.mark.parametrize("kind", SPREADS)
+def test_distances_from_infinite_numbers_are_no_success(tmp_path: Path, kind: str) -> None:
+    data = stored(tmp_path, {"x": pa.array([1.5, 2.5, 1e3, math.inf, -math.inf])})
+    (outcome,) = judged(data, [(kind, {"column": "x", **SPREADS[kind]})])
+    assert not outcome.success
+    assert "could not be judged: the column holds infinite numbers" in outcome.text
+
+
+@pytest.mark.parametrize(
+    ("values", "right"),
+    [
+        ([2**60 + 2, 2**60 + 3, 0.5], False),
+        ([2**60 + 2, 2**63], False),
+        ([float(2**60)], False),
+        ([2**60, 2**60 + 1, 0.5], True),
+        ([2**60, 2**60 + 1, 2**63, None], True),
+    ],
+)
+@pytest.mark.parametrize("gap", [2**60, None])
+def test_a_set_is_compared_with_whole_numbers_beyond_53_bits_as_they_are(
+    tmp_path: Path, values: list[Any], right: bool, gap: int | None
+) -> None:
+    data = stored(tmp_path, {"id": pa.array([2**60, gap, 2**60 + 1])})
+    given = {"column": "id", "value_set": values}
+    kinds = ["values_to_be_in_set", "distinct_values_to_be_in_set"]
+    found = judged(data, [(f"expect_column_{kind}", given) for kind in kinds])
+    assert [outcome.success for outcome in found] == [right, right]
+    other = {"column": "id", "value_set": [2**60 + 2, 0.5]}
+    (outcome,) = judged(data, [("expect_column_values_to_not_be_in_set", other)])
+    assert outcome.success, outcome.text
+
+
+def test_a_sum_of_whole_numbers_beyond_53_bits_is_exact(tmp_path: Path) -> None:
+    data = stored(
+        tmp_path,
+        {"a": pa.array([2**60, 2**60 - 1, None, 2**62]), "b": pa.array([1, 2, 3, 2**62])},
+    )
+    given = {"column_list": ["a", "b"], "sum_total": 2**60 + 1}
+    (outcome,) = judged(data, [("expect_multicolumn_sum_to_equal", given)])
+    assert outcome.observed.startswith("2 of 4 values"), outcome.text
+    given |= {"ignore_row_if": "any_value_is_missing", "mostly": 0.6}
+    (outcome,) = judged(data, [("expect_multicolumn_sum_to_equal", given)])
+    assert outcome.success
+    assert outcome.observed.startswith("1 of 3 values"), outcome.text
+    (outcome,) = judged(
+        data, [("expect_multicolumn_sum_to_equal", {**given, "sum_total": 2**60, "mostly": 0.1})]
+    )
+    assert not outcome.success
+
+
+def test_pairs_of_dates_are_compared_as_dates(tmp_path: Path) -> None:
+    day = dt.date(2024, 1, 1)
+    data = stored(tmp_path, {"a": pa.array([day, day, None]), "b": pa.array(["x", None, None])})
+    kind = "expect_column_pair_values_to_be_in_set"
+
+    def one(pairs: Any, **more: Any) -> Outcome:
+        given = {"column_A": "a", "column_B": "b", "value_pairs_set": pairs, **more}
+        return judged(data, [(kind, given)])[0]
+
+    assert one([["2024-01-01", "x"], ["2024-01-01", None]]).success
+    assert one([["20240101", "x"]], ignore_row_if="either_value_is_missing").success
+    assert not one([["2024-01-02", "x"], ["2024-01-01", None]]).success
+    assert not one([["2024-01-01", "x"], ["2024-01-01", None]], ignore_row_if="neither").success
+    assert "holds dates, and 'n/a' is not one" in one([["n/a", "x"]]).observed
+
+
 SLOW = ["(a+)+$", "(a|a)*b", "([a-zA-Z]+)*$", "(.*a){20}", "^(([a-z])+.)+[A-Z]([a-z])+$"]
 
 

@@ -444,6 +444,27 @@ def _one_hot(columns: Any) -> Any:
     return make_pipeline(table, LogisticRegression(max_iter=1000))
 
 
+def _words(third: str, gap: Any) -> tuple[pd.DataFrame, np.ndarray]:
+    """Words of which a third, missing when it is empty, is "hi"."""
+    words = np.array(["u", "v", third or gap] * 100, dtype=object)
+    frame = pd.DataFrame({"word": words, "size": np.linspace(0, 1, len(words))})
+    return frame, np.where(np.arange(len(words)) % 3 == 2, "hi", "lo")
+
+
+def _encoded_words(encoder: dict[str, Any]) -> Any:
+    from sklearn import preprocessing
+    from sklearn.compose import make_column_transformer
+    from sklearn.ensemble import HistGradientBoostingClassifier
+    from sklearn.pipeline import make_pipeline
+
+    arguments = dict(encoder)
+    made = getattr(preprocessing, arguments.pop("kind"))(**arguments)
+    if hasattr(made, "sparse_output"):
+        made.sparse_output = False
+    table = make_column_transformer((made, ["word"]), remainder="passthrough")
+    return make_pipeline(table, HistGradientBoostingClassifier(max_iter=20))
+
+
 def _boosting() -> Any:
     from sklearn.ensemble import HistGradientBoostingClassifier
 
@@ -516,6 +537,51 @@ class TestCategoriesOfImportedModels:
         model.check_table(words)
         with pytest.raises(UsageError, match="none of the values of column 'code'"):
             model.check_table(words.assign(code=frame["code"].astype(str)))
+
+    @pytest.mark.parametrize("gap", [None, np.nan])
+    @pytest.mark.parametrize(
+        "encoder",
+        [
+            {"kind": "OneHotEncoder", "handle_unknown": "ignore"},
+            {"kind": "OneHotEncoder"},
+            {"kind": "OrdinalEncoder", "handle_unknown": "use_encoded_value", "unknown_value": -1},
+        ],
+        ids=["one-hot, ignoring", "one-hot, strict", "ordinal"],
+    )
+    def test_a_missing_text_reaches_the_encoder_as_what_it_has_learned(
+        self, imported: Any, encoder: dict[str, Any], gap: Any
+    ) -> None:
+        """pandas reads NaN where a dataset holds None, which the encoder would never have seen."""
+        frame, labels = _words("", gap)
+        theirs = _encoded_words(encoder).fit(frame, labels)
+        model = imported(theirs, frame)
+        for other in (None, np.nan, pd.NA):
+            data = frame.assign(word=frame["word"].where(frame["word"].notna(), other))
+            assert (model.predict(data) == theirs.predict(frame)).all()
+            assert not model.check_table(data)
+
+    def test_missing_texts_that_the_encoder_has_not_learned_are_reported(
+        self, imported: Any
+    ) -> None:
+        frame, labels = _words("w", None)
+        encoder = {"kind": "OneHotEncoder", "handle_unknown": "ignore"}
+        model = imported(_encoded_words(encoder).fit(frame, labels), frame)
+        gaps = frame.assign(word=frame["word"].where(frame["word"] != "w", None))
+        assert [finding.code for finding in model.check_table(gaps)] == ["unlearned-gaps"]
+        assert not model.check_table(frame)
+
+    def test_a_category_that_the_reader_took_for_a_missing_value_is_refused(
+        self, imported: Any
+    ) -> None:
+        frame, labels = _words("?", None)
+        encoder = {"kind": "OneHotEncoder", "handle_unknown": "ignore"}
+        model = imported(_encoded_words(encoder).fit(frame, labels), frame)
+        assert not model.check_table(frame)
+        gaps = frame.assign(word=frame["word"].where(frame["word"] != "?", None))
+        with pytest.raises(UsageError, match=r"column 'word' \(the model knows '\?'\); take that"):
+            model.check_table(gaps)
+        few = frame.assign(word=frame["word"].where(frame.index > 0, None))
+        assert [finding.code for finding in model.check_table(few)] == ["unlearned-gaps"]
 
     def test_an_example_that_the_model_does_not_take_is_refused(self, imported: Any) -> None:
         frame, labels = _codes()

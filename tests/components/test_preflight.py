@@ -300,6 +300,24 @@ def test_everything_that_is_wrong_is_told_at_once(
             },
             "estimator: max_depth: 'deep' is not among the texts",
         ),
+        (
+            {
+                "estimator": "sklearn.ensemble.BaggingClassifier",
+                "hyperparameters": {"max_samples": 1.0},
+            },
+            "max_samples: 1 and 1.0 mean different things to scikit-learn",
+        ),
+        (
+            {
+                "candidates": [
+                    {
+                        "estimator": "sklearn.ensemble.ExtraTreesClassifier",
+                        "hyperparameters": {"max_features": 1},
+                    }
+                ]
+            },
+            "candidate 1: max_features: 1 and 1.0 mean different things",
+        ),
         ({"hyperparameters": {"max_iter": 0}}, "'max_iter' parameter of HistGradientBoosting"),
         ({"reference": "sha256:" + "0" * 64}, "sha256:0000"),
         ({"policy": "polcy.yaml"}, "policy: no file polcy.yaml"),

@@ -499,7 +499,7 @@ def test_6_an_evaluation_on_the_models_own_training_rows(proof: Proof) -> None:
     refused(
         offer(proof, fit(proof, data), data),
         IntegrityError,
-        f"trained on {data}, and evaluated on the same rows; evaluate it on the side",
+        f"trained on {data}, and evaluated on the same rows; evaluate it on the part",
     )
 
 
@@ -711,7 +711,7 @@ def test_a_laxer_policy_does_not_register_after_a_stricter_one_blocked(
     refused(
         lambda: proof.register(proof.decide(lax)),
         RunBlocked,
-        f"the policy {kept} kept {proof.model} out on the same test data "
+        f"the policy {kept} blocked {proof.model} on the same test data "
         r".*accuracy is .*; allowed above 0.99",
     )
     # Another model does not get past it either, whatever it is registered as.
@@ -746,7 +746,7 @@ def test_a_decision_that_names_no_test_data_is_not_admitted(proof: Proof) -> Non
     refused(
         lambda: proof.register(proof.decide(lax)),
         RunBlocked,
-        "kept .* out on the same test data .*accuracy is .*; allowed above 0.99",
+        "blocked .* on the same test data .*accuracy is .*; allowed above 0.99",
     )
 
 
@@ -867,7 +867,7 @@ def test_an_alias_removed_by_hand_opens_no_door(proof: Proof, client: MlflowClie
     proof.register(proof.decide())
     Registry().set_alias("churn", "production", "1")
     client.delete_registered_model_alias("churn", "production")
-    refused(lambda: proof.register(proof.decide()), ServiceError, "cannot tell")
+    refused(lambda: proof.register(proof.decide()), ServiceError, "cannot determine")
 
 
 def test_nothing_refused_is_registered(proof: Proof, client: MlflowClient) -> None:
@@ -1026,7 +1026,7 @@ def test_the_side_of_a_sweep_may_not_hold_copies_of_the_test_rows(
     refused(
         replace_production(proof, model, whole["test"], whole["train"]),
         IntegrityError,
-        "20 of the evaluated rows .* trained on a side of .* 1.00% is the most",
+        "20 of the evaluated rows .* trained on a part of .* 1.00% is the most",
     )
     assert state(replace_production(proof, model, whole["test"], part["train"])()) == "new"
 
@@ -1189,7 +1189,7 @@ def test_test_rows_that_somebody_may_have_picked_are_told(proof: Proof) -> None:
     cuts = {"split_by": "time", "time_column": "a", "test_fraction": 0.5}
     for rows in (*cut(proof, proof.test, **cuts).values(), table(proof, "own.csv", EVEN)):
         (note,) = (note for note in told(rows) if "picked" in note)
-        assert note.startswith(f"the test rows {rows} are not the test side of the split_data")
+        assert note.startswith(f"the test rows {rows} are not the test part of the split_data")
 
 
 def test_a_step_that_says_that_it_is_the_librarys_is_refused(proof: Proof) -> None:

@@ -131,7 +131,7 @@ def released(store: Store, digest: str) -> None:
         at="2026-01-01T00:00:00Z",
         by="Ann Approver <ann@example.org>",
     )
-    log.append(store, entry, None, None)
+    log.append(Services(store, None), entry, None)
 
 
 def test_a_wrong_registry_is_not_a_first_model(
@@ -158,5 +158,5 @@ def test_an_alias_removed_by_hand_is_not_a_first_model(uri: str, tmp_path: Path)
     registry.set_alias("churn", "production", "1")
     with quiet():
         MlflowClient(uri, uri).delete_registered_model_alias("churn", "production")
-    with pytest.raises(ServiceError, match="cannot tell what is in production"):
+    with pytest.raises(ServiceError, match="cannot determine what is in production"):
         resolve(tmp_path / "1")

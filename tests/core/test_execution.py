@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from assay.core import plain_copies
 from assay.core.attestation import about, load, using
 from assay.core.digest import canonical_json, hex_of
 from assay.core.execution import CacheMode, Context, execute
@@ -384,7 +385,7 @@ def test_every_byte_of_a_store_is_guarded(
     chance = random.Random(0)
     _, model = chain(context)
     execute(clock, {"model": model}, context)
-    folder_store.view(get_manifest(folder_store, model))
+    plain_copies.make(folder_store, get_manifest(folder_store, model))
     verify_store(folder_store, None)
     root = Path(folder_store.url.removeprefix("file://"))
     files = [path for path in root.rglob("*") if path.is_file()]

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from assay.core import packing
+from assay.core import packing, plain_copies
 from assay.core.digest import canonical_json, of_bytes
 from assay.core.maintenance.names import Kind, kind_of
 from assay.core.manifest import (
@@ -166,7 +166,7 @@ def test_a_manifest_that_names_a_packed_file_wrongly_is_found_out(tmp_path: Path
         lambda: get_tree(store, wrong, tmp_path / "back"),
         lambda: verify_trees(store, [wrong]),
         lambda: read_file(store, wrong, "a", 10),
-        lambda: store.view(wrong),
+        lambda: plain_copies.make(store, wrong),
     ):
         with pytest.raises(IntegrityError, match=r"a: expected sha256:.*from its pack"):
             use()

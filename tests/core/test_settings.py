@@ -24,7 +24,7 @@ from assay.core.settings import (
     check,
     misspelt,
 )
-from assay.core.store.client import RetryLimits
+from assay.core.store.client import Limits
 from assay.core.store.wire import Pace
 from assay.errors import UsageError
 
@@ -35,9 +35,6 @@ READERS: Final = {
     "src/assay/core/environment.py": "sets variables, and hands them on to subprocesses",
 }
 BY_OTHERS: Final = {
-    "AWS_ACCESS_KEY_ID": "the S3 client",
-    "AWS_SECRET_ACCESS_KEY": "the S3 client",
-    "AWS_SESSION_TOKEN": "the S3 client",
     "MLFLOW_TRACKING_USERNAME": "MLflow",
 }
 
@@ -105,7 +102,7 @@ def test_a_secret_never_comes_from_the_config_map() -> None:
 def test_the_usual_pace_is_the_client_s_own(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("ASSAY_STORE_TIMEOUT", raising=False)
     monkeypatch.delenv("ASSAY_STORE_MIN_RATE", raising=False)
-    assert RetryLimits.from_env().pace == Pace()
+    assert Limits.from_env().pace == Pace()
 
 
 COUNT: Final = Integer(name="X_COUNT", meaning="a count", used_by="a test", default=7)

@@ -136,6 +136,25 @@ def test_a_list_of_keys_is_given_as_text_or_as_a_file(
     refused(verifier_from_env, UsageError, "not a regular file")
 
 
+def test_a_stolen_key_counts_for_what_is_proven_to_be_of_before_and_signs_nothing() -> None:
+    signer, public = pair()
+    entry = {"owner": ANN, "roles": ["approver"], "key": public, "stolen": date(2026, 1, 31)}
+    verifier = Verifier.from_yaml(listing(entry))
+    (key,) = verifier.keys
+    key.require_in_use("2026-01-30T23:59:59Z", "it", proven=True)
+    for at, proven in (("2026-01-30T23:59:59Z", False), ("2026-01-31T00:00:00Z", True)):
+        refused(
+            lambda at=at, proven=proven: key.require_in_use(at, "it", proven=proven),
+            AttestationError,
+            "was stolen on 2026-01-31",
+        )
+    refused(
+        lambda: person_of(verifier, signer, Role.APPROVER, "x", "an override"),
+        UsageError,
+        "sign with another key",
+    )
+
+
 def test_a_retired_key_counts_for_what_it_signed_before() -> None:
     signer, public = pair()
     entry = {"owner": ANN, "roles": ["approver"], "key": public, "retired": date(2026, 1, 31)}

@@ -7,6 +7,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import pyarrow as pa
 import pytest
 
 from assay import data as dataset
+from assay.core import retry
 from assay.core.digest import of_bytes
 from assay.core.source import Source, fetch, local_path, peek, unchanged
 from assay.core.step import Dataset
@@ -188,7 +190,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
 @pytest.fixture
 def web(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    monkeypatch.setattr("assay.core.source.MAX_WAIT_SECONDS", 0.01)
+    monkeypatch.setattr(retry, "SOURCE", replace(retry.SOURCE, longest_wait=0.01))
     handler = type("Own", (Handler,), {"asked": {}})
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
@@ -212,8 +214,8 @@ class TestHttp:
     @pytest.mark.parametrize(
         ("path", "told"),
         [
-            ("503", "the server answered 503, 5 times"),
-            ("always-cut", r"cannot be fetched (ProtocolError), 5 times"),
+            ("503", "the server answered 503, after 5 attempts"),
+            ("always-cut", r"cannot be fetched (ProtocolError), after 5 attempts"),
             ("404", "the server answered 404: nothing is there; check the address"),
             ("403", "the server answered 403: access refused"),
             ("418", "the server answered 418: check the address"),
@@ -349,7 +351,7 @@ class TestS3:
     def test_a_server_that_is_not_there(
         self, target: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("assay.core.source.MAX_WAIT_SECONDS", 0.01)
+        monkeypatch.setattr(retry, "SOURCE", replace(retry.SOURCE, longest_wait=0.01))
         monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
         location = "s3://bucket/x.csv?endpoint=http://127.0.0.1:9"
         assert "cannot be fetched" in refusal(lambda: fetch(location, target))

@@ -27,7 +27,7 @@ from assay.errors import UsageError
 from assay.governance.policy import parse_policy
 from assay.models.behaviour import parse_checks
 from assay.monitoring import parse_plan
-from assay.releases import document as release
+from assay.releases import release
 
 ROOT = Path(__file__).parents[2]
 
@@ -186,9 +186,9 @@ def _seconds(work: Callable[[], Any]) -> float:
 
 
 HOSTILE: dict[str, Callable[[int], Callable[[], Any]]] = {
-    "aliases in a release": lambda n: lambda: release.parse(_alias_bomb(n // 2500)),
+    "aliases in a release": lambda n: lambda: release.parse_release(_alias_bomb(n // 2500)),
     "aliases in checks": lambda n: lambda: parse_checks(_alias_bomb(n // 2500)),
-    "deep release": lambda n: lambda: release.parse(b"a: " + b"[" * n),
+    "deep release": lambda n: lambda: release.parse_release(b"a: " + b"[" * n),
     "deep checks": lambda n: lambda: parse_checks(b"checks: " + b"[" * n),
     "deep block checks": lambda n: lambda: parse_checks(b"checks: " + b"- " * n),
     "deep policy": lambda n: lambda: parse_policy(b"gates: " + b"{a: " * n),
@@ -305,7 +305,7 @@ def test_a_file_is_read_no_further_than_its_limit(tmp_path: Path) -> None:
 OUTSIDE = {
     "src/assay/documents/json_values.py": "the reader itself",
     "src/assay/core/digest.py": "canonical JSON, which is compared with its one spelling",
-    "src/assay/releases/document.py": "the package's own schema",
+    "src/assay/releases/release.py": "the package's own schema",
     "src/assay/cluster/profile.py": "the package's own schema and defaults",
     "src/assay/data/schema.py": "what write() wrote, bounded; any text may name a column",
     "src/assay/models/mlflow_folder.py": "what MLflow wrote in this process a moment before",

@@ -49,7 +49,6 @@ from assay.errors import (
     StoreAccessError,
     StoreError,
     StoreUnavailableError,
-    UsageError,
 )
 
 from simulators import json_server, kfp_api
@@ -249,7 +248,7 @@ def test_stores_that_cannot_be_used(
         check_store(NOTHING)
     assert "wrong-secret" not in str(error.value)
     monkeypatch.setenv("ASSAY_STORE", f"s3://b/x?endpoint={minio_endpoint}")
-    with pytest.raises(UsageError, match="invalid bucket name b"):
+    with pytest.raises(StoreError, match="InvalidBucketName"):
         check_store(NOTHING)
     monkeypatch.setenv("ASSAY_STORE", "s3://bucket/x?endpoint=http://127.0.0.1:9")
     with pytest.raises(StoreUnavailableError):

@@ -15,9 +15,11 @@ from typing import Any
 
 import pytest
 
+from assay.core import plain_copies
 from assay.core.digest import of_bytes
 from assay.core.manifest import Descriptor, FileEntry, Manifest
-from assay.core.store.client import RetryLimits, client_for
+from assay.core.retry import Policy
+from assay.core.store.client import Limits, client_for
 from assay.core.store.minio import MinioStore
 from assay.core.store.wire import Answer, Pace
 from assay.errors import (
@@ -32,7 +34,7 @@ from servers import PASSWORD, USER, free_ports, require, serving
 
 pytestmark = pytest.mark.minio
 
-QUICK = RetryLimits(attempts=5, seconds=20, first_wait=0.01, longest_wait=0.1, read_timeout=5)
+QUICK = Limits(Policy(attempts=5, first_wait=0.01, longest_wait=0.1, seconds=20), read_timeout=5)
 DATA = b"some bytes worth keeping " * 400
 
 Faults = Any  # tests/integration/conftest.py
@@ -167,7 +169,7 @@ def test_a_slow_server_is_waited_for(store: MinioStore, faults: Faults) -> None:
 def test_a_server_that_says_nothing_is_given_up(
     minio_url: str, faults: Faults, proxied: Callable[[str], str]
 ) -> None:
-    hasty = RetryLimits(attempts=2, seconds=5, first_wait=0.01, read_timeout=0.2)
+    hasty = Limits(Policy(attempts=2, first_wait=0.01, longest_wait=1, seconds=5), read_timeout=0.2)
     store = MinioStore.from_url(proxied(minio_url), hasty)
     faults.delay = 2
     begin = time.monotonic()
@@ -213,24 +215,24 @@ def test_a_page_of_a_load_balancer_is_no_answer(store: MinioStore, faults: Fault
         (400, "Odd", StoreError),
     ],
 )
-def test_views_keep_the_error_contract(
+def test_plain_copies_keep_the_error_contract(
     store: MinioStore, faults: Faults, status: int, code: str, kind: type[StoreError]
 ) -> None:
     blob = store.put_bytes(DATA)
     manifest = Manifest("application/vnd.assay.model.v1", (FileEntry("file", blob),), {})
-    store.view(manifest)
+    plain_copies.make(store, manifest)
 
     def content(head: bytes) -> bool:
         return head.startswith(b"GET") and b"/views/" in head.split(b"?")[0]
 
-    for work in (store.view, store.verify_view):
+    for work in (plain_copies.make, plain_copies.verify):
         faults.only, faults.answer = content, [error(status, code)] * 20
         with pytest.raises(kind):
-            work(manifest)
+            work(store, manifest)
         assert len(faults.answer) < 20
     # And what passes by itself is waited for.
     faults.answer = [error(503, "SlowDown")] * 2
-    store.verify_view(manifest)
+    plain_copies.verify(store, manifest)
     assert not faults.answer
 
 
@@ -389,7 +391,7 @@ def test_a_listing_or_copy_that_a_page_answers_is_not_an_empty_one(
     manifest = Manifest("application/vnd.assay.model.v1", (FileEntry("file", blob),), {})
     for only, work in (
         (b"list-type", lambda: list(store.iter_blobs())),
-        (b"x-amz-copy-source", lambda: store.view(manifest)),
+        (b"x-amz-copy-source", lambda: plain_copies.make(store, manifest)),
         (b"DELETE", lambda: store.remove_blob(blob.digest)),
     ):
         faults.only = lambda head, only=only: only in head.lower() or head.startswith(only)
@@ -400,6 +402,58 @@ def test_a_listing_or_copy_that_a_page_answers_is_not_an_empty_one(
             work()
     faults.answer = []
     assert [digest for digest, _ in store.iter_blobs()] == [blob.digest]
+
+
+def late(code: str) -> bytes:
+    """A success that says in its document that it failed, as S3 answers what takes long."""
+    body = f"<Error><Code>{code}</Code></Error>".encode()
+    headers = (
+        f"x-amz-request-id: 1\r\nContent-Type: application/xml\r\nContent-Length: {len(body)}\r\n"
+    )
+    return answer("200 OK", headers, body)
+
+
+def completion(head: bytes) -> bool:
+    line = head.split(b"\r\n", 1)[0]
+    return line.startswith(b"POST") and b"uploadId=" in line
+
+
+def test_a_success_that_turns_out_a_failure_is_retried(
+    store: MinioStore, faults: Faults, tmp_path: Path
+) -> None:
+    manifest = Manifest(
+        "application/vnd.assay.model.v1", (FileEntry("file", store.put_bytes(DATA)),), {}
+    )
+    faults.only = lambda head: b"x-amz-copy-source" in head.lower()
+    faults.answer = [late("InternalError")] * 2
+    plain_copies.make(store, manifest)
+    assert not faults.answer
+    assert plain_copies.verify(store, manifest) == []
+    (tmp_path / "large").write_bytes(os.urandom(40 << 20))
+    faults.only, faults.answer = completion, [late("InternalError")] * 2
+    blob = store.put_file(tmp_path / "large")
+    assert not faults.answer
+    assert store.verify(blob) == blob.size
+
+
+def test_a_success_that_turns_out_a_refusal_is_none(
+    store: MinioStore, faults: Faults, tmp_path: Path
+) -> None:
+    (tmp_path / "large").write_bytes(os.urandom(40 << 20))
+    faults.only, faults.answer = completion, [late("AccessDenied")]
+    with pytest.raises(StoreAccessError):
+        store.put_file(tmp_path / "large")
+    assert not list(store.iter_blobs())
+
+
+def test_a_completion_whose_answer_was_lost_is_found_done(
+    store: MinioStore, faults: Faults, tmp_path: Path
+) -> None:
+    (tmp_path / "large").write_bytes(os.urandom(40 << 20))
+    faults.only, faults.reset_down = completion, 1
+    blob = store.put_file(tmp_path / "large")
+    assert faults.reset_down == 0
+    assert store.verify(blob) == blob.size
 
 
 @pytest.mark.parametrize("name", ["Last-Modified", "Date", "Content-Length"])
@@ -461,8 +515,10 @@ def test_a_server_that_drips_is_given_up_before_it_ends(
 ) -> None:
     head = answer("200 OK", OF_S3 + f"Content-Length: {len(DATA)}\r\n")
     text = b"HTTP/1.1 200 OK\r\n" + b"x-odd: 1\r\n" * 10_000 if part == "head" else head + DATA
-    limits = RetryLimits(
-        attempts=2, seconds=2, first_wait=0.01, read_timeout=5, pace=Pace(1.0, 10_000)
+    limits = Limits(
+        Policy(attempts=2, first_wait=0.01, longest_wait=1, seconds=2),
+        read_timeout=5,
+        pace=Pace(1.0, 10_000),
     )
     if part == "body":
         limits = replace(limits, pace=Pace(12.0, 100_000))  # the head passes
@@ -486,13 +542,13 @@ def test_the_pace_is_a_setting_and_odd_ones_are_refused_together(
 ) -> None:
     monkeypatch.setenv("ASSAY_STORE_TIMEOUT", "7.5")
     monkeypatch.setenv("ASSAY_STORE_MIN_RATE", "1000")
-    assert RetryLimits.from_env().pace == Pace(7.5, 1000)
+    assert Limits.from_env().pace == Pace(7.5, 1000)
     monkeypatch.setenv("ASSAY_STORE_TIMEOUT", "nan")
     monkeypatch.setenv("ASSAY_STORE_MIN_RATE", "fast")
     with pytest.raises(
         UsageError, match=r"ASSAY_STORE_TIMEOUT: 'nan'.*ASSAY_STORE_MIN_RATE: 'fast'"
     ):
-        RetryLimits.from_env()
+        Limits.from_env()
 
 
 PAGE = b"<ListBucketResult>%s<Contents><Key>%s</Key><Size>%s</Size><LastModified>\

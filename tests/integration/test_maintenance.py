@@ -10,6 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from assay.cli import cli
+from assay.core import plain_copies
 from assay.core.attestation import about
 from assay.core.digest import hex_of, of_bytes
 from assay.core.execution import Context, execute
@@ -86,7 +87,7 @@ def first_file(store: Store, artifact: str) -> str:
 
 def test_a_whole_store_is_found_whole(store: Store) -> None:
     _, model = make(store, 1)
-    store.view(get_manifest(store, model))
+    plain_copies.make(store, get_manifest(store, model))
     checked = fsck(store, None)
     assert checked.findings == []
     # 2 manifests of 1 and 3 files; records: 1 output, 1 input and 1 output; 2 cache entries, 2
@@ -102,7 +103,7 @@ def test_damage_of_every_kind_is_found_and_mended_from_a_copy(store: Store, tmp_
     # The two stores hold records of their own; this store's must be in the copy to be mended.
     (record,) = about(store, model, None)
     copy.put_bytes(store.get_bytes(record.digest, 1 << 20))
-    store.view(get_manifest(store, model))
+    plain_copies.make(store, get_manifest(store, model))
 
     altered, missing = first_file(store, model), first_file(store, data)
     damage(store, altered, b"altered, and longer than it was")
@@ -142,25 +143,25 @@ def test_a_copy_that_is_damaged_too_mends_nothing(store: Store, tmp_path: Path) 
 
 def test_an_altered_view_is_found_and_mended(folder_store: Store, tmp_path: Path) -> None:
     _, model = make(folder_store, 1)
-    uri = folder_store.view(get_manifest(folder_store, model))
+    uri = plain_copies.make(folder_store, get_manifest(folder_store, model))
     file = Path(uri.removeprefix("file://")) / "model.txt"
     file.chmod(0o644)
     file.write_text("altered")
     (finding,) = fsck(folder_store, None).broken
     assert finding.what == f"plain copy {model}"
     assert not fsck(folder_store, None, folder_store).broken
-    folder_store.verify_view(get_manifest(folder_store, model))
+    plain_copies.verify(folder_store, get_manifest(folder_store, model))
 
 
 def test_gc_keeps_a_root_and_all_it_rests_on(store: Store) -> None:
     data, kept = make(store, 1)
     other_data, other = make(store, 2)
     for model in (kept, other):
-        store.view(get_manifest(store, model))
+        plain_copies.make(store, get_manifest(store, model))
     # 2 manifests, 2 records, rows.txt and model.txt; both models have the other two files.
     assert collected(store, {kept: "wanted"}) == 6
     assert verify(store, kept, None).artifacts == 2
-    assert store.list_views() == {kept}
+    assert plain_copies.listed(store) == {kept}
     assert not store.has(other)
     assert not store.has(other_data)
     assert fsck(store, None).findings == []
@@ -290,7 +291,7 @@ def test_versions_with_an_alias_and_the_last_three_in_production_always_stay(
     for number in range(7):
         _, model = make(folder_store, 1, seed=number)
         models.append(model)
-        uri = folder_store.view(get_manifest(folder_store, model))
+        uri = plain_copies.make(folder_store, get_manifest(folder_store, model))
         registry.register("income", model, uri, {}, {})
     for version in ("1", "2", "3", "4"):
         registry.set_alias("income", "production", version)

@@ -17,6 +17,7 @@ from sklearn.linear_model import LogisticRegression
 
 from assay.cli import cli
 from assay.components.resolve_production.step import resolve_production
+from assay.core import plain_copies
 from assay.core.digest import of_bytes
 from assay.core.step import Model, Out, Record, Services
 from assay.core.store import Store, open_store
@@ -88,7 +89,11 @@ def register(server: str, store: Store, folder: Path, name: str) -> str:
     """Register the model's view; the version's source."""
     manifest = put_tree(store, folder, Model.type, {})
     version, new = Registry(server).register(
-        name, manifest.digest, store.view(manifest), {"assay.data": DATA}, {"accuracy": 0.9}
+        name,
+        manifest.digest,
+        plain_copies.make(store, manifest),
+        {"assay.data": DATA},
+        {"accuracy": 0.9},
     )
     assert new
     assert version.model == manifest.digest
@@ -196,7 +201,7 @@ def test_an_alias_removed_by_hand_is_told_by_a_real_server(
     assert found is not None
     assert found.model == MODEL
     client.delete_registered_model_alias("removed", "production")
-    with pytest.raises(ServiceError, match="cannot tell what is in production"):
+    with pytest.raises(ServiceError, match="cannot determine what is in production"):
         registry.production("removed")
 
 

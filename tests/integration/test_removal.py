@@ -23,6 +23,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from assay.cli import cli
+from assay.core import plain_copies
 from assay.core.digest import Readable, hex_of
 from assay.core.execution import Context, Execution, execute
 from assay.core.maintenance.gc import MIN_GRACE_SECONDS, pin
@@ -326,7 +327,7 @@ def test_a_killed_collection_leaves_nothing_half_and_the_next_goes_on(
 ) -> None:
     root, data, model = old_store(tmp_path)
     store = FolderStore(root)
-    store.view(get_manifest(store, model))
+    plain_copies.make(store, get_manifest(store, model))
     age(root, 30)
     process = subprocess.Popen(
         [sys.executable, "-c", COLLECT, store.url, str(point)], stdout=subprocess.PIPE, text=True
@@ -358,7 +359,7 @@ def test_a_killed_collection_leaves_nothing_half_and_the_next_goes_on(
     collect(store)
     # What is left is the list of the last removal.
     assert len(list(store.iter_blobs())) == 1
-    assert store.list_views() == set()
+    assert plain_copies.listed(store) == set()
     assert store.list_pointers(removal.ANNOUNCED) == []
     assert not store.has(data)
 
@@ -419,7 +420,7 @@ def test_the_store_tells_its_own_time(store: Store) -> None:
 def _url(store: Store) -> str:
     if isinstance(store, FolderStore):
         return store.url
-    endpoint = store._client._base_url.host  # type: ignore[attr-defined]
+    endpoint = store._endpoint.netloc  # type: ignore[attr-defined]
     return f"{store.url}?endpoint=http://{endpoint}"
 
 

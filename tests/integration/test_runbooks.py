@@ -14,6 +14,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from assay.cli import cli
+from assay.core import plain_copies
 from assay.core.digest import hex_of
 from assay.core.execution import Context, execute
 from assay.core.step import Dataset, Model, Out, step
@@ -61,7 +62,7 @@ class Broken:
         store = FolderStore(self.root)
         data = execute(rows, {"number": 1}, Context(store)).outputs["dataset"]
         self.model = execute(fit, {"data": data}, Context(store)).outputs["model"]
-        store.view(get_manifest(store, self.model))
+        plain_copies.make(store, get_manifest(store, self.model))
         subprocess.run(["cp", "-a", str(self.root), str(self.replica)], check=True)
         self.damaged = self.root / blob_key(get_manifest(store, data).files[0].blob.digest)
         missing = self.root / blob_key(get_manifest(store, self.model).files[1].blob.digest)
@@ -158,6 +159,7 @@ import sys, itertools, time
 from pathlib import Path
 sys.path[:0] = sys.argv[2:]
 from test_runbooks import rows, fit
+from assay.core import plain_copies
 from assay.core.execution import Context, execute
 from assay.core.store import open_store
 from assay.core.tree import get_manifest
@@ -165,7 +167,7 @@ store = open_store(sys.argv[1])
 for number in itertools.count():
     data = execute(rows, {"number": number}, Context(store)).outputs["dataset"]
     model = execute(fit, {"data": data}, Context(store)).outputs["model"]
-    store.view(get_manifest(store, model))
+    plain_copies.make(store, get_manifest(store, model))
     if number == 0:
         print("ready", flush=True)
     time.sleep(0.1)  # a store that grows faster takes fsck minutes

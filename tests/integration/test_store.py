@@ -10,10 +10,12 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from assay.core import plain_copies
 from assay.core.digest import hex_of, of_bytes
 from assay.core.maintenance.gc import MIN_GRACE_SECONDS, pin, pins
 from assay.core.manifest import Descriptor, FileEntry, Manifest
@@ -199,12 +201,12 @@ def test_a_tree_with_a_damaged_file_is_not_laid_out(store: Store, tmp_path: Path
 
 def test_a_view_is_plain_files_and_is_checked(store: Store, tmp_path: Path) -> None:
     manifest = put_tree(store, make_tree(tmp_path / "in", 5), TYPE, {})
-    uri = store.view(manifest)
+    uri = plain_copies.make(store, manifest)
     assert uri.endswith(f"views/{manifest.digest[7:]}")
-    assert store.view(manifest) == uri
-    store.verify_view(manifest)
+    assert plain_copies.make(store, manifest) == uri
+    plain_copies.verify(store, manifest)
     other = put_tree(store, make_tree(tmp_path / "other", 2), TYPE, {})
-    store.verify_view(other)  # has none
+    plain_copies.verify(store, other)  # has none
 
 
 def test_a_tree_of_many_small_files_travels_in_packs(store: Store, tmp_path: Path) -> None:
@@ -228,14 +230,14 @@ def test_a_tree_of_many_small_files_travels_in_packs(store: Store, tmp_path: Pat
 
 def test_a_view_of_packed_files_is_plain_files(store: Store, tmp_path: Path) -> None:
     manifest = put_tree(store, make_tree(tmp_path / "in", 300), TYPE, {})
-    store.view(manifest)
-    store.verify_view(manifest)
+    plain_copies.make(store, manifest)
+    plain_copies.verify(store, manifest)
     root = f"views/{manifest.digest[7:]}/"
     store._replace(root + manifest.files[7].path, b"altered")
     with pytest.raises(IntegrityError, match="differs from"):
-        store.verify_view(manifest)
-    store.view(manifest)
-    store.verify_view(manifest)
+        plain_copies.verify(store, manifest)
+    plain_copies.make(store, manifest)
+    plain_copies.verify(store, manifest)
 
 
 def test_writers_may_race(store_url: str, tmp_path: Path) -> None:
@@ -416,8 +418,12 @@ def test_a_file_that_is_not_there_is_one_line(store: Store, tmp_path: Path) -> N
         lambda store, _blob, _path: store.list_pointers("cache/"),
         lambda store, _blob, _path: store.read_pointer(f"cache/{HEX}"),
         lambda store, _blob, _path: store.write_pointer(f"cache/{HEX}", b"x"),
-        lambda store, blob, _path: store.view(Manifest(TYPE, (FileEntry("f", blob),), {})),
-        lambda store, blob, _path: store.verify_view(Manifest(TYPE, (FileEntry("f", blob),), {})),
+        lambda store, blob, _path: plain_copies.make(
+            store, Manifest(TYPE, (FileEntry("f", blob),), {})
+        ),
+        lambda store, blob, _path: plain_copies.verify(
+            store, Manifest(TYPE, (FileEntry("f", blob),), {})
+        ),
         lambda store, blob, _path: store.remove_blob(blob.digest),
     ],
 )
@@ -430,7 +436,7 @@ def test_a_missing_bucket_is_told_by_every_method(
 ) -> None:
     url = request.getfixturevalue(f"{server}_url")
     store = open_store(url.replace("s3://assay-tests/", "s3://no-such-bucket/"))
-    with pytest.raises(StoreError, match="no such bucket; create it") as caught:
+    with pytest.raises(StoreError, match=r"has no such bucket .*create it") as caught:
         work(store, Descriptor(ABSENT, 1), tmp_path / "file")
     assert not isinstance(caught.value, NotFoundError)
 
@@ -599,11 +605,12 @@ def test_pipes_in_the_place_of_pointers_and_folders_stop_nothing_for_ever(
     ],
 )
 def test_an_odd_url_is_one_line(url: str) -> None:
-    from assay.core.store.client import RetryLimits
+    from assay.core.retry import STORE
+    from assay.core.store.client import Limits
     from assay.core.store.minio import MinioStore
 
     def use() -> None:
-        hasty = RetryLimits(attempts=1, seconds=1, connect_timeout=1)
+        hasty = Limits(replace(STORE, attempts=1, seconds=1), connect_timeout=1)
         store = MinioStore.from_url(url, hasty) if url.startswith("s3:") else open_store(url)
         store.has(ABSENT)
 
@@ -630,22 +637,22 @@ def test_links_in_the_place_of_plain_copies_lead_nobody_out_of_the_store(
     views.mkdir()
     for link in (copy, views / ("ab" * 32)):
         link.symlink_to(outside)
-    for work in (lambda: folder_store.view(manifest), lambda: folder_store.verify_view(manifest)):
+    for work in (plain_copies.make, plain_copies.verify):
         with pytest.raises(IntegrityError, match=r"it is a symbolic link and not a folder.*rm -f"):
-            work()
+            work(folder_store, manifest)
     found = plan(folder_store, {}, now=time.time(), grace=MIN_GRACE_SECONDS)
-    assert found.views == [f"sha256:{'ab' * 32}"]
+    assert found.plain_copies == [f"sha256:{'ab' * 32}"]
     remove(folder_store, found, dict)
-    folder_store.remove_view(manifest.digest)
+    plain_copies.remove(folder_store, manifest.digest)
     assert list(views.iterdir()) == []
     copy.mkdir()
     (copy / "data").symlink_to(outside / "inner")
     with pytest.raises(IntegrityError, match="symbolic link and not a folder"):
-        folder_store.view(manifest)
-    folder_store.remove_view(manifest.digest)
+        plain_copies.make(folder_store, manifest)
+    plain_copies.remove(folder_store, manifest.digest)
     assert not (copy / "data").is_symlink()
-    folder_store.view(manifest)
-    assert folder_store.verify_view(manifest) == []
+    plain_copies.make(folder_store, manifest)
+    assert plain_copies.verify(folder_store, manifest) == []
     files = {
         str(path.relative_to(outside)): path.read_text()
         for path in outside.rglob("*")
@@ -680,8 +687,52 @@ def test_names_with_odd_characters_are_listed_as_they_are(
     manifest = put_tree(store, tmp_path / "source", "application/vnd.assay.model.v1", {})
     pin(store, manifest.digest, "why")
     assert list(pins(store)) == [manifest.digest]
-    store.view(manifest)
-    assert store.verify_view(manifest) == []
-    assert store.list_views() == {manifest.digest}
-    store.remove_view(manifest.digest)
-    assert store.list_views() == set()
+    plain_copies.make(store, manifest)
+    assert plain_copies.verify(store, manifest) == []
+    assert plain_copies.listed(store) == {manifest.digest}
+    plain_copies.remove(store, manifest.digest)
+    assert plain_copies.listed(store) == set()
+
+
+@pytest.mark.parametrize("server", [pytest.param("minio", marks=pytest.mark.minio), "seaweedfs"])
+def test_what_is_too_large_for_one_copy_is_copied_in_parts(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, server: str
+) -> None:
+    from assay.core.store.minio import MinioStore
+
+    # S3 takes parts of 5 MiB and more, but for the last one.
+    monkeypatch.setattr(MinioStore, "max_copy_bytes", 5 << 20)
+    store = open_store(request.getfixturevalue(f"{server}_url"))
+    (tmp_path / "tree").mkdir()
+    (tmp_path / "tree" / "large.bin").write_bytes(os.urandom((12 << 20) + 1))
+    manifest = put_tree(store, tmp_path / "tree", TYPE, {})
+    plain_copies.make(store, manifest)
+    assert plain_copies.verify(store, manifest) == []
+    assert [entry.size for entry in store.list_files("views/")] == [(12 << 20) + 1]
+
+
+@pytest.mark.parametrize("name", ["blobs/sha256/ab", "cache/x", "../x", "/etc/passwd", ""])
+def test_files_lie_in_their_own_folders_only(store: Store, name: str) -> None:
+    for work in (store.remove_file, store.uri, store.list_files):
+        with pytest.raises(StoreError, match="is not the name of a file"):
+            work(name)
+
+
+@pytest.mark.parametrize(
+    ("host", "region", "bucket", "expected"),
+    [
+        ("127.0.0.1:9000", "us-east-1", "b", ("127.0.0.1:9000", "/b/")),
+        ("minio.example.org", "us-east-1", "b.c", ("minio.example.org", "/b.c/")),
+        ("s3.amazonaws.com", "eu-west-1", "b", ("b.s3.eu-west-1.amazonaws.com", "/")),
+        ("s3.eu-west-1.amazonaws.com", "eu-west-1", "b.c", ("s3.eu-west-1.amazonaws.com", "/b.c/")),
+        ("s3.cn-north-1.amazonaws.com.cn", "cn-north-1", "b",
+         ("b.s3.cn-north-1.amazonaws.com.cn", "/")),
+        ("amazonaws.com.example.org", "x", "b", ("amazonaws.com.example.org", "/b/")),
+    ],
+)  # fmt: skip
+def test_where_a_bucket_lies(
+    host: str, region: str, bucket: str, expected: tuple[str, str]
+) -> None:
+    from assay.core.store.wire import Endpoint
+
+    assert Endpoint("https", host, region, None).of_bucket(bucket) == expected

@@ -20,8 +20,9 @@ import pytest
 
 from assay.core.manifest import Descriptor
 from assay.core.packing import SMALL_FILE_BYTES
+from assay.core.retry import Policy
 from assay.core.store import Store, open_store
-from assay.core.store.client import RetryLimits
+from assay.core.store.client import Limits, client_for
 from assay.core.store.minio import MinioStore
 from assay.core.tree import get_manifest, get_tree, put_tree
 from assay.errors import AssayError, StoreAccessError, StoreError, StoreUnavailableError, UsageError
@@ -223,9 +224,9 @@ def test_a_writer_goes_on_after_the_server_was_killed_and_started_again(
         # Too large for a pack, so that there are many requests to be cut off.
         (tree / f"{number}.bin").write_bytes(os.urandom(SMALL_FILE_BYTES + 1))
     (tree / "large.bin").write_bytes(os.urandom(1 << 20) * 100)
-    patient = RetryLimits(attempts=200, seconds=120, first_wait=0.1, longest_wait=1)
+    patient = Limits(Policy(attempts=200, first_wait=0.1, longest_wait=1, seconds=120))
     store = MinioStore.from_url(f"s3://bucket/p?endpoint={own_minio.endpoint}", patient)
-    store._client.make_bucket("bucket")
+    client_for(f"s3://bucket?endpoint={own_minio.endpoint}").make_bucket("bucket")
     digests: list[str] = []
     thread = threading.Thread(target=lambda: digests.append(put_tree(store, tree, TYPE, {}).digest))
     thread.start()
@@ -255,7 +256,7 @@ def test_a_writer_goes_on_after_the_server_was_killed_and_started_again(
     )
     # And one that is gone for good is told in one line.
     own_minio.stop()
-    hasty = RetryLimits(attempts=3, seconds=5, first_wait=0.01)
+    hasty = Limits(Policy(attempts=3, first_wait=0.01, longest_wait=1, seconds=5))
     gone = MinioStore.from_url(f"s3://bucket/p?endpoint={own_minio.endpoint}", hasty)
     with pytest.raises(StoreUnavailableError, match="is it up") as caught:
         gone.put_bytes(b"x")

@@ -26,6 +26,7 @@ from sklearn.pipeline import Pipeline, _transform_one, make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 from sklearn.utils.validation import _check_response_method
 
+from assay.core.digest import canonical_json
 from assay.errors import IntegrityError, UsageError
 from assay.models import audit, check_estimator
 from assay.models.build import make_estimator
@@ -123,6 +124,75 @@ def test_an_argument_that_reaches_beyond_the_estimator_is_refused(
 )  # fmt: skip
 def test_what_people_give_is_taken(estimator: str, hyperparameters: dict[str, Any]) -> None:
     assert problems(estimator, **hyperparameters) == ""
+
+
+BAGGING = {"$estimator": "sklearn.ensemble.BaggingClassifier"}
+
+
+@pytest.mark.parametrize("one", [1, 1.0])
+@pytest.mark.parametrize(
+    ("estimator", "hyperparameters", "told"),
+    [
+        (BAGGING["$estimator"], {"max_samples": ...}, "max_samples: "),
+        (BAGGING["$estimator"], {"max_features": ...}, "max_features: "),
+        ("sklearn.ensemble.RandomForestClassifier", {"max_features": ...}, "max_features: "),
+        ("sklearn.linear_model.RANSACRegressor", {"min_samples": ...}, "min_samples: "),
+        ("sklearn.feature_selection.RFE",
+         {"estimator": LOGISTIC, "n_features_to_select": ...}, "n_features_to_select: "),
+        ("sklearn.ensemble.VotingClassifier",
+         {"estimators": [["a", {**BAGGING, "hyperparameters": {"max_samples": ...}}]]},
+         "estimators: max_samples: "),
+        (SEARCH, {"estimator": BAGGING, "param_grid": {"max_samples": [0.5, ...]}},
+         "param_grid: 'max_samples': "),
+        (SEARCH, {"estimator": {"$estimator": "sklearn.pipeline.Pipeline",
+                                "hyperparameters": {"steps": [["last", BAGGING]]}},
+                  "param_grid": [{"last__max_features": [...]}]},
+         "param_grid: 'last__max_features': "),
+    ],
+)  # fmt: skip
+def test_all_rows_do_not_silently_become_one_row(
+    estimator: str, hyperparameters: dict[str, Any], told: str, one: float
+) -> None:
+    """JSON writes 1.0 as 1, which is a count of one to scikit-learn."""
+
+    def filled(value: Any, number: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: filled(item, number) for key, item in value.items()}
+        if isinstance(value, list):
+            return [filled(item, number) for item in value]
+        return number if value is ... else value
+
+    given = filled(hyperparameters, one)
+    found = problems(estimator, **given)
+    assert told in found
+    assert '{"$float": 1}' in found
+    assert '{"$int": 1}' in found
+    with pytest.raises(UsageError):
+        make_estimator(estimator, given, task="binary", seed=0, threads=1)
+    for key in ("$float", "$int"):
+        assert not problems(estimator, **filled(hyperparameters, {key: one}))
+
+
+def test_a_number_written_with_its_type_reaches_the_estimator_as_that() -> None:
+    for key, kind in (("$float", float), ("$int", int)):
+        given = json.loads(canonical_json({"max_samples": {key: 1.0}, "max_features": 0.5}))
+        made = make_estimator(
+            "sklearn.ensemble.BaggingClassifier", given, task="binary", seed=0, threads=1
+        )
+        assert type(made.max_samples) is kind
+    tree = "sklearn.tree.DecisionTreeClassifier"
+    assert not problems(tree, min_samples_split={"$float": 1})
+    assert '"$int"' not in problems(tree, min_samples_split=1)
+    assert not problems(tree, max_depth=1, min_samples_leaf=1, ccp_alpha=1)
+    for wrong in (
+        {"$float": "1"},
+        {"$float": 1, "x": 1},
+        {"$int": 1.5},
+        {"$int": True},
+        {"$int": float("inf")},
+        {"$float": 10**400},
+    ):
+        assert "max_features: " in problems(tree, max_features=wrong)
 
 
 def test_nothing_is_imported_before_it_is_admitted(

@@ -7,7 +7,7 @@ import yaml
 
 from assay.cli.catalog import pipeline
 from assay.cli.compile import compile_one
-from assay.releases.document import ENVIRONMENTS
+from assay.releases.layout import ENVIRONMENTS
 from assay.runtime.images import read_images
 
 IMAGES = read_images(None, development=True)

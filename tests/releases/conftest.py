@@ -7,7 +7,7 @@ import shutil
 import sqlite3
 import subprocess
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,15 +18,15 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from assay.core.context import services_from_env
 from assay.core.execution import Context, execute
-from assay.core.signing import Signer, Verifier, signer_from_env
+from assay.core.signing import Signer, Verifier
 from assay.core.step import Model, MonitoringPlan, Out, Policy, Services, Step, step
 from assay.core.store import Store, open_store
 from assay.core.store.base import blob_key
 from assay.core.tree import get_manifest
 from assay.governance.registry import Registry
-from assay.releases import approval, log, promotion, rollback
+from assay.releases import approval, log, promotion, rollback, sync
+from assay.releases.deployment import Deployment
 from assay.releases.settings import Settings, settings_from_env
-from assay.releases.statement import require_signer
 
 import servers
 from simulators.forge import git
@@ -74,35 +74,33 @@ class World:
         return settings_from_env()
 
     @property
+    def deployment(self) -> Deployment:
+        return Deployment.from_env()
+
+    def signed_by(self, signer: Signer) -> Deployment:
+        return replace(self.deployment, signer=signer)
+
+    @property
+    def without_registry(self) -> Deployment:
+        return replace(self.deployment, registry=None)
+
+    @property
+    def signer(self) -> Signer:
+        return self.deployment.require_signer()
+
+    @property
     def registry(self) -> Registry:
         return Registry()
 
     def promote(self, model: str, environment: str, **changes: Any) -> promotion.Promotion:
         digest = self.models.get(model, model)
-        return promotion.promote(
-            self.services,
-            self.settings,
-            self.registry,
-            MODEL,
-            environment,
-            digest=digest,
-            signer=signer_from_env(),
-            **changes,
-        )
+        return promotion.promote(self.deployment, MODEL, environment, digest=digest, **changes)
 
     def approve(self, environment: str, **changes: Any) -> str:
-        return approval.approve(
-            self.services,
-            self.settings,
-            require_signer(),
-            MODEL,
-            environment,
-            **{"by": ANN, "registry": self.registry, **changes},
-        )
+        return approval.approve(self.deployment, MODEL, environment, **{"by": ANN, **changes})
 
-    def sync(self, **changes: Any) -> approval.Synced:
-        signer = require_signer()
-        return approval.sync(self.services, self.settings, self.registry, signer, **changes)
+    def sync(self, **changes: Any) -> sync.Synced:
+        return sync.sync(self.deployment, **changes)
 
     def release(self, model: str, *environments: str) -> None:
         """Through environments, each merged and recorded."""
@@ -113,15 +111,8 @@ class World:
 
     def roll_back(self, environment: str, **changes: Any) -> rollback.RolledBack:
         arguments: dict[str, Any] = {"by": ANN, "why": "wrong predictions", "now": True, **changes}
-        return rollback.rollback(
-            self.services,
-            self.settings,
-            arguments.pop("registry", self.registry),
-            require_signer(),
-            MODEL,
-            environment,
-            **arguments,
-        )
+        deployment = arguments.pop("deployment", self.deployment)
+        return rollback.rollback(deployment, MODEL, environment, **arguments)
 
     def blob(self, digest: str) -> Path:
         return self.root / "store" / blob_key(digest)
@@ -143,7 +134,7 @@ class World:
         return [entry for entry in self.chain() if entry.event is not log.Event.INTENT]
 
     def chain(self) -> list[log.Entry]:
-        return log.read(self.store, MODEL, self.services.verifier)
+        return log.read(self.services, MODEL)
 
     def head(self, branch: str = "main") -> str:
         return git(self.bare, "rev-parse", f"refs/heads/{branch}")

@@ -10,6 +10,7 @@ from click.testing import CliRunner
 
 from assay.cli import cli
 from assay.core import code_identity as code
+from assay.core import plain_copies
 from assay.core.attestation import about
 from assay.core.execution import Context, execute
 from assay.core.settings import APPROVAL_DAYS
@@ -22,9 +23,11 @@ from assay.errors import (
     UsageError,
 )
 from assay.governance.registry import MODEL_TAG
-from assay.releases import candidate, log, statement
+from assay.releases import eligibility, log, statement
 from assay.releases.lint import lint
 from assay.releases.log import Event
+from assay.releases.log import chain as log_chain
+from assay.releases.log import entry as log_entry
 from assay.releases.statement import Kind
 
 from simulators.forge import git
@@ -79,7 +82,7 @@ def test_a_field_of_a_release_that_nothing_proves_is_refused(
     git(clone, "checkout", "-q", done.branch)
     (clone / RELEASE).write_bytes(replace(done.release, **{field: values[field]}).render())
     push(clone, "Edit", done.branch)
-    _, problems = lint(world.services, clone, "origin/main", world.registry)
+    _, problems = lint(world.deployment, clone, "origin/main")
     assert any(said in problem.text for problem in problems)
     if field != "previous":  # that one is a conflict
         refused(lambda: world.approve("dev"), IntegrityError, said)
@@ -94,7 +97,7 @@ def test_a_folder_elsewhere_is_not_the_models_whatever_its_last_names(world: Any
     (clone / RELEASE).write_bytes(replace(done.release, uri=uri).render())
     push(clone, "Edit", done.branch)
     told = f"uri {uri} is not that of the model"
-    _, problems = lint(world.services, clone, "origin/main", world.registry)
+    _, problems = lint(world.deployment, clone, "origin/main")
     assert told in problems[0].text
     refused(lambda: world.approve("dev"), IntegrityError, told)
 
@@ -106,7 +109,7 @@ def test_golden_predictions_of_another_model_are_refused(world: Any) -> None:
     git(clone, "checkout", "-q", done.branch)
     (clone / RELEASE).write_bytes(replace(done.release, golden=golden).render())
     push(clone, "Edit", done.branch)
-    told = "these are no golden predictions of"
+    told = "not golden predictions of"
     refused(lambda: world.approve("dev", digest=world.models["one"]), IntegrityError, told)
 
 
@@ -119,8 +122,8 @@ def test_a_policy_that_is_renamed_into_the_releases_folder_is_a_changed_policy(w
     git(clone, "checkout", "-q", done.branch)
     (clone / "policy.yaml").rename(clone / "models/churn/dev/roc.svg")
     push(clone, "Figure", done.branch)
-    refused(lambda: world.approve("dev"), IntegrityError, "policy.yaml is changed too")
-    _, problems = lint(world.services, clone, "origin/main", world.registry)
+    refused(lambda: world.approve("dev"), IntegrityError, "policy.yaml governs the release")
+    _, problems = lint(world.deployment, clone, "origin/main")
     assert any("policy.yaml governs the release" in problem.text for problem in problems)
 
 
@@ -155,8 +158,9 @@ def test_one_commit_for_two_environments_hides_neither(world: Any) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("assay.releases.repository.Repository.changed", lambda *_: [])
         world.approve("dev")
-    (problem,) = world.sync().problems
-    assert "never in staging" in problem
+    dev, production = world.sync().problems
+    assert "models/churn/production/release.yaml is changed too" in dev
+    assert "never in staging" in production
 
 
 def test_a_release_that_is_a_link_does_not_stop_the_others(world: Any) -> None:
@@ -196,12 +200,13 @@ def test_a_trailer_of_a_runner_is_told_and_stops_nothing(world: Any, keys: Any) 
     world.release("one", "dev")
     world.release("two", "dev")
     never = f"sha256:{'ab' * 32}"
-    envelope = keys.signer("runs").sign(log._head_payload(MODEL, never))
+    repository = world.chain()[-1].repository
+    envelope = keys.signer("runs").sign(log_chain._head_payload(MODEL, never, repository))
     clone = world.checkout()
     (clone / "models/churn/NOTES.md").write_text("Notes.\n")
     push(clone, f"Notes\n\nAssay-Log: {never} {base64.urlsafe_b64encode(envelope).decode()}")
     (problem,) = world.sync().problems
-    assert "a runner's key says" in problem
+    assert "signed by a runner's key only" in problem
     assert never in problem
     assert world.roll_back("dev").release.digest == world.models["one"]
     world.promote("three", "dev")
@@ -215,10 +220,9 @@ def test_a_runners_entry_does_not_hide_an_unapproved_commit(world: Any, keys: An
     (clone / RELEASE).write_bytes(world.promote("two", "dev").release.render())
     push(clone, "Push")
     log.append(
-        world.store,
+        world.services,
         replace(good, event=Event.ROLLBACK, commit=world.head(), statement="", name=""),
         keys.signer("runs"),
-        world.services.verifier,
     )
     assert len(world.entries()) == 2
     assert any("without an approval" in problem for problem in world.sync().problems)
@@ -265,7 +269,7 @@ def test_a_retired_approver_cannot_approve_with_a_time_of_before(
     )
     data, media = statement.encode(Kind.LOG, release.name, forged.predicate(), keys.signer("bob"))
     name = world.store.put_bytes(data, media).digest
-    world.store.write_pointer(log._pointer(MODEL, forged.number), name.encode())
+    world.store.write_pointer(log_entry.pointer(MODEL, forged.number), name.encode())
     assert "it was backdated" in world.chain()[-1].refused
     assert log.current(world.chain(), "dev").digest == world.models["one"]
 
@@ -284,7 +288,7 @@ def test_a_runner_cannot_date_the_log_ahead(
         statement="",
         name="",
     )
-    log.append(world.store, ahead, keys.signer("runs"), world.services.verifier)
+    log.append(world.services, ahead, keys.signer("runs"))
     world.release("two", "dev")
     tomorrow = datetime.now(UTC).date() + timedelta(days=1)
     monkeypatch.setenv("ASSAY_VERIFY_KEYS", keys.listing(ann={"retired": tomorrow}))
@@ -312,7 +316,7 @@ def test_a_runner_cannot_revive_an_approval_that_expired(
         name="",
         by="Runs <runs@example.org>",
     )
-    log.append(world.store, revived, keys.signer("runs"), world.services.verifier)
+    log.append(world.services, revived, keys.signer("runs"))
     assert f"{fresh} does not approve it" in world.entries()[-1].refused
     refused(lambda: world.promote("one", "production"), RunBlocked, "expired")
 
@@ -333,7 +337,9 @@ def test_a_version_that_was_tagged_as_another_model_gets_no_alias(world: Any) ->
     done = world.roll_back("dev", to=world.models["three"])
     assert any("registryVersion is 3" in note for note in done.notes)
     (problem,) = world.sync().problems
-    assert problem.endswith("'churn': registryVersion is 3, the registry has none of it")
+    assert problem.endswith(
+        "'churn': registryVersion is 3, but the registry has no version of this model"
+    )
     assert world.registry.at(MODEL, "dev").version == "2"
 
 
@@ -341,7 +347,7 @@ def test_a_version_with_other_files_is_not_promoted(world: Any) -> None:
     world.registry.tag(MODEL, "1", world.registry.version(MODEL, "2").tags)
     told = ("registryVersion is 1, whose source is", "the registry was changed")
     refused(lambda: world.promote("two", "dev"), UsageError, *told)
-    source = world.services.store.view_uri(world.models["two"])
+    source = plain_copies.uri(world.services.store, world.models["two"])
     refused(
         lambda: world.registry.register(MODEL, world.models["two"], source, {}, {}),
         ServiceError,
@@ -355,12 +361,12 @@ def test_a_step_that_is_called_gate_ends_in_no_traceback(world: Any, keys: Any) 
         (record.path / "record.json").write_text("{}")
 
     model = world.models["bad"]
-    decision = candidate.decision_of(world.services, model, None)
-    judged = candidate.judgement_of(world.store, decision)
-    evaluation = candidate.reports_of(world.store, judged)["evaluation"]
+    decision = eligibility.decision_of(world.services, model, None)
+    judged = eligibility.judgement_of(world.store, decision)
+    evaluation = eligibility.reports_of(world.store, judged)["evaluation"]
     context = Context(world.store, signer=keys.signer("runs"), verifier=world.services.verifier)
     execute(gate, {"evaluation": evaluation, "model": model}, context)
-    assert candidate.decision_of(world.services, model, None) == decision
+    assert eligibility.decision_of(world.services, model, None) == decision
 
 
 def test_an_upgrade_between_gate_and_promotion_names_all_at_once_and_the_way_out(
@@ -393,6 +399,6 @@ def test_an_upgrade_between_gate_and_promotion_names_all_at_once_and_the_way_out
 
 def judged_of(world: Any) -> list[str]:
     model = world.models["one"]
-    decision = candidate.decision_of(world.services, model, world.registry.find(MODEL, model))
-    judged = candidate.judgement_of(world.store, decision)
+    decision = eligibility.decision_of(world.services, model, world.registry.find(MODEL, model))
+    judged = eligibility.judgement_of(world.store, decision)
     return [model, decision, judged.test_data, *judged.evidence]

@@ -1,5 +1,6 @@
 """The governing policy: who proposes a model does not choose the rules it is judged by."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -8,10 +9,10 @@ import pytest
 from assay.core.execution import Context, execute
 from assay.core.tree import get_manifest
 from assay.errors import IntegrityError, PolicyError, RunBlocked, UsageError
-from assay.releases import candidate
+from assay.releases import eligibility
+from assay.releases.deployment import Deployment
 from assay.releases.lint import lint
 from assay.releases.override import override
-from assay.releases.statement import require_signer
 
 from simulators.forge import git
 from stories import refused
@@ -40,7 +41,8 @@ def begin(world: Any) -> None:
 
 def test_without_one_the_pull_request_says_who_chose_the_rules(world: Any) -> None:
     done = world.promote("one", "dev")
-    assert "**No governing policy.** Whoever started the run chose the rules." in done.changelog
+    said = "**No governing policy.** The rules were chosen by the person who started the run."
+    assert said in done.changelog
     assert "**No governing policy.**" in done.evaluation
 
 
@@ -65,9 +67,9 @@ def test_a_model_that_the_governing_policy_blocks_is_not_registered(world: Any, 
     from assay.components.register.step import register
 
     model = world.models["one"]
-    decision = candidate.decision_of(world.services, model, world.registry.find(MODEL, model))
-    judged = candidate.judgement_of(world.store, decision)
-    reports = candidate.reports_of(world.store, judged)
+    decision = eligibility.decision_of(world.services, model, world.registry.find(MODEL, model))
+    judged = eligibility.judgement_of(world.store, decision)
+    reports = eligibility.reports_of(world.store, judged)
     context = Context(world.store, signer=keys.signer("runs"), verifier=world.services.verifier)
     arguments = {
         "model": model,
@@ -117,7 +119,7 @@ def test_approval_and_lint_judge_by_the_protected_branch(world: Any) -> None:
     folder = world.checkout()
     git(folder, "fetch", "-q", "origin", done.branch)
     git(folder, "merge", "-q", "FETCH_HEAD", "-m", "Try it")
-    _, problems = lint(world.services, folder, "origin/main")
+    _, problems = lint(world.without_registry, folder, "origin/main")
     assert ["under the governing policy" in problem.text for problem in problems] == [True]
 
 
@@ -130,11 +132,11 @@ def test_a_proposal_that_brings_its_own_policy_is_refused(world: Any) -> None:
     refused(
         lambda: world.approve("dev"),
         IntegrityError,
-        f"models/{MODEL}/dev/policy.yaml is changed too, which a release must not do",
+        f"models/{MODEL}/dev/policy.yaml governs the release and is changed together with it",
     )
     folder = world.checkout()
     git(folder, "merge", "-q", f"origin/{done.branch}", "-m", "Try it")
-    _, problems = lint(world.services, folder, "origin/main")
+    _, problems = lint(world.without_registry, folder, "origin/main")
     assert any("is changed together with it" in problem.text for problem in problems)
     # Merged by hand all the same, it is not recorded, and no alias moves.
     git(folder, "push", "-q", "origin", "HEAD:main")
@@ -164,21 +166,20 @@ def test_what_a_merge_brings_does_not_govern_it(world: Any) -> None:
 def test_a_person_may_decide_against_the_governing_policy_too(world: Any) -> None:
     put(world, "policy.yaml", STRICT)
 
-    def decide(**changes: object) -> None:
+    def decide(deployment: Deployment) -> None:
         until = (datetime.now(UTC) + timedelta(days=2)).date().isoformat()
         override(
-            world.services,
-            require_signer(),
+            deployment,
             MODEL,
             world.models["one"],
             by=ANN,
             why="the test set is too small for that",
             until=until,
-            **changes,  # type: ignore[arg-type]
         )
 
-    refused(decide, UsageError, "passed its policy")
-    decide(settings=world.settings)
+    alone = replace(world.deployment, settings=None)
+    refused(lambda: decide(alone), UsageError, "passed its policy")
+    decide(world.deployment)
     done = world.promote("one", "dev")
     assert "**Override.**" in done.evaluation
     assert "Judged again under the governing policy `policy.yaml`: **block**." in done.evaluation
@@ -192,6 +193,6 @@ def test_the_pull_request_shows_who_made_each_piece_of_evidence(world: Any) -> N
         if line.startswith("| evaluation") and "assay.components" in line.replace("\\", "")
     )
     assert "evaluate.step:evaluate" in evaluation.replace("\\", "")
-    assert "nobody" not in evaluation
+    assert "unsigned" not in evaluation
     assert "**Attempts not counted.**" in done.evaluation
     assert get_manifest(world.store, done.release.reports["evaluation"])

@@ -9,7 +9,7 @@ from assay.core.attestation import about
 from assay.core.signing import Signer
 from assay.errors import AttestationError, RunBlocked, UsageError
 from assay.releases import log, override, statement
-from assay.releases.statement import Kind, require_signer
+from assay.releases.statement import Kind
 
 from stories import refused
 
@@ -22,7 +22,7 @@ SOON = (datetime.now(UTC) + timedelta(days=30)).date().isoformat()
 
 def decide(world: Any, by: str = ANN) -> statement.Statement:
     return override.override(
-        world.services, require_signer(), MODEL, world.models["bad"], by=by, why=WHY, until=SOON
+        world.deployment, MODEL, world.models["bad"], by=by, why=WHY, until=SOON
     )
 
 
@@ -35,7 +35,7 @@ def forge(world: Any, kind: Kind, signer: Signer, subject: str, **predicate: str
 
 
 def forged_override(world: Any, signer: Signer, by: str) -> str:
-    from assay.releases.candidate import decision_of
+    from assay.releases.eligibility import decision_of
 
     model = world.models["bad"]
     return forge(
@@ -69,9 +69,7 @@ def test_an_override_by_the_pipelines_key_does_not_count_and_says_why(
     monkeypatch.setenv("ASSAY_SIGNING_KEY", keys.private["runs"])
     refused(lambda: decide(world), UsageError, "role approver", "roles: [approver]")
     refused(
-        lambda: override.revoke(
-            world.services, require_signer(), world.models["one"], by=ANN, why=WHY
-        ),
+        lambda: override.revoke(world.deployment, world.models["one"], by=ANN, why=WHY),
         UsageError,
         "role approver",
     )
@@ -102,8 +100,8 @@ def test_a_revocation_by_the_pipelines_key_does_not_count(world: Any, keys: Any)
         world, Kind.REVOCATION, keys.signer("runs"), world.models["one"], by=ANN, why=WHY,
         at=statement.now(),
     )  # fmt: skip
-    assert log.revocation(world.store, world.models["one"], world.services.verifier) is None
-    (why,) = statement.refused(world.store, world.models["one"], world.services.verifier)
+    assert log.revocation(world.services, world.models["one"]) is None
+    (why,) = statement.refused(world.services, world.models["one"])
     assert f"revocation {digest} does not count" in str(why)
     assert world.promote("one", "dev").outcome == "opened"
 

@@ -73,7 +73,7 @@ def kill_at(work: Callable[[], object], point: int) -> bool:
 
 def state(world: Any) -> tuple[str, str, str]:
     """The model in dev, by the branch, the log and the registry."""
-    from assay.releases.candidate import release_at
+    from assay.releases.eligibility import release_at
 
     with Repository.open(world.settings) as repository:
         released = release_at(repository, "models/churn/dev/release.yaml")
@@ -201,7 +201,6 @@ def test_a_reconciliation_that_is_killed_anywhere_is_done_by_the_next(
     world: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from assay.releases.rollback import reconcile
-    from assay.releases.statement import require_signer
 
     for name in ("one", "two"):
         world.release(name, "dev")
@@ -211,7 +210,7 @@ def test_a_reconciliation_that_is_killed_anywhere_is_done_by_the_next(
     one = world.models["one"]
 
     def again() -> None:
-        reconcile(world.services, world.settings, require_signer(), by="Ann <ann@example.org>")
+        reconcile(world.deployment, by="Ann <ann@example.org>")
 
     states = walk(world, again, lambda _: again())
     assert set(states) == {(one, one, one)}
@@ -221,18 +220,15 @@ def test_a_reconciliation_that_is_killed_anywhere_is_done_by_the_next(
 @pytest.mark.slow
 def test_an_override_or_revocation_that_is_killed_anywhere_is_made_again(world: Any) -> None:
     from assay.releases import override
-    from assay.releases.statement import require_signer
 
     def revoke() -> None:
-        override.revoke(
-            world.services, require_signer(), world.models["three"], by="", why="leaks names"
-        )
+        override.revoke(world.deployment, world.models["three"], by="", why="leaks names")
 
     for point in range(12):
         reached = kill_at(revoke, point)
         revoke()
-        assert log.revocation(world.store, world.models["three"], world.services.verifier)
-        assert [e.number for e in log.read(world.store, "", world.services.verifier)] == [1]
+        assert log.revocation(world.services, world.models["three"])
+        assert [e.number for e in log.read(world.services, "")] == [1]
         for pointer in world.store.list_pointers("releases/"):
             (world.root / "store" / pointer).unlink()
         if not reached:

@@ -12,11 +12,13 @@ from click.testing import CliRunner
 
 from assay.cli import cli
 from assay.errors import IntegrityError, RunBlocked, UnknownKeyError, UsageError
-from assay.releases import approval, candidate, document, ledger, log, override, statement
+from assay.releases import approval, consistency, eligibility, log, override, statement, sync
 from assay.releases.lint import lint
 from assay.releases.log import Entry, Event
+from assay.releases.log import entry as log_entry
+from assay.releases.release import parse_release
 from assay.releases.repository import Repository
-from assay.releases.statement import Kind, require_signer
+from assay.releases.statement import Kind
 
 from simulators.forge import git
 from stories import refused
@@ -30,14 +32,14 @@ def release_of(world: Any, model: str, environment: str, like: str) -> bytes:
     """`release.yaml` for a model that no promotion would propose."""
     content = git(world.bare, "show", f"{like}:models/churn/dev/release.yaml") + "\n"
     digest = world.models[model]
-    given = document.parse(content.encode())
-    decision = candidate.decision_of(world.services, digest, None)
-    judged = candidate.judgement_of(world.store, decision)
+    given = parse_release(content.encode())
+    decision = eligibility.decision_of(world.services, digest, None)
+    judged = eligibility.judgement_of(world.store, decision)
     return replace(
         given,
         decision=decision,
         policy=judged.policy_artifact,
-        reports=candidate.reports_of(world.store, judged),
+        reports=eligibility.reports_of(world.store, judged),
         monitoring="",
         golden="",
         digest=digest,
@@ -59,7 +61,7 @@ def write(clone: Path, environment: str, content: bytes | None, message: str) ->
 
 
 def revoke(world: Any, model: str) -> None:
-    override.revoke(world.services, require_signer(), world.models[model], by=ANN, why=WHY)
+    override.revoke(world.deployment, world.models[model], by=ANN, why=WHY)
 
 
 # History is no proof.
@@ -80,7 +82,7 @@ def test_a_blocked_release_added_and_removed_in_history_is_no_rollback(world: An
     write(clone, "dev", blocked, "roll back")
     git(clone, "push", "-q", "origin", branch)
     refused(lambda: world.approve("dev"), IntegrityError, "verdict is block")
-    _, problems = lint(world.services, clone, "origin/main", world.registry)
+    _, problems = lint(world.deployment, clone, "origin/main")
     assert any("verdict is block" in problem.text for problem in problems)
     git(clone, "push", "-q", "origin", "HEAD:main")
     assert any("verdict is block" in problem for problem in world.sync().problems)
@@ -116,7 +118,7 @@ def test_a_log_entry_that_no_approval_backs_is_no_release(world: Any, keys: Any)
             Kind.LOG, forged.release, forged.predicate(), keys.signer(signer)
         )
         name = world.store.put_bytes(data, media).digest
-        pointer = log._pointer(MODEL, 3)
+        pointer = log_entry.pointer(MODEL, 3)
         world.store.write_pointer(pointer, name.encode())
         assert why in world.chain()[-1].refused
         assert log.current(world.entries(), "staging") is None
@@ -137,7 +139,7 @@ def test_a_trailer_is_no_approval_on_a_plain_remote(world: Any, keys: Any) -> No
     git(clone, "merge", "-q", "--no-ff", "-m", message, f"origin/{done.branch}")
     git(clone, "push", "-q", "origin", "main")
     for name in ("ann", "recorder"):
-        synced = approval.sync(world.services, world.settings, world.registry, keys.signer(name))
+        synced = sync.sync(world.signed_by(keys.signer(name)))
         (problem,) = synced.problems
         assert "without an approval that an approver's key signed" in problem
     assert world.entries() == []
@@ -149,9 +151,7 @@ def test_only_an_approvers_key_approves(world: Any, keys: Any, name: str) -> Non
     world.promote("one", "dev")
     head = world.head()
     refused(
-        lambda: approval.approve(
-            world.services, world.settings, keys.signer(name), MODEL, "dev", by=ANN
-        ),
+        lambda: approval.approve(world.signed_by(keys.signer(name)), MODEL, "dev", by=ANN),
         UsageError,
         "an approval takes a key with the role approver",
         "keys.yaml",
@@ -174,9 +174,7 @@ def test_an_approval_of_another_commit_does_not_count(world: Any) -> None:
 
 def test_the_approver_is_the_keys_owner_not_who_git_says(world: Any, keys: Any) -> None:
     world.promote("one", "dev")
-    approval.approve(
-        world.services, world.settings, keys.signer("bob"), MODEL, "dev", by="Mallory <m@x.org>"
-    )
+    approval.approve(world.signed_by(keys.signer("bob")), MODEL, "dev", by="Mallory <m@x.org>")
     assert world.sync().problems == []
     assert [entry.by for entry in world.entries()] == ["Bob Boss <bob@example.org>"]
 
@@ -191,9 +189,9 @@ def test_a_registry_version_that_there_is_not_is_refused(
     path.write_bytes(replace(done.release, registry_version="99").render())
     git(clone, "commit", "-qam", "99")
     git(clone, "push", "-q", "origin", done.branch)
-    told = "registryVersion is 99, the registry's is 1"
+    told = "registryVersion is 99, but the registry has version 1 of this model"
     refused(lambda: world.approve("dev"), IntegrityError, told)
-    _, problems = lint(world.services, clone, "", world.registry)
+    _, problems = lint(world.deployment, clone)
     assert [problem.text for problem in problems] == [told]
     done = CliRunner().invoke(cli, ["release", "lint", str(clone)])
     assert (done.exit_code, told in done.output) == (1, True)
@@ -240,7 +238,7 @@ def test_rotating_the_key_does_not_take_a_revocation_back(
 def test_a_revocation_cannot_be_cut_off_below_a_later_release(world: Any) -> None:
     revoke(world, "two")
     world.release("one", "dev")
-    for pointer in world.store.list_pointers(log._prefix(log.REVOCATIONS)):
+    for pointer in world.store.list_pointers(log_entry.prefix(log.REVOCATIONS)):
         (world.root / "store" / pointer).unlink()
     refused(world.entries, IntegrityError, "revocations were removed")
     refused(lambda: world.promote("two", "dev"), IntegrityError, "entries were removed")
@@ -251,13 +249,13 @@ def test_newest_entries_that_were_cut_off_are_missed_by_what_git_knows(world: An
     world.release("two", "dev")
     world.promote("three", "dev")
     world.approve("dev")
-    for pointer in world.store.list_pointers(log._prefix(MODEL))[3:]:
+    for pointer in world.store.list_pointers(log_entry.prefix(MODEL))[3:]:
         (world.root / "store" / pointer).unlink()
     told = "the newest entries were removed"
     refused(lambda: world.promote("one", "dev"), IntegrityError, told)
     refused(lambda: world.roll_back("dev"), IntegrityError, told)
     assert any(told in problem for problem in world.sync().problems)
-    _, problems = lint(world.services, world.checkout(), "", None)
+    _, problems = lint(world.without_registry, world.checkout())
     assert any(told in problem.text for problem in problems)
     done = CliRunner().invoke(cli, ["release", "list", MODEL, "--verify"])
     assert told in str(done.exception)
@@ -267,14 +265,14 @@ def test_a_revocation_that_was_stopped_before_the_log_counts_and_can_be_made_aga
     world: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr(log, "append", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        patch.setattr(log, "append", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             revoke(world, "one")
     refused(lambda: world.promote("one", "dev"), RunBlocked, "revoked", WHY)
     assert [fault.broken for fault in log.check(world.store, world.services.verifier)] == [False]
     revoke(world, "one")
     revoke(world, "one")
-    assert len(log.revocations(world.store, world.services.verifier)) == 1
+    assert len(log.revocations(world.services)) == 1
 
 
 # What Git prints and is given.
@@ -356,14 +354,16 @@ def test_what_is_no_commit_never_reaches_git(world: Any, text: str) -> None:
             lambda: repository.push(text, "main", expected=repository.head),
             lambda: repository.same_tree(repository.head, text),
         ):
-            refused(work, IntegrityError, "is not the name of a commit")
+            refused(work, IntegrityError, "is not the id of a commit")
 
 
 def test_a_ref_that_is_an_option_is_no_ref(world: Any) -> None:
     world.release("one", "dev")
     clone = world.checkout()
     refused(
-        lambda: lint(world.services, clone, "--output=/tmp/x"), UsageError, "no commit '--output"
+        lambda: lint(world.without_registry, clone, "--output=/tmp/x"),
+        UsageError,
+        "no commit '--output",
     )
 
 
@@ -408,7 +408,7 @@ def test_an_intent_proves_nothing(world: Any, keys: Any) -> None:
     name = world.store.put_bytes(blocked, "application/yaml").digest
     for intends in ("rollback", "release", "reconciled"):
         log.append(
-            world.store,
+            world.services,
             replace(
                 good,
                 event=Event.INTENT,
@@ -419,7 +419,6 @@ def test_an_intent_proves_nothing(world: Any, keys: Any) -> None:
                 statement="",
             ),
             keys.signer("runs"),
-            world.services.verifier,
         )
     synced = world.sync()
     assert any("verdict is block" in problem for problem in synced.problems)
@@ -442,10 +441,10 @@ def test_without_a_key_that_may_write_the_log_nothing_is_pushed(
     world.release("one", "dev")
     world.release("two", "dev")
     head = world.head()
-    with Repository.open(world.settings) as repository:
+    with replace(world.deployment, signer=None).open() as opened:
         entry = Entry(Event.ROLLBACK, MODEL, "dev", world.models["one"], "", statement.now(), ANN)
         refused(
-            lambda: ledger.push(world.services, None, repository, entry, base=repository.head),
+            lambda: consistency.push(opened, entry, base=opened.repository.head),
             UsageError,
             "ASSAY_SIGNING_KEY is not set",
             "role approver or recorder or runner",

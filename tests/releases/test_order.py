@@ -15,9 +15,11 @@ from click.testing import CliRunner
 from assay.cli import cli
 from assay.errors import IntegrityError, ReleaseConflictError, UsageError
 from assay.governance.registry import Registry
-from assay.releases import document, log, rollback, statement
+from assay.releases import layout, log, statement
 from assay.releases.log import Event
-from assay.releases.statement import Kind, require_signer
+from assay.releases.log import entry as log_entry
+from assay.releases.release import parse_release
+from assay.releases.statement import Kind
 
 import servers
 from simulators.forge import git
@@ -30,8 +32,8 @@ MODEL = "churn"
 
 def states(world: Any, environment: str = "dev") -> tuple[str, ...]:
     """The model by the branch, the log and the registry: by the names that this test uses."""
-    path = document.path(MODEL, environment)
-    there = document.parse(git(world.bare, "show", f"main:{path}").encode() + b"\n", path)
+    path = layout.path(MODEL, environment)
+    there = parse_release(git(world.bare, "show", f"main:{path}").encode() + b"\n", path)
     entry = log.current(world.chain(), environment)
     digests = there.digest, entry.digest, world.registry.at(MODEL, environment).model
     return tuple(next(n for n, d in world.models.items() if d == digest) for digest in digests)
@@ -69,7 +71,7 @@ def recorded_late(world: Any) -> None:
         e for e in world.chain() if e.intends == "release" and e.digest == world.models["three"]
     )
     late = replace(intent, event=Event.RELEASE, intends="", name="", number=0)
-    log.append(world.store, late, require_signer(), world.services.verifier)
+    log.append(world.services, late, world.signer)
     assert log.current(world.chain(), "dev").digest == world.models["three"]
 
 
@@ -113,9 +115,8 @@ def test_an_entry_that_rests_on_what_is_no_longer_so_is_not_written(world: Any) 
     world.release("one", "dev")
     (entry,) = world.entries()
     other = replace(entry, commit="0" * 40, name="", number=0)
-    verifier = world.services.verifier
     refused(
-        lambda: log.append(world.store, other, require_signer(), verifier, after=""),
+        lambda: log.append(world.services, other, world.signer, after=""),
         ReleaseConflictError,
         "was changed by others meanwhile; run again",
     )
@@ -129,7 +130,7 @@ def test_a_log_in_the_wrong_order_is_put_right(
     listed = CliRunner().invoke(cli, ["release", "list", MODEL, "--verify"])
     assert isinstance(listed.exception, IntegrityError)
     assert "dev: entry 8 was recorded late" in str(listed.exception)
-    assert "put it right with: assay release sync" in str(listed.exception)
+    assert "repair it with: assay release sync" in str(listed.exception)
     if who == "runner's rollback":
         monkeypatch.setenv("ASSAY_SIGNING_KEY", keys.private["runs"])
     back = "two"
@@ -155,9 +156,9 @@ def test_a_log_in_the_wrong_order_is_put_right_each_time(world: Any) -> None:
     world.sync()
     late, last = world.entries()[-2:]
     late = replace(late, number=last.number + 1, previous=last.name, at=last.at)
-    data, media = statement.encode(Kind.LOG, late.release, late.predicate(), require_signer())
+    data, media = statement.encode(Kind.LOG, late.release, late.predicate(), world.signer)
     name = world.store.put_bytes(data, media).digest
-    assert world.store.create_pointer(log._pointer(MODEL, late.number), name.encode())
+    assert world.store.create_pointer(log_entry.pointer(MODEL, late.number), name.encode())
     assert log.current(world.chain(), "dev").digest == world.models["three"]
     assert [e.event for e in world.sync().approved] == ["reconciled"]
     assert states(world) == ("two", "two", "two")
@@ -248,10 +249,7 @@ class TestARollbackWhileGitIsDown:
     def rolled_back(self, world: Any) -> Any:
         pending(world)
         nowhere = replace(world.settings, url="http://127.0.0.1:9/deployments.git")
-        done = rollback.rollback(
-            world.services, nowhere, world.registry, require_signer(), MODEL, "dev",
-            by="Ann <ann@example.org>", why="wrong predictions", now=True,
-        )  # fmt: skip
+        done = world.roll_back("dev", deployment=replace(world.deployment, settings=nowhere))
         assert done.release.digest == world.models["one"]
         return world
 

@@ -14,6 +14,7 @@ from click.testing import CliRunner
 
 from assay.cli import cli
 from assay.core.digest import of_bytes
+from assay.core.step import Services
 from assay.errors import (
     AssayError,
     IntegrityError,
@@ -21,8 +22,9 @@ from assay.errors import (
     RunBlocked,
     UsageError,
 )
-from assay.releases import document, lint, log, override, statement
-from assay.releases.statement import Kind, require_signer
+from assay.releases import lint, log, override, statement
+from assay.releases.release import Release
+from assay.releases.statement import Kind
 
 from simulators.forge import git
 from stories import flip, refused
@@ -54,9 +56,7 @@ def test_a_first_release_is_proposed_merged_and_recorded(world: Any) -> None:
     assert version is not None
     assert version.model == world.models["one"]
     assert version.tags["assay.approved_by.dev"] == ANN
-    (given,) = statement.about(
-        world.store, world.models["one"], world.services.verifier, Kind.APPROVAL
-    )
+    (given,) = statement.about(world.services, world.models["one"], Kind.APPROVAL)
     assert given.signed_by
     assert given.text("by") == ANN
     assert given.text("commit") == commit == world.head()
@@ -142,9 +142,7 @@ def test_a_blocked_model_needs_an_override_that_holds(
 
     def decide(until: str = "2999-01-01", **changes: Any) -> statement.Statement:
         arguments = {"model": MODEL, "by": ANN, "why": why, "until": until, **changes}
-        return override.override(
-            world.services, require_signer(), digest=world.models["bad"], **arguments
-        )
+        return override.override(world.deployment, digest=world.models["bad"], **arguments)
 
     refused(decide, UsageError, "within the next 366 days")
     refused(lambda: decide("2020-01-01", why="no"), UsageError, "--until", "--why")
@@ -174,13 +172,13 @@ def test_a_blocked_model_needs_an_override_that_holds(
 
 def test_an_override_is_signed_or_it_is_none(world: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("ASSAY_SIGNING_KEY")
-    refused(require_signer, UsageError, "ASSAY_SIGNING_KEY")
+    refused(world.deployment.require_signer, UsageError, "ASSAY_SIGNING_KEY")
     payload, media = statement.encode(
         Kind.OVERRIDE, world.models["bad"], {"until": "2999-01-01T00:00:00Z"}, None
     )
     digest = world.store.put_bytes(payload, media).digest
     world.store.write_pointer(f"statements/{world.models['bad'][7:]}/{digest[7:]}", digest.encode())
-    assert statement.about(world.store, world.models["bad"], None) == []
+    assert statement.about(Services(world.store, None), world.models["bad"]) == []
     refused(lambda: world.promote("bad", "dev"), RunBlocked, "verdict is block")
 
 
@@ -188,9 +186,7 @@ def test_a_revoked_model_is_neither_promoted_nor_rolled_back_to(world: Any) -> N
     world.release("one", "dev")
     world.release("two", "dev")
     world.release("three", "dev")
-    override.revoke(
-        world.services, require_signer(), world.models["two"], by=ANN, why="leaks personal data"
-    )
+    override.revoke(world.deployment, world.models["two"], by=ANN, why="leaks personal data")
     refused(lambda: world.promote("two", "staging"), RunBlocked, "revoked", "leaks personal data")
     head = world.head()
     refused(
@@ -245,14 +241,14 @@ def test_writers_of_the_log_who_race_lose_no_entry(world: Any) -> None:
         )
 
     def write(number: int) -> None:
-        log.append(world.store, entry(number), None, None)
+        log.append(Services(world.store, None), entry(number), None)
 
     threads = [threading.Thread(target=write, args=(number,)) for number in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    read = log.read(world.store, MODEL, None)
+    read = log.read(Services(world.store, None), MODEL)
     assert sorted(int(e.why) for e in read) == list(range(8))
     assert [e.number for e in read] == list(range(1, 9))
 
@@ -293,7 +289,7 @@ def test_a_tampered_release_is_neither_merged_nor_approved(world: Any, field: st
     done = world.promote("one", "dev")
     forged = {**{f: getattr(done.release, f) for f in done.release.__dataclass_fields__}}
     forged[field] = of_bytes(b"another") if field == "policy" else getattr(other, field)
-    content = document.Release(**forged).render()
+    content = Release(**forged).render()
     clone = world.checkout()
     git(clone, "checkout", "-q", done.branch)
     (clone / "models/churn/dev/release.yaml").write_bytes(content)
@@ -307,7 +303,7 @@ def test_a_tampered_release_is_neither_merged_nor_approved(world: Any, field: st
     git(clone, "checkout", "-q", "main")
     git(clone, "merge", "-q", "--no-ff", "-m", "by hand", done.branch)
     git(clone, "push", "-q", "origin", "main")
-    _, problems = lint.lint(world.services, clone)
+    _, problems = lint.lint(world.without_registry, clone)
     assert problems
     synced = world.sync()
     assert synced.problems
@@ -392,16 +388,16 @@ def test_the_templates_own_check_runs_in_it(world: Any, tmp_path: Path) -> None:
     git(clone, "commit", "-qam", "straight to staging")
     code, said = check(clone, "origin/main")
     assert code == 1
-    assert "lies elsewhere" in said
+    assert "whose path is another" in said
 
 
 def test_lint_looks_at_what_changed(world: Any) -> None:
     world.release("one", "dev", "staging")
     done = world.promote("two", "dev")
     clone = world.checkout()
-    assert lint.lint(world.services, clone) == (2, [])
+    assert lint.lint(world.without_registry, clone) == (2, [])
     git(clone, "checkout", "-q", done.branch)
-    assert lint.lint(world.services, clone, "origin/main") == (1, [])
+    assert lint.lint(world.without_registry, clone, "origin/main") == (1, [])
     # A release that was never in staging, however often its own branch repeats it.
     text = (clone / "models/churn/dev/release.yaml").read_text()
     target = clone / "models/churn/production"
@@ -413,10 +409,10 @@ def test_lint_looks_at_what_changed(world: Any) -> None:
         git(clone, "commit", "-qm", note)
     (target / "release.yaml").write_text(content)
     git(clone, "commit", "-qam", "again")
-    looked_at, problems = lint.lint(world.services, clone, "origin/main")
+    looked_at, problems = lint.lint(world.without_registry, clone, "origin/main")
     assert looked_at == 2
     assert {p.path for p in problems} == {"models/churn/production/release.yaml"}
     assert any("never in staging" in p.text for p in problems)
     flip(world.model_file("two"))
-    _, problems = lint.lint(world.services, clone, "origin/main")
+    _, problems = lint.lint(world.without_registry, clone, "origin/main")
     assert any("damaged" in p.text and "/dev/" in p.path for p in problems)

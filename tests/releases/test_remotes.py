@@ -5,17 +5,18 @@ import logging
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from assay.core import retry
 from assay.errors import ServiceError, UsageError
 from assay.releases import log, rollback
 from assay.releases.forge import Forge, open_forge
 from assay.releases.repository import Repository
 from assay.releases.settings import Settings
-from assay.releases.statement import require_signer
 
 from simulators import git_http
 from simulators.forge import Simulator, git, serve
@@ -43,7 +44,7 @@ def test_a_release_over_http_leaves_the_token_nowhere(
 ) -> None:
     caplog.set_level(logging.DEBUG)
     world.release("one", "dev")
-    assert log.read(world.store, MODEL, world.services.verifier)[0].digest == world.models["one"]
+    assert log.read(world.services, MODEL)[0].digest == world.models["one"]
     assert server.writer not in caplog.text
     assert all(server.writer not in path for path in server.requests)
     for path in world.store.list_pointers("statements/"):
@@ -92,16 +93,16 @@ def test_rollback_while_git_is_down_is_reconciled_afterwards(
     assert world.registry.at(MODEL, "dev").model == world.models["one"]
     assert world.head() == head
     monkeypatch.setenv("ASSAY_DEPLOYMENTS", str(world.bare))
-    (entry,) = rollback.reconcile(world.services, world.settings, require_signer(), by=ANN)
+    (entry,) = rollback.reconcile(world.deployment, by=ANN)
     assert entry.event == "reconciled"
     assert entry.commit == world.head() != head
-    entries = log.read(world.store, MODEL, world.services.verifier)
+    entries = log.read(world.services, MODEL)
     assert log.current(entries, "dev").digest == world.models["one"]
     assert git(world.bare, "rev-parse", "main:models/churn/dev") == git(
         world.bare, "rev-parse", "main~2:models/churn/dev"
     )
     assert world.sync().problems == []
-    assert rollback.reconcile(world.services, world.settings, require_signer(), by=ANN) == []
+    assert rollback.reconcile(world.deployment, by=ANN) == []
 
 
 # Forges.
@@ -118,7 +119,7 @@ def simulator(
     with serve(made) as running:
         monkeypatch.setenv("ASSAY_FORGE", request.param)
         monkeypatch.setenv("ASSAY_FORGE_URL", running.url)
-        monkeypatch.setattr("assay.releases.forge.base.LONGEST_WAIT", 0.01)
+        monkeypatch.setattr(retry, "FORGE", replace(retry.FORGE, longest_wait=0.01))
         yield running
 
 
@@ -173,7 +174,7 @@ def test_faults_half_the_time_and_a_rate_limit_are_waited_out(
 def test_gitea_takes_a_repository_for_empty_a_while_after_the_first_push(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("assay.releases.forge.base.LONGEST_WAIT", 0.01)
+    monkeypatch.setattr(retry, "FORGE", replace(retry.FORGE, longest_wait=0.01))
     with serve(Gitea(tmp_path, late=3)) as running:
         forge = forge_of(running, running.token)
         assert forge.find(BRANCH) is None
@@ -216,7 +217,7 @@ def test_a_release_through_a_forge_names_who_merged_it(
     assert "## Metrics" in pull.body
     assert world.models["one"] in pull.body
     assert set(pull.labels) == set(LABELS)
-    with pytest.raises(UsageError, match="merge it on"):
+    with pytest.raises(UsageError, match="merge the pull request on"):
         world.approve("dev")
     commit = simulator.merge(done.request.number, "grace")
     synced = world.sync()

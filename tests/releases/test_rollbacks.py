@@ -20,8 +20,9 @@ from assay.errors import (
     ServiceError,
     UsageError,
 )
-from assay.releases import drill, golden, log, override, rehearsal, rollback, statement
-from assay.releases.statement import Kind, require_signer
+from assay.releases import drill, drill_age, golden, log, override, rollback, statement
+from assay.releases.log import entry as log_entry
+from assay.releases.statement import Kind
 from assay.runtime.kfp import BLOCKS
 from assay.runtime.kfp import execute as run_as_task
 
@@ -122,13 +123,11 @@ def test_a_drill_goes_back_and_forth_and_is_evidence(
     world: Any, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     world.release("one", "dev", "staging")
-    assert rehearsal.evidence(world.services, MODEL, world.models["two"]).values == {
-        rehearsal.EVIDENCE: None
+    assert drill_age.evidence(world.services, MODEL, world.models["two"]).values == {
+        drill_age.EVIDENCE: None
     }
     world.release("two", "dev", "staging")
-    done = drill.drill(
-        world.services, world.settings, world.registry, require_signer(), MODEL, "staging", by=ANN
-    )
+    done = drill.drill(world.deployment, MODEL, "staging", by=ANN)
     assert done.rows == {world.models["one"]: 100, world.models["two"]: 100}
     assert done.passed
     drill.require_passed(done)
@@ -136,9 +135,9 @@ def test_a_drill_goes_back_and_forth_and_is_evidence(
     text = drill.metrics(done).decode()
     assert 'assay_rollback_drill_seconds{environment="staging",model="churn"}' in text
     assert "assay_rollback_drill_last_success_timestamp_seconds{" in text
-    found = rehearsal.evidence(world.services, MODEL, world.models["three"])
+    found = drill_age.evidence(world.services, MODEL, world.models["three"])
     assert found.subjects == {"model": world.models["three"]}
-    days = found.values[rehearsal.EVIDENCE]
+    days = found.values[drill_age.EVIDENCE]
     assert days is not None
     assert 0 <= days < 1
     done.seconds = drill.MAX_SECONDS + 1
@@ -183,8 +182,8 @@ def test_what_a_drill_lacks_is_said_at_once_before_anything_moves(
     assert world.head() == head
     monkeypatch.setenv("ASSAY_SIGNING_KEY", keys.private["ann"])
     world.release("two", "dev")
-    assert rehearsal.lacking(world.services, MODEL, "dev") == []
-    (never,) = rehearsal.lacking(world.services, MODEL, "staging")
+    assert drill_age.missing_for_drill(world.services, MODEL, "dev") == []
+    (never,) = drill_age.missing_for_drill(world.services, MODEL, "staging")
     assert never.startswith("'churn' was never released to staging; release two models")
 
     # doctor looks where drills are made.
@@ -217,9 +216,7 @@ def test_a_drill_finds_a_model_that_predicts_otherwise(
         LoadedModel, "predict_proba", lambda self, frame: honest(self, frame) * (1 - 2**-52)
     )
     refused(
-        lambda: drill.drill(
-            world.services, world.settings, None, require_signer(), MODEL, "staging", by=ANN
-        ),
+        lambda: drill.drill(world.without_registry, MODEL, "staging", by=ANN),
         IntegrityError,
         "golden predictions",
     )
@@ -230,14 +227,10 @@ def test_a_drill_finds_a_model_that_predicts_otherwise(
 def test_a_drill_leaves_alone_what_it_could_not_put_back(world: Any) -> None:
     world.release("one", "dev")
     world.release("two", "dev")
-    override.revoke(
-        world.services, require_signer(), world.models["two"], by=ANN, why="leaks personal data"
-    )
+    override.revoke(world.deployment, world.models["two"], by=ANN, why="leaks personal data")
     head = world.head()
     refused(
-        lambda: drill.drill(
-            world.services, world.settings, None, require_signer(), MODEL, "dev", by=ANN
-        ),
+        lambda: drill.drill(world.without_registry, MODEL, "dev", by=ANN),
         RunBlocked,
         "revoked",
     )
@@ -251,7 +244,7 @@ def test_the_log_answers_what_was_there_and_shows_tampering(world: Any) -> None:
     assert log.current([first, second], "dev", first.at).digest in {first.digest, second.digest}
     assert log.current([first, second], "dev", "2000-01-01T00:00:00Z") is None
     assert log.current([first, second], "dev").digest == second.digest
-    pointers = world.store.list_pointers(log._prefix(MODEL))
+    pointers = world.store.list_pointers(log_entry.prefix(MODEL))
     intent = world.chain()[0]
     # An entry taken out of the middle, one exchanged for another, one signed by nobody.
     path = world.root / "store" / pointers[0]
@@ -263,7 +256,7 @@ def test_the_log_answers_what_was_there_and_shows_tampering(world: Any) -> None:
     predicate = {**intent.predicate(), "by": "Nobody <nobody@example.org>"}
     data, media = statement.encode(Kind.LOG, first.release, predicate, None)
     path.write_bytes(world.store.put_bytes(data, media).digest.encode())
-    refused(world.entries, IntegrityError, "unsigned")
+    refused(world.entries, IntegrityError, "entry 2: does not follow")
     path.write_bytes(content)
     assert len(world.entries()) == 2
 
@@ -291,15 +284,13 @@ def collect(world: Any) -> Any:
 def test_two_releases_before_the_one_that_is_there_survive_the_collector(world: Any) -> None:
     for name in ("one", "two", "three"):
         world.release(name, "dev", "staging")
-    override.revoke(
-        world.services, require_signer(), world.models["bad"], by=ANN, why="leaks personal data"
-    )
+    override.revoke(world.deployment, world.models["bad"], by=ANN, why="leaks personal data")
     gone = world.model_file("bad")
     # Nothing but the log and what it rests on stands between the releases and the collector.
     done = collect(world)
     assert done.exception is None, done.output
     assert not gone.exists(), "what was never released goes"
-    assert log.revocation(world.store, world.models["bad"], world.services.verifier)
+    assert log.revocation(world.services, world.models["bad"])
     back = world.roll_back("staging", to=world.models["one"]).release
     assert back.digest == world.models["one"]
     assert golden.check(world.services, back.digest, back.golden) == 100
@@ -314,7 +305,7 @@ def test_two_releases_before_the_one_that_is_there_survive_the_collector(world: 
 
 def test_a_broken_log_stops_the_collector(world: Any) -> None:
     world.release("one", "dev")
-    pointer = world.store.list_pointers(log._prefix(MODEL))[0]
+    pointer = world.store.list_pointers(log_entry.prefix(MODEL))[0]
     world.blob((world.root / "store" / pointer).read_text()).unlink()
     before = sorted(world.store.iter_blobs())
     done = collect(world)
@@ -342,4 +333,4 @@ def test_a_remote_that_is_not_there_is_one_line(
 
 def test_reconcile_without_anything_to_do(world: Any) -> None:
     world.release("one", "dev")
-    assert rollback.reconcile(world.services, world.settings, require_signer(), by=ANN) == []
+    assert rollback.reconcile(world.deployment, by=ANN) == []

@@ -15,7 +15,7 @@ from assay.core.attestation import about, load
 from assay.core.execution import Context, execute
 from assay.core.provenance import verify
 from assay.errors import AttestationError, IntegrityError, UsageError
-from assay.releases import candidate, statement
+from assay.releases import eligibility, statement
 from assay.releases.statement import Kind
 
 from stories import flip, refused
@@ -84,14 +84,14 @@ def test_a_version_from_before_the_keys_is_released_by_its_newest_signed_decisio
     given = {"data": str(Path(world.root, "first.csv"))}
     first = execute(snapshot_data, given, Context(world.store)).outputs["dataset"]
     version = world.registry.find(MODEL, world.models["one"])
-    signed = version.tags[candidate.DECISION_TAG]
-    world.registry.tag(MODEL, version.version, {candidate.DECISION_TAG: first})
+    signed = version.tags[eligibility.DECISION_TAG]
+    world.registry.tag(MODEL, version.version, {eligibility.DECISION_TAG: first})
     version = world.registry.find(MODEL, world.models["one"])
-    assert candidate.decision_of(world.services, world.models["one"], version) == signed
+    assert eligibility.decision_of(world.services, world.models["one"], version) == signed
     world.release("one", "dev")
     nothing = f"sha256:{'7' * 64}"
     refused(
-        lambda: candidate.decision_of(world.services, nothing, version),
+        lambda: eligibility.decision_of(world.services, nothing, version),
         AttestationError,
         "assay store sign DIGEST --why REASON",
     )

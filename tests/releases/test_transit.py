@@ -11,11 +11,13 @@ from click.testing import CliRunner
 from assay.cli import cli
 from assay.errors import RunBlocked, UsageError
 from assay.governance.registry import MODEL_TAG
-from assay.releases import document, log, override, statement
+from assay.releases import layout, log, override, statement
 from assay.releases.lint import lint
+from assay.releases.log import entry as log_entry
+from assay.releases.release import parse_release
 from assay.releases.repository import Repository
 from assay.releases.settings import Settings
-from assay.releases.statement import Kind, require_signer
+from assay.releases.statement import Kind
 from assay.releases.tips import Line
 
 from simulators.forge import Simulator, git, serve
@@ -187,12 +189,12 @@ def test_a_merge_that_brings_back_an_old_policy_counts(world: Any, forge: Simula
 @pytest.mark.parametrize("commits", [1, 3])
 def test_a_pull_request_skips_no_environment(world: Any, forge: Simulator, commits: int) -> None:
     """It brings a model into each; what came with the same tip opens nothing, at no later look."""
-    release = document.parse(proposed(world, world.promote("one", "dev").branch))
+    release = parse_release(proposed(world, world.promote("one", "dev").branch))
     clone = world.checkout()
     put(clone, "README.md", "Deployments.\n")
     git(clone, "push", "-q", "origin", "HEAD:main")
     assert world.sync().problems == []
-    for environment in document.ENVIRONMENTS:
+    for environment in layout.ENVIRONMENTS:
         file = clone / where(environment)
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(replace(release, environment=environment, previous="").render())
@@ -229,8 +231,8 @@ def test_staging_within_a_pull_request_does_not_open_production(
         world.release("one", "dev", "staging")
         world.release("two", "dev")
     old = proposed(world, "main", "staging")
-    two = document.parse(proposed(world, "main"))
-    staged = replace(two, environment="staging", previous=document.parse(old).name)
+    two = parse_release(proposed(world, "main"))
+    staged = replace(two, environment="staging", previous=parse_release(old).name)
     clone = world.checkout()
     base = world.head()
     put(clone, where("staging"), staged.render())
@@ -295,9 +297,7 @@ def test_a_merge_with_an_older_commit_as_first_parent_is_told(world: Any) -> Non
     world.release("one", "dev")
     old = world.head()
     world.release("two", "dev")
-    override.revoke(
-        world.services, require_signer(), world.models["one"], by=ANN, why="leaks personal data"
-    )
+    override.revoke(world.deployment, world.models["one"], by=ANN, why="leaks personal data")
     clone = world.checkout()
     merge = git(clone, "commit-tree", f"{old}^{{tree}}", "-p", old, "-p", "HEAD", "-m", "Merge")
     git(clone, "push", "-q", "origin", f"{merge}:main")
@@ -329,7 +329,7 @@ def test_a_merge_that_leaves_a_rollback_that_no_look_saw_is_told(world: Any) -> 
     git(clone, "merge", "-q", "--no-ff", "-m", "Back", "origin/main")
     git(clone, "push", "-q", "origin", "HEAD:main")
     (problem,) = world.sync().problems
-    assert "came into dev without an approval" in problem
+    assert "was merged into dev without an approval" in problem
     assert world.registry.at(MODEL, "dev").model == world.models["one"]
 
 
@@ -351,7 +351,7 @@ def test_what_is_no_folder_in_the_place_of_a_release_is_told(world: Any, kind: s
     git(clone, "push", "-q", "origin", "HEAD:main")
     told = f"a {kind}, where a release must be a file"
     assert [told in problem for problem in world.sync().problems] == [True]
-    _, problems = lint(world.services, world.checkout(), base)
+    _, problems = lint(world.without_registry, world.checkout(), base)
     assert [told in problem.text for problem in problems] == [True]
 
 
@@ -364,16 +364,16 @@ def test_a_runner_cannot_say_what_the_tip_was(world: Any, keys: Any) -> None:
     weak = put(clone, "README.md", "Deployments.\n")
     git(clone, "push", "-q", "origin", "HEAD:main")
     chain = log.tips_chain(world.settings.url, world.settings.branch)
-    (seen,) = log.read(world.store, chain, world.services.verifier)
+    (seen,) = log.read(world.services, chain)
     forged = replace(seen, commit=weak, name="")
     refused(
-        lambda: log.append(world.store, forged, keys.signer("runs"), world.services.verifier),
+        lambda: log.append(world.services, forged, keys.signer("runs")),
         UsageError,
         "takes a key with the role approver or recorder",
     )
     # What such a key may write says nothing, and a tip by a forged pointer does not count.
     intent = replace(forged, event=log.Event.INTENT, intends="release")
-    log.append(world.store, intent, keys.signer("runs"), world.services.verifier)
+    log.append(world.services, intent, keys.signer("runs"))
     last = log.head(world.store, chain)
     data, media = statement.encode(
         Kind.LOG,
@@ -382,10 +382,10 @@ def test_a_runner_cannot_say_what_the_tip_was(world: Any, keys: Any) -> None:
         keys.signer("runs"),
     )
     name = world.store.put_bytes(data, media).digest
-    world.store.write_pointer(log._pointer(chain, 3), name.encode())
-    assert "takes a key with" in log.read(world.store, chain, world.services.verifier)[-1].refused
+    world.store.write_pointer(log_entry.pointer(chain, 3), name.encode())
+    assert "takes a key with" in log.read(world.services, chain)[-1].refused
     with Repository.open(world.settings) as repository:
-        line = Line.read(world.services, repository)
+        line = Line.read(world.deployment.over(repository))
         assert (line.before(weak), line.problems()) == (before, [])
         assert line.before(world.head()) == before
     assert log.models(world.store) == [MODEL]

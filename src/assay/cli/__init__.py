@@ -20,7 +20,6 @@ from assay.errors import (
     EXIT_CODES,
     INTERRUPTED,
     AssayError,
-    ServiceError,
     StoreError,
     UsageError,
 )
@@ -120,14 +119,6 @@ def main(arguments: list[str] | None = None) -> Any:
         code, line = _fault(error)
         click.echo(f"error: {line}", err=True)
         sys.exit(code)
-    except ImportError as error:
-        # GitPython looks for Git when it is imported.
-        if "git executable" not in str(error):
-            raise
-        click.echo(
-            "error: Git is not on the PATH; install git, or add its folder to PATH", err=True
-        )
-        sys.exit(ServiceError.exit_code)
 
 
 def _fault(error: OSError) -> tuple[int, str]:

@@ -78,7 +78,7 @@ SCENES: Final = (
         "d. a worse model",
         {
             "estimator": "sklearn.tree.DecisionTreeClassifier",
-            "hyperparameters": {"max_depth": 1, "max_features": 1},
+            "hyperparameters": {"max_depth": 1, "max_features": {"$int": 1}},
         },
         "blocked",
     ),

@@ -2,6 +2,7 @@
 
 import shlex
 import time
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
@@ -10,12 +11,11 @@ from typing import Final
 import yaml
 
 from assay.cli.console import human_bytes, print_table, stdout
-from assay.core.context import services_from_env
 from assay.core.environment import set_variables
+from assay.core.git import Git
 from assay.core.signing import Signer
-from assay.governance.registry import Registry
-from assay.releases.document import ENVIRONMENTS
-from assay.releases.settings import settings_from_env
+from assay.releases.deployment import Deployment
+from assay.releases.layout import ENVIRONMENTS
 from assay.text import short
 
 KEY, APPROVER_KEY, KEYS = "signing.pem", "approver.pem", "keys.yaml"
@@ -32,10 +32,8 @@ def prepare() -> None:
 
     Beside them lies a file for a shell, so that the commands that come next know them as well.
     """
-    from git import Repo
-
     _write_keys()
-    Repo.init(REPOSITORY, bare=True, initial_branch="main")
+    Git().run("init", "--quiet", "--bare", "--initial-branch=main", "--", REPOSITORY)
     name, mail = PERSON
     values = {
         "ASSAY_SIGNING_KEY": str(Path(KEY).absolute()),
@@ -52,19 +50,20 @@ def prepare() -> None:
 
 def release(model_name: str, digest: str) -> float:
     """Through every environment, by a merge in each; the seconds it took."""
-    from assay.releases.approval import approve, sync
+    from assay.releases.approval import approve
     from assay.releases.promotion import promote
     from assay.releases.statement import person
+    from assay.releases.sync import sync
 
-    services, settings, registry = services_from_env(), settings_from_env(), Registry()
+    runs, approver = Deployment.from_env(), _approver()
     rows, total = [], 0.0
     for environment in ENVIRONMENTS:
         times = [time.monotonic()]
-        done = promote(services, settings, registry, model_name, environment, digest=digest)
+        done = promote(runs, model_name, environment, digest=digest)
         times.append(time.monotonic())
-        commit = approve(services, settings, _approver(), model_name, environment, by=person())
+        commit = approve(approver, model_name, environment, by=person())
         times.append(time.monotonic())
-        sync(services, settings, registry, _approver())
+        sync(approver)
         times.append(time.monotonic())
         phases = [f"{end - begin:.1f}" for begin, end in pairwise(times)]
         rows.append([environment, done.branch, commit[:SHORT_COMMIT], *phases])
@@ -79,10 +78,7 @@ def override(model_name: str, digest: str) -> None:
     from assay.releases.statement import person
 
     until = (datetime.now(UTC) + timedelta(days=1)).date().isoformat()
-    decide(
-        services_from_env(), _approver(), model_name, digest,
-        by=person(), why=WHY, until=until,
-    )  # fmt: skip
+    decide(_approver(), model_name, digest, by=person(), why=WHY, until=until)
     stdout.print(f"{short(digest)} overridden until {until} by {person()}")
 
 
@@ -91,18 +87,15 @@ def roll_back(model_name: str) -> tuple[str, float]:
     from assay.releases.rollback import rollback
     from assay.releases.statement import person
 
-    done = rollback(
-        services_from_env(), settings_from_env(), Registry(), _approver(),
-        model_name, "production", by=person(), why=WHY, now=True,
-    )  # fmt: skip
+    done = rollback(_approver(), model_name, "production", by=person(), why=WHY, now=True)
     rows = [[phase, f"{seconds:.2f}"] for phase, seconds in done.seconds.items()]
     print_table([f"phase of the rollback ({human_bytes(done.size)})", "seconds"], rows)
     return done.release.digest, sum(done.seconds.values())
 
 
-def _approver() -> Signer:
-    """The key of the person who merges; runs do not have it."""
-    return Signer.from_pem(Path(APPROVER_KEY).read_bytes())
+def _approver() -> Deployment:
+    """The deployment with the key of the person who merges; runs do not have it."""
+    return replace(Deployment.from_env(), signer=Signer.from_pem(Path(APPROVER_KEY).read_bytes()))
 
 
 def _write_keys() -> None:

@@ -17,6 +17,7 @@ import click
 import yaml
 
 from assay.cli.console import HOME, SETTINGS, json_option, print_json
+from assay.core.git import Git
 from assay.core.signing import Role, Signer, Verifier
 from assay.errors import UsageError
 
@@ -260,18 +261,16 @@ def _repository_files(root: Path) -> dict[str, str]:
 
 
 def _commit(tree: Path, bare: Path, owner: str) -> None:
-    from git import Actor, Repo
-
     name, _, mail = (owner or RUNS).rstrip(">").partition(" <")
-    who = Actor(name, mail)
-    with Repo.init(tree, initial_branch="main") as repository:
-        repository.git.add("--all")
-        repository.index.commit(
-            "Deployment repository, made by assay init", author=who, committer=who
-        )
-        with repository.clone(str(bare), bare=True) as made:
-            # It names the scratch folder.
-            made.delete_remote(made.remote("origin"))
+    who = {"GIT_AUTHOR_NAME": name, "GIT_AUTHOR_EMAIL": mail}
+    who |= {"GIT_COMMITTER_NAME": name, "GIT_COMMITTER_EMAIL": mail}
+    git = Git(tree)
+    git.run("init", "--quiet", "--initial-branch=main")
+    git.run("add", "--all")
+    git.run("commit", "--quiet", "-m", "Deployment repository, made by assay init", env=who)
+    git.run("clone", "--quiet", "--bare", "--", str(tree), str(bare))
+    # It names the scratch folder.
+    Git(bare).run("remote", "remove", "origin")
 
 
 @contextlib.contextmanager

@@ -7,9 +7,8 @@ from rich.text import Text
 from rich.tree import Tree
 
 from assay.cli.console import NAME, json_option, print_json, stdout, use_defaults
-from assay.core.context import store_from_env
+from assay.core.context import services_from_env
 from assay.core.provenance import Node, nodes, passport
-from assay.core.signing import verifier_from_env
 from assay.core.step import Model
 from assay.releases import statement
 from assay.releases.statement import Kind, Statement
@@ -23,14 +22,14 @@ from assay.text import short
 def command(digest: str, full: bool, as_json: bool) -> None:
     """Draw the tree of executions behind the artifact DIGEST, back to the source data.
 
-    For all that was found out about a registered model, give the digest of its decision, which
-    names every piece of evidence.
+    For everything about a registered model, give the digest of its decision, which names every
+    piece of evidence.
     """
     use_defaults()
-    store, verifier = store_from_env(), verifier_from_env()
-    root = passport(store, digest, verifier)
+    services = services_from_env()
+    root = passport(services.store, digest, services.verifier)
     given = {
-        node.digest: statement.about(store, node.digest, verifier)
+        node.digest: statement.about(services, node.digest)
         for node in nodes(root)
         if node.artifact_type == Model.type
     }
@@ -44,32 +43,32 @@ def command(digest: str, full: bool, as_json: bool) -> None:
 
 
 def _stated(model: str, given: Statement) -> Text:
-    """What a person stated about a model, in a line; what goes against it in red."""
+    """A statement about a model, in a line; overrides and revocations in red."""
     against = given.kind in {Kind.OVERRIDE, Kind.REVOCATION}
     until = given.text("until")
     over = " EXPIRED" if until and statement.expired(until) else ""
-    told = [
+    parts = [
         given.text("environment"),
         f"by {given.by}",
         given.text("at"),
         given.text("why"),
     ]
-    text = " ".join(part for part in told if part)
+    text = " ".join(part for part in parts if part)
     line = Text.assemble((given.kind.value, "bold red" if against else "bold"), f" of {model} ")
     return line.append(f"{text}{f' until {until}' if until else ''}{over}")
 
 
 def _json(node: Node, statements: list[Statement]) -> dict[str, Any]:
-    record = node.record
+    attestation = node.record
     return {
         "digest": node.digest,
         "artifactType": node.artifact_type,
         "otherRecords": node.other_records,
         "inputs": [{"name": name, "digest": child.digest} for name, child in node.inputs],
-        "attestation": record and record.digest,
-        "signedBy": record and record.signed_by,
-        "admittedBy": record and record.admitted_by,
-        "statement": record and record.statement(),
+        "attestation": attestation and attestation.digest,
+        "signedBy": attestation and attestation.signed_by,
+        "admittedBy": attestation and attestation.admitted_by,
+        "statement": attestation and attestation.statement(),
         "stated": [
             {"kind": item.kind.value, "digest": item.digest, "signedBy": item.signed_by}
             | dict(item.predicate)
@@ -96,14 +95,14 @@ def _label(node: Node, name: str | None, full: bool) -> Text:
     digest = node.digest if full else short(node.digest)
     kind = node.artifact_type.removeprefix("application/vnd.assay.").removesuffix(".v1")
     label = Text.assemble((f"{name} " if name else "", "cyan"), (kind, "bold"), f" {digest}")
-    record = node.record
-    if record is None:
+    attestation = node.record
+    if attestation is None:
         return label.append("  no attestation", style="red")
-    label.append(f"  made by {record.step}", style="green")
-    label.append(f" {record.details.started}", style="dim")
-    unsigned = f" admitted by {record.admitted_by}" if record.admitted_by else " unsigned"
-    label.append(" signed" if record.signed_by else unsigned, style="dim")
-    verdict = record.values.get("verdict")
+    label.append(f"  made by {attestation.step}", style="green")
+    label.append(f" {attestation.details.started}", style="dim")
+    unsigned = f" admitted by {attestation.admitted_by}" if attestation.admitted_by else " unsigned"
+    label.append(" signed" if attestation.signed_by else unsigned, style="dim")
+    verdict = attestation.values.get("verdict")
     if verdict:
         label.append(f" verdict {verdict}", style="green" if verdict == "pass" else "red")
     if node.other_records:

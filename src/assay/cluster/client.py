@@ -29,6 +29,7 @@ from typing import Any, Final
 
 from assay.core.digest import PREFIX
 from assay.core.environment import hidden_modules
+from assay.core.retry import TRANSIENT_STATUS
 from assay.core.settings import (
     KFP_CA_FILE,
     KFP_COOKIES,
@@ -46,7 +47,6 @@ MAX_ANSWER_CHARS: Final = 300
 MAX_ANSWER_BYTES: Final = 64 << 20
 """Of a run; it may hold its compiled pipeline, and the workflow."""
 _ANSWER: Final = Limits(MAX_ANSWER_BYTES, values=2_000_000)
-_TRANSIENT: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
 _LOGIN: Final = frozenset({301, 302, 303, 307, 308, 401, 403})
 _MISSING: Final = 404
 _CONFLICT: Final = 409
@@ -437,7 +437,7 @@ class Kfp:
 
     def _failure(self, what: str, error: Any) -> Exception:
         status = int(error.status or 0)
-        if status in _TRANSIENT or not status:
+        if status in TRANSIENT_STATUS or not status:
             return _unavailable(self._endpoint, f"cannot {what}: HTTP {status or 'failed'}")
         if status in _LOGIN:
             return _refused(self._endpoint, status)

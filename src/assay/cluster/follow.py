@@ -3,16 +3,8 @@
 import contextlib
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, Final
-
-from tenacity import (
-    Retrying,
-    retry_if_exception_type,
-    retry_if_result,
-    stop_after_delay,
-    wait_exponential_jitter,
-    wait_fixed,
-)
 
 from assay.cluster import workflow
 from assay.cluster.client import Kfp, KfpUnavailableError
@@ -28,13 +20,13 @@ from assay.cluster.runs import (
     state_of,
     tasks_of,
 )
+from assay.core import retry
 from assay.core.store import Store
 from assay.errors import AssayError
 from assay.runtime import runs
 
 POLL_SECONDS: Final = 3.0
-PATIENCE_SECONDS: Final = 600.0
-LONGEST_WAIT_SECONDS: Final = 30.0
+PATIENCE_SECONDS: Final = retry.KFP.seconds
 STILL_SECONDS: Final = 20.0
 """How long nothing has to change before KFP is asked what the pods wait for."""
 LONGEST_STILL_SECONDS: Final = 320.0
@@ -71,18 +63,15 @@ def follow(
         KfpError: It refuses to tell.
         KfpNotFoundError: There is no such run.
     """
-    patient = Retrying(
-        retry=retry_if_exception_type(KfpUnavailableError),
-        wait=wait_exponential_jitter(
-            multiplier=poll_seconds, max=LONGEST_WAIT_SECONDS, jitter=poll_seconds
-        ),
-        stop=stop_after_delay(patience_seconds),
-        reraise=True,
-    )
+    policy = replace(retry.KFP, first_wait=2 * poll_seconds, seconds=patience_seconds)
 
     def ask() -> Any:
         try:
-            return patient(kfp.run, run_id)
+            return retry.call(
+                policy,
+                lambda: kfp.run(run_id),
+                lambda error: isinstance(error, KfpUnavailableError),
+            )
         except KfpUnavailableError as error:
             raise KfpUnavailableError(
                 f"{error}; the run goes on; follow it with: assay submit --follow {run_id}"
@@ -97,8 +86,8 @@ def follow(
         listener(state_of(run), tasks_of(run, spec, pods.found))
         return run
 
-    running = retry_if_result(lambda run: state_of(run) not in TERMINAL)
-    run = Retrying(retry=running, wait=wait_fixed(poll_seconds))(look)
+    while state_of(run := look()) not in TERMINAL:
+        time.sleep(poll_seconds)
     record, tasks = _records(store, run_id, warn) if store is not None else (None, [])
     if state_of(run) != SUCCEEDED and not workflow.failed(pods.found):
         pods.ask()

@@ -271,6 +271,8 @@ def load(store: Store, digest: str, verifier: Verifier | None) -> Attestation:
     signed_by, key, admitted_by = "", None, ""
     if "payloadType" in raw:
         payload, signed_by, key = _open(raw, what, verifier)
+        if key is not None and key.stolen and verifier is not None:
+            admitted_by = _admitted_by(store, digest, verifier)
         raw = parse_canonical_json(payload, what)
     elif verifier is not None:
         admitted_by = _admitted_by(store, digest, verifier)
@@ -281,13 +283,21 @@ def load(store: Store, digest: str, verifier: Verifier | None) -> Attestation:
                 "DIGEST --why REASON"
             )
     attestation = replace(parse(raw, digest, signed_by), admitted_by=admitted_by)
-    if key is not None:
-        key.require_in_use(attestation.details.finished, what)
+    if key is not None and not admitted_by:
+        try:
+            key.require_in_use(attestation.details.finished, what)
+        except AttestationError as error:
+            if key.stolen is None:
+                raise
+            raise AttestationError(
+                f"{error}; {RUN_AGAIN}, or have an approver admit it: assay store sign DIGEST "
+                "--why REASON"
+            ) from error
     return attestation
 
 
 def _admitted_by(store: Store, digest: str, verifier: Verifier) -> str:
-    """The owner of the approver's key that admits an unsigned attestation by its digest, or ""."""
+    """The owner of the approver's key that admits an attestation by its digest, or ""."""
     for pointer in store.list_pointers(f"statements/{hex_of(digest)}/"):
         name = PREFIX + pointer.rsplit("/", 1)[-1]
         what = f"statement {name}"

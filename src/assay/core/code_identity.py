@@ -240,16 +240,9 @@ def _checkout_commit() -> Commit | None:
 
 
 def _git(root: Path, *arguments: str) -> str:
-    import subprocess  # a cached answer needs no Git
+    from assay.core.git import Git, GitError  # a cached answer needs no Git
 
     try:
-        done = subprocess.run(  # noqa: S603 - fixed arguments, no shell
-            ["git", "-C", str(root), *arguments],  # noqa: S607 - the user's own git
-            capture_output=True,
-            text=True,
-            timeout=_GIT_SECONDS,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired):
+        return Git(root, seconds=_GIT_SECONDS).text(*arguments).strip()
+    except GitError:
         return ""
-    return done.stdout.strip() if done.returncode == 0 else ""

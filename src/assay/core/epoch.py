@@ -33,7 +33,13 @@ def epoch(store: Store, verifier: Verifier | None) -> str:
         StoreError: The store failed.
     """
     keys = sorted(
-        [key.key_id, sorted(key.roles), key.retired.isoformat() if key.retired else ""]
+        [
+            key.key_id,
+            sorted(key.roles),
+            key.retired.isoformat() if key.retired else "",
+            # Nothing where nothing was stolen: what was cached before stays so.
+            *([key.stolen.isoformat()] if key.stolen else []),
+        ]
         for key in (verifier.keys if verifier else ())
     )
     collection = of_bytes(store.read_pointer(COLLECTION) or b"")

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
+from assay.core import plain_copies
 from assay.core.attestation import Attestation, about, load, pointers
 from assay.core.digest import PREFIX, hex_of, is_digest
 from assay.core.execution import read_cache_pointer, require_outputs
@@ -176,8 +177,8 @@ def verify_store(  # noqa: C901 - a walk over every kind of entry
         if manifest.packed:
             # The packs' own bytes are right; are they also the files that the manifest names?
             check(lambda manifest=manifest: _ignore(verify_trees(store, [manifest])))  # type: ignore[misc]
-    for digest in store.list_views():
-        check(lambda d=digest: _ignore(store.verify_view(get_manifest(store, d))))  # type: ignore[misc]
+    for digest in plain_copies.listed(store):
+        check(lambda d=digest: _ignore(plain_copies.verify(store, get_manifest(store, d))))  # type: ignore[misc]
     if problems:
         raise IntegrityError("; ".join(dict.fromkeys(problems)))
     return Verified(len(artifacts), len(records), len(sizes), sum(sizes.values()))

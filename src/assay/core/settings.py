@@ -119,10 +119,13 @@ class Integer(Setting):
     """A variable whose value is a whole number of at least 1."""
 
     default: int
+    maximum: int | None = None
 
     @property
     def form(self) -> str:
         """What a value is, for people."""
+        if self.maximum is not None:
+            return f"a whole number from 1 to {self.maximum}"
         return "a whole number of at least 1"
 
     @property
@@ -143,7 +146,8 @@ class Integer(Setting):
         """Why the value cannot be used, with the remedy; empty where it can."""
         text = self.given or "1"
         whole = text.isascii() and text.isdigit() and len(text) <= MAX_DIGITS
-        return "" if whole and int(text) else self._wrong("give one")
+        right = whole and 1 <= int(text) <= (self.maximum or int(text))
+        return "" if right else self._wrong("give one")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -298,6 +302,97 @@ S3_SESSION_TOKEN: Final = Text(
     name="AWS_SESSION_TOKEN",
     meaning="the token of temporary credentials of the S3 store",
     secret=True,
+    used_by=_ALL,
+)
+MINIO_ACCESS_KEY: Final = Text(
+    name="MINIO_ACCESS_KEY",
+    meaning="as `AWS_ACCESS_KEY_ID`, where that is not set",
+    used_by=_ALL,
+)
+MINIO_SECRET_KEY: Final = Text(
+    name="MINIO_SECRET_KEY",
+    meaning="as `AWS_SECRET_ACCESS_KEY`, where that is not set",
+    secret=True,
+    used_by=_ALL,
+)
+S3_TOKEN_FILE: Final = Text(
+    name="AWS_WEB_IDENTITY_TOKEN_FILE",
+    meaning="the token of a service account, for a role in its place",
+    form="path",
+    used_by=_ALL,
+)
+S3_ROLE: Final = Text(
+    name="AWS_ROLE_ARN",
+    meaning="the role that a web identity assumes",
+    used_by=_ALL,
+)
+S3_ROLE_SESSION: Final = Text(
+    name="AWS_ROLE_SESSION_NAME",
+    meaning="the name of its session in the logs of the server",
+    default="assay",
+    used_by=_ALL,
+)
+STS_ENDPOINT: Final = Text(
+    name="AWS_ENDPOINT_URL_STS",
+    meaning="the security token service",
+    form="URL",
+    unset="`AWS_ENDPOINT_URL`, else that of AWS",
+    used_by=_ALL,
+)
+S3_PROFILE: Final = Text(
+    name="AWS_PROFILE",
+    meaning="the profile in the shared files",
+    default="default",
+    used_by=_ALL,
+)
+S3_CREDENTIALS_FILE: Final = Text(
+    name="AWS_SHARED_CREDENTIALS_FILE",
+    meaning="shared file of credentials",
+    form="path",
+    default="~/.aws/credentials",
+    used_by=_ALL,
+)
+S3_CONFIG_FILE: Final = Text(
+    name="AWS_CONFIG_FILE",
+    meaning="shared file of profiles",
+    form="path",
+    default="~/.aws/config",
+    used_by=_ALL,
+)
+CONTAINER_URL: Final = Text(
+    name="AWS_CONTAINER_CREDENTIALS_FULL_URI",
+    meaning="where the agent of a container gives out credentials",
+    form="URL",
+    used_by=_ALL,
+)
+CONTAINER_PATH: Final = Text(
+    name="AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+    meaning="the same, on the agent of ECS",
+    form="path",
+    used_by=_ALL,
+)
+CONTAINER_TOKEN: Final = Text(
+    name="AWS_CONTAINER_AUTHORIZATION_TOKEN",
+    meaning="what the agent of a container is shown",
+    secret=True,
+    used_by=_ALL,
+)
+CONTAINER_TOKEN_FILE: Final = Text(
+    name="AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",
+    meaning="the file of that token",
+    form="path",
+    used_by=_ALL,
+)
+METADATA_DISABLED: Final = Text(
+    name="AWS_EC2_METADATA_DISABLED",
+    meaning="`false` to use the role of the instance",
+    default="true",
+    used_by=_ALL,
+)
+METADATA_ENDPOINT: Final = Text(
+    name="AWS_EC2_METADATA_SERVICE_ENDPOINT",
+    meaning="the metadata service of the instance; setting it means to use it",
+    form="URL",
     used_by=_ALL,
 )
 CA_FILE: Final = Text(
@@ -519,6 +614,7 @@ APPROVAL_DAYS: Final = Integer(
     name="ASSAY_APPROVAL_DAYS",
     meaning="days that an approval counts",
     default=365,
+    maximum=99_999,
     used_by="assay approve, approvals sync",
     config_map=True,
 )
@@ -629,8 +725,14 @@ DOCKER_CONFIG: Final = Text(
 
 SECTIONS: Final[Mapping[str, tuple[Setting, ...]]] = {
     "Store": (
-        STORE, STORE_TIMEOUT, STORE_MIN_RATE, S3_ENDPOINT, S3_REGION, S3_ACCESS_KEY, S3_SECRET_KEY,
-        S3_SESSION_TOKEN, CA_FILE,
+        STORE, STORE_TIMEOUT, STORE_MIN_RATE, S3_ENDPOINT, S3_REGION, CA_FILE,
+    ),
+    "Credentials of the store": (
+        S3_ACCESS_KEY, S3_SECRET_KEY, S3_SESSION_TOKEN, MINIO_ACCESS_KEY, MINIO_SECRET_KEY,
+        S3_TOKEN_FILE, S3_ROLE, S3_ROLE_SESSION, STS_ENDPOINT,
+        S3_PROFILE, S3_CREDENTIALS_FILE, S3_CONFIG_FILE,
+        CONTAINER_URL, CONTAINER_PATH, CONTAINER_TOKEN, CONTAINER_TOKEN_FILE,
+        METADATA_DISABLED, METADATA_ENDPOINT,
     ),
     "Keys": (SIGNING_KEY, VERIFY_KEYS),
     "Execution": (

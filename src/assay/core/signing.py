@@ -22,7 +22,7 @@ import json
 import os
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from enum import StrEnum
 from pathlib import Path
@@ -39,7 +39,13 @@ _MAX_KEY_BYTES: Final = 64 << 10
 _MAX_KEYS: Final = 200
 _OWNER: Final = re.compile(r"[^<>\s][^<>\x00-\x1f\x7f]{0,99} <[^<>\s]{3,200}>")
 _MOMENT: Final = re.compile(r"\d{4}-\d\d-\d\dT")
-_FIELDS: Final = frozenset({"owner", "roles", "key", "retired"})
+_FIELDS: Final = frozenset({"owner", "roles", "key", "retired", "stolen"})
+
+
+_DAYS: Final = {
+    "retired": "the last day that it counts",
+    "stolen": "the first day that somebody else may have had it",
+}
 
 
 class Role(StrEnum):
@@ -66,6 +72,8 @@ class Key:
     retired: date | None
     """Last day, in UTC, on which its signatures count; None while it is in use."""
     public: Any
+    stolen: date | None = None
+    """First day, in UTC, on which somebody else may have had it; None where nobody has."""
 
     def __str__(self) -> str:
         roles = ", ".join(sorted(self.roles))
@@ -75,16 +83,23 @@ class Key:
         """Whether it has one of these roles."""
         return not self.roles.isdisjoint(roles)
 
-    def require_in_use(self, at: str, what: str) -> None:
-        """Refuse a signature that was made after the key was retired.
+    def require_in_use(self, at: str, what: str, *, proven: bool = False) -> None:
+        """Refuse a signature that was made after the key was retired, or may be a thief's.
 
         Args:
             at: When it was made, RFC 3339 in UTC, as the signed bytes say.
             what: What was signed, for the error.
+            proven: Whether another key has signed that it was there on that day. Only then a
+                signature of a stolen key counts: whoever has the key can write any time.
 
         Raises:
-            AttestationError: It was made later.
+            AttestationError: It was made later, or nothing proves that it was not.
         """
+        if self.stolen is not None and not (proven and at[:10] < self.stolen.isoformat()):
+            raise AttestationError(
+                f"{what}: signed at {at or 'no known time'} by {self}, which was stolen on "
+                f"{self.stolen}, and no other key proves that it was signed before; do not use it"
+            )
         if self.retired is None:
             return
         if not _MOMENT.match(at) or at[:10] > self.retired.isoformat():
@@ -207,7 +222,8 @@ class Verifier:
             raise UnknownKeyError(
                 f"{what}: signed by {signers}, which no key in ASSAY_VERIFY_KEYS confirms; "
                 "do not use it, or add the signer's public key if you trust it (one that is no "
-                "longer in use with `retired: <its last day>`)"
+                "longer in use with `retired: <its last day>`, one that was stolen with "
+                "`stolen: <day>`)"
             ) from error
         keys = [by_id[str(key_id)] for key_id in accepted]
         allowed = [key for key in keys if key.may(roles)]
@@ -234,6 +250,8 @@ class Verifier:
             )
         if key.retired is not None:
             raise UsageError(f"{what}: {key} was retired on {key.retired}; sign with another key")
+        if key.stolen is not None:
+            raise UsageError(f"{what}: {key} was stolen on {key.stolen}; sign with another key")
         if not key.may(roles):
             raise UsageError(
                 f"{what} takes a key with the role {needed}, and ASSAY_SIGNING_KEY holds {key}; "
@@ -349,12 +367,13 @@ def _listed_key(item: Any, what: str) -> Key:
         raise UsageError(f"{what}: give owner, roles and key")
     problems = [f"{str(name)[:40]!r} is not a field" for name in item.keys() - _FIELDS]
     owner, named = item["owner"], item["roles"]
-    retired = None
-    if (day := item.get("retired")) is not None:
-        try:
-            retired = date.fromisoformat(day)
-        except (ValueError, TypeError):
-            problems.append("retired: write the last day that it counts, such as 2026-01-31")
+    days: dict[str, date] = {}
+    for name, said in _DAYS.items():
+        if (day := item.get(name)) is not None:
+            try:
+                days[name] = date.fromisoformat(day)
+            except (ValueError, TypeError):
+                problems.append(f"{name}: write {said}, such as 2026-01-31")
     if not isinstance(owner, str) or not _OWNER.fullmatch(owner):
         problems.append("owner: write 'Name <mail>'")
     texts = named if isinstance(named, list) else [named]
@@ -371,7 +390,8 @@ def _listed_key(item: Any, what: str) -> Key:
         problems.append("key: give the public key in PEM form")
     if problems:
         raise UsageError(f"{what}: {'; '.join(problems)}")
-    return _key(item["key"].encode(), owner, roles, retired, what)
+    key = _key(item["key"].encode(), owner, roles, days.get("retired"), what)
+    return replace(key, stolen=days.get("stolen"))
 
 
 def _pem(variable: str, value: str) -> bytes:

@@ -11,11 +11,12 @@ import hashlib
 import os
 import socket
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Final, cast
+from typing import IO, Any, Final, TypeVar, cast
 from urllib.parse import parse_qs, unquote, urljoin, urlsplit
 
+from assay.core import retry
 from assay.core.digest import CHUNK_BYTES, PREFIX, is_digest, of_stream
 from assay.core.locations import Place, require_admitted, require_public, require_public_address
 from assay.core.step import Dataset, Source
@@ -26,8 +27,7 @@ from assay.documents import NotRegularError, open_regular
 from assay.errors import AssayError, DataError, UsageError
 from assay.printable import public
 
-if TYPE_CHECKING:
-    import tenacity
+R = TypeVar("R")
 
 CONNECT_SECONDS: Final = 10.0
 READ_SECONDS: Final = 60.0
@@ -36,10 +36,6 @@ FETCH_SECONDS: Final = 4 * 3600.0
 """How long the bytes of a whole file may take, however steadily they trickle in."""
 PEEK_SECONDS: Final = 120.0
 """The same for its beginning."""
-ATTEMPTS: Final = 5
-"""Of a fetch, when faults are transient."""
-MAX_WAIT_SECONDS: Final = 8.0
-"""The longest pause between two attempts."""
 MAX_REDIRECTS: Final = 5
 MAX_LISTED: Final = 5
 """Files that a message about a folder names."""
@@ -47,14 +43,6 @@ MAX_LISTED: Final = 5
 _OK: Final = 200
 _GONE: Final = frozenset({404, 410})
 _REFUSED: Final = frozenset({401, 403})
-_BUSY: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
-_BUSY_CODES: Final = frozenset(
-    {"SlowDown", "InternalError", "ServiceUnavailable", "RequestTimeout"}
-)
-
-
-class _TransientError(Exception):
-    """A fault that may pass; never leaves this module. `args[0]` says what it was."""
 
 
 def fetch(
@@ -83,10 +71,12 @@ def fetch(
         require_admitted(uri)
         return _from_file(local, max_bytes)
     target = folder / (Path(unquote(urlsplit(uri).path)).name or "source")
-    for attempt in _attempts(uri):
-        with attempt, open_remote(uri) as stream, landing(target) as out:
-            digest = _copy(stream, out, public(uri), max_bytes)
-    return Source(target, digest, public(uri))
+
+    def copy() -> str:
+        with open_remote(uri) as stream, landing(target) as out:
+            return _copy(stream, out, public(uri), max_bytes)
+
+    return Source(target, _repeated(uri, copy), public(uri))
 
 
 @contextlib.contextmanager
@@ -125,11 +115,12 @@ def peek(location: str, size: int) -> bytes:
         require_admitted(location)
         with open_regular(_require_file(local)) as stream:
             return stream.read(size)
-    found = b""
-    for attempt in _attempts(location):
-        with attempt, open_remote(location, PEEK_SECONDS) as remote:
-            found = _head(remote, size)
-    return found
+
+    def read() -> bytes:
+        with open_remote(location, PEEK_SECONDS) as remote:
+            return _head(remote, size)
+
+    return _repeated(location, read)
 
 
 def local_path(location: str) -> Path | None:
@@ -330,26 +321,18 @@ def _check_remote(location: str) -> Place:
         ) from error
 
 
-def _attempts(location: str) -> "Iterator[tenacity.AttemptManager]":
-    """Attempts at reading a location, with a growing pause after each transient fault.
+def _repeated(location: str, read: Callable[[], R]) -> R:
+    """What `read` gives of a location, called again after a transient fault.
 
     Raises:
         DataError: The last attempt failed too.
     """
-    import tenacity
-
-    retrying = tenacity.Retrying(
-        retry=tenacity.retry_if_exception_type(_TransientError),
-        stop=tenacity.stop_after_attempt(ATTEMPTS),
-        wait=tenacity.wait_random_exponential(multiplier=0.2, max=MAX_WAIT_SECONDS),
-        reraise=True,
-    )
     try:
-        yield from retrying
-    except _TransientError as error:
+        return retry.call(retry.SOURCE, read)
+    except retry.TransientError as error:
         raise DataError(
-            f"{public(location)}: {error.args[0]}, {ATTEMPTS} times; is the server up and the "
-            "address right? try again later"
+            f"{public(location)}: {error}, after {retry.SOURCE}; is the server up and the address "
+            "right? try again later"
         ) from error
 
 
@@ -435,8 +418,8 @@ def _onward(location: str, onward: str) -> str:
 def _check_status(status: int, where: str) -> None:
     if status == _OK:
         return
-    if status in _BUSY:
-        raise _TransientError(f"the server answered {status}")
+    if status in retry.TRANSIENT_STATUS:
+        raise retry.TransientError(f"the server answered {status}")
     if status in _GONE:
         remedy = "nothing is there; check the address"
     elif status in _REFUSED:
@@ -451,6 +434,7 @@ def _open_s3(location: str, place: Place) -> Iterator[IO[bytes]]:
     from minio.error import MinioException, S3Error
 
     from assay.core.store.client import client_for
+    from assay.core.store.s3_errors import passes
 
     parts = urlsplit(location)
     where = public(location)
@@ -461,11 +445,11 @@ def _open_s3(location: str, place: Place) -> Iterator[IO[bytes]]:
             response = client.get_object(parts.netloc, unquote(parts.path).lstrip("/"))
             yield response
         except S3Error as error:
-            if error.code in _BUSY_CODES:
-                raise _TransientError(f"the server answered {error.code}") from error
+            if passes(error.code or "", getattr(error.response, "status", 0)):
+                raise retry.TransientError(f"the server answered {error.code}") from error
             raise DataError(f"{where}: {error.code}: {_remedy(str(error.code))}") from error
         except MinioException as error:
-            raise _TransientError(f"the server answered with an error ({error})") from error
+            raise retry.TransientError(f"the server answered with an error ({error})") from error
         finally:
             if response is not None:
                 response.close()
@@ -498,4 +482,4 @@ def _transient_faults(where: str) -> Iterator[None]:
     except exceptions.NameResolutionError as error:
         raise DataError(f"{where}: no such host; check the address and the network") from error
     except (exceptions.HTTPError, ConnectionError, TimeoutError) as error:
-        raise _TransientError(f"cannot be fetched ({type(error).__name__})") from error
+        raise retry.TransientError(f"cannot be fetched ({type(error).__name__})") from error

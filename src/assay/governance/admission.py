@@ -1,4 +1,4 @@
-"""What must hold before a model is registered or released.
+"""Admission: what must hold before a model is registered or released.
 
 1. The decision is about exactly this model, and names the rows that it was tested on. So evidence
    about the model that was measured on other rows is refused by check 3, and so is a count of
@@ -7,15 +7,15 @@
 3. The policy it names, judged again over the evidence it names, gives the same rows. The policy
    that governs the model, where there is one, gives a pass over the same evidence.
 4. Evaluation, measurements and data, which the registry will show, are those of this decision.
-5. The decision, the evidence and the model have believable attestations (signed ones, where a key
+5. The decision, the evidence and the model have attestations that count (signed ones, where a key
    is configured), which connect: the decision was made by the gate from that policy and evidence,
    and the evidence about the model was made from that model. Each was made by a step that counts:
    one of the library's, with the code of this installation, or one that the policy names.
 6. The rows that the model was evaluated on are shown to be new to it, and those that a comparison
    left out to be those that the models were trained on. Attempts were counted after the evaluation.
-   Where nothing shows that the rows are the whole test side of the split that the model was trained
-   by, people are told. The policy admits the modules that the model was made with.
-7. Every byte of all of it, back to the source, is what its name says.
+   Where nothing shows that the rows are the whole test part of the split that the model was trained
+   by, the assessment notes it. The policy admits the modules that the model was made with.
+7. Every byte of all of it, back to the source, is what its digest says.
 
 What is not checked: whether the code behind the attestations did what it should (`assay reproduce`
 shows that), and whether the policy asks for enough (people review that).
@@ -66,8 +66,8 @@ class Governing:
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
-    """What the checks found, for the version's tags and the pull request."""
+class Assessment:
+    """The result of the checks, for the version's tags and the pull request."""
 
     decision: str
     """Digest of the decision."""
@@ -75,13 +75,13 @@ class Facts:
     training: Attestation
     """The attestation of how the model was made."""
     data: str
-    """Digest of the dataset behind the model; "" when nobody named it."""
+    """Digest of the dataset behind the model; "" when it was not given."""
     documents: Mapping[str, EvidenceDocument]
     """What was judged, by digest."""
     makers: tuple[Maker, ...]
     """Who made the model, the decision and each piece of evidence."""
     notes: tuple[str, ...]
-    """What could not be shown, for people."""
+    """What could not be shown, for approvers."""
     governing: Governing | None = None
     governed: Judgement | None = None
     """The decision under the governing policy."""
@@ -96,11 +96,11 @@ def check(
     *,
     overridden: bool = False,
     governing: Governing | None = None,
-) -> Facts:
-    """Check all of it, in order; each failure has its own message.
+) -> Assessment:
+    """Run all checks in order; each failure has its own message.
 
     Args:
-        services: The store, and who may sign.
+        services: The store, and whose signatures count.
         model: Digest.
         decision: The gate's.
         shown: Digests of the evidence that the registry will show.
@@ -108,6 +108,9 @@ def check(
         overridden: Leave out the verdicts, because a person has decided against the policy.
         governing: The policy that governs the model; None where no deployment repository has one.
             Then the decision's own policy says which steps count.
+
+    Returns:
+        The assessment of a model that passed.
 
     Raises:
         RunBlocked: Check 2, or the governing policy blocks.
@@ -168,7 +171,7 @@ def check(
     behind = nodes(passport(services.store, decision.digest, services.verifier))
     if model not in {node.digest for node in behind}:
         verify(services.store, model, services.verifier)
-    return Facts(
+    return Assessment(
         decision.digest,
         judgement,
         training,
@@ -197,8 +200,17 @@ def judged_under(
 ) -> Judgement:
     """The evidence of a decision, judged under another policy.
 
+    Args:
+        policy: YAML.
+        judgement: The decision.
+        documents: The evidence, by digest.
+        place: Name of the policy for messages.
+
+    Returns:
+        The decision under that policy.
+
     Raises:
-        PolicyError: The policy does not parse; `place` is its name in the message.
+        PolicyError: The policy does not parse.
     """
     parse_policy(policy, place)
     return decide(
@@ -217,20 +229,21 @@ def require_same_production(judgement: Judgement, current: ModelVersion | None, 
 
     Args:
         judgement: The decision.
-        current: The version in production, asked for just now; None when there is none.
+        current: The version in production, as the registry just reported; None without one.
         name: Name of the registered model.
 
     Raises:
-        RunBlocked: Production moved since the decision, or the decision never looked at it.
+        RunBlocked: Production changed since the decision, or the decision did not compare with it.
         UsageError: The version in production was not registered by Assay.
     """
-    there = current.model if current is not None else ""
-    if judgement.production != there:
+    registered = current.model if current is not None else ""
+    if judgement.production != registered:
         compared = judgement.production or "none"
         raise RunBlocked(
             f"not admitted: the decision says that {compared} is in production as {name!r}, the "
-            f"registry says {there or 'none'}; run the pipeline again, which compares with the "
-            "model that is there now"
+            f"registry says {registered or 'none'}; run the pipeline again, which compares with "
+            "the "
+            "current model"
         )
 
 
@@ -271,7 +284,7 @@ def _require_same(services: Services, judgement: Judgement, shown: Sequence[str]
         if digest not in judgement.evidence:
             raise IntegrityError(
                 f"{digest} is not among the evidence that was judged "
-                f"({', '.join(judgement.evidence)}); give the documents that the gate was given"
+                f"({', '.join(judgement.evidence)}); give the same evidence as to the gate"
             )
     if data and judgement.data and data != judgement.data:
         raise IntegrityError(
@@ -299,18 +312,18 @@ def _connected(
     store, verifier = services.store, services.verifier
     named = {judgement.policy_artifact, *judgement.evidence}
     judged = [
-        record
-        for record in about(store, decision, verifier)
-        if record.step == GATE
-        and named <= set(record.input_digests())
-        and record.parameters.get("model") == judgement.model
+        attestation
+        for attestation in about(store, decision, verifier)
+        if attestation.step == GATE
+        and named <= set(attestation.input_digests())
+        and attestation.parameters.get("model") == judgement.model
     ]
     if not judged:
         raise AttestationError(
             f"no attestation shows that the gate made the decision {decision} from what it names; "
             f"{RUN_AGAIN} in this store"
         )
-    found = [_admit(admitted, judged, {GATE_STEP}, "decision", decision)]
+    result = [_admit(admitted, judged, {GATE_STEP}, "decision", decision)]
     for digest, document in documents.items():
         subjects = set(document.subjects.values())
         made = [r for r in about(store, digest, verifier) if subjects <= _named(r)]
@@ -320,51 +333,51 @@ def _connected(
                 f"{RUN_AGAIN} in this store"
             )
         kind = _kind(get_manifest(store, digest))
-        found.append(_admit(admitted, made, EVIDENCE, kind, digest))
+        result.append(_admit(admitted, made, EVIDENCE, kind, digest))
     trained = about(store, judgement.model, verifier)
     if not trained:
         raise AttestationError(
             f"no attestation of how the model {judgement.model} was made; {RUN_AGAIN} in this store"
         )
-    found.append(_admit(admitted, trained, TRAINING, "model", judgement.model))
-    if objections := [item for item in found if isinstance(item, str)]:
+    result.append(_admit(admitted, trained, TRAINING, "model", judgement.model))
+    if objections := [item for item in result if isinstance(item, str)]:
         raise AttestationError("; ".join(objections))
-    makers = tuple(item for item in found if isinstance(item, Maker))
+    makers = tuple(item for item in result if isinstance(item, Maker))
     return [r for r in trained if not admitted.objection(r, TRAINING)], makers
 
 
 def _chosen_rows(
     services: Services, admitted: Admitted, judgement: Judgement, data: str
 ) -> tuple[str, ...]:
-    """What to tell people of test rows that somebody may have picked; nothing for a whole side.
+    """A note about test rows that may have been picked; nothing for a whole test part.
 
-    Rows of one's own are a use that counts, and the rows on which a model is right are such rows.
+    Own test rows are a valid use, but so the rows on which a model is right can be chosen.
     """
     store, verifier = services.store, services.verifier
     behind = {node.digest for node in nodes(passport(store, judgement.model, verifier))}
-    for record in about(store, judgement.test_data, verifier):
-        sides = {name: output.digest for name, output in record.outputs.items()}
+    for attestation in about(store, judgement.test_data, verifier):
+        parts = {name: output.digest for name, output in attestation.outputs.items()}
         if (
-            record.entry_point == SPLIT
-            and not admitted.objection(record, {SPLIT})
-            and sides.get("test") == judgement.test_data
-            and sides.get("train") in behind
+            attestation.entry_point == SPLIT
+            and not admitted.objection(attestation, {SPLIT})
+            and parts.get("test") == judgement.test_data
+            and parts.get("train") in behind
         ):
-            whole = str(record.inputs.get("data"))
+            whole = str(attestation.inputs.get("data"))
             above = {node.digest for node in nodes(passport(store, whole, verifier))}
             if not data or data in above:
                 return ()
-    told = (
-        f"the test rows {judgement.test_data} are not the test side of the split_data that the "
+    note = (
+        f"the test rows {judgement.test_data} are not the test part of the split_data that the "
         "model's training rows come from, so whoever started the run may have picked them"
     )
-    return (told,)
+    return (note,)
 
 
 def _require_modules(services: Services, model: str, allowed: Sequence[str]) -> None:
     """Refuse a model that was made with modules that the policy does not admit.
 
-    What may be loaded at all is the platform's word; the policy chooses among that.
+    The platform limits what may be loaded at all; the policy chooses among that.
     """
     content = _file(services.store, model, INFO_FILE, MAX_INFO_BYTES)
     with tempfile.TemporaryDirectory(prefix="assay-model-") as folder:
@@ -378,7 +391,8 @@ def _require_modules(services: Services, model: str, allowed: Sequence[str]) -> 
     if outside:
         raise IntegrityError(
             f"the model {model} was made with {', '.join(some(outside, shown))} admitted, which "
-            "the policy does not admit; train another without, or let the policy name it under "
+            "the policy does not admit; train a model without them, or name them in the policy "
+            "under "
             "allowed_modules"
         )
 
@@ -394,13 +408,13 @@ def _require_counted(
         if ATTEMPTS not in document.values:
             continue
         model, rows = (document.subjects.get(name) for name in ("model", "data"))
-        counted = _records(services, admitted, digest)
+        counted = _attestations(services, admitted, digest)
         measured = [
-            min(record.details.finished for record in records)
+            min(attestation.details.finished for attestation in attestations)
             for other, evaluation in documents.items()
             if (evaluation.subjects.get("model"), evaluation.subjects.get("data")) == (model, rows)
             and _kind(get_manifest(services.store, other)) == EVALUATION
-            and (records := _records(services, admitted, other))
+            and (attestations := _attestations(services, admitted, other))
         ]
         if not measured or not any(r.details.started >= max(measured) for r in counted):
             when = "before the model was evaluated" if measured else "and the model not evaluated"
@@ -411,41 +425,45 @@ def _require_counted(
             )
 
 
-def _records(services: Services, admitted: Admitted, digest: str) -> list[Attestation]:
+def _attestations(services: Services, admitted: Admitted, digest: str) -> list[Attestation]:
     """The attestations of a piece of evidence that count."""
-    found = about(services.store, digest, services.verifier)
-    return [record for record in found if not admitted.objection(record, EVIDENCE)]
+    result = about(services.store, digest, services.verifier)
+    return [attestation for attestation in result if not admitted.objection(attestation, EVIDENCE)]
 
 
-def _named(record: Attestation) -> set[str]:
+def _named(attestation: Attestation) -> set[str]:
     """Every artifact that an execution was about: its inputs, and digests among its parameters.
 
     Steps that need no more of an artifact than its name take that as a parameter. What a step may
     write about a name that it was given is the step's own; see `makers`.
     """
-    parameters = {value for value in record.parameters.values() if isinstance(value, str)}
-    return {*record.input_digests(), *parameters}
+    parameters = {value for value in attestation.parameters.values() if isinstance(value, str)}
+    return {*attestation.input_digests(), *parameters}
 
 
 def _admit(
     admitted: Admitted,
-    records: Sequence[Attestation],
+    attestations: Sequence[Attestation],
     library: frozenset[str] | set[str],
     what: str,
     digest: str,
 ) -> Maker | str:
-    """Who made something; an objection when nobody who counts did."""
-    record, objection = admitted.first(records, library)
-    return maker(what, digest, record) if record is not None else f"the {what} {digest} {objection}"
+    """Who made an artifact; an objection when no step that counts did."""
+    attestation, objection = admitted.first(attestations, library)
+    return (
+        maker(what, digest, attestation)
+        if attestation is not None
+        else f"the {what} {digest} {objection}"
+    )
 
 
 def _kind(manifest: Manifest) -> str:
-    """What an evidence artifact is, in a word: `evaluation`."""
+    """The kind of an evidence artifact, such as `evaluation`."""
     return manifest.artifact_type.removeprefix("application/vnd.assay.").partition(".")[0]
 
 
 def _file(store: Store, artifact: str, name: str, limit: int) -> bytes:
     data = read_file(store, get_manifest(store, artifact), name, limit)
     if data is None:
-        raise IntegrityError(f"{artifact} holds no {name}")
+        raise IntegrityError(f"{artifact} has no {name}")
     return data

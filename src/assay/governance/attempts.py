@@ -1,8 +1,8 @@
 """How many models were tried on the same test rows.
 
-Test rows wear out: of twenty models that are no better than chance, one looks good at a confidence
-of 95 %. So the models are counted that were measured on the rows, each once however often it was,
-and whatever name it was to be registered under. The store's attestations say which.
+Of twenty models that are no better than chance, one looks good at a confidence of 95 %. So the
+models that were measured on the same rows are counted, each once, under whatever name. The store's
+attestations say which.
 """
 
 from assay.core.attestation import about, using
@@ -14,14 +14,14 @@ from assay.governance.policy import ATTEMPTS
 
 
 def tried_on(services: Services, test_data: str) -> list[str]:
-    """Digests of the models that were measured on a dataset, by its believable attestations.
+    """Digests of the models that were measured on a dataset, by its attestations that count.
 
     In whatever role a step took the model: a comparison measures both of its models.
     """
-    found: dict[str, None] = {}
-    for record in using(services.store, test_data, services.verifier):
-        found.update(dict.fromkeys(record.input_digests()))
-    return [digest for digest in found if digest != test_data and _may_be_model(services, digest)]
+    result: dict[str, None] = {}
+    for attestation in using(services.store, test_data, services.verifier):
+        result.update(dict.fromkeys(attestation.input_digests()))
+    return [digest for digest in result if digest != test_data and _may_be_model(services, digest)]
 
 
 def _may_be_model(services: Services, digest: str) -> bool:
@@ -33,21 +33,38 @@ def _may_be_model(services: Services, digest: str) -> bool:
 
 
 def count(services: Services, model: str, test_data: str) -> int:
-    """How many models for the same target were tried on `test_data`, `model` among them.
+    """The number of models for the same target that were tried on `test_data`, `model` included.
 
-    A model that says no target, or is not known to the store, counts.
+    A model without a target, or that the store does not have, counts.
+
+    Args:
+        services: The store, and whose signatures count.
+        model: Digest of the model.
+        test_data: Digest of the rows.
+
+    Returns:
+        At least 1.
     """
     target = target_of(services, model)
-    others = {
+    tried = {
         digest
         for digest in tried_on(services, test_data)
         if digest != model and (not target or target_of(services, digest) in {"", target})
     }
-    return len(others) + 1
+    return len(tried) + 1
 
 
 def evidence(services: Services, model: str, test_data: str) -> EvidenceDocument:
-    """The count as evidence about the model."""
+    """The number of attempts as evidence about the model.
+
+    Args:
+        services: The store, and whose signatures count.
+        model: Digest of the model.
+        test_data: Digest of the rows.
+
+    Returns:
+        The evidence.
+    """
     return EvidenceDocument(
         {"model": model, "data": test_data},
         {ATTEMPTS: float(count(services, model, test_data))},
@@ -56,5 +73,5 @@ def evidence(services: Services, model: str, test_data: str) -> EvidenceDocument
 
 def target_of(services: Services, model: str) -> str:
     """The column that a model predicts, as its attestation says; "" when that says none."""
-    records = about(services.store, model, services.verifier)
-    return str(records[0].parameters.get("target", "")) if records else ""
+    attestations = about(services.store, model, services.verifier)
+    return str(attestations[0].parameters.get("target", "")) if attestations else ""

@@ -1,15 +1,15 @@
 """Whether a model was evaluated on rows that it has not seen.
 
-A row is one that the model has seen when it is equal to one of those in all columns that the model
-uses, its features and its target: the number of a row makes no other row of it.
+The model has seen a row when it was trained on an equal one: equal in all columns that the model
+uses, its features and its target. A row number alone does not make a row different.
 
-Two datasets share no such row when attestations show it: they are the two sides of one `split_data`
-execution whose key lies in these columns, or were taken from such sides by steps that count. Where
-no attestation shows it, as for two files, or for a split by time or by a key that is no feature,
+Two datasets share no such row when attestations show it: they are the two parts of one `split_data`
+execution whose key is in these columns, or were taken from such parts by steps that count. Where
+no attestation shows it, as for two files, or for a split by time or by a key that is not a feature,
 the rows are compared, as numbers or as text. Rows of different people may be equal by chance, so a
-small share of them is admitted, and told; the policy says how large a one.
+small share of them is admitted and reported; the policy sets the share.
 
-A row that was altered on purpose is another row; whoever may do that to a table is trusted with it.
+A row that was altered on purpose is another row; people who may alter a table are trusted.
 """
 
 import tempfile
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 MAX_ROWS: Final = 20_000_000
 """Of both datasets together; more are not compared row by row."""
 MAX_DATASETS: Final = 10_000
-"""Pairs that are looked at for one question; attestations of a chain name a few."""
-IMPORTED: Final = "the model was imported, so that nobody knows which rows it was trained on"
+"""Pairs that are examined for one answer; attestations of a chain name a few."""
+IMPORTED: Final = "the model was imported, so the rows that it was trained on are unknown"
 
 
 def require_disjoint(
@@ -47,7 +47,7 @@ def require_disjoint(
     Rows that the model was chosen on among others count as seen, like those it was trained on.
 
     Args:
-        services: The store, and who may sign.
+        services: The store, and whose signatures count.
         admitted: The steps that count.
         model: Digest.
         trained: The attestations of how it was made, at least one. Each says how to make exactly
@@ -57,8 +57,8 @@ def require_disjoint(
             not compared.
 
     Returns:
-        The attestation that shows it, and what people should know: that the model was imported, or
-        how many rows it has seen.
+        The attestation that shows it, and notes for approvers: that the model was imported, or how
+        many rows it has seen.
 
     Raises:
         IntegrityError: A pair of datasets that share rows, or that nothing shows to share none.
@@ -70,22 +70,22 @@ def require_disjoint(
         for digest in sorted(_chosen_on(services, model))
         for note in proof.require(digest, tested, "chosen among others on")
     ]
-    # That somebody imported the same bytes says nothing of a model that was trained here.
-    own = [record for record in trained if record.entry_point != IMPORT]
+    # An import of the same bytes says nothing about a model that was trained here.
+    own = [attestation for attestation in trained if attestation.entry_point != IMPORT]
     if not own:
         return trained[0], (*notes, IMPORTED)
     refused: list[IntegrityError] = []
-    for record in own:
+    for attestation in own:
         try:
-            found = [
+            result = [
                 note
-                for digest in sorted(proof.trained_on(record))
+                for digest in sorted(proof.trained_on(attestation))
                 for note in proof.require(digest, tested, "trained on")
             ]
         except IntegrityError as error:
             refused.append(error)
         else:
-            return record, (*notes, *found)
+            return attestation, (*notes, *result)
     raise refused[0]
 
 
@@ -99,14 +99,14 @@ def require_rows(
 ) -> list[Attestation]:
     """Refuse a comparison that took other rows for those that its models were trained on.
 
-    Rows that a model was trained on are left out of a comparison, so that whoever names them
+    Rows that a model was trained on are left out of a comparison, so naming them
     chooses the rows that it is made on: no others may be left out, not even those of a table that
-    holds them. One table is an exception: a sweep parts its training rows again, to choose on, and
-    leaves out both parts. It is the side of the very split that made the test rows, and is held to
-    share none with them, as the training rows are.
+    contains them. One table is an exception: a sweep splits its training rows again, to select on,
+    and leaves out both parts. It is the training part of the same split as the test rows, and must
+    not share rows with them, like the training rows.
 
     Args:
-        services: The store, and who may sign.
+        services: The store, and whose signatures count.
         admitted: The steps that count.
         model: Digest of the candidate.
         trained: The attestations of how it was made.
@@ -114,8 +114,7 @@ def require_rows(
         share: The largest share of evaluated rows that the model may have seen.
 
     Returns:
-        Of `trained`, those whose rows the comparisons name; all where none names any. Only they
-        say how the model was made that was compared.
+        Of `trained`, those whose rows the comparisons name; all where none names any.
 
     Raises:
         IntegrityError: A comparison names rows that no attestation connects with the model.
@@ -127,7 +126,9 @@ def require_rows(
         if rows := document.subjects.get("candidate_rows", ""):
             if document.subjects.get("model") != model:
                 left = []
-            left = [record for record in left if proof.left_out_for(record, rows, tested)]
+            left = [
+                attestation for attestation in left if proof.left_out_for(attestation, rows, tested)
+            ]
             if not left:
                 raise _other_rows(name, "candidate_rows", rows, model)
         if rows := document.subjects.get("production_rows", ""):
@@ -154,7 +155,7 @@ def _used_columns(services: Services, model: str) -> frozenset[str]:
         services.store, get_manifest(services.store, model), INFO_FILE, MAX_INFO_BYTES
     )
     if content is None:
-        raise IntegrityError(f"the model {model} holds no {INFO_FILE}, which says what it uses")
+        raise IntegrityError(f"the model {model} has no {INFO_FILE}, which says what it uses")
     with tempfile.TemporaryDirectory(prefix="assay-model-") as folder:
         Path(folder, INFO_FILE).write_bytes(content)
         info = read_info(Path(folder))
@@ -164,17 +165,17 @@ def _used_columns(services: Services, model: str) -> frozenset[str]:
 def _chosen_on(services: Services, model: str) -> set[str]:
     """Datasets whose rows decided that this model was chosen among others."""
     store, verifier = services.store, services.verifier
-    found = set()
-    for record in using(store, model, verifier):
-        evaluations = {output.digest for output in record.outputs.values()}
-        rows = {digest for digest in record.input_digests() if _is_dataset(services, digest)}
+    result = set()
+    for attestation in using(store, model, verifier):
+        evaluations = {output.digest for output in attestation.outputs.values()}
+        rows = {digest for digest in attestation.input_digests() if _is_dataset(services, digest)}
         if rows and any(
             user.entry_point == SELECT
             for evaluation in evaluations
             for user in using(store, evaluation, verifier)
         ):
-            found |= rows
-    return found
+            result |= rows
+    return result
 
 
 def _column_names(services: Services, dataset: str) -> tuple[str, ...]:
@@ -185,7 +186,7 @@ def _column_names(services: Services, dataset: str) -> tuple[str, ...]:
     manifest = get_manifest(services.store, dataset)
     content = read_file(services.store, manifest, SCHEMA_FILE, MAX_SCHEMA_BYTES)
     if content is None:
-        raise IntegrityError(f"{dataset} holds no {SCHEMA_FILE}")
+        raise IntegrityError(f"{dataset} has no {SCHEMA_FILE}")
     with tempfile.TemporaryDirectory(prefix="assay-schema-") as folder:
         Path(folder, SCHEMA_FILE).write_bytes(content)
         return info(Path(folder)).names
@@ -218,40 +219,42 @@ class _Proof:
         Raises:
             IntegrityError: It read something else, or nothing that is known.
         """
-        found = self._datasets(training, set())
-        if training.sources or not found:
+        result = self._datasets(training, set())
+        if training.sources or not result:
             raise IntegrityError(
                 f"the attestation {training.digest} does not name every dataset that the model was "
                 "trained on, so that nothing shows that the evaluated rows are new to it; train it "
                 "by a step that takes its rows as datasets only"
             )
-        return found
+        return result
 
-    def _datasets(self, record: Attestation, seen: set[str]) -> set[str]:
-        found = set()
-        for digest in record.input_digests():
+    def _datasets(self, attestation: Attestation, seen: set[str]) -> set[str]:
+        result = set()
+        for digest in attestation.input_digests():
             if digest in seen:
                 continue
             seen.add(digest)
             if _is_dataset(self._services, digest):
-                found.add(digest)
+                result.add(digest)
             else:
                 for maker in self._about(digest)[:1]:
-                    found |= self._datasets(maker, seen)
-        return found
+                    result |= self._datasets(maker, seen)
+        return result
 
     def rows_of(self, model: str) -> list[set[str]]:
         """The datasets that a model was trained on; several where executions read others."""
-        found: list[set[str]] = []
-        for record in self._about(model) if model else []:
+        result: list[set[str]] = []
+        for attestation in self._about(model) if model else []:
             # The code may be of an earlier version: what is in production was judged by that.
-            named = record.entry_point in TRAINING or not self._admitted.objection(record, TRAINING)
-            # That somebody imported the same bytes says nothing of a model that was trained here.
-            if named and record.entry_point != IMPORT:
-                rows = self._datasets(record, set())
-                if rows not in found:
-                    found.append(rows)
-        return found
+            named = attestation.entry_point in TRAINING or not self._admitted.objection(
+                attestation, TRAINING
+            )
+            # An import of the same bytes says nothing about a model that was trained here.
+            if named and attestation.entry_point != IMPORT:
+                rows = self._datasets(attestation, set())
+                if rows not in result:
+                    result.append(rows)
+        return result
 
     def left_out_for(self, training: Attestation, rows: str, tested: str) -> bool:
         """Whether a comparison may leave out these rows as those of a training.
@@ -268,22 +271,32 @@ class _Proof:
             return False
         if not any(str(split.inputs.get("data")) == rows for split in self._splits(*read)):
             return False
-        self.require(rows, [tested], "trained on a side of")
+        self.require(rows, [tested], "trained on a part of")
         return True
 
     def _splits(self, train: str) -> Iterator[Attestation]:
-        """The executions of `split_data` that made a dataset as the training side."""
-        for record in self._about(train):
-            if record.entry_point == SPLIT and not self._admitted.objection(record, {SPLIT}):
-                side = record.outputs.get("train")
-                if side is not None and side.digest == train and "test" in record.outputs:
-                    yield record
+        """The executions of `split_data` that made a dataset as the training part."""
+        for attestation in self._about(train):
+            if attestation.entry_point == SPLIT and not self._admitted.objection(
+                attestation, {SPLIT}
+            ):
+                part = attestation.outputs.get("train")
+                if part is not None and part.digest == train and "test" in attestation.outputs:
+                    yield attestation
 
     def require(self, seen: str, tested: Collection[str], how: str) -> list[str]:
         """Refuse datasets that share more rows with one that the model saw than is admitted.
 
+        Args:
+            seen: A dataset that the model saw.
+            tested: The datasets that it was evaluated on.
+            how: How it saw the rows, for messages.
+
         Returns:
-            What people should know: how many rows they share, or that nobody looked.
+            Notes for approvers: how many rows are shared, or that they were not compared.
+
+        Raises:
+            IntegrityError: They share too many rows, or cannot be compared.
         """
         notes = []
         for digest in sorted(tested):
@@ -292,73 +305,78 @@ class _Proof:
             if seen == digest:
                 raise IntegrityError(
                     f"the model was {how} {seen}, and evaluated on the same rows; evaluate it on "
-                    "the side of the split that it has not seen"
+                    "the part of the split that it has not seen"
                 )
             if self._share >= 1:
                 notes.append(f"that the evaluated rows ({digest}) are new to the model")
                 continue
             shared, rows = self._shared_rows(seen, digest)
-            told = (
+            finding = (
                 f"{shared:,} of the evaluated rows ({digest}) are among those that the model was "
                 f"{how} ({seen}) in all columns that it uses, {shared / max(rows, 1):.2%} of them"
             )
             if shared > self._share * rows:
                 raise IntegrityError(
-                    f"{told}, and {self._share:.2%} is the most; take both from one split_data by "
+                    f"{finding}, and {self._share:.2%} is the most; take both from one split_data "
+                    "by "
                     "hash of what the model uses (without key_columns, and with the drop_columns "
                     "of the training), or let the policy set seen_rows_share"
                 )
             if shared:
-                notes.append(f"that every evaluated row is new to the model: {told}")
+                notes.append(f"that every evaluated row is new to the model: {finding}")
         return notes
 
-    def _shown(self, one: str, other: str) -> bool:
+    def _shown(self, left: str, right: str) -> bool:
         """Whether attestations show that two datasets share no row."""
-        if one == other:
+        if left == right:
             return False
-        pair = (min(one, other), max(one, other))
+        pair = (min(left, right), max(left, right))
         if pair not in self._known:
             if len(self._known) >= MAX_DATASETS:
                 return False
             self._known[pair] = False  # a cycle shows nothing
             self._known[pair] = (
-                self._are_sides(one, other)
+                self._are_parts(left, right)
                 or any(
-                    all(self._shown(parent, other) for parent in parents)
-                    for parents in self._taken_from(one)
+                    all(self._shown(parent, right) for parent in parents)
+                    for parents in self._taken_from(left)
                 )
                 or any(
-                    all(self._shown(one, parent) for parent in parents)
-                    for parents in self._taken_from(other)
+                    all(self._shown(left, parent) for parent in parents)
+                    for parents in self._taken_from(right)
                 )
             )
         return self._known[pair]
 
-    def _are_sides(self, one: str, other: str) -> bool:
+    def _are_parts(self, left: str, right: str) -> bool:
         return any(
-            {one, other} <= {output.digest for output in record.outputs.values()}
-            for record in self._about(one)
-            if record.entry_point == SPLIT
-            and not self._admitted.objection(record, {SPLIT})
-            and self._parts_by_what_is_used(record)
+            {left, right} <= {output.digest for output in attestation.outputs.values()}
+            for attestation in self._about(left)
+            if attestation.entry_point == SPLIT
+            and not self._admitted.objection(attestation, {SPLIT})
+            and self._splits_by_used_columns(attestation)
         )
 
-    def _parts_by_what_is_used(self, split: Attestation) -> bool:
-        """Whether rows that the model cannot tell apart stood on one side of a split."""
+    def _splits_by_used_columns(self, split: Attestation) -> bool:
+        """Whether rows that are equal to the model are always in the same part of a split."""
         given = split.parameters
         dropped = {str(name) for name in given.get("drop_columns") or ()}
         whole = set(_column_names(self._services, str(split.inputs.get("data")))) - dropped
         keys = {str(name) for name in given.get("key_columns") or ()}
-        # A row without its key stands where the whole row says.
+        # A row without its key is placed by the whole row.
         return given.get("split_by") == "hash" and keys | whole <= self._used
 
     def _taken_from(self, dataset: str) -> Iterator[list[str]]:
         """For each execution that made a dataset from datasets alone, those."""
-        for record in self._about(dataset):
-            inputs = record.input_digests()
+        for attestation in self._about(dataset):
+            inputs = attestation.input_digests()
             parents = [digest for digest in inputs if _is_dataset(self._services, digest)]
-            pure = not record.sources and not record.side_effects and len(parents) == len(inputs)
-            if parents and pure and not self._admitted.objection(record, {SPLIT}):
+            pure = (
+                not attestation.sources
+                and not attestation.side_effects
+                and len(parents) == len(inputs)
+            )
+            if parents and pure and not self._admitted.objection(attestation, {SPLIT}):
                 yield parents
 
     def _about(self, digest: str) -> list[Attestation]:
@@ -367,8 +385,8 @@ class _Proof:
             self._records[digest] = about(services.store, digest, services.verifier)
         return self._records[digest]
 
-    def _shared_rows(self, one: str, other: str) -> tuple[int, int]:
-        """How many rows of `other` are in `one`, by the columns that are used; and all its rows.
+    def _shared_rows(self, seen: str, tested: str) -> tuple[int, int]:
+        """The number of rows of `tested` that are in `seen`, by the used columns, and of all rows.
 
         Raises:
             IntegrityError: They cannot be compared: no column in common, or too many rows.
@@ -379,9 +397,9 @@ class _Proof:
 
         store = self._services.store
         with tempfile.TemporaryDirectory(prefix="assay-rows-") as scratch:
-            folders = [Path(scratch, name) for name in ("one", "other")]
+            folders = [Path(scratch, name) for name in ("seen", "tested")]
             try:
-                for digest, folder in zip((one, other), folders, strict=True):
+                for digest, folder in zip((seen, tested), folders, strict=True):
                     get_tree(store, get_manifest(store, digest), folder)
                 infos = [dataset.info(folder) for folder in folders]
                 columns = sorted(self._used & set(infos[0].names) & set(infos[1].names))
@@ -393,16 +411,16 @@ class _Proof:
                         else "they have no column in common"
                     )
                     raise IntegrityError(
-                        f"nothing shows that the evaluated rows ({other}) are new to the model "
-                        f"(it saw {one}): no split_data made both, and {why}; take both from one "
+                        f"nothing shows that the evaluated rows ({tested}) are new to the model "
+                        f"(it saw {seen}): no split_data made both, and {why}; take both from one "
                         "split_data"
                     )
-                seen, tested = (_row_hashes(folder, columns) for folder in folders)
+                before, rows_tested = (_row_hashes(folder, columns) for folder in folders)
             finally:
                 for folder in folders:
                     if folder.exists():
                         remove_tree(folder)
-        return int(np.isin(tested, seen).sum()), len(tested)
+        return int(np.isin(rows_tested, before).sum()), len(rows_tested)
 
 
 def _row_hashes(folder: Path, columns: list[str]) -> "np.ndarray[Any, np.dtype[np.uint64]]":
@@ -412,19 +430,19 @@ def _row_hashes(folder: Path, columns: list[str]) -> "np.ndarray[Any, np.dtype[n
 
     from assay import data as dataset
 
-    found = []
+    result = []
     for batch in dataset.iter_batches(folder, columns):
         texts = {name: _text(batch.column(name)).to_pandas() for name in columns}
         frame = pd.DataFrame(texts, columns=columns)
-        found.append(pd.util.hash_pandas_object(frame, index=False).to_numpy(np.uint64))
-    return np.concatenate(found) if found else np.empty(0, np.uint64)
+        result.append(pd.util.hash_pandas_object(frame, index=False).to_numpy(np.uint64))
+    return np.concatenate(result) if result else np.empty(0, np.uint64)
 
 
 def _text(column: Any) -> Any:
     """Values as text, so that 1, 1.0 and "1" are the same in two datasets of different types.
 
     What `assay.data.seen` takes for equal must be so here, or a comparison could leave out
-    rows that nobody found to be shared.
+    shared rows that are not found here.
     """
     import pyarrow as pa
     import pyarrow.compute as pc

@@ -1,9 +1,9 @@
-"""Who made a piece of evidence, and whether it counts.
+"""The steps that made evidence, and whether their results count.
 
 An attestation names the step that ran, its entry point and the digests of its code. Evidence counts
 when the step is one of the library's, run by the code of this installation, or one that the policy
-names under `steps`. A step of a user's own may write any number, so that people must have decided
-to believe it.
+names under `steps`. A user's own step may write any number, so people must have decided to trust
+it.
 """
 
 from collections.abc import Collection, Iterable, Sequence
@@ -50,7 +50,7 @@ class Maker:
     signed_by: str
     """Key id; empty when unsigned."""
     own: bool
-    """Whether it is a step of a user's own, named by the policy."""
+    """Whether it is a user's own step, which the policy names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,57 +59,68 @@ class Admitted:
 
     named: Sequence[StepRule] = ()
 
-    def objection(self, record: Attestation, library: Collection[str]) -> str:
+    def objection(self, attestation: Attestation, library: Collection[str]) -> str:
         """Why an attestation's step does not count; "" when it does.
 
         Args:
-            record: A believable attestation.
+            attestation: An attestation that counts.
             library: Entry points of the library's steps that may do this work.
         """
-        entry = record.entry_point
+        entry = attestation.entry_point
         named = [rule for rule in self.named if rule.entry_point == entry]
-        if any(not rule.code or rule.code == record.code_digest for rule in named):
+        if any(not rule.code or rule.code == attestation.code_digest for rule in named):
             return ""
         if entry in library:
             known = code.identity_of(entry)
-            if (record.code.step, record.code.library) == (known.step, known.library):
+            if (attestation.code.step, attestation.code.library) == (known.step, known.library):
                 return ""
             return (
-                f"was made by {entry} with other code ({record.code_digest}) than that of this "
+                f"was made by {entry} with other code ({attestation.code_digest}) than that of "
+                "this "
                 f"installation; {RUN_AGAIN} in this version, let the governing policy name it "
                 "under 'steps' with this code, or use the version that made it"
             )
         if named:
             codes = ", ".join(rule.code for rule in named)
             return (
-                f"was made by {entry} with the code {record.code_digest}, and the policy names "
+                f"was made by {entry} with the code {attestation.code_digest}, and the policy "
+                "names "
                 f"the step with {codes}"
             )
         return (
             f"was made by the step {entry}, which is not one of the library's for this; let the "
-            "policy name it under 'steps' if you believe it"
+            "policy name it under 'steps' if you trust it"
         )
 
     def first(
-        self, records: Iterable[Attestation], library: Collection[str]
+        self, attestations: Iterable[Attestation], library: Collection[str]
     ) -> tuple[Attestation | None, str]:
         """The first attestation whose step counts; without one, the first objection."""
         objections = []
-        for record in records:
-            objection = self.objection(record, library)
+        for attestation in attestations:
+            objection = self.objection(attestation, library)
             if not objection:
-                return record, ""
+                return attestation, ""
             objections.append(objection)
         return None, next(iter(objections), "")
 
 
-def maker(what: str, digest: str, record: Attestation) -> Maker:
-    """What a pull request shows of an attestation."""
+def maker(what: str, digest: str, attestation: Attestation) -> Maker:
+    """What a pull request shows of an attestation.
+
+    Args:
+        what: `model`, `decision`, or the kind of evidence.
+        digest: Of the artifact.
+        attestation: Its attestation.
+
+    Returns:
+        Step, code and key.
+    """
     return Maker(
         what=what,
         digest=digest,
-        entry_point=record.entry_point,
-        code=record.code_digest,
-        signed_by=record.signed_by,
-        own=record.entry_point not in {GATE, *TRAINING, *EVIDENCE},
+        entry_point=attestation.entry_point,
+        code=attestation.code_digest,
+        signed_by=attestation.signed_by,
+        own=attestation.entry_point not in {GATE, *TRAINING, *EVIDENCE},
     )

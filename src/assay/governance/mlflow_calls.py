@@ -17,15 +17,14 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
+from assay.core import retry
 from assay.core.environment import environment, set_defaults, silence_mlflow
 from assay.core.settings import MLFLOW_PASSWORD, MLFLOW_TOKEN
 from assay.errors import ServiceError, UsageError
 
 TIMEOUT_SECONDS: Final = 10
-RETRIES: Final = 3
-BACKOFF: Final = 1
-"""Seconds, doubled each time. MLflow's own defaults (120 s, 7 times, twice as slow) would let a run
-wait for many minutes."""
+"""Of one request. MLflow's own defaults (120 s, 8 attempts, twice as slow) would let a run wait for
+many minutes."""
 MAX_METRIC_CHARS: Final = 250
 MAX_LINE_CHARS: Final = 400
 LOCK_SECONDS: Final = 120.0
@@ -34,14 +33,14 @@ seconds."""
 _POLL_SECONDS: Final = 0.05
 _SECRETS: Final = (MLFLOW_PASSWORD, MLFLOW_TOKEN)
 _TALKERS: Final = ("mlflow", "alembic", "urllib3.connectionpool")
-"""Loggers that tell of migrations, retries and links, of which no reader of a run's log has use."""
+"""Loggers of migrations, retries and links, which are noise in a run's log."""
 _NO_LINKS: Final = "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT"
 _CAUSE = re.compile(r"\(Caused by (.*)\)")
 _LOGIN = re.compile(r"://[^/\s]*@")
 
 
 def prepare() -> None:
-    """Before MLflow is imported: let it phone nobody, and give up within a minute.
+    """Before MLflow is imported: no telemetry, and time-outs within a minute.
 
     What the user has set stays. MLflow reads the bounds at each request.
     """
@@ -49,8 +48,8 @@ def prepare() -> None:
     set_defaults(
         {
             "MLFLOW_HTTP_REQUEST_TIMEOUT": str(TIMEOUT_SECONDS),
-            "MLFLOW_HTTP_REQUEST_MAX_RETRIES": str(RETRIES),
-            "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": str(BACKOFF),
+            "MLFLOW_HTTP_REQUEST_MAX_RETRIES": str(retry.MLFLOW.attempts - 1),
+            "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": str(retry.MLFLOW.first_wait),
         }
     )
 
@@ -80,7 +79,7 @@ def calling(what: str, uri: str) -> Iterator[None]:
     except failures as error:
         if type(error).__name__.startswith("UnsupportedModelRegistryStoreURI"):
             raise UsageError(
-                f"MLFLOW_TRACKING_URI: {public_uri(uri)} is no address that MLflow knows; give "
+                f"MLFLOW_TRACKING_URI: MLflow does not support {public_uri(uri)}; give "
                 "http://host:port of a server, or sqlite:////path/mlflow.db for one machine"
             ) from error
         raise ServiceError(f"MLflow: cannot {what}: {_line(error, uri)}; {remedy(uri)}") from error
@@ -147,7 +146,7 @@ def _failures() -> tuple[type[Exception], ...]:
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Silence what MLflow and its migrations tell about themselves, and nothing else."""
+    """Silence the log messages and warnings of MLflow and its migrations, and nothing else."""
     loggers = [logging.getLogger(name) for name in _TALKERS]
     levels = [logger.level for logger in loggers]
     for logger in loggers:
@@ -165,7 +164,7 @@ def quiet() -> Iterator[None]:
 
 
 def remedy(uri: str) -> str:
-    """What to look at when MLflow fails."""
+    """The remedy when MLflow fails."""
     return (
         f"check MLFLOW_TRACKING_URI ({public_uri(uri)}), its credentials, and that MLflow is "
         "running"
@@ -181,17 +180,17 @@ def metric_names(values: Mapping[str, float]) -> dict[str, float]:
     """Evidence under names that every MLflow takes, each under one of its own.
 
     `accuracy{sex="Female"}` becomes `accuracy/sex_Female`, which the UI shows as a group. MLflow
-    takes letters, digits and `_-. /`, at most 250, and no name that is no clean path; what is
+    takes letters, digits and `_-. /`, at most 250, and only normalized paths; what is
     replaced or cut beyond recognition gets a few digits of the original's hash.
     """
-    found: dict[str, float] = {}
+    result: dict[str, float] = {}
     for name, value in sorted(values.items()):
         metric = _metric_name(name)
-        if metric in found or len(metric) > MAX_METRIC_CHARS:
+        if metric in result or len(metric) > MAX_METRIC_CHARS:
             digits = hashlib.sha256(name.encode()).hexdigest()[:8]
             metric = f"{metric[: MAX_METRIC_CHARS - len(digits) - 1]}-{digits}"
-        found[metric] = value
-    return found
+        result[metric] = value
+    return result
 
 
 def _metric_name(name: str) -> str:

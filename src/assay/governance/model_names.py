@@ -12,11 +12,19 @@ from assay.governance.registry import Registry
 
 
 def resolve(given: str, store: Store, what: str = "digest") -> str:
-    """The whole digest that `given` names, asking the registry of MLFLOW_TRACKING_URI if need be.
+    """The whole digest that `given` names; models are looked up in MLFLOW_TRACKING_URI.
+
+    Args:
+        given: What the user wrote.
+        store: Where digests are completed.
+        what: Name of the argument, for errors.
+
+    Returns:
+        The digest.
 
     Raises:
         UsageError: As `assay.core.resolve.resolve`.
-        NotFoundError: Nothing in the store begins so.
+        NotFoundError: No digest in the store begins so.
         ServiceError: The registry does not answer.
     """
     return forms.resolve(given, store, what, registered)
@@ -40,17 +48,22 @@ def registered(match: re.Match[str], what: str) -> str:
     """
     registry, name = Registry(), match["name"]
     if match["alias"] is not None:
-        found, wanted = registry.at(name, match["alias"]), f"alias {match['alias']!r}"
+        result, wanted = registry.at(name, match["alias"]), f"alias {match['alias']!r}"
     else:
-        found, wanted = registry.version(name, match["version"]), f"version {match['version']}"
-    if found is None:
+        result, wanted = registry.version(name, match["version"]), f"version {match['version']}"
+    if result is None:
         require_model(registry, name, what)
         raise UsageError(f"{what}: model {name!r} has no {wanted} in the registry")
-    return found.model
+    return result.model
 
 
 def require_model(registry: Registry, name: str, what: str = "model") -> None:
-    """Refuse the name of a model that the registry does not have, with a close one.
+    """Refuse the name of a model that the registry does not have, and suggest a similar one.
+
+    Args:
+        registry: The registry.
+        name: Of the model.
+        what: Name of the argument, for errors.
 
     Raises:
         UsageError: No such model.

@@ -73,7 +73,7 @@ class ModelVersion:
 
 
 class Registry:
-    """A model registry; every failure of it is a `ServiceError` in one line."""
+    """A model registry; every failure is a `ServiceError` in one line."""
 
     def __init__(self, tracking_uri: str | None = None) -> None:
         self._uri = tracking_uri or MLFLOW_URI.require()
@@ -83,8 +83,8 @@ class Registry:
     def ping(self) -> None:
         """Reach the registry with the rights that reading it needs.
 
-        SQLite's file is only looked at, because opening it through MLflow takes seconds. A server
-        is asked through MLflow, which alone knows the certificates and credentials to use.
+        Only the header of SQLite's file is read, because opening it through MLflow takes seconds. A
+        server is asked through MLflow, which has the certificates and credentials.
 
         Raises:
             ServiceError: It does not answer, or refuses.
@@ -105,20 +105,22 @@ class Registry:
         return Path(unquote(urlsplit(self._uri).path).removeprefix("/"))
 
     def _check_file(self) -> None:
-        """Refuse what is no SQLite file before MLflow tries to open it for minutes."""
+        """Refuse a file that is not SQLite before MLflow tries to open it for minutes."""
         path = self._path
         problem = ""
-        # MLflow creates missing folders; what has to be writable is the last one that is there.
-        there = next(place for place in (path, *path.absolute().parents) if place.exists())
+        # MLflow creates missing folders, so the innermost existing one must be writable.
+        existing = next(place for place in (path, *path.absolute().parents) if place.exists())
         if path.is_dir():
             problem = "is a folder"
-        elif not os.access(there, os.R_OK | os.W_OK):
-            problem = "cannot be written" if there == path else f"cannot be created in {there}"
+        elif not os.access(existing, os.R_OK | os.W_OK):
+            problem = (
+                "cannot be written" if existing == path else f"cannot be created in {existing}"
+            )
         elif path.exists():
             with path.open("rb") as stream:
                 start = stream.read(len(_SQLITE_MAGIC))
             if start not in {b"", _SQLITE_MAGIC}:
-                problem = "is no SQLite database"
+                problem = "is not a SQLite database"
         if problem:
             raise ServiceError(f"MLflow: {path} {problem}; {remedy(self._uri)}")
 
@@ -135,7 +137,8 @@ class Registry:
         current = self.at(name, PRODUCTION)
         if current is None and (past := self._history(name)):
             raise ServiceError(
-                f"MLflow: cannot tell what is in production: the alias {PRODUCTION!r} of {name!r} "
+                f"MLflow: cannot determine what is in production: the alias {PRODUCTION!r} of "
+                f"{name!r} "
                 f"is not set, but version {past[-1]} was in production (tag {HISTORY_TAG}); point "
                 f"the alias at the right version: assay model production {name!r} --set {past[-1]}"
             )
@@ -144,16 +147,16 @@ class Registry:
     def at(self, name: str, alias: str) -> ModelVersion | None:
         """The version that an alias names, or None.
 
-        The model is asked for with all its aliases, because an answer that names the model and
-        lists no such alias is the registry's word. An error whose text sounds like one is not.
+        The model is read with all its aliases: a missing alias counts only when the answer names
+        the model and does not list the alias, not when an error has a similar text.
 
         Raises:
-            ServiceError: The registry failed. Anything but its word that there is no such model or
-                alias is a failure: what is not known must not pass for "nothing in production".
+            ServiceError: The registry failed. Only its own answer counts as a missing model or
+                alias: an unknown state must not count as "nothing in production".
         """
         with self._calling(f"ask for the {alias} version of {name!r}"):
-            found = self._model(name)
-            version = found.aliases.get(alias) if found is not None else None
+            result = self._model(name)
+            version = result.aliases.get(alias) if result is not None else None
             if version is None:
                 return None
             held = _version(self._client.get_model_version(name, str(version)))
@@ -164,13 +167,13 @@ class Registry:
     def _model(self, name: str) -> Any:
         """The registered model, or None; called within `_calling`.
 
-        That there is none is believed only when a listing says so too: a proxy or a wrong path
+        A missing model is accepted only when a listing confirms it: a proxy or a wrong path
         answers 404 as well.
         """
         from mlflow.exceptions import MlflowException
 
         try:
-            found = self._client.get_registered_model(name)
+            result = self._client.get_registered_model(name)
         except MlflowException as error:
             if error.error_code != _UNKNOWN:
                 raise
@@ -181,9 +184,9 @@ class Registry:
                     error
                 )
             return None
-        if found.name != name:
-            raise OSError(f"the answer is about the model {found.name!r}")
-        return found
+        if result.name != name:
+            raise OSError(f"the answer is about the model {result.name!r}")
+        return result
 
     def version(self, name: str, version: str) -> ModelVersion | None:
         """A version by its number, or None; errors as for `at`."""
@@ -204,23 +207,23 @@ class Registry:
             ServiceError: The registry failed.
         """
         with self._calling("list the registered models"):
-            found = self._client.search_registered_models(max_results=1000)
-        return sorted(str(item.name) for item in found)
+            result = self._client.search_registered_models(max_results=1000)
+        return sorted(str(item.name) for item in result)
 
     def find(self, name: str, digest: str) -> ModelVersion | None:
         """The version of `name` that holds `digest`, if there is one; the lowest of several."""
         _require_name(name)
         with self._calling(f"search the versions of {name!r}"):
-            found = self._client.search_model_versions(
+            result = self._client.search_model_versions(
                 f"name = '{name}' and tags.`{MODEL_TAG}` = '{digest}'"
             )
-        versions = sorted((_version(item) for item in found), key=lambda item: int(item.version))
+        versions = sorted((_version(item) for item in result), key=lambda item: int(item.version))
         return versions[0] if versions else None
 
     def holds(self, version: ModelVersion, uri: str) -> bool:
         """Whether a version's files are those at a URI, or were uploaded from there.
 
-        A tag says what anybody wrote who may write to the registry. The source of a version is
+        Anyone who can write to the registry can write a tag. The source of a version is
         given once, when it is made.
         """
         if self._uploads(uri):
@@ -262,10 +265,10 @@ class Registry:
             ServiceError: The registry failed, or has a version of that digest with other files.
         """
         _require_name(name)
-        if (there := self.find(name, digest)) is not None and not self.holds(there, source):
+        if (version := self.find(name, digest)) is not None and not self.holds(version, source):
             raise ServiceError(
-                f"MLflow: version {there.version} of {name!r} says that it is {digest}, and its "
-                f"source is {there.source}, not {source}: the registry was changed, or the store "
+                f"MLflow: version {version.version} of {name!r} says that it is {digest}, and its "
+                f"source is {version.source}, not {source}: the registry was changed, or the store "
                 f"was moved; take the tag {MODEL_TAG} off that version and register again"
             )
         if long := sorted(key for key, value in tags.items() if len(value) > MAX_TAG_CHARS):
@@ -274,12 +277,12 @@ class Registry:
                 "give a digest that names the content instead"
             )
         new = False
-        if there is None:
-            there, new = self._create(
+        if version is None:
+            version, new = self._create(
                 name, digest, source, {**tags, MODEL_TAG: digest}, metrics, params or {}
             )
-        self.set_alias(name, CANDIDATE, there.version)
-        return there, new
+        self.set_alias(name, CANDIDATE, version.version)
+        return version, new
 
     def versions(self) -> dict[str, list[ModelVersion]]:
         """Every version of every registered model, by the model's name.
@@ -287,15 +290,15 @@ class Registry:
         Raises:
             ServiceError: The registry failed.
         """
-        found: dict[str, list[ModelVersion]] = {}
+        result: dict[str, list[ModelVersion]] = {}
         with self._calling("list the registered versions"):
             token: str | None = None
             while token != "":
                 page = self._client.search_model_versions(page_token=token)
                 for raw in page:
-                    found.setdefault(raw.name, []).append(_version(raw))
+                    result.setdefault(raw.name, []).append(_version(raw))
                 token = page.token or ""
-        return found
+        return result
 
     def aliases(self, name: str) -> dict[str, str]:
         """The version that each alias of `name` points at, by alias.
@@ -324,15 +327,20 @@ class Registry:
 
     def _history(self, name: str) -> list[str]:
         with self._calling(f"ask for the history of {name!r}"):
-            found = self._model(name)
-        raw = found.tags.get(HISTORY_TAG, "") if found is not None else ""
+            result = self._model(name)
+        raw = result.tags.get(HISTORY_TAG, "") if result is not None else ""
         return [version for version in raw.split(",") if version.isdecimal()]
 
     def set_alias(self, name: str, alias: str, version: str) -> None:
-        """Point an alias at a version; of `production`, keep what it pointed at before.
+        """Point an alias at a version; for `production`, keep the history.
+
+        Args:
+            name: Of the registered model.
+            alias: The alias.
+            version: The version's number.
 
         Raises:
-            UsageError: No such model or version, or an alias that MLflow does not take.
+            UsageError: No such model or version, or an alias that MLflow does not accept.
             ServiceError: The registry failed.
         """
         try:
@@ -355,6 +363,11 @@ class Registry:
 
     def tag(self, name: str, version: str, tags: Mapping[str, str]) -> None:
         """Add tags to a version, replacing those of the same name.
+
+        Args:
+            name: Of the registered model.
+            version: The version's number.
+            tags: Values by name, cut at `MAX_TAG_CHARS`.
 
         Raises:
             ServiceError: The registry failed, or has no such version.
@@ -420,14 +433,14 @@ class Registry:
         from mlflow.exceptions import MlflowException
 
         try:
-            if (found := self._client.get_experiment_by_name(name)) is None:
+            if (result := self._client.get_experiment_by_name(name)) is None:
                 return str(self._client.create_experiment(name))
         except MlflowException as error:
             # Another registration was quicker.
             if error.error_code != _EXISTS:
                 raise
-            found = self._client.get_experiment_by_name(name)
-        return str(found.experiment_id)
+            result = self._client.get_experiment_by_name(name)
+        return str(result.experiment_id)
 
     def _log(
         self,
@@ -485,10 +498,10 @@ class Registry:
 
 
 def name_problems(name: str) -> list[str]:
-    """What is wrong with the name of a registered model; empty when it is right.
+    """The problems of a model name; empty for a valid one.
 
     MLflow refuses `/` and `:` only, but what has a meaning in its filters or in `models:/` URIs
-    would make a version that nobody can load.
+    would make a version that cannot be loaded.
     """
     if _MODEL_NAME.fullmatch(name) and len(name) <= MAX_NAME_CHARS:
         return []

@@ -22,8 +22,13 @@ def log_execution(
 ) -> None:
     """Log parameters, metrics and digests.
 
-    The proof is the attestation; the MLflow run is for looking at. A tracking server that is down
-    is therefore a warning, not the end of the run.
+    The attestation is the proof; the MLflow run is for display. A tracking server that is down is
+    therefore a warning and does not fail the run.
+
+    Args:
+        execution: What ran.
+        parameters: Of the step.
+        metrics: Its numbers by name.
     """
     silence_mlflow()
     from mlflow.entities import Metric, Param, RunTag

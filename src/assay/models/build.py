@@ -1,8 +1,10 @@
 """From an import path and a dict to a scikit-learn estimator; runs nothing that is not admitted.
 
 Hyperparameters are JSON. A number without a fraction is a whole number, also when it was written
-as `1.0`: JSON, and with it the step key, knows no difference. What is itself an object (a base
-estimator, a kernel, a splitter) is `{"$estimator": path, "hyperparameters": {...}}`, at any depth.
+as `1.0`: JSON, and with it the step key, knows no difference. Where scikit-learn takes 1 as a count
+and 1.0 as a share of all, the type must be written: `{"$int": 1}` or `{"$float": 1}`. What is
+itself an object (a base estimator, a kernel, a splitter) is
+`{"$estimator": path, "hyperparameters": {...}}`, at any depth.
 """
 
 import functools
@@ -11,6 +13,7 @@ import inspect
 import re
 import warnings
 from collections.abc import Mapping, Sequence
+from numbers import Integral
 from typing import Any, Final
 
 from assay.documents import MAX_NAMED, closest, shown, some
@@ -30,6 +33,10 @@ NESTED: Final = "$estimator"
 """Key that marks a JSON object as an estimator: its import path."""
 ARGUMENTS: Final = "hyperparameters"
 """Key of a nested estimator's own hyperparameters; optional."""
+NUMBERS: Final[Mapping[str, type]] = {"$float": float, "$int": int}
+"""Keys that mark a JSON object as a number of that type."""
+MAX_NUMBER: Final = 2**53
+"""Of a number that is written with its type; beyond it floats do not tell whole numbers apart."""
 MAX_SEED: Final = 2**32 - 1
 """NumPy's legacy generator, which scikit-learn uses, takes no larger one."""
 
@@ -146,6 +153,8 @@ class _Maker:
         """A hyperparameter's value from JSON."""
         if _is_nested(value):
             return self.make(value[NESTED], value.get(ARGUMENTS, {}), threads)
+        if (typed := _number_type(value)) is not None:
+            return NUMBERS[typed](value[typed])
         if isinstance(value, Mapping):
             return {key: self.value(item, threads) for key, item in value.items()}
         if isinstance(value, list | tuple):
@@ -155,9 +164,7 @@ class _Maker:
             if items and all(named) and any(_is_nested(pair[1]) for pair in value):
                 return [tuple(item) for item in items]
             return tuple(items) if tuples else items
-        if isinstance(value, float) and value.is_integer():
-            return int(value)
-        return value
+        return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _check(path: str, hyperparameters: Any, allowed: Sequence[str], where: str = "") -> list[str]:
@@ -178,7 +185,9 @@ def _check(path: str, hyperparameters: Any, allowed: Sequence[str], where: str =
     for name, value in hyperparameters.items():
         if name not in known:
             continue
-        if name not in GRIDS and (problem := argument_problem(kind, name, value)):
+        if name not in GRIDS and (
+            problem := argument_problem(kind, name, value) or _untyped(kind, name, value)
+        ):
             problems.append(f"{where}{name}: {problem}")
         problems += _check_nested(value, allowed, f"{where}{name}: ")
     if not problems:
@@ -210,9 +219,34 @@ def _grid_problems(
             found = parameters.get(owner) if owner else inner
             if key not in parameters:
                 problems.append(f"{where}{name}: no hyperparameter {shown(key)} to search")
-            elif problem := argument_problem(type(found), last, _searched(last, values)):
+            elif problem := argument_problem(
+                type(found), last, _searched(last, values)
+            ) or _untyped(type(found), last, values):
                 problems.append(f"{where}{name}: {shown(key)}: {problem}")
     return problems
+
+
+def _untyped(kind: Any, name: str, value: Any) -> str:
+    """Why 1, alone or in a list to search, must be written with its type; empty where it need not.
+
+    scikit-learn may read 1 as one row or column, and 1.0 as all of them.
+    """
+    from sklearn.utils._param_validation import RealNotInt
+
+    values = value if isinstance(value, list | tuple) else [value]
+    if not any(_is_number(item) and item == 1 for item in values):
+        return ""
+    constraints = getattr(kind, "_parameter_constraints", {}).get(name)
+    if not isinstance(constraints, list):
+        return ""
+    ranges = [each for each in constraints if isinstance(getattr(each, "type", None), type)]
+    if not any(each.type is RealNotInt and 1.0 in each for each in ranges):
+        return ""
+    count = any(each.type is Integral and 1 in each for each in ranges)
+    return (
+        "1 and 1.0 mean different things to scikit-learn, and JSON does not tell them apart; write "
+        '{"$float": 1} for 1.0, which is all' + ', or {"$int": 1} for a count of 1' * count
+    )
 
 
 def _searched(argument: str, values: Any) -> Any:
@@ -227,6 +261,12 @@ def _check_nested(value: Any, allowed: Sequence[str], where: str) -> list[str]:
         if extra := sorted(set(value) - {NESTED, ARGUMENTS}):
             return [f"{where}put {', '.join(extra)} into {ARGUMENTS!r}, beside {NESTED!r}"]
         return _check(value[NESTED], value.get(ARGUMENTS, {}), allowed, where)
+    if (typed := _number_type(value)) is not None:
+        number = value[typed]
+        right = len(value) == 1 and _is_number(number) and abs(number) <= MAX_NUMBER
+        right = right and (typed == "$float" or number % 1 == 0)
+        wrong = f"{where}{shown(value)} is not a number of that type; write {{{typed!r}: 1}}"
+        return [] if right else [wrong]
     items = value.values() if isinstance(value, Mapping) else value
     if not isinstance(value, Mapping | list | tuple):
         return []
@@ -263,6 +303,15 @@ def _check_values(
         except (UsageError, ValueError, TypeError, AttributeError) as error:
             problems.append(f"{where}{name}: {' '.join(str(error).split())}")
     return sorted(set(problems))
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _number_type(value: Any) -> str | None:
+    """The key that marks an object as a number, if there is one."""
+    return next((key for key in NUMBERS if isinstance(value, Mapping) and key in value), None)
 
 
 def _is_nested(value: Any) -> bool:

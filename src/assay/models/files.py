@@ -4,6 +4,7 @@
 says what the model is without any of them.
 """
 
+import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from assay.core.findings import Finding
 from assay.errors import IntegrityError, UsageError
 from assay.models.canonical import canonical, check_archive, from_foreign, schema_of
+from assay.models.encoders import learned_gaps
 from assay.models.info import INFO_FILE, ModelInfo, read_info
 from assay.models.inputs import check_table, conform, unseen_shares
 from assay.models.trust import refused, require_admitted, require_importable
@@ -93,8 +95,12 @@ class LoadedModel:
         """For each categorical feature: the share of values that training has not seen, 0 to 1."""
         return unseen_shares(self.pipeline, self.info, frame)
 
+    @functools.cached_property
+    def _gaps(self) -> Mapping[str, Sequence[Any]]:
+        return learned_gaps(self.pipeline, self.info.features)
+
     def _call(self, method: Any, frame: "pd.DataFrame") -> "np.ndarray":
-        features = conform(frame, self.info)
+        features = conform(frame, self.info, self._gaps)
         try:
             return method(features)  # type: ignore[no-any-return]
         except (ValueError, TypeError) as error:

@@ -12,9 +12,12 @@ each call compares the types of a table's columns with those that the model reco
 | `string` | text |
 
 A column without any value is taken for every type. Everything else is refused.
+
+A missing text is None or NaN, which encoders tell apart: it is given as the one that the encoder
+of the column has learned.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -22,7 +25,7 @@ import numpy as np
 from assay.core.findings import Finding, named
 from assay.data.whole import WIDE
 from assay.errors import UsageError
-from assay.models.encoders import categories
+from assay.models.encoders import NAN, categories, learned_gaps
 from assay.models.preprocess import MAX_CATEGORIES
 
 if TYPE_CHECKING:
@@ -68,8 +71,15 @@ def column_type(column: "pd.Series") -> str:
     return _INFERRED.get(infer_dtype(column, skipna=True), "mixed")
 
 
-def conform(frame: "pd.DataFrame", info: "ModelInfo") -> "pd.DataFrame":
+def conform(
+    frame: "pd.DataFrame", info: "ModelInfo", gaps: Mapping[str, Sequence[Any]]
+) -> "pd.DataFrame":
     """The features of a table, in the model's order.
+
+    Args:
+        frame: The table.
+        info: The model's.
+        gaps: For each feature that encoders read, what they have learned of None and NaN.
 
     Raises:
         UsageError: Columns that are missing, or of another type than the model recorded; names
@@ -85,6 +95,8 @@ def conform(frame: "pd.DataFrame", info: "ModelInfo") -> "pd.DataFrame":
             columns[name] = frame[name]
             if not found and recorded:
                 columns[name] = _empty(frame[name], recorded)
+            if gaps.get(name):
+                columns[name] = _with_gap(columns[name], gaps[name][0])
     if problems:
         more = len(problems) - MAX_LISTED
         rest = [f"and {more} more"] if more > 0 else []
@@ -135,6 +147,17 @@ def _empty(column: "pd.Series", recorded: str) -> "pd.Series":
     return column.__class__([gone] * len(column), column.index, dtype=kind, name=column.name)
 
 
+def _with_gap(column: "pd.Series", gap: Any) -> "pd.Series":
+    """A column of objects whose missing values are all `gap`."""
+    missing = column.isna()
+    # A number has one way to be missing.
+    if column.dtype.kind != "O" or column.dtype.name == "category" or not missing.any():
+        return column
+    values = column.to_numpy(dtype=object, copy=True)
+    values[missing.to_numpy()] = gap
+    return column.__class__(values, column.index, dtype=object, name=column.name)
+
+
 def check_labels(
     info: "ModelInfo", truth: "pd.Series", where: str = "the test data", *, new: bool = False
 ) -> None:
@@ -178,7 +201,7 @@ def check_table(pipeline: Any, info: "ModelInfo", frame: "pd.DataFrame") -> list
         UsageError: As `conform`; or no value of a closed set of categories is one that the model
             was trained on, so that its predictions would say nothing about it.
     """
-    conform(frame, info)
+    conform(frame, info, {})
     found, problems = [], []
     shares = unseen_shares(pipeline, info, frame)
     closed = closed_sets(pipeline, info)
@@ -194,7 +217,45 @@ def check_table(pipeline: Any, info: "ModelInfo", frame: "pd.DataFrame") -> list
             f"the model was trained on none of the values of {'; '.join(problems[:MAX_LISTED])}; "
             "give data that is written as its training data was, or train it again"
         )
-    return _differences(info, frame) + found + _extra(info, frame)
+    gaps = _unlearned_gaps(pipeline, info, frame)
+    return _differences(info, frame) + found + gaps + _extra(info, frame)
+
+
+def _unlearned_gaps(pipeline: Any, info: "ModelInfo", frame: "pd.DataFrame") -> list[Finding]:
+    """Missing values of categories that encoders take for a value that they have never seen.
+
+    Raises:
+        UsageError: Such columns of which the model knows a value that the reader takes as missing,
+            and the table holds it nowhere.
+    """
+    from assay.data.text_types import MISSING_VALUES
+
+    known = categories(pipeline, info.features)
+    found, problems = [], []
+    for name, gaps in learned_gaps(pipeline, info.features).items():
+        column = frame[name]
+        share = float(column.isna().mean()) if len(column) else 0.0
+        learned = NAN in gaps if column.dtype.kind == "f" else bool(gaps)
+        if learned or not 0 < share < 1:
+            continue
+        found.append(
+            Finding(
+                "unlearned-gaps",
+                f"column {name!r}: {share:.1%} of the values are missing, and the model has "
+                "learned no missing value in it",
+                (name,),
+            )
+        )
+        texts = [repr(text) for text in MISSING_VALUES if text in known[name]]
+        if texts and share >= UNSEEN_SHARE and not column.isin(MISSING_VALUES).any():
+            problems.append(f"column {name!r} (the model knows {', '.join(texts)})")
+    if problems:
+        raise UsageError(
+            "the data has missing values where the model was trained on a text that means a "
+            f"missing value, in {'; '.join(problems[:MAX_LISTED])}; take that text out of "
+            "missing_values"
+        )
+    return found
 
 
 def _differences(info: "ModelInfo", frame: "pd.DataFrame") -> list[Finding]:

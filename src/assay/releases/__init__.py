@@ -1,29 +1,39 @@
 """Releases: a model digest in an environment, by a merged commit in the deployment repository.
 
 ```
-document.py    release.yaml: its schema, its one spelling, its digest
-statement.py   signed statements about a model: override, approval, revocation, drill
-log.py         the release log in the store: a chain of entries for each model
-repository.py  Git: read at a commit, commit, push with a lease
-runner.py      Git's commands: credentials, errors
-forge/         pull requests: GitHub, GitLab, Gitea and Forgejo, or a plain remote
-settings.py    which repository and forge, from the environment
-changelog.py   changelog.md: what changed since the release that is there
-evaluation.py  evaluation.md and its figures
-plan.py        the monitoring plan that goes with a release
-golden.py      recorded predictions that a model must give again
-candidate.py   the release that a model would be, with every check
-lint.py        every check on a release that is in a repository
-promotion.py   candidate -> branch -> pull request
-override.py    a person's decision against the policy; revocation
-approval.py    merge -> signed approval, release log, registry
-restore.py     which earlier releases can be restored: every byte looked at
-rollback.py    an earlier release put back
-drill.py       a rollback and back, timed
-rehearsal.py   how old the last drill is, as evidence
+deployment.py       the services of a release command: store, repository, registry, key
+layout.py           environments, and the paths and branches of the deployment repository
+release.py          release.yaml: its schema, its encoding, its digest
+statement.py        signed statements about a model: override, approval, revocation, drill
+log/                the release log in the store: a chain of entries for each model
+consistency.py      the release log and the deployment repository, kept consistent
+repository.py       the deployment repository: read at a commit, commit, push with a lease
+runner.py           Git in a clone: login, errors
+forge/              pull requests: GitHub, GitLab, Gitea and Forgejo, or a plain remote
+settings.py         which repository and forge, from the environment
+governing.py        the policy that governs a model
+eligibility.py      what must hold before a model is released
+monitoring_plan.py  the monitoring plan of a release
+golden.py           golden predictions, which a model must reproduce
+changelog.py        changelog.md: what changed since the current release
+evaluation.py       evaluation.md and its figures
+promotion.py        propose: branch, pull request
+lint.py             all checks of the releases in a checkout
+override.py         override and revocation
+admit.py            admission of attestations that were made before keys were configured
+approval.py         merge a proposal, and the signed approval of a merge
+tips.py             the tips of the branch that were seen
+sync.py             record merges in the log
+alias.py            the registry's aliases
+production.py       what is in production, by registry and log
+restore.py          which earlier releases can be restored
+rollback.py         restore an earlier release
+drill.py            rollback drill: back and forth, timed
+drill_age.py        the age of the last drill as evidence
+upkeep.py           what maintenance of a store needs to know of releases
 ```
 
-Data flows one way: a document is made, proposed on a branch, merged by a person, and only then
-written into the log and the registry. Nothing here imports KFP; MLflow, scikit-learn and the
-forges' clients are imported where they are used.
+A release is rendered, proposed on a branch, merged by a person, and only then recorded in the log
+and the registry. Nothing here imports KFP; MLflow, scikit-learn and the forges' clients are
+imported where they are used.
 """

@@ -9,40 +9,40 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 from assay.core.attestation import COMMIT, Attestation, about
+from assay.core.git import Git, GitError
 from assay.core.manifest import Manifest
 from assay.core.settings import SOURCE_REPOSITORY
-from assay.core.signing import Verifier
+from assay.core.step import Services
 from assay.core.store import Store
 from assay.core.tree import get_manifest, read_file
 from assay.errors import AssayError
 from assay.evidence.format import EvidenceDocument
 from assay.evidence.labels import is_labelled
-from assay.governance.admission import Facts
-from assay.governance.facts import json_file, schema
+from assay.governance.admission import Assessment
+from assay.governance.comparison import json_file, schema
 from assay.governance.policy import MAX_POLICY_BYTES
-from assay.releases.document import Release
-from assay.releases.evaluation import Evidence, facts_text, override_text
-from assay.releases.runner import environment
-from assay.releases.settings import Settings
+from assay.releases.evaluation import Evidence, assessment_text, override_text
+from assay.releases.release import Release
 from assay.reports.page import markdown_table, markdown_text
 from assay.text import number, visible
 
 MAX_ROWS: Final = 12
-"""Of one table; what is more is counted."""
+"""Of earlier table; what is more is counted."""
 MAX_COMMITS: Final = 20
 MAX_LINES: Final = 40
 MAX_TEXT_BYTES: Final = 1 << 20
 SHIFT: Final = 0.01
-"""Change of a mean, as a share of the column's range, or of a value's share, worth telling."""
+"""Change of a mean, as a share of the column's range, or of a value's share, that is reported."""
 CLONE_SECONDS: Final = 60
 
 
 @dataclass(frozen=True, slots=True)
-class Side:
-    """A release and what its records say."""
+class ReleaseContent:
+    """A release with its attestation and evidence."""
 
     release: Release
     model: Manifest
@@ -52,19 +52,20 @@ class Side:
     policy: str
 
     @classmethod
-    def of(cls, store: Store, release: Release, verifier: Verifier | None) -> "Side":
+    def of(cls, services: Services, release: Release) -> "ReleaseContent":
         """Read all of it from the store.
 
         Raises:
             IntegrityError: Something is not what its name says.
             NotFoundError: Something is not in the store.
         """
-        records = about(store, release.digest, verifier)
-        data = records[0].inputs.get("data") if records else ""
+        store = services.store
+        attestations = about(store, release.digest, services.verifier)
+        data = attestations[0].inputs.get("data") if attestations else ""
         return cls(
             release,
             get_manifest(store, release.digest),
-            records[0] if records else None,
+            attestations[0] if attestations else None,
             Evidence.of(store, release),
             get_manifest(store, str(data)) if data else None,
             _text_file(store, release.policy, "policy.yaml", MAX_POLICY_BYTES),
@@ -72,73 +73,88 @@ class Side:
 
 
 def changelog(
-    store: Store,
+    services: Services,
     release: Release,
     current: Release | None,
-    verifier: Verifier | None,
-    facts: Facts,
+    assessment: Assessment,
 ) -> str:
-    """The document, for a release that would replace `current`."""
+    """`changelog.md` for a release that would replace `current`.
+
+    Args:
+        services: The store, and whose signatures count.
+        release: The proposed release.
+        current: The release in the environment; None for the first.
+        assessment: What the checks found.
+
+    Returns:
+        Markdown.
+
+    Raises:
+        IntegrityError: Something of the proposed release is not what its digest says.
+        NotFoundError: Something of it is not in the store.
+    """
     title = f"# Changes of {markdown_text(release.model)} in {release.environment}\n"
-    warning = "\n".join(filter(None, [override_text(release), facts_text(facts)]))
-    new = Side.of(store, release, verifier)
+    warning = "\n".join(filter(None, [override_text(release), assessment_text(assessment)]))
+    new = ReleaseContent.of(services, release)
     if current is None:
         return "\n".join([title, warning, _first(new)])
     try:
-        old = Side.of(store, current, verifier)
+        old = ReleaseContent.of(services, current)
     except AssayError as error:
-        # What is in production may be too old for its records to be there; the rest still counts.
+        # The attestations of the current release may be missing; the rest is still reported.
         why = markdown_text(str(error))
-        lost = f"The release in {release.environment} cannot be compared with: {why}\n"
+        lost = f"The current release in {release.environment} cannot be compared: {why}\n"
         return "\n".join([title, warning, lost, _first(new)])
     if old.release.digest == new.release.digest:
         same = "The same model as now; what differs is how it is released.\n"
         return "\n".join([title, warning, same, _release_changes(old, new)])
     sections = [
         ("Metrics", _metrics(old.evidence.evaluation, new.evidence.evaluation)),
-        ("Data", _data(store, old, new)),
+        ("Data", _data(services.store, old, new)),
         ("Parameters", _parameters(old, new)),
         ("Code", _code(old, new)),
-        ("Dependencies", _dependencies(store, old, new)),
+        ("Dependencies", _dependencies(services.store, old, new)),
         ("Policy", _policy(old, new)),
     ]
-    told = [(name, text) for name, text in sections if text]
+    changed = [(name, text) for name, text in sections if text]
     same_names = [name.lower() for name, text in sections if not text]
     head = (
         f"From `{old.release.digest}`\nto `{new.release.digest}`.\n\n"
-        f"Changed: {', '.join(name.lower() for name, _ in told) or 'nothing that is recorded'}."
+        f"Changed: {', '.join(name.lower() for name, _ in changed) or 'nothing that is recorded'}."
         + (f" Equal: {', '.join(same_names)}." if same_names else "")
         + "\n"
     )
-    return "\n".join([title, warning, head, *(f"## {name}\n\n{text}" for name, text in told)])
+    return "\n".join([title, warning, head, *(f"## {name}\n\n{text}" for name, text in changed)])
 
 
-def _first(new: Side) -> str:
+def _first(new: ReleaseContent) -> str:
     rows = [
         (name, number(value), *_interval(new.evidence.evaluation, name))
         for name, value in sorted(new.evidence.evaluation.values.items())
         if not is_labelled(name)
     ]
     parameters = dict(new.training.parameters) if new.training else {}
-    told = [(name, _short(value)) for name, value in sorted(parameters.items()) if value]
+    shown = [(name, _short(value)) for name, value in sorted(parameters.items()) if value]
     return "\n".join(
         [
-            f"The first release here: `{new.release.digest}`. There is nothing to compare with.\n",
+            f"The first release here: `{new.release.digest}`. There is no earlier one.\n",
             markdown_table(("metric", "value", "interval"), rows),
             "## Parameters\n",
-            markdown_table(("parameter", "value"), told),
+            markdown_table(("parameter", "value"), shown),
         ]
     )
 
 
-def _release_changes(old: Side, new: Side) -> str:
+def _release_changes(old: ReleaseContent, new: ReleaseContent) -> str:
     pairs = [
         ("monitoring plan", old.release.monitoring, new.release.monitoring),
         ("decision", old.release.decision, new.release.decision),
         ("policy", old.release.policy, new.release.policy),
         ("registry version", old.release.registry_version, new.release.registry_version),
     ]
-    rows = [(name, one or "–", other or "–") for name, one, other in pairs if one != other]
+    rows = [
+        (name, earlier or "–", later or "–") for name, earlier, later in pairs if earlier != later
+    ]
     return markdown_table(("what", "now", "proposed"), rows) + "\n" + _policy(old, new)
 
 
@@ -147,10 +163,10 @@ def _metrics(old: EvidenceDocument, new: EvidenceDocument) -> str:
     for name in sorted({*old.values, *new.values}):
         if is_labelled(name):
             continue
-        one, other = old.values.get(name), new.values.get(name)
-        if one == other:
+        earlier, later = old.values.get(name), new.values.get(name)
+        if earlier == later:
             continue
-        moved = f"{other - one:+.4g}" if one is not None and other is not None else "–"
+        moved = f"{later - earlier:+.4g}" if earlier is not None and later is not None else "–"
         before, after = _with_interval(old, name), _with_interval(new, name)
         rows.append((name, before, after, moved, _overlap(old, new, name)))
     if not rows:
@@ -164,10 +180,10 @@ def _metrics(old: EvidenceDocument, new: EvidenceDocument) -> str:
 
 
 def _overlap(old: EvidenceDocument, new: EvidenceDocument, name: str) -> str:
-    one, other = old.intervals.get(name), new.intervals.get(name)
-    if one is None or other is None:
+    earlier, later = old.intervals.get(name), new.intervals.get(name)
+    if earlier is None or later is None:
         return "–"
-    return "overlap" if one.low <= other.high and other.low <= one.high else "apart"
+    return "overlap" if earlier.low <= later.high and later.low <= earlier.high else "apart"
 
 
 def _worst_slice(old: EvidenceDocument, new: EvidenceDocument) -> str:
@@ -187,16 +203,16 @@ def _worst_slice(old: EvidenceDocument, new: EvidenceDocument) -> str:
     )
 
 
-def _data(store: Store, old: Side, new: Side) -> str:
+def _data(store: Store, old: ReleaseContent, new: ReleaseContent) -> str:
     if old.data is None or new.data is None or old.data.digest == new.data.digest:
         return ""
-    one, other = schema(store, old.data) or {}, schema(store, new.data) or {}
+    earlier, later = schema(store, old.data) or {}, schema(store, new.data) or {}
     rows = [
         ("training data", old.data.digest, new.data.digest),
-        ("rows", f"{one.get('rows', 0):,}", f"{other.get('rows', 0):,}"),
+        ("rows", f"{earlier.get('rows', 0):,}", f"{later.get('rows', 0):,}"),
     ]
-    before = {column["name"]: column["type"] for column in one.get("columns", [])}
-    after = {column["name"]: column["type"] for column in other.get("columns", [])}
+    before = {column["name"]: column["type"] for column in earlier.get("columns", [])}
+    after = {column["name"]: column["type"] for column in later.get("columns", [])}
     rows += [(f"column {n}", "–", f"new, {after[n]}") for n in sorted(set(after) - set(before))]
     rows += [(f"column {n}", before[n], "gone") for n in sorted(set(before) - set(after))]
     both = sorted(set(before) & set(after))
@@ -216,11 +232,11 @@ def _statistics(store: Store, manifest: Manifest) -> dict[str, dict[str, Any]]:
     raw = json_file(store, manifest, "statistics.json")
     held = schema(store, manifest) or {}
     rows = [int(part["rows"]) for part in held.get("parts", [])]
-    found: dict[str, dict[str, Any]] = {}
+    result: dict[str, dict[str, Any]] = {}
     for place, part in enumerate(raw.get("parts", []) if isinstance(raw, dict) else []):
         for name, column in part["columns"].items():
             present = (rows[place] if place < len(rows) else 1) - column["nulls"]
-            sums = found.setdefault(name, {"n": 0, "sum": 0.0, "exact": True, "values": {}})
+            sums = result.setdefault(name, {"n": 0, "sum": 0.0, "exact": True, "values": {}})
             sums["n"] += present
             if "mean" in column:
                 sums["sum"] += column["mean"] * present
@@ -230,7 +246,7 @@ def _statistics(store: Store, manifest: Manifest) -> dict[str, dict[str, Any]]:
                 sums["exact"] = False
             for value, count in column.get("values", []):
                 sums["values"][str(value)] = sums["values"].get(str(value), 0) + count
-    return found
+    return result
 
 
 def _shifts(
@@ -238,61 +254,61 @@ def _shifts(
 ) -> list[tuple[str, ...]]:
     moves: list[tuple[float, tuple[str, ...]]] = []
     for name in sorted(set(old) & set(new)):
-        one, other = old[name], new[name]
-        if not one["n"] or not other["n"]:
+        earlier, later = old[name], new[name]
+        if not earlier["n"] or not later["n"]:
             continue
-        if one["exact"] and other["exact"] and "min" in one:
-            means = one["sum"] / one["n"], other["sum"] / other["n"]
-            width = max(one["max"], other["max"]) - min(one["min"], other["min"])
+        if earlier["exact"] and later["exact"] and "min" in earlier:
+            means = earlier["sum"] / earlier["n"], later["sum"] / later["n"]
+            width = max(earlier["max"], later["max"]) - min(earlier["min"], later["min"])
             moved = abs(means[1] - means[0]) / width if width else 0.0
             if moved > SHIFT:
                 moves.append((moved, (name, "mean", number(means[0]), number(means[1]))))
             continue
-        for value in sorted({*one["values"], *other["values"]}):
-            shares = [side["values"].get(value, 0) / side["n"] for side in (one, other)]
+        for value in sorted({*earlier["values"], *later["values"]}):
+            shares = [column["values"].get(value, 0) / column["n"] for column in (earlier, later)]
             moved = abs(shares[1] - shares[0])
             if moved > SHIFT:
-                told = (name, f"share of {value}", f"{shares[0]:.1%}", f"{shares[1]:.1%}")
-                moves.append((moved, told))
+                row = (name, f"share of {value}", f"{shares[0]:.1%}", f"{shares[1]:.1%}")
+                moves.append((moved, row))
     return [row for _, row in sorted(moves, key=lambda move: -move[0])]
 
 
-def _parameters(old: Side, new: Side) -> str:
+def _parameters(old: ReleaseContent, new: ReleaseContent) -> str:
     if old.training is None or new.training is None:
         return ""
-    one, other = old.training.parameters, new.training.parameters
+    earlier, later = old.training.parameters, new.training.parameters
     rows = [
-        (name, _short(one.get(name)), _short(other.get(name)))
-        for name in sorted({*one, *other})
-        if one.get(name) != other.get(name)
+        (name, _short(earlier.get(name)), _short(later.get(name)))
+        for name in sorted({*earlier, *later})
+        if earlier.get(name) != later.get(name)
     ]
     return _table(("parameter", "now", "proposed"), rows) if rows else ""
 
 
-def _code(old: Side, new: Side) -> str:
+def _code(old: ReleaseContent, new: ReleaseContent) -> str:
     if old.training is None or new.training is None:
         return ""
-    one, other = old.training, new.training
+    earlier, later = old.training, new.training
     parts = [
         (name, one_part, other_part)
         for name, one_part, other_part in (
-            ("step", one.code.step, other.code.step),
-            ("library", one.code.library, other.code.library),
+            ("step", earlier.code.step, later.code.step),
+            ("library", earlier.code.library, later.code.library),
         )
         if one_part != other_part
     ]
-    commits = (one.git_commit, other.git_commit)
+    commits = (earlier.git_commit, later.git_commit)
     if not parts and commits[0] == commits[1]:
         return ""
     text = _table(("code of", "now", "proposed"), parts) if parts else ""
     if commits[0] == commits[1]:
         return text
     if not all(commits):
-        return f"{text}\nNot every record names a commit.\n"
+        return f"{text}\nNot every attestation names a commit.\n"
     dirty = (
-        " Built from files that differed from the commit." if other.git and other.git.dirty else ""
+        " Built from files that differed from the commit." if later.git and later.git.dirty else ""
     )
-    listing = _commits(other.git.repository if other.git else "", *commits)
+    listing = _commits(later.git.repository if later.git else "", *commits)
     return f"{text}\nCommits `{commits[0][:12]}` to `{commits[1][:12]}`:{dirty}\n\n{listing}"
 
 
@@ -302,39 +318,22 @@ def _commits(repository: str, old: str, new: str) -> str:
     What an attestation names is whatever its maker wrote. A repository is fetched only when
     `ASSAY_SOURCE_REPOSITORY` lists it.
     """
-    from git import Repo
-    from git.exc import GitError
-
     admitted = SOURCE_REPOSITORY.get()
     named = repository.removeprefix("git+")
     if not admitted:
         return (
-            "The log of the source repository is not here: ASSAY_SOURCE_REPOSITORY does not say "
+            "The log of the source repository is left out: ASSAY_SOURCE_REPOSITORY does not say "
             "which may be read.\n"
         )
     url = named if named in admitted else admitted[0]
     if not (COMMIT.fullmatch(old) and COMMIT.fullmatch(new)):
         return "The attestations name no commits, so there is no log to show.\n"
-    with suppress(GitError, OSError), tempfile.TemporaryDirectory(prefix="assay-source-") as folder:
-        repo = Repo.init(folder, bare=True)
-        repo.git.update_environment(**environment(Settings(url=url)))
-        repo.git.fetch(
-            "--no-tags",
-            "--end-of-options",
-            url,
-            "+refs/heads/*:refs/heads/*",
-            kill_after_timeout=CLONE_SECONDS,
-        )
-        text = str(
-            repo.git.log(
-                "-z",
-                "--no-merges",
-                "--format=%h %s (%an)",
-                "--end-of-options",
-                f"{old}..{new}",
-                "--",
-            )
-        )
+    with suppress(GitError), tempfile.TemporaryDirectory(prefix="assay-source-") as folder:
+        git = Git(Path(folder), seconds=CLONE_SECONDS)
+        git.run("init", "--quiet", "--bare")
+        git.run("fetch", "--no-tags", "--end-of-options", url, "+refs/heads/*:refs/heads/*")
+        options = ("-z", "--no-merges", "--format=%h %s (%an)")
+        text = git.text("log", *options, "--end-of-options", f"{old}..{new}", "--")
         lines = [line for line in text.split("\0") if line]
         if not lines:
             return "No commits between the two on any branch.\n"
@@ -342,15 +341,15 @@ def _commits(repository: str, old: str, new: str) -> str:
         if len(lines) > MAX_COMMITS:
             shown.append(f"- … and {len(lines) - MAX_COMMITS} more")
         return "\n".join(shown) + "\n"
-    return "The source repository could not be reached, so its log is not here.\n"
+    return "The source repository could not be reached, so its log is left out.\n"
 
 
-def _dependencies(store: Store, old: Side, new: Side) -> str:
-    one, other = (_requirements(store, side.model) for side in (old, new))
+def _dependencies(store: Store, old: ReleaseContent, new: ReleaseContent) -> str:
+    earlier, later = (_requirements(store, side.model) for side in (old, new))
     rows = [
-        (name, one.get(name, "–"), other.get(name, "–"))
-        for name in sorted({*one, *other})
-        if one.get(name) != other.get(name)
+        (name, earlier.get(name, "–"), later.get(name, "–"))
+        for name in sorted({*earlier, *later})
+        if earlier.get(name) != later.get(name)
     ]
     if rows:
         return _table(("package", "now", "proposed"), rows)
@@ -366,7 +365,7 @@ def _requirements(store: Store, model: Manifest) -> dict[str, str]:
     return {name.lower(): version for name, version in pairs}
 
 
-def _policy(old: Side, new: Side) -> str:
+def _policy(old: ReleaseContent, new: ReleaseContent) -> str:
     if old.policy == new.policy:
         return ""
     lines = list(

@@ -1,20 +1,18 @@
-"""The rehearsal of a rollback: back, and forth again, with predictions looked at on both sides.
+"""A rollback drill: roll an environment back and forth, and compare predictions after each.
 
 Meant for staging, as a recurring run. It records its times as a signed statement about the model,
-and as Prometheus metrics; a gate can ask for a drill that is younger than so many days.
+and as Prometheus metrics; a policy can require that the last drill is recent.
 """
 
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from assay.core.signing import Signer
 from assay.core.step import Services
 from assay.errors import RunBlocked, ServiceError, UsageError
-from assay.governance.registry import Registry
-from assay.releases import golden, log, rehearsal, restore, statement
-from assay.releases.rollback import RolledBack, rollback
-from assay.releases.settings import Settings
+from assay.releases import drill_age, golden, log, restore, statement
+from assay.releases.deployment import Deployment
+from assay.releases.rollback import DRILL_BACK, DRILL_FORTH, RolledBack, announce_forth, rollback
 from assay.releases.statement import Kind, Statement
 
 if TYPE_CHECKING:
@@ -29,14 +27,14 @@ PUSH_SECONDS: Final = 10
 
 @dataclass(slots=True)
 class Drill:
-    """How a rehearsal went."""
+    """The result of a drill."""
 
     model: str
     environment: str
     back: RolledBack
     forth: RolledBack
     rows: dict[str, int] = field(default_factory=dict)
-    """Golden predictions that were the same, by model digest."""
+    """The number of golden predictions that were equal, by model digest."""
     seconds: float = 0.0
     """Of the slower of the two rollbacks, which is what an outage would take."""
     statement: Statement | None = None
@@ -47,79 +45,74 @@ class Drill:
         return self.seconds <= MAX_SECONDS
 
 
-def require_ready(
-    services: Services, signer: Signer | None, model: str, environment: str
-) -> Signer:
-    """What a drill needs, asked for before anything is read or moved; the key that signs it.
+def require_ready(deployment: Deployment, model: str, environment: str) -> None:
+    """Check what a drill needs before anything is read or moved.
+
+    Args:
+        deployment: The store and the signer.
+        model: Name of the model.
+        environment: Where.
 
     Raises:
         UsageError: No key that may sign a drill, nothing to go back to, a release without golden
             predictions; names all of it.
     """
     problems = []
+    signer, services = deployment.signer, deployment.services
     if signer is None:
         problems.append(
             "ASSAY_SIGNING_KEY is not set, and a drill is a signed statement; make a key with "
-            f"{rehearsal.MAKE_KEY}, and on a cluster put it into the Secret assay-signing"
+            f"{drill_age.MAKE_KEY}, and on a cluster put it into the Secret assay-signing"
         )
     elif services.verifier is not None:
         try:
             services.verifier.require(signer, log.WRITERS[log.Event.ROLLBACK], "a drill")
         except UsageError as error:
             problems.append(str(error))
-    problems += rehearsal.lacking(services, model, environment)
-    if problems or signer is None:
+    problems += drill_age.missing_for_drill(services, model, environment)
+    if problems:
         raise UsageError.all_of(problems)
-    return signer
 
 
-def drill(
-    services: Services,
-    settings: Settings,
-    registry: Registry | None,
-    signer: Signer | None,
-    model: str,
-    environment: str,
-    *,
-    by: str,
-) -> Drill:
+def drill(deployment: Deployment, model: str, environment: str, *, by: str) -> Drill:
     """Roll an environment back and forth.
 
+    Args:
+        deployment: The store, the repository, the registry and the signer.
+        model: Name of the model.
+        environment: Where.
+        by: `Name <mail>`.
+
+    Returns:
+        What was done and how long it took, with the signed statement.
+
     Raises:
-        RunBlocked: What is there is revoked, so that it could not be put back again.
+        RunBlocked: The current release's model is revoked, so that it could not be restored.
         UsageError: As `require_ready`; nothing was moved.
-        IntegrityError: A release cannot be restored, or predicts otherwise than it did.
-        ServiceError: The repository failed. What is released then is told by `assay release list`.
+        IntegrityError: A release cannot be restored, or its predictions differ.
+        ServiceError: The repository failed. `assay release list` shows what is released then.
     """
-    signer = require_ready(services, signer, model, environment)
+    require_ready(deployment, model, environment)
+    services = deployment.services
 
     def roll(to: str, why: str) -> tuple[RolledBack, float]:
         begun = time.monotonic()
-        done = rollback(
-            services,
-            settings,
-            registry,
-            signer,
-            model,
-            environment,
-            by=by,
-            why=why,
-            to=to,
-            now=True,
-        )
+        done = rollback(deployment, model, environment, by=by, why=why, to=to, now=True)
         return done, time.monotonic() - begun
 
-    # Before anything moves: what is there must be restorable too.
-    there = log.current(log.read(services.store, model, services.verifier), environment)
-    if there is not None:
-        restore.verify(services, log.get_release(services.store, there.release))
-    back, first = roll("", "rollback drill: back")
+    # Before anything moves: the current release must be restorable too.
+    now = log.current(deployment.entries(model), environment)
+    if now is not None:
+        restore.verify(services, log.get_release(services.store, now.release))
+    # The next command goes forth instead when this one is stopped in between.
+    announce_forth(deployment, model, environment, by=by)
+    back, first = roll("", DRILL_BACK)
     rows = {}
     try:
         rows[back.release.digest] = _golden(services, back.release.digest, back.release.golden)
     finally:
         # Whatever the drill found, the environment gets its release again.
-        forth, second = roll(back.left.name, "rollback drill: forth again")
+        forth, second = roll(back.left.name, DRILL_FORTH)
     rows[forth.release.digest] = _golden(services, forth.release.digest, forth.release.golden)
     done = Drill(model, environment, back, forth, rows, max(first, second))
     predicate = {
@@ -137,9 +130,7 @@ def drill(
         "goldenRows": rows,
         "to": back.release.digest,
     }
-    done.statement = statement.save(
-        services.store, signer, Kind.DRILL, forth.release.digest, predicate, services.verifier
-    )
+    done.statement = deployment.state(Kind.DRILL, forth.release.digest, predicate)
     return done
 
 
@@ -167,7 +158,7 @@ def push(done: Drill, gateway: str) -> None:
     """Send the metrics to a Pushgateway.
 
     Raises:
-        ServiceError: It does not take them.
+        ServiceError: The gateway refuses them or cannot be reached.
     """
     from prometheus_client import pushadd_to_gateway
 
@@ -209,5 +200,5 @@ def _collect(done: Drill) -> "CollectorRegistry":
 
 def _golden(services: Services, digest: str, held: str) -> int:
     if not held:
-        raise UsageError(rehearsal.no_golden(digest))
+        raise UsageError(drill_age.no_golden(digest))
     return golden.check(services, digest, held)

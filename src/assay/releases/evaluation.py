@@ -1,4 +1,4 @@
-"""`evaluation.md` and its figures: what an approver looks at, made from what the gate judged."""
+"""`evaluation.md` and its figures, for approvers, from the evidence that the gate judged."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,18 +10,18 @@ from assay.documents import Limits, read_json
 from assay.errors import IntegrityError
 from assay.evidence.format import FILE_NAME, MAX_EVIDENCE_BYTES, EvidenceDocument
 from assay.evidence.labels import is_labelled, sort_key
-from assay.governance.admission import Facts
+from assay.governance.admission import Assessment
 from assay.governance.makers import SHORT
 from assay.governance.policy import ATTEMPTS, Decision, Kind
-from assay.releases.document import (
+from assay.releases.layout import (
     CONFUSION_FIGURE,
     EVALUATION_FILE,
     METRICS_FIGURE,
     REGRESSION_FIGURE,
     ROC_FIGURE,
     SLICES_FIGURE,
-    Release,
 )
+from assay.releases.release import Release
 from assay.reports.page import (
     figure_svg,
     figure_text,
@@ -42,7 +42,7 @@ _NONE: Final = "–"
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What was judged about the candidate."""
+    """The evidence of a release."""
 
     evaluation: EvidenceDocument
     comparison: EvidenceDocument | None
@@ -53,7 +53,7 @@ class Evidence:
 
     @classmethod
     def of(cls, store: Store, release: Release) -> "Evidence":
-        """Read the documents that a release names.
+        """Read the evidence that a release names.
 
         Raises:
             IntegrityError: One is not what its name says, or malformed.
@@ -76,31 +76,40 @@ class Evidence:
 
 def _curves(data: bytes) -> Mapping[str, Any]:
     limits = Limits(MAX_CURVE_BYTES, depth=16, values=2_000_000)
-    found = read_json(data, "classification.json", limits, error=IntegrityError)
-    if not isinstance(found, dict):
+    judged = read_json(data, "classification.json", limits, error=IntegrityError)
+    if not isinstance(judged, dict):
         raise IntegrityError("classification.json: not an object")
-    return found
+    return judged
 
 
 def evidence(store: Store, digest: str) -> EvidenceDocument:
-    """The document of an evidence artifact; an artifact without one has none to give."""
+    """The evidence of an artifact; empty for an artifact without any."""
     return EvidenceDocument.parse(_file(store, digest, FILE_NAME, MAX_EVIDENCE_BYTES))
 
 
-def files(release: Release, found: Evidence, facts: Facts) -> dict[str, bytes]:
-    """`evaluation.md` and the figures it shows, by name; the same bytes every time."""
-    drawn = _figures(found)
-    text = _page(release, found, facts, list(drawn))
+def files(release: Release, judged: Evidence, assessment: Assessment) -> dict[str, bytes]:
+    """Render `evaluation.md` and its figures; the same bytes every time.
+
+    Args:
+        release: The release.
+        judged: Its evidence.
+        assessment: What the checks found.
+
+    Returns:
+        Contents by file name.
+    """
+    drawn = _figures(judged)
+    text = _page(release, judged, assessment, list(drawn))
     return {EVALUATION_FILE: text.encode(), **{name: svg.encode() for name, svg in drawn.items()}}
 
 
-def _page(release: Release, found: Evidence, facts: Facts, drawn: list[str]) -> str:
-    decision = facts.judgement
+def _page(release: Release, judged: Evidence, assessment: Assessment, drawn: list[str]) -> str:
+    decision = assessment.judgement
 
     def picture(name: str, alt: str) -> str:
         return f"\n![{alt}]({name})\n" if name in drawn else ""
 
-    rows = int(found.evaluation.values.get("test_rows") or 0)
+    rows = int(judged.evaluation.values.get("test_rows") or 0)
     parts = [
         f"# Evaluation of {markdown_text(release.model)} for {release.environment}\n",
         f"Decision: **{decision.verdict.value}**"
@@ -109,31 +118,31 @@ def _page(release: Release, found: Evidence, facts: Facts, drawn: list[str]) -> 
     ]
     if release.override is not None:
         parts.append(override_text(release))
-    parts.append(facts_text(facts))
+    parts.append(assessment_text(assessment))
     parts += [
         "## Metrics\n",
-        "An interval says where the true value lies with 95 % confidence.\n"
-        if _level(found) == 0.95  # noqa: PLR2004 - the usual level, spelt as people say it
-        else "An interval says where the true value lies, at the confidence that was asked for.\n",
+        "An interval contains the true value with 95 % confidence.\n"
+        if _level(judged) == 0.95  # noqa: PLR2004 - the usual level, spelt as people say it
+        else "An interval contains the true value with the requested confidence.\n",
         markdown_table(
-            ("metric", "value", "low", "high"), _metrics(found.evaluation, labelled=False)
+            ("metric", "value", "low", "high"), _metrics(judged.evaluation, labelled=False)
         ),
         picture(METRICS_FIGURE, "Metrics with intervals"),
         picture(ROC_FIGURE, "ROC curve"),
         picture(CONFUSION_FIGURE, "Confusion matrix"),
         "## Comparison with production\n",
-        _comparison(found.comparison),
+        _comparison(judged.comparison),
         picture(REGRESSION_FIGURE, "Regression with interval"),
     ]
-    if sliced := _metrics(found.evaluation, labelled=True):
+    if sliced := _metrics(judged.evaluation, labelled=True):
         parts += [
             "## Slices\n",
             markdown_table(("slice", "value", "low", "high"), sliced),
             picture(SLICES_FIGURE, "Metric by slice"),
         ]
-    parts += ["## If it fails silently\n", _monitoring(found.monitoring)]
-    if found.measurements is not None:
-        measured = sorted(found.measurements.values.items())
+    parts += ["## If it fails silently\n", _monitoring(judged.monitoring)]
+    if judged.measurements is not None:
+        measured = sorted(judged.measurements.values.items())
         parts += [
             "## Speed and memory\n",
             "Measured on the machine that evaluated; production may differ.\n",
@@ -142,9 +151,9 @@ def _page(release: Release, found: Evidence, facts: Facts, drawn: list[str]) -> 
     parts += [
         "## Rules of the policy\n",
         _rules(decision),
-        _governed(facts),
+        _governed(assessment),
         "## Who made the evidence\n",
-        _makers(facts),
+        _makers(assessment),
         "## What it rests on\n",
         _names(release),
     ]
@@ -152,7 +161,7 @@ def _page(release: Release, found: Evidence, facts: Facts, drawn: list[str]) -> 
 
 
 def override_text(release: Release) -> str:
-    """The warning that a release goes against the policy; nobody should overlook it."""
+    """The warning that a release goes against the policy; "" for others."""
     given = release.override
     if given is None:
         return ""
@@ -168,60 +177,61 @@ def _in_order(document: EvidenceDocument) -> list[tuple[str, float | None]]:
     return [(name, document.values[name]) for name in sorted(document.values, key=sort_key)]
 
 
-def facts_text(facts: Facts) -> str:
-    """What an approver must know before any number: the rules, the attempts, what is not known."""
+def assessment_text(assessment: Assessment) -> str:
+    """What an approver must know first: the policy, the number of attempts, what is not shown."""
     lines = []
-    if facts.governing is None:
+    if assessment.governing is None:
         lines.append(
-            "> **No governing policy.** Whoever started the run chose the rules. Put a policy.yaml "
+            "> **No governing policy.** The rules were chosen by the person who started the run. "
+            "Put a policy.yaml "
             "into this repository to govern the model.\n"
         )
     else:
         lines.append(
-            f"Judged again under the governing policy `{facts.governing.place}`: "
-            f"**{facts.governed.verdict.value if facts.governed else ''}**.\n"
+            f"Judged again under the governing policy `{assessment.governing.place}`: "
+            f"**{assessment.governed.verdict.value if assessment.governed else ''}**.\n"
         )
-    counted = [document.values.get(ATTEMPTS) for document in facts.documents.values()]
+    counted = [document.values.get(ATTEMPTS) for document in assessment.documents.values()]
     attempts = max((count for count in counted if count is not None), default=None)
     lines.append(
         f"Models tried on this test data: **{attempts:.0f}**, this one among them.\n"
         if attempts is not None
-        else "> **Attempts not counted.** Nothing says how many models were tried on this test "
+        else "> **Attempts not counted.** No evidence says how many models were tried on this test "
         "data.\n"
     )
-    lines += [f"> **Not shown:** {markdown_text(note)}.\n" for note in facts.notes]
+    lines += [f"> **Not shown:** {markdown_text(note)}.\n" for note in assessment.notes]
     lines += [
         f"> **A step of your own:** the {markdown_text(maker.what)} was made by "
         f"`{maker.entry_point}`, which the policy names.\n"
-        for maker in facts.makers
+        for maker in assessment.makers
         if maker.own
     ]
     return "\n".join(lines)
 
 
-def _governed(facts: Facts) -> str:
-    if facts.governing is None or facts.governed is None:
+def _governed(assessment: Assessment) -> str:
+    if assessment.governing is None or assessment.governed is None:
         return ""
-    lead = f"## Rules of the governing policy\n\n`{facts.governing.place}`\n\n"
-    return lead + _rules(facts.governed)
+    lead = f"## Rules of the governing policy\n\n`{assessment.governing.place}`\n\n"
+    return lead + _rules(assessment.governed)
 
 
-def _makers(facts: Facts) -> str:
+def _makers(assessment: Assessment) -> str:
     rows = [
         (
             maker.what,
             maker.digest,
             maker.entry_point,
             maker.code[:SHORT],
-            maker.signed_by[:SHORT_KEY] or "nobody",
+            maker.signed_by[:SHORT_KEY] or "unsigned",
         )
-        for maker in facts.makers
+        for maker in assessment.makers
     ]
     return markdown_table(("what", "digest", "step", "code", "signed by"), rows)
 
 
-def _level(found: Evidence) -> float:
-    levels = {interval.confidence for interval in found.evaluation.intervals.values()}
+def _level(judged: Evidence) -> float:
+    levels = {interval.confidence for interval in judged.evaluation.intervals.values()}
     return next(iter(levels)) if len(levels) == 1 else 0.0
 
 
@@ -251,11 +261,13 @@ def _comparison(document: EvidenceDocument | None) -> str:
 
 def _monitoring(document: EvidenceDocument | None) -> str:
     if document is None or not document.values:
-        return "No monitoring plan was judged: nothing says who would notice, or when.\n"
+        return (
+            "No monitoring plan was judged, so it is unknown who would notice a fault, and when.\n"
+        )
     shown = [(name, number(value), *_bounds(document, name)) for name, value in _in_order(document)]
     how = (
         "Faults were put into held-out rows; `time_to_detect_rows_p95` is after how many rows 95 % "
-        "of them had raised the alarm. `monitoring.yaml` says who gets it.\n\n"
+        "of them had raised an alarm. `monitoring.yaml` says who receives it.\n\n"
     )
     return how + markdown_table(("what", "value", "low", "high"), shown)
 
@@ -287,19 +299,19 @@ def _names(release: Release) -> str:
     return markdown_table(("what", "name"), rows)
 
 
-def _figures(found: Evidence) -> dict[str, str]:
+def _figures(judged: Evidence) -> dict[str, str]:
     drawn = {}
-    if plain := _points(found.evaluation, labelled=False):
+    if plain := _points(judged.evaluation, labelled=False):
         drawn[METRICS_FIGURE] = _points_figure(plain, "Metrics")
-    if roc := found.curves.get("roc"):
+    if roc := judged.curves.get("roc"):
         drawn[ROC_FIGURE] = _roc_figure(roc)
-    confusion = found.curves.get("confusion_matrix")
+    confusion = judged.curves.get("confusion_matrix")
     if confusion and len(confusion["labels"]) <= MAX_CLASSES:
         drawn[CONFUSION_FIGURE] = _confusion_figure(confusion)
-    if sliced := _points(found.evaluation, labelled=True):
+    if sliced := _points(judged.evaluation, labelled=True):
         drawn[SLICES_FIGURE] = _points_figure(sliced[:MAX_SLICES], "Slices")
-    if found.comparison is not None:
-        deltas = [p for p in _points(found.comparison, labelled=None) if "delta" in p[0]]
+    if judged.comparison is not None:
+        deltas = [p for p in _points(judged.comparison, labelled=None) if "delta" in p[0]]
         if deltas:
             drawn[REGRESSION_FIGURE] = _points_figure(
                 deltas, "Regression (below 0: better)", zero=True

@@ -1,8 +1,8 @@
-"""Golden predictions: what a model said about a few rows when it was released.
+"""Golden predictions: a model's predictions of a few rows when it was released.
 
-A restored model must say exactly the same. The rows, the first of the test data that was judged,
-are kept beside the answers, so that a rehearsal needs no data that may be gone by then; answers are
-JSON numbers, which give back the same 64 bits. One thread, because thread counts change last bits.
+A restored model must give exactly the same. The rows, the first of the test data that was judged,
+are stored with the predictions, so that a drill needs no other data; predictions are JSON numbers,
+which keep all 64 bits. One thread, because the number of threads changes the last bits.
 """
 
 import tempfile
@@ -24,8 +24,16 @@ ROWS: Final = 100
 MAX_ANSWER_BYTES: Final = 8 << 20
 
 
-def record(services: Services, model: str, test_data: str) -> str:
-    """Predict the first rows and keep rows and answers; the digest of the record.
+def create(services: Services, model: str, test_data: str) -> str:
+    """Predict the first rows and store rows and predictions.
+
+    Args:
+        services: The store.
+        model: Digest of the model.
+        test_data: Digest of the rows that it was judged on.
+
+    Returns:
+        The digest of the artifact.
 
     Raises:
         IntegrityError: Model or data is not what its name says.
@@ -48,10 +56,18 @@ def record(services: Services, model: str, test_data: str) -> str:
 
 
 def check(services: Services, model: str, golden: str) -> int:
-    """Predict again; the number of rows, when every prediction is the same.
+    """Predict again and compare.
+
+    Args:
+        services: The store.
+        model: Digest of the model.
+        golden: Digest of its golden predictions.
+
+    Returns:
+        The number of rows.
 
     Raises:
-        IntegrityError: A prediction differs, or the record is about another model.
+        IntegrityError: A prediction differs, or the golden predictions are of another model.
     """
     manifest = get_manifest(services.store, golden)
     require_type(manifest, TYPE, "golden predictions")
@@ -62,7 +78,7 @@ def check(services: Services, model: str, golden: str) -> int:
             content = (held / ANSWERS).read_bytes()
             raw = parse_canonical_json(content, ANSWERS)
             if not isinstance(raw, dict) or raw.get("model") != model:
-                raise IntegrityError(f"{golden}: these are no golden predictions of {model}")
+                raise IntegrityError(f"{golden}: not golden predictions of {model}")
             again = _predict(services, model, held / ROWS_FOLDER)
         finally:
             remove_tree(held)
@@ -70,7 +86,7 @@ def check(services: Services, model: str, golden: str) -> int:
         before = raw["labels"]
         differ = sum(a != b for a, b in zip(again["labels"], before, strict=False))
         raise IntegrityError(
-            f"the model {model} does not give its golden predictions again ({differ} of "
+            f"the model {model} does not reproduce its golden predictions ({differ} of "
             f"{len(before)} labels differ, or their probabilities do); do not serve it here: "
             "compare the versions in its requirements.txt with those installed"
         )
@@ -78,20 +94,28 @@ def check(services: Services, model: str, golden: str) -> int:
 
 
 def require_about(store: Store, golden: str, model: str, test_data: str) -> None:
-    """Refuse what is no golden predictions of a model on the rows that it was judged on.
+    """Check that an artifact has the golden predictions of a model on the rows it was judged on.
+
+    Args:
+        store: That holds it.
+        golden: Digest of the artifact.
+        model: Digest of the model.
+        test_data: Digest of the rows.
 
     Raises:
-        IntegrityError: It is about something else, or there is none.
+        IntegrityError: It is about something else, or `golden` is empty.
         NotFoundError: It is not in the store.
     """
     if not golden:
-        raise IntegrityError("golden is empty, and there are rows to predict; promote it again")
+        raise IntegrityError(
+            "golden is empty although the decision names test data; promote the model again"
+        )
     manifest = get_manifest(store, golden)
     require_type(manifest, TYPE, "golden predictions")
     content = read_file(store, manifest, ANSWERS, MAX_ANSWER_BYTES)
     raw = parse_canonical_json(content, ANSWERS) if content is not None else None
     if not isinstance(raw, dict) or (raw.get("model"), raw.get("data")) != (model, test_data):
-        raise IntegrityError(f"{golden}: these are no golden predictions of {model} on {test_data}")
+        raise IntegrityError(f"{golden}: not golden predictions of {model} on {test_data}")
 
 
 def _predict(services: Services, model: str, rows: Path) -> dict[str, Any]:

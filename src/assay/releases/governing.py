@@ -2,26 +2,26 @@
 
 `models/<model>/<environment>/policy.yaml`, else `models/<model>/policy.yaml`, else `policy.yaml` at
 the root. It is read from the protected branch as it was before a release was merged, never from
-the branch that proposes the release, and no merge may change it together with a release: who
-proposes a model must not choose the rules that it is judged by.
+the branch that proposes the release, and no merge may change it together with a release: the
+author of a proposal must not choose the rules that it is judged by.
 """
 
 from typing import Final
 
 from assay.core.settings import DEPLOYMENTS
 from assay.governance.admission import Governing
-from assay.releases import document
+from assay.releases import layout
 from assay.releases.repository import Repository
 from assay.releases.settings import settings_from_env
 
 FILE: Final = "policy.yaml"
 
 
-def places(model: str, environment: str) -> tuple[str, ...]:
-    """Where the governing policy may lie, the most specific first."""
+def policy_paths(model: str, environment: str) -> tuple[str, ...]:
+    """The paths of the governing policy, the most specific first."""
     return (
-        f"{document.folder(model, environment)}/{FILE}",
-        f"{document.ROOT}/{model}/{FILE}",
+        f"{layout.folder(model, environment)}/{FILE}",
+        f"{layout.ROOT}/{model}/{FILE}",
         FILE,
     )
 
@@ -29,7 +29,7 @@ def places(model: str, environment: str) -> tuple[str, ...]:
 def governing(
     repository: Repository, model: str, environment: str, commit: str = ""
 ) -> Governing | None:
-    """The governing policy at a commit of the protected branch, or None when there is none.
+    """The governing policy at a commit of the protected branch.
 
     Args:
         repository: The deployment repository.
@@ -37,15 +37,18 @@ def governing(
         environment: Where it is to be released.
         commit: By default the branch's own.
 
+    Returns:
+        The policy; None without one.
+
     Raises:
-        IntegrityError: It is no plain file, or too large.
+        IntegrityError: It is not a regular file, or too large.
     """
     if not (commit or repository.head):
         return None
-    for place in places(model, environment):
-        content = repository.read(place, commit)
+    for path in policy_paths(model, environment):
+        content = repository.read(path, commit)
         if content is not None:
-            return Governing(place, content)
+            return Governing(path, content)
     return None
 
 
@@ -55,19 +58,33 @@ def configured(model: str) -> Governing | None:
     Raises:
         UsageError: A variable that names the deployment repository cannot be used.
         ServiceError: The repository cannot be reached.
-        IntegrityError: The policy is no plain file, or too large.
+        IntegrityError: The policy is not a regular file, or too large.
     """
     if not DEPLOYMENTS.get():
         return None
     with Repository.open(settings_from_env()) as repository:
-        return governing(repository, model, document.ENVIRONMENTS[0])
+        return governing(repository, model, layout.ENVIRONMENTS[0])
 
 
 def changed_with(model: str, environment: str, changed: list[str]) -> list[str]:
-    """What is wrong with a change of files that holds a release: policies that govern it."""
+    """Refuse a change that holds a release together with anything but the release's own files.
+
+    Args:
+        model: Name of the model.
+        environment: Where it is released.
+        changed: Paths of the changed files.
+
+    Returns:
+        A problem for each other path.
+    """
+    folder = layout.folder(model, environment)
+    own = {f"{folder}/{name}" for name in layout.OWN_FILES}
+    policies = policy_paths(model, environment)
     return [
-        f"{place} governs the release and is changed together with it; merge the policy by a pull "
+        f"{path} governs the release and is changed together with it; merge the policy by a pull "
         "request of its own first"
-        for place in places(model, environment)
-        if place in changed
+        if path in policies
+        else f"{path} is changed too, but a release may change only its own files"
+        for path in changed
+        if path not in own
     ]

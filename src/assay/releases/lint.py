@@ -1,28 +1,28 @@
-"""Every check on the releases of a deployment repository, for its own CI.
+"""All checks of the releases in a checkout of the deployment repository, for its CI.
 
-Reads a checked-out folder, as CI has it. What was released before, the release log says; the
-history in `.git` shows whether entries were removed from it.
+The release log says what was released before; the history in `.git` shows whether entries were
+removed from it.
 """
 
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from assay.core.step import Services
 from assay.errors import AssayError, UsageError
-from assay.governance.registry import Registry
-from assay.releases import document, ledger, log
+from assay.releases import consistency, layout, log
 from assay.releases.approval import checked, replaced
-from assay.releases.document import FILE_NAME, PLAN_FILE, ROOT
+from assay.releases.deployment import Deployment, OpenDeployment
 from assay.releases.governing import changed_with, governing
-from assay.releases.repository import MAX_FILE_BYTES, Repository
+from assay.releases.layout import FILE_NAME, PLAN_FILE, ROOT
+from assay.releases.release import MAX_RELEASE_BYTES, parse_release
+from assay.releases.repository import MAX_FILE_BYTES, readable
 
 MAX_RELEASES: Final = 10_000
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing that is wrong."""
+    """A problem of a release."""
 
     path: str
     """Of the release, relative to the folder."""
@@ -30,44 +30,47 @@ class Problem:
 
 
 def lint(
-    services: Services, folder: Path, changed_since: str = "", registry: Registry | None = None
+    deployment: Deployment, folder: Path, changed_since: str = ""
 ) -> tuple[int, list[Problem]]:
     """Check all releases in a folder, or those that changed since a commit.
 
     Args:
-        services: The store, and who may sign.
+        deployment: The store and the registry; without a registry the versions that the releases
+            name are not checked. Its repository is not used.
         folder: A checked-out deployment repository.
         changed_since: A commit or branch that is trusted, such as the target of a pull request;
-            what is equal to it is not checked again, and only its history counts. Zeros, a
-            forge's word for no commit: everything is checked.
-        registry: Whose versions the releases must name; None leaves that out.
+            what is equal to it is not checked again, and only its history counts. "" or zeros,
+            which a forge gives for no commit: everything is checked.
 
     Returns:
-        How many releases were looked at, and what is wrong with them.
+        The number of releases that were checked, and their problems.
 
     Raises:
-        UsageError: No such folder or commit, or, when all of it is to be checked, a folder without
-            any release, which would pass for one in which all is right.
+        UsageError: No such folder or commit, or, when everything is checked, a folder without any
+            release, which must not pass for a correct one.
         StoreError: The store cannot be reached.
     """
     if not folder.is_dir():
-        raise UsageError(f"{folder} is not a folder; give the deployment repository's")
+        raise UsageError(f"{folder} is not a folder; give a checkout of the deployment repository")
     paths = sorted(
         path.relative_to(folder).as_posix()
         for path in (folder / ROOT).rglob("*")
         if path.name == FILE_NAME or path.is_symlink()
     )
     if not paths and not (changed_since and (folder / ROOT).is_dir()):
-        raise UsageError(f"{folder} holds no {ROOT}/<model>/<environment>/{FILE_NAME}")
+        raise UsageError(f"{folder} has no {ROOT}/<model>/<environment>/{FILE_NAME}")
     if len(paths) > MAX_RELEASES:
-        raise UsageError(f"{folder} holds more than {MAX_RELEASES} releases")
+        raise UsageError(f"{folder} has more than {MAX_RELEASES} releases")
     if set(changed_since) == {"0"}:
-        changed_since = ""  # what forges give as the commit before a branch's first one
-    with Repository.of_checkout(folder, changed_since or "HEAD") as repository:
+        changed_since = ""  # what forges give as the parent of a branch's first commit
+    with deployment.open_checkout(folder, changed_since or "HEAD") as opened:
+        repository = opened.repository
         touched: list[str] = []
         if changed_since:
             touched = repository.changed_in_folder()
-            paths = [p for p in paths if any(t.startswith(f"{_parent(p)}/") for t in touched)]
+            paths = [
+                p for p in paths if any(t.startswith(f"{_parent(readable(p))}/") for t in touched)
+            ]
         problems = [
             Problem(path, f"{what}, where a release must be a file")
             for path, what in repository.odd(ROOT, repository.commit_of("HEAD")).items()
@@ -75,49 +78,42 @@ def lint(
         ]
         for path in paths:
             problems += [
-                Problem(path, text)
-                for text in _problems(services, repository, folder, path, registry, touched)
+                Problem(readable(path), text) for text in _problems(opened, folder, path, touched)
             ]
     return len(paths), problems
 
 
-def _problems(
-    services: Services,
-    repository: Repository,
-    folder: Path,
-    path: str,
-    registry: Registry | None,
-    touched: list[str],
-) -> list[str]:
+def _problems(deployment: OpenDeployment, folder: Path, path: str, touched: list[str]) -> list[str]:
+    repository = deployment.repository
     file = folder / path
     if file.is_symlink() or any(
         (folder / parent).is_symlink() for parent in file.relative_to(folder).parents[:-1]
     ):
         return ["a link, where a release must be a file"]
-    if file.stat().st_size > document.MAX_RELEASE_BYTES:
-        return [f"larger than {document.MAX_RELEASE_BYTES} bytes"]
+    if file.stat().st_size > MAX_RELEASE_BYTES:
+        return [f"larger than {MAX_RELEASE_BYTES} bytes"]
     try:
-        release = document.parse(file.read_bytes(), FILE_NAME)
+        release = parse_release(file.read_bytes(), FILE_NAME)
     except UsageError as error:
         return [str(error)]
-    if document.path(release.model, release.environment) != path:
-        return [f"is about {release.model!r} in {release.environment}, and lies elsewhere"]
+    if layout.path(release.model, release.environment) != path:
+        return [f"is about {release.model!r} in {release.environment}, whose path is another"]
     files = {}
     plan = file.parent / PLAN_FILE
     if plan.is_file() and plan.stat().st_size <= MAX_FILE_BYTES:
         files[PLAN_FILE] = plan.read_bytes()
     try:
-        ledger.require_whole(services, repository, release.model)
+        consistency.require_whole(deployment, release.model)
         governs = governing(repository, release.model, release.environment)
-        found = checked(services, release, files, registry, governs)
+        result = checked(deployment, release, files, governs)
     except AssayError as error:
         return [str(error)]
     if path in touched:
-        found += changed_with(release.model, release.environment, touched)
-        entries = log.read(services.store, release.model, services.verifier)
+        result += changed_with(release.model, release.environment, touched)
+        entries = deployment.entries(release.model)
         if not log.was_released(entries, release.name, release.environment):
-            found += replaced(repository, release, repository.head)
-    return found
+            result += replaced(repository, release, repository.head)
+    return result
 
 
 def _parent(path: str) -> str:

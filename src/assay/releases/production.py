@@ -1,4 +1,4 @@
-"""What is in production, by the registry's word and the release log's."""
+"""What is in production, according to both the registry and the release log."""
 
 from assay.core.step import Services
 from assay.errors import ServiceError
@@ -9,15 +9,17 @@ from assay.releases import log
 def in_production(services: Services, registry: Registry, name: str) -> ModelVersion | None:
     """The version of a model that is in production, or None when none ever was.
 
-    The registry is asked. The release log in the store is the second witness: where it says that
-    something was released to production, the registry must name the same model. A wrong registry,
-    an alias that was removed or moved by hand, and a synchronisation that is not finished are
-    refused, because what is not known must not pass for "nothing in production".
+    Where the release log says that something was released to production, the registry must name
+    the same model. A wrong registry, an alias that was removed or moved by hand, and an unfinished
+    synchronisation are refused: an unknown state must not count as "nothing in production".
 
     Args:
-        services: The store that holds the release log, and who may sign it.
+        services: The store that holds the release log, and whose signatures count.
         registry: Where the model is registered.
         name: Name of the registered model.
+
+    Returns:
+        The version; None when none ever was in production.
 
     Raises:
         ServiceError: The registry failed, or contradicts its own history or the release log.
@@ -25,16 +27,16 @@ def in_production(services: Services, registry: Registry, name: str) -> ModelVer
         UsageError: The version in production was not registered by Assay.
     """
     current = registry.production(name)
-    released = log.current(log.read(services.store, name, services.verifier), PRODUCTION)
+    released = log.current(log.read(services, name), PRODUCTION)
     if released is None:
         return current
-    seen = current.model if current is not None else ""
-    if seen != released.digest:
-        said = f"says {seen} (version {current.version})" if current is not None else "says none"
+    registered = current.model if current is not None else ""
+    if registered != released.digest:
+        named = f"{registered} (version {current.version})" if current is not None else "none"
         raise ServiceError(
-            f"cannot tell which version of {name!r} is in production: the release log says "
-            f"{released.digest} since {released.at}, the registry {said}; check "
-            "MLFLOW_TRACKING_URI and ASSAY_STORE, or bring the alias to what was released: "
+            f"cannot determine which version of {name!r} is in production: the release log says "
+            f"{released.digest} since {released.at}, the registry says {named}; check "
+            "MLFLOW_TRACKING_URI and ASSAY_STORE, or move the alias to what was released: "
             "assay release sync"
         )
     return current

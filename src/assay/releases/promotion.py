@@ -8,40 +8,31 @@ one that is merged later conflicts instead of silently winning; every push is a 
 from dataclasses import dataclass, replace
 from typing import Final
 
-from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_random_exponential
-
+from assay.core import plain_copies, retry
 from assay.core.digest import of_bytes, require_digest
-from assay.core.signing import Signer
-from assay.core.step import Services
 from assay.core.tree import get_manifest
 from assay.errors import ReleaseConflictError, UsageError
 from assay.governance import admission
-from assay.governance.registry import DATA_TAG, ModelVersion, Registry, name_problems
-from assay.releases import candidate, document, evaluation, golden, ledger, log
+from assay.governance.registry import DATA_TAG, ModelVersion, name_problems
+from assay.releases import consistency, eligibility, evaluation, golden, layout, log
 from assay.releases.changelog import changelog
-from assay.releases.document import (
-    CHANGELOG_FILE,
-    EVALUATION_FILE,
-    FILE_NAME,
-    PLAN_FILE,
-    Release,
-)
+from assay.releases.deployment import Deployment, OpenDeployment
 from assay.releases.evaluation import Evidence
-from assay.releases.forge import Forge, PullRequest, open_forge
+from assay.releases.forge import PullRequest
 from assay.releases.forge.base import bounded
 from assay.releases.governing import governing
-from assay.releases.plan import chosen, judged
+from assay.releases.layout import CHANGELOG_FILE, EVALUATION_FILE, FILE_NAME, PLAN_FILE
+from assay.releases.monitoring_plan import chosen, judged
+from assay.releases.release import MEDIA_TYPE, Override, Release, parse_release
 from assay.releases.repository import Repository
-from assay.releases.settings import Settings
 
-ATTEMPTS: Final = 8
 LABEL: Final = "assay"
 OVERRIDE_LABEL: Final = "override"
 
 
 @dataclass(frozen=True, slots=True)
 class Promotion:
-    """What came of it."""
+    """The outcome of a promotion."""
 
     release: Release
     outcome: str
@@ -54,109 +45,100 @@ class Promotion:
 
 
 def promote(
-    services: Services,
-    settings: Settings,
-    registry: Registry,
+    deployment: Deployment,
     model: str,
     environment: str,
     *,
     digest: str = "",
     plan: bytes | None = None,
-    signer: Signer | None = None,
 ) -> Promotion:
     """Propose a model for an environment.
 
     Args:
-        services: The store, and who may sign.
-        settings: The deployment repository and its forge.
-        registry: Where the model is registered.
+        deployment: The store, the repository and its forge, and the registry that holds the model.
+            Its signer, if there is one, records what was pushed and not recorded before, and signs
+            how long the log is.
         model: Name of the registered model.
         environment: `dev`, `staging` or `production`.
         digest: Which model; by default the registry's candidate.
         plan: `monitoring.yaml`; by default the one that the gate judged, then the one beside the
             release that is there, then that of the environment below.
-        signer: Who records what was pushed and not recorded before, if there is any, and signs
-            how long the log is.
+
+    Returns:
+        The release and the pull request that proposes it.
 
     Raises:
-        UsageError: A name or digest that is none, no candidate, or a registered version whose files
+        UsageError: An invalid name or digest, no candidate, or a registered version whose files
             are not the model's.
-        RunBlocked: See `candidate`.
-        IntegrityError: See `candidate`.
+        RunBlocked: See `eligibility`.
+        IntegrityError: See `eligibility`.
         ServiceError: Registry, repository or forge failed.
-        ReleaseConflictError: Others changed the same branch each time that this tried.
+        ReleaseConflictError: The branch was changed by others during each attempt.
     """
     problems = name_problems(model)
-    if environment not in document.ENVIRONMENTS:
+    if environment not in layout.ENVIRONMENTS:
         problems.append(
-            f"no environment {environment!r}; there are: {', '.join(document.ENVIRONMENTS)}"
+            f"no environment {environment!r}; use one of {', '.join(layout.ENVIRONMENTS)}"
         )
     if problems:
         raise UsageError.all_of(problems)
     if digest:
         require_digest(digest, "digest")
-    digest, version = candidate.resolve(registry, model, digest)
-    with Repository.open(settings) as repository:
-        repository.begin()
-        ledger.require_whole(services, repository, model)
-        ledger.finish(services, repository, signer, model)
+    services, registry = deployment.services, deployment.require_registry()
+    digest, version = eligibility.resolve(registry, model, digest)
+    with deployment.open() as opened:
+        opened.repository.begin()
+        opened = deployment.over(opened.repository)  # noqa: PLW2901 - it has a first commit by now
+        services = opened.services
+        consistency.require_whole(opened, model)
+        consistency.finish(opened, model)
         # Cheap, and so before the checks that read every byte.
-        candidate.require_reached(services, model, environment, digest)
-        decision = candidate.decision_of(services, digest, version)
-        facts, overrides = candidate.require_admitted(
+        eligibility.require_reached(services, model, environment, digest)
+        decision = eligibility.decision_of(services, digest, version)
+        assessment, overrides = eligibility.require_admitted(
             services,
             digest,
             decision,
             name=model,
-            governing=governing(repository, model, environment),
+            governing=governing(opened.repository, model, environment),
         )
         override = next(iter(overrides), None)
-        judgement = facts.judgement
+        judgement = assessment.judgement
         if override is None:
-            candidate.require_compared(services, model, environment, judgement)
+            eligibility.require_compared(services, model, environment, judgement)
         if version is None:
-            version = _register(services, registry, model, facts, override)
-        reports = candidate.reports_of(services.store, judgement)
+            version = _register(opened, model, assessment, override)
+        reports = eligibility.reports_of(services.store, judgement)
         draft = Release(
             model=model,
             environment=environment,
             digest=digest,
-            uri=candidate.view_uri(services.store, digest),
+            uri=eligibility.make_plain_copy(services.store, digest),
             registry_version=version.version,
-            evaluation_run=candidate.evaluation_run(services, reports["evaluation"]),
+            evaluation_run=eligibility.evaluation_run(services, reports["evaluation"]),
             decision=decision,
             reports=reports,
             policy=judgement.policy_artifact,
-            data=facts.data,
-            golden=golden.record(services, digest, judgement.test_data)
+            data=assessment.data,
+            golden=golden.create(services, digest, judgement.test_data)
             if judgement.test_data
             else "",
             override=override,
         )
-        candidate.version_of(registry, draft)
-        return _propose(services, repository, open_forge(repository), draft, facts, plan, signer)
+        eligibility.version_of(registry, draft)
+        return _propose(opened, draft, assessment, plan)
 
 
-@retry(
-    retry=retry_if_exception_type(ReleaseConflictError),
-    stop=stop_after_attempt(ATTEMPTS),
-    wait=wait_random_exponential(multiplier=0.2, max=3),
-    reraise=True,
-)
+@retry.repeated(retry.PROPOSAL, ReleaseConflictError)
 def _propose(
-    services: Services,
-    repository: Repository,
-    forge: Forge,
-    draft: Release,
-    facts: admission.Facts,
-    plan: bytes | None,
-    signer: Signer | None,
+    deployment: OpenDeployment, draft: Release, assessment: admission.Assessment, plan: bytes | None
 ) -> Promotion:
-    """Write what the repository, as it is now, makes of the draft; again when it moved."""
+    """Complete the draft from the repository's current state, and push it."""
+    services, repository = deployment.services, deployment.repository
     repository.fetch()
-    path = document.path(draft.model, draft.environment)
+    path = layout.path(draft.model, draft.environment)
     content = repository.read(path)
-    current = document.parse(content, path) if content is not None else None
+    current = parse_release(content, path) if content is not None else None
     plan = chosen(repository, draft, plan, judged(services, draft.reports))
     release = replace(
         draft,
@@ -164,24 +146,26 @@ def _propose(
         previous=current.name if current else "",
     )
     if current is not None and replace(release, previous=current.previous) == current:
-        # It is there as it would be written, so there is nothing to propose.
+        # The environment has exactly this release, so there is nothing to propose.
         return Promotion(current, "released", "", repository.head, None, "", "")
-    told = changelog(services.store, release, current, services.verifier, facts)
-    shown = evaluation.files(release, Evidence.of(services.store, release), facts)
-    files = {FILE_NAME: release.render(), CHANGELOG_FILE: told.encode(), **shown}
+    changes = changelog(services, release, current, assessment)
+    shown = evaluation.files(release, Evidence.of(services.store, release), assessment)
+    files = {FILE_NAME: release.render(), CHANGELOG_FILE: changes.encode(), **shown}
     if plan is not None:
         files[PLAN_FILE] = plan
-        services.store.put_bytes(plan, document.MEDIA_TYPE)
+        services.store.put_bytes(plan, MEDIA_TYPE)
     # In the store before it is anywhere else: a rollback to it needs no Git.
     log.put_release(services.store, release)
     title = f"Release {release.model} {release.digest[7:19]} to {release.environment}"
-    body = _body(release, told, shown[EVALUATION_FILE].decode())
-    branch = document.branch(release.model, release.environment, release.digest)
+    body = _body(release, changes, shown[EVALUATION_FILE].decode())
+    branch = layout.branch(release.model, release.environment, release.digest)
     seen, base = repository.branch(branch), repository.head
     commit = repository.commit(
-        document.folder(release.model, release.environment),
+        layout.folder(release.model, release.environment),
         files,
-        "\n".join([f"{title}\n\n{told}", *log.heads(services.store, release.model, signer)]),
+        "\n".join(
+            [f"{title}\n\n{changes}", *log.heads(services, release.model, deployment.signer)]
+        ),
         parent=base,
     )
     moved = not (seen and _equal(repository, seen, commit, base))
@@ -189,6 +173,7 @@ def _propose(
         repository.push(commit, branch, expected=seen)
     commit = commit if moved else seen
     labels = [LABEL, release.environment, *([OVERRIDE_LABEL] if release.override else [])]
+    forge = deployment.forge
     request = forge.find(branch)
     fresh = request is None or request.state != "open"
     if fresh:
@@ -199,7 +184,7 @@ def _propose(
     opened = not seen if repository.settings.forge == "none" else fresh
     outcome = "opened" if opened else "updated" if moved else "unchanged"
     return Promotion(
-        release, outcome, branch, commit, request, told, shown[EVALUATION_FILE].decode()
+        release, outcome, branch, commit, request, changes, shown[EVALUATION_FILE].decode()
     )
 
 
@@ -208,49 +193,48 @@ def _equal(repository: Repository, seen: str, commit: str, base: str) -> bool:
     return repository.revision(seen).parents == (base,) and repository.same_tree(seen, commit)
 
 
-def _body(release: Release, told: str, shown: str) -> str:
+def _body(release: Release, changes: str, shown: str) -> str:
     rows = [
         f"Model `{release.digest}`, registry version {release.registry_version}.",
-        f"Files: `{document.folder(release.model, release.environment)}/`.",
+        f"Files: `{layout.folder(release.model, release.environment)}/`.",
         "Merging this puts the model into the environment.",
         "",
-        told,
+        changes,
         "",
         "---",
         "",
-        # A forge shows no figures from a description; they lie beside the file.
+        # A forge shows no figures in a description; they are files of the branch.
         "\n".join(line for line in shown.splitlines() if not line.startswith("![")),
     ]
     return bounded("\n".join(rows))
 
 
 def _register(
-    services: Services,
-    registry: Registry,
+    deployment: Deployment,
     model: str,
-    facts: admission.Facts,
-    override: document.Override | None,
+    assessment: admission.Assessment,
+    override: Override | None,
 ) -> ModelVersion:
-    """A version for a model that the gate kept out and a person let in.
+    """Register a version for a model that was blocked and overridden.
 
     Raises:
-        UsageError: Nobody let it in: what passed is registered by the pipeline.
+        UsageError: Not overridden: the pipeline registers what passed.
     """
-    judged = facts.judgement
+    judged = assessment.judgement
     if override is None:
         raise UsageError(
             f"{judged.model} is not registered as a version of {model!r}; register it through "
             "the pipeline, or check the model's name"
         )
     tags = {
-        candidate.DECISION_TAG: facts.decision,
-        DATA_TAG: facts.data,
+        eligibility.DECISION_TAG: assessment.decision,
+        DATA_TAG: assessment.data,
         "assay.policy": judged.policy_artifact,
         "assay.override": override.statement,
         "assay.override_by": override.by,
-        "assay.attestation": facts.training.digest,
+        "assay.attestation": assessment.training.digest,
     }
-    source = services.store.view(get_manifest(services.store, judged.model))
-    told = {name: text for name, text in tags.items() if text}
-    version, _ = registry.register(model, judged.model, source, told, {})
+    source = plain_copies.make(deployment.store, get_manifest(deployment.store, judged.model))
+    tags = {name: text for name, text in tags.items() if text}
+    version, _ = deployment.require_registry().register(model, judged.model, source, tags, {})
     return version

@@ -2,7 +2,7 @@
 
 Works on Git's objects alone, in a bare clone without a working tree: a hostile repository's links,
 attributes and hooks never touch the disk. The whole history of one branch is cloned, because it
-answers what was released before; a deployment repository is text.
+shows what was released before; a deployment repository is text.
 """
 
 import contextlib
@@ -13,18 +13,16 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from assay.core.attestation import COMMIT
 from assay.core.settings import GIT_AUTHOR_EMAIL, GIT_AUTHOR_NAME
 from assay.errors import IntegrityError, ReleaseConflictError, ServiceError, UsageError
-from assay.releases.document import OWN_FILES
-from assay.releases.runner import Runner, environment
+from assay.releases.layout import OWN_FILES
+from assay.releases.runner import Runner
 from assay.releases.settings import Settings
 
-if TYPE_CHECKING:
-    from git import Repo
-
+_NO_BLOBS: Final = {"040000": "a folder", "160000": "a submodule"}
 MAX_FILE_BYTES: Final = 8 << 20
 BOT_NAME: Final = "Assay"
 BOT_MAIL: Final = "assay@localhost"
@@ -47,21 +45,20 @@ class Revision:
     message: str
 
     def trailer(self, name: str) -> str:
-        """The value of a line `name: value` at the end of the message; "" without one."""
-        found = re.findall(rf"(?m)^{re.escape(name)}: (.+)$", self.message)
-        return found[-1].strip() if found else ""
+        """The value of the trailer `name: value` of the message; "" without one."""
+        result = re.findall(rf"(?m)^{re.escape(name)}: (.+)$", self.message)
+        return result[-1].strip() if result else ""
 
 
 class Repository:
-    """A clone of the deployment repository for the length of one piece of work."""
+    """A clone of the deployment repository for one command."""
 
-    def __init__(self, settings: Settings, folder: Path, repo: "Repo", tip: str = "") -> None:
+    def __init__(self, settings: Settings, folder: Path, scratch: Path) -> None:
         self.settings = settings
-        self._folder = folder
-        self._repo = repo
-        self._tip = tip
-        runner = Runner(repo, settings)
-        self._git, self._remote = runner.run, runner.remote
+        self._scratch = scratch
+        self._tip = ""
+        runner = Runner(folder, settings)
+        self._git, self._remote, self._blob = runner.run, runner.remote, runner.content
 
     @classmethod
     @contextlib.contextmanager
@@ -71,37 +68,31 @@ class Repository:
         Raises:
             ServiceError: It cannot be reached, or refuses these credentials.
         """
-        from git import Repo
-
         with tempfile.TemporaryDirectory(prefix="assay-git-") as folder:
-            clone = Repo.init(str(Path(folder, "clone")), bare=True)
-            clone.git.update_environment(**environment(settings))
-            clone.create_remote("origin", settings.url)
-            repository = cls(settings, Path(folder), clone)
+            clone = Path(folder, "clone")
+            clone.mkdir()
+            repository = cls(settings, clone, Path(folder))
+            repository._git("init", "--quiet", "--bare")
+            repository._git("remote", "add", "--", "origin", settings.url)
             repository.fetch()
             yield repository
 
     @classmethod
     @contextlib.contextmanager
     def of_checkout(cls, folder: Path, tip: str) -> Iterator["Repository"]:
-        """What somebody has checked out, to read; its branch ends at the commit `tip`.
+        """An existing checkout, to read; its branch ends at the commit `tip`.
 
         Raises:
-            UsageError: No checkout, no such commit, or one without its history.
+            UsageError: Not a checkout, no such commit, or a checkout without its history.
         """
-        from git import Repo
-        from git.exc import InvalidGitRepositoryError
-
         settings = Settings(url=folder.resolve().as_uri())
-        try:
-            repo = Repo(str(folder))
-        except InvalidGitRepositoryError as error:
-            raise UsageError(f"{folder} is no Git checkout; give that of the repository") from error
-        with repo, tempfile.TemporaryDirectory(prefix="assay-git-") as scratch:
-            repo.git.update_environment(**environment(settings))
-            repository = cls(settings, Path(scratch), repo)
+        # A folder inside another repository is not a checkout.
+        if not (folder / ".git").exists():
+            raise UsageError(f"{folder} is not a Git checkout; give that of the repository")
+        with tempfile.TemporaryDirectory(prefix="assay-git-") as scratch:
+            repository = cls(settings, folder, Path(scratch))
             try:
-                found = repository.commit_of(tip)
+                result = repository.commit_of(tip)
                 shallow = repository._git("rev-parse", "--is-shallow-repository")
             except ServiceError as error:
                 raise UsageError(
@@ -112,7 +103,7 @@ class Repository:
                     f"{folder} was checked out without its history; fetch all of it "
                     "(fetch-depth: 0 on GitHub, GIT_DEPTH: 0 on GitLab)"
                 )
-            repository._tip = found
+            repository._tip = result
             yield repository
 
     # Reading.
@@ -125,27 +116,28 @@ class Repository:
     def branch(self, name: str) -> str:
         """The commit of a remote branch as last fetched, or ""."""
         with contextlib.suppress(ServiceError):
-            return self._git("rev-parse", "--verify", "--quiet", f"refs/remotes/origin/{name}")
+            result = f"refs/remotes/origin/{name}"
+            return self._git("rev-parse", "--verify", "--quiet", "--end-of-options", result)
         return ""
 
     def commit_of(self, name: str) -> str:
         """The commit that a name leads to.
 
         Raises:
-            ServiceError: There is none.
+            ServiceError: No such commit.
         """
         return self._git("rev-parse", "--verify", "--end-of-options", f"{name}^{{commit}}")
 
     def branches(self, prefix: str) -> list[str]:
         """Remote branches that begin with `prefix`."""
         root = "refs/remotes/origin/"
-        found = self._git("for-each-ref", "--format=%(refname)", root)
-        names = [line.removeprefix(root) for line in found.splitlines()]
+        result = self._git("for-each-ref", "--format=%(refname)", root)
+        names = [line.removeprefix(root) for line in result.splitlines()]
         return [name for name in names if name.startswith(prefix)]
 
     def fetch(self) -> None:
-        """See what others have pushed."""
-        # With an asterisk, because an empty repository has no branch yet, which is no error.
+        """Fetch what others have pushed."""
+        # With an asterisk, because an empty repository has no branch yet, which is not an error.
         self._remote(
             "fetch it",
             "fetch",
@@ -160,7 +152,7 @@ class Repository:
         """A file at a commit (the branch's by default), or None where it is not.
 
         Raises:
-            IntegrityError: Larger than a file of a release can be, or no plain file.
+            IntegrityError: Larger than a file of a release may be, or not a regular file.
         """
         commit = commit or self.head
         entry = next(iter(self._tree(commit, path)), None) if commit else None
@@ -169,23 +161,24 @@ class Repository:
         return self._content(entry)
 
     def files(self, folder: str, commit: str = "") -> dict[str, bytes]:
-        """The plain files of a folder at a commit, by name."""
+        """The regular files of a folder at a commit, by name."""
         commit = commit or self.head
         found = self._tree(commit, f"{folder}/") if commit else []
-        return {entry[2].removeprefix(f"{folder}/"): self._content(entry) for entry in found}
+        result = (entry for entry in found if entry[0] not in _NO_BLOBS)
+        return {entry[2].removeprefix(f"{folder}/"): self._content(entry) for entry in result}
 
     def paths(self, folder: str, commit: str = "") -> list[str]:
         """Every file below a folder at a commit."""
         commit = commit or self.head
         if not commit:
             return []
-        listing = self._git("ls-tree", "-r", "-z", "--name-only", _id(commit), f"{folder}/")
-        return [name for name in listing.split("\0") if name]
+        listing = self._git("ls-tree", "-r", "-z", "--name-only", _id(commit), "--", f"{folder}/")
+        return _names(listing)
 
     def history(self, path: str, branch: str = "") -> list[Revision]:
         """The commits of the branch itself that changed a file or folder, newest first.
 
-        First parents only: what was on the branch, not what was tried on others.
+        First parents only: what was on the branch itself.
         """
         tip = branch or self.head
         if not tip:
@@ -204,36 +197,39 @@ class Repository:
 
         Args:
             paths: Which files.
-            since: Without what is behind this commit. "": everything behind `until`.
-            until: What is behind this commit, and itself, on whatever side.
+            since: Ancestors of this commit are left out; "" for none.
+            until: This commit and its ancestors, along all parents.
+
+        Returns:
+            The ids of the commits.
         """
-        # With parents no merge is left out: one may bring back what is older than `since`.
+        # With --parents no merge is left out: it may restore what is older than `since`.
         place = [_id(until)] if not since else ["--parents", f"{_id(since)}..{_id(until)}"]
         return self._git("log", "--format=%H", "--full-history", *place, "--", *paths).split()
 
     def odd(self, folder: str, commit: str = "") -> dict[str, str]:
-        """What below a folder is no plain file: by path, what it is."""
+        """Entries below a folder that are not regular files: by path, what they are."""
         commit = commit or self.head
         listing = self._git("ls-tree", "-r", "-z", _id(commit), "--", folder) if commit else ""
         kinds = {"120000": "a link", "160000": "a submodule"}
-        found = (line.partition("\t") for line in listing.split("\0"))
-        return {name: kinds[facts[:6]] for facts, _, name in found if facts[:6] in kinds}
+        result = (line.partition("\t") for line in _names(listing))
+        return {name: kinds[mode[:6]] for mode, _, name in result if mode[:6] in kinds}
 
     def messages(self, path: str) -> list[str]:
-        """The messages of all commits behind the branch that changed a file or folder."""
+        """The messages of all commits of the branch's history that changed a file or folder."""
         if not self.head:
             return []
         command = ["log", "-z", "--full-history", f"--format={_FORMAT}"]
         merged = _revisions(self._git(*command, "--end-of-options", self.head, "--", path))
-        # Merges among them only where no side has the same files.
-        found = {revision.commit: revision for revision in (*merged, *self.history(path))}
-        return [revision.message for revision in found.values()]
+        # Merges are among them only where no parent has the same files.
+        result = {revision.commit: revision for revision in (*merged, *self.history(path))}
+        return [revision.message for revision in result.values()]
 
     def revision(self, commit: str) -> Revision:
-        """What a commit says of itself."""
+        """A commit's own data."""
         command = ["log", "-z", "-1", f"--format={_FORMAT}", "--end-of-options", _id(commit), "--"]
-        (found,) = _revisions(self._git(*command))
-        return found
+        (result,) = _revisions(self._git(*command))
+        return result
 
     def contains(self, commit: str) -> bool:
         """Whether a commit was merged into the branch."""
@@ -242,11 +238,18 @@ class Repository:
         return False
 
     def changed_in_folder(self) -> list[str]:
-        """Files of a checkout that differ from the tip, committed or not."""
-        text = self._git("diff", "--no-renames", "--name-only", "-z", _id(self.head), "--")
-        return [name for name in text.split("\0") if name]
+        """Files that a merge of a checkout would change at the tip, committed or not."""
+        tip = self._differing(self.head)
+        bases = self._bases(self.commit_of("HEAD"))
+        # What only the tip has changed since then, a merge keeps.
+        since = set(self._differing(bases[0])) if len(bases) == 1 else set(tip)
+        return [name for name in tip if name in since]
 
-    # Writing. Nothing is seen by others before `push`.
+    def _differing(self, commit: str) -> list[str]:
+        command = ["diff", "--no-renames", "--ignore-submodules=none", "--name-only", "-z"]
+        return _names(self._git(*command, _id(commit), "--"))
+
+    # Writing. Others see nothing before `push`.
 
     def commit(
         self,
@@ -257,73 +260,107 @@ class Repository:
         parent: str,
         author: str = "",
     ) -> str:
-        """A commit whose folder holds exactly these of `OWN_FILES`; all else is the parent's.
+        """Make a commit whose folder has exactly these of `OWN_FILES`; all else is the parent's.
 
-        The parent itself is returned where that changes nothing.
+        Args:
+            folder: Of the release.
+            files: Contents by name.
+            message: Of the commit.
+            parent: "" for none.
+            author: `Name <mail>`; by default Assay.
+
+        Returns:
+            The commit; the parent itself when nothing changes.
+
+        Raises:
+            UsageError: The author is not `Name <mail>`.
         """
         own = {f"{folder}/{name}" for name in OWN_FILES}
         old = sorted(own.intersection(self.paths(folder, parent))) if parent else []
-        with tempfile.TemporaryDirectory(prefix="index-", dir=self._folder) as scratch:
+        with tempfile.TemporaryDirectory(prefix="index-", dir=self._scratch) as scratch:
             index = {"GIT_INDEX_FILE": str(Path(scratch, "index"))}
             if parent:
                 self._git("read-tree", _id(parent), env=index)
             lines = [f"0 {'0' * 40}\t{path}" for path in old]
             for name, content in sorted(files.items()):
-                blob = self._git("hash-object", "-w", "--stdin", istream=content)
+                blob = self._git("hash-object", "-w", "--stdin", stdin=content)
                 lines.append(f"100644 {blob}\t{folder}/{name}")
             entries = "".join(f"{line}\0" for line in lines).encode()
-            self._git("update-index", "-z", "--index-info", istream=entries, env=index)
+            self._git("update-index", "-z", "--index-info", stdin=entries, env=index)
             tree = self._git("write-tree", env=index)
-        if parent and tree == self._git("rev-parse", f"{parent}^{{tree}}"):
+        if parent and tree == self._git("rev-parse", f"{_id(parent)}^{{tree}}"):
             return parent
         return self._commit_tree(tree, [parent] if parent else [], message, author)
 
     def begin(self) -> None:
-        """Give an empty repository its first commit, so that there is something to merge into."""
+        """Give an empty repository its first commit, which a proposal can be merged into."""
         if self.head:
             return
-        tree = self._git("mktree", istream=b"")
+        tree = self._git("mktree")
         first = self._commit_tree(tree, [], "Begin the deployment repository", "")
-        with contextlib.suppress(ReleaseConflictError):  # somebody else began it
+        with contextlib.suppress(ReleaseConflictError):  # another process was first
             self.push(first, self.settings.branch, expected="")
         self.fetch()
 
     def merge(self, commit: str, message: str, author: str) -> str:
-        """A merge commit of the branch and `commit`.
+        """Make a merge commit of the branch and `commit`.
+
+        Args:
+            commit: What to merge.
+            message: Of the merge commit.
+            author: `Name <mail>`.
+
+        Returns:
+            The merge commit.
 
         Raises:
             ReleaseConflictError: Both changed the same lines; names the files.
+            IntegrityError: They have several merge bases, from which Git may take any file.
         """
+        bases = self._bases(commit)
+        if len(bases) > 1:
+            raise IntegrityError(
+                f"cannot merge: {commit[:12]} and {self.settings.branch} have {len(bases)} merge "
+                "bases, so that the changes it makes depend on which one is compared; promote the "
+                "model again, which proposes it anew"
+            )
         try:
             tree = self._git("merge-tree", "--write-tree", "--name-only", self.head, _id(commit))
         except ServiceError as error:
-            listing = str(getattr(error.__cause__, "stdout", "")).splitlines()
-            # The tree's name, the files in conflict, an empty line, and talk.
-            named = itertools.takewhile(bool, (line.strip(" '") for line in listing[2:]))
+            listing = getattr(error.__cause__, "output", b"").decode(errors="replace").splitlines()
+            # The tree's name, the files in conflict, an empty line, and messages.
+            named = itertools.takewhile(bool, (line.strip() for line in listing[1:]))
             shown = ", ".join(sorted(set(named))) or "its files"
             raise ReleaseConflictError(
                 f"cannot merge: {shown} changed on {self.settings.branch} since this was proposed; "
-                "promote the model again, which proposes it anew, and look at it again"
+                "promote the model again, and review the new proposal"
             ) from error
         return self._commit_tree(tree.splitlines()[0], [self.head, commit], message, author)
 
-    def same_tree(self, one: str, other: str) -> bool:
+    def same_tree(self, left: str, right: str) -> bool:
         """Whether two commits hold the same files."""
-        trees = [self._git("rev-parse", f"{_id(commit)}^{{tree}}") for commit in (one, other)]
+        trees = [self._git("rev-parse", f"{_id(commit)}^{{tree}}") for commit in (left, right)]
         return trees[0] == trees[1]
 
     def push(self, commit: str, branch: str, *, expected: str) -> None:
-        """Put a remote branch at a commit, if it still is where it was seen.
+        """Set a remote branch to a commit, if it is unchanged since it was seen.
 
         Args:
-            commit: Where to.
+            commit: The new commit.
             branch: Which.
-            expected: Where it was last seen; "" when it was not there.
+            expected: The commit that it was last seen at; "" when it did not exist.
 
         Raises:
-            ReleaseConflictError: Somebody else has moved it.
+            ReleaseConflictError: It was changed by others.
             ServiceError: It cannot be reached, or refuses.
         """
+        parts = branch.split("/")
+        for above in ("/".join(parts[:count]) for count in range(1, len(parts))):
+            if self.branch(above):
+                raise ServiceError(
+                    f"the branch {above} is in the way of {branch}, for which it would have to be "
+                    "a folder; remove it"
+                )
         self._remote(
             f"push {branch}",
             "push",
@@ -333,15 +370,15 @@ class Repository:
         )
         self._git("update-ref", f"refs/remotes/origin/{branch}", commit)
 
-    def changed(self, base: str, commit: str) -> list[str]:
-        """Files that a commit changes, seen from where it left `base`."""
+    def changed(self, before: str, commit: str) -> list[str]:
+        """Paths at which two commits differ."""
+        # Their trees, and not what was changed since a merge base, of which there may be several.
         # A renamed file counts under both names: what is gone is changed as well.
-        names = ["diff", "--no-renames", "--name-only", "-z"]
-        text = self._git(*names, f"{_id(base)}...{_id(commit)}", "--")
-        return [name for name in text.split("\0") if name]
+        names = ["diff-tree", "-r", "--no-renames", "--ignore-submodules=none", "--name-only", "-z"]
+        return _names(self._git(*names, _id(before), _id(commit), "--"))
 
     def delete(self, branch: str, *, expected: str) -> None:
-        """Remove a remote branch, if it still is where it was seen; errors as for `push`."""
+        """Remove a remote branch, if it is unchanged since it was seen; errors as for `push`."""
         self._remote(
             f"remove {branch}",
             "push",
@@ -352,52 +389,69 @@ class Repository:
 
     # Parts.
 
+    def _bases(self, commit: str) -> list[str]:
+        """The merge bases of the branch and a commit."""
+        with contextlib.suppress(ServiceError):  # they share no commit
+            return self._git("merge-base", "--all", self.head, _id(commit)).split()
+        return []
+
     def _commit_tree(self, tree: str, parents: list[str], message: str, author: str) -> str:
         name, mail = _identity(author)
         who = {"GIT_AUTHOR_NAME": name, "GIT_AUTHOR_EMAIL": mail}
         who |= {f"GIT_COMMITTER_{key[11:]}": value for key, value in who.items()}
         arguments = [word for parent in parents for word in ("-p", parent)]
-        return self._git("commit-tree", tree, *arguments, "-m", message, env=who)
+        return self._git(
+            "commit-tree", tree, *arguments, "-F", "-", env=who, stdin=f"{message}\n".encode()
+        )
 
     def _tree(self, commit: str, path: str) -> list[tuple[str, str, str, int]]:
-        """(mode, blob, path, bytes) of the files that a path names."""
+        """(mode, object, path, bytes) of what a path names: files, folders, submodules."""
         text = self._git("ls-tree", "-l", "-z", _id(commit), "--", path)
-        found = []
+        result = []
         for line in filter(None, text.split("\0")):
-            facts, _, name = line.partition("\t")
-            mode, kind, blob, size = facts.split()
-            if kind == "blob":
-                found.append((mode, blob, name, int(size)))
-        return found
+            entry, _, name = line.partition("\t")
+            mode, kind, blob, size = entry.split()
+            result.append((mode, blob, name, int(size) if kind == "blob" else 0))
+        return result
 
     def _content(self, entry: tuple[str, str, str, int]) -> bytes:
         mode, blob, name, size = entry
         if mode not in {"100644", "100755"}:
-            raise IntegrityError(f"{name} in the deployment repository is a link, not a file")
+            what = _NO_BLOBS.get(mode, "a link")
+            raise IntegrityError(f"{name} in the deployment repository is {what}, not a file")
         if size > MAX_FILE_BYTES:
             raise IntegrityError(f"{name}: {size} bytes, the limit is {MAX_FILE_BYTES}")
-        data: bytes = self._repo.git.execute(
-            ["git", "cat-file", "blob", blob], stdout_as_string=False, strip_newline_in_stdout=False
-        )
-        return data
+        return self._blob(blob)
 
 
 def _id(commit: str) -> str:
-    """`commit`, when it is a commit's full name and so can be nothing else to Git.
+    """`commit`, checked to be the full id of a commit, which Git takes for nothing else.
 
     Raises:
         IntegrityError: It is not.
     """
     if not COMMIT.fullmatch(commit):
-        raise IntegrityError(f"{commit[:80]!r} is not the name of a commit")
+        raise IntegrityError(f"{commit[:80]!r} is not the id of a commit")
     return commit
+
+
+REPLACED: Final = "\ufffd"
+"""In a path: bytes that are not UTF-8."""
+
+
+def readable(path: str) -> str:
+    """A path that can be written; another one than Git's where that is not UTF-8."""
+    return path.encode(errors="surrogateescape").decode(errors="replace")
+
+
+def _names(listing: str) -> list[str]:
+    """The paths that a command printed with `-z`."""
+    return [readable(name) for name in listing.split("\0") if name]
 
 
 def _revisions(text: str) -> list[Revision]:
     """The commits that `git log -z` printed with `_FORMAT`."""
-    # Git replaces what is not in a commit's encoding; what GitPython could not decode is a lone
-    # surrogate, which no document can hold.
-    fields = text.encode(errors="surrogateescape").decode(errors="replace").split("\0")
+    fields = readable(text).split("\0")
     count = len(_FIELDS)
     return [
         Revision(
@@ -418,7 +472,7 @@ def _identity(author: str) -> tuple[str, str]:
     if not author:
         name = GIT_AUTHOR_NAME.get() or BOT_NAME
         return name, GIT_AUTHOR_EMAIL.get() or BOT_MAIL
-    found = re.fullmatch(r"([^<>\n]+) <([^<>\s]+)>", author)
-    if found is None:
-        raise UsageError(f"{author!r} names nobody; write 'Name <mail>'")
-    return found[1], found[2]
+    result = re.fullmatch(r"([^<>\n]+) <([^<>\s]+)>", author)
+    if result is None:
+        raise UsageError(f"{author!r} is not an author; write 'Name <mail>'")
+    return result[1], result[2]

@@ -1,4 +1,4 @@
-"""Earlier releases: which there are, and whether each could be restored, byte by byte.
+"""Earlier releases of an environment, and whether each can be restored byte by byte.
 
 The order comes from the releases themselves: each names what it replaced. That is why a second
 rollback goes one further back, and not forward to what the first one left.
@@ -8,14 +8,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from assay.core.step import Services
-from assay.core.store import Store
 from assay.core.tree import get_manifest, verify_trees
 from assay.errors import AssayError, IntegrityError, NotFoundError, UsageError
-from assay.releases import document, log
-from assay.releases.candidate import refuse_revoked, release_at
-from assay.releases.document import Release
+from assay.releases import layout, log
+from assay.releases.deployment import Deployment, OpenDeployment
+from assay.releases.eligibility import refuse_revoked, release_at
 from assay.releases.log import Entry
-from assay.releases.repository import Repository
+from assay.releases.release import Release
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,20 +29,20 @@ class Earlier:
 class Past:
     """What was in one environment, by the release log; the repository only holds the files.
 
-    What the repository's history shows and the log does not is no proof that it was approved.
+    A release that only the repository's history shows was not necessarily approved.
     """
 
     def __init__(
         self,
-        store: Store,
+        deployment: Deployment,
         entries: Sequence[Entry],
-        repository: Repository | None,
         model: str,
         environment: str,
     ) -> None:
-        self._store = store
+        self._store = deployment.store
+        repository = deployment.repository if isinstance(deployment, OpenDeployment) else None
         self._known: dict[str, Earlier] = {}
-        path = document.path(model, environment)
+        path = layout.path(model, environment)
         held: dict[str, Earlier] = {}
         for revision in repository.history(path) if repository else []:
             release = release_at(repository, path, revision.commit) if repository else None
@@ -62,7 +61,7 @@ class Past:
                     self._add_copy(entry.release)
 
     def get(self, name: str) -> Earlier | None:
-        """The release of that name, if it was there."""
+        """The release of that name, if it was in the environment."""
         return self._known.get(name)
 
     def before(self, release: Release) -> Iterator[Earlier]:
@@ -71,12 +70,12 @@ class Past:
         previous = release.previous
         while previous not in seen:
             seen.add(previous)
-            if (found := self.get(previous)) is not None:
-                if found.release.digest != release.digest:
-                    yield found
-                previous = found.release.previous
+            if (result := self.get(previous)) is not None:
+                if result.release.digest != release.digest:
+                    yield result
+                previous = result.release.previous
             elif previous in self._passed:
-                # Nobody saw it there, so nothing goes back to it, but to what it replaced.
+                # It was replaced before it was recorded, so a rollback goes on to what it replaced.
                 previous = log.get_release(self._store, previous).previous
 
     def find(self, digest: str) -> Earlier:
@@ -85,19 +84,19 @@ class Past:
         Raises:
             UsageError: It was never in this environment; lists those that were.
         """
-        if (found := self._known.get(digest)) is not None:
-            return found
+        if (result := self._known.get(digest)) is not None:
+            return result
         for earlier in self._known.values():
             if earlier.release.digest == digest:
                 return earlier
-        there = ", ".join(dict.fromkeys(e.release.digest for e in self._known.values())) or "none"
-        raise UsageError(f"{digest} was never released there; there were: {there}")
+        known = ", ".join(dict.fromkeys(e.release.digest for e in self._known.values())) or "none"
+        raise UsageError(f"{digest} was never released there; released were: {known}")
 
     def _add_copy(self, name: str) -> None:
         try:
             self._known[name] = Earlier(log.get_release(self._store, name), "")
         except (NotFoundError, IntegrityError, UsageError):
-            # Not restorable from here; whoever asks for it by name is told that it is not there.
+            # Not restorable; `find` reports it as never released when it is asked for by name.
             return
 
 
@@ -121,7 +120,7 @@ def verify(services: Services, release: Release) -> int:
 
 
 def next_restorable(services: Services, candidates: Iterator[Earlier]) -> Earlier | None:
-    """The first of some releases whose every byte is there."""
+    """The first of some releases that can be restored; None when none can."""
     for earlier in candidates:
         try:
             verify(services, earlier.release)

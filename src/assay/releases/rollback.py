@@ -1,4 +1,4 @@
-"""Rollback: exactly an earlier release, put back by a commit that says why and who.
+"""Rollback: restore exactly an earlier release by a commit that says why and by whom.
 
 Phases, in this order; nothing is changed before the third:
 
@@ -20,37 +20,42 @@ import contextlib
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from assay.core.signing import Role, Signer
+from assay.core import plain_copies
+from assay.core.signing import Role
 from assay.core.step import Services
 from assay.core.tree import get_manifest
 from assay.errors import AssayError, ReleaseConflictError, ServiceError, UsageError
-from assay.governance.registry import Registry
 from assay.monitoring.plan import MAX_PLAN_BYTES
-from assay.releases import document, ledger, log, restore, statement
-from assay.releases.approval import MAX_WHY_CHARS, ROLLBACK, WHY, move_alias
-from assay.releases.candidate import release_at
-from assay.releases.document import FILE_NAME, PLAN_FILE, Release
-from assay.releases.forge import PullRequest, open_forge
+from assay.releases import consistency, layout, log, restore, statement
+from assay.releases.alias import move_alias
+from assay.releases.approval import MAX_WHY_CHARS, ROLLBACK, WHY
+from assay.releases.deployment import Deployment, OpenDeployment
+from assay.releases.eligibility import release_at
+from assay.releases.forge import PullRequest
+from assay.releases.layout import FILE_NAME, PLAN_FILE
 from assay.releases.log import Entry, Event
 from assay.releases.promotion import LABEL
-from assay.releases.repository import Repository
+from assay.releases.release import Release
 from assay.releases.restore import Earlier, Past
 from assay.releases.runner import UnreachableError
-from assay.releases.settings import Settings
 
-SUFFIX: Final = "-rollback"
+DRILL_BACK: Final = "rollback drill: back"
+DRILL_FORTH: Final = "rollback drill: forth again"
+DRILL_TIME: Final = timedelta(minutes=30)
+"""After so long a drill that has not gone forth again is taken for stopped."""
 
 
 @dataclass(slots=True)
 class RolledBack:
-    """What came of it."""
+    """The outcome of a rollback."""
 
     left: Release
-    """What was there."""
+    """The release that was in the environment."""
     release: Release
-    """What is there now, or is proposed."""
+    """The release that is restored, or proposed."""
     commit: str = ""
     """Empty when Git was down."""
     request: PullRequest | None = None
@@ -61,14 +66,11 @@ class RolledBack:
     seconds: dict[str, float] = field(default_factory=dict)
     """By phase."""
     notes: list[str] = field(default_factory=list)
-    """What could not be done now, and what does it later."""
+    """What was not done, each with the command that does it later."""
 
 
 def rollback(
-    services: Services,
-    settings: Settings,
-    registry: Registry | None,
-    signer: Signer | None,
+    deployment: Deployment,
     model: str,
     environment: str,
     *,
@@ -77,13 +79,11 @@ def rollback(
     to: str = "",
     now: bool = False,
 ) -> RolledBack:
-    """Put an earlier release back.
+    """Restore an earlier release.
 
     Args:
-        services: The store, and who may sign.
-        settings: The deployment repository and its forge.
-        registry: Whose alias to move; None leaves it.
-        signer: Who signs the log's entry, when a key is configured.
+        deployment: The store, the repository and its forge, the registry whose alias is moved, and
+            the signer of the log's entry.
         model: Name of the model.
         environment: Where.
         by: `Name <mail>`; of an approver's key, its owner, whatever this says.
@@ -91,34 +91,40 @@ def rollback(
         to: Digest of a model or release that was there; by default what came before.
         now: Push to the branch at once instead of proposing it.
 
+    Returns:
+        What was left, what is there now or is proposed, and how long each phase took.
+
     Raises:
         UsageError: Nothing to go back to, or `to` was never there.
         IntegrityError: The release cannot be restored byte for byte; names the next that can be.
         RunBlocked: Its model is revoked; names the next.
         ServiceError: The repository refuses, or is down and `now` was not asked for.
     """
-    document.require_environment(environment)
+    layout.require_environment(environment)
     why = " ".join(why.split())
     if not why or len(why) > MAX_WHY_CHARS:
-        raise UsageError(f"--why: say in 1 to {MAX_WHY_CHARS} characters why")
+        raise UsageError(f"--why: give a reason of 1 to {MAX_WHY_CHARS} characters")
+    services, signer = deployment.services, deployment.signer
     if services.verifier is not None and signer is not None:
         key = services.verifier.require(signer, log.WRITERS[Event.ROLLBACK], "a rollback")
         by = key.owner if Role.APPROVER in key.roles else by
     seconds: dict[str, float] = {}
     with contextlib.ExitStack() as stack:
         with _timed(seconds, "find"):
-            repository = _reach(stack, settings, now=now)
-            if repository is not None:
-                ledger.require_whole(services, repository, model)
-                ledger.finish(services, repository, signer, model)
-            entries = log.read(services.store, model, services.verifier)
-            left = _current(services, repository, entries, model, environment)
-            past = Past(services.store, entries, repository, model, environment)
+            opened = _reach(stack, deployment, now=now)
+            deployment = opened or deployment.offline()
+            services = deployment.services
+            if opened is not None:
+                consistency.require_whole(opened, model)
+                consistency.finish(opened, model)
+            entries = deployment.entries(model)
+            left = _current(deployment, entries, model, environment)
+            past = Past(deployment, entries, model, environment)
             target = _target(past, left, log.current(entries, environment), to)
         with _timed(seconds, "verify"):
             size = _verify(services, past, left, target)
         with _timed(seconds, "warm"):
-            services.store.view(get_manifest(services.store, target.release.digest))
+            plain_copies.make(services.store, get_manifest(services.store, target.release.digest))
         done = RolledBack(left, target.release, size=size, seconds=seconds)
         entry = Entry(
             event=Event.ROLLBACK,
@@ -132,60 +138,52 @@ def rollback(
         )
         with _timed(seconds, "restore"):
             log.put_release(services.store, target.release)
-            if repository is None:
+            if opened is None:
                 done.notes.append("Git is down; when it is back run: assay release reconcile")
             elif now:
-                entry = _push(services, repository, signer, target, done, entry)
+                entry = _push(opened, target, done, entry)
             else:
-                _propose(services, repository, signer, target, done, by=by, why=why)
+                _propose(opened, target, done, by=by, why=why)
         if done.request is not None:
             return done
         with _timed(seconds, "record"):
-            done.entry = log.append(services.store, entry, signer, services.verifier)
-            _tell_registry(services, registry, done)
+            done.entry = deployment.append(entry)
+            _move_alias(deployment, done)
         return done
 
 
-def reconcile(
-    services: Services, settings: Settings, signer: Signer | None, *, by: str
-) -> list[Entry]:
-    """Bring the repository to what was rolled back while it was down.
+def reconcile(deployment: Deployment, *, by: str) -> list[Entry]:
+    """Apply to the repository the rollbacks that were made while it was down.
 
     Raises:
-        ReleaseConflictError: Somebody merged something else since; a person must decide.
+        ReleaseConflictError: Something else was merged since; a person must decide.
         ServiceError: The repository is still down.
     """
     made = []
-    with Repository.open(settings) as repository:
-        for model in log.models(services.store):
-            ledger.require_whole(services, repository, model)
-            made += ledger.finish(services, repository, signer, model)
-            entries = log.read(services.store, model, services.verifier)
-            for environment in document.ENVIRONMENTS:
+    with deployment.open() as opened:
+        for model in log.models(opened.store):
+            consistency.require_whole(opened, model)
+            made += consistency.finish(opened, model)
+            entries = opened.entries(model)
+            for environment in layout.ENVIRONMENTS:
                 last = log.current(entries, environment)
                 if last is not None and not last.commit:
-                    made.append(_reconcile(services, repository, entries, last, signer, by))
+                    made.append(_reconcile(opened, entries, last, by))
     return made
 
 
-def _reconcile(
-    services: Services,
-    repository: Repository,
-    entries: Sequence[Entry],
-    last: Entry,
-    signer: Signer | None,
-    by: str,
-) -> Entry:
-    path = document.path(last.model, last.environment)
+def _reconcile(deployment: OpenDeployment, entries: Sequence[Entry], last: Entry, by: str) -> Entry:
+    repository = deployment.repository
+    path = layout.path(last.model, last.environment)
     history = repository.history(path)
-    newer = log.missing(entries, last.environment, ledger.held(repository, path, history))
+    newer = log.missing(entries, last.environment, consistency.held(repository, path, history))
     if newer:
         raise ReleaseConflictError(
             f"{last.model} in {last.environment}: {newer[0][:12]} was merged, and the rollback of "
             f"{last.at} was made without it; accept the merge with: assay release sync "
             "--accept-merges, or roll back again"
         )
-    past = Past(services.store, entries, repository, last.model, last.environment)
+    past = Past(deployment, entries, last.model, last.environment)
     target = past.find(last.release)
     left = release_at(repository, path)
     done = RolledBack(left or target.release, target.release)
@@ -199,14 +197,81 @@ def _reconcile(
         by=by,
         why=f"the rollback of {last.at}, made while Git was down",
     )
-    entry = _push(services, repository, signer, target, done, entry)
-    return log.append(services.store, entry, signer, services.verifier)
+    entry = _push(deployment, target, done, entry)
+    return deployment.append(entry)
 
 
-def _reach(stack: contextlib.ExitStack, settings: Settings, *, now: bool) -> Repository | None:
-    """The repository, or None when it is down and the log has to do."""
+def announce_forth(deployment: Deployment, model: str, environment: str, *, by: str) -> None:
+    """Log, before a drill goes back, that it is going forth again to what is there.
+
+    Raises:
+        UsageError: The signer may not write the log, or nothing is there.
+    """
+    with deployment.open() as opened:
+        consistency.finish(opened, model)
+        finish_drill(opened, model)
+        there = log.current(opened.entries(model), environment)
+        if there is None:
+            raise UsageError(f"{model!r} was never released to {environment}")
+        opened.append(
+            replace(
+                there,
+                event=Event.INTENT,
+                intends=Event.ROLLBACK.value,
+                at=statement.now(),
+                by=by,
+                why=DRILL_FORTH,
+                commit="",
+                statement="",
+            )
+        )
+
+
+def finish_drill(deployment: OpenDeployment, model: str) -> list[Entry]:
+    """Put back what a drill left that was stopped between back and forth.
+
+    Raises:
+        UsageError: There is something to do, and the signer may not write the log.
+        IntegrityError: The log is broken.
+    """
+    made = []
+    for environment in layout.ENVIRONMENTS:
+        entries = deployment.entries(model)
+        here = [e for e in entries if e.environment == environment]
+        places = [
+            place
+            for place, e in enumerate(here)
+            if e.event is Event.INTENT and not (e.refused or e.commit) and e.why == DRILL_FORTH
+        ]
+        if not places:
+            continue
+        intent = here[places[-1]]
+        since = [e for e in here[places[-1] :] if e.moves]
+        begun = statement.moment(intent.at, "at")
+        # One that has just begun is still at it; and what people did since then stays.
+        if [e.why for e in since] != [DRILL_BACK] or datetime.now(UTC) - begun < DRILL_TIME:
+            continue
+        target = Past(deployment, entries, model, environment).find(intent.release)
+        left = log.get_release(deployment.store, since[0].release)
+        entry = replace(
+            intent,
+            event=Event.ROLLBACK,
+            intends="",
+            at=statement.now(),
+            by=consistency.finisher(deployment, intent),
+            name="",
+        )
+        entry = _push(deployment, target, RolledBack(left, target.release), entry)
+        made.append(deployment.append(entry))
+    return made
+
+
+def _reach(
+    stack: contextlib.ExitStack, deployment: Deployment, *, now: bool
+) -> OpenDeployment | None:
+    """The opened deployment, or None when its repository is down and the log has to do."""
     try:
-        return stack.enter_context(Repository.open(settings))
+        return stack.enter_context(deployment.open())
     except UnreachableError as error:
         if not now:
             raise ServiceError(
@@ -216,16 +281,13 @@ def _reach(stack: contextlib.ExitStack, settings: Settings, *, now: bool) -> Rep
 
 
 def _current(
-    services: Services,
-    repository: Repository | None,
-    entries: Sequence[Entry],
-    model: str,
-    environment: str,
+    deployment: Deployment, entries: Sequence[Entry], model: str, environment: str
 ) -> Release:
-    """What is in the environment; from the log where the repository does not tell."""
-    path = document.path(model, environment)
+    """What is in the environment; from the log where the repository cannot say."""
+    path = layout.path(model, environment)
     last = log.current(entries, environment)
-    if repository is not None:
+    if isinstance(deployment, OpenDeployment):
+        repository = deployment.repository
         release = release_at(repository, path)
         if release is not None:
             return release
@@ -234,19 +296,19 @@ def _current(
             raise UsageError(f"{model!r} was never released to {environment}")
     if last is None:
         raise UsageError(f"no release of {model!r} in {environment} is known")
-    return log.get_release(services.store, last.release)
+    return log.get_release(deployment.store, last.release)
 
 
 def _target(past: Past, left: Release, last: Entry | None, to: str) -> Earlier:
     known = past.get(left.name) is not None
     if to:
         target = past.find(to)
-        # What was pushed without an approval is not what the log says is there.
+        # What was pushed without an approval is not what the log says.
         if target.release.name == left.name and (last is None or last.release == left.name):
             raise UsageError(f"{to} is what is in {left.environment} now")
         return target
-    if not known and last is not None and (there := past.get(last.release)) is not None:
-        return there  # what came after it, nobody approved
+    if not known and last is not None and (approved := past.get(last.release)) is not None:
+        return approved  # what came after it was not approved
     before = next(past.before(left), None)
     if before is None:
         raise UsageError(
@@ -272,65 +334,46 @@ def _verify(services: Services, past: Past, left: Release, target: Earlier) -> i
 
 
 def _commit(
-    services: Services,
-    repository: Repository,
-    signer: Signer | None,
-    target: Earlier,
-    done: RolledBack,
-    *,
-    by: str,
-    why: str,
+    deployment: OpenDeployment, target: Earlier, done: RolledBack, *, by: str, why: str
 ) -> tuple[str, str]:
     """The commit that holds the release as it was, not pushed yet, and its title."""
-    release = target.release
-    files = _files(services, repository, target)
+    repository, release = deployment.repository, target.release
+    files = _files(deployment, target)
     title = f"Roll back {release.model} in {release.environment} to {release.digest[7:19]}"
     trailers = [
         f"{ROLLBACK}: {done.left.name}",
         f"{WHY}: {why}",
         f"Signed-off-by: {by}",
-        *log.heads(services.store, release.model, signer),
+        *log.heads(deployment.services, release.model, deployment.signer),
     ]
     message = f"{title}\n\n{why}\n\n" + "\n".join(trailers)
-    folder = document.folder(release.model, release.environment)
+    folder = layout.folder(release.model, release.environment)
     return repository.commit(folder, files, message, parent=repository.head, author=by), title
 
 
-def _push(
-    services: Services,
-    repository: Repository,
-    signer: Signer | None,
-    target: Earlier,
-    done: RolledBack,
-    entry: Entry,
-) -> Entry:
+def _push(deployment: OpenDeployment, target: Earlier, done: RolledBack, entry: Entry) -> Entry:
     """Put the release onto the branch; the entry that is to be recorded then."""
-    base = repository.head
-    done.commit, _ = _commit(services, repository, signer, target, done, by=entry.by, why=entry.why)
+    base = deployment.repository.head
+    done.commit, _ = _commit(deployment, target, done, by=entry.by, why=entry.why)
     if done.commit == base:
         return entry  # the branch holds it already, and only the log said otherwise
     entry = replace(entry, commit=done.commit)
-    ledger.push(services, signer, repository, entry, base=base)
+    consistency.push(deployment, entry, base=base)
     return entry
 
 
 def _propose(
-    services: Services,
-    repository: Repository,
-    signer: Signer | None,
-    target: Earlier,
-    done: RolledBack,
-    *,
-    by: str,
-    why: str,
+    deployment: OpenDeployment, target: Earlier, done: RolledBack, *, by: str, why: str
 ) -> None:
     """Put the release onto a branch, and open a pull request."""
-    release = target.release
-    commit, title = _commit(services, repository, signer, target, done, by=by, why=why)
-    branch = document.branch(release.model, release.environment, release.digest) + SUFFIX
+    repository, release = deployment.repository, target.release
+    commit, title = _commit(deployment, target, done, by=by, why=why)
+    branch = (
+        layout.branch(release.model, release.environment, release.digest) + layout.ROLLBACK_SUFFIX
+    )
     repository.push(commit, branch, expected=repository.branch(branch))
     done.commit = commit
-    forge = open_forge(repository)
+    forge = deployment.forge
     labels = [LABEL, "rollback", release.environment]
     body = f"{why}\n\nFrom `{done.left.digest}`\nback to `{release.digest}`, asked for by {by}.\n"
     request = forge.find(branch)
@@ -340,25 +383,28 @@ def _propose(
         done.request = forge.update(request, title, body, labels)
 
 
-def _files(services: Services, repository: Repository, target: Earlier) -> dict[str, bytes]:
-    """The release's files as they were, or what the store holds of them."""
+def _files(deployment: OpenDeployment, target: Earlier) -> dict[str, bytes]:
+    """The release's files as they were; what it names by digest, from the store."""
     release = target.release
+    files = {}
     if target.commit:
-        folder = document.folder(release.model, release.environment)
-        held = repository.files(folder, target.commit)
-        return {name: held[name] for name in sorted(document.OWN_FILES & held.keys())}
-    files = {FILE_NAME: release.render()}
+        folder = layout.folder(release.model, release.environment)
+        held = deployment.repository.files(folder, target.commit)
+        files = {name: held[name] for name in sorted(layout.OWN_FILES & held.keys())}
+    # The commit of the history that holds this release.yaml may hold any plan beside it.
+    files.pop(PLAN_FILE, None)
+    files[FILE_NAME] = release.render()
     if release.monitoring:
-        files[PLAN_FILE] = services.store.get_bytes(release.monitoring, MAX_PLAN_BYTES)
+        files[PLAN_FILE] = deployment.store.get_bytes(release.monitoring, MAX_PLAN_BYTES)
     return files
 
 
-def _tell_registry(services: Services, registry: Registry | None, done: RolledBack) -> None:
-    """Move the alias if the registry answers; serving does not hang on it."""
-    if registry is None or done.entry is None:
+def _move_alias(deployment: Deployment, done: RolledBack) -> None:
+    """Move the alias if the registry answers; serving does not depend on it."""
+    if deployment.registry is None or done.entry is None:
         return
     try:
-        move_alias(services, registry, done.release.model, done.release.environment)
+        move_alias(deployment, done.release.model, done.release.environment)
     except AssayError as error:
         done.notes.append(f"the registry's alias was not moved: {error}; later: assay release sync")
 

@@ -1,29 +1,24 @@
-"""Git's commands: credentials by the environment, its words turned into our errors.
+"""Git in a clone of the deployment repository: the login, and errors for what Git reports.
 
-Credentials reach Git through its environment (`GIT_CONFIG_COUNT`), bound to the remote's own
-address: they stand in no URL, no file, no command line and no message.
+The login reaches Git through its environment, bound to the remote's own address: it is in no URL,
+no file, no command line and no message.
 """
 
 import base64
-import os
 import re
-import tempfile
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final
+from pathlib import Path
+from typing import Final
 from urllib.parse import urlsplit
 
-from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_exponential_jitter
-
-from assay.core.settings import GIT_SSH_COMMAND
+from assay.core import retry
+from assay.core.git import Git, GitError, GitNotFoundError
 from assay.errors import ReleaseConflictError, ServiceError
 from assay.releases.settings import Settings
 
-if TYPE_CHECKING:
-    from git import Repo
-
-ATTEMPTS: Final = 5
 SLOW_SECONDS: Final = 30
 """A transfer that moves less than a kilobyte a second for so long is given up."""
+_TRANSFER: Final = {"http.lowSpeedLimit": "1000", "http.lowSpeedTime": str(SLOW_SECONDS)}
 _TRANSIENT: Final = re.compile(
     r"could not resolve host|connection (refused|reset|timed out)|operation (too slow|timed out)"
     r"|early eof|hung up|remote end|http/?\S* ?5\d\d|error: 5\d\d|couldn't connect|timed out"
@@ -42,109 +37,90 @@ _LEASE: Final = re.compile(
 
 
 class UnreachableError(ServiceError):
-    """The repository does not answer; it may when it is tried again."""
+    """The repository does not answer; a retry may succeed."""
 
 
 class Runner:
-    """Git in one clone."""
+    """Git in one clone or checkout."""
 
-    def __init__(self, repo: "Repo", settings: Settings) -> None:
-        self._repo = repo
+    def __init__(self, folder: Path, settings: Settings) -> None:
+        self._git = Git(folder, {**_TRANSFER, **login(settings)})
         self._settings = settings
 
     def remote(self, what: str, *command: str) -> None:
         """A command that talks to the remote, again after a transient fault; errors as `run`."""
-
-        @retry(
-            retry=retry_if_exception_type(UnreachableError),
-            stop=stop_after_attempt(ATTEMPTS),
-            wait=wait_exponential_jitter(multiplier=0.2, max=5),
-            reraise=True,
+        retry.call(
+            retry.GIT,
+            lambda: self.run(*command, what=what),
+            lambda error: isinstance(error, UnreachableError),
         )
-        def attempt() -> None:
-            self.run(*command, what=what)
-
-        attempt()
 
     def run(
         self,
         *command: str,
         env: Mapping[str, str] | None = None,
-        istream: bytes | None = None,
+        stdin: bytes = b"",
         what: str = "",
     ) -> str:
-        """A command's output.
+        """The output of a command, as `Git.text` gives it.
 
         Args:
-            command: Without `git`.
+            command: The words behind `git`.
             env: Variables for this command only.
-            istream: Its input.
-            what: What could not be done, for errors.
+            stdin: The standard input.
+            what: The action, for errors: "cannot <what>".
+
+        Returns:
+            The standard output without its last line end.
 
         Raises:
-            ReleaseConflictError: The remote is no longer as it was seen.
+            ReleaseConflictError: The remote was changed since it was seen.
             UnreachableError: The remote does not answer.
-            ServiceError: Anything else that Git refuses.
+            ServiceError: Any other failure of Git.
         """
-        from git.exc import GitCommandError, GitCommandNotFound
-
-        options: dict[str, Any] = {"env": dict(env or {})}
         try:
-            if istream is not None:
-                with tempfile.TemporaryFile() as stream:
-                    stream.write(istream)
-                    stream.seek(0)
-                    return str(self._repo.git.execute(["git", *command], istream=stream, **options))
-            return str(self._repo.git.execute(["git", *command], **options))
-        except GitCommandNotFound as error:
-            raise ServiceError("git is not installed; install it, 2.38 or later") from error
-        except GitCommandError as error:
-            raise self._fault(what or f"run git {command[0]}", str(error.stderr)) from error
+            # A path is a path, whatever Git would read into its first characters.
+            literal = {"GIT_LITERAL_PATHSPECS": "1", **(env or {})}
+            return self._git.text(*command, env=literal, stdin=stdin)
+        except GitNotFoundError:
+            raise
+        except GitError as error:
+            raise self._fault(what or f"run git {command[0]}", error.errors) from error
+
+    def content(self, blob: str) -> bytes:
+        """The bytes of a blob; errors as `run`."""
+        try:
+            return self._git.run("cat-file", "blob", blob)
+        except GitError as error:
+            raise self._fault(f"read {blob}", error.errors) from error
 
     def _fault(self, what: str, output: str) -> ServiceError:
-        """What Git said, as one of our errors, in one line and without secrets."""
+        """Git's error as one of assay's, in one line and without secrets."""
         if token := self._settings.token:
             output = output.replace(token, "***")
-        output = re.sub(r"//[^/@\s]*@", "//", output).strip().removeprefix("stderr:").strip(" '\n")
+        output = re.sub(r"//[^/@\s]*@", "//", output)
         lines = [line.strip() for line in output.splitlines() if line.strip()]
-        told = next((line for line in lines if "fatal" in line or "error" in line), "")
+        first = next((line for line in lines if "fatal" in line or "error" in line), "")
         shown = f"deployment repository {self._settings.url}: cannot {what}"
-        said = (told or " ".join(lines))[:300]
+        output_line = (first or " ".join(lines))[:300]
         if _LEASE.search(output):
-            return ReleaseConflictError(f"{shown}: somebody else has changed it; run again")
+            return ReleaseConflictError(f"{shown}: it was changed by others; run again")
         if _REFUSED.search(output):
             return ServiceError(
-                f"{shown}: refused ({said}); check ASSAY_GIT_TOKEN or the SSH key, and their right "
+                f"{shown}: refused ({output_line}); check ASSAY_GIT_TOKEN or the SSH key, and "
+                "their right "
                 "to write"
             )
         if _TRANSIENT.search(output):
-            return UnreachableError(f"{shown}: {said}; check that it is up, and run again")
-        return ServiceError(f"{shown}: {said}; check ASSAY_DEPLOYMENTS")
+            return UnreachableError(f"{shown}: {output_line}; check that it is up, and run again")
+        return ServiceError(f"{shown}: {output_line}; check ASSAY_DEPLOYMENTS")
 
 
-def environment(settings: Settings) -> dict[str, str]:
-    """What Git is told in its environment, the login among it."""
-    configuration = {
-        "core.hooksPath": os.devnull,
-        "commit.gpgSign": "false",  # records are signed by assay's own key
-        "protocol.ext.allow": "never",
-        "http.lowSpeedLimit": "1000",
-        "http.lowSpeedTime": str(SLOW_SECONDS),
-        "gc.auto": "0",
-        "credential.helper": "",
-    }
-    if settings.token and settings.over_http:
-        parts = urlsplit(settings.url)
-        login = f"{settings.user}:{settings.token}".encode()
-        header = f"Authorization: Basic {base64.b64encode(login).decode()}"
-        configuration[f"http.{parts.scheme}://{parts.netloc}/.extraHeader"] = header
-    variables = {
-        "GIT_TERMINAL_PROMPT": "0",
-        "GIT_ASKPASS": "true",
-        "GIT_SSH_COMMAND": GIT_SSH_COMMAND.get(),
-        "GIT_CONFIG_COUNT": str(len(configuration)),
-    }
-    for number, (key, value) in enumerate(configuration.items()):
-        variables[f"GIT_CONFIG_KEY_{number}"] = key
-        variables[f"GIT_CONFIG_VALUE_{number}"] = value
-    return variables
+def login(settings: Settings) -> dict[str, str]:
+    """The login as a setting of Git; empty where the remote needs none."""
+    if not (settings.token and settings.over_http):
+        return {}
+    parts = urlsplit(settings.url)
+    credentials = base64.b64encode(f"{settings.user}:{settings.token}".encode()).decode()
+    header = f"Authorization: Basic {credentials}"
+    return {f"http.{parts.scheme}://{parts.netloc}/.extraHeader": header}

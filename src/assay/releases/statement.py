@@ -1,8 +1,8 @@
 """Signed statements about a model: override, approval, revocation, drill.
 
 An in-toto Statement v1 about the model's digest, in a DSSE envelope, found again through the
-pointers `statements/<model>/<statement>`. Nothing is stated without a signature: a name in a file
-is no proof of who wrote it. Once `ASSAY_VERIFY_KEYS` is set, a statement counts only when a key
+pointers `statements/<model>/<statement>`. A statement is always signed: a name in a file does
+not prove who wrote it. Once `ASSAY_VERIFY_KEYS` is set, a statement counts only when a key
 with the right role has signed it, and what a person states, the owner of the key has stated.
 """
 
@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from assay.core.attestation import ENVELOPE_MEDIA_TYPE, MAX_ATTESTATION_BYTES, STATEMENT_TYPE
 from assay.core.digest import PREFIX, canonical_json, hex_of, parse_canonical_json
+from assay.core.git import Git, GitError, GitNotFoundError
 from assay.core.settings import (
     GIT_AUTHOR_EMAIL,
     GIT_AUTHOR_NAME,
@@ -28,8 +29,8 @@ from assay.core.signing import (
     Signer,
     Verifier,
     open_unverified,
-    signer_from_env,
 )
+from assay.core.step import Services
 from assay.core.store import Store
 from assay.errors import AttestationError, UnknownKeyError, UsageError
 
@@ -56,7 +57,7 @@ ROLES: Final[Mapping[Kind, frozenset[Role]]] = {
     Kind.LOG: frozenset(Role),
 }
 """Whose signature a kind of statement takes; the release log asks for more, event by event."""
-_VERSIONS: Final[Mapping[Kind, int]] = {kind: 3 if kind is Kind.LOG else 1 for kind in Kind}
+_VERSIONS: Final[Mapping[Kind, int]] = {kind: 4 if kind is Kind.LOG else 1 for kind in Kind}
 """The version that is written. Those below it are read."""
 _PREDICATE: Final = re.compile(r"urn:assay:([a-z-]+):v([1-9])")
 
@@ -93,25 +94,20 @@ class Statement:
         return str(self.predicate.get(name, ""))
 
 
-def require_signer() -> Signer:
-    """The signer that the environment configures.
-
-    Raises:
-        UsageError: None is.
-    """
-    signer = signer_from_env()
-    if signer is None:
-        raise UsageError(
-            "ASSAY_SIGNING_KEY is not set, and a statement by a person is signed; make a key with: "
-            "openssl genpkey -algorithm ed25519 -out signing.pem"
-        )
-    return signer
-
-
 def encode(
     kind: Kind, subject: str, predicate: Mapping[str, Any], signer: Signer | None
 ) -> tuple[bytes, str]:
-    """A statement's bytes and their media type; signed when there is a signer."""
+    """Encode a statement.
+
+    Args:
+        kind: What is stated.
+        subject: Digest of what it is about.
+        predicate: The content.
+        signer: The key that signs; None for an unsigned statement.
+
+    Returns:
+        The bytes and their media type.
+    """
     payload = canonical_json(
         {
             "_type": STATEMENT_TYPE,
@@ -130,7 +126,9 @@ def encode(
     return signer.sign(payload), ENVELOPE_MEDIA_TYPE
 
 
-def decode(data: bytes, digest: str, verifier: Verifier | None, *, signed: bool) -> Statement:
+def decode(
+    data: bytes, digest: str, verifier: Verifier | None, *, signed: bool, proven: bool = False
+) -> Statement:
     """Read a statement.
 
     Args:
@@ -138,11 +136,12 @@ def decode(data: bytes, digest: str, verifier: Verifier | None, *, signed: bool)
         digest: Its name.
         verifier: Whose signatures count; None believes any.
         signed: Refuse one without a signature even then.
+        proven: Whether the log proves that it was there at the time that it says.
 
     Raises:
         UnknownKeyError: Signed by a key that is not configured.
-        AttestationError: No statement, unsigned, or signed by a key that may not state this, or
-            in the name of somebody else than its owner.
+        AttestationError: Not a statement, unsigned, signed by a key that may not state this, or
+            in another name than the key owner's.
         IntegrityError: Not in canonical form.
     """
     what = f"statement {digest}"
@@ -156,7 +155,7 @@ def decode(data: bytes, digest: str, verifier: Verifier | None, *, signed: bool)
             signed_by = key.key_id
         raw = parse_canonical_json(payload, what)
     elif signed or verifier is not None:
-        raise AttestationError(f"{what}: unsigned; it counts for nothing")
+        raise AttestationError(f"{what}: unsigned, so it does not count")
     try:
         (subject,) = raw["subject"]
         kind, version = _predicate_of(raw["predicateType"])
@@ -170,9 +169,11 @@ def decode(data: bytes, digest: str, verifier: Verifier | None, *, signed: bool)
             key=key,
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise AttestationError(f"{what}: not a statement that assay knows ({error!r})") from error
+        raise AttestationError(
+            f"{what}: not a statement that assay supports ({error!r})"
+        ) from error
     if key is not None:
-        _require_entitled(statement, key)
+        _require_entitled(statement, key, proven=proven)
     return statement
 
 
@@ -184,11 +185,11 @@ def _predicate_of(text: str) -> tuple[Kind, int]:
     return Kind(named[1]), int(named[2])
 
 
-def _require_entitled(statement: Statement, key: Key) -> None:
+def _require_entitled(statement: Statement, key: Key, *, proven: bool) -> None:
     """Refuse what the key that signed it may not state.
 
     Raises:
-        AttestationError: It lacks the role, was retired before, or names somebody else.
+        AttestationError: The key lacks the role, was retired before, or belongs to another person.
     """
     what = f"{statement.kind} {statement.digest}"
     roles = ROLES[statement.kind]
@@ -197,15 +198,15 @@ def _require_entitled(statement: Statement, key: Key) -> None:
             f"{what} does not count: signed by {key}, which takes a key with the role "
             f"{' or '.join(sorted(roles))}"
         )
-    # The log looks at its entries itself; and no key's end takes a revocation back.
+    # The log checks its entries itself; and a revocation outlives its key.
     if statement.kind not in {Kind.LOG, Kind.REVOCATION}:
-        key.require_in_use(statement.text("at"), what)
+        key.require_in_use(statement.text("at"), what, proven=proven)
     if not statement.personal:
         return
     if Role.APPROVER not in key.roles:
         raise AttestationError(
             f"{what} does not count: signed by {key}, and it names no pull request whose merge a "
-            "forge could have told; it takes the approver's own key"
+            "forge could have reported; it takes the approver's own key"
         )
     if statement.text("by") != key.owner:
         raise AttestationError(
@@ -214,83 +215,113 @@ def _require_entitled(statement: Statement, key: Key) -> None:
 
 
 def save(
-    store: Store,
-    signer: Signer,
-    kind: Kind,
-    model: str,
-    predicate: Mapping[str, Any],
-    verifier: Verifier | None,
+    services: Services, signer: Signer, kind: Kind, model: str, predicate: Mapping[str, Any]
 ) -> Statement:
     """Sign and store a statement about a model, and make it findable.
+
+    Args:
+        services: The store, and whose signatures count.
+        signer: The key that signs.
+        kind: What is stated.
+        model: Digest of the subject.
+        predicate: The content.
+
+    Returns:
+        The statement as it was stored.
 
     Raises:
         UsageError: The signer's key may not state this; nothing was written.
     """
+    verifier = services.verifier
     key = verifier.require(signer, ROLES[kind], f"a {kind}") if verifier else None
     data, media_type = encode(kind, model, predicate, signer)
-    digest = store.put_bytes(data, media_type).digest
-    point(store, model, digest)
+    digest = services.store.put_bytes(data, media_type).digest
+    point(services.store, model, digest)
     return Statement(kind, model, dict(predicate), digest, signer.key_id, key=key)
 
 
 def point(store: Store, subject: str, digest: str) -> None:
-    """Make a statement findable from something that it is about."""
+    """Store the pointer by which a statement is found from its subject.
+
+    Args:
+        store: That holds the statement.
+        subject: Digest of what it is about.
+        digest: Of the statement.
+    """
     store.write_pointer(f"statements/{hex_of(subject)}/{hex_of(digest)}", digest.encode())
 
 
-def load(store: Store, digest: str, verifier: Verifier | None) -> Statement:
-    """Read a signed statement by its digest; errors as `decode` and `Store.get_bytes`."""
-    return decode(store.get_bytes(digest, MAX_ATTESTATION_BYTES), digest, verifier, signed=True)
+def load(services: Services, digest: str, *, proven: bool = False) -> Statement:
+    """Read a signed statement by its digest; `proven` and errors as `decode`."""
+    data = services.store.get_bytes(digest, MAX_ATTESTATION_BYTES)
+    return decode(data, digest, services.verifier, signed=True, proven=proven)
 
 
-def about(
-    store: Store, model: str, verifier: Verifier | None, kind: Kind | None = None
-) -> list[Statement]:
-    """Every believable statement about a model, oldest first; others count for nothing."""
-    return _split(store, model, verifier, kind)[0]
+def about(services: Services, model: str, kind: Kind | None = None) -> list[Statement]:
+    """The statements about a model that count, oldest first.
+
+    Args:
+        services: The store, and whose signatures count.
+        model: Digest of the model.
+        kind: Only statements of this kind; None for all.
+
+    Returns:
+        The statements that a configured key with the required role signed.
+    """
+    return _split(services, model, kind)[0]
 
 
-def refused(store: Store, model: str, verifier: Verifier | None) -> list[AttestationError]:
+def refused(services: Services, model: str) -> list[AttestationError]:
     """Why each of the other statements about a model does not count."""
-    return _split(store, model, verifier, None)[1]
+    return _split(services, model, None)[1]
 
 
 def _split(
-    store: Store, model: str, verifier: Verifier | None, kind: Kind | None
+    services: Services, model: str, kind: Kind | None
 ) -> tuple[list[Statement], list[AttestationError]]:
-    found, errors = [], []
-    for digest in _pointed(store, model):
+    result, errors = [], []
+    for digest in _pointed(services.store, model):
         try:
-            statement = load(store, digest, verifier)
+            statement = load(services, digest)
         except AttestationError as error:
             errors.append(error)
             continue
         if statement.subject == model and kind in {None, statement.kind}:
-            found.append(statement)
-    return sorted(found, key=lambda item: (item.text("at"), item.digest)), errors
+            result.append(statement)
+    return sorted(result, key=lambda item: (item.text("at"), item.digest)), errors
 
 
-def unknown(
-    store: Store, model: str, verifier: Verifier | None, kind: Kind
-) -> list[UnknownKeyError]:
-    """Statements of a kind about a model whose key is not configured, as the errors they are."""
-    found: list[UnknownKeyError] = []
-    for digest in _pointed(store, model):
+def unknown(services: Services, model: str, kind: Kind) -> list[UnknownKeyError]:
+    """The errors of the statements about a model whose key is not configured.
+
+    Args:
+        services: The store, and whose signatures count.
+        model: Digest of the model.
+        kind: Only statements of this kind.
+
+    Returns:
+        One error for each such statement.
+    """
+    result: list[UnknownKeyError] = []
+    unverified = Services(services.store, None)
+    for digest in _pointed(services.store, model):
         try:
-            load(store, digest, verifier)
+            load(services, digest)
         except UnknownKeyError as error:
             # What it is, only its own text says; that is enough to be careful.
-            claimed = load(store, digest, None)
+            claimed = load(unverified, digest)
             if (claimed.kind, claimed.subject) == (kind, model):
-                found.append(error)
+                result.append(error)
         except AttestationError:
             continue
-    return found
+    return result
 
 
 def _pointed(store: Store, model: str) -> list[str]:
     pointers = store.list_pointers(f"statements/{hex_of(model)}/")
-    return [PREFIX + pointer.rsplit("/", 1)[-1] for pointer in pointers]
+    found = [PREFIX + pointer.rsplit("/", 1)[-1] for pointer in pointers]
+    # A pointer that leads to nothing is anybody's, and says nothing.
+    return [digest for digest in found if store.has(digest)]
 
 
 def now() -> str:
@@ -307,7 +338,7 @@ def moment(text: str, what: str) -> datetime:
     """A day or moment that a person typed; a day means its end.
 
     Raises:
-        UsageError: Neither.
+        UsageError: It is neither.
     """
     try:
         parsed = datetime.fromisoformat(text)
@@ -321,7 +352,7 @@ def moment(text: str, what: str) -> datetime:
 
 
 def expired(until: str) -> bool:
-    """Whether a time is past, or is none."""
+    """Whether a time is past, or not a time."""
     try:
         return moment(until, "until") <= datetime.now(UTC)
     except UsageError:
@@ -329,15 +360,12 @@ def expired(until: str) -> bool:
 
 
 def person() -> str:
-    """`Name <mail>` of whoever runs this, as Git knows them.
+    """`Name <mail>` of the user, from Git's configuration.
 
     Raises:
-        UsageError: Git does not know.
+        UsageError: Git has no name or mail.
     """
-    from git import Git
-    from git.exc import GitCommandError
-
-    found = []
+    result = []
     for key, author, committer in (
         ("user.name", GIT_AUTHOR_NAME, GIT_COMMITTER_NAME),
         ("user.email", GIT_AUTHOR_EMAIL, GIT_COMMITTER_EMAIL),
@@ -345,13 +373,15 @@ def person() -> str:
         value = author.get() or committer.get()
         if not value:
             try:
-                value = str(Git().config("--get", key))
-            except GitCommandError:
+                value = Git().text("config", "--get", key)
+            except GitNotFoundError:
+                raise
+            except GitError:
                 value = ""
-        found.append(" ".join(value.split()))
-    if not all(found):
+        result.append(" ".join(value.split()))
+    if not all(result):
         raise UsageError(
-            "who is doing this? set it once: git config --global user.name '…'; "
+            "Git has no user.name and user.email; set them: git config --global user.name '…'; "
             "git config --global user.email '…' (or GIT_AUTHOR_NAME, GIT_AUTHOR_EMAIL)"
         )
-    return f"{found[0]} <{found[1]}>"
+    return f"{result[0]} <{result[1]}>"

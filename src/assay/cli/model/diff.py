@@ -9,7 +9,7 @@ from assay.core.context import store_from_env
 from assay.core.signing import verifier_from_env
 from assay.core.tree import get_manifest
 from assay.errors import UsageError
-from assay.governance.facts import compare, facts
+from assay.governance.comparison import compare, properties
 
 
 @click.command("diff")
@@ -25,8 +25,8 @@ def command(left: str, right: str, everything: bool, as_json: bool) -> None:
     kinds = [manifest.artifact_type for manifest in manifests]
     if kinds[0] != kinds[1]:
         raise UsageError(f"these are of two kinds, {kinds[0]} and {kinds[1]}; give two of one kind")
-    one, other = (facts(store, manifest, verifier) for manifest in manifests)
-    rows = compare(one, other)
+    described = [properties(store, manifest, verifier) for manifest in manifests]
+    rows = compare(*described)
     shown = [row for row in rows if everything or row.left != row.right]
     if as_json:
         print_json([{"what": r.what, "left": r.left, "right": r.right} for r in shown])

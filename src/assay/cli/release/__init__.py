@@ -16,6 +16,7 @@ command: Final = LazyGroup(
             "assay.cli.release.reconcile",
             "Commit rollbacks made while Git was down.",
         ),
+        "clear": ("assay.cli.release.clear", "Remove what stops the release log."),
         "drill": ("assay.cli.release.drill", "Rehearse a rollback: back, forth, and measure it."),
         "lint": ("assay.cli.release.lint", "Check every release in a checkout."),
         "override": (

@@ -1,41 +1,32 @@
-"""`assay release approve`: merge a proposal where there is no forge."""
+"""`assay release approve`: merge a proposal on a remote without a forge."""
 
 import click
 
 from assay.cli.console import NAME, use_defaults
-from assay.core.context import services_from_env
-from assay.releases.settings import settings_from_env
 
 
 @click.command("approve")
 @click.argument("model_name")
 @click.argument("environment")
-@click.option("--digest", type=NAME, default="", help="Which model, where several are proposed.")
+@click.option(
+    "--digest", type=NAME, default="", help="Which model, when more than one is proposed."
+)
 @click.option("--no-sync", is_flag=True, help="Do not record the merge in the release log now.")
 def command(model_name: str, environment: str, digest: str, no_sync: bool) -> None:
-    """Merge what is proposed for MODEL_NAME in ENVIRONMENT, in your name.
+    """Merge the proposal for MODEL_NAME in ENVIRONMENT, in your name.
 
     Everything is checked again first. ASSAY_SIGNING_KEY, an approver's key, signs the approval of
     exactly this release. With a forge, merge it there.
     """
     from assay.cli.release.sync import print_synced
-    from assay.governance.registry import Registry
-    from assay.releases.approval import approve, sync
-    from assay.releases.statement import person, require_signer
+    from assay.releases.approval import approve
+    from assay.releases.deployment import Deployment
+    from assay.releases.statement import person
+    from assay.releases.sync import sync
 
     use_defaults()
-    services, settings = services_from_env(), settings_from_env()
-    signer, registry = require_signer(), Registry()
-    commit = approve(
-        services,
-        settings,
-        signer,
-        model_name,
-        environment,
-        by=person(),
-        digest=digest,
-        registry=registry,
-    )
+    deployment = Deployment.from_env()
+    commit = approve(deployment, model_name, environment, by=person(), digest=digest)
     click.echo(f"merged: {commit}")
     if not no_sync:
-        print_synced(sync(services, settings, registry, signer))
+        print_synced(sync(deployment))

@@ -1,12 +1,12 @@
 """`assay release lint`: checks for a deployment repository's CI."""
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import click
 
 from assay.cli.console import json_option, print_json, use_defaults
-from assay.core.context import services_from_env
 from assay.core.settings import MLFLOW_URI
 
 PROBLEMS = 1
@@ -25,17 +25,19 @@ def command(folder: Path, changed_since: str, as_json: bool) -> None:
     """Check every release in FOLDER, a checked-out deployment repository.
 
     Schema and form; that every digest is in the store and every byte verifies; that the
-    attestations are believable; that the decision is a pass for this model, or overridden; that no
+    attestations count; that the decision is a pass for this model, or overridden; that no
     environment was skipped; that the registry has the version, when MLFLOW_TRACKING_URI is set. A
     line for each problem; exit code 1 when there is one.
     """
-    from assay.governance.registry import Registry
+    from assay.releases.deployment import Deployment
     from assay.releases.lint import lint
 
     unchecked = not MLFLOW_URI.get()
-    registry = None if unchecked else Registry()
     use_defaults()
-    looked_at, problems = lint(services_from_env(), folder, changed_since, registry)
+    deployment = Deployment.from_env(repository=False)
+    if unchecked:
+        deployment = replace(deployment, registry=None)
+    looked_at, problems = lint(deployment, folder, changed_since)
     if unchecked:
         click.echo(
             "note: registryVersion was not checked: MLFLOW_TRACKING_URI is not set", err=True

@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 @click.command("list")
 @click.argument("model_name", required=False, default="")
 @click.argument("environment", required=False, default="")
-@click.option("--at", "moment", default="", metavar="TIME", help="What was there at a time (UTC).")
+@click.option(
+    "--at", "moment", default="", metavar="TIME", help="What was released at a time (UTC)."
+)
 @click.option("--verify", is_flag=True, help="Compare the log with the deployment repository too.")
 @json_option
 def command(model_name: str, environment: str, moment: str, verify: bool, as_json: bool) -> None:
@@ -28,7 +30,7 @@ def command(model_name: str, environment: str, moment: str, verify: bool, as_jso
 
     Example: assay release list income production --at 2026-01-31
     """
-    from assay.releases import document, log
+    from assay.releases import layout, log
 
     use_defaults()
     services = services_from_env()
@@ -38,8 +40,8 @@ def command(model_name: str, environment: str, moment: str, verify: bool, as_jso
         _print_current(services, as_json)
         return
     if environment:
-        document.require_environment(environment)
-    entries = log.read(services.store, model_name, services.verifier)
+        layout.require_environment(environment)
+    entries = log.read(services, model_name)
     if not entries:
         _require_known(services, model_name)
     if verify:
@@ -55,13 +57,13 @@ def command(model_name: str, environment: str, moment: str, verify: bool, as_jso
 
 def _print_current(services: "Services", as_json: bool) -> None:
     """The release of every model in every environment."""
-    from assay.releases import document, log
+    from assay.releases import layout, log
 
     current = [
         (model, environment, entry)
         for model in log.models(services.store)
-        for entries in [log.read(services.store, model, services.verifier)]
-        for environment in document.ENVIRONMENTS
+        for entries in [log.read(services, model)]
+        for environment in layout.ENVIRONMENTS
         if (entry := log.current(entries, environment)) is not None
     ]
     if as_json:
@@ -76,27 +78,29 @@ def _print_current(services: "Services", as_json: bool) -> None:
 
 
 def _require_known(services: "Services", model_name: str) -> None:
-    """Refuse a name that neither the log nor the registry knows: it must not read as "none"."""
+    """Refuse a name that neither the log nor the registry has, instead of printing an empty log."""
     from assay.governance.registry import Registry
     from assay.releases import log
 
     known = log.models(services.store)
     with contextlib.suppress(ServiceError):
-        # A registry that is down does not keep anybody from reading the log.
+        # The log can be read while the registry is down.
         known = sorted({*known, *Registry().names()})
     if model_name not in known:
         raise UsageError(f"no model {model_name!r} in the release log; {like(model_name, known)}")
 
 
 def _chosen(entries: list["Entry"], environment: str, moment: str) -> list["Entry"]:
-    """Those of an environment, or the one that was there at a moment."""
+    """The entries of an environment, or the current one at a time."""
     from assay.releases import log, statement
 
     if moment:
         if not environment:
             raise UsageError("--at needs an environment: assay release list MODEL ENV --at TIME")
-        found = log.current(entries, environment, statement.stamp(statement.moment(moment, "--at")))
-        return [found] if found else []
+        result = log.current(
+            entries, environment, statement.stamp(statement.moment(moment, "--at"))
+        )
+        return [result] if result else []
     if environment:
         return [entry for entry in entries if entry.environment in {environment, ""}]
     return entries
@@ -131,38 +135,38 @@ def _print(model_name: str, environment: str, entries: Sequence["Entry"]) -> Non
 def _compare_with_repository(
     services: "Services", model_name: str, entries: Sequence["Entry"]
 ) -> None:
-    """Refuse a log that lacks what the repository's history shows, or the other way round."""
-    from assay.releases import document, ledger, log
-    from assay.releases.repository import Repository
-    from assay.releases.settings import settings_from_env
+    """Refuse a log and a repository that contradict each other."""
+    from assay.releases import consistency, layout, log
+    from assay.releases.deployment import Deployment
 
     problems = [
         f"{fault.what}: {fault.text}"
         for fault in log.check(services.store, services.verifier)
         if fault.broken
     ]
-    with Repository.open(settings_from_env()) as repository:
-        messages = repository.messages(f"{document.ROOT}/{model_name}")
-        problems += log.cut_off(services.store, model_name, messages, services.verifier)
+    with Deployment.from_env().open() as opened:
+        repository, entries = opened.repository, opened.entries(model_name)
+        messages = repository.messages(f"{layout.ROOT}/{model_name}")
+        problems += log.cut_off(opened.services, model_name, messages)
         problems += [
             f"{intent.environment}: the {intent.intends} of {intent.at} was pushed and not "
             "recorded; record it with: assay release sync"
-            for intent in ledger.pushed(repository, list(entries))
+            for intent in consistency.pushed(repository, list(entries))
         ]
-        for environment in document.ENVIRONMENTS:
-            path = document.path(model_name, environment)
-            commits = ledger.held(repository, path, repository.history(path))
+        for environment in layout.ENVIRONMENTS:
+            path = layout.path(model_name, environment)
+            commits = consistency.held(repository, path, repository.history(path))
             problems += [
                 f"{environment}: commit {commit[:12]} is not in the log: it was removed, or was "
                 "never approved (assay release sync)"
                 for commit in log.missing(entries, environment, commits)
             ]
             if (
-                newer := ledger.overtaken(repository, entries, model_name, environment)
+                newer := consistency.overtaken(repository, entries, model_name, environment)
             ) is not None:
                 problems.append(
                     f"{environment}: entry {newer.late.number} was recorded late: its commit is "
-                    f"older than that of entry {newer.entry.number}; put it right with: assay "
+                    f"older than that of entry {newer.entry.number}; repair it with: assay "
                     "release sync"
                 )
             problems += [

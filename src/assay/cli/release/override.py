@@ -1,10 +1,8 @@
-"""`assay release override` and `revoke`: what a person states about a model, signed."""
+"""`assay release override` and `revoke`: signed statements of a person about a model."""
 
 import click
 
 from assay.cli.console import NAME, use_defaults
-from assay.core.context import services_from_env
-from assay.core.settings import DEPLOYMENTS
 
 
 @click.command("override")
@@ -18,23 +16,14 @@ def command(model_name: str, digest: str, why: str, until: str) -> None:
     Signed with ASSAY_SIGNING_KEY, an approver's key. Every release of the model shows it.
     """
     from assay.releases import log
+    from assay.releases.deployment import Deployment
     from assay.releases.override import override
-    from assay.releases.settings import settings_from_env
-    from assay.releases.statement import person, require_signer
+    from assay.releases.statement import person
 
     use_defaults()
-    services = services_from_env()
-    known = model_name in log.models(services.store)
-    made = override(
-        services,
-        require_signer(),
-        model_name,
-        digest,
-        by=person(),
-        why=why,
-        until=until,
-        settings=settings_from_env() if DEPLOYMENTS.get() else None,
-    )
+    deployment = Deployment.from_env()
+    known = model_name in log.models(deployment.store)
+    made = override(deployment, model_name, digest, by=person(), why=why, until=until)
     click.echo(f"overridden until {made.text('until')} by {made.by}: {made.digest}")
     if not known:
         click.echo(
@@ -49,9 +38,10 @@ def command(model_name: str, digest: str, why: str, until: str) -> None:
 @click.option("--why", required=True, help="Why the model must never be released again.")
 def revoke_command(digest: str, why: str) -> None:
     """State, signed, that the model DIGEST must never be released nor rolled back to."""
+    from assay.releases.deployment import Deployment
     from assay.releases.override import revoke
-    from assay.releases.statement import person, require_signer
+    from assay.releases.statement import person
 
     use_defaults()
-    made = revoke(services_from_env(), require_signer(), digest, by=person(), why=why)
+    made = revoke(Deployment.from_env(repository=False), digest, by=person(), why=why)
     click.echo(f"revoked by {made.by}: {made.digest}")

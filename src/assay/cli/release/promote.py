@@ -5,8 +5,6 @@ from pathlib import Path
 import click
 
 from assay.cli.console import NAME, json_option, print_json, use_defaults
-from assay.core.context import services_from_env
-from assay.releases.settings import settings_from_env
 
 
 @click.command("promote")
@@ -28,24 +26,20 @@ def command(
 ) -> None:
     """Propose MODEL_NAME for ENVIRONMENT (dev, staging, production) by a pull request.
 
-    Checks the decision, the records and every byte first. The same again brings the same pull
-    request up to date. ASSAY_DEPLOYMENTS names the repository, ASSAY_FORGE the forge.
+    Checks the decision, the attestations and every byte first. Running it again updates the same
+    pull request. ASSAY_DEPLOYMENTS names the repository, ASSAY_FORGE the forge.
     """
-    from assay.core.signing import signer_from_env
-    from assay.governance.registry import Registry
-    from assay.releases import plan
+    from assay.releases import monitoring_plan
+    from assay.releases.deployment import Deployment
     from assay.releases.promotion import promote
 
     use_defaults()
     done = promote(
-        services_from_env(),
-        settings_from_env(),
-        Registry(),
+        Deployment.from_env(),
         model_name,
         environment,
         digest=digest,
-        plan=plan.read(monitoring) if monitoring else None,
-        signer=signer_from_env(),
+        plan=monitoring_plan.read(monitoring) if monitoring else None,
     )
     url = done.request.url if done.request else ""
     if as_json:

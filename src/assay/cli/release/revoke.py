@@ -1,4 +1,4 @@
-"""`assay release revoke`; its work stands beside that of `assay release override`."""
+"""`assay release revoke`; implemented with `assay release override`."""
 
 from assay.cli.release.override import revoke_command as command
 

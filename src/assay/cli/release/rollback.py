@@ -1,42 +1,30 @@
-"""`assay release rollback`: an earlier release put back."""
+"""`assay release rollback`: restore an earlier release."""
 
 import click
 
 from assay.cli.console import NAME, human_bytes, json_option, print_json, use_defaults
-from assay.core.context import services_from_env
-from assay.releases.settings import settings_from_env
 
 
 @click.command("rollback")
 @click.argument("model_name")
 @click.argument("environment")
 @click.option("--why", required=True, help="Why; for the commit and the release log.")
-@click.option("--to", type=NAME, default="", help="Which (default: what came before).")
+@click.option("--to", type=NAME, default="", help="Which (default: the one before).")
 @click.option("--now", is_flag=True, help="Push to the branch at once, without a pull request.")
 @json_option
 def command(model_name: str, environment: str, why: str, to: str, now: bool, as_json: bool) -> None:
-    """Put an earlier release of MODEL_NAME back into ENVIRONMENT.
+    """Restore an earlier release of MODEL_NAME in ENVIRONMENT.
 
     Every byte of it is verified before anything is changed. Needs neither MLflow nor KFP nor the
     training data; with --now it needs no Git either.
     """
-    from assay.core.signing import signer_from_env
-    from assay.governance.registry import Registry
+    from assay.releases.deployment import Deployment
     from assay.releases.rollback import rollback
     from assay.releases.statement import person
 
     use_defaults()
     done = rollback(
-        services_from_env(),
-        settings_from_env(),
-        Registry(),
-        signer_from_env(),
-        model_name,
-        environment,
-        by=person(),
-        why=why,
-        to=to,
-        now=now,
+        Deployment.from_env(), model_name, environment, by=person(), why=why, to=to, now=now
     )
     url = done.request.url if done.request else ""
     if as_json:

@@ -1,4 +1,4 @@
-"""`assay release sync`: what was merged is recorded, signed."""
+"""`assay release sync`: merges become signed entries of the release log."""
 
 import sys
 from typing import TYPE_CHECKING
@@ -6,11 +6,9 @@ from typing import TYPE_CHECKING
 import click
 
 from assay.cli.console import json_option, print_json, use_defaults
-from assay.core.context import services_from_env
-from assay.releases.settings import settings_from_env
 
 if TYPE_CHECKING:
-    from assay.releases.approval import Synced
+    from assay.releases.sync import Synced
 
 REFUSED = 6
 
@@ -25,21 +23,14 @@ REFUSED = 6
 def command(accept_merges: bool, as_json: bool) -> None:
     """Record every merge that the release log does not know, and move the registry's aliases.
 
-    For CI or a CronJob; safe to run as often as one likes. Exit code 6 when something was merged
-    that nobody could have approved.
+    For CI or a CronJob; safe to run at any time. Exit code 6 when a merge was refused, because it
+    was not approved or does not pass the checks.
     """
-    from assay.governance.registry import Registry
-    from assay.releases.approval import sync
-    from assay.releases.statement import require_signer
+    from assay.releases.deployment import Deployment
+    from assay.releases.sync import sync
 
     use_defaults()
-    done = sync(
-        services_from_env(),
-        settings_from_env(),
-        Registry(),
-        require_signer(),
-        accept_merges=accept_merges,
-    )
+    done = sync(Deployment.from_env(), accept_merges=accept_merges)
     if as_json:
         print_json(
             {
@@ -54,7 +45,7 @@ def command(accept_merges: bool, as_json: bool) -> None:
 
 
 def print_synced(done: "Synced") -> None:
-    """What a synchronisation did, a line each."""
+    """Print the result of a synchronisation, a line for each item."""
     for entry in done.approved:
         click.echo(
             f"{entry.event}: {entry.model} in {entry.environment}: {entry.digest} by {entry.by}"

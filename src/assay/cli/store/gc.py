@@ -90,8 +90,8 @@ def _show(found: Plan, removed: int | None, as_json: bool) -> None:
         for what, names in (
             ("cache entries", found.cache),
             ("other pointers", found.pointers),
-            ("plain copies", found.views),
-            ("attestations", found.records),
+            ("plain copies", found.plain_copies),
+            ("attestations", found.attestations),
             ("manifests", found.manifests),
             ("files", found.files),
         )

@@ -4,13 +4,12 @@ import click
 from rich.progress import Progress
 
 from assay.cli.console import NAME, human_bytes, print_table, stderr, use_defaults
-from assay.core.context import services_from_env
 from assay.text import short
 
 
 @click.command("sign")
 @click.argument("digest", type=NAME)
-@click.option("--why", required=True, help="Why you take them for genuine.")
+@click.option("--why", required=True, help="Why they are genuine.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def command(digest: str, why: str, yes: bool) -> None:
     """Admit, in your name, the unsigned attestations behind the artifact DIGEST.
@@ -21,39 +20,37 @@ def command(digest: str, why: str, yes: bool) -> None:
     passport shows them as admitted by you, not as signed. For a registered model give the digest of
     its registration or decision.
     """
-    from assay.errors import UsageError
     from assay.releases.admit import admit, propose
-    from assay.releases.statement import person, require_signer
+    from assay.releases.deployment import Deployment
+    from assay.releases.statement import person
 
     use_defaults()
-    services = services_from_env()
+    deployment = Deployment.from_env(repository=False)
     with Progress(console=stderr, transient=True, disable=not stderr.is_terminal) as bar:
         shown = bar.add_task("verifying", total=None)
-        found = propose(services.store, digest, services.verifier, lambda _: bar.advance(shown))
-    signer = require_signer()
-    if services.verifier is None:  # pragma: no cover - `propose` has refused
-        raise UsageError("ASSAY_VERIFY_KEYS is not set")
-    if not found.attestations:
-        click.echo("nothing to admit: every attestation behind it is believed already")
+        result = propose(deployment.services, digest, lambda _: bar.advance(shown))
+    deployment.require_signer()
+    if not result.attestations:
+        click.echo("nothing to admit: every attestation behind it counts already")
         return
     print_table(
         ["attestation", "step", "made at", "code", "commit", "outputs"],
         [
             (
-                short(record.digest),
-                record.step,
-                record.details.started,
-                short(record.code_digest),
-                record.git_commit[:12] or "unknown",
-                ", ".join(short(output.digest) for output in record.outputs.values()),
+                short(attestation.digest),
+                attestation.step,
+                attestation.details.started,
+                short(attestation.code_digest),
+                attestation.git_commit[:12] or "unknown",
+                ", ".join(short(output.digest) for output in attestation.outputs.values()),
             )
-            for record in found.attestations
+            for attestation in result.attestations
         ],
     )
-    click.echo(f"verified: {human_bytes(found.size)}")
+    click.echo(f"verified: {human_bytes(result.size)}")
     if not yes:
         click.confirm(
-            f"Admit these {len(found.attestations)} attestations in your name?", abort=True
+            f"Admit these {len(result.attestations)} attestations in your name?", abort=True
         )
-    made = admit(services.store, services.verifier, signer, found, by=person(), why=why)
+    made = admit(deployment, result, by=person(), why=why)
     click.echo(f"admitted by {made.by}: {made.digest}")

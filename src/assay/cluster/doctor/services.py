@@ -89,8 +89,8 @@ def check_signing(_ground: Ground) -> Sequence[Finding]:
                 "add its public half: openssl pkey -in signing.pem -pubout",
             )
         ]
-    if key is not None and (key.retired or Role.RUNNER not in key.roles):
-        state = "retired" if key.retired else "not that of a runner"
+    if key is not None and (key.retired or key.stolen or Role.RUNNER not in key.roles):
+        state = "retired" if key.retired else "stolen" if key.stolen else "not that of a runner"
         text = f"{key} is {state}: it cannot sign what a run attests"
         return [Finding("signing", Status.WARNING, text, "give runs a key with the role runner")]
     return [Finding("signing", Status.OK, f"key {signer.key_id[:12]} signs and is believed")]
@@ -113,7 +113,7 @@ def check_releases(_ground: Ground) -> Sequence[Finding]:
 
 def _release_key(services: "Services") -> Finding:
     from assay.releases import log
-    from assay.releases.rehearsal import MAKE_KEY
+    from assay.releases.drill_age import MAKE_KEY
 
     name = "signing of releases"
     signer = signer_from_env()
@@ -139,12 +139,12 @@ def _release_key(services: "Services") -> Finding:
 
 def _drills(services: "Services", models: Sequence[str]) -> Iterator[Finding]:
     """Whether a rollback of each model could be rehearsed."""
-    from assay.releases import rehearsal
+    from assay.releases import drill_age
 
     for model in models[:MAX_MODELS]:
         name = f"rollback drill {model}"
         try:
-            problems = rehearsal.lacking(services, model, REHEARSED)
+            problems = drill_age.missing_for_drill(services, model, REHEARSED)
         except AssayError as error:
             problems = [str(error)]
         if not problems:

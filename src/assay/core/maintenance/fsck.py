@@ -1,8 +1,8 @@
 """Every blob against its name, every reference against what it leads to; repairs from a copy.
 
 1. Each blob is read and hashed.
-2. Each manifest's files and each record's outputs and inputs must be there.
-3. Each pointer must lead to a record that it belongs to, each pin to an artifact.
+2. Each manifest's files and each attestation's outputs and inputs must be there.
+3. Each pointer must lead to an attestation that it belongs to, each pin to an artifact.
 4. Each plain copy must hold the files of its artifact.
 5. Nothing but files and folders may lie in the store.
 6. Further checks, such as of the release log, are those that the caller gives.
@@ -12,8 +12,8 @@ before children, so something is missing only if it is not there when it is look
 names it is still there when it is looked for after that.
 
 With a second store, what is damaged or missing is fetched from there, checked against its name, and
-put in its place; what a repaired manifest or record names is looked at in turn. Plain copies are
-derived from blobs, so they are repaired without a second store.
+put in its place; what a repaired manifest or attestation names is looked at in turn. Plain copies
+are derived from blobs, so they are repaired without a second store.
 """
 
 import tempfile
@@ -22,6 +22,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from assay.core import plain_copies
 from assay.core.attestation import load
 from assay.core.attestation import pointers as pointers_of
 from assay.core.digest import hex_of
@@ -74,7 +75,7 @@ class Checked:
     size: int = 0
     """Bytes of all blobs."""
     references: int = 0
-    """Names in manifests and records, pointers, pins and plain copies."""
+    """Names in manifests and attestations, pointers, pins and plain copies."""
     findings: list[Finding] = field(default_factory=list)
 
     @property
@@ -152,7 +153,7 @@ class _Check:
             for pointer in self._store.list_pointers(prefix):
                 self._checked.references += 1
                 self._check_pointer(pointer)
-        for digest in sorted(self._store.list_views()):
+        for digest in sorted(plain_copies.listed(self._store)):
             self._checked.references += 1
             self._check_plain_copy(digest)
         for key, what in self._store.special_files():
@@ -272,15 +273,15 @@ class _Check:
         if pointer.startswith("pins/"):
             get_manifest(self._store, target)
             return
-        record = load(self._store, target, self._verifier)
+        attestation = load(self._store, target, self._verifier)
         if pointer.startswith("cache/"):
-            belongs = pointer == f"cache/{hex_of(record.step_key)}"
+            belongs = pointer == f"cache/{hex_of(attestation.step_key)}"
         else:
-            belongs = pointer in pointers_of(record, target)
+            belongs = pointer in pointers_of(attestation, target)
             if self._store.read_pointer(pointer) != target.encode():
                 raise IntegrityError(f"{pointer}: does not hold the digest it is named after")
         if not belongs:
-            raise IntegrityError(f"{pointer}: the record it leads to is about something else")
+            raise IntegrityError(f"{pointer}: the attestation it leads to is about something else")
 
     def _mend_pointer(self, pointer: str) -> bool:
         if self._source is None:
@@ -301,12 +302,12 @@ class _Check:
         what = f"plain copy {digest}"
         try:
             try:
-                notes = self._store.verify_view(get_manifest(self._store, digest))
+                notes = plain_copies.verify(self._store, get_manifest(self._store, digest))
             except (IntegrityError, NotFoundError):
-                if digest not in self._store.list_views():
+                if digest not in plain_copies.listed(self._store):
                     return  # removed since it was listed
                 # Again, because it may have been made or removed while it was listed.
-                notes = self._store.verify_view(get_manifest(self._store, digest))
+                notes = plain_copies.verify(self._store, get_manifest(self._store, digest))
         except (IntegrityError, NotFoundError) as error:
             mended = self._repair and self._remake(digest)
             self._checked.findings.append(Finding(what, str(error), mended=mended))
@@ -320,8 +321,8 @@ class _Check:
             manifest = get_manifest(self._store, digest)
             if any(self._good.get(blob.digest) != blob.size for blob in manifest.blobs):
                 return False
-            self._store.remove_view(digest)
-            self._store.view(manifest)
+            plain_copies.remove(self._store, digest)
+            plain_copies.make(self._store, manifest)
         except (IntegrityError, NotFoundError):
             return False
         return True

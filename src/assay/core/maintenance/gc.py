@@ -1,9 +1,9 @@
-"""Removing what nothing rests on: plan from roots, announce, plan again, remove parents first.
+"""Removing what nothing refers to: plan from roots, announce, plan again, remove parents first.
 
-Roots are what providers name (releases and registered versions, see `assay.releases.upkeep`), pins,
-and everything written within the grace period: a running pipeline's work. An artifact that is kept
-keeps its files, the attestations of how it was made, and all that those name, the inputs above all.
-What cannot be followed to its end is a reason to remove nothing.
+Roots are what providers name, pins, and everything written within the grace period: a running
+pipeline's work. Providers come from the caller: what they know is no concern of this module. An
+artifact that is kept keeps its files, the attestations of how it was made, and all that those name,
+the inputs above all. What cannot be followed to its end is a reason to remove nothing.
 
 Others work while it does. So what is to be removed is announced first (`assay.core.store.removal`),
 then a second plan is made, and only what both plans would remove is removed: what somebody began to
@@ -11,16 +11,17 @@ use between the first plan and the announcement stays, and who comes later sees 
 Times are those of the store's clock.
 
 The order of the removal keeps the store consistent wherever it is interrupted: a new epoch
-(`assay.core.epoch`), cache pointers, the other pointers, plain copies, records, manifests, files.
+(`assay.core.epoch`), cache pointers, the other pointers, plain copies, attestations, manifests,
+files.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from assay.core import epoch
+from assay.core import epoch, plain_copies
 from assay.core.digest import PREFIX, hex_of
-from assay.core.maintenance.names import Kind, kind_of, names_of, records_about, target_of
+from assay.core.maintenance.names import Kind, attestations_about, kind_of, names_of, target_of
 from assay.core.parallel import parallel
 from assay.core.store import Store
 from assay.core.store.base import REFRESH_SECONDS, Entry
@@ -45,8 +46,8 @@ class Plan:
 
     cache: list[str] = field(default_factory=list)
     pointers: list[str] = field(default_factory=list)
-    views: list[str] = field(default_factory=list)
-    records: list[str] = field(default_factory=list)
+    plain_copies: list[str] = field(default_factory=list)
+    attestations: list[str] = field(default_factory=list)
     manifests: list[str] = field(default_factory=list)
     files: list[str] = field(default_factory=list)
     kept: set[str] = field(default_factory=set)
@@ -61,7 +62,7 @@ class Plan:
     @property
     def blobs(self) -> list[str]:
         """Blobs to remove, parents first."""
-        return [*self.records, *self.manifests, *self.files]
+        return [*self.attestations, *self.manifests, *self.files]
 
     @property
     def size(self) -> int:
@@ -75,12 +76,12 @@ class Plan:
         A file alone is none of that: its manifest is gone already, or it is the list of an earlier
         removal.
         """
-        return bool(self.cache or self.pointers or self.records or self.manifests)
+        return bool(self.cache or self.pointers or self.attestations or self.manifests)
 
     def narrow(self, other: "Plan") -> None:
         """Leave only what `other` would remove too."""
         self.kept, self.roots, self.listed = other.kept, other.roots, other.listed
-        for name in ("cache", "pointers", "views", "records", "manifests", "files"):
+        for name in ("cache", "pointers", "plain_copies", "attestations", "manifests", "files"):
             both = set(getattr(other, name))
             setattr(self, name, [item for item in getattr(self, name) if item in both])
 
@@ -90,8 +91,8 @@ class Plan:
             "remove": {
                 "cache": self.cache,
                 "pointers": self.pointers,
-                "views": self.views,
-                "records": self.records,
+                "plain_copies": self.plain_copies,
+                "attestations": self.attestations,
                 "manifests": self.manifests,
                 "files": self.files,
                 "bytes": self.size,
@@ -196,7 +197,7 @@ def _add_target(store: Store, entry: Entry, why: str, found: Plan, problems: lis
 
 def _mark(store: Store, found: Plan, referrers: list[str], problems: list[str]) -> None:
     """Keep the roots and all they rest on."""
-    made = records_about(referrers)
+    made = attestations_about(referrers)
     to_do = list(found.roots)
     while to_do:
         digest = to_do.pop()
@@ -208,7 +209,7 @@ def _mark(store: Store, found: Plan, referrers: list[str], problems: list[str]) 
         found.kept.add(digest)
         try:
             kind = kind_of(store, digest, found.listed[digest][0])
-            # Whether a record is believed is another question: what it names stays.
+            # Whether an attestation is believed is another question: what it names stays.
             names = names_of(store, digest, kind, None)
         except AssayError as error:
             problems.append(str(error))
@@ -238,7 +239,7 @@ def _sweep(store: Store, found: Plan, pointers: Mapping[str, list[Entry]], since
 
     found.cache = old_waste("cache")
     found.pointers = [*old_waste("referrers"), *old_waste("dependents")]
-    found.views = sorted(store.list_views() - found.kept)
+    found.plain_copies = sorted(plain_copies.listed(store) - found.kept)
 
     def kind_of_waste(digest: str) -> Kind:
         try:
@@ -248,7 +249,7 @@ def _sweep(store: Store, found: Plan, pointers: Mapping[str, list[Entry]], since
 
     waste = sorted(set(found.listed) - found.kept)
     groups = {
-        Kind.RECORD: found.records,
+        Kind.ATTESTATION: found.attestations,
         Kind.MANIFEST: found.manifests,
         Kind.FILE: found.files,
     }
@@ -276,12 +277,12 @@ def remove(
         StoreError: The store failed, or this machine was stopped for long; run again to go on.
     """
     clear_dead(store)
-    if not (found.blobs or found.cache or found.pointers or found.views):
+    if not (found.blobs or found.cache or found.pointers or found.plain_copies):
         return 0
     with Removal(store, found.blobs[:MAX_BLOBS]) as removal:
         allowed = set(found.blobs[:MAX_BLOBS])
         found.narrow(plan(store, roots(), providers=providers, now=found.now, grace=found.grace))
-        for name in ("records", "manifests", "files"):
+        for name in ("attestations", "manifests", "files"):
             setattr(found, name, [item for item in getattr(found, name) if item in allowed])
         removal.narrow(found.blobs)
         if found.ends_answers:
@@ -306,10 +307,10 @@ def _remove(store: Store, found: Plan, removal: Removal) -> int:
 
     parallel(remove_pointer, found.cache)
     parallel(remove_pointer, found.pointers)
-    for digest in found.views:
+    for digest in found.plain_copies:
         removal.require_lease()
-        store.remove_view(digest)
-    groups = (found.records, found.manifests, found.files)
+        plain_copies.remove(store, digest)
+    groups = (found.attestations, found.manifests, found.files)
     return sum(sum(parallel(sweep, group)) for group in groups)
 
 

@@ -34,7 +34,7 @@ _PACKED_END: Final = re.compile(
 class Kind(StrEnum):
     """What a blob is."""
 
-    RECORD = "record"
+    ATTESTATION = "attestation"
     MANIFEST = "manifest"
     FILE = "file"
 
@@ -65,11 +65,11 @@ def kind_of(store: Store, digest: str, size: int) -> Kind:
         ours = data.endswith(_MANIFEST_END) or _PACKED_END.search(data)
         return Kind.MANIFEST if ours else Kind.FILE
     if head.startswith((b'{"_type":', b'{"payload":')) and size <= MAX_ATTESTATION_BYTES:
-        return Kind.RECORD if _is_record(store.get_bytes(digest, size)) else Kind.FILE
+        return Kind.ATTESTATION if _is_attestation(store.get_bytes(digest, size)) else Kind.FILE
     return Kind.FILE
 
 
-def _is_record(data: bytes) -> bool:
+def _is_attestation(data: bytes) -> bool:
     try:
         raw = json.loads(data)
         if "payload" in raw:
@@ -84,28 +84,28 @@ def names_of_manifest(manifest: Manifest) -> Names:
     return Names(files=tuple(manifest.blobs))
 
 
-def names_of_record(record: Attestation) -> Names:
+def names_of_attestation(attestation: Attestation) -> Names:
     """What an execution read and made."""
-    outputs = [output.digest for output in record.outputs.values()]
-    return Names(artifacts=tuple(dict.fromkeys([*outputs, *record.input_digests()])))
+    outputs = [output.digest for output in attestation.outputs.values()]
+    return Names(artifacts=tuple(dict.fromkeys([*outputs, *attestation.input_digests()])))
 
 
 def names_of(store: Store, digest: str, kind: Kind, verifier: Verifier | None) -> Names:
     """What the blob under `digest` names.
 
     Raises:
-        IntegrityError: Damaged, malformed, or a record that cannot be believed.
+        IntegrityError: Damaged, malformed, or an attestation that cannot be believed.
         NotFoundError: Nothing there.
     """
     if kind is Kind.MANIFEST:
         return names_of_manifest(get_manifest(store, digest))
-    if kind is Kind.RECORD:
-        return names_of_record(load(store, digest, verifier))
+    if kind is Kind.ATTESTATION:
+        return names_of_attestation(load(store, digest, verifier))
     return Names()
 
 
 def target_of(store: Store, pointer: str) -> str:
-    """The digest that a pointer leads to: of a record, or of an artifact for a pin.
+    """The digest that a pointer leads to: of an attestation, or of an artifact for a pin.
 
     Raises:
         IntegrityError: It does not hold what it should.
@@ -118,16 +118,16 @@ def target_of(store: Store, pointer: str) -> str:
     return digest
 
 
-def records_about(pointers: list[str]) -> dict[str, list[str]]:
-    """Artifact to the records that made it, from the names of `referrers/…`."""
+def attestations_about(pointers: list[str]) -> dict[str, list[str]]:
+    """Artifact to the attestations of how it was made, from the names of `referrers/…`."""
     found: dict[str, list[str]] = {}
-    for artifact, record in _pairs(pointers):
-        found.setdefault(artifact, []).append(record)
+    for artifact, attestation in _pairs(pointers):
+        found.setdefault(artifact, []).append(attestation)
     return found
 
 
 def _pairs(pointers: list[str]) -> Iterator[tuple[str, str]]:
     for pointer in pointers:
         parts = pointer.split("/")
-        if len(parts) == 3:  # noqa: PLR2004 - kind, artifact, record
+        if len(parts) == 3:  # noqa: PLR2004 - kind, artifact, attestation
             yield PREFIX + parts[1], PREFIX + parts[2]

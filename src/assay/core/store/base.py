@@ -1,5 +1,7 @@
 """The store: blobs under their digests, and a few small pointers.
 
+Plain copies of artifacts are a layer above: `assay.core.plain_copies`.
+
 `Store` owns hashing, checking, retries and the error contract; a kind of store implements the
 small primitives at the end. The layout is specified in docs/format.md.
 
@@ -23,9 +25,10 @@ from pathlib import Path
 from typing import IO, Final, NamedTuple, TypeVar
 
 from assay.core.digest import PREFIX, Readable, hex_of, of_bytes, of_stream
-from assay.core.manifest import Descriptor, FileEntry, Manifest
+from assay.core.manifest import Descriptor
 from assay.core.parallel import parallel
 from assay.core.store.files import copy_checked, landing, open_read_only, reading, writing
+from assay.core.store.probe import Probe
 from assay.errors import RUN_AGAIN, IntegrityError, NotFoundError, StoreError
 
 MAX_POINTER_BYTES: Final = 4 << 10
@@ -45,6 +48,10 @@ _POINTER = re.compile(
     r"|removals/(announced|ended)/[0-9a-f]{64}/[0-9a-f]{64}",
     re.ASCII,
 )
+
+
+FILE_FOLDERS: Final = ("views/", "doctor/")
+"""Where files have names of their own: plain copies, and what a probe writes and removes."""
 
 
 class Entry(NamedTuple):
@@ -207,9 +214,17 @@ class Store(abc.ABC):
         """
         return self._now()
 
-    def special_files(self) -> list[tuple[str, str]]:
-        """Links, pipes, sockets and devices in the store: key, and what it is; sorted."""
-        return sorted(self._special(""))
+    @abc.abstractmethod
+    def probe(self) -> Probe:
+        """Try with throw-away objects what runs rely on, and remove them.
+
+        Raises:
+            StoreError: The store cannot be used at all.
+        """
+
+    def special_files(self, prefix: str = "") -> list[tuple[str, str]]:
+        """Links, pipes, sockets and devices below `prefix`: name, and what it is; sorted."""
+        return sorted(self._special(prefix))
 
     def iter_blobs(self) -> Iterator[tuple[str, int]]:
         """Every blob's digest and size in bytes, in no order."""
@@ -309,107 +324,41 @@ class Store(abc.ABC):
         """Like `list_pointers`, with size and time of writing."""
         return sorted(entry for entry in self._list(prefix) if _POINTER.fullmatch(entry.key))
 
-    # Plain copies: an artifact as plain files, for readers that know nothing of digests. The file
-    # that comes first (`_head`), of a model its MLmodel, is written last and removed first: a copy
-    # without it is one that is not finished, and nobody can load it.
+    # Files under names of their own, for other programs: see `FILE_FOLDERS`.
 
-    def view(self, manifest: Manifest) -> str:
-        """Make the artifact's files readable by path; returns the folder's URI.
+    def list_files(self, prefix: str) -> Iterator[Entry]:
+        """The files below `prefix`, which ends in a slash."""
+        return self._list(_file_key(prefix))
 
-        A plain copy that is there already is checked and repaired. Its readers get files without
-        any check; `verify_view` checks them.
-        """
-        root = f"views/{hex_of(manifest.digest)}/"
-        present = {entry.key: entry.size for entry in self._list(root)}
-        head = _head(entry.path for entry in manifest.files)
-
-        def lacks(entry: FileEntry) -> bool:
-            key = root + entry.path
-            return present.get(key) != entry.blob.size or not self._holds(key, entry.blob)
-
-        def copy(entry: FileEntry) -> None:
-            if lacks(entry):
-                self._copy_to_view(entry.blob, root + entry.path)
-
-        def unpack(packed: tuple[Descriptor, list[FileEntry]]) -> None:
-            pack, entries = packed
-            if wanted := [entry for entry in entries if lacks(entry)]:
-                content = self.get_blob(pack)
-                for entry in wanted:
-                    self._replace(root + entry.path, entry.cut(content), entry.blob.media_type)
-
-        def write(manifest_files: Callable[[FileEntry], bool]) -> None:
-            parallel(copy, [entry for entry in manifest.alone if manifest_files(entry)])
-            packed = [
-                (pack, [entry for entry in entries if manifest_files(entry)])
-                for pack, entries in manifest.packed.items()
-            ]
-            parallel(unpack, [(pack, entries) for pack, entries in packed if entries])
-
-        write(lambda entry: entry.path != head)
-        write(lambda entry: entry.path == head)
-        return self._uri(root)
-
-    def view_uri(self, digest: str) -> str:
-        """The URI of an artifact's plain copy, whether there is one or not."""
-        return self._uri(f"views/{hex_of(digest)}/")
-
-    def verify_view(self, manifest: Manifest) -> list[str]:
-        """Check the plain copy of an artifact, if it has one.
-
-        Returns:
-            What is odd and does no harm, a line each: files that other programs added, or that the
-            copy is not finished.
+    def file_is(self, name: str, blob: Descriptor) -> bool:
+        """Whether a file holds the bytes of `blob`.
 
         Raises:
-            IntegrityError: A file is missing, altered, or not a file; names all of them.
+            NotFoundError: No such file.
         """
-        root = f"views/{hex_of(manifest.digest)}/"
-        present = {entry.key.removeprefix(root) for entry in self._list(root)}
-        special = {key.removeprefix(root) for key, _ in self._special(root)}
-        if not present | special:
-            return []
-        expected = {entry.path: entry.blob for entry in manifest.files}
-        where = self._uri(root)
-        notes = [
-            f"{where}/{path} was added by another program; it is not part of {manifest.digest}"
-            for path in sorted(present - set(expected))
-        ]
-        bad = set(special)
-        if _head(expected) not in present | special:
-            notes.append(f"{where} is not finished, so nothing loads it; it is made when needed")
-        else:
-            bad |= set(expected) - present
-        bad |= {
-            path
-            for path, blob in expected.items()
-            if path in present and not self._holds(root + path, blob)
-        }
-        if bad:
-            raise IntegrityError(
-                f"plain copy {where} differs from {manifest.digest} in {', '.join(sorted(bad))}; "
-                "make it again from the store's own files: assay store fsck --repair"
-            )
-        return notes
+        key = _file_key(name)
 
-    def list_views(self) -> set[str]:
-        """Digests of the artifacts that have a plain copy."""
-        keys = [entry.key for entry in self._list("views/")]
-        keys += [key for key, _ in self._special("views/")]
-        found = {key.split("/")[1] for key in keys}
-        return {PREFIX + digits for digits in found if re.fullmatch(r"[0-9a-f]{64}", digits)}
+        def read() -> bool:
+            with self._open(key) as (size, stream):
+                return size == blob.size and of_stream(stream) == (blob.digest, blob.size)
 
-    def remove_view(self, digest: str) -> None:
-        """Remove the plain copy of an artifact, if it has one."""
-        root = f"views/{hex_of(digest)}/"
-        keys = [key for key, _ in self._special(root)]
-        if root.rstrip("/") not in keys:  # otherwise it is a link, and what it leads to stays
-            keys += [entry.key for entry in self._list(root)]
-        # In order down to the head, whatever other programs have added.
-        top = sorted(key for key in keys if "/" not in key.removeprefix(root))
-        for key in top:
-            self._remove(key)
-        parallel(self._remove, sorted(set(keys) - set(top)))
+        return self._attempt(read)
+
+    def copy_blob(self, blob: Descriptor, name: str) -> None:
+        """Copy a blob to a file; checked here where the server does not check by itself."""
+        self._copy_blob(blob, _file_key(name))
+
+    def write_file(self, name: str, data: bytes, media_type: str) -> None:
+        """Write a small file, replacing an earlier one at once."""
+        self._replace(_file_key(name), data, media_type)
+
+    def remove_file(self, name: str) -> None:
+        """Remove a file, if it exists."""
+        self._remove(_file_key(name))
+
+    def uri(self, name: str) -> str:
+        """The URI under which other programs find a file or a folder of files."""
+        return self._uri(_file_key(name))
 
     def _is_there(self, blob: Descriptor) -> bool:
         """Whether a blob is there with its size, and need not be written to make it young again."""
@@ -419,13 +368,6 @@ class Store(abc.ABC):
             and found.size == blob.size
             and found.modified > self._recent_now() - REFRESH_SECONDS
         )
-
-    def _holds(self, key: str, blob: Descriptor) -> bool:
-        def read() -> bool:
-            with self._open(key) as (size, stream):
-                return size == blob.size and of_stream(stream) == (blob.digest, blob.size)
-
-        return self._attempt(read)
 
     def _fetch(self, blob: Descriptor, out: IO[bytes]) -> None:
         """Write the checked bytes of a blob to `out`, an empty file."""
@@ -537,8 +479,8 @@ class Store(abc.ABC):
         """The shell command with which a person removes what lies under `key`."""
 
     @abc.abstractmethod
-    def _copy_to_view(self, blob: Descriptor, key: str) -> None:
-        """Copy a blob, checked where the store does not check by itself, to `key`."""
+    def _copy_blob(self, blob: Descriptor, key: str) -> None:
+        """Copy a blob, checked where the server does not check by itself, to `key`."""
 
     @abc.abstractmethod
     def _uri(self, key: str) -> str:
@@ -559,12 +501,13 @@ def nothing_under(key: str, url: str) -> NotFoundError:
     )
 
 
-def _head(paths: Iterable[str]) -> str:
-    """The path that comes first: of those that are not in a folder, if there are any."""
-    return min(paths, key=lambda path: (path.count("/"), path))
-
-
 def _pointer_key(name: str) -> str:
     if not _POINTER.fullmatch(name):
         raise StoreError(f"{name!r} is not the name of a pointer")
+    return name
+
+
+def _file_key(name: str) -> str:
+    if not name.startswith(FILE_FOLDERS):
+        raise StoreError(f"{name!r} is not the name of a file")
     return name

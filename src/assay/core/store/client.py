@@ -1,15 +1,11 @@
-"""Clients of a bucket's server, and how long its faults are borne."""
+"""Clients of a bucket's server, and how long it is waited for."""
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 from urllib.parse import SplitResult, parse_qs, urlsplit
 
-import urllib3
-from minio import Minio
-from minio.credentials import ChainedProvider, EnvAWSProvider, EnvMinioProvider
-from minio.credentials.providers import Provider
-from minio.error import MinioException
-
 from assay.core.parallel import WORKERS
+from assay.core.retry import STORE, Policy
 from assay.core.settings import (
     CA_FILE,
     S3_ENDPOINT,
@@ -18,26 +14,26 @@ from assay.core.settings import (
     STORE_TIMEOUT,
     check,
 )
-from assay.core.store.wire import Pace
+from assay.core.store.credentials import from_environment
+from assay.core.store.wire import Endpoint, Pace
 from assay.errors import UsageError
+
+if TYPE_CHECKING:
+    from minio import Minio
 
 
 @dataclass(frozen=True, slots=True)
-class RetryLimits:
-    """How long transient faults are borne."""
+class Limits:
+    """How long a server is waited for."""
 
-    attempts: int = 8
-    seconds: float = 60.0
-    first_wait: float = 0.1
-    """Seconds; doubles each time, with jitter."""
-    longest_wait: float = 5.0
+    policy: Policy = STORE
     connect_timeout: float = 5.0
     read_timeout: float = 60.0
     """Seconds of silence."""
     pace: Pace = field(default_factory=Pace)
 
     @classmethod
-    def from_env(cls) -> "RetryLimits":
+    def from_env(cls) -> "Limits":
         """The limits with the pace that `ASSAY_STORE_TIMEOUT` and `ASSAY_STORE_MIN_RATE` set.
 
         Raises:
@@ -71,28 +67,27 @@ def shown(url: str) -> str:
     return (bare if "@" not in bare else f"…@{bare.rpartition('@')[2]}")[:200]
 
 
-def client_for(url: str, limits: RetryLimits | None = None, *, anonymous: bool = False) -> Minio:
-    """A client for `s3://bucket/…?endpoint=…&region=…`, with credentials from the environment.
+def endpoint_for(url: str, *, anonymous: bool = False) -> Endpoint:
+    """The server of `s3://bucket/…?endpoint=…&region=…`, with credentials from the usual chain.
 
     Args:
         url: The location.
-        limits: How long faults are borne.
         anonymous: Send no credentials: the server is not the one that they belong to.
 
     Raises:
         UsageError: No endpoint, or credentials in the URL.
     """
-    limits = limits or RetryLimits.from_env()
     parts = split_url(url)
     query = {name: values[-1] for name, values in parse_qs(parts.query).items()}
     unknown = sorted(set(query) - {"endpoint", "region"})
     if "@" in parts.netloc or unknown:
         raise UsageError(
             f"s3://{parts.hostname}: give endpoint and region only; credentials come from "
-            "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (or MINIO_ACCESS_KEY, MINIO_SECRET_KEY)"
+            "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, a profile or a role "
+            "(docs/credentials.md)"
         )
-    endpoint = query.get("endpoint") or S3_ENDPOINT.get()
-    server = split_url(endpoint)
+    address = query.get("endpoint") or S3_ENDPOINT.get()
+    server = split_url(address)
     if "@" in server.netloc:
         raise UsageError(
             f"s3://{parts.hostname}: the endpoint has credentials in it; take them out: they come "
@@ -103,33 +98,47 @@ def client_for(url: str, limits: RetryLimits | None = None, *, anonymous: bool =
             f"{url.split('?', maxsplit=1)[0]}: which server? write "
             "s3://bucket/prefix?endpoint=http://host:9000, or set AWS_ENDPOINT_URL"
         )
+    region = query.get("region") or S3_REGION.get()
+    if not server.netloc.isascii() or not region.isascii() or not region.isprintable():
+        raise UsageError(
+            f"s3://{parts.hostname}: the endpoint {shown(address)!r} cannot be used; write "
+            "http://host:port or https://host:port"
+        )
+    credentials = None if anonymous else from_environment()
+    return Endpoint(server.scheme, server.netloc, region, credentials)
+
+
+def client_for(url: str, limits: Limits | None = None, *, anonymous: bool = False) -> "Minio":
+    """A client of the `minio` package for the server of an `s3://…` URL; see `endpoint_for`."""
+    return client_of(endpoint_for(url, anonymous=anonymous), limits or Limits.from_env())
+
+
+def client_of(endpoint: Endpoint, limits: Limits) -> "Minio":
+    """A client of the `minio` package, for what is rare: its requests are slow to make.
+
+    Raises:
+        UsageError: An endpoint that the package does not take.
+    """
+    import urllib3
+    from minio import Minio
+
     pool = urllib3.PoolManager(
         maxsize=2 * WORKERS,
         timeout=urllib3.Timeout(connect=limits.connect_timeout, read=limits.read_timeout),
-        retries=False,  # tenacity retries, in one place
+        retries=False,  # assay.core.retry does
         cert_reqs="CERT_REQUIRED",
         ca_certs=CA_FILE.get() or None,
     )
     try:
         return Minio(
-            server.netloc,
-            secure=server.scheme == "https",
-            region=query.get("region") or S3_REGION.get(),
+            endpoint.netloc,
+            secure=endpoint.scheme == "https",
+            region=endpoint.region,
             http_client=pool,
-            credentials=None if anonymous else _provider(),
+            credentials=endpoint.credentials,
         )
     except ValueError as error:
         raise UsageError(
-            f"s3://{parts.hostname}: the endpoint {shown(endpoint)!r} cannot be used ({error}); "
-            "write http://host:port or https://host:port"
+            f"the endpoint {shown(endpoint.netloc)!r} cannot be used ({error}); write "
+            "http://host:port or https://host:port"
         ) from None
-
-
-def _provider() -> Provider | None:
-    provider = ChainedProvider([EnvAWSProvider(), EnvMinioProvider()])
-    try:
-        provider.retrieve()
-    except (ValueError, MinioException):
-        # A server without authentication needs none; any other will say AccessDenied.
-        return None
-    return provider

@@ -26,6 +26,7 @@ from assay.core.digest import Readable, of_stream
 from assay.core.manifest import Descriptor
 from assay.core.store.base import Entry, Store, blob_key, nothing_under
 from assay.core.store.files import SpecialFileError, copy_checked, kind_of_file, open_own
+from assay.core.store.probe import CONTENT, Probe
 from assay.errors import IntegrityError, StoreAccessError, StoreError
 
 
@@ -145,6 +146,16 @@ class FolderStore(Store):
                         if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
                             yield str(path.relative_to(self._root)), kind_of_file(mode)
 
+    def probe(self) -> Probe:
+        """See `Store.probe`."""
+        with self._errors("cannot be written to"):
+            # As the first write of a run would.
+            self._root.mkdir(parents=True, exist_ok=True)
+            with tempfile.NamedTemporaryFile(dir=self._root, prefix=".doctor-") as file:
+                file.write(CONTENT)
+                file.flush()
+        return Probe(reads_back=True)
+
     def _now(self) -> float:
         # What the file system stamps a new file with: on a share, the clock of its server.
         if not self._root.exists():
@@ -170,8 +181,8 @@ class FolderStore(Store):
     def _removal(self, key: str) -> str:
         return f"rm -f {shlex.quote(str(self._root / key))}"
 
-    def _copy_to_view(self, blob: Descriptor, key: str) -> None:
-        # A copy and no link: who changes a view must not change the blob.
+    def _copy_blob(self, blob: Descriptor, key: str) -> None:
+        # A copy and no link: who changes a copy must not change the blob.
         with (
             self._open(blob_key(blob.digest)) as (_, stream),
             self._writing(key) as out,

@@ -12,38 +12,35 @@ import logging
 import os
 import threading
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from collections.abc import Set as AbstractSet
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import IO, Any, Final, TypeVar
+from typing import IO, Final, TypeVar
 from urllib.parse import quote, unquote_plus, urlencode
 from xml.etree.ElementTree import Element, ParseError, fromstring
+from xml.sax.saxutils import escape
 
-from minio import Minio
-from minio.commonconfig import ComposeSource, CopySource
-from minio.datatypes import Part
-from tenacity import (
-    Retrying,
-    before_sleep_log,
-    retry_if_exception,
-    stop_after_attempt,
-    stop_after_delay,
-    wait_exponential,
-    wait_random,
-)
-
+from assay.core import retry
 from assay.core.digest import PREFIX, Readable, hex_of
 from assay.core.manifest import Descriptor
 from assay.core.parallel import WORKERS
 from assay.core.store import s3_errors
-from assay.core.store.base import Entry, Store, blob_key, nothing_under
-from assay.core.store.client import RetryLimits, client_for, split_url
+from assay.core.store.base import SMALL_BYTES, Entry, Store, blob_key, nothing_under
+from assay.core.store.client import Limits, client_of, endpoint_for, split_url
 from assay.core.store.files import PIECE_BYTES, read_pieces
+from assay.core.store.probe import (
+    FOLDER,
+    Probe,
+    read_bucket_settings,
+    remove_all,
+    try_writes,
+)
 from assay.core.store.upload import PART_BYTES, Source, part_bytes
-from assay.core.store.wire import ForeignError, StatusError, Wire
+from assay.core.store.wire import Endpoint, ForeignError, StatusError, Wire
 from assay.errors import (
     IntegrityError,
     StoreAccessError,
@@ -56,8 +53,8 @@ R = TypeVar("R")
 
 PARALLEL_PARTS: Final = 4
 """Parts in flight, whatever the number of files."""
-MAX_COPY_BYTES: Final = 5 << 30
-"""The most that S3 copies in one request."""
+MAX_DOCUMENT_BYTES: Final = 1 << 20
+"""Of an answer in XML about one object."""
 MAX_LISTING_BYTES: Final = 16 << 20
 """Of one page of a listing, which names a thousand objects at most."""
 MAX_EMPTY_PAGES: Final = 100
@@ -67,6 +64,8 @@ MAX_SKEW_SECONDS: Final = 900
 
 _PRECONDITION_FAILED: Final = 412
 _NOT_FOUND: Final = 404
+_FAILED_LATE: Final = 500
+"""Stands for the status of a success whose document is an error."""
 _PARTIAL: Final = 206
 _RANGE_REFUSED: Final = 416
 
@@ -74,16 +73,19 @@ _RANGE_REFUSED: Final = 416
 class MinioStore(Store):
     """Blobs as objects below a prefix of a bucket."""
 
+    max_copy_bytes = 5 << 30
+    """The most that S3 copies in one request."""
+
     def __init__(
-        self, client: Minio, bucket: str, prefix: str, limits: RetryLimits | None = None
+        self, endpoint: Endpoint, bucket: str, prefix: str, limits: Limits | None = None
     ) -> None:
-        self._client = client
+        self._endpoint = endpoint
         self._bucket = bucket
         self._prefix = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
-        self._limits = limits or RetryLimits.from_env()
+        self._limits = limits or Limits.from_env()
         self.url = f"s3://{bucket}/{self._prefix}".rstrip("/")
         self._wire = Wire(
-            client,
+            endpoint,
             bucket,
             connect_timeout=self._limits.connect_timeout,
             read_timeout=self._limits.read_timeout,
@@ -97,14 +99,14 @@ class MinioStore(Store):
         """The server's clock and ours (monotonic), when the first was last seen."""
 
     @classmethod
-    def from_url(cls, url: str, limits: RetryLimits | None = None) -> "MinioStore":
+    def from_url(cls, url: str, limits: Limits | None = None) -> "MinioStore":
         """The store that an `s3://…` URL names."""
         parts = split_url(url)
         if not parts.netloc:
             raise UsageError(
                 "s3://: which bucket? write s3://bucket/prefix?endpoint=http://host:9000"
             )
-        return cls(client_for(url, limits), parts.netloc.rpartition("@")[2], parts.path, limits)
+        return cls(endpoint_for(url), parts.netloc, parts.path, limits)
 
     @contextlib.contextmanager
     def _open(self, key: str) -> Iterator[tuple[int, Readable]]:
@@ -242,40 +244,101 @@ class MinioStore(Store):
         Each part is named by the hash that was taken when the whole was hashed, so what the server
         accepts is what the digest was computed from.
         """
-        client, name = self._client, self._prefix + key
-        upload = self._attempt(
-            lambda: _answered(
-                client._create_multipart_upload,  # noqa: SLF001
-                self._bucket,
-                name,
-                {"Content-Type": blob.media_type},
-            )
-        )
 
-        def send(number: int) -> Part:
-            query = urlencode({"partNumber": number + 1, "uploadId": upload})
-            tag = self._attempt(lambda: self._send(key, source, number, {}, query))
-            return Part(number + 1, tag)
+        def send_all(upload: str) -> list[str]:
+            def send(number: int) -> str:
+                query = _part_query(number, upload)
+                return self._attempt(lambda: self._send(key, source, number, {}, query))
 
-        try:
-            parts = self._in_parallel(send, len(source.parts))
+            tags = self._in_parallel(send, len(source.parts))
             # Once more, because only some servers hold each part against its hash.
             source.require_unchanged()
-            self._attempt(
-                lambda: _answered(
-                    client._complete_multipart_upload,  # noqa: SLF001
-                    self._bucket,
-                    name,
-                    upload,
-                    parts,
-                )
+            return tags
+
+        self._in_parts(key, blob, send_all)
+
+    def _in_parts(self, key: str, blob: Descriptor, send_all: Callable[[str], list[str]]) -> None:
+        """An upload in parts; `send_all` gets its id and gives each part's entity tag."""
+
+        def begin() -> str:
+            headers = {"content-type": blob.media_type}
+            made = self._document("POST", key, "uploads=", "InitiateMultipartUploadResult", headers)
+            return made["UploadId"]
+
+        upload = self._attempt(begin)
+        query = urlencode({"uploadId": upload}, quote_via=quote, safe="")
+        try:
+            tags = send_all(upload)
+            parts = "".join(
+                f"<Part><PartNumber>{number}</PartNumber><ETag>{escape(tag)}</ETag></Part>"
+                for number, tag in enumerate(tags, 1)
             )
+            body = f"<CompleteMultipartUpload>{parts}</CompleteMultipartUpload>".encode()
+            self._attempt(lambda: self._complete(key, blob, query, body))
         except BaseException:
             with contextlib.suppress(StoreError):
-                self._attempt(
-                    lambda: client._abort_multipart_upload(self._bucket, name, upload)  # noqa: SLF001
-                )
+                self._attempt(lambda: self._abort(key, query))
             raise
+
+    def _complete(self, key: str, blob: Descriptor, query: str, body: bytes) -> None:
+        expected = "CompleteMultipartUploadResult"
+        try:
+            self._document("POST", key, query, expected, body=body, moves=blob.size)
+        except StatusError as error:
+            # The answer to an attempt before was lost: the upload is over, and the object exists.
+            if error.code != "NoSuchUpload" or self._size(key) != blob.size:
+                raise
+
+    def _abort(self, key: str, query: str) -> None:
+        with self._wire.request("DELETE", self._prefix + key, query=query):
+            pass
+
+    def _document(
+        self,
+        method: str,
+        key: str,
+        query: str,
+        expected: str,
+        headers: dict[str, str] | None = None,
+        body: bytes = b"",
+        moves: int = 0,
+    ) -> dict[str, str]:
+        """What an answer in XML says.
+
+        Args:
+            method: HTTP method.
+            key: The object's key.
+            query: Canonical query string.
+            expected: The document's name.
+            headers: By lower-case name.
+            body: Of the request.
+            moves: Bytes that the server moves before it answers.
+
+        Raises:
+            ForeignError: Another document, or none.
+            StatusError: The server failed after it had begun to answer.
+        """
+        with self._wire.request(
+            method,
+            self._prefix + key,
+            headers=headers,
+            query=query,
+            body=body,
+            sha256=hashlib.sha256(body).hexdigest(),
+            document=True,
+            moves=moves,
+        ) as answer:
+            text = answer.read_all(MAX_DOCUMENT_BYTES)
+        try:
+            document = fromstring(text)  # noqa: S314 - expat bounds what entities may become
+        except (ParseError, ValueError) as error:
+            raise ForeignError(f"not XML: {type(error).__name__}") from error
+        name, fields = _plain(document.tag), _fields(document)
+        if name == "Error":
+            raise StatusError(_FAILED_LATE, fields.get("Code", ""), answer.headers)
+        if name != expected or (expected.startswith("Initiate") and not fields.get("UploadId")):
+            raise ForeignError(f"not {expected} but <{name[:40]}>")
+        return fields
 
     def _in_parallel(self, work: Callable[[int], R], count: int) -> list[R]:
         """`work` on each number below `count`, a few at a time in the whole process."""
@@ -451,22 +514,69 @@ class MinioStore(Store):
     def _removal(self, key: str) -> str:
         return f"mc rm ALIAS/{self._bucket}/{self._prefix}{key}"
 
-    def _copy_to_view(self, blob: Descriptor, key: str) -> None:
-        source, target = self._prefix + blob_key(blob.digest), self._prefix + key
+    def _copy_blob(self, blob: Descriptor, key: str) -> None:
+        source = quote(f"/{self._bucket}/{self._prefix}{blob_key(blob.digest)}")
 
-        def copy() -> None:
-            if blob.size < MAX_COPY_BYTES:
-                _answered(
-                    self._client.copy_object,
-                    self._bucket,
-                    target,
-                    CopySource(self._bucket, source),
-                )
-            else:
-                whole = [ComposeSource(self._bucket, source)]
-                _answered(self._client.compose_object, self._bucket, target, whole)
+        def copy(query: str, begin: int, end: int, expected: str) -> str:
+            headers = {"x-amz-copy-source": source}
+            if query:
+                headers["x-amz-copy-source-range"] = f"bytes={begin}-{end - 1}"
+            size = end - begin
+            made = self._document("PUT", key, query, expected, headers, moves=size)
+            return made.get("ETag", "")
 
-        self._attempt(copy)
+        if blob.size <= self.max_copy_bytes:
+            self._attempt(lambda: copy("", 0, blob.size, "CopyObjectResult"))
+            return
+        begins = range(0, blob.size, self.max_copy_bytes)
+
+        def copy_all(upload: str) -> list[str]:
+            def copy_part(number: int) -> str:
+                begin = begins[number]
+                end = min(begin + self.max_copy_bytes, blob.size)
+                query = _part_query(number, upload)
+                return self._attempt(lambda: copy(query, begin, end, "CopyPartResult"))
+
+            return self._in_parallel(copy_part, len(begins))
+
+        self._in_parts(key, blob, copy_all)
+
+    def probe(self) -> Probe:
+        """See `Store.probe`."""
+        # Listed below the store's own prefix, as runs do: the documented policy shows no other.
+        next(self._list(FOLDER), None)
+        client = client_of(self._endpoint, self._limits)
+        key = f"{FOLDER}{uuid.uuid4().hex}"
+        names = (f"{self._prefix}{key}", f"{self._prefix}{key}-digest")
+        found = Probe()
+        try:
+            try_writes(found, key, self._try_put, self._read_small)
+        finally:
+            if not found.write_refusal:
+                found.remaining = remove_all(client, self._bucket, names)
+        read_bucket_settings(found, client, self._bucket, self._prefix)
+        return found
+
+    def _try_put(
+        self, key: str, data: bytes, sha256: str, headers: dict[str, str]
+    ) -> StatusError | None:
+        def ask() -> StatusError | None:
+            try:
+                self._put(key, data, sha256, "text/plain", headers)
+            except StatusError as answer:
+                if s3_errors.is_transient(answer):
+                    raise
+                return answer
+            return None
+
+        return self._attempt(ask)
+
+    def _read_small(self, key: str) -> bytes:
+        def read() -> bytes:
+            with self._open(key) as (_, stream):
+                return stream.read(SMALL_BYTES)
+
+        return self._attempt(read)
 
     def _uri(self, key: str) -> str:
         return f"s3://{self._bucket}/{self._prefix}{key}".rstrip("/")
@@ -474,67 +584,37 @@ class MinioStore(Store):
     def _attempt(self, work: Callable[[], R], *, damaged: bool = False) -> R:
         """Do `work`, again after a transient fault; every other fault as the store's error."""
         damage_seen = 0
+        renewed = False
 
         def transient(error: BaseException) -> bool:
-            nonlocal damage_seen
+            nonlocal damage_seen, renewed
             if damaged and isinstance(error, IntegrityError):
                 damage_seen += 1
                 return damage_seen == 1
+            provider = self._endpoint.credentials
+            if isinstance(error, StatusError) and error.code in s3_errors.EXPIRED and provider:
+                provider.forget()
+                first, renewed = not renewed, True
+                return first
             return s3_errors.is_transient(error)
 
+        policy = self._limits.policy
         try:
-            # Most succeed at once, and the machinery costs as much as a small file's hash.
-            try:
-                return work()
-            except Exception as error:
-                if not transient(error):
-                    raise
-                return self._again(work, error, transient)
+            return retry.call(policy, work, transient)
         except s3_errors.FAULTS as error:
-            told = s3_errors.told(error, url=self.url, bucket=self._bucket, patience=self._patience)
-            if isinstance(told, StoreAccessError) and not self._bucket_seen:
+            failure = s3_errors.to_store_error(
+                error, url=self.url, bucket=self._bucket, limits=str(policy)
+            )
+            if isinstance(failure, StoreAccessError) and not self._bucket_seen:
                 # Some servers refuse a write to a bucket that does not exist.
                 with contextlib.suppress(*s3_errors.FAULTS):
                     self._require_bucket()
-            raise told from error
-
-    def _again(
-        self, work: Callable[[], R], first: Exception, transient: Callable[[BaseException], bool]
-    ) -> R:
-        """Do `work` again and again, after `first` came of the first attempt."""
-        limits = self._limits
-        failed: list[Exception] = [first]
-
-        def attempt() -> R:
-            if failed:
-                raise failed.pop()
-            return work()
-
-        retrying = Retrying(
-            stop=stop_after_attempt(limits.attempts) | stop_after_delay(limits.seconds),
-            wait=wait_exponential(multiplier=limits.first_wait, max=limits.longest_wait)
-            + wait_random(0, limits.first_wait),
-            retry=retry_if_exception(lambda error: error is first or transient(error)),
-            before_sleep=before_sleep_log(logger, logging.DEBUG),
-            reraise=True,
-        )
-        return retrying(attempt)
-
-    @property
-    def _patience(self) -> str:
-        return f"{self._limits.attempts} tries or {self._limits.seconds:g} s"
+            raise failure from error
 
 
-def _answered(call: Callable[..., R], *arguments: Any) -> R:
-    """What a call of `minio-py` gives; an answer that it cannot parse is not an S3 server's.
-
-    Raises:
-        ForeignError: The answer is not what S3 specifies.
-    """
-    try:
-        return call(*arguments)
-    except (ParseError, ValueError, KeyError, AttributeError) as error:
-        raise ForeignError(f"not what was asked for: {type(error).__name__}") from error
+def _part_query(number: int, upload: str) -> str:
+    query = {"partNumber": number + 1, "uploadId": upload}
+    return urlencode(query, quote_via=quote, safe="")
 
 
 def _plain(tag: str) -> str:

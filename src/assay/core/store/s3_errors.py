@@ -1,123 +1,143 @@
-"""What answers and faults mean: whether a retry mends them, and the remedy."""
+"""S3 errors: what each code means, which error it becomes, and the remedy. One table.
 
-from typing import Final
+A code whose error is `StoreUnavailableError` is transient: the same request may succeed a moment
+later. What has no row here is judged by its HTTP status.
+"""
 
-import urllib3
-from minio.error import InvalidResponseError, MinioException, S3Error, ServerError
+from typing import Final, NamedTuple
 
+from assay.core.retry import TRANSIENT_STATUS
 from assay.core.store.wire import BrokenError, ForeignError, StatusError, UntrustedError
 from assay.errors import NotFoundError, StoreAccessError, StoreError, StoreUnavailableError
 
-FAULTS: Final = (
-    StatusError,
-    BrokenError,
-    ForeignError,
-    UntrustedError,
-    MinioException,
-    urllib3.exceptions.HTTPError,
-)
+FAULTS: Final = (StatusError, BrokenError, ForeignError, UntrustedError)
 """What requests raise; none of it leaves the store."""
+
+
+class Row(NamedTuple):
+    """What an error code of S3 means."""
+
+    meaning: str
+    error: type[StoreError]
+    remedy: str
+
+    @property
+    def transient(self) -> bool:
+        """Whether the same request may succeed a moment later."""
+        return self.error is StoreUnavailableError
+
+
+_CREDENTIALS: Final = (
+    "check AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY (or the profile or role that they come from) "
+    "and the rights of that user on the bucket"
+)
+_ROOM: Final = "make room and run again"
+_BUCKET: Final = "create it: mc mb ALIAS/{bucket}"
+_AGAIN: Final = "run again later"
+_REGION: Final = "give the bucket's region: &region=… in the URL, or AWS_REGION"
+
+TABLE: Final = {
+    "SlowDown": Row("asks for fewer requests", StoreUnavailableError, _AGAIN),
+    "SlowDownRead": Row("asks for fewer requests", StoreUnavailableError, _AGAIN),
+    "SlowDownWrite": Row("asks for fewer requests", StoreUnavailableError, _AGAIN),
+    "InternalError": Row("failed", StoreUnavailableError, _AGAIN),
+    "ServiceUnavailable": Row("is not available", StoreUnavailableError, _AGAIN),
+    "XMinioServerNotInitialized": Row("is starting", StoreUnavailableError, _AGAIN),
+    "RequestTimeout": Row("waited too long for a request", StoreUnavailableError, _AGAIN),
+    "IncompleteBody": Row("got half of a request", StoreUnavailableError, _AGAIN),
+    "OperationAborted": Row("is busy with the same key", StoreUnavailableError, _AGAIN),
+    "ConditionalRequestConflict": Row("is busy with the same key", StoreUnavailableError, _AGAIN),
+    "XAmzContentSHA256Mismatch": Row("got altered bytes", StoreUnavailableError, _AGAIN),
+    "BadDigest": Row("got altered bytes", StoreUnavailableError, _AGAIN),
+    "AccessDenied": Row("refuses these credentials", StoreAccessError, _CREDENTIALS),
+    "InvalidAccessKeyId": Row("refuses these credentials", StoreAccessError, _CREDENTIALS),
+    "SignatureDoesNotMatch": Row("refuses these credentials", StoreAccessError, _CREDENTIALS),
+    "InvalidTokenId": Row("refuses these credentials", StoreAccessError, _CREDENTIALS),
+    "InvalidToken": Row("refuses these credentials", StoreAccessError, _CREDENTIALS),
+    "ExpiredToken": Row("refuses these credentials", StoreAccessError, "log in again"),
+    "RequestTimeTooSkewed": Row(
+        "has a clock that differs too much from this machine's", StoreError, "set the clock"
+    ),
+    "AuthorizationHeaderMalformed": Row("is of another region", StoreError, _REGION),
+    "PermanentRedirect": Row("is of another region", StoreError, _REGION),
+    "InvalidBucketName": Row(
+        "does not take such a bucket",
+        StoreError,
+        "a name has 3 to 63 lower-case letters and digits",
+    ),
+    "NoSuchBucket": Row("has no such bucket", StoreError, _BUCKET),
+    "NoSuchKey": Row("has no such object", NotFoundError, "check ASSAY_STORE"),
+    "NoSuchObject": Row("has no such object", NotFoundError, "check ASSAY_STORE"),
+    "NotFound": Row("has no such object", NotFoundError, "check ASSAY_STORE"),
+    "XMinioStorageFull": Row("is full", StoreError, _ROOM),
+    "XMinioAdminBucketQuotaExceeded": Row("is full", StoreError, _ROOM),
+    "QuotaExceeded": Row("is full", StoreError, _ROOM),
+    "InsufficientStorage": Row("is full", StoreError, _ROOM),
+    "NotImplemented": Row("does not implement the request", StoreError, "use another server"),
+}
+"""By code."""
+_BY_STATUS: Final = {401: "AccessDenied", 403: "AccessDenied", 507: "InsufficientStorage"}
+"""Whose row counts where an answer has no code, such as that of a HEAD."""
+_CONFLICT: Final = 409
+"""Transient in S3: two requests about the same key."""
 ALTERED: Final = frozenset({"XAmzContentSHA256Mismatch", "BadDigest"})
 """The body is not what its hash says."""
-MISSING: Final = frozenset({"NoSuchKey", "NotFound", "NoSuchObject"})
+EXPIRED: Final = frozenset({"ExpiredToken", "InvalidTokenId", "TokenRefreshRequired"})
+"""Temporary credentials may be over earlier than was said; others are asked for once."""
+MISSING: Final = frozenset(code for code, row in TABLE.items() if row.error is NotFoundError)
 
-_TRANSIENT: Final = ALTERED | {
-    "SlowDown",
-    "SlowDownRead",
-    "SlowDownWrite",
-    "InternalError",
-    "ServiceUnavailable",
-    "RequestTimeout",
-    "OperationAborted",
-    "ConditionalRequestConflict",
-    "XMinioServerNotInitialized",
-    "IncompleteBody",
-}
-_TRANSIENT_STATUS: Final = frozenset({408, 409, 429})
-_SERVER_FAULT: Final = 500
-_FULL: Final = frozenset({"XMinioStorageFull", "QuotaExceeded", "InsufficientStorage"})
-_ACCESS: Final = frozenset(
-    {
-        "AccessDenied",
-        "InvalidAccessKeyId",
-        "SignatureDoesNotMatch",
-        "ExpiredToken",
-        "InvalidTokenId",
-    }
-)
-_ACCESS_STATUS: Final = frozenset({401, 403})
+
+def row_of(code: str, status: int = 0) -> Row | None:
+    """The table's row for an answer; None where it has none."""
+    return TABLE.get(code or _BY_STATUS.get(status, ""))
+
+
+def passes(code: str, status: int) -> bool:
+    """Whether the same request may succeed a moment after such an answer."""
+    if row := row_of(code, status):
+        return row.transient
+    return status in TRANSIENT_STATUS or status == _CONFLICT
 
 
 def is_transient(error: BaseException) -> bool:
-    """Whether the same request may succeed a moment later."""
-    if isinstance(error, StatusError | S3Error):
-        status = _status(error)
-        # A full disk is answered with 507, and still no retry makes room.
-        return error.code not in _FULL and (
-            error.code in _TRANSIENT or status in _TRANSIENT_STATUS or status >= _SERVER_FAULT
-        )
-    if isinstance(error, InvalidResponseError):
-        # An answer that is not S3's at all, such as a load balancer's page.
-        return error._code >= _SERVER_FAULT  # type: ignore[no-any-return]  # noqa: SLF001
-    return isinstance(error, BrokenError | ServerError | urllib3.exceptions.HTTPError)
+    """Whether the same request may succeed a moment after such an error."""
+    if isinstance(error, StatusError):
+        return passes(error.code, error.status)
+    return isinstance(error, BrokenError)
 
 
-def told(error: BaseException, *, url: str, bucket: str, patience: str) -> StoreError:
+def to_store_error(error: BaseException, *, url: str, bucket: str, limits: str) -> StoreError:
     """The store's error for what a request raised.
 
     Args:
         error: One of `FAULTS`.
         url: The store's, for the message.
         bucket: Its bucket.
-        patience: How long transient faults were borne, in words.
+        limits: How long transient faults were borne, in words.
     """
     if isinstance(error, UntrustedError):
         return StoreError(
             f"store {url}: the server's certificate is not accepted ({error}); set SSL_CERT_FILE "
             "to the certificate of its authority"
         )
-    if isinstance(error, ForeignError) or (
-        isinstance(error, InvalidResponseError) and not is_transient(error)
-    ):
-        odd = str(error) if isinstance(error, ForeignError) else "not XML"
+    if isinstance(error, ForeignError):
         return StoreError(
-            f"store {url}: the answer is not an S3 server's ({odd}), so it says nothing about what "
-            "the store holds; a proxy or a sign-in page answers, or the endpoint in ASSAY_STORE is "
-            "another server's"
+            f"store {url}: the answer is not an S3 server's ({error}), so it says nothing about "
+            "what the store holds; a proxy or a sign-in page answers, or the endpoint in "
+            "ASSAY_STORE is another server's"
         )
-    if isinstance(error, StatusError | S3Error) and not is_transient(error):
-        return permanent(error.code or "", _status(error), str(error), url, bucket)
-    # The text of urllib3's errors holds URLs, in which signed queries may stand.
-    cause = type(error).__name__
-    if isinstance(error, StatusError | ServerError | BrokenError):
-        cause = str(error)
-    elif isinstance(error, S3Error):
-        cause = str(error.code)
+    if isinstance(error, StatusError) and not is_transient(error):
+        return permanent(error.code, error.status, str(error), url, bucket)
     return StoreUnavailableError(
-        f"store {url} does not answer as it should ({cause}), after {patience}; is it up, and is "
+        f"store {url} does not answer as it should ({error}), after {limits}; is it up, and is "
         "the endpoint in ASSAY_STORE right? What was stored stays; run again to go on"
     )
 
 
 def permanent(code: str, status: int, text: str, url: str, bucket: str) -> StoreError:
     """The error for an answer that no retry mends."""
-    if code == "RequestTimeTooSkewed":
-        return StoreError(f"store {url}: the clocks differ too much; set this machine's clock")
-    if code in _ACCESS or (not code and status in _ACCESS_STATUS):
-        return StoreAccessError(
-            f"store {url} refuses these credentials ({code or status}); check AWS_ACCESS_KEY_ID, "
-            "AWS_SECRET_ACCESS_KEY and the rights of that user on the bucket"
-        )
-    if code == "NoSuchBucket":
-        return StoreError(f"store {url}: no such bucket; create it: mc mb ALIAS/{bucket}")
-    if code in MISSING:
-        return NotFoundError(f"nothing there in {url}; is this the right store (ASSAY_STORE)?")
-    if code in _FULL:
-        return StoreError(f"store {url} is full ({code}); make room and run again")
-    return StoreError(f"store {url}: {text}")
-
-
-def _status(error: StatusError | S3Error) -> int:
-    if isinstance(error, StatusError):
-        return error.status
-    return int(getattr(error.response, "status", 0) or 0)
+    row = row_of(code, status)
+    if row is None:
+        return StoreError(f"store {url}: {text}")
+    remedy = row.remedy.format(bucket=bucket)
+    return row.error(f"store {url} {row.meaning} ({code or status}); {remedy}")

@@ -1,10 +1,7 @@
 """Signed HTTP requests to a bucket: what the store sends often, at the least cost.
 
-`minio-py` hashes every part again that we have hashed already, asks for no condition, and its
-HTTP layer costs more processor time per request than a small file's whole transfer. So requests for
-objects are made here, on connections that are kept, and signed as AWS specifies (Signature
-Version 4). What is rare and moves no bytes (copying, beginning and completing an upload) is left to
-`minio-py`.
+Requests are made on connections that are kept, and signed as AWS specifies (Signature Version 4).
+docs/adr/0019 compares this with the libraries that could be used instead.
 
 A success counts only if it looks like an S3 server's: a sign-in page, the page of a proxy, or an
 answer that a proxy has taken apart (chunked, compressed) says nothing about what the store holds.
@@ -30,11 +27,10 @@ from email.message import Message
 from email.utils import parsedate_to_datetime
 from types import TracebackType
 from typing import Any, Final, Protocol, Self
-from urllib.parse import quote
-
-from minio import Minio
+from urllib.parse import quote, urlsplit
 
 from assay.core.settings import CA_FILE
+from assay.core.store.credentials import Provider
 from assay.errors import UsageError
 
 EMPTY_SHA256: Final = hashlib.sha256(b"").hexdigest()
@@ -43,6 +39,7 @@ MAX_IDLE: Final = 64
 """Connections kept."""
 
 
+_AWS: Final = re.compile(r"\.amazonaws\.com(\.cn)?(:\d+)?\Z")
 _LENGTH: Final = re.compile(r"[0-9]{1,18}", re.ASCII)
 _ENDS_WITHOUT_ANSWER: Final = 500
 """From this status on, whoever answered speaks for a server that did not."""
@@ -83,6 +80,27 @@ class Deadline:
         if left <= 0:
             raise SlowError(self._pace)
         return left
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """An S3 server, and what requests to it are signed with."""
+
+    scheme: str
+    netloc: str
+    region: str
+    credentials: Provider | None
+    """None for a server that needs none."""
+
+    def of_bucket(self, bucket: str) -> tuple[str, str]:
+        """Host and path below which the objects of a bucket lie."""
+        netloc = self.netloc
+        if netloc == "s3.amazonaws.com":
+            netloc = f"s3.{self.region}.amazonaws.com"
+        # A certificate covers one label: a bucket with a dot in its name is part of the path.
+        if _AWS.search(netloc) and "." not in bucket:
+            return f"{bucket}.{netloc}", "/"
+        return netloc, f"/{bucket}/"
 
 
 class Body(Protocol):
@@ -210,21 +228,17 @@ class Wire:
 
     def __init__(
         self,
-        client: Minio,
+        endpoint: Endpoint,
         bucket: str,
         *,
         connect_timeout: float,
         read_timeout: float,
         pace: Pace | None = None,
     ) -> None:
-        # Private names of a pinned client: there is no public way to its address and credentials.
-        self._region: str = client._get_region(bucket)  # noqa: SLF001
-        url = client._base_url.build(  # noqa: SLF001
-            method="GET", region=self._region, bucket_name=bucket, object_name="x"
-        )
-        self._provider = client._provider  # noqa: SLF001
-        self._root: str = url.path.removesuffix("x")
-        self._netloc: str = url.netloc
+        self._region = endpoint.region
+        self._provider = endpoint.credentials
+        self._netloc, self._root = endpoint.of_bucket(bucket)
+        url = urlsplit(f"{endpoint.scheme}://{self._netloc}")
         self._address = (str(url.hostname), url.port or (443 if url.scheme == "https" else 80))
         self._tls: ssl.SSLContext | None = None
         if url.scheme == "https":
@@ -245,6 +259,8 @@ class Wire:
         query: str = "",
         body: bytes | Body = b"",
         sha256: str = EMPTY_SHA256,
+        document: bool = False,
+        moves: int = 0,
     ) -> Answer:
         """Send one request; the answer, if it is a success.
 
@@ -255,6 +271,8 @@ class Wire:
             query: Canonical query string: names sorted, values encoded.
             body: Bytes, or what sends them.
             sha256: Hex digest of the body; a server that checks it refuses another body.
+            document: The answer is an XML document about the object, not the object.
+            moves: Bytes that the server itself moves before it answers.
 
         Raises:
             StatusError: The server refused.
@@ -270,7 +288,7 @@ class Wire:
         lines = [f"{method} {target} HTTP/1.1", *(f"{k}: {v}" for k, v in signed.items())]
         head = "\r\n".join([*lines, f"content-length: {size}", "", ""]).encode("ascii")
         deadline = Deadline(self._pace)
-        deadline.extend(size)
+        deadline.extend(size + moves)
         connection = self._connect()
         keep = False
         try:
@@ -282,7 +300,7 @@ class Wire:
         answer = Answer(response, connection, self)
         if response.status // 100 == 2:  # noqa: PLR2004 - success
             try:
-                _require_s3(response, method, is_object=bool(key))
+                _require_s3(response, method, is_object=bool(key) and not document)
             except ForeignError:
                 self.release(connection, keep=False)
                 response.close()

@@ -1,7 +1,7 @@
 """Policies: what a model must show before it is registered, and the judging of it.
 
 The language is described in docs/policy.md. Judging fails closed: what is missing, is not a
-number, or is about something else fails its rule; no rules, or none that applied, is no pass.
+number, or is about something else fails its rule; no rules, or none that applied, is not a pass.
 """
 
 from assay.evidence.selectors import Expression, parse_expression

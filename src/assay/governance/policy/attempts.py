@@ -23,6 +23,9 @@ def widened(interval: Interval, value: float, attempts: float) -> Interval:
         interval: At confidence 1 - a.
         value: The estimate that it is about, within it.
         attempts: At least 1; 1 changes nothing.
+
+    Returns:
+        An interval of the same confidence over all attempts.
     """
     if attempts <= 1:
         return interval

@@ -2,8 +2,8 @@
 
 https://github.com/in-toto/attestation/blob/main/spec/predicates/test-result.md
 
-The predicate's published type has no room for values, so what was seen stands in the annotations
-of the subject. An inconclusive decision is `WARNED`, which is no pass: read `PASSED`, or the
+The predicate's published type has no room for values, so the values are in the annotations
+of the subject. An inconclusive decision is `WARNED`, which is not a pass: read `PASSED`, or the
 verdict.
 """
 
@@ -97,7 +97,7 @@ def replay(
         evidence: Documents as `evidence.json` holds them; JSON in any spelling.
         model: Digest; by default the one that the documents name.
         data: Digest of the dataset behind the model; by default the one that documents about data
-            alone name, because here nothing else could tell.
+            alone name, because nothing else identifies them here.
 
     Raises:
         UsageError: Something that is no document (all are named), or the documents name no model,
@@ -116,8 +116,8 @@ def replay(
     if model is None:
         models = {doc.subjects["model"] for doc in documents.values() if "model" in doc.subjects}
         if len(models) != 1:
-            found = ", ".join(sorted(models)) or "none"
-            raise UsageError(f"the evidence names these models: {found}; say which with --model")
+            result = ", ".join(sorted(models)) or "none"
+            raise UsageError(f"the evidence names these models: {result}; say which with --model")
         (model,) = models
     if data is None:
         about = {
@@ -136,7 +136,7 @@ def _document(content: bytes) -> EvidenceDocument:
 
 
 def statement(decision: Decision) -> dict[str, Any]:
-    """The decision as an in-toto Statement, held against the published types.
+    """The decision as an in-toto Statement, checked against the published types.
 
     Raises:
         IntegrityError: It does not fit them; a bug.

@@ -1,4 +1,4 @@
-"""Judging evidence by a policy. Fails closed; every way not to pass is told in one line."""
+"""Judging evidence by a policy. Fails closed; every reason not to pass is reported in one line."""
 
 import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -49,9 +49,9 @@ def judge(
         policy: The rules.
         documents: By a name for messages and the decision, such as the artifact's digest.
         model: Digest of the model.
-        data: Digest of the dataset that the model's rows were taken from; "" when not told.
-        test_data: Digest of the rows the model was tested on; "" when not told.
-        production: Digest of the production model, "" for none; None when not told.
+        data: Digest of the dataset that the model's rows were taken from; "" when not given.
+        test_data: Digest of the rows the model was tested on; "" when not given.
+        production: Digest of the production model, "" for none; None when not given.
 
     Raises:
         UsageError: `model`, or another of the digests, is none.
@@ -147,7 +147,7 @@ class _Scope:
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
-    """One document's word on one name."""
+    """What one piece of evidence says about a name."""
 
     value: float | None
     interval: Interval | None
@@ -166,7 +166,7 @@ class _Refusal(Exception):  # noqa: N818 - never leaves this module
 
 
 class _Unclear(Exception):  # noqa: N818 - never leaves this module
-    """Evidence that says itself that it cannot tell, and why."""
+    """Evidence that is itself inconclusive, and why."""
 
 
 def _index(documents: Mapping[str, EvidenceDocument], scope: _Scope) -> _Index:
@@ -188,7 +188,7 @@ def _index(documents: Mapping[str, EvidenceDocument], scope: _Scope) -> _Index:
             )
     for _, document in sorted(documents.items()):
         for name, note in document.notes.items():
-            # A note without a value says why there is none.
+            # A note without a value says why the value is missing.
             if name not in document.values and canonical_name(name) not in seen:
                 seen[canonical_name(name)] = [_Seen(None, None, note, "", True)]
     return seen
@@ -197,30 +197,30 @@ def _index(documents: Mapping[str, EvidenceDocument], scope: _Scope) -> _Index:
 def _document_rows(
     name: str, document: EvidenceDocument, scope: _Scope, policy: Policy
 ) -> Iterable[Row]:
-    """Rows for what a document is about and for its own verdict, if there is something to tell."""
+    """Rows for what a document is about and for its own verdict, if it has one."""
     text = f"evidence {_short(name)}"
-    if other := scope.objection(document):
-        yield Row(text, Outcome.FAIL, other, Kind.DOCUMENT, evidence=name)
+    if problem := scope.objection(document):
+        yield Row(text, Outcome.FAIL, problem, Kind.DOCUMENT, evidence=name)
         return
-    if other := objection(document, policy):
-        yield Row(text, Outcome.FAIL, other, Kind.DOCUMENT, evidence=name)
+    if problem := objection(document, policy):
+        yield Row(text, Outcome.FAIL, problem, Kind.DOCUMENT, evidence=name)
         return
     if (attempts := document.values.get(ATTEMPTS)) is not None:
-        told = (
+        explanation = (
             "this is the first model tried on this test data"
             if attempts == 1
             else f"{attempts:.0f} models were tried on this test data, this one among them"
         )
-        yield Row(text, Outcome.PASS, told, Kind.DOCUMENT, evidence=name, value=attempts)
+        yield Row(text, Outcome.PASS, explanation, Kind.DOCUMENT, evidence=name, value=attempts)
     if document.verdict is None:
         return
     outcome = {"pass": Outcome.PASS, "inconclusive": Outcome.INCONCLUSIVE}.get(
         document.verdict, Outcome.FAIL
     )
-    told = f"its own verdict is {document.verdict}"
+    explanation = f"its own verdict is {document.verdict}"
     if outcome is not Outcome.PASS and document.reason:
-        told = f"{document.reason} ({told})"
-    yield Row(text, outcome, told, Kind.DOCUMENT, evidence=name)
+        explanation = f"{document.reason} ({explanation})"
+    yield Row(text, outcome, explanation, Kind.DOCUMENT, evidence=name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,8 +256,8 @@ def _finding(rule: Rule, policy: Policy, seen: _Index) -> _Finding:
     if rule.when is not None:
         condition, _ = _find(rule.when, seen)
         if not rule.when.holds(condition):
-            told = f"does not apply: {rule.when.evidence_name} is {number(condition)}"
-            return _Finding(Outcome.SKIPPED, told)
+            explanation = f"does not apply: {rule.when.evidence_name} is {number(condition)}"
+            return _Finding(Outcome.SKIPPED, explanation)
     value, intervals = _find(rule.expression, seen)
     if policy.primary_metric and rule.expression.metric in {REGRESSION, *_BOUNDS}:
         _require_primary(policy.primary_metric, seen)
@@ -281,22 +281,22 @@ def _finding(rule: Rule, policy: Policy, seen: _Index) -> _Finding:
     if bound:
         return _by_bound(rule.expression, value, _whole_of(rule.expression, seen), seen)
     outcome = Outcome.PASS if rule.expression.holds(value) else Outcome.FAIL
-    return _Finding(outcome, _told(rule.expression, value, None, seen), value)
+    return _Finding(outcome, _sentence(rule.expression, value, None, seen), value)
 
 
 def _by_bound(
     expression: Expression, value: float, whole: Interval | None, seen: _Index
 ) -> _Finding:
-    """Judge a bound, of the interval `whole`; None where nobody says of which."""
-    told = _told(expression, value, None, seen)
+    """Judge a bound, of the interval `whole`; None when that is unknown."""
+    explanation = _sentence(expression, value, None, seen)
     if expression.holds(value):
-        return _Finding(Outcome.PASS, told, value)
+        return _Finding(Outcome.PASS, explanation, value)
     if whole is None or _whole(expression, whole)[1]:
-        return _Finding(Outcome.FAIL, told, value)
+        return _Finding(Outcome.FAIL, explanation, value)
     # Another number of the interval satisfies the rule: the data does not show a violation.
     low, high = (number(end, beside=expression.threshold) for end in (whole.low, whole.high))
-    told += f", and the interval is {low} to {high}: {_MORE_DATA}"
-    return _Finding(Outcome.INCONCLUSIVE, told, value, whole)
+    explanation += f", and the interval is {low} to {high}: {_MORE_DATA}"
+    return _Finding(Outcome.INCONCLUSIVE, explanation, value, whole)
 
 
 def _whole_of(expression: Expression, seen: _Index) -> Interval | None:
@@ -312,23 +312,23 @@ def _whole_of(expression: Expression, seen: _Index) -> Interval | None:
 def _by_interval(
     expression: Expression, value: float, interval: Interval, seen: _Index
 ) -> _Finding:
-    told = _told(expression, value, interval, seen)
+    explanation = _sentence(expression, value, interval, seen)
     satisfied, violated = _whole(expression, interval)
     if satisfied and expression.holds(value):
         outcome = Outcome.PASS
     elif satisfied:
         outcome = Outcome.FAIL
-        told += "; the interval contradicts the value"
+        explanation += "; the interval contradicts the value"
     elif violated:
         outcome = Outcome.FAIL
     else:
         outcome = Outcome.INCONCLUSIVE
-        told += f", which lies within the interval: {_MORE_DATA}"
-    return _Finding(outcome, told, value, interval)
+        explanation += f", which lies within the interval: {_MORE_DATA}"
+    return _Finding(outcome, explanation, value, interval)
 
 
-def _told(expression: Expression, value: float, interval: Interval | None, seen: _Index) -> str:
-    """What was found and what is allowed, as a sentence that begins with the finding."""
+def _sentence(expression: Expression, value: float, interval: Interval | None, seen: _Index) -> str:
+    """The value and the limit, as a sentence that begins with the value."""
     metric, comparison, threshold = expression.metric, expression.comparison, expression.threshold
     bounds = None if interval is None else (interval.low, interval.high, interval.confidence)
     name = expression.evidence_name
@@ -348,14 +348,16 @@ def _told(expression: Expression, value: float, interval: Interval | None, seen:
 
 def _compared(seen: _Index) -> str:
     """The metric that a comparison is by, as its evidence names it."""
-    whole = [one.value for one in seen.get(REGRESSION, [])]
+    whole = [item.value for item in seen.get(REGRESSION, [])]
     prefix = f"{REGRESSION}_"
     named = [
         name.removeprefix(prefix)
-        for name, told in seen.items()
-        if name.startswith(prefix) and name not in _BOUNDS and [one.value for one in told] == whole
+        for name, items in seen.items()
+        if name.startswith(prefix)
+        and name not in _BOUNDS
+        and [item.value for item in items] == whole
     ]
-    # Where two metrics differ by the same, nobody can tell by which.
+    # Two metrics with equal differences cannot be distinguished.
     return named[0] if len(named) == 1 else "the primary metric"
 
 
@@ -421,53 +423,52 @@ def _require_level(
 
 
 def _sibling(expression: Expression, seen: _Index) -> tuple[float, list[Interval | None]]:
-    """The `regression_delta` that a bound belongs to, and the intervals told for it."""
+    """The `regression_delta` that a bound belongs to, and its intervals."""
     return _find(Expression(REGRESSION, expression.labels, "==", 0), seen)
 
 
 def _find(expression: Expression, seen: _Index) -> tuple[float, list[Interval | None]]:
-    """The one finite value under the expression's name, and the intervals told for it.
+    """The one finite value under the expression's name, and its intervals.
 
     Raises:
         _Refusal: Missing, not a number, two that differ, or from evidence about something else.
     """
     name = expression.evidence_name
-    told = seen.get(name, [])
-    if not told:
+    seen_values = seen.get(name, [])
+    if not seen_values:
         raise _Refusal(_missing(name, seen))
-    for one in told:
-        if one.objection:
-            raise _Refusal(f"{name} comes from evidence that {one.objection}")
-        if not one.about_model and is_about_model(expression.metric):
+    for item in seen_values:
+        if item.objection:
+            raise _Refusal(f"{name} comes from evidence that {item.objection}")
+        if not item.about_model and is_about_model(expression.metric):
             raise _Refusal(f"{name} comes from evidence about data, not about the model")
-    values = [one.value for one in told]
+    values = [item.value for item in seen_values]
     if len(set(values)) > 1:
-        found = ", ".join("not a number" if value is None else repr(value) for value in values)
-        raise _Refusal(f"the evidence contradicts itself on {name}: {found}")
+        result = ", ".join("not a number" if value is None else repr(value) for value in values)
+        raise _Refusal(f"the evidence contradicts itself on {name}: {result}")
     if values[0] is None:
-        note = next((f": {one.note}" for one in told if one.note), "")
-        _require_clear(expression, told, note)
+        note = next((f": {item.note}" for item in seen_values if item.note), "")
+        _require_clear(expression, seen_values, note)
         raise _Refusal(f"{name} has no value{_first_model(name, seen) or note}")
-    return values[0], [one.interval for one in told]
+    return values[0], [item.interval for item in seen_values]
 
 
-def _require_clear(expression: Expression, told: Sequence[_Seen], note: str) -> None:
-    """Stop where there is no value because the data cannot tell.
+def _require_clear(expression: Expression, seen_values: Sequence[_Seen], note: str) -> None:
+    """Stop where the value is missing because the data is inconclusive.
 
-    That is so where the evidence gives an interval in its place, some numbers of which satisfy the
-    expression, or where the document's own verdict is inconclusive. Never a pass: that takes a
-    value.
+    That is: the evidence gives an interval instead, some numbers of which satisfy the expression,
+    or its own verdict is inconclusive. Never a pass, which requires a value.
 
     Raises:
         _Unclear: It is so.
     """
     name = expression.evidence_name
-    for one in told:
-        own = one.interval
+    for item in seen_values:
+        own = item.interval
         if own is not None and not _whole(expression, own)[1]:
             low, high = (number(end, beside=expression.threshold) for end in (own.low, own.high))
             raise _Unclear(f"{name} may be anything from {low} to {high}{note}")
-    if all(one.verdict == "inconclusive" for one in told):
+    if all(item.verdict == "inconclusive" for item in seen_values):
         raise _Unclear(f"{name} cannot be told{note}")
 
 

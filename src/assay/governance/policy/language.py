@@ -2,7 +2,7 @@
 
 A policy is written by a person and decides what is released, so nothing in it is guessed: unknown
 and repeated keys, misspelt metrics, anchors, aliases and tags are errors. Every error has its line
-and column in the file, and all are told at once.
+and column in the file, and all are reported at once.
 """
 
 import re
@@ -166,8 +166,8 @@ class _Reader(NodeReader):
         if not isinstance(node, yaml.SequenceNode):
             self._add(node, "expected a list, such as [{step: package.module:evaluate}]")
             return ()
-        found = [self._step(item) for item in node.value]
-        return tuple(rule for rule in found if rule is not None)
+        result = [self._step(item) for item in node.value]
+        return tuple(rule for rule in result if rule is not None)
 
     def _step(self, node: Any) -> StepRule | None:
         if not isinstance(node, yaml.MappingNode):
@@ -261,14 +261,14 @@ class _Reader(NodeReader):
         if not isinstance(node, yaml.SequenceNode):
             self._add(node, f"expected a list, such as [{'package.module' if dotted else 'lift'}]")
             return ()
-        found = []
+        result = []
         for item in node.value:
             text = self._text(item)
             parts = text.split(".") if dotted else [text]
             if not all(NAME.fullmatch(part) and (":" not in part or not dotted) for part in parts):
                 self._add(item, f"{text!r} is not the name of {what}")
-            found.append(text)
-        return tuple(found)
+            result.append(text)
+        return tuple(result)
 
     def _confidence(self, node: Any) -> float | None:
         if node is None:

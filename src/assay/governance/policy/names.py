@@ -1,4 +1,4 @@
-"""The evidence names that the library's stages give, so that a misspelt one can be told.
+"""The evidence names that the library's stages give, so that a misspelt name is reported.
 
 docs/policy.md shows the same table; tests/governance/test_policy.py compares the two.
 """

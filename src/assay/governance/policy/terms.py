@@ -1,8 +1,8 @@
 """The terms on which evidence must have been made for a policy to believe it.
 
 A comparison judges by itself, by a margin and at a level of confidence; and both evaluation and
-comparison leave groups unjudged that are too small. These are parameters of whoever starts a run,
-so the evidence says them, and they are held against what the policy asks for. So it is with the
+comparison leave groups unjudged that are too small. The person who starts a run sets these
+parameters, so the evidence names them, and they are compared with the policy. So it is with the
 file of behavioural checks, where the policy names one, and with the class that a recall is of.
 """
 
@@ -78,10 +78,10 @@ def _checks_objection(document: EvidenceDocument, policy: Policy) -> str:
 def _comparison_objection(document: EvidenceDocument, policy: Policy) -> str:
     if document.verdict != "pass" or document.values.get(REGRESSION) is None:
         return ""
-    told, limit = document.values.get("regression_margin"), margin(policy)
-    # Asked this way round, what is not told is refused.
-    if limit is not None and not (told is not None and told <= limit):
-        shown = "no margin that it tells" if told is None else f"a margin of {told:g}"
+    given, limit = document.values.get("regression_margin"), margin(policy)
+    # In this order, a missing margin is refused.
+    if limit is not None and not (given is not None and given <= limit):
+        shown = "no margin that it tells" if given is None else f"a margin of {given:g}"
         return (
             f"judged by {shown}, and the policy's rule on {REGRESSION} says {limit:g}; compare by "
             "the policy's margin"
@@ -96,11 +96,11 @@ def _comparison_objection(document: EvidenceDocument, policy: Policy) -> str:
 def _class_objection(document: EvidenceDocument, policy: Policy) -> str:
     """Why a document takes another class for the positive one than the policy; "" if it does not.
 
-    Whoever starts a run chooses the class. A recall of the frequent one is easily high, so where
-    the policy says nothing, it means the default.
+    The person who starts a run chooses the class. The recall of a frequent class is easily high, so
+    where the policy says nothing, it means the default.
     """
-    told = document.notes.get(POSITIVE)
-    if told is None:
+    given = document.notes.get(POSITIVE)
+    if given is None:
         # What ranks candidates repeats numbers that were measured on other rows.
         asked = any(
             is_by_class(metric_of(name)) and not name.startswith(f"{metric_of(name)}{{candidate=")
@@ -108,21 +108,22 @@ def _class_objection(document: EvidenceDocument, policy: Policy) -> str:
         )
         if policy.positive_label and asked:
             return (
-                f"does not say which class is positive, and the policy asks for "
+                "does not say which class is positive, and the policy asks for "
                 f"{policy.positive_label!r}"
             )
         return ""
     if policy.positive_label:
-        if told != policy.positive_label:
+        if given != policy.positive_label:
             return (
-                f"takes {told!r} for the positive class, and the policy asks for "
+                f"takes {given!r} for the positive class, and the policy asks for "
                 f"{policy.positive_label!r} (positive_label)"
             )
         return ""
     default = document.notes.get(POSITIVE_DEFAULT)
-    if told != default and (named := _by_class(document, policy)):
+    if given != default and (named := _by_class(document, policy)):
         return (
-            f"takes {told!r} for the positive class, which the run chose, and the policy judges by "
+            f"takes {given!r} for the positive class, which the run chose, and the policy judges "
+            "by "
             f"{', '.join(named)}; write the class that it means into the policy (positive_label), "
             f"or train with the default, {default!r}"
         )

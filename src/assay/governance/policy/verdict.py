@@ -125,10 +125,10 @@ class Decision:
     evidence: tuple[str, ...] = ()
     """Names of the documents, sorted: digests of artifacts, or of files in a replay."""
     production: str = ""
-    """Digest of the production model; empty when there is none."""
+    """Digest of the production model; empty without one."""
     test_data: str = ""
     data: str = ""
-    """Digest of the dataset that the model's rows were taken from; empty when not told."""
+    """Digest of the dataset that the model's rows were taken from; empty when not given."""
 
     @property
     def reason(self) -> str:
@@ -183,9 +183,9 @@ def reasons_of(rows: Sequence[Row]) -> list[str]:
         for row in bad
         if row.kind is Kind.DOCUMENT and not any(rule in row.explanation for rule in rules)
     ]
-    told = [" ".join(text.split()) for text in dict.fromkeys([*rules, *documents])]
-    more = [f"and {len(told) - MAX_REASONS} more"] if len(told) > MAX_REASONS else []
-    return [*told[:MAX_REASONS], *more]
+    reasons = [" ".join(text.split()) for text in dict.fromkeys([*rules, *documents])]
+    more = [f"and {len(reasons) - MAX_REASONS} more"] if len(reasons) > MAX_REASONS else []
+    return [*reasons[:MAX_REASONS], *more]
 
 
 def earlier_reason_of(rows: Sequence[Row]) -> str:

@@ -5,10 +5,10 @@ An adapter turns whatever its client raises into these:
 | cause | error |
 |---|---|
 | no token, a wrong one, or one without the right | `ServiceError`, says which variable |
-| answers 429 and 5xx, or none, that outlive every retry | `ServiceError` |
-| the forge refuses the request itself | `ServiceError` with its words |
+| answers 429 and 5xx, or no answer, that outlive every retry | `ServiceError` |
+| the forge refuses the request itself | `ServiceError` with its message |
 
-A client's error never reaches a user: its text may hold headers.
+A client's error never reaches a user: its text may contain headers.
 """
 
 import re
@@ -16,23 +16,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol, TypeVar
 
-from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt
-from tenacity.wait import wait_exponential_jitter
-
+from assay.core import retry
 from assay.errors import ServiceError
 
 T = TypeVar("T")
 
 TIMEOUT_SECONDS: Final = 20
-ATTEMPTS: Final = 8
-LONGEST_WAIT: Final = 8.0
-"""Seconds."""
 MAX_BODY_CHARS: Final = 60_000
 """GitHub takes 65,536 characters in the description of a pull request; GitLab and Gitea more."""
 _UNAUTHORIZED: Final = 401
 _FORBIDDEN: Final = 403
 _NOT_FOUND: Final = 404
-_TOO_MANY: Final = 429
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +44,7 @@ class PullRequest:
     """A proposal; on GitLab, a merge request."""
 
     number: int
-    """0 where there is no forge."""
+    """0 without a forge."""
     url: str
     branch: str
     state: str
@@ -67,53 +61,67 @@ class Forge(Protocol):
     def open(
         self, branch: str, base: str, title: str, body: str, labels: Sequence[str]
     ) -> PullRequest:
-        """Open one; where there is one already, that."""
+        """Open a pull request; an existing one of the branch is updated instead.
+
+        Args:
+            branch: With the proposal.
+            base: The branch to merge into.
+            title: Of the pull request.
+            body: Its description, in Markdown.
+            labels: To add.
+
+        Returns:
+            The pull request.
+
+        Raises:
+            ServiceError: The forge refuses, or does not answer.
+        """
 
     def update(
         self, request: PullRequest, title: str, body: str, labels: Sequence[str]
     ) -> PullRequest:
-        """Give an open one another title, body and labels; a person's own labels stay."""
+        """Change an open pull request; labels that people added stay.
+
+        Args:
+            request: The pull request.
+            title: The new title.
+            body: The new description, in Markdown.
+            labels: To add.
+
+        Returns:
+            The pull request.
+
+        Raises:
+            ServiceError: The forge refuses, or does not answer.
+        """
 
     def close(self, request: PullRequest, comment: str) -> None:
-        """Close one without merging it."""
+        """Close a pull request without merging it."""
 
     def merged_by(self, commit: str) -> PullRequest | None:
         """The merged pull request that brought a commit into the branch."""
 
 
-class _TransientError(Exception):
-    """May be gone when it is tried again."""
-
-    def __init__(self, said: str, wait: float = 0.0) -> None:
-        super().__init__(said)
-        self.wait = wait
-
-
-def calling(name: str, what: str, work: Callable[[], T], *, first_wait: float = 0.3) -> T:
+def calling(name: str, what: str, work: Callable[[], T]) -> T:
     """Do `work`, again after a transient fault.
 
-    `work` raises what `failed` makes; anything else passes through.
+    Args:
+        name: Of the forge.
+        what: The action, for errors: "cannot <what>".
+        work: Raises what `failed` makes; other exceptions pass through.
+        first_wait: Seconds before the second attempt.
+
+    Returns:
+        The result of `work`.
 
     Raises:
         ServiceError: The faults outlived every retry.
     """
-
-    def wait(state: RetryCallState) -> float:
-        error = state.outcome.exception() if state.outcome else None
-        told = error.wait if isinstance(error, _TransientError) else 0.0
-        own = wait_exponential_jitter(multiplier=first_wait, max=LONGEST_WAIT)(state)
-        return min(max(told, own), LONGEST_WAIT)
-
     try:
-        return Retrying(
-            retry=retry_if_exception_type(_TransientError),
-            stop=stop_after_attempt(ATTEMPTS),
-            wait=wait,
-            reraise=True,
-        )(work)
-    except _TransientError as error:
+        return retry.call(retry.FORGE, work)
+    except retry.TransientError as error:
         raise ServiceError(
-            f"{name}: cannot {what}: {error}, {ATTEMPTS} times; run again later"
+            f"{name}: cannot {what}: {error}, after {retry.FORGE}; run again later"
         ) from error
 
 
@@ -124,17 +132,20 @@ def failed(
 
     Args:
         name: Of the forge.
-        what: What could not be done.
+        what: The action, for errors: "cannot <what>".
         status: Of HTTP; 0 where there was no answer.
-        said: The forge's own words.
+        said: The forge's message.
         wait: Seconds that it asks to wait.
         passing: Known to be over soon, whatever the status.
+
+    Returns:
+        A `ServiceError`, or for a transient fault the error that `calling` retries.
     """
     said = " ".join(said.split())[:200]
     limited = status == _FORBIDDEN and re.search(r"rate limit|abuse", said, re.IGNORECASE)
-    if passing or status == 0 or status >= 500 or status == _TOO_MANY or limited:  # noqa: PLR2004 - HTTP
+    if passing or status == 0 or status in retry.TRANSIENT_STATUS or limited:
         kind = f"answered {status}" if status else "did not answer"
-        return _TransientError(f"it {'limits the rate' if limited else kind}", wait)
+        return retry.TransientError(f"it {'limits the rate' if limited else kind}", wait)
     if status == _UNAUTHORIZED:
         hint = "ASSAY_GIT_TOKEN is missing, wrong or expired"
     elif status == _FORBIDDEN:

@@ -45,7 +45,7 @@ class GiteaForge:
             "Content-Type": "application/json",
         }
         self._pool = urllib3.PoolManager(
-            retries=False,  # tenacity retries, in one place
+            retries=False,  # assay.core.retry does
             timeout=urllib3.Timeout(connect=TIMEOUT_SECONDS, read=TIMEOUT_SECONDS),
         )
 
@@ -54,14 +54,14 @@ class GiteaForge:
         newest = None
         for page in range(1, MAX_PAGES + 1):
             query = f"/pulls?state=all&sort=recentupdate&limit={PAGE}&page={page}"
-            found = self._call(f"look for the pull request of {branch}", "GET", query) or []
-            for raw in found:
+            result = self._call(f"look for the pull request of {branch}", "GET", query) or []
+            for raw in result:
                 if raw["head"]["ref"] != branch or raw["base"]["ref"] != self._base:
                     continue
                 if raw["state"] == "open":
                     return _request(raw)
                 newest = newest or raw
-            if len(found) < PAGE:
+            if len(result) < PAGE:
                 break
         return _request(newest) if newest else None
 
@@ -72,7 +72,7 @@ class GiteaForge:
         content = {"head": branch, "base": base, "title": title, "body": body}
         what = f"open a pull request for {branch}"
         made = self._call(what, "POST", "/pulls", content, admit=_CONFLICT)
-        # There is one already, of this call's own lost answer or of somebody else.
+        # One exists already, from a lost answer to this call or from another process.
         request = _request(made) if made is not None else self.find(branch)
         if request is None:
             raise failed(NAME, what, _CONFLICT, "there is one, and it cannot be found")
@@ -158,7 +158,7 @@ def _request(raw: Any) -> PullRequest:
     if raw["merged"] and raw["merge_commit_sha"]:
         user = raw["merged_by"] or {}
         at = stamp(datetime.fromisoformat(raw["merged_at"]))
-        merge = Merge(raw["merge_commit_sha"], str(user.get("login", "somebody who has left")), at)
+        merge = Merge(raw["merge_commit_sha"], str(user.get("login", "a deleted user")), at)
     state = "merged" if merge else raw["state"]
     return PullRequest(raw["number"], raw["html_url"], raw["head"]["ref"], state, merge)
 

@@ -37,7 +37,7 @@ class GitHubForge:
             base_url=f"{root}/api/v3" if root else Consts.DEFAULT_BASE_URL,
             auth=Auth.Token(settings.token),
             timeout=TIMEOUT_SECONDS,
-            retry=None,  # tenacity retries, in one place
+            retry=None,  # assay.core.retry does
             seconds_between_requests=None,
             seconds_between_writes=None,
             lazy=True,
@@ -48,8 +48,8 @@ class GitHubForge:
 
     def find(self, branch: str) -> PullRequest | None:
         """See `Forge.find`."""
-        found = self._call(f"look for the pull request of {branch}", lambda: self._find(branch))
-        return _request(self._whole(found.number), branch) if found else None
+        result = self._call(f"look for the pull request of {branch}", lambda: self._find(branch))
+        return _request(self._whole(result.number), branch) if result else None
 
     def open(
         self, branch: str, base: str, title: str, body: str, labels: Sequence[str]
@@ -64,12 +64,12 @@ class GitHubForge:
             )
             request = PullRequest(made.number, made.html_url, branch, "open")
         except ServiceError as error:
-            # There is one already, of this call's own lost answer or of somebody else.
+            # One exists already, from a lost answer to this call or from another process.
             exists = getattr(error.__cause__, "status", 0) == _EXISTS
-            found = self.find(branch) if exists else None
-            if found is None:
+            result = self.find(branch) if exists else None
+            if result is None:
                 raise
-            request = found
+            request = result
         return self.update(request, title, body, labels)
 
     def update(
@@ -94,18 +94,18 @@ class GitHubForge:
 
     def merged_by(self, commit: str) -> PullRequest | None:
         """See `Forge.merged_by`."""
-        found = self._call(
+        result = self._call(
             f"ask who merged {commit[:12]}",
             lambda: list(self._repository.get_commit(commit).get_pulls()),
         )
-        for native in found:
+        for native in result:
             if native.base.ref == self._base and native.merged_at:
                 whole = self._whole(native.number)
                 return _request(whole, whole.head.ref)
         return None
 
     def _find(self, branch: str) -> "Native | None":
-        found = list(
+        result = list(
             self._repository.get_pulls(
                 state="all",
                 head=f"{self._owner}:{branch}",
@@ -114,8 +114,8 @@ class GitHubForge:
                 direction="desc",
             )
         )
-        opened = [native for native in found if native.state == "open"]
-        return next(iter(opened or found), None)
+        opened = [native for native in result if native.state == "open"]
+        return next(iter(opened or result), None)
 
     def _whole(self, number: int) -> "Native":
         # A list does not say who merged.
@@ -142,7 +142,7 @@ class GitHubForge:
 def _request(native: "Native", branch: str) -> PullRequest:
     merge = None
     if native.merged_at is not None and native.merge_commit_sha:
-        by = getattr(native.merged_by, "login", None) or "somebody who has left"
+        by = getattr(native.merged_by, "login", None) or "a deleted user"
         merge = Merge(native.merge_commit_sha, by, stamp(native.merged_at))
     state = "merged" if merge else native.state
     return PullRequest(native.number, native.html_url, branch, state, merge)

@@ -34,7 +34,7 @@ class GitLabForge:
             settings.forge_url or PUBLIC,
             private_token=settings.token,
             timeout=TIMEOUT_SECONDS,
-            retry_transient_errors=False,  # tenacity retries, in one place
+            retry_transient_errors=False,  # assay.core.retry does
             keep_base_url=True,
         )
         self._base = settings.branch
@@ -64,12 +64,12 @@ class GitLabForge:
             )
             request = _request(made)
         except ServiceError as error:
-            # There is one already, of this call's own lost answer or of somebody else.
+            # One exists already, from a lost answer to this call or from another process.
             exists = getattr(error.__cause__, "response_code", 0) == _EXISTS
-            found = self.find(branch) if exists else None
-            if found is None:
+            result = self.find(branch) if exists else None
+            if result is None:
                 raise
-            request = found
+            request = result
         return self.update(request, title, body, labels)
 
     def update(
@@ -93,17 +93,17 @@ class GitLabForge:
 
     def merged_by(self, commit: str) -> PullRequest | None:
         """See `Forge.merged_by`."""
-        found = self._call(
+        result = self._call(
             f"ask who merged {commit[:12]}",
             lambda: self._project.commits.get(commit, lazy=True).merge_requests(),
         )
-        for item in found:
+        for item in result:
             if item["state"] == "merged" and item["target_branch"] == self._base:
                 return _request(self._whole(item["iid"]))
         return None
 
     def _find(self, branch: str) -> Any:
-        found = self._project.mergerequests.list(
+        result = self._project.mergerequests.list(
             source_branch=branch,
             target_branch=self._base,
             state="all",
@@ -111,8 +111,8 @@ class GitLabForge:
             sort="desc",
             get_all=False,
         )
-        opened = [native for native in found if native.state == "opened"]
-        return next(iter(opened or found), None)
+        opened = [native for native in result if native.state == "opened"]
+        return next(iter(opened or result), None)
 
     def _whole(self, number: int) -> Any:
         return self._call(
@@ -141,6 +141,6 @@ def _request(native: Any) -> PullRequest:
         user = getattr(native, "merge_user", None) or getattr(native, "merged_by", None) or {}
         commit = native.merge_commit_sha or native.squash_commit_sha or native.sha
         at = stamp(datetime.fromisoformat(native.merged_at))
-        merge = Merge(commit, str(user.get("username", "somebody who has left")), at)
+        merge = Merge(commit, str(user.get("username", "a deleted user")), at)
     state = _STATES.get(native.state, native.state)
     return PullRequest(native.iid, native.web_url, native.source_branch, state, merge)

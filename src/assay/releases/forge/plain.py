@@ -1,6 +1,6 @@
 """No forge: the branch is the proposal, and `assay release approve` merges it.
 
-Its merge commit says who approved, in lines that `approval.py` reads back:
+Its merge commit says who approved, in trailers that `assay release sync` reads:
 
     Assay-Branch: assay/income/production/0123456789ab
     Approved-by: Name <mail>
@@ -10,8 +10,8 @@ Its merge commit says who approved, in lines that `approval.py` reads back:
 from collections.abc import Sequence
 from typing import Final
 
-from assay.releases.document import ROOT
 from assay.releases.forge.base import Merge, PullRequest
+from assay.releases.layout import ROOT
 from assay.releases.repository import Repository, Revision
 from assay.releases.statement import stamp
 
@@ -37,14 +37,14 @@ class PlainForge:
     def open(
         self, branch: str, base: str, title: str, body: str, labels: Sequence[str]
     ) -> PullRequest:
-        """The branch was pushed, and that is all there is to open."""
+        """See `Forge.open`: the pushed branch is the pull request."""
         del base, title, body, labels
         return PullRequest(0, "", branch, "open")
 
     def update(
         self, request: PullRequest, title: str, body: str, labels: Sequence[str]
     ) -> PullRequest:
-        """The branch's own commit holds title and body."""
+        """See `Forge.update`: the branch's commit holds title and body."""
         del title, body, labels
         return request
 

@@ -1,7 +1,7 @@
 """The monitoring plan that goes with a release.
 
-The gate judged how soon one plan sees faults, so exactly that plan goes with the model. A model
-that was judged without one may be given a plan, or keeps the one that its environment has.
+The gate judged how soon one plan detects faults, so exactly that plan goes with the model. A model
+that was judged without one may be given a plan, or keeps that of its environment.
 """
 
 from collections.abc import Mapping
@@ -14,8 +14,8 @@ from assay.core.tree import get_manifest, read_file
 from assay.errors import IntegrityError, UsageError
 from assay.monitoring import FILE_NAME, parse_plan
 from assay.monitoring.plan import MAX_PLAN_BYTES
-from assay.releases import document
-from assay.releases.document import Release
+from assay.releases import layout
+from assay.releases.release import Release
 from assay.releases.repository import Repository
 
 CHECK = "check_monitoring"
@@ -23,26 +23,31 @@ REPORT = "monitoring"
 
 
 def judged(services: Services, reports: Mapping[str, str]) -> bytes | None:
-    """The plan that the gate's evidence was measured with; None when there was none.
+    """The plan that the gate's evidence was measured with.
 
     Args:
-        services: The store, and who may sign.
-        reports: The documents that were judged, by kind.
+        services: The store, and whose signatures count.
+        reports: The evidence that was judged, by kind.
+
+    Returns:
+        Its bytes; None when no plan was judged.
 
     Raises:
         IntegrityError: The plan is not what its name says.
         NotFoundError: The plan is not in the store.
     """
     report = reports.get(REPORT)
-    records = about(services.store, report, services.verifier) if report else []
-    plans = [record.inputs["plan"] for record in records if record.step == CHECK]
+    attestations = about(services.store, report, services.verifier) if report else []
+    plans = [
+        attestation.inputs["plan"] for attestation in attestations if attestation.step == CHECK
+    ]
     for plan in plans:
         if not isinstance(plan, str) or not plan:
             continue
         manifest = get_manifest(services.store, plan)
         data = read_file(services.store, manifest, FILE_NAME, MAX_PLAN_BYTES)
         if data is None:
-            raise IntegrityError(f"{plan} holds no {FILE_NAME}")
+            raise IntegrityError(f"{plan} has no {FILE_NAME}")
         return data
     return None
 
@@ -50,16 +55,19 @@ def judged(services: Services, reports: Mapping[str, str]) -> bytes | None:
 def chosen(
     repository: Repository, release: Release, given: bytes | None, measured: bytes | None
 ) -> bytes | None:
-    """The plan to release with: the measured one, the given, or the one that is there.
+    """The plan to release with: the measured, the given, or the current one.
 
     Args:
-        repository: Where earlier plans lie.
+        repository: The deployment repository with earlier plans.
         release: What is released, and where.
         given: A person's file.
-        measured: What `judged` found.
+        measured: The result of `judged`.
+
+    Returns:
+        Its bytes; None for none.
 
     Raises:
-        UsageError: The given one does not parse, or is not the one that was measured.
+        UsageError: The given plan does not parse, or differs from the measured one.
     """
     if given is not None:
         parse_plan(given)
@@ -72,11 +80,11 @@ def chosen(
         return measured
     if given is not None:
         return given
-    for environment in filter(None, [release.environment, document.below(release.environment)]):
-        path = f"{document.folder(release.model, environment)}/{document.PLAN_FILE}"
-        found = repository.read(path)
-        if found is not None:
-            return found
+    for environment in filter(None, [release.environment, layout.below(release.environment)]):
+        path = f"{layout.folder(release.model, environment)}/{layout.PLAN_FILE}"
+        result = repository.read(path)
+        if result is not None:
+            return result
     return None
 
 

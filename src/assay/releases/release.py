@@ -1,7 +1,7 @@
 """`release.yaml`: one model digest in one environment.
 
-Specified in docs/format-release.md. A release has one spelling, so that its digest is its name: it
-says what it replaced by that name. No time stands in it; times stand in the release log.
+Specified in docs/format-release.md. A release has one encoding, so that its digest is its name, by
+which the next release names it. It contains no time; the release log does.
 """
 
 import functools
@@ -11,46 +11,23 @@ from dataclasses import dataclass, field
 from importlib import resources
 from itertools import islice
 from typing import Any, Final
-from urllib.parse import quote
 
 import yaml
 
-from assay.core.digest import hex_of, of_bytes
+from assay.core.digest import of_bytes
 from assay.documents import MAX_NAMED, Limits, read_yaml, shown, some
 from assay.errors import UsageError
+from assay.releases.layout import FILE_NAME
 
 SCHEMA_VERSION: Final = 1
-ENVIRONMENTS: Final = ("dev", "staging", "production")
-"""In the order in which a model goes through them; none is skipped."""
-FILE_NAME: Final = "release.yaml"
-PLAN_FILE: Final = "monitoring.yaml"
-CHANGELOG_FILE: Final = "changelog.md"
-EVALUATION_FILE: Final = "evaluation.md"
-METRICS_FIGURE: Final = "metrics.svg"
-ROC_FIGURE: Final = "roc.svg"
-CONFUSION_FIGURE: Final = "confusion.svg"
-SLICES_FIGURE: Final = "slices.svg"
-REGRESSION_FIGURE: Final = "regression.svg"
-OWN_FILES: Final = frozenset(
-    {
-        FILE_NAME, PLAN_FILE, CHANGELOG_FILE, EVALUATION_FILE,
-        METRICS_FIGURE, ROC_FIGURE, CONFUSION_FIGURE, SLICES_FIGURE, REGRESSION_FIGURE,
-    }
-)  # fmt: skip
-"""What a release is made of. Other files of its folder, such as how a cluster is to use it, are
-people's: no promotion and no rollback changes them."""
-ROOT: Final = "models"
 MEDIA_TYPE: Final = "application/yaml"
 MAX_RELEASE_BYTES: Final = 64 << 10
 _LIMITS: Final = Limits(MAX_RELEASE_BYTES, depth=8, values=10_000)
-BRANCHES: Final = "assay"
-"""Proposals lie on branches below it."""
-BRANCH_DIGITS: Final = 12
 
 
 @dataclass(frozen=True, slots=True)
 class Override:
-    """A person's decision against the policy, as a release shows it."""
+    """A person's decision against the policy, as a release names it."""
 
     statement: str
     """Digest of the signed statement."""
@@ -81,11 +58,11 @@ class Release:
 
     @property
     def name(self) -> str:
-        """Digest of the document."""
+        """Digest of the file."""
         return of_bytes(self.render())
 
     def render(self) -> bytes:
-        """The document's one spelling."""
+        """The file's only encoding."""
         raw: dict[str, Any] = {
             "schemaVersion": SCHEMA_VERSION,
             "model": self.model,
@@ -113,11 +90,11 @@ class Release:
         return text.encode()
 
 
-def parse(data: bytes, what: str = FILE_NAME) -> Release:
-    """Read a release that may be anybody's.
+def parse_release(data: bytes, what: str = FILE_NAME) -> Release:
+    """Parse a release that anyone may have written.
 
     Raises:
-        UsageError: Not YAML, not what the schema says (all offenders), or in another spelling.
+        UsageError: Not YAML, against the schema (reports all faults), or in another encoding.
     """
     raw = read_yaml(data, what, _LIMITS, person=False).value
     if faults := list(islice(_validator().iter_errors(raw), MAX_NAMED)):
@@ -142,46 +119,11 @@ def parse(data: bytes, what: str = FILE_NAME) -> Release:
     )
     if release.render() != data:
         raise UsageError(
-            f"{what}: not in the form that assay writes, so that its digest would be another; "
-            "promote the model again instead of editing the file"
+            f"{what}: not in the encoding that assay writes, so its digest would differ; promote "
+            "the "
+            "model again instead of editing the file"
         )
     return release
-
-
-def require_environment(text: str) -> str:
-    """`text` when it names an environment.
-
-    Raises:
-        UsageError: It does not; lists those that there are.
-    """
-    if text not in ENVIRONMENTS:
-        raise UsageError(f"no environment {text!r}; there are: {', '.join(ENVIRONMENTS)}")
-    return text
-
-
-def below(environment: str) -> str | None:
-    """The environment that a model must have been in before; None for the first."""
-    place = ENVIRONMENTS.index(require_environment(environment))
-    return ENVIRONMENTS[place - 1] if place else None
-
-
-def folder(model: str, environment: str) -> str:
-    """The release's folder in the deployment repository."""
-    return f"{ROOT}/{model}/{environment}"
-
-
-def path(model: str, environment: str) -> str:
-    """The path of `release.yaml` in the deployment repository."""
-    return f"{folder(model, environment)}/{FILE_NAME}"
-
-
-def branch(model: str, environment: str, digest: str) -> str:
-    """The branch that proposes a model: the same model, the same branch."""
-    # Percent-encoded, because a branch may hold no space, and no dots where Git has a meaning.
-    name = quote(model, safe="")
-    if ".." in name or name.endswith((".", ".lock")):
-        name = name.replace(".", "%2E")
-    return f"{BRANCHES}/{name}/{environment}/{hex_of(digest)[:BRANCH_DIGITS]}"
 
 
 @functools.cache
@@ -193,7 +135,7 @@ def _validator() -> Any:
 
 
 def _fault(fault: Any) -> str:
-    """What is wrong, without the value, which may be as long as the file."""
+    """The fault, without the value, which may be as long as the file."""
     place = ".".join(map(str, fault.path)) or "the document"
     wanted = fault.validator_value
     if fault.validator == "required":

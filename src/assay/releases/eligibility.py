@@ -1,13 +1,13 @@
-"""The release that a model would be, and everything that must hold for it.
+"""Eligibility: what must hold before a model is released to an environment.
 
 1. The model is not revoked.
 2. The decision is about exactly this model, follows from its policy and evidence, and is a pass,
    also under the policy that governs the model (`assay.releases.governing`); or a person has
    overridden it, signed and not expired (`assay.governance.admission`).
-3. Everything it rests on has a believable attestation, and every byte is what its name says.
+3. Everything it rests on has an attestation that counts, and every byte is what its digest says.
 4. The model is or was in the environment below: the release log shows it, and an approval of it
    there has not expired.
-5. For production: the decision compared it with what the release log says is there now.
+5. For production: the decision compared it with the model that the release log has there now.
 """
 
 import re
@@ -16,11 +16,14 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
+from assay.core import plain_copies
 from assay.core.attestation import about, using
+from assay.core.digest import of_bytes
 from assay.core.step import Decision, Services
 from assay.core.store import Store
 from assay.core.tree import get_manifest, get_tree, remove_tree
 from assay.errors import (
+    AssayError,
     AttestationError,
     IntegrityError,
     NotFoundError,
@@ -32,19 +35,26 @@ from assay.governance import admission
 from assay.governance.policy import Decision as Judgement
 from assay.governance.policy import Verdict, read_decision
 from assay.governance.registry import CANDIDATE, MODEL_TAG, PRODUCTION, ModelVersion, Registry
-from assay.releases import document, golden, log, statement
-from assay.releases import plan as plans
-from assay.releases.document import Override, Release
+from assay.releases import golden, layout, log, monitoring_plan, statement
+from assay.releases.release import Override, Release, parse_release
 from assay.releases.repository import Repository
 
 DECISION_TAG: Final = "assay.decision"
 MAX_REFUSED: Final = 5
-"""Statements that do not count, as many as an error names."""
+"""The number of refused statements that an error names."""
 _REPORT: Final = re.compile(r"application/vnd\.assay\.([a-z][a-z-]*)\.v1")
 
 
 def resolve(registry: Registry, model: str, digest: str) -> tuple[str, ModelVersion | None]:
     """The digest to release and its registered version; by default that of alias `candidate`.
+
+    Args:
+        registry: Where the model is registered.
+        model: Name of the model.
+        digest: Which; "" for the candidate.
+
+    Returns:
+        The digest, and its version; None when it is not registered.
 
     Raises:
         UsageError: No candidate is registered.
@@ -64,12 +74,20 @@ def resolve(registry: Registry, model: str, digest: str) -> tuple[str, ModelVers
 def decision_of(services: Services, model: str, version: ModelVersion | None) -> str:
     """The decision about a model: the one it was registered by, else the newest in the store.
 
-    The newest counts too where the one it was registered by is not signed as the configured keys
-    ask, because the version was registered before the keys were adopted.
+    The newest also counts where the one it was registered by is not signed as the configured keys
+    require, because the version was registered before the keys were adopted.
+
+    Args:
+        services: The store, and whose signatures count.
+        model: Digest of the model.
+        version: Its registered version; None when it is not registered.
+
+    Returns:
+        The digest of the decision.
 
     Raises:
         AttestationError: The decision it was registered by is refused, and there is no other.
-        NotFoundError: There is none.
+        NotFoundError: No decision about the model.
     """
     store, verifier = services.store, services.verifier
     refused: AttestationError | None = None
@@ -80,22 +98,22 @@ def decision_of(services: Services, model: str, version: ModelVersion | None) ->
             refused = error
         else:
             return named
-    found = {
-        (record.details.started, record.outputs["decision"].digest)
+    result = {
+        (attestation.details.started, attestation.outputs["decision"].digest)
         for evaluated in using(store, model, verifier)
         for output in evaluated.outputs.values()
-        for record in using(store, output.digest, verifier)
-        if record.step == admission.GATE
-        and record.parameters.get("model") == model
-        and "decision" in record.outputs  # any step may be called so
+        for attestation in using(store, output.digest, verifier)
+        if attestation.step == admission.GATE
+        and attestation.parameters.get("model") == model
+        and "decision" in attestation.outputs  # any step may be called so
     }
-    if not found and refused is not None:
+    if not result and refused is not None:
         raise refused
-    if not found:
+    if not result:
         raise NotFoundError(
             f"no decision about {model} is in the store; let the gate judge it: run the pipeline"
         )
-    return max(found)[1]
+    return max(result)[1]
 
 
 def require_admitted(
@@ -106,23 +124,26 @@ def require_admitted(
     *,
     name: str,
     governing: admission.Governing | None,
-) -> tuple[admission.Facts, list[Override]]:
-    """Checks 1 to 3; what they found, and the overrides that hold where one is needed.
+) -> tuple[admission.Assessment, list[Override]]:
+    """Checks 1 to 3.
 
     Args:
-        services: The store, and who may sign.
+        services: The store, and whose signatures count.
         model: Digest of the model.
         decision: Digest of the decision about it.
         data: Digest of the dataset that the release names, or "".
         name: The model's name.
         governing: The policy that governs it; None where the deployment repository has none.
 
+    Returns:
+        The assessment, and the overrides that hold where one is needed.
+
     Raises:
         RunBlocked: Revoked, or blocked by its own or the governing policy without an override that
             holds.
         PolicyError: The governing policy does not parse.
         RunInconclusive: As `RunBlocked`, for an inconclusive decision.
-        IntegrityError: Something is altered, unconnected, or without a believable record.
+        IntegrityError: Something is altered, unconnected, or has no attestation that counts.
         NotFoundError: Something is not in the store.
     """
     refuse_revoked(services, model)
@@ -131,13 +152,13 @@ def require_admitted(
         []
         if judgement.verdict is Verdict.PASS
         and governed_verdict(services, judgement, governing) is Verdict.PASS
-        else log.overrides(services.store, model, services.verifier, model=name, decision=decision)
+        else log.overrides(services, model, model=name, decision=decision)
     )
     with tempfile.TemporaryDirectory(prefix="assay-decision-") as scratch:
         folder = Path(scratch, "decision")
         get_tree(services.store, get_manifest(services.store, decision), folder)
         try:
-            facts = admission.check(
+            assessment = admission.check(
                 services,
                 model,
                 Decision(folder, decision),
@@ -147,12 +168,12 @@ def require_admitted(
                 governing=governing,
             )
         except RunHalted as error:
-            # Somebody may believe that it was overridden.
-            others = statement.refused(services.store, model, services.verifier)[:MAX_REFUSED]
+            # A person may have tried to override it: report why that does not count.
+            others = statement.refused(services, model)[:MAX_REFUSED]
             raise type(error)("; ".join(map(str, [error, *others]))) from error
         finally:
             remove_tree(folder)
-    return facts, [
+    return assessment, [
         Override(given.digest, given.by, given.text("why"), given.text("until"))
         for given in overrides
     ]
@@ -161,7 +182,12 @@ def require_admitted(
 def governed_verdict(
     services: Services, judgement: Judgement, governing: admission.Governing | None
 ) -> Verdict:
-    """The verdict under the governing policy; that of the decision when there is none.
+    """The verdict under the governing policy, or that of the decision without one.
+
+    Args:
+        services: The store.
+        judgement: The decision.
+        governing: The governing policy; None where the deployment repository has none.
 
     Raises:
         PolicyError: The governing policy does not parse.
@@ -179,7 +205,7 @@ def refuse_revoked(services: Services, model: str) -> None:
         RunBlocked: The model is revoked; says by whom and why.
         UnknownKeyError: A revocation is signed by a key that is not configured.
     """
-    revoked = log.revocation(services.store, model, services.verifier)
+    revoked = log.revocation(services, model)
     if revoked is not None:
         raise RunBlocked(
             f"{model} was revoked by {revoked.by} at {revoked.at}: "
@@ -198,23 +224,23 @@ def require_reached(
     """Check 4.
 
     Args:
-        services: The store, and who may sign.
+        services: The store, and whose signatures count.
         model: Name of the model.
         environment: Where it is to be released.
         digest: Of the model.
         opens: Which entries of the environment below count; None for all.
 
     Raises:
-        RunBlocked: The model was never in the environment below, or its approval there expired, or
-            what put it there does not count.
+        RunBlocked: The model was never in the environment below, its approval there expired, or
+            the entries of it do not count.
         IntegrityError: The release log is broken.
     """
-    needed = document.below(environment)
+    needed = layout.below(environment)
     if needed is None:
         return
     entries = [
         entry
-        for entry in log.read(services.store, model, services.verifier)
+        for entry in log.read(services, model)
         if entry.moves and (entry.environment, entry.digest) == (needed, digest)
     ]
     if not entries:
@@ -224,12 +250,13 @@ def require_reached(
         )
     if opens is not None and not (entries := list(filter(opens, entries))):
         raise RunBlocked(
-            f"{digest} came into {needed} and {environment} between two looks at the branch, and "
+            f"{digest} was merged into {needed} and {environment} between two synchronisations, "
+            "and "
             f"no environment is skipped; take it out of {environment}, and promote it there again: "
             f"assay release promote '{model}' {environment} --digest {digest}"
         )
     until = [
-        statement.load(services.store, entry.statement, services.verifier).text("until")
+        statement.load(services, entry.statement, proven=True).text("until")
         for entry in entries
         if entry.statement
     ]
@@ -241,30 +268,45 @@ def require_reached(
 
 
 def require_compared(services: Services, name: str, environment: str, judgement: Judgement) -> None:
-    """Check 5. Where the log knows of nothing in production, `register` has asked the registry.
+    """Check 5. Where the log has nothing in production, `register` has asked the registry.
+
+    Args:
+        services: The store, and whose signatures count.
+        name: Name of the model.
+        environment: Where it is to be released.
+        judgement: The decision.
 
     Raises:
-        RunBlocked: The decision is about another model in production, or about none.
+        RunBlocked: The decision compares with another model than the one in production.
         IntegrityError: The release log is broken.
     """
     if environment != PRODUCTION:
         return
-    now = log.current(log.read(services.store, name, services.verifier), environment)
+    now = log.current(log.read(services, name), environment)
     if now is None or now.digest in {judgement.model, judgement.production}:
         return
     raise RunBlocked(
         f"not released: {now.digest} is in production as {name!r} since {now.at}, and the decision "
         f"about {judgement.model} compares with {judgement.production or 'none'}; run the pipeline "
-        "again, which compares with the model that is there now, or, to go back to what was there "
-        "before, use assay release rollback"
+        "again, which compares with the current model, or, to restore an earlier release, use: "
+        "assay release rollback"
     )
 
 
 def release_at(repository: Repository, path: str, commit: str = "") -> Release | None:
-    """The release at a commit; None where there is none, or a file that is none."""
+    """The release at a commit.
+
+    Args:
+        repository: The deployment repository.
+        path: Of the `release.yaml`.
+        commit: By default the branch's own.
+
+    Returns:
+        The release; None where the file is missing or not a release.
+    """
     try:
         content = repository.read(path, commit)
-        return document.parse(content, path) if content is not None else None
+        return parse_release(content, path) if content is not None else None
     except (UsageError, IntegrityError):
         return None
 
@@ -286,23 +328,23 @@ def reports_of(store: Store, judgement: Judgement) -> dict[str, str]:
     Raises:
         UsageError: No evaluation is among them.
     """
-    found: dict[str, str] = {}
+    result: dict[str, str] = {}
     for digest in judgement.evidence:
         match = _REPORT.fullmatch(get_manifest(store, digest).artifact_type)
         if match:
-            found.setdefault(match[1], digest)
-    if "evaluation" not in found:
+            result.setdefault(match[1], digest)
+    if "evaluation" not in result:
         raise UsageError(
             f"the decision about {judgement.model} rests on no evaluation, so an approver would "
-            "have nothing to look at; give the gate one"
+            "have nothing to review; give the gate an evaluation"
         )
-    return found
+    return result
 
 
 def evaluation_run(services: Services, evaluation: str) -> str:
-    """The id of the run that evaluated; "" when it had none."""
-    records = about(services.store, evaluation, services.verifier)
-    return records[0].details.invocation if records else ""
+    """The id of the run that evaluated; "" for a run without an id."""
+    attestations = about(services.store, evaluation, services.verifier)
+    return attestations[0].details.invocation if attestations else ""
 
 
 def version_of(registry: Registry, release: Release) -> ModelVersion:
@@ -315,20 +357,20 @@ def version_of(registry: Registry, release: Release) -> ModelVersion:
     said = f"registryVersion is {release.registry_version}"
     version = registry.version(release.model, release.registry_version)
     if version is None or version.tags.get(MODEL_TAG) != release.digest:
-        found = registry.find(release.model, release.digest)
-        other = f"the registry's is {found.version}" if found else "the registry has none of it"
-        raise UsageError(f"{said}, {other}")
+        result = registry.find(release.model, release.digest)
+        known = f"version {result.version}" if result else "no version"
+        raise UsageError(f"{said}, but the registry has {known} of this model")
     if not registry.holds(version, release.uri):
         raise UsageError(
-            f"{said}, whose source is {version.source} and not {release.uri}: the registry was "
+            f"{said}, whose source is {version.source}, not {release.uri}: the registry was "
             "changed; register the model again through the pipeline, and promote it"
         )
     return version
 
 
-def view_uri(store: Store, model: str) -> str:
-    """Where the model's files lie as plain files; made when they do not."""
-    return store.view(get_manifest(store, model))
+def make_plain_copy(store: Store, model: str) -> str:
+    """The URI of the model's plain copy, which is made when it is missing."""
+    return plain_copies.make(store, get_manifest(store, model))
 
 
 def problems(
@@ -337,20 +379,20 @@ def problems(
     files: Mapping[str, bytes],
     governing: admission.Governing | None,
 ) -> list[str]:
-    """Everything that is wrong with a release that somebody wrote; empty when nothing is.
+    """All problems of a release that a person may have written.
 
     Args:
-        services: The store, and who may sign.
+        services: The store, and whose signatures count.
         release: What `release.yaml` says.
         files: The other files of its folder.
         governing: The policy that governs it, from the protected branch.
-    """
-    from assay.core.digest import of_bytes
-    from assay.errors import AssayError
 
-    found: list[str] = []
+    Returns:
+        A problem for each condition that does not hold.
+    """
+    result: list[str] = []
     try:
-        facts, overrides = require_admitted(
+        assessment, overrides = require_admitted(
             services,
             release.digest,
             release.decision,
@@ -358,17 +400,17 @@ def problems(
             name=release.model,
             governing=governing,
         )
-        judged = facts.judgement
+        judged = assessment.judgement
         expected = {
             "policy": (release.policy, judged.policy_artifact),
-            "data": (release.data, facts.data),
+            "data": (release.data, assessment.data),
             "reports": (dict(release.reports), (reports := reports_of(services.store, judged))),
             "evaluationRun": (
                 release.evaluation_run,
                 evaluation_run(services, reports["evaluation"]),
             ),
         }
-        found += [
+        result += [
             f"{name} is {given}, the decision's is {right}"
             for name, (given, right) in expected.items()
             if given != right
@@ -376,31 +418,45 @@ def problems(
         right = release.override in overrides if overrides else release.override is None
         if not right:
             holds = ", ".join(given.statement for given in overrides) or "none"
-            found.append(
-                f"override is none of those that hold now ({holds}); promote the model again"
+            result.append(
+                f"override is not among those that hold now ({holds}); promote the model again"
             )
-        if release.uri.rstrip("/") != services.store.view_uri(release.digest).rstrip("/"):
-            found.append(f"uri {release.uri} is not that of the model {release.digest}")
+        if release.uri.rstrip("/") != plain_copies.uri(services.store, release.digest).rstrip("/"):
+            result.append(f"uri {release.uri} is not that of the model {release.digest}")
         if release.golden or judged.test_data:
             golden.require_about(services.store, release.golden, release.digest, judged.test_data)
         if not overrides:
             require_compared(services, release.model, release.environment, judged)
     except AssayError as error:
-        found.append(str(error))
+        result.append(str(error))
     try:
-        measured = plans.judged(services, release.reports)
+        measured = monitoring_plan.judged(services, release.reports)
         if measured is not None and release.monitoring != of_bytes(measured):
-            found.append(
+            result.append(
                 f"monitoring is {release.monitoring or 'none'}, the plan that the gate judged is "
                 f"{of_bytes(measured)}"
             )
     except AssayError as error:
-        found.append(str(error))
-    plan = files.get(document.PLAN_FILE)
-    if (of_bytes(plan) if plan is not None else "") != release.monitoring:
-        found.append(f"{document.PLAN_FILE} is not the one that release.yaml names")
+        result.append(str(error))
+    result += plan_problems(release, files)
     try:
         require_reached(services, release.model, release.environment, release.digest)
     except AssayError as error:
-        found.append(str(error))
-    return found
+        result.append(str(error))
+    return result
+
+
+def plan_problems(release: Release, files: Mapping[str, bytes]) -> list[str]:
+    """Compare the monitoring plan beside a release with the one that it names.
+
+    Args:
+        release: What `release.yaml` says.
+        files: The other files of its folder.
+
+    Returns:
+        The problem, if they differ.
+    """
+    plan = files.get(layout.PLAN_FILE)
+    if (of_bytes(plan) if plan is not None else "") == release.monitoring:
+        return []
+    return [f"{layout.PLAN_FILE} is not the plan that release.yaml names"]

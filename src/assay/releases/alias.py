@@ -1,0 +1,68 @@
+"""The registry's aliases: each environment's name, at the version that the release log says."""
+
+from assay.errors import ServiceError
+from assay.governance.registry import Registry
+from assay.releases import eligibility, log
+from assay.releases.deployment import Deployment
+from assay.releases.log import Entry
+from assay.releases.release import Release
+
+
+def move_alias(deployment: Deployment, model: str, environment: str) -> str:
+    """Point an environment's alias at the current release according to the log.
+
+    A registry moves an alias unconditionally, and the log may grow at the same time. So each
+    process reads the log again after it moved an alias: the last one leaves the two in agreement.
+
+    Args:
+        deployment: The store and the registry.
+        model: Name of the model.
+        environment: Which; the alias has its name.
+
+    Returns:
+        The alias and the version that it was moved to; "" when it did not move.
+
+    Raises:
+        UsageError: The version that the release names is not of its model.
+        ServiceError: The registry failed, or the log grew each time.
+        IntegrityError: The log is broken.
+        NotFoundError: The release is not in the store.
+    """
+    registry = deployment.require_registry()
+    moved, seen = "", None
+    for _ in range(log.MAX_RACES):
+        last = log.current(deployment.entries(model), environment)
+        if last is None or last.name == seen:
+            return moved
+        release = log.get_release(deployment.store, last.release)
+        moved, seen = _set_alias(registry, release, last) or moved, last.name
+    raise ServiceError(
+        f"the alias {environment!r} of {model!r} was not settled: others wrote the release log "
+        f"{log.MAX_RACES} times; run again: assay release sync"
+    )
+
+
+def _set_alias(registry: Registry, release: Release, entry: Entry) -> str:
+    """Point an environment's alias at a release's version; what moved, or "".
+
+    Raises:
+        UsageError: The version that the release names is not of its model.
+        ServiceError: The registry failed.
+    """
+    version = eligibility.version_of(registry, release)
+    current = registry.at(release.model, release.environment)
+    if current is not None and current.version == version.version:
+        return ""
+    where = release.environment
+    registry.tag(
+        release.model,
+        version.version,
+        {
+            f"assay.release.{where}": release.name,
+            f"assay.approval.{where}": entry.statement or entry.name,
+            f"assay.approved_by.{where}": entry.by,
+            f"assay.approved_at.{where}": entry.at,
+        },
+    )
+    registry.set_alias(release.model, where, version.version)
+    return f"{release.model}@{where} -> {version.version}"

@@ -1,0 +1,106 @@
+"""The age of the last rollback drill as evidence for a gate, and what the next drill needs.
+
+Separate from the drill, because the images of gate and doctor can neither roll back nor predict.
+"""
+
+from datetime import UTC, datetime
+from typing import Final
+
+from assay.core.step import Services
+from assay.errors import UsageError
+from assay.evidence.format import EvidenceDocument
+from assay.releases import log, statement
+from assay.releases.release import Release
+from assay.releases.statement import Kind, Statement
+
+EVIDENCE: Final = "rollback_drill_age_days"
+MAKE_KEY: Final = "openssl genpkey -algorithm ed25519 -out signing.pem"
+
+
+def evidence(services: Services, model: str, digest: str) -> EvidenceDocument:
+    """The age of the last drill of a model, as evidence about one of its digests.
+
+    Args:
+        services: The store, and whose signatures count.
+        model: Name of the model.
+        digest: The candidate that a gate judges.
+
+    Returns:
+        The evidence; its value is None when no drill has passed.
+
+    Raises:
+        IntegrityError: The release log is broken.
+    """
+    digests = {e.digest for e in log.read(services, model)}
+    drills = [
+        given
+        for released in sorted(digests)
+        for given in statement.about(services, released, Kind.DRILL)
+        if given.text("model") == model and given.predicate.get("passed") is True
+    ]
+    times = filter(None, map(_time, drills))
+    # One that is dated ahead would be as young for as long as somebody likes.
+    past = [at for at in times if at <= datetime.now(UTC)]
+    if not past:
+        note = f"no drill of {model!r} has passed; run the pipeline rollback_drill on staging"
+        return EvidenceDocument({"model": digest}, {EVIDENCE: None}, notes={EVIDENCE: note})
+    days = (datetime.now(UTC) - max(past)).total_seconds() / 86400
+    return EvidenceDocument({"model": digest}, {EVIDENCE: days})
+
+
+def _time(drill: Statement) -> datetime | None:
+    try:
+        return statement.moment(drill.text("at"), "at")
+    except UsageError:
+        return None
+
+
+def missing_for_drill(services: Services, model: str, environment: str) -> list[str]:
+    """What is missing for a drill, according to the release log.
+
+    Whether the releases can be restored byte for byte, only the drill itself checks.
+
+    Args:
+        services: The store, and whose signatures count.
+        model: Name of the model.
+        environment: Where.
+
+    Returns:
+        A problem and its remedy for each; empty when a drill can run.
+
+    Raises:
+        IntegrityError: The release log is broken.
+    """
+    entries = log.read(services, model)
+    current = log.current(entries, environment)
+    promote = f"assay release promote '{model}' {environment}"
+    if current is None:
+        return [f"{model!r} was never released to {environment}; release two models: {promote}"]
+    left = log.get_release(services.store, current.release)
+    known = {e.release for e in entries if e.moves and e.environment == environment}
+    before = _before(services, left, known)
+    if before is None:
+        alone = f"no release of {model!r} came before the one in {environment}"
+        return [f"{alone}, so a drill cannot go back; release another model: {promote}"]
+    return [no_golden(each.digest) for each in (left, before) if not each.golden]
+
+
+def _before(services: Services, left: Release, known: set[str]) -> Release | None:
+    """The last release of another model before `left` that was in the environment."""
+    seen = {left.name}
+    previous = left.previous
+    while previous in known - seen and services.store.has(previous):
+        seen.add(previous)
+        release = log.get_release(services.store, previous)
+        if release.digest != left.digest:
+            return release
+        previous = release.previous
+    return None
+
+
+def no_golden(digest: str) -> str:
+    """The problem of a release without golden predictions."""
+    return (
+        f"the release of {digest} holds no golden predictions to compare with; promote it again, "
+        "with the test data in the store"
+    )

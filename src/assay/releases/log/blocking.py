@@ -1,0 +1,158 @@
+"""What was added to the logs, stops their readers and counts for nothing; and its removal.
+
+Whoever can write the store can put a pointer behind the newest entry of a log, to nothing, to what
+an unknown key signed, or to an entry of another log. Readers stop there, because it could be an
+entry that was lost, or one by a key that somebody took out of keys.yaml. A person has to decide.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from assay.core.digest import PREFIX, hex_of, is_digest, of_bytes
+from assay.core.signing import Role, Signer, person_of
+from assay.core.step import Services
+from assay.core.store import Store
+from assay.errors import AssayError, IntegrityError, NotFoundError, UnknownKeyError
+from assay.releases import statement
+from assay.releases.log.chain import append
+from assay.releases.log.entry import REVOCATIONS, WRITERS, Entry, Event, pointer, read_entry
+from assay.releases.log.retention import logs
+from assay.releases.log.scope import refused_here
+from assay.releases.statement import Kind
+
+
+@dataclass(frozen=True, slots=True)
+class Blocking:
+    """A pointer that is in the way."""
+
+    pointer: str
+    target: str
+    """What it names."""
+    why: str
+
+
+def blocking(services: Services) -> list[Blocking]:
+    """The pointers that stop readers of the logs, and that nothing is lost with.
+
+    No entry is among them that a configured key signed and that is in its place, nor one before
+    such an entry: where one of those is damaged, pointers were replaced and not only added.
+    """
+    found = []
+    for hexed in sorted(logs(services.store)):
+        found += _of_chain(services, hexed)
+    for name in services.store.list_pointers("statements/"):
+        if why := _statement(services, name):
+            found.append(Blocking(name, PREFIX + name.rpartition("/")[2], why))
+    return found
+
+
+def clear(
+    services: Services, signer: Signer, found: Sequence[Blocking], *, by: str, why: str
+) -> Entry | None:
+    """Remove what `blocking` found, and log it.
+
+    Args:
+        services: The store, and whose signatures count.
+        signer: The approver's key.
+        found: What to remove.
+        by: `Name <mail>`; of the signer's key, its owner.
+        why: The reason.
+
+    Returns:
+        The entry that lists what was removed; None when there was nothing.
+
+    Raises:
+        UsageError: The key is none of an approver's.
+        IntegrityError: One of them is no longer in the way; nothing was removed.
+    """
+    by = person_of(services.verifier, signer, Role.APPROVER, by, "removing what stops a log")
+    if not found:
+        return None
+    if set(found) - set(blocking(services)):
+        raise IntegrityError("the logs have changed since they were looked at; run again")
+    for one in found:
+        services.store.remove_pointer(one.pointer)
+    removed = "; ".join(f"{one.pointer} -> {one.target}: {one.why}" for one in found)
+    entry = Entry(
+        event=Event.CLEARED,
+        model=REVOCATIONS,
+        environment="",
+        digest=of_bytes(removed.encode()),
+        release="",
+        at=statement.now(),
+        by=by,
+        why=f"{why}: {removed}",
+    )
+    return append(services, entry, signer)
+
+
+def _of_chain(services: Services, hexed: str) -> list[Blocking]:
+    names = services.store.list_pointers(f"releases/{hexed}/")
+    targets = [_target(services.store, name) for name in names]
+    found: list[Blocking] = []
+    stops = False
+    for place in reversed(range(len(names))):
+        before = targets[place - 1] if place else ""
+        expected = f"releases/{hexed}/{place + 1:06d}"
+        why, stopping = _worthless(services, names[place], targets[place], before)
+        if not why:
+            break
+        if stopping or names[place] != expected:
+            stops = True
+        found.append(Blocking(names[place], targets[place], why))
+    return found[::-1] if stops else []
+
+
+def _worthless(  # noqa: PLR0911 - one for each reason
+    services: Services, name: str, target: str, before: str
+) -> tuple[str, bool]:
+    """Why a pointer of a log leads to no entry that counts, or ""; and whether readers stop at it.
+
+    Args:
+        services: The store, and whose signatures count.
+        name: The pointer.
+        target: What it names.
+        before: What the pointer before it names.
+    """
+    if not is_digest(target):
+        return "names no digest", True
+    try:
+        entry, key = read_entry(services.store, target, services.verifier)
+    except NotFoundError:
+        return "names nothing that is in the store", True
+    except UnknownKeyError:
+        return "signed by no configured key", True
+    except AssayError as error:
+        return f"no entry: {error}"[:200], False
+    if services.verifier is not None and key is None:
+        return "signed by nobody", False
+    own = pointer(entry.model, entry.number)
+    if (own, entry.previous) == (name, before):
+        return "", False
+    stops = key is None or key.may(WRITERS[Event.RELEASE])
+    if own != name and _target(services.store, own) == target:
+        return "a copy of an entry of another place", stops
+    if not stops or refused_here(services, entry):
+        return "an entry that does not follow, or of another repository", stops
+    return "", False
+
+
+def _statement(services: Services, name: str) -> str:
+    """Why a pointer to a statement is in the way, or ""."""
+    subject, _, given = name.removeprefix("statements/").partition("/")
+    target = PREFIX + given
+    if not is_digest(target) or not services.store.has(target):
+        return "names nothing that is in the store"
+    try:
+        statement.load(services, target)
+    except UnknownKeyError:
+        claimed = statement.load(Services(services.store, None), target)
+        if claimed.kind is Kind.REVOCATION and hex_of(claimed.subject) == subject:
+            return "a revocation that no configured key signed"
+    except AssayError:
+        return ""
+    return ""
+
+
+def _target(store: Store, name: str) -> str:
+    return (store.read_pointer(name) or b"").decode(errors="replace")

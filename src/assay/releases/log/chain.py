@@ -1,0 +1,391 @@
+"""The chain: entries are added behind the last one, and read link by link."""
+
+import base64
+import binascii
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import Final
+
+from assay.core.digest import PREFIX, canonical_json, is_digest, parse_canonical_json
+from assay.core.signing import Key, Role, Signer, Verifier
+from assay.core.step import Services
+from assay.core.store import Store
+from assay.errors import (
+    AttestationError,
+    IntegrityError,
+    NotFoundError,
+    ReleaseConflictError,
+    ServiceError,
+    UnknownKeyError,
+    UsageError,
+)
+from assay.releases import statement
+from assay.releases.log.entry import (
+    ANYBODY,
+    REVOCATIONS,
+    WRITERS,
+    Entry,
+    Event,
+    NotAnEntryError,
+    pointer,
+    prefix,
+    read_entry,
+    title,
+)
+from assay.releases.log.history import clock, current, was_released
+from assay.releases.log.scope import refused_here, repository_of
+from assay.releases.statement import Kind, Statement
+
+MAX_RACES: Final = 50
+CLEAR: Final = "an approver removes it with: assay release clear"
+_REMEDY: Final = f"bring the store's pointers back from a copy; if it was only added, {CLEAR}"
+LOG_TRAILER: Final = "Assay-Log"
+REVOCATIONS_TRAILER: Final = "Assay-Revocations"
+_HEAD: Final = re.compile(
+    rf"(?m)^({LOG_TRAILER}|{REVOCATIONS_TRAILER}): ({PREFIX}[0-9a-f]{{64}})"
+    r"(?: ([A-Za-z0-9_=-]{1,4000}))?\s*$"
+)
+
+
+def append(
+    services: Services, entry: Entry, signer: Signer | None, *, after: str | None = None
+) -> Entry:
+    """Add an entry behind the last one; what it names must be in the store already.
+
+    A commit is recorded once for each environment: the second writer gets the existing entry.
+
+    Args:
+        services: The store that holds the log, and whose signatures count.
+        entry: What to add.
+        signer: Who signs it.
+        after: Name of the entry that said what is in the environment when this one was made; ""
+            for none. None: it holds whatever was added since.
+
+    Returns:
+        The entry as it was stored, or the equal one that the log already has.
+
+    Raises:
+        UsageError: The signer may not write it, or keys are configured and no signer is given.
+        IntegrityError: The chain is broken.
+        ReleaseConflictError: Another entry than `after` sets what is in the environment.
+        ServiceError: Other writers were first in every attempt.
+    """
+    store, verifier = services.store, services.verifier
+    if verifier is not None:
+        if signer is None:
+            raise UsageError(
+                "ASSAY_SIGNING_KEY is not set, and an entry of the release log is signed; set it "
+                f"to a key with the role {' or '.join(sorted(WRITERS[entry.event]))}"
+            )
+        verifier.require(signer, WRITERS[entry.event], f"a {entry.event} in the release log")
+    for _ in range(MAX_RACES):
+        entries = read(services, entry.model)
+        for known in entries:
+            if _same(known, entry):
+                return known
+        last = current(entries, entry.environment)
+        if after is not None and after != (last.name if last else ""):
+            raise ReleaseConflictError(
+                f"{entry.environment} of {entry.model!r} was changed by others meanwhile; run again"
+            )
+        # Read, and not only named: a pointer that leads to nothing may be removed again.
+        revoked = [] if entry.model == REVOCATIONS else read(services, REVOCATIONS)
+        newest = revoked[-1] if revoked else None
+        number = len(entries) + 1
+        complete = replace(
+            entry,
+            number=number,
+            repository="" if entry.model == REVOCATIONS else repository_of(services),
+            previous=entries[-1].name if entries else "",
+            # Times never run backwards, whatever the clocks of those who write.
+            at=max(entry.at, clock(entries)),
+            revocations=newest.name if newest else "",
+        )
+        subject = complete.release or complete.digest
+        data, media_type = statement.encode(Kind.LOG, subject, complete.predicate(), signer)
+        name = store.put_bytes(data, media_type).digest
+        if store.create_pointer(pointer(entry.model, number), name.encode()):
+            return replace(complete, name=name)
+    raise ServiceError(
+        f"the release log of {entry.model!r} was written by others {MAX_RACES} times; run again"
+    )
+
+
+def _same(known: Entry, entry: Entry) -> bool:
+    if known.refused or known.event is Event.INTENT or entry.event is Event.INTENT:
+        return False
+    if entry.event is Event.REVOCATION:
+        return (known.event, known.digest) == (entry.event, entry.digest)
+    # A commit may have several reconciliations, each with its own reason.
+    reconciles = Event.RECONCILED in {known.event, entry.event}
+    if reconciles and (known.event, known.why) != (entry.event, entry.why):
+        return False
+    return bool(entry.commit) and (known.commit, known.environment, known.release) == (
+        entry.commit,
+        entry.environment,
+        entry.release,
+    )
+
+
+def read(services: Services, model: str) -> list[Entry]:
+    """The whole log of a model, oldest first, checked link by link.
+
+    Entries that do not count are among them; `refused` says why.
+
+    Raises:
+        UnknownKeyError: An entry is signed by a key that is not configured.
+        IntegrityError: A number is missing, an entry is altered, unsigned though a key is asked
+            for, or does not name the one before, or a revocation was removed; says which.
+    """
+    store = services.store
+    chained = _chained(store, model, services.verifier)
+    entries: list[Entry] = []
+    for place, (entry, key) in enumerate(chained):
+        refused = (
+            entry.refused
+            or refused_here(services, entry)
+            or _refusal(services, entry, key, entries, proven=_proven(key, chained[place + 1 :]))
+        )
+        dated = not refused and (key is None or key.may(WRITERS[Event.RELEASE]))
+        entries.append(replace(entry, refused=refused, dated=dated))
+    # A key that runs pipelines could name any.
+    seen = next((e.revocations for e in reversed(entries) if e.dated and e.revocations), "")
+    if seen and seen not in names(store, REVOCATIONS):
+        raise IntegrityError(
+            f"{title(model)} names the revocation {seen}, which {title(REVOCATIONS)} no longer "
+            "has: revocations were removed; restore the store's pointers from a backup"
+        )
+    return entries
+
+
+def _chained(store: Store, model: str, verifier: Verifier | None) -> list[tuple[Entry, Key | None]]:
+    """The entries of a log and the keys that signed them, in one chain; errors as `read`."""
+    chained: list[tuple[Entry, Key | None]] = []
+    for number, found in enumerate(store.list_pointers(prefix(model)), start=1):
+        what = f"{title(model)}, entry {number}"
+        if found != pointer(model, number):
+            raise IntegrityError(f"{what} is missing; the log was tampered with; {_REMEDY}")
+        name = (store.read_pointer(found) or b"").decode(errors="replace")
+        if not is_digest(name):
+            raise IntegrityError(f"{what}: names no digest; the log was tampered with; {_REMEDY}")
+        try:
+            entry, key = read_entry(store, name, verifier)
+        except NotFoundError as error:
+            raise IntegrityError(
+                f"{what}: its content {name} is not in the store; {_REMEDY}"
+            ) from error
+        except UnknownKeyError as error:
+            raise UnknownKeyError(
+                f"{what}: {error}; until then nothing is released, because the entry could be "
+                f"a revocation; if it is nobody's key: {CLEAR}"
+            ) from error
+        except NotAnEntryError as error:
+            # Whoever can write the store can put it there; those after it follow it all the same.
+            chained.append((_nothing(model, number, name, str(error)), None))
+            continue
+        expected = (model, number, chained[-1][0].name if chained else "")
+        if (entry.model, entry.number, entry.previous) != expected:
+            said = "does not follow the entry before it"
+            if key is not None and (key.stolen or not key.may(WRITERS[Event.RELEASE])):
+                chained.append(
+                    (_nothing(model, number, name, f"{said}, and {key} signed it"), None)
+                )
+                continue
+            raise IntegrityError(f"{what}: {said}; the log was tampered with; {_REMEDY}")
+        chained.append((entry, key))
+    return chained
+
+
+def _nothing(model: str, number: int, name: str, refused: str) -> Entry:
+    """What stands in the place of an entry and counts for nothing."""
+    return Entry(Event.INTENT, model, "", "", "", "", "", number=number, name=name, refused=refused)
+
+
+def _proven(key: Key | None, after: Sequence[tuple[Entry, Key | None]]) -> bool:
+    """Whether an entry was there before its key was stolen: one by another key follows it."""
+    return (
+        key is None
+        or key.stolen is None
+        or any(
+            other is not None
+            and other.stolen is None
+            and other.may(WRITERS[Event.RELEASE])
+            and entry.at[:10] < key.stolen.isoformat()
+            for entry, other in after
+        )
+    )
+
+
+def _refusal(
+    services: Services, entry: Entry, key: Key | None, before: Sequence[Entry], *, proven: bool
+) -> str:
+    """Why an entry does not count; "" when it does."""
+    goes_back = entry.event in {Event.ROLLBACK, Event.RECONCILED}
+    if goes_back and not was_released(before, entry.release, entry.environment):
+        return "restores what was never released there with an approval"
+    if key is None or services.verifier is None:
+        return ""
+    if not key.may(WRITERS[entry.event]):
+        allowed = " or ".join(sorted(WRITERS[entry.event]))
+        return f"written by {key}, which takes a key with the role {allowed}"
+    try:
+        if entry.event is not Event.REVOCATION:  # no key's end takes one back
+            key.require_in_use(entry.at, f"entry {entry.number}", proven=proven)
+            _require_after(entry, clock(before))
+        return _disproof(services, entry, key)
+    except NotFoundError:
+        return f"the statement {entry.statement} behind it is not in the store"
+    except AttestationError as error:
+        return str(error)
+
+
+def _require_after(entry: Entry, clock: str) -> None:
+    """Refuse an entry that is dated before an earlier entry."""
+    if entry.at < clock:
+        raise AttestationError(
+            f"dated {entry.at}, but an entry before it is of {clock}: it was backdated"
+        )
+
+
+def _disproof(services: Services, entry: Entry, key: Key) -> str:
+    """Why the statement behind an entry does not support it; "" when it does."""
+    if entry.event is Event.REVOCATION:
+        return "" if entry.by == key.owner else f"in the name of {entry.by!r}, written by {key}"
+    # A rollback needs no approval of its own, but one that it names must match.
+    named = bool(entry.statement) and entry.event in {Event.ROLLBACK, Event.RECONCILED}
+    if not named and entry.event not in {Event.RELEASE, Event.PASSED, Event.OVERRIDE}:
+        return ""
+    if not is_digest(entry.statement):
+        return "it names no signed statement"
+    given = statement.load(services, entry.statement, proven=True)
+    if given.key is not None:
+        # The position in the chain bounds the entry's time; the statement may carry any time.
+        given.key.require_in_use(entry.at, f"{given.kind} {given.digest}", proven=True)
+    return (_not_stated if entry.event is Event.OVERRIDE else _not_backed)(entry, given)
+
+
+def _not_backed(entry: Entry, approval: Statement) -> str:
+    expected = {
+        "kind": Kind.APPROVAL,
+        "subject": entry.digest,
+        "model": entry.model,
+        "environment": entry.environment,
+        "release": entry.release,
+        "commit": entry.commit,
+        "by": entry.by,
+    }
+    given = {name: approval.text(name) for name in expected}
+    given |= {"kind": approval.kind, "subject": approval.subject, "by": approval.by}
+    wrong = [name for name in expected if given[name] != expected[name]]
+    # Earlier approvals name none; their commit is that of the entry.
+    if approval.text("repository") not in {"", entry.repository}:
+        wrong.append("repository")
+    return f"{approval.digest} does not approve it: {', '.join(wrong)} differ" if wrong else ""
+
+
+def _not_stated(entry: Entry, given: Statement) -> str:
+    if (given.kind, given.subject, given.text("model"), given.by) != (
+        Kind.OVERRIDE,
+        entry.digest,
+        entry.model,
+        entry.by,
+    ):
+        return f"{given.digest} is not the override that it claims"
+    return ""
+
+
+def names(store: Store, model: str) -> list[str]:
+    """The names of a chain's entries, oldest first, unchecked."""
+    return [
+        (store.read_pointer(result) or b"").decode(errors="replace")
+        for result in store.list_pointers(prefix(model))
+    ]
+
+
+def head(store: Store, model: str) -> str:
+    """The name of a chain's newest entry; "" for an empty chain."""
+    pointers = store.list_pointers(prefix(model))
+    return (store.read_pointer(pointers[-1]) or b"").decode(errors="replace") if pointers else ""
+
+
+def heads(services: Services, model: str, signer: Signer | None) -> list[str]:
+    """Trailers for a commit of the deployment repository that name the newest entries.
+
+    Signed when there is a key, because anyone can write a line into a message.
+
+    Args:
+        services: The store that holds the log, for one deployment repository.
+        model: Name of the model.
+        signer: Who signs the trailers.
+
+    Returns:
+        A line for each chain that has entries.
+    """
+    result = []
+    for trailer, chain in {LOG_TRAILER: model, REVOCATIONS_TRAILER: REVOCATIONS}.items():
+        if name := head(services.store, chain):
+            words = [f"{trailer}:", name]
+            if signer is not None:
+                envelope = signer.sign(_head_payload(chain, name, repository_of(services)))
+                words.append(base64.urlsafe_b64encode(envelope).decode())
+            result.append(" ".join(words))
+    return result
+
+
+def _head_payload(chain: str, name: str, repository: str) -> bytes:
+    return canonical_json({"chain": chain, "head": name, "repository": repository})
+
+
+def _is_head(
+    services: Services, chain: str, name: str, envelope: str, roles: frozenset[Role]
+) -> bool:
+    """Whether a trailer that names an entry counts.
+
+    With keys configured: when one with a role signed it, for this repository. A commit message of
+    another repository, whose store has other logs, can be copied by anybody.
+    """
+    verifier = services.verifier
+    if verifier is None:
+        return True
+    what = f"trailer {name}"
+    try:
+        raw = parse_canonical_json(base64.urlsafe_b64decode(envelope), what)
+        payload, key = verifier.open(raw, what, roles)
+    except (IntegrityError, binascii.Error, TypeError, AttributeError):
+        return False
+    return key.stolen is None and payload == _head_payload(chain, name, repository_of(services))
+
+
+def cut_off(
+    services: Services, model: str, messages: Iterable[str], roles: frozenset[Role] = ANYBODY
+) -> list[str]:
+    """Entries that were removed from the log of a model, as trailers of commits show.
+
+    With keys configured, a trailer counts only when a key with one of the roles signed it.
+    Otherwise anyone who can write a commit could block every release and rollback of the model.
+
+    Args:
+        services: The store, and whose signatures count.
+        model: Name of the model.
+        messages: Of the commits.
+        roles: Whose trailers count.
+
+    Returns:
+        A problem for each missing entry.
+    """
+    chains = {LOG_TRAILER: model, REVOCATIONS_TRAILER: REVOCATIONS}
+    held = {trailer: set(names(services.store, chain)) for trailer, chain in chains.items()}
+    named = {
+        (result[1], result[2]): None
+        for message in messages
+        for result in _HEAD.finditer(message)
+        if result[2] not in held[result[1]]
+        and _is_head(services, chains[result[1]], result[2], result[3] or "", roles)
+    }
+    return [
+        f"{title(chains[trailer])} no longer has the entry {name}, which a commit of the "
+        "deployment repository names: the newest entries were removed; restore the store's "
+        "pointers from a backup"
+        for trailer, name in named
+    ]

@@ -1,0 +1,107 @@
+"""Which logs a store has, and what is wrong with them."""
+
+import contextlib
+from dataclasses import dataclass
+
+from assay.core.digest import PREFIX, hex_of, is_digest
+from assay.core.signing import Verifier
+from assay.core.step import Services
+from assay.core.store import Store
+from assay.errors import AssayError, IntegrityError, NotFoundError, UnknownKeyError
+from assay.releases import statement
+from assay.releases.log.blocking import blocking
+from assay.releases.log.chain import CLEAR, read
+from assay.releases.log.entry import REVOCATIONS, TIPS, Entry, prefix, read_entry, title
+from assay.releases.log.retention import logs
+from assay.releases.log.scope import seen_repository
+from assay.releases.statement import Kind
+
+
+def models(store: Store) -> list[str]:
+    """The models that have a log."""
+    return [c for c in _chains(store) if c != REVOCATIONS and not c.startswith(TIPS)]
+
+
+def only_repository(store: Store, verifier: Verifier | None, branch: str) -> str:
+    """The one deployment repository of which tips of this branch were recorded.
+
+    Returns:
+        Its identity; "" when tips of none or of several were recorded.
+    """
+    chains = [c.removeprefix(TIPS).rpartition(" ") for c in _chains(store) if c.startswith(TIPS)]
+    known = {
+        seen_repository(store, verifier, url, name) for url, _, name in chains if name == branch
+    }
+    known.discard("")
+    return known.pop() if len(known) == 1 else ""
+
+
+def _chains(store: Store) -> list[str]:
+    result = set()
+    for hexed in logs(store):
+        for name in store.list_pointers(f"releases/{hexed}/"):
+            target = (store.read_pointer(name) or b"").decode(errors="replace")
+            with contextlib.suppress(IntegrityError, NotFoundError):
+                model = read_entry(store, target, None)[0].model if is_digest(target) else ""
+                if prefix(model) == f"releases/{hexed}/":
+                    result.add(model)
+                    break
+    return sorted(result)
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """A problem of the logs, or of the statements that they rest on."""
+
+    what: str
+    """A chain, an entry or a statement."""
+    text: str
+    broken: bool
+    """Whether something was removed or altered; otherwise the fault is a note."""
+
+
+def check(store: Store, verifier: Verifier | None) -> list[Fault]:
+    """All faults of the release logs of a store and of the statements behind them."""
+    result: list[Fault] = []
+    logged: set[str] = set()
+    services = Services(store, verifier)
+    for model in _chains(store):
+        try:
+            entries = read(services, model)
+        except AssayError as error:
+            result.append(Fault(title(model), str(error), broken=True))
+            continue
+        for entry in entries:
+            what = f"{title(model)}, entry {entry.number}"
+            logged.add(entry.statement)
+            if entry.refused:
+                result.append(Fault(what, f"does not count: {entry.refused}", broken=False))
+            elif entry.statement:
+                result += _faults_of_statement(store, entry, what)
+    result += [
+        Fault(one.pointer, f"{one.why}; if nothing was lost there: {CLEAR}", broken=True)
+        for one in blocking(services)
+    ]
+    for pointer in store.list_pointers("statements/"):
+        digest = PREFIX + pointer.rpartition("/")[2]
+        try:
+            given = statement.load(services, digest)
+        except AssayError as error:
+            broken = isinstance(error, UnknownKeyError | NotFoundError)
+            result.append(Fault(f"statement {digest}", str(error), broken=broken))
+            continue
+        if given.kind in {Kind.REVOCATION, Kind.OVERRIDE} and digest not in logged:
+            text = f"this {given.kind} of {given.subject} is not in the log; run its command again"
+            result.append(Fault(f"statement {digest}", text, broken=False))
+    return result
+
+
+def _faults_of_statement(store: Store, entry: Entry, what: str) -> list[Fault]:
+    name = entry.statement
+    if not store.has(name):
+        text = f"the statement {name} behind it is not in the store"
+        return [Fault(what, text, broken=True)]
+    pointer = f"statements/{hex_of(entry.digest)}/{hex_of(name)}"
+    if store.read_pointer(pointer) is None:
+        return [Fault(what, f"the pointer {pointer} to its statement was removed", broken=True)]
+    return []

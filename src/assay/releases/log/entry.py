@@ -1,0 +1,207 @@
+"""An entry of the release log: its fields, who may write it, and its encoding."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Final
+
+from assay.core.attestation import MAX_ATTESTATION_BYTES
+from assay.core.digest import hex_of, of_bytes
+from assay.core.signing import Key, Role, Verifier
+from assay.core.store import Store
+from assay.errors import AttestationError, IntegrityError, UnknownKeyError
+from assay.releases import statement
+from assay.releases.statement import Kind
+
+REVOCATIONS: Final = ""
+"""The chain of revocations. No model has this name."""
+TIPS: Final = "/"
+"""Begins the name of a chain of branch tips, and of no model."""
+
+
+class NotAnEntryError(AttestationError):
+    """What is in the place of an entry, and can be none that counts."""
+
+
+class Event(StrEnum):
+    """What an entry records."""
+
+    RELEASE = "release"
+    PASSED = "passed"
+    """A release that was merged and approved, and replaced before it was recorded."""
+    ROLLBACK = "rollback"
+    OVERRIDE = "override"
+    RECONCILED = "reconciled"
+    """The repository was brought to the state of the log, or the log repeats its entry of the
+    branch's newest commit."""
+    REVOCATION = "revocation"
+    INTENT = "intent"
+    """A commit is about to be pushed; once the branch has it, what `intends` says has happened."""
+    SEEN = "seen"
+    """A commit was the branch's tip."""
+    CLEARED = "cleared"
+    """Pointers that stood in the way, and that no configured key signed, were removed."""
+
+
+MOVES: Final = frozenset({Event.RELEASE, Event.ROLLBACK, Event.RECONCILED})
+"""Events that say what is in an environment."""
+ANYBODY: Final = frozenset({Role.APPROVER, Role.RECORDER, Role.RUNNER})
+WRITERS: Final[Mapping[Event, frozenset[Role]]] = {
+    Event.RELEASE: frozenset({Role.APPROVER, Role.RECORDER}),
+    Event.PASSED: frozenset({Role.APPROVER, Role.RECORDER}),
+    Event.ROLLBACK: ANYBODY,
+    Event.RECONCILED: ANYBODY,
+    Event.OVERRIDE: frozenset({Role.APPROVER}),
+    Event.REVOCATION: frozenset({Role.APPROVER}),
+    Event.INTENT: ANYBODY,
+    Event.SEEN: frozenset({Role.APPROVER, Role.RECORDER}),
+    Event.CLEARED: frozenset({Role.APPROVER}),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One entry."""
+
+    event: Event
+    model: str
+    environment: str
+    """Empty for an override and a revocation, which are about a model wherever it is."""
+    digest: str
+    """The model's digest."""
+    release: str
+    """Digest of the `release.yaml`; empty for an override and a revocation."""
+    at: str
+    by: str
+    why: str = ""
+    commit: str = ""
+    """The commit in the deployment repository; empty when Git could not be reached."""
+    statement: str = ""
+    """The approval, override or revocation behind it."""
+    intends: str = ""
+    """Of an intent: the event that follows when the branch has the commit."""
+    number: int = 0
+    previous: str = ""
+    """Digest of the entry before; empty for the first."""
+    revocations: str = ""
+    """The newest revocation's entry when this one was written; empty when there was none."""
+    repository: str = ""
+    """`<first commit> <branch>` of the deployment repository; see `assay.releases.log.scope`."""
+    name: str = ""
+    """The entry's own digest; empty until it is stored."""
+    signed_by: str = ""
+    refused: str = field(default="", compare=False)
+    """Why the entry does not count; empty when it does."""
+    dated: bool = field(default=False, compare=False)
+    """Whether its time binds the entries after it: a key that runs pipelines could stop the clock
+    by a time far ahead."""
+
+    @property
+    def moves(self) -> bool:
+        """Whether it counts and sets what is in its environment."""
+        return not self.refused and self.event in MOVES
+
+    @property
+    def passed(self) -> bool:
+        """Whether it counts and records a release that was replaced unseen."""
+        return not self.refused and self.event is Event.PASSED
+
+    def predicate(self) -> dict[str, Any]:
+        """The entry as the predicate of its statement."""
+        return {
+            "event": self.event.value,
+            "model": self.model,
+            "environment": self.environment,
+            "modelDigest": self.digest,
+            "at": self.at,
+            "by": self.by,
+            "why": self.why,
+            "commit": self.commit,
+            "statement": self.statement,
+            "intends": self.intends,
+            "number": self.number,
+            "previous": self.previous,
+            "revocations": self.revocations,
+            "release": self.release,
+            "repository": self.repository,
+        }
+
+
+def tips_chain(url: str, branch: str) -> str:
+    """The name of the chain of the tips of a repository's branch."""
+    return f"{TIPS}{url} {branch}"
+
+
+def title(model: str) -> str:
+    """What errors call a chain."""
+    if model.startswith(TIPS):
+        return f"log of the tips of {model.removeprefix(TIPS)}"
+    return f"release log of {model!r}" if model else "log of revocations"
+
+
+def read_entry(store: Store, name: str, verifier: Verifier | None) -> tuple[Entry, Key | None]:
+    """Read one entry.
+
+    Args:
+        store: That holds it.
+        name: Its digest.
+        verifier: Whose signatures count; None: any.
+
+    Returns:
+        The entry, not yet compared with its chain, and the configured key that signed it.
+
+    Raises:
+        UnknownKeyError: It is signed by a key that is not configured.
+        NotAnEntryError: It is not an entry, or is unsigned though keys are configured.
+        IntegrityError: Its bytes are not what its name says.
+        NotFoundError: It is not in the store.
+    """
+    data = store.get_bytes(name, MAX_ATTESTATION_BYTES)
+    try:
+        return _decode(data, name, verifier)
+    except UnknownKeyError:
+        raise
+    except IntegrityError as error:
+        raise NotAnEntryError(str(error)) from error
+
+
+def _decode(data: bytes, name: str, verifier: Verifier | None) -> tuple[Entry, Key | None]:
+    read_back = statement.decode(data, name, verifier, signed=False)
+    raw = read_back.predicate
+    try:
+        entry = Entry(
+            event=Event(raw["event"]),
+            model=str(raw["model"]),
+            environment=str(raw["environment"]),
+            digest=str(raw["modelDigest"]),
+            release=str(raw["release"]),
+            at=str(raw["at"]),
+            by=str(raw["by"]),
+            why=str(raw["why"]),
+            commit=str(raw["commit"]),
+            statement=str(raw["statement"]),
+            # Version 1 had neither.
+            intends=str(raw["intends"]) if read_back.version > 1 else "",
+            revocations=str(raw["revocations"]) if read_back.version > 1 else "",
+            # Version 3 had none.
+            repository=str(raw["repository"]) if read_back.version > 3 else "",  # noqa: PLR2004
+            number=int(raw["number"]),
+            previous=str(raw["previous"]),
+            name=name,
+            signed_by=read_back.signed_by,
+        )
+    except (KeyError, ValueError, TypeError) as error:
+        raise IntegrityError(f"{name}: not an entry of the release log ({error!r})") from error
+    if read_back.kind is not Kind.LOG or read_back.subject != (entry.release or entry.digest):
+        raise IntegrityError(f"{name}: not an entry of the release log; it was altered")
+    return entry, read_back.key
+
+
+def prefix(model: str) -> str:
+    """What the pointers of a chain begin with."""
+    return f"releases/{hex_of(of_bytes(model.encode()))}/"
+
+
+def pointer(model: str, number: int) -> str:
+    """The pointer that says which blob is an entry of a chain."""
+    return f"{prefix(model)}{number:06d}"

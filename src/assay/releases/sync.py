@@ -1,0 +1,356 @@
+"""Synchronisation: every merge that the release log does not know is recorded, and aliases move.
+
+Safe to run at any time, as often as needed, and by several at once.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from assay.core.signing import Role
+from assay.core.step import Services
+from assay.errors import AssayError, IntegrityError, UsageError
+from assay.governance.admission import Governing
+from assay.governance.registry import name_problems
+from assay.releases import consistency, eligibility, layout, log, statement, tips
+from assay.releases.alias import move_alias
+from assay.releases.approval import (
+    WHY,
+    checked,
+    entry_of,
+    replaced,
+    retry_on_conflict,
+    sign_approval,
+)
+from assay.releases.deployment import Deployment, OpenDeployment
+from assay.releases.governing import changed_with, governing
+from assay.releases.layout import FILE_NAME
+from assay.releases.log import Entry, Event
+from assay.releases.release import Release, parse_release
+from assay.releases.repository import REPLACED, Repository, Revision
+from assay.releases.rollback import finish_drill
+from assay.releases.statement import Kind, Statement
+
+RECORDERS: Final = frozenset({Role.RECORDER, Role.APPROVER})
+
+
+@dataclass(slots=True)
+class Synced:
+    """The result of a synchronisation."""
+
+    approved: list[Entry] = field(default_factory=list)
+    aliases: list[str] = field(default_factory=list)
+    """`model@environment -> version`, where one moved."""
+    problems: list[str] = field(default_factory=list)
+
+
+def sync(deployment: Deployment, *, accept_merges: bool = False) -> Synced:
+    """Record every merge that the log does not know, and move the aliases.
+
+    Safe to run at any time, and by several processes at once.
+
+    Args:
+        deployment: The store, the repository and its forge, the registry whose aliases are moved
+            (None leaves them), and the key that signs the log's entries and, with a forge, the
+            approvals: a recorder's.
+        accept_merges: Whether a merge counts in an environment that was rolled back while Git was
+            down. Which of the two was first is not known, so a person decides.
+
+    Raises:
+        UsageError: The key is not that of a recorder or approver.
+        ServiceError: The repository or forge cannot be reached.
+        ReleaseConflictError: Others changed what is released, each time.
+        IntegrityError: A release log is broken.
+    """
+    result = Synced()
+    by = ""
+    signer = deployment.require_signer()
+    if deployment.verifier is not None:
+        by = deployment.verifier.require(signer, RECORDERS, "recording what was merged").owner
+    _sync(deployment, by, result, accept_merges=accept_merges)
+    return result
+
+
+@retry_on_conflict
+def _sync(deployment: Deployment, by: str, result: Synced, *, accept_merges: bool) -> None:
+    result.problems.clear()
+    with deployment.open() as opened:
+        repository, line = opened.repository, tips.Line.read(opened)
+        run = _Run(opened, line, accept_merges)
+        found = [p for p in repository.paths(layout.ROOT) if p.endswith(f"/{FILE_NAME}")]
+        named = {
+            path: "; ".join(name_problems(path.split("/")[1]))
+            or ("its path is not UTF-8" if REPLACED in path else "")
+            for path in found
+        }
+        paths = [path for path, problem in named.items() if not problem]
+        # Before anything is recorded, the tip included: repairing the branch leaves it behind.
+        if problems := line.problems() or _left(run, paths):
+            result.problems += problems
+            return
+        result.problems += [f"{path}: {problem}" for path, problem in named.items() if problem]
+        result.problems += [
+            f"{path} is {what}, where a release must be a file"
+            for path, what in repository.odd(layout.ROOT).items()
+        ]
+        if run.plain:
+            _remove_merged(repository)
+        for path in paths:
+            _sync_path(run, path, result)
+        # Last: a run that is stopped before has recorded no tip, and the next judges like this one.
+        tips.record_tip(opened, by)
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """The state of one synchronisation."""
+
+    deployment: OpenDeployment
+    line: tips.Line
+    accept_merges: bool
+
+    @property
+    def plain(self) -> bool:
+        """Whether there is no forge: each release was signed and pushed on its own."""
+        return self.deployment.repository.settings.forge == "none"
+
+
+def _left(run: _Run, paths: Sequence[str]) -> list[str]:
+    """Commits that a release log has last and that the branch left before a tip was recorded."""
+    found = []
+    for model in sorted({path.split("/")[1] for path in paths}):
+        entries = run.deployment.entries(model)
+        for environment in layout.ENVIRONMENTS:
+            last = log.current(entries, environment)
+            # Only entries with a binding time: a runner's key may write any commit into a rollback.
+            if last is not None and last.dated and (problem := run.line.left(last.commit)):
+                found.append(f"{model} in {environment}: {problem}")
+    return found
+
+
+def _sync_path(run: _Run, path: str, result: Synced) -> None:
+    deployment, repository = run.deployment, run.deployment.repository
+    parts = path.split("/")
+    if len(parts) != 4:  # noqa: PLR2004 - models/<model>/<environment>/release.yaml
+        result.problems.append(f"{path}: not models/<model>/<environment>/{FILE_NAME}")
+        return
+    try:
+        consistency.require_whole(deployment, parts[1])
+    except IntegrityError as error:
+        result.problems.append(f"{path}: {error}")
+        return
+    # The rest is claimed by runners' keys only.
+    result.problems += [
+        f"{path}: signed by a runner's key only: {problem}"
+        for problem in consistency.cut_off(deployment, parts[1])
+    ]
+    result.approved += consistency.finish(deployment, parts[1])
+    result.approved += finish_drill(deployment, parts[1])
+    entries = deployment.entries(parts[1])
+    last = log.current(entries, parts[2])
+    pending = _pending(run, path, entries, parts[2])
+    if last is not None and not last.commit and not run.accept_merges:
+        pending = _without_merges(pending, last, result)
+    for revision, superseded in pending:
+        try:
+            content = repository.read(path, revision.commit)
+            if content is None:
+                continue
+            entry = _record(run, _parse_at(content, path), revision, last, superseded=superseded)
+        except (UsageError, IntegrityError) as error:
+            result.problems.append(f"commit {revision.commit[:12]}: {error}")
+            continue
+        result.approved.append(entry)
+        last = entry if entry.moves else last
+    _sync_alias(deployment, parts[1], parts[2], result)
+
+
+def _sync_alias(deployment: Deployment, model: str, environment: str, result: Synced) -> None:
+    if deployment.registry is None:
+        return
+    try:
+        moved = move_alias(deployment, model, environment)
+    except AssayError as error:
+        result.problems.append(f"alias {environment!r} of {model!r}: {error}")
+        return
+    if moved:
+        result.aliases.append(moved)
+
+
+def _without_merges(
+    pending: list[tuple[Revision, bool]], last: Entry, result: Synced
+) -> list[tuple[Revision, bool]]:
+    """What may be recorded after a rollback without Git: nothing that would become current."""
+    if merged := [revision.commit for revision, superseded in pending if not superseded]:
+        result.problems.append(
+            f"{last.model} in {last.environment} was rolled back at {last.at} while Git was down, "
+            f"and {merged[-1][:12]} was merged; keep the rollback: assay release rollback "
+            f"{last.model} "
+            f"{last.environment} --now --why TEXT; or accept the merge: assay release sync "
+            "--accept-merges"
+        )
+    return [(revision, replaced) for revision, replaced in pending if replaced]
+
+
+def _pending(
+    run: _Run, path: str, entries: Sequence[Entry], environment: str
+) -> list[tuple[Revision, bool]]:
+    """The commits of a path that the log lacks, oldest first, and whether each was replaced unseen.
+
+    One that is older than a commit which the log has must not become what is in the environment.
+    """
+    repository = run.deployment.repository
+    history = repository.history(path)
+    releases = consistency.held(repository, path, history)
+    unknown = set(log.missing(entries, environment, releases))
+    found = []
+    recorded, newer = False, ""
+    for revision in history:
+        commit = revision.commit
+        if commit in unknown:
+            found.append((revision, recorded or not (run.plain or run.line.stayed(commit, newer))))
+        else:
+            recorded = True
+        newer = commit
+    return found[::-1]
+
+
+def _parse_at(content: bytes, path: str) -> Release:
+    release = parse_release(content, path)
+    if layout.path(release.model, release.environment) != path:
+        raise UsageError(f"{path}: is about {release.model} in {release.environment}")
+    return release
+
+
+def _record(
+    run: _Run, release: Release, revision: Revision, last: Entry | None, *, superseded: bool
+) -> Entry:
+    """Write one merged commit into the log, with the approval behind it.
+
+    Args:
+        run: What to work with.
+        release: What the commit wrote.
+        revision: The commit.
+        last: What the log said is in the environment.
+        superseded: It was replaced, and is recorded for completeness.
+
+    Returns:
+        The entry as it was recorded.
+
+    Raises:
+        IntegrityError: It was not approved, or is not what was checked.
+        ReleaseConflictError: The log has another release in the environment by now.
+    """
+    deployment, repository, commit = run.deployment, run.deployment.repository, revision.commit
+    model, environment = release.model, release.environment
+    files = repository.files(layout.folder(model, environment), commit)
+    entries = deployment.entries(model)
+    known = log.was_released(entries, release.name, environment)
+    # As the branch was before: what is merged with a release does not govern it.
+    before = next(iter(revision.parents), "")
+    policies: list[Governing | None] = [None]
+    if not known and not run.plain:
+        policies = run.line.policies(model, environment, commit)
+    elif before:
+        policies = [governing(repository, model, environment, before)]
+    found = [
+        problem for governs in policies for problem in checked(deployment, release, files, governs)
+    ]
+    if not (known or superseded or run.plain):
+        # A release that was replaced unseen does not open the next environment.
+        try:
+            eligibility.require_reached(
+                deployment.services,
+                model,
+                environment,
+                release.digest,
+                opens=lambda below: run.line.opened(commit, below.commit),
+            )
+        except AssayError as error:
+            found.append(str(error))
+    found += changed_with(model, environment, repository.changed(before, commit) if before else [])
+    if not known:
+        found += replaced(repository, release, before)
+    if found:
+        raise IntegrityError("; ".join(dict.fromkeys(found)))
+    if run.plain:
+        approval = _approval_of(deployment.services, entries, release, commit)
+    else:
+        approval = _ask(deployment, release, commit)
+    if approval.key is not None:
+        # The approval may carry any time; the entry's time is not before those of earlier entries.
+        since = max(approval.text("at"), log.clock(entries))
+        approval.key.require_in_use(since, f"approval {approval.digest}")
+    log.put_release(deployment.store, release)
+    entry = entry_of(release, approval, known=known, why=revision.trailer(WHY))
+    if superseded:
+        entry = replace(entry, event=Event.PASSED)
+    entry = replace(entry, commit=commit)
+    after = last.name if last else ""
+    return deployment.append(entry, after=after)
+
+
+def _approval_of(
+    services: Services, entries: Sequence[Entry], release: Release, commit: str
+) -> Statement:
+    """The approval that an approver signed for exactly this release and commit.
+
+    A trailer of the commit is not an approval: anyone who can push can write one.
+
+    Raises:
+        IntegrityError: No such approval.
+    """
+    named = [e.statement for e in entries if e.commit == commit and e.statement]
+    given = [
+        *(statement.load(services, digest) for digest in named if services.store.has(digest)),
+        *statement.about(services, release.digest, Kind.APPROVAL),
+    ]
+    here = {"", log.repository_of(services)}  # earlier ones name none
+    expected = (release.model, release.environment, release.name, commit)
+    for approval in given:
+        said = tuple(approval.text(name) for name in ("model", "environment", "release", "commit"))
+        if (
+            (approval.kind, approval.subject, said)
+            == (
+                Kind.APPROVAL,
+                release.digest,
+                expected,
+            )
+            and approval.personal
+            and approval.text("repository") in here
+        ):
+            return approval
+    refused = statement.refused(services, release.digest)[: eligibility.MAX_REFUSED]
+    raise IntegrityError(
+        f"{release.digest} was merged into {release.environment} without an approval that an "
+        "approver's key signed (a trailer of the commit does not count); roll it back, or propose "
+        "it and merge it with: assay release approve" + "".join(f"; {error}" for error in refused)
+    )
+
+
+def _ask(deployment: OpenDeployment, release: Release, commit: str) -> Statement:
+    """Sign an approval of what, according to the forge, was merged.
+
+    Raises:
+        IntegrityError: It was not merged by a pull request.
+        UsageError: The signer's key does not have the role `recorder`.
+    """
+    if deployment.verifier is not None:
+        signer = deployment.require_signer()
+        deployment.verifier.require(signer, Role.RECORDER, "signing what a forge reports")
+    request = deployment.forge.merged_by(commit)
+    if request is None or request.merge is None:
+        raise IntegrityError(
+            f"{release.digest} came into {release.environment} without a merged pull request, "
+            "so it was not approved; roll it back, or merge it by a pull request"
+        )
+    merge = replace(request.merge, commit=commit)
+    return sign_approval(deployment, release, replace(request, merge=merge))
+
+
+def _remove_merged(repository: Repository) -> None:
+    """Remove the branches of merged proposals, which a stopped merge may have left."""
+    for branch in repository.branches(f"{layout.BRANCHES}/"):
+        seen = repository.branch(branch)
+        if repository.contains(seen):
+            repository.delete(branch, expected=seen)

@@ -1,0 +1,193 @@
+"""Odd names, files, times and branches in the repository or store, and a drill that was killed."""
+
+import os
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from assay.cli import cli
+from assay.core.signing import Role
+from assay.errors import IntegrityError, ServiceError, UsageError
+from assay.releases import drill, drill_age, log, statement
+from assay.releases.lint import lint
+from assay.releases.log import Event
+from assay.releases.statement import Kind
+
+from simulators.forge import git
+from stories import refused
+
+MODEL = "churn"
+ANN = "Ann Approver <ann@example.org>"
+STRICT = "gates: [{metric: accuracy > 0.999}]\n"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        b"models/\xff\xfe/dev/release.yaml",
+        b"models/churn/\xff/release.yaml",
+        b"models/churn\n/dev/release.yaml",
+        b"models/:(top)/dev/release.yaml",
+        b"models/*/dev/release.yaml",
+    ],
+)
+def test_a_folder_with_an_odd_name_stops_nothing(world: Any, name: bytes) -> None:
+    world.release("one", "dev")
+    clone = world.checkout()
+    path = os.path.join(os.fsencode(str(clone)), name)  # noqa: PTH118 - bytes
+    os.makedirs(os.path.dirname(path))  # noqa: PTH103, PTH120
+    release = (clone / f"models/{MODEL}/dev/release.yaml").read_bytes()
+    with open(path, "wb") as file:  # noqa: PTH123
+        file.write(release)
+    git(clone, "add", "-A")
+    git(clone, "commit", "-qm", "Add")
+    _, problems = lint(world.deployment, clone, "origin/main")
+    assert problems
+    git(clone, "push", "-q", "origin", "HEAD:main")
+    done = CliRunner().invoke(cli, ["release", "sync"])
+    assert done.exit_code == 6
+    assert isinstance(done.exception, SystemExit)
+    world.promote("two", "dev")
+    world.approve("dev")
+    assert world.sync().problems
+    assert world.registry.at(MODEL, "dev").model == world.models["two"]
+    assert world.roll_back("dev").release.digest == world.models["one"]
+
+
+@pytest.mark.parametrize("what", ["a folder", "a submodule"])
+def test_a_policy_that_is_no_file_does_not_count_as_absent(world: Any, what: str) -> None:
+    folder = world.checkout()
+    (folder / "policy.yaml").write_text("gates: [{metric: accuracy > 0.1}]\n")
+    place = f"models/{MODEL}/dev/policy.yaml"
+    if what == "a folder":
+        (folder / place).mkdir(parents=True)
+        (folder / place / "policy.yaml").write_text(STRICT)
+    git(folder, "add", "-A")
+    git(folder, "commit", "-qm", "Govern")
+    if what == "a submodule":
+        head = git(folder, "rev-parse", "HEAD")
+        git(folder, "update-index", "--add", "--cacheinfo", f"160000,{head},{place}")
+        git(folder, "commit", "-qm", "Govern")
+    git(folder, "push", "-q", "origin", "HEAD:main")
+    refused(lambda: world.promote("one", "dev"), IntegrityError, f"{place} in the", what)
+
+
+def test_a_drill_that_is_killed_goes_forth_again(
+    world: Any, keys: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("one", "two"):
+        world.release(name, "dev", "staging")
+    monkeypatch.setenv("ASSAY_SIGNING_KEY", keys.private["runs"])
+    child = os.fork()
+    if child == 0:
+        drill._golden = lambda *_: os._exit(1)  # type: ignore[assignment]
+        drill.drill(world.without_registry, MODEL, "staging", by=ANN)
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 1
+    assert log.current(world.entries(), "staging").digest == world.models["one"]
+    monkeypatch.setenv("ASSAY_SIGNING_KEY", keys.private["ann"])
+    # It may still be at it.
+    assert world.sync().problems == []
+    assert log.current(world.entries(), "staging").digest == world.models["one"]
+    monkeypatch.setattr("assay.releases.rollback.DRILL_TIME", timedelta())
+    assert world.sync().problems == []
+    last = log.current(world.entries(), "staging")
+    assert last.digest == world.models["two"]
+    assert last.by == "Runs <runs@example.org>"
+    shown = git(world.bare, "show", f"main:models/{MODEL}/staging/release.yaml")
+    assert world.models["two"] in shown
+    assert len(world.entries()) == len(world.sync() and world.entries())
+    assert drill.drill(world.without_registry, MODEL, "staging", by=ANN).passed
+
+
+def test_what_people_did_after_a_drill_that_was_killed_stays(
+    world: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("one", "two"):
+        world.release(name, "dev", "staging")
+    child = os.fork()
+    if child == 0:
+        drill._golden = lambda *_: os._exit(1)  # type: ignore[assignment]
+        drill.drill(world.without_registry, MODEL, "staging", by=ANN)
+        os._exit(0)
+    os.waitpid(child, 0)
+    world.release("three", "dev", "staging")
+    monkeypatch.setattr("assay.releases.rollback.DRILL_TIME", timedelta())
+    assert world.sync().problems == []
+    assert log.current(world.entries(), "staging").digest == world.models["three"]
+
+
+@pytest.mark.parametrize("at", ["9998-01-01T00:00:00Z", "soon"])
+def test_a_drill_dated_ahead_is_no_evidence(world: Any, keys: Any, at: str) -> None:
+    world.release("one", "dev")
+    one = world.models["one"]
+    said = {"model": MODEL, "environment": "dev", "passed": True, "by": "x"}
+
+    def put(at: str) -> None:
+        data, media_type = statement.encode(
+            Kind.DRILL, one, {**said, "at": at}, keys.signer("runs")
+        )
+        digest = world.store.put_bytes(data, media_type).digest
+        statement.point(world.store, one, digest)
+
+    def age() -> Any:
+        return drill_age.evidence(world.services, MODEL, one).values[drill_age.EVIDENCE]
+
+    put(at)
+    assert age() is None
+    put(statement.stamp(datetime.now(UTC) - timedelta(days=3)))
+    assert 2.9 < age() < 3.1
+
+
+def test_an_intent_is_completed_in_the_name_of_the_key_that_signed_it(
+    world: Any, keys: Any
+) -> None:
+    from dataclasses import replace
+
+    world.release("one", "dev")
+    world.release("two", "dev")
+    good = world.entries()[0]
+    folder = world.checkout()
+    path = folder / f"models/{MODEL}/dev/release.yaml"
+    path.write_bytes(log.get_release(world.store, good.release).render())
+    git(folder, "commit", "-qam", "Back")
+    git(folder, "push", "-q", "origin", "HEAD:main")
+    claim = replace(
+        good,
+        event=Event.INTENT,
+        intends="rollback",
+        commit=world.head(),
+        statement="",
+        by="Bob Boss <bob@example.org>",
+        at=statement.now(),
+    )
+    log.append(world.services, claim, keys.signer("runs"))
+    world.sync()
+    (owner,) = [key.owner for key in world.services.verifier.keys if key.roles == {Role.RUNNER}]
+    assert world.entries()[-1].by == owner
+
+
+def test_a_branch_that_begins_as_a_proposal_does_is_none(world: Any) -> None:
+    world.release("one", "dev")
+    done = world.promote("two", "dev")
+    git(world.bare, "branch", f"{done.branch}-x", done.branch)
+    git(world.bare, "branch", f"{done.branch[:-12]}notes", done.branch)
+    world.approve("dev")
+
+
+def test_a_branch_in_the_place_of_a_folder_is_named(world: Any) -> None:
+    world.release("one", "dev")
+    git(world.bare, "branch", f"assay/{MODEL}/dev", "main")
+    refused(
+        lambda: world.promote("two", "dev"), ServiceError, f"the branch assay/{MODEL}/dev is in"
+    )
+
+
+def test_too_many_days_for_an_approval_are_refused(
+    world: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.promote("one", "dev")
+    monkeypatch.setenv("ASSAY_APPROVAL_DAYS", "99999999")
+    refused(lambda: world.approve("dev"), UsageError, "ASSAY_APPROVAL_DAYS", "1 to 99999")

@@ -1,0 +1,163 @@
+"""Several deployment repositories: what is approved in one of them counts in no other."""
+
+import contextlib
+import shutil
+import sqlite3
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from assay.core.store import open_store
+from assay.errors import RunBlocked, UsageError
+from assay.releases import log
+from assay.releases.lint import lint
+from assay.releases.override import override
+
+from simulators.forge import git
+from stories import refused
+
+MODEL = "churn"
+STRICT = "gates: [{metric: accuracy > 0.999}]\n"
+
+
+def put(world: Any, path: str, text: str, message: str = "Change") -> None:
+    """Commit a file to the branch."""
+    folder = world.checkout()
+    (folder / path).parent.mkdir(parents=True, exist_ok=True)
+    (folder / path).write_text(text)
+    git(folder, "add", "-A")
+    git(folder, "commit", "-q", "-m", message)
+    git(folder, "push", "-q", "origin", "HEAD:main")
+
+
+@contextlib.contextmanager
+def sandbox(world: Any, folder: Path, *, store: bool = False) -> Iterator[Any]:
+    """Another repository, without a policy, and the same keys; with its own store or the same."""
+    bare = folder / "sandbox.git"
+    git(folder, "init", "-q", "--bare", "-b", "main", str(bare))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ASSAY_DEPLOYMENTS", str(bare))
+        other = replace(world, bare=bare)
+        if store:
+            shutil.copytree(world.root / "store", folder / "store", symlinks=True)
+            shutil.copy(world.root / "mlflow.db", folder / "mlflow.db")
+            places = [(path / "store").as_uri() for path in (world.root, folder)]
+            with contextlib.closing(sqlite3.connect(folder / "mlflow.db")) as database, database:
+                command = "UPDATE model_versions SET source = replace(source, ?, ?)"
+                database.execute(command, places)
+            patch.setenv("ASSAY_STORE", places[1])
+            patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder}/mlflow.db")
+            other = replace(other, store=open_store(places[1]))
+        yield other
+
+
+def propose(world: Any, environment: str, release: str) -> Path:
+    """A checkout whose newest commit brings a release of the log as it is."""
+    folder = world.checkout()
+    path = folder / f"models/{MODEL}/{environment}/release.yaml"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(log.get_release(world.store, release).render())
+    git(folder, "add", "-A")
+    git(folder, "commit", "-q", "-m", "Release")
+    return folder
+
+
+def test_what_was_approved_in_another_repository_is_not_released_in_this_one(
+    world: Any, tmp_path: Path, keys: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With one store: neither by a rollback, nor as a release that was approved before."""
+    with sandbox(world, tmp_path) as other:
+        other.release("one", "dev", "staging")
+        other.release("two", "dev", "staging")
+    put(world, "policy.yaml", STRICT)
+    assert world.sync().problems == []
+    entries = world.entries()
+    release = next(e.release for e in entries if e.environment == "staging")
+    folder = propose(world, "staging", release)
+    _, problems = lint(world.deployment, folder, "origin/main")
+    assert "under the governing policy" in " ".join(problem.text for problem in problems)
+    # Neither does the environment below count.
+    put(world, "policy.yaml", "gates: [{metric: accuracy > 0.1}]\n")
+    refused(lambda: world.promote("one", "staging"), RunBlocked, "was never in dev")
+    monkeypatch.setenv("ASSAY_SIGNING_KEY", keys.private["runs"])
+    refused(lambda: world.roll_back("staging"), UsageError, "was never released to staging")
+
+
+def test_the_log_of_another_store_does_not_count_when_it_is_copied(
+    world: Any, tmp_path: Path, keys: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with sandbox(world, tmp_path, store=True) as other:
+        other.release("one", "dev")
+        other.release("two", "dev")
+    shutil.copytree(tmp_path / "store", world.root / "store", dirs_exist_ok=True)
+    put(world, "policy.yaml", STRICT)
+    assert world.sync().problems == []
+    assert len(world.entries()) == 2
+    monkeypatch.setenv("ASSAY_SIGNING_KEY", keys.private["runs"])
+    refused(lambda: world.roll_back("dev"), UsageError, "was never released to dev")
+    monkeypatch.setenv("ASSAY_DEPLOYMENTS", "http://127.0.0.1:9/deployments.git")
+    # Without Git it is not even known which repository that would be.
+    refused(lambda: world.roll_back("dev"), UsageError, "ASSAY_DEPLOYMENTS")
+
+
+def test_the_trailer_of_another_repository_stops_nothing(world: Any, tmp_path: Path) -> None:
+    """Somebody copies it into the message of a commit that is merged here."""
+    with sandbox(world, tmp_path, store=True) as other:
+        other.release("one", "dev")
+        other.release("two", "dev")
+        message = git(other.bare, "log", "-1", "--format=%B", "main")
+    trailer = next(line for line in message.splitlines() if line.startswith("Assay-Log:"))
+    world.release("one", "dev")
+    world.release("two", "dev")
+    put(world, f"models/{MODEL}/NOTES.md", "Notes.\n", f"Notes\n\n{trailer}")
+    assert world.sync().problems == []
+    assert world.roll_back("dev").release.digest == world.models["one"]
+
+
+def test_an_override_of_another_repository_does_not_count(world: Any, tmp_path: Path) -> None:
+    model = world.models["bad"]
+    with sandbox(world, tmp_path) as other:
+        put(other, "README.md", "Sandbox.\n")
+        until = (datetime.now(UTC) + timedelta(days=30)).date().isoformat()
+        override(other.deployment, MODEL, model, by="", why="to look at it there", until=until)
+        assert other.promote("bad", "dev").release.override is not None
+    put(world, "README.md", "Deployments.\n")
+    refused(lambda: world.promote("bad", "dev"), RunBlocked, "block")
+
+
+def test_a_branch_on_a_line_of_another_repository_does_not_take_over_its_approvals(
+    world: Any, tmp_path: Path
+) -> None:
+    """A merge whose first parent is of another history changes the first commit of the branch."""
+    with sandbox(world, tmp_path) as other:
+        other.release("one", "dev")
+        other.release("two", "dev")
+    put(world, "policy.yaml", STRICT)
+    assert world.sync().problems == []
+    folder = world.checkout()
+    git(folder, "fetch", "-q", str(tmp_path / "sandbox.git"), "main")
+    tree = git(folder, "rev-parse", "HEAD^{tree}")
+    merge = git(folder, "commit-tree", tree, "-p", "FETCH_HEAD", "-p", "HEAD", "-m", "Merge")
+    git(folder, "push", "-q", "origin", f"{merge}:main")
+    refused(lambda: world.roll_back("dev"), UsageError, "was never released to dev")
+
+
+def test_entries_of_earlier_versions_count_on_the_branch_that_has_their_commits(
+    world: Any, tmp_path: Path
+) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        # Entries and approvals named no repository.
+        for place in ("log.chain", "log"):
+            patch.setattr(f"assay.releases.{place}.repository_of", lambda _: "")
+        world.release("one", "dev")
+        world.release("two", "dev")
+    with sandbox(world, tmp_path) as other:
+        put(other, "README.md", "Sandbox.\n")
+        refused(lambda: other.roll_back("dev"), UsageError, "was never released to dev")
+    assert world.roll_back("dev").release.digest == world.models["one"]
+    last = world.entries()[-1]
+    assert last.repository == f"{git(world.bare, 'rev-list', '--max-parents=0', 'main')} main"

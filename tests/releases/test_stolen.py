@@ -1,0 +1,144 @@
+"""A key that somebody else may have had: only what is proven to be of before still counts."""
+
+import base64
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from assay.core import attestation
+from assay.errors import AttestationError, UnknownKeyError, UsageError
+from assay.releases import log, statement
+from assay.releases.admit import admit, propose
+from assay.releases.log import Event
+from assay.releases.log import chain as log_chain
+from assay.releases.log import entry as log_entry
+from assay.releases.statement import Kind
+
+from simulators.forge import git
+from stories import refused
+
+MODEL = "churn"
+
+
+def day(days: int = 0) -> str:
+    return (datetime.now(UTC) + timedelta(days=days)).date().isoformat()
+
+
+def test_what_a_key_signed_before_it_was_stolen_counts_below_an_entry_of_another(
+    world: Any, keys: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.release("one", "dev")
+    monkeypatch.setenv("ASSAY_SIGNING_KEY", keys.private["bob"])
+    world.release("two", "dev")
+    monkeypatch.setenv("ASSAY_SIGNING_KEY", keys.private["ann"])
+    world.release("three", "dev")
+    # From tomorrow on somebody else may have Ann's; Bob's entry proves what is below it.
+    monkeypatch.setenv("ASSAY_VERIFY_KEYS", keys.listing(ann={"stolen": day(1)}))
+    assert [(bool(e.refused), e.by[:3]) for e in world.entries()] == [
+        (False, "Ann"),
+        (False, "Bob"),
+        (True, "Ann"),
+    ]
+    refused(lambda: world.roll_back("dev"), UsageError, "was stolen on", "sign with another key")
+    monkeypatch.setenv("ASSAY_SIGNING_KEY", keys.private["bob"])
+    # What nothing proves is as if it had been pushed without an approval.
+    (problem,) = world.sync().problems
+    assert "stolen" in problem
+    assert world.roll_back("dev").release.digest == world.models["two"]
+    assert world.roll_back("dev").release.digest == world.models["one"]
+    world.promote("one", "staging")
+
+
+def test_a_stolen_approvers_key_approves_nothing_with_a_time_of_before(
+    world: Any, keys: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ASSAY_SIGNING_KEY", keys.private["bob"])
+    world.release("one", "dev")
+    monkeypatch.setenv("ASSAY_SIGNING_KEY", keys.private["ann"])
+    world.promote("two", "dev")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(statement, "now", lambda: "2020-01-01T00:00:00Z")
+        world.approve("dev")
+    monkeypatch.setenv("ASSAY_VERIFY_KEYS", keys.listing(ann={"stolen": "2021-01-01"}))
+    monkeypatch.setenv("ASSAY_SIGNING_KEY", keys.private["bob"])
+    (problem,) = world.sync().problems
+    assert "stolen on 2021-01-01" in problem
+    assert world.roll_back("dev").release.digest == world.models["one"]
+
+
+def test_attestations_of_a_stolen_key_count_when_an_approver_admits_them(
+    world: Any, keys: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = world.models["one"]
+    (record,) = attestation.about(world.store, model, world.services.verifier)
+    monkeypatch.setenv("ASSAY_VERIFY_KEYS", keys.listing(runs={"stolen": day()}))
+    verifier = world.services.verifier
+    refused(
+        lambda: attestation.load(world.store, record.digest, verifier),
+        AttestationError,
+        "was stolen on",
+        "assay store sign",
+    )
+    refused(lambda: world.promote("one", "dev"), AttestationError, "was stolen on")
+    decision = world.registry.find(MODEL, model).tags["assay.decision"]
+    found = propose(world.services, decision)
+    assert record.digest in {given.digest for given in found.attestations}
+    admit(world.deployment, found, by="", why="made on a machine that nobody reached")
+    assert attestation.load(world.store, record.digest, verifier).admitted_by.startswith("Ann")
+    world.promote("one", "dev")
+    # What the thief signs is not among them, whatever its time.
+    made = {**record.values, "forged": 1}
+    forged = replace(record, values=made, digest="", signed_by="")
+    name = attestation.save(forged, world.store, keys.signer("runs"))
+    refused(lambda: attestation.load(world.store, name, verifier), AttestationError, "stolen")
+
+
+def test_a_stolen_key_stops_no_log(world: Any, keys: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither by an entry that does not follow, nor by a trailer of one that never was."""
+    monkeypatch.setenv("ASSAY_SIGNING_KEY", keys.private["bob"])
+    world.release("one", "dev")
+    world.release("two", "dev")
+    last = world.chain()[-1]
+    never = f"sha256:{'ab' * 32}"
+    entry = replace(last, event=Event.INTENT, number=99, revocations=never, statement="")
+    data, media = statement.encode(Kind.LOG, entry.release, entry.predicate(), keys.signer("ann"))
+    name = world.store.put_bytes(data, media).digest
+    world.store.write_pointer(log_entry.pointer(MODEL, last.number + 1), name.encode())
+    envelope = keys.signer("ann").sign(log_chain._head_payload(MODEL, never, last.repository))
+    folder = world.checkout()
+    (folder / "models/churn/NOTES.md").write_text("Notes.\n")
+    git(folder, "add", "-A")
+    line = f"Assay-Log: {never} {base64.urlsafe_b64encode(envelope).decode()}"
+    git(folder, "commit", "-q", "-m", f"Notes\n\n{line}")
+    git(folder, "push", "-q", "origin", "HEAD:main")
+    monkeypatch.setenv("ASSAY_VERIFY_KEYS", keys.listing(ann={"stolen": day()}))
+    assert world.roll_back("dev").release.digest == world.models["one"]
+
+
+def test_a_stolen_key_takes_no_revocation_back(
+    world: Any, keys: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from assay.releases.override import revoke
+
+    revoke(world.deployment, world.models["one"], by="", why="leaks personal data")
+    monkeypatch.setenv("ASSAY_VERIFY_KEYS", keys.listing(ann={"stolen": "2020-01-01"}))
+    assert log.revocation(world.services, world.models["one"]) is not None
+
+
+def test_a_log_with_an_entry_by_a_key_that_was_removed_says_how_to_list_it(
+    world: Any, keys: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.release("one", "dev")
+    world.release("two", "dev")
+    monkeypatch.setenv("ASSAY_SIGNING_KEY", keys.private["runs"])
+    world.roll_back("dev")
+    monkeypatch.setenv("ASSAY_SIGNING_KEY", keys.private["ann"])
+    monkeypatch.setenv("ASSAY_VERIFY_KEYS", keys.listing(runs=None))
+    refused(world.sync, UnknownKeyError, "`stolen: <day>`")
+    monkeypatch.setenv("ASSAY_VERIFY_KEYS", keys.listing(runs={"stolen": day()}))
+    # The rollback counts for nothing now; the branch has it, and nobody's approval.
+    assert [bool(e.refused) for e in world.entries()] == [False, False, True]
+    one = world.models["one"]
+    assert world.roll_back("dev", to=one).release.digest == one
