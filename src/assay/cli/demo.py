@@ -251,14 +251,15 @@ def _print_next(folder: Path, results: list[local.Outcome]) -> None:
     assay = shutil.which("assay") or str(Path(sys.executable).with_name("assay"))
     commands = {
         "everything that version 1 rests on": ["passport", register.outputs["record"]],
-        "every byte behind it, read again": ["verify", register.outputs["record"]],
+        "every byte behind it, read again": ["store", "verify", register.outputs["record"]],
         "the training, again, bit by bit": ["reproduce", train.outputs["model"]],
         "what differs between the two models": [
+            "model",
             "diff",
             train.outputs["model"],
             worse.outputs["model"],
         ],
-        "what was in production, when, and by whom": ["releases", MODEL_NAME, "production"],
+        "what was in production, when, and by whom": ["release", "list", MODEL_NAME, "production"],
         "your own run": ["run", "train-and-register", "--params", "run.yaml", "-p", "seed=1"],
     }
     stdout.print(Text("\nnext", style="bold"))
