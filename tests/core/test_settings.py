@@ -84,11 +84,11 @@ def test_every_setting_is_in_a_section_once_and_is_read() -> None:
         SETTINGS, key=lambda item: item.name
     )
     used = {
-        node.id
+        node.id if isinstance(node, ast.Name) else node.attr
         for path, tree in trees()
         if path != "src/assay/core/settings.py"
         for node in ast.walk(tree)
-        if isinstance(node, ast.Name)
+        if isinstance(node, ast.Name | ast.Attribute)
     }
     unread = {item.name for name, item in declared.items() if name not in used}
     assert unread == set(BY_OTHERS)
