@@ -205,7 +205,9 @@ class _Walk:
 
     def _package(self, name: str) -> str:
         """The folder of a package; "" if it is none."""
-        if name not in self._folders and name in _PACKAGES_ELSEWHERE:
+        if name not in self._folders and (
+            name in _PACKAGES_ELSEWHERE or name.rpartition(".")[0] in _PACKAGES_ELSEWHERE
+        ):
             self._folders[name] = _elsewhere(name)
         if name not in self._folders:
             parent, _, last = name.rpartition(".")
@@ -284,6 +286,8 @@ def _root() -> str:
 @functools.cache
 def _elsewhere(name: str) -> str:
     spec = importlib.util.find_spec(name)
+    if spec is None or spec.submodule_search_locations is None:
+        return ""  # a module, or nothing
     return str(Path(spec.origin).resolve().parent) if spec and spec.origin else ""
 
 
