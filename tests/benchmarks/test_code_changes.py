@@ -29,8 +29,12 @@ class Installation:
         self.package = folder / "lib" / "assay"
         leave = shutil.ignore_patterns("__pycache__")
         shutil.copytree(ROOT / "src" / "assay", self.package, ignore=leave)
-        for name in ("components", "pipelines"):
-            shutil.copytree(ROOT / name, self.package / name, ignore=leave)
+        shutil.copytree(ROOT / "pipelines", self.package / "pipelines", ignore=leave)
+        components = self.package / "components"
+        components.mkdir()
+        shutil.copy(ROOT / "components" / "__init__.py", components)
+        for stage in (ROOT / "components").glob("*/*/"):  # installed without their categories
+            shutil.copytree(stage, components / stage.name, ignore=leave)
         self.project = folder / "project"
         self.project.mkdir()
         bunch = load_breast_cancer(as_frame=True)

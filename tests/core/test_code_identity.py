@@ -26,9 +26,7 @@ from simulators.forge import git
 
 ROOT = Path(__file__).resolve().parents[2]
 STEPS = sorted(
-    f"assay.components.{path.parent.relative_to(ROOT / 'components').as_posix()}.step".replace(
-        "/", "."
-    )
+    f"assay.components.{path.parent.name}.step"
     for path in (ROOT / "components").rglob("step.py")
     if "\n@step" in path.read_text()
 )
@@ -199,7 +197,8 @@ def test_data_files_belong_to_the_modules_beside_them() -> None:
     assert "assay/releases/release.schema.json" in found.files
     assert "assay/cluster/default.yaml" not in found.files
     preflight = Own.of(
-        BY_NAME["preflight"].partition(":")[0], ROOT / "components/preflight/step.py"
+        BY_NAME["preflight"].partition(":")[0],
+        ROOT / "components/data_processing/preflight/step.py",
     )
     assert "default_policy.yaml" in preflight.files
     assert not {"component.py", "README.md", "metadata.yaml"} & set(preflight.files)

@@ -272,7 +272,9 @@ def test_two_versions_whose_digests_begin_alike(api: KfpApi, url: str, assay: As
 def test_a_runs_name_tells_something(
     api: KfpApi, url: str, assay: Assay, words: list[str], name: str
 ) -> None:
-    assert assay(*RUN, *PARAMETERS, *words, "--no-wait")[0] == 0
+    given = {name for word in words for name in SENT if word.startswith(f"{name}=")}
+    others = [w for n, v in SENT.items() if n not in given for w in ("-p", f"{n}={v}")]
+    assert assay(*RUN, *others, *words, "--no-wait")[0] == 0
     (run,) = api.runs.values()
     assert run["display_name"] == name
 
