@@ -316,6 +316,7 @@ OUTSIDE = {
     "src/assay/runtime/compiled.py": "what KFP's compiler wrote in this process",
     "src/assay/cluster/size.py": "what KFP's compiler wrote in this process",
     "src/assay/core/execution.py": "a value of this process, canonical and back",
+    "src/assay/core/imports.py": "source code that is imported anyway; literals only",
     "src/assay/core/signing.py": "a value of this process, copied",
     "src/assay/cluster/doctor/services.py": "an envelope that this process signed",
     "src/assay/runtime/fork_server.py": "between processes of one run, by their own socket",

@@ -18,7 +18,6 @@ answers late or not at all, or belongs to somebody else. The service of web iden
 """  # noqa: E501 - a table's rows
 
 import configparser
-import json
 import logging
 import threading
 import time
@@ -31,6 +30,7 @@ from urllib.parse import urlencode, urlsplit
 from xml.etree.ElementTree import ParseError, fromstring
 
 from assay.core import retry, settings
+from assay.documents import read_json
 from assay.errors import StoreAccessError, UsageError
 
 RENEW_SECONDS: Final = 300.0
@@ -257,9 +257,9 @@ def _instance() -> Credentials:
 def _fetched(url: str, headers: dict[str, str], where: str) -> Credentials:
     text = _ask(where, "GET", url, headers)
     try:
-        fields = json.loads(text)
+        fields = read_json(text, where)
         return _temporary(fields, "Token")
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (UsageError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise _unusable(where, error) from error
 
 
