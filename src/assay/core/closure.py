@@ -288,7 +288,7 @@ def _elsewhere(name: str) -> str:
     spec = importlib.util.find_spec(name)
     if spec is None or spec.submodule_search_locations is None:
         return ""  # a module, or nothing
-    return str(Path(spec.origin).resolve().parent) if spec and spec.origin else ""
+    return str(Path(spec.origin).resolve().parent) if spec.origin else ""
 
 
 @functools.cache
