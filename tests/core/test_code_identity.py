@@ -175,6 +175,10 @@ def test_every_module_of_the_library_is_scanned_as_it_is_parsed() -> None:
 @pytest.mark.parametrize("module", STEPS)
 def test_the_closure_of_every_step_is_resolved(module: str) -> None:
     found = closure_by(module)
+    if name_of(module) == "doctor":
+        # It reads which stages are installed, so the whole library counts.
+        assert found.unresolved.startswith("assay.cluster.stages")
+        return
     assert not found.unresolved
     assert locked().of_imports(found.others) is not None
     assert {"assay", "assay.core.execution", "assay.core.step", "assay.core.tree"} <= found.modules
