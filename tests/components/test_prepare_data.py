@@ -1,4 +1,4 @@
-"""prepare_data: what is wrong is told before the table is read; each stage gets what it reads."""
+"""prepare_data reports what is wrong before it reads the table; each stage gets what it reads."""
 
 import json
 from pathlib import Path

@@ -558,7 +558,7 @@ def test_6_tables_of_two_files_are_compared_row_by_row(proof: Proof) -> None:
 
 
 def test_6_a_row_number_does_not_put_equal_rows_on_both_sides(proof: Proof) -> None:
-    """Labels are pure chance, and each row stands there four times: nothing can be learned."""
+    """Labels are pure chance, and each row occurs four times: nothing can be learned."""
     draw = random.Random(1)
     rows = [f"{draw.random():.6f},{draw.choice(['yes', 'no'])}" for _ in range(200)]
     text = "\n".join(["id,a,label", *(f"{n},{rows[n % 200]}" for n in range(800))])

@@ -395,7 +395,7 @@ def test_a_presigned_address_is_kept_nowhere(
     component.python_func(**given, summary=view)
     done = execute(snapshot_data, {"data": location, "target": "income"}, Context(store_from_env()))
     assert done.values["rows"] == 100
-    # And what is told when it fails.
+    # And what is reported when it fails.
     for wrong in (
         {**given, "target": "none"},
         {**given, "data": location.replace("people", "nothing")},

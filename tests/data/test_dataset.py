@@ -318,7 +318,7 @@ class TestFoldersThatLie:
             ({"rows": True}, "malformed"),
             ({"columns": [{"name": "a", "type": "blob", "nulls": 0}]}, "malformed"),
             ({"columns": [{"name": "a"}]}, "malformed"),
-            ({"columns": [{"name": "a", "type": "int64", "nulls": 0}] * 2}, "stands there twice"),
+            ({"columns": [{"name": "a", "type": "int64", "nulls": 0}] * 2}, "duplicate column"),
         ],
     )
     def test_a_schema_that_cannot_be_is_refused(

@@ -254,7 +254,7 @@ def test_a_writer_goes_on_after_the_server_was_killed_and_started_again(
         f"{restarts} times",
         "the writer went on by itself; all 2,001 files read back byte by byte",
     )
-    # And one that is gone for good is told in one line.
+    # And one that is gone for good is reported in one line.
     own_minio.stop()
     hasty = Limits(Policy(attempts=3, first_wait=0.01, longest_wait=1, seconds=5))
     gone = MinioStore.from_url(f"s3://bucket/p?endpoint={own_minio.endpoint}", hasty)

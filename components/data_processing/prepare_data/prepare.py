@@ -40,7 +40,7 @@ def prepare(arguments: Mapping[str, Any]) -> tuple[Any, ...]:
     """Check everything, make the dataset, and hand each stage its settings.
 
     Raises:
-        SystemExit: With the exit code of what is wrong, after it was told.
+        SystemExit: With the exit code of what is wrong, after it was reported.
     """
     steps = [preflight, snapshot_data]
     with Task("prepare_data", steps, arguments) as task:

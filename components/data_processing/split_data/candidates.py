@@ -15,7 +15,7 @@ def split(arguments: Mapping[str, Any]) -> tuple[Any, ...]:
     """Split, and hand each candidate of a sweep the rows to train and to measure it on.
 
     Raises:
-        SystemExit: With the exit code of what is wrong, after it was told.
+        SystemExit: With the exit code of what is wrong, after it was reported.
     """
     own = {"validation_fraction": float}
     with Task("split_data", [split_data], arguments, own) as task:

@@ -144,7 +144,7 @@ def command(
     if follow_id:
         kfp, run_id, store = Kfp(where), follow_id, _store_to_read()
     else:
-        # Everything that can be wrong here is told before the cluster hears of it.
+        # Everything that can be wrong here is reported before the cluster hears of it.
         interval, schedule = _seconds(every), _cron(cron)
         if interval and schedule:
             raise UsageError("give --cron or --every, not both")

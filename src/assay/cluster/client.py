@@ -448,7 +448,7 @@ class Kfp:
 
 
 def _bound(rest_client: Any) -> None:
-    """Give every request a time limit; kfp's client sets none and would wait for ever."""
+    """Give every request a time limit; kfp's client sets none and would wait forever."""
     request = rest_client.request
 
     @functools.wraps(request)

@@ -1,7 +1,7 @@
 """Compile profiles: what a cluster's pods need, in a YAML file. docs/profiles.md describes them.
 
 Shapes and ranges are a JSON schema (`profile.schema.json`); what it cannot say stands here. All
-problems are told at once, each with line and column.
+problems are reported at once, each with line and column.
 """
 
 import json

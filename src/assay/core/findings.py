@@ -24,7 +24,7 @@ MAX_TEXT: Final = 600
 MAX_NAMED: Final = 6
 """Columns that a text names; `Finding.columns` holds all."""
 MAX_ALIKE: Final = 20
-"""Findings of one code that are told one by one."""
+"""Findings of one code that are reported one by one."""
 VALUE: Final = "findings"
 """The name under which a step returns its findings."""
 

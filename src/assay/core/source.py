@@ -209,7 +209,7 @@ def _require_file(path: Path) -> Path:
     try:
         if path.is_dir():
             raise DataError(f"{path} is a folder; give one CSV or Parquet file{_held_by(path)}")
-        # Reading a pipe would wait for ever, and twice is not possible.
+        # Reading a pipe would wait forever, and twice is not possible.
         with open_regular(path) as stream:
             size = os.fstat(stream.fileno()).st_size
     except NotRegularError as error:

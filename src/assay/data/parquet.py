@@ -186,7 +186,7 @@ def _columns(schema: "pa.Schema") -> list[tuple[str, str]]:
         if field.type not in names
     ]
     problems += [
-        f"column {name!r} stands there {count} times"
+        f"duplicate column {name!r}: {count} times"
         for name, count in Counter(schema.names).items()
         if count > 1
     ]

@@ -107,7 +107,7 @@ def load(folder: Path) -> tuple[DatasetInfo, tuple[Part, ...]]:
     except (KeyError, TypeError, ValueError) as error:
         raise IntegrityError(f"{SCHEMA_FILE}: malformed: {error!r}") from error
     if len({column.name for column in columns}) != len(columns):
-        raise IntegrityError(f"{SCHEMA_FILE}: a column stands there twice")
+        raise IntegrityError(f"{SCHEMA_FILE}: duplicate column")
     if sum(part.rows for part in parts) != rows:
         raise IntegrityError(f"{SCHEMA_FILE}: the parts do not add up to {rows} rows")
     return DatasetInfo(rows, columns, findings), parts

@@ -1,6 +1,6 @@
 """Regular files, opened without waiting: what is read is a file on a disk, and no larger than said.
 
-A path that somebody gives may lead to a pipe, where reading waits for ever, to a device, or to a
+A path that somebody gives may lead to a pipe, where reading waits forever, to a device, or to a
 file of `/proc` or `/sys`, which is a door to the kernel.
 """
 

@@ -1,7 +1,7 @@
 """Reading a YAML file that a person wrote, with the place of everything in it.
 
 Nothing is constructed: the nodes are walked, so that every mistake has its line and column, and all
-are told at once. Unknown and repeated keys, anchors, aliases and tags are mistakes.
+are reported at once. Unknown and repeated keys, anchors, aliases and tags are mistakes.
 """
 
 from collections.abc import Sequence

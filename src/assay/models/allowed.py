@@ -33,7 +33,7 @@ REFUSED_ARGUMENTS: Final = {
     "input": "it reads files that the data names",
     "tokenizer": "it would be a function",
     "preprocessor": "it would be a function",
-    "token_pattern": "a pattern can take for ever",
+    "token_pattern": "a pattern can take forever",
 }
 """Arguments that reach beyond the estimator, and why."""
 TEXTS: Final = frozenset(

@@ -4,7 +4,7 @@ What each kind of estimator gets:
 
 - numbers (and truth values, as 0 and 1): the median for missing values, then mean 0 and variance 1;
   histogram gradient boosting keeps missing values, which it takes as they are
-- categories: one-hot, or for trees one number each (histogram gradient boosting is told that these
+- categories: one-hot, or for trees one number each (histogram gradient boosting is given that these
   are categories). A missing value is a category of its own. Beyond the `MAX_CATEGORIES` most
   frequent, values are put together; a value that training has not seen counts as one of these in
   one-hot, as missing for trees.

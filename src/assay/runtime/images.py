@@ -95,5 +95,5 @@ def bind(reference: str, images: Mapping[str, str]) -> str:
 
 
 def is_pinned(reference: str) -> bool:
-    """Whether a reference names one image for ever: by digest, not by a tag that can move."""
+    """Whether a reference names one image forever: by digest, not by a tag that can move."""
     return "@sha256:" in reference

@@ -2,7 +2,7 @@
 
 Mounted, a Secret takes a third of the room in the workflow that a reference for each of its keys
 takes, and Argo keeps each about seven times; so what every task gets is one Secret. A Secret that
-is missing does not leave the pod waiting for ever: the task starts, and names in one line the
+is missing does not leave the pod waiting forever: the task starts, and names in one line the
 variable that is not set.
 """
 

@@ -20,7 +20,7 @@ MAX_INPUT_BYTES: Final = 8 << 20
 
 
 def main() -> None:
-    """Run a component of this installation; what goes wrong is told without secrets.
+    """Run a component of this installation; what goes wrong is reported without secrets.
 
     Raises:
         SystemExit: It did not end well.

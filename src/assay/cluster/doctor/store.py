@@ -89,7 +89,7 @@ def _digests(probe: Probe) -> Finding:
         name,
         Status.WARNING,
         "the server does not check the signed digest: it stored a wrong body",
-        "reads check it still; give the server credentials, or use MinIO, to be told at once",
+        "reads check it still; give the server credentials, or use MinIO, to see it at once",
     )
 
 

@@ -185,7 +185,7 @@ class _Check:
         return True
 
     def _require(self, blob: Descriptor, problem: str, still: Callable[[], bool]) -> None:
-        """A blob must be good; one that is not is told once, and repaired if that is possible.
+        """A blob must be good; one that is not is reported once, and repaired if that is possible.
 
         Args:
             blob: Its size is -1 where nothing says it.

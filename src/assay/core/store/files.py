@@ -19,7 +19,7 @@ PIECE_BYTES: Final = 1 << 20
 
 @contextlib.contextmanager
 def reading(path: Path) -> Iterator[IO[bytes]]:
-    """A local file's stream; that it cannot be read is told in one line."""
+    """A local file's stream; that it cannot be read is reported in one line."""
     try:
         with open(path, "rb", buffering=0, opener=open_regular) as stream:
             yield stream
@@ -31,7 +31,7 @@ def reading(path: Path) -> Iterator[IO[bytes]]:
 
 @contextlib.contextmanager
 def writing(target: Path) -> Iterator[None]:
-    """That a local file cannot be written is told in one line, with its remedy."""
+    """That a local file cannot be written is reported in one line, with its remedy."""
     try:
         yield
     except OSError as error:

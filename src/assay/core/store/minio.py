@@ -3,7 +3,7 @@
 Blobs are written create-only (`If-None-Match: *`), so writers can race. The digest is signed as
 `x-amz-content-sha256`: a server that checks it refuses a body that was altered on its way, and the
 client need not hash what it has already named. Transient faults are retried with exponential
-back-off and jitter; faults that no retry mends are told at once, with the remedy.
+back-off and jitter; faults that no retry mends are reported at once, with the remedy.
 """
 
 import contextlib
