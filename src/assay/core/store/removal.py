@@ -130,7 +130,7 @@ class Watch:
     def touched(self, digests: Iterable[str]) -> bool:
         """Whether a removal may have taken one of `digests`; waits for those under way.
 
-        Call it after it was recorded in the store that they are wanted: written, or made young. If it returns
+        Call it after the store knows that they are wanted: written, or made young. If it returns
         False they are there and stay. If True something may be gone, and the caller begins again.
 
         Raises:
