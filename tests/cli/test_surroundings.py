@@ -237,7 +237,7 @@ class TestAStoreThatIsNotThere:
             (["model", "diff", f"sha256:{'0' * 64}", f"sha256:{'1' * 64}"], 7),
             (["reproduce", f"sha256:{'0' * 64}"], 7),
             (["store", "gc", "--no-registry"], 0),
-            (["store", "fsck"], 0),
+            (["store", "fsck"], 7),
         ],
     )
     def test_is_not_made_by_a_command_that_reads(
