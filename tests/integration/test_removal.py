@@ -404,7 +404,7 @@ def test_a_collector_whose_clock_is_ten_days_ahead_removes_nothing_young(
         def time() -> float:
             return right() + 10 * DAY
 
-    for module in ("assay.core.store.folder", "assay.core.maintenance.gc", "assay.cli.gc"):
+    for module in ("assay.core.store.folder", "assay.core.maintenance.gc", "assay.cli.store.gc"):
         monkeypatch.setattr(f"{module}.time", Wrong, raising=False)
     result = CliRunner().invoke(cli, ["store", "gc", "--no-registry", "--delete", "--grace", "2"])
     assert result.exit_code == 0, result.output
