@@ -245,7 +245,7 @@ def test_loading_a_registered_model_as_the_readme_says_does_not_break_the_store(
     (copy / "MLmodel").chmod(0o644)
     (copy / "MLmodel").write_text("another model")
     for command in ("fsck", "verify"):
-        refused = CliRunner().invoke(cli, [command]).exception
+        refused = CliRunner().invoke(cli, ["store", command]).exception
         assert isinstance(refused, IntegrityError)
         assert "MLmodel" in str(refused)
         assert "registered_model_meta" not in str(refused)

@@ -16,6 +16,8 @@ from assay.releases.upkeep import fsck
 
 from stories import refused
 
+pytestmark = pytest.mark.slow
+
 MODEL = "churn"
 NOTHING = f"sha256:{'ab' * 32}"
 

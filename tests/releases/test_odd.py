@@ -18,6 +18,8 @@ from assay.releases.statement import Kind
 from simulators.forge import git
 from stories import refused
 
+pytestmark = pytest.mark.slow
+
 MODEL = "churn"
 ANN = "Ann Approver <ann@example.org>"
 STRICT = "gates: [{metric: accuracy > 0.999}]\n"
