@@ -267,6 +267,27 @@ def test_modules_of_the_same_package_elsewhere_are_followed(tree: Tree) -> None:
     assert not any(name.startswith("mine/clean") for name in found.files)
 
 
+@pytest.mark.parametrize("step", ["mine/clean/step.py", "mine/nested/clean/step.py"])
+def test_packages_above_the_step_need_no_init(tree: Tree, step: str) -> None:
+    module = step.removesuffix(".py").replace("/", ".")
+    package = module.rpartition(".")[0]
+    path = tree.write(
+        step, f"import mine\nfrom {package} import helper\nfrom mine.common import tools\n"
+    )
+    (path.parent / "helper.py").write_text("from assay.reports import page\n")
+    tree.write("mine/common/tools.py", "import numpy\n")
+    for folder in ("mine", "mine/nested"):
+        (tree.root / folder / "__init__.py").unlink(missing_ok=True)
+    (tree.root / "mine/words.txt").touch()
+    found = tree.closure(step)
+    assert not found.unresolved
+    assert {f"{package}.helper", "mine.common.tools", "assay.reports.page"} <= found.modules
+    assert {"mine/common/tools.py", "mine/words.txt"} <= set(found.files)
+    assert code._identity(module, path).scope is Scope.CLOSURE
+    path.write_text("from mine import absent\n")
+    assert "mine, which is not there" in tree.closure(step).unresolved
+
+
 def test_star_imports_take_in_all_submodules(tree: Tree) -> None:
     tree.write("mine/clean/step.py", "from mine.common import *\n")
     tree.write("mine/common/a.py", "from assay.reports import page\n")

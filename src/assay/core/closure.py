@@ -147,7 +147,7 @@ class _Walk:
             folder, _, file = path.rpartition("/")
             is_package = file == "__init__.py"
             package = module if is_package else module.rpartition(".")[0]
-            if self._own.covers(module):
+            if path and self._own.covers(module):
                 source = self._own.files.get(path.removeprefix(f"{self._own.root}/"))
                 imports = imports_of(source) if source is not None else None
             elif path:
@@ -159,7 +159,10 @@ class _Walk:
                     self._doubt(f"{module}, {imports.by_location}")
             else:
                 imports = None
-                self._doubt(f"there is no module {module}")
+                if self._is_namespace(module):
+                    self._add_data(module.replace(".", "/"), self._package(module))
+                else:
+                    self._doubt(f"there is no module {module}")
             if imports is not None:
                 self.look(package, imports, module)
 
@@ -184,7 +187,7 @@ class _Walk:
         elif name and self._find(f"{module}.{name}"):
             self.add(f"{module}.{name}")
             return
-        if self._find(module):
+        if self._find(module) or (name in {"", "*"} and self._is_namespace(module)):
             self.add(module)
         else:
             self._doubt(f"{where} imports {module}, which is not there")
@@ -195,7 +198,7 @@ class _Walk:
             folder = self._package(module)
             parent, _, last = module.rpartition(".")
             above = self._package(parent) if parent else ""
-            if folder:
+            if folder and "__init__.py" in _listing(folder):
                 self._files[module] = f"{folder}/__init__.py"
             elif above and _listing(above).get(f"{last}.py") is False:
                 self._files[module] = f"{above}/{last}.py"
@@ -203,8 +206,12 @@ class _Walk:
                 self._files[module] = ""
         return self._files[module]
 
+    def _is_namespace(self, module: str) -> bool:
+        """Whether it is a package without an `__init__.py`, which runs no code."""
+        return bool(self._package(module)) and not self._find(module)
+
     def _package(self, name: str) -> str:
-        """The folder of a package; "" if it is none."""
+        """The folder of a package, with `__init__.py` or without; "" if it is none."""
         if name not in self._folders and (
             name in _PACKAGES_ELSEWHERE or name.rpartition(".")[0] in _PACKAGES_ELSEWHERE
         ):
@@ -212,9 +219,8 @@ class _Walk:
         if name not in self._folders:
             parent, _, last = name.rpartition(".")
             above = self._package(parent) if parent else ""
-            folder = f"{above}/{last}"
             there = bool(above) and bool(_listing(above).get(last))
-            self._folders[name] = folder if there and "__init__.py" in _listing(folder) else ""
+            self._folders[name] = f"{above}/{last}" if there else ""
         return self._folders[name]
 
     def _submodules(self, package: str) -> Iterator[str]:
@@ -222,7 +228,7 @@ class _Walk:
         for name, is_folder in _listing(folder).items() if folder else ():
             if name.endswith(".py") and name != "__init__.py":
                 yield name.removesuffix(".py")
-            elif is_folder and self._package(f"{package}.{name}"):
+            elif is_folder and self._find(f"{package}.{name}"):
                 yield name
 
     def _add_data(self, name: str, folder: str) -> None:
