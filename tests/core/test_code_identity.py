@@ -311,6 +311,21 @@ def test_what_cannot_be_resolved_makes_everything_count(tree: Tree, text: str, s
     assert covers_everything(code._identity("mine.clean.step", path))
 
 
+@pytest.mark.parametrize("changed", ["mine/models/a.py", "mine/models/a.json", "mine/b.py"])
+def test_what_cannot_be_resolved_makes_all_of_the_steps_package_count(
+    tree: Tree, changed: str
+) -> None:
+    path = tree.write("mine/clean/step.py", "import importlib\nimportlib.import_module(name)\n")
+    tree.write(changed, "1")
+    before = code._identity("mine.clean.step", path)
+    (tree.root / changed).write_text("2")
+    (tree.root / "beside.txt").touch()
+    closure.forget()
+    after = code._identity("mine.clean.step", path)
+    assert after.modules != before.modules
+    assert (after.step, after.distributions) == (before.step, before.distributions)
+
+
 @pytest.mark.parametrize("text", ["import helper\n", "import yarl_but_not_quite\n"])
 def test_an_import_that_nobody_knows_makes_everything_count(tree: Tree, text: str) -> None:
     """A module beside a lone step may import whatever it likes."""

@@ -68,6 +68,16 @@ class Own:
         files = {name: Path(file).read_bytes() for name, file in _files_below(root)}
         return cls(module, package, root, files)
 
+    @property
+    def top(self) -> str:
+        """The outermost package that it is in; "" for none."""
+        return self.package.partition(".")[0]
+
+    @property
+    def top_folder(self) -> str:
+        """The folder of `top`."""
+        return str(Path(self.root, *[".."] * self.package.count(".")).resolve())
+
     def covers(self, module: str) -> bool:
         """Whether a module lies in the folder."""
         return bool(self.package) and f"{module}.".startswith(f"{self.package}.")
@@ -99,6 +109,13 @@ def closure_of(own: Own) -> Closure:
     return walk.found
 
 
+def all_files(own: Own) -> Iterator[tuple[str, str]]:
+    """All files of the library and of the outermost package that a step is in."""
+    yield from library_files()
+    if own.top and own.top != LIBRARY:
+        yield from _files_below(own.top_folder, own.top)
+
+
 def library_files() -> Iterator[tuple[str, str]]:
     """All files of the library that any step could import, but for those of other steps."""
     skipped = {"cli", *(name.rpartition(".")[2] for name in _PACKAGES_ELSEWHERE)}
@@ -123,10 +140,8 @@ class _Walk:
         self.found = Closure()
         self._own = own
         self._folders = {LIBRARY: _root()}
-        top, _, below = own.package.partition(".")
-        if top and top not in self._folders:
-            levels = below.count(".") + 1 if below else 0
-            self._folders[top] = str(Path(own.root, *[".."] * levels).resolve())
+        if own.top and own.top not in self._folders:
+            self._folders[own.top] = own.top_folder
         self._tops = set(self._folders)
         self._todo: list[str] = []
         self._files: dict[str, str] = {}

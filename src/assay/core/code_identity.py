@@ -8,7 +8,8 @@ It covers three things, a digest each:
   and the Python version and machine type (`assay.core.distributions`).
 
 A step that imports something which cannot be resolved gets all modules of the library (without the
-command line, which no step imports) and all locked distributions.
+command line, which no step imports), all files of the outermost package that it is in, and all
+locked distributions.
 """
 
 import functools
@@ -152,7 +153,7 @@ def _identity(module: str, path: Path) -> CodeIdentity:
     files = dict(found.files)
     if unresolved:
         logger.debug("%s: the whole library counts as its code: %s", module, unresolved)
-        files |= closure.library_files()
+        files |= closure.all_files(own)
     return CodeIdentity(
         step=_digest_of(
             {name: hashlib.sha256(data).hexdigest() for name, data in own.files.items()}
