@@ -9,7 +9,7 @@ import subprocess
 import sys
 import sysconfig
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -355,6 +355,29 @@ def test_a_step_may_use_its_own_location_and_declare_what_it_loads_by_name(tree:
 
 
 # Distributions
+
+
+def test_all_locked_distributions_count_for_steps_outside_of_the_library(
+    tree: Tree, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a distribution loads because it is there is known of the library's imports alone."""
+    path = tree.write("mine/clean/step.py", "import numpy\n")
+    before = code._identity("mine.clean.step", path), code.identity_of(BY_NAME["train"])
+    lock = locked()
+    changed = replace(lock, versions={**lock.versions, "pygithub": {"99.0"}})
+    monkeypatch.setattr(distributions, "locked", lambda: changed)
+    after = code._identity("mine.clean.step", path), code.identity_of(BY_NAME["train"])
+    assert after[0].distributions != before[0].distributions
+    assert after[0].modules == before[0].modules
+    assert after[0].scope is Scope.CLOSURE
+    assert after[1] == before[1]
+
+
+def test_what_pandas_loads_where_it_is_installed_counts() -> None:
+    """Such as scipy, for Kendall's correlation."""
+    names = locked().of_imports(["pandas"])
+    assert names is not None
+    assert {"matplotlib", "scipy", "sqlalchemy"} <= names
 
 
 def test_the_lock_says_what_each_distribution_requires() -> None:

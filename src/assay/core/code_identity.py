@@ -5,7 +5,9 @@ It covers three things, a digest each:
 - the step's own folder;
 - the library's modules that the step can import, with their data files (`assay.core.closure`);
 - the locked versions of the distributions that these modules import, with all that these require,
-  and the Python version and machine type (`assay.core.distributions`).
+  and the Python version and machine type (`assay.core.distributions`). For steps outside of the
+  library all locked distributions count: which ones load others that they do not require is known
+  of those that the library's steps import, and of no more.
 
 A step that imports something which cannot be resolved gets all modules of the library (without the
 command line, which no step imports), all files of the outermost package that it is in, and all
@@ -151,6 +153,8 @@ def _identity(module: str, path: Path) -> CodeIdentity:
         # What is not known, such as a module beside the step's, may import whatever it likes.
         unresolved = "imports a module of which no locked distribution is known"
     files = dict(found.files)
+    if own.top != closure.LIBRARY:
+        names = None  # a distribution may load any other that is installed
     if unresolved:
         logger.debug("%s: the whole library counts as its code: %s", module, unresolved)
         files |= closure.all_files(own)

@@ -44,6 +44,7 @@ _OPTIONAL: Final[Mapping[str, frozenset[str]]] = {
     ),
     "lark": frozenset({"regex"}),
     "mlflow": frozenset({"multipart", "rich", "sniffio", "tqdm", "ujson"}),
+    "pandas": frozenset({"matplotlib", "openpyxl", "scipy", "sqlalchemy"}),
     "pyarrow": frozenset({"cloudpickle"}),
 }
 """What a distribution or one that it requires loads where it is installed, and does not require."""
