@@ -169,6 +169,43 @@ def test_every_module_of_the_library_is_scanned_as_it_is_parsed() -> None:
         assert quick is None or quick == imports.parse(path.read_bytes()), path
 
 
+WITHIN = [
+    "open(__file__)",
+    "open(Path(__file__).parent / 'a.txt')",
+    "(Path(__file__).resolve().parent / 'b' / 'a.txt').read_text()",
+    "x = pathlib.Path(__file__).parent.joinpath('b', 'a.txt')",
+    "f(Path(__file__).with_name('a.txt'))",
+    "open(os.path.join(os.path.dirname(os.path.abspath(__file__)), 'a.txt'), 'rb')",
+]
+OUTSIDE = [
+    "Path(__file__)",
+    "X = Path(__file__).parent",
+    "Path(__file__).parents[1] / 'a.txt'",
+    "Path(__file__).parent.parent / 'a.txt'",
+    "Path(__file__).parent / '../a.txt'",
+    "Path(__file__).parent / '..' / 'a.txt'",
+    "Path(__file__).parent / '/a.txt'",
+    "Path(__file__).parent / name",
+    "Path(__file__).parent / 'b' / name",
+    "(Path(__file__).parent / 'a.txt').parent.parent",
+    "Path(Path(__file__).parent / 'a.txt').parents[1]",
+    "os.path.dirname(os.path.dirname(__file__))",
+    "os.path.join(os.path.dirname(__file__), os.pardir, 'a.txt')",
+    "os.path.dirname(os.path.join(os.path.dirname(__file__), 'a.txt'))",
+    "f'{Path(__file__).with_name(\"a\")}/../b'",
+    "other.__file__",
+    "globals()['__file__']",
+    "from mine.other import __file__ as f",
+]
+
+
+@pytest.mark.parametrize("text", WITHIN + OUTSIDE)
+def test_whether_a_module_reads_by_its_location_outside_of_its_folder(text: str) -> None:
+    found = imports.imports_of(text.encode())
+    assert found.by_location
+    assert bool(found.outside) == (text in OUTSIDE)
+
+
 # What a step can import
 
 
@@ -309,6 +346,29 @@ def test_what_cannot_be_resolved_makes_everything_count(tree: Tree, text: str, s
     tree.write("mine/common/located.py", "X = __file__\n")
     assert said in tree.closure("mine/clean/step.py").unresolved
     assert covers_everything(code._identity("mine.clean.step", path))
+
+
+def test_data_that_a_step_reads_above_its_folder_counts(tree: Tree) -> None:
+    path = tree.write(
+        "mine/clean/step.py", "T = (Path(__file__).parents[1] / 'conf' / 'a.txt').read_text()\n"
+    )
+    data = tree.write("mine/conf/a.txt", "1")
+    before = code._identity("mine.clean.step", path)
+    assert before.scope is Scope.LIBRARY
+    data.write_text("2")
+    closure.forget()
+    assert code._identity("mine.clean.step", path).modules != before.modules
+
+
+def test_python_files_beside_a_step_in_no_package_count(tree: Tree) -> None:
+    path = tree.root / "lone.py"
+    path.write_text("import helper\n")
+    (tree.root / "helper.py").write_text("F = 1\n")
+    before = code._identity("lone", path)
+    (tree.root / "data.csv").touch()
+    assert code._identity("lone", path) == before
+    (tree.root / "helper.py").write_text("F = 2\n")
+    assert code._identity("lone", path).step != before.step
 
 
 @pytest.mark.parametrize("changed", ["mine/models/a.py", "mine/models/a.json", "mine/b.py"])

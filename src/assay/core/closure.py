@@ -8,7 +8,8 @@ to it: whoever reads package data reads it from there.
 
 Where something cannot be resolved, `Closure.unresolved` says what, and the caller must take
 everything for imported: a name that is computed at run time (`assay.core.imports`), a module that
-is imported and not there, or a use of `__file__` outside of the step's own folder.
+is imported and not there, a use of `__file__` outside of the step's own folder, or one within it
+that does not name a file of that folder.
 """
 
 import functools
@@ -48,7 +49,7 @@ _LOCK: Final = f"{LIBRARY}/requirements.txt"
 
 @dataclass(frozen=True, slots=True)
 class Own:
-    """A step's own code: its folder if it is in a package, else its module alone."""
+    """A step's own code: its folder if it is in a package, else the Python files beside it."""
 
     module: str
     """Where the step is defined."""
@@ -57,6 +58,8 @@ class Own:
     root: str
     files: Mapping[str, bytes]
     """By path within `root`."""
+    file: str
+    """Name of the module's file."""
 
     @classmethod
     def of(cls, module: str, path: Path) -> "Own":
@@ -64,9 +67,12 @@ class Own:
         package = module.rpartition(".")[0]
         root = str(path.parent)
         if "__init__.py" not in _list(root):
-            return cls(module, "", root, {path.name: path.read_bytes()})
+            names = {path.name, *(name for name in _list(root) if name.endswith(".py"))}
+            beside = (path.with_name(name) for name in names)
+            files = {file.name: file.read_bytes() for file in beside if file.is_file()}
+            return cls(module, "", root, files, path.name)
         files = {name: Path(file).read_bytes() for name, file in _files_below(root)}
-        return cls(module, package, root, files)
+        return cls(module, package, root, files, path.name)
 
     @property
     def top(self) -> str:
@@ -102,8 +108,7 @@ def closure_of(own: Own) -> Closure:
     if own.package:
         walk.add(own.module)
     else:
-        (source,) = own.files.values()
-        walk.look("", imports_of(source), own.module)
+        walk.look("", imports_of(own.files[own.file]), own.module)
     walk.add(_EXECUTION)
     walk.run()
     return walk.found
@@ -183,8 +188,8 @@ class _Walk:
 
     def look(self, package: str, imports: Imports, where: str) -> None:
         """Add what a module in `package` imports."""
-        if imports.unresolved:
-            self._doubt(f"{where}, {imports.unresolved}")
+        if unresolved := imports.unresolved or imports.outside:
+            self._doubt(f"{where}, {unresolved}")
         for imported, name in imports.names:
             self._follow(_absolute(imported, package), name, where)
 

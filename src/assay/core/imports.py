@@ -21,6 +21,7 @@ import contextlib
 import functools
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from enum import IntEnum
 from typing import Final
 
 DECLARATION: Final = "LOADED_BY_NAME"
@@ -71,6 +72,8 @@ class Imports:
     """Where the file loads something by a name that is computed; "" if nowhere."""
     by_location: str = ""
     """Where it uses its own location, from which it may read any file; "" if nowhere."""
+    outside: str = ""
+    """As `by_location`, where that may be for another file than one in its own folder or below."""
 
 
 @functools.lru_cache(maxsize=4096)
@@ -227,7 +230,8 @@ def parse(source: bytes) -> Imports:
     if found.declared is not None:
         return Imports(frozenset({*found.names, *((name, "") for name in found.declared)}))
     unresolved = found.unresolved or (found.computed if _loads(found.names, source) else "")
-    return Imports(frozenset(found.names), unresolved, found.by_location)
+    outside = found.by_location if found.by_location and _leaves(tree) else ""
+    return Imports(frozenset(found.names), unresolved, found.by_location, outside)
 
 
 class _Finder(ast.NodeVisitor):
@@ -334,6 +338,100 @@ class _Finder(ast.NodeVisitor):
 
     def _doubt(self, node: ast.stmt | ast.expr, what: str) -> None:
         self.unresolved = self.unresolved or f"line {node.lineno}: {what}"
+
+
+class _Place(IntEnum):
+    """What an expression with `__file__` gives."""
+
+    MODULE = 1
+    """The path of the module's file."""
+    FOLDER = 2
+    """That of its folder."""
+    FILE = 3
+    """That of a file in the folder, by a constant name."""
+    CONTENT = 4
+    """What is in a file."""
+
+
+def _leaves(node: ast.AST, *, whole: bool = True) -> bool:
+    """Whether `__file__` is used for more than to name or to read files in the module's folder.
+
+    `whole` is false for a part of an expression that goes on from it, as `node.parent` does.
+    """
+    place = _place(node) if isinstance(node, ast.expr) else None
+    if place is _Place.CONTENT or (place is _Place.FILE and whole):
+        return False
+    if place is not None or "__file__" in {
+        getattr(node, name, "") for name in ("id", "attr", "name", "value")
+    }:
+        return True
+    goes_on = isinstance(node, ast.Attribute | ast.BinOp | ast.Subscript | ast.FormattedValue)
+    if isinstance(node, ast.Call):
+        goes_on = _last(node.func) in _OF_PATHS
+    return any(_leaves(child, whole=not goes_on) for child in ast.iter_child_nodes(node))
+
+
+def _place(node: ast.expr) -> _Place | None:
+    """What an expression gives; None if it has no `__file__`, or goes elsewhere from there."""
+    if isinstance(node, ast.Name):
+        return _Place.MODULE if node.id == "__file__" else None
+    if isinstance(node, ast.Attribute):
+        parent = node.attr == "parent" and _place(node.value) is _Place.MODULE
+        return _Place.FOLDER if parent else None
+    if isinstance(node, ast.BinOp):
+        divided = isinstance(node.op, ast.Div)
+        return _joined(_place(node.left), [node.right]) if divided else None
+    if not isinstance(node, ast.Call):
+        return None
+    if isinstance(node.func, ast.Attribute) and (place := _place(node.func.value)):
+        return _of_method(node.func.attr, place, node.args)
+    return _of_function(node)
+
+
+def _of_function(node: ast.Call) -> _Place | None:
+    """What a function of a path gives."""
+    called = _last(node.func)
+    place = _place(node.args[0]) if node.args else None
+    if called in {"Path", "str", "fspath", "abspath", "realpath"} and len(node.args) == 1:
+        return place
+    if called == "dirname" and place is _Place.MODULE:
+        return _Place.FOLDER
+    if called == "join":
+        return _joined(place, node.args[1:])
+    return _Place.CONTENT if called == "open" and place in _FILES else None
+
+
+def _of_method(called: str, place: _Place, arguments: list[ast.expr]) -> _Place | None:
+    """What the method of a path gives."""
+    if called in {"resolve", "absolute", "as_posix"} and not arguments:
+        return place
+    if called == "joinpath":
+        return _joined(place, arguments)
+    if called == "with_name" and place is _Place.MODULE:
+        return _joined(_Place.FOLDER, arguments)
+    if called in {"open", "read_text", "read_bytes"} and place in _FILES:
+        return _Place.CONTENT
+    return None
+
+
+def _joined(place: _Place | None, words: list[ast.expr]) -> _Place | None:
+    """A folder, or what is below it, joined with constant names."""
+    within = place in {_Place.FOLDER, _Place.FILE} and bool(words)
+    for word in words:
+        name = word.value if isinstance(word, ast.Constant) else None
+        within = within and isinstance(name, str) and _is_within(name)
+    return _Place.FILE if within else None
+
+
+def _is_within(name: str) -> bool:
+    return not name.startswith("/") and "\\" not in name and ".." not in name.split("/")
+
+
+_FILES: Final = frozenset({_Place.MODULE, _Place.FILE})
+_OF_PATHS: Final = frozenset(
+    {"Path", "str", "fspath", "abspath", "realpath", "dirname", "join", "joinpath", "relpath"}
+)
+"""Functions that make a path of a path."""
 
 
 def _constants(tree: ast.Module) -> Iterator[tuple[str, object]]:
