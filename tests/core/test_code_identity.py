@@ -528,6 +528,22 @@ def test_versions_count_within_the_closure_and_strays_of_it_count_all(
     assert digest(LOCK.replace("delta==4.0", "delta==4.1"), [], None) != digest(LOCK, [], None)
 
 
+def test_a_distribution_ahead_of_the_installed_one_strays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As by `PYTHONPATH`."""
+    distributions.forget()
+    before = distributions.digest_of(["scikit-learn"])
+    (tmp_path / "scikit_learn-9.9.dist-info").mkdir()
+    monkeypatch.syspath_prepend(tmp_path)
+    distributions.forget()
+    assert "scikit-learn==9.9" in distributions._strays()
+    assert distributions.digest_of(["scikit-learn"]) != before
+    monkeypatch.undo()
+    distributions.forget()
+    assert distributions.digest_of(["scikit-learn"]) == before
+
+
 # What is loaded while a step runs
 
 

@@ -11,6 +11,7 @@ import os
 import platform
 import re
 import site
+import sys
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -160,16 +161,17 @@ def normal(name: str) -> str:
 
 @functools.cache
 def _strays() -> list[str]:
-    """`name==version` of each distribution installed here in another version than the locked."""
+    """`name==version` of each distribution on the path in another version than the locked."""
     versions = locked().versions
     strays = set()
-    for folder in site.getsitepackages():
+    for entry in {*sys.path, *site.getsitepackages()}:
+        folder = entry or "."
         if not os.path.isdir(folder):  # noqa: PTH112 - this runs in every step; os is 5x quicker
             continue
-        for entry in os.listdir(folder):  # noqa: PTH208
-            if not entry.endswith(".dist-info"):
+        for item in os.listdir(folder):  # noqa: PTH208
+            if not item.endswith(".dist-info"):
                 continue
-            name, _, version = entry.removesuffix(".dist-info").partition("-")
+            name, _, version = item.removesuffix(".dist-info").partition("-")
             name = normal(name)
             if name in versions and version not in versions[name]:
                 strays.add(f"{name}=={version}")
