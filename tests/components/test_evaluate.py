@@ -322,8 +322,8 @@ def test_a_direction_is_tried_on_the_rows_that_have_a_value(
     ("parameters", "words"),
     [
         (
-            {"confidence": 1.0, "resamples": 5, "min_slice_rows": 0},
-            "confidence is 1.0.*resamples is 5.*min_slice_rows is 0",
+            {"confidence": 1.0, "resamples": 5, "min_slice_rows": 0, "seed": -1},
+            "confidence is 1.0.*resamples is 5.*min_slice_rows is 0.*seed is -1.* to 4294967295",
         ),
         ({"threads": 0}, "threads is 0; give at least 1"),
         ({"primary_metric": "acuracy"}, "did you mean 'accuracy'"),

@@ -76,8 +76,9 @@ def check(
     """
     from assay import data as dataset
     from assay.models import load, platform_classes
-    from assay.monitoring import judge, parse_plan, replay
+    from assay.monitoring import check_numbers, judge, parse_plan, replay
 
+    check_numbers(starts, seed)
     parsed = parse_plan(_read(plan), plan.name)
     use_defaults()
     wanted: dict[str, tuple[str, type[Artifact]]] = {
