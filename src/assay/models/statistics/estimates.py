@@ -29,7 +29,8 @@ def settings_problems(
     return problems
 
 
+@np.errstate(over="ignore", invalid="ignore")
 def estimate(metrics: Mapping[str, Metric], rows: int) -> dict[str, float]:
-    """Each metric on the rows as they are."""
+    """Each metric on the rows as they are; infinite or NaN where numbers are too large for it."""
     ones = np.ones((1, rows))
     return {name: tidy(float(metric(ones)[0])) for name, metric in metrics.items()}
