@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 ASSAY := $(BIN)/assay
-SOURCES := src components pipelines manifests images tests docs setup.py
+SOURCES := src components pipelines manifests images tests docs tools setup.py
 export PYTHONDONTWRITEBYTECODE ?=
 
 .DEFAULT_GOAL := help
@@ -169,7 +169,11 @@ kind-down: ## Delete the kind cluster
 kind-smoke: kind-up smoke kind-down ## All three: create, run, delete
 
 .PHONY: ci
-ci: lint typecheck check-generated docs test-slow ## What CI demands beside `make test` and `make demo`
+ci: lint typecheck structure check-generated docs test-slow ## What CI demands beside `make test` and `make demo`
+
+.PHONY: structure
+structure: setup .typing ## Print rooms and imports; fails where modules import each other in a circle
+	@$(BIN)/python tools/structure.py
 
 .PHONY: docs
 docs: setup .typing ## Build the documentation site into dist/site; fails on a broken link

@@ -152,8 +152,8 @@ from assay.core.source import fetch
 from assay.core.step import Out
 # Smaller than in earnest, so that a small file is read in as many steps as a large one would be:
 # allocators keep some memory of each of the first few dozen.
-from assay.data import csv_source
-csv_source.BLOCK_BYTES = 1 << 18
+from assay.data import csv_bytes
+csv_bytes.BLOCK_BYTES = 1 << 18
 folder = pathlib.Path(sys.argv[1])
 row = "{0},2024-05-31 10:00:00,{1},{2},some text of row {0},yes\\n"
 with (folder / "big.csv").open("w") as stream:

@@ -142,7 +142,7 @@ class TestNumbersAmongWhichAreWords:
     def test_a_late_word_is_named_too(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("assay.data.csv_source.BLOCK_BYTES", 1 << 10)
+        monkeypatch.setattr("assay.data.csv_bytes.BLOCK_BYTES", 1 << 10)
         found = column(tmp_path, [str(i / 4) for i in range(5000)] + ["n/k"])
         assert "5,000 of 5,001 values are numbers" in found.finding("not-numbers").text
 
@@ -213,7 +213,7 @@ class TestGroupedThousands:
     def test_one_other_number_far_behind_is_enough(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("assay.data.csv_source.BLOCK_BYTES", 1 << 10)
+        monkeypatch.setattr("assay.data.csv_bytes.BLOCK_BYTES", 1 << 10)
         cells = ["850"] * 500 + ["12.500"] * 500
         assert column(tmp_path, cells).codes == {"x": ["perhaps-thousands"]}
         assert column(tmp_path, ["1850", *cells]).info.findings == ()
@@ -290,7 +290,7 @@ class TestNumbersThatNoFloatHolds:
     def test_ids_are_kept_when_one_of_them_is_a_fraction(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("assay.data.csv_source.BLOCK_BYTES", 1 << 10)
+        monkeypatch.setattr("assay.data.csv_bytes.BLOCK_BYTES", 1 << 10)
         cells = [str(2**53 + 1 + i) for i in range(500)] + ["0.5"]
         found = column(tmp_path, cells)
         assert found.values("x") == cells
@@ -437,7 +437,7 @@ class TestStrictQuoting:
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         for size in range(40, 80):
-            monkeypatch.setattr("assay.data.csv_source.BLOCK_BYTES", size)
+            monkeypatch.setattr("assay.data.csv_bytes.BLOCK_BYTES", size)
             for row in ('1,"a"b', '1,a"b', '1,"a"'):
                 content = 'x,y\n1,"p ""q"""\n1,plain\n' + row + '\n1,"r"\n'
                 if row == '1,"a"':

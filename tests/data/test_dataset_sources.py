@@ -18,7 +18,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from assay import data as dataset
-from assay.data.csv_source import BLOCK_BYTES, Options, read_header
+from assay.data.csv_bytes import BLOCK_BYTES
+from assay.data.csv_source import Options, read_header
 from assay.data.sources import open_table
 from assay.errors import DataError, IntegrityError
 
@@ -115,7 +116,7 @@ class TestTypes:
     def test_the_whole_file_decides_and_not_its_beginning(
         self, file: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("assay.data.csv_source.BLOCK_BYTES", 1 << 10)
+        monkeypatch.setattr("assay.data.csv_bytes.BLOCK_BYTES", 1 << 10)
         numbers = "\n".join(str(i) for i in range(5000))
         assert kind(file, numbers) == "int64"
         assert kind(file, numbers, "0.5") == "double"

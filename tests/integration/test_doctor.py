@@ -31,7 +31,7 @@ from minio.versioningconfig import VersioningConfig
 
 from assay.cli import main
 from assay.cluster.client import Endpoint
-from assay.cluster.doctor import Finding, Ground, Status, exit_code, run_checks
+from assay.cluster.doctor.checks import Finding, Ground, Status, exit_code, run_checks
 from assay.cluster.doctor.cluster import check_images, check_kfp, check_requeue_time, check_secrets
 from assay.cluster.doctor.ground import ground
 from assay.cluster.doctor.services import (

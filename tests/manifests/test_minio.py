@@ -19,7 +19,7 @@ from minio import Minio, MinioAdmin
 from minio.credentials import StaticProvider
 from minio.error import MinioAdminException, S3Error
 
-from assay.cluster.doctor import Ground, exit_code
+from assay.cluster.doctor.checks import Ground, exit_code
 from assay.cluster.doctor.store import check_store
 from assay.core.digest import of_bytes
 from assay.core.store import Store, blob_key, open_store

@@ -71,7 +71,8 @@ def recorded_late(world: Any) -> None:
         e for e in world.chain() if e.intends == "release" and e.digest == world.models["three"]
     )
     late = replace(intent, event=Event.RELEASE, intends="", name="", number=0)
-    log.append(world.services, late, world.signer)
+    with world.deployment.open() as opened:
+        opened.append(late)
     assert log.current(world.chain(), "dev").digest == world.models["three"]
 
 

@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from assay.cli import cli
-from assay.cluster.doctor import Ground, Status
+from assay.cluster.doctor.checks import Ground, Status
 from assay.cluster.doctor.services import check_releases
 from assay.components.rollback_drill.step import rollback_drill
 from assay.core.execution import Context, execute

@@ -210,15 +210,16 @@ def test_a_pull_request_skips_no_environment(world: Any, forge: Simulator, commi
             assert world.registry.at(MODEL, environment) is None
     if commits > 1:  # Gitea knows the request by its last commit only
         return
-    # The way out that it names: out of there, and proposed again.
-    git(clone, "rm", "-q", where("staging"), where("production"))
+    # The way out that it names: out of there, and proposed again; in dev too, because the request
+    # changed another file with it.
+    git(clone, "rm", "-q", *map(where, layout.ENVIRONMENTS))
     git(clone, "commit", "-qm", "Take it out")
     forge.push(clone, "grace")
     world.sync()
-    done = world.promote("one", "staging")
-    forge.merge(done.request.number, "grace")
-    synced = world.sync()
-    assert synced.aliases == ["churn@staging -> 1"]
+    for environment in ("dev", "staging"):
+        done = world.promote("one", environment)
+        forge.merge(done.request.number, "grace")
+        assert world.sync().aliases == [f"churn@{environment} -> 1"]
     assert world.registry.at(MODEL, "production") is None
 
 

@@ -19,7 +19,8 @@ from assay.core.step import Dataset
 from assay.core.store import Store
 from assay.core.tree import get_manifest, read_entry
 from assay.data import info
-from assay.data.csv_source import GZIP_MAGIC, SAMPLE_BYTES, Options, doubts, read_header
+from assay.data.csv_bytes import GZIP_MAGIC
+from assay.data.csv_source import SAMPLE_BYTES, Options, doubts, read_header
 from assay.data.file_kinds import HEAD_BYTES, not_a_table
 from assay.data.parquet_types import index_columns
 from assay.data.schema import MAX_SCHEMA_BYTES

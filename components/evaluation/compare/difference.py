@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from assay.components.compare.others import compare_others, names_of, none_compared
+from assay.components.compare.settings import Settings
 from assay.core.findings import Finding
 from assay.data.seen import held_in
 from assay.errors import UsageError
@@ -42,19 +43,6 @@ MAX_NAMED: Final = 5
 """Slices that the verdict's reason names; the report shows all."""
 ANY: Final = (-math.inf, math.inf)
 DELTAS: Final = ("regression_delta", "regression_delta_lower", "regression_delta_upper")
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """The step's parameters."""
-
-    primary_metric: str
-    margin: float
-    slices: tuple[str, ...]
-    confidence: float
-    resamples: int
-    min_slice_rows: int
-    seed: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,16 +7,14 @@ metric, and 0 where it has not or nothing is in production, so that a rule can d
 """
 
 import math
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
+from assay.components.compare.settings import Settings
 from assay.evidence.format import Interval
 from assay.evidence.numbers import tidy
 from assay.models.statistics.estimates import estimate
 from assay.models.statistics.metrics import Predictions, metrics
 from assay.models.statistics.uncertainty import interval, paired, regression
-
-if TYPE_CHECKING:
-    from assay.components.compare.difference import Settings
 
 OTHERS: Final = ("accuracy", "balanced_accuracy", "roc_auc", "brier_score", "r2")
 """Shares without a unit, so that one margin fits every table."""
@@ -34,7 +32,7 @@ def names_of(primary: str) -> list[str]:
 
 
 def compare_others(
-    ours: Predictions, theirs: Predictions, primary: str, settings: "Settings", *, same: bool
+    ours: Predictions, theirs: Predictions, primary: str, settings: Settings, *, same: bool
 ) -> tuple[dict[str, float | None], dict[str, Interval], dict[str, str]]:
     """Values, intervals and notes, of the primary metric too, so that it has a name.
 

@@ -40,11 +40,12 @@ def compare(
     """
     from assay import data
     from assay.components.compare import difference, views
+    from assay.components.compare.settings import Settings
     from assay.core import findings
     from assay.data.whole import exact
     from assay.models import fixed_threads, load, platform_classes
 
-    settings = difference.Settings(
+    settings = Settings(
         primary_metric=primary_metric,
         margin=margin,
         slices=tuple(slices),

@@ -16,7 +16,8 @@ from assay.reports.page import (
 from assay.text import interval_text, number, regression_text, short
 
 if TYPE_CHECKING:
-    from assay.components.compare.difference import Difference, Settings
+    from assay.components.compare.difference import Difference
+    from assay.components.compare.settings import Settings
 
 TITLE: Final = "Comparison with production"
 NO_PRODUCTION: Final = "No model is in production, so there is nothing to compare with."

@@ -9,6 +9,7 @@ import numpy as np
 from assay.evidence.labels import is_labelled
 from assay.evidence.numbers import tidy
 from assay.models.statistics.metrics import LOWER_IS_BETTER
+from assay.reports import figures as drawings
 from assay.reports.page import (
     Bar,
     Section,
@@ -186,21 +187,15 @@ def _roc(predictions: "Predictions") -> tuple[np.ndarray, np.ndarray, np.ndarray
 def _confusion_figure(predictions: "Predictions") -> str:
     labels, matrix = _confusion(predictions)
     named = len(labels) <= MAX_CLASSES
-    figure, axes = new_figure(height=2.4 if named and len(labels) <= MAX_NUMBERED else 2.8)
-    axes.imshow(matrix, cmap="Blues", aspect="auto")
-    axes.grid(visible=False)
-    ticks = range(len(labels)) if named else []
-    texts = [_label(label) for label in labels] if named else []
-    axes.set_xticks(ticks, texts, rotation=0 if len(labels) <= 2 else 45, ha="center")  # noqa: PLR2004
-    axes.set_yticks(ticks, texts)
-    axes.set(xlabel="predicted", ylabel="actual", title="Confusion matrix")
-    if len(labels) <= MAX_NUMBERED:
-        middle = matrix.max() / 2
-        for i in ticks:
-            for j in ticks:
-                colour = "white" if matrix[i, j] > middle else "black"
-                axes.text(j, i, str(matrix[i, j]), ha="center", va="center", color=colour)
-    return figure_svg(figure, "Confusion matrix: actual by predicted class")
+    numbers = len(labels) <= MAX_NUMBERED
+    return drawings.confusion(
+        [_label(label) for label in labels] if named else [],
+        matrix,
+        "Confusion matrix: actual by predicted class",
+        rotation=0 if len(labels) <= 2 else 45,  # noqa: PLR2004
+        numbers=numbers,
+        height=2.4 if named and numbers else 2.8,
+    )
 
 
 def _label(name: str) -> str:
@@ -227,11 +222,7 @@ def _confusions(predictions: "Predictions") -> str:
 
 def _roc_figure(predictions: "Predictions") -> str:
     fpr, tpr, _ = _roc(predictions)
-    figure, axes = new_figure()
-    axes.plot([0, 1], [0, 1], color="grey", lw=1, ls="--")
-    axes.plot(fpr, tpr)
-    axes.set(xlabel="false positive rate", ylabel="true positive rate", title="ROC")
-    return figure_svg(figure, "ROC: true by false positive rate")
+    return drawings.roc(fpr, tpr, "ROC: true by false positive rate")
 
 
 def _pr_figure(predictions: "Predictions") -> str:

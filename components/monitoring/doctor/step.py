@@ -19,7 +19,8 @@ def doctor(
     Raises:
         UsageError: `kfp_endpoint` is no URL of an API.
     """
-    from assay.cluster.doctor import examine, failed
+    from assay.cluster.doctor import examine
+    from assay.cluster.doctor.checks import failed
     from assay.cluster.doctor.ground import ground
     from assay.core.digest import canonical_json
     from assay.reports.page import Section, markdown_table, page, table

@@ -117,7 +117,7 @@ def _compile_all(images: Mapping[str, str], profile: Profile | None) -> dict[str
 
 
 def _upload(compiled: dict[str, str], endpoint: str, namespace: str) -> None:
-    from assay.cli.submit import upload
+    from assay.cli.upload import upload
     from assay.cluster.client import Endpoint, Kfp
 
     kfp = Kfp(Endpoint.from_env(endpoint, namespace))

@@ -7,7 +7,8 @@ import click
 
 from assay.cli.compile import read_profile
 from assay.cli.console import json_option, print_json, print_table, use_defaults
-from assay.cluster.doctor import LIMIT_SECONDS, examine, exit_code
+from assay.cluster.doctor import examine
+from assay.cluster.doctor.checks import LIMIT_SECONDS, exit_code
 from assay.cluster.doctor.ground import ground
 from assay.runtime.images import read_images
 

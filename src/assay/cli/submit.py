@@ -2,12 +2,11 @@
 
 import re
 import sys
-import tempfile
 import time
 import uuid
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import click
 from rich.console import Console
@@ -16,18 +15,17 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
-from assay import __version__
 from assay.cli.catalog import bind_arguments, names, pipeline
 from assay.cli.compile import compile_one, read_profile
 from assay.cli.console import json_option, print_json, stdout
 from assay.cli.run import read_parameters
 from assay.cli.sent import complete, sent
-from assay.cluster.client import Endpoint, Kfp, Version
+from assay.cli.upload import upload
+from assay.cluster.client import Endpoint, Kfp
 from assay.cluster.follow import PATIENCE_SECONDS, POLL_SECONDS, STILL_SECONDS, Listener, follow
-from assay.cluster.names import description, run_name, version_description
+from assay.cluster.names import run_name
 from assay.cluster.runs import FAILED, SUCCEEDED, TERMINAL, Outcome, Task
 from assay.core.context import store_from_env
-from assay.core.digest import of_bytes
 from assay.core.settings import STORE
 from assay.core.store import Store
 from assay.errors import AssayError, UsageError
@@ -199,24 +197,6 @@ def command(
     outcome = _wait(kfp, run_id, watch, quiet=as_json, cancel=cancel_on_interrupt)
     _print_outcome(kfp, outcome, as_json)
     sys.exit(outcome.exit_code)
-
-
-def upload(kfp: Kfp, function: Any, package: str) -> tuple[str, str]:
-    """Upload a compiled pipeline, if the same content is not there; ids of pipeline and version."""
-    digest = of_bytes(package.encode())
-    version = Version(
-        __version__,
-        digest,
-        description(function),
-        version_description(function, __version__, digest),
-    )
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "pipeline.yaml"
-        path.write_text(package)
-        pipeline_id, version_id, name, new = kfp.upload(function.name, path, version)
-    said = "uploaded" if new else "there already"
-    click.echo(f"pipeline {function.name}, version {name}: {said}", err=True)
-    return pipeline_id, version_id
 
 
 def _store_to_read() -> Store | None:

@@ -10,12 +10,24 @@ import io
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import IO, TYPE_CHECKING, Any, Final
+from pathlib import Path
+from typing import IO, Any, Final, Protocol
 
+from assay.data import csv_bytes
+from assay.data.csv_bytes import READ_ERRORS, open_bytes, sentinel
 from assay.data.quotes import Quotes
 
-if TYPE_CHECKING:
-    from assay.data.csv_source import CsvFile
+
+class Csv(Protocol):
+    """What `assay.data.csv_source` knows of a file before it reads the rows."""
+
+    @property
+    def path(self) -> Path: ...  # noqa: D102
+    @property
+    def header(self) -> Any: ...  # noqa: D102
+    @property
+    def options(self) -> Any: ...  # noqa: D102
+
 
 MAX_SHOWN: Final = 10
 """Offenders that are named; the total is always told."""
@@ -56,10 +68,8 @@ class _Found:
     damaged: str = ""
 
 
-def problems(file: "CsvFile") -> list[str]:
+def problems(file: Csv) -> list[str]:
     """Everything that is wrong with the file's rows; a row is numbered by the line it begins in."""
-    from assay.data.csv_source import READ_ERRORS, open_bytes
-
     found = _Found()
     try:
         with open_bytes(file.path) as stream:
@@ -73,11 +83,9 @@ def problems(file: "CsvFile") -> list[str]:
     return _sentences(file, found)
 
 
-def _scan(file: "CsvFile", stream: IO[bytes], found: _Found) -> None:
-    from assay.data.csv_source import BLOCK_BYTES, sentinel
-
+def _scan(file: Csv, stream: IO[bytes], found: _Found) -> None:
     delimiter = file.header.delimiter
-    before = csv.field_size_limit(BLOCK_BYTES)
+    before = csv.field_size_limit(csv_bytes.BLOCK_BYTES)
     try:
         with io.TextIOWrapper(
             stream, file.options.encoding, errors="surrogateescape", newline=""
@@ -88,10 +96,8 @@ def _scan(file: "CsvFile", stream: IO[bytes], found: _Found) -> None:
         csv.field_size_limit(before)
 
 
-def _judge(file: "CsvFile", reader: Any, found: _Found) -> None:
+def _judge(file: Csv, reader: Any, found: _Found) -> None:
     """Look at each row."""
-    from assay.data.csv_source import sentinel
-
     width, end = len(file.header.names), sentinel(file.header.delimiter)
     skipped = int(file.header.declared)
     begin, header = 1 + skipped, True
@@ -120,21 +126,17 @@ def _judge(file: "CsvFile", reader: Any, found: _Found) -> None:
 
 
 def _is_too_long(row: list[str]) -> bool:
-    from assay.data.csv_source import BLOCK_BYTES
-
     # A character has at most four bytes in UTF-8.
-    if 4 * sum(map(len, row)) <= BLOCK_BYTES:
+    if 4 * sum(map(len, row)) <= csv_bytes.BLOCK_BYTES:
         return False
-    return sum(len(cell.encode(errors="surrogateescape")) for cell in row) > BLOCK_BYTES
+    return sum(len(cell.encode(errors="surrogateescape")) for cell in row) > csv_bytes.BLOCK_BYTES
 
 
-def _lines(file: "CsvFile", text: io.TextIOWrapper, found: _Found, end: str) -> Iterator[str]:
+def _lines(file: Csv, text: io.TextIOWrapper, found: _Found, end: str) -> Iterator[str]:
     """The file's lines, and at last `end`; faults of single lines are noted."""
-    from assay.data.csv_source import BLOCK_BYTES
-
     number = 0
     quotes = Quotes(file.header.delimiter)
-    while line := text.readline(BLOCK_BYTES):
+    while line := text.readline(csv_bytes.BLOCK_BYTES):
         number += 1
         if number == 1:
             line = line.removeprefix("\ufeff")
@@ -144,7 +146,7 @@ def _lines(file: "CsvFile", text: io.TextIOWrapper, found: _Found, end: str) -> 
         if quotes.stray and not found.stray:
             found.stray = number
             found.escaped = re.search(r'\\"', line) is not None
-        if len(line) == BLOCK_BYTES and line[-1] not in "\r\n":
+        if len(line) == csv_bytes.BLOCK_BYTES and line[-1] not in "\r\n":
             found.too_long = number
             return
         if not line.isascii() and not _is_text(line):
@@ -164,10 +166,8 @@ def _is_text(line: str) -> bool:
     return True
 
 
-def _sentences(file: "CsvFile", found: _Found) -> list[str]:
+def _sentences(file: Csv, found: _Found) -> list[str]:
     """One part of a message for each kind of fault; row 1 is the header."""
-    from assay.data.csv_source import BLOCK_BYTES
-
     said = []
     if found.damaged:
         said.append(found.damaged)
@@ -197,8 +197,8 @@ def _sentences(file: "CsvFile", found: _Found) -> list[str]:
         )
     if found.too_long:
         said.append(
-            f"row {found.too_long} is longer than {BLOCK_BYTES:,} bytes; is a quote in it "
-            "never closed, or this no CSV file?"
+            f"row {found.too_long} is longer than {csv_bytes.BLOCK_BYTES:,} bytes; is a quote in "
+            "it never closed, or this no CSV file?"
         )
     if not said and not found.rows:
         said.append("a header and no rows; give at least one row of data")
@@ -217,9 +217,7 @@ def _stray(found: _Found) -> str:
     )
 
 
-def _begins_as_utf16(file: "CsvFile") -> bool:
-    from assay.data.csv_source import READ_ERRORS, open_bytes
-
+def _begins_as_utf16(file: Csv) -> bool:
     try:
         with open_bytes(file.path) as stream:
             return stream.read(2) in {codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE}

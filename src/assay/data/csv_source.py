@@ -8,20 +8,20 @@ again, slowly, to say which. Blanks and tabs around a cell are layout and are re
 
 import codecs
 import csv
-import gzip
 import io
 import itertools
 import re
-import zlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Final, cast
+from typing import IO, TYPE_CHECKING, Final
 
 from assay.core.digest import CHUNK_BYTES
 from assay.core.findings import Finding, merged
 from assay.core.limits import MOST_BY_GZIP, Limits
+from assay.data import csv_bytes
+from assay.data.csv_bytes import READ_ERRORS, is_gzip, open_bytes, sentinel
 from assay.data.file_kinds import HEAD_BYTES, not_a_table
 from assay.data.quotes import Quotes
 from assay.data.text_types import MISSING_VALUES, Inference, convert, dataset_type
@@ -38,19 +38,10 @@ MAX_NAMED: Final = 10
 LOOKED_AT_ROWS: Final = 50
 """Rows from which it is judged whether a file is a table."""
 SNIFFED_CHARACTERS: Final = 1 << 14
-BLOCK_BYTES: Final = 4 << 20
-"""A CSV is read in such blocks; one row must fit into one."""
 DELIMITERS: Final = ",;\t|"
 DECLARED: Final = re.compile(r'"?sep=(?P<mark>[^"\r\n])"?[;,\t ]*\r?\n')
 """A line before the header by which Excel knows the delimiter."""
 BLANKS: Final = " \t"
-GZIP_MAGIC: Final = b"\x1f\x8b"
-READ_ERRORS: Final = (OSError, EOFError, zlib.error)
-
-
-def sentinel(delimiter: str) -> str:
-    """Each cell of a row put after the last: a quote that is never closed swallows it."""
-    return ("\x1e" if delimiter != "\x1e" else "\x1f") * 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +144,7 @@ class CsvFile:
             open_bytes(self.path) as stream,
             io.TextIOWrapper(stream, self.options.encoding) as text,
         ):
-            while line := text.readline(BLOCK_BYTES):
+            while line := text.readline(csv_bytes.BLOCK_BYTES):
                 if line.strip():
                     # Those before the first and after the last line mean nothing.
                     count, held, begun = count + held, 0, True
@@ -250,7 +241,7 @@ class CsvFile:
         reader = pa_csv.open_csv(
             pa.PythonFile(source, "r"),
             read_options=pa_csv.ReadOptions(
-                block_size=BLOCK_BYTES, column_names=places, use_threads=False
+                block_size=csv_bytes.BLOCK_BYTES, column_names=places, use_threads=False
             ),
             parse_options=pa_csv.ParseOptions(
                 delimiter=self.header.delimiter, newlines_in_values=True
@@ -301,7 +292,7 @@ def open_csv(path: Path, options: Options) -> CsvFile:
     try:
         with open_bytes(path) as stream:
             # As much as a row may have: a wide table's header is long.
-            sample = stream.read(BLOCK_BYTES)
+            sample = stream.read(csv_bytes.BLOCK_BYTES)
         if what := not_a_table(sample[:HEAD_BYTES], options.encoding):
             raise DataError(f"{path.name} {what}")
         limits.check_unpacked(_unpacked_size(path, packed, limits), packed, path.name)
@@ -314,7 +305,7 @@ def open_csv(path: Path, options: Options) -> CsvFile:
 
 def _unpacked_size(path: Path, packed: int, limits: Limits) -> int:
     """The size of a file's text, or a size beyond the limit as soon as it is known to be beyond."""
-    if not _is_gzip(path):
+    if not is_gzip(path):
         return packed
     most = limits.unpacked(packed)
     if packed * MOST_BY_GZIP <= most:
@@ -395,16 +386,6 @@ def header_problems(names: Sequence[str]) -> list[str]:
     ]
     more = max(0, len(unnamed) - MAX_NAMED) + max(0, len(twice) - MAX_NAMED)
     return problems + [f"and {more:,} more like these"] * bool(more)
-
-
-def open_bytes(path: Path) -> IO[bytes]:
-    """The file's bytes, decompressed if it begins as a gzip file does."""
-    return cast("IO[bytes]", gzip.open(path, "rb")) if _is_gzip(path) else path.open("rb")
-
-
-def _is_gzip(path: Path) -> bool:
-    with path.open("rb") as stream:
-        return stream.read(len(GZIP_MAGIC)) == GZIP_MAGIC
 
 
 def _is_unicode(encoding: str) -> bool:

@@ -22,6 +22,7 @@ from assay.releases.layout import (
     SLICES_FIGURE,
 )
 from assay.releases.release import Release
+from assay.reports import figures as drawings
 from assay.reports.page import (
     figure_svg,
     figure_text,
@@ -304,10 +305,14 @@ def _figures(judged: Evidence) -> dict[str, str]:
     if plain := _points(judged.evaluation, labelled=False):
         drawn[METRICS_FIGURE] = _points_figure(plain, "Metrics")
     if roc := judged.curves.get("roc"):
-        drawn[ROC_FIGURE] = _roc_figure(roc)
+        drawn[ROC_FIGURE] = drawings.roc(roc["fpr"], roc["tpr"], "ROC curve", width=3.8, height=3.6)
     confusion = judged.curves.get("confusion_matrix")
     if confusion and len(confusion["labels"]) <= MAX_CLASSES:
-        drawn[CONFUSION_FIGURE] = _confusion_figure(confusion)
+        labels = [figure_text(label) for label in confusion["labels"]]
+        drawn[CONFUSION_FIGURE] = drawings.confusion(
+            labels, confusion["matrix"], "Confusion matrix",
+            rotation=30, align="right", width=4.2, height=3.6,
+        )  # fmt: skip
     if sliced := _points(judged.evaluation, labelled=True):
         drawn[SLICES_FIGURE] = _points_figure(sliced[:MAX_SLICES], "Slices")
     if judged.comparison is not None:
@@ -344,32 +349,6 @@ def _points_figure(
     axes.set_yticks(range(len(points)), [figure_text(name) for name, *_ in reversed(points)])
     axes.set(title=title)
     return figure_svg(figure, title)
-
-
-def _roc_figure(roc: Mapping[str, list[float]]) -> str:
-    figure, axes = new_figure(3.8, 3.6)
-    axes.plot([0, 1], [0, 1], color="grey", lw=1, ls="--")
-    axes.plot(roc["fpr"], roc["tpr"])
-    axes.set(xlabel="false positive rate", ylabel="true positive rate", title="ROC")
-    return figure_svg(figure, "ROC curve")
-
-
-def _confusion_figure(confusion: Mapping[str, Any]) -> str:
-    labels = [figure_text(label) for label in confusion["labels"]]
-    matrix = confusion["matrix"]
-    figure, axes = new_figure(4.2, 3.6)
-    axes.imshow(matrix, cmap="Blues", aspect="auto")
-    axes.grid(visible=False)
-    ticks = range(len(labels))
-    axes.set_xticks(ticks, labels, rotation=30, ha="right")
-    axes.set_yticks(ticks, labels)
-    middle = max(max(row) for row in matrix) / 2
-    for i in ticks:
-        for j in ticks:
-            colour = "white" if matrix[i][j] > middle else "black"
-            axes.text(j, i, str(matrix[i][j]), ha="center", va="center", color=colour)
-    axes.set(xlabel="predicted", ylabel="actual", title="Confusion matrix")
-    return figure_svg(figure, "Confusion matrix")
 
 
 def _file(store: Store, artifact: str, name: str, limit: int) -> bytes:

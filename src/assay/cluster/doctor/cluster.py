@@ -7,7 +7,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from assay.cluster.client import health
-from assay.cluster.doctor import Finding, Ground, Status, WantedSecret
+from assay.cluster.doctor.checks import Finding, Ground, Status, WantedSecret
 from assay.core.settings import DOCKER_CONFIG, KUBECONFIG
 from assay.runtime.images import is_pinned
 

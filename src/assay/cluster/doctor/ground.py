@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from assay.cluster.client import Endpoint
-from assay.cluster.doctor import Ground, WantedSecret
+from assay.cluster.doctor.checks import Ground, WantedSecret
 from assay.cluster.profile import Profile, default_profile
 from assay.errors import UsageError
 from assay.runtime.mounted import REQUIRED_KEYS, VARIABLES

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
-from assay.cluster.doctor import Finding, Ground, Status, finding_of
+from assay.cluster.doctor.checks import Finding, Ground, Status, finding_of
 from assay.core.context import services_from_env
 from assay.core.settings import DEPLOYMENTS, MLFLOW_URI, SETTINGS, check, misspelt
 from assay.core.signing import Role, signer_from_env, verifier_from_env

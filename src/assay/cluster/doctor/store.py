@@ -7,7 +7,7 @@ from email.utils import parsedate_to_datetime
 from typing import Final
 from urllib.parse import parse_qs, urlsplit
 
-from assay.cluster.doctor import Finding, Ground, Status
+from assay.cluster.doctor.checks import Finding, Ground, Status
 from assay.core import retry
 from assay.core.context import store_from_env
 from assay.core.settings import CA_FILE, S3_ENDPOINT, STORE

@@ -1,0 +1,30 @@
+"""Uploading compiled pipelines, for `assay compile --upload` and `assay submit`."""
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import click
+
+from assay import __version__
+from assay.cluster.client import Kfp, Version
+from assay.cluster.names import description, version_description
+from assay.core.digest import of_bytes
+
+
+def upload(kfp: Kfp, function: Any, package: str) -> tuple[str, str]:
+    """Upload a compiled pipeline, if the same content is not there; ids of pipeline and version."""
+    digest = of_bytes(package.encode())
+    version = Version(
+        __version__,
+        digest,
+        description(function),
+        version_description(function, __version__, digest),
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "pipeline.yaml"
+        path.write_text(package)
+        pipeline_id, version_id, name, new = kfp.upload(function.name, path, version)
+    said = "uploaded" if new else "there already"
+    click.echo(f"pipeline {function.name}, version {name}: {said}", err=True)
+    return pipeline_id, version_id
