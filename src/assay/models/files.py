@@ -83,7 +83,7 @@ class LoadedModel:
         if self.task == "regression" or not hasattr(self.pipeline, "predict_proba"):
             return None
         found = self._call(self.pipeline.predict_proba, frame)
-        wrong = ~np.isfinite(found)
+        wrong = ~np.isfinite(np.asarray(found, dtype=float))
         if wrong.any():
             column = int(wrong.any(axis=0).argmax())
             raise UsageError(
