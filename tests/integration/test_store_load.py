@@ -356,11 +356,11 @@ def test_bad_ground_is_told_in_one_line_with_the_remedy(
         with monkeypatch.context() as patch:
             patch.setattr("assay.core.store.wire.datetime", Skewed)
             name = f"clock {abs(hours)} hours {'behind' if hours < 0 else 'ahead'}"
-            refused(name, StoreError, "set this machine's clock", put(minio_url))
+            refused(name, StoreError, "set the clock", put(minio_url))
             refused(
                 f"{name}, asking",
                 StoreError,
-                "set this machine's clock",
+                "set the clock",
                 lambda: open_store(minio_url).has(ABSENT),
             )
     for what, url, remedy in (

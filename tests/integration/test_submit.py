@@ -841,12 +841,13 @@ def test_end_to_end(
     (tmp_path / "data.csv").write_text("a,b,y\n" + rows)
     api.executor = lambda run, _spec: execute(run, tmp_path)
     words = ["-p", "data=data.csv", "-p", "target=y", "-p", "model_name=m"]
+    misspelt = [word.replace("target=y", "target=z") for word in words]
     policy = ["-p", "policy=gates: [metric: accuracy > 0.999999]\n"]
     code, out, _ = assay(*RUN, *words, *policy)
     assert code == 4, out
     assert "BLOCKED" in out
     assert "accuracy" in out
-    code, out, _ = assay(*RUN, *words, "-p", "target=z")
+    code, out, _ = assay(*RUN, *misspelt)
     assert code == 1, out
     assert "no column 'z'" in out, "KFP's protocols tell the reason, and no exit code"
     monkeypatch.setenv("ASSAY_STORE", f"file://{tmp_path}/.assay/store")
@@ -857,7 +858,7 @@ def test_end_to_end(
     assert found["digests"]["model"]
     assert found["next"]
     assert is_digest(list(api.runs.values())[-1]["runtime_config"]["parameters"]["policy"])
-    code, out, _ = assay(*RUN, *words, "-p", "target=z", "--json")
+    code, out, _ = assay(*RUN, *misspelt, "--json")
     assert code == 2, out
 
 
