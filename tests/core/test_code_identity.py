@@ -377,6 +377,7 @@ def test_what_cannot_be_resolved_makes_all_of_the_steps_package_count(
 ) -> None:
     path = tree.write("mine/clean/step.py", "import importlib\nimportlib.import_module(name)\n")
     tree.write(changed, "1")
+    (tree.root / "mine/.#a.py").symlink_to("nowhere")
     before = code._identity("mine.clean.step", path)
     (tree.root / changed).write_text("2")
     (tree.root / "beside.txt").touch()

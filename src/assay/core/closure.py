@@ -49,7 +49,7 @@ _LOCK: Final = f"{LIBRARY}/requirements.txt"
 
 @dataclass(frozen=True, slots=True)
 class Own:
-    """A step's own code: its folder if it is in a package, else the Python files beside it."""
+    """A step's own code: its folder if that is a package, else the Python files in it."""
 
     module: str
     """Where the step is defined."""
@@ -118,7 +118,9 @@ def all_files(own: Own) -> Iterator[tuple[str, str]]:
     """All files of the library and of the outermost package that a step is in."""
     yield from library_files()
     if own.top and own.top != LIBRARY:
-        yield from _files_below(own.top_folder, own.top)
+        for name, path in _files_below(own.top_folder, own.top):
+            if Path(path).is_file():  # a link may lead nowhere, as those of editors do
+                yield name, path
 
 
 def library_files() -> Iterator[tuple[str, str]]:
