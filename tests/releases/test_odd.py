@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from assay.cli import cli
 from assay.core.signing import Role
 from assay.errors import IntegrityError, ServiceError, UsageError
-from assay.releases import drill, drill_age, log, statement
+from assay.releases import drill, drill_age, log, override, statement
 from assay.releases.lint import lint
 from assay.releases.log import Event
 from assay.releases.statement import Kind
@@ -102,6 +102,31 @@ def test_a_drill_that_is_killed_goes_forth_again(
     assert world.models["two"] in shown
     assert len(world.entries()) == len(world.sync() and world.entries())
     assert drill.drill(world.without_registry, MODEL, "staging", by=ANN).passed
+
+
+@pytest.mark.parametrize("what", ["revoked", "damaged"])
+def test_a_drill_that_is_killed_does_not_put_back_what_cannot_be_released(
+    world: Any, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    for name in ("one", "two"):
+        world.release(name, "dev", "staging")
+    child = os.fork()
+    if child == 0:
+        drill._golden = lambda *_: os._exit(1)  # type: ignore[assignment]
+        drill.drill(world.without_registry, MODEL, "staging", by=ANN)
+        os._exit(0)
+    os.waitpid(child, 0)
+    if what == "revoked":
+        override.revoke(world.deployment, world.models["two"], by="", why="leaks names")
+    else:
+        world.model_file("two").chmod(0o644)
+        world.model_file("two").write_bytes(b"x")
+    monkeypatch.setattr("assay.releases.rollback.DRILL_TIME", timedelta())
+    (problem,) = world.sync().problems
+    assert "cannot be put back" in problem
+    assert log.current(world.entries(), "staging").digest == world.models["one"]
+    shown = git(world.bare, "show", f"main:models/{MODEL}/staging/release.yaml")
+    assert world.models["one"] in shown
 
 
 def test_what_people_did_after_a_drill_that_was_killed_stays(

@@ -145,7 +145,7 @@ def _sync_path(run: _Run, path: str, result: Synced) -> None:
         for problem in consistency.cut_off(deployment, parts[1])
     ]
     result.approved += consistency.finish(deployment, parts[1])
-    result.approved += finish_drill(deployment, parts[1])
+    result.approved += finish_drill(deployment, parts[1], result.problems)
     entries = deployment.entries(parts[1])
     last = log.current(entries, parts[2])
     pending = _pending(run, path, entries, parts[2])
