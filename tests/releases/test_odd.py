@@ -218,3 +218,20 @@ def test_too_many_days_for_an_approval_are_refused(
     world.promote("one", "dev")
     monkeypatch.setenv("ASSAY_APPROVAL_DAYS", "99999999")
     refused(lambda: world.approve("dev"), UsageError, "ASSAY_APPROVAL_DAYS", "1 to 99999")
+
+
+@pytest.mark.parametrize("branch", ["main", "release"])
+def test_lint_takes_the_branch_from_the_settings(
+    world: Any, monkeypatch: pytest.MonkeyPatch, branch: str
+) -> None:
+    monkeypatch.setenv("ASSAY_DEPLOYMENTS_BRANCH", branch)
+    world.release("one", "dev", "staging")
+    world.release("two", "dev")
+    proposed = world.promote("two", "staging")
+    folder = world.root / "checkout"
+    git(world.root, "clone", "-q", "-b", branch, str(world.bare), str(folder))
+    git(folder, "checkout", "-q", proposed.branch)
+    command = ["release", "lint", str(folder), "--changed-since", f"origin/{branch}"]
+    done = CliRunner().invoke(cli, command)
+    assert done.exit_code == 0, done.output
+    assert "1 releases, no problems" in done.output
