@@ -41,7 +41,7 @@ from assay.releases import consistency, layout, log, restore, statement
 from assay.releases.alias import move_alias
 from assay.releases.approval import MAX_WHY_CHARS, ROLLBACK, WHY
 from assay.releases.deployment import Deployment, OpenDeployment
-from assay.releases.eligibility import release_at
+from assay.releases.eligibility import refuse_revoked, release_at
 from assay.releases.forge import PullRequest
 from assay.releases.layout import FILE_NAME, PLAN_FILE
 from assay.releases.log import Entry, Event
@@ -165,6 +165,7 @@ def reconcile(deployment: Deployment, *, by: str) -> list[Entry]:
 
     Raises:
         ReleaseConflictError: Something else was merged since; a person must decide.
+        RunBlocked: The model that was restored is revoked; the repository stays as it is.
         ServiceError: The repository is still down.
     """
     made = []
@@ -193,6 +194,7 @@ def _reconcile(deployment: OpenDeployment, entries: Sequence[Entry], last: Entry
         )
     past = Past(deployment, entries, last.model, last.environment)
     target = past.find(last.release)
+    refuse_revoked(deployment.services, target.release.digest)
     left = release_at(repository, path)
     done = RolledBack(left or target.release, target.release)
     entry = Entry(
