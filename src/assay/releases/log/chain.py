@@ -184,6 +184,8 @@ def _chained(store: Store, model: str, verifier: Verifier | None) -> list[tuple[
             # Whoever can write the store can put it there; those after it follow it all the same.
             chained.append((_nothing(model, number, name, str(error)), None))
             continue
+        except IntegrityError as error:
+            raise IntegrityError(f"{what}: its content is no entry: {error}; {_REMEDY}") from error
         expected = (model, number, chained[-1][0].name if chained else "")
         if (entry.model, entry.number, entry.previous) != expected:
             said = "does not follow the entry before it"
