@@ -235,3 +235,15 @@ def test_lint_takes_the_branch_from_the_settings(
     done = CliRunner().invoke(cli, command)
     assert done.exit_code == 0, done.output
     assert "1 releases, no problems" in done.output
+
+
+def test_an_approval_of_another_branch_is_named(
+    world: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.release("one", "dev")
+    git(world.bare, "branch", "-m", "main", "trunk")
+    monkeypatch.setenv("ASSAY_DEPLOYMENTS_BRANCH", "trunk")
+    (problem,) = world.sync().problems
+    assert " main'" in problem
+    assert "ASSAY_DEPLOYMENTS_BRANCH leads to" in problem
+    assert " trunk'" in problem

@@ -373,3 +373,30 @@ def test_a_model_that_was_revoked_since_a_rollback_without_git_is_not_put_back(
     refused(lambda: rollback.reconcile(world.deployment, by=ANN), RunBlocked, "was revoked by")
     shown = git(world.bare, "show", f"main:models/{MODEL}/dev/release.yaml")
     assert world.models["two"] in shown
+
+
+def test_an_intent_of_a_runner_to_what_nobody_approved_adds_no_entries(
+    world: Any, keys: Any
+) -> None:
+    world.release("one", "dev")
+    proposed = world.promote("two", "dev")
+    folder = world.checkout()
+    git(folder, "merge", "-q", "--no-ff", "-m", "merge", f"origin/{proposed.branch}")
+    git(folder, "push", "-q", "origin", "HEAD:main")
+    with world.deployment.open() as opened:
+        entry = replace(
+            opened.entries(MODEL)[-1],
+            event=log.Event.INTENT,
+            intends="rollback",
+            digest=proposed.release.digest,
+            release=proposed.release.name,
+            at=statement.now(),
+            by="Runs",
+            commit=world.head(),
+            statement="",
+            name="",
+        )
+        replace(opened, signer=keys.signer("runs")).append(entry)
+    held = len(world.chain())
+    assert any("without an approval" in problem for problem in world.sync().problems)
+    assert len(world.chain()) == held
