@@ -5,6 +5,7 @@ import importlib
 import inspect
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -18,7 +19,8 @@ from rich.console import Console
 from assay import cli as command_line
 from assay.cli import cli
 from assay.cli.catalog import names, options_of, pipeline
-from assay.errors import EXIT_CODES, INTERRUPTED, AssayError
+from assay.cli.console import write_whole
+from assay.errors import EXIT_CODES, INTERRUPTED, AssayError, UsageError
 from assay.governance.registry import Registry
 from assay.runtime import local
 
@@ -197,6 +199,20 @@ def test_a_suite_is_drafted_and_not_overwritten(tmp_path: Path) -> None:
         "--force"
         in assay("suite", "draft", "data.csv", "-o", "s.json", cwd=tmp_path, code=2).stderr
     )
+
+
+def test_a_draft_that_cannot_be_written_whole_leaves_nothing(tmp_path: Path) -> None:
+    (tmp_path / "draft").write_text("before")
+    # No disk is needed to run into its end: the system refuses what is beyond a file's limit.
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, hard))
+    try:
+        with pytest.raises(UsageError, match=r"cannot write .*draft: File too large"):
+            write_whole("x" * 1000, tmp_path / "draft")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert [path.name for path in tmp_path.iterdir()] == ["draft"]
+    assert (tmp_path / "draft").read_text() == "before"
 
 
 class TestHelp:

@@ -330,6 +330,22 @@ def stored(
     )
 
 
+def test_numbers_out_of_range_are_refused_before_anything_is_read(
+    adult_model: Model, few: Dataset, tmp_path: Path
+) -> None:
+    plan = tmp_path / "plan.yaml"
+    plan.write_text("no plan")
+    digest = "sha256:" + "0" * 64
+    refused = "starts is 0; give a number from 1 to 1000; seed is -1; give a number from 0 to 4294"
+    with pytest.raises(UsageError, match=refused):
+        assay(
+            *("monitor", "check", str(plan), "--model", digest, "--data", digest),
+            *("--starts", "0", "--seed", "-1"),
+        )
+    with pytest.raises(UsageError, match=refused):
+        checked(adult_model, few, None, tmp_path / "m", starts=0, seed=-1)
+
+
 def test_a_plan_is_drafted_reviewed_and_measured(stored: tuple[str, str]) -> None:
     model, data = stored
     assay("monitor", "draft", model, "--data", data, "-o", "plan.yaml")

@@ -406,8 +406,8 @@ def test_numbers_are_compared_by_their_error_and_a_larger_one_is_worse(
     ("parameters", "words"),
     [
         (
-            {"margin": -1.0, "confidence": 0.0, "resamples": 1},
-            "confidence is 0.0.*resamples is 1.*margin is -1.0",
+            {"margin": -1.0, "confidence": 0.0, "resamples": 1, "seed": -1},
+            "confidence is 0.0.*resamples is 1.*seed is -1.*margin is -1.0",
         ),
         ({"margin": float("nan")}, "margin is nan"),
         ({"threads": 0}, "threads is 0"),

@@ -322,8 +322,8 @@ def test_a_direction_is_tried_on_the_rows_that_have_a_value(
     ("parameters", "words"),
     [
         (
-            {"confidence": 1.0, "resamples": 5, "min_slice_rows": 0},
-            "confidence is 1.0.*resamples is 5.*min_slice_rows is 0",
+            {"confidence": 1.0, "resamples": 5, "min_slice_rows": 0, "seed": -1},
+            "confidence is 1.0.*resamples is 5.*min_slice_rows is 0.*seed is -1.* to 4294967295",
         ),
         ({"threads": 0}, "threads is 0; give at least 1"),
         ({"primary_metric": "acuracy"}, "did you mean 'accuracy'"),
@@ -345,3 +345,36 @@ def test_labels_that_the_model_never_saw_are_named(
     frame["income"] += "."
     with pytest.raises(UsageError, match=r"never seen: '<=50K\.'"):
         measure(income, written(pa.Table.from_pandas(frame, preserve_index=False)), out)
+
+
+def test_probabilities_that_are_no_numbers_name_the_estimator_and_the_class(
+    written: Write, fitted: Fit, out: Make
+) -> None:
+    same = written(pa.table({"x": [1.0] * 20 + [2.0] * 20, "y": ["no"] * 20 + ["yes"] * 20}))
+    estimator = "sklearn.naive_bayes.GaussianNB"
+    with np.errstate(all="ignore"):
+        bayes = fitted(
+            same, target="y", estimator=estimator, hyperparameters={"var_smoothing": 0.0}
+        )
+        words = r"GaussianNB gives NaN or infinity as the probability of 'no' \(column 0 of predict"
+        with pytest.raises(UsageError, match=words) as refused:
+            measure(bayes, same, out)
+    assert "\n" not in str(refused.value)
+
+
+def test_a_target_whose_squares_no_float_holds_is_measured_without_intervals(
+    written: Write, fitted: Fit, out: Make
+) -> None:
+    random = np.random.default_rng(0)
+    x = random.normal(size=200)
+    rows = written(pa.table({"x": x, "y": (x + random.normal(size=200)) * 1e100}))
+    tree = fitted(
+        rows,
+        target="y",
+        estimator="sklearn.tree.DecisionTreeRegressor",
+        hyperparameters={"max_depth": 2},
+    )
+    found, _, _, _ = measure(tree, rows, out)
+    assert found.values["root_mean_squared_error"]
+    assert "root_mean_squared_error" not in found.intervals
+    assert "r2" in found.intervals

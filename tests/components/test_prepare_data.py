@@ -101,6 +101,17 @@ def test_all_that_is_wrong_with_the_options_is_told_before_the_table_is_read(
     assert "options.seed: expected a whole number" in record.error
 
 
+def test_a_seed_out_of_range_is_refused_before_the_table_is_read(
+    project: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as error:
+        prepare(data="gone.csv", options={"seed": -1})
+    assert error.value.code == 2
+    told = " ".join(capfd.readouterr().err.split())
+    assert "options.seed is -1; give a number from 0 to 4294967295" in told
+    assert "gone.csv" not in told
+
+
 def test_the_runs_record_says_why_it_ended_here(project: Path) -> None:
     with pytest.raises(SystemExit):
         prepare(target="incme")

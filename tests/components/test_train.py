@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -155,6 +156,19 @@ def test_estimators_of_every_make_come_back(
     folder = fit(small, out(), estimator=f"sklearn.{estimator}", hyperparameters=hyperparameters)
     rows = dataset.read(small.path)
     assert (model.load(folder).predict(rows) == rows["income"]).mean() > 0.7
+
+
+def test_a_model_is_written_in_its_work_folder_and_no_other(
+    small: Dataset,
+    out: Callable[[], "Out[object]"],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "gone"))
+    given = out()
+    before = set(given.path.parent.iterdir())
+    fit(small, given, hyperparameters={"max_iter": 3})
+    assert set(given.path.parent.iterdir()) == before
 
 
 def test_the_seed_and_the_threads_are_inputs(

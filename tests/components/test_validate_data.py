@@ -409,7 +409,7 @@ def test_results_must_be_those_of_the_suite(
                 b'{"expectations": [{"type": "expect_column_values_to_be_between",'
                 b' "kwargs": {"column": "a", "min_value": "x"}}]}'
             ),
-            "Great Expectations refuses expectation 1 (expect_column_values_to_be_between)",
+            "expectation 1: expect_column_values_to_be_between: 'min_value' is 'x'; give a number",
         ),
     ],
     ids=["missing", "empty", "no_expectations", "huge", "class_path", "wrong_argument"],

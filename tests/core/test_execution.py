@@ -1,7 +1,10 @@
 """Running steps: keys, the cache, records, signatures, and what must not happen."""
 
+import errno
 import json
+import os
 import random
+import shutil
 import subprocess
 import time
 from dataclasses import replace
@@ -15,7 +18,7 @@ from assay.core.digest import canonical_json, hex_of
 from assay.core.execution import CacheMode, Context, execute
 from assay.core.provenance import find_record, passport, verify, verify_store
 from assay.core.signing import Signer, Verifier
-from assay.core.step import Dataset, Measurements, Model, Out, Record, Services, Values, step
+from assay.core.step import Dataset, Measurements, Model, Out, Record, Services, Step, Values, step
 from assay.core.store import Store, open_store
 from assay.core.tree import get_manifest, put_tree
 from assay.errors import (
@@ -451,6 +454,36 @@ def test_a_full_work_disk_is_one_line_whoever_writes(context: Context, tmp_path:
     finally:
         subprocess.run(["umount", small], check=True)
     assert execute(gross, {"size": 2000}, context).outputs["dataset"]
+
+
+@step
+def copied(*, number: int, dataset: Out[Dataset]) -> None:
+    (dataset.path / "source").mkdir()
+    (dataset.path / "source" / "rows.bin").write_text("x")
+
+    def refuse(source: str, target: str) -> None:
+        raise OSError(number, os.strerror(number), source, None, target)
+
+    shutil.copytree(dataset.path / "source", dataset.path / "target", copy_function=refuse)
+
+
+@step
+def wrapped(*, number: int, dataset: Out[Dataset]) -> None:
+    raise RuntimeError(f"cannot write {dataset.path}") from OSError(number, os.strerror(number))
+
+
+@pytest.mark.parametrize("writer", [copied, wrapped])
+def test_a_full_work_disk_is_one_line_also_where_a_library_raises_its_own_error(
+    context: Context, tmp_path: Path, writer: Step
+) -> None:
+    for number in (errno.ENOSPC, errno.EDQUOT):
+        with pytest.raises(StoreError, match=r"no room in the work folder.*ASSAY_WORK") as caught:
+            execute(writer, {"number": number}, replace(context, work_root=tmp_path))
+        assert "\n" not in str(caught.value)
+        assert caught.value.exit_code == 7
+    with pytest.raises((shutil.Error, RuntimeError)):
+        execute(writer, {"number": errno.EIO}, replace(context, work_root=tmp_path))
+    assert list(tmp_path.glob("assay-*")) == []
 
 
 def test_a_work_folder_that_is_gone_is_one_line(context: Context, tmp_path: Path) -> None:

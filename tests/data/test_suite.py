@@ -21,6 +21,7 @@ from assay.errors import UsageError
 
 IN_SET = "expect_column_values_to_be_in_set"
 BETWEEN = "expect_column_values_to_be_between"
+OUTLIERS = "expect_column_values_to_not_be_outliers"
 # Fields of every expectation in GX that say how it is run or shown, not what is expected.
 HANDLING = {
     *("id", "meta", "notes", "description", "severity", "catch_exceptions", "rendered_content"),
@@ -89,6 +90,53 @@ def test_the_table_is_the_installed_great_expectations() -> None:
         needed = {name for name, field in fields.items() if field.required} - HANDLING
         assert needed <= set(arguments.required), kind
         assert (set(arguments.required) | set(arguments.either)) - needed <= DEMANDED, kind
+
+
+RIGHT: dict[str, Any] = {
+    **dict.fromkeys(("column", "column_A"), "a"),
+    **dict.fromkeys(("min_value", "max_value", "value", "sum_total", "threshold"), 3),
+    "column_B": "b",
+    "column_list": ["a", "b"],
+    "column_set": ["a", "b"],
+    "type_": "int64",
+    "type_list": ["int64"],
+    "regex": "a",
+    "regex_list": ["a"],
+    "strftime_format": "%Y",
+    "json_schema": {},
+    "value_set": [1],
+    "value_pairs_set": [[1, 2]],
+    "double_sided": True,
+    "quantile_ranges": {"quantiles": [0.5], "value_ranges": [[0, 1]]},
+    "partition_object": {"values": [1], "weights": [1.0]},
+}
+ODD: tuple[Any, ...] = (
+    *(None, True, 0, 1, -1, 1.5, 10**30, "", "x", "never", "2024-01-31"),
+    *([], ["a"], [1], {}, {"a": 1}),
+)
+
+
+@pytest.mark.parametrize("kind", sorted(ARGUMENTS))
+def test_what_is_taken_great_expectations_takes_too(kind: str) -> None:
+    """Else the suite is refused after the snapshot only, and not by preflight."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # deprecations inside of GX
+        from great_expectations.expectations.expectation_configuration import (
+            ExpectationConfiguration,
+        )
+
+        known = ARGUMENTS[kind]
+        right = {name: RIGHT[name] for name in known.required + known.either}
+        tried = [right] + [right | {name: odd} for name in known.names for odd in ODD]
+        taken = []
+        for kwargs in tried:
+            try:
+                parse_suite(suite(one(kind, **kwargs)))
+            except UsageError:
+                continue
+            ExpectationConfiguration(type=kind, kwargs=kwargs).to_domain_obj()
+            taken.append(kwargs)
+    assert right in taken
 
 
 @pytest.mark.parametrize(
@@ -164,6 +212,42 @@ def test_types_that_are_not_admitted(kind: Any, hint: str) -> None:
         (one(BETWEEN, column="a"), "without which nothing could fail"),
         (one(BETWEEN, column="a", min_value=None), "without which nothing could fail"),
         (one(BETWEEN, column="a", min_value=2, max_value=1), "'min_value' 2 is above"),
+        (
+            one(BETWEEN, column="a", min_value="low"),
+            "'min_value' is 'low'; give a number, or a date",
+        ),
+        (one(BETWEEN, column="a", max_value=[1]), "'max_value' is list of 1; give a number"),
+        (one(BETWEEN, column="a", min_value=1, strict_min=None), "give true or false"),
+        (
+            one("expect_table_row_count_to_be_between", min_value="2024-01-31"),
+            "'min_value' is '2024-01-31'; give a number",
+        ),
+        (one(IN_SET, column="a", value_set=[1], mostly=None), "'mostly' is None"),
+        (one(OUTLIERS, column="a", multiplier=-1), "is -1; give a number of at least 0"),
+        (one(OUTLIERS, column="a", method="x"), "'method' is 'x'; give iqr or std"),
+        (one("expect_compound_columns_to_be_unique", column_list=["a"]), "give at least two"),
+        (
+            one("expect_compound_columns_to_be_unique", column_list=["a", "b"], ignore_row_if="x"),
+            "give all_values_are_missing, any_value_is_missing or never",
+        ),
+        (
+            one(
+                "expect_column_pair_values_to_be_equal",
+                column_A="a",
+                column_B="b",
+                ignore_row_if="never",
+            ),
+            "give both_values_are_missing, either_value_is_missing or neither",
+        ),
+        (
+            one(
+                "expect_column_pair_values_to_be_in_set",
+                column_A="a",
+                column_B="b",
+                value_pairs_set=[1],
+            ),
+            "'value_pairs_set' must be a list of pairs",
+        ),
         (one("expect_table_row_count_to_be_between"), "without which nothing could fail"),
         (one("expect_table_columns_to_match_ordered_list"), "'column_list' is missing"),
         (one("expect_column_values_to_be_in_type_list", column="a"), "'type_list' is missing"),

@@ -42,6 +42,23 @@ def test_a_value_that_checks_nothing_is_refused(check: str, problem: str) -> Non
     assert "line 2" in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    "check",
+    [
+        DIRECTION.replace("delta: 1", "delta: HUGE") + "}",
+        DIRECTION + ", tolerance: HUGE}",
+        DIRECTION + ", rows: HUGE}",
+        DIRECTION + ", allowed_fraction: HUGE}",
+        GOLDEN.replace("39", "HUGE") + "}]}",
+        GOLDEN + ", tolerance: HUGE}]}",
+    ],
+)
+@pytest.mark.parametrize("digits", [309, 350])
+def test_a_number_that_no_float_holds_is_refused(check: str, digits: int) -> None:
+    with pytest.raises(UsageError, match=f"line 2.* a number of {digits} characters; the limit"):
+        parse_checks(f"checks:\n{check}\n".replace("HUGE", "9" * digits).encode())
+
+
 @pytest.mark.parametrize("check", [INVARIANCE + "}", DIRECTION + "}", GOLDEN + "}]}"])
 def test_the_same_without_the_mistake_is_taken(check: str) -> None:
     assert len(parse_checks(f"checks:\n{check}\n".encode())) == 1

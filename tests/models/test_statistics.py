@@ -1,5 +1,7 @@
 """Metrics against scikit-learn, tests against textbook values, slices."""
 
+import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +13,7 @@ from assay.models.statistics.estimates import estimate
 from assay.models.statistics.metrics import Predictions, metrics
 from assay.models.statistics.paired import holm, mcnemar
 from assay.models.statistics.slices import MISSING, OTHER, check_slices, make_slices
+from assay.models.statistics.uncertainty import interval, paired, single
 
 CASES = Path(__file__).parents[1] / "cases"
 
@@ -196,3 +199,19 @@ def test_numeric_slices_sort_as_numbers() -> None:
 
     frame = pd.DataFrame({"n": [10, 9, 2, 100], "y": 1})
     assert [part.labels["n"] for part in make_slices(frame, ["n"], "y")] == ["2", "9", "10", "100"]
+
+
+@pytest.mark.parametrize("size", [1e60, 1e80, 1e100, 1e150, 1e155, 1e200, 1e300])
+@pytest.mark.parametrize("wrong", [0.0, 1.0])
+def test_numbers_whose_squares_no_float_holds_have_no_interval(size: float, wrong: float) -> None:
+    data = numbers(60, 0)
+    truth = data.truth / 20 * size
+    errors = wrong * (data.predicted - data.truth) / 20 * size
+    ours = replace(data, truth=truth, predicted=truth + errors)
+    theirs = replace(data, truth=truth, predicted=truth + 2 * errors)
+    for name, value in estimate(metrics(ours), 60).items():
+        for bounds in (single(name, ours, value, 200, 0), paired(name, ours, theirs, 200, 0)):
+            own = interval(bounds, value, 0.95, (-math.inf, math.inf))
+            assert own is None or math.isfinite(own.high - own.low)
+            if size == 1e60:
+                assert own is not None, name

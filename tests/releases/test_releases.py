@@ -221,7 +221,7 @@ def test_promotions_that_race_are_all_there(world: Any) -> None:
     assert branches.splitlines() == sorted(
         f"assay/churn/dev/{world.models[name][7:19]}" for name in ("two", "three")
     )
-    refused(lambda: world.approve("dev"), UsageError, "several are proposed", "--digest")
+    refused(lambda: world.approve("dev"), UsageError, "more than one model is proposed", "--digest")
     world.approve("dev", digest=world.models["two"])
     # The other was proposed on what is no longer there, and says so instead of winning.
     head = world.head()

@@ -22,9 +22,10 @@ def check_monitoring(
     from assay import data as dataset
     from assay.components.check_monitoring import views
     from assay.models import load, platform_classes
-    from assay.monitoring import FILE_NAME, judge, parse_plan, replay
+    from assay.monitoring import FILE_NAME, check_numbers, judge, parse_plan, replay
     from assay.monitoring.judge import evidence, no_plan
 
+    check_numbers(starts, seed)
     subjects = {"model": model.digest, "data": test_data.digest}
     if plan is None:
         no_plan(subjects).write(monitoring.path)

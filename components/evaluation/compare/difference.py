@@ -200,7 +200,9 @@ def check(
     Raises:
         UsageError: Models, columns or numbers that cannot be; names all.
     """
-    problems = settings_problems(settings.confidence, settings.resamples, settings.min_slice_rows)
+    problems = settings_problems(
+        settings.confidence, settings.resamples, settings.min_slice_rows, settings.seed
+    )
     if not 0 <= settings.margin < math.inf:
         problems.append(f"margin is {settings.margin}; give 0 or more")
     if candidate.task != production.task or candidate.target != production.target:

@@ -73,7 +73,7 @@ def evaluate(
         subjects: What the evidence is about.
     """
     if problems := settings_problems(
-        settings.confidence, settings.resamples, settings.min_slice_rows
+        settings.confidence, settings.resamples, settings.min_slice_rows, settings.seed
     ):
         raise UsageError.all_of(problems)
     predictions = predict(model, frame)

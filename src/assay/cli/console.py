@@ -1,7 +1,9 @@
 """What commands print: tables on a terminal, plain lines in a pipe, JSON for programs."""
 
 import codecs
+import contextlib
 import json
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,6 +17,7 @@ from rich.text import Text
 from assay.core.digest import is_digest
 from assay.core.environment import set_defaults
 from assay.core.settings import MLFLOW_URI, STORE
+from assay.errors import UsageError
 from assay.text import short
 
 HOME: Final = ".assay"
@@ -112,3 +115,19 @@ def human_bytes(size: float) -> str:
             return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
         size /= 1000
     return f"{size:.1f} TB"
+
+
+def write_whole(text: str, output: Path) -> None:
+    """Write a file that a command was asked for: all of it, or nothing.
+
+    Raises:
+        UsageError: It cannot be written; what was there before is left as it was.
+    """
+    scratch = output.with_name(f".{output.name}.part")
+    try:
+        scratch.write_text(text, encoding="utf-8")
+        os.replace(scratch, output)  # noqa: PTH105 - atomic, whatever is there
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            scratch.unlink()
+        raise UsageError(f"cannot write {output}: {error.strerror}") from error

@@ -1,7 +1,6 @@
 """`assay monitor`: draft and measure monitoring plans."""
 
 import contextlib
-import os
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -9,7 +8,15 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from assay.cli.console import NAME, json_option, print_json, print_table, stderr, use_defaults
+from assay.cli.console import (
+    NAME,
+    json_option,
+    print_json,
+    print_table,
+    stderr,
+    use_defaults,
+    write_whole,
+)
 from assay.core.step import Artifact, Dataset, Model
 from assay.documents import read_regular
 from assay.errors import RunBlocked, UsageError
@@ -52,7 +59,7 @@ def draft(model: str, data: str, receiver: str, output: Path | None, force: bool
     if output is None:
         click.echo(plan.to_yaml(), nl=False)
         return
-    _write(plan.to_yaml(), output)
+    write_whole(plan.to_yaml(), output)
     left = "" if receiver else "; give each detector a receiver"
     check = f"assay monitor check {output} --model {model} --data {data}"
     click.echo(f"{output}: review it{left}; then: {check}", err=True)
@@ -76,8 +83,9 @@ def check(
     """
     from assay import data as dataset
     from assay.models import load, platform_classes
-    from assay.monitoring import judge, parse_plan, replay
+    from assay.monitoring import check_numbers, judge, parse_plan, replay
 
+    check_numbers(starts, seed)
     parsed = parse_plan(_read(plan), plan.name)
     use_defaults()
     wanted: dict[str, tuple[str, type[Artifact]]] = {
@@ -195,12 +203,3 @@ def _read(path: Path) -> bytes:
     from assay.monitoring.plan import MAX_PLAN_BYTES
 
     return read_regular(path, MAX_PLAN_BYTES, "plan")
-
-
-def _write(text: str, output: Path) -> None:
-    scratch = output.with_name(f".{output.name}.part")
-    try:
-        scratch.write_text(text, encoding="utf-8")
-        os.replace(scratch, output)  # noqa: PTH105 - atomic, whatever is there
-    except OSError as error:
-        raise UsageError(f"cannot write {output}: {error.strerror}") from error

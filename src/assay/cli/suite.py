@@ -1,7 +1,6 @@
 """`assay suite`: work with validation suites."""
 
 import json
-import os
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any
 
 import click
 
+from assay.cli.console import write_whole
 from assay.errors import UsageError
 
 
@@ -55,12 +55,7 @@ def draft(
     if output is None:
         click.echo(text, nl=False)
         return
-    scratch = output.with_name(f".{output.name}.part")
-    try:
-        scratch.write_text(text, encoding="utf-8")
-        os.replace(scratch, output)  # noqa: PTH105 - atomic, whatever is there
-    except OSError as error:
-        raise UsageError(f"cannot write {output}: {error.strerror}") from error
+    write_whole(text, output)
     click.echo(f"{output}: review it, then run with -p suite={output}", err=True)
 
 

@@ -17,6 +17,7 @@ import errno
 import json
 import logging
 import os
+import shutil
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
@@ -45,7 +46,14 @@ from assay.core.step import Artifact, Out, Port, Services, Source, Step
 from assay.core.store import Store
 from assay.core.store.removal import Watch
 from assay.core.tree import claim, get_manifest, get_tree, put_tree
-from assay.errors import IntegrityError, NotFoundError, StepError, StoreError, UsageError
+from assay.errors import (
+    AssayError,
+    IntegrityError,
+    NotFoundError,
+    StepError,
+    StoreError,
+    UsageError,
+)
 from assay.printable import without_secrets
 
 logger = logging.getLogger(__name__)
@@ -212,12 +220,30 @@ def _work_folder(parent: Path | None) -> Iterator[Path]:
     with work as name:
         try:
             yield Path(name).resolve()
-        except OSError as error:
-            if error.errno not in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
+        except Exception as error:
+            if (number := _no_room(error)) is None:
                 raise
             raise StoreError(
-                f"no room in the work folder {parent}: {os.strerror(error.errno)}; {remedy}"
+                f"no room in the work folder {parent}: {os.strerror(number)}; {remedy}"
             ) from error
+
+
+def _no_room(error: Exception) -> int | None:
+    """The error number of a full disk, if that is what `error` is, or was raised from.
+
+    MLflow raises its own error from the disk's. `shutil.copytree` raises one without a number, with
+    the texts of those that it collected.
+    """
+    full = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, AssayError):
+        if isinstance(cause, shutil.Error):
+            texts = str(cause)
+            return next((number for number in full if f"[Errno {number}]" in texts), None)
+        if isinstance(cause, OSError) and cause.errno in full:
+            return cause.errno
+        cause = cause.__cause__
+    return None
 
 
 def _bind(step: Step, arguments: Mapping[str, Any], context: Context) -> _Bound:

@@ -30,7 +30,7 @@ def read_json(
 ) -> Any:
     """Read a JSON file that somebody else wrote.
 
-    Refused: repeated names in one object, `NaN` and infinities, numbers of more than 400
+    Refused: repeated names in one object, `NaN` and infinities, numbers of more than 308
     characters or beyond a float, half surrogate pairs and NUL in texts.
 
     Args:

@@ -29,8 +29,8 @@ _AMBIGUOUS: Final = re.compile(
     r")",
     re.ASCII,
 )
-MAX_DIGITS: Final = 400
-"""Of a number. The largest that a float holds has 309."""
+MAX_DIGITS: Final = 308
+"""Of a number, so that a float holds every whole number too."""
 
 
 def resolve(text: str, *, person: bool) -> Any:

@@ -76,11 +76,22 @@ class LoadedModel:
         """Class probabilities, shape (rows, classes); None when the estimator has none.
 
         Raises:
-            UsageError: As `predict`.
+            UsageError: As `predict`, or a probability is not a number.
         """
+        import numpy as np
+
         if self.task == "regression" or not hasattr(self.pipeline, "predict_proba"):
             return None
-        return self._call(self.pipeline.predict_proba, frame)
+        found = self._call(self.pipeline.predict_proba, frame)
+        wrong = ~np.isfinite(np.asarray(found, dtype=float))
+        if wrong.any():
+            column = int(wrong.any(axis=0).argmax())
+            raise UsageError(
+                f"the model's {self.info.estimator} gives NaN or infinity as the probability of "
+                f"{str(self.classes[column])!r} (column {column} of predict_proba) in "
+                f"{wrong[:, column].sum()} of {len(wrong)} rows; train with other hyperparameters"
+            )
+        return found
 
     def check_table(self, frame: "pd.DataFrame") -> list[Finding]:
         """What a reader should know of a table that the model is judged on.

@@ -62,7 +62,7 @@ def write_mlflow_folder(
         needs: As `versions` gives it.
         skops_file: Name of the model file.
         data: The pipeline as a canonical skops file.
-        folder: An existing folder.
+        folder: An existing folder; a scratch folder is made beside it, and removed.
     """
     pins = [f"{name}=={number}" for name, number in needs.items() if name != "python"]
     example = frame.head(EXAMPLE_ROWS)
@@ -71,7 +71,8 @@ def write_mlflow_folder(
         "channels": ["conda-forge"],
         "dependencies": [f"python={_PYTHON}", "pip", {"pip": pins}],
     }
-    with tempfile.TemporaryDirectory() as scratch, _quiet():
+    # In the work folder, where there is room, not in the system's temporary folder.
+    with tempfile.TemporaryDirectory(prefix=".mlflow-", dir=folder.parent) as scratch, _quiet():
         silence_mlflow()
         import mlflow.sklearn
 

@@ -21,7 +21,7 @@ from assay.monitoring.draft import draft
 from assay.monitoring.judge import Judgement, judge
 from assay.monitoring.monitor import Alarm, Monitor
 from assay.monitoring.plan import FILE_NAME, FORMAT, Detector, Plan, parse_plan
-from assay.monitoring.replay import Findings, Replay, replay
+from assay.monitoring.replay import Findings, Replay, check_numbers, replay
 from assay.monitoring.schema import json_schema
 
 __all__ = [
@@ -34,6 +34,7 @@ __all__ = [
     "Monitor",
     "Plan",
     "Replay",
+    "check_numbers",
     "draft",
     "json_schema",
     "judge",

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from assay.errors import UsageError
+from assay.models.build import MAX_SEED
 from assay.models.inputs import check_labels
 from assay.monitoring.detectors import Gauge, gauges
 from assay.monitoring.inject import KINDS, PRIOR, Fault, apply, faults, kept
@@ -121,6 +122,21 @@ class _Stream:
     """Of each gauge, without a fault."""
 
 
+def check_numbers(starts: int, seed: int) -> None:
+    """Check what `replay` takes besides a plan, a model and rows.
+
+    Raises:
+        UsageError: A number out of its range; names all.
+    """
+    problems = []
+    if not 1 <= starts <= MAX_STARTS:
+        problems.append(f"starts is {starts}; give a number from 1 to {MAX_STARTS}")
+    if not 0 <= seed <= MAX_SEED:
+        problems.append(f"seed is {seed}; give a number from 0 to {MAX_SEED}")
+    if problems:
+        raise UsageError.all_of(problems)
+
+
 def replay(
     plan: Plan,
     model: "LoadedModel",
@@ -138,7 +154,7 @@ def replay(
         model: Predicts the rows.
         frame: Held-out rows with the target.
         starts: Repeats of each fault in each place, from 1 to `MAX_STARTS`.
-        seed: Decides how rows are dealt, and where faults begin.
+        seed: Decides how rows are dealt, and where faults begin; from 0 to `MAX_SEED`.
         threads: Threads for predictions and numerics.
         progress: Called with the faults done and their total.
 
@@ -146,8 +162,7 @@ def replay(
         UsageError: A plan that does not fit the model, too few rows for it, or rows that the model
             cannot read.
     """
-    if not 1 <= starts <= MAX_STARTS:
-        raise UsageError(f"starts is {starts}; give a number from 1 to {MAX_STARTS}")
+    check_numbers(starts, seed)
     if model.target not in frame.columns:
         raise UsageError(f"the test data lacks the target {model.target!r}")
     if not gauges(plan, model.info):

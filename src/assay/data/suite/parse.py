@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from itertools import islice
 from typing import Any, Final
 
@@ -91,7 +92,8 @@ def _problems(item: Any, columns: Sequence[str] | None) -> list[str]:
         ),
     )
     problems += [
-        f"{kind}: {problem}" for problem in islice(_argument_problems(kwargs, known), MAX_NAMED)
+        f"{kind}: {problem}"
+        for problem in islice(_argument_problems(kind, kwargs, known), MAX_NAMED)
     ]
     return problems or _column_problems(kind, kwargs, columns)
 
@@ -106,7 +108,7 @@ def _unknown(kind: Any) -> str:
     return f"unknown type {shown(kind)}; {hint}"
 
 
-def _argument_problems(kwargs: Mapping[str, Any], known: Arguments) -> Iterator[str]:
+def _argument_problems(kind: str, kwargs: Mapping[str, Any], known: Arguments) -> Iterator[str]:
     for name, value in kwargs.items():
         if name in _REFUSED_ARGUMENTS:
             yield f"{name!r} is not admitted: {_REFUSED_ARGUMENTS[name]}"
@@ -116,7 +118,7 @@ def _argument_problems(kwargs: Mapping[str, Any], known: Arguments) -> Iterator[
             )
         elif any(key == "$PARAMETER" for key in _keys(value)):
             yield f"{name!r} is a suite parameter, which has no value here; write the value"
-        elif (check := _CHECKS.get(name)) is not None and (problem := check(value)):
+        elif (check := _check(kind, name)) is not None and (problem := check(value)):
             yield f"{name!r} {problem}"
     for name in known.required:
         if kwargs.get(name) is None:
@@ -127,6 +129,17 @@ def _argument_problems(kwargs: Mapping[str, Any], known: Arguments) -> Iterator[
     high: Any = kwargs.get("max_value")
     if _is_number(low) and _is_number(high) and low > high:
         yield f"'min_value' {low} is above 'max_value' {high}"
+
+
+def _check(kind: str, name: str) -> Callable[[Any], str] | None:
+    """The check of an argument; of some names it depends on the expectation."""
+    if name == "column_list" and not kind.startswith("expect_table_"):
+        return _columns
+    if name == "ignore_row_if":
+        return _pair_rows if kind.startswith("expect_column_pair_") else _rows
+    if name in {"min_value", "max_value"} and _COUNTED.search(kind) is None:
+        return _bound
+    return _CHECKS.get(name)
 
 
 def _column_problems(
@@ -170,6 +183,65 @@ def _texts(value: Any) -> str:
     return "" if right else f"is {shown(value)}; give a list of texts, at least one"
 
 
+def _columns(value: Any) -> str:
+    few = not (problem := _texts(value)) and len(value) == 1
+    return "has one column; give at least two" if few else problem
+
+
+def _number(value: Any) -> str:
+    return "" if value is None or _is_number(value) else f"is {shown(value)}; give a number"
+
+
+def _bound(value: Any) -> str:
+    if isinstance(value, str):
+        try:
+            datetime.fromisoformat(value)
+        except ValueError:
+            return f"is {shown(value)}; give a number, or a date or time as in 2024-01-31T08:00:00"
+    return "" if isinstance(value, str) else _number(value)
+
+
+def _multiplier(value: Any) -> str:
+    right = _is_number(value) and value >= 0
+    return "" if right else f"is {shown(value)}; give a number of at least 0"
+
+
+def _share(value: Any) -> str:
+    right = value is None or (_is_number(value) and 0 <= value <= 1)
+    return "" if right else f"is {shown(value)}; give a number from 0 to 1"
+
+
+def _flag(value: Any) -> str:
+    return "" if isinstance(value, bool) else f"is {shown(value)}; give true or false"
+
+
+def _optional_flag(value: Any) -> str:
+    return "" if value is None else _flag(value)
+
+
+def _relative_error(value: Any) -> str:
+    return "" if isinstance(value, str) else _flag(value)
+
+
+def _one_of(*names: str) -> Callable[[Any], str]:
+    def check(value: Any) -> str:
+        right = isinstance(value, str) and value in names
+        return "" if right else f"is {shown(value)}; give {', '.join(names[:-1])} or {names[-1]}"
+
+    return check
+
+
+_pair_rows = _one_of("both_values_are_missing", "either_value_is_missing", "neither")
+_rows = _one_of("all_values_are_missing", "any_value_is_missing", "never")
+_COUNTED: Final = re.compile("_(count|lengths|proportion|stdev)_")
+"""Types whose bounds are numbers, whatever the column holds."""
+
+
+def _pairs(value: Any) -> str:
+    pairs = isinstance(value, list) and all(isinstance(p, list) and len(p) == 2 for p in value)  # noqa: PLR2004
+    return _filled(value) or ("" if pairs else "must be a list of pairs, such as [[1, 2], [1, 3]]")
+
+
 def _quantiles(value: Any) -> str:
     right = "give {'quantiles': [0.5], 'value_ranges': [[low, high]]}, a range for each quantile"
     quantiles, ranges = (
@@ -196,7 +268,7 @@ def _filled(value: Any) -> str:
 
 def _mostly(value: Any) -> str:
     # With 0 the expectation could not fail.
-    right = value is None or (_is_number(value) and 0 < value <= 1)
+    right = _is_number(value) and 0 < value <= 1
     return "" if right else f"is {shown(value)}; give a share above 0, at most 1"
 
 
@@ -206,6 +278,10 @@ def _regex(value: Any) -> str:
 
 def _regexes(value: Any) -> str:
     return _texts(value) or "; ".join(filter(None, map(_regex, value)))
+
+
+def _object(value: Any) -> str:
+    return "" if isinstance(value, dict) else "must be an object"
 
 
 def _schema(value: Any) -> str:
@@ -229,7 +305,7 @@ def _schema(value: Any) -> str:
             pending += item.values()
         elif isinstance(item, list):
             pending += item
-    return "" if isinstance(value, dict) else "must be an object"
+    return _object(value)
 
 
 _CHECKS: Final[Mapping[str, Callable[[Any], str]]] = {
@@ -242,10 +318,31 @@ _CHECKS: Final[Mapping[str, Callable[[Any], str]]] = {
     "column_set": _texts,
     "type_list": _texts,
     "value_set": _filled,
-    "value_pairs_set": _filled,
+    "value_pairs_set": _pairs,
     "mostly": _mostly,
     "quantile_ranges": _quantiles,
     "regex": _regex,
     "regex_list": _regexes,
     "json_schema": _schema,
+    "partition_object": _object,
+    "min_value": _number,
+    "max_value": _number,
+    "value": _number,
+    "threshold": _number,
+    "sum_total": _number,
+    "column_index": _number,
+    "multiplier": _multiplier,
+    "internal_weight_holdout": _share,
+    "tail_weight_holdout": _share,
+    "strict_min": _flag,
+    "strict_max": _flag,
+    "double_sided": _flag,
+    "bucketize_data": _flag,
+    "exact_match": _optional_flag,
+    "or_equal": _optional_flag,
+    "strictly": _optional_flag,
+    "ties_okay": _optional_flag,
+    "allow_relative_error": _relative_error,
+    "match_on": _one_of("any", "all"),
+    "method": _one_of("iqr", "std"),
 }

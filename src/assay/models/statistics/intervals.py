@@ -148,13 +148,17 @@ def mean(value: float, influence: Array, scale: float) -> Bounds | None:
         scale: The most that one row could add, in the units of `influence`.
 
     Returns:
-        None where there are no rows or nothing is known of the scale.
+        None where there are no rows, nothing is known of the scale, or squares are too large for a
+        float.
     """
     rows = len(influence)
     if rows == 0 or not np.isfinite(scale):
         return None
     seen = float(np.mean(influence**2)) * rows / max(rows - 1, 1)
-    variance = max(seen + scale**2 / (4 * rows), scale**2 / rows)
+    try:
+        variance = max(seen + scale**2 / (4 * rows), scale**2 / rows)
+    except OverflowError:
+        return None
     if not (np.isfinite(variance) and variance > 0):
         return None
     spread = float(np.sqrt(variance))
@@ -211,8 +215,8 @@ def square_and_add(parts: Sequence[tuple[float, float, Bounds]]) -> Bounds:
             if weight < 0:
                 low, high = high, low
             total += weight * value
-            below += (weight * (value - low)) ** 2
-            above += (weight * (high - value)) ** 2
+            below += np.float64(weight * (value - low)) ** 2
+            above += np.float64(weight * (high - value)) ** 2
         return float(total - np.sqrt(below)), float(total + np.sqrt(above))
 
     return bounds

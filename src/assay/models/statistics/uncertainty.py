@@ -40,6 +40,7 @@ def value_range(name: str) -> tuple[float, float]:
     return RANGES.get(name, (0.0, 1.0))
 
 
+@np.errstate(over="ignore", invalid="ignore")
 def interval(
     bounds: Bounds | None, value: float, confidence: float, limits: tuple[float, float]
 ) -> Interval | None:
@@ -76,6 +77,7 @@ def minimum_detectable_difference(found: Interval) -> float:
 # --- one model --------------------------------------------------------------------------------
 
 
+@np.errstate(over="ignore", invalid="ignore")
 def single(name: str, data: Predictions, value: float, resamples: int, seed: int) -> Bounds | None:
     """The bounds of a metric; None where the rows do not define one.
 
@@ -340,7 +342,7 @@ def _root_mean_squared(
     data: Predictions, value: float, _resamples: int, _seed: int
 ) -> Bounds | None:
     squares = data.errors**2
-    scale = float(squares.max()) or float(np.ptp(data.numbers)) ** 2
+    scale = float(squares.max()) or float(np.ptp(data.numbers) ** 2)
     found = intervals.mean(value**2, squares - squares.mean(), scale)
     return found and intervals.transformed(found, lambda square: float(np.sqrt(max(square, 0))))
 
@@ -386,6 +388,7 @@ _SINGLE: Final[Mapping[str, _Method]] = {
 # --- two models on the same rows --------------------------------------------------------------
 
 
+@np.errstate(over="ignore", invalid="ignore")
 def paired(
     name: str, ours: Predictions, theirs: Predictions, resamples: int, seed: int
 ) -> Bounds | None:
