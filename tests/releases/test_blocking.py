@@ -7,6 +7,7 @@ import pytest
 from click.testing import CliRunner
 
 from assay.cli import cli
+from assay.core.attestation import MAX_ATTESTATION_BYTES
 from assay.errors import AssayError, IntegrityError, UnknownKeyError, UsageError
 from assay.releases import log, statement
 from assay.releases.log import Event
@@ -20,6 +21,7 @@ pytestmark = pytest.mark.slow
 
 MODEL = "churn"
 NOTHING = f"sha256:{'ab' * 32}"
+LARGE = b"x" * (MAX_ATTESTATION_BYTES + 1)
 
 
 def add(world: Any, target: str, chain: str = MODEL, number: int = 0) -> str:
@@ -33,6 +35,15 @@ def add(world: Any, target: str, chain: str = MODEL, number: int = 0) -> str:
 def stored(world: Any, predicate: dict[str, Any], signer: Any, subject: str) -> str:
     data, media_type = statement.encode(Kind.LOG, subject, predicate, signer)
     return str(world.store.put_bytes(data, media_type).digest)
+
+
+def blob(world: Any, data: bytes, *, damage: bool = False) -> str:
+    """The digest of a blob that is no statement."""
+    digest = str(world.store.put_bytes(data, "text/plain").digest)
+    if damage:
+        world.blob(digest).chmod(0o644)
+        world.blob(digest).write_bytes(b"other")
+    return digest
 
 
 def goes_on(world: Any) -> None:
@@ -57,6 +68,26 @@ def test_a_pointer_to_no_statement_stops_nothing(released: Any) -> None:
     goes_on(released)
 
 
+@pytest.mark.parametrize(("data", "damage"), [(b"hello", False), (LARGE, False), (b"hello", True)])
+def test_a_pointer_to_a_blob_that_is_no_statement_stops_nothing_and_can_be_removed(
+    released: Any, keys: Any, data: bytes, damage: bool
+) -> None:
+    target = blob(released, data, damage=damage)
+    hexed = target.removeprefix("sha256:")
+    names = [
+        f"statements/{released.models[model].removeprefix('sha256:')}/{hexed}"
+        for model in ("one", "three")
+    ]
+    for name in names:
+        released.store.write_pointer(name, target.encode())
+    goes_on(released)
+    found = log.blocking(released.services)
+    assert sorted(one.pointer for one in found) == sorted(names)
+    assert all(one.why.startswith("no statement") for one in found)
+    log.clear(released.services, keys.signer("ann"), found, by="", why="no statement")
+    assert log.blocking(released.services) == []
+
+
 def test_an_entry_that_nobody_signed_stops_nothing(released: Any) -> None:
     last = released.chain()[-1]
     entry = replace(last, number=last.number + 1, previous=last.name, by="Ann")
@@ -78,7 +109,9 @@ def test_an_entry_by_a_runners_key_stops_nothing(
     goes_on(released)
 
 
-@pytest.mark.parametrize("how", ["nothing", "stranger", "copy", "gap", "revocations"])
+@pytest.mark.parametrize(
+    "how", ["nothing", "stranger", "copy", "gap", "revocations", "large", "damaged"]
+)
 def test_an_approver_removes_what_stops_a_log(
     released: Any, keys: Any, how: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -91,6 +124,8 @@ def test_an_approver_removes_what_stops_a_log(
         "copy": (released.chain()[0].name, MODEL, 0),
         "gap": (NOTHING, MODEL, 999),
         "revocations": (NOTHING, log.REVOCATIONS, 0),
+        "large": (blob(released, LARGE), MODEL, 0),
+        "damaged": (blob(released, b"something", damage=True), MODEL, 0),
     }[how]
     name = add(released, target, chain, number)
     refused(lambda: released.roll_back("dev"), AssayError, "assay release clear")

@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from assay.cli import cli
 from assay.core.signing import Role
 from assay.errors import IntegrityError, ServiceError, UsageError
-from assay.releases import drill, drill_age, log, statement
+from assay.releases import drill, drill_age, log, override, statement
 from assay.releases.lint import lint
 from assay.releases.log import Event
 from assay.releases.statement import Kind
@@ -104,6 +104,31 @@ def test_a_drill_that_is_killed_goes_forth_again(
     assert drill.drill(world.without_registry, MODEL, "staging", by=ANN).passed
 
 
+@pytest.mark.parametrize("what", ["revoked", "damaged"])
+def test_a_drill_that_is_killed_does_not_put_back_what_cannot_be_released(
+    world: Any, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    for name in ("one", "two"):
+        world.release(name, "dev", "staging")
+    child = os.fork()
+    if child == 0:
+        drill._golden = lambda *_: os._exit(1)  # type: ignore[assignment]
+        drill.drill(world.without_registry, MODEL, "staging", by=ANN)
+        os._exit(0)
+    os.waitpid(child, 0)
+    if what == "revoked":
+        override.revoke(world.deployment, world.models["two"], by="", why="leaks names")
+    else:
+        world.model_file("two").chmod(0o644)
+        world.model_file("two").write_bytes(b"x")
+    monkeypatch.setattr("assay.releases.rollback.DRILL_TIME", timedelta())
+    (problem,) = world.sync().problems
+    assert "cannot be put back" in problem
+    assert log.current(world.entries(), "staging").digest == world.models["one"]
+    shown = git(world.bare, "show", f"main:models/{MODEL}/staging/release.yaml")
+    assert world.models["one"] in shown
+
+
 def test_what_people_did_after_a_drill_that_was_killed_stays(
     world: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -193,3 +218,32 @@ def test_too_many_days_for_an_approval_are_refused(
     world.promote("one", "dev")
     monkeypatch.setenv("ASSAY_APPROVAL_DAYS", "99999999")
     refused(lambda: world.approve("dev"), UsageError, "ASSAY_APPROVAL_DAYS", "1 to 99999")
+
+
+@pytest.mark.parametrize("branch", ["main", "release"])
+def test_lint_takes_the_branch_from_the_settings(
+    world: Any, monkeypatch: pytest.MonkeyPatch, branch: str
+) -> None:
+    monkeypatch.setenv("ASSAY_DEPLOYMENTS_BRANCH", branch)
+    world.release("one", "dev", "staging")
+    world.release("two", "dev")
+    proposed = world.promote("two", "staging")
+    folder = world.root / "checkout"
+    git(world.root, "clone", "-q", "-b", branch, str(world.bare), str(folder))
+    git(folder, "checkout", "-q", proposed.branch)
+    command = ["release", "lint", str(folder), "--changed-since", f"origin/{branch}"]
+    done = CliRunner().invoke(cli, command)
+    assert done.exit_code == 0, done.output
+    assert "1 releases, no problems" in done.output
+
+
+def test_an_approval_of_another_branch_is_named(
+    world: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.release("one", "dev")
+    git(world.bare, "branch", "-m", "main", "trunk")
+    monkeypatch.setenv("ASSAY_DEPLOYMENTS_BRANCH", "trunk")
+    (problem,) = world.sync().problems
+    assert " main'" in problem
+    assert "ASSAY_DEPLOYMENTS_BRANCH leads to" in problem
+    assert " trunk'" in problem

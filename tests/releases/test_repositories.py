@@ -158,6 +158,17 @@ def test_entries_of_earlier_versions_count_on_the_branch_that_has_their_commits(
     with sandbox(world, tmp_path) as other:
         put(other, "README.md", "Sandbox.\n")
         refused(lambda: other.roll_back("dev"), UsageError, "was never released to dev")
+    here = f"{git(world.bare, 'rev-list', '--max-parents=0', 'main')} main"
+
+    def seen() -> str:
+        return log.seen_repository(world.store, world.services.verifier, world.settings.url, "main")
+
+    assert seen() == ""
+    assert world.sync().problems == []
+    assert seen() == here
+    pointers = world.store.list_pointers("releases/")
+    assert world.sync().problems == []
+    assert world.store.list_pointers("releases/") == pointers
     assert world.roll_back("dev").release.digest == world.models["one"]
     last = world.entries()[-1]
-    assert last.repository == f"{git(world.bare, 'rev-list', '--max-parents=0', 'main')} main"
+    assert last.repository == here

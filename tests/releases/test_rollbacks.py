@@ -3,6 +3,7 @@
 import os
 import re
 import time
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -334,3 +335,68 @@ def test_a_remote_that_is_not_there_is_one_line(
 def test_reconcile_without_anything_to_do(world: Any) -> None:
     world.release("one", "dev")
     assert rollback.reconcile(world.deployment, by=ANN) == []
+
+
+def test_an_entry_of_a_runner_does_not_put_back_a_revoked_model(world: Any, keys: Any) -> None:
+    for name in ("one", "two"):
+        world.release(name, "dev")
+    override.revoke(world.deployment, world.models["two"], by="", why="leaks names")
+    world.roll_back("dev")
+    with world.deployment.open() as opened:
+        two = next(e for e in opened.entries(MODEL) if e.digest == world.models["two"])
+        entry = replace(
+            two,
+            event=log.Event.ROLLBACK,
+            at=statement.now(),
+            by="Runs",
+            commit="",
+            statement="",
+            name="",
+        )
+        replace(opened, signer=keys.signer("runs")).append(entry)
+    assert any("was revoked by" in problem for problem in world.sync().problems)
+    assert world.registry.at(MODEL, "dev").model == world.models["one"]
+    refused(lambda: rollback.reconcile(world.deployment, by=ANN), RunBlocked, "was revoked by")
+    shown = git(world.bare, "show", f"main:models/{MODEL}/dev/release.yaml")
+    assert world.models["one"] in shown
+
+
+def test_a_model_that_was_revoked_since_a_rollback_without_git_is_not_put_back(
+    world: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("one", "two"):
+        world.release(name, "dev")
+    with monkeypatch.context() as patch:
+        patch.setenv("ASSAY_DEPLOYMENTS", "http://127.0.0.1:1/team/deployments.git")
+        world.roll_back("dev")
+    override.revoke(world.deployment, world.models["one"], by="", why="leaks names")
+    refused(lambda: rollback.reconcile(world.deployment, by=ANN), RunBlocked, "was revoked by")
+    shown = git(world.bare, "show", f"main:models/{MODEL}/dev/release.yaml")
+    assert world.models["two"] in shown
+
+
+def test_an_intent_of_a_runner_to_what_nobody_approved_adds_no_entries(
+    world: Any, keys: Any
+) -> None:
+    world.release("one", "dev")
+    proposed = world.promote("two", "dev")
+    folder = world.checkout()
+    git(folder, "merge", "-q", "--no-ff", "-m", "merge", f"origin/{proposed.branch}")
+    git(folder, "push", "-q", "origin", "HEAD:main")
+    with world.deployment.open() as opened:
+        entry = replace(
+            opened.entries(MODEL)[-1],
+            event=log.Event.INTENT,
+            intends="rollback",
+            digest=proposed.release.digest,
+            release=proposed.release.name,
+            at=statement.now(),
+            by="Runs",
+            commit=world.head(),
+            statement="",
+            name="",
+        )
+        replace(opened, signer=keys.signer("runs")).append(entry)
+    held = len(world.chain())
+    assert any("without an approval" in problem for problem in world.sync().problems)
+    assert len(world.chain()) == held

@@ -24,6 +24,7 @@ def move_alias(deployment: Deployment, model: str, environment: str) -> str:
 
     Raises:
         UsageError: The version that the release names is not of its model.
+        RunBlocked: The model is revoked, and the alias is at another version.
         ServiceError: The registry failed, or the log grew each time.
         IntegrityError: The log is broken.
         NotFoundError: The release is not in the store.
@@ -35,17 +36,18 @@ def move_alias(deployment: Deployment, model: str, environment: str) -> str:
         if last is None or last.name == seen:
             return moved
         release = log.get_release(deployment.store, last.release)
-        moved, seen = _set_alias(registry, release, last) or moved, last.name
+        moved, seen = _set_alias(deployment, registry, release, last) or moved, last.name
     raise ServiceError(
         f"the alias {environment!r} of {model!r} was not settled: others wrote the release log "
         f"{log.MAX_RACES} times; run again: assay release sync"
     )
 
 
-def _set_alias(registry: Registry, release: Release, entry: Entry) -> str:
+def _set_alias(deployment: Deployment, registry: Registry, release: Release, entry: Entry) -> str:
     """Point an environment's alias at a release's version; what moved, or "".
 
     Raises:
+        RunBlocked: The model is revoked, and the alias is at another version.
         UsageError: The version that the release names is not of its model.
         ServiceError: The registry failed.
     """
@@ -53,6 +55,7 @@ def _set_alias(registry: Registry, release: Release, entry: Entry) -> str:
     current = registry.at(release.model, release.environment)
     if current is not None and current.version == version.version:
         return ""
+    eligibility.refuse_revoked(deployment.services, release.digest)
     where = release.environment
     registry.tag(
         release.model,

@@ -93,8 +93,12 @@ def finish(deployment: OpenDeployment, model: str) -> list[Entry]:
     """
     made = []
     repository = deployment.repository
-    for intent in pushed(repository, deployment.entries(model)):
+    entries = deployment.entries(model)
+    for intent in pushed(repository, entries):
         if intent.intends not in {Event.ROLLBACK, Event.RECONCILED}:
+            continue
+        # Its entry would not count, so that each command would add another one.
+        if not log.was_released(entries, intent.release, intent.environment):
             continue
         entry = replace(
             intent,

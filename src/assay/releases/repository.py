@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from assay.core.attestation import COMMIT
-from assay.core.settings import GIT_AUTHOR_EMAIL, GIT_AUTHOR_NAME
+from assay.core.settings import DEPLOYMENTS_BRANCH, GIT_AUTHOR_EMAIL, GIT_AUTHOR_NAME
 from assay.errors import IntegrityError, ReleaseConflictError, ServiceError, UsageError
 from assay.releases.layout import OWN_FILES
 from assay.releases.runner import Runner
@@ -85,7 +85,7 @@ class Repository:
         Raises:
             UsageError: Not a checkout, no such commit, or a checkout without its history.
         """
-        settings = Settings(url=folder.resolve().as_uri())
+        settings = Settings(url=folder.resolve().as_uri(), branch=DEPLOYMENTS_BRANCH.get())
         # A folder inside another repository is not a checkout.
         if not (folder / ".git").exists():
             raise UsageError(f"{folder} is not a Git checkout; give that of the repository")

@@ -27,13 +27,21 @@ from assay.core import plain_copies
 from assay.core.signing import Role
 from assay.core.step import Services
 from assay.core.tree import get_manifest
-from assay.errors import AssayError, ReleaseConflictError, ServiceError, UsageError
+from assay.errors import (
+    AssayError,
+    IntegrityError,
+    NotFoundError,
+    ReleaseConflictError,
+    RunBlocked,
+    ServiceError,
+    UsageError,
+)
 from assay.monitoring.plan import MAX_PLAN_BYTES
 from assay.releases import consistency, layout, log, restore, statement
 from assay.releases.alias import move_alias
 from assay.releases.approval import MAX_WHY_CHARS, ROLLBACK, WHY
 from assay.releases.deployment import Deployment, OpenDeployment
-from assay.releases.eligibility import release_at
+from assay.releases.eligibility import refuse_revoked, release_at
 from assay.releases.forge import PullRequest
 from assay.releases.layout import FILE_NAME, PLAN_FILE
 from assay.releases.log import Entry, Event
@@ -157,6 +165,7 @@ def reconcile(deployment: Deployment, *, by: str) -> list[Entry]:
 
     Raises:
         ReleaseConflictError: Something else was merged since; a person must decide.
+        RunBlocked: The model that was restored is revoked; the repository stays as it is.
         ServiceError: The repository is still down.
     """
     made = []
@@ -185,6 +194,7 @@ def _reconcile(deployment: OpenDeployment, entries: Sequence[Entry], last: Entry
         )
     past = Past(deployment, entries, last.model, last.environment)
     target = past.find(last.release)
+    refuse_revoked(deployment.services, target.release.digest)
     left = release_at(repository, path)
     done = RolledBack(left or target.release, target.release)
     entry = Entry(
@@ -209,7 +219,7 @@ def announce_forth(deployment: Deployment, model: str, environment: str, *, by: 
     """
     with deployment.open() as opened:
         consistency.finish(opened, model)
-        finish_drill(opened, model)
+        finish_drill(opened, model, [])
         there = log.current(opened.entries(model), environment)
         if there is None:
             raise UsageError(f"{model!r} was never released to {environment}")
@@ -227,8 +237,17 @@ def announce_forth(deployment: Deployment, model: str, environment: str, *, by: 
         )
 
 
-def finish_drill(deployment: OpenDeployment, model: str) -> list[Entry]:
+def finish_drill(deployment: OpenDeployment, model: str, problems: list[str]) -> list[Entry]:
     """Put back what a drill left that was stopped between back and forth.
+
+    Args:
+        deployment: The opened deployment.
+        model: Name of the model.
+        problems: Receives why a release cannot be put back, such as a revoked or damaged model;
+            the release that the drill restored stays then.
+
+    Returns:
+        The entries that were recorded.
 
     Raises:
         UsageError: There is something to do, and the signer may not write the log.
@@ -251,7 +270,16 @@ def finish_drill(deployment: OpenDeployment, model: str) -> list[Entry]:
         # One that has just begun is still at it; and what people did since then stays.
         if [e.why for e in since] != [DRILL_BACK] or datetime.now(UTC) - begun < DRILL_TIME:
             continue
-        target = Past(deployment, entries, model, environment).find(intent.release)
+        try:
+            target = Past(deployment, entries, model, environment).find(intent.release)
+            restore.verify(deployment.services, target.release)
+        except (IntegrityError, NotFoundError, RunBlocked, UsageError) as error:
+            problem = (
+                f"{model} in {environment}: the release that the drill of {intent.at} left cannot "
+                f"be put back: {error}"
+            )
+            problems += [problem] if problem not in problems else []
+            continue
         left = log.get_release(deployment.store, since[0].release)
         entry = replace(
             intent,

@@ -6,6 +6,7 @@ not prove who wrote it. Once `ASSAY_VERIFY_KEYS` is set, a statement counts only
 with the right role has signed it, and what a person states, the owner of the key has stated.
 """
 
+import contextlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -32,7 +33,7 @@ from assay.core.signing import (
 )
 from assay.core.step import Services
 from assay.core.store import Store
-from assay.errors import AttestationError, UnknownKeyError, UsageError
+from assay.errors import AttestationError, IntegrityError, UnknownKeyError, UsageError
 
 
 class Kind(StrEnum):
@@ -271,19 +272,20 @@ def about(services: Services, model: str, kind: Kind | None = None) -> list[Stat
     return _split(services, model, kind)[0]
 
 
-def refused(services: Services, model: str) -> list[AttestationError]:
+def refused(services: Services, model: str) -> list[IntegrityError]:
     """Why each of the other statements about a model does not count."""
     return _split(services, model, None)[1]
 
 
 def _split(
     services: Services, model: str, kind: Kind | None
-) -> tuple[list[Statement], list[AttestationError]]:
-    result, errors = [], []
+) -> tuple[list[Statement], list[IntegrityError]]:
+    result: list[Statement] = []
+    errors: list[IntegrityError] = []
     for digest in _pointed(services.store, model):
         try:
             statement = load(services, digest)
-        except AttestationError as error:
+        except IntegrityError as error:
             errors.append(error)
             continue
         if statement.subject == model and kind in {None, statement.kind}:
@@ -309,10 +311,11 @@ def unknown(services: Services, model: str, kind: Kind) -> list[UnknownKeyError]
             load(services, digest)
         except UnknownKeyError as error:
             # What it is, only its own text says; that is enough to be careful.
-            claimed = load(unverified, digest)
-            if (claimed.kind, claimed.subject) == (kind, model):
-                result.append(error)
-        except AttestationError:
+            with contextlib.suppress(IntegrityError):
+                claimed = load(unverified, digest)
+                if (claimed.kind, claimed.subject) == (kind, model):
+                    result.append(error)
+        except IntegrityError:
             continue
     return result
 

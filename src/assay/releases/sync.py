@@ -145,7 +145,7 @@ def _sync_path(run: _Run, path: str, result: Synced) -> None:
         for problem in consistency.cut_off(deployment, parts[1])
     ]
     result.approved += consistency.finish(deployment, parts[1])
-    result.approved += finish_drill(deployment, parts[1])
+    result.approved += finish_drill(deployment, parts[1], result.problems)
     entries = deployment.entries(parts[1])
     last = log.current(entries, parts[2])
     pending = _pending(run, path, entries, parts[2])
@@ -307,24 +307,29 @@ def _approval_of(
     ]
     here = {"", log.repository_of(services)}  # earlier ones name none
     expected = (release.model, release.environment, release.name, commit)
+    elsewhere = ""
     for approval in given:
         said = tuple(approval.text(name) for name in ("model", "environment", "release", "commit"))
-        if (
-            (approval.kind, approval.subject, said)
-            == (
-                Kind.APPROVAL,
-                release.digest,
-                expected,
+        if (approval.kind, approval.subject, said) == (
+            Kind.APPROVAL,
+            release.digest,
+            expected,
+        ) and approval.personal:
+            repository = approval.text("repository")
+            if repository in here:
+                return approval
+            elsewhere = (
+                f"; the approval {approval.digest} is of the first commit and branch "
+                f"{repository!r}, and ASSAY_DEPLOYMENTS_BRANCH leads to "
+                f"{log.repository_of(services)!r}"
             )
-            and approval.personal
-            and approval.text("repository") in here
-        ):
-            return approval
     refused = statement.refused(services, release.digest)[: eligibility.MAX_REFUSED]
     raise IntegrityError(
         f"{release.digest} was merged into {release.environment} without an approval that an "
         "approver's key signed (a trailer of the commit does not count); roll it back, or propose "
-        "it and merge it with: assay release approve" + "".join(f"; {error}" for error in refused)
+        "it and merge it with: assay release approve"
+        + elsewhere
+        + "".join(f"; {error}" for error in refused)
     )
 
 

@@ -5,6 +5,7 @@ an unknown key signed, or to an entry of another log. Readers stop there, becaus
 entry that was lost, or one by a key that somebody took out of keys.yaml. A person has to decide.
 """
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -12,10 +13,23 @@ from assay.core.digest import PREFIX, hex_of, is_digest, of_bytes
 from assay.core.signing import Role, Signer, person_of
 from assay.core.step import Services
 from assay.core.store import Store
-from assay.errors import AssayError, IntegrityError, NotFoundError, UnknownKeyError
+from assay.errors import (
+    AttestationError,
+    IntegrityError,
+    NotFoundError,
+    UnknownKeyError,
+)
 from assay.releases import statement
 from assay.releases.log.chain import append
-from assay.releases.log.entry import REVOCATIONS, WRITERS, Entry, Event, pointer, read_entry
+from assay.releases.log.entry import (
+    REVOCATIONS,
+    WRITERS,
+    Entry,
+    Event,
+    NotAnEntryError,
+    pointer,
+    read_entry,
+)
 from assay.releases.log.retention import logs
 from assay.releases.log.scope import refused_here
 from assay.releases.statement import Kind
@@ -122,8 +136,10 @@ def _worthless(  # noqa: PLR0911 - one for each reason
         return "names nothing that is in the store", True
     except UnknownKeyError:
         return "signed by no configured key", True
-    except AssayError as error:
+    except NotAnEntryError as error:
         return f"no entry: {error}"[:200], False
+    except IntegrityError as error:
+        return f"no entry, or damaged: {error}"[:200], True
     if services.verifier is not None and key is None:
         return "signed by nobody", False
     own = pointer(entry.model, entry.number)
@@ -146,11 +162,14 @@ def _statement(services: Services, name: str) -> str:
     try:
         statement.load(services, target)
     except UnknownKeyError:
-        claimed = statement.load(Services(services.store, None), target)
-        if claimed.kind is Kind.REVOCATION and hex_of(claimed.subject) == subject:
-            return "a revocation that no configured key signed"
-    except AssayError:
-        return ""
+        with contextlib.suppress(IntegrityError):
+            claimed = statement.load(Services(services.store, None), target)
+            if claimed.kind is Kind.REVOCATION and hex_of(claimed.subject) == subject:
+                return "a revocation that no configured key signed"
+    except AttestationError:
+        return ""  # a statement that does not count
+    except IntegrityError as error:
+        return f"no statement: {error}"[:200]
     return ""
 
 

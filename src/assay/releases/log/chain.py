@@ -82,7 +82,7 @@ def append(
     for _ in range(MAX_RACES):
         entries = read(services, entry.model)
         for known in entries:
-            if _same(known, entry):
+            if _same(known, entry, repository_of(services)):
                 return known
         last = current(entries, entry.environment)
         if after is not None and after != (last.name if last else ""):
@@ -112,8 +112,11 @@ def append(
     )
 
 
-def _same(known: Entry, entry: Entry) -> bool:
+def _same(known: Entry, entry: Entry, repository: str) -> bool:
     if known.refused or known.event is Event.INTENT or entry.event is Event.INTENT:
+        return False
+    # A tip that an earlier version recorded does not say of which repository it is.
+    if entry.event is Event.SEEN and known.repository != repository:
         return False
     if entry.event is Event.REVOCATION:
         return (known.event, known.digest) == (entry.event, entry.digest)
@@ -184,6 +187,8 @@ def _chained(store: Store, model: str, verifier: Verifier | None) -> list[tuple[
             # Whoever can write the store can put it there; those after it follow it all the same.
             chained.append((_nothing(model, number, name, str(error)), None))
             continue
+        except IntegrityError as error:
+            raise IntegrityError(f"{what}: its content is no entry: {error}; {_REMEDY}") from error
         expected = (model, number, chained[-1][0].name if chained else "")
         if (entry.model, entry.number, entry.previous) != expected:
             said = "does not follow the entry before it"
