@@ -33,6 +33,8 @@ from assay.releases.statement import Kind
 from simulators.forge import git
 from stories import refused
 
+pytestmark = pytest.mark.slow
+
 MODEL = "churn"
 BOB = "Bob Boss <bob@example.org>"
 RELEASE = "models/churn/dev/release.yaml"

@@ -23,6 +23,8 @@ from assay.releases.statement import Kind
 from simulators.forge import git
 from stories import refused
 
+pytestmark = pytest.mark.slow
+
 MODEL = "churn"
 ANN = "Ann Approver <ann@example.org>"
 WHY = "leaks personal data"
