@@ -684,8 +684,9 @@ def source_of(path: str) -> str:
 
 
 READ_OTHER_STAGES = {"register", "promote", "doctor"}
-"""They read, and do not run, the files of other stages: to compare the code that made evidence with
-that of this installation, or to list the stages. No cache answers for them."""
+"""They read, and do not run, the files of other stages and of what these import: to compare the code
+that made evidence with that of this installation, or to list the stages. Of them only the
+distributions are checked here. No cache answers for them."""
 
 
 @pytest.mark.slow
@@ -707,8 +708,8 @@ def test_a_step_loads_nothing_outside_of_its_closure(runs: Runs, name: str) -> N
     outside = set()
     for path in {os.path.realpath(source_of(path)) for path in runs.files[name]}:
         if path.startswith(library):
-            others = path.startswith(f"{ROOT / 'components'}/") and name in READ_OTHER_STAGES
-            if path not in covered and not path.startswith(f"{own}/") and not others:
+            read = name in READ_OTHER_STAGES
+            if path not in covered and not path.startswith(f"{own}/") and not read:
                 outside.add(path)
         elif (
             path.endswith((".py", ".so")) and owners().get(path) in locked().versions.keys() - names
