@@ -684,8 +684,8 @@ def source_of(path: str) -> str:
 
 
 READ_OTHER_STAGES = {"register", "promote", "doctor"}
-"""They read, and do not run, the files of other stages and of what these import: to compare the code
-that made evidence with that of this installation, or to list the stages. Of them only the
+"""They read, and do not run, the files of other stages and of what these import: to compare the
+code that made evidence with that of this installation, or to list the stages. Of them only the
 distributions are checked here. No cache answers for them."""
 
 
