@@ -1,5 +1,6 @@
 """Rollbacks, drills, the release log and the collector, on real Git without a forge."""
 
+import json
 import os
 import re
 import time
@@ -13,6 +14,7 @@ from assay.cli import cli
 from assay.cluster.doctor.checks import Ground, Status
 from assay.cluster.doctor.services import check_releases
 from assay.components.rollback_drill.step import rollback_drill
+from assay.core.attestation import load
 from assay.core.execution import Context, execute
 from assay.core.tree import get_manifest
 from assay.errors import (
@@ -156,6 +158,33 @@ def test_a_drill_goes_back_and_forth_and_is_evidence(
     files = {entry.path for entry in get_manifest(world.store, record[1]).files}
     assert files == {"record.json", "metrics.prom", "summary.md"}
     assert world.registry.at(MODEL, "staging").model == world.models["two"]
+
+
+def test_a_drill_and_what_is_where_by_command(
+    world: Any, keys: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def assay(*words: str) -> Any:
+        return CliRunner().invoke(cli, ["release", *words])
+
+    assert "nothing was released" in assay("list").output
+    world.release("one", "dev", "staging")
+    world.release("two", "dev", "staging")
+    monkeypatch.setenv("ASSAY_SIGNING_KEY", keys.private["runs"])
+    done = assay("drill", MODEL, "staging", "--json")
+    assert done.exit_code == 0, done.output
+    found = json.loads(done.output)
+    assert (found["verdict"], found["seconds"] > 0) == ("pass", True)
+    (record,) = load(world.store, found["attestation"], None).outputs.values()
+    assert record.digest == found["record"]
+    listed = json.loads(assay("list", "--json").output)
+    assert {(entry["environment"], entry["modelDigest"]) for entry in listed} == {
+        ("dev", world.models["two"]), ("staging", world.models["two"]),
+    }  # fmt: skip
+    outage = assay("drill", MODEL, "production").exception
+    assert isinstance(outage, UsageError)
+    assert "would be an outage" in str(outage)
+    assert isinstance(assay("list", "--at", "2026-01-01").exception, UsageError)
+    assert "nothing to reconcile" in assay("reconcile").output
 
 
 def test_what_a_drill_lacks_is_said_at_once_before_anything_moves(

@@ -5,7 +5,6 @@ from typing import Any
 import click
 
 from assay.cli.console import json_option, print_json, print_table, use_defaults
-from assay.errors import IntegrityError
 from assay.text import short
 
 
@@ -16,23 +15,19 @@ def command(as_json: bool) -> None:
 
     Example: assay model list
     """
-    from assay.governance.registry import Registry
+    from assay.governance.registry import MODEL_TAG, Registry
 
     use_defaults()
     registry = Registry()
     found: list[dict[str, Any]] = []
     for name, versions in sorted(registry.versions().items()):
         newest = max(versions, key=lambda item: int(item.version))
-        try:
-            digest = newest.model
-        except IntegrityError:
-            digest = ""  # registered by other means
         found.append(
             {
                 "model": name,
                 "versions": len(versions),
                 "newest": newest.version,
-                "digest": digest,
+                "digest": newest.tags.get(MODEL_TAG, ""),  # none where others registered it
                 "aliases": registry.aliases(name),
             }
         )
