@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from assay.errors import IntegrityError
-from assay.evidence.format import EvidenceDocument, Interval, label
-from assay.evidence.labels import canonical_name, parse_label, sort_key
+from assay.evidence.format import EvidenceDocument, Interval
+from assay.evidence.labels import canonical_name, label, parse_label, sort_key
 from assay.evidence.selectors import parse
 
 MODEL = "sha256:" + "a" * 64

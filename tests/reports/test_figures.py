@@ -4,7 +4,8 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from assay.evidence.format import EvidenceDocument, Interval, label
+from assay.evidence.format import EvidenceDocument, Interval
+from assay.evidence.labels import label
 from assay.releases.evaluation import Evidence, _figures
 from assay.reports.page import figure_svg, figure_text, new_figure
 

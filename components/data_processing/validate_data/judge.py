@@ -16,7 +16,8 @@ from assay.data.suite import FILE_NAME, MAX_SUITE_BYTES, parse_suite
 from assay.data.suite import Suite as ParsedSuite
 from assay.data.whole import read_exact
 from assay.errors import UsageError
-from assay.evidence.format import EvidenceDocument, label
+from assay.evidence.format import EvidenceDocument
+from assay.evidence.labels import label
 from assay.evidence.numbers import tidy
 
 if TYPE_CHECKING:

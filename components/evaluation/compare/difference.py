@@ -17,7 +17,8 @@ from assay.components.compare.settings import Settings
 from assay.core.findings import Finding
 from assay.data.seen import held_in
 from assay.errors import UsageError
-from assay.evidence.format import EvidenceDocument, Interval, label
+from assay.evidence.format import EvidenceDocument, Interval
+from assay.evidence.labels import label
 from assay.evidence.numbers import tidy
 from assay.models.statistics.estimates import estimate, settings_problems
 from assay.models.statistics.intervals import Bounds, p_value

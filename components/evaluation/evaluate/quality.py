@@ -10,7 +10,8 @@ import numpy as np
 from assay.components.evaluate.behaviour import CheckResult, run_checks
 from assay.core.findings import Finding
 from assay.errors import UsageError
-from assay.evidence.format import EvidenceDocument, Interval, label
+from assay.evidence.format import EvidenceDocument, Interval
+from assay.evidence.labels import label
 from assay.evidence.numbers import tidy
 from assay.models.behaviour import parse_checks
 from assay.models.statistics.estimates import estimate, settings_problems

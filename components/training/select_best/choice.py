@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from assay.errors import UsageError
-from assay.evidence.format import EvidenceDocument, Interval, label
-from assay.evidence.labels import is_labelled
+from assay.evidence.format import EvidenceDocument, Interval
+from assay.evidence.labels import is_labelled, label
 from assay.models.statistics.metrics import DEFAULT_PRIMARY, LOWER_IS_BETTER
 
 

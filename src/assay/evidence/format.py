@@ -14,7 +14,6 @@ from typing import Any, Final
 
 from assay.core.digest import canonical_json, parse_canonical_json
 from assay.errors import IntegrityError
-from assay.evidence.labels import label as label  # noqa: PLC0414 - evidence and its names come together
 
 FILE_NAME: Final = "evidence.json"
 MAX_EVIDENCE_BYTES: Final = 16 << 20

@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from assay.evidence.format import EvidenceDocument, Interval, label
+from assay.evidence.format import EvidenceDocument, Interval
+from assay.evidence.labels import label
 from assay.monitoring.detectors import plan_problems, watched_columns
 from assay.monitoring.inject import DEAD, PRIOR, SHIFTED, UNIT
 from assay.monitoring.plan import Detector, Plan
