@@ -12,6 +12,7 @@ from assay.errors import AssayError, IntegrityError, UnknownKeyError, UsageError
 from assay.releases import log, statement
 from assay.releases.log import Event
 from assay.releases.log import entry as log_entry
+from assay.releases.log.blocking import MAX_LISTED
 from assay.releases.statement import Kind
 from assay.releases.upkeep import fsck
 
@@ -164,4 +165,28 @@ def test_entries_that_count_are_not_removed(released: Any, keys: Any) -> None:
     path = log_entry.pointer(MODEL, entries[-2].number)
     released.store.write_pointer(path, NOTHING.encode())
     refused(released.chain, IntegrityError, "not in the store")
+    assert log.blocking(released.services) == []
+
+
+def test_a_removal_that_is_stopped_was_logged_and_is_done_by_the_next(
+    released: Any, keys: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And the entry names a few of many pointers, however many somebody adds."""
+    for number in range(MAX_LISTED + 5):
+        name = f"statements/{'0' * 64}/{number:064x}"
+        released.store.write_pointer(name, b"x")
+    found = log.blocking(released.services)
+    with monkeypatch.context() as patch:
+
+        def stop(_store: Any, _name: str) -> None:
+            raise KeyboardInterrupt
+
+        patch.setattr(type(released.store), "remove_pointer", stop)
+        with pytest.raises(KeyboardInterrupt):
+            log.clear(released.services, keys.signer("ann"), found, by="", why="not ours")
+    logged = log.read(released.services, log_entry.REVOCATIONS)[-1]
+    assert logged.event is Event.CLEARED
+    assert "; and 5 more" in logged.why
+    assert log.blocking(released.services) == found
+    log.clear(released.services, keys.signer("ann"), found, by="", why="not ours")
     assert log.blocking(released.services) == []

@@ -8,6 +8,7 @@ entry that was lost, or one by a key that somebody took out of keys.yaml. A pers
 import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from assay.core.digest import PREFIX, hex_of, is_digest, of_bytes
 from assay.core.signing import Role, Signer, person_of
@@ -28,11 +29,15 @@ from assay.releases.log.entry import (
     Event,
     NotAnEntryError,
     pointer,
+    prefix,
     read_entry,
 )
 from assay.releases.log.retention import logs
 from assay.releases.log.scope import refused_here
 from assay.releases.statement import Kind
+
+MAX_LISTED: Final = 20
+"""Pointers that the entry of a removal names; its digest is of all of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +68,7 @@ def blocking(services: Services) -> list[Blocking]:
 def clear(
     services: Services, signer: Signer, found: Sequence[Blocking], *, by: str, why: str
 ) -> Entry | None:
-    """Remove what `blocking` found, and log it.
+    """Log what `blocking` found, and remove it; after a stop in between, run it again.
 
     Args:
         services: The store, and whose signatures count.
@@ -76,7 +81,7 @@ def clear(
         The entry that lists what was removed; None when there was nothing.
 
     Raises:
-        UsageError: The key is none of an approver's.
+        UsageError: The key is not an approver's.
         IntegrityError: One of them is no longer in the way; nothing was removed.
     """
     by = person_of(services.verifier, signer, Role.APPROVER, by, "removing what stops a log")
@@ -84,20 +89,29 @@ def clear(
         return None
     if set(found) - set(blocking(services)):
         raise IntegrityError("the logs have changed since they were looked at; run again")
-    for one in found:
-        services.store.remove_pointer(one.pointer)
-    removed = "; ".join(f"{one.pointer} -> {one.target}: {one.why}" for one in found)
+    # What stops the chain that the entry goes to has to go first; all else is logged beforehand.
+    begin = prefix(REVOCATIONS)
+    _remove(services.store, [one for one in found if one.pointer.startswith(begin)])
+    lines = [f"{one.pointer} -> {one.target}: {one.why}" for one in found]
+    more = f"; and {len(lines) - MAX_LISTED} more" if len(lines) > MAX_LISTED else ""
     entry = Entry(
         event=Event.CLEARED,
         model=REVOCATIONS,
         environment="",
-        digest=of_bytes(removed.encode()),
+        digest=of_bytes("\n".join(lines).encode()),
         release="",
         at=statement.now(),
         by=by,
-        why=f"{why}: {removed}",
+        why=f"{why}: {'; '.join(lines[:MAX_LISTED])}{more}",
     )
-    return append(services, entry, signer)
+    made = append(services, entry, signer)
+    _remove(services.store, [one for one in found if not one.pointer.startswith(begin)])
+    return made
+
+
+def _remove(store: Store, found: Sequence[Blocking]) -> None:
+    for one in found:
+        store.remove_pointer(one.pointer)
 
 
 def _of_chain(services: Services, hexed: str) -> list[Blocking]:
