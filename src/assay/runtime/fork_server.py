@@ -232,8 +232,11 @@ def _serve(number: int, output: int, *, ready: bool) -> NoReturn:
                 request = json.loads(stream.readline())
             code = _run(request, output)
             connection.sendall(bytes([code]))
-    except BaseException:  # noqa: BLE001, S110 - the run is gone, or starts a process
-        pass
+    except BaseException as error:  # noqa: BLE001 - nothing of the server may run twice
+        from assay.printable import traceback_of
+
+        # Into the task's log, once that is where it leads; before, the run starts a process.
+        print(traceback_of(error), file=sys.stderr, flush=True)  # noqa: T201
     finally:
         # No tear-down: MLflow's takes half a second.
         os._exit(code)
