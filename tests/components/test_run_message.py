@@ -167,7 +167,8 @@ def test_json_and_unknown_formats(
         "text": "churn: run run-7 of train-and-register failed: no stage said anything",
     }
     assert warnings(capfd) == (
-        "warning: run_report: format 'teams' is none of slack, alertmanager, json; sent as json\n"
+        "warning: run_report: format 'teams' is not one of slack, alertmanager, json; "
+        "sent as json\n"
     )
 
 

@@ -130,7 +130,7 @@ def test_what_does_not_belong_together_is_no_choice(bench: Bench) -> None:
         )
     text = str(told.value)
     assert f"none is about {name(3)}" in text
-    assert f"{name(7)} is none of the models" in text
+    assert f"{name(7)} is not one of the models" in text
     assert "made on different rows" in text
     assert "1 for 3 models" in text
     with pytest.raises(UsageError):

@@ -42,7 +42,7 @@ def convert(place: Path, settings: Settings, folder: Path) -> None:
 
     Raises:
         DataError: Of another flavour, pickled, or without what is needed; says how to save it.
-        UsageError: The target is not said, or the positive label is none of the model's.
+        UsageError: The target is not given, or the positive label is not one of the model's.
         IntegrityError: Damaged, or holding types that no allow-list holds.
     """
     import sklearn

@@ -226,8 +226,8 @@ def _members(given: Sequence[Any], stored: str) -> list[Any]:
     if unlike or not present:
         said = repr(unlike[0])[:MAX_SHOWN] if unlike else "null alone"
         raise UsageError(
-            f"the column holds {_WORDS[stored]}, and the set has {said}, which is none of these; "
-            "write values of the column's type, or drop it"
+            f"the column holds {_WORDS[stored]}, and the set has {said}, which is not one of "
+            "these; write values of the column's type, or drop it"
         )
     return present
 

@@ -17,7 +17,7 @@ def run_report(
     name: str = "",
     message_format: str = "slack",
 ) -> None:
-    """Show what came of the run and tell a webhook; for an exit handler.
+    """Report the result of the run, and notify a webhook; for an exit handler.
 
     Args:
         status: How the run ended; KFP fills it in.

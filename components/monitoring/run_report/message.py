@@ -53,7 +53,7 @@ def body(message: Message, message_format: str) -> tuple[Any, str]:
     generic = {**message.to_dict(), "text": message.text}
     if message_format == "json":
         return generic, ""
-    return generic, f"format {message_format!r} is none of {', '.join(FORMATS)}; sent as json"
+    return generic, f"format {message_format!r} is not one of {', '.join(FORMATS)}; sent as json"
 
 
 def _alerts(message: Message) -> list[dict[str, Any]]:

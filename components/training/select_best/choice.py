@@ -124,7 +124,8 @@ def _check(
             "have none; give one for each"
         )
     if strangers := sorted(set(by_model) - set(models) - {""}):
-        problems.append(f"evaluations: {', '.join(strangers)} is none of the models; leave it out")
+        names = ", ".join(strangers)
+        problems.append(f"evaluations: {names} is not one of the models; leave it out")
     data = sorted({document.subjects.get("data", "") for document in documents})
     if len(data) > 1:
         problems.append(

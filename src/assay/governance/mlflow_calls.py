@@ -64,7 +64,7 @@ def calling(what: str, uri: str) -> Iterator[None]:
 
     Raises:
         ServiceError: Names the cause and the remedy, and no credentials.
-        UsageError: The URI is none of MLflow's.
+        UsageError: MLflow has no such kind of URI.
     """
     failures = _failures()
     try:

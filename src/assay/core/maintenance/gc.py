@@ -73,7 +73,7 @@ class Plan:
     def ends_answers(self) -> bool:
         """Whether it removes what a cached answer may name.
 
-        A file alone is none of that: its manifest is gone already, or it is the list of an earlier
+        A file alone is not: its manifest is gone already, or it is the list of an earlier
         removal.
         """
         return bool(self.cache or self.pointers or self.attestations or self.manifests)
