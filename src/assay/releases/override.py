@@ -80,18 +80,7 @@ def override(
         "until": statement.stamp(end),
     }
     made = deployment.state(Kind.OVERRIDE, digest, predicate)
-    entry = Entry(
-        event=Event.OVERRIDE,
-        model=model,
-        environment="",
-        digest=digest,
-        release="",
-        at=made.text("at"),
-        by=by,
-        why=made.text("why"),
-        statement=made.digest,
-    )
-    deployment.append(entry)
+    _record(deployment, Event.OVERRIDE, model, made, by=by)
     return made
 
 
@@ -132,11 +121,17 @@ def revoke(deployment: Deployment, digest: str, *, by: str, why: str) -> Stateme
     predicate = {"by": by, "why": " ".join(why.split()), "at": statement.now()}
     made = deployment.state(Kind.REVOCATION, digest, predicate)
     # The statement counts from here on; if this is stopped now, the same command again logs it.
+    _record(deployment, Event.REVOCATION, log.REVOCATIONS, made, by=by)
+    return made
+
+
+def _record(deployment: Deployment, event: Event, chain: str, made: Statement, *, by: str) -> None:
+    """Enter a statement about a model into a chain of the release log."""
     entry = Entry(
-        event=Event.REVOCATION,
-        model=log.REVOCATIONS,
+        event=event,
+        model=chain,
         environment="",
-        digest=digest,
+        digest=made.subject,
         release="",
         at=made.text("at"),
         by=by,
@@ -144,7 +139,6 @@ def revoke(deployment: Deployment, digest: str, *, by: str, why: str) -> Stateme
         statement=made.digest,
     )
     deployment.append(entry)
-    return made
 
 
 def _why_problems(why: str) -> list[str]:
