@@ -31,20 +31,37 @@ def split_data(
     train: Out[Dataset],
     test: Out[Dataset],
 ) -> Values:
-    """Split rows into training and test sets; an entity stands on one side, and stays there.
+    """Split rows into training and test sets; an entity never changes sides as data grows.
 
-    By hash: a row's side depends on nothing but its key (`key_columns`, or the whole row without
-    `drop_columns`), so it keeps its side whatever other rows come or go, and rows that a model
-    cannot tell apart never stand on both sides. Rows that turn a column of fractions or times into
-    text are the exception, of which a finding tells.
-    A row without any value in the key is an entity of its own, and a finding tells how many are.
-    With `stratify`, each class is held to `test_fraction` to within one entity, and each class of
-    two entities or more stands on both sides; a side then also depends on the rows before, so it is
-    kept when rows are appended. By time: the latest rows are the test set, and rows of one time
-    stand on one side; the cut moves as data grows.
+    By hash: the side of a row depends on its key only (`key_columns`, or the whole row without
+    `drop_columns`), so it keeps its side whatever other rows are added or removed, and rows that a
+    model cannot tell apart are never on both sides. The exception are rows that turn a column of
+    fractions or times into text; a finding reports them. A row without any value in the key is an
+    entity of its own, and a finding reports how many there are. With `stratify`, each class is held
+    to `test_fraction` to within one entity, and each class of two entities or more is on both
+    sides; a side then also depends on the rows before, so it is kept when rows are appended. By
+    time: the latest rows are the test set, and rows of one time are on one side; the cut moves as
+    data grows.
+
+    Args:
+        data: A dataset.
+        target: Column to predict; needed with stratify.
+        split_by: "hash" (of key_columns, or of the whole row) or "time".
+        key_columns: Columns that name an entity; all its rows are on one side.
+        drop_columns: Columns that are not features: rows that differ only in them are equal.
+        time_column: Column of dates, times or numbers; the latest rows are the test set.
+        test_fraction: Share of rows held out, between 0 and 1.
+        stratify: Give both sides the same share of each class.
+        salt: Any text; another salt is another split.
+        train: The training rows.
+        test: The test rows.
+
+    Returns:
+        train_rows (int): Number of training rows.
+        test_rows (int): Number of test rows.
 
     Raises:
-        UsageError: Unknown columns, parameters that do not go together, a fraction outside of
+        UsageError: Unknown columns, parameters that contradict each other, a fraction outside of
             (0, 1), a side without rows, or a class without rows on one side.
     """
     from assay import data as dataset

@@ -28,27 +28,29 @@ def run_report(
     message_format: str = "slack",
     record: Out[Record],
 ) -> Values:
-    """Say what came of a run: a report, a record under the run's id, a message to a webhook.
+    """Report the result of the run, and notify a webhook; for an exit handler.
 
     Everything comes from the records that the run's stages left in the store and from the
     attestations that these name. Nothing raises: what cannot be read is a sentence in the report,
-    and what keeps the message from arriving is a warning and the value `outcome`.
+    and a message that does not arrive is a warning and the value `outcome`.
 
     The webhook's URL is a secret and comes from `ASSAY_NOTIFY_URL`; records and messages name its
     host only.
 
     Args:
-        services: The store, and whose signatures count.
+        services: The store, and the keys that attestations are verified with.
         model_name: Name in the MLflow registry.
-        state: How the run ended, as KFP says it.
-        pipeline: Name of the pipeline.
-        name: Name of the run, as people read it.
-        error: What KFP says of an error.
-        message_format: slack, alertmanager or json.
-        record: `report.html`, `summary.md`, `metrics.json` and the facts as `record.json`.
+        state: How the run ended, in KFP's words.
+        pipeline: Name of the pipeline. Empty: what the status says.
+        name: Name of the run, such as dsl.PIPELINE_JOB_NAME_PLACEHOLDER. Empty: from the status.
+        error: KFP's error message.
+        message_format: Of the message: slack, alertmanager or json.
+        record: The report: `report.html`, `summary.md`, `metrics.json` and `record.json`.
 
     Returns:
-        `verdict`, `exit_code`, and the `outcome` of the message.
+        verdict (str): Of the run.
+        exit_code (int): Of `assay submit` for this run.
+        outcome (str): What became of the message.
     """
     from assay.components.run_report import facts, judge, views
     from assay.components.run_report.message import Message
