@@ -333,8 +333,8 @@ def _make_step(
         else:
             problems.append(
                 f"{name!r} is annotated {_written(hint)}, which a step cannot take; use an "
-                "artifact kind, Out[kind], Source, str, int, float, bool, list, dict or, with side effects, "
-                "Services"
+                "artifact kind, Out[kind], Source, str, int, float, bool, list, dict or, with side "
+                "effects, Services"
             )
     if problems:
         raise StepError.all_of(problems, where=f"step {function.__name__}")
