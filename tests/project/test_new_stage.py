@@ -181,7 +181,7 @@ class TestAStageMore:
         texts = {Path(name).name: after[name].decode() for name in after if "/tally/" in name}
         assert "    most: float = 0.5,\n" in texts["component.py"]
         assert "        most: The share to stop at.\n" in texts["component.py"]
-        assert "| most | Double | `0.5` | The share to stop at. |" in texts["README.md"]
+        assert "| most | Float | `0.5` | The share to stop at. |" in texts["README.md"]
         spec = next(iter(yaml.safe_load_all(texts["component.yaml"])))
         assert spec["root"]["inputDefinitions"]["parameters"]["most"] == {
             "defaultValue": 0.5,
