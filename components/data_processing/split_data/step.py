@@ -10,10 +10,10 @@ from assay.data import DatasetInfo, column_problems
 from assay.errors import UsageError
 
 SHARE_TOLERANCE: Final = 0.05
-"""By how much the share of held-out rows may be off without a finding."""
+"""How much the share of held-out rows may deviate without a finding."""
 
 _NEARLY: Final = frozenset({"not-numbers", "not-iso-time"})
-"""Codes of findings about columns that would be of another type without a few values."""
+"""Codes of findings about columns that would have another type without a few values."""
 
 
 @step
@@ -93,16 +93,16 @@ def split_data(
     sides.check(data.path, held_out, target, required=stratify)
     rows = {"train": ~held_out, "test": held_out}
     unknown = sides.unknown_entities(data.path, keys) if keys and split_by == "hash" else 0
-    found = _findings(keys, unknown, test_fraction, int(held_out.sum()), len(held_out))
+    findings = _findings(keys, unknown, test_fraction, int(held_out.sum()), len(held_out))
     if split_by == "hash":
-        found += _moved(info, keys or info.names)
+        findings += _moved(info, keys or info.names)
     schema = dataset.arrow_schema(data.path)
     for out, side in ((train, rows["train"]), (test, rows["test"])):
-        dataset.write(sides.rows_of(data.path, side), schema, out.path, findings=found)
+        dataset.write(sides.rows_of(data.path, side), schema, out.path, findings=findings)
     return {
         "train_rows": int(rows["train"].sum()),
         "test_rows": int(rows["test"].sum()),
-        **values(found),
+        **values(findings),
     }
 
 
@@ -110,9 +110,9 @@ def _findings(
     keys: list[str], unknown: int, fraction: float, held_out: int, rows: int
 ) -> list[Finding]:
     """What a person should know about the split."""
-    found = []
+    findings = []
     if unknown:
-        found.append(
+        findings.append(
             Finding(
                 "unknown-entity",
                 f"{unknown:,} of {rows:,} rows have no value in key_columns ({named(keys)}); each "
@@ -124,7 +124,7 @@ def _findings(
     share = held_out / rows
     # Three standard errors of a share of rows that are drawn one by one.
     if abs(share - fraction) > SHARE_TOLERANCE + 3 * math.sqrt(fraction * (1 - fraction) / rows):
-        found.append(
+        findings.append(
             Finding(
                 "share-off",
                 f"{share:.1%} of the rows are held out where test_fraction asks for "
@@ -132,11 +132,11 @@ def _findings(
                 tuple(keys),
             )
         )
-    return found
+    return findings
 
 
 def _moved(info: DatasetInfo, keys: Sequence[str]) -> list[Finding]:
-    """What to say of keys that a few values have made text, and that may have been none before."""
+    """Findings about keys that are text because of a few values, and may have been numbers."""
     nearly = {
         name for finding in info.findings if finding.code in _NEARLY for name in finding.columns
     }

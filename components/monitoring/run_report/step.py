@@ -79,7 +79,7 @@ def run_report(
 
 
 def _run_id() -> tuple[str, list[str]]:
-    """The run's id, and what a reader should know where there is none."""
+    """The id of the run, and notes for the report if it is unknown."""
     from assay.errors import UsageError
     from assay.runtime import runs
 
@@ -91,7 +91,7 @@ def _run_id() -> tuple[str, list[str]]:
 
 
 def _write_outcome(services: Services, about: "About", found: "Facts", verdict: "Verdict") -> None:
-    """What came of the run, for `assay submit` and `assay runs`."""
+    """Store the result of the run, for `assay submit` and `assay runs`."""
     import time
 
     from assay.errors import AssayError
@@ -119,7 +119,7 @@ def _write_outcome(services: Services, about: "About", found: "Facts", verdict: 
 
 
 def _send(message: "Message", message_format: str) -> str:
-    """Tell the webhook, if there is one; what came of it."""
+    """Notify the webhook, if there is one; what became of the message."""
     from assay.components.run_report.message import body
     from assay.components.run_report.webhook import post
 
