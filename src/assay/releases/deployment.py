@@ -159,9 +159,7 @@ class Deployment:
             UsageError: `ASSAY_DEPLOYMENTS` is not set, or nothing says which repository it is.
         """
         settings = self.require_settings()
-        known = log.seen_repository(
-            self.store, self.verifier, settings.url, settings.branch
-        ) or log.only_repository(self.store, self.verifier, settings.branch)
+        known = log.known_repository(self.store, self.verifier, settings.url, settings.branch)
         if not known:
             raise UsageError(
                 f"no tip of {settings.branch} of {settings.url} was recorded, and the store is not "
