@@ -147,6 +147,7 @@ class Deployment:
             self.verifier,
             known or (f"{line[0]} {settings.branch}" if line else ""),
             frozenset(line),
+            settings.has_forge,
         )
         return OpenDeployment(
             scoped, self.settings, self.registry, self.signer, repository=repository
@@ -167,7 +168,9 @@ class Deployment:
                 "releases of the log are its; set ASSAY_DEPLOYMENTS to the URL that assay release "
                 "sync uses"
             )
-        return replace(self, services=log.Scoped(self.store, self.verifier, known))
+        return replace(
+            self, services=log.Scoped(self.store, self.verifier, known, forge=settings.has_forge)
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,6 +16,7 @@ from assay.core.step import Services
 from assay.core.store import Store
 from assay.errors import AssayError, IntegrityError, NotFoundError, UsageError
 from assay.releases.log.entry import (
+    MAX_NAME_CHARS,
     REVOCATIONS,
     TIPS,
     WRITERS,
@@ -44,11 +45,18 @@ class Scoped(Services):
     commits: frozenset[str] | None = frozenset()
     """The commits of the branch, along first parents; None where they are not known, so that every
     entry without a repository counts."""
+    forge: bool = True
+    """Whether merges are a forge's, so that a recorder may sign what the forge says of them."""
 
 
 def repository_of(services: Services) -> str:
     """The deployment repository that the services are for; "" when they are for none."""
     return services.repository if isinstance(services, Scoped) else ""
+
+
+def witnessed(services: Services) -> bool:
+    """Whether a recorder's approval may count: not on a plain remote, where no forge approves."""
+    return not isinstance(services, Scoped) or services.forge
 
 
 def refused_here(services: Services, entry: Entry) -> str:
@@ -93,7 +101,8 @@ def chains(store: Store) -> list[str]:
             target = (store.read_pointer(name) or b"").decode(errors="replace")
             with contextlib.suppress(IntegrityError, NotFoundError):
                 model = read_entry(store, target, None)[0].model if is_digest(target) else ""
-                if prefix(model) == f"releases/{hexed}/":
+                fits = len(model) <= MAX_NAME_CHARS and model.isprintable()
+                if fits and prefix(model) == f"releases/{hexed}/":
                     result.add(model)
                     break
     return sorted(result)
@@ -140,8 +149,10 @@ def configured(services: Services) -> Services:
             which one is asked for.
     """
     known = repositories(services.store, services.verifier)
+    forge = True
     if DEPLOYMENTS.get():
         asked = settings_from_env()
+        forge = asked.has_forge
         found = known_repository(services.store, services.verifier, asked.url, asked.branch)
         known = {found} if found else known
     if not known:
@@ -153,4 +164,4 @@ def configured(services: Services) -> Services:
             remedy="set ASSAY_DEPLOYMENTS and ASSAY_DEPLOYMENTS_BRANCH to what assay release sync "
             "uses",
         )
-    return Scoped(services.store, services.verifier, known.pop(), None)
+    return Scoped(services.store, services.verifier, known.pop(), None, forge)
