@@ -16,7 +16,7 @@ from assay.cli.new.component import command
 from assay.core.step import Dataset
 from assay.core.store import open_store
 from assay.core.tree import put_tree
-from assay.errors import AssayError
+from assay.errors import AssayError, StepError
 
 STEP = '''"""weigh: the work."""
 
@@ -284,3 +284,20 @@ def test_a_task_function_runs_the_steps_and_adds_outputs(
     assert done.times == 2
     assert done.heaviest == 1.5
     assert Path(view.path).read_text() == "t"
+
+
+def test_a_task_function_that_runs_no_step_is_named(
+    stage: Stage,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    stage.edit("task.py", "    task.run(step)\n", "")
+    stage.generate()
+    monkeypatch.setenv("ASSAY_STORE", (tmp_path / "store").as_uri())
+    from weigh.component import weigh
+
+    with pytest.raises(SystemExit) as stop:
+        weigh.python_func(data="", reference="", counts=None)
+    assert stop.value.code == StepError.exit_code
+    assert "weigh: no step was run; call task.run in task.py" in capsys.readouterr().err

@@ -191,6 +191,7 @@ class Task:
         self._arguments = dict(arguments)
         self._views = _views(arguments)
         self._executions: list[Execution] = []
+        self._unreported: Execution | None = None
         self._current: Step | None = None
         self._context: Context | None = None
         self._started = time.time()
@@ -232,7 +233,7 @@ class Task:
         """What the component was given for some of its parameters, by name."""
         if SETTINGS in self._arguments:
             self.context  # noqa: B018 - reads the settings, whose values win
-        return {name: self._arguments[name] for name in names}
+        return {name: self._arguments[name] for name in names if name in self._arguments}
 
     @property
     def arguments(self) -> Mapping[str, Any]:
@@ -246,10 +247,10 @@ class Task:
             step: One of the task's steps.
             instead: Arguments by name, used instead of the component's own.
         """
-        last = self._executions[-1] if self._executions else None
-        if last is not None and last.step == self._steps[-1].name:
-            self._emit_end(last)
-        if step is not self._current or (last is not None and last.step == step.name):
+        self._report_last()
+        if step is not self._current or (
+            self._executions and self._executions[-1].step == step.name
+        ):
             self._begin(step)
         context = self.context
         arguments = {**self._arguments, **(instead or {})}
@@ -280,8 +281,15 @@ class Task:
     def _took(self, execution: Execution) -> None:
         self._executions.append(execution)
         self._arguments |= {**execution.values, **execution.outputs}
+        self._unreported = execution
         if self._steps[-1].name != execution.step:
-            self._emit_end(execution)
+            self._report_last()
+
+    def _report_last(self) -> None:
+        """Report the end of the last execution; that of the last step waits for its verdict."""
+        if self._unreported is not None:
+            self._emit_end(self._unreported)
+        self._unreported = None
 
     def end(
         self,
@@ -300,14 +308,17 @@ class Task:
 
         Raises:
             RunHalted: The verdict is not `pass`.
+            StepError: No step was run, or none gave one of the outputs.
         """
+        if not self._executions:
+            raise StepError(f"{self._name}: no step was run; call task.run in task.py")
         _fill_views(self._views, self._executions, self.context.store)
         last = self._executions[-1]
         if judge is not None and last.values["verdict"] != "pass":
             self._reasons = list(last.values.get("reasons") or ())
             raise _halted(last, judge)
         picked = _pick(self._executions, outputs, lists or {}, given or {})
-        self._emit_end(last)
+        self._report_last()
         self._record(runs.DONE)
         return picked
 
