@@ -14,7 +14,7 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 GENERATED = {
-    "README.md",
+    "docs/components.md",
     "docs/policy.md",
     "docs/profiles.md",
     "src/assay/governance/policy/stages.json",
