@@ -373,8 +373,8 @@ def _require_sense(name: str, outputs: bool, side_effects: bool, asks_registry: 
 def json_type(annotation: Any) -> type:
     """The plain type of an annotation: `list` of `list[str] | None`."""
     hint, _ = _strip_none(annotation)
-    found: type = typing.get_origin(hint) or hint
-    return found
+    plain: type = typing.get_origin(hint) or hint
+    return plain
 
 
 def _strip_none(hint: Any) -> tuple[Any, bool]:
