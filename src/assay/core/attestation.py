@@ -26,7 +26,6 @@ from assay.core.digest import (
     of_bytes,
     parse_canonical_json,
 )
-from assay.core.parallel import parallel
 from assay.core.signing import PAYLOAD_TYPE, Key, Role, Signer, Verifier, open_unverified
 from assay.core.store import Store
 from assay.errors import RUN_AGAIN, AttestationError
@@ -363,8 +362,8 @@ def _records(
         except AttestationError as error:
             return error
 
-    # In parallel, because what is asked anew in each run has a record of each run.
-    read_all = parallel(read, store.list_pointers(prefix))
+    # What is asked anew in each run has a record of each run.
+    read_all = store.on_each(read, store.list_pointers(prefix))
     found = [item for item in read_all if isinstance(item, Attestation)]
     refused = [item for item in read_all if isinstance(item, AttestationError)]
     return sorted(found, key=lambda record: (record.details.started, record.digest)), refused

@@ -30,6 +30,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, NoReturn, Self
 from urllib.parse import urlsplit
 
+from assay.core import closure
+from assay.core import code_identity as code
 from assay.core.environment import hidden_modules, replace_variables, set_variables
 from assay.core.settings import MLFLOW_URI
 from assay.runtime.declaration import named_in
@@ -44,8 +46,11 @@ _OF_EACH_TASK: Final = (
     "assay.runtime.kfp",
     "assay.runtime.declaration",
     "assay.core.store.folder",
+    "in_toto_attestation.v1.statement",
+    "in_toto_attestation.predicates.provenance.v1.provenance_pb2",
+    "google.protobuf.json_format",
 )
-"""What a task imports before it knows what to do; nothing that computes."""
+"""What tasks import whatever they do; nothing that computes."""
 _OF_THE_REGISTRY: Final = (
     "mlflow.tracking",
     "assay.governance.admission",
@@ -231,8 +236,6 @@ def _asks_registry(component: str) -> bool:
 
 def main() -> None:
     """Serve until the run closes its end of the connection."""
-    from assay.core import code_identity as code
-
     # Python calls it after all that is registered later.
     atexit.register(_end)
     control, *others = (socket.socket(fileno=int(number)) for number in sys.argv[1:])
@@ -269,6 +272,7 @@ def _load_task() -> None:
     set_variables({"_KFP_RUNTIME": "true"})
     for name in _OF_EACH_TASK:
         importlib.import_module(name)
+    closure.read_ahead()
 
 
 def _load_registry() -> None:
