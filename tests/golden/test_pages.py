@@ -22,19 +22,22 @@ from assay.core.code_identity import CodeIdentity
 from assay.evidence.format import EvidenceDocument, Interval
 from assay.evidence.labels import label
 from assay.governance.policy import replay
-from assay.reports.page import (
+from assay.reports.figures import (
     Bar,
+    figure_svg,
+    figure_text,
+    interval_bar,
+    interval_bars,
+    intervals,
+    new_figure,
+)
+from assay.reports.page import (
     Section,
     cards,
     details,
-    figure_svg,
-    figure_text,
     figures,
     heading,
-    interval_bar,
-    interval_bars,
     long_table,
-    new_figure,
     page,
     paragraph,
     table,
@@ -69,7 +72,7 @@ def parts(text: str) -> list[str]:
     odd = [None, float("nan"), float("inf"), 0.874512, 45222.0, 7, True, text]
     bars = [
         Bar(text, 0.8, 0.75, 0.85, threshold=0.7, allowed=">=", outcome="pass"),
-        Bar(text, 0.6, 0.55, 0.65, threshold=0.7, allowed=">=", outcome="fail", told=text),
+        Bar(text, 0.6, 0.55, 0.65, threshold=0.7, allowed=">=", outcome="fail", words=text),
         Bar(text, None, 0.1, 0.2, threshold=0.7, allowed=">=", outcome=text),
     ]
     mixed = [
@@ -228,16 +231,23 @@ def ground() -> str:
     return page("Ground", [Section("Checks", checks)], verdict="block")
 
 
+def release_figure() -> str:
+    """A figure of intervals that goes into the deployment repository."""
+    bars = [Bar(figure_text(text), 0.8 + n / 100, 0.75, 0.99) for n, text in enumerate(HOSTILE)]
+    bars.append(Bar("lower is better", -0.1, -0.2, 0.3, 0.01, "<", "inconclusive"))
+    return intervals(bars, HOSTILE[1], mark=0.0)
+
+
 @pytest.mark.parametrize(
     "make",
-    [all_parts, hostile_texts, nothing, preview, decision, choice, run, ground],
+    [all_parts, hostile_texts, nothing, preview, decision, choice, run, ground, release_figure],
     ids=lambda make: make.__name__,
 )
 def test_a_page_has_the_bytes_that_it_always_had(
     make: Callable[..., str], update_goldens: bool, tmp_path: Path
 ) -> None:
     made = (make(tmp_path) if make is choice else make()).encode()
-    path = HERE / f"{make.__name__}.html"
+    path = HERE / f"{make.__name__}.{'svg' if make is release_figure else 'html'}"
     if update_goldens:
         path.write_bytes(made)
     assert path.read_bytes() == made, "run: pytest tests/golden --update-goldens, if it is meant"

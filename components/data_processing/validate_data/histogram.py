@@ -4,8 +4,11 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from markupsafe import Markup
+
 from assay.evidence.numbers import tidy
-from assay.reports.page import ACCENT, SECOND, figure_svg, figure_text, legend, new_figure
+from assay.reports.colours import ACCENT, SECOND
+from assay.reports.figures import figure_svg, figure_text, legend, new_figure
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -76,7 +79,7 @@ def _of_categories(now: "pd.Series", before: "pd.Series") -> Histogram | None:
     return Histogram((), tuple(shown), tuple(rows[0]), tuple(rows[1]))
 
 
-def figure(name: str, shape: Histogram) -> str:
+def figure(name: str, shape: Histogram) -> Markup:
     """The histogram as inline SVG."""
     drawing, axes = new_figure()
     (_numbers if shape.edges else _categories)(axes, shape)

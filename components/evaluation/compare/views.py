@@ -3,16 +3,11 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from assay.reports.page import (
-    Bar,
-    Section,
-    interval_bars,
-    long_table,
-    markdown_table,
-    markdown_text,
-    page,
-    table,
-)
+from markupsafe import Markup
+
+from assay.reports.figures import Bar, interval_bars
+from assay.reports.markdown import markdown_table, markdown_text
+from assay.reports.page import Section, long_table, page, table
 from assay.text import interval_text, number, regression_text, short
 
 if TYPE_CHECKING:
@@ -35,7 +30,7 @@ def write(found: "Difference", settings: "Settings", folder: Path) -> None:
         return
     verdict = str(evidence.verdict)
     names = (short(evidence.subjects["model"]), short(evidence.subjects["production"]))
-    told = _finding(found, settings)
+    finding = _finding(found, settings)
     if evidence.values["regression_delta"] is None:
         sections = [Section("Rows", table(("what", "rows"), _counts(found), align="lr"))]
         shown = markdown_table(("what", "rows"), _counts(found))
@@ -58,11 +53,13 @@ def write(found: "Difference", settings: "Settings", folder: Path) -> None:
             sections,
             verdict=verdict,
             subtitle=f"Candidate {names[0]}, production {names[1]}.",
-            reasons=[told],
-            preview=f"Assay comparison of {names[0]} with production: {verdict}. {told}",
+            reasons=[finding],
+            preview=f"Assay comparison of {names[0]} with production: {verdict}. {finding}",
         )
     )
-    (folder / "summary.md").write_text(f"# {TITLE}: {verdict}\n\n{markdown_text(told)}\n\n{shown}")
+    (folder / "summary.md").write_text(
+        f"# {TITLE}: {verdict}\n\n{markdown_text(finding)}\n\n{shown}"
+    )
 
 
 def _finding(found: "Difference", settings: "Settings") -> str:
@@ -74,7 +71,7 @@ def _finding(found: "Difference", settings: "Settings") -> str:
     return regression_text(found.primary, delta, own, "<", settings.margin)
 
 
-def _bars(found: "Difference", settings: "Settings") -> str:
+def _bars(found: "Difference", settings: "Settings") -> Markup:
     """A bar for all rows, and one for each slice: those that lose most."""
     evidence = found.evidence
     bounds = evidence.intervals.get("regression_delta")
@@ -166,7 +163,7 @@ def _facts(found: "Difference", settings: "Settings") -> list[tuple[str, str]]:
     return facts
 
 
-def _both(found: "Difference") -> str:
+def _both(found: "Difference") -> Markup:
     values = found.evidence.values
     names = [n.removeprefix("candidate_") for n in values if n.startswith("candidate_")]
     rows = [(n, number(values[f"candidate_{n}"]), number(values[f"production_{n}"])) for n in names]

@@ -7,23 +7,17 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final
 from urllib.parse import quote, urlsplit
 
+from markupsafe import Markup
+
 from assay.components.run_report.facts import KFP_CACHE, PER_MODEL, RAN, STEP_CACHE, Facts, Stage
 from assay.components.run_report.judge import Verdict, words
 from assay.core.settings import MLFLOW_URI
 from assay.evidence.format import EvidenceDocument, Interval
 from assay.evidence.labels import is_labelled, sort_key
 from assay.governance.policy import KNOWN_METRICS, Kind, Outcome
-from assay.reports.page import (
-    Bar,
-    Section,
-    details,
-    interval_bars,
-    markdown_table,
-    markdown_text,
-    page,
-    paragraph,
-    table,
-)
+from assay.reports.figures import Bar, interval_bars
+from assay.reports.markdown import markdown_table, markdown_text
+from assay.reports.page import Section, details, joined, page, paragraph, table
 from assay.runtime.runs import DONE, STARTED, TaskRecord
 from assay.text import interval_text, number, one_line, reason_lines, short
 
@@ -207,7 +201,7 @@ def _folded(
     what: str,
     *,
     stacked: bool = False,
-) -> str:
+) -> Markup:
     """A table of the first rows; the others open on demand."""
     first, rest = rows[:count], rows[count:]
     content = table(headers, first, stacked=stacked)
@@ -230,7 +224,7 @@ def _comparison(facts: Facts) -> Iterator[Section]:
     if not values.get("production_exists"):
         yield Section(title, paragraph("No model is in production."))
         return
-    content = "".join(paragraph(text) for text in [found.reason or _not_worse(found)] if text)
+    content = joined(paragraph(text) for text in [found.reason or _not_worse(found)] if text)
     if (delta := values.get("regression_delta")) is not None:
         ends = _ends(found.intervals.get("regression_delta"))
         margin = values.get("regression_margin")
@@ -254,7 +248,7 @@ def _not_worse(found: EvidenceDocument) -> str:
     return "Not worse than production beyond the margin." if found.verdict == "pass" else ""
 
 
-def _stages(facts: Facts) -> str:
+def _stages(facts: Facts) -> Markup:
     headers = ("stage", "result", "gave", "from")
     tried = [stage for stage in facts.stages if _is_other_candidate(facts, stage)]
     shown = [stage for stage in facts.stages if not _is_other_candidate(facts, stage)]
@@ -327,13 +321,13 @@ def _digests(facts: Facts) -> Iterator[Section]:
     named = ", ".join(name for role, name in _PAGES.items() if role in found)
     told = f"Their pages are at the nodes of the graph: {named}." if named else ""
     shown = table(("what", "digest"), list(found.items()))
-    lead = paragraph(told, soft=True) if told else ""
+    lead = paragraph(told, soft=True) if told else Markup()
     yield Section("Artifacts", lead + details("Whole digests", shown))
 
 
 def _notes(facts: Facts) -> Iterator[Section]:
     if facts.notes:
-        yield Section("What could not be read", "".join(map(paragraph, facts.notes)))
+        yield Section("What could not be read", joined(map(paragraph, facts.notes)))
 
 
 def summary(about: About, facts: Facts, verdict: Verdict) -> str:
