@@ -1,4 +1,4 @@
-"""How a drifted column's values lie, in the reference and now."""
+"""Histograms of a drifted column, in the reference and in the data."""
 
 import math
 from dataclasses import dataclass
@@ -36,7 +36,16 @@ class Histogram:
 
 
 def histogram(now: "pd.Series", before: "pd.Series", *, numeric: bool) -> Histogram | None:
-    """Shares of both sides over the same bins; None when there is nothing to show."""
+    """Shares of both sides over the same bins.
+
+    Args:
+        now: Values of the data.
+        before: Values of the reference.
+        numeric: Whether they are numbers; categories otherwise.
+
+    Returns:
+        None when a side has no values.
+    """
     now, before = now.dropna(), before.dropna()
     return _of_numbers(now, before) if numeric else _of_categories(now, before)
 

@@ -1,4 +1,4 @@
-"""What people and programs look at: the report, its summary and the results, failures first."""
+"""The report as a page and as Markdown, failures first, and the results for programs."""
 
 from collections.abc import Iterable
 from dataclasses import asdict
@@ -55,7 +55,13 @@ MAX_MARKDOWN_ROWS: Final = 50
 
 
 def write(found: "Found", settings: "Settings", folder: Path) -> None:
-    """`report.html`, `summary.md` and `result.json`."""
+    """Write `report.html`, `summary.md` and `result.json`.
+
+    Args:
+        found: What the validation found.
+        settings: What it was asked for.
+        folder: Where the files go.
+    """
     title = f"Validation of {found.rows:,} rows"
     sections = [Section("At a glance", _cards(found))]
     if failed := [(_words(kind, on), *rest) for kind, on, *rest in _failed(found)]:
@@ -82,7 +88,7 @@ def write(found: "Found", settings: "Settings", folder: Path) -> None:
 
 
 def _lead(found: "Found") -> list[str]:
-    """The first problems; the sections tell all."""
+    """The first problems; the sections show all."""
     more = len(found.problems) - MAX_LEAD
     return [*found.problems[:MAX_LEAD], *([f"and {more} more"] if more > 0 else [])]
 
@@ -123,7 +129,7 @@ def _findings(found: "Found") -> Markup:
 
 
 def _words(kind: str, subject: str) -> str:
-    """An expectation as words, which a narrow column can break; its number tells the place."""
+    """An expectation as words, between which a narrow column can break."""
     return (f"{subject}: " if subject else "") + kind.replace("_", " ")
 
 

@@ -1,4 +1,4 @@
-"""What people look at: the answers, how soon each fault was seen, and what was missed."""
+"""The report as a page and as Markdown: the answers, and how soon each fault was seen."""
 
 import math
 from collections.abc import Iterable
@@ -23,7 +23,14 @@ NEVER: Final = "never"
 
 
 def write(plan: Plan, judged: Judgement, evidence: EvidenceDocument, folder: Path) -> None:
-    """`report.html` and `summary.md`."""
+    """Write `report.html` and `summary.md`.
+
+    Args:
+        plan: The monitoring plan.
+        judged: The answers that it gives, and its gaps.
+        evidence: What was measured.
+        folder: Where the files go.
+    """
     state = "complete" if judged.complete else "incomplete"
     kinds = list(_kinds(judged.findings))
     title = f"{TITLE}: {state}"
@@ -60,7 +67,7 @@ def write(plan: Plan, judged: Judgement, evidence: EvidenceDocument, folder: Pat
 
 
 def write_no_plan(folder: Path) -> None:
-    """`report.html` and `summary.md`, where there is nothing to show."""
+    """Write `report.html` and `summary.md` of a model without a monitoring plan."""
     lead = f"{NO_PLAN[0].upper()}{NO_PLAN[1:]}: nothing would tell that the model fails silently."
     (folder / "report.html").write_text(page(TITLE, [], subtitle=lead))
     (folder / "summary.md").write_text(f"# {TITLE}\n\n{lead}\n")

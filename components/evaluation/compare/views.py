@@ -1,4 +1,4 @@
-"""What people look at: the difference and its interval, for all rows and per slice."""
+"""The report as a page and as Markdown: the difference with its interval, also per slice."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -22,7 +22,13 @@ MAX_MARKDOWN_ROWS: Final = 50
 
 
 def write(found: "Difference", settings: "Settings", folder: Path) -> None:
-    """`report.html` and `summary.md`."""
+    """Write `report.html` and `summary.md`.
+
+    Args:
+        found: What the comparison measured.
+        settings: What it was asked for.
+        folder: Where the files go.
+    """
     evidence = found.evidence
     if not found.primary:
         (folder / "report.html").write_text(page(TITLE, [], subtitle=NO_PRODUCTION))
@@ -72,7 +78,7 @@ def _finding(found: "Difference", settings: "Settings") -> str:
 
 
 def _bars(found: "Difference", settings: "Settings") -> Markup:
-    """A bar for all rows, and one for each slice: those that lose most."""
+    """A bar for all rows, and for the slices that lose most."""
     evidence = found.evidence
     bounds = evidence.intervals.get("regression_delta")
     whole = ("all rows", evidence.values["regression_delta"], bounds, str(evidence.verdict))

@@ -1,4 +1,4 @@
-"""What people look at: the report, the summary, and the curves that the KFP UI draws."""
+"""The report as a page and as Markdown, and the curves that the KFP UI draws."""
 
 import json
 from pathlib import Path
@@ -35,7 +35,13 @@ MAX_LABEL: Final = 12
 
 
 def write(found: "Quality", target: str, folder: Path) -> None:
-    """`report.html`, `summary.md`, and for classes `classification.json`."""
+    """Write `report.html`, `summary.md`, and for classes `classification.json`.
+
+    Args:
+        found: What the evaluation measured.
+        target: The column that the model predicts.
+        folder: Where the files go.
+    """
     evidence = found.evidence
     overall = _rows(evidence, labelled=False)
     title = f"Evaluation of {target}"
@@ -191,7 +197,7 @@ def _label(name: str) -> str:
 
 
 def _confusions(predictions: "Predictions") -> Markup:
-    """What a matrix of many classes is too small to tell: the most frequent mistakes."""
+    """The most frequent mistakes, where a matrix of many classes is too small to show them."""
     if predictions.task == "regression" or len(predictions.classes) <= MAX_NUMBERED:
         return Markup()
     labels, matrix = _confusion(predictions)
@@ -202,7 +208,7 @@ def _confusions(predictions: "Predictions") -> Markup:
         if i != j and matrix[i, j]
     ]
     worst = sorted(wrong, key=lambda one: -one[0])[:MAX_CONFUSIONS]
-    rows = [(actual, said, f"{count:,}") for count, actual, said in worst]
+    rows = [(actual, predicted, f"{count:,}") for count, actual, predicted in worst]
     return paragraph("Most frequent mistakes:") + table(
         ("actual", "predicted", "rows"), rows, align="llr"
     )
@@ -229,12 +235,12 @@ def _pr_figure(predictions: "Predictions") -> Markup:
 def _reliability(predictions: "Predictions") -> Markup:
     from sklearn.calibration import calibration_curve
 
-    actual, said = calibration_curve(
+    actual, predicted = calibration_curve(
         predictions.truth == predictions.positive, predictions.positive_score, n_bins=10
     )
     figure, axes = new_figure()
     axes.plot([0, 1], [0, 1], color="grey", lw=1, ls="--")
-    axes.plot(said, actual, marker="o")
+    axes.plot(predicted, actual, marker="o")
     axes.set(xlabel="predicted probability", ylabel="share of positives", title="Reliability")
     return figure_svg(figure, "Share of positives by predicted probability")
 
@@ -242,9 +248,10 @@ def _reliability(predictions: "Predictions") -> Markup:
 def _residuals(predictions: "Predictions") -> Markup:
     kept = np.unique(np.linspace(0, len(predictions.truth) - 1, 500).astype(int))
     figure, axes = new_figure()
-    said = np.asarray(predictions.predicted, dtype=float)[kept]
+    predicted = np.asarray(predictions.predicted, dtype=float)[kept]
     axes.axhline(0, color="grey", lw=1, ls="--")
-    axes.scatter(said, np.asarray(predictions.truth, dtype=float)[kept] - said, s=8, alpha=0.6)
+    actual = np.asarray(predictions.truth, dtype=float)[kept]
+    axes.scatter(predicted, actual - predicted, s=8, alpha=0.6)
     axes.set(xlabel="predicted", ylabel="actual minus predicted", title="Residuals")
     return figure_svg(figure, "Residuals by prediction")
 

@@ -1,4 +1,4 @@
-"""What people look at: the decision as a page and as Markdown, the same bytes every time."""
+"""The decision as a page and as Markdown, the same bytes every time."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -58,7 +58,7 @@ def report(decision: Decision) -> str:
 
 
 def summary(decision: Decision) -> str:
-    """The same in short."""
+    """The decision in short, as Markdown."""
     lead = "".join(f"{markdown_text(text)}\n\n" for text in decision.reasons or [HOLDS])
     rows = [
         (row.text, row.outcome.value, row.explanation)
@@ -79,7 +79,7 @@ def summary(decision: Decision) -> str:
 
 
 def _worst_first(decision: Decision, kind: Kind) -> list[Row]:
-    """What failed first, and otherwise in the policy's order."""
+    """Failed rules first, otherwise in the policy's order."""
     return sorted(
         (row for row in decision.rows if row.kind is kind),
         key=lambda row: _ORDER.index(row.outcome),

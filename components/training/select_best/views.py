@@ -1,4 +1,4 @@
-"""What people look at: all candidates, best first, with their intervals."""
+"""The report as a page and as Markdown: all candidates, best first, with their intervals."""
 
 from pathlib import Path
 from typing import Any, Final
@@ -17,7 +17,7 @@ MAX_MARKDOWN_ROWS: Final = 50
 
 
 def write(found: Choice, folder: Path) -> None:
-    """`report.html` and `summary.md`."""
+    """Write `report.html` and `summary.md`."""
     rows = [_row(rank, item) for rank, item in enumerate(found.ranked, 1)]
     title = f"Best of {len(found.ranked)} by {found.metric}"
     note = (

@@ -36,7 +36,7 @@ def write_views(
     notes: Sequence[str],
     folder: Path,
 ) -> None:
-    """Write what people look at, and what is logged to MLflow, into the model's folder.
+    """Write the report, and the metrics that are logged to MLflow, into the model's folder.
 
     Args:
         info: What the model is.
@@ -121,7 +121,7 @@ def _sections(
 
 
 def _settings(settings: Sequence[tuple[str, str, str]]) -> Markup:
-    """Those that somebody gave, and the rest on demand."""
+    """The given hyperparameters, and all on demand."""
     headers = ("hyperparameter", "value", "given")
     given = [row for row in settings if row[2]]
     lead = table(headers[:2], [row[:2] for row in given]) if given else Markup()

@@ -155,7 +155,20 @@ def interval_bar(
     allowed: str = "",
     outcome: str = "",
 ) -> Markup:
-    """One value with its interval beside a threshold, on a scale of its own; see `Bar`."""
+    """One value with its interval beside a threshold, on a scale of its own.
+
+    Args:
+        label: Name of the value.
+        value: None draws no dot.
+        low: Lower end of the interval.
+        high: Upper end of the interval.
+        threshold: What the value is compared with.
+        allowed: The comparison, as in `Bar`.
+        outcome: Such as `pass`; decides the colour.
+
+    Returns:
+        HTML.
+    """
     return interval_bars([Bar(label, value, low, high, threshold, allowed, outcome)])
 
 
