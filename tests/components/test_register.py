@@ -1202,7 +1202,7 @@ def test_a_step_that_says_that_it_is_the_librarys_is_refused(proof: Proof) -> No
     refused(
         lambda: execute(step(evaluate), arguments, proof.context),
         StepError,
-        "says that it is of assay.components.evaluate.step, and was written in",
+        "its module is assay.components.evaluate.step, but it is defined in",
     )
 
 

@@ -48,7 +48,7 @@ def closure_by(module: str) -> Closure:
 
 
 def distributions_of(found: Closure) -> set[str]:
-    names = locked().of_imports(found.others)
+    names = locked().of_imports(found.external)
     assert names is not None
     return set(names)
 
@@ -217,7 +217,7 @@ def test_the_closure_of_every_step_is_resolved(module: str) -> None:
         assert found.unresolved.startswith("assay.cluster.stages")
         return
     assert not found.unresolved
-    assert locked().of_imports(found.others) is not None
+    assert locked().of_imports(found.external) is not None
     assert {"assay", "assay.core.execution", "assay.core.step", "assay.core.tree"} <= found.modules
     assert not any(name.endswith("requirements.txt") for name in found.files)
     assert code.identity_of(f"{module}:step").scope is Scope.CLOSURE
@@ -322,7 +322,7 @@ def test_packages_above_the_step_need_no_init(tree: Tree, step: str) -> None:
     assert {"mine/common/tools.py", "mine/words.txt"} <= set(found.files)
     assert code._identity(module, path).scope is Scope.CLOSURE
     path.write_text("from mine import absent\n")
-    assert "mine, which is not there" in tree.closure(step).unresolved
+    assert "mine, which does not exist" in tree.closure(step).unresolved
 
 
 def test_star_imports_take_in_all_submodules(tree: Tree) -> None:
@@ -335,8 +335,8 @@ def test_star_imports_take_in_all_submodules(tree: Tree) -> None:
     ("text", "said"),
     [
         ("import importlib\nimportlib.import_module(name)\n", "mine.clean.step, line 2"),
-        ("from mine import absent\nimport mine.absent\n", "mine.absent, which is not there"),
-        ("from assay.absent import x\n", "assay.absent, which is not there"),
+        ("from mine import absent\nimport mine.absent\n", "mine.absent, which does not exist"),
+        ("from assay.absent import x\n", "assay.absent, which does not exist"),
         ("from .... import x\n", "above its own"),
         ("from mine.common import located\n", "mine.common.located, line 1: __file__"),
     ],

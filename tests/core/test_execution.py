@@ -16,7 +16,7 @@ from assay.core import plain_copies
 from assay.core.attestation import about, load, using
 from assay.core.digest import canonical_json, hex_of
 from assay.core.execution import CacheMode, Context, execute
-from assay.core.provenance import find_record, passport, verify, verify_store
+from assay.core.provenance import find_attestation, passport, verify, verify_store
 from assay.core.signing import Signer, Verifier
 from assay.core.step import Dataset, Measurements, Model, Out, Record, Services, Step, Values, step
 from assay.core.store import Store, open_store
@@ -203,7 +203,7 @@ def test_a_damaged_input_stops_the_step(context: Context) -> None:
     path.chmod(0o644)
     path.write_bytes(b"ROW\n" * 3)
     RUNS.clear()
-    with pytest.raises(IntegrityError, match="nothing was kept"):
+    with pytest.raises(IntegrityError, match="nothing was written"):
         execute(fit, {"data": data, "settings": {"x": 1}}, context)
     assert RUNS == []
 
@@ -260,7 +260,7 @@ def test_the_record_says_what_was_done(context: Context) -> None:
     assert names[:5] == ["input", "code/distributions", "code/modules", "code/step", "image"]
     assert statement["predicate"]["runDetails"]["metadata"]["invocationId"] == "run-7"
     assert [r.step for r in using(context.store, data, None)] == ["fit"]
-    assert find_record(context.store, record.digest, None).digest == record.digest
+    assert find_attestation(context.store, record.digest, None).digest == record.digest
 
 
 def test_the_clock_and_the_run_reach_no_digest(context: Context, tmp_path: Path) -> None:
@@ -427,7 +427,7 @@ def test_an_artifact_without_a_record_does_not_verify(context: Context, tmp_path
     (tmp_path / "t").mkdir()
     (tmp_path / "t" / "x").write_text("x")
     manifest = put_tree(context.store, tmp_path / "t", Dataset.type, {})
-    with pytest.raises(AttestationError, match="no record of how"):
+    with pytest.raises(AttestationError, match="no attestation of how"):
         verify(context.store, manifest.digest, None)
 
 
@@ -447,7 +447,9 @@ def test_a_full_work_disk_is_one_line_whoever_writes(context: Context, tmp_path:
     if done.returncode:
         pytest.skip("this user may not mount a small disk")
     try:
-        with pytest.raises(StoreError, match=r"no room in the work folder.*ASSAY_WORK") as caught:
+        with pytest.raises(
+            StoreError, match=r"no space left for the work folder.*ASSAY_WORK"
+        ) as caught:
             execute(gross, {"size": 2000}, replace(context, work_root=small))
         assert "\n" not in str(caught.value)
         assert list(small.iterdir()) == []
@@ -477,7 +479,9 @@ def test_a_full_work_disk_is_one_line_also_where_a_library_raises_its_own_error(
     context: Context, tmp_path: Path, writer: Step
 ) -> None:
     for number in (errno.ENOSPC, errno.EDQUOT):
-        with pytest.raises(StoreError, match=r"no room in the work folder.*ASSAY_WORK") as caught:
+        with pytest.raises(
+            StoreError, match=r"no space left for the work folder.*ASSAY_WORK"
+        ) as caught:
             execute(writer, {"number": number}, replace(context, work_root=tmp_path))
         assert "\n" not in str(caught.value)
         assert caught.value.exit_code == 7
@@ -487,5 +491,5 @@ def test_a_full_work_disk_is_one_line_also_where_a_library_raises_its_own_error(
 
 
 def test_a_work_folder_that_is_gone_is_one_line(context: Context, tmp_path: Path) -> None:
-    with pytest.raises(StoreError, match="cannot make a work folder"):
+    with pytest.raises(StoreError, match="cannot create a work folder"):
         execute(gross, {"size": 1}, replace(context, work_root=tmp_path / "gone"))

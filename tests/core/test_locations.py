@@ -120,8 +120,8 @@ class TestInACluster:
             "s3://open/2024/x.csv?endpoint=https://other.example&endpoint=https://evil.example",
             "s3://other/2024/x.csv?endpoint=https://other.example",
         ):
-            assert "not among the sources" in refusal(location), location
-        with pytest.raises(UsageError, match="not among the sources"):
+            assert "not among the allowed sources" in refusal(location), location
+        with pytest.raises(UsageError, match="not among the allowed sources"):
             fetch(f"FILE://{tmp_path}/key.pem", tmp_path)
 
     def test_an_entry_that_is_none_is_told(self, pod: pytest.MonkeyPatch) -> None:

@@ -281,7 +281,7 @@ def test_a_pipe_or_device_or_folder_is_refused_at_once(tmp_path: Path) -> None:
         (tmp_path / "pipe", "it is a pipe"),
         (Path("/dev/zero"), "it is a device"),
         (tmp_path, "it is a folder"),
-        (Path("/proc/self/environ"), "the kernel makes it up"),
+        (Path("/proc/self/environ"), "a virtual file of the kernel"),
         (tmp_path / "loop", "cannot read"),
         (tmp_path / "nothing", "No such file"),
         (Path("a\0b"), "not a path"),

@@ -122,7 +122,7 @@ def test_all_mistakes_are_told_at_once_with_their_places() -> None:
         (HEAD + "- {name: a, metric: psi, window: ٣٣٣}", "whole rows"),
         (HEAD + "- {name: a, metric: psi, columns: age}", "'columns' must be all or a list"),
         (HEAD + "- {name: a, metric: psi, columns: [x, x]}", "given twice"),
-        (HEAD + "- {name: a, metric: psi, minimum: 3}", "'minimum' means nothing for psi"),
+        (HEAD + "- {name: a, metric: psi, minimum: 3}", "'minimum' does not apply to psi"),
         (
             HEAD + "- {name: a, metric: out_of_range_share, minimum: 3, maximum: 1}",
             "minimum 3 is above maximum 1",

@@ -198,7 +198,8 @@ class CsvFile:
                 columns = [convert(column, kind, decimal) for column, kind in pairs]
             except pa.ArrowInvalid as error:
                 raise DataError(
-                    f"{self.path.name} changed while it was read; give a file nobody writes to"
+                    f"{self.path.name} changed while it was read; give a file that is not being "
+                    "written"
                 ) from error
             yield pa.RecordBatch.from_arrays(columns, schema=schema)
 

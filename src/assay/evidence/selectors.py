@@ -1,11 +1,11 @@
-"""Expressions such as `accuracy{sex="Female"} >= 0.80`: one comparison of evidence with a number.
+"""Parse expressions such as `accuracy{sex="Female"} >= 0.80`, which compare a value with a number.
 
 ```
 expression = selector comparison number
 comparison = "<" | "<=" | ">" | ">=" | "==" | "!="
 ```
 
-`assay.evidence.labels` describes selectors: names of evidence, such as `accuracy{sex="Female"}`.
+`assay.evidence.labels` describes selectors, such as `accuracy{sex="Female"}`.
 """
 
 import math
@@ -54,7 +54,7 @@ class Expression:
 
     @property
     def evidence_name(self) -> str:
-        """The name under which the value stands in the evidence."""
+        """The name of the value in the evidence."""
         return label(self.metric, **self.labels)
 
     def holds(self, value: float) -> bool:

@@ -92,7 +92,7 @@ def parse_checks(data: bytes, name: str = "checks") -> tuple[Check, ...]:
     for number, item in enumerate(raw["checks"]):
         if len(problems) > MAX_PROBLEMS:
             break
-        where = document.at(document.place(("checks", number)))
+        where = document.at(document.position(("checks", number)))
         found = _problems(item)
         problems += [f"{where}: {problem}" for problem in found]
         if not found:
