@@ -59,7 +59,9 @@ def test_a_store_of_version_3_says_how_much_of_the_library_counts(tmp_path: Path
     store = open_store((tmp_path / "store").as_uri())
     verify_store(store, None)
     verify(store, EVALUATION_V3, None)
-    made = [node.attestation for node in nodes(passport(store, EVALUATION_V3, None)) if node.attestation]
+    made = [
+        node.attestation for node in nodes(passport(store, EVALUATION_V3, None)) if node.attestation
+    ]
     assert [(record.step, record.code.scope) for record in made] == [
         ("make", Scope.CLOSURE),
         ("fit", Scope.CLOSURE),

@@ -28,7 +28,7 @@ from assay.core.source import fetch
 from assay.core.step import Dataset, Out, Suite
 from assay.data.suite import EXPECTATION_TYPES, draft, parse_suite
 from assay.data.suite.patterns import compiled
-from assay.data.whole import read_exact
+from assay.data.exact_integers import read_exact
 from assay.errors import UsageError
 
 from stories import refused

@@ -542,7 +542,7 @@ def test_a_dataset_in_the_store_is_asked_for_its_schema(
     ("name", "content", "said"),
     [
         ("empty.csv", b"", "is empty"),
-        ("names.csv", b"a,a,\n1,2,3\n", "column 'a' is there 2 times"),
+        ("names.csv", b"a,a,\n1,2,3\n", "column 'a' occurs 2 times"),
         ("cut.parquet", b"PAR1" + b"x" * 100, "a damaged Parquet file"),
         ("footer.parquet", b"PAR1" + b"x" * 90 + b"\x10\0\0\0PAR1", "a damaged Parquet file"),
         ("huge.parquet", b"PAR1" + b"\xff\xff\xff\xffPAR1", "a damaged Parquet file"),

@@ -279,7 +279,7 @@ OTHERS = {
     ),
     "random": (
         lambda path: path.write_bytes(bytes(range(256)) * 64 + b"password,b\n"),
-        "is a binary file of no kind that is known here",
+        "is a binary file of an unknown format",
     ),
 }
 

@@ -309,7 +309,7 @@ class TestBadRows:
             open_table(file, required=[("target", "income")])
         told = str(caught.value)
         for expected in (
-            "header (row 1): column 3 has no name, column 'a' is there 2 times",
+            "header (row 1): column 3 has no name, column 'a' occurs 2 times",
             "target: no column 'income'",
             "not utf-8 in row 4",
             "row 3 (has 2)",
@@ -333,7 +333,7 @@ class TestBadRows:
 
     @pytest.mark.parametrize("encoding", ["klingon", "hex", "rot13", "a\0b"])
     def test_an_encoding_that_is_none(self, file: Path, encoding: str) -> None:
-        assert "is not one of text" in refusal(file, "a\n1\n", encoding=encoding)
+        assert "is not a text encoding" in refusal(file, "a\n1\n", encoding=encoding)
 
     @pytest.mark.parametrize("delimiter", ["", "ab", '"', "\n", "§"])
     def test_a_delimiter_that_is_none(self, file: Path, delimiter: str) -> None:

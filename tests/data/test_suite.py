@@ -288,7 +288,7 @@ def test_all_offenders_are_told_at_once() -> None:
 
 def test_many_offenders_are_counted() -> None:
     message = refusal(*[one("no_such")] * 1000)
-    assert message.endswith("; the last 949 expectations were not looked at")
+    assert message.endswith("; the last 949 expectations were not checked")
 
 
 @pytest.mark.parametrize(

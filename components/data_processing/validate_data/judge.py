@@ -14,7 +14,7 @@ from assay.core.step import Dataset, Suite
 from assay.data import DatasetInfo
 from assay.data.suite import FILE_NAME, MAX_SUITE_BYTES, parse_suite
 from assay.data.suite import Suite as ParsedSuite
-from assay.data.whole import read_exact
+from assay.data.exact_integers import read_exact
 from assay.errors import UsageError
 from assay.evidence.format import EvidenceDocument
 from assay.evidence.labels import label

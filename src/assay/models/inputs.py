@@ -23,8 +23,8 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from assay.core.findings import Finding, named
+from assay.data.exact_integers import WIDE
 from assay.data.text_types import MISSING_VALUES
-from assay.data.whole import WIDE
 from assay.errors import UsageError
 from assay.models.encoders import NAN, categories, learned_gaps
 from assay.models.preprocess import MAX_CATEGORIES
