@@ -298,14 +298,14 @@ def test_everything_that_is_wrong_is_told_at_once(
                     }
                 },
             },
-            "estimator: max_depth: 'deep' is not among the texts",
+            "estimator: max_depth: 'deep' is not one of its allowed values",
         ),
         (
             {
                 "estimator": "sklearn.ensemble.BaggingClassifier",
                 "hyperparameters": {"max_samples": 1.0},
             },
-            "max_samples: 1 and 1.0 mean different things to scikit-learn",
+            "max_samples: 1 and 1.0 have different meanings in scikit-learn",
         ),
         (
             {
@@ -316,7 +316,7 @@ def test_everything_that_is_wrong_is_told_at_once(
                     }
                 ]
             },
-            "candidate 1: max_features: 1 and 1.0 mean different things",
+            "candidate 1: max_features: 1 and 1.0 have different meanings",
         ),
         ({"hyperparameters": {"max_iter": 0}}, "'max_iter' parameter of HistGradientBoosting"),
         ({"reference": "sha256:" + "0" * 64}, "sha256:0000"),

@@ -337,7 +337,7 @@ def test_star_imports_take_in_all_submodules(tree: Tree) -> None:
         ("import importlib\nimportlib.import_module(name)\n", "mine.clean.step, line 2"),
         ("from mine import absent\nimport mine.absent\n", "mine.absent, which does not exist"),
         ("from assay.absent import x\n", "assay.absent, which does not exist"),
-        ("from .... import x\n", "above its own"),
+        ("from .... import x\n", "above its outermost package"),
         ("from mine.common import located\n", "mine.common.located, line 1: __file__"),
     ],
 )

@@ -148,7 +148,7 @@ def test_a_list_of_inputs_is_part_of_the_key(context: Context) -> None:
 def test_a_cached_answer_counts_only_while_all_it_names_is_there(context: Context) -> None:
     done = execute(make, {}, context)
     manifest = passport(context.store, done.outputs["dataset"], None)
-    assert manifest.record is not None
+    assert manifest.attestation is not None
     for path in Path(context.store.url.removeprefix("file://")).glob("blobs/sha256/*/*"):
         if path.read_bytes() == b"row\n" * 3:
             path.unlink()

@@ -234,7 +234,7 @@ def _snake(pack: dict[str, Any]) -> dict[str, Any]:
         (packed(pack=-1), "unknown fields"),
         (packed(pack=False), "unknown fields"),
         (packed(pack="0"), "malformed"),
-        (packed(pack=None, offset=4), "an offset, and no pack"),
+        (packed(pack=None, offset=4), "an offset without a pack"),
         (packed(pack=None, offset=None), "unknown fields"),
         (packed(packs=[]), "malformed"),
         (packed(packs=[PACK, PACK]), "unknown fields"),

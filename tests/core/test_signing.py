@@ -56,8 +56,8 @@ def test_a_key_that_runs_pipelines_cannot_approve(both: list[str]) -> None:
             listing({"owner": ANN, "roles": [str(role) for role in both], "key": public})
         ),
         UsageError,
-        "a pipeline could approve what it made",
-        "make a key of its own for each",
+        "a pipeline could approve its own results",
+        "use a separate key for each",
     )
 
 
