@@ -75,16 +75,19 @@ def column_type(column: "pd.Series") -> str:
 def conform(
     frame: "pd.DataFrame", info: "ModelInfo", gaps: Mapping[str, Sequence[Any]]
 ) -> "pd.DataFrame":
-    """The features of a table, in the model's order.
+    """Select the features of a table and convert them to the types of the training data.
 
     Args:
         frame: The table.
-        info: The model's.
-        gaps: For each feature that encoders read, what they have learned of None and NaN.
+        info: Description of the model.
+        gaps: The result of `learned_gaps`.
+
+    Returns:
+        The features in the order of the model.
 
     Raises:
-        UsageError: Columns that are missing, or of another type than the model recorded; names
-            all, with both types.
+        UsageError: Columns are missing or have other types than in the training data; the message
+            lists all of them with both types.
     """
     problems = missing_columns(frame, info)
     columns: dict[str, Any] = {}
