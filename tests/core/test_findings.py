@@ -82,7 +82,7 @@ class TestShown:
         for name in ("report.html", "summary.md", "result.json"):
             assert "decimal-comma" in (tmp_path / "v" / name).read_text(), name
 
-    def test_a_step_says_them_by_its_values(self) -> None:
+    def test_a_step_returns_them_among_its_values(self) -> None:
         assert findings.values([]) == {}
         told = findings.values([FOUND])
         assert findings.lines(told) == [FOUND.line]
@@ -130,7 +130,7 @@ class TestInTheTerminal:
         ("code", "told"),
         [(3, "validate-data"), (4, "gate"), (5, "test_fraction")],
     )
-    def test_a_run_that_did_not_register_says_what_to_do(
+    def test_a_run_that_did_not_register_names_the_remedy(
         self,
         tmp_path: Path,
         capsys: pytest.CaptureFixture[str],

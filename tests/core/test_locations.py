@@ -65,7 +65,7 @@ class TestInACluster:
             "s3://assay/x?endpoint=https://minio.assay.svc:9000",
         ],
     )  # fmt: skip
-    def test_nothing_is_read_that_nobody_configured(
+    def test_only_configured_locations_are_read(
         self, pod: pytest.MonkeyPatch, location: str, folder_store: Store, tmp_path: Path
     ) -> None:
         assert in_cluster()
@@ -77,7 +77,7 @@ class TestInACluster:
             with pytest.raises(UsageError, match="ASSAY_SOURCES"):
                 read()
 
-    def test_what_lies_on_the_stores_server_is_read_with_its_credentials(
+    def test_data_on_the_server_of_the_store_is_read_with_its_credentials(
         self, pod: pytest.MonkeyPatch
     ) -> None:
         place = require_admitted("s3://raw/x.csv?endpoint=http://minio.assay.svc:9000")
@@ -124,7 +124,7 @@ class TestInACluster:
         with pytest.raises(UsageError, match="not among the allowed sources"):
             fetch(f"FILE://{tmp_path}/key.pem", tmp_path)
 
-    def test_an_entry_that_is_none_is_told(self, pod: pytest.MonkeyPatch) -> None:
+    def test_a_malformed_entry_is_reported(self, pod: pytest.MonkeyPatch) -> None:
         pod.setenv("ASSAY_SOURCES", "/data, s3://bucket, ftp://x, https://me:pw@host")
         told = refusal("https://x/y")
         assert "/data, s3://bucket, ftp://x, https://host: not an entry" in told
@@ -289,7 +289,7 @@ def test_the_sentence_around_a_location_stays_as_it_is() -> None:
     )
 
 
-def test_what_a_run_keeps_of_its_tasks_has_no_secrets(
+def test_the_stored_tasks_of_a_run_have_no_secrets(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """KFP and libraries print what a task was given, whole or in parts, and so may its events."""
@@ -348,7 +348,7 @@ def greet(*, text: str, record: Out[Record]) -> Values:
     return {"length": len(text)}
 
 
-def test_two_secrets_are_not_taken_for_one_question(context: Context) -> None:
+def test_two_secrets_do_not_share_a_cache_entry(context: Context) -> None:
     """Without the secret both have one step key; the second must not get the first one's answer."""
     short = execute(greet, {"text": "https://h/x?page=1"}, context)
     longer = execute(greet, {"text": "https://h/x?page=100"}, context)

@@ -155,7 +155,7 @@ def test_every_flipped_byte_of_a_pack_is_found(tmp_path: Path) -> None:
     get_tree(store, manifest, tmp_path / "back")
 
 
-def test_a_manifest_that_names_a_packed_file_wrongly_is_found_out(tmp_path: Path) -> None:
+def test_a_manifest_with_a_wrong_packed_file_is_detected(tmp_path: Path) -> None:
     """Nobody can alter it unseen, but somebody could have written it so."""
     store = open_store((tmp_path / "store").as_uri())
     store.put_bytes(BODY, PACK_MEDIA_TYPE)

@@ -52,7 +52,7 @@ def refusal(work: Callable[[], Any], kind: type[AssayError] = DataError) -> str:
 
 
 class TestLocalFiles:
-    def test_a_file_is_hashed_where_it_lies(self, file: Path, target: Path) -> None:
+    def test_a_local_file_is_hashed_without_a_copy(self, file: Path, target: Path) -> None:
         for location in (str(file), file.as_uri(), f"file://localhost{file}"):
             source = fetch(location, target)
             assert source == Source(file, of_bytes(TABLE), file.as_uri())
@@ -71,11 +71,11 @@ class TestLocalFiles:
         told = refusal(lambda: fetch(misspelt, target))
         assert told == f"no file {misspelt}; did you mean {file}?"
 
-    def test_a_folder_is_told_what_lies_in_it(self, file: Path, target: Path) -> None:
+    def test_the_message_about_a_folder_lists_its_files(self, file: Path, target: Path) -> None:
         told = refusal(lambda: fetch(str(file.parent), target))
         assert "is a folder; give one CSV or Parquet file, such as adult-train.csv in it" in told
 
-    def test_what_is_no_file_to_read(self, tmp_path: Path, target: Path) -> None:
+    def test_paths_that_are_not_files_are_refused(self, tmp_path: Path, target: Path) -> None:
         empty, pipe = tmp_path / "empty.csv", tmp_path / "pipe"
         empty.touch()
         os.mkfifo(pipe)
@@ -118,7 +118,7 @@ class TestFilesThatChange:
 
         assert "changed while it was read" in refusal(read)
 
-    def test_a_bad_row_of_a_file_that_changed_is_told_as_the_change(
+    def test_a_bad_row_of_a_file_that_changed_is_reported_as_the_change(
         self, file: Path, target: Path
     ) -> None:
         source = fetch(str(file), target)
@@ -137,7 +137,7 @@ class TestFilesThatChange:
 
         assert refusal(bad) == "row 7 is ragged"
 
-    def test_a_file_that_stays_as_it_was_is_fine(self, file: Path, target: Path) -> None:
+    def test_an_unchanged_file_is_accepted(self, file: Path, target: Path) -> None:
         with unchanged(fetch(str(file), target)):
             file.read_bytes()
 
@@ -223,7 +223,7 @@ class TestHttp:
             ("loop", "more than 5 redirects"),
         ],
     )
-    def test_a_fault_that_stays_is_told_and_leaves_nothing(
+    def test_a_permanent_fault_is_reported_and_leaves_nothing(
         self, web: str, target: Path, path: str, told: str
     ) -> None:
         assert told in refusal(lambda: fetch(f"{web}/{path}", target))
@@ -242,7 +242,7 @@ class TestHttp:
         "onward",
         ["http://169.254.169.254/latest", "file:///etc/passwd", "s3://bucket/key", "ftp://host/x"],
     )
-    def test_redirects_to_where_nobody_may_go_are_refused(
+    def test_redirects_to_private_addresses_are_refused(
         self, web: str, target: Path, onward: str
     ) -> None:
         refusal(lambda: fetch(f"{web}/to/{onward}", target), UsageError)
@@ -254,7 +254,7 @@ class TestHttp:
         assert "redirected to http://localhost/b, which is refused" in told
         assert _redirected("https://host/a?x=1", "/b") == "https://host/b"
 
-    def test_a_limit_on_size_holds_whatever_the_server_says(self, web: str, target: Path) -> None:
+    def test_a_limit_on_size_does_not_depend_on_the_server(self, web: str, target: Path) -> None:
         told = refusal(lambda: fetch(f"{web}/table.csv", target, max_bytes=1000))
         assert "larger than the limit of 1,000 bytes" in told
         assert list(target.iterdir()) == []
@@ -311,7 +311,7 @@ class TestWhatMayBeSaid:
             ("/data/x.csv", "/data/x.csv"),
         ],
     )
-    def test_what_is_recorded_holds_no_secret(self, location: str, shown: str) -> None:
+    def test_stored_locations_have_no_secrets(self, location: str, shown: str) -> None:
         assert public(location) == shown
         assert public(shown) == shown
 
@@ -391,6 +391,6 @@ class TestDigests:
         told = refusal(lambda: fetch(digest, target, store=folder_store), UsageError)
         assert "give a dataset's digest" in told
 
-    def test_a_digest_that_nobody_stored(self, folder_store: Store, target: Path) -> None:
+    def test_a_digest_that_is_not_in_the_store(self, folder_store: Store, target: Path) -> None:
         refusal(lambda: fetch(of_bytes(b"x"), target, store=folder_store), NotFoundError)
         assert "digests need a store" in refusal(lambda: fetch(of_bytes(b"x"), target), UsageError)

@@ -178,7 +178,7 @@ class TestReading:
         assert frame["flag_missing"].tolist() == [True, None]
         assert frame["day"].tolist() == [pd.Timestamp("2024-05-31"), pd.NaT]
 
-    def test_columns_come_in_the_order_asked_for(self, tmp_path: Path) -> None:
+    def test_columns_are_in_the_given_order(self, tmp_path: Path) -> None:
         folder = written(pa.table({"a": [1], "b": [2], "c": [3]}), tmp_path)
         assert list(dataset.read(folder, ["c", "a"]).columns) == ["c", "a"]
 
@@ -189,7 +189,7 @@ class TestReading:
         with pytest.raises(UsageError, match="no column 'zzz'; columns are: income, age"):
             dataset.info(folder).column("zzz")
 
-    def test_all_unknown_columns_are_told_at_once(self) -> None:
+    def test_all_unknown_columns_are_reported_together(self) -> None:
         with pytest.raises(UsageError, match=r"'x'.*; slices: no column 'y'"):
             dataset.require_columns(["x", "y"], ["age"], "slices")
 

@@ -90,7 +90,7 @@ class TestTypes:
             ["1", "x"],
         ],
     )
-    def test_what_only_looks_like_a_number_or_date_stays_text(
+    def test_text_that_only_looks_like_a_number_or_date_stays_text(
         self, file: Path, values: list[str]
     ) -> None:
         # A quoted header and cells, so that a comma may be part of one.
@@ -178,7 +178,7 @@ class TestForms:
         ("given", "character"),
         [(":", ":"), ("\\t", "\t"), ("tab", "\t"), ("\x1e", "\x1e"), ("\x1f", "\x1f")],
     )
-    def test_the_delimiter_can_be_said(self, file: Path, given: str, character: str) -> None:
+    def test_the_delimiter_can_be_set(self, file: Path, given: str, character: str) -> None:
         table = read(file, f"a{character}b,c\n1{character}2\n", delimiter=given)
         assert table.to_pylist() == [{"a": 1, "b,c": 2}]
 
@@ -302,7 +302,7 @@ class TestBadRows:
         assert "row 2 is longer than" in told
         assert "never closed" in told
 
-    def test_everything_is_told_at_once(self, file: Path) -> None:
+    def test_all_problems_of_header_and_rows_are_reported_together(self, file: Path) -> None:
         content = b'a,a,,d\n1,2,3,4\n1,2\n1,2,3,\xff\n1,2,"\n'
         file.write_bytes(content)
         with pytest.raises(DataError) as caught:
@@ -332,11 +332,11 @@ class TestBadRows:
         assert "empty; give a" in refusal(file, content)
 
     @pytest.mark.parametrize("encoding", ["klingon", "hex", "rot13", "a\0b"])
-    def test_an_encoding_that_is_none(self, file: Path, encoding: str) -> None:
+    def test_an_invalid_encoding_is_refused(self, file: Path, encoding: str) -> None:
         assert "is not a text encoding" in refusal(file, "a\n1\n", encoding=encoding)
 
     @pytest.mark.parametrize("delimiter", ["", "ab", '"', "\n", "§"])
-    def test_a_delimiter_that_is_none(self, file: Path, delimiter: str) -> None:
+    def test_an_invalid_delimiter_is_refused(self, file: Path, delimiter: str) -> None:
         assert "give one ASCII character" in refusal(file, "a\n1\n", delimiter=delimiter)
 
     @pytest.mark.parametrize("cut", [6, 40])
@@ -350,7 +350,7 @@ class TestBadRows:
         assert "is an image" in refusal(file, b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR")
 
     @given(st.binary(max_size=60), st.sampled_from(["utf-8", "latin-1", "utf-16", "utf-7"]))
-    def test_no_bytes_whatever_bring_a_traceback(self, content: bytes, encoding: str) -> None:
+    def test_arbitrary_bytes_never_cause_a_traceback(self, content: bytes, encoding: str) -> None:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "x"
             for prefix in (b"", b"a,b\n", b"\x1f\x8b", b"PAR1"):
@@ -366,12 +366,12 @@ class TestBadParquet:
         pq.write_table(table, file)
         return file
 
-    def test_columns_that_no_dataset_holds_are_told_at_once(self, file: Path) -> None:
+    def test_columns_of_unsupported_types_are_reported_together(self, file: Path) -> None:
         table = pa.table({"a": [[1]], "b": [b"x"], "c": [1]})
         with pytest.raises(DataError, match=r"column 'a' is of type list.*column 'b' is of type b"):
             open_table(self.write(file, table), required=[("target", "c")])
 
-    def test_a_type_built_upon_another_is_refused_whoever_knows_it(self, file: Path) -> None:
+    def test_an_extension_type_is_refused_even_if_it_is_registered(self, file: Path) -> None:
         """A month of pandas is kept as a count of months; as a number it would mislead."""
         import pandas as pd
 
@@ -399,7 +399,7 @@ except DataError as error:
         with pytest.raises(DataError, match=r"column 3 has no name; column .a. is there 2 t"):
             open_table(self.write(file, table))
 
-    def test_values_that_do_not_fit_are_told_with_their_rows(self, file: Path) -> None:
+    def test_values_that_do_not_fit_are_reported_with_their_rows(self, file: Path) -> None:
         table = pa.table({"id": pa.array([1, 2**64 - 1], pa.uint64())})
         with pytest.raises(DataError, match=r"column 'id', rows 1 to 2: a value that int64"):
             list(open_table(self.write(file, table)).batches())

@@ -88,7 +88,7 @@ def test_words_in_a_file_of_checks_reach_the_check_as_they_were_written() -> Non
     assert (check.name, check.column, check.values) == ("no", "on", ("yes", "no", "2024-01-31"))
 
 
-def test_what_pyyaml_writes_is_read_as_it_was() -> None:
+def test_output_of_pyyaml_is_read_back_unchanged() -> None:
     """Releases and MLflow's MLmodel are written by PyYAML, which leaves other words unquoted."""
     texts = ["1e5", "0912", "1234e56", "0o17", "no", "on", "017", "1_0", "2024-01-31", "12:30",
              "null", "", "~", "true", "1.5", ".nan", "=", "<<", "é", "a: b", "#"]  # fmt: skip
@@ -122,7 +122,7 @@ def test_what_pyyaml_writes_is_read_as_it_was() -> None:
         ("a:\n\t- b", "line 2, column 1: not YAML"),
     ],
 )
-def test_what_two_readers_could_read_differently_is_refused(text: str, told: str) -> None:
+def test_ambiguous_syntax_is_refused(text: str, told: str) -> None:
     assert told in refusal(lambda: value(text))
 
 
@@ -153,7 +153,7 @@ def test_json_of_other_programs_is_read() -> None:
     assert found == {"a": [1, 2.5, True, None, "😀 é", {"a": {}}], "": "x"}
 
 
-def test_not_utf_8_is_told_with_its_place() -> None:
+def test_invalid_utf_8_is_reported_with_its_position() -> None:
     for read in (read_yaml, read_json):
         told = refusal(lambda read=read: read(b"{\n  \xff", "file"))  # type: ignore[misc]
         assert told == "file line 2, column 3: not UTF-8"
@@ -244,7 +244,7 @@ def test_a_hostile_file_is_refused_in_time_that_grows_with_its_size(name: str) -
     assert whole < 8 * max(quarter, 0.3)
 
 
-def test_aliases_count_as_all_that_they_stand_for() -> None:
+def test_an_alias_counts_as_everything_that_it_refers_to() -> None:
     told = refusal(lambda: read_yaml(_alias_bomb(9), "MLmodel", person=False))
     assert "more values than the limit of 200,000" in told
     told = refusal(lambda: value("a: &a [*a]", person=False))
@@ -340,7 +340,7 @@ PARSERS = {
 }  # fmt: skip
 
 
-def test_nobody_parses_foreign_text_outside_of_the_reader() -> None:
+def test_untrusted_text_is_parsed_by_the_reader_only() -> None:
     found = {
         str(path.relative_to(ROOT))
         for folder in ("src", "components", "pipelines", "images")

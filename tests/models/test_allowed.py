@@ -44,7 +44,7 @@ def problems(estimator: str, /, **hyperparameters: Any) -> str:
     return "; ".join(check_estimator(estimator, hyperparameters))
 
 
-def test_a_search_over_memory_cannot_unpickle_what_lies_in_a_folder(tmp_path: Path) -> None:
+def test_a_search_over_memory_cannot_unpickle_files_of_a_folder(tmp_path: Path) -> None:
     """joblib reads its cache with pickle: who can write the folder, runs code in training."""
     folder = str(tmp_path / "cache")
     for grid in (
@@ -122,7 +122,9 @@ def test_an_argument_that_reaches_beyond_the_estimator_is_refused(
                      "hyperparameters": {"length_scale_bounds": "fixed"}}}),
     ],
 )  # fmt: skip
-def test_what_people_give_is_taken(estimator: str, hyperparameters: dict[str, Any]) -> None:
+def test_common_hyperparameters_are_accepted(
+    estimator: str, hyperparameters: dict[str, Any]
+) -> None:
     assert problems(estimator, **hyperparameters) == ""
 
 
@@ -381,7 +383,7 @@ def test_a_model_file_holds_no_estimator_that_reads_files(model: Any, told: str)
         audit(skops.io.dumps(model))
 
 
-def test_model_files_that_people_make_are_taken() -> None:
+def test_common_model_files_are_accepted() -> None:
     table, labels = np.arange(12.0).reshape(6, 2), [0, 1] * 3
     search = GridSearchCV(
         make_pipeline(FunctionTransformer(np.log1p), SelectKBest(k=1), LogisticRegression()),

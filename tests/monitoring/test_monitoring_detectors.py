@@ -110,7 +110,7 @@ def test_windows_like_a_constant_reference_do_not_alarm(
 @pytest.mark.parametrize("metric", ["psi", "ks", "out_of_range_share"])
 @given(seed=st.integers(0, 1000), shifts=st.lists(st.floats(0, 20), min_size=2, max_size=5))
 @settings(max_examples=20)
-def test_what_shifts_further_is_not_smaller_and_alarms_no_less(
+def test_a_larger_shift_has_a_larger_size_and_still_alarms(
     metric: str, seed: int, shifts: list[float]
 ) -> None:
     # Quantiles of the same normal law, so that nothing but the shift differs.

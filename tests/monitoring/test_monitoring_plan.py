@@ -76,13 +76,13 @@ plans = st.builds(
 
 
 @given(plans)
-def test_what_is_written_is_read_again(plan: Plan) -> None:
+def test_a_written_plan_is_read_back(plan: Plan) -> None:
     text = plan.to_yaml()
     assert parse_plan(text.encode()) == plan
     assert not list(Draft202012Validator(json_schema()).iter_errors(yaml.safe_load(text)))
 
 
-def test_all_mistakes_are_told_at_once_with_their_places() -> None:
+def test_all_mistakes_are_reported_together_with_their_positions() -> None:
     told = refusal(
         HEAD
         + "- {name: a, metric: psy}\n"
@@ -152,7 +152,7 @@ def test_a_file_that_is_no_plan_at_all() -> None:
         parse_plan(b"#\xff")
 
 
-def test_what_is_left_out_is_a_gap_and_no_mistake() -> None:
+def test_a_missing_field_is_a_gap_and_not_a_mistake() -> None:
     plan = parse_plan((HEAD + "- {name: a, metric: psi, window: 100}").encode())
     gaps = plan.detectors[0].gaps()
     assert gaps == ["detector 'a' has no threshold", "detector 'a' has no receiver"]
