@@ -45,10 +45,10 @@ def target(tmp_path: Path) -> Path:
 def refusal(work: Callable[[], Any], kind: type[AssayError] = DataError) -> str:
     with pytest.raises(kind) as caught:
         work()
-    told = str(caught.value)
-    assert "\n" not in told
-    assert not [secret for secret in SECRETS if secret in told]
-    return told
+    message = str(caught.value)
+    assert "\n" not in message
+    assert not [secret for secret in SECRETS if secret in message]
+    return message
 
 
 class TestLocalFiles:
@@ -68,12 +68,12 @@ class TestLocalFiles:
 
     def test_a_misspelt_name_gets_a_suggestion(self, file: Path, target: Path) -> None:
         misspelt = str(file).replace("train", "trian")
-        told = refusal(lambda: fetch(misspelt, target))
-        assert told == f"no file {misspelt}; did you mean {file}?"
+        message = refusal(lambda: fetch(misspelt, target))
+        assert message == f"no file {misspelt}; did you mean {file}?"
 
     def test_the_message_about_a_folder_lists_its_files(self, file: Path, target: Path) -> None:
-        told = refusal(lambda: fetch(str(file.parent), target))
-        assert "is a folder; give one CSV or Parquet file, such as adult-train.csv in it" in told
+        message = refusal(lambda: fetch(str(file.parent), target))
+        assert "is a folder; give one CSV or Parquet file, such as adult-train.csv in it" in message
 
     def test_paths_that_are_not_files_are_refused(self, tmp_path: Path, target: Path) -> None:
         empty, pipe = tmp_path / "empty.csv", tmp_path / "pipe"
@@ -88,8 +88,8 @@ class TestLocalFiles:
 
     def test_a_limit_on_size_holds(self, file: Path, target: Path) -> None:
         assert fetch(str(file), target, max_bytes=len(TABLE)).digest == of_bytes(TABLE)
-        told = refusal(lambda: fetch(str(file), target, max_bytes=len(TABLE) - 1))
-        assert "larger than the limit of 1,600,003 bytes" in told
+        message = refusal(lambda: fetch(str(file), target, max_bytes=len(TABLE) - 1))
+        assert "larger than the limit of 1,600,003 bytes" in message
 
     def test_peeking_reads_no_more_than_asked(self, file: Path) -> None:
         assert peek(str(file), 3) == b"a,b"
@@ -212,7 +212,7 @@ class TestHttp:
         assert fetch(f"{web}/{path}", target).digest == of_bytes(TABLE)
 
     @pytest.mark.parametrize(
-        ("path", "told"),
+        ("path", "message"),
         [
             ("503", "the server answered 503, after 5 attempts"),
             ("always-cut", r"cannot be fetched (ProtocolError), after 5 attempts"),
@@ -224,16 +224,16 @@ class TestHttp:
         ],
     )
     def test_a_permanent_fault_is_reported_and_leaves_nothing(
-        self, web: str, target: Path, path: str, told: str
+        self, web: str, target: Path, path: str, message: str
     ) -> None:
-        assert told in refusal(lambda: fetch(f"{web}/{path}", target))
+        assert message in refusal(lambda: fetch(f"{web}/{path}", target))
         assert list(target.iterdir()) == []
 
     @pytest.mark.usefixtures("web")
     def test_a_server_that_is_not_there(self, target: Path) -> None:
-        told = refusal(lambda: fetch("http://127.0.0.1:9/table.csv", target))
-        assert "cannot be fetched" in told
-        assert "check that the server is up" in told
+        message = refusal(lambda: fetch("http://127.0.0.1:9/table.csv", target))
+        assert "cannot be fetched" in message
+        assert "check that the server is up" in message
 
     def test_redirects_are_followed(self, web: str, target: Path) -> None:
         assert fetch(f"{web}/to//table.csv", target).digest == of_bytes(TABLE)
@@ -250,13 +250,13 @@ class TestHttp:
     def test_a_redirect_never_leaves_https(self) -> None:
         from assay.core.source import _redirected
 
-        told = refusal(lambda: _redirected("https://host/a", "http://localhost/b"))
-        assert "redirected to http://localhost/b, which is refused" in told
+        message = refusal(lambda: _redirected("https://host/a", "http://localhost/b"))
+        assert "redirected to http://localhost/b, which is refused" in message
         assert _redirected("https://host/a?x=1", "/b") == "https://host/b"
 
     def test_a_limit_on_size_does_not_depend_on_the_server(self, web: str, target: Path) -> None:
-        told = refusal(lambda: fetch(f"{web}/table.csv", target, max_bytes=1000))
-        assert "larger than the limit of 1,000 bytes" in told
+        message = refusal(lambda: fetch(f"{web}/table.csv", target, max_bytes=1000))
+        assert "larger than the limit of 1,000 bytes" in message
         assert list(target.iterdir()) == []
 
     def test_peeking_reads_no_more_than_asked(self, web: str) -> None:
@@ -281,7 +281,7 @@ class TestHttp:
 
 class TestWhatMayBeSaid:
     @pytest.mark.parametrize(
-        ("location", "told"),
+        ("location", "message"),
         [
             ("https://alice:hunter2@host/x.csv", "leave user and password out"),
             ("s3://alice:hunter2@bucket/x.csv", "leave user and password out"),
@@ -295,10 +295,10 @@ class TestWhatMayBeSaid:
         ],
     )
     def test_a_location_that_cannot_be_read_is_refused(
-        self, target: Path, location: str, told: str
+        self, target: Path, location: str, message: str
     ) -> None:
-        assert told in refusal(lambda: fetch(location, target), UsageError)
-        assert told in refusal(lambda: peek(location, 1), UsageError)
+        assert message in refusal(lambda: fetch(location, target), UsageError)
+        assert message in refusal(lambda: peek(location, 1), UsageError)
 
     @pytest.mark.parametrize(
         ("location", "shown"),
@@ -345,8 +345,8 @@ class TestS3:
         assert peek(location, 3) == b"a,b"
 
     def test_an_object_that_is_not_there(self, bucket: str, target: Path) -> None:
-        told = refusal(lambda: fetch(bucket.format("none.csv"), target))
-        assert "NoSuchKey: not found; check bucket, key and endpoint" in told
+        message = refusal(lambda: fetch(bucket.format("none.csv"), target))
+        assert "NoSuchKey: not found; check bucket, key and endpoint" in message
 
     def test_a_server_that_is_not_there(
         self, target: Path, monkeypatch: pytest.MonkeyPatch
@@ -362,8 +362,8 @@ class TestS3:
     ) -> None:
         monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "hunter2")
         monkeypatch.setenv("AWS_ENDPOINT_URL", minio_url.partition("endpoint=")[2])
-        told = refusal(lambda: fetch(minio_url.replace("?", "/x?"), target))
-        assert "check the credentials in AWS_ACCESS_KEY_ID" in told
+        message = refusal(lambda: fetch(minio_url.replace("?", "/x?"), target))
+        assert "check the credentials in AWS_ACCESS_KEY_ID" in message
 
 
 class TestDigests:
@@ -388,8 +388,8 @@ class TestDigests:
         made.mkdir()
         (made / "policy.yaml").write_text("gates: []")
         digest = put_tree(folder_store, made, "application/vnd.assay.policy.v1", {}).digest
-        told = refusal(lambda: fetch(digest, target, store=folder_store), UsageError)
-        assert "give a dataset's digest" in told
+        message = refusal(lambda: fetch(digest, target, store=folder_store), UsageError)
+        assert "give a dataset's digest" in message
 
     def test_a_digest_that_is_not_in_the_store(self, folder_store: Store, target: Path) -> None:
         refusal(lambda: fetch(of_bytes(b"x"), target, store=folder_store), NotFoundError)

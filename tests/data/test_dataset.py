@@ -144,8 +144,10 @@ def test_looking_at_a_dataset_needs_no_parquet_reader(tmp_path: Path) -> None:
         "print(dataset.info(pathlib.Path(sys.argv[1])).rows, 'pyarrow' in sys.modules, "
         "'pandas' in sys.modules)"
     )
-    told = subprocess.run([sys.executable, "-c", program, folder], check=True, capture_output=True)
-    assert told.stdout.split() == [b"1", b"False", b"False"]
+    message = subprocess.run(
+        [sys.executable, "-c", program, folder], check=True, capture_output=True
+    )
+    assert message.stdout.split() == [b"1", b"False", b"False"]
 
 
 class TestReading:

@@ -235,7 +235,7 @@ class TestTextThatTheFileSaysIsText:
     """Parquet says the type; what the text looks like, a person should hear as for a CSV."""
 
     @pytest.mark.parametrize(
-        ("values", "code", "told"),
+        ("values", "code", "message"),
         [
             (
                 [f"{i},5" for i in range(300)],
@@ -254,14 +254,14 @@ class TestTextThatTheFileSaysIsText:
         ],
     )
     def test_it_gets_the_findings_of_a_csv_and_stays_text(
-        self, tmp_path: Path, values: list[str], code: str, told: str
+        self, tmp_path: Path, values: list[str], code: str, message: str
     ) -> None:
         pq.write_table(pa.table({"x": values, "y": [1] * len(values)}), tmp_path / "t.parquet")
         found = Read(tmp_path / "t.parquet")
         assert found.values("x") == values
         assert found.codes == {"x": [code]}
         text = found.finding(code).text
-        assert told in text
+        assert message in text
         # None of the reader's parameters is of use.
         assert "missing_values" not in text
         assert "decimal=" not in text

@@ -270,24 +270,26 @@ class TestForms:
 
 class TestBadRows:
     def test_ragged_rows_are_counted_and_the_first_ten_named(self, file: Path) -> None:
-        told = refusal(file, "a,b\n" + "1\n" * 12 + "1,2\n" + "1,2,3\n")
-        assert told.startswith("table.csv: 13 of 14 rows without the header's 2 fields: rows 2 (")
-        assert "11 (has 1) and 3 more" in told
+        message = refusal(file, "a,b\n" + "1\n" * 12 + "1,2\n" + "1,2,3\n")
+        assert message.startswith(
+            "table.csv: 13 of 14 rows without the header's 2 fields: rows 2 ("
+        )
+        assert "11 (has 1) and 3 more" in message
 
     def test_a_row_is_numbered_by_the_line_it_begins_in(self, file: Path) -> None:
-        told = refusal(file, 'a,b\n1,"x\ny"\n\n1,2\n3\n"4\n5",6,7\n')
-        assert "rows 6 (has 1), 7 (has 3)" in told
+        message = refusal(file, 'a,b\n1,"x\ny"\n\n1,2\n3\n"4\n5",6,7\n')
+        assert "rows 6 (has 1), 7 (has 3)" in message
 
     def test_bytes_of_another_encoding(self, file: Path) -> None:
-        told = refusal(file, "a,b\n1,x\n2,ä\n3,y\n4,ö\n".encode("latin-1"))
-        assert told == (
+        message = refusal(file, "a,b\n1,x\n2,ä\n3,y\n4,ö\n".encode("latin-1"))
+        assert message == (
             "table.csv: not utf-8 in rows 3, 5; set encoding to the file's, such as 'latin-1' or "
             "'cp1252'"
         )
 
     def test_utf_16_is_recognised(self, file: Path) -> None:
-        told = refusal(file, "a,b\n1,x\n".encode("utf-16"))
-        assert "by its first bytes it is UTF-16: set encoding='utf-16'" in told
+        message = refusal(file, "a,b\n1,x\n".encode("utf-16"))
+        assert "by its first bytes it is UTF-16: set encoding='utf-16'" in message
 
     def test_a_nul_byte(self, file: Path) -> None:
         assert "a NUL byte in row 3;" in refusal(file, b"a,b\n1,x\n2,\0\n")
@@ -298,16 +300,16 @@ class TestBadRows:
 
     @pytest.mark.parametrize("text", ["x\n", "x"])
     def test_a_quote_that_swallows_the_rest_of_a_large_file(self, file: Path, text: str) -> None:
-        told = refusal(file, 'a,b\n1,"' + text * (3 * BLOCK_BYTES))
-        assert "row 2 is longer than" in told
-        assert "never closed" in told
+        message = refusal(file, 'a,b\n1,"' + text * (3 * BLOCK_BYTES))
+        assert "row 2 is longer than" in message
+        assert "never closed" in message
 
     def test_all_problems_of_header_and_rows_are_reported_together(self, file: Path) -> None:
         content = b'a,a,,d\n1,2,3,4\n1,2\n1,2,3,\xff\n1,2,"\n'
         file.write_bytes(content)
         with pytest.raises(DataError) as caught:
             open_table(file, required=[("target", "income")])
-        told = str(caught.value)
+        message = str(caught.value)
         for expected in (
             "header (row 1): column 3 has no name, column 'a' occurs 2 times",
             "target: no column 'income'",
@@ -315,8 +317,8 @@ class TestBadRows:
             "row 3 (has 2)",
             "opens in row 5",
         ):
-            assert expected in told
-        assert "\n" not in told
+            assert expected in message
+        assert "\n" not in message
 
     def test_a_missing_target_gets_a_suggestion(self, file: Path) -> None:
         file.write_text("age,income\n1,x\n")
@@ -387,10 +389,10 @@ try:
 except DataError as error:
     print(error)
 """
-        told = subprocess.run(
+        message = subprocess.run(
             [sys.executable, "-c", script], capture_output=True, text=True, check=True
         ).stdout
-        assert "column 'month' is of type pandas.period; make it numbers, text" in told
+        assert "column 'month' is of type pandas.period; make it numbers, text" in message
         with pytest.raises(DataError, match=r"'month' is of type pandas\.period"):
             open_table(file)
 

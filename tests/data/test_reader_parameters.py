@@ -98,12 +98,12 @@ def test_a_latin_1_table_is_looked_at_and_drafted_from(shared_data: Path, tmp_pa
     names = header.column_names(str(path), Options(encoding="latin-1"), store)
     assert all("\ufffd" not in name for name in names)
     runner = CliRunner()
-    told = runner.invoke(cli, ["suite", "draft", str(path)])
-    assert isinstance(told.exception, DataError)
-    assert "set encoding to" in str(told.exception)
-    told = runner.invoke(cli, ["suite", "draft", str(path), "--encoding", "latin-1"])
-    assert told.exit_code == 0, told.output
-    assert names[0] in told.output
+    message = runner.invoke(cli, ["suite", "draft", str(path)])
+    assert isinstance(message.exception, DataError)
+    assert "set encoding to" in str(message.exception)
+    message = runner.invoke(cli, ["suite", "draft", str(path), "--encoding", "latin-1"])
+    assert message.exit_code == 0, message.output
+    assert names[0] in message.output
 
 
 def test_an_unknown_encoding_is_reported_before_the_run(shared_data: Path, tmp_path: Path) -> None:

@@ -54,14 +54,14 @@ def test_a_search_over_memory_cannot_unpickle_files_of_a_folder(tmp_path: Path) 
     ):
         for name, search in (("param_grid", SEARCH), ("param_distributions", SEARCH[:-12])):
             path = search if name == "param_grid" else f"{search}RandomizedSearchCV"
-            told = problems(path, estimator=PIPELINE, **{name: grid})
-            assert "its cache is pickled" in told, (path, grid)
+            message = problems(path, estimator=PIPELINE, **{name: grid})
+            assert "its cache is pickled" in message, (path, grid)
     assert not problems(SEARCH, estimator=PIPELINE, param_grid={"last__C": [0.1, 1]})
     assert not problems(SEARCH, estimator=PIPELINE, param_grid={"memory": [None]})
 
 
 @pytest.mark.parametrize(
-    ("estimator", "hyperparameters", "told"),
+    ("estimator", "hyperparameters", "message"),
     [
         ("sklearn.pipeline.Pipeline",
          {**PIPELINE["hyperparameters"], "memory": "/x"}, "memory: its cache is pickled"),
@@ -97,10 +97,10 @@ def test_a_search_over_memory_cannot_unpickle_files_of_a_folder(tmp_path: Path) 
     ],
 )  # fmt: skip
 def test_an_argument_that_reaches_beyond_the_estimator_is_refused(
-    estimator: str, hyperparameters: dict[str, Any], told: str
+    estimator: str, hyperparameters: dict[str, Any], message: str
 ) -> None:
     found = problems(estimator, **hyperparameters)
-    assert told in found
+    assert message in found
     with pytest.raises(UsageError):
         make_estimator(estimator, hyperparameters, task="binary", seed=0, threads=1)
 
@@ -133,7 +133,7 @@ BAGGING = {"$estimator": "sklearn.ensemble.BaggingClassifier"}
 
 @pytest.mark.parametrize("one", [1, 1.0])
 @pytest.mark.parametrize(
-    ("estimator", "hyperparameters", "told"),
+    ("estimator", "hyperparameters", "message"),
     [
         (BAGGING["$estimator"], {"max_samples": ...}, "max_samples: "),
         (BAGGING["$estimator"], {"max_features": ...}, "max_features: "),
@@ -153,7 +153,7 @@ BAGGING = {"$estimator": "sklearn.ensemble.BaggingClassifier"}
     ],
 )  # fmt: skip
 def test_all_rows_do_not_silently_become_one_row(
-    estimator: str, hyperparameters: dict[str, Any], told: str, one: float
+    estimator: str, hyperparameters: dict[str, Any], message: str, one: float
 ) -> None:
     """JSON writes 1.0 as 1, which is a count of one to scikit-learn."""
 
@@ -166,7 +166,7 @@ def test_all_rows_do_not_silently_become_one_row(
 
     given = filled(hyperparameters, one)
     found = problems(estimator, **given)
-    assert told in found
+    assert message in found
     assert '{"$float": 1}' in found
     assert '{"$int": 1}' in found
     with pytest.raises(UsageError):
@@ -203,8 +203,8 @@ def test_nothing_is_imported_before_it_is_admitted(
     """An inline policy named a module of its own, which ran when it was looked at."""
     (tmp_path / "acts.py").write_text("raise SystemExit('imported')\n")
     monkeypatch.syspath_prepend(tmp_path)
-    (told,) = check_estimator("acts.Estimator", {}, ["acts"])
-    assert "allowed_modules: 'acts' is not admitted on this platform" in told
+    (message,) = check_estimator("acts.Estimator", {}, ["acts"])
+    assert "allowed_modules: 'acts' is not admitted on this platform" in message
     with pytest.raises(UsageError):
         make_estimator(
             "acts.Estimator", {}, task="binary", seed=0, threads=1, allowed_modules=["acts"]
@@ -212,8 +212,8 @@ def test_nothing_is_imported_before_it_is_admitted(
     assert "acts" not in sys.modules
     # Another class of an admitted module is not admitted with it.
     monkeypatch.setenv("ASSAY_ALLOWED_CLASSES", "acts.Other")
-    (told,) = check_estimator("acts.Estimator", {}, ["acts"])
-    assert "'acts.Estimator' is not admitted" in told
+    (message,) = check_estimator("acts.Estimator", {}, ["acts"])
+    assert "'acts.Estimator' is not admitted" in message
     assert "acts" not in sys.modules
     monkeypatch.setenv("ASSAY_ALLOWED_CLASSES", "acts")
     with pytest.raises(UsageError, match="give full names of classes"):
@@ -230,8 +230,8 @@ def test_nothing_is_imported_before_it_is_admitted(
 def test_parts_of_scikit_learn_that_act_are_not_imported(path: str) -> None:
     check_estimator("sklearn.linear_model.LogisticRegression", {"C": 1})
     before = set(sys.modules)
-    (told,) = check_estimator(path, {})
-    assert "estimator" in told or "a text of more than" in told
+    (message,) = check_estimator(path, {})
+    assert "estimator" in message or "a text of more than" in message
     assert not {name for name in set(sys.modules) - before if name.startswith("sklearn.")}
 
 
@@ -249,7 +249,7 @@ MANY = {str(number): 1 for number in range(20_000)}
 
 
 @pytest.mark.parametrize(
-    ("hyperparameters", "told"),
+    ("hyperparameters", "message"),
     [
         ({"estimator": _nested(300)}, "nested too deep"),
         ({"estimator": {**LOGISTIC, "hyperparameters": {"class_weight": MANY}}},
@@ -264,14 +264,14 @@ MANY = {str(number): 1 for number in range(20_000)}
     ],
 )  # fmt: skip
 def test_a_parameter_of_any_size_is_answered_at_once(
-    hyperparameters: dict[str, Any], told: str
+    hyperparameters: dict[str, Any], message: str
 ) -> None:
     """100 kB of misspelled estimators took 122 s: for each, all of scikit-learn was searched."""
     check_estimator("sklearn.ensemble.BaggingClassifier", {})
     began = time.process_time()
     found = problems("sklearn.ensemble.BaggingClassifier", **hyperparameters)
     assert time.process_time() - began < 5
-    assert told in found
+    assert message in found
     assert len(found) < 20_000
 
 
@@ -355,7 +355,7 @@ def test_functions_that_a_library_holds_do_not_run_a_command(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize(
-    ("function", "told"),
+    ("function", "message"),
     [
         (partial(FunctionTransformer, kw_args={}), "would call the class"),
         (Pipeline, "would call the class"),
@@ -365,21 +365,21 @@ def test_functions_that_a_library_holds_do_not_run_a_command(tmp_path: Path) -> 
         (sklearn.metrics.get_scorer, "not on an allow-list: sklearn.metrics._scorer"),
     ],
 )
-def test_a_model_file_calls_only_functions_that_compute(function: Any, told: str) -> None:
+def test_a_model_file_calls_only_functions_that_compute(function: Any, message: str) -> None:
     model = make_pipeline(FunctionTransformer(function), LogisticRegression())
-    with pytest.raises(IntegrityError, match=told):
+    with pytest.raises(IntegrityError, match=message):
         audit(skops.io.dumps(model))
 
 
 @pytest.mark.parametrize(
-    ("model", "told"),
+    ("model", "message"),
     [
         (Pipeline([("last", LogisticRegression())], memory="/cache"), "memory='/cache'"),
         (make_pipeline(CountVectorizer(input="filename"), LogisticRegression()), "'filename'"),
     ],
 )
-def test_a_model_file_holds_no_estimator_that_reads_files(model: Any, told: str) -> None:
-    with pytest.raises(IntegrityError, match=told):
+def test_a_model_file_holds_no_estimator_that_reads_files(model: Any, message: str) -> None:
+    with pytest.raises(IntegrityError, match=message):
         audit(skops.io.dumps(model))
 
 

@@ -207,10 +207,10 @@ def test_a_plan_that_does_not_fit_the_model_is_refused_with_all_that_is_wrong() 
     )
     with pytest.raises(UsageError) as caught:
         gauges(plan, INFO)
-    told = str(caught.value)
-    assert "detector 'a': no column 'X'; did you mean 'x'?" in told
-    assert "detector 'b': mean_absolute_error is for regression models" in told
-    assert "detector 'c': no column 'c'" in told
+    message = str(caught.value)
+    assert "detector 'a': no column 'X'; did you mean 'x'?" in message
+    assert "detector 'b': mean_absolute_error is for regression models" in message
+    assert "detector 'c': no column 'c'" in message
 
 
 # --- faults ----------------------------------------------------------------------------------

@@ -83,14 +83,14 @@ def test_a_written_plan_is_read_back(plan: Plan) -> None:
 
 
 def test_all_mistakes_are_reported_together_with_their_positions() -> None:
-    told = refusal(
+    message = refusal(
         HEAD
         + "- {name: a, metric: psy}\n"
         + "- {name: b, metric: accuracy, columns: all, threshold: 3, window: 19}\n"
         + "- {name: b, metric: psi, recever: me, delay: 4}\n"
         + "- 3\n"
     )
-    assert [line.removeprefix("m.yaml ").split(":")[0] for line in told] == [
+    assert [line.removeprefix("m.yaml ").split(":")[0] for line in message] == [
         "line 3, column 21",
         "line 4, column 3",
         "line 4, column 40",
@@ -101,7 +101,7 @@ def test_all_mistakes_are_reported_together_with_their_positions() -> None:
         "line 5, column 46",
         "line 6, column 3",
     ]
-    assert "did you mean 'psi'?" in told[0]
+    assert "did you mean 'psi'?" in message[0]
 
 
 @pytest.mark.parametrize(
@@ -141,8 +141,8 @@ def test_a_mistake(text: str, part: str) -> None:
 
 
 def test_a_secret_is_not_repeated_in_the_refusal() -> None:
-    told = refusal(HEAD + "- {name: a, metric: psi, receiver: 'https://me:hunter2@x.org'}")
-    assert "hunter2" not in str(told)
+    message = refusal(HEAD + "- {name: a, metric: psi, receiver: 'https://me:hunter2@x.org'}")
+    assert "hunter2" not in str(message)
 
 
 def test_a_file_that_is_no_plan_at_all() -> None:

@@ -93,10 +93,10 @@ def scan(source: bytes) -> Imports | None:
         return None
     names = {(name, "") for name in declared or ()}
     for place, whole in _places(source, b"import"):
-        found = _statement(source, place) if whole else []
-        if found is None or (declared is None and not whole and _is_function(source, place)):
+        names_of = _statement(source, place) if whole else []
+        if names_of is None or (declared is None and not whole and _is_function(source, place)):
             return None
-        names.update(found)
+        names.update(names_of)
     return None if declared is None and _loads(names, source) else Imports(frozenset(names))
 
 

@@ -376,7 +376,7 @@ def _kind_of(hint: Any) -> type[Artifact] | None:
 
 def _require_consistent(name: str, outputs: bool, side_effects: bool, asks_registry: bool) -> None:
     if not outputs:
-        raise StepError(f"step {name} has no output; give it at least a record")
+        raise StepError(f"step {name} has no output; give it at least one, such as a Record")
     if asks_registry and not side_effects:
         raise StepError(
             f"step {name} asks the registry, which is a side effect: say "

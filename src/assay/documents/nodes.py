@@ -161,7 +161,7 @@ class _Composer:
         if event.anchor not in self._anchors:
             # Undefined, or inside the node that it refers to, which would recurse without end.
             raise yaml.MarkedYAMLError(
-                problem=f"the alias {event.anchor!r} stands for nothing before it",
+                problem=f"the alias {event.anchor!r} refers to no node before it",
                 problem_mark=event.start_mark,
             )
         node, values = self._anchors[event.anchor]

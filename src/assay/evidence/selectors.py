@@ -69,7 +69,7 @@ def parse_expression(text: str) -> Expression:
     """Parse one expression.
 
     Raises:
-        PolicyError: With the column.
+        PolicyError: The text is not an expression; the message has the column.
     """
     try:
         return parse(text)
@@ -78,10 +78,10 @@ def parse_expression(text: str) -> Expression:
 
 
 def parse(text: str) -> Expression:
-    """As `parse_expression`, for callers that know where the text stands in a file.
+    """Like `parse_expression`, for callers that know the position of the text in a file.
 
     Raises:
-        Malformed: With the offset.
+        Malformed: The text is not an expression; the error has the offset.
     """
     scanner = Scanner(text)
     scanner.refuse(NUMBER, "the metric comes first, then the comparison, then the number")

@@ -142,7 +142,7 @@ def copy_checked(stream: Readable, out: IO[bytes], limit: int) -> tuple[str, int
         limit: Expected size in bytes; at most one chunk more is copied.
 
     Returns:
-        Digest and size in bytes of what was copied.
+        Digest and size in bytes of the copied data.
     """
     hasher, size = hashlib.sha256(), 0
     while size <= limit and (chunk := stream.read(CHUNK_BYTES)):

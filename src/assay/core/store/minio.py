@@ -248,7 +248,7 @@ class MinioStore(Store):
             ) as answer:
                 return answer.headers["etag"].strip('"')
         except StatusError as error:
-            # Altered on its way, which sending again mends; or in the file, which nothing mends.
+            # Altered in transit, then it is sent again; or in the file, which is an error.
             if error.code in s3_errors.ALTERED:
                 part.require_unchanged()
             raise

@@ -83,7 +83,7 @@ _CONFLICT: Final = 409
 ALTERED: Final = frozenset({"XAmzContentSHA256Mismatch", "BadDigest"})
 """Codes for a body that does not match its hash."""
 EXPIRED: Final = frozenset({"ExpiredToken", "InvalidTokenId", "TokenRefreshRequired"})
-"""Temporary credentials may be over earlier than was said; others are asked for once."""
+"""Codes for expired credentials, which may expire early; new ones are requested once."""
 MISSING: Final = frozenset(code for code, row in TABLE.items() if row.error is NotFoundError)
 
 
