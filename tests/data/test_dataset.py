@@ -332,16 +332,16 @@ class TestFoldersThatLie:
     def test_a_part_with_other_columns_or_rows_is_refused(self, folder: Path) -> None:
         for table in (pa.table({"b": [1, 2]}), pa.table({"a": [1]}), pa.table({"a": ["1", "2"]})):
             pq.write_table(table, folder / "part-00000.parquet")
-            with pytest.raises(IntegrityError, match=r"part-00000\.parquet: other columns or rows"):
+            with pytest.raises(IntegrityError, match=r"part-00000\.parquet: columns or rows do not match"):
                 list(dataset.iter_batches(folder))
 
     def test_a_damaged_or_missing_part_is_refused(self, folder: Path) -> None:
         part = folder / "part-00001.parquet"
         part.write_bytes(part.read_bytes()[:50])
-        with pytest.raises(IntegrityError, match=r"part-00001\.parquet: not a part"):
+        with pytest.raises(IntegrityError, match=r"part-00001\.parquet: cannot be read"):
             list(dataset.iter_batches(folder))
         part.unlink()
-        with pytest.raises(IntegrityError, match=r"part-00001\.parquet: not a part"):
+        with pytest.raises(IntegrityError, match=r"part-00001\.parquet: cannot be read"):
             list(dataset.iter_batches(folder))
 
     def test_a_folder_without_a_schema_is_no_dataset(self, tmp_path: Path) -> None:

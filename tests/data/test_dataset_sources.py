@@ -398,7 +398,7 @@ except DataError as error:
 
     def test_repeated_and_nameless_columns(self, file: Path) -> None:
         table = pa.Table.from_arrays([pa.array([1])] * 3, names=["a", "a", ""])
-        with pytest.raises(DataError, match=r"column 3 has no name; column .a. is there 2 t"):
+        with pytest.raises(DataError, match=r"column 3 has no name; column .a. occurs 2 t"):
             open_table(self.write(file, table))
 
     def test_values_that_do_not_fit_are_reported_with_their_rows(self, file: Path) -> None:

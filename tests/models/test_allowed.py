@@ -257,7 +257,7 @@ MANY = {str(number): 1 for number in range(20_000)}
         ({f"typo{n}": 1 for n in range(4_000)}, "and 3980 more"),
         ({"estimator": "a" * 100_000}, "a text of more than 1,000 characters"),
         ({"n_estimators" + "s" * 100_000: 1}, "a text of more than"),
-        ({"estimator": [{"$estimator": f"Bagging{n}"} for n in range(3_000)]}, "and more behind"),
+        ({"estimator": [{"$estimator": f"Bagging{n}"} for n in range(3_000)]}, "and more after"),
         ({"estimator": {"$estimator": "sklearn.ensemble.VotingClassifier", "hyperparameters": {
             "estimators": [["a", {"$estimator": f"sklearn.svm.SVC{n}"}] for n in range(1_500)]}}},
          "did you mean"),
