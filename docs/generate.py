@@ -1,9 +1,9 @@
 """Write what documentation says about code: tables of inputs, outputs, parameters and options.
 
-`python docs/generate.py` rewrites the parts between the markers of README.md, of each component's
-README.md, of ui.md, profiles.md, policy.md, settings.md and exit-codes.md in docs/, and rewrites
-the list of evidence names that the policy's parser reads; with `--check` it fails instead when one
-is stale. The tables come from the code itself.
+`python docs/generate.py` rewrites the parts between the markers of each component's
+README.md, of components.md, ui.md, profiles.md, policy.md, settings.md and exit-codes.md in docs/,
+and the list of evidence names that the policy's parser reads. With `--check` it fails instead when
+one is stale. The tables come from the code itself.
 """
 
 import argparse
@@ -151,11 +151,11 @@ def _components() -> str:
     return _markdown(headers, rows)
 
 
-def render_readme(path: Path) -> str:
-    """README.md with a line for each component."""
+def render_components(path: Path) -> str:
+    """docs/components.md with a line for each component."""
     rows = [
         (
-            f"[{name}]({stage.folder.relative_to(ROOT)})",
+            f"[{name}](../{stage.folder.relative_to(ROOT)})",
             stage.category.replace("_", " "),
             re.split(r"(?<=\.)\s", component(name).component_spec.description)[0],
         )
@@ -234,8 +234,9 @@ def main() -> None:
         for name, stage in library_stages().items()
         for path in [stage.folder / "README.md"]
     }
-    ui, profiles, policy, settings, codes = (
-        ROOT / f"docs/{name}.md" for name in ("ui", "profiles", "policy", "settings", "exit-codes")
+    components, ui, profiles, policy, settings, codes = (
+        ROOT / f"docs/{name}.md"
+        for name in ("components", "ui", "profiles", "policy", "settings", "exit-codes")
     )
     made |= {
         ui: render_ui(ui),
@@ -243,7 +244,7 @@ def main() -> None:
         policy: render_policy(policy),
         settings: render_settings(settings),
         codes: render_exit_codes(codes),
-        ROOT / "README.md": render_readme(ROOT / "README.md"),
+        components: render_components(components),
         EVIDENCE: json.dumps(_evidence(), indent=1) + "\n",
     }
     for path, text in made.items():

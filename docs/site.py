@@ -1,8 +1,8 @@
-"""What the documentation site adds to the files of docs/: pages made from code, and links.
+"""Pages and links that the documentation site adds to the files of docs/.
 
 MkDocs calls the functions named `on_…`. A page per component comes from its README, the page of
-commands from their help, the decisions from docs/adr. A link to a file of the repository that is no
-page of the site becomes the file's name.
+commands from their help, the decisions from docs/adr. A link to a file of the repository without a
+page of the site becomes the name of the file.
 """
 
 import re
@@ -30,7 +30,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
-    """Complete the navigation with what is found in folders."""
+    """Add the components and decisions to the navigation."""
     components = sorted(path.parent.name for path in ROOT.glob("components/**/README.md"))
     decisions = sorted(path.name for path in (ROOT / "docs" / "adr").glob("*.md"))
     parts: dict[str, list[Any]] = {}
@@ -38,14 +38,19 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
         if isinstance(part, dict):
             parts.update(part)
     parts["Reference"].append(
-        {"Components": [{name: f"components/{name}.md"} for name in components]}
+        {
+            "Components": [
+                "components.md",
+                *({name: f"components/{name}.md"} for name in components),
+            ]
+        }
     )
     parts["Explanation"].append({"Decisions": [f"adr/{name}" for name in decisions]})
     return config
 
 
 def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
-    """Links as the site has them."""
+    """Replace links to files of the repository by links to pages of the site."""
     uri = page.file.src_uri
     if uri == "index.md":
         source = ROOT
@@ -56,12 +61,12 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
     depth = uri.count("/")
 
     def replaced(match: re.Match[str]) -> str:
-        place, _, anchor = match[2].partition("#")
-        if not place:
+        location, _, anchor = match[2].partition("#")
+        if not location:
             return match[0]
-        target = (source / place).resolve()
+        target = (source / location).resolve()
         if not target.exists():
-            sys.exit(f"{uri}: no file {place}")
+            sys.exit(f"{uri}: no file {location}")
         address = _address(target, depth)
         if not address:
             return f"{match[1]} (`{target.relative_to(ROOT).as_posix()}`)"
@@ -71,7 +76,7 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
 
 
 def _address(target: Path, depth: int) -> str:
-    """The site's page of a file of the repository; empty where it has none."""
+    """The page of a file of the repository; empty if the site has none."""
     up = "../" * depth
     relative = target.relative_to(ROOT).as_posix()
     if (readme := target / "README.md").exists() and relative.startswith("components/"):

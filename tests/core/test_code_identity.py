@@ -163,6 +163,19 @@ def test_the_scan_misses_nothing_that_the_syntax_tree_has_in_thousands_of_files(
     assert scanned > 800
 
 
+def test_an_expression_as_deep_as_the_stack_is_searched_to_its_end() -> None:
+    """Sums of hundreds of terms occur in generated code; each term is a level of the tree."""
+    terms = " + ".join(["'x'"] * 900)
+    for source in (f"y = {terms}", f"y = [{terms} + f(exec)]", f"y = 'p' + {terms}\nexec(y)"):
+        answer = imports.parse(source.encode())
+        assert bool(answer.unresolved) == ("exec" in source)
+
+
+def test_an_expression_that_python_cannot_parse_is_unresolved() -> None:
+    source = b"x = " + b"-" * 200_000 + b"1"
+    assert "nested too deeply" in imports.parse(source).unresolved
+
+
 def test_every_module_of_the_library_is_scanned_as_it_is_parsed() -> None:
     for path in [*(ROOT / "src/assay/core").rglob("*.py"), *(ROOT / "components").rglob("*.py")]:
         quick = imports.scan(path.read_bytes())
@@ -231,6 +244,20 @@ def test_train_covers_models_and_not_releases() -> None:
     names = distributions_of(found)
     assert {"numpy", "scikit-learn", "skops", "mlflow", "sqlalchemy"} <= names
     assert not names & {"pygithub", "python-gitlab", "evidently", "great-expectations", "kfp"}
+
+
+def test_the_templates_belong_to_the_steps_that_write_pages() -> None:
+    templates = Path(closure.__file__).parents[1] / "reports/templates"
+    paths = {f"assay/reports/templates/{path.name}" for path in templates.iterdir()}
+    paths = {path for path in paths if not path.endswith(("__pycache__", "__init__.py"))}
+    assert len(paths) >= 4
+    for name in ("gate", "evaluate", "run_report", "promote"):
+        found = closure_by(f"assay.components.{name}.step")
+        assert paths <= set(found.files)
+        assert {"jinja2", "markupsafe"} <= distributions_of(found)
+    found = closure_by("assay.components.snapshot_data.step")
+    assert not paths & set(found.files)
+    assert "assay.reports.markdown" in found.modules
 
 
 def test_data_files_belong_to_the_modules_beside_them() -> None:

@@ -332,7 +332,9 @@ class TestFoldersThatLie:
     def test_a_part_with_other_columns_or_rows_is_refused(self, folder: Path) -> None:
         for table in (pa.table({"b": [1, 2]}), pa.table({"a": [1]}), pa.table({"a": ["1", "2"]})):
             pq.write_table(table, folder / "part-00000.parquet")
-            with pytest.raises(IntegrityError, match=r"part-00000\.parquet: columns or rows do not match"):
+            with pytest.raises(
+                IntegrityError, match=r"part-00000\.parquet: columns or rows do not match"
+            ):
                 list(dataset.iter_batches(folder))
 
     def test_a_damaged_or_missing_part_is_refused(self, folder: Path) -> None:

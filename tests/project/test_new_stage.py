@@ -138,8 +138,9 @@ class TestAStageMore:
         }
 
     def test_it_is_in_the_documentation(self, copy: Path) -> None:
-        readme = (copy / "README.md").read_text()
-        assert "| [tally](components/training/tally) | training | Count what is there. |" in readme
+        components = (copy / "docs/components.md").read_text()
+        row = "| [tally](../components/training/tally) | training | Count what is there. |"
+        assert row in components
         assert "| `tally` | `tallied_rows` |" in (copy / "docs/policy.md").read_text()
         (row,) = (
             line

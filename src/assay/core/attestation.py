@@ -10,6 +10,7 @@ after `load` has verified the attestation.
 """
 
 import base64
+import functools
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -25,7 +26,6 @@ from assay.core.digest import (
     of_bytes,
     parse_canonical_json,
 )
-from assay.core.parallel import parallel
 from assay.core.signing import PAYLOAD_TYPE, Key, Role, Signer, Verifier, open_unverified
 from assay.core.store import Store
 from assay.errors import RUN_AGAIN, AttestationError
@@ -293,13 +293,13 @@ def load(store: Store, digest: str, verifier: Verifier | None) -> Attestation:
         NotFoundError: The attestation does not exist.
     """
     what = f"attestation {digest}"
-    raw = parse_canonical_json(store.get_bytes(digest, MAX_ATTESTATION_BYTES), what)
+    payload = store.get_bytes(digest, MAX_ATTESTATION_BYTES)
+    raw = _read(payload, what)
     if not isinstance(raw, dict):
         raise AttestationError(f"{what}: not a statement")
     signed_by, key, admitted_by = "", None, ""
     if "payloadType" in raw:
         payload, signed_by, key = _open(raw, what, verifier)
-        raw = parse_canonical_json(payload, what)
     if verifier is not None and (key is None or key.stolen):
         admitted_by = _admitted_by(store, digest, verifier)
         if key is None and not admitted_by:
@@ -308,7 +308,7 @@ def load(store: Store, digest: str, verifier: Verifier | None) -> Attestation:
                 "with ASSAY_SIGNING_KEY set, or have an approver admit it: assay store sign "
                 "DIGEST --why REASON"
             )
-    attestation = replace(parse(raw, digest, signed_by), admitted_by=admitted_by)
+    attestation = replace(_stated(payload, digest, signed_by), admitted_by=admitted_by)
     if key is not None and not admitted_by:
         _require_in_use(key, attestation, what)
     return attestation
@@ -325,6 +325,18 @@ def _require_in_use(key: Key, attestation: Attestation, what: str) -> None:
             f"{error}; {RUN_AGAIN}, or have an approver admit it: assay store sign DIGEST "
             "--why REASON"
         ) from error
+
+
+# Bytes that were parsed once in a process are not parsed again. They are read and compared with
+# their digest, and a signature is verified, each time.
+@functools.lru_cache(maxsize=4096)
+def _read(data: bytes, what: str) -> Any:
+    return parse_canonical_json(data, what)
+
+
+@functools.lru_cache(maxsize=4096)
+def _stated(payload: bytes, digest: str, signed_by: str) -> Attestation:
+    return parse(_read(payload, f"attestation {digest}"), digest, signed_by)
 
 
 def _admitted_by(store: Store, digest: str, verifier: Verifier) -> str:
@@ -406,7 +418,7 @@ def _load_all(
             return error
 
     # In parallel, because steps with side effects have an attestation for each run.
-    results = parallel(read, store.list_pointers(prefix))
+    results = store.on_each(read, store.list_pointers(prefix))
     valid = [item for item in results if isinstance(item, Attestation)]
     errors = [item for item in results if isinstance(item, AttestationError)]
     return sorted(valid, key=lambda item: (item.details.started, item.digest)), errors

@@ -224,12 +224,17 @@ def parse(source: bytes) -> Imports:
         tree = ast.parse(source)
     except (SyntaxError, ValueError) as error:
         return Imports(frozenset(), f"not valid Python ({error})")
+    except (RecursionError, MemoryError):
+        return Imports(frozenset(), "an expression that is nested too deeply to parse")
     finder = _Finder(tree)
-    finder.visit(tree)
+    finder.visit_all(tree)
     if finder.declared is not None:
         return Imports(frozenset({*finder.names, *((name, "") for name in finder.declared)}))
     unresolved = finder.unresolved or (finder.computed if _loads(finder.names, source) else "")
-    outside = finder.by_location if finder.by_location and _leaves(tree) else ""
+    try:
+        outside = finder.by_location if finder.by_location and _leaves(tree) else ""
+    except RecursionError:  # a chain of hundreds of calls
+        outside = finder.by_location
     return Imports(frozenset(finder.names), unresolved, finder.by_location, outside)
 
 
@@ -243,6 +248,24 @@ class _Finder(ast.NodeVisitor):
         self.by_location = ""
         self._constants = dict(_constants(tree))
         self.declared = _strings(self._constants.get(DECLARATION))
+        self._pending: list[ast.AST] = []
+
+    def visit_all(self, tree: ast.Module) -> None:
+        """Visit every node in the order of the source.
+
+        Without recursion, because a sum of hundreds of terms is a tree of that depth, and the
+        result must not depend on the stack of the caller.
+        """
+        self._pending = [tree]
+        while self._pending:
+            node = self._pending.pop()
+            size = len(self._pending)
+            super().visit(node)
+            self._pending[size:] = reversed(self._pending[size:])
+
+    def visit(self, node: ast.AST) -> None:
+        """Queue a node for `visit_all`."""
+        self._pending.append(node)
 
     def visit_Import(self, node: ast.Import) -> None:
         for alias in node.names:
@@ -352,22 +375,23 @@ class _Place(IntEnum):
     """The content of a file."""
 
 
-def _leaves(node: ast.AST, *, whole: bool = True) -> bool:
-    """Whether `__file__` is used for anything other than files in the folder of the module.
-
-    `whole` is false for a subexpression whose result is used further, as in `node.parent`.
-    """
-    place = _place(node) if isinstance(node, ast.expr) else None
-    if place is _Place.CONTENT or (place is _Place.FILE and whole):
-        return False
-    if place is not None or "__file__" in {
-        getattr(node, name, "") for name in ("id", "attr", "name", "value")
-    }:
-        return True
-    goes_on = isinstance(node, ast.Attribute | ast.BinOp | ast.Subscript | ast.FormattedValue)
-    if isinstance(node, ast.Call):
-        goes_on = _last(node.func) in _OF_PATHS
-    return any(_leaves(child, whole=not goes_on) for child in ast.iter_child_nodes(node))
+def _leaves(tree: ast.Module) -> bool:
+    """Whether `__file__` is used for anything other than files in the folder of the module."""
+    pending: list[tuple[ast.AST, bool]] = [(tree, True)]
+    while pending:
+        node, whole = pending.pop()  # a subexpression, as in `node.parent`, is not whole
+        place = _place(node) if isinstance(node, ast.expr) else None
+        if place is _Place.CONTENT or (place is _Place.FILE and whole):
+            continue
+        if place is not None or "__file__" in {
+            getattr(node, name, "") for name in ("id", "attr", "name", "value")
+        }:
+            return True
+        goes_on = isinstance(node, ast.Attribute | ast.BinOp | ast.Subscript | ast.FormattedValue)
+        if isinstance(node, ast.Call):
+            goes_on = _last(node.func) in _OF_PATHS
+        pending += [(child, not goes_on) for child in ast.iter_child_nodes(node)]
+    return False
 
 
 def _place(node: ast.expr) -> _Place | None:
@@ -440,7 +464,7 @@ def _constants(tree: ast.Module) -> Iterator[tuple[str, object]]:
             continue
         target: ast.expr = node.target if isinstance(node, ast.AnnAssign) else node.targets[0]
         if isinstance(target, ast.Name):
-            with contextlib.suppress(ValueError, TypeError):
+            with contextlib.suppress(ValueError, TypeError, RecursionError, MemoryError):
                 yield target.id, ast.literal_eval(node.value)
 
 

@@ -39,7 +39,7 @@ _MAX_KEY_BYTES: Final = 64 << 10
 _MAX_KEYS: Final = 200
 _OWNER: Final = re.compile(r"[^<>\s][^<>\x00-\x1f\x7f]{0,99} <[^<>\s]{3,200}>")
 _MOMENT: Final = re.compile(r"\d{4}-\d\d-\d\dT")
-_FIELDS: Final = frozenset({"owner", "roles", "key", "retired", "stolen"})
+_FIELDS: Final = frozenset({"owner", "roles", "key", "retired", "stolen", "formerly"})
 
 
 _DAYS: Final = {
@@ -74,6 +74,8 @@ class Key:
     public: Any
     stolen: date | None = None
     """First day, in UTC, on which it may have been stolen; None if it was not."""
+    formerly: frozenset[str] = frozenset()
+    """Earlier names of the owner, in statements from before the name changed."""
 
     def __str__(self) -> str:
         roles = ", ".join(sorted(self.roles))
@@ -386,16 +388,17 @@ def _listed_key(item: Any, what: str) -> Key:
         raise UsageError(f"{what}: give owner, roles and key")
     problems = [f"{str(name)[:40]!r} is not a field" for name in item.keys() - _FIELDS]
     days = _days(item, problems)
-    owner = item["owner"]
-    if not isinstance(owner, str) or not _OWNER.fullmatch(owner):
-        problems.append("owner: write 'Name <mail>'")
+    owner, formerly = item["owner"], item.get("formerly", [])
+    names = [owner, *(formerly if isinstance(formerly, list) else [None])]
+    if not all(isinstance(name, str) and _OWNER.fullmatch(name) for name in names):
+        problems.append("owner, and each of the list formerly: write 'Name <mail>'")
     roles = _roles(item["roles"], problems)
     if not isinstance(item["key"], str):
         problems.append("key: give the public key in PEM format")
     if problems:
         raise UsageError.all_of(problems, where=what)
     key = _key(item["key"].encode(), owner, roles, days.get("retired"), what)
-    return replace(key, stolen=days.get("stolen"))
+    return replace(key, stolen=days.get("stolen"), formerly=frozenset(formerly))
 
 
 def _days(item: Mapping[str, Any], problems: list[str]) -> dict[str, date]:

@@ -86,6 +86,7 @@ def rollback(
     why: str,
     to: str = "",
     now: bool = False,
+    leaves: str = "",
 ) -> RolledBack:
     """Restore an earlier release.
 
@@ -98,6 +99,7 @@ def rollback(
         why: A line for the commit and the log.
         to: Digest of a model or release that was there; by default what came before.
         now: Push to the branch at once instead of proposing it.
+        leaves: The release that must be there now; "": any.
 
     Returns:
         What was left, what is there now or is proposed, and how long each phase took.
@@ -106,6 +108,7 @@ def rollback(
         UsageError: Nothing to go back to, or `to` was never there.
         IntegrityError: The release cannot be restored byte for byte; names the next that can be.
         RunBlocked: Its model is revoked; names the next.
+        ReleaseConflictError: Another release than `leaves` is there by now.
         ServiceError: The repository refuses, or is down and `now` was not asked for.
     """
     layout.require_environment(environment)
@@ -127,6 +130,10 @@ def rollback(
                 consistency.finish(opened, model)
             entries = deployment.entries(model)
             left = _current(deployment, entries, model, environment)
+            if leaves and left.name != leaves:
+                raise ReleaseConflictError(
+                    f"{left.digest} was released to {environment} meanwhile, and stays there"
+                )
             past = Past(deployment, entries, model, environment)
             target = _target(past, left, log.current(entries, environment), to)
         with _timed(seconds, "verify"):

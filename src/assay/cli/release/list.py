@@ -41,6 +41,7 @@ def command(model_name: str, environment: str, moment: str, verify: bool, as_jso
         return
     if environment:
         layout.require_environment(environment)
+    services = log.configured(services)
     entries = log.read(services, model_name)
     if not entries:
         _require_known(services, model_name)
@@ -56,9 +57,10 @@ def command(model_name: str, environment: str, moment: str, verify: bool, as_jso
 
 
 def _print_current(services: "Services", as_json: bool) -> None:
-    """The release of every model in every environment."""
+    """The release of every model in every environment of the deployment repository."""
     from assay.releases import layout, log
 
+    services = log.configured(services)
     current = [
         (model, environment, entry)
         for model in log.models(services.store)
@@ -75,6 +77,28 @@ def _print_current(services: "Services", as_json: bool) -> None:
             ["model", "environment", "digest", "since", "by"],
             [(model, where, short(e.digest), e.at, e.by) for model, where, e in current],
         )
+        for model, where, entry in current:
+            if (revoked := log.revocation(services, entry.digest)) is not None:
+                click.echo(
+                    f"warning: {entry.digest} is in {where} as {model!r} and was revoked by "
+                    f"{revoked.by}: {revoked.why}; roll it back: assay release rollback '{model}' "
+                    f"{where} --now --why TEXT",
+                    err=True,
+                )
+        _print_refused_revocations(services)
+
+
+def _print_refused_revocations(services: "Services") -> None:
+    """Revocations that do not count, such as by a key that no longer has the role."""
+    from assay.releases import log
+
+    for entry in log.read(services, log.REVOCATIONS):
+        if entry.refused and entry.event is log.Event.REVOCATION:
+            click.echo(
+                f"warning: the revocation of {entry.digest} (entry {entry.number}) does not count: "
+                f"{entry.refused}; where it is genuine, revoke again: assay release revoke",
+                err=True,
+            )
 
 
 def _require_known(services: "Services", model_name: str) -> None:

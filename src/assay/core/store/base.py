@@ -19,7 +19,7 @@ Errors of every implementation:
 import abc
 import contextlib
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import IO, Final, NamedTuple, TypeVar
@@ -86,8 +86,17 @@ class Store(abc.ABC):
 
         blobs = list(unique.values())
         return [
-            blob.digest for blob, lack in zip(blobs, parallel(lacks, blobs), strict=True) if lack
+            blob.digest
+            for blob, lack in zip(blobs, self.on_each(lacks, blobs), strict=True)
+            if lack
         ]
+
+    def on_each(self, work: Callable[[T], R], items: Sequence[T]) -> list[R]:
+        """Call `work`, a small request to the store, with each item; results are in order.
+
+        In parallel, because the requests take longer than the threads.
+        """
+        return parallel(work, items)
 
     def put_bytes(self, data: bytes, media_type: str = "application/octet-stream") -> Descriptor:
         """Store `data` under its digest, unless it exists and was written recently."""

@@ -23,21 +23,26 @@ from assay.errors import (
 from assay.releases import statement
 from assay.releases.log.entry import (
     ANYBODY,
+    MOVES,
     REVOCATIONS,
     WRITERS,
     Entry,
     Event,
     NotAnEntryError,
+    is_ahead,
+    malformed,
     pointer,
     prefix,
     read_entry,
     title,
 )
 from assay.releases.log.history import clock, current, was_released
-from assay.releases.log.scope import refused_here, repository_of
+from assay.releases.log.scope import refused_here, repository_of, witnessed
 from assay.releases.statement import Kind, Statement
 
 MAX_RACES: Final = 50
+ACCORDING_TO: Final = "according to"
+_GO_BACK: Final = frozenset({Event.ROLLBACK, Event.RECONCILED})
 CLEAR: Final = "an approver removes it with: assay release clear"
 _REMEDY: Final = f"bring the store's pointers back from a copy; if it was only added, {CLEAR}"
 LOG_TRAILER: Final = "Assay-Log"
@@ -91,7 +96,7 @@ def append(
             )
         # Read, and not only named: a pointer that leads to nothing may be removed again.
         revoked = [] if entry.model == REVOCATIONS else read(services, REVOCATIONS)
-        newest = revoked[-1] if revoked else None
+        newest = next((one for one in reversed(revoked) if not one.refused), None)
         number = len(entries) + 1
         complete = replace(
             entry,
@@ -147,11 +152,13 @@ def read(services: Services, model: str) -> list[Entry]:
     for place, (entry, key) in enumerate(chained):
         refused = (
             entry.refused
+            or malformed(entry)
             or refused_here(services, entry)
             or _refusal(services, entry, key, entries, proven=_proven(key, chained[place + 1 :]))
         )
         dated = not refused and (key is None or key.may(WRITERS[Event.RELEASE]))
-        entries.append(replace(entry, refused=refused, dated=dated))
+        by = entry.by if refused else _author(services, entry, key)
+        entries.append(replace(entry, refused=refused, dated=dated, by=by))
     # A key that runs pipelines could name any.
     seen = next((e.revocations for e in reversed(entries) if e.dated and e.revocations), "")
     if seen and seen not in names(store, REVOCATIONS):
@@ -170,36 +177,60 @@ def _chained(store: Store, model: str, verifier: Verifier | None) -> list[tuple[
         if found != pointer(model, number):
             raise IntegrityError(f"{what} is missing; the log was tampered with; {_REMEDY}")
         name = (store.read_pointer(found) or b"").decode(errors="replace")
-        if not is_digest(name):
-            raise IntegrityError(f"{what}: names no digest; the log was tampered with; {_REMEDY}")
         try:
-            entry, key = read_entry(store, name, verifier)
-        except NotFoundError as error:
-            raise IntegrityError(
-                f"{what}: its content {name} is not in the store; {_REMEDY}"
-            ) from error
-        except UnknownKeyError as error:
-            raise UnknownKeyError(
-                f"{what}: {error}; until then nothing is released, because the entry could be "
-                f"a revocation; if it is nobody's key: {CLEAR}"
-            ) from error
+            entry, key = _linked(store, name, what, verifier)
         except NotAnEntryError as error:
             # Whoever can write the store can put it there; those after it follow it all the same.
             chained.append((_nothing(model, number, name, str(error)), None))
             continue
-        except IntegrityError as error:
-            raise IntegrityError(f"{what}: its content is no entry: {error}; {_REMEDY}") from error
         expected = (model, number, chained[-1][0].name if chained else "")
         if (entry.model, entry.number, entry.previous) != expected:
             said = "does not follow the entry before it"
-            if key is not None and (key.stolen or not key.may(WRITERS[Event.RELEASE])):
-                chained.append(
-                    (_nothing(model, number, name, f"{said}, and {key} signed it"), None)
-                )
-                continue
-            raise IntegrityError(f"{what}: {said}; the log was tampered with; {_REMEDY}")
+            if key is None or not (key.stolen or not key.may(WRITERS[Event.RELEASE])):
+                raise IntegrityError(f"{what}: {said}; the log was tampered with; {_REMEDY}")
+            entry, key = _nothing(model, number, name, f"{said}, and {key} signed it"), None
+        elif is_ahead(entry, key):
+            raise IntegrityError(
+                f"{what}: dated {entry.at}, which is ahead of this machine's clock; when the clock "
+                f"is right, {CLEAR}"
+            )
         chained.append((entry, key))
     return chained
+
+
+def _linked(
+    store: Store, name: str, what: str, verifier: Verifier | None
+) -> tuple[Entry, Key | None]:
+    """The entry that a pointer names.
+
+    Args:
+        store: That holds it.
+        name: Its digest.
+        what: The entry, for errors.
+        verifier: Whose signatures count; None: any.
+
+    Raises:
+        NotAnEntryError: It counts for nothing, and stops nobody.
+        UnknownKeyError: It is signed by a key that is not configured.
+        IntegrityError: It is not whole, or not in the store.
+    """
+    if not is_digest(name):
+        raise IntegrityError(f"{what}: names no digest; the log was tampered with; {_REMEDY}")
+    try:
+        return read_entry(store, name, verifier)
+    except NotFoundError as error:
+        raise IntegrityError(
+            f"{what}: its content {name} is not in the store; {_REMEDY}"
+        ) from error
+    except UnknownKeyError as error:
+        raise UnknownKeyError(
+            f"{what}: {error}; until then nothing is released, because the entry could be "
+            f"a revocation; if it is nobody's key: {CLEAR}"
+        ) from error
+    except NotAnEntryError:
+        raise
+    except IntegrityError as error:
+        raise IntegrityError(f"{what}: its content is no entry: {error}; {_REMEDY}") from error
 
 
 def _nothing(model: str, number: int, name: str, refused: str) -> Entry:
@@ -226,8 +257,7 @@ def _refusal(
     services: Services, entry: Entry, key: Key | None, before: Sequence[Entry], *, proven: bool
 ) -> str:
     """Why an entry does not count; "" when it does."""
-    goes_back = entry.event in {Event.ROLLBACK, Event.RECONCILED}
-    if goes_back and not was_released(before, entry.release, entry.environment):
+    if entry.event in _GO_BACK and not was_released(before, entry.release, entry.environment):
         return "restores what was never released there with an approval"
     if key is None or services.verifier is None:
         return ""
@@ -238,11 +268,29 @@ def _refusal(
         if entry.event is not Event.REVOCATION:  # no key's end takes one back
             key.require_in_use(entry.at, f"entry {entry.number}", proven=proven)
             _require_after(entry, clock(before))
-        return _disproof(services, entry, key)
+        return _disproof(services, entry)
     except NotFoundError:
         return f"the statement {entry.statement} behind it is not in the store"
     except AttestationError as error:
         return str(error)
+
+
+def _author(services: Services, entry: Entry, key: Key | None) -> str:
+    """Who an entry is by: the owner of the key, whatever name somebody wrote into it.
+
+    What a person states is by the owner of that statement's key, under today's name. What a
+    runner's key did is by that key; a name in it is a claim.
+    """
+    if key is None or services.verifier is None or not key.owner:
+        return entry.by
+    if entry.event is Event.REVOCATION:
+        return key.owner
+    if entry.statement and entry.event is not Event.INTENT:  # what an intent names, nobody checked
+        return statement.load(services, entry.statement, proven=True).by
+    claim = entry.by.endswith(f"({ACCORDING_TO} {key.owner})") or entry.by == key.owner
+    if claim or key.may(WRITERS[Event.RELEASE]):
+        return entry.by
+    return f"{entry.by} ({ACCORDING_TO} {key.owner})"
 
 
 def _require_after(entry: Entry, clock: str) -> None:
@@ -253,12 +301,11 @@ def _require_after(entry: Entry, clock: str) -> None:
         )
 
 
-def _disproof(services: Services, entry: Entry, key: Key) -> str:
+def _disproof(services: Services, entry: Entry) -> str:
     """Why the statement behind an entry does not support it; "" when it does."""
-    if entry.event is Event.REVOCATION:
-        return "" if entry.by == key.owner else f"in the name of {entry.by!r}, written by {key}"
-    # A rollback needs no approval of its own, but one that it names must match.
-    named = bool(entry.statement) and entry.event in {Event.ROLLBACK, Event.RECONCILED}
+    # A rollback needs no approval of its own, but one that it names must match; an intent becomes
+    # the entry that it announces.
+    named = bool(entry.statement) and (entry.intends or entry.event) in _GO_BACK
     if not named and entry.event not in {Event.RELEASE, Event.PASSED, Event.OVERRIDE}:
         return ""
     if not is_digest(entry.statement):
@@ -267,7 +314,14 @@ def _disproof(services: Services, entry: Entry, key: Key) -> str:
     if given.key is not None:
         # The position in the chain bounds the entry's time; the statement may carry any time.
         given.key.require_in_use(entry.at, f"{given.kind} {given.digest}", proven=True)
-    return (_not_stated if entry.event is Event.OVERRIDE else _not_backed)(entry, given)
+    if entry.event is Event.OVERRIDE:
+        return _not_stated(entry, given)
+    if given.key is not None and Role.APPROVER not in given.key.roles and not witnessed(services):
+        return (
+            f"{given.digest} is signed by {given.key}, which writes down what a forge says, and "
+            "no forge is configured (ASSAY_FORGE); without one an approver signs"
+        )
+    return _not_backed(entry, given)
 
 
 def _not_backed(entry: Entry, approval: Statement) -> str:
@@ -281,7 +335,7 @@ def _not_backed(entry: Entry, approval: Statement) -> str:
         "by": entry.by,
     }
     given = {name: approval.text(name) for name in expected}
-    given |= {"kind": approval.kind, "subject": approval.subject, "by": approval.by}
+    given |= {"kind": approval.kind, "subject": approval.subject}
     wrong = [name for name in expected if given[name] != expected[name]]
     # Earlier approvals name none; their commit is that of the entry.
     if approval.text("repository") not in {"", entry.repository}:
@@ -290,7 +344,7 @@ def _not_backed(entry: Entry, approval: Statement) -> str:
 
 
 def _not_stated(entry: Entry, given: Statement) -> str:
-    if (given.kind, given.subject, given.text("model"), given.by) != (
+    if (given.kind, given.subject, given.text("model"), given.text("by")) != (
         Kind.OVERRIDE,
         entry.digest,
         entry.model,
@@ -298,6 +352,33 @@ def _not_stated(entry: Entry, given: Statement) -> str:
     ):
         return f"{given.digest} is not the override that it claims"
     return ""
+
+
+def doubtful(services: Services, entries: Sequence[Entry], environment: str) -> Entry | None:
+    """The newest entry of an environment, by an approver or recorder, if it does not count.
+
+    It may have counted until keys.yaml was changed, such as the name or the roles of its key's
+    owner. What the log says without it is then an earlier state, which nobody decided on.
+
+    Args:
+        services: The store, and whose signatures count.
+        entries: The log.
+        environment: Where.
+    """
+    verifier = services.verifier
+    keys = {} if verifier is None else {key.key_id: key for key in verifier.keys}
+    result = None
+    for entry in entries:
+        if entry.environment != environment or entry.event not in MOVES:
+            continue
+        key = keys.get(entry.signed_by)
+        trusted = key is not None and key.stolen is None
+        if not entry.refused:
+            result = None
+        elif trusted and not malformed(entry) and not refused_here(services, entry):
+            roles = WRITERS[Event.RELEASE]
+            result = entry if key is not None and key.may(roles) else result
+    return result
 
 
 def names(store: Store, model: str) -> list[str]:
@@ -308,10 +389,12 @@ def names(store: Store, model: str) -> list[str]:
     ]
 
 
-def head(store: Store, model: str) -> str:
-    """The name of a chain's newest entry; "" for an empty chain."""
-    pointers = store.list_pointers(prefix(model))
-    return (store.read_pointer(pointers[-1]) or b"").decode(errors="replace") if pointers else ""
+def head(services: Services, model: str) -> str:
+    """The name of a chain's newest entry that counts; "" without one. Errors as `read`.
+
+    Whoever can write the store can add what does not count, and it may be removed again.
+    """
+    return next((e.name for e in reversed(read(services, model)) if not e.refused), "")
 
 
 def heads(services: Services, model: str, signer: Signer | None) -> list[str]:
@@ -329,7 +412,7 @@ def heads(services: Services, model: str, signer: Signer | None) -> list[str]:
     """
     result = []
     for trailer, chain in {LOG_TRAILER: model, REVOCATIONS_TRAILER: REVOCATIONS}.items():
-        if name := head(services.store, chain):
+        if name := head(services, chain):
             words = [f"{trailer}:", name]
             if signer is not None:
                 envelope = signer.sign(_head_payload(chain, name, repository_of(services)))
