@@ -173,7 +173,7 @@ def test_a_server_that_says_nothing_is_given_up(
     store = MinioStore.from_url(proxied(minio_url), hasty)
     faults.delay = 2
     begin = time.monotonic()
-    with pytest.raises(StoreUnavailableError, match="is it up"):
+    with pytest.raises(StoreUnavailableError, match="check that it is up"):
         store.put_bytes(DATA)
     assert time.monotonic() - begin < 5
 
