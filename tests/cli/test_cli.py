@@ -159,12 +159,26 @@ def test_what_is_not_in_the_store(tmp_path: Path) -> None:
 def test_a_store_that_is_down_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ASSAY_STORE", "s3://bucket/x?endpoint=http://127.0.0.1:9")
     done = assay("show", "sha256:" + "0" * 64, cwd=tmp_path, code=7)
-    assert "is it up" in done.stderr
+    assert "check that it is up" in done.stderr
 
 
 def test_completion_scripts(tmp_path: Path) -> None:
     for shell in ("bash", "zsh", "fish"):
         assert "_ASSAY_COMPLETE" in assay("completion", shell, cwd=tmp_path).stdout
+
+
+def test_completion_imports_no_command(tmp_path: Path) -> None:
+    script = (
+        "import sys\nfrom assay.cli import COMMANDS, main\n"
+        "try:\n    main()\nexcept SystemExit:\n    pass\n"
+        "print([module for module, _ in COMMANDS.values() if module in sys.modules])"
+    )
+    given = {"_ASSAY_COMPLETE": "bash_complete", "COMP_WORDS": "assay re", "COMP_CWORD": "1"}
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=tmp_path, env={**os.environ, **given}, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert done.stdout.splitlines() == ["plain,reproduce", "plain,release", "[]"]
 
 
 def test_the_gate_is_replayed_without_a_store(tmp_path: Path) -> None:

@@ -441,7 +441,7 @@ def _row_hashes(folder: Path, columns: list[str]) -> "np.ndarray[Any, np.dtype[n
 def _text(column: Any) -> Any:
     """Values as text, so that 1, 1.0 and "1" are the same in two datasets of different types.
 
-    What `assay.data.seen` takes for equal must be so here, or a comparison could leave out
+    What `assay.data.overlap` takes for equal must be so here, or a comparison could leave out
     shared rows that are not found here.
     """
     import pyarrow as pa

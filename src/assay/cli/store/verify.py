@@ -47,7 +47,7 @@ def command(digest: str | None, as_json: bool) -> None:
             {
                 "verified": digest or store.url,
                 "artifacts": found.artifacts,
-                "records": found.records,
+                "records": found.attestations,
                 "blobs": found.blobs,
                 "bytes": found.size,
                 "signaturesRequired": verifier is not None,
@@ -58,7 +58,7 @@ def command(digest: str | None, as_json: bool) -> None:
     for note in notes:
         click.echo(f"note: {note}", err=True)
     click.echo(
-        f"verified: {found.artifacts} artifacts, {found.records} attestations, "
+        f"verified: {found.artifacts} artifacts, {found.attestations} attestations, "
         f"{found.blobs} blobs, {human_bytes(found.size)}"
         + ("" if verifier else "; signatures were not asked for (ASSAY_VERIFY_KEYS is not set)")
     )
