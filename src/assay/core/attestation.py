@@ -28,7 +28,7 @@ from assay.core.digest import (
 )
 from assay.core.signing import PAYLOAD_TYPE, Key, Role, Signer, Verifier, open_unverified
 from assay.core.store import Store
-from assay.errors import RUN_AGAIN, AttestationError
+from assay.errors import RUN_AGAIN, AssayError, AttestationError, IntegrityError, NotFoundError
 
 STATEMENT_TYPE: Final = "https://in-toto.io/Statement/v1"
 PREDICATE_TYPE: Final = "https://slsa.dev/provenance/v1"
@@ -381,6 +381,8 @@ def about(store: Store, subject: str, verifier: Verifier | None) -> list[Attesta
 
     Raises:
         AttestationError: There are attestations, and none of them is valid; gives the reason.
+        IntegrityError: All of them are damaged.
+        NotFoundError: None of them is in the store.
     """
     valid, errors = _load_all(store, f"referrers/{hex_of(subject)}/", verifier)
     made = [
@@ -410,17 +412,18 @@ def using(store: Store, artifact: str, verifier: Verifier | None) -> list[Attest
 
 def _load_all(
     store: Store, prefix: str, verifier: Verifier | None
-) -> tuple[list[Attestation], list[AttestationError]]:
-    def read(pointer: str) -> Attestation | AttestationError:
+) -> tuple[list[Attestation], list[AssayError]]:
+    def read(pointer: str) -> Attestation | AssayError:
         try:
             return load(store, PREFIX + pointer.rsplit("/", 1)[-1], verifier)
-        except AttestationError as error:
+        except (IntegrityError, NotFoundError) as error:
+            # Pointers are hints, which everyone with write access to the store can add.
             return error
 
     # In parallel, because steps with side effects have an attestation for each run.
     results = store.on_each(read, store.list_pointers(prefix))
     valid = [item for item in results if isinstance(item, Attestation)]
-    errors = [item for item in results if isinstance(item, AttestationError)]
+    errors = [item for item in results if isinstance(item, AssayError)]
     return sorted(valid, key=lambda item: (item.details.started, item.digest)), errors
 
 

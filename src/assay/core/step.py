@@ -303,20 +303,25 @@ def step(
 def _make_step(
     function: Callable[..., Values | None], side_effects: bool, asks_registry: bool
 ) -> Step:
+    problems: list[str] = []
     hints = typing.get_type_hints(function)
     annotated = typing.get_type_hints(function, include_extras=True)
     ports = _Ports()
     for name, parameter in inspect.signature(function).parameters.items():
         if parameter.kind is not inspect.Parameter.KEYWORD_ONLY:
-            raise StepError(f"step {function.__name__}: make {name!r} keyword-only (put * first)")
+            problems.append(f"make {name!r} keyword-only (put * first)")
+            continue
         hint, optional = _strip_none(hints.get(name, Any))
         if hint is Services and side_effects:
             ports.services.append(name)
         elif not ports.add(parameter, hint, optional=optional):
-            raise StepError(
-                f"step {function.__name__}: {name!r} is annotated {hint!r}, which is neither an "
-                "artifact kind, Out[kind], Source, JSON type nor (with side effects) Services"
+            problems.append(
+                f"{name!r} is annotated {_written(hint)}, which a step cannot take; use an "
+                "artifact kind, Out[kind], Source, str, int, float, bool, list, dict or, with side "
+                "effects, Services"
             )
+    if problems:
+        raise StepError.all_of(problems, where=f"step {function.__name__}")
     _require_consistent(function.__name__, bool(ports.outputs), side_effects, asks_registry)
     return Step(
         function=function,
@@ -374,14 +379,25 @@ def _kind_of(hint: Any) -> type[Artifact] | None:
     return hint if isinstance(hint, type) and issubclass(hint, Artifact) else None
 
 
+def _written(hint: Any) -> str:
+    return hint.__name__ if isinstance(hint, type) and not typing.get_args(hint) else repr(hint)
+
+
 def _require_consistent(name: str, outputs: bool, side_effects: bool, asks_registry: bool) -> None:
     if not outputs:
         raise StepError(f"step {name} has no output; give it at least one, such as a Record")
     if asks_registry and not side_effects:
         raise StepError(
-            f"step {name} asks the registry, which is a side effect: say "
+            f"step {name} asks the registry, which is a side effect: write "
             "@step(side_effects=True, asks_registry=True)"
         )
+
+
+def json_type(annotation: Any) -> type:
+    """The type of an annotation without parameters: `list` for `list[str] | None`."""
+    hint, _ = _strip_none(annotation)
+    plain: type = typing.get_origin(hint) or hint
+    return plain
 
 
 def _strip_none(hint: Any) -> tuple[Any, bool]:

@@ -39,6 +39,7 @@ MAX_NAMED = 20
 """Maximum number of findings in an error."""
 Check = Callable[[Store, Verifier | None], Iterable["Finding"]]
 """An additional check, called after those of blobs and pointers."""
+_HINTS = ("referrers/", "dependents/")
 POINTER_KINDS = ("cache/", "referrers/", "dependents/", "pins/")
 
 
@@ -277,6 +278,7 @@ class _Check:
             lambda: self._store.read_pointer(pointer) == content,
         )
         if target in self._bad or len(self._checked.findings) > before:
+            self._drop_hint(pointer, target, content)
             return  # reported already, or just repaired
         if pointer.startswith("pins/"):
             get_manifest(self._store, target)
@@ -290,6 +292,16 @@ class _Check:
                 raise IntegrityError(f"{pointer}: does not contain the digest in its name")
         if not belongs:
             raise IntegrityError(f"{pointer}: refers to an attestation of something else")
+
+    def _drop_hint(self, pointer: str, target: str, content: bytes | None) -> None:
+        """With `repair`, remove a hint whose target does not exist."""
+        if not (self._repair and pointer.startswith(_HINTS)) or self._store.has(target):
+            return
+        if content is not None and self._store.read_pointer(pointer) == content:
+            self._store.remove_pointer(pointer)
+            self._checked.findings.append(
+                Finding(pointer, f"leads to {target}, which is not in the store", mended=True)
+            )
 
     def _mend_pointer(self, pointer: str) -> bool:
         if self._source is None:
