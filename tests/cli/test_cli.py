@@ -87,7 +87,7 @@ def test_no_step_module_imports_anything_heavy(tmp_path: Path, stage: str) -> No
     ("words", "part"),
     [
         (["rnu"], "did you mean 'run'"),
-        (["run"], "which pipeline"),
+        (["run"], "PIPELINE is missing"),
         (["run", "train-and-registre"], "did you mean 'train-and-register'"),
         (["run", "train-and-register", "-p", "data"], "NAME=VALUE"),
         (
@@ -137,7 +137,7 @@ def test_a_run_that_is_unsigned_by_mistake_says_so_once(
     outcome = local.Outcome([], tmp_path, 2, "bad")
     module = importlib.import_module("assay.cli.run")
     monkeypatch.setattr(module, "follow", lambda *_, **__: outcome)
-    told = "finding: unsigned: assay.env is there and not loaded; run: . ./assay.env"
+    told = "finding: unsigned: assay.env exists and is not loaded; run: . ./assay.env"
     words = ["run", "train-and-register", "-p", "data=d", "-p", "target=y", "-p", "model_name=m"]
 
     def findings() -> int:
@@ -297,7 +297,7 @@ def test_a_full_disk_is_one_line(
         command_line.main(["run"])
     assert stop.value.code == 7
     told = capsys.readouterr().err
-    assert told.startswith("error: run.log: No space left on device; make room")
+    assert told.startswith("error: run.log: No space left on device; free space")
     assert told.count("\n") == 1
 
 
@@ -336,4 +336,4 @@ def test_an_interrupted_run_says_so_in_one_line(tmp_path: Path) -> None:
     os.killpg(started.pid, signal.SIGINT)
     _, told = started.communicate(timeout=60)
     assert started.returncode == 130
-    assert told.lstrip("\n") == "interrupted; what was finished is kept, and the next run goes on\n"
+    assert told.lstrip("\n") == "interrupted; finished work is kept, and the next run continues\n"

@@ -118,14 +118,14 @@ def installed(project: Path, folder: Path) -> str:
 @pytest.mark.parametrize(
     ("name", "told"),
     [
-        ("Drop-Gaps", "small letters"),
-        ("../up", "small letters"),
-        ("a/b", "small letters"),
-        ("größe", "small letters"),
-        ("class", "means something else"),
-        ("match", "means something else"),
-        ("assay", "means something else"),
-        ("json", "Python's own library"),
+        ("Drop-Gaps", "lower-case letters"),
+        ("../up", "lower-case letters"),
+        ("a/b", "lower-case letters"),
+        ("größe", "lower-case letters"),
+        ("class", "has another meaning"),
+        ("match", "has another meaning"),
+        ("assay", "has another meaning"),
+        ("json", "Python's standard library"),
         ("_x", "begin with a letter"),
         ("x" * 41, "at most 40"),
     ],
@@ -144,5 +144,5 @@ def test_what_exists_is_left_alone_and_all_problems_are_told(tmp_path: Path) -> 
     assert [p.name for p in (tmp_path / "mine").iterdir()] == ["work.py"]
     (tmp_path / "Mine").mkdir()
     both = new(tmp_path, "Mine", code=2).stderr
-    assert "small letters" in both
+    assert "lower-case letters" in both
     assert "exists" in both

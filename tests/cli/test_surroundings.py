@@ -70,7 +70,9 @@ class TestAFolderThatCannotBeWritten:
             MLFLOW_TRACKING_URI=f"sqlite:///{tmp_path}/mlflow.db",
         )  # fmt: skip
         assert done.returncode == 2
-        assert "theirs/.assay: Permission denied; give this user the right" in one_line(done.stderr)
+        assert "theirs/.assay: Permission denied; give this user permission" in one_line(
+            done.stderr
+        )
 
 
 def test_a_file_in_the_place_of_a_folder_is_told(tmp_path: Path) -> None:
@@ -79,7 +81,9 @@ def test_a_file_in_the_place_of_a_folder_is_told(tmp_path: Path) -> None:
     (tmp_path / ".assay" / "runs").touch()
     done = call(RUN, tmp_path)
     assert done.returncode == 2
-    assert "Not a directory; a file is where a folder has to be" in one_line(done.stderr)
+    assert "Not a directory; a file has the name of a folder that is needed" in one_line(
+        done.stderr
+    )
 
 
 @pytest.mark.parametrize(
@@ -224,7 +228,7 @@ class TestAStoreThatIsNotThere:
     def test_is_no_replica_to_repair_from(self, tmp_path: Path) -> None:
         done = call(["store", "fsck", "--from", (tmp_path / "nope").as_uri()], tmp_path)
         assert done.returncode == 7
-        assert "--from: nothing is in file://" in one_line(done.stderr)
+        assert "is empty; give the address of a replica" in one_line(done.stderr)
         assert not (tmp_path / "nope").exists()
 
     @pytest.mark.parametrize(

@@ -736,7 +736,7 @@ def test_a_decision_that_names_no_test_data_is_not_admitted(proof: Proof) -> Non
     refused(
         lambda: proof.register(proof.decide(lax, test_data="")),
         IntegrityError,
-        "names no test data, so it could rest on any rows; run the gate with test_data",
+        "names no test data, so it could be about any rows; run the gate with test_data",
     )
     # Nor is it forgotten that a stricter policy blocked where that gate was not told the rows.
     assert (

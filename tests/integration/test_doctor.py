@@ -172,7 +172,7 @@ def test_rules_that_would_remove_blobs(bucket: str, monkeypatch: pytest.MonkeyPa
     found = by_check(check_store(NOTHING))["store life cycle"]
     assert found.status is Status.WARNING
     assert found.detail == (
-        "blobs will be removed: rule sweep below / after 30 days; "
+        "blobs will expire: rule sweep below / after 30 days; "
         "rule old below assay/blobs/ after 7 days"
     )
 
@@ -233,7 +233,7 @@ def test_a_user_who_may_not_delete(
     found = by_check(check_store(NOTHING))
     assert found["store writable"].status is Status.OK
     assert found["store clean-up"].status is Status.WARNING
-    assert "remove what lies below assay/doctor/" in found["store clean-up"].remedy
+    assert "remove the objects below assay/doctor/" in found["store clean-up"].remedy
     assert exit_code(list(found.values())) == 0
 
 
@@ -546,13 +546,17 @@ def controller(value: Any, place: str) -> Iterator[str]:
 @pytest.mark.parametrize(
     ("value", "status", "said"),
     [
-        ({"value": "1s"}, "ok", "after 1s"),
-        ({"value": "500ms"}, "ok", "after 500ms"),
-        ({"value": "6s"}, "warning", "after 6s: each task waits for it"),
-        ({"value": "1m0.5s"}, "warning", "after 1m0.5s"),
-        ({"value": "soon"}, "warning", "cannot be read here"),
-        ({"valueFrom": {"configMapKeyRef": {"name": "a", "key": "b"}}}, "warning", "cannot be"),
-        (None, "warning", "after 10 s, its default"),
+        ({"value": "1s"}, "ok", "every 1s"),
+        ({"value": "500ms"}, "ok", "every 500ms"),
+        ({"value": "6s"}, "warning", "every 6s: each task waits for it"),
+        ({"value": "1m0.5s"}, "warning", "every 1m0.5s"),
+        ({"value": "soon"}, "warning", "is not a duration"),
+        (
+            {"valueFrom": {"configMapKeyRef": {"name": "a", "key": "b"}}},
+            "warning",
+            "is not a duration",
+        ),
+        (None, "warning", "every 10 s, its default"),
     ],
 )
 def test_how_long_each_task_waits_for_argo(
@@ -586,7 +590,7 @@ def test_who_may_not_look_is_told_all_the_same(
     monkeypatch.setenv("KUBECONFIG", str(tmp_path / "kubeconfig"))
     for url in controller(None, "elsewhere"):
         write_kubeconfig(tmp_path / "kubeconfig", url, "nobody")
-        assert hint().detail == "workflow-controller cannot be looked at (HTTP 404)"
+        assert hint().detail == "workflow-controller cannot be read (HTTP 404)"
     write_kubeconfig(tmp_path / "kubeconfig", "http://127.0.0.1:9", "nobody")
     assert "the cluster's API does not answer" in hint().detail
 

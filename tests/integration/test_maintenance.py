@@ -394,7 +394,7 @@ def test_the_command_says_what_would_go_and_removes_it_when_told(home: Path) -> 
 def test_a_store_that_is_not_there_has_not_been_checked(home: Path, command: str) -> None:
     found = CliRunner().invoke(cli, ["store", command])
     assert isinstance(found.exception, NotFoundError)
-    assert "nothing is in" in str(found.exception)
+    assert "is empty; give the address" in str(found.exception)
 
 
 def test_an_empty_digest_does_not_mean_the_whole_store(home: Path) -> None:

@@ -123,7 +123,7 @@ def test_a_drill_that_is_killed_does_not_put_back_what_cannot_be_released(
         world.model_file("two").write_bytes(b"x")
     monkeypatch.setattr("assay.releases.rollback.DRILL_TIME", timedelta())
     (problem,) = world.sync().problems
-    assert "cannot be put back" in problem
+    assert "cannot be restored" in problem
     assert log.current(world.entries(), "staging").digest == world.models["one"]
     shown = git(world.bare, "show", f"main:models/{MODEL}/staging/release.yaml")
     assert world.models["one"] in shown

@@ -31,7 +31,7 @@ def test_a_repository_that_only_an_attestation_names_is_not_fetched(
     source: tuple[str, str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     url, old, new = source
-    assert "ASSAY_SOURCE_REPOSITORY does not say" in _commits(f"git+{url}", old, new)
+    assert "ASSAY_SOURCE_REPOSITORY lists no" in _commits(f"git+{url}", old, new)
     monkeypatch.setenv("ASSAY_SOURCE_REPOSITORY", "file:///nowhere.git")
     assert "could not be reached" in _commits(f"git+{url}", old, new)
     monkeypatch.setenv("ASSAY_SOURCE_REPOSITORY", f"file:///nowhere.git {url}")

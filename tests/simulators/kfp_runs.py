@@ -66,7 +66,7 @@ RECORDED = {
         "PASSED",
         from_kfp="none",
         record=a_record("passed", 0, version="3"),
-        recorded_line="PASSED\nregistered, by the run's record: income version 3",
+        recorded_line="PASSED\nregistered, according to the run's status: income version 3",
     ),
     "rejected": Recorded(
         _judged(Pod("validate-data", "Failed", f"{RED}rejected: 3 of 12 expectations failed\n")),

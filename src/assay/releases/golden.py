@@ -36,7 +36,7 @@ def create(services: Services, model: str, test_data: str) -> str:
         The digest of the artifact.
 
     Raises:
-        IntegrityError: Model or data is not what its name says.
+        IntegrityError: Model or data does not match its digest.
     """
     from assay import data as dataset
 
@@ -97,7 +97,7 @@ def require_about(store: Store, golden: str, model: str, test_data: str) -> None
     """Check that an artifact has the golden predictions of a model on the rows it was judged on.
 
     Args:
-        store: That holds it.
+        store: The store with it.
         golden: Digest of the artifact.
         model: Digest of the model.
         test_data: Digest of the rows.

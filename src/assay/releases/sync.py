@@ -1,6 +1,6 @@
-"""Synchronisation: every merge that the release log does not know is recorded, and aliases move.
+"""Synchronisation: record every merge that the release log does not have, and move aliases.
 
-Safe to run at any time, as often as needed, and by several at once.
+Safe to run at any time, and by several processes at once.
 """
 
 from collections.abc import Sequence
@@ -40,12 +40,12 @@ class Synced:
 
     approved: list[Entry] = field(default_factory=list)
     aliases: list[str] = field(default_factory=list)
-    """`model@environment -> version`, where one moved."""
+    """`model@environment -> version` for each alias that moved."""
     problems: list[str] = field(default_factory=list)
 
 
 def sync(deployment: Deployment, *, accept_merges: bool = False) -> Synced:
-    """Record every merge that the log does not know, and move the aliases.
+    """Record every merge that the log does not have, and move the aliases.
 
     Safe to run at any time, and by several processes at once.
 
@@ -54,12 +54,12 @@ def sync(deployment: Deployment, *, accept_merges: bool = False) -> Synced:
             (None leaves them), and the key that signs the log's entries and, with a forge, the
             approvals: a recorder's.
         accept_merges: Whether a merge counts in an environment that was rolled back while Git was
-            down. Which of the two was first is not known, so a person decides.
+            down. Their order is not known, so a person decides.
 
     Raises:
         UsageError: The key is not that of a recorder or approver.
         ServiceError: The repository or forge cannot be reached.
-        ReleaseConflictError: Others changed what is released, each time.
+        ReleaseConflictError: Others changed the releases during each attempt.
         IntegrityError: A release log is broken.
     """
     result = Synced()
@@ -84,7 +84,7 @@ def _sync(deployment: Deployment, by: str, result: Synced, *, accept_merges: boo
             for path in found
         }
         paths = [path for path, problem in named.items() if not problem]
-        # Before anything is recorded, the tip included: repairing the branch leaves it behind.
+        # Before anything is recorded, including the tip, which a repair of the branch may drop.
         if problems := line.problems() or _left(run, paths):
             result.problems += problems
             return
@@ -97,7 +97,7 @@ def _sync(deployment: Deployment, by: str, result: Synced, *, accept_merges: boo
             _remove_merged(repository)
         for path in paths:
             _sync_path(run, path, result)
-        # Last: a run that is stopped before has recorded no tip, and the next judges like this one.
+        # Last, so that after an interruption the next run judges like this one.
         tips.record_tip(opened, by)
 
 
@@ -111,18 +111,18 @@ class _Run:
 
     @property
     def plain(self) -> bool:
-        """Whether there is no forge: each release was signed and pushed on its own."""
+        """Whether there is no forge, so that each release was signed and pushed on its own."""
         return self.deployment.repository.settings.forge == "none"
 
 
 def _left(run: _Run, paths: Sequence[str]) -> list[str]:
-    """Commits that a release log has last and that the branch left before a tip was recorded."""
+    """Last commits in release logs that the branch dropped before a tip was recorded."""
     found = []
     for model in sorted({path.split("/")[1] for path in paths}):
         entries = run.deployment.entries(model)
         for environment in layout.ENVIRONMENTS:
             last = log.current(entries, environment)
-            # Only entries with a binding time: a runner's key may write any commit into a rollback.
+            # Not entries by a runner's key, which may write any commit into a rollback.
             if last is not None and last.dated and (problem := run.line.left(last.commit)):
                 found.append(f"{model} in {environment}: {problem}")
     return found
@@ -139,7 +139,7 @@ def _sync_path(run: _Run, path: str, result: Synced) -> None:
     except IntegrityError as error:
         result.problems.append(f"{path}: {error}")
         return
-    # The rest is claimed by runners' keys only.
+    # The others are claimed only by runners' keys.
     result.problems += [
         f"{path}: signed by a runner's key only: {problem}"
         for problem in consistency.cut_off(deployment, parts[1])
@@ -180,7 +180,7 @@ def _sync_alias(deployment: Deployment, model: str, environment: str, result: Sy
 def _without_merges(
     pending: list[tuple[Revision, bool]], last: Entry, result: Synced
 ) -> list[tuple[Revision, bool]]:
-    """What may be recorded after a rollback without Git: nothing that would become current."""
+    """Refuse merges after a rollback without Git that would become the current release."""
     if merged := [revision.commit for revision, superseded in pending if not superseded]:
         result.problems.append(
             f"{last.model} in {last.environment} was rolled back at {last.at} while Git was down, "
@@ -195,9 +195,9 @@ def _without_merges(
 def _pending(
     run: _Run, path: str, entries: Sequence[Entry], environment: str
 ) -> list[tuple[Revision, bool]]:
-    """The commits of a path that the log lacks, oldest first, and whether each was replaced unseen.
+    """The commits of a path that the log lacks, oldest first, and whether each was replaced.
 
-    One that is older than a commit which the log has must not become what is in the environment.
+    One that is older than a logged commit must not become the current release.
     """
     repository = run.deployment.repository
     history = repository.history(path)
@@ -225,28 +225,28 @@ def _parse_at(content: bytes, path: str) -> Release:
 def _record(
     run: _Run, release: Release, revision: Revision, last: Entry | None, *, superseded: bool
 ) -> Entry:
-    """Write one merged commit into the log, with the approval behind it.
+    """Record one merged commit in the log, with its approval.
 
     Args:
-        run: What to work with.
-        release: What the commit wrote.
+        run: The synchronisation.
+        release: The release of the commit.
         revision: The commit.
-        last: What the log said is in the environment.
-        superseded: It was replaced, and is recorded for completeness.
+        last: The current entry of the environment.
+        superseded: Whether it was replaced, and is recorded for completeness.
 
     Returns:
-        The entry as it was recorded.
+        The recorded entry.
 
     Raises:
-        IntegrityError: It was not approved, or is not what was checked.
-        ReleaseConflictError: The log has another release in the environment by now.
+        IntegrityError: It was not approved, or does not pass the checks.
+        ReleaseConflictError: The log has another release in the environment now.
     """
     deployment, repository, commit = run.deployment, run.deployment.repository, revision.commit
     model, environment = release.model, release.environment
     files = repository.files(layout.folder(model, environment), commit)
     entries = deployment.entries(model)
     known = log.was_released(entries, release.name, environment)
-    # As the branch was before: what is merged with a release does not govern it.
+    # The branch before the merge: a policy that is merged with a release does not govern it.
     before = next(iter(revision.parents), "")
     policies: list[Governing | None] = [None]
     if not known and not run.plain:
@@ -257,7 +257,7 @@ def _record(
         problem for governs in policies for problem in checked(deployment, release, files, governs)
     ]
     if not (known or superseded or run.plain):
-        # A release that was replaced unseen does not open the next environment.
+        # A release that was replaced before it was recorded does not permit the next environment.
         try:
             eligibility.require_reached(
                 deployment.services,
@@ -278,7 +278,7 @@ def _record(
     else:
         approval = _ask(deployment, release, commit)
     if approval.key is not None:
-        # The approval may carry any time; the entry's time is not before those of earlier entries.
+        # The approval may have any time; the time of the entry is not before earlier entries.
         since = max(approval.text("at"), log.clock(entries))
         approval.key.require_in_use(since, f"approval {approval.digest}")
     log.put_release(deployment.store, release)
@@ -298,14 +298,14 @@ def _approval_of(
     A trailer of the commit is not an approval: anyone who can push can write one.
 
     Raises:
-        IntegrityError: No such approval.
+        IntegrityError: There is no such approval.
     """
     named = [e.statement for e in entries if e.commit == commit and e.statement]
     given = [
         *(statement.load(services, digest) for digest in named if services.store.has(digest)),
         *statement.about(services, release.digest, Kind.APPROVAL),
     ]
-    here = {"", log.repository_of(services)}  # earlier ones name none
+    here = {"", log.repository_of(services)}  # earlier approvals name no repository
     expected = (release.model, release.environment, release.name, commit)
     elsewhere = ""
     for approval in given:
@@ -334,7 +334,7 @@ def _approval_of(
 
 
 def _ask(deployment: OpenDeployment, release: Release, commit: str) -> Statement:
-    """Sign an approval of what, according to the forge, was merged.
+    """Sign an approval of a merge that the forge reports.
 
     Raises:
         IntegrityError: It was not merged by a pull request.
@@ -354,7 +354,7 @@ def _ask(deployment: OpenDeployment, release: Release, commit: str) -> Statement
 
 
 def _remove_merged(repository: Repository) -> None:
-    """Remove the branches of merged proposals, which a stopped merge may have left."""
+    """Remove the branches of merged proposals, which an interrupted merge may have left."""
     for branch in repository.branches(f"{layout.BRANCHES}/"):
         seen = repository.branch(branch)
         if repository.contains(seen):

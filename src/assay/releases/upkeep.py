@@ -1,4 +1,4 @@
-"""What maintenance of a store must know of releases: what has to stay, and what is broken."""
+"""Releases in the maintenance of a store: roots to keep, and faults of the logs."""
 
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -16,7 +16,7 @@ from assay.governance.registry import Registry
 from assay.releases import log
 
 PROTECTED_VERSIONS: Final = 3
-"""So many of the last production versions are kept, whatever the options say."""
+"""Number of last production versions that are always kept."""
 MAX_RELEASE_BYTES: Final = 4 << 20
 _DIGEST_IN_TEXT: Final = re.compile(r"sha256:[0-9a-f]{64}(?![0-9a-f])", re.ASCII)
 
@@ -44,7 +44,7 @@ def fsck(
 
 
 def released(store: Store) -> dict[str, str]:
-    """What the release log keeps.
+    """The roots of the release log.
 
     Raises:
         IntegrityError: It cannot be followed to its end.
@@ -56,7 +56,7 @@ def released(store: Store) -> dict[str, str]:
 
 
 def broken(store: Store, verifier: Verifier | None) -> list[Finding]:
-    """What is broken in the release logs of a store."""
+    """The faults of the release logs of a store."""
     return [
         Finding(fault.what, fault.text, mended=False)
         for fault in log.check(store, verifier)
@@ -65,16 +65,16 @@ def broken(store: Store, verifier: Verifier | None) -> list[Finding]:
 
 
 def registry_roots(registry: Registry, keep_versions: int | None) -> dict[str, str]:
-    """What registered versions name: their models, data and decisions.
+    """The digests that registered versions name: models, data and decisions.
 
     Args:
         registry: The registry.
-        keep_versions: Only so many of the newest versions of each model; None keeps all. Versions
-            with an alias and the last `PROTECTED_VERSIONS` in production always stay.
+        keep_versions: Number of newest versions of each model to keep; None keeps all. Versions
+            with an alias and the last `PROTECTED_VERSIONS` in production are always kept.
 
     Raises:
         ServiceError: The registry failed.
-        UsageError: A version that must stay does not say which model it is.
+        UsageError: A version that must be kept does not name its model.
     """
     roots: dict[str, str] = {}
     for name, versions in registry.versions().items():
@@ -95,8 +95,8 @@ def release_roots(paths: Iterable[Path], store: Store) -> dict[str, str]:
     """Digests in release files, or in all files of a deployment repository's checkout.
 
     Raises:
-        UsageError: A path that cannot be read, or that names nothing in this store: a wrong path
-            must not make everything removable.
+        UsageError: A path cannot be read, or names nothing in this store, because a wrong path must
+            not make everything removable.
     """
     roots: dict[str, str] = {}
     for path in paths:
@@ -114,7 +114,7 @@ def release_roots(paths: Iterable[Path], store: Store) -> dict[str, str]:
 
 
 def digests_in(text: str) -> list[str]:
-    """Every digest that a text holds."""
+    """Every digest in a text."""
     return _DIGEST_IN_TEXT.findall(text)
 
 
@@ -135,5 +135,5 @@ def _text(path: Path) -> str:
         return path.read_text(errors="replace")
     except OSError as error:
         raise UsageError(
-            f"--release: cannot read {path} ({error.strerror}); give a file or folder that is there"
+            f"--release: cannot read {path} ({error.strerror}); give an existing file or folder"
         ) from error

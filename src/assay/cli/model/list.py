@@ -1,4 +1,4 @@
-"""`assay model list`: what the registry has."""
+"""`assay model list`: the registered models."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from assay.text import short
 @click.command("list")
 @json_option
 def command(as_json: bool) -> None:
-    """List registered models: newest version, its digest, and what each alias names.
+    """List registered models: newest version, its digest, and the version of each alias.
 
     Example: assay model list
     """
@@ -27,7 +27,7 @@ def command(as_json: bool) -> None:
                 "model": name,
                 "versions": len(versions),
                 "newest": newest.version,
-                "digest": newest.tags.get(MODEL_TAG, ""),  # none where others registered it
+                "digest": newest.tags.get(MODEL_TAG, ""),  # None if Assay did not register it.
                 "aliases": registry.aliases(name),
             }
         )

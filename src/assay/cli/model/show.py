@@ -12,7 +12,7 @@ from assay.text import short
 def command(model_name: str, as_json: bool) -> None:
     """Show each version of MODEL_NAME: its digest, decision and aliases; newest first.
 
-    What a digest names shows: assay show DIGEST. Example: assay model show income
+    For the details of a digest: assay show DIGEST. Example: assay model show income
     """
     from assay.governance.model_names import require_model
     from assay.governance.registry import MODEL_TAG, Registry

@@ -1,6 +1,6 @@
-"""What every forge does.
+"""The interface of forges.
 
-An adapter turns whatever its client raises into these:
+An adapter converts the errors of its client to these:
 
 | cause | error |
 |---|---|
@@ -23,7 +23,7 @@ T = TypeVar("T")
 
 TIMEOUT_SECONDS: Final = 20
 MAX_BODY_CHARS: Final = 60_000
-"""GitHub takes 65,536 characters in the description of a pull request; GitLab and Gitea more."""
+"""GitHub admits 65,536 characters in the description of a pull request; GitLab and Gitea more."""
 _UNAUTHORIZED: Final = 401
 _FORBIDDEN: Final = 403
 _NOT_FOUND: Final = 404
@@ -31,7 +31,7 @@ _NOT_FOUND: Final = 404
 
 @dataclass(frozen=True, slots=True)
 class Merge:
-    """Who put a pull request into the branch, and when."""
+    """Who merged a pull request, and when."""
 
     commit: str
     by: str
@@ -103,7 +103,7 @@ class Forge(Protocol):
 
 
 def calling(name: str, what: str, work: Callable[[], T]) -> T:
-    """Do `work`, again after a transient fault.
+    """Call `work`, and retry after a transient fault.
 
     Args:
         name: Of the forge.
@@ -135,8 +135,8 @@ def failed(
         what: The action, for errors: "cannot <what>".
         status: Of HTTP; 0 where there was no answer.
         said: The forge's message.
-        wait: Seconds that it asks to wait.
-        passing: Known to be over soon, whatever the status.
+        wait: Seconds that it requests to wait.
+        passing: Whether the fault is transient, whatever the status.
 
     Returns:
         A `ServiceError`, or for a transient fault the error that `calling` retries.
@@ -158,7 +158,7 @@ def failed(
 
 
 def bounded(body: str) -> str:
-    """A body that every forge takes."""
+    """A body within the limits of every forge."""
     if len(body) <= MAX_BODY_CHARS:
         return body
-    return f"{body[:MAX_BODY_CHARS]}\n\n… cut here; the files of the branch hold all of it\n"
+    return f"{body[:MAX_BODY_CHARS]}\n\n… cut here; the files of the branch have the full text\n"

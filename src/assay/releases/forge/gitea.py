@@ -2,7 +2,7 @@
 
 https://docs.gitea.com/api/
 
-No client library for them is kept up: the generated ones stop at versions of years ago.
+There is no maintained client library: the generated ones are years old.
 """
 
 import json
@@ -35,7 +35,7 @@ class GiteaForge:
 
     def __init__(self, settings: Settings) -> None:
         if not settings.token:
-            raise UsageError("ASSAY_GIT_TOKEN is not set, and Gitea opens nothing without it")
+            raise UsageError("ASSAY_GIT_TOKEN is not set, and Gitea requires a token")
         self._base = settings.branch
         root = settings.forge_url or PUBLIC
         self._root = f"{root}/api/v1/repos/{quote(settings.repository)}"
@@ -75,7 +75,7 @@ class GiteaForge:
         # One exists already, from a lost answer to this call or from another process.
         request = _request(made) if made is not None else self.find(branch)
         if request is None:
-            raise failed(NAME, what, _CONFLICT, "there is one, and it cannot be found")
+            raise failed(NAME, what, _CONFLICT, "it exists already, but was not found")
         return self.update(request, title, body, labels)
 
     def update(
@@ -115,9 +115,9 @@ class GiteaForge:
         return int(self._call(f"make the label {name}", "POST", "/labels", content)["id"])
 
     def _has_pulls(self) -> bool:
-        """Whether the repository is there and has pull requests.
+        """Whether the repository exists and has pull requests.
 
-        For a while after the first push Gitea takes it for empty, and so long denies having any.
+        For some time after the first push Gitea treats it as empty, and answers that it has none.
         """
         try:
             answer = self._pool.request("GET", self._root, headers=self._headers, redirect=False)
@@ -138,7 +138,7 @@ class GiteaForge:
                     method, self._root + path, body=body, headers=self._headers, redirect=False
                 )
             except urllib3.exceptions.HTTPError as error:
-                # Its text holds the URL, not the header; even so it stays out.
+                # Its text contains the URL; leave it out, although the token is in the header.
                 raise failed(NAME, what, 0, "") from error
             if answer.status == admit:
                 return None

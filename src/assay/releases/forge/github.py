@@ -2,8 +2,8 @@
 
 https://docs.github.com/rest/pulls
 
-Each call that is tried again is one request: a forge that fails every second time would never let
-two of them through together.
+Each retried call is one request: with a forge that fails every second time, two requests together
+would never succeed.
 """
 
 from collections.abc import Callable, Sequence
@@ -31,7 +31,7 @@ class GitHubForge:
         from github import Auth, Consts, Github
 
         if not settings.token:
-            raise UsageError("ASSAY_GIT_TOKEN is not set, and GitHub opens nothing without it")
+            raise UsageError("ASSAY_GIT_TOKEN is not set, and GitHub requires a token")
         root = settings.forge_url
         client = Github(
             base_url=f"{root}/api/v3" if root else Consts.DEFAULT_BASE_URL,

@@ -2,7 +2,7 @@
 
 https://docs.gitlab.com/api/merge_requests/
 
-As with GitHub, each call that is tried again is one request.
+As with GitHub, each retried call is one request.
 """
 
 from collections.abc import Callable, Sequence
@@ -29,7 +29,7 @@ class GitLabForge:
         from gitlab import Gitlab
 
         if not settings.token:
-            raise UsageError("ASSAY_GIT_TOKEN is not set, and GitLab opens nothing without it")
+            raise UsageError("ASSAY_GIT_TOKEN is not set, and GitLab requires a token")
         client = Gitlab(
             settings.forge_url or PUBLIC,
             private_token=settings.token,

@@ -1,8 +1,9 @@
-"""What was added to the logs, stops their readers and counts for nothing; and its removal.
+"""Pointers that block the logs without naming a valid entry, and their removal.
 
-Whoever can write the store can put a pointer behind the newest entry of a log, to nothing, to what
-an unknown key signed, or to an entry of another log. Readers stop there, because it could be an
-entry that was lost, or one by a key that somebody took out of keys.yaml. A person has to decide.
+Anyone who can write to the store can add a pointer after the newest entry of a log, to a missing
+blob, to a blob that an unknown key signed, or to an entry of another log. Readers refuse such a
+log, because the entry could be lost, or by a key that was removed from keys.yaml. A person must
+decide.
 """
 
 import contextlib
@@ -37,12 +38,12 @@ from assay.releases.log.scope import refused_here
 from assay.releases.statement import Kind
 
 MAX_LISTED: Final = 20
-"""Pointers that the entry of a removal names; its digest is of all of them."""
+"""Number of pointers that the entry of a removal lists; its digest covers all."""
 
 
 @dataclass(frozen=True, slots=True)
 class Blocking:
-    """A pointer that is in the way."""
+    """A pointer that blocks a log."""
 
     pointer: str
     target: str
@@ -51,10 +52,10 @@ class Blocking:
 
 
 def blocking(services: Services) -> list[Blocking]:
-    """The pointers that stop readers of the logs, and that nothing is lost with.
+    """The pointers that block readers of the logs, and that can be removed without loss.
 
-    No entry is among them that a configured key signed and that is in its place, nor one before
-    such an entry: where one of those is damaged, pointers were replaced and not only added.
+    They do not include entries at their position that a configured key signed, nor pointers before
+    such an entry: if one of those is damaged, pointers were replaced and not only added.
     """
     found = []
     for hexed in sorted(logs(services.store)):
@@ -68,28 +69,30 @@ def blocking(services: Services) -> list[Blocking]:
 def clear(
     services: Services, signer: Signer, found: Sequence[Blocking], *, by: str, why: str
 ) -> Entry | None:
-    """Log what `blocking` found, and remove it; after a stop in between, run it again.
+    """Log the removal of pointers and remove them; after an interruption, run it again.
 
     Args:
         services: The store, and whose signatures count.
         signer: The approver's key.
-        found: What to remove.
-        by: `Name <mail>`; of the signer's key, its owner.
+        found: The pointers to remove.
+        by: `Name <mail>`; with keys configured the owner of the signer's key.
         why: The reason.
 
     Returns:
-        The entry that lists what was removed; None when there was nothing.
+        The entry that lists the removed pointers; None without any.
 
     Raises:
         UsageError: The key is not an approver's.
-        IntegrityError: One of them is no longer in the way; nothing was removed.
+        IntegrityError: One of them no longer blocks a log; nothing was removed.
     """
-    by = person_of(services.verifier, signer, Role.APPROVER, by, "removing what stops a log")
+    by = person_of(
+        services.verifier, signer, Role.APPROVER, by, "removing pointers that block a log"
+    )
     if not found:
         return None
     if set(found) - set(blocking(services)):
-        raise IntegrityError("the logs have changed since they were looked at; run again")
-    # What stops the chain that the entry goes to has to go first; all else is logged beforehand.
+        raise IntegrityError("the logs have changed since they were read; run again")
+    # Pointers that block the chain of this entry must be removed first; others are logged before.
     begin = prefix(REVOCATIONS)
     _remove(services.store, [one for one in found if one.pointer.startswith(begin)])
     lines = [f"{one.pointer} -> {one.target}: {one.why}" for one in found]
@@ -134,20 +137,23 @@ def _of_chain(services: Services, hexed: str) -> list[Blocking]:
 def _worthless(  # noqa: PLR0911 - one for each reason
     services: Services, name: str, target: str, before: str
 ) -> tuple[str, bool]:
-    """Why a pointer of a log leads to no entry that counts, or ""; and whether readers stop at it.
+    """Why a pointer of a log names no valid entry, or ""; and whether it blocks readers.
 
     Args:
         services: The store, and whose signatures count.
         name: The pointer.
         target: What it names.
         before: What the pointer before it names.
+
+    Returns:
+        The reason, and whether readers refuse the log because of it.
     """
     if not is_digest(target):
         return "names no digest", True
     try:
         entry, key = read_entry(services.store, target, services.verifier)
     except NotFoundError:
-        return "names nothing that is in the store", True
+        return "names a blob that is not in the store", True
     except UnknownKeyError:
         return "signed by no configured key", True
     except NotAnEntryError as error:
@@ -155,24 +161,24 @@ def _worthless(  # noqa: PLR0911 - one for each reason
     except IntegrityError as error:
         return f"no entry, or damaged: {error}"[:200], True
     if services.verifier is not None and key is None:
-        return "signed by nobody", False
+        return "unsigned", False
     own = pointer(entry.model, entry.number)
     if (own, entry.previous) == (name, before):
         return "", False
     stops = key is None or key.may(WRITERS[Event.RELEASE])
     if own != name and _target(services.store, own) == target:
-        return "a copy of an entry of another place", stops
+        return "a copy of an entry from another position", stops
     if not stops or refused_here(services, entry):
         return "an entry that does not follow, or of another repository", stops
     return "", False
 
 
 def _statement(services: Services, name: str) -> str:
-    """Why a pointer to a statement is in the way, or ""."""
+    """Why a pointer to a statement blocks readers, or ""."""
     subject, _, given = name.removeprefix("statements/").partition("/")
     target = PREFIX + given
     if not is_digest(target) or not services.store.has(target):
-        return "names nothing that is in the store"
+        return "names a blob that is not in the store"
     try:
         statement.load(services, target)
     except UnknownKeyError:

@@ -1,4 +1,4 @@
-"""The chain: entries are added behind the last one, and read link by link."""
+"""The chain: entries are added after the last one, and verified when read."""
 
 import base64
 import binascii
@@ -39,7 +39,7 @@ from assay.releases.statement import Kind, Statement
 
 MAX_RACES: Final = 50
 CLEAR: Final = "an approver removes it with: assay release clear"
-_REMEDY: Final = f"bring the store's pointers back from a copy; if it was only added, {CLEAR}"
+_REMEDY: Final = f"restore the store's pointers from a copy; if it was only added, {CLEAR}"
 LOG_TRAILER: Final = "Assay-Log"
 REVOCATIONS_TRAILER: Final = "Assay-Revocations"
 _HEAD: Final = re.compile(
@@ -51,7 +51,7 @@ _HEAD: Final = re.compile(
 def append(
     services: Services, entry: Entry, signer: Signer | None, *, after: str | None = None
 ) -> Entry:
-    """Add an entry behind the last one; what it names must be in the store already.
+    """Add an entry after the last one; the artifacts that it names must be in the store.
 
     A commit is recorded once for each environment: the second writer gets the existing entry.
 
@@ -60,7 +60,7 @@ def append(
         entry: What to add.
         signer: Who signs it.
         after: Name of the entry that said what is in the environment when this one was made; ""
-            for none. None: it holds whatever was added since.
+            for none. None: the entry is valid whatever was added since.
 
     Returns:
         The entry as it was stored, or the equal one that the log already has.
@@ -89,7 +89,7 @@ def append(
             raise ReleaseConflictError(
                 f"{entry.environment} of {entry.model!r} was changed by others meanwhile; run again"
             )
-        # Read, and not only named: a pointer that leads to nothing may be removed again.
+        # Read it, because a pointer to a missing blob may be removed again.
         revoked = [] if entry.model == REVOCATIONS else read(services, REVOCATIONS)
         newest = revoked[-1] if revoked else None
         number = len(entries) + 1
@@ -98,7 +98,7 @@ def append(
             number=number,
             repository="" if entry.model == REVOCATIONS else repository_of(services),
             previous=entries[-1].name if entries else "",
-            # Times never run backwards, whatever the clocks of those who write.
+            # Times never decrease, whatever the clocks of the writers.
             at=max(entry.at, clock(entries)),
             revocations=newest.name if newest else "",
         )
@@ -115,7 +115,7 @@ def append(
 def _same(known: Entry, entry: Entry, repository: str) -> bool:
     if known.refused or known.event is Event.INTENT or entry.event is Event.INTENT:
         return False
-    # A tip that an earlier version recorded does not say of which repository it is.
+    # A tip from an earlier version does not name its repository.
     if entry.event is Event.SEEN and known.repository != repository:
         return False
     if entry.event is Event.REVOCATION:
@@ -138,8 +138,8 @@ def read(services: Services, model: str) -> list[Entry]:
 
     Raises:
         UnknownKeyError: An entry is signed by a key that is not configured.
-        IntegrityError: A number is missing, an entry is altered, unsigned though a key is asked
-            for, or does not name the one before, or a revocation was removed; says which.
+        IntegrityError: A number is missing, an entry is altered, unsigned although keys are
+            configured, or does not name the one before, or a revocation was removed; says which.
     """
     store = services.store
     chained = _chained(store, model, services.verifier)
@@ -184,7 +184,7 @@ def _chained(store: Store, model: str, verifier: Verifier | None) -> list[tuple[
                 f"a revocation; if it is nobody's key: {CLEAR}"
             ) from error
         except NotAnEntryError as error:
-            # Whoever can write the store can put it there; those after it follow it all the same.
+            # Anyone who can write to the store can add it; later entries follow it nevertheless.
             chained.append((_nothing(model, number, name, str(error)), None))
             continue
         except IntegrityError as error:
@@ -203,12 +203,12 @@ def _chained(store: Store, model: str, verifier: Verifier | None) -> list[tuple[
 
 
 def _nothing(model: str, number: int, name: str, refused: str) -> Entry:
-    """What stands in the place of an entry and counts for nothing."""
+    """A placeholder for a blob at the position of an entry that does not count."""
     return Entry(Event.INTENT, model, "", "", "", "", "", number=number, name=name, refused=refused)
 
 
 def _proven(key: Key | None, after: Sequence[tuple[Entry, Key | None]]) -> bool:
-    """Whether an entry was there before its key was stolen: one by another key follows it."""
+    """Whether an entry precedes the theft of its key: an entry by another key follows it."""
     return (
         key is None
         or key.stolen is None
@@ -228,14 +228,14 @@ def _refusal(
     """Why an entry does not count; "" when it does."""
     goes_back = entry.event in {Event.ROLLBACK, Event.RECONCILED}
     if goes_back and not was_released(before, entry.release, entry.environment):
-        return "restores what was never released there with an approval"
+        return "restores a release that was never in this environment with an approval"
     if key is None or services.verifier is None:
         return ""
     if not key.may(WRITERS[entry.event]):
         allowed = " or ".join(sorted(WRITERS[entry.event]))
-        return f"written by {key}, which takes a key with the role {allowed}"
+        return f"written by {key}, but it requires a key with the role {allowed}"
     try:
-        if entry.event is not Event.REVOCATION:  # no key's end takes one back
+        if entry.event is not Event.REVOCATION:  # retiring a key does not undo it
             key.require_in_use(entry.at, f"entry {entry.number}", proven=proven)
             _require_after(entry, clock(before))
         return _disproof(services, entry, key)
@@ -283,7 +283,7 @@ def _not_backed(entry: Entry, approval: Statement) -> str:
     given = {name: approval.text(name) for name in expected}
     given |= {"kind": approval.kind, "subject": approval.subject, "by": approval.by}
     wrong = [name for name in expected if given[name] != expected[name]]
-    # Earlier approvals name none; their commit is that of the entry.
+    # Earlier approvals name no repository; their commit is that of the entry.
     if approval.text("repository") not in {"", entry.repository}:
         wrong.append("repository")
     return f"{approval.digest} does not approve it: {', '.join(wrong)} differ" if wrong else ""
@@ -317,7 +317,7 @@ def head(store: Store, model: str) -> str:
 def heads(services: Services, model: str, signer: Signer | None) -> list[str]:
     """Trailers for a commit of the deployment repository that name the newest entries.
 
-    Signed when there is a key, because anyone can write a line into a message.
+    Signed if there is a key, because anyone can write a line into a message.
 
     Args:
         services: The store that holds the log, for one deployment repository.
@@ -347,8 +347,8 @@ def _is_head(
 ) -> bool:
     """Whether a trailer that names an entry counts.
 
-    With keys configured: when one with a role signed it, for this repository. A commit message of
-    another repository, whose store has other logs, can be copied by anybody.
+    With keys configured: if a key with a role signed it, for this repository. Anyone can copy a
+    commit message from another repository, whose store has other logs.
     """
     verifier = services.verifier
     if verifier is None:

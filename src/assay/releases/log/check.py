@@ -1,4 +1,4 @@
-"""Which logs a store has, and what is wrong with them."""
+"""The logs of a store, and their faults."""
 
 import contextlib
 from dataclasses import dataclass
@@ -51,13 +51,13 @@ def _chains(store: Store) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """A problem of the logs, or of the statements that they rest on."""
+    """A problem of the logs, or of the statements behind them."""
 
     what: str
     """A chain, an entry or a statement."""
     text: str
     broken: bool
-    """Whether something was removed or altered; otherwise the fault is a note."""
+    """Whether an entry was removed or altered; otherwise the fault is a note."""
 
 
 def check(store: Store, verifier: Verifier | None) -> list[Fault]:

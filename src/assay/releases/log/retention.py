@@ -1,4 +1,4 @@
-"""What the release log keeps: copies of the releases, and what the collector must not remove."""
+"""Copies of releases in the store, and the digests that the collector must keep."""
 
 from typing import Final
 
@@ -8,7 +8,7 @@ from assay.releases.log.entry import Event, NotAnEntryError, read_entry
 from assay.releases.release import MAX_RELEASE_BYTES, MEDIA_TYPE, Release, parse_release
 
 KEPT_RELEASES: Final = 3
-"""The one in an environment, and the two before it, stay restorable."""
+"""The current release of an environment and the two before it can be restored."""
 
 
 def put_release(store: Store, release: Release) -> str:
@@ -22,14 +22,14 @@ def get_release(store: Store, name: str) -> Release:
 
 
 def live(store: Store) -> set[str]:
-    """Digests that must stay: releases, their models, and what they rest on.
+    """Digests that must be kept: releases, their models, and what they are based on.
 
     For every model, environment and deployment repository these are the newest `KEPT_RELEASES`
     different releases, the current one and as many before it (after rollbacks they differ), and all
-    entries and statements. What artifacts rest on in turn, the collector follows.
+    entries and statements. The collector follows the artifacts from there.
 
     Raises:
-        IntegrityError: An entry or a release is not what its name says.
+        IntegrityError: An entry or a release does not match its digest.
         NotFoundError: An entry or a release is not in the store.
     """
     kept = {PREFIX + name.rpartition("/")[2] for name in store.list_pointers("statements/")}
@@ -40,7 +40,7 @@ def live(store: Store) -> set[str]:
             try:
                 entry, _ = read_entry(store, name, None)
             except NotAnEntryError:
-                kept.add(name)  # it counts for nothing, and those after it follow it
+                kept.add(name)  # it does not count, and later entries follow it
                 continue
             kept |= {name, *filter(None, [entry.statement])}
             if entry.event is Event.PASSED:
