@@ -101,7 +101,7 @@ lock: setup ## Resolve the dependencies anew into the hash-locked files
 	@for name in data train release deploy; do \
 	  $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
 	    --no-emit-index-url --no-emit-find-links --no-annotate --constraints src/assay/requirements.txt \
-	    --overrides images/$$name/unused.txt images/$$name/requirements.in -o images/$$name/requirements.txt; done
+	    --overrides images/$$name/unused.txt --group $$name -o images/$$name/requirements.txt; done
 	@grep '^uv==' -A 60 requirements/dev.txt | awk 'NR==1 || /^ /{print} NR>1 && !/^ /{exit}' > requirements/uv.txt
 
 .PHONY: wheel

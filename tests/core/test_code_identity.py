@@ -163,6 +163,19 @@ def test_the_scan_misses_nothing_that_the_syntax_tree_has_in_thousands_of_files(
     assert scanned > 800
 
 
+def test_an_expression_as_deep_as_the_stack_is_searched_to_its_end() -> None:
+    """Sums of hundreds of terms occur in generated code; each term is a level of the tree."""
+    terms = " + ".join(["'x'"] * 900)
+    for source in (f"y = {terms}", f"y = [{terms} + f(exec)]", f"y = 'p' + {terms}\nexec(y)"):
+        answer = imports.parse(source.encode())
+        assert bool(answer.unresolved) == ("exec" in source)
+
+
+def test_an_expression_that_python_cannot_parse_is_unresolved() -> None:
+    source = b"x = " + b"-" * 200_000 + b"1"
+    assert "nested too deeply" in imports.parse(source).unresolved
+
+
 def test_every_module_of_the_library_is_scanned_as_it_is_parsed() -> None:
     for path in [*(ROOT / "src/assay/core").rglob("*.py"), *(ROOT / "components").rglob("*.py")]:
         quick = imports.scan(path.read_bytes())

@@ -13,6 +13,7 @@ from assay.releases import log, statement
 from assay.releases.log import Event
 from assay.releases.log import entry as log_entry
 from assay.releases.log.blocking import MAX_LISTED
+from assay.releases.rollback import DRILL_FORTH
 from assay.releases.statement import Kind
 from assay.releases.upkeep import fsck
 
@@ -190,3 +191,122 @@ def test_a_removal_that_is_stopped_was_logged_and_is_done_by_the_next(
     assert log.blocking(released.services) == found
     log.clear(released.services, keys.signer("ann"), found, by="", why="not ours")
     assert log.blocking(released.services) == []
+
+
+def forged(world: Any, signer: Any, chain: str = MODEL, **changes: Any) -> str:
+    """Somebody with a key adds an entry behind the newest one; its name."""
+    names = log.names(world.store, chain)
+    right = {"model": chain, "number": len(names) + 1, "at": statement.now(), "intends": ""}
+    right |= {"previous": names[-1] if names else "", "statement": ""}
+    entry = replace(world.chain()[-1], **{**right, **changes})
+    name = stored(world, entry.predicate(), signer, entry.release or entry.digest)
+    add(world, name, chain)
+    return name
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"environment": "a\0b", "intends": "rollback"},
+        {"environment": "x" * 200_000, "intends": "rollback"},
+        {"environment": "dev", "commit": "", "why": DRILL_FORTH, "at": "z"},
+        {"environment": "dev", "intends": "rollback", "by": "Ann\n<ann@example.org>"},
+        {"environment": "dev", "intends": "dance"},
+    ],
+    ids=["NUL", "long", "time", "name", "event"],
+)
+def test_an_entry_of_a_runner_with_values_that_nobody_writes_does_not_count(
+    released: Any, keys: Any, wrong: dict[str, Any]
+) -> None:
+    forged(released, keys.signer("runs"), event=Event.INTENT, **{"commit": "1" * 40, **wrong})
+    assert "no valid value" in released.chain()[-1].refused
+    goes_on(released)
+
+
+@pytest.mark.parametrize("name", ["a\0b", "x" * 200_000])
+def test_a_chain_with_a_name_that_no_model_has_stops_nothing(released: Any, name: str) -> None:
+    entry = replace(released.chain()[-1], model=name, number=1, previous="")
+    add(released, stored(released, entry.predicate(), None, entry.release), name)
+    goes_on(released)
+    assert log.models(released.store) == [MODEL]
+
+
+def test_an_intent_of_a_runner_that_names_no_approval_is_not_completed(
+    released: Any, keys: Any
+) -> None:
+    last = released.chain()[-1]
+    changes = {"event": Event.INTENT, "intends": "rollback", "commit": last.commit}
+    forged(released, keys.signer("runs"), **changes, statement=NOTHING, release=last.release)
+    held = len(released.chain())
+    assert released.sync().problems == []
+    assert len(released.chain()) == held
+
+
+@pytest.mark.parametrize("how", ["cleared", "removed"])
+def test_what_was_added_to_the_revocations_is_named_by_no_release(
+    world: Any, keys: Any, how: str
+) -> None:
+    """Otherwise its removal would look like that of a revocation, for good."""
+    world.release("one", "dev")
+    name = add(world, stored(world, {"x": 1}, None, world.models["one"]), log.REVOCATIONS)
+    world.release("two", "dev")
+    if how == "cleared":
+        add(world, NOTHING, log.REVOCATIONS)
+        found = log.blocking(world.services)
+        log.clear(world.services, keys.signer("ann"), found, by="", why="nobody wrote it")
+    else:
+        world.store.remove_pointer(name)
+    goes_on(world)
+
+
+def test_an_entry_that_lost_a_race_can_be_removed_when_somebody_points_to_it(
+    released: Any, keys: Any
+) -> None:
+    """A writer that was second leaves a signed entry in the store, which is in no chain."""
+    first = released.chain()[0]
+    late = replace(first, number=2, previous=first.name, why="second")
+    add(released, stored(released, late.predicate(), keys.signer("ann"), late.release))
+    refused(lambda: released.roll_back("dev"), IntegrityError, "assay release clear")
+    found = log.blocking(released.services)
+    assert [one.why for one in found] == ["an entry that lost its place to another"]
+    log.clear(released.services, keys.signer("ann"), found, by="", why="lost a race")
+    goes_on(released)
+
+
+def test_an_entry_whose_place_was_taken_from_it_is_not_removed(released: Any, keys: Any) -> None:
+    """The newest entry, moved behind what somebody put in its place: it would be lost."""
+    last = released.chain()[-1]
+    place = log_entry.pointer(MODEL, last.number)
+    released.store.write_pointer(place, stored(released, {"x": 1}, None, NOTHING).encode())
+    add(released, last.name)
+    refused(lambda: released.roll_back("dev"), IntegrityError, "assay release clear")
+    assert log.blocking(released.services) == []
+
+
+def test_a_recorder_approves_nothing_where_there_is_no_forge(world: Any, keys: Any) -> None:
+    """A recorder signs what a forge says; on a plain remote nobody says anything."""
+    world.release("one", "dev")
+    world.promote("two", "dev")
+    last, bad = world.chain()[-1], world.models["bad"]
+    release = replace(
+        log.get_release(world.store, last.release), digest=bad, environment="dev", previous=""
+    )
+    recorder = keys.signer("recorder")
+    predicate = {
+        "model": MODEL,
+        "environment": "dev",
+        "release": log.put_release(world.store, release),
+        "commit": last.commit,
+        "repository": last.repository,
+        "by": "Ann Approver <ann@example.org>",
+        "at": statement.now(),
+        "until": "2099-01-01",
+        "url": "https://forge.example/pulls/1",
+    }
+    approval = statement.save(world.services, recorder, Kind.APPROVAL, bad, predicate)
+    names = {"release": predicate["release"], "statement": approval.digest, "digest": bad}
+    forged(world, recorder, event=Event.RELEASE, **names)
+    assert world.sync().problems == []
+    with world.deployment.open() as opened:
+        assert "no forge is configured" in opened.entries(MODEL)[-1].refused
+        assert log.current(opened.entries(MODEL), "dev").digest == world.models["one"]

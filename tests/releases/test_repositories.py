@@ -1,6 +1,7 @@
 """Several deployment repositories: what is approved in one of them counts in no other."""
 
 import contextlib
+import json
 import shutil
 import sqlite3
 from collections.abc import Iterator
@@ -10,12 +11,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
+from assay.cli import cli
 from assay.core.store import open_store
 from assay.errors import RunBlocked, UsageError
-from assay.releases import log
+from assay.releases import drill, drill_age, log
 from assay.releases.lint import lint
 from assay.releases.override import override
+from assay.releases.production import in_production
+from assay.releases.sync import sync
 
 from simulators.forge import git
 from stories import refused
@@ -172,3 +177,43 @@ def test_entries_of_earlier_versions_count_on_the_branch_that_has_their_commits(
     assert world.roll_back("dev").release.digest == world.models["one"]
     last = world.entries()[-1]
     assert last.repository == here
+
+
+def test_what_another_repository_of_the_store_released_is_not_in_production_here(
+    world: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.release("one", "dev", "staging", "production")
+    with sandbox(world, tmp_path) as other:
+        # In the sandbox's own history; the registry's alias is that of the real deployment.
+        put(other, "README.md", "Sandbox.\n")
+        for environment in ("dev", "staging", "production"):
+            other.promote("two", environment)
+            other.approve(environment)
+            assert sync(other.without_registry).problems == []
+        done = CliRunner().invoke(cli, ["release", "list", "--json"], catch_exceptions=False)
+        assert {entry["model"] for entry in json.loads(done.output)} == {MODEL}
+        assert {entry["modelDigest"] for entry in json.loads(done.output)} == {world.models["two"]}
+    current = in_production(world.services, world.registry, MODEL)
+    assert current is not None
+    assert current.model == world.models["one"]
+    monkeypatch.delenv("ASSAY_DEPLOYMENTS")
+    refused(
+        lambda: in_production(world.services, world.registry, MODEL),
+        UsageError,
+        "2 deployment repositories",
+        "set ASSAY_DEPLOYMENTS",
+    )
+
+
+def test_a_drill_in_a_sandbox_is_no_drill_of_production(world: Any, tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        world.release(name, "dev", "staging")
+    with sandbox(world, tmp_path) as other:
+        put(other, "README.md", "Sandbox.\n")
+        for name in ("one", "two"):
+            other.release(name, "dev", "staging")
+        assert drill.drill(other.without_registry, MODEL, "staging", by="").passed
+        assert drill_age.evidence(world.services, MODEL, "").values[drill_age.EVIDENCE] is not None
+    assert drill_age.evidence(world.services, MODEL, "").values[drill_age.EVIDENCE] is None
+    assert drill.drill(world.without_registry, MODEL, "staging", by="").passed
+    assert drill_age.evidence(world.services, MODEL, "").values[drill_age.EVIDENCE] is not None

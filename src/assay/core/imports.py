@@ -225,12 +225,17 @@ def parse(source: bytes) -> Imports:
         tree = ast.parse(source)
     except (SyntaxError, ValueError) as error:
         return Imports(frozenset(), f"not valid Python ({error})")
+    except (RecursionError, MemoryError):
+        return Imports(frozenset(), "an expression that is nested too deeply to parse")
     found = _Finder(tree)
-    found.visit(tree)
+    found.visit_all(tree)
     if found.declared is not None:
         return Imports(frozenset({*found.names, *((name, "") for name in found.declared)}))
     unresolved = found.unresolved or (found.computed if _loads(found.names, source) else "")
-    outside = found.by_location if found.by_location and _leaves(tree) else ""
+    try:
+        outside = found.by_location if found.by_location and _leaves(tree) else ""
+    except RecursionError:  # a chain of hundreds of calls
+        outside = found.by_location
     return Imports(frozenset(found.names), unresolved, found.by_location, outside)
 
 
@@ -244,6 +249,24 @@ class _Finder(ast.NodeVisitor):
         self.by_location = ""
         self._constants = dict(_constants(tree))
         self.declared = _strings(self._constants.get(DECLARATION))
+        self._waiting: list[ast.AST] = []
+
+    def visit_all(self, tree: ast.Module) -> None:
+        """Visit every node in the order of the source.
+
+        Without recursion: a sum of hundreds of terms is a tree of that depth, and the answer must
+        not depend on how deep the caller's own stack is.
+        """
+        self._waiting = [tree]
+        while self._waiting:
+            node = self._waiting.pop()
+            size = len(self._waiting)
+            super().visit(node)
+            self._waiting[size:] = reversed(self._waiting[size:])
+
+    def visit(self, node: ast.AST) -> None:
+        """Leave a node to `visit_all`."""
+        self._waiting.append(node)
 
     def visit_Import(self, node: ast.Import) -> None:
         for alias in node.names:
@@ -353,22 +376,23 @@ class _Place(IntEnum):
     """What is in a file."""
 
 
-def _leaves(node: ast.AST, *, whole: bool = True) -> bool:
-    """Whether `__file__` is used for more than to name or to read files in the module's folder.
-
-    `whole` is false for a part of an expression that goes on from it, as `node.parent` does.
-    """
-    place = _place(node) if isinstance(node, ast.expr) else None
-    if place is _Place.CONTENT or (place is _Place.FILE and whole):
-        return False
-    if place is not None or "__file__" in {
-        getattr(node, name, "") for name in ("id", "attr", "name", "value")
-    }:
-        return True
-    goes_on = isinstance(node, ast.Attribute | ast.BinOp | ast.Subscript | ast.FormattedValue)
-    if isinstance(node, ast.Call):
-        goes_on = _last(node.func) in _OF_PATHS
-    return any(_leaves(child, whole=not goes_on) for child in ast.iter_child_nodes(node))
+def _leaves(tree: ast.Module) -> bool:
+    """Whether `__file__` is used for more than to name or to read files in the module's folder."""
+    waiting: list[tuple[ast.AST, bool]] = [(tree, True)]
+    while waiting:
+        node, whole = waiting.pop()  # a part, as in `node.parent`, is not whole
+        place = _place(node) if isinstance(node, ast.expr) else None
+        if place is _Place.CONTENT or (place is _Place.FILE and whole):
+            continue
+        if place is not None or "__file__" in {
+            getattr(node, name, "") for name in ("id", "attr", "name", "value")
+        }:
+            return True
+        goes_on = isinstance(node, ast.Attribute | ast.BinOp | ast.Subscript | ast.FormattedValue)
+        if isinstance(node, ast.Call):
+            goes_on = _last(node.func) in _OF_PATHS
+        waiting += [(child, not goes_on) for child in ast.iter_child_nodes(node)]
+    return False
 
 
 def _place(node: ast.expr) -> _Place | None:
@@ -441,7 +465,7 @@ def _constants(tree: ast.Module) -> Iterator[tuple[str, object]]:
             continue
         target: ast.expr = node.target if isinstance(node, ast.AnnAssign) else node.targets[0]
         if isinstance(target, ast.Name):
-            with contextlib.suppress(ValueError, TypeError):
+            with contextlib.suppress(ValueError, TypeError, RecursionError, MemoryError):
                 yield target.id, ast.literal_eval(node.value)
 
 

@@ -147,6 +147,7 @@ class Deployment:
             self.verifier,
             known or (f"{line[0]} {settings.branch}" if line else ""),
             frozenset(line),
+            settings.has_forge,
         )
         return OpenDeployment(
             scoped, self.settings, self.registry, self.signer, repository=repository
@@ -159,9 +160,7 @@ class Deployment:
             UsageError: `ASSAY_DEPLOYMENTS` is not set, or the repository is not known.
         """
         settings = self.require_settings()
-        known = log.seen_repository(
-            self.store, self.verifier, settings.url, settings.branch
-        ) or log.only_repository(self.store, self.verifier, settings.branch)
+        known = log.known_repository(self.store, self.verifier, settings.url, settings.branch)
         if not known:
             raise UsageError(
                 f"no tip of {settings.branch} of {settings.url} was recorded, and the store is not "
@@ -169,7 +168,9 @@ class Deployment:
                 "releases of the log are its; set ASSAY_DEPLOYMENTS to the URL that assay release "
                 "sync uses"
             )
-        return replace(self, services=log.Scoped(self.store, self.verifier, known))
+        return replace(
+            self, services=log.Scoped(self.store, self.verifier, known, forge=settings.has_forge)
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -101,7 +101,7 @@ def drill(deployment: Deployment, model: str, environment: str, *, by: str) -> D
         return done, time.monotonic() - begun
 
     # Before anything moves: the current release must be restorable too.
-    now = log.current(deployment.entries(model), environment)
+    now = log.current(log.read(log.configured(services), model), environment)
     if now is not None:
         restore.verify(services, log.get_release(services.store, now.release))
     # If this is interrupted, the next command restores the release.
@@ -129,6 +129,7 @@ def drill(deployment: Deployment, model: str, environment: str, *, by: str) -> D
         "bytes": max(back.size, forth.size),
         "goldenRows": rows,
         "to": back.release.digest,
+        "repository": forth.entry.repository if forth.entry is not None else "",
     }
     done.statement = deployment.state(Kind.DRILL, forth.release.digest, predicate)
     return done

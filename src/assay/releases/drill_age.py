@@ -30,13 +30,19 @@ def evidence(services: Services, model: str, digest: str) -> EvidenceDocument:
 
     Raises:
         IntegrityError: The release log is broken.
+        UsageError: As `log.configured`.
     """
-    digests = {e.digest for e in log.read(services, model)}
+    services = log.configured(services)
+    digests = {e.digest for e in log.read(services, model) if e.moves}
+    # A drill of an earlier version does not say in which repository it was.
+    here = {"", log.repository_of(services)}
     drills = [
         given
         for released in sorted(digests)
         for given in statement.about(services, released, Kind.DRILL)
-        if given.text("model") == model and given.predicate.get("passed") is True
+        if given.text("model") == model
+        and given.predicate.get("passed") is True
+        and given.text("repository") in here
     ]
     times = filter(None, map(_time, drills))
     # A drill that is dated ahead would count as recent for any length of time.
@@ -70,8 +76,9 @@ def missing_for_drill(services: Services, model: str, environment: str) -> list[
 
     Raises:
         IntegrityError: The release log is broken.
+        UsageError: As `log.configured`.
     """
-    entries = log.read(services, model)
+    entries = log.read(log.configured(services), model)
     current = log.current(entries, environment)
     promote = f"assay release promote '{model}' {environment}"
     if current is None:

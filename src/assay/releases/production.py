@@ -24,10 +24,11 @@ def in_production(services: Services, registry: Registry, name: str) -> ModelVer
     Raises:
         ServiceError: The registry failed, or contradicts its own history or the release log.
         IntegrityError: The release log is broken.
-        UsageError: The version in production was not registered by Assay.
+        UsageError: The version in production was not registered by Assay, or the store holds the
+            logs of several deployment repositories and none is configured.
     """
     current = registry.production(name)
-    released = log.current(log.read(services, name), PRODUCTION)
+    released = log.current(log.read(log.configured(services), name), PRODUCTION)
     if released is None:
         return current
     registered = current.model if current is not None else ""

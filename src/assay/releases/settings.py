@@ -42,6 +42,11 @@ class Settings:
         return path.strip("/").removesuffix(".git")
 
     @property
+    def has_forge(self) -> bool:
+        """Whether a forge opens and merges the pull requests."""
+        return self.forge != "none"
+
+    @property
     def over_http(self) -> bool:
         """Whether Git speaks HTTP to it."""
         return self.url.startswith(("http://", "https://"))

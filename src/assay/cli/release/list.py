@@ -41,6 +41,7 @@ def command(model_name: str, environment: str, moment: str, verify: bool, as_jso
         return
     if environment:
         layout.require_environment(environment)
+    services = log.configured(services)
     entries = log.read(services, model_name)
     if not entries:
         _require_known(services, model_name)
@@ -56,9 +57,10 @@ def command(model_name: str, environment: str, moment: str, verify: bool, as_jso
 
 
 def _print_current(services: "Services", as_json: bool) -> None:
-    """Print the current release of every model in every environment."""
+    """Print the current release of every model in every environment of the repository."""
     from assay.releases import layout, log
 
+    services = log.configured(services)
     current = [
         (model, environment, entry)
         for model in log.models(services.store)

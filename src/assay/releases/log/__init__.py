@@ -42,12 +42,18 @@ there must be in the log (`missing`).
 
 from assay.releases.log.blocking import Blocking, blocking, clear
 from assay.releases.log.chain import MAX_RACES, append, cut_off, head, heads, names, read
-from assay.releases.log.check import Fault, check, models, only_repository
+from assay.releases.log.check import Fault, check, models
 from assay.releases.log.decisions import Revocation, overrides, revocation, revocations
 from assay.releases.log.entry import ANYBODY, REVOCATIONS, WRITERS, Entry, Event, tips_chain
 from assay.releases.log.history import clock, current, intents, missing, was_released
 from assay.releases.log.retention import KEPT_RELEASES, get_release, live, put_release
-from assay.releases.log.scope import Scoped, repository_of, seen_repository
+from assay.releases.log.scope import (
+    Scoped,
+    configured,
+    known_repository,
+    repository_of,
+    seen_repository,
+)
 
 __all__ = [
     "ANYBODY",
@@ -66,17 +72,18 @@ __all__ = [
     "check",
     "clear",
     "clock",
+    "configured",
     "current",
     "cut_off",
     "get_release",
     "head",
     "heads",
     "intents",
+    "known_repository",
     "live",
     "missing",
     "models",
     "names",
-    "only_repository",
     "overrides",
     "put_release",
     "read",

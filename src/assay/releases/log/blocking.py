@@ -9,10 +9,10 @@ decide.
 import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from assay.core.digest import PREFIX, hex_of, is_digest, of_bytes
-from assay.core.signing import Role, Signer, person_of
+from assay.core.signing import Key, Role, Signer, person_of
 from assay.core.step import Services
 from assay.core.store import Store
 from assay.errors import (
@@ -122,22 +122,38 @@ def _of_chain(services: Services, hexed: str) -> list[Blocking]:
     targets = [_target(services.store, name) for name in names]
     found: list[Blocking] = []
     stops = False
-    for place in reversed(range(len(names))):
-        before = targets[place - 1] if place else ""
-        expected = f"releases/{hexed}/{place + 1:06d}"
-        why, stopping = _worthless(services, names[place], targets[place], before)
-        if not why:
+    claimed = 0
+    place = len(names)
+    for place in range(len(names), 0, -1):
+        before = targets[place - 2] if place > 1 else ""
+        looked = _worthless(services, names[place - 1], targets[place - 1], before)
+        if not looked.why:
             break
-        if stopping or names[place] != expected:
-            stops = True
-        found.append(Blocking(names[place], targets[place], why))
-    return found[::-1] if stops else []
+        stops = stops or looked.stops or names[place - 1] != f"releases/{hexed}/{place:06d}"
+        claimed = max(claimed, looked.claimed)
+        found.append(Blocking(names[place - 1], targets[place - 1], looked.why))
+    else:
+        place = 0
+    # An entry out of its place is proved worthless by one in its place that has a later number:
+    # its chain of names holds another entry there. Otherwise pointers may have been replaced.
+    return found[::-1] if stops and claimed <= place else []
+
+
+class _Looked(NamedTuple):
+    """What a pointer of a log leads to."""
+
+    why: str
+    """Why it is no entry that counts; "" where it may be one."""
+    stops: bool = False
+    """Whether readers stop at it."""
+    claimed: int = 0
+    """The number of an entry that is out of its place, by a key whose entries count."""
 
 
 def _worthless(  # noqa: PLR0911 - one for each reason
     services: Services, name: str, target: str, before: str
-) -> tuple[str, bool]:
-    """Why a pointer of a log names no valid entry, or ""; and whether it blocks readers.
+) -> _Looked:
+    """Why a pointer of a log names no valid entry, and whether it blocks readers.
 
     Args:
         services: The store, and whose signatures count.
@@ -149,28 +165,45 @@ def _worthless(  # noqa: PLR0911 - one for each reason
         The reason, and whether readers refuse the log because of it.
     """
     if not is_digest(target):
-        return "names no digest", True
+        return _Looked("names no digest", stops=True)
     try:
         entry, key = read_entry(services.store, target, services.verifier)
     except NotFoundError:
-        return "names a blob that is not in the store", True
+        return _Looked("names a blob that is not in the store", stops=True)
     except UnknownKeyError:
-        return "signed by no configured key", True
+        return _Looked("signed by no configured key", stops=True)
     except NotAnEntryError as error:
-        return f"no entry: {error}"[:200], False
+        return _Looked(f"no entry: {error}"[:200])
     except IntegrityError as error:
-        return f"no entry, or damaged: {error}"[:200], True
+        return _Looked(f"no entry, or damaged: {error}"[:200], stops=True)
     if services.verifier is not None and key is None:
-        return "unsigned", False
+        return _Looked("unsigned")
+    if (pointer(entry.model, entry.number), entry.previous) == (name, before):
+        return _Looked("")
+    return _misplaced(services, name, entry, key)
+
+
+def _misplaced(services: Services, name: str, entry: Entry, key: Key | None) -> _Looked:
+    """Why an entry is not valid at the position of a pointer.
+
+    Args:
+        services: The store, and whose signatures count.
+        name: The pointer.
+        entry: What it names.
+        key: The configured key that signed it; None if none is configured.
+
+    Returns:
+        The reason, and whether readers refuse the log because of it.
+    """
     own = pointer(entry.model, entry.number)
-    if (own, entry.previous) == (name, before):
-        return "", False
     stops = key is None or key.may(WRITERS[Event.RELEASE])
-    if own != name and _target(services.store, own) == target:
-        return "a copy of an entry from another position", stops
+    if own != name and _target(services.store, own) == entry.name:
+        return _Looked("a copy of an entry from another position", stops)
     if not stops or refused_here(services, entry):
-        return "an entry that does not follow, or of another repository", stops
-    return "", False
+        return _Looked("an entry that does not follow, or of another repository", stops)
+    if name.startswith(prefix(entry.model)):
+        return _Looked("an entry that lost its place to another", stops, entry.number)
+    return _Looked("")
 
 
 def _statement(services: Services, name: str) -> str:

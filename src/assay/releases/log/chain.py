@@ -28,16 +28,18 @@ from assay.releases.log.entry import (
     Entry,
     Event,
     NotAnEntryError,
+    malformed,
     pointer,
     prefix,
     read_entry,
     title,
 )
 from assay.releases.log.history import clock, current, was_released
-from assay.releases.log.scope import refused_here, repository_of
+from assay.releases.log.scope import refused_here, repository_of, witnessed
 from assay.releases.statement import Kind, Statement
 
 MAX_RACES: Final = 50
+_GO_BACK: Final = frozenset({Event.ROLLBACK, Event.RECONCILED})
 CLEAR: Final = "an approver removes it with: assay release clear"
 _REMEDY: Final = f"restore the store's pointers from a copy; if it was only added, {CLEAR}"
 LOG_TRAILER: Final = "Assay-Log"
@@ -91,7 +93,7 @@ def append(
             )
         # Read it, because a pointer to a missing blob may be removed again.
         revoked = [] if entry.model == REVOCATIONS else read(services, REVOCATIONS)
-        newest = revoked[-1] if revoked else None
+        newest = next((one for one in reversed(revoked) if not one.refused), None)
         number = len(entries) + 1
         complete = replace(
             entry,
@@ -147,6 +149,7 @@ def read(services: Services, model: str) -> list[Entry]:
     for place, (entry, key) in enumerate(chained):
         refused = (
             entry.refused
+            or malformed(entry)
             or refused_here(services, entry)
             or _refusal(services, entry, key, entries, proven=_proven(key, chained[place + 1 :]))
         )
@@ -226,8 +229,7 @@ def _refusal(
     services: Services, entry: Entry, key: Key | None, before: Sequence[Entry], *, proven: bool
 ) -> str:
     """Why an entry does not count; "" when it does."""
-    goes_back = entry.event in {Event.ROLLBACK, Event.RECONCILED}
-    if goes_back and not was_released(before, entry.release, entry.environment):
+    if entry.event in _GO_BACK and not was_released(before, entry.release, entry.environment):
         return "restores a release that was never in this environment with an approval"
     if key is None or services.verifier is None:
         return ""
@@ -257,8 +259,9 @@ def _disproof(services: Services, entry: Entry, key: Key) -> str:
     """Why the statement behind an entry does not support it; "" when it does."""
     if entry.event is Event.REVOCATION:
         return "" if entry.by == key.owner else f"in the name of {entry.by!r}, written by {key}"
-    # A rollback needs no approval of its own, but one that it names must match.
-    named = bool(entry.statement) and entry.event in {Event.ROLLBACK, Event.RECONCILED}
+    # A rollback needs no approval of its own, but one that it names must match; an intent becomes
+    # the entry that it announces.
+    named = bool(entry.statement) and (entry.intends or entry.event) in _GO_BACK
     if not named and entry.event not in {Event.RELEASE, Event.PASSED, Event.OVERRIDE}:
         return ""
     if not is_digest(entry.statement):
@@ -267,7 +270,14 @@ def _disproof(services: Services, entry: Entry, key: Key) -> str:
     if given.key is not None:
         # The position in the chain bounds the entry's time; the statement may carry any time.
         given.key.require_in_use(entry.at, f"{given.kind} {given.digest}", proven=True)
-    return (_not_stated if entry.event is Event.OVERRIDE else _not_backed)(entry, given)
+    if entry.event is Event.OVERRIDE:
+        return _not_stated(entry, given)
+    if given.key is not None and Role.APPROVER not in given.key.roles and not witnessed(services):
+        return (
+            f"{given.digest} is signed by {given.key}, which writes down what a forge says, and "
+            "no forge is configured (ASSAY_FORGE); without one an approver signs"
+        )
+    return _not_backed(entry, given)
 
 
 def _not_backed(entry: Entry, approval: Statement) -> str:
@@ -308,10 +318,12 @@ def names(store: Store, model: str) -> list[str]:
     ]
 
 
-def head(store: Store, model: str) -> str:
-    """The name of a chain's newest entry; "" for an empty chain."""
-    pointers = store.list_pointers(prefix(model))
-    return (store.read_pointer(pointers[-1]) or b"").decode(errors="replace") if pointers else ""
+def head(services: Services, model: str) -> str:
+    """The name of a chain's newest entry that counts; "" without one. Errors as `read`.
+
+    Whoever can write the store can add what does not count, and it may be removed again.
+    """
+    return next((e.name for e in reversed(read(services, model)) if not e.refused), "")
 
 
 def heads(services: Services, model: str, signer: Signer | None) -> list[str]:
@@ -329,7 +341,7 @@ def heads(services: Services, model: str, signer: Signer | None) -> list[str]:
     """
     result = []
     for trailer, chain in {LOG_TRAILER: model, REVOCATIONS_TRAILER: REVOCATIONS}.items():
-        if name := head(services.store, chain):
+        if name := head(services, chain):
             words = [f"{trailer}:", name]
             if signer is not None:
                 envelope = signer.sign(_head_payload(chain, name, repository_of(services)))

@@ -1,52 +1,23 @@
 """The logs of a store, and their faults."""
 
-import contextlib
 from dataclasses import dataclass
 
-from assay.core.digest import PREFIX, hex_of, is_digest
+from assay.core.digest import PREFIX, hex_of
 from assay.core.signing import Verifier
 from assay.core.step import Services
 from assay.core.store import Store
-from assay.errors import AssayError, IntegrityError, NotFoundError, UnknownKeyError
+from assay.errors import AssayError, NotFoundError, UnknownKeyError
 from assay.releases import statement
 from assay.releases.log.blocking import blocking
 from assay.releases.log.chain import CLEAR, read
-from assay.releases.log.entry import REVOCATIONS, TIPS, Entry, prefix, read_entry, title
-from assay.releases.log.retention import logs
-from assay.releases.log.scope import seen_repository
+from assay.releases.log.entry import REVOCATIONS, TIPS, Entry, title
+from assay.releases.log.scope import chains
 from assay.releases.statement import Kind
 
 
 def models(store: Store) -> list[str]:
     """The models that have a log."""
-    return [c for c in _chains(store) if c != REVOCATIONS and not c.startswith(TIPS)]
-
-
-def only_repository(store: Store, verifier: Verifier | None, branch: str) -> str:
-    """The one deployment repository of which tips of this branch were recorded.
-
-    Returns:
-        Its identity; "" when tips of none or of several were recorded.
-    """
-    chains = [c.removeprefix(TIPS).rpartition(" ") for c in _chains(store) if c.startswith(TIPS)]
-    known = {
-        seen_repository(store, verifier, url, name) for url, _, name in chains if name == branch
-    }
-    known.discard("")
-    return known.pop() if len(known) == 1 else ""
-
-
-def _chains(store: Store) -> list[str]:
-    result = set()
-    for hexed in logs(store):
-        for name in store.list_pointers(f"releases/{hexed}/"):
-            target = (store.read_pointer(name) or b"").decode(errors="replace")
-            with contextlib.suppress(IntegrityError, NotFoundError):
-                model = read_entry(store, target, None)[0].model if is_digest(target) else ""
-                if prefix(model) == f"releases/{hexed}/":
-                    result.add(model)
-                    break
-    return sorted(result)
+    return [c for c in chains(store) if c != REVOCATIONS and not c.startswith(TIPS)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +36,7 @@ def check(store: Store, verifier: Verifier | None) -> list[Fault]:
     result: list[Fault] = []
     logged: set[str] = set()
     services = Services(store, verifier)
-    for model in _chains(store):
+    for model in chains(store):
         try:
             entries = read(services, model)
         except AssayError as error:

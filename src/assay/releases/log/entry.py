@@ -1,22 +1,27 @@
 """An entry of the release log: its fields, who may write it, and its encoding."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final
 
 from assay.core.attestation import MAX_ATTESTATION_BYTES
-from assay.core.digest import hex_of, of_bytes
+from assay.core.digest import hex_of, is_digest, of_bytes
 from assay.core.signing import Key, Role, Verifier
 from assay.core.store import Store
-from assay.errors import AttestationError, IntegrityError, UnknownKeyError
-from assay.releases import statement
+from assay.errors import AttestationError, IntegrityError, UnknownKeyError, UsageError
+from assay.releases import layout, statement
 from assay.releases.statement import Kind
 
 REVOCATIONS: Final = ""
 """The chain of revocations. No model has this name."""
 TIPS: Final = "/"
 """Begins the name of a chain of branch tips, and of no model."""
+MAX_NAME_CHARS: Final = 2000
+"""Of a chain's name: a model, or the URL and branch of a deployment repository."""
+MAX_PERSON_CHARS: Final = 1000
+MAX_TIME_CHARS: Final = 40
 
 
 class NotAnEntryError(AttestationError):
@@ -125,6 +130,29 @@ class Entry:
             "release": self.release,
             "repository": self.repository,
         }
+
+
+def malformed(entry: Entry) -> str:
+    """Why an entry does not count: fields with values that no writer gives them; "" when all fit.
+
+    Every key writes some entry, so a value that a reader does not expect must not stop it.
+    """
+    try:
+        timed = len(entry.at) <= MAX_TIME_CHARS and bool(statement.moment(entry.at, "at"))
+    except UsageError:
+        timed = False
+    fits = {
+        "environment": entry.environment in {"", *layout.ENVIRONMENTS},
+        "modelDigest": is_digest(entry.digest),
+        "release": not entry.release or is_digest(entry.release),
+        "statement": not entry.statement or is_digest(entry.statement),
+        "commit": not entry.commit or re.fullmatch("[0-9a-f]{40,64}", entry.commit),
+        "intends": entry.intends in {"", *Event},
+        "at": timed,
+        "by": len(entry.by) <= MAX_PERSON_CHARS and min(entry.by, default=" ") >= " ",
+    }
+    wrong = ", ".join(name for name, fit in fits.items() if not fit)
+    return f"its fields have no valid value: {wrong}" if wrong else ""
 
 
 def tips_chain(url: str, branch: str) -> str:

@@ -6,14 +6,18 @@ do not count. A repository is named by its first commit, because its URL may cha
 that.
 """
 
+import contextlib
 from dataclasses import dataclass
 from typing import Final
 
+from assay.core.digest import is_digest
+from assay.core.settings import DEPLOYMENTS
 from assay.core.signing import Verifier
 from assay.core.step import Services
 from assay.core.store import Store
-from assay.errors import AssayError
+from assay.errors import AssayError, IntegrityError, NotFoundError, UsageError
 from assay.releases.log.entry import (
+    MAX_NAME_CHARS,
     REVOCATIONS,
     TIPS,
     WRITERS,
@@ -23,6 +27,8 @@ from assay.releases.log.entry import (
     read_entry,
     tips_chain,
 )
+from assay.releases.log.retention import logs
+from assay.releases.settings import settings_from_env
 
 _ANYWHERE: Final = frozenset({Event.ROLLBACK, Event.RECONCILED, Event.OVERRIDE})
 """Events that count without a repository and commit: a rollback while Git was down is based on a
@@ -37,13 +43,21 @@ class Scoped(Services):
 
     repository: str = ""
     """`<first commit> <branch>`; "" where it is not known, so that no entry counts."""
-    commits: frozenset[str] = frozenset()
-    """The commits of the branch, along first parents."""
+    commits: frozenset[str] | None = frozenset()
+    """The commits of the branch, along first parents; None where they are not known, so that every
+    entry without a repository counts."""
+    forge: bool = True
+    """Whether merges are a forge's, so that a recorder may sign what the forge says of them."""
 
 
 def repository_of(services: Services) -> str:
     """The deployment repository that the services are for; "" when they are for none."""
     return services.repository if isinstance(services, Scoped) else ""
+
+
+def witnessed(services: Services) -> bool:
+    """Whether a recorder's approval may count: not on a plain remote, where no forge approves."""
+    return not isinstance(services, Scoped) or services.forge
 
 
 def refused_here(services: Services, entry: Entry) -> str:
@@ -55,6 +69,8 @@ def refused_here(services: Services, entry: Entry) -> str:
         return ""
     if entry.repository:
         other = entry.repository != services.repository
+    elif services.commits is None:
+        other = False
     else:
         # Of a version without the field, or an override without a repository.
         other = (
@@ -76,3 +92,77 @@ def seen_repository(store: Store, verifier: Verifier | None, url: str, branch: s
         if counts and (entry.event, entry.model) == (Event.SEEN, chain) and entry.repository:
             return entry.repository
     return ""
+
+
+def chains(store: Store) -> list[str]:
+    """The names of all chains of a store: models, `REVOCATIONS`, and tips of branches."""
+    result = set()
+    for hexed in logs(store):
+        for name in store.list_pointers(f"releases/{hexed}/"):
+            target = (store.read_pointer(name) or b"").decode(errors="replace")
+            with contextlib.suppress(IntegrityError, NotFoundError):
+                model = read_entry(store, target, None)[0].model if is_digest(target) else ""
+                fits = len(model) <= MAX_NAME_CHARS and model.isprintable()
+                if fits and prefix(model) == f"releases/{hexed}/":
+                    result.add(model)
+                    break
+    return sorted(result)
+
+
+def repositories(store: Store, verifier: Verifier | None) -> set[str]:
+    """The deployment repositories and branches of which tips were recorded."""
+    tips = [c.removeprefix(TIPS).rpartition(" ") for c in chains(store) if c.startswith(TIPS)]
+    return {seen_repository(store, verifier, url, name) for url, _, name in tips} - {""}
+
+
+def known_repository(store: Store, verifier: Verifier | None, url: str, branch: str) -> str:
+    """The repository at a URL, as recorded tips say; that of the store's only one otherwise.
+
+    Args:
+        store: The store with the release log.
+        verifier: Whose signatures count; None when no keys are configured.
+        url: Of the deployment repository.
+        branch: Its branch.
+
+    Returns:
+        Its identity; "" when no tip of it was recorded, and those of none or several others.
+    """
+    if known := seen_repository(store, verifier, url, branch):
+        return known
+    known_here = {r for r in repositories(store, verifier) if r.endswith(f" {branch}")}
+    return known_here.pop() if len(known_here) == 1 else ""
+
+
+def configured(services: Services) -> Services:
+    """Services for the deployment repository that `ASSAY_DEPLOYMENTS` names, without Git.
+
+    For readers of the log who need to know what is released, and change nothing.
+
+    Args:
+        services: The store that holds the release log, and whose signatures count.
+
+    Returns:
+        `services` themselves when no tip of any repository was recorded; then the log can be that
+        of one repository only.
+
+    Raises:
+        UsageError: The store holds the logs of several repositories, and the settings do not say
+            which one is asked for.
+    """
+    known = repositories(services.store, services.verifier)
+    forge = True
+    if DEPLOYMENTS.get():
+        asked = settings_from_env()
+        forge = asked.has_forge
+        found = known_repository(services.store, services.verifier, asked.url, asked.branch)
+        known = {found} if found else known
+    if not known:
+        return services
+    if len(known) > 1:
+        raise UsageError(
+            f"the store holds the release logs of {len(known)} deployment repositories or "
+            "branches, so it is not known which of them is asked for",
+            remedy="set ASSAY_DEPLOYMENTS and ASSAY_DEPLOYMENTS_BRANCH to what assay release sync "
+            "uses",
+        )
+    return Scoped(services.store, services.verifier, known.pop(), None, forge)
