@@ -246,6 +246,20 @@ def test_train_covers_models_and_not_releases() -> None:
     assert not names & {"pygithub", "python-gitlab", "evidently", "great-expectations", "kfp"}
 
 
+def test_the_templates_belong_to_the_steps_that_write_pages() -> None:
+    templates = Path(closure.__file__).parents[1] / "reports/templates"
+    paths = {f"assay/reports/templates/{path.name}" for path in templates.iterdir()}
+    paths = {path for path in paths if not path.endswith(("__pycache__", "__init__.py"))}
+    assert len(paths) >= 4
+    for name in ("gate", "evaluate", "run_report", "promote"):
+        found = closure_by(f"assay.components.{name}.step")
+        assert paths <= set(found.files)
+        assert {"jinja2", "markupsafe"} <= distributions_of(found)
+    found = closure_by("assay.components.snapshot_data.step")
+    assert not paths & set(found.files)
+    assert "assay.reports.markdown" in found.modules
+
+
 def test_data_files_belong_to_the_modules_beside_them() -> None:
     found = closure_by(BY_NAME["promote"].partition(":")[0])
     assert "assay/releases/release.schema.json" in found.files

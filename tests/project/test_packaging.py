@@ -78,6 +78,8 @@ def test_the_wheel_holds_the_tree(tmp_path: Path) -> None:
     assert len(list((tmp_path / "compiled").rglob("component.yaml"))) == len(STAGES)
     data = {Path(name).name for name in zipfile.ZipFile(wheel).namelist()}
     assert {"py.typed", "requirements.txt", "default_policy.yaml"} <= data
+    templates = ROOT / "src/assay/reports/templates"
+    assert {path.name for path in templates.iterdir() if path.is_file()} <= data
 
 
 ALSO_RUNS = {"evaluate": ("check_monitoring",), "resolve_production": ("release_evidence",)}

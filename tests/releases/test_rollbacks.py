@@ -294,11 +294,11 @@ def test_the_log_answers_what_was_there_and_shows_tampering(world: Any) -> None:
 def test_what_the_collector_must_keep(world: Any) -> None:
     for name in ("one", "two", "three"):
         world.release(name, "dev")
-    kept = log.live(world.store)
+    kept = log.live(world.store, world.services.verifier)
     assert {world.models[name] for name in ("one", "two", "three")} <= kept
     assert {e.name for e in world.entries()} <= kept
     world.roll_back("dev")
-    assert world.models["one"] in log.live(world.store)
+    assert world.models["one"] in log.live(world.store, world.services.verifier)
 
 
 def collect(world: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Tasks that are forks of a process with MLflow loaded: only the time differs."""
+"""Tasks that are forks of a process: only the time differs."""
 
 import contextlib
 import json
@@ -42,7 +42,9 @@ from assay.releases.runner import UnreachableError
 
 @step(side_effects=True, asks_registry=True)
 def probe(*, what: str = "", number: float = 1.0, record: Out[Record]) -> Values:
-    Path("who.json").write_text(json.dumps({"pid": os.getpid(), "parent": os.getppid()}))
+    heavy = {"mlflow", "numpy", "pandas", "pyarrow", "scipy", "sklearn"} & set(sys.modules)
+    who = {"pid": os.getpid(), "parent": os.getppid(), "loaded": sorted(heavy)}
+    Path("who.json").write_text(json.dumps(who))
     print("printed")
     print("complained", file=sys.stderr)
     logging.getLogger("probe").info("logged")
@@ -77,6 +79,8 @@ class Run:
         self.folder = folder
         self.group = group
         self.server: ForkServer | None = None
+        self.registry = 0
+        """The server with MLflow."""
         self.store = open_store((folder / "store").as_uri())
         self.library = folder / "lib" / "assay"
         leave = shutil.ignore_patterns("__pycache__")
@@ -145,7 +149,7 @@ class Run:
         return dict(json.loads(lines[-1]))
 
     @property
-    def who(self) -> dict[str, int]:
+    def who(self) -> dict[str, Any]:
         return dict(json.loads((self.folder / "who.json").read_text()))
 
     def wait_until_waiting(self) -> None:
@@ -184,10 +188,11 @@ def servers(parent: int) -> list[int]:
     return found
 
 
-def server() -> int:
+def server(parent: int = 0) -> int:
     # A process that has only just begun has no command line yet.
-    until(lambda: len(servers(os.getpid())) == 1)
-    return servers(os.getpid())[0]
+    parent = parent or os.getpid()
+    until(lambda: len(servers(parent)) == 1)
+    return servers(parent)[0]
 
 
 @pytest.fixture
@@ -198,7 +203,7 @@ def bare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path / "lib"))
     monkeypatch.setenv("PYTHONHASHSEED", "0")
-    monkeypatch.setattr(module, "_components_that_ask", lambda _: frozenset({"probe"}))
+    monkeypatch.setattr(module, "_those_that_ask", lambda _: frozenset({"probe"}))
     monkeypatch.chdir(tmp_path)
     with task_group() as group:
         yield Run(tmp_path, group)
@@ -208,20 +213,26 @@ def bare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
 def run(bare: Run) -> Iterator[Run]:
     with fork_server(pipeline("train-and-register"), bare.group) as bare.server:
         started = server()
+        # What it forks before any task.
+        bare.registry = server(started)
         yield bare
     assert not alive(started)
+    until(lambda: not alive(bare.registry))
+
+
+OWN = ("at", "process", "seconds", "attestation", "log")
+"""What differs from task to task."""
 
 
 def timeless(done: dict[str, Any]) -> dict[str, Any]:
-    own = ("at", "process", "seconds", "attestation", "log")
-    return {name: value for name, value in done.items() if name not in own}
+    return {name: value for name, value in done.items() if name not in OWN}
 
 
 def test_a_fork_leaves_what_a_process_leaves(run: Run) -> None:
     here = run.process(number=2)
     assert run.who["parent"] == os.getpid()
     there = run.forked(number=2)
-    assert run.who["parent"] == server()
+    assert run.who["parent"] == run.registry
     assert here["code"] == 0, here["log"]
     assert here["values"]["folder"] == str(run.folder)
     for said in ("printed", "complained", "INFO]: logged", "from a child"):
@@ -241,7 +252,7 @@ def test_an_error_has_its_own_exit_code_and_last_line(run: Run) -> None:
         "StepError": 9,
     }.items():
         there = run.forked(what=kind)
-        assert run.who["parent"] == server()
+        assert run.who["parent"] == run.registry
         assert there["code"] == there["exit_code"] == code
         assert there["log"].splitlines()[-1] == f"error: {kind}, said on purpose"
         assert "Traceback" not in there["log"]
@@ -263,27 +274,34 @@ def test_forks_side_by_side_are_told_apart(run: Run) -> None:
     assert run.event()["process"] != first
 
 
-def test_the_server_has_one_thread_when_it_forks(run: Run) -> None:
-    run.forked()
-    assert len(list(Path(f"/proc/{server()}/task").iterdir())) == 1
+def test_the_servers_have_one_thread_when_they_fork(run: Run) -> None:
+    for component, served_by in (("probe", run.registry), ("other", server())):
+        run.forked(component)
+        assert len(list(Path(f"/proc/{served_by}/task").iterdir())) == 1
 
 
-def test_only_tasks_whose_step_says_so_are_forks(run: Run) -> None:
-    assert run.fork("other") is None
-    assert not (run.folder / "who.json").exists()
+def test_only_tasks_whose_step_says_so_find_mlflow(run: Run) -> None:
+    run.forked("probe")
+    assert run.who["loaded"] == ["mlflow", "numpy"]
+    there = run.forked("other")
+    assert run.who["parent"] == server()
+    assert run.who["loaded"] == []
+    assert timeless(there) == timeless(run.process("other"))
+    assert run.who["loaded"] == []
 
 
 def test_which_stages_say_so() -> None:
     asks = {"resolve_production", "register"}
     for name in ("train-and-register", "sweep-and-register"):
-        assert module._components_that_ask(pipeline(name)) == asks
-    assert module._components_that_ask(pipeline("rollback")) == frozenset()
+        assert module._those_that_ask(module._components(pipeline(name))) == asks
+    assert module._those_that_ask(module._components(pipeline("rollback"))) == frozenset()
 
 
-def test_a_pipeline_that_asks_no_registry_has_no_server() -> None:
-    with task_group() as group, fork_server(pipeline("doctor"), group) as started:
-        assert started is None
-        assert servers(os.getpid()) == []
+def test_a_task_with_variables_that_a_process_reads_at_its_start_is_a_process(run: Run) -> None:
+    given = {**run.variables(), "PYTHONHASHSEED": "1"}
+    assert run.server is not None
+    assert run.server.start(run.command("probe"), given) is None
+    assert not (run.folder / "who.json").exists()
 
 
 def test_a_step_that_computes_cannot_say_so() -> None:
@@ -294,11 +312,12 @@ def test_a_step_that_computes_cannot_say_so() -> None:
         step(side_effects=False, asks_registry=True)(compute)
 
 
-def test_where_the_server_is_gone_a_process_is_started(run: Run) -> None:
-    ended = server()
-    os.kill(ended, signal.SIGKILL)
-    until(lambda: not alive(ended))
-    assert run.fork() is None
+@pytest.mark.parametrize("component", ["probe", "other"])
+def test_where_the_server_is_gone_a_process_is_started(run: Run, component: str) -> None:
+    for ended in (run.registry, server()):
+        os.kill(ended, signal.SIGKILL)
+        until(lambda: not alive(ended))  # noqa: B023 - called at once
+    assert run.fork(component) is None
     assert not (run.folder / "who.json").exists()
 
 
@@ -306,6 +325,10 @@ def test_where_it_cannot_import_a_process_is_started(bare: Run) -> None:
     (bare.library.parent / "mlflow.py").write_text("raise ImportError('half an installation')")
     with fork_server(pipeline("train-and-register"), bare.group) as bare.server:
         assert bare.fork() is None
+        assert bare.forked("other")["code"] == 0
+    (bare.library.parent / "yaml.py").write_text("raise ImportError('half an installation')")
+    with fork_server(pipeline("train-and-register"), bare.group) as bare.server:
+        assert bare.fork("other") is None
 
 
 def test_code_that_changed_meanwhile_is_not_run_from_memory(run: Run) -> None:
@@ -314,6 +337,7 @@ def test_code_that_changed_meanwhile_is_not_run_from_memory(run: Run) -> None:
     with (run.library / "text.py").open("a") as stream:
         stream.write("# edited\n")
     assert run.fork() is None
+    assert run.fork("other") is None
     after = run.process()
     codes = {load(run.store, done["attestation"], None).code_digest for done in (before, after)}
     assert len(codes) == 2
@@ -338,9 +362,9 @@ def test_a_fork_goes_on_when_the_server_ends(run: Run) -> None:
     task = run.fork(what="wait")
     assert task is not None
     run.wait_until_waiting()
-    ended = server()
-    os.kill(ended, signal.SIGKILL)
-    until(lambda: not alive(ended))
+    for ended in (run.registry, server()):
+        os.kill(ended, signal.SIGKILL)
+        until(lambda: not alive(ended))  # noqa: B023 - called at once
     assert alive(run.who["pid"])
     os.kill(run.who["pid"], signal.SIGKILL)
     with task:
@@ -437,6 +461,27 @@ def test_a_model_that_a_fork_registers_is_registered_as_by_a_process(project: Pa
         assert done.returncode == 0, done.stdout + done.stderr
         found.append(registered(project / f"{how}.db"))
     without, with_server = found
+    assert with_server == without
+
+
+@pytest.mark.slow
+def test_forks_compute_the_bytes_that_processes_compute(project: Path) -> None:
+    made = []
+    for how in ("without", "with"):
+        (project / how).mkdir()
+        shutil.copy(project / "data.csv", project / how)
+        done = subprocess.run(
+            [sys.executable, "-c", WITHOUT, how, *RUN, "--json"],
+            cwd=project / how,
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        tasks = {task["name"]: task for task in json.loads(done.stdout)["tasks"]}
+        computed = ("snapshot_data", "validate_data", "split_data", "train")
+        assert {tasks[name]["state"] for name in computed} == {"done"}
+        made.append([tasks[name]["outputs"] for name in computed])
+    without, with_server = made
     assert with_server == without
 
 

@@ -50,7 +50,7 @@ def convert(place: Path, settings: Settings, folder: Path) -> None:
     from assay.models import audit, save
     from assay.models.allowed import platform_classes
     from assay.models.walk import walk
-    from assay.reports.page import markdown_table
+    from assay.reports.markdown import markdown_table
 
     said = _read_mlmodel(place / FILE)
     own = _own(place)

@@ -68,7 +68,7 @@ def preflight(
     """
     from assay.components.preflight.examine import Plan, examine
     from assay.core.digest import canonical_json
-    from assay.reports.page import markdown_table
+    from assay.reports.markdown import markdown_table
 
     plan = Plan(
         data=data,

@@ -23,7 +23,8 @@ def doctor(
     from assay.cluster.doctor.checks import failed
     from assay.cluster.doctor.ground import ground
     from assay.core.digest import canonical_json
-    from assay.reports.page import Section, markdown_table, page, table
+    from assay.reports.markdown import markdown_table
+    from assay.reports.page import Section, page, table
 
     findings = examine(ground(kfp_endpoint, namespace, images))
     bad = failed(findings)

@@ -36,7 +36,7 @@ def train(
     from assay.core.digest import canonical_json
     from assay.core.findings import values
     from assay.errors import StepError, UsageError
-    from assay.reports.page import markdown_text
+    from assay.reports.markdown import markdown_text
 
     settings = Settings(
         target=target,

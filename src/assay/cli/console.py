@@ -18,7 +18,7 @@ from assay.core.digest import is_digest
 from assay.core.environment import set_defaults
 from assay.core.settings import MLFLOW_URI, STORE
 from assay.errors import UsageError
-from assay.text import short
+from assay.text import one_line, short
 
 HOME: Final = ".assay"
 """Folder of the default store and registry, within the current folder."""
@@ -108,8 +108,9 @@ def print_table(
     """
     if not stdout.is_terminal:
         for row in (headers, *rows):
-            click.echo("\t".join(str(cell) for cell in row))
+            click.echo("\t".join(one_line(str(cell)) for cell in row))
         return
+    rows = [[one_line(str(cell)) for cell in row] for row in rows]
     if len(headers) == 2:  # noqa: PLR2004 - facts
         width = max(len(str(row[0])) for row in (headers, *rows))
         for name, value in rows:

@@ -10,6 +10,7 @@ what it says counts only after `load` has checked it.
 """
 
 import base64
+import functools
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -25,7 +26,6 @@ from assay.core.digest import (
     of_bytes,
     parse_canonical_json,
 )
-from assay.core.parallel import parallel
 from assay.core.signing import PAYLOAD_TYPE, Key, Role, Signer, Verifier, open_unverified
 from assay.core.store import Store
 from assay.errors import RUN_AGAIN, AttestationError
@@ -263,7 +263,8 @@ def load(store: Store, digest: str, verifier: Verifier | None) -> Attestation:
         NotFoundError: No such attestation.
     """
     what = f"attestation {digest}"
-    raw = parse_canonical_json(store.get_bytes(digest, MAX_ATTESTATION_BYTES), what)
+    payload = store.get_bytes(digest, MAX_ATTESTATION_BYTES)
+    raw = _read(payload, what)
     if not isinstance(raw, dict):
         raise AttestationError(f"{what}: not a statement")
     signed_by, key, admitted_by = "", None, ""
@@ -271,7 +272,6 @@ def load(store: Store, digest: str, verifier: Verifier | None) -> Attestation:
         payload, signed_by, key = _open(raw, what, verifier)
         if key is not None and key.stolen and verifier is not None:
             admitted_by = _admitted_by(store, digest, verifier)
-        raw = parse_canonical_json(payload, what)
     elif verifier is not None:
         admitted_by = _admitted_by(store, digest, verifier)
         if not admitted_by:
@@ -280,7 +280,7 @@ def load(store: Store, digest: str, verifier: Verifier | None) -> Attestation:
                 "with ASSAY_SIGNING_KEY set, or have an approver admit it: assay store sign "
                 "DIGEST --why REASON"
             )
-    attestation = replace(parse(raw, digest, signed_by), admitted_by=admitted_by)
+    attestation = replace(_stated(payload, digest, signed_by), admitted_by=admitted_by)
     if key is not None and not admitted_by:
         try:
             key.require_in_use(attestation.details.finished, what)
@@ -292,6 +292,18 @@ def load(store: Store, digest: str, verifier: Verifier | None) -> Attestation:
                 "--why REASON"
             ) from error
     return attestation
+
+
+# Bytes that a process has parsed it need not parse again. They are read and compared with their
+# name, and a signature is verified, each time.
+@functools.lru_cache(maxsize=4096)
+def _read(data: bytes, what: str) -> Any:
+    return parse_canonical_json(data, what)
+
+
+@functools.lru_cache(maxsize=4096)
+def _stated(payload: bytes, digest: str, signed_by: str) -> Attestation:
+    return parse(_read(payload, f"attestation {digest}"), digest, signed_by)
 
 
 def _admitted_by(store: Store, digest: str, verifier: Verifier) -> str:
@@ -350,8 +362,8 @@ def _records(
         except AttestationError as error:
             return error
 
-    # In parallel, because what is asked anew in each run has a record of each run.
-    read_all = parallel(read, store.list_pointers(prefix))
+    # What is asked anew in each run has a record of each run.
+    read_all = store.on_each(read, store.list_pointers(prefix))
     found = [item for item in read_all if isinstance(item, Attestation)]
     refused = [item for item in read_all if isinstance(item, AttestationError)]
     return sorted(found, key=lambda record: (record.details.started, record.digest)), refused

@@ -136,6 +136,13 @@ def digest_of(path: str) -> str:
     return hashlib.sha256(_read(path)).hexdigest()
 
 
+def read_ahead() -> None:
+    """Find out what the library's modules import, for processes that are forks of this one."""
+    for name, path in library_files():
+        if name.endswith(".py"):
+            imports_of(_read(path))
+
+
 def forget() -> None:
     """Read all files again when they are asked for next."""
     for cached in (_read, _listing, _root, _elsewhere):

@@ -102,6 +102,10 @@ class Commit:
     dirty: bool = False
 
 
+_known: Final[dict[tuple[str, Path, str], CodeIdentity]] = {}
+"""By a step's module, file and own code, which is read anew each time."""
+
+
 def identity(step: Step) -> CodeIdentity:
     """The identity of the code that runs when `step` is executed in this process.
 
@@ -147,6 +151,10 @@ def identity_of(entry_point: str) -> CodeIdentity:
 
 def _identity(module: str, path: Path) -> CodeIdentity:
     own = closure.Own.of(module, path)
+    step = _digest_of({name: hashlib.sha256(data).hexdigest() for name, data in own.files.items()})
+    key = (module, path, step)
+    if key in _known:
+        return _known[key]
     found = closure.closure_of(own)
     names, unresolved = None, found.unresolved
     if not unresolved and (names := distributions.locked().of_imports(found.others)) is None:
@@ -158,14 +166,16 @@ def _identity(module: str, path: Path) -> CodeIdentity:
     if unresolved:
         logger.debug("%s: the whole library counts as its code: %s", module, unresolved)
         files |= closure.all_files(own)
-    return CodeIdentity(
-        step=_digest_of(
-            {name: hashlib.sha256(data).hexdigest() for name, data in own.files.items()}
-        ),
+    result = CodeIdentity(
+        step=step,
         modules=_digest_of({name: closure.digest_of(path) for name, path in files.items()}),
         distributions=distributions.digest_of(names),
         scope=Scope.LIBRARY if unresolved else Scope.CLOSURE,
     )
+    if own.top == closure.LIBRARY and not unresolved:
+        # Of what else took part, a process reads each file once.
+        _known[key] = result
+    return result
 
 
 def _digest_of(digests: Mapping[str, str]) -> str:
@@ -180,6 +190,7 @@ def installed() -> Installed:
     """
     closure.forget()
     distributions.forget()
+    _known.clear()
     files = {name: closure.digest_of(path) for name, path in closure.library_files()}
     return Installed(_digest_of(files), distributions.digest_of(None))
 

@@ -39,7 +39,7 @@ _MAX_KEY_BYTES: Final = 64 << 10
 _MAX_KEYS: Final = 200
 _OWNER: Final = re.compile(r"[^<>\s][^<>\x00-\x1f\x7f]{0,99} <[^<>\s]{3,200}>")
 _MOMENT: Final = re.compile(r"\d{4}-\d\d-\d\dT")
-_FIELDS: Final = frozenset({"owner", "roles", "key", "retired", "stolen"})
+_FIELDS: Final = frozenset({"owner", "roles", "key", "retired", "stolen", "formerly"})
 
 
 _DAYS: Final = {
@@ -74,6 +74,8 @@ class Key:
     public: Any
     stolen: date | None = None
     """First day, in UTC, on which somebody else may have had it; None where nobody has."""
+    formerly: frozenset[str] = frozenset()
+    """Names of the owner in statements that were signed before the owner's name changed."""
 
     def __str__(self) -> str:
         roles = ", ".join(sorted(self.roles))
@@ -379,8 +381,10 @@ def _listed_key(item: Any, what: str) -> Key:
                 days[name] = date.fromisoformat(day)
             except (ValueError, TypeError):
                 problems.append(f"{name}: write {said}, such as 2026-01-31")
-    if not isinstance(owner, str) or not _OWNER.fullmatch(owner):
-        problems.append("owner: write 'Name <mail>'")
+    formerly = item.get("formerly", [])
+    names = [owner, *(formerly if isinstance(formerly, list) else [None])]
+    if not all(isinstance(name, str) and _OWNER.fullmatch(name) for name in names):
+        problems.append("owner, and each of the list formerly: write 'Name <mail>'")
     texts = named if isinstance(named, list) else [named]
     unknown = [str(text)[:40] for text in texts if text not in set(Role)]
     if unknown or not texts:
@@ -396,7 +400,7 @@ def _listed_key(item: Any, what: str) -> Key:
     if problems:
         raise UsageError.all_of(problems, where=what)
     key = _key(item["key"].encode(), owner, roles, days.get("retired"), what)
-    return replace(key, stolen=days.get("stolen"))
+    return replace(key, stolen=days.get("stolen"), formerly=frozenset(formerly))
 
 
 def _pem(variable: str, value: str) -> bytes:

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from assay.data.schema import CARD_FILE, DatasetInfo
 from assay.data.statistics import MAX_VALUES, ColumnStatistics, PartStatistics
-from assay.reports.page import markdown_text
+from assay.reports.markdown import markdown_text
 
 MAX_COLUMNS: Final = 200
 """Columns that the card lists; the rest stands in `schema.json`."""

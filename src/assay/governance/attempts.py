@@ -8,7 +8,7 @@ attestations in the store.
 from assay.core.attestation import about, using
 from assay.core.step import Model, Services
 from assay.core.tree import get_manifest
-from assay.errors import NotFoundError
+from assay.errors import IntegrityError, NotFoundError
 from assay.evidence.format import EvidenceDocument
 from assay.governance.policy import ATTEMPTS
 
@@ -25,10 +25,10 @@ def tried_on(services: Services, test_data: str) -> list[str]:
 
 
 def _may_be_model(services: Services, digest: str) -> bool:
-    """Whether an artifact is a model; one that was removed since may have been."""
+    """Whether an artifact is a model; one that was removed or damaged since may have been."""
     try:
         return get_manifest(services.store, digest).artifact_type == Model.type
-    except NotFoundError:
+    except (NotFoundError, IntegrityError):
         return True
 
 

@@ -150,7 +150,11 @@ def no_plan(subjects: dict[str, str]) -> EvidenceDocument:
 
 
 def _poisson(findings: Findings) -> Interval:
-    """Garwood's exact interval of a count, per 10,000 rows."""
+    """Garwood's exact interval of a count, per 10,000 rows.
+
+    As `statsmodels.stats.rates.confint_poisson`, to the last digit; SciPy has no interval of a
+    count, and statsmodels is not in the image of evaluation.
+    """
     from scipy.stats import chi2
 
     from assay.evidence.numbers import tidy

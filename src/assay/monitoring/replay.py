@@ -106,9 +106,7 @@ def quantile(rows: Sequence[float], share: float) -> float:
 
     One of the values themselves, never between two, because some may be infinite.
     """
-    if not rows:
-        return math.nan
-    return sorted(rows)[max(math.ceil(share * len(rows) - 1e-9) - 1, 0)]
+    return float(np.quantile(rows, share, method="inverted_cdf")) if rows else math.nan
 
 
 @dataclass(frozen=True)

@@ -74,7 +74,7 @@ def approve(
         branch = _proposed(repository, model, environment, digest)
         seen = repository.branch(branch)
         if repository.contains(seen):
-            return _finish_merge(repository, model, environment, branch, seen)
+            return _finish_merge(opened, model, environment, branch)
         folder = layout.folder(model, environment)
         release = _checked(opened, folder, seen)
         if digest and release.digest != digest:
@@ -102,14 +102,33 @@ def approve(
         return merged
 
 
-def _finish_merge(
-    repository: Repository, model: str, environment: str, branch: str, seen: str
-) -> str:
-    """Finish a merge that was stopped before it removed the branch."""
+def _finish_merge(deployment: OpenDeployment, model: str, environment: str, branch: str) -> str:
+    """Finish a merge that was stopped before it removed the branch.
+
+    Args:
+        deployment: The opened deployment.
+        model: Name of the model.
+        environment: Where.
+        branch: The proposal's branch, whose tip was merged.
+
+    Returns:
+        The commit of the merge.
+
+    Raises:
+        IntegrityError: The log has no approval of a merge of this tip; somebody moved the branch.
+    """
+    repository = deployment.repository
+    seen = repository.branch(branch)
+    recorded = {e.commit for e in deployment.entries(model) if e.environment == environment}
     history = repository.history(layout.folder(model, environment))
-    merged = next((r.commit for r in history if seen in r.parents or r.commit == seen), "")
+    merged = next((r.commit for r in history if seen in r.parents and r.commit in recorded), "")
+    if not merged:
+        raise IntegrityError(
+            f"{branch} is at {seen[:12]}, an earlier commit of {repository.settings.branch}: it "
+            "proposes nothing, and nothing was merged; remove the branch, and propose again"
+        )
     repository.delete(branch, expected=seen)
-    return merged or seen
+    return merged
 
 
 def _proposed(repository: Repository, model: str, environment: str, digest: str) -> str:

@@ -27,7 +27,7 @@ from assay.governance.comparison import json_file, schema
 from assay.governance.policy import MAX_POLICY_BYTES
 from assay.releases.evaluation import Evidence, assessment_text, override_text
 from assay.releases.release import Release
-from assay.reports.page import markdown_table, markdown_text
+from assay.reports.markdown import markdown_table, markdown_text
 from assay.text import number, visible
 
 MAX_ROWS: Final = 12

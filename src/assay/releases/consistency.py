@@ -18,6 +18,7 @@ of the branch's commits. After a late entry of an older commit, `finish` repeats
 the newer commit.
 """
 
+import contextlib
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -57,9 +58,10 @@ def pushed(repository: Repository, entries: list[Entry]) -> list[Entry]:
         path = layout.path(intent.model, intent.environment)
         commits = {revision.commit for revision in repository.history(path)}
         if intent.commit in commits:
-            content = repository.read(path, intent.commit)
-            if content is not None and of_bytes(content) == intent.release:
-                result.append(intent)
+            with contextlib.suppress(IntegrityError):  # a link, or too large
+                content = repository.read(path, intent.commit)
+                if content is not None and of_bytes(content) == intent.release:
+                    result.append(intent)
     return result
 
 

@@ -90,14 +90,17 @@ def drill(deployment: Deployment, model: str, environment: str, *, by: str) -> D
         RunBlocked: The current release's model is revoked, so that it could not be restored.
         UsageError: As `require_ready`; nothing was moved.
         IntegrityError: A release cannot be restored, or its predictions differ.
+        ReleaseConflictError: Something else was released during the drill; it stays.
         ServiceError: The repository failed. `assay release list` shows what is released then.
     """
     require_ready(deployment, model, environment)
     services = deployment.services
 
-    def roll(to: str, why: str) -> tuple[RolledBack, float]:
+    def roll(to: str, why: str, leaves: str = "") -> tuple[RolledBack, float]:
         begun = time.monotonic()
-        done = rollback(deployment, model, environment, by=by, why=why, to=to, now=True)
+        done = rollback(
+            deployment, model, environment, by=by, why=why, to=to, now=True, leaves=leaves
+        )
         return done, time.monotonic() - begun
 
     # Before anything moves: the current release must be restorable too.
@@ -112,7 +115,7 @@ def drill(deployment: Deployment, model: str, environment: str, *, by: str) -> D
         rows[back.release.digest] = _golden(services, back.release.digest, back.release.golden)
     finally:
         # Whatever the result, restore the release of the environment.
-        forth, second = roll(back.left.name, DRILL_FORTH)
+        forth, second = roll(back.left.name, DRILL_FORTH, back.release.name)
     rows[forth.release.digest] = _golden(services, forth.release.digest, forth.release.golden)
     done = Drill(model, environment, back, forth, rows, max(first, second))
     predicate = {

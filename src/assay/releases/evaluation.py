@@ -23,14 +23,8 @@ from assay.releases.layout import (
 )
 from assay.releases.release import Release
 from assay.reports import figures as drawings
-from assay.reports.page import (
-    figure_svg,
-    figure_text,
-    markdown_table,
-    markdown_text,
-    new_figure,
-    standalone_svg,
-)
+from assay.reports.figures import Bar, figure_text, standalone_svg
+from assay.reports.markdown import markdown_table, markdown_text
 from assay.text import number
 
 MAX_CURVE_BYTES: Final = 4 << 20
@@ -300,53 +294,38 @@ def _names(release: Release) -> str:
 
 def _figures(judged: Evidence) -> dict[str, str]:
     drawn = {}
-    if plain := _points(judged.evaluation, labelled=False):
-        drawn[METRICS_FIGURE] = _points_figure(plain, "Metrics")
+    if overall := _bars(judged.evaluation, labelled=False):
+        drawn[METRICS_FIGURE] = drawings.intervals(overall, "Metrics")
     if roc := judged.curves.get("roc"):
-        drawn[ROC_FIGURE] = drawings.roc(roc["fpr"], roc["tpr"], "ROC curve", width=3.8, height=3.6)
+        svg = drawings.roc(roc["fpr"], roc["tpr"], "ROC curve", width=3.8, height=3.6)
+        drawn[ROC_FIGURE] = standalone_svg(svg)
     confusion = judged.curves.get("confusion_matrix")
     if confusion and len(confusion["labels"]) <= MAX_CLASSES:
         labels = [figure_text(label) for label in confusion["labels"]]
-        drawn[CONFUSION_FIGURE] = drawings.confusion(
+        svg = drawings.confusion(
             labels, confusion["matrix"], "Confusion matrix",
             rotation=30, align="right", width=4.2, height=3.6,
         )  # fmt: skip
-    if sliced := _points(judged.evaluation, labelled=True):
-        drawn[SLICES_FIGURE] = _points_figure(sliced[:MAX_SLICES], "Slices")
+        drawn[CONFUSION_FIGURE] = standalone_svg(svg)
+    if sliced := _bars(judged.evaluation, labelled=True):
+        drawn[SLICES_FIGURE] = drawings.intervals(sliced[:MAX_SLICES], "Slices")
     if judged.comparison is not None:
-        deltas = [p for p in _points(judged.comparison, labelled=None) if "delta" in p[0]]
+        deltas = [bar for bar in _bars(judged.comparison, labelled=None) if "delta" in bar.label]
         if deltas:
-            drawn[REGRESSION_FIGURE] = _points_figure(
-                deltas, "Regression (below 0: better)", zero=True
-            )
-    return {name: standalone_svg(svg) for name, svg in drawn.items()}
+            title = "Regression (below 0: better)"
+            drawn[REGRESSION_FIGURE] = drawings.intervals(deltas, title, mark=0.0)
+    return drawn
 
 
-def _points(
-    document: EvidenceDocument, *, labelled: bool | None
-) -> list[tuple[str, float, float, float]]:
-    """Values that have an interval: (name, value, low, high)."""
+def _bars(document: EvidenceDocument, *, labelled: bool | None) -> list[Bar]:
+    """The values that have an interval."""
     return [
-        (name, value, bounds.low, bounds.high)
+        Bar(figure_text(name), value, bounds.low, bounds.high)
         for name, value in _in_order(document)
         if value is not None
         and (labelled is None or is_labelled(name) is labelled)
         and (bounds := document.intervals.get(name)) is not None
     ]
-
-
-def _points_figure(
-    points: list[tuple[str, float, float, float]], title: str, *, zero: bool = False
-) -> str:
-    figure, axes = new_figure(7.5, 1.2 + 0.32 * len(points))
-    for place, (_, value, low, high) in enumerate(reversed(points)):
-        axes.plot([low, high], [place, place], color="C0", lw=2)
-        axes.plot([value], [place], marker="o", color="C0")
-    if zero:
-        axes.axvline(0, color="grey", lw=1, ls="--")
-    axes.set_yticks(range(len(points)), [figure_text(name) for name, *_ in reversed(points)])
-    axes.set(title=title)
-    return figure_svg(figure, title)
 
 
 def _file(store: Store, artifact: str, name: str, limit: int) -> bytes:

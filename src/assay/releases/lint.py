@@ -90,10 +90,12 @@ def _problems(deployment: OpenDeployment, folder: Path, path: str, touched: list
         (folder / parent).is_symlink() for parent in file.relative_to(folder).parents[:-1]
     ):
         return ["a link, where a release must be a file"]
-    if file.stat().st_size > MAX_RELEASE_BYTES:
-        return [f"larger than {MAX_RELEASE_BYTES} bytes"]
     try:
-        release = parse_release(file.read_bytes(), FILE_NAME)
+        with file.open("rb") as opened:
+            content = opened.read(MAX_RELEASE_BYTES + 1)
+        release = parse_release(content, FILE_NAME)
+    except IsADirectoryError:
+        return ["a folder, where a release must be a file"]
     except UsageError as error:
         return [str(error)]
     if layout.path(release.model, release.environment) != path:

@@ -361,6 +361,11 @@ class Repository:
                     f"the branch {above} is in the way of {branch}, for which it would have to be "
                     "a folder; remove it"
                 )
+        if below := self.branches(f"{branch}/"):
+            raise ServiceError(
+                f"the branch {below[0]} is in the way of {branch}, which it makes a folder; remove "
+                "it"
+            )
         self._remote(
             f"push {branch}",
             "push",

@@ -86,6 +86,7 @@ def rollback(
     why: str,
     to: str = "",
     now: bool = False,
+    leaves: str = "",
 ) -> RolledBack:
     """Restore an earlier release.
 
@@ -98,6 +99,7 @@ def rollback(
         why: A line for the commit and the log.
         to: Digest of an earlier model or release; by default the previous release.
         now: Push to the branch at once instead of proposing it.
+        leaves: The release that must be there now; "": any.
 
     Returns:
         The replaced and the restored (or proposed) release, and the time of each phase.
@@ -106,6 +108,7 @@ def rollback(
         UsageError: There is no earlier release, or `to` was never in the environment.
         IntegrityError: The release cannot be restored byte for byte; names the next that can be.
         RunBlocked: Its model is revoked; names the next.
+        ReleaseConflictError: The environment has another release than `leaves`.
         ServiceError: The repository refuses, or is down without `now`.
     """
     layout.require_environment(environment)
@@ -127,6 +130,10 @@ def rollback(
                 consistency.finish(opened, model)
             entries = deployment.entries(model)
             left = _current(deployment, entries, model, environment)
+            if leaves and left.name != leaves:
+                raise ReleaseConflictError(
+                    f"{left.digest} was released to {environment} meanwhile, and stays there"
+                )
             past = Past(deployment, entries, model, environment)
             target = _target(past, left, log.current(entries, environment), to)
         with _timed(seconds, "verify"):

@@ -212,9 +212,10 @@ def _require_entitled(statement: Statement, key: Key, *, proven: bool) -> None:
             f"{what} does not count: signed by {key}, and it names no pull request whose merge a "
             "forge could have reported; it requires the approver's own key"
         )
-    if statement.text("by") != key.owner:
+    if statement.text("by") not in {key.owner, *key.formerly}:
         raise AttestationError(
-            f"{what} does not count: in the name of {statement.text('by')!r}, signed by {key}"
+            f"{what} does not count: in the name of {statement.text('by')!r}, signed by {key}; if "
+            "its owner had that name, list it in keys.yaml under formerly"
         )
 
 

@@ -162,7 +162,26 @@ def _sync_path(run: _Run, path: str, result: Synced) -> None:
             continue
         result.approved.append(entry)
         last = entry if entry.moves else last
+    if problem := _without_commit(run, last):
+        result.problems.append(f"{path}: {problem}")
+        return
     _sync_alias(deployment, parts[1], parts[2], result)
+
+
+def _without_commit(run: _Run, last: Entry | None) -> str:
+    """The problem of a log whose newest release is of a commit that the repository does not have.
+
+    Only entries with a binding time, as in `_left`.
+    """
+    if last is None or not (last.commit and last.dated):
+        return ""
+    if run.deployment.repository.contains(last.commit):
+        return ""
+    return (
+        f"entry {last.number} of the log is of commit {last.commit[:12]}, which the branch does "
+        "not have: it was rewritten, or a fork of it uses the same store and keys; the "
+        "alias is not moved; release the right model again: assay release rollback or promote"
+    )
 
 
 def _sync_alias(deployment: Deployment, model: str, environment: str, result: Synced) -> None:

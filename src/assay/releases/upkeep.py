@@ -1,5 +1,6 @@
 """Releases in the maintenance of a store: roots to keep, and faults of the logs."""
 
+import functools
 import re
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -21,14 +22,31 @@ MAX_RELEASE_BYTES: Final = 4 << 20
 _DIGEST_IN_TEXT: Final = re.compile(r"sha256:[0-9a-f]{64}(?![0-9a-f])", re.ASCII)
 
 
-def plan(store: Store, roots: Mapping[str, str], *, now: float, grace: float) -> Plan:
-    """`gc.plan`, with what the release log keeps: whoever collects need not know of it."""
-    return gc.plan(store, roots, providers=[released], now=now, grace=grace)
+def plan(
+    store: Store,
+    roots: Mapping[str, str],
+    *,
+    now: float,
+    grace: float,
+    verifier: Verifier | None = None,
+) -> Plan:
+    """`gc.plan`, with what the release log keeps; `verifier` as for `log.live`."""
+    return gc.plan(store, roots, providers=[_provider(verifier)], now=now, grace=grace)
 
 
-def remove(store: Store, found: Plan, roots: Callable[[], Mapping[str, str]]) -> int:
-    """`gc.remove`, with what the release log keeps."""
-    return gc.remove(store, found, roots, providers=[released])
+def remove(
+    store: Store,
+    found: Plan,
+    roots: Callable[[], Mapping[str, str]],
+    *,
+    verifier: Verifier | None = None,
+) -> int:
+    """`gc.remove`, with what the release log keeps; `verifier` as for `log.live`."""
+    return gc.remove(store, found, roots, providers=[_provider(verifier)])
+
+
+def _provider(verifier: Verifier | None) -> gc.Provider:
+    return functools.partial(released, verifier=verifier)
 
 
 def fsck(
@@ -43,14 +61,14 @@ def fsck(
     return checking.fsck(store, verifier, source, progress, repair=repair, checks=[broken])
 
 
-def released(store: Store) -> dict[str, str]:
-    """The roots of the release log.
+def released(store: Store, verifier: Verifier | None) -> dict[str, str]:
+    """The roots of the release log; `verifier` as for `log.live`.
 
     Raises:
         IntegrityError: It cannot be followed to its end.
     """
     try:
-        return dict.fromkeys(log.live(store), "in the release log")
+        return dict.fromkeys(log.live(store, verifier), "in the release log")
     except AssayError as error:
         raise IntegrityError(f"release log: {error}") from error
 

@@ -1,10 +1,13 @@
-"""A process that has MLflow loaded and forks for each task that needs it: local runs on Linux only.
+"""Processes that have imported what tasks begin with, and fork for each task: on Linux only.
 
-Importing MLflow and its database costs more than everything else that a run does whose steps are
-answered from the cache, and each task is a process of its own. So a run whose pipeline has a task
-with a step that `asks_registry` starts a fork server at once, in the group of its tasks
-(`assay.runtime.task_group`), which imports MLflow while other tasks run. Such a task is then a fork
-of the server instead of a new process, and runs the same `assay.runtime.task`.
+Each task of a local run is a process of its own. What these processes import before they know what
+to do costs more than everything else that a run does whose steps are answered from the cache. So a
+run starts a fork server in the group of its tasks (`assay.runtime.task_group`). A task of the
+library is then a fork of it instead of a new process, and runs the same `assay.runtime.task`.
+
+The server imports what every task imports first, and nothing that computes: a fork of it has what
+a new process has at the same line. For tasks with a step that `asks_registry` it forks a second
+server, which imports MLflow and its database while other tasks run.
 
 For each task the run hands over a connection and the end of a pipe for the task's output. The fork
 says that it is ready, the run sends the request, and the fork's last byte is its exit code. Nothing
@@ -12,6 +15,7 @@ has been done before the request is sent: whatever fails until then, the run sta
 docs/adr/0017 says why, and what was measured.
 """
 
+import atexit
 import contextlib
 import gc
 import importlib
@@ -22,11 +26,13 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, NoReturn, Self
 from urllib.parse import urlsplit
 
-from assay.core.environment import hidden_modules, inherited, replace_variables, set_variables
+from assay.core import closure
+from assay.core import code_identity as code
+from assay.core.environment import hidden_modules, replace_variables, set_variables
 from assay.core.settings import MLFLOW_URI
 from assay.runtime.declaration import named_in
 from assay.runtime.task_group import TaskGroup
@@ -34,11 +40,35 @@ from assay.runtime.task_group import TaskGroup
 READY_SECONDS: Final = 60
 """The server may still be importing; a task that waited so long gets a process of its own."""
 _READY: Final = b"r"
-_UNUSED: Final = ("pandas", "pyarrow")
+_OF_EACH_TASK: Final = (
+    "kfp.dsl.executor",
+    "assay.runtime.task",
+    "assay.runtime.kfp",
+    "assay.runtime.declaration",
+    "assay.core.store.folder",
+    "in_toto_attestation.v1.statement",
+    "in_toto_attestation.predicates.provenance.v1.provenance_pb2",
+    "google.protobuf.json_format",
+)
+"""What tasks import whatever they do; nothing that computes."""
+_OF_THE_REGISTRY: Final = (
+    "mlflow.tracking",
+    "assay.governance.admission",
+    "assay.governance.registry",
+    "assay.releases.production",
+)
+_OF_A_DATABASE: Final = (
+    "mlflow.store.tracking.sqlalchemy_store",
+    "mlflow.store.model_registry.sqlalchemy_store",
+    "sqlalchemy.dialects.sqlite",
+)
+_UNUSED: Final = ("pandas", "pyarrow", "pygments")
 """What MLflow imports where it is installed and does without where it is not. Asking a registry
-needs neither; they take a third of the time, and Arrow's allocator starts a thread, with which no
+needs none of it; it takes a third of the time, and Arrow's allocator starts a thread, with which no
 process should fork."""
 _SERVERS: Final = ("http", "https")
+_AT_START: Final = ("PYTHON", "LD_", "MALLOC_", "GLIBC_")
+"""Beginnings of variables that a process reads when it starts."""
 
 
 class Fork:
@@ -87,9 +117,16 @@ class Fork:
 class ForkServer:
     """The run's end of it; see `fork_server`."""
 
-    def __init__(self, control: socket.socket, components: frozenset[str]) -> None:
+    def __init__(
+        self,
+        control: socket.socket,
+        registry: socket.socket,
+        that_ask: frozenset[str],
+    ) -> None:
         self._control = control
-        self._components = components
+        self._registry = registry
+        self._that_ask = that_ask
+        self._at_start = _read_at_start(os.environ)
 
     def start(self, command: Sequence[str], environment: Mapping[str, str]) -> Fork | None:
         """Start a task as a fork.
@@ -100,16 +137,18 @@ class ForkServer:
 
         Returns:
             The task; None where nothing was started and the caller has to start a process: the
-            task needs no registry, or the server is not there, or the library has changed since
-            the server was started.
+            task is not of the library, or has variables that a process reads when it starts, or
+            the server is not there, or the library has changed since the server was started.
         """
-        if named_in(list(command)) not in self._components:
+        component = named_in(list(command))
+        if not component or _read_at_start(environment) != self._at_start:
             return None
+        server = self._registry if component in self._that_ask else self._control
         ours, theirs = socket.socketpair()
         reading, writing = os.pipe()
         try:
             with theirs:
-                socket.send_fds(self._control, [b"\0"], [theirs.fileno(), writing])
+                socket.send_fds(server, [b"\0"], [theirs.fileno(), writing])
             ours.settimeout(READY_SECONDS)
             if ours.recv(1) != _READY:
                 raise EOFError  # noqa: TRY301 - one way out
@@ -134,35 +173,54 @@ def fork_server(pipeline: Any, group: TaskGroup) -> Iterator[ForkServer | None]:
         group: The group of the run's tasks, with which the server ends at the latest.
     """
     # Elsewhere system libraries do not survive a fork.
-    components = _components_that_ask(pipeline) if sys.platform == "linux" else frozenset()
+    components = _components(pipeline) if sys.platform == "linux" else frozenset()
     if not components:
         yield None
         return
-    ours, theirs = socket.socketpair()
-    with ours:
-        with theirs:
-            process = subprocess.Popen(  # noqa: S603 - this Python, and words of ours
-                [sys.executable, "-m", "assay.runtime.fork_server", str(theirs.fileno())],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                pass_fds=[theirs.fileno()],
-                process_group=group.number,
-                # Forked, it must not have threads.
-                env=inherited(OPENBLAS_NUM_THREADS="1"),
-            )
+    with contextlib.ExitStack() as stack:
+        (ours, theirs), (registry, its) = (_connection(stack) for _ in range(2))
+        that_ask = _those_that_ask(components)
+        process = subprocess.Popen(  # noqa: S603 - this Python, and words of ours
+            [
+                *(sys.executable, "-m", "assay.runtime.fork_server", str(theirs.fileno())),
+                *([str(its.fileno())] if that_ask else []),
+            ],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            pass_fds=[theirs.fileno(), its.fileno()],
+            process_group=group.number,
+        )
+        theirs.close()
+        its.close()
         try:
-            yield ForkServer(ours, components)
+            yield ForkServer(ours, registry, that_ask)
         finally:
-            # It holds nothing that has to be put away, and Python's own end takes half a second.
+            # It holds nothing that has to be put away. The server with MLflow sees the end of its
+            # connection.
             process.kill()
             process.wait()
 
 
-def _components_that_ask(pipeline: Any) -> frozenset[str]:
+def _connection(stack: contextlib.ExitStack) -> tuple[socket.socket, socket.socket]:
+    ours, theirs = socket.socketpair()
+    return stack.enter_context(ours), stack.enter_context(theirs)
+
+
+def _read_at_start(environment: Mapping[str, str]) -> dict[str, str]:
+    return {name: text for name, text in environment.items() if name.startswith(_AT_START)}
+
+
+def _components(pipeline: Any) -> frozenset[str]:
+    """Those of the library that the pipeline's tasks run."""
     executors = pipeline.pipeline_spec.deployment_spec["executors"]
-    names = {named_in(list(one["container"]["command"])) for one in executors.values()} - {""}
-    return frozenset(name for name in names if _asks_registry(name))
+    return frozenset(
+        {named_in(list(one["container"]["command"])) for one in executors.values()} - {""}
+    )
+
+
+def _those_that_ask(components: Iterable[str]) -> frozenset[str]:
+    return frozenset(name for name in components if _asks_registry(name))
 
 
 def _asks_registry(component: str) -> bool:
@@ -178,24 +236,30 @@ def _asks_registry(component: str) -> bool:
 
 def main() -> None:
     """Serve until the run closes its end of the connection."""
-    from assay.core import code_identity as code
-    from assay.governance.mlflow_calls import quiet
-
-    control = socket.socket(fileno=int(sys.argv[1]))
+    # Python calls it after all that is registered later.
+    atexit.register(_end)
+    control, *others = (socket.socket(fileno=int(number)) for number in sys.argv[1:])
     # An interrupt is for the tasks; what is loaded stays for good, and to look for garbage in it
     # would copy every page in a fork.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     gc.disable()
     loaded = code.installed()
-    with hidden_modules(*_UNUSED), quiet():
-        _load()
+    _load_task()
+    for registry in others:
+        if os.fork() == 0:
+            control.close()
+            control = registry
+            _load_registry()
+        else:
+            registry.close()
     gc.freeze()
     # Nobody waits for forks, so the system forgets them at their end.
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     while True:
         _, received, _, _ = socket.recv_fds(control, 1, 2)
         if not received:
-            return
+            # No tear-down: MLflow's takes half a second.
+            os._exit(0)
         if os.fork() == 0:
             control.close()
             # What has changed since it was imported is not what an attestation would name.
@@ -204,25 +268,45 @@ def main() -> None:
             os.close(descriptor)
 
 
-def _load() -> None:
-    from assay.governance.mlflow_calls import prepare
-
+def _load_task() -> None:
     set_variables({"_KFP_RUNTIME": "true"})
-    prepare()
-    names = ["kfp.dsl.executor", "assay.runtime.kfp", "mlflow.tracking"]
-    names += ["assay.governance.admission", "assay.governance.registry"]
-    if urlsplit(MLFLOW_URI.get()).scheme not in _SERVERS:
-        names += [
-            "mlflow.store.tracking.sqlalchemy_store",
-            "mlflow.store.model_registry.sqlalchemy_store",
-        ]
-    for name in names:
+    for name in _OF_EACH_TASK:
         importlib.import_module(name)
+    closure.read_ahead()
+
+
+def _load_registry() -> None:
+    from assay.governance.mlflow_calls import prepare, quiet
+
+    # Forked, it must not have threads.
+    set_variables({"OPENBLAS_NUM_THREADS": "1"})
+    prepare()
+    database = urlsplit(MLFLOW_URI.get()).scheme not in _SERVERS
+    with hidden_modules(*_UNUSED), quiet():
+        for name in (*_OF_THE_REGISTRY, *(_OF_A_DATABASE if database else ())):
+            importlib.import_module(name)
+
+
+_task: dict[str, Any] = {}
+"""In a fork: its connection and exit code."""
+
+
+def _end() -> None:
+    """End a fork when all that its task registered for the end is done.
+
+    No tear-down of modules: MLflow's takes half a second.
+    """
+    if _task:
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(OSError):
+                stream.flush()
+        with contextlib.suppress(OSError):
+            _task["connection"].sendall(bytes([_task["code"]]))
+        os._exit(_task["code"])
 
 
 def _serve(number: int, output: int, *, ready: bool) -> NoReturn:
     """Run one task, in a fork; never returns, so that nothing of the server runs twice."""
-    code = 1
     connection = socket.socket(fileno=number)
     connection.set_inheritable(False)
     try:
@@ -230,16 +314,16 @@ def _serve(number: int, output: int, *, ready: bool) -> NoReturn:
             connection.sendall(_READY)
             with connection.makefile("rb") as stream:
                 request = json.loads(stream.readline())
-            code = _run(request, output)
-            connection.sendall(bytes([code]))
+            _task.update(connection=connection, code=1)
+            _task["code"] = _run(request, output)
     except BaseException as error:  # noqa: BLE001 - nothing of the server may run twice
         from assay.printable import traceback_of
 
         # Into the task's log, once that is where it leads; before, the run starts a process.
         print(traceback_of(error), file=sys.stderr, flush=True)  # noqa: T201
-    finally:
-        # No tear-down: MLflow's takes half a second.
-        os._exit(code)
+    if not _task:
+        os._exit(1)
+    sys.exit()
 
 
 def _run(request: Mapping[str, Any], output: int) -> int:
@@ -263,10 +347,6 @@ def _run(request: Mapping[str, Any], output: int) -> int:
         return end.code if isinstance(end.code, int) else int(end.code is not None)
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
-    finally:
-        for stream in (sys.stdout, sys.stderr):
-            with contextlib.suppress(OSError):
-                stream.flush()
     return 0
 
 

@@ -2,7 +2,7 @@
 
 Every task is a process of its own, as on a cluster, and ends when the run ends, however that is
 (`assay.runtime.task_group`). What a task prints goes into the run's log.
-Tasks that ask the registry find MLflow loaded (`assay.runtime.fork_server`).
+Tasks find loaded what each of them needs (`assay.runtime.fork_server`).
 """
 
 import contextlib

@@ -77,6 +77,28 @@ def _print_current(services: "Services", as_json: bool) -> None:
             ["model", "environment", "digest", "since", "by"],
             [(model, where, short(e.digest), e.at, e.by) for model, where, e in current],
         )
+        for model, where, entry in current:
+            if (revoked := log.revocation(services, entry.digest)) is not None:
+                click.echo(
+                    f"warning: {entry.digest} is in {where} as {model!r} and was revoked by "
+                    f"{revoked.by}: {revoked.why}; roll it back: assay release rollback '{model}' "
+                    f"{where} --now --why TEXT",
+                    err=True,
+                )
+        _print_refused_revocations(services)
+
+
+def _print_refused_revocations(services: "Services") -> None:
+    """Revocations that do not count, such as by a key that no longer has the role."""
+    from assay.releases import log
+
+    for entry in log.read(services, log.REVOCATIONS):
+        if entry.refused and entry.event is log.Event.REVOCATION:
+            click.echo(
+                f"warning: the revocation of {entry.digest} (entry {entry.number}) does not count: "
+                f"{entry.refused}; where it is genuine, revoke again: assay release revoke",
+                err=True,
+            )
 
 
 def _require_known(services: "Services", model_name: str) -> None:

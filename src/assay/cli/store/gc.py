@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from assay.cli.console import human_bytes, json_option, print_json, print_table, use_defaults
-from assay.core.context import store_from_env
+from assay.core.context import services_from_env
 from assay.core.maintenance.gc import GRACE_SECONDS, Plan
 from assay.core.store import Store
 from assay.errors import UsageError
@@ -57,14 +57,15 @@ def command(
     if delete and dry_run:
         raise UsageError("--delete and --dry-run exclude each other")
     use_defaults()
-    store = store_from_env()
+    services = services_from_env()
+    store, verifier = services.store, services.verifier
 
     def roots() -> dict[str, str]:
         needed = release_roots(releases, store)
         return needed if no_registry else needed | _registered(store, keep_versions)
 
-    removable = plan(store, roots(), now=store.now(), grace=days * _DAY)
-    removed = remove(store, removable, roots) if delete else 0
+    removable = plan(store, roots(), now=store.now(), grace=days * _DAY, verifier=verifier)
+    removed = remove(store, removable, roots, verifier=verifier) if delete else 0
     _show(removable, removed if delete else None, as_json)
 
 

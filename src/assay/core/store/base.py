@@ -19,7 +19,7 @@ Error contract, for every kind:
 import abc
 import contextlib
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import IO, Final, NamedTuple, TypeVar
@@ -86,8 +86,17 @@ class Store(abc.ABC):
 
         blobs = list(unique.values())
         return [
-            blob.digest for blob, gone in zip(blobs, parallel(lacks, blobs), strict=True) if gone
+            blob.digest
+            for blob, gone in zip(blobs, self.on_each(lacks, blobs), strict=True)
+            if gone
         ]
+
+    def on_each(self, work: Callable[[T], R], items: Sequence[T]) -> list[R]:
+        """`work`, which asks the store something small, on each of `items`; results in order.
+
+        In parallel, because the answers take longer than the threads.
+        """
+        return parallel(work, items)
 
     def put_bytes(self, data: bytes, media_type: str = "application/octet-stream") -> Descriptor:
         """Store `data` under its digest, unless it is there and was written lately."""

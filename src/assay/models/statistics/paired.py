@@ -16,6 +16,9 @@ def mcnemar(candidate_right: NDArray[np.bool_], production_right: NDArray[np.boo
 
     Exact binomial for few discordant pairs, else chi-square with Edwards' continuity correction
     (McNemar, Psychometrika 1947; Edwards, Psychometrika 1948).
+
+    As `statsmodels.stats.contingency_tables.mcnemar`, to the last digit. Importing that takes 0.4 s
+    more than SciPy in each comparison, and statsmodels is in no image that compares.
     """
     only_candidate = int((candidate_right & ~production_right).sum())
     only_production = int((~candidate_right & production_right).sum())
@@ -29,7 +32,11 @@ def mcnemar(candidate_right: NDArray[np.bool_], production_right: NDArray[np.boo
 
 
 def holm(p_values: Mapping[str, float]) -> dict[str, float]:
-    """p-values corrected for being many (Holm, Scandinavian Journal of Statistics, 1979)."""
+    """p-values corrected for being many (Holm, Scandinavian Journal of Statistics, 1979).
+
+    As `statsmodels.stats.multitest.multipletests`, to the last digit; see `mcnemar`. SciPy has no
+    correction of this kind.
+    """
     ordered = sorted(p_values, key=lambda name: p_values[name])
     corrected: dict[str, float] = {}
     highest = 0.0

@@ -167,7 +167,8 @@ def _area(data: Predictions, value: float, _resamples: int, _seed: int) -> Bound
 def _area_parts(data: Predictions) -> Array:
     """For each row, the share of rows of the other class that it is in right order with (DeLong).
 
-    By mid-ranks (Sun & Xu, IEEE Signal Processing Letters 2014).
+    By mid-ranks (Sun & Xu, IEEE Signal Processing Letters 2014). SciPy, statsmodels and
+    scikit-learn have areas and no variance of one.
     """
     positive, score = data.actual_positive, data.score
     ranks = stats.rankdata(score)

@@ -41,7 +41,16 @@ there must be in the log (`missing`).
 """
 
 from assay.releases.log.blocking import Blocking, blocking, clear
-from assay.releases.log.chain import MAX_RACES, append, cut_off, head, heads, names, read
+from assay.releases.log.chain import (
+    MAX_RACES,
+    append,
+    cut_off,
+    doubtful,
+    head,
+    heads,
+    names,
+    read,
+)
 from assay.releases.log.check import Fault, check, models
 from assay.releases.log.decisions import Revocation, overrides, revocation, revocations
 from assay.releases.log.entry import ANYBODY, REVOCATIONS, WRITERS, Entry, Event, tips_chain
@@ -75,6 +84,7 @@ __all__ = [
     "configured",
     "current",
     "cut_off",
+    "doubtful",
     "get_release",
     "head",
     "heads",

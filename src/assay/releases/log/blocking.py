@@ -8,7 +8,7 @@ decide.
 
 import contextlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
 
 from assay.core.digest import PREFIX, hex_of, is_digest, of_bytes
@@ -29,16 +29,20 @@ from assay.releases.log.entry import (
     Entry,
     Event,
     NotAnEntryError,
+    is_ahead,
+    logs,
     pointer,
     prefix,
     read_entry,
 )
-from assay.releases.log.retention import logs
 from assay.releases.log.scope import refused_here
 from assay.releases.statement import Kind
 
 MAX_LISTED: Final = 20
 """Number of pointers that the entry of a removal lists; its digest covers all."""
+
+
+UNKNOWN_KEY: Final = "signed by no configured key"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +53,9 @@ class Blocking:
     target: str
     """What it names."""
     why: str
+    foreign: str = ""
+    """The model whose log it is of, where no configured key signed any entry of that log: it may
+    be the log of others, who use the store with keys of their own."""
 
 
 def blocking(services: Services) -> list[Blocking]:
@@ -134,9 +141,22 @@ def _of_chain(services: Services, hexed: str) -> list[Blocking]:
         found.append(Blocking(names[place - 1], targets[place - 1], looked.why))
     else:
         place = 0
+    if not place and any(one.why == UNKNOWN_KEY for one in found):
+        model = _model_of(services.store, targets, hexed)
+        found = [replace(one, foreign=model) for one in found]
     # An entry out of its place is proved worthless by one in its place that has a later number:
     # its chain of names holds another entry there. Otherwise pointers may have been replaced.
     return found[::-1] if stops and claimed <= place else []
+
+
+def _model_of(store: Store, targets: Sequence[str], hexed: str) -> str:
+    """The model whose log a chain is, as its entries say; "" for the revocations."""
+    for target in targets:
+        with contextlib.suppress(IntegrityError, NotFoundError):
+            entry, _ = read_entry(store, target, None)
+            if prefix(entry.model) == f"releases/{hexed}/":
+                return entry.model
+    return ""
 
 
 class _Looked(NamedTuple):
@@ -171,7 +191,7 @@ def _worthless(  # noqa: PLR0911 - one for each reason
     except NotFoundError:
         return _Looked("names a blob that is not in the store", stops=True)
     except UnknownKeyError:
-        return _Looked("signed by no configured key", stops=True)
+        return _Looked(UNKNOWN_KEY, stops=True)
     except NotAnEntryError as error:
         return _Looked(f"no entry: {error}"[:200])
     except IntegrityError as error:
@@ -179,7 +199,8 @@ def _worthless(  # noqa: PLR0911 - one for each reason
     if services.verifier is not None and key is None:
         return _Looked("unsigned")
     if (pointer(entry.model, entry.number), entry.previous) == (name, before):
-        return _Looked("")
+        ahead = is_ahead(entry, key)
+        return _Looked(f"dated {entry.at}, ahead of the clock" if ahead else "", ahead)
     return _misplaced(services, name, entry, key)
 
 

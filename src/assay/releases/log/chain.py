@@ -23,11 +23,13 @@ from assay.errors import (
 from assay.releases import statement
 from assay.releases.log.entry import (
     ANYBODY,
+    MOVES,
     REVOCATIONS,
     WRITERS,
     Entry,
     Event,
     NotAnEntryError,
+    is_ahead,
     malformed,
     pointer,
     prefix,
@@ -39,6 +41,7 @@ from assay.releases.log.scope import refused_here, repository_of, witnessed
 from assay.releases.statement import Kind, Statement
 
 MAX_RACES: Final = 50
+ACCORDING_TO: Final = "according to"
 _GO_BACK: Final = frozenset({Event.ROLLBACK, Event.RECONCILED})
 CLEAR: Final = "an approver removes it with: assay release clear"
 _REMEDY: Final = f"restore the store's pointers from a copy; if it was only added, {CLEAR}"
@@ -154,7 +157,8 @@ def read(services: Services, model: str) -> list[Entry]:
             or _refusal(services, entry, key, entries, proven=_proven(key, chained[place + 1 :]))
         )
         dated = not refused and (key is None or key.may(WRITERS[Event.RELEASE]))
-        entries.append(replace(entry, refused=refused, dated=dated))
+        by = entry.by if refused else _author(services, entry, key)
+        entries.append(replace(entry, refused=refused, dated=dated, by=by))
     # A key that runs pipelines could name any.
     seen = next((e.revocations for e in reversed(entries) if e.dated and e.revocations), "")
     if seen and seen not in names(store, REVOCATIONS):
@@ -173,36 +177,60 @@ def _chained(store: Store, model: str, verifier: Verifier | None) -> list[tuple[
         if found != pointer(model, number):
             raise IntegrityError(f"{what} is missing; the log was tampered with; {_REMEDY}")
         name = (store.read_pointer(found) or b"").decode(errors="replace")
-        if not is_digest(name):
-            raise IntegrityError(f"{what}: names no digest; the log was tampered with; {_REMEDY}")
         try:
-            entry, key = read_entry(store, name, verifier)
-        except NotFoundError as error:
-            raise IntegrityError(
-                f"{what}: its content {name} is not in the store; {_REMEDY}"
-            ) from error
-        except UnknownKeyError as error:
-            raise UnknownKeyError(
-                f"{what}: {error}; until then nothing is released, because the entry could be "
-                f"a revocation; if it is nobody's key: {CLEAR}"
-            ) from error
+            entry, key = _linked(store, name, what, verifier)
         except NotAnEntryError as error:
             # Anyone who can write to the store can add it; later entries follow it nevertheless.
             chained.append((_nothing(model, number, name, str(error)), None))
             continue
-        except IntegrityError as error:
-            raise IntegrityError(f"{what}: its content is no entry: {error}; {_REMEDY}") from error
         expected = (model, number, chained[-1][0].name if chained else "")
         if (entry.model, entry.number, entry.previous) != expected:
             said = "does not follow the entry before it"
-            if key is not None and (key.stolen or not key.may(WRITERS[Event.RELEASE])):
-                chained.append(
-                    (_nothing(model, number, name, f"{said}, and {key} signed it"), None)
-                )
-                continue
-            raise IntegrityError(f"{what}: {said}; the log was tampered with; {_REMEDY}")
+            if key is None or not (key.stolen or not key.may(WRITERS[Event.RELEASE])):
+                raise IntegrityError(f"{what}: {said}; the log was tampered with; {_REMEDY}")
+            entry, key = _nothing(model, number, name, f"{said}, and {key} signed it"), None
+        elif is_ahead(entry, key):
+            raise IntegrityError(
+                f"{what}: dated {entry.at}, which is ahead of this machine's clock; when the clock "
+                f"is right, {CLEAR}"
+            )
         chained.append((entry, key))
     return chained
+
+
+def _linked(
+    store: Store, name: str, what: str, verifier: Verifier | None
+) -> tuple[Entry, Key | None]:
+    """The entry that a pointer names.
+
+    Args:
+        store: That holds it.
+        name: Its digest.
+        what: The entry, for errors.
+        verifier: Whose signatures count; None: any.
+
+    Raises:
+        NotAnEntryError: It counts for nothing, and stops nobody.
+        UnknownKeyError: It is signed by a key that is not configured.
+        IntegrityError: It is not whole, or not in the store.
+    """
+    if not is_digest(name):
+        raise IntegrityError(f"{what}: names no digest; the log was tampered with; {_REMEDY}")
+    try:
+        return read_entry(store, name, verifier)
+    except NotFoundError as error:
+        raise IntegrityError(
+            f"{what}: its content {name} is not in the store; {_REMEDY}"
+        ) from error
+    except UnknownKeyError as error:
+        raise UnknownKeyError(
+            f"{what}: {error}; until then nothing is released, because the entry could be "
+            f"a revocation; if it is nobody's key: {CLEAR}"
+        ) from error
+    except NotAnEntryError:
+        raise
+    except IntegrityError as error:
+        raise IntegrityError(f"{what}: its content is no entry: {error}; {_REMEDY}") from error
 
 
 def _nothing(model: str, number: int, name: str, refused: str) -> Entry:
@@ -240,11 +268,29 @@ def _refusal(
         if entry.event is not Event.REVOCATION:  # retiring a key does not undo it
             key.require_in_use(entry.at, f"entry {entry.number}", proven=proven)
             _require_after(entry, clock(before))
-        return _disproof(services, entry, key)
+        return _disproof(services, entry)
     except NotFoundError:
         return f"the statement {entry.statement} behind it is not in the store"
     except AttestationError as error:
         return str(error)
+
+
+def _author(services: Services, entry: Entry, key: Key | None) -> str:
+    """Who an entry is by: the owner of the key, whatever name somebody wrote into it.
+
+    What a person states is by the owner of that statement's key, under today's name. What a
+    runner's key did is by that key; a name in it is a claim.
+    """
+    if key is None or services.verifier is None or not key.owner:
+        return entry.by
+    if entry.event is Event.REVOCATION:
+        return key.owner
+    if entry.statement and entry.event is not Event.INTENT:  # what an intent names, nobody checked
+        return statement.load(services, entry.statement, proven=True).by
+    claim = entry.by.endswith(f"({ACCORDING_TO} {key.owner})") or entry.by == key.owner
+    if claim or key.may(WRITERS[Event.RELEASE]):
+        return entry.by
+    return f"{entry.by} ({ACCORDING_TO} {key.owner})"
 
 
 def _require_after(entry: Entry, clock: str) -> None:
@@ -255,10 +301,8 @@ def _require_after(entry: Entry, clock: str) -> None:
         )
 
 
-def _disproof(services: Services, entry: Entry, key: Key) -> str:
+def _disproof(services: Services, entry: Entry) -> str:
     """Why the statement behind an entry does not support it; "" when it does."""
-    if entry.event is Event.REVOCATION:
-        return "" if entry.by == key.owner else f"in the name of {entry.by!r}, written by {key}"
     # A rollback needs no approval of its own, but one that it names must match; an intent becomes
     # the entry that it announces.
     named = bool(entry.statement) and (entry.intends or entry.event) in _GO_BACK
@@ -291,7 +335,7 @@ def _not_backed(entry: Entry, approval: Statement) -> str:
         "by": entry.by,
     }
     given = {name: approval.text(name) for name in expected}
-    given |= {"kind": approval.kind, "subject": approval.subject, "by": approval.by}
+    given |= {"kind": approval.kind, "subject": approval.subject}
     wrong = [name for name in expected if given[name] != expected[name]]
     # Earlier approvals name no repository; their commit is that of the entry.
     if approval.text("repository") not in {"", entry.repository}:
@@ -300,7 +344,7 @@ def _not_backed(entry: Entry, approval: Statement) -> str:
 
 
 def _not_stated(entry: Entry, given: Statement) -> str:
-    if (given.kind, given.subject, given.text("model"), given.by) != (
+    if (given.kind, given.subject, given.text("model"), given.text("by")) != (
         Kind.OVERRIDE,
         entry.digest,
         entry.model,
@@ -308,6 +352,33 @@ def _not_stated(entry: Entry, given: Statement) -> str:
     ):
         return f"{given.digest} is not the override that it claims"
     return ""
+
+
+def doubtful(services: Services, entries: Sequence[Entry], environment: str) -> Entry | None:
+    """The newest entry of an environment, by an approver or recorder, if it does not count.
+
+    It may have counted until keys.yaml was changed, such as the name or the roles of its key's
+    owner. What the log says without it is then an earlier state, which nobody decided on.
+
+    Args:
+        services: The store, and whose signatures count.
+        entries: The log.
+        environment: Where.
+    """
+    verifier = services.verifier
+    keys = {} if verifier is None else {key.key_id: key for key in verifier.keys}
+    result = None
+    for entry in entries:
+        if entry.environment != environment or entry.event not in MOVES:
+            continue
+        key = keys.get(entry.signed_by)
+        trusted = key is not None and key.stolen is None
+        if not entry.refused:
+            result = None
+        elif trusted and not malformed(entry) and not refused_here(services, entry):
+            roles = WRITERS[Event.RELEASE]
+            result = entry if key is not None and key.may(roles) else result
+    return result
 
 
 def names(store: Store, model: str) -> list[str]:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any, Final
 
@@ -22,6 +23,7 @@ MAX_NAME_CHARS: Final = 2000
 """Of a chain's name: a model, or the URL and branch of a deployment repository."""
 MAX_PERSON_CHARS: Final = 1000
 MAX_TIME_CHARS: Final = 40
+MAX_AHEAD: Final = timedelta(days=1)
 
 
 class NotAnEntryError(AttestationError):
@@ -155,6 +157,21 @@ def malformed(entry: Entry) -> str:
     return f"its fields have no valid value: {wrong}" if wrong else ""
 
 
+def is_ahead(entry: Entry, key: Key | None) -> bool:
+    """Whether an entry whose time binds later ones is dated more than `MAX_AHEAD` in the future.
+
+    Later entries are not dated before it. When the writer's key is retired on a day before that
+    date, all of them would cease to count.
+
+    Args:
+        entry: Which.
+        key: The configured key that signed it; None where none is configured.
+    """
+    if malformed(entry) or (key is not None and not key.may(WRITERS[Event.RELEASE])):
+        return False
+    return statement.moment(entry.at, "at") > datetime.now(UTC) + MAX_AHEAD
+
+
 def tips_chain(url: str, branch: str) -> str:
     """The name of the chain of the tips of a repository's branch."""
     return f"{TIPS}{url} {branch}"
@@ -228,6 +245,11 @@ def _decode(data: bytes, name: str, verifier: Verifier | None) -> tuple[Entry, K
 def prefix(model: str) -> str:
     """The prefix of the pointers of a chain."""
     return f"releases/{hex_of(of_bytes(model.encode()))}/"
+
+
+def logs(store: Store) -> set[str]:
+    """The digests of the names of all chains, as pointers hold them."""
+    return {name.split("/")[1] for name in store.list_pointers("releases/")}
 
 
 def pointer(model: str, number: int) -> str:

@@ -23,11 +23,11 @@ from assay.releases.log.entry import (
     WRITERS,
     Entry,
     Event,
+    logs,
     prefix,
     read_entry,
     tips_chain,
 )
-from assay.releases.log.retention import logs
 from assay.releases.settings import settings_from_env
 
 _ANYWHERE: Final = frozenset({Event.ROLLBACK, Event.RECONCILED, Event.OVERRIDE})
