@@ -77,7 +77,7 @@ def test_what_cannot_be_a_variable_is_told(folder: Path, text: str) -> None:
 def test_what_is_not_utf8_is_told_and_not_shown(folder: Path) -> None:
     put(folder, "git/token", "")
     (folder / "git/token").write_bytes(b"s3cret\xff")
-    with pytest.raises(UsageError, match="git/token: not UTF-8; mend it") as told:
+    with pytest.raises(UsageError, match="git/token: not UTF-8; correct it") as told:
         mounted.use(folder)
     assert "s3cret" not in str(told.value)
     assert told.value.__suppress_context__

@@ -187,7 +187,10 @@ def governed_verdict(
     Args:
         services: The store.
         judgement: The decision.
-        governing: The governing policy; None where the deployment repository has none.
+        governing: The governing policy; None if the deployment repository has none.
+
+    Returns:
+        The verdict.
 
     Raises:
         PolicyError: The governing policy does not parse.

@@ -51,7 +51,13 @@ class Revision:
 
 
 class Repository:
-    """A clone of the deployment repository for one command."""
+    """A clone of the deployment repository for one command.
+
+    Args:
+        settings: URL, branch and login.
+        folder: The clone.
+        scratch: Folder for temporary files.
+    """
 
     def __init__(self, settings: Settings, folder: Path, scratch: Path) -> None:
         self.settings = settings

@@ -30,6 +30,12 @@ class Past:
     """The releases of an environment, from the release log; the repository only has the files.
 
     A release that is only in the repository's history was not necessarily approved.
+
+    Args:
+        deployment: The store, and the repository if it is opened.
+        entries: The log of the model, oldest first.
+        model: Name of the model.
+        environment: Where.
     """
 
     def __init__(

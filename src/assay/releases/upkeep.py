@@ -30,7 +30,18 @@ def plan(
     grace: float,
     verifier: Verifier | None = None,
 ) -> Plan:
-    """`gc.plan`, with what the release log keeps; `verifier` as for `log.live`."""
+    """Plan a collection that keeps the roots of the release log; see `gc.plan`.
+
+    Args:
+        store: The store.
+        roots: Further digests to keep, each with the reason.
+        now: The time of the store, in seconds since the epoch.
+        grace: Seconds for which everything written or used is kept.
+        verifier: Whose signatures count; None if no keys are configured.
+
+    Returns:
+        What can be removed.
+    """
     return gc.plan(store, roots, providers=[_provider(verifier)], now=now, grace=grace)
 
 
@@ -41,7 +52,17 @@ def remove(
     *,
     verifier: Verifier | None = None,
 ) -> int:
-    """`gc.remove`, with what the release log keeps; `verifier` as for `log.live`."""
+    """Remove what a plan lists, except what the release log needs by now; see `gc.remove`.
+
+    Args:
+        store: The store.
+        found: The plan.
+        roots: Returns further digests to keep, each with the reason.
+        verifier: Whose signatures count; None if no keys are configured.
+
+    Returns:
+        The number of removed blobs.
+    """
     return gc.remove(store, found, roots, providers=[_provider(verifier)])
 
 
@@ -57,7 +78,18 @@ def fsck(
     *,
     repair: bool = False,
 ) -> Checked:
-    """`fsck` of `assay.core.maintenance`, and of the release log."""
+    """Check a store including its release logs; see `assay.core.maintenance.fsck`.
+
+    Args:
+        store: The store.
+        verifier: Whose signatures count; None if no keys are configured.
+        source: A copy of the store to repair from.
+        progress: Called with the digest of each blob.
+        repair: Whether to write damaged plain copies and pointers again.
+
+    Returns:
+        The findings.
+    """
     return checking.fsck(store, verifier, source, progress, repair=repair, checks=[broken])
 
 

@@ -35,7 +35,13 @@ os.register_at_fork(after_in_child=_after_fork)
 
 
 def emit(task: str, state: str, **details: Any) -> None:
-    """Append one event, as a single write so that parallel tasks do not mix their lines."""
+    """Append one event, in a single write, so that parallel tasks do not mix their lines.
+
+    Args:
+        task: Name of the step.
+        state: The new state.
+        **details: Further fields of the event.
+    """
     path = EVENTS.get()
     if not path:
         return

@@ -1,10 +1,10 @@
-"""The bridge to Kubeflow Pipelines: digests in, digests and things to look at out.
+"""The bridge to Kubeflow Pipelines: digests as inputs, digests and UI artifacts as outputs.
 
-The only module of the library that knows KFP's tasks. A component's body is one call of `execute`;
-see components/ for a dozen of them, and docs/steps.md for how to write your own.
+The body of a component is one call of `execute`; see components/ for examples, and docs/steps.md
+for how to write your own.
 
-A task may run several steps, one after the other: each has its own attestation and its own answer
-in the step cache, and the pods are fewer. How a task ends stands in the run's records
+A task may run several steps, one after the other: each has its own attestation and entry in the
+step cache, but they share a pod. The end of a task is recorded in the status of the run
 (`assay.runtime.runs`), in its log and in Kubernetes' termination message.
 """
 
@@ -43,32 +43,32 @@ from assay.runtime.foreign import keep, recognise
 from assay.text import log_lines, reason_lines
 
 TERMINATION_LOG: Final = Path("/dev/termination-log")
-"""Kubernetes shows what a container wrote here as the reason of its end."""
+"""File whose content Kubernetes shows as the reason of a container's end."""
 MAX_TERMINATION_BYTES: Final = 4096
-"""Kubernetes keeps no more."""
+"""Kubernetes' limit."""
 
 VIEW_FILES: Final = {
     "HTML": "report.html",
     "Markdown": "summary.md",
     "Metrics": "metrics.json",
 }
-"""The file of an output's tree that a UI artifact of each type shows."""
+"""The file of an output that a UI artifact of each type shows."""
 LINEAGE: Final = {"Dataset": "dataset", "Model": "model"}
-"""UI artifacts that show nothing but name what was made: type to the step's output."""
+"""UI artifacts that only name an output of the step, by type."""
 
 MAX_VIEW_BYTES: Final = 32 << 20
 
 SETTINGS: Final = "settings"
-"""Parameter of a component: more of its steps' parameters, as one object."""
+"""Parameter of a component: further parameters of its steps, as one object."""
 EPOCH: Final = "epoch"
-"""The setting that no step takes: KFP's cache key changes with it (`assay.core.epoch`)."""
+"""A setting that no step takes; it changes KFP's cache key (`assay.core.epoch`)."""
 
 BLOCKS: Final[Mapping[str, type[RunHalted]]] = {
     "block": RunBlocked,
     "inconclusive": RunInconclusive,
 }
 REJECTS: Final[Mapping[str, type[RunHalted]]] = {"block": RunRejected, "inconclusive": RunRejected}
-"""What the verdict of a judging step ends the run with."""
+"""The error for each verdict of a judging step."""
 
 
 def execute(
@@ -80,15 +80,15 @@ def execute(
     """Run a step as a KFP component.
 
     Args:
-        step: What to run.
+        step: The step.
         arguments: The component's `locals()`: parameters by name, and UI artifacts, which are
-            filled from the files named in `VIEW_FILES`. `settings`, where there is one, holds more
-            of the step's parameters and wins.
-            A foreign component's artifact, given to an input of the step, is kept in the store
-            first; the step gets what its digest names.
+            filled from the files in `VIEW_FILES`. `settings`, if given, has further parameters of
+            the step, with priority.
+            An artifact of a foreign component, given to an input of the step, is stored first; the
+            step gets it by its digest.
         *outputs: Names of the step's outputs and values, in the order of the component's own
             `NamedTuple`. `NAME_digest` is the output NAME: a UI artifact has the short name.
-        judge: What each `verdict` of the step but `pass` ends the run with.
+        judge: The error for each `verdict` of the step other than `pass`.
 
     Returns:
         A named tuple with a digest or value for each name in `outputs`.
@@ -105,18 +105,24 @@ def execute_all(
     handed_on: Mapping[str, str] | None = None,
     lists: Mapping[str, Sequence[str]] | None = None,
 ) -> tuple[Any, ...]:
-    """Run several steps as one KFP component, as `execute` does one.
+    """Run several steps as one KFP component, as `execute` runs one.
 
     Args:
-        steps: In order. Each takes what it knows by name: arguments of the component, or what a
-            step before it gave.
+        steps: The steps, in order. Each takes its parameters and inputs by name: from the arguments
+            of the component, or from the outputs and values of earlier steps.
         arguments: As for `execute`.
         *outputs: As for `execute`.
-        name: The component's.
+        name: Name of the component.
         judge: For the last step.
-        handed_on: Parameter to the output or value of an earlier step that it takes, where their
-            names differ.
-        lists: Outputs that are several digests, by name.
+        handed_on: For a parameter or input, the output or value of an earlier step, if the names
+            differ.
+        lists: Outputs that are lists of digests, by name.
+
+    Returns:
+        A named tuple with a digest or value for each name in `outputs`.
+
+    Raises:
+        SystemExit: A step failed, or the verdict is not `pass`.
     """
     with Task(name, steps, arguments) as task:
         for step in steps:
@@ -127,7 +133,20 @@ def execute_all(
 def adopt(step: Step, name: str, arguments: Mapping[str, Any], *outputs: str) -> tuple[Any, ...]:
     """As `execute`, for a step that imports the KFP artifact given to its input `name`.
 
-    An artifact of ours that comes back unaltered keeps its name and its records: nothing runs.
+    An exported artifact that comes back unchanged keeps its digest and attestations; the step is
+    then not run.
+
+    Args:
+        step: The step.
+        name: Name of the input.
+        arguments: As for `execute`.
+        *outputs: As for `execute`.
+
+    Returns:
+        As `execute`.
+
+    Raises:
+        SystemExit: The step failed.
     """
     with Task(step.name, [step], arguments) as task:
         foreign = _named(arguments[name], task.context)
@@ -140,7 +159,7 @@ def adopt(step: Step, name: str, arguments: Mapping[str, Any], *outputs: str) ->
 
 
 def guard(function: Callable[..., None], **arguments: Any) -> None:
-    """Call a function that is no step with a task's error handling."""
+    """Call a function that is not a step with the error handling of a task."""
     name = function.__name__
     events.emit(name, events.STARTED)
     try:
@@ -156,11 +175,17 @@ def guard(function: Callable[..., None], **arguments: Any) -> None:
 
 
 class Task:
-    """A task of a run: its steps, what becomes of them, and how it is told.
+    """A task of a run: it runs steps, and records and reports their results.
 
-    As a context manager it turns an `AssayError` into one line and its exit code. The line is the
-    last on standard error, and Kubernetes' termination message, because the KFP UI says little else
-    about why a task failed.
+    As a context manager it converts an `AssayError` to one line and an exit code. The line is the
+    last on standard error, and Kubernetes' termination message, because the KFP UI has little else
+    about the reason of a failure.
+
+    Args:
+        name: Name of the component.
+        steps: Its steps.
+        arguments: Its arguments.
+        own_settings: Types of settings that are not parameters of a step.
     """
 
     def __init__(
@@ -190,7 +215,7 @@ class Task:
             return
         self._emit_failure(error)
         with contextlib.suppress(AssayError):
-            # What was wrong may have been found before the store was asked for.
+            # The error may have occurred before the store was opened.
             self._open()
         self._record(runs.FAILED, error)
         if isinstance(error, AssayError):
@@ -200,7 +225,7 @@ class Task:
 
     @property
     def context(self) -> Context:
-        """Store, cache mode, keys: from the environment."""
+        """Store, cache mode and keys, from the environment."""
         if self._context is None:
             context = self._open()
             self._record(runs.STARTED)
@@ -210,7 +235,7 @@ class Task:
 
     @property
     def arguments(self) -> Mapping[str, Any]:
-        """What the component was given, settings among it, and what its steps gave so far."""
+        """The arguments of the component with its settings, and the results of steps so far."""
         return self._arguments
 
     def run(
@@ -219,7 +244,19 @@ class Task:
         handed_on: Mapping[str, str] | None = None,
         instead: Mapping[str, Any] | None = None,
     ) -> Execution:
-        """Run a step, or take its answer from the cache."""
+        """Run a step, or take its answer from the cache.
+
+        Args:
+            step: The step.
+            handed_on: As for `execute_all`.
+            instead: Arguments that replace those of the component.
+
+        Returns:
+            The execution.
+
+        Raises:
+            AssayError: The step failed.
+        """
         if step is not self._current or (
             self._executions and self._executions[-1].step == step.name
         ):
@@ -237,7 +274,7 @@ class Task:
         return execution
 
     def took(self, execution: Execution) -> None:
-        """Go on from what a step gave."""
+        """Add the result of a step."""
         self._executions.append(execution)
         self._arguments |= {**execution.values, **execution.outputs}
         if self._steps[-1].name != execution.step:
@@ -249,7 +286,15 @@ class Task:
         judge: Mapping[str, type[RunHalted]] | None = None,
         lists: Mapping[str, Sequence[str]] | None = None,
     ) -> tuple[Any, ...]:
-        """Show what was made, then judge it; what the component gives.
+        """Fill the UI artifacts, then judge the verdict.
+
+        Args:
+            outputs: As for `execute`.
+            judge: As for `execute`.
+            lists: As for `execute_all`.
+
+        Returns:
+            The outputs of the component.
 
         Raises:
             RunHalted: The verdict is not `pass`.
@@ -296,7 +341,7 @@ class Task:
         events.emit(name, events.FAILED, **told, **_failure(error))
 
     def _record(self, state: str, error: BaseException | None = None) -> None:
-        """Write the run's record of this task; that it cannot be written fails nothing."""
+        """Write the status of this task; an error is only a warning."""
         if self._context is None or not self._context.invocation:
             return
         failure: dict[str, Any] = {"problems": (), "exit_code": 0}
@@ -320,11 +365,11 @@ class Task:
         try:
             runs.write_task(self._context.store, self._context.invocation, record)
         except AssayError as unwritten:
-            _print(f"warning: the run's record of {self._name} is missing: {unwritten}")
+            _print(f"warning: the status of {self._name} was not stored: {unwritten}")
 
 
 def _end_of_a_bug(error: BaseException) -> NoReturn:
-    """End the task with the traceback in its log, which Python would print with all secrets."""
+    """End the task with the traceback in its log; Python would print it with secrets."""
     _print(traceback_of(error))
     if isinstance(error, KeyboardInterrupt):
         raise KeyboardInterrupt from None  # the process ends by the signal
@@ -332,7 +377,7 @@ def _end_of_a_bug(error: BaseException) -> NoReturn:
 
 
 def _failure(error: BaseException) -> dict[str, Any]:
-    """What events and records hold of an error; its problems do not repeat a verdict."""
+    """The fields of an error for events and status; the problems do not repeat a verdict."""
     if isinstance(error, AssayError):
         problems, code = list(error.problems), error.exit_code
     else:
@@ -379,7 +424,7 @@ def _print(line: str) -> None:
 
 
 def _tell(error: AssayError, reasons: Sequence[str]) -> None:
-    """Say why the task failed: in short lines for KFP's log panel, which cuts and wraps none."""
+    """Print why the task failed, in short lines, because KFP's log panel does not wrap lines."""
     first, *others = [error.where] if reasons else error.lines
     for line in [*log_lines([f"error: {first}", *others]), *reason_lines(reasons)]:
         _print(line)
@@ -400,22 +445,22 @@ def _pick(
     if missing := [name for name in outputs if name not in available]:
         steps = ", ".join(execution.step for execution in executions)
         raise StepError(
-            f"step {steps} gave no {', '.join(missing)}; it gave {', '.join(available)}"
+            f"step {steps} has no output {', '.join(missing)}; it has {', '.join(available)}"
         )
     outcome = namedtuple("Outputs", outputs)  # type: ignore[misc]  # noqa: PYI024 - by name only
     return outcome(*(available[name] for name in outputs))
 
 
 def _named(value: Any, context: Context) -> Any:
-    """An argument as a step takes it: of a KFP artifact, the digest of its bytes."""
+    """An argument for a step: a KFP artifact is stored and replaced by its digest."""
     if not (hasattr(value, "path") and hasattr(value, "metadata")):
         return value
-    # The path, whatever its URI is: the launcher fetched it, or kfp.local wrote it there.
+    # Use the path, not the URI: the launcher fetched it, or kfp.local wrote it.
     return keep(Path(value.path), context, getattr(value, "uri", "") or "")
 
 
 def _is_ui_artifact(value: Any) -> bool:
-    # By name, because importing kfp.dsl for isinstance costs what a cached step may take.
+    # By name, because importing kfp.dsl for isinstance would take as long as a cached step.
     return type(value).__name__ in {*VIEW_FILES, *LINEAGE} and hasattr(value, "metadata")
 
 
@@ -441,7 +486,7 @@ def _fill_views(views: list[Any], executions: Sequence[Execution], store: Store)
 
 
 def _name_in_lineage(view: Any, output: str, executions: Sequence[Execution]) -> None:
-    """Make KFP's own lineage know what was made; KFP's launcher leaves a `cas` URI alone."""
+    """Name the output in KFP's lineage; KFP's launcher ignores a `cas` URI."""
     for execution in executions:
         if digest := execution.outputs.get(output):
             view.uri = f"cas://{digest.replace(':', '/')}"

@@ -1,6 +1,6 @@
 """`python -m assay.runtime.rerun ATTESTATION`: execute an attested step again; prints JSON.
 
-A process of its own, so that `assay reproduce` can hand it to another interpreter and folder.
+A process of its own, so that `assay reproduce` can use another interpreter and folder.
 """
 
 import argparse
@@ -18,7 +18,7 @@ from assay.runtime.context import task_context
 
 
 def main() -> None:
-    """Read the record, run its step, print the outputs' digests."""
+    """Read the attestation, execute its step, and print the digests of the outputs."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("attestation")
     parser.add_argument("--allow-module", action="append", default=[])

@@ -68,7 +68,21 @@ class GiteaForge:
     def open(
         self, branch: str, base: str, title: str, body: str, labels: Sequence[str]
     ) -> PullRequest:
-        """See `Forge.open`."""
+        """Open a pull request; an existing one of the branch is updated instead.
+
+        Args:
+            branch: The branch with the proposal.
+            base: The branch to merge into.
+            title: Title of the pull request.
+            body: Its description, in Markdown.
+            labels: Labels to add.
+
+        Returns:
+            The pull request.
+
+        Raises:
+            ServiceError: The forge refuses, or does not answer.
+        """
         content = {"head": branch, "base": base, "title": title, "body": body}
         what = f"open a pull request for {branch}"
         made = self._call(what, "POST", "/pulls", content, admit=_CONFLICT)
@@ -81,7 +95,20 @@ class GiteaForge:
     def update(
         self, request: PullRequest, title: str, body: str, labels: Sequence[str]
     ) -> PullRequest:
-        """See `Forge.update`."""
+        """Change an open pull request; labels that people added are kept.
+
+        Args:
+            request: The pull request.
+            title: The new title.
+            body: The new description, in Markdown.
+            labels: Labels to add.
+
+        Returns:
+            The pull request.
+
+        Raises:
+            ServiceError: The forge refuses, or does not answer.
+        """
         what, path = f"update pull request {request.number}", f"/pulls/{request.number}"
         raw = self._call(what, "GET", path)
         if (raw["title"], raw["body"]) != (title, body):

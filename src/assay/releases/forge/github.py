@@ -54,7 +54,21 @@ class GitHubForge:
     def open(
         self, branch: str, base: str, title: str, body: str, labels: Sequence[str]
     ) -> PullRequest:
-        """See `Forge.open`."""
+        """Open a pull request; an existing one of the branch is updated instead.
+
+        Args:
+            branch: The branch with the proposal.
+            base: The branch to merge into.
+            title: Title of the pull request.
+            body: Its description, in Markdown.
+            labels: Labels to add.
+
+        Returns:
+            The pull request.
+
+        Raises:
+            ServiceError: The forge refuses, or does not answer.
+        """
         try:
             made = self._call(
                 f"open a pull request for {branch}",
@@ -75,7 +89,20 @@ class GitHubForge:
     def update(
         self, request: PullRequest, title: str, body: str, labels: Sequence[str]
     ) -> PullRequest:
-        """See `Forge.update`."""
+        """Change an open pull request; labels that people added are kept.
+
+        Args:
+            request: The pull request.
+            title: The new title.
+            body: The new description, in Markdown.
+            labels: Labels to add.
+
+        Returns:
+            The pull request.
+
+        Raises:
+            ServiceError: The forge refuses, or does not answer.
+        """
         native = self._whole(request.number)
         what = f"update pull request {request.number}"
         missing = set(labels) - {label.name for label in native.labels}

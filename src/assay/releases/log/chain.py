@@ -358,12 +358,15 @@ def doubtful(services: Services, entries: Sequence[Entry], environment: str) -> 
     """The newest entry of an environment, by an approver or recorder, if it does not count.
 
     It may have counted until keys.yaml was changed, such as the name or the roles of its key's
-    owner. What the log says without it is then an earlier state, which nobody decided on.
+    owner. Without it the log gives an earlier state, on which no one decided.
 
     Args:
         services: The store, and whose signatures count.
         entries: The log.
         environment: Where.
+
+    Returns:
+        The entry; None if the newest one counts, or there is none.
     """
     verifier = services.verifier
     keys = {} if verifier is None else {key.key_id: key for key in verifier.keys}

@@ -80,7 +80,17 @@ def refused_here(services: Services, entry: Entry) -> str:
 
 
 def seen_repository(store: Store, verifier: Verifier | None, url: str, branch: str) -> str:
-    """The repository in the newest recorded tip of a branch; "" if none has it."""
+    """The repository in the newest recorded tip of a branch.
+
+    Args:
+        store: The store with the release log.
+        verifier: Whose signatures count; None: any.
+        url: URL of the deployment repository.
+        branch: Name of the branch.
+
+    Returns:
+        Its identity; "" if no tip has it.
+    """
     chain = tips_chain(url, branch)
     for found in store.list_pointers(prefix(chain))[: -_NEWEST - 1 : -1]:
         name = (store.read_pointer(found) or b"").decode(errors="replace")
