@@ -78,15 +78,19 @@ lint: setup .typing ## Check format, lint rules and the direction of imports
 typecheck: setup .typing ## Check types (strict)
 	@MYPYPATH=.typing $(BIN)/mypy -p assay
 
+STAGES = $(dir $(wildcard components/*/*/stage.yaml))
+
 .PHONY: goldens
-goldens: setup ## Rewrite what is generated: compiled YAML, component tables, golden files
+goldens: setup ## Rewrite what is generated: components, compiled YAML, tables, golden files
 	@test -z "$$CI" || { echo "error: goldens are made by people, not in CI" >&2; exit 2; }
+	@$(ASSAY) new component $(STAGES) > /dev/null
 	@$(ASSAY) compile --dev > /dev/null
 	@$(BIN)/python docs/generate.py
 	@$(BIN)/pytest -q --update-goldens -m "not slow and not bench" tests/golden
 
 .PHONY: check-generated
 check-generated: setup ## Fail when something generated is stale
+	@$(ASSAY) new component --check $(STAGES) > /dev/null
 	@$(ASSAY) compile --dev --check > /dev/null
 	@$(BIN)/python docs/generate.py --check
 

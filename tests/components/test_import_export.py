@@ -19,6 +19,7 @@ from hypothesis.strategies import composite
 
 from assay import data as dataset
 from assay.components.export_artifact.step import export_artifact
+from assay.components.import_artifact import task
 from assay.components.import_artifact.step import import_artifact
 from assay.components.snapshot_data.step import snapshot_data
 from assay.components.train.step import train
@@ -732,7 +733,9 @@ def test_a_component_tells_in_one_line_that_nothing_was_written(
     monkeypatch.setenv("ASSAY_STORE", folder_url)
     given = SimpleNamespace(path=str(tmp_path / "nothing"), metadata={}, uri="")
     with pytest.raises(SystemExit) as stop:
-        kfp.adopt(import_artifact, "artifact", {"artifact": given}, "dataset", "model")
+        kfp.execute(
+            import_artifact, {"artifact": given}, "dataset", "model", by=task.import_artifact
+        )
     assert stop.value.code == DataError.exit_code
     told = capsys.readouterr().err
     # One error, in lines that KFP's log panel shows whole.

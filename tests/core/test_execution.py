@@ -242,10 +242,13 @@ def test_a_step_whose_annotations_say_nothing_is_refused() -> None:
     with pytest.raises(StepError, match="keyword-only"):
         step(positional)
 
-    def odd(*, when: time.struct_time, model: Out[Model]) -> None: ...
+    def odd(*, when: time.struct_time, tags: set[str], model: Out[Model]) -> None: ...
 
-    with pytest.raises(StepError, match="neither"):
+    with pytest.raises(StepError, match="a step cannot take") as refused:
         step(odd)
+    first, second = refused.value.problems
+    assert "'when' is annotated struct_time" in first
+    assert "'tags' is annotated set[str]" in second
 
 
 def test_the_record_says_what_was_done(context: Context) -> None:

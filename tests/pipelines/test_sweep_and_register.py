@@ -12,7 +12,7 @@ import yaml
 from sklearn.datasets import load_breast_cancer
 
 from assay.components.snapshot_data.step import snapshot_data
-from assay.components.split_data.candidates import split
+from assay.components.split_data.component import split_data
 from assay.core.attestation import about
 from assay.core.provenance import nodes, passport
 from assay.core.store import open_store
@@ -202,7 +202,7 @@ def test_what_candidates_are_given_is_cut_from_the_training_rows(
         "candidate_settings": {"seed": 3},
         "settings": {"target": "label", "validation_fraction": 0.3},
     }
-    train, test, _, _, candidates = split(arguments)
+    train, test, _, _, candidates = split_data.python_func(**arguments)
     inner = {side: candidates[0][side] for side in ("data", "test_data")}
     settings = {"settings": {"seed": 3}}
     assert candidates == [GOOD | inner | settings, DUMMY | inner | settings]

@@ -9,7 +9,7 @@ from click.testing import CliRunner
 from assay.cli import cli
 from assay.core.attestation import MAX_ATTESTATION_BYTES
 from assay.errors import AssayError, IntegrityError, UnknownKeyError, UsageError
-from assay.releases import log, statement
+from assay.releases import eligibility, log, statement
 from assay.releases.log import Event
 from assay.releases.log import entry as log_entry
 from assay.releases.log.blocking import MAX_LISTED
@@ -355,8 +355,29 @@ def test_entries_without_a_signature_displace_no_release_from_the_collector(rele
         before = released.chain()[-1]
         entry = replace(last, number=before.number + 1, previous=before.name, release=name)
         add(released, stored(released, entry.predicate(), None, name))
+    assert kept <= log.live(released.store, None)
     before = released.chain()[-1]
     entry = replace(last, number=before.number + 1, previous=before.name, release=NOTHING)
     add(released, stored(released, entry.predicate(), None, NOTHING))
     assert kept <= log.live(released.store, released.services.verifier)
-    assert kept <= log.live(released.store, None)
+
+
+def test_a_hint_that_leads_to_nothing_stops_no_promotion_and_fsck_removes_it(
+    released: Any, keys: Any
+) -> None:
+    """Whoever can write the store can add one below a dataset that all models come from."""
+    version = released.registry.find(MODEL, released.models["three"])
+    decision = eligibility.decision_of(released.services, released.models["three"], version)
+    judgement = eligibility.judgement_of(released.store, decision)
+    names = [
+        f"{kind}/{digest.removeprefix('sha256:')}/{'ab' * 32}"
+        for kind, digest in (("referrers", judgement.data), ("dependents", judgement.test_data))
+    ]
+    for name in names:
+        released.store.write_pointer(name, b"x")
+    goes_on(released)
+    verifier = released.services.verifier
+    assert {NOTHING, *names} <= {
+        f.what for f in fsck(released.store, verifier, repair=True).findings
+    }
+    assert fsck(released.store, verifier).broken == []

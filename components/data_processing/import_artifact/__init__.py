@@ -1,4 +1,4 @@
-"""What a foreign component made, under a digest."""
+"""An artifact of a foreign component, imported under a digest."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Everything that can be known to be wrong before anything costs time."""
+"""Everything that can be known to be wrong, checked before anything costs time."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Training and test rows, so that an entity keeps its side."""
+"""Split rows into training and test sets, so that an entity keeps its side."""
 
 from typing import Any
 

@@ -104,11 +104,17 @@ def is_wide(column: "pd.Series") -> bool:
 def judge(
     kind: str, kwargs: Mapping[str, Any], frame: "pd.DataFrame", types: Mapping[str, str]
 ) -> dict[str, Any] | None:
-    """The result of an expectation that is computed here; None for all that GX answers rightly.
+    """The result of an expectation computed here; None for those that GX computes correctly.
+
+    Args:
+        kind: The expectation's type.
+        kwargs: Its arguments.
+        frame: The rows.
+        types: Dataset type of each column.
 
     Raises:
         UsageError: A bound or set that cannot be compared with the column, or a pattern for values
-            that have no one text.
+            without a unique text.
     """
     if kind in {_SUM, _PAIRS}:
         return _by_row(kind, kwargs, frame, types)

@@ -1,4 +1,4 @@
-"""What a gate may ask of how a model is released."""
+"""Evidence about how a model is released, for a gate."""
 
 from typing import Any
 

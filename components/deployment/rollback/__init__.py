@@ -1,4 +1,4 @@
-"""An earlier release put back, after every byte of it was verified."""
+"""Restore an earlier release, after every byte of it was verified."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""How soon a monitoring plan sees silent failures."""
+"""How soon a monitoring plan detects silent failures."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""The ground that a run will stand on, looked at from inside of the cluster."""
+"""What a run needs of the cluster, checked from inside of a pod."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What came of a run: one page, one message."""
+"""The result of a run: a report and a notification."""
 
 from typing import Any
 

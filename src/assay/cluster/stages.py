@@ -46,6 +46,40 @@ class Evidence:
 
 
 @dataclass(frozen=True, slots=True)
+class UiArtifact:
+    """A KFP output artifact that people look at."""
+
+    type: str
+    """A class of `kfp.dsl`."""
+    meaning: str
+
+
+@dataclass(frozen=True, slots=True)
+class Component:
+    """What a stage's KFP component has, where its step does not say it."""
+
+    steps: tuple[str, ...]
+    """Steps that the task runs, in order, by the names of their stages."""
+    artifacts: Mapping[str, UiArtifact] = field(default_factory=dict)
+    parameters: tuple[str, ...] | None = None
+    """The only step parameters that the component has; None for all of them."""
+    hides: tuple[str, ...] = ()
+    """Step parameters that the component does not have."""
+    required: Mapping[str, bool] = field(default_factory=dict)
+    """Parameters that differ from the step in whether they must be given."""
+    settings: bool = False
+    """Whether it has the parameter `settings`."""
+    outputs: tuple[str, ...] | None = None
+    """The only outputs and values that the component gives; None for all of them."""
+    lists: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Outputs that join others in one list, by name."""
+    judge: str = ""
+    """`block` or `reject`: what a verdict other than `pass` does to the run. Empty: nothing."""
+    base_image: str = ""
+    """Reference of the image; empty for a stage of the library."""
+
+
+@dataclass(frozen=True, slots=True)
 class Stage:
     """A stage's declaration."""
 
@@ -61,6 +95,7 @@ class Stage:
     never_retried: str = ""
     """Why a failed pod must not be retried; empty if it may be."""
     evidence: Evidence | None = None
+    component: Component = field(default_factory=lambda: Component(()))
 
 
 @cache
@@ -120,6 +155,25 @@ def read_stage(folder: Path, name: str) -> Stage:
         options={**given.get("resources", {}), **timeout},
         never_retried=given.get("never_retried", ""),
         evidence=_evidence(given["evidence"]) if "evidence" in given else None,
+        component=_component(given.get("component", {}), name),
+    )
+
+
+def _component(given: Mapping[str, Any], name: str) -> Component:
+    def names(key: str) -> tuple[str, ...] | None:
+        return tuple(given[key]) if key in given else None
+
+    return Component(
+        steps=tuple(given.get("steps", (name,))),
+        artifacts={key: UiArtifact(**item) for key, item in given.get("artifacts", {}).items()},
+        parameters=names("parameters"),
+        hides=tuple(given.get("hides", ())),
+        required=given.get("required", {}),
+        settings=given.get("settings", False),
+        outputs=names("outputs"),
+        lists={key: tuple(parts) for key, parts in given.get("lists", {}).items()},
+        judge=given.get("judge", ""),
+        base_image=given.get("base_image", ""),
     )
 
 

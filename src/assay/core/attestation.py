@@ -28,7 +28,7 @@ from assay.core.digest import (
 )
 from assay.core.signing import PAYLOAD_TYPE, Key, Role, Signer, Verifier, open_unverified
 from assay.core.store import Store
-from assay.errors import RUN_AGAIN, AttestationError
+from assay.errors import RUN_AGAIN, AssayError, AttestationError, IntegrityError, NotFoundError
 
 STATEMENT_TYPE: Final = "https://in-toto.io/Statement/v1"
 PREDICATE_TYPE: Final = "https://slsa.dev/provenance/v1"
@@ -339,6 +339,8 @@ def about(store: Store, subject: str, verifier: Verifier | None) -> list[Attesta
 
     Raises:
         AttestationError: There are records, and none of them can be believed; says why.
+        IntegrityError: All that there is, is damaged.
+        NotFoundError: All that there is, is not in the store.
     """
     found, refused = _records(store, f"referrers/{hex_of(subject)}/", verifier)
     made = [r for r in found if any(out.digest == subject for out in r.outputs.values())]
@@ -355,17 +357,18 @@ def using(store: Store, artifact: str, verifier: Verifier | None) -> list[Attest
 
 def _records(
     store: Store, prefix: str, verifier: Verifier | None
-) -> tuple[list[Attestation], list[AttestationError]]:
-    def read(pointer: str) -> Attestation | AttestationError:
+) -> tuple[list[Attestation], list[AssayError]]:
+    def read(pointer: str) -> Attestation | AssayError:
         try:
             return load(store, PREFIX + pointer.rsplit("/", 1)[-1], verifier)
-        except AttestationError as error:
+        except (IntegrityError, NotFoundError) as error:
+            # Pointers are hints, which whoever can write the store can add.
             return error
 
     # What is asked anew in each run has a record of each run.
     read_all = store.on_each(read, store.list_pointers(prefix))
     found = [item for item in read_all if isinstance(item, Attestation)]
-    refused = [item for item in read_all if isinstance(item, AttestationError)]
+    refused = [item for item in read_all if isinstance(item, AssayError)]
     return sorted(found, key=lambda record: (record.details.started, record.digest)), refused
 
 

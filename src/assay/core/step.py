@@ -300,6 +300,7 @@ def _make_step(
     function: Callable[..., Values | None], side_effects: bool, asks_registry: bool
 ) -> Step:
     # One branch for each thing that an annotation can say.
+    problems: list[str] = []
     hints = typing.get_type_hints(function)
     annotated = typing.get_type_hints(function, include_extras=True)
     inputs: dict[str, Port] = {}
@@ -311,7 +312,8 @@ def _make_step(
     types_of: dict[str, type] = {}
     for name, parameter in inspect.signature(function).parameters.items():
         if parameter.kind is not inspect.Parameter.KEYWORD_ONLY:
-            raise StepError(f"step {function.__name__}: make {name!r} keyword-only (put * first)")
+            problems.append(f"make {name!r} keyword-only (put * first)")
+            continue
         hint, optional = _strip_none(hints.get(name, Any))
         origin = typing.get_origin(hint)
         (argument, *_) = (*typing.get_args(hint), None)
@@ -329,10 +331,13 @@ def _make_step(
             parameters[name] = parameter
             types_of[name] = origin or hint
         else:
-            raise StepError(
-                f"step {function.__name__}: {name!r} is annotated {hint!r}, which is neither an "
-                "artifact kind, Out[kind], Source, JSON type nor (with side effects) Services"
+            problems.append(
+                f"{name!r} is annotated {_written(hint)}, which a step cannot take; use an "
+                "artifact kind, Out[kind], Source, str, int, float, bool, list, dict or, with side "
+                "effects, Services"
             )
+    if problems:
+        raise StepError.all_of(problems, where=f"step {function.__name__}")
     _require_sense(function.__name__, bool(outputs), side_effects, asks_registry)
     return Step(
         function=function,
@@ -351,6 +356,10 @@ def _make_step(
     )
 
 
+def _written(hint: Any) -> str:
+    return hint.__name__ if isinstance(hint, type) and not typing.get_args(hint) else repr(hint)
+
+
 def _require_sense(name: str, outputs: bool, side_effects: bool, asks_registry: bool) -> None:
     if not outputs:
         raise StepError(f"step {name} has no output; give it at least a record")
@@ -359,6 +368,13 @@ def _require_sense(name: str, outputs: bool, side_effects: bool, asks_registry: 
             f"step {name} asks the registry, which is a side effect: say "
             "@step(side_effects=True, asks_registry=True)"
         )
+
+
+def json_type(annotation: Any) -> type:
+    """The plain type of an annotation: `list` of `list[str] | None`."""
+    hint, _ = _strip_none(annotation)
+    found: type = typing.get_origin(hint) or hint
+    return found
 
 
 def _strip_none(hint: Any) -> tuple[Any, bool]:

@@ -8,6 +8,7 @@ shows earlier releases; a deployment repository is small.
 import contextlib
 import itertools
 import re
+import secrets
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -303,7 +304,9 @@ class Repository:
         if self.head:
             return
         tree = self._git("mktree")
-        first = self._commit_tree(tree, [], "Begin the deployment repository", "")
+        # The first commit is the repository's identity, so two of the same second must differ.
+        message = f"Begin the deployment repository\n\nRepository: {secrets.token_hex(16)}"
+        first = self._commit_tree(tree, [], message, "")
         with contextlib.suppress(ReleaseConflictError):  # another process was first
             self.push(first, self.settings.branch, expected="")
         self.fetch()

@@ -1,7 +1,7 @@
 """The bridge to Kubeflow Pipelines: digests as inputs, digests and UI artifacts as outputs.
 
-The body of a component is one call of `execute`; see components/ for examples, and docs/steps.md
-for how to write your own.
+The body of a component is one call of `execute`; `assay new component` generates it from the step,
+and docs/steps.md describes how to write a step.
 
 A task may run several steps, one after the other: each has its own attestation and entry in the
 step cache, but they share a pod. The end of a task is recorded in the status of the run
@@ -9,19 +9,20 @@ step cache, but they share a pod. The end of a task is recorded in the status of
 """
 
 import contextlib
+import inspect
 import sys
 import time
 from collections import namedtuple
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final, NoReturn, Self
+from typing import Any, Final, NoReturn, Protocol, Self
 
 from assay.core.execution import Context, Execution
 from assay.core.execution import execute as execute_step
 from assay.core.findings import lines as finding_lines
 from assay.core.manifest import FileEntry
 from assay.core.settings import MLFLOW_RUN_ID
-from assay.core.step import Step
+from assay.core.step import Step, json_type
 from assay.core.store import Store
 from assay.core.tree import get_manifest, read_entry
 from assay.documents import Limits, read_json
@@ -71,11 +72,29 @@ REJECTS: Final[Mapping[str, type[RunHalted]]] = {"block": RunRejected, "inconclu
 """The error for each verdict of a judging step."""
 
 
+class FinalStatus(Protocol):
+    """How a run ended: what KFP fills in for a parameter of an exit task that is annotated so."""
+
+    state: str | None
+    error_message: str | None
+    pipeline_job_resource_name: str | None
+    pipeline_task_name: str | None
+
+
+TaskFunction = Callable[..., Mapping[str, Any] | None]
+"""Runs the steps of a task where running them in order is not enough (docs/steps.md).
+
+It takes the `Task`, and by keyword the parameters that the component has besides those of its
+steps. It returns outputs that no step gives, by name, or outputs to use instead of a step's.
+"""
+
+
 def execute(
     step: Step,
     arguments: Mapping[str, Any],
     *outputs: str,
     judge: Mapping[str, type[RunHalted]] | None = None,
+    by: TaskFunction | None = None,
 ) -> tuple[Any, ...]:
     """Run a step as a KFP component.
 
@@ -89,11 +108,12 @@ def execute(
         *outputs: Names of the step's outputs and values, in the order of the component's own
             `NamedTuple`. `NAME_digest` is the output NAME: a UI artifact has the short name.
         judge: The error for each `verdict` of the step other than `pass`.
+        by: The function that runs the step; by default the step is run directly.
 
     Returns:
         A named tuple with a digest or value for each name in `outputs`.
     """
-    return execute_all([step], arguments, *outputs, name=step.name, judge=judge)
+    return execute_all([step], arguments, *outputs, name=step.name, judge=judge, by=by)
 
 
 def execute_all(
@@ -102,8 +122,8 @@ def execute_all(
     *outputs: str,
     name: str,
     judge: Mapping[str, type[RunHalted]] | None = None,
-    handed_on: Mapping[str, str] | None = None,
     lists: Mapping[str, Sequence[str]] | None = None,
+    by: TaskFunction | None = None,
 ) -> tuple[Any, ...]:
     """Run several steps as one KFP component, as `execute` runs one.
 
@@ -114,9 +134,8 @@ def execute_all(
         *outputs: As for `execute`.
         name: Name of the component.
         judge: For the last step.
-        handed_on: For a parameter or input, the output or value of an earlier step, if the names
-            differ.
         lists: Outputs that are lists of digests, by name.
+        by: The function that runs the steps; by default they are run in order.
 
     Returns:
         A named tuple with a digest or value for each name in `outputs`.
@@ -124,38 +143,21 @@ def execute_all(
     Raises:
         SystemExit: A step failed, or the verdict is not `pass`.
     """
-    with Task(name, steps, arguments) as task:
-        for step in steps:
-            task.run(step, handed_on or {})
-        return task.end(outputs, judge, lists)
-
-
-def adopt(step: Step, name: str, arguments: Mapping[str, Any], *outputs: str) -> tuple[Any, ...]:
-    """As `execute`, for a step that imports the KFP artifact given to its input `name`.
-
-    An exported artifact that comes back unchanged keeps its digest and attestations; the step is
-    then not run.
-
-    Args:
-        step: The step.
-        name: Name of the input.
-        arguments: As for `execute`.
-        *outputs: As for `execute`.
-
-    Returns:
-        As `execute`.
-
-    Raises:
-        SystemExit: The step failed.
-    """
-    with Task(step.name, [step], arguments) as task:
-        foreign = _named(arguments[name], task.context)
-        known = _recognised(step, foreign, task.context)
-        if known is None:
-            task.run(step, {}, {name: foreign})
+    types = own_types(by) if by else {}
+    with Task(name, steps, arguments, types) as task:
+        given: Mapping[str, Any] | None = None
+        if by is None:
+            for step in steps:
+                task.run(step)
         else:
-            task.took(known)
-        return task.end(outputs)
+            given = by(task, **task.values_of(types))
+        return task.end(outputs, judge, lists, given)
+
+
+def own_types(function: TaskFunction) -> dict[str, type]:
+    """The types of a task function's own parameters, by name."""
+    _, *own = inspect.signature(function).parameters.values()
+    return {parameter.name: json_type(parameter.annotation) for parameter in own}
 
 
 def guard(function: Callable[..., None], **arguments: Any) -> None:
@@ -197,10 +199,11 @@ class Task:
     ) -> None:
         self._name = name
         self._steps = steps
-        self._types = {EPOCH: str, **(own_settings or {})}
+        self._types: dict[str, type] = {EPOCH: str, **(own_settings or {})}
         self._arguments = dict(arguments)
         self._views = _views(arguments)
         self._executions: list[Execution] = []
+        self._unreported: Execution | None = None
         self._current: Step | None = None
         self._context: Context | None = None
         self._started = time.time()
@@ -234,22 +237,27 @@ class Task:
         return self._context
 
     @property
+    def steps(self) -> Sequence[Step]:
+        """The steps of the task, in order."""
+        return self._steps
+
+    def values_of(self, names: Iterable[str]) -> dict[str, Any]:
+        """What the component was given for some of its parameters, by name."""
+        if SETTINGS in self._arguments:
+            self.context  # noqa: B018 - reads the settings, whose values win
+        return {name: self._arguments[name] for name in names if name in self._arguments}
+
+    @property
     def arguments(self) -> Mapping[str, Any]:
         """The arguments of the component with its settings, and the results of steps so far."""
         return self._arguments
 
-    def run(
-        self,
-        step: Step,
-        handed_on: Mapping[str, str] | None = None,
-        instead: Mapping[str, Any] | None = None,
-    ) -> Execution:
+    def run(self, step: Step, instead: Mapping[str, Any] | None = None) -> Execution:
         """Run a step, or take its answer from the cache.
 
         Args:
-            step: The step.
-            handed_on: As for `execute_all`.
-            instead: Arguments that replace those of the component.
+            step: One of the task's steps.
+            instead: Arguments that replace those of the component, by name.
 
         Returns:
             The execution.
@@ -257,57 +265,83 @@ class Task:
         Raises:
             AssayError: The step failed.
         """
+        self._report_last()
         if step is not self._current or (
             self._executions and self._executions[-1].step == step.name
         ):
             self._begin(step)
         context = self.context
         arguments = {**self._arguments, **(instead or {})}
-        for name, source in (handed_on or {}).items():
-            if source in self._arguments:
-                arguments[name] = self._arguments[source]
         known = {*step.inputs, *step.list_inputs, *step.sources, *step.parameters}
         given = {name: _named(value, context) for name, value in arguments.items() if name in known}
         execution = execute_step(step, given, context)
         _log_to_run(step, given, execution, context.store)
-        self.took(execution)
+        self._took(execution)
         return execution
 
-    def took(self, execution: Execution) -> None:
-        """Add the result of a step."""
+    def adopt(self, step: Step, name: str) -> None:
+        """Run a step that imports the KFP artifact given to its input `name`.
+
+        An exported artifact that comes back unchanged keeps its digest and attestations; the step
+        is then not run.
+
+        Args:
+            step: One of the task's steps.
+            name: Name of the input.
+        """
+        foreign = _named(self._arguments[name], self.context)
+        known = _recognised(step, foreign, self.context)
+        if known is None:
+            self.run(step, {name: foreign})
+        else:
+            self._took(known)
+
+    def _took(self, execution: Execution) -> None:
         self._executions.append(execution)
         self._arguments |= {**execution.values, **execution.outputs}
+        self._unreported = execution
         if self._steps[-1].name != execution.step:
-            self._emit_end(execution)
+            self._report_last()
+
+    def _report_last(self) -> None:
+        """Report the end of the last execution; that of the last step waits for its verdict."""
+        if self._unreported is not None:
+            self._emit_end(self._unreported)
+        self._unreported = None
 
     def end(
         self,
         outputs: Sequence[str],
         judge: Mapping[str, type[RunHalted]] | None = None,
         lists: Mapping[str, Sequence[str]] | None = None,
+        given: Mapping[str, Any] | None = None,
     ) -> tuple[Any, ...]:
-        """Fill the UI artifacts, then judge the verdict.
+        """Fill the UI artifacts, judge the verdict, and return the outputs of the component.
 
         Args:
-            outputs: As for `execute`.
+            outputs: Names of the outputs, in order.
             judge: As for `execute`.
             lists: As for `execute_all`.
+            given: The result of the task function.
 
         Returns:
-            The outputs of the component.
+            The outputs.
 
         Raises:
             RunHalted: The verdict is not `pass`.
+            StepError: No step was run, or none gave one of the outputs.
         """
+        if not self._executions:
+            raise StepError(f"{self._name}: no step was run; call task.run in task.py")
         _fill_views(self._views, self._executions, self.context.store)
         last = self._executions[-1]
         if judge is not None and last.values["verdict"] != "pass":
             self._reasons = list(last.values.get("reasons") or ())
             raise _halted(last, judge)
-        given = _pick(self._executions, outputs, lists or {})
-        self._emit_end(last)
+        picked = _pick(self._executions, outputs, lists or {}, given or {})
+        self._report_last()
         self._record(runs.DONE)
-        return given
+        return picked
 
     def _open(self) -> Context:
         if self._context is None:
@@ -435,13 +469,17 @@ def _tell(error: AssayError, reasons: Sequence[str]) -> None:
 
 
 def _pick(
-    executions: Sequence[Execution], outputs: Sequence[str], lists: Mapping[str, Sequence[str]]
+    executions: Sequence[Execution],
+    outputs: Sequence[str],
+    lists: Mapping[str, Sequence[str]],
+    given: Mapping[str, Any],
 ) -> tuple[Any, ...]:
     available: dict[str, Any] = {}
     for execution in executions:
         available |= {**execution.outputs, **execution.values}
         available |= {f"{name}_digest": digest for name, digest in execution.outputs.items()}
-    available |= {name: [available[one] for one in parts] for name, parts in lists.items()}
+    available |= {name: [available[part] for part in parts] for name, parts in lists.items()}
+    available |= given
     if missing := [name for name in outputs if name not in available]:
         steps = ", ".join(execution.step for execution in executions)
         raise StepError(

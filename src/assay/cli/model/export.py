@@ -41,7 +41,7 @@ def command(digest: str, target: Path, file_format: str, as_json: bool) -> None:
     if target.exists():
         raise UsageError(f"{target} exists already; give a new name")
     dataset, model = _Target(str(target)), _Target(str(target))
-    export_artifact(digest, file_format, dataset, model)
+    export_artifact(artifact=digest, dataset=dataset, model=model, file_format=file_format)
     metadata = dataset.metadata or model.metadata
     if as_json:
         print_json({"target": str(target), **metadata})

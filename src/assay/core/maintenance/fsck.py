@@ -38,6 +38,7 @@ from assay.errors import AssayError, IntegrityError, NotFoundError
 MAX_TOLD = 20
 Check = Callable[[Store, Verifier | None], Iterable["Finding"]]
 """Says what is broken beyond blobs and pointers; asked last."""
+_HINTS = ("referrers/", "dependents/")
 POINTER_KINDS = ("cache/", "referrers/", "dependents/", "pins/")
 
 
@@ -273,7 +274,8 @@ class _Check:
             lambda: self._store.read_pointer(pointer) == content,
         )
         if target in self._bad or len(self._checked.findings) > before:
-            return  # told already, or repaired just now
+            self._drop_hint(pointer, target, content)
+            return  # reported already, or repaired just now
         if pointer.startswith("pins/"):
             get_manifest(self._store, target)
             return
@@ -286,6 +288,16 @@ class _Check:
                 raise IntegrityError(f"{pointer}: does not hold the digest it is named after")
         if not belongs:
             raise IntegrityError(f"{pointer}: the attestation it leads to is about something else")
+
+    def _drop_hint(self, pointer: str, target: str, content: bytes | None) -> None:
+        """With `repair`, remove a hint that leads to nothing, which nothing is lost with."""
+        if not (self._repair and pointer.startswith(_HINTS)) or self._store.has(target):
+            return
+        if content is not None and self._store.read_pointer(pointer) == content:
+            self._store.remove_pointer(pointer)
+            self._checked.findings.append(
+                Finding(pointer, f"leads to {target}, which is not in the store", mended=True)
+            )
 
     def _mend_pointer(self, pointer: str) -> bool:
         if self._source is None:

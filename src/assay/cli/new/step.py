@@ -1,4 +1,4 @@
-"""`assay new`: create projects from templates."""
+"""`assay new step`: create a step of your own from a template."""
 
 import keyword
 import shutil
@@ -11,6 +11,7 @@ from typing import Final
 import click
 
 from assay import __version__
+from assay.cli.new.component import NAME, generated
 from assay.errors import UsageError
 
 FILES: Final = {
@@ -18,7 +19,6 @@ FILES: Final = {
     "README.md": "README.md.txt",
     "{name}/__init__.py": "init.py.txt",
     "{name}/step.py": "step.py.txt",
-    "{name}/component.py": "component.py.txt",
     "{name}/stage.yaml": "stage.yaml.txt",
     "tests/test_{name}.py": "test.py.txt",
 }
@@ -28,12 +28,7 @@ _TAKEN: Final = frozenset({"assay", "kfp", "tests", "step", "component", "datase
 """Names that the generated files use for other purposes."""
 
 
-@click.group("new")
-def command() -> None:
-    """Create a project of your own from a template."""
-
-
-@command.command("step", short_help="Create a step with component and test.")
+@click.command("step", short_help="Create a step with component and test.")
 @click.argument("name")
 @click.option(
     "--folder",
@@ -41,7 +36,7 @@ def command() -> None:
     default=Path(),
     help="Parent of the new folder NAME (default: current folder).",
 )
-def step(name: str, folder: Path) -> None:
+def command(name: str, folder: Path) -> None:
     """Create a step with its component, test and README in a new folder NAME.
 
     The template is a working step on a dataset, with cache, attestation and KFP component. Edit
@@ -58,12 +53,14 @@ def step(name: str, folder: Path) -> None:
             path.parent.mkdir(parents=True, exist_ok=True)
             text = templates.joinpath(template).read_text(encoding="utf-8")
             path.write_text(Template(text).substitute(values), encoding="utf-8")
+        component = project / name / NAME
+        component.write_text(generated(component.parent), encoding="utf-8")
     except OSError as error:
         # The folder is new, so nothing of the user is lost.
         shutil.rmtree(project, ignore_errors=True)
         raise UsageError(f"cannot write {project}: {error.strerror}") from error
-    for place in FILES:
-        click.echo(project / place.format(name=name))
+    for path in [*(project / place.format(name=name) for place in FILES), component]:
+        click.echo(path)
     click.echo(f"try it: cd {project} && pip install -e .[dev] && pytest", err=True)
 
 
