@@ -15,7 +15,7 @@ from assay.cluster import workflow
 from assay.cluster.follow import _Pods
 from assay.cluster.runs import Sources, outcome, tasks_of
 from assay.errors import ServiceError
-from assay.runtime.runs import RunRecord, TaskRecord
+from assay.runtime.runs import RunStatus, TaskStatus
 from assay.text import one_line
 
 from simulators.kfp_api import Pod, look, seen
@@ -97,8 +97,8 @@ def ended(told: Sources, state: str = "FAILED", *tasks: dict[str, Any]) -> Any:
     return outcome({"run_id": "r", **look(state, *tasks)}, {}, told)
 
 
-def a_task(name: str, state: str, started: float, error: str = "", code: int = 0) -> TaskRecord:
-    return TaskRecord(name, f"p{started}", state, started, 1.0, error=error, exit_code=code)
+def a_task(name: str, state: str, started: float, error: str = "", code: int = 0) -> TaskStatus:
+    return TaskStatus(name, f"p{started}", state, started, 1.0, error=error, exit_code=code)
 
 
 class TestTheReason:
@@ -161,7 +161,7 @@ RECORDS = st.builds(
     name=st.sampled_from(sorted(RECORDED)),
 )
 def test_only_what_kfp_calls_succeeded_is_green(
-    state: str, record: RunRecord | None, code: int, name: str
+    state: str, record: RunStatus | None, code: int, name: str
 ) -> None:
     """Records, messages and exit codes are what others wrote; the shell cuts codes to a byte."""
     pods = workflow.pods(json.dumps(RECORDED[name].looks[-1]["workflow"]))

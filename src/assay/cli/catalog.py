@@ -71,7 +71,7 @@ def bind_arguments(function: Any, given: Mapping[str, Any]) -> dict[str, Any]:
     """
     signature = inspect.signature(function.pipeline_func)
     options = options_of(function)
-    types = {name: one.annotation for name, one in signature.parameters.items()}
+    types = {name: parameter.annotation for name, parameter in signature.parameters.items()}
     known = {**{name: type(value) for name, value in options.items()}, **types}
     problems = some([n for n in given if n not in known], lambda name: _unknown(name, known))
     bound: dict[str, Any] = {}

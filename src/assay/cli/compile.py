@@ -108,17 +108,17 @@ def compile_one(function: Any, images: Mapping[str, str], profile: Profile | Non
 
 
 def _compile_all(images: Mapping[str, str], profile: Profile | None) -> dict[str, str]:
-    found = {
+    compiled = {
         f"pipelines/{name}/pipeline.yaml": compile_one(pipeline(name), images, profile)
         for name in names("assay.pipelines")
     }
-    found |= {
+    compiled |= {
         f"components/{stage.category}/{name}/component.yaml": compile_component(
             component(name), images
         )
         for name, stage in library_stages().items()
     }
-    return found
+    return compiled
 
 
 def _upload(compiled: dict[str, str], endpoint: str, namespace: str) -> None:

@@ -105,8 +105,8 @@ def check(
         loaded = load(folders["model"], allowed_modules=sorted(platform_classes()))
         rows = dataset.read(folders["data"])
         with _progress(quiet=as_json) as progress:
-            found = replay(parsed, loaded, rows, starts=starts, seed=seed, progress=progress)
-        judged = judge(parsed, loaded.info, found)
+            replayed = replay(parsed, loaded, rows, starts=starts, seed=seed, progress=progress)
+        judged = judge(parsed, loaded.info, replayed)
         alarms = _live(parsed, loaded, rows, folders["live"]) if live else None
     _show(judged, alarms, {"model": model, "data": data}, as_json=as_json)
     if not judged.complete:

@@ -103,10 +103,10 @@ def registration_of(result: local.Outcome, store: Store) -> Registration | None:
     task = result.task("register")
     if task is None or task.state != events.DONE or not is_digest(task.outputs.get("record")):
         return None
-    record = json.loads(_read(store, task.outputs["record"], "record.json", MAX_RECORD_BYTES))
+    stored = json.loads(_read(store, task.outputs["record"], "record.json", MAX_RECORD_BYTES))
     return Registration(
-        model=str(record["model"]),
-        name=str(record["model_name"]),
+        model=str(stored["model"]),
+        name=str(stored["model_name"]),
         uri=str(task.values.get("model_uri", "")),
         version=str(task.values.get("version", "")),
         registered=str(task.values.get("registered", "")),

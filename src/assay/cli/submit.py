@@ -323,7 +323,7 @@ def _print_ids(ids: dict[str, str], as_json: bool) -> None:
 
 
 def _print_outcome(kfp: Kfp, result: Outcome, as_json: bool) -> None:
-    record = result.record
+    status = result.status
     if as_json:
         print_json(
             {
@@ -335,11 +335,11 @@ def _print_outcome(kfp: Kfp, result: Outcome, as_json: bool) -> None:
                 "error": result.error,
                 "reasons": list(result.reasons),
                 "reasonFrom": result.reason_from,
-                "next": (record.remedy if record else "") or None,
-                "digests": dict(record.digests) if record else {},
-                "registryVersion": (record.version if record else "") or None,
+                "next": (status.remedy if status else "") or None,
+                "digests": dict(status.digests) if status else {},
+                "registryVersion": (status.version if status else "") or None,
                 # Anyone who can write to the store can write it; the attestations prove these.
-                "artifactsFrom": "record" if record else "none",
+                "artifactsFrom": "record" if status else "none",
                 "tasks": [
                     {
                         "name": task.name,
@@ -358,10 +358,10 @@ def _print_outcome(kfp: Kfp, result: Outcome, as_json: bool) -> None:
     stdout.print(verdict, *filter(None, [Text(first)]), soft_wrap=True)
     for reason in others:
         stdout.print(Text(f"reason: {reason}"), soft_wrap=True)
-    if record is not None and record.version and result.exit_code == 0:
-        version = f"{one_line(record.model_name)} version {one_line(record.version)}"
+    if status is not None and status.version and result.exit_code == 0:
+        version = f"{one_line(status.model_name)} version {one_line(status.version)}"
         text = f"registered, according to the run's status: {version}"
         stdout.print(Text(text), soft_wrap=True)
-    if record is not None and record.remedy:
-        stdout.print(Text(f"next: {one_line(record.remedy)}"), soft_wrap=True)
+    if status is not None and status.remedy:
+        stdout.print(Text(f"next: {one_line(status.remedy)}"), soft_wrap=True)
     stdout.print(Text(f"run: {kfp.run_url(result.run_id)}"), soft_wrap=True)

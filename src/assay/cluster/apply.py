@@ -39,9 +39,9 @@ def _profiled(pipeline: Any, outermost: str, profile: Profile) -> Any:
     # change its tasks. The function gets a copy of its globals with the new ones, so that the
     # module itself does not change.
     nested = {
-        name: _profiled(found, outermost, profile)
-        for name, found in original.__globals__.items()
-        if isinstance(found, graph_component.GraphComponent) and name in original.__code__.co_names
+        name: _profiled(value, outermost, profile)
+        for name, value in original.__globals__.items()
+        if isinstance(value, graph_component.GraphComponent) and name in original.__code__.co_names
     }
     function = FunctionType(
         original.__code__,
@@ -51,7 +51,7 @@ def _profiled(pipeline: Any, outermost: str, profile: Profile) -> Any:
         original.__closure__,
     )
     function.__kwdefaults__ = original.__kwdefaults__
-    within = {found.name for found in nested.values()}
+    within = {value.name for value in nested.values()}
 
     @functools.wraps(original)
     def profiled(*arguments: Any, **named: Any) -> Any:

@@ -143,8 +143,8 @@ def health(endpoint: Endpoint) -> Health:
     if answer.status in _LOGIN:
         raise _refused(endpoint, answer.status)
     try:
-        found = read_json(answer.data, "the answer", error=ValueError)
-        return Health(bool(found.get("multi_user")), str(found.get("tag_name") or ""))
+        properties = read_json(answer.data, "the answer", error=ValueError)
+        return Health(bool(properties.get("multi_user")), str(properties.get("tag_name") or ""))
     except (ValueError, AttributeError) as error:
         raise _unavailable(
             endpoint, f"HTTP {answer.status} without JSON: is this the address of the API?"
@@ -526,8 +526,8 @@ def _named(name: str) -> str:
 def _message(body: Any) -> str:
     """The message of the API, as one line of bounded length."""
     try:
-        found = read_json(body or "{}", "the answer", error=ValueError)
-        text = str(found.get("message") or found.get("error") or "")
+        answer = read_json(body or "{}", "the answer", error=ValueError)
+        text = str(answer.get("message") or answer.get("error") or "")
     except (ValueError, AttributeError):
         text = ""
     text = " ".join(text.split())

@@ -91,15 +91,15 @@ def follow(
 
     while state_of(run := look()) not in TERMINAL:
         time.sleep(poll_seconds)
-    record, tasks = _records(store, run_id, warn) if store is not None else (None, [])
+    status, tasks = _records(store, run_id, warn) if store is not None else (None, [])
     if state_of(run) != SUCCEEDED and not workflow.failed(pods.found):
         pods.ask()
-    return outcome(run, spec, Sources(record, tasks, pods.found, pods.waited))
+    return outcome(run, spec, Sources(status, tasks, pods.found, pods.waited))
 
 
 def _records(
     store: Store, run_id: str, warn: Warn
-) -> tuple[runs.RunRecord | None, list[runs.TaskRecord]]:
+) -> tuple[runs.RunStatus | None, list[runs.TaskStatus]]:
     try:
         return runs.outcome(store, run_id), runs.tasks(store, run_id)
     except AssayError as error:

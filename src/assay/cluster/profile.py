@@ -109,8 +109,8 @@ class Profile:
 def schema() -> dict[str, Any]:
     """The JSON schema of a profile."""
     text = resources.files("assay.cluster").joinpath("profile.schema.json").read_text()
-    found: dict[str, Any] = json.loads(text)
-    return found
+    parsed: dict[str, Any] = json.loads(text)
+    return parsed
 
 
 def default_profile() -> Profile:
@@ -196,7 +196,7 @@ def _quantity_problems(
     given: Mapping[str, Any], known: Collection[str]
 ) -> Iterator[tuple[Path, str]]:
     """Requests above limits, after all entries are merged."""
-    found: dict[tuple[Path, str], list[str]] = {}
+    conflicts: dict[tuple[Path, str], list[str]] = {}
     for component in sorted(known):
         merged = _merged(component, given)
         for kind in ("cpu", "memory"):
@@ -209,16 +209,16 @@ def _quantity_problems(
                     if name in _at(given, path)
                 )
                 what = f"{request} {merged[request]} is above {limit} {merged[limit]}"
-                found.setdefault((path, what), []).append(component)
-    for (path, what), components in found.items():
+                conflicts.setdefault((path, what), []).append(component)
+    for (path, what), components in conflicts.items():
         yield path, f"{what} for {', '.join(components)}; give both"
 
 
 def _at(given: Mapping[str, Any], path: Sequence[str]) -> Mapping[str, Any]:
-    found: Mapping[str, Any] = given
+    value: Mapping[str, Any] = given
     for word in path:
-        found = found.get(word, {})
-    return found
+        value = value.get(word, {})
+    return value
 
 
 def amount(quantity: str) -> float:
@@ -236,8 +236,8 @@ def amount(quantity: str) -> float:
 @cache
 def _defaults() -> dict[str, Any]:
     text = resources.files("assay.cluster").joinpath("default.yaml").read_text()
-    found: dict[str, Any] = yaml.safe_load(text)
-    return found
+    defaults: dict[str, Any] = yaml.safe_load(text)
+    return defaults
 
 
 def _merged(component: str, given: Mapping[str, Any]) -> dict[str, Any]:

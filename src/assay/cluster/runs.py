@@ -20,7 +20,7 @@ from typing import Any, Final, NamedTuple
 
 from assay.cluster.workflow import DRIVER, MAX_MESSAGE_CHARS, Pod, failed, waiting
 from assay.errors import EXIT_CODES, INTERRUPTED, VERDICTS
-from assay.runtime.runs import DONE, RunRecord, TaskRecord, verdict_of
+from assay.runtime.runs import DONE, RunStatus, TaskStatus, verdict_of
 from assay.runtime.runs import FAILED as TASK_FAILED
 from assay.text import one_line
 
@@ -53,8 +53,8 @@ class Task:
 class Sources:
     """Information about a run from other sources than KFP's run API."""
 
-    record: RunRecord | None = None
-    tasks: Sequence[TaskRecord] = ()
+    status: RunStatus | None = None
+    tasks: Sequence[TaskStatus] = ()
     pods: Sequence[Pod] = ()
     waited: Mapping[str, str] = field(default_factory=dict)
     """What pods have waited for, by task."""
@@ -75,7 +75,7 @@ class Outcome:
     tasks: tuple[Task, ...] = ()
     reason_from: str = "none"
     """The source of verdict and reasons: `record`, `tasks`, `workflow` or `none`."""
-    record: RunRecord | None = None
+    status: RunStatus | None = None
     """The status in the store, if it agrees with KFP."""
 
     @property
@@ -134,7 +134,7 @@ def tasks_of(
     known, waits = leaves(spec), waiting(pods)
     messages = {pod.task: pod.message for pod in reversed(failed(pods))}
     tasks = []
-    for item in sorted(details_of(run), key=_begun):
+    for item in sorted(details_of(run), key=_start_time):
         task = Task(
             one_line(str(item.get("display_name") or "")),
             str(item.get("state") or UNKNOWN),
@@ -173,30 +173,30 @@ def outcome(run: Mapping[str, Any], spec: Mapping[str, Any], sources: Sources) -
     Returns:
         The result.
     """
-    state, record = state_of(run), sources.record
+    state, status = state_of(run), sources.status
     ended = Outcome(
         str(run.get("run_id") or ""), state, "failed", 1, (), tasks_of(run, spec, sources.pods)
     )
     if state == SKIPPED:
         return replace(ended, verdict="skipped", reasons=("the run was skipped: nothing ran",))
     if state == SUCCEEDED:
-        return _succeeded(ended, record)
+        return _succeeded(ended, status)
     if state == CANCELED or _was_stopped(run):
         return replace(ended, verdict="canceled", reasons=("the run was canceled",))
     return _failed(run, ended, sources)
 
 
 def _failed(run: Mapping[str, Any], ended: Outcome, sources: Sources) -> Outcome:
-    record, of_tasks, of_pods = sources.record, _from_tasks(sources.tasks), _from_pods(sources)
-    if record is None:
+    status, of_tasks, of_pods = sources.status, _from_tasks(sources.tasks), _from_pods(sources)
+    if status is None:
         return _judged(ended, of_tasks or of_pods or _from_api(run, ended.tasks))
-    if record.verdict == "passed":
+    if status.verdict == "passed":
         # The run did not pass, whoever wrote this status, and it is not a verdict of the gate.
         judged = _judged(ended, of_tasks or of_pods or _from_api(run, ended.tasks))
         doubt = "KFP reports the run as failed, but its status in the store is passed"
         return replace(judged, verdict="failed", exit_code=1, reasons=(doubt, *judged.reasons))
-    judged = _as_recorded(ended, record)
-    if record.verdict == "failed" and of_pods and not of_tasks:
+    judged = _as_recorded(ended, status)
+    if status.verdict == "failed" and of_pods and not of_tasks:
         # The exit task does not get the reason of tasks that were killed or never started.
         judged = replace(
             judged, reasons=(*of_pods.reasons, *judged.reasons), reason_from=of_pods.source
@@ -204,28 +204,28 @@ def _failed(run: Mapping[str, Any], ended: Outcome, sources: Sources) -> Outcome
     return judged
 
 
-def _succeeded(ended: Outcome, record: RunRecord | None) -> Outcome:
-    if record is None:
+def _succeeded(ended: Outcome, status: RunStatus | None) -> Outcome:
+    if status is None:
         return replace(ended, verdict="passed", exit_code=0)
-    if record.verdict == "passed" and record.exit_code == 0:
-        return replace(ended, verdict="passed", exit_code=0, reason_from="record", record=record)
-    recorded = _as_recorded(ended, record)
+    if status.verdict == "passed" and status.exit_code == 0:
+        return replace(ended, verdict="passed", exit_code=0, reason_from="record", status=status)
+    recorded = _as_recorded(ended, status)
     doubt = f"KFP reports the run as succeeded, but its status in the store is {recorded.verdict}"
     return replace(recorded, reasons=(doubt, *recorded.reasons))
 
 
-def _as_recorded(ended: Outcome, record: RunRecord) -> Outcome:
-    verdict = "failed" if record.verdict == "passed" else record.verdict
-    reasons = tuple(one_line(reason) for reason in record.reasons) or (
+def _as_recorded(ended: Outcome, status: RunStatus) -> Outcome:
+    verdict = "failed" if status.verdict == "passed" else status.verdict
+    reasons = tuple(one_line(reason) for reason in status.reasons) or (
         "its status in the store has no reason; see the run's report",
     )
     return replace(
         ended,
         verdict=verdict,
-        exit_code=_code(verdict, record.exit_code),
+        exit_code=_code(verdict, status.exit_code),
         reasons=reasons,
         reason_from="record",
-        record=record,
+        status=status,
     )
 
 
@@ -253,7 +253,7 @@ def _judged(ended: Outcome, why: _Why) -> Outcome:
     )
 
 
-def _from_tasks(records: Sequence[TaskRecord]) -> _Why | None:
+def _from_tasks(records: Sequence[TaskStatus]) -> _Why | None:
     """From the first task that failed and that no later attempt completed."""
     red = [task for task in records if task.state == TASK_FAILED and task.error]
     done = {task.task: task.started for task in records if task.state == DONE}
@@ -319,14 +319,14 @@ def _base(name: str) -> str:
     return re.sub(r"\(\d+:.*\)$", "", name)
 
 
-def _begun(item: Mapping[str, Any]) -> str:
+def _start_time(item: Mapping[str, Any]) -> str:
     return str(item.get("start_time") or item.get("create_time") or "")
 
 
 def _seconds(start: Any, end: Any) -> float | None:
     try:
-        begun, ended = datetime.fromisoformat(start), datetime.fromisoformat(end)
-        seconds = (ended - begun).total_seconds()
+        started, ended = datetime.fromisoformat(start), datetime.fromisoformat(end)
+        seconds = (ended - started).total_seconds()
     except (TypeError, ValueError):
         return None
     # KFP uses the epoch for times that have not come.

@@ -95,7 +95,7 @@ def size(
     if platform:
         options = platform[0]["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
     declared = spec["root"].get("inputDefinitions", {}).get("parameters", {})
-    values = {name: one.get("defaultValue", "") for name, one in declared.items()}
+    values = {name: parameter.get("defaultValue", "") for name, parameter in declared.items()}
     values |= dict(parameters or {})
     total = WORKFLOW_BYTES + PARAMETER_COPIES * _bytes(values)
     pods = cached_pods = 1  # the root's driver
@@ -160,8 +160,10 @@ def _executor_input(task: _Task, values: Mapping[str, Any]) -> int:
         name: {"outputFile": f"/kfp/outputs/{name}"} for name in outputs.get("parameters", {})
     }
     artifacts = {
-        name: {"artifacts": [{"metadata": {}, "type": one["artifactType"], "uri": _URI + name}]}
-        for name, one in outputs.get("artifacts", {}).items()
+        name: {
+            "artifacts": [{"metadata": {}, "type": artifact["artifactType"], "uri": _URI + name}]
+        }
+        for name, artifact in outputs.get("artifacts", {}).items()
     }
     return _bytes({"inputs": given, "outputs": {"parameters": places, "artifacts": artifacts}})
 
@@ -185,18 +187,18 @@ def _pod(kubernetes: Mapping[str, Any]) -> list[Any]:
     pod: list[Any] = [kubernetes.get("securityContext"), kubernetes.get("tolerations")]
     for kind in ("secretAs", "configMapAs"):
         own = kind.removesuffix("As")
-        for one in kubernetes.get(f"{kind}Volume", ()):
-            name = one[f"{own}NameParameter"]["runtimeValue"]["constant"]
+        for mount in kubernetes.get(f"{kind}Volume", ()):
+            name = mount[f"{own}NameParameter"]["runtimeValue"]["constant"]
             volume = {"name": name, own: {f"{own}Name": name}}
-            pod.append({**volume, "optional": True, "mountPath": one["mountPath"]})
-        for one in kubernetes.get(f"{kind}Env", ()):
-            for key in one["keyToEnv"]:
-                reference = {"name": one[f"{own}Name"], "key": key[f"{own}Key"], "optional": True}
+            pod.append({**volume, "optional": True, "mountPath": mount["mountPath"]})
+        for mount in kubernetes.get(f"{kind}Env", ()):
+            for key in mount["keyToEnv"]:
+                reference = {"name": mount[f"{own}Name"], "key": key[f"{own}Key"], "optional": True}
                 value = {f"{own}KeyRef": reference}
                 pod.append({"name": key["envVar"], "valueFrom": value})
-    for one in kubernetes.get("fieldPathAsEnv", ()):
-        field = {"fieldRef": {"fieldPath": one["fieldPath"]}}
-        pod += [{"name": one["name"], "valueFrom": field}]
+    for mount in kubernetes.get("fieldPathAsEnv", ()):
+        field = {"fieldRef": {"fieldPath": mount["fieldPath"]}}
+        pod += [{"name": mount["name"], "valueFrom": field}]
     return pod
 
 

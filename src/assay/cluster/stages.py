@@ -102,8 +102,8 @@ class Stage:
 def schema() -> dict[str, Any]:
     """The JSON schema of `stage.yaml`."""
     text = resources.files("assay.cluster").joinpath("stage.schema.json").read_text()
-    found: dict[str, Any] = json.loads(text)
-    return found
+    parsed: dict[str, Any] = json.loads(text)
+    return parsed
 
 
 @cache
@@ -113,12 +113,14 @@ def stages() -> Mapping[str, Stage]:
     Raises:
         UsageError: A stage cannot be read, or two have the same name.
     """
-    found: dict[str, Stage] = {}
+    declared: dict[str, Stage] = {}
     for name, folder in [*library_folders().items(), *_others()]:
-        if name in found:
-            raise UsageError(f"two stages have the name {name!r}: {found[name].folder}, {folder}")
-        found[name] = read_stage(folder, name)
-    return dict(sorted(found.items()))
+        if name in declared:
+            raise UsageError(
+                f"two stages have the name {name!r}: {declared[name].folder}, {folder}"
+            )
+        declared[name] = read_stage(folder, name)
+    return dict(sorted(declared.items()))
 
 
 def library_stages() -> Mapping[str, Stage]:

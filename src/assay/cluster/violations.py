@@ -13,12 +13,12 @@ Path = tuple[str | int, ...]
 def described(document: Document, problems: Iterable[tuple[Path, str]]) -> list[str]:
     """Problems in the order of the file, each with line and column."""
     # A key is marked by a path that ends with it twice: ("security", "uid", "uid").
-    found = {
+    violations = {
         (document.place(path[:-1], key=True) if path[-1:] == path[-2:-1] else document.place(path),
          text)
         for path, text in problems
     }  # fmt: skip
-    return some(sorted(found), lambda item: f"{document.at(item[0])}: {item[1]}", MAX_PROBLEMS)
+    return some(sorted(violations), lambda item: f"{document.at(item[0])}: {item[1]}", MAX_PROBLEMS)
 
 
 def violations(given: Any, schema: Mapping[str, Any]) -> Iterator[tuple[Path, str]]:

@@ -59,7 +59,7 @@ def pods(manifest: str) -> tuple[Pod, ...]:
         if node.get("type") == "Retry" and node.get("phase") == "Succeeded"
         for child in _texts(node.get("children"))
     }
-    found = [
+    ended = [
         Pod(
             _task(node, nodes),
             _text(node, "phase"),
@@ -69,19 +69,19 @@ def pods(manifest: str) -> tuple[Pod, ...]:
         for key, node in nodes.items()
         if node.get("type") == "Pod" and key not in forgiven
     ]
-    return tuple(sorted(found, key=lambda pod: (not pod.ended, pod.ended)))
+    return tuple(sorted(ended, key=lambda pod: (not pod.ended, pod.ended)))
 
 
-def failed(found: Iterable[Pod]) -> list[Pod]:
+def failed(all_pods: Iterable[Pod]) -> list[Pod]:
     """The pods that failed, the first one first."""
-    return [pod for pod in found if pod.phase in _RED]
+    return [pod for pod in all_pods if pod.phase in _RED]
 
 
-def waiting(found: Iterable[Pod]) -> dict[str, str]:
+def waiting(all_pods: Iterable[Pod]) -> dict[str, str]:
     """What pods wait for, by task; pods without a message are left out."""
     return {
         pod.task: one_line(pod.message)
-        for pod in found
+        for pod in all_pods
         if pod.phase == "Pending" and pod.message.strip()
     }
 

@@ -306,8 +306,8 @@ class Registry:
             ServiceError: The registry failed.
         """
         with self._calling(f"get the aliases of {name!r}"):
-            found = self._client.get_registered_model(name).aliases
-        return {alias: str(version) for alias, version in sorted(found.items())}
+            versions = self._client.get_registered_model(name).aliases
+        return {alias: str(version) for alias, version in sorted(versions.items())}
 
     def aliased(self, name: str) -> set[str]:
         """The versions of `name` with an alias."""

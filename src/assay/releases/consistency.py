@@ -187,8 +187,8 @@ def overtaken(
         return None
     for commit, release in held(repository, path, newer).items():
         for entry in reversed(entries):
-            said = (entry.environment, entry.commit, entry.release)
-            if entry.moves and said == (environment, commit, release):
+            state = (entry.environment, entry.commit, entry.release)
+            if entry.moves and state == (environment, commit, release):
                 return Overtaken(last, entry)
     return None
 

@@ -97,11 +97,11 @@ def drill(deployment: Deployment, model: str, environment: str, *, by: str) -> D
     services = deployment.services
 
     def roll(to: str, why: str, leaves: str = "") -> tuple[RolledBack, float]:
-        begun = time.monotonic()
+        started = time.monotonic()
         done = rollback(
             deployment, model, environment, by=by, why=why, to=to, now=True, leaves=leaves
         )
-        return done, time.monotonic() - begun
+        return done, time.monotonic() - started
 
     # Before anything moves: the current release must be restorable too.
     now = log.current(log.read(log.configured(services), model), environment)

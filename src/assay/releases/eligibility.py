@@ -357,15 +357,15 @@ def version_of(registry: Registry, release: Release) -> ModelVersion:
         UsageError: It does not exist, is tagged as another model, or has other files.
         ServiceError: The registry failed.
     """
-    said = f"registryVersion is {release.registry_version}"
+    fault = f"registryVersion is {release.registry_version}"
     version = registry.version(release.model, release.registry_version)
     if version is None or version.tags.get(MODEL_TAG) != release.digest:
         result = registry.find(release.model, release.digest)
         known = f"version {result.version}" if result else "no version"
-        raise UsageError(f"{said}, but the registry has {known} of this model")
+        raise UsageError(f"{fault}, but the registry has {known} of this model")
     if not registry.holds(version, release.uri):
         raise UsageError(
-            f"{said}, whose source is {version.source}, not {release.uri}: the registry was "
+            f"{fault}, whose source is {version.source}, not {release.uri}: the registry was "
             "changed; register the model again through the pipeline, and promote it"
         )
     return version

@@ -50,8 +50,10 @@ def create(services: Services, model: str, test_data: str) -> str:
             dataset.write([first], dataset.arrow_schema(table), out / ROWS_FOLDER)
         finally:
             remove_tree(table)
-        said = _predict(services, model, out / ROWS_FOLDER)
-        (out / ANSWERS).write_bytes(canonical_json({"model": model, "data": test_data, **said}))
+        predictions = _predict(services, model, out / ROWS_FOLDER)
+        (out / ANSWERS).write_bytes(
+            canonical_json({"model": model, "data": test_data, **predictions})
+        )
         return put_tree(services.store, out, TYPE, {}).digest
 
 

@@ -80,7 +80,7 @@ def override(
         "until": statement.stamp(end),
     }
     made = deployment.state(Kind.OVERRIDE, digest, predicate)
-    _record(deployment, Event.OVERRIDE, model, made, by=by)
+    _log_statement(deployment, Event.OVERRIDE, model, made, by=by)
     return made
 
 
@@ -121,11 +121,13 @@ def revoke(deployment: Deployment, digest: str, *, by: str, why: str) -> Stateme
     predicate = {"by": by, "why": " ".join(why.split()), "at": statement.now()}
     made = deployment.state(Kind.REVOCATION, digest, predicate)
     # The statement counts from here on; after an interruption the same command logs it.
-    _record(deployment, Event.REVOCATION, log.REVOCATIONS, made, by=by)
+    _log_statement(deployment, Event.REVOCATION, log.REVOCATIONS, made, by=by)
     return made
 
 
-def _record(deployment: Deployment, event: Event, chain: str, made: Statement, *, by: str) -> None:
+def _log_statement(
+    deployment: Deployment, event: Event, chain: str, made: Statement, *, by: str
+) -> None:
     """Add a statement about a model to a chain of the release log."""
     entry = Entry(
         event=event,

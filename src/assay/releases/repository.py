@@ -170,8 +170,8 @@ class Repository:
     def files(self, folder: str, commit: str = "") -> dict[str, bytes]:
         """The regular files of a folder at a commit, by name."""
         commit = commit or self.head
-        found = self._tree(commit, f"{folder}/") if commit else []
-        result = (entry for entry in found if entry[0] not in _NO_BLOBS)
+        entries = self._tree(commit, f"{folder}/") if commit else []
+        result = (entry for entry in entries if entry[0] not in _NO_BLOBS)
         return {entry[2].removeprefix(f"{folder}/"): self._content(entry) for entry in result}
 
     def paths(self, folder: str, commit: str = "") -> list[str]:

@@ -233,12 +233,12 @@ def announce_forth(deployment: Deployment, model: str, environment: str, *, by: 
     with deployment.open() as opened:
         consistency.finish(opened, model)
         finish_drill(opened, model, [])
-        there = log.current(opened.entries(model), environment)
-        if there is None:
+        current = log.current(opened.entries(model), environment)
+        if current is None:
             raise UsageError(f"{model!r} was never released to {environment}")
         opened.append(
             replace(
-                there,
+                current,
                 event=Event.INTENT,
                 intends=Event.ROLLBACK.value,
                 at=statement.now(),
@@ -279,9 +279,9 @@ def finish_drill(deployment: OpenDeployment, model: str, problems: list[str]) ->
             continue
         intent = here[places[-1]]
         since = [e for e in here[places[-1] :] if e.moves]
-        begun = statement.moment(intent.at, "at")
+        started = statement.moment(intent.at, "at")
         # A recent drill may still be running; and later changes by people are kept.
-        if [e.why for e in since] != [DRILL_BACK] or datetime.now(UTC) - begun < DRILL_TIME:
+        if [e.why for e in since] != [DRILL_BACK] or datetime.now(UTC) - started < DRILL_TIME:
             continue
         try:
             target = Past(deployment, entries, model, environment).find(intent.release)
@@ -452,8 +452,8 @@ def _move_alias(deployment: Deployment, done: RolledBack) -> None:
 
 @contextlib.contextmanager
 def _timed(seconds: dict[str, float], phase: str) -> Iterator[None]:
-    begun = time.monotonic()
+    started = time.monotonic()
     try:
         yield
     finally:
-        seconds[phase] = time.monotonic() - begun
+        seconds[phase] = time.monotonic() - started

@@ -341,9 +341,9 @@ def unknown(services: Services, model: str, kind: Kind) -> list[UnknownKeyError]
 
 def _pointed(store: Store, model: str) -> list[str]:
     pointers = store.list_pointers(f"statements/{hex_of(model)}/")
-    found = [PREFIX + pointer.rsplit("/", 1)[-1] for pointer in pointers]
+    digests = [PREFIX + pointer.rsplit("/", 1)[-1] for pointer in pointers]
     # Anyone can write a pointer to a missing blob, so it means nothing.
-    return [digest for digest in found if store.has(digest)]
+    return [digest for digest in digests if store.has(digest)]
 
 
 def now() -> str:

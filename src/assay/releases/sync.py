@@ -77,11 +77,11 @@ def _sync(deployment: Deployment, by: str, result: Synced, *, accept_merges: boo
     with deployment.open() as opened:
         repository, line = opened.repository, tips.Line.read(opened)
         run = _Run(opened, line, accept_merges)
-        found = [p for p in repository.paths(layout.ROOT) if p.endswith(f"/{FILE_NAME}")]
+        paths = [p for p in repository.paths(layout.ROOT) if p.endswith(f"/{FILE_NAME}")]
         named = {
             path: "; ".join(name_problems(path.split("/")[1]))
             or ("its path is not UTF-8" if REPLACED in path else "")
-            for path in found
+            for path in paths
         }
         paths = [path for path, problem in named.items() if not problem]
         # Before anything is recorded, including the tip, which a repair of the branch may drop.
@@ -117,15 +117,15 @@ class _Run:
 
 def _left(run: _Run, paths: Sequence[str]) -> list[str]:
     """Last commits in release logs that the branch dropped before a tip was recorded."""
-    found = []
+    problems = []
     for model in sorted({path.split("/")[1] for path in paths}):
         entries = run.deployment.entries(model)
         for environment in layout.ENVIRONMENTS:
             last = log.current(entries, environment)
             # Not entries by a runner's key, which may write any commit into a rollback.
             if last is not None and last.dated and (problem := run.line.left(last.commit)):
-                found.append(f"{model} in {environment}: {problem}")
-    return found
+                problems.append(f"{model} in {environment}: {problem}")
+    return problems
 
 
 def _sync_path(run: _Run, path: str, result: Synced) -> None:
@@ -156,7 +156,9 @@ def _sync_path(run: _Run, path: str, result: Synced) -> None:
             content = repository.read(path, revision.commit)
             if content is None:
                 continue
-            entry = _record(run, _parse_at(content, path), revision, last, superseded=superseded)
+            entry = _record_merge(
+                run, _parse_at(content, path), revision, last, superseded=superseded
+            )
         except (UsageError, IntegrityError) as error:
             result.problems.append(f"commit {revision.commit[:12]}: {error}")
             continue
@@ -222,16 +224,18 @@ def _pending(
     history = repository.history(path)
     releases = consistency.held(repository, path, history)
     unknown = set(log.missing(entries, environment, releases))
-    found = []
+    pending = []
     recorded, newer = False, ""
     for revision in history:
         commit = revision.commit
         if commit in unknown:
-            found.append((revision, recorded or not (run.plain or run.line.stayed(commit, newer))))
+            pending.append(
+                (revision, recorded or not (run.plain or run.line.stayed(commit, newer)))
+            )
         else:
             recorded = True
         newer = commit
-    return found[::-1]
+    return pending[::-1]
 
 
 def _parse_at(content: bytes, path: str) -> Release:
@@ -241,7 +245,7 @@ def _parse_at(content: bytes, path: str) -> Release:
     return release
 
 
-def _record(
+def _record_merge(
     run: _Run, release: Release, revision: Revision, last: Entry | None, *, superseded: bool
 ) -> Entry:
     """Record one merged commit in the log, with its approval.
@@ -272,7 +276,7 @@ def _record(
         policies = run.line.policies(model, environment, commit)
     elif before:
         policies = [governing(repository, model, environment, before)]
-    found = [
+    problems = [
         problem for governs in policies for problem in checked(deployment, release, files, governs)
     ]
     if not (known or superseded or run.plain):
@@ -286,12 +290,14 @@ def _record(
                 opens=lambda below: run.line.opened(commit, below.commit),
             )
         except AssayError as error:
-            found.append(str(error))
-    found += changed_with(model, environment, repository.changed(before, commit) if before else [])
+            problems.append(str(error))
+    problems += changed_with(
+        model, environment, repository.changed(before, commit) if before else []
+    )
     if not known:
-        found += replaced(repository, release, before)
-    if found:
-        raise IntegrityError.all_of(dict.fromkeys(found))
+        problems += replaced(repository, release, before)
+    if problems:
+        raise IntegrityError.all_of(dict.fromkeys(problems))
     if run.plain:
         approval = _approval_of(deployment.services, entries, release, commit)
     else:
@@ -328,8 +334,10 @@ def _approval_of(
     expected = (release.model, release.environment, release.name, commit)
     elsewhere = ""
     for approval in given:
-        said = tuple(approval.text(name) for name in ("model", "environment", "release", "commit"))
-        if (approval.kind, approval.subject, said) == (
+        stated = tuple(
+            approval.text(name) for name in ("model", "environment", "release", "commit")
+        )
+        if (approval.kind, approval.subject, stated) == (
             Kind.APPROVAL,
             release.digest,
             expected,

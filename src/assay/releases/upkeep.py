@@ -47,7 +47,7 @@ def plan(
 
 def remove(
     store: Store,
-    found: Plan,
+    removable: Plan,
     roots: Callable[[], Mapping[str, str]],
     *,
     verifier: Verifier | None = None,
@@ -56,14 +56,14 @@ def remove(
 
     Args:
         store: The store.
-        found: The plan.
+        removable: The plan.
         roots: Returns further digests to keep, each with the reason.
         verifier: Whose signatures count; None if no keys are configured.
 
     Returns:
         The number of removed blobs.
     """
-    return gc.remove(store, found, roots, providers=[_provider(verifier)])
+    return gc.remove(store, removable, roots, providers=[_provider(verifier)])
 
 
 def _provider(verifier: Verifier | None) -> gc.Provider:
@@ -150,16 +150,16 @@ def release_roots(paths: Iterable[Path], store: Store) -> dict[str, str]:
     """
     roots: dict[str, str] = {}
     for path in paths:
-        found: dict[str, str] = {}
+        digests: dict[str, str] = {}
         for file in _files_of(path):
-            found.update(dict.fromkeys(digests_in(_text(file)), f"release {file}"))
-        there = {digest: why for digest, why in found.items() if store.has(digest)}
-        if not there:
+            digests.update(dict.fromkeys(digests_in(_text(file)), f"release {file}"))
+        stored = {digest: why for digest, why in digests.items() if store.has(digest)}
+        if not stored:
             raise UsageError(
                 f"--release {path}: no digest of anything in {store.url}; give the release's file, "
                 "or the folder of the deployment repository"
             )
-        roots.update(there)
+        roots.update(stored)
     return roots
 
 

@@ -192,7 +192,7 @@ def _leave_out_inputs(inputs: dict[str, Any], given: list[set[str]]) -> None:
     """Remove inputs that are not given; the function has the same defaults."""
     some, every = set.union(*given), set.intersection(*given)
     declared = inputs.get("parameters", {})
-    _keep(inputs, some | {key for key, one in declared.items() if not one.get("isOptional")})
+    _keep(inputs, some | {key for key, port in declared.items() if not port.get("isOptional")})
     for key in every & set(declared):
         # KFP adds the final status itself.
         if declared[key]["parameterType"] != "TASK_FINAL_STATUS":
@@ -201,7 +201,7 @@ def _leave_out_inputs(inputs: dict[str, Any], given: list[set[str]]) -> None:
 
 
 def _keep(ports: dict[str, Any], names: set[str]) -> None:
-    kept = {key: one for key, one in ports.get("parameters", {}).items() if key in names}
+    kept = {key: port for key, port in ports.get("parameters", {}).items() if key in names}
     ports.pop("parameters", None)
     if kept:
         ports["parameters"] = kept
@@ -209,10 +209,10 @@ def _keep(ports: dict[str, Any], names: set[str]) -> None:
 
 def _taken(spec: Mapping[str, Any]) -> dict[str, set[str]]:
     """For each component, the output parameters that are used."""
-    found: dict[str, set[str]] = {}
+    taken: dict[str, set[str]] = {}
 
     def read(dag: Mapping[str, Any], producer: str, key: str) -> None:
-        found.setdefault(dag["tasks"][producer]["componentRef"]["name"], set()).add(key)
+        taken.setdefault(dag["tasks"][producer]["componentRef"]["name"], set()).add(key)
 
     for dag in dags(spec):
         for task in dag["tasks"].values():
@@ -220,9 +220,9 @@ def _taken(spec: Mapping[str, Any]) -> dict[str, set[str]]:
                 if output := source.get("taskOutputParameter"):
                     read(dag, output["producerTask"], output["outputParameterKey"])
         for output in (dag.get("outputs") or {}).get("parameters", {}).values():
-            one = output["valueFromParameter"]
-            read(dag, one["producerSubtask"], one["outputParameterKey"])
-    return found
+            source = output["valueFromParameter"]
+            read(dag, source["producerSubtask"], source["outputParameterKey"])
+    return taken
 
 
 def dags(spec: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:

@@ -108,8 +108,8 @@ class Fork:
             if not select.select([self._connection], [], [], timeout)[0]:
                 raise subprocess.TimeoutExpired("a forked task", timeout or 0)
             # Other threads may wait too.
-            said = self._connection.recv(1, socket.MSG_PEEK)
-            self.returncode = said[0] if said else -signal.SIGKILL
+            last = self._connection.recv(1, socket.MSG_PEEK)
+            self.returncode = last[0] if last else -signal.SIGKILL
         return self.returncode
 
 
@@ -149,24 +149,24 @@ class ForkServer:
         if not component or _read_at_start(environment) != self._at_start:
             return None
         server = self._registry if component in self._that_ask else self._control
-        ours, theirs = socket.socketpair()
+        near, far = socket.socketpair()
         reading, writing = os.pipe()
         try:
-            with theirs:
-                socket.send_fds(server, [b"\0"], [theirs.fileno(), writing])
-            ours.settimeout(READY_SECONDS)
-            if ours.recv(1) != _READY:
+            with far:
+                socket.send_fds(server, [b"\0"], [far.fileno(), writing])
+            near.settimeout(READY_SECONDS)
+            if near.recv(1) != _READY:
                 raise EOFError  # noqa: TRY301 - one way out
-            ours.settimeout(None)
+            near.settimeout(None)
             request = {"arguments": command[2:], "environment": dict(environment)}
-            ours.sendall(json.dumps(request).encode() + b"\n")
+            near.sendall(json.dumps(request).encode() + b"\n")
         except (OSError, EOFError):
-            ours.close()
+            near.close()
             os.close(reading)
             return None
         finally:
             os.close(writing)
-        return Fork(ours, reading)
+        return Fork(near, reading)
 
 
 @contextlib.contextmanager
@@ -183,23 +183,23 @@ def fork_server(pipeline: Any, group: TaskGroup) -> Iterator[ForkServer | None]:
         yield None
         return
     with contextlib.ExitStack() as stack:
-        (ours, theirs), (registry, its) = (_connection(stack) for _ in range(2))
+        (near, far), (registry, its) = (_connection(stack) for _ in range(2))
         that_ask = _those_that_ask(components)
         process = subprocess.Popen(  # noqa: S603 - this Python, and words of ours
             [
-                *(sys.executable, "-m", "assay.runtime.fork_server", str(theirs.fileno())),
+                *(sys.executable, "-m", "assay.runtime.fork_server", str(far.fileno())),
                 *([str(its.fileno())] if that_ask else []),
             ],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
-            pass_fds=[theirs.fileno(), its.fileno()],
+            pass_fds=[far.fileno(), its.fileno()],
             process_group=group.number,
         )
-        theirs.close()
+        far.close()
         its.close()
         try:
-            yield ForkServer(ours, registry, that_ask)
+            yield ForkServer(near, registry, that_ask)
         finally:
             # It holds nothing that has to be put away. The server with MLflow sees the end of its
             # connection.
@@ -208,8 +208,8 @@ def fork_server(pipeline: Any, group: TaskGroup) -> Iterator[ForkServer | None]:
 
 
 def _connection(stack: contextlib.ExitStack) -> tuple[socket.socket, socket.socket]:
-    ours, theirs = socket.socketpair()
-    return stack.enter_context(ours), stack.enter_context(theirs)
+    near, far = socket.socketpair()
+    return stack.enter_context(near), stack.enter_context(far)
 
 
 def _read_at_start(environment: Mapping[str, str]) -> dict[str, str]:
@@ -220,7 +220,7 @@ def _components(pipeline: Any) -> frozenset[str]:
     """Components of the library in the pipeline."""
     executors = pipeline.pipeline_spec.deployment_spec["executors"]
     return frozenset(
-        {named_in(list(one["container"]["command"])) for one in executors.values()} - {""}
+        {named_in(list(executor["container"]["command"])) for executor in executors.values()} - {""}
     )
 
 
@@ -236,7 +236,7 @@ def _asks_registry(component: str) -> bool:
         module = importlib.import_module(f"assay.components.{component}.step")
     except ModuleNotFoundError:
         return False
-    return any(isinstance(one, Step) and one.asks_registry for one in vars(module).values())
+    return any(isinstance(value, Step) and value.asks_registry for value in vars(module).values())
 
 
 def main() -> None:

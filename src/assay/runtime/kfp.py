@@ -220,7 +220,7 @@ class Task:
         with contextlib.suppress(AssayError):
             # The error may have occurred before the store was opened.
             self._open()
-        self._record(runs.FAILED, error)
+        self._write_status(runs.FAILED, error)
         if isinstance(error, AssayError):
             _tell(error, self._reasons)
             raise SystemExit(error.exit_code) from None
@@ -231,7 +231,7 @@ class Task:
         """Store, cache mode and keys, from the environment."""
         if self._context is None:
             context = self._open()
-            self._record(runs.STARTED)
+            self._write_status(runs.STARTED)
             self._arguments |= self._settings()
             return context
         return self._context
@@ -340,7 +340,7 @@ class Task:
             raise _halted(last, judge)
         picked = _pick(self._executions, outputs, lists or {}, given or {})
         self._report_last()
-        self._record(runs.DONE)
+        self._write_status(runs.DONE)
         return picked
 
     def _open(self) -> Context:
@@ -354,9 +354,9 @@ class Task:
         types = dict(self._types)
         for step in self._steps:
             types |= step.types
-        found = checked(given, types, f"{self._name}: {SETTINGS}")
-        found.pop(EPOCH, None)
-        return found
+        settings = checked(given, types, f"{self._name}: {SETTINGS}")
+        settings.pop(EPOCH, None)
+        return settings
 
     def _begin(self, step: Step) -> None:
         self._current = step
@@ -366,15 +366,15 @@ class Task:
         for line in finding_lines(execution.values):
             _print(f"finding: {line}")
         state = events.CACHED if execution.cached else events.DONE
-        events.emit(execution.step, state, **_told(execution))
+        events.emit(execution.step, state, **_result(execution))
 
     def _emit_failure(self, error: BaseException) -> None:
         name = self._current.name if self._current else self._name
-        done = [one for one in self._executions if one.step == name]
-        told = _told(done[-1]) if done else {}
-        events.emit(name, events.FAILED, **told, **_failure(error))
+        done = [execution for execution in self._executions if execution.step == name]
+        result = _result(done[-1]) if done else {}
+        events.emit(name, events.FAILED, **result, **_failure(error))
 
-    def _record(self, state: str, error: BaseException | None = None) -> None:
+    def _write_status(self, state: str, error: BaseException | None = None) -> None:
         """Write the status of this task; an error is only a warning."""
         if self._context is None or not self._context.invocation:
             return
@@ -382,22 +382,24 @@ class Task:
         if error is not None:
             failure = _failure(error)
         problems = tuple(failure["problems"])
-        record = runs.TaskRecord(
+        status = runs.TaskStatus(
             self._name,
             events.PROCESS,
             state,
             self._started,
             time.time() - self._started if state != runs.STARTED else 0.0,
             tuple(
-                runs.StepRecord(one.step, one.attestation, one.cached, one.seconds)
-                for one in self._executions
+                runs.StepStatus(
+                    execution.step, execution.attestation, execution.cached, execution.seconds
+                )
+                for execution in self._executions
             ),
             "; ".join(problems),
             int(failure["exit_code"]),
             problems if len(problems) > 1 else (),
         )
         try:
-            runs.write_task(self._context.store, self._context.invocation, record)
+            runs.write_task(self._context.store, self._context.invocation, status)
         except AssayError as unwritten:
             _print(f"warning: the status of {self._name} was not stored: {unwritten}")
 
@@ -420,7 +422,7 @@ def _failure(error: BaseException) -> dict[str, Any]:
     return {"error": whole, "problems": problems, "exit_code": code}
 
 
-def _told(execution: Execution) -> dict[str, Any]:
+def _result(execution: Execution) -> dict[str, Any]:
     return {
         "outputs": dict(execution.outputs),
         "values": dict(execution.values),
@@ -506,30 +508,30 @@ def _fill_views(views: list[Any], executions: Sequence[Execution], store: Store)
     if not views:
         return
     files: dict[str, FileEntry] = {}
-    for digest in (digest for one in executions for digest in one.outputs.values()):
+    for digest in (digest for execution in executions for digest in execution.outputs.values()):
         if digest:
             for entry in get_manifest(store, digest).files:
                 files.setdefault(entry.path, entry)
-    for view in views:
-        kind = type(view).__name__
+    for artifact in views:
+        kind = type(artifact).__name__
         if kind in LINEAGE:
-            _name_in_lineage(view, LINEAGE[kind], executions)
+            _name_in_lineage(artifact, LINEAGE[kind], executions)
         elif kind == "Metrics":
             for name, value in _metrics(files, store).items():
-                view.log_metric(name, value)
+                artifact.log_metric(name, value)
         elif (shown := files.get(VIEW_FILES[kind])) is not None:
-            target = Path(view.path)
+            target = Path(artifact.path)
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(_content(shown, store))
 
 
-def _name_in_lineage(view: Any, output: str, executions: Sequence[Execution]) -> None:
+def _name_in_lineage(artifact: Any, output: str, executions: Sequence[Execution]) -> None:
     """Name the output in KFP's lineage; KFP's launcher ignores a `cas` URI."""
     for execution in executions:
         if digest := execution.outputs.get(output):
-            view.uri = f"cas://{digest.replace(':', '/')}"
+            artifact.uri = f"cas://{digest.replace(':', '/')}"
             plain = {k: v for k, v in execution.values.items() if isinstance(v, str | int | float)}
-            view.metadata.update({"digest": digest, **plain})
+            artifact.metadata.update({"digest": digest, **plain})
 
 
 def _content(entry: FileEntry, store: Store) -> bytes:
@@ -541,20 +543,20 @@ def _parsed(entry: FileEntry, store: Store) -> Any:
     return read_json(_content(entry, store), entry.path, limits, error=IntegrityError)
 
 
-def _log_metrics(view: Any, files: Mapping[str, FileEntry], store: Store) -> None:
+def _log_metrics(artifact: Any, files: Mapping[str, FileEntry], store: Store) -> None:
     for name, value in _metrics(files, store).items():
-        view.log_metric(name, value)
+        artifact.log_metric(name, value)
 
 
 def _metrics(files: Mapping[str, FileEntry], store: Store) -> dict[str, float]:
     """Plain numbers of an output: `metrics.json`, or the unlabelled part of the evidence."""
-    found: dict[str, float] = {}
+    metrics: dict[str, float] = {}
     if (entry := files.get("metrics.json")) is not None:
-        found.update(_parsed(entry, store))
+        metrics.update(_parsed(entry, store))
     if (entry := files.get("evidence.json")) is not None:
         evidence = _parsed(entry, store)["evidence"]
-        found.update({k: v for k, v in evidence.items() if v is not None and not is_labelled(k)})
-    return found
+        metrics.update({k: v for k, v in evidence.items() if v is not None and not is_labelled(k)})
+    return metrics
 
 
 def _log_to_run(step: Step, given: Mapping[str, Any], execution: Execution, store: Store) -> None:

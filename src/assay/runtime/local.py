@@ -83,10 +83,10 @@ class Outcome:
     @property
     def findings(self) -> list[str]:
         """Findings of the tasks, one line each."""
-        told = [
+        all_lines = [
             f"{task.name}: {line}" for task in self.tasks for line in findings.lines(task.values)
         ]
-        return list(dict.fromkeys([*told, *self.notes]))
+        return list(dict.fromkeys([*all_lines, *self.notes]))
 
     @property
     def log(self) -> Path:
@@ -232,7 +232,7 @@ def _pages(pipeline: Any) -> set[str]:
 def _collect_reports(folder: Path, names: set[str]) -> None:
     """Copy the HTML outputs, which KFP names `.../<task>/<output>`, to the folder of reports."""
     outputs = folder / "outputs"
-    for path in (found for name in names for found in outputs.glob(f"*/**/{name}")):
+    for path in (path for name in names for path in outputs.glob(f"*/**/{name}")):
         if not path.is_file():
             continue
         # Those of the tasks of a loop have a folder for each iteration.

@@ -37,10 +37,10 @@ def main() -> None:
 
 def _again(digest: str, allowed: tuple[str, ...]) -> Attestation:
     context = task_context()
-    record = load(context.store, digest, context.verifier)
-    step = find_step(record.entry_point, allowed)
+    attestation = load(context.store, digest, context.verifier)
+    step = find_step(attestation.entry_point, allowed)
     with tempfile.TemporaryDirectory(prefix="assay-scratch-") as folder:
-        return rerun(step, record, context, open_store(Path(folder).resolve().as_uri()))
+        return rerun(step, attestation, context, open_store(Path(folder).resolve().as_uri()))
 
 
 if __name__ == "__main__":

@@ -41,7 +41,7 @@ _Record = TypeVar("_Record")
 
 
 @dataclass(frozen=True, slots=True)
-class StepRecord:
+class StepStatus:
     """One execution within a task."""
 
     step: str
@@ -52,7 +52,7 @@ class StepRecord:
 
 
 @dataclass(frozen=True, slots=True)
-class TaskRecord:
+class TaskStatus:
     """The status of a task; one that has only started was killed, or still runs."""
 
     task: str
@@ -64,7 +64,7 @@ class TaskRecord:
     started: float
     """Seconds since the epoch, by the clock of the task."""
     seconds: float = 0.0
-    steps: tuple[StepRecord, ...] = ()
+    steps: tuple[StepStatus, ...] = ()
     error: str = ""
     """One line, without the verdict; empty unless it failed."""
     exit_code: int = 0
@@ -73,7 +73,7 @@ class TaskRecord:
 
 
 @dataclass(frozen=True, slots=True)
-class RunRecord:
+class RunStatus:
     """The result of a run, as its exit task determined it."""
 
     run: str
@@ -106,47 +106,49 @@ def run_id(given: str = "") -> str:
     Raises:
         UsageError: The id is not valid.
     """
-    found = given or RUN.get()
-    if found and not _RUN_ID.fullmatch(found):
+    run = given or RUN.get()
+    if run and not _RUN_ID.fullmatch(run):
         raise UsageError(
-            f"{found!r} is not the id of a run: letters, digits, '.', '_' and '-', at most 128"
+            f"{run!r} is not the id of a run: letters, digits, '.', '_' and '-', at most 128"
         )
-    return found
+    return run
 
 
-def write_task(store: Store, run: str, record: TaskRecord) -> None:
+def write_task(store: Store, run: str, status: TaskStatus) -> None:
     """Write the status of a task, replacing its earlier status.
 
     Args:
         store: The store.
         run: Id of the run.
-        record: The status.
+        status: The status.
     """
-    room = _MAX_JOINED_BYTES if record.problems else MAX_TEXT_BYTES
-    record = replace(record, error=_cut(record.error, room), problems=_bounded(record.problems))
-    name = f"{_place(run)}/{_hash(f'{record.task}.{record.process}')}"
-    store.write_pointer(name, canonical_json({"run": run_id(run), **asdict(record)}))
+    room = _MAX_JOINED_BYTES if status.problems else MAX_TEXT_BYTES
+    status = replace(status, error=_cut(status.error, room), problems=_bounded(status.problems))
+    name = f"{_place(run)}/{_hash(f'{status.task}.{status.process}')}"
+    store.write_pointer(name, canonical_json({"run": run_id(run), **asdict(status)}))
 
 
-def tasks(store: Store, run: str) -> list[TaskRecord]:
+def tasks(store: Store, run: str) -> list[TaskStatus]:
     """The tasks of a run, by the time of their start; unreadable ones are left out."""
     names = store.list_pointers(f"{_place(run)}/")[:MAX_TASKS]
     names = [name for name in names if name != _outcome_of(run)]
-    found = [_read(store, name, run, _task) for name in names]
-    return sorted((one for one in found if one is not None), key=lambda one: one.started)
+    statuses = [_read(store, name, run, _task) for name in names]
+    return sorted(
+        (status for status in statuses if status is not None), key=lambda status: status.started
+    )
 
 
-def write_outcome(store: Store, record: RunRecord) -> None:
+def write_outcome(store: Store, status: RunStatus) -> None:
     """Write the result of a run."""
-    remedy = _cut(record.remedy, _MAX_REMEDY_BYTES)
-    record = replace(record, reasons=_bounded(record.reasons), remedy=remedy)
-    store.write_pointer(_outcome_of(record.run), canonical_json(asdict(record)))
+    remedy = _cut(status.remedy, _MAX_REMEDY_BYTES)
+    status = replace(status, reasons=_bounded(status.reasons), remedy=remedy)
+    store.write_pointer(_outcome_of(status.run), canonical_json(asdict(status)))
 
 
-def outcome(store: Store, run: str) -> RunRecord | None:
+def outcome(store: Store, run: str) -> RunStatus | None:
     """The result of a run; None if its exit task has not written it."""
-    found: RunRecord | None = _read(store, _outcome_of(run), run, _run)
-    return found
+    result: RunStatus | None = _read(store, _outcome_of(run), run, _run)
+    return result
 
 
 def _place(run: str) -> str:
@@ -193,17 +195,17 @@ def _read(
         return None
 
 
-def _task(raw: dict[str, Any]) -> TaskRecord:
+def _task(raw: dict[str, Any]) -> TaskStatus:
     del raw["run"]
     raw.setdefault("problems", [])  # a task of an earlier version
-    steps = tuple(StepRecord(**_typed(StepRecord, one)) for one in raw["steps"])
-    if raw["state"] not in _STATES or not all(is_digest(one.attestation) for one in steps):
-        raise IntegrityError("a task's record that was altered")
+    steps = tuple(StepStatus(**_typed(StepStatus, step)) for step in raw["steps"])
+    if raw["state"] not in _STATES or not all(is_digest(step.attestation) for step in steps):
+        raise IntegrityError("a task's status that was altered")
     problems = _texts(raw["problems"])
-    return TaskRecord(**{**_typed(TaskRecord, raw), "steps": steps, "problems": problems})
+    return TaskStatus(**{**_typed(TaskStatus, raw), "steps": steps, "problems": problems})
 
 
-def _run(raw: dict[str, Any]) -> RunRecord:
+def _run(raw: dict[str, Any]) -> RunStatus:
     known = {*VERDICTS.values(), "failed", "canceled"}
     reasons, digests = _texts(raw["reasons"]), raw["digests"]
     if (
@@ -211,19 +213,19 @@ def _run(raw: dict[str, Any]) -> RunRecord:
         or raw["verdict"] not in known
         or not all(map(is_digest, digests.values()))
     ):
-        raise IntegrityError("a run's record that was altered")
-    return RunRecord(**{**_typed(RunRecord, raw), "reasons": reasons, "digests": digests})
+        raise IntegrityError("a run's status that was altered")
+    return RunStatus(**{**_typed(RunStatus, raw), "reasons": reasons, "digests": digests})
 
 
 def _texts(raw: Iterable[Any]) -> tuple[str, ...]:
-    found = tuple(raw)
-    if not all(isinstance(one, str) for one in found):
-        raise IntegrityError("a run's record that was altered")
-    return found
+    texts = tuple(raw)
+    if not all(isinstance(text, str) for text in texts):
+        raise IntegrityError("a run's status that was altered")
+    return texts
 
 
 def _typed(kind: type, raw: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields of a record, each a plain value of its type."""
+    """The fields of a status, each a plain value of its type."""
     if set(raw) != set(kind.__annotations__):
         raise IntegrityError(f"a {kind.__name__} with other fields than this version's")
     for name, wanted in kind.__annotations__.items():

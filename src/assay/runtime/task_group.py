@@ -115,8 +115,8 @@ class TaskGroup:
     def interrupt(self) -> None:
         """Interrupt the running tasks, as Ctrl-C does, so that they clean up and end."""
         with self._lock:
-            left, told = list(self._running), self._stopped
-        if left and not told:
+            left, stopped = list(self._running), self._stopped
+        if left and not stopped:
             os.killpg(self.number, signal.SIGINT)
         _wait(left)
 
@@ -124,8 +124,8 @@ class TaskGroup:
         """Interrupt the running tasks, end the group, and start no more tasks."""
         with self._end:
             with self._lock:
-                left, told, self._stopped = list(self._running), self._stopped, True
-            if told:
+                left, stopped, self._stopped = list(self._running), self._stopped, True
+            if stopped:
                 return
             with contextlib.suppress(ProcessLookupError):
                 if left:

@@ -19,10 +19,10 @@ def command(as_json: bool) -> None:
 
     use_defaults()
     registry = Registry()
-    found: list[dict[str, Any]] = []
+    models: list[dict[str, Any]] = []
     for name, versions in sorted(registry.versions().items()):
         newest = max(versions, key=lambda item: int(item.version))
-        found.append(
+        models.append(
             {
                 "model": name,
                 "versions": len(versions),
@@ -32,8 +32,8 @@ def command(as_json: bool) -> None:
             }
         )
     if as_json:
-        print_json(found)
-    elif not found:
+        print_json(models)
+    elif not models:
         click.echo("no registered model; register one with: assay run train-and-register")
     else:
         print_table(
@@ -46,6 +46,6 @@ def command(as_json: bool) -> None:
                     short(str(item["digest"])) or "not registered by Assay",
                     ", ".join(f"{alias}: {version}" for alias, version in item["aliases"].items()),
                 )
-                for item in found
+                for item in models
             ],
         )

@@ -26,7 +26,7 @@ def command(model_name: str, as_json: bool) -> None:
     versions = sorted(
         registry.versions().get(model_name, []), key=lambda item: int(item.version), reverse=True
     )
-    found = [
+    listed = [
         {
             "version": item.version,
             "digest": item.tags.get(MODEL_TAG, ""),
@@ -36,7 +36,7 @@ def command(model_name: str, as_json: bool) -> None:
         for item in versions
     ]
     if as_json:
-        print_json(found)
+        print_json(listed)
         return
     print_table(
         ["version", "digest", "decision", "aliases"],
@@ -47,6 +47,6 @@ def command(model_name: str, as_json: bool) -> None:
                 short(str(item["decision"])),
                 ", ".join(item["aliases"]),
             )
-            for item in found
+            for item in listed
         ],
     )

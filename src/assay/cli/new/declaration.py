@@ -87,10 +87,10 @@ def declaration(folder: Path, package: str) -> Declaration:
     """
     stage = read_stage(folder, package.rpartition(".")[2])
     merged = _Merged(stage, package)
-    found = merged.declaration()
+    declared = merged.declaration()
     if merged.problems:
         raise UsageError.all_of(merged.problems)
-    return found
+    return declared
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +150,7 @@ class _Merged:
         if package == self.package:
             file = str(self.stage.folder / f"{module}.py")
         try:
-            found = getattr(importlib.import_module(f"{package}.{module}"), name, None)
+            function = getattr(importlib.import_module(f"{package}.{module}"), name, None)
         except StepError as error:
             self.problems += [f"{file}: {problem}" for problem in error.problems]
             self._require_described(file, *_read(Path(file), name))
@@ -158,33 +158,35 @@ class _Merged:
         except Exception as error:  # noqa: BLE001 - whatever a module raises when it is imported
             self.problems.append(f"{file}: cannot be imported: {type(error).__name__}: {error}")
             return None
-        if not callable(found):
+        if not callable(function):
             self.problems.append(f"{file}: no function {name!r}; name the stage's function so")
             return None
-        return _Source.of(found)
+        return _Source.of(function)
 
     def _parameters(self, steps: list[_Source], task: _Source | None) -> list[Parameter]:
         given = self.stage.component
-        found: dict[str, Parameter] = {}
+        parameters: dict[str, Parameter] = {}
         made: set[str] = set()
         for source in steps:
-            for one in self._of(source):
-                if one.name not in found and one.name not in made:
-                    found[one.name] = one
-                elif one.name in found and one.default is REQUIRED:
-                    found[one.name] = replace(found[one.name], default=REQUIRED)
+            for parameter in self._of(source):
+                if parameter.name not in parameters and parameter.name not in made:
+                    parameters[parameter.name] = parameter
+                elif parameter.name in parameters and parameter.default is REQUIRED:
+                    parameters[parameter.name] = replace(
+                        parameters[parameter.name], default=REQUIRED
+                    )
             made |= {*(source.step.outputs if source.step else ()), *source.text.returns}
-        chosen = found if given.parameters is None else given.parameters
+        chosen = parameters if given.parameters is None else given.parameters
         named = {
             "parameters": given.parameters or (), "hides": given.hides, "required": given.required
         }  # fmt: skip
         for key, names in named.items():
-            self._require_known(key, names, found)
-        kept = {n: found[n] for n in chosen if n in found and n not in given.hides}
+            self._require_known(key, names, parameters)
+        kept = {n: parameters[n] for n in chosen if n in parameters and n not in given.hides}
         for name, required in given.required.items():
             if name in kept:
                 kept[name] = _with_requirement(kept[name], required=required)
-        kept |= {one.name: one for one in (self._of(task) if task else ())}
+        kept |= {parameter.name: parameter for parameter in (self._of(task) if task else ())}
         if given.settings:
             kept[SETTINGS] = Parameter(SETTINGS, "dict", {}, self._of_settings())
         return list(kept.values())
@@ -251,17 +253,17 @@ class _Merged:
         self._require_known("outputs", names, made)
         chosen = [made[name] for name in names if name in made]
         self.problems += [
-            f"{self._file()}: output {one.name!r} has no type that KFP has; write "
-            f"'{one.name} (TYPE): what it means' into the docstring's Returns, TYPE one of "
+            f"{self._file()}: output {output.name!r} has no type that KFP has; write "
+            f"'{output.name} (TYPE): what it means' into the docstring's Returns, TYPE one of "
             "str, int, float, bool, list, dict"
-            for one in chosen
-            if one.type not in _TYPES.values()
+            for output in chosen
+            if output.type not in _TYPES.values()
         ]
         return [
-            replace(one, name=f"{one.name}_digest")
-            if one.name in given.artifacts and one.name in digests
-            else one
-            for one in chosen
+            replace(output, name=f"{output.name}_digest")
+            if output.name in given.artifacts and output.name in digests
+            else output
+            for output in chosen
         ]
 
     def _require_known(self, key: str, names: Iterable[str], known: Iterable[str]) -> None:
@@ -272,7 +274,7 @@ class _Merged:
             )
 
     def _require_sense(self, given: Component, parameters: list[Parameter]) -> None:
-        names = {one.name for one in parameters}
+        names = {parameter.name for parameter in parameters}
         self.problems += [
             f"{self._file()}: {name!r} is a name that component.py needs itself; choose another"
             for name in sorted(names & _IMPORTED)
@@ -322,7 +324,9 @@ def _read(file: Path, name: str) -> tuple[list[str], Iterable[str]]:
     """Parameters of a function that cannot be imported, and those that its docstring describes."""
     for node in ast.walk(ast.parse(file.read_bytes())):
         if isinstance(node, ast.FunctionDef) and node.name == name:
-            names = [one.arg for one in node.args.kwonlyargs if not _is_services(one)]
+            names = [
+                argument.arg for argument in node.args.kwonlyargs if not _is_services(argument)
+            ]
             return names, Docstring.parse(ast.get_docstring(node) or "").arguments
     return [], ()
 

@@ -32,10 +32,10 @@ def command(digest: str | None, as_json: bool) -> None:
 
         if digest:
             notes: list[str] = []
-            found = verify(store, digest, verifier, progress)
+            verified = verify(store, digest, verifier, progress)
         else:
-            found = verify_store(store, verifier, progress)
-            if not found.blobs:
+            verified = verify_store(store, verifier, progress)
+            if not verified.blobs:
                 raise NotFoundError(f"{store.url} is empty; give the address of the store")
             faults = log.check(store, verifier)
             if broken := [f"{fault.what}: {fault.text}" for fault in faults if fault.broken]:
@@ -45,10 +45,10 @@ def command(digest: str | None, as_json: bool) -> None:
         print_json(
             {
                 "verified": digest or store.url,
-                "artifacts": found.artifacts,
-                "records": found.records,
-                "blobs": found.blobs,
-                "bytes": found.size,
+                "artifacts": verified.artifacts,
+                "records": verified.records,
+                "blobs": verified.blobs,
+                "bytes": verified.size,
                 "signaturesRequired": verifier is not None,
                 "notes": notes,
             }
@@ -57,7 +57,7 @@ def command(digest: str | None, as_json: bool) -> None:
     for note in notes:
         click.echo(f"note: {note}", err=True)
     click.echo(
-        f"verified: {found.artifacts} artifacts, {found.records} attestations, "
-        f"{found.blobs} blobs, {human_bytes(found.size)}"
+        f"verified: {verified.artifacts} artifacts, {verified.records} attestations, "
+        f"{verified.blobs} blobs, {human_bytes(verified.size)}"
         + ("" if verifier else "; signatures were not checked (ASSAY_VERIFY_KEYS is not set)")
     )

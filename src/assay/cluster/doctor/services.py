@@ -22,12 +22,12 @@ MAX_MODELS: Final = 20
 
 def check_settings(_ground: Ground) -> Sequence[Finding]:
     """Check that every variable has a valid value, and none is misspelt."""
-    found = [
+    findings = [
         Finding("settings", Status.WARNING, f"{name} is not a setting", f"did you mean {meant}?")
         for name, meant in misspelt()
     ]
     check(*SETTINGS)
-    return found or [Finding("settings", Status.OK, "every value is valid")]
+    return findings or [Finding("settings", Status.OK, "every value is valid")]
 
 
 def check_mlflow(_ground: Ground) -> Sequence[Finding]:

@@ -157,11 +157,11 @@ def judge_clock(date: str, before: datetime, after: datetime) -> Finding:
         The finding.
     """
     try:
-        there = parsedate_to_datetime(date)
+        server_time = parsedate_to_datetime(date)
     except (ValueError, TypeError):
         return Finding("clock", Status.SKIPPED, "the answer of the store has no time")
     # The header has whole seconds, and a time between `before` and `after`.
-    skew = max((before - there).total_seconds() - 1, (there - after).total_seconds(), 0)
+    skew = max((before - server_time).total_seconds() - 1, (server_time - after).total_seconds(), 0)
     remedy = "synchronise the clocks (NTP, chrony) of this machine and the store's"
     if skew > FAIL_SKEW_SECONDS:
         text = f"{skew:.0f} s off: the store refuses signatures"

@@ -489,7 +489,7 @@ def _same_metric(name: str, seen: _Index) -> list[str]:
 
 
 def _first_model(name: str, seen: _Index) -> str:
-    exists = [one.value for one in seen.get("production_exists", [])]
+    exists = [value.value for value in seen.get("production_exists", [])]
     if name.startswith(REGRESSION) and set(exists) == {0}:
         return (
             ", because no model is in production; to admit a first model, add to the rule "

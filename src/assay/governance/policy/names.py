@@ -24,8 +24,8 @@ class Requirement:
 def _stages() -> dict[str, dict[str, Any]]:
     """The evidence of each of the library's stages, from `stage.yaml`."""
     text = resources.files("assay.governance.policy").joinpath("stages.json").read_text()
-    found: dict[str, dict[str, Any]] = json.loads(text)
-    return found
+    declared: dict[str, dict[str, Any]] = json.loads(text)
+    return declared
 
 
 _STAGES: Final = _stages()

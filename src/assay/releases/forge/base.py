@@ -126,7 +126,7 @@ def calling(name: str, what: str, work: Callable[[], T]) -> T:
 
 
 def failed(
-    name: str, what: str, status: int, said: str, *, wait: float = 0.0, passing: bool = False
+    name: str, what: str, status: int, message: str, *, wait: float = 0.0, passing: bool = False
 ) -> Exception:
     """The error for an answer of a forge.
 
@@ -134,15 +134,15 @@ def failed(
         name: Of the forge.
         what: The action, for errors: "cannot <what>".
         status: Of HTTP; 0 where there was no answer.
-        said: The forge's message.
+        message: The forge's message.
         wait: Seconds that it requests to wait.
         passing: Whether the fault is transient, whatever the status.
 
     Returns:
         A `ServiceError`, or for a transient fault the error that `calling` retries.
     """
-    said = " ".join(said.split())[:200]
-    limited = status == _FORBIDDEN and re.search(r"rate limit|abuse", said, re.IGNORECASE)
+    message = " ".join(message.split())[:200]
+    limited = status == _FORBIDDEN and re.search(r"rate limit|abuse", message, re.IGNORECASE)
     if passing or status == 0 or status in retry.TRANSIENT_STATUS or limited:
         kind = f"answered {status}" if status else "did not answer"
         return retry.TransientError(f"it {'limits the rate' if limited else kind}", wait)
@@ -154,7 +154,7 @@ def failed(
         hint = "check ASSAY_DEPLOYMENTS, and that ASSAY_GIT_TOKEN may see that repository"
     else:
         hint = "check the repository's settings"
-    return ServiceError(f"{name}: cannot {what}: answered {status} ({said}); {hint}")
+    return ServiceError(f"{name}: cannot {what}: answered {status} ({message}); {hint}")
 
 
 def bounded(body: str) -> str:

@@ -174,7 +174,9 @@ class GiteaForge:
                 wait = answer.headers.get("retry-after", "")
                 seconds = float(wait) if wait.isdecimal() else 0.0
                 passing = answer.status == _NOT_FOUND and self._has_pulls()
-                raise failed(NAME, what, answer.status, _said(data), wait=seconds, passing=passing)
+                raise failed(
+                    NAME, what, answer.status, _message_of(data), wait=seconds, passing=passing
+                )
             return _parsed(data) if data else None
 
         return calling(NAME, what, attempt)
@@ -200,7 +202,7 @@ def _parsed(data: bytes) -> Any:
     return read_json(data, NAME, limits, error=ValueError)
 
 
-def _said(data: bytes) -> str:
+def _message_of(data: bytes) -> str:
     try:
         raw = _parsed(data)
     except ValueError:

@@ -159,7 +159,9 @@ class GitHubForge:
                 return work()
             except GithubException as error:
                 wait = float((error.headers or {}).get("retry-after", "") or 0)
-                raise failed(NAME, what, error.status or 0, _said(error), wait=wait) from error
+                raise failed(
+                    NAME, what, error.status or 0, _message_of(error), wait=wait
+                ) from error
             except RequestException as error:
                 raise failed(NAME, what, 0, "") from error
 
@@ -175,6 +177,6 @@ def _request(native: "Native", branch: str) -> PullRequest:
     return PullRequest(native.number, native.html_url, branch, state, merge)
 
 
-def _said(error: Any) -> str:
+def _message_of(error: Any) -> str:
     data = error.data
     return str(data.get("message", "")) if isinstance(data, dict) else ""

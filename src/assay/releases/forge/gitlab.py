@@ -154,8 +154,8 @@ class GitLabForge:
             try:
                 return work()
             except GitlabError as error:
-                said = str(error.error_message)
-                raise failed(NAME, what, error.response_code or 0, said) from error
+                message = str(error.error_message)
+                raise failed(NAME, what, error.response_code or 0, message) from error
             except RequestException as error:
                 raise failed(NAME, what, 0, "") from error
 

@@ -64,24 +64,24 @@ def blocking(services: Services) -> list[Blocking]:
     They do not include entries at their position that a configured key signed, nor pointers before
     such an entry: if one of those is damaged, pointers were replaced and not only added.
     """
-    found = []
+    pointers = []
     for hexed in sorted(logs(services.store)):
-        found += _of_chain(services, hexed)
+        pointers += _of_chain(services, hexed)
     for name in services.store.list_pointers("statements/"):
         if why := _statement(services, name):
-            found.append(Blocking(name, PREFIX + name.rpartition("/")[2], why))
-    return found
+            pointers.append(Blocking(name, PREFIX + name.rpartition("/")[2], why))
+    return pointers
 
 
 def clear(
-    services: Services, signer: Signer, found: Sequence[Blocking], *, by: str, why: str
+    services: Services, signer: Signer, pointers: Sequence[Blocking], *, by: str, why: str
 ) -> Entry | None:
     """Log the removal of pointers and remove them; after an interruption, run it again.
 
     Args:
         services: The store, and whose signatures count.
         signer: The approver's key.
-        found: The pointers to remove.
+        pointers: The pointers to remove.
         by: `Name <mail>`; with keys configured the owner of the signer's key.
         why: The reason.
 
@@ -95,14 +95,14 @@ def clear(
     by = person_of(
         services.verifier, signer, Role.APPROVER, by, "removing pointers that block a log"
     )
-    if not found:
+    if not pointers:
         return None
-    if set(found) - set(blocking(services)):
+    if set(pointers) - set(blocking(services)):
         raise IntegrityError("the logs have changed since they were read; run again")
     # Pointers that block the chain of this entry must be removed first; others are logged before.
     begin = prefix(REVOCATIONS)
-    _remove(services.store, [one for one in found if one.pointer.startswith(begin)])
-    lines = [f"{one.pointer} -> {one.target}: {one.why}" for one in found]
+    _remove(services.store, [item for item in pointers if item.pointer.startswith(begin)])
+    lines = [f"{item.pointer} -> {item.target}: {item.why}" for item in pointers]
     more = f"; and {len(lines) - MAX_LISTED} more" if len(lines) > MAX_LISTED else ""
     entry = Entry(
         event=Event.CLEARED,
@@ -115,19 +115,19 @@ def clear(
         why=f"{why}: {'; '.join(lines[:MAX_LISTED])}{more}",
     )
     made = append(services, entry, signer)
-    _remove(services.store, [one for one in found if not one.pointer.startswith(begin)])
+    _remove(services.store, [item for item in pointers if not item.pointer.startswith(begin)])
     return made
 
 
-def _remove(store: Store, found: Sequence[Blocking]) -> None:
-    for one in found:
-        store.remove_pointer(one.pointer)
+def _remove(store: Store, pointers: Sequence[Blocking]) -> None:
+    for item in pointers:
+        store.remove_pointer(item.pointer)
 
 
 def _of_chain(services: Services, hexed: str) -> list[Blocking]:
     names = services.store.list_pointers(f"releases/{hexed}/")
     targets = [_target(services.store, name) for name in names]
-    found: list[Blocking] = []
+    pointers: list[Blocking] = []
     stops = False
     claimed = 0
     place = len(names)
@@ -138,15 +138,15 @@ def _of_chain(services: Services, hexed: str) -> list[Blocking]:
             break
         stops = stops or looked.stops or names[place - 1] != f"releases/{hexed}/{place:06d}"
         claimed = max(claimed, looked.claimed)
-        found.append(Blocking(names[place - 1], targets[place - 1], looked.why))
+        pointers.append(Blocking(names[place - 1], targets[place - 1], looked.why))
     else:
         place = 0
-    if not place and any(one.why == UNKNOWN_KEY for one in found):
+    if not place and any(item.why == UNKNOWN_KEY for item in pointers):
         model = _model_of(services.store, targets, hexed)
-        found = [replace(one, foreign=model) for one in found]
+        pointers = [replace(item, foreign=model) for item in pointers]
     # An entry out of its place is proved worthless by one in its place that has a later number:
     # its chain of names holds another entry there. Otherwise pointers may have been replaced.
-    return found[::-1] if stops and claimed <= place else []
+    return pointers[::-1] if stops and claimed <= place else []
 
 
 def _model_of(store: Store, targets: Sequence[str], hexed: str) -> str:

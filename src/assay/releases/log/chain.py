@@ -96,7 +96,9 @@ def append(
             )
         # Read it, because a pointer to a missing blob may be removed again.
         revoked = [] if entry.model == REVOCATIONS else read(services, REVOCATIONS)
-        newest = next((one for one in reversed(revoked) if not one.refused), None)
+        newest = next(
+            (revocation for revocation in reversed(revoked) if not revocation.refused), None
+        )
         number = len(entries) + 1
         complete = replace(
             entry,
@@ -172,11 +174,11 @@ def read(services: Services, model: str) -> list[Entry]:
 def _chained(store: Store, model: str, verifier: Verifier | None) -> list[tuple[Entry, Key | None]]:
     """The entries of a log and the keys that signed them, in one chain; errors as `read`."""
     chained: list[tuple[Entry, Key | None]] = []
-    for number, found in enumerate(store.list_pointers(prefix(model)), start=1):
+    for number, name_of_pointer in enumerate(store.list_pointers(prefix(model)), start=1):
         what = f"{title(model)}, entry {number}"
-        if found != pointer(model, number):
+        if name_of_pointer != pointer(model, number):
             raise IntegrityError(f"{what} is missing; the log was tampered with; {_REMEDY}")
-        name = (store.read_pointer(found) or b"").decode(errors="replace")
+        name = (store.read_pointer(name_of_pointer) or b"").decode(errors="replace")
         try:
             entry, key = _linked(store, name, what, verifier)
         except NotAnEntryError as error:
@@ -185,10 +187,10 @@ def _chained(store: Store, model: str, verifier: Verifier | None) -> list[tuple[
             continue
         expected = (model, number, chained[-1][0].name if chained else "")
         if (entry.model, entry.number, entry.previous) != expected:
-            said = "does not follow the entry before it"
+            fault = "does not follow the entry before it"
             if key is None or not (key.stolen or not key.may(WRITERS[Event.RELEASE])):
-                raise IntegrityError(f"{what}: {said}; the log was tampered with; {_REMEDY}")
-            entry, key = _nothing(model, number, name, f"{said}, and {key} signed it"), None
+                raise IntegrityError(f"{what}: {fault}; the log was tampered with; {_REMEDY}")
+            entry, key = _nothing(model, number, name, f"{fault}, and {key} signed it"), None
         elif is_ahead(entry, key):
             raise IntegrityError(
                 f"{what}: dated {entry.at}, which is ahead of this machine's clock; when the clock "

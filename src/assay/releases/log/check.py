@@ -50,8 +50,8 @@ def check(store: Store, verifier: Verifier | None) -> list[Fault]:
             elif entry.statement:
                 result += _faults_of_statement(store, entry, what)
     result += [
-        Fault(one.pointer, f"{one.why}; if nothing was lost there: {CLEAR}", broken=True)
-        for one in blocking(services)
+        Fault(item.pointer, f"{item.why}; if nothing was lost there: {CLEAR}", broken=True)
+        for item in blocking(services)
     ]
     for pointer in store.list_pointers("statements/"):
         digest = PREFIX + pointer.rpartition("/")[2]

@@ -66,7 +66,7 @@ def live(store: Store, verifier: Verifier | None) -> set[str]:
 def _entries(services: Services, hexed: str) -> list[Entry]:
     """The entries of a chain; none counts where one is signed by a key that is not configured."""
     store = services.store
-    found = []
+    entries = []
     for pointer in store.list_pointers(f"releases/{hexed}/"):
         name = (store.read_pointer(pointer) or b"").decode(errors="replace")
         with contextlib.suppress(NotAnEntryError):
@@ -74,8 +74,8 @@ def _entries(services: Services, hexed: str) -> list[Entry]:
             if prefix(entry.model) == f"releases/{hexed}/":
                 with contextlib.suppress(UnknownKeyError):
                     return read(services, entry.model)
-            found.append(replace(entry, refused="of a log that cannot be read"))
-    return found
+            entries.append(replace(entry, refused="of a log that cannot be read"))
+    return entries
 
 
 def _chain(store: Store, name: str) -> list[str]:

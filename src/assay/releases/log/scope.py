@@ -92,8 +92,8 @@ def seen_repository(store: Store, verifier: Verifier | None, url: str, branch: s
         Its identity; "" if no tip has it.
     """
     chain = tips_chain(url, branch)
-    for found in store.list_pointers(prefix(chain))[: -_NEWEST - 1 : -1]:
-        name = (store.read_pointer(found) or b"").decode(errors="replace")
+    for pointer in store.list_pointers(prefix(chain))[: -_NEWEST - 1 : -1]:
+        name = (store.read_pointer(pointer) or b"").decode(errors="replace")
         try:
             entry, key = read_entry(store, name, verifier)
         except AssayError:
@@ -164,8 +164,8 @@ def configured(services: Services) -> Services:
     if DEPLOYMENTS.get():
         asked = settings_from_env()
         forge = asked.has_forge
-        found = known_repository(services.store, services.verifier, asked.url, asked.branch)
-        known = {found} if found else known
+        repository = known_repository(services.store, services.verifier, asked.url, asked.branch)
+        known = {repository} if repository else known
     if not known:
         return services
     if len(known) > 1:
