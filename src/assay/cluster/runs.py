@@ -191,7 +191,7 @@ def _failed(run: Mapping[str, Any], ended: Outcome, sources: Sources) -> Outcome
     if status is None:
         return _judged(ended, of_tasks or of_pods or _from_api(run, ended.tasks))
     if status.verdict == "passed":
-        # The run did not pass, whoever wrote this status, and it is not a verdict of the gate.
+        # The run did not pass, whatever this status says, and it is not a verdict of the gate.
         judged = _judged(ended, of_tasks or of_pods or _from_api(run, ended.tasks))
         doubt = "KFP reports the run as failed, but its status in the store is passed"
         return replace(judged, verdict="failed", exit_code=1, reasons=(doubt, *judged.reasons))

@@ -31,7 +31,7 @@ def resolve(given: str, store: Store, what: str = "digest") -> str:
 
 
 def resolve_arguments(arguments: Mapping[str, Any], store: Store) -> dict[str, Any]:
-    """The arguments of a pipeline with full digests; errors as `resolve`, all at once."""
+    """The arguments of a pipeline with full digests; errors as `resolve`, together."""
     return forms.resolve_arguments(arguments, store, registered)
 
 

@@ -146,8 +146,8 @@ class Registry:
     def at(self, name: str, alias: str) -> ModelVersion | None:
         """The version that an alias names, or None.
 
-        The model is read with all its aliases: a missing alias counts only when the answer names
-        the model and does not list the alias, not when an error has a similar text.
+        The model is read with all its aliases: a missing alias is accepted only when the answer
+        names the model and does not list the alias, not when an error has a similar text.
 
         Raises:
             ServiceError: The registry failed. Only its own answer counts as a missing model or

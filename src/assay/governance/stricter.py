@@ -83,7 +83,7 @@ def _blocked(services: Services, judgement: Judgement) -> dict[str, tuple[str, s
                     # A gate without test_data judged evidence about the same rows.
                     and attestation.parameters.get("test_data") in {"", judgement.test_data}
                     and attestation.values.get("verdict") != Verdict.PASS.value
-                    # What a key wrote by hand may have neither.
+                    # A statement that was written manually may have neither.
                     and (decision := attestation.outputs.get("decision")) is not None
                     and (policy := attestation.inputs.get("policy")) is not None
                 ):

@@ -38,7 +38,7 @@ def move_alias(deployment: Deployment, model: str, environment: str) -> str:
         if (doubt := log.doubtful(deployment.services, entries, environment)) is not None:
             raise IntegrityError(
                 f"entry {doubt.number} of the release log does not count: {doubt.refused}; the "
-                "alias is not moved back to what was there before; list the key in keys.yaml as it "
+                "alias is not moved back to an earlier version; list the key in keys.yaml as it "
                 "was, or release again"
             )
         if last is None or last.name == seen:

@@ -115,7 +115,7 @@ def _finish_merge(deployment: OpenDeployment, model: str, environment: str, bran
         The commit of the merge.
 
     Raises:
-        IntegrityError: The log has no approval of a merge of this tip; somebody moved the branch.
+        IntegrityError: The log has no approval of a merge of this tip; the branch was moved.
     """
     repository = deployment.repository
     seen = repository.branch(branch)

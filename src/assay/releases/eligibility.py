@@ -382,7 +382,7 @@ def problems(
     files: Mapping[str, bytes],
     governing: admission.Governing | None,
 ) -> list[str]:
-    """All problems of a release, which may have been edited by hand.
+    """All problems of a release, which may have been edited manually.
 
     Args:
         services: The store, and whose signatures count.

@@ -10,7 +10,7 @@ def in_production(services: Services, registry: Registry, name: str) -> ModelVer
     """The production version of a model, or None if none ever was in production.
 
     If the release log has a release to production, the registry must name the same model. A wrong
-    registry, an alias that was removed or moved by hand, and an unfinished
+    registry, an alias that was removed or moved manually, and an unfinished
     synchronisation are refused: an unknown state must not count as "nothing in production".
 
     Args:

@@ -331,7 +331,7 @@ class Repository:
             raise IntegrityError(
                 f"cannot merge: {commit[:12]} and {self.settings.branch} have {len(bases)} merge "
                 "bases, so that the changes it makes depend on which one is compared; promote the "
-                "model again, which proposes it anew"
+                "model again, which makes a new proposal"
             )
         try:
             tree = self._git("merge-tree", "--write-tree", "--name-only", self.head, _id(commit))
@@ -367,12 +367,12 @@ class Repository:
         for above in ("/".join(parts[:count]) for count in range(1, len(parts))):
             if self.branch(above):
                 raise ServiceError(
-                    f"the branch {above} is in the way of {branch}, for which it would have to be "
+                    f"the branch {above} prevents the branch {branch}, for which it would have to be "
                     "a folder; remove it"
                 )
         if below := self.branches(f"{branch}/"):
             raise ServiceError(
-                f"the branch {below[0]} is in the way of {branch}, which it makes a folder; remove "
+                f"the branch {below[0]} prevents the branch {branch}, which it makes a folder; remove "
                 "it"
             )
         self._remote(

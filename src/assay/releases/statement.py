@@ -2,7 +2,7 @@
 
 An in-toto Statement v1 about the model's digest, in a DSSE envelope, found by the pointers
 `statements/<model>/<statement>`. A statement is always signed: a name in a file does not prove who
-wrote it. Once `ASSAY_VERIFY_KEYS` is set, a statement counts only if a key with the required role
+wrote it. Once `ASSAY_VERIFY_KEYS` is set, a statement is valid only if a key with the required role
 has signed it, and its author is the owner of the key.
 """
 

@@ -1,7 +1,7 @@
 """What happens in a run, as JSON lines in the file that `ASSAY_EVENTS` names.
 
-A component writes; whoever follows the run reads. Events are for people and progress displays:
-nothing is decided by them, so a file that cannot be written is no error.
+A component writes events, and the process that follows the run reads them. They are for people and
+progress displays: nothing is decided by them, so a file that cannot be written is no error.
 """
 
 import json
@@ -23,7 +23,7 @@ CACHED: Final = "cached"
 FAILED: Final = "failed"
 
 PROCESS = os.urandom(16).hex()
-"""Tells tasks of one name that run side by side apart; a process id is 1 in every container."""
+"""Distinguishes parallel tasks of the same name; a process id is 1 in every container."""
 
 
 def _after_fork() -> None:

@@ -26,7 +26,7 @@ def main() -> None:
     try:
         again = _again(options.attestation, tuple(options.allow_module))
     except AssayError as error:
-        print(f"error: {error}", file=sys.stderr)  # noqa: T201 - whoever started it shows it
+        print(f"error: {error}", file=sys.stderr)  # noqa: T201 - the parent process shows it
         raise SystemExit(error.exit_code) from None
     outcome = {
         "code": again.code_digest,

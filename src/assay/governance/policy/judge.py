@@ -326,7 +326,7 @@ def _by_interval(
         outcome = Outcome.FAIL
     else:
         outcome = Outcome.INCONCLUSIVE
-        explanation += f", which lies within the interval: {_MORE_DATA}"
+        explanation += f", which is within the interval: {_MORE_DATA}"
     return _Finding(outcome, explanation, value, interval)
 
 

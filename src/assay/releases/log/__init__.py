@@ -8,7 +8,7 @@ replaced, so when two writers race for a number, one takes the next, and no entr
 also names the newest revocation, so that a revocation cannot be removed without the releases after
 it.
 
-With keys configured every entry is signed, and it counts only when:
+With keys configured every entry is signed, and it is valid only if:
 
 | event | written by | based on |
 |---|---|---|

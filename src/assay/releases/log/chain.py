@@ -212,7 +212,7 @@ def _linked(
         verifier: Whose signatures count; None: any.
 
     Raises:
-        NotAnEntryError: It counts for nothing, and stops nobody.
+        NotAnEntryError: It does not count, and does not block readers.
         UnknownKeyError: It is signed by a key that is not configured.
         IntegrityError: It is not whole, or not in the store.
     """
@@ -278,7 +278,7 @@ def _refusal(
 
 
 def _author(services: Services, entry: Entry, key: Key | None) -> str:
-    """Who an entry is by: the owner of the key, whatever name somebody wrote into it.
+    """The author of an entry: the owner of the key, whatever name the entry has.
 
     What a person states is by the owner of that statement's key, under today's name. What a
     runner's key did is by that key; a name in it is a claim.
@@ -287,7 +287,8 @@ def _author(services: Services, entry: Entry, key: Key | None) -> str:
         return entry.by
     if entry.event is Event.REVOCATION:
         return key.owner
-    if entry.statement and entry.event is not Event.INTENT:  # what an intent names, nobody checked
+    if entry.statement and entry.event is not Event.INTENT:  # the statement of an intent was not
+    checked
         return statement.load(services, entry.statement, proven=True).by
     claim = entry.by.endswith(f"({ACCORDING_TO} {key.owner})") or entry.by == key.owner
     if claim or key.may(WRITERS[Event.RELEASE]):
@@ -397,7 +398,7 @@ def names(store: Store, model: str) -> list[str]:
 def head(services: Services, model: str) -> str:
     """The name of a chain's newest entry that counts; "" without one. Errors as `read`.
 
-    Whoever can write the store can add what does not count, and it may be removed again.
+    Anyone who can write to the store can add invalid entries, which may be removed again.
     """
     return next((e.name for e in reversed(read(services, model)) if not e.refused), "")
 
@@ -455,7 +456,7 @@ def cut_off(
 ) -> list[str]:
     """Entries that were removed from the log of a model, as trailers of commits show.
 
-    With keys configured, a trailer counts only when a key with one of the roles signed it.
+    With keys configured, a trailer is valid only if a key with one of the roles signed it.
     Otherwise anyone who can write a commit could block every release and rollback of the model.
 
     Args:

@@ -61,7 +61,7 @@ def overrides(services: Services, digest: str, *, model: str, decision: str) -> 
     Args:
         services: The store, and whose signatures count.
         digest: Of the model.
-        model: Name of the model; an override counts only for its name.
+        model: Name of the model; an override is valid only for its name.
         decision: Digest of the decision.
 
     Returns:
