@@ -223,7 +223,7 @@ def test_a_replay_does_not_choose_between_two_datasets() -> None:
     contents = [d.to_bytes() for d in (EVALUATION, VALIDATION, other)]
     judged = replay(b"gates: [{metric: accuracy > 0.9}]", contents)
     assert judged.verdict == "block"
-    assert "is not connected with the model" in judged.reason
+    assert "nothing ties to the model" in judged.reason
 
 
 @pytest.mark.parametrize(

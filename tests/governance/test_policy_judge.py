@@ -240,14 +240,14 @@ def test_a_document_about_nothing_fails(subjects: Any) -> None:
 def test_evidence_about_data_needs_a_tie_to_the_model() -> None:
     rules = policy("failed_expectations == 0")
     found = about_data({"failed_expectations": 0.0})
-    assert "is not connected with the model" in decision(rules, found).reason
+    assert "nothing ties to the model" in decision(rules, found).reason
     assert decision(rules, found, data=DATA).verdict == "pass"
     assert decision(rules, found, data=OTHER).verdict == "block"
     assert decision(rules, found, test_data=DATA).verdict == "pass"
     evaluated = EvidenceDocument({"model": MODEL, "data": DATA}, {"f1": 1.0})
     assert decision(rules, found, evaluated).verdict == "pass"
     foreign = EvidenceDocument({"model": OTHER, "data": DATA}, {"f1": 1.0})
-    assert "is not connected" in decision(rules, found, foreign).rows[0].explanation
+    assert "nothing ties" in decision(rules, found, foreign).rows[0].explanation
 
 
 @pytest.mark.parametrize("name", ["accuracy", "accuracy_gap", "candidate_f1", "regression_delta"])

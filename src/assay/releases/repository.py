@@ -372,8 +372,7 @@ class Repository:
                 )
         if below := self.branches(f"{branch}/"):
             raise ServiceError(
-                f"the branch {below[0]} prevents the branch {branch}, which it makes a folder; remove "
-                "it"
+                f"the branch {below[0]} makes {branch} a folder, which must be a branch; remove it"
             )
         self._remote(
             f"push {branch}",

@@ -29,8 +29,8 @@ def command(model_name: str, digest: str, why: str, until: str) -> None:
     click.echo(f"overridden until {made.text('until')} by {made.by}: {made.digest}")
     if not known:
         click.echo(
-            f"note: nothing was released as {model_name!r} so far; an override is valid only for the "
-            "name that it was given for",
+            f"note: nothing was released as {model_name!r} so far; an override is only valid for "
+            "the name that it was given for",
             err=True,
         )
 

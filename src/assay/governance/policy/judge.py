@@ -1,4 +1,8 @@
-"""Judging evidence by a policy. Fails closed; each reason against a pass is one line."""
+"""Judging evidence by a policy. Fails closed; each reason against a pass is one line.
+
+Decisions in stores contain the explanations, and are compared with a new judgement: changing the
+text of an explanation would invalidate them.
+"""
 
 import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -119,11 +123,11 @@ class _Scope:
             return self._objection_to_model(document.subjects) or self._objection_to_rival(document)
         data = document.subjects.get("data", "")
         if not data:
-            return "does not name its subject"
+            return "does not say what it is about"
         if data not in self.data:
             return (
-                f"is about data {_short(data)}, which is not connected with the model; if the "
-                "model was made from it, give its digest as 'data'"
+                f"is about data {_short(data)}, which nothing ties to the model; if the model was "
+                "made from it, give its digest as 'data'"
             )
         return ""
 
@@ -140,7 +144,7 @@ class _Scope:
             return ""
         rival = document.subjects.get("production", "")
         if rival and rival != self.production:
-            return f"compares with {_short(rival)}, which is not the named production model"
+            return f"compares with {_short(rival)}, which is not the production model that is named"
         exists = document.values.get("production_exists")
         if exists is not None and exists != (1 if self.production else 0):
             named = "a production model is named" if self.production else "none is named"
@@ -326,7 +330,7 @@ def _by_interval(
         outcome = Outcome.FAIL
     else:
         outcome = Outcome.INCONCLUSIVE
-        explanation += f", which is within the interval: {_MORE_DATA}"
+        explanation += f", which lies within the interval: {_MORE_DATA}"
     return _Finding(outcome, explanation, value, interval)
 
 
@@ -472,7 +476,7 @@ def _require_clear(expression: Expression, seen_values: Sequence[_Seen], note: s
             low, high = (number(end, beside=expression.threshold) for end in (own.low, own.high))
             raise _Unclear(f"{name} may be anything from {low} to {high}{note}")
     if all(item.verdict == "inconclusive" for item in seen_values):
-        raise _Unclear(f"{name} cannot be determined{note}")
+        raise _Unclear(f"{name} cannot be told{note}")
 
 
 def _missing(name: str, seen: _Index) -> str:

@@ -4,6 +4,8 @@ A comparison has a verdict of its own, by a margin and at a level of confidence;
 comparison do not judge groups that are too small. The user of a run sets these parameters, so the
 evidence names them, and they are compared with the policy. The same holds for the file of
 behavioural checks, if the policy names one, and for the positive class.
+
+The texts are part of stored decisions; see `assay.governance.policy.judge`.
 """
 
 from typing import Final
@@ -71,7 +73,7 @@ def _checks_objection(document: EvidenceDocument, policy: Policy) -> str:
     if policy.checks and any(metric_of(name) == VIOLATIONS for name in document.values):
         used = document.subjects.get("checks", "none")
         if used != policy.checks:
-            return f"ran the behavioural checks {used}, and the policy requires {policy.checks}"
+            return f"ran the behavioural checks {used}, and the policy asks for {policy.checks}"
     return ""
 
 
@@ -81,7 +83,7 @@ def _comparison_objection(document: EvidenceDocument, policy: Policy) -> str:
     given, limit = document.values.get("regression_margin"), margin(policy)
     # In this order, a missing margin is refused.
     if limit is not None and not (given is not None and given <= limit):
-        shown = "an unknown margin" if given is None else f"a margin of {given:g}"
+        shown = "no margin that it tells" if given is None else f"a margin of {given:g}"
         return (
             f"judged by {shown}, and the policy's rule on {REGRESSION} says {limit:g}; compare by "
             "the policy's margin"

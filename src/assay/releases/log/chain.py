@@ -287,8 +287,8 @@ def _author(services: Services, entry: Entry, key: Key | None) -> str:
         return entry.by
     if entry.event is Event.REVOCATION:
         return key.owner
-    if entry.statement and entry.event is not Event.INTENT:  # the statement of an intent was not
-    checked
+    # The statement of an intent is not checked.
+    if entry.statement and entry.event is not Event.INTENT:
         return statement.load(services, entry.statement, proven=True).by
     claim = entry.by.endswith(f"({ACCORDING_TO} {key.owner})") or entry.by == key.owner
     if claim or key.may(WRITERS[Event.RELEASE]):
