@@ -367,8 +367,8 @@ class Repository:
         for above in ("/".join(parts[:count]) for count in range(1, len(parts))):
             if self.branch(above):
                 raise ServiceError(
-                    f"the branch {above} prevents the branch {branch}, for which it would have to be "
-                    "a folder; remove it"
+                    f"the branch {above} prevents the branch {branch}, because it would have to "
+                    "be a folder; remove it"
                 )
         if below := self.branches(f"{branch}/"):
             raise ServiceError(
