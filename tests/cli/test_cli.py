@@ -167,6 +167,20 @@ def test_completion_scripts(tmp_path: Path) -> None:
         assert "_ASSAY_COMPLETE" in assay("completion", shell, cwd=tmp_path).stdout
 
 
+def test_completion_imports_no_command(tmp_path: Path) -> None:
+    script = (
+        "import sys\nfrom assay.cli import COMMANDS, main\n"
+        "try:\n    main()\nexcept SystemExit:\n    pass\n"
+        "print([module for module, _ in COMMANDS.values() if module in sys.modules])"
+    )
+    given = {"_ASSAY_COMPLETE": "bash_complete", "COMP_WORDS": "assay re", "COMP_CWORD": "1"}
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=tmp_path, env={**os.environ, **given}, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert done.stdout.splitlines() == ["plain,reproduce", "plain,release", "[]"]
+
+
 def test_the_gate_is_replayed_without_a_store(tmp_path: Path) -> None:
     model = "sha256:" + "a" * 64
     evidence = {

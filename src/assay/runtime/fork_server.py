@@ -32,7 +32,7 @@ from urllib.parse import urlsplit
 
 from assay.core import closure
 from assay.core import code_identity as code
-from assay.core.environment import hidden_modules, replace_variables, set_variables
+from assay.core.environment import hidden_modules, inherited, replace_variables, set_variables
 from assay.core.settings import MLFLOW_URI
 from assay.runtime.declaration import named_in
 from assay.runtime.task_group import TaskGroup
@@ -131,7 +131,7 @@ class ForkServer:
         self._control = control
         self._registry = registry
         self._that_ask = that_ask
-        self._at_start = _read_at_start(os.environ)
+        self._at_start = _read_at_start(inherited())
 
     def start(self, command: Sequence[str], environment: Mapping[str, str]) -> Fork | None:
         """Start a task as a fork.
