@@ -243,7 +243,7 @@ def test_a_production_version_of_other_origin_is_refused(
 @pytest.mark.parametrize(
     ("name", "alias", "version", "said"),
     [
-        ("churn", "production", "7", "'churn' has no version '7'; give one that was registered"),
+        ("churn", "production", "7", "'churn' has no version '7'; give a registered version"),
         ("other", "production", "1", "'other' has no version '1'"),
         ("churn", "production", "one", "must be an integer"),
         ("churn", "not an alias", "1", "alias"),
@@ -454,7 +454,7 @@ def test_no_answer_is_never_no_production(status: int, body: bytes) -> None:
         with pytest.raises(ServiceError):
             add(registry)
     message = str(raised.value)
-    assert message.startswith("MLflow: cannot ask for the production version of 'churn'")
+    assert message.startswith("MLflow: cannot get the production version of 'churn'")
     assert "check MLFLOW_TRACKING_URI (http://127.0.0.1" in message
     assert "pa55word" not in message
     assert "\n" not in message
@@ -487,7 +487,7 @@ def by_path(
             "not found",
         ),
         # That there is no such model, and nobody confirms it.
-        ({"get": (404, UNKNOWN)}, "ask for the production version"),
+        ({"get": (404, UNKNOWN)}, "get the production version"),
         ({"get": (404, UNKNOWN), "search": (404, UNKNOWN)}, "no model"),
         (
             {

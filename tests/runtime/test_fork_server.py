@@ -515,5 +515,5 @@ def test_ctrl_c_ends_it_too(started: subprocess.Popen[bytes]) -> None:
     os.killpg(started.pid, signal.SIGINT)
     said, _ = started.communicate(timeout=60)
     assert started.returncode == 130
-    assert b"interrupted; what was finished is kept" in said
+    assert b"interrupted; finished work is kept" in said
     assert not alive(number)

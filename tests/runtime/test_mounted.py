@@ -70,7 +70,7 @@ def test_without_mounts_nothing_happens(tmp_path: Path) -> None:
 @pytest.mark.parametrize("text", ["a\0b", "x" * (mounted.MAX_FILE_BYTES + 1)])
 def test_what_cannot_be_a_variable_is_told(folder: Path, text: str) -> None:
     put(folder, "git/token", text)
-    with pytest.raises(UsageError, match="git/token: no text of at most"):
+    with pytest.raises(UsageError, match="git/token: not text of at most"):
         mounted.use(folder)
 
 
