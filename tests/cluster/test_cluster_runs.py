@@ -103,27 +103,27 @@ def a_task(name: str, state: str, started: float, error: str = "", code: int = 0
 
 class TestTheReason:
     def test_the_first_failed_task_is_the_reason(self) -> None:
-        told = Sources(
+        output = Sources(
             tasks=[
                 a_task("train", "done", 1.0),
                 a_task("gate", "failed", 2.0, "recall fell", 4),
                 a_task("run_report", "failed", 3.0, "no webhook", 8),
             ]
         )
-        found = ended(told)
+        found = ended(output)
         assert (found.verdict, found.exit_code, found.error) == ("blocked", 4, "recall fell")
         assert found.reason_from == "tasks"
 
     def test_a_failed_attempt_that_a_later_one_mended_is_none(self) -> None:
-        told = Sources(
+        output = Sources(
             tasks=[
                 a_task("resolve_production", "failed", 1.0, "MLflow does not answer", 8),
                 a_task("resolve_production", "done", 2.0),
                 a_task("register", "failed", 3.0, "the store is full", 7),
             ]
         )
-        assert ended(told).error == "register: the store is full"
-        assert ended(told).exit_code == 7
+        assert ended(output).error == "register: the store is full"
+        assert ended(output).exit_code == 7
 
     def test_a_task_that_was_killed_says_nothing_and_its_pod_does(self) -> None:
         pods = workflow.pods(manifest(Pod("train", "Failed", "main: OOMKilled (exit code 137)")))

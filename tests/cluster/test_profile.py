@@ -410,7 +410,7 @@ components:
         ("a: {" * 20 + "\n", "line 1", "nested too deep"),
     ],
 )
-def test_a_mistake_is_told_with_its_place(text: str, where: str, what: str) -> None:
+def test_a_mistake_is_reported_with_its_place(text: str, where: str, what: str) -> None:
     assert any(where in problem and what in problem for problem in refused(text)), refused(text)
 
 

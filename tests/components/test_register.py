@@ -1167,7 +1167,7 @@ def test_a_model_of_another_library_is_measured_and_admitted_where_policy_and_pl
     refused(lambda: measure(proof, model, other), IntegrityError, "no allow-list holds: shrubs")
 
 
-def test_test_rows_that_somebody_may_have_picked_are_told(proof: Proof) -> None:
+def test_test_rows_that_may_have_been_selected_are_reported(proof: Proof) -> None:
     """A region of the test rows on which the model is right, and rows of one's own."""
 
     def told(rows: str, **given: str) -> tuple[str, ...]:

@@ -366,13 +366,13 @@ def test_a_database_that_is_there_can_be_reached(registry: Registry) -> None:
 
 
 @pytest.mark.parametrize("ask", [Registry.ping, lambda registry: registry.production("churn")])
-def test_a_file_that_is_no_database_is_told_at_once(
+def test_a_file_that_is_no_database_is_reported_at_once(
     tmp_path: Path, ask: Callable[[Registry], object]
 ) -> None:
     (tmp_path / "table.csv").write_text("a,b\n1,2\n" * 10)
-    for path, said in ((tmp_path, "is a folder"), (tmp_path / "table.csv", "is not a SQLite")):
+    for path, output in ((tmp_path, "is a folder"), (tmp_path / "table.csv", "is not a SQLite")):
         started = time.monotonic()
-        with pytest.raises(ServiceError, match=said):
+        with pytest.raises(ServiceError, match=output):
             ask(Registry(f"sqlite:///{path}"))
         assert time.monotonic() - started < 5
 
@@ -383,7 +383,7 @@ def test_a_missing_driver_is_named() -> None:
     assert "secret" not in str(e.value)
 
 
-def test_an_address_without_scheme_is_told() -> None:
+def test_an_address_without_scheme_is_reported() -> None:
     with pytest.raises(
         UsageError, match=r"does not support .*mlflow:5000.*; give http://host:port"
     ):
@@ -609,7 +609,7 @@ def test_processes_that_begin_with_one_new_file_all_register(tmp_path: Path) -> 
     assert len(registry.versions()["raced"]) == 2
 
 
-def test_a_process_that_holds_the_file_for_ever_is_told(
+def test_a_process_that_holds_the_file_for_ever_is_reported(
     uri: str, registry: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = Path(uri.removeprefix("sqlite:///"))

@@ -88,9 +88,9 @@ def test_every_setting_that_cannot_be_used_is_reported(
     monkeypatch.setenv("ASSAY_CACHE", "sometimes")
     found = run_checks([("settings", check_settings), ("store", check_store)], NOTHING, 30)
     assert statuses(found) == {"settings": "failed", "store": "ok"}
-    said = f"{found[0].detail}; {found[0].remedy}"
-    assert "ASSAY_CACHE: 'sometimes' is not one of read-write, off, refresh" in said
-    assert "ASSAY_MAX_COLUMNS: 'many' is not a whole number" in said
+    output = f"{found[0].detail}; {found[0].remedy}"
+    assert "ASSAY_CACHE: 'sometimes' is not one of read-write, off, refresh" in output
+    assert "ASSAY_MAX_COLUMNS: 'many' is not a whole number" in output
     assert exit_code(found) == 2
 
 
@@ -382,7 +382,7 @@ def test_a_key_for_releases(
     private, public = key()
     monkeypatch.setenv("ASSAY_SIGNING_KEY", private)
     assert statuses(check_releases(NOTHING)) == {"signing of releases": "ok"}
-    for role, said in (
+    for role, output in (
         ("runner", "signs drills and rollbacks"),
         ("approver", "signs approvals, overrides, revocations"),
         ("recorder", "signs records of merges"),
@@ -390,7 +390,7 @@ def test_a_key_for_releases(
         monkeypatch.setenv("ASSAY_VERIFY_KEYS", keys_yaml(public, role))
         (found,) = check_releases(NOTHING)
         assert found.status is Status.OK
-        assert found.detail.endswith(said)
+        assert found.detail.endswith(output)
     monkeypatch.setenv("ASSAY_VERIFY_KEYS", keys_yaml(public, "trigger"))
     (found,) = check_releases(NOTHING)
     assert found.status is Status.FAILED
@@ -576,7 +576,7 @@ def test_how_long_each_task_waits_for_argo(
         assert found.remedy == ("" if status == "ok" else REQUEUE_REMEDY)
 
 
-def test_who_may_not_look_is_told_all_the_same(
+def test_who_may_not_look_is_reported_all_the_same(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """`assay-runner`, and people without the right, have no Deployments to read."""
@@ -624,9 +624,9 @@ def test_images(tmp_path: Path) -> None:
 
         assert look(f"{host}/assay/public@{DIGEST}").status is Status.OK
         assert look(f"{host}/assay/public:1.0@{DIGEST}").status is Status.OK
-        gone = look(f"{host}/assay/public@sha256:{'b' * 64}")
-        assert gone.status is Status.FAILED
-        assert "does not have assay/public@" in gone.detail
+        missing = look(f"{host}/assay/public@sha256:{'b' * 64}")
+        assert missing.status is Status.FAILED
+        assert "does not have assay/public@" in missing.detail
         refused = look(f"{host}/assay/private@{DIGEST}")
         assert refused.status is Status.FAILED
         assert f"docker login {host}" in refused.remedy

@@ -245,9 +245,9 @@ def test_two_versions_whose_digests_begin_alike(api: KfpApi, url: str, assay: As
     assert assay(*RUN, *PARAMETERS)[0] == 0
     (version,) = api.versions.values()
     version["description"] = "content `sha256:" + "0" * 64 + "`"
-    for said in ("uploaded", "unchanged"):
+    for output in ("uploaded", "unchanged"):
         code, _, err = assay(*RUN, *PARAMETERS)
-        assert (code, said in err) == (0, True)
+        assert (code, output in err) == (0, True)
     first, second = (item["display_name"] for item in api.versions.values())
     assert second.startswith(first)
     assert len(second) == len(first) + 8
@@ -433,7 +433,7 @@ def recording(store: Store, recorded: Recorded) -> Callable[[dict[str, Any], Any
 
 
 @pytest.mark.parametrize("name", RECORDED)
-def test_an_end_is_told_from_kfp_alone(api: KfpApi, followed: Assay, name: str) -> None:
+def test_an_end_is_reported_from_kfp_alone(api: KfpApi, followed: Assay, name: str) -> None:
     recorded = RECORDED[name]
     api.script = list(recorded.looks)
     code, out, _ = followed()
@@ -448,7 +448,7 @@ def test_an_end_is_told_from_kfp_alone(api: KfpApi, followed: Assay, name: str) 
 
 
 @pytest.mark.parametrize("name", RECORDED)
-def test_an_end_is_told_from_its_record(
+def test_an_end_is_reported_from_its_record(
     api: KfpApi, followed: Assay, store: Store, name: str
 ) -> None:
     recorded = RECORDED[name]
@@ -506,7 +506,9 @@ def test_a_record_makes_no_run_green(api: KfpApi, followed: Assay, store: Store,
     assert (got, said(out).splitlines()[0]) == (code, line)
 
 
-def test_a_version_is_told_as_the_records_word(api: KfpApi, followed: Assay, store: Store) -> None:
+def test_a_version_is_reported_as_the_records_word(
+    api: KfpApi, followed: Assay, store: Store
+) -> None:
     """It may be forged on a green run as well, where KFP's state does not contradict it."""
     forged = replace(a_record("passed", 0), model_name="m", version="99")
     api.executor = recording(store, replace(RECORDED["green"], record=forged))
@@ -574,8 +576,8 @@ def test_pods_are_looked_at_only_when_nothing_goes_on(api: KfpApi, followed: Ass
 
 def test_a_terminal_shows_what_tasks_wait_for_and_why_they_failed() -> None:
     display = submit._Display()
-    told = StringIO()
-    console = Console(file=told, width=120, force_terminal=True, color_system=None)
+    output = StringIO()
+    console = Console(file=output, width=120, force_terminal=True, color_system=None)
     console.print(display)
     display.update(
         "RUNNING",
@@ -586,7 +588,7 @@ def test_a_terminal_shows_what_tasks_wait_for_and_why_they_failed() -> None:
         ),
     )
     console.print(display)
-    lines = told.getvalue().splitlines()
+    lines = output.getvalue().splitlines()
     assert "waiting for the first task" in lines[0]
     assert "✓" in lines[1]
     assert lines[2].rstrip().endswith(UNMOUNTED)
@@ -678,15 +680,15 @@ def test_an_api_that_goes_away_and_stays_away(api: KfpApi, monkeypatch: pytest.M
     with serving(api) as url:
         kfp = Kfp(Endpoint(url))
         run_id = start(kfp, api)
-        gone = threading.Event()
+        missing = threading.Event()
 
         def leave(_state: str, _tasks: Any) -> None:
             api.faults.answers = ["drop"] * 1000
-            gone.set()
+            missing.set()
 
         with pytest.raises(KfpUnavailableError) as error:
             follow(kfp, run_id, leave, poll_seconds=0.01, patience_seconds=0.2)
-    assert gone.is_set()
+    assert missing.is_set()
     assert str(error.value).endswith(
         f"the run goes on; follow it with: assay submit --follow {run_id}"
     )
@@ -893,9 +895,9 @@ def execute(run: dict[str, Any], folder: Path) -> None:
 
 def test_the_documentation_names_options_that_there_are() -> None:
     text = (ROOT / "docs/submit.md").read_text()
-    there = {name for option in submit.command.params for name in option.opts}
+    result = {name for option in submit.command.params for name in option.opts}
     named = set(re.findall(r"--[a-z][a-z-]+", text)) - {"--upload", "--pin"}
-    assert named <= there
+    assert named <= result
     assert {"--no-cache", "--catch-up", "--max-concurrency", "--still"} <= named
     (line,) = re.findall(r"^assay submit .*$", text, re.MULTILINE)
     words = line.split()[2:]

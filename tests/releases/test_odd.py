@@ -151,11 +151,11 @@ def test_what_people_did_after_a_drill_that_was_killed_stays(
 def test_a_drill_dated_ahead_is_no_evidence(world: Any, keys: Any, at: str) -> None:
     world.release("one", "dev")
     one = world.models["one"]
-    said = {"model": MODEL, "environment": "dev", "passed": True, "by": "x"}
+    output = {"model": MODEL, "environment": "dev", "passed": True, "by": "x"}
 
     def put(at: str) -> None:
         data, media_type = statement.encode(
-            Kind.DRILL, one, {**said, "at": at}, keys.signer("runs")
+            Kind.DRILL, one, {**output, "at": at}, keys.signer("runs")
         )
         digest = world.store.put_bytes(data, media_type).digest
         statement.point(world.store, one, digest)
