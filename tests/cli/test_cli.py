@@ -159,7 +159,7 @@ def test_what_is_not_in_the_store(tmp_path: Path) -> None:
 def test_a_store_that_is_down_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ASSAY_STORE", "s3://bucket/x?endpoint=http://127.0.0.1:9")
     done = assay("show", "sha256:" + "0" * 64, cwd=tmp_path, code=7)
-    assert "is it up" in done.stderr
+    assert "check that it is up" in done.stderr
 
 
 def test_completion_scripts(tmp_path: Path) -> None:

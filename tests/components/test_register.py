@@ -1164,7 +1164,7 @@ def test_a_model_of_another_library_is_measured_and_admitted_where_policy_and_pl
     # The platform has the last word.
     monkeypatch.delenv("ASSAY_ALLOWED_CLASSES")
     other = cut(proof, proof.data, salt="another")["test"]
-    refused(lambda: measure(proof, model, other), IntegrityError, "no allow-list holds: shrubs")
+    refused(lambda: measure(proof, model, other), IntegrityError, "not on an allow-list: shrubs")
 
 
 def test_test_rows_that_may_have_been_selected_are_reported(proof: Proof) -> None:
@@ -1202,7 +1202,7 @@ def test_a_step_that_says_that_it_is_the_librarys_is_refused(proof: Proof) -> No
     refused(
         lambda: execute(step(evaluate), arguments, proof.context),
         StepError,
-        "says that it is of assay.components.evaluate.step, and was written in",
+        "its module is assay.components.evaluate.step, but it is defined in",
     )
 
 

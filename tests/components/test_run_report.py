@@ -24,7 +24,7 @@ from assay.components.snapshot_data.step import snapshot_data
 from assay.components.split_data.step import split_data
 from assay.components.train.step import train
 from assay.components.validate_data.step import validate_data
-from assay.core.attestation import OutputRecord, load, save
+from assay.core.attestation import OutputReference, load, save
 from assay.core.digest import canonical_json
 from assay.core.execution import Context, Execution, execute
 from assay.core.signing import Signer, Verifier
@@ -662,7 +662,7 @@ class TestAStoreThatAnyoneMayWriteTo:
         forged = replace(
             genuine, step=step, entry_point=f"assay.components.{step}.step:{step}",
             values=values, parameters=parameters, inputs={"model": artifact},
-            outputs={names.get(step, "out"): OutputRecord(artifact, Evaluation.type, True)},
+            outputs={names.get(step, "out"): OutputReference(artifact, Evaluation.type, True)},
         )  # fmt: skip
         told = runs.StepStatus(step, save(forged, store, None), cached=False, seconds=0.0)
         record = runs.TaskStatus(step, "1", task, 0.0, 1.0, (told,), HOSTILE, 4)

@@ -9,7 +9,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assay.documents import place
+from assay.documents import position
 from assay.errors import PolicyError
 from assay.governance.policy import KNOWN_METRICS, Expression, parse_expression, parse_policy
 from assay.governance.policy.language import MAX_POLICY_BYTES, MAX_RULES
@@ -347,7 +347,7 @@ def test_places_point_at_the_words_that_the_value_has(words: Any, style: Any, wi
     node = yaml.compose(source).value[0][1].value[0]
     lines = source.split("\n")
     for found in re.finditer(r"[a-zé0-9.]+", node.value):
-        line, column = place(source, node, found.start())
+        line, column = position(source, node, found.start())
         assert lines[line - 1][column - 1 :].startswith(found[0])
 
 

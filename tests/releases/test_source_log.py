@@ -67,4 +67,4 @@ def test_an_attestation_whose_commit_is_no_commit_is_refused(
     else:
         pytest.skip("this checkout has no commit")
     forged = world.store.put_bytes(canonical_json(statement)).digest
-    refused(lambda: load(world.store, forged, None), AttestationError, "not the name of a commit")
+    refused(lambda: load(world.store, forged, None), AttestationError, "not a commit id")

@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any, Final
 from assay.components.validate_data.exact import is_wide
 from assay.components.validate_data.histogram import Histogram, histogram
 from assay.core.environment import set_variables
-from assay.data.whole import WIDE
+from assay.data.exact_integers import WIDE
 
 if TYPE_CHECKING:
     import numpy as np

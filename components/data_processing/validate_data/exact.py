@@ -26,8 +26,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from assay.data.exact_integers import WIDE
 from assay.data.suite.patterns import matches
-from assay.data.whole import WIDE
 from assay.errors import UsageError
 
 if TYPE_CHECKING:

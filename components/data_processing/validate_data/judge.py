@@ -12,9 +12,9 @@ from assay.components.validate_data.structure import Structure, structure
 from assay.core.findings import Finding
 from assay.core.step import Dataset, Suite
 from assay.data import DatasetInfo
+from assay.data.exact_integers import read_exact
 from assay.data.suite import FILE_NAME, MAX_SUITE_BYTES, parse_suite
 from assay.data.suite import Suite as ParsedSuite
-from assay.data.whole import read_exact
 from assay.errors import UsageError
 from assay.evidence.format import EvidenceDocument
 from assay.evidence.labels import label

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from assay.components.compare.others import compare_others, names_of, none_compared
 from assay.components.compare.settings import Settings
 from assay.core.findings import Finding
-from assay.data.seen import held_in
+from assay.data.overlap import contained_in
 from assay.errors import UsageError
 from assay.evidence.format import EvidenceDocument, Interval
 from assay.evidence.labels import label
@@ -100,7 +100,7 @@ def new_rows(
         trained_on: Batches of the rows that the model was trained on.
         model: The model.
     """
-    return ~held_in(test_rows, trained_on, [*model.features, model.target])
+    return ~contained_in(test_rows, trained_on, [*model.features, model.target])
 
 
 def compare(

@@ -64,7 +64,7 @@ def compare(
     from assay.components.compare import difference, views
     from assay.components.compare.settings import Settings
     from assay.core import findings
-    from assay.data.whole import exact
+    from assay.data.exact_integers import exact
     from assay.models import fixed_threads, load, platform_classes
 
     settings = Settings(

@@ -51,7 +51,7 @@ def evaluate(
     from assay import data
     from assay.components.evaluate import latency, quality, views
     from assay.core import findings
-    from assay.data.whole import exact
+    from assay.data.exact_integers import exact
     from assay.errors import StepError, UsageError
     from assay.evidence.format import EvidenceDocument
     from assay.models import fixed_threads, load, platform_classes

@@ -22,7 +22,7 @@ from assay.core.attestation import Attestation
 from assay.core.code_identity import VERSION as CODE_VERSION
 from assay.core.context import store_from_env
 from assay.core.environment import inherited
-from assay.core.provenance import find_record, nodes, passport
+from assay.core.provenance import find_attestation, nodes, passport
 from assay.core.signing import verifier_from_env
 from assay.errors import AssayError, IntegrityError
 from assay.runtime.task_group import task_group
@@ -72,14 +72,14 @@ def command(
     """
     use_defaults()
     store, verifier = store_from_env(), verifier_from_env()
-    attestation = find_record(store, digest, verifier)
+    attestation = find_attestation(store, digest, verifier)
     attestations = [attestation]
     if everything:
         behind = [
-            node.record
+            node.attestation
             for output in attestation.outputs.values()
             for node in nodes(passport(store, output.digest, verifier))
-            if node.record is not None
+            if node.attestation is not None
         ]
         attestations = list({item.digest: item for item in [*behind, attestation]}.values())
     rows: list[Row] = []

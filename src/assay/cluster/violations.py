@@ -14,8 +14,12 @@ def described(document: Document, problems: Iterable[tuple[Path, str]]) -> list[
     """Problems in the order of the file, each with line and column."""
     # A key is marked by a path that ends with it twice: ("security", "uid", "uid").
     violations = {
-        (document.place(path[:-1], key=True) if path[-1:] == path[-2:-1] else document.place(path),
-         text)
+        (
+            document.position(path[:-1], key=True)
+            if path[-1:] == path[-2:-1]
+            else document.position(path),
+            text,
+        )
         for path, text in problems
     }  # fmt: skip
     return some(sorted(violations), lambda item: f"{document.at(item[0])}: {item[1]}", MAX_PROBLEMS)

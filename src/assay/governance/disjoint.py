@@ -443,8 +443,8 @@ def _row_hashes(folder: Path, columns: list[str]) -> "np.ndarray[Any, np.dtype[n
 def _text(column: Any) -> Any:
     """Values as text, so that 1, 1.0 and "1" are the same in two datasets of different types.
 
-    Values that are equal in `assay.data.seen` must be equal here, or a comparison could leave out
-    shared rows that this does not detect.
+    Values that are equal in `assay.data.overlap` must be equal here, or a comparison could leave
+    out shared rows that this does not detect.
     """
     import pyarrow as pa
     import pyarrow.compute as pc

@@ -62,15 +62,15 @@ def propose(
     result = verify(store, artifact, None, progress)
     unsigned, refused = [], []
     for node in nodes(passport(store, artifact, None)):
-        if node.record is None:
+        if node.attestation is None:
             continue
         try:
-            load(store, node.record.digest, services.verifier)
+            load(store, node.attestation.digest, services.verifier)
         except AttestationError as error:
-            if node.record.signed_by and node.record.signed_by not in stolen:
+            if node.attestation.signed_by and node.attestation.signed_by not in stolen:
                 refused.append(error)  # Signed by an unknown key, so it cannot be admitted.
             else:
-                unsigned.append(node.record)
+                unsigned.append(node.attestation)
     if refused:
         raise AttestationError.all_of(refused)
     once = {attestation.digest: attestation for attestation in unsigned}

@@ -46,7 +46,7 @@ def command(digest: str | None, as_json: bool) -> None:
             {
                 "verified": digest or store.url,
                 "artifacts": verified.artifacts,
-                "records": verified.records,
+                "records": verified.attestations,
                 "blobs": verified.blobs,
                 "bytes": verified.size,
                 "signaturesRequired": verifier is not None,
@@ -57,7 +57,7 @@ def command(digest: str | None, as_json: bool) -> None:
     for note in notes:
         click.echo(f"note: {note}", err=True)
     click.echo(
-        f"verified: {verified.artifacts} artifacts, {verified.records} attestations, "
+        f"verified: {verified.artifacts} artifacts, {verified.attestations} attestations, "
         f"{verified.blobs} blobs, {human_bytes(verified.size)}"
         + ("" if verifier else "; signatures were not checked (ASSAY_VERIFY_KEYS is not set)")
     )

@@ -12,7 +12,7 @@ from typing import Any, Final
 import yaml
 
 from assay.core.digest import is_digest
-from assay.documents import NodeReader, closest, place
+from assay.documents import NodeReader, closest, position
 from assay.errors import PolicyError
 from assay.evidence.labels import NAME, Malformed
 from assay.evidence.selectors import NUMBER, Expression, parse
@@ -220,7 +220,7 @@ class _Reader(NodeReader):
             return None
         if own is None and expression.metric.startswith(REGRESSION):
             own = confidence
-        line, column = place(self._source, fields["metric"], 0)
+        line, column = position(self._source, fields["metric"], 0)
         return Rule(expression, line, column, own, when, reason)
 
     def _expression(self, node: Any) -> Expression | None:

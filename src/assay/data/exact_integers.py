@@ -1,4 +1,4 @@
-"""Tables in which no whole number changes, though pandas holds gaps in float64."""
+"""Read tables with exact integers, although pandas uses float64 for columns with missing values."""
 
 import math
 from pathlib import Path
@@ -11,27 +11,27 @@ if TYPE_CHECKING:
     import pandas as pd
 
 WIDE: Final = 1 << 53
-"""float64 holds every whole number up to this size."""
+"""Up to this size, float64 represents every integer exactly."""
 
 
 def read_exact(folder: Path, columns: list[str] | None = None) -> "pd.DataFrame":
-    """As `assay.data.read`, but no whole number changes.
+    """Like `assay.data.read`, but integers are exact.
 
     Raises:
-        UsageError: No such column.
+        UsageError: A column does not exist.
         IntegrityError: A part is missing or damaged.
     """
     return exact(read(folder, columns), folder)
 
 
 def exact(frame: "pd.DataFrame", folder: Path) -> "pd.DataFrame":
-    """A table that `assay.data.read` gave, with whole numbers as they are stored.
+    """Restore the exact integers of a table from `assay.data.read`.
 
-    A column of whole numbers with gaps is read as float64, which has 53 bits. Where one of them
-    needs more, the column becomes one of Python's numbers. A gap is NaN, as in other columns.
+    An integer column with missing values is read as float64, which has 53 bits. If a value needs
+    more bits, the column is converted to Python integers. Missing values remain NaN.
 
     Args:
-        frame: All rows of the dataset, in order; not changed.
+        frame: All rows of the dataset, in order; it is not changed.
         folder: The dataset.
 
     Raises:
@@ -41,20 +41,20 @@ def exact(frame: "pd.DataFrame", folder: Path) -> "pd.DataFrame":
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    gaps = [c.name for c in info(folder).columns if c.type == "int64" and c.nulls]
-    suspects = [name for name in gaps if name in frame.columns and _may_be_wide(frame[name])]
+    nullable = [c.name for c in info(folder).columns if c.type == "int64" and c.nulls]
+    suspects = [name for name in nullable if name in frame.columns and _may_be_wide(frame[name])]
     if not suspects:
         return frame
     batches = list(iter_batches(folder, suspects))
-    found = {}
+    replaced = {}
     for name in suspects:
         values = pa.chunked_array([batch.column(name) for batch in batches])
         if pc.any(pc.or_(pc.greater(values, WIDE), pc.less(values, -WIDE))).as_py():
             cells = [math.nan if value is None else value for value in values.to_pylist()]
-            found[name] = pd.Series(cells, index=frame.index, dtype=object)
-    return frame.assign(**found)
+            replaced[name] = pd.Series(cells, index=frame.index, dtype=object)
+    return frame.assign(**replaced)
 
 
 def _may_be_wide(column: "pd.Series") -> bool:
-    # Rounded to a float, a number beyond 2^53 is at least 2^53.
+    # An integer beyond 2^53 is at least 2^53 after rounding to a float.
     return bool((column.abs() >= WIDE).any())
