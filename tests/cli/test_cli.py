@@ -87,7 +87,7 @@ def test_no_step_module_imports_anything_heavy(tmp_path: Path, stage: str) -> No
     ("words", "part"),
     [
         (["rnu"], "did you mean 'run'"),
-        (["run"], "which pipeline"),
+        (["run"], "PIPELINE is missing"),
         (["run", "train-and-registre"], "did you mean 'train-and-register'"),
         (["run", "train-and-register", "-p", "data"], "NAME=VALUE"),
         (
@@ -137,12 +137,12 @@ def test_a_run_that_is_unsigned_by_mistake_says_so_once(
     outcome = local.Outcome([], tmp_path, 2, "bad")
     module = importlib.import_module("assay.cli.run")
     monkeypatch.setattr(module, "follow", lambda *_, **__: outcome)
-    told = "finding: unsigned: assay.env is there and not loaded; run: . ./assay.env"
+    output = "finding: unsigned: assay.env exists and is not loaded; run: . ./assay.env"
     words = ["run", "train-and-register", "-p", "data=d", "-p", "target=y", "-p", "model_name=m"]
 
     def findings() -> int:
         outcome.notes.clear()
-        return CliRunner().invoke(cli, words).output.count(told)
+        return CliRunner().invoke(cli, words).output.count(output)
 
     assert findings() == 0
     (tmp_path / "assay.env").touch()
@@ -310,9 +310,9 @@ def test_a_full_disk_is_one_line(
     with pytest.raises(SystemExit) as stop:
         command_line.main(["run"])
     assert stop.value.code == 7
-    told = capsys.readouterr().err
-    assert told.startswith("error: run.log: No space left on device; make room")
-    assert told.count("\n") == 1
+    output = capsys.readouterr().err
+    assert output.startswith("error: run.log: No space left on device; free space")
+    assert output.count("\n") == 1
 
 
 def test_reports_without_room_do_not_hide_the_verdict(
@@ -348,6 +348,6 @@ def test_an_interrupted_run_says_so_in_one_line(tmp_path: Path) -> None:
     assert started.stdout is not None
     assert started.stdout.readline().startswith("preflight")
     os.killpg(started.pid, signal.SIGINT)
-    _, told = started.communicate(timeout=60)
+    _, output = started.communicate(timeout=60)
     assert started.returncode == 130
-    assert told.lstrip("\n") == "interrupted; what was finished is kept, and the next run goes on\n"
+    assert output.lstrip("\n") == "interrupted; finished work is kept, and the next run continues\n"

@@ -212,9 +212,9 @@ def test_a_change_of_the_step_makes_it_stale_and_generating_mends_it(stage: Stag
     stage.generate()
     stage.edit("step.py", 'unit: str = "kg"', 'unit: str = "t"')
     before = stage.component
-    said = stage.generate("--check", "weigh", code=1)
-    assert "stale: weigh/component.py" in said
-    assert "assay new component weigh" in said
+    output = stage.generate("--check", "weigh", code=1)
+    assert "stale: weigh/component.py" in output
+    assert "assay new component weigh" in output
     assert stage.component == before
     stage.generate()
     assert '    unit: str = "t",\n' in stage.component
@@ -223,15 +223,15 @@ def test_a_change_of_the_step_makes_it_stale_and_generating_mends_it(stage: Stag
 
 def test_all_that_is_wrong_with_a_step_is_named_at_once(stage: Stage) -> None:
     stage.edit("step.py", "unit: str =", "tare: set[int], lid: bytes, unit: str =")
-    (said,) = stage.generate(code=2).splitlines()
-    assert said.startswith("error: weigh/step.py: ")
+    (output,) = stage.generate(code=2).splitlines()
+    assert output.startswith("error: weigh/step.py: ")
     for part in (
         "'tare' is annotated set[int]",
         "'lid' is annotated bytes",
         "use an artifact kind",
         "not described: tare, lid; write a line 'NAME: what it means'",
     ):
-        assert part in said
+        assert part in output
     assert not (stage.folder / "component.py").exists()
 
 
@@ -256,8 +256,8 @@ def test_what_is_wrong_gets_one_line_with_its_file(
     stage: Stage, file: str, old: str, new: str, problem: str
 ) -> None:
     stage.edit(file, old, new)
-    (said,) = stage.generate(code=2).splitlines()
-    assert problem in said
+    (output,) = stage.generate(code=2).splitlines()
+    assert problem in output
     assert not (stage.folder / "component.py").exists()
 
 

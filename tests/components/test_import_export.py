@@ -653,7 +653,7 @@ class TestCategoriesOfImportedModels:
 @pytest.mark.parametrize(
     ("make", "told"),
     [
-        (lambda p: p, "did the component before write its output"),
+        (lambda p: p, "check that the previous component wrote its output"),
         (lambda p: p.mkdir() or p, "empty folder"),
         (lambda p: p.write_bytes(b"\x80\x04\x95") and p, "artifact is a pickle"),
         (lambda p: p.write_bytes(b"PK\x03\x04rest") and p, "zip archive"),

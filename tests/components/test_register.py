@@ -736,7 +736,7 @@ def test_a_decision_that_names_no_test_data_is_not_admitted(proof: Proof) -> Non
     refused(
         lambda: proof.register(proof.decide(lax, test_data="")),
         IntegrityError,
-        "names no test data, so it could rest on any rows; run the gate with test_data",
+        "names no test data, so it could be about any rows; run the gate with test_data",
     )
     # Nor is it forgotten that a stricter policy blocked where that gate was not told the rows.
     assert (
@@ -1167,7 +1167,7 @@ def test_a_model_of_another_library_is_measured_and_admitted_where_policy_and_pl
     refused(lambda: measure(proof, model, other), IntegrityError, "not on an allow-list: shrubs")
 
 
-def test_test_rows_that_somebody_may_have_picked_are_told(proof: Proof) -> None:
+def test_test_rows_that_may_have_been_selected_are_reported(proof: Proof) -> None:
     """A region of the test rows on which the model is right, and rows of one's own."""
 
     def told(rows: str, **given: str) -> tuple[str, ...]:

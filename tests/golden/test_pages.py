@@ -42,7 +42,7 @@ from assay.reports.page import (
     paragraph,
     table,
 )
-from assay.runtime.runs import DONE, TaskRecord
+from assay.runtime.runs import DONE, TaskStatus
 
 HERE: Final = Path(__file__).parent / "pages"
 MODEL: Final = "sha256:" + "a" * 64
@@ -204,9 +204,9 @@ def run() -> str:
     )
     facts = Facts(
         tasks=[
-            TaskRecord(HOSTILE[0], "1", "failed", 0.0, 1.5, error=HOSTILE[1], exit_code=3),
-            TaskRecord("register", "2", "started", 0.0),
-            TaskRecord("train", "3", DONE, 0.0, 2.0),
+            TaskStatus(HOSTILE[0], "1", "failed", 0.0, 1.5, error=HOSTILE[1], exit_code=3),
+            TaskStatus("register", "2", "started", 0.0),
+            TaskStatus("train", "3", DONE, 0.0, 2.0),
         ],
         stages=[
             Stage("train", RAN, 2.0, attestation=attested("train", {"model": MODEL}, {})),

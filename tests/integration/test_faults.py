@@ -110,7 +110,7 @@ def test_an_answer_that_is_always_altered_leaves_nothing(
     assert not list(tmp_path.iterdir())
 
 
-def test_an_answer_that_is_always_cut_is_told_in_bounded_time(
+def test_an_answer_that_is_always_cut_is_reported_in_bounded_time(
     store: MinioStore, faults: Faults, tmp_path: Path
 ) -> None:
     blob = store.put_bytes(DATA)
@@ -151,7 +151,7 @@ def test_a_server_that_asks_for_patience_gets_it(
         (507, "XMinioStorageFull", StoreError, "full"),
     ],
 )
-def test_what_no_retry_mends_is_told_at_once(
+def test_what_no_retry_mends_is_reported_at_once(
     store: MinioStore, faults: Faults, status: int, code: str, kind: type[StoreError], remedy: str
 ) -> None:
     faults.only, faults.answer = put, [error(status, code)] * 10
@@ -297,7 +297,7 @@ def test_a_file_on_a_file_system_that_cannot_send_is_sent_all_the_same(
     assert (tmp_path / "back").read_bytes() == source.read_bytes()
 
 
-def test_a_certificate_that_nobody_signed_is_told_at_once(
+def test_a_certificate_that_nobody_signed_is_reported_at_once(
     minio_endpoint: str, credentials: None, tmp_path: Path
 ) -> None:
     certificate, key = make_certificate(tmp_path)
@@ -530,10 +530,10 @@ def test_a_server_that_drips_is_given_up_before_it_ends(
         "listing": lambda: list(store.iter_blobs()),
         "write": lambda: store.put_bytes(DATA),
     }
-    begun = time.monotonic()
+    started_at = time.monotonic()
     with pytest.raises(StoreUnavailableError, match="bytes per second"):
         works[part]()
-    assert time.monotonic() - begun < 40
+    assert time.monotonic() - started_at < 40
     assert not list(tmp_path.iterdir())
 
 

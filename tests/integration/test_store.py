@@ -148,7 +148,7 @@ def test_a_read_is_bounded(store: Store) -> None:
         store.get_bytes(blob.digest, 99)
 
 
-def test_missing_and_cut_blobs_are_told_apart_from_good_ones(store: Store) -> None:
+def test_missing_and_cut_blobs_are_reported_apart_from_good_ones(store: Store) -> None:
     good = store.put_bytes(b"good")
     assert store.missing([good, Descriptor(ABSENT, 1), Descriptor(good.digest, 4)]) == [ABSENT]
 
@@ -428,7 +428,7 @@ def test_a_file_that_is_not_there_is_one_line(store: Store, tmp_path: Path) -> N
     ],
 )
 @pytest.mark.parametrize("server", ["minio", "seaweedfs"])
-def test_a_missing_bucket_is_told_by_every_method(
+def test_a_missing_bucket_is_reported_by_every_method(
     request: pytest.FixtureRequest,
     server: str,
     work: Callable[[Store, Descriptor, Path], object],

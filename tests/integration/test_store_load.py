@@ -257,9 +257,9 @@ def test_a_writer_goes_on_after_the_server_was_killed_and_started_again(
     # And one that is gone for good is reported in one line.
     own_minio.stop()
     hasty = Limits(Policy(attempts=3, first_wait=0.01, longest_wait=1, seconds=5))
-    gone = MinioStore.from_url(f"s3://bucket/p?endpoint={own_minio.endpoint}", hasty)
+    missing = MinioStore.from_url(f"s3://bucket/p?endpoint={own_minio.endpoint}", hasty)
     with pytest.raises(StoreUnavailableError, match="check that it is up") as caught:
-        gone.put_bytes(b"x")
+        missing.put_bytes(b"x")
     figures.add("inputs", "server gone", "StoreUnavailableError", one_line(caught.value))
 
 
@@ -305,7 +305,7 @@ def test_no_room_on_the_disk_is_one_line_and_leaves_nothing(
     figures.add("inputs", f"no room in the {where}", "StoreError", shown(line, tmp_path))
 
 
-def test_bad_ground_is_told_in_one_line_with_the_remedy(
+def test_bad_ground_is_reported_in_one_line_with_the_remedy(
     minio_url: str, monkeypatch: pytest.MonkeyPatch, figures: Figures
 ) -> None:
     def refused(

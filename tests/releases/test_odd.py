@@ -124,7 +124,7 @@ def test_a_drill_that_is_killed_does_not_put_back_what_cannot_be_released(
         world.model_file("two").write_bytes(b"x")
     monkeypatch.setattr("assay.releases.rollback.DRILL_TIME", timedelta())
     (problem,) = world.sync().problems
-    assert "cannot be put back" in problem
+    assert "cannot be restored" in problem
     assert log.current(world.entries(), "staging").digest == world.models["one"]
     shown = git(world.bare, "show", f"main:models/{MODEL}/staging/release.yaml")
     assert world.models["one"] in shown
@@ -151,11 +151,11 @@ def test_what_people_did_after_a_drill_that_was_killed_stays(
 def test_a_drill_dated_ahead_is_no_evidence(world: Any, keys: Any, at: str) -> None:
     world.release("one", "dev")
     one = world.models["one"]
-    said = {"model": MODEL, "environment": "dev", "passed": True, "by": "x"}
+    output = {"model": MODEL, "environment": "dev", "passed": True, "by": "x"}
 
     def put(at: str) -> None:
         data, media_type = statement.encode(
-            Kind.DRILL, one, {**said, "at": at}, keys.signer("runs")
+            Kind.DRILL, one, {**output, "at": at}, keys.signer("runs")
         )
         digest = world.store.put_bytes(data, media_type).digest
         statement.point(world.store, one, digest)

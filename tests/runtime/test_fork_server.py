@@ -231,15 +231,15 @@ def timeless(done: dict[str, Any]) -> dict[str, Any]:
 def test_a_fork_leaves_what_a_process_leaves(run: Run) -> None:
     here = run.process(number=2)
     assert run.who["parent"] == os.getpid()
-    there = run.forked(number=2)
+    result = run.forked(number=2)
     assert run.who["parent"] == run.registry
     assert here["code"] == 0, here["log"]
     assert here["values"]["folder"] == str(run.folder)
-    for said in ("printed", "complained", "INFO]: logged", "from a child"):
-        assert said in here["log"]
-        assert said in there["log"]
-    assert timeless(there) == timeless(here)
-    assert run.statement(there) == run.statement(here)
+    for output in ("printed", "complained", "INFO]: logged", "from a child"):
+        assert output in here["log"]
+        assert output in result["log"]
+    assert timeless(result) == timeless(here)
+    assert run.statement(result) == run.statement(here)
 
 
 def test_an_error_has_its_own_exit_code_and_last_line(run: Run) -> None:
@@ -251,23 +251,23 @@ def test_an_error_has_its_own_exit_code_and_last_line(run: Run) -> None:
         "UnreachableError": 8,
         "StepError": 9,
     }.items():
-        there = run.forked(what=kind)
+        result = run.forked(what=kind)
         assert run.who["parent"] == run.registry
-        assert there["code"] == there["exit_code"] == code
-        assert there["log"].splitlines()[-1] == f"error: {kind}, said on purpose"
-        assert "Traceback" not in there["log"]
-    assert timeless(there) == timeless(run.process(what="StepError"))
+        assert result["code"] == result["exit_code"] == code
+        assert result["log"].splitlines()[-1] == f"error: {kind}, said on purpose"
+        assert "Traceback" not in result["log"]
+    assert timeless(result) == timeless(run.process(what="StepError"))
 
 
 def test_a_bug_keeps_its_name_and_its_place(run: Run) -> None:
-    there, here = run.forked(what="KeyError"), run.process(what="KeyError")
-    assert there["code"] == here["code"] == 1
-    assert there["error"] == here["error"] == "KeyError: 'no such key'"
-    for done in (there, here):
+    result, here = run.forked(what="KeyError"), run.process(what="KeyError")
+    assert result["code"] == here["code"] == 1
+    assert result["error"] == here["error"] == "KeyError: 'no such key'"
+    for done in (result, here):
         assert 'raise KeyError("no such key")' in done["log"]
 
 
-def test_forks_side_by_side_are_told_apart(run: Run) -> None:
+def test_forks_side_by_side_are_reported_apart(run: Run) -> None:
     run.forked()
     first = run.event()["process"]
     run.forked()
@@ -283,10 +283,10 @@ def test_the_servers_have_one_thread_when_they_fork(run: Run) -> None:
 def test_only_tasks_whose_step_says_so_find_mlflow(run: Run) -> None:
     run.forked("probe")
     assert run.who["loaded"] == ["mlflow", "numpy"]
-    there = run.forked("other")
+    result = run.forked("other")
     assert run.who["parent"] == server()
     assert run.who["loaded"] == []
-    assert timeless(there) == timeless(run.process("other"))
+    assert timeless(result) == timeless(run.process("other"))
     assert run.who["loaded"] == []
 
 
@@ -392,10 +392,10 @@ def test_the_end_of_the_group_is_the_end_of_all_forks(run: Run) -> None:
     task = run.fork(what="wait")
     assert task is not None
     run.wait_until_waiting()
-    begun = time.monotonic()
+    started_at = time.monotonic()
     run.group.stop()
     until(lambda: not alive(run.who["pid"]))
-    assert time.monotonic() - begun < 10
+    assert time.monotonic() - started_at < 10
     with task:
         task.stdout.read()
 
@@ -513,7 +513,7 @@ def test_a_killed_run_takes_the_server_along(started: subprocess.Popen[bytes]) -
 def test_ctrl_c_ends_it_too(started: subprocess.Popen[bytes]) -> None:
     (number,) = servers(started.pid)
     os.killpg(started.pid, signal.SIGINT)
-    said, _ = started.communicate(timeout=60)
+    output, _ = started.communicate(timeout=60)
     assert started.returncode == 130
-    assert b"interrupted; what was finished is kept" in said
+    assert b"interrupted; finished work is kept" in output
     assert not alive(number)

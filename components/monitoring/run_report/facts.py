@@ -111,7 +111,7 @@ class Stage:
 class Facts:
     """What is known of a run."""
 
-    tasks: list[runs.TaskRecord] = field(default_factory=list)
+    tasks: list[runs.TaskStatus] = field(default_factory=list)
     """By the time of their start; hints."""
     stages: list[Stage] = field(default_factory=list)
     """In the order of the pipeline."""
@@ -218,7 +218,7 @@ def _place(stage: Stage) -> int:
     return _ORDER.get(stage.step, len(_ORDER))
 
 
-def _stage(services: Services, run: str, task: runs.TaskRecord, step: runs.StepRecord) -> Stage:
+def _stage(services: Services, run: str, task: runs.TaskStatus, step: runs.StepStatus) -> Stage:
     """A step as a record has it, with the attestation that the record names if it fits."""
     origin = STEP_CACHE if step.cached else RAN
     stage = Stage(step.step, origin, step.seconds, task.task, task.process)

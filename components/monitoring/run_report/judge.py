@@ -55,7 +55,7 @@ class Verdict:
     """The result of a run."""
 
     verdict: str
-    """As in `assay.runtime.runs.RunRecord`."""
+    """As in `assay.runtime.runs.RunStatus`."""
     exit_code: int
     reasons: tuple[str, ...] = ()
     """One cause each, the most important first."""
@@ -136,7 +136,7 @@ def _registered(facts: Facts, model_name: str) -> tuple[str, str]:
     return (one_line(str(version))[:20], "") if version else ("", "the registration names none")
 
 
-def _red(tasks: list[runs.TaskRecord], *, complete: bool) -> list[runs.TaskRecord]:
+def _red(tasks: list[runs.TaskStatus], *, complete: bool) -> list[runs.TaskStatus]:
     """Tasks that failed or never ended, except for those of which a later attempt succeeded.
 
     A later task of the same name may also be another iteration of a loop. So those count too, if
@@ -154,7 +154,7 @@ def _red(tasks: list[runs.TaskRecord], *, complete: bool) -> list[runs.TaskRecor
     return final if final or complete else red
 
 
-def _failed(facts: Facts, failed: list[runs.TaskRecord], version: str) -> Verdict:
+def _failed(facts: Facts, failed: list[runs.TaskStatus], version: str) -> Verdict:
     main = next((task for task in failed if task.exit_code in _VERDICTS), failed[0])
     exit_code = main.exit_code or 1
     ordered = [main, *(task for task in failed if task is not main)]
@@ -173,7 +173,7 @@ def _failed(facts: Facts, failed: list[runs.TaskRecord], version: str) -> Verdic
     )  # fmt: skip
 
 
-def _attested(facts: Facts, task: runs.TaskRecord) -> list[str]:
+def _attested(facts: Facts, task: runs.TaskStatus) -> list[str]:
     """Why a stage that judges did not pass, from its attestation."""
     for stage in reversed(facts.stages):
         same = (stage.task, stage.process) == (task.task, task.process)
@@ -186,7 +186,7 @@ def _attested(facts: Facts, task: runs.TaskRecord) -> list[str]:
     return []
 
 
-def _recorded(task: runs.TaskRecord) -> list[str]:
+def _recorded(task: runs.TaskStatus) -> list[str]:
     """Why a task failed, from its record."""
     silent = f"it ended with exit code {task.exit_code} and said no more"
     names = [task.task, *(step.step for step in task.steps)]
@@ -204,7 +204,7 @@ def _cut(text: str) -> str:
     return line if len(line) <= _MAX_REASON else f"{line[: _MAX_REASON - 1]}…"
 
 
-def _remedy(facts: Facts, main: runs.TaskRecord, verdict: str, exit_code: int) -> str:
+def _remedy(facts: Facts, main: runs.TaskStatus, verdict: str, exit_code: int) -> str:
     if verdict != "failed" and main.task not in _JUDGES:
         return ""  # register's reason has the remedy
     if verdict == "rejected":
@@ -253,7 +253,7 @@ def _missed(facts: Facts) -> str:
     return f"{rule} {by}: {change}"
 
 
-def _stopped(facts: Facts, red: list[runs.TaskRecord]) -> str:
+def _stopped(facts: Facts, red: list[runs.TaskStatus]) -> str:
     running = [task for task in red if task.state == runs.STARTED]
     if running:
         return f"the run was stopped while this was running: {_list(running)}"
@@ -268,5 +268,5 @@ def _silent(facts: Facts, state: str) -> str:
     return f"{known}no stage said why; the last that ended is {words(facts.tasks[-1].task)}"
 
 
-def _list(tasks: Iterable[runs.TaskRecord]) -> str:
+def _list(tasks: Iterable[runs.TaskStatus]) -> str:
     return ", ".join(dict.fromkeys(words(task.task) for task in tasks))

@@ -99,7 +99,7 @@ def _write_outcome(services: Services, about: "About", found: "Facts", verdict: 
 
     if not about.run:
         return
-    record = runs.RunRecord(
+    record = runs.RunStatus(
         run=about.run,
         name=about.name[:MAX_NAME],
         pipeline=about.pipeline[:MAX_NAME],

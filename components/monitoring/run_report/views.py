@@ -18,7 +18,7 @@ from assay.governance.policy import KNOWN_METRICS, Kind, Outcome
 from assay.reports.figures import Bar, interval_bars
 from assay.reports.markdown import markdown_table, markdown_text
 from assay.reports.page import Section, details, joined, page, paragraph, table
-from assay.runtime.runs import DONE, STARTED, TaskRecord
+from assay.runtime.runs import DONE, STARTED, TaskStatus
 from assay.text import interval_text, number, one_line, reason_lines, short
 
 MAX_SLICES: Final = 12
@@ -299,7 +299,7 @@ def _task_rows(facts: Facts) -> Iterator[tuple[str, str, str, str]]:
         yield words(task.task), f"{text}{code}", "", made
 
 
-def _told_by_stage(facts: Facts, task: TaskRecord) -> bool:
+def _told_by_stage(facts: Facts, task: TaskStatus) -> bool:
     """Whether a row of a stage says already that this task did not pass."""
     return any(
         (one.task, one.process) == (task.task, task.process) and one.verdict not in {"", "pass"}

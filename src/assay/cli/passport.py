@@ -17,13 +17,12 @@ from assay.text import short
 
 @click.command("passport")
 @click.argument("digest", type=NAME)
-@click.option("--full", is_flag=True, help="Print digests whole.")
+@click.option("--full", is_flag=True, help="Print full digests.")
 @json_option
 def command(digest: str, full: bool, as_json: bool) -> None:
     """Draw the tree of executions behind the artifact DIGEST, back to the source data.
 
-    For everything about a registered model, give the digest of its decision, which names every
-    piece of evidence.
+    For a registered model, give the digest of its decision, which names all evidence.
     """
     use_defaults()
     services = services_from_env()
@@ -43,7 +42,7 @@ def command(digest: str, full: bool, as_json: bool) -> None:
 
 
 def _stated(model: str, given: Statement) -> Text:
-    """A statement about a model, in a line; overrides and revocations in red."""
+    """A statement about a model as one line; overrides and revocations in red."""
     against = given.kind in {Kind.OVERRIDE, Kind.REVOCATION}
     until = given.text("until")
     over = " EXPIRED" if until and statement.expired(until) else ""

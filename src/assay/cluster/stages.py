@@ -1,8 +1,8 @@
-"""What each stage needs, read from the `stage.yaml` in its folder.
+"""The declarations of stages, read from `stage.yaml` in their folders.
 
-The library's stages are the folders of `assay.components`; other distributions name theirs by an
-entry point of the group `assay.stages`, whose value is the package that holds `stage.yaml`. Only
-this data is read: no stage is imported.
+The library's stages are the folders of `assay.components`. Other distributions declare theirs with
+an entry point of the group `assay.stages`, whose value is the package with `stage.yaml`. No stage
+is imported.
 """
 
 import json
@@ -40,7 +40,7 @@ class Evidence:
     """The evidence that a stage gives to a gate."""
 
     about: str
-    """`model` where only a model can have it, else `data`."""
+    """`model` if only a model can have it, else `data`."""
     names: tuple[str, ...]
     requires: tuple[Requirement, ...] = ()
 
@@ -89,11 +89,11 @@ class Stage:
     image: str
     """Role of the image that it runs in."""
     secrets: tuple[str, ...] = ()
-    """Besides those that every stage gets."""
+    """Secrets, besides those that every stage gets."""
     options: Mapping[str, Any] = field(default_factory=dict)
-    """Resources and time-out, where they differ from the defaults of all stages."""
+    """Resources and time-out, if they differ from the defaults of all stages."""
     never_retried: str = ""
-    """The reason why a failed pod must not be retried; empty where it may be."""
+    """Why a failed pod must not be retried; empty if it may be."""
     evidence: Evidence | None = None
     component: Component = field(default_factory=lambda: Component(()))
 
@@ -102,8 +102,8 @@ class Stage:
 def schema() -> dict[str, Any]:
     """The JSON schema of `stage.yaml`."""
     text = resources.files("assay.cluster").joinpath("stage.schema.json").read_text()
-    found: dict[str, Any] = json.loads(text)
-    return found
+    parsed: dict[str, Any] = json.loads(text)
+    return parsed
 
 
 @cache
@@ -111,14 +111,16 @@ def stages() -> Mapping[str, Stage]:
     """All stages by name: the library's, and those of other distributions.
 
     Raises:
-        UsageError: A stage that cannot be read, or two of the same name.
+        UsageError: A stage cannot be read, or two have the same name.
     """
-    found: dict[str, Stage] = {}
+    declared: dict[str, Stage] = {}
     for name, folder in [*library_folders().items(), *_others()]:
-        if name in found:
-            raise UsageError(f"two stages are called {name!r}: {found[name].folder}, {folder}")
-        found[name] = read_stage(folder, name)
-    return dict(sorted(found.items()))
+        if name in declared:
+            raise UsageError(
+                f"two stages have the name {name!r}: {declared[name].folder}, {folder}"
+            )
+        declared[name] = read_stage(folder, name)
+    return dict(sorted(declared.items()))
 
 
 def library_stages() -> Mapping[str, Stage]:
@@ -129,7 +131,7 @@ def library_stages() -> Mapping[str, Stage]:
 def library_folders() -> Mapping[str, Path]:
     """The folder of each of the library's stages, by name."""
     root = _folder(LIBRARY)
-    # Installed, they are side by side; in the source tree in a folder for each category.
+    # In an installation they are siblings; in the source tree each category has a folder.
     files = [*root.glob(f"*/{FILE}"), *root.glob(f"*/*/{FILE}")]
     return {file.parent.name: file.parent for file in sorted(files, key=lambda f: f.parent.name)}
 
@@ -138,7 +140,7 @@ def read_stage(folder: Path, name: str) -> Stage:
     """The declaration in a stage's folder.
 
     Raises:
-        UsageError: The file cannot be read, or what is wrong in it, with line and column.
+        UsageError: The file cannot be read, or has mistakes, each with line and column.
     """
     path = folder / FILE
     document = read_yaml(read_regular(path, MAX_BYTES, FILE), str(path), _LIMITS)

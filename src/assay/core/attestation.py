@@ -417,7 +417,7 @@ def _load_all(
         try:
             return load(store, PREFIX + pointer.rsplit("/", 1)[-1], verifier)
         except (IntegrityError, NotFoundError) as error:
-            # Pointers are hints, which everyone with write access to the store can add.
+            # Pointers are hints: anyone who can write to the store can add them.
             return error
 
     # In parallel, because steps with side effects have an attestation for each run.

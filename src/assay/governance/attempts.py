@@ -1,8 +1,8 @@
-"""How many models were tried on the same test rows.
+"""The number of models that were tried on the same test rows.
 
 Of twenty models that are no better than chance, one looks good at a confidence of 95 %. So the
-models that were measured on the same rows are counted, each once, under whatever name. The store's
-attestations say which.
+models that were measured on the same rows are counted, each once, whatever their name, from the
+attestations in the store.
 """
 
 from assay.core.attestation import about, using
@@ -16,7 +16,7 @@ from assay.governance.policy import ATTEMPTS
 def tried_on(services: Services, test_data: str) -> list[str]:
     """Digests of the models that were measured on a dataset, by its attestations that count.
 
-    In whatever role a step took the model: a comparison measures both of its models.
+    In any role: a comparison measures both of its models.
     """
     result: dict[str, None] = {}
     for attestation in using(services.store, test_data, services.verifier):
@@ -72,6 +72,6 @@ def evidence(services: Services, model: str, test_data: str) -> EvidenceDocument
 
 
 def target_of(services: Services, model: str) -> str:
-    """The column that a model predicts, as its attestation says; "" when that says none."""
+    """The column that a model predicts, from its attestation; "" without one."""
     attestations = about(services.store, model, services.verifier)
     return str(attestations[0].parameters.get("target", "")) if attestations else ""

@@ -1,4 +1,4 @@
-"""The registry's aliases: each environment's name, at the version that the release log says."""
+"""The registry's aliases: one for each environment, at the version in the release log."""
 
 from assay.errors import IntegrityError, ServiceError
 from assay.governance.registry import Registry
@@ -17,10 +17,10 @@ def move_alias(deployment: Deployment, model: str, environment: str) -> str:
     Args:
         deployment: The store and the registry.
         model: Name of the model.
-        environment: Which; the alias has its name.
+        environment: The environment; the alias has its name.
 
     Returns:
-        The alias and the version that it was moved to; "" when it did not move.
+        The alias and its new version; "" if it did not move.
 
     Raises:
         UsageError: The version that the release names is not of its model.
@@ -38,7 +38,7 @@ def move_alias(deployment: Deployment, model: str, environment: str) -> str:
         if (doubt := log.doubtful(deployment.services, entries, environment)) is not None:
             raise IntegrityError(
                 f"entry {doubt.number} of the release log does not count: {doubt.refused}; the "
-                "alias is not moved back to what was there before; list the key in keys.yaml as it "
+                "alias is not moved back to an earlier version; list the key in keys.yaml as it "
                 "was, or release again"
             )
         if last is None or last.name == seen:
@@ -52,7 +52,7 @@ def move_alias(deployment: Deployment, model: str, environment: str) -> str:
 
 
 def _set_alias(deployment: Deployment, registry: Registry, release: Release, entry: Entry) -> str:
-    """Point an environment's alias at a release's version; what moved, or "".
+    """Point an environment's alias at a release's version; return the change, or "".
 
     Raises:
         RunBlocked: The model is revoked, and the alias is at another version.

@@ -1,9 +1,9 @@
 """Approval: a merge becomes a signed statement and an entry of the release log.
 
-Where there is a forge, `assay.releases.sync` asks it who merged a pull request and when, and a
-recorder's key signs that. On a plain remote anyone who can push can write any name into a commit,
+With a forge, `assay.releases.sync` asks it who merged a pull request and when, and a recorder's
+key signs the answer. On a plain remote anyone who can push can write any name into a commit,
 so there the approver's own key signs: `approve` stores the statement about exactly this release and
-commit, logs the intent, and merges; `sync` accepts nothing else.
+commit, logs the intent, and merges; `sync` accepts no other approval.
 """
 
 import re
@@ -28,7 +28,7 @@ from assay.releases.repository import Repository
 from assay.releases.statement import Kind, Statement
 
 ROLLBACK: Final = "Assay-Rollback"
-"""Trailer of a commit that restores an earlier release; its value is the release that it left."""
+"""Trailer of a commit that restores an earlier release; its value is the replaced release."""
 WHY: Final = "Assay-Why"
 MAX_WHY_CHARS: Final = 1000
 retry_on_conflict = retry.repeated(retry.APPROVAL, ReleaseConflictError)
@@ -48,7 +48,7 @@ def approve(
         model: Name of the model.
         environment: Where it was proposed for.
         by: `Name <mail>` of the approver.
-        digest: Of the model, where several are proposed.
+        digest: Digest of the model, if several are proposed.
 
     Returns:
         The merge commit.
@@ -115,7 +115,7 @@ def _finish_merge(deployment: OpenDeployment, model: str, environment: str, bran
         The commit of the merge.
 
     Raises:
-        IntegrityError: The log has no approval of a merge of this tip; somebody moved the branch.
+        IntegrityError: The log has no approval of a merge of this tip; the branch was moved.
     """
     repository = deployment.repository
     seen = repository.branch(branch)
@@ -305,7 +305,7 @@ def sign_approval(deployment: Deployment, release: Release, request: PullRequest
         UsageError: The signer's key may not sign approvals.
     """
     merge = request.merge
-    if merge is None:  # pragma: no cover - the caller has looked
+    if merge is None:  # pragma: no cover - the caller checked it
         raise IntegrityError(f"{request.url} is not merged")
     merged = statement.moment(merge.at, "merged at")
     predicate = {

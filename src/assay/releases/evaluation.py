@@ -29,7 +29,7 @@ from assay.text import number
 
 MAX_CURVE_BYTES: Final = 4 << 20
 MAX_SLICES: Final = 40
-"""Shown in a figure; the table holds all."""
+"""Number of values in a figure; the table has all."""
 MAX_CLASSES: Final = 30
 SHORT_KEY: Final = 12
 _NONE: Final = "–"
@@ -51,8 +51,8 @@ class Evidence:
         """Read the evidence that a release names.
 
         Raises:
-            IntegrityError: One is not what its name says, or malformed.
-            NotFoundError: One is not in the store.
+            IntegrityError: An artifact does not match its digest, or is malformed.
+            NotFoundError: An artifact is not in the store.
         """
 
         def document(kind: str) -> EvidenceDocument | None:
@@ -135,7 +135,7 @@ def _page(release: Release, judged: Evidence, assessment: Assessment, drawn: lis
             markdown_table(("slice", "value", "low", "high"), sliced),
             picture(SLICES_FIGURE, "Metric by slice"),
         ]
-    parts += ["## If it fails silently\n", _monitoring(judged.monitoring)]
+    parts += ["## Silent failures\n", _monitoring(judged.monitoring)]
     if judged.measurements is not None:
         measured = sorted(judged.measurements.values.items())
         parts += [
@@ -149,7 +149,7 @@ def _page(release: Release, judged: Evidence, assessment: Assessment, drawn: lis
         _governed(assessment),
         "## Who made the evidence\n",
         _makers(assessment),
-        "## What it rests on\n",
+        "## Basis\n",
         _names(release),
     ]
     return "\n".join(part for part in parts if part)
@@ -173,7 +173,7 @@ def _in_order(document: EvidenceDocument) -> list[tuple[str, float | None]]:
 
 
 def assessment_text(assessment: Assessment) -> str:
-    """What an approver must know first: the policy, the number of attempts, what is not shown."""
+    """Notes for approvers: the policy, the number of attempts, what could not be proved."""
     lines = []
     if assessment.governing is None:
         lines.append(
@@ -256,9 +256,7 @@ def _comparison(document: EvidenceDocument | None) -> str:
 
 def _monitoring(document: EvidenceDocument | None) -> str:
     if document is None or not document.values:
-        return (
-            "No monitoring plan was judged, so it is unknown who would notice a fault, and when.\n"
-        )
+        return "No monitoring plan was judged, so nothing is known about the detection of faults.\n"
     shown = [(name, number(value), *_bounds(document, name)) for name, value in _in_order(document)]
     how = (
         "Faults were put into held-out rows; `time_to_detect_rows_p95` is after how many rows 95 % "

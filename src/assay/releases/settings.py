@@ -1,4 +1,4 @@
-"""Which deployment repository and forge: all of it comes from the environment.
+"""The deployment repository and forge, from the environment.
 
 The variables are in `assay.core.settings`. Over SSH, Git's own settings count (`GIT_SSH_COMMAND`,
 an agent, `~/.ssh`).
@@ -27,7 +27,7 @@ class Settings:
     """Where releases are proposed and merged."""
 
     url: str
-    """Of the repository, without credentials."""
+    """URL of the repository, without credentials."""
     branch: str = "main"
     forge: str = "none"
     forge_url: str = ""
@@ -56,7 +56,7 @@ def settings_from_env() -> Settings:
     """The deployment repository that the environment names.
 
     Raises:
-        UsageError: None is named, or a variable cannot be used; names all that cannot.
+        UsageError: A variable is missing or invalid; names all of them.
     """
     url = DEPLOYMENTS.require()
     problems = list(filter(None, [FORGE.problem()]))
@@ -68,7 +68,7 @@ def settings_from_env() -> Settings:
     elif parts is not None and parts.scheme not in {"http", "https", "ssh", "file"}:
         problems.append(f"ASSAY_DEPLOYMENTS: {parts.scheme}:// is not a way to reach it; use https")
     if parts is not None and (parts.password or (parts.username and parts.scheme != "ssh")):
-        problems.append("ASSAY_DEPLOYMENTS: put no login into the URL; use ASSAY_GIT_TOKEN")
+        problems.append("ASSAY_DEPLOYMENTS: remove the login from the URL; use ASSAY_GIT_TOKEN")
     host = parts.hostname or "" if parts else ""
     if problems:
         raise UsageError.all_of(problems)

@@ -1,18 +1,18 @@
-"""Processes that have imported what tasks begin with, and fork for each task: on Linux only.
+"""Fork servers, which have the imports of tasks loaded and fork for each task: on Linux only.
 
-Each task of a local run is a process of its own. What these processes import before they know what
-to do costs more than everything else that a run does whose steps are answered from the cache. So a
-run starts a fork server in the group of its tasks (`assay.runtime.task_group`). A task of the
-library is then a fork of it instead of a new process, and runs the same `assay.runtime.task`.
+Each task of a local run is a process of its own. In a run whose steps are answered from the cache,
+the imports of these processes cost more than everything else. So a run starts a fork server in the
+group of its tasks (`assay.runtime.task_group`). A task of the library is then a fork of it instead
+of a new process, and runs the same `assay.runtime.task`.
 
 The server imports what every task imports first, and nothing that computes: a fork of it has what
 a new process has at the same line. For tasks with a step that `asks_registry` it forks a second
 server, which imports MLflow and its database while other tasks run.
 
-For each task the run hands over a connection and the end of a pipe for the task's output. The fork
-says that it is ready, the run sends the request, and the fork's last byte is its exit code. Nothing
-has been done before the request is sent: whatever fails until then, the run starts a process.
-docs/adr/0017 says why, and what was measured.
+For each task the run passes a connection and the end of a pipe for the task's output. The fork
+reports that it is ready, the run sends the request, and the fork's last byte is its exit code.
+Before the request nothing is executed, so on any failure until then the run starts a process.
+docs/adr/0017 has the reasons and measurements.
 """
 
 import atexit
@@ -38,7 +38,7 @@ from assay.runtime.declaration import named_in
 from assay.runtime.task_group import TaskGroup
 
 READY_SECONDS: Final = 60
-"""The server may still be importing; a task that waited so long gets a process of its own."""
+"""Seconds after which a task gets a process of its own, because the server is still importing."""
 _READY: Final = b"r"
 _OF_EACH_TASK: Final = (
     "kfp.dsl.executor",
@@ -50,7 +50,7 @@ _OF_EACH_TASK: Final = (
     "in_toto_attestation.predicates.provenance.v1.provenance_pb2",
     "google.protobuf.json_format",
 )
-"""What tasks import whatever they do; nothing that computes."""
+"""Modules that every task imports; none that computes."""
 _OF_THE_REGISTRY: Final = (
     "mlflow.tracking",
     "assay.governance.admission",
@@ -63,12 +63,11 @@ _OF_A_DATABASE: Final = (
     "sqlalchemy.dialects.sqlite",
 )
 _UNUSED: Final = ("pandas", "pyarrow", "pygments")
-"""What MLflow imports where it is installed and does without where it is not. Asking a registry
-needs none of it; it takes a third of the time, and Arrow's allocator starts a thread, with which no
-process should fork."""
+"""Optional imports of MLflow. Queries of a registry do not need them; they take a third of the
+time, and Arrow's allocator starts a thread, with which a process should not fork."""
 _SERVERS: Final = ("http", "https")
 _AT_START: Final = ("PYTHON", "LD_", "MALLOC_", "GLIBC_")
-"""Beginnings of variables that a process reads when it starts."""
+"""Prefixes of variables that a process reads when it starts."""
 
 
 class Fork:
@@ -100,7 +99,7 @@ class Fork:
             timeout: Seconds; None: without end.
 
         Returns:
-            The exit code, that of SIGKILL where the task could not say one.
+            The exit code; that of SIGKILL if the task could not report one.
 
         Raises:
             subprocess.TimeoutExpired: The task still runs.
@@ -108,14 +107,20 @@ class Fork:
         if self.returncode is None:
             if not select.select([self._connection], [], [], timeout)[0]:
                 raise subprocess.TimeoutExpired("a forked task", timeout or 0)
-            # Other threads may wait as well.
-            said = self._connection.recv(1, socket.MSG_PEEK)
-            self.returncode = said[0] if said else -signal.SIGKILL
+            # Other threads may wait too.
+            last = self._connection.recv(1, socket.MSG_PEEK)
+            self.returncode = last[0] if last else -signal.SIGKILL
         return self.returncode
 
 
 class ForkServer:
-    """The run's end of it; see `fork_server`."""
+    """The client side in the run; see `fork_server`.
+
+    Args:
+        control: Connection to the server.
+        registry: Connection to the server with MLflow.
+        that_ask: Components with a step that `asks_registry`.
+    """
 
     def __init__(
         self,
@@ -136,65 +141,65 @@ class ForkServer:
             environment: All of the task's variables.
 
         Returns:
-            The task; None where nothing was started and the caller has to start a process: the
-            task is not of the library, or has variables that a process reads when it starts, or
-            the server is not there, or the library has changed since the server was started.
+            The task; None if the caller must start a process: the task is not of the library, or
+            has variables that a process reads when it starts, or the server does not run, or the
+            library has changed since the server was started.
         """
         component = named_in(list(command))
         if not component or _read_at_start(environment) != self._at_start:
             return None
         server = self._registry if component in self._that_ask else self._control
-        ours, theirs = socket.socketpair()
+        near, far = socket.socketpair()
         reading, writing = os.pipe()
         try:
-            with theirs:
-                socket.send_fds(server, [b"\0"], [theirs.fileno(), writing])
-            ours.settimeout(READY_SECONDS)
-            if ours.recv(1) != _READY:
+            with far:
+                socket.send_fds(server, [b"\0"], [far.fileno(), writing])
+            near.settimeout(READY_SECONDS)
+            if near.recv(1) != _READY:
                 raise EOFError  # noqa: TRY301 - one way out
-            ours.settimeout(None)
+            near.settimeout(None)
             request = {"arguments": command[2:], "environment": dict(environment)}
-            ours.sendall(json.dumps(request).encode() + b"\n")
+            near.sendall(json.dumps(request).encode() + b"\n")
         except (OSError, EOFError):
-            ours.close()
+            near.close()
             os.close(reading)
             return None
         finally:
             os.close(writing)
-        return Fork(ours, reading)
+        return Fork(near, reading)
 
 
 @contextlib.contextmanager
 def fork_server(pipeline: Any, group: TaskGroup) -> Iterator[ForkServer | None]:
-    """Start the server, if `pipeline` has a use for it, and end it after the block.
+    """Start the server, if the pipeline has a use for it, and end it after the block.
 
     Args:
-        pipeline: What `@dsl.pipeline` made of a function.
+        pipeline: A function decorated with `@dsl.pipeline`.
         group: The group of the run's tasks, with which the server ends at the latest.
     """
-    # Elsewhere system libraries do not survive a fork.
+    # On other systems, system libraries do not survive a fork.
     components = _components(pipeline) if sys.platform == "linux" else frozenset()
     if not components:
         yield None
         return
     with contextlib.ExitStack() as stack:
-        (ours, theirs), (registry, its) = (_connection(stack) for _ in range(2))
+        (near, far), (registry, its) = (_connection(stack) for _ in range(2))
         that_ask = _those_that_ask(components)
         process = subprocess.Popen(  # noqa: S603 - this Python, and words of ours
             [
-                *(sys.executable, "-m", "assay.runtime.fork_server", str(theirs.fileno())),
+                *(sys.executable, "-m", "assay.runtime.fork_server", str(far.fileno())),
                 *([str(its.fileno())] if that_ask else []),
             ],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
-            pass_fds=[theirs.fileno(), its.fileno()],
+            pass_fds=[far.fileno(), its.fileno()],
             process_group=group.number,
         )
-        theirs.close()
+        far.close()
         its.close()
         try:
-            yield ForkServer(ours, registry, that_ask)
+            yield ForkServer(near, registry, that_ask)
         finally:
             # It holds nothing that has to be put away. The server with MLflow sees the end of its
             # connection.
@@ -203,8 +208,8 @@ def fork_server(pipeline: Any, group: TaskGroup) -> Iterator[ForkServer | None]:
 
 
 def _connection(stack: contextlib.ExitStack) -> tuple[socket.socket, socket.socket]:
-    ours, theirs = socket.socketpair()
-    return stack.enter_context(ours), stack.enter_context(theirs)
+    near, far = socket.socketpair()
+    return stack.enter_context(near), stack.enter_context(far)
 
 
 def _read_at_start(environment: Mapping[str, str]) -> dict[str, str]:
@@ -212,10 +217,10 @@ def _read_at_start(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def _components(pipeline: Any) -> frozenset[str]:
-    """Those of the library that the pipeline's tasks run."""
+    """Components of the library in the pipeline."""
     executors = pipeline.pipeline_spec.deployment_spec["executors"]
     return frozenset(
-        {named_in(list(one["container"]["command"])) for one in executors.values()} - {""}
+        {named_in(list(executor["container"]["command"])) for executor in executors.values()} - {""}
     )
 
 
@@ -224,19 +229,19 @@ def _those_that_ask(components: Iterable[str]) -> frozenset[str]:
 
 
 def _asks_registry(component: str) -> bool:
-    """Whether the stage's own step does; a task of several steps is named after that one."""
+    """Whether the step of a stage does; a task of several steps is named after that step."""
     from assay.core.step import Step
 
     try:
         module = importlib.import_module(f"assay.components.{component}.step")
     except ModuleNotFoundError:
         return False
-    return any(isinstance(one, Step) and one.asks_registry for one in vars(module).values())
+    return any(isinstance(value, Step) and value.asks_registry for value in vars(module).values())
 
 
 def main() -> None:
     """Serve until the run closes its end of the connection."""
-    # Python calls it after all that is registered later.
+    # Python calls it after all later registrations.
     atexit.register(_end)
     control, *others = (socket.socket(fileno=int(number)) for number in sys.argv[1:])
     # An interrupt is for the tasks; what is loaded stays for good, and to look for garbage in it
@@ -253,7 +258,7 @@ def main() -> None:
         else:
             registry.close()
     gc.freeze()
-    # Nobody waits for forks, so the system forgets them at their end.
+    # No one waits for forks, so the system discards them at their end.
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     while True:
         _, received, _, _ = socket.recv_fds(control, 1, 2)
@@ -262,7 +267,7 @@ def main() -> None:
             os._exit(0)
         if os.fork() == 0:
             control.close()
-            # What has changed since it was imported is not what an attestation would name.
+            # An attestation would name the changed code, not the imported one.
             _serve(*received, ready=code.installed() == loaded)
         for descriptor in received:
             os.close(descriptor)
@@ -292,7 +297,7 @@ _task: dict[str, Any] = {}
 
 
 def _end() -> None:
-    """End a fork when all that its task registered for the end is done.
+    """End a fork after the exit functions of its task.
 
     No tear-down of modules: MLflow's takes half a second.
     """
@@ -319,7 +324,7 @@ def _serve(number: int, output: int, *, ready: bool) -> NoReturn:
     except BaseException as error:  # noqa: BLE001 - nothing of the server may run twice
         from assay.printable import traceback_of
 
-        # Into the task's log, once that is where it leads; before, the run starts a process.
+        # To the log of the task, if it is connected; before that, the run starts a process.
         print(traceback_of(error), file=sys.stderr, flush=True)  # noqa: T201
     if not _task:
         os._exit(1)
@@ -327,7 +332,7 @@ def _serve(number: int, output: int, *, ready: bool) -> NoReturn:
 
 
 def _run(request: Mapping[str, Any], output: int) -> int:
-    """Run the task as a process of its own would; its exit code."""
+    """Run the task as in a process of its own; return its exit code."""
     import logging
 
     from assay.runtime import task

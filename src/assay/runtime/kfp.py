@@ -1,10 +1,10 @@
-"""The bridge to Kubeflow Pipelines: digests in, digests and things to look at out.
+"""The bridge to Kubeflow Pipelines: digests as inputs, digests and UI artifacts as outputs.
 
-The only module of the library that knows KFP's tasks. A component's body is one call of `execute`;
-`assay new component` generates it from the step, and docs/steps.md says how to write a step.
+The body of a component is one call of `execute`; `assay new component` generates it from the step,
+and docs/steps.md describes how to write a step.
 
-A task may run several steps, one after the other: each has its own attestation and its own answer
-in the step cache, and the pods are fewer. How a task ends stands in the run's records
+A task may run several steps, one after the other: each has its own attestation and entry in the
+step cache, but they share a pod. The end of a task is recorded in the status of the run
 (`assay.runtime.runs`), in its log and in Kubernetes' termination message.
 """
 
@@ -45,32 +45,32 @@ from assay.runtime.foreign import keep, recognise
 from assay.text import log_lines, reason_lines
 
 TERMINATION_LOG: Final = Path("/dev/termination-log")
-"""Kubernetes shows what a container wrote here as the reason of its end."""
+"""File whose content Kubernetes shows as the reason of a container's end."""
 MAX_TERMINATION_BYTES: Final = 4096
-"""Kubernetes keeps no more."""
+"""Kubernetes' limit."""
 
 VIEW_FILES: Final = {
     "HTML": "report.html",
     "Markdown": "summary.md",
     "Metrics": "metrics.json",
 }
-"""The file of an output's tree that a UI artifact of each type shows."""
+"""The file of an output that a UI artifact of each type shows."""
 LINEAGE: Final = {"Dataset": "dataset", "Model": "model"}
-"""UI artifacts that show nothing but name what was made: type to the step's output."""
+"""UI artifacts that only name an output of the step, by type."""
 
 MAX_VIEW_BYTES: Final = 32 << 20
 
 SETTINGS: Final = "settings"
-"""Parameter of a component: more of its steps' parameters, as one object."""
+"""Parameter of a component: further parameters of its steps, as one object."""
 EPOCH: Final = "epoch"
-"""The setting that no step takes: KFP's cache key changes with it (`assay.core.epoch`)."""
+"""A setting that no step takes; it changes KFP's cache key (`assay.core.epoch`)."""
 
 BLOCKS: Final[Mapping[str, type[RunHalted]]] = {
     "block": RunBlocked,
     "inconclusive": RunInconclusive,
 }
 REJECTS: Final[Mapping[str, type[RunHalted]]] = {"block": RunRejected, "inconclusive": RunRejected}
-"""What the verdict of a judging step ends the run with."""
+"""The error for each verdict of a judging step."""
 
 
 class FinalStatus(Protocol):
@@ -100,16 +100,16 @@ def execute(
     """Run a step as a KFP component.
 
     Args:
-        step: What to run.
+        step: The step.
         arguments: The component's `locals()`: parameters by name, and UI artifacts, which are
-            filled from the files named in `VIEW_FILES`. `settings`, where there is one, holds more
-            of the step's parameters and wins.
-            A foreign component's artifact, given to an input of the step, is kept in the store
-            first; the step gets what its digest names.
+            filled from the files in `VIEW_FILES`. `settings`, if given, has further parameters of
+            the step, with priority.
+            An artifact of a foreign component, given to an input of the step, is stored first; the
+            step gets it by its digest.
         *outputs: Names of the step's outputs and values, in the order of the component's own
             `NamedTuple`. `NAME_digest` is the output NAME: a UI artifact has the short name.
-        judge: What each `verdict` of the step but `pass` ends the run with.
-        by: The function that runs the step; left out, the step is run as it is.
+        judge: The error for each `verdict` of the step other than `pass`.
+        by: The function that runs the step; by default the step is run directly.
 
     Returns:
         A named tuple with a digest or value for each name in `outputs`.
@@ -126,17 +126,23 @@ def execute_all(
     lists: Mapping[str, Sequence[str]] | None = None,
     by: TaskFunction | None = None,
 ) -> tuple[Any, ...]:
-    """Run several steps as one KFP component, as `execute` does one.
+    """Run several steps as one KFP component, as `execute` runs one.
 
     Args:
-        steps: In order. Each takes what it knows by name: arguments of the component, or what a
-            step before it gave.
+        steps: The steps, in order. Each takes its parameters and inputs by name: from the arguments
+            of the component, or from the outputs and values of earlier steps.
         arguments: As for `execute`.
         *outputs: As for `execute`.
-        name: The component's.
+        name: Name of the component.
         judge: For the last step.
-        lists: Outputs that are several digests, by name.
-        by: The function that runs the steps; left out, they are run in order.
+        lists: Outputs that are lists of digests, by name.
+        by: The function that runs the steps; by default they are run in order.
+
+    Returns:
+        A named tuple with a digest or value for each name in `outputs`.
+
+    Raises:
+        SystemExit: A step failed, or the verdict is not `pass`.
     """
     types = own_types(by) if by else {}
     with Task(name, steps, arguments, types) as task:
@@ -157,7 +163,7 @@ def own_types(function: TaskFunction) -> dict[str, type]:
 
 
 def guard(function: Callable[..., None], **arguments: Any) -> None:
-    """Call a function that is no step with a task's error handling."""
+    """Call a function that is not a step with the error handling of a task."""
     name = function.__name__
     events.emit(name, events.STARTED)
     try:
@@ -173,11 +179,17 @@ def guard(function: Callable[..., None], **arguments: Any) -> None:
 
 
 class Task:
-    """A task of a run: its steps, what becomes of them, and how it is told.
+    """A task of a run: it runs steps, and records and reports their results.
 
-    As a context manager it turns an `AssayError` into one line and its exit code. The line is the
-    last on standard error, and Kubernetes' termination message, because the KFP UI says little else
-    about why a task failed.
+    As a context manager it converts an `AssayError` to one line and an exit code. The line is the
+    last on standard error, and Kubernetes' termination message, because the KFP UI has little else
+    about the reason of a failure.
+
+    Args:
+        name: Name of the component.
+        steps: Its steps.
+        arguments: Its arguments.
+        own_settings: Types of settings that are not parameters of a step.
     """
 
     def __init__(
@@ -208,9 +220,9 @@ class Task:
             return
         self._emit_failure(error)
         with contextlib.suppress(AssayError):
-            # What was wrong may have been found before the store was asked for.
+            # The error may have occurred before the store was opened.
             self._open()
-        self._record(runs.FAILED, error)
+        self._write_status(runs.FAILED, error)
         if isinstance(error, AssayError):
             _tell(error, self._reasons)
             raise SystemExit(error.exit_code) from None
@@ -218,10 +230,10 @@ class Task:
 
     @property
     def context(self) -> Context:
-        """Store, cache mode, keys: from the environment."""
+        """Store, cache mode and keys, from the environment."""
         if self._context is None:
             context = self._open()
-            self._record(runs.STARTED)
+            self._write_status(runs.STARTED)
             self._arguments |= self._settings()
             return context
         return self._context
@@ -239,7 +251,7 @@ class Task:
 
     @property
     def arguments(self) -> Mapping[str, Any]:
-        """What the component was given, settings among it, and what its steps gave so far."""
+        """The arguments of the component with its settings, and the results of steps so far."""
         return self._arguments
 
     def run(self, step: Step, instead: Mapping[str, Any] | None = None) -> Execution:
@@ -247,7 +259,13 @@ class Task:
 
         Args:
             step: One of the task's steps.
-            instead: Arguments by name, used instead of the component's own.
+            instead: Arguments that replace those of the component, by name.
+
+        Returns:
+            The execution.
+
+        Raises:
+            AssayError: The step failed.
         """
         self._report_last()
         if step is not self._current or (
@@ -266,12 +284,12 @@ class Task:
     def adopt(self, step: Step, name: str) -> None:
         """Run a step that imports the KFP artifact given to its input `name`.
 
-        An artifact of ours that comes back unaltered keeps its digest and its attestations, and the
-        step does not run.
+        An exported artifact that comes back unchanged keeps its digest and attestations; the step
+        is then not run.
 
         Args:
             step: One of the task's steps.
-            name: The input.
+            name: Name of the input.
         """
         foreign = _named(self._arguments[name], self.context)
         known = _recognised(step, foreign, self.context)
@@ -300,13 +318,16 @@ class Task:
         lists: Mapping[str, Sequence[str]] | None = None,
         given: Mapping[str, Any] | None = None,
     ) -> tuple[Any, ...]:
-        """Fill the UI artifacts, judge the result, and return the component's outputs.
+        """Fill the UI artifacts, judge the verdict, and return the outputs of the component.
 
         Args:
-            outputs: Their names, in order.
+            outputs: Names of the outputs, in order.
             judge: As for `execute`.
             lists: As for `execute_all`.
-            given: What the task function returned.
+            given: The result of the task function.
+
+        Returns:
+            The outputs.
 
         Raises:
             RunHalted: The verdict is not `pass`.
@@ -321,7 +342,7 @@ class Task:
             raise _halted(last, judge)
         picked = _pick(self._executions, outputs, lists or {}, given or {})
         self._report_last()
-        self._record(runs.DONE)
+        self._write_status(runs.DONE)
         return picked
 
     def _open(self) -> Context:
@@ -335,9 +356,9 @@ class Task:
         types = dict(self._types)
         for step in self._steps:
             types |= step.types
-        found = checked(given, types, f"{self._name}: {SETTINGS}")
-        found.pop(EPOCH, None)
-        return found
+        settings = checked(given, types, f"{self._name}: {SETTINGS}")
+        settings.pop(EPOCH, None)
+        return settings
 
     def _begin(self, step: Step) -> None:
         self._current = step
@@ -347,44 +368,46 @@ class Task:
         for line in finding_lines(execution.values):
             _print(f"finding: {line}")
         state = events.CACHED if execution.cached else events.DONE
-        events.emit(execution.step, state, **_told(execution))
+        events.emit(execution.step, state, **_result(execution))
 
     def _emit_failure(self, error: BaseException) -> None:
         name = self._current.name if self._current else self._name
-        done = [one for one in self._executions if one.step == name]
-        told = _told(done[-1]) if done else {}
-        events.emit(name, events.FAILED, **told, **_failure(error))
+        done = [execution for execution in self._executions if execution.step == name]
+        result = _result(done[-1]) if done else {}
+        events.emit(name, events.FAILED, **result, **_failure(error))
 
-    def _record(self, state: str, error: BaseException | None = None) -> None:
-        """Write the run's record of this task; that it cannot be written fails nothing."""
+    def _write_status(self, state: str, error: BaseException | None = None) -> None:
+        """Write the status of this task; an error is only a warning."""
         if self._context is None or not self._context.invocation:
             return
         failure: dict[str, Any] = {"problems": (), "exit_code": 0}
         if error is not None:
             failure = _failure(error)
         problems = tuple(failure["problems"])
-        record = runs.TaskRecord(
+        status = runs.TaskStatus(
             self._name,
             events.PROCESS,
             state,
             self._started,
             time.time() - self._started if state != runs.STARTED else 0.0,
             tuple(
-                runs.StepRecord(one.step, one.attestation, one.cached, one.seconds)
-                for one in self._executions
+                runs.StepStatus(
+                    execution.step, execution.attestation, execution.cached, execution.seconds
+                )
+                for execution in self._executions
             ),
             "; ".join(problems),
             int(failure["exit_code"]),
             problems if len(problems) > 1 else (),
         )
         try:
-            runs.write_task(self._context.store, self._context.invocation, record)
+            runs.write_task(self._context.store, self._context.invocation, status)
         except AssayError as unwritten:
-            _print(f"warning: the run's record of {self._name} is missing: {unwritten}")
+            _print(f"warning: the status of {self._name} was not stored: {unwritten}")
 
 
 def _end_of_a_bug(error: BaseException) -> NoReturn:
-    """End the task with the traceback in its log, which Python would print with all secrets."""
+    """End the task with the traceback in its log; Python would print it with secrets."""
     _print(traceback_of(error))
     if isinstance(error, KeyboardInterrupt):
         raise KeyboardInterrupt from None  # the process ends by the signal
@@ -392,7 +415,7 @@ def _end_of_a_bug(error: BaseException) -> NoReturn:
 
 
 def _failure(error: BaseException) -> dict[str, Any]:
-    """What events and records hold of an error; its problems do not repeat a verdict."""
+    """The fields of an error for events and status; the problems do not repeat a verdict."""
     if isinstance(error, AssayError):
         problems, code = list(error.problems), error.exit_code
     else:
@@ -401,7 +424,7 @@ def _failure(error: BaseException) -> dict[str, Any]:
     return {"error": whole, "problems": problems, "exit_code": code}
 
 
-def _told(execution: Execution) -> dict[str, Any]:
+def _result(execution: Execution) -> dict[str, Any]:
     return {
         "outputs": dict(execution.outputs),
         "values": dict(execution.values),
@@ -439,7 +462,7 @@ def _print(line: str) -> None:
 
 
 def _tell(error: AssayError, reasons: Sequence[str]) -> None:
-    """Say why the task failed: in short lines for KFP's log panel, which cuts and wraps none."""
+    """Print why the task failed, in short lines, because KFP's log panel does not wrap lines."""
     first, *others = [error.where] if reasons else error.lines
     for line in [*log_lines([f"error: {first}", *others]), *reason_lines(reasons)]:
         _print(line)
@@ -464,22 +487,22 @@ def _pick(
     if missing := [name for name in outputs if name not in available]:
         steps = ", ".join(execution.step for execution in executions)
         raise StepError(
-            f"step {steps} gave no {', '.join(missing)}; it gave {', '.join(available)}"
+            f"step {steps} has no output {', '.join(missing)}; it has {', '.join(available)}"
         )
     outcome = namedtuple("Outputs", outputs)  # type: ignore[misc]  # noqa: PYI024 - by name only
     return outcome(*(available[name] for name in outputs))
 
 
 def _named(value: Any, context: Context) -> Any:
-    """An argument as a step takes it: of a KFP artifact, the digest of its bytes."""
+    """An argument for a step: a KFP artifact is stored and replaced by its digest."""
     if not (hasattr(value, "path") and hasattr(value, "metadata")):
         return value
-    # The path, whatever its URI is: the launcher fetched it, or kfp.local wrote it there.
+    # Use the path, not the URI: the launcher fetched it, or kfp.local wrote it.
     return keep(Path(value.path), context, getattr(value, "uri", "") or "")
 
 
 def _is_ui_artifact(value: Any) -> bool:
-    # By name, because importing kfp.dsl for isinstance costs what a cached step may take.
+    # By name, because importing kfp.dsl for isinstance would take as long as a cached step.
     return type(value).__name__ in {*VIEW_FILES, *LINEAGE} and hasattr(value, "metadata")
 
 
@@ -487,30 +510,30 @@ def _fill_views(views: list[Any], executions: Sequence[Execution], store: Store)
     if not views:
         return
     files: dict[str, FileEntry] = {}
-    for digest in (digest for one in executions for digest in one.outputs.values()):
+    for digest in (digest for execution in executions for digest in execution.outputs.values()):
         if digest:
             for entry in get_manifest(store, digest).files:
                 files.setdefault(entry.path, entry)
-    for view in views:
-        kind = type(view).__name__
+    for artifact in views:
+        kind = type(artifact).__name__
         if kind in LINEAGE:
-            _name_in_lineage(view, LINEAGE[kind], executions)
+            _name_in_lineage(artifact, LINEAGE[kind], executions)
         elif kind == "Metrics":
             for name, value in _metrics(files, store).items():
-                view.log_metric(name, value)
+                artifact.log_metric(name, value)
         elif (shown := files.get(VIEW_FILES[kind])) is not None:
-            target = Path(view.path)
+            target = Path(artifact.path)
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(_content(shown, store))
 
 
-def _name_in_lineage(view: Any, output: str, executions: Sequence[Execution]) -> None:
-    """Make KFP's own lineage know what was made; KFP's launcher leaves a `cas` URI alone."""
+def _name_in_lineage(artifact: Any, output: str, executions: Sequence[Execution]) -> None:
+    """Name the output in KFP's lineage; KFP's launcher ignores a `cas` URI."""
     for execution in executions:
         if digest := execution.outputs.get(output):
-            view.uri = f"cas://{digest.replace(':', '/')}"
+            artifact.uri = f"cas://{digest.replace(':', '/')}"
             plain = {k: v for k, v in execution.values.items() if isinstance(v, str | int | float)}
-            view.metadata.update({"digest": digest, **plain})
+            artifact.metadata.update({"digest": digest, **plain})
 
 
 def _content(entry: FileEntry, store: Store) -> bytes:
@@ -522,20 +545,20 @@ def _parsed(entry: FileEntry, store: Store) -> Any:
     return read_json(_content(entry, store), entry.path, limits, error=IntegrityError)
 
 
-def _log_metrics(view: Any, files: Mapping[str, FileEntry], store: Store) -> None:
+def _log_metrics(artifact: Any, files: Mapping[str, FileEntry], store: Store) -> None:
     for name, value in _metrics(files, store).items():
-        view.log_metric(name, value)
+        artifact.log_metric(name, value)
 
 
 def _metrics(files: Mapping[str, FileEntry], store: Store) -> dict[str, float]:
     """Plain numbers of an output: `metrics.json`, or the unlabelled part of the evidence."""
-    found: dict[str, float] = {}
+    metrics: dict[str, float] = {}
     if (entry := files.get("metrics.json")) is not None:
-        found.update(_parsed(entry, store))
+        metrics.update(_parsed(entry, store))
     if (entry := files.get("evidence.json")) is not None:
         evidence = _parsed(entry, store)["evidence"]
-        found.update({k: v for k, v in evidence.items() if v is not None and not is_labelled(k)})
-    return found
+        metrics.update({k: v for k, v in evidence.items() if v is not None and not is_labelled(k)})
+    return metrics
 
 
 def _log_to_run(step: Step, given: Mapping[str, Any], execution: Execution, store: Store) -> None:

@@ -78,7 +78,7 @@ def _signature(declared: Declaration) -> Iterator[str]:
 
 
 def _by_need(declared: Declaration) -> tuple[list[Parameter], list[Parameter]]:
-    """The parameters without a default, and those with item; UI artifacts come between them."""
+    """The parameters without a default, and those with one; UI artifacts come between them."""
     needed = [item for item in declared.parameters if item.default is REQUIRED]
     return needed, [item for item in declared.parameters if item.default is not REQUIRED]
 

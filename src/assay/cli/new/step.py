@@ -1,4 +1,4 @@
-"""`assay new step`: the first files of a step of a user's own."""
+"""`assay new step`: create a step of your own from a template."""
 
 import keyword
 import shutil
@@ -22,25 +22,25 @@ FILES: Final = {
     "{name}/stage.yaml": "stage.yaml.txt",
     "tests/test_{name}.py": "test.py.txt",
 }
-"""Where each file of the project goes, and its template in `assay.cli.templates.step`."""
+"""Path of each file of the project, and its template in `assay.cli.templates.step`."""
 MAX_NAME: Final = 40
 _TAKEN: Final = frozenset({"assay", "kfp", "tests", "step", "component", "dataset", "data"})
-"""Names that the generated files use for something else."""
+"""Names that the generated files use for other purposes."""
 
 
-@click.command("step", short_help="Write a step with component and test.")
+@click.command("step", short_help="Create a step with component and test.")
 @click.argument("name")
 @click.option(
     "--folder",
     type=click.Path(path_type=Path, file_okay=False),
     default=Path(),
-    help="Where the folder NAME is made (default: here).",
+    help="Parent of the new folder NAME (default: current folder).",
 )
 def command(name: str, folder: Path) -> None:
-    """Write a step with its component, test and README into a new folder NAME.
+    """Create a step with its component, test and README in a new folder NAME.
 
-    It works as it is: a step on a dataset, with cache, record and KFP component. Change what it
-    does; docs/steps.md says what a step may take and give.
+    The template is a working step on a dataset, with cache, attestation and KFP component. Edit
+    it; docs/steps.md describes inputs and outputs of steps.
     """
     project = folder / name
     if problems := [*_name_problems(name), *_folder_problems(folder, project)]:
@@ -56,7 +56,7 @@ def command(name: str, folder: Path) -> None:
         component = project / name / NAME
         component.write_text(generated(component.parent), encoding="utf-8")
     except OSError as error:
-        # It was not there before, so nothing of anybody's is lost.
+        # The folder is new, so nothing of the user is lost.
         shutil.rmtree(project, ignore_errors=True)
         raise UsageError(f"cannot write {project}: {error.strerror}") from error
     for path in [*(project / place.format(name=name) for place in FILES), component]:
@@ -66,19 +66,23 @@ def command(name: str, folder: Path) -> None:
 
 def _name_problems(name: str) -> list[str]:
     if not (name.isascii() and name.isidentifier() and name == name.lower()):
-        return [f"NAME: {name!r} is no name for a step; use small letters, digits and underscores"]
+        return [
+            f"NAME: {name!r} is not a step name; use lower-case letters, digits and underscores"
+        ]
     if name.startswith("_") or len(name) > MAX_NAME:
         return [f"NAME: {name!r} must begin with a letter and have at most {MAX_NAME} characters"]
     if keyword.iskeyword(name) or keyword.issoftkeyword(name) or name in _TAKEN:
-        return [f"NAME: {name!r} means something else in Python or here; choose another"]
+        return [
+            f"NAME: {name!r} has another meaning in Python or in the template; choose another name"
+        ]
     if name in sys.stdlib_module_names:
-        return [f"NAME: {name!r} is a module of Python's own library; choose another"]
+        return [f"NAME: {name!r} is a module of Python's standard library; choose another name"]
     return []
 
 
 def _folder_problems(folder: Path, project: Path) -> list[str]:
     if folder.exists() and not folder.is_dir():
-        return [f"--folder: {folder} is no folder"]
+        return [f"--folder: {folder} is not a folder"]
     if project.exists():
         return [f"{project} exists; choose another NAME or --folder"]
     return []

@@ -1,4 +1,4 @@
-"""What the release log keeps: copies of the releases, and what the collector must not remove."""
+"""Copies of releases in the store, and the digests that the collector must keep."""
 
 import contextlib
 from dataclasses import replace
@@ -14,7 +14,7 @@ from assay.releases.log.entry import Entry, Event, NotAnEntryError, logs, prefix
 from assay.releases.release import MAX_RELEASE_BYTES, MEDIA_TYPE, Release, parse_release
 
 KEPT_RELEASES: Final = 3
-"""The one in an environment, and the two before it, stay restorable."""
+"""The current release of an environment and the two before it can be restored."""
 
 
 def put_release(store: Store, release: Release) -> str:
@@ -28,20 +28,20 @@ def get_release(store: Store, name: str) -> Release:
 
 
 def live(store: Store, verifier: Verifier | None) -> set[str]:
-    """Digests that must stay: releases, their models, and what they rest on.
+    """Digests that must be kept: releases, their models, and what they are based on.
 
     For every model, environment and deployment repository these are the newest `KEPT_RELEASES`
     different releases by each key, the current one and as many before it (after rollbacks they
-    differ), and all entries and statements. What does not count is kept by the same rule on its
-    own, so that nobody displaces releases by adding entries. What artifacts rest on in turn, the
-    collector follows.
+    differ), and all entries and statements. Entries that do not count are kept by the
+    same rule separately, so that added entries do not displace releases. The collector follows the
+    artifacts from there.
 
     Args:
         store: The store with the release log.
-        verifier: Whose signatures count; None when no keys are configured.
+        verifier: Whose signatures count; None if no keys are configured.
 
     Raises:
-        IntegrityError: An entry or a release is not what its name says.
+        IntegrityError: An entry or a release does not match its digest.
         NotFoundError: An entry, or a release of one that counts, is not in the store.
     """
     kept = {PREFIX + name.rpartition("/")[2] for name in store.list_pointers("statements/")}
@@ -66,7 +66,7 @@ def live(store: Store, verifier: Verifier | None) -> set[str]:
 def _entries(services: Services, hexed: str) -> list[Entry]:
     """The entries of a chain; none counts where one is signed by a key that is not configured."""
     store = services.store
-    found = []
+    entries = []
     for pointer in store.list_pointers(f"releases/{hexed}/"):
         name = (store.read_pointer(pointer) or b"").decode(errors="replace")
         with contextlib.suppress(NotAnEntryError):
@@ -74,8 +74,8 @@ def _entries(services: Services, hexed: str) -> list[Entry]:
             if prefix(entry.model) == f"releases/{hexed}/":
                 with contextlib.suppress(UnknownKeyError):
                     return read(services, entry.model)
-            found.append(replace(entry, refused="of a log that cannot be read"))
-    return found
+            entries.append(replace(entry, refused="of a log that cannot be read"))
+    return entries
 
 
 def _chain(store: Store, name: str) -> list[str]:
