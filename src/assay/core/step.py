@@ -343,6 +343,10 @@ def _make_step(
     )
 
 
+def _written(hint: Any) -> str:
+    return hint.__name__ if isinstance(hint, type) and not typing.get_args(hint) else repr(hint)
+
+
 @dataclass(slots=True)
 class _Ports:
     """The parameters of a step function, grouped by their annotations."""
@@ -377,10 +381,6 @@ def _kind_of(hint: Any) -> type[Artifact] | None:
     if typing.get_origin(hint) in {Out, list}:
         hint = next(iter(typing.get_args(hint)), None)
     return hint if isinstance(hint, type) and issubclass(hint, Artifact) else None
-
-
-def _written(hint: Any) -> str:
-    return hint.__name__ if isinstance(hint, type) and not typing.get_args(hint) else repr(hint)
 
 
 def _require_consistent(name: str, outputs: bool, side_effects: bool, asks_registry: bool) -> None:

@@ -8,6 +8,7 @@ step cannot: which of them the component has, and what KFP shows beside them.
 import ast
 import importlib
 import inspect
+import typing
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -86,11 +87,11 @@ def declaration(folder: Path, package: str) -> Declaration:
             type that KFP does not have, and names that do not exist; names all.
     """
     stage = read_stage(folder, package.rpartition(".")[2])
-    merged = _Merged(stage, package)
-    found = merged.declaration()
-    if merged.problems:
-        raise UsageError.all_of(merged.problems)
-    return found
+    interface = _Interface(stage, package)
+    declared = interface.declaration()
+    if interface.problems:
+        raise UsageError.all_of(interface.problems)
+    return declared
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,17 +101,21 @@ class _Source:
     function: Callable[..., Any]
     file: str
     text: Docstring
+    hints: Mapping[str, Any]
+    """Annotations by parameter, strings evaluated."""
     step: Step | None = None
 
     @classmethod
     def of(cls, given: Any) -> "_Source":
         step = given if isinstance(given, Step) else None
         function = given.function if step else given
-        return cls(function, _shown(inspect.getfile(function)), Docstring.of(function), step)
+        file = _shown(inspect.getfile(function))
+        hints = typing.get_type_hints(function)
+        return cls(function, file, Docstring.of(function), hints, step)
 
 
 @dataclass
-class _Merged:
+class _Interface:
     """The sources of a component, and what is wrong with them."""
 
     stage: Stage
@@ -145,49 +150,58 @@ class _Merged:
         return self.package if step == self.stage.name else f"{LIBRARY}.{step}"
 
     def _load(self, package: str, module: str, name: str) -> _Source | None:
-        """A function of a stage's module; None, and a problem, where it cannot be had."""
+        """A function of a stage's module; None, and a problem, if there is none."""
         file = f"{package.replace('.', '/')}/{module}.py"
         if package == self.package:
             file = str(self.stage.folder / f"{module}.py")
         try:
-            found = getattr(importlib.import_module(f"{package}.{module}"), name, None)
+            function = getattr(importlib.import_module(f"{package}.{module}"), name, None)
+            if callable(function):
+                return _Source.of(function)
         except StepError as error:
             self.problems += [f"{file}: {problem}" for problem in error.problems]
             self._require_described(file, *_read(Path(file), name))
-            return None
         except Exception as error:  # noqa: BLE001 - whatever a module raises when it is imported
             self.problems.append(f"{file}: cannot be imported: {type(error).__name__}: {error}")
-            return None
-        if not callable(found):
+        else:
             self.problems.append(f"{file}: no function {name!r}; name the stage's function so")
-            return None
-        return _Source.of(found)
+        return None
 
     def _parameters(self, steps: list[_Source], task: _Source | None) -> list[Parameter]:
+        """The parameters of the steps that the component has, then those of the task function."""
         given = self.stage.component
-        found: dict[str, Parameter] = {}
-        made: set[str] = set()
-        for source in steps:
-            for one in self._of(source):
-                if one.name not in found and one.name not in made:
-                    found[one.name] = one
-                elif one.name in found and one.default is REQUIRED:
-                    found[one.name] = replace(found[one.name], default=REQUIRED)
-            made |= {*(source.step.outputs if source.step else ()), *source.text.returns}
-        chosen = found if given.parameters is None else given.parameters
+        every = self._of_steps(steps)
         named = {
             "parameters": given.parameters or (), "hides": given.hides, "required": given.required
         }  # fmt: skip
         for key, names in named.items():
-            self._require_known(key, names, found)
-        kept = {n: found[n] for n in chosen if n in found and n not in given.hides}
+            self._require_known(key, names, every)
+        chosen = every if given.parameters is None else given.parameters
+        kept = {name: every[name] for name in chosen if name in every and name not in given.hides}
         for name, required in given.required.items():
             if name in kept:
                 kept[name] = _with_requirement(kept[name], required=required)
-        kept |= {one.name: one for one in (self._of(task) if task else ())}
+        kept |= {parameter.name: parameter for parameter in (self._of(task) if task else ())}
         if given.settings:
             kept[SETTINGS] = Parameter(SETTINGS, "dict", {}, self._of_settings())
         return list(kept.values())
+
+    def _of_steps(self, steps: list[_Source]) -> dict[str, Parameter]:
+        """All parameters of the steps, by name; required if one of the steps requires it.
+
+        A parameter that an earlier step gives is none of the component's.
+        """
+        merged: dict[str, Parameter] = {}
+        made: set[str] = set()
+        for source in steps:
+            for parameter in self._of(source):
+                name = parameter.name
+                if name in merged and parameter.default is REQUIRED:
+                    merged[name] = replace(merged[name], default=REQUIRED)
+                elif name not in made:
+                    merged.setdefault(name, parameter)
+            made |= {*(source.step.outputs if source.step else ()), *source.text.returns}
+        return merged
 
     def _of(self, source: _Source) -> Iterator[Parameter]:
         """The parameters that one function declares, and problems where it does not do so."""
@@ -221,11 +235,13 @@ class _Merged:
     def _plain(
         self, source: _Source, parameter: inspect.Parameter, entry: Entry
     ) -> Iterator[Parameter]:
-        kind = _TYPES.get(json_type(parameter.annotation))
+        """A parameter of a function that is no step."""
+        hint = source.hints.get(parameter.name, parameter.annotation)
+        kind = _TYPES.get(json_type(hint))
         if kind is None:
             self.problems.append(
-                f"{source.file}: {parameter.name!r} is annotated {parameter.annotation!r}, which "
-                f"KFP has no type for; use one of {', '.join(kind.__name__ for kind in _TYPES)}"
+                f"{source.file}: {parameter.name!r} is annotated {hint!r}, which KFP has no type "
+                f"for; use one of {', '.join(kind.__name__ for kind in _TYPES)}"
             )
         else:
             kind = f"Optional[{kind}]" if parameter.default is None else kind
@@ -251,17 +267,17 @@ class _Merged:
         self._require_known("outputs", names, made)
         chosen = [made[name] for name in names if name in made]
         self.problems += [
-            f"{self._file()}: output {one.name!r} has no type that KFP has; write "
-            f"'{one.name} (TYPE): what it means' into the docstring's Returns, TYPE one of "
+            f"{self._file()}: output {output.name!r} has no type that KFP has; write "
+            f"'{output.name} (TYPE): what it means' into the docstring's Returns, TYPE one of "
             "str, int, float, bool, list, dict"
-            for one in chosen
-            if one.type not in _TYPES.values()
+            for output in chosen
+            if output.type not in _TYPES.values()
         ]
         return [
-            replace(one, name=f"{one.name}_digest")
-            if one.name in given.artifacts and one.name in digests
-            else one
-            for one in chosen
+            replace(output, name=f"{output.name}_digest")
+            if output.name in given.artifacts and output.name in digests
+            else output
+            for output in chosen
         ]
 
     def _require_known(self, key: str, names: Iterable[str], known: Iterable[str]) -> None:
@@ -272,7 +288,7 @@ class _Merged:
             )
 
     def _require_sense(self, given: Component, parameters: list[Parameter]) -> None:
-        names = {one.name for one in parameters}
+        names = {parameter.name for parameter in parameters}
         self.problems += [
             f"{self._file()}: {name!r} is a name that component.py needs itself; choose another"
             for name in sorted(names & _IMPORTED)
@@ -322,7 +338,7 @@ def _read(file: Path, name: str) -> tuple[list[str], Iterable[str]]:
     """Parameters of a function that cannot be imported, and those that its docstring describes."""
     for node in ast.walk(ast.parse(file.read_bytes())):
         if isinstance(node, ast.FunctionDef) and node.name == name:
-            names = [one.arg for one in node.args.kwonlyargs if not _is_services(one)]
+            names = [item.arg for item in node.args.kwonlyargs if not _is_services(item)]
             return names, Docstring.parse(ast.get_docstring(node) or "").arguments
     return [], ()
 

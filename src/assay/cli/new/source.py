@@ -40,7 +40,7 @@ def source(declared: Declaration, command: str) -> str:
 
 
 def _imports(declared: Declaration) -> Iterator[str]:
-    types = [one.type for one in declared.parameters]
+    types = [item.type for item in declared.parameters]
     names = ["NamedTuple"] if declared.outputs else []
     names += ["Optional"] if any(kind.startswith("Optional[") for kind in types) else []
     given = declared.stage.component
@@ -68,19 +68,19 @@ def _decorator(declared: Declaration) -> Iterator[str]:
 def _signature(declared: Declaration) -> Iterator[str]:
     yield f"def {declared.stage.name}("
     needed, others = _by_need(declared)
-    for one in needed:
-        yield f"{_INDENT}{one.name}: {one.type},"
+    for item in needed:
+        yield f"{_INDENT}{item.name}: {item.type},"
     for name, artifact in declared.stage.component.artifacts.items():
         yield f"{_INDENT}{name}: dsl.Output[dsl.{artifact.type}],"
-    for one in others:
-        yield from _default(one)
+    for item in others:
+        yield from _default(item)
     yield from _returned(declared.outputs)
 
 
 def _by_need(declared: Declaration) -> tuple[list[Parameter], list[Parameter]]:
-    """The parameters without a default, and those with one; UI artifacts come between them."""
-    needed = [one for one in declared.parameters if one.default is REQUIRED]
-    return needed, [one for one in declared.parameters if one.default is not REQUIRED]
+    """The parameters without a default, and those with item; UI artifacts come between them."""
+    needed = [item for item in declared.parameters if item.default is REQUIRED]
+    return needed, [item for item in declared.parameters if item.default is not REQUIRED]
 
 
 def _default(parameter: Parameter) -> Iterator[str]:
@@ -95,7 +95,7 @@ def _default(parameter: Parameter) -> Iterator[str]:
 
 
 def _returned(outputs: Iterable[Output]) -> Iterator[str]:
-    pairs = [f'("{one.name}", {one.type})' for one in outputs]
+    pairs = [f'("{item.name}", {item.type})' for item in outputs]
     line = f') -> NamedTuple("Outputs", [{", ".join(pairs)}]):'
     if not pairs:
         yield ") -> None:"
@@ -113,10 +113,10 @@ def _returned(outputs: Iterable[Output]) -> Iterator[str]:
 def _docstring(declared: Declaration) -> Iterator[str]:
     artifacts = declared.stage.component.artifacts
     needed, others = _by_need(declared)
-    arguments = [(one.name, one.meaning) for one in needed]
-    arguments += [(name, one.meaning) for name, one in artifacts.items()]
-    arguments += [(one.name, one.meaning) for one in others]
-    returns = [(one.name, one.meaning) for one in declared.outputs]
+    arguments = [(item.name, item.meaning) for item in needed]
+    arguments += [(name, item.meaning) for name, item in artifacts.items()]
+    arguments += [(item.name, item.meaning) for item in others]
+    returns = [(item.name, item.meaning) for item in declared.outputs]
     texts = [declared.description, *(meaning for _, meaning in (*arguments, *returns))]
     first, *more = declared.description.splitlines()
     raw = "r" if any("\\" in text for text in texts) else ""
@@ -152,13 +152,13 @@ def _body(declared: Declaration) -> Iterator[str]:
         for name in declared.packages
     ]
     if not declared.is_step:
-        names = [one.name for one in declared.parameters]
+        names = [item.name for item in declared.parameters]
         names += declared.stage.component.artifacts
         yield from _call("guard", [own[0], *(f"{name}={name}" for name in names)])
         return
     given = declared.stage.component
     steps = own[0] if len(own) == 1 and _is_own(declared) else f"[{', '.join(own)}]"
-    words = [steps, "locals()", *(f'"{one.name}"' for one in declared.outputs)]
+    words = [steps, "locals()", *(f'"{item.name}"' for item in declared.outputs)]
     if len(own) > 1:
         words.append(f'name="{declared.stage.name}"')
     if given.judge:
