@@ -17,7 +17,7 @@ from assay.components.run_report.judge import Verdict
 from assay.components.run_report.views import About, page_of
 from assay.components.select_best.choice import choose
 from assay.components.select_best.views import write as write_choice
-from assay.core.attestation import Attestation, OutputRecord, RunDetails
+from assay.core.attestation import Attestation, OutputReference, RunDetails
 from assay.core.code_identity import CodeIdentity
 from assay.evidence.format import EvidenceDocument, Interval
 from assay.evidence.labels import label
@@ -171,7 +171,9 @@ def choice(folder: Path) -> str:
 
 def attested(step: str, outputs: Mapping[str, str], values: Mapping[str, Any]) -> Attestation:
     code = CodeIdentity(MODEL, MODEL, MODEL)
-    made = {n: OutputRecord(d, "application/vnd.assay.model.v1", True) for n, d in outputs.items()}
+    made = {
+        n: OutputReference(d, "application/vnd.assay.model.v1", True) for n, d in outputs.items()
+    }
     about = RunDetails("2026-01-01T00:00:00Z", "2026-01-01T00:00:01Z")
     return Attestation(step, f"m:{step}", code, {}, {}, {}, made, values, False, about)
 
