@@ -56,6 +56,8 @@ def weigh(
 '''
 TASK = '''"""weigh: how its task runs the step."""
 
+from __future__ import annotations
+
 from assay.runtime.kfp import Task
 
 

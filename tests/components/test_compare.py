@@ -12,7 +12,7 @@ from sklearn.metrics import accuracy_score
 
 from assay import data as dataset
 from assay import models as model
-from assay.components.compare.others import OTHERS
+from assay.components.compare.other_metrics import OTHERS
 from assay.components.compare.step import compare
 from assay.core.step import Dataset, Model, Out
 from assay.data.overlap import contained_in

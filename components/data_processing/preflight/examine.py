@@ -7,7 +7,7 @@ from difflib import get_close_matches
 from importlib import resources
 from typing import Any, Final
 
-from assay.components.preflight import demands, fits
+from assay.components.preflight import fits, requirements
 from assay.components.preflight.candidates import read_candidates
 from assay.components.preflight.documents import read_document
 from assay.components.preflight.header import column_names, dataset_columns
@@ -107,7 +107,7 @@ def examine(plan: Plan, store: Store) -> Examined:
     attempt(lambda: _refuse(_column_problems(plan, header)))
     attempt(lambda: _refuse(_number_problems(plan)))
     if policy is not None and checks is not None:
-        attempt(lambda: _refuse(_demand_problems(plan, policy, checks, header)))
+        attempt(lambda: _refuse(_requirement_problems(plan, policy, checks, header)))
         attempt(lambda: _refuse(_fit_problems(plan, policy, checks, found)))
     attempt(lambda: _reference(plan, store))
     attempt(lambda: _reach_store(store, found))
@@ -289,10 +289,10 @@ def _number_problems(plan: Plan) -> list[str]:
     return problems
 
 
-def _demand_problems(
+def _requirement_problems(
     plan: Plan, policy: ParsedPolicy, checks: Sequence[Check], header: list[str]
 ) -> list[str]:
-    return demands.problems(
+    return requirements.problems(
         policy,
         [str(item) for item in plan.slices],
         checks,

@@ -100,15 +100,15 @@ def problems(
         checks: Behavioural checks.
         primary_metric: The run's; may be empty.
     """
-    demands = [(f"primary_metric {primary_metric}", primary_metric)]
-    demands.append((f"policy: primary_metric {policy.primary_metric}", policy.primary_metric))
-    demands += [
+    required = [(f"primary_metric {primary_metric}", primary_metric)]
+    required.append((f"policy: primary_metric {policy.primary_metric}", policy.primary_metric))
+    required += [
         (f"policy line {rule.line}: {rule.expression}", rule.expression.metric)
         for rule in policy.rules
         if rule.when is None and rule.expression.metric not in policy.custom_metrics
     ]
     for able in abilities:
-        for where, metric in demands:
+        for where, metric in required:
             if reason := able.lacks(metric):
                 yield f"{where}: {reason}; choose another metric or estimator"
         for check in checks:

@@ -65,7 +65,7 @@ def split_data(
             (0, 1), a side without rows, or a class without rows on one side.
     """
     from assay import data as dataset
-    from assay.components.split_data import sides
+    from assay.components.split_data import assignment
 
     info = dataset.info(data.path)
     keys = [str(name) for name in key_columns]
@@ -86,19 +86,19 @@ def split_data(
     if problems:
         raise UsageError.all_of(problems)
     if split_by == "time":
-        held_out = sides.by_time(data.path, time_column, test_fraction)
+        held_out = assignment.by_time(data.path, time_column, test_fraction)
     else:
         strata = target if stratify else ""
-        held_out = sides.by_hash(data.path, keys or whole, salt, test_fraction, strata, whole)
-    sides.check(data.path, held_out, target, required=stratify)
+        held_out = assignment.by_hash(data.path, keys or whole, salt, test_fraction, strata, whole)
+    assignment.check(data.path, held_out, target, required=stratify)
     rows = {"train": ~held_out, "test": held_out}
-    unknown = sides.unknown_entities(data.path, keys) if keys and split_by == "hash" else 0
+    unknown = assignment.unknown_entities(data.path, keys) if keys and split_by == "hash" else 0
     findings = _findings(keys, unknown, test_fraction, int(held_out.sum()), len(held_out))
     if split_by == "hash":
         findings += _moved(info, keys or info.names)
     schema = dataset.arrow_schema(data.path)
     for out, side in ((train, rows["train"]), (test, rows["test"])):
-        dataset.write(sides.rows_of(data.path, side), schema, out.path, findings=findings)
+        dataset.write(assignment.rows_of(data.path, side), schema, out.path, findings=findings)
     return {
         "train_rows": int(rows["train"].sum()),
         "test_rows": int(rows["test"].sum()),

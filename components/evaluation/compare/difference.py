@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from assay.components.compare.others import compare_others, names_of, none_compared
+from assay.components.compare.other_metrics import compare_others, names_of, none_compared
 from assay.components.compare.settings import Settings
 from assay.core.findings import Finding
 from assay.data.overlap import contained_in

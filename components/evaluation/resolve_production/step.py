@@ -86,7 +86,7 @@ def resolve_production(
 
 
 def _trained_on(services: Services, model: str) -> str:
-    """Digest of the rows that a model was trained on, as its attestation says; "" if none does.
+    """Digest of the rows that a model was trained on, from its attestation; empty if unknown.
 
     Where executions made the same model from different rows, it is unknown which rows it has seen:
     then it is "" too.

@@ -265,12 +265,7 @@ def _bind(step: Step, arguments: Mapping[str, Any], context: Context) -> _Bound:
     inputs: dict[str, str | list[str]] = {name: arguments.get(name) or "" for name in step.inputs}
     inputs |= {name: _digests(arguments.get(name) or "") for name in step.list_inputs}
     manifests = _manifests(step, inputs, context, problems)
-    locations = {name: arguments.get(name) or "" for name in step.sources}
-    problems += [
-        f"{step.name}: source {name!r} is missing; give a path, an URL or a digest"
-        for name, location in locations.items()
-        if not location and not step.sources[name]
-    ]
+    locations = _locations(step, arguments, problems)
     known = {*inputs, *locations, *step.outputs, *step.services}
     others = {name: value for name, value in arguments.items() if name not in known}
     try:
@@ -283,6 +278,17 @@ def _bind(step: Step, arguments: Mapping[str, Any], context: Context) -> _Bound:
     if problems:
         raise UsageError.all_of(problems)
     return _Bound(inputs, manifests, locations, parameters, without_secrets(parameters))
+
+
+def _locations(step: Step, arguments: Mapping[str, Any], problems: list[str]) -> dict[str, str]:
+    """The locations of the sources; adds missing ones to `problems`."""
+    locations = {name: arguments.get(name) or "" for name in step.sources}
+    problems += [
+        f"{step.name}: source {name!r} is missing; give a path, a URL or a digest"
+        for name, location in locations.items()
+        if not location and not step.sources[name]
+    ]
+    return locations
 
 
 def _manifests(

@@ -186,11 +186,20 @@ def _plain(before: bytes, after: bytes) -> list[tuple[str, str]] | None:
             return None
         after = after[1:-1].strip().removesuffix(b",")
     items = [item.split() for item in after.decode("ascii", "replace").split(",")]
-    if not all(len(item) == 1 or (len(item) == _WITH_AS and item[1] == "as") for item in items):
+    if not all(map(_is_item, items)):
         return None
     names = [item[0] for item in items]
     if not before:
         return [(name, "") for name in names] if all(map(_is_dotted, names)) else None
+    return _from_module(before, names)
+
+
+def _is_item(words: list[str]) -> bool:
+    """Whether the words are `NAME` or `NAME as NAME`."""
+    return len(words) == 1 or (len(words) == _WITH_AS and words[1] == "as")
+
+
+def _from_module(before: bytes, names: list[str]) -> list[tuple[str, str]] | None:
     module = before.removeprefix(b"from").strip().decode("ascii", "replace")
     name = module.lstrip(".")
     if (name and not _is_dotted(name)) or not (names == ["*"] or all(map(str.isidentifier, names))):

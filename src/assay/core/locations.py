@@ -83,14 +83,7 @@ def require_admitted(location: str) -> Access:
         return _bucket(location, entries)
     if _is_default() and parts.hostname in _OWN_MACHINE:
         return Access(any_address=True)
-    host, path = _host(location), _plain(parts.path)
-    for entry in entries:
-        if entry.scheme == parts.scheme and entry.host == host and _below(path, entry.path):
-            return Access(any_address=True)
-    web = parts.scheme in _PORTS
-    if web and any(entry.scheme == parts.scheme and not entry.host for entry in entries):
-        return Access(any_address=False)
-    raise _refused(public(location))
+    return _web(location, entries)
 
 
 def require_public(host: str, port: int) -> None:
@@ -163,6 +156,17 @@ def _bucket(location: str, entries: list[_Entry]) -> Access:
             entry.bucket == parts.netloc and _below(_plain(parts.path), entry.path)
         ):
             return Access(any_address=True)
+    raise _refused(public(location))
+
+
+def _web(location: str, entries: list[_Entry]) -> Access:
+    parts = urlsplit(location)
+    host, path = _host(location), _plain(parts.path)
+    same_scheme = [entry for entry in entries if entry.scheme == parts.scheme]
+    if any(entry.host == host and _below(path, entry.path) for entry in same_scheme):
+        return Access(any_address=True)
+    if parts.scheme in _PORTS and any(not entry.host for entry in same_scheme):
+        return Access(any_address=False)
     raise _refused(public(location))
 
 

@@ -222,7 +222,7 @@ def check_paths(paths: Iterable[str]) -> list[str]:
         folded = _fold(path)
         if (previous := seen.get(folded)) is not None:
             same = previous == path
-            problem = "listed twice" if same else f"collides with {previous!r} if case is ignored"
+            problem = "listed twice" if same else f"collides with {previous!r} on some file systems"
             problems.append(f"{path!r} {problem}")
         seen[folded] = path
     # In this order the files of a folder directly follow the folder, so that each path is compared
@@ -253,13 +253,12 @@ def _path_problem(path: object) -> str | None:  # noqa: PLR0911 - one for each p
     segments = path.split("/")
     if path.startswith("/") or "" in segments:
         return f"{path!r} is not a relative path"
-    if any(segment in {".", ".."} for segment in segments):
+    if {".", ".."} & set(segments):
         return f"{path!r} would leave its folder"
     if _CONTROL_OR_BACKSLASH.search(path):
         return f"{path!r} has a control character or backslash"
-    if len(encoded) > MAX_PATH_BYTES or any(
-        len(segment.encode()) > MAX_SEGMENT_BYTES for segment in segments
-    ):
+    longest = max(len(segment.encode()) for segment in segments)
+    if len(encoded) > MAX_PATH_BYTES or longest > MAX_SEGMENT_BYTES:
         return f"path of {len(encoded)} bytes is too long: {path[:40]!r}..."
     return None
 
@@ -275,15 +274,17 @@ def _problems(manifest: Any) -> Iterable[str]:
         if not isinstance(key, str) or not isinstance(value, str):
             yield f"annotation {key!r} is not text"
     yield from check_paths(entry.path for entry in manifest.files)
-    valid = True
-    for entry in manifest.files:
-        for what, blob in ((entry.path, entry.blob), (f"pack of {entry.path}", entry.pack)):
-            for problem in _descriptor_problems(blob) if blob is not None else ():
-                valid = False
-                yield f"{what!r}: {problem}"
-    if valid:
+    of_blobs = [problem for entry in manifest.files for problem in _blob_problems(entry)]
+    yield from of_blobs
+    if not of_blobs:
         for entry in manifest.files:
             yield from _pack_problems(entry)
+
+
+def _blob_problems(entry: Any) -> Iterable[str]:
+    for what, blob in ((entry.path, entry.blob), (f"pack of {entry.path}", entry.pack)):
+        for problem in _descriptor_problems(blob) if blob is not None else ():
+            yield f"{what!r}: {problem}"
 
 
 def _descriptor_problems(blob: Any) -> Iterable[str]:

@@ -315,10 +315,14 @@ def _check_remote(location: str) -> Access:
         )
     if parts.scheme == "s3" and not parts.path.strip("/"):
         raise UsageError(f"{where}: no object; give s3://bucket/key")
+    return _admitted(location, where)
+
+
+def _admitted(location: str, where: str) -> Access:
     try:
         return require_admitted(location)
     except UsageError as error:
-        if parts.scheme != "http":
+        if urlsplit(location).scheme != "http":
             raise
         # Without encryption, only servers that are listed by name.
         raise UsageError(

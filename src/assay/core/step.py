@@ -343,10 +343,6 @@ def _make_step(
     )
 
 
-def _written(hint: Any) -> str:
-    return hint.__name__ if isinstance(hint, type) and not typing.get_args(hint) else repr(hint)
-
-
 @dataclass(slots=True)
 class _Ports:
     """The parameters of a step function, grouped by their annotations."""
@@ -383,18 +379,22 @@ def _kind_of(hint: Any) -> type[Artifact] | None:
     return hint if isinstance(hint, type) and issubclass(hint, Artifact) else None
 
 
+def _written(hint: Any) -> str:
+    return hint.__name__ if isinstance(hint, type) and not typing.get_args(hint) else repr(hint)
+
+
 def _require_consistent(name: str, outputs: bool, side_effects: bool, asks_registry: bool) -> None:
     if not outputs:
         raise StepError(f"step {name} has no output; give it at least one, such as a Record")
     if asks_registry and not side_effects:
         raise StepError(
-            f"step {name} asks the registry, which is a side effect: say "
+            f"step {name} asks the registry, which is a side effect: write "
             "@step(side_effects=True, asks_registry=True)"
         )
 
 
 def json_type(annotation: Any) -> type:
-    """The plain type of an annotation: `list` of `list[str] | None`."""
+    """The type of an annotation without parameters: `list` for `list[str] | None`."""
     hint, _ = _strip_none(annotation)
     plain: type = typing.get_origin(hint) or hint
     return plain

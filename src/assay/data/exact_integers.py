@@ -9,6 +9,7 @@ from assay.data.schema import info
 
 if TYPE_CHECKING:
     import pandas as pd
+    import pyarrow as pa
 
 WIDE: Final = 1 << 53
 """Up to this size, float64 represents every integer exactly."""
@@ -38,8 +39,6 @@ def exact(frame: "pd.DataFrame", folder: Path) -> "pd.DataFrame":
         IntegrityError: A part is missing or damaged.
     """
     import pandas as pd
-    import pyarrow as pa
-    import pyarrow.compute as pc
 
     nullable = [c.name for c in info(folder).columns if c.type == "int64" and c.nulls]
     suspects = [name for name in nullable if name in frame.columns and _may_be_wide(frame[name])]
@@ -48,11 +47,20 @@ def exact(frame: "pd.DataFrame", folder: Path) -> "pd.DataFrame":
     batches = list(iter_batches(folder, suspects))
     replaced = {}
     for name in suspects:
-        values = pa.chunked_array([batch.column(name) for batch in batches])
-        if pc.any(pc.or_(pc.greater(values, WIDE), pc.less(values, -WIDE))).as_py():
-            cells = [math.nan if value is None else value for value in values.to_pylist()]
+        if cells := _wide_cells([batch.column(name) for batch in batches]):
             replaced[name] = pd.Series(cells, index=frame.index, dtype=object)
     return frame.assign(**replaced)
+
+
+def _wide_cells(arrays: "list[pa.Array]") -> list[int | float]:
+    """The values with NaN for missing ones; empty if float64 represents all of them."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    values = pa.chunked_array(arrays)
+    if not pc.any(pc.or_(pc.greater(values, WIDE), pc.less(values, -WIDE))).as_py():
+        return []
+    return [math.nan if value is None else value for value in values.to_pylist()]
 
 
 def _may_be_wide(column: "pd.Series") -> bool:

@@ -24,24 +24,30 @@ _EXACT: Final = 2**53
 """KFP passes numbers as floating point, which is not exact for larger integers."""
 
 
-def typed(value: Any, wanted: type) -> Any:
-    """Convert a JSON value to the type `wanted`, without losing information.
+def typed(value: Any, expected: type) -> Any:
+    """Convert a JSON value to the type `expected`, without losing information.
 
     An integer may arrive as 1.0, because KFP passes all numbers inside objects as floats.
 
     Raises:
         ValueError: The value has another type; the message names the expected type.
     """
-    if wanted is int and isinstance(value, float) and value.is_integer():
-        value = int(value)
-    if wanted is float and isinstance(value, int) and not isinstance(value, bool):
-        value = float(value)
-    if wanted is not bool and isinstance(value, bool):
-        raise ValueError(f"expected {_words(wanted)}, got {str(value).lower()}")
-    if wanted is int and isinstance(value, int) and abs(value) > _EXACT:
+    value = _as_number(value, expected)
+    if expected is not bool and isinstance(value, bool):
+        raise ValueError(f"expected {_words(expected)}, got {str(value).lower()}")
+    if expected is int and isinstance(value, int) and abs(value) > _EXACT:
         raise ValueError(f"expected a whole number up to {_EXACT}, got {shown(value)}")
-    if not isinstance(value, wanted):
-        raise ValueError(f"expected {_words(wanted)}, got {shown(value)}")  # noqa: TRY004 - a user's mistake
+    if not isinstance(value, expected):
+        raise ValueError(f"expected {_words(expected)}, got {shown(value)}")  # noqa: TRY004 - a user's mistake
+    return value
+
+
+def _as_number(value: Any, expected: type) -> Any:
+    """Convert between int and float, if that is exact; other values are not changed."""
+    if expected is int and isinstance(value, float) and value.is_integer():
+        return int(value)
+    if expected is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
     return value
 
 
@@ -81,5 +87,5 @@ def hint(name: str, known: Iterable[str]) -> str:
     return f"did you mean {close!r}?" if close else f"there are: {', '.join(names)}"
 
 
-def _words(wanted: type) -> str:
-    return _WORDS.get(wanted, wanted.__name__)
+def _words(expected: type) -> str:
+    return _WORDS.get(expected, expected.__name__)

@@ -8,7 +8,7 @@ label    = ( name | text ) "=" text
 ```
 
 https://prometheus.io/docs/prometheus/latest/querying/basics/ describes selectors. In texts,
-back-slash, quote and line end are escaped as in its exposition format; everything else is written
+backslash, quote and line end are escaped as in its exposition format; everything else is written
 as it is. A label's name that is not an identifier is quoted, as Prometheus does since version 3.
 
 The laws: `parse_label(label(name, **labels)) == (name, labels)` for every text in `labels`, so two

@@ -122,9 +122,7 @@ def _problems(item: Any) -> list[str]:
         return ["a check has a name, a kind and more"]
     kind = item.get("kind")
     if not isinstance(kind, str) or kind not in _KEYS:
-        close = closest(kind, _KEYS) if isinstance(kind, str) else None
-        hint = f"did you mean {close!r}?" if close else f"use one of {', '.join(_KEYS)}"
-        return [f"kind {shown(kind)}; {hint}"]
+        return [_unknown_kind(kind)]
     problems = []
     if not isinstance(item.get("name"), str) or not item["name"]:
         problems.append("a check needs a name")
@@ -135,6 +133,12 @@ def _problems(item: Any) -> list[str]:
     if kind == "golden" and "cases" in item:
         problems += _case_problems(item["cases"])
     return problems
+
+
+def _unknown_kind(kind: Any) -> str:
+    close = closest(kind, _KEYS) if isinstance(kind, str) else None
+    hint = f"did you mean {close!r}?" if close else f"use one of {', '.join(_KEYS)}"
+    return f"kind {shown(kind)}; {hint}"
 
 
 def _value_problems(item: dict[str, Any], kind: str, known: set[str]) -> list[str]:
@@ -166,8 +170,7 @@ def _case_problems(cases: Any) -> list[str]:
 def _case_problem(case: Any) -> str:
     if not isinstance(case, dict) or not _is_row(case.get("row")) or "expect" not in case:
         return "needs a 'row' of columns and an 'expect'"
-    unknown = [key for key in case if key not in _CASE_KEYS]
-    if unknown:
+    if unknown := [key for key in case if key not in _CASE_KEYS]:
         close = closest(unknown[0], _CASE_KEYS) if isinstance(unknown[0], str) else None
         hint = f"; did you mean {close!r}?" if close else ""
         return f"has an unknown key {shown(unknown[0])}{hint}"

@@ -315,11 +315,7 @@ def _check_values(
 ) -> list[str]:
     """Check values against the types and ranges that scikit-learn declares."""
     maker, known = _Maker(allowed, None), _arguments(kind)
-    required = {
-        name
-        for name, parameter in inspect.signature(kind).parameters.items()
-        if parameter.default is parameter.empty and parameter.kind is not parameter.VAR_KEYWORD
-    }
+    required = _required(kind)
     if missing := sorted(required - set(given)):
         return [f"{where}{kind.__name__} needs {', '.join(missing)}; give it as a hyperparameter"]
     problems = []
@@ -334,6 +330,15 @@ def _check_values(
         except (UsageError, ValueError, TypeError, AttributeError) as error:
             problems.append(f"{where}{name}: {' '.join(str(error).split())}")
     return sorted(set(problems))
+
+
+def _required(kind: Any) -> set[str]:
+    """The hyperparameters of a class without default."""
+    return {
+        name
+        for name, parameter in inspect.signature(kind).parameters.items()
+        if parameter.default is parameter.empty and parameter.kind is not parameter.VAR_KEYWORD
+    }
 
 
 def _is_number(value: Any) -> bool:

@@ -84,7 +84,7 @@ def _unwatched(plan: Plan, info: "ModelInfo") -> Iterator[str]:
     for role, names in (("numeric", info.numeric), ("categorical", info.categorical)):
         if bare := [name for name in names if name not in watched]:
             yield f"no detector watches the {role} features {', '.join(map(repr, bare))}"
-    if not any(detector.metric in _PREDICTIONS for detector in working):
+    if _PREDICTIONS.isdisjoint(detector.metric for detector in working):
         yield "no detector watches the predictions (prediction_psi, or positive_rate)"
 
 

@@ -12,6 +12,7 @@ import contextlib
 import inspect
 import sys
 import time
+import typing
 from collections import namedtuple
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -156,8 +157,9 @@ def execute_all(
 
 def own_types(function: TaskFunction) -> dict[str, type]:
     """The types of a task function's own parameters, by name."""
-    _, *own = inspect.signature(function).parameters.values()
-    return {parameter.name: json_type(parameter.annotation) for parameter in own}
+    hints = typing.get_type_hints(function)
+    _, *names = inspect.signature(function).parameters
+    return {name: json_type(hints[name]) for name in names}
 
 
 def guard(function: Callable[..., None], **arguments: Any) -> None:

@@ -8,6 +8,7 @@ step cannot: which of them the component has, and what KFP shows beside them.
 import ast
 import importlib
 import inspect
+import typing
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -86,10 +87,10 @@ def declaration(folder: Path, package: str) -> Declaration:
             type that KFP does not have, and names that do not exist; names all.
     """
     stage = read_stage(folder, package.rpartition(".")[2])
-    merged = _Merged(stage, package)
-    declared = merged.declaration()
-    if merged.problems:
-        raise UsageError.all_of(merged.problems)
+    interface = _Interface(stage, package)
+    declared = interface.declaration()
+    if interface.problems:
+        raise UsageError.all_of(interface.problems)
     return declared
 
 
@@ -100,17 +101,21 @@ class _Source:
     function: Callable[..., Any]
     file: str
     text: Docstring
+    hints: Mapping[str, Any]
+    """Annotations by parameter, strings evaluated."""
     step: Step | None = None
 
     @classmethod
     def of(cls, given: Any) -> "_Source":
         step = given if isinstance(given, Step) else None
         function = given.function if step else given
-        return cls(function, _shown(inspect.getfile(function)), Docstring.of(function), step)
+        file = _shown(inspect.getfile(function))
+        hints = typing.get_type_hints(function)
+        return cls(function, file, Docstring.of(function), hints, step)
 
 
 @dataclass
-class _Merged:
+class _Interface:
     """The sources of a component, and what is wrong with them."""
 
     stage: Stage
@@ -145,44 +150,34 @@ class _Merged:
         return self.package if step == self.stage.name else f"{LIBRARY}.{step}"
 
     def _load(self, package: str, module: str, name: str) -> _Source | None:
-        """A function of a stage's module; None, and a problem, where it cannot be had."""
+        """A function of a stage's module; None, and a problem, if there is none."""
         file = f"{package.replace('.', '/')}/{module}.py"
         if package == self.package:
             file = str(self.stage.folder / f"{module}.py")
         try:
             function = getattr(importlib.import_module(f"{package}.{module}"), name, None)
+            if callable(function):
+                return _Source.of(function)
         except StepError as error:
             self.problems += [f"{file}: {problem}" for problem in error.problems]
             self._require_described(file, *_read(Path(file), name))
-            return None
         except Exception as error:  # noqa: BLE001 - whatever a module raises when it is imported
             self.problems.append(f"{file}: cannot be imported: {type(error).__name__}: {error}")
-            return None
-        if not callable(function):
+        else:
             self.problems.append(f"{file}: no function {name!r}; name the stage's function so")
-            return None
-        return _Source.of(function)
+        return None
 
     def _parameters(self, steps: list[_Source], task: _Source | None) -> list[Parameter]:
+        """The parameters of the steps that the component has, then those of the task function."""
         given = self.stage.component
-        parameters: dict[str, Parameter] = {}
-        made: set[str] = set()
-        for source in steps:
-            for parameter in self._of(source):
-                if parameter.name not in parameters and parameter.name not in made:
-                    parameters[parameter.name] = parameter
-                elif parameter.name in parameters and parameter.default is REQUIRED:
-                    parameters[parameter.name] = replace(
-                        parameters[parameter.name], default=REQUIRED
-                    )
-            made |= {*(source.step.outputs if source.step else ()), *source.text.returns}
-        chosen = parameters if given.parameters is None else given.parameters
+        every = self._of_steps(steps)
         named = {
             "parameters": given.parameters or (), "hides": given.hides, "required": given.required
         }  # fmt: skip
         for key, names in named.items():
-            self._require_known(key, names, parameters)
-        kept = {n: parameters[n] for n in chosen if n in parameters and n not in given.hides}
+            self._require_known(key, names, every)
+        chosen = every if given.parameters is None else given.parameters
+        kept = {name: every[name] for name in chosen if name in every and name not in given.hides}
         for name, required in given.required.items():
             if name in kept:
                 kept[name] = _with_requirement(kept[name], required=required)
@@ -190,6 +185,23 @@ class _Merged:
         if given.settings:
             kept[SETTINGS] = Parameter(SETTINGS, "dict", {}, self._of_settings())
         return list(kept.values())
+
+    def _of_steps(self, steps: list[_Source]) -> dict[str, Parameter]:
+        """All parameters of the steps, by name; required if one of the steps requires it.
+
+        A parameter that an earlier step gives is none of the component's.
+        """
+        merged: dict[str, Parameter] = {}
+        made: set[str] = set()
+        for source in steps:
+            for parameter in self._of(source):
+                name = parameter.name
+                if name in merged and parameter.default is REQUIRED:
+                    merged[name] = replace(merged[name], default=REQUIRED)
+                elif name not in made:
+                    merged.setdefault(name, parameter)
+            made |= {*(source.step.outputs if source.step else ()), *source.text.returns}
+        return merged
 
     def _of(self, source: _Source) -> Iterator[Parameter]:
         """The parameters that one function declares, and problems where it does not do so."""
@@ -223,11 +235,13 @@ class _Merged:
     def _plain(
         self, source: _Source, parameter: inspect.Parameter, entry: Entry
     ) -> Iterator[Parameter]:
-        kind = _TYPES.get(json_type(parameter.annotation))
+        """A parameter of a function that is no step."""
+        hint = source.hints.get(parameter.name, parameter.annotation)
+        kind = _TYPES.get(json_type(hint))
         if kind is None:
             self.problems.append(
-                f"{source.file}: {parameter.name!r} is annotated {parameter.annotation!r}, which "
-                f"KFP has no type for; use one of {', '.join(kind.__name__ for kind in _TYPES)}"
+                f"{source.file}: {parameter.name!r} is annotated {hint!r}, which KFP has no type "
+                f"for; use one of {', '.join(kind.__name__ for kind in _TYPES)}"
             )
         else:
             kind = f"Optional[{kind}]" if parameter.default is None else kind
@@ -324,9 +338,7 @@ def _read(file: Path, name: str) -> tuple[list[str], Iterable[str]]:
     """Parameters of a function that cannot be imported, and those that its docstring describes."""
     for node in ast.walk(ast.parse(file.read_bytes())):
         if isinstance(node, ast.FunctionDef) and node.name == name:
-            names = [
-                argument.arg for argument in node.args.kwonlyargs if not _is_services(argument)
-            ]
+            names = [item.arg for item in node.args.kwonlyargs if not _is_services(item)]
             return names, Docstring.parse(ast.get_docstring(node) or "").arguments
     return [], ()
 

@@ -53,13 +53,13 @@ class Docstring:
 
 def _entries(lines: Sequence[str]) -> Iterator[tuple[str, Entry]]:
     """The entries `name: meaning` or `name (type): meaning`; other text is left out."""
-    match: re.Match[str] | None = None
+    entry: re.Match[str] | None = None
     words: list[str] = []
     for line in [*lines, _INDENT]:
         if line.startswith(_INDENT * 2) or not line:
             words.append(line.strip())
             continue
-        if match:
-            yield match["name"], Entry(" ".join(filter(None, words)), match["type"] or "")
-        match = _ENTRY.fullmatch(line.strip())
-        words = [match["meaning"]] if match else []
+        if entry:
+            yield entry["name"], Entry(" ".join(filter(None, words)), entry["type"] or "")
+        entry = _ENTRY.fullmatch(line.strip())
+        words = [entry["meaning"]] if entry else []

@@ -40,7 +40,7 @@ def source(declared: Declaration, command: str) -> str:
 
 
 def _imports(declared: Declaration) -> Iterator[str]:
-    types = [parameter.type for parameter in declared.parameters]
+    types = [item.type for item in declared.parameters]
     names = ["NamedTuple"] if declared.outputs else []
     names += ["Optional"] if any(kind.startswith("Optional[") for kind in types) else []
     given = declared.stage.component
@@ -68,21 +68,19 @@ def _decorator(declared: Declaration) -> Iterator[str]:
 def _signature(declared: Declaration) -> Iterator[str]:
     yield f"def {declared.stage.name}("
     needed, others = _by_need(declared)
-    for parameter in needed:
-        yield f"{_INDENT}{parameter.name}: {parameter.type},"
+    for item in needed:
+        yield f"{_INDENT}{item.name}: {item.type},"
     for name, artifact in declared.stage.component.artifacts.items():
         yield f"{_INDENT}{name}: dsl.Output[dsl.{artifact.type}],"
-    for parameter in others:
-        yield from _default(parameter)
+    for item in others:
+        yield from _default(item)
     yield from _returned(declared.outputs)
 
 
 def _by_need(declared: Declaration) -> tuple[list[Parameter], list[Parameter]]:
     """The parameters without a default, and those with one; UI artifacts come between them."""
-    needed = [parameter for parameter in declared.parameters if parameter.default is REQUIRED]
-    return needed, [
-        parameter for parameter in declared.parameters if parameter.default is not REQUIRED
-    ]
+    needed = [item for item in declared.parameters if item.default is REQUIRED]
+    return needed, [item for item in declared.parameters if item.default is not REQUIRED]
 
 
 def _default(parameter: Parameter) -> Iterator[str]:
@@ -97,7 +95,7 @@ def _default(parameter: Parameter) -> Iterator[str]:
 
 
 def _returned(outputs: Iterable[Output]) -> Iterator[str]:
-    pairs = [f'("{output.name}", {output.type})' for output in outputs]
+    pairs = [f'("{item.name}", {item.type})' for item in outputs]
     line = f') -> NamedTuple("Outputs", [{", ".join(pairs)}]):'
     if not pairs:
         yield ") -> None:"
@@ -115,10 +113,10 @@ def _returned(outputs: Iterable[Output]) -> Iterator[str]:
 def _docstring(declared: Declaration) -> Iterator[str]:
     artifacts = declared.stage.component.artifacts
     needed, others = _by_need(declared)
-    arguments = [(parameter.name, parameter.meaning) for parameter in needed]
-    arguments += [(name, parameter.meaning) for name, parameter in artifacts.items()]
-    arguments += [(parameter.name, parameter.meaning) for parameter in others]
-    returns = [(parameter.name, parameter.meaning) for parameter in declared.outputs]
+    arguments = [(item.name, item.meaning) for item in needed]
+    arguments += [(name, item.meaning) for name, item in artifacts.items()]
+    arguments += [(item.name, item.meaning) for item in others]
+    returns = [(item.name, item.meaning) for item in declared.outputs]
     texts = [declared.description, *(meaning for _, meaning in (*arguments, *returns))]
     first, *more = declared.description.splitlines()
     raw = "r" if any("\\" in text for text in texts) else ""
@@ -154,13 +152,13 @@ def _body(declared: Declaration) -> Iterator[str]:
         for name in declared.packages
     ]
     if not declared.is_step:
-        names = [parameter.name for parameter in declared.parameters]
+        names = [item.name for item in declared.parameters]
         names += declared.stage.component.artifacts
         yield from _call("guard", [own[0], *(f"{name}={name}" for name in names)])
         return
     given = declared.stage.component
     steps = own[0] if len(own) == 1 and _is_own(declared) else f"[{', '.join(own)}]"
-    words = [steps, "locals()", *(f'"{parameter.name}"' for parameter in declared.outputs)]
+    words = [steps, "locals()", *(f'"{item.name}"' for item in declared.outputs)]
     if len(own) > 1:
         words.append(f'name="{declared.stage.name}"')
     if given.judge:

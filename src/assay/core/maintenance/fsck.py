@@ -294,7 +294,7 @@ class _Check:
             raise IntegrityError(f"{pointer}: refers to an attestation of something else")
 
     def _drop_hint(self, pointer: str, target: str, content: bytes | None) -> None:
-        """With `repair`, remove a hint that leads to nothing, which nothing is lost with."""
+        """With `repair`, remove a hint whose target does not exist."""
         if not (self._repair and pointer.startswith(_HINTS)) or self._store.has(target):
             return
         if content is not None and self._store.read_pointer(pointer) == content:

@@ -499,19 +499,26 @@ def _require_s3(response: http.client.HTTPResponse, method: str, *, is_object: b
     headers = response.headers
     kind = headers.get("content-type", "").partition(";")[0].strip()
     problems = [] if _of_s3(headers) else ["no header of S3"]
-    if is_object and headers.get("transfer-encoding"):
-        problems.append(f"sent {headers['transfer-encoding'][:40]!r}")
-    if is_object and method in {"GET", "HEAD", "PUT"} and not headers.get("etag"):
-        problems.append("no ETag")
-    if is_object and method in {"GET", "HEAD"}:
-        if not _LENGTH.fullmatch(headers.get("content-length", "")):
-            problems.append("no usable Content-Length")
-        if headers.get("content-encoding", "identity") != "identity":
-            problems.append(f"encoded as {headers['content-encoding'][:40]!r}")
+    if is_object:
+        problems += _object_problems(headers, method)
     if problems and kind:
         problems.append(f"of type {kind[:80]!r}")
     if problems:
         raise ForeignError(f"HTTP {response.status}, {', '.join(problems)}")
+
+
+def _object_problems(headers: Message, method: str) -> list[str]:
+    problems = []
+    if headers.get("transfer-encoding"):
+        problems.append(f"sent {headers['transfer-encoding'][:40]!r}")
+    if method in {"GET", "HEAD", "PUT"} and not headers.get("etag"):
+        problems.append("no ETag")
+    if method in {"GET", "HEAD"}:
+        if not _LENGTH.fullmatch(headers.get("content-length", "")):
+            problems.append("no usable Content-Length")
+        if headers.get("content-encoding", "identity") != "identity":
+            problems.append(f"encoded as {headers['content-encoding'][:40]!r}")
+    return problems
 
 
 def _time(headers: Message, name: str) -> float:
