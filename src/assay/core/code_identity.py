@@ -9,6 +9,10 @@ It covers three things, a digest each:
   library all locked distributions count: which ones load others that they do not require is known
   of those that the library's steps import, and of no more.
 
+Code that no lock knows counts too (`assay.core.unlocked`): what a step outside of the library
+imports besides, and the classes that `ASSAY_ALLOWED_CLASSES` admits, for steps that make or load
+models.
+
 A step that imports something which cannot be resolved gets all modules of the library (without the
 command line, which no step imports), all files of the outermost package that it is in, and all
 locked distributions.
@@ -19,18 +23,19 @@ import hashlib
 import importlib.util
 import inspect
 import logging
+import os
 import re
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from assay import __version__
-from assay.core import closure, distributions
+from assay.core import closure, distributions, unlocked
 from assay.core.digest import canonical_json, of_bytes
-from assay.core.settings import GIT_COMMIT, GIT_REPOSITORY
+from assay.core.settings import ALLOWED_CLASSES, GIT_COMMIT, GIT_REPOSITORY
 from assay.core.step import Step
 from assay.errors import StepError, UsageError
 
@@ -42,6 +47,8 @@ VERSION: Final = 2
 """The version of the format in which code identities are written."""
 _COMMIT: Final = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 _GIT_SECONDS: Final = 5
+_ADMITS_CLASSES: Final = "assay.models.allowed"
+"""Whoever can import it may load the classes of `ASSAY_ALLOWED_CLASSES`."""
 
 
 class Scope(StrEnum):
@@ -66,6 +73,9 @@ class CodeIdentity:
     scope: Scope = Scope.CLOSURE
     version: int = VERSION
     """Of the format: 1 covers the whole library, and names the parts as `PARTS` says."""
+    missing: tuple[str, ...] = field(default=(), compare=False)
+    """Modules that the step imports and that are not found here. Their code is not covered, so the
+    step's result must not answer for another execution."""
 
     @property
     def parts(self) -> dict[str, str]:
@@ -148,24 +158,44 @@ def identity_of(entry_point: str) -> CodeIdentity:
 def _identity(module: str, path: Path) -> CodeIdentity:
     own = closure.Own.of(module, path)
     found = closure.closure_of(own)
+    lock = distributions.locked()
     names, unresolved = None, found.unresolved
-    if not unresolved and (names := distributions.locked().of_imports(found.others)) is None:
+    if not unresolved and (names := lock.of_imports(found.others)) is None:
         # What is not known, such as a module beside the step's, may import whatever it likes.
         unresolved = "imports a module of which no locked distribution is known"
-    files = dict(found.files)
+    others = unlocked.code_of(
+        (name for name in found.others if lock.distribution_of(name) is None),
+        beside=own.root if not own.package else str(Path(own.top_folder).parent),
+        known=[os.path.realpath(f"{own.root}/{name}") for name in own.files],
+    )
+    files = {**others.files, **found.files}
     if own.top != closure.LIBRARY:
         names = None  # a distribution may load any other that is installed
     if unresolved:
         logger.debug("%s: the whole library counts as its code: %s", module, unresolved)
         files |= closure.all_files(own)
+    if unresolved or _ADMITS_CLASSES in found.modules:
+        others.distributions.update(_admitted())
     return CodeIdentity(
         step=_digest_of(
             {name: hashlib.sha256(data).hexdigest() for name, data in own.files.items()}
         ),
         modules=_digest_of({name: closure.digest_of(path) for name, path in files.items()}),
-        distributions=distributions.digest_of(names),
+        distributions=distributions.digest_of(names, others.distributions),
         scope=Scope.LIBRARY if unresolved else Scope.CLOSURE,
+        missing=tuple(sorted(others.missing)),
     )
+
+
+def _admitted() -> list[str]:
+    """The code of the classes that the platform admits; without those that are not installed.
+
+    They count among the distributions: whether evidence was made by the library's own code does
+    not depend on what else is installed where that is asked.
+    """
+    given = ALLOWED_CLASSES.get()
+    classes = [name for name in given if all(map(str.isidentifier, name.split(".")))]
+    return unlocked.code_of(classes).lines
 
 
 def _digest_of(digests: Mapping[str, str]) -> str:
@@ -180,6 +210,7 @@ def installed() -> Installed:
     """
     closure.forget()
     distributions.forget()
+    unlocked.forget()
     files = {name: closure.digest_of(path) for name, path in closure.library_files()}
     return Installed(_digest_of(files), distributions.digest_of(None))
 

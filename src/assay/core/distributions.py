@@ -69,7 +69,7 @@ class Lock:
         Returns:
             None if a module is in no locked distribution, or what they require is not known.
         """
-        wanted = [self._of(name) for name in names]
+        wanted = [self.distribution_of(name) for name in names]
         if self.requires is None or None in wanted:
             return None
         found: set[str] = set()
@@ -81,7 +81,8 @@ class Lock:
                 wanted += _OPTIONAL.get(name, frozenset()) & self.versions.keys()
         return frozenset(found)
 
-    def _of(self, module: str) -> str | None:
+    def distribution_of(self, module: str) -> str | None:
+        """The locked distribution that a module belongs to; None if it is in none."""
         parts = module.split(".")
         for length in range(len(parts), 0, -1):
             if name := _NAMES.get(".".join(parts[:length])):
@@ -90,7 +91,7 @@ class Lock:
         return name if name in self.versions and name not in _SHARED else None
 
 
-def digest_of(names: Collection[str] | None) -> str:
+def digest_of(names: Collection[str] | None, unlocked: Collection[str] = ()) -> str:
     """Digest of the locked versions of distributions, and of installed ones that stray from them.
 
     An environment that strays from the lock must not share a step key with one that keeps to it.
@@ -100,6 +101,7 @@ def digest_of(names: Collection[str] | None) -> str:
 
     Args:
         names: Normalised; None for all that are locked.
+        unlocked: What else takes part in the result, a line each (`assay.core.unlocked`).
     """
     versions, strays = locked().versions, _strays()
     if names is None or any(stray.partition("==")[0] in names for stray in strays):
@@ -107,16 +109,15 @@ def digest_of(names: Collection[str] | None) -> str:
     else:
         strays = []
     python = ".".join(platform.python_version_tuple()[:2])
-    return of_bytes(
-        canonical_json(
-            {
-                "locked": {name: sorted(versions[name]) for name in names},
-                "strays": strays,
-                "python": f"{platform.python_implementation()} {python}",
-                "machine": platform.machine(),
-            }
-        )
-    )
+    content = {
+        "locked": {name: sorted(versions[name]) for name in names},
+        "strays": strays,
+        "python": f"{platform.python_implementation()} {python}",
+        "machine": platform.machine(),
+    }
+    if unlocked:
+        content["unlocked"] = sorted(unlocked)
+    return of_bytes(canonical_json(content))
 
 
 @functools.cache

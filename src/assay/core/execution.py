@@ -28,6 +28,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from assay.core import code_identity as code
+from assay.core import findings
 from assay.core.attestation import (
     Attestation,
     OutputRecord,
@@ -38,6 +39,7 @@ from assay.core.attestation import (
     step_key,
 )
 from assay.core.digest import canonical_json, hex_of, is_digest, parse_canonical_json
+from assay.core.findings import Finding
 from assay.core.manifest import Descriptor, Manifest
 from assay.core.resolve import Named, is_short, moves, resolve
 from assay.core.signing import Signer, Verifier
@@ -46,6 +48,7 @@ from assay.core.step import Artifact, Out, Port, Services, Source, Step
 from assay.core.store import Store
 from assay.core.store.removal import Watch
 from assay.core.tree import claim, get_manifest, get_tree, put_tree
+from assay.documents import some
 from assay.errors import (
     AssayError,
     IntegrityError,
@@ -159,6 +162,9 @@ def execute(step: Step, arguments: Mapping[str, Any], context: Context) -> Execu
         if bound.holds_secrets and not step.side_effects:
             # The key, which is as public as the attestation, does not tell two secrets apart.
             context = replace(context, cache=CacheMode.OFF)
+        if identity.missing:
+            # Nor does it know their code, which may be another one next time.
+            context = replace(context, cache=CacheMode.OFF)
         watch = Watch(context.store)
         previous = _lookup(step, key, context)
         while previous is not None and context.cache is CacheMode.READ_WRITE:
@@ -172,6 +178,8 @@ def execute(step: Step, arguments: Mapping[str, Any], context: Context) -> Execu
             previous = _lookup(step, key, context)
         claim(context.store, bound.manifests.values(), watch)
         outputs, values = _run(step, bound, sources, root, context, context.store, watch)
+        if identity.missing and not step.side_effects:
+            values = _with_missing(values, identity.missing)
     attestation = Attestation(
         step=step.name,
         entry_point=step.entry_point,
@@ -200,6 +208,17 @@ def execute(step: Step, arguments: Mapping[str, Any], context: Context) -> Execu
         cached=False,
         seconds=time.monotonic() - begun,
     )
+
+
+def _with_missing(values: Mapping[str, Any], modules: tuple[str, ...]) -> dict[str, Any]:
+    """A step's values with a finding on the modules that its code identity does not cover."""
+    found = Finding(
+        "code-not-found",
+        f"the step imports {', '.join(some(modules, str, findings.MAX_NAMED))}, of which the code "
+        "is not found, so its result is not kept in the cache; install the module, put it on "
+        "Python's path, or remove the import",
+    )
+    return {**values, findings.VALUE: [*findings.lines(values), found.line]}
 
 
 @contextlib.contextmanager

@@ -29,8 +29,7 @@ from assay.models.allowed import (
 )
 
 LOADED_BY_NAME: Final = ("sklearn",)
-"""For the code identity. What `allowed_modules` admits besides is the user's own: the model says in
-which version it was used."""
+"""For the code identity, in which the classes of `ASSAY_ALLOWED_CLASSES` count by themselves."""
 AUTO: Final = "auto"
 NESTED: Final = "$estimator"
 """Key that marks a JSON object as an estimator: its import path."""
