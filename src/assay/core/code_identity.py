@@ -38,6 +38,7 @@ from assay.core.digest import canonical_json, of_bytes
 from assay.core.settings import ALLOWED_CLASSES, GIT_COMMIT, GIT_REPOSITORY
 from assay.core.step import Step
 from assay.errors import StepError, UsageError
+from assay.printable import public
 
 logger = logging.getLogger(__name__)
 
@@ -231,7 +232,7 @@ def commit() -> Commit | None:
                 f"ASSAY_GIT_COMMIT: {commit_id[:80]!r} is not a commit's full name; "
                 "set it to what `git rev-parse HEAD` prints"
             )
-        repository = GIT_REPOSITORY.get() or f"pkg:pypi/kfp-assay@{__version__}"
+        repository = public(GIT_REPOSITORY.get()) or f"pkg:pypi/kfp-assay@{__version__}"
         return Commit(repository, commit_id, flag == "dirty")
     return _checkout_commit()
 

@@ -302,7 +302,7 @@ def _bind(step: Step, arguments: Mapping[str, Any], context: Context) -> _Bound:
         parameters = {}
     if problems:
         raise UsageError.all_of(problems)
-    return _Bound(inputs, manifests, locations, parameters, without_secrets(parameters))
+    return _Bound(inputs, manifests, locations, parameters, without_secrets(parameters, given=True))
 
 
 def _whole(

@@ -9,6 +9,7 @@ import contextlib
 import functools
 import hashlib
 import os
+import re
 import socket
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -290,6 +291,15 @@ def _too_large(where: str, max_bytes: int) -> DataError:
 def _check_remote(location: str) -> Place:
     """Refuse what must not or cannot be asked; say how it may be."""
     where = public(location)
+    name, mark, rest = location.partition("?")
+    if name.startswith("s3://"):
+        name = name.replace(" ", "")  # keys often have blanks, and are no secret
+    if re.search(r"[\s\x00-\x1f\x7f]", name + mark + rest):
+        # Programs disagree about where it ends, and so on what of it is a secret.
+        raise UsageError(
+            f"{where}: the location holds white space or control characters; write each as %20 and "
+            "the like, and paste it as one line"
+        )
     try:
         parts = urlsplit(location)
         host = parts.hostname or ""
