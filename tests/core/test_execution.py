@@ -260,6 +260,25 @@ def test_a_damaged_input_stops_the_step(context: Context) -> None:
     assert RUNS == []
 
 
+@pytest.mark.parametrize("mode", [CacheMode.REFRESH, CacheMode.OFF])
+@pytest.mark.parametrize("damaged", ["file", "manifest"])
+def test_what_is_computed_anew_takes_the_place_of_what_is_damaged(
+    context: Context, mode: CacheMode, damaged: str
+) -> None:
+    """The bytes that were there had the right size, and stayed."""
+    done = execute(make, {}, context)
+    manifest = get_manifest(context.store, done.outputs["dataset"])
+    blob = manifest.files[0].blob.digest if damaged == "file" else manifest.digest
+    root = Path(context.store.url.removeprefix("file://"))
+    path = root / "blobs/sha256" / hex_of(blob)[:2] / hex_of(blob)
+    path.chmod(0o644)
+    path.write_bytes(path.read_bytes()[:-1] + b"X")
+    again = execute(make, {}, replace(context, cache=mode))
+    assert again.outputs == done.outputs
+    verify_store(context.store, None)
+    execute(fit, {"data": done.outputs["dataset"], "settings": {"x": 2.0}}, context)
+
+
 def test_a_step_must_keep_its_contract(context: Context) -> None:
     @step
     def silent(*, dataset: Out[Dataset]) -> None: ...

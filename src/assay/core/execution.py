@@ -20,7 +20,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -41,6 +41,7 @@ from assay.core.attestation import (
 from assay.core.digest import canonical_json, hex_of, is_digest, parse_canonical_json
 from assay.core.findings import Finding
 from assay.core.manifest import Descriptor, Manifest
+from assay.core.parallel import parallel
 from assay.core.resolve import Named, is_short, moves, resolve
 from assay.core.signing import Signer, Verifier
 from assay.core.source import fetch
@@ -503,6 +504,13 @@ def _run(
     outputs = {}
     for name, out in outs.items():
         record = _store_output(step, name, out, target, watch)
+        if record is not None and context.cache is not CacheMode.READ_WRITE:
+            # Whoever asks for it to be computed anew may have been told that it is damaged.
+            if _remove_damaged(step, [record.digest], target):
+                _store_output(step, name, out, target, watch)
+            blobs = get_manifest(target, record.digest).blobs
+            if _remove_damaged(step, (blob.digest for blob in blobs), target):
+                _store_output(step, name, out, target, watch)
         if record is not None:
             outputs[name] = record
     if not outputs:
@@ -563,6 +571,24 @@ def _store_output(
         annotations["reproducible"] = "false"
     manifest = put_tree(store, out.path, port.kind.type, annotations, watch)
     return OutputRecord(manifest.digest, port.kind.type, port.kind.reproducible)
+
+
+def _remove_damaged(step: Step, blobs: Iterable[str], store: Store) -> bool:
+    """Remove blobs that are not what their names say, so that they are written again.
+
+    Of a blob that is there, storing looks at the size only.
+    """
+
+    def remove(blob: str) -> bool:
+        try:
+            store.verify(blob)
+        except IntegrityError as error:
+            logger.warning("%s: damaged, and written again: %s", step.name, error)
+            store.remove_blob(blob)
+            return True
+        return False
+
+    return any(parallel(remove, sorted(set(blobs))))
 
 
 def _warn_if_irreproducible(step: Step, previous: Attestation, now: Attestation) -> None:

@@ -94,6 +94,8 @@ class Header:
     problems: tuple[str, ...]
     declared: bool = False
     """Whether a line such as `sep=;` comes before it, which Excel writes to name the delimiter."""
+    tied: str = ""
+    """Other delimiters that fit as many rows, with as many fields."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,8 +132,23 @@ class CsvFile:
         told = merged(item for item in found if item)
         return [inference.kind for inference in columns], [
             *self._encoding_finding(),
+            *self._delimiter_finding(),
             *self._blank_lines_finding(),
             *told,
+        ]
+
+    def _delimiter_finding(self) -> list[Finding]:
+        """Whether the file may have another delimiter as well."""
+        if not self.header.tied:
+            return []
+        others = ", ".join(map(repr, self.header.tied))
+        return [
+            Finding(
+                "delimiter-tie",
+                f"the delimiter may be {self.header.delimiter!r}, by which the file was read, or "
+                f"{others}: all rows have as many fields by either; set delimiter",
+                self.header.names,
+            )
         ]
 
     def _blank_lines_finding(self) -> list[Finding]:
@@ -334,7 +351,7 @@ def read_header(sample: bytes, options: Options) -> Header:
     wanted = options.delimiter
     if declared is not None and wanted == "auto":
         wanted = declared["mark"]
-    delimiter = _delimiter(lines, wanted)
+    delimiter, tied = _delimiter(lines, wanted)
     try:
         row = next(csv.reader(io.StringIO(lines, newline=""), delimiter=delimiter))
     except csv.Error as error:
@@ -342,7 +359,7 @@ def read_header(sample: bytes, options: Options) -> Header:
     names = tuple(name.strip(BLANKS) for name in row)
     problems = header_problems(names)
     said = [f"header (row 1): {', '.join(problems)}; give each column its own name"]
-    return Header(names, delimiter, tuple(said if problems else ()), declared is not None)
+    return Header(names, delimiter, tuple(said if problems else ()), declared is not None, tied)
 
 
 def doubts(sample: bytes, header: Header, options: Options) -> str:
@@ -402,22 +419,27 @@ def _decoded(sample: bytes, encoding: str) -> str:
         ) from error
 
 
-def _delimiter(text: str, wanted: str) -> str:
+def _delimiter(text: str, wanted: str) -> tuple[str, str]:
+    """The delimiter, and others that it may be as well."""
     if wanted == "auto":
         return _sniffed(text)
     character = {"\\t": "\t", "tab": "\t"}.get(wanted, wanted)
     if len(character) != 1 or not character.isascii() or character in '"\r\n\0':
         raise DataError(f"delimiter {wanted!r}: give one ASCII character, or auto")
-    return character
+    return character, ""
 
 
-def _sniffed(text: str) -> str:
-    """The delimiter of which all rows of a sample have the same number, as far as that goes."""
+def _sniffed(text: str) -> tuple[str, str]:
+    """The delimiter of which all rows of a sample have the same number, as far as that goes.
+
+    Returns:
+        The delimiter, and others that fit as well.
+    """
     whole = text[:SNIFFED_CHARACTERS]
     if len(whole) < len(text) or not whole.endswith("\n"):
         # The last line is cut off.
         whole = whole[: whole.rfind("\n") + 1] or whole
-    best, most = DELIMITERS[0], (0.0, 0)
+    best, tied, most = DELIMITERS[0], "", (0.0, 0)
     for candidate in DELIMITERS:
         rows = [
             row for row in csv.reader(io.StringIO(whole, newline=""), delimiter=candidate) if row
@@ -426,8 +448,10 @@ def _sniffed(text: str) -> str:
         regular = sum(len(row) == width for row in rows) / len(rows)
         # More fields decide only between delimiters that fit equally many rows.
         if width > 1 and (regular, width) > most:
-            best, most = candidate, (regular, width)
-    return best
+            best, tied, most = candidate, "", (regular, width)
+        elif width > 1 and (regular, width) == most:
+            tied += candidate
+    return best, tied
 
 
 class _BadRows(Exception):  # noqa: N818 - never leaves this module
@@ -441,6 +465,8 @@ class _Utf8(io.RawIOBase):
         encoding = file.options.encoding
         self._stream = stream
         self._skips = file.header.declared
+        self._within = False
+        """Whether the line to skip has begun; blank lines may come before it."""
         self._quotes = quotes
         self._rest = bytearray()
         self._end: bytes | None = end
@@ -465,6 +491,9 @@ class _Utf8(io.RawIOBase):
         text = raw if self._decoder is None else self._decoder.decode(raw, not raw).encode()
         self.nul = self.nul or b"\0" in text
         if self._skips:
+            if not self._within:
+                text = text.lstrip(b"\xef\xbb\xbf\r\n")
+            self._within = self._within or bool(text)
             _, mark, text = text.partition(b"\n")
             self._skips = not mark
         if not raw:
