@@ -78,15 +78,19 @@ lint: setup .typing ## Check format, lint rules and the direction of imports
 typecheck: setup .typing ## Check types (strict)
 	@MYPYPATH=.typing $(BIN)/mypy -p assay
 
+STAGES = $(dir $(wildcard components/*/*/stage.yaml))
+
 .PHONY: goldens
-goldens: setup ## Rewrite what is generated: compiled YAML, component tables, golden files
+goldens: setup ## Rewrite what is generated: components, compiled YAML, tables, golden files
 	@test -z "$$CI" || { echo "error: goldens are made by people, not in CI" >&2; exit 2; }
+	@$(ASSAY) new component $(STAGES) > /dev/null
 	@$(ASSAY) compile --dev > /dev/null
 	@$(BIN)/python docs/generate.py
 	@$(BIN)/pytest -q --update-goldens -m "not slow and not bench" tests/golden
 
 .PHONY: check-generated
 check-generated: setup ## Fail when something generated is stale
+	@$(ASSAY) new component --check $(STAGES) > /dev/null
 	@$(ASSAY) compile --dev --check > /dev/null
 	@$(BIN)/python docs/generate.py --check
 
@@ -101,7 +105,7 @@ lock: setup ## Resolve the dependencies anew into the hash-locked files
 	@for name in data train release deploy; do \
 	  $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
 	    --no-emit-index-url --no-emit-find-links --no-annotate --constraints src/assay/requirements.txt \
-	    --overrides images/$$name/unused.txt images/$$name/requirements.in -o images/$$name/requirements.txt; done
+	    --overrides images/$$name/unused.txt --group $$name -o images/$$name/requirements.txt; done
 	@grep '^uv==' -A 60 requirements/dev.txt | awk 'NR==1 || /^ /{print} NR>1 && !/^ /{exit}' > requirements/uv.txt
 
 .PHONY: wheel

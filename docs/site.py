@@ -1,8 +1,8 @@
 """Pages and links that the documentation site adds to the files of docs/.
 
 MkDocs calls the functions named `on_…`. A page per component comes from its README, the page of
-commands from their help, the decisions from docs/adr. A link to a file of the repository without a page
-of the site becomes the name of the file.
+commands from their help, the decisions from docs/adr. A link to a file of the repository without a
+page of the site becomes the name of the file.
 """
 
 import re

@@ -34,7 +34,7 @@ FOLDER: Final = click.Path(path_type=Path, file_okay=False)
 
 
 def run(*command: str, capture: bool = False) -> str:
-    """Run a program; what it prints is shown, or returned.
+    """Run a program; its output is shown or returned.
 
     Raises:
         UsageError: It is not installed.
@@ -157,15 +157,15 @@ def pin_base(pin: Path) -> None:
         run("docker", "pull", "--quiet", tag, capture=True)
     except AssayError as error:
         raise AssayError(
-            f"{shown(pin)} is left as it was, because the registry did not answer for "
-            f"{tag} ({error}); run this where the registry can be reached"
+            f"{shown(pin)} is unchanged, because the registry did not answer for "
+            f"{tag} ({error}); run this on a machine that can reach the registry"
         ) from error
     pin.write_text(f"{tag}@{digest_in_registry(tag).partition('@')[2]}\n")
     click.echo(pin.read_text().strip())
 
 
 def make_environment(name: str, folder: Path) -> None:
-    """Make a virtual environment with exactly what an image holds: its lock and the wheel."""
+    """Create a virtual environment with the content of an image: its lock and the wheel."""
     require_wheel()
     uv = str(Path(sys.executable).with_name("uv"))
     python = str(folder / "bin" / "python")
@@ -180,7 +180,7 @@ def make_environment(name: str, folder: Path) -> None:
 @click.argument("name", type=click.Choice(ROLES))
 @click.argument("folder", type=FOLDER)
 def environment(name: str, folder: Path) -> None:
-    """Make a virtual environment with what an image holds."""
+    """Create a virtual environment with the content of an image."""
     make_environment(name, folder)
 
 
@@ -190,7 +190,7 @@ def environment(name: str, folder: Path) -> None:
 def sbom(names: tuple[str, ...], output: Path) -> None:
     """Write an SBOM per image, or for those named: NAME.cdx.json (CycloneDX), its Python packages.
 
-    What the base image brings is not in it, nor Git and SSH; scanners read those from the image.
+    It does not include the base image, Git and SSH; scanners read those from the image.
     """
     output.mkdir(parents=True, exist_ok=True)
     tool = str(Path(sys.executable).with_name("cyclonedx-py"))
@@ -205,7 +205,7 @@ def sbom(names: tuple[str, ...], output: Path) -> None:
 
 
 def _describe(file: Path, name: str) -> None:
-    """Say which image it is about, and what that image stands on."""
+    """Add the name and the base of the image to its SBOM."""
     document: dict[str, Any] = json.loads(file.read_text())
     document["metadata"]["component"] = {
         "type": "container",
@@ -214,7 +214,7 @@ def _describe(file: Path, name: str) -> None:
         "properties": [{"name": "assay:base", "value": BASE.read_text().strip()}],
     }
     for component in document["components"]:
-        # Where the wheel lay on this machine.
+        # The path of the wheel on this machine.
         references = component.get("externalReferences", [])
         component["externalReferences"] = [
             item for item in references if not item["url"].startswith("file:")

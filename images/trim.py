@@ -1,4 +1,4 @@
-"""Remove from a folder of installed packages, or from a base image, what nothing there runs.
+"""Remove unused files from a folder of installed packages, or from a base image.
 
     python3 trim.py packages FOLDER   installers, packages' tests and C sources; compiles the rest
     python3 trim.py base              the base image's own installers, after which pip is gone
@@ -17,20 +17,20 @@ from pathlib import Path
 INSTALLERS = ("pip", "setuptools", "wheel", "pkg_resources", "_distutils_hack")
 BASE_FILES = ("distutils-precedence.pth",)
 SOURCES = (".c", ".cc", ".cpp", ".f", ".h", ".hpp", ".pxd", ".pxi", ".pyx")
-"""What compiled modules were made from."""
+"""Suffixes of the sources of compiled modules."""
 DEBIAN_WHEELS = Path("/usr/share/python-wheels")
 
 
 def is_test_folder(path: Path) -> bool:
     """Whether a folder named `tests` holds a package's own tests.
 
-    Not every one does: Evidently's `tests` are the product.
+    Not all do: Evidently's `tests` are part of its API.
     """
     return path.name in {"test", "tests"} and any(path.rglob("test_*.py"))
 
 
 def remove(path: Path) -> None:
-    """Remove a file or folder, if it is there."""
+    """Remove a file or folder, if it exists."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:
@@ -38,7 +38,7 @@ def remove(path: Path) -> None:
 
 
 def remove_installers(folder: Path) -> None:
-    """Remove pip and its like from a `site-packages` folder."""
+    """Remove pip and other installers from a `site-packages` folder."""
     for name in INSTALLERS:
         remove(folder / name)
         for metadata in folder.glob(f"{name}-*.dist-info"):
@@ -48,10 +48,10 @@ def remove_installers(folder: Path) -> None:
 
 
 def trim_packages(folder: Path) -> None:
-    """Trim a virtual environment, and compile what stays.
+    """Trim a virtual environment, and compile its modules.
 
-    Compiled files are bound to their source by its hash and not looked at again: the same sources
-    give the same bytes, and a start needs no look at any time stamp.
+    Compiled files have the hash of their source and are not checked again: the same sources give
+    the same bytes, and a start does not read time stamps.
     """
     (site,) = folder.glob("lib/python3*/site-packages")
     remove_installers(site)
@@ -76,7 +76,7 @@ def compile_all(folder: Path) -> None:
 
 
 def trim_base() -> None:
-    """Remove the installers of the Python that this runs in."""
+    """Remove the installers of the current Python."""
     for name in ("purelib", "platlib"):
         remove_installers(Path(sysconfig.get_path(name)))
     remove_installers(Path("/usr/lib/python3/dist-packages"))

@@ -1,7 +1,7 @@
-"""What pipelines share: from a table to a registered model, or a red run with the reason.
+"""Common parts of pipelines: from a table to a registered model, or a failed run with the reason.
 
-A flat chain. A task that judges stores what it found, and then fails by itself unless it is a pass,
-so that nothing below it runs; the exit task, "Run report", says what happened.
+A flat chain. A task that judges stores its results, and then fails unless the verdict is `pass`, so
+that no later task runs; the exit task, "Run report", reports the result.
 """
 
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ from assay.components.validate_data.component import validate_data
 
 
 def never_cached(task: dsl.PipelineTask) -> dsl.PipelineTask:
-    """A task that reads or changes something outside of the store: KFP runs it every time."""
+    """Disable KFP's cache for a task that reads or changes an external system."""
     return task.set_caching_options(enable_caching=False)
 
 

@@ -1,4 +1,4 @@
-"""Print how the library is built: rooms, and the imports within and between them.
+"""Print the structure of the library: rooms, and the imports within and between them.
 
 Run it with `make structure`; it fails where modules import each other in a circle.
 """
@@ -22,7 +22,7 @@ def main() -> None:
     imports = {name: set(graph.find_modules_directly_imported_by(name)) for name in modules}
     circle = _circle(imports)
     edges: Counter[tuple[str, str]] = Counter(
-        (_room(name), _room(other)) for name in modules for other in imports[name]
+        (_room(name), _room(target)) for name in modules for target in imports[name]
     )
     counts = Counter(map(_room, modules))
     print(f"{'room':12} modules  imports rooms")  # noqa: T201 - this is the answer

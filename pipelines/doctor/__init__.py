@@ -1,1 +1,1 @@
-"""The ground that runs stand on, looked at from inside of the cluster."""
+"""Checks of everything that runs need, from inside the cluster."""

@@ -1,1 +1,1 @@
-"""A model proposed for an environment."""
+"""Propose a model for an environment."""

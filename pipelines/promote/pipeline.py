@@ -1,4 +1,4 @@
-"""A checked model, proposed for an environment by a pull request."""
+"""Propose a checked model for an environment by a pull request."""
 
 from typing import Final
 
@@ -9,7 +9,7 @@ from assay.pipelines.tasks import never_cached
 from assay.releases.layout import ENVIRONMENTS
 
 CHOICES: Final = {"environment": ENVIRONMENTS}
-"""Offered in the run form, and nothing else is taken."""
+"""Values in the run form; others are refused."""
 
 
 @dsl.pipeline(name="promote")
@@ -20,7 +20,7 @@ def promote(model_name: str, environment: str, model: str = "", monitoring: str 
         model_name: Name in the MLflow registry.
         environment: dev, staging or production; none is skipped.
         model: Digest of the model. Empty: the registry's candidate.
-        monitoring: Text of monitoring.yaml. Empty: the plan that is there already.
+        monitoring: Text of monitoring.yaml. Empty: the current plan.
     """
     never_cached(
         propose(

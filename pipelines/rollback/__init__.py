@@ -1,1 +1,1 @@
-"""An earlier release put back."""
+"""Restore an earlier release."""

@@ -1,4 +1,4 @@
-"""An earlier release, put back."""
+"""Restore an earlier release."""
 
 from typing import Final
 
@@ -9,21 +9,21 @@ from assay.pipelines.tasks import never_cached
 from assay.releases.layout import ENVIRONMENTS
 
 CHOICES: Final = {"environment": ENVIRONMENTS}
-"""Offered in the run form, and nothing else is taken."""
+"""Values in the run form; others are refused."""
 
 
 @dsl.pipeline(name="rollback")
 def rollback(
     model_name: str, environment: str, by: str, why: str, to: str = "", now: bool = False
 ) -> None:
-    """Put an earlier release back, after every byte of it was verified.
+    """Restore an earlier release, after every byte of it was verified.
 
     Args:
         model_name: Name of the model.
         environment: dev, staging or production.
-        by: Who asks for it: Name <mail>.
+        by: Who requests it: Name <mail>.
         why: A line for the commit and the release log.
-        to: Digest of the model or release to go back to. Empty: what came before.
+        to: Digest of the model or release to restore. Empty: the previous release.
         now: Push to the branch at once, without a pull request.
     """
     never_cached(

@@ -1,1 +1,1 @@
-"""A rollback, rehearsed."""
+"""Rehearse a rollback."""

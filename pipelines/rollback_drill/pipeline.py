@@ -1,4 +1,4 @@
-"""A rehearsal of a rollback, meant as a recurring run on staging; red when it took too long."""
+"""A rehearsal of a rollback, as a recurring run on staging; it fails if it took too long."""
 
 from typing import Final
 
@@ -9,14 +9,14 @@ from assay.pipelines.tasks import never_cached
 from assay.releases.layout import ENVIRONMENTS
 
 CHOICES: Final = {"environment": tuple(name for name in ENVIRONMENTS if name != "production")}
-"""Offered in the run form, and nothing else is taken."""
+"""Values in the run form; others are refused."""
 
 
 @dsl.pipeline(name="rollback-drill")
 def rollback_drill(model_name: str, environment: str = "staging") -> None:
-    """Roll an environment back and forth, and compare golden predictions on both sides.
+    """Roll an environment back and forth, and compare golden predictions after each.
 
-    Needs a signing key, and an earlier release to go back to; says so before anything is moved.
+    Requires a signing key and an earlier release, and checks both before anything is changed.
 
     Args:
         model_name: Name of the model.

@@ -1,1 +1,1 @@
-"""The best of several candidates, with proof."""
+"""Train several candidates and register the best one, with proof."""

@@ -1,8 +1,8 @@
-"""From a dataset and several candidates to the best one, registered with proof, or a red run.
+"""From a dataset and several candidates to the best one, registered with proof, or a failed run.
 
-The candidates are trained side by side and chosen among on validation rows, which are taken from
-the training rows. The test rows are used once, for the chosen one. It is not fitted again on all
-training rows: what is registered is the very model that was chosen and measured.
+The candidates are trained in parallel. One is chosen on validation rows, which are taken from the
+training rows. The test rows are used once, for the chosen one. It is not fitted again on all
+training rows: the registered model is the one that was chosen and evaluated.
 """
 
 from kfp import dsl
@@ -22,10 +22,10 @@ __all__ = ["CHOICES", "sweep_and_register"]
 
 @dsl.pipeline(name="try-candidates")
 def try_candidates(tries: list, candidates: list, settings: dict) -> str:
-    """Train and evaluate the candidates side by side; the digest of the best.
+    """Train and evaluate the candidates in parallel, and choose the best.
 
-    A pipeline within the pipeline, and not a mere loop, because kfp.local 2.17 finds the items of a
-    loop among a pipeline's own inputs only. It is not given the test rows at all.
+    A nested pipeline instead of a loop, because kfp.local 2.17 finds the items of a loop only among
+    the inputs of a pipeline. It does not get the test rows.
     """
     with dsl.ParallelFor(tries, name="Candidates") as candidate:
         tried = try_candidate(
@@ -56,15 +56,15 @@ def sweep_and_register(
     split_by: str = "hash",
     options: dict = SWEEP_DEFAULTS,
 ) -> None:
-    """Train several candidates side by side; choose, evaluate, compare, gate, register.
+    """Train several candidates in parallel; choose, evaluate, compare, gate, register.
 
     Args:
         data: The table: a path, file://, s3://bucket/key?endpoint=…, https:// or a digest; CSV
             (any delimiter, gzip too) or Parquet.
         target: Column to predict.
         model_name: Name in the MLflow registry.
-        candidates: What to try: {"estimator": path, "hyperparameters": {...}} for each, 1 to 100;
-            the simplest first, because of equal ones the first is taken.
+        candidates: A list of {"estimator": path, "hyperparameters": {...}}, 1 to 100; the simplest
+            first, because the first of equal ones is chosen.
         policy: The gate's rules: JSON or YAML text, a location or a digest. Empty: the default
             policy, which admits a first model and no regression.
         suite: Great Expectations suite: JSON text, a location or a digest. Empty: structural

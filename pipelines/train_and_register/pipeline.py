@@ -1,4 +1,4 @@
-"""From a dataset to a registered model with proof, or a red run with the reason."""
+"""From a dataset to a registered model with proof, or a failed run with the reason."""
 
 from kfp import dsl
 

@@ -7,7 +7,7 @@ import math
 import re
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Final
+from typing import Any, Final
 
 MAX_NAME: Final = 80
 """Characters of a column name or value that a message quotes."""
@@ -97,6 +97,11 @@ def number(value: float | None, *, beside: float | None = None) -> str:
         if (shown > beside, shown < beside) == (value > beside, value < beside):
             return text if "e" not in text else _exact(value)
     return _exact(value)
+
+
+def value_text(value: Any) -> str:
+    """A value of a table: numbers with a fraction, and None, as in `number`; others as they are."""
+    return number(value) if value is None or isinstance(value, float) else str(value)
 
 
 def _exact(value: float) -> str:

@@ -19,6 +19,7 @@ from typing import Any
 
 import pytest
 
+from assay.cli import demo
 from assay.core.execution import Context, execute
 from assay.core.parallel import WORKERS
 from assay.core.step import Dataset, Model, Out, step
@@ -216,15 +217,21 @@ main(sys.argv[2:])
 """
 
 
+@pytest.mark.parametrize("data", ["demo", "adult"])
 def test_the_unchanged_pipeline_again(
-    shared_data: Path, tmp_path: Path, report: list[dict[str, Any]]
+    shared_data: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    report: list[dict[str, Any]],
+    data: str,
 ) -> None:
-    """The default estimator on UCI Adult with suite and slices; then the same again.
+    """The default estimator on the demo's data, and on UCI Adult with slices; then the same again.
 
     What is asked anew each time (the registry, the source, whether the parameters can be) costs the
-    same whatever the training does: starting ten processes, and importing MLflow once. Without the
-    fork server MLflow is imported twice, and nothing else happens meanwhile.
+    same whatever the training does: ten tasks, and importing MLflow once. Without the fork server
+    each task starts Python, MLflow is imported twice, and nothing else happens meanwhile.
     """
+    monkeypatch.chdir(tmp_path)
     hidden = ("ASSAY_", "MLFLOW_", "PYTHONDONTWRITEBYTECODE")
     environment = {k: v for k, v in os.environ.items() if not k.startswith(hidden)}
     # As an installation does; else the first run would be the slower for it.
@@ -237,30 +244,34 @@ def test_the_unchanged_pipeline_again(
             cwd=tmp_path, env=environment, check=True, capture_output=True,
         )  # fmt: skip
 
-    data = str(shared_data / "adult-train.csv")
-    assay("forks", "suite", "draft", data, "--target", "income", "-o", "suite.json")
-    words = [
-        "run", "train-and-register", "-p", f"data={data}", "-p", "target=income",
-        "-p", "model_name=adult", "-p", "suite=suite.json",
-        "-p", "slices=[sex, race, education, marital_status, occupation]",
-    ]  # fmt: skip
-    first = []
-    for number in range(LOCAL_RUNS):
-        shutil.rmtree(tmp_path / ".assay", ignore_errors=True)
-        first.append(
-            seconds(functools.partial(assay, "forks" if number % 2 else "processes", *words))
-        )
+    words = ["run", "train-and-register"]
+    if data == "demo":
+        demo._write_files()
+        words += ["--params", "run.yaml"]
+    else:
+        table = str(shared_data / "adult-train.csv")
+        assay("forks", "suite", "draft", table, "--target", "income", "-o", "suite.json")
+        words += [
+            "-p", f"data={table}", "-p", "target=income",
+            "-p", "model_name=adult", "-p", "suite=suite.json",
+            "-p", "slices=[sex, race, education, marital_status, occupation]",
+        ]  # fmt: skip
+    first: dict[str, list[float]] = {"forks": [], "processes": []}
     again: dict[str, list[float]] = {"forks": [], "processes": []}
     for number in range(LOCAL_RUNS):
-        for how in sorted(again, reverse=bool(number % 2)):
+        for how in sorted(first, reverse=bool(number % 2)):
+            shutil.rmtree(tmp_path / ".assay", ignore_errors=True)
+            first[how].append(seconds(functools.partial(assay, how, *words)))
             again[how].append(seconds(functools.partial(assay, how, *words)))
-    row = {
-        "what": "the pipeline again, from the cache",
-        "first_s": round(median(first), 1),
-        "again_s": round(median(again["forks"]), 1),
-        "again_in_processes_s": round(median(again["processes"]), 1),
-        "share": round(median(again["forks"]) / median(first), 3),
-        "share_in_processes": round(median(again["processes"]) / median(first), 3),
-    }
+    row: dict[str, Any] = {"what": f"the pipeline again, from the cache, {data}"}
+    for how in ("forks", "processes"):
+        row |= {
+            f"first_in_{how}_s": round(median(first[how]), 1),
+            f"again_in_{how}_s": round(median(again[how]), 1),
+        }
+    # Of the faster first run: a ratio is no better for a slower one.
+    base = min(median(first["forks"]), median(first["processes"]))
+    shares = {how: round(median(again[how]) / base, 3) for how in again}
+    row |= {"share": shares["forks"], "share_in_processes": shares["processes"]}
     report.append(row)
-    assert row["share"] <= 0.1, row
+    assert shares["forks"] <= 0.1, row

@@ -54,7 +54,7 @@ class _Library(MinioStore):
     def _put_stream(self, stream: IO[bytes], path: Path, media_type: str) -> Descriptor:
         digest, size = of_stream(stream)
         blob = Descriptor(digest, size, media_type)
-        if not self._is_there(blob):
+        if not self._is_current(blob):
             self.upload(blob, path)
         return blob
 
@@ -83,7 +83,7 @@ class MinioPy(_Library):
         )
 
     def _put_bytes(self, blob: Descriptor, data: bytes) -> None:
-        if not self._is_there(blob):
+        if not self._is_current(blob):
             self.client.put_object(self._bucket, self._key(blob), io.BytesIO(data), len(data))
 
     def upload(self, blob: Descriptor, path: Path) -> None:

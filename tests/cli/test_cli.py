@@ -87,7 +87,7 @@ def test_no_step_module_imports_anything_heavy(tmp_path: Path, stage: str) -> No
     ("words", "part"),
     [
         (["rnu"], "did you mean 'run'"),
-        (["run"], "which pipeline"),
+        (["run"], "PIPELINE is missing"),
         (["run", "train-and-registre"], "did you mean 'train-and-register'"),
         (["run", "train-and-register", "-p", "data"], "NAME=VALUE"),
         (
@@ -137,12 +137,12 @@ def test_a_run_that_is_unsigned_by_mistake_says_so_once(
     outcome = local.Outcome([], tmp_path, 2, "bad")
     module = importlib.import_module("assay.cli.run")
     monkeypatch.setattr(module, "follow", lambda *_, **__: outcome)
-    told = "finding: unsigned: assay.env is there and not loaded; run: . ./assay.env"
+    output = "finding: unsigned: assay.env exists and is not loaded; run: . ./assay.env"
     words = ["run", "train-and-register", "-p", "data=d", "-p", "target=y", "-p", "model_name=m"]
 
     def findings() -> int:
         outcome.notes.clear()
-        return CliRunner().invoke(cli, words).output.count(told)
+        return CliRunner().invoke(cli, words).output.count(output)
 
     assert findings() == 0
     (tmp_path / "assay.env").touch()
@@ -159,12 +159,26 @@ def test_what_is_not_in_the_store(tmp_path: Path) -> None:
 def test_a_store_that_is_down_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ASSAY_STORE", "s3://bucket/x?endpoint=http://127.0.0.1:9")
     done = assay("show", "sha256:" + "0" * 64, cwd=tmp_path, code=7)
-    assert "is it up" in done.stderr
+    assert "check that it is up" in done.stderr
 
 
 def test_completion_scripts(tmp_path: Path) -> None:
     for shell in ("bash", "zsh", "fish"):
         assert "_ASSAY_COMPLETE" in assay("completion", shell, cwd=tmp_path).stdout
+
+
+def test_completion_imports_no_command(tmp_path: Path) -> None:
+    script = (
+        "import sys\nfrom assay.cli import COMMANDS, main\n"
+        "try:\n    main()\nexcept SystemExit:\n    pass\n"
+        "print([module for module, _ in COMMANDS.values() if module in sys.modules])"
+    )
+    given = {"_ASSAY_COMPLETE": "bash_complete", "COMP_WORDS": "assay re", "COMP_CWORD": "1"}
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=tmp_path, env={**os.environ, **given}, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert done.stdout.splitlines() == ["plain,reproduce", "plain,release", "[]"]
 
 
 def test_the_gate_is_replayed_without_a_store(tmp_path: Path) -> None:
@@ -296,9 +310,9 @@ def test_a_full_disk_is_one_line(
     with pytest.raises(SystemExit) as stop:
         command_line.main(["run"])
     assert stop.value.code == 7
-    told = capsys.readouterr().err
-    assert told.startswith("error: run.log: No space left on device; make room")
-    assert told.count("\n") == 1
+    output = capsys.readouterr().err
+    assert output.startswith("error: run.log: No space left on device; free space")
+    assert output.count("\n") == 1
 
 
 def test_reports_without_room_do_not_hide_the_verdict(
@@ -334,6 +348,6 @@ def test_an_interrupted_run_says_so_in_one_line(tmp_path: Path) -> None:
     assert started.stdout is not None
     assert started.stdout.readline().startswith("preflight")
     os.killpg(started.pid, signal.SIGINT)
-    _, told = started.communicate(timeout=60)
+    _, output = started.communicate(timeout=60)
     assert started.returncode == 130
-    assert told.lstrip("\n") == "interrupted; what was finished is kept, and the next run goes on\n"
+    assert output.lstrip("\n") == "interrupted; finished work is kept, and the next run continues\n"

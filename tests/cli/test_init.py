@@ -121,11 +121,11 @@ def test_a_disk_that_gets_full_leaves_no_half_written_file(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("name", [RUNNER, PUBLIC, SETTINGS])
-def test_an_empty_file_is_not_kept_but_told(tmp_path: Path, name: str) -> None:
+def test_an_empty_file_is_not_kept_but_reported(tmp_path: Path, name: str) -> None:
     make(tmp_path, ANN)
     (tmp_path / name).write_bytes(b"")
-    told = refused(lambda: make(tmp_path, ANN), UsageError, f"{name} is empty; remove it")
-    assert told.endswith("run again: assay init")
+    output = refused(lambda: make(tmp_path, ANN), UsageError, f"{name} is empty; remove it")
+    assert output.endswith("run again: assay init")
 
 
 def test_gitignore_is_not_lost_when_the_disk_is_full(
@@ -160,7 +160,7 @@ def test_what_a_killed_one_left_is_removed_and_what_another_uses_is_not(tmp_path
     assert not list(tmp_path.glob(".assay-init-*"))
 
 
-def test_a_key_that_nobody_would_believe_is_told(tmp_path: Path) -> None:
+def test_a_key_that_nobody_would_believe_is_reported(tmp_path: Path) -> None:
     make(tmp_path, ANN)
     (tmp_path / APPROVER).unlink()
     refused(lambda: make(tmp_path), UsageError, "does not list", APPROVER, "openssl pkey")
@@ -192,12 +192,12 @@ def test_what_it_says_to_do_next_works_as_it_stands(tmp_path: Path) -> None:
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
-    told = json.loads(shell(f"assay init project --approver '{ANN}' --json"))
+    message = json.loads(shell(f"assay init project --approver '{ANN}' --json"))
     renamed = frame.rename(columns=lambda name: name.replace(" ", "_")).rename(
         columns={"target": "y"}
     )
     renamed.to_csv(tmp_path / "project" / "data.csv", index=False)
-    output = shell("\n".join(told["next"]))
+    output = shell("\n".join(message["next"]))
     assert "PASSED" in output
     assert "merged: " in output
     listed = shell("cd project; . ./assay.env; assay release list mine --json")

@@ -52,9 +52,9 @@ def test_a_new_step_passes_lint_types_and_its_own_test(tmp_path: Path) -> None:
 
 
 def test_every_file_is_named_after_the_step(tmp_path: Path) -> None:
-    told = new(tmp_path, "drop_gaps", "--folder", "steps").stdout.splitlines()
+    output = new(tmp_path, "drop_gaps", "--folder", "steps").stdout.splitlines()
     written = sorted(p for p in (tmp_path / "steps").rglob("*") if p.is_file())
-    assert sorted(told) == [str(p.relative_to(tmp_path)) for p in written]
+    assert sorted(output) == [str(p.relative_to(tmp_path)) for p in written]
     assert len(written) == 7
     for path in written:
         assert "$" not in path.read_text()
@@ -118,14 +118,14 @@ def installed(project: Path, folder: Path) -> str:
 @pytest.mark.parametrize(
     ("name", "told"),
     [
-        ("Drop-Gaps", "small letters"),
-        ("../up", "small letters"),
-        ("a/b", "small letters"),
-        ("größe", "small letters"),
-        ("class", "means something else"),
-        ("match", "means something else"),
-        ("assay", "means something else"),
-        ("json", "Python's own library"),
+        ("Drop-Gaps", "lower-case letters"),
+        ("../up", "lower-case letters"),
+        ("a/b", "lower-case letters"),
+        ("größe", "lower-case letters"),
+        ("class", "has another meaning"),
+        ("match", "has another meaning"),
+        ("assay", "has another meaning"),
+        ("json", "Python's standard library"),
         ("_x", "begin with a letter"),
         ("x" * 41, "at most 40"),
     ],
@@ -137,12 +137,12 @@ def test_a_name_that_cannot_be_gets_one_line(tmp_path: Path, name: str, told: st
     assert not list(tmp_path.iterdir())
 
 
-def test_what_exists_is_left_alone_and_all_problems_are_told(tmp_path: Path) -> None:
+def test_what_exists_is_left_alone_and_all_problems_are_reported(tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "work.py").write_text("precious")
     assert "mine exists" in new(tmp_path, "mine", code=2).stderr
     assert [p.name for p in (tmp_path / "mine").iterdir()] == ["work.py"]
     (tmp_path / "Mine").mkdir()
     both = new(tmp_path, "Mine", code=2).stderr
-    assert "small letters" in both
+    assert "lower-case letters" in both
     assert "exists" in both

@@ -75,8 +75,8 @@ class TestAPrefix:
         # A file is not what a user names: the artifact wins, as a commit does in Git.
         assert resolve(data[7:11], context.store) == data
         listed = plant(context.store, "abcd", 2)
-        told = refused(lambda: resolve("abcd", context.store), UsageError, "ambiguous", *listed)
-        assert others[0] not in told
+        output = refused(lambda: resolve("abcd", context.store), UsageError, "ambiguous", *listed)
+        assert others[0] not in output
 
     def test_that_half_the_store_begins_with_is_answered_at_once(self, folder_store: Store) -> None:
         plant(folder_store, "0000", 0)
@@ -253,7 +253,7 @@ class TestAPipelinesArguments:
         found = resolve_arguments(given, context.store)
         assert found == {"data": data, "target": "b", "reference": data, "threads": 1}
 
-    def test_that_name_nothing_are_told_together(self, context: Context) -> None:
+    def test_that_name_nothing_are_reported_together(self, context: Context) -> None:
         refused(
             lambda: resolve_arguments(
                 {"data": "sha256:1234", "reference": "sha256:4321"}, context.store

@@ -44,7 +44,7 @@ def powerless() -> list[str]:
 
 class TestAFolderThatCannotBeWritten:
     @pytest.mark.parametrize("words", [RUN, ["demo"], ["init", "--approver", "A <a@b.c>"]])
-    def test_is_told_with_its_name(
+    def test_is_reported_with_its_name(
         self, tmp_path: Path, powerless: list[str], words: list[str]
     ) -> None:
         folder = tmp_path / "theirs"
@@ -53,11 +53,11 @@ class TestAFolderThatCannotBeWritten:
         folder.chmod(0o555)
         done = call(words, folder, before=powerless)
         assert done.returncode in {2, 7}
-        told = one_line(done.stderr)
-        assert "Permission denied" in told
-        assert ".assay" in told or "assay-demo" in told or str(folder) in told
+        output = one_line(done.stderr)
+        assert "Permission denied" in output
+        assert ".assay" in output or "assay-demo" in output or str(folder) in output
 
-    def test_is_told_too_when_only_the_folder_of_runs_is_in_it(
+    def test_is_reported_too_when_only_the_folder_of_runs_is_in_it(
         self, tmp_path: Path, powerless: list[str]
     ) -> None:
         folder = tmp_path / "theirs"
@@ -70,27 +70,31 @@ class TestAFolderThatCannotBeWritten:
             MLFLOW_TRACKING_URI=f"sqlite:///{tmp_path}/mlflow.db",
         )  # fmt: skip
         assert done.returncode == 2
-        assert "theirs/.assay: Permission denied; give this user the right" in one_line(done.stderr)
+        assert "theirs/.assay: Permission denied; give this user permission" in one_line(
+            done.stderr
+        )
 
 
-def test_a_file_in_the_place_of_a_folder_is_told(tmp_path: Path) -> None:
+def test_a_file_in_the_place_of_a_folder_is_reported(tmp_path: Path) -> None:
     (tmp_path / "data.csv").write_text("a,y\n1,0\n2,1\n")
     (tmp_path / ".assay").mkdir()
     (tmp_path / ".assay" / "runs").touch()
     done = call(RUN, tmp_path)
     assert done.returncode == 2
-    assert "Not a directory; a file is where a folder has to be" in one_line(done.stderr)
+    assert "Not a directory; a file has the name of a folder that is needed" in one_line(
+        done.stderr
+    )
 
 
 @pytest.mark.parametrize(
     "words", [["store", "gc"], ["show", "m/1"], RUN, ["init", "--approver", "A <a@b>"]]
 )
-def test_a_current_folder_that_was_removed_is_told(tmp_path: Path, words: list[str]) -> None:
-    gone = tmp_path / "gone"
-    gone.mkdir()
-    script = f"rmdir {gone}; exec " + " ".join(f"'{word}'" for word in [*ASSAY, *words])
+def test_a_current_folder_that_was_removed_is_reported(tmp_path: Path, words: list[str]) -> None:
+    missing = tmp_path / "gone"
+    missing.mkdir()
+    script = f"rmdir {missing}; exec " + " ".join(f"'{word}'" for word in [*ASSAY, *words])
     done = subprocess.run(
-        ["sh", "-c", script], cwd=gone, capture_output=True, env={**os.environ, "PWD": "/"}
+        ["sh", "-c", script], cwd=missing, capture_output=True, env={**os.environ, "PWD": "/"}
     )
     assert done.returncode == 2, done.stderr
     assert "the current folder was removed" in one_line(done.stderr)
@@ -146,7 +150,7 @@ class TestOutput:
         assert done.returncode == 2, done.stderr
         assert "no column '😀é'" in json.loads(done.stdout)["error"]
 
-    def test_a_full_one_is_told(self, project: Path) -> None:
+    def test_a_full_one_is_reported(self, project: Path) -> None:
         if not Path("/dev/full").exists():
             pytest.skip("needs /dev/full")
         words = [*ASSAY, "run", "train-and-register", "--help-parameters"]
@@ -183,8 +187,8 @@ def test_ctrl_c_leaves_no_trace_at_any_moment(tmp_path: Path) -> None:
             assert started.stdout.readline() == b"up\n"
             time.sleep(milliseconds / 1000)
             started.send_signal(signal.SIGINT)
-            _, told = started.communicate(timeout=60)
-        assert b"Traceback" not in told, told.decode()
+            _, output = started.communicate(timeout=60)
+        assert b"Traceback" not in output, output.decode()
         assert started.returncode in {0, 130}
 
 
@@ -212,9 +216,9 @@ def test_a_run_that_is_asked_to_end_leaves_nothing_temporary(
         assert until(lambda: bool(list(scratch.glob("assay-*"))), 60)
         assert until(lambda: bool(list(tmp_path.glob(".assay/runs/*/events.jsonl"))), 60)
         started.send_signal(number)
-        _, told = started.communicate(timeout=60)
+        _, output = started.communicate(timeout=60)
     assert started.returncode == 128 + number
-    assert told == b""
+    assert output == b""
     assert until(lambda: not list(scratch.iterdir()), 15), list(scratch.iterdir())
 
 
@@ -224,7 +228,7 @@ class TestAStoreThatIsNotThere:
     def test_is_no_replica_to_repair_from(self, tmp_path: Path) -> None:
         done = call(["store", "fsck", "--from", (tmp_path / "nope").as_uri()], tmp_path)
         assert done.returncode == 7
-        assert "--from: nothing is in file://" in one_line(done.stderr)
+        assert "is empty; give the address of a replica" in one_line(done.stderr)
         assert not (tmp_path / "nope").exists()
 
     @pytest.mark.parametrize(
@@ -248,7 +252,7 @@ class TestAStoreThatIsNotThere:
         assert not (tmp_path / "nope").exists()
 
 
-def test_a_name_that_is_no_unicode_is_told_in_one_line(tmp_path: Path) -> None:
+def test_a_name_that_is_no_unicode_is_reported_in_one_line(tmp_path: Path) -> None:
     name = os.fsdecode(b"data=l\xe4.csv")
     done = call(["run", "train-and-register", "-p", name], tmp_path)
     assert done.returncode == 2

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from assay.cluster import workflow
 from assay.cluster.follow import _Pods
-from assay.cluster.runs import Told, outcome, tasks_of
+from assay.cluster.runs import Sources, outcome, tasks_of
 from assay.errors import ServiceError
-from assay.runtime.runs import RunRecord, TaskRecord
+from assay.runtime.runs import RunStatus, TaskStatus
 from assay.text import one_line
 
 from simulators.kfp_api import Pod, look, seen
@@ -93,41 +93,41 @@ class TestPods:
             assert one_line(pod.task) == pod.task
 
 
-def ended(told: Told, state: str = "FAILED", *tasks: dict[str, Any]) -> Any:
+def ended(told: Sources, state: str = "FAILED", *tasks: dict[str, Any]) -> Any:
     return outcome({"run_id": "r", **look(state, *tasks)}, {}, told)
 
 
-def a_task(name: str, state: str, started: float, error: str = "", code: int = 0) -> TaskRecord:
-    return TaskRecord(name, f"p{started}", state, started, 1.0, error=error, exit_code=code)
+def a_task(name: str, state: str, started: float, error: str = "", code: int = 0) -> TaskStatus:
+    return TaskStatus(name, f"p{started}", state, started, 1.0, error=error, exit_code=code)
 
 
 class TestTheReason:
     def test_the_first_failed_task_is_the_reason(self) -> None:
-        told = Told(
+        output = Sources(
             tasks=[
                 a_task("train", "done", 1.0),
                 a_task("gate", "failed", 2.0, "recall fell", 4),
                 a_task("run_report", "failed", 3.0, "no webhook", 8),
             ]
         )
-        found = ended(told)
+        found = ended(output)
         assert (found.verdict, found.exit_code, found.error) == ("blocked", 4, "recall fell")
         assert found.reason_from == "tasks"
 
     def test_a_failed_attempt_that_a_later_one_mended_is_none(self) -> None:
-        told = Told(
+        output = Sources(
             tasks=[
                 a_task("resolve_production", "failed", 1.0, "MLflow does not answer", 8),
                 a_task("resolve_production", "done", 2.0),
                 a_task("register", "failed", 3.0, "the store is full", 7),
             ]
         )
-        assert ended(told).error == "register: the store is full"
-        assert ended(told).exit_code == 7
+        assert ended(output).error == "register: the store is full"
+        assert ended(output).exit_code == 7
 
     def test_a_task_that_was_killed_says_nothing_and_its_pod_does(self) -> None:
         pods = workflow.pods(manifest(Pod("train", "Failed", "main: OOMKilled (exit code 137)")))
-        found = ended(Told(tasks=[a_task("train", "started", 1.0)], pods=pods))
+        found = ended(Sources(tasks=[a_task("train", "started", 1.0)], pods=pods))
         assert found.error == "train: OOMKilled (exit code 137)"
         assert found.reason_from == "workflow"
 
@@ -138,10 +138,10 @@ class TestTheReason:
                 Pod("gate", "Failed", f"{RED}blocked: recall fell"),
             )
         )
-        assert ended(Told(pods=pods)).exit_code == 4
+        assert ended(Sources(pods=pods)).exit_code == 4
 
     def test_what_nobody_says_is_said_so(self) -> None:
-        found = ended(Told())
+        found = ended(Sources())
         assert (found.reason_from, found.exit_code) == ("none", 1)
         assert "KFP gave no reason" in found.error
 
@@ -161,12 +161,12 @@ RECORDS = st.builds(
     name=st.sampled_from(sorted(RECORDED)),
 )
 def test_only_what_kfp_calls_succeeded_is_green(
-    state: str, record: RunRecord | None, code: int, name: str
+    state: str, record: RunStatus | None, code: int, name: str
 ) -> None:
     """Records, messages and exit codes are what others wrote; the shell cuts codes to a byte."""
     pods = workflow.pods(json.dumps(RECORDED[name].looks[-1]["workflow"]))
     red = a_task("x", "failed", 1.0, "e", code)
-    found = ended(Told(record, [red], pods), state)
+    found = ended(Sources(record, [red], pods), state)
     green = state == "SUCCEEDED" and (
         record is None or (record.verdict == "passed" and record.exit_code == 0)
     )

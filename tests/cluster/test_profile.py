@@ -351,7 +351,7 @@ components:
         ("line 3, column 3", "unknown key 'runer'; did you mean 'runner'?"),
         ("line 5, column 16", "run_as_user: give a number at least 1, not 0"),
         ("line 6, column 20", "run_as_non_root: expected true or false, got 'yes'"),
-        ("line 8, column 3", "there is no component 'trian'; did you mean 'train'?"),
+        ("line 8, column 3", "unknown component 'trian'; did you mean 'train'?"),
         ("line 10, column 19", "memory_limit: '4 GB' is not a quantity of bytes, such as 512Mi"),
         ("line 11, column 19", "'key' is missing"),
         ("line 11, column 30", "operator: 'Exits' is not a choice; did you mean 'Exists'?"),
@@ -365,8 +365,8 @@ components:
 @pytest.mark.parametrize(
     ("text", "where", "what"),
     [
-        ("", "", "holds no options"),
-        ("- a\n", "", "holds no options"),
+        ("", "", "has no options"),
+        ("- a\n", "", "has no options"),
         ("model: [\n", "line 2, column 1", "not YAML"),
         ("model: a\nmodel: b\n", "line 2, column 1", "'model' is given twice"),
         ("defaults: &a {scratch: 1Gi}\n", "line 1, column 11", "anchors"),
@@ -385,8 +385,8 @@ components:
         ("defaults: {cpu_limit: 1.5m}\n", "line 1, column 23", "not a CPU quantity"),
         ("defaults: {needs: [git]}\n", "line 1, column 12", "unknown key 'needs'"),
         ("defaults: {retry: {count: 11}}\n", "line 1, column 27", "at most 10"),
-        ("components: {gate: {needs: [git]}}\n", "line 1, column 28", "no use for git"),
-        ("components: {gate: {needs: [runner, runner]}}\n", "line 1, column 28", "twice"),
+        ("components: {gate: {needs: [git]}}\n", "line 1, column 28", "does not use git"),
+        ("components: {gate: {needs: [runner, runner]}}\n", "line 1, column 28", "duplicates"),
         (
             "components: {train: {memory_limit: 1Gi}}\n",
             "line 1, column 36",
@@ -400,17 +400,17 @@ components:
         (
             "defaults: {tolerations: [{key: a, operator: Exists, value: b}]}\n",
             "line 1, column 26",
-            "has no value",
+            "must not have a value",
         ),
         (
             "defaults: {tolerations: [{key: a, effect: NoSchedule, seconds: 3}]}\n",
             "line 1, column 26",
-            "NoExecute only",
+            "the effect NoExecute",
         ),
         ("a: {" * 20 + "\n", "line 1", "nested too deep"),
     ],
 )
-def test_a_mistake_is_told_with_its_place(text: str, where: str, what: str) -> None:
+def test_a_mistake_is_reported_with_its_place(text: str, where: str, what: str) -> None:
     assert any(where in problem and what in problem for problem in refused(text)), refused(text)
 
 

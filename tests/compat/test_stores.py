@@ -30,7 +30,7 @@ def test_a_store_of_version_1_is_read_and_verified(tmp_path: Path) -> None:
     store = open_store((tmp_path / "store").as_uri())
     verify_store(store, None)
     verify(store, MODEL_V1, None)
-    made = [node.record for node in nodes(passport(store, MODEL_V1, None)) if node.record]
+    made = [node.attestation for node in nodes(passport(store, MODEL_V1, None)) if node.attestation]
     assert [record.step for record in made] == ["make", "fit"]
     # What it says of its code is the whole library; its step keys follow from that.
     assert {(record.code.version, record.code.scope) for record in made} == {(1, Scope.LIBRARY)}
@@ -59,7 +59,9 @@ def test_a_store_of_version_3_says_how_much_of_the_library_counts(tmp_path: Path
     store = open_store((tmp_path / "store").as_uri())
     verify_store(store, None)
     verify(store, EVALUATION_V3, None)
-    made = [node.record for node in nodes(passport(store, EVALUATION_V3, None)) if node.record]
+    made = [
+        node.attestation for node in nodes(passport(store, EVALUATION_V3, None)) if node.attestation
+    ]
     assert [(record.step, record.code.scope) for record in made] == [
         ("make", Scope.CLOSURE),
         ("fit", Scope.CLOSURE),

@@ -325,7 +325,7 @@ def test_a_gap_that_rounds_identifiers_beyond_53_bits_is_refused(
     refused(
         lambda: measured(subject, gap, tmp_path / "gap"),
         UsageError,
-        "column 'code' is of whole numbers beyond 2^53 with missing values, which are rounded",
+        "column 'code' is of integers beyond 2^53 with missing values, which are rounded",
     )
 
 

@@ -12,10 +12,10 @@ from sklearn.metrics import accuracy_score
 
 from assay import data as dataset
 from assay import models as model
-from assay.components.compare.others import OTHERS
+from assay.components.compare.other_metrics import OTHERS
 from assay.components.compare.step import compare
 from assay.core.step import Dataset, Model, Out
-from assay.data.seen import held_in
+from assay.data.overlap import contained_in
 from assay.errors import UsageError
 from assay.evidence.format import EvidenceDocument
 from assay.governance.policy import judge as gate
@@ -229,7 +229,7 @@ def test_adult_holds_few_rows_that_are_equal_by_chance_and_more_with_few_columns
     frame, trained_on = rest.to_pandas(), dataset.read(few_rows.path)
     columns = [*model.load(income.path).features, "income"]
     for chosen, low, high in ((columns, 0, 0.001), (["age", "sex", "income"], 0.9, 1)):
-        same = held_in([rest], dataset.iter_batches(few_rows.path), chosen)
+        same = contained_in([rest], dataset.iter_batches(few_rows.path), chosen)
         known = set(trained_on[chosen].itertuples(index=False, name=None))
         assert same.tolist() == [
             row in known for row in frame[chosen].itertuples(index=False, name=None)
@@ -255,9 +255,9 @@ def test_different_values_of_each_type_are_different_rows(values: pa.Array) -> N
     """A missing value is no 0, and the neighbours of 2^53 are two numbers."""
     batches = [pa.record_batch({"x": values.slice(place, 1)}) for place in range(3)]
     for place, batch in enumerate(batches):
-        assert held_in([batch], [batch], ["x"]).tolist() == [True]
+        assert contained_in([batch], [batch], ["x"]).tolist() == [True]
         others = [other for number, other in enumerate(batches) if number != place]
-        assert held_in([batch], others, ["x"]).tolist() == [False]
+        assert contained_in([batch], others, ["x"]).tolist() == [False]
 
 
 def test_a_crafted_row_is_not_taken_for_another() -> None:
@@ -265,14 +265,14 @@ def test_a_crafted_row_is_not_taken_for_another() -> None:
     asked = pa.record_batch({"b": [0.25], "c": [0.5], "label": ["yes"]})
     crafted = pa.record_batch({"b": [0.134364], "c": [-9.949432507587951e-60], "label": ["no"]})
     columns = ["b", "c", "label"]
-    assert held_in([asked], [crafted], columns).tolist() == [False]
-    assert held_in([asked], [crafted, asked], columns).tolist() == [True]
+    assert contained_in([asked], [crafted], columns).tolist() == [False]
+    assert contained_in([asked], [crafted, asked], columns).tolist() == [True]
 
 
 def test_a_value_in_the_next_column_is_another_row() -> None:
     one = pa.record_batch({"a": ["x", "", "1"], "b": ["", "x", "1"]})
     other = pa.record_batch({"a": ["", "x1"], "b": ["x", ""]})
-    assert held_in([one], [other], ["a", "b"]).tolist() == [False, True, False]
+    assert contained_in([one], [other], ["a", "b"]).tolist() == [False, True, False]
 
 
 def test_models_of_true_and_false_can_be_compared(written: Write, fitted: Fit, out: Make) -> None:

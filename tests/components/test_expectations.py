@@ -26,9 +26,9 @@ from assay.components.validate_data.expectations import Outcome, run_suite
 from assay.components.validate_data.step import validate_data
 from assay.core.source import fetch
 from assay.core.step import Dataset, Out, Suite
+from assay.data.exact_integers import read_exact
 from assay.data.suite import EXPECTATION_TYPES, draft, parse_suite
 from assay.data.suite.patterns import compiled
-from assay.data.whole import read_exact
 from assay.errors import UsageError
 
 from stories import refused

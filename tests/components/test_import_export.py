@@ -19,6 +19,7 @@ from hypothesis.strategies import composite
 
 from assay import data as dataset
 from assay.components.export_artifact.step import export_artifact
+from assay.components.import_artifact import task
 from assay.components.import_artifact.step import import_artifact
 from assay.components.snapshot_data.step import snapshot_data
 from assay.components.train.step import train
@@ -662,7 +663,7 @@ class TestCategoriesOfImportedModels:
 @pytest.mark.parametrize(
     ("make", "told"),
     [
-        (lambda p: p, "did the component before write its output"),
+        (lambda p: p, "check that the previous component wrote its output"),
         (lambda p: p.mkdir() or p, "empty folder"),
         (lambda p: p.write_bytes(b"\x80\x04\x95") and p, "artifact is a pickle"),
         (lambda p: p.write_bytes(b"PK\x03\x04rest") and p, "zip archive"),
@@ -742,7 +743,9 @@ def test_a_component_tells_in_one_line_that_nothing_was_written(
     monkeypatch.setenv("ASSAY_STORE", folder_url)
     given = SimpleNamespace(path=str(tmp_path / "nothing"), metadata={}, uri="")
     with pytest.raises(SystemExit) as stop:
-        kfp.adopt(import_artifact, "artifact", {"artifact": given}, "dataset", "model")
+        kfp.execute(
+            import_artifact, {"artifact": given}, "dataset", "model", by=task.import_artifact
+        )
     assert stop.value.code == DataError.exit_code
     told = capsys.readouterr().err
     # One error, in lines that KFP's log panel shows whole.

@@ -6,6 +6,7 @@
 import json
 import os
 import random
+import re
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from assay.components.gate.step import gate
 from assay.components.select_best.choice import choose
 from assay.components.select_best.views import write as write_choice
 from assay.components.validate_data.step import validate_data
+from assay.core.digest import of_bytes
 from assay.core.step import (
     Checks,
     Comparison,
@@ -306,6 +308,19 @@ def test_a_page_begins_with_what_it_says_and_needs_nothing_else(
     assert preview.endswith(" -->")
     for word in ("<script", "http://", "@import", "prefers-color-scheme", "url(http"):
         assert word not in page.replace("http://www.w3.org", "")
+
+
+def test_real_pages_have_the_bytes_that_they_always_had(
+    pages: dict[str, str], update_goldens: bool
+) -> None:
+    """But for what matplotlib draws, whose places follow from the last digit of a float."""
+    shown = {name: re.sub(r"<svg [^>]*xmlns.*?</svg>", "<svg>", page, flags=re.DOTALL)
+             for name, page in pages.items()}  # fmt: skip
+    made = "".join(f"{name}: {of_bytes(text.encode())}\n" for name, text in shown.items())
+    golden = Path(__file__).parent / "pages.golden"
+    if update_goldens:
+        golden.write_text(made)
+    assert made == golden.read_text(), f"run: pytest {__file__} --update-goldens, if it is meant"
 
 
 def test_previews_say_what_was_found(pages: dict[str, str]) -> None:

@@ -298,14 +298,14 @@ def test_everything_that_is_wrong_is_told_at_once(
                     }
                 },
             },
-            "estimator: max_depth: 'deep' is not among the texts",
+            "estimator: max_depth: 'deep' is not one of its allowed values",
         ),
         (
             {
                 "estimator": "sklearn.ensemble.BaggingClassifier",
                 "hyperparameters": {"max_samples": 1.0},
             },
-            "max_samples: 1 and 1.0 mean different things to scikit-learn",
+            "max_samples: 1 and 1.0 have different meanings in scikit-learn",
         ),
         (
             {
@@ -316,7 +316,7 @@ def test_everything_that_is_wrong_is_told_at_once(
                     }
                 ]
             },
-            "candidate 1: max_features: 1 and 1.0 mean different things",
+            "candidate 1: max_features: 1 and 1.0 have different meanings",
         ),
         ({"hyperparameters": {"max_iter": 0}}, "'max_iter' parameter of HistGradientBoosting"),
         ({"reference": "sha256:" + "0" * 64}, "sha256:0000"),
@@ -542,7 +542,7 @@ def test_a_dataset_in_the_store_is_asked_for_its_schema(
     ("name", "content", "said"),
     [
         ("empty.csv", b"", "is empty"),
-        ("names.csv", b"a,a,\n1,2,3\n", "column 'a' is there 2 times"),
+        ("names.csv", b"a,a,\n1,2,3\n", "column 'a' occurs 2 times"),
         ("cut.parquet", b"PAR1" + b"x" * 100, "a damaged Parquet file"),
         ("footer.parquet", b"PAR1" + b"x" * 90 + b"\x10\0\0\0PAR1", "a damaged Parquet file"),
         ("huge.parquet", b"PAR1" + b"\xff\xff\xff\xffPAR1", "a damaged Parquet file"),

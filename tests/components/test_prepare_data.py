@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 from assay.components.prepare_data.component import prepare_data
 from assay.components.prepare_data.options import DEFAULTS, SWEEP_DEFAULTS
-from assay.components.prepare_data.prepare import SETTINGS
+from assay.components.prepare_data.task import STAGES
 from assay.core.context import store_from_env
 from assay.core.digest import is_digest
 from assay.runtime import runs
@@ -38,7 +38,7 @@ def prepare(**changes: Any) -> dict[str, Any]:
     view = type("Dataset", (), {})()
     view.metadata, view.uri, view.path = {}, "", ""
     done = prepare_data.python_func(**{**given, **changes}, dataset=view)
-    names = ("dataset", "rows", "candidates", *SETTINGS)
+    names = ("dataset", "rows", "candidates", *STAGES, "candidate")
     return {**dict(zip(names, done, strict=True)), "view": view}
 
 

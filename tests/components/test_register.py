@@ -737,7 +737,7 @@ def test_a_decision_that_names_no_test_data_is_not_admitted(proof: Proof) -> Non
     refused(
         lambda: proof.register(proof.decide(lax, test_data="")),
         IntegrityError,
-        "names no test data, so it could rest on any rows; run the gate with test_data",
+        "names no test data, so it could be about any rows; run the gate with test_data",
     )
     # Nor is it forgotten that a stricter policy blocked where that gate was not told the rows.
     assert (
@@ -1170,10 +1170,10 @@ def test_a_model_of_another_library_is_measured_and_admitted_where_policy_and_pl
     # The platform has the last word.
     monkeypatch.delenv("ASSAY_ALLOWED_CLASSES")
     other = cut(proof, proof.data, salt="another")["test"]
-    refused(lambda: measure(proof, model, other), IntegrityError, "no allow-list holds: shrubs")
+    refused(lambda: measure(proof, model, other), IntegrityError, "not on an allow-list: shrubs")
 
 
-def test_test_rows_that_somebody_may_have_picked_are_told(proof: Proof) -> None:
+def test_test_rows_that_may_have_been_selected_are_reported(proof: Proof) -> None:
     """A region of the test rows on which the model is right, and rows of one's own."""
 
     def told(rows: str, **given: str) -> tuple[str, ...]:
@@ -1208,7 +1208,7 @@ def test_a_step_that_says_that_it_is_the_librarys_is_refused(proof: Proof) -> No
     refused(
         lambda: execute(step(evaluate), arguments, proof.context),
         StepError,
-        "says that it is of assay.components.evaluate.step, and was written in",
+        "its module is assay.components.evaluate.step, but it is defined in",
     )
 
 

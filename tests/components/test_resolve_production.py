@@ -117,7 +117,7 @@ def test_a_version_of_other_origin_is_refused(uri: str, tmp_path: Path) -> None:
 def test_a_registry_that_fails_is_not_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    with pytest.raises(ServiceError, match="cannot ask for the production version"):
+    with pytest.raises(ServiceError, match="cannot get the production version"):
         resolve(tmp_path / "1")
 
 

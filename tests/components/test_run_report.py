@@ -24,7 +24,7 @@ from assay.components.snapshot_data.step import snapshot_data
 from assay.components.split_data.step import split_data
 from assay.components.train.step import train
 from assay.components.validate_data.step import validate_data
-from assay.core.attestation import OutputRecord, load, save
+from assay.core.attestation import OutputReference, load, save
 from assay.core.digest import canonical_json
 from assay.core.execution import Context, Execution, execute
 from assay.core.signing import Signer, Verifier
@@ -96,10 +96,10 @@ class Stages:
     ) -> None:
         """A task's record, as the task bridge writes it."""
         told = tuple(
-            runs.StepRecord(one.step, one.attestation, cached=one.cached, seconds=one.seconds)
+            runs.StepStatus(one.step, one.attestation, cached=one.cached, seconds=one.seconds)
             for one in steps
         )
-        record = runs.TaskRecord(
+        record = runs.TaskStatus(
             task, process, state, started, 1.5, told, error=error, exit_code=exit_code
         )
         runs.write_task(self.store, self.id, record)
@@ -134,14 +134,14 @@ class Stages:
 
 @dataclass(frozen=True)
 class Report:
-    record: runs.RunRecord | None
+    record: runs.RunStatus | None
     page: str
     summary: str
     facts: dict[str, Any]
     metrics: dict[str, float]
 
     @property
-    def outcome(self) -> runs.RunRecord:
+    def outcome(self) -> runs.RunStatus:
         assert self.record is not None
         return self.record
 
@@ -510,10 +510,10 @@ class TestWhatIsNotProved:
         self, stages: Stages, registered: Execution, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         stages = replace(stages, context=stages.context)
-        told = runs.StepRecord("register", registered.attestation, cached=True, seconds=1.0)
+        told = runs.StepStatus("register", registered.attestation, cached=True, seconds=1.0)
         monkeypatch.setenv("ASSAY_RUN", "run-8")
         runs.write_task(
-            stages.store, "run-8", runs.TaskRecord("register", "1", runs.DONE, 0.0, 1.0, (told,))
+            stages.store, "run-8", runs.TaskStatus("register", "1", runs.DONE, 0.0, 1.0, (told,))
         )
         stages.report("COMPLETE")
         found = runs.outcome(stages.store, "run-8")
@@ -662,10 +662,10 @@ class TestAStoreThatAnyoneMayWriteTo:
         forged = replace(
             genuine, step=step, entry_point=f"assay.components.{step}.step:{step}",
             values=values, parameters=parameters, inputs={"model": artifact},
-            outputs={names.get(step, "out"): OutputRecord(artifact, Evaluation.type, True)},
+            outputs={names.get(step, "out"): OutputReference(artifact, Evaluation.type, True)},
         )  # fmt: skip
-        told = runs.StepRecord(step, save(forged, store, None), cached=False, seconds=0.0)
-        record = runs.TaskRecord(step, "1", task, 0.0, 1.0, (told,), HOSTILE, 4)
+        told = runs.StepStatus(step, save(forged, store, None), cached=False, seconds=0.0)
+        record = runs.TaskStatus(step, "1", task, 0.0, 1.0, (told,), HOSTILE, 4)
         runs.write_task(store, RUN, record)
         with pytest.MonkeyPatch.context() as patched:
             patched.setenv("ASSAY_RUN", RUN)

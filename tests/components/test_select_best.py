@@ -189,7 +189,7 @@ class TestTheSecondSplit:
     def test_by_a_salt_of_its_own_it_is_a_fair_share(
         self, adult: Dataset, tmp_path: Path, stratify: bool
     ) -> None:
-        from assay.components.split_data.candidates import VALIDATION_SALT
+        from assay.components.split_data.task import VALIDATION_SALT
 
         options = {"target": "income", "stratify": stratify}
         train, test = self.split(adult, tmp_path / "outer", **options)

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from assay import data as dataset
 from assay.components.snapshot_data.step import snapshot_data
-from assay.components.split_data.sides import entities, positions
+from assay.components.split_data.assignment import entities, positions
 from assay.components.split_data.step import split_data
 from assay.core.digest import of_bytes
 from assay.core.source import fetch

@@ -52,7 +52,7 @@ def closure_by(module: str) -> Closure:
 
 
 def distributions_of(found: Closure) -> set[str]:
-    names = locked().of_imports(found.others)
+    names = locked().of_imports(found.external)
     assert names is not None
     return set(names)
 
@@ -106,7 +106,7 @@ FORMS = {
 
 
 @pytest.mark.parametrize("text", FORMS, ids=range(len(FORMS)))
-def test_what_is_imported_in_every_form(text: str) -> None:
+def test_imports_in_every_form(text: str) -> None:
     found = imports.imports_of(text.encode())
     assert found.names == FORMS[text]
     assert not found.unresolved
@@ -140,7 +140,7 @@ COMPUTED = [
 
 
 @pytest.mark.parametrize("text", COMPUTED)
-def test_what_is_computed_is_unresolved(text: str) -> None:
+def test_computed_imports_are_unresolved(text: str) -> None:
     assert imports.imports_of(text.encode()).unresolved
     assert imports.parse(text.encode()).unresolved
 
@@ -234,7 +234,7 @@ def test_the_closure_of_every_step_is_resolved(module: str) -> None:
         assert found.unresolved.startswith("assay.cluster.stages")
         return
     assert not found.unresolved
-    assert locked().of_imports(found.others) is not None
+    assert locked().of_imports(found.external) is not None
     assert {"assay", "assay.core.execution", "assay.core.step", "assay.core.tree"} <= found.modules
     assert not any(name.endswith("requirements.txt") for name in found.files)
     assert code.identity_of(f"{module}:step").scope is Scope.CLOSURE
@@ -248,6 +248,20 @@ def test_train_covers_models_and_not_releases() -> None:
     names = distributions_of(found)
     assert {"numpy", "scikit-learn", "skops", "mlflow", "sqlalchemy"} <= names
     assert not names & {"pygithub", "python-gitlab", "evidently", "great-expectations", "kfp"}
+
+
+def test_the_templates_belong_to_the_steps_that_write_pages() -> None:
+    templates = Path(closure.__file__).parents[1] / "reports/templates"
+    paths = {f"assay/reports/templates/{path.name}" for path in templates.iterdir()}
+    paths = {path for path in paths if not path.endswith(("__pycache__", "__init__.py"))}
+    assert len(paths) >= 4
+    for name in ("gate", "evaluate", "run_report", "promote"):
+        found = closure_by(f"assay.components.{name}.step")
+        assert paths <= set(found.files)
+        assert {"jinja2", "markupsafe"} <= distributions_of(found)
+    found = closure_by("assay.components.snapshot_data.step")
+    assert not paths & set(found.files)
+    assert "assay.reports.markdown" in found.modules
 
 
 def test_data_files_belong_to_the_modules_beside_them() -> None:
@@ -339,7 +353,7 @@ def test_packages_above_the_step_need_no_init(tree: Tree, step: str) -> None:
     assert {"mine/common/tools.py", "mine/words.txt"} <= set(found.files)
     assert code._identity(module, path).scope is Scope.CLOSURE
     path.write_text("from mine import absent\n")
-    assert "mine, which is not there" in tree.closure(step).unresolved
+    assert "mine, which does not exist" in tree.closure(step).unresolved
 
 
 def test_star_imports_take_in_all_submodules(tree: Tree) -> None:
@@ -352,20 +366,22 @@ def test_star_imports_take_in_all_submodules(tree: Tree) -> None:
     ("text", "said"),
     [
         ("import importlib\nimportlib.import_module(name)\n", "mine.clean.step, line 2"),
-        ("from mine import absent\nimport mine.absent\n", "mine.absent, which is not there"),
-        ("from assay.absent import x\n", "assay.absent, which is not there"),
-        ("from .... import x\n", "above its own"),
+        ("from mine import absent\nimport mine.absent\n", "mine.absent, which does not exist"),
+        ("from assay.absent import x\n", "assay.absent, which does not exist"),
+        ("from .... import x\n", "above its outermost package"),
         ("from mine.common import located\n", "mine.common.located, line 1: __file__"),
     ],
 )
-def test_what_cannot_be_resolved_makes_everything_count(tree: Tree, text: str, said: str) -> None:
+def test_after_an_unresolved_import_the_identity_covers_everything(
+    tree: Tree, text: str, said: str
+) -> None:
     path = tree.write("mine/clean/step.py", text)
     tree.write("mine/common/located.py", "X = __file__\n")
     assert said in tree.closure("mine/clean/step.py").unresolved
     assert covers_everything(code._identity("mine.clean.step", path))
 
 
-def test_data_that_a_step_reads_above_its_folder_counts(tree: Tree) -> None:
+def test_data_that_a_step_reads_above_its_folder_is_covered(tree: Tree) -> None:
     path = tree.write(
         "mine/clean/step.py", "T = (Path(__file__).parents[1] / 'conf' / 'a.txt').read_text()\n"
     )
@@ -377,7 +393,7 @@ def test_data_that_a_step_reads_above_its_folder_counts(tree: Tree) -> None:
     assert code._identity("mine.clean.step", path).modules != before.modules
 
 
-def test_python_files_beside_a_step_in_no_package_count(tree: Tree) -> None:
+def test_python_files_next_to_a_step_outside_of_a_package_are_covered(tree: Tree) -> None:
     path = tree.root / "lone.py"
     path.write_text("import helper\n")
     (tree.root / "helper.py").write_text("F = 1\n")
@@ -389,7 +405,7 @@ def test_python_files_beside_a_step_in_no_package_count(tree: Tree) -> None:
 
 
 @pytest.mark.parametrize("changed", ["mine/models/a.py", "mine/models/a.json", "mine/b.py"])
-def test_what_cannot_be_resolved_makes_all_of_the_steps_package_count(
+def test_after_an_unresolved_import_the_identity_covers_the_whole_package_of_the_step(
     tree: Tree, changed: str
 ) -> None:
     path = tree.write("mine/clean/step.py", "import importlib\nimportlib.import_module(name)\n")
@@ -405,7 +421,7 @@ def test_what_cannot_be_resolved_makes_all_of_the_steps_package_count(
 
 
 @pytest.mark.parametrize("text", ["import helper\n", "import yarl_but_not_quite\n"])
-def test_an_import_that_nobody_knows_makes_everything_count(tree: Tree, text: str) -> None:
+def test_after_an_unknown_import_the_identity_covers_everything(tree: Tree, text: str) -> None:
     """A module beside a lone step may import whatever it likes."""
     path = tree.root / "lone.py"
     path.write_text(text)
@@ -435,7 +451,7 @@ def test_a_step_may_use_its_own_location_and_declare_what_it_loads_by_name(tree:
 # Distributions
 
 
-def test_all_locked_distributions_count_for_steps_outside_of_the_library(
+def test_steps_outside_of_the_library_depend_on_all_locked_distributions(
     tree: Tree, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What a distribution loads because it is there is known of the library's imports alone."""
@@ -451,7 +467,7 @@ def test_all_locked_distributions_count_for_steps_outside_of_the_library(
     assert after[1] == before[1]
 
 
-def test_what_pandas_loads_where_it_is_installed_counts() -> None:
+def test_optional_requirements_of_pandas_are_covered() -> None:
     """Such as scipy, for Kendall's correlation."""
     names = locked().of_imports(["pandas"])
     assert names is not None
@@ -515,7 +531,7 @@ delta==4.0 \\
 """
 
 
-def test_a_lock_is_followed_and_one_without_reasons_gives_everything() -> None:
+def test_requirements_are_followed_and_a_lock_without_them_gives_everything() -> None:
     lock = distributions.parse(LOCK)
     assert lock.versions["beta-two"] == {"2.0", "2.1"}
     assert lock.of_imports(["alpha.x"]) == {"alpha", "beta-two", "gamma"}
@@ -527,7 +543,7 @@ def test_a_lock_is_followed_and_one_without_reasons_gives_everything() -> None:
     assert distributions.parse(one_missing).of_imports(["alpha"]) is None
 
 
-def test_versions_count_within_the_closure_and_strays_of_it_count_all(
+def test_versions_within_the_closure_are_covered_and_after_a_stray_all_versions(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def digest(text: str, strays: list[str], names: Any = "alpha") -> str:

@@ -17,7 +17,7 @@ from assay.core import plain_copies
 from assay.core.attestation import about, load, using
 from assay.core.digest import canonical_json, hex_of
 from assay.core.execution import CacheMode, Context, execute
-from assay.core.provenance import find_record, passport, verify, verify_store
+from assay.core.provenance import find_attestation, passport, verify, verify_store
 from assay.core.signing import Signer, Verifier
 from assay.core.step import Dataset, Measurements, Model, Out, Record, Services, Step, Values, step
 from assay.core.store import Store, open_store
@@ -128,7 +128,7 @@ def test_other_helpers_beside_a_step_give_another_answer(context: Context, tmp_p
         assert "not kept in the cache" in told
 
 
-def test_the_same_work_is_done_once(context: Context) -> None:
+def test_the_same_execution_is_cached(context: Context) -> None:
     first, second = chain(context), chain(context)
     assert first == second
     assert RUNS == ["make", "fit"]
@@ -137,7 +137,7 @@ def test_the_same_work_is_done_once(context: Context) -> None:
     assert again.values == {"rows": 3, "verdict": "pass"}
 
 
-def test_another_parameter_is_other_work(context: Context) -> None:
+def test_another_parameter_is_another_execution(context: Context) -> None:
     one, two = execute(make, {"rows": 3}, context), execute(make, {"rows": 4}, context)
     assert one.step_key != two.step_key
     assert one.outputs != two.outputs
@@ -163,7 +163,7 @@ def test_modes_of_the_cache(context: Context) -> None:
     assert other.outputs == execute(make, {"rows": 9}, context).outputs
 
 
-def test_numbers_that_json_does_not_tell_apart_are_one_parameter(context: Context) -> None:
+def test_numbers_that_are_equal_in_json_are_the_same_parameter(context: Context) -> None:
     """KFP hands 1 over as 1.0 inside of objects; the step gets what the key holds."""
     data = execute(make, {}, context).outputs["dataset"]
     whole = execute(fit, {"data": data, "settings": {"depth": 1}}, context)
@@ -197,10 +197,10 @@ def test_a_list_of_inputs_is_part_of_the_key(context: Context) -> None:
     assert load(context.store, both.attestation, None).inputs["models"] == [one, two]
 
 
-def test_a_cached_answer_counts_only_while_all_it_names_is_there(context: Context) -> None:
+def test_a_cache_entry_is_used_only_while_its_outputs_exist(context: Context) -> None:
     done = execute(make, {}, context)
     manifest = passport(context.store, done.outputs["dataset"], None)
-    assert manifest.record is not None
+    assert manifest.attestation is not None
     for path in Path(context.store.url.removeprefix("file://")).glob("blobs/sha256/*/*"):
         if path.read_bytes() == b"row\n" * 3:
             path.unlink()
@@ -211,13 +211,13 @@ def test_a_cached_answer_counts_only_while_all_it_names_is_there(context: Contex
 
 
 @pytest.mark.parametrize("content", [b"", b"{}", b"junk", b'{"attestation":"sha256:00"}'])
-def test_a_damaged_cache_entry_is_no_answer(context: Context, content: bytes) -> None:
+def test_a_damaged_cache_entry_is_ignored(context: Context, content: bytes) -> None:
     done = execute(make, {}, context)
     context.store.write_pointer(f"cache/{hex_of(done.step_key)}", content)
     assert not execute(make, {}, context).cached
 
 
-def test_a_cache_entry_of_another_key_is_no_answer(context: Context) -> None:
+def test_a_cache_entry_of_another_key_is_ignored(context: Context) -> None:
     one, two = execute(make, {"rows": 1}, context), execute(make, {"rows": 2}, context)
     stolen = context.store.read_pointer(f"cache/{hex_of(two.step_key)}")
     assert stolen is not None
@@ -227,7 +227,7 @@ def test_a_cache_entry_of_another_key_is_no_answer(context: Context) -> None:
     assert again.outputs == one.outputs
 
 
-def test_all_wrong_arguments_are_named_at_once(context: Context) -> None:
+def test_all_wrong_arguments_are_listed_together(context: Context) -> None:
     data, _ = chain(context)
     with pytest.raises(UsageError) as caught:
         execute(clock, {"model": data, "nonsense": 1}, context)
@@ -255,7 +255,7 @@ def test_a_damaged_input_stops_the_step(context: Context) -> None:
     path.chmod(0o644)
     path.write_bytes(b"ROW\n" * 3)
     RUNS.clear()
-    with pytest.raises(IntegrityError, match="nothing was kept"):
+    with pytest.raises(IntegrityError, match="nothing was written"):
         execute(fit, {"data": data, "settings": {"x": 1}}, context)
     assert RUNS == []
 
@@ -313,13 +313,16 @@ def test_a_step_whose_annotations_say_nothing_is_refused() -> None:
     with pytest.raises(StepError, match="keyword-only"):
         step(positional)
 
-    def odd(*, when: time.struct_time, model: Out[Model]) -> None: ...
+    def odd(*, when: time.struct_time, tags: set[str], model: Out[Model]) -> None: ...
 
-    with pytest.raises(StepError, match="neither"):
+    with pytest.raises(StepError, match="a step cannot take") as refused:
         step(odd)
+    first, second = refused.value.problems
+    assert "'when' is annotated struct_time" in first
+    assert "'tags' is annotated set[str]" in second
 
 
-def test_the_record_says_what_was_done(context: Context) -> None:
+def test_the_attestation_describes_the_execution(context: Context) -> None:
     data, model = chain(replace(context, image="registry/x@sha256:" + "a" * 64, invocation="run-7"))
     (record,) = about(context.store, model, None)
     assert record.step == "fit"
@@ -331,7 +334,7 @@ def test_the_record_says_what_was_done(context: Context) -> None:
     assert names[:5] == ["input", "code/distributions", "code/modules", "code/step", "image"]
     assert statement["predicate"]["runDetails"]["metadata"]["invocationId"] == "run-7"
     assert [r.step for r in using(context.store, data, None)] == ["fit"]
-    assert find_record(context.store, record.digest, None).digest == record.digest
+    assert find_attestation(context.store, record.digest, None).digest == record.digest
 
 
 def test_the_clock_and_the_run_reach_no_digest(context: Context, tmp_path: Path) -> None:
@@ -355,7 +358,7 @@ def test_the_clock_and_the_run_reach_no_digest(context: Context, tmp_path: Path)
         lambda s: s["predicate"]["runDetails"].update(byproducts=[]),
     ],
 )
-def test_a_record_that_contradicts_itself_is_refused(context: Context, change: object) -> None:
+def test_an_inconsistent_attestation_is_refused(context: Context, change: object) -> None:
     done = execute(make, {}, context)
     statement = load(context.store, done.attestation, None).statement()
     change(statement)  # type: ignore[operator]
@@ -382,7 +385,7 @@ def key_pair(kind: str) -> tuple[Signer, Verifier, bytes]:
 
 
 @pytest.mark.parametrize("kind", ["ed25519", "ecdsa"])
-def test_signed_records_are_believed(context: Context, kind: str) -> None:
+def test_signed_attestations_are_accepted(context: Context, kind: str) -> None:
     signer, verifier, _ = key_pair(kind)
     signed = replace(context, signer=signer, verifier=verifier)
     _, model = chain(signed)
@@ -392,7 +395,7 @@ def test_signed_records_are_believed(context: Context, kind: str) -> None:
     verify(context.store, model, verifier)
 
 
-def test_with_a_key_configured_the_cache_does_not_believe_unsigned_records(
+def test_with_a_configured_key_the_cache_ignores_unsigned_attestations(
     context: Context,
 ) -> None:
     signer, verifier, _ = key_pair("ed25519")
@@ -428,7 +431,7 @@ def test_a_signature_does_not_hold_for_another_payload(context: Context) -> None
         load(context.store, forged, verifier)
 
 
-def test_keys_that_are_none(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_invalid_keys_are_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     from assay.core.signing import signer_from_env, verifier_from_env
 
     assert signer_from_env() is None
@@ -452,7 +455,7 @@ def test_keys_that_are_none(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("each", [50, pytest.param(None, marks=pytest.mark.slow)])
-def test_every_byte_of_a_store_is_guarded(
+def test_a_change_of_any_byte_of_a_store_is_detected(
     context: Context, folder_store: Store, each: int | None
 ) -> None:
     """Flip bytes of every file, `each` of them or all: verify catches each flip."""
@@ -494,11 +497,13 @@ def test_verify_names_every_offender(context: Context, folder_store: Store) -> N
     assert all(path.name in str(caught.value) for path in wanted)
 
 
-def test_an_artifact_without_a_record_does_not_verify(context: Context, tmp_path: Path) -> None:
+def test_an_artifact_without_an_attestation_does_not_verify(
+    context: Context, tmp_path: Path
+) -> None:
     (tmp_path / "t").mkdir()
     (tmp_path / "t" / "x").write_text("x")
     manifest = put_tree(context.store, tmp_path / "t", Dataset.type, {})
-    with pytest.raises(AttestationError, match="no record of how"):
+    with pytest.raises(AttestationError, match="no attestation of how"):
         verify(context.store, manifest.digest, None)
 
 
@@ -509,7 +514,7 @@ def gross(*, size: int, dataset: Out[Dataset]) -> None:
             out.write(b"x" * 1024)
 
 
-def test_a_full_work_disk_is_one_line_whoever_writes(context: Context, tmp_path: Path) -> None:
+def test_a_full_work_disk_is_one_error_for_every_writer(context: Context, tmp_path: Path) -> None:
     small = tmp_path / "small"
     small.mkdir()
     done = subprocess.run(
@@ -518,7 +523,9 @@ def test_a_full_work_disk_is_one_line_whoever_writes(context: Context, tmp_path:
     if done.returncode:
         pytest.skip("this user may not mount a small disk")
     try:
-        with pytest.raises(StoreError, match=r"no room in the work folder.*ASSAY_WORK") as caught:
+        with pytest.raises(
+            StoreError, match=r"no space left for the work folder.*ASSAY_WORK"
+        ) as caught:
             execute(gross, {"size": 2000}, replace(context, work_root=small))
         assert "\n" not in str(caught.value)
         assert list(small.iterdir()) == []
@@ -544,11 +551,13 @@ def wrapped(*, number: int, dataset: Out[Dataset]) -> None:
 
 
 @pytest.mark.parametrize("writer", [copied, wrapped])
-def test_a_full_work_disk_is_one_line_also_where_a_library_raises_its_own_error(
+def test_a_full_work_disk_is_one_error_even_if_a_library_wraps_it(
     context: Context, tmp_path: Path, writer: Step
 ) -> None:
     for number in (errno.ENOSPC, errno.EDQUOT):
-        with pytest.raises(StoreError, match=r"no room in the work folder.*ASSAY_WORK") as caught:
+        with pytest.raises(
+            StoreError, match=r"no space left for the work folder.*ASSAY_WORK"
+        ) as caught:
             execute(writer, {"number": number}, replace(context, work_root=tmp_path))
         assert "\n" not in str(caught.value)
         assert caught.value.exit_code == 7
@@ -557,6 +566,6 @@ def test_a_full_work_disk_is_one_line_also_where_a_library_raises_its_own_error(
     assert list(tmp_path.glob("assay-*")) == []
 
 
-def test_a_work_folder_that_is_gone_is_one_line(context: Context, tmp_path: Path) -> None:
-    with pytest.raises(StoreError, match="cannot make a work folder"):
+def test_a_missing_work_folder_is_one_error(context: Context, tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="cannot create a work folder"):
         execute(gross, {"size": 1}, replace(context, work_root=tmp_path / "gone"))

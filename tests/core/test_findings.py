@@ -82,10 +82,10 @@ class TestShown:
         for name in ("report.html", "summary.md", "result.json"):
             assert "decimal-comma" in (tmp_path / "v" / name).read_text(), name
 
-    def test_a_step_says_them_by_its_values(self) -> None:
+    def test_a_step_returns_them_among_its_values(self) -> None:
         assert findings.values([]) == {}
-        told = findings.values([FOUND])
-        assert findings.lines(told) == [FOUND.line]
+        message = findings.values([FOUND])
+        assert findings.lines(message) == [FOUND.line]
 
     def test_a_long_text_is_cut(self) -> None:
         assert len(Finding("x", "y" * 10_000).text) == findings.MAX_TEXT
@@ -102,9 +102,9 @@ class TestInTheTerminal:
         (tmp_path / "table.csv").write_text("a,b\n" + '"1,5",x\n"2,5",y\n' * 20)
         given = {"data": str(tmp_path / "table.csv")}
         kfp.execute(snapshot_data, given, "dataset")
-        told = capsys.readouterr().err
-        assert "finding: " in told
-        assert "[decimal-comma]" in told
+        message = capsys.readouterr().err
+        assert "finding: " in message
+        assert "[decimal-comma]" in message
         # A cached answer says it again.
         kfp.execute(snapshot_data, given, "dataset")
         assert "[decimal-comma]" in capsys.readouterr().err
@@ -121,28 +121,28 @@ class TestInTheTerminal:
         other = local.Task("validate-data", "done", values={"findings": "no list"})
         outcome = local.Outcome([task, other], tmp_path, 0, "")
         print_outcome(outcome)
-        told = capsys.readouterr().out
-        assert f"finding: snapshot-data: {FOUND.line}" in told
-        assert "red \\x1b[31m and \\u202e turned" in told
-        assert told.replace("\n", "").isprintable()
+        message = capsys.readouterr().out
+        assert f"finding: snapshot-data: {FOUND.line}" in message
+        assert "red \\x1b[31m and \\u202e turned" in message
+        assert message.replace("\n", "").isprintable()
 
     @pytest.mark.parametrize(
-        ("code", "told"),
+        ("code", "message"),
         [(3, "validate-data"), (4, "gate"), (5, "test_fraction")],
     )
-    def test_a_run_that_did_not_register_says_what_to_do(
+    def test_a_run_that_did_not_register_names_the_remedy(
         self,
         tmp_path: Path,
         capsys: pytest.CaptureFixture[str],
         monkeypatch: pytest.MonkeyPatch,
         code: int,
-        told: str,
+        message: str,
     ) -> None:
         monkeypatch.setenv("ASSAY_STORE", (tmp_path / "store").as_uri())
         print_outcome(local.Outcome([], tmp_path, code, "why"))
         last = capsys.readouterr().out.splitlines()[-1]
         assert last.startswith("next: ")
-        assert told in last
+        assert message in last
 
     def test_the_line_of_a_pass_has_no_blank_at_its_end(
         self,

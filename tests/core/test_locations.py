@@ -19,7 +19,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from assay.cli.passed import passed
+from assay.cli.registration import registration_of
 from assay.cli.run import print_outcome
 from assay.components.preflight.header import column_names
 from assay.components.preflight.step import preflight
@@ -68,7 +68,7 @@ class TestInACluster:
             "s3://assay/x?endpoint=https://minio.assay.svc:9000",
         ],
     )  # fmt: skip
-    def test_nothing_is_read_that_nobody_configured(
+    def test_only_configured_locations_are_read(
         self, pod: pytest.MonkeyPatch, location: str, folder_store: Store, tmp_path: Path
     ) -> None:
         assert in_cluster()
@@ -80,7 +80,7 @@ class TestInACluster:
             with pytest.raises(UsageError, match="ASSAY_SOURCES"):
                 read()
 
-    def test_what_lies_on_the_stores_server_is_read_with_its_credentials(
+    def test_data_on_the_server_of_the_store_is_read_with_its_credentials(
         self, pod: pytest.MonkeyPatch
     ) -> None:
         place = require_admitted("s3://raw/x.csv?endpoint=http://minio.assay.svc:9000")
@@ -128,15 +128,15 @@ class TestInACluster:
             "s3://open/2024/x.csv?endpoint=https://other.example&endpoint=https://evil.example",
             "s3://other/2024/x.csv?endpoint=https://other.example",
         ):
-            assert "not among the sources" in refusal(location), location
-        with pytest.raises(UsageError, match="not among the sources"):
+            assert "not among the allowed sources" in refusal(location), location
+        with pytest.raises(UsageError, match="not among the allowed sources"):
             fetch(f"FILE://{tmp_path}/key.pem", tmp_path)
 
-    def test_an_entry_that_is_none_is_told(self, pod: pytest.MonkeyPatch) -> None:
+    def test_a_malformed_entry_is_reported(self, pod: pytest.MonkeyPatch) -> None:
         pod.setenv("ASSAY_SOURCES", "/data, s3://bucket, ftp://x, https://me:pw@host")
-        told = refusal("https://x/y")
-        assert "/data, s3://bucket, ftp://x, https://host: not an entry" in told
-        assert "pw" not in told
+        message = refusal("https://x/y")
+        assert "/data, s3://bucket, ftp://x, https://host: not an entry" in message
+        assert "pw" not in message
 
 
 @pytest.mark.parametrize(
@@ -241,10 +241,10 @@ def test_no_message_quotes_a_file_that_is_no_table(
         given = {"data": str(path), "target": "y", "model_name": "m", "drop_columns": ["z"]}
         with pytest.raises(AssayError) as caught:
             execute(preflight, given, Context(folder_store))
-        told = str(caught.value)
-        assert not [word for word in content.decode().split() if word in told and len(word) > 6], (
-            told
-        )
+        message = str(caught.value)
+        assert not [
+            word for word in content.decode().split() if word in message and len(word) > 6
+        ], message
 
 
 # What is kept of a location.
@@ -320,16 +320,16 @@ def test_texts_that_hold_no_location_are_kept() -> None:
 
 
 def test_the_sentence_around_a_location_stays_as_it_is() -> None:
-    told = "s3://b/x?endpoint=http://host:9000&secret=1, or set AWS_ENDPOINT_URL"
+    message = "s3://b/x?endpoint=http://host:9000&secret=1, or set AWS_ENDPOINT_URL"
     kept = "s3://b/x?endpoint=http://host:9000, or set AWS_ENDPOINT_URL"
-    assert without_secrets(told) == kept
+    assert without_secrets(message) == kept
     assert without_secrets("(see https://h/x?a=1): it is gone.") == "(see https://h/x): it is gone."
     assert without_secrets("s3://b/a;b.csv and file:///a;b.csv") == (
         "s3://b/a;b.csv and file:///a;b.csv"
     )
 
 
-def test_what_a_run_keeps_of_its_tasks_has_no_secrets(
+def test_the_stored_tasks_of_a_run_have_no_secrets(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """KFP and libraries print what a task was given, whole or in parts, and so may its events."""
@@ -401,14 +401,14 @@ def test_a_green_run_prints_no_password_of_the_registry(
     task = local.Task("register", events.DONE, outputs={"record": digest})
     outcome = local.Outcome([task], tmp_path, 0, "")
     print_outcome(outcome)
-    done = passed(outcome, store)
+    done = registration_of(outcome, store)
     assert done is not None
     for told in (capsys.readouterr().out, json.dumps(done.to_dict())):
         assert SECRET not in told
         assert "http://127.0.0.1:5000/a" in told
 
 
-def test_two_secrets_are_not_taken_for_one_question(context: Context) -> None:
+def test_two_secrets_do_not_share_a_cache_entry(context: Context) -> None:
     """Without the secret both have one step key; the second must not get the first one's answer."""
     short = execute(greet, {"text": "https://h/x?page=1"}, context)
     longer = execute(greet, {"text": "https://h/x?page=100"}, context)
@@ -469,8 +469,8 @@ def test_a_presigned_address_is_kept_nowhere(
     assert logged == location.partition("?")[0]
     assert verify(store_from_env(), done.outputs["dataset"], None)
 
-    told = capfd.readouterr()
-    (left / "out").write_text(told.out + told.err)
+    message = capfd.readouterr()
+    (left / "out").write_text(message.out + message.err)
     files = [path for path in left.rglob("*") if path.is_file()]
     assert len(files) > 10
     for path in files:
@@ -485,7 +485,7 @@ def test_a_presigned_address_is_kept_nowhere(
 def test_a_pipe_never_makes_a_command_wait(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     pipe = str(tmp_path / "pipe")
-    for arguments, told in (
+    for arguments, message in (
         (["run", "train-and-register", "--params", pipe], "it is a pipe"),
         (["gate", "--policy", pipe, "--evidence", pipe], "it is a pipe"),
         (["suite", "draft", pipe, "--target", "y"], "it is a pipe"),
@@ -499,7 +499,7 @@ def test_a_pipe_never_makes_a_command_wait(tmp_path: Path) -> None:
             cwd=tmp_path,
         )
         assert done.returncode == 2, done.stderr
-        assert told in done.stderr
+        assert message in done.stderr
 
 
 @pytest.mark.parametrize(

@@ -155,7 +155,7 @@ def test_every_flipped_byte_of_a_pack_is_found(tmp_path: Path) -> None:
     get_tree(store, manifest, tmp_path / "back")
 
 
-def test_a_manifest_that_names_a_packed_file_wrongly_is_found_out(tmp_path: Path) -> None:
+def test_a_manifest_with_a_wrong_packed_file_is_detected(tmp_path: Path) -> None:
     """Nobody can alter it unseen, but somebody could have written it so."""
     store = open_store((tmp_path / "store").as_uri())
     store.put_bytes(BODY, PACK_MEDIA_TYPE)
@@ -234,7 +234,7 @@ def _snake(pack: dict[str, Any]) -> dict[str, Any]:
         (packed(pack=-1), "unknown fields"),
         (packed(pack=False), "unknown fields"),
         (packed(pack="0"), "malformed"),
-        (packed(pack=None, offset=4), "an offset, and no pack"),
+        (packed(pack=None, offset=4), "an offset without a pack"),
         (packed(pack=None, offset=None), "unknown fields"),
         (packed(packs=[]), "malformed"),
         (packed(packs=[PACK, PACK]), "unknown fields"),

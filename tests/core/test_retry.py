@@ -96,7 +96,7 @@ def test_a_decorated_function_is_repeated_for_its_classes_only() -> None:
     ("policy", "text"),
     [(retry.STORE, "8 attempts or 60 s"), (retry.GIT, "5 attempts"), (retry.KFP, "600 s")],
 )
-def test_a_policy_says_its_limits(policy: Policy, text: str) -> None:
+def test_the_text_of_a_policy_has_its_limits(policy: Policy, text: str) -> None:
     assert str(policy) == text
 
 
@@ -140,6 +140,8 @@ def test_each_row_of_the_table_decides_retry_error_and_remedy(code: str) -> None
     [(409, "", True), (503, "", True), (507, "", False), (403, "", False), (501, "", False),
      (503, "Unheard", True), (400, "Unheard", False), (507, "XMinioStorageFull", False)],
 )  # fmt: skip
-def test_what_has_no_row_is_judged_by_its_status(status: int, code: str, transient: bool) -> None:
+def test_codes_without_a_row_are_handled_by_their_status(
+    status: int, code: str, transient: bool
+) -> None:
     error = StatusError(status, code, None)  # type: ignore[arg-type]
     assert s3_errors.is_transient(error) == transient

@@ -116,7 +116,7 @@ FOLDER: Final = Folder(name="X_FOLDER", meaning="a folder", used_by="a test")
 LINE: Final = Text(name="X_LINE", meaning="a line", used_by="a test", example="this")
 
 
-def test_what_is_not_set_or_empty_has_its_default(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unset_or_empty_variable_has_its_default(monkeypatch: pytest.MonkeyPatch) -> None:
     for value in ("", " \n"):
         for setting in (COUNT, RATE, WORD, ITEMS, FOLDER, LINE):
             monkeypatch.setenv(setting.name, value)
@@ -138,7 +138,7 @@ def test_values_have_their_type(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
 
 
 @pytest.mark.parametrize("value", ["0", "-1", "1.5", "١", "1" * 19, "x" * 1000])
-def test_what_is_no_count_is_refused(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_invalid_count_is_refused(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(COUNT.name, value)
     with pytest.raises(UsageError) as refused:
         COUNT.get()
@@ -148,13 +148,13 @@ def test_what_is_no_count_is_refused(value: str, monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.mark.parametrize("value", ["0", "-1", "nan", "inf", "fast"])
-def test_what_is_no_rate_is_refused(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_invalid_rate_is_refused(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(RATE.name, value)
     with pytest.raises(UsageError, match=f"X_RATE: '{value}' is not a positive number"):
         RATE.get()
 
 
-def test_all_wrong_values_are_refused_at_once(
+def test_all_wrong_values_are_reported_together(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv(COUNT.name, "many")
@@ -191,7 +191,7 @@ def test_a_misspelt_variable_is_recognised(name: str, meant: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["ASSAY_REQUIRE_SERVERS", "ASSAY_TEST_BASE_IMAGE", "STORE"])
-def test_a_variable_of_something_else_is_none(name: str) -> None:
+def test_a_variable_of_another_program_is_not_reported(name: str) -> None:
     assert list(misspelt([name])) == []
 
 

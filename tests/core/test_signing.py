@@ -28,7 +28,7 @@ def listing(*entries: dict[str, object]) -> bytes:
     return yaml.safe_dump(list(entries)).encode()
 
 
-def test_a_key_says_whose_it_is_and_what_it_may_sign() -> None:
+def test_a_key_has_an_owner_and_roles() -> None:
     signer, public = pair()
     verifier = Verifier.from_yaml(listing({"owner": ANN, "roles": ["approver"], "key": public}))
     payload, key = verifier.open(json.loads(signer.sign(b"{}")), "it", Role.APPROVER)
@@ -56,8 +56,8 @@ def test_a_key_that_runs_pipelines_cannot_approve(both: list[str]) -> None:
             listing({"owner": ANN, "roles": [str(role) for role in both], "key": public})
         ),
         UsageError,
-        "a pipeline could approve what it made",
-        "make a key of its own for each",
+        "a pipeline could approve its own results",
+        "use a separate key for each",
     )
 
 
@@ -87,7 +87,7 @@ def test_bare_pem_and_keys_yaml_that_share_a_key_are_refused(
     refused(verifier_from_env, UsageError, "listed twice")
 
 
-def test_every_fault_of_a_keys_yaml_is_named_at_once() -> None:
+def test_all_problems_of_a_keys_yaml_are_reported_together() -> None:
     _, public = pair()
     weak = rsa.generate_private_key(65537, 2048).public_key()
     pem = weak.public_bytes(s.Encoding.PEM, s.PublicFormat.SubjectPublicKeyInfo).decode()
@@ -136,7 +136,7 @@ def test_a_list_of_keys_is_given_as_text_or_as_a_file(
     refused(verifier_from_env, UsageError, "not a regular file")
 
 
-def test_a_stolen_key_counts_for_what_is_proven_to_be_of_before_and_signs_nothing() -> None:
+def test_signatures_of_a_stolen_key_need_a_proof_of_their_time() -> None:
     signer, public = pair()
     entry = {"owner": ANN, "roles": ["approver"], "key": public, "stolen": date(2026, 1, 31)}
     verifier = Verifier.from_yaml(listing(entry))
@@ -155,7 +155,7 @@ def test_a_stolen_key_counts_for_what_is_proven_to_be_of_before_and_signs_nothin
     )
 
 
-def test_a_retired_key_counts_for_what_it_signed_before() -> None:
+def test_signatures_before_the_retirement_of_a_key_are_valid() -> None:
     signer, public = pair()
     entry = {"owner": ANN, "roles": ["approver"], "key": public, "retired": date(2026, 1, 31)}
     verifier = Verifier.from_yaml(listing(entry))

@@ -45,14 +45,14 @@ def target(tmp_path: Path) -> Path:
 def refusal(work: Callable[[], Any], kind: type[AssayError] = DataError) -> str:
     with pytest.raises(kind) as caught:
         work()
-    told = str(caught.value)
-    assert "\n" not in told
-    assert not [secret for secret in SECRETS if secret in told]
-    return told
+    message = str(caught.value)
+    assert "\n" not in message
+    assert not [secret for secret in SECRETS if secret in message]
+    return message
 
 
 class TestLocalFiles:
-    def test_a_file_is_hashed_where_it_lies(self, file: Path, target: Path) -> None:
+    def test_a_local_file_is_hashed_without_a_copy(self, file: Path, target: Path) -> None:
         for location in (str(file), file.as_uri(), f"file://localhost{file}"):
             source = fetch(location, target)
             assert source == Source(file, of_bytes(TABLE), file.as_uri())
@@ -68,14 +68,14 @@ class TestLocalFiles:
 
     def test_a_misspelt_name_gets_a_suggestion(self, file: Path, target: Path) -> None:
         misspelt = str(file).replace("train", "trian")
-        told = refusal(lambda: fetch(misspelt, target))
-        assert told == f"no file {misspelt}; did you mean {file}?"
+        message = refusal(lambda: fetch(misspelt, target))
+        assert message == f"no file {misspelt}; did you mean {file}?"
 
-    def test_a_folder_is_told_what_lies_in_it(self, file: Path, target: Path) -> None:
-        told = refusal(lambda: fetch(str(file.parent), target))
-        assert "is a folder; give one CSV or Parquet file, such as adult-train.csv in it" in told
+    def test_the_message_about_a_folder_lists_its_files(self, file: Path, target: Path) -> None:
+        message = refusal(lambda: fetch(str(file.parent), target))
+        assert "is a folder; give one CSV or Parquet file, such as adult-train.csv in it" in message
 
-    def test_what_is_no_file_to_read(self, tmp_path: Path, target: Path) -> None:
+    def test_paths_that_are_not_files_are_refused(self, tmp_path: Path, target: Path) -> None:
         empty, pipe = tmp_path / "empty.csv", tmp_path / "pipe"
         empty.touch()
         os.mkfifo(pipe)
@@ -83,13 +83,13 @@ class TestLocalFiles:
         assert "it is a pipe, not a regular file" in refusal(lambda: fetch(str(pipe), target))
         assert "there is no folder" in refusal(lambda: fetch(str(tmp_path / "x/y.csv"), target))
         assert "no file" in refusal(lambda: fetch(str(empty / "y.csv"), target))
-        assert "is no path" in refusal(lambda: fetch("a\0b", target))
+        assert "not a path" in refusal(lambda: fetch("a\0b", target))
         assert "cannot read" in refusal(lambda: fetch("x" * 300, target))
 
     def test_a_limit_on_size_holds(self, file: Path, target: Path) -> None:
         assert fetch(str(file), target, max_bytes=len(TABLE)).digest == of_bytes(TABLE)
-        told = refusal(lambda: fetch(str(file), target, max_bytes=len(TABLE) - 1))
-        assert "larger than the limit of 1,600,003 bytes" in told
+        message = refusal(lambda: fetch(str(file), target, max_bytes=len(TABLE) - 1))
+        assert "larger than the limit of 1,600,003 bytes" in message
 
     def test_peeking_reads_no_more_than_asked(self, file: Path) -> None:
         assert peek(str(file), 3) == b"a,b"
@@ -118,7 +118,7 @@ class TestFilesThatChange:
 
         assert "changed while it was read" in refusal(read)
 
-    def test_a_bad_row_of_a_file_that_changed_is_told_as_the_change(
+    def test_a_bad_row_of_a_file_that_changed_is_reported_as_the_change(
         self, file: Path, target: Path
     ) -> None:
         source = fetch(str(file), target)
@@ -137,7 +137,7 @@ class TestFilesThatChange:
 
         assert refusal(bad) == "row 7 is ragged"
 
-    def test_a_file_that_stays_as_it_was_is_fine(self, file: Path, target: Path) -> None:
+    def test_an_unchanged_file_is_accepted(self, file: Path, target: Path) -> None:
         with unchanged(fetch(str(file), target)):
             file.read_bytes()
 
@@ -212,28 +212,28 @@ class TestHttp:
         assert fetch(f"{web}/{path}", target).digest == of_bytes(TABLE)
 
     @pytest.mark.parametrize(
-        ("path", "told"),
+        ("path", "message"),
         [
             ("503", "the server answered 503, after 5 attempts"),
             ("always-cut", r"cannot be fetched (ProtocolError), after 5 attempts"),
-            ("404", "the server answered 404: nothing is there; check the address"),
-            ("403", "the server answered 403: access refused"),
+            ("404", "the server answered 404: not found; check the address"),
+            ("403", "the server answered 403: access denied"),
             ("418", "the server answered 418: check the address"),
             ("empty", "is empty; give a file"),
             ("loop", "more than 5 redirects"),
         ],
     )
-    def test_a_fault_that_stays_is_told_and_leaves_nothing(
-        self, web: str, target: Path, path: str, told: str
+    def test_a_permanent_fault_is_reported_and_leaves_nothing(
+        self, web: str, target: Path, path: str, message: str
     ) -> None:
-        assert told in refusal(lambda: fetch(f"{web}/{path}", target))
+        assert message in refusal(lambda: fetch(f"{web}/{path}", target))
         assert list(target.iterdir()) == []
 
     @pytest.mark.usefixtures("web")
     def test_a_server_that_is_not_there(self, target: Path) -> None:
-        told = refusal(lambda: fetch("http://127.0.0.1:9/table.csv", target))
-        assert "cannot be fetched" in told
-        assert "is the server up" in told
+        message = refusal(lambda: fetch("http://127.0.0.1:9/table.csv", target))
+        assert "cannot be fetched" in message
+        assert "check that the server is up" in message
 
     def test_redirects_are_followed(self, web: str, target: Path) -> None:
         assert fetch(f"{web}/to//table.csv", target).digest == of_bytes(TABLE)
@@ -242,21 +242,21 @@ class TestHttp:
         "onward",
         ["http://169.254.169.254/latest", "file:///etc/passwd", "s3://bucket/key", "ftp://host/x"],
     )
-    def test_redirects_to_where_nobody_may_go_are_refused(
+    def test_redirects_to_private_addresses_are_refused(
         self, web: str, target: Path, onward: str
     ) -> None:
         refusal(lambda: fetch(f"{web}/to/{onward}", target), UsageError)
 
     def test_a_redirect_never_leaves_https(self) -> None:
-        from assay.core.source import _onward
+        from assay.core.source import _redirected
 
-        told = refusal(lambda: _onward("https://host/a", "http://localhost/b"))
-        assert "redirected to http://localhost/b, which is refused" in told
-        assert _onward("https://host/a?x=1", "/b") == "https://host/b"
+        message = refusal(lambda: _redirected("https://host/a", "http://localhost/b"))
+        assert "redirected to http://localhost/b, which is refused" in message
+        assert _redirected("https://host/a?x=1", "/b") == "https://host/b"
 
-    def test_a_limit_on_size_holds_whatever_the_server_says(self, web: str, target: Path) -> None:
-        told = refusal(lambda: fetch(f"{web}/table.csv", target, max_bytes=1000))
-        assert "larger than the limit of 1,000 bytes" in told
+    def test_a_limit_on_size_does_not_depend_on_the_server(self, web: str, target: Path) -> None:
+        message = refusal(lambda: fetch(f"{web}/table.csv", target, max_bytes=1000))
+        assert "larger than the limit of 1,000 bytes" in message
         assert list(target.iterdir()) == []
 
     def test_peeking_reads_no_more_than_asked(self, web: str) -> None:
@@ -281,7 +281,7 @@ class TestHttp:
 
 class TestWhatMayBeSaid:
     @pytest.mark.parametrize(
-        ("location", "told"),
+        ("location", "message"),
         [
             ("https://alice:hunter2@host/x.csv", "leave user and password out"),
             ("s3://alice:hunter2@bucket/x.csv", "leave user and password out"),
@@ -291,7 +291,7 @@ class TestWhatMayBeSaid:
             ("https:///x.csv", "not a location that can be read"),
             ("file://otherhost/x.csv", "not a location that can be read"),
             ("https://host:port/x", "not a location that can be read"),
-            ("s3://bucket", "which object"),
+            ("s3://bucket", "no object"),
             ("https://host/x.csv?se=2024-01-01 00:00:00Z&sig=x", "holds white space or control"),
             ("https://host/x.csv?a=b\n&sig=x", "holds white space or control"),
             ("https://host/x.csv?a=b\u00a0&sig=x", "holds white space or control"),
@@ -302,10 +302,10 @@ class TestWhatMayBeSaid:
         ],
     )
     def test_a_location_that_cannot_be_read_is_refused(
-        self, target: Path, location: str, told: str
+        self, target: Path, location: str, message: str
     ) -> None:
-        assert told in refusal(lambda: fetch(location, target), UsageError)
-        assert told in refusal(lambda: peek(location, 1), UsageError)
+        assert message in refusal(lambda: fetch(location, target), UsageError)
+        assert message in refusal(lambda: peek(location, 1), UsageError)
 
     @pytest.mark.parametrize(
         ("location", "shown"),
@@ -318,7 +318,7 @@ class TestWhatMayBeSaid:
             ("/data/x.csv", "/data/x.csv"),
         ],
     )
-    def test_what_is_recorded_holds_no_secret(self, location: str, shown: str) -> None:
+    def test_stored_locations_have_no_secrets(self, location: str, shown: str) -> None:
         assert public(location) == shown
         assert public(shown) == shown
 
@@ -352,8 +352,8 @@ class TestS3:
         assert peek(location, 3) == b"a,b"
 
     def test_an_object_that_is_not_there(self, bucket: str, target: Path) -> None:
-        told = refusal(lambda: fetch(bucket.format("none.csv"), target))
-        assert "NoSuchKey: nothing is there; check bucket, key and endpoint" in told
+        message = refusal(lambda: fetch(bucket.format("none.csv"), target))
+        assert "NoSuchKey: not found; check bucket, key and endpoint" in message
 
     def test_a_server_that_is_not_there(
         self, target: Path, monkeypatch: pytest.MonkeyPatch
@@ -369,8 +369,8 @@ class TestS3:
     ) -> None:
         monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "hunter2")
         monkeypatch.setenv("AWS_ENDPOINT_URL", minio_url.partition("endpoint=")[2])
-        told = refusal(lambda: fetch(minio_url.replace("?", "/x?"), target))
-        assert "check the credentials in AWS_ACCESS_KEY_ID" in told
+        message = refusal(lambda: fetch(minio_url.replace("?", "/x?"), target))
+        assert "check the credentials in AWS_ACCESS_KEY_ID" in message
 
 
 class TestDigests:
@@ -395,9 +395,9 @@ class TestDigests:
         made.mkdir()
         (made / "policy.yaml").write_text("gates: []")
         digest = put_tree(folder_store, made, "application/vnd.assay.policy.v1", {}).digest
-        told = refusal(lambda: fetch(digest, target, store=folder_store), UsageError)
-        assert "give a dataset's digest" in told
+        message = refusal(lambda: fetch(digest, target, store=folder_store), UsageError)
+        assert "give a dataset's digest" in message
 
-    def test_a_digest_that_nobody_stored(self, folder_store: Store, target: Path) -> None:
+    def test_a_digest_that_is_not_in_the_store(self, folder_store: Store, target: Path) -> None:
         refusal(lambda: fetch(of_bytes(b"x"), target, store=folder_store), NotFoundError)
-        assert "needs a store" in refusal(lambda: fetch(of_bytes(b"x"), target), UsageError)
+        assert "digests need a store" in refusal(lambda: fetch(of_bytes(b"x"), target), UsageError)

@@ -279,7 +279,7 @@ OTHERS = {
     ),
     "random": (
         lambda path: path.write_bytes(bytes(range(256)) * 64 + b"password,b\n"),
-        "is a binary file of no kind that is known here",
+        "is a binary file of an unknown format",
     ),
 }
 
@@ -297,11 +297,11 @@ class TestFilesThatAreNoTables:
         ):
             with pytest.raises(DataError) as caught:
                 look()
-            told = str(caught.value)
-            assert said in told
-            assert "password" not in told.replace("asks for a password", "")
-            assert "hunter2" not in told
-            assert told.isprintable()
+            message = str(caught.value)
+            assert said in message
+            assert "password" not in message.replace("asks for a password", "")
+            assert "hunter2" not in message
+            assert message.isprintable()
 
     @pytest.mark.parametrize(
         "content",

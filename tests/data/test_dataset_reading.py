@@ -235,7 +235,7 @@ class TestTextThatTheFileSaysIsText:
     """Parquet says the type; what the text looks like, a person should hear as for a CSV."""
 
     @pytest.mark.parametrize(
-        ("values", "code", "told"),
+        ("values", "code", "message"),
         [
             (
                 [f"{i},5" for i in range(300)],
@@ -254,24 +254,24 @@ class TestTextThatTheFileSaysIsText:
         ],
     )
     def test_it_gets_the_findings_of_a_csv_and_stays_text(
-        self, tmp_path: Path, values: list[str], code: str, told: str
+        self, tmp_path: Path, values: list[str], code: str, message: str
     ) -> None:
         pq.write_table(pa.table({"x": values, "y": [1] * len(values)}), tmp_path / "t.parquet")
         found = Read(tmp_path / "t.parquet")
         assert found.values("x") == values
         assert found.codes == {"x": [code]}
         text = found.finding(code).text
-        assert told in text
+        assert message in text
         # None of the reader's parameters is of use.
         assert "missing_values" not in text
         assert "decimal=" not in text
 
-    def test_codes_and_words_get_none(self, tmp_path: Path) -> None:
+    def test_codes_and_words_get_no_finding(self, tmp_path: Path) -> None:
         table = {"zip": ["01234", "99999"], "code": ["5", "6"], "word": ["red", "blue"]}
         pq.write_table(pa.table(table), tmp_path / "t.parquet")
         assert Read(tmp_path / "t.parquet").info.findings == ()
 
-    def test_a_word_for_a_missing_value_among_words_is_told_in_a_csv_too(
+    def test_a_word_for_a_missing_value_among_words_is_reported_in_a_csv_too(
         self, tmp_path: Path
     ) -> None:
         found = column(tmp_path, ["red", "blue", "NULL", "NULL"])
@@ -297,7 +297,7 @@ class TestNumbersThatNoFloatHolds:
         assert found.codes == {"x": ["beyond-float64"]}
 
     @pytest.mark.parametrize("cell", ["1e-400", "0.1234567890123456789012", "4.9e-330"])
-    def test_a_fraction_that_loses_digits_is_told(self, tmp_path: Path, cell: str) -> None:
+    def test_a_fraction_that_loses_digits_is_reported(self, tmp_path: Path, cell: str) -> None:
         found = column(tmp_path, ["0.5", cell])
         assert found.kind("x") == "float64"
         assert cell in found.finding("rounded").text
@@ -361,13 +361,13 @@ class TestTimes:
         ],
         ids=lambda values: values[0],
     )
-    def test_times_that_stay_text_are_told(self, tmp_path: Path, values: list[str]) -> None:
+    def test_times_that_stay_text_are_reported(self, tmp_path: Path, values: list[str]) -> None:
         found = column(tmp_path, values)
         assert found.values("x") == values
         assert found.codes == {"x": ["not-iso-time"]}
 
     @pytest.mark.parametrize("value", ["0000-01-01", "0000-12-31T23:59:59", "0001-01-01T00:00+01"])
-    def test_a_year_that_no_calendar_has_stays_text_and_is_told(
+    def test_an_impossible_year_stays_text_and_is_reported(
         self, tmp_path: Path, value: str
     ) -> None:
         found = column(tmp_path, ["2024-01-01T00:00Z", value] if "+" in value else [value])
@@ -382,7 +382,7 @@ class TestTimes:
 
 
 class TestTruths:
-    def test_true_and_false_in_several_spellings_are_told(self, tmp_path: Path) -> None:
+    def test_true_and_false_in_several_spellings_are_reported(self, tmp_path: Path) -> None:
         found = column(tmp_path, ["true", "yes", "0", "no"])
         assert found.values("x") == ["true", "yes", "0", "no"]
         assert "spelled as '0', 'no', 'true', 'yes'" in found.finding("mixed-booleans").text
@@ -427,7 +427,7 @@ class TestStrictQuoting:
         assert "\n" not in str(caught.value)
         assert len(str(caught.value)) < 500
 
-    def test_the_line_and_the_remedy_are_told(self, tmp_path: Path) -> None:
+    def test_the_line_and_the_remedy_are_reported(self, tmp_path: Path) -> None:
         with pytest.raises(DataError) as caught:
             read(tmp_path, 'id,name\n1,"a\nb"\n2,"the \\"best\\" one"\n')
         assert "line 4: a quote is escaped with a backslash" in str(caught.value)
@@ -528,13 +528,13 @@ class TestParquet:
         assert found.values("x") == ids
         assert found.codes == {"x": ["beyond-float64"]}
 
-    def test_decimals_that_float64_gives_back_are_numbers(self, tmp_path: Path) -> None:
+    def test_decimals_that_float64_represents_are_numbers(self, tmp_path: Path) -> None:
         found = self.decimals(tmp_path, ["12.34", "0.1", "-99999.000001"], 18)
         assert found.kind("x") == "float64"
         assert found.values("x") == [12.34, 0.1, -99999.000001]
         assert found.info.findings == ()
 
-    def test_decimals_with_more_digits_are_rounded_and_told(self, tmp_path: Path) -> None:
+    def test_decimals_with_more_digits_are_rounded_and_reported(self, tmp_path: Path) -> None:
         found = self.decimals(tmp_path, ["0.123456789012345678901", "1.5"], 30)
         assert found.codes == {"x": ["rounded"]}
 
@@ -544,7 +544,7 @@ class TestParquet:
         st.lists(st.integers(-(10**37), 10**37), min_size=1, max_size=5),
         st.sampled_from([0, 2, 20]),
     )
-    def test_no_decimal_changes_without_a_word(self, whole: list[int], scale: int) -> None:
+    def test_every_change_of_a_decimal_is_reported(self, whole: list[int], scale: int) -> None:
         values = [Decimal(value).scaleb(-scale) for value in whole]
         with tempfile.TemporaryDirectory() as folder:
             found = self.decimals(Path(folder), [f"{value:f}" for value in values], scale)
@@ -585,7 +585,9 @@ class TestParquet:
         assert found.table.column_names == ["x", "customer"]
         assert found.info.findings == ()
 
-    def test_a_column_that_is_only_named_so_is_kept_and_told(self, tmp_path: Path) -> None:
+    def test_a_column_that_is_only_named_like_an_index_is_kept_and_reported(
+        self, tmp_path: Path
+    ) -> None:
         found = self.write(tmp_path, pa.table({"x": [1.5], "__index_level_0__": [3]}))
         assert found.table.column_names == ["x", "__index_level_0__"]
         assert found.codes == {"__index_level_0__": ["index-kept"]}
@@ -626,7 +628,7 @@ class TestEncodings:
             read(tmp_path, content)
         assert read(tmp_path, content, encoding="latin-1").values("stadt") == ["Köln", "München"]
 
-    def test_utf_8_that_is_read_as_another_is_told(self, tmp_path: Path) -> None:
+    def test_utf_8_that_is_read_in_another_encoding_is_reported(self, tmp_path: Path) -> None:
         found = read(tmp_path, "stadt,x\nKöln,1\n", encoding="latin-1")
         assert "set encoding='utf-8'" in found.finding("is-utf-8").text
         assert read(tmp_path, "stadt,x\nUlm,1\n", encoding="latin-1").info.findings == ()
@@ -644,7 +646,7 @@ class TestIndexOfPandas:
 
 
 class TestBlankLines:
-    def test_in_a_table_of_one_column_they_are_told(self, tmp_path: Path) -> None:
+    def test_in_a_table_of_one_column_they_are_reported(self, tmp_path: Path) -> None:
         found = read(tmp_path, "x\n1\n\n3\n\n\n4\n\n")
         assert found.values("x") == [1, 3, 4]
         assert found.finding("blank-lines").text.startswith("3 blank lines are not counted as rows")

@@ -40,7 +40,7 @@ def test_the_reader_has_no_other_parameters() -> None:
 
 
 @pytest.mark.parametrize("path", COMPONENTS, ids=lambda path: path.parent.name)
-def test_a_component_that_takes_one_of_them_takes_all(path: Path) -> None:
+def test_a_component_with_one_of_the_parameters_has_all(path: Path) -> None:
     taken = READER & set(inputs(specification(path)["root"]))
     assert taken in (set(), READER)
 
@@ -98,17 +98,15 @@ def test_a_latin_1_table_is_looked_at_and_drafted_from(shared_data: Path, tmp_pa
     names = header.column_names(str(path), Options(encoding="latin-1"), store)
     assert all("\ufffd" not in name for name in names)
     runner = CliRunner()
-    told = runner.invoke(cli, ["suite", "draft", str(path)])
-    assert isinstance(told.exception, DataError)
-    assert "set encoding to" in str(told.exception)
-    told = runner.invoke(cli, ["suite", "draft", str(path), "--encoding", "latin-1"])
-    assert told.exit_code == 0, told.output
-    assert names[0] in told.output
+    message = runner.invoke(cli, ["suite", "draft", str(path)])
+    assert isinstance(message.exception, DataError)
+    assert "set encoding to" in str(message.exception)
+    message = runner.invoke(cli, ["suite", "draft", str(path), "--encoding", "latin-1"])
+    assert message.exit_code == 0, message.output
+    assert names[0] in message.output
 
 
-def test_an_encoding_that_there_is_not_is_told_before_any_cost(
-    shared_data: Path, tmp_path: Path
-) -> None:
+def test_an_unknown_encoding_is_reported_before_the_run(shared_data: Path, tmp_path: Path) -> None:
     path = shared_data.parent / "cases" / "c10_latin1.csv"
     store = open_store((tmp_path / "store").as_uri())
     refused(

@@ -117,7 +117,7 @@ ODD: tuple[Any, ...] = (
 
 
 @pytest.mark.parametrize("kind", sorted(ARGUMENTS))
-def test_what_is_taken_great_expectations_takes_too(kind: str) -> None:
+def test_great_expectations_accepts_every_accepted_suite(kind: str) -> None:
     """Else the suite is refused after the snapshot only, and not by preflight."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # deprecations inside of GX
@@ -173,7 +173,7 @@ def test_a_form_of_time_that_is_none_is_refused(form: str) -> None:
         *("object", "no_expectations", "too_many", "huge_file"),
     ],
 )
-def test_what_is_no_suite(text: bytes, message: str) -> None:
+def test_a_file_that_is_not_a_suite_is_refused(text: bytes, message: str) -> None:
     with pytest.raises(UsageError) as caught:
         parse_suite(text)
     assert message in str(caught.value)
@@ -287,7 +287,7 @@ def test_a_schema_may_refer_to_itself() -> None:
     assert parse_suite(suite(one(kind, column="a", json_schema=schema)))
 
 
-def test_all_offenders_are_told_at_once() -> None:
+def test_all_problems_are_reported_together() -> None:
     message = refusal(
         one(column="a"), one("no_such"), one(column="agee", value_set=[1]), columns=["age"]
     )
@@ -298,7 +298,7 @@ def test_all_offenders_are_told_at_once() -> None:
 
 def test_many_offenders_are_counted() -> None:
     message = refusal(*[one("no_such")] * 1000)
-    assert message.endswith("; the last 949 expectations were not looked at")
+    assert message.endswith("; the last 949 expectations were not checked")
 
 
 @pytest.mark.parametrize(
@@ -314,7 +314,7 @@ def test_columns_must_be_there(item: Any, absent: str) -> None:
     assert parse_suite(suite(item)), "without a header nothing is said about columns"
 
 
-def test_what_is_about_the_columns_themselves_is_left_to_validation() -> None:
+def test_expectations_about_the_columns_themselves_are_left_to_validation() -> None:
     items = [
         one("expect_column_to_exist", column="b"),
         one("expect_table_columns_to_match_ordered_list", column_list=["b"]),
@@ -360,7 +360,7 @@ def test_a_draft_of_adult_holds_the_labels(adult: Dataset) -> None:
     assert found["", "expect_table_columns_to_match_ordered_list"]["column_list"][0] == "age"
 
 
-def test_a_draft_says_why(adult: Dataset) -> None:
+def test_a_draft_gives_reasons(adult: Dataset) -> None:
     notes = [item["meta"]["notes"] for item in draft(adult.path, "income")["expectations"]]
     assert "From 17 to 90, with a tenth of that width as slack." in notes
     assert "The 2 labels of the target, to the letter." in notes

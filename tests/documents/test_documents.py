@@ -77,8 +77,8 @@ def test_numbers_and_truth_values_are_what_json_has(word: str, meant: Any) -> No
 )  # fmt: skip
 def test_a_number_that_programs_read_differently_is_refused(word: str) -> None:
     """A postal code of Boston, 02139, is 1119 to YAML 1.1: the check would try another town."""
-    told = refusal(lambda: value(f"a:\n  - {word}\n"))
-    assert told.startswith("file line 2, column 5: ")
+    message = refusal(lambda: value(f"a:\n  - {word}\n"))
+    assert message.startswith("file line 2, column 5: ")
     assert value(f"['{word}']") == [word]
 
 
@@ -88,7 +88,7 @@ def test_words_in_a_file_of_checks_reach_the_check_as_they_were_written() -> Non
     assert (check.name, check.column, check.values) == ("no", "on", ("yes", "no", "2024-01-31"))
 
 
-def test_what_pyyaml_writes_is_read_as_it_was() -> None:
+def test_output_of_pyyaml_is_read_back_unchanged() -> None:
     """Releases and MLflow's MLmodel are written by PyYAML, which leaves other words unquoted."""
     texts = ["1e5", "0912", "1234e56", "0o17", "no", "on", "017", "1_0", "2024-01-31", "12:30",
              "null", "", "~", "true", "1.5", ".nan", "=", "<<", "é", "a: b", "#"]  # fmt: skip
@@ -103,7 +103,7 @@ def test_what_pyyaml_writes_is_read_as_it_was() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ("a: 1\nb: 2\na: 3\n", "line 3, column 1: key 'a' is given twice"),
         ("a: {b: 1, b: 2}", "line 1, column 11: key 'b' is given twice"),
@@ -122,12 +122,12 @@ def test_what_pyyaml_writes_is_read_as_it_was() -> None:
         ("a:\n\t- b", "line 2, column 1: not YAML"),
     ],
 )
-def test_what_two_readers_could_read_differently_is_refused(text: str, told: str) -> None:
-    assert told in refusal(lambda: value(text))
+def test_ambiguous_syntax_is_refused(text: str, message: str) -> None:
+    assert message in refusal(lambda: value(text))
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ('{"a": 1,\n "a": 2}', "line 2, column 2: key 'a' is given twice"),
         ('{"a": {"b": 1, "\\u0062": 2}}', "line 1, column 16: key 'b' is given twice"),
@@ -143,8 +143,8 @@ def test_what_two_readers_could_read_differently_is_refused(text: str, told: str
         ("{'a': 1}", "line 1, column 2: not JSON"),
     ],
 )
-def test_json_is_read_strictly(text: str, told: str) -> None:
-    assert told in refusal(lambda: read_json(text, "file"))
+def test_json_is_read_strictly(text: str, message: str) -> None:
+    assert message in refusal(lambda: read_json(text, "file"))
 
 
 def test_json_of_other_programs_is_read() -> None:
@@ -153,16 +153,16 @@ def test_json_of_other_programs_is_read() -> None:
     assert found == {"a": [1, 2.5, True, None, "😀 é", {"a": {}}], "": "x"}
 
 
-def test_not_utf_8_is_told_with_its_place() -> None:
+def test_invalid_utf_8_is_reported_with_its_position() -> None:
     for read in (read_yaml, read_json):
-        told = refusal(lambda read=read: read(b"{\n  \xff", "file"))  # type: ignore[misc]
-        assert told == "file line 2, column 3: not UTF-8"
+        message = refusal(lambda read=read: read(b"{\n  \xff", "file"))  # type: ignore[misc]
+        assert message == "file line 2, column 3: not UTF-8"
 
 
 def test_offenders_are_named_up_to_a_number() -> None:
-    told = refusal(lambda: value("\n".join(f"- 0{number}" for number in range(10, 90))))
-    assert told.count("line ") == 20
-    assert told.endswith("and 60 more")
+    message = refusal(lambda: value("\n".join(f"- 0{number}" for number in range(10, 90))))
+    assert message.count("line ") == 20
+    assert message.endswith("and 60 more")
     assert some(range(3), str, 2) == ["0", "1", "and 1 more"]
 
 
@@ -244,11 +244,11 @@ def test_a_hostile_file_is_refused_in_time_that_grows_with_its_size(name: str) -
     assert whole < 8 * max(quarter, 0.3)
 
 
-def test_aliases_count_as_all_that_they_stand_for() -> None:
-    told = refusal(lambda: read_yaml(_alias_bomb(9), "MLmodel", person=False))
-    assert "more values than the limit of 200,000" in told
-    told = refusal(lambda: value("a: &a [*a]", person=False))
-    assert "stands for nothing before it" in told
+def test_an_alias_counts_as_everything_that_it_refers_to() -> None:
+    message = refusal(lambda: read_yaml(_alias_bomb(9), "MLmodel", person=False))
+    assert "more values than the limit of 200,000" in message
+    message = refusal(lambda: value("a: &a [*a]", person=False))
+    assert "refers to no node before it" in message
 
 
 def test_limits_count_bytes_depth_and_values() -> None:
@@ -277,16 +277,16 @@ def test_similar_names_are_looked_for_among_a_bounded_number() -> None:
 def test_a_pipe_or_device_or_folder_is_refused_at_once(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "loop").symlink_to("loop")
-    for path, told in [
+    for path, message in [
         (tmp_path / "pipe", "it is a pipe"),
         (Path("/dev/zero"), "it is a device"),
         (tmp_path, "it is a folder"),
-        (Path("/proc/self/environ"), "the kernel makes it up"),
+        (Path("/proc/self/environ"), "a virtual file of the kernel"),
         (tmp_path / "loop", "cannot read"),
         (tmp_path / "nothing", "No such file"),
         (Path("a\0b"), "not a path"),
     ]:
-        assert told in refusal(lambda path=path: read_regular(path, 100, "policy"))  # type: ignore[misc]
+        assert message in refusal(lambda path=path: read_regular(path, 100, "policy"))  # type: ignore[misc]
 
 
 def test_a_file_is_read_no_further_than_its_limit(tmp_path: Path) -> None:
@@ -340,7 +340,7 @@ PARSERS = {
 }  # fmt: skip
 
 
-def test_nobody_parses_foreign_text_outside_of_the_reader() -> None:
+def test_untrusted_text_is_parsed_by_the_reader_only() -> None:
     found = {
         str(path.relative_to(ROOT))
         for folder in ("src", "components", "pipelines", "images")

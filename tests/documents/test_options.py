@@ -16,7 +16,7 @@ KNOWN = {"seed": int, "share": float, "name": str, "on": bool, "columns": list, 
     ("value", "wanted"),
     [(3, int), (0.5, float), ("x", str), (True, bool), ([1], list), ({"a": 1}, dict)],
 )
-def test_what_is_of_its_type_stays_as_it_is(value: Any, wanted: type) -> None:
+def test_a_value_of_the_right_type_is_not_changed(value: Any, wanted: type) -> None:
     assert typed(value, wanted) == value
 
 
@@ -40,12 +40,12 @@ def test_kfp_hands_whole_numbers_in_objects_over_with_a_fraction() -> None:
         (float("nan"), int, "expected a whole number, got nan"),
     ],
 )
-def test_what_is_of_another_is_refused(value: Any, wanted: type, says: str) -> None:
+def test_a_value_of_another_type_is_refused(value: Any, wanted: type, says: str) -> None:
     with pytest.raises(ValueError, match=says):
         typed(value, wanted)
 
 
-def test_all_that_is_wrong_is_told_at_once_with_the_closest_name() -> None:
+def test_all_problems_are_reported_together_with_the_closest_name() -> None:
     with pytest.raises(UsageError) as error:
         checked({"sed": 1, "share": "half", "on": 1, "seed": 2}, KNOWN)
     assert str(error.value) == (

@@ -50,12 +50,12 @@ def test_equal_documents_have_equal_bytes_whatever_the_order(document: Any) -> N
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, None])
-def test_what_is_no_number_is_written_as_null(value: Any) -> None:
+def test_nan_and_infinity_are_written_as_null(value: Any) -> None:
     document = EvidenceDocument({"model": MODEL}, {"accuracy": value})
     assert EvidenceDocument.parse(document.to_bytes()).values == {"accuracy": None}
 
 
-def test_a_bound_that_is_no_number_stays_none() -> None:
+def test_a_bound_that_is_not_a_number_stays_undefined() -> None:
     document = EvidenceDocument({}, {}, {"a": Interval(math.nan, math.inf, 0.95)})
     read = EvidenceDocument.parse(document.to_bytes()).intervals["a"]
     assert math.isnan(read.low)
@@ -78,7 +78,7 @@ def test_a_label_that_is_no_identifier_is_quoted_as_in_prometheus_3() -> None:
 
 
 @given(names, st.dictionaries(texts, texts, max_size=4))
-def test_every_name_with_labels_can_be_asked_for_by_a_rule(metric: Any, labels: Any) -> None:
+def test_a_rule_can_refer_to_every_name_with_labels(metric: Any, labels: Any) -> None:
     name = label(metric, **labels)
     expression = parse(f"{name} > 0")
     assert (expression.metric, expression.labels) == (metric, labels)
@@ -139,7 +139,7 @@ any_text = st.text(st.characters(codec="utf-8"), max_size=12)
 
 
 @given(names, st.dictionaries(any_text, any_text, max_size=4))
-def test_a_name_is_read_as_it_was_written_whatever_the_text(metric: Any, labels: Any) -> None:
+def test_every_name_is_read_as_it_was_written(metric: Any, labels: Any) -> None:
     assert parse_label(label(metric, **labels)) == (metric, labels)
     assert parse_label(label("", **labels)) == ("", labels)
 

@@ -9,7 +9,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assay.documents import place
+from assay.documents import position
 from assay.errors import PolicyError
 from assay.governance.policy import KNOWN_METRICS, Expression, parse_expression, parse_policy
 from assay.governance.policy.language import MAX_POLICY_BYTES, MAX_RULES
@@ -180,7 +180,9 @@ def test_spellings_of_one_expression(text: Any, same: Any) -> None:
         ("__import__('os').system('x') > 1", 11, "expected one of"),
     ],
 )
-def test_a_malformed_expression_is_told_with_its_column(text: Any, column: Any, told: Any) -> None:
+def test_a_malformed_expression_is_reported_with_its_column(
+    text: Any, column: Any, told: Any
+) -> None:
     with pytest.raises(PolicyError, match=rf"^column {column}: .*{re.escape(told)}"):
         parse_expression(text)
 
@@ -203,7 +205,7 @@ def test_a_misspelt_metric_gets_a_suggestion(metric: Any, meant: Any) -> None:
     assert f"did you mean {meant!r}?" in refusal(rule("f1 > 1", f"when: {metric} > 1"))
 
 
-def test_all_problems_are_told_at_once_in_the_order_of_the_file() -> None:
+def test_all_problems_are_reported_at_once_in_the_order_of_the_file() -> None:
     message = refusal("""\
 gates:
   - metric: acuracy > 0.9
@@ -301,12 +303,12 @@ def test_nothing_but_a_policy_error_comes_of_any_bytes(data: Any) -> None:
 
 @given(st.text(max_size=30))
 def test_nothing_but_a_policy_error_comes_of_any_expression(text: Any) -> None:
-    told = None
+    output = None
     try:
         parse_expression(text)
     except PolicyError as error:
-        told = str(error)
-    assert told is None or re.match(r"column \d+: ", told)
+        output = str(error)
+    assert output is None or re.match(r"column \d+: ", output)
 
 
 # --- places ----------------------------------------------------------------------------------
@@ -345,7 +347,7 @@ def test_places_point_at_the_words_that_the_value_has(words: Any, style: Any, wi
     node = yaml.compose(source).value[0][1].value[0]
     lines = source.split("\n")
     for found in re.finditer(r"[a-zé0-9.]+", node.value):
-        line, column = place(source, node, found.start())
+        line, column = position(source, node, found.start())
         assert lines[line - 1][column - 1 :].startswith(found[0])
 
 

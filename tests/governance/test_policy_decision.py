@@ -210,7 +210,7 @@ def test_a_replay_takes_json_in_any_spelling() -> None:
 
 def test_a_replay_needs_one_model() -> None:
     rules = b"gates: [{metric: failed_expectations == 0}]"
-    with pytest.raises(UsageError, match="names these models: none; say which with --model"):
+    with pytest.raises(UsageError, match="names these models: none; choose one with --model"):
         replay(rules, [VALIDATION.to_bytes()])
     assert replay(rules, [VALIDATION.to_bytes()], MODEL).verdict == "pass"
     foreign = EvidenceDocument({"model": OTHER}, {})
@@ -241,7 +241,7 @@ def test_a_replay_does_not_choose_between_two_datasets() -> None:
 def test_a_replay_says_what_a_document_looks_like(content: Any) -> None:
     with pytest.raises(UsageError) as caught:
         replay(POLICY, [EVALUATION.to_bytes(), content])
-    assert "evidence 2 is no evidence document" in str(caught.value)
+    assert "evidence 2 is not an evidence document" in str(caught.value)
     assert '{"subjects": {"model": "sha256:' in str(caught.value)
 
 

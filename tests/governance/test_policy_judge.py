@@ -161,11 +161,11 @@ def test_a_reason_says_how_much_worse_than_production(rule: str, delta: Any, tol
 
 def test_a_bound_of_a_regression_is_what_the_model_may_lose() -> None:
     values = {"regression_delta": 0.02, "regression_delta_upper": 0.03}
-    (told,) = decision(policy("regression_delta_upper < 0.01"), about_model(values)).reasons
-    assert told == "the primary metric may be worse by up to 0.03; allowed below 0.01"
+    (output,) = decision(policy("regression_delta_upper < 0.01"), about_model(values)).reasons
+    assert output == "the primary metric may be worse by up to 0.03; allowed below 0.01"
 
 
-def test_what_a_document_says_is_told_once() -> None:
+def test_what_a_document_says_is_reported_once() -> None:
     """The comparison's own verdict, in the words of the rule about it, and one that no rule has."""
     finding = "accuracy is worse by 0.121; allowed less than 0.01"
     values = {"regression_delta": 0.121, "regression_delta_accuracy": 0.121}
@@ -397,7 +397,7 @@ def test_a_rule_that_does_not_apply_is_skipped() -> None:
 
 
 @pytest.mark.parametrize("values", [{}, {"production_exists": None}, {"production_exist": 0.0}])
-def test_a_condition_that_cannot_be_told_fails_the_rule(values: Any) -> None:
+def test_a_condition_that_cannot_be_determined_fails_the_rule(values: Any) -> None:
     rules = policy("f1 > 0", ("regression_delta < 0", "when: production_exists == 1"))
     judged = decision(rules, about_model({"f1": 1.0, "regression_delta": -1.0, **values}))
     assert judged.rows[1].outcome == "fail"
@@ -824,7 +824,7 @@ def test_a_comparison_at_a_level_that_says_nothing_does_not_count(
     assert decision(rules, replace(compared(0.1, level), intervals={})).verdict == "block"
 
 
-def test_what_could_not_be_told_by_a_wide_margin_is_still_inconclusive() -> None:
+def test_what_could_not_be_determined_by_a_wide_margin_is_still_inconclusive() -> None:
     document = compared(1.0, verdict="inconclusive")
     assert decision(policy("regression_delta < 0.1"), document).verdict == "inconclusive"
 

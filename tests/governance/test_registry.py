@@ -243,7 +243,7 @@ def test_a_production_version_of_other_origin_is_refused(
 @pytest.mark.parametrize(
     ("name", "alias", "version", "said"),
     [
-        ("churn", "production", "7", "'churn' has no version '7'; give one that was registered"),
+        ("churn", "production", "7", "'churn' has no version '7'; give a registered version"),
         ("other", "production", "1", "'other' has no version '1'"),
         ("churn", "production", "one", "must be an integer"),
         ("churn", "not an alias", "1", "alias"),
@@ -366,13 +366,13 @@ def test_a_database_that_is_there_can_be_reached(registry: Registry) -> None:
 
 
 @pytest.mark.parametrize("ask", [Registry.ping, lambda registry: registry.production("churn")])
-def test_a_file_that_is_no_database_is_told_at_once(
+def test_a_file_that_is_no_database_is_reported_at_once(
     tmp_path: Path, ask: Callable[[Registry], object]
 ) -> None:
     (tmp_path / "table.csv").write_text("a,b\n1,2\n" * 10)
-    for path, said in ((tmp_path, "is a folder"), (tmp_path / "table.csv", "is not a SQLite")):
+    for path, output in ((tmp_path, "is a folder"), (tmp_path / "table.csv", "is not a SQLite")):
         started = time.monotonic()
-        with pytest.raises(ServiceError, match=said):
+        with pytest.raises(ServiceError, match=output):
             ask(Registry(f"sqlite:///{path}"))
         assert time.monotonic() - started < 5
 
@@ -383,7 +383,7 @@ def test_a_missing_driver_is_named() -> None:
     assert "secret" not in str(e.value)
 
 
-def test_an_address_without_scheme_is_told() -> None:
+def test_an_address_without_scheme_is_reported() -> None:
     with pytest.raises(
         UsageError, match=r"does not support .*mlflow:5000.*; give http://host:port"
     ):
@@ -454,7 +454,7 @@ def test_no_answer_is_never_no_production(status: int, body: bytes) -> None:
         with pytest.raises(ServiceError):
             add(registry)
     message = str(raised.value)
-    assert message.startswith("MLflow: cannot ask for the production version of 'churn'")
+    assert message.startswith("MLflow: cannot get the production version of 'churn'")
     assert "check MLFLOW_TRACKING_URI (http://127.0.0.1" in message
     assert "pa55word" not in message
     assert "\n" not in message
@@ -487,7 +487,7 @@ def by_path(
             "not found",
         ),
         # That there is no such model, and nobody confirms it.
-        ({"get": (404, UNKNOWN)}, "ask for the production version"),
+        ({"get": (404, UNKNOWN)}, "get the production version"),
         ({"get": (404, UNKNOWN), "search": (404, UNKNOWN)}, "no model"),
         (
             {
@@ -609,7 +609,7 @@ def test_processes_that_begin_with_one_new_file_all_register(tmp_path: Path) -> 
     assert len(registry.versions()["raced"]) == 2
 
 
-def test_a_process_that_holds_the_file_for_ever_is_told(
+def test_a_process_that_holds_the_file_for_ever_is_reported(
     uri: str, registry: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = Path(uri.removeprefix("sqlite:///"))

@@ -88,9 +88,9 @@ def test_every_setting_that_cannot_be_used_is_reported(
     monkeypatch.setenv("ASSAY_CACHE", "sometimes")
     found = run_checks([("settings", check_settings), ("store", check_store)], NOTHING, 30)
     assert statuses(found) == {"settings": "failed", "store": "ok"}
-    said = f"{found[0].detail}; {found[0].remedy}"
-    assert "ASSAY_CACHE: 'sometimes' is not one of read-write, off, refresh" in said
-    assert "ASSAY_MAX_COLUMNS: 'many' is not a whole number" in said
+    output = f"{found[0].detail}; {found[0].remedy}"
+    assert "ASSAY_CACHE: 'sometimes' is not one of read-write, off, refresh" in output
+    assert "ASSAY_MAX_COLUMNS: 'many' is not a whole number" in output
     assert exit_code(found) == 2
 
 
@@ -172,7 +172,7 @@ def test_rules_that_would_remove_blobs(bucket: str, monkeypatch: pytest.MonkeyPa
     found = by_check(check_store(NOTHING))["store life cycle"]
     assert found.status is Status.WARNING
     assert found.detail == (
-        "blobs will be removed: rule sweep below / after 30 days; "
+        "blobs will expire: rule sweep below / after 30 days; "
         "rule old below assay/blobs/ after 7 days"
     )
 
@@ -233,7 +233,7 @@ def test_a_user_who_may_not_delete(
     found = by_check(check_store(NOTHING))
     assert found["store writable"].status is Status.OK
     assert found["store clean-up"].status is Status.WARNING
-    assert "remove what lies below assay/doctor/" in found["store clean-up"].remedy
+    assert "remove the objects below assay/doctor/" in found["store clean-up"].remedy
     assert exit_code(list(found.values())) == 0
 
 
@@ -382,7 +382,7 @@ def test_a_key_for_releases(
     private, public = key()
     monkeypatch.setenv("ASSAY_SIGNING_KEY", private)
     assert statuses(check_releases(NOTHING)) == {"signing of releases": "ok"}
-    for role, said in (
+    for role, output in (
         ("runner", "signs drills and rollbacks"),
         ("approver", "signs approvals, overrides, revocations"),
         ("recorder", "signs records of merges"),
@@ -390,7 +390,7 @@ def test_a_key_for_releases(
         monkeypatch.setenv("ASSAY_VERIFY_KEYS", keys_yaml(public, role))
         (found,) = check_releases(NOTHING)
         assert found.status is Status.OK
-        assert found.detail.endswith(said)
+        assert found.detail.endswith(output)
     monkeypatch.setenv("ASSAY_VERIFY_KEYS", keys_yaml(public, "trigger"))
     (found,) = check_releases(NOTHING)
     assert found.status is Status.FAILED
@@ -546,13 +546,17 @@ def controller(value: Any, place: str) -> Iterator[str]:
 @pytest.mark.parametrize(
     ("value", "status", "said"),
     [
-        ({"value": "1s"}, "ok", "after 1s"),
-        ({"value": "500ms"}, "ok", "after 500ms"),
-        ({"value": "6s"}, "warning", "after 6s: each task waits for it"),
-        ({"value": "1m0.5s"}, "warning", "after 1m0.5s"),
-        ({"value": "soon"}, "warning", "cannot be read here"),
-        ({"valueFrom": {"configMapKeyRef": {"name": "a", "key": "b"}}}, "warning", "cannot be"),
-        (None, "warning", "after 10 s, its default"),
+        ({"value": "1s"}, "ok", "every 1s"),
+        ({"value": "500ms"}, "ok", "every 500ms"),
+        ({"value": "6s"}, "warning", "every 6s: each task waits for it"),
+        ({"value": "1m0.5s"}, "warning", "every 1m0.5s"),
+        ({"value": "soon"}, "warning", "is not a duration"),
+        (
+            {"valueFrom": {"configMapKeyRef": {"name": "a", "key": "b"}}},
+            "warning",
+            "is not a duration",
+        ),
+        (None, "warning", "every 10 s, its default"),
     ],
 )
 def test_how_long_each_task_waits_for_argo(
@@ -572,7 +576,7 @@ def test_how_long_each_task_waits_for_argo(
         assert found.remedy == ("" if status == "ok" else REQUEUE_REMEDY)
 
 
-def test_who_may_not_look_is_told_all_the_same(
+def test_who_may_not_look_is_reported_all_the_same(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """`assay-runner`, and people without the right, have no Deployments to read."""
@@ -586,7 +590,7 @@ def test_who_may_not_look_is_told_all_the_same(
     monkeypatch.setenv("KUBECONFIG", str(tmp_path / "kubeconfig"))
     for url in controller(None, "elsewhere"):
         write_kubeconfig(tmp_path / "kubeconfig", url, "nobody")
-        assert hint().detail == "workflow-controller cannot be looked at (HTTP 404)"
+        assert hint().detail == "workflow-controller cannot be read (HTTP 404)"
     write_kubeconfig(tmp_path / "kubeconfig", "http://127.0.0.1:9", "nobody")
     assert "the cluster's API does not answer" in hint().detail
 
@@ -620,9 +624,9 @@ def test_images(tmp_path: Path) -> None:
 
         assert look(f"{host}/assay/public@{DIGEST}").status is Status.OK
         assert look(f"{host}/assay/public:1.0@{DIGEST}").status is Status.OK
-        gone = look(f"{host}/assay/public@sha256:{'b' * 64}")
-        assert gone.status is Status.FAILED
-        assert "does not have assay/public@" in gone.detail
+        missing = look(f"{host}/assay/public@sha256:{'b' * 64}")
+        assert missing.status is Status.FAILED
+        assert "does not have assay/public@" in missing.detail
         refused = look(f"{host}/assay/private@{DIGEST}")
         assert refused.status is Status.FAILED
         assert f"docker login {host}" in refused.remedy

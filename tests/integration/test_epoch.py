@@ -123,7 +123,7 @@ def test_what_is_said_when_it_was_not_asked_for_works_on_kfp(folder_store: Store
     with pytest.raises(AttestationError, match=r"unsigned.*assay submit --no-cache"):
         load(folder_store, made.attestation, verifier)
     collect(folder_store)
-    with pytest.raises(NotFoundError, match=r"nothing under .*assay submit --no-cache"):
+    with pytest.raises(NotFoundError, match=r"does not exist in .*assay submit --no-cache"):
         get_manifest(folder_store, made.outputs["dataset"])
 
 

@@ -110,7 +110,7 @@ def test_an_answer_that_is_always_altered_leaves_nothing(
     assert not list(tmp_path.iterdir())
 
 
-def test_an_answer_that_is_always_cut_is_told_in_bounded_time(
+def test_an_answer_that_is_always_cut_is_reported_in_bounded_time(
     store: MinioStore, faults: Faults, tmp_path: Path
 ) -> None:
     blob = store.put_bytes(DATA)
@@ -151,7 +151,7 @@ def test_a_server_that_asks_for_patience_gets_it(
         (507, "XMinioStorageFull", StoreError, "full"),
     ],
 )
-def test_what_no_retry_mends_is_told_at_once(
+def test_what_no_retry_mends_is_reported_at_once(
     store: MinioStore, faults: Faults, status: int, code: str, kind: type[StoreError], remedy: str
 ) -> None:
     faults.only, faults.answer = put, [error(status, code)] * 10
@@ -173,7 +173,7 @@ def test_a_server_that_says_nothing_is_given_up(
     store = MinioStore.from_url(proxied(minio_url), hasty)
     faults.delay = 2
     begin = time.monotonic()
-    with pytest.raises(StoreUnavailableError, match="is it up"):
+    with pytest.raises(StoreUnavailableError, match="check that it is up"):
         store.put_bytes(DATA)
     assert time.monotonic() - begin < 5
 
@@ -297,7 +297,7 @@ def test_a_file_on_a_file_system_that_cannot_send_is_sent_all_the_same(
     assert (tmp_path / "back").read_bytes() == source.read_bytes()
 
 
-def test_a_certificate_that_nobody_signed_is_told_at_once(
+def test_a_certificate_that_nobody_signed_is_reported_at_once(
     minio_endpoint: str, credentials: None, tmp_path: Path
 ) -> None:
     certificate, key = make_certificate(tmp_path)
@@ -364,7 +364,7 @@ def test_an_answer_that_is_not_of_s3_is_not_called_damage_nor_missing(
         lambda: store.read_pointer(f"cache/{'ab' * 32}"),
     ):
         faults.only, faults.answer = get, [FOREIGN[what]] * 20
-        with pytest.raises(StoreError, match=r"not an S3 server's.*proxy") as caught:
+        with pytest.raises(StoreError, match=r"not from an S3 server.*proxy") as caught:
             work()
         assert "damaged" not in str(caught.value)
         assert "remove" not in str(caught.value)
@@ -375,9 +375,9 @@ def test_an_answer_that_is_not_of_s3_is_not_called_damage_nor_missing(
 
 def test_a_write_that_a_page_answers_is_not_believed(store: MinioStore, faults: Faults) -> None:
     faults.only, faults.answer = put, [FOREIGN["a sign-in page"]] * 20
-    with pytest.raises(StoreError, match="not an S3 server's"):
+    with pytest.raises(StoreError, match="not from an S3 server"):
         store.put_bytes(DATA)
-    with pytest.raises(StoreError, match="not an S3 server's"):
+    with pytest.raises(StoreError, match="not from an S3 server"):
         store.write_pointer(f"cache/{'ab' * 32}", b"{}")
     faults.answer = []
     assert not store.has(of_bytes(DATA))
@@ -398,7 +398,7 @@ def test_a_listing_or_copy_that_a_page_answers_is_not_an_empty_one(
         faults.answer = [FOREIGN[what]] * 20
         if (only, what) == (b"DELETE", "no length"):
             continue  # the answer to a DELETE has no body
-        with pytest.raises(StoreError, match="not an S3 server's"):
+        with pytest.raises(StoreError, match="not from an S3 server"):
             work()
     faults.answer = []
     assert [digest for digest, _ in store.iter_blobs()] == [blob.digest]
@@ -530,10 +530,10 @@ def test_a_server_that_drips_is_given_up_before_it_ends(
         "listing": lambda: list(store.iter_blobs()),
         "write": lambda: store.put_bytes(DATA),
     }
-    begun = time.monotonic()
+    started_at = time.monotonic()
     with pytest.raises(StoreUnavailableError, match="bytes per second"):
         works[part]()
-    assert time.monotonic() - begun < 40
+    assert time.monotonic() - started_at < 40
     assert not list(tmp_path.iterdir())
 
 

@@ -101,31 +101,33 @@ def test_damage_of_every_kind_is_found_and_mended_from_a_copy(store: Store, tmp_
     for target in (store, copy):
         data, model = make(target, 1)
     # The two stores hold records of their own; this store's must be in the copy to be mended.
-    (record,) = about(store, model, None)
-    copy.put_bytes(store.get_bytes(record.digest, 1 << 20))
+    (attestation,) = about(store, model, None)
+    copy.put_bytes(store.get_bytes(attestation.digest, 1 << 20))
     plain_copies.make(store, get_manifest(store, model))
 
     altered, missing = first_file(store, model), first_file(store, data)
     damage(store, altered, b"altered, and longer than it was")
     store.remove_blob(missing)
     store.remove_blob(data)  # a manifest: its file is found missing once it is back
-    damage(store, record.digest, b"{}")
-    cache = f"cache/{hex_of(record.step_key)}"
+    damage(store, attestation.digest, b"{}")
+    cache = f"cache/{hex_of(attestation.step_key)}"
     store.write_pointer(cache, b"not a pointer")
 
     found = fsck(store, None)
-    told = {finding.what for finding in found.broken}
-    assert {altered, data, record.digest, cache} <= told
+    output = {finding.what for finding in found.broken}
+    assert {altered, data, attestation.digest, cache} <= output
     with pytest.raises(IntegrityError, match="--from URL") as caught:
         require_whole(found)
     assert altered in str(caught.value)
 
     mended = fsck(store, None, copy)
-    assert {altered, missing, data, record.digest} <= {f.what for f in mended.findings if f.mended}
+    assert {altered, missing, data, attestation.digest} <= {
+        f.what for f in mended.findings if f.mended
+    }
     # The copy's cache entry leads to the copy's own record, of the same step key.
     assert [f.what for f in mended.broken] in ([], [cache])
     store.write_pointer(
-        cache, json.dumps({"attestation": record.digest}, separators=(",", ":")).encode()
+        cache, json.dumps({"attestation": attestation.digest}, separators=(",", ":")).encode()
     )
     assert fsck(store, None).findings == []
     get_tree(store, get_manifest(store, model), tmp_path / "out")
@@ -133,29 +135,29 @@ def test_damage_of_every_kind_is_found_and_mended_from_a_copy(store: Store, tmp_
 
 def test_damaged_pointers_are_repaired_without_a_copy(store: Store) -> None:
     data, model = make(store, 1)
-    (record,) = about(store, model, None)
-    name = hex_of(record.digest)
-    cache = f"cache/{hex_of(record.step_key)}"
+    (attestation,) = about(store, model, None)
+    name = hex_of(attestation.digest)
+    cache = f"cache/{hex_of(attestation.step_key)}"
     pointers = [f"referrers/{hex_of(model)}/{name}", f"dependents/{hex_of(data)}/{name}"]
     for pointer in (cache, *pointers):
         store.write_pointer(pointer, b"damaged")
     invented = f"referrers/{hex_of(data)}/{name}"
-    store.write_pointer(invented, record.digest.encode())
+    store.write_pointer(invented, attestation.digest.encode())
     assert {f.what for f in fsck(store, None).broken} == {cache, *pointers, invented}
     # A name that the attestation does not prove is no pointer to write.
     assert [f.what for f in fsck(store, None, repair=True).broken] == [invented]
     assert store.read_pointer(cache) is None
-    assert all(store.read_pointer(pointer) == record.digest.encode() for pointer in pointers)
+    assert all(store.read_pointer(pointer) == attestation.digest.encode() for pointer in pointers)
     store.remove_pointer(invented)
     assert fsck(store, None).findings == []
 
 
 def test_a_young_cache_entry_that_cannot_be_read_does_not_stop_gc(folder_store: Store) -> None:
     data, model = make(folder_store, 1)
-    (record,) = about(folder_store, model, None)
-    folder_store.write_pointer(f"cache/{hex_of(record.step_key)}", b"damaged")
+    (attestation,) = about(folder_store, model, None)
+    folder_store.write_pointer(f"cache/{hex_of(attestation.step_key)}", b"damaged")
     found = plan(folder_store, {}, now=time.time(), grace=MIN_GRACE_SECONDS)
-    assert {data, model, record.digest} <= found.kept
+    assert {data, model, attestation.digest} <= found.kept
 
 
 def test_a_copy_that_is_damaged_too_mends_nothing(store: Store, tmp_path: Path) -> None:
@@ -363,7 +365,7 @@ def home(folder_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pa
     return tmp_path
 
 
-def test_the_command_says_what_would_go_and_removes_it_when_told(home: Path) -> None:
+def test_the_command_says_what_would_go_and_removes_it_on_request(home: Path) -> None:
     store = open_store(os.environ["ASSAY_STORE"])
     _, model = make(store, 1)
     (home / "release.txt").write_text(model)
@@ -394,7 +396,7 @@ def test_the_command_says_what_would_go_and_removes_it_when_told(home: Path) -> 
 def test_a_store_that_is_not_there_has_not_been_checked(home: Path, command: str) -> None:
     found = CliRunner().invoke(cli, ["store", command])
     assert isinstance(found.exception, NotFoundError)
-    assert "nothing is in" in str(found.exception)
+    assert "is empty; give the address" in str(found.exception)
 
 
 def test_an_empty_digest_does_not_mean_the_whole_store(home: Path) -> None:

@@ -189,7 +189,7 @@ def test_resolve_production(
     }
 
 
-def test_an_alias_removed_by_hand_is_told_by_a_real_server(
+def test_an_alias_removed_by_hand_is_reported_by_a_real_server(
     server: str, client: MlflowClient
 ) -> None:
     registry = Registry(server)

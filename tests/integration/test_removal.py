@@ -108,7 +108,7 @@ class InTurn(FolderStore):
 
     def _put_bytes(self, blob: Descriptor, data: bytes) -> None:
         # Looking and writing are two accesses.
-        if not self._is_there(blob):
+        if not self._is_current(blob):
             self._wait(f"write {blob_key(blob.digest)}")
             with self._writing(blob_key(blob.digest)) as out:
                 out.write(data)
@@ -220,7 +220,7 @@ def test_a_writer_of_the_same_bytes_loses_nothing_to_gc(order: list[int]) -> Non
         )
         store = FolderStore(root)
         assert store.has(manifest.digest), turns.log  # type: ignore[attr-defined]
-        assert store.has_all(manifest.blobs) == [], turns.log  # type: ignore[attr-defined]
+        assert store.missing(manifest.blobs) == [], turns.log  # type: ignore[attr-defined]
 
 
 @settings(max_examples=30, deadline=None)
@@ -252,7 +252,7 @@ def test_a_pin_is_kept_or_refused_and_never_left_on_what_is_gone(order: list[int
         )
         store = FolderStore(root)
         if pinned is None:
-            assert store.has_all(get_manifest(store, data).blobs) == [], turns.log
+            assert store.missing(get_manifest(store, data).blobs) == [], turns.log
         else:
             assert isinstance(pinned, NotFoundError)
             assert store.list_pointers("pins/") == []
@@ -266,7 +266,7 @@ def test_an_answer_given_between_plan_and_removal_stays(tmp_path: Path) -> None:
     assert found.manifests
     assert run(FolderStore(root))[1].cached
     remove(store, found, dict)
-    assert store.has_all(get_manifest(store, model).blobs) == []
+    assert store.missing(get_manifest(store, model).blobs) == []
     assert store.has(data)
     assert fsck(store, None).findings == []
 
@@ -276,7 +276,7 @@ def test_what_is_released_between_plan_and_removal_stays(tmp_path: Path) -> None
     store = FolderStore(root)
     found = plan(store, {}, now=store.now(), grace=MIN_GRACE_SECONDS)
     remove(store, found, lambda: {model: "registered meanwhile"})
-    assert store.has_all(get_manifest(store, model).blobs) == []
+    assert store.missing(get_manifest(store, model).blobs) == []
     assert fsck(store, None).findings == []
 
 
@@ -286,7 +286,7 @@ def test_an_old_digest_given_to_a_run_is_claimed_before_it_is_read(tmp_path: Pat
     found = plan(store, {}, now=store.now(), grace=MIN_GRACE_SECONDS)
     claim(store, [get_manifest(store, data)])
     remove(store, found, dict)
-    assert store.has_all(get_manifest(store, data).blobs) == []
+    assert store.missing(get_manifest(store, data).blobs) == []
 
 
 def test_a_digest_that_gc_removes_right_now_is_refused_with_the_remedy(tmp_path: Path) -> None:
@@ -372,7 +372,7 @@ def test_a_collector_that_stood_still_removes_nothing_more(
     found = plan(store, {}, now=store.now(), grace=MIN_GRACE_SECONDS)
     before = sorted(store.iter_blobs())
     monkeypatch.setattr(removal, "LEASE_SECONDS", 0.0)
-    with pytest.raises(StoreError, match="stood still"):
+    with pytest.raises(StoreError, match="was suspended"):
         remove(store, found, dict)
     assert set(before) <= set(store.iter_blobs())
 

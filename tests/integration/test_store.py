@@ -128,7 +128,7 @@ def test_altered_bytes_are_refused_and_leave_nothing(store: Store, tmp_path: Pat
 @pytest.mark.parametrize("other", [b"shor", b"longer than it should be"])
 def test_a_blob_of_wrong_size_is_mended_by_storing_it_again(store: Store, other: bytes) -> None:
     damage(store, of_bytes(b"right"), other)
-    assert store.has_all([Descriptor(of_bytes(b"right"), 5)]) == [of_bytes(b"right")]
+    assert store.missing([Descriptor(of_bytes(b"right"), 5)]) == [of_bytes(b"right")]
     store.put_bytes(b"right")
     assert store.get_bytes(of_bytes(b"right"), 10) == b"right"
 
@@ -148,9 +148,9 @@ def test_a_read_is_bounded(store: Store) -> None:
         store.get_bytes(blob.digest, 99)
 
 
-def test_missing_and_cut_blobs_are_told_apart_from_good_ones(store: Store) -> None:
+def test_missing_and_cut_blobs_are_reported_apart_from_good_ones(store: Store) -> None:
     good = store.put_bytes(b"good")
-    assert store.has_all([good, Descriptor(ABSENT, 1), Descriptor(good.digest, 4)]) == [ABSENT]
+    assert store.missing([good, Descriptor(ABSENT, 1), Descriptor(good.digest, 4)]) == [ABSENT]
 
 
 def test_a_pointer_is_replaced_and_listed(store: Store) -> None:
@@ -301,8 +301,8 @@ def test_a_killed_writer_leaves_no_half_tree(
         ("", "not the URL of a store"),
         ("/some/folder", "file:///folder"),
         ("https://host/bucket", "s3://bucket"),
-        ("s3://", "which bucket"),
-        ("s3://bucket", "which server"),
+        ("s3://", "no bucket"),
+        ("s3://bucket", "no endpoint"),
         ("s3://user:secret@bucket/x?endpoint=http://h:1", "credentials come from"),
         ("s3://bucket/x?endpoint=http://h:1&secret_key=s", "credentials come from"),
     ],
@@ -409,7 +409,7 @@ def test_a_file_that_is_not_there_is_one_line(store: Store, tmp_path: Path) -> N
     "work",
     [
         lambda store, blob, _path: store.has(blob.digest),
-        lambda store, blob, _path: store.has_all([blob]),
+        lambda store, blob, _path: store.missing([blob]),
         lambda store, _blob, _path: store.put_bytes(b"x"),
         lambda store, blob, _path: store.get_bytes(blob.digest, 9),
         lambda store, blob, path: store.get_file(blob, path),
@@ -428,7 +428,7 @@ def test_a_file_that_is_not_there_is_one_line(store: Store, tmp_path: Path) -> N
     ],
 )
 @pytest.mark.parametrize("server", ["minio", "seaweedfs"])
-def test_a_missing_bucket_is_told_by_every_method(
+def test_a_missing_bucket_is_reported_by_every_method(
     request: pytest.FixtureRequest,
     server: str,
     work: Callable[[Store, Descriptor, Path], object],

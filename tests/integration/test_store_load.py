@@ -257,9 +257,9 @@ def test_a_writer_goes_on_after_the_server_was_killed_and_started_again(
     # And one that is gone for good is reported in one line.
     own_minio.stop()
     hasty = Limits(Policy(attempts=3, first_wait=0.01, longest_wait=1, seconds=5))
-    gone = MinioStore.from_url(f"s3://bucket/p?endpoint={own_minio.endpoint}", hasty)
-    with pytest.raises(StoreUnavailableError, match="is it up") as caught:
-        gone.put_bytes(b"x")
+    missing = MinioStore.from_url(f"s3://bucket/p?endpoint={own_minio.endpoint}", hasty)
+    with pytest.raises(StoreUnavailableError, match="check that it is up") as caught:
+        missing.put_bytes(b"x")
     figures.add("inputs", "server gone", "StoreUnavailableError", one_line(caught.value))
 
 
@@ -305,7 +305,7 @@ def test_no_room_on_the_disk_is_one_line_and_leaves_nothing(
     figures.add("inputs", f"no room in the {where}", "StoreError", shown(line, tmp_path))
 
 
-def test_bad_ground_is_told_in_one_line_with_the_remedy(
+def test_bad_ground_is_reported_in_one_line_with_the_remedy(
     minio_url: str, monkeypatch: pytest.MonkeyPatch, figures: Figures
 ) -> None:
     def refused(
@@ -365,10 +365,10 @@ def test_bad_ground_is_told_in_one_line_with_the_remedy(
             )
     for what, url, remedy in (
         ("credentials in the bucket's place", "s3://user:pw@bucket/p?endpoint=http://h", "come"),
-        ("credentials in the endpoint", "s3://bucket/p?endpoint=http://user:pw@h", "take them out"),
+        ("credentials in the endpoint", "s3://bucket/p?endpoint=http://user:pw@h", "remove them"),
         ("credentials as an option", "s3://bucket/p?endpoint=http://h&secret=pw", "come from"),
-        ("no endpoint", "s3://bucket/p", "which server"),
-        ("no bucket", "s3://", "which bucket"),
+        ("no endpoint", "s3://bucket/p", "no endpoint"),
+        ("no bucket", "s3://", "no bucket"),
         ("another scheme", "https://user:pw@host/bucket", "file:///folder"),
     ):
         refused(what, UsageError, remedy, put(url))

@@ -23,7 +23,7 @@ from assay import __version__
 from assay.cli import main, submit
 from assay.cli.catalog import pipeline
 from assay.cli.compile import compile_one
-from assay.cli.sent import sent
+from assay.cli.run_arguments import as_digests
 from assay.cluster.client import Endpoint, Kfp, KfpUnavailableError
 from assay.cluster.follow import follow
 from assay.cluster.runs import INTERMEDIATE, TERMINAL, Task
@@ -126,7 +126,7 @@ def test_the_same_content_is_uploaded_once(api: KfpApi, url: str, assay: Assay) 
     assert assay(*RUN, *PARAMETERS)[0] == 0
     code, _, err = assay(*RUN, *PARAMETERS)
     assert code == 0
-    assert "there already" in err
+    assert "unchanged" in err
     assert (len(api.pipelines), len(api.versions), len(api.runs)) == (1, 1, 2)
     assert assay(*RUN, *PARAMETERS, "--profile", KIND)[0] == 0
     assert len(api.versions) == 2, "other content, other version"
@@ -208,7 +208,7 @@ def test_a_recurring_run(
     assert not api.runs
     code, _, err = assay(*RUN, *PARAMETERS, *words)
     assert code == 2, "a second one would run everything twice"
-    assert "there is a recurring run 'churn · d · auto'" in err
+    assert "the recurring run 'churn · d · auto' exists" in err
     assert len(api.recurring) == 1
 
 
@@ -234,7 +234,7 @@ def test_a_pipeline_says_what_it_is(api: KfpApi, url: str, assay: Assay) -> None
         for name in ("data", "target", "model_name"):
             assert f"\n\n**{name}**: " in text
         assert "**policy**" not in text, "not required"
-        assert "\n\nWhen a run is red: " in text
+        assert "\n\nIf a run fails: " in text
     assert re.search(r"content `sha256:[0-9a-f]{64}`", version["description"])
     pipeline["description"] = "ours"
     assert assay(*RUN, *PARAMETERS, "--profile", KIND)[0] == 0
@@ -245,9 +245,9 @@ def test_two_versions_whose_digests_begin_alike(api: KfpApi, url: str, assay: As
     assert assay(*RUN, *PARAMETERS)[0] == 0
     (version,) = api.versions.values()
     version["description"] = "content `sha256:" + "0" * 64 + "`"
-    for said in ("uploaded", "there already"):
+    for output in ("uploaded", "unchanged"):
         code, _, err = assay(*RUN, *PARAMETERS)
-        assert (code, said in err) == (0, True)
+        assert (code, output in err) == (0, True)
     first, second = (item["display_name"] for item in api.versions.values())
     assert second.startswith(first)
     assert len(second) == len(first) + 8
@@ -352,11 +352,11 @@ def test_documents_among_the_options_travel_so_too(store: Store) -> None:
         "data": "d",
         "options": {"checks": "checks: []\n", "monitoring": {"format": 1}, "n": 3},
     }
-    found = sent(given, store)["options"]
+    found = as_digests(given, store)["options"]
     assert get_manifest(store, found["checks"]).artifact_type == Checks.type
     assert get_manifest(store, found["monitoring"]).artifact_type == MonitoringPlan.type
     assert found["n"] == 3
-    assert sent(found, store) == found, "a digest stays"
+    assert as_digests(found, store) == found, "a digest stays"
     assert given["options"]["checks"] == "checks: []\n", "the caller's own stays as it was"
 
 
@@ -373,7 +373,8 @@ def test_documents_without_a_store(
     code, _, err = assay(*RUN, *PARAMETERS, *words)
     assert code == 2
     assert len(api.runs) == 1
-    assert f"policy: the cluster cannot read {tmp_path}/policy.yaml of here; set ASSAY_STORE" in err
+    path = tmp_path / "policy.yaml"
+    assert f"policy: the cluster cannot read the local file {path}; set ASSAY_STORE" in err
     assert "suite: a text of 16,4" in err
     assert len(err.splitlines()) == 1
 
@@ -432,7 +433,7 @@ def recording(store: Store, recorded: Recorded) -> Callable[[dict[str, Any], Any
 
 
 @pytest.mark.parametrize("name", RECORDED)
-def test_an_end_is_told_from_kfp_alone(api: KfpApi, followed: Assay, name: str) -> None:
+def test_an_end_is_reported_from_kfp_alone(api: KfpApi, followed: Assay, name: str) -> None:
     recorded = RECORDED[name]
     api.script = list(recorded.looks)
     code, out, _ = followed()
@@ -447,7 +448,7 @@ def test_an_end_is_told_from_kfp_alone(api: KfpApi, followed: Assay, name: str) 
 
 
 @pytest.mark.parametrize("name", RECORDED)
-def test_an_end_is_told_from_its_record(
+def test_an_end_is_reported_from_its_record(
     api: KfpApi, followed: Assay, store: Store, name: str
 ) -> None:
     recorded = RECORDED[name]
@@ -468,11 +469,11 @@ def test_an_end_is_told_from_its_record(
 LIES = {
     "a red run that is said to have passed": (
         "blocked", a_record("passed", 0), 1,
-        "FAILED KFP calls the run failed, although its record says that it passed",
+        "FAILED KFP reports the run as failed, but its status in the store is passed",
     ),
     "a green run that is said to be blocked": (
         "green", a_record("blocked", 4, "recall fell"), 4,
-        "BLOCKED KFP calls the run succeeded, although its record says that it is blocked",
+        "BLOCKED KFP reports the run as succeeded, but its status in the store is blocked",
     ),
     "a red run whose exit code would be that of a pass": (
         "blocked", a_record("blocked", 0, "recall fell"), 4, "BLOCKED recall fell",
@@ -485,7 +486,7 @@ LIES = {
     ),
     "a green run whose exit code is that of a failure": (
         "green", a_record("passed", 7), 7,
-        "FAILED KFP calls the run succeeded, although its record says that it is failed",
+        "FAILED KFP reports the run as succeeded, but its status in the store is failed",
     ),
     "a canceled run that is said to have passed": (
         "canceled", a_record("passed", 0), 1, "CANCELED the run was canceled",
@@ -505,13 +506,15 @@ def test_a_record_makes_no_run_green(api: KfpApi, followed: Assay, store: Store,
     assert (got, said(out).splitlines()[0]) == (code, line)
 
 
-def test_a_version_is_told_as_the_records_word(api: KfpApi, followed: Assay, store: Store) -> None:
+def test_a_version_is_reported_as_the_records_word(
+    api: KfpApi, followed: Assay, store: Store
+) -> None:
     """It may be forged on a green run as well, where KFP's state does not contradict it."""
     forged = replace(a_record("passed", 0), model_name="m", version="99")
     api.executor = recording(store, replace(RECORDED["green"], record=forged))
     code, out, _ = followed()
     assert code == 0
-    assert "registered, by the run's record: m version 99" in out.splitlines()
+    assert "registered, according to the run's status: m version 99" in out.splitlines()
     _, out, _ = followed("--json")
     found = json.loads(out)
     assert (found["registryVersion"], found["artifactsFrom"]) == ("99", "record")
@@ -528,7 +531,7 @@ def test_a_store_that_does_not_answer_costs_the_reason_and_nothing_else(
     monkeypatch.setenv("ASSAY_STORE", f"file://{tmp_path}/store")
     code, out, err = followed()
     assert (code, said(out)) == (4, RECORDED["blocked"].line)
-    assert "the records of the run cannot be read: " in err
+    assert "the status of the run cannot be read from the store: " in err
     assert len(err.splitlines()) == 1
 
 
@@ -573,8 +576,8 @@ def test_pods_are_looked_at_only_when_nothing_goes_on(api: KfpApi, followed: Ass
 
 def test_a_terminal_shows_what_tasks_wait_for_and_why_they_failed() -> None:
     display = submit._Display()
-    told = StringIO()
-    console = Console(file=told, width=120, force_terminal=True, color_system=None)
+    output = StringIO()
+    console = Console(file=output, width=120, force_terminal=True, color_system=None)
     console.print(display)
     display.update(
         "RUNNING",
@@ -585,7 +588,7 @@ def test_a_terminal_shows_what_tasks_wait_for_and_why_they_failed() -> None:
         ),
     )
     console.print(display)
-    lines = told.getvalue().splitlines()
+    lines = output.getvalue().splitlines()
     assert "waiting for the first task" in lines[0]
     assert "✓" in lines[1]
     assert lines[2].rstrip().endswith(UNMOUNTED)
@@ -598,7 +601,7 @@ def test_an_installation_without_the_older_protocol(api: KfpApi, followed: Assay
     api.faults.answers = [404] * 100
     code, out, _ = followed()
     assert code == 1
-    assert "FAILED gate: KFP gave no reason; see the log of the red task" in out
+    assert "FAILED gate: KFP gave no reason; see the log of the failed task" in out
 
 
 def test_a_run_is_followed_later(api: KfpApi, url: str, assay: Assay) -> None:
@@ -677,15 +680,15 @@ def test_an_api_that_goes_away_and_stays_away(api: KfpApi, monkeypatch: pytest.M
     with serving(api) as url:
         kfp = Kfp(Endpoint(url))
         run_id = start(kfp, api)
-        gone = threading.Event()
+        missing = threading.Event()
 
         def leave(_state: str, _tasks: Any) -> None:
             api.faults.answers = ["drop"] * 1000
-            gone.set()
+            missing.set()
 
         with pytest.raises(KfpUnavailableError) as error:
             follow(kfp, run_id, leave, poll_seconds=0.01, patience_seconds=0.2)
-    assert gone.is_set()
+    assert missing.is_set()
     assert str(error.value).endswith(
         f"the run goes on; follow it with: assay submit --follow {run_id}"
     )
@@ -707,7 +710,7 @@ def test_a_run_is_never_started_twice(api: KfpApi, url: str, assay: Assay) -> No
     api.faults.answers = [503]
     code, _, err = assay(*RUN, *PARAMETERS)
     assert code == 8
-    assert "see in the UI whether it is there" in err
+    assert "check in the UI whether it exists" in err
     assert sum(request == f"POST {BASE}/runs" for request in api.seen) == 1
 
 
@@ -722,7 +725,7 @@ def test_somebody_else_is_there(api: KfpApi, url: str, assay: Assay) -> None:
     api.faults.answers = ["page"]
     code, _, err = assay(*RUN, *PARAMETERS)
     assert code == 8
-    assert "is this the API's address?" in err
+    assert "is this the address of the API?" in err
 
 
 def test_a_slow_api_is_waited_for(api: KfpApi, url: str, assay: Assay) -> None:
@@ -809,7 +812,7 @@ def test_links_lead_to_the_ui(
         (["submit", "--follow", "nothing"], "run nothing not found"),
         (["submit", "--cancel", "nothing"], "run nothing not found"),
         ([*RUN, *PARAMETERS, "--endpoint", "kfp.example.org"], "is not an endpoint"),
-        ([*RUN, *PARAMETERS, "--endpoint", "http://me:pw@h"], "the endpoint holds a login"),
+        ([*RUN, *PARAMETERS, "--endpoint", "http://me:pw@h"], "the endpoint contains a login"),
     ],
 )
 def test_a_mistake_is_one_line(
@@ -892,9 +895,9 @@ def execute(run: dict[str, Any], folder: Path) -> None:
 
 def test_the_documentation_names_options_that_there_are() -> None:
     text = (ROOT / "docs/submit.md").read_text()
-    there = {name for option in submit.command.params for name in option.opts}
+    result = {name for option in submit.command.params for name in option.opts}
     named = set(re.findall(r"--[a-z][a-z-]+", text)) - {"--upload", "--pin"}
-    assert named <= there
+    assert named <= result
     assert {"--no-cache", "--catch-up", "--max-concurrency", "--still"} <= named
     (line,) = re.findall(r"^assay submit .*$", text, re.MULTILINE)
     words = line.split()[2:]

@@ -357,12 +357,12 @@ def reference_faults(
         objects: What was rendered.
         external: Name and key of Secrets that somebody else makes.
     """
-    there = provided(objects)
+    result = provided(objects)
     return [
         f"{need.needed_by}: {need.kind} {need.namespace}/{need.name}"
         f"{f' key {need.key}' if need.key else ''} is not there"
         for need in references(objects)
-        if (need.kind, need.namespace, need.name, need.key) not in there
+        if (need.kind, need.namespace, need.name, need.key) not in result
         and not (need.kind == "Secret" and (need.name, need.key) in external)
     ]
 

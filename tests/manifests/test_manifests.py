@@ -285,8 +285,8 @@ def test_as_many_trainings_fit_as_the_manifest_says(
         asked.cpu_request,
         asked.memory_request,
     )
-    said = (manifests / "base" / "runs" / "limits.yaml").read_text()
-    assert f"{fit} of th" in said
+    output = (manifests / "base" / "runs" / "limits.yaml").read_text()
+    assert f"{fit} of th" in output
     # A quota on limits would refuse every pod in which a helper says none.
     assert not [name for name in hard if name.startswith("limits")]
     assert "default" not in limits["spec"]["limits"][0]

@@ -35,7 +35,7 @@ GOLDEN = "  - {name: a, kind: golden, cases: [{row: {age: 39}, expect: yes"
         (GOLDEN.replace("{age: 39}", "{age: [39]}") + "}]}", "case 1 needs a 'row' of columns"),
     ],
 )
-def test_a_value_that_checks_nothing_is_refused(check: str, problem: str) -> None:
+def test_a_value_without_effect_is_refused(check: str, problem: str) -> None:
     with pytest.raises(UsageError) as caught:
         parse_checks(f"checks:\n{check}\n".encode())
     assert problem in str(caught.value)
@@ -54,11 +54,11 @@ def test_a_value_that_checks_nothing_is_refused(check: str, problem: str) -> Non
     ],
 )
 @pytest.mark.parametrize("digits", [309, 350])
-def test_a_number_that_no_float_holds_is_refused(check: str, digits: int) -> None:
+def test_a_number_that_a_float_cannot_represent_is_refused(check: str, digits: int) -> None:
     with pytest.raises(UsageError, match=f"line 2.* a number of {digits} characters; the limit"):
         parse_checks(f"checks:\n{check}\n".replace("HUGE", "9" * digits).encode())
 
 
 @pytest.mark.parametrize("check", [INVARIANCE + "}", DIRECTION + "}", GOLDEN + "}]}"])
-def test_the_same_without_the_mistake_is_taken(check: str) -> None:
+def test_the_same_without_the_mistake_is_accepted(check: str) -> None:
     assert len(parse_checks(f"checks:\n{check}\n".encode())) == 1

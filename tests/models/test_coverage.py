@@ -111,7 +111,7 @@ def test_metrics_that_are_shares_are_covered(name: str, rows: int) -> None:
     assert LOW <= np.mean(covered) <= HIGH + 0.005
 
 
-def test_38_of_38_right_is_not_certain() -> None:
+def test_38_of_38_correct_predictions_are_not_certain() -> None:
     truth = np.arange(38) % 2
     data = binary(truth, truth, np.where(truth == 1, 0.9, 0.1))
     accuracy = of("accuracy", data)
@@ -195,7 +195,7 @@ def test_differences_of_accuracy_are_covered(rows: int) -> None:
 
 
 @pytest.mark.parametrize("differ", [0.001, 0.01, 0.05])
-def test_differences_of_models_that_hardly_differ_are_never_told_too_small(differ: float) -> None:
+def test_differences_of_similar_models_are_never_reported_too_small(differ: float) -> None:
     generator = np.random.default_rng(0)
     for rows in SIZES:
         held = []
@@ -267,7 +267,7 @@ def test_errors_and_their_differences_are_covered(name: str, rows: int) -> None:
 
 
 @pytest.mark.parametrize("rows", [1, 2, 7, 60])
-def test_no_interval_lies_outside_of_the_range_or_misses_the_estimate(rows: int) -> None:
+def test_every_interval_is_within_the_range_and_contains_the_estimate(rows: int) -> None:
     generator = np.random.default_rng(rows)
     truth = np.arange(rows) % 2
     score = np.clip(generator.random(rows).round(1), 0.05, 0.95)
@@ -319,7 +319,7 @@ def test_exchanging_the_models_changes_the_sign(name: str) -> None:
     assert there.high == pytest.approx(-back.low, abs=0.02)
 
 
-def test_a_model_that_says_the_same_for_every_row_has_no_correlation() -> None:
+def test_a_constant_model_has_no_correlation() -> None:
     data = binary(np.arange(100) % 2, np.ones(100, int))
     found = of("matthews_corrcoef", data)
     assert found is not None
@@ -331,9 +331,7 @@ def test_a_model_that_says_the_same_for_every_row_has_no_correlation() -> None:
 
 @pytest.mark.parametrize("name", ["mean_absolute_error", "root_mean_squared_error", "r2"])
 @pytest.mark.parametrize("rows", [2, 3, 10, 40])
-def test_models_that_are_always_off_by_the_same_are_not_known_to_a_hair(
-    name: str, rows: int
-) -> None:
+def test_a_constant_error_does_not_give_an_interval_without_width(name: str, rows: int) -> None:
     """A few rows cannot show how much the errors of others differ."""
     truth = np.arange(rows) * 7.0
     one, other = (

@@ -110,7 +110,7 @@ def test_windows_like_a_constant_reference_do_not_alarm(
 @pytest.mark.parametrize("metric", ["psi", "ks", "out_of_range_share"])
 @given(seed=st.integers(0, 1000), shifts=st.lists(st.floats(0, 20), min_size=2, max_size=5))
 @settings(max_examples=20)
-def test_what_shifts_further_is_not_smaller_and_alarms_no_less(
+def test_a_larger_shift_has_a_larger_size_and_still_alarms(
     metric: str, seed: int, shifts: list[float]
 ) -> None:
     # Quantiles of the same normal law, so that nothing but the shift differs.
@@ -207,10 +207,10 @@ def test_a_plan_that_does_not_fit_the_model_is_refused_with_all_that_is_wrong() 
     )
     with pytest.raises(UsageError) as caught:
         gauges(plan, INFO)
-    told = str(caught.value)
-    assert "detector 'a': no column 'X'; did you mean 'x'?" in told
-    assert "detector 'b': mean_absolute_error is for regression models" in told
-    assert "detector 'c': no column 'c'" in told
+    message = str(caught.value)
+    assert "detector 'a': no column 'X'; did you mean 'x'?" in message
+    assert "detector 'b': mean_absolute_error is for regression models" in message
+    assert "detector 'c': no column 'c'" in message
 
 
 # --- faults ----------------------------------------------------------------------------------

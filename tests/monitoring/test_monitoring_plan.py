@@ -76,21 +76,21 @@ plans = st.builds(
 
 
 @given(plans)
-def test_what_is_written_is_read_again(plan: Plan) -> None:
+def test_a_written_plan_is_read_back(plan: Plan) -> None:
     text = plan.to_yaml()
     assert parse_plan(text.encode()) == plan
     assert not list(Draft202012Validator(json_schema()).iter_errors(yaml.safe_load(text)))
 
 
-def test_all_mistakes_are_told_at_once_with_their_places() -> None:
-    told = refusal(
+def test_all_mistakes_are_reported_together_with_their_positions() -> None:
+    message = refusal(
         HEAD
         + "- {name: a, metric: psy}\n"
         + "- {name: b, metric: accuracy, columns: all, threshold: 3, window: 19}\n"
         + "- {name: b, metric: psi, recever: me, delay: 4}\n"
         + "- 3\n"
     )
-    assert [line.removeprefix("m.yaml ").split(":")[0] for line in told] == [
+    assert [line.removeprefix("m.yaml ").split(":")[0] for line in message] == [
         "line 3, column 21",
         "line 4, column 3",
         "line 4, column 40",
@@ -101,7 +101,7 @@ def test_all_mistakes_are_told_at_once_with_their_places() -> None:
         "line 5, column 46",
         "line 6, column 3",
     ]
-    assert "did you mean 'psi'?" in told[0]
+    assert "did you mean 'psi'?" in message[0]
 
 
 @pytest.mark.parametrize(
@@ -122,7 +122,7 @@ def test_all_mistakes_are_told_at_once_with_their_places() -> None:
         (HEAD + "- {name: a, metric: psi, window: ٣٣٣}", "whole rows"),
         (HEAD + "- {name: a, metric: psi, columns: age}", "'columns' must be all or a list"),
         (HEAD + "- {name: a, metric: psi, columns: [x, x]}", "given twice"),
-        (HEAD + "- {name: a, metric: psi, minimum: 3}", "'minimum' means nothing for psi"),
+        (HEAD + "- {name: a, metric: psi, minimum: 3}", "'minimum' does not apply to psi"),
         (
             HEAD + "- {name: a, metric: out_of_range_share, minimum: 3, maximum: 1}",
             "minimum 3 is above maximum 1",
@@ -141,8 +141,8 @@ def test_a_mistake(text: str, part: str) -> None:
 
 
 def test_a_secret_is_not_repeated_in_the_refusal() -> None:
-    told = refusal(HEAD + "- {name: a, metric: psi, receiver: 'https://me:hunter2@x.org'}")
-    assert "hunter2" not in str(told)
+    message = refusal(HEAD + "- {name: a, metric: psi, receiver: 'https://me:hunter2@x.org'}")
+    assert "hunter2" not in str(message)
 
 
 def test_a_file_that_is_no_plan_at_all() -> None:
@@ -152,7 +152,7 @@ def test_a_file_that_is_no_plan_at_all() -> None:
         parse_plan(b"#\xff")
 
 
-def test_what_is_left_out_is_a_gap_and_no_mistake() -> None:
+def test_a_missing_field_is_a_gap_and_not_a_mistake() -> None:
     plan = parse_plan((HEAD + "- {name: a, metric: psi, window: 100}").encode())
     gaps = plan.detectors[0].gaps()
     assert gaps == ["detector 'a' has no threshold", "detector 'a' has no receiver"]

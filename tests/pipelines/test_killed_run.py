@@ -34,13 +34,13 @@ def folder(tmp_path: Path) -> Path:
 
 def start(folder: Path) -> subprocess.Popen[bytes]:
     # As from a script: no process group of its own, so that nothing but the run itself is killed.
-    with (folder / "said").open("wb") as said:
+    with (folder / "said").open("wb") as output:
         return subprocess.Popen(
             RUN,
             cwd=folder,
             env={**os.environ, "TMPDIR": str(folder / "tmp")},
-            stdout=said,
-            stderr=said,
+            stdout=output,
+            stderr=output,
         )
 
 
@@ -147,11 +147,11 @@ def test_a_loop_of_tasks_ends_soon_when_it_is_asked_to(
     folder: Path, number: signal.Signals, trap: str
 ) -> None:
     """Its tasks run in threads, for which Python waits before it lets an interrupt through."""
-    with (folder / "said").open("wb") as said:
+    with (folder / "said").open("wb") as output:
         run = subprocess.Popen(
             [sys.executable, "-c", LOOP, f"{trap}sleep 300 & sleep 300"],
             env={**os.environ, "TMPDIR": str(folder / "tmp")},
-            stderr=said,
+            stderr=output,
         )
     assert until(lambda: sum("sleep 300" in name for name in processes(folder)) >= 4, 30)
     run.send_signal(number)

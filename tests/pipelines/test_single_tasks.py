@@ -12,7 +12,7 @@ from assay.runtime.images import read_images
 
 IMAGES = read_images(None, development=True)
 SHOWN = {
-    "doctor": "Check the ground",
+    "doctor": "Check the cluster",
     "promote": "Propose the release",
     "rollback": "Roll back",
     "rollback_drill": "Roll back and forth",

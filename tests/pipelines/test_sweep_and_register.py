@@ -12,7 +12,7 @@ import yaml
 from sklearn.datasets import load_breast_cancer
 
 from assay.components.snapshot_data.step import snapshot_data
-from assay.components.split_data.candidates import split
+from assay.components.split_data.component import split_data
 from assay.core.attestation import about
 from assay.core.provenance import nodes, passport
 from assay.core.store import open_store
@@ -106,8 +106,8 @@ def test_the_best_is_chosen_and_only_it_meets_the_test_rows(
     assert outer["outputs"]["train"] in behind
     assert outer["outputs"]["test"] not in behind
     (registered,) = tasks(first, "register")
-    (record,) = about(project.store, registered["outputs"]["record"], None)
-    assert best in {*record.input_digests(), record.parameters.get("model")}
+    (attestation,) = about(project.store, registered["outputs"]["record"], None)
+    assert best in {*attestation.input_digests(), attestation.parameters.get("model")}
 
 
 @pytest.mark.slow
@@ -118,7 +118,7 @@ def test_another_candidate_costs_only_itself(project: Project, first: dict[str, 
 
 
 @pytest.mark.slow
-def test_everything_wrong_with_any_candidate_is_told_before_one_is_trained(
+def test_everything_wrong_with_any_candidate_is_reported_before_one_is_trained(
     project: Project,
 ) -> None:
     wrong = project.run(
@@ -202,7 +202,7 @@ def test_what_candidates_are_given_is_cut_from_the_training_rows(
         "candidate_settings": {"seed": 3},
         "settings": {"target": "label", "validation_fraction": 0.3},
     }
-    train, test, _, _, candidates = split(arguments)
+    train, test, _, _, candidates = split_data.python_func(**arguments)
     inner = {side: candidates[0][side] for side in ("data", "test_data")}
     settings = {"settings": {"seed": 3}}
     assert candidates == [GOOD | inner | settings, DUMMY | inner | settings]
@@ -212,7 +212,7 @@ def test_what_candidates_are_given_is_cut_from_the_training_rows(
         assert about(store, side, None)[0].inputs == {"data": train}
 
 
-def test_tasks_of_one_name_that_run_side_by_side_are_told_apart(
+def test_tasks_of_one_name_that_run_side_by_side_are_reported_apart(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "events.jsonl"
@@ -220,7 +220,7 @@ def test_tasks_of_one_name_that_run_side_by_side_are_told_apart(
     for process, state in (("a", "started"), ("b", "started"), ("a", "failed"), ("b", "done")):
         monkeypatch.setattr(events, "PROCESS", process)
         events.emit("train", state)
-    told: list[Task] = []
-    follower = _Follower(path, told.append)
+    output: list[Task] = []
+    follower = _Follower(path, output.append)
     follower._read()
     assert [(t.process, t.state) for t in follower.tasks] == [("a", "failed"), ("b", "done")]

@@ -154,8 +154,8 @@ def test_the_registered_model_loads_and_predicts(project: Project, first: dict[s
 def test_after_a_pass_a_person_has_all_to_go_on(
     project: Project, first: dict[str, Any], tmp_path: Path
 ) -> None:
-    told = project.assay(*project.command("run", "train-and-register", **project.arguments())[3:])
-    lines = told.splitlines()
+    output = project.assay(*project.command("run", "train-and-register", **project.arguments())[3:])
+    lines = output.splitlines()
     model = first["by"]["train"]["outputs"]["model"]
     assert f"model: {model}" in lines
     database = f"sqlite:///{project.folder}/.assay/mlflow.db"
@@ -176,7 +176,7 @@ def test_after_a_pass_a_person_has_all_to_go_on(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_programs_are_told_the_same(project: Project, first: dict[str, Any]) -> None:
+def test_programs_are_reported_the_same(project: Project, first: dict[str, Any]) -> None:
     passed = first["passed"]
     assert passed["model"] == first["by"]["train"]["outputs"]["model"]
     assert passed["metrics"]["accuracy"]["low"] < passed["metrics"]["accuracy"]["high"]
@@ -240,7 +240,7 @@ def test_a_worse_model_is_blocked_and_a_small_difference_is_inconclusive(
     assert "register" not in unsure["states"]
 
 
-def test_all_that_is_wrong_is_told_before_anything_is_computed(project: Project) -> None:
+def test_all_that_is_wrong_is_reported_before_anything_is_computed(project: Project) -> None:
     wrong = project.run(
         code=2,
         data="dtaa.csv",

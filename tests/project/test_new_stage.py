@@ -1,6 +1,5 @@
 """A stage is its folder: with one more of them, nothing else in the repository is edited."""
 
-import filecmp
 import json
 import os
 import shutil
@@ -15,7 +14,7 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 GENERATED = {
-    "README.md",
+    "docs/components.md",
     "docs/policy.md",
     "docs/profiles.md",
     "src/assay/governance/policy/stages.json",
@@ -28,32 +27,16 @@ from assay.core.step import Dataset, Evidence, Out, Values, step
 
 
 @step
-def tally(*, data: Dataset, counts: Out[Evidence]) -> Values:
-    """Count."""
-    counts.path.joinpath("evidence.json").write_text(data.digest)
-    return {}
-''',
-    "component.py": '''"""The KFP declaration of tally."""
-
-from typing import NamedTuple
-
-from assay.runtime.declaration import component
-
-
-@component("train")
-def tally(data: str) -> NamedTuple("Outputs", [("counts", str)]):
-    """Count what is there. Then stop.
+def tally(*, data: Dataset, limit: int = 10, counts: Out[Evidence]) -> Values:
+    """Count the rows. Then stop.
 
     Args:
-        data: Digest of a dataset.
-
-    Returns:
-        counts: Digest of the evidence.
+        data: The rows.
+        limit: The number to stop at.
+        counts: The evidence.
     """
-    from assay.components.tally import step
-    from assay.runtime.kfp import execute
-
-    return execute(step.tally, locals(), "counts")
+    counts.path.joinpath("evidence.json").write_text(data.digest)
+    return {}
 ''',
     "stage.yaml": """category: training
 image: train
@@ -65,6 +48,7 @@ evidence: {about: model, names: [tallied_rows]}
 """,
     "README.md": "# tally\n\n<!-- generated:io -->\n<!-- /generated:io -->\n",
 }
+NAMES = ("src", "components", "pipelines", "docs")
 ASK = """
 import json
 from assay.cluster.profile import default_profile
@@ -86,7 +70,7 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The repository with one stage more, installed as a developer installs it."""
     folder = tmp_path_factory.mktemp("repository")
     leave = shutil.ignore_patterns("__pycache__", "*.egg-info")
-    for name in ("src", "components", "pipelines", "docs"):
+    for name in NAMES:
         shutil.copytree(ROOT / name, folder / name, ignore=leave)
     for name in ("pyproject.toml", "setup.py", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, folder / name)
@@ -102,9 +86,26 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (site / "this.pth").write_text(sysconfig.get_path("purelib"))
     install = ["pip", "install", "--no-deps", "--no-build-isolation", "--python", str(python)]
     subprocess.run([*uv, *install, "--editable", str(folder)], check=True, capture_output=True)
+    generate(folder)
+    return folder
+
+
+def generate(folder: Path) -> None:
+    """What `make goldens` generates of stages."""
+    stages = sorted(str(file.parent) for file in folder.glob("components/*/*/stage.yaml"))
+    run(folder, "-m", "assay.cli", "new", "component", *stages)
     run(folder, "-m", "assay.cli", "compile", "--dev")
     run(folder, "docs/generate.py")
-    return folder
+
+
+def all_files(folder: Path) -> dict[str, bytes]:
+    """The content of the repository's files, by path."""
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for name in (*NAMES, "README.md", "setup.py", "pyproject.toml")
+        for path in ([folder / name] if (folder / name).is_file() else (folder / name).rglob("*"))
+        if path.is_file() and not {"__pycache__", "kfp_assay.egg-info"} & set(path.parts)
+    }
 
 
 def run(folder: Path, *words: str) -> str:
@@ -123,7 +124,7 @@ class TestAStageMore:
     def test_it_is_compiled(self, copy: Path) -> None:
         text = (copy / "components/training/tally/component.yaml").read_text()
         spec: dict[str, Any] = next(iter(yaml.safe_load_all(text)))
-        assert list(spec["root"]["inputDefinitions"]["parameters"]) == ["data"]
+        assert list(spec["root"]["inputDefinitions"]["parameters"]) == ["data", "limit"]
         assert "tally" in json.dumps(spec["deploymentSpec"])
 
     def test_it_gets_what_it_needs_and_its_evidence_is_known(self, copy: Path) -> None:
@@ -139,7 +140,7 @@ class TestAStageMore:
 
     def test_it_is_in_the_documentation(self, copy: Path) -> None:
         components = (copy / "docs/components.md").read_text()
-        row = "| [tally](../components/training/tally) | training | Count what is there. |"
+        row = "| [tally](../components/training/tally) | training | Count the rows. |"
         assert row in components
         assert "| `tally` | `tallied_rows` |" in (copy / "docs/policy.md").read_text()
         (row,) = (
@@ -149,31 +150,44 @@ class TestAStageMore:
         )
         assert "runner, mlflow" in row
         assert "never: counting twice gives two counts" in row
-        assert "Digest of a dataset." in (copy / "components/training/tally/README.md").read_text()
+        assert "Digest of the rows." in (copy / "components/training/tally/README.md").read_text()
 
     def test_nothing_else_changed_but_what_is_generated(self, copy: Path) -> None:
-        names = (
-            "src",
-            "components",
-            "pipelines",
-            "docs",
-            "README.md",
-            "setup.py",
-            "pyproject.toml",
-        )
-        files = [
-            path.relative_to(copy)
-            for name in names
-            for path in ([copy / name] if (copy / name).is_file() else (copy / name).rglob("*"))
-            if path.is_file() and not {"__pycache__", "kfp_assay.egg-info"} & set(path.parts)
-        ]
-        assert len(files) > 500
-        changed = {
-            str(file)
-            for file in files
-            if not (ROOT / file).exists()
-            or not filecmp.cmp(ROOT / file, copy / file, shallow=False)
-        }
+        ours, theirs = all_files(ROOT), all_files(copy)
+        assert len(theirs) > 500
+        changed = {name for name, content in theirs.items() if ours.get(name) != content}
         own = {name for name in changed if name.startswith("components/training/tally/")}
-        assert own == {f"components/training/tally/{name}" for name in [*FILES, "component.yaml"]}
+        made = {"component.py", "component.yaml"}
+        assert own == {f"components/training/tally/{name}" for name in {*FILES, *made}}
         assert changed - own == GENERATED
+
+    def test_a_changed_parameter_of_its_step_reaches_all_that_says_it(self, copy: Path) -> None:
+        stage = copy / "components/training/tally"
+        before = all_files(copy)
+        step = (stage / "step.py").read_text()
+        changed = step.replace("limit: int = 10", "most: float = 0.5").replace(
+            "limit: The number", "most: The share"
+        )
+        (stage / "step.py").write_text(changed)
+        try:
+            generate(copy)
+            after = all_files(copy)
+        finally:
+            (stage / "step.py").write_text(step)
+            generate(copy)
+        assert {name for name in after if before[name] != after[name]} == {
+            f"components/training/tally/{name}"
+            for name in ("step.py", "component.py", "component.yaml", "README.md")
+        }
+        texts = {Path(name).name: after[name].decode() for name in after if "/tally/" in name}
+        assert "    most: float = 0.5,\n" in texts["component.py"]
+        assert "        most: The share to stop at.\n" in texts["component.py"]
+        assert "| most | Float | `0.5` | The share to stop at. |" in texts["README.md"]
+        spec = next(iter(yaml.safe_load_all(texts["component.yaml"])))
+        assert spec["root"]["inputDefinitions"]["parameters"]["most"] == {
+            "defaultValue": 0.5,
+            "description": "The share to stop at.",
+            "isOptional": True,
+            "parameterType": "NUMBER_DOUBLE",
+        }
+        assert all_files(copy) == before

@@ -9,7 +9,7 @@ from click.testing import CliRunner
 from assay.cli import cli
 from assay.core.attestation import MAX_ATTESTATION_BYTES
 from assay.errors import AssayError, IntegrityError, UnknownKeyError, UsageError
-from assay.releases import log, statement
+from assay.releases import eligibility, log, statement
 from assay.releases.log import Event
 from assay.releases.log import entry as log_entry
 from assay.releases.log.blocking import MAX_LISTED
@@ -96,7 +96,7 @@ def test_an_entry_that_nobody_signed_stops_nothing(released: Any) -> None:
     add(released, stored(released, entry.predicate(), None, entry.release))
     add(released, stored(released, {"x": 1}, None, entry.release))
     assert [bool(e.refused) for e in released.chain()[-2:]] == [True, True]
-    log.live(released.store)
+    log.live(released.store, released.services.verifier)
     goes_on(released)
 
 
@@ -306,7 +306,78 @@ def test_a_recorder_approves_nothing_where_there_is_no_forge(world: Any, keys: A
     approval = statement.save(world.services, recorder, Kind.APPROVAL, bad, predicate)
     names = {"release": predicate["release"], "statement": approval.digest, "digest": bad}
     forged(world, recorder, event=Event.RELEASE, **names)
-    assert world.sync().problems == []
+    assert "no forge is configured" in " ".join(world.sync().problems)
+    assert world.registry.at(MODEL, "dev").model == world.models["one"]
     with world.deployment.open() as opened:
         assert "no forge is configured" in opened.entries(MODEL)[-1].refused
         assert log.current(opened.entries(MODEL), "dev").digest == world.models["one"]
+
+
+def test_an_entry_dated_far_ahead_stops_the_log_and_an_approver_removes_it(
+    released: Any, keys: Any
+) -> None:
+    """Later entries take its time; when a key is retired before that, all of them would go."""
+    recorder = keys.signer("recorder")
+    forged(released, recorder, event=Event.INTENT, commit="", at="9999-12-31T23:59:59Z")
+    refused(lambda: released.roll_back("dev"), IntegrityError, "ahead of this machine's clock")
+    found = log.blocking(released.services)
+    assert len(found) == 1
+    log.clear(released.services, keys.signer("ann"), found, by="", why="a wrong clock")
+    goes_on(released)
+
+
+def test_the_log_of_others_stays_unless_it_is_named(
+    released: Any, keys: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entry = replace(released.chain()[0], model="theirs")
+    add(
+        released,
+        stored(released, entry.predicate(), keys.signer("stranger"), entry.release),
+        "theirs",
+    )
+    add(released, NOTHING)
+    clear = ["release", "clear", "--yes", "--why", "nobody wrote it"]
+    done = CliRunner().invoke(cli, clear, catch_exceptions=False)
+    assert "assay release clear --model 'theirs'" in done.output
+    assert len(log.names(released.store, "theirs")) == 1
+    assert len(log.names(released.store, MODEL)) == len(released.chain())
+    CliRunner().invoke(cli, [*clear, "--model", "theirs"], catch_exceptions=False)
+    assert log.names(released.store, "theirs") == []
+
+
+def test_entries_without_a_signature_displace_no_release_from_the_collector(released: Any) -> None:
+    last = released.chain()[-1]
+    release = log.get_release(released.store, last.release)
+    kept = log.live(released.store, released.services.verifier)
+    for number in range(log.KEPT_RELEASES + 1):
+        junk = replace(release, evaluation_run=f"x{number}", previous="", golden="")
+        name = log.put_release(released.store, junk)
+        before = released.chain()[-1]
+        entry = replace(last, number=before.number + 1, previous=before.name, release=name)
+        add(released, stored(released, entry.predicate(), None, name))
+    assert kept <= log.live(released.store, None)
+    before = released.chain()[-1]
+    entry = replace(last, number=before.number + 1, previous=before.name, release=NOTHING)
+    add(released, stored(released, entry.predicate(), None, NOTHING))
+    assert kept <= log.live(released.store, released.services.verifier)
+
+
+def test_a_hint_that_leads_to_nothing_stops_no_promotion_and_fsck_removes_it(
+    released: Any, keys: Any
+) -> None:
+    """Whoever can write the store can add one below a dataset that all models come from."""
+    version = released.registry.find(MODEL, released.models["three"])
+    decision = eligibility.decision_of(released.services, released.models["three"], version)
+    judgement = eligibility.judgement_of(released.store, decision)
+    names = [
+        f"{kind}/{digest.removeprefix('sha256:')}/{'ab' * 32}"
+        for kind, digest in (("referrers", judgement.data), ("dependents", judgement.test_data))
+    ]
+    for name in names:
+        released.store.write_pointer(name, b"x")
+    goes_on(released)
+    verifier = released.services.verifier
+    assert {NOTHING, *names} <= {
+        f.what for f in fsck(released.store, verifier, repair=True).findings
+    }
+    assert fsck(released.store, verifier).broken == []

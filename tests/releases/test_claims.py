@@ -98,10 +98,10 @@ def test_a_folder_elsewhere_is_not_the_models_whatever_its_last_names(world: Any
     git(clone, "checkout", "-q", done.branch)
     (clone / RELEASE).write_bytes(replace(done.release, uri=uri).render())
     push(clone, "Edit", done.branch)
-    told = f"uri {uri} is not that of the model"
+    output = f"uri {uri} is not that of the model"
     _, problems = lint(world.deployment, clone, "origin/main")
-    assert told in problems[0].text
-    refused(lambda: world.approve("dev"), IntegrityError, told)
+    assert output in problems[0].text
+    refused(lambda: world.approve("dev"), IntegrityError, output)
 
 
 def test_golden_predictions_of_another_model_are_refused(world: Any) -> None:
@@ -111,8 +111,8 @@ def test_golden_predictions_of_another_model_are_refused(world: Any) -> None:
     git(clone, "checkout", "-q", done.branch)
     (clone / RELEASE).write_bytes(replace(done.release, golden=golden).render())
     push(clone, "Edit", done.branch)
-    told = "not golden predictions of"
-    refused(lambda: world.approve("dev", digest=world.models["one"]), IntegrityError, told)
+    output = "not golden predictions of"
+    refused(lambda: world.approve("dev", digest=world.models["one"]), IntegrityError, output)
 
 
 def test_a_policy_that_is_renamed_into_the_releases_folder_is_a_changed_policy(world: Any) -> None:
@@ -138,10 +138,12 @@ def test_a_model_that_was_compared_with_an_earlier_one_does_not_reach_production
     world.promote("one", "production")
     world.approve("production", digest=world.models["one"])
     assert world.sync().problems == []
-    told = (f"{world.models['one']} is in production", "run the pipeline again")
-    refused(lambda: world.promote("two", "production"), RunBlocked, *told)
+    output = (f"{world.models['one']} is in production", "run the pipeline again")
+    refused(lambda: world.promote("two", "production"), RunBlocked, *output)
     # Nor what was proposed before production moved.
-    refused(lambda: world.approve("production", digest=world.models["two"]), IntegrityError, *told)
+    refused(
+        lambda: world.approve("production", digest=world.models["two"]), IntegrityError, *output
+    )
     assert world.registry.at(MODEL, "production").model == world.models["one"]
 
 
@@ -197,7 +199,7 @@ def test_a_trailer_that_nobody_signed_stops_no_rollback(world: Any) -> None:
     assert "removed" not in str(done.exception)
 
 
-def test_a_trailer_of_a_runner_is_told_and_stops_nothing(world: Any, keys: Any) -> None:
+def test_a_trailer_of_a_runner_is_reported_and_stops_nothing(world: Any, keys: Any) -> None:
     """With a runner's key and one merged commit a model could never be rolled back again."""
     world.release("one", "dev")
     world.release("two", "dev")
@@ -242,7 +244,7 @@ def test_a_retired_approver_cannot_approve_with_a_time_of_before(
     git(clone, "merge", "-q", "--no-ff", "-m", "Merge", f"origin/{done.branch}")
     git(clone, "push", "-q", "origin", "main")
     release, at = done.release, statement.stamp(datetime.now(UTC) - timedelta(days=2))
-    said = {
+    output = {
         "model": release.model,
         "environment": release.environment,
         "release": release.name,
@@ -251,7 +253,7 @@ def test_a_retired_approver_cannot_approve_with_a_time_of_before(
         "at": at,
         "until": "2099-01-01T00:00:00Z",
     }
-    data, media = statement.encode(Kind.APPROVAL, release.digest, said, keys.signer("bob"))
+    data, media = statement.encode(Kind.APPROVAL, release.digest, output, keys.signer("bob"))
     made = world.store.put_bytes(data, media).digest
     statement.point(world.store, release.digest, made)
     (problem,) = world.sync().problems
@@ -347,8 +349,8 @@ def test_a_version_that_was_tagged_as_another_model_gets_no_alias(world: Any) ->
 
 def test_a_version_with_other_files_is_not_promoted(world: Any) -> None:
     world.registry.tag(MODEL, "1", world.registry.version(MODEL, "2").tags)
-    told = ("registryVersion is 1, whose source is", "the registry was changed")
-    refused(lambda: world.promote("two", "dev"), UsageError, *told)
+    output = ("registryVersion is 1, whose source is", "the registry was changed")
+    refused(lambda: world.promote("two", "dev"), UsageError, *output)
     source = plain_copies.uri(world.services.store, world.models["two"])
     refused(
         lambda: world.registry.register(MODEL, world.models["two"], source, {}, {}),
@@ -381,14 +383,14 @@ def test_an_upgrade_between_gate_and_promotion_names_all_at_once_and_the_way_out
 
     with monkeypatch.context() as patch:
         patch.setattr(code, "identity_of", newer)
-        told = refused(lambda: world.promote("one", "dev"), AttestationError, "'steps'")
+        output = refused(lambda: world.promote("one", "dev"), AttestationError, "'steps'")
         for name in ("gate", "evaluate", "compare", "train"):
-            assert f"assay.components.{name}.step:{name} with other code" in told
+            assert f"assay.components.{name}.step:{name} with other code" in output
         # The way out that it names.
         made = {
-            (record.entry_point, record.code_digest)
+            (attestation.entry_point, attestation.code_digest)
             for digest in judged_of(world)
-            for record in about(world.store, digest, world.services.verifier)
+            for attestation in about(world.store, digest, world.services.verifier)
         }
         steps = ", ".join(f"{{step: '{entry}', code: '{digest}'}}" for entry, digest in made)
         clone = world.checkout()

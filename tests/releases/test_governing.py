@@ -41,8 +41,8 @@ def begin(world: Any) -> None:
 
 def test_without_one_the_pull_request_says_who_chose_the_rules(world: Any) -> None:
     done = world.promote("one", "dev")
-    said = "**No governing policy.** The rules were chosen by the person who started the run."
-    assert said in done.changelog
+    output = "**No governing policy.** The rules were chosen by the person who started the run."
+    assert output in done.changelog
     assert "**No governing policy.**" in done.evaluation
 
 
@@ -82,8 +82,8 @@ def test_a_model_that_the_governing_policy_blocks_is_not_registered(world: Any, 
         return execute(register, arguments, context).values
 
     put(world, "policy.yaml", STRICT)
-    told = "under the governing policy policy.yaml the verdict is block"
-    refused(run, RunBlocked, told)
+    output = "under the governing policy policy.yaml the verdict is block"
+    refused(run, RunBlocked, output)
     assert world.registry.find("other", model) is None
     # The most specific one counts here too.
     put(world, "models/other/policy.yaml", LAX)

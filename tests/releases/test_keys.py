@@ -4,7 +4,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
+from assay.cli import cli
 from assay.core.attestation import about
 from assay.core.signing import Signer
 from assay.errors import AttestationError, RunBlocked, UsageError
@@ -129,3 +131,48 @@ def test_statements_by_a_retired_approver_count_until_the_day(
     before = today - timedelta(days=1)
     monkeypatch.setenv("ASSAY_VERIFY_KEYS", keys.listing(ann={"retired": before}))
     refused(lambda: world.promote("bad", "dev"), RunBlocked, f"was retired on {before}")
+
+
+ANN_NOW = "Ann Approver <ann@new.example>"
+
+
+def test_what_a_person_signed_counts_under_a_new_name_that_keys_yaml_declares(
+    world: Any, keys: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("one", "two"):
+        world.release(name, "dev")
+    override.revoke(world.deployment, world.models["one"], by="", why=WHY)
+    changed = {"owner": ANN_NOW, "formerly": [ANN]}
+    monkeypatch.setenv("ASSAY_VERIFY_KEYS", keys.listing(ann=changed))
+    assert [e.refused for e in world.entries()] == ["", ""]
+    assert {e.by for e in world.entries()} == {ANN_NOW}
+    assert log.revocation(world.services, world.models["one"]).by == ANN_NOW
+    assert world.sync().problems == []
+
+
+@pytest.mark.parametrize("change", [{"owner": ANN_NOW}, {"roles": ["recorder"]}])
+def test_a_change_of_keys_yaml_moves_no_alias_back_and_undoes_no_revocation(
+    world: Any, keys: Any, monkeypatch: pytest.MonkeyPatch, change: dict[str, Any]
+) -> None:
+    for name, approver in (("one", "bob"), ("two", "ann")):
+        monkeypatch.setenv("ASSAY_SIGNING_KEY", keys.private[approver])
+        world.promote(name, "dev")
+        world.approve("dev", by=BOB if approver == "bob" else ANN)
+        assert world.sync().problems == []
+    override.revoke(world.deployment, world.models["three"], by="", why=WHY)
+    monkeypatch.setenv("ASSAY_SIGNING_KEY", keys.private["bob"])
+    monkeypatch.setenv("ASSAY_VERIFY_KEYS", keys.listing(ann=change))
+    assert "alias is not moved back" in " ".join(world.sync().problems)
+    assert world.registry.at(MODEL, "dev").model == world.models["two"]
+    if "owner" in change:
+        assert log.revocation(world.services, world.models["three"]) is not None
+    else:
+        shown = CliRunner().invoke(cli, ["release", "list"], catch_exceptions=False).output
+        assert f"the revocation of {world.models['three']}" in shown
+
+
+def test_a_name_in_an_entry_of_a_runner_is_shown_as_its_claim(world: Any, keys: Any) -> None:
+    for name in ("one", "two"):
+        world.release(name, "dev")
+    world.roll_back("dev", deployment=world.signed_by(keys.signer("runs")), by=ANN)
+    assert world.entries()[-1].by == f"{ANN} (according to Runs <runs@example.org>)"

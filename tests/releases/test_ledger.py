@@ -191,12 +191,12 @@ def test_a_registry_version_that_there_is_not_is_refused(
     path.write_bytes(replace(done.release, registry_version="99").render())
     git(clone, "commit", "-qam", "99")
     git(clone, "push", "-q", "origin", done.branch)
-    told = "registryVersion is 99, but the registry has version 1 of this model"
-    refused(lambda: world.approve("dev"), IntegrityError, told)
+    output = "registryVersion is 99, but the registry has version 1 of this model"
+    refused(lambda: world.approve("dev"), IntegrityError, output)
     _, problems = lint(world.deployment, clone)
-    assert [problem.text for problem in problems] == [told]
+    assert [problem.text for problem in problems] == [output]
     done = CliRunner().invoke(cli, ["release", "lint", str(clone)])
-    assert (done.exit_code, told in done.output) == (1, True)
+    assert (done.exit_code, output in done.output) == (1, True)
     monkeypatch.delenv("MLFLOW_TRACKING_URI")
     done = CliRunner().invoke(cli, ["release", "lint", str(clone)])
     assert (done.exit_code, "registryVersion was not checked" in done.stderr) == (0, True)
@@ -253,14 +253,14 @@ def test_newest_entries_that_were_cut_off_are_missed_by_what_git_knows(world: An
     world.approve("dev")
     for pointer in world.store.list_pointers(log_entry.prefix(MODEL))[3:]:
         (world.root / "store" / pointer).unlink()
-    told = "the newest entries were removed"
-    refused(lambda: world.promote("one", "dev"), IntegrityError, told)
-    refused(lambda: world.roll_back("dev"), IntegrityError, told)
-    assert any(told in problem for problem in world.sync().problems)
+    output = "the newest entries were removed"
+    refused(lambda: world.promote("one", "dev"), IntegrityError, output)
+    refused(lambda: world.roll_back("dev"), IntegrityError, output)
+    assert any(output in problem for problem in world.sync().problems)
     _, problems = lint(world.without_registry, world.checkout())
-    assert any(told in problem.text for problem in problems)
+    assert any(output in problem.text for problem in problems)
     done = CliRunner().invoke(cli, ["release", "list", MODEL, "--verify"])
-    assert told in str(done.exception)
+    assert output in str(done.exception)
 
 
 def test_a_revocation_that_was_stopped_before_the_log_counts_and_can_be_made_again(
@@ -431,10 +431,10 @@ def test_an_intent_proves_nothing(world: Any, keys: Any) -> None:
 def test_the_log_says_in_json_what_does_not_count(world: Any) -> None:
     world.release("one", "dev")
     done = CliRunner().invoke(cli, ["release", "list", MODEL, "--json"])
-    told = json.loads(done.stdout)
-    assert [item["event"] for item in told] == ["intent", "release"]
-    assert {item["refused"] for item in told} == {""}
-    assert told[1]["previous"] == told[0]["entry"]
+    output = json.loads(done.stdout)
+    assert [item["event"] for item in output] == ["intent", "release"]
+    assert {item["refused"] for item in output} == {""}
+    assert output[1]["previous"] == output[0]["entry"]
 
 
 def test_without_a_key_that_may_write_the_log_nothing_is_pushed(

@@ -1,6 +1,7 @@
 """Odd names, files, times and branches in the repository or store, and a drill that was killed."""
 
 import os
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -9,7 +10,7 @@ from click.testing import CliRunner
 
 from assay.cli import cli
 from assay.core.signing import Role
-from assay.errors import IntegrityError, ServiceError, UsageError
+from assay.errors import IntegrityError, ReleaseConflictError, ServiceError, UsageError
 from assay.releases import drill, drill_age, log, override, statement
 from assay.releases.lint import lint
 from assay.releases.log import Event
@@ -123,7 +124,7 @@ def test_a_drill_that_is_killed_does_not_put_back_what_cannot_be_released(
         world.model_file("two").write_bytes(b"x")
     monkeypatch.setattr("assay.releases.rollback.DRILL_TIME", timedelta())
     (problem,) = world.sync().problems
-    assert "cannot be put back" in problem
+    assert "cannot be restored" in problem
     assert log.current(world.entries(), "staging").digest == world.models["one"]
     shown = git(world.bare, "show", f"main:models/{MODEL}/staging/release.yaml")
     assert world.models["one"] in shown
@@ -150,11 +151,11 @@ def test_what_people_did_after_a_drill_that_was_killed_stays(
 def test_a_drill_dated_ahead_is_no_evidence(world: Any, keys: Any, at: str) -> None:
     world.release("one", "dev")
     one = world.models["one"]
-    said = {"model": MODEL, "environment": "dev", "passed": True, "by": "x"}
+    output = {"model": MODEL, "environment": "dev", "passed": True, "by": "x"}
 
     def put(at: str) -> None:
         data, media_type = statement.encode(
-            Kind.DRILL, one, {**said, "at": at}, keys.signer("runs")
+            Kind.DRILL, one, {**output, "at": at}, keys.signer("runs")
         )
         digest = world.store.put_bytes(data, media_type).digest
         statement.point(world.store, one, digest)
@@ -247,3 +248,55 @@ def test_an_approval_of_another_branch_is_named(
     assert " main'" in problem
     assert "ASSAY_DEPLOYMENTS_BRANCH leads to" in problem
     assert " trunk'" in problem
+
+
+def test_a_drill_leaves_what_was_released_during_it(
+    world: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("one", "two"):
+        world.release(name, "dev", "staging")
+    world.release("three", "dev")
+
+    def meanwhile(*_: Any) -> int:
+        world.release("three", "staging")
+        return 0
+
+    with monkeypatch.context() as patch:
+        patch.setattr(drill, "_golden", meanwhile)
+        refused(
+            lambda: drill.drill(world.without_registry, MODEL, "staging", by=ANN),
+            ReleaseConflictError,
+            "stays there",
+        )
+    assert log.current(world.entries(), "staging").digest == world.models["three"]
+
+
+def test_an_intent_about_a_commit_where_the_release_was_a_link_stops_nothing(
+    world: Any, keys: Any
+) -> None:
+    world.release("one", "dev")
+    folder = world.checkout()
+    path = folder / f"models/{MODEL}/dev/release.yaml"
+    content = path.read_bytes()
+    path.unlink()
+    path.symlink_to("x")
+    git(folder, "commit", "-qam", "Link")
+    commit = git(folder, "rev-parse", "HEAD")
+    path.unlink()
+    path.write_bytes(content)
+    git(folder, "commit", "-qam", "File")
+    git(folder, "push", "-q", "origin", "HEAD:main")
+    last = world.chain()[-1]
+    intent = replace(last, event=log.Event.INTENT, intends="rollback", commit=commit, statement="")
+    log.append(world.services, intent, keys.signer("runs"))
+    assert "is a link, not a file" in " ".join(world.sync().problems)
+    assert world.promote("two", "dev").outcome == "opened"
+
+
+def test_a_folder_in_the_place_of_a_release_is_one_line_of_lint(world: Any) -> None:
+    world.release("one", "dev")
+    folder = world.checkout()
+    (folder / "models/x/dev/release.yaml").mkdir(parents=True)
+    (folder / "models/x/dev/release.yaml/y").write_text("x")
+    _, problems = lint(world.deployment, folder, "")
+    assert any("a folder" in problem.text for problem in problems)

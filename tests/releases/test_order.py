@@ -33,9 +33,9 @@ MODEL = "churn"
 def states(world: Any, environment: str = "dev") -> tuple[str, ...]:
     """The model by the branch, the log and the registry: by the names that this test uses."""
     path = layout.path(MODEL, environment)
-    there = parse_release(git(world.bare, "show", f"main:{path}").encode() + b"\n", path)
+    result = parse_release(git(world.bare, "show", f"main:{path}").encode() + b"\n", path)
     entry = log.current(world.chain(), environment)
-    digests = there.digest, entry.digest, world.registry.at(MODEL, environment).model
+    digests = result.digest, entry.digest, world.registry.at(MODEL, environment).model
     return tuple(next(n for n, d in world.models.items() if d == digest) for digest in digests)
 
 
@@ -199,10 +199,10 @@ def test_a_sync_whose_request_waits_in_another_process(
     with servers.serving(command, f"{url}/health", log_file, **quiet):
         monkeypatch.setenv("MLFLOW_TRACKING_URI", url)
         fork = multiprocessing.get_context("fork")
-        begun, rolled_back = fork.Event(), fork.Event()
+        started_at, rolled_back = fork.Event(), fork.Event()
 
         def wait() -> None:
-            begun.set()
+            started_at.set()
             assert rolled_back.wait(60)
 
         def sync() -> None:
@@ -211,7 +211,7 @@ def test_a_sync_whose_request_waits_in_another_process(
 
         process = fork.Process(target=sync)
         process.start()
-        assert begun.wait(60)
+        assert started_at.wait(60)
         assert world.roll_back("dev").notes == []
         assert states(world) == ("two", "two", "two")
         rolled_back.set()

@@ -24,10 +24,10 @@ def test_a_proposed_rollback_with_another_plan_is_refused(world: Any) -> None:
     (folder / PLAN).write_text(SILENT)
     git(folder, "commit", "-qam", "Be quiet")
     git(folder, "push", "-q", "origin", f"HEAD:{done.request.branch}")
-    said = "monitoring.yaml is not the plan that release.yaml names"
+    output = "monitoring.yaml is not the plan that release.yaml names"
     _, (problem,) = lint(world.deployment, folder, "origin/main")
-    assert problem.text == said
-    refused(lambda: world.approve("dev"), IntegrityError, said)
+    assert problem.text == output
+    refused(lambda: world.approve("dev"), IntegrityError, output)
 
 
 def test_a_rollback_does_not_take_the_plan_that_history_shows_beside_a_release(world: Any) -> None:

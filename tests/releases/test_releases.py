@@ -79,11 +79,11 @@ def test_the_same_promotion_again_changes_nothing(world: Any) -> None:
 
 def test_an_update_says_what_changed(world: Any) -> None:
     world.release("one", "dev")
-    told = world.promote("three", "dev").changelog
-    assert "| hyperparameters | {'max_depth': 2} | {'max_depth': 4} |" in told
-    assert "+# reviewed" in told
-    assert "Equal: data, code, dependencies" in told
-    assert "| accuracy |" in told
+    output = world.promote("three", "dev").changelog
+    assert "| hyperparameters | {'max_depth': 2} | {'max_depth': 4} |" in output
+    assert "+# reviewed" in output
+    assert "Equal: data, code, dependencies" in output
+    assert "| accuracy |" in output
 
 
 def test_the_plan_that_was_judged_goes_with_the_release(world: Any) -> None:
@@ -261,8 +261,8 @@ def test_a_branch_that_was_forced_is_put_right(world: Any) -> None:
     git(clone, "commit", "-qam", "helpful")
     git(clone, "commit", "-q", "--amend", "-m", "forced")
     git(clone, "push", "-q", "--force", "origin", done.branch)
-    told = refused(lambda: world.approve("dev"), UsageError, "the document: model, ", "missing")
-    assert told.count("missing") == 1
+    output = refused(lambda: world.approve("dev"), UsageError, "the document: model, ", "missing")
+    assert output.count("missing") == 1
     again = world.promote("one", "dev")
     assert again.outcome == "updated"
     world.approve("dev")
@@ -386,9 +386,9 @@ def test_the_templates_own_check_runs_in_it(world: Any, tmp_path: Path) -> None:
     release = clone / "models/churn/dev/release.yaml"
     release.write_bytes(replace(done.release, environment="staging").render())
     git(clone, "commit", "-qam", "straight to staging")
-    code, said = check(clone, "origin/main")
+    code, output = check(clone, "origin/main")
     assert code == 1
-    assert "whose path is another" in said
+    assert "whose path is another" in output
 
 
 def test_lint_looks_at_what_changed(world: Any) -> None:

@@ -51,7 +51,7 @@ def test_a_release_over_http_leaves_the_token_nowhere(
         assert server.writer.encode() not in (world.store.read_pointer(path) or b"")
 
 
-def test_a_token_without_the_right_to_write_is_told_in_one_line(
+def test_a_token_without_the_right_to_write_is_reported_in_one_line(
     world: Any, server: git_http.GitServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     world.release("one", "dev")
@@ -181,7 +181,7 @@ def test_gitea_takes_a_repository_for_empty_a_while_after_the_first_push(
         assert running.late == 0
 
 
-def test_a_forge_that_fails_for_good_is_told_in_one_line(
+def test_a_forge_that_fails_for_good_is_reported_in_one_line(
     simulator: Simulator, forge: Forge
 ) -> None:
     simulator.fail_every = 1
@@ -239,12 +239,12 @@ def gitea_team(
     tokens = {}
     for name in ("bot", "ann", "reader"):
         user = f"{name}-{uuid.uuid4().hex[:6]}"
-        said = gitea.admin(
+        output = gitea.admin(
             "user", "create", "--username", user, "--password", uuid.uuid4().hex,
             "--email", f"{user}@example.org", "--must-change-password=false",
             "--access-token", "--access-token-scopes", "all",
         )  # fmt: skip
-        tokens[name] = said.strip().splitlines()[-1].split()[-1]
+        tokens[name] = output.strip().splitlines()[-1].split()[-1]
         tokens[f"{name} user"] = user
     owner = tokens["bot user"]
     api(gitea, tokens["bot"], "POST", "/user/repos", {"name": "deployments", "private": False})

@@ -217,3 +217,30 @@ def test_a_drill_in_a_sandbox_is_no_drill_of_production(world: Any, tmp_path: Pa
     assert drill_age.evidence(world.services, MODEL, "").values[drill_age.EVIDENCE] is None
     assert drill.drill(world.without_registry, MODEL, "staging", by="").passed
     assert drill_age.evidence(world.services, MODEL, "").values[drill_age.EVIDENCE] is not None
+
+
+def test_a_release_of_a_fork_moves_no_alias_of_the_original(world: Any, tmp_path: Path) -> None:
+    """A fork has the same first commit, so that its entries count; its commits tell it apart."""
+    world.release("one", "dev")
+    fork = tmp_path / "fork.git"
+    shutil.copytree(world.bare, fork)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ASSAY_DEPLOYMENTS", str(fork))
+        other = replace(world, bare=fork)
+        other.promote("two", "dev")
+        other.approve("dev")
+        assert sync(other.without_registry).problems == []
+    assert "a fork of it uses the same store" in " ".join(world.sync().problems)
+    assert world.registry.at(MODEL, "dev").model == world.models["one"]
+
+
+def test_two_repositories_begun_in_the_same_second_are_not_one(
+    world: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("AUTHOR", "COMMITTER"):
+        monkeypatch.setenv(f"GIT_{name}_DATE", "2026-01-31T12:00:00Z")
+    world.promote("one", "dev")
+    first = git(world.bare, "rev-list", "--max-parents=0", "main")
+    with sandbox(world, tmp_path) as other:
+        other.promote("two", "dev")
+        assert git(other.bare, "rev-list", "--max-parents=0", "main") != first

@@ -82,8 +82,10 @@ def test_a_corrupt_blob_is_refused_before_anything_changes(world: Any) -> None:
         world.release(name, "dev")
     flip(world.model_file("two"))
     head, count = world.head(), len(world.entries())
-    said = refused(lambda: world.roll_back("dev"), IntegrityError, "nothing was changed", "damaged")
-    assert f"assay release rollback 'churn' dev --to {world.models['one']}" in said
+    output = refused(
+        lambda: world.roll_back("dev"), IntegrityError, "nothing was changed", "damaged"
+    )
+    assert f"assay release rollback 'churn' dev --to {world.models['one']}" in output
     assert (world.head(), len(world.entries())) == (head, count)
     assert world.registry.at(MODEL, "dev").model == world.models["three"]
     assert world.roll_back("dev", to=world.models["one"]).release.digest == world.models["one"]
@@ -151,9 +153,9 @@ def test_a_drill_goes_back_and_forth_and_is_evidence(
     with pytest.raises(SystemExit) as stop:
         run_as_task(rollback_drill, {"model_name": MODEL}, "record", judge=BLOCKS)
     assert stop.value.code == RunBlocked.exit_code
-    said = capfd.readouterr().err
-    assert "error: blocked: rolling 'churn' back in staging took" in said
-    record = re.search(r"(sha256:[0-9a-f]{64})\)", said)
+    output = capfd.readouterr().err
+    assert "error: blocked: rolling 'churn' back in staging took" in output
+    record = re.search(r"(sha256:[0-9a-f]{64})\)", output)
     assert record is not None
     files = {entry.path for entry in get_manifest(world.store, record[1]).files}
     assert files == {"record.json", "metrics.prom", "summary.md"}
@@ -294,11 +296,11 @@ def test_the_log_answers_what_was_there_and_shows_tampering(world: Any) -> None:
 def test_what_the_collector_must_keep(world: Any) -> None:
     for name in ("one", "two", "three"):
         world.release(name, "dev")
-    kept = log.live(world.store)
+    kept = log.live(world.store, world.services.verifier)
     assert {world.models[name] for name in ("one", "two", "three")} <= kept
     assert {e.name for e in world.entries()} <= kept
     world.roll_back("dev")
-    assert world.models["one"] in log.live(world.store)
+    assert world.models["one"] in log.live(world.store, world.services.verifier)
 
 
 def collect(world: Any) -> Any:
@@ -315,11 +317,11 @@ def test_two_releases_before_the_one_that_is_there_survive_the_collector(world: 
     for name in ("one", "two", "three"):
         world.release(name, "dev", "staging")
     override.revoke(world.deployment, world.models["bad"], by=ANN, why="leaks personal data")
-    gone = world.model_file("bad")
+    missing = world.model_file("bad")
     # Nothing but the log and what it rests on stands between the releases and the collector.
     done = collect(world)
     assert done.exception is None, done.output
-    assert not gone.exists(), "what was never released goes"
+    assert not missing.exists(), "what was never released goes"
     assert log.revocation(world.services, world.models["bad"])
     back = world.roll_back("staging", to=world.models["one"]).release
     assert back.digest == world.models["one"]
@@ -345,7 +347,7 @@ def test_a_broken_log_stops_the_collector(world: Any) -> None:
     assert sorted(world.store.iter_blobs()) == before
 
 
-def test_who_approves_what_is_not_there_is_told_what_is(world: Any) -> None:
+def test_who_approves_what_is_not_there_is_reported_what_is(world: Any) -> None:
     done = world.promote("one", "dev")
     refused(lambda: world.approve("qa"), UsageError, "no environment 'qa'", "dev, staging")
     refused(lambda: world.approve("staging"), UsageError, "in staging", done.branch)
@@ -357,8 +359,8 @@ def test_a_remote_that_is_not_there_is_one_line(
     monkeypatch.setenv("ASSAY_DEPLOYMENTS", str(world.root / "nowhere.git"))
     refused(lambda: world.promote("one", "dev"), ServiceError, "nowhere.git", "ASSAY_DEPLOYMENTS")
     monkeypatch.setenv("ASSAY_DEPLOYMENTS", "https://user:secret@forge.example/x.git")
-    said = refused(lambda: world.promote("one", "dev"), UsageError, "ASSAY_GIT_TOKEN")
-    assert "secret" not in said
+    output = refused(lambda: world.promote("one", "dev"), UsageError, "ASSAY_GIT_TOKEN")
+    assert "secret" not in output
 
 
 def test_reconcile_without_anything_to_do(world: Any) -> None:

@@ -66,8 +66,8 @@ def test_what_was_made_before_keys_is_admitted_by_a_person_and_shown_as_that(
     done = sign(earlier, "--yes")
     assert done.exit_code == 0, done.output
     assert f"admitted by {ANN}" in done.output
-    (record, *_) = about(world.store, earlier, verifier)
-    assert (record.signed_by, record.admitted_by) == ("", ANN)
+    (attestation, *_) = about(world.store, earlier, verifier)
+    assert (attestation.signed_by, attestation.admitted_by) == ("", ANN)
     verify(world.store, earlier, verifier)
     shown = CliRunner().invoke(cli, ["passport", earlier]).output
     assert f"admitted by {ANN}" in " ".join(shown.split())
@@ -118,21 +118,21 @@ def test_an_admission_takes_an_approvers_key(
     assert isinstance(done.exception, UsageError)
     assert "an admission takes a key with the role approver" in str(done.exception)
     # Nor does one that was made by hand count.
-    (record, *_) = about(world.store, earlier, None)
-    predicate = {"attestations": [record.digest], "by": ANN, "why": WHY, "at": statement.now()}
+    (attestation, *_) = about(world.store, earlier, None)
+    predicate = {"attestations": [attestation.digest], "by": ANN, "why": WHY, "at": statement.now()}
     data, media = statement.encode(Kind.ADMISSION, earlier, predicate, keys.signer(name))
     digest = world.store.put_bytes(data, media).digest
-    statement.point(world.store, record.digest, digest)
+    statement.point(world.store, attestation.digest, digest)
     refused(
-        lambda: load(world.store, record.digest, world.services.verifier),
+        lambda: load(world.store, attestation.digest, world.services.verifier),
         AttestationError,
         "unsigned",
     )
 
 
 def test_nothing_is_admitted_when_a_byte_is_wrong(world: Any, earlier: str) -> None:
-    (record, *_) = about(world.store, earlier, None)
-    model = record.inputs["model"]
+    (attestation, *_) = about(world.store, earlier, None)
+    model = attestation.inputs["model"]
     flip(world.model_file(model))
     done = sign(earlier, "--yes")
     assert isinstance(done.exception, IntegrityError)

@@ -31,14 +31,14 @@ def test_a_repository_that_only_an_attestation_names_is_not_fetched(
     source: tuple[str, str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     url, old, new = source
-    assert "ASSAY_SOURCE_REPOSITORY does not say" in _commits(f"git+{url}", old, new)
+    assert "ASSAY_SOURCE_REPOSITORY lists no" in _commits(f"git+{url}", old, new)
     monkeypatch.setenv("ASSAY_SOURCE_REPOSITORY", "file:///nowhere.git")
     assert "could not be reached" in _commits(f"git+{url}", old, new)
     monkeypatch.setenv("ASSAY_SOURCE_REPOSITORY", f"file:///nowhere.git {url}")
-    told = _commits(f"git+{url}", old, new)
-    assert len(told.splitlines()) == 2
-    assert "third (Some Body)" in told
-    assert "[link](" not in told
+    output = _commits(f"git+{url}", old, new)
+    assert len(output.splitlines()) == 2
+    assert "third (Some Body)" in output
+    assert "[link](" not in output
 
 
 def test_a_commit_that_is_an_option_overwrites_no_file(
@@ -57,8 +57,8 @@ def test_an_attestation_whose_commit_is_no_commit_is_refused(
     world: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("ASSAY_VERIFY_KEYS")
-    (record, *_) = about(world.store, world.models["one"], None)
-    statement = json.loads(canonical_json(record.statement()))
+    (attestation, *_) = about(world.store, world.models["one"], None)
+    statement = json.loads(canonical_json(attestation.statement()))
     dependencies = statement["predicate"]["buildDefinition"]["resolvedDependencies"]
     for entry in dependencies:
         if entry["name"] == "git":
@@ -67,4 +67,4 @@ def test_an_attestation_whose_commit_is_no_commit_is_refused(
     else:
         pytest.skip("this checkout has no commit")
     forged = world.store.put_bytes(canonical_json(statement)).digest
-    refused(lambda: load(world.store, forged, None), AttestationError, "not the name of a commit")
+    refused(lambda: load(world.store, forged, None), AttestationError, "not a commit id")

@@ -72,11 +72,11 @@ def test_attestations_of_a_stolen_key_count_when_an_approver_admits_them(
     world: Any, keys: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model = world.models["one"]
-    (record,) = attestation.about(world.store, model, world.services.verifier)
+    (status,) = attestation.about(world.store, model, world.services.verifier)
     monkeypatch.setenv("ASSAY_VERIFY_KEYS", keys.listing(runs={"stolen": day()}))
     verifier = world.services.verifier
     refused(
-        lambda: attestation.load(world.store, record.digest, verifier),
+        lambda: attestation.load(world.store, status.digest, verifier),
         AttestationError,
         "was stolen on",
         "assay store sign",
@@ -84,13 +84,13 @@ def test_attestations_of_a_stolen_key_count_when_an_approver_admits_them(
     refused(lambda: world.promote("one", "dev"), AttestationError, "was stolen on")
     decision = world.registry.find(MODEL, model).tags["assay.decision"]
     found = propose(world.services, decision)
-    assert record.digest in {given.digest for given in found.attestations}
+    assert status.digest in {given.digest for given in found.attestations}
     admit(world.deployment, found, by="", why="made on a machine that nobody reached")
-    assert attestation.load(world.store, record.digest, verifier).admitted_by.startswith("Ann")
+    assert attestation.load(world.store, status.digest, verifier).admitted_by.startswith("Ann")
     world.promote("one", "dev")
     # What the thief signs is not among them, whatever its time.
-    made = {**record.values, "forged": 1}
-    forged = replace(record, values=made, digest="", signed_by="")
+    made = {**status.values, "forged": 1}
+    forged = replace(status, values=made, digest="", signed_by="")
     name = attestation.save(forged, world.store, keys.signer("runs"))
     refused(lambda: attestation.load(world.store, name, verifier), AttestationError, "stolen")
 

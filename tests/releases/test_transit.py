@@ -127,8 +127,8 @@ def test_a_merge_with_the_branch_as_second_parent_does_not_leave_its_policy(
     forge.push(clone, "mallory").commit = commit
     synced = world.sync()
     assert (len(synced.problems), synced.approved, synced.aliases) == (1, [], [])
-    told = "left the line of commits" if looked else "the verdict is block"
-    assert told in synced.problems[0]
+    output = "left the line of commits" if looked else "the verdict is block"
+    assert output in synced.problems[0]
     if not looked:
         return
     # The way back that it names: what came stands behind what was seen, as one merge.
@@ -293,7 +293,7 @@ def test_a_release_that_was_refused_and_rolled_back_comes_late(
     assert world.roll_back("dev").release.digest == world.models["one"]
 
 
-def test_a_merge_with_an_older_commit_as_first_parent_is_told(world: Any) -> None:
+def test_a_merge_with_an_older_commit_as_first_parent_is_reported(world: Any) -> None:
     """A push that is a fast-forward, and takes the newest release back."""
     world.release("one", "dev")
     old = world.head()
@@ -307,7 +307,7 @@ def test_a_merge_with_an_older_commit_as_first_parent_is_told(world: Any) -> Non
     assert world.registry.at(MODEL, "dev").model == world.models["two"]
 
 
-def test_a_merge_that_leaves_a_rollback_that_no_look_saw_is_told(world: Any) -> None:
+def test_a_merge_that_leaves_a_rollback_that_no_look_saw_is_reported(world: Any) -> None:
     """The release log knows the commit, so it was on the branch."""
     world.release("one", "dev")
     world.release("two", "dev")
@@ -335,7 +335,7 @@ def test_a_merge_that_leaves_a_rollback_that_no_look_saw_is_told(world: Any) -> 
 
 
 @pytest.mark.parametrize("kind", ["link", "submodule"])
-def test_what_is_no_folder_in_the_place_of_a_release_is_told(world: Any, kind: str) -> None:
+def test_what_is_no_folder_in_the_place_of_a_release_is_reported(world: Any, kind: str) -> None:
     world.release("one", "dev")
     clone = world.checkout()
     base = git(clone, "rev-parse", "HEAD")
@@ -350,10 +350,10 @@ def test_what_is_no_folder_in_the_place_of_a_release_is_told(world: Any, kind: s
         git(clone, "update-index", "--add", "--cacheinfo", entry)
     git(clone, "commit", "-qm", "Elsewhere")
     git(clone, "push", "-q", "origin", "HEAD:main")
-    told = f"a {kind}, where a release must be a file"
-    assert [told in problem for problem in world.sync().problems] == [True]
+    output = f"a {kind}, where a release must be a file"
+    assert [output in problem for problem in world.sync().problems] == [True]
     _, problems = lint(world.without_registry, world.checkout(), base)
-    assert [told in problem.text for problem in problems] == [True]
+    assert [output in problem.text for problem in problems] == [True]
 
 
 def test_a_runner_cannot_say_what_the_tip_was(world: Any, keys: Any) -> None:

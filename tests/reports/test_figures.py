@@ -7,7 +7,7 @@ import pytest
 from assay.evidence.format import EvidenceDocument, Interval
 from assay.evidence.labels import label
 from assay.releases.evaluation import Evidence, _figures
-from assay.reports.page import figure_svg, figure_text, new_figure
+from assay.reports.figures import figure_svg, figure_text, new_figure
 
 ODD = ["$x_$y", "$", "a$b$c", r"\$z", "_x^2", "x\x1b[31my", "中", "\u202eabc", "%s{}", "<b>&amp;"]
 

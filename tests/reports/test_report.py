@@ -9,20 +9,9 @@ from markdown_it import MarkdownIt
 
 from assay import data as dataset
 from assay.errors import DataError
-from assay.reports.page import (
-    Bar,
-    Section,
-    cards,
-    comment,
-    details,
-    interval_bar,
-    interval_bars,
-    markdown_table,
-    markdown_text,
-    page,
-    paragraph,
-    table,
-)
+from assay.reports.figures import Bar, interval_bar, interval_bars
+from assay.reports.markdown import markdown_table, markdown_text
+from assay.reports.page import Section, cards, comment, details, page, paragraph, table
 from assay.text import interval_text, limit, number, reason_lines, short
 
 NASTY = [

@@ -67,9 +67,9 @@ def test_a_pipeline_of_a_user_is_compiled_with_them_and_keeps_its_own() -> None:
     text = compile_pipeline(own, PINNED)
     assert images_in(text) == {PINNED["data"], PINNED["train"], "registry.test/mine@sha256:1"}
     for container in containers(next(iter(yaml.safe_load_all(text)))):
-        told = {"name": "ASSAY_IMAGE", "value": container["image"]}
+        output = {"name": "ASSAY_IMAGE", "value": container["image"]}
         words = ["--image", container["image"]]
-        assert container["command"][3:5] == words or told in container["env"]
+        assert container["command"][3:5] == words or output in container["env"]
 
 
 def test_what_kfp_compiles_by_itself_names_no_image_that_can_be_pulled(tmp_path: Path) -> None:

@@ -1,15 +1,17 @@
-"""Tasks that are forks of a process with MLflow loaded: only the time differs."""
+"""Tasks that are forks of a process: only the time differs."""
 
 import contextlib
 import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +44,9 @@ from assay.releases.runner import UnreachableError
 
 @step(side_effects=True, asks_registry=True)
 def probe(*, what: str = "", number: float = 1.0, record: Out[Record]) -> Values:
-    Path("who.json").write_text(json.dumps({"pid": os.getpid(), "parent": os.getppid()}))
+    heavy = {"mlflow", "numpy", "pandas", "pyarrow", "scipy", "sklearn"} & set(sys.modules)
+    who = {"pid": os.getpid(), "parent": os.getppid(), "loaded": sorted(heavy)}
+    Path("who.json").write_text(json.dumps(who))
     print("printed")
     print("complained", file=sys.stderr)
     logging.getLogger("probe").info("logged")
@@ -77,6 +81,8 @@ class Run:
         self.folder = folder
         self.group = group
         self.server: ForkServer | None = None
+        self.registry = 0
+        """The server with MLflow."""
         self.store = open_store((folder / "store").as_uri())
         self.library = folder / "lib" / "assay"
         leave = shutil.ignore_patterns("__pycache__")
@@ -145,7 +151,7 @@ class Run:
         return dict(json.loads(lines[-1]))
 
     @property
-    def who(self) -> dict[str, int]:
+    def who(self) -> dict[str, Any]:
         return dict(json.loads((self.folder / "who.json").read_text()))
 
     def wait_until_waiting(self) -> None:
@@ -184,10 +190,11 @@ def servers(parent: int) -> list[int]:
     return found
 
 
-def server() -> int:
+def server(parent: int = 0) -> int:
     # A process that has only just begun has no command line yet.
-    until(lambda: len(servers(os.getpid())) == 1)
-    return servers(os.getpid())[0]
+    parent = parent or os.getpid()
+    until(lambda: len(servers(parent)) == 1)
+    return servers(parent)[0]
 
 
 @pytest.fixture
@@ -198,7 +205,7 @@ def bare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path / "lib"))
     monkeypatch.setenv("PYTHONHASHSEED", "0")
-    monkeypatch.setattr(module, "_components_that_ask", lambda _: frozenset({"probe"}))
+    monkeypatch.setattr(module, "_those_that_ask", lambda _: frozenset({"probe"}))
     monkeypatch.chdir(tmp_path)
     with task_group() as group:
         yield Run(tmp_path, group)
@@ -208,27 +215,33 @@ def bare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
 def run(bare: Run) -> Iterator[Run]:
     with fork_server(pipeline("train-and-register"), bare.group) as bare.server:
         started = server()
+        # What it forks before any task.
+        bare.registry = server(started)
         yield bare
     assert not alive(started)
+    until(lambda: not alive(bare.registry))
+
+
+OWN = ("at", "process", "seconds", "attestation", "log")
+"""What differs from task to task."""
 
 
 def timeless(done: dict[str, Any]) -> dict[str, Any]:
-    own = ("at", "process", "seconds", "attestation", "log")
-    return {name: value for name, value in done.items() if name not in own}
+    return {name: value for name, value in done.items() if name not in OWN}
 
 
 def test_a_fork_leaves_what_a_process_leaves(run: Run) -> None:
     here = run.process(number=2)
     assert run.who["parent"] == os.getpid()
-    there = run.forked(number=2)
-    assert run.who["parent"] == server()
+    result = run.forked(number=2)
+    assert run.who["parent"] == run.registry
     assert here["code"] == 0, here["log"]
     assert here["values"]["folder"] == str(run.folder)
-    for said in ("printed", "complained", "INFO]: logged", "from a child"):
-        assert said in here["log"]
-        assert said in there["log"]
-    assert timeless(there) == timeless(here)
-    assert run.statement(there) == run.statement(here)
+    for output in ("printed", "complained", "INFO]: logged", "from a child"):
+        assert output in here["log"]
+        assert output in result["log"]
+    assert timeless(result) == timeless(here)
+    assert run.statement(result) == run.statement(here)
 
 
 def test_an_error_has_its_own_exit_code_and_last_line(run: Run) -> None:
@@ -240,50 +253,70 @@ def test_an_error_has_its_own_exit_code_and_last_line(run: Run) -> None:
         "UnreachableError": 8,
         "StepError": 9,
     }.items():
-        there = run.forked(what=kind)
-        assert run.who["parent"] == server()
-        assert there["code"] == there["exit_code"] == code
-        assert there["log"].splitlines()[-1] == f"error: {kind}, said on purpose"
-        assert "Traceback" not in there["log"]
-    assert timeless(there) == timeless(run.process(what="StepError"))
+        result = run.forked(what=kind)
+        assert run.who["parent"] == run.registry
+        assert result["code"] == result["exit_code"] == code
+        assert result["log"].splitlines()[-1] == f"error: {kind}, said on purpose"
+        assert "Traceback" not in result["log"]
+    assert timeless(result) == timeless(run.process(what="StepError"))
 
 
 def test_a_bug_keeps_its_name_and_its_place(run: Run) -> None:
-    there, here = run.forked(what="KeyError"), run.process(what="KeyError")
-    assert there["code"] == here["code"] == 1
-    assert there["error"] == here["error"] == "KeyError: 'no such key'"
-    for done in (there, here):
+    result, here = run.forked(what="KeyError"), run.process(what="KeyError")
+    assert result["code"] == here["code"] == 1
+    assert result["error"] == here["error"] == "KeyError: 'no such key'"
+    for done in (result, here):
         assert 'raise KeyError("no such key")' in done["log"]
 
 
-def test_forks_side_by_side_are_told_apart(run: Run) -> None:
+def test_forks_side_by_side_are_reported_apart(run: Run) -> None:
     run.forked()
     first = run.event()["process"]
     run.forked()
     assert run.event()["process"] != first
 
 
-def test_the_server_has_one_thread_when_it_forks(run: Run) -> None:
-    run.forked()
-    assert len(list(Path(f"/proc/{server()}/task").iterdir())) == 1
+def test_the_servers_have_one_thread_when_they_fork(run: Run) -> None:
+    for component, served_by in (("probe", run.registry), ("other", server())):
+        run.forked(component)
+        assert len(list(Path(f"/proc/{served_by}/task").iterdir())) == 1
 
 
-def test_only_tasks_whose_step_says_so_are_forks(run: Run) -> None:
-    assert run.fork("other") is None
-    assert not (run.folder / "who.json").exists()
+def test_only_tasks_whose_step_says_so_find_mlflow(run: Run) -> None:
+    run.forked("probe")
+    assert run.who["loaded"] == ["mlflow", "numpy"]
+    result = run.forked("other")
+    assert run.who["parent"] == server()
+    assert run.who["loaded"] == []
+    assert timeless(result) == timeless(run.process("other"))
+    assert run.who["loaded"] == []
+
+
+def test_who_waits_while_another_thread_closes_gets_the_exit_code() -> None:
+    """Ctrl-C waits in a thread of its own for tasks whose end the run sees as well."""
+    with ThreadPoolExecutor() as threads:
+        for _ in range(50):
+            ours, theirs = socket.socketpair()
+            reading, writing = os.pipe()
+            os.close(writing)
+            with theirs, module.Fork(ours, reading) as task:
+                waits = [threads.submit(task.wait, 30) for _ in range(3)]
+                theirs.sendall(bytes([3]))
+            assert [wait.result() for wait in waits] == [3, 3, 3]
 
 
 def test_which_stages_say_so() -> None:
     asks = {"resolve_production", "register"}
     for name in ("train-and-register", "sweep-and-register"):
-        assert module._components_that_ask(pipeline(name)) == asks
-    assert module._components_that_ask(pipeline("rollback")) == frozenset()
+        assert module._those_that_ask(module._components(pipeline(name))) == asks
+    assert module._those_that_ask(module._components(pipeline("rollback"))) == frozenset()
 
 
-def test_a_pipeline_that_asks_no_registry_has_no_server() -> None:
-    with task_group() as group, fork_server(pipeline("doctor"), group) as started:
-        assert started is None
-        assert servers(os.getpid()) == []
+def test_a_task_with_variables_that_a_process_reads_at_its_start_is_a_process(run: Run) -> None:
+    given = {**run.variables(), "PYTHONHASHSEED": "1"}
+    assert run.server is not None
+    assert run.server.start(run.command("probe"), given) is None
+    assert not (run.folder / "who.json").exists()
 
 
 def test_a_step_that_computes_cannot_say_so() -> None:
@@ -294,11 +327,12 @@ def test_a_step_that_computes_cannot_say_so() -> None:
         step(side_effects=False, asks_registry=True)(compute)
 
 
-def test_where_the_server_is_gone_a_process_is_started(run: Run) -> None:
-    ended = server()
-    os.kill(ended, signal.SIGKILL)
-    until(lambda: not alive(ended))
-    assert run.fork() is None
+@pytest.mark.parametrize("component", ["probe", "other"])
+def test_where_the_server_is_gone_a_process_is_started(run: Run, component: str) -> None:
+    for ended in (run.registry, server()):
+        os.kill(ended, signal.SIGKILL)
+        until(lambda: not alive(ended))  # noqa: B023 - called at once
+    assert run.fork(component) is None
     assert not (run.folder / "who.json").exists()
 
 
@@ -306,6 +340,10 @@ def test_where_it_cannot_import_a_process_is_started(bare: Run) -> None:
     (bare.library.parent / "mlflow.py").write_text("raise ImportError('half an installation')")
     with fork_server(pipeline("train-and-register"), bare.group) as bare.server:
         assert bare.fork() is None
+        assert bare.forked("other")["code"] == 0
+    (bare.library.parent / "yaml.py").write_text("raise ImportError('half an installation')")
+    with fork_server(pipeline("train-and-register"), bare.group) as bare.server:
+        assert bare.fork("other") is None
 
 
 def test_code_that_changed_meanwhile_is_not_run_from_memory(run: Run) -> None:
@@ -314,6 +352,7 @@ def test_code_that_changed_meanwhile_is_not_run_from_memory(run: Run) -> None:
     with (run.library / "text.py").open("a") as stream:
         stream.write("# edited\n")
     assert run.fork() is None
+    assert run.fork("other") is None
     after = run.process()
     codes = {load(run.store, done["attestation"], None).code_digest for done in (before, after)}
     assert len(codes) == 2
@@ -338,9 +377,9 @@ def test_a_fork_goes_on_when_the_server_ends(run: Run) -> None:
     task = run.fork(what="wait")
     assert task is not None
     run.wait_until_waiting()
-    ended = server()
-    os.kill(ended, signal.SIGKILL)
-    until(lambda: not alive(ended))
+    for ended in (run.registry, server()):
+        os.kill(ended, signal.SIGKILL)
+        until(lambda: not alive(ended))  # noqa: B023 - called at once
     assert alive(run.who["pid"])
     os.kill(run.who["pid"], signal.SIGKILL)
     with task:
@@ -368,10 +407,10 @@ def test_the_end_of_the_group_is_the_end_of_all_forks(run: Run) -> None:
     task = run.fork(what="wait")
     assert task is not None
     run.wait_until_waiting()
-    begun = time.monotonic()
+    started_at = time.monotonic()
     run.group.stop()
     until(lambda: not alive(run.who["pid"]))
-    assert time.monotonic() - begun < 10
+    assert time.monotonic() - started_at < 10
     with task:
         task.stdout.read()
 
@@ -440,6 +479,27 @@ def test_a_model_that_a_fork_registers_is_registered_as_by_a_process(project: Pa
     assert with_server == without
 
 
+@pytest.mark.slow
+def test_forks_compute_the_bytes_that_processes_compute(project: Path) -> None:
+    made = []
+    for how in ("without", "with"):
+        (project / how).mkdir()
+        shutil.copy(project / "data.csv", project / how)
+        done = subprocess.run(
+            [sys.executable, "-c", WITHOUT, how, *RUN, "--json"],
+            cwd=project / how,
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        tasks = {task["name"]: task for task in json.loads(done.stdout)["tasks"]}
+        computed = ("snapshot_data", "validate_data", "split_data", "train")
+        assert {tasks[name]["state"] for name in computed} == {"done"}
+        made.append([tasks[name]["outputs"] for name in computed])
+    without, with_server = made
+    assert with_server == without
+
+
 @pytest.fixture
 def started(project: Path) -> Iterator[subprocess.Popen[bytes]]:
     """`assay run`, whose first task has begun."""
@@ -468,7 +528,7 @@ def test_a_killed_run_takes_the_server_along(started: subprocess.Popen[bytes]) -
 def test_ctrl_c_ends_it_too(started: subprocess.Popen[bytes]) -> None:
     (number,) = servers(started.pid)
     os.killpg(started.pid, signal.SIGINT)
-    said, _ = started.communicate(timeout=60)
+    output, _ = started.communicate(timeout=60)
     assert started.returncode == 130
-    assert b"interrupted; what was finished is kept" in said
+    assert b"interrupted; finished work is kept" in output
     assert not alive(number)

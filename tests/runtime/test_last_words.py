@@ -69,5 +69,5 @@ def test_hold_the_place_of_the_bug_and_no_secret(tmp_path: Path, work: str) -> N
         assert "cannot fetch https://h/x" in last["error"]
     for path in (tmp_path / "store").rglob("*"):
         assert path.is_dir() or not any(one in path.read_text() for one in SECRETS), path
-    told = done.stdout + done.stderr + (events.read_text() if events.exists() else "")
-    assert not [one for one in SECRETS if one in told]
+    output = done.stdout + done.stderr + (events.read_text() if events.exists() else "")
+    assert not [one for one in SECRETS if one in output]

@@ -68,19 +68,19 @@ def test_without_mounts_nothing_happens(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["a\0b", "x" * (mounted.MAX_FILE_BYTES + 1)])
-def test_what_cannot_be_a_variable_is_told(folder: Path, text: str) -> None:
+def test_what_cannot_be_a_variable_is_reported(folder: Path, text: str) -> None:
     put(folder, "git/token", text)
-    with pytest.raises(UsageError, match="git/token: no text of at most"):
+    with pytest.raises(UsageError, match="git/token: not text of at most"):
         mounted.use(folder)
 
 
-def test_what_is_not_utf8_is_told_and_not_shown(folder: Path) -> None:
+def test_what_is_not_utf8_is_reported_and_not_shown(folder: Path) -> None:
     put(folder, "git/token", "")
     (folder / "git/token").write_bytes(b"s3cret\xff")
-    with pytest.raises(UsageError, match="git/token: not UTF-8; mend it") as told:
+    with pytest.raises(UsageError, match="git/token: not UTF-8; correct it") as raised:
         mounted.use(folder)
-    assert "s3cret" not in str(told.value)
-    assert told.value.__suppress_context__
+    assert "s3cret" not in str(raised.value)
+    assert raised.value.__suppress_context__
 
 
 def test_every_file_that_a_profile_mounts_is_read(folder: Path) -> None:

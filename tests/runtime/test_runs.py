@@ -22,13 +22,13 @@ def store(tmp_path: Path) -> Store:
     return open_store(f"file://{tmp_path}/store")
 
 
-def a_task(name: str = "gate", started: float = 1.5, state: str = runs.DONE) -> runs.TaskRecord:
-    step = runs.StepRecord(name, DIGEST, cached=True, seconds=0.5)
-    return runs.TaskRecord(name, "ab", state, started, 2.0, (step,))
+def a_task(name: str = "gate", started: float = 1.5, state: str = runs.DONE) -> runs.TaskStatus:
+    step = runs.StepStatus(name, DIGEST, cached=True, seconds=0.5)
+    return runs.TaskStatus(name, "ab", state, started, 2.0, (step,))
 
 
-def a_run(**changed: Any) -> runs.RunRecord:
-    record = runs.RunRecord(
+def a_run(**changed: Any) -> runs.RunStatus:
+    record = runs.RunStatus(
         "r-1", "income · adult", "train-and-register", "income", "blocked", 4,
         ("accuracy is worse by 0.121",), "retrain", {"model": DIGEST}, finished=3.5,
     )  # fmt: skip
@@ -114,7 +114,7 @@ class TestWhatOthersWroteIsNotBelieved:
             runs.tasks(store, name)
 
 
-def _raw(record: runs.RunRecord) -> dict[str, object]:
+def _raw(record: runs.RunStatus) -> dict[str, object]:
     from dataclasses import asdict
 
     return {**asdict(record), "reasons": list(record.reasons)}

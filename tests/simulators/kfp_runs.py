@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from assay.runtime.runs import RunRecord, TaskRecord
+from assay.runtime.runs import RunStatus, TaskStatus
 
 from simulators.kfp_api import Look, Pod, look, seen
 
@@ -26,19 +26,19 @@ class Recorded:
     """What the command prints of the end, without the link."""
     from_kfp: str = "workflow"
     """Whose word that is where there is no store."""
-    record: RunRecord | None = None
+    record: RunStatus | None = None
     """What its exit task wrote; none where KFP never started it."""
     recorded_line: str = ""
     """The line with the record."""
     recorded_from: str = "record"
-    tasks: list[TaskRecord] = field(default_factory=list)
+    tasks: list[TaskStatus] = field(default_factory=list)
     waits: str = ""
     """What is said of a pod while the run is followed."""
 
 
-def a_record(verdict: str, code: int, *reasons: str, version: str = "") -> RunRecord:
+def a_record(verdict: str, code: int, *reasons: str, version: str = "") -> RunStatus:
     """A record, for a run whose id is not known yet."""
-    return RunRecord(
+    return RunStatus(
         "", "income · adult", "train-and-register", "income", verdict, code, reasons,
         "retrain with more rows" if code else "", {"model": DIGEST}, version, 7.0,
     )  # fmt: skip
@@ -66,7 +66,7 @@ RECORDED = {
         "PASSED",
         from_kfp="none",
         record=a_record("passed", 0, version="3"),
-        recorded_line="PASSED\nregistered, by the run's record: income version 3",
+        recorded_line="PASSED\nregistered, according to the run's status: income version 3",
     ),
     "rejected": Recorded(
         _judged(Pod("validate-data", "Failed", f"{RED}rejected: 3 of 12 expectations failed\n")),
@@ -160,7 +160,7 @@ RECORDED = {
         1,
         "FAILED train: no column 'y'; did you mean 'Y'?",
         tasks=[
-            TaskRecord("train", "a", "failed", 1.0, 2.0, error="no column 'y'", exit_code=2),
+            TaskStatus("train", "a", "failed", 1.0, 2.0, error="no column 'y'", exit_code=2),
         ],
     ),
 }

@@ -1,3 +1,4 @@
+# Generated from step.py and stage.yaml by `make goldens`. Do not edit.
 """The KFP declaration of export_artifact."""
 
 from kfp import dsl
@@ -12,16 +13,21 @@ def export_artifact(
     model: dsl.Output[dsl.Model],
     file_format: str = "parquet",
 ) -> None:
-    """Write a digest's dataset or model where components that know nothing of digests read it.
+    """Write the dataset or model of a digest where components that know nothing of digests read it.
 
     Args:
         artifact: Digest of a dataset or a model.
-        dataset: The table as one file, when the digest names a dataset.
-        model: The model's folder, in MLflow's format, when it names a model.
+        dataset: The table as one file, if the digest names a dataset.
+        model: The model's folder, in MLflow's format, if it names a model.
         file_format: Of a dataset: "parquet", or "csv", which keeps no types.
     """
     from assay.components.export_artifact import step
     from assay.runtime.kfp import guard
 
-    places = {"dataset": dataset, "model": model}
-    guard(step.export_artifact, artifact=artifact, file_format=file_format, **places)
+    guard(
+        step.export_artifact,
+        artifact=artifact,
+        file_format=file_format,
+        dataset=dataset,
+        model=model,
+    )

@@ -27,18 +27,20 @@ class Place(Protocol):
     metadata: dict[str, Any]
 
 
-def export_artifact(artifact: str, file_format: str, dataset: Place, model: Place) -> None:
-    """Write what `artifact` names to the place for its kind; the other stays empty.
+def export_artifact(
+    *, artifact: str, dataset: Place, model: Place, file_format: str = "parquet"
+) -> None:
+    """Write the dataset or model of a digest where components that know nothing of digests read it.
 
     Args:
-        artifact: Digest.
-        file_format: Of a dataset: `parquet` or `csv`.
-        dataset: Where a table goes, as one file.
-        model: Where a model goes, as a folder.
+        artifact: Digest of a dataset or a model.
+        dataset: Where a table is written, as one file.
+        model: Where a model is written, as a folder.
+        file_format: Of a dataset: "parquet", or "csv", which keeps no types.
 
     Raises:
-        UsageError: No digest, of another kind, or an unknown format.
-        IntegrityError: Bytes are not what their names say; nothing is left.
+        UsageError: Not a digest, a digest of another kind, or an unknown format; names all.
+        IntegrityError: Bytes do not match their digest; nothing is left.
     """
     from assay.core.context import store_from_env
     from assay.core.tree import get_manifest

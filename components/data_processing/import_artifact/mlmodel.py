@@ -38,19 +38,24 @@ class Settings:
 
 
 def convert(place: Path, settings: Settings, folder: Path) -> None:
-    """Write the model in `place` as a model of ours.
+    """Write the model in `place` as a model of Assay.
+
+    Args:
+        place: A folder in MLflow's format.
+        settings: What the folder does not contain.
+        folder: Where the model is written.
 
     Raises:
-        DataError: Of another flavour, pickled, or without what is needed; says how to save it.
+        DataError: Of another flavour, pickled, or incomplete; says how to save it.
         UsageError: The target is not given, or the positive label is not one of the model's.
-        IntegrityError: Damaged, or holding types that no allow-list holds.
+        IntegrityError: Damaged, or with types that are on no allow-list.
     """
     import sklearn
 
     from assay.models import audit, save
     from assay.models.allowed import platform_classes
     from assay.models.walk import walk
-    from assay.reports.page import markdown_table
+    from assay.reports.markdown import markdown_table
 
     said = _read_mlmodel(place / FILE)
     own = _own(place)

@@ -20,15 +20,27 @@ def import_artifact(
     dataset: Out[Dataset] | None,
     model: Out[Model] | None,
 ) -> Values:
-    """Make a foreign component's table a dataset, or its scikit-learn model one of ours.
+    """Give a foreign component's table or scikit-learn model a digest. KFP caching must be off.
 
     A folder with MLflow's `MLmodel` is a model. Everything else is a table, read by the same code
-    as a snapshot, so the same rows have the same digest on either way.
+    as a snapshot, so the same rows have the same digest either way.
+
+    Args:
+        artifact: A CSV or Parquet file, a folder of Parquet files, or a model in MLflow's format.
+        target: Column to predict. A table must have it; a model needs it named.
+        delimiter: Field delimiter of a CSV, one character; "auto" detects it.
+        missing_values: Texts that mean a missing value in a CSV.
+        encoding: Encoding of a CSV, such as utf-8 or latin-1.
+        decimal: Decimal mark of numbers in a CSV, "." or ",".
+        rows_per_part: Rows of each Parquet part of the dataset, at least 1.
+        positive_label: The positive class of a binary model. Empty: the last in sort order.
+        dataset: The dataset, if it was a table.
+        model: The model, if it was one.
 
     Raises:
-        DataError: No table and no model; says what is wrong and how to write it.
-        UsageError: Parameters that cannot be, or that lack for a model.
-        IntegrityError: A model that holds what no allow-list holds.
+        DataError: Neither a table nor a model; says what is wrong and how to write it.
+        UsageError: Invalid parameters, or parameters that a model needs and that are missing.
+        IntegrityError: A model with content that is not on an allow-list.
     """
     from assay.components.import_artifact import mlmodel, tables
     from assay.core.findings import values

@@ -21,13 +21,20 @@ __all__ = ["Options", "convert"]
 _ARCHIVE: Final = b"PK\x03\x04"
 _PARQUET: Final = b"PAR1"
 _PICKLE: Final = tuple(b"\x80" + bytes([protocol]) for protocol in range(2, 6))
-_MAX_TOLD: Final = 10
+_MAX_NAMED: Final = 10
 
 
 def convert(
     place: Path, options: Options, target: str, rows_per_part: int, folder: Path
 ) -> "dataset.DatasetInfo":
     """Write the table at `place`, a file or a folder of Parquet files, as a dataset.
+
+    Args:
+        place: The file or folder.
+        options: How a CSV is read.
+        target: Column that must exist; empty: not checked.
+        rows_per_part: Rows of each Parquet part.
+        folder: Where the dataset is written.
 
     Raises:
         DataError: Not a table; names everything that is wrong.
@@ -49,7 +56,7 @@ def convert(
 
 
 def _refuse_others(place: Path) -> None:
-    """Refuse what people hand on between components, and what is no table."""
+    """Refuse files that people pass between components and that are not tables."""
     with place.open("rb") as stream:
         head = stream.read(len(_ARCHIVE))
     if head.startswith(_PICKLE):
@@ -66,7 +73,7 @@ def _refuse_others(place: Path) -> None:
 
 def _open_folder(folder: Path, required: list[tuple[str, str]]) -> Table:
     """A folder of Parquet files, in order of name, as Spark and pyarrow write one."""
-    # Names that begin so are marks and checksums (_SUCCESS, .part-0.crc), not data.
+    # Names that begin so are markers and checksums (_SUCCESS, .part-0.crc), not data.
     paths = sorted(
         path
         for path in folder.rglob("*")
@@ -74,21 +81,21 @@ def _open_folder(folder: Path, required: list[tuple[str, str]]) -> Table:
     )
     others = [path.name for path in paths if path.suffix.lower() != ".parquet"]
     if others or not paths:
-        found = ", ".join(others[:_MAX_TOLD]) or "nothing"
+        content = ", ".join(others[:_MAX_NAMED]) or "nothing"
         raise DataError(
-            f"the artifact is a folder that holds {found}; give one CSV or Parquet file, a folder "
-            "of .parquet files, or a model's folder with its MLmodel"
+            f"the artifact is a folder that holds {content}; give one CSV or Parquet file, a "
+            "folder of .parquet files, or a model's folder with its MLmodel"
         )
     nested = sorted({str(path.parent.relative_to(folder)) for path in paths} - {"."})
     if nested:
         raise DataError(
-            f"the artifact has folders in it ({', '.join(nested[:_MAX_TOLD])}); a column that "
-            "stands in folder names would be lost: write it without partitions"
+            f"the artifact has folders in it ({', '.join(nested[:_MAX_NAMED])}); a column that "
+            "is stored in folder names would be lost: write it without partitions"
         )
     named_only = [path.name for path in paths if not _is_parquet(path)]
     if named_only:
         raise DataError(
-            f"{', '.join(named_only[:_MAX_TOLD])}: no Parquet, whatever the name says; write all "
+            f"{', '.join(named_only[:_MAX_NAMED])}: no Parquet, whatever the name says; write all "
             "files of the folder as Parquet, or give one CSV file"
         )
     tables = [open_table(path, required=required) for path in paths]
@@ -101,7 +108,7 @@ def _open_folder(folder: Path, required: list[tuple[str, str]]) -> Table:
     ]
     if unlike:
         raise DataError(
-            f"{', '.join(unlike[:_MAX_TOLD])}: other columns or types than {paths[0].name}; write "
+            f"{', '.join(unlike[:_MAX_NAMED])}: other columns or types than {paths[0].name}; write "
             "all files with one schema"
         )
     order = _order([path.name for path in paths])
@@ -110,11 +117,11 @@ def _open_folder(folder: Path, required: list[tuple[str, str]]) -> Table:
         for table in tables:
             yield from table.batches()
 
-    def told() -> "list[Finding]":
-        found = (finding for table in tables for finding in table.findings())
-        return [*order, *dict.fromkeys(found)]
+    def findings() -> "list[Finding]":
+        every = (finding for table in tables for finding in table.findings())
+        return [*order, *dict.fromkeys(every)]
 
-    return Table(schema, batches, told)
+    return Table(schema, batches, findings)
 
 
 def _is_parquet(path: Path) -> bool:
@@ -135,7 +142,7 @@ def _zoned(path: Path) -> set[str]:
 
 
 def _order(names: list[str]) -> "list[Finding]":
-    """What to say of names whose order is not that of the numbers in them."""
+    """A finding about names whose order is not that of the numbers in them."""
     from itertools import pairwise
 
     from assay.core.findings import Finding

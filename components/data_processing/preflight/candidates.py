@@ -1,4 +1,4 @@
-"""The candidates of a sweep: all that is wrong with any of them, before one is trained."""
+"""The candidates of a sweep: every problem of each, before any is trained."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
@@ -15,15 +15,15 @@ def read_candidates(given: Sequence[Any], allowed_modules: Sequence[str]) -> lis
     """The candidates, each with both keys: "auto" and no hyperparameters are the defaults.
 
     Raises:
-        UsageError: None or too many, two that are the same, or ones that cannot be trained; names
-            every problem of each, by its place from 1.
+        UsageError: None or too many, two that are the same, or some that cannot be trained; names
+            every problem of each, by its position from 1.
     """
     from assay.models import check_estimator
 
     if not 1 <= len(given) <= MAX_CANDIDATES:
         raise UsageError(f"candidates: {len(given)} are given; give 1 to {MAX_CANDIDATES}")
     problems: list[str] = []
-    found: list[dict[str, Any]] = []
+    candidates: list[dict[str, Any]] = []
     places: dict[bytes, int] = {}
     for place, item in enumerate(given, 1):
         what = f"candidate {place}"
@@ -40,15 +40,15 @@ def read_candidates(given: Sequence[Any], allowed_modules: Sequence[str]) -> lis
         before = places.setdefault(canonical_json(candidate), place)
         if before != place:
             problems.append(f"{what} is the same as candidate {before}; leave one out")
-        found.append(candidate)
-    problems = problems or _mixed(found, allowed_modules)
+        candidates.append(candidate)
+    problems = problems or _mixed(candidates, allowed_modules)
     if problems:
         raise UsageError.all_of(problems)
-    return found
+    return candidates
 
 
 def _mixed(candidates: Sequence[Mapping[str, Any]], allowed_modules: Sequence[str]) -> list[str]:
-    """Classifiers beside regressors, which have no metric to choose by."""
+    """Classifiers together with regressors, which have no common metric."""
     from assay.models.build import AUTO, kind_of
 
     places: dict[str, list[str]] = {"classifier": [], "regressor": []}

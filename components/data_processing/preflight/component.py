@@ -1,3 +1,4 @@
+# Generated from step.py and stage.yaml by `make goldens`. Do not edit.
 """The KFP declaration of preflight."""
 
 from typing import NamedTuple, Optional
@@ -18,26 +19,26 @@ def preflight(
     checks: str = "",
     monitoring: str = "",
     estimator: str = "auto",
-    hyperparameters: dict = {},  # noqa: B006
-    numeric_columns: list = [],  # noqa: B006
-    categorical_columns: list = [],  # noqa: B006
-    drop_columns: list = [],  # noqa: B006
+    hyperparameters: dict = {},
+    numeric_columns: list = [],
+    categorical_columns: list = [],
+    drop_columns: list = [],
     delimiter: str = "auto",
-    missing_values: list = ["", "NA", "N/A", "NaN", "nan", "null", "None", "?"],  # noqa: B006
+    missing_values: list = ["", "NA", "N/A", "NaN", "nan", "null", "None", "?"],
     encoding: str = "utf-8",
     decimal: str = ".",
     split_by: str = "hash",
-    key_columns: list = [],  # noqa: B006
+    key_columns: list = [],
     time_column: str = "",
     test_fraction: float = 0.25,
-    slices: list = [],  # noqa: B006
+    slices: list = [],
     primary_metric: str = "",
     reference: str = "",
     drift_share: float = 0.5,
     confidence: float = 0.95,
     max_regression: float = 0.01,
     threads: int = 1,
-    candidates: Optional[list] = None,  # noqa: UP045 - KFP reads no other spelling
+    candidates: Optional[list] = None,
     validation_fraction: float = 0.25,
 ) -> NamedTuple(
     "Outputs",
@@ -55,21 +56,24 @@ def preflight(
 ):
     """Find, in seconds, everything that can be known to be wrong before anything costs time.
 
+    Only the header of the data is read. Policy, suite, checks and monitoring plan become artifacts,
+    so that all later stages depend on digests only.
+
     Args:
-        data: The table's location, or a dataset's digest; only its header is read.
+        data: The table: a path, file://, s3://bucket/key?endpoint=…, https:// or a digest.
         target: Column to predict.
         model_name: Name in the MLflow registry.
-        summary: What was looked at.
-        policy: YAML text, location (path, file://, s3://, https://) or digest. Empty: the default.
-        suite: JSON text, location or digest. Empty: none.
-        checks: YAML text, location or digest. Empty: none.
-        monitoring: Monitoring plan: YAML text, location or digest. Empty: none.
+        summary: What was checked.
+        policy: The gate's rules: JSON or YAML text, a location or a digest. Empty: the default.
+        suite: Great Expectations suite: JSON text, a location or a digest. Empty: none.
+        checks: Behavioural checks: YAML text, a location or a digest. Empty: none.
+        monitoring: Monitoring plan: YAML text, a location or a digest. Empty: none.
         estimator: Import path of an estimator, or "auto".
         hyperparameters: Its arguments.
         numeric_columns: Columns that must be numbers.
         categorical_columns: Columns to treat as categories.
-        drop_columns: Columns that are no features.
-        delimiter: Field delimiter of a CSV, or "auto".
+        drop_columns: Columns that are not features.
+        delimiter: Field delimiter of a CSV, one character; "auto" detects it.
         missing_values: Texts that mean a missing value in a CSV.
         encoding: Encoding of a CSV, such as utf-8 or latin-1.
         decimal: Decimal mark of numbers in a CSV, "." or ",".
@@ -78,7 +82,7 @@ def preflight(
         time_column: Column to split by time.
         test_fraction: Share held out, between 0 and 1.
         slices: Columns (or "a&b") to slice by.
-        primary_metric: Empty: the default of the task.
+        primary_metric: The metric models are compared by. Empty: the default of the task.
         reference: Digest of a dataset to look for drift against. Empty: none.
         drift_share: Share of drifted columns that rejects the data, above 0, at most 1.
         confidence: Confidence level of intervals, between 0 and 1.

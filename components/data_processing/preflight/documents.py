@@ -20,10 +20,10 @@ FILES: Final[dict[type[Artifact], str]] = {
     Checks: "checks.yaml",
     MonitoringPlan: "monitoring.yaml",
 }
-"""The file of each kind of document, as the steps that read it know it."""
+"""The file name of each kind of document."""
 _MAX_KEY: Final = 200
 _KEY: Final = re.compile(r"\s*[a-z_]+:\s")
-"""How YAML of one line begins, and no location does."""
+"""How YAML of one line begins; no location begins so."""
 _BEGINNINGS: Final = ("{", "gates:", "checks:", "format:", "detectors:", "#")
 
 
@@ -37,7 +37,7 @@ def read_document(given: str, kind: type[Artifact], store: Store) -> bytes:
         store: Where a digest is looked up.
 
     Raises:
-        UsageError: Nothing can be read there, or something else than this kind of document.
+        UsageError: It cannot be read, or is not such a document.
     """
     what = FILES[kind].partition(".")[0]
     try:
@@ -71,10 +71,10 @@ def is_text(given: str) -> bool:
 
 
 def _require_line_ends(text: str, what: str) -> None:
-    """Refuse YAML whose lines were joined: KFP's run form does that to what is pasted.
+    """Refuse YAML whose lines were joined: KFP's run form does that to pasted text.
 
     Raises:
-        UsageError: One line, which is no YAML as it stands.
+        UsageError: A single line that is not valid YAML.
     """
     if "\n" in text or text.lstrip().startswith("{"):
         return

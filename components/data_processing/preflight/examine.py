@@ -1,4 +1,4 @@
-"""Looking at everything once, and telling all that is wrong together."""
+"""Check everything once, and report all problems together."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -7,7 +7,7 @@ from difflib import get_close_matches
 from importlib import resources
 from typing import Any, Final
 
-from assay.components.preflight import demands, fits
+from assay.components.preflight import fits, requirements
 from assay.components.preflight.candidates import read_candidates
 from assay.components.preflight.documents import read_document
 from assay.components.preflight.header import column_names, dataset_columns
@@ -26,7 +26,7 @@ from assay.printable import public
 PROBE: Final = b"assay preflight"
 MAX_THREADS: Final = 1024
 DEFAULT_MARGIN: Final = 0.01
-"""Of `max_regression`, which counts where the policy has no rule on regression_delta."""
+"""Of `max_regression`, which applies if the policy has no rule on regression_delta."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class Plan:
 
 @dataclass
 class Examined:
-    """What was found to be right."""
+    """What passed the checks."""
 
     policy: bytes = b""
     primary_metric: str = ""
@@ -78,40 +78,40 @@ class Examined:
     candidates: list[Any] = field(default_factory=list)
     """Each with its estimator and hyperparameters."""
     notes: dict[str, str] = field(default_factory=dict)
-    """What was looked at, and what was found; for people."""
+    """What was checked, and the result; for people."""
 
 
 def examine(plan: Plan, store: Store) -> Examined:
-    """Look at all of it.
+    """Check all parameters and services.
 
     Raises:
-        UsageError: Names all that is wrong, services that do not answer among it.
-        AssayError: As the service's own error, when nothing but services is at fault.
+        UsageError: Names everything that is wrong, services that do not answer included.
+        AssayError: The service's own error, if only services are at fault.
     """
     found = Examined()
     errors: list[AssayError] = []
 
-    def look(work: Callable[[], Any]) -> Any:
+    def attempt(work: Callable[[], Any]) -> Any:
         try:
             return work()
         except AssayError as error:
             errors.append(error)
             return None
 
-    header: list[str] = look(lambda: _header(plan, store)) or []
-    policy: ParsedPolicy | None = look(lambda: _policy(plan, store, found))
-    look(lambda: _suite(plan, store, found, header))
-    checks: Sequence[Check] | None = look(lambda: _checks(plan, store, found, header))
-    look(lambda: _monitoring(plan, store, found, header))
-    look(lambda: _estimator(plan, found))
-    look(lambda: _refuse(_column_problems(plan, header)))
-    look(lambda: _refuse(_number_problems(plan)))
+    header: list[str] = attempt(lambda: _header(plan, store)) or []
+    policy: ParsedPolicy | None = attempt(lambda: _policy(plan, store, found))
+    attempt(lambda: _suite(plan, store, found, header))
+    checks: Sequence[Check] | None = attempt(lambda: _checks(plan, store, found, header))
+    attempt(lambda: _monitoring(plan, store, found, header))
+    attempt(lambda: _estimator(plan, found))
+    attempt(lambda: _refuse(_column_problems(plan, header)))
+    attempt(lambda: _refuse(_number_problems(plan)))
     if policy is not None and checks is not None:
-        look(lambda: _refuse(_demand_problems(plan, policy, checks, header)))
-        look(lambda: _refuse(_fit_problems(plan, policy, checks, found)))
-    look(lambda: _reference(plan, store))
-    look(lambda: _reach_store(store, found))
-    look(lambda: _reach_registry(found))
+        attempt(lambda: _refuse(_requirement_problems(plan, policy, checks, header)))
+        attempt(lambda: _refuse(_fit_problems(plan, policy, checks, found)))
+    attempt(lambda: _reference(plan, store))
+    attempt(lambda: _reach_store(store, found))
+    attempt(lambda: _reach_registry(found))
     if errors:
         raise _together(errors)
     counted = f"{len(header)} columns" if header else "columns not known before it is read"
@@ -126,7 +126,7 @@ def examine(plan: Plan, store: Store) -> Examined:
 
 
 def _together(errors: Sequence[AssayError]) -> AssayError:
-    """All errors as one; the user's own mistakes give the exit code, whatever else is down."""
+    """All errors as one; a mistake of the user decides the exit code, whatever service is down."""
     if len(errors) == 1:
         return errors[0]
     problems = dict.fromkeys(problem for error in errors for problem in error.problems)
@@ -245,7 +245,7 @@ def _column_problems(plan: Plan, header: list[str]) -> list[str]:
     both = sorted(set(given["numeric_columns"]) & set(given["categorical_columns"]))
     problems += [f"column {name!r} is given as numeric and as categorical" for name in both]
     if len(header) == 1:
-        # Whatever this is, its only line could be a secret.
+        # Its only line is not quoted: it could be a secret.
         problems.append(
             "data: a single column, so there is nothing to predict from; give a table, and its "
             "delimiter if it has another one"
@@ -289,10 +289,10 @@ def _number_problems(plan: Plan) -> list[str]:
     return problems
 
 
-def _demand_problems(
+def _requirement_problems(
     plan: Plan, policy: ParsedPolicy, checks: Sequence[Check], header: list[str]
 ) -> list[str]:
-    return demands.problems(
+    return requirements.problems(
         policy,
         [str(item) for item in plan.slices],
         checks,
@@ -318,7 +318,7 @@ def _fit_problems(
         for rule in policy.rules
         if rule.when is None
     )
-    # To ask an estimator takes scikit-learn's import: seconds that most runs need not wait.
+    # To inspect an estimator takes the import of scikit-learn: seconds that most runs can save.
     abilities = (
         [] if wants_little else [fits.ability(*item, policy.allowed_modules) for item in given]
     )
@@ -339,7 +339,7 @@ def _reference(plan: Plan, store: Store) -> None:
 
 
 def _reach_store(store: Store, found: Examined) -> None:
-    """Write and read. A store that has the probe already shows the rest with this step's record."""
+    """Write to the store and read back; if it has the probe, this step's record tests writing."""
     blob = store.put_bytes(PROBE)
     if store.get_bytes(blob.digest, len(PROBE)) != PROBE:
         raise IntegrityError(f"store {store.url} does not give back what was written")

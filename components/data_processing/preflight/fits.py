@@ -1,4 +1,4 @@
-"""Metrics and checks that an estimator can never give a number for, known before it is fitted."""
+"""Metrics and checks that an estimator can never have a value for, known before it is fitted."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -33,13 +33,13 @@ class Ability:
     """What an estimator can give."""
 
     what: str
-    """How to call it in a message."""
+    """Its name in a message."""
     kind: str
-    """`classifier`, `regressor`, or empty where the class does not say."""
+    """`classifier`, `regressor`, or empty if the class does not declare it."""
     probabilities: bool
 
     def lacks(self, metric: str) -> str:
-        """Why it never has a value of `metric`; "" where it may."""
+        """Why it never has a value of `metric`; empty if it may."""
         base = base_of(metric)
         if self.kind == "classifier" and base in NUMBERS:
             return f"{self.what} is a classifier, and {base} is a metric of numbers"
@@ -53,7 +53,14 @@ class Ability:
 def ability(
     what: str, estimator: str, hyperparameters: Mapping[str, Any], allowed: Sequence[str]
 ) -> Ability:
-    """What an estimator gives, asked of an unfitted one; whatever cannot be told, it may give."""
+    """What an unfitted estimator will be able to give; what is unknown counts as possible.
+
+    Args:
+        what: Prefix of its name in a message.
+        estimator: Import path, or "auto".
+        hyperparameters: Its arguments.
+        allowed: Import prefixes admitted besides scikit-learn.
+    """
     from assay.models.build import AUTO, kind_of, make_estimator
 
     if estimator == AUTO:
@@ -72,10 +79,10 @@ def ability(
             allowed_modules=allowed,
         )
     except UsageError:
-        # Said where estimators are looked at.
+        # Reported by the check of estimators.
         return Ability(what, "", probabilities=True)
-    # A stack or a vote answers through parts that exist when it is fitted; only a lone estimator's
-    # word counts before.
+    # A stacking or voting estimator delegates to parts that exist after the fit, so only an
+    # estimator without parts can be asked before.
     composed = any(hasattr(part, "fit") for part in vars(made).values()) or hasattr(
         made, "estimators"
     )
@@ -85,7 +92,7 @@ def ability(
 def problems(
     abilities: Sequence[Ability], policy: Policy, checks: Sequence[Check], primary_metric: str
 ) -> Iterator[str]:
-    """One line for each demand that an estimator can never meet.
+    """One line for each requirement that an estimator can never meet.
 
     Args:
         abilities: Of the estimator, or of each candidate.
@@ -93,15 +100,15 @@ def problems(
         checks: Behavioural checks.
         primary_metric: The run's; may be empty.
     """
-    demands = [(f"primary_metric {primary_metric}", primary_metric)]
-    demands.append((f"policy: primary_metric {policy.primary_metric}", policy.primary_metric))
-    demands += [
+    required = [(f"primary_metric {primary_metric}", primary_metric)]
+    required.append((f"policy: primary_metric {policy.primary_metric}", policy.primary_metric))
+    required += [
         (f"policy line {rule.line}: {rule.expression}", rule.expression.metric)
         for rule in policy.rules
         if rule.when is None and rule.expression.metric not in policy.custom_metrics
     ]
     for able in abilities:
-        for where, metric in demands:
+        for where, metric in required:
             if reason := able.lacks(metric):
                 yield f"{where}: {reason}; choose another metric or estimator"
         for check in checks:
@@ -113,9 +120,9 @@ def problems(
 
 
 def level_problems(policy: Policy, confidence: float) -> Iterator[str]:
-    """Rules that are judged at another level than the run's intervals have.
+    """Rules that are judged at another confidence level than that of the run's intervals.
 
-    Rules with `when` too: where they apply, they can only fail.
+    Rules with `when` too: if they apply, they can only fail.
     """
     for rule in policy.rules:
         if rule.confidence is not None and abs(rule.confidence - confidence) > 1e-9:  # noqa: PLR2004

@@ -38,12 +38,17 @@ _PARTIAL_CONTENT: Final = 206
 
 
 def column_names(location: str, options: Options, store: Store) -> list[str]:
-    """Column names of the table at `location`; empty where they cannot be had quickly.
+    """Column names of the table at `location`; empty if they cannot be read quickly.
 
-    That is a Parquet file on a web server that gives no parts of files; `snapshot_data` reads it.
+    That is a Parquet file on a web server without range requests; `snapshot_data` reads it.
+
+    Args:
+        location: A path, URL or digest.
+        options: How a CSV is read.
+        store: Where a digest is looked up.
 
     Raises:
-        DataError: Nothing there, no table, or a header that cannot be one.
+        DataError: It does not exist, is not a table, or has an invalid header.
         UsageError: Not a location, or a digest of something else than a dataset.
     """
     if is_digest(location) or is_short(location):
@@ -55,7 +60,7 @@ def column_names(location: str, options: Options, store: Store) -> list[str]:
     if what := not_a_table(text[:HEAD_BYTES], options.encoding):
         raise DataError(f"data: {public(location)} {what}")
     if b"\n" not in text.strip() and len(start) == SAMPLE_BYTES:
-        # A header with thousands of columns; cut off, its last name would look misspelt.
+        # A header with thousands of columns: truncated, its last name would look misspelled.
         text = _text(peek(location, MAX_HEADER_BYTES))
     header = read_header(text, options)
     Limits.from_env().check_columns(len(header.names), f"data: {public(location)}")
@@ -69,9 +74,14 @@ def column_names(location: str, options: Options, store: Store) -> list[str]:
 def dataset_columns(digest: str, store: Store, what: str) -> list[str]:
     """Column names of a dataset in the store.
 
+    Args:
+        digest: Digest of the dataset.
+        store: Where it is.
+        what: The parameter's name, for messages.
+
     Raises:
-        UsageError: It is something else.
-        NotFoundError: It is not there.
+        UsageError: It is not a dataset.
+        NotFoundError: It is not in the store.
     """
     try:
         manifest = get_manifest(store, digest)
@@ -88,7 +98,7 @@ def dataset_columns(digest: str, store: Store, what: str) -> list[str]:
 
 
 def _text(start: bytes) -> bytes:
-    """The beginning of a file, decompressed where it is compressed, as far as it goes."""
+    """The beginning of a file, decompressed if it is compressed, as far as it is complete."""
     if not start.startswith(GZIP_MAGIC):
         return start
     try:
@@ -109,7 +119,7 @@ def _parquet_names(location: str) -> list[str]:
     if not footer:
         return []
     try:
-        # The schema stands in the footer alone, so a file without its rows will do.
+        # The schema is in the footer alone, so a file without its rows is enough.
         schema = pq.read_schema(pa.BufferReader(PARQUET_MAGIC + footer))
     except (pa.ArrowException, OSError) as error:
         raise DataError(
@@ -121,10 +131,10 @@ def _parquet_names(location: str) -> list[str]:
 
 
 def _tail(location: str, size: int) -> bytes:
-    """The last `size` bytes of a location that was peeked at before; empty where nobody gives them.
+    """The last `size` bytes of a location whose beginning was read; empty if not available.
 
     Raises:
-        DataError: It cannot be read any more.
+        DataError: It can no longer be read.
     """
     if (local := local_path(location)) is not None:
         with open_regular(local) as stream:
@@ -168,8 +178,8 @@ def _http_tail(location: str, size: int) -> bytes:
         # Where a redirect leads was checked for the beginning of the file, not here.
         with request(location, {"Range": f"bytes=-{size}"}, TIMEOUT_SECONDS) as response:
             # A server without ranges would now send the whole file.
-            found: bytes = response.read(size) if response.status == _PARTIAL_CONTENT else b""
-            return found
+            tail: bytes = response.read(size) if response.status == _PARTIAL_CONTENT else b""
+            return tail
     except urllib3.exceptions.HTTPError as error:
         raise DataError(
             f"data: {public(location)}: the end of the file cannot be read "

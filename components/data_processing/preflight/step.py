@@ -55,20 +55,65 @@ def preflight(
     monitoring_artifact: Out[MonitoringPlan] | None,
     record: Out[Record],
 ) -> Values:
-    """Find everything that can be known to be wrong before anything costs time.
+    """Find, in seconds, everything that can be known to be wrong before anything costs time.
 
-    Of the data, only what names its columns is read, however large it is. Policy, suite, checks
-    and monitoring plan become artifacts here, so that all below depends on digests only.
+    Only the header of the data is read. Policy, suite, checks and monitoring plan become artifacts,
+    so that all later stages depend on digests only.
+
+    Args:
+        services: The store, and the keys that attestations are verified with.
+        data: The table: a path, file://, s3://bucket/key?endpoint=…, https:// or a digest.
+        target: Column to predict.
+        model_name: Name in the MLflow registry.
+        policy: The gate's rules: JSON or YAML text, a location or a digest. Empty: the default.
+        suite: Great Expectations suite: JSON text, a location or a digest. Empty: none.
+        checks: Behavioural checks: YAML text, a location or a digest. Empty: none.
+        monitoring: Monitoring plan: YAML text, a location or a digest. Empty: none.
+        estimator: Import path of an estimator, or "auto".
+        hyperparameters: Its arguments.
+        numeric_columns: Columns that must be numbers.
+        categorical_columns: Columns to treat as categories.
+        drop_columns: Columns that are not features.
+        delimiter: Field delimiter of a CSV, one character; "auto" detects it.
+        missing_values: Texts that mean a missing value in a CSV.
+        encoding: Encoding of a CSV, such as utf-8 or latin-1.
+        decimal: Decimal mark of numbers in a CSV, "." or ",".
+        split_by: "hash" or "time".
+        key_columns: Columns that name an entity.
+        time_column: Column to split by time.
+        test_fraction: Share held out, between 0 and 1.
+        slices: Columns (or "a&b") to slice by.
+        primary_metric: The metric models are compared by. Empty: the default of the task.
+        reference: Digest of a dataset to look for drift against. Empty: none.
+        drift_share: Share of drifted columns that rejects the data, above 0, at most 1.
+        confidence: Confidence level of intervals, between 0 and 1.
+        max_regression: Margin of the comparison, at least 0, where the policy has no rule on
+            regression_delta.
+        threads: Threads in training, at least 1.
+        candidates: Of a sweep: objects {"estimator": path, "hyperparameters": {...}}, 1 to 100.
+        validation_fraction: Of a sweep: share of the training rows to choose on, between 0 and 1.
+        policy_artifact: The policy.
+        suite_artifact: The suite, or empty.
+        checks_artifact: The checks, or empty.
+        monitoring_artifact: The monitoring plan, or empty.
+        record: What was checked: `record.json`, `summary.md`.
+
+    Returns:
+        allowed_modules (list): Import prefixes that the policy admits besides scikit-learn.
+        candidates (list): Those of a sweep, each with estimator and hyperparameters.
+        primary_metric (str): The metric that models are compared by: the policy's, else the run's.
+        max_regression (float): The margin of the comparison: the policy's, else the run's.
+        reference_artifact (str): Digest of the dataset to look for drift against, or empty.
 
     Raises:
-        UsageError: Names all that is wrong, services that do not answer among it.
-        ServiceError: Nothing but MLflow is at fault: it does not answer.
-        StoreError: Nothing but the store is at fault: it does not answer, or cannot be written.
-        DataError: Nothing but the data is at fault: it is not there, or no table.
+        UsageError: Names everything that is wrong, services that do not answer included.
+        ServiceError: Only MLflow is at fault: it does not answer.
+        StoreError: Only the store is at fault: it does not answer, or cannot be written.
+        DataError: Only the data is at fault: it does not exist, or is not a table.
     """
     from assay.components.preflight.examine import Plan, examine
     from assay.core.digest import canonical_json
-    from assay.reports.page import markdown_table
+    from assay.reports.markdown import markdown_table
 
     plan = Plan(
         data=data,

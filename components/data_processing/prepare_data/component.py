@@ -1,3 +1,4 @@
+# Generated from task.py and stage.yaml by `make goldens`. Do not edit.
 """The KFP declaration of prepare_data."""
 
 from typing import NamedTuple, Optional
@@ -16,10 +17,10 @@ def prepare_data(
     policy: str = "",
     suite: str = "",
     estimator: str = "auto",
-    primary_metric: str = "auto",
     split_by: str = "hash",
-    options: dict = {},  # noqa: B006 - KFP reads the default, nobody changes it
-    candidates: Optional[list] = None,  # noqa: UP045 - KFP reads no other spelling
+    candidates: Optional[list] = None,
+    primary_metric: str = "auto",
+    options: dict = {},
 ) -> NamedTuple(
     "Outputs",
     [
@@ -38,8 +39,9 @@ def prepare_data(
 ):
     """Check all that a run is given, in seconds; then make the table an immutable dataset.
 
-    The steps preflight and snapshot_data in one task: what is wrong with a run is found before the
-    table is read.
+    What is wrong with a run is found before the table is read.
+
+    One task runs the steps preflight and snapshot_data.
 
     Args:
         data: The table: a path, file://, s3://bucket/key?endpoint=…, https:// or a digest.
@@ -49,14 +51,14 @@ def prepare_data(
         policy: The gate's rules: JSON or YAML text, a location or a digest. Empty: the default.
         suite: Great Expectations suite: JSON text, a location or a digest. Empty: none.
         estimator: Import path of an estimator, or "auto".
-        primary_metric: The metric models are compared by; "auto": the policy's, else the default.
         split_by: "hash" or "time".
-        options: More options, as `assay.components.prepare_data.options` lists them.
         candidates: Of a sweep: objects {"estimator": path, "hyperparameters": {...}}, 1 to 100.
+        primary_metric: The metric models are compared by; "auto": the policy's, else the default.
+        options: More options, as `assay.components.prepare_data.options` lists them.
 
     Returns:
         dataset_digest: Digest of the dataset.
-        rows: Number of its rows.
+        rows: Number of rows.
         candidates: Those of a sweep, each with estimator and hyperparameters.
         validation_settings: For validate_data.
         split_settings: For split_data.
@@ -67,6 +69,25 @@ def prepare_data(
         selection_settings: For select_best.
         candidate_settings: For try_candidate.
     """
-    from assay.components.prepare_data.prepare import prepare
+    from assay.components.preflight import step as preflight_step
+    from assay.components.prepare_data import task
+    from assay.components.snapshot_data import step as snapshot_data_step
+    from assay.runtime.kfp import execute_all
 
-    return prepare(locals())
+    return execute_all(
+        [preflight_step.preflight, snapshot_data_step.snapshot_data],
+        locals(),
+        "dataset_digest",
+        "rows",
+        "candidates",
+        "validation_settings",
+        "split_settings",
+        "training_settings",
+        "evaluation_settings",
+        "comparison_settings",
+        "gate_settings",
+        "selection_settings",
+        "candidate_settings",
+        name="prepare_data",
+        by=task.prepare_data,
+    )

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """An option; its default says which type it has."""
+    """An option; its type is that of its default."""
 
     default: Any
     meaning: str

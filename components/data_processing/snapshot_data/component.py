@@ -1,3 +1,4 @@
+# Generated from step.py and stage.yaml by `make goldens`. Do not edit.
 """The KFP declaration of snapshot_data."""
 
 from typing import NamedTuple
@@ -13,18 +14,21 @@ def snapshot_data(
     dataset: dsl.Output[dsl.Dataset],
     target: str = "",
     delimiter: str = "auto",
-    missing_values: list = ["", "NA", "N/A", "NaN", "nan", "null", "None", "?"],  # noqa: B006
+    missing_values: list = ["", "NA", "N/A", "NaN", "nan", "null", "None", "?"],
     encoding: str = "utf-8",
     decimal: str = ".",
     rows_per_part: int = 100_000,
 ) -> NamedTuple("Outputs", [("dataset_digest", str), ("rows", int), ("columns", int)]):
     """Make a table an immutable dataset: the same rows always give the same digest.
 
+    Neither the location nor the format of the source, nor `target`, changes the dataset, except for
+    findings: what a person should know about how the table was read.
+
     Args:
         data: A path, file://, s3://bucket/key?endpoint=…, https:// or a dataset's digest.
         dataset: The dataset, for KFP's lineage.
-        target: Column that must be there. Empty: not checked.
-        delimiter: Field delimiter of a CSV, one character; "auto" finds it.
+        target: Column that must exist. Empty: not checked.
+        delimiter: Field delimiter of a CSV, one character; "auto" detects it.
         missing_values: Texts that mean a missing value in a CSV.
         encoding: Encoding of a CSV, such as utf-8 or latin-1.
         decimal: Decimal mark of numbers in a CSV, "." or ",".

@@ -16,13 +16,27 @@ def snapshot_data(
     rows_per_part: int = 100_000,
     dataset: Out[Dataset],
 ) -> Values:
-    """Make a table an immutable dataset; the same rows always give the same digest.
+    """Make a table an immutable dataset: the same rows always give the same digest.
 
-    Neither the location nor the form of the source, nor `target`, leaves a trace in the dataset,
-    except for findings: what a person should know about how the table was read.
+    Neither the location nor the format of the source, nor `target`, changes the dataset, except for
+    findings: what a person should know about how the table was read.
+
+    Args:
+        data: A path, file://, s3://bucket/key?endpoint=…, https:// or a dataset's digest.
+        target: Column that must exist. Empty: not checked.
+        delimiter: Field delimiter of a CSV, one character; "auto" detects it.
+        missing_values: Texts that mean a missing value in a CSV.
+        encoding: Encoding of a CSV, such as utf-8 or latin-1.
+        decimal: Decimal mark of numbers in a CSV, "." or ",".
+        rows_per_part: Rows of each Parquet part, at least 1; part of the dataset's identity.
+        dataset: The dataset.
+
+    Returns:
+        rows (int): Number of rows.
+        columns (int): Number of columns.
 
     Raises:
-        DataError: The source is no table, lacks the target, or changed while it was read; names
+        DataError: The source is not a table, lacks the target, or changed while it was read; names
             everything that is wrong, with row numbers.
         UsageError: `rows_per_part` is below 1, `missing_values` are not texts, or `decimal` is
             neither "." nor ",".

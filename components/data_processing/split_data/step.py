@@ -10,10 +10,10 @@ from assay.data import DatasetInfo, column_problems
 from assay.errors import UsageError
 
 SHARE_TOLERANCE: Final = 0.05
-"""By how much the share of held-out rows may be off without a finding."""
+"""How much the share of held-out rows may deviate without a finding."""
 
 _NEARLY: Final = frozenset({"not-numbers", "not-iso-time"})
-"""Codes of findings about columns that would be of another type without a few values."""
+"""Codes of findings about columns that would have another type without a few values."""
 
 
 @step
@@ -31,24 +31,41 @@ def split_data(
     train: Out[Dataset],
     test: Out[Dataset],
 ) -> Values:
-    """Split rows into training and test sets; an entity stands on one side, and stays there.
+    """Split rows into training and test sets; an entity never changes sides as data grows.
 
-    By hash: a row's side depends on nothing but its key (`key_columns`, or the whole row without
-    `drop_columns`), so it keeps its side whatever other rows come or go, and rows that a model
-    cannot tell apart never stand on both sides. Rows that turn a column of fractions or times into
-    text are the exception, of which a finding tells.
-    A row without any value in the key is an entity of its own, and a finding tells how many are.
-    With `stratify`, each class is held to `test_fraction` to within one entity, and each class of
-    two entities or more stands on both sides; a side then also depends on the rows before, so it is
-    kept when rows are appended. By time: the latest rows are the test set, and rows of one time
-    stand on one side; the cut moves as data grows.
+    By hash: the side of a row depends on its key only (`key_columns`, or the whole row without
+    `drop_columns`), so it keeps its side whatever other rows are added or removed, and rows that a
+    model cannot tell apart are never on both sides. The exception are rows that turn a column of
+    fractions or times into text; a finding reports them. A row without any value in the key is an
+    entity of its own, and a finding reports how many there are. With `stratify`, each class is held
+    to `test_fraction` to within one entity, and each class of two entities or more is on both
+    sides; a side then also depends on the rows before, so it is kept when rows are appended. By
+    time: the latest rows are the test set, and rows of one time are on one side; the cut moves as
+    data grows.
+
+    Args:
+        data: A dataset.
+        target: Column to predict; needed with stratify.
+        split_by: "hash" (of key_columns, or of the whole row) or "time".
+        key_columns: Columns that name an entity; all its rows are on one side.
+        drop_columns: Columns that are not features: rows that differ only in them are equal.
+        time_column: Column of dates, times or numbers; the latest rows are the test set.
+        test_fraction: Share of rows held out, between 0 and 1.
+        stratify: Give both sides the same share of each class.
+        salt: Any text; another salt is another split.
+        train: The training rows.
+        test: The test rows.
+
+    Returns:
+        train_rows (int): Number of training rows.
+        test_rows (int): Number of test rows.
 
     Raises:
-        UsageError: Unknown columns, parameters that do not go together, a fraction outside of
+        UsageError: Unknown columns, parameters that contradict each other, a fraction outside of
             (0, 1), a side without rows, or a class without rows on one side.
     """
     from assay import data as dataset
-    from assay.components.split_data import sides
+    from assay.components.split_data import assignment
 
     info = dataset.info(data.path)
     keys = [str(name) for name in key_columns]
@@ -69,23 +86,23 @@ def split_data(
     if problems:
         raise UsageError.all_of(problems)
     if split_by == "time":
-        held_out = sides.by_time(data.path, time_column, test_fraction)
+        held_out = assignment.by_time(data.path, time_column, test_fraction)
     else:
         strata = target if stratify else ""
-        held_out = sides.by_hash(data.path, keys or whole, salt, test_fraction, strata, whole)
-    sides.check(data.path, held_out, target, required=stratify)
+        held_out = assignment.by_hash(data.path, keys or whole, salt, test_fraction, strata, whole)
+    assignment.check(data.path, held_out, target, required=stratify)
     rows = {"train": ~held_out, "test": held_out}
-    unknown = sides.unknown_entities(data.path, keys) if keys and split_by == "hash" else 0
-    found = _findings(keys, unknown, test_fraction, int(held_out.sum()), len(held_out))
+    unknown = assignment.unknown_entities(data.path, keys) if keys and split_by == "hash" else 0
+    findings = _findings(keys, unknown, test_fraction, int(held_out.sum()), len(held_out))
     if split_by == "hash":
-        found += _moved(info, keys or info.names)
+        findings += _moved(info, keys or info.names)
     schema = dataset.arrow_schema(data.path)
     for out, side in ((train, rows["train"]), (test, rows["test"])):
-        dataset.write(sides.rows_of(data.path, side), schema, out.path, findings=found)
+        dataset.write(assignment.rows_of(data.path, side), schema, out.path, findings=findings)
     return {
         "train_rows": int(rows["train"].sum()),
         "test_rows": int(rows["test"].sum()),
-        **values(found),
+        **values(findings),
     }
 
 
@@ -93,9 +110,9 @@ def _findings(
     keys: list[str], unknown: int, fraction: float, held_out: int, rows: int
 ) -> list[Finding]:
     """What a person should know about the split."""
-    found = []
+    findings = []
     if unknown:
-        found.append(
+        findings.append(
             Finding(
                 "unknown-entity",
                 f"{unknown:,} of {rows:,} rows have no value in key_columns ({named(keys)}); each "
@@ -107,7 +124,7 @@ def _findings(
     share = held_out / rows
     # Three standard errors of a share of rows that are drawn one by one.
     if abs(share - fraction) > SHARE_TOLERANCE + 3 * math.sqrt(fraction * (1 - fraction) / rows):
-        found.append(
+        findings.append(
             Finding(
                 "share-off",
                 f"{share:.1%} of the rows are held out where test_fraction asks for "
@@ -115,11 +132,11 @@ def _findings(
                 tuple(keys),
             )
         )
-    return found
+    return findings
 
 
 def _moved(info: DatasetInfo, keys: Sequence[str]) -> list[Finding]:
-    """What to say of keys that a few values have made text, and that may have been none before."""
+    """Findings about keys that are text because of a few values, and may have been numbers."""
     nearly = {
         name for finding in info.findings if finding.code in _NEARLY for name in finding.columns
     }

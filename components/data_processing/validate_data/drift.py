@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any, Final
 from assay.components.validate_data.exact import is_wide
 from assay.components.validate_data.histogram import Histogram, histogram
 from assay.core.environment import set_variables
-from assay.data.whole import WIDE
+from assay.data.exact_integers import WIDE
 
 if TYPE_CHECKING:
     import numpy as np
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from assay.data import DatasetInfo
 
 MIN_ROWS: Final = 100
-"""With fewer rows on either side nothing is said about drift."""
+"""With fewer rows in either dataset, drift is not measured."""
 P_VALUE_THRESHOLD: Final = 0.05
 MISSING: Final = "(missing)"
 DIGITS: Final = 6
@@ -111,7 +111,7 @@ def find_drift(
         current: The data; both tables have the same columns.
         reference: What it is compared with.
         threshold: Distance from which a column has drifted.
-        max_rows: Rows of each side that are looked at.
+        max_rows: Rows of each dataset that are compared.
 
     Returns:
         What was found, in the columns' order, and why the other columns were left out.

@@ -30,8 +30,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from assay.data.exact_integers import WIDE
 from assay.data.suite.patterns import matches
-from assay.data.whole import WIDE
 from assay.errors import UsageError
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ _SUM: Final = "expect_multicolumn_sum_to_equal"
 _PAIRS: Final = "expect_column_pair_values_to_be_in_set"
 _GREATER: Final = "expect_column_pair_values_a_to_be_greater_than_b"
 _EQUAL: Final = "expect_column_pair_values_to_be_equal"
-_ORDERED: Final = {
+_ORDERED: Final[Mapping[str, tuple[Callable[..., Any], Callable[..., Any]]]] = {
     "expect_column_values_to_be_increasing": (operator.ge, operator.gt),
     "expect_column_values_to_be_decreasing": (operator.le, operator.lt),
 }
@@ -115,11 +115,17 @@ def is_wide(column: "pd.Series") -> bool:
 def judge(
     kind: str, kwargs: Mapping[str, Any], frame: "pd.DataFrame", types: Mapping[str, str]
 ) -> dict[str, Any] | None:
-    """The result of an expectation that is computed here; None for all that GX answers rightly.
+    """The result of an expectation computed here; None for those that GX computes correctly.
+
+    Args:
+        kind: The expectation's type.
+        kwargs: Its arguments.
+        frame: The rows.
+        types: Dataset type of each column.
 
     Raises:
         UsageError: A bound or set that cannot be compared with the column, or a pattern for values
-            that have no one text.
+            without a unique text.
     """
     if kind in {_SUM, _PAIRS, _GREATER, _EQUAL}:
         return _by_row(kind, kwargs, frame, types)
@@ -346,8 +352,10 @@ def _elementwise(
     kind: str, kwargs: Mapping[str, Any], values: Values, stored: str
 ) -> dict[str, Any]:
     if kind in _ORDERED:
-        right = _ORDERED[kind][bool(kwargs.get("strictly"))]
-        steps = [right(*pair) for pair in zip(values.present[1:], values.present, strict=False)]
+        follows = _ORDERED[kind][bool(kwargs.get("strictly"))]
+        steps = [
+            bool(follows(*pair)) for pair in zip(values.present[1:], values.present, strict=False)
+        ]
         return _result(values, [True, *steps][: len(values.present)], kwargs)
     if kind == _SCHEMA:
         return _counted(values, _schema(kwargs["json_schema"]), kwargs)

@@ -1,15 +1,15 @@
-"""Running a suite with Great Expectations, and judging its results ourselves.
+"""Run a suite with Great Expectations, and judge its results.
 
-GX tells what it saw; whether an expectation holds is decided here, and fails closed:
+GX gives what it observed; whether an expectation is met is decided here, and fails closed:
 
 1. GX drops expectations that it cannot make, with a line in its log: each is made by itself, and
-   one that cannot be made is the suite's mistake.
-2. GX gives a result where an expectation could not be computed: one that raised has failed.
-3. GX reports success over nothing: an expectation that looked at no value has failed.
-4. What GX answers wrongly is not asked of it: see `exact`. Columns whose names differ in case only
+   one that cannot be made is an error of the suite.
+2. GX gives a result if an expectation could not be computed: one that raised has failed.
+3. GX reports success without values: an expectation that no value was checked for has failed.
+4. What GX computes wrongly is computed here: see `exact`. Columns whose names differ in case only
    are renamed for it, because it takes the first of them.
-5. GX gives results in an order of its own: each is matched to its place in the suite, and a place
-   without exactly one result has failed.
+5. GX gives results in an order of its own: each is matched to its position in the suite, and a
+   position without exactly one result has failed.
 """
 
 import contextlib
@@ -46,27 +46,27 @@ _COUNTS: Final = ("element_count", "missing_count", "unexpected_count")
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of one expectation."""
+    """The result of one expectation."""
 
     kind: str
     kwargs: Mapping[str, Any]
     """As in the suite."""
     success: bool
     observed: str
-    """What was seen, for people."""
+    """The observed values, for people."""
     note: str = ""
-    """Why the expectation is there, from its `meta.notes`."""
+    """The reason for the expectation, from its `meta.notes`."""
     result: Mapping[str, Any] = field(default_factory=dict)
     """GX's numbers and examples, without what differs from run to run."""
 
     @property
     def subject(self) -> str:
-        """The column or columns that it is about; empty when it is about the table."""
+        """The column or columns that it is about; empty if it is about the table."""
         return ", ".join(_columns(self.kind, self.kwargs))
 
     @property
     def text(self) -> str:
-        """One line: of what, what was seen, and what expected something else."""
+        """One line: the subject, what was observed, and the expectation."""
         measured = _MEASURED.match(self.kind) if self.observed.startswith("observed") else None
         about = [self.subject, measured[1].replace("_", " ") if measured else ""]
         on = ", ".join(text for text in about if text)
@@ -79,8 +79,7 @@ def run_suite(frame: "pd.DataFrame", suite: Suite, types: Mapping[str, str]) -> 
     Args:
         frame: The table.
         suite: What is expected of it.
-        types: The dataset type of each column, which pandas holds in other types where there are
-            gaps.
+        types: The dataset type of each column; pandas has other types for missing values.
 
     Raises:
         UsageError: GX refuses the arguments of expectations; names all.
@@ -274,7 +273,7 @@ def _columns(kind: str, kwargs: Mapping[str, Any]) -> list[str]:
 
 
 def _absent(kind: str, kwargs: Mapping[str, Any], columns: Collection[str]) -> list[str]:
-    """The columns that an expectation needs and that are not there."""
+    """The columns that an expectation needs and the table lacks."""
     if kind == "expect_column_to_exist":
         return []
     return [name for name in _columns(kind, kwargs) if name not in columns]
@@ -313,7 +312,7 @@ def _failure(
 
 
 def _exception(info: Mapping[str, Any]) -> str:
-    """What was raised on the way; GX puts one exception there, or one for each metric."""
+    """The exception that was raised; GX has one, or one for each metric."""
     entries = [info] if "raised_exception" in info else list(info.values())
     messages = [
         " ".join(str(entry.get("exception_message") or "an exception").split())
@@ -328,7 +327,7 @@ def _exception(info: Mapping[str, Any]) -> str:
 
 
 def _nothing_seen(kind: str, result: Mapping[str, Any]) -> str:
-    """GX says that all of no values are as expected."""
+    """Whether GX reports success without any value."""
     if "unexpected_count" not in result or "element_count" not in result:
         return ""
     missing = 0 if kind.endswith("_be_null") else result.get("missing_count") or 0

@@ -1,11 +1,14 @@
-"""How a drifted column's values lie, in the reference and now."""
+"""Histograms of a drifted column, in the reference and in the data."""
 
 import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from markupsafe import Markup
+
 from assay.evidence.numbers import tidy
-from assay.reports.page import ACCENT, SECOND, figure_svg, figure_text, legend, new_figure
+from assay.reports.colours import ACCENT, SECOND
+from assay.reports.figures import figure_svg, figure_text, legend, new_figure
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,7 +36,16 @@ class Histogram:
 
 
 def histogram(now: "pd.Series", before: "pd.Series", *, numeric: bool) -> Histogram | None:
-    """Shares of both sides over the same bins; None when there is nothing to show."""
+    """Shares of both sides over the same bins.
+
+    Args:
+        now: Values of the data.
+        before: Values of the reference.
+        numeric: Whether they are numbers; categories otherwise.
+
+    Returns:
+        None when a side has no values.
+    """
     now, before = now.dropna(), before.dropna()
     return _of_numbers(now, before) if numeric else _of_categories(now, before)
 
@@ -76,7 +88,7 @@ def _of_categories(now: "pd.Series", before: "pd.Series") -> Histogram | None:
     return Histogram((), tuple(shown), tuple(rows[0]), tuple(rows[1]))
 
 
-def figure(name: str, shape: Histogram) -> str:
+def figure(name: str, shape: Histogram) -> Markup:
     """The histogram as inline SVG."""
     drawing, axes = new_figure()
     (_numbers if shape.edges else _categories)(axes, shape)

@@ -12,9 +12,9 @@ from assay.components.validate_data.structure import Structure, structure
 from assay.core.findings import Finding
 from assay.core.step import Dataset, Suite
 from assay.data import DatasetInfo
+from assay.data.exact_integers import read_exact
 from assay.data.suite import FILE_NAME, MAX_SUITE_BYTES, parse_suite
 from assay.data.suite import Suite as ParsedSuite
-from assay.data.whole import read_exact
 from assay.errors import UsageError
 from assay.evidence.format import EvidenceDocument
 from assay.evidence.labels import label
@@ -58,7 +58,7 @@ class Drift:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What was found."""
+    """The result of a validation."""
 
     evidence: EvidenceDocument
     rows: int
@@ -66,18 +66,18 @@ class Found:
     suite: str
     """The suite's name; empty without one."""
     outcomes: tuple[Outcome, ...] | None
-    """In the suite's order; None when no suite was given."""
+    """In the suite's order; None without a suite."""
     drift: Drift | None
-    """None when no reference was given."""
+    """None without a reference."""
     problems: tuple[str, ...]
     """Every reason for a verdict that is not pass."""
     findings: tuple[Finding, ...] = ()
-    """What was noted when the dataset was made."""
+    """Findings of the time when the dataset was made."""
 
 
 @dataclass
 class _Judgement:
-    """Collects what was found wrong, and the numbers."""
+    """Collects the problems and the numbers."""
 
     numbers: dict[str, float | None] = field(default_factory=dict)
     notes: dict[str, str] = field(default_factory=dict)
@@ -99,10 +99,16 @@ class _Judgement:
 def validate(
     dataset: Dataset, suite: Suite | None, reference: Dataset | None, settings: Settings
 ) -> Found:
-    """Structure always, expectations with a suite, drift with a reference.
+    """Check the structure; with a suite, expectations; with a reference, drift.
+
+    Args:
+        dataset: The dataset.
+        suite: Its expectations, or None.
+        reference: The dataset to look for drift against, or None.
+        settings: The step's parameters.
 
     Raises:
-        UsageError: A suite or threshold that cannot be; names all.
+        UsageError: An invalid suite or threshold; names all.
     """
     _check(settings)
     parsed = None if suite is None else _read_suite(suite.path)

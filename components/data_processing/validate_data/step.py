@@ -15,26 +15,32 @@ def validate_data(
     max_sample_rows: int = 20_000,
     validation: Out[Validation],
 ) -> Values:
-    """Judge whether a dataset is fit to train on; never fails for what it finds.
+    """Judge whether a dataset is fit to train on: structure, expectations, drift.
 
-    Writes `evidence.json`, `result.json` (every expectation's and column's result), `report.html`
-    and `summary.md`. The values `failed_expectations` and `drifted_columns_share` are 0 where
-    nothing was looked at; in the evidence, which gates judge, they are missing then.
+    The result has the files `evidence.json`, `result.json` (of every expectation and column),
+    `report.html` and `summary.md`.
 
     Args:
-        data: What is judged.
-        suite: Great Expectations suite; without one only structure (and drift) is judged.
-        reference: What drift is looked for against; without one it is not.
-        target: Column to predict; it must be there, without missing values, and vary.
-        drift_share: Share of drifted columns, in (0, 1], from which the data is rejected.
-        drift_threshold: Distance, above 0, from which a column has drifted, where Evidently
-            measures a distance (more than 1,000 values of the reference); where it gives a
-            p-value, one below 0.05 counts.
-        max_sample_rows: Rows of each side that are looked at for drift, at least 100.
-        validation: What was found.
+        data: The dataset.
+        suite: A Great Expectations suite. Empty: structural checks only.
+        reference: A dataset to look for drift against. Empty: no drift check.
+        target: Column to predict; it must exist, have no missing values, and vary.
+        drift_share: Share of drifted columns, above 0, at most 1, from which the data is rejected.
+        drift_threshold: Distance, above 0, from which a column has drifted (for up to 1,000 rows of
+            reference a p-value below 0.05 counts instead).
+        max_sample_rows: Rows of each dataset that are compared for drift, at least 100.
+        validation: The findings.
+
+    Returns:
+        verdict (str): pass or block.
+        reason (str): One line; empty on a pass.
+        reasons (list): One sentence for each.
+        failed_expectations (int): 0 where there is no suite; the evidence then has no value.
+        drifted_columns_share (float): 0 where there is no reference; the evidence then has no
+            value.
 
     Raises:
-        UsageError: A suite or threshold that cannot be; names all.
+        UsageError: An invalid suite or threshold; names all.
     """
     from assay.components.validate_data import views
     from assay.components.validate_data.judge import Settings, reasons, validate

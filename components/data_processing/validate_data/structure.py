@@ -35,7 +35,7 @@ def structure(frame: "pd.DataFrame", target: str) -> Structure:
         frame: The whole table.
         target: The column to predict; empty when it is not known.
     """
-    # Counted here and not taken from the dataset's schema: a schema is what somebody says.
+    # Counted here and not taken from the dataset's schema: a schema is a claim.
     missing = frame.isna().sum()
     findings = list(_table(frame, target))
     for name in frame.columns:

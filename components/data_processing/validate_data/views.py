@@ -1,25 +1,26 @@
-"""What people and programs look at: the report, its summary and the results, failures first."""
+"""The report as a page and as Markdown, failures first, and the results for programs."""
 
 from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from markupsafe import Markup
+
 from assay.components.validate_data.drift import MIN_ROWS, P_VALUE_THRESHOLD
 from assay.components.validate_data.histogram import figure
 from assay.components.validate_data.wording import arguments, plain
 from assay.core.digest import canonical_json
+from assay.reports.figures import Bar, interval_bars
+from assay.reports.markdown import markdown_table, markdown_text
 from assay.reports.page import (
-    Bar,
     Section,
     cards,
     details,
     figures,
     heading,
-    interval_bars,
+    joined,
     long_table,
-    markdown_table,
-    markdown_text,
     page,
     paragraph,
     table,
@@ -54,7 +55,13 @@ MAX_MARKDOWN_ROWS: Final = 50
 
 
 def write(found: "Found", settings: "Settings", folder: Path) -> None:
-    """`report.html`, `summary.md` and `result.json`."""
+    """Write `report.html`, `summary.md` and `result.json`.
+
+    Args:
+        found: What the validation found.
+        settings: What it was asked for.
+        folder: Where the files go.
+    """
     title = f"Validation of {found.rows:,} rows"
     sections = [Section("At a glance", _cards(found))]
     if failed := [(_words(kind, on), *rest) for kind, on, *rest in _failed(found)]:
@@ -81,12 +88,12 @@ def write(found: "Found", settings: "Settings", folder: Path) -> None:
 
 
 def _lead(found: "Found") -> list[str]:
-    """The first problems; the sections tell all."""
+    """The first problems; the sections show all."""
     more = len(found.problems) - MAX_LEAD
     return [*found.problems[:MAX_LEAD], *([f"and {more} more"] if more > 0 else [])]
 
 
-def _cards(found: "Found") -> str:
+def _cards(found: "Found") -> Markup:
     numbers = found.evidence.values
     items: list[tuple[str, Any]] = [
         ("rows", f"{found.rows:,}"),
@@ -116,17 +123,17 @@ def _failed(found: "Found") -> list[tuple[Any, ...]]:
     ]
 
 
-def _findings(found: "Found") -> str:
+def _findings(found: "Found") -> Markup:
     lead = paragraph("Noted when the dataset was made; they do not change the verdict.", soft=True)
     return lead + table(("code", "finding"), [(f.code, f.text) for f in found.findings])
 
 
 def _words(kind: str, subject: str) -> str:
-    """An expectation as words, which a narrow column can break; its number tells the place."""
+    """An expectation as words, between which a narrow column can break."""
     return (f"{subject}: " if subject else "") + kind.replace("_", " ")
 
 
-def _all(found: "Found") -> str:
+def _all(found: "Found") -> Markup:
     if found.outcomes is None:
         return paragraph(f"{NO_SUITE} Draft one with: assay suite draft")
     numbered = sorted(enumerate(found.outcomes, 1), key=lambda pair: pair[1].success)
@@ -141,7 +148,7 @@ def _row(place: int, outcome: "Outcome") -> tuple[Any, ...]:
     return (_words(outcome.kind, outcome.subject), place, word, outcome.observed, expected)
 
 
-def _structure(found: "Found") -> str:
+def _structure(found: "Found") -> Markup:
     findings = [("block" if f.blocks else "note", f.text) for f in found.structure.findings]
     if not findings:
         return paragraph("Nothing to note: every column has values, and more than one.")
@@ -149,7 +156,7 @@ def _structure(found: "Found") -> str:
     return table(("weight", "finding"), ordered)
 
 
-def _drift(found: "Found", settings: "Settings") -> str:
+def _drift(found: "Found", settings: "Settings") -> Markup:
     drift = found.drift
     if drift is None:
         return paragraph(NO_REFERENCE)
@@ -177,10 +184,10 @@ def _drift(found: "Found", settings: "Settings") -> str:
     if drift.left_out:
         parts.append(heading("Not compared"))
         parts.append(long_table(("column", "reason"), [*drift.left_out.items()], "columns"))
-    return "".join(parts)
+    return joined(parts)
 
 
-def _drift_bars(drift: "Drift") -> str:
+def _drift_bars(drift: "Drift") -> Markup:
     """The columns that drifted furthest, by kind of measure: they share no scale."""
     drawn = []
     shown = [c for c in _furthest_first(drift) if c.score is not None][:MAX_BARS]
@@ -199,7 +206,7 @@ def _drift_bars(drift: "Drift") -> str:
         if bars:
             what = "p-value of a test that nothing changed" if small_is_far else "Distance"
             drawn.append(interval_bars(bars, note=f"{what}, furthest first."))
-    return "".join(drawn)
+    return joined(drawn)
 
 
 def _rule(rows: int, drift: "Drift", settings: "Settings") -> str:

@@ -1,3 +1,4 @@
+# Generated from step.py and stage.yaml by `make goldens`. Do not edit.
 """The KFP declaration of promote."""
 
 from typing import NamedTuple
@@ -15,17 +16,26 @@ def promote(
     model: str = "",
     monitoring: str = "",
 ) -> NamedTuple(
-    "Outputs", [("record", str), ("outcome", str), ("release", str), ("branch", str), ("url", str)]
+    "Outputs",
+    [
+        ("record", str),
+        ("outcome", str),
+        ("release", str),
+        ("branch", str),
+        ("url", str),
+    ],
 ):
     """Propose a model for an environment by a pull request, after all checks.
+
+    Running it again updates the same pull request.
 
     Args:
         model_name: Name in the MLflow registry.
         environment: dev, staging or production; none is skipped.
         summary: What changes, for the approver.
         model: Digest of the model. Empty: the registry's candidate.
-        monitoring: Text of monitoring.yaml. Empty: the current plan, or that of the
-            environment below.
+        monitoring: Text of monitoring.yaml. Empty: the current plan, or that of the environment
+            below.
 
     Returns:
         record: Digest of the promotion's record.
@@ -37,5 +47,4 @@ def promote(
     from assay.components.promote import step
     from assay.runtime.kfp import execute
 
-    names = ("record", "outcome", "release", "branch", "url")
-    return execute(step.promote, locals(), *names)
+    return execute(step.promote, locals(), "record", "outcome", "release", "branch", "url")

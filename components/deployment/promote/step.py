@@ -13,13 +13,30 @@ def promote(
     monitoring: str = "",
     record: Out[Record],
 ) -> Values:
-    """Propose a model for an environment; running it again updates the same pull request.
+    """Propose a model for an environment by a pull request, after all checks.
+
+    Running it again updates the same pull request.
+
+    Args:
+        services: The store, and the keys that attestations are verified with.
+        model_name: Name in the MLflow registry.
+        environment: dev, staging or production; none is skipped.
+        model: Digest of the model. Empty: the registry's candidate.
+        monitoring: Text of monitoring.yaml. Empty: the current plan, or that of the environment
+            below.
+        record: The promotion's record.
+
+    Returns:
+        outcome (str): opened, updated, unchanged, or released when the environment has it already.
+        release (str): Digest of the release.yaml.
+        branch (str): The branch that proposes it.
+        url (str): The pull request; empty without a forge.
 
     Raises:
         UsageError: An invalid name or digest, or no candidate.
         RunBlocked: Not admitted: its policy, an expired override, a revocation, a skipped
             environment.
-        IntegrityError: Something that it rests on is altered, or has no attestation that counts.
+        IntegrityError: Something that the model rests on is altered, or has no valid attestation.
         ServiceError: Registry, repository or forge failed.
     """
     from assay.core.digest import canonical_json

@@ -1,3 +1,4 @@
+# Generated from step.py and stage.yaml by `make goldens`. Do not edit.
 """The KFP declaration of register."""
 
 from typing import NamedTuple
@@ -14,9 +15,19 @@ def register(
     measurements: str = "",
     data: str = "",
 ) -> NamedTuple(
-    "Outputs", [("record", str), ("version", str), ("registered", str), ("model_uri", str)]
+    "Outputs",
+    [
+        ("record", str),
+        ("version", str),
+        ("registered", str),
+        ("model_uri", str),
+    ],
 ):
     """Make a registry version of a model whose decision is a pass for exactly this model.
+
+    The same digest registered twice is the same version. Where `ASSAY_DEPLOYMENTS` names a
+    repository with a policy that governs the model, this policy judges the evidence too. The model
+    in production is resolved again: the decision must rest on a comparison with the current one.
 
     Args:
         model: Digest of the model.

@@ -25,22 +25,35 @@ def register(
     model_name: str,
     record: Out[Record],
 ) -> Values:
-    """Make a version of a model whose decision is a pass; the same digest twice, the same version.
+    """Make a registry version of a model whose decision is a pass for exactly this model.
 
-    The checks are in `assay.governance.admission`. The policy that governs the model judges too,
-    where `ASSAY_DEPLOYMENTS` names a repository that has one. The model in production is resolved
-    again: the decision must rest on a comparison with the one that is there now. The model is
-    given by digest, because nothing here needs its bytes in a folder: they are verified in the
-    store.
+    The same digest registered twice is the same version. Where `ASSAY_DEPLOYMENTS` names a
+    repository with a policy that governs the model, this policy judges the evidence too. The model
+    in production is resolved again: the decision must rest on a comparison with the current one.
+
+    Args:
+        services: The store, and the keys that attestations are verified with.
+        model: Digest of the model.
+        decision: The gate's decision about it.
+        evaluation: Its evaluation.
+        measurements: Its latency measurements.
+        data: Digest of the whole dataset it was made from.
+        model_name: Name in the MLflow registry.
+        record: The registration's record.
+
+    Returns:
+        version (str): Version in the registry.
+        registered (str): new or existing.
+        model_uri (str): What mlflow.pyfunc.load_model loads.
 
     Raises:
         RunBlocked: The decision or the governing policy is a block, or the decision compares with
-            another model than the one that is in production; or a stricter policy blocked on the
-            same test data, and no policy governs the model.
-        RunInconclusive: The decision is inconclusive, or the governing policy is.
+            another model than the one in production; or a stricter policy blocked on the same test
+            data, and no policy governs the model.
+        RunInconclusive: The decision or the governing policy is inconclusive.
         PolicyError: The governing policy does not parse.
         IntegrityError: The decision is about another model, does not follow from its evidence, or
-            something it rests on is altered, unconnected or has no attestation that counts.
+            something it rests on is altered, unconnected or has no valid attestation.
         NotFoundError: Something it rests on is not in the store.
         UsageError: An invalid digest or model name.
         ServiceError: The deployment repository or the registry failed, or the registry contradicts

@@ -7,9 +7,15 @@ from assay.core.step import Model, Out, Rehearsal, Services, Values, step
 def release_evidence(
     *, services: Services, model: Model, model_name: str, rehearsal: Out[Rehearsal]
 ) -> Values:
-    """The number of days since the last successful rollback drill of this model's name.
+    """Count the days since the last successful rollback drill of a model's name, for the gate.
 
     Without a drill the value is null, which fails every rule about it.
+
+    Args:
+        services: The store, and the keys that attestations are verified with.
+        model: The model to judge.
+        model_name: Name under which it is released.
+        rehearsal: The evidence rollback_drill_age_days.
 
     Raises:
         UsageError: An invalid model name.

@@ -1,3 +1,4 @@
+# Generated from step.py and stage.yaml by `make goldens`. Do not edit.
 """The KFP declaration of rollback."""
 
 from typing import NamedTuple

@@ -15,13 +15,28 @@ def rollback(
     now: bool = False,
     record: Out[Record],
 ) -> Values:
-    """Restore an earlier release; nothing is changed before every byte of it was verified.
+    """Restore an earlier release, after every byte of it was verified.
+
+    Args:
+        services: The store, and the keys that attestations are verified with.
+        model_name: Name of the model.
+        environment: dev, staging or production.
+        by: Who asks for it: Name <mail>.
+        why: A line for the commit and the release log.
+        to: Digest of the model or release to restore. Empty: the one before.
+        now: Push to the branch at once, without a pull request.
+        record: The rollback's record.
+
+    Returns:
+        model (str): Digest of the model that is restored, or proposed.
+        commit (str): The commit in the deployment repository; empty while Git is down.
+        url (str): The pull request; empty when it was done at once or without a forge.
 
     Raises:
-        UsageError: No earlier release, or `to` was never released there.
+        UsageError: No earlier release, or `to` was never released in the environment.
         IntegrityError: The release cannot be restored; names the next that can be.
         RunBlocked: Its model is revoked.
-        ServiceError: The repository refuses, or is down and `now` was not asked for.
+        ServiceError: The repository refuses, or is down and `now` is false.
     """
     from assay.core.digest import canonical_json
     from assay.releases.deployment import Deployment

@@ -11,11 +11,24 @@ def rollback_drill(
     environment: str = "staging",
     record: Out[Record],
 ) -> Values:
-    """Roll an environment back and forth; a drill that was too slow has the verdict `block`.
+    """Roll an environment back and forth, and compare golden predictions after each.
+
+    A drill that took longer than five minutes has the verdict `block`.
+
+    Args:
+        services: The store, and the keys that attestations are verified with.
+        model_name: Name of the model.
+        environment: The environment; not production.
+        record: The drill's record, with its Prometheus metrics.
+
+    Returns:
+        verdict (str): pass or block.
+        reason (str): One line; empty on a pass.
+        seconds (float): Duration of the slower of the two rollbacks.
 
     Raises:
         UsageError: Production, no signing key, no earlier release, or no golden predictions; before
-            anything was moved.
+            anything was changed.
         IntegrityError: A release cannot be restored, or its predictions differ.
         ServiceError: The repository failed.
     """

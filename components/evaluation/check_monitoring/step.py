@@ -14,7 +14,21 @@ def check_monitoring(
     threads: int = 1,
     monitoring: Out[Monitoring],
 ) -> Values:
-    """Measure how soon a monitoring plan sees faults, by putting them into held-out rows.
+    """Measure how soon a monitoring plan detects faults, by injecting them into held-out rows.
+
+    Args:
+        model: The model.
+        test_data: The held-out rows.
+        plan: The monitoring plan: how soon it detects faults is measured. Empty: none, and no
+            evidence
+            of one.
+        starts: Repeats of each fault at each position, from 1 to 1000.
+        seed: Seed of the order of rows, and of where faults begin.
+        threads: Threads for predictions and numerics.
+        monitoring: The evidence about the monitoring plan; reproducible.
+
+    Returns:
+        complete (bool): Whether the plan covers everything that a plan must.
 
     Raises:
         UsageError: A plan that does not parse or fit the model, or too few rows; names all.

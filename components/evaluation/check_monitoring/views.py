@@ -1,27 +1,20 @@
-"""What people look at: the answers, how soon each fault was seen, and what was missed."""
+"""The report as a page and as Markdown: the answers, and how soon each fault was seen."""
 
 import math
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final
 
+from markupsafe import Markup
+
 from assay.evidence.format import EvidenceDocument
 from assay.monitoring import Findings, Judgement, Plan, Replay
 from assay.monitoring.judge import FALSE_ALARMS, NO_PLAN, P95
 from assay.monitoring.plan import ALL, METRICS, Detector
 from assay.monitoring.replay import quantile
-from assay.reports.page import (
-    Bar,
-    Section,
-    cards,
-    interval_bars,
-    long_table,
-    markdown_table,
-    markdown_text,
-    page,
-    paragraph,
-    table,
-)
+from assay.reports.figures import Bar, interval_bars
+from assay.reports.markdown import markdown_table, markdown_text
+from assay.reports.page import Section, cards, joined, long_table, page, paragraph, table
 from assay.text import short
 
 TITLE: Final = "Monitoring plan"
@@ -30,14 +23,21 @@ NEVER: Final = "never"
 
 
 def write(plan: Plan, judged: Judgement, evidence: EvidenceDocument, folder: Path) -> None:
-    """`report.html` and `summary.md`."""
+    """Write `report.html` and `summary.md`.
+
+    Args:
+        plan: The monitoring plan.
+        judged: The answers that it gives, and its gaps.
+        evidence: What was measured.
+        folder: Where the files go.
+    """
     state = "complete" if judged.complete else "incomplete"
     kinds = list(_kinds(judged.findings))
     title = f"{TITLE}: {state}"
     slowest = _rows(evidence.values[P95])
-    told = f"95 % of faults of the slowest kind are seen within {slowest} rows"
+    lead = f"95 % of faults of the slowest kind are seen within {slowest} rows"
     if slowest == NEVER:
-        told = "At least one kind of fault is not seen reliably"
+        lead = "At least one kind of fault is not seen reliably"
     key = [
         ("rows until 95 % of the slowest kind are seen", slowest),
         ("false alarms per 10,000 rows", evidence.values.get(FALSE_ALARMS)),
@@ -56,9 +56,9 @@ def write(plan: Plan, judged: Judgement, evidence: EvidenceDocument, folder: Pat
         page(
             title,
             sections,
-            subtitle=f"{told}. Model {model}.",
+            subtitle=f"{lead}. Model {model}.",
             reasons=judged.gaps,
-            preview=f"Assay monitoring plan of {model}: {state}. {told}",
+            preview=f"Assay monitoring plan of {model}: {state}. {lead}",
         )
     )
     lines = [markdown_text(text) for text in (*judged.gaps, *judged.answers.values())]
@@ -67,14 +67,14 @@ def write(plan: Plan, judged: Judgement, evidence: EvidenceDocument, folder: Pat
 
 
 def write_no_plan(folder: Path) -> None:
-    """`report.html` and `summary.md`, where there is nothing to show."""
-    told = f"{NO_PLAN[0].upper()}{NO_PLAN[1:]}: nothing would tell that the model fails silently."
-    (folder / "report.html").write_text(page(TITLE, [], subtitle=told))
-    (folder / "summary.md").write_text(f"# {TITLE}\n\n{told}\n")
+    """Write `report.html` and `summary.md` of a model without a monitoring plan."""
+    lead = f"{NO_PLAN[0].upper()}{NO_PLAN[1:]}: nothing would tell that the model fails silently."
+    (folder / "report.html").write_text(page(TITLE, [], subtitle=lead))
+    (folder / "summary.md").write_text(f"# {TITLE}\n\n{lead}\n")
 
 
-def _answers(judged: Judgement) -> str:
-    return "".join(paragraph(text) for text in judged.answers.values())
+def _answers(judged: Judgement) -> Markup:
+    return joined(map(paragraph, judged.answers.values()))
 
 
 def _kinds(findings: Findings) -> Iterable[tuple[Any, ...]]:
@@ -89,7 +89,7 @@ def _row(name: str, replays: list[Replay], first: str) -> tuple[Any, ...]:
     return (name, len(rows), seen, half, most, first or NEVER)
 
 
-def _measured(findings: Findings, kinds: list[tuple[Any, ...]]) -> str:
+def _measured(findings: Findings, kinds: list[tuple[Any, ...]]) -> Markup:
     if not kinds:
         return paragraph("No detector could be replayed.")
     bars = [
@@ -98,7 +98,7 @@ def _measured(findings: Findings, kinds: list[tuple[Any, ...]]) -> str:
             findings.quantile(kind, 0.5),
             findings.quantile(kind, 0.5),
             findings.quantile(kind, 0.95),
-            told=f"half within {_rows(findings.quantile(kind, 0.5))}, 95 % within "
+            words=f"half within {_rows(findings.quantile(kind, 0.5))}, 95 % within "
             f"{_rows(findings.quantile(kind, 0.95))}",
         )
         for kind in findings.kinds
@@ -110,7 +110,7 @@ def _measured(findings: Findings, kinds: list[tuple[Any, ...]]) -> str:
     return drawn + table(HEADERS, kinds, align="lrrrrl", stacked=True)
 
 
-def _detectors(plan: Plan, findings: Findings) -> str:
+def _detectors(plan: Plan, findings: Findings) -> Markup:
     first = [one.detector for one in findings.replays]
     return long_table(
         ("detector", "metric", "columns", "threshold", "window", "receiver", "first", "false"),
@@ -139,14 +139,14 @@ def _columns(detector: Detector) -> str:
     return ALL if detector.columns is None else ", ".join(detector.columns)
 
 
-def _places(findings: Findings) -> str:
+def _places(findings: Findings) -> Markup:
     groups: dict[str, list[Replay]] = {}
     for one in findings.replays:
         groups.setdefault(str(one.fault), []).append(one)
     rows = []
     for name, replays in groups.items():
-        told = [one.detector for one in replays if one.detector]
-        rows.append(_row(name, replays, max(sorted(set(told)), key=told.count, default="")))
+        first = [one.detector for one in replays if one.detector]
+        rows.append(_row(name, replays, max(sorted(set(first)), key=first.count, default="")))
     return long_table(HEADERS, rows, "places", align="lrrrrl", stacked=True)
 
 

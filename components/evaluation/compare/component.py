@@ -1,3 +1,4 @@
+# Generated from step.py and stage.yaml by `make goldens`. Do not edit.
 """The KFP declaration of compare."""
 
 from typing import NamedTuple
@@ -17,24 +18,27 @@ def compare(
     production_rows: str = "",
     primary_metric: str = "",
     margin: float = 0.01,
-    slices: list = [],  # noqa: B006
+    slices: list = [],
     confidence: float = 0.95,
     resamples: int = 2000,
     min_slice_rows: int = 30,
     seed: int = 0,
     threads: int = 1,
-    settings: dict = {},  # noqa: B006 - KFP reads the default, nobody changes it
+    settings: dict = {},
 ) -> NamedTuple("Outputs", [("comparison_digest", str)]):
     """Compare a candidate with the production model on rows that neither was trained on.
+
+    Test rows that are equal, in a model's features and target, to a row it was trained on are left
+    out. Where the rows that a model was trained on are unknown, the verdict is inconclusive.
 
     Args:
         candidate: Digest of the candidate model.
         test_data: Digest of the held-out rows.
-        comparison: The difference with its interval, to look at.
+        comparison: The difference with its interval.
         production: Digest of the production model. Empty: none, and the policy decides.
         candidate_rows: Digest of the rows the candidate was trained on. Empty: inconclusive.
         production_rows: Digest of the rows the production model was trained on. Empty: inconclusive
-            where there is one.
+            if there is one.
         primary_metric: Empty: accuracy for classes, root_mean_squared_error for numbers.
         margin: Largest acceptable regression, 0 or more, in units of the metric.
         slices: Columns (or "a&b") by whose values to compare too.
@@ -43,8 +47,8 @@ def compare(
         min_slice_rows: With fewer rows, a slice, or all of the comparison, is inconclusive.
         seed: Seed of the draws.
         threads: Threads for predictions and numerics.
-        settings: More of these parameters, as one object, whose values win; `epoch`, any text,
-            only changes KFP's cache key.
+        settings: More of these parameters, as one object, whose values win; `epoch`, any text, only
+            changes KFP's cache key.
 
     Returns:
         comparison_digest: Digest of the comparison.

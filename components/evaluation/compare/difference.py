@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from assay.components.compare.others import compare_others, names_of, none_compared
+from assay.components.compare.other_metrics import compare_others, names_of, none_compared
 from assay.components.compare.settings import Settings
 from assay.core.findings import Finding
-from assay.data.seen import held_in
+from assay.data.overlap import contained_in
 from assay.errors import UsageError
 from assay.evidence.format import EvidenceDocument, Interval
 from assay.evidence.labels import label
@@ -48,7 +48,7 @@ DELTAS: Final = ("regression_delta", "regression_delta_lower", "regression_delta
 
 @dataclass(frozen=True, slots=True)
 class SliceDifference:
-    """What was found for one slice."""
+    """The difference in one slice."""
 
     name: str
     rows: int
@@ -66,12 +66,12 @@ class Rows:
     new: NDArray[np.bool_]
     """For each test row, whether it is compared."""
     unknown: str = ""
-    """Why nobody can tell which rows a model was trained on; empty where that is known."""
+    """Why it is unknown which rows a model was trained on; empty if it is known."""
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """What was found."""
+    """The result of a comparison."""
 
     primary: str
     evidence: EvidenceDocument
@@ -79,7 +79,7 @@ class Difference:
 
 
 def no_production(subjects: dict[str, str]) -> Difference:
-    """Nothing to compare with; the policy decides what follows."""
+    """The result without a production model; the policy decides what follows."""
     notes = dict.fromkeys(DELTAS, "no model is in production")
     values: dict[str, float | None] = {"production_exists": 0.0, **none_compared()}
     evidence = EvidenceDocument(subjects, values, notes=notes, verdict="pass")
@@ -91,11 +91,16 @@ def new_rows(
     trained_on: "Iterable[pa.RecordBatch]",
     model: "LoadedModel",
 ) -> NDArray[np.bool_]:
-    """For each test row, whether the training rows hold none that the model cannot tell from it.
+    """For each test row, whether no training row is equal to it.
 
-    Such rows are equal in the model's features and its target.
+    Rows are equal if they have the same values in the model's features and its target.
+
+    Args:
+        test_rows: Batches of the test rows.
+        trained_on: Batches of the rows that the model was trained on.
+        model: The model.
     """
-    return ~held_in(test_rows, trained_on, [*model.features, model.target])
+    return ~contained_in(test_rows, trained_on, [*model.features, model.target])
 
 
 def compare(
@@ -107,9 +112,16 @@ def compare(
     settings: Settings,
     subjects: dict[str, str],
 ) -> Difference:
-    """Compare two models, which `check` admits, on rows of `frame` that neither was trained on.
+    """Compare two models, which `check` admits, on rows that neither was trained on.
 
-    `groups` holds the same rows with exact whole numbers, to slice by.
+    Args:
+        candidate: The candidate model.
+        production: The production model.
+        frame: The test rows, as a model takes them.
+        groups: The same rows with exact whole numbers, to slice by.
+        rows: Which of them are compared.
+        settings: The step's parameters.
+        subjects: What the evidence is about.
     """
     primary = _primary(settings, candidate)
     compared = frame[rows.new]
@@ -125,7 +137,7 @@ def compare(
     }
     notes = candidate.info.class_notes()
     if rows.unknown or len(compared) < settings.min_slice_rows:
-        # No value, so that no rule passes; the verdict says that nothing can be told.
+        # No value, so that no rule passes; the verdict is inconclusive.
         reason = rows.unknown or _too_few(len(compared), len(frame), settings)
         for name in (*DELTAS, *names_of(primary)):
             values[name], notes[name] = None, reason

@@ -33,16 +33,38 @@ def compare(
     """Compare a candidate with the production model on rows that neither was trained on.
 
     Test rows that are equal, in a model's features and target, to a row it was trained on are left
-    out. Where nobody can say which rows a model was trained on, the verdict is inconclusive.
+    out. Where the rows that a model was trained on are unknown, the verdict is inconclusive.
+
+    Args:
+        candidate: The candidate model.
+        production: The production model. Empty: none, and the policy decides.
+        test_data: The held-out rows.
+        candidate_rows: The rows the candidate was trained on. Empty: inconclusive.
+        production_rows: The rows the production model was trained on. Empty: inconclusive if there
+            is
+            one.
+        primary_metric: Empty: accuracy for classes, root_mean_squared_error for numbers.
+        margin: Largest acceptable regression, 0 or more, in units of the metric.
+        slices: Columns (or "a&b") by whose values to compare too.
+        confidence: Level of the intervals, between 0 and 1.
+        resamples: Draws, for metrics whose interval is drawn, at least 100.
+        min_slice_rows: With fewer rows, a slice, or all of the comparison, is inconclusive.
+        seed: Seed of the draws.
+        threads: Threads for predictions and numerics.
+        comparison: The comparison.
+
+    Returns:
+        verdict (str): pass, block or inconclusive.
+        reason (str): One line; empty on a pass.
 
     Raises:
-        UsageError: Columns, labels or numbers that cannot be; names all.
+        UsageError: Invalid columns, labels or numbers; names all.
     """
     from assay import data
     from assay.components.compare import difference, views
     from assay.components.compare.settings import Settings
     from assay.core import findings
-    from assay.data.whole import exact
+    from assay.data.exact_integers import exact
     from assay.models import fixed_threads, load, platform_classes
 
     settings = Settings(

@@ -1,18 +1,13 @@
-"""What people look at: the difference and its interval, for all rows and per slice."""
+"""The report as a page and as Markdown: the difference with its interval, also per slice."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from assay.reports.page import (
-    Bar,
-    Section,
-    interval_bars,
-    long_table,
-    markdown_table,
-    markdown_text,
-    page,
-    table,
-)
+from markupsafe import Markup
+
+from assay.reports.figures import Bar, interval_bars
+from assay.reports.markdown import markdown_table, markdown_text
+from assay.reports.page import Section, long_table, page, table
 from assay.text import interval_text, number, regression_text, short
 
 if TYPE_CHECKING:
@@ -27,7 +22,13 @@ MAX_MARKDOWN_ROWS: Final = 50
 
 
 def write(found: "Difference", settings: "Settings", folder: Path) -> None:
-    """`report.html` and `summary.md`."""
+    """Write `report.html` and `summary.md`.
+
+    Args:
+        found: What the comparison measured.
+        settings: What it was asked for.
+        folder: Where the files go.
+    """
     evidence = found.evidence
     if not found.primary:
         (folder / "report.html").write_text(page(TITLE, [], subtitle=NO_PRODUCTION))
@@ -35,7 +36,7 @@ def write(found: "Difference", settings: "Settings", folder: Path) -> None:
         return
     verdict = str(evidence.verdict)
     names = (short(evidence.subjects["model"]), short(evidence.subjects["production"]))
-    told = _finding(found, settings)
+    finding = _finding(found, settings)
     if evidence.values["regression_delta"] is None:
         sections = [Section("Rows", table(("what", "rows"), _counts(found), align="lr"))]
         shown = markdown_table(("what", "rows"), _counts(found))
@@ -58,11 +59,13 @@ def write(found: "Difference", settings: "Settings", folder: Path) -> None:
             sections,
             verdict=verdict,
             subtitle=f"Candidate {names[0]}, production {names[1]}.",
-            reasons=[told],
-            preview=f"Assay comparison of {names[0]} with production: {verdict}. {told}",
+            reasons=[finding],
+            preview=f"Assay comparison of {names[0]} with production: {verdict}. {finding}",
         )
     )
-    (folder / "summary.md").write_text(f"# {TITLE}: {verdict}\n\n{markdown_text(told)}\n\n{shown}")
+    (folder / "summary.md").write_text(
+        f"# {TITLE}: {verdict}\n\n{markdown_text(finding)}\n\n{shown}"
+    )
 
 
 def _finding(found: "Difference", settings: "Settings") -> str:
@@ -74,8 +77,8 @@ def _finding(found: "Difference", settings: "Settings") -> str:
     return regression_text(found.primary, delta, own, "<", settings.margin)
 
 
-def _bars(found: "Difference", settings: "Settings") -> str:
-    """A bar for all rows, and one for each slice: those that lose most."""
+def _bars(found: "Difference", settings: "Settings") -> Markup:
+    """A bar for all rows, and for the slices that lose most."""
     evidence = found.evidence
     bounds = evidence.intervals.get("regression_delta")
     whole = ("all rows", evidence.values["regression_delta"], bounds, str(evidence.verdict))
@@ -166,7 +169,7 @@ def _facts(found: "Difference", settings: "Settings") -> list[tuple[str, str]]:
     return facts
 
 
-def _both(found: "Difference") -> str:
+def _both(found: "Difference") -> Markup:
     values = found.evidence.values
     names = [n.removeprefix("candidate_") for n in values if n.startswith("candidate_")]
     rows = [(n, number(values[f"candidate_{n}"]), number(values[f"production_{n}"])) for n in names]

@@ -22,14 +22,14 @@ MAX_KNOWN: Final = 5
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:
-    """What became of one check."""
+    """The result of one check."""
 
     name: str
     kind: str
     tried: int
     violated: int
     violations: int
-    """What counts: 0 while no more than the allowed fraction is violated."""
+    """0 while no more than the allowed fraction is violated, else `violated`."""
     example: str
     """The first violation in words, or empty."""
 
@@ -38,6 +38,11 @@ def run_checks(
     model: "LoadedModel", frame: "pd.DataFrame", checks: Sequence[Check]
 ) -> list[CheckResult]:
     """Run every check.
+
+    Args:
+        model: The model.
+        frame: Test rows.
+        checks: The checks.
 
     Raises:
         UsageError: A check that cannot run, because of its columns; all of them. A check that
@@ -58,7 +63,7 @@ def run_checks(
 
 
 def _unknown_values(model: "LoadedModel", checks: Sequence[Check]) -> list[str]:
-    """Values of checks that the model cannot tell from a missing one: nothing would be checked."""
+    """Values of checks that the model treats as missing, so that nothing would be checked."""
     from assay.models.inputs import closed_sets
 
     closed = closed_sets(model.pipeline, model.info)
@@ -67,7 +72,7 @@ def _unknown_values(model: "LoadedModel", checks: Sequence[Check]) -> list[str]:
         given = [(check.column, value) for value in check.values]  # noqa: PD011 - a check's
         given += [item for case in check.cases for item in case.row.items()]
         for name, value in given:
-            # That a value is of another type, the model says itself.
+            # The model itself refuses a value of another type.
             alike = name in closed and isinstance(value, type(closed[name][0]))
             if alike and value not in closed[name]:
                 known = ", ".join(sorted(map(repr, closed[name]))[:MAX_KNOWN])
@@ -79,7 +84,7 @@ def _unknown_values(model: "LoadedModel", checks: Sequence[Check]) -> list[str]:
 
 
 def _no_number(column: "pd.Series") -> str:
-    """Why a column cannot grow; empty when it can."""
+    """Why a column cannot be increased; empty if it can."""
     if column.dtype.kind not in "iuf":
         return f"column {column.name!r} is not a number"
     if not column.notna().any():

@@ -22,7 +22,15 @@ NOTE: Final = "measured on the machine of the run; not reproducible"
 def measure(
     model: "LoadedModel", frame: "pd.DataFrame", rows: int, folder: Path, subjects: dict[str, str]
 ) -> EvidenceDocument:
-    """Milliseconds for one row (median and 99th percentile), rows per second in batches."""
+    """Milliseconds for one row (median and 99th percentile), rows per second in batches.
+
+    Args:
+        model: The model.
+        frame: Rows to predict.
+        rows: Number of single-row predictions to time.
+        folder: The folder of the model.
+        subjects: What the evidence is about.
+    """
     singles = [frame.iloc[[index % len(frame)]] for index in range(max(rows, 1))]
     for row in singles[:WARM_UP]:
         model.predict(row)

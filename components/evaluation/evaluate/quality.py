@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from assay.models import LoadedModel
 
 MAX_NAMED: Final = 5
-"""Slices that are too small and named; the evidence holds all."""
+"""Limit of small slices in a note; the evidence has all."""
 NO_CHECKS: Final = "no behavioural checks were given"
 
 
@@ -44,7 +44,7 @@ class Settings:
 
 @dataclass(frozen=True, slots=True)
 class Quality:
-    """What was found."""
+    """The result of an evaluation."""
 
     primary: str
     evidence: EvidenceDocument
@@ -63,10 +63,10 @@ def evaluate(
     settings: Settings,
     subjects: dict[str, str],
 ) -> Quality:
-    """All of it, as evidence.
+    """Measure a model and return the evidence.
 
     Args:
-        model: What is measured.
+        model: The model.
         frame: The rows, as a model takes them.
         groups: The same rows with exact whole numbers, to slice by.
         checks: Folder of the behavioural checks, if there are any.
@@ -80,7 +80,7 @@ def evaluate(
     predictions = predict(model, frame)
     defined = metrics(predictions)
     primary = require_primary(settings.primary_metric, list(defined), model.task)
-    found = _Found(
+    collected = _Evidence(
         {
             "test_rows": float(len(frame)),
             "classes": float(len(model.info.classes)),
@@ -89,21 +89,21 @@ def evaluate(
         notes=model.info.class_notes(),
     )
     if findings := model.check_table(frame):
-        found.notes["test_rows"] = "; ".join(finding.text for finding in findings)
-    _measure(predictions, settings, {}, found)
+        collected.notes["test_rows"] = "; ".join(finding.text for finding in findings)
+    _measure(predictions, settings, {}, collected)
     slices = make_slices(groups, settings.slices, model.target)
     for part in slices:
-        found.numbers[label("test_rows", **part.labels)] = float(len(part.rows))
-        _measure(predictions.take(part.rows), settings, part.labels, found)
-    _gaps(slices, list(defined), settings, found)
-    results = _behaviour(model, frame, checks, found.numbers, found.notes)
-    evidence = EvidenceDocument(subjects, found.numbers, found.intervals, found.notes)
+        collected.numbers[label("test_rows", **part.labels)] = float(len(part.rows))
+        _measure(predictions.take(part.rows), settings, part.labels, collected)
+    _gaps(slices, list(defined), settings, collected)
+    results = _behaviour(model, frame, checks, collected.numbers, collected.notes)
+    evidence = EvidenceDocument(subjects, collected.numbers, collected.intervals, collected.notes)
     return Quality(primary, evidence, predictions, slices, results, findings)
 
 
 @dataclass
-class _Found:
-    """Evidence while it is collected."""
+class _Evidence:
+    """The evidence while it is collected."""
 
     numbers: dict[str, float | None] = field(default_factory=dict)
     intervals: dict[str, Interval] = field(default_factory=dict)
@@ -111,35 +111,34 @@ class _Found:
 
 
 def _measure(
-    predictions: Predictions, settings: Settings, labels: dict[str, str], found: _Found
+    predictions: Predictions, settings: Settings, labels: dict[str, str], collected: _Evidence
 ) -> None:
     """Metrics with intervals for some rows, under names with `labels`.
 
-    A slice that is too small to judge has an interval and no value, so that a gate can tell that
-    it cannot tell.
+    A slice that is too small to judge has an interval and no value, so that a gate is inconclusive.
     """
     rows = len(predictions.truth)
     small = bool(labels) and rows < settings.min_slice_rows
     for name, value in estimate(metrics(predictions), rows).items():
         full = label(name, **labels)
         defined = math.isfinite(value)
-        found.numbers[full] = value if defined and not small else None
+        collected.numbers[full] = value if defined and not small else None
         if small:
-            found.notes[full] = (
+            collected.notes[full] = (
                 f"{rows} rows are too few to judge; the least is {settings.min_slice_rows}"
             )
         elif not defined:
-            found.notes[full] = f"not defined for these {rows} rows"
+            collected.notes[full] = f"not defined for these {rows} rows"
         limits = value_range(name)
         bounds = single(name, predictions, value, settings.resamples, settings.seed)
         own = interval(bounds, value, settings.confidence, limits)
         if own is None and small and all(map(math.isfinite, limits)):
             own = Interval(*limits, settings.confidence)  # anything is possible
         if own is not None:
-            found.intervals[full] = own
+            collected.intervals[full] = own
 
 
-def _gaps(slices: list[Slice], names: list[str], settings: Settings, found: _Found) -> None:
+def _gaps(slices: list[Slice], names: list[str], settings: Settings, collected: _Evidence) -> None:
     """For each column, the largest minus the smallest value over its slices.
 
     A slice that is too small to judge still widens the interval by what its own admits; then the
@@ -151,20 +150,20 @@ def _gaps(slices: list[Slice], names: list[str], settings: Settings, found: _Fou
         for name in names:
             full = label(f"{name}_gap", column=column)
             own = [label(name, **part.labels) for part in parts]
-            numbers = [value for n in own if (value := found.numbers[n]) is not None]
+            numbers = [value for n in own if (value := collected.numbers[n]) is not None]
             undefined = len(parts) - len(small) - len(numbers)
-            found.numbers[full] = None
+            collected.numbers[full] = None
             if len(parts) < 2 or undefined:  # noqa: PLR2004 - two make a gap
-                found.notes[full] = f"{len(numbers)} of {len(parts)} slices have a value"
+                collected.notes[full] = f"{len(numbers)} of {len(parts)} slices have a value"
                 continue
             if small:
-                found.notes[full] = _too_small(small, len(parts))
+                collected.notes[full] = _too_small(small, len(parts))
             else:
-                found.numbers[full] = tidy(max(numbers) - min(numbers))
-            ends = [(found.numbers[n], found.intervals.get(n)) for n in own]
+                collected.numbers[full] = tidy(max(numbers) - min(numbers))
+            ends = [(collected.numbers[n], collected.intervals.get(n)) for n in own]
             known = [(value, bounds) for value, bounds in ends if bounds is not None]
             if len(known) == len(parts):
-                found.intervals[full] = _gap_interval(known)
+                collected.intervals[full] = _gap_interval(known)
 
 
 def _too_small(small: list[Slice], count: int) -> str:
@@ -201,7 +200,7 @@ def _behaviour(
     notes: dict[str, str],
 ) -> list[CheckResult]:
     if checks is None:
-        # No value, so that a rule on it fails: nothing was checked, so nothing was found safe.
+        # No value, so that a rule on it fails: nothing was checked.
         notes["safety_violations"] = NO_CHECKS
         return []
     parsed = parse_checks((checks / "checks.yaml").read_bytes(), "checks.yaml")

@@ -21,18 +21,37 @@ def evaluate(
     evaluation: Out[Evaluation],
     measurements: Out[Measurements] | None,
 ) -> Values:
-    """Measure a model on rows it has not seen.
+    """Measure a model on rows it has not seen: metrics with intervals, slices, behaviour, latency.
 
-    Without a model, but with the reason why a sweep's candidate has none (`failure`), the
-    evaluation says so: it is about no model, has no values, and its verdict is a block.
+    Args:
+        model: The model.
+        test_data: The held-out rows.
+        checks: Behavioural checks. Empty: none, and no safety_violations.
+        slices: Columns (or "a&b") by whose values quality is also measured.
+        primary_metric: Empty: accuracy for classes, root_mean_squared_error for numbers.
+        confidence: Level of the intervals, between 0 and 1.
+        resamples: Draws, for metrics whose interval is drawn, at least 100.
+        min_slice_rows: Slices with fewer rows get an interval and no value: inconclusive.
+        latency_rows: Single-row predictions to time.
+        seed: Seed of the draws.
+        threads: Threads for predictions and numerics.
+        failure: Why a candidate of a sweep has no model: the evaluation then has no values, and its
+            verdict is block. Empty: it has one.
+        evaluation: The evaluation; reproducible.
+        measurements: The latency and throughput; not reproducible.
+
+    Returns:
+        primary_metric (str): The metric used.
+        primary_value (float): Its value.
+        safety_violations (int): Behavioural checks that failed.
 
     Raises:
-        UsageError: Labels, columns, slices, checks or numbers that cannot be; names all.
+        UsageError: Invalid labels, columns, slices, checks or numbers; names all.
     """
     from assay import data
     from assay.components.evaluate import latency, quality, views
     from assay.core import findings
-    from assay.data.whole import exact
+    from assay.data.exact_integers import exact
     from assay.errors import StepError, UsageError
     from assay.evidence.format import EvidenceDocument
     from assay.models import fixed_threads, load, platform_classes

@@ -1,31 +1,19 @@
-"""What people look at: the report, the summary, and the curves that the KFP UI draws."""
+"""The report as a page and as Markdown, and the curves that the KFP UI draws."""
 
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
+from markupsafe import Markup
 
 from assay.evidence.labels import is_labelled
 from assay.evidence.numbers import tidy
 from assay.models.statistics.metrics import LOWER_IS_BETTER
 from assay.reports import figures as drawings
-from assay.reports.page import (
-    Bar,
-    Section,
-    cards,
-    figure_svg,
-    figure_text,
-    figures,
-    interval_bars,
-    long_table,
-    markdown_table,
-    markdown_text,
-    new_figure,
-    page,
-    paragraph,
-    table,
-)
+from assay.reports.figures import Bar, figure_svg, figure_text, interval_bars, new_figure
+from assay.reports.markdown import markdown_table, markdown_text
+from assay.reports.page import Section, cards, figures, long_table, page, paragraph, table
 from assay.text import interval_text, number, short
 
 if TYPE_CHECKING:
@@ -47,12 +35,18 @@ MAX_LABEL: Final = 12
 
 
 def write(found: "Quality", target: str, folder: Path) -> None:
-    """`report.html`, `summary.md`, and for classes `classification.json`."""
+    """Write `report.html`, `summary.md`, and for classes `classification.json`.
+
+    Args:
+        found: What the evaluation measured.
+        target: The column that the model predicts.
+        folder: Where the files go.
+    """
     evidence = found.evidence
     overall = _rows(evidence, labelled=False)
     title = f"Evaluation of {target}"
     model = short(evidence.subjects["model"])
-    told = f"{found.primary} {_interval(evidence, found.primary)}"
+    quality = f"{found.primary} {_interval(evidence, found.primary)}"
     rows = f"{evidence.values['test_rows'] or 0:,.0f} held-out rows"
     sections = [Section("Metrics", _metrics(found))]
     if drawn := _figures(found.predictions):
@@ -67,12 +61,12 @@ def write(found: "Quality", target: str, folder: Path) -> None:
         page(
             title,
             sections,
-            subtitle=f"{told} on {rows}. Model {model}.",
-            preview=f"Assay evaluation of {target} ({model}): {told} on {rows}",
+            subtitle=f"{quality} on {rows}. Model {model}.",
+            preview=f"Assay evaluation of {target} ({model}): {quality} on {rows}",
         )
     )
     (folder / "summary.md").write_text(
-        f"# {markdown_text(title)}\n\n{markdown_text(f'{told} on {rows}')}\n\n"
+        f"# {markdown_text(title)}\n\n{markdown_text(f'{quality} on {rows}')}\n\n"
         + markdown_table(HEADERS, overall)
     )
     if found.predictions.task != "regression":
@@ -94,7 +88,7 @@ def _rows(evidence: "EvidenceDocument", *, labelled: bool) -> list[tuple[str, st
     ]
 
 
-def _metrics(found: "Quality") -> str:
+def _metrics(found: "Quality") -> Markup:
     """The primary metric as a card, and those that share its scale as bars."""
     evidence = found.evidence
     bounds = evidence.intervals.get(found.primary)
@@ -118,7 +112,7 @@ def _metrics(found: "Quality") -> str:
     ]
     if found.predictions.task == "regression":
         bars = []  # each metric has a unit of its own
-    return cards(key) + (interval_bars(bars) if bars else "")
+    return cards(key) + (interval_bars(bars) if bars else Markup())
 
 
 def _bar(label: str, name: str, evidence: "EvidenceDocument") -> Bar:
@@ -127,7 +121,7 @@ def _bar(label: str, name: str, evidence: "EvidenceDocument") -> Bar:
     return Bar(label, evidence.values[name], low, high)
 
 
-def _behaviour(found: "Quality") -> str:
+def _behaviour(found: "Quality") -> Markup:
     if not found.checks:
         return paragraph("No behavioural checks were given, so none has passed.")
     rows = [
@@ -144,7 +138,7 @@ def _behaviour(found: "Quality") -> str:
     return long_table(headers, rows, "checks", stacked=True)
 
 
-def _figures(predictions: "Predictions") -> list[str]:
+def _figures(predictions: "Predictions") -> list[Markup]:
     if predictions.task == "regression":
         return [_residuals(predictions)]
     drawn = [_confusion_figure(predictions)]
@@ -184,7 +178,7 @@ def _roc(predictions: "Predictions") -> tuple[np.ndarray, np.ndarray, np.ndarray
     return curve[0][kept], curve[1][kept], curve[2][kept]
 
 
-def _confusion_figure(predictions: "Predictions") -> str:
+def _confusion_figure(predictions: "Predictions") -> Markup:
     labels, matrix = _confusion(predictions)
     named = len(labels) <= MAX_CLASSES
     numbers = len(labels) <= MAX_NUMBERED
@@ -202,10 +196,10 @@ def _label(name: str) -> str:
     return figure_text(name if len(name) <= MAX_LABEL else f"{name[: MAX_LABEL - 1]}…")
 
 
-def _confusions(predictions: "Predictions") -> str:
-    """What a matrix of many classes is too small to tell: the most frequent mistakes."""
+def _confusions(predictions: "Predictions") -> Markup:
+    """The most frequent mistakes, where a matrix of many classes is too small to show them."""
     if predictions.task == "regression" or len(predictions.classes) <= MAX_NUMBERED:
-        return ""
+        return Markup()
     labels, matrix = _confusion(predictions)
     wrong = [
         (int(matrix[i, j]), labels[i], labels[j])
@@ -214,18 +208,18 @@ def _confusions(predictions: "Predictions") -> str:
         if i != j and matrix[i, j]
     ]
     worst = sorted(wrong, key=lambda one: -one[0])[:MAX_CONFUSIONS]
-    rows = [(actual, said, f"{count:,}") for count, actual, said in worst]
+    rows = [(actual, predicted, f"{count:,}") for count, actual, predicted in worst]
     return paragraph("Most frequent mistakes:") + table(
         ("actual", "predicted", "rows"), rows, align="llr"
     )
 
 
-def _roc_figure(predictions: "Predictions") -> str:
+def _roc_figure(predictions: "Predictions") -> Markup:
     fpr, tpr, _ = _roc(predictions)
     return drawings.roc(fpr, tpr, "ROC: true by false positive rate")
 
 
-def _pr_figure(predictions: "Predictions") -> str:
+def _pr_figure(predictions: "Predictions") -> Markup:
     from sklearn.metrics import precision_recall_curve
 
     precision, recall, _ = precision_recall_curve(
@@ -238,30 +232,31 @@ def _pr_figure(predictions: "Predictions") -> str:
     return figure_svg(figure, "Precision by recall")
 
 
-def _reliability(predictions: "Predictions") -> str:
+def _reliability(predictions: "Predictions") -> Markup:
     from sklearn.calibration import calibration_curve
 
-    actual, said = calibration_curve(
+    actual, predicted = calibration_curve(
         predictions.truth == predictions.positive, predictions.positive_score, n_bins=10
     )
     figure, axes = new_figure()
     axes.plot([0, 1], [0, 1], color="grey", lw=1, ls="--")
-    axes.plot(said, actual, marker="o")
+    axes.plot(predicted, actual, marker="o")
     axes.set(xlabel="predicted probability", ylabel="share of positives", title="Reliability")
     return figure_svg(figure, "Share of positives by predicted probability")
 
 
-def _residuals(predictions: "Predictions") -> str:
+def _residuals(predictions: "Predictions") -> Markup:
     kept = np.unique(np.linspace(0, len(predictions.truth) - 1, 500).astype(int))
     figure, axes = new_figure()
-    said = np.asarray(predictions.predicted, dtype=float)[kept]
+    predicted = np.asarray(predictions.predicted, dtype=float)[kept]
     axes.axhline(0, color="grey", lw=1, ls="--")
-    axes.scatter(said, np.asarray(predictions.truth, dtype=float)[kept] - said, s=8, alpha=0.6)
+    actual = np.asarray(predictions.truth, dtype=float)[kept]
+    axes.scatter(predicted, actual - predicted, s=8, alpha=0.6)
     axes.set(xlabel="predicted", ylabel="actual minus predicted", title="Residuals")
     return figure_svg(figure, "Residuals by prediction")
 
 
-def _slice_bars(found: "Quality") -> str:
+def _slice_bars(found: "Quality") -> Markup:
     """The primary metric of the worst slices with its interval, beside that of all rows."""
     evidence = found.evidence
     prefix = f"{found.primary}{{"
@@ -269,7 +264,7 @@ def _slice_bars(found: "Quality") -> str:
     values = [(n, v) for n, v in evidence.values.items() if n.startswith(prefix) and v is not None]
     shown = sorted(values, key=lambda pair: -worst * pair[1])[:MAX_BARS]
     if not shown:
-        return ""
+        return Markup()
     note = f"{found.primary}, the worst slices first; dashed: all rows."
     bars = [_bar(name[len(prefix) : -1], name, evidence) for name, _ in shown]
     return interval_bars(bars, mark=evidence.values[found.primary], note=note)

@@ -20,29 +20,27 @@ def gate(
     data: Digest = "",
     decision: Out[Decision],
 ) -> Values:
-    """Judge evidence about a model by a policy; fails closed.
-
-    The model is given by name, not as an artifact, because judging needs no more of it.
+    """Judge evidence about a model by a policy. Missing evidence fails its rule.
 
     Args:
         model: Digest of the model.
-        policy: The rules.
-        evidence: What was found: validation, evaluation, measurements, comparison.
-        production: Digest of the production model; empty when there is none.
-        test_data: Digest of the rows the model was tested on; a decision that was not told them is
-            not admitted.
-        data: Digest of the dataset that the model's rows were taken from. Evidence about data
-            alone, such as a validation, must be about it.
-        decision: `decision.json`, `summary.md` and `report.html`.
+        policy: The policy.
+        evidence: Evidence, such as validations, evaluations and comparisons; at least one document.
+        production: Digest of the production model it was compared with. Empty: none.
+        test_data: Digest of the rows it was tested on. Empty: register refuses the decision.
+        data: Digest of the dataset its rows were taken from; a validation must be about it.
+        decision: The decision, an in-toto test result about the model.
 
     Returns:
-        `verdict`, `reason` (one line, empty on a pass), `reasons` (one sentence each) and
-        `on_fail` of the policy.
+        verdict (str): pass, block or inconclusive.
+        reason (str): One line; empty on a pass.
+        reasons (list): One sentence for each.
+        on_fail (str): What the policy says to do.
 
     Raises:
-        UsageError: A digest that is none, or an artifact without evidence or policy.
+        UsageError: An invalid digest, or an artifact without evidence or policy.
         PolicyError: The policy does not parse.
-        IntegrityError: A document of evidence is malformed.
+        IntegrityError: An evidence document is malformed.
     """
     from assay.components.gate.views import report, summary
     from assay.core.digest import canonical_json

@@ -1,16 +1,19 @@
-"""What people look at: the decision as a page and as Markdown, the same bytes every time."""
+"""The decision as a page and as Markdown, the same bytes every time."""
 
 from collections.abc import Sequence
 from typing import Final
 
+from markupsafe import Markup
+
 from assay.governance.policy import Decision, Kind, Outcome, Row
+from assay.reports.figures import interval_bar
+from assay.reports.markdown import markdown_table, markdown_text
 from assay.reports.page import (
+    MAX_OPEN_ROWS,
     Section,
     details,
-    interval_bar,
+    joined,
     long_table,
-    markdown_table,
-    markdown_text,
     page,
     paragraph,
     table,
@@ -32,7 +35,7 @@ def report(decision: Decision) -> str:
     verdict = decision.verdict.value
     sections = []
     if measured := [row for row in rules if row.value is not None and row.threshold is not None]:
-        sections.append(Section("What was measured", "".join(map(_bar, measured[:MAX_BARS]))))
+        sections.append(Section("What was measured", joined(map(_bar, measured[:MAX_BARS]))))
     sections += [
         Section("Rules", _rules(rules)),
         Section("Evidence", _evidence(decision)),
@@ -55,7 +58,7 @@ def report(decision: Decision) -> str:
 
 
 def summary(decision: Decision) -> str:
-    """The same in short."""
+    """The decision in short, as Markdown."""
     lead = "".join(f"{markdown_text(text)}\n\n" for text in decision.reasons or [HOLDS])
     rows = [
         (row.text, row.outcome.value, row.explanation)
@@ -76,14 +79,14 @@ def summary(decision: Decision) -> str:
 
 
 def _worst_first(decision: Decision, kind: Kind) -> list[Row]:
-    """What failed first, and otherwise in the policy's order."""
+    """Failed rules first, otherwise in the policy's order."""
     return sorted(
         (row for row in decision.rows if row.kind is kind),
         key=lambda row: _ORDER.index(row.outcome),
     )
 
 
-def _bar(row: Row) -> str:
+def _bar(row: Row) -> Markup:
     interval = row.interval
     # A rule's text is its evidence's name, the comparison and the threshold.
     comparison = row.text[len(row.evidence) :].split()[0]
@@ -98,7 +101,7 @@ def _bar(row: Row) -> str:
     )
 
 
-def _rules(rules: Sequence[Row]) -> str:
+def _rules(rules: Sequence[Row]) -> Markup:
     # An empty column would push the others out of a narrow window.
     shown = len(HEADERS) - (not any(row.reason for row in rules))
     cells = [
@@ -111,19 +114,19 @@ def _rules(rules: Sequence[Row]) -> str:
         if row.outcome in {Outcome.FAIL, Outcome.INCONCLUSIVE}
     ]
     everything = long_table(HEADERS[:shown], cells, "rules", align="lllr", stacked=True)
-    if bad and "<details" in everything:
+    if bad and len(cells) > MAX_OPEN_ROWS:
         return table(HEADERS[:shown], bad, align="lllr", stacked=True) + everything
     return everything
 
 
-def _evidence(decision: Decision) -> str:
+def _evidence(decision: Decision) -> Markup:
     rows = [row for row in decision.rows if row.kind is Kind.DOCUMENT]
     if not decision.evidence:
         return paragraph("No evidence was given.")
-    told = {row.evidence for row in rows}
+    shown = {row.evidence for row in rows}
     cells = [(short(row.evidence), row.outcome.value, row.explanation) for row in rows]
     cells += [
-        (short(name), _NONE, "gives no verdict") for name in decision.evidence if name not in told
+        (short(name), _NONE, "gives no verdict") for name in decision.evidence if name not in shown
     ]
     return long_table(("evidence", "outcome", "why"), cells, "documents", stacked=True)
 

@@ -1,3 +1,4 @@
+# Generated from step.py and stage.yaml by `make goldens`. Do not edit.
 """The KFP declaration of resolve_production."""
 
 from typing import NamedTuple
@@ -23,10 +24,11 @@ def resolve_production(
         ("evidence", list),
     ],
 ):
-    """Ask the outside world what the gate has to know: one task for all of it.
+    """Ask the registry which model is in production, and count the models tried on the test rows.
 
-    Which model is in production, how many models were tried on the test rows, and how long ago a
-    rollback was rehearsed.
+    The release log in the store must agree with the registry.
+
+    One task runs the steps resolve_production and release_evidence.
 
     Args:
         model_name: Name in the MLflow registry.
@@ -40,16 +42,16 @@ def resolve_production(
         production_data: Digest of the data it was made from, or empty.
         production_rows: Digest of the rows it was trained on, or empty when unknown.
         version: Its version in the registry, or empty.
-        attempts: Digest of evidence: how many models were tried on the test rows.
-        rehearsal: Digest of evidence: how long ago a rollback was rehearsed.
-        evidence: These two, for a gate.
+        attempts: Digest of the evidence attempts_on_test_data.
+        rehearsal: Digest of the evidence rollback_drill_age_days.
+        evidence: The digests attempts and rehearsal in one list.
     """
-    from assay.components.release_evidence import step as rehearsed
+    from assay.components.release_evidence import step as release_evidence_step
     from assay.components.resolve_production import step
     from assay.runtime.kfp import execute_all
 
     return execute_all(
-        [step.resolve_production, rehearsed.release_evidence],
+        [step.resolve_production, release_evidence_step.release_evidence],
         locals(),
         "production",
         "production_data",
@@ -59,5 +61,5 @@ def resolve_production(
         "rehearsal",
         "evidence",
         name="resolve_production",
-        lists={"evidence": ("attempts", "rehearsal")},
+        lists={"evidence": ["attempts", "rehearsal"]},
     )

@@ -14,21 +14,33 @@ def resolve_production(
     record: Out[Record],
     attempts: Out[Attempts] | None,
 ) -> Values:
-    """Ask the registry which model is in production, and what it was made from.
+    """Ask the registry which model is in production, and count the models tried on the test rows.
 
-    With `model` and `test_data`, the models that were tried on these rows are counted as evidence
-    for the gate. Both are digests, because counting does not read them.
+    The release log in the store must agree with the registry.
 
-    The release log in the store must agree. With `override`, that model is the one to compare
-    with, whatever is in production; a decision that rests on such a comparison is for information
-    only, and `register` refuses it.
+    Args:
+        services: The store, and the keys that attestations are verified with.
+        model_name: Name in the MLflow registry.
+        override: Digest of a model to compare with instead, for information only: register refuses
+            such a decision. Empty: the one in production.
+        model: Digest of the model that is judged.
+        test_data: Digest of the rows it is tested on.
+        record: The answer: `record.json`, `summary.md`.
+        attempts: The evidence attempts_on_test_data.
+
+    Returns:
+        production (str): Digest of the model to compare with, or empty.
+        production_data (str): Digest of the data it was made from, or empty.
+        production_rows (str): Digest of the rows it was trained on, or empty when unknown.
+        version (str): Its version in the registry, or empty.
 
     Raises:
         ServiceError: The registry does not answer, or contradicts its history or the release log;
             a missing answer is not "none".
         IntegrityError: The release log is broken.
-        UsageError: The production version was not registered by Assay, or `override` is not a
-            digest.
+        UsageError: The production version was not registered by Assay, `override` is not a digest,
+            or
+            only one of `model` and `test_data` is given.
     """
     from assay.core.digest import canonical_json, require_digest
     from assay.errors import UsageError
@@ -74,7 +86,7 @@ def resolve_production(
 
 
 def _trained_on(services: Services, model: str) -> str:
-    """Digest of the rows that a model was trained on, as its attestation says; "" if none does.
+    """Digest of the rows that a model was trained on, from its attestation; empty if unknown.
 
     Where executions made the same model from different rows, it is unknown which rows it has seen:
     then it is "" too.

@@ -1,3 +1,4 @@
+# Generated from step.py and stage.yaml by `make goldens`. Do not edit.
 """The KFP declaration of doctor."""
 
 from typing import NamedTuple
@@ -12,17 +13,17 @@ def doctor(
     ground: dsl.Output[dsl.HTML],
     kfp_endpoint: str = "",
     namespace: str = "",
-    images: list = [],  # noqa: B006
+    images: list = [],
 ) -> NamedTuple("Outputs", [("record", str)]):
-    """Check the ground that a run stands on, from where its pods stand.
+    """Check store, clock, MLflow, signing key, KFP, Secrets and images, from inside a pod of a run.
 
-    A ground on which a run would fail fails the task, with exit code 4, after the findings are
-    stored.
+    A verdict other than pass fails the task, with exit code 4, or 5 if it is inconclusive, after
+    the result is stored.
 
     Args:
-        ground: What was found, to look at.
-        kfp_endpoint: URL of KFP's API. Empty: not looked at.
-        namespace: Where the Secrets are. Empty: the pod's own.
+        ground: The findings.
+        kfp_endpoint: URL of KFP's API. Empty: not checked.
+        namespace: The namespace of the Secrets. Empty: the pod's own.
         images: References by digest to look up in their registries. Empty: none.
 
     Returns:

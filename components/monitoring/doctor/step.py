@@ -11,19 +11,28 @@ def doctor(
     images: list[str] = [],  # noqa: B006 - read only
     record: Out[Record],
 ) -> Values:
-    """Check store, clock, MLflow, signing key, KFP, Secrets and images; see `assay.cluster.doctor`.
+    """Check store, clock, MLflow, signing key, KFP, Secrets and images, from inside a pod of a run.
 
-    It succeeds whatever it finds, and gives a verdict, which the component fails by once the
-    findings are stored. A store that cannot be written at all fails it at once.
+    Args:
+        kfp_endpoint: URL of KFP's API. Empty: not checked.
+        namespace: The namespace of the Secrets. Empty: the pod's own.
+        images: References by digest to look up in their registries. Empty: none.
+        record: The findings.
+
+    Returns:
+        verdict (str): block if a run would fail, else pass.
+        reason (str): Every check that failed, with its remedy; empty on a pass.
 
     Raises:
-        UsageError: `kfp_endpoint` is no URL of an API.
+        UsageError: `kfp_endpoint` is not the URL of an API.
+        StoreError: The store cannot be written, so the findings cannot be stored.
     """
     from assay.cluster.doctor import examine
     from assay.cluster.doctor.checks import failed
     from assay.cluster.doctor.ground import ground
     from assay.core.digest import canonical_json
-    from assay.reports.page import Section, markdown_table, page, table
+    from assay.reports.markdown import markdown_table
+    from assay.reports.page import Section, page, table
 
     findings = examine(ground(kfp_endpoint, namespace, images))
     bad = failed(findings)

@@ -1,14 +1,16 @@
-"""What the stages of a run say: their records, held against the attestations that they name.
+"""What is known of a run: the records of its stages, checked against the attestations they name.
 
-A record is a hint: anyone who may write to the store may write one. What a stage was given and gave
-is read from its attestation, and what cannot be believed is shown as not proved.
+A record is a hint: anyone with write access to the store can write one. The inputs and outputs of a
+stage are read from its attestation, and what the attestation does not confirm is shown as not
+proved.
 
-The step cache answers with an attestation of another run, so a record may name any. It counts only
-where it leads to what this run itself did: what that used, or what was made of it.
+The step cache answers with an attestation of another run, so a record may name any attestation. It
+counts only if it is connected to an execution of this run: if its outputs were used by one, or
+derived from one.
 
-KFP answers a cached task without a pod, so nobody writes a record for it. What such a stage gave
-is found from those that used it: the inputs of an attestation are digests, and each has an
-attestation of how it was made.
+KFP answers a cached task without a pod, so no record of it exists. The outputs of such a stage are
+found from the stages that used them: the inputs of an attestation are digests, and each has an
+attestation of the execution that made it.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -54,19 +56,19 @@ PER_MODEL: Final = frozenset({"train", "evaluate", "check_monitoring"})
 """Steps that a sweep runs once for each candidate."""
 _SEVERAL: Final = PER_MODEL | {"split_data"}
 _ONCE: Final = frozenset({"snapshot_data", "validate_data", "compare", "gate"})
-"""Steps that can be another run's, and of which a run has one."""
+"""Steps that may have been executed by another run, and of which a run has one execution."""
 _ASKERS: Final = ("register", "resolve_production", "release_evidence")
-"""Steps that are given the model that is judged, and that no cache answers."""
+"""Steps that take the judged model as an input and are never cached."""
 _FOREIGN: Final = "it belongs to another run's artifacts"
 _OTHERS: Final = ("production", "override", "reference", "policy", "suite", "checks", "plan")
-"""What inputs begin with that lead out of this run: to another run, or to what people wrote."""
+"""Prefixes of inputs from outside of this run: from another run, or written by people."""
 _MAX_FOUND: Final = 300
-"""Stages from KFP's cache that are looked for; a sweep of 100 candidates has about 200."""
+"""Limit of stages from KFP's cache; a sweep of 100 candidates has about 200."""
 _ROLES: Final = (
     "dataset", "validation", "train", "test", "model", "evaluation", "measurements",
     "monitoring", "selection", "comparison", "decision",
 )  # fmt: skip
-"""Outputs that a run's record names."""
+"""Outputs that the record of a run names."""
 
 _T = TypeVar("_T")
 
@@ -83,9 +85,9 @@ class Stage:
     process: str = ""
     """Of the task that it ran in."""
     attestation: Attestation | None = None
-    """None where it cannot be believed."""
+    """None if it is not proved."""
     doubt: str = ""
-    """Why what a record says of it is not proved; empty where it is."""
+    """Why the record of it is not proved; empty if it is."""
 
     @property
     def outputs(self) -> dict[str, str]:
@@ -95,7 +97,7 @@ class Stage:
 
     @property
     def values(self) -> Mapping[str, Any]:
-        """What it told the pipeline, such as a verdict."""
+        """The values that it returned to the pipeline, such as a verdict."""
         return self.attestation.values if self.attestation else {}
 
     @property
@@ -109,7 +111,7 @@ class Stage:
 class Facts:
     """What is known of a run."""
 
-    tasks: list[runs.TaskRecord] = field(default_factory=list)
+    tasks: list[runs.TaskStatus] = field(default_factory=list)
     """By the time of their start; hints."""
     stages: list[Stage] = field(default_factory=list)
     """In the order of the pipeline."""
@@ -126,49 +128,49 @@ class Facts:
         return [one for one in self.stages if one.step == step and one.attestation is not None]
 
     def stage(self, step: str) -> Stage | None:
-        """The execution that the run's end rests on: what register or gate used, or the last."""
-        found = self.proved(step)
-        if len(found) < 2 or step == "register":  # noqa: PLR2004 - nothing to choose among
-            return found[-1] if found else None
+        """The execution behind the result of the run: what register or gate used, or the last."""
+        executions = self.proved(step)
+        if len(executions) < 2 or step == "register":  # noqa: PLR2004 - nothing to choose among
+            return executions[-1] if executions else None
         above = self.stage("register" if step == "gate" else "gate")
         used = set(_used(above.attestation)) if above and above.attestation else set()
-        best = max(found, key=lambda one: len(used & set(one.outputs.values())))
+        best = max(executions, key=lambda one: len(used & set(one.outputs.values())))
         if used & set(best.outputs.values()):
             return best
         if step not in _SEVERAL:
-            return found[-1]
+            return executions[-1]
         chosen = self._chosen()
-        about_it = [one for one in found if chosen in _names(one)]
+        of_chosen = [one for one in executions if chosen in _names(one)]
         # Of the splits of a sweep, the first holds the test rows out.
-        return found[0] if step == "split_data" else (about_it or found)[-1]
+        return executions[0] if step == "split_data" else (of_chosen or executions)[-1]
 
     def digests(self) -> dict[str, str]:
         """What the run made, by role."""
-        found: dict[str, str] = {}
+        outputs: dict[str, str] = {}
         for step in dict.fromkeys(one.step for one in self.stages):
             main = self.stage(step)
             made = main.outputs if main else {}
-            found.update({role: digest for role, digest in made.items() if role in _ROLES})
+            outputs.update({role: digest for role, digest in made.items() if role in _ROLES})
         if chosen := self._chosen():
-            found["model"] = chosen
-        return {role: found[role] for role in _ROLES if role in found}
+            outputs["model"] = chosen
+        return {role: outputs[role] for role in _ROLES if role in outputs}
 
     def value(self, step: str, name: str) -> str:
-        """A value of a step as text; empty where there is none."""
+        """A value of a step as text; empty if it has none."""
         main = self.stage(step)
         return str(main.values.get(name, "")) if main else ""
 
     def _chosen(self) -> str:
-        """Digest of the model that was judged, or chosen of several; empty where none was."""
+        """Digest of the model that was judged, or selected; empty if none was."""
         selected = self.stage("select_best")
-        told = [self.stage(step) for step in ("register", "gate", *_ASKERS[1:])]
-        given = [_model_of(one.attestation) for one in told if one and one.attestation]
+        stages = [self.stage(step) for step in ("register", "gate", *_ASKERS[1:])]
+        given = [_model_of(one.attestation) for one in stages if one and one.attestation]
         chosen = selected.values.get("model") if selected else ""
         return next((str(one) for one in (*given, chosen) if is_digest(one)), "")
 
 
 def _model_of(record: Attestation) -> str:
-    """The model that an execution judged, asked about or registered; empty where it names none."""
+    """The model that an execution judged, asked about or registered; empty if it names none."""
     named = (record.parameters.get("model"), record.inputs.get("model"))
     candidate = record.inputs.get("candidate") if record.step == "compare" else None
     return next((str(one) for one in (*named, candidate) if is_digest(one)), "")
@@ -183,13 +185,13 @@ def read(services: Services, run: str, own: str) -> Facts:
     """All that is known of a run; never raises for what it finds.
 
     Args:
-        services: The store, and whose signatures count.
+        services: The store, and the keys that attestations are verified with.
         run: Id of the run.
-        own: Name of the task that asks; its own record says nothing yet.
+        own: Name of the calling task, whose own record is not complete yet.
     """
     facts = Facts()
-    found = _tried(facts, "the run's records", lambda: runs.tasks(services.store, run)) or []
-    facts.tasks = [task for task in found if task.task != own]
+    records = _tried(facts, "the run's records", lambda: runs.tasks(services.store, run)) or []
+    facts.tasks = [task for task in records if task.task != own]
     for task in facts.tasks:
         facts.stages += [_stage(services, run, task, step) for step in task.steps]
     facts.stages.sort(key=_place)
@@ -216,7 +218,7 @@ def _place(stage: Stage) -> int:
     return _ORDER.get(stage.step, len(_ORDER))
 
 
-def _stage(services: Services, run: str, task: runs.TaskRecord, step: runs.StepRecord) -> Stage:
+def _stage(services: Services, run: str, task: runs.TaskStatus, step: runs.StepStatus) -> Stage:
     """A step as a record has it, with the attestation that the record names if it fits."""
     origin = STEP_CACHE if step.cached else RAN
     stage = Stage(step.step, origin, step.seconds, task.task, task.process)
@@ -224,7 +226,7 @@ def _stage(services: Services, run: str, task: runs.TaskRecord, step: runs.StepR
         record = load(services.store, step.attestation, services.verifier)
     except AssayError as error:
         return replace(stage, doubt=str(error))
-    # What was computed in this run says so; what asks or changes the outside world is never cached.
+    # An execution of this run has its id; steps with side effects are never cached.
     if record.details.invocation != run and (not step.cached or record.side_effects):
         return replace(stage, doubt="the attestation that its record names is of another run")
     return _held(stage, record)
@@ -243,7 +245,7 @@ def _held(stage: Stage, record: Attestation) -> Stage:
 
 
 class _Own:
-    """What a run did itself, by the attestations that have its id, and what they lead to."""
+    """The executions of the run itself: attestations with its id, and those that they depend on."""
 
     def __init__(self, services: Services, run: str, stages: Iterable[Stage]) -> None:
         self._services, self._run = services, run
@@ -256,13 +258,13 @@ class _Own:
         if any(record.step == "register" for record in own):
             self._settled |= _ONCE  # it was given all of these, or what was made of them
         self._judged = {_model_of(record) for record in own if record.step in _ASKERS} - {""}
-        self._told: dict[str, set[frozenset[str]]] = {}
-        """By step: what executions gave of which the records tell."""
+        self._recorded: dict[str, set[frozenset[str]]] = {}
+        """By step: the outputs of the executions that records name."""
         for record in records:
-            self._told.setdefault(record.step, set()).add(frozenset(_made(record)))
+            self._recorded.setdefault(record.step, set()).add(frozenset(_made(record)))
 
     def checked(self, stage: Stage) -> Stage:
-        """The stage, with a doubt if it does not belong to the run; to be asked in their order."""
+        """The stage, with a doubt if it does not belong to the run; to be called in their order."""
         record = stage.attestation
         if record is None or record.details.invocation == self._run:
             return stage
@@ -275,16 +277,16 @@ class _Own:
         step = record.step
         if self._known & _made(record):
             return True
-        if step in _ONCE and (step in self._settled or len(self._told[step]) > 1):
+        if step in _ONCE and (step in self._settled or len(self._recorded[step]) > 1):
             return False
         if step in {"compare", "gate"} and _model_of(record) not in (self._judged or self._known):
             return False
         if not any(_used(record)):
             return step not in self._settled
-        # What KFP's cache stood in for is between it and what is known.
+        # Executions that KFP's cache replaced are between it and what is known.
         between = [record, *_behind(self._services, [record], [], self._known)]
-        there = self._known.union(*map(_made, between))
-        return all(any(_used(one)) and set(_used(one)) <= there for one in between)
+        available = self._known.union(*map(_made, between))
+        return all(any(_used(one)) and set(_used(one)) <= available for one in between)
 
 
 def _made(record: Attestation) -> set[str]:
@@ -297,17 +299,17 @@ def _behind(
     notes: list[str],
     up_to: Iterable[str] = (),
 ) -> list[Attestation]:
-    """The executions that KFP's cache stood in for: those that made what the known ones used.
+    """The executions that KFP's cache replaced: those that made what the known ones used.
 
     Args:
-        services: The store, and whose signatures count.
+        services: The store, and the keys that attestations are verified with.
         known: Executions to begin with.
-        notes: Gets what could not be found out.
-        up_to: Artifacts of which it is known already how they were made.
+        notes: Receives what could not be determined.
+        up_to: Artifacts whose executions are known already.
     """
-    queue, found = list(known), list[Attestation]()
+    queue, executions = list(known), list[Attestation]()
     made = set(up_to).union(*map(_made, queue))
-    while queue and len(found) < _MAX_FOUND:
+    while queue and len(executions) < _MAX_FOUND:
         wanted = [digest for digest in _used(queue.pop(0)) if digest not in made]
         for digest in wanted:
             if digest in made:
@@ -327,9 +329,9 @@ def _behind(
                 # Of several, the first that made most of what was used.
                 record = max(records, key=lambda one: _shared(one, wanted))
                 made.update(output.digest for output in record.outputs.values())
-                found.append(record)
+                executions.append(record)
                 queue.append(record)
-    return found
+    return executions
 
 
 def _used(record: Attestation) -> Iterator[str]:
@@ -360,7 +362,7 @@ def _decision(services: Services, facts: Facts) -> Decision | None:
 def _file(
     services: Services, facts: Facts, step: str, name: str, path: str, limit: int
 ) -> bytes | None:
-    """A file of what a step gave; None where it gave nothing, or it cannot be read."""
+    """A file of an output of a step; None if there is no such output, or it cannot be read."""
     main = facts.stage(step)
     digest = main.outputs.get(name) if main else None
     if not digest:

@@ -1,7 +1,7 @@
-"""The verdict on a run: from what its stages say, and from KFP's state where they say nothing.
+"""The verdict on a run: from the records of its stages, else from KFP's state of the run.
 
-KFP hands an exit task COMPLETE, FAILED or RUNNING. A run that was canceled is RUNNING there, and so
-is one whose driver failed; `kfp.local` says SUCCEEDED. Any other text is taken as it is.
+KFP gives an exit task the state COMPLETE, FAILED or RUNNING. A canceled run is RUNNING, and so is
+one whose driver failed; `kfp.local` gives SUCCEEDED. Any other text is used as it is.
 """
 
 import re
@@ -23,7 +23,7 @@ from assay.runtime import runs
 from assay.text import number, one_line, short
 
 MAX_REASONS: Final = 30
-"""That a report names; the stage's own names all."""
+"""Limit of a run's report; the report of the stage names all."""
 
 _COMPLETE: Final = frozenset({"COMPLETE", "COMPLETED", "SUCCEEDED"})
 _FAILED: Final = frozenset({"FAILED", "ERROR"})
@@ -52,10 +52,10 @@ _BUG: Final = "the end of the task's log says more"
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What came of a run."""
+    """The result of a run."""
 
     verdict: str
-    """As in `assay.runtime.runs.RunRecord`."""
+    """As in `assay.runtime.runs.RunStatus`."""
     exit_code: int
     reasons: tuple[str, ...] = ()
     """One cause each, the most important first."""
@@ -71,23 +71,23 @@ def words(name: str) -> str:
     return WORDS.get(name) or one_line(name.replace("_", " ")).capitalize()
 
 
-def judge(facts: Facts, state: str, model_name: str, said: str = "") -> Verdict:
+def judge(facts: Facts, state: str, model_name: str, error: str = "") -> Verdict:
     """The verdict.
 
     Args:
-        facts: What the stages say.
-        state: KFP's.
-        model_name: That a registration has to be about.
-        said: What KFP said of an error; empty today.
+        facts: What the records and attestations of the stages show.
+        state: KFP's state of the run.
+        model_name: The model that a registration has to be about.
+        error: KFP's error message; empty today.
     """
     state = one_line(state).upper()
     version, doubt = _registered(facts, model_name)
     if version and state in _COMPLETE:
-        return Verdict("passed", 0, version=version)  # a record that says otherwise is a hint
+        return Verdict("passed", 0, version=version)  # a record that contradicts this is a hint
     red = _red(facts.tasks, complete=state in _COMPLETE)
     if failed := [task for task in red if task.state == runs.FAILED]:
         return _failed(facts, failed, version)
-    more: tuple[str, ...] = (f"KFP says: {_cut(said)}",) if said else ()
+    more: tuple[str, ...] = (f"KFP says: {_cut(error)}",) if error else ()
     if version:
         more += (f"version {version} was registered by then",)
     if state in _STOPPED:
@@ -113,7 +113,7 @@ def judge(facts: Facts, state: str, model_name: str, said: str = "") -> Verdict:
 
 
 def _unproved(facts: Facts, state: str, doubt: str, version: str, more: tuple[str, ...]) -> Verdict:
-    """Of a run in which nothing failed, as far as the records go, and no registration is proved."""
+    """The verdict where no record shows a failure and no registration is proved."""
     if state in _COMPLETE:
         missing = "no record of a registration was found"
         if doubt:
@@ -127,20 +127,20 @@ def _unproved(facts: Facts, state: str, doubt: str, version: str, more: tuple[st
 
 def _registered(facts: Facts, model_name: str) -> tuple[str, str]:
     """The version that this run is proved to have registered, and why it is not proved."""
-    found = facts.stage("register")
-    if found is None or found.attestation is None:
+    registration = facts.stage("register")
+    if registration is None or registration.attestation is None:
         return "", next((one.doubt for one in facts.stages if one.step == "register"), "")
-    if found.attestation.parameters.get("model_name") != model_name:
+    if registration.attestation.parameters.get("model_name") != model_name:
         return "", f"the registration is of another model than {model_name}"
-    version = found.values.get("version")
+    version = registration.values.get("version")
     return (one_line(str(version))[:20], "") if version else ("", "the registration names none")
 
 
-def _red(tasks: list[runs.TaskRecord], *, complete: bool) -> list[runs.TaskRecord]:
-    """Tasks that failed or never ended, but for those of which a later try ended well.
+def _red(tasks: list[runs.TaskStatus], *, complete: bool) -> list[runs.TaskStatus]:
+    """Tasks that failed or never ended, except for those of which a later attempt succeeded.
 
-    A later task of the same name may also be another one of a loop. So those count too, where
-    nothing else explains why the run did not end well.
+    A later task of the same name may also be another iteration of a loop. So those count too, if
+    nothing else explains why the run did not succeed.
     """
     red = [task for task in tasks if task.state != runs.DONE]
     final = [
@@ -154,13 +154,13 @@ def _red(tasks: list[runs.TaskRecord], *, complete: bool) -> list[runs.TaskRecor
     return final if final or complete else red
 
 
-def _failed(facts: Facts, failed: list[runs.TaskRecord], version: str) -> Verdict:
+def _failed(facts: Facts, failed: list[runs.TaskStatus], version: str) -> Verdict:
     main = next((task for task in failed if task.exit_code in _VERDICTS), failed[0])
     exit_code = main.exit_code or 1
     ordered = [main, *(task for task in failed if task is not main)]
     reasons: list[str] = []
     for task in ordered:
-        reasons += _attested(facts, task) or _told(task)
+        reasons += _attested(facts, task) or _recorded(task)
     verdict = runs.verdict_of(exit_code)
     attested = bool(_attested(facts, main))
     if version:
@@ -173,21 +173,21 @@ def _failed(facts: Facts, failed: list[runs.TaskRecord], version: str) -> Verdic
     )  # fmt: skip
 
 
-def _attested(facts: Facts, task: runs.TaskRecord) -> list[str]:
-    """Why a stage that judges did not pass, as its attestation says."""
+def _attested(facts: Facts, task: runs.TaskStatus) -> list[str]:
+    """Why a stage that judges did not pass, from its attestation."""
     for stage in reversed(facts.stages):
         same = (stage.task, stage.process) == (task.task, task.process)
         if not same or stage.verdict in {"", "pass"}:
             continue
         listed = stage.values.get("reasons")
         texts = listed if isinstance(listed, list) else [stage.values.get("reason", "")]
-        if found := [_cut(str(text)) for text in texts if text]:
-            return found
+        if reasons := [_cut(str(text)) for text in texts if text]:
+            return reasons
     return []
 
 
-def _told(task: runs.TaskRecord) -> list[str]:
-    """Why a task failed, in its own words."""
+def _recorded(task: runs.TaskStatus) -> list[str]:
+    """Why a task failed, from its record."""
     silent = f"it ended with exit code {task.exit_code} and said no more"
     names = [task.task, *(step.step for step in task.steps)]
     texts = map(one_line, task.problems or (task.error or silent,))
@@ -204,9 +204,9 @@ def _cut(text: str) -> str:
     return line if len(line) <= _MAX_REASON else f"{line[: _MAX_REASON - 1]}…"
 
 
-def _remedy(facts: Facts, main: runs.TaskRecord, verdict: str, exit_code: int) -> str:
+def _remedy(facts: Facts, main: runs.TaskStatus, verdict: str, exit_code: int) -> str:
     if verdict != "failed" and main.task not in _JUDGES:
-        return ""  # register's reason says what to do
+        return ""  # register's reason has the remedy
     if verdict == "rejected":
         return _rejected(facts)
     if verdict == "blocked":
@@ -232,15 +232,15 @@ def _rejected(facts: Facts) -> str:
 
 
 def _missed(facts: Facts) -> str:
-    """The first rule that was missed, and by how much."""
+    """The first rule that is not met, and by how much."""
     rows = facts.decision.rows if facts.decision else ()
     missed = [row for row in rows if row.outcome is Outcome.FAIL]
     rules = [row for row in missed if row.kind is Kind.RULE]
     change = "improve the model, or have the policy's owners change the rule"
-    told = [row for row in missed if row.kind is Kind.DOCUMENT]
-    if told and (not rules or rules[0].value is None):
+    documents = [row for row in missed if row.kind is Kind.DOCUMENT]
+    if documents and (not rules or rules[0].value is None):
         roles = {digest: role for role, digest in facts.digests().items()}
-        what = roles.get(told[0].evidence, "a piece of evidence")
+        what = roles.get(documents[0].evidence, "a piece of evidence")
         return f"{what} does not pass, or cannot count: the table of the gate says why"
     if not rules:
         return "the decision shows every rule"
@@ -253,7 +253,7 @@ def _missed(facts: Facts) -> str:
     return f"{rule} {by}: {change}"
 
 
-def _stopped(facts: Facts, red: list[runs.TaskRecord]) -> str:
+def _stopped(facts: Facts, red: list[runs.TaskStatus]) -> str:
     running = [task for task in red if task.state == runs.STARTED]
     if running:
         return f"the run was stopped while this was running: {_list(running)}"
@@ -268,5 +268,5 @@ def _silent(facts: Facts, state: str) -> str:
     return f"{known}no stage said why; the last that ended is {words(facts.tasks[-1].task)}"
 
 
-def _list(tasks: Iterable[runs.TaskRecord]) -> str:
+def _list(tasks: Iterable[runs.TaskStatus]) -> str:
     return ", ".join(dict.fromkeys(words(task.task) for task in tasks))

@@ -1,4 +1,4 @@
-"""What is told, in the form that a receiver reads."""
+"""The notification, in the format of its receiver."""
 
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -8,26 +8,26 @@ from assay.text import one_line
 
 FORMATS: Final = ("slack", "alertmanager", "json")
 MAX_TEXT_CHARS: Final = 2000
-"""Receivers cut or refuse long texts: Slack at 40,000 characters, others much earlier."""
+"""Receivers cut or refuse long texts: Slack at 40,000 characters, other receivers much earlier."""
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """What came of a run."""
+    """The result of a run."""
 
     model_name: str
     verdict: str
     """`passed`, `rejected`, `blocked`, `inconclusive`, `failed` or `canceled`."""
     pipeline: str
     run: str
-    """As people read it."""
+    """Its name for people."""
     reasons: tuple[str, ...] = ()
     version: str = ""
     """In the registry, of a run that registered."""
 
     @property
     def text(self) -> str:
-        """One line for people, without characters that act instead of showing."""
+        """One line for people, without control characters."""
         what = f"run {self.run}" if self.run else "a run"
         where = f" of {self.pipeline}" if self.pipeline else ""
         more = [f"version {self.version}"] if self.version else []
@@ -43,8 +43,8 @@ class Message:
 def body(message: Message, message_format: str) -> tuple[Any, str]:
     """The message as JSON, and a warning or "".
 
-    A format that is not known is sent as `json`: a message in the wrong form says more than none,
-    and the end of a run is no time to find fault with its parameters.
+    An unknown format is sent as `json`: a message in the wrong format is better than none, and the
+    end of a run is too late to refuse a parameter.
     """
     if message_format == "slack":
         return {"text": _escaped(message.text)}, ""
@@ -59,9 +59,9 @@ def body(message: Message, message_format: str) -> tuple[Any, str]:
 def _alerts(message: Message) -> list[dict[str, Any]]:
     """For Alertmanager's `POST /api/v2/alerts`.
 
-    https://github.com/prometheus/alertmanager/blob/main/api/v2/openapi.yaml. Labels are an alert's
-    identity: a later run that passes ends the alert of the one that did not, so neither run nor
-    verdict is among them. An alert with an end in the past does not fire.
+    https://github.com/prometheus/alertmanager/blob/main/api/v2/openapi.yaml. Labels are the
+    identity of an alert: a later run that passes ends the alert of one that did not, so neither run
+    nor verdict is a label. An alert with an end in the past does not fire.
     """
     labels = {
         "alertname": "AssayRunFailed",

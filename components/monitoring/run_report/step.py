@@ -28,27 +28,29 @@ def run_report(
     message_format: str = "slack",
     record: Out[Record],
 ) -> Values:
-    """Say what came of a run: a report, a record under the run's id, a message to a webhook.
+    """Report the result of the run, and notify a webhook; for an exit handler.
 
     Everything comes from the records that the run's stages left in the store and from the
     attestations that these name. Nothing raises: what cannot be read is a sentence in the report,
-    and what keeps the message from arriving is a warning and the value `outcome`.
+    and a message that does not arrive is a warning and the value `outcome`.
 
     The webhook's URL is a secret and comes from `ASSAY_NOTIFY_URL`; records and messages name its
     host only.
 
     Args:
-        services: The store, and whose signatures count.
+        services: The store, and the keys that attestations are verified with.
         model_name: Name in the MLflow registry.
-        state: How the run ended, as KFP says it.
-        pipeline: Name of the pipeline.
-        name: Name of the run, as people read it.
-        error: What KFP says of an error.
-        message_format: slack, alertmanager or json.
-        record: `report.html`, `summary.md`, `metrics.json` and the facts as `record.json`.
+        state: How the run ended, in KFP's words.
+        pipeline: Name of the pipeline. Empty: what the status says.
+        name: Name of the run, such as dsl.PIPELINE_JOB_NAME_PLACEHOLDER. Empty: from the status.
+        error: KFP's error message.
+        message_format: Of the message: slack, alertmanager or json.
+        record: The report: `report.html`, `summary.md`, `metrics.json` and `record.json`.
 
     Returns:
-        `verdict`, `exit_code`, and the `outcome` of the message.
+        verdict (str): Of the run.
+        exit_code (int): Of `assay submit` for this run.
+        outcome (str): What became of the message.
     """
     from assay.components.run_report import facts, judge, views
     from assay.components.run_report.message import Message
@@ -77,7 +79,7 @@ def run_report(
 
 
 def _run_id() -> tuple[str, list[str]]:
-    """The run's id, and what a reader should know where there is none."""
+    """The id of the run, and notes for the report if it is unknown."""
     from assay.errors import UsageError
     from assay.runtime import runs
 
@@ -89,7 +91,7 @@ def _run_id() -> tuple[str, list[str]]:
 
 
 def _write_outcome(services: Services, about: "About", found: "Facts", verdict: "Verdict") -> None:
-    """What came of the run, for `assay submit` and `assay runs`."""
+    """Store the result of the run, for `assay submit` and `assay runs`."""
     import time
 
     from assay.errors import AssayError
@@ -97,7 +99,7 @@ def _write_outcome(services: Services, about: "About", found: "Facts", verdict: 
 
     if not about.run:
         return
-    record = runs.RunRecord(
+    record = runs.RunStatus(
         run=about.run,
         name=about.name[:MAX_NAME],
         pipeline=about.pipeline[:MAX_NAME],
@@ -117,7 +119,7 @@ def _write_outcome(services: Services, about: "About", found: "Facts", verdict: 
 
 
 def _send(message: "Message", message_format: str) -> str:
-    """Tell the webhook, if there is one; what came of it."""
+    """Notify the webhook, if there is one; what became of the message."""
     from assay.components.run_report.message import body
     from assay.components.run_report.webhook import post
 

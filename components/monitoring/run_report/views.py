@@ -1,4 +1,4 @@
-"""What people look at: the report as a page, the verdict as Markdown, lines for the log."""
+"""The report as a page, the verdict as Markdown and metrics, the end of the log."""
 
 import json
 import math
@@ -7,24 +7,18 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final
 from urllib.parse import quote, urlsplit
 
+from markupsafe import Markup
+
 from assay.components.run_report.facts import KFP_CACHE, PER_MODEL, RAN, STEP_CACHE, Facts, Stage
 from assay.components.run_report.judge import Verdict, words
 from assay.core.settings import MLFLOW_URI
 from assay.evidence.format import EvidenceDocument, Interval
 from assay.evidence.labels import is_labelled, sort_key
 from assay.governance.policy import KNOWN_METRICS, Kind, Outcome
-from assay.reports.page import (
-    Bar,
-    Section,
-    details,
-    interval_bars,
-    markdown_table,
-    markdown_text,
-    page,
-    paragraph,
-    table,
-)
-from assay.runtime.runs import DONE, STARTED, TaskRecord
+from assay.reports.figures import Bar, interval_bars
+from assay.reports.markdown import markdown_table, markdown_text
+from assay.reports.page import Section, details, joined, page, paragraph, table
+from assay.runtime.runs import DONE, STARTED, TaskStatus
 from assay.text import interval_text, number, one_line, reason_lines, short
 
 MAX_SLICES: Final = 12
@@ -129,7 +123,16 @@ def metrics_json(facts: Facts) -> str:
 
 
 def page_of(about: About, facts: Facts, verdict: Verdict) -> str:
-    """The whole report."""
+    """The whole report.
+
+    Args:
+        about: Which run it is.
+        facts: What is known of it.
+        verdict: What came of it.
+
+    Returns:
+        HTML.
+    """
     sections = [
         *([Section("What to change", paragraph(verdict.remedy))] if verdict.remedy else []),
         *_registered(about, verdict),
@@ -158,8 +161,8 @@ def _badge(verdict: Verdict) -> str:
 
 def _registered(about: About, verdict: Verdict) -> Iterator[Section]:
     if verdict.version:
-        told = f"Version {verdict.version} of {about.model_name} in the MLflow registry."
-        yield Section("Registered", paragraph(told))
+        text = f"Version {verdict.version} of {about.model_name} in the MLflow registry."
+        yield Section("Registered", paragraph(text))
 
 
 def _rules(facts: Facts) -> Iterator[Section]:
@@ -186,11 +189,11 @@ def _quality(facts: Facts) -> Iterator[Section]:
     first, *others = shown
     rows = found.values.get("test_rows")
     level = f"{100 * first.interval.confidence:g}% intervals" if first.interval else "no intervals"
-    told = f"On {number(rows)} rows that the model was not trained on; {level}."
+    text = f"On {number(rows)} rows that the model was not trained on; {level}."
     slices = sorted((n for n in found.values if n.startswith(f"{first.name}{{")), key=sort_key)
     bars = [_bar(found, first.name, first.name)]
     bars += [_bar(found, n, n[len(first.name) :]) for n in slices[:MAX_SLICES]]
-    content = paragraph(told, soft=True) + interval_bars(bars, mark=first.value)
+    content = paragraph(text, soft=True) + interval_bars(bars, mark=first.value)
     if slices[MAX_SLICES:]:
         rest = f"and {len(slices) - MAX_SLICES} more slices; evaluation shows all"
         content += paragraph(rest, soft=True)
@@ -207,7 +210,7 @@ def _folded(
     what: str,
     *,
     stacked: bool = False,
-) -> str:
+) -> Markup:
     """A table of the first rows; the others open on demand."""
     first, rest = rows[:count], rows[count:]
     content = table(headers, first, stacked=stacked)
@@ -230,12 +233,12 @@ def _comparison(facts: Facts) -> Iterator[Section]:
     if not values.get("production_exists"):
         yield Section(title, paragraph("No model is in production."))
         return
-    content = "".join(paragraph(text) for text in [found.reason or _not_worse(found)] if text)
+    content = joined(paragraph(text) for text in [found.reason or _not_worse(found)] if text)
     if (delta := values.get("regression_delta")) is not None:
         ends = _ends(found.intervals.get("regression_delta"))
         margin = values.get("regression_margin")
-        told = "worse by (below 0: better)"
-        bar = Bar(told, delta, *ends, margin, "<", found.verdict or "")
+        text = "worse by (below 0: better)"
+        bar = Bar(text, delta, *ends, margin, "<", found.verdict or "")
         content += interval_bars([bar], mark=0.0)
     pairs = [
         (name.removeprefix("candidate_"), value, values.get(f"production_{name[10:]}"))
@@ -254,7 +257,7 @@ def _not_worse(found: EvidenceDocument) -> str:
     return "Not worse than production beyond the margin." if found.verdict == "pass" else ""
 
 
-def _stages(facts: Facts) -> str:
+def _stages(facts: Facts) -> Markup:
     headers = ("stage", "result", "gave", "from")
     tried = [stage for stage in facts.stages if _is_other_candidate(facts, stage)]
     shown = [stage for stage in facts.stages if not _is_other_candidate(facts, stage)]
@@ -267,8 +270,8 @@ def _stages(facts: Facts) -> str:
         rest = table(headers, map(_stage_row, tried[:MAX_ROWS]), stacked=True)
         content += details(f"{len(tried)} stages of other candidates", rest)
     if any(stage.origin == KFP_CACHE for stage in facts.stages):
-        told = "From the cache: answered by KFP without a pod, and found from what used it."
-        content += paragraph(told, soft=True)
+        text = "From the cache: answered by KFP without a pod, and found from what used it."
+        content += paragraph(text, soft=True)
     return content
 
 
@@ -290,13 +293,13 @@ def _task_rows(facts: Facts) -> Iterator[tuple[str, str, str, str]]:
     for task in facts.tasks:
         if task.state == DONE or _told_by_stage(facts, task):
             continue
-        told = "did not say how it ended" if task.state == STARTED else "failed"
+        text = "did not say how it ended" if task.state == STARTED else "failed"
         code = f", exit code {task.exit_code}" if task.exit_code else ""
         made = "this run" if task.state == STARTED else f"this run, {task.seconds:.1f} s"
-        yield words(task.task), f"{told}{code}", "", made
+        yield words(task.task), f"{text}{code}", "", made
 
 
-def _told_by_stage(facts: Facts, task: TaskRecord) -> bool:
+def _told_by_stage(facts: Facts, task: TaskStatus) -> bool:
     """Whether a row of a stage says already that this task did not pass."""
     return any(
         (one.task, one.process) == (task.task, task.process) and one.verdict not in {"", "pass"}
@@ -325,19 +328,28 @@ def _digests(facts: Facts) -> Iterator[Section]:
     if not found:
         return
     named = ", ".join(name for role, name in _PAGES.items() if role in found)
-    told = f"Their pages are at the nodes of the graph: {named}." if named else ""
+    text = f"Their pages are at the nodes of the graph: {named}." if named else ""
     shown = table(("what", "digest"), list(found.items()))
-    lead = paragraph(told, soft=True) if told else ""
+    lead = paragraph(text, soft=True) if text else Markup()
     yield Section("Artifacts", lead + details("Whole digests", shown))
 
 
 def _notes(facts: Facts) -> Iterator[Section]:
     if facts.notes:
-        yield Section("What could not be read", "".join(map(paragraph, facts.notes)))
+        yield Section("What could not be read", joined(map(paragraph, facts.notes)))
 
 
 def summary(about: About, facts: Facts, verdict: Verdict) -> str:
-    """The verdict in short, for KFP's Markdown: no bullets, short tables, short digests."""
+    """The verdict in short, for KFP's Markdown: no bullets, short tables, short digests.
+
+    Args:
+        about: Which run it is.
+        facts: What is known of it.
+        verdict: What came of it.
+
+    Returns:
+        Markdown.
+    """
     lines = [f"# {markdown_text(about.model_name)}: {_badge(verdict)}"]
     lines += [markdown_text(reason) for reason in verdict.reasons[:MAX_SUMMARY_REASONS]]
     if verdict.remedy:
@@ -348,8 +360,8 @@ def summary(about: About, facts: Facts, verdict: Verdict) -> str:
         rows = [(metric.name, metric.text) for metric in shown]
         lines.append(markdown_table(("metric", "value"), rows).rstrip())
     if facts.comparison and (delta := facts.comparison.values.get("regression_delta")) is not None:
-        told = interval_text(delta, *_ends(facts.comparison.intervals.get("regression_delta")))
-        lines.append(markdown_text(f"Worse than production by {told}; below 0 is better."))
+        text = interval_text(delta, *_ends(facts.comparison.intervals.get("regression_delta")))
+        lines.append(markdown_text(f"Worse than production by {text}; below 0 is better."))
     found = facts.digests()
     digests = [(role, short(found[role])[7:]) for role in _SHORT_ROLES if role in found]
     if digests:
@@ -359,28 +371,37 @@ def summary(about: About, facts: Facts, verdict: Verdict) -> str:
 
 def _version(about: About, version: str) -> str:
     """The registered version, as a link where the address of MLflow is known."""
-    told = markdown_text(f"Version {version} of {about.model_name} in MLflow")
+    text = markdown_text(f"Version {version} of {about.model_name} in MLflow")
     parts = urlsplit(MLFLOW_URI.get())
     if parts.scheme not in {"http", "https"} or not parts.hostname:
-        return told
+        return text
     host = parts.netloc.rpartition("@")[2]
     place = "/".join(quote(part, safe="") for part in (about.model_name, "versions", version))
-    return f"[{told}]({parts.scheme}://{quote(host, safe=':[]')}/#/models/{place})"
+    return f"[{text}]({parts.scheme}://{quote(host, safe=':[]')}/#/models/{place})"
 
 
 def lines(verdict: Verdict) -> list[str]:
     """The end of the log: the verdict, and one cause a line, none longer than KFP shows."""
-    told = [f"verdict: {_badge(verdict)} (exit code {verdict.exit_code})"]
+    shown = [f"verdict: {_badge(verdict)} (exit code {verdict.exit_code})"]
     if verdict.version:
-        told.append(f"version: {verdict.version}")
-    told += reason_lines(verdict.reasons)
+        shown.append(f"version: {verdict.version}")
+    shown += reason_lines(verdict.reasons)
     if verdict.remedy:
-        told += reason_lines([f"to change: {verdict.remedy}"])
-    return told
+        shown += reason_lines([f"to change: {verdict.remedy}"])
+    return shown
 
 
 def document(about: About, facts: Facts, verdict: Verdict) -> dict[str, Any]:
-    """The facts as JSON."""
+    """The facts for programs.
+
+    Args:
+        about: Which run it is.
+        facts: What is known of it.
+        verdict: What came of it.
+
+    Returns:
+        A JSON object.
+    """
     return {
         **asdict(about),
         **asdict(verdict),

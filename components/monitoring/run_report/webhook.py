@@ -18,7 +18,7 @@ TOTAL_SECONDS: Final = 20.0
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """What came of it, in words that hold nothing of the URL but its host."""
+    """The result, in a text that has nothing of the URL but its host."""
 
     arrived: bool
     text: str
@@ -33,7 +33,7 @@ def post(
         url: `https://` or `http://`; a secret, because whoever has it may post.
         body: A JSON value.
         timeout: Seconds for connecting, and for each wait for bytes.
-        total: Seconds after which nobody waits any more.
+        total: Seconds for all attempts together.
     """
     try:
         parts = urlsplit(url)
@@ -42,15 +42,15 @@ def post(
         host = ""
     if not host or parts.scheme not in {"http", "https"}:
         return Sent(False, "not sent: the webhook's address is no http:// or https:// URL")
-    found: list[Sent] = []
+    results: list[Sent] = []
     # A thread of its own, because a server that sends a byte now and then outlives any time-out.
     # A daemon, so that it does not keep the task alive.
     worker = threading.Thread(
-        target=lambda: found.append(_attempts(url, host, body, timeout)), daemon=True
+        target=lambda: results.append(_attempts(url, host, body, timeout)), daemon=True
     )
     worker.start()
     worker.join(total)
-    return found[0] if found else Sent(False, f"not sent: {host} took longer than {total:g} s")
+    return results[0] if results else Sent(False, f"not sent: {host} took longer than {total:g} s")
 
 
 def _attempts(url: str, host: str, body: Any, timeout: float) -> Sent:
@@ -75,14 +75,14 @@ def _attempts(url: str, host: str, body: Any, timeout: float) -> Sent:
                 url,
                 body=json.dumps(body).encode(),
                 headers={"Content-Type": "application/json", "User-Agent": "assay"},
-                # A webhook does not move, and where it points is not whom the message is for.
+                # A webhook does not move, and a redirect's target is not the intended receiver.
                 redirect=False,
-                preload_content=False,  # nobody reads the answer, which may have no end
+                preload_content=False,  # the answer is not read; it may be endless
             )
             status = response.status
             response.close()
     except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
-        # Of the error only its kind is told, because its text holds the path.
+        # Only the class of the error is reported, because its text has the path.
         kind = type(getattr(error, "reason", None) or error).__name__
         return Sent(False, f"not sent: {host} cannot be reached ({kind})")
     if HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:

@@ -1,3 +1,4 @@
+# Generated from step.py and stage.yaml by `make goldens`. Do not edit.
 """The KFP declaration of select_best."""
 
 from typing import NamedTuple
@@ -12,22 +13,31 @@ def select_best(
     models: list,
     evaluations: list,
     selection: dsl.Output[dsl.HTML],
-    candidates: list = [],  # noqa: B006
+    candidates: list = [],
     primary_metric: str = "",
-    settings: dict = {},  # noqa: B006 - KFP reads the default, nobody changes it
+    settings: dict = {},
 ) -> NamedTuple(
-    "Outputs", [("model", str), ("selection_digest", str), ("place", int), ("reason", str)]
+    "Outputs",
+    [
+        ("model", str),
+        ("selection_digest", str),
+        ("place", int),
+        ("reason", str),
+    ],
 ):
     """Choose the best of several models by their quality on validation rows.
 
+    Of equal models, the one listed first is chosen. A candidate without a model (an empty digest)
+    is reported with the reason in its evaluation, and the best of the others is chosen.
+
     Args:
         models: Digests of the candidates, such as dsl.Collected gives them.
-        evaluations: Digest of each one's evaluation on the same validation rows.
-        selection: All candidates with their intervals, to look at.
+        evaluations: Digests of the evaluation of each model, all on the same validation rows.
+        selection: All candidates with their intervals.
         candidates: What each was trained with, in the same order, for the report.
         primary_metric: Empty: accuracy for classes, root_mean_squared_error for numbers.
-        settings: More of these parameters, as one object, whose values win; `epoch`, any text,
-            only changes KFP's cache key.
+        settings: More of these parameters, as one object, whose values win; `epoch`, any text, only
+            changes KFP's cache key.
 
     Returns:
         model: Digest of the best.

@@ -14,17 +14,27 @@ def select_best(
     primary_metric: str = "",
     selection: Out[Selection],
 ) -> Values:
-    """Choose the model with the best primary metric; of equal ones, the one listed first.
+    """Choose the best of several models by their quality on validation rows.
 
-    Models are given by name, because choosing needs no more of them. What they were evaluated on
-    must be the same rows, and no others are looked at.
+    Of equal models, the one listed first is chosen. A candidate without a model (an empty digest)
+    is reported with the reason in its evaluation, and the best of the others is chosen.
 
-    A candidate without a model (an empty name) is named with the reason that its evaluation gives,
-    and the others are chosen among.
+    Args:
+        models: Digests of the candidates, such as dsl.Collected gives them.
+        evaluations: The evaluation of each model, all on the same validation rows.
+        candidates: What each was trained with, in the same order, for the report.
+        primary_metric: Empty: accuracy for classes, root_mean_squared_error for numbers.
+        selection: The choice and its reasons.
+
+    Returns:
+        model (str): Digest of the best.
+        place (int): Its place in the list, from 1.
+        reason (str): One line.
+        value (float): Its value of the metric.
 
     Raises:
-        UsageError: No candidates, evaluations that are not one for each model or not on the same
-            rows, or no value of the metric for any; names all.
+        UsageError: No candidates, not one evaluation for each model, evaluations on different rows,
+            or no value of the metric for any; names all.
         IntegrityError: An evaluation is malformed.
     """
     from assay.components.select_best import choice, views

@@ -1,19 +1,14 @@
-"""What people look at: all candidates, best first, with their intervals."""
+"""The report as a page and as Markdown: all candidates, best first, with their intervals."""
 
 from pathlib import Path
 from typing import Any, Final
 
+from markupsafe import Markup
+
 from assay.components.select_best.choice import Candidate, Choice
-from assay.reports.page import (
-    Bar,
-    Section,
-    interval_bars,
-    long_table,
-    markdown_table,
-    markdown_text,
-    page,
-    paragraph,
-)
+from assay.reports.figures import Bar, interval_bars
+from assay.reports.markdown import markdown_table, markdown_text
+from assay.reports.page import Section, joined, long_table, page, paragraph
 from assay.text import interval_text, short
 
 HEADERS: Final = ("candidate", "rank", "value", "trained with", "model")
@@ -22,7 +17,7 @@ MAX_MARKDOWN_ROWS: Final = 50
 
 
 def write(found: Choice, folder: Path) -> None:
-    """`report.html` and `summary.md`."""
+    """Write `report.html` and `summary.md`."""
     rows = [_row(rank, item) for rank, item in enumerate(found.ranked, 1)]
     title = f"Best of {len(found.ranked)} by {found.metric}"
     note = (
@@ -35,7 +30,7 @@ def write(found: Choice, folder: Path) -> None:
         Section("All of them", long_table(HEADERS, rows, "candidates", align="lrr", stacked=True)),
     ]
     if found.failed:
-        lines = "".join(paragraph(line) for line in found.failed)
+        lines = joined(map(paragraph, found.failed))
         sections.append(Section("Could not be trained", lines))
     (folder / "report.html").write_text(page(title, sections, subtitle=reason), encoding="utf-8")
     (folder / "summary.md").write_text(
@@ -58,7 +53,7 @@ def _row(rank: int, item: Candidate) -> tuple[Any, ...]:
     )
 
 
-def _bars(found: Choice) -> str:
+def _bars(found: Choice) -> Markup:
     """A bar for each candidate; the chosen one is marked."""
     shown = [item for item in found.ranked if item.value is not None][:MAX_BARS]
     return interval_bars(

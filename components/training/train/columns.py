@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 _NUMBERS: Final = ("int64", "float64", "bool")
 _DATES: Final = ("date32", "timestamp")
 _IDENTIFIER_ROWS: Final = 50
-"""Fewer rows say nothing about whether a column of different texts is an identifier."""
+"""With fewer rows, a column of different texts is not reported as an identifier."""
 EXACT: Final = 1 << 53
 """float64 holds every whole number up to this size."""
 
@@ -49,12 +49,19 @@ def choose_columns(
     categorical: Sequence[str],
     dropped: Sequence[str],
 ) -> Columns:
-    """Numbers and truth values are numeric, text is categorical, unless the user says otherwise.
+    """Numbers and booleans are numeric, text is categorical, unless the user decides otherwise.
 
-    The target is never a feature; a column without any value is left out. Dates are no features.
+    The target is never a feature; a column without any value is left out. Dates are not features.
+
+    Args:
+        table: The dataset's columns.
+        target: Column to predict.
+        numeric: Columns that must be numbers.
+        categorical: Columns to treat as categories.
+        dropped: Columns that are not features.
 
     Raises:
-        UsageError: Names every column that is unknown, contradictory or of a type that cannot be.
+        UsageError: Names every column that is unknown, contradictory or of an unsupported type.
     """
     given = {
         "numeric_columns": numeric,
@@ -118,10 +125,10 @@ def _role(
 
 
 def require_finite(frame: "pd.DataFrame", columns: Columns) -> None:
-    """Refuse numbers which no preparation can make sense of.
+    """Refuse numbers that preprocessing cannot handle.
 
-    Infinite ones, and those whose variance, by which they are scaled, is too large or too small for
-    a float: scaled they would be 0 or NaN.
+    These are infinite numbers, and columns whose variance, by which they are scaled, is too large
+    or too small for a float: scaled, they would be 0 or NaN.
 
     Raises:
         UsageError: Names every column.
@@ -151,7 +158,12 @@ def require_finite(frame: "pd.DataFrame", columns: Columns) -> None:
 
 
 def require_exact(table: data.DatasetInfo, frame: "pd.DataFrame", columns: Columns) -> None:
-    """Refuse categories that gaps have made floats, and floats would merge.
+    """Refuse categories that missing values have made floats, which would merge some of them.
+
+    Args:
+        table: The dataset's columns.
+        frame: The rows.
+        columns: The features.
 
     Raises:
         UsageError: Names every column.
@@ -170,7 +182,7 @@ def require_exact(table: data.DatasetInfo, frame: "pd.DataFrame", columns: Colum
 
 
 def column_findings(frame: "pd.DataFrame", columns: Columns) -> list[Finding]:
-    """What a reader should know of the features."""
+    """Findings about the features."""
     rows = len(frame)
     distinct = {name: frame[name].nunique() for name in columns.categorical}
     same = [n for n in columns.text if rows >= _IDENTIFIER_ROWS and distinct[n] == rows]
@@ -180,26 +192,26 @@ def column_findings(frame: "pd.DataFrame", columns: Columns) -> list[Finding]:
         for name in columns.numeric
         if columns.types[name] == "int64" and bool((frame[name].abs() > EXACT).any())
     ]
-    found = []
+    findings = []
     if columns.left_out:
         text = f"{named(columns.left_out)}: no value at all; left out of the features"
-        found.append(Finding("left-out", text, columns.left_out))
+        findings.append(Finding("left-out", text, columns.left_out))
     if same:
         text = (
             f"{named(same)}: another value in every row, like an identifier; a model learns "
             "nothing from it (drop_columns)"
         )
-        found.append(Finding("identifier", text, tuple(same)))
+        findings.append(Finding("identifier", text, tuple(same)))
     if many:
         text = (
             f"{named(many)}: taken as categories, with up to {max(distinct[n] for n in many):,} "
             f"different values; all but the {MAX_CATEGORIES} most frequent are put together"
         )
-        found.append(Finding("many-categories", text, tuple(many)))
+        findings.append(Finding("many-categories", text, tuple(many)))
     if wide:
         text = (
             f"{named(wide)}: whole numbers beyond 2^53, which a model rounds; identifiers are no "
             "features (drop_columns)"
         )
-        found.append(Finding("rounded", text, tuple(wide)))
-    return found
+        findings.append(Finding("rounded", text, tuple(wide)))
+    return findings

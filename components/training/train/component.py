@@ -1,3 +1,4 @@
+# Generated from step.py and stage.yaml by `make goldens`. Do not edit.
 """The KFP declaration of train."""
 
 from typing import NamedTuple
@@ -13,23 +14,23 @@ def train(
     model: dsl.Output[dsl.Model],
     target: str = "",
     estimator: str = "auto",
-    hyperparameters: dict = {},  # noqa: B006
-    numeric_columns: list = [],  # noqa: B006
-    categorical_columns: list = [],  # noqa: B006
-    drop_columns: list = [],  # noqa: B006
+    hyperparameters: dict = {},
+    numeric_columns: list = [],
+    categorical_columns: list = [],
+    drop_columns: list = [],
     time_column: str = "",
     positive_label: str = "",
     seed: int = 0,
     threads: int = 1,
-    allowed_modules: list = [],  # noqa: B006
-    settings: dict = {},  # noqa: B006 - KFP reads the default, nobody changes it
+    allowed_modules: list = [],
+    settings: dict = {},
 ) -> NamedTuple("Outputs", [("model_digest", str), ("task", str), ("estimator", str)]):
     """Fit a scikit-learn estimator with its preprocessing; bit-identical for the same inputs.
 
     Args:
         data: Digest of the training rows.
-        target: Column to predict.
         model: The model, for KFP's lineage.
+        target: Column to predict.
         estimator: Import path of a scikit-learn estimator; "auto": gradient boosting.
         hyperparameters: Its arguments; one nested: {"$estimator": path, "hyperparameters": {}}.
         numeric_columns: Columns that must be numbers. Empty: detected by type.
@@ -41,8 +42,8 @@ def train(
         seed: Seed of everything random, 0 or more.
         threads: Threads to fit with, at least 1; part of the result.
         allowed_modules: Import prefixes admitted besides scikit-learn.
-        settings: More of these parameters, as one object, whose values win; `epoch`, any text,
-            only changes KFP's cache key.
+        settings: More of these parameters, as one object, whose values win; `epoch`, any text, only
+            changes KFP's cache key.
 
     Returns:
         model_digest: Digest of the model.

@@ -1,4 +1,4 @@
-"""Loss or score by iteration, where an estimator keeps it or can tell it afterwards."""
+"""Loss or score by iteration, if an estimator keeps it or it can be computed afterwards."""
 
 from typing import TYPE_CHECKING, Any, Final
 
@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 MAX_ROWS: Final = 5_000
-"""Training rows that a curve is computed on where the estimator kept none; evenly spaced."""
+"""Training rows that a curve is computed on if the estimator kept none; evenly spaced."""
 LOSS: Final = "training_loss"
 _KEPT: Final = (
     ("loss_curve_", LOSS),
@@ -21,19 +21,24 @@ _KEPT: Final = (
 def read_curves(
     pipeline: Any, frame: "pd.DataFrame", labels: "np.ndarray"
 ) -> dict[str, list[float]]:
-    """Values by iteration, by name; empty when there are no iterations to tell of.
+    """Values by iteration, by name; empty if the estimator has no iterations.
 
     Kept by the estimator: its own loss or score. Otherwise, for boosting: log loss or mean squared
     error after each stage, on at most `MAX_ROWS` training rows.
+
+    Args:
+        pipeline: The fitted pipeline.
+        frame: Training rows.
+        labels: Their targets.
     """
     estimator = pipeline[-1]
-    found = {}
+    curves = {}
     for attribute, name in _KEPT:
         values = getattr(estimator, attribute, None)
         if values is not None and len(values) > 1:
             sign, shown = _meaning(estimator, attribute, name)
-            found[shown] = [sign * float(value) for value in values]
-    return found or _staged(pipeline, frame, labels)
+            curves[shown] = [sign * float(value) for value in values]
+    return curves or _staged(pipeline, frame, labels)
 
 
 def iterations(estimator: Any) -> int | None:

@@ -35,7 +35,7 @@ class Settings:
     categorical: tuple[str, ...]
     dropped: tuple[str, ...]
     time_column: str
-    """Not a feature either, unless `numeric` or `categorical` name it; "" when there is none."""
+    """Not a feature either, unless `numeric` or `categorical` name it; empty if there is none."""
     positive_label: str
     seed: int
     threads: int
@@ -43,10 +43,15 @@ class Settings:
 
 
 def fit(dataset: Path, settings: Settings, folder: Path) -> tuple[ModelInfo, list[Finding]]:
-    """Fit and save a model; what it is, and what a person should know.
+    """Fit and save a model; returns its description, and findings for people.
+
+    Args:
+        dataset: Folder of the training rows.
+        settings: The step's parameters.
+        folder: Where the model is written.
 
     Raises:
-        UsageError: Parameters or data that cannot be, or an estimator that cannot take them.
+        UsageError: Invalid parameters or data, or an estimator that does not accept them.
     """
     _check_numbers(settings)
     table = data.info(dataset)
@@ -164,12 +169,12 @@ def _info(
     )
 
 
-def _warnings(said: list[warnings.WarningMessage]) -> list[str]:
-    """What was said about the fit, such as a solver that did not converge; each line once."""
+def _warnings(caught: list[warnings.WarningMessage]) -> list[str]:
+    """Warnings of the fit, such as a solver that did not converge; each line once."""
     return sorted(
         {
             f"{w.category.__name__}: {' '.join(str(w.message).split())}"
-            for w in said
+            for w in caught
             if w.category.__module__.startswith("sklearn") or issubclass(w.category, RuntimeWarning)
         }
     )

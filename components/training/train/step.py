@@ -24,19 +24,41 @@ def train(
     model: Out[Model] | None,
     failure: Out[Failure] | None = None,
 ) -> Values:
-    """Fit an estimator with its preprocessing; the same inputs give the same bytes.
+    """Fit a scikit-learn estimator with its preprocessing; bit-identical for the same inputs.
 
-    With `keep_going`, what cannot be trained has no model and a `failure` that says why, so that
-    one candidate of a sweep does not take the others with it.
+    Args:
+        data: The training rows.
+        target: Column to predict.
+        estimator: Import path of a scikit-learn estimator; "auto": gradient boosting.
+        hyperparameters: Its arguments; one nested: {"$estimator": path, "hyperparameters": {}}.
+        numeric_columns: Columns that must be numbers. Empty: detected by type.
+        categorical_columns: Columns to treat as categories, whatever their type.
+        drop_columns: Columns that are not features.
+        time_column: The column that the rows were split by in time; not a feature unless
+            numeric_columns or categorical_columns name it.
+        positive_label: The positive class of a binary target. Empty: the last in sort order.
+        seed: Seed of everything random, 0 or more.
+        threads: Threads to fit with, at least 1; part of the result.
+        allowed_modules: Import prefixes admitted besides scikit-learn.
+        keep_going: Write a `failure` instead of raising when the estimator cannot be trained, so
+            that
+            one candidate of a sweep does not fail the others.
+        model: The model.
+        failure: With `keep_going`, why there is no model.
+
+    Returns:
+        task (str): binary, multiclass or regression.
+        estimator (str): Import path of the estimator used.
+        reason (str): Why there is no model; empty if there is one.
 
     Raises:
-        UsageError: A target, column, estimator or hyperparameter that cannot be; names all.
+        UsageError: An invalid target, column, estimator or hyperparameter; names all.
     """
     from assay.components.train.fit import Settings, fit
     from assay.core.digest import canonical_json
     from assay.core.findings import values
     from assay.errors import StepError, UsageError
-    from assay.reports.page import markdown_text
+    from assay.reports.markdown import markdown_text
 
     settings = Settings(
         target=target,

@@ -1,4 +1,4 @@
-"""What kind of learning a target asks for, and its classes."""
+"""The task that a target implies, and its classes."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -24,7 +24,7 @@ _LISTED: Final = 10
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """The labels, and what they are."""
+    """The labels, and the task."""
 
     labels: "np.ndarray"
     task: str
@@ -34,7 +34,7 @@ class Target:
     class_rows: tuple[int, ...]
     positive: Any
     findings: tuple[Finding, ...] = ()
-    """What was chosen, and by what."""
+    """What was chosen automatically, and why."""
 
 
 def read_target(
@@ -45,8 +45,8 @@ def read_target(
     Args:
         column: Its values.
         name: Its name, for messages.
-        kind: `classifier`, `regressor`, or empty when the target's type decides.
-        estimator: What was asked for, for messages.
+        kind: `classifier`, `regressor`, or empty if the target's type decides.
+        estimator: The requested estimator, for messages.
         positive_label: The positive class as text; empty: the last of the sorted classes.
 
     Raises:
@@ -75,20 +75,20 @@ def read_target(
             values.astype(float), "regression", (), (), None, _task(name, distinct, kind, values)
         )
     target = _classes(values, what, positive_label)
-    found = _task(name, distinct, kind, values, target.task)
+    findings = _task(name, distinct, kind, values, target.task)
     if target.task == "binary" and not positive_label:
         text = (
             f"target {quoted(name)}: the positive class is {quoted(str(target.positive))}, the "
             "last in sort order; choose with positive_label"
         )
-        found = (*found, Finding("positive-class", text, (name,)))
-    return replace(target, findings=found)
+        findings = (*findings, Finding("positive-class", text, (name,)))
+    return replace(target, findings=findings)
 
 
 def _task(
     name: str, distinct: int, kind: str, values: "np.ndarray", task: str = "regression"
 ) -> tuple[Finding, ...]:
-    """Why numbers were taken as classes, or as numbers; nothing where the user has chosen."""
+    """Why numbers were taken as classes, or as numbers; empty if the user has chosen."""
     if kind or values.dtype.kind not in "if":
         return ()
     if task != "regression":
@@ -134,10 +134,10 @@ def _is_regression(values: "np.ndarray", distinct: int, kind: str, what: str) ->
 def _classes(values: "np.ndarray", what: str, positive_label: str) -> Target:
     _require_exact(values, what)
     labels = values.astype(np.int64) if values.dtype.kind == "f" else values
-    found, counts = np.unique(labels, return_counts=True)
-    if len(found) > MAX_CLASSES:
-        raise UsageError(f"{what} has {len(found)} labels, the limit is {MAX_CLASSES}")
-    classes = tuple(found.tolist())
+    values_of_classes, counts = np.unique(labels, return_counts=True)
+    if len(values_of_classes) > MAX_CLASSES:
+        raise UsageError(f"{what} has {len(values_of_classes)} labels, the limit is {MAX_CLASSES}")
+    classes = tuple(values_of_classes.tolist())
     rare = [
         f"{label} ({count})"
         for label, count in zip(classes, counts, strict=True)

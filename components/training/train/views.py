@@ -6,19 +6,19 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from markupsafe import Markup
+
 from assay.components.train.curves import iterations
 from assay.models import ModelInfo
+from assay.reports.figures import figure_svg, legend, new_figure
+from assay.reports.markdown import markdown_table, markdown_text
 from assay.reports.page import (
     Section,
     cards,
     details,
-    figure_svg,
     figures,
-    legend,
+    joined,
     long_table,
-    markdown_table,
-    markdown_text,
-    new_figure,
     page,
     paragraph,
     table,
@@ -36,7 +36,7 @@ def write_views(
     notes: Sequence[str],
     folder: Path,
 ) -> None:
-    """Write what people look at, and what is logged to MLflow, into the model's folder.
+    """Write the report, and the metrics that are logged to MLflow, into the model's folder.
 
     Args:
         info: What the model is.
@@ -53,13 +53,13 @@ def write_views(
     if given:
         summary.append(markdown_table(["hyperparameter", "value"], sorted(given.items())))
     (folder / "summary.md").write_text("\n".join(summary))
-    told = f"{info.rows:,} training rows, {len(info.features):,} features"
+    size = f"{info.rows:,} training rows, {len(info.features):,} features"
     (folder / "report.html").write_text(
         page(
             title,
             _sections(info, estimator, curves, notes),
-            subtitle=f"{told}. {info.estimator}",
-            preview=f"Assay model of {info.target}: {type(estimator).__name__} on {told}",
+            subtitle=f"{size}. {info.estimator}",
+            preview=f"Assay model of {info.target}: {type(estimator).__name__} on {size}",
         )
     )
     (folder / "metrics.json").write_text(
@@ -101,7 +101,7 @@ def _sections(
     ]
     sections = [Section("Model", cards(key))]
     if notes:
-        sections.append(Section("To know", "".join(paragraph(note) for note in notes)))
+        sections.append(Section("To know", joined(map(paragraph, notes))))
     if curves:
         sections.append(Section("Fit, iteration by iteration", figures(*_plots(curves))))
     sections.append(Section("Facts", table(["what", "value"], _facts(info))))
@@ -115,20 +115,20 @@ def _sections(
         for name in info.features[:MAX_FEATURES_SHOWN]
     ]
     rest = len(info.features) - len(rows)
-    more = paragraph(f"and {rest} more, in assay-model.json", soft=True) if rest else ""
+    more = paragraph(f"and {rest} more, in assay-model.json", soft=True) if rest else Markup()
     sections.append(Section("Features", long_table(FEATURES, rows, "features") + more))
     return sections
 
 
-def _settings(settings: Sequence[tuple[str, str, str]]) -> str:
-    """Those that somebody gave, and the rest on demand."""
+def _settings(settings: Sequence[tuple[str, str, str]]) -> Markup:
+    """The given hyperparameters, and all on demand."""
     headers = ("hyperparameter", "value", "given")
     given = [row for row in settings if row[2]]
-    lead = table(headers[:2], [row[:2] for row in given]) if given else ""
+    lead = table(headers[:2], [row[:2] for row in given]) if given else Markup()
     return lead + details(f"All {len(settings)} hyperparameters", table(headers, settings))
 
 
-def _plots(curves: Mapping[str, Sequence[float]]) -> list[str]:
+def _plots(curves: Mapping[str, Sequence[float]]) -> list[Markup]:
     """One plot for losses and one for scores: they share no scale."""
     plots = []
     for unit in ("loss", "score"):

@@ -1,7 +1,7 @@
 """The `assay` command.
 
 Each command lives in a module of its own, which is imported only when it is called: `--help` and
-shell completion must not pay for pandas or MLflow.
+shell completion must not import pandas or MLflow.
 """
 
 import errno
@@ -26,39 +26,39 @@ from assay.errors import (
 from assay.text import one_line
 
 COMMANDS: Final = {
-    "init": ("assay.cli.init", "Make keys, settings and a deployment repository."),
+    "init": ("assay.cli.init", "Create keys, settings and a deployment repository."),
     "run": ("assay.cli.run", "Run a pipeline on this machine."),
     "compile": ("assay.cli.compile", "Write the YAML of every pipeline and component."),
     "submit": ("assay.cli.submit", "Start and follow a pipeline on a cluster."),
-    "doctor": ("assay.cli.doctor", "Check everything that a run will need."),
-    "show": ("assay.cli.show", "Show what a digest names."),
+    "doctor": ("assay.cli.doctor", "Check everything that a run needs."),
+    "show": ("assay.cli.show", "Show an artifact or attestation."),
     "passport": ("assay.cli.passport", "Draw the executions behind a digest."),
     "reproduce": ("assay.cli.reproduce", "Run a step again and compare the digests."),
-    "model": ("assay.cli.model", "List, compare and export models; production here."),
+    "model": ("assay.cli.model", "List, compare and export models."),
     "release": ("assay.cli.release", "Promote, approve, roll back, list and check releases."),
     "store": ("assay.cli.store", "Verify, repair and clean up the store."),
     "monitor": ("assay.cli.monitor", "Draft and measure monitoring plans."),
-    "gate": ("assay.cli.gate", "Judge evidence by a policy, anywhere."),
+    "gate": ("assay.cli.gate", "Judge evidence by a policy."),
     "suite": ("assay.cli.suite", "Work with validation suites."),
-    "new": ("assay.cli.new", "Write the first files of a step of your own."),
+    "new": ("assay.cli.new", "Create a step of your own from a template."),
     "demo": ("assay.cli.demo", "Run the main job, a release and a rollback."),
-    "completion": ("assay.cli.completion", "Print the shell's completion script."),
+    "completion": ("assay.cli.completion", "Print a completion script for the shell."),
 }
 
 
 _FULL: Final = (
     StoreError.exit_code,
-    "make room or take another folder; what was stored stays, and the next run goes on",
+    "free space or use another folder; stored artifacts are kept, and the next run continues",
 )
 _FAULTS: Final = {
     **dict.fromkeys((errno.ENOSPC, errno.EDQUOT, errno.EROFS), _FULL),
     **dict.fromkeys(
         (errno.EACCES, errno.EPERM),
-        (UsageError.exit_code, "give this user the right to it, or work in another folder"),
+        (UsageError.exit_code, "give this user permission, or use another folder"),
     ),
     **dict.fromkeys(
         (errno.ENOTDIR, errno.EEXIST),
-        (UsageError.exit_code, "a file is where a folder has to be: move it away"),
+        (UsageError.exit_code, "a file has the name of a folder that is needed: move it"),
     ),
 }
 """Exit code and remedy of the operating system's errors, by their number."""
@@ -80,8 +80,8 @@ def _cli(ctx: click.Context) -> None:
     MLFLOW_TRACKING_URI (default SQLite in ./.assay), ASSAY_SIGNING_KEY, ASSAY_VERIFY_KEYS and
     the other variables in docs/settings.md.
 
-    Where a command takes a DIGEST, its first digits are enough, as long as they are of one
-    artifact only; MODEL@ALIAS and MODEL/VERSION name a registered model.
+    Where a command takes a DIGEST, a unique prefix is enough; MODEL@ALIAS and MODEL/VERSION name a
+    registered model.
     """
     if ctx.invoked_subcommand != "doctor":  # which reports them itself
         for name, meant in misspelt():
@@ -97,7 +97,7 @@ cli: Final = click.group(
 
 
 def main(arguments: list[str] | None = None) -> Any:
-    """Entry point: every error of a user's making is one line and an exit code."""
+    """Entry point: print errors that a user can cause as one line, and exit with their code."""
     prepare()
     try:
         cli(args=arguments, prog_name="assay", standalone_mode=False)
@@ -107,14 +107,14 @@ def main(arguments: list[str] | None = None) -> Any:
         error.show()
         sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt):
-        click.echo("interrupted; what was finished is kept, and the next run goes on", err=True)
+        click.echo("interrupted; finished work is kept, and the next run continues", err=True)
         sys.exit(INTERRUPTED)
     except AssayError as error:
         click.echo(f"error: {error}", err=True)
         sys.exit(error.exit_code)
     except OSError as error:
         if error.errno is None:
-            # No answer of the operating system, but of a library that calls its own errors so.
+            # Raised by a library, not by the operating system.
             raise
         code, line = _fault(error)
         click.echo(f"error: {line}", err=True)
@@ -122,10 +122,10 @@ def main(arguments: list[str] | None = None) -> Any:
 
 
 def _fault(error: OSError) -> tuple[int, str]:
-    """Exit code and line of an error of the operating system that nothing else has told."""
+    """Exit code and line for an error of the operating system that no other code handles."""
     if isinstance(error, FileNotFoundError) and not _is_somewhere():
-        return UsageError.exit_code, "the current folder was removed; change to one that is there"
-    code, remedy = _FAULTS.get(error.errno or 0, (AssayError.exit_code, "see what is there"))
+        return UsageError.exit_code, "the current folder was removed; change to an existing one"
+    code, remedy = _FAULTS.get(error.errno or 0, (AssayError.exit_code, "check the path"))
     files = [os.fsdecode(name) for name in (error.filename, error.filename2) if name is not None]
     where = " and ".join(files) or "a file or connection"
     return code, one_line(f"{where}: {error.strerror}; {remedy}")

@@ -1,4 +1,4 @@
-"""The pipelines and components that this installation holds."""
+"""The pipelines and components of this installation."""
 
 import importlib
 import inspect
@@ -24,16 +24,16 @@ def names(package: str) -> list[str]:
 
 
 def pipeline(name: str) -> Any:
-    """The pipeline function called `name`; dashes and underscores are the same.
+    """The pipeline function named `name`; dashes and underscores are equivalent.
 
     Raises:
-        UsageError: No such pipeline; suggests a close name.
+        UsageError: There is no such pipeline; the message suggests a similar name.
     """
     wanted = name.replace("-", "_")
     known = names("assay.pipelines")
     if wanted not in known:
         close = closest(wanted, known)
-        hint = f"did you mean {close.replace('_', '-')!r}?" if close else "there are: "
+        hint = f"did you mean {close.replace('_', '-')!r}?" if close else "pipelines: "
         listing = "" if close else ", ".join(item.replace("_", "-") for item in known)
         raise UsageError(f"no pipeline {name!r}; {hint}{listing}")
     _import_kfp()
@@ -42,36 +42,36 @@ def pipeline(name: str) -> Any:
 
 
 def component(name: str) -> Any:
-    """The component of the stage called `name`."""
+    """The component of the stage named `name`."""
     _import_kfp()
     return getattr(importlib.import_module(f"assay.components.{name}.component"), name)
 
 
 def _import_kfp() -> None:
-    """Import kfp, but not its client of a cluster with it, which takes longer than all the rest.
+    """Import kfp without its cluster client, whose import takes longer than everything else.
 
-    The variable is kfp's own way to say so; where it means nothing, this only takes longer.
+    kfp defines the variable for this; a version that ignores it only takes longer.
     """
     if "kfp" in sys.modules:
         return
     with environment({"_KFP_RUNTIME": "true"}):
         importlib.import_module("kfp")
-    # Only this without the variable: a task's `dsl` cannot declare components.
+    # Import this module without the variable: a task's `dsl` cannot declare components.
     importlib.import_module("kfp.dsl")
 
 
 def bind_arguments(function: Any, given: Mapping[str, Any]) -> dict[str, Any]:
-    """Arguments of a pipeline, each of the type that it declares.
+    """Arguments of a pipeline, converted to the declared types.
 
-    Text becomes a number, list or object where the parameter asks for one (YAML syntax, which
-    includes JSON). What is the name of an option goes into the parameter `options`.
+    Text becomes a number, list or object if the parameter has that type (YAML syntax, which
+    includes JSON). Options are collected in the parameter `options`.
 
     Raises:
         UsageError: Unknown, missing and ill-typed parameters, all of them.
     """
     signature = inspect.signature(function.pipeline_func)
     options = options_of(function)
-    types = {name: one.annotation for name, one in signature.parameters.items()}
+    types = {name: parameter.annotation for name, parameter in signature.parameters.items()}
     known = {**{name: type(value) for name, value in options.items()}, **types}
     problems = some([n for n in given if n not in known], lambda name: _unknown(name, known))
     bound: dict[str, Any] = {}
@@ -92,9 +92,9 @@ def bind_arguments(function: Any, given: Mapping[str, Any]) -> dict[str, Any]:
     if problems:
         raise UsageError.all_of(problems)
     if options:
-        # One way and the other may be mixed; what is named by itself wins.
+        # Both forms may be combined; an option given by its own name has priority.
         given = {**options, **bound.get("options", {}), **own}
-        # A file may be given as the object that it holds.
+        # Instead of a file, its content may be given as an object.
         given |= {
             name: json.dumps(given[name])
             for name in _TEXTS & set(given)
@@ -105,13 +105,13 @@ def bind_arguments(function: Any, given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def options_of(function: Any) -> dict[str, Any]:
-    """The options of a pipeline and their defaults: what its parameter `options` holds."""
+    """The options of a pipeline and their defaults, from its parameter `options`."""
     parameter = inspect.signature(function.pipeline_func).parameters.get("options")
     return dict(parameter.default) if parameter is not None else {}
 
 
 def choices_of(function: Any) -> dict[str, tuple[str, ...]]:
-    """Values that parameters of a pipeline may have: the `CHOICES` of its module."""
+    """The admitted values of parameters of a pipeline: the `CHOICES` of its module."""
     return dict(function.pipeline_func.__globals__.get("CHOICES", {}))
 
 
@@ -130,9 +130,9 @@ def _unknown(name: str, known: Iterable[str]) -> str:
 
 
 def _read(text: str, wanted: type) -> Any:
-    """Text as JSON where it is written as JSON, otherwise as YAML."""
+    """Parse text as JSON if it looks like JSON, otherwise as YAML."""
     if text.lstrip().startswith(("{", "[")):
-        # JSON admits more than YAML does where programs write it, such as long keys.
+        # JSON written by programs may have what YAML does not admit, such as long keys.
         try:
             return read_json(text, "value")
         except UsageError:
@@ -147,7 +147,7 @@ def _convert(value: Any, wanted: type, *, is_text: bool) -> Any:
     if is_text and isinstance(value, dict):
         return json.dumps(value)
     if wanted is str:
-        # A number with a fraction could have been written otherwise than Python writes it.
+        # A number with a fraction may have had another spelling than Python's.
         if not isinstance(value, str) and type(value) is not int:
             raise ValueError(f"expected text, got {shown(value)}; put it in quotes")
         return str(value)
@@ -161,4 +161,4 @@ def _convert(value: Any, wanted: type, *, is_text: bool) -> Any:
 
 
 _TEXTS: Final = frozenset({"policy", "suite", "checks", "monitoring"})
-"""Parameters that are files: a YAML file of parameters may hold the object itself."""
+"""Parameters that are files; a YAML file of parameters may contain the object itself."""

@@ -18,7 +18,7 @@ from assay.runtime.images import read_images
 
 
 class StaleError(AssayError):
-    """Compiled files on disk are not what the code compiles to."""
+    """Compiled files on disk differ from the compiled code."""
 
 
 @click.command("compile")
@@ -35,12 +35,14 @@ class StaleError(AssayError):
 @click.option("--dev", is_flag=True, help="Admit images that are not pinned by digest.")
 @click.option("--check", is_flag=True, help="Write nothing; fail when a file is stale.")
 @click.option(
-    "--profile", type=click.Path(path_type=Path), help="What the cluster's pods need; YAML."
+    "--profile", type=click.Path(path_type=Path), help="Profile of the cluster's pods; YAML."
 )
 @click.option("--print-profile-schema", is_flag=True, help="Print a profile's JSON schema.")
-@click.option("--upload", is_flag=True, help="Upload the pipelines to KFP as well.")
+@click.option("--upload", is_flag=True, help="Also upload the pipelines to KFP.")
 @click.option("--endpoint", default="", help="URL of KFP's API (default: KFP_ENDPOINT).")
-@click.option("--namespace", default="", help="For many users (default: KFP_NAMESPACE).")
+@click.option(
+    "--namespace", default="", help="Namespace of a multi-user KFP (default: KFP_NAMESPACE)."
+)
 @json_option
 def command(
     output: Path,
@@ -54,13 +56,13 @@ def command(
     namespace: str,
     as_json: bool,
 ) -> None:
-    """Compile every pipeline, and every component by itself.
+    """Compile every pipeline, and every component.
 
-    Images must be pinned by digest (--images), because a tag that moves poisons KFP's cache;
-    --dev admits this version's development tags.
+    Images must be pinned by digest (--images), because a tag that moves makes KFP's cache
+    wrong; --dev admits this version's development tags.
 
-    With --profile the pipelines carry what a cluster's pods need: secrets, resources, time-outs,
-    retries, nodes (docs/profiles.md).
+    --profile adds the configuration of a cluster's pods: secrets, resources, time-outs, retries,
+    nodes (docs/profiles.md).
     """
     if print_profile_schema:
         print_json(schema())
@@ -83,7 +85,7 @@ def read_profile(path: Path) -> Profile:
     """The profile in a file.
 
     Raises:
-        UsageError: It cannot be read, or is wrong.
+        UsageError: The file cannot be read, or is not a valid profile.
     """
     data = read_regular(path, MAX_PROFILE_BYTES, "--profile")
     return parse_profile(data, str(path))
@@ -93,9 +95,12 @@ def compile_one(function: Any, images: Mapping[str, str], profile: Profile | Non
     """The YAML of a pipeline of this installation.
 
     Args:
-        function: What `@dsl.pipeline` made of a function.
+        function: A function decorated with `@dsl.pipeline`.
         images: Image by role.
-        profile: What the cluster's pods need.
+        profile: The profile of the cluster's pods.
+
+    Returns:
+        The compiled YAML.
     """
     choices = choices_of(function)
     profiled = function if profile is None else with_profile(function, profile)
@@ -103,17 +108,17 @@ def compile_one(function: Any, images: Mapping[str, str], profile: Profile | Non
 
 
 def _compile_all(images: Mapping[str, str], profile: Profile | None) -> dict[str, str]:
-    found = {
+    compiled = {
         f"pipelines/{name}/pipeline.yaml": compile_one(pipeline(name), images, profile)
         for name in names("assay.pipelines")
     }
-    found |= {
+    compiled |= {
         f"components/{stage.category}/{name}/component.yaml": compile_component(
             component(name), images
         )
         for name, stage in library_stages().items()
     }
-    return found
+    return compiled
 
 
 def _upload(compiled: dict[str, str], endpoint: str, namespace: str) -> None:

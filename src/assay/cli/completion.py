@@ -1,4 +1,4 @@
-"""`assay completion`: the shell's completion script."""
+"""`assay completion`: print a completion script for the shell."""
 
 import click
 from click.shell_completion import get_completion_class
@@ -17,7 +17,7 @@ def command(shell: str) -> None:
     completion = get_completion_class(shell)
     if completion is None:
         raise click.UsageError(f"no completion for {shell}")
-    # The script only names the command and the variable that asks it to complete; making it runs
-    # no shell, unlike click's own `source`, which first asks bash for its version.
+    # The script only names the command and the completion variable. Unlike click's own `source`,
+    # which starts bash to get its version, this starts no shell.
     script = completion(cli, {}, "assay", "_ASSAY_COMPLETE")
     click.echo(script.source_template % script.source_vars())

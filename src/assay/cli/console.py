@@ -1,4 +1,4 @@
-"""What commands print: tables on a terminal, plain lines in a pipe, JSON for programs."""
+"""Output of commands: tables on a terminal, plain lines in a pipe, JSON for programs."""
 
 import codecs
 import contextlib
@@ -18,32 +18,44 @@ from assay.core.digest import is_digest
 from assay.core.environment import set_defaults
 from assay.core.settings import MLFLOW_URI, STORE
 from assay.errors import UsageError
-from assay.text import short
+from assay.text import one_line, short
 
 HOME: Final = ".assay"
-"""Folder of the default store and registry, in the current folder."""
+"""Folder of the default store and registry, within the current folder."""
 SETTINGS: Final = "assay.env"
-"""What `assay init` writes for the shell to read."""
+"""The settings file that `assay init` writes for the shell."""
 
 PIPE_WIDTH: Final = 240
-"""Columns in a pipe, where nobody's window sets them."""
+"""Columns of output in a pipe, where there is no window."""
 
 stdout = Console(width=None if sys.stdout.isatty() else PIPE_WIDTH)
 stderr = Console(stderr=True)
 
-json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for a program.")
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
 
 
 class Name(click.ParamType):  # type: ignore[type-arg]  # generic in newer versions only
-    """An argument that names an artifact; the command gets the whole digest.
+    """An argument that names an artifact; the command gets the full digest.
 
-    A digest, the beginning of one, MODEL@ALIAS or MODEL/VERSION: see `assay.core.resolve`.
+    A digest, a unique prefix of one, MODEL@ALIAS or MODEL/VERSION: see `assay.core.resolve`.
     """
 
     name = "digest"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """The whole digest; errors as for `assay.governance.model_names.resolve`."""
+        """Resolve the argument to a full digest.
+
+        Args:
+            value: The argument.
+            param: The parameter, for click.
+            ctx: The context, for click.
+
+        Returns:
+            The digest.
+
+        Raises:
+            AssayError: As `assay.governance.model_names.resolve`.
+        """
         del ctx
         if not value or is_digest(value):
             return str(value)
@@ -56,14 +68,14 @@ class Name(click.ParamType):  # type: ignore[type-arg]  # generic in newer versi
 
 NAME: Final = Name()
 NAMES_HELP: Final = (
-    "DIGEST may be cut to its first digits, or be MODEL@ALIAS or MODEL/VERSION of the registry."
+    "DIGEST may be a unique prefix of a digest, or MODEL@ALIAS or MODEL/VERSION of the registry."
 )
 
 
 def use_defaults() -> None:
-    """Fill in the environment for work on one machine: a folder and SQLite under `./.assay`.
+    """Set the environment for work on one machine: a folder and SQLite under `./.assay`.
 
-    Set in the environment, because the tasks of a local run are processes that inherit it.
+    In the environment, because the tasks of a local run are processes that inherit it.
     """
     home = Path.cwd() / HOME
     set_defaults(
@@ -75,8 +87,8 @@ def use_defaults() -> None:
 
 
 def print_json(value: Any) -> None:
-    """One JSON document on standard output."""
-    # What its encoding lacks is written as JSON's escapes, not as Python's.
+    """Print one JSON document to standard output."""
+    # Characters that the encoding lacks are written as escapes of JSON, not of Python.
     ascii_only = codecs.lookup(sys.stdout.encoding or "ascii").name != "utf-8"
     click.echo(json.dumps(value, indent=2, ensure_ascii=ascii_only))
 
@@ -84,15 +96,21 @@ def print_json(value: Any) -> None:
 def print_table(
     headers: Sequence[str], rows: Sequence[Sequence[Any]], *, title: str | None = None
 ) -> None:
-    """A table on a terminal; tab-separated lines with a header line in a pipe.
+    """Print a table to a terminal, or tab-separated lines with a header line to a pipe.
 
     A table never breaks a digest, because a broken one cannot be copied: with two columns the
-    terminal itself wraps what is too long, with more a digest is cut to its first digits.
+    terminal wraps long lines, with more columns a digest is shortened.
+
+    Args:
+        headers: Names of the columns.
+        rows: The cells of each row.
+        title: Title above the table; not printed to a pipe.
     """
     if not stdout.is_terminal:
         for row in (headers, *rows):
-            click.echo("\t".join(str(cell) for cell in row))
+            click.echo("\t".join(one_line(str(cell)) for cell in row))
         return
+    rows = [[one_line(str(cell)) for cell in row] for row in rows]
     if len(headers) == 2:  # noqa: PLR2004 - facts
         width = max(len(str(row[0])) for row in (headers, *rows))
         for name, value in rows:
@@ -109,7 +127,7 @@ def print_table(
 
 
 def human_bytes(size: float) -> str:
-    """`1.5 MB`: powers of 1,000, as disks are sold."""
+    """`1.5 MB`: a size in units of powers of 1,000."""
     for unit in ("B", "kB", "MB", "GB"):
         if size < 1000:  # noqa: PLR2004 - the unit's step
             return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
@@ -118,10 +136,10 @@ def human_bytes(size: float) -> str:
 
 
 def write_whole(text: str, output: Path) -> None:
-    """Write a file that a command was asked for: all of it, or nothing.
+    """Write an output file atomically.
 
     Raises:
-        UsageError: It cannot be written; what was there before is left as it was.
+        UsageError: It cannot be written; an existing file is unchanged.
     """
     scratch = output.with_name(f".{output.name}.part")
     try:

@@ -1,4 +1,4 @@
-"""`assay demo`: the main job and releases, on a real dataset that ships with scikit-learn."""
+"""`assay demo`: the main job and releases, on a real dataset from scikit-learn."""
 
 import csv
 import json
@@ -28,25 +28,25 @@ from assay.runtime import local
 from assay.text import short
 
 MARKER: Final = ".assay-demo"
-"""A folder without it is not the demo's, and is not touched."""
+"""Marks a folder of the demo; other folders are not changed."""
 MODEL_NAME: Final = "breast-cancer"
 TARGET: Final = "diagnosis"
 
 POLICY: Final = """\
-# What a model must show before it is registered. See docs/policy.md.
+# The rules that a model must satisfy before it is registered. See docs/policy.md.
 gates:
   - metric: accuracy > 0.90
   - metric: roc_auc > 0.95
-  - metric: recall > 0.85            # of malignant cases, those found
-  - metric: latency_p50_ms < 1000   # the median: a busy machine is no reason to fail the demo
+  - metric: recall > 0.85            # the share of malignant cases that are detected
+  - metric: latency_p50_ms < 1000   # the median, because the machine may be busy
   - metric: safety_violations == 0   # checks.yaml
   - metric: regression_delta < 0.03  # production minus candidate, on the same rows
-    when: production_exists == 1     # there is nothing to compare a first model with
+    when: production_exists == 1     # a first model has no production model to compare with
 on_fail: block_and_notify
 """
 
 CHECKS: Final = """\
-# How the model must behave, whatever its accuracy. See docs/evaluation.md.
+# How the model must behave, whatever its accuracy. See docs/checks.md.
 checks:
   - name: fractal_dimension_is_no_reason
     kind: invariance
@@ -57,22 +57,22 @@ checks:
 
 
 class DemoError(AssayError):
-    """The story did not go as told: a bug, or an environment that differs from the lock."""
+    """A scene had an unexpected result: a bug, or an environment that differs from the lock."""
 
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """One run of the story."""
+    """One run of the demo."""
 
     title: str
     changes: dict[str, Any]
     expected: str
-    """The verdict."""
+    """The expected verdict."""
 
 
 SCENES: Final = (
     Scene("a. first model", {}, "passed"),
-    Scene("b. the same again", {}, "passed"),
+    Scene("b. the same run again", {}, "passed"),
     Scene("c. a corrupted column", {"data": "corrupted.csv"}, "rejected"),
     Scene(
         "d. a worse model",
@@ -91,13 +91,13 @@ SCENES: Final = (
     type=click.Path(path_type=Path, file_okay=False),
     default=Path("assay-demo"),
     show_default=True,
-    help="Made anew each time.",
+    help="Folder of the demo; replaced each time.",
 )
 def command(folder: Path) -> None:
     """Run the main job four times, then a release and a rollback.
 
-    A first model, the same again, bad data, a worse model; then the first is released to production
-    by merges, and the worse one, which a person let in by an override, is rolled back.
+    A first model, the same run again, bad data, a worse model; then the first model is released to
+    production by merges, and the worse one, released by an override, is rolled back.
     Everything is real: the pipeline `train_and_register` through kfp.local, a folder as the
     store, SQLite behind MLflow, a bare Git repository, and Wisconsin breast cancer data (569 rows).
     """
@@ -112,14 +112,14 @@ def command(folder: Path) -> None:
             stdout.print(Text(f"\n{scene.title}", style="bold"))
             if scene.title.startswith("d"):
                 _make_production(results[0])
-            outcome = _play(scene)
-            print_outcome(outcome)
-            results.append(outcome)
-            rows.append(_row(scene, outcome))
-            if outcome.verdict != scene.expected:
+            result = _play(scene)
+            print_outcome(result)
+            results.append(result)
+            rows.append(_row(scene, result))
+            if result.verdict != scene.expected:
                 raise DemoError(
-                    f"scene {scene.title!r} ended {outcome.verdict}, expected {scene.expected}: "
-                    f"{outcome.error}; see {outcome.log}"
+                    f"scene {scene.title!r} ended {result.verdict}, expected {scene.expected}: "
+                    f"{result.error}; see {result.log}"
                 )
         rows += _releases(results)
         stdout.print()
@@ -129,16 +129,16 @@ def command(folder: Path) -> None:
 
 @contextmanager
 def _fresh(folder: Path) -> Iterator[None]:
-    """Start in an empty folder of the demo's own; come back afterwards."""
+    """Run the block in an empty folder of the demo, then restore the current folder."""
     if folder.exists():
         if not (folder / MARKER).exists():
-            raise UsageError(f"{folder} exists and is not the demo's; give another --folder")
+            raise UsageError(f"{folder} exists and was not made by the demo; give another --folder")
         shutil.rmtree(folder)
     folder.mkdir(parents=True)
     (folder / MARKER).touch()
     before = Path.cwd()
-    # The demo must not reach into a store or registry that the user works with.
-    # Git's own as well: whoever runs the demo is not who merges in it.
+    # The demo must not use the store or registry of the user.
+    # Git's variables too: the user is not the person who merges in the demo.
     unset_variables("MLFLOW_TRACKING_URI", PREFIX, "GIT_AUTHOR_", "GIT_COMMITTER_")
     os.chdir(folder)
     try:
@@ -158,7 +158,7 @@ def _write_files() -> None:
         for row, label in zip(bunch.data, labels, strict=True)
     ]
     _write_csv("data.csv", [*names, TARGET], table)
-    # A unit mistake: one column arrives in micrometres instead of millimetres.
+    # A unit error: one column is in micrometres instead of millimetres.
     worst = names.index("mean_radius")
     for row in table:
         row[worst] = repr(float(row[worst]) * 1000)
@@ -201,11 +201,11 @@ def _make_production(first: local.Outcome) -> None:
         raise DemoError("the first model was not registered")
     version = str(registered.values["version"])
     Registry().set_alias(MODEL_NAME, "production", version)
-    stdout.print(f"version {version} is now the production one (MLflow alias `production`)")
+    stdout.print(f"version {version} is now in production (MLflow alias `production`)")
 
 
 def _releases(results: list[local.Outcome]) -> list[list[str]]:
-    """The last two scenes: released by merges, and rolled back."""
+    """The last two scenes: release by merges, and rollback."""
     first, worse = (_model(results[number]) for number in (0, 3))
     title = "e. released by merge"
     stdout.print(Text(f"\n{title}", style="bold"))
@@ -221,24 +221,24 @@ def _releases(results: list[local.Outcome]) -> list[list[str]]:
     return [*rows, [title, "rolled back", "-", "-", f"{seconds:.1f}", short(back)]]
 
 
-def _model(outcome: local.Outcome) -> str:
-    train = outcome.task("train")
+def _model(result: local.Outcome) -> str:
+    train = result.task("train")
     if train is None:
         raise DemoError("a run has no model")
     return train.outputs["model"]
 
 
-def _row(scene: Scene, outcome: local.Outcome) -> list[str]:
-    states = [shown_state(task) for task in outcome.tasks]
-    model = outcome.task("train")
-    result = reason(outcome) or (short(model.outputs["model"]) if model else "")
+def _row(scene: Scene, result: local.Outcome) -> list[str]:
+    states = [shown_state(task) for task in result.tasks]
+    model = result.task("train")
+    text = reason(result) or (short(model.outputs["model"]) if model else "")
     return [
         scene.title,
-        outcome.verdict,
+        result.verdict,
         str(states.count("done")),
         str(states.count("cached")),
-        f"{sum(task.seconds for task in outcome.tasks):.1f}",
-        result,
+        f"{sum(task.seconds for task in result.tasks):.1f}",
+        text,
     ]
 
 
@@ -247,20 +247,25 @@ def _print_next(folder: Path, results: list[local.Outcome]) -> None:
     worse = results[3].task("train")
     if train is None or gate is None or register is None or worse is None:
         raise DemoError("a step is missing from the runs")
-    # Beside the interpreter: the name this was called by may be relative to another folder.
+    # Beside the interpreter, because the name of this command may be relative to another folder.
     assay = shutil.which("assay") or str(Path(sys.executable).with_name("assay"))
     commands = {
-        "everything that version 1 rests on": ["passport", register.outputs["record"]],
-        "every byte behind it, read again": ["store", "verify", register.outputs["record"]],
-        "the training, again, bit by bit": ["reproduce", train.outputs["model"]],
-        "what differs between the two models": [
+        "everything that version 1 is based on": ["passport", register.outputs["record"]],
+        "verify every byte behind it": ["store", "verify", register.outputs["record"]],
+        "train again, and compare the bytes": ["reproduce", train.outputs["model"]],
+        "the differences between the two models": [
             "model",
             "diff",
             train.outputs["model"],
             worse.outputs["model"],
         ],
-        "what was in production, when, and by whom": ["release", "list", MODEL_NAME, "production"],
-        "your own run": ["run", "train-and-register", "--params", "run.yaml", "-p", "seed=1"],
+        "what was released to production, when, and by whom": [
+            "release",
+            "list",
+            MODEL_NAME,
+            "production",
+        ],
+        "a run of your own": ["run", "train-and-register", "--params", "run.yaml", "-p", "seed=1"],
     }
     stdout.print(Text("\nnext", style="bold"))
     stdout.print(f"  cd {shlex.quote(str(folder))}", soft_wrap=True)

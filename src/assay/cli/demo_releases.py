@@ -24,13 +24,13 @@ SETTINGS: Final = "env.sh"
 PERSON: Final = ("Demo Approver", "demo@localhost")
 RUNS: Final = "Demo runs <runs@localhost>"
 SHORT_COMMIT: Final = 12
-WHY: Final = "the demo's second release is a mistake on purpose"
+WHY: Final = "the second release of the demo is an intended mistake"
 
 
 def prepare() -> None:
-    """Keys of who runs and who approves, an empty deployment repository; for this process too.
+    """Create keys for runs and approver and an empty deployment repository, and use them.
 
-    Beside them lies a file for a shell, so that the commands that come next know them as well.
+    A settings file beside them lets the next commands in a shell use them too.
     """
     _write_keys()
     Git().run("init", "--quiet", "--bare", "--initial-branch=main", "--", REPOSITORY)
@@ -49,7 +49,7 @@ def prepare() -> None:
 
 
 def release(model_name: str, digest: str) -> float:
-    """Through every environment, by a merge in each; the seconds it took."""
+    """Release through every environment, by a merge in each; return the seconds."""
     from assay.releases.approval import approve
     from assay.releases.promotion import promote
     from assay.releases.statement import person
@@ -73,7 +73,7 @@ def release(model_name: str, digest: str) -> float:
 
 
 def override(model_name: str, digest: str) -> None:
-    """A person's decision for what the gate blocked, for a day."""
+    """Override the decision of the gate for a day."""
     from assay.releases.override import override as decide
     from assay.releases.statement import person
 
@@ -83,7 +83,7 @@ def override(model_name: str, digest: str) -> None:
 
 
 def roll_back(model_name: str) -> tuple[str, float]:
-    """Production back to what came before; the digest that is there now, and the seconds."""
+    """Roll production back; return the digest that is in production now, and the seconds."""
     from assay.releases.rollback import rollback
     from assay.releases.statement import person
 
@@ -94,7 +94,7 @@ def roll_back(model_name: str) -> tuple[str, float]:
 
 
 def _approver() -> Deployment:
-    """The deployment with the key of the person who merges; runs do not have it."""
+    """The deployment with the approver's key, which runs do not have."""
     return replace(Deployment.from_env(), signer=Signer.from_pem(Path(APPROVER_KEY).read_bytes()))
 
 
@@ -108,7 +108,7 @@ def _write_keys() -> None:
 
 
 def _write_key(private: Path) -> str:
-    """Make a private key; its public half."""
+    """Create a private key; return the public key."""
     from cryptography.hazmat.primitives import serialization
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 

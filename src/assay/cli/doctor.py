@@ -1,4 +1,4 @@
-"""`assay doctor`: the ground that a run will stand on."""
+"""`assay doctor`: check everything that a run needs."""
 
 import sys
 from pathlib import Path
@@ -15,8 +15,14 @@ from assay.runtime.images import read_images
 
 @click.command("doctor")
 @click.option("--endpoint", default="", help="URL of KFP's API (default: KFP_ENDPOINT).")
-@click.option("--namespace", default="", help="Where the Secrets are (default: the kubeconfig's).")
-@click.option("--profile", type=click.Path(path_type=Path), help="Names of the Secrets; YAML.")
+@click.option(
+    "--namespace", default="", help="Namespace of the Secrets (default: the kubeconfig's)."
+)
+@click.option(
+    "--profile",
+    type=click.Path(path_type=Path),
+    help="Profile with the names of the Secrets; YAML.",
+)
 @click.option(
     "--images", type=click.Path(path_type=Path), help="JSON file: role to image reference."
 )
@@ -25,7 +31,7 @@ from assay.runtime.images import read_images
     type=click.FloatRange(1),
     default=LIMIT_SECONDS,
     show_default=True,
-    help="Seconds for all checks together; they run at once.",
+    help="Seconds for all checks; they run at the same time.",
 )
 @json_option
 def command(
@@ -38,9 +44,9 @@ def command(
 ) -> None:
     """Check store, clock, MLflow, signing key, KFP, Secrets and images, with a remedy per line.
 
-    What is written to try something is removed again. Exit code 0 when nothing failed, warnings
-    or not; 2 when a setting is wrong, 7 when the store failed, 8 when something else did. The
-    pipeline `doctor` does the same inside of the cluster.
+    What a check writes is removed again. Exit code 0 if nothing failed, with or without warnings;
+    2 if a setting is wrong, 7 if the store failed, 8 if another check failed. The pipeline `doctor`
+    does the same inside the cluster.
     """
     use_defaults()
     pulled = list(read_images(images, development=True).values()) if images else []

@@ -1,4 +1,4 @@
-"""`assay gate`: replay a decision anywhere."""
+"""`assay gate`: judge evidence by a policy."""
 
 from pathlib import Path
 
@@ -19,13 +19,13 @@ from assay.errors import RunBlocked, RunInconclusive
     help="Evidence document, JSON; may be given several times.",
 )
 @click.option(
-    "--model", type=NAME, default="", help="The model (default: the one the evidence names)."
+    "--model", type=NAME, default="", help="The model (default: the one that the evidence names)."
 )
 @json_option
 def command(policy: Path, evidence: tuple[Path, ...], model: str, as_json: bool) -> None:
     """Judge evidence by a policy; needs neither store nor network.
 
-    Exit code 0 is a pass, 4 blocked, 5 inconclusive.
+    Exit code 0 means pass, 4 blocked, 5 inconclusive.
     """
     from assay.governance.policy import replay
 

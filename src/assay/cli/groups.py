@@ -5,14 +5,15 @@ from collections.abc import Mapping
 from typing import Any
 
 import click
+from click.shell_completion import CompletionItem
 
 
 class LazyGroup(click.Group):
     """A group whose commands are imported when they are used.
 
     Args:
-        name: What a user types.
-        commands: By name: the module that has it as `command`, and its line in the help.
+        name: Name of the group.
+        commands: For each name, the module that has it as `command`, and its line in the help.
         **attributes: As for `click.Group`.
     """
 
@@ -23,12 +24,12 @@ class LazyGroup(click.Group):
         self.modules = commands
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Names, in the order of the help."""
+        """Names of the commands, in the order of the help."""
         del ctx
         return list(self.modules)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """The command, imported now."""
+        """Import and return a command."""
         del ctx
         if cmd_name not in self.modules:
             return None
@@ -37,15 +38,24 @@ class LazyGroup(click.Group):
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """The help, without importing any command."""
+        """Write the help without importing any command."""
         del ctx
         with formatter.section("Commands"):
             formatter.write_dl([(name, text) for name, (_, text) in self.modules.items()])
 
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Names and lines of the help, without importing any command."""
+        commands = [
+            CompletionItem(name, help=text)
+            for name, (_, text) in self.modules.items()
+            if name.startswith(incomplete)
+        ]
+        return [*commands, *click.Command.shell_complete(self, ctx, incomplete)]
+
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """As click does, with a hint at a close name."""
+        """Find the command as click does, and suggest a similar name if there is none."""
         if args and args[0] not in self.modules and not args[0].startswith("-"):
             from difflib import get_close_matches
 

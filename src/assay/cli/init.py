@@ -35,12 +35,12 @@ MADE, KEPT, CHANGED = "made", "kept", "changed"
 README: Final = """\
 # Deployments
 
-What is in an environment is what is merged here: `models/MODEL/ENVIRONMENT/release.yaml`, written
-by `assay release promote`. A merge is the approval.
+The content of the main branch is released: `models/MODEL/ENVIRONMENT/release.yaml`, written by
+`assay release promote`. Merging a pull request approves it.
 
-- `policy.yaml` governs every model: a release is judged again by it, whatever policy its run was
-  given. `models/MODEL/policy.yaml` governs one model. Change it by a pull request of its own.
-- `keys.yaml` lists the public keys, whose they are and what they may sign (`runner`, `approver`,
+- `policy.yaml` governs every model: a release is judged again by it, whatever the policy of its
+  run. `models/MODEL/policy.yaml` governs one model. Change policies in a pull request of their own.
+- `keys.yaml` lists the public keys, their owners and what they may sign (`runner`, `approver`,
   `recorder`, `trigger`). `assay release sync` after a merge on a forge needs a `recorder`.
 - `.github/workflows/release-lint.yaml` checks every pull request with `assay release lint`.
 
@@ -48,19 +48,19 @@ Protect the main branch: pull requests only, the check `release-lint` and an app
 force pushes.
 """
 POLICY_HEAD: Final = """\
-# The governing policy: every release of this repository is judged by it again, whatever policy its
-# run was given. It began as Assay's default policy. Say here what a model must show.
+# The governing policy: every release of this repository is judged again by it, whatever the policy
+# of its run. This is a copy of Assay's default policy. Change it to the rules of your models.
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """A file or folder, and what was done about it."""
+    """A file or folder, and what `assay init` did with it."""
 
     path: str
     """Relative to the project."""
     state: str
-    """`made`, `changed`, or `kept` as it was."""
+    """`made`, `changed` or `kept`."""
     what: str
 
 
@@ -70,14 +70,14 @@ class Done:
     "--approver",
     default="",
     metavar="'NAME <MAIL>'",
-    help="Whose the approver's key is (default: Git's user.name and user.email).",
+    help="Owner of the approver's key (default: Git's user.name and user.email).",
 )
 @json_option
 def command(folder: Path, approver: str, as_json: bool) -> None:
-    """Make keys, settings and a deployment repository for the project in FOLDER.
+    """Create keys, settings and a deployment repository for the project in FOLDER.
 
-    What is there already is kept as it is; calling it again makes what is missing, whatever
-    stopped an earlier call. Private keys are readable by you only, and .gitignore names them.
+    Existing files are kept; a further call creates what is missing, also after an interrupted one.
+    Only you can read the private keys, and .gitignore lists them.
     """
     root = folder.absolute()
     try:
@@ -104,15 +104,15 @@ def command(folder: Path, approver: str, as_json: bool) -> None:
 
 
 def init(root: Path, approver: str = "") -> list[Done]:
-    """Make what is missing of a project; see the command.
+    """Create what is missing of a project; see the command.
 
     Raises:
-        UsageError: Nobody to be the approver, or files that are there and do not fit each other.
+        UsageError: There is no name for the approver, or existing files do not match each other.
         OSError: A file cannot be written.
     """
     from assay.releases.statement import person
 
-    # Asked before anything is written.
+    # Before anything is written, because it may fail.
     owner = approver or ("" if (root / PUBLIC).exists() else person())
     root.mkdir(parents=True, exist_ok=True)
     _remove_left(root)
@@ -131,7 +131,7 @@ def init(root: Path, approver: str = "") -> list[Done]:
         allow_unicode=True,
     )
     if not (root / PUBLIC).exists():
-        # What cannot be read back is not written.
+        # Parse it first, so that no file is written that cannot be read.
         Verifier.from_yaml(listed.encode(), PUBLIC)
     done.append(_make_file(root, PUBLIC, listed, "public keys, their owners and roles"))
     _require_listed(root)
@@ -154,15 +154,15 @@ def _make_key(root: Path, name: str, what: str) -> Done:
 
 
 def _make_file(root: Path, name: str, text: str, what: str, mode: int = 0o644) -> Done:
-    """Write a file, whole or not at all, unless something is there, be it a broken link.
+    """Write a file atomically, unless the path exists, even as a broken link.
 
     Raises:
-        UsageError: An empty file is there, which nobody meant to keep.
+        UsageError: The path is an empty file.
     """
     target = root / name
     if not os.path.lexists(target):
         with _written(root, text, mode) as scratch, contextlib.suppress(FileExistsError):
-            # A hard link is made exactly once, and replaces nothing.
+            # A hard link is created atomically and replaces nothing.
             target.hardlink_to(scratch)
             return Done(name, MADE, what)
     if target.is_file() and target.stat().st_size == 0:
@@ -190,7 +190,7 @@ def _public_half(private: Path) -> str:
 
 
 def _require_listed(root: Path) -> None:
-    """Refuse keys that the list of public keys, kept from before, does not know."""
+    """Refuse keys that an existing list of public keys does not contain."""
     known = {key.key_id for key in Verifier.from_yaml((root / PUBLIC).read_bytes(), PUBLIC).keys}
     unknown = [
         name
@@ -213,7 +213,7 @@ def _settings(root: Path) -> str:
         "ASSAY_DEPLOYMENTS": str(root / REPOSITORY),
     }
     lines = [f"export {name}={shlex.quote(value)}\n" for name, value in values.items()]
-    return "# Settings of this project; read them with: . ./assay.env\n" + "".join(lines)
+    return "# Settings of this project; load them with: . ./assay.env\n" + "".join(lines)
 
 
 def _ignore(root: Path) -> Done:
@@ -225,7 +225,7 @@ def _ignore(root: Path) -> Done:
     state = CHANGED if path.exists() else MADE
     mode = stat.S_IMODE(path.stat().st_mode) if path.exists() else 0o644
     with _written(root, "\n".join([*lines, *missing]) + "\n", mode) as scratch:
-        # Through a link, to where the file is.
+        # Follow a link to the file.
         scratch.replace(path.resolve())
     return Done(path.name, state, what)
 
@@ -241,7 +241,7 @@ def _make_repository(root: Path, owner: str) -> Done:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8")
         _commit(tree, scratch / REPOSITORY, owner)
-        # Whole or not there at all.
+        # Atomically.
         (scratch / REPOSITORY).rename(root / REPOSITORY)
     return Done(REPOSITORY, MADE, what)
 
@@ -267,15 +267,15 @@ def _commit(tree: Path, bare: Path, owner: str) -> None:
     git = Git(tree)
     git.run("init", "--quiet", "--initial-branch=main")
     git.run("add", "--all")
-    git.run("commit", "--quiet", "-m", "Deployment repository, made by assay init", env=who)
+    git.run("commit", "--quiet", "-m", "Deployment repository, created by assay init", env=who)
     git.run("clone", "--quiet", "--bare", "--", str(tree), str(bare))
-    # It names the scratch folder.
+    # It contains the path of the scratch folder.
     Git(bare).run("remote", "remove", "origin")
 
 
 @contextlib.contextmanager
 def _written(root: Path, text: str, mode: int) -> Iterator[Path]:
-    """A whole file to give a name to; it is on the disk."""
+    """A complete, synced temporary file, to be renamed or linked."""
     with _scratch(root) as folder:
         path = folder / "file"
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
@@ -288,8 +288,8 @@ def _written(root: Path, text: str, mode: int) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def _scratch(root: Path) -> Iterator[Path]:
-    # Beside its destination, so that a rename is enough. Its lock says that somebody needs it; the
-    # system takes it back when that process ends, however it ends.
+    # In the folder of its destination, so that a rename is enough. A lock shows that it is in use;
+    # the system releases the lock when the process ends.
     folder = Path(tempfile.mkdtemp(prefix=_SCRATCH, dir=root))
     try:
         with (folder / _LOCK).open("w") as lock:
@@ -300,7 +300,7 @@ def _scratch(root: Path) -> Iterator[Path]:
 
 
 def _remove_left(root: Path) -> None:
-    """Remove what a call that was killed has left."""
+    """Remove the scratch folders of killed calls."""
     for folder in root.glob(f"{_SCRATCH}*"):
         with contextlib.suppress(OSError), (folder / _LOCK).open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

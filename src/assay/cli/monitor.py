@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from assay.monitoring import Alarm, Judgement, Plan
 
 MAX_ALARMS: Final = 20
-"""Alarms on live rows that the table shows; JSON has all."""
+"""Number of alarms on live rows in the table; JSON has all."""
 
 
 @click.group("monitor")
@@ -36,16 +36,18 @@ def command() -> None:
     """Draft and measure monitoring plans."""
 
 
-@command.command("draft", short_help="Write a first plan to review.")
+@command.command("draft", short_help="Draft a plan to review.")
 @click.argument("model", type=NAME)
 @click.option("--data", type=NAME, required=True, help="Held-out rows.")
-@click.option("--receiver", default="", help="Who sees alarms (default: left out, to fill in).")
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="File (default: print).")
+@click.option("--receiver", default="", help="Receiver of alarms (default: left out, to fill in).")
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path), help="File (default: standard output)."
+)
 @click.option("--force", is_flag=True, help="Replace an existing file.")
 def draft(model: str, data: str, receiver: str, output: Path | None, force: bool) -> None:
-    """Write a reviewable first plan for MODEL.
+    """Draft a monitoring plan for MODEL.
 
-    Each detector says why it is there. Without a receiver it is not complete.
+    Each detector has a reason. Without a receiver the plan is not complete.
     """
     from assay import data as dataset
     from assay.models import read_info
@@ -69,17 +71,22 @@ def draft(model: str, data: str, receiver: str, output: Path | None, force: bool
 @click.argument("plan", type=click.Path(path_type=Path))
 @click.option("--model", type=NAME, required=True, help="The model.")
 @click.option("--data", type=NAME, required=True, help="Held-out rows.")
-@click.option("--live", type=NAME, default="", help="Later rows: when would it have alarmed?")
+@click.option(
+    "--live",
+    type=NAME,
+    default="",
+    help="Later rows, to list the alarms that the plan would have raised.",
+)
 @click.option("--starts", default=20, show_default=True, help="Repeats of each fault.")
 @click.option("--seed", default=0, show_default=True, help="Seed of the replays.")
 @json_option
 def check(
     plan: Path, model: str, data: str, live: str, starts: int, seed: int, as_json: bool
 ) -> None:
-    """Replay faults through PLAN, a file, and tell how soon they are seen.
+    """Replay faults through PLAN, a file, and measure how soon they are detected.
 
-    Exit code 0 is a complete plan, 4 one with gaps. With --live, the rows of a later dataset are
-    taken in their order, with --data as the reference.
+    Exit code 0 means a complete plan, 4 one with gaps. With --live, the rows of a later dataset are
+    replayed in their order, with --data as the reference.
     """
     from assay import data as dataset
     from assay.models import load, platform_classes
@@ -98,8 +105,8 @@ def check(
         loaded = load(folders["model"], allowed_modules=sorted(platform_classes()))
         rows = dataset.read(folders["data"])
         with _progress(quiet=as_json) as progress:
-            found = replay(parsed, loaded, rows, starts=starts, seed=seed, progress=progress)
-        judged = judge(parsed, loaded.info, found)
+            replayed = replay(parsed, loaded, rows, starts=starts, seed=seed, progress=progress)
+        judged = judge(parsed, loaded.info, replayed)
         alarms = _live(parsed, loaded, rows, folders["live"]) if live else None
     _show(judged, alarms, {"model": model, "data": data}, as_json=as_json)
     if not judged.complete:
@@ -132,7 +139,7 @@ def _show(
 
     document = evidence(judged, subjects)
     if as_json:
-        told: dict[str, Any] = {
+        result: dict[str, Any] = {
             "complete": judged.complete,
             "gaps": list(judged.gaps),
             "answers": judged.answers,
@@ -140,8 +147,8 @@ def _show(
             "notes": dict(document.notes),
         }
         if alarms is not None:
-            told["alarms"] = [asdict(alarm) for alarm in alarms]
-        print_json(told)
+            result["alarms"] = [asdict(alarm) for alarm in alarms]
+        print_json(result)
         return
     values = dict(document.values)
     rows = [(n, "never" if value is None else f"{value:.6g}") for n, value in values.items()]
@@ -160,7 +167,7 @@ def _show(
 
 @contextlib.contextmanager
 def _progress(*, quiet: bool) -> Iterator[Callable[[int, int], object] | None]:
-    """A bar on a terminal, on standard error; nothing in a pipe."""
+    """A progress bar on standard error, if it is a terminal."""
     if quiet or not stderr.is_terminal:
         yield None
         return
@@ -176,7 +183,7 @@ def _laid_out(**wanted: tuple[str, type[Artifact]]) -> Iterator[dict[str, Path]]
     """Artifacts of the store as folders, while the block runs.
 
     Raises:
-        UsageError: A digest of something else.
+        UsageError: A digest names an artifact of another kind.
     """
     from assay.core.context import store_from_env
     from assay.core.tree import get_manifest, get_tree, remove_tree

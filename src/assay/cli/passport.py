@@ -17,13 +17,12 @@ from assay.text import short
 
 @click.command("passport")
 @click.argument("digest", type=NAME)
-@click.option("--full", is_flag=True, help="Print digests whole.")
+@click.option("--full", is_flag=True, help="Print full digests.")
 @json_option
 def command(digest: str, full: bool, as_json: bool) -> None:
     """Draw the tree of executions behind the artifact DIGEST, back to the source data.
 
-    For everything about a registered model, give the digest of its decision, which names every
-    piece of evidence.
+    For a registered model, give the digest of its decision, which names all evidence.
     """
     use_defaults()
     services = services_from_env()
@@ -43,7 +42,7 @@ def command(digest: str, full: bool, as_json: bool) -> None:
 
 
 def _stated(model: str, given: Statement) -> Text:
-    """A statement about a model, in a line; overrides and revocations in red."""
+    """A statement about a model as one line; overrides and revocations in red."""
     against = given.kind in {Kind.OVERRIDE, Kind.REVOCATION}
     until = given.text("until")
     over = " EXPIRED" if until and statement.expired(until) else ""
@@ -59,11 +58,11 @@ def _stated(model: str, given: Statement) -> Text:
 
 
 def _json(node: Node, statements: list[Statement]) -> dict[str, Any]:
-    attestation = node.record
+    attestation = node.attestation
     return {
         "digest": node.digest,
         "artifactType": node.artifact_type,
-        "otherRecords": node.other_records,
+        "otherRecords": node.other_attestations,
         "inputs": [{"name": name, "digest": child.digest} for name, child in node.inputs],
         "attestation": attestation and attestation.digest,
         "signedBy": attestation and attestation.signed_by,
@@ -85,7 +84,7 @@ def _tree(node: Node, name: str | None, full: bool, seen: set[str]) -> Tree:
     seen.add(node.digest)
     for input_name, child in node.inputs:
         tree.children.append(_tree(child, input_name, full, seen))
-    for source_name, source in (node.record.sources if node.record else {}).items():
+    for source_name, source in (node.attestation.sources if node.attestation else {}).items():
         shown = source.digest if full else short(source.digest)
         tree.add(Text.assemble((f"{source_name} ", "cyan"), f"{source.uri} ", (shown, "dim")))
     return tree
@@ -95,7 +94,7 @@ def _label(node: Node, name: str | None, full: bool) -> Text:
     digest = node.digest if full else short(node.digest)
     kind = node.artifact_type.removeprefix("application/vnd.assay.").removesuffix(".v1")
     label = Text.assemble((f"{name} " if name else "", "cyan"), (kind, "bold"), f" {digest}")
-    attestation = node.record
+    attestation = node.attestation
     if attestation is None:
         return label.append("  no attestation", style="red")
     label.append(f"  made by {attestation.step}", style="green")
@@ -105,6 +104,6 @@ def _label(node: Node, name: str | None, full: bool) -> Text:
     verdict = attestation.values.get("verdict")
     if verdict:
         label.append(f" verdict {verdict}", style="green" if verdict == "pass" else "red")
-    if node.other_records:
-        label.append(f" (+{node.other_records} more attestations)", style="dim")
+    if node.other_attestations:
+        label.append(f" (+{node.other_attestations} more attestations)", style="dim")
     return label

@@ -1,4 +1,4 @@
-"""The process of a command: what it prints can always be written, and signals end it tidily."""
+"""Set-up of a command's process: output streams and signals."""
 
 import io
 import os
@@ -11,22 +11,22 @@ _ENDS: Final = (signal.SIGTERM, signal.SIGHUP)
 
 
 def prepare() -> None:
-    """Make this process one that a command can run in, whoever started it and how.
+    """Prepare this process for a command.
 
-    Standard output and error that were closed lead nowhere. A reader that left (`| head -1`) has
-    seen enough. What an encoding has no characters for is written as escapes. In none of these
-    cases does the command stop: its work and its exit code count. A request to end is an exception,
-    so that nothing temporary is left behind.
+    Closed standard output and error are replaced by the null device. A reader that closes the pipe
+    (`| head -1`) is ignored. Characters that the encoding lacks are written as escapes. In none of
+    these cases does the command stop, because its work and its exit code count. SIGTERM raises an
+    exception, so that temporary files are removed.
     """
     _open_standard()
-    # Not those that a test or a program has put in their place.
+    # Not streams that a test or a program has replaced.
     if sys.stdout is sys.__stdout__:
         sys.stdout = _text(1, sys.stdout)
     if sys.stderr is sys.__stderr__:
         sys.stderr = _text(2, sys.stderr)
     if threading.current_thread() is threading.main_thread():
         for number in _ENDS:
-            # nohup has it ignored.
+            # nohup ignores the signal.
             if signal.getsignal(number) == signal.SIG_DFL:
                 signal.signal(number, _end)
 
@@ -36,7 +36,7 @@ def _end(number: int, _frame: Any) -> NoReturn:
 
 
 def _open_standard() -> None:
-    """Let no file that is opened later be taken for standard output: it would get its number."""
+    """Open the null device, so that no later file gets the descriptor of a closed stream."""
     while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:  # noqa: PLR2004 - standard error
         os.set_inheritable(descriptor, True)
     os.close(descriptor)
@@ -52,13 +52,14 @@ def _text(descriptor: int, before: Any) -> io.TextIOWrapper:
 
 
 class _Output(io.FileIO):
-    """Standard output, whose reader may leave."""
+    """Standard output, whose reader may close the pipe."""
 
     def write(self, data: Any, /) -> int:
         try:
             return super().write(data) or 0
         except OSError as error:
-            # What is still to be written, at the latest when Python ends, has nowhere to go.
+            # Buffered output, which Python writes at its end at the latest, goes to the null
+            # device.
             nowhere = os.open(os.devnull, os.O_WRONLY)
             os.dup2(nowhere, self.fileno())
             os.close(nowhere)

@@ -1,4 +1,4 @@
-"""`assay reproduce`: a step again, elsewhere."""
+"""`assay reproduce`: execute a step again and compare the digests."""
 
 import json
 import subprocess
@@ -22,7 +22,7 @@ from assay.core.attestation import Attestation
 from assay.core.code_identity import VERSION as CODE_VERSION
 from assay.core.context import store_from_env
 from assay.core.environment import inherited
-from assay.core.provenance import find_record, nodes, passport
+from assay.core.provenance import find_attestation, nodes, passport
 from assay.core.signing import verifier_from_env
 from assay.errors import AssayError, IntegrityError
 from assay.runtime.task_group import task_group
@@ -32,14 +32,14 @@ OUTCOMES = {
     "equal": "bit-identical",
     "differs": "DIFFERS",
     "measured": "measured, not compared",
-    "acts": "asks or changes the outside world, not run again",
+    "acts": "has side effects, not run again",
     "failed": "FAILED",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One output of one step, then and now."""
+    """One output of a step: the attested digest and the new one."""
 
     step: str
     output: str
@@ -51,39 +51,41 @@ class Row:
 
 @click.command("reproduce")
 @click.argument("digest", type=NAME)
-@click.option("--all", "everything", is_flag=True, help="Also every step that it rests on.")
+@click.option("--all", "everything", is_flag=True, help="Also every step that it is based on.")
 @click.option(
     "--python",
     type=click.Path(exists=True, dir_okay=False),
     default=sys.executable,
-    help="Interpreter of another environment to run in.",
+    help="Python interpreter of the environment to run in.",
 )
-@click.option("--allow-module", multiple=True, help="Admit steps of your own module.")
+@click.option(
+    "--allow-module", multiple=True, help="Admit steps of this module of yours; repeatable."
+)
 @json_option
 def command(
     digest: str, everything: bool, python: str, allow_module: tuple[str, ...], as_json: bool
 ) -> None:
-    """Run the step that made DIGEST again, in a new process and folder, and compare digests.
+    """Execute the step that made DIGEST again, in a new process and folder, and compare digests.
 
-    DIGEST is an artifact's or an attestation's. Nothing is written to the store. Exit code 6 when
-    an output that should be the same is not.
+    DIGEST names an artifact or an attestation. Nothing is written to the store. Exit code 6 if an
+    output that should be the same differs.
     """
     use_defaults()
     store, verifier = store_from_env(), verifier_from_env()
-    record = find_record(store, digest, verifier)
-    records = [record]
+    attestation = find_attestation(store, digest, verifier)
+    attestations = [attestation]
     if everything:
-        found = [
-            node.record
-            for output in record.outputs.values()
+        behind = [
+            node.attestation
+            for output in attestation.outputs.values()
             for node in nodes(passport(store, output.digest, verifier))
-            if node.record is not None
+            if node.attestation is not None
         ]
-        records = list({item.digest: item for item in [*found, record]}.values())
+        attestations = list({item.digest: item for item in [*behind, attestation]}.values())
     rows: list[Row] = []
     with Progress(console=stderr, transient=True, disable=not stderr.is_terminal) as bar:
-        shown = bar.add_task("reproducing", total=len(records))
-        for item in records:
+        shown = bar.add_task("reproducing", total=len(attestations))
+        for item in attestations:
             bar.update(shown, description=f"reproducing {item.step}")
             rows += _reproduce(item, python, allow_module)
             bar.advance(shown)
@@ -101,17 +103,17 @@ def command(
     if bad:
         raise IntegrityError(
             f"not reproduced: {', '.join(bad)}; compare the environment and the code with the "
-            "record (assay show)"
+            "attestation (assay show)"
         )
 
 
-def _reproduce(record: Attestation, python: str, allow_module: tuple[str, ...]) -> list[Row]:
-    if record.side_effects:
+def _reproduce(attestation: Attestation, python: str, allow_module: tuple[str, ...]) -> list[Row]:
+    if attestation.side_effects:
         return [
-            Row(record.step, name, output.digest, "", "acts")
-            for name, output in record.outputs.items()
+            Row(attestation.step, name, output.digest, "", "acts")
+            for name, output in attestation.outputs.items()
         ]
-    arguments = [python, "-m", "assay.runtime.rerun", record.digest]
+    arguments = [python, "-m", "assay.runtime.rerun", attestation.digest]
     for module in allow_module:
         arguments += ["--allow-module", module]
     environment = inherited(ASSAY_EVENTS="", PYTHONHASHSEED="0")
@@ -126,31 +128,31 @@ def _reproduce(record: Attestation, python: str, allow_module: tuple[str, ...]) 
             stderr=subprocess.PIPE,
         ) as process,
     ):
-        said, errors = process.communicate()
+        output_text, errors = process.communicate()
     if process.returncode:
         reason = (errors.strip().splitlines() or ["no reason given"])[-1]
         note = f": {reason.removeprefix('error: ')}"
         return [
-            Row(record.step, name, output.digest, "", "failed", note)
-            for name, output in record.outputs.items()
+            Row(attestation.step, name, output.digest, "", "failed", note)
+            for name, output in attestation.outputs.items()
         ]
     try:
-        again = json.loads(said.splitlines()[-1])
+        again = json.loads(output_text.splitlines()[-1])
     except (ValueError, IndexError) as error:
         raise AssayError(
             f"reproduce: no answer from {python}; is kfp-assay installed there?"
         ) from error
-    by_code = _compare_code(again["code"], record)
+    by_code = _compare_code(again["code"], attestation)
     rows = []
-    for name, output in record.outputs.items():
-        now = again["outputs"].get(name, "")
-        equal = "equal" if now == output.digest else "differs"
+    for name, output in attestation.outputs.items():
+        actual = again["outputs"].get(name, "")
+        equal = "equal" if actual == output.digest else "differs"
         rows.append(
             Row(
-                record.step,
+                attestation.step,
                 name,
                 output.digest,
-                now,
+                actual,
                 equal if output.reproducible else "measured",
                 by_code,
             )
@@ -158,11 +160,11 @@ def _reproduce(record: Attestation, python: str, allow_module: tuple[str, ...]) 
     return rows
 
 
-def _compare_code(again: str, record: Attestation) -> str:
-    """What to say of the code that ran now, compared with the code that is attested."""
-    if again == record.code_digest:
+def _compare_code(again: str, attestation: Attestation) -> str:
+    """A note on the code that ran, compared with the attested code."""
+    if again == attestation.code_digest:
         return ""
-    if record.code.version != CODE_VERSION:
-        # Digests of different files, whether these have changed or not.
-        return f" (code digest of version {record.code.version}, not compared)"
+    if attestation.code.version != CODE_VERSION:
+        # The versions digest different files, so their digests differ even for unchanged code.
+        return f" (code digest of version {attestation.code.version}, not compared)"
     return " (by other code)"

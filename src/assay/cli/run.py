@@ -1,4 +1,4 @@
-"""`assay run`: a pipeline on this machine."""
+"""`assay run`: run a pipeline on this machine."""
 
 import importlib
 import inspect
@@ -26,7 +26,7 @@ from assay.cli.console import (
     stdout,
     use_defaults,
 )
-from assay.cli.passed import Metric, metrics, passed
+from assay.cli.registration import Metric, metrics, registration_of
 from assay.core.context import store_from_env
 from assay.core.environment import hidden_modules, set_variables
 from assay.core.execution import CacheMode
@@ -53,7 +53,7 @@ _NEXT: Final = {
         "and compare say which intervals are too wide"
     ),
 }
-"""What to do after a run that did not register, by its exit code."""
+"""The next step after a run that did not register, by exit code."""
 
 
 @click.command("run")
@@ -77,14 +77,14 @@ def command(
     help_parameters: bool,
     as_json: bool,
 ) -> None:
-    """Run PIPELINE on this machine, each task a process of its own.
+    """Run PIPELINE on this machine, each task in a process of its own.
 
-    Parameters on the command line win over those in the file. Exit code 0 is a registered model;
-    `assay --help` has the others.
+    Parameters on the command line override those in the file. Exit code 0 means a registered model;
+    `assay --help` lists the others.
     """
     if name is None:
         listing = ", ".join(item.replace("_", "-") for item in names("assay.pipelines"))
-        raise UsageError(f"which pipeline? there are: {listing}")
+        raise UsageError(f"PIPELINE is missing; pipelines: {listing}")
     function = pipeline(name)
     if help_parameters:
         _print_parameters(function)
@@ -92,27 +92,37 @@ def command(
     arguments = bind_arguments(function, read_parameters(params, pairs))
     use_defaults()
     arguments = resolve_arguments(arguments, store_from_env())
-    outcome = follow(function, arguments, quiet=as_json, cache=cache)
-    outcome.notes += _unsigned()
+    result = follow(function, arguments, quiet=as_json, cache=cache)
+    result.notes += _unsigned()
     if as_json:
-        print_json(_json(outcome))
+        print_json(_json(result))
     else:
-        print_outcome(outcome)
-    sys.exit(outcome.exit_code)
+        print_outcome(result)
+    sys.exit(result.exit_code)
 
 
 def _unsigned() -> list[str]:
-    """That keys were made for this project, and this run has not used them."""
+    """A warning if the project has keys and this run does not use them."""
     if SIGNING_KEY.get() or not Path(SETTINGS).is_file():
         return []
-    return [f"unsigned: {SETTINGS} is there and not loaded; run: . ./{SETTINGS}"]
+    return [f"unsigned: {SETTINGS} exists and is not loaded; run: . ./{SETTINGS}"]
 
 
 def follow(
     function: Any, arguments: dict[str, Any], *, quiet: bool = False, cache: str | None = None
 ) -> local.Outcome:
-    """Run with a progress display: a live table on a terminal, a line per task in a pipe."""
-    # With it KFP loads what runs containers, where that is installed; no task here is in one.
+    """Run a pipeline with a progress display: a live table, or a line per task in a pipe.
+
+    Args:
+        function: The pipeline.
+        arguments: Its arguments.
+        cache: How to use the step cache.
+        quiet: Whether to print nothing.
+
+    Returns:
+        The result of the run.
+    """
+    # KFP would import its container runner if that is installed; local tasks use no containers.
     with hidden_modules("docker"):
         importlib.import_module("kfp.local.task_dispatcher")
     if cache:
@@ -128,15 +138,14 @@ def follow(
         if task not in tasks:
             tasks.append(task)
 
-    # A console of its own, bound to the real standard output: a run redirects sys.stdout into its
-    # log, and a console that is not bound would follow it there.
+    # A console bound to the real standard output, because a run redirects sys.stdout to its log.
     console = Console(file=sys.stdout)
     with Live(_Display(tasks), console=console, refresh_per_second=8, redirect_stdout=False):
         return local.run(function, arguments, folder, listen)
 
 
 class _Display:
-    """The live table; drawn anew at each refresh so that the running task's clock moves."""
+    """The live table; drawn again at each refresh to update the time of the running task."""
 
     def __init__(self, tasks: list[local.Task]) -> None:
         self._tasks = tasks
@@ -160,12 +169,12 @@ class _Display:
 
 
 def shown_state(task: local.Task) -> str:
-    """`asked` for tasks that ask or change the outside world, which no cache may answer."""
+    """The state to show; `asked` for tasks with side effects, which no cache may answer."""
     return "asked" if task.state == events.DONE and task.side_effects else task.state
 
 
 def _gist(task: local.Task) -> str:
-    """What a person wants to know of a finished task, in a few words."""
+    """A short summary of a finished task."""
     if task.error:
         return ""
     verdict = task.values.get("verdict")
@@ -174,7 +183,7 @@ def _gist(task: local.Task) -> str:
 
 
 def _printer(stream: TextIO) -> local.Listener:
-    """A line for each task that ends, on `stream`: during a run sys.stdout is the run's log."""
+    """Print a line for each task that ends to `stream`, because sys.stdout is the run's log."""
 
     def print_line(task: local.Task) -> None:
         if task.state != events.STARTED:
@@ -184,64 +193,67 @@ def _printer(stream: TextIO) -> local.Listener:
     return print_line
 
 
-def print_outcome(outcome: local.Outcome) -> None:
-    """The verdict, why, and where to look."""
-    style = "bold green" if outcome.exit_code == 0 else "bold red"
-    head = Text(outcome.verdict.upper(), style=style)
-    stdout.print(head, *filter(None, [reason(outcome)]), soft_wrap=True)
-    done = passed(outcome, store_from_env())
-    if done is not None:
-        _say(f"registered: {done.uri} version {done.version} ({done.registered})")
-        _say(f"model: {done.model}")
-    for metric in _measured(outcome):
+def print_outcome(result: local.Outcome) -> None:
+    """Print the verdict, the reasons, and the locations of reports and log."""
+    style = "bold green" if result.exit_code == 0 else "bold red"
+    head = Text(result.verdict.upper(), style=style)
+    stdout.print(head, *filter(None, [reason(result)]), soft_wrap=True)
+    registration = registration_of(result, store_from_env())
+    if registration is not None:
+        _say(
+            f"registered: {registration.uri} version {registration.version} "
+            f"({registration.registered})"
+        )
+        _say(f"model: {registration.model}")
+    for metric in _measured(result):
         _say(f"measured: {metric}")
-    for line in outcome.findings:
+    for line in result.findings:
         stdout.print(Text(f"finding: {line}", style="yellow"), soft_wrap=True)
-    for path in outcome.reports:
+    for path in result.reports:
         _say(f"report: {_near(path)}")
-    _say(f"log: {_near(outcome.log)}")
-    if done is not None:
-        _say(f"registry: {done.tracking_uri}")
-        _say(f"load in Python: {done.load}")
-        _say(f"next: {done.next}")
-    elif outcome.exit_code in _NEXT:
-        _say(f"next: {_NEXT[outcome.exit_code]}")
+    _say(f"log: {_near(result.log)}")
+    if registration is not None:
+        _say(f"registry: {registration.tracking_uri}")
+        _say(f"load in Python: {registration.load}")
+        _say(f"next: {registration.next}")
+    elif result.exit_code in _NEXT:
+        _say(f"next: {_NEXT[result.exit_code]}")
 
 
-def _measured(outcome: local.Outcome) -> tuple[Metric, ...]:
-    """Numbers of a run that was judged; a run that failed may have no store to ask."""
+def _measured(result: local.Outcome) -> tuple[Metric, ...]:
+    """The metrics of a run that was judged; a run that failed may not have a store."""
     judged = {0, RunBlocked.exit_code, RunInconclusive.exit_code}
-    return metrics(outcome, store_from_env()) if outcome.exit_code in judged else ()
+    return metrics(result, store_from_env()) if result.exit_code in judged else ()
 
 
 def _say(line: str) -> None:
-    """One line, which a terminal may wrap and a person can copy."""
+    """Print one line that the terminal wraps, so that it can be copied."""
     stdout.print(Text(line), soft_wrap=True)
 
 
-def reason(outcome: local.Outcome) -> str:
-    """Why a run is red, without the verdict that stands before it."""
-    return "; ".join(outcome.problems)
+def reason(result: local.Outcome) -> str:
+    """Why a run failed, without the verdict that is printed before it."""
+    return "; ".join(result.problems)
 
 
 def _near(path: Path) -> Path:
-    """A path as short as it can be typed here."""
+    """The shortest form of a path from the current folder."""
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
-def _json(outcome: local.Outcome) -> dict[str, Any]:
-    done = passed(outcome, store_from_env())
+def _json(result: local.Outcome) -> dict[str, Any]:
+    registration = registration_of(result, store_from_env())
     return {
-        "verdict": outcome.verdict,
-        "exitCode": outcome.exit_code,
-        "error": outcome.error,
-        "problems": outcome.problems,
-        "findings": outcome.findings,
-        "log": str(outcome.log),
-        "reports": [str(path) for path in outcome.reports],
-        "passed": done and done.to_dict(),
-        "next": done.next if done else _NEXT.get(outcome.exit_code),
-        "metrics": {metric.name: metric.to_dict() for metric in _measured(outcome)},
+        "verdict": result.verdict,
+        "exitCode": result.exit_code,
+        "error": result.error,
+        "problems": result.problems,
+        "findings": result.findings,
+        "log": str(result.log),
+        "reports": [str(path) for path in result.reports],
+        "passed": registration and registration.to_dict(),
+        "next": registration.next if registration else _NEXT.get(result.exit_code),
+        "metrics": {metric.name: metric.to_dict() for metric in _measured(result)},
         "tasks": [
             {
                 "name": task.name,
@@ -253,16 +265,16 @@ def _json(outcome: local.Outcome) -> dict[str, Any]:
                 "error": task.error,
                 "problems": task.problems,
             }
-            for task in outcome.tasks
+            for task in result.tasks
         ],
     }
 
 
 def read_parameters(path: Path | None, pairs: tuple[str, ...]) -> dict[str, Any]:
-    """Parameters from a YAML file and from `NAME=VALUE` pairs, which win.
+    """Parameters from a YAML file and from `NAME=VALUE` pairs, which have priority.
 
     Raises:
-        UsageError: A file that holds none, or a pair that is none.
+        UsageError: The file has no parameters, or a pair is not of this form.
     """
     return {**_from_file(path), **_from_pairs(pairs)}
 
@@ -295,12 +307,12 @@ def _from_file(path: Path | None) -> dict[str, Any]:
     data = read_regular(path, MAX_PARAMS_BYTES, "--params")
     raw = read_yaml(data, f"--params: {path}", Limits(MAX_PARAMS_BYTES)).value
     if not isinstance(raw, dict):
-        raise UsageError(f"--params: {path} holds no parameters; write 'name: value' lines")
+        raise UsageError(f"--params: {path} has no parameters; write 'name: value' lines")
     return raw
 
 
 def _print_parameters(function: Any) -> None:
-    """A paragraph for each parameter and option: a table breaks them on a narrow terminal."""
+    """Print a paragraph for each parameter and option; a table would be broken up."""
     inputs = function.component_spec.inputs or {}
     for name, parameter in inspect.signature(function.pipeline_func).parameters.items():
         if name == "options":
@@ -314,7 +326,7 @@ def _print_parameters(function: Any) -> None:
     if not options:
         return
     click.echo("\noptions, each given by its own name, or together as one object:\n")
-    # Here, because only these pipelines have options.
+    # Imported here, because only these pipelines have options.
     from assay.components.prepare_data.options import OPTIONS, SWEEP_OPTIONS
 
     meanings = {**OPTIONS, **SWEEP_OPTIONS}

@@ -1,4 +1,4 @@
-"""`assay show`: what a digest names."""
+"""`assay show`: show an artifact or attestation."""
 
 from typing import Any
 
@@ -17,17 +17,17 @@ from assay.errors import AttestationError, IntegrityError
 @click.argument("digest", type=NAME)
 @json_option
 def command(digest: str, as_json: bool) -> None:
-    """Show what DIGEST names: an artifact with its files and attestations, or an attestation."""
+    """Show DIGEST: an artifact with its files and attestations, or an attestation."""
     use_defaults()
     store, verifier = store_from_env(), verifier_from_env()
     try:
         manifest = get_manifest(store, digest)
     except IntegrityError as not_an_artifact:
         try:
-            record = load(store, digest, verifier)
+            attestation = load(store, digest, verifier)
         except AttestationError:
             raise not_an_artifact from None
-        _show_record(record, as_json)
+        _show_attestation(attestation, as_json)
         return
     made, used = about(store, digest, verifier), using(store, digest, verifier)
     if as_json:
@@ -48,67 +48,69 @@ def _artifact_json(
         "artifactType": manifest.artifact_type,
         "annotations": dict(manifest.annotations),
         "files": [_file_json(entry) for entry in manifest.files],
-        "attestations": [record.digest for record in made],
-        "usedBy": [{"step": record.step, "attestation": record.digest} for record in used],
+        "attestations": [attestation.digest for attestation in made],
+        "usedBy": [
+            {"step": attestation.step, "attestation": attestation.digest} for attestation in used
+        ],
     }
 
 
 def _file_json(entry: FileEntry) -> dict[str, Any]:
-    place = {"pack": entry.pack.digest, "offset": entry.offset} if entry.pack else {}
-    return {"path": entry.path, **entry.blob.to_dict(), **place}
+    position = {"pack": entry.pack.digest, "offset": entry.offset} if entry.pack else {}
+    return {"path": entry.path, **entry.blob.to_dict(), **position}
 
 
 def _show_artifact(manifest: Manifest, made: list[Attestation], used: list[Attestation]) -> None:
     packed = manifest.packed
-    facts = [
+    properties = [
         ("digest", manifest.digest),
         ("type", manifest.artifact_type),
         ("manifest", f"{len(manifest.to_bytes())} bytes, {manifest.media_type}"),
         ("content", f"{len(manifest.files)} files, {human_bytes(manifest.size)}"),
-        *([("packs", f"{len(packed)} blobs hold the small files")] if packed else []),
+        *([("packs", f"{len(packed)} blobs contain the small files")] if packed else []),
         *manifest.annotations.items(),
-        *((f"made by {record.step}", record.digest) for record in made),
-        *((f"used by {record.step}", record.digest) for record in used),
+        *((f"made by {attestation.step}", attestation.digest) for attestation in made),
+        *((f"used by {attestation.step}", attestation.digest) for attestation in used),
     ]
-    print_table(["what", "value"], facts)
+    print_table(["property", "value"], properties)
     rows = [
         (e.path, human_bytes(e.blob.size), e.blob.media_type, e.blob.digest) for e in manifest.files
     ]
     print_table(["path", "size", "media type", "digest"], rows)
 
 
-def _show_record(record: Attestation, as_json: bool) -> None:
+def _show_attestation(attestation: Attestation, as_json: bool) -> None:
     if as_json:
         print_json(
             {
-                "digest": record.digest,
-                "signedBy": record.signed_by,
-                "admittedBy": record.admitted_by,
-                **record.statement(),
+                "digest": attestation.digest,
+                "signedBy": attestation.signed_by,
+                "admittedBy": attestation.admitted_by,
+                **attestation.statement(),
             }
         )
         return
     inputs = [
         (f"input {name}", item)
-        for name, value in record.inputs.items()
+        for name, value in attestation.inputs.items()
         for item in (value if isinstance(value, list) else [value])
         if item
     ]
-    facts = [
-        ("attestation", record.digest),
-        ("step", f"{record.step} ({record.entry_point})"),
-        ("step key", record.step_key),
-        ("signed by", record.signed_by or "nobody"),
-        ("admitted by", record.admitted_by or "nobody"),
-        ("started", record.details.started),
-        ("finished", record.details.finished),
-        ("code", record.code_digest),
-        ("git commit", record.git_commit or "unknown"),
-        ("image", record.image or "none"),
+    properties = [
+        ("attestation", attestation.digest),
+        ("step", f"{attestation.step} ({attestation.entry_point})"),
+        ("step key", attestation.step_key),
+        ("signed by", attestation.signed_by or "nobody"),
+        ("admitted by", attestation.admitted_by or "nobody"),
+        ("started", attestation.details.started),
+        ("finished", attestation.details.finished),
+        ("code", attestation.code_digest),
+        ("git commit", attestation.git_commit or "unknown"),
+        ("image", attestation.image or "none"),
         *inputs,
-        *((f"source {name}", f"{s.uri} {s.digest}") for name, s in record.sources.items()),
-        *((f"parameter {name}", value) for name, value in record.parameters.items()),
-        *((f"output {name}", output.digest) for name, output in record.outputs.items()),
-        *((f"value {name}", value) for name, value in record.values.items()),
+        *((f"source {name}", f"{s.uri} {s.digest}") for name, s in attestation.sources.items()),
+        *((f"parameter {name}", value) for name, value in attestation.parameters.items()),
+        *((f"output {name}", output.digest) for name, output in attestation.outputs.items()),
+        *((f"value {name}", value) for name, value in attestation.values.items()),
     ]
-    print_table(["what", "value"], facts)
+    print_table(["property", "value"], properties)

@@ -1,4 +1,4 @@
-"""`assay submit`: a pipeline on a cluster."""
+"""`assay submit`: run a pipeline on a cluster."""
 
 import re
 import sys
@@ -19,7 +19,7 @@ from assay.cli.catalog import bind_arguments, names, pipeline
 from assay.cli.compile import compile_one, read_profile
 from assay.cli.console import json_option, print_json, stdout
 from assay.cli.run import read_parameters
-from assay.cli.sent import complete, sent
+from assay.cli.run_arguments import as_digests, with_defaults
 from assay.cli.upload import upload
 from assay.cluster.client import Endpoint, Kfp
 from assay.cluster.follow import PATIENCE_SECONDS, POLL_SECONDS, STILL_SECONDS, Listener, follow
@@ -49,48 +49,52 @@ Watch = Callable[[Listener], Outcome]
 )
 @click.option("--params", type=click.Path(path_type=Path), help="YAML file of parameters.")
 @click.option("--endpoint", default="", help="URL of KFP's API (default: KFP_ENDPOINT).")
-@click.option("--namespace", default="", help="For many users (default: KFP_NAMESPACE).")
-@click.option("--experiment", default="assay", show_default=True, help="Where the run stands.")
+@click.option(
+    "--namespace", default="", help="Namespace of a multi-user KFP (default: KFP_NAMESPACE)."
+)
+@click.option("--experiment", default="assay", show_default=True, help="Experiment of the run.")
 @click.option(
     "--name", "given_name", default="", help="The run's name (default: model, data, estimator)."
 )
-@click.option("--profile", type=click.Path(path_type=Path), help="What the cluster's pods need.")
+@click.option(
+    "--profile", type=click.Path(path_type=Path), help="Profile of the cluster's pods; YAML."
+)
 @click.option(
     "--images", type=click.Path(path_type=Path), help="JSON file: role to image reference."
 )
 @click.option("--dev", is_flag=True, help="Admit images that are not pinned by digest.")
 @click.option("--service-account", default="", help="Service account of the run's pods.")
-@click.option("--pipeline-root", default="", help="Where KFP keeps its own files of the run.")
+@click.option("--pipeline-root", default="", help="Where KFP keeps its files of the run.")
 @click.option("--cron", default="", help="Recurring: five fields, or six with seconds first.")
 @click.option("--every", default="", help="Recurring: an interval such as 30m, 6h or 1d.")
-@click.option("--catch-up", is_flag=True, help="Recurring: make up for times that were missed.")
+@click.option("--catch-up", is_flag=True, help="Recurring: also run for missed times.")
 @click.option(
     "--max-concurrency",
     type=click.IntRange(1, 10),
     default=1,
     show_default=True,
     metavar="N",
-    help="Recurring: how many runs may go on at once.",
+    help="Recurring: number of runs at the same time.",
 )
-@click.option("--no-cache", is_flag=True, help="Run every task anew, whatever KFP has cached.")
+@click.option("--no-cache", is_flag=True, help="Run every task, without KFP's cache.")
 @click.option("--no-wait", is_flag=True, help="Start the run and do not follow it.")
 @click.option("--follow", "follow_id", default="", metavar="RUN_ID", help="Follow a run.")
 @click.option("--cancel", "cancel_id", default="", metavar="RUN_ID", help="Stop a run.")
-@click.option("--cancel-on-interrupt", is_flag=True, help="Let Ctrl-C stop the run as well.")
+@click.option("--cancel-on-interrupt", is_flag=True, help="Stop the run on Ctrl-C.")
 @click.option(
-    "--poll", type=click.FloatRange(0.01), default=POLL_SECONDS, help="Seconds between two looks."
+    "--poll", type=click.FloatRange(0.01), default=POLL_SECONDS, help="Seconds between two queries."
 )
 @click.option(
     "--patience",
     type=click.FloatRange(0),
     default=PATIENCE_SECONDS,
-    help="Seconds to wait for an API that went away.",
+    help="Seconds to wait for an API that does not answer.",
 )
 @click.option(
     "--still",
     type=click.FloatRange(0),
     default=STILL_SECONDS,
-    help="Seconds without a change after which it is asked what pods wait for.",
+    help="Seconds without a change after which the pods are queried.",
 )
 @json_option
 def command(
@@ -122,14 +126,14 @@ def command(
 ) -> None:
     """Compile PIPELINE, upload it, start a run and follow it to its end.
 
-    The same content is uploaded once. Exit code 0 is a registered model; 3 rejected data, 4 blocked
-    by the gate, 5 inconclusive, 1 failed or canceled; 8 when KFP does not answer. Ctrl-C leaves the
-    run going, and says how to stop it.
+    The same content is uploaded once. Exit code 0 means a registered model, 3 rejected data, 4
+    blocked by the gate, 5 inconclusive, 1 failed or canceled, 8 that KFP does not answer. Ctrl-C
+    does not stop the run; the output says how to stop it.
 
-    Where ASSAY_STORE names the cluster's store, policy, suite, checks and monitoring plan travel as
-    digests, and verdict and reason are read from the run's records there.
+    If ASSAY_STORE names the cluster's store, policy, suite, checks and monitoring plan are sent as
+    digests, and verdict and reason are read from the run's status in the store.
 
-    Logging in: KFP_TOKEN or KFP_COOKIES (docs/submit.md).
+    Login: KFP_TOKEN or KFP_COOKIES (docs/submit.md).
     """
     if (name is not None) + bool(follow_id) + bool(cancel_id) != 1:
         listing = ", ".join(item.replace("_", "-") for item in names("assay.pipelines"))
@@ -137,33 +141,35 @@ def command(
     where = Endpoint.from_env(endpoint, namespace)
     if cancel_id:
         Kfp(where).cancel(cancel_id)
-        click.echo(f"asked to stop {cancel_id}; see: assay submit --follow {cancel_id}")
+        click.echo(f"stopping {cancel_id}; see: assay submit --follow {cancel_id}")
         return
     if follow_id:
         kfp, run_id, store = Kfp(where), follow_id, _store_to_read()
     else:
-        # Everything that can be wrong here is reported before the cluster hears of it.
+        # Report every error of the arguments before the first request to the cluster.
         interval, schedule = _seconds(every), _cron(cron)
         if interval and schedule:
             raise UsageError("give --cron or --every, not both")
         references = read_images(images, development=dev)
         function = pipeline(str(name))
-        arguments = complete(function, bind_arguments(function, read_parameters(params, pairs)))
-        # Where this machine does not see the cluster's store, the run's own tasks resolve.
+        arguments = with_defaults(
+            function, bind_arguments(function, read_parameters(params, pairs))
+        )
+        # Without access to the cluster's store, the tasks of the run resolve digests.
         store = store_from_env() if STORE.get() else None
-        arguments = sent(arguments, store, lambda line: click.echo(line, err=True))
+        arguments = as_digests(arguments, store, lambda line: click.echo(line, err=True))
         package = compile_one(function, references, read_profile(profile) if profile else None)
         kfp = Kfp(where)
-        # Uploaded in any case: the pipeline's page tells what it is.
+        # Uploaded in any case, for the description on the pipeline's page.
         version = upload(kfp, function, package)
-        what = uncached(package) if no_cache else version
+        target = uncached(package) if no_cache else version
         experiment_id = kfp.experiment(experiment)
         options = {"service_account": service_account, "pipeline_root": pipeline_root}
         if interval or schedule:
             scheduled = kfp.schedule(
                 given_name or run_name(function.name, arguments, function.name),
                 experiment_id,
-                what,
+                target,
                 arguments,
                 cron=schedule,
                 every_seconds=interval,
@@ -175,7 +181,7 @@ def command(
             return
         plain = f"{function.name}-{uuid.uuid4().hex[:8]}"
         named = given_name or run_name(function.name, arguments, plain)
-        run_id = kfp.start(named, experiment_id, what, arguments, **options)
+        run_id = kfp.start(named, experiment_id, target, arguments, **options)
     if no_wait:
         _print_ids({"run": run_id, "url": kfp.run_url(run_id)}, as_json)
         return
@@ -194,19 +200,19 @@ def command(
             still_seconds=still,
         )
 
-    outcome = _wait(kfp, run_id, watch, quiet=as_json, cancel=cancel_on_interrupt)
-    _print_outcome(kfp, outcome, as_json)
-    sys.exit(outcome.exit_code)
+    result = _wait(kfp, run_id, watch, quiet=as_json, cancel=cancel_on_interrupt)
+    _print_outcome(kfp, result, as_json)
+    sys.exit(result.exit_code)
 
 
 def _store_to_read() -> Store | None:
-    """The store with the run's records, if it can be had; a run can be followed without."""
+    """The store with the run's status, if it is accessible; following works without it."""
     if not STORE.get():
         return None
     try:
         return store_from_env()
     except AssayError as error:
-        click.echo(f"the records of the run cannot be read: {error}", err=True)
+        click.echo(f"the status of the run cannot be read from the store: {error}", err=True)
         return None
 
 
@@ -220,7 +226,7 @@ def _seconds(every: str) -> int:
 
 
 def _cron(expression: str) -> str:
-    """KFP's cron has seconds first; crontab's five fields start at second 0."""
+    """A cron expression for KFP, which has seconds first; five fields start at second 0."""
     fields = expression.split()
     if fields and len(fields) not in {_CRON_FIELDS - 1, _CRON_FIELDS}:
         raise UsageError(f"--cron {expression!r}: give five fields, or six with seconds first")
@@ -251,20 +257,20 @@ def _show(watch: Watch, *, quiet: bool) -> Outcome:
         display = _Display()
         with Live(display, console=Console(file=sys.stdout), redirect_stdout=False):
             return watch(display.update)
-    told: set[tuple[str, ...]] = set()
+    printed: set[tuple[str, ...]] = set()
 
-    def tell(_state: str, tasks: tuple[Task, ...]) -> None:
+    def show(_state: str, tasks: tuple[Task, ...]) -> None:
         for task in tasks:
-            if (line := _line(task)) and line not in told:
-                told.add(line)
+            if (line := _line(task)) and line not in printed:
+                printed.add(line)
                 click.echo("\t".join(line))
                 sys.stdout.flush()
 
-    return watch(tell)
+    return watch(show)
 
 
 def _line(task: Task) -> tuple[str, ...]:
-    """What is said of a task in a pipe: that it ended, or what it waits for."""
+    """The line for a task in a pipe: that it ended, or what it waits for."""
     if task.state in TERMINAL:
         line = (task.name, task.state.lower(), _duration(task))
         return (*line, task.error) if task.error else line
@@ -272,7 +278,7 @@ def _line(task: Task) -> tuple[str, ...]:
 
 
 class _Display:
-    """The live table; drawn anew at each refresh."""
+    """The live table; drawn again at each refresh."""
 
     def __init__(self) -> None:
         self._state = ""
@@ -316,24 +322,24 @@ def _print_ids(ids: dict[str, str], as_json: bool) -> None:
         click.echo(f"{key}: {value}")
 
 
-def _print_outcome(kfp: Kfp, outcome: Outcome, as_json: bool) -> None:
-    record = outcome.record
+def _print_outcome(kfp: Kfp, result: Outcome, as_json: bool) -> None:
+    status = result.status
     if as_json:
         print_json(
             {
-                "run": outcome.run_id,
-                "url": kfp.run_url(outcome.run_id),
-                "state": outcome.state,
-                "verdict": outcome.verdict,
-                "exitCode": outcome.exit_code,
-                "error": outcome.error,
-                "reasons": list(outcome.reasons),
-                "reasonFrom": outcome.reason_from,
-                "next": (record.remedy if record else "") or None,
-                "digests": dict(record.digests) if record else {},
-                "registryVersion": (record.version if record else "") or None,
-                # Whoever may write to the store may write it: the attestations prove these.
-                "artifactsFrom": "record" if record else "none",
+                "run": result.run_id,
+                "url": kfp.run_url(result.run_id),
+                "state": result.state,
+                "verdict": result.verdict,
+                "exitCode": result.exit_code,
+                "error": result.error,
+                "reasons": list(result.reasons),
+                "reasonFrom": result.reason_from,
+                "next": (status.remedy if status else "") or None,
+                "digests": dict(status.digests) if status else {},
+                "registryVersion": (status.version if status else "") or None,
+                # Anyone who can write to the store can write it; the attestations prove these.
+                "artifactsFrom": "record" if status else "none",
                 "tasks": [
                     {
                         "name": task.name,
@@ -341,21 +347,21 @@ def _print_outcome(kfp: Kfp, outcome: Outcome, as_json: bool) -> None:
                         "seconds": task.seconds,
                         "error": task.error,
                     }
-                    for task in outcome.tasks
+                    for task in result.tasks
                 ],
             }
         )
         return
-    style = "bold green" if outcome.exit_code == 0 else "bold red"
-    verdict = Text(outcome.verdict.upper(), style=style)
-    first, *others = outcome.reasons or ("",)
+    style = "bold green" if result.exit_code == 0 else "bold red"
+    verdict = Text(result.verdict.upper(), style=style)
+    first, *others = result.reasons or ("",)
     stdout.print(verdict, *filter(None, [Text(first)]), soft_wrap=True)
     for reason in others:
         stdout.print(Text(f"reason: {reason}"), soft_wrap=True)
-    if record is not None and record.version and outcome.exit_code == 0:
-        version = f"{one_line(record.model_name)} version {one_line(record.version)}"
-        text = f"registered, by the run's record: {version}"
+    if status is not None and status.version and result.exit_code == 0:
+        version = f"{one_line(status.model_name)} version {one_line(status.version)}"
+        text = f"registered, according to the run's status: {version}"
         stdout.print(Text(text), soft_wrap=True)
-    if record is not None and record.remedy:
-        stdout.print(Text(f"next: {one_line(record.remedy)}"), soft_wrap=True)
-    stdout.print(Text(f"run: {kfp.run_url(outcome.run_id)}"), soft_wrap=True)
+    if status is not None and status.remedy:
+        stdout.print(Text(f"next: {one_line(status.remedy)}"), soft_wrap=True)
+    stdout.print(Text(f"run: {kfp.run_url(result.run_id)}"), soft_wrap=True)

@@ -17,19 +17,21 @@ def command() -> None:
     """Work with Great Expectations suites."""
 
 
-@command.command("draft", short_help="Write a first suite to review.")
+@command.command("draft", short_help="Draft a suite to review.")
 @click.argument("data", type=click.Path(path_type=Path))
 @click.option("--target", default="", help="Column to predict; its labels become a closed set.")
-@click.option("--delimiter", default="auto", help="Of a CSV (default: found).")
+@click.option("--delimiter", default="auto", help="Delimiter of a CSV (default: detected).")
 @click.option(
     "--missing-values",
     "missing_values",
     multiple=True,
-    help="Text that means a missing value in a CSV; may be repeated, and replaces the usual ones.",
+    help="Text that means a missing value in a CSV; repeatable; replaces the default ones.",
 )
-@click.option("--encoding", default="utf-8", show_default=True, help="Of a CSV.")
+@click.option("--encoding", default="utf-8", show_default=True, help="Encoding of a CSV.")
 @click.option("--decimal", default=".", show_default=True, help="Decimal mark in a CSV.")
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="File (default: print).")
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path), help="File (default: standard output)."
+)
 @click.option("--force", is_flag=True, help="Replace an existing file.")
 def draft(
     data: Path,
@@ -41,10 +43,10 @@ def draft(
     output: Path | None,
     force: bool,
 ) -> None:
-    """Write a reviewable first suite for the table DATA.
+    """Draft a suite for the table DATA.
 
-    It describes this data, not what is right: read it, and keep what should always hold. Each
-    expectation says why it was drafted.
+    It describes this data, not what is correct: review it, and keep what should always hold. The
+    notes of each expectation say why it was drafted.
     """
     if output is not None and output.exists() and not force:
         raise UsageError(f"{output} exists; give another name, or --force to replace it")
@@ -62,12 +64,15 @@ def draft(
 def draft_suite(
     data: Path, target: str, reader: Mapping[str, Any] | None = None
 ) -> dict[str, object]:
-    """A first suite for the table in `data`, read as the pipeline reads it.
+    """Draft a suite for the table in `data`, read as the pipeline reads it.
 
     Args:
         data: The table.
         target: The column to predict; empty for none.
         reader: Parameters of `snapshot_data`, such as `encoding`.
+
+    Returns:
+        The suite.
     """
     from assay.components.snapshot_data.step import snapshot_data
     from assay.core import findings

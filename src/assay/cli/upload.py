@@ -13,7 +13,16 @@ from assay.core.digest import of_bytes
 
 
 def upload(kfp: Kfp, function: Any, package: str) -> tuple[str, str]:
-    """Upload a compiled pipeline, if the same content is not there; ids of pipeline and version."""
+    """Upload a compiled pipeline, unless KFP has the same content.
+
+    Args:
+        kfp: The API.
+        function: The pipeline.
+        package: The compiled YAML.
+
+    Returns:
+        The ids of pipeline and version.
+    """
     digest = of_bytes(package.encode())
     version = Version(
         __version__,
@@ -25,6 +34,6 @@ def upload(kfp: Kfp, function: Any, package: str) -> tuple[str, str]:
         path = Path(folder) / "pipeline.yaml"
         path.write_text(package)
         pipeline_id, version_id, name, new = kfp.upload(function.name, path, version)
-    said = "uploaded" if new else "there already"
-    click.echo(f"pipeline {function.name}, version {name}: {said}", err=True)
+    state = "uploaded" if new else "unchanged"
+    click.echo(f"pipeline {function.name}, version {name}: {state}", err=True)
     return pipeline_id, version_id

@@ -1,5 +1,5 @@
-"""Pipelines on a cluster: what their pods need, and how they get there.
+"""Pipelines on a cluster: configuration of their pods, upload, start and follow-up.
 
-`profile` reads what a cluster asks for and knows no KFP; `apply` writes it into a pipeline through
-kfp-kubernetes; `client` speaks to KFP's API; `submit` uploads, starts and follows.
+`profile` reads the configuration and does not depend on KFP; `apply` writes it into a pipeline with
+kfp-kubernetes; `client` calls KFP's API; `follow` and `runs` follow a run.
 """

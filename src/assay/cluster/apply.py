@@ -1,7 +1,7 @@
-"""Writing a profile into a pipeline, through kfp-kubernetes.
+"""Writing a profile into a pipeline, with kfp-kubernetes.
 
-A pipeline function is traced when it is decorated, so it is decorated anew with a function around
-it that sets every task's options after the tasks are made.
+A pipeline function is traced when it is decorated. So it is wrapped in a function that sets the
+options of every task after the tasks are created, and decorated again.
 """
 
 import functools
@@ -14,18 +14,18 @@ from assay.errors import UsageError
 from assay.runtime.mounted import CONFIG_FOLDER, FOLDER
 
 RUN_LABEL: Final = "metadata.labels['pipeline/runid']"
-"""KFP's own label of every pod of a run; from it a task learns its run, for its record."""
+"""KFP's label of every pod of a run; a task takes the run's id for its attestation from it."""
 
 
 def with_profile(pipeline: Any, profile: Profile) -> Any:
-    """The same pipeline with what `profile` says in every task, those of nested pipelines too.
+    """The pipeline with the profile applied to every task, also those of nested pipelines.
 
     Args:
-        pipeline: What `@dsl.pipeline` made of a function.
+        pipeline: A function decorated with `@dsl.pipeline`.
         profile: A checked profile.
 
     Raises:
-        UsageError: A nested pipeline that is out of reach.
+        UsageError: A nested pipeline cannot be changed.
     """
     return _profiled(pipeline, pipeline.name, profile)
 
@@ -35,13 +35,13 @@ def _profiled(pipeline: Any, outermost: str, profile: Profile) -> Any:
     from kfp.dsl import graph_component, pipeline_context
 
     original = pipeline.pipeline_func
-    # A nested pipeline was compiled when its module was imported, so its tasks can only be reached
-    # by making it anew. The function is given its own globals with those in their place, which
-    # leaves the module as it is.
+    # A nested pipeline was compiled when its module was imported, so it must be created again to
+    # change its tasks. The function gets a copy of its globals with the new ones, so that the
+    # module itself does not change.
     nested = {
-        name: _profiled(found, outermost, profile)
-        for name, found in original.__globals__.items()
-        if isinstance(found, graph_component.GraphComponent) and name in original.__code__.co_names
+        name: _profiled(value, outermost, profile)
+        for name, value in original.__globals__.items()
+        if isinstance(value, graph_component.GraphComponent) and name in original.__code__.co_names
     }
     function = FunctionType(
         original.__code__,
@@ -51,7 +51,7 @@ def _profiled(pipeline: Any, outermost: str, profile: Profile) -> Any:
         original.__closure__,
     )
     function.__kwdefaults__ = original.__kwdefaults__
-    within = {found.name for found in nested.values()}
+    within = {value.name for value in nested.values()}
 
     @functools.wraps(original)
     def profiled(*arguments: Any, **named: Any) -> Any:
@@ -86,7 +86,7 @@ def _apply(task: Any, pipeline: str, profile: Profile) -> None:
 
 
 def _set_environment(task: Any, profile: Profile, options: TaskOptions) -> None:
-    """Mount the Secrets and the ConfigMap; `assay.runtime.mounted` makes variables of them."""
+    """Mount the Secrets and the ConfigMap; `assay.runtime.mounted` turns them into variables."""
     from kfp import kubernetes
 
     if not options.needs:

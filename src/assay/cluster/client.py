@@ -1,6 +1,6 @@
-"""KFP's API, through its own client: bounded in time, silent, and failing in one line.
+"""KFP's API, with kfp's client: with time limits, without output, and with errors of one line.
 
-Where the API is and how to log in comes from the environment, as everything does:
+The address of the API and the login come from the environment:
 
 | variable | meaning |
 |---|---|
@@ -9,9 +9,9 @@ Where the API is and how to log in comes from the environment, as everything doe
 | `KFP_TOKEN` | bearer token |
 | `KFP_COOKIES` | cookies of a login, such as `authservice_session=…` |
 | `KFP_CA_CERT` | file of the certificate authority |
-| `KF_PIPELINES_UI_ENDPOINT` | URL of the UI, for links, when it is not the API's |
+| `KF_PIPELINES_UI_ENDPOINT` | URL of the UI, for links, if it differs from that of the API |
 
-kfp's client reads more of its own (`~/.config/kfp/context.json`, `KF_PIPELINES_IAP_*`).
+kfp's client reads further settings of its own (`~/.config/kfp/context.json`, `KF_PIPELINES_IAP_*`).
 """  # noqa: E501 - a table's rows
 
 import contextlib
@@ -45,7 +45,7 @@ CONNECT_SECONDS: Final = 5
 READ_SECONDS: Final = 60
 MAX_ANSWER_CHARS: Final = 300
 MAX_ANSWER_BYTES: Final = 64 << 20
-"""Of a run; it may hold its compiled pipeline, and the workflow."""
+"""Size of a run in JSON; it may contain its compiled pipeline and the workflow."""
 _ANSWER: Final = Limits(MAX_ANSWER_BYTES, values=2_000_000)
 _LOGIN: Final = frozenset({301, 302, 303, 307, 308, 401, 403})
 _MISSING: Final = 404
@@ -53,20 +53,20 @@ _CONFLICT: Final = 409
 
 
 class KfpError(ServiceError):
-    """KFP's API refused."""
+    """KFP's API refused a request."""
 
 
 class KfpUnavailableError(ServiceError):
-    """KFP's API does not answer; asking again later may help."""
+    """KFP's API does not answer; a later attempt may succeed."""
 
 
 class KfpNotFoundError(UsageError):
-    """No such run, pipeline or version."""
+    """There is no such run, pipeline or version."""
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Where KFP's API is, and how to log in."""
+    """The address of KFP's API, and the login."""
 
     url: str
     namespace: str = ""
@@ -76,10 +76,10 @@ class Endpoint:
 
     @classmethod
     def from_env(cls, url: str = "", namespace: str = "") -> "Endpoint":
-        """An endpoint; what is not given comes from the environment.
+        """An endpoint; empty arguments are taken from the environment.
 
         Raises:
-            UsageError: No URL, one that is none, or one that holds a password.
+            UsageError: The URL is missing, not a URL, or contains a password.
         """
         from urllib.parse import urlsplit
 
@@ -87,13 +87,13 @@ class Endpoint:
         url = (url or named).rstrip("/")
         if not url:
             raise UsageError(
-                "which Kubeflow Pipelines? give --endpoint https://host/pipeline or set "
+                "the address of KFP is missing; give --endpoint https://host/pipeline or set "
                 "KFP_ENDPOINT"
             )
         parts = urlsplit(url)
         if "@" in parts.netloc:
             raise UsageError(
-                "the endpoint holds a login; leave it out and set KFP_TOKEN or KFP_COOKIES"
+                "the endpoint contains a login; leave it out and set KFP_TOKEN or KFP_COOKIES"
             )
         if parts.scheme not in {"http", "https"} or not parts.hostname or parts.fragment:
             raise UsageError(f"{url!r} is not an endpoint; write https://host/pipeline")
@@ -108,20 +108,20 @@ class Endpoint:
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """What the API says of itself."""
+    """Properties of the API server."""
 
     multi_user: bool
     version: str
-    """Of the server, where it tells."""
+    """Version of the server; empty if unknown."""
 
 
 def health(endpoint: Endpoint) -> Health:
-    """Ask whether the API answers, once and without waiting.
+    """Query the API server once, without retries.
 
-    kfp's client asks too, but five times with five seconds between, whatever the fault.
+    kfp's client queries it too, but five times with five seconds between, whatever the error.
 
     Raises:
-        KfpUnavailableError: Nobody answers, or somebody else.
+        KfpUnavailableError: No answer, or the answer of another server.
         KfpError: It refuses the login.
     """
     import urllib3
@@ -143,36 +143,36 @@ def health(endpoint: Endpoint) -> Health:
     if answer.status in _LOGIN:
         raise _refused(endpoint, answer.status)
     try:
-        found = read_json(answer.data, "the answer", error=ValueError)
-        return Health(bool(found.get("multi_user")), str(found.get("tag_name") or ""))
+        properties = read_json(answer.data, "the answer", error=ValueError)
+        return Health(bool(properties.get("multi_user")), str(properties.get("tag_name") or ""))
     except (ValueError, AttributeError) as error:
         raise _unavailable(
-            endpoint, f"HTTP {answer.status}, and no JSON: is this the API's address?"
+            endpoint, f"HTTP {answer.status} without JSON: is this the address of the API?"
         ) from error
 
 
 Pipeline = tuple[str, str] | Mapping[str, Any]
-"""What runs: the ids of a pipeline and of its version, or a compiled pipeline itself."""
+"""What to run: the ids of a pipeline and its version, or a compiled pipeline."""
 
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """A pipeline's version, as people find it in the UI."""
+    """A pipeline version, as the UI shows it."""
 
     release: str
-    """Of Assay."""
+    """Version of Assay."""
     digest: str
-    """Of the compiled content; the description says it, so that the same content is found again."""
+    """Of the compiled content; the description contains it, so that equal content is recognised."""
     of_pipeline: str = ""
     """The pipeline's description, in Markdown."""
     description: str = ""
-    """The version's."""
+    """Description of the version."""
 
     def names(self, pipeline: str) -> Iterator[tuple[str, str]]:
-        """Its name, and longer ones for when other content has that name.
+        """Its name, and longer names in case that other content has the name.
 
-        Each as it is shown, and as Kubernetes takes it, where KFP keeps its pipelines there;
-        older ones show the latter.
+        Each in two forms: for display, and as a Kubernetes name, for installations that keep
+        pipelines in Kubernetes; older ones show the latter.
         """
         for digits in (8, 16, 64):
             parts = self.release, self.digest.removeprefix(PREFIX)[:digits]
@@ -186,14 +186,13 @@ class Kfp:
         self._endpoint = endpoint
         multi_user = health(endpoint).multi_user
         if multi_user and not endpoint.namespace:
-            raise UsageError(
-                f"{endpoint.url} serves many users; give --namespace or set KFP_NAMESPACE"
-            )
+            raise UsageError(f"{endpoint.url} is multi-user; give --namespace or set KFP_NAMESPACE")
         self.namespace = endpoint.namespace if multi_user else None
-        # Kubernetes' libraries import the schemas of every version of it where they find them, for
-        # a second, and check nothing by them here.
+        # The Kubernetes client would import the schemas of every version, which takes a second, and
+        # not use them here.
         with _quiet(), hidden_modules("kubernetes_validate"):
-            # By name: the command line imports kfp without it, and images hold kfp without it.
+            # By name, because the command line imports kfp without it, and images have kfp without
+            # it.
             self._client = importlib.import_module("kfp.client").Client(
                 host=endpoint.url,
                 existing_token=endpoint.token or None,
@@ -205,47 +204,53 @@ class Kfp:
         _bound(self._client.runs.api_client.rest_client)
 
     def run_url(self, run_id: str) -> str:
-        """The run's page in the UI."""
+        """URL of the run in the UI."""
         return f"{self.ui}/#/runs/details/{run_id}"
 
     def schedule_url(self, schedule_id: str) -> str:
-        """The recurring run's page in the UI."""
+        """URL of the recurring run in the UI."""
         return f"{self.ui}/#/recurringrun/details/{schedule_id}"
 
     def upload(self, name: str, package: Path, version: "Version") -> tuple[str, str, str, bool]:
-        """Upload a pipeline version, unless the same content is there.
+        """Upload a pipeline version, unless KFP has the same content.
 
         Args:
-            name: The pipeline's; created with the description when there is none.
-            package: The compiled YAML.
-            version: What it is called, and what it says of itself.
+            name: Name of the pipeline; it is created if it does not exist.
+            package: File with the compiled YAML.
+            version: Names and descriptions.
 
         Returns:
             Ids of pipeline and version, the version's name, and whether it is new.
+
+        Raises:
+            KfpError: Every name is taken by other content, or the API refused.
+            KfpUnavailableError: The API does not answer.
         """
         with self._calling(f"upload {name}"):
             pipeline_id = self._pipeline(name, version.of_pipeline)
             for shown, plain in version.names(name):
-                found = self._version(pipeline_id, shown) or self._version(pipeline_id, plain)
-                if found is None:
-                    found, new = self._create(pipeline_id, package, (shown, plain), version)
+                existing = self._version(pipeline_id, shown) or self._version(pipeline_id, plain)
+                if existing is None:
+                    existing, new = self._create(pipeline_id, package, (shown, plain), version)
                     if new:
-                        return pipeline_id, str(found.pipeline_version_id), shown, True
-                if found is not None and version.digest in str(found.description or ""):
-                    return pipeline_id, str(found.pipeline_version_id), shown, False
+                        return pipeline_id, str(existing.pipeline_version_id), shown, True
+                if existing is not None and version.digest in str(existing.description or ""):
+                    return pipeline_id, str(existing.pipeline_version_id), shown, False
         raise KfpError(
-            f"KFP: cannot upload {name}: each name for it is taken by a version with other content"
+            f"KFP: cannot upload {name}: every name for it is taken by a version with other content"
         )
 
     def _create(
         self, pipeline_id: str, package: Path, names: tuple[str, str], version: "Version"
     ) -> tuple[Any, bool]:
-        """The version, and whether it is new: somebody may have made one a moment ago."""
+        """The version, and whether it is new: another client may have created it meanwhile."""
         from kfp_server_api import ApiException, PipelineUploadServiceApi
 
         shown, plain = names
         try:
-            made = PipelineUploadServiceApi(self._client.runs.api_client).upload_pipeline_version(
+            created = PipelineUploadServiceApi(
+                self._client.runs.api_client
+            ).upload_pipeline_version(
                 str(package),
                 pipelineid=pipeline_id,
                 name=plain,
@@ -256,15 +261,15 @@ class Kfp:
             if error.status != _CONFLICT:
                 raise
             return self._version(pipeline_id, shown), False
-        return made, True
+        return created, True
 
     def _pipeline(self, name: str, description: str) -> str:
         from kfp_server_api import ApiException, V2beta1Pipeline
 
-        if found := self._find_pipeline(name):
-            return found
+        if existing := self._find_pipeline(name):
+            return existing
         try:
-            made = self._client.pipelines.pipeline_service_create_pipeline(
+            created = self._client.pipelines.pipeline_service_create_pipeline(
                 V2beta1Pipeline(
                     display_name=name,
                     name=name,
@@ -273,10 +278,10 @@ class Kfp:
                 )
             )
         except ApiException as error:
-            if error.status == _CONFLICT and (found := self._find_pipeline(name)):
-                return found
+            if error.status == _CONFLICT and (existing := self._find_pipeline(name)):
+                return existing
             raise
-        return str(made.pipeline_id)
+        return str(created.pipeline_id)
 
     def _find_pipeline(self, name: str) -> str:
         listed = self._client.list_pipelines(filter=_named(name), namespace=self.namespace)
@@ -287,10 +292,10 @@ class Kfp:
         return next(iter(listed.pipeline_versions or ()), None)
 
     def experiment(self, name: str) -> str:
-        """The id of an experiment; created when there is none."""
+        """The id of an experiment, which is created if it does not exist."""
         with self._calling(f"open the experiment {name!r}"):
-            made = self._client.create_experiment(name, namespace=self.namespace)
-            return str(made.experiment_id)
+            experiment = self._client.create_experiment(name, namespace=self.namespace)
+            return str(experiment.experiment_id)
 
     def start(
         self,
@@ -302,11 +307,27 @@ class Kfp:
         service_account: str = "",
         pipeline_root: str = "",
     ) -> str:
-        """Start a run; its id. Never asked twice, because twice would be two runs."""
+        """Start a run. The request is not retried, because that could start two runs.
+
+        Args:
+            name: Name of the run.
+            experiment_id: The experiment.
+            pipeline: What to run.
+            parameters: Arguments of the pipeline.
+            service_account: Service account of its pods; empty for KFP's default.
+            pipeline_root: Where KFP keeps its files of the run; empty for KFP's default.
+
+        Returns:
+            The id of the run.
+
+        Raises:
+            KfpError: The API refused.
+            KfpUnavailableError: The API does not answer; the run may have started.
+        """
         from kfp_server_api import V2beta1Run
 
-        with self._calling(f"start the run {name!r} (see in the UI whether it is there)"):
-            made = self._client.runs.run_service_create_run(
+        with self._calling(f"start the run {name!r} (check in the UI whether it exists)"):
+            run = self._client.runs.run_service_create_run(
                 V2beta1Run(
                     experiment_id=experiment_id,
                     display_name=name,
@@ -315,7 +336,7 @@ class Kfp:
                     **_what(pipeline),
                 )
             )
-            return str(made.run_id)
+            return str(run.run_id)
 
     def schedule(
         self,
@@ -331,10 +352,27 @@ class Kfp:
         service_account: str = "",
         pipeline_root: str = "",
     ) -> str:
-        """Start a recurring run; its id.
+        """Start a recurring run.
+
+        Args:
+            name: Name of the recurring run.
+            experiment_id: The experiment.
+            pipeline: What to run.
+            parameters: Arguments of the pipeline.
+            cron: Six fields, seconds first; empty for an interval.
+            every_seconds: The interval, if `cron` is empty.
+            max_concurrency: Number of runs at the same time.
+            catch_up: Whether to run for missed times.
+            service_account: Service account of the pods; empty for KFP's default.
+            pipeline_root: Where KFP keeps its files of the runs; empty for KFP's default.
+
+        Returns:
+            The id of the recurring run.
 
         Raises:
-            UsageError: One of that name is there; two would run everything twice.
+            UsageError: One with this name exists; two would run everything twice.
+            KfpError: The API refused.
+            KfpUnavailableError: The API does not answer.
         """
         from kfp_server_api import (
             RecurringRunServiceApi,
@@ -348,13 +386,13 @@ class Kfp:
             listed = self._client.list_recurring_runs(
                 experiment_id=experiment_id, filter=_named(name)
             )
-            if there := listed.recurring_runs:
+            if existing := listed.recurring_runs:
                 raise UsageError(
-                    f"there is a recurring run {name!r} ({there[0].recurring_run_id}); delete it "
-                    "in the UI, or give another --name"
+                    f"the recurring run {name!r} exists ({existing[0].recurring_run_id}); delete "
+                    "it in the UI, or give another --name"
                 )
             api = RecurringRunServiceApi(self._client.runs.api_client)
-            made = api.recurring_run_service_create_recurring_run(
+            recurring = api.recurring_run_service_create_recurring_run(
                 V2beta1RecurringRun(
                     experiment_id=experiment_id,
                     display_name=name,
@@ -371,19 +409,19 @@ class Kfp:
                     **_what(pipeline),
                 )
             )
-            return str(made.recurring_run_id)
+            return str(recurring.recurring_run_id)
 
     def run(self, run_id: str) -> Mapping[str, Any]:
-        """A run as the API has it, in JSON.
+        """A run as the API returns it, in JSON.
 
-        Not as the client's own type, which refuses a state that it does not know.
+        Not as the type of kfp's client, which refuses an unknown state.
         """
-        with self._calling(f"ask for the run {run_id}"):
+        with self._calling(f"get the run {run_id}"):
             return self._get("v2beta1", run_id)
 
     def workflow(self, run_id: str) -> str:
-        """The Argo workflow of a run, as JSON; only the API's older version has it."""
-        with self._calling(f"ask for the workflow of the run {run_id}"):
+        """The Argo workflow of a run, as JSON; only the older API version returns it."""
+        with self._calling(f"get the workflow of the run {run_id}"):
             runtime = self._get("v1beta1", run_id).get("pipeline_runtime")
         return str(runtime.get("workflow_manifest") or "") if isinstance(runtime, dict) else ""
 
@@ -396,26 +434,26 @@ class Kfp:
             header_params={"Accept": "application/json"},
             auth_settings=["Bearer"],
         )
-        found = read_json(client.last_response.data, "the answer", _ANSWER, error=ValueError)
-        if not isinstance(found, dict):
-            raise ValueError("the answer is no object; is this the API's address?")  # noqa: TRY004
-        return found
+        answer = read_json(client.last_response.data, "the answer", _ANSWER, error=ValueError)
+        if not isinstance(answer, dict):
+            raise ValueError("the answer is not an object; is this the address of the API?")  # noqa: TRY004
+        return answer
 
     def spec(self, run: Mapping[str, Any]) -> Mapping[str, Any]:
-        """The compiled pipeline of a run; empty when the API does not have it any more."""
-        found = run.get("pipeline_spec")
-        if not found and (reference := run.get("pipeline_version_reference")):
-            with contextlib.suppress(KfpNotFoundError), self._calling("ask for the pipeline"):
-                found = self._client.get_pipeline_version(
+        """The compiled pipeline of a run; empty if the API no longer has it."""
+        compiled = run.get("pipeline_spec")
+        if not compiled and (reference := run.get("pipeline_version_reference")):
+            with contextlib.suppress(KfpNotFoundError), self._calling("get the pipeline"):
+                compiled = self._client.get_pipeline_version(
                     reference.get("pipeline_id"), reference.get("pipeline_version_id")
                 ).pipeline_spec
-        found = found or {}
-        # A pipeline with options for a platform comes as both under these two keys.
-        spec: Mapping[str, Any] = found.get("pipeline_spec", found)
+        compiled = compiled or {}
+        # A pipeline with platform options is returned as an object with two keys.
+        spec: Mapping[str, Any] = compiled.get("pipeline_spec", compiled)
         return spec
 
     def cancel(self, run_id: str) -> None:
-        """Ask for a run's end; it is CANCELING, and then CANCELED."""
+        """Request the end of a run; its state becomes CANCELING, then CANCELED."""
         with self._calling(f"stop the run {run_id}"):
             self._client.terminate_run(run_id)
 
@@ -432,7 +470,7 @@ class Kfp:
         except (urllib3.exceptions.HTTPError, OSError) as error:
             raise _unavailable(self._endpoint, f"cannot {what}: {type(error).__name__}") from error
         except ValueError as error:
-            # The client's own checks, such as two pipelines of one name.
+            # Checks of the client, such as two pipelines of the same name.
             raise KfpError(f"KFP: cannot {what}: {error}") from error
 
     def _failure(self, what: str, error: Any) -> Exception:
@@ -448,7 +486,7 @@ class Kfp:
 
 
 def _bound(rest_client: Any) -> None:
-    """Give every request a time limit; kfp's client sets none and would wait forever."""
+    """Set a time limit for every request; kfp's client has none and would wait forever."""
     request = rest_client.request
 
     @functools.wraps(request)
@@ -486,10 +524,10 @@ def _named(name: str) -> str:
 
 
 def _message(body: Any) -> str:
-    """The API's own words, as one line of bounded length."""
+    """The message of the API, as one line of bounded length."""
     try:
-        found = read_json(body or "{}", "the answer", error=ValueError)
-        text = str(found.get("message") or found.get("error") or "")
+        answer = read_json(body or "{}", "the answer", error=ValueError)
+        text = str(answer.get("message") or answer.get("error") or "")
     except (ValueError, AttributeError):
         text = ""
     text = " ".join(text.split())
@@ -498,21 +536,21 @@ def _message(body: Any) -> str:
 
 def _unavailable(endpoint: Endpoint, what: str) -> KfpUnavailableError:
     return KfpUnavailableError(
-        f"KFP at {endpoint.url} does not answer as it should ({what}); check --endpoint or "
+        f"KFP at {endpoint.url} does not answer correctly ({what}); check --endpoint or "
         "KFP_ENDPOINT, and that the API server runs"
     )
 
 
 def _refused(endpoint: Endpoint, status: int) -> KfpError:
     return KfpError(
-        f"KFP at {endpoint.url} asks for a login or refuses this one (HTTP {status}); set "
+        f"KFP at {endpoint.url} requires a login or refuses this one (HTTP {status}); set "
         "KFP_TOKEN or KFP_COOKIES, and --namespace to one that you may use"
     )
 
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Silence what kfp's client prints and warns of; we say what counts ourselves."""
+    """Suppress the output and warnings of kfp's client; Assay reports what matters."""
     logger = logging.getLogger("urllib3.connectionpool")
     level = logger.level
     logger.setLevel(logging.ERROR)

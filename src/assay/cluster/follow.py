@@ -1,4 +1,4 @@
-"""Following a run until it ends, through whatever the network does in the meantime."""
+"""Following a run until it ends, with retries on network errors."""
 
 import contextlib
 import time
@@ -13,8 +13,8 @@ from assay.cluster.runs import (
     SUCCEEDED,
     TERMINAL,
     Outcome,
+    Sources,
     Task,
-    Told,
     details_of,
     outcome,
     state_of,
@@ -28,7 +28,7 @@ from assay.runtime import runs
 POLL_SECONDS: Final = 3.0
 PATIENCE_SECONDS: Final = retry.KFP.seconds
 STILL_SECONDS: Final = 20.0
-"""How long nothing has to change before KFP is asked what the pods wait for."""
+"""Time without a change after which the pods are queried."""
 LONGEST_STILL_SECONDS: Final = 320.0
 
 Listener = Callable[[str, tuple[Task, ...]], None]
@@ -46,21 +46,24 @@ def follow(
     patience_seconds: float = PATIENCE_SECONDS,
     still_seconds: float = STILL_SECONDS,
 ) -> Outcome:
-    """Wait for a run's end.
+    """Wait for the end of a run.
 
     Args:
         kfp: The API.
         run_id: The run.
-        listener: Called with the state and the tasks after every look.
-        store: Where the run's records are.
-        warn: Called where they cannot be read.
-        poll_seconds: Between two looks.
-        patience_seconds: How long an API that went away is waited for.
-        still_seconds: After how long without a change the pods are looked at.
+        listener: Called with the state and the tasks after every query.
+        store: The store with the status of the run.
+        warn: Called with a message if the status cannot be read.
+        poll_seconds: Time between two queries.
+        patience_seconds: How long to wait for an API that does not answer.
+        still_seconds: Time without a change after which the pods are queried.
+
+    Returns:
+        The result of the run.
 
     Raises:
-        KfpUnavailableError: It stayed away; the run itself goes on.
-        KfpError: It refuses to tell.
+        KfpUnavailableError: The API does not answer; the run itself goes on.
+        KfpError: The API refused.
         KfpNotFoundError: There is no such run.
     """
     policy = replace(retry.KFP, first_wait=2 * poll_seconds, seconds=patience_seconds)
@@ -88,27 +91,27 @@ def follow(
 
     while state_of(run := look()) not in TERMINAL:
         time.sleep(poll_seconds)
-    record, tasks = _records(store, run_id, warn) if store is not None else (None, [])
+    status, tasks = _records(store, run_id, warn) if store is not None else (None, [])
     if state_of(run) != SUCCEEDED and not workflow.failed(pods.found):
         pods.ask()
-    return outcome(run, spec, Told(record, tasks, pods.found, pods.waited))
+    return outcome(run, spec, Sources(status, tasks, pods.found, pods.waited))
 
 
 def _records(
     store: Store, run_id: str, warn: Warn
-) -> tuple[runs.RunRecord | None, list[runs.TaskRecord]]:
+) -> tuple[runs.RunStatus | None, list[runs.TaskStatus]]:
     try:
         return runs.outcome(store, run_id), runs.tasks(store, run_id)
     except AssayError as error:
-        # KFP says how the run ended; only the reason has to be found elsewhere.
-        warn(f"the records of the run cannot be read: {error}")
+        # KFP reports how the run ended; only the reason must come from elsewhere.
+        warn(f"the status of the run cannot be read from the store: {error}")
         return None, []
 
 
 class _Pods:
-    """A run's pods, asked for when a task fails, and when nothing has changed for a while.
+    """A run's pods, queried when a task fails, and when nothing has changed for a while.
 
-    Not at each look: a workflow is up to megabytes, and most of the time says what KFP says.
+    Not at each query of the run: a workflow has up to megabytes, and rarely adds information.
     """
 
     def __init__(self, get: Callable[[], str], still_seconds: float) -> None:
@@ -121,7 +124,7 @@ class _Pods:
         self.waited: dict[str, str] = {}
 
     def look(self, run: Any) -> None:
-        """Ask, if it is time."""
+        """Query the pods, if it is time."""
         now = time.monotonic()
         seen = {(str(item.get("task_id")), str(item.get("state"))) for item in details_of(run)}
         new = seen - self._seen
@@ -131,18 +134,18 @@ class _Pods:
             self.ask()
             self._pause = min(2 * self._pause, LONGEST_STILL_SECONDS)
             if workflow.waiting(self.found):
-                self._pause = self._still  # what waits may be mended at any moment
+                self._pause = self._still  # the cause may be corrected at any moment
         elif seen == self._seen:
             return
         else:
-            # What was found of the pods is not so any more.
+            # The known pods are out of date.
             self.found = tuple(workflow.failed(self.found))
             self._pause = self._still
         self._seen, self._due = seen, time.monotonic() + self._pause
 
     def ask(self) -> None:
-        """Ask now; what is known stays where there is no answer."""
-        # A help to people, which some installations do not serve: never a reason to stop.
+        """Query the pods now; keep the known ones if there is no answer."""
+        # Optional, and some installations do not serve it, so an error does not matter.
         with contextlib.suppress(AssayError):
             self.found = workflow.pods(self._get())
             self.waited |= workflow.waiting(self.found)

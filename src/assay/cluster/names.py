@@ -1,4 +1,4 @@
-"""What people read in KFP's lists: names of runs, and what a pipeline says of itself."""
+"""Texts in KFP's UI: names of runs, and descriptions of pipelines."""
 
 import inspect
 import re
@@ -20,12 +20,15 @@ _EXIT_TASK: Final = "comp-run-report"
 def run_name(pipeline: str, arguments: Mapping[str, Any], otherwise: str) -> str:
     """A run's name: model, data and estimator, such as `income · adult-train · auto`.
 
-    Run lists show nothing else of a run than its name.
+    The list of runs shows only the names.
 
     Args:
-        pipeline: Its name, which stands for the estimator where there is none.
-        arguments: The run's parameters.
-        otherwise: The name of a run that has no model or no data.
+        pipeline: Name of the pipeline, used if there is no estimator.
+        arguments: Parameters of the run.
+        otherwise: The name of a run without model or data.
+
+    Returns:
+        The name.
     """
     model, data, estimator = (
         value if isinstance(value := arguments.get(name), str) else ""
@@ -37,13 +40,13 @@ def run_name(pipeline: str, arguments: Mapping[str, Any], otherwise: str) -> str
 
 
 def description(function: Any) -> str:
-    """What a pipeline does, what it has to be given, and where to look when it is red; Markdown.
+    """The description of a pipeline, its required parameters, and help on failures; Markdown.
 
     Args:
-        function: The pipeline, whose docstring says it.
+        function: The pipeline; its docstring is the description.
     """
     text = inspect.getdoc(function.pipeline_func) or ""
-    told = [" ".join(text.split("\n\n")[0].split())]
+    paragraphs = [" ".join(text.split("\n\n")[0].split())]
     inputs = function.component_spec.inputs or {}
     required = [
         f"**{name}**: {' '.join((inputs[name].description or '').split())}"
@@ -51,19 +54,30 @@ def description(function: Any) -> str:
         if parameter.default is inspect.Parameter.empty and name in inputs
     ]
     if required:
-        told += ["Required:", *required]
+        paragraphs += ["Required:", *required]
     if _EXIT_TASK in function.pipeline_spec.components:
-        told.append(
-            "When a run is red: open **Run report**, the task beside the box of all others; it "
-            "says why, and what to change."
+        paragraphs.append(
+            "If a run fails: open **Run report**, the task beside the box of all others; it "
+            "gives the reason, and what to change."
         )
     else:
-        told.append("When a run is red: the last line of the red task's log says why.")
-    return "\n\n".join(part for part in told if part)
+        paragraphs.append(
+            "If a run fails: the last line of the log of the failed task gives the reason."
+        )
+    return "\n\n".join(part for part in paragraphs if part)
 
 
 def version_description(function: Any, release: str, digest: str) -> str:
-    """What a version says of itself; the digest in it is how the same content is found again."""
+    """The description of a version; equal content is recognised by the digest in it.
+
+    Args:
+        function: The pipeline.
+        release: Version of Assay.
+        digest: Digest of the compiled content.
+
+    Returns:
+        Markdown.
+    """
     return f"{description(function)}\n\nCompiled by Assay {release}; content `{digest}`."
 
 
@@ -72,7 +86,7 @@ def _safe(text: str) -> str:
 
 
 def _stem(location: str) -> str:
-    """What people call a table: its file's name, or a digest's first digits."""
+    """A short name of a table: the name of its file, or the first digits of a digest."""
     if is_digest(location) or is_short(location):
         return location.partition(":")[2][:_SHOWN_DIGITS]
     try:

@@ -1,6 +1,6 @@
-"""Compile profiles: what a cluster's pods need, in a YAML file. docs/profiles.md describes them.
+"""Compile profiles: configuration of a cluster's pods in YAML. docs/profiles.md describes them.
 
-Shapes and ranges are a JSON schema (`profile.schema.json`); what it cannot say stands here. All
+A JSON schema (`profile.schema.json`) defines types and ranges; this module checks the rest. All
 problems are reported at once, each with line and column.
 """
 
@@ -24,7 +24,7 @@ from assay.runtime.mounted import RUNNER
 MAX_PROFILE_BYTES: Final = 1 << 20
 _LIMITS: Final = Limits(MAX_PROFILE_BYTES, depth=8, values=20_000)
 _MAX_FOUND: Final = 2 * MAX_PROBLEMS
-"""Problems after which nobody looks for more."""
+"""Largest number of reported problems."""
 _UNITS: Final = {
     "": 1, "m": 1e-3, "K": 1e3, "M": 1e6, "G": 1e9, "T": 1e12,
     "Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40,
@@ -37,7 +37,7 @@ EVERY_STAGE: Final = (RUNNER,)
 
 
 class ProfileError(UsageError):
-    """A profile that does not parse, or asks for what must not be."""
+    """A profile does not parse, or has options that are not allowed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ class Retry:
 
 @dataclass(frozen=True, slots=True)
 class Toleration:
-    """A taint that a pod bears."""
+    """A taint that a pod tolerates."""
 
     key: str
     operator: str | None = None
@@ -72,7 +72,7 @@ class Toleration:
 
 @dataclass(frozen=True, slots=True)
 class TaskOptions:
-    """What one component's pods get."""
+    """Options of the pods of one component."""
 
     cpu_request: str
     cpu_limit: str
@@ -80,7 +80,7 @@ class TaskOptions:
     memory_limit: str
     timeout_seconds: int
     retry: Retry | None
-    """None where a failure must stand, whatever the profile says for all."""
+    """None if a failed pod must not be retried, whatever the defaults of the profile."""
     needs: tuple[str, ...]
     scratch: str = ""
     node_selector: Mapping[str, str] = field(default_factory=dict)
@@ -89,7 +89,7 @@ class TaskOptions:
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """A checked profile, with what it leaves unsaid filled in."""
+    """A checked profile, completed with the defaults."""
 
     config: Reference
     secrets: Mapping[str, Reference]
@@ -109,12 +109,12 @@ class Profile:
 def schema() -> dict[str, Any]:
     """The JSON schema of a profile."""
     text = resources.files("assay.cluster").joinpath("profile.schema.json").read_text()
-    found: dict[str, Any] = json.loads(text)
-    return found
+    parsed: dict[str, Any] = json.loads(text)
+    return parsed
 
 
 def default_profile() -> Profile:
-    """The profile that says nothing."""
+    """The empty profile."""
     return parse_profile(b"{}")
 
 
@@ -123,19 +123,19 @@ def parse_profile(data: bytes, name: str = "profile") -> Profile:
 
     Args:
         data: YAML, UTF-8, at most `MAX_PROFILE_BYTES`.
-        name: What to call the file in errors.
+        name: Name of the file in errors.
 
     Raises:
-        ProfileError: All that is wrong, each with line and column.
+        ProfileError: All problems, each with line and column.
     """
     document = read_yaml(data, name, _LIMITS, error=ProfileError)
     given = document.value
     if not isinstance(given, Mapping):
-        raise ProfileError(f"{name}: holds no options; write 'key: value' lines, or {{}} for none")
+        raise ProfileError(f"{name}: has no options; write 'key: value' lines, or {{}} for none")
     known = stages()
     everything = chain(violations(given, schema()), _key_problems(given, known))
     problems = list(islice(everything, _MAX_FOUND))
-    # Figures are compared only where their shapes are right.
+    # Values are compared only if their types are correct.
     if not problems:
         problems = list(_rule_problems(given, known))
     if problems:
@@ -149,7 +149,7 @@ def _key_problems(given: Mapping[str, Any], known: Collection[str]) -> Iterator[
     for name in unknown[:MAX_NAMED]:
         yield (
             ("components", name, name),
-            f"there is no component {shown(name)}; {hint(name, sorted(known))}",
+            f"unknown component {shown(name)}; {hint(name, sorted(known))}",
         )
     if len(unknown) > MAX_NAMED:
         yield ("components",), f"and {len(unknown) - MAX_NAMED} more unknown components"
@@ -169,14 +169,20 @@ def _rule_problems(
         if more := sorted(set(entry.get("needs", ())) - {*EVERY_STAGE, *stage.secrets}):
             yield (
                 ("components", name, "needs"),
-                f"{name} has no use for {', '.join(more)}; leave out 'needs'",
+                f"{name} does not use {', '.join(more)}; leave out 'needs'",
             )
     for path, entry in _entries(given):
         for index, item in enumerate(entry.get("tolerations", ())):
             if "value" in item and item.get("operator") == "Exists":
-                yield (*path, "tolerations", index), "a toleration with Exists has no value"
+                yield (
+                    (*path, "tolerations", index),
+                    "a toleration with Exists must not have a value",
+                )
             if "seconds" in item and item.get("effect") not in {None, "NoExecute"}:
-                yield (*path, "tolerations", index), "seconds go with the effect NoExecute only"
+                yield (
+                    (*path, "tolerations", index),
+                    "seconds are allowed only with the effect NoExecute",
+                )
     yield from _quantity_problems(given, known)
 
 
@@ -189,8 +195,8 @@ def _entries(given: Mapping[str, Any]) -> Iterator[tuple[Path, Mapping[str, Any]
 def _quantity_problems(
     given: Mapping[str, Any], known: Collection[str]
 ) -> Iterator[tuple[Path, str]]:
-    """Requests above limits, once everything is laid over each other."""
-    found: dict[tuple[Path, str], list[str]] = {}
+    """Requests above limits, after all entries are merged."""
+    conflicts: dict[tuple[Path, str], list[str]] = {}
     for component in sorted(known):
         merged = _merged(component, given)
         for kind in ("cpu", "memory"):
@@ -203,39 +209,39 @@ def _quantity_problems(
                     if name in _at(given, path)
                 )
                 what = f"{request} {merged[request]} is above {limit} {merged[limit]}"
-                found.setdefault((path, what), []).append(component)
-    for (path, what), components in found.items():
+                conflicts.setdefault((path, what), []).append(component)
+    for (path, what), components in conflicts.items():
         yield path, f"{what} for {', '.join(components)}; give both"
 
 
 def _at(given: Mapping[str, Any], path: Sequence[str]) -> Mapping[str, Any]:
-    found: Mapping[str, Any] = given
+    value: Mapping[str, Any] = given
     for word in path:
-        found = found.get(word, {})
-    return found
+        value = value.get(word, {})
+    return value
 
 
 def amount(quantity: str) -> float:
-    """What a quantity of Kubernetes amounts to: CPUs, or bytes.
+    """The value of a Kubernetes quantity, in CPUs or bytes.
 
     Raises:
-        ProfileError: It is none.
+        ProfileError: It is not a quantity.
     """
     match = _QUANTITY.fullmatch(quantity)
     if match is None:
-        raise ProfileError(f"{quantity!r} is no quantity")
+        raise ProfileError(f"{quantity!r} is not a quantity")
     return float(match[1]) * _UNITS[match[2]]
 
 
 @cache
 def _defaults() -> dict[str, Any]:
     text = resources.files("assay.cluster").joinpath("default.yaml").read_text()
-    found: dict[str, Any] = yaml.safe_load(text)
-    return found
+    defaults: dict[str, Any] = yaml.safe_load(text)
+    return defaults
 
 
 def _merged(component: str, given: Mapping[str, Any]) -> dict[str, Any]:
-    """The most specific entry counts; of two that are alike, the profile's."""
+    """Merge the entries: the most specific one has priority, then the profile over the defaults."""
     layers = (
         _defaults()["defaults"],
         given.get("defaults", {}),

@@ -1,14 +1,15 @@
-"""A run on a cluster as people see it: its tasks, its verdict, its exit code.
+"""A run on a cluster: its tasks, its verdict, its exit code.
 
-KFP says that a run failed, and little about why. The verdict and the reason come from the first of:
+KFP reports that a run failed, and little about the reason. Verdict and reason come from the first
+of:
 
-1. the record that the run's exit task wrote into the store;
-2. the records of its tasks there;
-3. what Argo says of its pods: a task's last line is its termination message.
+1. the status of the run in the store, which its exit task wrote;
+2. the status of its tasks in the store;
+3. Argo's status of its pods: the termination message of a task is its last line.
 
-Records are hints, which anyone who may write to the store can write. So KFP's state rules: no
-record makes a run green that KFP calls failed, and a run that KFP calls succeeded is green only
-where no record says otherwise.
+Anyone who can write to the store can write a status, so KFP's own state has priority: a run that
+KFP reports as failed has not passed, and one that KFP reports as succeeded has passed only if its
+status in the store agrees or is missing.
 """
 
 import re
@@ -19,7 +20,7 @@ from typing import Any, Final, NamedTuple
 
 from assay.cluster.workflow import DRIVER, MAX_MESSAGE_CHARS, Pod, failed, waiting
 from assay.errors import EXIT_CODES, INTERRUPTED, VERDICTS
-from assay.runtime.runs import DONE, RunRecord, TaskRecord, verdict_of
+from assay.runtime.runs import DONE, RunStatus, TaskStatus, verdict_of
 from assay.runtime.runs import FAILED as TASK_FAILED
 from assay.text import one_line
 
@@ -30,7 +31,7 @@ INTERMEDIATE: Final = frozenset({UNKNOWN, "PENDING", "RUNNING", "CANCELING", "PA
 _STOPPED: Final = frozenset({"CANCELING", CANCELED})
 _CODES: Final = {verdict: code for code, verdict in VERDICTS.items() if code}
 _OURS: Final = EXIT_CODES.keys() - VERDICTS.keys() - {INTERRUPTED}
-"""Exit codes of errors that are no verdict."""
+"""Exit codes of errors, not of verdicts."""
 _ERROR: Final = re.compile(r"(?:^|: )error: ", re.MULTILINE)
 
 
@@ -41,41 +42,41 @@ class Task:
     name: str
     state: str
     seconds: float | None
-    """None while it has not ended."""
+    """None until it has ended."""
     error: str
-    """Why it failed, where that is known."""
+    """Why it failed, if known."""
     waits: str = ""
-    """What its pod waits for, where that is known."""
+    """What its pod waits for, if known."""
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
-    """What others than KFP's API of runs say of a run."""
+class Sources:
+    """Information about a run from other sources than KFP's run API."""
 
-    record: RunRecord | None = None
-    tasks: Sequence[TaskRecord] = ()
+    status: RunStatus | None = None
+    tasks: Sequence[TaskStatus] = ()
     pods: Sequence[Pod] = ()
     waited: Mapping[str, str] = field(default_factory=dict)
-    """What pods were seen to wait for, by task."""
+    """What pods have waited for, by task."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of a run."""
+    """The result of a run."""
 
     run_id: str
     state: str
-    """As KFP says."""
+    """The state that KFP reports."""
     verdict: str
     """`passed`, `rejected`, `blocked`, `inconclusive`, `canceled`, `skipped` or `failed`."""
     exit_code: int
     reasons: tuple[str, ...]
-    """One cause each; empty on a pass."""
+    """Each is one cause; empty if the run passed."""
     tasks: tuple[Task, ...] = ()
     reason_from: str = "none"
-    """Whose word the verdict and the reasons are: `record`, `tasks`, `workflow` or `none`."""
-    record: RunRecord | None = None
-    """Where it agrees with KFP."""
+    """The source of verdict and reasons: `record`, `tasks`, `workflow` or `none`."""
+    status: RunStatus | None = None
+    """The status in the store, if it agrees with KFP."""
 
     @property
     def error(self) -> str:
@@ -103,15 +104,15 @@ def _dags(spec: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
 
 
 def state_of(run: Mapping[str, Any]) -> str:
-    """The run's state; one that this version does not know is not an end."""
+    """The state of the run; an unknown state does not count as its end."""
     state = run.get("state")
     return state if state in TERMINAL | INTERMEDIATE else UNKNOWN
 
 
 def details_of(run: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """What KFP says of the run's nodes: tasks, drivers, groups."""
-    found = (run.get("run_details") or {}).get("task_details") or []
-    return [item for item in found if isinstance(item, dict)]
+    """KFP's details of the nodes of a run: tasks, drivers, groups."""
+    details = (run.get("run_details") or {}).get("task_details") or []
+    return [item for item in details if isinstance(item, dict)]
 
 
 def tasks_of(
@@ -119,13 +120,21 @@ def tasks_of(
 ) -> tuple[Task, ...]:
     """The tasks that do work, in the order of their start.
 
-    Drivers and groups are left out, but for drivers that failed or wait: nothing goes on then.
+    Drivers and groups are left out, except drivers that failed or wait, because they block the run.
+
+    Args:
+        run: The run, from the API.
+        spec: Its compiled pipeline.
+        pods: Its pods.
+
+    Returns:
+        The tasks.
     """
     pods = tuple(pods)
     known, waits = leaves(spec), waiting(pods)
     messages = {pod.task: pod.message for pod in reversed(failed(pods))}
-    found = []
-    for item in sorted(details_of(run), key=_begun):
+    tasks = []
+    for item in sorted(details_of(run), key=_start_time):
         task = Task(
             one_line(str(item.get("display_name") or "")),
             str(item.get("state") or UNKNOWN),
@@ -137,12 +146,12 @@ def tasks_of(
         elif task.state not in TERMINAL:
             task = replace(task, waits=waits.pop(task.name, ""))
         if _works(task, known):
-            found.append(task)
-    # A pod that KFP's API does not name yet.
-    ended = {task.name for task in found}
-    found += [Task(name, "PENDING", None, "", text) for name, text in waits.items()
+            tasks.append(task)
+    # Pods that KFP's API does not list yet.
+    ended = {task.name for task in tasks}
+    tasks += [Task(name, "PENDING", None, "", text) for name, text in waits.items()
               if name not in ended]  # fmt: skip
-    return tuple(found)
+    return tuple(tasks)
 
 
 def _works(task: Task, known: frozenset[str]) -> bool:
@@ -151,69 +160,77 @@ def _works(task: Task, known: frozenset[str]) -> bool:
     return not known or _base(task.name) in known
 
 
-def outcome(run: Mapping[str, Any], spec: Mapping[str, Any], told: Told) -> Outcome:
-    """What came of a run that has ended; anything but SUCCEEDED is red.
+def outcome(run: Mapping[str, Any], spec: Mapping[str, Any], sources: Sources) -> Outcome:
+    """The result of a run that has ended; only SUCCEEDED can be a pass.
 
-    SKIPPED is red too: nothing was done, so nothing was passed.
+    A SKIPPED run has not passed either, because nothing ran.
+
+    Args:
+        run: The run, from the API.
+        spec: Its compiled pipeline.
+        sources: Information from other sources.
+
+    Returns:
+        The result.
     """
-    state, record = state_of(run), told.record
+    state, status = state_of(run), sources.status
     ended = Outcome(
-        str(run.get("run_id") or ""), state, "failed", 1, (), tasks_of(run, spec, told.pods)
+        str(run.get("run_id") or ""), state, "failed", 1, (), tasks_of(run, spec, sources.pods)
     )
     if state == SKIPPED:
         return replace(ended, verdict="skipped", reasons=("the run was skipped: nothing ran",))
     if state == SUCCEEDED:
-        return _succeeded(ended, record)
+        return _succeeded(ended, status)
     if state == CANCELED or _was_stopped(run):
         return replace(ended, verdict="canceled", reasons=("the run was canceled",))
-    return _failed(run, ended, told)
+    return _failed(run, ended, sources)
 
 
-def _failed(run: Mapping[str, Any], ended: Outcome, told: Told) -> Outcome:
-    record, of_tasks, of_pods = told.record, _from_tasks(told.tasks), _from_pods(told)
-    if record is None:
+def _failed(run: Mapping[str, Any], ended: Outcome, sources: Sources) -> Outcome:
+    status, of_tasks, of_pods = sources.status, _from_tasks(sources.tasks), _from_pods(sources)
+    if status is None:
         return _judged(ended, of_tasks or of_pods or _from_api(run, ended.tasks))
-    if record.verdict == "passed":
-        # Whoever wrote that, the run did not pass; nor is it the gate that says so.
-        found = _judged(ended, of_tasks or of_pods or _from_api(run, ended.tasks))
-        doubt = "KFP calls the run failed, although its record says that it passed"
-        return replace(found, verdict="failed", exit_code=1, reasons=(doubt, *found.reasons))
-    found = _as_recorded(ended, record)
-    if record.verdict == "failed" and of_pods and not of_tasks:
-        # Of tasks that were killed or never started, the exit task hears nothing but that.
-        found = replace(
-            found, reasons=(*of_pods.reasons, *found.reasons), reason_from=of_pods.source
+    if status.verdict == "passed":
+        # The run did not pass, whatever this status says, and it is not a verdict of the gate.
+        judged = _judged(ended, of_tasks or of_pods or _from_api(run, ended.tasks))
+        doubt = "KFP reports the run as failed, but its status in the store is passed"
+        return replace(judged, verdict="failed", exit_code=1, reasons=(doubt, *judged.reasons))
+    judged = _as_recorded(ended, status)
+    if status.verdict == "failed" and of_pods and not of_tasks:
+        # The exit task does not get the reason of tasks that were killed or never started.
+        judged = replace(
+            judged, reasons=(*of_pods.reasons, *judged.reasons), reason_from=of_pods.source
         )
-    return found
+    return judged
 
 
-def _succeeded(ended: Outcome, record: RunRecord | None) -> Outcome:
-    if record is None:
+def _succeeded(ended: Outcome, status: RunStatus | None) -> Outcome:
+    if status is None:
         return replace(ended, verdict="passed", exit_code=0)
-    if record.verdict == "passed" and record.exit_code == 0:
-        return replace(ended, verdict="passed", exit_code=0, reason_from="record", record=record)
-    found = _as_recorded(ended, record)
-    doubt = f"KFP calls the run succeeded, although its record says that it is {found.verdict}"
-    return replace(found, reasons=(doubt, *found.reasons))
+    if status.verdict == "passed" and status.exit_code == 0:
+        return replace(ended, verdict="passed", exit_code=0, reason_from="record", status=status)
+    recorded = _as_recorded(ended, status)
+    doubt = f"KFP reports the run as succeeded, but its status in the store is {recorded.verdict}"
+    return replace(recorded, reasons=(doubt, *recorded.reasons))
 
 
-def _as_recorded(ended: Outcome, record: RunRecord) -> Outcome:
-    verdict = "failed" if record.verdict == "passed" else record.verdict
-    reasons = tuple(one_line(reason) for reason in record.reasons) or (
-        "its record gives no reason; see the run's report",
+def _as_recorded(ended: Outcome, status: RunStatus) -> Outcome:
+    verdict = "failed" if status.verdict == "passed" else status.verdict
+    reasons = tuple(one_line(reason) for reason in status.reasons) or (
+        "its status in the store has no reason; see the run's report",
     )
     return replace(
         ended,
         verdict=verdict,
-        exit_code=_code(verdict, record.exit_code),
+        exit_code=_code(verdict, status.exit_code),
         reasons=reasons,
         reason_from="record",
-        record=record,
+        status=status,
     )
 
 
 def _code(verdict: str, claimed: int = 1) -> int:
-    """The exit code of a red verdict, whatever a record claims; never that of a pass."""
+    """The exit code of a verdict other than passed; never 0, whatever the status claims."""
     if verdict in _CODES:
         return _CODES[verdict]
     return claimed if verdict == "failed" and claimed in _OURS else 1
@@ -236,11 +253,11 @@ def _judged(ended: Outcome, why: _Why) -> Outcome:
     )
 
 
-def _from_tasks(records: Sequence[TaskRecord]) -> _Why | None:
-    """The first task that failed and was not done by a later attempt."""
-    red = [one for one in records if one.state == TASK_FAILED and one.error]
-    done = {one.task: one.started for one in records if one.state == DONE}
-    red = [one for one in red if done.get(one.task, one.started) <= one.started] or red
+def _from_tasks(records: Sequence[TaskStatus]) -> _Why | None:
+    """From the first task that failed and that no later attempt completed."""
+    red = [task for task in records if task.state == TASK_FAILED and task.error]
+    done = {task.task: task.started for task in records if task.state == DONE}
+    red = [task for task in red if done.get(task.task, task.started) <= task.started] or red
     if not red:
         return None
     first = red[0]
@@ -251,28 +268,28 @@ def _from_tasks(records: Sequence[TaskRecord]) -> _Why | None:
     return _Why("tasks", verdict, _code(verdict, first.exit_code), reasons)
 
 
-def _from_pods(told: Told) -> _Why | None:
-    """The first pod that failed with a word of why; its last words name the kind of verdict."""
-    red = [pod for pod in failed(told.pods) if pod.message.strip()]
+def _from_pods(sources: Sources) -> _Why | None:
+    """From the first failed pod with a message; the last line names the verdict."""
+    red = [pod for pod in failed(sources.pods) if pod.message.strip()]
     if not red:
         return None
-    # A component's own words, before the kubelet's about another pod.
+    # Prefer the message of a component to that of the kubelet.
     pod = next((pod for pod in red if _ERROR.search(pod.message)), red[0])
     line = _line(pod.message)
     kind, _, rest = line.partition(": ")
     if kind in _CODES:
         return _Why("workflow", kind, _CODES[kind], [rest])
     if pod.task.endswith(DRIVER):
-        said = f"KFP's driver of {pod.task.removesuffix(DRIVER)} failed: {line}"
-        return _Why("workflow", "failed", 1, [f"{said}; the log of the pod {pod.task} says why"])
+        text = f"KFP's driver of {pod.task.removesuffix(DRIVER)} failed: {line}"
+        return _Why("workflow", "failed", 1, [f"{text}; the log of the pod {pod.task} says why"])
     reasons = [f"{pod.task}: {line}"]
-    if waits := told.waited.get(pod.task):
+    if waits := sources.waited.get(pod.task):
         reasons.append(f"its pod had waited: {waits}")
     return _Why("workflow", "failed", 1, reasons)
 
 
 def _from_api(run: Mapping[str, Any], tasks: Sequence[Task]) -> _Why:
-    """What KFP's API says: nothing, mostly."""
+    """From KFP's API, which seldom has a reason."""
     red = [task for task in tasks if task.state == FAILED]
     known = next((task for task in red if task.error), None)
     name = known.name if known else (red[0].name if red else "")
@@ -280,9 +297,9 @@ def _from_api(run: Mapping[str, Any], tasks: Sequence[Task]) -> _Why:
     kind, _, rest = text.partition(": ")
     if kind in _CODES:
         return _Why("workflow", kind, _CODES[kind], [rest])
-    said = text or "KFP gave no reason; see the log of the red task"
+    reason = text or "KFP gave no reason; see the log of the failed task"
     source = "workflow" if text else "none"
-    return _Why(source, "failed", 1, [f"{name}: {said}" if name else said])
+    return _Why(source, "failed", 1, [f"{name}: {reason}" if name else reason])
 
 
 def _was_stopped(run: Mapping[str, Any]) -> bool:
@@ -292,9 +309,9 @@ def _was_stopped(run: Mapping[str, Any]) -> bool:
 
 
 def _line(message: str) -> str:
-    """A component's own last words within a message, else all of it; as one line."""
-    found = _ERROR.search(message)
-    return one_line(message[found.end() :] if found else message)[:MAX_MESSAGE_CHARS]
+    """The error of a component within a message, or else the whole message, as one line."""
+    match = _ERROR.search(message)
+    return one_line(message[match.end() :] if match else message)[:MAX_MESSAGE_CHARS]
 
 
 def _base(name: str) -> str:
@@ -302,17 +319,17 @@ def _base(name: str) -> str:
     return re.sub(r"\(\d+:.*\)$", "", name)
 
 
-def _begun(item: Mapping[str, Any]) -> str:
+def _start_time(item: Mapping[str, Any]) -> str:
     return str(item.get("start_time") or item.get("create_time") or "")
 
 
 def _seconds(start: Any, end: Any) -> float | None:
     try:
-        begun, ended = datetime.fromisoformat(start), datetime.fromisoformat(end)
-        seconds = (ended - begun).total_seconds()
+        started, ended = datetime.fromisoformat(start), datetime.fromisoformat(end)
+        seconds = (ended - started).total_seconds()
     except (TypeError, ValueError):
         return None
-    # KFP writes the epoch for what has not happened.
+    # KFP uses the epoch for times that have not come.
     return seconds if seconds >= 0 else None
 
 

@@ -1,14 +1,14 @@
-"""How large a pipeline's workflow gets, and how many pods a run has, told from its compiled YAML.
+"""Estimate the size of a pipeline's workflow, and the pods of a run, from its compiled YAML.
 
 Argo keeps a workflow, with the status of all its nodes, as one object of at most 1 MiB. Above that
-it compresses the nodes, which KFP 2.17 does not read: the run stands still for whoever looks.
+it compresses the nodes, which KFP 2.17 does not read: the status in the UI no longer changes.
 
 The figures come from runs on KFP 2.17.0 with Argo Workflows 4.0.5. A task has a driver pod and,
 unless KFP's cache answers, a pod of its own; a group or nested pipeline has a driver pod, and each
 round of a loop. A task's pod-spec patch is kept seven times: the launcher's arguments (component
 and executor input among them), the container's command, its volumes and environment. Component,
-container and Kubernetes options stand there once more. With these rules the pipeline of 13 tasks
-that took 732 KB comes to 735 KB.
+container and Kubernetes options are stored once more. For a pipeline of 13 tasks that took 732 KB,
+the estimate is 735 KB.
 """
 
 import json
@@ -20,44 +20,44 @@ import yaml
 
 MAX_WORKFLOW_BYTES: Final = 1 << 20
 COPIES: Final = 7
-"""Of a task's pod-spec patch."""
+"""Copies of a task's pod-spec patch."""
 TASK_COPIES: Final = 3
-"""Of a task's entry in the pipeline: which input comes from where."""
+"""Copies of a task's entry in the pipeline, with the sources of its inputs."""
 LAUNCHER_BYTES: Final = 600
-"""Of a patch: the launcher's own arguments, ids and resources."""
+"""Bytes of a patch: the launcher's own arguments, ids and resources."""
 NODE_BYTES: Final = 9_500
-"""Of a task's nodes without all that: names, ids, times, conditions."""
+"""Bytes of a task's nodes otherwise: names, ids, times, conditions."""
 GROUP_BYTES: Final = 14_000
-"""Of the nodes of a group, or of a round of a loop."""
+"""Bytes of the nodes of a group, or of an iteration of a loop."""
 WORKFLOW_BYTES: Final = 60_000
-"""Of a workflow without tasks: KFP's templates, metadata, the root's nodes."""
+"""Bytes of a workflow without tasks: KFP's templates, metadata, the root's nodes."""
 PARAMETER_COPIES: Final = 6
-"""Of the run's parameters: in the workflow's arguments, and in the nodes of the root. With those in
-the task that reads them it is the 14 that were measured: a text of 14 KB added 200 KB."""
+"""Copies of the run's parameters: in the arguments of the workflow, and in the nodes of the root.
+With those in the task that reads them there are 14, as measured: a text of 14 KB added 200 KB."""
 DIGEST_BYTES: Final = 71
 SETTINGS_BYTES: Final = 150
-"""Of an output that is an object: a stage's settings."""
+"""Bytes of an output that is an object: the settings of a stage."""
 _URI: Final = "minio://mlpipeline/v2/artifacts/" + "0" * 110
 _ESCAPED: Final = 1.1
-"""The executor input is text within text, whose quotes are escaped."""
+"""Factor for the executor input, which is JSON within JSON with escaped quotes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """What a run of a pipeline comes to."""
+    """Size and pods of a run of a pipeline."""
 
     workflow: int
     """Bytes."""
     tasks: Mapping[str, int]
     """Bytes of one run of each task."""
     pods: int
-    """Of a first run."""
+    """Pods of a first run."""
     cached_pods: int
-    """Where KFP's cache answers all that it may."""
+    """Pods if KFP's cache answers all tasks that it may."""
 
     @property
     def share(self) -> float:
-        """Of what Argo can keep; above 1 a run stands still."""
+        """Share of Argo's limit; above 1 the status is no longer updated."""
         return self.workflow / MAX_WORKFLOW_BYTES
 
 
@@ -80,19 +80,22 @@ class _Task:
 def size(
     compiled: str, parameters: Mapping[str, Any] | None = None, *, iterations: int = 1
 ) -> Size:
-    """The size of a compiled pipeline's run.
+    """Estimate the size of a run of a compiled pipeline.
 
     Args:
-        compiled: Its YAML, with the options of a profile.
-        parameters: What the run is given; the defaults where it is not.
-        iterations: Rounds of each loop.
+        compiled: The YAML, with the options of a profile.
+        parameters: Arguments of the run; others have their defaults.
+        iterations: Iterations of each loop.
+
+    Returns:
+        The estimate.
     """
     spec, *platform = yaml.safe_load_all(compiled)
     options: Mapping[str, Any] = {}
     if platform:
         options = platform[0]["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
     declared = spec["root"].get("inputDefinitions", {}).get("parameters", {})
-    values = {name: one.get("defaultValue", "") for name, one in declared.items()}
+    values = {name: parameter.get("defaultValue", "") for name, parameter in declared.items()}
     values |= dict(parameters or {})
     total = WORKFLOW_BYTES + PARAMETER_COPIES * _bytes(values)
     pods = cached_pods = 1  # the root's driver
@@ -137,7 +140,7 @@ def _tasks(spec: Mapping[str, Any], name: str, iterations: int, times: int = 1) 
         inner = spec["components"][reference]
         rounds = times
         if "parameterIterator" in entry or "artifactIterator" in entry:
-            # The loop has a driver of its own besides those of its rounds.
+            # The loop has a driver besides those of its iterations.
             yield _Task(key, entry, inner, times)
             rounds = times * iterations
         yield _Task(key, entry, inner, rounds)
@@ -146,7 +149,7 @@ def _tasks(spec: Mapping[str, Any], name: str, iterations: int, times: int = 1) 
 
 
 def _executor_input(task: _Task, values: Mapping[str, Any]) -> int:
-    """Bytes of what the launcher hands the task, values filled in."""
+    """Bytes of the executor input, with values."""
     declared = task.component.get("inputDefinitions", {}).get("parameters", {})
     inputs = (task.entry.get("inputs") or {}).get("parameters") or {}
     outputs = task.component.get("outputDefinitions", {})
@@ -157,8 +160,10 @@ def _executor_input(task: _Task, values: Mapping[str, Any]) -> int:
         name: {"outputFile": f"/kfp/outputs/{name}"} for name in outputs.get("parameters", {})
     }
     artifacts = {
-        name: {"artifacts": [{"metadata": {}, "type": one["artifactType"], "uri": _URI + name}]}
-        for name, one in outputs.get("artifacts", {}).items()
+        name: {
+            "artifacts": [{"metadata": {}, "type": artifact["artifactType"], "uri": _URI + name}]
+        }
+        for name, artifact in outputs.get("artifacts", {}).items()
     }
     return _bytes({"inputs": given, "outputs": {"parameters": places, "artifacts": artifacts}})
 
@@ -178,22 +183,22 @@ def _value(
 
 
 def _pod(kubernetes: Mapping[str, Any]) -> list[Any]:
-    """The Kubernetes options as a pod's specification has them."""
+    """The Kubernetes options in the form of a pod specification."""
     pod: list[Any] = [kubernetes.get("securityContext"), kubernetes.get("tolerations")]
     for kind in ("secretAs", "configMapAs"):
         own = kind.removesuffix("As")
-        for one in kubernetes.get(f"{kind}Volume", ()):
-            name = one[f"{own}NameParameter"]["runtimeValue"]["constant"]
+        for mount in kubernetes.get(f"{kind}Volume", ()):
+            name = mount[f"{own}NameParameter"]["runtimeValue"]["constant"]
             volume = {"name": name, own: {f"{own}Name": name}}
-            pod.append({**volume, "optional": True, "mountPath": one["mountPath"]})
-        for one in kubernetes.get(f"{kind}Env", ()):
-            for key in one["keyToEnv"]:
-                reference = {"name": one[f"{own}Name"], "key": key[f"{own}Key"], "optional": True}
+            pod.append({**volume, "optional": True, "mountPath": mount["mountPath"]})
+        for mount in kubernetes.get(f"{kind}Env", ()):
+            for key in mount["keyToEnv"]:
+                reference = {"name": mount[f"{own}Name"], "key": key[f"{own}Key"], "optional": True}
                 value = {f"{own}KeyRef": reference}
                 pod.append({"name": key["envVar"], "valueFrom": value})
-    for one in kubernetes.get("fieldPathAsEnv", ()):
-        field = {"fieldRef": {"fieldPath": one["fieldPath"]}}
-        pod += [{"name": one["name"], "valueFrom": field}]
+    for mount in kubernetes.get("fieldPathAsEnv", ()):
+        field = {"fieldRef": {"fieldPath": mount["fieldPath"]}}
+        pod += [{"name": mount["name"], "valueFrom": field}]
     return pod
 
 

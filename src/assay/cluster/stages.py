@@ -1,8 +1,8 @@
-"""What each stage needs, read from the `stage.yaml` in its folder.
+"""The declarations of stages, read from `stage.yaml` in their folders.
 
-The library's stages are the folders of `assay.components`; other distributions name theirs by an
-entry point of the group `assay.stages`, whose value is the package that holds `stage.yaml`. Only
-this data is read: no stage is imported.
+The library's stages are the folders of `assay.components`. Other distributions declare theirs with
+an entry point of the group `assay.stages`, whose value is the package with `stage.yaml`. No stage
+is imported.
 """
 
 import json
@@ -40,9 +40,43 @@ class Evidence:
     """The evidence that a stage gives to a gate."""
 
     about: str
-    """`model` where only a model can have it, else `data`."""
+    """`model` if only a model can have it, else `data`."""
     names: tuple[str, ...]
     requires: tuple[Requirement, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class UiArtifact:
+    """A KFP output artifact that people look at."""
+
+    type: str
+    """A class of `kfp.dsl`."""
+    meaning: str
+
+
+@dataclass(frozen=True, slots=True)
+class Component:
+    """What a stage's KFP component has, where its step does not say it."""
+
+    steps: tuple[str, ...]
+    """Steps that the task runs, in order, by the names of their stages."""
+    artifacts: Mapping[str, UiArtifact] = field(default_factory=dict)
+    parameters: tuple[str, ...] | None = None
+    """The only step parameters that the component has; None for all of them."""
+    hides: tuple[str, ...] = ()
+    """Step parameters that the component does not have."""
+    required: Mapping[str, bool] = field(default_factory=dict)
+    """Parameters that differ from the step in whether they must be given."""
+    settings: bool = False
+    """Whether it has the parameter `settings`."""
+    outputs: tuple[str, ...] | None = None
+    """The only outputs and values that the component gives; None for all of them."""
+    lists: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Outputs that join others in one list, by name."""
+    judge: str = ""
+    """`block` or `reject`: what a verdict other than `pass` does to the run. Empty: nothing."""
+    base_image: str = ""
+    """Reference of the image; empty for a stage of the library."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,20 +89,21 @@ class Stage:
     image: str
     """Role of the image that it runs in."""
     secrets: tuple[str, ...] = ()
-    """Besides those that every stage gets."""
+    """Secrets, besides those that every stage gets."""
     options: Mapping[str, Any] = field(default_factory=dict)
-    """Resources and time-out, where they differ from the defaults of all stages."""
+    """Resources and time-out, if they differ from the defaults of all stages."""
     never_retried: str = ""
-    """The reason why a failed pod must not be retried; empty where it may be."""
+    """Why a failed pod must not be retried; empty if it may be."""
     evidence: Evidence | None = None
+    component: Component = field(default_factory=lambda: Component(()))
 
 
 @cache
 def schema() -> dict[str, Any]:
     """The JSON schema of `stage.yaml`."""
     text = resources.files("assay.cluster").joinpath("stage.schema.json").read_text()
-    found: dict[str, Any] = json.loads(text)
-    return found
+    parsed: dict[str, Any] = json.loads(text)
+    return parsed
 
 
 @cache
@@ -76,14 +111,16 @@ def stages() -> Mapping[str, Stage]:
     """All stages by name: the library's, and those of other distributions.
 
     Raises:
-        UsageError: A stage that cannot be read, or two of the same name.
+        UsageError: A stage cannot be read, or two have the same name.
     """
-    found: dict[str, Stage] = {}
+    declared: dict[str, Stage] = {}
     for name, folder in [*library_folders().items(), *_others()]:
-        if name in found:
-            raise UsageError(f"two stages are called {name!r}: {found[name].folder}, {folder}")
-        found[name] = read_stage(folder, name)
-    return dict(sorted(found.items()))
+        if name in declared:
+            raise UsageError(
+                f"two stages have the name {name!r}: {declared[name].folder}, {folder}"
+            )
+        declared[name] = read_stage(folder, name)
+    return dict(sorted(declared.items()))
 
 
 def library_stages() -> Mapping[str, Stage]:
@@ -94,7 +131,7 @@ def library_stages() -> Mapping[str, Stage]:
 def library_folders() -> Mapping[str, Path]:
     """The folder of each of the library's stages, by name."""
     root = _folder(LIBRARY)
-    # Installed, they are side by side; in the source tree in a folder for each category.
+    # In an installation they are siblings; in the source tree each category has a folder.
     files = [*root.glob(f"*/{FILE}"), *root.glob(f"*/*/{FILE}")]
     return {file.parent.name: file.parent for file in sorted(files, key=lambda f: f.parent.name)}
 
@@ -103,7 +140,7 @@ def read_stage(folder: Path, name: str) -> Stage:
     """The declaration in a stage's folder.
 
     Raises:
-        UsageError: The file cannot be read, or what is wrong in it, with line and column.
+        UsageError: The file cannot be read, or has mistakes, each with line and column.
     """
     path = folder / FILE
     document = read_yaml(read_regular(path, MAX_BYTES, FILE), str(path), _LIMITS)
@@ -120,6 +157,25 @@ def read_stage(folder: Path, name: str) -> Stage:
         options={**given.get("resources", {}), **timeout},
         never_retried=given.get("never_retried", ""),
         evidence=_evidence(given["evidence"]) if "evidence" in given else None,
+        component=_component(given.get("component", {}), name),
+    )
+
+
+def _component(given: Mapping[str, Any], name: str) -> Component:
+    def names(key: str) -> tuple[str, ...] | None:
+        return tuple(given[key]) if key in given else None
+
+    return Component(
+        steps=tuple(given.get("steps", (name,))),
+        artifacts={key: UiArtifact(**item) for key, item in given.get("artifacts", {}).items()},
+        parameters=names("parameters"),
+        hides=tuple(given.get("hides", ())),
+        required=given.get("required", {}),
+        settings=given.get("settings", False),
+        outputs=names("outputs"),
+        lists={key: tuple(parts) for key, parts in given.get("lists", {}).items()},
+        judge=given.get("judge", ""),
+        base_image=given.get("base_image", ""),
     )
 
 

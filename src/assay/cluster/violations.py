@@ -1,4 +1,4 @@
-"""Violations of a JSON schema in a file that people write, each with line and column."""
+"""Violations of a JSON schema in a YAML file, each with line and column."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
@@ -11,18 +11,22 @@ Path = tuple[str | int, ...]
 
 
 def described(document: Document, problems: Iterable[tuple[Path, str]]) -> list[str]:
-    """Problems in the order of the file, each with its place."""
+    """Problems in the order of the file, each with line and column."""
     # A key is marked by a path that ends with it twice: ("security", "uid", "uid").
-    found = {
-        (document.place(path[:-1], key=True) if path[-1:] == path[-2:-1] else document.place(path),
-         text)
+    violations = {
+        (
+            document.position(path[:-1], key=True)
+            if path[-1:] == path[-2:-1]
+            else document.position(path),
+            text,
+        )
         for path, text in problems
     }  # fmt: skip
-    return some(sorted(found), lambda item: f"{document.at(item[0])}: {item[1]}", MAX_PROBLEMS)
+    return some(sorted(violations), lambda item: f"{document.at(item[0])}: {item[1]}", MAX_PROBLEMS)
 
 
 def violations(given: Any, schema: Mapping[str, Any]) -> Iterator[tuple[Path, str]]:
-    """What a value has that its JSON schema does not admit: the path and a description of each."""
+    """Violations of a JSON schema by a value: path and description of each."""
     from jsonschema import Draft202012Validator
 
     for error in Draft202012Validator(schema).iter_errors(given):
@@ -41,7 +45,7 @@ def violations(given: Any, schema: Mapping[str, Any]) -> Iterator[tuple[Path, st
         elif error.validator == "type":
             yield path, f"{where}expected {_words(error.schema)}, got {_shown(error.instance)}"
         elif error.validator == "uniqueItems":
-            yield path, f"{where}names something twice"
+            yield path, f"{where}has duplicates"
         elif error.validator in {"pattern", "maxLength"}:
             yield path, f"{where}{_unfit(error.instance, error.schema)}"
         else:
@@ -61,7 +65,7 @@ def _unknown_keys(
 
 
 def hint(word: str, known: Sequence[str]) -> str:
-    """The known word that is close to `word`, or all known words."""
+    """A suggestion: the known word that is similar to `word`, or all known words."""
     close = closest(word, known)
     return f"did you mean {close!r}?" if close else f"known are {', '.join(known)}"
 

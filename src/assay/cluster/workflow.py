@@ -1,8 +1,7 @@
-"""What Argo says of a run's pods: why one failed, and what one waits for.
+"""Argo's status of a run's pods: why one failed, and what one waits for.
 
-KFP's own API says neither. Its older version hands out the workflow as Argo has it, nodes and all;
-above a size Argo packs them. All of this is text that others wrote: it is bounded, and what is not
-as expected is left out.
+KFP's API has neither. Its older version returns the workflow of Argo with its nodes, which Argo
+compresses above a size. The text is not trusted: it is bounded, and unexpected parts are left out.
 """
 
 import base64
@@ -17,16 +16,16 @@ from assay.documents import Limits, read_json
 from assay.text import one_line
 
 MAX_BYTES: Final = 64 << 20
-"""Of a workflow, and of its nodes once they are unpacked. Argo's own limit is 1 MiB, packed."""
+"""Size of a workflow, and of its uncompressed nodes. Argo's limit is 1 MiB, compressed."""
 _LIMITS: Final = Limits(MAX_BYTES, values=2_000_000)
 MAX_MESSAGE_CHARS: Final = 1_500
 _RED: Final = frozenset({"Failed", "Error"})
 _CONTAINER: Final = re.compile(r"(?:main|wait|init): (?=\S+ \(exit code )")
-"""Argo names the container first."""
+"""Argo's prefix with the name of the container."""
 _EXECUTOR: Final = re.compile(r"executor(?:\(\d+\))?")
-"""KFP's name for the pod that does a task's work, and with retries its number."""
+"""KFP's name of the pod of a task, and with retries its number."""
 DRIVER: Final = "-driver"
-"""The end of the name of a pod that KFP itself needs before a task."""
+"""Suffix of the name of a driver, the pod that KFP runs before a task."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,18 +33,18 @@ class Pod:
     """A pod of a run."""
 
     task: str
-    """The task whose work it does, or the driver's own name."""
+    """The task, or the name of the driver."""
     phase: str
-    """As Argo says: Pending, Running, Succeeded, Failed, Error, …"""
+    """Argo's phase: Pending, Running, Succeeded, Failed, Error, …"""
     message: str
     """Why it failed, or waits; may have several lines."""
     ended: str = ""
 
 
 def pods(manifest: str) -> tuple[Pod, ...]:
-    """The pods in a workflow, in the order of their end; none where it cannot be read.
+    """The pods in a workflow, in the order of their end; empty if it cannot be read.
 
-    Attempts of a task that succeeded in the end are left out.
+    Failed attempts of a task that succeeded later are left out.
 
     Args:
         manifest: The workflow, as JSON.
@@ -60,7 +59,7 @@ def pods(manifest: str) -> tuple[Pod, ...]:
         if node.get("type") == "Retry" and node.get("phase") == "Succeeded"
         for child in _texts(node.get("children"))
     }
-    found = [
+    ended = [
         Pod(
             _task(node, nodes),
             _text(node, "phase"),
@@ -70,19 +69,19 @@ def pods(manifest: str) -> tuple[Pod, ...]:
         for key, node in nodes.items()
         if node.get("type") == "Pod" and key not in forgiven
     ]
-    return tuple(sorted(found, key=lambda pod: (not pod.ended, pod.ended)))
+    return tuple(sorted(ended, key=lambda pod: (not pod.ended, pod.ended)))
 
 
-def failed(found: Iterable[Pod]) -> list[Pod]:
+def failed(all_pods: Iterable[Pod]) -> list[Pod]:
     """The pods that failed, the first one first."""
-    return [pod for pod in found if pod.phase in _RED]
+    return [pod for pod in all_pods if pod.phase in _RED]
 
 
-def waiting(found: Iterable[Pod]) -> dict[str, str]:
-    """What pods wait for, by task; those that say nothing are left out."""
+def waiting(all_pods: Iterable[Pod]) -> dict[str, str]:
+    """What pods wait for, by task; pods without a message are left out."""
     return {
         pod.task: one_line(pod.message)
-        for pod in found
+        for pod in all_pods
         if pod.phase == "Pending" and pod.message.strip()
     }
 
@@ -96,15 +95,15 @@ def _nodes(workflow: Any) -> dict[str, Mapping[str, Any]]:
 
 
 def _unpacked(packed: str) -> bytes:
-    """Base64 of gzip, as Argo writes it.
+    """Decompress base64 of gzip, as Argo writes it.
 
     Raises:
-        ValueError: Neither, or larger than MAX_BYTES.
+        ValueError: It has another format, or is larger than MAX_BYTES.
     """
     reader = zlib.decompressobj(wbits=16 + zlib.MAX_WBITS)
     data = reader.decompress(base64.b64decode(packed, validate=True), MAX_BYTES)
     if not reader.eof:
-        raise ValueError("cut short, or larger than any workflow")
+        raise ValueError("truncated, or larger than any workflow")
     return data
 
 

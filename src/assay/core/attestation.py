@@ -1,15 +1,16 @@
-"""The record of one execution: an in-toto Statement v1 with a SLSA provenance v1 predicate.
+"""Attestations of executions: an in-toto Statement v1 with a SLSA provenance v1 predicate.
 
 Subjects are the outputs; resolved dependencies are inputs, sources, code, image and Git commit;
-external parameters are what the caller chose. Specifications: https://in-toto.io/Statement/v1 and
-https://slsa.dev/provenance/v1. docs/format.md has the fields.
+external parameters are the arguments of the caller. https://in-toto.io/Statement/v1 and
+https://slsa.dev/provenance/v1 are the specifications; docs/format.md has the fields.
 
-The clock and the run id stand only in the run details; no other record or key is derived from
-them. An attestation is found again through the store's referrers, which are no more than hints:
-what it says counts only after `load` has checked it.
+Times and the run id occur in the run details only; no key and no other field depends on them. An
+attestation is found through the referrers in the store. These are hints, which are trusted only
+after `load` has verified the attestation.
 """
 
 import base64
+import functools
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -25,29 +26,28 @@ from assay.core.digest import (
     of_bytes,
     parse_canonical_json,
 )
-from assay.core.parallel import parallel
 from assay.core.signing import PAYLOAD_TYPE, Key, Role, Signer, Verifier, open_unverified
 from assay.core.store import Store
-from assay.errors import RUN_AGAIN, AttestationError
+from assay.errors import RUN_AGAIN, AssayError, AttestationError, IntegrityError, NotFoundError
 
 STATEMENT_TYPE: Final = "https://in-toto.io/Statement/v1"
 PREDICATE_TYPE: Final = "https://slsa.dev/provenance/v1"
 BUILD_TYPES: Final = {1: "urn:assay:step:v1", 2: "urn:assay:step:v2"}
-"""By the version of the code identity; the step key depends on it."""
+"""By version of the code identity, which the step key depends on."""
 ADMISSION_TYPE: Final = "urn:assay:admission:v1"
 ENVELOPE_MEDIA_TYPE: Final = "application/vnd.dsse.envelope.v1+json"
 MAX_ATTESTATION_BYTES: Final = 4 << 20
 
 COMMIT: Final = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
-"""A commit's full name."""
+"""A full commit id."""
 
 Inputs = Mapping[str, str | list[str]]
-"""Input name to digest, to "" where an optional one is absent, or to a list of digests."""
+"""By input name: a digest, a list of digests, or "" for an absent optional input."""
 
 
 @dataclass(frozen=True, slots=True)
-class OutputRecord:
-    """An output as its record names it."""
+class OutputReference:
+    """An output in an attestation."""
 
     digest: str
     artifact_type: str
@@ -55,8 +55,8 @@ class OutputRecord:
 
 
 @dataclass(frozen=True, slots=True)
-class SourceRecord:
-    """Bytes of the outside world as a record names them."""
+class SourceReference:
+    """External data in an attestation."""
 
     digest: str
     uri: str
@@ -64,7 +64,7 @@ class SourceRecord:
 
 @dataclass(frozen=True, slots=True)
 class RunDetails:
-    """When and where; the only part that may differ between two records of the same work."""
+    """Times and run id, the only fields that differ between two attestations of the same work."""
 
     started: str
     """RFC 3339, UTC."""
@@ -74,30 +74,30 @@ class RunDetails:
 
 @dataclass(frozen=True, slots=True)
 class Attestation:
-    """What one execution was."""
+    """The attestation of one execution."""
 
     step: str
     entry_point: str
     code: CodeIdentity
     parameters: Mapping[str, Any]
     inputs: Inputs
-    sources: Mapping[str, SourceRecord]
-    outputs: Mapping[str, OutputRecord]
+    sources: Mapping[str, SourceReference]
+    outputs: Mapping[str, OutputReference]
     values: Mapping[str, Any]
     side_effects: bool
     details: RunDetails
     image: str = ""
     git: Commit | None = None
     digest: str = field(default="", compare=False)
-    """Name of the stored record; empty until it is stored."""
+    """Digest of the stored attestation; empty until it is stored."""
     signed_by: str = field(default="", compare=False)
-    """Key id; empty when unsigned."""
+    """Key id; empty if unsigned."""
     admitted_by: str = field(default="", compare=False)
-    """Who admitted it without a signature; empty when it needs nobody to."""
+    """Owner of the approver's key that admitted it; empty if it needs no admission."""
 
     @property
     def code_digest(self) -> str:
-        """Digest of all code that took part."""
+        """Digest of the code identity."""
         return self.code.digest
 
     @property
@@ -107,17 +107,17 @@ class Attestation:
 
     @property
     def step_key(self) -> str:
-        """The key that this execution is cached under, computed from what the record says."""
+        """The step key, computed from the other fields."""
         sources = {name: source.digest for name, source in self.sources.items()}
         return step_key(self.step, self.code_digest, self.parameters, self.inputs, sources)
 
     def input_digests(self) -> list[str]:
-        """Every artifact this execution read, by input name, without repeats."""
-        found: dict[str, None] = {}
-        # By name, because canonical JSON does not keep the order in which they were given.
+        """The distinct digests of all inputs, in the order of the input names."""
+        digests: dict[str, None] = {}
+        # Sorted, because canonical JSON does not preserve the order of the arguments.
         for _, value in sorted(self.inputs.items()):
-            found.update(dict.fromkeys(value if isinstance(value, list) else [value]))
-        return [digest for digest in found if digest]
+            digests.update(dict.fromkeys(value if isinstance(value, list) else [value]))
+        return [digest for digest in digests if digest]
 
     def statement(self) -> dict[str, Any]:
         """The in-toto Statement, as JSON."""
@@ -172,11 +172,11 @@ class Attestation:
         }
 
     def _dependencies(self) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = [
+        entries: list[dict[str, Any]] = [
             {"name": "input", "digest": {"sha256": hex_of(digest)}}
             for digest in self.input_digests()
         ]
-        found += [
+        entries += [
             {
                 "name": f"source/{name}",
                 "uri": source.uri,
@@ -185,14 +185,14 @@ class Attestation:
             for name, source in sorted(self.sources.items())
         ]
         scope = {"modules": {"annotations": {"scope": self.code.scope.value}}}
-        found += [
+        entries += [
             {"name": f"code/{name}", "digest": {"sha256": hex_of(digest)}, **scope.get(name, {})}
             for name, digest in sorted(self.code.parts.items())
         ]
         if self.image:
-            found.append({"name": "image", "uri": self.image, **_image_digest(self.image)})
+            entries.append({"name": "image", "uri": self.image, **_image_digest(self.image)})
         if self.git:
-            found.append(
+            entries.append(
                 {
                     "name": "git",
                     "uri": self.git.repository,
@@ -200,7 +200,7 @@ class Attestation:
                     "annotations": {"dirty": self.git.dirty},
                 }
             )
-        return found
+        return entries
 
 
 def step_key(
@@ -210,9 +210,19 @@ def step_key(
     inputs: Inputs,
     sources: Mapping[str, str],
 ) -> str:
-    """What an execution is a function of, as one digest.
+    """The key of an execution in the step cache.
 
-    Two executions with one key give the same reproducible outputs; that is the step cache's law.
+    Executions with equal keys have equal reproducible outputs.
+
+    Args:
+        step: Name of the step.
+        code_digest: Digest of the code identity.
+        parameters: Parameters by name, without secrets.
+        inputs: Inputs by name.
+        sources: Digests of the external data, by name.
+
+    Returns:
+        A digest of all arguments.
     """
     return of_bytes(
         canonical_json(
@@ -228,9 +238,21 @@ def step_key(
 
 
 def save(attestation: Attestation, store: Store, signer: Signer | None) -> str:
-    """Store the record and make it findable from each output; returns its digest.
+    """Store an attestation and add it to the referrers of its outputs and inputs.
 
-    Call it only when all that the record names is in the store: parents after children.
+    Everything that the attestation refers to must be in the store already.
+
+    Args:
+        attestation: The attestation.
+        store: Where to store it.
+        signer: Signs it; None stores it unsigned.
+
+    Returns:
+        The digest of the stored attestation.
+
+    Raises:
+        AttestationError: The statement does not conform to the in-toto and SLSA types.
+        StoreError: The store failed.
     """
     statement = attestation.statement()
     _check_types(statement)
@@ -245,7 +267,7 @@ def save(attestation: Attestation, store: Store, signer: Signer | None) -> str:
 
 
 def pointers(attestation: Attestation, digest: str) -> list[str]:
-    """Where the record is found again: from each output it made, and from each input it used."""
+    """Names of the pointers to an attestation: one for each output and one for each input."""
     outputs = sorted({output.digest for output in attestation.outputs.values()})
     return [
         *(f"referrers/{hex_of(subject)}/{hex_of(digest)}" for subject in outputs),
@@ -254,44 +276,67 @@ def pointers(attestation: Attestation, digest: str) -> list[str]:
 
 
 def load(store: Store, digest: str, verifier: Verifier | None) -> Attestation:
-    """Read an attestation and check all that can be checked of it by itself.
+    """Read an attestation and verify it, without reading the artifacts that it refers to.
+
+    Args:
+        store: The store that has it.
+        digest: Its digest.
+        verifier: The configured keys; None accepts unsigned attestations.
+
+    Returns:
+        The attestation.
 
     Raises:
-        AttestationError: Unsigned, or not signed by a key with the role `runner`, though a
-            verification key is configured; or not an attestation of an execution.
-        IntegrityError: The bytes are not what the name says.
-        NotFoundError: No such attestation.
+        AttestationError: A verification key is configured, and the attestation is unsigned or not
+            signed by a key with the role `runner`; or it is not an attestation of an execution.
+        IntegrityError: The bytes do not match the digest.
+        NotFoundError: The attestation does not exist.
     """
     what = f"attestation {digest}"
-    raw = parse_canonical_json(store.get_bytes(digest, MAX_ATTESTATION_BYTES), what)
+    payload = store.get_bytes(digest, MAX_ATTESTATION_BYTES)
+    raw = _read(payload, what)
     if not isinstance(raw, dict):
         raise AttestationError(f"{what}: not a statement")
     signed_by, key, admitted_by = "", None, ""
     if "payloadType" in raw:
         payload, signed_by, key = _open(raw, what, verifier)
-        if key is not None and key.stolen and verifier is not None:
-            admitted_by = _admitted_by(store, digest, verifier)
-        raw = parse_canonical_json(payload, what)
-    elif verifier is not None:
+    if verifier is not None and (key is None or key.stolen):
         admitted_by = _admitted_by(store, digest, verifier)
-        if not admitted_by:
+        if key is None and not admitted_by:
             raise AttestationError(
-                f"{what}: unsigned, and ASSAY_VERIFY_KEYS asks for a signature; {RUN_AGAIN} "
+                f"{what}: unsigned, and ASSAY_VERIFY_KEYS requires a signature; {RUN_AGAIN} "
                 "with ASSAY_SIGNING_KEY set, or have an approver admit it: assay store sign "
                 "DIGEST --why REASON"
             )
-    attestation = replace(parse(raw, digest, signed_by), admitted_by=admitted_by)
+    attestation = replace(_stated(payload, digest, signed_by), admitted_by=admitted_by)
     if key is not None and not admitted_by:
-        try:
-            key.require_in_use(attestation.details.finished, what)
-        except AttestationError as error:
-            if key.stolen is None:
-                raise
-            raise AttestationError(
-                f"{error}; {RUN_AGAIN}, or have an approver admit it: assay store sign DIGEST "
-                "--why REASON"
-            ) from error
+        _require_in_use(key, attestation, what)
     return attestation
+
+
+def _require_in_use(key: Key, attestation: Attestation, what: str) -> None:
+    """Refuse an attestation that was signed after its key was retired or stolen."""
+    try:
+        key.require_in_use(attestation.details.finished, what)
+    except AttestationError as error:
+        if key.stolen is None:
+            raise
+        raise AttestationError(
+            f"{error}; {RUN_AGAIN}, or have an approver admit it: assay store sign DIGEST "
+            "--why REASON"
+        ) from error
+
+
+# Bytes that were parsed once in a process are not parsed again. They are read and compared with
+# their digest, and a signature is verified, each time.
+@functools.lru_cache(maxsize=4096)
+def _read(data: bytes, what: str) -> Any:
+    return parse_canonical_json(data, what)
+
+
+@functools.lru_cache(maxsize=4096)
+def _stated(payload: bytes, digest: str, signed_by: str) -> Attestation:
+    return parse(_read(payload, f"attestation {digest}"), digest, signed_by)
 
 
 def _admitted_by(store: Store, digest: str, verifier: Verifier) -> str:
@@ -303,19 +348,20 @@ def _admitted_by(store: Store, digest: str, verifier: Verifier) -> str:
             raw = parse_canonical_json(store.get_bytes(name, MAX_ATTESTATION_BYTES), what)
             payload, key = verifier.open(raw, what, Role.APPROVER)
             stated = parse_canonical_json(payload, what)
-            given = stated["predicate"]
-            if stated["predicateType"] != ADMISSION_TYPE or digest not in given["attestations"]:
+            predicate = stated["predicate"]
+            admitted = predicate["attestations"]
+            if stated["predicateType"] != ADMISSION_TYPE or digest not in admitted:
                 continue
-            key.require_in_use(given["at"], what)
+            key.require_in_use(predicate["at"], what)
         except (AttestationError, KeyError, TypeError):
-            continue  # it admits nothing
-        if given["by"] == key.owner:
+            continue  # not a valid admission
+        if predicate["by"] == key.owner:
             return key.owner
     return ""
 
 
 def _open(raw: Any, what: str, verifier: Verifier | None) -> tuple[bytes, str, Key | None]:
-    """The payload of an envelope, the id of the key that signed it, and the key if it is known."""
+    """The payload of an envelope, the id of its signing key, and the key if it is configured."""
     if verifier is None:
         return *open_unverified(raw, what), None
     payload, key = verifier.open(raw, what, Role.RUNNER)
@@ -323,59 +369,91 @@ def _open(raw: Any, what: str, verifier: Verifier | None) -> tuple[bytes, str, K
 
 
 def about(store: Store, subject: str, verifier: Verifier | None) -> list[Attestation]:
-    """Every believable record that has `subject` among its outputs, oldest first.
+    """The valid attestations that have an artifact among their outputs.
+
+    Args:
+        store: The store that has them.
+        subject: Digest of the artifact.
+        verifier: The configured keys; None accepts unsigned attestations.
+
+    Returns:
+        The attestations, oldest first; empty if there are none.
 
     Raises:
-        AttestationError: There are records, and none of them can be believed; says why.
+        AttestationError: There are attestations, and none of them is valid; gives the reason.
+        IntegrityError: All of them are damaged.
+        NotFoundError: None of them is in the store.
     """
-    found, refused = _records(store, f"referrers/{hex_of(subject)}/", verifier)
-    made = [r for r in found if any(out.digest == subject for out in r.outputs.values())]
-    if refused and not made:
-        raise refused[0]
+    valid, errors = _load_all(store, f"referrers/{hex_of(subject)}/", verifier)
+    made = [
+        attestation
+        for attestation in valid
+        if any(output.digest == subject for output in attestation.outputs.values())
+    ]
+    if errors and not made:
+        raise errors[0]
     return made
 
 
 def using(store: Store, artifact: str, verifier: Verifier | None) -> list[Attestation]:
-    """Every believable record that has `artifact` among its inputs, oldest first."""
-    found, _ = _records(store, f"dependents/{hex_of(artifact)}/", verifier)
-    return [record for record in found if artifact in record.input_digests()]
+    """The valid attestations that have an artifact among their inputs.
+
+    Args:
+        store: The store that has them.
+        artifact: Digest of the artifact.
+        verifier: The configured keys; None accepts unsigned attestations.
+
+    Returns:
+        The attestations, oldest first.
+    """
+    valid, _ = _load_all(store, f"dependents/{hex_of(artifact)}/", verifier)
+    return [attestation for attestation in valid if artifact in attestation.input_digests()]
 
 
-def _records(
+def _load_all(
     store: Store, prefix: str, verifier: Verifier | None
-) -> tuple[list[Attestation], list[AttestationError]]:
-    def read(pointer: str) -> Attestation | AttestationError:
+) -> tuple[list[Attestation], list[AssayError]]:
+    def read(pointer: str) -> Attestation | AssayError:
         try:
             return load(store, PREFIX + pointer.rsplit("/", 1)[-1], verifier)
-        except AttestationError as error:
+        except (IntegrityError, NotFoundError) as error:
+            # Pointers are hints: anyone who can write to the store can add them.
             return error
 
-    # In parallel, because what is asked anew in each run has a record of each run.
-    read_all = parallel(read, store.list_pointers(prefix))
-    found = [item for item in read_all if isinstance(item, Attestation)]
-    refused = [item for item in read_all if isinstance(item, AttestationError)]
-    return sorted(found, key=lambda record: (record.details.started, record.digest)), refused
+    # In parallel, because steps with side effects have an attestation for each run.
+    results = store.on_each(read, store.list_pointers(prefix))
+    valid = [item for item in results if isinstance(item, Attestation)]
+    errors = [item for item in results if isinstance(item, AssayError)]
+    return sorted(valid, key=lambda item: (item.details.started, item.digest)), errors
 
 
 def parse(raw: Any, digest: str, signed_by: str = "") -> Attestation:
-    """An attestation from a statement's JSON.
+    """Convert the JSON of a statement to an attestation.
+
+    Args:
+        raw: The statement.
+        digest: Digest of the stored attestation.
+        signed_by: Id of the key that signed it; empty if unsigned.
+
+    Returns:
+        The attestation.
 
     Raises:
-        AttestationError: Fields are missing or malformed, or contradict each other.
+        AttestationError: Fields are missing, malformed or inconsistent.
     """
     what = f"attestation {digest}"
     try:
         attestation = _parse(raw, digest, signed_by)
     except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
         raise AttestationError(
-            f"{what}: not a record of an execution ({error!r}); give the digest of an attestation"
+            f"{what}: not the attestation of an execution ({error!r}); give the digest of one"
         ) from error
-    # Rebuilding the statement compares every derived field, above all the step key, with what the
-    # record says, and refuses fields that nobody here reads.
+    # Rebuilding the statement compares every derived field with the given one, in particular the
+    # step key, and refuses unknown fields.
     rebuilt = attestation.statement()
     rebuilt["predicate"]["runDetails"]["builder"] = raw["predicate"]["runDetails"]["builder"]
     if canonical_json(rebuilt) != canonical_json(raw):
-        raise AttestationError(f"{what}: contradicts itself; it was altered or made by other means")
+        raise AttestationError(f"{what}: inconsistent; it was altered or not made by Assay")
     return attestation
 
 
@@ -394,14 +472,14 @@ def _parse(raw: Any, digest: str, signed_by: str) -> Attestation:
         parameters=definition["externalParameters"]["parameters"],
         inputs={name: _input(value) for name, value in internal["inputs"].items()},
         sources={
-            name.removeprefix("source/"): SourceRecord(
+            name.removeprefix("source/"): SourceReference(
                 PREFIX + entry["digest"]["sha256"], entry["uri"]
             )
             for name, entry in dependencies.items()
             if name.startswith("source/")
         },
         outputs={
-            subject["name"]: OutputRecord(
+            subject["name"]: OutputReference(
                 PREFIX + subject["digest"]["sha256"],
                 subject["annotations"]["artifactType"],
                 subject["annotations"]["reproducible"],
@@ -430,16 +508,16 @@ def _code(build_type: Any, dependencies: Mapping[str, Any]) -> CodeIdentity:
     (version,) = (number for number, known in BUILD_TYPES.items() if known == build_type)
     entries = [dependencies[f"code/{name}"] for name in PARTS[version]]
     step, modules, distributions = (PREFIX + entry["digest"]["sha256"] for entry in entries)
-    # Version 1 always covered everything.
+    # Version 1 always covered the whole library.
     scope = Scope(entries[1]["annotations"]["scope"]) if version > 1 else Scope.LIBRARY
     return CodeIdentity(step, modules, distributions, scope, version)
 
 
 def _commit(value: Any) -> str:
-    # It ends up in commands and reports.
+    # It is used in commands and reports.
     if isinstance(value, str) and COMMIT.fullmatch(value):
         return value
-    raise ValueError(f"gitCommit {str(value)[:80]!r} is not the name of a commit")
+    raise ValueError(f"gitCommit {str(value)[:80]!r} is not a commit id")
 
 
 def _input(value: Any) -> str | list[str]:
@@ -456,10 +534,10 @@ def _image_digest(reference: str) -> dict[str, Any]:
 
 
 def _check_types(statement: dict[str, Any]) -> None:
-    """Hold the statement against the published types, so that other tools can read it.
+    """Check a statement against the published types, so that other tools can read it.
 
     Raises:
-        AttestationError: A field that the specification does not have, or of another type.
+        AttestationError: A field is not in the specification, or has another type.
     """
     from google.protobuf.json_format import ParseDict, ParseError
     from in_toto_attestation.predicates.provenance.v1.provenance_pb2 import Provenance
@@ -472,5 +550,5 @@ def _check_types(statement: dict[str, Any]) -> None:
         Statement.copy_from_pb(message).validate()
     except (ParseError, ValueError) as error:
         raise AttestationError(
-            f"the record of {statement['subject']} is invalid: {error}"
+            f"the attestation of {statement['subject']} is invalid: {error}"
         ) from error

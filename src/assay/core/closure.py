@@ -1,15 +1,15 @@
-"""Which modules a step can import: the static closure of its imports, with their data files.
+"""The modules that a step can import: the static closure of its imports, with their data files.
 
-The closure starts from the step's module and from `assay.core.execution`, which lays out inputs and
-stores outputs. It follows every import of a module of assay, or of the package that the step
-belongs to, and takes in the `__init__` of each package on the way. Files that are not Python and
-lie in the folder of a module of the closure, or below it in a folder that is no package, belong
-to it: whoever reads package data reads it from there.
+The closure starts from the module of the step and from `assay.core.execution`, which extracts
+inputs and stores outputs. It follows every import of a module of assay or of the package of the
+step, and includes the `__init__` of each package on the way. It also includes files other than
+Python in the folder of an included module, or in a subfolder that is not a package, because package
+data is read from there.
 
-Where something cannot be resolved, `Closure.unresolved` says what, and the caller must take
-everything for imported: a name that is computed at run time (`assay.core.imports`), a module that
-is imported and not there, a use of `__file__` outside of the step's own folder, or one within it
-that does not name a file of that folder.
+If an import cannot be resolved, `Closure.unresolved` gives the reason, and the caller must assume
+that everything is imported. Reasons are a name that is computed at run time (`assay.core.imports`),
+an imported module that does not exist, a use of `__file__` outside of the step's own folder, or one
+inside it that does not refer to a file of that folder.
 """
 
 import functools
@@ -27,11 +27,11 @@ from assay.errors import StepError
 
 LIBRARY: Final = "assay"
 LOADED_BY_NAME: Final = ()
-"""Finds files; imports none of them."""
+"""Finds files without importing them."""
 
 _EXECUTION: Final = "assay.core.execution"
 _PACKAGES_ELSEWHERE: Final = ("assay.components", "assay.pipelines")
-"""Packages that need not lie in the folder of the package above them: setup.py."""
+"""Packages that may be outside the folder of their parent package; see setup.py."""
 _COMPILED: Final = "__pycache__"
 _LEFT_OUT: Final = frozenset(
     {
@@ -44,28 +44,28 @@ _LEFT_OUT: Final = frozenset(
         _COMPILED,
     }
 )
-"""What lies in a step's folder, says something about the step, and does not take part in it."""
+"""Files in the folder of a step that describe it and do not affect its result."""
 _LOCK: Final = f"{LIBRARY}/requirements.txt"
-"""Counted by `assay.core.distributions`."""
+"""Covered by `assay.core.distributions`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Own:
-    """A step's own code: its folder if that is a package, else the Python files in it."""
+    """The code of a step itself: its folder if that is a package, else the Python files in it."""
 
     module: str
-    """Where the step is defined."""
+    """The module that defines the step."""
     package: str
-    """Dotted name; "" for a module that is in no package."""
+    """Dotted name; "" for a module outside of a package."""
     root: str
     files: Mapping[str, bytes]
     """By path within `root`."""
     file: str
-    """Name of the module's file."""
+    """File name of the module."""
 
     @classmethod
     def of(cls, module: str, path: Path) -> "Own":
-        """The own code of a step that is defined in `module`, at `path`."""
+        """The code of a step in `module`, whose file is `path`."""
         package = module.rpartition(".")[0]
         root = str(path.parent)
         if "__init__.py" not in _list(root):
@@ -82,7 +82,7 @@ class Own:
 
     @property
     def top(self) -> str:
-        """The outermost package that it is in; "" for none."""
+        """The outermost package; "" for none."""
         return self.package.partition(".")[0]
 
     @property
@@ -91,21 +91,22 @@ class Own:
         return str(Path(self.root, *[".."] * self.package.count(".")).resolve())
 
     def covers(self, module: str) -> bool:
-        """Whether a module lies in the folder."""
+        """Whether a module is in this folder."""
         return bool(self.package) and f"{module}.".startswith(f"{self.package}.")
 
 
 @dataclass(slots=True)
 class Closure:
-    """What a step can import."""
+    """The modules and files that a step can import."""
 
     files: dict[str, str] = field(default_factory=dict)
-    """Modules, other than its own, and data files by a path such as `assay/core/step.py`."""
+    """Modules outside of its own folder, and data files, by a path such as `assay/core/step.py`."""
     modules: set[str] = field(default_factory=set)
-    """Its own among them."""
-    others: set[str] = field(default_factory=set)
-    """Names imported from outside of the library, of the step's package and of Python itself."""
+    """Including its own."""
+    external: set[str] = field(default_factory=set)
+    """Imported names outside of the library, the package of the step and the standard library."""
     unresolved: str = ""
+    """Why imports cannot be resolved; "" if they can."""
 
 
 def closure_of(own: Own) -> Closure:
@@ -117,20 +118,20 @@ def closure_of(own: Own) -> Closure:
         walk.look("", imports_of(own.files[own.file]), own.module)
     walk.add(_EXECUTION)
     walk.run()
-    return walk.found
+    return walk.closure
 
 
 def all_files(own: Own) -> Iterator[tuple[str, str]]:
-    """All files of the library and of the outermost package that a step is in."""
+    """All files of the library and of the outermost package of a step."""
     yield from library_files()
     if own.top and own.top != LIBRARY:
         for name, path in files_below(own.top_folder, own.top):
-            if Path(path).is_file():
+            if Path(path).is_file():  # not a broken link, such as the lock files of editors
                 yield name, path
 
 
 def library_files() -> Iterator[tuple[str, str]]:
-    """All files of the library that any step could import, but for those of other steps."""
+    """All files of the library that a step can import, except those of other steps."""
     skipped = {"cli", *(name.rpartition(".")[2] for name in _PACKAGES_ELSEWHERE)}
     for name, path in files_below(_root(), LIBRARY):
         if name.split("/")[1] not in skipped and name != _LOCK:
@@ -138,19 +139,26 @@ def library_files() -> Iterator[tuple[str, str]]:
 
 
 def digest_of(path: str) -> str:
-    """SHA-256 of a file of the library, in hexadecimal; it is read once in a process."""
+    """SHA-256 of a file in hexadecimal; cached in the process."""
     return hashlib.sha256(read(path)).hexdigest()
 
 
+def read_ahead() -> None:
+    """Find out what the library's modules import, for processes that are forks of this one."""
+    for name, path in library_files():
+        if name.endswith(".py"):
+            imports_of(read(path))
+
+
 def forget() -> None:
-    """Read all files again when they are asked for next."""
+    """Clear the caches, so that all files are read again."""
     for cached in (read, _listing, _root, _elsewhere):
         cached.cache_clear()
 
 
 class _Walk:
     def __init__(self, own: Own) -> None:
-        self.found = Closure()
+        self.closure = Closure()
         self._own = own
         self._folders = {LIBRARY: _root()}
         if own.top and own.top not in self._folders:
@@ -161,14 +169,14 @@ class _Walk:
         self._data: set[str] = set()
 
     def add(self, module: str) -> None:
-        """Have a module, and the packages that it is in, looked at."""
-        while module and module not in self.found.modules:
-            self.found.modules.add(module)
+        """Add a module and its parent packages to the closure."""
+        while module and module not in self.closure.modules:
+            self.closure.modules.add(module)
             self._todo.append(module)
             module = module.rpartition(".")[0]
 
     def run(self) -> None:
-        """Follow imports until there are no new ones."""
+        """Follow imports until there are no new modules."""
         while self._todo:
             module = self._todo.pop()
             path = self._find(module)
@@ -180,7 +188,7 @@ class _Walk:
                 imports = imports_of(source) if source is not None else None
             elif path:
                 name = package.replace(".", "/")
-                self.found.files[f"{name}/{file}"] = path
+                self.closure.files[f"{name}/{file}"] = path
                 self._add_data(name, folder)
                 imports = imports_of(read(path))
                 if imports.by_location:
@@ -190,12 +198,12 @@ class _Walk:
                 if self._is_namespace(module):
                     self._add_data(module.replace(".", "/"), self._package(module))
                 else:
-                    self._doubt(f"there is no module {module}")
+                    self._doubt(f"module {module} does not exist")
             if imports is not None:
                 self.look(package, imports, module)
 
     def look(self, package: str, imports: Imports, where: str) -> None:
-        """Add what a module in `package` imports."""
+        """Add the imports of a module in `package`."""
         if unresolved := imports.unresolved or imports.outside:
             self._doubt(f"{where}, {unresolved}")
         for imported, name in imports.names:
@@ -204,10 +212,7 @@ class _Walk:
     def _follow(self, module: str, name: str, where: str) -> None:
         top = module.partition(".")[0]
         if top not in self._tops:
-            if not top:
-                self._doubt(f"{where} imports from a package above its own")
-            elif top not in sys.stdlib_module_names:
-                self.found.others.add(f"{module}.{name}" if name not in {"", "*"} else module)
+            self._add_external(module, name, where)
             return
         if name == "*":
             for submodule in self._submodules(module):
@@ -218,10 +223,17 @@ class _Walk:
         if self._find(module) or (name in {"", "*"} and self._is_namespace(module)):
             self.add(module)
         else:
-            self._doubt(f"{where} imports {module}, which is not there")
+            self._doubt(f"{where} imports {module}, which does not exist")
+
+    def _add_external(self, module: str, name: str, where: str) -> None:
+        top = module.partition(".")[0]
+        if not top:
+            self._doubt(f"{where} imports from above its outermost package")
+        elif top not in sys.stdlib_module_names:
+            self.closure.external.add(f"{module}.{name}" if name not in {"", "*"} else module)
 
     def _find(self, module: str) -> str:
-        """The file of a module; "" if there is none."""
+        """The file of a module; "" if it does not exist."""
         if module not in self._files:
             folder = self._package(module)
             parent, _, last = module.rpartition(".")
@@ -235,11 +247,11 @@ class _Walk:
         return self._files[module]
 
     def _is_namespace(self, module: str) -> bool:
-        """Whether it is a package without an `__init__.py`, which runs no code."""
+        """Whether it is a package without `__init__.py`, which has no code."""
         return bool(self._package(module)) and not self._find(module)
 
     def _package(self, name: str) -> str:
-        """The folder of a package, with `__init__.py` or without; "" if it is none."""
+        """The folder of a package, with or without `__init__.py`; "" if it does not exist."""
         if name not in self._folders and (
             name in _PACKAGES_ELSEWHERE or name.rpartition(".")[0] in _PACKAGES_ELSEWHERE
         ):
@@ -247,8 +259,8 @@ class _Walk:
         if name not in self._folders:
             parent, _, last = name.rpartition(".")
             above = self._package(parent) if parent else ""
-            there = bool(above) and bool(_listing(above).get(last))
-            self._folders[name] = f"{above}/{last}" if there else ""
+            exists = bool(above) and bool(_listing(above).get(last))
+            self._folders[name] = f"{above}/{last}" if exists else ""
         return self._folders[name]
 
     def _submodules(self, package: str) -> Iterator[str]:
@@ -268,15 +280,15 @@ class _Walk:
             if is_folder:
                 if not any(item.endswith(".py") for item in _listing(file)):
                     self._add_data(path, file)
-            elif not entry.endswith(".py") and _counts(entry) and path != _LOCK:
-                self.found.files[path] = file
+            elif not entry.endswith(".py") and _is_relevant(entry) and path != _LOCK:
+                self.closure.files[path] = file
 
     def _doubt(self, what: str) -> None:
-        self.found.unresolved = self.found.unresolved or what
+        self.closure.unresolved = self.closure.unresolved or what
 
 
 def absolute(module: str, package: str) -> str:
-    """The absolute name of a module that is imported in `package`; "" if there is none."""
+    """The absolute name of a module imported in `package`; "" above the outermost package."""
     name = module.lstrip(".")
     level = len(module) - len(name)
     if not level:
@@ -304,7 +316,7 @@ def files_below(
     """
     above = (*above, os.path.realpath(folder))
     for name, is_folder in sorted(_list(folder).items()):
-        if not (_counts(name) or (whole and name in _LEFT_OUT - {_COMPILED})):
+        if not (_is_relevant(name) or (whole and name in _LEFT_OUT - {_COMPILED})):
             continue
         path, file = f"{prefix}/{name}" if prefix else name, f"{folder}/{name}"
         if not is_folder:
@@ -319,12 +331,12 @@ def files_below(
         yield from files_below(file, path, whole=whole, above=above)
 
 
-def _counts(name: str) -> bool:
+def _is_relevant(name: str) -> bool:
     return name not in _LEFT_OUT and not name.endswith((".pyc", "~"))
 
 
 def _list(folder: str) -> dict[str, bool]:
-    """Names in a folder, and whether each is a folder."""
+    """By name of an entry of a folder: whether it is a folder."""
     with os.scandir(folder) as entries:
         return {entry.name: entry.is_dir() for entry in entries}
 
@@ -341,12 +353,12 @@ def _root() -> str:
 def _elsewhere(name: str) -> str:
     spec = importlib.util.find_spec(name)
     if spec is None or spec.submodule_search_locations is None:
-        return ""  # a module, or nothing
+        return ""  # a module, or it does not exist
     return str(Path(spec.origin).resolve().parent) if spec.origin else ""
 
 
 @functools.cache
 def read(path: str) -> bytes:
-    """A file of code, which is read once in a process."""
-    with open(path, "rb") as stream:  # noqa: PTH123 - a hundred files in every step
+    """The content of a file; cached in the process."""
+    with open(path, "rb") as stream:  # noqa: PTH123 - reads a hundred files in every step
         return stream.read()

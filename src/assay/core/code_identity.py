@@ -1,21 +1,20 @@
-"""The code identity: what of the code can change a step's result.
+"""The code identity: a digest of all code that can affect the result of a step.
 
-It covers three things, a digest each:
+It has three parts, each with a digest:
 
 - the step's own folder;
 - the library's modules that the step can import, with their data files (`assay.core.closure`);
-- the locked versions of the distributions that these modules import, with all that these require,
-  and the Python version and machine type (`assay.core.distributions`). For steps outside of the
-  library all locked distributions count: which ones load others that they do not require is known
-  of those that the library's steps import, and of no more.
+- the locked versions of the distributions that these modules import, with all of their
+  requirements, and the Python version and machine type (`assay.core.distributions`). Steps outside
+  of the library depend on all locked distributions, because optional requirements are known only
+  for those that the steps of the library import.
 
-Code that no lock knows counts too (`assay.core.unlocked`): what a step outside of the library
-imports besides, and the classes that `ASSAY_ALLOWED_CLASSES` admits, for steps that make or load
-models.
+It also covers code that is not locked (`assay.core.unlocked`): what a step outside of the library
+imports besides, and the classes in `ASSAY_ALLOWED_CLASSES`, for steps that create or load models.
 
-A step that imports something which cannot be resolved gets all modules of the library (without the
-command line, which no step imports), all files of the outermost package that it is in, and all
-locked distributions.
+If an import of a step cannot be resolved, its code identity covers all modules of the library
+(except the command line, which steps do not import), all files of the outermost package of the
+step, and all locked distributions.
 """
 
 import functools
@@ -43,9 +42,9 @@ from assay.printable import public
 logger = logging.getLogger(__name__)
 
 LOADED_BY_NAME: Final = ()
-"""Looks for the modules of steps without importing them."""
+"""Finds the modules of steps without importing them."""
 VERSION: Final = 2
-"""The version of the format in which code identities are written."""
+"""Version of the format of code identities."""
 _COMMIT: Final = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 _GIT_SECONDS: Final = 5
 _ADMITS_CLASSES: Final = "assay.models.allowed"
@@ -56,37 +55,37 @@ class Scope(StrEnum):
     """How much of the library a code identity covers."""
 
     CLOSURE = "closure"
-    """What the step can import."""
+    """The modules that the step can import."""
     LIBRARY = "library"
-    """Everything."""
+    """All modules."""
 
 
 @dataclass(frozen=True, slots=True)
 class CodeIdentity:
-    """What a step was computed by; `digest` goes into the step key."""
+    """The code of a step; `digest` is part of the step key."""
 
     step: str
-    """Of the step's own files."""
+    """Digest of the step's own files."""
     modules: str
-    """Of the library's modules and their data files."""
+    """Digest of the modules of the library and their data files."""
     distributions: str
-    """Of the locked versions and the platform."""
+    """Digest of the locked versions and the platform."""
     scope: Scope = Scope.CLOSURE
     version: int = VERSION
-    """Of the format: 1 covers the whole library, and names the parts as `PARTS` says."""
+    """Version of the format; version 1 covers the whole library, with the names in `PARTS`."""
     missing: tuple[str, ...] = field(default=(), compare=False)
-    """Modules that the step imports and that are not found here. Their code is not covered, so the
-    step's result must not answer for another execution."""
+    """Modules that the step imports and that were not found. Their code is not covered, so the
+    result must not be cached."""
 
     @property
     def parts(self) -> dict[str, str]:
-        """The digests by the names that they have in the format."""
+        """The digests by their names in the format."""
         digests = (self.step, self.modules, self.distributions)
         return dict(zip(PARTS[self.version], digests, strict=True))
 
     @property
     def digest(self) -> str:
-        """One digest of all three."""
+        """The digest of all three parts."""
         return of_bytes(canonical_json(self.parts))
 
 
@@ -98,7 +97,7 @@ PARTS: Final[Mapping[int, tuple[str, str, str]]] = {
 
 
 class Installed(NamedTuple):
-    """All code and all distributions that steps can import, but for the steps' own code."""
+    """Digests of all modules and distributions that steps can import."""
 
     modules: str
     distributions: str
@@ -106,86 +105,96 @@ class Installed(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Commit:
-    """The Git commit that the code was built from; `dirty` when files differed from it."""
+    """The Git commit of the code; `dirty` if files differed from it."""
 
     repository: str
     commit: str
     dirty: bool = False
 
 
+_known: Final[dict[tuple[str, Path, str, tuple[str, ...]], CodeIdentity]] = {}
+"""Cached identities by module, file and own code of a step, which is read again each time."""
+
+
 def identity(step: Step) -> CodeIdentity:
     """The identity of the code that runs when `step` is executed in this process.
 
     Raises:
-        StepError: The step's source is not in a file, such as one typed at a prompt.
+        StepError: The source of the step is not in a file, for example at an interactive prompt.
     """
     module = sys.modules.get(step.function.__module__)
     file = getattr(module, "__file__", None)
     if file is None:
         raise StepError(f"step {step.name}: its source is not in a file; put it into a module")
     code = getattr(inspect.unwrap(step.function), "__code__", None)
-    written = getattr(code, "co_filename", "")
-    if step.function.__module__.startswith("assay.") and not _same(written, file):
+    origin = getattr(code, "co_filename", "")
+    if step.function.__module__.startswith("assay.") and not _same(origin, file):
         raise StepError(
-            f"step {step.name}: says that it is of {step.function.__module__}, and was "
-            f"written in {written}; a step has the name of the module that it is in"
+            f"step {step.name}: its module is {step.function.__module__}, but it is defined in "
+            f"{origin}; `__module__` must be the module that defines the step"
         )
     return _identity(step.function.__module__, Path(file).resolve())
 
 
-def _same(one: str, other: str) -> bool:
-    return Path(one).resolve() == Path(other).resolve()
+def _same(first: str, second: str) -> bool:
+    return Path(first).resolve() == Path(second).resolve()
 
 
 def identity_of(entry_point: str) -> CodeIdentity:
-    """The identity that a step of this installation has, without importing its module.
+    """The identity of a step of this installation, without importing its module.
 
     Args:
         entry_point: `module:name`.
 
     Raises:
-        StepError: There is no such module here.
+        StepError: This installation does not have the module.
     """
     module = entry_point.partition(":")[0]
     try:
-        found = importlib.util.find_spec(module)
+        spec = importlib.util.find_spec(module)
     except (ImportError, ValueError):
-        found = None
-    if found is None or found.origin is None:
+        spec = None
+    if spec is None or spec.origin is None:
         raise StepError(f"step {entry_point!r}: this installation has no module {module!r}")
-    return _identity(module, Path(found.origin).resolve())
+    return _identity(module, Path(spec.origin).resolve())
 
 
 def _identity(module: str, path: Path) -> CodeIdentity:
     own = closure.Own.of(module, path)
-    found = closure.closure_of(own)
+    step = _digest_of({name: hashlib.sha256(data).hexdigest() for name, data in own.files.items()})
+    key = (module, path, step, tuple(ALLOWED_CLASSES.get()))
+    if key in _known:
+        return _known[key]
+    imported = closure.closure_of(own)
     lock = distributions.locked()
-    names, unresolved = None, found.unresolved
-    if not unresolved and (names := lock.of_imports(found.others)) is None:
-        # What is not known, such as a module beside the step's, may import whatever it likes.
-        unresolved = "imports a module of which no locked distribution is known"
+    names, unresolved = None, imported.unresolved
+    if not unresolved and (names := lock.of_imports(imported.external)) is None:
+        # An unknown module, such as one next to the step, may import anything.
+        unresolved = "imports a module that is not in a locked distribution"
     others = unlocked.code_of(
-        (name for name in found.others if lock.distribution_of(name) is None),
+        (name for name in imported.external if lock.distribution_of(name) is None),
         beside=own.root if not own.package else str(Path(own.top_folder).parent),
         known=[os.path.realpath(f"{own.root}/{name}") for name in own.files],
     )
-    files = {**others.files, **found.files}
+    files = {**others.files, **imported.files}
     if own.top != closure.LIBRARY:
         names = None  # a distribution may load any other that is installed
     if unresolved:
-        logger.debug("%s: the whole library counts as its code: %s", module, unresolved)
+        logger.debug("%s: its code identity covers the whole library: %s", module, unresolved)
         files |= closure.all_files(own)
-    if unresolved or _ADMITS_CLASSES in found.modules:
+    if unresolved or _ADMITS_CLASSES in imported.modules:
         others.distributions.update(_admitted())
-    return CodeIdentity(
-        step=_digest_of(
-            {name: hashlib.sha256(data).hexdigest() for name, data in own.files.items()}
-        ),
+    result = CodeIdentity(
+        step=step,
         modules=_digest_of({name: closure.digest_of(path) for name, path in files.items()}),
         distributions=distributions.digest_of(names, others.distributions),
         scope=Scope.LIBRARY if unresolved else Scope.CLOSURE,
         missing=tuple(sorted(others.missing)),
     )
+    if own.top == closure.LIBRARY and not unresolved:
+        # Its modules cannot change while the process runs them.
+        _known[key] = result
+    return result
 
 
 def _admitted() -> list[str]:
@@ -205,31 +214,33 @@ def _digest_of(digests: Mapping[str, str]) -> str:
 
 
 def installed() -> Installed:
-    """What a process that starts now would run, whatever this one has loaded.
+    """The code that a new process would run, regardless of the modules loaded in this one.
 
-    Read anew, and what `identity` goes on with.
+    Clears the caches, so that `identity` uses the same files.
     """
     closure.forget()
     distributions.forget()
     unlocked.forget()
+    _known.clear()
     files = {name: closure.digest_of(path) for name, path in closure.library_files()}
     return Installed(_digest_of(files), distributions.digest_of(None))
 
 
 def commit() -> Commit | None:
-    """The commit this code was built from: `ASSAY_GIT_COMMIT` (images set it), or the checkout.
+    """The commit of this code: `ASSAY_GIT_COMMIT`, which images set, or the commit of the checkout.
 
-    None where neither tells; the code digest names the code all the same.
+    Returns:
+        The commit; None if it is unknown. The code digest identifies the code in any case.
 
     Raises:
-        UsageError: `ASSAY_GIT_COMMIT` is not a commit's full name.
+        UsageError: `ASSAY_GIT_COMMIT` is not a full commit id.
     """
     value = GIT_COMMIT.get()
     if value:
         commit_id, _, flag = value.partition("+")
         if not _COMMIT.fullmatch(commit_id):
             raise UsageError(
-                f"ASSAY_GIT_COMMIT: {commit_id[:80]!r} is not a commit's full name; "
+                f"ASSAY_GIT_COMMIT: {commit_id[:80]!r} is not a full commit id; "
                 "set it to what `git rev-parse HEAD` prints"
             )
         repository = public(GIT_REPOSITORY.get()) or f"pkg:pypi/kfp-assay@{__version__}"
@@ -245,7 +256,7 @@ def _checkout_commit() -> Commit | None:
     commit_id = _git(root, "rev-parse", "HEAD")
     if not _COMMIT.fullmatch(commit_id):
         return None
-    # User information before an @ may hold a token.
+    # The user information before an @ may contain a token.
     remote = re.sub(r"//[^/@]*@", "//", _git(root, "config", "remote.origin.url"))
     dirty = bool(_git(root, "status", "--porcelain", "--untracked-files=no"))
     return Commit(
@@ -254,7 +265,7 @@ def _checkout_commit() -> Commit | None:
 
 
 def _git(root: Path, *arguments: str) -> str:
-    from assay.core.git import Git, GitError  # a cached answer needs no Git
+    from assay.core.git import Git, GitError  # cached results do not need Git
 
     try:
         return Git(root, seconds=_GIT_SECONDS).text(*arguments).strip()

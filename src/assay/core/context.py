@@ -1,4 +1,4 @@
-"""Store, keys and cache mode as the settings name them, for executions and commands."""
+"""Create the store, keys and cache mode of executions and commands from the settings."""
 
 from pathlib import Path
 
@@ -11,28 +11,28 @@ from assay.core.store import Store, open_store
 
 
 def store_from_env() -> Store:
-    """The store that `ASSAY_STORE` names.
+    """The store of `ASSAY_STORE`.
 
     Raises:
-        UsageError: It is unset, or no store URL.
+        UsageError: It is unset, or not the URL of a store.
     """
     return open_store(STORE.require())
 
 
 def services_from_env() -> Services:
-    """The store and whose signatures count, for work outside of an execution.
+    """The store and the verification keys, for work outside of an execution.
 
     Raises:
-        UsageError: A variable that is missing or cannot be used; the message names it.
+        UsageError: A variable is missing or invalid.
     """
     return Services(store_from_env(), verifier_from_env())
 
 
 def context_from_env() -> Context:
-    """Everything an execution needs, from the environment.
+    """The environment of executions.
 
     Raises:
-        UsageError: A variable that is missing or cannot be used; the message names it.
+        UsageError: A variable is missing or invalid.
     """
     check(CACHE, WORK)
     work = WORK.get()
@@ -44,6 +44,6 @@ def context_from_env() -> Context:
         image=IMAGE.get(),
         invocation=RUN.get(),
         work_root=Path(work) if work else None,
-        # What is larger as it lies there is larger unpacked.
+        # A file that exceeds the limit also exceeds it when it is decompressed.
         max_source_bytes=Limits.from_env().table_bytes,
     )

@@ -1,4 +1,4 @@
-"""Names for bytes: SHA-256 digests and canonical JSON. Pure; no I/O but reading what it is given.
+"""SHA-256 digests and canonical JSON. No I/O, except reading from given streams.
 
 A digest is the string ``sha256:<64 lower-case hex digits>``, as in the OCI image specification.
 """
@@ -14,7 +14,7 @@ from assay.errors import IntegrityError, UsageError
 
 PREFIX: Final = "sha256:"
 CHUNK_BYTES: Final = 1 << 20
-"""How much is read at a time; bounds memory at any blob size."""
+"""Buffer size; limits the memory regardless of the blob size."""
 
 _MAX_SAFE_INTEGER: Final = 2**53 - 1
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}", re.ASCII)
@@ -35,7 +35,7 @@ def require_digest(text: str, what: str = "digest") -> str:
 
 
 def hex_of(digest: str) -> str:
-    """The 64 hex digits of a digest, for file names and foreign formats."""
+    """The 64 hex digits of a digest, for file names and other formats."""
     return require_digest(digest)[len(PREFIX) :]
 
 
@@ -45,14 +45,14 @@ def of_bytes(data: bytes) -> str:
 
 
 class Readable(Protocol):
-    """As much of a stream as hashing needs."""
+    """The part of the stream interface that hashing needs."""
 
     def read(self, size: int = -1, /) -> bytes:
-        """At most `size` bytes; empty at the end."""
+        """Read at most `size` bytes; empty at the end."""
 
 
 def of_stream(stream: Readable) -> tuple[str, int]:
-    """The digest and size in bytes of what is left in `stream`, in bounded memory."""
+    """The digest and size in bytes of the rest of `stream`, in bounded memory."""
     hasher, size = hashlib.sha256(), 0
     while chunk := stream.read(CHUNK_BYTES):
         hasher.update(chunk)
@@ -61,11 +61,11 @@ def of_stream(stream: Readable) -> tuple[str, int]:
 
 
 def canonical_json(value: Any) -> bytes:
-    """The one encoding of a JSON value: RFC 8785 (JSON Canonicalization Scheme).
+    """Encode a JSON value in the JSON Canonicalization Scheme (RFC 8785).
 
     Raises:
-        UsageError: The value has NaN, an infinity, an integer beyond 2^53, a lone surrogate, or a
-            type that JSON does not have.
+        UsageError: The value contains NaN, an infinity, an integer beyond 2^53, a lone surrogate,
+            or a type that JSON does not have.
     """
     try:
         return rfc8785.dumps(value)
@@ -76,11 +76,11 @@ def canonical_json(value: Any) -> bytes:
 def parse_canonical_json(data: bytes, what: str) -> Any:
     """Parse JSON that must be in its canonical form.
 
-    A second spelling of one value would give it a second name, so spaces, another key order or a
-    repeated key are refused.
+    Another encoding of the same value would have another digest, so spaces, another key order and
+    repeated keys are refused.
 
     Raises:
-        IntegrityError: Not JSON, or JSON in another form than RFC 8785's.
+        IntegrityError: The data is not JSON, or not in the form of RFC 8785.
     """
     try:
         value = json.loads(data, parse_int=_integer)
@@ -93,9 +93,9 @@ def parse_canonical_json(data: bytes, what: str) -> Any:
 
 
 def _integer(text: str) -> int | float:
-    """A number without fraction or exponent, as RFC 8785 writes every one below 10^21.
+    """Parse a number without fraction or exponent, which RFC 8785 uses below 10^21.
 
-    Beyond 2^53 it was a float: `canonical_json` admits no larger integer.
+    Beyond 2^53 it is a float, because `canonical_json` does not allow larger integers.
     """
     number = float(text)
     return number if abs(number) > _MAX_SAFE_INTEGER else int(text)

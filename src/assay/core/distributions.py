@@ -1,9 +1,9 @@
-"""Which locked distributions a step's result can depend on, and the digest of their versions.
+"""The locked distributions that the result of a step can depend on, and a digest of their versions.
 
-The lock (`requirements.txt` in the library's folder) names after each distribution those that
-require it, as `uv pip compile` writes it: `# via NAME`. So what a distribution needs follows from
-the lock alone, in every environment alike: an image that lacks what its steps do not import gives
-the same digest as one that has all.
+The lock (`requirements.txt` in the folder of the library) lists after each distribution the ones
+that require it, in the format of `uv pip compile`: `# via NAME`. The requirements are therefore the
+same in every environment: an image without distributions that its steps do not import gives the
+same digest as one with all of them.
 """
 
 import functools
@@ -20,7 +20,7 @@ from typing import Final
 from assay.core.digest import canonical_json, of_bytes
 
 LOADED_BY_NAME: Final = ()
-"""The lock is no part of a closure: its digest is."""
+"""The lock is not part of a closure, but its digest is."""
 
 _NAMES: Final[Mapping[str, str]] = {
     "git": "gitpython",
@@ -31,7 +31,7 @@ _NAMES: Final[Mapping[str, str]] = {
     "sklearn": "scikit-learn",
     "yaml": "pyyaml",
 }
-"""Distributions by import name, where that is not their own name."""
+"""Distributions by import name, if the names differ."""
 _OPTIONAL: Final[Mapping[str, frozenset[str]]] = {
     "great-expectations": frozenset(
         {
@@ -48,9 +48,9 @@ _OPTIONAL: Final[Mapping[str, frozenset[str]]] = {
     "pandas": frozenset({"matplotlib", "openpyxl", "scipy", "sqlalchemy"}),
     "pyarrow": frozenset({"cloudpickle"}),
 }
-"""What a distribution or one that it requires loads where it is installed, and does not require."""
+"""Distributions that a distribution (or one of its requirements) loads if they are installed."""
 _SHARED: Final = frozenset({"google"})
-"""Import names that belong to no single distribution."""
+"""Import names that several distributions share."""
 _OWN_NAME: Final = "kfp-assay"
 
 
@@ -59,27 +59,28 @@ class Lock:
     """Locked distributions, by normalised name."""
 
     versions: Mapping[str, Collection[str]]
-    """More than one where they depend on the version of Python."""
+    """Several if they depend on the Python version."""
     requires: Mapping[str, Collection[str]] | None
-    """None if the lock does not say it of each distribution."""
+    """None if the lock does not list the requirements of every distribution."""
 
     def of_imports(self, names: Iterable[str]) -> frozenset[str] | None:
-        """The distributions that modules belong to, with all that these require.
+        """The distributions of some modules, with all of their requirements.
 
         Returns:
-            None if a module is in no locked distribution, or what they require is not known.
+            The distributions. None if a module is not in a locked distribution, or the requirements
+            are unknown.
         """
-        wanted = [self.distribution_of(name) for name in names]
-        if self.requires is None or None in wanted:
+        pending = [self.distribution_of(name) for name in names]
+        if self.requires is None or None in pending:
             return None
-        found: set[str] = set()
-        while wanted:
-            name = wanted.pop()
-            if name is not None and name not in found:
-                found.add(name)
-                wanted += self.requires.get(name, ())
-                wanted += _OPTIONAL.get(name, frozenset()) & self.versions.keys()
-        return frozenset(found)
+        result: set[str] = set()
+        while pending:
+            name = pending.pop()
+            if name is not None and name not in result:
+                result.add(name)
+                pending += self.requires.get(name, ())
+                pending += _OPTIONAL.get(name, frozenset()) & self.versions.keys()
+        return frozenset(result)
 
     def distribution_of(self, module: str) -> str | None:
         """The locked distribution that a module belongs to; None if it is in none."""
@@ -92,16 +93,16 @@ class Lock:
 
 
 def digest_of(names: Collection[str] | None, unlocked: Collection[str] = ()) -> str:
-    """Digest of the locked versions of distributions, and of installed ones that stray from them.
+    """Digest of the locked versions of distributions, and of installed versions that differ.
 
-    An environment that strays from the lock must not share a step key with one that keeps to it.
-    One that lacks distributions may: an image holds only what its steps import, and a step that
-    misses one fails instead of giving another result. A distribution that strays may require others
-    than the locked one does; then all count.
+    An environment with other versions than the lock must not share a step key with one that has the
+    locked versions. An environment without some distributions may: an image has only those that its
+    steps import, and a step without one fails instead of returning another result. If an installed
+    version differs, its requirements may differ too; then all distributions are included.
 
     Args:
-        names: Normalised; None for all that are locked.
-        unlocked: What else takes part in the result, a line each (`assay.core.unlocked`).
+        names: Normalized names; None for all locked distributions.
+        unlocked: Further code that the result depends on, one line each (`assay.core.unlocked`).
     """
     versions, strays = locked().versions, _strays()
     if names is None or any(stray.partition("==")[0] in names for stray in strays):
@@ -134,7 +135,7 @@ def parse(text: str) -> Lock:
     current = ""
     for line in text.split("\n"):
         if line[:5] == "    -":
-            continue  # a hash, as most lines are
+            continue  # a hash, like most lines
         if line[:5] == "    #":
             words = line.removeprefix("    #").removeprefix(" via").split()
             if words and current:
@@ -143,13 +144,13 @@ def parse(text: str) -> Lock:
         elif line[:1].isalnum():
             name, _, rest = line.partition("==")
             current = normal(name.strip())
-            # A name may be there more than once, with a version for each range of Python versions.
+            # A name may occur several times, with a version for each range of Python versions.
             versions.setdefault(current, set()).add(rest.split(maxsplit=1)[0].rstrip(";"))
     return Lock(versions, requires if explained == set(versions) else None)
 
 
 def forget() -> None:
-    """Read all files again when they are asked for next."""
+    """Clear the caches, so that all files are read again."""
     locked.cache_clear()
     _strays.cache_clear()
 
@@ -162,7 +163,7 @@ def normal(name: str) -> str:
 
 @functools.cache
 def _strays() -> list[str]:
-    """`name==version` of each distribution on the path in another version than the locked."""
+    """`name==version` of each distribution on the path with another version than the locked."""
     versions = locked().versions
     strays = set()
     for entry in {*sys.path, *site.getsitepackages()}:

@@ -1,7 +1,6 @@
-"""The variables and modules that this process and the libraries in it have.
+"""Change the environment variables and modules of this process, for libraries and child processes.
 
-What Assay itself reads is in `assay.core.settings`. Here variables are set, for libraries and for
-processes that this one starts.
+The variables that Assay itself reads are in `assay.core.settings`.
 """
 
 import contextlib
@@ -11,7 +10,7 @@ from collections.abc import Iterator, Mapping
 
 
 def inherited(**changed: str) -> dict[str, str]:
-    """The variables of this process with those in `changed`, for a process that it starts."""
+    """The variables of this process, updated with `changed`, for a child process."""
     return {**os.environ, **changed}
 
 
@@ -21,7 +20,7 @@ def set_variables(variables: Mapping[str, str]) -> None:
 
 
 def set_defaults(variables: Mapping[str, str]) -> None:
-    """Set those of `variables` that are not set."""
+    """Set the variables that are unset."""
     for name, value in variables.items():
         os.environ.setdefault(name, value)
 
@@ -40,7 +39,7 @@ def unset_variables(*prefixes: str) -> None:
 
 @contextlib.contextmanager
 def environment(variables: Mapping[str, str]) -> Iterator[None]:
-    """Set `variables` in this process; afterwards they are what they were, or not there."""
+    """Set variables in this process while the block runs, and restore them afterwards."""
     before = {name: os.environ.get(name) for name in variables}
     os.environ.update(variables)
     try:
@@ -55,13 +54,13 @@ def environment(variables: Mapping[str, str]) -> Iterator[None]:
 
 @contextlib.contextmanager
 def hidden_modules(*names: str) -> Iterator[None]:
-    """Let modules pass for not installed, unless they have been imported already.
+    """Make modules appear as not installed, unless they have been imported already.
 
-    For libraries that import whatever they find and do without it just as well.
+    For libraries that import optional modules which are not needed.
     """
     hidden = [name for name in names if name not in sys.modules]
     for name in hidden:
-        sys.modules[name] = None  # type: ignore[assignment]  # what Python takes for not installed
+        sys.modules[name] = None  # type: ignore[assignment]  # marks a module as not importable
     try:
         yield
     finally:
@@ -70,8 +69,8 @@ def hidden_modules(*names: str) -> Iterator[None]:
 
 
 def silence_mlflow() -> None:
-    """Let MLflow send no usage data, unless the user wants it to.
+    """Disable the telemetry of MLflow, unless the user has enabled it.
 
-    MLflow looks at this once, when it is imported.
+    Must be called before MLflow is imported.
     """
     set_defaults({"MLFLOW_DISABLE_TELEMETRY": "true"})

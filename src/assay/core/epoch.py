@@ -1,13 +1,13 @@
-"""What a remembered answer rests on besides its inputs, as a short text: an epoch.
+"""Epochs: a short text that invalidates the cache of KFP.
 
-KFP answers from its own cache without asking whether what it names still exists, or is still
-believed. So every stage of a pipeline gets the epoch among its settings: KFP's cache key changes
-with it. It changes
+KFP returns cached results without checking whether their artifacts still exist and are still
+trusted. Every stage of a pipeline therefore gets the epoch as a setting, which makes it part of
+KFP's cache key. The epoch changes
 
-- when `assay store gc` removed what an answer may name: it writes the store's pointer anew;
-- when other keys count, or the same ones for something else.
+- when `assay store gc` removed blobs that a cached result may refer to: it writes a pointer;
+- when the verification keys or their roles change.
 
-The step cache needs none of it: it looks at all it names each time.
+The step cache does not need epochs, because it checks all references of an entry.
 """
 
 import secrets
@@ -18,16 +18,16 @@ from assay.core.signing import Verifier
 from assay.core.store import Store
 
 COLLECTION: Final = f"epochs/{hex_of(of_bytes(b'collection'))}"
-"""The pointer that a collection writes anew: 64 hex digits of no other meaning."""
+"""The pointer that a collection writes: 64 random hex digits."""
 _LENGTH: Final = 12
 
 
 def epoch(store: Store, verifier: Verifier | None) -> str:
-    """The epoch of a store and of those whose signatures count: 12 hex digits.
+    """The epoch of a store and its verification keys: 12 hex digits.
 
     Args:
-        store: Where the answers' artifacts lie.
-        verifier: Whose signatures count; None asks for none.
+        store: The store of the artifacts.
+        verifier: The configured keys; None accepts unsigned attestations.
 
     Raises:
         StoreError: The store failed.
@@ -37,19 +37,19 @@ def epoch(store: Store, verifier: Verifier | None) -> str:
             key.key_id,
             sorted(key.roles),
             key.retired.isoformat() if key.retired else "",
-            # Nothing where nothing was stolen: what was cached before stays so.
+            # Empty if the key was not stolen, so that existing cache entries remain valid.
             *([key.stolen.isoformat()] if key.stolen else []),
         ]
         for key in (verifier.keys if verifier else ())
     )
     collection = of_bytes(store.read_pointer(COLLECTION) or b"")
-    found = of_bytes(canonical_json({"collection": collection, "keys": keys}))
-    return hex_of(found)[:_LENGTH]
+    digest = of_bytes(canonical_json({"collection": collection, "keys": keys}))
+    return hex_of(digest)[:_LENGTH]
 
 
 def renew(store: Store) -> None:
-    """Begin a new epoch; before anything is removed, so that one who is killed began one too many.
+    """Begin a new epoch. Call it before anything is removed, so that a crash cannot skip it.
 
-    Random, because two collections at a time must not count to the same number.
+    The value is random, because two concurrent collections must not write the same one.
     """
     store.write_pointer(COLLECTION, secrets.token_hex(32).encode())

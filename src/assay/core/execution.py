@@ -1,15 +1,14 @@
-"""Running a step: inputs checked and laid out, step key looked up, work done, outputs stored.
+"""Execute a step: check its inputs, look up the cache, run it, and store its outputs.
 
-The order is the guarantee:
+The order matters:
 
-1. Inputs are named by digest; their manifests are read, checked, and must be of the right kind.
-2. Sources (bytes of the outside world) are fetched and hashed, so that they have a name too.
-3. The step key names everything the result is a function of. If the cache has an answer whose
-   record can be believed and whose outputs are all in the store, that is the answer.
-4. Otherwise inputs are laid out in a work folder, read-only and checked byte by byte, and the step
-   runs.
-5. Outputs are stored, files before manifests; then the record; then the cache's pointer. A process
-   killed at any point leaves nothing that a reader could mistake for a finished execution.
+1. Inputs are given by digest; their manifests are read, verified, and must have the declared kind.
+2. Sources (external data) are fetched and hashed, so that they have a digest too.
+3. The step key covers everything that the result depends on. If the cache has a valid attestation
+   for the key, and all of its outputs are in the store, these are returned.
+4. Otherwise inputs are extracted into a work folder, read-only and verified, and the step runs.
+5. Outputs are stored, files before manifests; then the attestation; then the cache entry. A process
+   that is killed at any point leaves nothing that looks like a completed execution.
 """
 
 import contextlib
@@ -31,9 +30,9 @@ from assay.core import code_identity as code
 from assay.core import findings
 from assay.core.attestation import (
     Attestation,
-    OutputRecord,
+    OutputReference,
     RunDetails,
-    SourceRecord,
+    SourceReference,
     load,
     save,
     step_key,
@@ -63,47 +62,47 @@ from assay.printable import without_secrets
 logger = logging.getLogger(__name__)
 
 MAX_VALUE_BYTES: Final = 64 << 10
-"""Values travel as KFP parameters, which is no place for data."""
+"""Limit for values, which are passed as KFP parameters."""
 
 
 class CacheMode(StrEnum):
     """How an execution uses the step cache."""
 
     READ_WRITE = "read-write"
-    """Answer from it, and add to it."""
+    """Read and write it."""
     OFF = "off"
-    """Neither ask it nor add to it."""
+    """Ignore it."""
     REFRESH = "refresh"
-    """Compute anew, and replace the answer."""
+    """Execute the step again, and replace the entry."""
 
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """Where executions happen."""
+    """The environment of executions."""
 
     store: Store
     cache: CacheMode = CacheMode.READ_WRITE
     signer: Signer | None = None
     verifier: Verifier | None = None
     image: str = ""
-    """Reference of the container image the process runs in; empty outside of containers."""
+    """Reference of the running container image; empty outside of containers."""
     invocation: str = ""
-    """The run's id; stands in the record's run details and nowhere else."""
+    """The id of the run, which occurs in the run details of the attestation only."""
     work_root: Path | None = None
-    """Where work folders are made; the system's temporary folder by default."""
+    """Parent of the work folders; the temporary folder of the system by default."""
     max_source_bytes: int | None = None
-    """The most that is fetched from a location; no limit by default."""
+    """Maximum size of an external source in bytes; None for no limit."""
     named: Named | None = None
-    """Knows registered models; without it, inputs are named by digests only."""
+    """Resolves registered models; None if inputs are given by digest only."""
 
 
 @dataclass(frozen=True, slots=True)
 class Execution:
-    """What came of it."""
+    """The result of an execution."""
 
     step: str
     outputs: Mapping[str, str]
-    """Output name to digest; "" for an optional output that the step left empty."""
+    """Digest by output name; "" for an optional output that the step left empty."""
     values: Mapping[str, Any]
     attestation: str
     step_key: str
@@ -113,7 +112,7 @@ class Execution:
 
 @dataclass(frozen=True, slots=True)
 class _Bound:
-    """Arguments sorted by what they are."""
+    """Arguments grouped by the annotations of the step."""
 
     inputs: Mapping[str, str | list[str]]
     manifests: Mapping[str, Manifest]
@@ -121,30 +120,34 @@ class _Bound:
     locations: Mapping[str, str]
     parameters: Mapping[str, Any]
     recorded: Mapping[str, Any]
-    """As the attestation keeps them: without the secrets of URLs."""
+    """The parameters as stored in the attestation, with secrets removed from URLs."""
 
     @property
     def holds_secrets(self) -> bool:
-        """Whether the attestation keeps less than the step gets."""
+        """Whether secrets were removed from the stored parameters."""
         return self.parameters != self.recorded
 
 
 def execute(step: Step, arguments: Mapping[str, Any], context: Context) -> Execution:
-    """Run `step`, or answer from the cache.
+    """Run a step, or return its result from the cache.
 
     Args:
-        step: What to run.
+        step: The step.
         arguments: By name: digests for inputs ("" or None for an absent optional one), locations
             for sources, JSON values for parameters.
         context: Store, cache mode, keys.
 
+    Returns:
+        The result.
+
     Raises:
-        UsageError: Arguments that do not fit the step; names all of them.
-        IntegrityError: An input that is not what its name says.
-        NotFoundError: An input that is not in the store.
-        StepError: The step broke its contract: a missing output, a changed input, a bad value.
+        UsageError: Arguments do not fit the step; the message lists all of them.
+        IntegrityError: An input does not match its digest.
+        NotFoundError: An input is not in the store.
+        StepError: The step violated its contract: a missing output, a changed input, an invalid
+            value.
     """
-    begun, started = time.monotonic(), _now()
+    begin, started = time.monotonic(), _now()
     bound = _bind(step, arguments, context)
     with _work_folder(context.work_root) as root:
         sources = {
@@ -161,22 +164,16 @@ def execute(step: Step, arguments: Mapping[str, Any], context: Context) -> Execu
             {name: source.digest for name, source in sources.items()},
         )
         if bound.holds_secrets and not step.side_effects:
-            # The key, which is as public as the attestation, does not tell two secrets apart.
+            # The key does not contain secrets, so two different secrets would share a cache entry.
             context = replace(context, cache=CacheMode.OFF)
         if identity.missing:
             # Nor does it know their code, which may be another one next time.
             context = replace(context, cache=CacheMode.OFF)
         watch = Watch(context.store)
-        previous = _lookup(step, key, context)
-        while previous is not None and context.cache is CacheMode.READ_WRITE:
-            # Young, so that the collector sees that somebody goes on from these outputs; then a
-            # look whether a collection that began before is about to remove them.
-            if not context.store.is_young(_pointer_of(key)):
-                _point(context.store, key, previous.record.digest)
-            if not watch.touched(previous.names):
-                seconds = time.monotonic() - begun
-                return _execution(step, previous.record, cached=True, seconds=seconds)
-            previous = _lookup(step, key, context)
+        previous, current = _cached(step, key, context, watch)
+        if previous is not None and current:
+            seconds = time.monotonic() - begin
+            return _execution(step, previous.attestation, cached=True, seconds=seconds)
         claim(context.store, bound.manifests.values(), watch)
         outputs, values = _run(step, bound, sources, root, context, context.store, watch)
         if identity.missing and not step.side_effects:
@@ -187,7 +184,9 @@ def execute(step: Step, arguments: Mapping[str, Any], context: Context) -> Execu
         code=identity,
         parameters=bound.recorded,
         inputs=bound.inputs,
-        sources={name: SourceRecord(source.digest, source.uri) for name, source in sources.items()},
+        sources={
+            name: SourceReference(source.digest, source.uri) for name, source in sources.items()
+        },
         outputs=outputs,
         values=values,
         side_effects=step.side_effects,
@@ -197,7 +196,7 @@ def execute(step: Step, arguments: Mapping[str, Any], context: Context) -> Execu
     )
     digest = save(attestation, context.store, context.signer)
     if previous is not None:
-        _warn_if_irreproducible(step, previous.record, attestation)
+        _warn_if_irreproducible(step, previous.attestation, attestation)
     if not step.side_effects and context.cache is not CacheMode.OFF:
         _point(context.store, key, digest)
     return Execution(
@@ -207,7 +206,7 @@ def execute(step: Step, arguments: Mapping[str, Any], context: Context) -> Execu
         attestation=digest,
         step_key=key,
         cached=False,
-        seconds=time.monotonic() - begun,
+        seconds=time.monotonic() - begin,
     )
 
 
@@ -222,12 +221,26 @@ def _with_missing(values: Mapping[str, Any], modules: tuple[str, ...]) -> dict[s
     return {**values, findings.VALUE: [*findings.lines(values), found.line]}
 
 
+def _cached(step: Step, key: str, context: Context, watch: Watch) -> tuple["_Answer | None", bool]:
+    """The cache entry of a key, and whether its outputs can be used."""
+    answer = _lookup(step, key, context)
+    while answer is not None and context.cache is CacheMode.READ_WRITE:
+        # The entry is written again first, so that a later garbage collection keeps the outputs.
+        # A collection that started earlier may be about to remove them.
+        if not context.store.is_recent(_pointer_of(key)):
+            _point(context.store, key, answer.attestation.digest)
+        if not watch.touched(answer.names):
+            return answer, True
+        answer = _lookup(step, key, context)
+    return answer, False
+
+
 @contextlib.contextmanager
 def _work_folder(parent: Path | None) -> Iterator[Path]:
-    """A folder for one execution; that its disk is full is one line, whoever was writing.
+    """A temporary folder for one execution; a full disk is reported as one error.
 
     Raises:
-        StoreError: It cannot be made, or there is no room in it.
+        StoreError: The folder cannot be created, or its disk is full.
     """
     parent = parent or Path(tempfile.gettempdir())
     remedy = "make room, or set ASSAY_WORK to a folder on another disk"
@@ -235,24 +248,24 @@ def _work_folder(parent: Path | None) -> Iterator[Path]:
         work = tempfile.TemporaryDirectory(prefix="assay-", dir=parent)
     except OSError as error:
         raise StoreError(
-            f"cannot make a work folder in {parent}: {error.strerror}; {remedy}"
+            f"cannot create a work folder in {parent}: {error.strerror}; {remedy}"
         ) from error
     with work as name:
         try:
             yield Path(name).resolve()
         except Exception as error:
-            if (number := _no_room(error)) is None:
+            if (number := _disk_full(error)) is None:
                 raise
             raise StoreError(
-                f"no room in the work folder {parent}: {os.strerror(number)}; {remedy}"
+                f"no space left for the work folder {parent}: {os.strerror(number)}; {remedy}"
             ) from error
 
 
-def _no_room(error: Exception) -> int | None:
-    """The error number of a full disk, if that is what `error` is, or was raised from.
+def _disk_full(error: Exception) -> int | None:
+    """The error number if `error` or one of its causes reports a full disk.
 
-    MLflow raises its own error from the disk's. `shutil.copytree` raises one without a number, with
-    the texts of those that it collected.
+    MLflow wraps the error of the disk in its own. `shutil.copytree` raises an error without a
+    number, whose text contains those of the original errors.
     """
     full = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
     cause: BaseException | None = error
@@ -267,37 +280,18 @@ def _no_room(error: Exception) -> int | None:
 
 
 def _bind(step: Step, arguments: Mapping[str, Any], context: Context) -> _Bound:
-    """Sort the arguments; report all that is wrong with them at once."""
-    arguments, problems = _whole(step, arguments, context)
-    inputs: dict[str, str | list[str]] = {}
-    manifests: dict[str, Manifest] = {}
-    for name, port in {**step.inputs, **step.list_inputs}.items():
-        given = arguments.get(name) or ""
-        if name in step.list_inputs:
-            digests = _digests(given)
-            inputs[name] = digests
-        else:
-            digests = [given] if given else []
-            inputs[name] = given
-        if not digests and not port.optional:
-            problems.append(f"{step.name}: input {name!r} is missing; give an artifact's digest")
-        for digest in digests:
-            if not is_digest(digest):
-                continue  # said already
-            manifests[digest] = get_manifest(context.store, digest)
-            problems += _kind_problems(f"{step.name}: input {name!r}", port, manifests[digest])
-    locations = {name: arguments.get(name) or "" for name in step.sources}
-    problems += [
-        f"{step.name}: source {name!r} is missing; give a path, an URL or a digest"
-        for name, location in locations.items()
-        if not location and not step.sources[name]
-    ]
+    """Group the arguments; report all problems together."""
+    arguments, problems = _resolved(step, arguments, context)
+    inputs: dict[str, str | list[str]] = {name: arguments.get(name) or "" for name in step.inputs}
+    inputs |= {name: _digests(arguments.get(name) or "") for name in step.list_inputs}
+    manifests = _manifests(step, inputs, context, problems)
+    locations = _locations(step, arguments, problems)
     known = {*inputs, *locations, *step.outputs, *step.services}
-    given_parameters = {name: value for name, value in arguments.items() if name not in known}
+    others = {name: value for name, value in arguments.items() if name not in known}
     try:
-        # Through JSON and back, because KFP hands 1 over as 1.0 inside of lists and objects: what
-        # the step gets must follow from what the key holds.
-        parameters = json.loads(canonical_json(step.bind_parameters(given_parameters)))
+        # Converted to JSON and back, because KFP passes 1 as 1.0 inside lists and objects: the
+        # values that the step gets must be those that the key covers.
+        parameters = json.loads(canonical_json(step.bind_parameters(others)))
     except UsageError as error:
         problems.append(str(error))
         parameters = {}
@@ -306,59 +300,87 @@ def _bind(step: Step, arguments: Mapping[str, Any], context: Context) -> _Bound:
     return _Bound(inputs, manifests, locations, parameters, without_secrets(parameters, given=True))
 
 
-def _whole(
+def _locations(step: Step, arguments: Mapping[str, Any], problems: list[str]) -> dict[str, str]:
+    """The locations of the sources; adds missing ones to `problems`."""
+    locations = {name: arguments.get(name) or "" for name in step.sources}
+    problems += [
+        f"{step.name}: source {name!r} is missing; give a path, a URL or a digest"
+        for name, location in locations.items()
+        if not location and not step.sources[name]
+    ]
+    return locations
+
+
+def _manifests(
+    step: Step,
+    inputs: Mapping[str, str | list[str]],
+    context: Context,
+    problems: list[str],
+) -> dict[str, Manifest]:
+    """The manifests of the inputs by digest; adds missing inputs and other kinds to `problems`."""
+    manifests: dict[str, Manifest] = {}
+    for name, port in {**step.inputs, **step.list_inputs}.items():
+        digests = _digests(inputs[name])
+        if not digests and not port.optional:
+            problems.append(f"{step.name}: input {name!r} is missing; give an artifact's digest")
+        for digest in filter(is_digest, digests):  # others are reported already
+            manifests[digest] = get_manifest(context.store, digest)
+            problems += _kind_problems(f"{step.name}: input {name!r}", port, manifests[digest])
+    return manifests
+
+
+def _resolved(
     step: Step, arguments: Mapping[str, Any], context: Context
 ) -> tuple[dict[str, Any], list[str]]:
-    """The arguments with whole digests, and what is wrong with those that name nothing."""
+    """The arguments with full digests, and the problems of those that cannot be resolved."""
     resolved, problems = dict(arguments), []
 
-    def whole(given: Any, what: str) -> Any:
-        if is_digest(given):
-            return given
-        if moves(given) and not step.side_effects:
-            # KFP's cache knows the parameter only: it would answer for the alias of last week.
+    def full(value: Any, what: str) -> Any:
+        if is_digest(value):
+            return value
+        if moves(value) and not step.side_effects:
+            # KFP's cache key contains the parameter only, and the alias may have moved since.
             problems.append(
-                f"{what}: {given!r} may name another model tomorrow, and this step is cached; give "
+                f"{what}: {value!r} may name another model tomorrow, and this step is cached; give "
                 "the digest or MODEL/VERSION"
             )
-            return given
+            return value
         try:
-            text = given if isinstance(given, str) else repr(given)
+            text = value if isinstance(value, str) else repr(value)
             return resolve(text, context.store, what, context.named)
         except (UsageError, NotFoundError) as error:
             problems.append(str(error))
-            return given
+            return value
 
     for name in (*step.inputs, *step.digests):
-        if given := arguments.get(name):
-            resolved[name] = whole(given, f"{step.name}: {name}")
+        if value := arguments.get(name):
+            resolved[name] = full(value, f"{step.name}: {name}")
     for name in step.list_inputs:
         digests = _digests(arguments.get(name) or "")
         resolved[name] = [
-            whole(given, f"{step.name}: {name} {place}") for place, given in enumerate(digests, 1)
+            full(value, f"{step.name}: {name} {number}") for number, value in enumerate(digests, 1)
         ]
     for name in step.sources:
-        if is_short(given := arguments.get(name)):
-            resolved[name] = whole(given, f"{step.name}: {name}")
+        if is_short(value := arguments.get(name)):
+            resolved[name] = full(value, f"{step.name}: {name}")
     return resolved, problems
 
 
-def _digests(given: Any) -> list[str]:
-    if isinstance(given, list):
-        # An empty text among digests stays, and is refused: dropped in silence it would be
-        # evidence that nobody misses.
-        return given
-    return [given] if given else []
+def _digests(value: Any) -> list[str]:
+    if isinstance(value, list):
+        # An empty item is kept, so that it is refused; dropping it would silently omit evidence.
+        return value
+    return [value] if value else []
 
 
 def _kind_problems(what: str, port: Port, manifest: Manifest) -> list[str]:
-    # A base kind such as Evidence has no type of its own and admits every artifact; the step says
-    # what is wrong with one that lacks the file it reads.
+    # A base kind such as Evidence has no type and accepts every artifact; the step reports
+    # artifacts without the file that it reads.
     expected = port.kind.type
     if not expected or manifest.artifact_type == expected:
         return []
-    found = f"expected an artifact of type {expected}, got {manifest.artifact_type}"
-    return [f"{what}: {found}; see what it is with: assay show {manifest.digest}"]
+    problem = f"expected an artifact of type {expected}, got {manifest.artifact_type}"
+    return [f"{what}: {problem}; inspect it with: assay show {manifest.digest}"]
 
 
 def _fetch(name: str, location: str, root: Path, context: Context) -> Source:
@@ -369,15 +391,15 @@ def _fetch(name: str, location: str, root: Path, context: Context) -> Source:
 
 @dataclass(frozen=True, slots=True)
 class _Answer:
-    """What the cache holds under a key."""
+    """A usable cache entry."""
 
-    record: Attestation
+    attestation: Attestation
     names: list[str]
-    """Digests of the blobs it consists of: the record, its outputs and their files."""
+    """Digests of the attestation, its outputs and their files."""
 
 
 def _lookup(step: Step, key: str, context: Context) -> _Answer | None:
-    """The believable record under `key` whose outputs are all there, if any."""
+    """The valid attestation of `key` whose outputs are all in the store, if there is one."""
     if step.side_effects or context.cache is CacheMode.OFF:
         return None
     pointer = context.store.read_pointer(_pointer_of(key))
@@ -390,7 +412,7 @@ def _lookup(step: Step, key: str, context: Context) -> _Answer | None:
             raise IntegrityError(f"attestation {digest} is about another step key")  # noqa: TRY301
         names = require_outputs(context.store, attestation)
     except (IntegrityError, NotFoundError) as error:
-        # Not an error of this run: the answer does not count, and the step is computed.
+        # Not an error of this run: the entry is ignored, and the step is executed.
         logger.warning("%s: cached answer not used: %s", step.name, error)
         return None
     return _Answer(attestation, [digest, *names])
@@ -405,10 +427,10 @@ def _pointer_of(key: str) -> str:
 
 
 def read_cache_pointer(pointer: bytes) -> str:
-    """The attestation that a cache entry names.
+    """The digest of the attestation in a cache entry.
 
     Raises:
-        IntegrityError: The entry is not what docs/format.md says.
+        IntegrityError: The entry does not have the format in docs/format.md.
     """
     raw = parse_canonical_json(pointer, "cache entry")
     if isinstance(raw, dict) and list(raw) == ["attestation"] and is_digest(raw["attestation"]):
@@ -417,11 +439,11 @@ def read_cache_pointer(pointer: bytes) -> str:
 
 
 def require_outputs(store: Store, attestation: Attestation) -> list[str]:
-    """Check that everything an answer names is in the store, with its size; the digests of it.
+    """Check that all outputs of an attestation are in the store, and return their blobs' digests.
 
     Raises:
-        NotFoundError: Names what is missing.
-        IntegrityError: A manifest is damaged or of another type than the record says.
+        NotFoundError: Blobs are missing or have another size.
+        IntegrityError: A manifest is damaged, or its type differs from that in the attestation.
     """
     blobs: list[Descriptor] = []
     for name, output in attestation.outputs.items():
@@ -429,7 +451,7 @@ def require_outputs(store: Store, attestation: Attestation) -> list[str]:
         if manifest.artifact_type != output.artifact_type:
             raise IntegrityError(f"output {name!r} is of type {manifest.artifact_type}")
         blobs += manifest.blobs
-    if missing := store.has_all(blobs):
+    if missing := store.missing(blobs):
         raise NotFoundError(
             f"{len(missing)} of {len(blobs)} files are missing or cut short, first {missing[0]}"
         )
@@ -437,36 +459,45 @@ def require_outputs(store: Store, attestation: Attestation) -> list[str]:
     return [*outputs, *(blob.digest for blob in blobs)]
 
 
-def rerun(step: Step, record: Attestation, context: Context, scratch: Store) -> Attestation:
-    """Do again what `record` says was done, and return the record of that.
+def rerun(step: Step, attestation: Attestation, context: Context, scratch: Store) -> Attestation:
+    """Repeat an execution.
 
-    Inputs come from the context's store; outputs go to `scratch`, so that a step which is not
-    reproducible leaves nothing behind.
+    Args:
+        step: The step of the attestation.
+        attestation: The execution to repeat.
+        context: The environment; its store has the inputs.
+        scratch: Gets the outputs, so that those of an irreproducible step do not remain.
+
+    Returns:
+        The attestation of the repeated execution, which is not stored.
 
     Raises:
-        UsageError: A step with side effects (it would act again), or a source that is no longer
-            what it was.
+        UsageError: The step has side effects, which would be repeated, or a source has changed.
     """
     if step.side_effects:
-        raise UsageError(
-            f"step {step.name} asks or changes the outside world; running it again would act again"
-        )
-    locations = {name: source.uri for name, source in record.sources.items()}
-    arguments = {**record.parameters, **record.inputs, **locations}
+        raise UsageError(f"step {step.name} has side effects, which running it again would repeat")
+    locations = {name: source.uri for name, source in attestation.sources.items()}
+    arguments = {**attestation.parameters, **attestation.inputs, **locations}
     bound = _bind(step, arguments, context)
     with _work_folder(context.work_root) as root:
         sources = {
             name: _fetch(name, location, root, context) for name, location in locations.items()
         }
         for name, source in sources.items():
-            if source.digest != record.sources[name].digest:
+            expected = attestation.sources[name].digest
+            if source.digest != expected:
                 raise UsageError(
-                    f"{source.uri} is no longer what it was: {source.digest}, recorded was "
-                    f"{record.sources[name].digest}; put the recorded file back to reproduce"
+                    f"{source.uri} has changed: expected {expected}, got {source.digest}; restore "
+                    "the original file to reproduce"
                 )
         outputs, values = _run(step, bound, sources, root, context, scratch)
     return replace(
-        record, code=code.identity(step), outputs=outputs, values=values, digest="", signed_by=""
+        attestation,
+        code=code.identity(step),
+        outputs=outputs,
+        values=values,
+        digest="",
+        signed_by="",
     )
 
 
@@ -478,10 +509,10 @@ def _run(
     context: Context,
     target: Store,
     watch: Watch | None = None,
-) -> tuple[dict[str, OutputRecord], dict[str, Any]]:
-    """Lay out, work, store the outputs in `target`."""
-    laid_out = {
-        digest: _lay_out(manifest, root / "inputs" / hex_of(digest), context.store)
+) -> tuple[dict[str, OutputReference], dict[str, Any]]:
+    """Extract the inputs, run the step, and store the outputs in `target`."""
+    folders = {
+        digest: _extract(manifest, root / "inputs" / hex_of(digest), context.store)
         for digest, manifest in bound.manifests.items()
     }
     before = _stamp(root / "inputs")
@@ -492,7 +523,7 @@ def _run(
         outs[name] = Out(path)
     services = Services(context.store, context.verifier)
     returned = step(
-        **_artifacts(step, bound, laid_out),
+        **_artifacts(step, bound, folders),
         **{name: sources.get(name) for name in step.sources},
         **bound.parameters,
         **outs,
@@ -503,32 +534,32 @@ def _run(
     values = _checked_values(step, returned)
     outputs = {}
     for name, out in outs.items():
-        record = _store_output(step, name, out, target, watch)
-        if record is not None and context.cache is not CacheMode.READ_WRITE:
-            # Whoever asks for it to be computed anew may have been told that it is damaged.
-            if _remove_damaged(step, [record.digest], target):
+        reference = _store_output(step, name, out, target, watch)
+        if reference is not None and context.cache is not CacheMode.READ_WRITE:
+            # Storing looks only at the size of a blob that exists; it may be damaged.
+            if _remove_damaged(step, [reference.digest], target):
                 _store_output(step, name, out, target, watch)
-            blobs = get_manifest(target, record.digest).blobs
+            blobs = get_manifest(target, reference.digest).blobs
             if _remove_damaged(step, (blob.digest for blob in blobs), target):
                 _store_output(step, name, out, target, watch)
-        if record is not None:
-            outputs[name] = record
+        if reference is not None:
+            outputs[name] = reference
     if not outputs:
-        raise StepError(f"step {step.name} wrote no output at all")
+        raise StepError(f"step {step.name} wrote no output")
     return outputs, values
 
 
-def _lay_out(manifest: Manifest, target: Path, store: Store) -> Path:
+def _extract(manifest: Manifest, target: Path, store: Store) -> Path:
     target.parent.mkdir(exist_ok=True)
     get_tree(store, manifest, target)
     return target
 
 
-def _artifacts(step: Step, bound: _Bound, laid_out: Mapping[str, Path]) -> dict[str, Any]:
+def _artifacts(step: Step, bound: _Bound, folders: Mapping[str, Path]) -> dict[str, Any]:
     def artifact(port: Port, digest: str) -> Artifact | None:
         if not digest:
             return None
-        return port.kind(laid_out[digest], digest, bound.manifests[digest].annotations)
+        return port.kind(folders[digest], digest, bound.manifests[digest].annotations)
 
     arguments: dict[str, Any] = {
         name: artifact(port, str(bound.inputs[name])) for name, port in step.inputs.items()
@@ -539,13 +570,13 @@ def _artifacts(step: Step, bound: _Bound, laid_out: Mapping[str, Path]) -> dict[
 
 
 def _stamp(folder: Path) -> list[tuple[str, int, int]]:
-    # Permissions do not stop root, so a look at sizes and times does.
-    found = []
+    # Permissions do not apply to root, so sizes and times are compared as well.
+    entries = []
     for parent, _, names in os.walk(folder):
         for name in names:
             info = os.stat(os.path.join(parent, name))  # noqa: PTH116, PTH118 - once per input file
-            found.append((f"{parent}/{name}", info.st_size, info.st_mtime_ns))
-    return sorted(found)
+            entries.append((f"{parent}/{name}", info.st_size, info.st_mtime_ns))
+    return sorted(entries)
 
 
 def _checked_values(step: Step, returned: Any) -> dict[str, Any]:
@@ -560,7 +591,7 @@ def _checked_values(step: Step, returned: Any) -> dict[str, Any]:
 
 def _store_output(
     step: Step, name: str, out: Out[Any], store: Store, watch: Watch | None
-) -> OutputRecord | None:
+) -> OutputReference | None:
     port = step.outputs[name]
     if not any(out.path.iterdir()):
         if port.optional:
@@ -570,7 +601,7 @@ def _store_output(
     if not port.kind.reproducible:
         annotations["reproducible"] = "false"
     manifest = put_tree(store, out.path, port.kind.type, annotations, watch)
-    return OutputRecord(manifest.digest, port.kind.type, port.kind.reproducible)
+    return OutputReference(manifest.digest, port.kind.type, port.kind.reproducible)
 
 
 def _remove_damaged(step: Step, blobs: Iterable[str], store: Store) -> bool:
@@ -595,34 +626,34 @@ def _warn_if_irreproducible(step: Step, previous: Attestation, now: Attestation)
     changed = irreproducible_outputs(previous, now)
     if changed:
         logger.warning(
-            "%s: computed twice under one key, and %s differ; the step is not reproducible",
+            "%s: not reproducible: two executions with equal keys differ in %s",
             step.name,
             ", ".join(changed),
         )
 
 
-def irreproducible_outputs(one: Attestation, other: Attestation) -> list[str]:
-    """Names of outputs that should be equal in two records of one step key, and are not."""
-    names = sorted(set(one.outputs) | set(other.outputs))
+def irreproducible_outputs(first: Attestation, second: Attestation) -> list[str]:
+    """Names of reproducible outputs that differ between two attestations with equal step keys."""
+    names = sorted(set(first.outputs) | set(second.outputs))
     return [
         name
         for name in names
-        if (a := one.outputs.get(name)) != (b := other.outputs.get(name))
+        if (a := first.outputs.get(name)) != (b := second.outputs.get(name))
         and (a is None or b is None or a.reproducible or b.reproducible)
     ]
 
 
-def _all_outputs(step: Step, outputs: Mapping[str, OutputRecord]) -> dict[str, str]:
+def _all_outputs(step: Step, outputs: Mapping[str, OutputReference]) -> dict[str, str]:
     return {name: outputs[name].digest if name in outputs else "" for name in step.outputs}
 
 
-def _execution(step: Step, record: Attestation, *, cached: bool, seconds: float) -> Execution:
+def _execution(step: Step, attestation: Attestation, *, cached: bool, seconds: float) -> Execution:
     return Execution(
         step=step.name,
-        outputs=_all_outputs(step, record.outputs),
-        values=record.values,
-        attestation=record.digest,
-        step_key=record.step_key,
+        outputs=_all_outputs(step, attestation.outputs),
+        values=attestation.values,
+        attestation=attestation.digest,
+        step_key=attestation.step_key,
         cached=cached,
         seconds=seconds,
     )

@@ -1,13 +1,13 @@
-"""Findings: what a step did or noticed that a person should know, although nothing failed.
+"""Findings: remarks of a step that a person should know, although nothing failed.
 
-A dataset's findings lie in its `schema.json`, and its card and the validation report show them. A
-step also returns them as the value `findings`, by which they reach the task's log, the terminal of
-a local run and the attestation::
+The findings of a dataset are stored in its `schema.json`, and its card and the validation report
+show them. A step also returns them as the value `findings`, so that they occur in the log of the
+task, on the terminal of a local run and in the attestation::
 
-    found = [Finding("decimal-comma", "column 'weight': ...; set decimal=','", ("weight",))]
-    return {"rows": rows, **values(found)}
+    findings = [Finding("decimal-comma", "column 'weight': ...; set decimal=','", ("weight",))]
+    return {"rows": rows, **values(findings)}
 
-Findings are for people. Nothing is decided by them.
+Findings are for people. No decision depends on them.
 """
 
 import re
@@ -18,32 +18,32 @@ from typing import Any, Final
 from assay.text import one_line, quoted
 
 MAX_FINDINGS: Final = 100
-"""Of one artifact."""
+"""Maximum number of findings of an artifact."""
 MAX_TEXT: Final = 600
-"""Characters of a finding's text."""
+"""Maximum length of the text of a finding."""
 MAX_NAMED: Final = 6
-"""Columns that a text names; `Finding.columns` holds all."""
+"""Maximum number of columns in a text; `Finding.columns` has all."""
 MAX_ALIKE: Final = 20
-"""Findings of one code that are reported one by one."""
+"""Maximum number of findings with one code that are reported separately."""
 VALUE: Final = "findings"
-"""The name under which a step returns its findings."""
+"""Name of the value with the findings of a step."""
 
 _CODE: Final = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing to know.
+    """One remark.
 
-    The text is made one visible line of at most `MAX_TEXT` characters.
+    The text is converted to one line of at most `MAX_TEXT` printable characters.
     """
 
     code: str
-    """What kind of thing, such as `decimal-comma`; lower-case words joined by hyphens. Stable."""
+    """Stable code, such as `decimal-comma`; lower-case words joined by hyphens."""
     text: str
-    """What was found, where, and what to do, in one line."""
+    """What, where, and what to do, in one line."""
     columns: tuple[str, ...] = ()
-    """The columns that it is about, in the table's order."""
+    """The columns concerned, in the order of the table."""
 
     def __post_init__(self) -> None:
         if not _CODE.fullmatch(self.code):
@@ -55,7 +55,7 @@ class Finding:
 
     @property
     def line(self) -> str:
-        """Text and code, as a terminal shows them."""
+        """Text and code, for terminals."""
         return f"{self.text} [{self.code}]"
 
     def to_json(self) -> dict[str, Any]:
@@ -64,10 +64,10 @@ class Finding:
 
 
 def from_json(raw: Any) -> tuple[Finding, ...]:
-    """Findings as `to_json` wrote them; every field is checked, because the file may be hostile.
+    """Read findings in the format of `to_json`; every field is checked.
 
     Raises:
-        ValueError: They are not.
+        ValueError: They are malformed.
     """
     if not isinstance(raw, list) or len(raw) > MAX_FINDINGS:
         raise ValueError(f"findings are not a list of at most {MAX_FINDINGS}")
@@ -84,44 +84,44 @@ def _finding(item: Any) -> Finding:
     return Finding(item["code"], item["text"], tuple(columns))
 
 
-def merged(found: Iterable[Finding]) -> list[Finding]:
-    """Findings with those of one code told together where they are more than `MAX_ALIKE`."""
+def merged(findings: Iterable[Finding]) -> list[Finding]:
+    """Merge findings with the same code if there are more than `MAX_ALIKE`."""
     groups: dict[str, list[Finding]] = {}
-    for finding in found:
+    for finding in findings:
         groups.setdefault(finding.code, []).append(finding)
-    told: list[Finding] = []
+    result: list[Finding] = []
     for code, group in groups.items():
         if len(group) <= MAX_ALIKE:
-            told += group
+            result += group
             continue
         columns = [column for finding in group for column in finding.columns]
-        others = [column for column in columns if column not in group[0].columns]
-        told.append(
+        further = [column for column in columns if column not in group[0].columns]
+        result.append(
             Finding(
                 code,
-                f"{group[0].text[: MAX_TEXT // 2]}; the like holds for {named(others)}",
+                f"{group[0].text[: MAX_TEXT // 2]}; the like holds for {named(further)}",
                 tuple(columns),
             )
         )
-    return told
+    return result
 
 
-def values(found: Iterable[Finding]) -> dict[str, list[str]]:
-    """The entry of a step's values that shows its findings; empty without any."""
-    lines = [finding.line for finding in found]
+def values(findings: Iterable[Finding]) -> dict[str, list[str]]:
+    """The value with the findings of a step; empty without findings."""
+    lines = [finding.line for finding in findings]
     return {VALUE: lines[:MAX_FINDINGS]} if lines else {}
 
 
-def lines(given: Mapping[str, Any]) -> list[str]:
-    """The findings among a step's values, which may come from anywhere, one visible line each."""
-    raw = given.get(VALUE)
+def lines(values: Mapping[str, Any]) -> list[str]:
+    """The findings among the untrusted values of a step, one printable line each."""
+    raw = values.get(VALUE)
     if not isinstance(raw, list):
         return []
     return [one_line(str(item))[: 2 * MAX_TEXT] for item in raw[:MAX_FINDINGS]]
 
 
 def named(columns: Sequence[str]) -> str:
-    """Columns for a finding's text: `column 'a'`, `columns 'a', 'b' and 7 more`."""
+    """Format columns for the text of a finding: `column 'a'`, `columns 'a', 'b' and 7 more`."""
     shown = ", ".join(quoted(name) for name in columns[:MAX_NAMED])
     more = len(columns) - MAX_NAMED
     return f"column{'s' * (len(columns) != 1)} {shown}" + (

@@ -1,16 +1,16 @@
 """Run `git`. No other module starts it.
 
-Each call is bounded in time and output, asks nobody, and runs no program that a repository names:
+Each call is limited in time and output, never prompts, and runs no program that a repository sets:
 
 | rule | how |
 |---|---|
 | no prompt | `GIT_TERMINAL_PROMPT`, `GIT_ASKPASS`, SSH in batch mode, no credential helper |
 | no program of the repository | `core.hooksPath` and `core.fsmonitor` off, `ext::` refused |
-| only the given folder | variables that name another repository are removed from the environment |
+| only the given folder | variables that select another repository are removed |
 | stable messages | locale `C` |
-| bounds | a time-out, and a limit for the output that is read |
+| limits | a timeout, and a maximum size of the output |
 
-Callers put `--end-of-options` or `--` before values that they did not make themselves.
+Callers put `--end-of-options` or `--` before untrusted values.
 """
 
 import contextlib
@@ -29,10 +29,10 @@ from assay.core.settings import GIT_SSH_COMMAND
 from assay.errors import ServiceError
 
 SECONDS: Final = 600.0
-"""Time-out of a command."""
+"""Timeout of a command."""
 MAX_OUTPUT_BYTES: Final = 512 << 20
 MAX_ERROR_BYTES: Final = 64 << 10
-"""Of the standard error, which is cut there."""
+"""Standard error is truncated to this size."""
 _GRACE_SECONDS: Final = 5.0
 _CHUNK_BYTES: Final = 1 << 16
 _CONFIGURATION: Final = {
@@ -55,18 +55,23 @@ _LOCAL: Final = frozenset(
         "GIT_WORK_TREE",
     }
 )
-"""What a hook of another repository sets; see `git rev-parse --local-env-vars`."""
+"""Variables that a hook of another repository sets; see `git rev-parse --local-env-vars`."""
 
 
 class GitError(ServiceError):
-    """Git refused a command, or did not finish it in time."""
+    """A Git command failed or timed out."""
 
     def __init__(self, message: str, output: bytes = b"", errors: str = "") -> None:
+        """An error with the output of the command.
+
+        Args:
+            message: The error message.
+            output: Standard output.
+            errors: Standard error.
+        """
         super().__init__(message)
         self.output = output
-        """The standard output."""
         self.errors = errors
-        """The standard error, at most `MAX_ERROR_BYTES`."""
 
 
 class GitNotFoundError(GitError):
@@ -75,21 +80,21 @@ class GitNotFoundError(GitError):
 
 @dataclass(frozen=True, slots=True)
 class Git:
-    """Git in one folder."""
+    """Runs Git commands in one folder."""
 
     folder: Path = field(default_factory=Path)
     configuration: Mapping[str, str] = field(default_factory=dict)
-    """Settings for each command, such as a login; they reach Git through its environment, so that
-    they are in no file and on no command line."""
+    """Git configuration of each command, such as credentials. It is passed in environment
+    variables, so that it is not visible in files or on command lines."""
     seconds: float = SECONDS
-    """Time-out of a command."""
+    """Timeout of a command."""
 
     def run(self, *command: str, env: Mapping[str, str] | None = None, stdin: bytes = b"") -> bytes:
         """Run a command.
 
         Args:
-            command: The words behind `git`.
-            env: Variables for this command only.
+            command: The arguments of `git`.
+            env: Additional environment variables.
             stdin: The standard input.
 
         Returns:
@@ -97,18 +102,18 @@ class Git:
 
         Raises:
             GitNotFoundError: Git is not installed.
-            GitError: Git refused, took longer than `seconds`, or wrote more than
+            GitError: The command failed, timed out after `seconds`, or wrote more than
                 `MAX_OUTPUT_BYTES`.
         """
-        with tempfile.TemporaryFile() as given:
-            given.write(stdin)
-            given.seek(0)
+        with tempfile.TemporaryFile() as file:
+            file.write(stdin)
+            file.seek(0)
             try:
                 process = subprocess.Popen(  # noqa: S603 - no shell; the callers separate values
                     ["git", *command],  # noqa: S607 - the user's own git
                     cwd=self.folder,
                     env={**environment(self.configuration), **(env or {})},
-                    stdin=given,
+                    stdin=file,
                     stdout=subprocess.PIPE,
                     stderr=subprocess.PIPE,
                 )
@@ -129,10 +134,20 @@ class Git:
         return output
 
     def text(self, *command: str, env: Mapping[str, str] | None = None, stdin: bytes = b"") -> str:
-        """The output of a command as text without its last line end.
+        """Run a command and decode its output.
 
-        Bytes that are not UTF-8 become lone surrogates, so that a path can be given back to Git.
-        Arguments and errors as `run`.
+        Args:
+            command: The arguments of `git`.
+            env: Additional environment variables.
+            stdin: The standard input.
+
+        Returns:
+            The standard output without the last line end. Bytes that are not UTF-8 are decoded with
+            `surrogateescape`, so that paths can be passed to Git again.
+
+        Raises:
+            GitNotFoundError: Git is not installed.
+            GitError: As for `run`.
         """
         output = self.run(*command, env=env, stdin=stdin)
         return output.decode(errors="surrogateescape").removesuffix("\n")
@@ -142,7 +157,7 @@ def environment(configuration: Mapping[str, str]) -> dict[str, str]:
     """The environment of a command.
 
     Args:
-        configuration: Settings beside those that every command has.
+        configuration: Git configuration in addition to that of every command.
     """
     variables = {name: value for name, value in inherited().items() if name not in _LOCAL}
     begin = variables.get("GIT_CONFIG_COUNT", "")
@@ -163,13 +178,13 @@ def environment(configuration: Mapping[str, str]) -> dict[str, str]:
 
 
 def _read(process: "subprocess.Popen[bytes]", seconds: float, what: str) -> tuple[bytes, bytes]:
-    """Standard output and standard error, read side by side until both are closed."""
+    """Read standard output and standard error until both are closed."""
     deadline = time.monotonic() + seconds
     output, errors = bytearray(), bytearray()
     with selectors.DefaultSelector() as selector:
-        for stream, kept in ((process.stdout, output), (process.stderr, errors)):
+        for stream, buffer in ((process.stdout, output), (process.stderr, errors)):
             if stream is not None:
-                selector.register(stream, selectors.EVENT_READ, kept)
+                selector.register(stream, selectors.EVENT_READ, buffer)
         while selector.get_map():
             ready = selector.select(max(deadline - time.monotonic(), 0))
             if not ready:
@@ -190,7 +205,7 @@ def _read(process: "subprocess.Popen[bytes]", seconds: float, what: str) -> tupl
 
 
 def _stop(process: "subprocess.Popen[bytes]") -> None:
-    """End a command that still runs; asked first, so that Git ends its transports too."""
+    """Stop a running command; with SIGTERM first, so that Git stops its transports too."""
     if process.poll() is None:
         process.terminate()
         try:

@@ -1,19 +1,18 @@
-"""What a source file imports, read from its text without running it.
+"""Determine the imports of a source file without running it.
 
-Imports inside of functions count, and so do names that are given to `importlib.import_module`,
-`importlib.resources.files` and `python -m` as constants. A module that computes such a name
-declares what it may be in a constant:
+Imports inside of functions are included, and so are constant names in calls of
+`importlib.import_module` and `importlib.resources.files`, and in `python -m` commands. A module
+that computes such a name must declare the possible values in a constant:
 
     LOADED_BY_NAME: Final = ("sklearn",)
 
-The names are those of modules that it imports and of packages whose files it reads; an empty tuple
-says that nothing which it loads by name takes part in a result. Without the constant such a file is
-*unresolved*, and whoever asks must take everything for imported.
+The names are those of modules that it imports and of packages whose files it reads. An empty tuple
+declares that nothing that is loaded by name affects a result. Without the constant the file is
+*unresolved*, and callers must assume that it imports everything.
 
-Parsing with `ast` takes 10 ms for a large file, and every process that runs a step asks about a
-hundred files. So a scan of the bytes comes first. It answers where every import is a statement
-on lines of its own and nothing hints at a name that is computed, and leaves all other files to
-`ast`.
+Parsing a large file with `ast` takes 10 ms, and every process that runs a step needs about a
+hundred files. The bytes are therefore scanned first. The scan handles files in which all imports
+are separate statements and no name is computed; all other files are parsed with `ast`.
 """
 
 import ast
@@ -25,20 +24,20 @@ from enum import IntEnum
 from typing import Final
 
 DECLARATION: Final = "LOADED_BY_NAME"
-"""Name of the constant in which a module declares what it loads by name."""
+"""Name of the constant that declares what a module loads by name."""
 LOADED_BY_NAME: Final = ()
-"""This module only looks for such names."""
+"""This module only searches for such names."""
 
 _DECLARED: Final = f"\n{DECLARATION}: Final = (".encode()
 _WORD_BYTES: Final = frozenset(
     b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_"
 ) | frozenset(range(0x80, 0x100))
 _LOADERS: Final = frozenset({"importlib", "pkgutil", "runpy", "zipimport"})
-"""Modules of Python that load others by name."""
+"""Standard modules that load other modules by name."""
 _HARMLESS: Final = frozenset({"importlib.metadata", "importlib.util.find_spec"})
-"""What is in `_LOADERS` and loads nothing, entry points apart."""
+"""Parts of `_LOADERS` that load nothing, except entry points."""
 _BY_NAME: Final = frozenset({"import_module", "__import__"})
-"""Functions that import the module that they are given first."""
+"""Functions that import the module in their first argument."""
 _COMPUTED: Final = frozenset(
     {
         "exec_module",
@@ -55,37 +54,37 @@ _COMPUTED: Final = frozenset(
         "zipimporter",
     }
 )
-"""Functions of `_LOADERS` that load what somebody computed."""
+"""Functions of `_LOADERS` that load computed names."""
 _RESOURCES: Final = "importlib.resources"
 _WITH_AS: Final = 3
-"""Words of `NAME as NAME`."""
+"""Number of words of `NAME as NAME`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Imports:
-    """What a source file imports."""
+    """The imports of a source file."""
 
     names: frozenset[tuple[str, str]]
-    """Pairs of module and name: ("a.b", "") for `import a.b`, ("a.b", "c") for `from a.b import c`;
-    the module with its leading dots where it is relative."""
+    """Pairs of module and name: ("a.b", "") for `import a.b`, ("a.b", "c") for `from a.b import c`.
+    Relative modules have leading dots."""
     unresolved: str = ""
-    """Where the file loads something by a name that is computed; "" if nowhere."""
+    """The first place that loads a computed name; "" if there is none."""
     by_location: str = ""
-    """Where it uses its own location, from which it may read any file; "" if nowhere."""
+    """The first use of `__file__`, which may serve to read any file; "" if there is none."""
     outside: str = ""
-    """As `by_location`, where that may be for another file than one in its own folder or below."""
+    """Like `by_location`, if the use is not restricted to files in the module's own folder."""
 
 
 @functools.lru_cache(maxsize=4096)
 def imports_of(source: bytes) -> Imports:
-    """What `source` imports."""
+    """The imports of a source file."""
     return scan(source) or parse(source)
 
 
 def scan(source: bytes) -> Imports | None:
-    """As `parse`, without building a tree; None where it takes one.
+    """Like `parse`, but without a syntax tree; None if one is needed.
 
-    An import statement in a string, such as an example in a docstring, counts here.
+    Import statements in strings, such as examples in docstrings, are included.
     """
     declared = _declared(source)
     if declared is None and _has_hints(source):
@@ -94,15 +93,15 @@ def scan(source: bytes) -> Imports | None:
         return None
     names = {(name, "") for name in declared or ()}
     for place, whole in _places(source, b"import"):
-        found = _statement(source, place) if whole else []
-        if found is None or (declared is None and not whole and _is_function(source, place)):
+        names_of = _statement(source, place) if whole else []
+        if names_of is None or (declared is None and not whole and _is_function(source, place)):
             return None
-        names.update(found)
+        names.update(names_of)
     return None if declared is None and _loads(names, source) else Imports(frozenset(names))
 
 
 def _declared(source: bytes) -> tuple[str, ...] | None:
-    """What the module declares; None where it declares nothing, or in another form."""
+    """The declared names; None if there is no declaration, or it has another form."""
     place = source.find(_DECLARED)
     if place < 0:
         return None
@@ -113,7 +112,7 @@ def _declared(source: bytes) -> tuple[str, ...] | None:
 
 
 def _has_hints(source: bytes) -> bool:
-    """Whether there may be something besides import statements that `parse` looks for."""
+    """Whether there may be constructs other than import statements that `parse` handles."""
     return (
         b"__file__" in source
         or any(whole for _, whole in _places(source, b"eval"))
@@ -126,18 +125,18 @@ def _has_hints(source: bytes) -> bool:
 
 
 def _is_function(source: bytes, place: int) -> bool:
-    """Whether `import` at `place` is a part of the name of a function that imports."""
+    """Whether `import` at `place` is part of the name of an import function."""
     return source.startswith(b"import_module", place) or source[place - 2 : place] == b"__"
 
 
 def _begins_command(source: bytes, place: int) -> bool:
-    """Whether `python` at `place` may end the first of several texts in a list."""
+    """Whether `python` at `place` may be the end of the first of several strings in a list."""
     rest = source[place + len(b"python") : place + 200].lstrip(b"0123456789.")
     return rest[:1] in {b'"', b"'"} and rest[1:].lstrip()[:1] in {b",", b"#", b""}
 
 
 def _is_plain(source: bytes) -> bool:
-    """Whether the bytes are UTF-8, without a mark or a comment that says how to read them."""
+    """Whether the file has neither a byte order mark nor a coding comment."""
     first = source.split(b"\n", 2)[:2]
     return not source.startswith(b"\xef\xbb\xbf") and not any(
         line.lstrip().startswith(b"#") and b"coding" in line for line in first
@@ -145,7 +144,7 @@ def _is_plain(source: bytes) -> bool:
 
 
 def _loads(names: Iterable[tuple[str, str]], source: bytes) -> bool:
-    """Whether a module that loads others by name is among those that are imported."""
+    """Whether one of the imported modules loads others by name."""
     return any(
         module.partition(".")[0] in _LOADERS
         and (b"entry_points" in source or not _HARMLESS & {module, f"{module}.{name}"})
@@ -154,7 +153,7 @@ def _loads(names: Iterable[tuple[str, str]], source: bytes) -> bool:
 
 
 def _places(source: bytes, word: bytes) -> Iterator[tuple[int, bool]]:
-    """Where `word` stands, and whether it is a word of its own there."""
+    """The positions of `word`, and whether it is a whole word there."""
     place = -1
     while (place := source.find(word, place + 1)) >= 0:
         end = place + len(word)
@@ -164,10 +163,10 @@ def _places(source: bytes, word: bytes) -> Iterator[tuple[int, bool]]:
 
 
 def _statement(source: bytes, place: int) -> list[tuple[str, str]] | None:
-    """The import that the keyword at `place` belongs to; [] if none, None if that is unclear.
+    """The import statement of the keyword at `place`; [] if it is not one, None if that is unclear.
 
-    A keyword that is code begins a statement, or follows `from` and a name that do. A statement
-    begins at the beginning of a line, after a colon or after a semicolon.
+    The keyword begins a statement, or follows `from` and a name at the beginning of a statement. A
+    statement begins at the beginning of a line, after a colon or after a semicolon.
     """
     start, end = source.rfind(b"\n", 0, place) + 1, place + len(b"import")
     before = source[start:place].strip()
@@ -179,28 +178,37 @@ def _statement(source: bytes, place: int) -> list[tuple[str, str]] | None:
     return _plain(before, _rest(source, end))
 
 
-@functools.lru_cache(maxsize=4096)  # most statements are in many files
+@functools.lru_cache(maxsize=4096)  # most statements occur in many files
 def _plain(before: bytes, after: bytes) -> list[tuple[str, str]] | None:
-    """The import of what is before and after the keyword; None if that is not a plain list."""
+    """Parse the text before and after the keyword; None if it is not a plain list of names."""
     if before and after.startswith(b"("):
         if not after.endswith(b")"):
             return None
         after = after[1:-1].strip().removesuffix(b",")
     items = [item.split() for item in after.decode("ascii", "replace").split(",")]
-    if not all(len(item) == 1 or (len(item) == _WITH_AS and item[1] == "as") for item in items):
+    if not all(map(_is_item, items)):
         return None
     names = [item[0] for item in items]
     if not before:
         return [(name, "") for name in names] if all(map(_is_dotted, names)) else None
+    return _from_module(before, names)
+
+
+def _is_item(words: list[str]) -> bool:
+    """Whether the words are `NAME` or `NAME as NAME`."""
+    return len(words) == 1 or (len(words) == _WITH_AS and words[1] == "as")
+
+
+def _from_module(before: bytes, names: list[str]) -> list[tuple[str, str]] | None:
     module = before.removeprefix(b"from").strip().decode("ascii", "replace")
     name = module.lstrip(".")
     if (name and not _is_dotted(name)) or not (names == ["*"] or all(map(str.isidentifier, names))):
         return None
-    return [(module, one) for one in names]
+    return [(module, item) for item in names]
 
 
 def _rest(source: bytes, place: int) -> bytes:
-    """The statement from `place` on, without comments; to the closing bracket if one opens."""
+    """The rest of the statement without comments, up to the closing bracket if one opens."""
     end = _end_of_line(source, place)
     text = source[place:end].partition(b"#")[0].strip()
     if text.startswith(b"("):
@@ -220,27 +228,27 @@ def _is_dotted(name: str) -> bool:
 
 
 def parse(source: bytes) -> Imports:
-    """What `source` imports, from its syntax tree."""
+    """The imports of a source file, from its syntax tree."""
     try:
         tree = ast.parse(source)
     except (SyntaxError, ValueError) as error:
         return Imports(frozenset(), f"not valid Python ({error})")
     except (RecursionError, MemoryError):
         return Imports(frozenset(), "an expression that is nested too deeply to parse")
-    found = _Finder(tree)
-    found.visit_all(tree)
-    if found.declared is not None:
-        return Imports(frozenset({*found.names, *((name, "") for name in found.declared)}))
-    unresolved = found.unresolved or (found.computed if _loads(found.names, source) else "")
+    finder = _Finder(tree)
+    finder.visit_all(tree)
+    if finder.declared is not None:
+        return Imports(frozenset({*finder.names, *((name, "") for name in finder.declared)}))
+    unresolved = finder.unresolved or (finder.computed if _loads(finder.names, source) else "")
     try:
-        outside = found.by_location if found.by_location and _leaves(tree) else ""
+        outside = finder.by_location if finder.by_location and _leaves(tree) else ""
     except RecursionError:  # a chain of hundreds of calls
-        outside = found.by_location
-    return Imports(frozenset(found.names), unresolved, found.by_location, outside)
+        outside = finder.by_location
+    return Imports(frozenset(finder.names), unresolved, finder.by_location, outside)
 
 
 class _Finder(ast.NodeVisitor):
-    """Collects imports, and whatever may import something else."""
+    """Collects imports, and constructs that may import further modules."""
 
     def __init__(self, tree: ast.Module) -> None:
         self.names: set[tuple[str, str]] = set()
@@ -249,24 +257,24 @@ class _Finder(ast.NodeVisitor):
         self.by_location = ""
         self._constants = dict(_constants(tree))
         self.declared = _strings(self._constants.get(DECLARATION))
-        self._waiting: list[ast.AST] = []
+        self._pending: list[ast.AST] = []
 
     def visit_all(self, tree: ast.Module) -> None:
         """Visit every node in the order of the source.
 
-        Without recursion: a sum of hundreds of terms is a tree of that depth, and the answer must
-        not depend on how deep the caller's own stack is.
+        Without recursion, because a sum of hundreds of terms is a tree of that depth, and the
+        result must not depend on the stack of the caller.
         """
-        self._waiting = [tree]
-        while self._waiting:
-            node = self._waiting.pop()
-            size = len(self._waiting)
+        self._pending = [tree]
+        while self._pending:
+            node = self._pending.pop()
+            size = len(self._pending)
             super().visit(node)
-            self._waiting[size:] = reversed(self._waiting[size:])
+            self._pending[size:] = reversed(self._pending[size:])
 
     def visit(self, node: ast.AST) -> None:
-        """Leave a node to `visit_all`."""
-        self._waiting.append(node)
+        """Queue a node for `visit_all`."""
+        self._pending.append(node)
 
     def visit_Import(self, node: ast.Import) -> None:
         for alias in node.names:
@@ -323,7 +331,7 @@ class _Finder(ast.NodeVisitor):
             self._look(node, node.value)
 
     def _command(self, node: ast.expr, words: list[ast.expr]) -> None:
-        """A list of words that begins with a Python is a command: `python -m NAME` imports it."""
+        """Handle a list that begins with a Python executable: `python -m NAME` imports NAME."""
         if len(words) > 1 and _is_python(words[0]):
             texts = [self._text(word) for word in words]
             place = texts.index("-m") + 1 if "-m" in texts else len(texts)
@@ -336,7 +344,7 @@ class _Finder(ast.NodeVisitor):
             self.visit(word)
 
     def _is_of_resources(self, node: ast.expr) -> bool:
-        """Whether it is `resources.NAME` of importlib, or a name that was imported from there."""
+        """Whether it is `resources.NAME` of importlib, or a name imported from there."""
         if isinstance(node, ast.Name):
             return (_RESOURCES, node.id) in self.names
         if not isinstance(node, ast.Attribute) or _last(node.value) != "resources":
@@ -364,23 +372,23 @@ class _Finder(ast.NodeVisitor):
 
 
 class _Place(IntEnum):
-    """What an expression with `__file__` gives."""
+    """The result of an expression with `__file__`."""
 
     MODULE = 1
     """The path of the module's file."""
     FOLDER = 2
-    """That of its folder."""
+    """The path of its folder."""
     FILE = 3
-    """That of a file in the folder, by a constant name."""
+    """The path of a file in the folder, by a constant name."""
     CONTENT = 4
-    """What is in a file."""
+    """The content of a file."""
 
 
 def _leaves(tree: ast.Module) -> bool:
-    """Whether `__file__` is used for more than to name or to read files in the module's folder."""
-    waiting: list[tuple[ast.AST, bool]] = [(tree, True)]
-    while waiting:
-        node, whole = waiting.pop()  # a part, as in `node.parent`, is not whole
+    """Whether `__file__` is used for anything other than files in the folder of the module."""
+    pending: list[tuple[ast.AST, bool]] = [(tree, True)]
+    while pending:
+        node, whole = pending.pop()  # a subexpression, as in `node.parent`, is not whole
         place = _place(node) if isinstance(node, ast.expr) else None
         if place is _Place.CONTENT or (place is _Place.FILE and whole):
             continue
@@ -391,12 +399,12 @@ def _leaves(tree: ast.Module) -> bool:
         goes_on = isinstance(node, ast.Attribute | ast.BinOp | ast.Subscript | ast.FormattedValue)
         if isinstance(node, ast.Call):
             goes_on = _last(node.func) in _OF_PATHS
-        waiting += [(child, not goes_on) for child in ast.iter_child_nodes(node)]
+        pending += [(child, not goes_on) for child in ast.iter_child_nodes(node)]
     return False
 
 
 def _place(node: ast.expr) -> _Place | None:
-    """What an expression gives; None if it has no `__file__`, or goes elsewhere from there."""
+    """The result of an expression; None without `__file__`, or if it leaves the folder."""
     if isinstance(node, ast.Name):
         return _Place.MODULE if node.id == "__file__" else None
     if isinstance(node, ast.Attribute):
@@ -413,7 +421,7 @@ def _place(node: ast.expr) -> _Place | None:
 
 
 def _of_function(node: ast.Call) -> _Place | None:
-    """What a function of a path gives."""
+    """The result of a function of a path."""
     called = _last(node.func)
     place = _place(node.args[0]) if node.args else None
     if called in {"Path", "str", "fspath", "abspath", "realpath"} and len(node.args) == 1:
@@ -426,7 +434,7 @@ def _of_function(node: ast.Call) -> _Place | None:
 
 
 def _of_method(called: str, place: _Place, arguments: list[ast.expr]) -> _Place | None:
-    """What the method of a path gives."""
+    """The result of a method of a path."""
     if called in {"resolve", "absolute", "as_posix"} and not arguments:
         return place
     if called == "joinpath":
@@ -439,7 +447,7 @@ def _of_method(called: str, place: _Place, arguments: list[ast.expr]) -> _Place 
 
 
 def _joined(place: _Place | None, words: list[ast.expr]) -> _Place | None:
-    """A folder, or what is below it, joined with constant names."""
+    """The result of joining a folder, or a file below it, with constant names."""
     within = place in {_Place.FOLDER, _Place.FILE} and bool(words)
     for word in words:
         name = word.value if isinstance(word, ast.Constant) else None
@@ -455,11 +463,11 @@ _FILES: Final = frozenset({_Place.MODULE, _Place.FILE})
 _OF_PATHS: Final = frozenset(
     {"Path", "str", "fspath", "abspath", "realpath", "dirname", "join", "joinpath", "relpath"}
 )
-"""Functions that make a path of a path."""
+"""Functions that convert a path to a path."""
 
 
 def _constants(tree: ast.Module) -> Iterator[tuple[str, object]]:
-    """The module's own constants that are literals."""
+    """The literal constants of the module."""
     for node in tree.body:
         if not isinstance(node, ast.AnnAssign | ast.Assign) or node.value is None:
             continue

@@ -1,4 +1,4 @@
-"""What a table may cost before it is refused."""
+"""Resource limits for reading tables."""
 
 import math
 import time
@@ -16,9 +16,9 @@ from assay.core.settings import (
 from assay.errors import DataError
 
 RATIO_FROM_BYTES: Final = 256 << 20
-"""A file that unpacks to no more than this may do so at any ratio."""
+"""The ratio is not limited for files that decompress to at most this size."""
 MOST_BY_GZIP: Final = 1032
-"""Bytes that one byte of a gzip file unpacks to at most (the DEFLATE format's limit)."""
+"""Maximum compression ratio of gzip (limit of the DEFLATE format)."""
 _SETTINGS: Final = (
     MAX_COLUMNS, MAX_TABLE_BYTES, MAX_PART_BYTES, MAX_UNPACKED_RATIO, MAX_READ_SECONDS,
 )  # fmt: skip
@@ -26,30 +26,34 @@ _SETTINGS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """The bounds of one reading; time counts from when they were made."""
+    """The limits for reading one table; the deadline is relative to their creation."""
 
     columns: int
     table_bytes: int
-    """Of the table unpacked: a CSV's text, a Parquet file's pages and values."""
+    """Size of the decompressed table: the text of a CSV, the pages and values of Parquet."""
     part_bytes: int
-    """Of the rows that are in memory at a time, those of one part."""
+    """Size in memory of the rows of one part."""
     ratio: int
     seconds: float
     deadline: float
 
     @classmethod
     def from_env(cls) -> "Limits":
-        """The settings, or their defaults.
+        """Read the limits from the settings.
 
         Raises:
-            UsageError: Names each variable that is no whole number of at least 1.
+            UsageError: Variables are not integers of at least 1; the message lists all of them.
         """
         check(*_SETTINGS)
         columns, table_bytes, part_bytes, ratio, seconds = (item.get() for item in _SETTINGS)
         return cls(columns, table_bytes, part_bytes, ratio, seconds, time.monotonic() + seconds)
 
     def check_columns(self, count: int, where: str) -> None:
-        """Refuse a table that is too wide."""
+        """Refuse a table with too many columns.
+
+        Raises:
+            DataError: The limit is exceeded.
+        """
         if count > self.columns:
             raise DataError(
                 f"{where}: {count:,} columns, and the limit is {self.columns:,} "
@@ -58,15 +62,24 @@ class Limits:
             )
 
     def unpacked(self, packed: int) -> int:
-        """The most that a file of `packed` bytes may unpack to."""
+        """Maximum decompressed size of a file of `packed` bytes."""
         return min(self.table_bytes, max(RATIO_FROM_BYTES, packed * self.ratio))
 
     def check_unpacked(self, size: int, packed: int, where: str) -> None:
-        """Refuse a table that is too large, or that unpacks as no honest data does."""
+        """Refuse a table that is too large, or whose compression ratio is implausible.
+
+        Args:
+            size: Decompressed size in bytes.
+            packed: Size of the file in bytes.
+            where: Name of the table in error messages.
+
+        Raises:
+            DataError: A limit is exceeded.
+        """
         if size > self.table_bytes:
             raise DataError(
                 f"{where}: more than {self.table_bytes:,} bytes unpacked, which is the limit "
-                f"({MAX_TABLE_BYTES.name}); give fewer rows, or raise it"
+                f"({MAX_TABLE_BYTES.name}); give fewer rows, or raise the limit"
             )
         if size > self.unpacked(packed):
             raise DataError(
@@ -76,7 +89,11 @@ class Limits:
             )
 
     def check_part(self, size: int, rows: int) -> None:
-        """Refuse rows that do not fit into memory."""
+        """Refuse rows that take too much memory.
+
+        Raises:
+            DataError: The limit is exceeded.
+        """
         if size > self.part_bytes:
             raise DataError(
                 f"{rows:,} rows of one part take more than {self.part_bytes:,} bytes in memory, "
@@ -84,7 +101,11 @@ class Limits:
             )
 
     def check_time(self, where: str) -> None:
-        """Refuse to go on when the time is over."""
+        """Stop reading after the deadline.
+
+        Raises:
+            DataError: The deadline has passed.
+        """
         if time.monotonic() > self.deadline:
             raise DataError(
                 f"{where}: not read after {math.ceil(self.seconds):,} seconds, which is the limit "

@@ -1,19 +1,20 @@
-"""Which locations a run may read: an allow-list, because who starts a run chooses the location.
+"""The allow-list of locations that a run may read.
 
-A task's pod reaches what the person in front of the run form does not: its own files, services of
-the cluster, the cloud's metadata. `ASSAY_SOURCES` lists what may be read, separated by commas:
+The user who starts a run chooses the location, but the pod of a task has access to resources that
+the user may not have: its own files, services of the cluster, metadata of the cloud provider.
+`ASSAY_SOURCES` lists the allowed locations, separated by commas:
 
-| entry | admits |
+| entry | allows |
 |---|---|
-| `file:///data` | files in that folder; `file:///` is every file |
+| `file:///data` | files in that folder; `file:///` allows every file |
 | `https` | web servers with a public address, by https |
-| `https://host/prefix` | what is below that address, wherever the host is |
+| `https://host/prefix` | URLs with that prefix, whatever the address of the host |
 | `http://host:8080/prefix` | the same, unencrypted |
-| `s3://bucket/prefix?endpoint=https://host:9000` | objects below the prefix; without a bucket, all of the server |
+| `s3://bucket/prefix?endpoint=https://host:9000` | objects below the prefix; without a bucket, all objects of the server |
 
-Unset, it is `file:///,https` and web servers of this machine where a person works, and nothing in a
-cluster. What lies on the store's own server, or on that of `AWS_ENDPOINT_URL`, is admitted always,
-and only these two get the credentials of the environment. A digest names what is in the store.
+The default is `file:///,https` and web servers of this machine; in a cluster nothing is allowed by
+default. The server of the store and that of `AWS_ENDPOINT_URL` are always allowed, and only these
+two get the credentials of the environment. Datasets in the store are given by digest.
 """  # noqa: E501 - a table's rows
 
 import ipaddress
@@ -39,63 +40,59 @@ _FORM: Final = "write file:///folder, https, https://host/path or s3://bucket?en
 
 
 def in_cluster() -> bool:
-    """Whether this process is a task in a cluster: Kubernetes says so, or the compiled pipeline."""
+    """Whether this process is a task in a cluster, according to Kubernetes or the pipeline."""
     return bool(KUBERNETES_HOST.get() or IMAGE.get())
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """A location that may be read, and how."""
+class Access:
+    """How an allowed location may be read."""
 
     any_address: bool
-    """Its host may have any address; otherwise only a public one."""
+    """Whether its host may have a private address."""
     credentials: bool = False
-    """It gets the credentials of the environment."""
+    """Whether requests use the credentials of the environment."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Entry:
     scheme: str
     host: str
-    """With its port; empty for every host."""
+    """With port; empty for every host."""
     path: str
     bucket: str = ""
 
 
-def require_admitted(location: str) -> Place:
-    """The location, if it may be read.
+def require_admitted(location: str) -> Access:
+    """Check that a location is on the allow-list.
 
     Args:
-        location: A path, or a URL that was checked to be one.
+        location: A path or a well-formed URL.
+
+    Returns:
+        How it may be read.
 
     Raises:
-        UsageError: It may not; says which may.
+        UsageError: The location is not allowed.
     """
     entries = _entries()
     parts = urlsplit(location)
-    # By the scheme as it is parsed: FILE:// is one as well.
+    # The parsed scheme is compared, because schemes are not case-sensitive.
     if "://" not in location or parts.scheme == "file":
         return _local(location, entries)
     if parts.scheme == "s3":
         return _bucket(location, entries)
     if _is_default() and parts.hostname in _OWN_MACHINE:
-        return Place(any_address=True)
-    host, path = _host(location), _plain(parts.path)
-    for entry in entries:
-        if entry.scheme == parts.scheme and entry.host == host and _below(path, entry.path):
-            return Place(any_address=True)
-    web = parts.scheme in _PORTS
-    if web and any(entry.scheme == parts.scheme and not entry.host for entry in entries):
-        return Place(any_address=False)
-    raise _refused(public(location))
+        return Access(any_address=True)
+    return _web(location, entries)
 
 
 def require_public(host: str, port: int) -> None:
-    """Refuse a host that has an address which only machines near this one reach.
+    """Refuse a host with an address that is not public.
 
     Raises:
-        UsageError: Loopback, private, link-local or otherwise not public.
-        OSError: No such host.
+        UsageError: An address is loopback, private, link-local or otherwise not public.
+        OSError: The name cannot be resolved.
     """
     for *_, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
         require_public_address(str(address[0]), host)
@@ -105,66 +102,77 @@ def require_public_address(address: str, host: str) -> None:
     """Refuse an address that is not public.
 
     Raises:
-        UsageError: Names the host and not the address, which is nobody's business.
+        UsageError: The address is not public. The message omits it, because it is confidential.
     """
     parsed = ipaddress.ip_address(address.partition("%")[0])
     addresses = _within(parsed)
     if not all(each.is_global and not each.is_multicast for each in addresses):
         raise UsageError(
-            f"{host}: its address is not public; who runs this platform can admit it by name in "
+            f"{host}: its address is not public; an administrator can admit it by name in "
             f"{SOURCES.name}"
         )
 
 
 def _within(address: Any) -> list[Any]:
-    """An address, and the IPv4 addresses that it leads to through a translator or tunnel."""
+    """An address, and the IPv4 addresses that it is translated or tunnelled to."""
     if address.version == 4:  # noqa: PLR2004 - of the protocol
         return [address]
     if address.ipv4_mapped is not None:
         return [address.ipv4_mapped]
-    found = [address]
+    addresses = [address]
     if address.sixtofour is not None:
-        found.append(address.sixtofour)
+        addresses.append(address.sixtofour)
     if address.is_site_local:
-        found.append(ipaddress.IPv4Address(0))
+        addresses.append(ipaddress.IPv4Address(0))
     if any(address in network for network in _TRANSLATED):
-        found.append(ipaddress.IPv4Address(int(address) & 0xFFFF_FFFF))
-    return found
+        addresses.append(ipaddress.IPv4Address(int(address) & 0xFFFF_FFFF))
+    return addresses
 
 
-def _local(location: str, entries: list[_Entry]) -> Place:
+def _local(location: str, entries: list[_Entry]) -> Access:
     text = unquote(urlsplit(location).path) if "://" in location else location
     try:
-        # Links are followed first: one could lead out of the folder.
+        # Links are resolved first, because a link could lead out of the folder.
         path = Path(text).expanduser().resolve()
     except (OSError, RuntimeError, ValueError) as error:
-        raise DataError(f"cannot read {text[:200]!r}: it is no path: {error}") from error
+        raise DataError(f"cannot read {text[:200]!r}: not a path: {error}") from error
     for entry in entries:
         if entry.scheme == "file" and path.is_relative_to(entry.path or "/"):
-            return Place(any_address=True)
+            return Access(any_address=True)
     raise _refused(f"the file {text[:200]}")
 
 
-def _bucket(location: str, entries: list[_Entry]) -> Place:
+def _bucket(location: str, entries: list[_Entry]) -> Access:
     parts = urlsplit(location)
     own = S3_ENDPOINT.get()
     endpoint = parse_qs(parts.query).get("endpoint", [""])[-1] or own
     host = _host(endpoint)
     trusted = {_host(url) for url in (own, _endpoint(STORE.get())) if url}
     if host in trusted:
-        return Place(any_address=True, credentials=True)
+        return Access(any_address=True, credentials=True)
     for entry in entries:
         if entry.scheme != "s3" or entry.host != host:
             continue
         if not entry.bucket or (
             entry.bucket == parts.netloc and _below(_plain(parts.path), entry.path)
         ):
-            return Place(any_address=True)
+            return Access(any_address=True)
+    raise _refused(public(location))
+
+
+def _web(location: str, entries: list[_Entry]) -> Access:
+    parts = urlsplit(location)
+    host, path = _host(location), _plain(parts.path)
+    same_scheme = [entry for entry in entries if entry.scheme == parts.scheme]
+    if any(entry.host == host and _below(path, entry.path) for entry in same_scheme):
+        return Access(any_address=True)
+    if parts.scheme in _PORTS and any(not entry.host for entry in same_scheme):
+        return Access(any_address=False)
     raise _refused(public(location))
 
 
 def _is_default() -> bool:
-    """Whether a person works here, who has said nothing else."""
+    """Whether the default of a process outside of a cluster applies."""
     return not SOURCES.is_set and not in_cluster()
 
 
@@ -172,24 +180,24 @@ def _entries() -> list[_Entry]:
     """The allow-list.
 
     Raises:
-        UsageError: An entry that is none; all of them.
+        UsageError: Entries are malformed; the message lists all of them.
     """
-    found, wrong = [], []
+    entries, wrong = [], []
     for text in _DEFAULT if _is_default() else SOURCES.get():
         parts = urlsplit(text)
         if text in _PORTS:
-            found.append(_Entry(text, "", ""))
+            entries.append(_Entry(text, "", ""))
         elif parts.scheme == "file" and not parts.netloc:
-            found.append(_Entry("file", "", str(Path(unquote(parts.path) or "/").resolve())))
+            entries.append(_Entry("file", "", str(Path(unquote(parts.path) or "/").resolve())))
         elif parts.scheme in _PORTS and parts.hostname and "@" not in parts.netloc:
-            found.append(_Entry(parts.scheme, _host(text), _plain(parts.path)))
+            entries.append(_Entry(parts.scheme, _host(text), _plain(parts.path)))
         elif parts.scheme == "s3" and _host(_endpoint(text)):
-            found.append(_Entry("s3", _host(_endpoint(text)), _plain(parts.path), parts.netloc))
+            entries.append(_Entry("s3", _host(_endpoint(text)), _plain(parts.path), parts.netloc))
         else:
             wrong.append(public(text))
     if wrong:
         raise UsageError(f"{SOURCES.name}: {', '.join(wrong)}: not an entry; {_FORM}")
-    return found
+    return entries
 
 
 def _endpoint(url: str) -> str:
@@ -197,7 +205,7 @@ def _endpoint(url: str) -> str:
 
 
 def _host(url: str) -> str:
-    """`host:port` of a web address; empty for what is none."""
+    """Scheme, host and port of a URL; empty if it is not one."""
     try:
         parts = urlsplit(url)
         port = parts.port or _PORTS.get(parts.scheme, 0)
@@ -225,7 +233,7 @@ def _below(path: str, folder: str) -> bool:
 
 def _refused(what: str) -> UsageError:
     return UsageError(
-        f"{what}: not among the sources that may be read here ({SOURCES.name}, and the servers of "
+        f"{what}: not among the allowed sources ({SOURCES.name}, and the servers of "
         "ASSAY_STORE and AWS_ENDPOINT_URL); copy the data to one of them, or give a dataset's "
         "digest"
     )

@@ -1,10 +1,10 @@
-"""Names for artifacts: a manifest lists an artifact's files, and its digest is the artifact's name.
+"""Manifests: lists of the files of artifacts. The digest of a manifest identifies the artifact.
 
-Pure; no I/O. A manifest read from a store is hostile until `Manifest.parse` has returned: nothing
-is created on disk before that. The format is specified in docs/format.md.
+This module does no I/O. A manifest from a store is untrusted until `Manifest.parse` has returned;
+nothing is created on disk before. docs/format.md specifies the format.
 
-Small files of a large artifact lie together in blobs that are called packs (docs/adr/0008). What a
-file is called, and the digest of its bytes, is the same in a pack as out of one.
+Small files of a large artifact are stored together in blobs that are called packs (docs/adr/0008).
+The path and the digest of a file do not depend on whether it is in a pack.
 """
 
 import re
@@ -17,15 +17,15 @@ from assay.core.digest import canonical_json, is_digest, of_bytes, parse_canonic
 from assay.errors import IntegrityError, ManifestError, UsageError
 
 MANIFEST_MEDIA_TYPE: Final = "application/vnd.assay.manifest.v1+json"
-"""The format version; docs/format.md has the procedure for raising it."""
+"""The format version; docs/format.md describes how to raise it."""
 PACKED_MEDIA_TYPE: Final = "application/vnd.assay.manifest.v2+json"
-"""Of a manifest that has packs; one without is of version 1, so that each has one spelling."""
+"""Media type of manifests with packs. Manifests without packs are always version 1."""
 PACK_MEDIA_TYPE: Final = "application/vnd.assay.pack.v1"
 MAX_PACK_BYTES: Final = 16 << 20
-"""What a reader takes into memory at a time."""
+"""Maximum size of a pack, which readers load into memory."""
 
 MAX_NAMED: Final = 10
-"""Problems that an error names."""
+"""Maximum number of problems in an error."""
 MAX_FILES: Final = 100_000
 MAX_MANIFEST_BYTES: Final = 64 << 20
 MAX_PATH_BYTES: Final = 1024
@@ -38,14 +38,14 @@ _TYPE = re.compile(r"[a-z0-9]+/[a-z0-9][a-z0-9.+_-]*", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class Descriptor:
-    """What a blob is, its name and its size in bytes: OCI image specification, "descriptor"."""
+    """Digest, size in bytes and media type of a blob, as in the OCI image specification."""
 
     digest: str
     size: int
     media_type: str = "application/octet-stream"
 
     def to_dict(self) -> dict[str, Any]:
-        """As in the OCI image specification."""
+        """The JSON object of the OCI image specification."""
         return {"digest": self.digest, "mediaType": self.media_type, "size": self.size}
 
 
@@ -55,40 +55,40 @@ class FileEntry:
 
     path: str
     blob: Descriptor
-    """Of the file's own bytes, wherever they lie."""
+    """Descriptor of the content of the file, also if it is in a pack."""
     pack: Descriptor | None = None
-    """The pack that they lie in; None where they are a blob of their own."""
+    """The pack with the file; None if the file is a separate blob."""
     offset: int = 0
-    """Where in the pack they begin, in bytes."""
+    """Offset of the file in the pack, in bytes."""
 
     @property
     def stored(self) -> Descriptor:
-        """The blob in the store that holds the bytes."""
+        """The blob in the store with the content of the file."""
         return self.pack or self.blob
 
     def cut(self, pack: bytes) -> bytes:
-        """The file's bytes, out of those of its pack.
+        """Extract the file from the content of its pack.
 
         Raises:
-            IntegrityError: The pack holds other bytes than the file's digest says.
+            IntegrityError: The content does not match the digest of the file.
         """
         data = pack[self.offset : self.offset + self.blob.size]
         if of_bytes(data) != self.blob.digest:
             raise IntegrityError(
                 f"{self.path}: expected {self.blob.digest}, got {of_bytes(data)} from its pack "
-                f"{self.stored.digest}; nothing was kept. Whoever wrote this manifest wrote it "
-                "wrongly: make it again, with: assay run PIPELINE --cache refresh"
+                f"{self.stored.digest}; nothing was written. The manifest is wrong: create the "
+                "artifact again with: assay run PIPELINE --cache refresh"
             )
         return data
 
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """An artifact: what it is, and its files, sorted by path.
+    """The type and the files of an artifact, sorted by path.
 
-    The laws (tests/core/test_manifest.py): `parse(m.to_bytes()) == m`; equal manifests have equal
-    bytes whatever the order in which files or annotations were given; a changed path, byte, type
-    or annotation gives another digest.
+    Guarantees (tests/core/test_manifest.py): `parse(m.to_bytes()) == m`; the bytes do not depend on
+    the order of the given files and annotations; a change of a path, byte, type or annotation
+    changes the digest.
     """
 
     artifact_type: str
@@ -106,45 +106,45 @@ class Manifest:
 
     @property
     def digest(self) -> str:
-        """The artifact's name."""
+        """The digest of the artifact."""
         return of_bytes(self.to_bytes())
 
     @property
     def size(self) -> int:
-        """Bytes of all files together."""
+        """Total size of all files in bytes."""
         return sum(entry.blob.size for entry in self.files)
 
     @property
     def alone(self) -> list[FileEntry]:
-        """Files that are blobs of their own."""
+        """Files that are separate blobs."""
         return [entry for entry in self.files if entry.pack is None]
 
     @property
     def packed(self) -> dict[Descriptor, list[FileEntry]]:
-        """Each pack with the files in it, in the order of the files."""
-        found: dict[Descriptor, list[FileEntry]] = {}
+        """The files of each pack, in the order of the files."""
+        packs: dict[Descriptor, list[FileEntry]] = {}
         for entry in self.files:
             if entry.pack is not None:
-                found.setdefault(entry.pack, []).append(entry)
-        return found
+                packs.setdefault(entry.pack, []).append(entry)
+        return packs
 
     @property
     def blobs(self) -> list[Descriptor]:
-        """What has to be in the store: packs, and files that are blobs of their own; each once."""
+        """The distinct blobs of the artifact: packs, and files that are separate blobs."""
         return list({entry.stored.digest: entry.stored for entry in self.files}.values())
 
     @property
     def media_type(self) -> str:
-        """The version of the format that this manifest is written in."""
+        """The media type, which has the version of the format."""
         packed = any(entry.pack for entry in self.files)
         return PACKED_MEDIA_TYPE if packed else MANIFEST_MEDIA_TYPE
 
     def find(self, path: str) -> FileEntry | None:
-        """The file of that path, if there is one."""
+        """The file with a path; None if there is none."""
         return next((entry for entry in self.files if entry.path == path), None)
 
     def to_bytes(self) -> bytes:
-        """The canonical bytes, whose digest is the artifact's name."""
+        """The canonical encoding, whose digest identifies the artifact."""
         packs = {pack: number for number, pack in enumerate(self.packed)}
         files = [{"path": entry.path, **entry.blob.to_dict()} for entry in self.files]
         for entry, written in zip(self.files, files, strict=True):
@@ -162,11 +162,11 @@ class Manifest:
 
     @classmethod
     def parse(cls, data: bytes) -> "Manifest":
-        """Read a manifest that may be hostile.
+        """Parse and validate an untrusted manifest.
 
         Raises:
-            ManifestError: Too large, not canonical, of another format version, or naming files in
-                a way that could leave the folder or collide (all offenders are listed).
+            ManifestError: The manifest is too large, not canonical or of an unknown version, or its
+                paths leave the folder or collide; the message lists all problems.
         """
         if len(data) > MAX_MANIFEST_BYTES:
             raise ManifestError(
@@ -207,11 +207,11 @@ def _descriptor(raw: Mapping[str, Any]) -> Descriptor:
 
 
 def check_paths(paths: Iterable[str]) -> list[str]:
-    """Every reason why `paths` could not be files of one artifact; empty when they can.
+    """Check the paths of the files of an artifact; returns all problems.
 
-    Refused: absolute paths, `.` and `..`, empty segments, back-slashes and control characters,
-    over-long names, repeats, names that a file system without case or Unicode distinctions would
-    merge, and a file that is also a folder.
+    Refused are absolute paths, `.` and `..`, empty segments, backslashes, control characters, long
+    names, duplicates, paths that are equal on file systems that ignore case or normalize Unicode,
+    and a file that is also a folder.
     """
     problems = []
     seen: dict[str, str] = {}
@@ -220,12 +220,13 @@ def check_paths(paths: Iterable[str]) -> list[str]:
             problems.append(problem)
             continue
         folded = _fold(path)
-        if (other := seen.get(folded)) is not None:
-            kind = "listed twice" if other == path else f"clashes with {other!r} where case is lost"
-            problems.append(f"{path!r} {kind}")
+        if (previous := seen.get(folded)) is not None:
+            same = previous == path
+            problem = "listed twice" if same else f"collides with {previous!r} on some file systems"
+            problems.append(f"{path!r} {problem}")
         seen[folded] = path
-    # In this order what lies in a folder comes right after the folder, so that each path is
-    # compared with one file that could be its folder, however many folders there are above it.
+    # In this order the files of a folder directly follow the folder, so that each path is compared
+    # with one possible parent only, regardless of its depth.
     folders: list[str] = []
     for folded in sorted(seen, key=lambda path: path.replace("/", "\0")):
         while folders and not folded.startswith(f"{folders[-1]}/"):
@@ -242,7 +243,7 @@ def _fold(path: str) -> str:
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", path).casefold())
 
 
-def _path_problem(path: object) -> str | None:  # noqa: PLR0911 - one line each
+def _path_problem(path: object) -> str | None:  # noqa: PLR0911 - one for each problem
     if not isinstance(path, str) or not path:
         return f"{path!r} is not a path"
     try:
@@ -252,19 +253,18 @@ def _path_problem(path: object) -> str | None:  # noqa: PLR0911 - one line each
     segments = path.split("/")
     if path.startswith("/") or "" in segments:
         return f"{path!r} is not a relative path"
-    if any(segment in {".", ".."} for segment in segments):
+    if {".", ".."} & set(segments):
         return f"{path!r} would leave its folder"
     if _CONTROL_OR_BACKSLASH.search(path):
-        return f"{path!r} has a control character or back-slash"
-    if len(encoded) > MAX_PATH_BYTES or any(
-        len(segment.encode()) > MAX_SEGMENT_BYTES for segment in segments
-    ):
+        return f"{path!r} has a control character or backslash"
+    longest = max(len(segment.encode()) for segment in segments)
+    if len(encoded) > MAX_PATH_BYTES or longest > MAX_SEGMENT_BYTES:
         return f"path of {len(encoded)} bytes is too long: {path[:40]!r}..."
     return None
 
 
 def _problems(manifest: Any) -> Iterable[str]:
-    # Any: the fields come from JSON, and what they are annotated as is what is checked here.
+    # Any: the fields come from JSON, and their types are checked here.
     if len(manifest.files) > MAX_FILES:
         yield f"{len(manifest.files)} files, the limit is {MAX_FILES}; use fewer, larger files"
         return
@@ -274,15 +274,17 @@ def _problems(manifest: Any) -> Iterable[str]:
         if not isinstance(key, str) or not isinstance(value, str):
             yield f"annotation {key!r} is not text"
     yield from check_paths(entry.path for entry in manifest.files)
-    sound = True
-    for entry in manifest.files:
-        for what, blob in ((entry.path, entry.blob), (f"pack of {entry.path}", entry.pack)):
-            for problem in _descriptor_problems(blob) if blob is not None else ():
-                sound = False
-                yield f"{what!r}: {problem}"
-    if sound:
+    of_blobs = [problem for entry in manifest.files for problem in _blob_problems(entry)]
+    yield from of_blobs
+    if not of_blobs:
         for entry in manifest.files:
             yield from _pack_problems(entry)
+
+
+def _blob_problems(entry: Any) -> Iterable[str]:
+    for what, blob in ((entry.path, entry.blob), (f"pack of {entry.path}", entry.pack)):
+        for problem in _descriptor_problems(blob) if blob is not None else ():
+            yield f"{what!r}: {problem}"
 
 
 def _descriptor_problems(blob: Any) -> Iterable[str]:
@@ -299,7 +301,7 @@ def _pack_problems(entry: FileEntry) -> Iterable[str]:
         yield f"{entry.path!r}: {entry.offset!r} is not an offset in bytes"
     elif entry.pack is None:
         if entry.offset:
-            yield f"{entry.path!r}: an offset, and no pack"
+            yield f"{entry.path!r}: an offset without a pack"
     elif entry.pack.size > MAX_PACK_BYTES:
         yield f"{entry.path!r}: pack of {entry.pack.size} bytes, the limit is {MAX_PACK_BYTES}"
     elif entry.offset + entry.blob.size > entry.pack.size:
@@ -311,10 +313,15 @@ def _is_count(value: Any) -> bool:
 
 
 def require_type(manifest: Manifest, expected: str, what: str) -> None:
-    """Refuse an artifact of another type than the one that belongs here.
+    """Check the type of an artifact.
+
+    Args:
+        manifest: The manifest of the artifact.
+        expected: The expected media type.
+        what: Name of the argument, for errors.
 
     Raises:
-        UsageError: Names both types.
+        UsageError: The artifact has another type.
     """
     if manifest.artifact_type != expected:
         raise UsageError(

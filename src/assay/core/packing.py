@@ -1,12 +1,11 @@
-"""Which small files of an artifact travel together, as packs.
+"""Group the small files of an artifact into packs.
 
-A request to a store costs the same whether it carries ten bytes or a million, so thousands of small
-files are stored as a few packs: their bytes, one after the other. Why and what it costs is said in
-docs/adr/0008.
+The time of a request to a store hardly depends on its size, so thousands of small files are stored
+as a few packs, which are concatenations of files. docs/adr/0008 has the reasons and the costs.
 
-What goes into which pack depends on paths and sizes alone, so the same content has the same name
-everywhere. Packs end after paths that a hash picks out: a file that is added, removed or changed
-alters the pack it lies in, and at most the few behind it; every other pack is in the store already.
+The packs depend on paths and sizes only, so equal content has equal digests. A pack ends after a
+path that a hash selects: adding, removing or changing a file alters its pack and at most a few
+following packs; all other packs are in the store already.
 """
 
 import hashlib
@@ -16,15 +15,15 @@ from typing import Final
 SMALL_FILE_BYTES: Final = 64 << 10
 """A file up to this size goes into a pack."""
 FEW_FILES: Final = 256
-"""So many small files, or fewer, stay blobs of their own: each can then be shared and shown."""
+"""Up to this number, small files are separate blobs, which can be shared and displayed."""
 PACK_BYTES: Final = 4 << 20
-"""A pack that would grow beyond this is ended before."""
+"""Maximum size of a pack."""
 _ENDS_OF: Final = 256
-"""One path in so many ends its pack."""
+"""A pack ends on average after this number of paths."""
 
 
 def packs(sizes: Mapping[str, int]) -> list[list[str]]:
-    """The paths in each pack, sorted; what is in none stays a blob of its own.
+    """The sorted paths of each pack; files that are not in a pack are separate blobs.
 
     Args:
         sizes: Size in bytes of each file of an artifact, by its path.
@@ -32,16 +31,16 @@ def packs(sizes: Mapping[str, int]) -> list[list[str]]:
     small = sorted(path for path, size in sizes.items() if size <= SMALL_FILE_BYTES)
     if len(small) <= FEW_FILES:
         return []
-    found: list[list[str]] = []
+    result: list[list[str]] = []
     room = -1
     for path in small:
         if sizes[path] > room:
-            found.append([])
+            result.append([])
             room = PACK_BYTES
-        found[-1].append(path)
-        # No room: the next one begins another.
+        result[-1].append(path)
+        # Without room, the next file begins a new pack.
         room = -1 if _ends_pack(path) else room - sizes[path]
-    return found
+    return result
 
 
 def _ends_pack(path: str) -> bool:

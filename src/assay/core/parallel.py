@@ -1,4 +1,4 @@
-"""The same work on many things at a time."""
+"""Call a function for many items in parallel."""
 
 import threading
 from collections.abc import Callable, Sequence
@@ -6,19 +6,19 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from typing import Final, TypeVar
 
 WORKERS: Final = 16
-"""Files moved at a time: the work waits for the network or the disk, not for a core."""
+"""Number of threads; the work waits for the network or the disk, not for the CPU."""
 
 T = TypeVar("T")
 R = TypeVar("R")
 
 
 def parallel(work: Callable[[T], R], items: Sequence[T]) -> list[R]:
-    """`work` on each of `items`, in parallel, results in order; the first error stops it."""
+    """Call `work` with each item in parallel; results are in order. The first error stops it."""
     if len(items) <= 1:
         return [work(item) for item in items]
     results: list[tuple[int, R]] = []
-    # Shared by the workers, because a future for each of many small items costs more than they do.
-    left = iter(enumerate(items))
+    # Shared by the threads, because a future for each item is expensive for small items.
+    remaining = iter(enumerate(items))
     lock = threading.Lock()
     failed = threading.Event()
 
@@ -26,10 +26,10 @@ def parallel(work: Callable[[T], R], items: Sequence[T]) -> list[R]:
         try:
             while not failed.is_set():
                 with lock:
-                    taken = next(left, None)
-                if taken is None:
+                    item = next(remaining, None)
+                if item is None:
                     return
-                results.append((taken[0], work(taken[1])))
+                results.append((item[0], work(item[1])))
         except BaseException:
             failed.set()
             raise
@@ -40,6 +40,6 @@ def parallel(work: Callable[[T], R], items: Sequence[T]) -> list[R]:
             for future in as_completed(futures):
                 future.result()
         finally:
-            # Whoever interrupts, such as a person at the keyboard, does not wait for the rest.
+            # After an interrupt, do not wait for the remaining items.
             failed.set()
     return [result for _, result in sorted(results, key=lambda pair: pair[0])]

@@ -1,8 +1,8 @@
-"""Plain copies: an artifact's files under their own names, for programs that know no digests.
+"""Plain copies: the files of an artifact under their own names, for programs without digests.
 
-A plain copy lies below `views/<digest>/` of the store. Whoever reads it gets files without any
-check; `verify` checks them. The file that comes first (`_head`), of a model its MLmodel, is written
-last and removed first: a copy without it is not finished, and nothing loads it.
+A plain copy is stored below `views/<digest>/`. Its readers do not check the files; `verify` does.
+The first file (`_head`), which is MLmodel for a model, is written last and removed first: a copy
+without it is incomplete and cannot be loaded.
 """
 
 import re
@@ -16,11 +16,11 @@ from assay.core.store import Store
 from assay.errors import IntegrityError
 
 FOLDER: Final = "views/"
-"""In the store; part of its layout (docs/format.md)."""
+"""Prefix in the store; part of the format (docs/format.md)."""
 
 
 def make(store: Store, manifest: Manifest) -> str:
-    """Make an artifact's plain copy, or check and repair the one that exists; the folder's URI."""
+    """Create the plain copy of an artifact, or check and repair it; returns its URI."""
     root = _root(manifest.digest)
     present = {entry.key: entry.size for entry in store.list_files(root)}
     head = _head(entry.path for entry in manifest.files)
@@ -35,15 +35,15 @@ def make(store: Store, manifest: Manifest) -> str:
 
     def unpack(packed: tuple[Descriptor, list[FileEntry]]) -> None:
         pack, entries = packed
-        if wanted := [entry for entry in entries if lacks(entry)]:
+        if missing := [entry for entry in entries if lacks(entry)]:
             content = store.get_blob(pack)
-            for entry in wanted:
+            for entry in missing:
                 store.write_file(root + entry.path, entry.cut(content), entry.blob.media_type)
 
-    def write(which: Callable[[FileEntry], bool]) -> None:
-        parallel(copy, [entry for entry in manifest.alone if which(entry)])
+    def write(selects: Callable[[FileEntry], bool]) -> None:
+        parallel(copy, [entry for entry in manifest.alone if selects(entry)])
         packed = [
-            (pack, [entry for entry in entries if which(entry)])
+            (pack, [entry for entry in entries if selects(entry)])
             for pack, entries in manifest.packed.items()
         ]
         parallel(unpack, [(pack, entries) for pack, entries in packed if entries])
@@ -62,11 +62,10 @@ def verify(store: Store, manifest: Manifest) -> list[str]:
     """Check the plain copy of an artifact, if it has one.
 
     Returns:
-        What is unexpected and does no harm, a line each: files that other programs added, or that
-        the copy is not finished.
+        Harmless findings, one line each: files of other programs, or an incomplete copy.
 
     Raises:
-        IntegrityError: A file is missing, altered, or not a regular file; names all of them.
+        IntegrityError: Files are missing, altered, or not regular; the message lists all.
     """
     root = _root(manifest.digest)
     present = {entry.key.removeprefix(root) for entry in store.list_files(root)}
@@ -81,7 +80,7 @@ def verify(store: Store, manifest: Manifest) -> list[str]:
     ]
     bad = set(special)
     if _head(expected) not in present | special:
-        notes.append(f"{where} is not finished, so nothing loads it; it is made when needed")
+        notes.append(f"{where} is incomplete and not used; it is created again when needed")
     else:
         bad |= set(expected) - present
     bad |= {
@@ -92,7 +91,7 @@ def verify(store: Store, manifest: Manifest) -> list[str]:
     if bad:
         raise IntegrityError(
             f"plain copy {where} differs from {manifest.digest} in {', '.join(sorted(bad))}; "
-            "make it again from the store's own files: assay store fsck --repair"
+            "create it again from the blobs of the store: assay store fsck --repair"
         )
     return notes
 
@@ -109,9 +108,9 @@ def remove(store: Store, digest: str) -> None:
     """Remove the plain copy of an artifact, if it has one."""
     root = _root(digest)
     names = [name for name, _ in store.special_files(root)]
-    if root.rstrip("/") not in names:  # otherwise it is a link, and what it leads to stays
+    if root.rstrip("/") not in names:  # otherwise it is a link, whose target is kept
         names += [entry.key for entry in store.list_files(root)]
-    # In order down to the head, whatever other programs have added.
+    # The head is removed before the rest, including files of other programs.
     top = sorted(name for name in names if "/" not in name.removeprefix(root))
     for name in top:
         store.remove_file(name)
@@ -123,5 +122,5 @@ def _root(digest: str) -> str:
 
 
 def _head(paths: Iterable[str]) -> str:
-    """The path that comes first: of those that are not in a folder, if any."""
+    """The first path: of those that are not in a folder, if there are any."""
     return min(paths, key=lambda path: (path.count("/"), path))

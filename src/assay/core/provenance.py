@@ -1,11 +1,12 @@
-"""Walking the records: what an artifact rests on, and whether all of it is what it says.
+"""Provenance: the executions that an artifact depends on, and their verification.
 
-`passport` draws the executions behind a digest; `verify` reads every byte of them again.
+`passport` returns the executions behind an artifact; `verify` verifies all of their files.
 """
 
 import importlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final
 
 from assay.core import plain_copies
@@ -27,9 +28,9 @@ from assay.errors import (
 )
 
 LOADED_BY_NAME: Final = ()
-"""For the code identity: a step that is loaded to run again has its own."""
+"""For the code identity: a step that is loaded to run again has a code identity of its own."""
 STEP_MODULES: Final = ("assay.components",)
-"""Import prefixes of the steps that a record may name; a user's own are admitted by option."""
+"""Import prefixes of the steps in attestations; those of users are allowed by an option."""
 
 Progress = Callable[[str], None]
 
@@ -40,21 +41,29 @@ class Node:
 
     digest: str
     artifact_type: str
-    record: Attestation | None
-    """None when no record can be found: the trail ends here."""
-    other_records: int = 0
-    """How many more executions gave the same bytes."""
+    attestation: Attestation | None
+    """None if the artifact has no attestation: its provenance is unknown."""
+    other_attestations: int = 0
+    """Number of further executions with the same output."""
     inputs: list[tuple[str, "Node"]] = field(default_factory=list)
 
 
 def passport(store: Store, digest: str, verifier: Verifier | None) -> Node:
-    """The tree of executions behind an artifact; a part used twice is the same node twice.
+    """The graph of executions behind an artifact; an artifact that is used twice is one node.
 
-    Where several executions gave the same bytes, the first is shown.
+    If several executions have the same output, the first one is used.
+
+    Args:
+        store: The store of the artifact.
+        digest: Its digest.
+        verifier: The configured keys; None accepts unsigned attestations.
+
+    Returns:
+        The node of the artifact.
 
     Raises:
-        AttestationError: A record that cannot be believed.
-        NotFoundError: No such artifact.
+        AttestationError: An attestation is not valid.
+        NotFoundError: The artifact does not exist.
     """
     known: dict[str, Node] = {}
 
@@ -62,13 +71,12 @@ def passport(store: Store, digest: str, verifier: Verifier | None) -> Node:
         if current in known:
             return known[current]
         manifest = get_manifest(store, current)
-        records = about(store, current, verifier)
-        node = Node(
-            current, manifest.artifact_type, records[0] if records else None, len(records[1:])
-        )
+        attestations = about(store, current, verifier)
+        first = attestations[0] if attestations else None
+        node = Node(current, manifest.artifact_type, first, len(attestations[1:]))
         known[current] = node
-        if node.record is not None:
-            for name, value in node.record.inputs.items():
+        if first is not None:
+            for name, value in first.inputs.items():
                 values = value if isinstance(value, list) else [value]
                 node.inputs += [(name, walk(item)) for item in values if item]
         return node
@@ -77,7 +85,7 @@ def passport(store: Store, digest: str, verifier: Verifier | None) -> Node:
 
 
 def nodes(root: Node) -> Iterator[Node]:
-    """Every node once, what was made first first."""
+    """Every node once, inputs before outputs."""
     seen: set[str] = set()
 
     def walk(node: Node) -> Iterator[Node]:
@@ -93,10 +101,10 @@ def nodes(root: Node) -> Iterator[Node]:
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """What a verification looked at; nothing was wrong with any of it."""
+    """The number of objects of a successful verification."""
 
     artifacts: int
-    records: int
+    attestations: int
     blobs: int
     size: int
     """Bytes."""
@@ -105,139 +113,180 @@ class Verified:
 def verify(
     store: Store, digest: str, verifier: Verifier | None, progress: Progress | None = None
 ) -> Verified:
-    """Verify an artifact and all it rests on.
+    """Verify an artifact and everything that it depends on.
 
-    1. Each artifact has a record, and each record can be believed: right bytes, consistent with
-       itself, signed by a configured key if one is configured.
-    2. Each artifact's manifest is of the type that its record says.
-    3. Each file of each artifact, read again, has the size and digest that its manifest says.
-    4. The same holds for everything the artifact was made from.
+    1. Each artifact has a valid attestation: the bytes match the digest, the fields are consistent,
+       and it is signed by a configured key if there are configured keys.
+    2. The type of each artifact is that in its attestation.
+    3. The size and digest of each file of each artifact match its manifest.
+    4. The same holds for all inputs, recursively.
 
-    What it does not show: that the code did what it should. `assay reproduce` shows that.
+    This does not prove that the code is correct; `assay reproduce` repeats the executions.
+
+    Args:
+        store: The store of the artifact.
+        digest: Its digest.
+        verifier: The configured keys; None accepts unsigned attestations.
+        progress: Called with the digest of each verified blob.
+
+    Returns:
+        The number of verified objects.
 
     Raises:
-        AttestationError: A record is missing or cannot be believed.
-        IntegrityError: Bytes that are not what their name says; names every offender.
-        NotFoundError: Something is not in the store.
+        AttestationError: An attestation is missing or not valid.
+        IntegrityError: Blobs do not match their digests; the message lists all of them.
+        NotFoundError: A blob is not in the store.
     """
-    found = list(nodes(passport(store, digest, verifier)))
+    chain = list(nodes(passport(store, digest, verifier)))
     problems: list[str] = []
     manifests: list[Manifest] = []
-    for node in found:
-        if node.record is None:
-            problems.append(f"no record of how {node.digest} ({node.artifact_type}) was made")
+    for node in chain:
+        if node.attestation is None:
+            problems.append(f"no attestation of how {node.digest} ({node.artifact_type}) was made")
             continue
         manifest = get_manifest(store, node.digest)
-        recorded = {out.digest: out.artifact_type for out in node.record.outputs.values()}
-        if recorded[node.digest] != manifest.artifact_type:
-            problems.append(f"{node.digest} is of another type than its record says")
+        types = {out.digest: out.artifact_type for out in node.attestation.outputs.values()}
+        if types[node.digest] != manifest.artifact_type:
+            problems.append(f"the type of {node.digest} differs from that in its attestation")
         manifests.append(manifest)
     if problems:
         raise AttestationError.all_of(problems)
     blobs = verify_trees(store, manifests, progress)
-    return Verified(len(found), len(found), len(blobs), sum(blob.size for blob in blobs))
+    return Verified(len(chain), len(chain), len(blobs), sum(blob.size for blob in blobs))
 
 
-def verify_store(  # noqa: C901 - a walk over every kind of entry
+def verify_store(
     store: Store, verifier: Verifier | None, progress: Progress | None = None
 ) -> Verified:
-    """Verify everything in a store: blobs, records, cache, referrers and views.
+    """Verify everything in a store: blobs, attestations, cache entries, pointers and plain copies.
+
+    Args:
+        store: The store.
+        verifier: The configured keys; None accepts unsigned attestations.
+        progress: Called with the digest of each verified blob.
+
+    Returns:
+        The number of verified objects.
 
     Raises:
-        IntegrityError: Names every offender.
+        IntegrityError: Something is damaged; the message lists all problems.
     """
-    problems: list[str] = []
+    return _StoreVerification(store, verifier, progress).run()
 
-    def check(work: Callable[[], object], pointer: str = "") -> None:
+
+class _StoreVerification:
+    """Verifies a store and collects all problems."""
+
+    def __init__(self, store: Store, verifier: Verifier | None, progress: Progress | None) -> None:
+        self._store = store
+        self._verifier = verifier
+        self._progress = progress
+        self._problems: list[str] = []
+        self._attestations: dict[str, Attestation] = {}
+        self._manifests: dict[str, Manifest] = {}
+
+    def run(self) -> Verified:
+        sizes = dict(self._store.iter_blobs())
+        for digest in sizes:
+            self._try(partial(self._verify_blob, digest))
+            if self._progress is not None:
+                self._progress(digest)
+        self._verify_pointers()
+        self._verify_artifacts()
+        for digest in plain_copies.listed(self._store):
+            self._try(partial(self._verify_plain_copy, digest))
+        if self._problems:
+            raise IntegrityError.all_of(dict.fromkeys(self._problems))
+        return Verified(
+            len(self._manifests), len(self._attestations), len(sizes), sum(sizes.values())
+        )
+
+    def _verify_pointers(self) -> None:
+        for prefix in ("referrers/", "dependents/"):
+            for pointer in self._store.list_pointers(prefix):
+                self._try(partial(self._verify_hint, pointer), pointer)
+        for pointer in self._store.list_pointers("cache/"):
+            self._try(partial(self._verify_cache_entry, pointer), pointer)
+
+    def _verify_artifacts(self) -> None:
+        for attestation in self._attestations.values():
+            self._try(partial(require_outputs, self._store, attestation))
+            for output in attestation.outputs.values():
+                self._try(partial(self._read_manifest, output.digest))
+        for manifest in self._manifests.values():
+            if manifest.packed:
+                # The packs match their digests; the files in them must match the manifest too.
+                self._try(partial(verify_trees, self._store, [manifest]))
+
+    def _try(self, check: Callable[[], object], pointer: str = "") -> None:
         try:
-            work()
+            check()
         except AssayError as error:
-            # What a garbage collection removes meanwhile goes before that which it leads to.
-            if not pointer or store.read_pointer(pointer) is not None:
-                problems.append(str(error))
+            # A concurrent garbage collection removes pointers before their targets.
+            if not pointer or self._store.read_pointer(pointer) is not None:
+                self._problems.append(str(error))
 
-    sizes: dict[str, int] = {}
-    for digest, size in store.iter_blobs():
-        sizes[digest] = size
-        check(lambda digest=digest: _verify_if_there(store, digest))  # type: ignore[misc]
-        if progress is not None:
-            progress(digest)
-    records: dict[str, Attestation] = {}
-    for prefix in ("referrers/", "dependents/"):
-        for pointer in store.list_pointers(prefix):
-            check(lambda p=pointer: _check_hint(store, p, verifier, records), pointer)  # type: ignore[misc]
-    for pointer in store.list_pointers("cache/"):
-        check(lambda p=pointer: _check_cache(store, p, verifier, records), pointer)  # type: ignore[misc]
-    artifacts: dict[str, Manifest] = {}
-    for record in records.values():
-        check(lambda record=record: require_outputs(store, record))  # type: ignore[misc]
-        for output in record.outputs.values():
-            check(
-                lambda digest=output.digest: artifacts.update({digest: get_manifest(store, digest)})  # type: ignore[misc]
+    def _verify_blob(self, digest: str) -> None:
+        try:
+            self._store.verify(digest)
+        except NotFoundError:
+            # Removed since it was listed. Remaining references to it are reported.
+            if self._store.has(digest):
+                raise
+
+    def _read_manifest(self, digest: str) -> None:
+        self._manifests[digest] = get_manifest(self._store, digest)
+
+    def _verify_plain_copy(self, digest: str) -> None:
+        plain_copies.verify(self._store, get_manifest(self._store, digest))
+
+    def _load(self, digest: str) -> Attestation:
+        if digest not in self._attestations:
+            self._attestations[digest] = load(self._store, digest, self._verifier)
+        return self._attestations[digest]
+
+    def _verify_hint(self, pointer: str) -> None:
+        digest = PREFIX + pointer.rsplit("/", 1)[-1]
+        if not is_digest(digest) or self._store.read_pointer(pointer) != digest.encode():
+            raise IntegrityError(f"{pointer}: does not contain the digest in its name")
+        if pointer not in pointers(self._load(digest), digest):
+            raise IntegrityError(f"{pointer}: refers to an attestation of something else")
+
+    def _verify_cache_entry(self, pointer: str) -> None:
+        content = self._store.read_pointer(pointer) or b""
+        try:
+            digest = read_cache_pointer(content)
+        except IntegrityError as error:
+            raise IntegrityError(f"{pointer}: {error}") from error
+        attestation = self._attestations.get(digest) or load(self._store, digest, self._verifier)
+        if pointer != f"cache/{hex_of(attestation.step_key)}":
+            raise IntegrityError(
+                f"{pointer}: refers to an attestation with the step key {attestation.step_key}"
             )
-    for manifest in artifacts.values():
-        if manifest.packed:
-            # The packs' own bytes are right; are they also the files that the manifest names?
-            check(lambda manifest=manifest: _ignore(verify_trees(store, [manifest])))  # type: ignore[misc]
-    for digest in plain_copies.listed(store):
-        check(lambda d=digest: _ignore(plain_copies.verify(store, get_manifest(store, d))))  # type: ignore[misc]
-    if problems:
-        raise IntegrityError.all_of(dict.fromkeys(problems))
-    return Verified(len(artifacts), len(records), len(sizes), sum(sizes.values()))
 
 
-def _verify_if_there(store: Store, digest: str) -> None:
-    try:
-        store.verify(digest)
-    except NotFoundError:
-        # Removed since it was listed. What still names it says so.
-        if store.has(digest):
-            raise
+def find_attestation(store: Store, digest: str, verifier: Verifier | None) -> Attestation:
+    """The attestation with a digest, or the first attestation of the artifact with that digest.
 
+    Args:
+        store: The store of the attestation.
+        digest: Digest of the attestation or of an artifact.
+        verifier: The configured keys; None accepts unsigned attestations.
 
-def _ignore(_: object) -> None:
-    """Make a call that is made for its errors return nothing."""
-
-
-def _check_hint(
-    store: Store, pointer: str, verifier: Verifier | None, records: dict[str, Attestation]
-) -> None:
-    named = PREFIX + pointer.rsplit("/", 1)[-1]
-    if not is_digest(named) or store.read_pointer(pointer) != named.encode():
-        raise IntegrityError(f"{pointer}: does not hold the digest it is named after")
-    record = records.get(named) or load(store, named, verifier)
-    records[named] = record
-    if pointer not in pointers(record, named):
-        raise IntegrityError(f"{pointer}: the record it names is about something else")
-
-
-def _check_cache(
-    store: Store, pointer: str, verifier: Verifier | None, records: dict[str, Attestation]
-) -> None:
-    content = store.read_pointer(pointer) or b""
-    try:
-        named = read_cache_pointer(content)
-    except IntegrityError as error:
-        raise IntegrityError(f"{pointer}: {error}") from error
-    record = records.get(named) or load(store, named, verifier)
-    if pointer != f"cache/{hex_of(record.step_key)}":
-        raise IntegrityError(f"{pointer}: names the record of another step key, {record.step_key}")
-
-
-def find_record(store: Store, digest: str, verifier: Verifier | None) -> Attestation:
-    """The record that `digest` names, or the first one about the artifact that it names.
+    Returns:
+        The attestation.
 
     Raises:
-        AttestationError: The artifact has no record.
-        NotFoundError: Nothing under that digest.
+        AttestationError: The artifact has no valid attestation.
+        NotFoundError: The blob does not exist.
     """
-    if records := about(store, digest, verifier):
-        return records[0]
+    if attestations := about(store, digest, verifier):
+        return attestations[0]
     try:
         return load(store, digest, verifier)
     except (AttestationError, IntegrityError) as error:
         if isinstance(error, AttestationError) and _is_artifact(store, digest):
-            raise AttestationError(f"{digest}: no record of how it was made") from error
+            raise AttestationError(f"{digest}: no attestation of how it was made") from error
         raise
 
 
@@ -250,29 +299,29 @@ def _is_artifact(store: Store, digest: str) -> bool:
 
 
 def find_step(entry_point: str, allowed: tuple[str, ...] = ()) -> Step:
-    """Import the step that a record names, if an allow-list admits its module.
+    """Import the step of an attestation, if its module is on the allow-list.
 
     Args:
         entry_point: `module:name`.
-        allowed: Import prefixes besides the library's components.
+        allowed: Import prefixes in addition to the components of the library.
 
     Raises:
-        UsageError: The module is not admitted.
-        StepError: The module has no such step (any more).
+        UsageError: The module is not allowed.
+        StepError: The module does not have the step.
     """
     module_name, _, name = entry_point.partition(":")
     admitted = (*STEP_MODULES, *allowed)
     if not any(f"{module_name}.".startswith(f"{prefix}.") for prefix in admitted):
         raise UsageError(
-            f"the record names the step {entry_point!r}, which is outside of assay.components; "
+            f"the step {entry_point!r} of the attestation is outside of assay.components; "
             f"if you trust it, admit it with --allow-module {module_name}"
         )
     try:
         step = getattr(importlib.import_module(module_name), name)
     except (ImportError, AttributeError) as error:
         raise StepError(
-            f"step {entry_point!r} is not in this version of the code; check out the commit that "
-            "its record names"
+            f"step {entry_point!r} is not in this version of the code; check out the commit in its "
+            "attestation"
         ) from error
     if not isinstance(step, Step):
         raise StepError(f"{entry_point!r} is not a step")

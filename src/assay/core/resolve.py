@@ -1,14 +1,14 @@
-"""What a user may write where a digest goes.
+"""The forms in which users may write a digest.
 
-| written | names |
+| form | meaning |
 |---|---|
-| `sha256:<64 hex digits>` | the artifact itself |
-| `sha256:3f9a12…`, `3f9a12` | the one artifact or attestation whose digest begins so, as in Git |
-| `income@candidate` | the version that the registry's alias names now |
-| `income/3` | that version of the registered model |
+| `sha256:<64 hex digits>` | the digest itself |
+| `sha256:3f9a12…`, `3f9a12` | the unique artifact or attestation with that prefix, as in Git |
+| `income@candidate` | the current version of an alias in the registry |
+| `income/3` | a version of a registered model |
 
-A command line resolves before anything starts, and a step before it runs, so that step keys,
-attestations and messages hold nothing but whole digests.
+Commands resolve them before anything starts, and executions before the step runs, so that step
+keys, attestations and messages contain full digests only.
 """
 
 import re
@@ -21,22 +21,22 @@ from assay.core.store import Store
 from assay.errors import AssayError, NotFoundError, UsageError
 
 MIN_DIGITS: Final = 4
-"""Fewest hex digits of a prefix, as in Git."""
+"""Minimum number of hex digits of a prefix, as in Git."""
 MAX_CANDIDATES: Final = 32
-"""Blobs under one prefix that are looked into before more digits are asked for."""
+"""Maximum number of blobs with a prefix whose types are determined."""
 MAX_SHOWN: Final = 5
 
 _PREFIX = re.compile(rf"(sha256:)?([0-9a-f]{{{MIN_DIGITS},64}})(…|\.\.\.)?", re.ASCII)
 _VERSION = re.compile(r"(?:models:/)?(?P<name>[^/@:]+)(?:@(?P<alias>[^/@]+)|/(?P<version>[0-9]+))")
 
 Named = Callable[[re.Match[str], str], str]
-"""Gives the digest of a registered model: what `_VERSION` matched, and the argument's name for
-messages. The registry is above this room, so whoever knows it hands it down
+"""Returns the digest of a registered model for a match of `_VERSION` and the name of the argument,
+for messages. The registry is in a higher package, so the caller passes this function
 (`assay.governance.model_names`)."""
 
 
 def is_short(text: object) -> bool:
-    """Whether `text` is `sha256:` and fewer than 64 hex digits; no path or document looks so."""
+    """Whether `text` is `sha256:` and fewer than 64 hex digits, which cannot be a path."""
     return (
         isinstance(text, str)
         and text.startswith(PREFIX)
@@ -46,36 +46,39 @@ def is_short(text: object) -> bool:
 
 
 def moves(text: object) -> bool:
-    """Whether `text` names a model through an alias, which may name another one tomorrow."""
+    """Whether `text` refers to a model by an alias, which may move to another version."""
     match = _VERSION.fullmatch(text) if isinstance(text, str) else None
     return match is not None and match["alias"] is not None
 
 
-def resolve(given: str, store: Store, what: str = "digest", named: Named | None = None) -> str:
-    """The whole digest that `given` names; see the module's docstring for the forms.
+def resolve(text: str, store: Store, what: str = "digest", named: Named | None = None) -> str:
+    """Resolve one of the forms in the module docstring.
 
     Args:
-        given: As a user wrote it.
-        store: Where a prefix is looked up.
-        what: The argument or parameter, for messages.
-        named: Knows registered models; without it, no model can be named by alias or version.
+        text: What the user wrote.
+        store: The store in which prefixes are looked up.
+        what: Name of the argument or parameter, for messages.
+        named: Resolves registered models; None if models are not allowed.
+
+    Returns:
+        The full digest.
 
     Raises:
-        UsageError: None of the forms, a prefix of several (lists them), or a model, alias or
-            version that the registry does not have.
-        NotFoundError: Nothing in the store begins so.
-        ServiceError: The registry does not answer.
+        UsageError: The text has none of the forms, the prefix is ambiguous, or the registry does
+            not have the model, alias or version.
+        NotFoundError: The store has no blob with the prefix.
+        ServiceError: The registry does not respond.
     """
-    if is_digest(given):
-        return given
-    if match := _PREFIX.fullmatch(given):
+    if is_digest(text):
+        return text
+    if match := _PREFIX.fullmatch(text):
         return _find(match[2], store, what)
-    if match := _VERSION.fullmatch(given):
+    if match := _VERSION.fullmatch(text):
         if named is None:
-            raise UsageError(f"{what}: {given[:200]!r}: there is no registry here; give a digest")
+            raise UsageError(f"{what}: {text[:200]!r}: no registry is available; give a digest")
         return named(match, what)
     raise UsageError(
-        f"{what}: {given[:200]!r} is not a digest ('sha256:' and 64 lower-case hex digits), nor "
+        f"{what}: {text[:200]!r} is not a digest ('sha256:' and 64 lower-case hex digits), nor "
         f"the beginning of one ({MIN_DIGITS} digits or more), nor MODEL@ALIAS or MODEL/VERSION"
     )
 
@@ -86,18 +89,21 @@ def resolve_arguments(
     named: Named,
     models: frozenset[str] = frozenset({"model", "to"}),
 ) -> dict[str, Any]:
-    """A pipeline's arguments with whole digests.
+    """Resolve the digests among the arguments of a pipeline.
 
     Args:
-        arguments: By name. Any text that `is_short` is a digest's beginning.
-        store: Where prefixes are looked up.
-        named: Knows registered models.
-        models: Parameters that hold nothing but digests, so that a model's alias or version may
-            stand there too.
+        arguments: By name. Every text for which `is_short` holds is a prefix of a digest.
+        store: The store in which prefixes are looked up.
+        named: Resolves registered models.
+        models: Parameters that are always digests, and may therefore be an alias or a version of a
+            model.
+
+    Returns:
+        The arguments with full digests.
 
     Raises:
-        UsageError: Names every argument that names nothing, or several things.
-        AssayError: As `resolve`, where one argument is at fault.
+        UsageError: Several arguments cannot be resolved; the message lists all of them.
+        AssayError: One argument cannot be resolved; as for `resolve`.
     """
     resolved = dict(arguments)
     errors: list[AssayError] = []
@@ -116,21 +122,21 @@ def resolve_arguments(
 
 
 def _find(digits: str, store: Store, what: str) -> str:
-    found = [PREFIX + digits] if len(digits) == 64 else store.find_blobs(digits)  # noqa: PLR2004
-    if not found:
+    digests = [PREFIX + digits] if len(digits) == 64 else store.find_blobs(digits)  # noqa: PLR2004
+    if not digests:
         raise NotFoundError(
-            f"{what}: nothing in {store.url.split('?', 1)[0]} begins with {PREFIX}{digits}; "
+            f"{what}: no blob in {store.url.split('?', 1)[0]} begins with {PREFIX}{digits}; "
             "check the digits and ASSAY_STORE"
         )
-    if len(found) == 1:
-        return found[0]
-    if len(found) > MAX_CANDIDATES:
-        raise UsageError(f"{what}: {len(found)} digests begin with {digits}; give more digits")
-    # Files of artifacts are blobs too; what users name is an artifact or an attestation.
-    kinds = {digest: kind for digest in found if (kind := _kind(digest, store))}
+    if len(digests) == 1:
+        return digests[0]
+    if len(digests) > MAX_CANDIDATES:
+        raise UsageError(f"{what}: {len(digests)} digests begin with {digits}; give more digits")
+    # Users refer to artifacts and attestations, but files of artifacts are blobs too.
+    kinds = {digest: kind for digest in digests if (kind := _kind(digest, store))}
     if len(kinds) == 1:
         return next(iter(kinds))
-    listed = [f"{digest} ({kinds.get(digest, 'a file')})" for digest in (kinds or found)]
+    listed = [f"{digest} ({kinds.get(digest, 'a file')})" for digest in (kinds or digests)]
     more = f" and {len(listed) - MAX_SHOWN} more" if len(listed) > MAX_SHOWN else ""
     raise UsageError(
         f"{what}: {digits} is ambiguous; give more digits of one of: "
@@ -139,7 +145,7 @@ def _find(digits: str, store: Store, what: str) -> str:
 
 
 def _kind(digest: str, store: Store) -> str:
-    """What a blob is, for a person; "" for a file of an artifact."""
+    """Description of the type of a blob, for messages; "" for a file of an artifact."""
     from assay.core.attestation import load
     from assay.core.tree import get_manifest
 
@@ -154,8 +160,8 @@ def _kind(digest: str, store: Store) -> str:
 
 
 def like(name: str, known: list[str]) -> str:
-    """A hint at what a name may have been meant for."""
+    """A suggestion for an unknown name."""
     if close := get_close_matches(name, known, n=1):
         return f"did you mean {close[0]!r}?"
     more = ", …" if len(known) > MAX_SHOWN else ""
-    return f"there are: {', '.join(known[:MAX_SHOWN])}{more}" if known else "there is none yet"
+    return f"there are: {', '.join(known[:MAX_SHOWN])}{more}" if known else "none exists yet"

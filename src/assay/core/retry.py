@@ -1,17 +1,17 @@
-"""Retries: which faults are transient, and how often, how fast and how long a call is repeated.
+"""Retries: policies for transient faults, with exponential back-off and jitter.
 
-One policy for each service, one back-off, one set of HTTP statuses:
+There is one policy for each service, and one set of transient HTTP statuses:
 
 | policy | calls |
 |---|---|
 | `STORE` | requests to the store's server |
-| `CREDENTIALS` | services that give out temporary credentials |
+| `CREDENTIALS` | services that issue temporary credentials |
 | `SOURCE` | data fetched by `https://` and `s3://` |
 | `FORGE` | the API of GitHub, GitLab or Gitea |
-| `GIT` | `git fetch`, `git push` and whatever else talks to a remote |
-| `PROPOSAL`, `APPROVAL` | a release that somebody else changed at the same moment |
+| `GIT` | `git fetch`, `git push` and other commands with a remote |
+| `PROPOSAL`, `APPROVAL` | concurrent changes of a release |
 | `KFP` | the state of a run that is being followed |
-| `MLFLOW` | MLflow's API; MLflow itself repeats, within these limits |
+| `MLFLOW` | the API of MLflow, whose client repeats requests within these limits |
 | `WEBHOOK` | the message about a run |
 """
 
@@ -38,22 +38,22 @@ R = TypeVar("R")
 
 TRANSIENT_STATUS: Final = frozenset({408, 425, 429, *range(500, 600)} - {501, 505, 507})
 """HTTP statuses after which the same request may succeed. Not implemented (501), not supported
-(505) and out of space (507) do not pass by themselves."""
+(505) and out of space (507) are permanent."""
 
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """How long transient faults of a service are borne."""
+    """How often and how long calls to a service are repeated."""
 
     attempts: int
-    """Calls in all."""
+    """Maximum number of calls."""
     first_wait: float
-    """Seconds that the first pause lasts at most; doubles each time. Each pause lasts a random part
-    of that, at least half, so that clients which failed together do not come back together."""
+    """Maximum seconds of the first pause; doubles each time. The actual pause is a random part of
+    it, at least half, so that clients do not repeat their calls at the same time."""
     longest_wait: float
-    """Seconds that any pause lasts at most, whatever the server asks for."""
+    """Maximum seconds of every pause, even if the server requests more."""
     seconds: float = math.inf
-    """No attempt begins later than this after the first."""
+    """Seconds after the first attempt, after which no attempt is started."""
 
     def __str__(self) -> str:
         """For messages: "8 attempts or 60 s"."""
@@ -64,7 +64,7 @@ class Policy:
 
 
 UNLIMITED: Final = 1 << 31
-"""Attempts of a policy that only time limits."""
+"""Number of attempts of a policy that is limited by time only."""
 
 STORE: Final = Policy(attempts=8, first_wait=0.15, longest_wait=5, seconds=60)
 SOURCE: Final = Policy(attempts=5, first_wait=0.2, longest_wait=8)
@@ -79,35 +79,41 @@ WEBHOOK: Final = Policy(attempts=3, first_wait=0.3, longest_wait=2)
 
 
 class TransientError(Exception):
-    """A fault that may have passed when the call is made again; its text says what it was."""
+    """A transient fault, after which the call is repeated; the message describes it."""
 
     def __init__(self, text: str, wait: float = 0.0) -> None:
-        """Keep what the server said.
+        """A transient fault.
 
         Args:
-            text: What happened, without secrets.
-            wait: Seconds that the server asks to wait.
+            text: Description without secrets.
+            wait: Seconds to wait according to the server.
         """
         super().__init__(text)
         self.wait = wait
 
 
 def is_transient(error: BaseException) -> bool:
-    """Whether an error says of itself that it is transient."""
+    """Whether an error is a `TransientError`."""
     return isinstance(error, TransientError)
 
 
 def call(
     policy: Policy, work: Callable[[], R], transient: Callable[[BaseException], bool] = is_transient
 ) -> R:
-    """What `work` returns, called again after each transient fault; the last fault is raised.
+    """Call a function, and repeat it after transient faults.
 
     Args:
         policy: How often and how long.
-        work: The call, from its beginning.
-        transient: Asked once about each error.
+        work: The function.
+        transient: Decides whether an exception is a transient fault; called once for each.
+
+    Returns:
+        The result of the first successful call.
+
+    Raises:
+        Exception: The exception of the last call.
     """
-    # Most calls succeed at once, and the loop costs as much as hashing a small file.
+    # The loop is avoided if the first call succeeds: it costs as much as hashing a small file.
     try:
         return work()
     except Exception as error:
@@ -133,7 +139,7 @@ def call(
 def repeated(
     policy: Policy, *transient: type[Exception]
 ) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """A decorator: each call of the function is `call` with these classes of transient errors."""
+    """Decorate a function so that calls are repeated after these classes of exceptions."""
 
     def decorate(function: Callable[P, R]) -> Callable[P, R]:
         @functools.wraps(function)
@@ -151,7 +157,7 @@ def repeated(
 
 def _pause(policy: Policy, state: RetryCallState) -> float:
     error = state.outcome.exception() if state.outcome else None
-    asked = error.wait if isinstance(error, TransientError) else 0.0
+    requested = error.wait if isinstance(error, TransientError) else 0.0
     longest = min(policy.first_wait * 2.0 ** min(state.attempt_number - 1, 32), policy.longest_wait)
-    own = random.uniform(longest / 2, longest)  # noqa: S311 - no secret hangs on it
-    return min(max(asked, own), policy.longest_wait)
+    pause = random.uniform(longest / 2, longest)  # noqa: S311 - not for cryptography
+    return min(max(requested, pause), policy.longest_wait)

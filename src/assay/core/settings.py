@@ -1,10 +1,10 @@
-"""Every environment variable that Assay reads, declared once.
+"""The declarations of all environment variables that Assay reads.
 
-All configuration comes from the environment, so that a component needs no parameters for it. A
-variable of an upper room is declared here too: it is data, and needs no import. Nothing else in
-the library reads `os.environ`; a variable that is empty counts as one that is not set.
-`docs/settings.md` is generated from this table, and `assay.runtime.mounted` takes from it what a
-cluster's Secrets and ConfigMap may set.
+All configuration comes from the environment, so that components do not need parameters for it.
+Variables of higher packages are declared here too. No other module of the library reads
+`os.environ`. An empty variable is treated as unset. `docs/settings.md` is generated from this
+table, and `assay.runtime.mounted` uses it to determine what a cluster's Secrets and ConfigMap may
+set.
 """
 
 import difflib
@@ -20,51 +20,51 @@ from assay.errors import UsageError
 
 PREFIX: Final = "ASSAY_"
 MAX_SHOWN: Final = 80
-"""Characters of a value that an error quotes."""
+"""Maximum length of a value in error messages."""
 MAX_DIGITS: Final = 18
-"""Of a whole number."""
+"""Maximum length of an integer."""
 _SIMILAR: Final = 0.75
-"""Ratio of `difflib`, without the prefix, from which a name counts as a misspelling."""
+"""Minimum `difflib` ratio, without the prefix, for a name to be reported as misspelt."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Setting:
-    """An environment variable; the subclasses read their type of value from it."""
+    """An environment variable; subclasses define the type of its value."""
 
     name: str
     meaning: str
     used_by: str
     unset: str = ""
-    """What holds where the variable is not set, where its default does not say it."""
+    """Description of the behaviour if the variable is unset, if the default does not show it."""
     secret: bool = False
-    """The value is in no message, report or attestation."""
+    """Whether the value must not occur in messages, reports or attestations."""
     config_map: bool = False
-    """Whether a cluster's ConfigMap may set it; the key is the variable's name."""
+    """Whether the ConfigMap of a cluster may set it; the key is the name of the variable."""
     mounted: str = ""
-    """What sets it in a cluster: the group of a Secret and a key in it, such as `store/user`."""
+    """The Secret that sets it in a cluster, as group and key, such as `store/user`."""
 
     @property
     def given(self) -> str:
-        """The text that the environment holds; empty where the variable is not set."""
+        """The value in the environment; empty if the variable is unset."""
         return os.environ.get(self.name, "").strip()
 
     @property
     def is_set(self) -> bool:
-        """Whether the environment has the variable, be it empty."""
+        """Whether the variable is set, possibly to an empty value."""
         return self.name in os.environ
 
     @property
     def form(self) -> str:
-        """What a value is, for people."""
+        """Description of the valid values."""
         raise NotImplementedError
 
     @property
     def default_text(self) -> str:
-        """What holds where the variable is not set, for people."""
+        """Description of the behaviour if the variable is unset."""
         return self.unset or "none"
 
     def problem(self) -> str:
-        """Why the value cannot be used, with the remedy; empty where it can."""
+        """Why the value is invalid, with the remedy; empty if it is valid."""
         return ""
 
     def _wrong(self, remedy: str) -> str:
@@ -83,7 +83,7 @@ class Text(Setting):
 
     @property
     def default_text(self) -> str:
-        """What holds where the variable is not set, for people."""
+        """Description of the behaviour if the variable is unset."""
         return self.unset or self.default or "none"
 
     def get(self) -> str:
@@ -94,7 +94,7 @@ class Text(Setting):
         """The value.
 
         Raises:
-            UsageError: The variable is not set; says what to give.
+            UsageError: The variable is not set; the message describes the value.
         """
         if value := self.get():
             return value
@@ -109,7 +109,7 @@ class Folder(Text):
     form: str = "the path of a folder"
 
     def problem(self) -> str:
-        """Why the value cannot be used, with the remedy; empty where it can."""
+        """Why the value is invalid, with the remedy; empty if it is valid."""
         wrong = self.given and not Path(self.given).is_dir()
         return self._wrong("create it") if wrong else ""
 
@@ -123,27 +123,27 @@ class Integer(Setting):
 
     @property
     def form(self) -> str:
-        """What a value is, for people."""
+        """Description of the valid values."""
         if self.maximum is not None:
             return f"a whole number from 1 to {self.maximum}"
         return "a whole number of at least 1"
 
     @property
     def default_text(self) -> str:
-        """What holds where the variable is not set, for people."""
+        """Description of the behaviour if the variable is unset."""
         return f"{self.default:,}"
 
     def get(self) -> int:
         """The value, or the default.
 
         Raises:
-            UsageError: The value is no such number.
+            UsageError: The value is not such a number.
         """
         check(self)
         return int(self.given or self.default)
 
     def problem(self) -> str:
-        """Why the value cannot be used, with the remedy; empty where it can."""
+        """Why the value is invalid, with the remedy; empty if it is valid."""
         text = self.given or "1"
         whole = text.isascii() and text.isdigit() and len(text) <= MAX_DIGITS
         right = whole and 1 <= int(text) <= (self.maximum or int(text))
@@ -158,25 +158,25 @@ class Number(Setting):
 
     @property
     def form(self) -> str:
-        """What a value is, for people."""
+        """Description of the valid values."""
         return "a positive number"
 
     @property
     def default_text(self) -> str:
-        """What holds where the variable is not set, for people."""
+        """Description of the behaviour if the variable is unset."""
         return f"{self.default:,}"
 
     def get(self) -> float:
         """The value, or the default.
 
         Raises:
-            UsageError: The value is no such number.
+            UsageError: The value is not such a number.
         """
         check(self)
         return float(self.given or self.default)
 
     def problem(self) -> str:
-        """Why the value cannot be used, with the remedy; empty where it can."""
+        """Why the value is invalid, with the remedy; empty if it is valid."""
         try:
             value = float(self.given or self.default)
         except ValueError:
@@ -186,58 +186,58 @@ class Number(Setting):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Choice(Setting):
-    """A variable whose value is one of a few words."""
+    """A variable with a fixed set of values."""
 
     choices: tuple[str, ...]
     default: str = ""
 
     @property
     def form(self) -> str:
-        """What a value is, for people."""
+        """Description of the valid values."""
         return f"one of {', '.join(self.choices)}"
 
     @property
     def default_text(self) -> str:
-        """What holds where the variable is not set, for people."""
+        """Description of the behaviour if the variable is unset."""
         return self.unset or self.default or "none"
 
     def get(self) -> str:
         """The value, or the default.
 
         Raises:
-            UsageError: The value is another one.
+            UsageError: The value is not one of `choices`.
         """
         check(self)
         return self.given or self.default
 
     def problem(self) -> str:
-        """Why the value cannot be used, with the remedy; empty where it can."""
+        """Why the value is invalid, with the remedy; empty if it is valid."""
         return "" if self.given in {"", *self.choices} else self._wrong("give one of them")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TextList(Setting):
-    """A variable whose value is a list of texts."""
+    """A variable whose value is a list of strings."""
 
     of: str
-    """What the list holds, for people."""
+    """Description of the items."""
     separator: str = ","
 
     @property
     def form(self) -> str:
-        """What a value is, for people."""
+        """Description of the valid values."""
         return f"{self.of}, separated by {'commas' if self.separator == ',' else 'blanks'}"
 
     def get(self) -> tuple[str, ...]:
-        """The texts, without the blanks around them."""
+        """The items, without surrounding white space."""
         return tuple(filter(None, (text.strip() for text in self.given.split(self.separator))))
 
 
 def check(*settings: Setting) -> None:
-    """Refuse values that cannot be used.
+    """Check the values of several settings.
 
     Raises:
-        UsageError: Names every variable whose value is wrong.
+        UsageError: Values are invalid; the message lists all of them.
     """
     if problems := list(filter(None, (setting.problem() for setting in settings))):
         raise UsageError.all_of(problems)
@@ -287,13 +287,13 @@ S3_REGION: Final = Text(
 )
 S3_ACCESS_KEY: Final = Text(
     name="AWS_ACCESS_KEY_ID",
-    meaning="the user of the S3 store; `MINIO_ACCESS_KEY` where it is not set",
+    meaning="the user of the S3 store; `MINIO_ACCESS_KEY` if it is not set",
     used_by=_ALL,
     mounted="runner/access-key",
 )
 S3_SECRET_KEY: Final = Text(
     name="AWS_SECRET_ACCESS_KEY",
-    meaning="the password of the S3 store; `MINIO_SECRET_KEY` where it is not set",
+    meaning="the password of the S3 store; `MINIO_SECRET_KEY` if it is not set",
     secret=True,
     used_by=_ALL,
     mounted="runner/secret-key",
@@ -306,18 +306,18 @@ S3_SESSION_TOKEN: Final = Text(
 )
 MINIO_ACCESS_KEY: Final = Text(
     name="MINIO_ACCESS_KEY",
-    meaning="as `AWS_ACCESS_KEY_ID`, where that is not set",
+    meaning="as `AWS_ACCESS_KEY_ID`, if that is not set",
     used_by=_ALL,
 )
 MINIO_SECRET_KEY: Final = Text(
     name="MINIO_SECRET_KEY",
-    meaning="as `AWS_SECRET_ACCESS_KEY`, where that is not set",
+    meaning="as `AWS_SECRET_ACCESS_KEY`, if that is not set",
     secret=True,
     used_by=_ALL,
 )
 S3_TOKEN_FILE: Final = Text(
     name="AWS_WEB_IDENTITY_TOKEN_FILE",
-    meaning="the token of a service account, for a role in its place",
+    meaning="the file with the token of a service account, which is exchanged for a role",
     form="path",
     used_by=_ALL,
 )
@@ -361,19 +361,19 @@ S3_CONFIG_FILE: Final = Text(
 )
 CONTAINER_URL: Final = Text(
     name="AWS_CONTAINER_CREDENTIALS_FULL_URI",
-    meaning="where the agent of a container gives out credentials",
+    meaning="the endpoint of the container agent that issues credentials",
     form="URL",
     used_by=_ALL,
 )
 CONTAINER_PATH: Final = Text(
     name="AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
-    meaning="the same, on the agent of ECS",
+    meaning="the same, as a path on the agent of ECS",
     form="path",
     used_by=_ALL,
 )
 CONTAINER_TOKEN: Final = Text(
     name="AWS_CONTAINER_AUTHORIZATION_TOKEN",
-    meaning="what the agent of a container is shown",
+    meaning="the authorization token for the container agent",
     secret=True,
     used_by=_ALL,
 )
@@ -391,7 +391,7 @@ METADATA_DISABLED: Final = Text(
 )
 METADATA_ENDPOINT: Final = Text(
     name="AWS_EC2_METADATA_SERVICE_ENDPOINT",
-    meaning="the metadata service of the instance; setting it means to use it",
+    meaning="the metadata service of the instance; setting it enables it",
     form="URL",
     used_by=_ALL,
 )
@@ -414,9 +414,9 @@ SIGNING_KEY: Final = Text(
 )
 VERIFY_KEYS: Final = Text(
     name="ASSAY_VERIFY_KEYS",
-    meaning="public keys, with owners and roles; once set, nothing unsigned counts",
+    meaning="public keys, with owners and roles; once set, unsigned attestations are refused",
     form="`keys.yaml` or PEM text, or its path",
-    unset="no signature is asked for",
+    unset="signatures are not verified",
     used_by=_ALL,
     mounted="runner/public-key",
 )
@@ -468,7 +468,7 @@ GIT_REPOSITORY: Final = Text(
 )
 KUBERNETES_HOST: Final = Text(
     name="KUBERNETES_SERVICE_HOST",
-    meaning="tells that a process is a pod; Kubernetes sets it",
+    meaning="indicates that a process runs in a pod; Kubernetes sets it",
     used_by="stages that read data: the default of `ASSAY_SOURCES`",
 )
 
@@ -482,7 +482,7 @@ SOURCES: Final = TextList(
 )
 ALLOWED_CLASSES: Final = TextList(
     name="ASSAY_ALLOWED_CLASSES",
-    meaning="classes that models may hold besides scikit-learn's; each is code that is trusted",
+    meaning="classes that models may contain besides those of scikit-learn; their code is trusted",
     of="full names",
     used_by="preflight, train, evaluate, compare, check_monitoring, register",
     config_map=True,
@@ -496,28 +496,28 @@ MAX_COLUMNS: Final = Integer(
 )
 MAX_TABLE_BYTES: Final = Integer(
     name="ASSAY_MAX_TABLE_BYTES",
-    meaning="bytes that a table may have, as it is fetched and unpacked",
+    meaning="size in bytes that a table may have, both as fetched and decompressed",
     default=32 << 30,
     used_by=_TABLES,
     config_map=True,
 )
 MAX_PART_BYTES: Final = Integer(
     name="ASSAY_MAX_PART_BYTES",
-    meaning="bytes that the rows of one part may take in memory",
+    meaning="size in memory that the rows of one part may have, in bytes",
     default=1 << 30,
     used_by=_TABLES,
     config_map=True,
 )
 MAX_UNPACKED_RATIO: Final = Integer(
     name="ASSAY_MAX_UNPACKED_RATIO",
-    meaning="how many times its size a file may unpack to, from 256 MiB on",
+    meaning="maximum compression ratio of files that decompress to more than 256 MiB",
     default=200,
     used_by=_TABLES,
     config_map=True,
 )
 MAX_READ_SECONDS: Final = Integer(
     name="ASSAY_MAX_READ_SECONDS",
-    meaning="seconds that the reading of a table may take",
+    meaning="seconds that reading a table may take",
     default=4 * 3600,
     used_by=_TABLES,
     config_map=True,
@@ -612,7 +612,7 @@ GIT_USER: Final = Text(
 )
 APPROVAL_DAYS: Final = Integer(
     name="ASSAY_APPROVAL_DAYS",
-    meaning="days that an approval counts",
+    meaning="days that an approval is valid",
     default=365,
     maximum=99_999,
     used_by="assay approve, approvals sync",
@@ -636,7 +636,7 @@ PUSHGATEWAY: Final = Text(
 )
 GIT_AUTHOR_NAME: Final = Text(
     name="GIT_AUTHOR_NAME",
-    meaning="who a commit or statement is by",
+    meaning="the author of commits and statements",
     unset="Git's `user.name`",
     used_by="commands that commit or sign for a person",
 )
@@ -648,7 +648,7 @@ GIT_AUTHOR_EMAIL: Final = Text(
 )
 GIT_COMMITTER_NAME: Final = Text(
     name="GIT_COMMITTER_NAME",
-    meaning="who a statement is by, where `GIT_AUTHOR_NAME` is not set",
+    meaning="the author of statements, if `GIT_AUTHOR_NAME` is not set",
     used_by="commands that sign for a person",
 )
 GIT_COMMITTER_EMAIL: Final = Text(
@@ -658,7 +658,7 @@ GIT_COMMITTER_EMAIL: Final = Text(
 )
 GIT_SSH_COMMAND: Final = Text(
     name="GIT_SSH_COMMAND",
-    meaning="how Git starts SSH",
+    meaning="the command that Git uses for SSH",
     default="ssh -o BatchMode=yes -o ConnectTimeout=15",
     used_by=_PULLS,
 )
@@ -674,7 +674,7 @@ NOTIFY_URL: Final = Text(
 
 KFP_ENDPOINT: Final = Text(
     name="KFP_ENDPOINT",
-    meaning="the URL of KFP's API; `KF_PIPELINES_ENDPOINT` where it is not set",
+    meaning="the URL of KFP's API; `KF_PIPELINES_ENDPOINT` if it is not set",
     form="URL",
     used_by=_SUBMIT,
 )
@@ -710,7 +710,7 @@ KFP_CA_FILE: Final = Text(
 )
 KUBECONFIG: Final = Text(
     name="KUBECONFIG",
-    meaning="where the cluster is that doctor looks at, outside of a pod",
+    meaning="the client configuration of the cluster that doctor checks, outside of a pod",
     form="path",
     default="~/.kube/config",
     used_by="assay doctor",
@@ -762,10 +762,13 @@ SETTINGS: Final = tuple(chain.from_iterable(SECTIONS.values()))
 
 
 def misspelt(names: Iterable[str] | None = None) -> Iterator[tuple[str, str]]:
-    """Variables that look like a misspelt one of Assay, each with the name that was meant.
+    """Find variables whose names look like misspelt names of Assay's variables.
 
     Args:
-        names: Of variables; those of the environment where none are given.
+        names: Names of variables; None for those of the environment.
+
+    Yields:
+        Each misspelt name with the most similar known name.
     """
     known = {
         setting.name.removeprefix(PREFIX): setting.name

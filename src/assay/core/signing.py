@@ -1,19 +1,19 @@
-"""Signatures: DSSE envelopes around statements, by keys that have owners and roles.
+"""Signatures: DSSE envelopes of statements, by keys with owners and roles.
 
-Off by default. `ASSAY_SIGNING_KEY` holds a private key (PEM text, or the path of a PEM file).
-`ASSAY_VERIFY_KEYS` holds public keys: a `keys.yaml` that says whose each key is and what it may
-sign, or bare PEM, whose keys have the role `runner` only. It is the text itself, or paths joined by
-the path separator. Once a verification key is configured, nothing unsigned is believed.
+Disabled by default. `ASSAY_SIGNING_KEY` is a private key (PEM text, or the path of a PEM file).
+`ASSAY_VERIFY_KEYS` are public keys: a `keys.yaml` with the owner and the roles of each key, or bare
+PEM, whose keys have the role `runner` only. The value is the text itself, or paths joined by the
+path separator. If a verification key is configured, unsigned statements are refused.
 
 | role | signs |
 |---|---|
-| `runner` | attestations of executions, drills; rollbacks to what was approved before |
-| `approver` | approvals, overrides, revocations, admissions, in its owner's name |
-| `recorder` | what a forge says about a merge, and entries of the release log |
+| `runner` | attestations of executions, drills; rollbacks to releases approved before |
+| `approver` | approvals, overrides, revocations, admissions, in the name of its owner |
+| `recorder` | what a forge reports about a merge, and entries of the release log |
 | `trigger` | decisions that start a pipeline |
 
-A key that runs pipelines (`runner`, `trigger`) can be neither `approver` nor `recorder`: whoever
-starts a run could otherwise approve what it made.
+A key that runs pipelines (`runner`, `trigger`) can be neither `approver` nor `recorder`, because
+the user who starts a run could otherwise approve its results.
 
 The envelope is DSSE v1 (https://github.com/secure-systems-lab/dsse), through securesystemslib.
 """
@@ -39,12 +39,12 @@ _MAX_KEY_BYTES: Final = 64 << 10
 _MAX_KEYS: Final = 200
 _OWNER: Final = re.compile(r"[^<>\s][^<>\x00-\x1f\x7f]{0,99} <[^<>\s]{3,200}>")
 _MOMENT: Final = re.compile(r"\d{4}-\d\d-\d\dT")
-_FIELDS: Final = frozenset({"owner", "roles", "key", "retired", "stolen"})
+_FIELDS: Final = frozenset({"owner", "roles", "key", "retired", "stolen", "formerly"})
 
 
 _DAYS: Final = {
-    "retired": "the last day that it counts",
-    "stolen": "the first day that somebody else may have had it",
+    "retired": "the last day on which it is valid",
+    "stolen": "the first day on which it may have been stolen",
 }
 
 
@@ -63,17 +63,19 @@ _PEOPLE: Final = frozenset({Role.APPROVER, Role.RECORDER})
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """A public key, whose it is, and what it may sign."""
+    """A public key with its owner and roles."""
 
     key_id: str
     owner: str
-    """`Name <mail>`; empty for a key that was given as bare PEM."""
+    """`Name <mail>`; empty for a key from bare PEM."""
     roles: frozenset[Role]
     retired: date | None
-    """Last day, in UTC, on which its signatures count; None while it is in use."""
+    """Last day, in UTC, on which its signatures are valid; None while it is in use."""
     public: Any
     stolen: date | None = None
-    """First day, in UTC, on which somebody else may have had it; None where nobody has."""
+    """First day, in UTC, on which it may have been stolen; None if it was not."""
+    formerly: frozenset[str] = frozenset()
+    """Earlier names of the owner, in statements from before the name changed."""
 
     def __str__(self) -> str:
         roles = ", ".join(sorted(self.roles))
@@ -84,27 +86,27 @@ class Key:
         return not self.roles.isdisjoint(roles)
 
     def require_in_use(self, at: str, what: str, *, proven: bool = False) -> None:
-        """Refuse a signature that was made after the key was retired, or may be a thief's.
+        """Refuse a signature that was made after the key was retired, or may be forged.
 
         Args:
-            at: When it was made, RFC 3339 in UTC, as the signed bytes say.
-            what: What was signed, for the error.
-            proven: Whether another key has signed that it was there on that day. Only then a
-                signature of a stolen key counts: whoever has the key can write any time.
+            at: Time of the signature according to the signed statement, RFC 3339 in UTC.
+            what: Name of the statement, for the error.
+            proven: Whether another key has signed that the statement existed at that time. Only
+                then a signature of a stolen key is valid, because the thief can sign any time.
 
         Raises:
-            AttestationError: It was made later, or nothing proves that it was not.
+            AttestationError: The signature was made later, or its time is not proven.
         """
         if self.stolen is not None and not (proven and at[:10] < self.stolen.isoformat()):
             raise AttestationError(
-                f"{what}: signed at {at or 'no known time'} by {self}, which was stolen on "
+                f"{what}: signed at {at or 'an unknown time'} by {self}, which was stolen on "
                 f"{self.stolen}, and no other key proves that it was signed before; do not use it"
             )
         if self.retired is None:
             return
         if not _MOMENT.match(at) or at[:10] > self.retired.isoformat():
             raise AttestationError(
-                f"{what}: signed at {at or 'no known time'} by {self}, which was retired on "
+                f"{what}: signed at {at or 'an unknown time'} by {self}, which was retired on "
                 f"{self.retired}; do not use it"
             )
 
@@ -117,7 +119,7 @@ class Signer:
 
     @property
     def key_id(self) -> str:
-        """The key's id: a digest of its public half, as securesystemslib computes it."""
+        """The id of the key: a digest of the public key, computed by securesystemslib."""
         return str(self._signer.public_key.keyid)
 
     @classmethod
@@ -125,7 +127,7 @@ class Signer:
         """Load a private key.
 
         Raises:
-            UsageError: No unencrypted ed25519 or ECDSA private key in PEM form.
+            UsageError: Not an unencrypted ed25519 or ECDSA private key in PEM format.
         """
         from cryptography.hazmat.primitives.asymmetric import ec, ed25519
         from cryptography.hazmat.primitives.serialization import load_pem_private_key
@@ -135,8 +137,8 @@ class Signer:
             key = load_pem_private_key(pem, password=None)
         except (ValueError, TypeError) as error:
             raise UsageError(
-                "ASSAY_SIGNING_KEY: not an unencrypted private key in PEM form; "
-                "make one with: openssl genpkey -algorithm ed25519 -out signing.pem"
+                "ASSAY_SIGNING_KEY: not an unencrypted private key in PEM format; "
+                "create one with: openssl genpkey -algorithm ed25519 -out signing.pem"
             ) from error
         if not isinstance(key, ed25519.Ed25519PrivateKey | ec.EllipticCurvePrivateKey):
             raise UsageError("ASSAY_SIGNING_KEY: use an ed25519 or ECDSA key, not another kind")
@@ -153,16 +155,16 @@ class Signer:
 
 @dataclass(frozen=True, slots=True)
 class Verifier:
-    """Believes what a key with the right role has signed."""
+    """Verifies signatures by configured keys and their roles."""
 
     keys: Sequence[Key]
 
     @classmethod
     def from_pem(cls, pem: bytes) -> "Verifier":
-        """Load one or more public keys, which may sign attestations and nothing else.
+        """Load one or more public keys with the role `runner`.
 
         Raises:
-            UsageError: No ed25519 or ECDSA public key in PEM form, or something besides.
+            UsageError: The data is not ed25519 or ECDSA public keys in PEM format.
         """
         return cls(tuple(_bare_keys(pem)))
 
@@ -171,25 +173,25 @@ class Verifier:
         """Load a `keys.yaml`.
 
         Raises:
-            UsageError: Not of that form; names every offender.
+            UsageError: The file is not valid; the message lists all problems.
         """
         return cls.of(_listed_keys(data, what))
 
     @classmethod
     def of(cls, keys: Iterable[Key]) -> "Verifier":
-        """A verifier with these keys.
+        """A verifier with some keys.
 
         Raises:
-            UsageError: One key is listed twice.
+            UsageError: A key is listed twice.
         """
-        given = tuple(keys)
-        ids = [key.key_id for key in given]
+        keys = tuple(keys)
+        ids = [key.key_id for key in keys]
         if twice := sorted({key_id[:12] for key_id in ids if ids.count(key_id) > 1}):
             raise UsageError(
                 f"ASSAY_VERIFY_KEYS: key {', '.join(twice)} is listed twice; list each key once, "
                 "with all of its roles"
             )
-        return cls(given)
+        return cls(keys)
 
     def open(
         self,
@@ -197,17 +199,20 @@ class Verifier:
         what: str,
         role: Role | Collection[Role] | None = None,
     ) -> tuple[bytes, Key]:
-        """The payload of an envelope that a configured key has signed, and that key.
+        """Verify an envelope.
 
         Args:
-            envelope: As it was stored.
+            envelope: The envelope.
             what: Its name, for errors.
-            role: The role that the key must have, or several of which it must have one; None takes
-                any key.
+            role: The required role of the key, or several roles of which it must have one; None
+                accepts all roles.
+
+        Returns:
+            The payload, and the key that signed it.
 
         Raises:
-            UnknownKeyError: No signature by a configured key holds for these bytes.
-            AttestationError: A configured key has signed it that may not.
+            UnknownKeyError: The envelope has no valid signature by a configured key.
+            AttestationError: The key does not have the required role.
         """
         from securesystemslib.exceptions import VerificationError
 
@@ -235,10 +240,18 @@ class Verifier:
         return bytes(parsed.payload), allowed[0]
 
     def require(self, signer: Signer, role: Role | Collection[Role], what: str) -> Key:
-        """The key of who is about to sign, when it may.
+        """Check that a signer may sign a statement.
+
+        Args:
+            signer: The signer.
+            role: The required role, or several of which the key must have one.
+            what: Name of the statement, for errors.
+
+        Returns:
+            The key of the signer.
 
         Raises:
-            UsageError: It is not configured, retired, or has another role.
+            UsageError: The key is not configured, retired or stolen, or has another role.
         """
         roles = {role} if isinstance(role, Role) else set(role)
         needed = " or ".join(sorted(roles))
@@ -259,24 +272,27 @@ class Verifier:
             )
         if not key.may(roles):
             raise UsageError(
-                f"{what} takes a key with the role {needed}, and ASSAY_SIGNING_KEY holds {key}",
+                f"{what} takes a key with the role {needed}, and ASSAY_SIGNING_KEY is {key}",
                 remedy=_remedy(roles),
             )
         return key
 
 
 def person_of(verifier: Verifier | None, signer: Signer, role: Role, by: str, what: str) -> str:
-    """In whose name a signer states something: the key's owner, whatever the caller claims.
+    """The author of a statement: the owner of the signing key, regardless of `by`.
 
     Args:
-        verifier: The configured keys; None is a sandbox without keys, where the claim is taken.
-        signer: Who signs.
-        role: That the key needs.
-        by: `Name <mail>` as the caller gives it.
-        what: What is stated, for errors.
+        verifier: The configured keys; None in a sandbox without keys, where `by` is used.
+        signer: The signer.
+        role: The required role of the key.
+        by: `Name <mail>` according to the caller.
+        what: Name of the statement, for errors.
+
+    Returns:
+        `Name <mail>`.
 
     Raises:
-        UsageError: The key may not state this, or nobody owns it.
+        UsageError: The key does not have the role, or has no owner.
     """
     if verifier is None:
         return by
@@ -289,37 +305,37 @@ def person_of(verifier: Verifier | None, signer: Signer, role: Role, by: str, wh
 def _remedy(roles: Collection[Role]) -> str:
     if Role.APPROVER in roles:
         return (
-            "sign with the approver's own key, whose public half keys.yaml lists with "
+            "sign with the approver's own key, whose public key keys.yaml lists with "
             "`roles: [approver]`"
         )
     return f"list the right key in keys.yaml with `roles: [{', '.join(sorted(roles))}]`"
 
 
 def open_unverified(envelope: Mapping[str, Any], what: str) -> tuple[bytes, str]:
-    """The payload and the claimed key ids of an envelope, where no verification key is set."""
+    """The payload and the claimed key ids of an envelope, without verification."""
     parsed = _envelope(envelope, what)
     return bytes(parsed.payload), ",".join(sorted(parsed.signatures))
 
 
 def signer_from_env() -> Signer | None:
-    """The signer that `ASSAY_SIGNING_KEY` configures, or None when it is unset."""
+    """The signer of `ASSAY_SIGNING_KEY`; None if it is unset."""
     value = SIGNING_KEY.get()
     return Signer.from_pem(_pem("ASSAY_SIGNING_KEY", value)) if value else None
 
 
 def verifier_from_env() -> Verifier | None:
-    """The verifier that `ASSAY_VERIFY_KEYS` configures, or None when it is unset."""
+    """The verifier of `ASSAY_VERIFY_KEYS`; None if it is unset."""
     value = VERIFY_KEYS.get()
     if not value:
         return None
-    found: list[Key] = []
+    keys: list[Key] = []
     for text in [value] if _BEGIN in value else value.split(os.pathsep):
         data = _pem("ASSAY_VERIFY_KEYS", text)
-        # A keys.yaml holds its keys as values, so it does not begin with one.
+        # A keys.yaml contains keys as values, so it does not begin with one.
         listed = _BEGIN.encode() in data and not data.lstrip().startswith(_BEGIN.encode())
         what = "ASSAY_VERIFY_KEYS" if _BEGIN in text else f"ASSAY_VERIFY_KEYS: {text}"
-        found += _listed_keys(data, what) if listed else _bare_keys(data)
-    return Verifier.of(found)
+        keys += _listed_keys(data, what) if listed else _bare_keys(data)
+    return Verifier.of(keys)
 
 
 def _bare_keys(pem: bytes) -> list[Key]:
@@ -342,8 +358,8 @@ def _key(pem: bytes, owner: str, roles: frozenset[Role], retired: date | None, w
         public = SSlibKey.from_crypto(load_pem_public_key(pem))
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
         raise UsageError(
-            f"{what}: not a public key in PEM form; "
-            "make it with: openssl pkey -in signing.pem -pubout -out verify.pem"
+            f"{what}: not a public key in PEM format; "
+            "create it with: openssl pkey -in signing.pem -pubout -out verify.pem"
         ) from error
     if public.keytype not in {"ed25519", "ecdsa"}:
         raise UsageError(f"{what}: use an ed25519 or ECDSA key, not {public.keytype}")
@@ -371,32 +387,45 @@ def _listed_key(item: Any, what: str) -> Key:
     if not isinstance(item, dict) or {"owner", "roles", "key"} - item.keys():
         raise UsageError(f"{what}: give owner, roles and key")
     problems = [f"{str(name)[:40]!r} is not a field" for name in item.keys() - _FIELDS]
-    owner, named = item["owner"], item["roles"]
+    days = _days(item, problems)
+    owner, formerly = item["owner"], item.get("formerly", [])
+    names = [owner, *(formerly if isinstance(formerly, list) else [None])]
+    if not all(isinstance(name, str) and _OWNER.fullmatch(name) for name in names):
+        problems.append("owner, and each of the list formerly: write 'Name <mail>'")
+    roles = _roles(item["roles"], problems)
+    if not isinstance(item["key"], str):
+        problems.append("key: give the public key in PEM format")
+    if problems:
+        raise UsageError.all_of(problems, where=what)
+    key = _key(item["key"].encode(), owner, roles, days.get("retired"), what)
+    return replace(key, stolen=days.get("stolen"), formerly=frozenset(formerly))
+
+
+def _days(item: Mapping[str, Any], problems: list[str]) -> dict[str, date]:
+    """The days of a listed key; adds malformed ones to `problems`."""
     days: dict[str, date] = {}
-    for name, said in _DAYS.items():
+    for name, meaning in _DAYS.items():
         if (day := item.get(name)) is not None:
             try:
                 days[name] = date.fromisoformat(day)
             except (ValueError, TypeError):
-                problems.append(f"{name}: write {said}, such as 2026-01-31")
-    if not isinstance(owner, str) or not _OWNER.fullmatch(owner):
-        problems.append("owner: write 'Name <mail>'")
-    texts = named if isinstance(named, list) else [named]
+                problems.append(f"{name}: write {meaning}, such as 2026-01-31")
+    return days
+
+
+def _roles(value: Any, problems: list[str]) -> frozenset[Role]:
+    """The roles of a listed key; adds unknown and incompatible ones to `problems`."""
+    texts = value if isinstance(value, list) else [value]
     unknown = [str(text)[:40] for text in texts if text not in set(Role)]
     if unknown or not texts:
         problems.append(f"roles: {unknown or 'none'}; there are: {', '.join(Role)}")
     roles = frozenset(Role(text) for text in texts if text in set(Role))
     if roles & _PIPELINES and roles & _PEOPLE:
         problems.append(
-            f"roles: {', '.join(sorted(roles))} on one key, so that a pipeline could approve what "
-            "it made; make a key of its own for each"
+            f"roles: {', '.join(sorted(roles))} on one key, so that a pipeline could approve its "
+            "own results; use a separate key for each"
         )
-    if not isinstance(item["key"], str):
-        problems.append("key: give the public key in PEM form")
-    if problems:
-        raise UsageError.all_of(problems, where=what)
-    key = _key(item["key"].encode(), owner, roles, days.get("retired"), what)
-    return replace(key, stolen=days.get("stolen"))
+    return roles
 
 
 def _pem(variable: str, value: str) -> bytes:

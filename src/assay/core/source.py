@@ -1,8 +1,9 @@
-"""Bytes of the outside world: fetched, hashed, and from then on known by their digest.
+"""Fetch and hash external data.
 
-A location is a path, `file://`, `s3://bucket/key?endpoint=…`, `https://`, `http://` to this machine
-only, or the digest of a dataset in the store. Credentials come from the environment and never
-stand in a location; what a record or message keeps of a location holds none either.
+A location is a path, `file://`, `s3://bucket/key?endpoint=…`, `https://`, `http://` (this machine
+only), or the digest of a dataset in the store. Credentials come from the environment and are not
+allowed in locations. Secrets in locations, such as signatures, are removed from attestations and
+messages.
 """
 
 import contextlib
@@ -19,7 +20,7 @@ from urllib.parse import parse_qs, unquote, urljoin, urlsplit
 
 from assay.core import retry
 from assay.core.digest import CHUNK_BYTES, PREFIX, is_digest, of_stream
-from assay.core.locations import Place, require_admitted, require_public, require_public_address
+from assay.core.locations import Access, require_admitted, require_public, require_public_address
 from assay.core.step import Dataset, Source
 from assay.core.store import Store
 from assay.core.store.files import landing
@@ -32,14 +33,14 @@ R = TypeVar("R")
 
 CONNECT_SECONDS: Final = 10.0
 READ_SECONDS: Final = 60.0
-"""How long a server may say nothing."""
+"""Maximum time without data from the server."""
 FETCH_SECONDS: Final = 4 * 3600.0
-"""How long the bytes of a whole file may take, however steadily they trickle in."""
+"""Maximum time to fetch a whole file."""
 PEEK_SECONDS: Final = 120.0
-"""The same for its beginning."""
+"""Maximum time to fetch the beginning of a file."""
 MAX_REDIRECTS: Final = 5
 MAX_LISTED: Final = 5
-"""Files that a message about a folder names."""
+"""Maximum number of file names in a message about a folder."""
 
 _OK: Final = 200
 _GONE: Final = frozenset({404, 410})
@@ -49,21 +50,24 @@ _REFUSED: Final = frozenset({401, 403})
 def fetch(
     uri: str, folder: Path, *, store: Store | None = None, max_bytes: int | None = None
 ) -> Source:
-    """Make a location's bytes a file (for a dataset's digest: a folder), and name them.
+    """Fetch a location into a file (a dataset of the store: into a folder), and compute its digest.
 
-    A local file is hashed where it lies and not copied; whoever reads it afterwards does so inside
-    of `unchanged`. Everything else is hashed while it streams into `folder`, in bounded memory.
+    A local file is hashed without copying it; it must be read inside `unchanged` afterwards. Remote
+    data is hashed while it is written to `folder`, in bounded memory.
 
     Args:
         uri: The location.
-        folder: Where a remote location's bytes go.
-        store: Where a digest is looked up.
-        max_bytes: The most that is read; no limit by default.
+        folder: The target of remote data.
+        store: The store of datasets; None if digests are not allowed.
+        max_bytes: Maximum size; no limit by default.
+
+    Returns:
+        The path, the digest, and the location without credentials.
 
     Raises:
-        DataError: Missing, empty, too large, unreachable or refused; says what to do.
-        UsageError: Not a location that can be read, or credentials in it.
-        StoreError: A digest that the store does not hold.
+        DataError: The data is missing, empty, too large, unreachable or access is denied.
+        UsageError: The location is not supported or not allowed, or has credentials in it.
+        StoreError: The store does not have the digest.
     """
     if is_digest(uri):
         return _from_store(uri, folder, store)
@@ -82,21 +86,23 @@ def fetch(
 
 @contextlib.contextmanager
 def unchanged(source: Source) -> Iterator[None]:
-    """Refuse a result when the file changed while it was read, or since it was hashed.
+    """Check that a source does not change while the block reads it.
 
     Raises:
-        DataError: It did; the result must not be kept.
+        DataError: The file changed since it was hashed; the result must be discarded.
     """
     if source.path.is_dir():
-        # Laid out from the store by ourselves, checked and read-only.
+        # A dataset of the store, which was verified and is read-only.
         yield
         return
-    changed = DataError(f"{source.uri} changed while it was read; give a file nobody writes to")
+    changed = DataError(
+        f"{source.uri} changed while it was read; give a file that is not being written"
+    )
     before = _stamp(source.path)
     try:
         yield
     except AssayError as error:
-        # What looks like a bad row may be half of a row that somebody is writing.
+        # An invalid row may be a row that is being written.
         if not _is_still(source, before):
             raise changed from error
         raise
@@ -105,11 +111,11 @@ def unchanged(source: Source) -> Iterator[None]:
 
 
 def peek(location: str, size: int) -> bytes:
-    """The first `size` bytes of a location, quickly.
+    """Read the first `size` bytes of a location.
 
     Raises:
-        DataError: As `fetch`.
-        UsageError: As `fetch`.
+        DataError: As for `fetch`.
+        UsageError: As for `fetch`.
     """
     local = local_path(location)
     if local is not None:
@@ -125,7 +131,7 @@ def peek(location: str, size: int) -> bytes:
 
 
 def local_path(location: str) -> Path | None:
-    """The path that a location names on this machine, or None."""
+    """The path of a local location; None for a remote one."""
     if "://" not in location:
         return Path(location).expanduser()
     try:
@@ -139,25 +145,25 @@ def local_path(location: str) -> Path | None:
 
 @contextlib.contextmanager
 def open_remote(location: str, seconds: float | None = None) -> Iterator[IO[bytes]]:
-    """A stream of a remote location's bytes.
+    """Open a stream of a remote location.
 
     Args:
         location: The location.
-        seconds: How long reading it may take altogether; `FETCH_SECONDS` by default.
+        seconds: Maximum total time to read it; `FETCH_SECONDS` by default.
 
     Raises:
-        DataError: Not found, refused, or not read in time.
-        UsageError: A scheme that is not known, or credentials in the location.
+        DataError: The object does not exist, access is denied, or the time was exceeded.
+        UsageError: The location is not supported or not allowed, or has credentials in it.
     """
-    place = _check_remote(location)
+    access = _check_remote(location)
     seconds = FETCH_SECONDS if seconds is None else seconds
-    opened = _open_s3(location, place) if location.startswith("s3://") else _open_http(location)
+    opened = _open_s3(location, access) if location.startswith("s3://") else _open_http(location)
     with opened as stream:
-        over = threading.Event()
+        expired = threading.Event()
 
         def end() -> None:
-            over.set()
-            # Whoever reads gets what an end of the connection gives.
+            expired.set()
+            # The reader gets the error of a closed connection.
             with contextlib.suppress(Exception):
                 cast("Any", stream).shutdown()
 
@@ -167,12 +173,12 @@ def open_remote(location: str, seconds: float | None = None) -> Iterator[IO[byte
         try:
             yield stream
         except Exception as error:
-            if over.is_set():
+            if expired.is_set():
                 raise _too_slow(location, seconds) from error
             raise
         finally:
             timer.cancel()
-        if over.is_set():
+        if expired.is_set():
             raise _too_slow(location, seconds)
 
 
@@ -191,13 +197,13 @@ def _from_file(local: Path, max_bytes: int | None) -> Source:
     with open_regular(path) as stream:
         digest, _ = of_stream(stream)
     if _stamp(path) != before:
-        raise DataError(f"{path} changed while it was read; give a file nobody writes to")
+        raise DataError(f"{path} changed while it was read; give a file that is not being written")
     return Source(path, digest, path.resolve().as_uri())
 
 
 def _from_store(digest: str, folder: Path, store: Store | None) -> Source:
     if store is None:
-        raise UsageError(f"{digest}: a digest needs a store to look in; give a path or an URL")
+        raise UsageError(f"{digest}: digests need a store; give a path or a URL")
     manifest = get_manifest(store, digest)
     if manifest.artifact_type != Dataset.type:
         raise UsageError(f"{digest} is of type {manifest.artifact_type}; give a dataset's digest")
@@ -209,32 +215,32 @@ def _from_store(digest: str, folder: Path, store: Store | None) -> Source:
 def _require_file(path: Path) -> Path:
     try:
         if path.is_dir():
-            raise DataError(f"{path} is a folder; give one CSV or Parquet file{_held_by(path)}")
-        # Reading a pipe would wait forever, and twice is not possible.
+            raise DataError(f"{path} is a folder; give one CSV or Parquet file{_files_in(path)}")
+        # Reading a pipe could block forever, and a pipe cannot be read twice.
         with open_regular(path) as stream:
             size = os.fstat(stream.fileno()).st_size
     except NotRegularError as error:
         raise DataError(f"{path}: {error.strerror}; save the data into a file") from error
     except (FileNotFoundError, NotADirectoryError) as error:
-        raise DataError(f"no file {path}; {_like(path)}") from error
+        raise DataError(f"no file {path}; {_suggestion(path)}") from error
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror}; check its permissions") from error
     except ValueError as error:
-        raise DataError(f"{str(path)!r} is no path: {error}") from error
+        raise DataError(f"{str(path)!r} is not a path: {error}") from error
     if size == 0:
         raise DataError(f"{path} is empty; give a file with a header and rows")
     return path
 
 
-def _held_by(folder: Path) -> str:
+def _files_in(folder: Path) -> str:
     suffixes = (".csv", ".tsv", ".txt", ".gz", ".parquet")
     names = sorted(p.name for p in folder.iterdir() if p.name.lower().endswith(suffixes))
     more = ", …" if len(names) > MAX_LISTED else ""
     return f", such as {', '.join(names[:MAX_LISTED])}{more} in it" if names else ""
 
 
-def _like(path: Path) -> str:
-    """Where the file might be instead."""
+def _suggestion(path: Path) -> str:
+    """A similar path that exists."""
     parent = path.parent
     if not parent.is_dir():
         return f"there is no folder {parent} either; check the path"
@@ -250,7 +256,7 @@ def _stamp(path: Path) -> tuple[int, int]:
 
 
 def _is_still(source: Source, before: tuple[int, int]) -> bool:
-    """Whether the file holds what was hashed; by its digest, because stamps can be set back."""
+    """Whether the content is unchanged; compares digests, because timestamps can be set."""
     try:
         if _stamp(source.path) != before:
             return False
@@ -261,7 +267,7 @@ def _is_still(source: Source, before: tuple[int, int]) -> bool:
 
 
 def _copy(stream: IO[bytes], out: IO[bytes], where: str, max_bytes: int | None) -> str:
-    """Copy and hash; refuse what is empty or larger than allowed."""
+    """Copy and hash a stream; refuse it if it is empty or too large."""
     hasher, size = hashlib.sha256(), 0
     while chunk := stream.read(CHUNK_BYTES):
         hasher.update(chunk)
@@ -275,10 +281,10 @@ def _copy(stream: IO[bytes], out: IO[bytes], where: str, max_bytes: int | None) 
 
 
 def _head(stream: IO[bytes], size: int) -> bytes:
-    found = bytearray()
-    while len(found) < size and (chunk := stream.read(size - len(found))):
-        found += chunk
-    return bytes(found)
+    head = bytearray()
+    while len(head) < size and (chunk := stream.read(size - len(head))):
+        head += chunk
+    return bytes(head)
 
 
 def _too_large(where: str, max_bytes: int) -> DataError:
@@ -288,8 +294,8 @@ def _too_large(where: str, max_bytes: int) -> DataError:
     )
 
 
-def _check_remote(location: str) -> Place:
-    """Refuse what must not or cannot be asked; say how it may be."""
+def _check_remote(location: str) -> Access:
+    """Refuse locations that are malformed, not supported or not allowed."""
     where = public(location)
     name, mark, rest = location.partition("?")
     if name.startswith("s3://"):
@@ -318,31 +324,35 @@ def _check_remote(location: str) -> Place:
             "https:// or a dataset's digest"
         )
     if parts.scheme == "s3" and not parts.path.strip("/"):
-        raise UsageError(f"{where}: which object? give s3://bucket/key")
+        raise UsageError(f"{where}: no object; give s3://bucket/key")
+    return _admitted(location, where)
+
+
+def _admitted(location: str, where: str) -> Access:
     try:
         return require_admitted(location)
     except UsageError as error:
-        if parts.scheme != "http":
+        if urlsplit(location).scheme != "http":
             raise
-        # Unencrypted, only servers that are admitted by name.
+        # Without encryption, only servers that are listed by name.
         raise UsageError(
-            f"{where}: http:// can be altered on its way; give its https:// address, or have it "
+            f"{where}: http:// can be altered in transit; give its https:// address, or have it "
             "admitted (ASSAY_SOURCES)"
         ) from error
 
 
 def _repeated(location: str, read: Callable[[], R]) -> R:
-    """What `read` gives of a location, called again after a transient fault.
+    """Call `read`, and repeat it after transient faults.
 
     Raises:
-        DataError: The last attempt failed too.
+        DataError: All attempts failed.
     """
     try:
         return retry.call(retry.SOURCE, read)
     except retry.TransientError as error:
         raise DataError(
-            f"{public(location)}: {error}, after {retry.SOURCE}; is the server up and the address "
-            "right? try again later"
+            f"{public(location)}: {error}, after {retry.SOURCE}; check that the server is up and "
+            "the address is correct, or try again later"
         ) from error
 
 
@@ -350,16 +360,16 @@ def _repeated(location: str, read: Callable[[], R]) -> R:
 def _open_http(location: str) -> Iterator[IO[bytes]]:
     where = public(location)
     with _transient_faults(where):
-        # Redirects are followed by hand, because each must pass the check: https must not become
-        # http, nor a public address one that only this machine can reach.
+        # Redirects are followed here, because each target must be checked: https must not redirect
+        # to http, and a public address must not redirect to a private one.
         for _ in range(MAX_REDIRECTS + 1):
             with request(location) as response:
-                onward = response.get_redirect_location()
-                if not onward:
+                target = response.get_redirect_location()
+                if not target:
                     _check_status(response.status, where)
                     yield cast("IO[bytes]", response)
                     return
-                location = _onward(location, onward)
+                location = _redirected(location, target)
     raise DataError(f"{where}: more than {MAX_REDIRECTS} redirects; give the final address")
 
 
@@ -367,23 +377,31 @@ def _open_http(location: str) -> Iterator[IO[bytes]]:
 def request(
     location: str, headers: Mapping[str, str] | None = None, read_seconds: float = READ_SECONDS
 ) -> Iterator[Any]:
-    """The answer to one GET of a web location that may be read; follows no redirect.
+    """Send one GET request to an allowed web location, without following redirects.
 
-    The addresses of its host are looked at before anything is sent, and again when it is
-    connected, because a name may lead elsewhere the second time.
+    The addresses of the host are checked before the request, and again when it is connected,
+    because the name may resolve to another address the second time.
+
+    Args:
+        location: The location.
+        headers: Additional headers.
+        read_seconds: Maximum time without data from the server.
+
+    Yields:
+        The response of urllib3, whose body has not been read.
 
     Raises:
-        UsageError: It may not be read, or its host has an address that is not public.
-        urllib3.exceptions.HTTPError: It cannot be reached.
+        UsageError: The location is not allowed, or its host has an address that is not public.
+        urllib3.exceptions.HTTPError: The server cannot be reached.
     """
     import urllib3
 
-    place = _check_remote(location)
+    access = _check_remote(location)
     timeout = urllib3.Timeout(connect=CONNECT_SECONDS, read=read_seconds)
     with urllib3.PoolManager(timeout=timeout, retries=False) as pool:
-        if not place.any_address:
+        if not access.any_address:
             parts = urlsplit(location)
-            with contextlib.suppress(OSError):  # told better when it is connected
+            with contextlib.suppress(OSError):  # reported when it is connected
                 require_public(parts.hostname or "", parts.port or 443)
             pool.pool_classes_by_scheme = _guarded_pools()
         response = pool.request(
@@ -395,32 +413,32 @@ def request(
 
 @functools.cache
 def _guarded_pools() -> dict[str, Any]:
-    """urllib3's pools, whose connections send nothing to an address that is not public."""
+    """urllib3's pools with connections that refuse addresses that are not public."""
     import urllib3
     from urllib3.connection import HTTPSConnection
 
     class Connection(HTTPSConnection):
         def _new_conn(self) -> socket.socket:
-            found = super()._new_conn()
+            connection = super()._new_conn()
             try:
-                require_public_address(str(found.getpeername()[0]), self.host)
+                require_public_address(str(connection.getpeername()[0]), self.host)
             except BaseException:
-                found.close()
+                connection.close()
                 raise
-            return found
+            return connection
 
     class Pool(urllib3.HTTPSConnectionPool):
         ConnectionCls = Connection
 
-    # By http nothing is admitted but by name, so that there is no pool for it.
+    # There is no pool for http, because http servers must be listed by name.
     return {"https": Pool}
 
 
-def _onward(location: str, onward: str) -> str:
-    target = urljoin(location, onward)
-    was, now = urlsplit(location), urlsplit(target)
+def _redirected(location: str, target: str) -> str:
+    target = urljoin(location, target)
     _check_remote(target)
-    if now.scheme == "s3" or (now.scheme == "http" and was.scheme == "https"):
+    schemes = urlsplit(location).scheme, urlsplit(target).scheme
+    if schemes[1] == "s3" or schemes == ("https", "http"):
         raise DataError(f"{public(location)}: redirected to {public(target)}, which is refused")
     return target
 
@@ -431,31 +449,31 @@ def _check_status(status: int, where: str) -> None:
     if status in retry.TRANSIENT_STATUS:
         raise retry.TransientError(f"the server answered {status}")
     if status in _GONE:
-        remedy = "nothing is there; check the address"
+        remedy = "not found; check the address"
     elif status in _REFUSED:
-        remedy = "access refused; copy the data to a bucket and give s3://bucket/key"
+        remedy = "access denied; copy the data to a bucket and give s3://bucket/key"
     else:
         remedy = "check the address"
     raise DataError(f"{where}: the server answered {status}: {remedy}")
 
 
 @contextlib.contextmanager
-def _open_s3(location: str, place: Place) -> Iterator[IO[bytes]]:
+def _open_s3(location: str, access: Access) -> Iterator[IO[bytes]]:
     from minio.error import MinioException, S3Error
 
     from assay.core.store.client import client_for
-    from assay.core.store.s3_errors import passes
+    from assay.core.store.s3_errors import is_transient_answer
 
     parts = urlsplit(location)
     where = public(location)
-    client = client_for(location, anonymous=not place.credentials)
+    client = client_for(location, anonymous=not access.credentials)
     response: Any = None
     with _transient_faults(where):
         try:
             response = client.get_object(parts.netloc, unquote(parts.path).lstrip("/"))
             yield response
         except S3Error as error:
-            if passes(error.code or "", getattr(error.response, "status", 0)):
+            if is_transient_answer(error.code or "", getattr(error.response, "status", 0)):
                 raise retry.TransientError(f"the server answered {error.code}") from error
             raise DataError(f"{where}: {error.code}: {_remedy(str(error.code))}") from error
         except MinioException as error:
@@ -468,16 +486,16 @@ def _open_s3(location: str, place: Place) -> Iterator[IO[bytes]]:
 
 def _remedy(code: str) -> str:
     if code in {"NoSuchKey", "NoSuchBucket"}:
-        return "nothing is there; check bucket, key and endpoint"
+        return "not found; check bucket, key and endpoint"
     return (
         "check the credentials in AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (or "
-        "MINIO_ACCESS_KEY and MINIO_SECRET_KEY) and their right to read the object"
+        "MINIO_ACCESS_KEY and MINIO_SECRET_KEY) and their permission to read the object"
     )
 
 
 @contextlib.contextmanager
 def _transient_faults(where: str) -> Iterator[None]:
-    """Tell faults of the network, which may pass, from those that no retry mends."""
+    """Raise `TransientError` for network faults, and final errors for all others."""
     from urllib3 import exceptions
 
     try:

@@ -1,16 +1,16 @@
-"""What a step is: plain Python whose annotations say what it takes and gives.
+"""Steps: plain Python functions whose annotations declare their inputs and outputs.
 
-A step knows nothing of KFP, stores or digests. It reads its inputs from folders, writes its
+A step does not depend on KFP, stores or digests. It reads its inputs from folders, writes its
 outputs into folders, and returns a few values:
 
     @step
     def train(*, data: Dataset, target: str, seed: int = 0, model: Out[Model]) -> None:
         '''Fits a model.'''
 
-Parameters annotated with a kind (`Dataset`, `Model | None` when optional) are inputs, those with
-`Out[kind]` are outputs, a `Source` is a location in the outside world, and everything else is a
-parameter, which must be JSON; one that is annotated `Digest` names an artifact. Library
-steps and a user's own are written in the same way.
+Parameters annotated with a kind (`Dataset`, or `Model | None` if optional) are inputs, those with
+`Out[kind]` are outputs, a `Source` is an external location, and all others are JSON parameters. A
+parameter annotated `Digest` refers to an artifact. Steps of the library and of users are written in
+the same way.
 """
 
 import inspect
@@ -28,7 +28,7 @@ from assay.errors import StepError, UsageError
 
 @dataclass(frozen=True, slots=True)
 class Artifact:
-    """An input as a step sees it: a checked, read-only folder and its name."""
+    """An input of a step: a verified, read-only folder and its digest."""
 
     path: Path
     """The folder that holds the artifact's files."""
@@ -38,7 +38,7 @@ class Artifact:
     type: ClassVar[str] = ""
     """The `artifactType` of the manifest; subclasses set it."""
     reproducible: ClassVar[bool] = True
-    """False where the same inputs may give other bytes: measured times, records of the world."""
+    """False if equal inputs may give different bytes, such as measured times."""
 
 
 class Dataset(Artifact):
@@ -54,7 +54,7 @@ class Model(Artifact):
 
 
 class Policy(Artifact):
-    """The gate's rules: `policy.yaml`."""
+    """The rules of a gate: `policy.yaml`."""
 
     type = "application/vnd.assay.policy.v1"
 
@@ -72,17 +72,17 @@ class Checks(Artifact):
 
 
 class MonitoringPlan(Artifact):
-    """What is watched in production, and who hears of it: `monitoring.yaml`."""
+    """What is monitored in production, and who gets alarms: `monitoring.yaml`."""
 
     type = "application/vnd.assay.monitoring-plan.v1"
 
 
 class Evidence(Artifact):
-    """A folder with `evidence.json` (`assay.evidence`). Base of all that a gate may judge."""
+    """A folder with `evidence.json` (`assay.evidence`). Base class of the inputs of a gate."""
 
 
 class Validation(Evidence):
-    """What was found in a dataset: `evidence.json`, `report.html`, `summary.md`."""
+    """The result of validating a dataset: `evidence.json`, `report.html`, `summary.md`."""
 
     type = "application/vnd.assay.validation.v1"
 
@@ -94,7 +94,7 @@ class Evaluation(Evidence):
 
 
 class Measurements(Evidence):
-    """What depends on the machine, above all latency: `evidence.json`. Not reproducible."""
+    """Measurements of the machine, mainly latency: `evidence.json`. Not reproducible."""
 
     type = "application/vnd.assay.measurements.v1"
     reproducible = False
@@ -113,7 +113,7 @@ class Selection(Evidence):
 
 
 class Monitoring(Evidence):
-    """How soon a monitoring plan sees injected faults: `evidence.json`, `report.html`."""
+    """How soon a monitoring plan detects injected faults: `evidence.json`, `report.html`."""
 
     type = "application/vnd.assay.monitoring.v1"
 
@@ -133,7 +133,7 @@ class Rehearsal(Evidence):
 
 
 class Decision(Artifact):
-    """The gate's outcome: `decision.json` (an in-toto test result), `summary.md`."""
+    """The decision of a gate: `decision.json` (an in-toto test result), `summary.md`."""
 
     type = "application/vnd.assay.decision.v1"
 
@@ -145,7 +145,7 @@ class Failure(Artifact):
 
 
 class Record(Artifact):
-    """What was asked of or done to the outside world: `record.json`. Not reproducible."""
+    """A query to or change of an external system: `record.json`. Not reproducible."""
 
     type = "application/vnd.assay.record.v1"
     reproducible = False
@@ -156,34 +156,34 @@ A = TypeVar("A", bound=Artifact)
 
 @dataclass(slots=True)
 class Out(Generic[A]):
-    """An output as a step sees it: an empty folder to write files into.
+    """An output of a step: an empty folder to write files into.
 
-    An output that is annotated `Out[Kind] | None` is optional: left empty, it has no digest.
+    An output annotated `Out[Kind] | None` is optional: if it stays empty, it has no digest.
     """
 
     path: Path
     annotations: dict[str, str] = field(default_factory=dict)
-    """Text that goes into the manifest; part of the artifact's name."""
+    """Annotations of the manifest; they are part of the artifact's digest."""
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Bytes of the outside world, fetched and hashed before the step runs.
+    """External data, fetched and hashed before the step runs.
 
-    The step key holds the digest, not the location: the same bytes elsewhere are the same input.
+    The step key contains the digest, not the location: equal bytes elsewhere are the same input.
     """
 
     path: Path
     digest: str
     uri: str
-    """Where it was found, credentials removed; for messages, never for results."""
+    """The location without credentials; for messages, never for results."""
 
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """What a step with side effects may reach: the store, and how records are verified.
+    """What a step with side effects has access to: the store and the verification keys.
 
-    Injected where a parameter is annotated with it; never part of a step key.
+    Passed to parameters that are annotated with it; never part of a step key.
     """
 
     store: Store
@@ -192,11 +192,11 @@ class Services:
 
 _DIGEST: Final = "digest"
 Digest = Annotated[str, _DIGEST]
-"""A parameter that names an artifact without reading it. The step gets the whole digest, whatever
-form the user wrote (`assay.core.resolve`)."""
+"""A parameter that refers to an artifact without reading it. The step gets the full digest for
+every form that users may write (`assay.core.resolve`)."""
 
 Values = Mapping[str, str | int | float | bool | list[str]]
-"""What a step may return: a few values for the pipeline to branch on, such as a verdict."""
+"""The return value of a step: a few values for the pipeline to branch on, such as a verdict."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,7 +209,7 @@ class Port:
 
 @dataclass(frozen=True)
 class Step:
-    """A step function with what its annotations say; call it as the plain function it is."""
+    """A step function with its declared inputs and outputs; it can be called like the function."""
 
     function: Callable[..., Values | None]
     name: str
@@ -217,38 +217,40 @@ class Step:
     list_inputs: Mapping[str, Port]
     """Inputs that are lists of artifacts."""
     sources: Mapping[str, bool]
-    """Location parameters, and whether each may be left empty."""
+    """By name of a location parameter: whether it may be empty."""
     outputs: Mapping[str, Port]
     parameters: Mapping[str, inspect.Parameter]
     types: Mapping[str, type]
-    """Type of what a caller gives, by name: of an input or source, the text that names it."""
+    """Type of each argument by name; inputs and sources are given as text."""
     digests: frozenset[str]
-    """Parameters that are annotated `Digest`."""
+    """Parameters annotated `Digest`."""
     services: tuple[str, ...]
-    """Parameters that take the injected `Services`."""
+    """Parameters annotated `Services`."""
     side_effects: bool
-    """Never answered from the step cache: asks or changes the outside world."""
+    """Whether it queries or changes external systems; such a step is never cached."""
     asks_registry: bool
-    """Needs MLflow's client, which a local run loads once; see `assay.runtime.fork_server`."""
+    """Whether it needs MLflow's client, which a local run loads once; see
+    `assay.runtime.fork_server`."""
 
     def __call__(self, **arguments: Any) -> Values | None:
-        """Run the function itself, with no store, cache or record."""
+        """Run the function itself, without store, cache or attestation."""
         return self.function(**arguments)
 
     @property
     def entry_point(self) -> str:
-        """`module:name`, by which `assay reproduce` finds the code again."""
+        """`module:name`, which `assay reproduce` uses to find the code."""
         return f"{self.function.__module__}:{self.function.__name__}"
 
-    def bind_parameters(self, given: Mapping[str, Any]) -> dict[str, Any]:
-        """`given` with defaults filled in; every parameter has a value, none is unknown.
+    def bind_parameters(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """Add the defaults to `arguments`, so that every parameter has a value.
 
         Raises:
-            UsageError: Names all unknown and all missing parameters.
+            UsageError: Parameters are unknown or missing; the message lists all of them.
         """
-        unknown = sorted(set(given) - set(self.parameters))
+        unknown = sorted(set(arguments) - set(self.parameters))
         bound = {
-            name: given.get(name, parameter.default) for name, parameter in self.parameters.items()
+            name: arguments.get(name, parameter.default)
+            for name, parameter in self.parameters.items()
         }
         missing = sorted(name for name, value in bound.items() if value is inspect.Parameter.empty)
         problems = [f"{self.name}: unknown parameter {name!r}" for name in unknown]
@@ -277,19 +279,21 @@ def step(
     side_effects: bool = False,
     asks_registry: bool = False,
 ) -> Step | Callable[[Callable[..., Values | None]], Step]:
-    """Make a step of a function whose parameters are keyword-only and annotated.
+    """Declare a function with annotated keyword-only parameters as a step.
 
     Args:
-        function: The function; its name is the step's.
-        side_effects: True for a step that asks or changes the outside world. Such a step is never
+        function: The function; its name is the name of the step.
+        side_effects: True for a step that queries or changes external systems. Such a step is never
             answered from the step cache.
-        asks_registry: True for a step with side effects that needs MLflow's client, and nothing
-            that computes: a local run may run it in a fork of a process that has MLflow loaded.
+        asks_registry: True for a step with side effects that needs MLflow's client and does no
+            computation: a local run may run it in a fork of a process that has MLflow loaded.
+
+    Returns:
+        The step; a decorator if `function` is None.
 
     Raises:
-        StepError: An annotation that is no kind, output, source or JSON type, no output at all
-            (a record needs something that it is about), or a step that asks the registry and says
-            nothing of side effects.
+        StepError: A parameter is not keyword-only, an annotation is not a kind, output, source or
+            JSON type, the step has no output, or it asks the registry without side effects.
     """
     if function is None:
         return lambda wrapped: _make_step(wrapped, side_effects, asks_registry)
@@ -299,66 +303,101 @@ def step(
 def _make_step(
     function: Callable[..., Values | None], side_effects: bool, asks_registry: bool
 ) -> Step:
-    # One branch for each thing that an annotation can say.
+    problems: list[str] = []
     hints = typing.get_type_hints(function)
     annotated = typing.get_type_hints(function, include_extras=True)
-    inputs: dict[str, Port] = {}
-    list_inputs: dict[str, Port] = {}
-    sources: dict[str, bool] = {}
-    outputs: dict[str, Port] = {}
-    parameters: dict[str, inspect.Parameter] = {}
-    services: list[str] = []
-    types_of: dict[str, type] = {}
+    ports = _Ports()
     for name, parameter in inspect.signature(function).parameters.items():
         if parameter.kind is not inspect.Parameter.KEYWORD_ONLY:
-            raise StepError(f"step {function.__name__}: make {name!r} keyword-only (put * first)")
+            problems.append(f"make {name!r} keyword-only (put * first)")
+            continue
         hint, optional = _strip_none(hints.get(name, Any))
-        origin = typing.get_origin(hint)
-        (argument, *_) = (*typing.get_args(hint), None)
-        if origin is Out and isinstance(argument, type) and issubclass(argument, Artifact):
-            outputs[name] = Port(argument, optional)
-        elif hint is Source:
-            sources[name] = optional
-        elif hint is Services and side_effects:
-            services.append(name)
-        elif isinstance(hint, type) and issubclass(hint, Artifact):
-            inputs[name] = Port(hint, optional)
-        elif origin is list and isinstance(argument, type) and issubclass(argument, Artifact):
-            list_inputs[name] = Port(argument, optional)
-        elif (origin or hint) in _SCALARS:
-            parameters[name] = parameter
-            types_of[name] = origin or hint
-        else:
-            raise StepError(
-                f"step {function.__name__}: {name!r} is annotated {hint!r}, which is neither an "
-                "artifact kind, Out[kind], Source, JSON type nor (with side effects) Services"
+        if hint is Services and side_effects:
+            ports.services.append(name)
+        elif not ports.add(parameter, hint, optional=optional):
+            problems.append(
+                f"{name!r} is annotated {_written(hint)}, which a step cannot take; use an "
+                "artifact kind, Out[kind], Source, str, int, float, bool, list, dict or, with side "
+                "effects, Services"
             )
-    _require_sense(function.__name__, bool(outputs), side_effects, asks_registry)
+    if problems:
+        raise StepError.all_of(problems, where=f"step {function.__name__}")
+    _require_consistent(function.__name__, bool(ports.outputs), side_effects, asks_registry)
     return Step(
         function=function,
         name=function.__name__,
-        inputs=inputs,
-        list_inputs=list_inputs,
-        sources=sources,
-        outputs=outputs,
-        parameters=parameters,
-        types={**dict.fromkeys((*inputs, *sources), str), **dict.fromkeys(list_inputs, list)}
-        | types_of,
-        digests=frozenset(name for name in parameters if annotated.get(name) == Digest),
-        services=tuple(services),
+        inputs=ports.inputs,
+        list_inputs=ports.list_inputs,
+        sources=ports.sources,
+        outputs=ports.outputs,
+        parameters=ports.parameters,
+        types={
+            **dict.fromkeys((*ports.inputs, *ports.sources), str),
+            **dict.fromkeys(ports.list_inputs, list),
+            **ports.types,
+        },
+        digests=frozenset(name for name in ports.parameters if annotated.get(name) == Digest),
+        services=tuple(ports.services),
         side_effects=side_effects,
         asks_registry=asks_registry,
     )
 
 
-def _require_sense(name: str, outputs: bool, side_effects: bool, asks_registry: bool) -> None:
+@dataclass(slots=True)
+class _Ports:
+    """The parameters of a step function, grouped by their annotations."""
+
+    inputs: dict[str, Port] = field(default_factory=dict)
+    list_inputs: dict[str, Port] = field(default_factory=dict)
+    outputs: dict[str, Port] = field(default_factory=dict)
+    sources: dict[str, bool] = field(default_factory=dict)
+    parameters: dict[str, inspect.Parameter] = field(default_factory=dict)
+    types: dict[str, type] = field(default_factory=dict)
+    """Of `parameters`."""
+    services: list[str] = field(default_factory=list)
+
+    def add(self, parameter: inspect.Parameter, hint: Any, *, optional: bool) -> bool:
+        """Add a parameter to its group; False if the annotation belongs to no group."""
+        name, origin = parameter.name, typing.get_origin(hint)
+        if hint is Source:
+            self.sources[name] = optional
+        elif (kind := _kind_of(hint)) is not None:
+            group = {Out: self.outputs, list: self.list_inputs}.get(origin, self.inputs)
+            group[name] = Port(kind, optional)
+        elif (origin or hint) in _SCALARS:
+            self.parameters[name] = parameter
+            self.types[name] = origin or hint
+        else:
+            return False
+        return True
+
+
+def _kind_of(hint: Any) -> type[Artifact] | None:
+    """The kind in `Kind`, `Out[Kind]` or `list[Kind]`; None for every other annotation."""
+    if typing.get_origin(hint) in {Out, list}:
+        hint = next(iter(typing.get_args(hint)), None)
+    return hint if isinstance(hint, type) and issubclass(hint, Artifact) else None
+
+
+def _written(hint: Any) -> str:
+    return hint.__name__ if isinstance(hint, type) and not typing.get_args(hint) else repr(hint)
+
+
+def _require_consistent(name: str, outputs: bool, side_effects: bool, asks_registry: bool) -> None:
     if not outputs:
-        raise StepError(f"step {name} has no output; give it at least a record")
+        raise StepError(f"step {name} has no output; give it at least one, such as a Record")
     if asks_registry and not side_effects:
         raise StepError(
-            f"step {name} asks the registry, which is a side effect: say "
+            f"step {name} asks the registry, which is a side effect: write "
             "@step(side_effects=True, asks_registry=True)"
         )
+
+
+def json_type(annotation: Any) -> type:
+    """The type of an annotation without parameters: `list` for `list[str] | None`."""
+    hint, _ = _strip_none(annotation)
+    plain: type = typing.get_origin(hint) or hint
+    return plain
 
 
 def _strip_none(hint: Any) -> tuple[Any, bool]:

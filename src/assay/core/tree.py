@@ -1,7 +1,7 @@
-"""Artifacts to and from a store: a folder of files, and the manifest that names them.
+"""Store and read artifacts: a folder of files, and the manifest that lists them.
 
-Files, and packs of small files, are stored before the manifest that names them, so whoever can read
-a manifest can read all of its files. A folder appears whole or not at all.
+Files, and packs of small files, are stored before the manifest that lists them, so that all files
+of a readable manifest are readable. A folder is created completely or not at all.
 """
 
 import os
@@ -37,7 +37,7 @@ MEDIA_TYPES: Final = {
     ".csv": "text/csv",
     ".txt": "text/plain",
 }
-"""By suffix; fixed here, because the system's table differs from machine to machine."""
+"""By suffix; not taken from the system, whose table differs between machines."""
 DEFAULT_MEDIA_TYPE: Final = "application/octet-stream"
 
 
@@ -48,20 +48,23 @@ def put_tree(
     annotations: Mapping[str, str],
     watch: Watch | None = None,
 ) -> Manifest:
-    """Store the files in `folder` as an artifact, files before manifest.
+    """Store the files in a folder as an artifact, files before the manifest.
 
-    What a garbage collection was about to remove meanwhile is stored again when it has ended.
+    Blobs that a concurrent garbage collection may remove are stored again after it has ended.
 
     Args:
-        store: Where to.
+        store: The target.
         folder: The files.
         artifact_type: Media type of the artifact.
-        annotations: Of the manifest.
-        watch: One that the caller has made before, which spares asking the store again.
+        annotations: Annotations of the manifest.
+        watch: A watch that the caller created earlier, which saves a request to the store.
+
+    Returns:
+        The manifest.
 
     Raises:
-        IntegrityError: A file changed meanwhile.
-        StepError: A symbolic link or special file, or a name that no artifact may hold.
+        IntegrityError: A file changed while it was stored.
+        StepError: The folder has a symbolic link, a special file, or a name that is not allowed.
         StoreError: The store failed; the manifest is not written.
     """
     sizes = _files(folder)
@@ -80,48 +83,47 @@ def put_tree(
             files += entries
         manifest = Manifest(artifact_type, tuple(files), annotations)
         store.put_bytes(manifest.to_bytes(), manifest.media_type)
-        if not watch.touched(_named(manifest)):
+        if not watch.touched(_digests(manifest)):
             return manifest
 
 
 def claim(store: Store, manifests: Iterable[Manifest], watch: Watch | None = None) -> None:
-    """Make sure that artifacts which are there stay as long as a run may take.
+    """Protect artifacts in the store from garbage collection for the duration of a run.
 
     Args:
-        store: Where they are.
-        manifests: Which.
-        watch: One that the caller has made before, which spares asking the store again.
+        store: The store of the artifacts.
+        manifests: Their manifests.
+        watch: A watch that the caller created earlier, which saves a request to the store.
 
     Raises:
-        NotFoundError: One was removed by a garbage collection just now; says what to do.
+        NotFoundError: A concurrent garbage collection removed an artifact.
     """
-    wanted = list(manifests)
-    if not wanted:
+    needed = list(manifests)
+    if not needed:
         return
     watch = watch or Watch(store)
-    # Before, because an artifact that is being removed must not be brought back by half.
-    watch.touched(manifest.digest for manifest in wanted)
-    there = {manifest.digest for manifest in wanted if store.has(manifest.digest)}
-    for manifest in wanted:
-        if manifest.digest in there:
-            store.make_young(manifest.to_bytes(), manifest.media_type)
-    touched = watch.touched(digest for manifest in wanted for digest in _named(manifest))
-    for manifest in wanted:
-        if touched or manifest.digest not in there:
-            _require_whole(store, manifest)
+    # First, because an artifact that is being removed must not be stored again in part.
+    watch.touched(manifest.digest for manifest in needed)
+    existing = [manifest for manifest in needed if store.has(manifest.digest)]
+    for manifest in existing:
+        store.refresh(manifest.to_bytes(), manifest.media_type)
+    touched = watch.touched(digest for manifest in needed for digest in _digests(manifest))
+    for manifest in needed:
+        if touched or manifest not in existing:
+            _require_complete(store, manifest)
 
 
-def _require_whole(store: Store, manifest: Manifest) -> None:
-    gone = [] if store.has(manifest.digest) else [manifest.digest]
-    if gone := gone + store.has_all(manifest.blobs):
+def _require_complete(store: Store, manifest: Manifest) -> None:
+    missing = [] if store.has(manifest.digest) else [manifest.digest]
+    if missing := missing + store.missing(manifest.blobs):
         raise NotFoundError(
-            f"{manifest.digest} was removed by a garbage collection just now (missing: {gone[0]}), "
+            f"{manifest.digest} was just removed by a garbage collection (missing: {missing[0]}), "
             f"because nothing had used it for longer than the grace period; {RUN_AGAIN}, and pin "
-            "what has to stay: assay store pin"
+            "artifacts that must be kept: assay store pin"
         )
 
 
-def _named(manifest: Manifest) -> list[str]:
+def _digests(manifest: Manifest) -> list[str]:
     return [manifest.digest, *(blob.digest for blob in manifest.blobs)]
 
 
@@ -130,20 +132,20 @@ def _put_pack(
 ) -> list[FileEntry]:
     content = bytearray()
     offsets: dict[str, int] = {}
-    placed: list[tuple[str, Descriptor]] = []
+    entries: list[tuple[str, Descriptor]] = []
     for path in paths:
         with reading(folder / path) as stream:
             data = stream.read(sizes[path] + 1)
         if len(data) != sizes[path]:
             raise IntegrityError(f"{folder / path} changed while it was stored; run again")
         blob = Descriptor(of_bytes(data), len(data), _media_type(path))
-        placed.append((path, blob))
-        # Files that are the same lie there once.
+        entries.append((path, blob))
+        # Equal files are stored once.
         if blob.digest not in offsets:
             offsets[blob.digest] = len(content)
             content += data
     pack = store.put_bytes(bytes(content), PACK_MEDIA_TYPE)
-    return [FileEntry(path, blob, pack, offsets[blob.digest]) for path, blob in placed]
+    return [FileEntry(path, blob, pack, offsets[blob.digest]) for path, blob in entries]
 
 
 def _media_type(path: str) -> str:
@@ -151,22 +153,30 @@ def _media_type(path: str) -> str:
 
 
 def get_manifest(store: Store, digest: str) -> Manifest:
-    """The manifest that `digest` names.
+    """Read a manifest by its digest.
 
     Raises:
-        ManifestError: It must not be followed, or is no manifest.
-        IntegrityError: The bytes are not what the name says.
-        NotFoundError: Nothing there; says that the store may be the wrong one.
+        ManifestError: The blob is not a valid manifest.
+        IntegrityError: The bytes do not match the digest.
+        NotFoundError: The blob does not exist.
     """
     return Manifest.parse(store.get_bytes(digest, MAX_MANIFEST_BYTES))
 
 
 def read_entry(store: Store, entry: FileEntry, max_bytes: int) -> bytes:
-    """The checked bytes of a small file of an artifact.
+    """Read and verify a small file of an artifact.
+
+    Args:
+        store: The store of the artifact.
+        entry: The entry of the file in the manifest.
+        max_bytes: Maximum size of the file.
+
+    Returns:
+        The content.
 
     Raises:
-        IntegrityError: Larger than `max_bytes`, or not what its digest says.
-        NotFoundError: Not in the store.
+        IntegrityError: The file is larger than `max_bytes`, or does not match its digest.
+        NotFoundError: The file is not in the store.
     """
     if entry.pack is None:
         return store.get_bytes(entry.blob.digest, max_bytes)
@@ -178,17 +188,36 @@ def read_entry(store: Store, entry: FileEntry, max_bytes: int) -> bytes:
 
 
 def read_file(store: Store, manifest: Manifest, path: str, max_bytes: int) -> bytes | None:
-    """As `read_entry`, of the file of that path; None where the artifact has no such file."""
+    """Read and verify a small file of an artifact by its path.
+
+    Args:
+        store: The store of the artifact.
+        manifest: The manifest of the artifact.
+        path: Path of the file in the artifact.
+        max_bytes: Maximum size of the file.
+
+    Returns:
+        The content; None if the artifact does not have the file.
+
+    Raises:
+        IntegrityError: The file is larger than `max_bytes`, or does not match its digest.
+        NotFoundError: The file is not in the store.
+    """
     entry = manifest.find(path)
     return None if entry is None else read_entry(store, entry, max_bytes)
 
 
 def get_tree(store: Store, manifest: Manifest, target: Path) -> None:
-    """Lay an artifact out as the folder `target`, which must not exist; read-only, all or nothing.
+    """Extract an artifact into a new, read-only folder. After an error the folder does not exist.
+
+    Args:
+        store: The store of the artifact.
+        manifest: The manifest of the artifact.
+        target: The folder, which must not exist.
 
     Raises:
-        IntegrityError: A file is not what the manifest says; no folder is left.
-        NotFoundError: A file is not in the store; no folder is left.
+        IntegrityError: A file does not match the manifest.
+        NotFoundError: A file is not in the store.
     """
     scratch = Path(tempfile.mkdtemp(prefix=".assay-", dir=target.parent))
     try:
@@ -203,7 +232,7 @@ def get_tree(store: Store, manifest: Manifest, target: Path) -> None:
             if path != str(scratch):
                 os.chmod(path, 0o555)  # noqa: PTH101, S103 - read-only
         os.rename(scratch, target)  # noqa: PTH104
-        # Last, because a folder that is read-only cannot be renamed by everyone.
+        # Last, because some systems do not allow to rename a read-only folder.
         target.chmod(0o555)
     except BaseException:
         remove_tree(scratch)
@@ -219,11 +248,18 @@ def _get_pack(store: Store, pack: Descriptor, entries: list[FileEntry], target: 
 def verify_trees(
     store: Store, manifests: Iterable[Manifest], progress: Callable[[str], None] | None = None
 ) -> list[Descriptor]:
-    """Read every byte of some artifacts' files; the blobs that hold them, each once.
+    """Read and verify all files of some artifacts; every blob is read once.
+
+    Args:
+        store: The store of the artifacts.
+        manifests: Their manifests.
+        progress: Called with the digest of each verified blob.
+
+    Returns:
+        The blobs that were read.
 
     Raises:
-        IntegrityError: Bytes that are not what their name says, or are missing; names every
-            offender.
+        IntegrityError: Blobs are damaged or missing; the message lists all of them.
     """
     blobs: dict[str, Descriptor] = {}
     packed: dict[str, list[FileEntry]] = {}
@@ -252,7 +288,7 @@ def verify_trees(
 
 
 def remove_tree(folder: Path) -> None:
-    """Remove a folder that may hold read-only folders."""
+    """Remove a folder that may contain read-only folders."""
     for parent, _, _ in os.walk(folder):
         os.chmod(parent, 0o700)  # noqa: PTH101
     shutil.rmtree(folder, ignore_errors=True)
@@ -260,7 +296,7 @@ def remove_tree(folder: Path) -> None:
 
 def _files(folder: Path) -> dict[str, int]:
     """Size in bytes of each regular file in `folder`, by its relative POSIX path; sorted."""
-    found = {}
+    sizes = {}
 
     def walk(parent: str, prefix: str) -> None:
         try:
@@ -268,7 +304,7 @@ def _files(folder: Path) -> dict[str, int]:
                 for entry in entries:
                     path = prefix + entry.name
                     if entry.is_file(follow_symlinks=False):
-                        found[path] = entry.stat(follow_symlinks=False).st_size
+                        sizes[path] = entry.stat(follow_symlinks=False).st_size
                     elif entry.is_dir(follow_symlinks=False):
                         walk(entry.path, f"{path}/")
                     else:
@@ -277,10 +313,10 @@ def _files(folder: Path) -> dict[str, int]:
                             f"{entry.path} is {kind}; an artifact holds only files and folders"
                         )
         except OSError as error:
-            # Left out in silence, it would be an artifact that lacks files.
+            # Skipping the folder would silently omit files.
             raise StepError(
-                f"cannot read the folder {parent}: {error.strerror}; give this user the right to it"
+                f"cannot read the folder {parent}: {error.strerror}; grant this user access"
             ) from error
 
     walk(str(folder), "")
-    return dict(sorted(found.items()))
+    return dict(sorted(sizes.items()))

@@ -1,17 +1,17 @@
-"""Datasets: a table as canonical Parquet parts, with a schema that needs no Parquet reader.
+"""Datasets: tables as canonical Parquet parts, with a schema that needs no Parquet reader.
 
-The same rows give the same bytes, on any machine, tomorrow: parts hold a fixed number of rows and
-are written with fixed settings and no metadata of their own. Appending rows leaves every earlier
-full part as it was, so that a store keeps it once.
+Equal rows give equal bytes on every machine: parts have a fixed number of rows and are written with
+fixed settings and without metadata. Appending rows does not change full parts, so that a store
+keeps them once.
 
 ```
 schema.json     columns, types, null counts, parts           schema.py
 part-*.parquet  the rows                                     parquet.py
 statistics.json per part and column: nulls, bounds, means    statistics.py
-summary.md      the same for people                          card.py
+summary.md      a summary for people                         card.py
 ```
 
-docs/format-dataset.md specifies them. `sources.py` opens tables of the outside world. Importing
+docs/format-dataset.md specifies them. `sources.py` opens external tables. Importing
 this package imports neither pyarrow nor pandas.
 """
 

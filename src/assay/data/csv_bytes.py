@@ -1,4 +1,4 @@
-"""The bytes of a CSV file: in blocks, unpacked where they are packed."""
+"""Read the bytes of CSV files, decompressed if necessary."""
 
 import gzip
 import zlib
@@ -6,22 +6,22 @@ from pathlib import Path
 from typing import IO, Final, cast
 
 BLOCK_BYTES: Final = 4 << 20
-"""A CSV is read in such blocks; one row must fit into one."""
+"""Block size for reading a CSV; the maximum size of a row."""
 GZIP_MAGIC: Final = b"\x1f\x8b"
 READ_ERRORS: Final = (OSError, EOFError, zlib.error)
 
 
 def sentinel(delimiter: str) -> str:
-    """Each cell of a row put after the last: a quote that is never closed swallows it."""
+    """The content of an additional last row. It is missing if a quote is not closed."""
     return ("\x1e" if delimiter != "\x1e" else "\x1f") * 16
 
 
 def open_bytes(path: Path) -> IO[bytes]:
-    """The file's bytes, decompressed if it begins as a gzip file does."""
+    """Open a file for reading, decompressed if it is a gzip file."""
     return cast("IO[bytes]", gzip.open(path, "rb")) if is_gzip(path) else path.open("rb")
 
 
 def is_gzip(path: Path) -> bool:
-    """Whether a file begins as a gzip file does."""
+    """Whether a file begins like a gzip file."""
     with path.open("rb") as stream:
         return stream.read(len(GZIP_MAGIC)) == GZIP_MAGIC

@@ -1,7 +1,7 @@
-"""Saying which rows of a CSV are wrong.
+"""Locate the invalid rows of a CSV.
 
-Python's own parser knows the line in which each row begins, which pyarrow's does not where a value
-spans lines; it is some ten times slower, so it runs only once something is known to be wrong.
+Python's parser reports the line in which each row begins, which pyarrow's does not if a value spans
+lines. It is about ten times slower, so it is only used after an error.
 """
 
 import codecs
@@ -19,7 +19,7 @@ from assay.data.quotes import Quotes
 
 
 class Csv(Protocol):
-    """What `assay.data.csv_source` knows of a file before it reads the rows."""
+    """The attributes of `assay.data.csv_source.CsvFile` that are needed here."""
 
     @property
     def path(self) -> Path: ...  # noqa: D102
@@ -30,74 +30,75 @@ class Csv(Protocol):
 
 
 MAX_SHOWN: Final = 10
-"""Offenders that are named; the total is always told."""
+"""Maximum number of rows in a message; it always gives the total."""
 
 
 @dataclass(slots=True)
-class _Offenders:
-    """Rows with one kind of fault: all counted, the first few kept."""
+class _Rows:
+    """Rows with one type of error: the total number, and the first few rows."""
 
-    shown: list[str] = field(default_factory=list)
+    first: list[str] = field(default_factory=list)
     total: int = 0
 
     def add(self, row: int, detail: str = "") -> None:
         self.total += 1
         if self.total <= MAX_SHOWN:
-            self.shown.append(f"{row}{detail}")
+            self.first.append(f"{row}{detail}")
 
     def text(self) -> str:
         more = f" and {self.total - MAX_SHOWN:,} more" if self.total > MAX_SHOWN else ""
-        return f"row{'s' if self.total > 1 else ''} {', '.join(self.shown)}{more}"
+        return f"row{'s' if self.total > 1 else ''} {', '.join(self.first)}{more}"
 
 
 @dataclass(slots=True)
-class _Found:
-    """What is wrong, by kind."""
+class _Errors:
+    """The errors of a file, by type."""
 
-    ragged: _Offenders = field(default_factory=_Offenders)
-    undecodable: _Offenders = field(default_factory=_Offenders)
-    nul: _Offenders = field(default_factory=_Offenders)
+    ragged: _Rows = field(default_factory=_Rows)
+    undecodable: _Rows = field(default_factory=_Rows)
+    nul: _Rows = field(default_factory=_Rows)
     unclosed: int = 0
-    """The row in which a quote opens that is never closed; 0 for none."""
+    """The row with an opening quote that is never closed; 0 for none."""
     too_long: int = 0
     stray: int = 0
-    """The line of the first quote where none may be; 0 for none."""
+    """The line of the first misplaced quote; 0 for none."""
     escaped: bool = False
-    """Whether a backslash comes before that quote."""
+    """Whether a backslash precedes that quote."""
     rows: int = 0
     damaged: str = ""
 
 
 def problems(file: Csv) -> list[str]:
-    """Everything that is wrong with the file's rows; a row is numbered by the line it begins in."""
-    found = _Found()
+    """All errors of the rows of a file; the number of a row is the line in which it begins."""
+    errors = _Errors()
     try:
         with open_bytes(file.path) as stream:
-            _scan(file, stream, found)
+            _scan(file, stream, errors)
     except UnicodeError as error:
-        # What `surrogateescape` cannot put off, such as UTF-16 without its byte-order mark.
+        # Errors that `surrogateescape` cannot handle, such as UTF-16 without a byte order mark.
         reason = getattr(error, "reason", None) or error
-        found.damaged = f"not {file.options.encoding} ({reason}); give encoding the right one"
+        errors.damaged = f"not {file.options.encoding} ({reason}); set encoding to the right one"
     except READ_ERRORS as error:
-        found.damaged = f"damaged or cut off: {error}; fetch it again"
-    return _sentences(file, found)
+        errors.damaged = f"damaged or cut off: {error}; fetch it again"
+    return _messages(file, errors)
 
 
-def _scan(file: Csv, stream: IO[bytes], found: _Found) -> None:
+def _scan(file: Csv, stream: IO[bytes], errors: _Errors) -> None:
     delimiter = file.header.delimiter
     before = csv.field_size_limit(csv_bytes.BLOCK_BYTES)
     try:
         with io.TextIOWrapper(
             stream, file.options.encoding, errors="surrogateescape", newline=""
         ) as text:
-            reader = csv.reader(_lines(file, text, found, sentinel(delimiter)), delimiter=delimiter)
-            _judge(file, reader, found)
+            reader = csv.reader(
+                _lines(file, text, errors, sentinel(delimiter)), delimiter=delimiter
+            )
+            _check_rows(file, reader, errors)
     finally:
         csv.field_size_limit(before)
 
 
-def _judge(file: Csv, reader: Any, found: _Found) -> None:
-    """Look at each row."""
+def _check_rows(file: Csv, reader: Any, errors: _Errors) -> None:
     width, end = len(file.header.names), sentinel(file.header.delimiter)
     skipped = int(file.header.declared)
     begin, header = 1 + skipped, True
@@ -109,20 +110,20 @@ def _judge(file: Csv, reader: Any, found: _Found) -> None:
             if not row:
                 continue
             if end in row[-1]:
-                found.unclosed = first
+                errors.unclosed = first
                 return
             if _is_too_long(row):
-                found.too_long = first
+                errors.too_long = first
                 return
             if header:
                 header = False
                 continue
-            found.rows += 1
+            errors.rows += 1
             if len(row) != width:
-                found.ragged.add(first, f" (has {len(row)})")
+                errors.ragged.add(first, f" (has {len(row)})")
     except csv.Error:
         # A cell larger than the limit, over many lines.
-        found.too_long = begin
+        errors.too_long = begin
 
 
 def _is_too_long(row: list[str]) -> bool:
@@ -132,8 +133,8 @@ def _is_too_long(row: list[str]) -> bool:
     return sum(len(cell.encode(errors="surrogateescape")) for cell in row) > csv_bytes.BLOCK_BYTES
 
 
-def _lines(file: Csv, text: io.TextIOWrapper, found: _Found, end: str) -> Iterator[str]:
-    """The file's lines, and at last `end`; faults of single lines are noted."""
+def _lines(file: Csv, text: io.TextIOWrapper, errors: _Errors, end: str) -> Iterator[str]:
+    """The lines of the file, followed by `end`; collects the errors of single lines."""
     number = 0
     skips = file.header.declared
     quotes = Quotes(file.header.delimiter)
@@ -145,16 +146,16 @@ def _lines(file: Csv, text: io.TextIOWrapper, found: _Found, end: str) -> Iterat
             skips = False
             continue
         quotes.add(line.encode(errors="surrogateescape"))
-        if quotes.stray and not found.stray:
-            found.stray = number
-            found.escaped = re.search(r'\\"', line) is not None
+        if quotes.stray and not errors.stray:
+            errors.stray = number
+            errors.escaped = re.search(r'\\"', line) is not None
         if len(line) == csv_bytes.BLOCK_BYTES and line[-1] not in "\r\n":
-            found.too_long = number
+            errors.too_long = number
             return
         if not line.isascii() and not _is_text(line):
-            found.undecodable.add(number)
+            errors.undecodable.add(number)
         if "\0" in line:
-            found.nul.add(number)
+            errors.nul.add(number)
         yield line
     yield end
 
@@ -163,59 +164,63 @@ def _is_text(line: str) -> bool:
     try:
         line.encode()
     except UnicodeEncodeError:
-        # What `surrogateescape` made of bytes that are no text.
+        # Surrogates from `surrogateescape` for invalid bytes.
         return False
     return True
 
 
-def _sentences(file: Csv, found: _Found) -> list[str]:
-    """One part of a message for each kind of fault; row 1 is the header."""
-    said = []
-    if found.damaged:
-        said.append(found.damaged)
-    if found.undecodable.total:
-        wrong = f"not {file.options.encoding} in {found.undecodable.text()}"
+def _messages(file: Csv, errors: _Errors) -> list[str]:
+    """One message for each type of error; row 1 is the header."""
+    messages = [errors.damaged] if errors.damaged else []
+    if errors.undecodable.total:
+        wrong = f"not {file.options.encoding} in {errors.undecodable.text()}"
         if _begins_as_utf16(file):
-            # Read as anything else, such a file is wrong in every row, which helps nobody.
+            # In another encoding, every row of such a file is wrong.
             return [f"{wrong}; by its first bytes it is UTF-16: set encoding='utf-16'"]
-        said.append(f"{wrong}; set encoding to the file's, such as 'latin-1' or 'cp1252'")
-    if found.nul.total:
-        said.append(
-            f"a NUL byte in {found.nul.text()}; is it binary, or UTF-16? save it as UTF-8 text"
+        messages.append(f"{wrong}; set encoding to the file's, such as 'latin-1' or 'cp1252'")
+    if errors.nul.total:
+        messages.append(
+            f"a NUL byte in {errors.nul.text()}; is it binary, or UTF-16? save it as UTF-8 text"
         )
-    if found.stray:
-        # What is wrong with the rows after it cannot be told.
-        return [*said, _stray(found)]
-    if found.ragged.total:
-        said.append(
-            f"{found.ragged.total:,} of {found.rows:,} rows without the header's "
-            f"{len(file.header.names)} fields: {found.ragged.text()}; mend them, or quote fields "
-            "that hold the delimiter"
-        )
-    if found.unclosed:
-        said.append(
-            f"a quote that opens in row {found.unclosed} is never closed; close it, or double it "
-            "where it is part of the text"
-        )
-    if found.too_long:
-        said.append(
-            f"row {found.too_long} is longer than {csv_bytes.BLOCK_BYTES:,} bytes; is a quote in "
-            "it never closed, or this no CSV file?"
-        )
-    if not said and not found.rows:
-        said.append("a header and no rows; give at least one row of data")
-    return said
+    if errors.stray:
+        # The errors of the following rows are meaningless.
+        return [*messages, _stray(errors)]
+    messages += _row_messages(file, errors)
+    if not messages and not errors.rows:
+        messages.append("a header and no rows; give at least one row of data")
+    return messages
 
 
-def _stray(found: _Found) -> str:
-    if found.escaped:
+def _row_messages(file: Csv, errors: _Errors) -> list[str]:
+    messages = []
+    if errors.ragged.total:
+        messages.append(
+            f"{errors.ragged.total:,} of {errors.rows:,} rows without the header's "
+            f"{len(file.header.names)} fields: {errors.ragged.text()}; correct them, or quote "
+            "fields that contain the delimiter"
+        )
+    if errors.unclosed:
+        messages.append(
+            f"a quote that opens in row {errors.unclosed} is never closed; close it, or double it "
+            "if it is part of the text"
+        )
+    if errors.too_long:
+        messages.append(
+            f"row {errors.too_long} is longer than {csv_bytes.BLOCK_BYTES:,} bytes; is a quote in "
+            "it never closed, or is this not a CSV file?"
+        )
+    return messages
+
+
+def _stray(errors: _Errors) -> str:
+    if errors.escaped:
         return (
-            f"line {found.stray}: a quote is escaped with a backslash; write quotes within a field "
-            'twice, as RFC 4180 has it (in Spark: .option("escape", "\\""))'
+            f"line {errors.stray}: a quote is escaped with a backslash; double quotes within a "
+            'field, as in RFC 4180 (in Spark: .option("escape", "\\""))'
         )
     return (
-        f"line {found.stray}: a quote inside of an unquoted field, or text beside a quoted one; "
-        "put the whole field in quotes and write quotes within it twice"
+        f"line {errors.stray}: a quote inside an unquoted field, or text next to a quoted one; put "
+        "the whole field in quotes and double the quotes within it"
     )
 
 

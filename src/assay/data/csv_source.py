@@ -1,9 +1,9 @@
-"""Reading a CSV as a stream: RFC 4180 with any delimiter, any encoding, gzip or not.
+"""Read a CSV as a stream: RFC 4180 with any delimiter and encoding, optionally gzip.
 
-The file is read twice, in bounded memory: once for each column's type over the whole file, once to
-convert. pyarrow parses; it accepts quotes where RFC 4180 has none and then gives other cells than
-the author meant, so `quotes` checks them first. Where a row is wrong, `csv_check` reads the file
-again, slowly, to say which. Blanks and tabs around a cell are layout and are removed.
+The file is read twice in bounded memory: first to determine the types of the columns, then to
+convert them. It is parsed by pyarrow, which accepts misplaced quotes and then returns wrong cells,
+so `quotes` checks them. If a row is wrong, `csv_check` reads the file again with a slower parser to
+locate it. Blanks and tabs around cells are removed.
 """
 
 import codecs
@@ -32,26 +32,26 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 SAMPLE_BYTES: Final = 1 << 18
-"""Enough to find a delimiter and most headers, for who wants to look quickly."""
+"""Sample size that suffices to detect a delimiter and most headers."""
 MAX_NAMED: Final = 10
-"""Columns that a message names; it tells how many more there are."""
+"""Maximum number of columns in a message; it gives the number of the others."""
 LOOKED_AT_ROWS: Final = 50
-"""Rows from which it is judged whether a file is a table."""
+"""Number of rows that are checked to determine whether a file is a table."""
 SNIFFED_CHARACTERS: Final = 1 << 14
 DELIMITERS: Final = ",;\t|"
 DECLARED: Final = re.compile(r'"?sep=(?P<mark>[^"\r\n])"?[;,\t ]*\r?\n')
-"""A line before the header by which Excel knows the delimiter."""
+"""A line before the header that declares the delimiter for Excel."""
 BLANKS: Final = " \t"
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How a CSV is written; ignored for Parquet."""
+    """Options for reading a CSV; ignored for Parquet."""
 
     delimiter: str = "auto"
-    """One ASCII character, or `auto`; `\\t` and `tab` stand for a tab."""
+    """One ASCII character, or `auto`; `\\t` and `tab` mean a tab."""
     missing: Sequence[str] = MISSING_VALUES
-    """Texts that mean a missing value, compared after removing blanks around a cell."""
+    """Texts for missing values, compared after removing blanks around the cell."""
     encoding: str = "utf-8"
     decimal: str = "."
     """The decimal mark of numbers, a point or a comma."""
@@ -65,11 +65,21 @@ class Options:
         rows_per_part: int,
         decimal: str = ".",
     ) -> "Options":
-        """Options from a step's parameters, which may have come as any JSON.
+        """Check the parameters of a step, which may be any JSON, and convert them to options.
+
+        Args:
+            delimiter: As for `Options`.
+            missing_values: As for `Options.missing`.
+            encoding: As for `Options`.
+            rows_per_part: Number of rows of a part of the dataset, which is only checked here.
+            decimal: As for `Options`.
+
+        Returns:
+            The options.
 
         Raises:
-            UsageError: `missing_values` are not texts, `decimal` is no decimal mark, or
-                `rows_per_part`, by which the table will be written, is below 1.
+            UsageError: `missing_values` are not texts, `decimal` is not a decimal mark, or
+                `rows_per_part` is below 1.
         """
         problems = [
             f"missing_values: {text!r} is not a text; put it into quotes"
@@ -87,33 +97,33 @@ class Options:
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """The first row, and what is wrong with it."""
+    """The first row and the problems with it."""
 
     names: tuple[str, ...]
     delimiter: str
     problems: tuple[str, ...]
     declared: bool = False
-    """Whether a line such as `sep=;` comes before it, which Excel writes to name the delimiter."""
+    """Whether it follows a line such as `sep=;`, which declares the delimiter for Excel."""
     tied: str = ""
-    """Other delimiters that fit as many rows, with as many fields."""
+    """Other delimiters that fit equally well."""
 
 
 @dataclass(frozen=True, slots=True)
 class CsvFile:
-    """One CSV file, read as often as asked."""
+    """A CSV file that can be read repeatedly."""
 
     path: Path
     options: Options
     header: Header
     limits: Limits
     doubt: str = ""
-    """Why it may be no table at all; see `doubts`."""
+    """Why it may not be a table; see `doubts`."""
 
     def infer(self) -> tuple[list[str], list[Finding]]:
-        """The kind of each column over the whole file, and what a person should know about them.
+        """The type of each column over the whole file, and the findings about them.
 
         Raises:
-            DataError: Everything that is wrong with the file's rows, with row numbers.
+            DataError: Rows are wrong; the message lists all problems with row numbers.
         """
         columns = [Inference(self.options.decimal) for _ in self.header.names]
         rows = 0
@@ -125,16 +135,15 @@ class CsvFile:
             raise DataError(
                 f"{self.path.name}: a header and no rows; give at least one row of data"
             )
-        found = [
+        findings = [
             inference.finding(name)
             for inference, name in zip(columns, self.header.names, strict=True)
         ]
-        told = merged(item for item in found if item)
         return [inference.kind for inference in columns], [
             *self._encoding_finding(),
             *self._delimiter_finding(),
             *self._blank_lines_finding(),
-            *told,
+            *merged(filter(None, findings)),
         ]
 
     def _delimiter_finding(self) -> list[Finding]:
@@ -152,21 +161,21 @@ class CsvFile:
         ]
 
     def _blank_lines_finding(self) -> list[Finding]:
-        """Whether a table of one column has blank lines, which may be missing values."""
+        """A finding if a table of one column has blank lines, which may be missing values."""
         if len(self.header.names) > 1:
             return []
-        count = held = 0
-        begun = False
+        count = pending = 0
+        started = False
         with (
             open_bytes(self.path) as stream,
             io.TextIOWrapper(stream, self.options.encoding) as text,
         ):
             while line := text.readline(csv_bytes.BLOCK_BYTES):
                 if line.strip():
-                    # Those before the first and after the last line mean nothing.
-                    count, held, begun = count + held, 0, True
-                elif begun:
-                    held += 1
+                    # Blank lines before the first and after the last row are ignored.
+                    count, pending, started = count + pending, 0, True
+                elif started:
+                    pending += 1
         if not count:
             return []
         return [
@@ -179,9 +188,9 @@ class CsvFile:
         ]
 
     def _encoding_finding(self) -> list[Finding]:
-        """Whether a file that was read in another encoding is UTF-8, as most are.
+        """A finding if a file that was read in another encoding is valid UTF-8.
 
-        An encoding of single bytes makes some text of any bytes.
+        Single-byte encodings can decode every file, so a wrong encoding is not an error.
         """
         if _is_unicode(self.options.encoding):
             return []
@@ -205,7 +214,7 @@ class CsvFile:
         ]
 
     def batches(self, schema: "pa.Schema", kinds: Sequence[str]) -> "Iterator[pa.RecordBatch]":
-        """The rows, converted to what `infer` found."""
+        """The rows, converted to the types from `infer`."""
         import pyarrow as pa
 
         decimal = self.options.decimal
@@ -215,56 +224,57 @@ class CsvFile:
                 columns = [convert(column, kind, decimal) for column, kind in pairs]
             except pa.ArrowInvalid as error:
                 raise DataError(
-                    f"{self.path.name} changed while it was read; give a file nobody writes to"
+                    f"{self.path.name} changed while it was read; give a file that is not being "
+                    "written"
                 ) from error
             yield pa.RecordBatch.from_arrays(columns, schema=schema)
 
     def _text(self, *, checked: bool = False) -> "Iterator[pa.RecordBatch]":
-        """The rows as text without blanks around it, null where a value is missing.
+        """The rows as text without surrounding blanks, and null for missing values.
 
         Args:
-            checked: Whether the file's quotes are known to be right.
+            checked: Whether the quotes of the file were checked already.
         """
         import pyarrow as pa
 
-        held = None
-        begun = False
+        previous = None
+        started = False
         try:
             with open_bytes(self.path) as stream:
                 for batch in self._parsed(stream, checked=checked):
                     self.limits.check_time(self.path.name)
                     # The first row is the header, parsed like the others because it may span lines.
-                    rows = batch if begun else batch.slice(1)
-                    begun = True
+                    rows = batch if started else batch.slice(1)
+                    started = True
                     if rows.num_rows:
-                        if held is not None:
-                            yield self._clean(held)
-                        held = rows
+                        if previous is not None:
+                            yield self._clean(previous)
+                        previous = rows
         except (_BadRows, pa.ArrowInvalid, UnicodeError, *READ_ERRORS) as error:
             raise self._diagnosis(error) from error
-        if held is None or held.column(0)[-1].as_py() != sentinel(self.header.delimiter):
+        if previous is None or previous.column(0)[-1].as_py() != sentinel(self.header.delimiter):
             raise self._diagnosis(_BadRows("a quote is never closed"))
-        yield self._clean(held.slice(0, held.num_rows - 1))
+        yield self._clean(previous.slice(0, previous.num_rows - 1))
 
     def _parsed(self, stream: IO[bytes], *, checked: bool) -> "Iterator[pa.RecordBatch]":
         import pyarrow as pa
         from pyarrow import csv as pa_csv
 
-        # Places instead of names: two columns may be called the same, which is reported elsewhere.
-        places = [str(index) for index in range(len(self.header.names))]
-        end = self.header.delimiter.join([sentinel(self.header.delimiter)] * len(places))
+        # Numbers instead of names, because names may be duplicates, which is reported elsewhere.
+        numbers = [str(index) for index in range(len(self.header.names))]
+        end = self.header.delimiter.join([sentinel(self.header.delimiter)] * len(numbers))
         quotes = Quotes(self.header.delimiter)
         source = _Utf8(stream, self, f"\n{end}\n".encode(), None if checked else quotes)
         reader = pa_csv.open_csv(
             pa.PythonFile(source, "r"),
             read_options=pa_csv.ReadOptions(
-                block_size=csv_bytes.BLOCK_BYTES, column_names=places, use_threads=False
+                block_size=csv_bytes.BLOCK_BYTES, column_names=numbers, use_threads=False
             ),
             parse_options=pa_csv.ParseOptions(
                 delimiter=self.header.delimiter, newlines_in_values=True
             ),
             convert_options=pa_csv.ConvertOptions(
-                column_types=dict.fromkeys(places, pa.string()), strings_can_be_null=False
+                column_types=dict.fromkeys(numbers, pa.string()), strings_can_be_null=False
             ),
         )
         for batch in reader:
@@ -274,7 +284,7 @@ class CsvFile:
         if source.nul:
             raise _BadRows("a NUL byte")
         if quotes.stray:
-            raise _BadRows("a quote where none may be")
+            raise _BadRows("a misplaced quote")
 
     def _clean(self, batch: "pa.RecordBatch") -> "pa.RecordBatch":
         import pyarrow as pa
@@ -293,22 +303,24 @@ class CsvFile:
     def _diagnosis(self, error: Exception) -> DataError:
         from assay.data.csv_check import problems
 
-        found = problems(self)
+        messages = problems(self)
         reason = " ".join(str(error).split()) or type(error).__name__
-        return DataError.all_of(found or [f"not readable as CSV: {reason}"], where=self.path.name)
+        return DataError.all_of(
+            messages or [f"not readable as CSV: {reason}"], where=self.path.name
+        )
 
 
 def open_csv(path: Path, options: Options) -> CsvFile:
-    """A CSV file with its header; see `Header.problems`.
+    """Open a CSV file and read its header; see `Header.problems`.
 
     Raises:
-        DataError: No header can be read at all, or the options are no encoding or delimiter.
+        DataError: The header cannot be read, or the encoding or delimiter is not valid.
     """
     limits = Limits.from_env()
     packed = path.stat().st_size
     try:
         with open_bytes(path) as stream:
-            # As much as a row may have: a wide table's header is long.
+            # The maximum size of a row, because the header of a wide table is long.
             sample = stream.read(csv_bytes.BLOCK_BYTES)
         if what := not_a_table(sample[:HEAD_BYTES], options.encoding):
             raise DataError(f"{path.name} {what}")
@@ -321,7 +333,7 @@ def open_csv(path: Path, options: Options) -> CsvFile:
 
 
 def _unpacked_size(path: Path, packed: int, limits: Limits) -> int:
-    """The size of a file's text, or a size beyond the limit as soon as it is known to be beyond."""
+    """The decompressed size of a file; stops as soon as it exceeds the limit."""
     if not is_gzip(path):
         return packed
     most = limits.unpacked(packed)
@@ -336,10 +348,10 @@ def _unpacked_size(path: Path, packed: int, limits: Limits) -> int:
 
 
 def read_header(sample: bytes, options: Options) -> Header:
-    """The header from the first bytes of a CSV, which may be cut off anywhere.
+    """Read the header from the first bytes of a CSV, which may end anywhere.
 
     Raises:
-        DataError: As `open_csv`.
+        DataError: As for `open_csv`.
     """
     text = _decoded(sample, options.encoding)
     lines = text.lstrip("\r\n")
@@ -348,59 +360,62 @@ def read_header(sample: bytes, options: Options) -> Header:
     declared = DECLARED.match(lines)
     if declared is not None:
         lines = lines[declared.end() :]
-    wanted = options.delimiter
-    if declared is not None and wanted == "auto":
-        wanted = declared["mark"]
-    delimiter, tied = _delimiter(lines, wanted)
+    option = options.delimiter
+    if declared is not None and option == "auto":
+        option = declared["mark"]
+    delimiter, tied = _delimiter(lines, option)
     try:
         row = next(csv.reader(io.StringIO(lines, newline=""), delimiter=delimiter))
     except csv.Error as error:
         raise DataError(f"header (row 1): not readable: {error}; is this a CSV file?") from error
     names = tuple(name.strip(BLANKS) for name in row)
     problems = header_problems(names)
-    said = [f"header (row 1): {', '.join(problems)}; give each column its own name"]
-    return Header(names, delimiter, tuple(said if problems else ()), declared is not None, tied)
+    message = f"header (row 1): {', '.join(problems)}; give each column its own name"
+    return Header(names, delimiter, (message,) if problems else (), declared is not None, tied)
 
 
 def doubts(sample: bytes, header: Header, options: Options) -> str:
-    """Why a file's beginning hardly begins a table; empty when it does.
+    """Check whether the beginning of a file looks like a table.
 
-    What a message about such a file quotes could be anything, such as a password: it quotes
-    nothing of it.
+    The message does not quote the file, because it may contain anything, such as a password.
+
+    Args:
+        sample: The first bytes of the file.
+        header: Its header.
+        options: The encoding of the file.
+
+    Returns:
+        Why the file may not be a table; empty if it looks like one.
     """
     if len(header.names) == 1:
-        return (
-            "one column only, by the delimiter that was found; is it a table? if so, set delimiter"
-        )
+        return "one column only, with the detected delimiter; is it a table? if so, set delimiter"
     text = _decoded(sample, options.encoding).lstrip("\r\n")
     if header.declared:
         text = text.partition("\n")[2]
-    # The last line may be cut off.
+    # The last line may be incomplete.
     whole = text[: text.rfind("\n") + 1] or text
     reader = csv.reader(io.StringIO(whole, newline=""), delimiter=header.delimiter)
     try:
         widths = [len(row) for row in itertools.islice(filter(None, reader), LOOKED_AT_ROWS)]
     except csv.Error:
         return "not readable as CSV; is it a table?"
-    like = sum(width == len(header.names) for width in widths)
-    if 2 * like < len(widths):
+    matching = sum(width == len(header.names) for width in widths)
+    if 2 * matching < len(widths):
         return (
-            f"only {like} of the first {len(widths)} rows have as many fields as the first; is it "
-            "a table with a header? if so, set delimiter"
+            f"only {matching} of the first {len(widths)} rows have as many fields as the first; is "
+            "it a table with a header? if so, set delimiter"
         )
     return ""
 
 
 def header_problems(names: Sequence[str]) -> list[str]:
-    """What is wrong with column names: those that lack, and those that are not unique."""
-    unnamed = [place for place, name in enumerate(names, 1) if not name]
-    problems = [f"column {place} has no name" for place in unnamed[:MAX_NAMED]]
+    """The problems with column names: missing names and duplicates."""
+    unnamed = [number for number, name in enumerate(names, 1) if not name]
+    problems = [f"column {number} has no name" for number in unnamed[:MAX_NAMED]]
     if unnamed == [1]:
         problems[0] += " (is it pandas' index? write the file with index=False)"
     twice = [(name, count) for name, count in Counter(names).items() if name and count > 1]
-    problems += [
-        f"column {quoted(name)} is there {count} times" for name, count in twice[:MAX_NAMED]
-    ]
+    problems += [f"column {quoted(name)} occurs {count} times" for name, count in twice[:MAX_NAMED]]
     more = max(0, len(unnamed) - MAX_NAMED) + max(0, len(twice) - MAX_NAMED)
     return problems + [f"and {more:,} more like these"] * bool(more)
 
@@ -411,33 +426,34 @@ def _is_unicode(encoding: str) -> bool:
 
 def _decoded(sample: bytes, encoding: str) -> str:
     try:
-        # A byte that is wrong is reported with its row, later.
+        # Invalid bytes are reported later, with their rows.
         return sample.decode(encoding, errors="replace").removeprefix("\ufeff")
     except (LookupError, ValueError) as error:
         raise DataError(
-            f"encoding {encoding!r} is not one of text; give one such as utf-8, latin-1 or utf-16"
+            f"encoding {encoding!r} is not a text encoding; give one such as utf-8, latin-1 or "
+            "utf-16"
         ) from error
 
 
-def _delimiter(text: str, wanted: str) -> tuple[str, str]:
-    """The delimiter, and others that it may be as well."""
-    if wanted == "auto":
+def _delimiter(text: str, option: str) -> tuple[str, str]:
+    """The delimiter, and others that fit equally well."""
+    if option == "auto":
         return _sniffed(text)
-    character = {"\\t": "\t", "tab": "\t"}.get(wanted, wanted)
+    character = {"\\t": "\t", "tab": "\t"}.get(option, option)
     if len(character) != 1 or not character.isascii() or character in '"\r\n\0':
-        raise DataError(f"delimiter {wanted!r}: give one ASCII character, or auto")
+        raise DataError(f"delimiter {option!r}: give one ASCII character, or auto")
     return character, ""
 
 
 def _sniffed(text: str) -> tuple[str, str]:
-    """The delimiter of which all rows of a sample have the same number, as far as that goes.
+    """The delimiter that gives the largest share of rows the same number of fields.
 
     Returns:
-        The delimiter, and others that fit as well.
+        The delimiter, and others that fit equally well.
     """
     whole = text[:SNIFFED_CHARACTERS]
     if len(whole) < len(text) or not whole.endswith("\n"):
-        # The last line is cut off.
+        # The last line is incomplete.
         whole = whole[: whole.rfind("\n") + 1] or whole
     best, tied, most = DELIMITERS[0], "", (0.0, 0)
     for candidate in DELIMITERS:
@@ -446,7 +462,7 @@ def _sniffed(text: str) -> tuple[str, str]:
         ]
         width = len(rows[0])
         regular = sum(len(row) == width for row in rows) / len(rows)
-        # More fields decide only between delimiters that fit equally many rows.
+        # The number of fields decides only if the share is equal.
         if width > 1 and (regular, width) > most:
             best, tied, most = candidate, "", (regular, width)
         elif width > 1 and (regular, width) == most:
@@ -455,11 +471,11 @@ def _sniffed(text: str) -> tuple[str, str]:
 
 
 class _BadRows(Exception):  # noqa: N818 - never leaves this module
-    """The fast reader stumbled; the slow one finds out where."""
+    """The fast reader found an error; the slow reader locates it."""
 
 
 class _Utf8(io.RawIOBase):
-    """A stream's text as UTF-8, with `end` after the last byte."""
+    """A stream that is converted to UTF-8, with `end` after the last byte."""
 
     def __init__(self, stream: IO[bytes], file: CsvFile, end: bytes, quotes: Quotes | None) -> None:
         encoding = file.options.encoding
@@ -471,7 +487,7 @@ class _Utf8(io.RawIOBase):
         self._rest = bytearray()
         self._end: bytes | None = end
         self.nul = False
-        # pyarrow checks UTF-8 by itself, and skips its byte-order mark.
+        # pyarrow validates UTF-8, and skips its byte order mark.
         same = codecs.lookup(encoding).name == "utf-8"
         self._decoder = None if same else codecs.getincrementaldecoder(encoding)()
 
@@ -479,12 +495,12 @@ class _Utf8(io.RawIOBase):
         return True
 
     def read(self, size: int = -1) -> bytes:
-        """`size` bytes, or fewer at the end: a row must fit into what is read at a time."""
+        """Read `size` bytes, or fewer at the end, because a row must fit into one block."""
         while len(self._rest) < size and self._end is not None:
             self._rest += self._next(size - len(self._rest))
-        taken = bytes(self._rest[:size])
+        block = bytes(self._rest[:size])
         del self._rest[:size]
-        return taken
+        return block
 
     def _next(self, size: int) -> bytes:
         raw = self._stream.read(size)
@@ -504,7 +520,7 @@ class _Utf8(io.RawIOBase):
 
 
 def schema_of(header: Header, kinds: Sequence[str]) -> "pa.Schema":
-    """The Arrow schema of a CSV whose columns have these kinds."""
+    """The Arrow schema of a CSV with columns of these types."""
     import pyarrow as pa
 
     from assay.data.parquet import arrow_types

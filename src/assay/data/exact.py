@@ -1,4 +1,4 @@
-"""Whether float64 holds the numbers that a text or a decimal column writes."""
+"""Check whether float64 represents the numbers of a text or decimal column exactly."""
 
 import re
 from decimal import Decimal
@@ -11,26 +11,26 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 SURE_DIGITS: Final = 15
-"""Decimal digits that float64 always gives back (C's DBL_DIG)."""
+"""Number of decimal digits that float64 always preserves (DBL_DIG in C)."""
 SMALLEST_NORMAL: Final = 2.0**-1022
-"""Below, float64 has fewer digits."""
+"""Smaller numbers have fewer digits in float64."""
 _PRINTED: Final = re.compile(r"-?[0-9]+[.](?P<digits>[0-9]{1,99})(?P<exponent>e[+-][0-9]+)?")
 LARGEST_WHOLE: Final = 1 << 53
-"""Up to here float64 holds every whole number."""
+"""Up to this size, float64 represents every integer exactly."""
 
 
 class Exactness:
-    """Notes, batch by batch, what float64 would change in one column of numbers."""
+    """Collects in batches the numbers of a column that float64 would change."""
 
     def __init__(self) -> None:
         self.beyond = ""
-        """A number that float64 must not stand for: a whole one that it would change, or one so
-        large that it would be infinite. The first one as it is written; empty for none."""
+        """The text of the first number that float64 cannot represent: an integer that it would
+        change, or a number that would be infinite. Empty if there is none."""
         self.rounded = ""
-        """A fraction of which float64 drops digits; the first one."""
+        """The first fraction that float64 rounds; empty if there is none."""
 
     def finding(self, name: str) -> Finding | None:
-        """What to say about a float64 column of this name."""
+        """The finding for a float64 column; None if no number is rounded."""
         if not self.rounded:
             return None
         return Finding(
@@ -42,7 +42,7 @@ class Exactness:
         )
 
     def add_whole(self, column: "pa.Array") -> None:
-        """Look at the texts of whole numbers within int64."""
+        """Check the texts of integers within int64."""
         import pyarrow as pa
         import pyarrow.compute as pc
 
@@ -51,7 +51,7 @@ class Exactness:
         present = column.drop_null()
         long = present.filter(pc.greater(pc.binary_length(present), SURE_DIGITS))
         values = pc.cast(long, pa.int64()).to_numpy(zero_copy_only=False)
-        # Compared as whole numbers: 2^63 as a float64 has no int64 to return to.
+        # Compared as Python integers, because 2^63 as a float64 does not fit into int64.
         for text, value in zip(long.to_pylist(), values.tolist(), strict=True):
             if int(float(value)) != value:
                 self.beyond = text
@@ -66,7 +66,7 @@ class Exactness:
             return
         infinite = pc.is_inf(values)
         if pc.any(infinite).as_py():
-            # 1e999 reads as infinity, which is another number; "inf" is what it says.
+            # 1e999 is read as infinity, which is wrong, unlike for "inf".
             lost = column.filter(infinite)
             lost = lost.filter(pc.match_substring_regex(lost, "[0-9]"))
             if len(lost):
@@ -79,7 +79,7 @@ class Exactness:
         if not pc.any(suspects).as_py():
             return
         texts, numbers = column.filter(suspects), values.filter(suspects)
-        # The shortest text that gives the same float64 is the usual case, and quickly compared.
+        # Usually the text is the shortest one of its float64, which can be checked quickly.
         differ = pc.not_equal(texts, pc.cast(numbers, pa.string()))
         texts, numbers = texts.filter(differ), numbers.filter(differ)
         if _are_printed(texts.to_pylist(), numbers.to_pylist()):
@@ -99,26 +99,26 @@ class Exactness:
                     return
                 continue
             digits = len((whole + fraction).lstrip("0"))
-            # Printed from a float64 with any number of digits, the text comes back from it.
+            # The text is exact if it is the float64 formatted with this number of digits.
             if digits and Decimal(f"{number:.{digits - 1}e}") != Decimal(text):
                 self.rounded = self.rounded or text
 
 
 def _are_printed(texts: list[str], numbers: list[float]) -> bool:
-    """Whether all texts are their numbers in one of C's formats, such as NumPy's `%.18e`.
+    """Whether all texts have been formatted from their numbers by one C format, such as `%.18e`.
 
-    One call formats them all, which is some ten times quicker than looking at each. Whole numbers
-    beyond 2^53 are not judged here.
+    A single call formats all numbers, which is about ten times faster than single checks. False if
+    there are integers beyond 2^53.
     """
-    found = _PRINTED.fullmatch(texts[0]) if texts else None
-    if found is None or max(map(abs, numbers)) >= LARGEST_WHOLE:
+    match = _PRINTED.fullmatch(texts[0]) if texts else None
+    if match is None or max(map(abs, numbers)) >= LARGEST_WHOLE:
         return False
-    form = f"%.{len(found['digits'])}{'e' if found['exponent'] else 'f'}\n"
+    form = f"%.{len(match['digits'])}{'e' if match['exponent'] else 'f'}\n"
     return (form * len(numbers)) % tuple(numbers) == "\n".join([*texts, ""])
 
 
 def _digits(texts: "pa.Array") -> "pa.Array":
-    """The significant digits alone: of two near numbers, equal ones mean equal numbers."""
+    """The significant digits; two close numbers are equal if their digits are."""
     import pyarrow.compute as pc
 
     mantissa = pc.replace_substring_regex(texts, "[eE].*$", "")

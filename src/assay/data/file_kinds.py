@@ -1,12 +1,12 @@
-"""Naming a file that is no table by its first bytes, so that the message can say what to do."""
+"""Recognize files that are not tables by their first bytes, to give a specific remedy."""
 
 import re
 from typing import Final
 
 HEAD_BYTES: Final = 4096
-"""As much of a file as is looked at."""
+"""Number of bytes to read."""
 _ENOUGH: Final = 64
-"""Fewer bytes do not tell binary from text."""
+"""Minimum size to distinguish binary files from text."""
 _MOST_CONTROLS: Final = 0.05
 _SAVE: Final = "save the table as CSV or Parquet"
 _EXCEL: Final = f"{_SAVE} (in Excel: CSV UTF-8)"
@@ -47,11 +47,14 @@ _TAR_MAGIC_AT: Final = 257
 
 
 def not_a_table(head: bytes, encoding: str = "utf-8") -> str:
-    """What a file is that is neither CSV nor Parquet, and what to do; empty when it may be one.
+    """Describe a file that is neither CSV nor Parquet.
 
     Args:
-        head: The file's first `HEAD_BYTES` bytes, or all of a shorter one.
-        encoding: The encoding that it is said to have.
+        head: The first `HEAD_BYTES` bytes of the file.
+        encoding: Its encoding according to the user.
+
+    Returns:
+        Description and remedy; empty if the file may be a table.
     """
     for magic, what, remedy in _MAGIC:
         if head.startswith(magic):
@@ -59,7 +62,7 @@ def not_a_table(head: bytes, encoding: str = "utf-8") -> str:
     if head.startswith(b"PK\x03\x04"):
         return _zip(head)
     text = head.removeprefix(b"\xef\xbb\xbf")
-    for matches, told in (
+    for matches, description in (
         (head[8:12] == b"DUCK", "is a DuckDB database; export the query's result as Parquet"),
         (
             head[_TAR_MAGIC_AT:].startswith(b"ustar"),
@@ -74,10 +77,10 @@ def not_a_table(head: bytes, encoding: str = "utf-8") -> str:
             ),
         ),
         (_JSON.match(text), f"is JSON; {_SAVE} (with pandas: read_json, then to_parquet)"),
-        (_is_binary(head, encoding), f"is a binary file of no kind that is known here; {_SAVE}"),
+        (_is_binary(head, encoding), f"is a binary file of an unknown format; {_SAVE}"),
     ):
         if matches:
-            return told
+            return description
     return ""
 
 
@@ -94,7 +97,7 @@ def _is_binary(head: bytes, encoding: str) -> bool:
     if wide or len(head) < _ENOUGH or head[:2] in {b"\xff\xfe", b"\xfe\xff"}:
         return False
     if head[1::2].count(0) > len(head) // 3 or head[::2].count(0) > len(head) // 3:
-        # UTF-16 without its mark, which the check of the rows names.
+        # UTF-16 without a byte order mark, which the check of the rows reports.
         return False
     controls = sum(byte < ord(" ") and byte not in b"\t\n\r\x0b\x0c\x1b" for byte in head)
     return controls > _MOST_CONTROLS * len(head)

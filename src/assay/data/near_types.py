@@ -1,9 +1,9 @@
-"""Text that is nearly of another type: numbers with a comma, or with a few words among them.
+"""Detect text columns that almost have another type, such as numbers with a comma.
 
-A column of text becomes categories when a model is trained, so a person should hear when most of
-its values look like something else. A finding says which, and what would read them.
+Text columns are treated as categories when a model is trained, so a finding reports if most values
+look like another type, and how to read them.
 
-Only columns whose first values look like that are followed; other text costs nothing.
+Only columns whose first values match are checked completely.
 """
 
 from collections import Counter
@@ -17,16 +17,16 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 FIRST_VALUES: Final = 1000
-"""A column is followed when this many of its first values say so."""
+"""Number of values that decide whether a column is checked completely."""
 MOST: Final = 0.5
-"""Share of values that makes a column worth following."""
+"""Minimum share of matching values for a column to be checked."""
 NEARLY_ALL: Final = 0.9
 FEW: Final = 20
-"""So many different values are exceptions; more are a second kind of value, such as codes."""
+"""Maximum number of distinct exceptions; more are another type of value, such as codes."""
 MAX_EXCEPTIONS: Final = 1000
-"""Different exceptions that are kept."""
+"""Maximum number of distinct exceptions that are stored."""
 MAX_SHOWN: Final = 10
-"""Exceptions that a finding names."""
+"""Maximum number of exceptions in a finding."""
 
 _IDENTIFIER: Final = r"[+-]?0[0-9]+|[+-]?[0-9]{19,}"
 _UNIT: Final = r"(%|\p{Sc}|(?i:eur|usd|gbp|chf))"
@@ -46,7 +46,7 @@ _TIME: Final = (
 _TRUTHS: Final = ("true", "false", "yes", "no", "y", "n", "t", "f", "on", "off", "0", "1")
 _BOOL: Final = rf"(?i:{'|'.join(_TRUTHS)})"
 
-# After the two kinds of numbers and in this order: the first that a value matches counts. RE2.
+# The first matching pattern is used, in this order, after the two kinds of numbers. RE2 syntax.
 _KINDS: Final = {"identifier": _IDENTIFIER, "written": _WRITTEN, "time": _TIME}
 _TYPED: Final = {
     "int64": "number",
@@ -58,16 +58,16 @@ _TYPED: Final = {
 
 
 class Near:
-    """What the values of one column of text look like, batch by batch."""
+    """Counts in batches what the values of a text column look like."""
 
     def __init__(self, number: str, other_mark: str, decimal: str, *, fixed: bool = False) -> None:
-        """Begin.
+        """Counts for an empty column.
 
         Args:
-            number: RE2 pattern of the numbers that a column of numbers may have.
+            number: RE2 pattern of valid numbers.
             other_mark: The same with the other decimal mark.
             decimal: The decimal mark of `number`.
-            fixed: Whether the file says that it is text, so that no way of reading it helps.
+            fixed: Whether the file declares the column as text, so that options do not help.
         """
         self._fixed = fixed
         self._kinds = {"number": number, "comma": other_mark, **_KINDS}
@@ -76,12 +76,12 @@ class Near:
         self._others: Counter[str] = Counter()
         self._examples: dict[str, str] = {}
         self._truths: set[str] | None = set()
-        """Spellings of true and false; None once another value was seen."""
+        """Spellings of true and false; None if there are other values."""
         self._many = False
         self._text = False
 
     def add_typed(self, kind: str, count: int) -> None:
-        """Take values into account that were of a type until others came."""
+        """Count values that had a type before other values were found."""
         self._counts[_TYPED.get(kind, kind)] += count
         if kind != "bool":
             self._truths = None
@@ -89,7 +89,7 @@ class Near:
             self._truths |= {"true", "false"}
 
     def add(self, column: "pa.Array") -> bool:
-        """Take a batch of text into account; False when the column is not worth following."""
+        """Count a batch of text; False if the column need not be checked further."""
         import pyarrow.compute as pc
 
         present = column.drop_null()
@@ -116,8 +116,8 @@ class Near:
         import pyarrow.compute as pc
 
         def share(pattern: str) -> float:
-            found = pc.sum(pc.match_substring_regex(values, f"^(?:{pattern})$")).as_py()
-            return float(found) / len(values)
+            count = pc.sum(pc.match_substring_regex(values, f"^(?:{pattern})$")).as_py()
+            return float(count) / len(values)
 
         numbers = "|".join(self._kinds[kind] for kind in ("number", "comma", "written"))
         return any(share(pattern) >= MOST for pattern in (numbers, _TIME, _BOOL))
@@ -128,9 +128,9 @@ class Near:
         if len(values) > 2 * len(_TRUTHS):
             self._truths = None
             return
-        given = set(values.to_pylist())
+        texts = set(values.to_pylist())
         self._truths = (
-            self._truths | given if {v.casefold() for v in given} <= set(_TRUTHS) else None
+            self._truths | texts if {v.casefold() for v in texts} <= set(_TRUTHS) else None
         )
 
     def _note_others(self, values: Iterable[str], counts: Iterable[int]) -> None:
@@ -142,36 +142,41 @@ class Near:
                 self._many = True
 
     def finding(self, name: str, beyond: str) -> Finding | None:
-        """What to say about a text column of this name.
+        """The finding for the column, if there is one.
 
         Args:
-            name: The column.
-            beyond: A number in it that float64 does not hold; empty for none.
+            name: Name of the column.
+            beyond: A number in it that float64 cannot represent; empty for none.
         """
         total = sum(self._counts.values())
         if not total or self._counts["identifier"]:
             return None
-        share = {kind: count / total for kind, count in self._counts.items()}
-        number, comma = share.get("number", 0.0), share.get("comma", 0.0)
-        written = share.get("written", 0.0)
-        code = text = ""
         if self._truths is not None and len({t.casefold() for t in self._truths}) > 2:  # noqa: PLR2004
             code, text = "mixed-booleans", self._truths_text(self._truths)
-        elif beyond and number == 1:
-            code = "beyond-float64"
+        else:
+            code, text = self._number_finding(total, beyond)
+            if not code and self._counts["time"] / total >= NEARLY_ALL:
+                code, text = "not-iso-time", self._time_text()
+        return Finding(code, f"{named([name])}: {text}", (name,)) if code else None
+
+    def _number_finding(self, total: int, beyond: str) -> tuple[str, str]:
+        """Code and text of a finding about numbers; empty if there is none."""
+        number, comma, written = (
+            self._counts[kind] / total for kind in ("number", "comma", "written")
+        )
+        if beyond and number == 1:
             text = (
                 f"numbers such as {quoted(beyond)} are beyond what float64 holds; kept as text, "
                 "none was changed"
             )
-        elif comma and number + comma >= NEARLY_ALL and self._decimal == ".":
-            code, text = "decimal-comma", self._comma_text(total)
-        elif comma + written and number + comma + written >= NEARLY_ALL:
-            code, text = "written-numbers", self._written_text()
-        elif number >= MOST and self._few(number):
-            code, text = "not-numbers", self._exceptions_text(total)
-        elif share.get("time", 0.0) >= NEARLY_ALL:
-            code, text = "not-iso-time", self._time_text()
-        return Finding(code, f"{named([name])}: {text}", (name,)) if code else None
+            return "beyond-float64", text
+        if comma and number + comma >= NEARLY_ALL and self._decimal == ".":
+            return "decimal-comma", self._comma_text(total)
+        if comma + written and number + comma + written >= NEARLY_ALL:
+            return "written-numbers", self._written_text()
+        if number >= MOST and self._few(number):
+            return "not-numbers", self._exceptions_text(total)
+        return "", ""
 
     def _truths_text(self, truths: set[str]) -> str:
         spelled = ", ".join(map(quoted, sorted(truths)))
@@ -223,10 +228,10 @@ class Near:
 
     def _exceptions(self) -> str:
         ranked = sorted(self._others.items(), key=lambda item: (-item[1], item[0]))
-        shown = [
+        listed = [
             quoted(value) + (f" ({count:,} times)" if count > 1 else "")
             for value, count in ranked[:MAX_SHOWN]
         ]
         more = len(ranked) - MAX_SHOWN
         rest = f" and {more:,}{' or more' * self._many} others" if more > 0 else ""
-        return ", ".join(shown) + rest
+        return ", ".join(listed) + rest

@@ -1,4 +1,4 @@
-"""Writing and reading a dataset's parts."""
+"""Write and read the parts of a dataset."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 MAX_PARTS: Final = 99_000
 """An artifact has at most 100,000 files."""
 BATCH_ROWS: Final = 16_384
-"""Rows read at a time; bounds memory with wide tables and long texts."""
+"""Number of rows of a batch; limits memory for wide tables and long texts."""
 
 _SETTINGS: Final = {
     "version": "2.6",
@@ -43,7 +43,7 @@ _SETTINGS: Final = {
     # The Arrow schema would be a second, redundant description of the columns in each part.
     "store_schema": False,
 }
-"""Everything that decides about a part's bytes, besides its rows and pyarrow's version."""
+"""All settings that the bytes of a part depend on, besides its rows and the version of pyarrow."""
 
 
 def write(
@@ -56,34 +56,38 @@ def write(
 ) -> DatasetInfo:
     """Write a table as a dataset; memory is bounded by one part.
 
-    NaN is written as a missing value, so that a missing number has one form. After an error
-    nothing is left in `folder`.
+    NaN is written as a missing value, so that missing numbers have a single representation. After
+    an error, `folder` is empty.
 
     Args:
-        batches: The rows, in order; each of `schema`. How they are cut does not matter.
+        batches: The rows, in order; each of `schema`. The sizes of the batches do not matter.
         schema: Fields of Arrow types bool, int64, float64, string, date32, timestamp[us].
         folder: An empty folder.
-        rows_per_part: Rows of every part but the last, at least 1; part of the dataset's identity.
-        findings: What a person should know about the table, or a function that tells it once all
-            rows were read; part of the dataset's identity.
+        rows_per_part: Number of rows of every part except the last, at least 1; part of the
+            identity of the dataset.
+        findings: The findings, or a function that is called after all rows were read; part of the
+            identity of the dataset.
+
+    Returns:
+        The description of the dataset.
 
     Raises:
-        DataError: No rows or columns, or types that a dataset does not have.
+        DataError: The table has no rows or columns, or types that a dataset does not have.
         UsageError: `rows_per_part` is below 1, or so small that there would be too many parts; or
-            a limit that is no number.
+            a limit is not a number.
     """
     if rows_per_part < 1:
         raise UsageError(f"rows_per_part is {rows_per_part}; give at least 1")
     columns = _columns(schema)
     parts: list[Part] = []
-    found: list[statistics.PartStatistics] = []
+    profiles: list[statistics.PartStatistics] = []
     try:
         for table in _parts(batches, schema, rows_per_part):
             parts.append(Part(part_name(len(parts)), table.num_rows))
             _write_part(table, folder / parts[-1].path)
-            found.append(statistics.of_table(table))
-        told = findings() if callable(findings) else findings
-        return _describe(folder, columns, parts, found, told)
+            profiles.append(statistics.of_table(table))
+        remarks = findings() if callable(findings) else findings
+        return _describe(folder, columns, parts, profiles, remarks)
     except BaseException:
         for part in parts:
             (folder / part.path).unlink(missing_ok=True)
@@ -94,23 +98,23 @@ def _describe(
     folder: Path,
     columns: Sequence[tuple[str, str]],
     parts: Sequence[Part],
-    found: Sequence[statistics.PartStatistics],
+    profiles: Sequence[statistics.PartStatistics],
     findings: "Sequence[Finding]",
 ) -> DatasetInfo:
-    """Write what is known of the parts."""
+    """Write the schema, the statistics and the summary."""
     if not parts:
         raise DataError("the table has no rows; give at least one")
-    nulls = [sum(part[name]["nulls"] for part in found) for name, _ in columns]
+    nulls = [sum(part[name]["nulls"] for part in profiles) for name, _ in columns]
     table = DatasetInfo(
         sum(part.rows for part in parts),
         tuple(Column(*pair, null) for pair, null in zip(columns, nulls, strict=True)),
         tuple(findings)[:MAX_FINDINGS],
     )
-    profiled = list(zip(parts, found, strict=True))
+    profiled = list(zip(parts, profiles, strict=True))
     document = {"parts": [{"path": part.path, "columns": item} for part, item in profiled]}
     (folder / STATISTICS_FILE).write_bytes(canonical_json(document))
     card.save(folder, table, [(part.rows, item) for part, item in profiled])
-    # Last, because a folder without it is no dataset.
+    # Last, because a folder without it is not a dataset.
     save(folder, table, parts)
     return table
 
@@ -120,22 +124,22 @@ def iter_batches(folder: Path, columns: Sequence[str] | None = None) -> "Iterato
 
     Args:
         folder: A dataset.
-        columns: Those to read, in the order wanted; all by default.
+        columns: The columns to read, in this order; all by default.
 
     Raises:
-        UsageError: No such column.
-        IntegrityError: A part is missing, damaged or not what `schema.json` says.
+        UsageError: A column does not exist.
+        IntegrityError: A part is missing, damaged or does not match `schema.json`.
     """
     table, parts = load(folder)
-    wanted = list(table.names if columns is None else columns)
-    require_columns(wanted, table.names, "dataset")
+    names = list(table.names if columns is None else columns)
+    require_columns(names, table.names, "dataset")
     expected = arrow_schema(folder)
     for part in parts:
-        yield from _read_part(folder / part.path, part.rows, expected, wanted)
+        yield from _read_part(folder / part.path, part.rows, expected, names)
 
 
 def arrow_schema(folder: Path) -> "pa.Schema":
-    """The dataset's schema in Arrow's types."""
+    """The Arrow schema of a dataset."""
     import pyarrow as pa
 
     types = arrow_types()
@@ -143,14 +147,14 @@ def arrow_schema(folder: Path) -> "pa.Schema":
 
 
 def read(folder: Path, columns: Sequence[str] | None = None) -> "pd.DataFrame":
-    """The whole table, in types that scikit-learn takes.
+    """Read a table with types that scikit-learn accepts.
 
     int64 with missing values becomes float64 with NaN; bool with missing values, and text, become
     object with None; dates and times become datetime64.
 
     Raises:
-        UsageError: No such column.
-        IntegrityError: As `iter_batches`.
+        UsageError: A column does not exist.
+        IntegrityError: As for `iter_batches`.
     """
     import pyarrow as pa
 
@@ -200,9 +204,9 @@ def _columns(schema: "pa.Schema") -> list[tuple[str, str]]:
 def _parts(
     batches: "Iterable[pa.RecordBatch]", schema: "pa.Schema", rows_per_part: int
 ) -> "Iterator[pa.Table]":
-    """The rows cut into parts, wherever the batches were cut."""
+    """The rows grouped into parts, regardless of the batches."""
     limits = Limits.from_env()
-    held: list[pa.RecordBatch] = []
+    pending: list[pa.RecordBatch] = []
     count = number = size = 0
     for batch in batches:
         rest = batch
@@ -212,24 +216,24 @@ def _parts(
                     f"rows_per_part is {rows_per_part}, which makes more than {MAX_PARTS} parts; "
                     "give a larger number"
                 )
-            taken = rest.slice(0, rows_per_part - count)
-            held.append(taken)
-            count += taken.num_rows
-            size += taken.nbytes
+            piece = rest.slice(0, rows_per_part - count)
+            pending.append(piece)
+            count += piece.num_rows
+            size += piece.nbytes
             limits.check_part(size, count)
-            rest = rest.slice(taken.num_rows)
+            rest = rest.slice(piece.num_rows)
             if count == rows_per_part:
-                yield _joined(held, schema)
-                held, count, size, number = [], 0, 0, number + 1
-    if held:
-        yield _joined(held, schema)
+                yield _joined(pending, schema)
+                pending, count, size, number = [], 0, 0, number + 1
+    if pending:
+        yield _joined(pending, schema)
 
 
 def _joined(batches: "list[pa.RecordBatch]", schema: "pa.Schema") -> "pa.Table":
     import pyarrow as pa
 
-    # Without names or metadata of the batches' own, and one chunk per column: the bytes of a part
-    # must not depend on how the rows arrived.
+    # Without metadata of the batches, and with one chunk per column: the bytes of a part must not
+    # depend on the batches.
     plain = pa.schema([pa.field(field.name, field.type) for field in schema])
     table = pa.Table.from_batches([batch.cast(plain) for batch in batches], plain)
     columns = [_without_nan(column) for column in table.combine_chunks().columns]
@@ -249,23 +253,23 @@ def _without_nan(column: "pa.ChunkedArray") -> "pa.ChunkedArray":
 def _write_part(table: "pa.Table", path: Path) -> None:
     import pyarrow.parquet as pq
 
-    # One row group, because a part is the unit that is read, cached and re-used.
+    # One row group, because a part is the unit of reading, caching and reuse.
     pq.write_table(table, path, row_group_size=table.num_rows, **_SETTINGS)
 
 
 def _read_part(
-    path: Path, rows: int, expected: "pa.Schema", wanted: list[str]
+    path: Path, rows: int, expected: "pa.Schema", names: list[str]
 ) -> "Iterator[pa.RecordBatch]":
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
-        # Neither memory-mapped nor read ahead: both would hold a whole part's bytes.
+        # Neither memory-mapped nor pre-buffered, which would load the whole part.
         with pq.ParquetFile(path, pre_buffer=False, buffer_size=1 << 20) as file:
             if not file.schema_arrow.equals(expected) or file.metadata.num_rows != rows:
-                raise IntegrityError(f"{path.name}: other columns or rows than schema.json says")
-            for batch in file.iter_batches(BATCH_ROWS, columns=wanted):
-                yield batch.select(wanted)
+                raise IntegrityError(f"{path.name}: columns or rows do not match schema.json")
+            for batch in file.iter_batches(BATCH_ROWS, columns=names):
+                yield batch.select(names)
     except (pa.ArrowException, OSError) as error:
         reason = " ".join(str(error).split())
-        raise IntegrityError(f"{path.name}: not a part that can be read: {reason}") from error
+        raise IntegrityError(f"{path.name}: cannot be read: {reason}") from error

@@ -1,4 +1,4 @@
-"""What a Parquet file's own metadata and values say about how its columns are to be read."""
+"""Determine from the metadata and values of a Parquet file how to read its columns."""
 
 import json
 import re
@@ -18,21 +18,21 @@ if TYPE_CHECKING:
 
 MAX_FOOTER_BYTES: Final = 128 << 20
 _NEAR_MICROSECONDS: Final = (1 << 63) // 1000
-"""From 1970, as far as 64 bits of nanoseconds reach."""
+"""Range of 64-bit nanoseconds from 1970, in microseconds."""
 INDEX_BYTES: Final = 16
-"""For each value; fewer are an index into a dictionary and not a text."""
+"""Size per value below which a column has dictionary indices instead of texts."""
 MAX_METADATA: Final = 16 << 20
-"""Bytes of pandas' metadata that are read."""
+"""Maximum size of the metadata of pandas."""
 
 _UNNAMED_INDEX: Final = re.compile(r"__index_level_[0-9]+__|Unnamed: [0-9]+")
-"""How pandas names an index without a name: in Parquet, and when it reads its own CSV again."""
+"""Names that pandas gives to an index without a name, in Parquet and when reading its CSV."""
 
 
 def read_footer(path: Path, limits: Limits) -> "pq.FileMetaData":
-    """What a Parquet file says of itself, if it is neither too wide nor too large.
+    """Read the metadata of a Parquet file.
 
     Raises:
-        DataError: It is, or it is damaged.
+        DataError: The file is damaged, too wide or too large.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -57,37 +57,45 @@ def read_footer(path: Path, limits: Limits) -> "pq.FileMetaData":
     limits.check_columns(footer.num_columns, path.name)
     pages = sum(footer.row_group(i).total_byte_size for i in range(footer.num_row_groups))
     limits.check_unpacked(pages, packed, path.name)
-    # A cell takes at least a bit, however well the file packs it.
+    # A cell takes at least one bit, even if it is encoded in less.
     limits.check_unpacked(footer.num_rows * footer.num_columns // 8, limits.table_bytes, path.name)
     return footer
 
 
 def dictionary_encoded(footer: "pq.FileMetaData", schema: "pa.Schema") -> list[str]:
-    """Text columns that the file keeps as dictionaries, which hold each long text once.
+    """Text columns with dictionary encoding, which stores each distinct text once.
 
-    Only those of which it keeps so little for each value that these can hardly be the texts.
+    Only columns with fewer than `INDEX_BYTES` per value, so that these can hardly be the texts.
     """
     import pyarrow as pa
 
-    wanted = {item.name for item in schema if pa.types.is_string(item.type)}
-    found: set[str] = set()
+    texts = {item.name for item in schema if pa.types.is_string(item.type)}
+    encoded: set[str] = set()
     for number in range(footer.num_row_groups):
         group = footer.row_group(number)
         for place in range(group.num_columns):
             column = group.column(place)
-            if column.path_in_schema not in wanted:
+            if column.path_in_schema not in texts:
                 continue
             packed = column.total_uncompressed_size < INDEX_BYTES * column.num_values
             if packed and any("DICTIONARY" in encoding for encoding in column.encodings):
-                found.add(column.path_in_schema)
-    return sorted(found)
+                encoded.add(column.path_in_schema)
+    return sorted(encoded)
 
 
 def batch_rows(footer: "pq.FileMetaData", limits: Limits, most: int) -> int:
-    """How many rows to read at a time so that no encoding makes them larger than a part may be.
+    """The number of rows of a batch whose decoded size cannot exceed the limit of a part.
 
-    DELTA_BYTE_ARRAY writes of a text only what differs from the one before, so a value can be as
-    long as the whole column chunk, and each row can hold such a value.
+    DELTA_BYTE_ARRAY stores the difference to the previous text only, so every value can be as long
+    as the whole column chunk.
+
+    Args:
+        footer: The metadata of the file.
+        limits: The limits.
+        most: Maximum number of rows.
+
+    Returns:
+        The number of rows, at least 1.
     """
     longest = 1
     for number in range(footer.num_row_groups):
@@ -96,12 +104,12 @@ def batch_rows(footer: "pq.FileMetaData", limits: Limits, most: int) -> int:
             column = group.column(place)
             if "DELTA_BYTE_ARRAY" in column.encodings:
                 longest = max(longest, column.total_uncompressed_size)
-    # A sixteenth, because rows are copied while their types are found and converted.
+    # Divided by 16, because rows are copied while their types are determined and converted.
     return max(1, min(most, limits.part_bytes // 16 // longest))
 
 
 def int96_columns(footer: "pq.FileMetaData", schema: "pa.Schema") -> list[str]:
-    """Times in the form that old Spark and Impala write, nanoseconds of 96 bits."""
+    """Columns with INT96 timestamps, which old versions of Spark and Impala write."""
     names = {
         footer.schema.column(place).path
         for place in range(footer.num_columns)
@@ -111,13 +119,12 @@ def int96_columns(footer: "pq.FileMetaData", schema: "pa.Schema") -> list[str]:
 
 
 def check_int96(nanoseconds: "pa.Array", microseconds: "pa.Array") -> None:
-    """Refuse times that one of the two readings of INT96 changed.
+    """Check that INT96 timestamps are exact in microseconds.
 
-    As nanoseconds, times before 1677 and after 2262 turn into others; as microseconds, digits are
-    dropped.
+    In nanoseconds, times before 1677 and after 2262 overflow; in microseconds, digits are dropped.
 
     Raises:
-        pyarrow.ArrowInvalid: A time has more digits than microseconds.
+        pyarrow.ArrowInvalid: A time is not a multiple of a microsecond.
     """
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -131,7 +138,7 @@ def check_int96(nanoseconds: "pa.Array", microseconds: "pa.Array") -> None:
 
 
 def decoded_bytes(column: "pa.Array") -> int:
-    """Bytes of a column's values when each stands for itself."""
+    """Size of the values of a column without dictionary encoding."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -145,12 +152,12 @@ def decoded_bytes(column: "pa.Array") -> int:
 
 
 def index_like(names: Iterable[str]) -> list[str]:
-    """Columns that are named as pandas names an index without a name."""
+    """Columns with a name that pandas gives to an index without a name."""
     return [name for name in names if _UNNAMED_INDEX.fullmatch(name)]
 
 
 def kept_index(names: Sequence[str]) -> list[Finding]:
-    """What to say about such columns where nothing says that they are an index."""
+    """The finding for such columns if the file does not declare them as an index."""
     if not names:
         return []
     text = (
@@ -161,10 +168,13 @@ def kept_index(names: Sequence[str]) -> list[Finding]:
 
 
 def index_columns(schema: "pa.Schema") -> tuple[set[str], list[Finding]]:
-    """Columns that are an unnamed pandas index, which is the rows' order and no data.
+    """Find columns that are an unnamed pandas index, which is the row number and not data.
 
-    Such a column is dropped if the file's pandas metadata says that it is the index. Without that
-    it stays, and a finding says so. An index with a name is a column like any other.
+    Such a column is dropped if the pandas metadata of the file declares it as the index. Otherwise
+    it is kept, with a finding. An index with a name is a normal column.
+
+    Returns:
+        The columns to drop, and the findings.
     """
     like = index_like(schema.names)
     if not like:
@@ -186,17 +196,17 @@ def index_columns(schema: "pa.Schema") -> tuple[set[str], list[Finding]]:
 def _declared(schema: "pa.Schema") -> set[str]:
     raw = (schema.metadata or {}).get(b"pandas", b"")
     try:
-        told = json.loads(raw[:MAX_METADATA]).get("index_columns", [])
+        names = json.loads(raw[:MAX_METADATA]).get("index_columns", [])
     except (ValueError, AttributeError, RecursionError):
         return set()
-    return {name for name in told if isinstance(name, str)} if isinstance(told, list) else set()
+    return {name for name in names if isinstance(name, str)} if isinstance(names, list) else set()
 
 
 def extension(item: "pa.Field") -> str:
-    """The name of the type that is built upon the column's; empty for none.
+    """The name of the extension type of a column; empty for none.
 
-    Where nobody has registered that type, Arrow gives the values that it is built upon: of a month
-    of pandas the number of months since 1970.
+    If the extension type is not registered, Arrow returns the storage values: for a period of
+    pandas, for example, the number of months since 1970.
     """
     import pyarrow as pa
 
@@ -205,21 +215,16 @@ def extension(item: "pa.Field") -> str:
     return str((item.metadata or {}).get(b"ARROW:extension:name", b""), "utf-8", "replace")
 
 
-def wide_decimals(
-    path: Path, fields: "Sequence[pa.Field]"
-) -> tuple[dict[str, Any], list[Finding], list[str]]:
-    """The type that holds the values of each decimal column of more than 15 digits.
+def wide_decimals(path: Path, fields: "Sequence[pa.Field]") -> tuple[dict[str, Any], list[Finding]]:
+    """Determine the types of decimal columns with more than 15 digits.
 
-    float64 where it gives every value back, as it does for 15 digits; else int64 where all are
-    whole numbers that fit; else text where a whole number would change. Fractions may be rounded,
-    which a finding says.
+    The type is float64 if it represents all integers of the column exactly; otherwise int64 if all
+    values are integers that fit, and text if not. Rounded fractions are reported in a finding.
 
     Returns:
-        Types by column, findings, and problems.
+        Types by column, and the findings.
     """
     import pyarrow as pa
-    import pyarrow.compute as pc
-    import pyarrow.parquet as pq
 
     wide = [
         item.name
@@ -227,19 +232,12 @@ def wide_decimals(
         if pa.types.is_decimal(item.type) and item.type.precision > SURE_DIGITS
     ]
     if not wide:
-        return {}, [], []
-    exact = {name: Exactness() for name in wide}
-    whole = dict.fromkeys(wide, True)
+        return {}, []
     try:
-        with pq.ParquetFile(path, pre_buffer=False, buffer_size=1 << 20) as file:
-            for batch in file.iter_batches(columns=wide):
-                for name in wide:
-                    texts = as_text(batch.column(name).drop_null())
-                    exact[name].add(texts, pc.cast(texts, pa.float64()))
-                    whole[name] = whole[name] and _fits_int64(texts)
+        exact, whole = _exactness(path, wide)
     except (pa.ArrowException, OSError):
-        # Reported with everything else when the rows are read.
-        return {}, [], []
+        # Reported when the rows are read.
+        return {}, []
     types: dict[str, Any] = {}
     findings = []
     for name in wide:
@@ -256,11 +254,28 @@ def wide_decimals(
             findings.append(Finding("beyond-float64", text, (name,)))
         elif (rounded := exact[name].finding(name)) is not None:
             findings.append(rounded)
-    return types, findings, []
+    return types, findings
+
+
+def _exactness(path: Path, names: Sequence[str]) -> tuple[dict[str, Exactness], dict[str, bool]]:
+    """By decimal column: the exactness in float64, and whether all values fit into int64."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+    import pyarrow.parquet as pq
+
+    exact = {name: Exactness() for name in names}
+    whole = dict.fromkeys(names, True)
+    with pq.ParquetFile(path, pre_buffer=False, buffer_size=1 << 20) as file:
+        for batch in file.iter_batches(columns=names):
+            for name in names:
+                texts = as_text(batch.column(name).drop_null())
+                exact[name].add(texts, pc.cast(texts, pa.float64()))
+                whole[name] = whole[name] and _fits_int64(texts)
+    return exact, whole
 
 
 def as_text(column: "pa.Array") -> "pa.Array":
-    """Decimals as plain text, without an exponent and without zeros at a fraction's end."""
+    """Decimals as text, without exponent and without trailing zeros of the fraction."""
     import pyarrow as pa
 
     texts = [None if value is None else f"{value:f}" for value in column.to_pylist()]

@@ -1,13 +1,13 @@
-r"""Checking a CSV's quotes at the speed of reading.
+r"""Check the quotes of a CSV as fast as it is read.
 
-Parsers are lenient: pyarrow and Python's `csv` take `"a"b` for `ab`, and `a"b` for itself, and a
-file that escapes quotes in another way (Spark writes `\"`) then gets cells that its author never
-wrote. RFC 4180 knows three places for a quote. Counted from the beginning of a file, quotes open
-and close in turn; one within a field is doubled, so the first closes and the second opens again.
-A file is right if and only if
+Parsers are lenient: pyarrow and Python's `csv` read `"a"b` as `ab`, and `a"b` unchanged. A file
+that escapes quotes differently (Spark writes `\"`) is then read with wrong cells. RFC 4180 allows
+quotes in three positions. From the beginning of a file, quotes alternately open and close; a quote
+within a field is doubled, so the first one closes and the second one opens again. A file is valid
+if and only if
 
-- each quote that opens comes after a delimiter, a line end, the beginning or a quote, and
-- each quote that closes comes before a delimiter, a line end, the end or a quote.
+- each opening quote follows a delimiter, a line end, the beginning or a quote, and
+- each closing quote precedes a delimiter, a line end, the end or a quote.
 """
 
 from typing import Final
@@ -17,24 +17,24 @@ BOM: Final = b"\xef\xbb\xbf"
 
 
 class Quotes:
-    """Looks at a file's bytes (UTF-8) piece by piece."""
+    """Checks the bytes of a file (UTF-8) in pieces."""
 
     def __init__(self, delimiter: str) -> None:
         import numpy as np
 
         self.stray = False
-        """Whether a quote is where none may be."""
+        """Whether there is a misplaced quote."""
         self._beside = np.zeros(256, dtype=bool)
         self._beside[[*b"\r\n", QUOTE, ord(delimiter)]] = True
         self._closes = 0
-        """1 when the next quote closes a field."""
+        """1 if the next quote closes a field, otherwise 0."""
         self._last = -1
         """The last byte so far; -1 at the beginning."""
         self._just_closed = False
-        """Whether that byte is a quote that closes."""
+        """Whether the last byte is a closing quote."""
 
     def add(self, piece: bytes) -> None:
-        """Take the next bytes into account."""
+        """Check the next bytes."""
         import numpy as np
 
         if self._last < 0:
@@ -47,16 +47,16 @@ class Quotes:
         self._last, self._just_closed = piece[-1], False
         if b'"' not in piece:
             return
-        held = np.frombuffer(piece, np.uint8)
-        places = np.flatnonzero(held == QUOTE)
-        # The quotes that open are every second one, as are those that close.
-        opening, closing = places[self._closes :: 2], places[1 - self._closes :: 2]
-        before = held[opening - 1]
+        data = np.frombuffer(piece, np.uint8)
+        indices = np.flatnonzero(data == QUOTE)
+        # Opening and closing quotes alternate.
+        opening, closing = indices[self._closes :: 2], indices[1 - self._closes :: 2]
+        before = data[opening - 1]
         if len(opening) and opening[0] == 0:
             before = before.copy()
             before[0] = begin
-        inner = closing[closing < len(held) - 1]
+        inner = closing[closing < len(data) - 1]
         self._just_closed = len(inner) < len(closing)
-        if not (self._beside[before].all() and self._beside[held[inner + 1]].all()):
+        if not (self._beside[before].all() and self._beside[data[inner + 1]].all()):
             self.stray = True
-        self._closes = (self._closes + len(places)) % 2
+        self._closes = (self._closes + len(indices)) % 2

@@ -1,4 +1,4 @@
-"""`schema.json`: what a dataset's columns are. Pure JSON, so that it is read without pyarrow."""
+"""`schema.json`: the columns of a dataset, in JSON, so that reading it does not need pyarrow."""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -14,7 +14,7 @@ from assay.text import MAX_NAME, quoted
 
 FORMAT: Final = "assay-dataset/1"
 FORMAT_WITH_FINDINGS: Final = "assay-dataset/2"
-"""Version 1 with `findings`. A dataset without any is of version 1, so that it keeps its digest."""
+"""Version 1 with `findings`. Datasets without findings have version 1, to keep their digests."""
 ROWS_PER_PART: Final = 100_000
 SCHEMA_FILE: Final = "schema.json"
 STATISTICS_FILE: Final = "statistics.json"
@@ -23,12 +23,12 @@ TYPES: Final = ("bool", "int64", "float64", "string", "date32", "timestamp")
 NUMERIC_TYPES: Final = ("bool", "int64", "float64")
 MAX_SCHEMA_BYTES: Final = 16 << 20
 MAX_LISTED: Final = 20
-"""Columns that an error message lists."""
+"""Maximum number of columns in an error message."""
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column: its name, its type (one of `TYPES`) and how many values are missing."""
+    """Name, type (one of `TYPES`) and number of missing values of a column."""
 
     name: str
     type: str
@@ -37,12 +37,12 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class DatasetInfo:
-    """What `schema.json` says of the table."""
+    """The description of a table in `schema.json`."""
 
     rows: int
     columns: tuple[Column, ...]
     findings: tuple[Finding, ...] = ()
-    """What a person should know about how the table was read or made."""
+    """Remarks on how the table was read or created."""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -58,7 +58,7 @@ class DatasetInfo:
         """The column called `name`.
 
         Raises:
-            UsageError: No such column; suggests a close one.
+            UsageError: The column does not exist; the message suggests a similar one.
         """
         require_columns([name], self.names, "column")
         return self.columns[self.names.index(name)]
@@ -73,19 +73,19 @@ class Part:
 
 
 def info(folder: Path) -> DatasetInfo:
-    """What `schema.json` says; needs no Parquet reader.
+    """Read the description of a dataset; needs no Parquet reader.
 
     Raises:
-        IntegrityError: Not a dataset: the file is missing, malformed or of another format version.
+        IntegrityError: Not a dataset: the file is missing, malformed or of an unknown version.
     """
     return load(folder)[0]
 
 
 def load(folder: Path) -> tuple[DatasetInfo, tuple[Part, ...]]:
-    """As `info`, and the parts in order. Every field is checked: the file may be hostile.
+    """Read the description and the parts of a dataset; every field is checked.
 
     Raises:
-        IntegrityError: As `info`.
+        IntegrityError: As for `info`.
     """
     path = folder / SCHEMA_FILE
     try:
@@ -96,9 +96,13 @@ def load(folder: Path) -> tuple[DatasetInfo, tuple[Part, ...]]:
         raise IntegrityError(f"not a dataset: {SCHEMA_FILE} cannot be read ({error})") from error
     if not isinstance(raw, dict) or raw.get("format") not in {FORMAT, FORMAT_WITH_FINDINGS}:
         raise IntegrityError(
-            f"{SCHEMA_FILE}: not of format {FORMAT} or {FORMAT_WITH_FINDINGS}; was it made by "
+            f"{SCHEMA_FILE}: not of format {FORMAT} or {FORMAT_WITH_FINDINGS}; was it created by "
             "another version?"
         )
+    return _parse(raw)
+
+
+def _parse(raw: Any) -> tuple[DatasetInfo, tuple[Part, ...]]:
     try:
         columns = tuple(_column(item) for item in raw["columns"])
         parts = tuple(_part(item, number) for number, item in enumerate(raw["parts"]))
@@ -114,7 +118,13 @@ def load(folder: Path) -> tuple[DatasetInfo, tuple[Part, ...]]:
 
 
 def save(folder: Path, table: DatasetInfo, parts: Sequence[Part]) -> None:
-    """Write `schema.json`."""
+    """Write `schema.json`.
+
+    Args:
+        folder: The folder of the dataset.
+        table: Its description.
+        parts: Its parts, in order.
+    """
     document: dict[str, Any] = {
         "format": FORMAT,
         "rows": table.rows,
@@ -127,33 +137,47 @@ def save(folder: Path, table: DatasetInfo, parts: Sequence[Part]) -> None:
     (folder / SCHEMA_FILE).write_bytes(canonical_json(document))
 
 
-def require_columns(wanted: Iterable[str], known: Sequence[str], what: str) -> None:
-    """Refuse names that are no columns, all at once.
+def require_columns(names: Iterable[str], known: Sequence[str], what: str) -> None:
+    """Check that columns exist.
+
+    Args:
+        names: The names to check.
+        known: The columns of the table.
+        what: Name of the argument or parameter, for the message.
 
     Raises:
-        UsageError: Names each, with a close name or the columns there are.
+        UsageError: Columns do not exist; the message lists all, with suggestions.
     """
-    if problems := column_problems(wanted, known, what):
+    if problems := column_problems(names, known, what):
         raise UsageError.all_of(problems)
 
 
-def column_problems(wanted: Iterable[str], known: Sequence[str], what: str) -> list[str]:
-    """One line for each of `wanted` that is not in `known`."""
-    there = set(known)
+def column_problems(names: Iterable[str], known: Sequence[str], what: str) -> list[str]:
+    """Describe the columns that do not exist.
+
+    Args:
+        names: The names to check.
+        known: The columns of the table.
+        what: Name of the argument or parameter, for the messages.
+
+    Returns:
+        One line for each name that is not in `known`, with a suggestion.
+    """
+    existing = set(known)
     listed = known[:MAX_LISTED]
     short = [item if len(item) <= MAX_NAME else f"{item[:MAX_NAME]}…" for item in listed]
 
-    def tell(name: str) -> str:
+    def describe(name: str) -> str:
         close = _close(name, known)
         listing = ", ".join(short) + (", …" if len(known) > MAX_LISTED else "")
         hint = f"did you mean {quoted(close)}?" if close else f"columns are: {listing}"
         return f"{what}: no column {quoted(name)}; {hint}"
 
-    return some([name for name in wanted if name not in there], tell)
+    return some([name for name in names if name not in existing], describe)
 
 
 def _close(name: str, known: Sequence[str]) -> str | None:
-    # Case first: to difflib, "INCOME" and "income" have nothing in common.
+    # Ignoring case first, because difflib is case-sensitive.
     folded = {item.casefold(): item for item in reversed(known)}
     if name.casefold() in folded:
         return folded[name.casefold()]
@@ -168,7 +192,7 @@ def _column(item: Any) -> Column:
 
 
 def _part(item: Any, number: int) -> Part:
-    # A path that is made up here cannot leave the folder.
+    # The expected path is computed here, so that it cannot leave the folder.
     if item["path"] != part_name(number):
         raise ValueError(f"part {item['path']!r}")
     return Part(item["path"], _count(item["rows"]))

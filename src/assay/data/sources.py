@@ -1,6 +1,6 @@
-"""Tables of the outside world as streams: CSV, Parquet, or a dataset's folder.
+"""Open external tables as streams: CSV, Parquet, or the folder of a dataset.
 
-What a file is decides itself by its first bytes, not by its name.
+The type of a file is determined by its first bytes, not by its name.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -29,13 +29,13 @@ __all__ = ["Options", "Table", "open_table"]
 
 @dataclass(frozen=True)
 class Table:
-    """A table to be streamed; everything that can be wrong with a CSV was found already."""
+    """A table that can be streamed; a CSV has been checked completely."""
 
     schema: "pa.Schema"
     batches: "Callable[[], Iterator[pa.RecordBatch]]" = field(repr=False)
     """The rows, in order."""
     findings: "Callable[[], Sequence[Finding]]" = field(repr=False, default=tuple)
-    """What a person should know about how they are read; ask once the rows were read."""
+    """The findings; complete after the rows were read."""
 
 
 def open_table(
@@ -45,13 +45,16 @@ def open_table(
 
     Args:
         path: The file or folder.
-        options: How a CSV is written.
-        required: Columns that must be there, each with what it is for: `("target", "income")`.
+        options: Options for a CSV.
+        required: Columns that must exist, each with its purpose: `("target", "income")`.
+
+    Returns:
+        The table.
 
     Raises:
-        DataError: Not a table; names everything that is wrong, with row numbers (the header is
+        DataError: Not a table; the message lists all problems with row numbers (the header is
             row 1).
-        IntegrityError: A folder that is no dataset.
+        IntegrityError: A folder that is not a dataset.
     """
     if path.is_dir():
         return _open_dataset(path, required)
@@ -75,7 +78,7 @@ def _open_dataset(folder: Path, required: Sequence[tuple[str, str]]) -> Table:
 def _open_csv(path: Path, options: Options, required: Sequence[tuple[str, str]]) -> Table:
     file = open_csv(path, options)
     if len(file.header.names) == 1 and _absent(required, file.header.names):
-        # What the file holds could be anything, such as a password: nothing of it is quoted.
+        # The file is not quoted, because it may contain anything, such as a password.
         missing = ", ".join(f"{what} {quoted(name)}" for what, name in required)
         raise DataError(
             f"{path.name}: one column only, and it is not the {missing}; is it a table? if so, set "
@@ -83,18 +86,18 @@ def _open_csv(path: Path, options: Options, required: Sequence[tuple[str, str]])
         )
     problems = [*file.header.problems, *_absent(required, file.header.names)]
     try:
-        kinds, found = file.infer()
+        kinds, findings = file.infer()
     except DataError as error:
         if not problems:
             raise
         if file.doubt:
             raise DataError.all_of([f"{path.name}: {file.doubt}", str(error)]) from error
-        # Header and rows are mended in one go.
+        # Problems of header and rows are reported together.
         raise DataError.all_of([f"{path.name}: {'; '.join(problems)}", str(error)]) from error
     _refuse(path.name, problems)
     schema = schema_of(file.header, kinds)
-    found += parquet_types.kept_index(parquet_types.index_like(file.header.names))
-    return Table(schema, lambda: file.batches(schema, kinds), lambda: found)
+    findings += parquet_types.kept_index(parquet_types.index_like(file.header.names))
+    return Table(schema, lambda: file.batches(schema, kinds), lambda: findings)
 
 
 def _open_parquet(path: Path, required: Sequence[tuple[str, str]]) -> Table:
@@ -102,13 +105,13 @@ def _open_parquet(path: Path, required: Sequence[tuple[str, str]]) -> Table:
 
     limits = Limits.from_env()
     footer = parquet_types.read_footer(path, limits)
-    found = footer.schema.to_arrow_schema()
-    dropped, findings = parquet_types.index_columns(found)
-    kept = [item for item in found if item.name not in dropped]
+    arrow = footer.schema.to_arrow_schema()
+    dropped, findings = parquet_types.index_columns(arrow)
+    kept = [item for item in arrow if item.name not in dropped]
     names = [item.name for item in kept]
     problems = header_problems(names)
-    wide, told, refused = parquet_types.wide_decimals(path, kept)
-    findings += told
+    wide, of_decimals = parquet_types.wide_decimals(path, kept)
+    findings += of_decimals
     plain = {
         item.name: None
         if parquet_types.extension(item)
@@ -121,7 +124,7 @@ def _open_parquet(path: Path, required: Sequence[tuple[str, str]]) -> Table:
         for item in kept
         if plain[item.name] is None
     ]
-    _refuse(path.name, [*problems, *refused, *_absent(required, names)])
+    _refuse(path.name, [*problems, *_absent(required, names)])
     schema = pa.schema([pa.field(name, plain[name]) for name in names])
     encoded = parquet_types.dictionary_encoded(footer, schema)
     old_times = parquet_types.int96_columns(footer, schema)
@@ -136,12 +139,12 @@ def _open_parquet(path: Path, required: Sequence[tuple[str, str]]) -> Table:
                 inference.add(batch.column(name))
             yield batch
 
-    def noted() -> list[Finding]:
+    def all_findings() -> list[Finding]:
         known = {name for finding in findings for name in finding.columns}
-        found = [one.finding(name) for name, one in texts.items() if name not in known]
-        return [*findings, *merged(one for one in found if one)]
+        of_texts = [texts[name].finding(name) for name in texts if name not in known]
+        return [*findings, *merged(filter(None, of_texts))]
 
-    return Table(schema, batches, noted)
+    return Table(schema, batches, all_findings)
 
 
 def _check_int96(path: Path, columns: list[str]) -> None:
@@ -175,21 +178,21 @@ def _parquet_batches(
 
     begin = size = 0
     try:
-        # What a dictionary makes small in the file stays small in memory until it was counted.
+        # Dictionary-encoded columns stay small in memory until their size was checked.
         with pq.ParquetFile(
             path,
             pre_buffer=False,
             buffer_size=1 << 20,
             read_dictionary=encoded,
-            # As nanoseconds, times before 1677 and after 2262 would turn into others.
+            # In nanoseconds, times before 1677 and after 2262 would overflow.
             coerce_int96_timestamp_unit="us",
         ) as file:
             rows = parquet_types.batch_rows(file.metadata, limits, BATCH_ROWS)
             for batch in file.iter_batches(rows, columns=schema.names):
                 limits.check_time(path.name)
-                taken = sum(map(parquet_types.decoded_bytes, batch.columns))
-                limits.check_part(taken, batch.num_rows)
-                size += taken
+                decoded = sum(map(parquet_types.decoded_bytes, batch.columns))
+                limits.check_part(decoded, batch.num_rows)
+                size += decoded
                 limits.check_unpacked(size, limits.table_bytes, path.name)
                 columns = [_cast(batch.column(item.name), item, begin) for item in schema]
                 begin += batch.num_rows
@@ -201,7 +204,7 @@ def _parquet_batches(
 
 
 class _CannotHold(Exception):  # noqa: N818 - never leaves this module
-    """A value that the dataset's type does not hold."""
+    """A value that the type of the dataset cannot represent."""
 
 
 def _cast(column: "pa.Array", item: Any, begin: int) -> "pa.Array":
@@ -211,22 +214,22 @@ def _cast(column: "pa.Array", item: Any, begin: int) -> "pa.Array":
         if pa.types.is_decimal(column.type) and pa.types.is_string(item.type):
             return parquet_types.as_text(column)
         if pa.types.is_decimal(column.type) and pa.types.is_floating(item.type):
-            # Arrow's own cast is not correctly rounded: it makes 0.47 the number after it.
+            # The cast of Arrow is not correctly rounded: it converts 0.47 to the next number.
             column = column.cast(pa.string())
         cast = column.cast(item.type)
-        # Nobody checked the bytes of a text so far.
+        # The encoding of texts has not been validated yet.
         cast.validate(full=True)
         require_years(cast)
     except pa.ArrowInvalid as error:
         raise _CannotHold(
             f"column {quoted(item.name)}, rows {begin + 1:,} to {begin + len(column):,}: a value "
-            f"that {item.type} does not hold ({_line(error)}); convert the column"
+            f"that {item.type} cannot represent ({_line(error)}); convert the column"
         ) from error
     return cast
 
 
 def _plain(kind: Any) -> Any:
-    """The dataset type that holds a Parquet column's values; None if none does."""
+    """The dataset type for the values of a Parquet column; None if there is none."""
     import pyarrow as pa
 
     if pa.types.is_dictionary(kind):

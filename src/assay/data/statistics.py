@@ -1,7 +1,7 @@
-"""`statistics.json`: what is known of each part, so that nobody need read it again.
+"""`statistics.json`: statistics of each part, so that the rows need not be read again.
 
-Numbers are exact or left out: a sum whose last bit depends on the processor would give the same
-rows two digests.
+Numbers are exact or omitted: a sum whose last bit depends on the CPU would give equal rows
+different digests.
 """
 
 import math
@@ -11,11 +11,11 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 MAX_VALUES: Final = 20
-"""Up to so many distinct values are counted one by one."""
+"""Maximum number of distinct values that are counted individually."""
 MAX_TEXT: Final = 100
-"""Characters; longer texts are left out as bounds and values."""
+"""Maximum length of texts as bounds and values."""
 _EXACT_INT: Final = 1 << 53
-"""JSON numbers are exact below."""
+"""JSON numbers below are exact."""
 _HALF_BITS: Final = 32
 
 ColumnStatistics: TypeAlias = dict[str, Any]
@@ -30,30 +30,30 @@ def of_table(table: "pa.Table") -> PartStatistics:
 def of_column(column: "pa.ChunkedArray") -> ColumnStatistics:
     """`nulls`; `distinct` values; `min`, `max`; for numbers `mean`; a few `values` with counts.
 
-    What cannot be told exactly, or is a text of more than `MAX_TEXT` characters, is left out.
+    Numbers that are not exact, and texts of more than `MAX_TEXT` characters, are omitted.
     """
     import pyarrow.compute as pc
 
-    found: ColumnStatistics = {"nulls": column.null_count}
+    result: ColumnStatistics = {"nulls": column.null_count}
     present = column.drop_null()
     counts = pc.value_counts(present)
-    found["distinct"] = len(counts)
+    result["distinct"] = len(counts)
     if not len(present):
-        return found
+        return result
     bounds = pc.min_max(present).as_py()
     if all(not isinstance(value, str) or len(value) <= MAX_TEXT for value in bounds.values()):
-        found["min"], found["max"] = json_value(bounds["min"]), json_value(bounds["max"])
+        result["min"], result["max"] = json_value(bounds["min"]), json_value(bounds["max"])
     mean = _mean(present)
     if mean is not None:
-        found["mean"] = mean
+        result["mean"] = mean
     values = _values(counts)
     if values is not None:
-        found["values"] = values
-    return found
+        result["values"] = values
+    return result
 
 
 def _values(counts: Any) -> list[list[Any]] | None:
-    """Each value with its count, in order of value; None when they are too many or too long."""
+    """Each value with its count, sorted by value; None if they are too many or too long."""
     if len(counts) > MAX_VALUES:
         return None
     pairs = sorted((item["values"], item["counts"]) for item in counts.to_pylist())
@@ -63,9 +63,9 @@ def _values(counts: Any) -> list[list[Any]] | None:
 
 
 def _mean(column: "pa.ChunkedArray") -> float | None:
-    """The correctly rounded mean, or None where there is none.
+    """The correctly rounded mean; None if it is not defined.
 
-    Arrow's and NumPy's own sums add in an order that depends on the processor's vector width.
+    The sums of Arrow and NumPy depend on the vector width of the CPU.
     """
     import numpy as np
     import pyarrow as pa
@@ -74,7 +74,7 @@ def _mean(column: "pa.ChunkedArray") -> float | None:
         column = column.cast(pa.int64())
     if pa.types.is_integer(column.type):
         values = column.to_numpy()
-        # Two halves, each of which sums without overflow up to 2^31 rows.
+        # The sums of the two halves do not overflow up to 2^31 rows.
         high, low = int(np.sum(values >> _HALF_BITS)), int(np.sum(values & 0xFFFFFFFF))
         return ((high << _HALF_BITS) + low) / len(values)
     if not pa.types.is_floating(column.type):
@@ -88,7 +88,7 @@ def _mean(column: "pa.ChunkedArray") -> float | None:
 
 
 def json_value(value: Any) -> Any:
-    """A value as canonical JSON has it; text where JSON has no such number."""
+    """A value for canonical JSON; numbers that JSON cannot represent become text."""
     if isinstance(value, bool):
         return value
     if isinstance(value, int):

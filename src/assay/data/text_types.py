@@ -1,10 +1,10 @@
-"""What type a column of text is: exact, over the whole file.
+"""Infer the type of a text column from all of its values.
 
-A column has the first type that all of its values have: bool, int64, float64, date32, timestamp,
-else string. What reads as a number but is none stays text: `007`, `+49 30 1234`, a whole number
-that neither int64 nor float64 holds (an identifier that rounding would change).
+The type is the first one that all values have: bool, int64, float64, date32, timestamp, otherwise
+string. Values that only look like numbers remain text: `007`, `+49 30 1234`, an integer that
+neither int64 nor float64 represents (an identifier that rounding would change).
 
-What a person might not expect of that is a finding; see `near_types`.
+Unexpected results are reported as findings; see `near_types`.
 """
 
 from collections import Counter
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def _whole_up_to(largest: str) -> str:
-    """A pattern for the whole numbers from 1 to `largest`, without leading zeros."""
+    """A pattern for the integers from 1 to `largest`, without leading zeros."""
     alternatives = [rf"[1-9][0-9]{{0,{len(largest) - 2}}}"]
     for index, digit in enumerate(largest):
         low, high = (1 if index == 0 else 0), int(digit) - 1
@@ -44,7 +44,8 @@ def _fraction(decimal: str) -> str:
     return rf"-?((0|[1-9][0-9]*)({mark}[0-9]*({exponent})?|{exponent})|{mark}[0-9]+({exponent})?)"
 
 
-# RE2 syntax. `instant` is a time with a zone, kept as UTC; Postgres writes a zone's hours alone.
+# RE2 syntax. `instant` is a time with a zone, stored in UTC; Postgres writes the hours of a zone
+# only.
 _PATTERNS: Final = {
     "bool": "true|false|True|False|TRUE|FALSE",
     "int64": _INT64,
@@ -55,39 +56,39 @@ _PATTERNS: Final = {
 }
 _COMMA_FLOAT64: Final = f"{_INT64}|-0|{_fraction(',')}|{_INFINITE}"
 _GROUPED: Final = {mark: rf"0|-?[1-9][0-9]{{0,2}}([{mark}][0-9]{{3}})?" for mark in ".,"}
-"""Numbers as they are written where the decimal mark is none, but groups digits."""
+"""Numbers in which the decimal mark may be a group separator."""
 _THOUSAND: Final = 1000
 _CODES: Final = "[0-9]+([eE][0-9]+)?"
-"""Whole numbers, and codes of digits with an E that read as numbers; programs write `1e+05`."""
+"""Integers, and codes of digits with an E that look like numbers; programs write `1e+05`."""
 FIRST_VALUES: Final = 100
 _CANONICAL: Final = frozenset({"int64", "date32"})
-"""Types of which every value has one text."""
+"""Types whose values have a single representation."""
 _WIDER: Final = {"int64": "float64", "date32": "timestamp"}
-"""Every value of a narrow type is one of the wider, so a column may widen half-way.
+"""Wider types, which include all values of the narrower type.
 
-Whole numbers beyond 2^53 are not all numbers of float64, so such a column becomes text instead.
+A column with integers beyond 2^53 becomes text instead of float64, which cannot represent them all.
 """
 
 
 _GAPS: Final = ("NULL", "Null", "nil", "NIL", "<NA>", "NaT", "#N/A", "\\N", "-", "--", "(null)")
-"""What other programs write for a missing value, beyond what is read as one unless it is said."""
+"""Texts that other programs write for missing values, in addition to `MISSING_VALUES`."""
 MISSING_VALUES: Final = ("", "NA", "N/A", "NaN", "nan", "null", "None", "?")
-"""What is read as a missing value in a CSV, unless a run says otherwise."""
+"""Default texts for missing values in a CSV."""
 _TYPED_TEXT: Final = {
     "float64": "numbers",
     "date32": "dates",
     "timestamp": "times",
     "instant": "times",
 }
-"""What is rarely meant as text. Whole numbers often are: codes."""
+"""Types that are rarely meant as text, unlike integers, which may be codes."""
 
 
 class Inference:
-    """The type of one column, found batch by batch.
+    """Infers the type of a column in batches.
 
     Args:
         decimal: The decimal mark of numbers.
-        fixed: Whether the file itself says that it is text, so that only findings are looked for.
+        fixed: Whether the file declares the column as text, so that only findings are determined.
     """
 
     def __init__(self, decimal: str = ".", *, fixed: bool = False) -> None:
@@ -97,22 +98,21 @@ class Inference:
         self._kind: str | None = None
         self._decimal = decimal
         self._exact = Exactness()
-        self._float64, other = _PATTERNS["float64"], _COMMA_FLOAT64
-        if decimal == ",":
-            self._float64, other = other, self._float64
-        self._near: Near | None = Near(self._float64, other, decimal, fixed=fixed)
+        point, comma = _PATTERNS["float64"], _COMMA_FLOAT64
+        self._float64, other_mark = (comma, point) if decimal == "," else (point, comma)
+        self._near: Near | None = Near(self._float64, other_mark, decimal, fixed=fixed)
         self._grouped = True
         self._codes = True
         self._example = self._code = ""
-        """The first number that may have grouped digits, and the first that may be a code."""
+        """The first number that may have group separators, and the first that may be a code."""
 
     @property
     def kind(self) -> str:
-        """The type so far; `string` for a column without values."""
+        """The current type; `string` for a column without values."""
         return self._kind or "string"
 
     def finding(self, name: str) -> Finding | None:
-        """What a person should know about the column of this name, once all was added."""
+        """The finding for the column, after all values were added."""
         if self._fixed and self._kind in _TYPED_TEXT:
             kind = _TYPED_TEXT[self._kind]
             text = (
@@ -129,11 +129,11 @@ class Inference:
     def _gap_words(self, name: str) -> Finding | None:
         if not self._seen_gaps:
             return None
-        shown = ", ".join(
+        words = ", ".join(
             f"{quoted(word)} ({count:,} times)" for word, count in self._seen_gaps.most_common()
         )
         remedy = "make it null" if self._fixed else "name it in missing_values"
-        text = f"{shown}: a category like others; if it means a missing value, {remedy}"
+        text = f"{words}: a category like others; if it means a missing value, {remedy}"
         return Finding("gap-words", f"{named([name])}: {text}", (name,))
 
     def _meant_otherwise(self, name: str) -> Finding | None:
@@ -155,7 +155,7 @@ class Inference:
         return Finding("perhaps-thousands", text, (name,))
 
     def _note_meaning(self, column: "pa.Array") -> None:
-        """Whether numbers may be meant as something else."""
+        """Check whether numbers may be codes or have group separators."""
         self._grouped = self._grouped and _match(column, _GROUPED[self._decimal])
         if self._grouped:
             self._example = self._example or _first(column, f"[{self._decimal}]")
@@ -164,7 +164,7 @@ class Inference:
             self._code = self._code or _first(column, "[eE]")
 
     def add(self, column: "pa.Array") -> None:
-        """Take further values into account."""
+        """Add further values."""
         count = len(column) - column.null_count
         if not count:
             return
@@ -183,13 +183,13 @@ class Inference:
         import pyarrow as pa
         import pyarrow.compute as pc
 
-        found = column.filter(pc.is_in(column, pa.array(self._gaps)))
-        if len(found):
-            self._seen_gaps.update(found.to_pylist())
+        gaps = column.filter(pc.is_in(column, pa.array(self._gaps)))
+        if len(gaps):
+            self._seen_gaps.update(gaps.to_pylist())
 
     def _narrow(self, column: "pa.Array") -> None:
         if self._kind is None:
-            # A conversion that fails is slow, and the first values tell most kinds apart.
+            # Failing conversions are slow, and the first values exclude most types.
             first = column.drop_null().slice(0, FIRST_VALUES)
             patterns = {**_PATTERNS, "float64": self._float64}
             likely = [kind for kind, pattern in patterns.items() if _match(first, pattern)]
@@ -199,7 +199,7 @@ class Inference:
             self._kind = "string" if wider == "float64" and self._exact.beyond else wider
 
     def _has(self, column: "pa.Array", kind: str) -> bool:
-        """Whether all values of a batch are of `kind`; notes what float64 would change."""
+        """Whether all values of a batch have a type; collects numbers that float64 would change."""
         import pyarrow as pa
         import pyarrow.compute as pc
 
@@ -213,9 +213,9 @@ class Inference:
         try:
             values = convert(column, kind)
         except pa.ArrowInvalid:
-            # The form of a date, but none, such as 2023-02-30.
+            # Looks like a date, but does not exist, such as 2023-02-30.
             return False
-        # Written back, a value has the only form that is accepted; quicker than a pattern.
+        # Comparing with the formatted value is faster than a pattern.
         same = not canonical or pc.all(pc.equal(pc.cast(values, pa.string()), column)).as_py()
         if same and kind == "int64":
             self._exact.add_whole(column)
@@ -227,13 +227,13 @@ class Inference:
         import pyarrow as pa
         import pyarrow.compute as pc
 
-        given, texts = column, pointed(column, self._decimal)
+        original, texts = column, pointed(column, self._decimal)
         try:
             values = pc.cast(texts, pa.float64())
         except pa.ArrowInvalid:
             return False
         if (pc.max(pc.binary_length(texts)).as_py() or 0) > SURE_DIGITS:
-            # What is the shortest text of its number needs no further look.
+            # A text that is the shortest one of its number needs no further check.
             same = pc.equal(pc.cast(values, pa.string()), texts)
             rest = pc.or_(pc.invert(same), pc.is_nan(values))
             column, texts, values = column.filter(rest), texts.filter(rest), values.filter(rest)
@@ -241,7 +241,7 @@ class Inference:
             return False
         self._exact.add(texts, values)
         if not self._exact.beyond:
-            self._note_meaning(given)
+            self._note_meaning(original)
         return not self._exact.beyond
 
 
@@ -259,25 +259,33 @@ def _match(column: "pa.Array", pattern: str) -> bool:
 
 
 def _first(column: "pa.Array", pattern: str) -> str:
-    """The first value in which a pattern is found; empty for none."""
+    """The first value that contains a pattern; empty if there is none."""
     import pyarrow.compute as pc
 
-    found = column.filter(pc.match_substring_regex(column, pattern)).drop_null()
-    return str(found[0]) if len(found) else ""
+    matching = column.filter(pc.match_substring_regex(column, pattern)).drop_null()
+    return str(matching[0]) if len(matching) else ""
 
 
 def pointed(column: "pa.Array", decimal: str) -> "pa.Array":
-    """Numbers with a point for their decimal mark."""
+    """Replace the decimal mark by a point."""
     import pyarrow.compute as pc
 
     return column if decimal == "." else pc.replace_substring(column, decimal, ".")
 
 
 def convert(column: "pa.Array", kind: str, decimal: str = ".") -> "pa.Array":
-    """Text as values of `kind`.
+    """Convert a text column.
+
+    Args:
+        column: The texts.
+        kind: The type.
+        decimal: The decimal mark of numbers.
+
+    Returns:
+        The converted column.
 
     Raises:
-        pyarrow.ArrowInvalid: A value that is none.
+        pyarrow.ArrowInvalid: A value does not have the type.
     """
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -287,7 +295,7 @@ def convert(column: "pa.Array", kind: str, decimal: str = ".") -> "pa.Array":
     if kind == "bool":
         return pc.equal(pc.ascii_lower(column), "true")
     if kind == "instant":
-        # The dataset's timestamps have no zone: an instant is its time in UTC.
+        # Timestamps of datasets have no zone; instants are stored in UTC.
         times = pc.cast(pc.cast(column, pa.timestamp("us", "UTC")), pa.timestamp("us"))
         require_years(times)
         return times
@@ -304,5 +312,5 @@ def convert(column: "pa.Array", kind: str, decimal: str = ".") -> "pa.Array":
 
 
 def dataset_type(kind: str) -> str:
-    """The dataset type that holds values of `kind`."""
+    """The type of a dataset column for an inferred type."""
     return "timestamp" if kind == "instant" else kind

@@ -1,4 +1,4 @@
-"""Dates and times within the years 1 to 9999, which Python and ISO 8601 can write."""
+"""Restrict dates and times to the years 1 to 9999, the range of Python and ISO 8601."""
 
 from typing import TYPE_CHECKING, Final
 
@@ -6,16 +6,16 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _DAYS: Final = (-719_162, 2_932_896)
-"""From 1970-01-01 to 0001-01-01 and to 9999-12-31."""
+"""0001-01-01 and 9999-12-31, in days from 1970-01-01."""
 _DAY: Final = 86_400_000_000
-"""Microseconds."""
+"""In microseconds."""
 
 
 def require_years(column: "pa.Array") -> None:
-    """Refuse dates and times that no part of Python can print; other columns pass.
+    """Check the years of dates and times; other columns are ignored.
 
     Raises:
-        pyarrow.ArrowInvalid: A year before 1 or after 9999.
+        pyarrow.ArrowInvalid: A year is before 1 or after 9999.
     """
     import pyarrow as pa
     import pyarrow.compute as pc

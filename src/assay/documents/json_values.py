@@ -1,4 +1,4 @@
-"""JSON as values, strictly (RFC 8259), within bounds, and with places in errors."""
+"""Read JSON strictly (RFC 8259), within limits, and with positions in errors."""
 
 import json
 import math
@@ -6,10 +6,10 @@ import re
 from collections.abc import Iterator
 from typing import Any, Final
 
+from assay.documents.messages import shown
 from assay.documents.nodes import Limits
-from assay.documents.places import place_of_index
+from assay.documents.positions import position_of_index
 from assay.documents.scalars import MAX_DIGITS
-from assay.documents.words import shown
 from assay.documents.yaml_values import decoded
 from assay.errors import UsageError
 
@@ -28,20 +28,24 @@ def read_json(
     error: type[Exception] = UsageError,
     gaps: bool = False,
 ) -> Any:
-    """Read a JSON file that somebody else wrote.
+    """Read a JSON file from an untrusted source.
 
     Refused: repeated names in one object, `NaN` and infinities, numbers of more than 308
     characters or beyond a float, half surrogate pairs and NUL in texts.
 
     Args:
         data: UTF-8, with or without a byte order mark.
-        name: What to call the file in errors.
-        limits: How much is read.
-        error: Class of the errors.
-        gaps: Whether `NaN` is a missing value, as MLflow writes one; read as null.
+        name: Name of the file in error messages.
+        limits: Limits on size, depth and number of values.
+        error: Class of the exceptions to raise.
+        gaps: Read `NaN` as null, because MLflow writes a missing value as `NaN`.
+
+    Returns:
+        The JSON value, as `json.loads` represents it.
 
     Raises:
-        UsageError: As `error`: not such a file; says where.
+        UsageError: The file is not valid, or exceeds a limit; the message has the position. The
+            class is `error` if one was given.
     """
     source = decoded(data, name, limits, error)
     if problem := _problem(source, limits):
@@ -59,7 +63,7 @@ def read_json(
 
 
 class _RefusedError(ValueError):
-    """A number that is not admitted, as it is written in the file."""
+    """A number that is not allowed, with its spelling in the file."""
 
     def __init__(self, message: str, token: str) -> None:
         super().__init__(message)
@@ -67,9 +71,9 @@ class _RefusedError(ValueError):
 
 
 def _problem(source: str, limits: Limits) -> tuple[int, str] | None:
-    """The first place that is beyond a limit or repeats a key, before any value is built.
+    """The index and description of the first repeated key or exceeded limit.
 
-    What is not JSON at all passes: `json` finds it afterwards, and says what is wrong.
+    Runs before any value is built. Text that is not JSON passes here; `json` reports it later.
     """
     values = 0
     open_keys: list[set[str]] = []
@@ -84,7 +88,7 @@ def _problem(source: str, limits: Limits) -> tuple[int, str] | None:
                 open_keys.pop()
             continue
         elif token["key"] and open_keys:
-            # Of two values under one name, one reader sees one, and the next reader the other.
+            # Parsers disagree on which of two values with the same name to use.
             key = _unescaped(token["text"])
             if key in open_keys[-1]:
                 return token.start(), f"key {shown(key)} is given twice in one object"
@@ -106,16 +110,16 @@ def _unescaped(token: str) -> str:
 
 def _texts(value: Any) -> Iterator[str]:
     """Every text in a value, keys included."""
-    waiting = [value]
-    while waiting:
-        item = waiting.pop()
+    pending = [value]
+    while pending:
+        item = pending.pop()
         if isinstance(item, str):
             yield item
         elif isinstance(item, dict):
-            waiting += item.keys()
-            waiting += item.values()
+            pending += item.keys()
+            pending += item.values()
         elif isinstance(item, list):
-            waiting += item
+            pending += item
 
 
 def _is_text(text: str) -> bool:
@@ -123,7 +127,7 @@ def _is_text(text: str) -> bool:
 
 
 def _at(source: str, index: int) -> str:
-    line, column = place_of_index(source, index)
+    line, column = position_of_index(source, index)
     return f"line {line}, column {column}"
 
 

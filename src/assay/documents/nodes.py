@@ -1,8 +1,8 @@
-"""YAML text as nodes that know their places; nothing is constructed.
+"""Parse YAML text into nodes with positions; no Python objects are constructed.
 
-The text is parsed by libyaml, which PyYAML brings, one event at a time, so that a file ends the
-reading as soon as it exceeds a limit. Whoever reads the nodes can say of each problem where it is;
-see `assay.documents.places`.
+libyaml, which PyYAML includes, parses the text one event at a time, so that parsing stops as soon
+as a file exceeds a limit. The nodes have positions, so that each problem can be located; see
+`assay.documents.positions`.
 """
 
 import re
@@ -11,36 +11,36 @@ from typing import Any, Final
 
 import yaml
 
-from assay.documents.places import place_of_index
+from assay.documents.positions import position_of_index
 
 _LOADER: Final[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-"""libyaml where PyYAML was built with it: some 20 times as fast."""
+"""libyaml if PyYAML was built with it, which is about 20 times faster."""
 _NOT_PRINTABLE: Final = re.compile(
     "[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]"
 )
-"""What YAML admits in no file (YAML 1.2.2, section 5.1); the byte order mark is not text either."""
+"""Characters that YAML forbids (YAML 1.2.2, section 5.1), and the byte order mark."""
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How much of a file is read."""
+    """Limits on a file."""
 
     size: int = 1 << 20
     """Bytes."""
     depth: int = 64
-    """Lists and objects inside of each other."""
+    """Nesting depth of lists and objects."""
     values: int = 200_000
-    """Texts, numbers, lists and objects together; an alias counts as all that it stands for."""
+    """Number of scalars, lists and objects; an alias counts as everything that it refers to."""
 
 
 @dataclass(frozen=True, slots=True)
 class Composed:
-    """A file's nodes, and what is not admitted in it."""
+    """A file's nodes, and the syntax in it that is not allowed."""
 
     root: Any
-    """A node of PyYAML; None for a file without content."""
+    """A PyYAML node; None for a file without content."""
     refused: list[tuple[Any, str]] = field(default_factory=list)
-    """Mark and message of each."""
+    """The mark and a message for each violation."""
 
 
 def compose(source: str, limits: Limits, *, aliases: bool = False) -> Composed:
@@ -49,11 +49,15 @@ def compose(source: str, limits: Limits, *, aliases: bool = False) -> Composed:
     Args:
         source: The text.
         limits: Depth and number of values.
-        aliases: Follow anchors and aliases, as programs write them for what occurs twice. Otherwise
-            they are `refused`, and so are tags and directives in any case.
+        aliases: Resolve anchors and aliases, which programs write for values that occur twice. If
+            false they are reported in `refused`. Tags and directives are always reported.
+
+    Returns:
+        The nodes and the violations.
 
     Raises:
-        yaml.YAMLError: Not YAML, more than one document, or beyond a limit; `explain` says where.
+        yaml.YAMLError: Not YAML, more than one document, or a limit was exceeded; `explain`
+            formats the position and the reason.
     """
     if bad := _NOT_PRINTABLE.search(source):
         raise yaml.reader.ReaderError("", bad.start(), ord(bad[0]), "", "")
@@ -61,21 +65,21 @@ def compose(source: str, limits: Limits, *, aliases: bool = False) -> Composed:
 
 
 def explain(source: str, error: yaml.YAMLError) -> str:
-    """Where and why `source` is not YAML: `line 1, column 2: not YAML: ...`."""
+    """Format a parse error with its position: `line 1, column 2: not YAML: ...`."""
     if isinstance(error, yaml.reader.ReaderError):
-        line, column = place_of_index(source, error.position)
+        line, column = position_of_index(source, error.position)
         return f"line {line}, column {column}: not YAML: a character that is not admitted"
     mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
     line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
     context, problem = getattr(error, "context", None), getattr(error, "problem", None)
     reason = ", ".join(str(part) for part in (context, problem) if part)
-    # A limit is not a fault of the syntax.
+    # An exceeded limit is not a syntax error.
     kind = "" if isinstance(error, _LimitError) else "not YAML: "
     return f"line {line}, column {column}: {kind}{reason or error}"
 
 
 class _LimitError(yaml.MarkedYAMLError):
-    """A file beyond one of the limits."""
+    """A file that exceeds a limit."""
 
     def __init__(self, problem: str, mark: Any) -> None:
         super().__init__(problem=problem, problem_mark=mark)
@@ -89,7 +93,7 @@ class _Composer:
         self._limits = limits
         self._aliases = aliases
         self._anchors: dict[str, tuple[Any, int]] = {}
-        """Each finished node with an anchor, and how many values it stands for."""
+        """Each completed node with an anchor, and the number of values in it."""
         self._refused: list[tuple[Any, str]] = []
         self._values = 0
 
@@ -155,9 +159,9 @@ class _Composer:
             self._refused.append((event.start_mark, "aliases (*) are not admitted; write it out"))
             return yaml.ScalarNode("", "", event.start_mark, event.end_mark)
         if event.anchor not in self._anchors:
-            # Undefined, or within what it stands for, which would have no end.
+            # Undefined, or inside the node that it refers to, which would recurse without end.
             raise yaml.MarkedYAMLError(
-                problem=f"the alias {event.anchor!r} stands for nothing before it",
+                problem=f"the alias {event.anchor!r} refers to no node before it",
                 problem_mark=event.start_mark,
             )
         node, values = self._anchors[event.anchor]

@@ -1,7 +1,7 @@
-"""Values that somebody gave by name: each checked against what is asked for, all told at once.
+"""Check named values against their declared types, and report all problems together.
 
-A component's `settings`, and the `options` of a pipeline, are one JSON object in the run form. KFP
-checks no more than that it is an object, so names and types are checked here.
+The `settings` of a component and the `options` of a pipeline are one JSON object in the run form.
+KFP only checks that it is an object, so names and types are checked here.
 """
 
 from collections.abc import Iterable, Mapping
@@ -21,62 +21,71 @@ _WORDS: Final = {
 
 
 _EXACT: Final = 2**53
-"""Beyond it KFP, which hands numbers over as floating point, would give a task another number."""
+"""KFP passes numbers as floating point, which is not exact for larger integers."""
 
 
-def typed(value: Any, wanted: type) -> Any:
-    """A JSON value as a parameter of type `wanted` takes it; nothing is changed in the way.
+def typed(value: Any, expected: type) -> Any:
+    """Convert a JSON value to the type `expected`, without losing information.
 
-    A whole number may come as 1.0, because KFP hands all numbers within objects over so.
+    An integer may arrive as 1.0, because KFP passes all numbers inside objects as floats.
 
     Raises:
-        ValueError: Another type; the message says what was expected.
+        ValueError: The value has another type; the message names the expected type.
     """
-    if wanted is int and isinstance(value, float) and value.is_integer():
-        value = int(value)
-    if wanted is float and isinstance(value, int) and not isinstance(value, bool):
-        value = float(value)
-    if wanted is not bool and isinstance(value, bool):
-        raise ValueError(f"expected {_words(wanted)}, got {str(value).lower()}")
-    if wanted is int and isinstance(value, int) and abs(value) > _EXACT:
+    value = _as_number(value, expected)
+    if expected is not bool and isinstance(value, bool):
+        raise ValueError(f"expected {_words(expected)}, got {str(value).lower()}")
+    if expected is int and isinstance(value, int) and abs(value) > _EXACT:
         raise ValueError(f"expected a whole number up to {_EXACT}, got {shown(value)}")
-    if not isinstance(value, wanted):
-        raise ValueError(f"expected {_words(wanted)}, got {shown(value)}")  # noqa: TRY004 - a user's mistake
+    if not isinstance(value, expected):
+        raise ValueError(f"expected {_words(expected)}, got {shown(value)}")  # noqa: TRY004 - a user's mistake
+    return value
+
+
+def _as_number(value: Any, expected: type) -> Any:
+    """Convert between int and float, if that is exact; other values are not changed."""
+    if expected is int and isinstance(value, float) and value.is_integer():
+        return int(value)
+    if expected is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
     return value
 
 
 def checked(
-    given: Mapping[str, Any], known: Mapping[str, type], what: str = "options"
+    values: Mapping[str, Any], known: Mapping[str, type], what: str = "options"
 ) -> dict[str, Any]:
-    """What was given under `known` names, each of its type.
+    """Check the names and types of `values`.
 
     Args:
-        given: By name.
-        known: Type of each name that may be given.
-        what: What to call `given` in errors.
+        values: Values by name.
+        known: Type of each allowed name.
+        what: Name of the object in error messages.
+
+    Returns:
+        The values, each converted to its type.
 
     Raises:
-        UsageError: Unknown names and values of other types, all of them.
+        UsageError: Unknown names or values of other types; the message lists all of them.
     """
-    unknown = [name for name in given if name not in known]
+    unknown = [name for name in values if name not in known]
     problems = some(unknown, lambda name: f"{what}: no {shown(name)}; {hint(name, known)}")
-    found: dict[str, Any] = {}
-    for name in (name for name in given if name in known):
+    converted: dict[str, Any] = {}
+    for name in (name for name in values if name in known):
         try:
-            found[name] = typed(given[name], known[name])
+            converted[name] = typed(values[name], known[name])
         except ValueError as error:
             problems.append(f"{what}.{name}: {error}")
     if problems:
         raise UsageError.all_of(problems)
-    return found
+    return converted
 
 
 def hint(name: str, known: Iterable[str]) -> str:
-    """What somebody who wrote `name` could have meant."""
+    """A suggestion for the unknown name `name`."""
     names = sorted(known)
     close = closest(name, names)
     return f"did you mean {close!r}?" if close else f"there are: {', '.join(names)}"
 
 
-def _words(wanted: type) -> str:
-    return _WORDS.get(wanted, wanted.__name__)
+def _words(expected: type) -> str:
+    return _WORDS.get(expected, expected.__name__)

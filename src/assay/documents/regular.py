@@ -1,7 +1,7 @@
-"""Regular files, opened without waiting: what is read is a file on a disk, and no larger than said.
+"""Open regular files without blocking, and read them up to a size limit.
 
-A path that somebody gives may lead to a pipe, where reading waits forever, to a device, or to a
-file of `/proc` or `/sys`, which is a door to the kernel.
+A path from a user may lead to a pipe, where reading blocks forever, to a device, or to a file in
+`/proc` or `/sys`, which exposes the kernel.
 """
 
 import os
@@ -15,19 +15,19 @@ _PSEUDO: Final = ("/proc", "/sys", "/dev")
 
 
 class NotRegularError(OSError):
-    """A path that leads to something else than a regular file; `strerror` says to what."""
+    """The path is not a regular file; `strerror` names what it is."""
 
 
 def open_regular(path: Path) -> IO[bytes]:
     """Open a regular file for reading.
 
     Raises:
-        NotRegularError: A folder, pipe, socket, device, or a file that the kernel makes up.
-        OSError: Not there, not readable, or links that lead in a circle.
-        ValueError: Not a path: it holds a NUL character.
+        NotRegularError: A folder, pipe, socket, device, or a virtual file of the kernel.
+        OSError: The file does not exist or is not readable, or its links form a loop.
+        ValueError: The path contains a NUL character.
     """
-    # Looked at before it is opened, because opening a device may act, and after, because the path
-    # may lead elsewhere by then. Without O_NONBLOCK opening a pipe would wait for a writer.
+    # Checked before opening, because opening a device can have side effects, and again afterwards,
+    # because the path may have changed. Without O_NONBLOCK opening a pipe would block.
     _require_regular(path.stat(), path)
     handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
@@ -39,16 +39,20 @@ def open_regular(path: Path) -> IO[bytes]:
 
 
 def read_regular(path: Path, limit: int, what: str, error: type[Exception] = UsageError) -> bytes:
-    """A regular file's bytes.
+    """Read a regular file.
 
     Args:
         path: The file.
-        limit: The most that it may hold, in bytes.
-        what: What to call it in errors.
-        error: Class of the errors.
+        limit: Maximum size in bytes.
+        what: Name of the file in error messages.
+        error: Class of the exceptions to raise.
+
+    Returns:
+        The content.
 
     Raises:
-        UsageError: As `error`: not there, not readable, not a regular file, or too large.
+        UsageError: The file does not exist, is not readable, is not a regular file, or is too
+            large. The class is `error` if one was given.
     """
     try:
         with open_regular(path) as stream:
@@ -70,18 +74,20 @@ def _require_regular(info: os.stat_result, path: Path) -> None:
         (stat.S_ISCHR, "it is a device"),
         (stat.S_ISBLK, "it is a device"),
     )
-    for is_kind, told in kinds:
+    for is_kind, description in kinds:
         if is_kind(info.st_mode):
-            raise NotRegularError(0, f"{told}, not a regular file", str(path))
+            raise NotRegularError(0, f"{description}, not a regular file", str(path))
     if info.st_dev in _pseudo_devices():
-        raise NotRegularError(0, "the kernel makes it up; give a file on a disk", str(path))
+        raise NotRegularError(
+            0, "it is a virtual file of the kernel; give a file on a disk", str(path)
+        )
 
 
 def _pseudo_devices() -> set[int]:
-    found = set()
+    devices = set()
     for root in _PSEUDO:
         try:
-            found.add(os.stat(root).st_dev)  # noqa: PTH116 - as cheap as it gets, once per file
+            devices.add(os.stat(root).st_dev)  # noqa: PTH116 - called for every file; os is faster
         except OSError:
             continue
-    return found - {os.stat("/").st_dev}  # noqa: PTH116
+    return devices - {os.stat("/").st_dev}  # noqa: PTH116

@@ -1,15 +1,15 @@
-"""What a YAML value without quotes means.
+"""Resolve YAML scalars without quotes.
 
-YAML 1.1, which PyYAML reads, and YAML 1.2 disagree on many: `no`, `017`, `1:30`, `1e3`. What is
-text to the eye stays text, letter by letter. What is a number to one of them and something else to
-the other is refused, because either reading would be wrong for somebody.
+YAML 1.1, which PyYAML implements, and YAML 1.2 resolve some scalars differently: `no`, `017`,
+`1:30`, `1e3`. Words and times stay text. A scalar that is a number in one version and something
+else in the other is refused, because its meaning would depend on the parser.
 """
 
 import math
 import re
 from typing import Any, Final
 
-from assay.documents.words import shown
+from assay.documents.messages import shown
 
 _NULLS: Final = frozenset({"", "~", "null", "Null", "NULL"})
 _TRUTHS: Final = {
@@ -30,19 +30,20 @@ _AMBIGUOUS: Final = re.compile(
     re.ASCII,
 )
 MAX_DIGITS: Final = 308
-"""Of a number, so that a float holds every whole number too."""
+"""Maximum length of a number, so that every integer fits into a float."""
 
 
 def resolve(text: str, *, person: bool) -> Any:
-    """The value of a YAML scalar that stands without quotes: None, true, a number, text.
+    """The value of a YAML scalar without quotes: None, a boolean, a number or text.
 
     Args:
         text: The scalar.
-        person: Whether a person wrote it, who may have meant either of two readings. What PyYAML
-            wrote without quotes and is ambiguous was text: numbers it writes in one way only.
+        person: Whether a person wrote it. Then an ambiguous scalar is refused. If PyYAML wrote it
+            the scalar is text, because PyYAML has a single format for numbers.
 
     Raises:
-        ValueError: Ambiguous, or a number that is not finite; the message says what to write.
+        ValueError: The scalar is ambiguous, or a number that is not finite; the message names the
+            remedy.
     """
     if text in _NULLS:
         return None

@@ -1,7 +1,8 @@
-"""Reading a YAML file that a person wrote, with the place of everything in it.
+"""Read a YAML file that a person wrote, keeping the position of every value.
 
-Nothing is constructed: the nodes are walked, so that every mistake has its line and column, and all
-are reported at once. Unknown and repeated keys, anchors, aliases and tags are mistakes.
+The nodes are walked without constructing Python objects, so that every mistake has a line and a
+column, and all mistakes are reported together. Unknown and repeated keys, anchors, aliases and tags
+are mistakes.
 """
 
 from collections.abc import Sequence
@@ -9,16 +10,16 @@ from typing import Any, Final
 
 import yaml
 
+from assay.documents.messages import MAX_NAMED, closest, shown
 from assay.documents.nodes import Limits, compose, explain
-from assay.documents.places import place
-from assay.documents.words import MAX_NAMED, closest, shown
+from assay.documents.positions import position
 from assay.documents.yaml_values import decoded
 from assay.errors import UsageError
 
 MAX_DEPTH: Final = 8
-"""A policy nests three deep."""
+"""Policies need three levels."""
 MAX_PROBLEMS: Final = 100
-"""How many problems an error names."""
+"""Maximum number of problems in an error."""
 MAX_MESSAGE_CHARS: Final = 400
 
 
@@ -26,13 +27,13 @@ class NodeReader:
     """Walks a file's nodes and collects every problem.
 
     Args:
-        name: What to call the file in errors.
-        data: The file's bytes, UTF-8.
-        max_bytes: The most that is read.
-        error: Class of the errors.
+        name: Name of the file in error messages.
+        data: Content of the file, UTF-8.
+        max_bytes: Maximum size in bytes.
+        error: Class of the exceptions to raise.
 
     Raises:
-        UsageError: As `error`: too large, or not UTF-8.
+        UsageError: The file is too large or not UTF-8. The class is `error` if one was given.
     """
 
     def __init__(
@@ -45,13 +46,13 @@ class NodeReader:
         self._source = decoded(data, name, self._limits, error)
 
     def compose(self, otherwise: str) -> Any:
-        """The document's node, a mapping.
+        """The root node of the document, a mapping.
 
         Args:
-            otherwise: What to tell who gave something else than a mapping.
+            otherwise: Error message for a document that is not a mapping.
 
         Raises:
-            UsageError: Not one YAML document, or no mapping.
+            UsageError: The file does not consist of one YAML document, or it is not a mapping.
         """
         try:
             composed = compose(self._source, self._limits)
@@ -69,17 +70,17 @@ class NodeReader:
         """Raise all problems, in the order of the file.
 
         Raises:
-            UsageError: If there are any.
+            UsageError: At least one problem was reported.
         """
         if self._problems:
-            found = sorted(set(self._problems))
-            told = [
+            problems = sorted(set(self._problems))
+            messages = [
                 f"{self._name} line {line}, column {column}: {_clip(message)}"
-                for line, column, message in found[:MAX_PROBLEMS]
+                for line, column, message in problems[:MAX_PROBLEMS]
             ]
-            if len(found) > MAX_PROBLEMS:
-                told.append(f"and {len(found) - MAX_PROBLEMS} more")
-            raise self._error.all_of(told)
+            if len(problems) > MAX_PROBLEMS:
+                messages.append(f"and {len(problems) - MAX_PROBLEMS} more")
+            raise self._error.all_of(messages)
 
     def _fields(self, node: Any, known: Sequence[str], what: str) -> dict[str, Any]:
         fields: dict[str, Any] = {}
@@ -92,15 +93,17 @@ class NodeReader:
             if name in fields:
                 self._add(key, f"key {name!r} is given twice")
             fields.setdefault(name, value)
-        # Looking for similar names takes long, so it ends where nobody would read what it found.
-        told = MAX_NAMED if len(self._problems) < MAX_PROBLEMS else 0
-        for key in unknown[:told]:
+        # The search for similar names is slow, so it is skipped for problems that are not reported.
+        reported = MAX_NAMED if len(self._problems) < MAX_PROBLEMS else 0
+        for key in unknown[:reported]:
             name = str(key.value) if isinstance(key, yaml.ScalarNode) else "?"
             close = closest(name, known)
             hint = f"did you mean {close!r}?" if close else f"known are {', '.join(known)}"
             self._add(key, f"unknown key {shown(name)} in a {what}; {hint}")
-        if len(unknown) > told:
-            self._add(unknown[told], f"and {len(unknown) - told} more unknown keys in a {what}")
+        if len(unknown) > reported:
+            self._add(
+                unknown[reported], f"and {len(unknown) - reported} more unknown keys in a {what}"
+            )
         return fields
 
     def _text(self, node: Any, default: str = "") -> str:
@@ -115,7 +118,7 @@ class NodeReader:
         return text
 
     def _add(self, node: Any, message: str, offset: int = 0) -> None:
-        self._problems.append((*place(self._source, node, offset), message))
+        self._problems.append((*position(self._source, node, offset), message))
 
     def _add_at(self, mark: Any, message: str) -> None:
         self._problems.append((*((mark.line + 1, mark.column + 1) if mark else (1, 1)), message))

@@ -1,4 +1,4 @@
-"""YAML as values: what `yaml.safe_load` gives, without its surprises and without its dangers."""
+"""Read YAML as Python values, like `yaml.safe_load` but within limits and without ambiguity."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,10 +6,10 @@ from typing import Any, Final
 
 import yaml
 
+from assay.documents.messages import MAX_NAMED, shown
 from assay.documents.nodes import Limits, compose, explain
-from assay.documents.places import place_of_index
+from assay.documents.positions import position_of_index
 from assay.documents.scalars import resolve
-from assay.documents.words import MAX_NAMED, shown
 from assay.errors import AssayError, UsageError
 
 _LIMITS: Final = Limits()
@@ -19,36 +19,43 @@ Path = tuple[str | int, ...]
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """What a file says, and where."""
+    """The value of a file, with the position of each part."""
 
     value: Any
-    """None, truth values, numbers, texts, lists and dicts; keys are texts as they are written."""
+    """None, booleans, numbers, strings, lists and dicts; keys are the strings in the file."""
     _name: str
     _root: Any
 
-    def place(self, path: Sequence[str | int] = (), *, key: bool = False) -> tuple[int, int]:
-        """Line and column, from 1, where the value at `path` begins, or the key that leads to it.
+    def position(self, path: Sequence[str | int] = (), *, key: bool = False) -> tuple[int, int]:
+        """Line and column, counted from 1, of the value at `path`.
 
-        Of a path that leaves the document, the place of the last value on it.
+        If `path` leaves the document, the position of the last value on it.
+
+        Args:
+            path: Keys and indices from the root.
+            key: Return the position of the key instead of its value.
         """
-        node = found = self._root
+        node = self._root
+        mark = node
         for step in path:
-            if isinstance(node, yaml.MappingNode):
-                pair = next((pair for pair in node.value if pair[0].value == step), None)
-                if pair is None:
-                    break
-                found, node = (pair[0] if key else pair[1]), pair[1]
-            elif isinstance(node, yaml.SequenceNode) and isinstance(step, int):
-                if step >= len(node.value):
-                    break
-                found = node = node.value[step]
-            else:
+            entry = _entry(node, step)
+            if entry is None:
                 break
-        return (found.start_mark.line + 1, found.start_mark.column + 1) if found else (1, 1)
+            mark, node = (entry[0] if key else entry[1]), entry[1]
+        return (mark.start_mark.line + 1, mark.start_mark.column + 1) if mark else (1, 1)
 
-    def at(self, place: tuple[int, int]) -> str:
-        """A place in words: `policy line 3, column 5`."""
-        return f"{self._name} line {place[0]}, column {place[1]}"
+    def at(self, position: tuple[int, int]) -> str:
+        """A position for messages: `policy line 3, column 5`."""
+        return f"{self._name} line {position[0]}, column {position[1]}"
+
+
+def _entry(node: Any, step: str | int) -> tuple[Any, Any] | None:
+    """The key and value nodes under `step`; an item of a list has no key, so it is both."""
+    if isinstance(node, yaml.MappingNode):
+        return next((pair for pair in node.value if pair[0].value == step), None)
+    if isinstance(node, yaml.SequenceNode) and isinstance(step, int) and step < len(node.value):
+        return node.value[step], node.value[step]
+    return None
 
 
 def read_yaml(
@@ -59,23 +66,27 @@ def read_yaml(
     error: type[AssayError] = UsageError,
     person: bool = True,
 ) -> Document:
-    """Read a YAML file that somebody else wrote.
+    """Read a YAML file from an untrusted source.
 
-    JSON's booleans, numbers and null are themselves; everything else without quotes is text as it
-    is written: `no`, `on`, `2024-01-31`, `12:30`. What YAML versions read as different numbers
-    (`017`, `0x1f`, `1_000`, `1e5`) is refused. Refused as well: repeated keys, merge keys (`<<`),
+    Booleans, numbers and null are those of JSON; every other scalar without quotes is text as
+    written: `no`, `on`, `2024-01-31`, `12:30`. Numbers that YAML versions read differently
+    (`017`, `0x1f`, `1_000`, `1e5`) are refused, and so are repeated keys, merge keys (`<<`),
     anchors, aliases, tags, directives, a second document, numbers that are not finite.
 
     Args:
         data: UTF-8, with or without a byte order mark.
-        name: What to call the file in errors.
-        limits: How much is read.
-        error: Class of the errors.
-        person: False for files that PyYAML wrote: aliases are followed, and what is ambiguous was
-            text, because it writes numbers in one way only.
+        name: Name of the file in error messages.
+        limits: Limits on size, depth and number of values.
+        error: Class of the exceptions to raise.
+        person: False for files that PyYAML wrote: aliases are resolved, and an ambiguous scalar is
+            text, because PyYAML has a single format for numbers.
+
+    Returns:
+        The value of the file, with positions.
 
     Raises:
-        UsageError: As `error`: not such a file; names up to 20 offenders, each with its place.
+        UsageError: The file is not valid; the message lists up to 20 problems with their
+            positions. The class is `error` if one was given.
     """
     source = decoded(data, name, limits, error)
     try:
@@ -87,22 +98,31 @@ def read_yaml(
         builder.add(mark, message)
     value = builder.value(composed.root) if composed.root is not None else None
     if builder.problems:
-        found = sorted(set(builder.problems))
-        told = [
+        problems = sorted(set(builder.problems))
+        messages = [
             f"{name} line {line}, column {column}: {message}"
-            for line, column, message in found[:MAX_NAMED]
+            for line, column, message in problems[:MAX_NAMED]
         ]
-        if len(found) > MAX_NAMED:
-            told.append(f"and {len(found) - MAX_NAMED} more")
-        raise error.all_of(told)
+        if len(problems) > MAX_NAMED:
+            messages.append(f"and {len(problems) - MAX_NAMED} more")
+        raise error.all_of(messages)
     return Document(value, name, composed.root)
 
 
 def decoded(data: bytes | str, name: str, limits: Limits, error: type[Exception]) -> str:
-    """The text of a file, within its bounds.
+    """Decode a file.
+
+    Args:
+        data: UTF-8, with or without a byte order mark.
+        name: Name of the file in error messages.
+        limits: The limits, of which the size is checked here.
+        error: Class of the exceptions to raise.
+
+    Returns:
+        The text, without the byte order mark.
 
     Raises:
-        UsageError: As `error`: too large, or not UTF-8.
+        UsageError: The file is too large, or not UTF-8. The class is `error` if one was given.
     """
     if len(data) > limits.size:
         raise error(f"{name}: {len(data):,} bytes, the limit is {limits.size:,}")
@@ -112,12 +132,12 @@ def decoded(data: bytes | str, name: str, limits: Limits, error: type[Exception]
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as cause:
         before = data[: cause.start].decode(errors="replace")
-        line, column = place_of_index(before, len(before))
+        line, column = position_of_index(before, len(before))
         raise error(f"{name} line {line}, column {column}: not UTF-8") from cause
 
 
 class _Builder:
-    """Makes values of nodes and collects what is wrong with them."""
+    """Builds values from nodes and collects problems."""
 
     def __init__(self, *, person: bool) -> None:
         self._person = person
@@ -134,7 +154,7 @@ class _Builder:
         if "\0" in node.value:
             self.add(node.start_mark, "a NUL character is not text")
         if node.style:
-            # Quoted, or a block: text, whatever it looks like.
+            # A quoted scalar or a block is always text.
             return node.value
         try:
             return resolve(node.value, person=self._person)
@@ -143,14 +163,14 @@ class _Builder:
             return None
 
     def _object(self, node: Any) -> dict[str, Any]:
-        found: dict[str, Any] = {}
+        fields: dict[str, Any] = {}
         for key, value in node.value:
             if not isinstance(key, yaml.ScalarNode):
                 self.add(key.start_mark, "a key must be text")
             elif key.value == "<<" and not key.style:
                 self.add(key.start_mark, "merge keys (<<) are not admitted; write it out")
-            elif key.value in found:
+            elif key.value in fields:
                 self.add(key.start_mark, f"key {shown(key.value)} is given twice")
             else:
-                found[key.value] = self.value(value)
-        return found
+                fields[key.value] = self.value(value)
+        return fields

@@ -1,1 +1,1 @@
-"""Evidence: the map that a gate judges, its labels and selectors, written and parsed here alone."""
+"""Evidence: the file format, labels and selectors of the values that a gate evaluates."""

@@ -1,9 +1,9 @@
-"""Evidence: what a gate judges, as a flat map from names to numbers.
+"""Evidence: the input of a gate, a flat map from names to numbers.
 
-Names follow Prometheus: `accuracy`, `accuracy{sex="Female"}`. A document says which artifacts its
-numbers are about, so that a number about another model can be refused. The file is
-`evidence.json`, canonical JSON; a value that is not a number (NaN, infinite) is written as null
-with the reason beside it, and fails every rule that asks for it.
+Names follow Prometheus: `accuracy`, `accuracy{sex="Female"}`. A document lists the artifacts that
+its numbers describe, so that numbers of another model can be refused. The file is `evidence.json`
+in canonical JSON. A value that is NaN or infinite is written as null, with the reason in `notes`,
+and fails every rule that uses it.
 """
 
 import math
@@ -18,9 +18,9 @@ from assay.errors import IntegrityError
 FILE_NAME: Final = "evidence.json"
 MAX_EVIDENCE_BYTES: Final = 16 << 20
 POSITIVE: Final = "positive_class"
-"""Note that says, for a binary model, which class a recall is of."""
+"""Key of the note that names the positive class of a binary model."""
 POSITIVE_DEFAULT: Final = "positive_class_default"
-"""Note that says which class that is when nobody chooses: the last in sort order."""
+"""Key of the note for a default positive class: the last class in sort order."""
 VERDICTS: Final = ("pass", "block", "inconclusive")
 
 
@@ -35,24 +35,24 @@ class Interval:
 
 @dataclass(frozen=True, slots=True)
 class EvidenceDocument:
-    """Numbers, and what they are about.
+    """Numbers, and the artifacts that they describe.
 
     `subjects` maps roles (`model`, `production`, `data`, `checks`) to artifact digests. `verdict`
-    is set by a step that judges by itself (validation, comparison): a gate never passes over a
-    document whose own verdict is not `pass`.
+    is set by steps that reach a verdict of their own (validation, comparison). A gate never ignores
+    a verdict other than `pass`.
     """
 
     subjects: Mapping[str, str]
     values: Mapping[str, float | None]
     intervals: Mapping[str, Interval] = field(default_factory=dict)
     notes: Mapping[str, str] = field(default_factory=dict)
-    """Why a value is null, or what a reader should know of it; by evidence name."""
+    """By evidence name: why a value is null, or a remark about it."""
     verdict: str | None = None
     reason: str = ""
     """One line, when the verdict is not `pass`."""
 
     def to_bytes(self) -> bytes:
-        """Canonical JSON. NaN and infinities become null, because JSON has neither."""
+        """Encode as canonical JSON. NaN and infinities become null, because JSON has neither."""
         return canonical_json(
             {
                 "subjects": dict(self.subjects),
@@ -77,7 +77,11 @@ class EvidenceDocument:
 
     @classmethod
     def read(cls, folder: Path) -> "EvidenceDocument":
-        """Read `evidence.json` of an artifact's folder."""
+        """Read `evidence.json` from the folder of an artifact.
+
+        Raises:
+            IntegrityError: Too large, not canonical JSON, or a field of the wrong type.
+        """
         path = folder / FILE_NAME
         if path.stat().st_size > MAX_EVIDENCE_BYTES:
             raise IntegrityError(f"{path.name}: larger than {MAX_EVIDENCE_BYTES} bytes")
@@ -94,7 +98,11 @@ class EvidenceDocument:
 
     @classmethod
     def from_dict(cls, raw: Any) -> "EvidenceDocument":
-        """As `parse`, from a JSON value."""
+        """Convert a JSON value.
+
+        Raises:
+            IntegrityError: A field is missing or of the wrong type.
+        """
         try:
             document = cls(
                 subjects={str(k): str(v) for k, v in raw["subjects"].items()},

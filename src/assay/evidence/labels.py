@@ -1,6 +1,6 @@
-"""Evidence names with labels, such as `accuracy{sex="Female"}`: written and parsed here alone.
+"""Format and parse evidence names with labels, such as `accuracy{sex="Female"}`.
 
-A name is a selector of Prometheus with equality only:
+A name is a Prometheus selector with equality matchers only:
 
 ```
 selector = name [ "{" [ label { "," label } [ "," ] ] "}" ]
@@ -8,7 +8,7 @@ label    = ( name | text ) "=" text
 ```
 
 https://prometheus.io/docs/prometheus/latest/querying/basics/ describes selectors. In texts,
-back-slash, quote and line end are escaped as in its exposition format; everything else is written
+backslash, quote and line end are escaped as in its exposition format; everything else is written
 as it is. A label's name that is not an identifier is quoted, as Prometheus does since version 3.
 
 The laws: `parse_label(label(name, **labels)) == (name, labels)` for every text in `labels`, so two
@@ -27,11 +27,11 @@ _TEXT = re.compile(r'"(?:[^"\\\n]|\\["\'\\n])*"|\'(?:[^\'\\\n]|\\["\'\\n])*\'')
 _EQUALS = re.compile(r"=(?![=~<>])")
 _BLANKS = re.compile(r"[ \t\r\n]*")
 _LEADING_NUMBER = re.compile(r"-?(?:inf|\d+(?:\.\d+)?(?:e[+-]?\d+)?)(?![^\s])", re.ASCII)
-"""A value that is a number, or a range that begins with one, such as `17 to 28`."""
+"""Matches a number, or a range that begins with one, such as `17 to 28`."""
 
 
-class Malformed(Exception):  # noqa: N818 - callers make an error of it that names the place
-    """Text that is not a selector; `offset` is where it stops being one, in characters from 0."""
+class Malformed(Exception):  # noqa: N818 - callers convert it to an error with a position
+    """Text that is not a selector; `offset` is the index of the first unexpected character."""
 
     def __init__(self, offset: int, message: str) -> None:
         super().__init__(message)
@@ -42,12 +42,12 @@ def label(name: str, /, **labels: str) -> str:
     """An evidence name with labels: `label("accuracy", sex="Female")` is `accuracy{sex="Female"}`.
 
     Args:
-        name: An identifier; empty for labels alone, which readers see as the name of a slice.
-        labels: Any texts. Label names that are not identifiers are quoted:
+        name: An identifier; empty for labels alone, which reports use as the name of a slice.
+        labels: Any strings. Label names that are not identifiers are quoted:
             `accuracy{"marital-status"="Divorced"}`.
 
     Raises:
-        ValueError: `name` is not an identifier; with labels in it, two names could be the same.
+        ValueError: `name` is not an identifier. A name that contains labels would be ambiguous.
     """
     if name and not NAME.fullmatch(name):
         raise ValueError(f"{name!r} is not the name of a metric, such as accuracy")
@@ -72,9 +72,9 @@ def parse_label(text: str) -> tuple[str, dict[str, str]]:
 
 
 def canonical_name(name: str) -> str:
-    """An evidence name in the spelling of `label`: `a{y='2', x="1"}` is `a{x="1",y="2"}`.
+    """Normalize an evidence name to the format of `label`: `a{y='2', x="1"}` to `a{x="1",y="2"}`.
 
-    A name that is not a selector stays as it is; no rule can ask for it.
+    A name that is not a selector is returned unchanged; no rule can refer to it.
     """
     try:
         metric, labels = parse_label(name)
@@ -89,12 +89,12 @@ def metric_of(name: str) -> str:
 
 
 def is_labelled(name: str) -> bool:
-    """Whether an evidence name has labels; `accuracy{}` is counted as one that has."""
+    """Whether an evidence name has labels; `accuracy{}` counts as labelled."""
     return "{" in name
 
 
 def sort_key(name: str) -> tuple[Any, ...]:
-    """Order for readers: by metric, then by label, values that are numbers as numbers."""
+    """Sort key for reports: by metric, then by label, with numeric values in numeric order."""
     try:
         metric, labels = parse_label(name)
     except Malformed:
@@ -108,10 +108,10 @@ def _value_key(value: str) -> tuple[int, float, str]:
 
 
 def take_labels(scanner: "Scanner") -> dict[str, str]:
-    """The labels in braces that come next, if any do.
+    """Parse labels in braces, if they come next.
 
     Raises:
-        Malformed: Braces whose contents are not labels.
+        Malformed: The contents of the braces are not labels.
     """
     labels: dict[str, str] = {}
     if not scanner.skip("{"):
@@ -125,8 +125,8 @@ def take_labels(scanner: "Scanner") -> dict[str, str]:
             raise Malformed(begin, f"label {key!r} is given twice")
         scanner.refuse(re.compile(r"!=|=~|!~"), "a rule names one value: only '=' matches labels")
         scanner.take(_EQUALS, "'='")
-        wanted = 'a label\'s value in quotes, such as "Female"'
-        labels[key] = _unescaped(scanner.take(_TEXT, wanted))
+        expected = 'a label\'s value in quotes, such as "Female"'
+        labels[key] = _unescaped(scanner.take(_TEXT, expected))
     return labels
 
 
@@ -156,7 +156,7 @@ def _unescaped(quoted: str) -> str:
 
 
 class Scanner:
-    """Takes tokens from a text and knows how far it is."""
+    """Reads tokens from a text and keeps the offset."""
 
     def __init__(self, text: str) -> None:
         self._text = text
@@ -169,37 +169,37 @@ class Scanner:
         return self.offset
 
     def peek(self, pattern: re.Pattern[str]) -> str | None:
-        """The next token if it is of this form; it stays where it is."""
+        """The next token if it matches `pattern`, without advancing."""
         match = pattern.match(self._text, self.begin())
         return match[0] if match else None
 
-    def take(self, pattern: re.Pattern[str], wanted: str) -> str:
-        """The next token.
+    def take(self, pattern: re.Pattern[str], expected: str) -> str:
+        """Return the next token and advance past it.
 
         Raises:
-            Malformed: It is not of this form; the message says what was `wanted`.
+            Malformed: The token does not match `pattern`; the message names what was `expected`.
         """
-        found = self.peek(pattern)
-        if found is None:
-            there = repr(self.rest()[:20]) if self.rest() else "nothing"
-            raise Malformed(self.offset, f"expected {wanted}, found {there}")
-        self.offset += len(found)
-        return found
+        token = self.peek(pattern)
+        if token is None:
+            actual = repr(self.rest()[:20]) if self.rest() else "nothing"
+            raise Malformed(self.offset, f"expected {expected}, found {actual}")
+        self.offset += len(token)
+        return token
 
     def skip(self, sign: str) -> bool:
-        """Step over `sign` if it comes next, and say whether it did."""
-        there = self._text.startswith(sign, self.begin())
-        self.offset += len(sign) if there else 0
-        return there
+        """Advance past `sign` if it comes next; return whether it did."""
+        matches = self._text.startswith(sign, self.begin())
+        self.offset += len(sign) if matches else 0
+        return matches
 
     def refuse(self, pattern: re.Pattern[str], because: str) -> None:
-        """Stop if a token of this form comes next.
+        """Raise an error if a token that matches `pattern` comes next.
 
         Raises:
-            Malformed: It does.
+            Malformed: The next token matches; the message ends with `because`.
         """
-        if found := self.peek(pattern):
-            raise Malformed(self.offset, f"unexpected {found!r}: {because}")
+        if token := self.peek(pattern):
+            raise Malformed(self.offset, f"unexpected {token!r}: {because}")
 
     def rest(self) -> str:
         """The text from the next token on."""

@@ -1,6 +1,6 @@
-"""Numbers as evidence holds them."""
+"""Rounding of numbers in evidence."""
 
 
 def tidy(value: float) -> float:
-    """Twelve significant digits: beyond them, results depend on the processor's instructions."""
+    """Round to twelve significant digits; further digits depend on the instructions of the CPU."""
     return float(f"{value:.12g}")

@@ -1,11 +1,11 @@
-"""Expressions such as `accuracy{sex="Female"} >= 0.80`: one comparison of evidence with a number.
+"""Parse expressions such as `accuracy{sex="Female"} >= 0.80`, which compare a value with a number.
 
 ```
 expression = selector comparison number
 comparison = "<" | "<=" | ">" | ">=" | "==" | "!="
 ```
 
-`assay.evidence.labels` describes selectors: names of evidence, such as `accuracy{sex="Female"}`.
+`assay.evidence.labels` describes selectors, such as `accuracy{sex="Female"}`.
 """
 
 import math
@@ -54,7 +54,7 @@ class Expression:
 
     @property
     def evidence_name(self) -> str:
-        """The name under which the value stands in the evidence."""
+        """The name of the value in the evidence."""
         return label(self.metric, **self.labels)
 
     def holds(self, value: float) -> bool:
@@ -69,7 +69,7 @@ def parse_expression(text: str) -> Expression:
     """Parse one expression.
 
     Raises:
-        PolicyError: With the column.
+        PolicyError: The text is not an expression; the message has the column.
     """
     try:
         return parse(text)
@@ -78,10 +78,10 @@ def parse_expression(text: str) -> Expression:
 
 
 def parse(text: str) -> Expression:
-    """As `parse_expression`, for callers that know where the text stands in a file.
+    """Like `parse_expression`, for callers that know the position of the text in a file.
 
     Raises:
-        Malformed: With the offset.
+        Malformed: The text is not an expression; the error has the offset.
     """
     scanner = Scanner(text)
     scanner.refuse(NUMBER, "the metric comes first, then the comparison, then the number")

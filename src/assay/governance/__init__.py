@@ -1,1 +1,1 @@
-"""What may be released: who made the evidence, on which rows, under which policy."""
+"""Governance: policies, decisions, admission of models, and the registry."""

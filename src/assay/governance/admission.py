@@ -1,4 +1,4 @@
-"""Admission: what must hold before a model is registered or released.
+"""Admission: the conditions before a model is registered or released.
 
 1. The decision is about exactly this model, and names the rows that it was tested on. So evidence
    about the model that was measured on other rows is refused by check 3, and so is a count of
@@ -13,12 +13,12 @@
    one of the library's, with the code of this installation, or one that the policy names.
 6. The rows that the model was evaluated on are shown to be new to it, and those that a comparison
    left out to be those that the models were trained on. Attempts were counted after the evaluation.
-   Where nothing shows that the rows are the whole test part of the split that the model was trained
-   by, the assessment notes it. The policy admits the modules that the model was made with.
-7. Every byte of all of it, back to the source, is what its digest says.
+   If the rows are not proved to be the whole test part of the split of the training rows, the
+   assessment notes it. The policy admits the modules of the model.
+7. Every byte of these artifacts, back to the source, matches its digest.
 
-What is not checked: whether the code behind the attestations did what it should (`assay reproduce`
-shows that), and whether the policy asks for enough (people review that).
+Not checked are whether the code behind the attestations is correct (`assay reproduce` helps), and
+whether the policy is strict enough (people review it).
 """
 
 import tempfile
@@ -73,15 +73,15 @@ class Assessment:
     """Digest of the decision."""
     judgement: Judgement
     training: Attestation
-    """The attestation of how the model was made."""
+    """The attestation of the model."""
     data: str
     """Digest of the dataset behind the model; "" when it was not given."""
     documents: Mapping[str, EvidenceDocument]
-    """What was judged, by digest."""
+    """The judged evidence, by digest."""
     makers: tuple[Maker, ...]
     """Who made the model, the decision and each piece of evidence."""
     notes: tuple[str, ...]
-    """What could not be shown, for approvers."""
+    """Notes for approvers on what could not be proved."""
     governing: Governing | None = None
     governed: Judgement | None = None
     """The decision under the governing policy."""
@@ -128,8 +128,8 @@ def check(
         )
     if not judgement.test_data:
         raise IntegrityError(
-            f"the decision {decision.digest} names no test data, so it could rest on any rows; run "
-            "the gate with test_data, the rows that the model was evaluated on"
+            f"the decision {decision.digest} names no test data, so it could be about any rows; "
+            "run the gate with test_data, the rows that the model was evaluated on"
         )
     # Check 2.
     if not overridden:
@@ -166,7 +166,7 @@ def check(
     notes += _chosen_rows(services, admitted, judgement, data)
     _require_modules(services, model, parsed.allowed_modules)
     _require_counted(services, admitted, documents)
-    # Check 7. The model is behind the decision already, unless no evidence is about it.
+    # Check 7. The model is already behind the decision, unless no evidence is about it.
     verify(services.store, decision.digest, services.verifier)
     behind = nodes(passport(services.store, decision.digest, services.verifier))
     if model not in {node.digest for node in behind}:
@@ -261,11 +261,11 @@ def _judge_again(store: Store, judgement: Judgement) -> tuple[bytes, dict[str, E
 
 
 def judged_files(store: Store, judgement: Judgement) -> tuple[bytes, dict[str, EvidenceDocument]]:
-    """What a decision was made from: the policy's YAML, and the documents by their digests.
+    """The inputs of a decision: the policy's YAML, and the evidence documents by digest.
 
     Raises:
-        IntegrityError: Something is not what its name says, or malformed.
-        NotFoundError: Something is not in the store.
+        IntegrityError: A blob does not match its digest, or is malformed.
+        NotFoundError: A blob is not in the store.
     """
     return judged_policy(store, judgement.policy_artifact), {
         digest: EvidenceDocument.parse(_file(store, digest, FILE_NAME, MAX_EVIDENCE_BYTES))
@@ -274,12 +274,12 @@ def judged_files(store: Store, judgement: Judgement) -> tuple[bytes, dict[str, E
 
 
 def judged_policy(store: Store, artifact: str) -> bytes:
-    """The YAML that a policy artifact holds; errors as `judged_files`."""
+    """The YAML of a policy artifact; errors as `judged_files`."""
     return _file(store, artifact, "policy.yaml", MAX_POLICY_BYTES)
 
 
 def _require_same(services: Services, judgement: Judgement, shown: Sequence[str], data: str) -> str:
-    """The dataset to name, when everything to be shown belongs to the decision."""
+    """The dataset to name, after checking that all evidence to show belongs to the decision."""
     for digest in shown:
         if digest not in judgement.evidence:
             raise IntegrityError(
@@ -308,7 +308,7 @@ def _connected(
     judgement: Judgement,
     documents: Mapping[str, EvidenceDocument],
 ) -> tuple[list[Attestation], tuple[Maker, ...]]:
-    """The attestations of the model that count, when all others lead to it; who made each."""
+    """The model's attestations that count, and the makers, after checking that all connect."""
     store, verifier = services.store, services.verifier
     named = {judgement.policy_artifact, *judgement.evidence}
     judged = [
@@ -349,9 +349,9 @@ def _connected(
 def _chosen_rows(
     services: Services, admitted: Admitted, judgement: Judgement, data: str
 ) -> tuple[str, ...]:
-    """A note about test rows that may have been picked; nothing for a whole test part.
+    """A note about test rows that may have been selected; empty for a whole test part.
 
-    Own test rows are a valid use, but so the rows on which a model is right can be chosen.
+    Test rows of one's own are valid, but they can be selected in favour of a model.
     """
     store, verifier = services.store, services.verifier
     behind = {node.digest for node in nodes(passport(store, judgement.model, verifier))}
@@ -369,7 +369,7 @@ def _chosen_rows(
                 return ()
     note = (
         f"the test rows {judgement.test_data} are not the test part of the split_data that the "
-        "model's training rows come from, so whoever started the run may have picked them"
+        "model's training rows come from, so the user of the run may have selected them"
     )
     return (note,)
 
@@ -377,7 +377,7 @@ def _chosen_rows(
 def _require_modules(services: Services, model: str, allowed: Sequence[str]) -> None:
     """Refuse a model that was made with modules that the policy does not admit.
 
-    The platform limits what may be loaded at all; the policy chooses among that.
+    The platform limits what may be loaded; the policy selects from that.
     """
     content = _file(services.store, model, INFO_FILE, MAX_INFO_BYTES)
     with tempfile.TemporaryDirectory(prefix="assay-model-") as folder:
@@ -402,7 +402,7 @@ def _require_counted(
 ) -> None:
     """Refuse a count of attempts that was not made after the model was evaluated on these rows.
 
-    Models that were tried in between would not be in it.
+    It would not include models that were tried in between.
     """
     for digest, document in documents.items():
         if ATTEMPTS not in document.values:
@@ -434,8 +434,8 @@ def _attestations(services: Services, admitted: Admitted, digest: str) -> list[A
 def _named(attestation: Attestation) -> set[str]:
     """Every artifact that an execution was about: its inputs, and digests among its parameters.
 
-    Steps that need no more of an artifact than its name take that as a parameter. What a step may
-    write about a name that it was given is the step's own; see `makers`.
+    Steps that only name an artifact take its digest as a parameter. Which step may write about it
+    is decided by `makers`.
     """
     parameters = {value for value in attestation.parameters.values() if isinstance(value, str)}
     return {*attestation.input_digests(), *parameters}
@@ -448,7 +448,7 @@ def _admit(
     what: str,
     digest: str,
 ) -> Maker | str:
-    """Who made an artifact; an objection when no step that counts did."""
+    """Who made an artifact; an error if no step that counts did."""
     attestation, objection = admitted.first(attestations, library)
     return (
         maker(what, digest, attestation)

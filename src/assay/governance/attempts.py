@@ -1,14 +1,14 @@
-"""How many models were tried on the same test rows.
+"""The number of models that were tried on the same test rows.
 
 Of twenty models that are no better than chance, one looks good at a confidence of 95 %. So the
-models that were measured on the same rows are counted, each once, under whatever name. The store's
-attestations say which.
+models that were measured on the same rows are counted, each once, whatever their name, from the
+attestations in the store.
 """
 
 from assay.core.attestation import about, using
 from assay.core.step import Model, Services
 from assay.core.tree import get_manifest
-from assay.errors import NotFoundError
+from assay.errors import IntegrityError, NotFoundError
 from assay.evidence.format import EvidenceDocument
 from assay.governance.policy import ATTEMPTS
 
@@ -16,7 +16,7 @@ from assay.governance.policy import ATTEMPTS
 def tried_on(services: Services, test_data: str) -> list[str]:
     """Digests of the models that were measured on a dataset, by its attestations that count.
 
-    In whatever role a step took the model: a comparison measures both of its models.
+    In any role: a comparison measures both of its models.
     """
     result: dict[str, None] = {}
     for attestation in using(services.store, test_data, services.verifier):
@@ -25,10 +25,10 @@ def tried_on(services: Services, test_data: str) -> list[str]:
 
 
 def _may_be_model(services: Services, digest: str) -> bool:
-    """Whether an artifact is a model; one that was removed since may have been."""
+    """Whether an artifact is a model; one that was removed or damaged since may have been."""
     try:
         return get_manifest(services.store, digest).artifact_type == Model.type
-    except NotFoundError:
+    except (NotFoundError, IntegrityError):
         return True
 
 
@@ -72,6 +72,6 @@ def evidence(services: Services, model: str, test_data: str) -> EvidenceDocument
 
 
 def target_of(services: Services, model: str) -> str:
-    """The column that a model predicts, as its attestation says; "" when that says none."""
+    """The column that a model predicts, from its attestation; "" without one."""
     attestations = about(services.store, model, services.verifier)
     return str(attestations[0].parameters.get("target", "")) if attestations else ""

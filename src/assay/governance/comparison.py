@@ -25,7 +25,7 @@ class Row:
 
     @property
     def change(self) -> str:
-        """`=`, or how a number moved."""
+        """`=`, or the difference of two numbers."""
         if self.left == self.right:
             return "="
         if _is_number(self.left) and _is_number(self.right):
@@ -42,16 +42,16 @@ def properties(store: Store, manifest: Manifest, verifier: Verifier | None) -> d
     """The properties of an artifact: its attestation, its schema, its evidence, its files.
 
     Args:
-        store: That holds it.
+        store: The store with it.
         manifest: Of the artifact.
         verifier: Whose signatures count.
 
     Returns:
-        By name, in the order for readers.
+        The properties by name, in the order for readers.
 
     Raises:
-        IntegrityError: Something is not what its digest says.
-        NotFoundError: Something is not in the store.
+        IntegrityError: A blob does not match its digest.
+        NotFoundError: A blob is not in the store.
     """
     result: dict[str, Any] = {"digest": manifest.digest, "bytes": manifest.size}
     result.update({f"annotation {name}": value for name, value in manifest.annotations.items()})
@@ -61,7 +61,7 @@ def properties(store: Store, manifest: Manifest, verifier: Verifier | None) -> d
     result.update(_schema_properties(store, manifest))
     for attestation in using(store, manifest.digest, verifier):
         for name, output in attestation.outputs.items():
-            # Only what judges this artifact by itself: a comparison is about two.
+            # Only evidence about this artifact alone; a comparison is about two.
             if attestation.step in {"evaluate", "validate_data"}:
                 values = evidence_values(store, output.digest)
                 result.update({f"{attestation.step} {name}: {k}": v for k, v in values.items()})
@@ -97,7 +97,7 @@ def _schema_properties(store: Store, manifest: Manifest) -> dict[str, Any]:
 
 
 def schema(store: Store, manifest: Manifest) -> dict[str, Any] | None:
-    """A dataset's `schema.json`; None for another artifact."""
+    """The `schema.json` of a dataset; None for other artifacts."""
     raw = json_file(store, manifest, "schema.json")
     return raw if isinstance(raw, dict) else None
 
@@ -106,7 +106,7 @@ def json_file(store: Store, manifest: Manifest, path: str) -> Any:
     """Read a file of canonical JSON in an artifact.
 
     Args:
-        store: That holds it.
+        store: The store with it.
         manifest: Of the artifact.
         path: Of the file.
 
@@ -114,7 +114,7 @@ def json_file(store: Store, manifest: Manifest, path: str) -> Any:
         Its content; None for an artifact without the file.
 
     Raises:
-        IntegrityError: The file is not what its digest says, or not canonical JSON.
+        IntegrityError: The file does not match its digest, or is not canonical JSON.
     """
     data = read_file(store, manifest, path, MAX_SCHEMA_BYTES)
     return None if data is None else parse_canonical_json(data, path)

@@ -3,13 +3,13 @@
 The model has seen a row when it was trained on an equal one: equal in all columns that the model
 uses, its features and its target. A row number alone does not make a row different.
 
-Two datasets share no such row when attestations show it: they are the two parts of one `split_data`
-execution whose key is in these columns, or were taken from such parts by steps that count. Where
-no attestation shows it, as for two files, or for a split by time or by a key that is not a feature,
+Attestations can prove that two datasets share no such row: they are the two parts of one
+`split_data` execution whose key is in these columns, or were derived from such parts by steps that
+count. Without a proof, as for two files, or for a split by time or by a key that is not a feature,
 the rows are compared, as numbers or as text. Rows of different people may be equal by chance, so a
 small share of them is admitted and reported; the policy sets the share.
 
-A row that was altered on purpose is another row; people who may alter a table are trusted.
+A row that was altered on purpose counts as another row; people who may alter a table are trusted.
 """
 
 import tempfile
@@ -28,9 +28,9 @@ if TYPE_CHECKING:
     import numpy as np
 
 MAX_ROWS: Final = 20_000_000
-"""Of both datasets together; more are not compared row by row."""
+"""Rows of both datasets together; more are not compared."""
 MAX_DATASETS: Final = 10_000
-"""Pairs that are examined for one answer; attestations of a chain name a few."""
+"""Largest number of pairs that are examined; attestations of a chain name a few."""
 IMPORTED: Final = "the model was imported, so the rows that it was trained on are unknown"
 
 
@@ -42,9 +42,9 @@ def require_disjoint(
     tested: Collection[str],
     share: float,
 ) -> tuple[Attestation, tuple[str, ...]]:
-    """Refuse a model whose evaluated rows are not shown to be new to it.
+    """Refuse a model whose evaluated rows are not proved to be new to it.
 
-    Rows that the model was chosen on among others count as seen, like those it was trained on.
+    Rows by which the model was selected count as seen, like those it was trained on.
 
     Args:
         services: The store, and whose signatures count.
@@ -61,7 +61,7 @@ def require_disjoint(
         many rows it has seen.
 
     Raises:
-        IntegrityError: A pair of datasets that share rows, or that nothing shows to share none.
+        IntegrityError: Two datasets share rows, or are not proved to share none.
         NotFoundError: A dataset is not in the store.
     """
     proof = _Proof(services, admitted, _used_columns(services, model), share)
@@ -97,20 +97,20 @@ def require_rows(
     documents: Mapping[str, EvidenceDocument],
     share: float,
 ) -> list[Attestation]:
-    """Refuse a comparison that took other rows for those that its models were trained on.
+    """Refuse a comparison that left out other rows than the training rows of its models.
 
-    Rows that a model was trained on are left out of a comparison, so naming them
-    chooses the rows that it is made on: no others may be left out, not even those of a table that
-    contains them. One table is an exception: a sweep splits its training rows again, to select on,
-    and leaves out both parts. It is the training part of the same split as the test rows, and must
-    not share rows with them, like the training rows.
+    Training rows are left out of a comparison, so naming them selects the rows that it is made on:
+    no others may be left out, not even those of a table that contains them. One table is an
+    exception: a sweep splits its training rows again, to select on, and leaves out both parts. It
+    is the training part of the same split as the test rows, and must not share rows with them, like
+    the training rows.
 
     Args:
         services: The store, and whose signatures count.
         admitted: The steps that count.
         model: Digest of the candidate.
         trained: The attestations of how it was made.
-        documents: What was judged, by digest.
+        documents: The judged evidence, by digest.
         share: The largest share of evaluated rows that the model may have seen.
 
     Returns:
@@ -155,7 +155,9 @@ def _used_columns(services: Services, model: str) -> frozenset[str]:
         services.store, get_manifest(services.store, model), INFO_FILE, MAX_INFO_BYTES
     )
     if content is None:
-        raise IntegrityError(f"the model {model} has no {INFO_FILE}, which says what it uses")
+        raise IntegrityError(
+            f"the model {model} has no {INFO_FILE}, which lists the columns that it uses"
+        )
     with tempfile.TemporaryDirectory(prefix="assay-model-") as folder:
         Path(folder, INFO_FILE).write_bytes(content)
         info = read_info(Path(folder))
@@ -163,7 +165,7 @@ def _used_columns(services: Services, model: str) -> frozenset[str]:
 
 
 def _chosen_on(services: Services, model: str) -> set[str]:
-    """Datasets whose rows decided that this model was chosen among others."""
+    """Datasets by whose rows this model was selected."""
     store, verifier = services.store, services.verifier
     result = set()
     for attestation in using(store, model, verifier):
@@ -197,7 +199,7 @@ def _is_dataset(services: Services, digest: str) -> bool:
 
 
 class _Proof:
-    """Looks for proof that datasets share no row."""
+    """Searches for a proof that datasets share no row."""
 
     def __init__(
         self,
@@ -217,7 +219,7 @@ class _Proof:
         """The datasets that a training read, or that what it read was made from.
 
         Raises:
-            IntegrityError: It read something else, or nothing that is known.
+            IntegrityError: It read other inputs, or no known dataset.
         """
         result = self._datasets(training, set())
         if training.sources or not result:
@@ -245,7 +247,7 @@ class _Proof:
         """The datasets that a model was trained on; several where executions read others."""
         result: list[set[str]] = []
         for attestation in self._about(model) if model else []:
-            # The code may be of an earlier version: what is in production was judged by that.
+            # The code may be of an earlier version, which judged the production model.
             named = attestation.entry_point in TRAINING or not self._admitted.objection(
                 attestation, TRAINING
             )
@@ -285,7 +287,7 @@ class _Proof:
                     yield attestation
 
     def require(self, seen: str, tested: Collection[str], how: str) -> list[str]:
-        """Refuse datasets that share more rows with one that the model saw than is admitted.
+        """Refuse datasets that share too many rows with one that the model saw.
 
         Args:
             seen: A dataset that the model saw.
@@ -293,7 +295,7 @@ class _Proof:
             how: How it saw the rows, for messages.
 
         Returns:
-            Notes for approvers: how many rows are shared, or that they were not compared.
+            Notes for approvers: the number of shared rows, or that they were not compared.
 
         Raises:
             IntegrityError: They share too many rows, or cannot be compared.
@@ -334,7 +336,7 @@ class _Proof:
         if pair not in self._known:
             if len(self._known) >= MAX_DATASETS:
                 return False
-            self._known[pair] = False  # a cycle shows nothing
+            self._known[pair] = False  # a cycle is no proof
             self._known[pair] = (
                 self._are_parts(left, right)
                 or any(
@@ -358,7 +360,7 @@ class _Proof:
         )
 
     def _splits_by_used_columns(self, split: Attestation) -> bool:
-        """Whether rows that are equal to the model are always in the same part of a split."""
+        """Whether rows that are equal for the model are always in the same part of a split."""
         given = split.parameters
         dropped = {str(name) for name in given.get("drop_columns") or ()}
         whole = set(_column_names(self._services, str(split.inputs.get("data")))) - dropped
@@ -367,7 +369,7 @@ class _Proof:
         return given.get("split_by") == "hash" and keys | whole <= self._used
 
     def _taken_from(self, dataset: str) -> Iterator[list[str]]:
-        """For each execution that made a dataset from datasets alone, those."""
+        """The input datasets of each execution that made a dataset from datasets alone."""
         for attestation in self._about(dataset):
             inputs = attestation.input_digests()
             parents = [digest for digest in inputs if _is_dataset(self._services, digest)]
@@ -441,8 +443,8 @@ def _row_hashes(folder: Path, columns: list[str]) -> "np.ndarray[Any, np.dtype[n
 def _text(column: Any) -> Any:
     """Values as text, so that 1, 1.0 and "1" are the same in two datasets of different types.
 
-    What `assay.data.seen` takes for equal must be so here, or a comparison could leave out
-    shared rows that are not found here.
+    Values that are equal in `assay.data.overlap` must be equal here, or a comparison could leave
+    out shared rows that this does not detect.
     """
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -453,7 +455,7 @@ def _text(column: Any) -> Any:
         text = pc.replace_substring_regex(text, r" 00:00:00\.0+$", "")
         return pc.fill_null(text, "\0")
     if pa.types.is_integer(column.type) or pa.types.is_boolean(column.type):
-        # Beyond 2^53 neighbours fall together, which can only find too many equal rows.
+        # Beyond 2^53 neighbours become equal, which can only give too many equal rows.
         column = pc.cast(column, pa.float64(), safe=False)
     if pa.types.is_floating(column.type) or pa.types.is_decimal(column.type):
         column = pc.cast(column, pa.float64(), safe=False)

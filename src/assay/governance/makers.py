@@ -2,8 +2,7 @@
 
 An attestation names the step that ran, its entry point and the digests of its code. Evidence counts
 when the step is one of the library's, run by the code of this installation, or one that the policy
-names under `steps`. A user's own step may write any number, so people must have decided to trust
-it.
+names under `steps`. A user's own step may write any number, so people must decide to trust it.
 """
 
 from collections.abc import Collection, Iterable, Sequence
@@ -37,7 +36,7 @@ class Maker:
     """Of the artifact."""
     entry_point: str
     code: str
-    """Digest of all code that took part."""
+    """Digest of all its code."""
     signed_by: str
     """Key id; empty when unsigned."""
     own: bool
@@ -96,13 +95,13 @@ class Admitted:
 
 
 def _is_known(made_by: CodeIdentity, known: CodeIdentity) -> bool:
-    """Whether two identities say that the same sources ran, in whatever environment."""
+    """Whether two identities have the same sources, in any environment."""
     own = (known.version, known.scope, known.step, known.modules)
     return (made_by.version, made_by.scope, made_by.step, made_by.modules) == own
 
 
 def maker(what: str, digest: str, attestation: Attestation) -> Maker:
-    """What a pull request shows of an attestation.
+    """The maker of an artifact, for the pull request.
 
     Args:
         what: `model`, `decision`, or the kind of evidence.

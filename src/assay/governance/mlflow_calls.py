@@ -1,6 +1,6 @@
-"""Calling MLflow: its errors as ours, its talk silenced, its limits on names and texts kept.
+"""Calling MLflow: converted errors, suppressed output, and its limits on names and texts.
 
-Imports MLflow only inside of functions, because that takes seconds.
+MLflow is imported only inside of functions, because the import takes seconds.
 """
 
 import contextlib
@@ -23,8 +23,8 @@ from assay.core.settings import MLFLOW_PASSWORD, MLFLOW_TOKEN, MLFLOW_URI
 from assay.errors import ServiceError, UsageError
 
 TIMEOUT_SECONDS: Final = 10
-"""Of one request. MLflow's own defaults (120 s, 8 attempts, twice as slow) would let a run wait for
-many minutes."""
+"""Time limit of one request. With MLflow's defaults (120 s, 8 attempts with growing waits) a run
+could wait for many minutes."""
 MAX_METRIC_CHARS: Final = 250
 MAX_LINE_CHARS: Final = 400
 LOCK_SECONDS: Final = 120.0
@@ -33,16 +33,16 @@ seconds."""
 _POLL_SECONDS: Final = 0.05
 _SECRETS: Final = (MLFLOW_PASSWORD, MLFLOW_TOKEN)
 _TALKERS: Final = ("mlflow", "alembic", "urllib3.connectionpool")
-"""Loggers of migrations, retries and links, which are noise in a run's log."""
+"""Loggers of migrations, retries and links, which are not useful in the log of a run."""
 _NO_LINKS: Final = "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT"
 _CAUSE = re.compile(r"\(Caused by (.*)\)")
 _LOGIN = re.compile(r"://[^/\s]*@")
 
 
 def prepare() -> None:
-    """Before MLflow is imported: no telemetry, and time-outs within a minute.
+    """Before MLflow is imported: disable telemetry, and set time-outs below a minute.
 
-    What the user has set stays. MLflow reads the bounds at each request.
+    Variables that the user has set are kept. MLflow reads the limits at each request.
     """
     silence_mlflow()
     set_defaults(
@@ -56,10 +56,10 @@ def prepare() -> None:
 
 @contextlib.contextmanager
 def calling(what: str, uri: str) -> Iterator[None]:
-    """Map whatever MLflow raises to a `ServiceError` in one line.
+    """Convert errors of MLflow to a `ServiceError` of one line.
 
     Args:
-        what: What could not be done, as in "cannot <what>".
+        what: The action, for errors: "cannot <what>".
         uri: The tracking URI, for the remedy.
 
     Raises:
@@ -96,13 +96,13 @@ _held: set[Path] = set()
 
 @contextlib.contextmanager
 def alone(database: Path) -> Iterator[None]:
-    """Keep other processes and threads away from a SQLite file; may be nested.
+    """Lock a SQLite file against other processes and threads; may be nested.
 
-    MLflow makes and changes the tables of a new file without a lock, and looks before it writes
-    without a transaction, so processes that do so at the same moment fail.
+    MLflow creates and changes the tables of a new file without a lock, and checks before it writes
+    without a transaction, so processes that do so at the same time fail.
 
     Raises:
-        TimeoutError: Another process has it for longer than `LOCK_SECONDS`.
+        TimeoutError: Another process holds the lock for longer than `LOCK_SECONDS`.
     """
     place = database.absolute()
     with _locks[place]:
@@ -110,7 +110,7 @@ def alone(database: Path) -> Iterator[None]:
             yield
             return
         with contextlib.ExitStack() as stack:
-            # Where no file can be made MLflow's own error says why.
+            # If no file can be created, the error of MLflow gives the reason.
             with contextlib.suppress(PermissionError, NotADirectoryError, FileExistsError):
                 place.parent.mkdir(parents=True, exist_ok=True)
                 file = stack.enter_context(place.with_name(f"{place.name}.lock").open("ab"))
@@ -121,7 +121,7 @@ def alone(database: Path) -> Iterator[None]:
 
 
 def _lock(descriptor: int, place: Path) -> None:
-    """Wait for a lock that the system takes back when this process ends, however it ends."""
+    """Wait for a lock that the system releases when this process ends."""
     end = time.monotonic() + LOCK_SECONDS
     while True:
         try:
@@ -141,7 +141,7 @@ def _failures() -> tuple[type[Exception], ...]:
     from requests.exceptions import RequestException
 
     failures: tuple[type[Exception], ...] = (MlflowException, RequestException, OSError)
-    # Images talk to servers only and hold no SQLAlchemy, which comes with mlflow for databases.
+    # Images use only servers, and lack SQLAlchemy, which MLflow needs for databases.
     if find_spec("sqlalchemy") is not None:
         from sqlalchemy.exc import SQLAlchemyError
 
@@ -151,15 +151,15 @@ def _failures() -> tuple[type[Exception], ...]:
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Silence the log messages and warnings of MLflow and its migrations, and nothing else."""
+    """Suppress the log messages and warnings of MLflow and its migrations only."""
     loggers = [logging.getLogger(name) for name in _TALKERS]
     levels = [logger.level for logger in loggers]
     for logger in loggers:
         logger.setLevel(logging.ERROR)
-    # Links to runs, which MLflow prints on standard output with whatever login the URI holds.
+    # Links to runs, which MLflow prints to standard output with the login of the URI.
     try:
         with environment({_NO_LINKS: "true"}), warnings.catch_warnings():
-            # Deprecations inside of MLflow, about which its user can do nothing.
+            # Deprecations inside of MLflow, which its user cannot correct.
             warnings.filterwarnings("ignore", module=r"mlflow|sqlalchemy|alembic")
             warnings.filterwarnings("ignore", category=FutureWarning)
             yield
@@ -169,7 +169,7 @@ def quiet() -> Iterator[None]:
 
 
 def remedy(uri: str) -> str:
-    """The remedy when MLflow fails."""
+    """The remedy for errors of MLflow."""
     return (
         f"check MLFLOW_TRACKING_URI ({public_uri(uri)}), its credentials, and that MLflow is "
         "running"
@@ -182,11 +182,11 @@ def public_uri(uri: str) -> str:
 
 
 def metric_names(values: Mapping[str, float]) -> dict[str, float]:
-    """Evidence under names that every MLflow takes, each under one of its own.
+    """Evidence under unique names that every version of MLflow admits.
 
     `accuracy{sex="Female"}` becomes `accuracy/sex_Female`, which the UI shows as a group. MLflow
-    takes letters, digits and `_-. /`, at most 250, and only normalized paths; what is
-    replaced or cut beyond recognition gets a few digits of the original's hash.
+    admits letters, digits and `_-. /`, at most 250 characters, and only normalized paths. A name
+    that would be ambiguous gets a few digits of the hash of the original.
     """
     result: dict[str, float] = {}
     for name, value in sorted(values.items()):
@@ -209,7 +209,7 @@ def _line(error: Exception, uri: str) -> str:
     """The error's text as one line of bounded length, without credentials."""
     text = " ".join(str(error).split())
     if " failed with exception " in text and (cause := _CAUSE.search(text)):
-        # What requests and urllib3 wrap around a refused connection fills a screen.
+        # The text of requests and urllib3 about a refused connection is very long.
         text = f"{text.partition(' failed with exception ')[0]} failed: {cause[1]}"
     text = _LOGIN.sub("://", text.replace(uri, public_uri(uri)))
     for setting in _SECRETS:

@@ -1,4 +1,4 @@
-"""`MODEL@ALIAS` and `MODEL/VERSION` where a digest goes; `assay.core.resolve` has the forms."""
+"""`MODEL@ALIAS` and `MODEL/VERSION` in place of a digest; `assay.core.resolve` has the forms."""
 
 import re
 from collections.abc import Mapping
@@ -12,11 +12,11 @@ from assay.governance.registry import Registry
 
 
 def resolve(given: str, store: Store, what: str = "digest") -> str:
-    """The whole digest that `given` names; models are looked up in MLFLOW_TRACKING_URI.
+    """The full digest that `given` names; models are looked up in MLFLOW_TRACKING_URI.
 
     Args:
-        given: What the user wrote.
-        store: Where digests are completed.
+        given: Text of the user.
+        store: The store for prefixes of digests.
         what: Name of the argument, for errors.
 
     Returns:
@@ -24,14 +24,14 @@ def resolve(given: str, store: Store, what: str = "digest") -> str:
 
     Raises:
         UsageError: As `assay.core.resolve.resolve`.
-        NotFoundError: No digest in the store begins so.
+        NotFoundError: No digest in the store has this prefix.
         ServiceError: The registry does not answer.
     """
     return forms.resolve(given, store, what, registered)
 
 
 def resolve_arguments(arguments: Mapping[str, Any], store: Store) -> dict[str, Any]:
-    """A pipeline's arguments with whole digests; errors as `resolve`, all offenders at once."""
+    """The arguments of a pipeline with full digests; errors as `resolve`, together."""
     return forms.resolve_arguments(arguments, store, registered)
 
 
@@ -66,7 +66,7 @@ def require_model(registry: Registry, name: str, what: str = "model") -> None:
         what: Name of the argument, for errors.
 
     Raises:
-        UsageError: No such model.
+        UsageError: There is no such model.
         ServiceError: The registry does not answer.
     """
     known = registry.names()

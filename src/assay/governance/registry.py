@@ -1,7 +1,7 @@
 """The model registry: MLflow 3, through its client.
 
 An alias (`candidate`, `production`) names a version; a version's tags name digests, and its source
-is the model's view in the store. One digest has one version of a model.
+is the model's plain copy in the store. One digest has one version of a model.
 """
 
 import contextlib
@@ -26,19 +26,19 @@ PRODUCTION: Final = "production"
 MODEL_TAG: Final = "assay.model"
 DATA_TAG: Final = "assay.data"
 HISTORY_TAG: Final = "assay.production-history"
-"""Of the registered model: versions that were in production, the latest last."""
+"""Tag of the registered model: versions that were in production, the latest last."""
 MAX_HISTORY: Final = 100
 MAX_TAG_CHARS: Final = 5000
 """MLflow's limit for the value of a run's tag; a version's may be longer in new servers only."""
 MAX_PARAM_CHARS: Final = 500
-"""Every server of MLflow takes as many; new ones take 6,000."""
+"""Characters of a parameter that every MLflow server admits; new ones admit 6,000."""
 MAX_NAME_CHARS: Final = 200
 MAX_PARAMS: Final = 100
-"""In one request."""
+"""Versions in one request."""
 BATCH: Final = 500
-"""Metrics in one request; MLflow takes 1,000."""
+"""Metrics in one request; MLflow admits 1,000."""
 _ARTIFACT_PATH: Final = "model"
-"""Folder of the run that a model is uploaded into."""
+"""Folder of the run into which a model is uploaded."""
 _UNKNOWN: Final = "RESOURCE_DOES_NOT_EXIST"
 _EXISTS: Final = "RESOURCE_ALREADY_EXISTS"
 _REFUSED: Final = "INVALID_PARAMETER_VALUE"
@@ -73,7 +73,7 @@ class ModelVersion:
 
 
 class Registry:
-    """A model registry; every failure is a `ServiceError` in one line."""
+    """A model registry; every failure is a `ServiceError` of one line."""
 
     def __init__(self, tracking_uri: str | None = None) -> None:
         self._uri = tracking_uri or MLFLOW_URI.require()
@@ -81,10 +81,10 @@ class Registry:
         self._made: MlflowClient | None = None
 
     def ping(self) -> None:
-        """Reach the registry with the rights that reading it needs.
+        """Check that the registry can be reached and read.
 
-        Only the header of SQLite's file is read, because opening it through MLflow takes seconds. A
-        server is asked through MLflow, which has the certificates and credentials.
+        Of an SQLite file only the header is read, because opening it with MLflow takes seconds. A
+        server is queried with MLflow, which has the certificates and credentials.
 
         Raises:
             ServiceError: It does not answer, or refuses.
@@ -105,7 +105,7 @@ class Registry:
         return Path(unquote(urlsplit(self._uri).path).removeprefix("/"))
 
     def _check_file(self) -> None:
-        """Refuse a file that is not SQLite before MLflow tries to open it for minutes."""
+        """Refuse a file that is not SQLite, which MLflow would try to open for minutes."""
         path = self._path
         problem = ""
         # MLflow creates missing folders, so the innermost existing one must be writable.
@@ -127,12 +127,11 @@ class Registry:
     def production(self, name: str) -> ModelVersion | None:
         """The version that the alias `production` names, or None.
 
-        None means that no version was ever in production. An alias that was removed by other means
-        than `set_alias` leaves the history behind; what is in production is then not known.
+        None means that no version was ever in production. If the alias was removed by other means
+        than `set_alias`, the history remains, and the production version is unknown.
 
         Raises:
-            ServiceError: As for `at`; or the alias is gone, and the history says that there was
-                one.
+            ServiceError: As for `at`; or the alias is missing although the history has a version.
         """
         current = self.at(name, PRODUCTION)
         if current is None and (past := self._history(name)):
@@ -147,21 +146,21 @@ class Registry:
     def at(self, name: str, alias: str) -> ModelVersion | None:
         """The version that an alias names, or None.
 
-        The model is read with all its aliases: a missing alias counts only when the answer names
-        the model and does not list the alias, not when an error has a similar text.
+        The model is read with all its aliases: a missing alias is accepted only when the answer
+        names the model and does not list the alias, not when an error has a similar text.
 
         Raises:
             ServiceError: The registry failed. Only its own answer counts as a missing model or
                 alias: an unknown state must not count as "nothing in production".
         """
-        with self._calling(f"ask for the {alias} version of {name!r}"):
+        with self._calling(f"get the {alias} version of {name!r}"):
             result = self._model(name)
             version = result.aliases.get(alias) if result is not None else None
             if version is None:
                 return None
             held = _version(self._client.get_model_version(name, str(version)))
             if (held.name, held.version) != (name, str(version)):
-                raise OSError(f"version {version} was asked for, the answer is about another")
+                raise OSError(f"version {version} was requested, the answer is about another")
             return held
 
     def _model(self, name: str) -> Any:
@@ -192,7 +191,7 @@ class Registry:
         """A version by its number, or None; errors as for `at`."""
         from mlflow.exceptions import MlflowException
 
-        with self._calling(f"ask for version {version} of {name!r}"):
+        with self._calling(f"get version {version} of {name!r}"):
             try:
                 return _version(self._client.get_model_version(name, version))
             except MlflowException as error:
@@ -211,7 +210,7 @@ class Registry:
         return sorted(str(item.name) for item in result)
 
     def find(self, name: str, digest: str) -> ModelVersion | None:
-        """The version of `name` that holds `digest`, if there is one; the lowest of several."""
+        """The version of `name` with `digest`, if it exists; the lowest of several."""
         _require_name(name)
         with self._calling(f"search the versions of {name!r}"):
             result = self._client.search_model_versions(
@@ -223,8 +222,8 @@ class Registry:
     def holds(self, version: ModelVersion, uri: str) -> bool:
         """Whether a version's files are those at a URI, or were uploaded from there.
 
-        Anyone who can write to the registry can write a tag. The source of a version is
-        given once, when it is made.
+        Anyone who can write to the registry can write a tag. The source of a version is set once,
+        when it is created.
         """
         if self._uploads(uri):
             return version.source.startswith("runs:/")
@@ -241,27 +240,27 @@ class Registry:
     ) -> tuple[ModelVersion, bool]:
         """Register a model's digest once, and point `candidate` at it.
 
-        Registering a digest that has a version changes nothing of that version: its tags go on
-        saying which decision first admitted it.
+        Registering a digest that has a version does not change the version: its tags keep the
+        decision that first admitted it.
 
-        Two that race may both create a version. MLflow numbers versions in one transaction with
-        their tags, so who gets the higher number finds the lower one afterwards, gives its own up
-        and settles on the lower; who got the lower one finds nothing below it.
+        Two processes that race may both create a version. MLflow numbers versions in one
+        transaction with their tags, so the process with the higher number then finds the lower
+        one, deletes its own and uses the lower.
 
         Args:
-            name: Registered model.
+            name: Name of the registered model.
             digest: The model's digest.
-            source: URI that MLflow loads from. A server does not load from the disk of this
+            source: URI from which MLflow loads. A server does not load from the disk of this
                 machine: a `file://` source is then uploaded into the version's run.
-            tags: Facts about the version; over-long values are refused, never cut.
-            metrics: Numbers for the run that goes with the version, by evidence name.
-            params: Parameters for that run; cut to what MLflow takes.
+            tags: Tags of the version; values that are too long are refused, not cut.
+            metrics: Metrics for the run of the version, by evidence name.
+            params: Parameters for that run; cut to MLflow's limit.
 
         Returns:
             The version, and whether it is new.
 
         Raises:
-            UsageError: A name or tag that MLflow cannot hold.
+            UsageError: A name or tag that MLflow does not admit.
             ServiceError: The registry failed, or has a version of that digest with other files.
         """
         _require_name(name)
@@ -306,18 +305,18 @@ class Registry:
         Raises:
             ServiceError: The registry failed.
         """
-        with self._calling(f"ask for the aliases of {name!r}"):
-            found = self._client.get_registered_model(name).aliases
-        return {alias: str(version) for alias, version in sorted(found.items())}
+        with self._calling(f"get the aliases of {name!r}"):
+            versions = self._client.get_registered_model(name).aliases
+        return {alias: str(version) for alias, version in sorted(versions.items())}
 
     def aliased(self, name: str) -> set[str]:
-        """The versions of `name` that some alias points at."""
+        """The versions of `name` with an alias."""
         return set(self.aliases(name).values())
 
     def production_history(self, name: str) -> list[str]:
         """The versions that were in production, each once, the present one last.
 
-        Kept by `set_alias`; where the alias was moved by other means, only the present is known.
+        `set_alias` writes it; if the alias was moved by other means, only the current one is known.
         """
         past = self._history(name)
         present = self.at(name, PRODUCTION)
@@ -326,7 +325,7 @@ class Registry:
         return [v for place, v in enumerate(past) if v not in past[place + 1 :]]
 
     def _history(self, name: str) -> list[str]:
-        with self._calling(f"ask for the history of {name!r}"):
+        with self._calling(f"get the history of {name!r}"):
             result = self._model(name)
         raw = result.tags.get(HISTORY_TAG, "") if result is not None else ""
         return [version for version in raw.split(",") if version.isdecimal()]
@@ -340,13 +339,13 @@ class Registry:
             version: The version's number.
 
         Raises:
-            UsageError: No such model or version, or an alias that MLflow does not accept.
+            UsageError: There is no such model or version, or MLflow does not admit the alias.
             ServiceError: The registry failed.
         """
         try:
             with self._calling(f"point the alias {alias!r} of {name!r} at version {version!r}"):
                 if alias == PRODUCTION:
-                    # Before the alias moves: a crash between must not lose the version before.
+                    # Before the alias moves, so that a crash does not lose the previous version.
                     past = [v for v in self.production_history(name) if v != version]
                     history = ",".join([*past, version][-MAX_HISTORY:])
                     self._client.set_registered_model_tag(name, HISTORY_TAG, history)
@@ -355,7 +354,7 @@ class Registry:
             code = getattr(error.__cause__, "error_code", "")
             if code == _UNKNOWN:
                 raise UsageError(
-                    f"{name!r} has no version {version!r}; give one that was registered"
+                    f"{name!r} has no version {version!r}; give a registered version"
                 ) from error
             if code == _REFUSED:
                 raise UsageError(str(error)) from error
@@ -385,7 +384,7 @@ class Registry:
         metrics: Mapping[str, float],
         params: Mapping[str, str],
     ) -> tuple[ModelVersion, bool]:
-        """Make a version; the one that counts, and whether it is this one."""
+        """Create a version; return the one to use, and whether it is the new one."""
         with self._calling(f"register {name!r}"):
             self._ensure_model(name)
             with self._run(name) as run_id:
@@ -398,7 +397,7 @@ class Registry:
         first = self.find(name, digest)
         if first is None or first.version == made.version:
             return made, True
-        with self._calling(f"give up version {made.version} of {name!r}"):
+        with self._calling(f"delete version {made.version} of {name!r}"):
             self._client.delete_model_version(name, made.version)
             if run_id != MLFLOW_RUN_ID.get():
                 self._client.delete_run(run_id)
@@ -415,7 +414,7 @@ class Registry:
 
     @contextlib.contextmanager
     def _run(self, name: str) -> Iterator[str]:
-        """The run that the platform gave this task, or one of our own, which ends here."""
+        """The run of the platform for this task, or a new one, which ends with the block."""
         if given := MLFLOW_RUN_ID.get():
             yield given
             return
@@ -424,7 +423,7 @@ class Registry:
         try:
             yield run_id
         except BaseException:
-            with contextlib.suppress(Exception):  # what went wrong first is what counts
+            with contextlib.suppress(Exception):  # the first error is the relevant one
                 self._client.set_terminated(run_id, "FAILED")
             raise
         self._client.set_terminated(run_id)
@@ -436,7 +435,7 @@ class Registry:
             if (result := self._client.get_experiment_by_name(name)) is None:
                 return str(self._client.create_experiment(name))
         except MlflowException as error:
-            # Another registration was quicker.
+            # Another process registered it first.
             if error.error_code != _EXISTS:
                 raise
             result = self._client.get_experiment_by_name(name)
@@ -454,7 +453,7 @@ class Registry:
         from mlflow.entities import Metric, Param, RunTag
 
         now = int(time.time() * 1000)
-        # KFP's run is a task's own, and the tasks before have logged what they did.
+        # The run of KFP belongs to the task, and earlier tasks have logged their own values.
         own = run_id != MLFLOW_RUN_ID.get()
         self._client.log_batch(
             run_id,
@@ -466,14 +465,14 @@ class Registry:
             self._client.log_batch(run_id, metrics=values[begin : begin + BATCH])
 
     def _reachable(self, source: str, run_id: str) -> str:
-        """`source`, or where its files were uploaded to when the server cannot see them."""
+        """`source`, or the URI of the uploaded files if the server cannot access it."""
         if not self._uploads(source):
             return source
         self._client.log_artifacts(run_id, unquote(urlsplit(source).path), _ARTIFACT_PATH)
         return f"runs:/{run_id}/{_ARTIFACT_PATH}"
 
     def _uploads(self, source: str) -> bool:
-        """Whether the registry's server cannot see the files at a URI."""
+        """Whether the server of the registry cannot access the files at a URI."""
         schemes = urlsplit(source).scheme, urlsplit(self._uri).scheme
         return schemes[0] == "file" and schemes[1] in {"http", "https"}
 
@@ -500,8 +499,8 @@ class Registry:
 def name_problems(name: str) -> list[str]:
     """The problems of a model name; empty for a valid one.
 
-    MLflow refuses `/` and `:` only, but what has a meaning in its filters or in `models:/` URIs
-    would make a version that cannot be loaded.
+    MLflow refuses only `/` and `:`, but other characters with a meaning in its filters or in
+    `models:/` URIs would give a version that cannot be loaded.
     """
     if _MODEL_NAME.fullmatch(name) and len(name) <= MAX_NAME_CHARS:
         return []

@@ -1,7 +1,7 @@
 """Stricter policies: those under which models were blocked on the same test rows.
 
-A run's policy is chosen by the person who starts it. Where a policy blocked a model, a less strict
-one must not admit the next: a model must pass every policy that blocked on these rows, for the same
+The user of a run chooses its policy. If a policy blocked a model, a less strict one must not admit
+the next: a model must pass every policy that blocked on these rows, for the same
 target, unless a governing policy decides.
 """
 
@@ -47,7 +47,7 @@ def stricter(
         One item for each policy; empty when the model passes all of them.
 
     Raises:
-        IntegrityError: Something is not what its digest says.
+        IntegrityError: A blob does not match its digest.
     """
     target = target_of(services, judgement.model)
     result = []
@@ -83,8 +83,10 @@ def _blocked(services: Services, judgement: Judgement) -> dict[str, tuple[str, s
                     # A gate without test_data judged evidence about the same rows.
                     and attestation.parameters.get("test_data") in {"", judgement.test_data}
                     and attestation.values.get("verdict") != Verdict.PASS.value
+                    # A statement that was written manually may have neither.
+                    and (decision := attestation.outputs.get("decision")) is not None
+                    and (policy := attestation.inputs.get("policy")) is not None
                 ):
-                    decision = attestation.outputs["decision"].digest
                     model = str(attestation.parameters.get("model", ""))
-                    result.setdefault(str(attestation.inputs["policy"]), (decision, model))
+                    result.setdefault(str(policy), (decision.digest, model))
     return result

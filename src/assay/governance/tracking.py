@@ -26,9 +26,9 @@ def log_execution(
     therefore a warning and does not fail the run.
 
     Args:
-        execution: What ran.
-        parameters: Of the step.
-        metrics: Its numbers by name.
+        execution: The execution.
+        parameters: Parameters of the step.
+        metrics: Its numeric values by name.
     """
     silence_mlflow()
     from mlflow.entities import Metric, Param, RunTag

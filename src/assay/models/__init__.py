@@ -1,20 +1,20 @@
-"""Models: a scikit-learn pipeline as a folder that MLflow loads and that has one set of bytes.
+"""Models: scikit-learn pipelines as folders that MLflow can load, with reproducible bytes.
 
 ```
-build.py          from an import path and a dict to an estimator
-preprocess.py     the pipeline around it
-threads.py        a thread count that is an input
+build.py          create an estimator from an import path and JSON
+preprocess.py     the preprocessing pipeline
+threads.py        fixed number of threads
 files.py          save and load
-encoders.py       the categories that a fitted pipeline knows
-inputs.py         what a model may be given: its columns, with their types
+encoders.py       the categories of a fitted pipeline
+inputs.py         check the columns and types of input tables
 info.py           assay-model.json
 mlflow_folder.py  MLmodel, environments, examples
-canonical.py      model.skops: one set of bytes, and bounds before reading
-trust.py          the types that it may hold
-walk.py           what lies within a fitted pipeline
+canonical.py      canonical form of model.skops, and checks before reading
+trust.py          the allow-list of types in model.skops
+walk.py           traverse the objects of a fitted pipeline
 ```
 
-docs/format-model.md specifies the folder. Nothing is pickled. Importing this package imports
+docs/format-model.md specifies the folder. Pickle is not used. Importing this package imports
 neither scikit-learn nor MLflow.
 """
 

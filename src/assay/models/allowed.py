@@ -1,8 +1,8 @@
-"""What hyperparameters and model files may name, and what the platform adds to it.
+"""Allow-lists for names in hyperparameters and model files.
 
-A class of somebody else's can do anything when it is imported or made, so the names are held
-against lists before anything is imported. Who starts runs cannot change them: a policy's
-`allowed_modules` only chooses among what the platform admits with `ASSAY_ALLOWED_CLASSES`.
+Foreign classes can run code when they are imported or constructed, so names are checked before
+anything is imported. Users who start runs cannot change the lists: the `allowed_modules` of a
+policy select among the classes that the platform allows with `ASSAY_ALLOWED_CLASSES`.
 """
 
 import re
@@ -23,19 +23,19 @@ MODULES: Final = frozenset(
         "random_projection", "semi_supervised", "svm", "tree",
     }
 )  # fmt: skip
-"""Of scikit-learn: the modules that hold estimators, kernels and splitters, and import nothing
-that acts."""
+"""Modules of scikit-learn with estimators, kernels and splitters, whose import has no side
+effects."""
 REFUSED_ARGUMENTS: Final = {
     "memory": "its cache is pickled, which is code",
     "pre_dispatch": "it is evaluated as an expression",
     "func": "it would be a function",
     "inverse_func": "it would be a function",
-    "input": "it reads files that the data names",
+    "input": "it reads files whose names are in the data",
     "tokenizer": "it would be a function",
     "preprocessor": "it would be a function",
     "token_pattern": "a pattern can take forever",
 }
-"""Arguments that reach beyond the estimator, and why."""
+"""Refused arguments, and the reasons."""
 TEXTS: Final = frozenset(
     {
         "steps", "estimators", "transformers", "transformer_list", "transformer_weights",
@@ -43,15 +43,15 @@ TEXTS: Final = frozenset(
         "interaction_cst", "missing_values", "monotonic_cst", "vocabulary",
     }
 )  # fmt: skip
-"""Arguments whose texts are names of columns, steps or labels, and so any text."""
+"""Arguments whose texts are names of columns, steps or labels, so that any text is allowed."""
 WORDS: Final = frozenset({"encoding", "refit", "resource", "scoring", "threshold"})
-"""Arguments of which scikit-learn declares no more than that they are texts: a word is taken, which
-it looks up in a list of its own."""
+"""Arguments that scikit-learn declares as strings: a word is allowed, which scikit-learn looks up
+in a list."""
 GRIDS: Final = frozenset({"param_grid", "param_distributions"})
 MAX_DEPTH: Final = 8
-"""Estimators within each other."""
+"""Maximum nesting depth of estimators."""
 MAX_VALUES: Final = 10_000
-"""Of all hyperparameters together."""
+"""Maximum number of values in all hyperparameters."""
 MAX_TEXT_CHARS: Final = 1_000
 
 _PATH: Final = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+", re.ASCII)
@@ -60,29 +60,29 @@ _FILES: Final = re.compile(r"(file|path|dir|url|callback|model|fobj|feval)", re.
 
 
 def platform_classes() -> frozenset[str]:
-    """The classes that `ASSAY_ALLOWED_CLASSES` admits besides scikit-learn's.
+    """The classes of `ASSAY_ALLOWED_CLASSES`, which are allowed in addition to scikit-learn's.
 
     Raises:
-        UsageError: The variable holds something else than full names of classes.
+        UsageError: The variable is not a list of full class names.
     """
-    given = ALLOWED_CLASSES.get()
-    if wrong := [name for name in given if not _PATH.fullmatch(name)]:
+    names = ALLOWED_CLASSES.get()
+    if wrong := [name for name in names if not _PATH.fullmatch(name)]:
         raise UsageError(
             f"{ALLOWED_CLASSES.name}: {'; '.join(some(wrong, shown))}: give full names of classes, "
             "separated by commas, such as lightgbm.sklearn.LGBMClassifier"
         )
-    return frozenset(given)
+    return frozenset(names)
 
 
 def module_problems(allowed_modules: Sequence[Any]) -> list[str]:
-    """Why import prefixes that a policy names cannot be admitted; empty where they can."""
+    """Why the import prefixes of a policy are not allowed; empty if they are."""
     classes = platform_classes()
 
-    def tell(name: Any) -> str:
+    def describe(name: Any) -> str:
         admitted = ", ".join(sorted(classes)) or "none but scikit-learn's"
         return (
             f"allowed_modules: {shown(name)} is not admitted on this platform, which admits "
-            f"{admitted}; who runs it can add classes to {ALLOWED_CLASSES.name}"
+            f"{admitted}; an administrator can add classes to {ALLOWED_CLASSES.name}"
         )
 
     return some(
@@ -92,12 +92,12 @@ def module_problems(allowed_modules: Sequence[Any]) -> list[str]:
             if not isinstance(name, str)
             or not any(path == name or path.startswith(f"{name}.") for path in classes)
         ],
-        tell,
+        describe,
     )
 
 
 def admitted_classes(allowed_modules: Sequence[str]) -> frozenset[str]:
-    """The platform's classes below one of the import prefixes."""
+    """The allowed classes of the platform below one of the import prefixes."""
     return frozenset(
         path
         for path in platform_classes()
@@ -106,10 +106,10 @@ def admitted_classes(allowed_modules: Sequence[str]) -> frozenset[str]:
 
 
 def size_problems(value: Any) -> list[str]:
-    """Why hyperparameters are too many or too deep; looks at no more than the limits admit."""
+    """Why hyperparameters exceed the limits; empty if they do not."""
     values = 0
     level: list[Any] = [value]
-    # An estimator within another is three levels down: its object, its arguments, a list.
+    # A nested estimator adds three levels: its object, its arguments, a list.
     for _ in range(3 * MAX_DEPTH):
         values += len(level)
         if values > MAX_VALUES:
@@ -120,15 +120,23 @@ def size_problems(value: Any) -> list[str]:
         level = [inner for item in level for inner in _inner(item)]
         if not level:
             return []
-    return [f"nested too deep; the limit is {MAX_DEPTH} estimators within each other"]
+    return [f"nested too deep; the limit is {MAX_DEPTH} nested estimators"]
 
 
 def argument_problem(kind: Any, name: str, value: Any) -> str:
-    """Why a value must not be given for an argument; empty where it may.
+    """Check the value of an argument.
 
-    Numbers, truth values and null reach nothing. A text may name a function, a file or an
-    expression, so it must be one of those that scikit-learn declares for the argument, or the
-    argument must be one that takes names (`TEXTS`).
+    Numbers, booleans and null are harmless. A text may refer to a function, a file or an
+    expression, so it must be a value that scikit-learn declares for the argument, or the argument
+    must be one for names (`TEXTS`).
+
+    Args:
+        kind: The class of the estimator.
+        name: Name of the argument.
+        value: Its value from JSON.
+
+    Returns:
+        Why the value is refused; empty if it is allowed.
     """
     if name in REFUSED_ARGUMENTS:
         return "" if value is None else f"{REFUSED_ARGUMENTS[name]}; leave it out"
@@ -137,19 +145,19 @@ def argument_problem(kind: Any, name: str, value: Any) -> str:
     texts = [text for text in _texts(value) if not _is_declared(kind, name, text)]
     if not texts:
         return ""
-    return f"{'; '.join(some(texts, shown, 3))} is not among the texts that it takes"
+    return f"{'; '.join(some(texts, shown, 3))} is not one of its allowed values"
 
 
 def _is_declared(kind: Any, name: str, text: str) -> bool:
     constraints = getattr(kind, "_parameter_constraints", None)
     if not isinstance(constraints, dict):
-        # Of the platform's own classes nothing is declared; words are taken, paths are not.
+        # The platform's classes declare nothing; words are allowed, paths are not.
         return _FILES.search(name) is None and _WORD.fullmatch(text) is not None
     if name in WORDS:
         return _WORD.fullmatch(text) is not None
-    declared = [getattr(each, "constraint", each) for each in constraints.get(name, ())]
-    options = [getattr(each, "options", ()) for each in declared if not isinstance(each, str)]
-    return any(text in each for each in options)
+    declared = [getattr(item, "constraint", item) for item in constraints.get(name, ())]
+    options = [getattr(item, "options", ()) for item in declared if not isinstance(item, str)]
+    return any(text in item for item in options)
 
 
 def _inner(value: Any) -> Iterable[Any]:
@@ -159,11 +167,11 @@ def _inner(value: Any) -> Iterable[Any]:
 
 
 def _texts(value: Any) -> list[str]:
-    """The texts in a value that is not an estimator, at any depth."""
+    """All texts in a value, except those of nested estimators."""
     if isinstance(value, str):
         return [value]
     if isinstance(value, Mapping):
-        # An estimator's arguments are checked as its own.
+        # The arguments of a nested estimator are checked separately.
         items: list[Any] = [] if "$estimator" in value else list(value.values())
     else:
         items = list(value) if isinstance(value, list | tuple) else []

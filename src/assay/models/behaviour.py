@@ -1,13 +1,13 @@
-"""Behavioural checks of a model, from a YAML file: how it must behave, whatever its accuracy.
+"""Behavioural checks of a model from a YAML file, which are independent of its accuracy.
 
 ```yaml
 checks:
   - name: sex_is_no_reason
-    kind: invariance          # the prediction must not change when a column takes these values
+    kind: invariance          # the prediction must not depend on these values of a column
     column: sex
     values: [Female, Male]
-    rows: 200                 # how many test rows to try (default 200)
-    allowed_fraction: 0.02    # of tried rows that may violate it (default 0)
+    rows: 200                 # number of test rows to use (default 200)
+    allowed_fraction: 0.02    # share of these rows that may violate it (default 0)
   - name: more_education_never_hurts
     kind: direction           # the score must not fall (or rise) when a number grows
     column: education_num
@@ -15,15 +15,15 @@ checks:
     expect: not_decrease      # or not_increase
     tolerance: 0.01           # in units of probability, or of the target (default 0)
   - name: known_cases
-    kind: golden              # these rows must give these predictions
+    kind: golden              # the predictions of these rows are given
     cases:
       - row: {age: 39, sex: Male}    # columns left out are missing values
         expect: "<=50K"
         tolerance: 0          # for numbers
 ```
 
-While no more than the allowed fraction of rows violate a check, nothing counts in
-`safety_violations`; beyond it, every violating row does. docs/checks.md is for users.
+If at most the allowed fraction of rows violates a check, `safety_violations` is not affected;
+otherwise it includes every violating row. docs/checks.md is the documentation for users.
 """
 
 import math
@@ -37,7 +37,7 @@ from assay.errors import UsageError
 
 MAX_CHECKS_BYTES: Final = 1 << 20
 MAX_PROBLEMS: Final = 100
-"""Problems after which nobody looks for more."""
+"""Parsing stops after this number of problems."""
 DEFAULT_ROWS: Final = 200
 _KEYS: Final = {
     "invariance": {"column", "values", "rows", "allowed_fraction"},
@@ -53,7 +53,7 @@ _NEEDED: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """A golden row and what it must give."""
+    """A golden row and its expected prediction."""
 
     row: dict[str, Any]
     expect: Any
@@ -62,7 +62,7 @@ class Case:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One check; the fields that its kind does not use keep their defaults."""
+    """One check; fields that its kind does not use have their defaults."""
 
     name: str
     kind: str
@@ -80,36 +80,41 @@ def parse_checks(data: bytes, name: str = "checks") -> tuple[Check, ...]:
     """Parse a file of checks.
 
     Raises:
-        UsageError: All that is wrong, each with its line.
+        UsageError: The file is not valid; the message lists all problems with their lines.
     """
     document = read_yaml(data, name, Limits(MAX_CHECKS_BYTES, depth=16))
     raw = document.value
-    if not isinstance(raw, dict) or not isinstance(raw.get("checks"), list) or not raw["checks"]:
+    items = raw.get("checks") if isinstance(raw, dict) else None
+    if not isinstance(items, list) or not items:
         raise UsageError(f"{name}: write 'checks:' and a list of at least one check")
     unknown = [key for key in raw if key != "checks"]
     problems = some(unknown, lambda key: f"{name}: unknown key {shown(key)}")
     parsed: list[Check] = []
-    for number, item in enumerate(raw["checks"]):
+    for number, item in enumerate(items):
         if len(problems) > MAX_PROBLEMS:
             break
-        where = document.at(document.place(("checks", number)))
-        found = _problems(item)
-        problems += [f"{where}: {problem}" for problem in found]
-        if not found:
+        where = document.at(document.position(("checks", number)))
+        of_item = _problems(item)
+        problems += [f"{where}: {problem}" for problem in of_item]
+        if not of_item:
             parsed.append(_check(item))
-    counts = Counter(check.name for check in parsed)
-    twice = [each for each, count in counts.items() if count > 1]
-    problems += some(twice, lambda each: f"{name}: two checks are called {shown(each)}")
+    problems += _duplicates(parsed, name)
     if problems:
         raise UsageError.all_of(problems)
     return tuple(parsed)
 
 
+def _duplicates(checks: Sequence[Check], name: str) -> list[str]:
+    counts = Counter(check.name for check in checks)
+    twice = [check for check, count in counts.items() if count > 1]
+    return some(twice, lambda check: f"{name}: two checks are called {shown(check)}")
+
+
 def column_names(checks: Sequence[Check]) -> list[str]:
-    """Every column that the checks name."""
-    found = [check.column for check in checks if check.column]
-    found += [name for check in checks for case in check.cases for name in case.row]
-    return list(dict.fromkeys(found))
+    """The distinct columns of all checks."""
+    names = [check.column for check in checks if check.column]
+    names += [name for check in checks for case in check.cases for name in case.row]
+    return list(dict.fromkeys(names))
 
 
 def _problems(item: Any) -> list[str]:
@@ -117,24 +122,32 @@ def _problems(item: Any) -> list[str]:
         return ["a check has a name, a kind and more"]
     kind = item.get("kind")
     if not isinstance(kind, str) or kind not in _KEYS:
-        close = closest(kind, _KEYS) if isinstance(kind, str) else None
-        hint = f"did you mean {close!r}?" if close else f"use one of {', '.join(_KEYS)}"
-        return [f"kind {shown(kind)}; {hint}"]
+        return [_unknown_kind(kind)]
     problems = []
     if not isinstance(item.get("name"), str) or not item["name"]:
         problems.append("a check needs a name")
     known = {"name", "kind", *_KEYS[kind]}
     problems += some([key for key in item if key not in known], lambda key: _unknown(key, kind))
     problems += [f"{key!r} is missing" for key in _NEEDED[kind] if key not in item]
+    problems += _value_problems(item, kind, known)
+    if kind == "golden" and "cases" in item:
+        problems += _case_problems(item["cases"])
+    return problems
+
+
+def _unknown_kind(kind: Any) -> str:
+    close = closest(kind, _KEYS) if isinstance(kind, str) else None
+    hint = f"did you mean {close!r}?" if close else f"use one of {', '.join(_KEYS)}"
+    return f"kind {shown(kind)}; {hint}"
+
+
+def _value_problems(item: dict[str, Any], kind: str, known: set[str]) -> list[str]:
     allowed = {**_VALUES, "expect": _EXPECT} if kind == "direction" else _VALUES
-    problems += [
+    return [
         f"{key!r} must be {what}"
         for key, (what, holds) in allowed.items()
         if key in item and key in known and not holds(item[key])
     ]
-    if kind == "golden" and "cases" in item:
-        problems += _case_problems(item["cases"])
-    return problems
 
 
 def _unknown(key: str, kind: str) -> str:
@@ -157,8 +170,7 @@ def _case_problems(cases: Any) -> list[str]:
 def _case_problem(case: Any) -> str:
     if not isinstance(case, dict) or not _is_row(case.get("row")) or "expect" not in case:
         return "needs a 'row' of columns and an 'expect'"
-    unknown = [key for key in case if key not in _CASE_KEYS]
-    if unknown:
+    if unknown := [key for key in case if key not in _CASE_KEYS]:
         close = closest(unknown[0], _CASE_KEYS) if isinstance(unknown[0], str) else None
         hint = f"; did you mean {close!r}?" if close else ""
         return f"has an unknown key {shown(unknown[0])}{hint}"
@@ -224,4 +236,4 @@ _VALUES: Final[Mapping[str, tuple[str, Callable[[Any], bool]]]] = {
         lambda value: isinstance(value, int) and not isinstance(value, bool) and value >= 1,
     ),
 }
-"""By key: what a check's value must be, in words and as a function."""
+"""By key: description and check of the valid values."""

@@ -1,10 +1,10 @@
-"""From an import path and a dict to a scikit-learn estimator; runs nothing that is not admitted.
+"""Create scikit-learn estimators from an import path and JSON, using allowed classes only.
 
-Hyperparameters are JSON. A number without a fraction is a whole number, also when it was written
-as `1.0`: JSON, and with it the step key, knows no difference. Where scikit-learn takes 1 as a count
-and 1.0 as a share of all, the type must be written: `{"$int": 1}` or `{"$float": 1}`. What is
-itself an object (a base estimator, a kernel, a splitter) is
-`{"$estimator": path, "hyperparameters": {...}}`, at any depth.
+Hyperparameters are JSON. A number without a fraction is an integer, even if it was written as
+`1.0`, because JSON, and with it the step key, does not distinguish them. If scikit-learn treats 1
+as a count and 1.0 as a share, the type must be given: `{"$int": 1}` or `{"$float": 1}`. Objects (a
+base estimator, a kernel, a splitter) are written as `{"$estimator": path, "hyperparameters":
+{...}}`, at any depth.
 """
 
 import functools
@@ -29,75 +29,80 @@ from assay.models.allowed import (
 )
 
 LOADED_BY_NAME: Final = ("sklearn",)
-"""For the code identity, in which the classes of `ASSAY_ALLOWED_CLASSES` count by themselves."""
+"""For the code identity, which covers the classes of `ASSAY_ALLOWED_CLASSES` itself."""
 AUTO: Final = "auto"
 NESTED: Final = "$estimator"
 """Key that marks a JSON object as an estimator: its import path."""
 ARGUMENTS: Final = "hyperparameters"
-"""Key of a nested estimator's own hyperparameters; optional."""
+"""Key of the hyperparameters of a nested estimator; optional."""
 NUMBERS: Final[Mapping[str, type]] = {"$float": float, "$int": int}
 """Keys that mark a JSON object as a number of that type."""
 MAX_NUMBER: Final = 2**53
-"""Of a number that is written with its type; beyond it floats do not tell whole numbers apart."""
+"""Maximum of a number with a type; larger integers are not exact as floats."""
 MAX_SEED: Final = 2**32 - 1
-"""NumPy's legacy generator, which scikit-learn uses, takes no larger one."""
+"""Maximum of NumPy's legacy generator, which scikit-learn uses."""
 
 MAX_PARTS: Final = 5
-"""Of an import path below `sklearn`."""
+"""Maximum number of parts of an import path below `sklearn`."""
 _PATH = re.compile(r"[A-Za-z]\w*(\.[A-Za-z]\w*)*", re.ASCII)
 DEFAULTS: Final = {
     "classification": "sklearn.ensemble.HistGradientBoostingClassifier",
     "regression": "sklearn.ensemble.HistGradientBoostingRegressor",
 }
-"""What "auto" stands for: little to tune, fast on large tables, at ease with missing values."""
+"""Estimators for "auto": robust defaults, fast on large tables, with support for missing values."""
 
 
 def check_estimator(
     estimator: str, hyperparameters: Mapping[str, Any], allowed_modules: Sequence[str] = ()
 ) -> list[str]:
-    """Everything that is wrong with an estimator and its hyperparameters; empty when usable.
+    """Check an estimator and its hyperparameters without fitting it.
 
-    Names, and values too where scikit-learn declares what it takes. Nothing is fitted.
+    Values are checked if scikit-learn declares the valid ones.
 
     Args:
         estimator: Import path of a class with `fit` and `predict`, or "auto".
         hyperparameters: Its arguments, as JSON.
-        allowed_modules: Import prefixes admitted besides `sklearn`, such as `lightgbm`, among
-            the classes that the platform admits.
+        allowed_modules: Import prefixes of additional classes, such as `lightgbm`, which the
+            platform must allow too.
+
+    Returns:
+        All problems; empty if the estimator can be used.
     """
     if problems := module_problems(allowed_modules):
         return problems
     if problems := size_problems({"": estimator, ARGUMENTS: hyperparameters}):
         return [f"hyperparameters: {problem}" for problem in problems]
     if estimator == AUTO:
-        # Nothing to look up without hyperparameters, and scikit-learn takes seconds to import.
-        # The task is not known yet, so what either of the two takes will do.
-        found = [_check(path, hyperparameters, ()) for path in DEFAULTS.values() if hyperparameters]
-        return min(found, key=len, default=[])
+        # Without hyperparameters the slow import of scikit-learn is avoided. The task is not known
+        # yet, so hyperparameters must be valid for one of the two estimators.
+        results = [
+            _check(path, hyperparameters, ()) for path in DEFAULTS.values() if hyperparameters
+        ]
+        return min(results, key=len, default=[])
     return _check(estimator, hyperparameters, allowed_modules)
 
 
 def resolve(estimator: str, task: str) -> str:
-    """The import path that `estimator` stands for, given the task."""
+    """The import path of an estimator; "auto" is resolved by the task."""
     if estimator == AUTO:
         return DEFAULTS["regression" if task == "regression" else "classification"]
     return estimator
 
 
 def kind_of(estimator: str, allowed_modules: Sequence[str] = ()) -> str:
-    """`classifier` or `regressor`, or empty for "auto" and where the class does not say.
+    """`classifier` or `regressor`; empty for "auto" and for classes that do not declare it.
 
     Raises:
-        UsageError: Not admitted or unknown.
+        UsageError: The class is not allowed or unknown.
     """
     if estimator == AUTO:
         return ""
     from sklearn.base import ClassifierMixin, RegressorMixin
 
-    found = _require(estimator, allowed_modules)
-    # By class, not by tags: those of a meta-estimator ask an inner one that may not be there yet.
+    kind = _require(estimator, allowed_modules)
+    # By class, because the tags of a meta-estimator depend on an inner estimator.
     is_classifier, is_regressor = (
-        issubclass(found, mixin) for mixin in (ClassifierMixin, RegressorMixin)
+        issubclass(kind, mixin) for mixin in (ClassifierMixin, RegressorMixin)
     )
     if is_classifier == is_regressor:
         return ""
@@ -113,13 +118,25 @@ def make_estimator(
     threads: int,
     allowed_modules: Sequence[str] = (),
 ) -> Any:
-    """An unfitted estimator, with its seed set wherever it, or one within, takes one.
+    """Create an unfitted estimator.
 
-    The thread count goes to the outermost that takes `n_jobs`: those within run inside its jobs.
-    What the user gave is left as it is.
+    The seed is set for this and all nested estimators with `random_state`, the number of threads
+    for the outermost estimator with `n_jobs`, unless the user has set them.
+
+    Args:
+        estimator: Import path of the class, or "auto".
+        hyperparameters: Its arguments, as JSON.
+        task: `binary`, `multiclass` or `regression`.
+        seed: Seed of random generators, from 0 to `MAX_SEED`.
+        threads: Number of threads, at least 1.
+        allowed_modules: As for `check_estimator`.
+
+    Returns:
+        The estimator.
 
     Raises:
-        UsageError: Not admitted, unknown, or hyperparameters that cannot be; all of them.
+        UsageError: The class is not allowed or unknown, or hyperparameters are not valid; the
+            message lists all problems.
     """
     estimator = resolve(estimator, task)
     if problems := check_estimator(estimator, hyperparameters, allowed_modules):
@@ -128,7 +145,7 @@ def make_estimator(
 
 
 class _Maker:
-    """Makes an estimator and those within it."""
+    """Creates an estimator and its nested estimators."""
 
     def __init__(self, allowed: Sequence[str], seed: int | None) -> None:
         self._allowed = allowed
@@ -152,7 +169,7 @@ class _Maker:
             raise UsageError(f"{path}: {error}") from error
 
     def value(self, value: Any, threads: int | None, tuples: bool = False) -> Any:
-        """A hyperparameter's value from JSON."""
+        """Convert the value of a hyperparameter from JSON."""
         if _is_nested(value):
             return self.make(value[NESTED], value.get(ARGUMENTS, {}), threads)
         if (typed := _number_type(value)) is not None:
@@ -161,16 +178,20 @@ class _Maker:
             return {key: self.value(item, threads) for key, item in value.items()}
         if isinstance(value, list | tuple):
             items = [self.value(item, threads) for item in value]
-            # Steps of a pipeline, members of a vote: scikit-learn wants ("name", estimator).
-            named = [isinstance(item, list) and len(item) in {2, 3} for item in value]
-            if items and all(named) and any(_is_nested(pair[1]) for pair in value):
+            if _are_named(value):
                 return [tuple(item) for item in items]
             return tuple(items) if tuples else items
         return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
+def _are_named(value: Sequence[Any]) -> bool:
+    """Whether a list consists of ("name", estimator) tuples, as in pipelines and ensembles."""
+    named = [isinstance(item, list) and len(item) in {2, 3} for item in value]
+    return bool(value) and all(named) and any(_is_nested(pair[1]) for pair in value)
+
+
 def _check(path: str, hyperparameters: Any, allowed: Sequence[str], where: str = "") -> list[str]:
-    """As `check_estimator`; `where` is the hyperparameter that a nested one stands in."""
+    """Like `check_estimator`; `where` is the hyperparameter of a nested estimator."""
     kind = _find(path, allowed, nested=bool(where))
     if isinstance(kind, str):
         return [f"{where}{kind}"]
@@ -200,7 +221,7 @@ def _check(path: str, hyperparameters: Any, allowed: Sequence[str], where: str =
 def _grid_problems(
     kind: Any, given: Mapping[str, Any], allowed: Sequence[str], where: str
 ) -> list[str]:
-    """What a search would set on the estimator it searches, held against the same lists."""
+    """Check the hyperparameters that a search sets on its estimator, in the same way."""
     grids = [
         (name, grid)
         for name in GRIDS.intersection(given)
@@ -217,21 +238,24 @@ def _grid_problems(
             return [f"{where}{name}: give an object of hyperparameters, each with a list of values"]
         parameters = inner.get_params(deep=True)
         for key, values in grid.items():
-            owner, _, last = str(key).rpartition("__")
-            found = parameters.get(owner) if owner else inner
             if key not in parameters:
                 problems.append(f"{where}{name}: no hyperparameter {shown(key)} to search")
-            elif problem := argument_problem(
-                type(found), last, _searched(last, values)
-            ) or _untyped(type(found), last, values):
+                continue
+            owner, _, last = str(key).rpartition("__")
+            kind = type(parameters.get(owner) if owner else inner)
+            if problem := _searched_problem(kind, last, values):
                 problems.append(f"{where}{name}: {shown(key)}: {problem}")
     return problems
 
 
-def _untyped(kind: Any, name: str, value: Any) -> str:
-    """Why 1, alone or in a list to search, must be written with its type; empty where it need not.
+def _searched_problem(kind: type, name: str, values: Any) -> str:
+    return argument_problem(kind, name, _searched(name, values)) or _untyped(kind, name, values)
 
-    scikit-learn may read 1 as one row or column, and 1.0 as all of them.
+
+def _untyped(kind: Any, name: str, value: Any) -> str:
+    """Why the number 1, alone or in a list, needs a type; empty if it does not.
+
+    scikit-learn may treat 1 as one row or column, and 1.0 as all of them.
     """
     from sklearn.utils._param_validation import RealNotInt
 
@@ -241,18 +265,18 @@ def _untyped(kind: Any, name: str, value: Any) -> str:
     constraints = getattr(kind, "_parameter_constraints", {}).get(name)
     if not isinstance(constraints, list):
         return ""
-    ranges = [each for each in constraints if isinstance(getattr(each, "type", None), type)]
-    if not any(each.type is RealNotInt and 1.0 in each for each in ranges):
+    ranges = [item for item in constraints if isinstance(getattr(item, "type", None), type)]
+    if not any(item.type is RealNotInt and 1.0 in item for item in ranges):
         return ""
-    count = any(each.type is Integral and 1 in each for each in ranges)
+    count = any(item.type is Integral and 1 in item for item in ranges)
     return (
-        "1 and 1.0 mean different things to scikit-learn, and JSON does not tell them apart; write "
+        "1 and 1.0 have different meanings in scikit-learn, but are equal in JSON; write "
         '{"$float": 1} for 1.0, which is all' + ', or {"$int": 1} for a count of 1' * count
     )
 
 
 def _searched(argument: str, values: Any) -> Any:
-    """The values of one entry of a grid; for an argument that must be null, those that are not."""
+    """The values of an entry of a grid; for an argument that must be null, only other values."""
     if argument in REFUSED_ARGUMENTS and isinstance(values, list | tuple):
         return [value for value in values if value is not None] or None
     return values
@@ -261,14 +285,11 @@ def _searched(argument: str, values: Any) -> Any:
 def _check_nested(value: Any, allowed: Sequence[str], where: str) -> list[str]:
     if _is_nested(value):
         if extra := sorted(set(value) - {NESTED, ARGUMENTS}):
-            return [f"{where}put {', '.join(extra)} into {ARGUMENTS!r}, beside {NESTED!r}"]
+            return [f"{where}put {', '.join(extra)} into {ARGUMENTS!r}, next to {NESTED!r}"]
         return _check(value[NESTED], value.get(ARGUMENTS, {}), allowed, where)
     if (typed := _number_type(value)) is not None:
-        number = value[typed]
-        right = len(value) == 1 and _is_number(number) and abs(number) <= MAX_NUMBER
-        right = right and (typed == "$float" or number % 1 == 0)
         wrong = f"{where}{shown(value)} is not a number of that type; write {{{typed!r}: 1}}"
-        return [] if right else [wrong]
+        return [] if _is_typed_number(value, typed) else [wrong]
     items = value.values() if isinstance(value, Mapping) else value
     if not isinstance(value, Mapping | list | tuple):
         return []
@@ -276,30 +297,33 @@ def _check_nested(value: Any, allowed: Sequence[str], where: str) -> list[str]:
     for item in items:
         problems += _check_nested(item, allowed, where)
         if len(problems) > MAX_NAMED:
-            # Looking for similar names takes time, so it ends where nobody would read on.
-            return [*problems[:MAX_NAMED], f"{where}and more behind these"]
+            # Stops here, because the search for similar names is slow.
+            return [*problems[:MAX_NAMED], f"{where}and more after these"]
     return problems
+
+
+def _is_typed_number(value: Mapping[str, Any], typed: str) -> bool:
+    number = value[typed]
+    if len(value) != 1 or not _is_number(number) or abs(number) > MAX_NUMBER:
+        return False
+    return typed == "$float" or number % 1 == 0
 
 
 def _check_values(
     path: str, kind: Any, given: Mapping[str, Any], allowed: Sequence[str], where: str
 ) -> list[str]:
-    """Values against the types and ranges that scikit-learn declares; one line for each."""
+    """Check values against the types and ranges that scikit-learn declares."""
     maker, known = _Maker(allowed, None), _arguments(kind)
-    required = {
-        name
-        for name, parameter in inspect.signature(kind).parameters.items()
-        if parameter.default is parameter.empty and parameter.kind is not parameter.VAR_KEYWORD
-    }
+    required = _required(kind)
     if missing := sorted(required - set(given)):
         return [f"{where}{kind.__name__} needs {', '.join(missing)}; give it as a hyperparameter"]
     problems = []
     for name in given or ("",):
-        # One at a time beside what is required, because scikit-learn tells the first fault only.
+        # One at a time with the required ones, because scikit-learn reports the first error only.
         picked = {key: value for key, value in given.items() if key in required or key == name}
         try:
-            made = maker.make(path, picked, None)
-            check = getattr(made, "_validate_params", None)
+            instance = maker.make(path, picked, None)
+            check = getattr(instance, "_validate_params", None)
             if check is not None and name in known:
                 check()
         except (UsageError, ValueError, TypeError, AttributeError) as error:
@@ -307,12 +331,21 @@ def _check_values(
     return sorted(set(problems))
 
 
+def _required(kind: Any) -> set[str]:
+    """The hyperparameters of a class without default."""
+    return {
+        name
+        for name, parameter in inspect.signature(kind).parameters.items()
+        if parameter.default is parameter.empty and parameter.kind is not parameter.VAR_KEYWORD
+    }
+
+
 def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _number_type(value: Any) -> str | None:
-    """The key that marks an object as a number, if there is one."""
+    """The key that marks an object as a number; None if there is none."""
     return next((key for key in NUMBERS if isinstance(value, Mapping) and key in value), None)
 
 
@@ -321,7 +354,7 @@ def _is_nested(value: Any) -> bool:
 
 
 def _arguments(kind: Any) -> dict[str, bool]:
-    """The hyperparameters of a class, and whether a list given for one has to become a tuple."""
+    """The hyperparameters of a class, and whether lists must be converted to tuples."""
     constraints = getattr(kind, "_parameter_constraints", {})
     names = [
         name
@@ -329,7 +362,7 @@ def _arguments(kind: Any) -> dict[str, bool]:
         if parameter.kind in {parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY}
     ]
     if hasattr(kind, "get_params") and len(names) < len(inspect.signature(kind).parameters):
-        # Behind **kwargs (xgboost, for one) only an instance knows its names.
+        # With **kwargs (for example xgboost), the names are available from an instance only.
         names = [*names, *(name for name in kind().get_params(deep=False) if name not in names)]
     return {name: _tuples_only(constraints.get(name)) for name in names}
 
@@ -350,41 +383,45 @@ def _is_path(text: object) -> bool:
 
 
 def _find(path: Any, allowed: Sequence[str], *, nested: bool = False) -> Any:
-    """The class at `path`, or one line on why there is none. Imports only what is admitted."""
+    """The class at `path`, or an error message. Imports allowed classes only."""
     if not _is_path(path) or "." not in path:
         hint = _suggestion(path) if _is_path(path) else "write sklearn.module.Class"
         return f"estimator {shown(path)} is not an import path; {hint}"
-    own = path.startswith("sklearn.")
-    if not own and path not in admitted_classes(allowed):
+    is_sklearn = path.startswith("sklearn.")
+    if not is_sklearn and path not in admitted_classes(allowed):
         return (
             f"estimator {shown(path)} is not admitted; use one of scikit-learn's, or admit it in "
             "the policy (allowed_modules) and on the platform (ASSAY_ALLOWED_CLASSES)"
         )
     try:
-        found = _import(path) if not own or _is_open(path) else None
+        kind = _import(path) if not is_sklearn or _is_open(path) else None
     except ImportError as error:
-        return f"estimator {shown(path)}: {error}; install it into the image that trains"
+        return f"estimator {shown(path)}: {error}; install it into the image of train"
+    return _class_problem(path, kind, nested=nested) or kind
+
+
+def _class_problem(path: str, kind: Any, *, nested: bool) -> str:
     top = path.partition(".")[0]
-    if not inspect.isclass(found) or found.__module__.partition(".")[0] != top:
+    if not inspect.isclass(kind) or kind.__module__.partition(".")[0] != top:
         return f"no estimator {shown(path)}; {_suggestion(path.rpartition('.')[2])}"
-    if not (_can_be_nested(found) if nested else _is_estimator(found)):
-        wanted = "estimator, kernel or splitter" if nested else "estimator with fit and predict"
-        return f"{shown(path)} is not an {wanted}"
-    return found
+    if not (_can_be_nested(kind) if nested else _is_estimator(kind)):
+        expected = "estimator, kernel or splitter" if nested else "estimator with fit and predict"
+        return f"{shown(path)} is not an {expected}"
+    return ""
 
 
 def _is_open(path: str) -> bool:
-    """Whether a path below `sklearn` leads to a module of estimators."""
+    """Whether a path below `sklearn` refers to an allowed module."""
     parts = path.split(".")
     return parts[1] in MODULES and len(parts) <= MAX_PARTS and "tests" not in parts
 
 
 def _import(path: str) -> Any:
-    """What is at an admitted import path, or None."""
+    """The object at an allowed import path; None if it does not exist."""
     module_name, _, name = path.rpartition(".")
     try:
         with warnings.catch_warnings():
-            # What a library says while it is imported is not about this estimator.
+            # Warnings during the import do not concern this estimator.
             warnings.simplefilter("ignore")
             return getattr(importlib.import_module(module_name), name, None)
     except ImportError:
@@ -403,7 +440,7 @@ def _can_be_nested(kind: type) -> bool:
 
 @functools.cache
 def _estimators() -> Mapping[str, Any]:
-    """scikit-learn's, by name; finding them walks through all of its modules."""
+    """The estimators of scikit-learn by name; cached, because it imports all modules."""
     from sklearn.utils import all_estimators
 
     return dict(all_estimators())

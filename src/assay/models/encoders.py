@@ -1,8 +1,8 @@
-"""The categories that a fitted pipeline knows, whoever made it.
+"""Determine the categories of any fitted pipeline.
 
-A column is a category when an encoder reads it, whatever its values look like. Columns are followed
-from the pipeline's input to the first encoder: through imputers, which leave values as they are,
-and into column transformers, unions and pipelines.
+A column is categorical if an encoder reads it, regardless of its values. Columns are followed from
+the input of the pipeline to the first encoder: through imputers, which do not change values, and
+into column transformers, unions and pipelines.
 """
 
 from collections.abc import Iterator, Sequence
@@ -16,74 +16,74 @@ from assay.models.preprocess import MISSING
 
 NAN: Final = float("nan")
 _Imputer = tuple[Any, Sequence[str]]
-"""An imputer with the names of its columns."""
+"""An imputer and the names of its columns."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Encoded:
-    """A column as an encoder reads it."""
+    """A column that an encoder reads."""
 
     name: str
     encoder: Any
     values: list[Any]
-    """Those that the encoder has learned, missing ones too."""
+    """The values that the encoder has learned, including missing values."""
     imputers: tuple[tuple[Any, int], ...]
-    """Those before the encoder, with the place of the column in each."""
+    """The imputers before the encoder, with the index of the column in each."""
 
 
 def categories(pipeline: Any, features: Sequence[str]) -> dict[str, list[Any]]:
-    """The values that its encoders have learned of each feature, without missing ones.
+    """The values that the encoders have learned of each feature, without missing values.
 
     Args:
-        pipeline: Fitted.
+        pipeline: The fitted pipeline.
         features: The columns that it reads, in its order.
 
     Raises:
-        IntegrityError: Its steps do not fit together, so that no fit can have made them.
+        IntegrityError: The steps are inconsistent, so that they cannot be the result of a fit.
     """
-    found: dict[str, dict[Any, None]] = {}
-    for one in _encoded(pipeline, features):
-        known = [value for value in one.values if not _is_gap(value)]
-        found.setdefault(one.name, {}).update(dict.fromkeys(known))
-    return {name: list(known) for name, known in found.items()}
+    values: dict[str, dict[Any, None]] = {}
+    for column in _encoded(pipeline, features):
+        known = [value for value in column.values if not _is_gap(value)]
+        values.setdefault(column.name, {}).update(dict.fromkeys(known))
+    return {name: list(known) for name, known in values.items()}
 
 
 def learned_gaps(pipeline: Any, features: Sequence[str]) -> dict[str, tuple[Any, ...]]:
-    """Of None and NaN, those that all encoders of a feature have learned, or imputers fill in.
+    """The missing values (None, NaN) that all encoders of a feature know, or imputers replace.
 
-    scikit-learn tells the two apart: an encoder that has learned NaN takes None for a value that
-    it has never seen.
+    scikit-learn distinguishes the two: an encoder that has learned NaN treats None as an unseen
+    value.
 
     Args:
-        pipeline: Fitted.
+        pipeline: The fitted pipeline.
         features: The columns that it reads, in its order.
 
     Raises:
-        IntegrityError: As `categories`.
+        IntegrityError: As for `categories`.
     """
-    found: dict[str, tuple[Any, ...]] = {}
-    for one in _encoded(pipeline, features):
-        before = found.get(one.name, (None, NAN))
-        found[one.name] = tuple(gap for gap in before if _has_learned(one, gap))
-    return found
+    gaps: dict[str, tuple[Any, ...]] = {}
+    for column in _encoded(pipeline, features):
+        before = gaps.get(column.name, (None, NAN))
+        gaps[column.name] = tuple(gap for gap in before if _has_learned(column, gap))
+    return gaps
 
 
 def _has_learned(column: _Encoded, gap: Any) -> bool:
-    for imputer, place in column.imputers:
+    for imputer, index in column.imputers:
         if _is_same(gap, imputer.missing_values):
-            gap = imputer.statistics_[place]
+            gap = imputer.statistics_[index]
         elif _is_same(gap, NAN):
             # This imputer refuses NaN.
             return False
-    # An encoder may hand NaN on for what it does not know: the estimator takes missing values.
+    # An encoder may map unknown values to NaN, if the estimator accepts missing values.
     passed_on = getattr(column.encoder, "unknown_value", None)
     return _is_same(passed_on, NAN) or any(_is_same(gap, value) for value in column.values)
 
 
-def _is_same(one: Any, other: Any) -> bool:
-    if one is None or other is None:
-        return one is other
-    return bool(one == other) or (one != one and other != other)  # noqa: PLR0124 - NaN
+def _is_same(first: Any, second: Any) -> bool:
+    if first is None or second is None:
+        return first is second
+    return bool(first == second) or (first != first and second != second)  # noqa: PLR0124 - NaN
 
 
 def _is_gap(value: Any) -> bool:
@@ -100,9 +100,9 @@ def _encoded(pipeline: Any, features: Sequence[str]) -> list[_Encoded]:
 
 
 def _learned(step: Any, names: Sequence[str], imputers: Sequence[_Imputer]) -> Iterator[_Encoded]:
-    """Each column that is encoded, with what the encoder learned."""
-    for one, columns, before in _within(step, names):
-        yield from _learned(one, columns, (*imputers, *before))
+    """The encoded columns with the values that their encoders have learned."""
+    for inner, columns, before in _within(step, names):
+        yield from _learned(inner, columns, (*imputers, *before))
     if hasattr(step, "categories_") and len(step.categories_) == len(names):
         for name, values in zip(names, step.categories_, strict=True):
             filled = tuple((imputer, list(known).index(name)) for imputer, known in imputers)
@@ -112,34 +112,36 @@ def _learned(step: Any, names: Sequence[str], imputers: Sequence[_Imputer]) -> I
 def _within(
     step: Any, names: Sequence[str]
 ) -> Iterator[tuple[Any, Sequence[str], Sequence[_Imputer]]]:
-    """The steps within a step that get columns as they are, and the imputers before each."""
+    """The inner steps of a step that get unchanged columns, and the imputers before each."""
     from sklearn.compose import ColumnTransformer
     from sklearn.pipeline import FeatureUnion, Pipeline
 
     if isinstance(step, Pipeline):
         imputers: list[_Imputer] = []
-        for _, one in step.steps:
-            yield one, names, tuple(imputers)
-            if not _keeps_values(one):
+        for _, inner in step.steps:
+            yield inner, names, tuple(imputers)
+            if not _keeps_values(inner):
                 return
-            if hasattr(one, "statistics_"):
-                imputers.append((one, names))
+            if hasattr(inner, "statistics_"):
+                imputers.append((inner, names))
     elif isinstance(step, FeatureUnion):
-        yield from ((one, names, ()) for _, one in step.transformer_list)
+        yield from ((inner, names, ()) for _, inner in step.transformer_list)
     elif isinstance(step, ColumnTransformer):
-        yield from ((one, _picked(names, columns), ()) for _, one, columns in step.transformers_)
+        yield from (
+            (inner, _picked(names, columns), ()) for _, inner, columns in step.transformers_
+        )
     elif getattr(step, "is_categorical_", None) is not None:
         # Histogram gradient boosting has an encoder of its own.
-        yield step._preprocessor, names, ()  # noqa: SLF001 - what it knows is nowhere else
+        yield step._preprocessor, names, ()  # noqa: SLF001 - there is no public attribute
 
 
 def _keeps_values(step: Any) -> bool:
-    """Whether a step hands every column on in its place, with its values as they are."""
+    """Whether a step changes neither the values nor the order of the columns."""
     from sklearn.impute import SimpleImputer
 
     if step is None or isinstance(step, str):
         return True
-    # An imputer that drops empty columns, or adds marks of gaps, moves the others.
+    # Imputers that drop empty columns, or add indicator columns, change the order.
     return (
         isinstance(step, SimpleImputer)
         and not step.add_indicator
@@ -148,7 +150,7 @@ def _keeps_values(step: Any) -> bool:
 
 
 def _picked(names: Sequence[str], columns: Any) -> list[str]:
-    """The names that a column transformer's selection means."""
+    """The names of the columns that a column transformer selects."""
     import pandas as pd
 
     index = pd.Series(list(names), index=list(names), dtype=object)
@@ -160,4 +162,4 @@ def _picked(names: Sequence[str], columns: Any) -> list[str]:
         by_name = isinstance(columns.start, str) or isinstance(columns.stop, str)
         return list(index.loc[columns] if by_name else index.iloc[columns])
     chosen = list(columns)
-    return chosen if all(isinstance(one, str) for one in chosen) else list(index.iloc[chosen])
+    return chosen if all(isinstance(item, str) for item in chosen) else list(index.iloc[chosen])

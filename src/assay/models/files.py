@@ -1,7 +1,7 @@
-"""A model's folder: written by `save`, read by `load`, and by MLflow.
+"""The folder of a model: written by `save`, read by `load` and by MLflow.
 
-`model.skops` is the pipeline; `MLmodel` and the files it names are MLflow's; `assay-model.json`
-says what the model is without any of them.
+`model.skops` is the pipeline; `MLmodel` and the files that it refers to are those of MLflow;
+`assay-model.json` describes the model and does not depend on the other files.
 """
 
 import functools
@@ -28,12 +28,12 @@ _FAULTS: Final = (
     ValueError, TypeError, KeyError, AttributeError, ImportError, IndexError, OverflowError,
     EOFError, MemoryError, RecursionError,
 )  # fmt: skip
-"""What a damaged or forged file makes skops raise. Nothing is constructed before the audit."""
+"""Exceptions of skops for damaged or forged files. Nothing is constructed before the audit."""
 
 
 @dataclass(frozen=True)
 class LoadedModel:
-    """A fitted pipeline and what is known of it."""
+    """A fitted pipeline and its description."""
 
     pipeline: Any
     info: ModelInfo
@@ -55,7 +55,7 @@ class LoadedModel:
 
     @property
     def classes(self) -> tuple[Any, ...]:
-        """Labels in the order of `predict_proba`'s columns."""
+        """Labels in the order of the columns of `predict_proba`."""
         return self.info.classes
 
     @property
@@ -67,23 +67,23 @@ class LoadedModel:
         """Labels, or numbers; shape (rows,).
 
         Raises:
-            UsageError: The table lacks columns, has columns of other types than the model's
-                training data, or holds values that the model cannot take.
+            UsageError: Columns are missing or have other types than in the training data, or the
+                model does not accept their values.
         """
         return self._call(self.pipeline.predict, frame)
 
     def predict_proba(self, frame: "pd.DataFrame") -> "np.ndarray | None":
-        """Class probabilities, shape (rows, classes); None when the estimator has none.
+        """Class probabilities, shape (rows, classes); None if the estimator has none.
 
         Raises:
-            UsageError: As `predict`, or a probability is not a number.
+            UsageError: As for `predict`, or a probability is NaN or infinite.
         """
         import numpy as np
 
         if self.task == "regression" or not hasattr(self.pipeline, "predict_proba"):
             return None
-        found = self._call(self.pipeline.predict_proba, frame)
-        wrong = ~np.isfinite(np.asarray(found, dtype=float))
+        chances = self._call(self.pipeline.predict_proba, frame)
+        wrong = ~np.isfinite(np.asarray(chances, dtype=float))
         if wrong.any():
             column = int(wrong.any(axis=0).argmax())
             raise UsageError(
@@ -91,19 +91,19 @@ class LoadedModel:
                 f"{str(self.classes[column])!r} (column {column} of predict_proba) in "
                 f"{wrong[:, column].sum()} of {len(wrong)} rows; train with other hyperparameters"
             )
-        return found
+        return chances
 
     def check_table(self, frame: "pd.DataFrame") -> list[Finding]:
-        """What a reader should know of a table that the model is judged on.
+        """Check a table on which the model is evaluated; returns findings for a report.
 
         Raises:
-            UsageError: The table lacks columns, has other types than the model's training data,
-                or of a closed set of categories only values that the model has never seen.
+            UsageError: Columns are missing or have other types than in the training data, or all
+                values of a closed set of categories are unknown to the model.
         """
         return check_table(self.pipeline, self.info, frame)
 
     def unseen_shares(self, frame: "pd.DataFrame") -> Mapping[str, float]:
-        """For each categorical feature: the share of values that training has not seen, 0 to 1."""
+        """By categorical feature: the share of values that training has not seen, 0 to 1."""
         return unseen_shares(self.pipeline, self.info, frame)
 
     @functools.cached_property
@@ -119,18 +119,18 @@ class LoadedModel:
 
 
 def save(pipeline: Any, info: ModelInfo, frame: "pd.DataFrame", folder: Path) -> None:
-    """Write a fitted pipeline as a model folder; the same pipeline gives the same bytes.
+    """Write a fitted pipeline as a model folder; equal pipelines give equal bytes.
 
-    The thread counts and clock times that estimators keep are taken out of `pipeline` first.
+    Thread counts and times are removed from `pipeline` first.
 
     Args:
-        pipeline: Fitted.
-        info: What it is.
+        pipeline: The fitted pipeline.
+        info: Its description.
         frame: Its training features, for signature and example.
         folder: An existing folder.
 
     Raises:
-        UsageError: The pipeline holds what skops cannot write or `load` would refuse.
+        UsageError: The pipeline has objects that skops cannot write or `load` would refuse.
     """
     import skops.io
     from skops.io.exceptions import UnsupportedTypeException
@@ -148,7 +148,7 @@ def save(pipeline: Any, info: ModelInfo, frame: "pd.DataFrame", folder: Path) ->
     types = skops.io.get_untrusted_types(data=data)
     if offenders := refused(types, info.allowed_modules):
         raise UsageError(
-            f"{info.estimator} holds types outside of scikit-learn: {', '.join(offenders)}; use "
+            f"{info.estimator} contains types outside of scikit-learn: {', '.join(offenders)}; use "
             "another, or admit their module in the policy (allowed_modules)"
         )
     write_mlflow_folder(pipeline, frame, sorted(types), info.versions, SKOPS_FILE, data, folder)
@@ -156,16 +156,15 @@ def save(pipeline: Any, info: ModelInfo, frame: "pd.DataFrame", folder: Path) ->
 
 
 def load(folder: Path, *, allowed_modules: Sequence[str] = ()) -> LoadedModel:
-    """Read a model folder: bounds first, then the types it names, then construction.
+    """Read a model folder: check its limits, then its types, then construct the pipeline.
 
     Args:
-        folder: The model's folder.
-        allowed_modules: Import prefixes whose types may be constructed besides those of
-            scikit-learn, NumPy and SciPy that models are made of. What the folder says of itself
-            admits nothing.
+        folder: The folder of the model.
+        allowed_modules: Import prefixes of types that may be constructed, in addition to the
+            allowed types of scikit-learn, NumPy and SciPy. The folder itself cannot allow types.
 
     Raises:
-        IntegrityError: Not a model, damaged, or holding types that must not be constructed; names
+        IntegrityError: Not a model, damaged, or with types that are not allowed; the message lists
             all of them.
     """
     info = read_info(folder)
@@ -176,26 +175,26 @@ def load(folder: Path, *, allowed_modules: Sequence[str] = ()) -> LoadedModel:
 
 
 def audit(data: bytes, allowed_modules: Sequence[str] = ()) -> Any:
-    """A fitted pipeline from a skops file that skops itself wrote, after the checks of `load`.
+    """Load a file that skops itself wrote, with the checks of `load`.
 
     Raises:
-        IntegrityError: As `load`.
+        IntegrityError: As for `load`.
     """
     try:
-        ours = from_foreign(data)
+        converted = from_foreign(data)
     except _FAULTS as error:
         raise IntegrityError(f"{SKOPS_FILE}: cannot be read ({error!r})") from error
-    check_archive(ours)
-    return _construct(ours, allowed_modules)
+    check_archive(converted)
+    return _construct(converted, allowed_modules)
 
 
 def _construct(data: bytes, allowed_modules: Sequence[str], remark: str = "") -> Any:
-    """The pipeline in a canonical file whose shape was checked."""
+    """Construct the pipeline of a canonical file that `check_archive` has passed."""
     import skops.io
 
     from assay.models.walk import check_trees
 
-    # skops imports some of what a file names while it looks at it.
+    # skops imports some of the types of a file while it determines them.
     require_importable(schema_of(data), allowed_modules, SKOPS_FILE)
     try:
         types = skops.io.get_untrusted_types(data=data)
@@ -207,7 +206,9 @@ def _construct(data: bytes, allowed_modules: Sequence[str], remark: str = "") ->
     except _FAULTS as error:
         raise IntegrityError(f"{SKOPS_FILE}: cannot be constructed ({error!r}){remark}") from error
     if not hasattr(pipeline, "predict"):
-        raise IntegrityError(f"{SKOPS_FILE}: holds {type(pipeline).__name__}, which is no model")
+        raise IntegrityError(
+            f"{SKOPS_FILE}: contains {type(pipeline).__name__}, which is not a model"
+        )
     check_trees(pipeline)
     return pipeline
 

@@ -1,4 +1,4 @@
-"""`assay-model.json`: what a model is, readable without scikit-learn or MLflow."""
+"""`assay-model.json`: the description of a model, readable without scikit-learn or MLflow."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,49 +11,50 @@ from assay.evidence.format import POSITIVE, POSITIVE_DEFAULT
 
 INFO_FILE: Final = "assay-model.json"
 FORMAT: Final = "assay-model/1"
-"""docs/format-model.md has the procedure for raising it."""
+"""docs/format-model.md describes how to raise the version."""
 MAX_INFO_BYTES: Final = 16 << 20
 TASKS: Final = ("binary", "multiclass", "regression")
 
 
 @dataclass(frozen=True)
 class ModelInfo:
-    """What `assay-model.json` says."""
+    """The description of a model in `assay-model.json`."""
 
     task: str
     """`binary`, `multiclass` or `regression`."""
     target: str
     features: tuple[str, ...]
-    """Columns it reads: numeric ones, then categorical ones."""
+    """Columns that it reads: numeric columns, then categorical columns."""
     numeric: tuple[str, ...]
     categorical: tuple[str, ...]
     classes: tuple[Any, ...]
-    """Labels in the order of `predict_proba`'s columns; empty for regression."""
+    """Labels in the order of the columns of `predict_proba`; empty for regression."""
     positive: Any
-    """The positive class of a binary model, else None."""
+    """The positive class of a binary model; None for other tasks."""
     estimator: str
     """Import path."""
     hyperparameters: Mapping[str, Any]
-    """As the user gave them."""
+    """The hyperparameters that the user set."""
     seed: int
     threads: int
     rows: int
-    """Rows it was fitted on; 0 for an imported model, of which nobody knows."""
+    """Number of training rows; 0 (unknown) for an imported model."""
     allowed_modules: tuple[str, ...] = ()
-    """Import prefixes that training was allowed besides scikit-learn. To know, not to trust."""
+    """Import prefixes that were allowed in training in addition to scikit-learn. Informative only;
+    not used as an allow-list."""
     types: Mapping[str, str] = field(default_factory=dict)
     """Dataset type of each feature."""
     class_rows: tuple[int, ...] = ()
     """Training rows of each class, in the order of `classes`."""
     left_out: tuple[str, ...] = ()
-    """Columns that could have been features, but hold no value at all."""
+    """Columns that are not features because they have no values."""
     transformed: int = 0
-    """Width of the table that the estimator sees after preprocessing."""
+    """Number of columns after preprocessing."""
     versions: Mapping[str, str] = field(default_factory=dict)
-    """Of the libraries that made it, and Python."""
+    """Versions of the libraries in training, and of Python."""
 
     def class_notes(self) -> dict[str, str]:
-        """What evidence about a binary model says of its positive class; else nothing."""
+        """Notes about the positive class for evidence; empty for tasks other than binary."""
         if self.task != "binary":
             return {}
         try:
@@ -95,10 +96,10 @@ class ModelInfo:
 
 
 def read_info(folder: Path) -> ModelInfo:
-    """What a model folder says of itself; loads nothing.
+    """Read the description of a model without loading it.
 
     Raises:
-        IntegrityError: Not a model folder, malformed, or of another format version.
+        IntegrityError: Not a model folder, malformed, or of an unknown version.
     """
     path = folder / INFO_FILE
     try:
@@ -109,7 +110,7 @@ def read_info(folder: Path) -> ModelInfo:
         raise IntegrityError(f"not a model: {INFO_FILE} cannot be read ({error})") from error
     if not isinstance(raw, dict) or raw.get("format") != FORMAT:
         raise IntegrityError(
-            f"{INFO_FILE}: not of format {FORMAT}; was it made by another version?"
+            f"{INFO_FILE}: not of format {FORMAT}; was it created by another version?"
         )
     try:
         return _parse(raw)
@@ -118,18 +119,16 @@ def read_info(folder: Path) -> ModelInfo:
 
 
 def _parse(raw: dict[str, Any]) -> ModelInfo:
-    features = [(_text(f["name"]), _text(f["role"]), _text(f["type"])) for f in raw["features"]]
-    classes = tuple(_label(label) for label in _list(raw["classes"]))
+    features = _features(raw["features"])
+    classes = tuple(map(_label, _list(raw["classes"])))
     if raw["task"] not in TASKS or (raw["task"] == "binary") != (raw["positive"] in classes):
         raise ValueError(f"task {raw['task']!r} with positive class {raw['positive']!r}")
-    if not features or {role for _, role, _ in features} - {"numeric", "categorical"}:
-        raise ValueError("features")
     return ModelInfo(
         task=raw["task"],
         target=_text(raw["target"]),
         features=tuple(name for name, _, _ in features),
-        numeric=tuple(name for name, role, _ in features if role == "numeric"),
-        categorical=tuple(name for name, role, _ in features if role == "categorical"),
+        numeric=_with_role(features, "numeric"),
+        categorical=_with_role(features, "categorical"),
         classes=classes,
         positive=raw["positive"],
         estimator=_text(raw["estimator"]),
@@ -137,13 +136,25 @@ def _parse(raw: dict[str, Any]) -> ModelInfo:
         seed=_count(raw["seed"]),
         threads=_count(raw["threads"]),
         rows=_count(raw["rows"]),
-        allowed_modules=tuple(_text(name) for name in _list(raw["allowedModules"])),
+        allowed_modules=tuple(map(_text, _list(raw["allowedModules"]))),
         types={name: kind for name, _, kind in features},
-        class_rows=tuple(_count(rows) for rows in _list(raw["classRows"])),
-        left_out=tuple(_text(name) for name in _list(raw["leftOut"])),
+        class_rows=tuple(map(_count, _list(raw["classRows"]))),
+        left_out=tuple(map(_text, _list(raw["leftOut"]))),
         transformed=_count(raw["transformed"]),
         versions={_text(k): _text(v) for k, v in _mapping(raw["versions"]).items()},
     )
+
+
+def _features(raw: Any) -> list[tuple[str, str, str]]:
+    """Name, role and type of each feature."""
+    features = [(_text(f["name"]), _text(f["role"]), _text(f["type"])) for f in raw]
+    if not features or {role for _, role, _ in features} - {"numeric", "categorical"}:
+        raise ValueError("features")
+    return features
+
+
+def _with_role(features: list[tuple[str, str, str]], wanted: str) -> tuple[str, ...]:
+    return tuple(name for name, role, _ in features if role == wanted)
 
 
 def _text(value: Any) -> str:
@@ -154,7 +165,7 @@ def _text(value: Any) -> str:
 
 def _label(value: Any) -> Any:
     if not isinstance(value, str | int | float | bool):
-        raise TypeError(f"{value!r} is no label")
+        raise TypeError(f"{value!r} is not a label")
     return value
 
 
@@ -177,7 +188,7 @@ def _mapping(value: Any) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    """NumPy scalars as JSON's own."""
+    """Convert NumPy scalars to JSON values."""
     if isinstance(value, Mapping):
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

@@ -1,20 +1,20 @@
-"""What a model may be given: the columns that it was trained on, with the types they had then.
+"""Check that input tables have the columns and types of the training data of a model.
 
-An encoder maps every value that it does not know to "unseen", whatever its type is. A postal code
-that is read as a number is unseen in every row, and the model answers as if nothing was known. So
-each call compares the types of a table's columns with those that the model recorded:
+An encoder maps every unknown value to "unseen", regardless of its type. If a postal code is read as
+a number, it is unseen in every row, and the predictions are meaningless. Each call therefore
+compares the types of the columns with those that the model recorded:
 
-| recorded | taken |
+| recorded | accepted |
 | --- | --- |
 | number used as a number | `int64` and `float64`: a model computes in float64 |
-| number used as a category | the same; where `int64` was recorded, exact whole numbers only |
-| `bool` | truth values |
+| number used as a category | the same; if `int64` was recorded, exact integers only |
+| `bool` | booleans |
 | `string` | text |
 
-A column without any value is taken for every type. Everything else is refused.
+A column without values is accepted for every type. Everything else is refused.
 
-A missing text is None or NaN, which encoders tell apart: it is given as the one that the encoder
-of the column has learned.
+A missing text is None or NaN, which encoders distinguish: it is converted to the one that the
+encoder of the column has learned.
 """
 
 from collections.abc import Mapping, Sequence
@@ -23,8 +23,8 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from assay.core.findings import Finding, named
+from assay.data.exact_integers import WIDE
 from assay.data.text_types import MISSING_VALUES
-from assay.data.whole import WIDE
 from assay.errors import UsageError
 from assay.models.encoders import NAN, categories, learned_gaps
 from assay.models.preprocess import MAX_CATEGORIES
@@ -35,12 +35,12 @@ if TYPE_CHECKING:
     from assay.models.info import ModelInfo
 
 MAX_LISTED: Final = 20
-"""Columns that one message names."""
+"""Maximum number of columns in a message."""
 ROWS_PER_CATEGORY: Final = 5
-"""A column that had fewer training rows for each of its values, on average, is not a closed set:
-that new rows hold other values is normal."""
+"""A column with fewer training rows per distinct value, on average, is not a closed set: new rows
+are expected to have other values."""
 UNSEEN_SHARE: Final = 0.05
-"""Share of unseen values from which a closed set is worth a word."""
+"""Minimum share of unseen values in a closed set for a finding."""
 _NUMBERS: Final = ("int64", "float64")
 _INFERRED: Final = {
     "string": "string",
@@ -56,7 +56,7 @@ _INFERRED: Final = {
 
 
 def column_type(column: "pd.Series") -> str:
-    """The dataset type of a column's values; empty when all are missing.
+    """The dataset type of a column; empty if all values are missing.
 
     Values of several types have the type `mixed`.
     """
@@ -75,26 +75,29 @@ def column_type(column: "pd.Series") -> str:
 def conform(
     frame: "pd.DataFrame", info: "ModelInfo", gaps: Mapping[str, Sequence[Any]]
 ) -> "pd.DataFrame":
-    """The features of a table, in the model's order.
+    """Select the features of a table and convert them to the types of the training data.
 
     Args:
         frame: The table.
-        info: The model's.
-        gaps: For each feature that encoders read, what they have learned of None and NaN.
+        info: Description of the model.
+        gaps: The result of `learned_gaps`.
+
+    Returns:
+        The features in the order of the model.
 
     Raises:
-        UsageError: Columns that are missing, or of another type than the model recorded; names
-            all, with both types.
+        UsageError: Columns are missing or have other types than in the training data; the message
+            lists all of them with both types.
     """
     problems = missing_columns(frame, info)
     columns: dict[str, Any] = {}
     for name in info.features:
         if name in frame.columns:
-            recorded, found = info.types.get(name, ""), column_type(frame[name])
-            if problem := _refusal(frame[name], recorded, found, numeric=name in info.numeric):
+            recorded, actual = info.types.get(name, ""), column_type(frame[name])
+            if problem := _refusal(frame[name], recorded, actual, numeric=name in info.numeric):
                 problems.append(f"column {name!r} is {problem}")
             columns[name] = frame[name]
-            if not found and recorded:
+            if not actual and recorded:
                 columns[name] = _empty(frame[name], recorded)
             if gaps.get(name):
                 columns[name] = _with_gap(columns[name], gaps[name][0])
@@ -110,26 +113,26 @@ def conform(
 
 
 def missing_columns(frame: "pd.DataFrame", info: "ModelInfo") -> list[str]:
-    """A line for the features that a table lacks; none when it has all."""
+    """One line with the missing features of a table; empty if it has all."""
     missing = [name for name in info.features if name not in frame.columns]
     more = f" and {len(missing) - MAX_LISTED} more" if len(missing) > MAX_LISTED else ""
     named = ", ".join(map(repr, missing[:MAX_LISTED])) + more
     return [f"columns that the model needs are missing: {named}"] if missing else []
 
 
-def _refusal(column: "pd.Series", recorded: str, found: str, *, numeric: bool) -> str:
-    """Why a column cannot be taken; empty when it can."""
-    if not recorded or not found or recorded == found:
+def _refusal(column: "pd.Series", recorded: str, actual: str, *, numeric: bool) -> str:
+    """Why a column is refused; empty if it is accepted."""
+    if not recorded or not actual or recorded == actual:
         return ""
-    if recorded in _NUMBERS and found in _NUMBERS:
-        if numeric or recorded == "float64" or found == "int64":
-            return ""
-        if _is_rounded(column):
-            return "of whole numbers beyond 2^53 with missing values, which are rounded"
-        if not _has_fractions(column):
-            return ""
+    if not {recorded, actual} <= set(_NUMBERS):
+        return f"{actual}, and {recorded} in the model's training data"
+    if numeric or recorded == "float64" or actual == "int64":
+        return ""
+    if _is_rounded(column):
+        return "of integers beyond 2^53 with missing values, which are rounded"
+    if _has_fractions(column):
         return "float64 with fractions, and int64 in the model's training data"
-    return f"{found}, and {recorded} in the model's training data"
+    return ""
 
 
 def _has_fractions(column: "pd.Series") -> bool:
@@ -138,20 +141,20 @@ def _has_fractions(column: "pd.Series") -> bool:
 
 
 def _is_rounded(column: "pd.Series") -> bool:
-    """Whether a column of floats stands for whole numbers that floats do not tell apart."""
+    """Whether a float column may contain rounded integers."""
     return bool((column.abs() >= WIDE).any())
 
 
 def _empty(column: "pd.Series", recorded: str) -> "pd.Series":
-    """A column without values as a dataset gives one of that type."""
-    gone, kind = (np.nan, float) if recorded in _NUMBERS else (None, object)
-    return column.__class__([gone] * len(column), column.index, dtype=kind, name=column.name)
+    """A column without values, as it is read from a dataset with this type."""
+    missing, kind = (np.nan, float) if recorded in _NUMBERS else (None, object)
+    return column.__class__([missing] * len(column), column.index, dtype=kind, name=column.name)
 
 
 def _with_gap(column: "pd.Series", gap: Any) -> "pd.Series":
-    """A column of objects whose missing values are all `gap`."""
+    """Replace all missing values of an object column by `gap`."""
     missing = column.isna()
-    # A number has one way to be missing.
+    # Missing numbers are always NaN.
     if column.dtype.kind != "O" or column.dtype.name == "category" or not missing.any():
         return column
     values = column.to_numpy(dtype=object, copy=True)
@@ -162,48 +165,61 @@ def _with_gap(column: "pd.Series", gap: Any) -> "pd.Series":
 def check_labels(
     info: "ModelInfo", truth: "pd.Series", where: str = "the test data", *, new: bool = False
 ) -> None:
-    """Refuse a target that predictions cannot be compared with; missing values are not looked at.
+    """Check that a target can be compared with predictions; missing values are ignored.
 
     Args:
-        info: The model's.
-        truth: The target's values.
-        where: What they are of, in errors.
-        new: Whether labels may be there that the model has never seen, if of the type of its own.
+        info: Description of the model.
+        truth: Values of the target.
+        where: Name of the table, for errors.
+        new: Accept labels that the model does not know, if they have the same type.
 
     Raises:
-        UsageError: No numbers, for regression; labels that the model has never seen.
+        UsageError: The values are not numbers, for regression; or the model does not know labels.
     """
-    found = truth.dropna()
-    if found.empty:
+    present = truth.dropna()
+    if present.empty:
         return
     if info.task == "regression":
         if truth.dtype.kind not in "iuf":
             raise UsageError(f"target {info.target!r} is not a number in {where}")
         return
-    labels = set(found.unique()) - set(info.classes)
-    kinds = {isinstance(label, str) for label in info.classes}
-    unlike = {label for label in labels if isinstance(label, str) not in kinds}
-    unknown = sorted(str(label) for label in (unlike if new else labels))
+    unknown = _unknown_labels(info, present, new=new)
     if unknown:
         known = ", ".join(repr(str(label)) for label in info.classes)
         if set(unknown) & set(map(str, info.classes)):
-            # Written alike, they would read as if nothing was wrong.
-            known += ", of another type (numbers, text and truth values are not the same)"
+            # Labels of different types may look the same in the message.
+            known += ", of another type (numbers, text and booleans are not the same)"
         raise UsageError(
             f"target {info.target!r}: {where} has labels the model has never seen: "
             f"{', '.join(map(repr, unknown[:10]))}; it knows {known}"
         )
 
 
+def _unknown_labels(info: "ModelInfo", present: "pd.Series", *, new: bool) -> list[str]:
+    labels = set(present.unique()) - set(info.classes)
+    if new:
+        kinds = {isinstance(label, str) for label in info.classes}
+        labels = {label for label in labels if isinstance(label, str) not in kinds}
+    return sorted(map(str, labels))
+
+
 def check_table(pipeline: Any, info: "ModelInfo", frame: "pd.DataFrame") -> list[Finding]:
-    """What a reader should know of a table that a model is judged on.
+    """Check a table on which a model is evaluated.
+
+    Args:
+        pipeline: The fitted pipeline.
+        info: Description of the model.
+        frame: The table.
+
+    Returns:
+        The findings for a report.
 
     Raises:
-        UsageError: As `conform`; or no value of a closed set of categories is one that the model
-            was trained on, so that its predictions would say nothing about it.
+        UsageError: As for `conform`; or all values of a closed set of categories are unknown to the
+            model, so that its predictions would be meaningless.
     """
     conform(frame, info, {})
-    found, problems = [], []
+    findings, problems = [], []
     shares = unseen_shares(pipeline, info, frame)
     closed = closed_sets(pipeline, info)
     for name, share in shares.items():
@@ -212,32 +228,32 @@ def check_table(pipeline: Any, info: "ModelInfo", frame: "pd.DataFrame") -> list
             problems.append(f"column {name!r} (it knows {known}{', …' * (len(closed[name]) > 5)})")  # noqa: PLR2004
         elif share == 1.0 or (name in closed and share >= UNSEEN_SHARE):
             text = f"column {name!r}: {share:.1%} of the values are unseen in training"
-            found.append(Finding("unseen-categories", text, (name,)))
+            findings.append(Finding("unseen-categories", text, (name,)))
     if problems:
         raise UsageError(
             f"the model was trained on none of the values of {'; '.join(problems[:MAX_LISTED])}; "
-            "give data that is written as its training data was, or train it again"
+            "give data in the format of its training data, or train it again"
         )
     gaps = _unlearned_gaps(pipeline, info, frame)
-    return _differences(info, frame) + found + gaps + _extra(info, frame)
+    return _differences(info, frame) + findings + gaps + _extra(info, frame)
 
 
 def _unlearned_gaps(pipeline: Any, info: "ModelInfo", frame: "pd.DataFrame") -> list[Finding]:
-    """Missing values of categories that encoders take for a value that they have never seen.
+    """Findings for missing values that encoders treat as unseen categories.
 
     Raises:
-        UsageError: Such columns of which the model knows a value that the reader takes as missing,
-            and the table holds it nowhere.
+        UsageError: The model knows a category that is read as a missing value, and the table never
+            has it.
     """
     known = categories(pipeline, info.features)
-    found, problems = [], []
+    findings, problems = [], []
     for name, gaps in learned_gaps(pipeline, info.features).items():
         column = frame[name]
         share = float(column.isna().mean()) if len(column) else 0.0
         learned = NAN in gaps if column.dtype.kind == "f" else bool(gaps)
         if learned or not 0 < share < 1:
             continue
-        found.append(
+        findings.append(
             Finding(
                 "unlearned-gaps",
                 f"column {name!r}: {share:.1%} of the values are missing, and the model has "
@@ -251,22 +267,22 @@ def _unlearned_gaps(pipeline: Any, info: "ModelInfo", frame: "pd.DataFrame") -> 
     if problems:
         raise UsageError(
             "the data has missing values where the model was trained on a text that means a "
-            f"missing value, in {'; '.join(problems[:MAX_LISTED])}; take that text out of "
+            f"missing value, in {'; '.join(problems[:MAX_LISTED])}; remove that text from "
             "missing_values"
         )
-    return found
+    return findings
 
 
 def _differences(info: "ModelInfo", frame: "pd.DataFrame") -> list[Finding]:
     notes: list[tuple[str, str, str]] = []
     for name in info.features:
-        recorded, found = info.types.get(name, ""), column_type(frame[name])
-        if not found:
+        recorded, actual = info.types.get(name, ""), column_type(frame[name])
+        if not actual:
             notes.append(("empty-column", name, "holds no value at all"))
-        elif recorded == "float64" and found == "int64":
+        elif recorded == "float64" and actual == "int64":
             text = "is int64, and float64 in training: read as float64"
             notes.append(("type-cast", name, text))
-        elif recorded == "int64" and found == "float64" and _has_fractions(frame[name]):
+        elif recorded == "int64" and actual == "float64" and _has_fractions(frame[name]):
             notes.append(("type-cast", name, "holds fractions, and whole numbers in training"))
     return [Finding(code, f"column {name!r} {text}", (name,)) for code, name, text in notes]
 
@@ -280,19 +296,28 @@ def _extra(info: "ModelInfo", frame: "pd.DataFrame") -> list[Finding]:
 
 
 def unseen_shares(pipeline: Any, info: "ModelInfo", frame: "pd.DataFrame") -> Mapping[str, float]:
-    """For each category that has values: the share of them that training has not seen, 0 to 1."""
-    found = {}
+    """The shares of values that training has not seen.
+
+    Args:
+        pipeline: The fitted pipeline.
+        info: Description of the model.
+        frame: The table.
+
+    Returns:
+        A share from 0 to 1 for each categorical feature with values.
+    """
+    shares = {}
     for name, known in categories(pipeline, info.features).items():
         values = frame[name].dropna() if name in frame else ()
         if len(values):
-            found[name] = float(1 - values.isin(known).mean())  # type: ignore[union-attr]
-    return found
+            shares[name] = float(1 - values.isin(known).mean())  # type: ignore[union-attr]
+    return shares
 
 
 def closed_sets(pipeline: Any, info: "ModelInfo") -> Mapping[str, list[Any]]:
-    """Categories of which training had few values and many rows of each.
+    """Categorical features with few values and many training rows per value.
 
-    Of a model that was imported nobody knows the rows: its few values are a closed set.
+    The rows of imported models are unknown: if they have few values, these are a closed set.
     """
     return {
         name: known

@@ -1,4 +1,4 @@
-"""The part of a model's folder that is MLflow's, without clock, chance and host in it."""
+"""Write the MLflow part of a model folder without times, random ids and host names."""
 
 import contextlib
 import hashlib
@@ -25,13 +25,13 @@ if TYPE_CHECKING:
 
 EXAMPLE_ROWS: Final = 3
 REQUIREMENTS: Final = ("mlflow", "numpy", "pandas", "scikit-learn", "scipy", "skops")
-"""What loading and serving a model needs, and nothing else."""
+"""Distributions for loading and serving a model."""
 _PYTHON: Final = f"{sys.version_info.major}.{sys.version_info.minor}"
 _EPOCH: Final = "1970-01-01 00:00:00.000000"
 
 
 def versions(extra: Sequence[str] = ()) -> Mapping[str, str]:
-    """Exact versions of what a model is loaded with, by distribution name; Python's first.
+    """Exact versions of the distributions for loading a model, and of Python.
 
     Args:
         extra: Import prefixes of the admitted classes that it may hold, such as `lightgbm`. Code
@@ -64,10 +64,10 @@ def write_mlflow_folder(
         pipeline: The fitted pipeline.
         frame: Its training features; the first `EXAMPLE_ROWS` become the input example.
         trusted: Types that MLflow may construct from `data`.
-        needs: As `versions` gives it.
+        needs: The result of `versions`.
         skops_file: Name of the model file.
         data: The pipeline as a canonical skops file.
-        folder: An existing folder; a scratch folder is made beside it, and removed.
+        folder: An existing folder; a temporary folder is created next to it, and removed.
     """
     pins = [
         f"{name}=={number}"
@@ -80,7 +80,7 @@ def write_mlflow_folder(
         "channels": ["conda-forge"],
         "dependencies": [f"python={_PYTHON}", "pip", {"pip": pins}],
     }
-    # In the work folder, where there is room, not in the system's temporary folder.
+    # In the work folder, because the temporary folder of the system may be too small.
     with tempfile.TemporaryDirectory(prefix=".mlflow-", dir=folder.parent) as scratch, _quiet():
         silence_mlflow()
         import mlflow.sklearn
@@ -93,7 +93,7 @@ def write_mlflow_folder(
             skops_trusted_types=list(trusted),
             signature=_signature(frame, pipeline.predict(example)),
             input_example=example,
-            # Given, so that MLflow neither looks for imports nor asks a package index.
+            # Set, so that MLflow neither analyses imports nor queries a package index.
             conda_env=environment,
         )
         (staged / skops_file).write_bytes(data)
@@ -112,33 +112,33 @@ def write_mlflow_folder(
 
 
 def _signature(frame: "pd.DataFrame", predicted: Any) -> Any:
-    """What MLflow demands of a request: all that `assay.models` takes, it takes.
+    """The MLflow signature, which accepts all inputs that `assay.models` accepts.
 
-    A number is of any type, so MLflow does not refuse a text there, as `assay.models` does.
-    MLflow's `long` refuses a gap, which pandas reads as a float, and its `double` refuses a request
-    in which all numbers happen to be whole.
+    Numeric columns have any type, so MLflow does not refuse texts, which `assay.models` does. The
+    type `long` would refuse missing values, which pandas reads as floats, and `double` would refuse
+    requests in which all numbers are integers.
     """
     from mlflow.models import ModelSignature, infer_signature
     from mlflow.types import ColSpec, Schema
     from mlflow.types.type_hints import AnyType
 
-    found = infer_signature(frame, predicted)
+    inferred = infer_signature(frame, predicted)
     numbers = {name for name in frame.columns if frame[name].dtype.kind in "iuf"}
     columns = [
-        ColSpec(AnyType(), one.name, required=one.required) if one.name in numbers else one
-        for one in found.inputs.inputs
+        ColSpec(AnyType(), item.name, required=item.required) if item.name in numbers else item
+        for item in inferred.inputs.inputs
     ]
-    return ModelSignature(inputs=Schema(columns), outputs=found.outputs)
+    return ModelSignature(inputs=Schema(columns), outputs=inferred.outputs)
 
 
 def _make_canonical(path: Path, data: bytes) -> None:
-    """Replace what MLflow takes from the clock, from chance and from this machine."""
+    """Replace times, random ids and properties of this machine."""
     raw = yaml.safe_load(path.read_text())
     raw["utc_time_created"] = _EPOCH
     raw["model_uuid"] = uuid.UUID(hashlib.sha256(data).hexdigest()[:32]).hex
     raw["model_size_bytes"] = len(data)
     raw["flavors"]["python_function"]["python_version"] = _PYTHON
-    # Where it was saved, which these would tell were it saved within an MLflow run.
+    # Present only if the model is saved within an MLflow run.
     for name in ("artifact_path", "run_id"):
         raw.pop(name, None)
     _write_yaml(path, raw)
@@ -146,13 +146,13 @@ def _make_canonical(path: Path, data: bytes) -> None:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Without what MLflow says of pip versions and integer columns, which helps no reader here."""
+    """Suppress messages of MLflow about pip versions and integer columns, which do not apply."""
     logger = logging.getLogger("mlflow")
     level = logger.level
     logger.setLevel(logging.ERROR)
     try:
         with warnings.catch_warnings():
-            # The pipeline takes missing values in integer columns, whatever MLflow fears.
+            # The pipeline supports missing values in integer columns.
             warnings.filterwarnings("ignore", category=UserWarning, module="mlflow")
             yield
     finally:

@@ -1,24 +1,24 @@
-"""Preprocessing and estimator in one pipeline, so that serving cannot skew.
+"""Preprocessing and estimator in one pipeline, to avoid skew between training and serving.
 
-What each kind of estimator gets:
+The input of the estimator:
 
-- numbers (and truth values, as 0 and 1): the median for missing values, then mean 0 and variance 1;
-  histogram gradient boosting keeps missing values, which it takes as they are
-- categories: one-hot, or for trees one number each (histogram gradient boosting is given that these
-  are categories). A missing value is a category of its own. Beyond the `MAX_CATEGORIES` most
-  frequent, values are put together; a value that training has not seen counts as one of these in
-  one-hot, as missing for trees.
+- numbers (and booleans, as 0 and 1): missing values are replaced by the median, then mean 0 and
+  variance 1; histogram gradient boosting supports missing values, so they are kept
+- categories: one-hot, or one number each for trees (histogram gradient boosting treats these as
+  categories). Missing values are a category. Values other than the `MAX_CATEGORIES` most frequent
+  are grouped; a value that does not occur in training belongs to this group in one-hot, and is a
+  missing value for trees.
 """
 
 from collections.abc import Collection, Sequence
 from typing import Any, Final
 
 MAX_CATEGORIES: Final = 100
-"""Rarer values of a column with more are put together, so that the table's width stays bounded."""
+"""Further, rarer values of a column are grouped, to limit the width of the table."""
 MISSING: Final = "(missing)"
-"""The category that a missing text belongs to."""
+"""The category of missing texts."""
 _UNSEEN: Final = -1
-"""Code of a missing or unseen category for trees; codes of seen ones start at 0."""
+"""Code of missing and unseen categories for trees; codes of other categories start at 0."""
 
 
 def make_pipeline(
@@ -27,30 +27,36 @@ def make_pipeline(
     categorical: Sequence[str],
     text: Collection[str] | None = None,
 ) -> Any:
-    """An unfitted pipeline of two steps, `prepare` and `estimator`.
+    """Create an unfitted pipeline of two steps, `prepare` and `estimator`.
 
     Args:
-        estimator: Unfitted; told which columns are categories when it wants to know.
-        numeric: Columns that hold numbers or truth values.
+        estimator: An unfitted estimator. Histogram gradient boosting is configured with the
+            categorical columns.
+        numeric: Numeric and boolean columns.
         categorical: Columns to encode.
-        text: Those of `categorical` that hold text; all of them by default.
+        text: The text columns of `categorical`; all of them by default.
+
+    Returns:
+        The pipeline.
     """
     from sklearn.compose import ColumnTransformer
     from sklearn.pipeline import Pipeline
 
     words = [name for name in categorical if text is None or name in text]
     codes = [name for name in categorical if name not in words]
-    wanted = [
+    transformers = [
         ("numeric", _numbers(estimator), list(numeric)),
         ("text", _words(_encoder(estimator)), words),
         ("codes", _encoder(estimator), codes),
     ]
     prepare = ColumnTransformer(
-        [entry for entry in wanted if entry[2]], remainder="drop", verbose_feature_names_out=False
+        [entry for entry in transformers if entry[2]],
+        remainder="drop",
+        verbose_feature_names_out=False,
     )
-    asks = _is_histogram_boosting(estimator) and categorical
-    # "from_dtype" is its default; a user who set something else has the last word.
-    if asks and estimator.categorical_features == "from_dtype":
+    configurable = _is_histogram_boosting(estimator) and categorical
+    # "from_dtype" is the default; another setting of the user is kept.
+    if configurable and estimator.categorical_features == "from_dtype":
         first = len(numeric)
         estimator.set_params(categorical_features=list(range(first, first + len(categorical))))
     return Pipeline([("prepare", prepare), ("estimator", estimator)])
@@ -62,7 +68,7 @@ def _numbers(estimator: Any) -> Any:
     from sklearn.preprocessing import StandardScaler
 
     if _is_histogram_boosting(estimator):
-        # Scaling changes nothing for trees; it makes numbers of truth values, and keeps gaps.
+        # Scaling does not affect trees; it converts booleans to numbers and keeps missing values.
         return StandardScaler()
     impute = SimpleImputer(strategy="median", keep_empty_features=True)
     return Pipeline([("impute", impute), ("scale", StandardScaler())])
@@ -72,8 +78,8 @@ def _words(encoder: Any) -> Any:
     from sklearn.impute import SimpleImputer
     from sklearn.pipeline import Pipeline
 
-    # A dataset says None where a table read from CSV says NaN, and both are one category. NaN comes
-    # first: an imputer of None refuses a table with NaN.
+    # A missing value is None in datasets and NaN in tables from CSV; both are the same category.
+    # NaN is imputed first, because an imputer for None refuses tables with NaN.
     steps = [
         (
             name,

@@ -1,4 +1,4 @@
-"""A thread count that is an input, not a property of the host: it changes a model's last bits."""
+"""Use a fixed number of threads, regardless of the host, because it affects the results."""
 
 import contextlib
 from collections.abc import Iterator
@@ -17,14 +17,14 @@ _VARIABLES: Final = (
 
 @contextlib.contextmanager
 def fixed_threads(count: int) -> Iterator[None]:
-    """Run OpenMP and BLAS with `count` threads, on however many cores there are.
+    """Run OpenMP and BLAS with `count` threads, regardless of the number of cores.
 
-    Two things besides threadpoolctl's limit are needed. scikit-learn caps its threads at the number
-    of cores unless `OMP_NUM_THREADS` is set, whatever its value. And joblib's worker processes
-    take these variables, or else cores divided by jobs: each worker shall use one thread.
+    The limit of threadpoolctl is not sufficient. scikit-learn uses at most one thread per core,
+    unless `OMP_NUM_THREADS` is set to any value. The worker processes of joblib use these
+    variables, or by default the number of cores divided by jobs; they must use one thread.
 
     Args:
-        count: At least 1. The libraries to limit must have been loaded before.
+        count: At least 1. The libraries must be loaded already.
 
     Raises:
         UsageError: `count` is less than 1.

@@ -1,7 +1,7 @@
-"""Which types a model file may hold: the allow-list that stands between data and code.
+"""The allow-list of types in model files, which prevents data from running code.
 
-skops constructs what a file names, so a name is held against this list before anything is
-constructed or, outside of scikit-learn, NumPy and SciPy, even imported.
+skops constructs the types in a file, so their names are checked before anything is constructed or,
+outside of scikit-learn, NumPy and SciPy, even imported.
 """
 
 import importlib
@@ -23,15 +23,16 @@ _NAMES: Final = frozenset(
         "collections.defaultdict",
         "functools.partial",
         "numpy.dtype",
-        "numpy.mean",  # what FeatureAgglomeration pools with
-        "scipy._lib.array_api_compat.numpy._aliases.asarray",  # held by splines
+        "numpy.mean",  # the default pooling function of FeatureAgglomeration
+        "scipy._lib.array_api_compat.numpy._aliases.asarray",  # an attribute of splines
         "scipy.interpolate._bsplines.BSpline",
     }
 )
-"""Beyond skops' own list. Each runs nothing by being constructed; a partial's function is held
-against this list as well."""
+"""Allowed in addition to the list of skops. Their construction runs no code; the function of a
+partial is checked too."""
 _TOPS: Final = frozenset({"builtins", "collections", "functools", "numpy", "scipy", "sklearn"})
-"""What may be imported at all for a model's sake, besides the platform's classes."""
+"""Top-level modules that may be imported to load a model, besides those of the platform's
+classes."""
 MAX_NAME_CHARS: Final = 200
 _REMEDY: Final = (
     "if they belong to an estimator that you trust, admit them in the policy (allowed_modules) and "
@@ -41,11 +42,11 @@ _PREFIXES: Final = ("sklearn.", "scipy.sparse.")
 _CLOSED: Final = frozenset(
     {"externals", "tests", "conftest", "datasets", "_testing", "_mocking", "callback"}
 )
-"""Parts of scikit-learn that reach the file system, the network or other processes."""
+"""Parts of scikit-learn that access the file system, the network or other processes."""
 _FUNCTIONS: Final = ("sklearn.feature_selection.", "sklearn.metrics.")
-"""Where the functions are that estimators hold: scores and distances, which only compute."""
+"""Modules of functions that estimators refer to: scores and distances, without side effects."""
 _CALLERS: Final = "sklearn.metrics._scorer."
-"""Its functions call methods by name."""
+"""Module whose functions call methods by name."""
 _OWN_FUNCTIONS: Final = frozenset(
     {
         "sklearn.cluster._kmeans._kmeans_single_elkan",
@@ -55,43 +56,51 @@ _OWN_FUNCTIONS: Final = frozenset(
     }
 )
 _CALLED: Final = frozenset({"FunctionNode", "TypeNode", "MethodNode"})
-"""What skops calls a node that stands for something to be called, not for an object."""
+"""Node types of skops for callables."""
 _REACHING: Final = ("memory", "input")
-"""Attributes that make an estimator read files: a cache of pickles, names of files."""
+"""Attributes that make an estimator read files: a cache of pickles, file names."""
 _REACHES: Final = frozenset({"file", "filename"})
 
 
 def refused(names: Iterable[str], allowed_modules: Sequence[str] = ()) -> list[str]:
-    """Those of the types named in a file that it must not hold, sorted."""
+    """The types that are not allowed in a model file, sorted."""
     classes = admitted_classes(allowed_modules)
     return sorted(name for name in names if not _is_admitted(name, classes))
 
 
 def require_admitted(names: Iterable[str], allowed_modules: Sequence[str], what: str) -> list[str]:
-    """The names, sorted, if all of them are admitted.
+    """Check that all types are allowed.
+
+    Args:
+        names: Full names of types.
+        allowed_modules: Import prefixes of additional types, which the platform must allow too.
+        what: Name of the file, for errors.
+
+    Returns:
+        The names, sorted.
 
     Raises:
-        IntegrityError: Names all that are not.
+        IntegrityError: Types are not allowed; the message lists up to 20.
     """
-    found = sorted(names)
-    if offenders := refused(found, allowed_modules):
+    types = sorted(names)
+    if offenders := refused(types, allowed_modules):
         raise IntegrityError(
-            f"{what} holds types that no allow-list holds: {', '.join(some(offenders, str))}; "
-            f"{_REMEDY}"
+            f"{what} contains types that are not on an allow-list: "
+            f"{', '.join(some(offenders, str))}; {_REMEDY}"
         )
-    return found
+    return types
 
 
 def require_importable(schema: Any, allowed_modules: Sequence[str], what: str) -> None:
-    """Refuse a file that names a module which must not be imported; imports nothing itself.
+    """Check that all modules of a file may be imported, without importing them.
 
     Args:
-        schema: skops' own: nested objects, each of which may name a class or a function.
+        schema: The schema of skops: nested objects with names of classes and functions.
         allowed_modules: As for `require_admitted`.
-        what: What to call the file in errors.
+        what: Name of the file, for errors.
 
     Raises:
-        IntegrityError: Names up to 20 that are outside.
+        IntegrityError: Modules are not allowed; the message lists up to 20 names.
     """
     classes = admitted_classes(allowed_modules)
     _require_quiet(schema, what)
@@ -106,20 +115,20 @@ def require_importable(schema: Any, allowed_modules: Sequence[str], what: str) -
     }
     if outside:
         raise IntegrityError(
-            f"{what} holds types that no allow-list holds: {', '.join(some(sorted(outside), str))}"
-            f"; {_REMEDY}"
+            f"{what} contains types that are not on an allow-list: "
+            f"{', '.join(some(sorted(outside), str))}; {_REMEDY}"
         )
 
 
 def _require_quiet(schema: Any, what: str) -> None:
-    """Refuse estimators that read files, and classes where a function belongs.
+    """Refuse estimators that read files, and classes in place of functions.
 
-    A pipeline could call such a class with values of its own, beyond what is checked here.
+    A pipeline could call such a class with arguments that are not checked here.
     """
     for node in _nodes(schema):
         name = f"{node.get('__module__')}.{node.get('__class__')}"[:MAX_NAME_CHARS]
         called = node.get("__loader__") in _CALLED and name.startswith(_PREFIXES)
-        if called and not _CLOSED.intersection(name.split(".")) and inspect.isclass(_found(name)):
+        if called and not _CLOSED.intersection(name.split(".")) and inspect.isclass(_object(name)):
             raise IntegrityError(f"{what}: would call the class {name}; the file is forged")
         for key in _REACHING:
             if (value := _text_of(node.get(key))) and (key == "memory" or value in _REACHES):
@@ -130,7 +139,7 @@ def _require_quiet(schema: Any, what: str) -> None:
 
 
 def _text_of(node: Any) -> str:
-    """The text that a node of skops stands for; empty where it is none."""
+    """The text of a skops node; empty if it is not text."""
     content = node.get("content") if isinstance(node, dict) else None
     if not isinstance(content, str) or node.get("__loader__") != "JsonNode":
         return ""
@@ -142,18 +151,18 @@ def _text_of(node: Any) -> str:
 
 
 def _nodes(schema: Any) -> Iterator[dict[str, Any]]:
-    waiting = [schema]
-    while waiting:
-        item = waiting.pop()
+    pending = [schema]
+    while pending:
+        item = pending.pop()
         if isinstance(item, list):
-            waiting += item
+            pending += item
         elif isinstance(item, dict):
             yield item
-            waiting += item.values()
+            pending += item.values()
 
 
 def _named(schema: Any) -> Iterator[str]:
-    """The full name of everything that a schema would have imported."""
+    """The full names of all types and functions in a schema."""
     for item in _nodes(schema):
         for module, name in (("__module__", "__class__"), ("module_path", "function")):
             if module in item:
@@ -169,17 +178,16 @@ def _is_admitted(name: str, classes: frozenset[str]) -> bool:
 
 
 def _is_own(name: str) -> bool:
-    """Whether a name leads to a class of the library, or to one of its functions that only compute.
+    """Whether a name refers to a class of the library, or to a function without side effects.
 
-    The modules of a library also hold what they import, such as `importlib.import_module`; called
-    one after the other by a pipeline, such functions run any command. Methods have no module, so
-    that none is admitted.
+    The namespaces of modules also contain their imports, such as `importlib.import_module`, with
+    which a pipeline could run any command. Methods have no module, so they are not allowed.
     """
-    found = _found(name)
+    target = _object(name)
     if name in _OWN_FUNCTIONS:
         return True
-    made_in = f"{getattr(found, '__module__', '')}."
-    if inspect.isclass(found):
+    made_in = f"{getattr(target, '__module__', '')}."
+    if inspect.isclass(target):
         return made_in.startswith(_PREFIXES)
     return (
         made_in.startswith(_FUNCTIONS)
@@ -188,7 +196,7 @@ def _is_own(name: str) -> bool:
     )
 
 
-def _found(name: str) -> Any:
+def _object(name: str) -> Any:
     path, _, last = name.rpartition(".")
     try:
         return getattr(importlib.import_module(path), last, None)

@@ -1,4 +1,4 @@
-"""Every object within a fitted pipeline: what estimators keep beyond their parameters."""
+"""Traverse the objects of a fitted pipeline, including attributes that are not parameters."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -13,32 +13,31 @@ _ENSEMBLES = ("sklearn.ensemble._forest", "sklearn.ensemble._gb")
 
 
 def walk(root: Any) -> Iterator[Any]:
-    """`root` and everything within it that has attributes of its own, each once."""
+    """`root` and all objects with attributes that it refers to, each once."""
     seen: set[int] = set()
-    waiting = [root]
-    while waiting:
-        item = waiting.pop()
+    pending = [root]
+    while pending:
+        item = pending.pop()
         if id(item) in seen or isinstance(item, str | bytes | int | float | type(None) | type):
             continue
         seen.add(id(item))
         if isinstance(item, dict):
-            waiting += item.values()
+            pending += item.values()
         elif isinstance(item, list | tuple | set | frozenset):
-            waiting += item
+            pending += item
         elif isinstance(item, np.ndarray):
             if item.dtype == object:
-                waiting += item.ravel().tolist()
+                pending += item.ravel().tolist()
         else:
             yield item
-            waiting += getattr(item, "__dict__", {}).values()
+            pending += getattr(item, "__dict__", {}).values()
 
 
 def forget_circumstances(pipeline: Any) -> None:
-    """Take out what a fit leaves behind of the clock and of the machine's threads.
+    """Remove times and thread counts from fitted estimators.
 
-    `n_jobs` says how to compute, not what: a server decides that for itself, and sums over a
-    varying number of threads would make predictions differ in their last bits. Searches keep how
-    long each candidate took.
+    `n_jobs` must not be part of a model: a server chooses it, and sums over a different number of
+    threads would change predictions in their last bits. Searches store the times of candidates.
     """
     for item in walk(pipeline):
         if hasattr(item, "get_params") and "n_jobs" in getattr(item, "__dict__", {}):
@@ -53,13 +52,13 @@ def forget_circumstances(pipeline: Any) -> None:
 
 
 def check_trees(pipeline: Any) -> None:
-    """Refuse a tree whose nodes point outside of it or to features that are not there.
+    """Refuse trees with references to nodes or features that do not exist.
 
-    scikit-learn follows these numbers without looking, so a forged file could crash the process
-    or read its memory (https://github.com/scikit-learn/scikit-learn/pull/34558).
+    scikit-learn does not check these references, so a forged file could crash the process or read
+    its memory (https://github.com/scikit-learn/scikit-learn/pull/34558).
 
     Raises:
-        IntegrityError: A tree that must not be walked.
+        IntegrityError: A reference is out of range.
     """
     for item in walk(pipeline):
         width = getattr(item, "n_features_in_", 0)
@@ -69,8 +68,8 @@ def check_trees(pipeline: Any) -> None:
         if _is(getattr(item, "tree_", None), _TREE):
             _check_tree(item.tree_, width)
         if type(item).__module__.startswith(_ENSEMBLES):
-            # These hand a table to their trees without checking its width again. One that was never
-            # fitted, such as what a search was given, has none.
+            # These pass tables to their trees without checking the width. Estimators that are not
+            # fitted, such as the one of a search, have no trees.
             trees = [
                 tree for tree in walk(getattr(item, "estimators_", ())) if hasattr(tree, "tree_")
             ]
@@ -111,9 +110,9 @@ def _check_predictor(predictor: Any, width: int) -> None:
 
 
 def _point_forward(children: Any, inner: Any) -> bool:
-    """Whether every inner node's child stands behind it in the list, and in it: so walks end."""
-    places = np.arange(len(children))[inner]
-    return bool((children[inner] > places).all()) and _below(children[inner], len(children))
+    """Whether the children of inner nodes exist and follow their parents, so that walks end."""
+    parents = np.arange(len(children))[inner]
+    return bool((children[inner] > parents).all()) and _below(children[inner], len(children))
 
 
 def _below(values: Any, limit: int) -> bool:
@@ -122,4 +121,4 @@ def _below(values: Any, limit: int) -> bool:
 
 def _require(holds: Any) -> None:
     if not holds:
-        raise IntegrityError("model.skops: a tree points outside of itself; the file is forged")
+        raise IntegrityError("model.skops: a tree has references out of range; the file is forged")

@@ -1,19 +1,19 @@
-"""Monitoring plans: what is watched in production, and how long a silent failure stays silent.
+"""Monitoring plans: what is monitored in production, and how soon a silent failure is detected.
 
 ```
-plan.py        monitoring.yaml, parsed with places
-schema.py      the same as a JSON Schema
-signals.py     what detectors look at
-bins.py        distributions as counts
-detectors.py   a window beside the reference: an alarm or none
-inject.py      faults to put into held-out rows
+plan.py        parser of monitoring.yaml
+schema.py      JSON Schema of the same format
+signals.py     input of the detectors
+bins.py        binning of distributions
+detectors.py   comparison of a window with the reference
+inject.py      fault injection into held-out rows
 replay.py      rows from a fault to its alarm, and false alarms
-monitor.py     rows as they come, through the same detectors
-judge.py       is the plan complete, and what does it answer
-draft.py       a first plan, for a person to review
+monitor.py     the same detectors on a stream of rows
+judge.py       completeness of a plan, and its evidence
+draft.py       first version of a plan, for review
 ```
 
-docs/monitoring.md says what the numbers mean. Importing this package imports neither pandas nor
+docs/monitoring.md explains the numbers. Importing this package imports neither pandas nor
 SciPy.
 """
 

@@ -1,4 +1,4 @@
-"""Bins, by which a distribution becomes counts; learned from the reference, then fixed."""
+"""Bins that turn a distribution into counts; learned from the reference, then fixed."""
 
 from typing import Final
 
@@ -7,47 +7,47 @@ import numpy as np
 from assay.monitoring.signals import Array, present
 
 BINS: Final = 10
-"""Quantile bins of a number: the deciles of scorecard practice."""
+"""Quantile bins of a number: deciles, as is usual for scorecards."""
 MIN_EXPECTED: Final = 5.0
-"""Rows that a category's bin must expect in a window, as Pearson's chi-square wants; rarer ones are
-put together."""
+"""Minimum expected rows of a category in a window, as for Pearson's chi-squared test; rarer
+categories share a bin."""
 MAX_CATEGORIES: Final = 50
 
 
 class NumberBins:
-    """A number's bins: frequent values', deciles of the rest, and one for missing values.
+    """Bins of a number: one for each frequent value, deciles of the rest, one for missing values.
 
-    A value that a tenth of the rows have gets a bin of its own. Otherwise one that most rows have,
-    such as zero, would leave the rest, which is what changes, in a single bin.
+    A value in at least a tenth of the rows gets a bin of its own. Otherwise a value in most rows,
+    such as zero, would leave all other values in a single bin, where changes are invisible.
 
     Args:
         values: The reference.
     """
 
     def __init__(self, values: Array) -> None:
-        there = present(values)
-        found, counts = np.unique(there, return_counts=True)
-        heavy = found[counts * BINS >= max(len(there), 1)]
-        rest = there[~np.isin(there, heavy)]
+        numbers = present(values)
+        distinct, counts = np.unique(numbers, return_counts=True)
+        heavy = distinct[counts * BINS >= max(len(numbers), 1)]
+        rest = numbers[~np.isin(numbers, heavy)]
         steps = np.linspace(0, 1, BINS + 1)[1:-1]
         cuts = np.quantile(rest, steps, method="higher") if len(rest) else np.zeros(0)
-        # A heavy value's bin begins at the value and ends right after it.
+        # The bin of a frequent value contains that value only.
         edges = np.concatenate([cuts, heavy, np.nextafter(heavy, np.inf)])
         self._edges = np.unique(edges)
         self.count = len(self._edges) + 2
 
     def codes(self, values: Array) -> Array:
         """The bin of each value, from 0 to `count` - 1."""
-        found = np.searchsorted(self._edges, values, side="right")
-        return np.asarray(np.where(np.isnan(values), self.count - 1, found))
+        codes = np.searchsorted(self._edges, values, side="right")
+        return np.asarray(np.where(np.isnan(values), self.count - 1, codes))
 
 
 class CategoryBins:
-    """A category's bins: the frequent ones, one for all others, one for missing values.
+    """Bins of a categorical column: frequent categories, all others, missing values.
 
     Args:
         values: The reference.
-        window: Rows that are judged together.
+        window: Number of rows in a window.
     """
 
     def __init__(self, values: Array, window: int) -> None:
@@ -63,12 +63,12 @@ class CategoryBins:
         """The bin of each value, from 0 to `count` - 1."""
         import pandas as pd
 
-        others, missing = self.count - 2, self.count - 1
+        rare, missing = self.count - 2, self.count - 1
         series = pd.Series(values, dtype=object)
-        found = series.map(self._codes).fillna(others).to_numpy(dtype=int)
-        return np.where(series.isna().to_numpy(), missing, found)
+        codes = series.map(self._codes).fillna(rare).to_numpy(dtype=int)
+        return np.where(series.isna().to_numpy(), missing, codes)
 
 
 def bins_of(values: Array, window: int) -> NumberBins | CategoryBins:
-    """Bins for a series, learned from the reference."""
+    """Bins of a series, learned from the reference `values`."""
     return NumberBins(values) if values.dtype.kind == "f" else CategoryBins(values, window)

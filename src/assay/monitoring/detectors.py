@@ -1,11 +1,11 @@
-"""Detectors: a reference, a window of rows beside it, and whether the difference is an alarm.
+"""Detectors: compare a window of rows with a reference and raise an alarm.
 
-A detector alarms when a window's difference from the reference is both large and no chance:
+A detector raises an alarm if the difference between window and reference is large and significant:
 
-- its size is above the plan's threshold, in the metric's own unit, and
-- it would be rarer than `significance` if nothing had changed. A detector that watches k columns
-  asks for `significance / k` of each (Bonferroni). Whether any column alarms is then decided as
-  by Holm's procedure, whose first step is the same.
+- its size exceeds the threshold of the plan, in the unit of the metric, and
+- its p-value is below `significance`. A detector of k columns uses `significance / k` for each
+  column (Bonferroni). Whether any column alarms is then the same as in Holm's procedure, whose
+  first step is Bonferroni's.
 
 Windows do not overlap: each row counts once, so that windows are independent where rows are.
 """
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from assay.models import ModelInfo
 
 SMOOTHING: Final = 0.5
-"""Rows of a window added to every bin, so that an empty one has a finite logarithm."""
+"""Rows added to every bin of a window, so that an empty bin has a finite logarithm."""
 
 
 @dataclass
@@ -37,12 +37,12 @@ class Gauge:
     series: str
     """The column, or empty."""
     level: float
-    """Chance of a false alarm in a window that this series is held to."""
+    """Significance level of a window of this series."""
     window: int
     threshold: float
 
     def fit(self, reference: Signals) -> None:
-        """Learn what is normal."""
+        """Learn the distribution of the reference."""
         raise NotImplementedError
 
     def measure(self, live: Signals) -> tuple[Array, Array]:
@@ -56,7 +56,11 @@ class Gauge:
 
 @dataclass
 class Stability(Gauge):
-    """Population stability index: a column's or the predictions' distribution, in bins."""
+    """Population stability index of a column or of the predictions.
+
+    The sum of both relative entropies. `scipy.stats.entropy` computes each of them with another
+    order of additions: the sum differs by up to 7e-16 of a value.
+    """
 
     _bins: NumberBins | CategoryBins = field(init=False)
     _expected: Array = field(default_factory=lambda: np.zeros(0))
@@ -71,9 +75,9 @@ class Stability(Gauge):
         self._rows = len(values)
         self._bins = bins_of(values, self.window)
         self._expected = np.bincount(self._bins.codes(values), minlength=self._bins.count)
-        # Without a change, PSI / (1/n + 1/m) is about chi-square with a degree of freedom for each
-        # bin but one (Yurdakul 2018). Bins that the reference never fills count as well: they are
-        # what a window may fill.
+        # Without a change, PSI / (1/n + 1/m) approximately follows a chi-squared distribution with
+        # one degree of freedom less than there are bins (Yurdakul 2018). Bins that are empty in the
+        # reference are included, because a window may have rows in them.
         freedom = max(self._bins.count - 1, 1)
         scale = 1 / self.window + 1 / self._rows
         self._critical = float(chi2.isf(self.level, freedom)) * scale
@@ -87,7 +91,7 @@ class Stability(Gauge):
         offsets = np.arange(len(codes))[:, None] * count
         seen = np.bincount((codes + offsets).ravel(), minlength=len(codes) * count)
         actual = _smoothed(seen.reshape(len(codes), count))
-        # As much of the reference as of a window, so that equal shares stay equal.
+        # Scaled to the size of a window, so that equal shares remain equal after smoothing.
         expected = _smoothed(self._expected[None, :] * (self.window / self._rows))
         sizes = (rel_entr(actual, expected) + rel_entr(expected, actual)).sum(axis=1)
         return sizes, (sizes > self.threshold) & (sizes > self._critical)
@@ -100,7 +104,7 @@ def _smoothed(counts: Array) -> Array:
 
 @dataclass
 class Distance(Gauge):
-    """Kolmogorov-Smirnov distance of a number; exact bins are not needed, ties make it careful."""
+    """Kolmogorov-Smirnov distance of a numeric column; ties make the test conservative."""
 
     _reference: Array = field(default_factory=lambda: np.zeros(0))
 
@@ -114,35 +118,39 @@ class Distance(Gauge):
 
         sizes, alarms = [], []
         for window in self._split(_series(live, self.series)):
-            there = present(window)
-            if not len(there) or not len(self._reference):
-                # Nothing to compare: missing_share is what sees an empty column.
+            numbers = present(window)
+            if not len(numbers) or not len(self._reference):
+                # Nothing to compare; missing_share detects an empty column.
                 sizes.append(0.0)
                 alarms.append(False)
                 continue
-            found = ks_2samp(there, self._reference, method="asymp")
-            sizes.append(float(found.statistic))
-            alarms.append(found.statistic > self.threshold and found.pvalue < self.level)
+            result = ks_2samp(numbers, self._reference, method="asymp")
+            sizes.append(float(result.statistic))
+            alarms.append(result.statistic > self.threshold and result.pvalue < self.level)
         return np.array(sizes, dtype=float), np.array(alarms, dtype=bool)
 
 
 @dataclass
 class Share(Gauge):
-    """A share of rows that rises, falls or changes, by Fisher's exact test."""
+    """A share of rows, compared by Fisher's exact test.
+
+    Uses the hypergeometric distribution for all windows together; `scipy.stats.fisher_exact` takes
+    a single window, and differs by up to 8e-16 of a value.
+    """
 
     sign: int = 1
-    """1: a rise alarms; -1: a fall; 0: either."""
+    """1 to alarm on a rise, -1 on a fall, 0 on either."""
     _count: int = 0
     _rows: int = 0
 
     def hits(self, live: Signals) -> Array:
-        """Which rows count; shape (rows,), boolean."""
+        """The rows that belong to the share; shape (rows,), boolean."""
         raise NotImplementedError
 
     def fit(self, reference: Signals) -> None:
         """As in `Gauge`."""
-        found = self.hits(reference)
-        self._count, self._rows = int(found.sum()), len(found)
+        hits = self.hits(reference)
+        self._count, self._rows = int(hits.sum()), len(hits)
 
     def measure(self, live: Signals) -> tuple[Array, Array]:
         """As in `Gauge`."""
@@ -173,7 +181,7 @@ class Missing(Share):
 
 @dataclass
 class OutOfRange(Share):
-    """Share of numbers outside of the range, or of categories that the reference has not."""
+    """Share of numbers outside the range, or of categories that the reference does not contain."""
 
     _low: float = -np.inf
     _high: float = np.inf
@@ -185,9 +193,9 @@ class OutOfRange(Share):
         if values.dtype == object:
             self._known = frozenset(value for value in values if value is not None)
         else:
-            there = present(values)
+            numbers = present(values)
             low, high = self.detector.minimum, self.detector.maximum
-            ends = (there.min(), there.max()) if len(there) else (-np.inf, np.inf)
+            ends = (numbers.min(), numbers.max()) if len(numbers) else (-np.inf, np.inf)
             self._low = ends[0] if low is None else low
             self._high = ends[1] if high is None else high
         super().fit(reference)
@@ -199,13 +207,13 @@ class OutOfRange(Share):
             known = self._known or frozenset()
             unknown = [value is not None and value not in known for value in values]
             return np.array(unknown, dtype=bool)
-        # A missing number is neither above nor below; an infinite one is outside.
+        # A missing number is inside the range; an infinite one is outside.
         return np.asarray((values < self._low) | (values > self._high) | np.isinf(values))
 
 
 @dataclass
 class PositiveRate(Share):
-    """Share predicted positive."""
+    """Share of positive predictions."""
 
     positive: Any = None
 
@@ -216,7 +224,7 @@ class PositiveRate(Share):
 
 @dataclass
 class Accuracy(Share):
-    """Share of right predictions, where labels are known."""
+    """Share of correct predictions, if labels are known."""
 
     def hits(self, live: Signals) -> Array:
         """As in `Share`."""
@@ -225,7 +233,12 @@ class Accuracy(Share):
 
 @dataclass
 class AbsoluteError(Gauge):
-    """Mean absolute error, where the truth is known; Welch's test of its rise."""
+    """Rise of the mean absolute error, if the target is known, by Welch's test.
+
+    `scipy.stats.ttest_ind_from_stats` takes deviations, whose squares differ from the variances in
+    the last digit: its p-values differ by up to 2e-15 of a value. It is not defined if all errors
+    are equal.
+    """
 
     _mean: float = 0.0
     _deviation: float = 0.0
@@ -247,7 +260,7 @@ class AbsoluteError(Gauge):
         first, second = variances / self.window, self._deviation**2 / self._rows
         spread = np.sqrt(first + second)
         with np.errstate(divide="ignore", invalid="ignore"):
-            # No spread at all: any rise is certain, none is none.
+            # Without any spread, every rise is significant.
             statistic = np.where(spread > 0, rise / spread, np.where(rise > 0, np.inf, -np.inf))
             freedom = (first + second) ** 2 / (
                 first**2 / (self.window - 1) + second**2 / max(self._rows - 1, 1)
@@ -284,7 +297,7 @@ _GAUGES: Final[Mapping[str, type[Gauge]]] = {
 
 
 def watched_columns(detector: Detector, info: "ModelInfo") -> list[str]:
-    """The features that a detector watches; empty for what is about no column."""
+    """The features that a detector monitors; empty if its metric is not about a column."""
     if not METRICS[detector.metric].of_column:
         return []
     suits = info.numeric if detector.metric == "ks" else info.features
@@ -292,7 +305,7 @@ def watched_columns(detector: Detector, info: "ModelInfo") -> list[str]:
 
 
 def plan_problems(plan: Plan, info: "ModelInfo") -> list[str]:
-    """What of a plan does not fit the model; one line each."""
+    """The mismatches between a plan and a model, one line each."""
     problems = []
     for detector in plan.detectors:
         where = f"monitoring: detector {detector.name!r}"
@@ -308,14 +321,16 @@ def plan_problems(plan: Plan, info: "ModelInfo") -> list[str]:
 
 
 def gauges(plan: Plan, info: "ModelInfo") -> list[Gauge]:
-    """A gauge for each detector and series; detectors without threshold or window have none.
+    """A gauge for each detector and series; detectors without threshold or window are ignored.
 
     Raises:
-        UsageError: The plan does not fit the model; all that is wrong.
+        UsageError: The plan does not fit the model; the message lists every mismatch.
     """
     if problems := plan_problems(plan, info):
         raise UsageError.all_of(problems)
-    return [gauge for one in plan.detectors for gauge in _gauges(one, plan.significance, info)]
+    return [
+        gauge for detector in plan.detectors for gauge in _gauges(detector, plan.significance, info)
+    ]
 
 
 def _gauges(detector: Detector, significance: float, info: "ModelInfo") -> Iterator[Gauge]:

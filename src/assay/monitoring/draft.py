@@ -1,4 +1,4 @@
-"""A first plan for a model, for a person to review."""
+"""Draft a monitoring plan for a model, for a person to review."""
 
 from typing import TYPE_CHECKING, Final
 
@@ -10,23 +10,26 @@ if TYPE_CHECKING:
 
 WINDOW: Final = 1000
 PSI: Final = 0.1
-"""Scorecard practice calls 0.1 to 0.25 a moderate change."""
+"""From 0.1 to 0.25 is a moderate change according to scorecard practice."""
 SHARE: Final = 0.05
 RATE: Final = 0.03
-"""Of predicted positives; about what a window of 1,000 rows can tell from chance."""
+"""Of positive predictions; about the smallest significant change in a window of 1,000 rows."""
 OUTSIDE: Final = 0.02
 
 
 def draft(info: "ModelInfo", rows: int, receiver: str = "") -> Plan:
-    """A first plan, which watches everything that can be watched.
+    """Draft a plan that monitors everything that can be monitored.
 
     Args:
-        info: What is known of the model.
-        rows: Held-out rows; the window is small enough to be measured on them.
-        receiver: Who sees alarms. Empty: left out, which a reviewer has to mend.
+        info: Description of the model.
+        rows: Number of held-out rows; the window is small enough to be measured on them.
+        receiver: Who gets alarms. Empty: left out, to be filled in by the reviewer.
+
+    Returns:
+        The plan.
     """
     window = max(MIN_WINDOW, min(WINDOW, _round(rows // (2 * WINDOWS_NEEDED))))
-    found = [
+    detectors = [
         Detector(
             "features",
             "psi",
@@ -55,7 +58,7 @@ def draft(info: "ModelInfo", rows: int, receiver: str = "") -> Plan:
         ),
     ]
     if info.task == "binary":
-        found.append(
+        detectors.append(
             Detector(
                 "positive-rate",
                 "positive_rate",
@@ -66,8 +69,8 @@ def draft(info: "ModelInfo", rows: int, receiver: str = "") -> Plan:
     late = "The truth, once it is known: give as 'delay' after how many rows that is."
     metric, threshold = ("accuracy", SHARE), ("mean_absolute_error", 0.25)
     name, size = threshold if info.task == "regression" else metric
-    found.append(Detector("quality", name, threshold=size, delay=window, reason=late))
-    return Plan(tuple(_with(one, window, receiver) for one in found))
+    detectors.append(Detector("quality", name, threshold=size, delay=window, reason=late))
+    return Plan(tuple(_with(detector, window, receiver) for detector in detectors))
 
 
 def _with(detector: Detector, window: int, receiver: str) -> Detector:
@@ -77,6 +80,6 @@ def _with(detector: Detector, window: int, receiver: str) -> Detector:
 
 
 def _round(rows: int) -> int:
-    """Down to two significant digits."""
+    """Round down to two significant digits."""
     step = int(10 ** max(len(str(rows)) - 2, 0))
     return rows // step * step

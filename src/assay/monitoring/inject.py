@@ -1,16 +1,16 @@
-"""Faults that happen to models in production, put into held-out rows; the same ones every time.
+"""Inject faults that occur in production into held-out rows, deterministically.
 
-Four kinds, each in several places and forms:
+There are four kinds, each injected into several columns or classes and in several forms:
 
-- `shifted_feature`: a number moves by one standard deviation; in half of the rows a category
-  becomes the most frequent one (the second most frequent where it was that already)
-- `label_prior`: the odds of a class double, by leaving out half of the rows of other classes; for
-  a numeric target, those of the upper or of the lower half
-- `dead_column`: a column holds its most frequent value only, or none at all
-- `unit_change`: a number is 1,000 times (grams for kilograms), or 2.54 times (centimetres for
-  inches) what it was
+- `shifted_feature`: a number increases by one standard deviation; in half of the rows a category
+  becomes the most frequent one (the second most frequent if it was the most frequent before)
+- `label_prior`: the odds of a class double, because half of the rows of other classes are dropped;
+  for a numeric target, the odds of the upper or of the lower half
+- `dead_column`: a column has its most frequent value in all rows, or no value at all
+- `unit_change`: a number is multiplied by 1,000 (grams for kilograms) or by 2.54 (centimetres for
+  inches)
 
-The sizes are fixed here and not in the plan, so that plans are measured by the same yardstick.
+The sizes are constants and not part of the plan, so that plans are comparable.
 """
 
 from collections.abc import Collection, Iterator, Sequence
@@ -28,15 +28,15 @@ SHIFTED, PRIOR, DEAD, UNIT = "shifted_feature", "label_prior", "dead_column", "u
 KINDS: Final = (SHIFTED, PRIOR, DEAD, UNIT)
 SHIFT_DEVIATIONS: Final = 1.0
 SHIFT_SHARE: Final = 0.5
-"""Of rows whose category changes."""
+"""Share of the rows whose category changes."""
 PRIOR_KEPT: Final = 0.5
-"""Share of the other rows that is kept, which doubles the odds of the rest."""
+"""Share of the rows of other classes that are kept, which doubles the odds of the class."""
 MIN_CLASS_SHARE: Final = 0.05
-"""Rarer classes are left alone: doubling them changes next to nothing that a window could show."""
+"""Rarer classes are skipped, because doubling them has hardly any effect within a window."""
 FACTORS: Final = (1000.0, 2.54)
 MAX_PLACES: Final = 20
-"""Columns or classes that one kind of fault is put into; in wider tables, these are spread evenly
-over all."""
+"""Maximum number of columns or classes for one kind of fault; in wider tables they are evenly
+spaced."""
 CONSTANT, MISSING = "constant", "missing"
 UPPER, LOWER = "upper half", "lower half"
 _SALT: Final = 1763
@@ -44,12 +44,12 @@ _SALT: Final = 1763
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One fault in one place."""
+    """One fault in one column or class."""
 
     kind: str
     """One of `KINDS`."""
     place: str
-    """The column, or the class whose odds double."""
+    """The column, or the name of the class whose odds double."""
     form: str = ""
     """`constant` or `missing`; the factor of a change of unit."""
     label: Any = None
@@ -60,23 +60,23 @@ class Fault:
 
 
 def faults(frame: "pd.DataFrame", info: "ModelInfo") -> list[Fault]:
-    """All faults that can happen to the features and the target of a model.
+    """All faults that can be injected into the features and the target of a model.
 
     Args:
         frame: Held-out rows with the target.
-        info: What is known of the model.
+        info: Description of the model.
     """
     numeric = [name for name in info.numeric if is_number(frame[name])]
-    found = [Fault(SHIFTED, name) for name in _some(info.features)]
-    found += list(_priors(frame[info.target], info))
+    result = [Fault(SHIFTED, name) for name in _some(info.features)]
+    result += list(_priors(frame[info.target], info))
     for name in _some(info.features):
-        found += [Fault(DEAD, name, CONSTANT), Fault(DEAD, name, MISSING)]
-    found += [Fault(UNIT, name, f"x{factor:g}") for name in _some(numeric) for factor in FACTORS]
-    return found
+        result += [Fault(DEAD, name, CONSTANT), Fault(DEAD, name, MISSING)]
+    result += [Fault(UNIT, name, f"x{factor:g}") for name in _some(numeric) for factor in FACTORS]
+    return result
 
 
 def is_number(column: "pd.Series") -> bool:
-    """Whether a column holds numbers that have a unit; truth values have none."""
+    """Whether a column is numeric; booleans are not, because they have no unit."""
     return column.dtype.kind in "iuf"
 
 
@@ -99,13 +99,16 @@ def _priors(truth: "pd.Series", info: "ModelInfo") -> Iterator[Fault]:
 def apply(
     frame: "pd.DataFrame", fault: Fault, seed: int, categorical: Collection[str] = ()
 ) -> "pd.DataFrame":
-    """The rows with a fault in one column; other columns stay as they are.
+    """Inject a fault into one column.
 
     Args:
         frame: The rows.
-        fault: Any but a `label_prior`, which leaves rows out instead; see `kept`.
-        seed: Decides which rows' category changes.
-        categorical: Columns whose numbers are categories, which move to another category.
+        fault: Any kind except `label_prior`, which drops rows; see `kept`.
+        seed: Selects the rows whose category changes.
+        categorical: Numeric columns that are categories.
+
+    Returns:
+        The rows with the changed column.
     """
     column = frame[fault.place]
     moves = is_number(column) and fault.place not in categorical
@@ -116,16 +119,16 @@ def _changed(column: "pd.Series", fault: Fault, seed: int, *, moves: bool) -> "p
     if fault.kind == UNIT:
         return column * float(fault.form.removeprefix("x"))
     if fault.kind == DEAD and fault.form == MISSING:
-        # As a dataset says it: NaN among numbers, None among everything else.
-        gone, kind = (np.nan, float) if is_number(column) else (None, object)
-        return column.__class__([gone] * len(column), column.index, dtype=kind, name=column.name)
+        # As datasets represent missing values: NaN in numeric columns, None in all others.
+        missing, kind = (np.nan, float) if is_number(column) else (None, object)
+        return column.__class__([missing] * len(column), column.index, dtype=kind, name=column.name)
     common = column.value_counts().index
     if fault.kind == DEAD:
         return column.where(np.zeros(len(column), dtype=bool), common[0]) if len(common) else column
     if moves:
         deviation = float(column.std(ddof=0))
         return column + SHIFT_DEVIATIONS * (deviation if np.isfinite(deviation) else 0.0)
-    if len(common) < 2:  # noqa: PLR2004 - one value cannot change into another
+    if len(common) < 2:  # noqa: PLR2004 - a constant column has no other value
         return column
     hit = np.random.default_rng([seed, len(column)]).random(len(column)) < SHIFT_SHARE
     becomes = np.where((column == common[0]).to_numpy(), 1, 0)
@@ -136,12 +139,15 @@ def _changed(column: "pd.Series", fault: Fault, seed: int, *, moves: bool) -> "p
 
 
 def kept(truth: np.ndarray, fault: Fault, seed: int | list[int]) -> np.ndarray:
-    """Which rows remain when a class's odds double; shape (rows,).
+    """Select the rows that remain when the odds of a class double.
 
     Args:
         truth: The target of the rows.
         fault: A `label_prior`.
-        seed: Decides which of the other rows are left out.
+        seed: Selects the rows of other classes that are dropped.
+
+    Returns:
+        Boolean mask of the remaining rows; shape (rows,).
     """
     if fault.place in {UPPER, LOWER} and fault.label is None:
         middle = float(np.median(truth.astype(float)))
@@ -149,6 +155,6 @@ def kept(truth: np.ndarray, fault: Fault, seed: int | list[int]) -> np.ndarray:
         favoured = favoured if fault.place == UPPER else ~favoured
     else:
         favoured = np.asarray(truth == fault.label)
-    # Salted, because whoever dealt the rows may have drawn from the same seed.
+    # Salted, because the rows may have been split with the same seed.
     random = np.random.default_rng([_SALT, *([seed] if isinstance(seed, int) else seed)])
     return np.asarray(favoured | (random.random(len(truth)) < PRIOR_KEPT))

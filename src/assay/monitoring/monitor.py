@@ -1,4 +1,4 @@
-"""Rows as they come, through a plan's detectors: the same windows and alarms as in a replay."""
+"""Run the detectors of a plan on a stream of rows, with the same windows and alarms as a replay."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -22,23 +22,23 @@ class Alarm:
     detector: str
     metric: str
     series: str
-    """The column; empty for what is about none."""
+    """The column; empty for metrics that are not about a column."""
     rows: int
-    """Rows since the beginning when it could be raised: the window's end, and the labels' delay."""
+    """Rows from the start of the stream to the alarm: end of the window plus label delay."""
     size: float
     receiver: str
 
 
 class Monitor:
-    """Detectors that have learned a reference and take rows in pieces of any size.
+    """Detectors that are fitted to a reference and accept rows in batches of any size.
 
     Args:
-        plan: Detectors without threshold or window are left out.
+        plan: Detectors without threshold or window are ignored.
         model: Predicts the rows.
-        reference: Rows that are as they should be; with the target for metrics of labels.
+        reference: Rows without faults; with the target for metrics that need labels.
 
     Raises:
-        UsageError: A plan that does not fit the model.
+        UsageError: The plan does not fit the model.
     """
 
     def __init__(self, plan: Plan, model: "LoadedModel", reference: "pd.DataFrame") -> None:
@@ -52,47 +52,47 @@ class Monitor:
         self._judged = [0] * len(self._gauges)
 
     def push(self, frame: "pd.DataFrame") -> list[Alarm]:
-        """Take the next rows; the alarms of all windows that they complete, in order.
+        """Process the next rows and return the alarms of all completed windows, in order.
 
         Raises:
-            UsageError: The model cannot take the rows, or the target is needed and not there.
+            UsageError: The model does not accept the rows, or a metric needs the missing target.
         """
         new = signals(self._model, frame)
         self._kept = new if self._kept is None else _joined(self._kept, new)
         end = self._begin + len(self._kept)
-        found: list[Alarm] = []
+        alarms: list[Alarm] = []
         for number, gauge in enumerate(self._gauges):
             begin, whole = self._judged[number], (end - self._judged[number]) // gauge.window
             if whole:
                 stop = begin + whole * gauge.window
                 part = self._kept.take(slice(begin - self._begin, stop - self._begin))
-                found += _alarms(gauge, part, begin)
+                alarms += _alarms(gauge, part, begin)
                 self._judged[number] = stop
         done = min(self._judged, default=end)
         self._kept = self._kept.take(slice(done - self._begin, None))
         self._begin = done
-        return sorted(found, key=lambda alarm: alarm.rows)
+        return sorted(alarms, key=lambda alarm: alarm.rows)
 
 
 def _alarms(gauge: Gauge, part: Signals, begin: int) -> list[Alarm]:
     sizes, alarms = gauge.measure(part)
-    one = gauge.detector
+    detector = gauge.detector
     return [
         Alarm(
-            detector=one.name,
-            metric=one.metric,
+            detector=detector.name,
+            metric=detector.metric,
             series=gauge.series,
-            rows=begin + (int(window) + 1) * gauge.window + one.delay,
+            rows=begin + (int(window) + 1) * gauge.window + detector.delay,
             size=float(sizes[window]),
-            receiver=one.receiver,
+            receiver=detector.receiver,
         )
         for window in np.flatnonzero(alarms)
     ]
 
 
 def _joined(first: Signals, second: Signals) -> Signals:
-    def both(one: np.ndarray, other: np.ndarray) -> np.ndarray:
-        return np.concatenate([one, other])
+    def both(head: np.ndarray, tail: np.ndarray) -> np.ndarray:
+        return np.concatenate([head, tail])
 
     known = first.truth is not None and second.truth is not None
     return Signals(

@@ -1,9 +1,9 @@
-"""The monitoring plan: which number is watched, from when on it alarms, and who hears of it.
+"""The monitoring plan: monitored metrics, their alarm thresholds, and who receives the alarms.
 
 ```yaml
 format: assay-monitoring/1
 significance: 0.001          # chance of a false alarm per detector and window; default 0.001
-rows_per_day: 20000          # traffic, to tell rows as time; may be left out
+rows_per_day: 20000          # traffic, to express rows as time; optional
 detectors:
   - name: features
     metric: psi
@@ -13,8 +13,8 @@ detectors:
     receiver: ml-on-call@example.org
 ```
 
-docs/monitoring.md describes it. Without threshold, window or receiver a detector is incomplete, not
-malformed: the gate tells the difference.
+docs/monitoring.md describes the format. A detector without threshold, window or receiver is
+incomplete but valid; the gate distinguishes the two.
 """
 
 import math
@@ -31,11 +31,11 @@ from assay.evidence.selectors import NUMBER
 
 FILE_NAME: Final = "monitoring.yaml"
 FORMAT: Final = "assay-monitoring/1"
-"""docs/monitoring.md has the procedure for raising it."""
+"""docs/monitoring.md describes how to raise the version."""
 MAX_PLAN_BYTES: Final = 1 << 20
 MAX_DETECTORS: Final = 200
 MIN_WINDOW: Final = 20
-"""With fewer rows no share or distribution means anything."""
+"""Shares and distributions of fewer rows are meaningless."""
 MAX_WINDOW: Final = 1_000_000
 MAX_DELAY: Final = 10_000_000
 DEFAULT_SIGNIFICANCE: Final = 0.001
@@ -45,15 +45,15 @@ ALL: Final = "all"
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """What a detector may watch."""
+    """A metric that a detector may monitor."""
 
     meaning: str
     upper: float
-    """The largest threshold that can mean something."""
+    """The largest meaningful threshold."""
     of_column: bool = False
     tasks: tuple[str, ...] = ("binary", "multiclass", "regression")
     of_labels: bool = False
-    """Needs the truth, which comes late."""
+    """Whether it needs labels, which arrive late."""
 
 
 _CLASSES: Final = ("binary", "multiclass")
@@ -93,28 +93,30 @@ class Detector:
     metric: str
     """One of `METRICS`."""
     columns: tuple[str, ...] | None = None
-    """Columns to watch; None for all features that the metric suits."""
+    """Columns to monitor; None for all features that the metric supports."""
     threshold: float | None = None
-    """The change from which it alarms; the metric's unit."""
+    """Minimum change for an alarm, in the unit of the metric."""
     window: int | None = None
-    """Rows that are judged together."""
+    """Number of rows in a window."""
     receiver: str = ""
-    """Who sees it."""
+    """Who gets the alarm."""
     delay: int = 0
-    """Rows after which a row's label is known; only for metrics of labels."""
+    """Rows after which the label of a row is known; only for metrics that need labels."""
     minimum: float | None = None
-    """Of `out_of_range_share`; None for the reference's own."""
+    """For `out_of_range_share`; None for the minimum of the reference."""
     maximum: float | None = None
     reason: str = ""
 
     def gaps(self) -> list[str]:
-        """What is left out that a complete plan needs."""
-        given = {
+        """The missing fields of a complete plan, one line each."""
+        fields = {
             "threshold": self.threshold is not None,
             "window": self.window is not None,
             "receiver": bool(self.receiver),
         }
-        return [f"detector {self.name!r} has no {key}" for key, there in given.items() if not there]
+        return [
+            f"detector {self.name!r} has no {key}" for key, is_set in fields.items() if not is_set
+        ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,11 +125,11 @@ class Plan:
 
     detectors: tuple[Detector, ...]
     significance: float = DEFAULT_SIGNIFICANCE
-    """Chance of a false alarm per detector and window that each detector is held to."""
+    """Significance level of each detector and window."""
     rows_per_day: float | None = None
 
     def to_yaml(self) -> str:
-        """The plan as a file; `parse_plan` of it is an equal plan."""
+        """The plan as YAML; `parse_plan` of the result returns an equal plan."""
         document: dict[str, Any] = {"format": FORMAT}
         if self.significance != DEFAULT_SIGNIFICANCE:
             document["significance"] = self.significance
@@ -138,9 +140,9 @@ class Plan:
 
 
 def _to_dict(detector: Detector) -> dict[str, Any]:
-    found: dict[str, Any] = {"name": detector.name, "metric": detector.metric}
+    fields: dict[str, Any] = {"name": detector.name, "metric": detector.metric}
     if METRICS[detector.metric].of_column:
-        found["columns"] = ALL if detector.columns is None else list(detector.columns)
+        fields["columns"] = ALL if detector.columns is None else list(detector.columns)
     optional = {
         "threshold": detector.threshold,
         "window": detector.window,
@@ -150,7 +152,7 @@ def _to_dict(detector: Detector) -> dict[str, Any]:
         "maximum": detector.maximum,
         "reason": detector.reason or None,
     }
-    return {**found, **{key: value for key, value in optional.items() if value is not None}}
+    return {**fields, **{key: value for key, value in optional.items() if value is not None}}
 
 
 def parse_plan(data: bytes, name: str = "monitoring") -> Plan:
@@ -158,10 +160,10 @@ def parse_plan(data: bytes, name: str = "monitoring") -> Plan:
 
     Args:
         data: YAML, UTF-8, at most `MAX_PLAN_BYTES`.
-        name: What to call the file in errors.
+        name: Name of the file in error messages.
 
     Raises:
-        UsageError: All that is wrong, each with line and column.
+        UsageError: The plan is invalid; the message lists every problem with line and column.
     """
     reader = _Reader(name, data, MAX_PLAN_BYTES)
     node = reader.compose(f"write 'format: {FORMAT}', then 'detectors:' and a list of them")
@@ -171,14 +173,14 @@ def parse_plan(data: bytes, name: str = "monitoring") -> Plan:
 
 
 class _Reader(NodeReader):
-    """Walks a plan's nodes."""
+    """Reads the nodes of a plan."""
 
     def plan(self, node: Any) -> Plan:
-        """The plan; worthless if a problem was found, so call `finish` after it."""
+        """The plan; incomplete if there was a problem, so call `finish` afterwards."""
         fields = self._fields(node, _KEYS, "plan")
         if (written := self._text(fields.get("format"))) != FORMAT:
-            told = f"format {written!r}" if written else "no 'format'"
-            self._add(fields.get("format", node), f"{told}; write 'format: {FORMAT}'")
+            problem = f"format {written!r}" if written else "no 'format'"
+            self._add(fields.get("format", node), f"{problem}; write 'format: {FORMAT}'")
         level = self._number(fields, "significance", 0, MAX_SIGNIFICANCE, above=True)
         return Plan(
             detectors=self._detectors(node, fields.get("detectors")),
@@ -194,13 +196,16 @@ class _Reader(NodeReader):
         elif len(node.value) > MAX_DETECTORS:
             self._add(node, f"{len(node.value)} detectors, the limit is {MAX_DETECTORS}")
         else:
-            found = [self._detector(item) for item in node.value]
-            names = [detector.name for detector in found if detector]
-            for item, detector in zip(node.value, found, strict=True):
-                if detector and detector.name and names.count(detector.name) > 1:
-                    self._add(item, f"two detectors are called {detector.name!r}")
-            return tuple(detector for detector in found if detector is not None)
+            detectors = [self._detector(item) for item in node.value]
+            self._require_distinct(node.value, detectors)
+            return tuple(detector for detector in detectors if detector is not None)
         return ()
+
+    def _require_distinct(self, nodes: list[Any], detectors: list[Detector | None]) -> None:
+        names = Counter(detector.name for detector in detectors if detector)
+        for node, detector in zip(nodes, detectors, strict=True):
+            if detector and detector.name and names[detector.name] > 1:
+                self._add(node, f"two detectors are called {detector.name!r}")
 
     def _detector(self, node: Any) -> Detector | None:
         if not isinstance(node, yaml.MappingNode):
@@ -213,18 +218,10 @@ class _Reader(NodeReader):
         if metric not in METRICS:
             close = closest(metric, METRICS)
             hint = f"did you mean {close!r}?" if close else f"use one of {', '.join(METRICS)}"
-            told = f"unknown metric {metric!r}" if metric else "a detector needs a 'metric'"
-            self._add(fields.get("metric", node), f"{told}; {hint}")
+            problem = f"unknown metric {metric!r}" if metric else "a detector needs a 'metric'"
+            self._add(fields.get("metric", node), f"{problem}; {hint}")
             return None
-        kind = METRICS[metric]
-        for key, allowed in (
-            ("columns", kind.of_column),
-            ("delay", kind.of_labels),
-            ("minimum", metric == _RANGE_METRIC),
-            ("maximum", metric == _RANGE_METRIC),
-        ):
-            if key in fields and not allowed:
-                self._add(fields[key], f"{key!r} means nothing for {metric}; leave it out")
+        self._require_applicable(fields, metric)
         low = self._number(fields, "minimum", -math.inf, math.inf)
         high = self._number(fields, "maximum", -math.inf, math.inf)
         if low is not None and high is not None and low > high:
@@ -233,7 +230,7 @@ class _Reader(NodeReader):
             name=name,
             metric=metric,
             columns=self._columns(fields.get("columns")),
-            threshold=self._number(fields, "threshold", 0, kind.upper),
+            threshold=self._number(fields, "threshold", 0, METRICS[metric].upper),
             window=self._whole(fields, "window", MIN_WINDOW, MAX_WINDOW),
             receiver=self._receiver(fields.get("receiver")),
             delay=self._whole(fields, "delay", 0, MAX_DELAY) or 0,
@@ -242,19 +239,30 @@ class _Reader(NodeReader):
             reason=self._text(fields.get("reason")),
         )
 
+    def _require_applicable(self, fields: Mapping[str, Any], metric: str) -> None:
+        """Report fields that do not apply to a metric."""
+        for key, allowed in (
+            ("columns", METRICS[metric].of_column),
+            ("delay", METRICS[metric].of_labels),
+            ("minimum", metric == _RANGE_METRIC),
+            ("maximum", metric == _RANGE_METRIC),
+        ):
+            if key in fields and not allowed:
+                self._add(fields[key], f"{key!r} does not apply to {metric}; leave it out")
+
     def _columns(self, node: Any) -> tuple[str, ...] | None:
         if node is None or (isinstance(node, yaml.ScalarNode) and node.value == ALL):
             return None
         if not isinstance(node, yaml.SequenceNode) or not node.value:
             self._add(node, f"'columns' must be {ALL} or a list of at least one column")
             return None
-        found = [self._text(item) for item in node.value]
-        counts = Counter(found)
-        named = zip(node.value, found, strict=True)
+        columns = [self._text(item) for item in node.value]
+        counts = Counter(columns)
+        named = zip(node.value, columns, strict=True)
         repeated = [(item, column) for item, column in named if counts[column] > 1]
         for item, column in repeated[:MAX_NAMED]:
             self._add(item, f"column {shown(column)} is given twice")
-        return tuple(found)
+        return tuple(columns)
 
     def _receiver(self, node: Any) -> str:
         text = " ".join(self._text(node).split())
@@ -270,7 +278,7 @@ class _Reader(NodeReader):
     def _number(
         self, fields: Mapping[str, Any], key: str, low: float, high: float, *, above: bool = False
     ) -> float | None:
-        """A number in [low, high], or above `low`; None when it is left out."""
+        """A number in [low, high], or in (low, high] if `above`; None if it is left out."""
         text = self._text(fields.get(key)).strip()
         if not text:
             return None
@@ -278,8 +286,8 @@ class _Reader(NodeReader):
         if not (low <= value <= high) or not math.isfinite(value) or (above and value == low):
             bounds = [f"above {low:g}" if above else f"at least {low:g}"] * math.isfinite(low)
             bounds += [f"at most {high:g}"] * math.isfinite(high)
-            wanted = f" {', '.join(bounds)}" if bounds else ""
-            self._add(fields[key], f"{key} {text!r}: give a number{wanted}")
+            expected = f" {', '.join(bounds)}" if bounds else ""
+            self._add(fields[key], f"{key} {text!r}: give a number{expected}")
             return None
         return value
 

@@ -1,10 +1,10 @@
-"""Replay: held-out rows with faults put into them, through the plan's detectors.
+"""Replay: run the detectors of a plan on held-out rows with injected faults.
 
-Each repeat deals the held-out rows anew into two halves. The detectors learn one as the reference;
-the other is the stream. Nothing differs between the halves but chance, so every alarm on the stream
-as it is, is a false one. Then each fault begins at a row of the first window, another one in each
-repeat, and the rows are counted from there to the end of the first window that alarms. An alarm
-that the same rows give without the fault does not count: luck detects nothing.
+Each repeat splits the held-out rows at random into two halves. The detectors are fitted to one half
+as the reference; the other half is the stream. The halves have the same distribution, so every
+alarm on the unchanged stream is a false alarm. Each fault then begins at a row of the first window,
+at another row in each repeat. The time to detect is the number of rows from there to the end of the
+first window that raises an alarm. Alarms that the same rows raise without the fault are ignored.
 """
 
 import math
@@ -29,37 +29,37 @@ if TYPE_CHECKING:
     from assay.models import LoadedModel
 
 MAX_ROWS: Final = 50_000
-"""Of more held-out rows, this many are taken, spread evenly; more where windows are large."""
+"""Maximum number of rows used, evenly spaced; larger if windows are large."""
 WINDOWS_NEEDED: Final = 6
-"""Held-out rows in largest windows: half is the reference, and a stream has room to begin a fault
-within its first window and to see it in two more."""
+"""Minimum number of held-out rows, in multiples of the largest window. Half of them are the
+reference; the stream has three windows: the fault begins in the first and fills the other two."""
 MAX_STARTS: Final = 1000
 REFUSED: Final = "the model itself, which refuses such rows"
-"""What sees a fault that makes prediction fail: that is loud, from the first row."""
+"""Name of the detector of a fault that makes prediction fail, which is visible at the first row."""
 PER_ROWS: Final = 10_000
 
 
 @dataclass(frozen=True, slots=True)
 class Replay:
-    """One fault, from one starting point."""
+    """The replay of one fault with one starting row."""
 
     fault: Fault
     rows: float
-    """Rows from the fault's beginning to the first alarm; infinite when there was none."""
+    """Rows from the first faulty row to the first alarm; infinite without an alarm."""
     detector: str = ""
-    """Which alarmed first; empty when none did."""
+    """The detector of the first alarm; empty without an alarm."""
 
 
 @dataclass(frozen=True)
 class Findings:
-    """What the replays showed."""
+    """The results of the replays of a plan."""
 
     replays: tuple[Replay, ...]
     starts: int
     false_alarms: Counter[str]
-    """By detector, over all streams without a fault."""
+    """Number by detector, in all streams without a fault."""
     clean_rows: int
-    """Rows of these streams that every detector has judged."""
+    """Rows of these streams in windows of every detector."""
     _by_kind: dict[str, list[Replay]] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -68,7 +68,7 @@ class Findings:
 
     @property
     def kinds(self) -> list[str]:
-        """Kinds of fault that could be put into these rows."""
+        """Kinds of fault that could be injected into these rows."""
         return [kind for kind in KINDS if kind in self._by_kind]
 
     def of(self, kind: str) -> list[Replay]:
@@ -76,11 +76,11 @@ class Findings:
         return self._by_kind.get(kind, [])
 
     def quantile(self, kind: str, share: float) -> float:
-        """Rows to alarm that this share of a kind's replays does not exceed; may be infinite."""
+        """Quantile of the time to detect a kind of fault, in rows; may be infinite."""
         return quantile([replay.rows for replay in self.of(kind)], share)
 
     def worst(self, share: float) -> float:
-        """As `quantile`, of the kind that takes longest; NaN without any replay."""
+        """The largest `quantile` of all kinds; NaN without replays."""
         return max((self.quantile(kind, share) for kind in self.kinds), default=math.nan)
 
     def seen(self, kind: str) -> float:
@@ -89,44 +89,42 @@ class Findings:
         return sum(map(math.isfinite, rows)) / len(rows) if rows else 0.0
 
     def first_detector(self, kind: str) -> str:
-        """The detector that was most often first; empty when none was."""
-        found = Counter(replay.detector for replay in self.of(kind) if replay.detector)
-        return max(sorted(found), key=found.__getitem__) if found else ""
+        """The detector that raised the first alarm most often; empty without alarms."""
+        counts = Counter(replay.detector for replay in self.of(kind) if replay.detector)
+        return max(sorted(counts), key=counts.__getitem__) if counts else ""
 
     @property
     def false_alarm_rate(self) -> float:
-        """False alarms of all detectors together per 10,000 rows; NaN when nothing was judged."""
+        """False alarms of all detectors per 10,000 rows; NaN without complete windows."""
         if not self.clean_rows:
             return math.nan
         return PER_ROWS * self.false_alarms.total() / self.clean_rows
 
 
 def quantile(rows: Sequence[float], share: float) -> float:
-    """The smallest of `rows` that at least this share of them does not exceed.
+    """The smallest of `rows` such that at least `share` of them are not larger.
 
-    One of the values themselves, never between two, because some may be infinite.
+    Values are not interpolated, because some may be infinite.
     """
-    if not rows:
-        return math.nan
-    return sorted(rows)[max(math.ceil(share * len(rows) - 1e-9) - 1, 0)]
+    return float(np.quantile(rows, share, method="inverted_cdf")) if rows else math.nan
 
 
 @dataclass(frozen=True)
 class _Stream:
-    """One repeat: the order of rows, where faults begin, the detectors, their false alarms."""
+    """One repeat: the order of rows, the first faulty row, the detectors, their false alarms."""
 
     rows: Array
     onset: int
     gauges: list[Gauge]
     alarms: list[Array]
-    """Of each gauge, without a fault."""
+    """Alarms of each gauge without a fault."""
 
 
 def check_numbers(starts: int, seed: int) -> None:
-    """Check what `replay` takes besides a plan, a model and rows.
+    """Check the numeric parameters of `replay`.
 
     Raises:
-        UsageError: A number out of its range; names all.
+        UsageError: A number is out of range; the message lists all of them.
     """
     problems = []
     if not 1 <= starts <= MAX_STARTS:
@@ -147,20 +145,23 @@ def replay(
     threads: int = 1,
     progress: Callable[[int, int], object] | None = None,
 ) -> Findings:
-    """Measure a plan.
+    """Measure how soon a plan detects faults, and how often it raises false alarms.
 
     Args:
-        plan: Its detectors without threshold or window are left out.
+        plan: Detectors without threshold or window are ignored.
         model: Predicts the rows.
         frame: Held-out rows with the target.
-        starts: Repeats of each fault in each place, from 1 to `MAX_STARTS`.
-        seed: Decides how rows are dealt, and where faults begin; from 0 to `MAX_SEED`.
-        threads: Threads for predictions and numerics.
-        progress: Called with the faults done and their total.
+        starts: Number of repeats of each fault, from 1 to `MAX_STARTS`.
+        seed: Selects the split of the rows and the first faulty rows; from 0 to `MAX_SEED`.
+        threads: Number of threads for predictions and numerics.
+        progress: Called with the number of completed faults and their total.
+
+    Returns:
+        The results; without replays if the plan has no complete detector.
 
     Raises:
-        UsageError: A plan that does not fit the model, too few rows for it, or rows that the model
-            cannot read.
+        UsageError: The plan does not fit the model, there are too few rows, or the model does not
+            accept them.
     """
     check_numbers(starts, seed)
     if model.target not in frame.columns:
@@ -187,26 +188,26 @@ def _measure(
     clean = signals(model, frame)
     streams = [_stream(plan, model, clean, starts, seed, number) for number in range(starts)]
     counted, rows = _false_alarms(streams)
-    found: list[Replay] = []
+    replays: list[Replay] = []
     todo = faults(frame, model.info)
     for number, fault in enumerate(todo):
         progress(number, len(todo))
-        found += _replays(fault, model, frame, clean, streams, seed)
+        replays += _replays(fault, model, frame, clean, streams, seed)
     progress(len(todo), len(todo))
-    return Findings(tuple(found), starts, counted, rows)
+    return Findings(tuple(replays), starts, counted, rows)
 
 
 def _enough(plan: Plan, frame: "pd.DataFrame") -> "pd.DataFrame":
+    windows = [(item.name, item.window) for item in plan.detectors if item.window is not None]
     problems = [
-        f"detector {one.name!r}: a window of {one.window} rows needs {one.window * WINDOWS_NEEDED} "
-        f"held-out rows to be measured, and there are {len(frame)}; make it smaller, or hold out "
-        "more"
-        for one in plan.detectors
-        if one.window is not None and one.window * WINDOWS_NEEDED > len(frame)
+        f"detector {name!r}: a window of {window} rows needs {window * WINDOWS_NEEDED} held-out "
+        f"rows to be measured, and there are {len(frame)}; make it smaller, or hold out more"
+        for name, window in windows
+        if window * WINDOWS_NEEDED > len(frame)
     ]
     if problems:
         raise UsageError.all_of(problems)
-    largest = max(one.window for one in plan.detectors if one.window is not None)
+    largest = max(window for _, window in windows)
     limit = max(MAX_ROWS, 2 * WINDOWS_NEEDED * largest)
     if len(frame) <= limit:
         return frame
@@ -223,7 +224,7 @@ def _stream(
     reference = clean.take(order[:half])
     for gauge in fitted:
         gauge.fit(reference)
-    # Spread over the first of the largest windows, so that faults begin at every phase of windows.
+    # Spread over the first window of the largest size, so that faults begin anywhere in a window.
     largest = max(gauge.window for gauge in fitted)
     onset = int((number + random.random()) / starts * largest)
     live = clean.take(order[half:])
@@ -231,7 +232,7 @@ def _stream(
 
 
 def _false_alarms(streams: Sequence[_Stream]) -> tuple[Counter[str], int]:
-    """Windows in which a detector alarmed, however many of its columns did."""
+    """Count windows with an alarm by detector; several columns of a detector count once."""
     counted: Counter[str] = Counter()
     rows = 0
     for stream in streams:
@@ -264,7 +265,7 @@ def _replays(
         yield from (Replay(fault, 1.0, REFUSED) for _ in streams)
         return
     for stream in streams:
-        # What looks at other columns only sees what it saw without the fault.
+        # Detectors of other columns are not affected by the fault.
         concerned = [g.series in {"", fault.place} for g in stream.gauges]
         live = _mixed(clean, faulty, stream, fault.place)
         yield _first_alarm(fault, live, stream, concerned, paired=True)
@@ -272,21 +273,21 @@ def _replays(
 
 def _prior_replay(fault: Fault, clean: Signals, stream: _Stream, seed: list[int]) -> Replay:
     before, after = stream.rows[: stream.onset], stream.rows[stream.onset :]
-    assert clean.truth is not None  # noqa: S101 - `replay` has looked
-    stays = kept(clean.truth[after], fault, seed)
-    live = clean.take(np.concatenate([before, after[stays]]))
+    assert clean.truth is not None  # noqa: S101 - `replay` has checked
+    remaining = kept(clean.truth[after], fault, seed)
+    live = clean.take(np.concatenate([before, after[remaining]]))
     return _first_alarm(fault, live, stream, [True] * len(stream.gauges), paired=False)
 
 
-def _mixed(clean: Signals, faulty: Signals, stream: _Stream, place: str) -> Signals:
-    """The stream, clean before its onset and faulty after it."""
+def _mixed(clean: Signals, faulty: Signals, stream: _Stream, column: str) -> Signals:
+    """The stream, without the fault before its onset and with the fault after it."""
     before, after = stream.rows[: stream.onset], stream.rows[stream.onset :]
 
     def joined(old: Array, new: Array) -> Array:
         return np.concatenate([old[before], new[after]])
 
     return Signals(
-        columns={place: joined(clean.columns[place], faulty.columns[place])},
+        columns={column: joined(clean.columns[column], faulty.columns[column])},
         scores=joined(clean.scores, faulty.scores),
         predicted=joined(clean.predicted, faulty.predicted),
         truth=None if clean.truth is None else clean.truth[stream.rows],

@@ -1,4 +1,4 @@
-"""The plan's format as a JSON Schema, for editors and other programs."""
+"""The format of monitoring plans as a JSON Schema, for editors and other programs."""
 
 import math
 from typing import Any
@@ -18,8 +18,8 @@ from assay.monitoring.plan import (
 def json_schema() -> dict[str, Any]:
     """JSON Schema 2020-12 of a plan.
 
-    It says what `parse_plan` admits, but for repeated keys and names, ranges turned round, and
-    passwords in receivers, which a schema cannot say.
+    It describes what `parse_plan` accepts, except for checks that a schema cannot express: repeated
+    keys and names, a minimum above the maximum, and passwords in receivers.
     """
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
@@ -78,7 +78,7 @@ def _detector() -> dict[str, Any]:
 
 
 def _of_metric(name: str) -> dict[str, Any]:
-    """What only some metrics take, and the largest threshold."""
+    """The fields that a metric does not allow, and its largest threshold."""
     metric = METRICS[name]
     takes: dict[str, Any] = {}
     if not metric.of_column:

@@ -1,4 +1,4 @@
-"""What detectors look at: columns, predictions and, where it is known, the truth."""
+"""The input of detectors: columns, predictions and, if known, the target."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,11 +19,11 @@ Array = np.ndarray
 
 @dataclass(frozen=True)
 class Signals:
-    """All that detectors look at, row by row; every array has the same length."""
+    """The series that detectors read; every array has one value for each row."""
 
     columns: Mapping[str, Array]
     scores: Array
-    """The positive class's probability, a predicted number, or else the predicted label."""
+    """The probability of the positive class, a predicted number, or the predicted label."""
     predicted: Array
     truth: Array | None = None
 
@@ -43,28 +43,31 @@ class Signals:
 def signals(
     model: "LoadedModel", frame: "pd.DataFrame", columns: Sequence[str] | None = None
 ) -> Signals:
-    """What detectors see of rows, predictions included; the target too where the table has it.
+    """Predict rows and extract the series that detectors read.
 
     Args:
         model: Predicts the rows.
         frame: The rows.
-        columns: The features to look at; None for all.
+        columns: The features to extract; None for all.
+
+    Returns:
+        The series; `truth` is set if the table has the target.
 
     Raises:
-        UsageError: The model cannot take the rows, or the target is of another type than its
-            labels.
+        UsageError: The model does not accept the rows, or the type of the target differs from
+            the labels of the model.
     """
     if model.target in frame.columns:
-        # A class that is new among live rows is wrong predictions, which metrics are there to see.
+        # New classes are allowed in live rows: they count as wrong predictions.
         check_labels(model.info, frame[model.target], "the table", new=True)
     predicted = np.asarray(model.predict(frame))
     scores = predicted
-    if model.task == "binary" and (found := model.predict_proba(frame)) is not None:
-        scores = np.asarray(found[:, list(model.classes).index(model.positive)], dtype=float)
-    wanted = model.features if columns is None else columns
+    if model.task == "binary" and (chances := model.predict_proba(frame)) is not None:
+        scores = np.asarray(chances[:, list(model.classes).index(model.positive)], dtype=float)
+    names = model.features if columns is None else columns
     return Signals(
         columns={
-            name: column_values(frame[name], model.info.types.get(name, "")) for name in wanted
+            name: column_values(frame[name], model.info.types.get(name, "")) for name in names
         },
         scores=_scores(scores, model.task),
         predicted=predicted,
@@ -73,27 +76,34 @@ def signals(
 
 
 def _scores(scores: Array, task: str) -> Array:
-    """Numbers stay numbers; labels become text, so that bins take them as categories."""
+    """Numbers as floats; labels as text, so that they are binned as categories."""
     if task == "regression" or scores.dtype.kind == "f":
         return np.asarray(scores, dtype=float)
     return np.array([str(label) for label in scores], dtype=object)
 
 
 def column_values(column: "pd.Series", kind: str = "") -> Array:
-    """Numbers and truth values as floats with NaN for missing, else text with None for missing.
+    """Convert a column to an array with missing values.
 
     Args:
         column: The values.
-        kind: The dataset type that the model recorded. It decides, and not the column's own:
-            truth values with gaps, or a column that holds nothing, come as objects. Empty: the
-            column's own type decides.
+        kind: The type that the model recorded for the column. It takes precedence over the type of
+            `column`, because booleans with missing values and empty columns are read as objects.
+            Empty: the type of `column`.
+
+    Returns:
+        Floats with NaN for missing values if the column is numeric or boolean; otherwise strings
+        with None for missing values.
     """
     if (kind or column_type(column)) in NUMERIC_TYPES:
         return column.astype(float).to_numpy()
     values = column.to_numpy(dtype=object)
     missing = column.isna().to_numpy()
     return np.array(
-        [None if gone else str(value) for value, gone in zip(values, missing, strict=True)],
+        [
+            None if is_missing else str(value)
+            for value, is_missing in zip(values, missing, strict=True)
+        ],
         dtype=object,
     )
 
@@ -106,5 +116,5 @@ def missing(values: Array) -> Array:
 
 
 def present(values: Array) -> Array:
-    """The numbers that are there."""
+    """The numbers without missing values."""
     return np.asarray(values[~np.isnan(values)])

@@ -12,25 +12,25 @@ runner.py           Git in a clone: login, errors
 forge/              pull requests: GitHub, GitLab, Gitea and Forgejo, or a plain remote
 settings.py         which repository and forge, from the environment
 governing.py        the policy that governs a model
-eligibility.py      what must hold before a model is released
+eligibility.py      the conditions for a release
 monitoring_plan.py  the monitoring plan of a release
 golden.py           golden predictions, which a model must reproduce
-changelog.py        changelog.md: what changed since the current release
+changelog.py        changelog.md: changes since the current release
 evaluation.py       evaluation.md and its figures
 promotion.py        propose: branch, pull request
 lint.py             all checks of the releases in a checkout
 override.py         override and revocation
-admit.py            admission of attestations that were made before keys were configured
+admit.py            admission of attestations from before keys were configured
 approval.py         merge a proposal, and the signed approval of a merge
-tips.py             the tips of the branch that were seen
+tips.py             the recorded tips of the branch
 sync.py             record merges in the log
 alias.py            the registry's aliases
-production.py       what is in production, by registry and log
+production.py       the production model, by registry and log
 restore.py          which earlier releases can be restored
 rollback.py         restore an earlier release
 drill.py            rollback drill: back and forth, timed
 drill_age.py        the age of the last drill as evidence
-upkeep.py           what maintenance of a store needs to know of releases
+upkeep.py           roots and checks of releases for the maintenance of a store
 ```
 
 A release is rendered, proposed on a branch, merged by a person, and only then recorded in the log

@@ -1,7 +1,7 @@
-"""Admit attestations that were made before keys were adopted.
+"""Admit attestations that were made before keys were configured.
 
-Once keys are configured no unsigned attestation counts, and so none that was made before. An
-approver can review what an artifact rests on and admit exactly these attestations: a signed
+Once keys are configured, unsigned attestations do not count, including all earlier ones. An
+approver can review the attestations that an artifact is based on and admit exactly these: a signed
 statement lists their digests, and `attestation.load` accepts them because of it. That is weaker
 than a signature by the run that made them, which cannot be given afterwards: a person declares them
 genuine. So it is shown as "admitted by", and never as "signed".
@@ -25,52 +25,52 @@ MIN_WHY_CHARS, MAX_WHY_CHARS = 10, 1000
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """The attestations that a person is asked to admit."""
+    """The attestations for a person to admit."""
 
     artifact: str
     attestations: tuple[Attestation, ...]
     """The unsigned attestations behind the artifact, in the order in which they were made."""
     size: int
-    """Bytes that were read and verified."""
+    """Number of verified bytes."""
 
 
 def propose(
     services: Services, artifact: str, progress: Callable[[str], None] | None = None
 ) -> Proposal:
-    """Find the unsigned attestations behind an artifact, and verify every byte of all it rests on.
+    """Find the unsigned attestations behind an artifact, and verify every byte it is based on.
 
     Args:
         services: The store, and whose signatures count.
-        artifact: Its digest. Of a decision or a registration, for all that a release rests on.
+        artifact: Its digest; of a decision or a registration, for everything behind a release.
         progress: Called with each artifact that was verified.
 
     Returns:
-        The attestations that a person is asked to admit.
+        The attestations for a person to admit.
 
     Raises:
         UsageError: No keys are configured.
         AttestationError: An attestation is missing, or signed by a key that does not count.
-        IntegrityError: Bytes that are not what their name says; names every offender.
+        IntegrityError: Bytes do not match their digest; names all of them.
     """
     store = services.store
     if services.verifier is None:
         raise UsageError(
-            "ASSAY_VERIFY_KEYS is not set, so nothing asks for signatures; set it to a keys.yaml"
+            "ASSAY_VERIFY_KEYS is not set, so signatures are not checked; set it to a keys.yaml"
         )
     require_digest(artifact)
     stolen = {key.key_id for key in services.verifier.keys if key.stolen}
     result = verify(store, artifact, None, progress)
     unsigned, refused = [], []
     for node in nodes(passport(store, artifact, None)):
-        if node.record is None:
+        if node.attestation is None:
             continue
         try:
-            load(store, node.record.digest, services.verifier)
+            load(store, node.attestation.digest, services.verifier)
         except AttestationError as error:
-            if node.record.signed_by and node.record.signed_by not in stolen:
-                refused.append(error)  # signed by an unknown key: not ours to sign again
+            if node.attestation.signed_by and node.attestation.signed_by not in stolen:
+                refused.append(error)  # Signed by an unknown key, so it cannot be admitted.
             else:
-                unsigned.append(node.record)
+                unsigned.append(node.attestation)
     if refused:
         raise AttestationError.all_of(refused)
     once = {attestation.digest: attestation for attestation in unsigned}
@@ -95,7 +95,7 @@ def admit(deployment: Deployment, proposal: Proposal, *, by: str, why: str) -> S
     signer = deployment.require_signer()
     by = person_of(deployment.verifier, signer, Role.APPROVER, by, "an admission")
     if not proposal.attestations:
-        raise UsageError(f"{proposal.artifact}: every attestation behind it counts already")
+        raise UsageError(f"{proposal.artifact}: every attestation behind it already counts")
     why = " ".join(why.split())
     if not MIN_WHY_CHARS <= len(why) <= MAX_WHY_CHARS:
         raise UsageError(f"--why: give a reason of {MIN_WHY_CHARS} to {MAX_WHY_CHARS} characters")

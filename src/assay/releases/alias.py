@@ -1,6 +1,6 @@
-"""The registry's aliases: each environment's name, at the version that the release log says."""
+"""The registry's aliases: one for each environment, at the version in the release log."""
 
-from assay.errors import ServiceError
+from assay.errors import IntegrityError, ServiceError
 from assay.governance.registry import Registry
 from assay.releases import eligibility, log
 from assay.releases.deployment import Deployment
@@ -17,22 +17,30 @@ def move_alias(deployment: Deployment, model: str, environment: str) -> str:
     Args:
         deployment: The store and the registry.
         model: Name of the model.
-        environment: Which; the alias has its name.
+        environment: The environment; the alias has its name.
 
     Returns:
-        The alias and the version that it was moved to; "" when it did not move.
+        The alias and its new version; "" if it did not move.
 
     Raises:
         UsageError: The version that the release names is not of its model.
         RunBlocked: The model is revoked, and the alias is at another version.
         ServiceError: The registry failed, or the log grew each time.
-        IntegrityError: The log is broken.
+        IntegrityError: The log is broken, or its newest entry by an approver or recorder does not
+            count.
         NotFoundError: The release is not in the store.
     """
     registry = deployment.require_registry()
     moved, seen = "", None
     for _ in range(log.MAX_RACES):
-        last = log.current(deployment.entries(model), environment)
+        entries = deployment.entries(model)
+        last = log.current(entries, environment)
+        if (doubt := log.doubtful(deployment.services, entries, environment)) is not None:
+            raise IntegrityError(
+                f"entry {doubt.number} of the release log does not count: {doubt.refused}; the "
+                "alias is not moved back to an earlier version; list the key in keys.yaml as it "
+                "was, or release again"
+            )
         if last is None or last.name == seen:
             return moved
         release = log.get_release(deployment.store, last.release)
@@ -44,7 +52,7 @@ def move_alias(deployment: Deployment, model: str, environment: str) -> str:
 
 
 def _set_alias(deployment: Deployment, registry: Registry, release: Release, entry: Entry) -> str:
-    """Point an environment's alias at a release's version; what moved, or "".
+    """Point an environment's alias at a release's version; return the change, or "".
 
     Raises:
         RunBlocked: The model is revoked, and the alias is at another version.

@@ -1,9 +1,9 @@
 """Approval: a merge becomes a signed statement and an entry of the release log.
 
-Where there is a forge, `assay.releases.sync` asks it who merged a pull request and when, and a
-recorder's key signs that. On a plain remote anyone who can push can write any name into a commit,
+With a forge, `assay.releases.sync` asks it who merged a pull request and when, and a recorder's
+key signs the answer. On a plain remote anyone who can push can write any name into a commit,
 so there the approver's own key signs: `approve` stores the statement about exactly this release and
-commit, logs the intent, and merges; `sync` accepts nothing else.
+commit, logs the intent, and merges; `sync` accepts no other approval.
 """
 
 import re
@@ -28,7 +28,7 @@ from assay.releases.repository import Repository
 from assay.releases.statement import Kind, Statement
 
 ROLLBACK: Final = "Assay-Rollback"
-"""Trailer of a commit that restores an earlier release; its value is the release that it left."""
+"""Trailer of a commit that restores an earlier release; its value is the replaced release."""
 WHY: Final = "Assay-Why"
 MAX_WHY_CHARS: Final = 1000
 retry_on_conflict = retry.repeated(retry.APPROVAL, ReleaseConflictError)
@@ -48,7 +48,7 @@ def approve(
         model: Name of the model.
         environment: Where it was proposed for.
         by: `Name <mail>` of the approver.
-        digest: Of the model, where several are proposed.
+        digest: Digest of the model, if several are proposed.
 
     Returns:
         The merge commit.
@@ -74,7 +74,7 @@ def approve(
         branch = _proposed(repository, model, environment, digest)
         seen = repository.branch(branch)
         if repository.contains(seen):
-            return _finish_merge(repository, model, environment, branch, seen)
+            return _finish_merge(opened, model, environment, branch)
         folder = layout.folder(model, environment)
         release = _checked(opened, folder, seen)
         if digest and release.digest != digest:
@@ -102,14 +102,33 @@ def approve(
         return merged
 
 
-def _finish_merge(
-    repository: Repository, model: str, environment: str, branch: str, seen: str
-) -> str:
-    """Finish a merge that was stopped before it removed the branch."""
+def _finish_merge(deployment: OpenDeployment, model: str, environment: str, branch: str) -> str:
+    """Finish a merge that was stopped before it removed the branch.
+
+    Args:
+        deployment: The opened deployment.
+        model: Name of the model.
+        environment: Where.
+        branch: The proposal's branch, whose tip was merged.
+
+    Returns:
+        The commit of the merge.
+
+    Raises:
+        IntegrityError: The log has no approval of a merge of this tip; the branch was moved.
+    """
+    repository = deployment.repository
+    seen = repository.branch(branch)
+    recorded = {e.commit for e in deployment.entries(model) if e.environment == environment}
     history = repository.history(layout.folder(model, environment))
-    merged = next((r.commit for r in history if seen in r.parents or r.commit == seen), "")
+    merged = next((r.commit for r in history if seen in r.parents and r.commit in recorded), "")
+    if not merged:
+        raise IntegrityError(
+            f"{branch} is at {seen[:12]}, an earlier commit of {repository.settings.branch}: it "
+            "proposes nothing, and nothing was merged; remove the branch, and propose again"
+        )
     repository.delete(branch, expected=seen)
-    return merged or seen
+    return merged
 
 
 def _proposed(repository: Repository, model: str, environment: str, digest: str) -> str:
@@ -286,7 +305,7 @@ def sign_approval(deployment: Deployment, release: Release, request: PullRequest
         UsageError: The signer's key may not sign approvals.
     """
     merge = request.merge
-    if merge is None:  # pragma: no cover - the caller has looked
+    if merge is None:  # pragma: no cover - the caller checked it
         raise IntegrityError(f"{request.url} is not merged")
     merged = statement.moment(merge.at, "merged at")
     predicate = {

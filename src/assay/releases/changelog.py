@@ -1,6 +1,6 @@
-"""`changelog.md`: what changed since the release that is in the environment now.
+"""`changelog.md`: changes since the current release of the environment.
 
-Short enough for two minutes: what is equal is left out, long lists are cut with a count.
+It can be read in two minutes: equal properties are left out, and long lists are cut with a count.
 """
 
 import difflib
@@ -27,7 +27,7 @@ from assay.governance.comparison import json_file, schema
 from assay.governance.policy import MAX_POLICY_BYTES
 from assay.releases.evaluation import Evidence, assessment_text, override_text
 from assay.releases.release import Release
-from assay.reports.page import markdown_table, markdown_text
+from assay.reports.markdown import markdown_table, markdown_text
 from assay.text import number, visible
 
 MAX_ROWS: Final = 12
@@ -56,8 +56,8 @@ class ReleaseContent:
         """Read all of it from the store.
 
         Raises:
-            IntegrityError: Something is not what its name says.
-            NotFoundError: Something is not in the store.
+            IntegrityError: A blob does not match its digest.
+            NotFoundError: A blob is not in the store.
         """
         store = services.store
         attestations = about(store, release.digest, services.verifier)
@@ -84,14 +84,14 @@ def changelog(
         services: The store, and whose signatures count.
         release: The proposed release.
         current: The release in the environment; None for the first.
-        assessment: What the checks found.
+        assessment: Results of the checks.
 
     Returns:
         Markdown.
 
     Raises:
-        IntegrityError: Something of the proposed release is not what its digest says.
-        NotFoundError: Something of it is not in the store.
+        IntegrityError: A blob of the proposed release does not match its digest.
+        NotFoundError: A blob of it is not in the store.
     """
     title = f"# Changes of {markdown_text(release.model)} in {release.environment}\n"
     warning = "\n".join(filter(None, [override_text(release), assessment_text(assessment)]))
@@ -106,7 +106,7 @@ def changelog(
         lost = f"The current release in {release.environment} cannot be compared: {why}\n"
         return "\n".join([title, warning, lost, _first(new)])
     if old.release.digest == new.release.digest:
-        same = "The same model as now; what differs is how it is released.\n"
+        same = "The model is the current one; the release of it differs.\n"
         return "\n".join([title, warning, same, _release_changes(old, new)])
     sections = [
         ("Metrics", _metrics(old.evidence.evaluation, new.evidence.evaluation)),
@@ -313,17 +313,17 @@ def _code(old: ReleaseContent, new: ReleaseContent) -> str:
 
 
 def _commits(repository: str, old: str, new: str) -> str:
-    """`git log` between two commits, where the source repository is admitted and can be reached.
+    """`git log` between two commits, if the source repository is admitted and can be reached.
 
-    What an attestation names is whatever its maker wrote. A repository is fetched only when
-    `ASSAY_SOURCE_REPOSITORY` lists it.
+    An attestation may name any repository. It is fetched only if `ASSAY_SOURCE_REPOSITORY` lists
+    it.
     """
     admitted = SOURCE_REPOSITORY.get()
     named = repository.removeprefix("git+")
     if not admitted:
         return (
-            "The log of the source repository is left out: ASSAY_SOURCE_REPOSITORY does not say "
-            "which may be read.\n"
+            "The log of the source repository is left out: ASSAY_SOURCE_REPOSITORY lists no "
+            "repository.\n"
         )
     url = named if named in admitted else admitted[0]
     if not (COMMIT.fullmatch(old) and COMMIT.fullmatch(new)):

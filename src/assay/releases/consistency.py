@@ -2,22 +2,23 @@
 
 Two systems cannot be written at once. So the log first records what is about to be pushed (an
 `intent`, with the id of the commit, which Git knows before the push), then the branch is pushed,
-then the log records that it happened. A process that is stopped in between leaves one of two
+then the log records the push. A process that is stopped in between leaves one of two
 states, which the branch distinguishes:
 
 | the branch | meaning | what the next command does |
 |---|---|---|
 | does not have the commit | nothing was changed | nothing |
-| has the commit | it happened | `finish` writes what the intent announced |
+| has the commit | it was pushed | `finish` writes the entry that the intent announced |
 
 A release that was merged after its approval is finished by `assay release sync`, which records
 every merge; `finish` records rollbacks, which have no pull request.
 
-The log's last entry says what is in an environment, so entries must be in the order of the
-branch's commits. After a late entry of an older commit, `finish` repeats what the log has of the
-newer commit.
+The last entry of the log is the current release of an environment, so entries must be in the order
+of the branch's commits. After a late entry of an older commit, `finish` repeats what the log has of
+the newer commit.
 """
 
+import contextlib
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -36,8 +37,8 @@ def push(deployment: OpenDeployment, entry: Entry, *, base: str) -> None:
 
     Args:
         deployment: The opened deployment; its repository holds the commit.
-        entry: What is to be recorded once the branch has `entry.commit`.
-        base: Where the branch was seen.
+        entry: The entry to record once the branch has `entry.commit`.
+        base: The expected tip of the branch.
 
     Raises:
         UsageError: The signer may not write the log; nothing was pushed.
@@ -57,9 +58,10 @@ def pushed(repository: Repository, entries: list[Entry]) -> list[Entry]:
         path = layout.path(intent.model, intent.environment)
         commits = {revision.commit for revision in repository.history(path)}
         if intent.commit in commits:
-            content = repository.read(path, intent.commit)
-            if content is not None and of_bytes(content) == intent.release:
-                result.append(intent)
+            with contextlib.suppress(IntegrityError):  # a link, or too large
+                content = repository.read(path, intent.commit)
+                if content is not None and of_bytes(content) == intent.release:
+                    result.append(intent)
     return result
 
 
@@ -142,7 +144,7 @@ def finish(deployment: OpenDeployment, model: str) -> list[Entry]:
 
 
 def finisher(deployment: OpenDeployment, intent: Entry) -> str:
-    """In whose name an intent is completed: a name in it is the claim of the key that signed it."""
+    """The person in whose name an intent is completed; a name in it is only a claim of its key."""
     signer, verifier = deployment.signer, deployment.verifier
     if verifier is None or signer is None or intent.signed_by == signer.key_id or intent.statement:
         return intent.by  # a statement says who it was
@@ -155,7 +157,7 @@ class Overtaken:
     """A log whose order differs from the branch's."""
 
     late: Entry
-    """What the log says is in the environment; its commit is older."""
+    """The current release according to the log; its commit is older."""
     entry: Entry
     """The newest commit of the branch that the log has."""
 
@@ -185,8 +187,8 @@ def overtaken(
         return None
     for commit, release in held(repository, path, newer).items():
         for entry in reversed(entries):
-            said = (entry.environment, entry.commit, entry.release)
-            if entry.moves and said == (environment, commit, release):
+            state = (entry.environment, entry.commit, entry.release)
+            if entry.moves and state == (environment, commit, release):
                 return Overtaken(last, entry)
     return None
 
@@ -194,7 +196,7 @@ def overtaken(
 def require_whole(deployment: OpenDeployment, model: str) -> None:
     """Refuse a log from which entries were removed, as commits of the repository show.
 
-    Trailers that only a runner's key signed stop nothing; `cut_off` reports them. Otherwise one
+    Trailers that only a runner's key signed do not count here; `cut_off` reports them. Otherwise a
     trailer about an entry that never existed could block every rollback.
 
     Raises:

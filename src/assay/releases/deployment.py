@@ -1,7 +1,7 @@
-"""What the release commands work with: the store, the deployment repository, the registry, a key.
+"""The services of the release commands: the store, the deployment repository, the registry, a key.
 
-`Deployment.from_env` is the one place that makes it from the environment. `Deployment.open` clones
-the deployment repository for one command; what needs the clone takes an `OpenDeployment`.
+`Deployment.from_env` creates it from the environment. `Deployment.open` clones the deployment
+repository for one command; functions that need the clone take an `OpenDeployment`.
 """
 
 import functools
@@ -28,7 +28,7 @@ from assay.releases.statement import Kind, Statement
 
 @dataclass(frozen=True)
 class Deployment:
-    """The services that a release command uses. Opening it is the first thing that costs time."""
+    """The services that a release command uses. Only opening it takes time."""
 
     services: Services
     settings: Settings | None = None
@@ -43,9 +43,9 @@ class Deployment:
         """The deployment that the environment configures.
 
         Args:
-            services: The store, and whose signatures count; None: those of the environment.
+            services: The store and the verifier; None: those of the environment.
             repository: Whether the command uses the deployment repository. False: its variables
-                are not read, so that a wrong one cannot stop the command.
+                are not read, so that a wrong value does not matter.
 
         Raises:
             UsageError: A variable is missing or cannot be used; the message names it.
@@ -84,7 +84,7 @@ class Deployment:
         """
         if self.signer is None:
             raise UsageError(
-                "ASSAY_SIGNING_KEY is not set, and this command signs a statement; make a key "
+                "ASSAY_SIGNING_KEY is not set, and this command signs a statement; create a key "
                 "with: openssl genpkey -algorithm ed25519 -out signing.pem"
             )
         return self.signer
@@ -105,7 +105,7 @@ class Deployment:
         """Sign and store a statement about a model; errors as `statement.save`.
 
         Args:
-            kind: What is stated.
+            kind: Kind of the statement.
             model: Digest of the subject.
             predicate: The content.
 
@@ -140,7 +140,7 @@ class Deployment:
         """The same services with a clone of the repository."""
         settings = self.settings or repository.settings
         line = repository.line()
-        # A first parent of another history must not make another repository of it.
+        # The repository keeps its identity even if a merge has a first parent of another history.
         known = log.seen_repository(self.store, self.verifier, settings.url, settings.branch)
         scoped = log.Scoped(
             self.store,
@@ -157,7 +157,7 @@ class Deployment:
         """The same without the repository, when it cannot be reached.
 
         Raises:
-            UsageError: `ASSAY_DEPLOYMENTS` is not set, or nothing says which repository it is.
+            UsageError: `ASSAY_DEPLOYMENTS` is not set, or the repository is not known.
         """
         settings = self.require_settings()
         known = log.known_repository(self.store, self.verifier, settings.url, settings.branch)

@@ -36,17 +36,17 @@ class Drill:
     rows: dict[str, int] = field(default_factory=dict)
     """The number of golden predictions that were equal, by model digest."""
     seconds: float = 0.0
-    """Of the slower of the two rollbacks, which is what an outage would take."""
+    """Duration of the slower of the two rollbacks, as in an outage."""
     statement: Statement | None = None
 
     @property
     def passed(self) -> bool:
-        """Whether it was quick enough; everything else is an error."""
+        """Whether it was fast enough; other failures are errors."""
         return self.seconds <= MAX_SECONDS
 
 
 def require_ready(deployment: Deployment, model: str, environment: str) -> None:
-    """Check what a drill needs before anything is read or moved.
+    """Check the requirements of a drill before anything is read or moved.
 
     Args:
         deployment: The store and the signer.
@@ -54,8 +54,8 @@ def require_ready(deployment: Deployment, model: str, environment: str) -> None:
         environment: Where.
 
     Raises:
-        UsageError: No key that may sign a drill, nothing to go back to, a release without golden
-            predictions; names all of it.
+        UsageError: No key may sign a drill, there is no earlier release, or a release has no golden
+            predictions; names all of these.
     """
     problems: list[str | UsageError] = []
     signer, services = deployment.signer, deployment.services
@@ -84,35 +84,38 @@ def drill(deployment: Deployment, model: str, environment: str, *, by: str) -> D
         by: `Name <mail>`.
 
     Returns:
-        What was done and how long it took, with the signed statement.
+        The releases, the times, and the signed statement.
 
     Raises:
         RunBlocked: The current release's model is revoked, so that it could not be restored.
         UsageError: As `require_ready`; nothing was moved.
         IntegrityError: A release cannot be restored, or its predictions differ.
+        ReleaseConflictError: Something else was released during the drill; it stays.
         ServiceError: The repository failed. `assay release list` shows what is released then.
     """
     require_ready(deployment, model, environment)
     services = deployment.services
 
-    def roll(to: str, why: str) -> tuple[RolledBack, float]:
-        begun = time.monotonic()
-        done = rollback(deployment, model, environment, by=by, why=why, to=to, now=True)
-        return done, time.monotonic() - begun
+    def roll(to: str, why: str, leaves: str = "") -> tuple[RolledBack, float]:
+        started = time.monotonic()
+        done = rollback(
+            deployment, model, environment, by=by, why=why, to=to, now=True, leaves=leaves
+        )
+        return done, time.monotonic() - started
 
     # Before anything moves: the current release must be restorable too.
     now = log.current(log.read(log.configured(services), model), environment)
     if now is not None:
         restore.verify(services, log.get_release(services.store, now.release))
-    # The next command goes forth instead when this one is stopped in between.
+    # If this is interrupted, the next command restores the release.
     announce_forth(deployment, model, environment, by=by)
     back, first = roll("", DRILL_BACK)
     rows = {}
     try:
         rows[back.release.digest] = _golden(services, back.release.digest, back.release.golden)
     finally:
-        # Whatever the drill found, the environment gets its release again.
-        forth, second = roll(back.left.name, DRILL_FORTH)
+        # Whatever the result, restore the release of the environment.
+        forth, second = roll(back.left.name, DRILL_FORTH, back.release.name)
     rows[forth.release.digest] = _golden(services, forth.release.digest, forth.release.golden)
     done = Drill(model, environment, back, forth, rows, max(first, second))
     predicate = {
@@ -136,7 +139,7 @@ def drill(deployment: Deployment, model: str, environment: str, *, by: str) -> D
 
 
 def require_passed(done: Drill) -> None:
-    """Turn a run red when the drill was too slow.
+    """Fail the run if the drill was too slow.
 
     Raises:
         RunBlocked: It took longer than `MAX_SECONDS`.
@@ -144,12 +147,12 @@ def require_passed(done: Drill) -> None:
     if not done.passed:
         raise RunBlocked(
             f"rolling {done.model!r} back in {done.environment} took {done.seconds:.0f} s, the "
-            f"limit is {MAX_SECONDS:.0f} s; the phases say where: {done.back.seconds}"
+            f"limit is {MAX_SECONDS:.0f} s; seconds by phase: {done.back.seconds}"
         )
 
 
 def metrics(done: Drill) -> bytes:
-    """The drill as Prometheus' text format."""
+    """The result of the drill in the text format of Prometheus."""
     from prometheus_client import generate_latest
 
     return generate_latest(_collect(done))

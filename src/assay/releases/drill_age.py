@@ -1,4 +1,4 @@
-"""The age of the last rollback drill as evidence for a gate, and what the next drill needs.
+"""The age of the last rollback drill as evidence for a gate, and the requirements of a drill.
 
 Separate from the drill, because the images of gate and doctor can neither roll back nor predict.
 """
@@ -45,7 +45,7 @@ def evidence(services: Services, model: str, digest: str) -> EvidenceDocument:
         and given.text("repository") in here
     ]
     times = filter(None, map(_time, drills))
-    # One that is dated ahead would be as young for as long as somebody likes.
+    # A drill that is dated ahead would count as recent for any length of time.
     past = [at for at in times if at <= datetime.now(UTC)]
     if not past:
         note = f"no drill of {model!r} has passed; run the pipeline rollback_drill on staging"
@@ -64,7 +64,7 @@ def _time(drill: Statement) -> datetime | None:
 def missing_for_drill(services: Services, model: str, environment: str) -> list[UsageError]:
     """What is missing for a drill, according to the release log.
 
-    Whether the releases can be restored byte for byte, only the drill itself checks.
+    Only the drill itself checks whether the releases can be restored byte for byte.
 
     Args:
         services: The store, and whose signatures count.
@@ -117,6 +117,6 @@ def _before(services: Services, left: Release, known: set[str]) -> Release | Non
 def no_golden(digest: str) -> UsageError:
     """The problem of a release without golden predictions."""
     return UsageError(
-        f"the release of {digest} holds no golden predictions to compare with",
+        f"the release of {digest} has no golden predictions to compare with",
         remedy="promote it again, with the test data in the store",
     )

@@ -1,13 +1,13 @@
-"""Eligibility: what must hold before a model is released to an environment.
+"""Eligibility: the conditions for the release of a model to an environment.
 
 1. The model is not revoked.
 2. The decision is about exactly this model, follows from its policy and evidence, and is a pass,
    also under the policy that governs the model (`assay.releases.governing`); or a person has
    overridden it, signed and not expired (`assay.governance.admission`).
-3. Everything it rests on has an attestation that counts, and every byte is what its digest says.
+3. Everything it is based on has an attestation that counts, and every byte matches its digest.
 4. The model is or was in the environment below: the release log shows it, and an approval of it
    there has not expired.
-5. For production: the decision compared it with the model that the release log has there now.
+5. For production: the decision compared it with the current production model of the release log.
 """
 
 import re
@@ -51,7 +51,7 @@ def resolve(registry: Registry, model: str, digest: str) -> tuple[str, ModelVers
     Args:
         registry: Where the model is registered.
         model: Name of the model.
-        digest: Which; "" for the candidate.
+        digest: Digest of the model; "" for the candidate.
 
     Returns:
         The digest, and its version; None when it is not registered.
@@ -74,8 +74,8 @@ def resolve(registry: Registry, model: str, digest: str) -> tuple[str, ModelVers
 def decision_of(services: Services, model: str, version: ModelVersion | None) -> str:
     """The decision about a model: the one it was registered by, else the newest in the store.
 
-    The newest also counts where the one it was registered by is not signed as the configured keys
-    require, because the version was registered before the keys were adopted.
+    The newest also counts if the one it was registered by is not signed as the configured keys
+    require, because the version was registered before the keys were configured.
 
     Args:
         services: The store, and whose signatures count.
@@ -105,7 +105,7 @@ def decision_of(services: Services, model: str, version: ModelVersion | None) ->
         for attestation in using(store, output.digest, verifier)
         if attestation.step == admission.GATE
         and attestation.parameters.get("model") == model
-        and "decision" in attestation.outputs  # any step may be called so
+        and "decision" in attestation.outputs  # any step may have this name
     }
     if not result and refused is not None:
         raise refused
@@ -168,7 +168,7 @@ def require_admitted(
                 governing=governing,
             )
         except RunHalted as error:
-            # A person may have tried to override it: report why that does not count.
+            # There may be an override; report why it does not count.
             others = statement.refused(services, model)[:MAX_REFUSED]
             raise type(error).all_of([error, *others]) from error
         finally:
@@ -187,7 +187,10 @@ def governed_verdict(
     Args:
         services: The store.
         judgement: The decision.
-        governing: The governing policy; None where the deployment repository has none.
+        governing: The governing policy; None if the deployment repository has none.
+
+    Returns:
+        The verdict.
 
     Raises:
         PolicyError: The governing policy does not parse.
@@ -268,7 +271,7 @@ def require_reached(
 
 
 def require_compared(services: Services, name: str, environment: str, judgement: Judgement) -> None:
-    """Check 5. Where the log has nothing in production, `register` has asked the registry.
+    """Check 5. If the log has no production model, `register` has queried the registry.
 
     Args:
         services: The store, and whose signatures count.
@@ -335,8 +338,8 @@ def reports_of(store: Store, judgement: Judgement) -> dict[str, str]:
             result.setdefault(match[1], digest)
     if "evaluation" not in result:
         raise UsageError(
-            f"the decision about {judgement.model} rests on no evaluation, so an approver would "
-            "have nothing to review; give the gate an evaluation"
+            f"the decision about {judgement.model} is based on no evaluation, so an approver has "
+            "nothing to review; give the gate an evaluation"
         )
     return result
 
@@ -348,21 +351,21 @@ def evaluation_run(services: Services, evaluation: str) -> str:
 
 
 def version_of(registry: Registry, release: Release) -> ModelVersion:
-    """The registered version that a release names, when it holds the release's model.
+    """The registered version that a release names, if it is of the release's model.
 
     Raises:
-        UsageError: It is not there, is tagged as another model, or has other files.
+        UsageError: It does not exist, is tagged as another model, or has other files.
         ServiceError: The registry failed.
     """
-    said = f"registryVersion is {release.registry_version}"
+    fault = f"registryVersion is {release.registry_version}"
     version = registry.version(release.model, release.registry_version)
     if version is None or version.tags.get(MODEL_TAG) != release.digest:
         result = registry.find(release.model, release.digest)
         known = f"version {result.version}" if result else "no version"
-        raise UsageError(f"{said}, but the registry has {known} of this model")
+        raise UsageError(f"{fault}, but the registry has {known} of this model")
     if not registry.holds(version, release.uri):
         raise UsageError(
-            f"{said}, whose source is {version.source}, not {release.uri}: the registry was "
+            f"{fault}, whose source is {version.source}, not {release.uri}: the registry was "
             "changed; register the model again through the pipeline, and promote it"
         )
     return version
@@ -379,7 +382,7 @@ def problems(
     files: Mapping[str, bytes],
     governing: admission.Governing | None,
 ) -> list[str]:
-    """All problems of a release that a person may have written.
+    """All problems of a release, which may have been edited manually.
 
     Args:
         services: The store, and whose signatures count.

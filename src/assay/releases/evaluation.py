@@ -23,19 +23,13 @@ from assay.releases.layout import (
 )
 from assay.releases.release import Release
 from assay.reports import figures as drawings
-from assay.reports.page import (
-    figure_svg,
-    figure_text,
-    markdown_table,
-    markdown_text,
-    new_figure,
-    standalone_svg,
-)
+from assay.reports.figures import Bar, figure_text, standalone_svg
+from assay.reports.markdown import markdown_table, markdown_text
 from assay.text import number
 
 MAX_CURVE_BYTES: Final = 4 << 20
 MAX_SLICES: Final = 40
-"""Shown in a figure; the table holds all."""
+"""Number of values in a figure; the table has all."""
 MAX_CLASSES: Final = 30
 SHORT_KEY: Final = 12
 _NONE: Final = "–"
@@ -57,8 +51,8 @@ class Evidence:
         """Read the evidence that a release names.
 
         Raises:
-            IntegrityError: One is not what its name says, or malformed.
-            NotFoundError: One is not in the store.
+            IntegrityError: An artifact does not match its digest, or is malformed.
+            NotFoundError: An artifact is not in the store.
         """
 
         def document(kind: str) -> EvidenceDocument | None:
@@ -141,7 +135,7 @@ def _page(release: Release, judged: Evidence, assessment: Assessment, drawn: lis
             markdown_table(("slice", "value", "low", "high"), sliced),
             picture(SLICES_FIGURE, "Metric by slice"),
         ]
-    parts += ["## If it fails silently\n", _monitoring(judged.monitoring)]
+    parts += ["## Silent failures\n", _monitoring(judged.monitoring)]
     if judged.measurements is not None:
         measured = sorted(judged.measurements.values.items())
         parts += [
@@ -155,7 +149,7 @@ def _page(release: Release, judged: Evidence, assessment: Assessment, drawn: lis
         _governed(assessment),
         "## Who made the evidence\n",
         _makers(assessment),
-        "## What it rests on\n",
+        "## Basis\n",
         _names(release),
     ]
     return "\n".join(part for part in parts if part)
@@ -179,7 +173,7 @@ def _in_order(document: EvidenceDocument) -> list[tuple[str, float | None]]:
 
 
 def assessment_text(assessment: Assessment) -> str:
-    """What an approver must know first: the policy, the number of attempts, what is not shown."""
+    """Notes for approvers: the policy, the number of attempts, what could not be proved."""
     lines = []
     if assessment.governing is None:
         lines.append(
@@ -262,9 +256,7 @@ def _comparison(document: EvidenceDocument | None) -> str:
 
 def _monitoring(document: EvidenceDocument | None) -> str:
     if document is None or not document.values:
-        return (
-            "No monitoring plan was judged, so it is unknown who would notice a fault, and when.\n"
-        )
+        return "No monitoring plan was judged, so nothing is known about the detection of faults.\n"
     shown = [(name, number(value), *_bounds(document, name)) for name, value in _in_order(document)]
     how = (
         "Faults were put into held-out rows; `time_to_detect_rows_p95` is after how many rows 95 % "
@@ -302,53 +294,38 @@ def _names(release: Release) -> str:
 
 def _figures(judged: Evidence) -> dict[str, str]:
     drawn = {}
-    if plain := _points(judged.evaluation, labelled=False):
-        drawn[METRICS_FIGURE] = _points_figure(plain, "Metrics")
+    if overall := _bars(judged.evaluation, labelled=False):
+        drawn[METRICS_FIGURE] = drawings.intervals(overall, "Metrics")
     if roc := judged.curves.get("roc"):
-        drawn[ROC_FIGURE] = drawings.roc(roc["fpr"], roc["tpr"], "ROC curve", width=3.8, height=3.6)
+        svg = drawings.roc(roc["fpr"], roc["tpr"], "ROC curve", width=3.8, height=3.6)
+        drawn[ROC_FIGURE] = standalone_svg(svg)
     confusion = judged.curves.get("confusion_matrix")
     if confusion and len(confusion["labels"]) <= MAX_CLASSES:
         labels = [figure_text(label) for label in confusion["labels"]]
-        drawn[CONFUSION_FIGURE] = drawings.confusion(
+        svg = drawings.confusion(
             labels, confusion["matrix"], "Confusion matrix",
             rotation=30, align="right", width=4.2, height=3.6,
         )  # fmt: skip
-    if sliced := _points(judged.evaluation, labelled=True):
-        drawn[SLICES_FIGURE] = _points_figure(sliced[:MAX_SLICES], "Slices")
+        drawn[CONFUSION_FIGURE] = standalone_svg(svg)
+    if sliced := _bars(judged.evaluation, labelled=True):
+        drawn[SLICES_FIGURE] = drawings.intervals(sliced[:MAX_SLICES], "Slices")
     if judged.comparison is not None:
-        deltas = [p for p in _points(judged.comparison, labelled=None) if "delta" in p[0]]
+        deltas = [bar for bar in _bars(judged.comparison, labelled=None) if "delta" in bar.label]
         if deltas:
-            drawn[REGRESSION_FIGURE] = _points_figure(
-                deltas, "Regression (below 0: better)", zero=True
-            )
-    return {name: standalone_svg(svg) for name, svg in drawn.items()}
+            title = "Regression (below 0: better)"
+            drawn[REGRESSION_FIGURE] = drawings.intervals(deltas, title, mark=0.0)
+    return drawn
 
 
-def _points(
-    document: EvidenceDocument, *, labelled: bool | None
-) -> list[tuple[str, float, float, float]]:
-    """Values that have an interval: (name, value, low, high)."""
+def _bars(document: EvidenceDocument, *, labelled: bool | None) -> list[Bar]:
+    """The values that have an interval."""
     return [
-        (name, value, bounds.low, bounds.high)
+        Bar(figure_text(name), value, bounds.low, bounds.high)
         for name, value in _in_order(document)
         if value is not None
         and (labelled is None or is_labelled(name) is labelled)
         and (bounds := document.intervals.get(name)) is not None
     ]
-
-
-def _points_figure(
-    points: list[tuple[str, float, float, float]], title: str, *, zero: bool = False
-) -> str:
-    figure, axes = new_figure(7.5, 1.2 + 0.32 * len(points))
-    for place, (_, value, low, high) in enumerate(reversed(points)):
-        axes.plot([low, high], [place, place], color="C0", lw=2)
-        axes.plot([value], [place], marker="o", color="C0")
-    if zero:
-        axes.axvline(0, color="grey", lw=1, ls="--")
-    axes.set_yticks(range(len(points)), [figure_text(name) for name, *_ in reversed(points)])
-    axes.set(title=title)
-    return figure_svg(figure, title)
 
 
 def _file(store: Store, artifact: str, name: str, limit: int) -> bytes:

@@ -36,7 +36,7 @@ def create(services: Services, model: str, test_data: str) -> str:
         The digest of the artifact.
 
     Raises:
-        IntegrityError: Model or data is not what its name says.
+        IntegrityError: Model or data does not match its digest.
     """
     from assay import data as dataset
 
@@ -50,8 +50,10 @@ def create(services: Services, model: str, test_data: str) -> str:
             dataset.write([first], dataset.arrow_schema(table), out / ROWS_FOLDER)
         finally:
             remove_tree(table)
-        said = _predict(services, model, out / ROWS_FOLDER)
-        (out / ANSWERS).write_bytes(canonical_json({"model": model, "data": test_data, **said}))
+        predictions = _predict(services, model, out / ROWS_FOLDER)
+        (out / ANSWERS).write_bytes(
+            canonical_json({"model": model, "data": test_data, **predictions})
+        )
         return put_tree(services.store, out, TYPE, {}).digest
 
 
@@ -97,7 +99,7 @@ def require_about(store: Store, golden: str, model: str, test_data: str) -> None
     """Check that an artifact has the golden predictions of a model on the rows it was judged on.
 
     Args:
-        store: That holds it.
+        store: The store with it.
         golden: Digest of the artifact.
         model: Digest of the model.
         test_data: Digest of the rows.

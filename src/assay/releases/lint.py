@@ -50,17 +50,9 @@ def lint(
             release, which must not pass for a correct one.
         StoreError: The store cannot be reached.
     """
-    if not folder.is_dir():
-        raise UsageError(f"{folder} is not a folder; give a checkout of the deployment repository")
-    paths = sorted(
-        path.relative_to(folder).as_posix()
-        for path in (folder / ROOT).rglob("*")
-        if path.name == FILE_NAME or path.is_symlink()
-    )
+    paths = _release_paths(folder)
     if not paths and not (changed_since and (folder / ROOT).is_dir()):
         raise UsageError(f"{folder} has no {ROOT}/<model>/<environment>/{FILE_NAME}")
-    if len(paths) > MAX_RELEASES:
-        raise UsageError(f"{folder} has more than {MAX_RELEASES} releases")
     if set(changed_since) == {"0"}:
         changed_since = ""  # what forges give as the parent of a branch's first commit
     with deployment.open_checkout(folder, changed_since or "HEAD") as opened:
@@ -83,6 +75,24 @@ def lint(
     return len(paths), problems
 
 
+def _release_paths(folder: Path) -> list[str]:
+    """The paths of releases, and of links, in a folder.
+
+    Raises:
+        UsageError: No such folder, or more than `MAX_RELEASES` paths.
+    """
+    if not folder.is_dir():
+        raise UsageError(f"{folder} is not a folder; give a checkout of the deployment repository")
+    paths = sorted(
+        path.relative_to(folder).as_posix()
+        for path in (folder / ROOT).rglob("*")
+        if path.name == FILE_NAME or path.is_symlink()
+    )
+    if len(paths) > MAX_RELEASES:
+        raise UsageError(f"{folder} has more than {MAX_RELEASES} releases")
+    return paths
+
+
 def _problems(deployment: OpenDeployment, folder: Path, path: str, touched: list[str]) -> list[str]:
     repository = deployment.repository
     file = folder / path
@@ -90,10 +100,12 @@ def _problems(deployment: OpenDeployment, folder: Path, path: str, touched: list
         (folder / parent).is_symlink() for parent in file.relative_to(folder).parents[:-1]
     ):
         return ["a link, where a release must be a file"]
-    if file.stat().st_size > MAX_RELEASE_BYTES:
-        return [f"larger than {MAX_RELEASE_BYTES} bytes"]
     try:
-        release = parse_release(file.read_bytes(), FILE_NAME)
+        with file.open("rb") as opened:
+            content = opened.read(MAX_RELEASE_BYTES + 1)
+        release = parse_release(content, FILE_NAME)
+    except IsADirectoryError:
+        return ["a folder, where a release must be a file"]
     except UsageError as error:
         return [str(error)]
     if layout.path(release.model, release.environment) != path:

@@ -1,7 +1,7 @@
-"""The monitoring plan that goes with a release.
+"""The monitoring plan of a release.
 
-The gate judged how soon one plan detects faults, so exactly that plan goes with the model. A model
-that was judged without one may be given a plan, or keeps that of its environment.
+The gate judged how soon one plan detects faults, so exactly that plan is released with the model. A
+model that was judged without one may get a plan, or keeps that of its environment.
 """
 
 from collections.abc import Mapping
@@ -33,7 +33,7 @@ def judged(services: Services, reports: Mapping[str, str]) -> bytes | None:
         Its bytes; None when no plan was judged.
 
     Raises:
-        IntegrityError: The plan is not what its name says.
+        IntegrityError: The plan does not match its digest.
         NotFoundError: The plan is not in the store.
     """
     report = reports.get(REPORT)
@@ -60,7 +60,7 @@ def chosen(
     Args:
         repository: The deployment repository with earlier plans.
         release: What is released, and where.
-        given: A person's file.
+        given: Bytes of the file that the user gave.
         measured: The result of `judged`.
 
     Returns:
@@ -89,13 +89,13 @@ def chosen(
 
 
 def read(path: Path) -> bytes:
-    """A plan's file, bounded.
+    """Read the file of a plan, up to a limit.
 
     Raises:
         UsageError: It cannot be read.
     """
     try:
         with path.open("rb") as stream:
-            return stream.read(MAX_PLAN_BYTES + 1)  # one more shows that it is too large
+            return stream.read(MAX_PLAN_BYTES + 1)  # one more byte shows that it is too large
     except OSError as error:
         raise UsageError(f"--monitoring: cannot read {path}: {error.strerror}") from error

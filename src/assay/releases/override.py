@@ -22,7 +22,7 @@ from assay.releases.log import Entry, Event
 from assay.releases.statement import Kind, Statement
 
 MAX_DAYS: Final = 366
-"""An override without end would be a policy that was never reviewed."""
+"""Longest validity: an override without end would replace the policy without a review."""
 MAX_WHY_CHARS: Final = 1000
 MIN_WHY_CHARS: Final = 10
 
@@ -37,8 +37,8 @@ def override(
             policies of its repository may block what passed the model's own policy; without a
             repository only that one counts.
         model: Name of the model.
-        digest: Which one.
-        by: `Name <mail>`; with keys configured it is the owner of the signer's key that decides.
+        digest: Digest of the model.
+        by: `Name <mail>`; with keys configured the owner of the signer's key decides.
         why: At least a few words.
         until: A day or moment, at most a year ahead.
 
@@ -48,7 +48,7 @@ def override(
     Raises:
         UsageError: An argument is missing or wrong; the key may not override; the model passed
             its policy.
-        NotFoundError: No decision about it, so there is nothing to override.
+        NotFoundError: There is no decision about it to override.
     """
     signer, services = deployment.require_signer(), deployment.services
     by = person_of(services.verifier, signer, Role.APPROVER, by, "an override")
@@ -80,7 +80,7 @@ def override(
         "until": statement.stamp(end),
     }
     made = deployment.state(Kind.OVERRIDE, digest, predicate)
-    _record(deployment, Event.OVERRIDE, model, made, by=by)
+    _log_statement(deployment, Event.OVERRIDE, model, made, by=by)
     return made
 
 
@@ -99,7 +99,7 @@ def _governed(deployment: OpenDeployment, model: str, judged: Judgement) -> Judg
 def revoke(deployment: Deployment, digest: str, *, by: str, why: str) -> Statement:
     """State that a model must never be released again, nor rolled back to.
 
-    With keys configured it is the owner of the signer's key that revokes, whatever `by` says.
+    With keys configured the owner of the signer's key revokes, whatever `by` says.
 
     Args:
         deployment: The store and the signer, whose key has the role `approver`.
@@ -120,13 +120,15 @@ def revoke(deployment: Deployment, digest: str, *, by: str, why: str) -> Stateme
     require_type(get_manifest(services.store, require_digest(digest)), Model.type, "revoke")
     predicate = {"by": by, "why": " ".join(why.split()), "at": statement.now()}
     made = deployment.state(Kind.REVOCATION, digest, predicate)
-    # The statement counts from here on; if this is stopped now, the same command again logs it.
-    _record(deployment, Event.REVOCATION, log.REVOCATIONS, made, by=by)
+    # The statement counts from here on; after an interruption the same command logs it.
+    _log_statement(deployment, Event.REVOCATION, log.REVOCATIONS, made, by=by)
     return made
 
 
-def _record(deployment: Deployment, event: Event, chain: str, made: Statement, *, by: str) -> None:
-    """Enter a statement about a model into a chain of the release log."""
+def _log_statement(
+    deployment: Deployment, event: Event, chain: str, made: Statement, *, by: str
+) -> None:
+    """Add a statement about a model to a chain of the release log."""
     entry = Entry(
         event=event,
         model=chain,

@@ -1,4 +1,4 @@
-"""What is in production, according to both the registry and the release log."""
+"""The production model, according to both the registry and the release log."""
 
 from assay.core.step import Services
 from assay.errors import ServiceError
@@ -7,10 +7,10 @@ from assay.releases import log
 
 
 def in_production(services: Services, registry: Registry, name: str) -> ModelVersion | None:
-    """The version of a model that is in production, or None when none ever was.
+    """The production version of a model, or None if none ever was in production.
 
-    Where the release log says that something was released to production, the registry must name
-    the same model. A wrong registry, an alias that was removed or moved by hand, and an unfinished
+    If the release log has a release to production, the registry must name the same model. A wrong
+    registry, an alias that was removed or moved manually, and an unfinished
     synchronisation are refused: an unknown state must not count as "nothing in production".
 
     Args:
@@ -35,9 +35,9 @@ def in_production(services: Services, registry: Registry, name: str) -> ModelVer
     if registered != released.digest:
         named = f"{registered} (version {current.version})" if current is not None else "none"
         raise ServiceError(
-            f"cannot determine which version of {name!r} is in production: the release log says "
+            f"cannot determine which version of {name!r} is in production: the release log has "
             f"{released.digest} since {released.at}, the registry says {named}; check "
-            "MLFLOW_TRACKING_URI and ASSAY_STORE, or move the alias to what was released: "
+            "MLFLOW_TRACKING_URI and ASSAY_STORE, or move the alias to the released version: "
             "assay release sync"
         )
     return current

@@ -1,7 +1,7 @@
 """Promotion: a checked model proposed for an environment, as a branch and a pull request.
 
 The branch is named by the model's digest, so the same promotion again finds the same pull request
-and brings it up to date. Two promotions of different models have branches of their own, and the
+and updates it. Two promotions of different models have branches of their own, and the
 one that is merged later conflicts instead of silently winning; every push is a compare-and-set.
 """
 
@@ -32,11 +32,11 @@ OVERRIDE_LABEL: Final = "override"
 
 @dataclass(frozen=True, slots=True)
 class Promotion:
-    """The outcome of a promotion."""
+    """The result of a promotion."""
 
     release: Release
     outcome: str
-    """`opened`, `updated`, `unchanged`, or `released` when it is there already."""
+    """`opened`, `updated`, `unchanged`, or `released` if it is already in the environment."""
     branch: str
     commit: str
     request: PullRequest | None
@@ -56,13 +56,13 @@ def promote(
 
     Args:
         deployment: The store, the repository and its forge, and the registry that holds the model.
-            Its signer, if there is one, records what was pushed and not recorded before, and signs
-            how long the log is.
+            Its signer, if there is one, records what was pushed but not recorded, and signs the
+            trailers.
         model: Name of the registered model.
         environment: `dev`, `staging` or `production`.
         digest: Which model; by default the registry's candidate.
-        plan: `monitoring.yaml`; by default the one that the gate judged, then the one beside the
-            release that is there, then that of the environment below.
+        plan: `monitoring.yaml`; by default the one that the gate judged, then the one of the
+            current release, then that of the environment below.
 
     Returns:
         The release and the pull request that proposes it.
@@ -92,7 +92,7 @@ def promote(
         services = opened.services
         consistency.require_whole(opened, model)
         consistency.finish(opened, model)
-        # Cheap, and so before the checks that read every byte.
+        # First, because it is cheap, unlike the checks that read every byte.
         eligibility.require_reached(services, model, environment, digest)
         decision = eligibility.decision_of(services, digest, version)
         assessment, overrides = eligibility.require_admitted(
@@ -154,7 +154,7 @@ def _propose(
     if plan is not None:
         files[PLAN_FILE] = plan
         services.store.put_bytes(plan, MEDIA_TYPE)
-    # In the store before it is anywhere else: a rollback to it needs no Git.
+    # Stored first, so that a rollback to it does not need Git.
     log.put_release(services.store, release)
     title = f"Release {release.model} {release.digest[7:19]} to {release.environment}"
     body = _body(release, changes, shown[EVALUATION_FILE].decode())
@@ -180,7 +180,7 @@ def _propose(
         request = forge.open(branch, repository.settings.branch, title, body, labels)
     elif request is not None:
         request = forge.update(request, title, body, labels)
-    # Without a forge the branch is the pull request, and was there or was not.
+    # Without a forge the branch is the pull request.
     opened = not seen if repository.settings.forge == "none" else fresh
     outcome = "opened" if opened else "updated" if moved else "unchanged"
     return Promotion(
@@ -189,7 +189,7 @@ def _propose(
 
 
 def _equal(repository: Repository, seen: str, commit: str, base: str) -> bool:
-    """Whether a branch holds, on the same base, what would be pushed."""
+    """Whether a branch has the same content, on the same base."""
     return repository.revision(seen).parents == (base,) and repository.same_tree(seen, commit)
 
 
@@ -218,7 +218,7 @@ def _register(
     """Register a version for a model that was blocked and overridden.
 
     Raises:
-        UsageError: Not overridden: the pipeline registers what passed.
+        UsageError: It was not overridden; the pipeline registers models that passed.
     """
     judged = assessment.judgement
     if override is None:

@@ -27,7 +27,7 @@ _LIMITS: Final = Limits(MAX_RELEASE_BYTES, depth=8, values=10_000)
 
 @dataclass(frozen=True, slots=True)
 class Override:
-    """A person's decision against the policy, as a release names it."""
+    """An override, as a release names it."""
 
     statement: str
     """Digest of the signed statement."""
@@ -39,7 +39,7 @@ class Override:
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """What `release.yaml` says; the fields are those of the schema."""
+    """The content of `release.yaml`; the fields are those of the schema."""
 
     model: str
     environment: str
@@ -91,10 +91,11 @@ class Release:
 
 
 def parse_release(data: bytes, what: str = FILE_NAME) -> Release:
-    """Parse a release that anyone may have written.
+    """Parse a release from an untrusted source.
 
     Raises:
-        UsageError: Not YAML, against the schema (reports all faults), or in another encoding.
+        UsageError: It is not YAML, violates the schema (reports all faults), or is encoded
+            differently.
     """
     raw = read_yaml(data, what, _LIMITS, person=False).value
     if faults := list(islice(_validator().iter_errors(raw), MAX_NAMED)):

@@ -1,13 +1,14 @@
 """The deployment repository: read at a commit, commit, merge, push with a lease.
 
 Works on Git's objects alone, in a bare clone without a working tree: a hostile repository's links,
-attributes and hooks never touch the disk. The whole history of one branch is cloned, because it
-shows what was released before; a deployment repository is text.
+attributes and hooks never reach the disk. The whole history of one branch is cloned, because it
+shows earlier releases; a deployment repository is small.
 """
 
 import contextlib
 import itertools
 import re
+import secrets
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -28,9 +29,9 @@ BOT_NAME: Final = "Assay"
 BOT_MAIL: Final = "assay@localhost"
 _FIELDS: Final = ("%H", "%ct", "%an <%ae>", "%cn <%ce>", "%P", "%B")
 _FORMAT: Final = "%x00".join(_FIELDS)
-"""For `-z`: a commit holds no NUL, so that nothing in a message can end a field or a commit."""
+"""For `-z`: a commit has no NUL, so a message cannot end a field or a commit."""
 _LATEST: Final = 253_402_300_799
-"""The last second of the year 9999; Git takes any number for a time."""
+"""The last second of the year 9999; Git admits any number as a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +52,13 @@ class Revision:
 
 
 class Repository:
-    """A clone of the deployment repository for one command."""
+    """A clone of the deployment repository for one command.
+
+    Args:
+        settings: URL, branch and login.
+        folder: The clone.
+        scratch: Folder for temporary files.
+    """
 
     def __init__(self, settings: Settings, folder: Path, scratch: Path) -> None:
         self.settings = settings
@@ -83,7 +90,7 @@ class Repository:
         """An existing checkout, to read; its branch ends at the commit `tip`.
 
         Raises:
-            UsageError: Not a checkout, no such commit, or a checkout without its history.
+            UsageError: It is not a checkout, lacks the commit, or lacks its history.
         """
         settings = Settings(url=folder.resolve().as_uri(), branch=DEPLOYMENTS_BRANCH.get())
         # A folder inside another repository is not a checkout.
@@ -121,7 +128,7 @@ class Repository:
         return ""
 
     def commit_of(self, name: str) -> str:
-        """The commit that a name leads to.
+        """The commit that a name refers to.
 
         Raises:
             ServiceError: No such commit.
@@ -149,7 +156,7 @@ class Repository:
         )
 
     def read(self, path: str, commit: str = "") -> bytes | None:
-        """A file at a commit (the branch's by default), or None where it is not.
+        """A file at a commit (by default the tip of the branch), or None if it does not exist.
 
         Raises:
             IntegrityError: Larger than a file of a release may be, or not a regular file.
@@ -163,8 +170,8 @@ class Repository:
     def files(self, folder: str, commit: str = "") -> dict[str, bytes]:
         """The regular files of a folder at a commit, by name."""
         commit = commit or self.head
-        found = self._tree(commit, f"{folder}/") if commit else []
-        result = (entry for entry in found if entry[0] not in _NO_BLOBS)
+        entries = self._tree(commit, f"{folder}/") if commit else []
+        result = (entry for entry in entries if entry[0] not in _NO_BLOBS)
         return {entry[2].removeprefix(f"{folder}/"): self._content(entry) for entry in result}
 
     def paths(self, folder: str, commit: str = "") -> list[str]:
@@ -203,7 +210,7 @@ class Repository:
         Returns:
             The ids of the commits.
         """
-        # With --parents no merge is left out: it may restore what is older than `since`.
+        # With --parents no merge is left out, which may restore content older than `since`.
         place = [_id(until)] if not since else ["--parents", f"{_id(since)}..{_id(until)}"]
         return self._git("log", "--format=%H", "--full-history", *place, "--", *paths).split()
 
@@ -226,7 +233,7 @@ class Repository:
         return [revision.message for revision in result.values()]
 
     def revision(self, commit: str) -> Revision:
-        """A commit's own data."""
+        """The data of a commit."""
         command = ["log", "-z", "-1", f"--format={_FORMAT}", "--end-of-options", _id(commit), "--"]
         (result,) = _revisions(self._git(*command))
         return result
@@ -241,7 +248,7 @@ class Repository:
         """Files that a merge of a checkout would change at the tip, committed or not."""
         tip = self._differing(self.head)
         bases = self._bases(self.commit_of("HEAD"))
-        # What only the tip has changed since then, a merge keeps.
+        # A merge keeps what only the tip has changed.
         since = set(self._differing(bases[0])) if len(bases) == 1 else set(tip)
         return [name for name in tip if name in since]
 
@@ -249,7 +256,7 @@ class Repository:
         command = ["diff", "--no-renames", "--ignore-submodules=none", "--name-only", "-z"]
         return _names(self._git(*command, _id(commit), "--"))
 
-    # Writing. Others see nothing before `push`.
+    # Writing. Nothing is visible to others before `push`.
 
     def commit(
         self,
@@ -260,7 +267,7 @@ class Repository:
         parent: str,
         author: str = "",
     ) -> str:
-        """Make a commit whose folder has exactly these of `OWN_FILES`; all else is the parent's.
+        """Make a commit whose folder has exactly these of `OWN_FILES`; other files are unchanged.
 
         Args:
             folder: Of the release.
@@ -270,7 +277,7 @@ class Repository:
             author: `Name <mail>`; by default Assay.
 
         Returns:
-            The commit; the parent itself when nothing changes.
+            The commit; the parent itself if nothing changes.
 
         Raises:
             UsageError: The author is not `Name <mail>`.
@@ -297,7 +304,9 @@ class Repository:
         if self.head:
             return
         tree = self._git("mktree")
-        first = self._commit_tree(tree, [], "Begin the deployment repository", "")
+        # The first commit is the repository's identity, so two of the same second must differ.
+        message = f"Begin the deployment repository\n\nRepository: {secrets.token_hex(16)}"
+        first = self._commit_tree(tree, [], message, "")
         with contextlib.suppress(ReleaseConflictError):  # another process was first
             self.push(first, self.settings.branch, expected="")
         self.fetch()
@@ -322,7 +331,7 @@ class Repository:
             raise IntegrityError(
                 f"cannot merge: {commit[:12]} and {self.settings.branch} have {len(bases)} merge "
                 "bases, so that the changes it makes depend on which one is compared; promote the "
-                "model again, which proposes it anew"
+                "model again, which makes a new proposal"
             )
         try:
             tree = self._git("merge-tree", "--write-tree", "--name-only", self.head, _id(commit))
@@ -358,9 +367,13 @@ class Repository:
         for above in ("/".join(parts[:count]) for count in range(1, len(parts))):
             if self.branch(above):
                 raise ServiceError(
-                    f"the branch {above} is in the way of {branch}, for which it would have to be "
-                    "a folder; remove it"
+                    f"the branch {above} prevents the branch {branch}, because it would have to "
+                    "be a folder; remove it"
                 )
+        if below := self.branches(f"{branch}/"):
+            raise ServiceError(
+                f"the branch {below[0]} makes {branch} a folder, which must be a branch; remove it"
+            )
         self._remote(
             f"push {branch}",
             "push",
@@ -372,8 +385,8 @@ class Repository:
 
     def changed(self, before: str, commit: str) -> list[str]:
         """Paths at which two commits differ."""
-        # Their trees, and not what was changed since a merge base, of which there may be several.
-        # A renamed file counts under both names: what is gone is changed as well.
+        # Compare their trees, because there may be several merge bases. A renamed file counts with
+        # both names, because the old one is changed too.
         names = ["diff-tree", "-r", "--no-renames", "--ignore-submodules=none", "--name-only", "-z"]
         return _names(self._git(*names, _id(before), _id(commit), "--"))
 
@@ -425,7 +438,7 @@ class Repository:
 
 
 def _id(commit: str) -> str:
-    """`commit`, checked to be the full id of a commit, which Git takes for nothing else.
+    """Check that `commit` is the full id of a commit, which Git cannot interpret otherwise.
 
     Raises:
         IntegrityError: It is not.
@@ -440,7 +453,7 @@ REPLACED: Final = "\ufffd"
 
 
 def readable(path: str) -> str:
-    """A path that can be written; another one than Git's where that is not UTF-8."""
+    """A printable path; it differs from Git's if that is not UTF-8."""
     return path.encode(errors="surrogateescape").decode(errors="replace")
 
 

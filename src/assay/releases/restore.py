@@ -1,7 +1,7 @@
 """Earlier releases of an environment, and whether each can be restored byte by byte.
 
-The order comes from the releases themselves: each names what it replaced. That is why a second
-rollback goes one further back, and not forward to what the first one left.
+The order comes from the releases themselves: each names the one that it replaced. So a second
+rollback goes back one more release, and not forward to the one that the first rollback replaced.
 """
 
 from collections.abc import Iterator, Sequence
@@ -23,13 +23,19 @@ class Earlier:
 
     release: Release
     commit: str
-    """Where the repository's history has it; "" when only the store does."""
+    """The commit that has it; "" if only the store has it."""
 
 
 class Past:
-    """What was in one environment, by the release log; the repository only holds the files.
+    """The releases of an environment, from the release log; the repository only has the files.
 
-    A release that only the repository's history shows was not necessarily approved.
+    A release that is only in the repository's history was not necessarily approved.
+
+    Args:
+        deployment: The store, and the repository if it is opened.
+        entries: The log of the model, oldest first.
+        model: Name of the model.
+        environment: Where.
     """
 
     def __init__(
@@ -65,7 +71,7 @@ class Past:
         return self._known.get(name)
 
     def before(self, release: Release) -> Iterator[Earlier]:
-        """What `release` replaced, what that replaced, and so on; of other models than it."""
+        """The releases before `release`, newest first, of other models than it."""
         seen = {release.name}
         previous = release.previous
         while previous not in seen:
@@ -75,14 +81,14 @@ class Past:
                     yield result
                 previous = result.release.previous
             elif previous in self._passed:
-                # It was replaced before it was recorded, so a rollback goes on to what it replaced.
+                # It was replaced before it was recorded, so a rollback skips it.
                 previous = log.get_release(self._store, previous).previous
 
     def find(self, digest: str) -> Earlier:
         """A release by its own digest or its model's, the newest of several.
 
         Raises:
-            UsageError: It was never in this environment; lists those that were.
+            UsageError: It was never in this environment; lists the releases that were.
         """
         if (result := self._known.get(digest)) is not None:
             return result
@@ -96,19 +102,19 @@ class Past:
         try:
             self._known[name] = Earlier(log.get_release(self._store, name), "")
         except (NotFoundError, IntegrityError, UsageError):
-            # Not restorable; `find` reports it as never released when it is asked for by name.
+            # It cannot be restored; `find` reports it as never released.
             return
 
 
 def verify(services: Services, release: Release) -> int:
-    """Read every byte of a release: the model, and what was judged about it; bytes read.
+    """Verify every byte of a release: the model and its evidence; return the number of bytes.
 
-    Not the data it was made from: that may be gone, and is not needed to serve.
+    The training data is not read: it may have been removed, and is not needed to serve.
 
     Raises:
         RunBlocked: The model is revoked.
-        IntegrityError: Bytes that are not what their name says; names every offender.
-        NotFoundError: Something is not in the store.
+        IntegrityError: Bytes do not match their digest; names all of them.
+        NotFoundError: A blob is not in the store.
     """
     refuse_revoked(services, release.digest)
     store = services.store

@@ -4,16 +4,16 @@ Phases, in this order; nothing is changed before the third:
 
 | phase | does |
 |---|---|
-| find | which release; from the repository, or from the store's log when Git is down |
+| find | the release; from the repository, or from the release log if Git is down |
 | verify | every byte of it in the store is read and hashed |
-| warm | its plain files are made or mended, and read |
+| warm | its plain copy is written or repaired, and read |
 | restore | the commit: pushed with `now`, else proposed as a pull request |
 | record | release log, and the registry's alias |
 
-What is not needed: the registry, KFP, the training data, an image to build. A registry that is
-down gives a note; `assay release sync` moves its alias later. When Git is down, the log says what
-holds, and `reconcile` brings the repository to it. The log is written before the push (an intent)
-and after it, so that a rollback that was stopped in between is finished by the next command.
+A rollback needs no registry, no KFP, no training data and no image. If the registry is down, a note
+says so, and `assay release sync` moves its alias later. If Git is down, the log is in force, and
+`reconcile` updates the repository. The log is written before the push (an intent) and after it, so
+the next command completes an interrupted rollback.
 """
 
 import contextlib
@@ -53,12 +53,12 @@ from assay.releases.runner import UnreachableError
 DRILL_BACK: Final = "rollback drill: back"
 DRILL_FORTH: Final = "rollback drill: forth again"
 DRILL_TIME: Final = timedelta(minutes=30)
-"""After so long a drill that has not gone forth again is taken for stopped."""
+"""Seconds after which an incomplete drill counts as interrupted."""
 
 
 @dataclass(slots=True)
 class RolledBack:
-    """The outcome of a rollback."""
+    """The result of a rollback."""
 
     left: Release
     """The release that was in the environment."""
@@ -67,14 +67,14 @@ class RolledBack:
     commit: str = ""
     """Empty when Git was down."""
     request: PullRequest | None = None
-    """Set when it is proposed and not done."""
+    """Set if the rollback is only proposed."""
     entry: Entry | None = None
     size: int = 0
     """Bytes that were verified."""
     seconds: dict[str, float] = field(default_factory=dict)
     """By phase."""
     notes: list[str] = field(default_factory=list)
-    """What was not done, each with the command that does it later."""
+    """Open work, each with the command for it."""
 
 
 def rollback(
@@ -86,6 +86,7 @@ def rollback(
     why: str,
     to: str = "",
     now: bool = False,
+    leaves: str = "",
 ) -> RolledBack:
     """Restore an earlier release.
 
@@ -94,19 +95,21 @@ def rollback(
             the signer of the log's entry.
         model: Name of the model.
         environment: Where.
-        by: `Name <mail>`; of an approver's key, its owner, whatever this says.
+        by: `Name <mail>`; with an approver's key its owner, whatever this says.
         why: A line for the commit and the log.
-        to: Digest of a model or release that was there; by default what came before.
+        to: Digest of an earlier model or release; by default the previous release.
         now: Push to the branch at once instead of proposing it.
+        leaves: The release that must be there now; "": any.
 
     Returns:
-        What was left, what is there now or is proposed, and how long each phase took.
+        The replaced and the restored (or proposed) release, and the time of each phase.
 
     Raises:
-        UsageError: Nothing to go back to, or `to` was never there.
+        UsageError: There is no earlier release, or `to` was never in the environment.
         IntegrityError: The release cannot be restored byte for byte; names the next that can be.
         RunBlocked: Its model is revoked; names the next.
-        ServiceError: The repository refuses, or is down and `now` was not asked for.
+        ReleaseConflictError: The environment has another release than `leaves`.
+        ServiceError: The repository refuses, or is down without `now`.
     """
     layout.require_environment(environment)
     why = " ".join(why.split())
@@ -127,6 +130,10 @@ def rollback(
                 consistency.finish(opened, model)
             entries = deployment.entries(model)
             left = _current(deployment, entries, model, environment)
+            if leaves and left.name != leaves:
+                raise ReleaseConflictError(
+                    f"{left.digest} was released to {environment} meanwhile, and stays there"
+                )
             past = Past(deployment, entries, model, environment)
             target = _target(past, left, log.current(entries, environment), to)
         with _timed(seconds, "verify"):
@@ -164,7 +171,7 @@ def reconcile(deployment: Deployment, *, by: str) -> list[Entry]:
     """Apply to the repository the rollbacks that were made while it was down.
 
     Raises:
-        ReleaseConflictError: Something else was merged since; a person must decide.
+        ReleaseConflictError: Another release was merged since; a person must decide.
         RunBlocked: The model that was restored is revoked; the repository stays as it is.
         ServiceError: The repository is still down.
     """
@@ -212,20 +219,26 @@ def _reconcile(deployment: OpenDeployment, entries: Sequence[Entry], last: Entry
 
 
 def announce_forth(deployment: Deployment, model: str, environment: str, *, by: str) -> None:
-    """Log, before a drill goes back, that it is going forth again to what is there.
+    """Log, before a drill rolls back, that it will restore the current release.
+
+    Args:
+        deployment: The store and the signer.
+        model: Name of the model.
+        environment: Where.
+        by: `Name <mail>`.
 
     Raises:
-        UsageError: The signer may not write the log, or nothing is there.
+        UsageError: The signer may not write the log, or there is no release.
     """
     with deployment.open() as opened:
         consistency.finish(opened, model)
         finish_drill(opened, model, [])
-        there = log.current(opened.entries(model), environment)
-        if there is None:
+        current = log.current(opened.entries(model), environment)
+        if current is None:
             raise UsageError(f"{model!r} was never released to {environment}")
         opened.append(
             replace(
-                there,
+                current,
                 event=Event.INTENT,
                 intends=Event.ROLLBACK.value,
                 at=statement.now(),
@@ -238,19 +251,19 @@ def announce_forth(deployment: Deployment, model: str, environment: str, *, by: 
 
 
 def finish_drill(deployment: OpenDeployment, model: str, problems: list[str]) -> list[Entry]:
-    """Put back what a drill left that was stopped between back and forth.
+    """Restore the release that an interrupted drill replaced.
 
     Args:
         deployment: The opened deployment.
         model: Name of the model.
-        problems: Receives why a release cannot be put back, such as a revoked or damaged model;
-            the release that the drill restored stays then.
+        problems: Receives why a release cannot be restored, such as a revoked or damaged model;
+            the earlier release then stays.
 
     Returns:
         The entries that were recorded.
 
     Raises:
-        UsageError: There is something to do, and the signer may not write the log.
+        UsageError: A release must be restored, and the signer may not write the log.
         IntegrityError: The log is broken.
     """
     made = []
@@ -266,17 +279,17 @@ def finish_drill(deployment: OpenDeployment, model: str, problems: list[str]) ->
             continue
         intent = here[places[-1]]
         since = [e for e in here[places[-1] :] if e.moves]
-        begun = statement.moment(intent.at, "at")
-        # One that has just begun is still at it; and what people did since then stays.
-        if [e.why for e in since] != [DRILL_BACK] or datetime.now(UTC) - begun < DRILL_TIME:
+        started = statement.moment(intent.at, "at")
+        # A recent drill may still be running; and later changes by people are kept.
+        if [e.why for e in since] != [DRILL_BACK] or datetime.now(UTC) - started < DRILL_TIME:
             continue
         try:
             target = Past(deployment, entries, model, environment).find(intent.release)
             restore.verify(deployment.services, target.release)
         except (IntegrityError, NotFoundError, RunBlocked, UsageError) as error:
             problem = (
-                f"{model} in {environment}: the release that the drill of {intent.at} left cannot "
-                f"be put back: {error}"
+                f"{model} in {environment}: the release before the drill of {intent.at} cannot "
+                f"be restored: {error}"
             )
             problems += [problem] if problem not in problems else []
             continue
@@ -297,21 +310,19 @@ def finish_drill(deployment: OpenDeployment, model: str, problems: list[str]) ->
 def _reach(
     stack: contextlib.ExitStack, deployment: Deployment, *, now: bool
 ) -> OpenDeployment | None:
-    """The opened deployment, or None when its repository is down and the log has to do."""
+    """The opened deployment, or None if its repository is down and the log is used."""
     try:
         return stack.enter_context(deployment.open())
     except UnreachableError as error:
         if not now:
-            raise ServiceError(
-                f"{error}; to roll back without Git, ask for it with --now"
-            ) from error
+            raise ServiceError(f"{error}; to roll back without Git, use --now") from error
         return None
 
 
 def _current(
     deployment: Deployment, entries: Sequence[Entry], model: str, environment: str
 ) -> Release:
-    """What is in the environment; from the log where the repository cannot say."""
+    """The release in the environment; from the log if the repository does not have it."""
     path = layout.path(model, environment)
     last = log.current(entries, environment)
     if isinstance(deployment, OpenDeployment):
@@ -319,7 +330,7 @@ def _current(
         release = release_at(repository, path)
         if release is not None:
             return release
-        # Altered beyond reading; that is one reason to roll back.
+        # It cannot be read, which is a reason to roll back.
         if last is None and repository.read(path) is None:
             raise UsageError(f"{model!r} was never released to {environment}")
     if last is None:
@@ -331,12 +342,12 @@ def _target(past: Past, left: Release, last: Entry | None, to: str) -> Earlier:
     known = past.get(left.name) is not None
     if to:
         target = past.find(to)
-        # What was pushed without an approval is not what the log says.
+        # A release that was pushed without an approval is not in the log.
         if target.release.name == left.name and (last is None or last.release == left.name):
-            raise UsageError(f"{to} is what is in {left.environment} now")
+            raise UsageError(f"{to} is the current release of {left.environment}")
         return target
     if not known and last is not None and (approved := past.get(last.release)) is not None:
-        return approved  # what came after it was not approved
+        return approved  # later ones were not approved
     before = next(past.before(left), None)
     if before is None:
         raise UsageError(
@@ -364,7 +375,7 @@ def _verify(services: Services, past: Past, left: Release, target: Earlier) -> i
 def _commit(
     deployment: OpenDeployment, target: Earlier, done: RolledBack, *, by: str, why: str
 ) -> tuple[str, str]:
-    """The commit that holds the release as it was, not pushed yet, and its title."""
+    """The commit with the restored release, not pushed yet, and its title."""
     repository, release = deployment.repository, target.release
     files = _files(deployment, target)
     title = f"Roll back {release.model} in {release.environment} to {release.digest[7:19]}"
@@ -380,11 +391,11 @@ def _commit(
 
 
 def _push(deployment: OpenDeployment, target: Earlier, done: RolledBack, entry: Entry) -> Entry:
-    """Put the release onto the branch; the entry that is to be recorded then."""
+    """Push the release to the branch; return the entry to record."""
     base = deployment.repository.head
     done.commit, _ = _commit(deployment, target, done, by=entry.by, why=entry.why)
     if done.commit == base:
-        return entry  # the branch holds it already, and only the log said otherwise
+        return entry  # the branch already has it; only the log differs
     entry = replace(entry, commit=done.commit)
     consistency.push(deployment, entry, base=base)
     return entry
@@ -393,7 +404,7 @@ def _push(deployment: OpenDeployment, target: Earlier, done: RolledBack, entry: 
 def _propose(
     deployment: OpenDeployment, target: Earlier, done: RolledBack, *, by: str, why: str
 ) -> None:
-    """Put the release onto a branch, and open a pull request."""
+    """Push the release to a branch of its own, and open a pull request."""
     repository, release = deployment.repository, target.release
     commit, title = _commit(deployment, target, done, by=by, why=why)
     branch = (
@@ -403,7 +414,7 @@ def _propose(
     done.commit = commit
     forge = deployment.forge
     labels = [LABEL, "rollback", release.environment]
-    body = f"{why}\n\nFrom `{done.left.digest}`\nback to `{release.digest}`, asked for by {by}.\n"
+    body = f"{why}\n\nFrom `{done.left.digest}`\nback to `{release.digest}`, requested by {by}.\n"
     request = forge.find(branch)
     if request is None or request.state != "open":
         done.request = forge.open(branch, repository.settings.branch, title, body, labels)
@@ -412,14 +423,14 @@ def _propose(
 
 
 def _files(deployment: OpenDeployment, target: Earlier) -> dict[str, bytes]:
-    """The release's files as they were; what it names by digest, from the store."""
+    """The files of the release; those that it names by digest come from the store."""
     release = target.release
     files = {}
     if target.commit:
         folder = layout.folder(release.model, release.environment)
         held = deployment.repository.files(folder, target.commit)
         files = {name: held[name] for name in sorted(layout.OWN_FILES & held.keys())}
-    # The commit of the history that holds this release.yaml may hold any plan beside it.
+    # A commit with this release.yaml may have any plan beside it.
     files.pop(PLAN_FILE, None)
     files[FILE_NAME] = release.render()
     if release.monitoring:
@@ -434,13 +445,15 @@ def _move_alias(deployment: Deployment, done: RolledBack) -> None:
     try:
         move_alias(deployment, done.release.model, done.release.environment)
     except AssayError as error:
-        done.notes.append(f"the registry's alias was not moved: {error}; later: assay release sync")
+        done.notes.append(
+            f"the registry's alias was not moved: {error}; run later: assay release sync"
+        )
 
 
 @contextlib.contextmanager
 def _timed(seconds: dict[str, float], phase: str) -> Iterator[None]:
-    begun = time.monotonic()
+    started = time.monotonic()
     try:
         yield
     finally:
-        seconds[phase] = time.monotonic() - begun
+        seconds[phase] = time.monotonic() - started

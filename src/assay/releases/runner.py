@@ -17,7 +17,7 @@ from assay.errors import ReleaseConflictError, ServiceError
 from assay.releases.settings import Settings
 
 SLOW_SECONDS: Final = 30
-"""A transfer that moves less than a kilobyte a second for so long is given up."""
+"""Seconds after which a transfer of less than a kilobyte per second is aborted."""
 _TRANSFER: Final = {"http.lowSpeedLimit": "1000", "http.lowSpeedTime": str(SLOW_SECONDS)}
 _TRANSIENT: Final = re.compile(
     r"could not resolve host|connection (refused|reset|timed out)|operation (too slow|timed out)"
@@ -48,7 +48,7 @@ class Runner:
         self._settings = settings
 
     def remote(self, what: str, *command: str) -> None:
-        """A command that talks to the remote, again after a transient fault; errors as `run`."""
+        """Run a command that uses the remote, with retries; errors as `run`."""
         retry.call(
             retry.GIT,
             lambda: self.run(*command, what=what),
@@ -65,7 +65,7 @@ class Runner:
         """The output of a command, as `Git.text` gives it.
 
         Args:
-            command: The words behind `git`.
+            command: The arguments of `git`.
             env: Variables for this command only.
             stdin: The standard input.
             what: The action, for errors: "cannot <what>".
@@ -74,12 +74,12 @@ class Runner:
             The standard output without its last line end.
 
         Raises:
-            ReleaseConflictError: The remote was changed since it was seen.
+            ReleaseConflictError: The remote was changed since it was fetched.
             UnreachableError: The remote does not answer.
             ServiceError: Any other failure of Git.
         """
         try:
-            # A path is a path, whatever Git would read into its first characters.
+            # Paths are literal; Git would interpret some first characters.
             literal = {"GIT_LITERAL_PATHSPECS": "1", **(env or {})}
             return self._git.text(*command, env=literal, stdin=stdin)
         except GitNotFoundError:
@@ -95,7 +95,7 @@ class Runner:
             raise self._fault(f"read {blob}", error.errors) from error
 
     def _fault(self, what: str, output: str) -> ServiceError:
-        """Git's error as one of assay's, in one line and without secrets."""
+        """Convert an error of Git to one line without secrets."""
         if token := self._settings.token:
             output = output.replace(token, "***")
         output = re.sub(r"//[^/@\s]*@", "//", output)

@@ -1,9 +1,9 @@
 """Signed statements about a model: override, approval, revocation, drill.
 
-An in-toto Statement v1 about the model's digest, in a DSSE envelope, found again through the
-pointers `statements/<model>/<statement>`. A statement is always signed: a name in a file does
-not prove who wrote it. Once `ASSAY_VERIFY_KEYS` is set, a statement counts only when a key
-with the right role has signed it, and what a person states, the owner of the key has stated.
+An in-toto Statement v1 about the model's digest, in a DSSE envelope, found by the pointers
+`statements/<model>/<statement>`. A statement is always signed: a name in a file does not prove who
+wrote it. Once `ASSAY_VERIFY_KEYS` is set, a statement is valid only if a key with the required role
+has signed it, and its author is the owner of the key.
 """
 
 import contextlib
@@ -37,14 +37,14 @@ from assay.errors import AttestationError, IntegrityError, UnknownKeyError, Usag
 
 
 class Kind(StrEnum):
-    """What is stated; the predicate type is `urn:assay:<kind>:v1`."""
+    """The kind of a statement; the predicate type is `urn:assay:<kind>:v1`."""
 
     OVERRIDE = "override"
     APPROVAL = "approval"
     REVOCATION = "revocation"
     DRILL = "rollback-drill"
     ADMISSION = "admission"
-    """That attestations without a signature count; about the artifact that rests on them."""
+    """Unsigned attestations are admitted; about the artifact that is based on them."""
     LOG = "release-log"
     """An entry of the release log, which is about a release and not a model."""
 
@@ -57,15 +57,15 @@ ROLES: Final[Mapping[Kind, frozenset[Role]]] = {
     Kind.ADMISSION: frozenset({Role.APPROVER}),
     Kind.LOG: frozenset(Role),
 }
-"""Whose signature a kind of statement takes; the release log asks for more, event by event."""
+"""The roles that may sign each kind; the release log has further conditions for each event."""
 _VERSIONS: Final[Mapping[Kind, int]] = {kind: 4 if kind is Kind.LOG else 1 for kind in Kind}
-"""The version that is written. Those below it are read."""
+"""The version that is written. Earlier versions are read."""
 _PREDICATE: Final = re.compile(r"urn:assay:([a-z-]+):v([1-9])")
 
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """A statement as it was read."""
+    """A statement that was read."""
 
     kind: Kind
     subject: str
@@ -75,23 +75,23 @@ class Statement:
     """Key id; empty when unsigned."""
     version: int = 1
     key: Key | None = field(default=None, compare=False, repr=False)
-    """The configured key that signed it; None where none is configured."""
+    """The configured key that signed it; None if none is configured."""
 
     @property
     def by(self) -> str:
-        """Who stated it: the key's owner, or whom a forge named when a recorder asked it."""
+        """The author: the owner of the key, or the person that a forge named to a recorder."""
         return self.text("by") if self.key is None or not self.personal else self.key.owner
 
     @property
     def personal(self) -> bool:
-        """Whether the owner of the key states it, and not what others did or measured."""
+        """Whether the owner of the key is its author, and it does not report actions of others."""
         if self.kind is Kind.APPROVAL:
             recorder = self.key is None or Role.RECORDER in self.key.roles
             return not (recorder and self.text("url"))
         return self.kind in {Kind.OVERRIDE, Kind.REVOCATION, Kind.ADMISSION}
 
     def text(self, name: str) -> str:
-        """A field of the predicate as text; "" when it is not there."""
+        """A field of the predicate as text; "" if it is missing."""
         return str(self.predicate.get(name, ""))
 
 
@@ -133,11 +133,14 @@ def decode(
     """Read a statement.
 
     Args:
-        data: Its bytes, which are `digest`'s.
-        digest: Its name.
-        verifier: Whose signatures count; None believes any.
-        signed: Refuse one without a signature even then.
-        proven: Whether the log proves that it was there at the time that it says.
+        data: Its bytes, which match the digest.
+        digest: Its digest.
+        verifier: Whose signatures count; None: any.
+        signed: Whether it must be signed even without a verifier.
+        proven: Whether the log proves the time that it states.
+
+    Returns:
+        The statement.
 
     Raises:
         UnknownKeyError: Signed by a key that is not configured.
@@ -187,7 +190,7 @@ def _predicate_of(text: str) -> tuple[Kind, int]:
 
 
 def _require_entitled(statement: Statement, key: Key, *, proven: bool) -> None:
-    """Refuse what the key that signed it may not state.
+    """Refuse a statement that its key may not sign.
 
     Raises:
         AttestationError: The key lacks the role, was retired before, or belongs to another person.
@@ -196,7 +199,7 @@ def _require_entitled(statement: Statement, key: Key, *, proven: bool) -> None:
     roles = ROLES[statement.kind]
     if not key.may(roles):
         raise AttestationError(
-            f"{what} does not count: signed by {key}, which takes a key with the role "
+            f"{what} does not count: signed by {key}, but it requires a key with the role "
             f"{' or '.join(sorted(roles))}"
         )
     # The log checks its entries itself; and a revocation outlives its key.
@@ -207,31 +210,32 @@ def _require_entitled(statement: Statement, key: Key, *, proven: bool) -> None:
     if Role.APPROVER not in key.roles:
         raise AttestationError(
             f"{what} does not count: signed by {key}, and it names no pull request whose merge a "
-            "forge could have reported; it takes the approver's own key"
+            "forge could have reported; it requires the approver's own key"
         )
-    if statement.text("by") != key.owner:
+    if statement.text("by") not in {key.owner, *key.formerly}:
         raise AttestationError(
-            f"{what} does not count: in the name of {statement.text('by')!r}, signed by {key}"
+            f"{what} does not count: in the name of {statement.text('by')!r}, signed by {key}; if "
+            "its owner had that name, list it in keys.yaml under formerly"
         )
 
 
 def save(
     services: Services, signer: Signer, kind: Kind, model: str, predicate: Mapping[str, Any]
 ) -> Statement:
-    """Sign and store a statement about a model, and make it findable.
+    """Sign and store a statement about a model, with its pointer.
 
     Args:
         services: The store, and whose signatures count.
         signer: The key that signs.
-        kind: What is stated.
+        kind: Kind of the statement.
         model: Digest of the subject.
         predicate: The content.
 
     Returns:
-        The statement as it was stored.
+        The stored statement.
 
     Raises:
-        UsageError: The signer's key may not state this; nothing was written.
+        UsageError: The signer's key may not sign this; nothing was written.
     """
     verifier = services.verifier
     key = verifier.require(signer, ROLES[kind], f"a {kind}") if verifier else None
@@ -245,7 +249,7 @@ def point(store: Store, subject: str, digest: str) -> None:
     """Store the pointer by which a statement is found from its subject.
 
     Args:
-        store: That holds the statement.
+        store: The store with the statement.
         subject: Digest of what it is about.
         digest: Of the statement.
     """
@@ -253,7 +257,22 @@ def point(store: Store, subject: str, digest: str) -> None:
 
 
 def load(services: Services, digest: str, *, proven: bool = False) -> Statement:
-    """Read a signed statement by its digest; `proven` and errors as `decode`."""
+    """Read a signed statement.
+
+    Args:
+        services: The store, and whose signatures count.
+        digest: Digest of the statement.
+        proven: As for `decode`.
+
+    Returns:
+        The statement.
+
+    Raises:
+        UnknownKeyError: As `decode`.
+        AttestationError: As `decode`.
+        IntegrityError: As `decode`, or the bytes do not match the digest.
+        NotFoundError: It is not in the store.
+    """
     data = services.store.get_bytes(digest, MAX_ATTESTATION_BYTES)
     return decode(data, digest, services.verifier, signed=True, proven=proven)
 
@@ -310,7 +329,7 @@ def unknown(services: Services, model: str, kind: Kind) -> list[UnknownKeyError]
         try:
             load(services, digest)
         except UnknownKeyError as error:
-            # What it is, only its own text says; that is enough to be careful.
+            # Its kind is only known from its own text, which suffices to be careful.
             with contextlib.suppress(IntegrityError):
                 claimed = load(unverified, digest)
                 if (claimed.kind, claimed.subject) == (kind, model):
@@ -322,9 +341,9 @@ def unknown(services: Services, model: str, kind: Kind) -> list[UnknownKeyError]
 
 def _pointed(store: Store, model: str) -> list[str]:
     pointers = store.list_pointers(f"statements/{hex_of(model)}/")
-    found = [PREFIX + pointer.rsplit("/", 1)[-1] for pointer in pointers]
-    # A pointer that leads to nothing is anybody's, and says nothing.
-    return [digest for digest in found if store.has(digest)]
+    digests = [PREFIX + pointer.rsplit("/", 1)[-1] for pointer in pointers]
+    # Anyone can write a pointer to a missing blob, so it means nothing.
+    return [digest for digest in digests if store.has(digest)]
 
 
 def now() -> str:
@@ -333,15 +352,15 @@ def now() -> str:
 
 
 def stamp(moment: datetime) -> str:
-    """A moment as every document here writes it."""
+    """A time in the format of all statements."""
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def moment(text: str, what: str) -> datetime:
-    """A day or moment that a person typed; a day means its end.
+    """Parse a day or time that a person typed; a day means its end.
 
     Raises:
-        UsageError: It is neither.
+        UsageError: It is neither a day nor a time.
     """
     try:
         parsed = datetime.fromisoformat(text)
@@ -355,7 +374,7 @@ def moment(text: str, what: str) -> datetime:
 
 
 def expired(until: str) -> bool:
-    """Whether a time is past, or not a time."""
+    """Whether a time is in the past, or not a time."""
     try:
         return moment(until, "until") <= datetime.now(UTC)
     except UsageError:

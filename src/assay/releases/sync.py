@@ -1,6 +1,6 @@
-"""Synchronisation: every merge that the release log does not know is recorded, and aliases move.
+"""Synchronisation: record every merge that the release log does not have, and move aliases.
 
-Safe to run at any time, as often as needed, and by several at once.
+Safe to run at any time, and by several processes at once.
 """
 
 from collections.abc import Sequence
@@ -40,12 +40,12 @@ class Synced:
 
     approved: list[Entry] = field(default_factory=list)
     aliases: list[str] = field(default_factory=list)
-    """`model@environment -> version`, where one moved."""
+    """`model@environment -> version` for each alias that moved."""
     problems: list[str] = field(default_factory=list)
 
 
 def sync(deployment: Deployment, *, accept_merges: bool = False) -> Synced:
-    """Record every merge that the log does not know, and move the aliases.
+    """Record every merge that the log does not have, and move the aliases.
 
     Safe to run at any time, and by several processes at once.
 
@@ -54,12 +54,12 @@ def sync(deployment: Deployment, *, accept_merges: bool = False) -> Synced:
             (None leaves them), and the key that signs the log's entries and, with a forge, the
             approvals: a recorder's.
         accept_merges: Whether a merge counts in an environment that was rolled back while Git was
-            down. Which of the two was first is not known, so a person decides.
+            down. Their order is not known, so a person decides.
 
     Raises:
         UsageError: The key is not that of a recorder or approver.
         ServiceError: The repository or forge cannot be reached.
-        ReleaseConflictError: Others changed what is released, each time.
+        ReleaseConflictError: Others changed the releases during each attempt.
         IntegrityError: A release log is broken.
     """
     result = Synced()
@@ -77,14 +77,14 @@ def _sync(deployment: Deployment, by: str, result: Synced, *, accept_merges: boo
     with deployment.open() as opened:
         repository, line = opened.repository, tips.Line.read(opened)
         run = _Run(opened, line, accept_merges)
-        found = [p for p in repository.paths(layout.ROOT) if p.endswith(f"/{FILE_NAME}")]
+        paths = [p for p in repository.paths(layout.ROOT) if p.endswith(f"/{FILE_NAME}")]
         named = {
             path: "; ".join(name_problems(path.split("/")[1]))
             or ("its path is not UTF-8" if REPLACED in path else "")
-            for path in found
+            for path in paths
         }
         paths = [path for path, problem in named.items() if not problem]
-        # Before anything is recorded, the tip included: repairing the branch leaves it behind.
+        # Before anything is recorded, including the tip, which a repair of the branch may drop.
         if problems := line.problems() or _left(run, paths):
             result.problems += problems
             return
@@ -97,7 +97,7 @@ def _sync(deployment: Deployment, by: str, result: Synced, *, accept_merges: boo
             _remove_merged(repository)
         for path in paths:
             _sync_path(run, path, result)
-        # Last: a run that is stopped before has recorded no tip, and the next judges like this one.
+        # Last, so that after an interruption the next run judges like this one.
         tips.record_tip(opened, by)
 
 
@@ -111,21 +111,21 @@ class _Run:
 
     @property
     def plain(self) -> bool:
-        """Whether there is no forge: each release was signed and pushed on its own."""
+        """Whether there is no forge, so that each release was signed and pushed on its own."""
         return self.deployment.repository.settings.forge == "none"
 
 
 def _left(run: _Run, paths: Sequence[str]) -> list[str]:
-    """Commits that a release log has last and that the branch left before a tip was recorded."""
-    found = []
+    """Last commits in release logs that the branch dropped before a tip was recorded."""
+    problems = []
     for model in sorted({path.split("/")[1] for path in paths}):
         entries = run.deployment.entries(model)
         for environment in layout.ENVIRONMENTS:
             last = log.current(entries, environment)
-            # Only entries with a binding time: a runner's key may write any commit into a rollback.
+            # Not entries by a runner's key, which may write any commit into a rollback.
             if last is not None and last.dated and (problem := run.line.left(last.commit)):
-                found.append(f"{model} in {environment}: {problem}")
-    return found
+                problems.append(f"{model} in {environment}: {problem}")
+    return problems
 
 
 def _sync_path(run: _Run, path: str, result: Synced) -> None:
@@ -139,7 +139,7 @@ def _sync_path(run: _Run, path: str, result: Synced) -> None:
     except IntegrityError as error:
         result.problems.append(f"{path}: {error}")
         return
-    # The rest is claimed by runners' keys only.
+    # The others are claimed only by runners' keys.
     result.problems += [
         f"{path}: signed by a runner's key only: {problem}"
         for problem in consistency.cut_off(deployment, parts[1])
@@ -156,13 +156,34 @@ def _sync_path(run: _Run, path: str, result: Synced) -> None:
             content = repository.read(path, revision.commit)
             if content is None:
                 continue
-            entry = _record(run, _parse_at(content, path), revision, last, superseded=superseded)
+            entry = _record_merge(
+                run, _parse_at(content, path), revision, last, superseded=superseded
+            )
         except (UsageError, IntegrityError) as error:
             result.problems.append(f"commit {revision.commit[:12]}: {error}")
             continue
         result.approved.append(entry)
         last = entry if entry.moves else last
+    if problem := _without_commit(run, last):
+        result.problems.append(f"{path}: {problem}")
+        return
     _sync_alias(deployment, parts[1], parts[2], result)
+
+
+def _without_commit(run: _Run, last: Entry | None) -> str:
+    """The problem of a log whose newest release is of a commit that the repository does not have.
+
+    Only entries with a binding time, as in `_left`.
+    """
+    if last is None or not (last.commit and last.dated):
+        return ""
+    if run.deployment.repository.contains(last.commit):
+        return ""
+    return (
+        f"entry {last.number} of the log is of commit {last.commit[:12]}, which the branch does "
+        "not have: it was rewritten, or a fork of it uses the same store and keys; the "
+        "alias is not moved; release the right model again: assay release rollback or promote"
+    )
 
 
 def _sync_alias(deployment: Deployment, model: str, environment: str, result: Synced) -> None:
@@ -180,7 +201,7 @@ def _sync_alias(deployment: Deployment, model: str, environment: str, result: Sy
 def _without_merges(
     pending: list[tuple[Revision, bool]], last: Entry, result: Synced
 ) -> list[tuple[Revision, bool]]:
-    """What may be recorded after a rollback without Git: nothing that would become current."""
+    """Refuse merges after a rollback without Git that would become the current release."""
     if merged := [revision.commit for revision, superseded in pending if not superseded]:
         result.problems.append(
             f"{last.model} in {last.environment} was rolled back at {last.at} while Git was down, "
@@ -195,24 +216,26 @@ def _without_merges(
 def _pending(
     run: _Run, path: str, entries: Sequence[Entry], environment: str
 ) -> list[tuple[Revision, bool]]:
-    """The commits of a path that the log lacks, oldest first, and whether each was replaced unseen.
+    """The commits of a path that the log lacks, oldest first, and whether each was replaced.
 
-    One that is older than a commit which the log has must not become what is in the environment.
+    One that is older than a logged commit must not become the current release.
     """
     repository = run.deployment.repository
     history = repository.history(path)
     releases = consistency.held(repository, path, history)
     unknown = set(log.missing(entries, environment, releases))
-    found = []
+    pending = []
     recorded, newer = False, ""
     for revision in history:
         commit = revision.commit
         if commit in unknown:
-            found.append((revision, recorded or not (run.plain or run.line.stayed(commit, newer))))
+            pending.append(
+                (revision, recorded or not (run.plain or run.line.stayed(commit, newer)))
+            )
         else:
             recorded = True
         newer = commit
-    return found[::-1]
+    return pending[::-1]
 
 
 def _parse_at(content: bytes, path: str) -> Release:
@@ -222,42 +245,42 @@ def _parse_at(content: bytes, path: str) -> Release:
     return release
 
 
-def _record(
+def _record_merge(
     run: _Run, release: Release, revision: Revision, last: Entry | None, *, superseded: bool
 ) -> Entry:
-    """Write one merged commit into the log, with the approval behind it.
+    """Record one merged commit in the log, with its approval.
 
     Args:
-        run: What to work with.
-        release: What the commit wrote.
+        run: The synchronisation.
+        release: The release of the commit.
         revision: The commit.
-        last: What the log said is in the environment.
-        superseded: It was replaced, and is recorded for completeness.
+        last: The current entry of the environment.
+        superseded: Whether it was replaced, and is recorded for completeness.
 
     Returns:
-        The entry as it was recorded.
+        The recorded entry.
 
     Raises:
-        IntegrityError: It was not approved, or is not what was checked.
-        ReleaseConflictError: The log has another release in the environment by now.
+        IntegrityError: It was not approved, or does not pass the checks.
+        ReleaseConflictError: The log has another release in the environment now.
     """
     deployment, repository, commit = run.deployment, run.deployment.repository, revision.commit
     model, environment = release.model, release.environment
     files = repository.files(layout.folder(model, environment), commit)
     entries = deployment.entries(model)
     known = log.was_released(entries, release.name, environment)
-    # As the branch was before: what is merged with a release does not govern it.
+    # The branch before the merge: a policy that is merged with a release does not govern it.
     before = next(iter(revision.parents), "")
     policies: list[Governing | None] = [None]
     if not known and not run.plain:
         policies = run.line.policies(model, environment, commit)
     elif before:
         policies = [governing(repository, model, environment, before)]
-    found = [
+    problems = [
         problem for governs in policies for problem in checked(deployment, release, files, governs)
     ]
     if not (known or superseded or run.plain):
-        # A release that was replaced unseen does not open the next environment.
+        # A release that was replaced before it was recorded does not permit the next environment.
         try:
             eligibility.require_reached(
                 deployment.services,
@@ -267,18 +290,20 @@ def _record(
                 opens=lambda below: run.line.opened(commit, below.commit),
             )
         except AssayError as error:
-            found.append(str(error))
-    found += changed_with(model, environment, repository.changed(before, commit) if before else [])
+            problems.append(str(error))
+    problems += changed_with(
+        model, environment, repository.changed(before, commit) if before else []
+    )
     if not known:
-        found += replaced(repository, release, before)
-    if found:
-        raise IntegrityError.all_of(dict.fromkeys(found))
+        problems += replaced(repository, release, before)
+    if problems:
+        raise IntegrityError.all_of(dict.fromkeys(problems))
     if run.plain:
         approval = _approval_of(deployment.services, entries, release, commit)
     else:
         approval = _ask(deployment, release, commit)
     if approval.key is not None:
-        # The approval may carry any time; the entry's time is not before those of earlier entries.
+        # The approval may have any time; the time of the entry is not before earlier entries.
         since = max(approval.text("at"), log.clock(entries))
         approval.key.require_in_use(since, f"approval {approval.digest}")
     log.put_release(deployment.store, release)
@@ -298,19 +323,21 @@ def _approval_of(
     A trailer of the commit is not an approval: anyone who can push can write one.
 
     Raises:
-        IntegrityError: No such approval.
+        IntegrityError: There is no such approval.
     """
     named = [e.statement for e in entries if e.commit == commit and e.statement]
     given = [
         *(statement.load(services, digest) for digest in named if services.store.has(digest)),
         *statement.about(services, release.digest, Kind.APPROVAL),
     ]
-    here = {"", log.repository_of(services)}  # earlier ones name none
+    here = {"", log.repository_of(services)}  # earlier approvals name no repository
     expected = (release.model, release.environment, release.name, commit)
     elsewhere = ""
     for approval in given:
-        said = tuple(approval.text(name) for name in ("model", "environment", "release", "commit"))
-        if (approval.kind, approval.subject, said) == (
+        stated = tuple(
+            approval.text(name) for name in ("model", "environment", "release", "commit")
+        )
+        if (approval.kind, approval.subject, stated) == (
             Kind.APPROVAL,
             release.digest,
             expected,
@@ -334,7 +361,7 @@ def _approval_of(
 
 
 def _ask(deployment: OpenDeployment, release: Release, commit: str) -> Statement:
-    """Sign an approval of what, according to the forge, was merged.
+    """Sign an approval of a merge that the forge reports.
 
     Raises:
         IntegrityError: It was not merged by a pull request.
@@ -354,7 +381,7 @@ def _ask(deployment: OpenDeployment, release: Release, commit: str) -> Statement
 
 
 def _remove_merged(repository: Repository) -> None:
-    """Remove the branches of merged proposals, which a stopped merge may have left."""
+    """Remove the branches of merged proposals, which an interrupted merge may have left."""
     for branch in repository.branches(f"{layout.BRANCHES}/"):
         seen = repository.branch(branch)
         if repository.contains(seen):

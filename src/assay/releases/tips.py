@@ -1,17 +1,17 @@
-"""The branch along its first parents, and the tips of it that `release sync` saw.
+"""The branch along its first parents, and its tips that `release sync` recorded.
 
-A forge may put every commit of a pull request on the branch, and Git does not record which of them
-was its tip. The intermediate commits were never what the branch offered. So each `sync` records the
-tip that it saw in a chain of its own in the release log, and from these tips follow:
+A forge may add every commit of a pull request to the branch, and Git does not record which of them
+was its tip. The intermediate commits were never the state of the branch. So each `sync` records the
+tip that it fetched in a chain of its own in the release log. From these tips follow:
 
 | question | answer |
 |---|---|
-| which policy governs a release | each from the tip that was seen before it to the one after |
-| what opens the next environment | what a tip held that was seen before |
-| was a release there | when a tip that was seen held it |
-| was the branch only moved forward | every tip that was seen is on the line of first parents |
+| which policies govern a release | each from the recorded tip before it to the one after |
+| what permits the next environment | the releases in an earlier recorded tip |
+| was a release in the environment | if a recorded tip has it |
+| did the branch only move forward | every recorded tip is on the line of first parents |
 
-Before any tip was seen, every policy behind the branch counts.
+Before the first recorded tip, every policy in the history of the branch counts.
 """
 
 from collections.abc import Iterable
@@ -26,19 +26,19 @@ from assay.releases.repository import Repository
 
 
 class Line:
-    """The commits of the branch itself, and which of them were seen as its tip."""
+    """The commits of the branch itself, and which of them were recorded as its tip."""
 
     def __init__(self, repository: Repository, seen: Iterable[str]) -> None:
         self._repository = repository
         self._place = {commit: place for place, commit in enumerate(repository.line())}
         self._seen = list(seen)
-        # This run sees the current tip.
+        # This run records the current tip.
         known = {*self._seen, repository.head} & self._place.keys()
         self._tips = sorted(known, key=self._place.__getitem__)
 
     @classmethod
     def read(cls, deployment: OpenDeployment) -> "Line":
-        """The line as it is now, with the tips that the log knows; errors as `log.read`."""
+        """The current line, with the tips in the log; errors as `log.read`."""
         repository = deployment.repository
         entries = deployment.entries(_chain(repository))
         # Not intents: any key may write those.
@@ -72,38 +72,38 @@ class Line:
         return next((t for t in reversed(self._tips) if self._place[t] < place), "")
 
     def stayed(self, commit: str, newer: str) -> bool:
-        """Whether a tip was seen that held what a commit of the line wrote.
+        """Whether a recorded tip has the file that a commit of the line wrote.
 
         Args:
-            commit: Which.
+            commit: The commit.
             newer: The next commit that wrote the same file; "" without one.
         """
         end = self._place[newer] if newer else len(self._place)
         return any(self._place[commit] <= self._place[tip] < end for tip in self._tips)
 
     def opened(self, commit: str, earlier: str) -> bool:
-        """Whether a tip held `earlier` that was seen before `commit` came."""
+        """Whether a tip with `earlier` was recorded before `commit`."""
         since = self.before(commit)
         return bool(since) and self._place.get(earlier, len(self._place)) <= self._place[since]
 
     def policies(self, model: str, environment: str, commit: str) -> list[Governing | None]:
         """Every policy that the release of a commit must pass.
 
-        That of the parent, and each from the tip that was seen before to the first one that held
-        the commit: one pull request must not first weaken the policy and then bring what only the
-        weaker one passes. Commits of all parents count, because a pull request may merge the branch
-        into itself, and the earlier branch is then no longer among the first parents.
+        That of the parent, and each from the recorded tip before to the first one that has the
+        commit: a pull request must not first weaken the policy and then add a release that passes
+        only the weaker one. Commits of all parents count, because a pull request may merge the
+        branch into itself, and the earlier branch is then no longer among the first parents.
 
         Args:
             model: Name of the model.
             environment: Where.
-            commit: The commit that brought the release.
+            commit: The commit with the release.
 
         Returns:
             The policies; a single None without any.
         """
         since = self.before(commit)
-        # Before any was seen, also what was merged later.
+        # Before the first recorded tip, also later merges.
         after = (t for t in self._tips if self._place[t] >= self._place[commit])
         until = next(after) if since else self._repository.head
         parents = self._repository.revision(commit).parents
@@ -119,7 +119,7 @@ class Line:
 
 
 def record_tip(deployment: OpenDeployment, by: str) -> None:
-    """Record the branch's tip as seen; errors as `log.append`."""
+    """Record the tip of the branch; errors as `log.append`."""
     repository = deployment.repository
     chain = _chain(repository)
     if not repository.head:

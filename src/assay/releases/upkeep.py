@@ -1,5 +1,6 @@
-"""What maintenance of a store must know of releases: what has to stay, and what is broken."""
+"""Releases in the maintenance of a store: roots to keep, and faults of the logs."""
 
+import functools
 import re
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -16,19 +17,57 @@ from assay.governance.registry import Registry
 from assay.releases import log
 
 PROTECTED_VERSIONS: Final = 3
-"""So many of the last production versions are kept, whatever the options say."""
+"""Number of last production versions that are always kept."""
 MAX_RELEASE_BYTES: Final = 4 << 20
 _DIGEST_IN_TEXT: Final = re.compile(r"sha256:[0-9a-f]{64}(?![0-9a-f])", re.ASCII)
 
 
-def plan(store: Store, roots: Mapping[str, str], *, now: float, grace: float) -> Plan:
-    """`gc.plan`, with what the release log keeps: whoever collects need not know of it."""
-    return gc.plan(store, roots, providers=[released], now=now, grace=grace)
+def plan(
+    store: Store,
+    roots: Mapping[str, str],
+    *,
+    now: float,
+    grace: float,
+    verifier: Verifier | None = None,
+) -> Plan:
+    """Plan a collection that keeps the roots of the release log; see `gc.plan`.
+
+    Args:
+        store: The store.
+        roots: Further digests to keep, each with the reason.
+        now: The time of the store, in seconds since the epoch.
+        grace: Seconds for which everything written or used is kept.
+        verifier: Whose signatures count; None if no keys are configured.
+
+    Returns:
+        What can be removed.
+    """
+    return gc.plan(store, roots, providers=[_provider(verifier)], now=now, grace=grace)
 
 
-def remove(store: Store, found: Plan, roots: Callable[[], Mapping[str, str]]) -> int:
-    """`gc.remove`, with what the release log keeps."""
-    return gc.remove(store, found, roots, providers=[released])
+def remove(
+    store: Store,
+    removable: Plan,
+    roots: Callable[[], Mapping[str, str]],
+    *,
+    verifier: Verifier | None = None,
+) -> int:
+    """Remove what a plan lists, except what the release log needs by now; see `gc.remove`.
+
+    Args:
+        store: The store.
+        removable: The plan.
+        roots: Returns further digests to keep, each with the reason.
+        verifier: Whose signatures count; None if no keys are configured.
+
+    Returns:
+        The number of removed blobs.
+    """
+    return gc.remove(store, removable, roots, providers=[_provider(verifier)])
+
+
+def _provider(verifier: Verifier | None) -> gc.Provider:
+    return functools.partial(released, verifier=verifier)
 
 
 def fsck(
@@ -39,24 +78,35 @@ def fsck(
     *,
     repair: bool = False,
 ) -> Checked:
-    """`fsck` of `assay.core.maintenance`, and of the release log."""
+    """Check a store including its release logs; see `assay.core.maintenance.fsck`.
+
+    Args:
+        store: The store.
+        verifier: Whose signatures count; None if no keys are configured.
+        source: A copy of the store to repair from.
+        progress: Called with the digest of each blob.
+        repair: Whether to write damaged plain copies and pointers again.
+
+    Returns:
+        The findings.
+    """
     return checking.fsck(store, verifier, source, progress, repair=repair, checks=[broken])
 
 
-def released(store: Store) -> dict[str, str]:
-    """What the release log keeps.
+def released(store: Store, verifier: Verifier | None) -> dict[str, str]:
+    """The roots of the release log; `verifier` as for `log.live`.
 
     Raises:
         IntegrityError: It cannot be followed to its end.
     """
     try:
-        return dict.fromkeys(log.live(store), "in the release log")
+        return dict.fromkeys(log.live(store, verifier), "in the release log")
     except AssayError as error:
         raise IntegrityError(f"release log: {error}") from error
 
 
 def broken(store: Store, verifier: Verifier | None) -> list[Finding]:
-    """What is broken in the release logs of a store."""
+    """The faults of the release logs of a store."""
     return [
         Finding(fault.what, fault.text, mended=False)
         for fault in log.check(store, verifier)
@@ -65,16 +115,16 @@ def broken(store: Store, verifier: Verifier | None) -> list[Finding]:
 
 
 def registry_roots(registry: Registry, keep_versions: int | None) -> dict[str, str]:
-    """What registered versions name: their models, data and decisions.
+    """The digests that registered versions name: models, data and decisions.
 
     Args:
         registry: The registry.
-        keep_versions: Only so many of the newest versions of each model; None keeps all. Versions
-            with an alias and the last `PROTECTED_VERSIONS` in production always stay.
+        keep_versions: Number of newest versions of each model to keep; None keeps all. Versions
+            with an alias and the last `PROTECTED_VERSIONS` in production are always kept.
 
     Raises:
         ServiceError: The registry failed.
-        UsageError: A version that must stay does not say which model it is.
+        UsageError: A version that must be kept does not name its model.
     """
     roots: dict[str, str] = {}
     for name, versions in registry.versions().items():
@@ -95,26 +145,26 @@ def release_roots(paths: Iterable[Path], store: Store) -> dict[str, str]:
     """Digests in release files, or in all files of a deployment repository's checkout.
 
     Raises:
-        UsageError: A path that cannot be read, or that names nothing in this store: a wrong path
-            must not make everything removable.
+        UsageError: A path cannot be read, or names nothing in this store, because a wrong path must
+            not make everything removable.
     """
     roots: dict[str, str] = {}
     for path in paths:
-        found: dict[str, str] = {}
+        digests: dict[str, str] = {}
         for file in _files_of(path):
-            found.update(dict.fromkeys(digests_in(_text(file)), f"release {file}"))
-        there = {digest: why for digest, why in found.items() if store.has(digest)}
-        if not there:
+            digests.update(dict.fromkeys(digests_in(_text(file)), f"release {file}"))
+        stored = {digest: why for digest, why in digests.items() if store.has(digest)}
+        if not stored:
             raise UsageError(
                 f"--release {path}: no digest of anything in {store.url}; give the release's file, "
                 "or the folder of the deployment repository"
             )
-        roots.update(there)
+        roots.update(stored)
     return roots
 
 
 def digests_in(text: str) -> list[str]:
-    """Every digest that a text holds."""
+    """Every digest in a text."""
     return _DIGEST_IN_TEXT.findall(text)
 
 
@@ -135,5 +185,5 @@ def _text(path: Path) -> str:
         return path.read_text(errors="replace")
     except OSError as error:
         raise UsageError(
-            f"--release: cannot read {path} ({error.strerror}); give a file or folder that is there"
+            f"--release: cannot read {path} ({error.strerror}); give an existing file or folder"
         ) from error

@@ -1,1 +1,1 @@
-"""Everything that imports kfp: tasks, declarations of components, local runs."""
+"""The modules that import kfp: tasks, declarations of components, local runs."""

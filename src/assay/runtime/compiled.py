@@ -1,8 +1,8 @@
-"""Compiling pipelines and components: images bound, choices offered, everything unread left out.
+"""Compiling pipelines and components: bind images, add choices, and remove unused parts.
 
-Argo keeps the specification of a task about seven times in the status of a workflow, which has
-1 MiB; above that KFP shows nothing of a run any more. So a task's part holds only what the
-launcher reads: no descriptions, and no inputs that nobody gives.
+Argo keeps the specification of a task about seven times in the status of a workflow, which has at
+most 1 MiB; above that KFP no longer shows the run. So the specification of a task has only what the
+launcher reads, without descriptions and unused inputs.
 """
 
 import json
@@ -26,20 +26,23 @@ def compile_pipeline(
     images: Mapping[str, str],
     choices: Mapping[str, tuple[str, ...]] | None = None,
 ) -> str:
-    """The YAML of a pipeline, to upload or to submit; also of one that is not this library's.
+    """Compile a pipeline, of this library or your own, to upload or to submit.
 
-    A component of this library has a placeholder as its image until the pipeline around it is
-    compiled by this function. What `kfp.compiler` writes by itself has placeholders, and no cluster
-    can pull them.
+    A component of this library has a placeholder as its image until this function compiles a
+    pipeline with it. A pipeline that `kfp.compiler` compiles has placeholders, which no cluster can
+    pull.
 
     Args:
-        pipeline: What `@dsl.pipeline` made of a function.
+        pipeline: A function decorated with `@dsl.pipeline`.
         images: Image by role, as `assay.runtime.images.read_images` returns it.
-        choices: Values that a parameter of the pipeline may have, by its name: a drop-down in the
-            run form, and refused by KFP's API otherwise. The SDK has no word for it.
+        choices: Admitted values of a parameter, by its name: a drop-down in the run form; KFP's API
+            refuses others. The SDK does not support it.
+
+    Returns:
+        The YAML.
 
     Raises:
-        UsageError: `images` has none for a role.
+        UsageError: `images` lacks a role.
     """
     head, documents = _compile(pipeline)
     spec = documents[0]
@@ -57,27 +60,27 @@ def compile_pipeline(
 def compile_component(component: Any, images: Mapping[str, str]) -> str:
     """The YAML of a component, for `kfp.components.load_component_from_file`.
 
-    It keeps all its descriptions: they are how others use it.
+    It keeps its descriptions, because they are its documentation.
 
     Args:
-        component: What `assay.runtime.declaration.component` made of a function.
+        component: A function decorated with `assay.runtime.declaration.component`.
         images: As for `compile_pipeline`.
 
     Raises:
-        UsageError: `images` has none for the role.
+        UsageError: `images` lacks the role.
     """
     head, documents = _compile(component)
     for container in containers(documents[0]):
         container["image"] = bind(container["image"], images)
         if MODULE in container["command"]:
             # KFP's SDK (2.17) reads back the `env` list of a component's YAML as a map, and fails
-            # when a pipeline with the component is compiled; so here the command says it.
+            # when a pipeline with the component is compiled; so the command contains it.
             container["command"][3:3] = ["--image", container["image"]]
     return _dump(head, documents)
 
 
 def _compile(function: Any) -> tuple[list[str], list[dict[str, Any]]]:
-    """What KFP's compiler makes of a pipeline or component: lines of comment, and documents."""
+    """The output of KFP's compiler: lines of comment, and documents."""
     from kfp import compiler
 
     with tempfile.TemporaryDirectory() as folder:
@@ -113,15 +116,15 @@ def containers(spec: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
 def _name_image(container: dict[str, Any]) -> None:
     """Give the container the reference of the image that it runs in.
 
-    An image cannot hold its own digest, and Kubernetes does not give it to a container; the
-    attestations of what it computes name it. Only compiled files have it: a task that `kfp.local`
-    runs as a plain process is in no image. A component of another package, whose command does not
-    take the reference, gets the variable `ASSAY_IMAGE`.
+    The attestations of its tasks name it, but an image cannot contain its own digest, and
+    Kubernetes does not give it to a container. Only compiled files have it: a task of `kfp.local`
+    is a process without an image. A component of another package, whose command has no such option,
+    gets the variable `ASSAY_IMAGE`.
     """
     command: list[str] = container["command"]
     if MODULE in command:
         command[3:3] = ["--image", container["image"]]
-        # Only `kfp.local` looks for it, and that runs no compiled pipeline.
+        # Only `kfp.local` needs it, and does not run compiled pipelines.
         command.remove(STANDS_FOR)
     else:
         variables = [item for item in container.get("env", ()) if item["name"] != IMAGE.name]
@@ -139,7 +142,7 @@ def _leave_out(spec: dict[str, Any]) -> None:
         _leave_out_words(component)
         if "executorLabel" in component:
             _leave_out_inputs(component.get("inputDefinitions", {}), given[name])
-            # `assay.runtime.task` hands out what is declared.
+            # `assay.runtime.task` returns only the declared outputs.
             _keep(component.get("outputDefinitions", {}), taken.get(name, set()))
         for ports in ("inputDefinitions", "outputDefinitions"):
             if not component.get(ports, True):
@@ -147,7 +150,7 @@ def _leave_out(spec: dict[str, Any]) -> None:
 
 
 def _leave_out_dependencies(tasks: Mapping[str, dict[str, Any]]) -> None:
-    """Keep of each task's dependencies those that no other dependency of it waits for."""
+    """Remove dependencies of a task that are implied by another dependency."""
     direct = {name: set(task.get("dependentTasks", ())) for name, task in tasks.items()}
 
     def behind(name: str) -> set[str]:
@@ -160,7 +163,7 @@ def _leave_out_dependencies(tasks: Mapping[str, dict[str, Any]]) -> None:
 
 
 def _leave_out_replaced(documents: Sequence[dict[str, Any]]) -> None:
-    """Leave out fields that KFP's SDK writes for older servers beside those that replace them."""
+    """Remove fields for older servers that KFP's SDK writes beside the new ones."""
     spec, *platform = documents
     for container in containers(spec):
         resources = container.get("resources", {})
@@ -181,35 +184,35 @@ def _leave_out_words(component: dict[str, Any]) -> None:
         for kind in component.get(ports, {}).values():
             for port in kind.values():
                 port.pop("description", None)
-                # KFP's launcher and executor go by the title.
+                # KFP's launcher and executor use the title.
                 port.get("artifactType", {}).pop("schemaVersion", None)
 
 
 def _leave_out_inputs(inputs: dict[str, Any], given: list[set[str]]) -> None:
-    """Where nobody gives an input, the function's own default is the same."""
+    """Remove inputs that are not given; the function has the same defaults."""
     some, every = set.union(*given), set.intersection(*given)
     declared = inputs.get("parameters", {})
-    _keep(inputs, some | {key for key, one in declared.items() if not one.get("isOptional")})
+    _keep(inputs, some | {key for key, port in declared.items() if not port.get("isOptional")})
     for key in every & set(declared):
-        # KFP fills the final status in, and declares it so.
+        # KFP adds the final status itself.
         if declared[key]["parameterType"] != "TASK_FINAL_STATUS":
             declared[key].pop("defaultValue", None)
             declared[key].pop("isOptional", None)
 
 
 def _keep(ports: dict[str, Any], names: set[str]) -> None:
-    kept = {key: one for key, one in ports.get("parameters", {}).items() if key in names}
+    kept = {key: port for key, port in ports.get("parameters", {}).items() if key in names}
     ports.pop("parameters", None)
     if kept:
         ports["parameters"] = kept
 
 
 def _taken(spec: Mapping[str, Any]) -> dict[str, set[str]]:
-    """By component, the output parameters that something reads."""
-    found: dict[str, set[str]] = {}
+    """For each component, the output parameters that are used."""
+    taken: dict[str, set[str]] = {}
 
     def read(dag: Mapping[str, Any], producer: str, key: str) -> None:
-        found.setdefault(dag["tasks"][producer]["componentRef"]["name"], set()).add(key)
+        taken.setdefault(dag["tasks"][producer]["componentRef"]["name"], set()).add(key)
 
     for dag in dags(spec):
         for task in dag["tasks"].values():
@@ -217,13 +220,13 @@ def _taken(spec: Mapping[str, Any]) -> dict[str, set[str]]:
                 if output := source.get("taskOutputParameter"):
                     read(dag, output["producerTask"], output["outputParameterKey"])
         for output in (dag.get("outputs") or {}).get("parameters", {}).values():
-            one = output["valueFromParameter"]
-            read(dag, one["producerSubtask"], one["outputParameterKey"])
-    return found
+            source = output["valueFromParameter"]
+            read(dag, source["producerSubtask"], source["outputParameterKey"])
+    return taken
 
 
 def dags(spec: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    """The pipeline's layers: its own, those of groups and of nested pipelines."""
+    """The DAGs of the pipeline, its groups and nested pipelines."""
     for component in (spec["root"], *spec.get("components", {}).values()):
         if "dag" in component:
             yield component["dag"]
@@ -237,12 +240,12 @@ def _offer(spec: dict[str, Any], choices: Mapping[str, tuple[str, ...]]) -> None
 
 
 def uncached(package: str) -> dict[str, Any]:
-    """A run's pipeline, as KFP's API takes it, that KFP answers nothing of from its cache.
+    """A pipeline for KFP's API whose tasks are not answered from KFP's cache.
 
-    kfp's client has `enable_caching` for that, and in 2.17 it does not help: it is ignored for a
-    version that was uploaded, and reaches only the tasks at the root, which for ours is the exit
-    handler. So the run gets the compiled pipeline itself, with the cache switched off in each
-    task; a version of that would be the newest one, which the UI offers first.
+    The `enable_caching` of kfp's client does not help in 2.17: it is ignored for an uploaded
+    version, and affects only tasks at the root, which is the exit handler in our pipelines. So the
+    run gets the compiled pipeline itself, with the cache disabled in each task. An uploaded version
+    of it would become the newest one, which the UI offers first.
 
     Args:
         package: The compiled YAML.

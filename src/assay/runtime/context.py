@@ -1,4 +1,4 @@
-"""The context of a task: what the environment says, and a registry that names models."""
+"""The context of a task: from the environment, with a registry for names of models."""
 
 from dataclasses import replace
 
@@ -11,6 +11,6 @@ def task_context() -> Context:
     """Everything an execution needs, from the environment.
 
     Raises:
-        UsageError: A variable that is missing or cannot be used; the message names it.
+        UsageError: A variable is missing or invalid; the message names it.
     """
     return replace(context_from_env(), named=registered)

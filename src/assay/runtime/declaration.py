@@ -1,8 +1,9 @@
-"""How the library's components are declared to KFP.
+"""Declaration of the library's components for KFP.
 
-A component of ours is in its image, so the compiled pipeline need not hold its source: a short
-command names it. Argo keeps a task's command about seven times in the workflow, which has 1 MiB.
-A component of your own, whose source is not in an image, is declared with `dsl.component`.
+A component of the library is in its image, so the compiled pipeline has only a short command
+instead of its source. Argo keeps a task's command about seven times in the workflow, which has at
+most 1 MiB. A component of your own, whose source is not in an image, is declared with
+`dsl.component`.
 """
 
 from collections.abc import Callable
@@ -11,21 +12,22 @@ from typing import Any, Final
 from assay.runtime.images import placeholder
 
 MODULE: Final = "assay.runtime.task"
-"""What runs a component in its pod."""
+"""The module that runs a component in its pod."""
 STANDS_FOR: Final = "kfp.dsl.executor_main"
-"""KFP's own module for that. `kfp.local` runs a command as a process only where it names it."""
+"""KFP's module for that. `kfp.local` runs a command as a process only if the command names it."""
 
 
 def component(role: str) -> Callable[[Callable[..., Any]], Any]:
     """Declare a component that runs in the image of a role.
 
     Args:
-        role: One of `assay.runtime.images.ROLES`. Its image is named when a pipeline is compiled.
+        role: One of `assay.runtime.images.ROLES`. The image is bound when a pipeline is compiled.
 
     Returns:
-        A decorator. In a pod, where KFP cannot declare components, it gives the function as it is.
+        A decorator. In a pod, where KFP cannot declare components, it returns the function
+        unchanged.
     """
-    # Here, because whoever only reads a command must not wait for kfp.
+    # Imported here, because reading a command must not import kfp.
     from kfp import dsl
 
     def declare(function: Callable[..., Any]) -> Any:
@@ -46,5 +48,5 @@ def command(name: str) -> list[str]:
 
 
 def named_in(command: list[str]) -> str:
-    """The component that a container's command runs; empty where it is another's command."""
+    """The component that a command runs; empty for commands that are not of the library."""
     return command[-2] if command[1:3] == ["-m", MODULE] else ""

@@ -1,7 +1,7 @@
 """What happens in a run, as JSON lines in the file that `ASSAY_EVENTS` names.
 
-A component writes; whoever follows the run reads. Events are for people and progress displays:
-nothing is decided by them, so a file that cannot be written is no error.
+A component writes events, and the process that follows the run reads them. They are for people and
+progress displays: nothing is decided by them, so a file that cannot be written is no error.
 """
 
 import json
@@ -23,7 +23,7 @@ CACHED: Final = "cached"
 FAILED: Final = "failed"
 
 PROCESS = os.urandom(16).hex()
-"""Tells tasks of one name that run side by side apart; a process id is 1 in every container."""
+"""Distinguishes parallel tasks of the same name; a process id is 1 in every container."""
 
 
 def _after_fork() -> None:
@@ -35,7 +35,13 @@ os.register_at_fork(after_in_child=_after_fork)
 
 
 def emit(task: str, state: str, **details: Any) -> None:
-    """Append one event, as a single write so that parallel tasks do not mix their lines."""
+    """Append one event, in a single write, so that parallel tasks do not mix their lines.
+
+    Args:
+        task: Name of the step.
+        state: The new state.
+        **details: Further fields of the event.
+    """
     path = EVENTS.get()
     if not path:
         return

@@ -1,9 +1,9 @@
-"""Bytes that a foreign component made: kept as they came, so that what is made of them can be proved.
+"""Artifacts of foreign components, which do not use digests: they are stored unchanged.
 
-An ordinary KFP artifact lies where KFP put it, and goes when KFP's files expire. So its bytes go
-into the store before anything reads them, and a step takes them by their digest like any other
-input: the record of an import names bytes that are still there, and can be done again.
-"""  # noqa: E501 - one line says what the module is for
+KFP keeps the files of an ordinary KFP artifact, and they expire. So its bytes are stored before
+anything reads them, and a step takes them by their digest like any other input: the attestation of
+an import names bytes that the store has, and the import can be reproduced.
+"""
 
 import shutil
 from dataclasses import dataclass
@@ -18,49 +18,56 @@ from assay.errors import AttestationError, DataError
 from assay.printable import public
 
 FILE: Final = "data"
-"""What a single file is called within the artifact; KFP's name for it is chance."""
+"""Name of a single file within the artifact; its name in KFP is arbitrary."""
 
 
 class Foreign(Artifact):
-    """What another component wrote: `data` when it was one file, else its folder's files."""
+    """An artifact of a foreign component: the file `data`, or the files of its folder."""
 
     type = "application/vnd.assay.foreign.v1"
 
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """An artifact that the store has a record of."""
+    """An artifact with an attestation in the store."""
 
     digest: str
     attestation: str
-    """Digest of its oldest record."""
+    """Digest of its oldest attestation."""
 
 
 @step(side_effects=True)
 def receive(*, path: str, uri: str = "", foreign: Out[Foreign]) -> None:
-    """Take over a file or folder as it is; a step, so that there is a record of where it lay.
+    """Copy a file or folder unchanged; a step, so that an attestation records its location.
+
+    Args:
+        path: Location on this machine.
+        uri: Location in KFP, for the attestation.
+        foreign: The artifact.
 
     Raises:
-        DataError: Nothing there, nothing in it, or links instead of files.
+        DataError: The path does not exist, is empty, or has links.
     """
-    del uri  # for the record
+    del uri  # only for the attestation
     place = Path(path)
     if place.is_dir():
         links = sorted(str(item.relative_to(place)) for item in place.rglob("*") if _is_odd(item))
         if links:
             raise DataError(
-                f"the folder {place} holds links or special files ({', '.join(links[:5])}); write "
+                f"the folder {place} has links or special files ({', '.join(links[:5])}); write "
                 "files only"
             )
         shutil.copytree(place, foreign.path, dirs_exist_ok=True, copy_function=shutil.copyfile)
         if not any(item.is_file() for item in foreign.path.rglob("*")):
             raise DataError(
-                f"{place} is an empty folder; did the component before write its files?"
+                f"{place} is an empty folder; check that the previous component wrote its files"
             )
     elif place.is_file():
         shutil.copyfile(place, foreign.path / FILE)
     else:
-        raise DataError(f"nothing at {place}; did the component before write its output?")
+        raise DataError(
+            f"{place} does not exist; check that the previous component wrote its output"
+        )
 
 
 def _is_odd(item: Path) -> bool:
@@ -68,12 +75,15 @@ def _is_odd(item: Path) -> bool:
 
 
 def keep(path: Path, context: Context, uri: str = "") -> str:
-    """Store a file or folder as it is, with a record; returns the digest that names it.
+    """Store a file or folder unchanged, with an attestation.
 
     Args:
-        path: Where it lies on this machine.
-        context: Where it goes.
-        uri: Where it came from, for the record; credentials are removed.
+        path: Location on this machine.
+        context: The store and the keys.
+        uri: Location in KFP, for the attestation; credentials are removed.
+
+    Returns:
+        The digest of the artifact.
 
     Raises:
         DataError: As `receive`.
@@ -83,13 +93,18 @@ def keep(path: Path, context: Context, uri: str = "") -> str:
 
 
 def recognise(foreign: Manifest, kind: type[Artifact], context: Context) -> Known | None:
-    """The artifact of `kind` that has exactly these files, if this store has a record of it.
+    """Find the artifact of a kind with exactly these files, if an attestation of it counts.
 
-    What was exported and comes back unaltered is what it was, by its name. A record must say so
-    that can be believed: whoever wrote the files could have written a manifest as well.
+    An exported artifact that comes back unchanged keeps its digest. An attestation is required,
+    because the author of the files could have written a manifest too.
+
+    Args:
+        foreign: The manifest of the foreign artifact.
+        kind: The kind.
+        context: The store and the keys.
 
     Returns:
-        Its digest and that of the record, or None.
+        Its digest and that of the attestation, or None.
     """
     own = Manifest(kind.type, foreign.files, {})
     try:

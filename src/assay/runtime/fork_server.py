@@ -1,17 +1,21 @@
-"""A process that has MLflow loaded and forks for each task that needs it: local runs on Linux only.
+"""Fork servers, which have the imports of tasks loaded and fork for each task: on Linux only.
 
-Importing MLflow and its database costs more than everything else that a run does whose steps are
-answered from the cache, and each task is a process of its own. So a run whose pipeline has a task
-with a step that `asks_registry` starts a fork server at once, in the group of its tasks
-(`assay.runtime.task_group`), which imports MLflow while other tasks run. Such a task is then a fork
-of the server instead of a new process, and runs the same `assay.runtime.task`.
+Each task of a local run is a process of its own. In a run whose steps are answered from the cache,
+the imports of these processes cost more than everything else. So a run starts a fork server in the
+group of its tasks (`assay.runtime.task_group`). A task of the library is then a fork of it instead
+of a new process, and runs the same `assay.runtime.task`.
 
-For each task the run hands over a connection and the end of a pipe for the task's output. The fork
-says that it is ready, the run sends the request, and the fork's last byte is its exit code. Nothing
-has been done before the request is sent: whatever fails until then, the run starts a process.
-docs/adr/0017 says why, and what was measured.
+The server imports what every task imports first, and nothing that computes: a fork of it has what
+a new process has at the same line. For tasks with a step that `asks_registry` it forks a second
+server, which imports MLflow and its database while other tasks run.
+
+For each task the run passes a connection and the end of a pipe for the task's output. The fork
+reports that it is ready, the run sends the request, and the fork's last byte is its exit code.
+Before the request nothing is executed, so on any failure until then the run starts a process.
+docs/adr/0017 has the reasons and measurements.
 """
 
+import atexit
 import contextlib
 import gc
 import importlib
@@ -22,23 +26,48 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, NoReturn, Self
 from urllib.parse import urlsplit
 
+from assay.core import closure
+from assay.core import code_identity as code
 from assay.core.environment import hidden_modules, inherited, replace_variables, set_variables
 from assay.core.settings import MLFLOW_URI
 from assay.runtime.declaration import named_in
 from assay.runtime.task_group import TaskGroup
 
 READY_SECONDS: Final = 60
-"""The server may still be importing; a task that waited so long gets a process of its own."""
+"""Seconds after which a task gets a process of its own, because the server is still importing."""
 _READY: Final = b"r"
-_UNUSED: Final = ("pandas", "pyarrow")
-"""What MLflow imports where it is installed and does without where it is not. Asking a registry
-needs neither; they take a third of the time, and Arrow's allocator starts a thread, with which no
-process should fork."""
+_OF_EACH_TASK: Final = (
+    "kfp.dsl.executor",
+    "assay.runtime.task",
+    "assay.runtime.kfp",
+    "assay.runtime.declaration",
+    "assay.core.store.folder",
+    "in_toto_attestation.v1.statement",
+    "in_toto_attestation.predicates.provenance.v1.provenance_pb2",
+    "google.protobuf.json_format",
+)
+"""Modules that every task imports; none that computes."""
+_OF_THE_REGISTRY: Final = (
+    "mlflow.tracking",
+    "assay.governance.admission",
+    "assay.governance.registry",
+    "assay.releases.production",
+)
+_OF_A_DATABASE: Final = (
+    "mlflow.store.tracking.sqlalchemy_store",
+    "mlflow.store.model_registry.sqlalchemy_store",
+    "sqlalchemy.dialects.sqlite",
+)
+_UNUSED: Final = ("pandas", "pyarrow", "pygments")
+"""Optional imports of MLflow. Queries of a registry do not need them; they take a third of the
+time, and Arrow's allocator starts a thread, with which a process should not fork."""
 _SERVERS: Final = ("http", "https")
+_AT_START: Final = ("PYTHON", "LD_", "MALLOC_", "GLIBC_")
+"""Prefixes of variables that a process reads when it starts."""
 
 
 class Fork:
@@ -70,26 +99,45 @@ class Fork:
             timeout: Seconds; None: without end.
 
         Returns:
-            The exit code, that of SIGKILL where the task could not say one.
+            The exit code; that of SIGKILL if the task could not report one.
 
         Raises:
             subprocess.TimeoutExpired: The task still runs.
         """
         if self.returncode is None:
-            if not select.select([self._connection], [], [], timeout)[0]:
-                raise subprocess.TimeoutExpired("a forked task", timeout or 0)
-            # Other threads may wait as well.
-            said = self._connection.recv(1, socket.MSG_PEEK)
-            self.returncode = said[0] if said else -signal.SIGKILL
+            try:
+                if not select.select([self._connection], [], [], timeout)[0]:
+                    raise subprocess.TimeoutExpired("a forked task", timeout or 0)
+                # Other threads may wait too.
+                last = self._connection.recv(1, socket.MSG_PEEK)
+            except (OSError, ValueError):
+                # Another thread saw the end, and has closed the connection since.
+                if (code := vars(self)["returncode"]) is None:
+                    raise
+                return int(code)
+            self.returncode = last[0] if last else -signal.SIGKILL
         return self.returncode
 
 
 class ForkServer:
-    """The run's end of it; see `fork_server`."""
+    """The client side in the run; see `fork_server`.
 
-    def __init__(self, control: socket.socket, components: frozenset[str]) -> None:
+    Args:
+        control: Connection to the server.
+        registry: Connection to the server with MLflow.
+        that_ask: Components with a step that `asks_registry`.
+    """
+
+    def __init__(
+        self,
+        control: socket.socket,
+        registry: socket.socket,
+        that_ask: frozenset[str],
+    ) -> None:
         self._control = control
-        self._components = components
+        self._registry = registry
+        self._that_ask = that_ask
+        self._at_start = _read_at_start(inherited())
 
     def start(self, command: Sequence[str], environment: Mapping[str, str]) -> Fork | None:
         """Start a task as a fork.
@@ -99,130 +147,177 @@ class ForkServer:
             environment: All of the task's variables.
 
         Returns:
-            The task; None where nothing was started and the caller has to start a process: the
-            task needs no registry, or the server is not there, or the library has changed since
-            the server was started.
+            The task; None if the caller must start a process: the task is not of the library, or
+            has variables that a process reads when it starts, or the server does not run, or the
+            library has changed since the server was started.
         """
-        if named_in(list(command)) not in self._components:
+        component = named_in(list(command))
+        if not component or _read_at_start(environment) != self._at_start:
             return None
-        ours, theirs = socket.socketpair()
+        server = self._registry if component in self._that_ask else self._control
+        near, far = socket.socketpair()
         reading, writing = os.pipe()
         try:
-            with theirs:
-                socket.send_fds(self._control, [b"\0"], [theirs.fileno(), writing])
-            ours.settimeout(READY_SECONDS)
-            if ours.recv(1) != _READY:
+            with far:
+                socket.send_fds(server, [b"\0"], [far.fileno(), writing])
+            near.settimeout(READY_SECONDS)
+            if near.recv(1) != _READY:
                 raise EOFError  # noqa: TRY301 - one way out
-            ours.settimeout(None)
+            near.settimeout(None)
             request = {"arguments": command[2:], "environment": dict(environment)}
-            ours.sendall(json.dumps(request).encode() + b"\n")
+            near.sendall(json.dumps(request).encode() + b"\n")
         except (OSError, EOFError):
-            ours.close()
+            near.close()
             os.close(reading)
             return None
         finally:
             os.close(writing)
-        return Fork(ours, reading)
+        return Fork(near, reading)
 
 
 @contextlib.contextmanager
 def fork_server(pipeline: Any, group: TaskGroup) -> Iterator[ForkServer | None]:
-    """Start the server, if `pipeline` has a use for it, and end it after the block.
+    """Start the server, if the pipeline has a use for it, and end it after the block.
 
     Args:
-        pipeline: What `@dsl.pipeline` made of a function.
+        pipeline: A function decorated with `@dsl.pipeline`.
         group: The group of the run's tasks, with which the server ends at the latest.
     """
-    # Elsewhere system libraries do not survive a fork.
-    components = _components_that_ask(pipeline) if sys.platform == "linux" else frozenset()
+    # On other systems, system libraries do not survive a fork.
+    components = _components(pipeline) if sys.platform == "linux" else frozenset()
     if not components:
         yield None
         return
-    ours, theirs = socket.socketpair()
-    with ours:
-        with theirs:
-            process = subprocess.Popen(  # noqa: S603 - this Python, and words of ours
-                [sys.executable, "-m", "assay.runtime.fork_server", str(theirs.fileno())],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                pass_fds=[theirs.fileno()],
-                process_group=group.number,
-                # Forked, it must not have threads.
-                env=inherited(OPENBLAS_NUM_THREADS="1"),
-            )
+    with contextlib.ExitStack() as stack:
+        (near, far), (registry, its) = (_connection(stack) for _ in range(2))
+        that_ask = _those_that_ask(components)
+        process = subprocess.Popen(  # noqa: S603 - this Python, and words of ours
+            [
+                *(sys.executable, "-m", "assay.runtime.fork_server", str(far.fileno())),
+                *([str(its.fileno())] if that_ask else []),
+            ],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            pass_fds=[far.fileno(), its.fileno()],
+            process_group=group.number,
+        )
+        far.close()
+        its.close()
         try:
-            yield ForkServer(ours, components)
+            yield ForkServer(near, registry, that_ask)
         finally:
-            # It holds nothing that has to be put away, and Python's own end takes half a second.
+            # It holds nothing that has to be put away. The server with MLflow sees the end of its
+            # connection.
             process.kill()
             process.wait()
 
 
-def _components_that_ask(pipeline: Any) -> frozenset[str]:
+def _connection(stack: contextlib.ExitStack) -> tuple[socket.socket, socket.socket]:
+    near, far = socket.socketpair()
+    return stack.enter_context(near), stack.enter_context(far)
+
+
+def _read_at_start(environment: Mapping[str, str]) -> dict[str, str]:
+    return {name: text for name, text in environment.items() if name.startswith(_AT_START)}
+
+
+def _components(pipeline: Any) -> frozenset[str]:
+    """Components of the library in the pipeline."""
     executors = pipeline.pipeline_spec.deployment_spec["executors"]
-    names = {named_in(list(one["container"]["command"])) for one in executors.values()} - {""}
-    return frozenset(name for name in names if _asks_registry(name))
+    return frozenset(
+        {named_in(list(executor["container"]["command"])) for executor in executors.values()} - {""}
+    )
+
+
+def _those_that_ask(components: Iterable[str]) -> frozenset[str]:
+    return frozenset(name for name in components if _asks_registry(name))
 
 
 def _asks_registry(component: str) -> bool:
-    """Whether the stage's own step does; a task of several steps is named after that one."""
+    """Whether the step of a stage does; a task of several steps is named after that step."""
     from assay.core.step import Step
 
     try:
         module = importlib.import_module(f"assay.components.{component}.step")
     except ModuleNotFoundError:
         return False
-    return any(isinstance(one, Step) and one.asks_registry for one in vars(module).values())
+    return any(isinstance(value, Step) and value.asks_registry for value in vars(module).values())
 
 
 def main() -> None:
     """Serve until the run closes its end of the connection."""
-    from assay.core import code_identity as code
-    from assay.governance.mlflow_calls import quiet
-
-    control = socket.socket(fileno=int(sys.argv[1]))
+    # Python calls it after all later registrations.
+    atexit.register(_end)
+    control, *others = (socket.socket(fileno=int(number)) for number in sys.argv[1:])
     # An interrupt is for the tasks; what is loaded stays for good, and to look for garbage in it
     # would copy every page in a fork.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     gc.disable()
     loaded = code.installed()
-    with hidden_modules(*_UNUSED), quiet():
-        _load()
+    _load_task()
+    for registry in others:
+        if os.fork() == 0:
+            control.close()
+            control = registry
+            _load_registry()
+        else:
+            registry.close()
     gc.freeze()
-    # Nobody waits for forks, so the system forgets them at their end.
+    # No one waits for forks, so the system discards them at their end.
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     while True:
         _, received, _, _ = socket.recv_fds(control, 1, 2)
         if not received:
-            return
+            # No tear-down: MLflow's takes half a second.
+            os._exit(0)
         if os.fork() == 0:
             control.close()
-            # What has changed since it was imported is not what an attestation would name.
+            # An attestation would name the changed code, not the imported one.
             _serve(*received, ready=code.installed() == loaded)
         for descriptor in received:
             os.close(descriptor)
 
 
-def _load() -> None:
-    from assay.governance.mlflow_calls import prepare
-
+def _load_task() -> None:
     set_variables({"_KFP_RUNTIME": "true"})
-    prepare()
-    names = ["kfp.dsl.executor", "assay.runtime.kfp", "mlflow.tracking"]
-    names += ["assay.governance.admission", "assay.governance.registry"]
-    if urlsplit(MLFLOW_URI.get()).scheme not in _SERVERS:
-        names += [
-            "mlflow.store.tracking.sqlalchemy_store",
-            "mlflow.store.model_registry.sqlalchemy_store",
-        ]
-    for name in names:
+    for name in _OF_EACH_TASK:
         importlib.import_module(name)
+    closure.read_ahead()
+
+
+def _load_registry() -> None:
+    from assay.governance.mlflow_calls import prepare, quiet
+
+    # Forked, it must not have threads.
+    set_variables({"OPENBLAS_NUM_THREADS": "1"})
+    prepare()
+    database = urlsplit(MLFLOW_URI.get()).scheme not in _SERVERS
+    with hidden_modules(*_UNUSED), quiet():
+        for name in (*_OF_THE_REGISTRY, *(_OF_A_DATABASE if database else ())):
+            importlib.import_module(name)
+
+
+_task: dict[str, Any] = {}
+"""In a fork: its connection and exit code."""
+
+
+def _end() -> None:
+    """End a fork after the exit functions of its task.
+
+    No tear-down of modules: MLflow's takes half a second.
+    """
+    if _task:
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(OSError):
+                stream.flush()
+        with contextlib.suppress(OSError):
+            _task["connection"].sendall(bytes([_task["code"]]))
+        os._exit(_task["code"])
 
 
 def _serve(number: int, output: int, *, ready: bool) -> NoReturn:
     """Run one task, in a fork; never returns, so that nothing of the server runs twice."""
-    code = 1
     connection = socket.socket(fileno=number)
     connection.set_inheritable(False)
     try:
@@ -230,20 +325,20 @@ def _serve(number: int, output: int, *, ready: bool) -> NoReturn:
             connection.sendall(_READY)
             with connection.makefile("rb") as stream:
                 request = json.loads(stream.readline())
-            code = _run(request, output)
-            connection.sendall(bytes([code]))
+            _task.update(connection=connection, code=1)
+            _task["code"] = _run(request, output)
     except BaseException as error:  # noqa: BLE001 - nothing of the server may run twice
         from assay.printable import traceback_of
 
-        # Into the task's log, once that is where it leads; before, the run starts a process.
+        # To the log of the task, if it is connected; before that, the run starts a process.
         print(traceback_of(error), file=sys.stderr, flush=True)  # noqa: T201
-    finally:
-        # No tear-down: MLflow's takes half a second.
-        os._exit(code)
+    if not _task:
+        os._exit(1)
+    sys.exit()
 
 
 def _run(request: Mapping[str, Any], output: int) -> int:
-    """Run the task as a process of its own would; its exit code."""
+    """Run the task as in a process of its own; return its exit code."""
     import logging
 
     from assay.runtime import task
@@ -263,10 +358,6 @@ def _run(request: Mapping[str, Any], output: int) -> int:
         return end.code if isinstance(end.code, int) else int(end.code is not None)
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
-    finally:
-        for stream in (sys.stdout, sys.stderr):
-            with contextlib.suppress(OSError):
-                stream.flush()
     return 0
 
 

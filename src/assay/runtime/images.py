@@ -1,8 +1,8 @@
 """The container images that components run in.
 
-A component names the role of its image. Which image that is, is decided when a pipeline is compiled
+A component names the role of its image. Compiling a pipeline binds the role to an image
 (`assay.runtime.compiled.compile_pipeline`); until then the reference is a placeholder in a domain
-that never resolves (RFC 2606), so no cluster can pull it by accident.
+that never resolves (RFC 2606), so that a cluster cannot pull it by accident.
 """
 
 from collections.abc import Mapping
@@ -14,25 +14,25 @@ from assay.documents import read_json, read_regular
 from assay.errors import UsageError
 
 ROLES: Final = ("data", "train", "release", "deploy")
-"""One image per set of needs: Great Expectations and Evidently; scikit-learn; the registry; Git."""
+"""One image for each set of dependencies: data validation; scikit-learn; the registry; Git."""
 MAX_MAP_BYTES: Final = 1 << 20
 CODE_FOLDER: Final = "/opt/assay/code"
-"""Where the images of `images/` have the library, and nothing else has anything."""
+"""Folder of the library in the images of `images/`."""
 _PLACEHOLDER: Final = "assay.invalid/role/"
 
 
 def placeholder(role: str) -> str:
-    """The reference of a component's image before the component is compiled."""
+    """The placeholder reference of a component's image before compiling."""
     return f"{_PLACEHOLDER}{role}"
 
 
 def is_placeholder(reference: str) -> bool:
-    """Whether a reference still has to be replaced by that of an image."""
+    """Whether a reference is a placeholder."""
     return reference.startswith(_PLACEHOLDER)
 
 
 def development_image(role: str) -> str:
-    """The tag that `make images` gives to the image of a role."""
+    """The tag of the image of a role that `make images` builds."""
     return f"assay-python-{role}:{__version__}"
 
 
@@ -43,7 +43,7 @@ def read_images(path: Path | None, *, development: bool = False) -> dict[str, st
         path: A JSON file `{role: reference}`, such as the one that `make push` writes. None: the
             development tags of this version.
         development: Allow references that are not pinned by digest. A tag can move, and KFP's
-            cache would answer with what another image has computed.
+            cache would then answer with results of another image.
 
     Raises:
         UsageError: The file cannot be read, has no image for a role, or an image is not pinned.
@@ -77,14 +77,14 @@ def _is_reference(value: object) -> bool:
 
 
 def bind(reference: str, images: Mapping[str, str]) -> str:
-    """The image that a placeholder stands for; any other reference stays.
+    """The image for a placeholder; other references are returned unchanged.
 
     Args:
-        reference: Of a container in a compiled pipeline.
+        reference: Reference of a container in a compiled pipeline.
         images: Image by role, as `read_images` returns it.
 
     Raises:
-        UsageError: `images` has none for the role.
+        UsageError: `images` lacks the role.
     """
     if not is_placeholder(reference):
         return reference
@@ -95,5 +95,5 @@ def bind(reference: str, images: Mapping[str, str]) -> str:
 
 
 def is_pinned(reference: str) -> bool:
-    """Whether a reference names one image forever: by digest, not by a tag that can move."""
+    """Whether a reference has a digest, not a tag that can move."""
     return "@sha256:" in reference

@@ -1,8 +1,8 @@
-"""Running a pipeline on this machine: `kfp.local`, followed through its events.
+"""Running a pipeline on this machine with `kfp.local`, followed by its events.
 
-Every task is a process of its own, as on a cluster, and ends when the run ends, however that is
-(`assay.runtime.task_group`). What a task prints goes into the run's log.
-Tasks that ask the registry find MLflow loaded (`assay.runtime.fork_server`).
+Every task is a process of its own, as on a cluster, and ends at the latest when the run ends
+(`assay.runtime.task_group`). The output of tasks goes to the log of the run. Tasks start with their
+imports loaded (`assay.runtime.fork_server`).
 """
 
 import contextlib
@@ -38,14 +38,14 @@ Listener = Callable[["Task"], None]
 
 @dataclass(slots=True)
 class Task:
-    """One task of a run, as its events tell it."""
+    """One task of a run, from its events."""
 
     name: str
     state: str
     process: str = ""
-    """Tells tasks of one name apart: those of a loop run side by side."""
+    """Distinguishes tasks of the same name, such as those of a loop."""
     started: float = 0.0
-    """Seconds since the epoch, as the task's own clock had it."""
+    """Seconds since the epoch, by the clock of the task."""
     seconds: float = 0.0
     side_effects: bool = False
     outputs: Mapping[str, str] = field(default_factory=dict)
@@ -54,25 +54,25 @@ class Task:
     error: str = ""
     exit_code: int = 0
     problems: list[str] = field(default_factory=list)
-    """What `error` joins, without the verdict."""
+    """The parts of `error`, without the verdict."""
 
 
 @dataclass(slots=True)
 class Outcome:
-    """What came of a run."""
+    """The result of a run."""
 
     tasks: list[Task]
     folder: Path
-    """Reports and the log of this run."""
+    """Folder with the reports and the log of this run."""
     exit_code: int
     error: str
     problems: list[str] = field(default_factory=list)
-    """What `error` joins, without the verdict."""
+    """The parts of `error`, without the verdict."""
     notes: list[str] = field(default_factory=list)
-    """What a person should know of the run itself."""
+    """Warnings about the run itself."""
 
     def task(self, name: str) -> Task | None:
-        """The last task of that name, if it ran."""
+        """The last task with this name, if it ran."""
         return next((task for task in reversed(self.tasks) if task.name == name), None)
 
     @property
@@ -82,15 +82,15 @@ class Outcome:
 
     @property
     def findings(self) -> list[str]:
-        """What the tasks found that a person should know, one line each."""
-        told = [
+        """Findings of the tasks, one line each."""
+        all_lines = [
             f"{task.name}: {line}" for task in self.tasks for line in findings.lines(task.values)
         ]
-        return list(dict.fromkeys([*told, *self.notes]))
+        return list(dict.fromkeys([*all_lines, *self.notes]))
 
     @property
     def log(self) -> Path:
-        """Everything the tasks printed."""
+        """The log with the output of the tasks."""
         return self.folder / "run.log"
 
     @property
@@ -105,10 +105,13 @@ def run(
     """Run a compiled pipeline function and follow it.
 
     Args:
-        pipeline: What `@dsl.pipeline` made of a function.
+        pipeline: A function decorated with `@dsl.pipeline`.
         arguments: Checked arguments.
-        folder: Where reports and the log go; created.
+        folder: Folder for reports and the log; it is created.
         listener: Called with a task at each change of its state.
+
+    Returns:
+        The result of the run.
     """
     from kfp import local
 
@@ -118,9 +121,9 @@ def run(
     variables = {
         EVENTS.name: str(event_file),
         RUN.name: folder.name,
-        # Set for the tasks, as the images set it: hashes of text differ between processes.
+        # As in the images, because hashes of text differ between processes.
         "PYTHONHASHSEED": "0",
-        # What a task prints goes through a pipe into the log, whatever the terminal shows.
+        # The output of tasks goes through a pipe to the log, whatever the terminal supports.
         "PYTHONIOENCODING": f"{_ENCODING}:{_ERRORS}",
     }
     local.init(
@@ -141,27 +144,27 @@ def run(
             _output_to(log),
             warnings.catch_warnings(),
         ):
-            # Image names are for clusters; the tasks run in this Python.
+            # Images are for clusters; the tasks run in this Python.
             warnings.filterwarnings("ignore", category=RuntimeWarning, module="kfp")
             # Names of tasks are for the UI.
             warnings.filterwarnings("ignore", r"Task .* settings \['display_name'\]", UserWarning)
             try:
                 pipeline(**arguments)
             except RuntimeError as failure:
-                # kfp.local says only which task failed; the task's own event says why.
+                # kfp.local only names the failed task; the event of the task has the reason.
                 error = str(failure)
     outcome = _outcome(list(follower.tasks), folder, error)
     try:
         _collect_reports(folder, _pages(pipeline))
     except OSError as failure:
-        # A full disk must hide neither the verdict nor its reason.
-        outcome.notes.append(f"reports are missing in {folder}: {failure.strerror}; make room")
+        # A full disk must not hide the verdict or its reason.
+        outcome.notes.append(f"reports are missing in {folder}: {failure.strerror}; free space")
     return outcome
 
 
 @contextlib.contextmanager
 def _nulls() -> Iterator[None]:
-    """Have kfp.local hand null on within objects, as KFP does: many arguments may be None."""
+    """Make kfp.local pass null within objects, as KFP does; many arguments may be None."""
     from google.protobuf import struct_pb2
     from kfp.compiler import pipeline_spec_builder as builder
 
@@ -180,7 +183,7 @@ def _nulls() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _tasks_in(group: TaskGroup, server: ForkServer | None) -> Iterator[None]:
-    """Have kfp.local start its tasks in a group; it offers no other way to say how."""
+    """Make kfp.local start its tasks in a group; it has no option for that."""
     from kfp.local import subprocess_task_handler as handler
 
     def run_local_subprocess(
@@ -227,12 +230,12 @@ def _pages(pipeline: Any) -> set[str]:
 
 
 def _collect_reports(folder: Path, names: set[str]) -> None:
-    """Copy what KFP calls `.../<task>/<output>` to where a person finds and opens it."""
+    """Copy the HTML outputs, which KFP names `.../<task>/<output>`, to the folder of reports."""
     outputs = folder / "outputs"
-    for path in (found for name in names for found in outputs.glob(f"*/**/{name}")):
+    for path in (path for name in names for path in outputs.glob(f"*/**/{name}")):
         if not path.is_file():
             continue
-        # Those of a loop's tasks stay in a folder for each round.
+        # Those of the tasks of a loop have a folder for each iteration.
         place = path.parent.relative_to(outputs).parts[1:]
         target = (folder / "reports").joinpath(*place).with_suffix(".html")
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -246,7 +249,7 @@ def _outcome(tasks: list[Task], folder: Path, error: str) -> Outcome:
     for task in failed:
         if task.state == events.STARTED:
             task.state = events.FAILED
-            task.error = task.error or f"{task.name} was killed before it could say why"
+            task.error = task.error or f"{task.name} was killed before it reported a reason"
             task.problems = task.problems or [task.error]
             task.exit_code = 1
     first = failed[0] if failed else None
@@ -260,10 +263,10 @@ def _outcome(tasks: list[Task], folder: Path, error: str) -> Outcome:
 
 
 class _Log(io.TextIOBase):
-    """A run's log: for its owner only, and without the secrets of locations.
+    """The log of a run: readable by its owner only, and without the secrets of locations.
 
-    KFP and the libraries in a task print what they were given, be it a presigned address. The log
-    takes whole lines, because a location that is written in parts is not known for one.
+    KFP and the libraries in a task print their arguments, such as a presigned URL. The log handles
+    whole lines, because a location that is written in parts would not be recognised.
     """
 
     def __init__(self, path: Path, arguments: Mapping[str, Any]) -> None:
@@ -296,9 +299,9 @@ class _Log(io.TextIOBase):
 
 
 def _public_texts(value: Any) -> Iterator[tuple[str, str]]:
-    """Texts in arguments that have secrets, as Python and JSON write them, and without.
+    """Texts with secrets in arguments, in the notation of Python and JSON, and their replacements.
 
-    Within a line nobody can tell where a location with blanks ends.
+    Within a line the end of a location with blanks is unknown.
     """
     if isinstance(value, Mapping):
         value = list(value.values())
@@ -311,13 +314,13 @@ def _public_texts(value: Any) -> Iterator[tuple[str, str]]:
 
 
 def new_run_id() -> str:
-    """A name for a run's folder, in order of time."""
+    """A name for the folder of a run; names sort by time."""
     return datetime.now(UTC).strftime("%Y%m%d-%H%M%S-%f")[:-3]
 
 
 @contextlib.contextmanager
 def _output_to(log: Any) -> Iterator[None]:
-    """Send what kfp.local prints and logs into the run's log."""
+    """Redirect the output and logs of kfp.local to the log of the run."""
     with contextlib.redirect_stdout(log), contextlib.redirect_stderr(log):
         root = logging.getLogger()
         level, handlers = root.level, root.handlers[:]
@@ -330,7 +333,7 @@ def _output_to(log: Any) -> Iterator[None]:
 
 
 class _Follower:
-    """Reads events while the pipeline runs, and tells the listener."""
+    """Reads events while the pipeline runs, and calls the listener."""
 
     def __init__(self, path: Path, listener: Listener | None) -> None:
         self.tasks: list[Task] = []
@@ -376,7 +379,7 @@ class _Follower:
             t for t in reversed(self.tasks) if (t.name, t.process) == (name, event["process"])
         )
         task.state = state
-        # The whole task as a person waits for it, imports included, not only the step.
+        # The time of the whole task, including imports, not only of the step.
         task.seconds = event["at"] - task.started
         for key in ("outputs", "values", "attestation", "error", "exit_code", "problems"):
             if key in event:

@@ -1,9 +1,8 @@
-"""What a cluster's Secrets and ConfigMap give a pod: files, which become environment variables.
+"""Environment variables from the mounted files of Secrets and the ConfigMap of a cluster.
 
-Mounted, a Secret takes a third of the room in the workflow that a reference for each of its keys
-takes, and Argo keeps each about seven times; so what every task gets is one Secret. A Secret that
-is missing does not leave the pod waiting forever: the task starts, and names in one line the
-variable that is not set.
+A mounted Secret takes a third of the space in the workflow that a reference for each of its keys
+takes, and Argo keeps each about seven times. If a Secret is missing, the pod does not wait forever:
+the task starts, and reports the missing variable in one line.
 """
 
 from collections.abc import Iterator, Mapping
@@ -15,10 +14,10 @@ from assay.core.settings import SETTINGS, Setting
 from assay.errors import UsageError
 
 FOLDER: Final = Path("/etc/assay")
-"""Where a pod has a folder for each kind of Secret, and `config` for the ConfigMap."""
+"""The folder in a pod with a folder for each kind of Secret, and `config` for the ConfigMap."""
 CONFIG_FOLDER: Final = "config"
 MAX_FILE_BYTES: Final = 1 << 20
-"""Kubernetes admits no more."""
+"""Kubernetes' limit."""
 
 RUNNER, MLFLOW, NOTIFY, GIT = "runner", "mlflow", "notify", "git"
 
@@ -30,23 +29,23 @@ VARIABLES: Final[Mapping[str, Mapping[str, str]]] = {
     }
     for kind in (RUNNER, MLFLOW, NOTIFY, GIT)
 }
-"""By kind of secret: the Secret's keys, and the environment variables that they become."""
+"""The keys of each kind of Secret, and their environment variables."""
 
 REQUIRED_KEYS: Final[Mapping[str, tuple[str, ...]]] = {RUNNER: ("access-key", "secret-key")}
-"""By kind of secret: keys without which no task can work. Signing keys are optional."""
+"""The required keys of each kind of Secret. Signing keys are optional."""
 
 CONFIG: Final = tuple(setting.name for setting in SETTINGS if setting.config_map)
-"""Variables that the ConfigMap may hold. A step that misses one says so itself, where Kubernetes
-would leave its pod waiting."""
+"""Variables that the ConfigMap may contain. A step reports a missing one, where Kubernetes would
+leave its pod waiting."""
 
 
 def use(folder: Path = FOLDER) -> None:
-    """Make what is mounted part of this process's environment; what is set already stays.
+    """Set the environment variables of mounted files; variables that are set are kept.
 
-    Only variables that are known here: a ConfigMap must not change what a process is.
+    Only the listed variables, because a ConfigMap must not set others, such as PYTHONPATH.
 
     Raises:
-        UsageError: A file that is no text, or is too large.
+        UsageError: A file is not text, or is too large.
     """
     if not folder.is_dir():
         return
@@ -55,11 +54,11 @@ def use(folder: Path = FOLDER) -> None:
             with path.open("rb") as stream:
                 data = stream.read(MAX_FILE_BYTES + 1)
             if len(data) > MAX_FILE_BYTES or b"\0" in data:
-                raise UsageError(f"{path}: no text of at most {MAX_FILE_BYTES} bytes; mend it")
+                raise UsageError(f"{path}: not text of at most {MAX_FILE_BYTES} bytes; correct it")
             try:
                 set_variables({setting.name: data.decode()})
             except UnicodeDecodeError:
-                raise UsageError(f"{path}: not UTF-8; mend it") from None
+                raise UsageError(f"{path}: not UTF-8; correct it") from None
 
 
 def _places(folder: Path) -> Iterator[tuple[Setting, Path]]:

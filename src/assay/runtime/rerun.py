@@ -1,6 +1,6 @@
 """`python -m assay.runtime.rerun ATTESTATION`: execute an attested step again; prints JSON.
 
-A process of its own, so that `assay reproduce` can hand it to another interpreter and folder.
+A process of its own, so that `assay reproduce` can use another interpreter and folder.
 """
 
 import argparse
@@ -18,7 +18,7 @@ from assay.runtime.context import task_context
 
 
 def main() -> None:
-    """Read the record, run its step, print the outputs' digests."""
+    """Read the attestation, execute its step, and print the digests of the outputs."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("attestation")
     parser.add_argument("--allow-module", action="append", default=[])
@@ -26,7 +26,7 @@ def main() -> None:
     try:
         again = _again(options.attestation, tuple(options.allow_module))
     except AssayError as error:
-        print(f"error: {error}", file=sys.stderr)  # noqa: T201 - whoever started it shows it
+        print(f"error: {error}", file=sys.stderr)  # noqa: T201 - the parent process shows it
         raise SystemExit(error.exit_code) from None
     outcome = {
         "code": again.code_digest,
@@ -37,10 +37,10 @@ def main() -> None:
 
 def _again(digest: str, allowed: tuple[str, ...]) -> Attestation:
     context = task_context()
-    record = load(context.store, digest, context.verifier)
-    step = find_step(record.entry_point, allowed)
+    attestation = load(context.store, digest, context.verifier)
+    step = find_step(attestation.entry_point, allowed)
     with tempfile.TemporaryDirectory(prefix="assay-scratch-") as folder:
-        return rerun(step, record, context, open_store(Path(folder).resolve().as_uri()))
+        return rerun(step, attestation, context, open_store(Path(folder).resolve().as_uri()))
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
-"""What happened in a run: small records in the store, under the run's id.
+"""The status of a run and its tasks: pointers in the store, under the id of the run.
 
-Every task writes how it ended, and which attestations say so; the exit task writes what came of
-the whole. `assay submit`, `assay run` and the run's report read them. They are hints, as all
-pointers are: anyone who may write to the store may write one. What a report says of an artifact is
-read from the attestation that a record names.
+Every task writes how it ended, and the attestations of its steps; the exit task writes the result
+of the run. `assay submit`, `assay run` and the run's report read them. Like all pointers they are
+hints: anyone who can write to the store can write one. Reports take details of an artifact from the
+attestations that a status names.
 """
 
 import re
@@ -27,129 +27,137 @@ FAILED: Final = "failed"
 _STATES: Final = frozenset({STARTED, DONE, FAILED})
 
 MAX_TEXT_BYTES: Final = 1_500
-"""Of an error, and of all reasons of a run together; a pointer has 4 KiB. What is longer is cut."""
+"""Size of an error, and of all reasons of a run; a pointer has 4 KiB. Longer texts are cut."""
 MAX_TASKS: Final = 1_000
-"""Records of one run that are read; a sweep of 100 candidates has about 120."""
+"""Tasks of one run that are read; a sweep of 100 candidates has about 120."""
 _RUN_ID: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,126}[A-Za-z0-9])?")
 _SHORTEST: Final = 20
-"""Bytes of a reason that is worth cutting."""
+"""Smallest size to which a reason is cut."""
 _MAX_REMEDY_BYTES: Final = 300
 _MAX_JOINED_BYTES: Final = 500
-"""Of a task's error where its problems are listed too."""
+"""Size of a task's error if its problems are listed too."""
 _PLAIN: Final = frozenset({str, int, float, bool})
 _Record = TypeVar("_Record")
 
 
 @dataclass(frozen=True, slots=True)
-class StepRecord:
+class StepStatus:
     """One execution within a task."""
 
     step: str
     attestation: str
-    """Digest; what the step was given and gave is read from there."""
+    """Digest; inputs and outputs of the step are read from it."""
     cached: bool
     seconds: float
 
 
 @dataclass(frozen=True, slots=True)
-class TaskRecord:
-    """How a task of a run ended; one that began and says no more was killed, or still runs."""
+class TaskStatus:
+    """The status of a task; one that has only started was killed, or still runs."""
 
     task: str
-    """The component's name."""
+    """Name of the component."""
     process: str
-    """Tells tasks of one component apart: those of a loop, and retries."""
+    """Distinguishes tasks of the same component: those of a loop, and retries."""
     state: str
     """`started`, `done` or `failed`."""
     started: float
-    """Seconds since the epoch, by the task's own clock."""
+    """Seconds since the epoch, by the clock of the task."""
     seconds: float = 0.0
-    steps: tuple[StepRecord, ...] = ()
+    steps: tuple[StepStatus, ...] = ()
     error: str = ""
     """One line, without the verdict; empty unless it failed."""
     exit_code: int = 0
     problems: tuple[str, ...] = ()
-    """What `error` joins, where there are several."""
+    """The parts of `error`, if there are several."""
 
 
 @dataclass(frozen=True, slots=True)
-class RunRecord:
-    """What came of a whole run, as its exit task found it."""
+class RunStatus:
+    """The result of a run, as its exit task determined it."""
 
     run: str
     name: str
-    """As people read it."""
+    """Name of the run, for people."""
     pipeline: str
     model_name: str
     verdict: str
     """`passed`, `rejected`, `blocked`, `inconclusive`, `failed` or `canceled`."""
     exit_code: int
     reasons: tuple[str, ...] = ()
-    """Why it is red: one cause each, the most important first; empty on a pass."""
+    """Why it did not pass: one cause each, the most important first; empty on a pass."""
     remedy: str = ""
-    """What to change, where that is known."""
+    """What to change, if known."""
     digests: Mapping[str, str] = field(default_factory=dict)
-    """What the run made: `dataset`, `model`, `evaluation`, `comparison`, `decision`, …"""
+    """Digests of the results: `dataset`, `model`, `evaluation`, `comparison`, `decision`, …"""
     version: str = ""
-    """In the registry, of a run that registered."""
+    """Version in the registry, if the run registered one."""
     finished: float = 0.0
 
 
 def verdict_of(exit_code: int) -> str:
-    """The verdict that an exit code stands for."""
+    """The verdict of an exit code."""
     return VERDICTS.get(exit_code, "failed")
 
 
 def run_id(given: str = "") -> str:
-    """The id of the run that this process belongs to; empty where there is none.
+    """The id of the run of this process; empty without a run.
 
     Raises:
-        UsageError: An id that cannot be one.
+        UsageError: The id is not valid.
     """
-    found = given or RUN.get()
-    if found and not _RUN_ID.fullmatch(found):
+    run = given or RUN.get()
+    if run and not _RUN_ID.fullmatch(run):
         raise UsageError(
-            f"{found!r} is not the id of a run: letters, digits, '.', '_' and '-', at most 128"
+            f"{run!r} is not the id of a run: letters, digits, '.', '_' and '-', at most 128"
         )
-    return found
+    return run
 
 
-def write_task(store: Store, run: str, record: TaskRecord) -> None:
-    """Write how a task stands, over what it wrote before."""
-    room = _MAX_JOINED_BYTES if record.problems else MAX_TEXT_BYTES
-    record = replace(record, error=_cut(record.error, room), problems=_bounded(record.problems))
-    name = f"{_place(run)}/{_hash(f'{record.task}.{record.process}')}"
-    store.write_pointer(name, canonical_json({"run": run_id(run), **asdict(record)}))
+def write_task(store: Store, run: str, status: TaskStatus) -> None:
+    """Write the status of a task, replacing its earlier status.
+
+    Args:
+        store: The store.
+        run: Id of the run.
+        status: The status.
+    """
+    room = _MAX_JOINED_BYTES if status.problems else MAX_TEXT_BYTES
+    status = replace(status, error=_cut(status.error, room), problems=_bounded(status.problems))
+    name = f"{_place(run)}/{_hash(f'{status.task}.{status.process}')}"
+    store.write_pointer(name, canonical_json({"run": run_id(run), **asdict(status)}))
 
 
-def tasks(store: Store, run: str) -> list[TaskRecord]:
-    """The tasks of a run, by the time of their start; records that cannot be read are left out."""
+def tasks(store: Store, run: str) -> list[TaskStatus]:
+    """The tasks of a run, by the time of their start; unreadable ones are left out."""
     names = store.list_pointers(f"{_place(run)}/")[:MAX_TASKS]
     names = [name for name in names if name != _outcome_of(run)]
-    found = [_read(store, name, run, _task) for name in names]
-    return sorted((one for one in found if one is not None), key=lambda one: one.started)
+    statuses = [_read(store, name, run, _task) for name in names]
+    return sorted(
+        (status for status in statuses if status is not None), key=lambda status: status.started
+    )
 
 
-def write_outcome(store: Store, record: RunRecord) -> None:
-    """Write what came of a run."""
-    remedy = _cut(record.remedy, _MAX_REMEDY_BYTES)
-    record = replace(record, reasons=_bounded(record.reasons), remedy=remedy)
-    store.write_pointer(_outcome_of(record.run), canonical_json(asdict(record)))
+def write_outcome(store: Store, status: RunStatus) -> None:
+    """Write the result of a run."""
+    remedy = _cut(status.remedy, _MAX_REMEDY_BYTES)
+    status = replace(status, reasons=_bounded(status.reasons), remedy=remedy)
+    store.write_pointer(_outcome_of(status.run), canonical_json(asdict(status)))
 
 
-def outcome(store: Store, run: str) -> RunRecord | None:
-    """What came of a run; None where its exit task has not written it."""
-    found: RunRecord | None = _read(store, _outcome_of(run), run, _run)
-    return found
+def outcome(store: Store, run: str) -> RunStatus | None:
+    """The result of a run; None if its exit task has not written it."""
+    result: RunStatus | None = _read(store, _outcome_of(run), run, _run)
+    return result
 
 
 def _place(run: str) -> str:
-    # Names of pointers are hashes, so that no id can mean another place.
+    # Names of pointers are hashes, so that an id cannot be a path.
     return f"runs/{_hash(run_id(run))}"
 
 
 def _outcome_of(run: str) -> str:
-    return f"{_place(run)}/{_hash('outcome')}"  # no task's: those have a dot
+    return f"{_place(run)}/{_hash('outcome')}"  # not a task's name, which has a dot
 
 
 def _hash(text: str) -> str:
@@ -183,21 +191,21 @@ def _read(
         raw = parse_canonical_json(data, name)
         return parse(raw) if raw["run"] == run else None
     except (IntegrityError, TypeError, KeyError, ValueError, AttributeError):
-        # A hint that leads nowhere: whoever wrote it, it decides nothing.
+        # An invalid hint, which is ignored.
         return None
 
 
-def _task(raw: dict[str, Any]) -> TaskRecord:
+def _task(raw: dict[str, Any]) -> TaskStatus:
     del raw["run"]
     raw.setdefault("problems", [])  # a task of an earlier version
-    steps = tuple(StepRecord(**_typed(StepRecord, one)) for one in raw["steps"])
-    if raw["state"] not in _STATES or not all(is_digest(one.attestation) for one in steps):
-        raise IntegrityError("a task's record that was altered")
+    steps = tuple(StepStatus(**_typed(StepStatus, step)) for step in raw["steps"])
+    if raw["state"] not in _STATES or not all(is_digest(step.attestation) for step in steps):
+        raise IntegrityError("a task's status that was altered")
     problems = _texts(raw["problems"])
-    return TaskRecord(**{**_typed(TaskRecord, raw), "steps": steps, "problems": problems})
+    return TaskStatus(**{**_typed(TaskStatus, raw), "steps": steps, "problems": problems})
 
 
-def _run(raw: dict[str, Any]) -> RunRecord:
+def _run(raw: dict[str, Any]) -> RunStatus:
     known = {*VERDICTS.values(), "failed", "canceled"}
     reasons, digests = _texts(raw["reasons"]), raw["digests"]
     if (
@@ -205,19 +213,19 @@ def _run(raw: dict[str, Any]) -> RunRecord:
         or raw["verdict"] not in known
         or not all(map(is_digest, digests.values()))
     ):
-        raise IntegrityError("a run's record that was altered")
-    return RunRecord(**{**_typed(RunRecord, raw), "reasons": reasons, "digests": digests})
+        raise IntegrityError("a run's status that was altered")
+    return RunStatus(**{**_typed(RunStatus, raw), "reasons": reasons, "digests": digests})
 
 
 def _texts(raw: Iterable[Any]) -> tuple[str, ...]:
-    found = tuple(raw)
-    if not all(isinstance(one, str) for one in found):
-        raise IntegrityError("a run's record that was altered")
-    return found
+    texts = tuple(raw)
+    if not all(isinstance(text, str) for text in texts):
+        raise IntegrityError("a run's status that was altered")
+    return texts
 
 
 def _typed(kind: type, raw: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields of a record, each a plain value of its type."""
+    """The fields of a status, each a plain value of its type."""
     if set(raw) != set(kind.__annotations__):
         raise IntegrityError(f"a {kind.__name__} with other fields than this version's")
     for name, wanted in kind.__annotations__.items():

@@ -1,10 +1,10 @@
-"""What a component's container runs.
+"""The command of a component's container.
 
 The command is `python3 -m assay.runtime.task kfp.dsl.executor_main NAME JSON`; a compiled pipeline
 leaves out the third word.
 
-KFP's launcher puts what the task is given, and where its outputs go, in place of the JSON; KFP's
-own executor reads and writes it.
+KFP's launcher replaces the JSON by the inputs of the task and the locations of its outputs; KFP's
+executor reads and writes them.
 """
 
 import argparse
@@ -20,10 +20,10 @@ MAX_INPUT_BYTES: Final = 8 << 20
 
 
 def main() -> None:
-    """Run a component of this installation; what goes wrong is reported without secrets.
+    """Run a component of this installation; errors are reported without secrets.
 
     Raises:
-        SystemExit: It did not end well.
+        SystemExit: It failed.
         KeyboardInterrupt: It was interrupted; the process ends by the signal.
     """
     try:
@@ -38,13 +38,11 @@ def main() -> None:
 
 
 def _run() -> None:
-    # Before kfp is imported: it then leaves out what a pod does not need.
+    # Before kfp is imported, which then skips modules that a pod does not need.
     set_variables({"_KFP_RUNTIME": "true"})
     parser = argparse.ArgumentParser(prog="assay.runtime.task")
     parser.add_argument("--image", default="", help="reference of the image, for attestations")
-    parser.add_argument(
-        "stands_for", nargs="?", help="what kfp.local looks for; nothing else reads it"
-    )
+    parser.add_argument("stands_for", nargs="?", help="for kfp.local only")
     parser.add_argument("component")
     parser.add_argument("executor_input")
     given = parser.parse_args()
@@ -68,7 +66,7 @@ def _run() -> None:
     from kfp.dsl.executor import Executor
 
     class Declared(Executor):  # type: ignore[misc]
-        """Gives what the pipeline declares: what nobody reads is left out of it."""
+        """Returns only the outputs that the pipeline declares; unused ones are removed."""
 
         def write_output_parameter_value(self, name: str, value: Any) -> None:
             if name in (executor_input.get("outputs") or {}).get("parameters", {}):

@@ -1,9 +1,9 @@
-"""Processes that end when this one ends, however it ends.
+"""Processes that end at the latest when this process ends, even by `kill -9`.
 
-A guard, the smallest process that does it, leads a process group that all tasks of a run join
-before they begin. It reads a pipe that only this process holds open: the system closes it when this
-process is gone, even by `kill -9`, and then the guard kills the group, itself included. That takes
-along whatever the tasks have started, at every moment, and works on each POSIX system.
+A guard, a minimal process, leads a process group that all tasks of a run join before they begin. It
+reads a pipe that only this process holds open: the system closes it when this process ends, and
+then the guard kills the group, including itself and all processes that the tasks have started. This
+works on every POSIX system.
 """
 
 import contextlib
@@ -17,7 +17,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, Protocol
 
 GRACE_SECONDS: Final = 5.0
-"""What tasks have for cleaning up when the run is interrupted."""
+"""Seconds that tasks have to clean up when the run is interrupted."""
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 _GUARD: Final = """
@@ -32,13 +32,13 @@ os.killpg(0, signal.SIGKILL)
 
 
 class Process(Protocol):
-    """What `subprocess.Popen` has of a process that is waited for."""
+    """The methods of `subprocess.Popen` for waiting."""
 
     def poll(self) -> int | None:
         """The exit code; None while it runs."""
 
     def wait(self, timeout: float | None = None) -> int:
-        """Wait for its end; the exit code."""
+        """Wait for its end; return the exit code."""
 
 
 class TaskGroup:
@@ -50,23 +50,26 @@ class TaskGroup:
         self._stopped = False
         self._lock = threading.Lock()
         self._end = threading.Lock()
-        """Held until all of the group is gone."""
+        """Held until the whole group has ended."""
 
     @property
     def number(self) -> int:
-        """Of the process group, for processes that nobody waits for here."""
+        """Id of the process group, for processes that are not waited for here."""
         return self._guard.pid
 
     @contextlib.contextmanager
     def started(
         self, command: Sequence[str], environment: Mapping[str, str] | None = None, **options: Any
     ) -> Iterator["subprocess.Popen[str]"]:
-        """Run a command in the group for as long as the block lasts, and wait for its end.
+        """Run a command in the group during the block, and wait for its end.
 
         Args:
             command: Program and arguments.
-            environment: Instead of this process's own.
-            **options: As `subprocess.Popen` takes them.
+            environment: All its variables; by default those of this process.
+            **options: As for `subprocess.Popen`.
+
+        Returns:
+            A context manager with the process.
 
         Raises:
             OSError: It cannot be started, or the group was stopped.
@@ -93,7 +96,7 @@ class TaskGroup:
         """Wait for the end of a process that was started in the group.
 
         Args:
-            process: A `subprocess.Popen`, or what can be waited for in the same way.
+            process: A `subprocess.Popen`, or an object with the same methods for waiting.
         """
         with self._lock:
             self._running.add(process)
@@ -101,7 +104,7 @@ class TaskGroup:
             yield
             process.wait()
         except BaseException:
-            # Before `Popen` waits for its end, which may be far away.
+            # Before `Popen` waits for its end, which may take long.
             self.interrupt()
             raise
         finally:
@@ -110,19 +113,19 @@ class TaskGroup:
                     self._running.discard(process)
 
     def interrupt(self) -> None:
-        """Have what still runs clean up and end, as Ctrl-C on a terminal would."""
+        """Interrupt the running tasks, as Ctrl-C does, so that they clean up and end."""
         with self._lock:
-            left, told = list(self._running), self._stopped
-        if left and not told:
+            left, stopped = list(self._running), self._stopped
+        if left and not stopped:
             os.killpg(self.number, signal.SIGINT)
         _wait(left)
 
     def stop(self) -> None:
-        """Have what still runs clean up, end all of the group, and start nothing more."""
+        """Interrupt the running tasks, end the group, and start no more tasks."""
         with self._end:
             with self._lock:
-                left, told, self._stopped = list(self._running), self._stopped, True
-            if told:
+                left, stopped, self._stopped = list(self._running), self._stopped, True
+            if stopped:
                 return
             with contextlib.suppress(ProcessLookupError):
                 if left:
@@ -140,10 +143,10 @@ def _wait(processes: Sequence[Process]) -> None:
 
 @contextlib.contextmanager
 def stopped_by_signals(group: TaskGroup) -> Iterator[None]:
-    """Have Ctrl-C and requests to end stop the group at once; then they do what they did before.
+    """Make SIGINT and SIGTERM stop the group at once, before their previous handlers.
 
-    An exception alone would not reach it: who runs tasks in threads, as kfp.local does those of a
-    loop, waits for all threads before it lets an exception out.
+    An exception alone would not suffice: kfp.local runs the tasks of a loop in threads, and waits
+    for all threads before it raises an exception.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -151,7 +154,7 @@ def stopped_by_signals(group: TaskGroup) -> Iterator[None]:
     before = {number: signal.getsignal(number) for number in _SIGNALS}
 
     def stop(number: int, frame: Any) -> None:
-        # A thread, because the handler may have interrupted one that holds a lock.
+        # In a thread, because the handler may have interrupted one that holds a lock.
         threading.Thread(target=group.stop, daemon=True).start()
         handler = before[signal.Signals(number)]
         if callable(handler):
@@ -169,7 +172,7 @@ def stopped_by_signals(group: TaskGroup) -> Iterator[None]:
 
 @contextlib.contextmanager
 def task_group() -> Iterator[TaskGroup]:
-    """A group whose processes do not outlive the block, nor this process."""
+    """A group whose processes do not outlive the block or this process."""
     with subprocess.Popen(  # noqa: S603 - this Python, and words of ours
         [sys.executable, "-I", "-S", "-c", _GUARD],
         stdin=subprocess.PIPE,
@@ -177,7 +180,7 @@ def task_group() -> Iterator[TaskGroup]:
         process_group=0,
     ) as guard:
         assert guard.stdin is not None and guard.stdout is not None  # noqa: S101, PT018 - pipes
-        guard.stdout.read(1)  # from now on an interrupt of the group is not its own end
+        guard.stdout.read(1)  # from now on an interrupt of the group does not end the guard
         group = TaskGroup(guard)
         try:
             yield group

@@ -11,7 +11,7 @@ command: Final = LazyGroup(
         "show": ("assay.cli.model.show", "Show the versions of a registered model."),
         "diff": ("assay.cli.model.diff", "Compare two models or two datasets."),
         "export": ("assay.cli.model.export", "Write a model or dataset as plain files."),
-        "production": ("assay.cli.model.production", "Show or set the model in production."),
+        "production": ("assay.cli.model.production", "Show or set the production model."),
     },
     help="Registered models, and models and datasets by digest.",
 )

@@ -15,7 +15,7 @@ from assay.governance.comparison import compare, properties
 @click.command("diff")
 @click.argument("left", type=NAME)
 @click.argument("right", type=NAME)
-@click.option("--all", "everything", is_flag=True, help="Also what is equal.")
+@click.option("--all", "everything", is_flag=True, help="Also show what is equal.")
 @json_option
 def command(left: str, right: str, everything: bool, as_json: bool) -> None:
     """Compare two models or two datasets: parameters, data, code, metrics."""
@@ -24,7 +24,9 @@ def command(left: str, right: str, everything: bool, as_json: bool) -> None:
     manifests = [get_manifest(store, digest) for digest in (left, right)]
     kinds = [manifest.artifact_type for manifest in manifests]
     if kinds[0] != kinds[1]:
-        raise UsageError(f"these are of two kinds, {kinds[0]} and {kinds[1]}; give two of one kind")
+        raise UsageError(
+            f"the kinds differ: {kinds[0]} and {kinds[1]}; give two artifacts of the same kind"
+        )
     described = [properties(store, manifest, verifier) for manifest in manifests]
     rows = compare(*described)
     shown = [row for row in rows if everything or row.left != row.right]

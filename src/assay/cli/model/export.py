@@ -12,7 +12,7 @@ from assay.errors import UsageError
 
 @dataclass(slots=True)
 class _Target:
-    """Stands for KFP's artifact, of which the export step knows the path and the metadata."""
+    """Replaces KFP's artifact: the export step uses only its path and metadata."""
 
     path: str
     metadata: dict[str, Any] = field(default_factory=dict)
@@ -27,13 +27,13 @@ class _Target:
     type=click.Choice(["parquet", "csv"]),
     default="parquet",
     show_default=True,
-    help="Of a dataset.",
+    help="File format of a dataset.",
 )
 @json_option
 def command(digest: str, target: Path, file_format: str, as_json: bool) -> None:
     """Write the model DIGEST as a folder that MLflow loads, or a dataset as one file, to TARGET.
 
-    Every byte is checked against its digest. Example: assay model export income@production model
+    Every byte is checked against the digests. Example: assay model export income@production model
     """
     from assay.components.export_artifact.step import export_artifact
 
@@ -41,9 +41,9 @@ def command(digest: str, target: Path, file_format: str, as_json: bool) -> None:
     if target.exists():
         raise UsageError(f"{target} exists already; give a new name")
     dataset, model = _Target(str(target)), _Target(str(target))
-    export_artifact(digest, file_format, dataset, model)
-    facts = dataset.metadata or model.metadata
+    export_artifact(artifact=digest, dataset=dataset, model=model, file_format=file_format)
+    metadata = dataset.metadata or model.metadata
     if as_json:
-        print_json({"target": str(target), **facts})
+        print_json({"target": str(target), **metadata})
     else:
-        click.echo(f"{target}: {facts['format']} of {facts['digest']}")
+        click.echo(f"{target}: {metadata['format']} of {metadata['digest']}")

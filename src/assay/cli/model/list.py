@@ -1,4 +1,4 @@
-"""`assay model list`: what the registry has."""
+"""`assay model list`: the registered models."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from assay.text import short
 @click.command("list")
 @json_option
 def command(as_json: bool) -> None:
-    """List registered models: newest version, its digest, and what each alias names.
+    """List registered models: newest version, its digest, and the version of each alias.
 
     Example: assay model list
     """
@@ -19,21 +19,21 @@ def command(as_json: bool) -> None:
 
     use_defaults()
     registry = Registry()
-    found: list[dict[str, Any]] = []
+    models: list[dict[str, Any]] = []
     for name, versions in sorted(registry.versions().items()):
         newest = max(versions, key=lambda item: int(item.version))
-        found.append(
+        models.append(
             {
                 "model": name,
                 "versions": len(versions),
                 "newest": newest.version,
-                "digest": newest.tags.get(MODEL_TAG, ""),  # none where others registered it
+                "digest": newest.tags.get(MODEL_TAG, ""),  # None if Assay did not register it.
                 "aliases": registry.aliases(name),
             }
         )
     if as_json:
-        print_json(found)
-    elif not found:
+        print_json(models)
+    elif not models:
         click.echo("no registered model; register one with: assay run train-and-register")
     else:
         print_table(
@@ -46,6 +46,6 @@ def command(as_json: bool) -> None:
                     short(str(item["digest"])) or "not registered by Assay",
                     ", ".join(f"{alias}: {version}" for alias, version in item["aliases"].items()),
                 )
-                for item in found
+                for item in models
             ],
         )

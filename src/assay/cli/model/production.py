@@ -1,4 +1,4 @@
-"""`assay model production`: the model in production."""
+"""`assay model production`: show or set the production model."""
 
 import click
 
@@ -8,14 +8,12 @@ from assay.errors import UsageError
 
 @click.command("production")
 @click.argument("model_name")
-@click.option(
-    "--set", "version", default="", help="Make this registered version the production one."
-)
+@click.option("--set", "version", default="", help="Set the production version.")
 @json_option
 def command(model_name: str, version: str, as_json: bool) -> None:
-    """See which version of MODEL_NAME is in production, or set it.
+    """Show which version of MODEL_NAME is in production, or set it.
 
-    On one machine this moves MLflow's alias `production`, which candidates are compared with.
+    On one machine --set moves MLflow's alias `production`; candidates are compared with its model.
     """
     from assay.governance.model_names import require_model
     from assay.governance.registry import Registry
@@ -28,16 +26,16 @@ def command(model_name: str, version: str, as_json: bool) -> None:
         registry.set_alias(model_name, "production", str(int(version)))
     current = registry.production(model_name)
     if current is None:
-        # A misspelt name must not read like a model that nobody released.
+        # A misspelt name must not look like a model without releases.
         require_model(registry, model_name)
-    facts = {
+    result = {
         "model": model_name,
         "version": current.version if current else None,
         "digest": current.tags.get("assay.model") if current else None,
     }
     if as_json:
-        print_json(facts)
+        print_json(result)
     elif current is None:
         click.echo(f"{model_name}: no version is in production; set one with --set VERSION")
     else:
-        print_table(["what", "value"], list(facts.items()))
+        print_table(["property", "value"], list(result.items()))

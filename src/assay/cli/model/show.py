@@ -12,7 +12,7 @@ from assay.text import short
 def command(model_name: str, as_json: bool) -> None:
     """Show each version of MODEL_NAME: its digest, decision and aliases; newest first.
 
-    What a digest names shows: assay show DIGEST. Example: assay model show income
+    For the details of a digest: assay show DIGEST. Example: assay model show income
     """
     from assay.governance.model_names import require_model
     from assay.governance.registry import MODEL_TAG, Registry
@@ -26,7 +26,7 @@ def command(model_name: str, as_json: bool) -> None:
     versions = sorted(
         registry.versions().get(model_name, []), key=lambda item: int(item.version), reverse=True
     )
-    found = [
+    listed = [
         {
             "version": item.version,
             "digest": item.tags.get(MODEL_TAG, ""),
@@ -36,7 +36,7 @@ def command(model_name: str, as_json: bool) -> None:
         for item in versions
     ]
     if as_json:
-        print_json(found)
+        print_json(listed)
         return
     print_table(
         ["version", "digest", "decision", "aliases"],
@@ -47,6 +47,6 @@ def command(model_name: str, as_json: bool) -> None:
                 short(str(item["decision"])),
                 ", ".join(item["aliases"]),
             )
-            for item in found
+            for item in listed
         ],
     )

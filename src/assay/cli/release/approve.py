@@ -8,10 +8,8 @@ from assay.cli.console import NAME, use_defaults
 @click.command("approve")
 @click.argument("model_name")
 @click.argument("environment")
-@click.option(
-    "--digest", type=NAME, default="", help="Which model, when more than one is proposed."
-)
-@click.option("--no-sync", is_flag=True, help="Do not record the merge in the release log now.")
+@click.option("--digest", type=NAME, default="", help="The model, if more than one is proposed.")
+@click.option("--no-sync", is_flag=True, help="Do not record the merge in the release log yet.")
 def command(model_name: str, environment: str, digest: str, no_sync: bool) -> None:
     """Merge the proposal for MODEL_NAME in ENVIRONMENT, in your name.
 

@@ -13,8 +13,8 @@ from assay.errors import RunBlocked
 def command(model_name: str, environment: str, as_json: bool) -> None:
     """Roll ENVIRONMENT (default: staging) back and forth, and compare golden predictions.
 
-    The same step as the pipeline rollback-drill runs: attested, and refused in production. Exit
-    code 4 when the rollback took too long.
+    Runs the same step as the pipeline rollback-drill: attested, and refused in production. Exit
+    code 4 if the rollback took too long.
 
     Example: assay release drill income staging
     """
@@ -30,7 +30,7 @@ def command(model_name: str, environment: str, as_json: bool) -> None:
         print_json({**values, "record": done.outputs["record"], "attestation": done.attestation})
     else:
         click.echo(
-            f"{values['verdict']}: {environment} went back and forth in {values['seconds']} s; "
+            f"{values['verdict']}: {environment} rolled back and forth in {values['seconds']} s; "
             f"details: assay show {done.outputs['record']}"
         )
     if values["verdict"] != "pass":

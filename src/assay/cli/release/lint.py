@@ -1,4 +1,4 @@
-"""`assay release lint`: checks for a deployment repository's CI."""
+"""`assay release lint`: checks for the CI of a deployment repository."""
 
 import sys
 from dataclasses import replace
@@ -18,16 +18,16 @@ PROBLEMS = 1
     "--changed-since",
     default="",
     metavar="REF",
-    help="Only what differs from REF, such as origin/main; only REF's history is trusted.",
+    help="Check only what differs from REF, such as origin/main; only REF's history is trusted.",
 )
 @json_option
 def command(folder: Path, changed_since: str, as_json: bool) -> None:
     """Check every release in FOLDER, a checked-out deployment repository.
 
-    Schema and form; that every digest is in the store and every byte verifies; that the
+    Checks schema and form; that the store has every digest and every byte verifies; that the
     attestations count; that the decision is a pass for this model, or overridden; that no
-    environment was skipped; that the registry has the version, when MLFLOW_TRACKING_URI is set. A
-    line for each problem; exit code 1 when there is one.
+    environment was skipped; that the registry has the version, if MLFLOW_TRACKING_URI is set.
+    Prints one line for each problem, and exits with 1 if there is one.
     """
     from assay.releases.deployment import Deployment
     from assay.releases.lint import lint

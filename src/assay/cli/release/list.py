@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 @click.argument("model_name", required=False, default="")
 @click.argument("environment", required=False, default="")
 @click.option(
-    "--at", "moment", default="", metavar="TIME", help="What was released at a time (UTC)."
+    "--at", "moment", default="", metavar="TIME", help="The release in force at this time (UTC)."
 )
-@click.option("--verify", is_flag=True, help="Compare the log with the deployment repository too.")
+@click.option("--verify", is_flag=True, help="Also compare the log with the deployment repository.")
 @json_option
 def command(model_name: str, environment: str, moment: str, verify: bool, as_json: bool) -> None:
-    """Show what was released where, when, by whom and why; without MODEL_NAME, what is where now.
+    """Show the releases of MODEL_NAME; without it, the current release of every model.
 
     Example: assay release list income production --at 2026-01-31
     """
@@ -57,7 +57,7 @@ def command(model_name: str, environment: str, moment: str, verify: bool, as_jso
 
 
 def _print_current(services: "Services", as_json: bool) -> None:
-    """The release of every model in every environment of the deployment repository."""
+    """Print the current release of every model in every environment of the repository."""
     from assay.releases import layout, log
 
     services = log.configured(services)
@@ -77,23 +77,45 @@ def _print_current(services: "Services", as_json: bool) -> None:
             ["model", "environment", "digest", "since", "by"],
             [(model, where, short(e.digest), e.at, e.by) for model, where, e in current],
         )
+        for model, where, entry in current:
+            if (revoked := log.revocation(services, entry.digest)) is not None:
+                click.echo(
+                    f"warning: {entry.digest} is in {where} as {model!r} and was revoked by "
+                    f"{revoked.by}: {revoked.why}; roll it back: assay release rollback '{model}' "
+                    f"{where} --now --why TEXT",
+                    err=True,
+                )
+        _print_refused_revocations(services)
+
+
+def _print_refused_revocations(services: "Services") -> None:
+    """Revocations that do not count, such as by a key that no longer has the role."""
+    from assay.releases import log
+
+    for entry in log.read(services, log.REVOCATIONS):
+        if entry.refused and entry.event is log.Event.REVOCATION:
+            click.echo(
+                f"warning: the revocation of {entry.digest} (entry {entry.number}) does not count: "
+                f"{entry.refused}; where it is genuine, revoke again: assay release revoke",
+                err=True,
+            )
 
 
 def _require_known(services: "Services", model_name: str) -> None:
-    """Refuse a name that neither the log nor the registry has, instead of printing an empty log."""
+    """Refuse a name that is neither in the log nor in the registry, instead of an empty log."""
     from assay.governance.registry import Registry
     from assay.releases import log
 
     known = log.models(services.store)
     with contextlib.suppress(ServiceError):
-        # The log can be read while the registry is down.
+        # The log is readable while the registry is down.
         known = sorted({*known, *Registry().names()})
     if model_name not in known:
         raise UsageError(f"no model {model_name!r} in the release log; {like(model_name, known)}")
 
 
 def _chosen(entries: list["Entry"], environment: str, moment: str) -> list["Entry"]:
-    """The entries of an environment, or the current one at a time."""
+    """Print the entries of an environment, or the one in force at a time."""
     from assay.releases import log, statement
 
     if moment:
@@ -137,7 +159,7 @@ def _print(model_name: str, environment: str, entries: Sequence["Entry"]) -> Non
 def _compare_with_repository(
     services: "Services", model_name: str, entries: Sequence["Entry"]
 ) -> None:
-    """Refuse a log and a repository that contradict each other."""
+    """Raise an error if log and repository contradict each other."""
     from assay.releases import consistency, layout, log
     from assay.releases.deployment import Deployment
 

@@ -9,11 +9,13 @@ from assay.cli.console import NAME, use_defaults
 @click.argument("model_name")
 @click.argument("digest", type=NAME)
 @click.option("--why", required=True, help="Why the policy is overridden.")
-@click.option("--until", required=True, metavar="DATE", help="When it expires: 2026-01-31.")
+@click.option(
+    "--until", required=True, metavar="DATE", help="Last day of the override, such as 2026-01-31."
+)
 def command(model_name: str, digest: str, why: str, until: str) -> None:
-    """Decide against the policy, for the model DIGEST only, in your name and for a time.
+    """Override the policy for the model DIGEST, in your name and for a time.
 
-    Signed with ASSAY_SIGNING_KEY, an approver's key. Every release of the model shows it.
+    It is signed with ASSAY_SIGNING_KEY, an approver's key. Every release of the model shows it.
     """
     from assay.releases import log
     from assay.releases.deployment import Deployment
@@ -27,8 +29,8 @@ def command(model_name: str, digest: str, why: str, until: str) -> None:
     click.echo(f"overridden until {made.text('until')} by {made.by}: {made.digest}")
     if not known:
         click.echo(
-            f"note: nothing was released as {model_name!r} so far; an override counts only for the "
-            "name that it was given for",
+            f"note: nothing was released as {model_name!r} so far; an override is only valid for "
+            "the name that it was given for",
             err=True,
         )
 
@@ -37,7 +39,7 @@ def command(model_name: str, digest: str, why: str, until: str) -> None:
 @click.argument("digest", type=NAME)
 @click.option("--why", required=True, help="Why the model must never be released again.")
 def revoke_command(digest: str, why: str) -> None:
-    """State, signed, that the model DIGEST must never be released nor rolled back to."""
+    """Revoke the model DIGEST, signed: it must never be released or rolled back to."""
     from assay.releases.deployment import Deployment
     from assay.releases.override import revoke
     from assay.releases.statement import person

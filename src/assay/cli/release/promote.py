@@ -11,10 +11,12 @@ from assay.cli.console import NAME, json_option, print_json, use_defaults
 @click.argument("model_name")
 @click.argument("environment")
 @click.option(
-    "--digest", type=NAME, default="", help="Which model (default: the registry's candidate)."
+    "--digest", type=NAME, default="", help="The model (default: the registry's candidate)."
 )
-@click.option("--monitoring", type=click.Path(path_type=Path), help="The monitoring plan's file.")
-@click.option("--print", "show", is_flag=True, help="Print the changelog too.")
+@click.option(
+    "--monitoring", type=click.Path(path_type=Path), help="File with the monitoring plan."
+)
+@click.option("--print", "show", is_flag=True, help="Also print the changelog.")
 @json_option
 def command(
     model_name: str,

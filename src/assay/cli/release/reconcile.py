@@ -7,7 +7,7 @@ from assay.cli.console import use_defaults
 
 @click.command("reconcile")
 def command() -> None:
-    """Commit to the deployment repository the rollbacks that were made while it was down.
+    """Commit the rollbacks that were made while the deployment repository was down.
 
     Example: assay release reconcile
     """

@@ -8,15 +8,17 @@ from assay.cli.console import NAME, human_bytes, json_option, print_json, use_de
 @click.command("rollback")
 @click.argument("model_name")
 @click.argument("environment")
-@click.option("--why", required=True, help="Why; for the commit and the release log.")
-@click.option("--to", type=NAME, default="", help="Which (default: the one before).")
+@click.option("--why", required=True, help="The reason, for the commit and the release log.")
+@click.option(
+    "--to", type=NAME, default="", help="The release to restore (default: the previous one)."
+)
 @click.option("--now", is_flag=True, help="Push to the branch at once, without a pull request.")
 @json_option
 def command(model_name: str, environment: str, why: str, to: str, now: bool, as_json: bool) -> None:
     """Restore an earlier release of MODEL_NAME in ENVIRONMENT.
 
-    Every byte of it is verified before anything is changed. Needs neither MLflow nor KFP nor the
-    training data; with --now it needs no Git either.
+    Every byte of it is verified before anything is changed. It needs neither MLflow nor KFP nor the
+    training data; with --now it does not need Git either.
     """
     from assay.releases.deployment import Deployment
     from assay.releases.rollback import rollback

@@ -1,4 +1,4 @@
-"""`assay release sync`: merges become signed entries of the release log."""
+"""`assay release sync`: record merges as signed entries of the release log."""
 
 import sys
 from typing import TYPE_CHECKING
@@ -17,14 +17,14 @@ REFUSED = 6
 @click.option(
     "--accept-merges",
     is_flag=True,
-    help="Count merges in environments that were rolled back while Git was down.",
+    help="Accept merges in environments that were rolled back while Git was down.",
 )
 @json_option
 def command(accept_merges: bool, as_json: bool) -> None:
-    """Record every merge that the release log does not know, and move the registry's aliases.
+    """Record every merge that the release log does not have, and move the registry's aliases.
 
-    For CI or a CronJob; safe to run at any time. Exit code 6 when a merge was refused, because it
-    was not approved or does not pass the checks.
+    For CI or a CronJob; safe to run at any time. Exit code 6 if a merge was refused because it was
+    not approved or does not pass the checks.
     """
     from assay.releases.deployment import Deployment
     from assay.releases.sync import sync
@@ -45,7 +45,7 @@ def command(accept_merges: bool, as_json: bool) -> None:
 
 
 def print_synced(done: "Synced") -> None:
-    """Print the result of a synchronisation, a line for each item."""
+    """Print the result, one line for each item."""
     for entry in done.approved:
         click.echo(
             f"{entry.event}: {entry.model} in {entry.environment}: {entry.digest} by {entry.by}"

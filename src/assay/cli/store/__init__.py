@@ -9,13 +9,13 @@ command: Final = LazyGroup(
     {
         "verify": (
             "assay.cli.store.verify",
-            "Check that attestations and bytes are genuine.",
+            "Verify attestations and bytes.",
         ),
         "fsck": ("assay.cli.store.fsck", "Check a whole store, and repair it from a copy."),
-        "gc": ("assay.cli.store.gc", "Remove what nothing needs any more."),
+        "gc": ("assay.cli.store.gc", "Remove what is no longer needed."),
         "pin": ("assay.cli.store.pin", "Keep an artifact until it is unpinned."),
-        "unpin": ("assay.cli.store.unpin", "Keep an artifact no longer for its own sake."),
-        "sign": ("assay.cli.store.sign", "Admit what was made before keys were adopted."),
+        "unpin": ("assay.cli.store.unpin", "Remove the pin of an artifact."),
+        "sign": ("assay.cli.store.sign", "Admit attestations from before keys were configured."),
     },
     help="The store: blobs, attestations and pointers.",
 )

@@ -1,4 +1,4 @@
-"""`assay store fsck`: every blob against its name, every reference against what it leads to."""
+"""`assay store fsck`: check every blob and every reference of a store."""
 
 import click
 from rich.progress import Progress
@@ -26,15 +26,15 @@ from assay.releases.upkeep import fsck
 @click.option(
     "--repair",
     is_flag=True,
-    help="Make damaged plain copies and pointers again from the store's own blobs.",
+    help="Write damaged plain copies and pointers again from the store's own blobs.",
 )
 @json_option
 def command(source_url: str, repair: bool, as_json: bool) -> None:
     """Check every blob, attestation, pointer and plain copy of the store, which may be in use.
 
-    With --from, what is damaged or missing is fetched from another store, checked and put in its
-    place, and damaged plain copies are made again. Exit code 6 when something is left broken; files
-    that other programs added to a plain copy are noted, and break nothing.
+    With --from, damaged and missing blobs and pointers are fetched from another store, checked and
+    replaced, and damaged plain copies are written again. Exit code 6 if anything stays broken.
+    Files that other programs added to a plain copy are only noted.
     """
     use_defaults()
     store = store_from_env()
@@ -45,7 +45,7 @@ def command(source_url: str, repair: bool, as_json: bool) -> None:
             store, verifier_from_env(), source, lambda _: bar.advance(shown), repair=repair
         )
     if not checked.blobs and not checked.references:
-        raise NotFoundError(f"nothing is in {store.url}; give the store's address")
+        raise NotFoundError(f"{store.url} is empty; give the address of the store")
     if as_json:
         print_json(
             {
@@ -73,9 +73,9 @@ def _replica(url: str) -> Store:
     """A copy of the store to repair from.
 
     Raises:
-        StoreError: Nothing is there, so nothing could be repaired from it.
+        StoreError: It is empty.
     """
     source = open_store(url)
     if next(source.iter_blobs(), None) is None:
-        raise StoreError(f"--from: nothing is in {source.url}; give the address of a replica")
+        raise StoreError(f"--from: {source.url} is empty; give the address of a replica")
     return source

@@ -1,11 +1,11 @@
-"""`assay store gc`: remove what nothing rests on."""
+"""`assay store gc`: remove what is no longer needed."""
 
 from pathlib import Path
 
 import click
 
 from assay.cli.console import human_bytes, json_option, print_json, print_table, use_defaults
-from assay.core.context import store_from_env
+from assay.core.context import services_from_env
 from assay.core.maintenance.gc import GRACE_SECONDS, Plan
 from assay.core.store import Store
 from assay.errors import UsageError
@@ -15,15 +15,15 @@ _DAY = 24 * 3600
 
 
 @click.command("gc")
-@click.option("--delete", is_flag=True, help="Remove it; without this, only say what would go.")
-@click.option("--dry-run", is_flag=True, help="Only say what would go (the default).")
+@click.option("--delete", is_flag=True, help="Remove; without this, only list what can be removed.")
+@click.option("--dry-run", is_flag=True, help="Only list what can be removed (the default).")
 @click.option(
     "--grace",
     "days",
     type=float,
     default=GRACE_SECONDS / _DAY,
     show_default=True,
-    help="Days for which everything written or used stays: at least 2, and longer than any run.",
+    help="Days for which everything written or used is kept: at least 2, and longer than any run.",
 )
 @click.option(
     "--release",
@@ -35,10 +35,10 @@ _DAY = 24 * 3600
 @click.option(
     "--keep-versions",
     type=click.IntRange(min=0),
-    help="Keep only so many of the newest versions of each registered model (default: all). Those "
-    "with an alias and the last three in production always stay.",
+    help="Keep only this number of newest versions of each registered model (default: all). Those "
+    "with an alias and the last three in production are always kept.",
 )
-@click.option("--no-registry", is_flag=True, help="There is no registry to ask.")
+@click.option("--no-registry", is_flag=True, help="There is no registry.")
 @json_option
 def command(
     delete: bool,
@@ -49,23 +49,24 @@ def command(
     no_registry: bool,
     as_json: bool,
 ) -> None:
-    """Remove what no registered version, release, pin or recent run rests on.
+    """Remove what no registered version, release, pin or recent run needs.
 
-    An artifact that stays keeps the attestations of how it was made and all that those name.
+    A kept artifact keeps the attestations of how it was made, and all that those name.
     Without --delete nothing is removed.
     """
     if delete and dry_run:
         raise UsageError("--delete and --dry-run exclude each other")
     use_defaults()
-    store = store_from_env()
+    services = services_from_env()
+    store, verifier = services.store, services.verifier
 
     def roots() -> dict[str, str]:
-        found = release_roots(releases, store)
-        return found if no_registry else found | _registered(store, keep_versions)
+        needed = release_roots(releases, store)
+        return needed if no_registry else needed | _registered(store, keep_versions)
 
-    found = plan(store, roots(), now=store.now(), grace=days * _DAY)
-    removed = remove(store, found, roots) if delete else 0
-    _show(found, removed if delete else None, as_json)
+    removable = plan(store, roots(), now=store.now(), grace=days * _DAY, verifier=verifier)
+    removed = remove(store, removable, roots, verifier=verifier) if delete else 0
+    _show(removable, removed if delete else None, as_json)
 
 
 def _registered(store: Store, keep_versions: int | None) -> dict[str, str]:
@@ -75,32 +76,32 @@ def _registered(store: Store, keep_versions: int | None) -> dict[str, str]:
     # The wrong registry must not make everything removable.
     if not any(store.has(digest) for digest in roots):
         raise UsageError(
-            f"no version in the registry (MLFLOW_TRACKING_URI) names anything in {store.url}; set "
-            "it to the registry of this store, or say --no-registry"
+            f"no version in the registry (MLFLOW_TRACKING_URI) names an artifact in {store.url}; "
+            "set it to the registry of this store, or give --no-registry"
         )
     return roots
 
 
-def _show(found: Plan, removed: int | None, as_json: bool) -> None:
+def _show(removable: Plan, removed: int | None, as_json: bool) -> None:
     if as_json:
-        print_json({**found.to_dict(), "removed": removed})
+        print_json({**removable.to_dict(), "removed": removed})
         return
     rows = [
-        [what, len(names)]
-        for what, names in (
-            ("cache entries", found.cache),
-            ("other pointers", found.pointers),
-            ("plain copies", found.plain_copies),
-            ("attestations", found.attestations),
-            ("manifests", found.manifests),
-            ("files", found.files),
+        [label, len(names)]
+        for label, names in (
+            ("cache entries", removable.cache),
+            ("other pointers", removable.pointers),
+            ("plain copies", removable.plain_copies),
+            ("attestations", removable.attestations),
+            ("manifests", removable.manifests),
+            ("files", removable.files),
         )
     ]
     print_table(["can be removed", "count"], rows)
-    kept = f"{len(found.kept)} blobs stay, for {len(found.roots)} roots"
+    kept = f"{len(removable.kept)} blobs stay, for {len(removable.roots)} roots"
     if removed is None:
         click.echo(
-            f"{human_bytes(found.size)} would be freed; {kept}; remove: assay store gc --delete"
+            f"{human_bytes(removable.size)} would be freed; {kept}; remove: assay store gc --delete"
         )
     else:
-        click.echo(f"removed {removed} of {len(found.blobs)} blobs; {kept}")
+        click.echo(f"removed {removed} of {len(removable.blobs)} blobs; {kept}")

@@ -1,4 +1,4 @@
-"""`assay store pin`: keep an artifact, whatever else rests on it."""
+"""`assay store pin`: keep an artifact until it is unpinned."""
 
 import click
 
@@ -13,7 +13,7 @@ from assay.errors import UsageError
 @click.option("--reason", default="", help="Why it is pinned.")
 @json_option
 def command(digest: str, reason: str, as_json: bool) -> None:
-    """Keep the artifact DIGEST, and all it rests on, until it is unpinned; without it, list pins.
+    """Keep the artifact DIGEST, and all it is based on, until it is unpinned; or list pins.
 
     Example: assay store pin income@production --reason audit
     """

@@ -1,4 +1,4 @@
-"""`assay store sign`: admit attestations that were made before keys were adopted."""
+"""`assay store sign`: admit attestations from before keys were configured."""
 
 import click
 from rich.progress import Progress
@@ -10,13 +10,13 @@ from assay.text import short
 @click.command("sign")
 @click.argument("digest", type=NAME)
 @click.option("--why", required=True, help="Why they are genuine.")
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 def command(digest: str, why: str, yes: bool) -> None:
     """Admit, in your name, the unsigned attestations behind the artifact DIGEST.
 
-    For what was made before keys were adopted. Reads and verifies every byte of all that the
-    artifact rests on, shows each unsigned attestation, asks, and signs a statement that lists
-    exactly these with ASSAY_SIGNING_KEY, an approver's key. They count from then on, and the
+    For attestations from before keys were configured. Verifies every byte that the artifact is
+    based on, shows each unsigned attestation, asks for confirmation, and signs a statement that
+    lists exactly these with ASSAY_SIGNING_KEY, an approver's key. They count from then on, and the
     passport shows them as admitted by you, not as signed. For a registered model give the digest of
     its registration or decision.
     """
@@ -31,7 +31,7 @@ def command(digest: str, why: str, yes: bool) -> None:
         result = propose(deployment.services, digest, lambda _: bar.advance(shown))
     deployment.require_signer()
     if not result.attestations:
-        click.echo("nothing to admit: every attestation behind it counts already")
+        click.echo("nothing to admit: every attestation behind it already counts")
         return
     print_table(
         ["attestation", "step", "made at", "code", "commit", "outputs"],

@@ -1,4 +1,4 @@
-"""`assay store unpin`: keep an artifact no longer for its own sake."""
+"""`assay store unpin`: remove the pin of an artifact."""
 
 import click
 
@@ -11,13 +11,13 @@ from assay.errors import NotFoundError
 @click.command("unpin")
 @click.argument("digest", type=NAME)
 def command(digest: str) -> None:
-    """Keep the artifact DIGEST only as long as something else needs it.
+    """Remove the pin of DIGEST: keep it only while something else needs it.
 
     Example: assay store unpin income@production
     """
     use_defaults()
     store = store_from_env()
     if digest not in pins(store):
-        raise NotFoundError(f"{digest} is not pinned; see what is: assay store pin")
+        raise NotFoundError(f"{digest} is not pinned; list pins: assay store pin")
     unpin(store, digest)
     click.echo(f"unpinned: {digest}")

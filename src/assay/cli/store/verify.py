@@ -1,4 +1,4 @@
-"""`assay store verify`: records and bytes are what they say."""
+"""`assay store verify`: verify attestations and bytes."""
 
 import click
 from rich.progress import Progress
@@ -15,11 +15,10 @@ from assay.releases import log
 @click.argument("digest", type=NAME, required=False)
 @json_option
 def command(digest: str | None, as_json: bool) -> None:
-    """Read again every byte behind the artifact DIGEST, or in the whole store.
+    """Verify every byte behind the artifact DIGEST, or in the whole store.
 
-    Checks that each artifact has an attestation that can be believed (signed, once
-    ASSAY_VERIFY_KEYS is set), and that each byte is what its name says. Exit code 6
-    names every offender.
+    Checks that each artifact has an attestation that counts (signed, if ASSAY_VERIFY_KEYS is set),
+    and that the bytes match the digests. With exit code 6 it lists everything that does not.
     """
     use_defaults()
     if digest == "":
@@ -33,11 +32,11 @@ def command(digest: str | None, as_json: bool) -> None:
 
         if digest:
             notes: list[str] = []
-            found = verify(store, digest, verifier, progress)
+            verified = verify(store, digest, verifier, progress)
         else:
-            found = verify_store(store, verifier, progress)
-            if not found.blobs:
-                raise NotFoundError(f"nothing is in {store.url}; give the store's address")
+            verified = verify_store(store, verifier, progress)
+            if not verified.blobs:
+                raise NotFoundError(f"{store.url} is empty; give the address of the store")
             faults = log.check(store, verifier)
             if broken := [f"{fault.what}: {fault.text}" for fault in faults if fault.broken]:
                 raise IntegrityError.all_of(broken)
@@ -46,10 +45,10 @@ def command(digest: str | None, as_json: bool) -> None:
         print_json(
             {
                 "verified": digest or store.url,
-                "artifacts": found.artifacts,
-                "records": found.records,
-                "blobs": found.blobs,
-                "bytes": found.size,
+                "artifacts": verified.artifacts,
+                "records": verified.attestations,
+                "blobs": verified.blobs,
+                "bytes": verified.size,
                 "signaturesRequired": verifier is not None,
                 "notes": notes,
             }
@@ -58,7 +57,7 @@ def command(digest: str | None, as_json: bool) -> None:
     for note in notes:
         click.echo(f"note: {note}", err=True)
     click.echo(
-        f"verified: {found.artifacts} artifacts, {found.records} attestations, "
-        f"{found.blobs} blobs, {human_bytes(found.size)}"
-        + ("" if verifier else "; signatures were not asked for (ASSAY_VERIFY_KEYS is not set)")
+        f"verified: {verified.artifacts} artifacts, {verified.attestations} attestations, "
+        f"{verified.blobs} blobs, {human_bytes(verified.size)}"
+        + ("" if verifier else "; signatures were not checked (ASSAY_VERIFY_KEYS is not set)")
     )

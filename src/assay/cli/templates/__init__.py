@@ -1,1 +1,1 @@
-"""Files that `assay new` writes; `$name` and the like stand for what the user gives."""
+"""Templates of `assay new`; `$name` and other placeholders are replaced by the user's values."""

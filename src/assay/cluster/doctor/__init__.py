@@ -1,21 +1,24 @@
-"""Doctor: the ground that a run will stand on, looked at before anything costs time.
+"""Doctor: checks of everything that a run needs, before it costs time.
 
-Each check tries what a run would do and removes what it made. A check that cannot be made is
-skipped with the reason; it never passes. All run at once, each with a time limit, so that one
-service that hangs holds up nothing.
+Each check tries what a run would do and removes what it wrote. A check that cannot be made is
+skipped with the reason; it does not pass. All run at the same time, with a time limit, so a service
+that hangs does not delay the others.
 """
 
 from assay.cluster.doctor.checks import LIMIT_SECONDS, Check, Finding, Ground, run_checks
 
 
 def examine(ground: Ground, limit_seconds: float = LIMIT_SECONDS) -> list[Finding]:
-    """Make every check; the findings in the order of the checks, never an error.
+    """Make every check. Errors are returned as findings, not raised.
 
     Args:
-        ground: What to look at.
+        ground: What to check.
         limit_seconds: How long a check may take.
+
+    Returns:
+        The findings, in the order of the checks.
     """
-    # Here, because these import MLflow and clients.
+    # Imported here, because these import MLflow and clients.
     from assay.cluster.doctor import cluster, services, store
 
     checks: list[tuple[str, Check]] = [

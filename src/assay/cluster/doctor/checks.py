@@ -1,4 +1,4 @@
-"""What a check of the doctor is given and finds, and how all of them are made at once."""
+"""Input and findings of the doctor's checks, and the function that makes them concurrently."""
 
 import queue
 import threading
@@ -15,13 +15,13 @@ LIMIT_SECONDS: Final = 30.0
 
 
 class Status(StrEnum):
-    """What a check found."""
+    """The result of a check."""
 
     OK = "ok"
     WARNING = "warning"
-    """A run works, and something is not as it should be."""
+    """A run works, but something should be corrected."""
     FAILED = "failed"
-    """A run would fail, or could not be trusted."""
+    """A run would fail, or its result could not be trusted."""
     SKIPPED = "skipped"
 
 
@@ -37,7 +37,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class WantedSecret:
-    """A Secret that runs are given."""
+    """A Secret that runs use."""
 
     name: str
     keys: tuple[str, ...]
@@ -49,19 +49,28 @@ class WantedSecret:
 
 @dataclass(frozen=True, slots=True)
 class Ground:
-    """What to look at besides the environment."""
+    """What to check, besides the environment."""
 
     endpoint: Endpoint | None = None
-    """KFP's API; None where nobody said where it is."""
+    """KFP's API; None if its address is not configured."""
     namespace: str = ""
-    """Where the Secrets are. Empty: this pod's, or the kubeconfig's."""
+    """Namespace of the Secrets. Empty: that of this pod, or of the kubeconfig."""
     images: tuple[str, ...] = ()
-    """References of the images that a run will pull."""
+    """References of the images that a run pulls."""
     secrets: tuple[WantedSecret, ...] = ()
 
 
 def finding_of(check: str, status: Status, error: AssayError) -> Finding:
-    """What an error says, as a line of the report."""
+    """An error as a line of the report.
+
+    Args:
+        check: Name of the check.
+        status: Its result.
+        error: The error; its first line becomes the detail, the rest the remedy.
+
+    Returns:
+        The finding.
+    """
     detail, *remedy = error.lines if error.remedy else (str(error),)
     return Finding(check, status, detail, "; ".join(remedy))
 
@@ -81,11 +90,20 @@ class _Job:
 def run_checks(
     checks: Sequence[tuple[str, Check]], ground: Ground, limit_seconds: float
 ) -> list[Finding]:
-    """Make `checks` at once; what takes too long or breaks is a failure of its own."""
+    """Make the checks concurrently; a time-out or an unexpected error is a failure.
+
+    Args:
+        checks: Name and function of each.
+        ground: What to check.
+        limit_seconds: How long they may take.
+
+    Returns:
+        The findings, in the order of the checks.
+    """
     ended: queue.Queue[_Job] = queue.Queue()
     jobs = [_Job(name, check) for name, check in checks]
     for job in jobs:
-        # Daemons, because the interpreter would wait at its end for what hangs in others.
+        # Daemons, because the interpreter would wait for other threads that hang.
         threading.Thread(target=_run, args=(job, ground, ended), daemon=True).start()
     deadline = time.monotonic() + limit_seconds
     for _ in jobs:
@@ -101,7 +119,7 @@ def _findings(job: _Job, limit_seconds: float) -> Sequence[Finding]:
         return job.findings
     text = f"gave no answer in {limit_seconds:g} s"
     return [
-        Finding(job.name, Status.FAILED, text, "see whether the service runs and can be reached")
+        Finding(job.name, Status.FAILED, text, "check that the service runs and can be reached")
     ]
 
 
@@ -110,8 +128,8 @@ def _run(job: _Job, ground: Ground, ended: "queue.Queue[_Job]") -> None:
         job.findings = job.check(ground)
     except AssayError as error:
         job.findings = [finding_of(job.name, Status.FAILED, error)]
-    except Exception as error:  # noqa: BLE001 - a check that broke has not passed
-        text = f"the check broke: {type(error).__name__}: {' '.join(str(error).split())[:300]}"
+    except Exception as error:  # noqa: BLE001 - a check that raised has not passed
+        text = f"unexpected error: {type(error).__name__}: {' '.join(str(error).split())[:300]}"
         job.findings = [Finding(job.name, Status.FAILED, text, "report this as a bug of Assay")]
     job.done = True
     ended.put(job)
@@ -123,7 +141,7 @@ def failed(findings: Sequence[Finding]) -> list[Finding]:
 
 
 def exit_code(findings: Sequence[Finding]) -> int:
-    """0, or that of the first failure: 2 for a setting, 7 for the store, 8 for anything else."""
+    """0, or the code of the first failure: 2 for a setting, 7 for the store, 8 otherwise."""
     bad = failed(findings)
     if not bad:
         return 0

@@ -1,4 +1,4 @@
-"""What there is to look at: from options, the environment and a profile."""
+"""What the doctor checks: from options, the environment and a profile."""
 
 from collections.abc import Sequence
 
@@ -15,16 +15,19 @@ def ground(
     images: Sequence[str] = (),
     profile: Profile | None = None,
 ) -> Ground:
-    """The ground of a run.
+    """What the doctor checks.
 
     Args:
-        endpoint: KFP's API. Empty: as the environment says, if it does.
-        namespace: Where the Secrets are. Empty: this pod's, or the kubeconfig's.
-        images: References of the images that a run will pull.
+        endpoint: KFP's API. Empty: from the environment, if it is set.
+        namespace: Namespace of the Secrets. Empty: that of this pod, or of the kubeconfig.
+        images: References of the images that a run pulls.
         profile: Names of the Secrets. None: the default names.
 
+    Returns:
+        The input of the checks.
+
     Raises:
-        UsageError: An endpoint that is none.
+        UsageError: The endpoint is not a URL.
     """
     try:
         kfp = Endpoint.from_env(endpoint, namespace)

@@ -1,4 +1,4 @@
-"""Checks of the settings, of MLflow, of the signing key, and of what releases take."""
+"""Checks of the settings, MLflow, the signing key, and the requirements of releases."""
 
 import uuid
 from collections.abc import Iterator, Sequence
@@ -15,23 +15,23 @@ if TYPE_CHECKING:
     from assay.core.step import Services
 
 REHEARSED: Final = "staging"
-"""Where drills are made."""
+"""The environment of drills."""
 MAX_MODELS: Final = 20
-"""Models whose logs are looked at; each takes a few reads."""
+"""Number of models whose logs are checked; each needs a few reads."""
 
 
 def check_settings(_ground: Ground) -> Sequence[Finding]:
-    """Every variable has a value that can be used, and none is misspelt."""
-    found = [
+    """Check that every variable has a valid value, and none is misspelt."""
+    findings = [
         Finding("settings", Status.WARNING, f"{name} is not a setting", f"did you mean {meant}?")
         for name, meant in misspelt()
     ]
     check(*SETTINGS)
-    return found or [Finding("settings", Status.OK, "every value can be used")]
+    return findings or [Finding("settings", Status.OK, "every value is valid")]
 
 
 def check_mlflow(_ground: Ground) -> Sequence[Finding]:
-    """The registry answers, and takes a registered model, which is removed again."""
+    """Check that the registry answers and can create a registered model, which is then deleted."""
     from assay.governance.mlflow_calls import calling, public_uri
     from assay.governance.registry import Registry
 
@@ -39,7 +39,7 @@ def check_mlflow(_ground: Ground) -> Sequence[Finding]:
     Registry(uri or None).ping()
     answers = Finding("MLflow", Status.OK, f"{public_uri(uri)} answers")
     if urlsplit(uri).scheme not in {"http", "https"}:
-        text = "no server: a file that is made when it is needed"
+        text = "no server: a file that is created when needed"
         return [answers, Finding("MLflow writable", Status.SKIPPED, text)]
     from mlflow.tracking import MlflowClient
 
@@ -48,12 +48,12 @@ def check_mlflow(_ground: Ground) -> Sequence[Finding]:
         client = MlflowClient(uri, uri)
         client.create_registered_model(name)
         client.delete_registered_model(name)
-    text = "a registered model was made and removed"
+    text = "a registered model was created and deleted"
     return [answers, Finding("MLflow writable", Status.OK, text)]
 
 
 def check_signing(_ground: Ground) -> Sequence[Finding]:
-    """The key signs, and what it signs is believed."""
+    """Check that the key can sign, and that its signatures count."""
     signer, verifier = signer_from_env(), verifier_from_env()
     if signer is None and verifier is not None:
         return [
@@ -62,11 +62,11 @@ def check_signing(_ground: Ground) -> Sequence[Finding]:
                 Status.FAILED,
                 "ASSAY_VERIFY_KEYS is set and ASSAY_SIGNING_KEY is not: a run would not accept "
                 "its own attestations",
-                "set both, or none",
+                "set both or neither",
             )
         ]
     if signer is None:
-        text = "no key: attestations are unsigned; whoever can write to the store can forge them"
+        text = "no key: attestations are unsigned; anyone who can write to the store can forge them"
         remedy = "openssl genpkey -algorithm ed25519 -out signing.pem; set ASSAY_SIGNING_KEY"
         return [Finding("signing", Status.WARNING, text, remedy)]
     import json
@@ -74,7 +74,7 @@ def check_signing(_ground: Ground) -> Sequence[Finding]:
     payload = b'{"assay":"doctor"}'
     envelope = json.loads(signer.sign(payload))
     if verifier is None:
-        text = f"key {signer.key_id[:12]} signs; signatures are not asked for"
+        text = f"key {signer.key_id[:12]} signs; signatures are not checked"
         return [Finding("signing", Status.WARNING, text, "set ASSAY_VERIFY_KEYS")]
     try:
         opened, key = verifier.open(envelope, "the probe")
@@ -85,21 +85,23 @@ def check_signing(_ground: Ground) -> Sequence[Finding]:
             Finding(
                 "signing",
                 Status.FAILED,
-                f"no key in ASSAY_VERIFY_KEYS confirms what key {signer.key_id[:12]} signs",
-                "add its public half: openssl pkey -in signing.pem -pubout",
+                f"no key in ASSAY_VERIFY_KEYS confirms the signatures of key {signer.key_id[:12]}",
+                "add its public key: openssl pkey -in signing.pem -pubout",
             )
         ]
     if key is not None and (key.retired or key.stolen or Role.RUNNER not in key.roles):
         state = "retired" if key.retired else "stolen" if key.stolen else "not that of a runner"
         text = f"{key} is {state}: it cannot sign what a run attests"
         return [Finding("signing", Status.WARNING, text, "give runs a key with the role runner")]
-    return [Finding("signing", Status.OK, f"key {signer.key_id[:12]} signs and is believed")]
+    return [
+        Finding("signing", Status.OK, f"key {signer.key_id[:12]} signs, and its signatures count")
+    ]
 
 
 def check_releases(_ground: Ground) -> Sequence[Finding]:
-    """Where models are released: a key that signs what is stated, and releases to go back to.
+    """Check that there is a key for release statements, and that drills have releases to restore.
 
-    Runs do without either, so nothing fails where nothing was ever released.
+    Runs need neither, so the check is skipped if nothing was ever released.
     """
     from assay.releases import log
 
@@ -122,7 +124,9 @@ def _release_key(services: "Services") -> Finding:
         remedy = f"{MAKE_KEY}; set ASSAY_SIGNING_KEY, on a cluster by the Secret assay-runner"
         return Finding(name, Status.FAILED, text, remedy)
     if services.verifier is None:
-        return Finding(name, Status.OK, f"key {signer.key_id[:12]} signs; none is asked for")
+        return Finding(
+            name, Status.OK, f"key {signer.key_id[:12]} signs; signatures are not checked"
+        )
     try:
         key = services.verifier.require(signer, log.WRITERS[log.Event.ROLLBACK], "a release")
     except UsageError as error:
@@ -137,7 +141,7 @@ def _release_key(services: "Services") -> Finding:
 
 
 def _drills(services: "Services", models: Sequence[str]) -> Iterator[Finding]:
-    """Whether a rollback of each model could be rehearsed."""
+    """Check whether a rollback of each model can be rehearsed."""
     from assay.releases import drill_age
 
     for model in models[:MAX_MODELS]:
@@ -147,9 +151,9 @@ def _drills(services: "Services", models: Sequence[str]) -> Iterator[Finding]:
         except AssayError as error:
             problems = [error]
         if not problems:
-            text = f"there is a release to go back to in {REHEARSED}"
+            text = f"{REHEARSED} has an earlier release"
             yield Finding(name, Status.OK, text)
         for problem in problems:
             yield finding_of(name, Status.WARNING, problem)
     if (more := len(models) - MAX_MODELS) > 0:
-        yield Finding("rollback drill", Status.SKIPPED, f"{more} more models not looked at")
+        yield Finding("rollback drill", Status.SKIPPED, f"{more} more models not checked")

@@ -1,4 +1,4 @@
-"""Checks of the store: what `Store.probe` saw, as lines of the report."""
+"""Checks of the store: the results of `Store.probe` as lines of the report."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -16,11 +16,11 @@ from assay.errors import StoreUnavailableError
 
 WARN_SKEW_SECONDS: Final = 60
 FAIL_SKEW_SECONDS: Final = 15 * 60
-"""S3 refuses signatures that are older."""
+"""S3 refuses older signatures."""
 
 
 def check_store(_ground: Ground) -> Sequence[Finding]:
-    """Reachable, writable, create-only writes, digests checked, versions kept, nothing expired."""
+    """Check access, writing, create-only writes, digests, versioning and life cycle."""
     url = STORE.get()
     if urlsplit(url).scheme != "s3":
         store = store_from_env()
@@ -31,7 +31,7 @@ def check_store(_ground: Ground) -> Sequence[Finding]:
 
     policy = replace(retry.STORE, attempts=2, seconds=15)
     bucket = MinioStore.from_url(url, Limits(policy, connect_timeout=3, read_timeout=10))
-    # What this raises names its remedy; nothing below could succeed.
+    # Its error names a remedy; the checks below would fail too.
     probe = bucket.probe()
     return list(_findings(bucket.url, urlsplit(url).netloc, probe))
 
@@ -48,7 +48,7 @@ def _findings(url: str, bucket: str, probe: Probe) -> Iterator[Finding]:
             "store clean-up",
             Status.WARNING,
             f"could not remove {', '.join(probe.remaining)}: this user may not delete",
-            f"right for a pipeline's user; remove what lies below {folder}/ as another",
+            f"correct for a pipeline's user; remove the objects below {folder}/ as another user",
         )
     yield _versions(bucket, probe)
     yield _life_cycle(bucket, probe)
@@ -61,17 +61,19 @@ def _writes(url: str, probe: Probe) -> Finding:
             name,
             Status.FAILED,
             f"{url} refuses a write ({probe.write_refusal})",
-            "give the user s3:PutObject and s3:GetObject on the bucket, or make room",
+            "give the user s3:PutObject and s3:GetObject on the bucket, or free space",
         )
     if not probe.reads_back:
-        return Finding(name, Status.FAILED, "other bytes came back", "use another store")
+        return Finding(
+            name, Status.FAILED, "the bytes read differ from those written", "use another store"
+        )
     return Finding(name, Status.OK, "an object was written and read")
 
 
 def _create_only(probe: Probe) -> Finding:
     name = "store create-only"
     if not probe.overwrite:
-        return Finding(name, Status.OK, "a second write of the same name is refused")
+        return Finding(name, Status.OK, "a second write to the same key is refused")
     return Finding(
         name,
         Status.FAILED,
@@ -84,25 +86,27 @@ def _create_only(probe: Probe) -> Finding:
 def _digests(probe: Probe) -> Finding:
     name = "store digests"
     if probe.checks_digests:
-        return Finding(name, Status.OK, "a body with another digest than signed is refused")
+        return Finding(
+            name, Status.OK, "a body whose digest differs from the signed one is refused"
+        )
     return Finding(
         name,
         Status.WARNING,
         "the server does not check the signed digest: it stored a wrong body",
-        "reads check it still; give the server credentials, or use MinIO, to see it at once",
+        "reads still check digests; configure credentials on the server, or use MinIO",
     )
 
 
 def _versions(bucket: str, probe: Probe) -> Finding:
     name = "store versioning"
     if probe.versioning is None:
-        return Finding(name, Status.SKIPPED, f"cannot be asked ({probe.unknown})")
+        return Finding(name, Status.SKIPPED, f"cannot be read ({probe.unknown})")
     if probe.versioning == "enabled":
-        return Finding(name, Status.OK, "enabled: what is deleted by mistake can be brought back")
+        return Finding(name, Status.OK, "enabled: deleted objects can be restored")
     return Finding(
         name,
         Status.WARNING,
-        f"{probe.versioning}: what is deleted by mistake is gone",
+        f"{probe.versioning}: deleted objects are lost",
         f"mc version enable ALIAS/{bucket}",
     )
 
@@ -110,24 +114,24 @@ def _versions(bucket: str, probe: Probe) -> Finding:
 def _life_cycle(bucket: str, probe: Probe) -> Finding:
     name = "store life cycle"
     if probe.expiring is None:
-        return Finding(name, Status.SKIPPED, f"cannot be asked ({probe.unknown})")
+        return Finding(name, Status.SKIPPED, f"cannot be read ({probe.unknown})")
     if not probe.expiring:
-        return Finding(name, Status.OK, "no rule removes blobs")
+        return Finding(name, Status.OK, "no rule expires blobs")
     return Finding(
         name,
         Status.WARNING,
-        f"blobs will be removed: {'; '.join(probe.expiring)}",
+        f"blobs will expire: {'; '.join(probe.expiring)}",
         f"limit the rule to another prefix: mc ilm rule ls ALIAS/{bucket}",
     )
 
 
 def check_clock(_ground: Ground) -> Sequence[Finding]:
-    """This machine's clock against the store's."""
+    """Compare the clock of this machine with that of the store."""
     import urllib3
 
     url = urlsplit(STORE.get())
     if url.scheme != "s3":
-        return [Finding("clock", Status.SKIPPED, "the store has no clock of its own")]
+        return [Finding("clock", Status.SKIPPED, "a folder has no clock of its own")]
     query = parse_qs(url.query)
     endpoint = query.get("endpoint", [""])[-1] or S3_ENDPOINT.get()
     with urllib3.PoolManager(retries=False, timeout=10, ca_certs=CA_FILE.get() or None) as pool:
@@ -142,19 +146,22 @@ def check_clock(_ground: Ground) -> Sequence[Finding]:
 
 
 def judge_clock(date: str, before: datetime, after: datetime) -> Finding:
-    """How far this clock is off.
+    """Judge the difference between this clock and the server's.
 
     Args:
-        date: The server's `Date` header.
-        before: This clock when the server was asked.
-        after: And when it had answered.
+        date: The `Date` header of the server.
+        before: This clock before the request.
+        after: This clock after the answer.
+
+    Returns:
+        The finding.
     """
     try:
-        there = parsedate_to_datetime(date)
+        server_time = parsedate_to_datetime(date)
     except (ValueError, TypeError):
-        return Finding("clock", Status.SKIPPED, "the store does not tell the time")
-    # The header has whole seconds, and was made some time between.
-    skew = max((before - there).total_seconds() - 1, (there - after).total_seconds(), 0)
+        return Finding("clock", Status.SKIPPED, "the answer of the store has no time")
+    # The header has whole seconds, and a time between `before` and `after`.
+    skew = max((before - server_time).total_seconds() - 1, (server_time - after).total_seconds(), 0)
     remedy = "synchronise the clocks (NTP, chrony) of this machine and the store's"
     if skew > FAIL_SKEW_SECONDS:
         text = f"{skew:.0f} s off: the store refuses signatures"

@@ -1,1 +1,1 @@
-"""Care for a store: `fsck` finds and mends what is damaged, `gc` removes what nothing rests on."""
+"""Maintenance of a store: `fsck` checks and repairs it, `gc` removes unused blobs."""

@@ -1,20 +1,20 @@
-"""Every blob against its name, every reference against what it leads to; repairs from a copy.
+"""Check all blobs and references of a store, and repair them from a copy.
 
 1. Each blob is read and hashed.
-2. Each manifest's files and each attestation's outputs and inputs must be there.
-3. Each pointer must lead to an attestation that it belongs to, each pin to an artifact.
-4. Each plain copy must hold the files of its artifact.
-5. Nothing but files and folders may lie in the store.
-6. Further checks, such as of the release log, are those that the caller gives.
+2. The files of each manifest, and the outputs and inputs of each attestation, must exist.
+3. Each pointer must refer to an attestation that it belongs to, each pin to an artifact.
+4. Each plain copy must have the files of its artifact.
+5. The store must contain files and folders only.
+6. The caller may add checks, such as of the release log.
 
-Others may write and collect meanwhile. They write children before parents and remove parents
-before children, so something is missing only if it is not there when it is looked for, and what
-names it is still there when it is looked for after that.
+The store may change during the check. Writers store children before parents, and the garbage
+collector removes parents before children. Therefore a blob is reported as missing only if it does
+not exist and the reference to it still exists when it is checked afterwards.
 
-With a second store, what is damaged or missing is fetched from there, checked against its name, and
-put in its place; what a repaired manifest or attestation names is looked at in turn. Plain copies,
-and pointers from artifacts to attestations, are derived from blobs, so they are repaired without a
-second store; a cache entry that cannot be read is removed.
+Damaged and missing blobs are fetched from a second store, if one is given, and verified; then the
+references of a repaired manifest or attestation are checked. Plain copies, and pointers from
+artifacts to attestations, are derived from blobs, so they are repaired without a second store. A
+cache entry that cannot be read is removed.
 """
 
 import tempfile
@@ -35,27 +35,29 @@ from assay.core.store import Store
 from assay.core.tree import get_manifest
 from assay.errors import AssayError, IntegrityError, NotFoundError
 
-MAX_TOLD = 20
+MAX_NAMED = 20
+"""Maximum number of findings in an error."""
 Check = Callable[[Store, Verifier | None], Iterable["Finding"]]
-"""Says what is broken beyond blobs and pointers; asked last."""
+"""An additional check, called after those of blobs and pointers."""
+_HINTS = ("referrers/", "dependents/")
 POINTER_KINDS = ("cache/", "referrers/", "dependents/", "pins/")
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Something that is not as it should be."""
+    """A problem of a store."""
 
     what: str
-    """A digest, a pointer's name, a key, or `plain copy DIGEST`."""
+    """A digest, the name of a pointer, a key, or `plain copy DIGEST`."""
     problem: str
     """One line."""
     mended: bool
     note: bool = False
-    """Odd, and no damage."""
+    """Whether it is harmless."""
 
     @property
     def state(self) -> str:
-        """In a word."""
+        """`note`, `repaired` or `broken`."""
         return "note" if self.note else "repaired" if self.mended else "broken"
 
     def to_dict(self) -> dict[str, Any]:
@@ -70,18 +72,18 @@ class Finding:
 
 @dataclass(slots=True)
 class Checked:
-    """What a check looked at, and what it found."""
+    """The result of a check."""
 
     blobs: int = 0
     size: int = 0
     """Bytes of all blobs."""
     references: int = 0
-    """Names in manifests and attestations, pointers, pins and plain copies."""
+    """Number of references in manifests and attestations, pointers, pins and plain copies."""
     findings: list[Finding] = field(default_factory=list)
 
     @property
     def broken(self) -> list[Finding]:
-        """What is left broken."""
+        """Findings that were not repaired."""
         return [finding for finding in self.findings if finding.state == "broken"]
 
 
@@ -97,21 +99,24 @@ def fsck(
     """Check a whole store.
 
     Args:
-        store: Which store.
-        verifier: Whose signatures count; None asks for none.
-        source: A copy of the store from which to repair what is damaged or missing.
-        progress: Told each blob's digest.
-        repair: Make damaged plain copies and pointers again from the store's blobs; implied by
-            `source`.
-        checks: Further ones.
+        store: The store.
+        verifier: The configured keys; None accepts unsigned attestations.
+        source: A copy of the store, to repair damaged and missing blobs from.
+        progress: Called with the digest of each blob.
+        repair: Create damaged plain copies and pointers again from the blobs of the store; implied
+            by `source`.
+        checks: Additional checks.
+
+    Returns:
+        The findings.
 
     Raises:
-        StoreError: The store itself failed; what is found in it is in the result instead.
+        StoreError: The store itself failed. Damage in it is reported in the result instead.
     """
-    found = _Check(store, verifier, source, progress, repair=repair or source is not None).run()
+    checked = _Check(store, verifier, source, progress, repair=repair or source is not None).run()
     for check in checks:
-        found.findings += check(store, verifier)
-    return found
+        checked.findings += check(store, verifier)
+    return checked
 
 
 class _Check:
@@ -131,11 +136,11 @@ class _Check:
         self._repair = repair
         self._checked = Checked()
         self._good: dict[str, int] = {}
-        """Size in bytes of each blob that is what its name says."""
+        """Size in bytes of each blob that matches its digest."""
         self._bad: set[str] = set()
-        """Damaged or missing, and told."""
-        self._gone: set[str] = set()
-        """Listed, and removed before they were read."""
+        """Damaged or missing blobs that are reported already."""
+        self._removed: set[str] = set()
+        """Blobs that were listed, and removed before they were read."""
 
     def run(self) -> Checked:
         listed = dict(self._store.iter_blobs())
@@ -144,7 +149,7 @@ class _Check:
         self._good = {
             digest: size
             for digest, size in listed.items()
-            if not problems[digest] and digest not in self._gone
+            if not problems[digest] and digest not in self._removed
         }
         for digest, problem in problems.items():
             if problem:
@@ -159,7 +164,7 @@ class _Check:
             self._checked.references += 1
             self._check_plain_copy(digest)
         for key, what in self._store.special_files():
-            problem = f"is {what} and not a file; see who put it there, and remove it"
+            problem = f"is {what} and not a file; find out who created it, and remove it"
             self._checked.findings.append(Finding(key, problem, mended=False))
         return self._checked
 
@@ -168,15 +173,15 @@ class _Check:
         try:
             self._store.verify(digest)
         except NotFoundError:
-            # Removed since it was listed. What still names it says so.
-            self._gone.add(digest)
+            # Removed since it was listed. Remaining references to it are reported.
+            self._removed.add(digest)
         except IntegrityError as error:
             problem = str(error)
         self._progress(digest)
         return problem
 
     def _appeared(self, digest: str) -> bool:
-        """Whether a blob is there that was not when all were listed; and is good."""
+        """Whether a valid blob was written after the listing."""
         try:
             self._good[digest] = self._store.verify(digest)
         except (IntegrityError, NotFoundError):
@@ -185,12 +190,12 @@ class _Check:
         return True
 
     def _require(self, blob: Descriptor, problem: str, still: Callable[[], bool]) -> None:
-        """A blob must be good; one that is not is reported once, and repaired if that is possible.
+        """Report a damaged or missing blob once, and repair it if possible.
 
         Args:
-            blob: Its size is -1 where nothing says it.
-            problem: What to tell.
-            still: Whether what names the blob is there, asked after the blob was not.
+            blob: The blob; its size is -1 if unknown.
+            problem: Text of the finding.
+            still: Whether the reference to the blob still exists; called if the blob does not.
         """
         if blob.digest in self._bad:
             return
@@ -229,12 +234,12 @@ class _Check:
         return True
 
     def _follow(self, digest: str) -> None:
-        """Look at what a good blob names."""
+        """Check the references of a valid blob."""
         try:
             kind = kind_of(self._store, digest, self._good[digest])
             names = names_of(self._store, digest, kind, self._verifier)
         except NotFoundError:
-            return  # removed since it was read; what still names it says so
+            return  # removed since it was read; remaining references to it are reported
         except IntegrityError as error:
             self._checked.findings.append(Finding(digest, str(error), mended=False))
             return
@@ -242,7 +247,7 @@ class _Check:
             self._checked.references += 1
             self._require(
                 blob,
-                f"missing: the {kind} {digest} names it",
+                f"missing: the {kind} {digest} refers to it",
                 lambda: self._store.has(digest),
             )
 
@@ -254,7 +259,7 @@ class _Check:
             try:
                 self._require_pointer(pointer)
             except AssayError as error:
-                # Replaced or removed while it was followed, it leads elsewhere or nowhere.
+                # If it was replaced or removed in the meantime, the error does not apply.
                 if self._store.read_pointer(pointer) != before:
                     continue
                 mended = self._mend_pointer(pointer) or (
@@ -269,11 +274,12 @@ class _Check:
         before = len(self._checked.findings)
         self._require(
             Descriptor(target, -1),
-            f"missing: {pointer} leads to it",
+            f"missing: {pointer} refers to it",
             lambda: self._store.read_pointer(pointer) == content,
         )
         if target in self._bad or len(self._checked.findings) > before:
-            return  # told already, or repaired just now
+            self._drop_hint(pointer, target, content)
+            return  # reported already, or just repaired
         if pointer.startswith("pins/"):
             get_manifest(self._store, target)
             return
@@ -283,9 +289,19 @@ class _Check:
         else:
             belongs = pointer in pointers_of(attestation, target)
             if self._store.read_pointer(pointer) != target.encode():
-                raise IntegrityError(f"{pointer}: does not hold the digest it is named after")
+                raise IntegrityError(f"{pointer}: does not contain the digest in its name")
         if not belongs:
-            raise IntegrityError(f"{pointer}: the attestation it leads to is about something else")
+            raise IntegrityError(f"{pointer}: refers to an attestation of something else")
+
+    def _drop_hint(self, pointer: str, target: str, content: bytes | None) -> None:
+        """With `repair`, remove a hint whose target does not exist."""
+        if not (self._repair and pointer.startswith(_HINTS)) or self._store.has(target):
+            return
+        if content is not None and self._store.read_pointer(pointer) == content:
+            self._store.remove_pointer(pointer)
+            self._checked.findings.append(
+                Finding(pointer, f"leads to {target}, which is not in the store", mended=True)
+            )
 
     def _mend_pointer(self, pointer: str) -> bool:
         if self._source is None:
@@ -303,11 +319,11 @@ class _Check:
         return True
 
     def _renew_pointer(self, pointer: str, before: bytes) -> bool:
-        """Write a pointer again as its name says, or remove a cache entry that cannot be read."""
+        """Restore a pointer from its name, or remove a cache entry that cannot be read."""
         try:
             target = target_of(self._store, pointer)
         except IntegrityError:
-            # A cache entry is a hint, without which the step is computed.
+            # A cache entry is only a hint; without it the step is executed.
             if not pointer.startswith("cache/") or self._store.read_pointer(pointer) != before:
                 return False
             self._store.remove_pointer(pointer)
@@ -328,7 +344,7 @@ class _Check:
             except (IntegrityError, NotFoundError):
                 if digest not in plain_copies.listed(self._store):
                     return  # removed since it was listed
-                # Again, because it may have been made or removed while it was listed.
+                # Repeated, because it may have been created or removed while it was listed.
                 notes = plain_copies.verify(self._store, get_manifest(self._store, digest))
         except (IntegrityError, NotFoundError) as error:
             mended = self._repair and self._remake(digest)
@@ -338,7 +354,7 @@ class _Check:
             self._checked.findings.append(Finding(what, note, mended=False, note=True))
 
     def _remake(self, digest: str) -> bool:
-        """Make a plain copy again from the artifact's blobs."""
+        """Create a plain copy again from the blobs of the artifact."""
         try:
             manifest = get_manifest(self._store, digest)
             if any(self._good.get(blob.digest) != blob.size for blob in manifest.blobs):
@@ -351,17 +367,17 @@ class _Check:
 
 
 def require_whole(checked: Checked) -> None:
-    """Raise for what is left broken.
+    """Raise an error if findings were not repaired.
 
     Raises:
-        IntegrityError: Names the first offenders, and counts the others.
+        IntegrityError: Lists the first findings, and gives the number of the others.
     """
     if broken := checked.broken:
-        told = [f"{finding.what}: {finding.problem}" for finding in broken[:MAX_TOLD]]
-        if more := len(broken) - len(told):
-            told.append(f"and {more} more (all of them: assay store fsck --json)")
+        lines = [f"{finding.what}: {finding.problem}" for finding in broken[:MAX_NAMED]]
+        if more := len(broken) - len(lines):
+            lines.append(f"and {more} more (all of them: assay store fsck --json)")
         raise IntegrityError(
-            f"{len(broken)} of {len(checked.findings)} findings are left broken; repair plain "
+            f"{len(broken)} of {len(checked.findings)} findings are not repaired; repair plain "
             "copies and pointers with --repair, and the rest from a copy of the store with "
-            "--from URL: " + "; ".join(told)
+            "--from URL: " + "; ".join(lines)
         )

@@ -1,4 +1,4 @@
-"""What a blob names: the artifacts and files that must be there for it to mean something."""
+"""The references of a blob: the artifacts and files that must exist for it to be valid."""
 
 import base64
 import json
@@ -32,7 +32,7 @@ _PACKED_END: Final = re.compile(
 
 
 class Kind(StrEnum):
-    """What a blob is."""
+    """Types of blobs."""
 
     ATTESTATION = "attestation"
     MANIFEST = "manifest"
@@ -41,29 +41,40 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Names:
-    """What one blob names."""
+    """The references of one blob."""
 
     files: tuple[Descriptor, ...] = ()
-    """Blobs whose size is known too."""
+    """Blobs with known size."""
     artifacts: tuple[str, ...] = ()
     """Digests of manifests."""
 
 
 def kind_of(store: Store, digest: str, size: int) -> Kind:
-    """What a blob is. A user's own file may begin like one of ours, so candidates are read.
+    """Determine the type of a blob.
+
+    Blobs that begin like a manifest or an attestation are read, because a user's file may begin in
+    the same way.
+
+    Args:
+        store: The store of the blob.
+        digest: Its digest.
+        size: Its size in bytes.
+
+    Returns:
+        The type.
 
     Raises:
-        IntegrityError: Damaged.
-        NotFoundError: Nothing there.
+        IntegrityError: The blob is damaged.
+        NotFoundError: The blob does not exist.
     """
     if not 0 < size <= MAX_MANIFEST_BYTES:
         return Kind.FILE
     head = store.peek(digest, _HEAD_BYTES)
     if head.startswith(b'{"annotations":'):
-        # Canonical JSON has one spelling: the media type stands last, but for the packs.
+        # In canonical JSON the media type is the last field, or the last one before the packs.
         data = store.get_bytes(digest, size)
-        ours = data.endswith(_MANIFEST_END) or _PACKED_END.search(data)
-        return Kind.MANIFEST if ours else Kind.FILE
+        is_manifest = data.endswith(_MANIFEST_END) or _PACKED_END.search(data)
+        return Kind.MANIFEST if is_manifest else Kind.FILE
     if head.startswith((b'{"_type":', b'{"payload":')) and size <= MAX_ATTESTATION_BYTES:
         return Kind.ATTESTATION if _is_attestation(store.get_bytes(digest, size)) else Kind.FILE
     return Kind.FILE
@@ -85,17 +96,26 @@ def names_of_manifest(manifest: Manifest) -> Names:
 
 
 def names_of_attestation(attestation: Attestation) -> Names:
-    """What an execution read and made."""
+    """The inputs and outputs of an execution."""
     outputs = [output.digest for output in attestation.outputs.values()]
     return Names(artifacts=tuple(dict.fromkeys([*outputs, *attestation.input_digests()])))
 
 
 def names_of(store: Store, digest: str, kind: Kind, verifier: Verifier | None) -> Names:
-    """What the blob under `digest` names.
+    """The references of a blob.
+
+    Args:
+        store: The store of the blob.
+        digest: Its digest.
+        kind: Its type.
+        verifier: The configured keys; None accepts unsigned attestations.
+
+    Returns:
+        The references; files have none.
 
     Raises:
-        IntegrityError: Damaged, malformed, or an attestation that cannot be believed.
-        NotFoundError: Nothing there.
+        IntegrityError: The blob is damaged or malformed, or an attestation is not valid.
+        NotFoundError: The blob does not exist.
     """
     if kind is Kind.MANIFEST:
         return names_of_manifest(get_manifest(store, digest))
@@ -105,10 +125,10 @@ def names_of(store: Store, digest: str, kind: Kind, verifier: Verifier | None) -
 
 
 def target_of(store: Store, pointer: str) -> str:
-    """The digest that a pointer leads to: of an attestation, or of an artifact for a pin.
+    """The digest that a pointer refers to: an artifact for a pin, otherwise an attestation.
 
     Raises:
-        IntegrityError: It does not hold what it should.
+        IntegrityError: The pointer is malformed.
     """
     if pointer.startswith("cache/"):
         return read_cache_pointer(store.read_pointer(pointer) or b"")
@@ -119,11 +139,11 @@ def target_of(store: Store, pointer: str) -> str:
 
 
 def attestations_about(pointers: list[str]) -> dict[str, list[str]]:
-    """Artifact to the attestations of how it was made, from the names of `referrers/…`."""
-    found: dict[str, list[str]] = {}
+    """The attestations of each artifact, from the names of pointers `referrers/…`."""
+    attestations: dict[str, list[str]] = {}
     for artifact, attestation in _pairs(pointers):
-        found.setdefault(artifact, []).append(attestation)
-    return found
+        attestations.setdefault(artifact, []).append(attestation)
+    return attestations
 
 
 def _pairs(pointers: list[str]) -> Iterator[tuple[str, str]]:

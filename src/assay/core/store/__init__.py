@@ -1,4 +1,4 @@
-"""Where blobs lie: a folder, or a MinIO (S3) bucket."""
+"""Storage of blobs in a folder or a MinIO (S3) bucket."""
 
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -15,7 +15,7 @@ def open_store(url: str) -> Store:
     """The store at `url`: `file:///folder` or `s3://bucket/prefix?endpoint=http://host:port`.
 
     Raises:
-        UsageError: Not the URL of a store; says what one looks like.
+        UsageError: Not the URL of a store.
     """
     try:
         parts = urlsplit(url)
@@ -30,6 +30,6 @@ def open_store(url: str) -> Store:
         from assay.core.store.minio import MinioStore
 
         return MinioStore.from_url(url)
-    # What stands before an @ may be a password, which must not get into a log.
+    # The text before an @ may contain a password, which must not be logged.
     shown = url if "@" not in url else f"{parts.scheme}://…@{url.rpartition('@')[2]}"
     raise UsageError(f"ASSAY_STORE: {shown!r} is not the URL of a store; {_REMEDY}")

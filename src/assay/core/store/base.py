@@ -1,25 +1,25 @@
-"""The store: blobs under their digests, and a few small pointers.
+"""The store: blobs by digest, and small pointers.
 
 Plain copies of artifacts are a layer above: `assay.core.plain_copies`.
 
-`Store` owns hashing, checking, retries and the error contract; a kind of store implements the
-small primitives at the end. The layout is specified in docs/format.md.
+`Store` implements hashing, verification, retries and error handling; subclasses implement the
+primitives at the end. docs/format.md specifies the layout.
 
-Error contract, for every kind:
+Errors of every implementation:
 
 | cause | error |
 |---|---|
-| nothing under that digest | `NotFoundError` |
-| bytes that are not what their name or size says | `IntegrityError`, and nothing is kept |
-| credentials or rights | `StoreAccessError` |
-| transient faults that outlived every retry | `StoreUnavailableError` |
-| anything else (disk full, no such bucket, a local file that cannot be read) | `StoreError` |
+| the blob does not exist | `NotFoundError` |
+| bytes that do not match their digest or size | `IntegrityError`, and nothing is written |
+| credentials or permissions | `StoreAccessError` |
+| transient faults after all retries | `StoreUnavailableError` |
+| anything else (disk full, missing bucket, a local file that cannot be read) | `StoreError` |
 """
 
 import abc
 import contextlib
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import IO, Final, NamedTuple, TypeVar
@@ -33,11 +33,11 @@ from assay.errors import RUN_AGAIN, IntegrityError, NotFoundError, StoreError
 
 MAX_POINTER_BYTES: Final = 4 << 10
 SMALL_BYTES: Final = 1 << 20
-"""A file up to this size is read into memory once; a larger one is streamed. With `WORKERS` this
-bounds the memory that moving files takes, whatever their number and size."""
+"""A file up to this size is read into memory; a larger one is streamed. Together with `WORKERS`
+this limits the memory for transfers, regardless of the number and size of the files."""
 REFRESH_SECONDS: Final = 24 * 3600
-"""A blob older than this is written again when it is stored again, with the same bytes. So its age
-says when it was last wanted, and the collector leaves alone what a running pipeline relies on."""
+"""Storing a blob that is older than this writes it again, so that its age shows when it was last
+used. The garbage collector keeps recently used blobs, on which a running pipeline may depend."""
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -51,34 +51,34 @@ _POINTER = re.compile(
 
 
 FILE_FOLDERS: Final = ("views/", "doctor/")
-"""Where files have names of their own: plain copies, and what a probe writes and removes."""
+"""Folders of files that are not named by digest: plain copies, and the test objects of a probe."""
 
 
 class Entry(NamedTuple):
-    """Something in the store."""
+    """A key of the store with its metadata."""
 
     key: str
-    """Relative to the store's root."""
+    """Relative to the root of the store."""
     size: int
     """Bytes."""
     modified: float
-    """When it was written, by the store's clock: seconds since the epoch."""
+    """Time of writing by the clock of the store, in seconds since the epoch."""
 
 
 class Store(abc.ABC):
     """Blobs by digest; see the module's docstring for the error contract."""
 
     url: str
-    """Where it is, without credentials."""
+    """The URL without credentials."""
 
     # Blobs.
 
     def has(self, digest: str) -> bool:
-        """Whether something lies under `digest`; its bytes are not looked at."""
+        """Whether a blob exists; its content is not verified."""
         return self._size(blob_key(digest)) is not None
 
-    def has_all(self, blobs: Iterable[Descriptor]) -> list[str]:
-        """Digests of those `blobs` that are missing or have another size, in parallel."""
+    def missing(self, blobs: Iterable[Descriptor]) -> list[str]:
+        """Digests of the `blobs` that do not exist or have another size; checked in parallel."""
         unique = {blob.digest: blob for blob in blobs}
 
         def lacks(blob: Descriptor) -> bool:
@@ -86,20 +86,29 @@ class Store(abc.ABC):
 
         blobs = list(unique.values())
         return [
-            blob.digest for blob, gone in zip(blobs, parallel(lacks, blobs), strict=True) if gone
+            blob.digest
+            for blob, lack in zip(blobs, self.on_each(lacks, blobs), strict=True)
+            if lack
         ]
 
+    def on_each(self, work: Callable[[T], R], items: Sequence[T]) -> list[R]:
+        """Call `work`, a small request to the store, with each item; results are in order.
+
+        In parallel, because the requests take longer than the threads.
+        """
+        return parallel(work, items)
+
     def put_bytes(self, data: bytes, media_type: str = "application/octet-stream") -> Descriptor:
-        """Store `data` under its digest, unless it is there and was written lately."""
+        """Store `data` under its digest, unless it exists and was written recently."""
         blob = Descriptor(of_bytes(data), len(data), media_type)
         self._put_bytes(blob, data)
         return blob
 
     def put_file(self, path: Path, media_type: str = "application/octet-stream") -> Descriptor:
-        """Store a file's bytes under their digest, unless they are there; in bounded memory.
+        """Store a file under its digest, unless it exists; in bounded memory.
 
         Raises:
-            IntegrityError: The file changed meanwhile.
+            IntegrityError: The file changed while it was stored.
             StoreError: The file cannot be read, or the store failed.
         """
         with reading(path) as stream:
@@ -110,11 +119,11 @@ class Store(abc.ABC):
             return self._put_stream(stream, path, media_type)
 
     def get_bytes(self, digest: str, max_bytes: int) -> bytes:
-        """The checked bytes of a small blob.
+        """Read and verify a small blob.
 
         Raises:
-            IntegrityError: Larger than `max_bytes`, or not what the name says.
-            NotFoundError: Nothing there.
+            IntegrityError: The blob is larger than `max_bytes`, or does not match the digest.
+            NotFoundError: The blob does not exist.
         """
 
         def read() -> bytes:
@@ -130,11 +139,11 @@ class Store(abc.ABC):
         return self._attempt(read, damaged=True)
 
     def get_blob(self, blob: Descriptor) -> bytes:
-        """The checked bytes of a blob of known size that is small enough for memory.
+        """Read and verify a blob of known size into memory.
 
         Raises:
-            IntegrityError: Of another size, or not what the name says.
-            NotFoundError: Nothing there.
+            IntegrityError: The blob has another size, or does not match its digest.
+            NotFoundError: The blob does not exist.
         """
 
         def read() -> bytes:
@@ -147,32 +156,32 @@ class Store(abc.ABC):
         return self._attempt(read, damaged=True)
 
     def get_file(self, blob: Descriptor, target: Path) -> None:
-        """Write the checked bytes of `blob` to `target`, read-only; all or nothing.
+        """Write a blob to a read-only file, completely or not at all.
 
-        The bytes are hashed while they stream into a temporary file beside `target`, which takes
-        the target's name only when size and digest are right.
+        The bytes are hashed while they are written to a temporary file next to `target`, which is
+        renamed if size and digest match.
 
         Raises:
-            IntegrityError: Names expected, got and place; nothing is left behind.
-            NotFoundError: Nothing there.
+            IntegrityError: The blob does not match its digest; `target` is not created.
+            NotFoundError: The blob does not exist.
         """
         with landing(target) as out:
             self._fetch(blob, out)
 
     def get_file_into(self, blob: Descriptor, target: Path) -> None:
-        """Like `get_file`, but without a name to take in the end: after an error `target` is waste.
+        """Like `get_file`, but without a temporary file: after an error `target` is incomplete.
 
-        For a caller that gives up the whole folder then; it spares a small file half of its cost.
+        For callers that remove the whole folder in that case; it is twice as fast for small files.
         """
         with writing(target), open(target, "x+b", opener=open_read_only) as out:
             self._fetch(blob, out)
 
     def verify(self, blob: Descriptor | str) -> int:
-        """Read and hash a blob without keeping it; its size in bytes.
+        """Read and verify a blob; returns its size in bytes.
 
         Raises:
-            IntegrityError: Names expected, got and place.
-            NotFoundError: Nothing there.
+            IntegrityError: The blob does not match its digest or size.
+            NotFoundError: The blob does not exist.
         """
         name, size = (blob, None) if isinstance(blob, str) else (blob.digest, blob.size)
 
@@ -185,54 +194,54 @@ class Store(abc.ABC):
         return self._attempt(read, damaged=True)
 
     def replace_blob(self, blob: Descriptor, source: Path) -> None:
-        """Put the bytes of `source` in the place of a damaged or missing blob.
+        """Replace a damaged or missing blob by the content of `source`.
 
         Raises:
-            IntegrityError: `source` is not what the blob's name says; the store is as it was.
+            IntegrityError: `source` does not match the digest; the store is not changed.
         """
         with reading(source) as stream:
             digest, size = of_stream(stream)
-        self._compare(blob.digest, blob.size, digest, size, place=str(source))
+        self._compare(blob.digest, blob.size, digest, size, source=str(source))
         self._remove(blob_key(blob.digest))
         self.put_file(source, blob.media_type)
 
     def remove_blob(self, digest: str) -> None:
-        """Remove a blob, if it is there. What names it must have gone before."""
+        """Remove a blob if it exists. All references to it must have been removed before."""
         self._remove(blob_key(digest))
 
-    def make_young(self, data: bytes, media_type: str) -> None:
-        """Write a small blob again if it was not written lately: the collector then leaves it."""
+    def refresh(self, data: bytes, media_type: str) -> None:
+        """Write a small blob again unless it is recent, so that the garbage collector keeps it."""
         blob = Descriptor(of_bytes(data), len(data), media_type)
-        if not self._is_there(blob):
+        if not self._is_current(blob):
             self._put_bytes(blob, data)
 
     def now(self) -> float:
-        """The store's clock, seconds since the epoch: what ages of its entries compare with.
+        """The clock of the store, in seconds since the epoch; the ages of its entries refer to it.
 
         Raises:
-            StoreError: The store cannot be reached, or does not say.
+            StoreError: The store cannot be reached, or does not return a time.
         """
         return self._now()
 
     @abc.abstractmethod
     def probe(self) -> Probe:
-        """Try with throw-away objects what runs rely on, and remove them.
+        """Test the features that runs need with temporary objects, and remove these.
 
         Raises:
             StoreError: The store cannot be used at all.
         """
 
     def special_files(self, prefix: str = "") -> list[tuple[str, str]]:
-        """Links, pipes, sockets and devices below `prefix`: name, and what it is; sorted."""
+        """Links, pipes, sockets and devices below `prefix`: name and description, sorted."""
         return sorted(self._special(prefix))
 
     def iter_blobs(self) -> Iterator[tuple[str, int]]:
-        """Every blob's digest and size in bytes, in no order."""
+        """Digest and size in bytes of every blob, in any order."""
         for digest, size, _ in self.iter_aged_blobs():
             yield digest, size
 
     def iter_aged_blobs(self) -> Iterator[tuple[str, int, float]]:
-        """Every blob's digest, size in bytes and time of writing (seconds since the epoch)."""
+        """Digest, size in bytes and time of writing (seconds since the epoch) of every blob."""
         for key, size, modified in self._list("blobs/sha256/"):
             digits = key.rsplit("/", 1)[-1]
             if re.fullmatch(r"[0-9a-f]{64}", digits):
@@ -240,8 +249,8 @@ class Store(abc.ABC):
 
     def find_blobs(self, digits: str) -> list[str]:
         """Digests of the blobs that begin with these hex digits (two or more), sorted."""
-        place = f"blobs/sha256/{digits[:2]}/"
-        names = (entry.key.removeprefix(place) for entry in self._list(place))
+        folder = f"blobs/sha256/{digits[:2]}/"
+        names = (entry.key.removeprefix(folder) for entry in self._list(folder))
         return sorted(
             PREFIX + name
             for name in names
@@ -249,19 +258,19 @@ class Store(abc.ABC):
         )
 
     def size_of(self, digest: str) -> int | None:
-        """Size in bytes of what lies under `digest`, None if nothing does."""
+        """Size of a blob in bytes; None if it does not exist."""
         return self._size(blob_key(digest))
 
     def modified(self, digest: str) -> float | None:
-        """When a blob was written (seconds since the epoch), None if it is not there."""
-        found = self._stat(blob_key(digest))
-        return found.modified if found else None
+        """Time of writing of a blob (seconds since the epoch); None if it does not exist."""
+        entry = self._stat(blob_key(digest))
+        return entry.modified if entry else None
 
     def peek(self, digest: str, count: int) -> bytes:
-        """The first `count` bytes of a blob, unchecked: for a guess at what it is.
+        """The first `count` bytes of a blob without verification, to guess its type.
 
         Raises:
-            NotFoundError: Nothing there.
+            NotFoundError: The blob does not exist.
         """
 
         def read() -> bytes:
@@ -271,13 +280,13 @@ class Store(abc.ABC):
         return self._attempt(read)
 
     def location(self, digest: str) -> str:
-        """Where a blob lies, for people."""
+        """The location of a blob, for messages."""
         return f"{self.url.split('?', 1)[0].rstrip('/')}/{blob_key(digest)}"
 
-    # Pointers: small entries that may be replaced, or that hint at records.
+    # Pointers: small entries that may be replaced, or that are hints to attestations.
 
     def read_pointer(self, name: str) -> bytes | None:
-        """The content of a pointer, or None where there is none."""
+        """The content of a pointer; None if it does not exist."""
         key = _pointer_key(name)
 
         def read() -> bytes:
@@ -292,28 +301,28 @@ class Store(abc.ABC):
             return None
 
     def write_pointer(self, name: str, data: bytes) -> None:
-        """Write a pointer, replacing an earlier one at once."""
+        """Write a pointer atomically, replacing an existing one."""
         if len(data) > MAX_POINTER_BYTES:
             raise StoreError(f"{name}: {len(data)} bytes is too large for a pointer")
         self._replace(_pointer_key(name), data)
 
-    def is_young(self, name: str) -> bool:
-        """Whether a pointer is there, and was written so lately that `assay store gc` leaves it."""
-        found = self._stat(_pointer_key(name))
-        return found is not None and found.modified > self._recent_now() - REFRESH_SECONDS
+    def is_recent(self, name: str) -> bool:
+        """Whether a pointer exists and is so recent that `assay store gc` keeps it."""
+        entry = self._stat(_pointer_key(name))
+        return entry is not None and entry.modified > self._recent_now() - REFRESH_SECONDS
 
     def create_pointer(self, name: str, data: bytes) -> bool:
-        """Write a pointer unless one is there; whether this call's content is what lies there.
+        """Write a pointer unless it exists; returns whether it now has the content of this call.
 
-        Of several writers that race, one is told True: no entry is ever written over another.
+        An existing entry is never overwritten. If several writers race, one of them gets True.
         """
         if len(data) > MAX_POINTER_BYTES:
             raise StoreError(f"{name}: {len(data)} bytes is too large for a pointer")
-        # A write whose answer was lost is found done when it is tried again.
+        # If the answer to a successful write was lost, the retry finds the content of this call.
         return self._add(_pointer_key(name), data) or self.read_pointer(name) == data
 
     def remove_pointer(self, name: str) -> None:
-        """Remove a pointer, if it is there."""
+        """Remove a pointer if it exists."""
         self._remove(_pointer_key(name))
 
     def list_pointers(self, prefix: str) -> list[str]:
@@ -321,20 +330,20 @@ class Store(abc.ABC):
         return [entry.key for entry in self.list_aged_pointers(prefix)]
 
     def list_aged_pointers(self, prefix: str) -> list[Entry]:
-        """Like `list_pointers`, with size and time of writing."""
+        """Like `list_pointers`, but with size and time of writing."""
         return sorted(entry for entry in self._list(prefix) if _POINTER.fullmatch(entry.key))
 
-    # Files under names of their own, for other programs: see `FILE_FOLDERS`.
+    # Files that are not named by digest, for other programs: see `FILE_FOLDERS`.
 
     def list_files(self, prefix: str) -> Iterator[Entry]:
         """The files below `prefix`, which ends in a slash."""
         return self._list(_file_key(prefix))
 
     def file_is(self, name: str, blob: Descriptor) -> bool:
-        """Whether a file holds the bytes of `blob`.
+        """Whether a file has the content of `blob`.
 
         Raises:
-            NotFoundError: No such file.
+            NotFoundError: The file does not exist.
         """
         key = _file_key(name)
 
@@ -345,32 +354,38 @@ class Store(abc.ABC):
         return self._attempt(read)
 
     def copy_blob(self, blob: Descriptor, name: str) -> None:
-        """Copy a blob to a file; checked here where the server does not check by itself."""
+        """Copy a blob to a file; verified here unless the server does it."""
         self._copy_blob(blob, _file_key(name))
 
     def write_file(self, name: str, data: bytes, media_type: str) -> None:
-        """Write a small file, replacing an earlier one at once."""
+        """Write a small file atomically, replacing an existing one.
+
+        Args:
+            name: Name of the file, below one of `FILE_FOLDERS`.
+            data: The content.
+            media_type: Its media type.
+        """
         self._replace(_file_key(name), data, media_type)
 
     def remove_file(self, name: str) -> None:
-        """Remove a file, if it exists."""
+        """Remove a file if it exists."""
         self._remove(_file_key(name))
 
     def uri(self, name: str) -> str:
-        """The URI under which other programs find a file or a folder of files."""
+        """The URI of a file or a folder of files, for other programs."""
         return self._uri(_file_key(name))
 
-    def _is_there(self, blob: Descriptor) -> bool:
-        """Whether a blob is there with its size, and need not be written to make it young again."""
-        found = self._stat(blob_key(blob.digest))
+    def _is_current(self, blob: Descriptor) -> bool:
+        """Whether a blob exists with its size and is recent, so that it need not be written."""
+        entry = self._stat(blob_key(blob.digest))
         return (
-            found is not None
-            and found.size == blob.size
-            and found.modified > self._recent_now() - REFRESH_SECONDS
+            entry is not None
+            and entry.size == blob.size
+            and entry.modified > self._recent_now() - REFRESH_SECONDS
         )
 
     def _fetch(self, blob: Descriptor, out: IO[bytes]) -> None:
-        """Write the checked bytes of a blob to `out`, an empty file."""
+        """Write a blob to `out`, an empty file, and verify it."""
 
         def read() -> None:
             with self._open(blob_key(blob.digest)) as (size, stream):
@@ -389,114 +404,114 @@ class Store(abc.ABC):
         got: str | None,
         got_size: int,
         *,
-        place: str = "",
+        source: str = "",
     ) -> None:
         if expected_size is not None and got_size != expected_size:
-            found = f"{got_size} bytes, expected {expected_size}"
+            difference = f"{got_size} bytes, expected {expected_size}"
         elif got is not None and got != expected:
-            found = f"expected {expected}, got {got}"
+            difference = f"expected {expected}, got {got}"
         else:
             return
         raise IntegrityError(
-            f"damaged: {place or self.location(expected)}: {found}; nothing was kept. Repair it "
-            "from a copy of the store (assay store fsck --from URL), or remove it "
+            f"damaged: {source or self.location(expected)}: {difference}; nothing was written. "
+            "Repair it from a copy of the store (assay store fsck --from URL), or remove it "
             f"({self._removal(blob_key(expected))}) and {RUN_AGAIN}: the step that made it is "
-            "computed anew"
+            "executed again"
         )
 
     def _attempt(self, work: Callable[[], R], *, damaged: bool = False) -> R:
-        """Do `work`, which reads; a kind of store whose reads can break off does it again.
+        """Call `work`, which reads from the store; stores with transient faults repeat it.
 
         Args:
-            work: What to do, from its beginning.
-            damaged: Try once more when the bytes came damaged, which may be the network's doing:
-                only a second reading confirms it.
+            work: The complete operation.
+            damaged: Repeat it once after an `IntegrityError`, because the damage may have happened
+                on the network.
         """
         if damaged:
             with contextlib.suppress(IntegrityError):
                 return work()
         return work()
 
-    # Primitives that a kind of store implements. Keys are relative POSIX paths.
+    # Primitives that subclasses implement. Keys are relative POSIX paths.
 
     @abc.abstractmethod
     def _open(self, key: str) -> AbstractContextManager[tuple[int, Readable]]:
-        """Size in bytes and stream of what lies under `key`; `NotFoundError` if nothing does."""
+        """Size in bytes and stream of an object; raises `NotFoundError` if it does not exist."""
 
     @abc.abstractmethod
     def _now(self) -> float:
-        """The store's clock, asked for now: seconds since the epoch."""
+        """The current time of the clock of the store, in seconds since the epoch."""
 
     @abc.abstractmethod
     def _recent_now(self) -> float:
-        """The store's clock as it was seen last, with the time that went by since then.
+        """The clock of the store, estimated from its last known time.
 
-        Never asked for before something was looked at with `_stat`.
+        Called only after `_stat` was called once.
         """
 
     def _special(self, prefix: str) -> Iterator[tuple[str, str]]:
-        """What lies below `prefix` and is not a file: key, and what it is. A bucket has none."""
+        """Keys below `prefix` that are not files, with a description. Buckets have none."""
         del prefix
         return iter(())
 
     @abc.abstractmethod
     def _stat(self, key: str) -> Entry | None:
-        """What lies under `key`, None if nothing does."""
+        """The metadata of a key; None if it does not exist."""
 
     def _size(self, key: str) -> int | None:
-        found = self._stat(key)
-        return found.size if found else None
+        entry = self._stat(key)
+        return entry.size if entry else None
 
     @abc.abstractmethod
     def _put_bytes(self, blob: Descriptor, data: bytes) -> None:
-        """Store `data` under the blob's key unless it is there with its size."""
+        """Store `data` under the key of the blob unless it exists with its size."""
 
     @abc.abstractmethod
     def _put_stream(self, stream: IO[bytes], path: Path, media_type: str) -> Descriptor:
-        """Store a file of more than `SMALL_BYTES`, unless it is there with its size.
+        """Store a file of more than `SMALL_BYTES` unless it exists with its size.
 
-        What is stored is what was hashed: a file that changes between is an `IntegrityError`.
+        Raises `IntegrityError` if the file changes after it was hashed.
         """
 
     @abc.abstractmethod
     def _replace(self, key: str, data: bytes, media_type: str = "application/json") -> None:
-        """Write a small entry at once, whatever was there."""
+        """Write a small entry atomically, replacing an existing one."""
 
     @abc.abstractmethod
     def _add(self, key: str, data: bytes) -> bool:
-        """Write a small entry unless something lies there; whether it was written."""
+        """Write a small entry unless the key exists; returns whether it was written."""
 
     @abc.abstractmethod
     def _list(self, prefix: str) -> Iterator[Entry]:
-        """What lies below `prefix`, which ends in a slash."""
+        """The entries below `prefix`, which ends in a slash."""
 
     @abc.abstractmethod
     def _remove(self, key: str) -> None:
-        """Remove what lies under `key`, if anything does."""
+        """Remove a key if it exists."""
 
     @abc.abstractmethod
     def _removal(self, key: str) -> str:
-        """The shell command with which a person removes what lies under `key`."""
+        """The shell command that removes a key, for messages."""
 
     @abc.abstractmethod
     def _copy_blob(self, blob: Descriptor, key: str) -> None:
-        """Copy a blob, checked where the server does not check by itself, to `key`."""
+        """Copy a blob to `key`; verified here unless the server does it."""
 
     @abc.abstractmethod
     def _uri(self, key: str) -> str:
-        """The URI under which other programs find `key`."""
+        """The URI of a key, for other programs."""
 
 
 def blob_key(digest: str) -> str:
-    """Where a blob lies, relative to the store's root."""
+    """The key of a blob, relative to the root of the store."""
     digits = hex_of(digest)
     return f"blobs/sha256/{digits[:2]}/{digits}"
 
 
-def nothing_under(key: str, url: str) -> NotFoundError:
-    """The error for what is not in a store."""
+def not_found(key: str, url: str) -> NotFoundError:
+    """The error for a key that does not exist."""
     return NotFoundError(
-        f"nothing under {key} in {url}; is this the right store (ASSAY_STORE)? If it was removed, "
+        f"{key} does not exist in {url}; is this the right store (ASSAY_STORE)? If it was removed, "
         f"{RUN_AGAIN}"
     )
 

@@ -1,4 +1,4 @@
-"""Clients of a bucket's server, and how long it is waited for."""
+"""Clients for the server of a bucket, and their timeouts."""
 
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -24,20 +24,20 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How long a server is waited for."""
+    """Timeouts and retry policy for a server."""
 
     policy: Policy = STORE
     connect_timeout: float = 5.0
     read_timeout: float = 60.0
-    """Seconds of silence."""
+    """Maximum seconds without data."""
     pace: Pace = field(default_factory=Pace)
 
     @classmethod
     def from_env(cls) -> "Limits":
-        """The limits with the pace that `ASSAY_STORE_TIMEOUT` and `ASSAY_STORE_MIN_RATE` set.
+        """The limits with the values of `ASSAY_STORE_TIMEOUT` and `ASSAY_STORE_MIN_RATE`.
 
         Raises:
-            UsageError: One of them is not a positive number; names both if both are not.
+            UsageError: Values are not positive numbers; the message lists all of them.
         """
         check(STORE_TIMEOUT, STORE_MIN_RATE)
         seconds, rate = STORE_TIMEOUT.get(), STORE_MIN_RATE.get()
@@ -48,11 +48,11 @@ def split_url(url: str) -> SplitResult:
     """The parts of a URL.
 
     Raises:
-        UsageError: It cannot be taken apart, such as one with an address that is not closed.
+        UsageError: The URL cannot be parsed, for example because a bracket is not closed.
     """
     try:
         parts = urlsplit(url)
-        parts.port  # noqa: B018 - refuses one that is not a number
+        parts.port  # noqa: B018 - raises if it is not a number
     except ValueError as error:
         raise UsageError(
             f"not a URL: {shown(url)!r} ({error}); write http://host:port, and an IPv6 address in "
@@ -62,7 +62,7 @@ def split_url(url: str) -> SplitResult:
 
 
 def shown(url: str) -> str:
-    """A URL for a message: what stands before an @ may be a password, a query may hold keys."""
+    """A URL for messages, without user information and query, which may contain secrets."""
     bare = url.split("?", maxsplit=1)[0]
     return (bare if "@" not in bare else f"…@{bare.rpartition('@')[2]}")[:200]
 
@@ -72,10 +72,10 @@ def endpoint_for(url: str, *, anonymous: bool = False) -> Endpoint:
 
     Args:
         url: The location.
-        anonymous: Send no credentials: the server is not the one that they belong to.
+        anonymous: Send no credentials, because they belong to another server.
 
     Raises:
-        UsageError: No endpoint, or credentials in the URL.
+        UsageError: The URL has no endpoint, or has credentials in it.
     """
     parts = split_url(url)
     query = {name: values[-1] for name, values in parse_qs(parts.query).items()}
@@ -86,38 +86,59 @@ def endpoint_for(url: str, *, anonymous: bool = False) -> Endpoint:
             "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, a profile or a role "
             "(docs/credentials.md)"
         )
-    address = query.get("endpoint") or S3_ENDPOINT.get()
-    server = split_url(address)
+    region = query.get("region") or S3_REGION.get()
+    server = _server(url, query.get("endpoint") or S3_ENDPOINT.get(), region)
+    credentials = None if anonymous else from_environment()
+    return Endpoint(server.scheme, server.netloc, region, credentials)
+
+
+def _server(url: str, address: str, region: str) -> SplitResult:
+    """The parts of an endpoint's address.
+
+    Raises:
+        UsageError: The address is not that of a server, or has credentials in it.
+    """
+    parts, server = urlsplit(url), split_url(address)
     if "@" in server.netloc:
         raise UsageError(
-            f"s3://{parts.hostname}: the endpoint has credentials in it; take them out: they come "
+            f"s3://{parts.hostname}: the endpoint has credentials in it; remove them: they come "
             "from AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
         )
     if server.scheme not in {"http", "https"} or not server.netloc or server.path.strip("/"):
         raise UsageError(
-            f"{url.split('?', maxsplit=1)[0]}: which server? write "
+            f"{url.split('?', maxsplit=1)[0]}: no endpoint; write "
             "s3://bucket/prefix?endpoint=http://host:9000, or set AWS_ENDPOINT_URL"
         )
-    region = query.get("region") or S3_REGION.get()
     if not server.netloc.isascii() or not region.isascii() or not region.isprintable():
         raise UsageError(
             f"s3://{parts.hostname}: the endpoint {shown(address)!r} cannot be used; write "
             "http://host:port or https://host:port"
         )
-    credentials = None if anonymous else from_environment()
-    return Endpoint(server.scheme, server.netloc, region, credentials)
+    return server
 
 
 def client_for(url: str, limits: Limits | None = None, *, anonymous: bool = False) -> "Minio":
-    """A client of the `minio` package for the server of an `s3://…` URL; see `endpoint_for`."""
+    """A client of the `minio` package for the server of an `s3://…` URL.
+
+    Args:
+        url: The location; see `endpoint_for`.
+        limits: Timeouts; None for those of the settings.
+        anonymous: Send no credentials.
+
+    Returns:
+        The client.
+
+    Raises:
+        UsageError: The URL or the endpoint is not valid.
+    """
     return client_of(endpoint_for(url, anonymous=anonymous), limits or Limits.from_env())
 
 
 def client_of(endpoint: Endpoint, limits: Limits) -> "Minio":
-    """A client of the `minio` package, for what is rare: its requests are slow to make.
+    """A client of the `minio` package, for rare requests: it is slower than `Wire`.
 
     Raises:
-        UsageError: An endpoint that the package does not take.
+        UsageError: The package does not accept the endpoint.
     """
     import urllib3
     from minio import Minio
@@ -125,7 +146,7 @@ def client_of(endpoint: Endpoint, limits: Limits) -> "Minio":
     pool = urllib3.PoolManager(
         maxsize=2 * WORKERS,
         timeout=urllib3.Timeout(connect=limits.connect_timeout, read=limits.read_timeout),
-        retries=False,  # assay.core.retry does
+        retries=False,  # done by assay.core.retry
         cert_reqs="CERT_REQUIRED",
         ca_certs=CA_FILE.get() or None,
     )

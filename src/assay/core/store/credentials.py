@@ -1,7 +1,6 @@
-"""Credentials of an S3 server, from the usual chain, renewed before they expire.
+"""Credentials of an S3 server from the usual chain, renewed before they expire.
 
-The first source that is configured counts; one that is configured and fails is an error, never a
-reason to use the next:
+The first configured source is used. If it fails, that is an error; the next source is not tried:
 
 | source | configured by |
 |---|---|
@@ -11,9 +10,9 @@ reason to use the next:
 | container (ECS, EKS Pod Identity) | `AWS_CONTAINER_CREDENTIALS_FULL_URI` or `_RELATIVE_URI`, `AWS_CONTAINER_AUTHORIZATION_TOKEN` or `_TOKEN_FILE` |
 | instance metadata (EC2, version 2) | `AWS_EC2_METADATA_DISABLED=false`, or `AWS_EC2_METADATA_SERVICE_ENDPOINT` |
 
-Instance metadata has to be asked for, unlike in AWS' own clients: elsewhere its link-local address
-answers late or not at all, or belongs to somebody else. The service of web identities (STS) is
-`AWS_ENDPOINT_URL_STS`, else `AWS_ENDPOINT_URL` (a MinIO server has an STS of its own), else AWS' of
+Unlike in the clients of AWS, instance metadata must be enabled: outside of EC2, its link-local
+address may not respond or belong to another service. The service of web identities (STS) is
+`AWS_ENDPOINT_URL_STS`, else `AWS_ENDPOINT_URL` (MinIO servers include an STS), else that of AWS in
 `AWS_REGION`.
 """  # noqa: E501 - a table's rows
 
@@ -34,16 +33,16 @@ from assay.documents import read_json
 from assay.errors import StoreAccessError, UsageError
 
 RENEW_SECONDS: Final = 300.0
-"""Credentials are renewed by so much before they expire, or in the last quarter of shorter ones."""
+"""Credentials are renewed this long before they expire, or in the last quarter of their life."""
 RECHECK_SECONDS: Final = 60.0
-"""Credentials that do not expire are read again after so long: somebody may have replaced them."""
+"""Credentials that do not expire are read again after this time, in case they were replaced."""
 MAX_ANSWER_BYTES: Final = 64 << 10
 _OK: Final = 200
 _CONTAINER_HOST: Final = "http://169.254.170.2"
 _CONTAINER_HOSTS: Final = frozenset(
     {"169.254.170.2", "169.254.170.23", "fd00:ec2::23", "localhost", "127.0.0.1", "::1"}
 )
-"""Who gets a container's token unencrypted: the agents of ECS and EKS, and this machine."""
+"""Hosts that may get the token of a container without encryption: ECS, EKS and this machine."""
 _METADATA_HOST: Final = "http://169.254.169.254"
 
 logger = logging.getLogger(__name__)
@@ -51,7 +50,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """What requests are signed with; the names are those of the `minio` package."""
+    """Credentials for signing; the attributes are those of the `minio` package."""
 
     access_key: str
     secret_key: str = field(repr=False)
@@ -61,14 +60,14 @@ class Credentials:
 
 
 class Provider:
-    """Credentials from one source, renewed in time; safe to share among threads."""
+    """Credentials from one source, renewed in time; thread-safe."""
 
     def __init__(self, name: str, load: Callable[[], Credentials]) -> None:
-        """Keep the source.
+        """A provider for one source.
 
         Args:
-            name: What it is, for messages.
-            load: Reads it. Raises `StoreAccessError` or `UsageError`.
+            name: Name of the source, for messages.
+            load: Reads the source. Raises `StoreAccessError` or `UsageError`.
         """
         self.name = name
         self._load = load
@@ -80,8 +79,8 @@ class Provider:
         """Credentials that are valid now.
 
         Raises:
-            StoreAccessError: The source has none, or cannot be reached.
-            UsageError: The source is not configured as it should be.
+            StoreAccessError: The source has no credentials, or cannot be reached.
+            UsageError: The configuration of the source is invalid.
         """
         known = self._credentials
         if known is not None and time.time() < self._renew_at:
@@ -91,28 +90,28 @@ class Provider:
             if known is not None and now < self._renew_at:
                 return known
             try:
-                made = self._load()
+                loaded = self._load()
             except StoreAccessError as error:
                 if known is None or (known.expires is not None and now >= known.expires):
                     raise
-                # Still valid: whoever issues them may be back before they expire.
+                # They are still valid; the source may recover before they expire.
                 logger.warning("credentials are not renewed yet: %s", error)
                 self._renew_at = now + RENEW_SECONDS / 10
                 return known
-            self._credentials = made
+            self._credentials = loaded
             self._renew_at = now + RECHECK_SECONDS
-            if made.expires is not None:
-                left = made.expires - now
-                self._renew_at = made.expires - min(RENEW_SECONDS, left / 4)
-            return made
+            if loaded.expires is not None:
+                remaining = loaded.expires - now
+                self._renew_at = loaded.expires - min(RENEW_SECONDS, remaining / 4)
+            return loaded
 
     def forget(self) -> None:
-        """Ask the source at the next call: the server says that these have expired."""
+        """Read the source again at the next call, because the server reports them as expired."""
         self._renew_at = 0.0
 
 
 def from_environment() -> Provider | None:
-    """The provider of the first configured source; None where none is, for an open server."""
+    """The provider of the first configured source; None for anonymous requests."""
     disabled = settings.METADATA_DISABLED.given.lower()
     if _keys() is not None:
         return Provider("environment", _environment)
@@ -139,13 +138,13 @@ def _keys() -> Credentials | None:
 
 
 def _environment() -> Credentials:
-    if (found := _keys()) is not None:
-        return found
+    if (keys := _keys()) is not None:
+        return keys
     raise StoreAccessError("credentials: they were removed from the environment; set them")
 
 
 def _profile_section() -> dict[str, str]:
-    """What the shared files say of the profile; the credentials file counts before the other."""
+    """The profile in the shared files; the credentials file takes precedence."""
     name = settings.S3_PROFILE.get()
     section: dict[str, str] = {}
     for file, title in (
@@ -160,7 +159,7 @@ def _profile_section() -> dict[str, str]:
             continue
         except OSError as error:
             raise StoreAccessError(
-                f"credentials: cannot read {path}: {error.strerror}; give this user the right to it"
+                f"credentials: cannot read {path}: {error.strerror}; grant this user access"
             ) from error
         except (configparser.Error, UnicodeDecodeError):
             # The parser's own message quotes the line, which may hold a key.
@@ -180,8 +179,8 @@ def _profile_keys() -> Credentials | None:
 
 
 def _profile() -> Credentials:
-    if (found := _profile_keys()) is not None:
-        return found
+    if (keys := _profile_keys()) is not None:
+        return keys
     raise UsageError(
         f"credentials: the profile {settings.S3_PROFILE.get()!r} has no aws_access_key_id and "
         "aws_secret_access_key; give another AWS_PROFILE, or export those of a profile with a "
@@ -193,13 +192,13 @@ def _profile() -> Credentials:
 
 
 def _web_identity() -> Credentials:
-    """AssumeRoleWithWebIdentity: the token of a service account for credentials of a role."""
+    """Exchange the token of a service account for credentials of a role."""
     role = settings.S3_ROLE.given
     form = {
         "Action": "AssumeRoleWithWebIdentity",
         "Version": "2011-06-15",
         "RoleSessionName": settings.S3_ROLE_SESSION.get(),
-        # Read each time: Kubernetes replaces it long before it expires.
+        # Read each time, because Kubernetes replaces it long before it expires.
         "WebIdentityToken": _secret_file(settings.S3_TOKEN_FILE.given),
         **({"RoleArn": role} if role else {}),
     }
@@ -240,7 +239,7 @@ def _container() -> Credentials:
 
 
 def _instance() -> Credentials:
-    """From a machine's metadata service, by its second version."""
+    """Get credentials from the instance metadata service, version 2."""
     where = "the instance metadata service"
     root = settings.METADATA_ENDPOINT.given or _METADATA_HOST
     root = f"{root.rstrip('/')}/latest"
@@ -282,17 +281,18 @@ def _secret_file(path: str) -> str:
             f"credentials: cannot read {path}: {reason}; check the service account's volume"
         ) from error
     if not text or not text.isprintable():
-        raise StoreAccessError(f"credentials: {path} holds no token")
+        raise StoreAccessError(f"credentials: {path} does not contain a token")
     return text
 
 
 def _ask(
     where: str, method: str, url: str, headers: dict[str, str], body: bytes | None = None
 ) -> bytes:
-    """The body of a service's answer, within the time of `retry.CREDENTIALS`.
+    """Send a request to a service, within the limits of `retry.CREDENTIALS`; returns the body.
 
     Raises:
-        StoreAccessError: It refuses, or does not answer; holds nothing that was sent.
+        StoreAccessError: The request was refused, or there was no response. The message does not
+            contain parts of the request.
     """
     import urllib3
 
@@ -326,12 +326,12 @@ def _ask(
             return retry.call(retry.CREDENTIALS, attempt)
         except retry.TransientError as error:
             raise StoreAccessError(
-                f"credentials: {where} does not answer ({error}), after {retry.CREDENTIALS}; is it "
-                "up, and may this pod reach it?"
+                f"credentials: {where} does not respond ({error}), after {retry.CREDENTIALS}; "
+                "check that it is up and reachable from this pod"
             ) from error
 
 
 def _unusable(where: str, error: Exception) -> StoreAccessError:
     return StoreAccessError(
-        f"credentials: {where} gave an answer without credentials ({type(error).__name__})"
+        f"credentials: the response of {where} has no credentials ({type(error).__name__})"
     )

@@ -1,4 +1,4 @@
-"""Local files that blobs come from and go to."""
+"""Read and write local files for the store."""
 
 import contextlib
 import errno
@@ -14,24 +14,32 @@ from assay.core.digest import CHUNK_BYTES, PREFIX, Readable
 from assay.errors import StoreError
 
 PIECE_BYTES: Final = 1 << 20
-"""What moves at a time where a file is read or written out of order."""
+"""Buffer size for random access."""
 
 
 @contextlib.contextmanager
 def reading(path: Path) -> Iterator[IO[bytes]]:
-    """A local file's stream; that it cannot be read is reported in one line."""
+    """Open a local file for reading.
+
+    Raises:
+        StoreError: The file cannot be read.
+    """
     try:
         with open(path, "rb", buffering=0, opener=open_regular) as stream:
             yield stream
     except OSError as error:
         raise StoreError(
-            f"cannot read {path}: {error.strerror}; it must be there, and readable for this user"
+            f"cannot read {path}: {error.strerror}; it must exist and be readable by this user"
         ) from error
 
 
 @contextlib.contextmanager
 def writing(target: Path) -> Iterator[None]:
-    """That a local file cannot be written is reported in one line, with its remedy."""
+    """Convert errors of writing a local file.
+
+    Raises:
+        StoreError: The file cannot be written.
+    """
     try:
         yield
     except OSError as error:
@@ -42,14 +50,14 @@ def writing(target: Path) -> Iterator[None]:
 
 
 class SpecialFileError(OSError):
-    """A link, pipe, socket, device or folder where a file should be."""
+    """The path is a link, pipe, socket, device or folder instead of a file."""
 
 
 def open_regular(path: str, flags: int) -> int:
-    """For `open`: only a regular file, or a link to one; never waits, as a pipe would make it.
+    """Opener for `open` that accepts regular files, and links to them, and does not block.
 
     Raises:
-        SpecialFileError: Something else is there.
+        SpecialFileError: The path is not a regular file.
     """
     descriptor = os.open(path, flags | os.O_NONBLOCK)
     mode = os.fstat(descriptor).st_mode
@@ -60,23 +68,23 @@ def open_regular(path: str, flags: int) -> int:
 
 
 def open_own(path: str, flags: int) -> int:
-    """As `open_regular`, for files of a store's own, among which there are no links.
+    """Like `open_regular`, but refuses links, which a store never creates.
 
     Raises:
-        SpecialFileError: A link or something else is there.
+        SpecialFileError: The path is a link or not a regular file.
     """
     try:
         return open_regular(path, flags | os.O_NOFOLLOW)
     except OSError as error:
         if error.errno in {errno.ELOOP, errno.EMLINK}:
             raise SpecialFileError(errno.EINVAL, "it is a symbolic link and not a file") from error
-        if error.errno == errno.ENXIO:  # a socket, or a pipe that nobody reads
+        if error.errno == errno.ENXIO:  # a socket, or a pipe without a reader
             raise SpecialFileError(errno.EINVAL, "it is a socket and not a file") from error
         raise
 
 
 def kind_of_file(mode: int) -> str:
-    """What a file of `st_mode` is, for people."""
+    """Description of a file type by `st_mode`, for messages."""
     kinds = {
         stat.S_ISREG: "a file",
         stat.S_ISDIR: "a folder",
@@ -90,18 +98,18 @@ def kind_of_file(mode: int) -> str:
 
 
 def open_read_only(path: str, flags: int) -> int:
-    """For `open`: the file is read-only from its beginning, and written through this handle."""
+    """Opener for `open` that creates a file which is writable through this handle only."""
     descriptor = os.open(path, flags, 0o444)
     os.fchmod(descriptor, 0o444)  # whatever the umask
     return descriptor
 
 
 def write_read_only(target: Path, data: bytes) -> None:
-    """Write a new small file, by few calls of the system: thousands are written in a row."""
+    """Create a small read-only file with few system calls, because thousands may be written."""
     with writing(target):
         descriptor = open_read_only(str(target), os.O_WRONLY | os.O_CREAT | os.O_EXCL)
         try:
-            # A full disk may take a part and refuse the rest at the next call.
+            # On a full disk, a call may write a part and the next call fail.
             rest = memoryview(data)
             while rest:
                 rest = rest[os.write(descriptor, rest) :]
@@ -111,13 +119,13 @@ def write_read_only(target: Path, data: bytes) -> None:
 
 @contextlib.contextmanager
 def landing(target: Path, mode: int = 0o444) -> Iterator[IO[bytes]]:
-    """A temporary file beside `target` that takes its name when the block ends well."""
+    """A temporary file next to `target` that is renamed to it if the block succeeds."""
     with writing(target):
         descriptor, name = tempfile.mkstemp(prefix=".assay-", dir=target.parent)
         try:
             with os.fdopen(descriptor, "w+b") as out:
                 yield out
-            os.chmod(name, mode)  # noqa: PTH101 - a string at hand
+            os.chmod(name, mode)  # noqa: PTH101 - the name is a string
             os.replace(name, target)  # noqa: PTH105
         except BaseException:
             with contextlib.suppress(FileNotFoundError):
@@ -126,7 +134,16 @@ def landing(target: Path, mode: int = 0o444) -> Iterator[IO[bytes]]:
 
 
 def copy_checked(stream: Readable, out: IO[bytes], limit: int) -> tuple[str, int]:
-    """Copy at most `limit` bytes and one chunk, hashing; the digest and size of what came."""
+    """Copy and hash a stream that may be longer than expected.
+
+    Args:
+        stream: The source.
+        out: The target.
+        limit: Expected size in bytes; at most one chunk more is copied.
+
+    Returns:
+        Digest and size in bytes of the copied data.
+    """
     hasher, size = hashlib.sha256(), 0
     while size <= limit and (chunk := stream.read(CHUNK_BYTES)):
         hasher.update(chunk)
@@ -136,7 +153,16 @@ def copy_checked(stream: Readable, out: IO[bytes], limit: int) -> tuple[str, int
 
 
 def read_pieces(descriptor: int, offset: int, length: int) -> Iterator[bytes]:
-    """At most `length` bytes of a file from `offset`, piece by piece, whoever else reads it."""
+    """Read a range of a file without changing its position.
+
+    Args:
+        descriptor: File descriptor.
+        offset: First byte.
+        length: Maximum number of bytes.
+
+    Yields:
+        The bytes in pieces of at most `PIECE_BYTES`; fewer than `length` at the end of the file.
+    """
     end = offset + length
     while piece := os.pread(descriptor, min(PIECE_BYTES, end - offset), offset):
         yield piece

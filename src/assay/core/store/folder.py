@@ -1,13 +1,13 @@
-"""A store in a folder: for one machine, for tests, and for a file system that many mount.
+"""A store in a folder: for a single machine, for tests, and for shared file systems.
 
-A blob becomes visible by a rename, so a killed writer leaves at most a file under `tmp/`. Data is
-flushed to the disk before the rename; after a power cut a name is either absent or whole, and a
-read would notice anything else.
+A blob becomes visible by a rename, so a killed writer leaves at most a file in `tmp/`. Data is
+flushed to disk before the rename: after a power failure a blob is either absent or complete, and
+reads verify it anyway.
 
-Only regular files count. A link, pipe, socket or device in the place of one is damage: it is never
-followed or waited for, and storing the same bytes again puts a file in its place. A link in the
-place of a folder is refused: whoever can write in the store could choose by it which files outside
-of the store are listed, written or removed.
+Only regular files are accepted. A link, pipe, socket or device in place of a file is reported as
+damage: it is never opened, and storing the same bytes again replaces it. A link in place of a
+folder is refused, because it would redirect listing, writing and removal to files outside of the
+store.
 """
 
 import contextlib
@@ -18,20 +18,26 @@ import shutil
 import stat
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import IO
+from typing import IO, Final, TypeVar
 
 from assay.core.digest import Readable, of_stream
 from assay.core.manifest import Descriptor
-from assay.core.store.base import Entry, Store, blob_key, nothing_under
+from assay.core.store.base import Entry, Store, blob_key, not_found
 from assay.core.store.files import SpecialFileError, copy_checked, kind_of_file, open_own
 from assay.core.store.probe import CONTENT, Probe
 from assay.errors import IntegrityError, StoreAccessError, StoreError
 
+FEW: Final = 64
+"""Small files that take less time than threads for them do, even on a file system far away."""
+
+T = TypeVar("T")
+R = TypeVar("R")
+
 
 class _Stream:
-    """A file of the store, whose read errors are the store's."""
+    """A file of the store; read errors are converted to those of the store."""
 
     def __init__(
         self,
@@ -49,13 +55,17 @@ class _Stream:
 
 
 class FolderStore(Store):
-    """Blobs as files below a folder, which the first write makes: who only reads makes nothing."""
+    """Blobs as files below a folder, which is created by the first write."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
         self._ahead: float | None = None
-        """Seconds by which the file system's clock is ahead of this machine's."""
+        """Difference between the clocks of the file system and of this machine, in seconds."""
         self.url = root.as_uri()
+
+    def on_each(self, work: Callable[[T], R], items: Sequence[T]) -> list[R]:
+        """As for every store; a few of them one after the other."""
+        return [work(item) for item in items] if len(items) <= FEW else super().on_each(work, items)
 
     @contextlib.contextmanager
     def _open(self, key: str) -> Iterator[tuple[int, Readable]]:
@@ -64,7 +74,7 @@ class FolderStore(Store):
                 stream = open(self._root / key, "rb", opener=open_own)  # noqa: SIM115 - below
             except SpecialFileError as error:
                 raise IntegrityError(
-                    f"damaged: {self._root / key}: {error.strerror}; see who put it there, and "
+                    f"damaged: {self._root / key}: {error.strerror}; find out who created it, and "
                     f"remove it ({self._removal(key)})"
                 ) from error
         with stream:
@@ -73,7 +83,7 @@ class FolderStore(Store):
     def _stat(self, key: str) -> Entry | None:
         with self._errors(f"cannot look at {key}"):
             try:
-                status = os.lstat(self._root / key)  # the hottest call
+                status = os.lstat(self._root / key)  # the most frequent call
             except FileNotFoundError:
                 return None
             if not stat.S_ISREG(status.st_mode):
@@ -81,17 +91,17 @@ class FolderStore(Store):
             return Entry(key, status.st_size, status.st_mtime)
 
     def _put_bytes(self, blob: Descriptor, data: bytes) -> None:
-        if not self._is_there(blob):
+        if not self._is_current(blob):
             with self._writing(blob_key(blob.digest)) as out:
                 out.write(data)
 
     def _put_stream(self, stream: IO[bytes], path: Path, media_type: str) -> Descriptor:
         digest, size = of_stream(stream)
         blob = Descriptor(digest, size, media_type)
-        if not self._is_there(blob):
+        if not self._is_current(blob):
             stream.seek(0)
             with self._writing(blob_key(digest)) as out:
-                # Hashed again, because the file may have changed since it was named.
+                # Hashed again, because the file may have changed.
                 if copy_checked(stream, out, size) != (digest, size):
                     raise IntegrityError(f"{path} changed while it was stored; run again")
         return blob
@@ -103,7 +113,7 @@ class FolderStore(Store):
 
     def _add(self, key: str, data: bytes) -> bool:
         try:
-            with self._writing(key, mode=0o644, place=_place_new) as out:
+            with self._writing(key, mode=0o644, publish=_rename_new) as out:
                 out.write(data)
         except StoreError as error:
             if isinstance(error.__cause__, FileExistsError):
@@ -116,7 +126,7 @@ class FolderStore(Store):
         base = str(self._root)
 
         def missing_is_empty(error: OSError) -> None:
-            # A folder that is gone holds nothing; any other that cannot be read is no empty one.
+            # A missing folder is empty; all other errors are reported.
             if not isinstance(error, FileNotFoundError):
                 raise error
 
@@ -149,7 +159,7 @@ class FolderStore(Store):
     def probe(self) -> Probe:
         """See `Store.probe`."""
         with self._errors("cannot be written to"):
-            # As the first write of a run would.
+            # Like the first write of a run.
             self._root.mkdir(parents=True, exist_ok=True)
             with tempfile.NamedTemporaryFile(dir=self._root, prefix=".doctor-") as file:
                 file.write(CONTENT)
@@ -157,9 +167,9 @@ class FolderStore(Store):
         return Probe(reads_back=True)
 
     def _now(self) -> float:
-        # What the file system stamps a new file with: on a share, the clock of its server.
+        # The time stamp of a new file; on a network share it is from the clock of the server.
         if not self._root.exists():
-            # Nothing is there whose age could be asked for.
+            # There are no entries whose age could be compared.
             return time.time()
         with self._errors("cannot be written to"):
             (self._root / "tmp").mkdir(exist_ok=True)
@@ -182,7 +192,7 @@ class FolderStore(Store):
         return f"rm -f {shlex.quote(str(self._root / key))}"
 
     def _copy_blob(self, blob: Descriptor, key: str) -> None:
-        # A copy and no link: who changes a copy must not change the blob.
+        # A copy and not a link, so that changes of the copy do not affect the blob.
         with (
             self._open(blob_key(blob.digest)) as (_, stream),
             self._writing(key) as out,
@@ -195,7 +205,7 @@ class FolderStore(Store):
 
     @contextlib.contextmanager
     def _writing(
-        self, key: str, mode: int = 0o444, place: Callable[[str, Path], None] = os.replace
+        self, key: str, mode: int = 0o444, publish: Callable[[str, Path], None] = os.replace
     ) -> Iterator[IO[bytes]]:
         target = self._root / key
         self._require_folders(key.rpartition("/")[0])
@@ -209,61 +219,61 @@ class FolderStore(Store):
                     out.flush()
                     os.fsync(out.fileno())
                 os.chmod(name, mode)  # noqa: PTH101
-                place(name, target)
+                publish(name, target)
             except BaseException:
                 with contextlib.suppress(FileNotFoundError):
                     os.unlink(name)  # noqa: PTH108
                 raise
 
     def _link_in(self, folder: str) -> Path | None:
-        """The first link among a folder of the store and those above it, if there is one."""
-        place = self._root
+        """The first link among a folder of the store and its parents, if there is one."""
+        path = self._root
         for name in Path(folder).parts:
-            place /= name
+            path /= name
             with contextlib.suppress(FileNotFoundError, NotADirectoryError):
-                if stat.S_ISLNK(place.lstat().st_mode):
-                    return place
+                if stat.S_ISLNK(path.lstat().st_mode):
+                    return path
         return None
 
     def _require_folders(self, folder: str) -> None:
-        """Refuse to go through links.
+        """Refuse a folder that is or is below a link.
 
         Raises:
-            IntegrityError: Names the link.
+            IntegrityError: There is a link; the message has its path.
         """
         with self._errors(f"cannot look at {folder}"):
             link = self._link_in(folder)
         if link is not None:
             raise IntegrityError(
-                f"damaged: {link}: it is a symbolic link and not a folder; see who put it there, "
-                f"and remove it ({self._removal(str(link.relative_to(self._root)))})"
+                f"damaged: {link}: it is a symbolic link and not a folder; find out who created "
+                f"it, and remove it ({self._removal(str(link.relative_to(self._root)))})"
             )
 
     @contextlib.contextmanager
     def _errors(self, what: str, key: str = "") -> Iterator[None]:
-        """Turn the operating system's errors into the store's."""
+        """Convert errors of the operating system to those of the store."""
         try:
             yield
         except FileNotFoundError as error:
             if key:
-                raise nothing_under(key, self.url) from error
+                raise not_found(key, self.url) from error
             raise StoreError(
                 f"store {self.url} {what}: {error.strerror}; create the folder"
             ) from error
         except PermissionError as error:
             raise StoreAccessError(
-                f"store {self.url} {what}: {error.strerror}; give this user the right to it"
+                f"store {self.url} {what}: {error.strerror}; grant this user access"
             ) from error
         except OSError as error:
             remedy = "check the disk"
             if error.errno in {errno.ENOSPC, errno.EDQUOT}:
-                places = (self._root, *self._root.parents)
-                free = shutil.disk_usage(next(p for p in places if p.exists())).free
+                folders = (self._root, *self._root.parents)
+                free = shutil.disk_usage(next(p for p in folders if p.exists())).free
                 remedy = f"{free} bytes are free; make room and run again, nothing is half-written"
             raise StoreError(f"store {self.url} {what}: {error.strerror}; {remedy}") from error
 
 
-def _place_new(name: str, target: Path) -> None:
-    """Give a file its name unless another has it: a hard link is made exactly once."""
+def _rename_new(name: str, target: Path) -> None:
+    """Rename a file unless `target` exists; a hard link fails in that case."""
     os.link(name, target)
     os.unlink(name)  # noqa: PTH108

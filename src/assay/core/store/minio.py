@@ -1,9 +1,9 @@
-"""A store in a bucket of MinIO, or of another server that speaks S3.
+"""A store in a bucket of MinIO or another S3 server.
 
-Blobs are written create-only (`If-None-Match: *`), so writers can race. The digest is signed as
-`x-amz-content-sha256`: a server that checks it refuses a body that was altered on its way, and the
-client need not hash what it has already named. Transient faults are retried with exponential
-back-off and jitter; faults that no retry mends are reported at once, with the remedy.
+Blobs are written create-only (`If-None-Match: *`), so concurrent writers are safe. The digest is
+signed as `x-amz-content-sha256`: servers that verify it refuse a body that was altered in transit.
+Transient faults are retried with exponential back-off and jitter; all others are reported
+immediately, with a remedy.
 """
 
 import contextlib
@@ -29,7 +29,7 @@ from assay.core.digest import PREFIX, Readable, hex_of
 from assay.core.manifest import Descriptor
 from assay.core.parallel import WORKERS
 from assay.core.store import s3_errors
-from assay.core.store.base import SMALL_BYTES, Entry, Store, blob_key, nothing_under
+from assay.core.store.base import SMALL_BYTES, Entry, Store, blob_key, not_found
 from assay.core.store.client import Limits, client_of, endpoint_for, split_url
 from assay.core.store.files import PIECE_BYTES, read_pieces
 from assay.core.store.probe import (
@@ -52,20 +52,20 @@ logger = logging.getLogger(__name__)
 R = TypeVar("R")
 
 PARALLEL_PARTS: Final = 4
-"""Parts in flight, whatever the number of files."""
+"""Maximum number of concurrent parts in the whole process."""
 MAX_DOCUMENT_BYTES: Final = 1 << 20
-"""Of an answer in XML about one object."""
+"""Maximum size of an XML response about one object."""
 MAX_LISTING_BYTES: Final = 16 << 20
-"""Of one page of a listing, which names a thousand objects at most."""
+"""Maximum size of one page of a listing, which has at most 1,000 objects."""
 MAX_EMPTY_PAGES: Final = 100
-"""Pages of a listing in a row that have nothing and are not the last."""
+"""Maximum number of consecutive empty pages of a listing."""
 MAX_SKEW_SECONDS: Final = 900
-"""By so much may this machine's clock differ from the server's, or it refuses what is signed."""
+"""Maximum clock difference; servers refuse signatures if it is larger."""
 
 _PRECONDITION_FAILED: Final = 412
 _NOT_FOUND: Final = 404
 _FAILED_LATE: Final = 500
-"""Stands for the status of a success whose document is an error."""
+"""Status for successful responses whose document is an error."""
 _PARTIAL: Final = 206
 _RANGE_REFUSED: Final = 416
 
@@ -74,11 +74,19 @@ class MinioStore(Store):
     """Blobs as objects below a prefix of a bucket."""
 
     max_copy_bytes = 5 << 30
-    """The most that S3 copies in one request."""
+    """Maximum size of an S3 copy request."""
 
     def __init__(
         self, endpoint: Endpoint, bucket: str, prefix: str, limits: Limits | None = None
     ) -> None:
+        """A store without open connections.
+
+        Args:
+            endpoint: The server.
+            bucket: Name of the bucket.
+            prefix: Prefix of all keys.
+            limits: Timeouts and retries; None for those of the settings.
+        """
         self._endpoint = endpoint
         self._bucket = bucket
         self._prefix = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
@@ -91,26 +99,31 @@ class MinioStore(Store):
             read_timeout=self._limits.read_timeout,
             pace=self._limits.pace,
         )
-        # Shared by all files that move at a time: parts of many large files must not multiply.
+        # Shared by all files, to limit the number of concurrent parts of several large files.
         self._parts = ThreadPoolExecutor(PARALLEL_PARTS, "assay-parts")
         self._hashers = ThreadPoolExecutor(WORKERS, "assay-hash")
         self._bucket_seen = False
         self._clock = (0.0, float("-inf"))
-        """The server's clock and ours (monotonic), when the first was last seen."""
+        """The last known time of the server, and the monotonic clock at that moment."""
 
     @classmethod
     def from_url(cls, url: str, limits: Limits | None = None) -> "MinioStore":
-        """The store that an `s3://…` URL names."""
+        """The store of an `s3://…` URL.
+
+        Raises:
+            UsageError: The URL is not valid.
+        """
         parts = split_url(url)
         if not parts.netloc:
-            raise UsageError(
-                "s3://: which bucket? write s3://bucket/prefix?endpoint=http://host:9000"
-            )
+            raise UsageError("s3://: no bucket; write s3://bucket/prefix?endpoint=http://host:9000")
         return cls(endpoint_for(url), parts.netloc, parts.path, limits)
 
     @contextlib.contextmanager
     def _open(self, key: str) -> Iterator[tuple[int, Readable]]:
-        with self._told_missing(key), self._wire.request("GET", self._prefix + key) as answer:
+        with (
+            self._missing_as_not_found(key),
+            self._wire.request("GET", self._prefix + key) as answer,
+        ):
             yield answer.left, answer
 
     def _stat(self, key: str) -> Entry | None:
@@ -121,20 +134,20 @@ class MinioStore(Store):
                     return Entry(key, int(answer.headers["content-length"]), answer.modified)
             except StatusError as error:
                 if error.status != _NOT_FOUND:
-                    self._say_why(key)
+                    self._raise_with_code(key)
                     raise
-            # The answer to a HEAD has no body that tells a missing bucket from a missing key.
+            # The response to HEAD has no body that tells a missing bucket from a missing key.
             if not self._bucket_seen:
                 self._require_bucket()
             return None
 
         return self._attempt(ask)
 
-    def _say_why(self, key: str) -> None:
-        """Ask so that a refusal says its reason: a HEAD's has no body to hold it.
+    def _raise_with_code(self, key: str) -> None:
+        """Repeat a refused HEAD as GET, whose response has a body with the error code.
 
         Raises:
-            StatusError: With the code that the server gives.
+            StatusError: The error with the code of the server.
         """
         with self._wire.request("GET", self._prefix + key, headers={"range": "bytes=0-0"}):
             pass
@@ -146,8 +159,8 @@ class MinioStore(Store):
         except StatusError as error:
             if error.status == _NOT_FOUND:
                 raise s3_errors.permanent("NoSuchBucket", 0, "", self.url, self._bucket) from error
-            # In every other case nothing is known that the first request did not say: who
-            # may read objects need not have a right to the bucket.
+            # Other errors give no further information: a user with access to objects need not have
+            # permissions on the bucket.
             self._bucket_seen = True
 
     def _now(self) -> float:
@@ -156,28 +169,30 @@ class MinioStore(Store):
                 answer.read_all(MAX_LISTING_BYTES)
                 return answer.now
 
-        # A proxy may write its own Date, and its clock may be wrong. The earlier time is the safe
-        # one here, because it makes everything younger: more stays, and is waited for longer.
+        # The Date may be that of a proxy with a wrong clock. The earlier time is safe, because all
+        # entries appear more recent: more is kept, and waits are longer.
         return min(self._attempt(ask), time.time() + MAX_SKEW_SECONDS)
 
     def _recent_now(self) -> float:
-        server, ours = self._clock
-        # The later time is the safe one here: what looks old is written again.
-        return max(server + time.monotonic() - ours, time.time() - MAX_SKEW_SECONDS)
+        server, local = self._clock
+        # The later time is safe here: entries that appear old are written again.
+        return max(server + time.monotonic() - local, time.time() - MAX_SKEW_SECONDS)
 
     def _put_bytes(self, blob: Descriptor, data: bytes) -> None:
         key = blob_key(blob.digest)
         if not self._create(
             lambda condition: self._put(key, data, hex_of(blob.digest), blob.media_type, condition)
         ):
-            self._mend(blob, lambda: self._put(key, data, hex_of(blob.digest), blob.media_type, {}))
+            self._renew(
+                blob, lambda: self._put(key, data, hex_of(blob.digest), blob.media_type, {})
+            )
 
     def _put_stream(self, stream: IO[bytes], path: Path, media_type: str) -> Descriptor:
         source = Source(stream, path, self._hashers)
         blob = Descriptor(source.digest, source.size, media_type)
         key = blob_key(blob.digest)
         if len(source.parts) > 1:
-            if not self._is_there(blob):
+            if not self._is_current(blob):
                 self._put_parts(key, blob, source)
             return blob
 
@@ -185,11 +200,11 @@ class MinioStore(Store):
             self._send(key, source, 0, {"content-type": media_type, **condition})
 
         if not self._create(put):
-            self._mend(blob, lambda: put({}))
+            self._renew(blob, lambda: put({}))
         return blob
 
     def _create(self, put: Callable[[dict[str, str]], None]) -> bool:
-        """Put unless something is there; whether it was put."""
+        """Write an object unless the key exists; returns whether it was written."""
 
         def ask() -> bool:
             try:
@@ -202,10 +217,10 @@ class MinioStore(Store):
 
         return self._attempt(ask)
 
-    def _mend(self, blob: Descriptor, put: Callable[[], None]) -> None:
-        """Something is there already; if its size is wrong it is damaged for certain."""
-        if not self._is_there(blob):
-            logger.info("writing %s again: damaged, or not asked for lately", blob.digest)
+    def _renew(self, blob: Descriptor, put: Callable[[], None]) -> None:
+        """Write an existing blob again if it has another size or is not recent."""
+        if not self._is_current(blob):
+            logger.info("writing %s again: it is damaged or not recent", blob.digest)
             self._attempt(put)
 
     def _put(
@@ -233,7 +248,7 @@ class MinioStore(Store):
             ) as answer:
                 return answer.headers["etag"].strip('"')
         except StatusError as error:
-            # Altered on its way, which sending again mends; or in the file, which nothing mends.
+            # Altered in transit, then it is sent again; or in the file, which is an error.
             if error.code in s3_errors.ALTERED:
                 part.require_unchanged()
             raise
@@ -251,19 +266,21 @@ class MinioStore(Store):
                 return self._attempt(lambda: self._send(key, source, number, {}, query))
 
             tags = self._in_parallel(send, len(source.parts))
-            # Once more, because only some servers hold each part against its hash.
+            # Checked again, because not all servers verify the hash of each part.
             source.require_unchanged()
             return tags
 
         self._in_parts(key, blob, send_all)
 
     def _in_parts(self, key: str, blob: Descriptor, send_all: Callable[[str], list[str]]) -> None:
-        """An upload in parts; `send_all` gets its id and gives each part's entity tag."""
+        """Upload in parts; `send_all` gets the upload id and returns the tags of the parts."""
 
         def begin() -> str:
             headers = {"content-type": blob.media_type}
-            made = self._document("POST", key, "uploads=", "InitiateMultipartUploadResult", headers)
-            return made["UploadId"]
+            fields = self._document(
+                "POST", key, "uploads=", "InitiateMultipartUploadResult", headers
+            )
+            return fields["UploadId"]
 
         upload = self._attempt(begin)
         query = urlencode({"uploadId": upload}, quote_via=quote, safe="")
@@ -285,7 +302,7 @@ class MinioStore(Store):
         try:
             self._document("POST", key, query, expected, body=body, moves=blob.size)
         except StatusError as error:
-            # The answer to an attempt before was lost: the upload is over, and the object exists.
+            # The response to an earlier attempt was lost: the upload is complete.
             if error.code != "NoSuchUpload" or self._size(key) != blob.size:
                 raise
 
@@ -303,20 +320,23 @@ class MinioStore(Store):
         body: bytes = b"",
         moves: int = 0,
     ) -> dict[str, str]:
-        """What an answer in XML says.
+        """Send a request and parse the XML response.
 
         Args:
             method: HTTP method.
             key: The object's key.
             query: Canonical query string.
-            expected: The document's name.
+            expected: Name of the root element.
             headers: By lower-case name.
-            body: Of the request.
-            moves: Bytes that the server moves before it answers.
+            body: Body of the request.
+            moves: Number of bytes that the server copies before it responds.
+
+        Returns:
+            The text of the child elements by name.
 
         Raises:
-            ForeignError: Another document, or none.
-            StatusError: The server failed after it had begun to answer.
+            ForeignError: The response is not the expected document.
+            StatusError: The document reports an error.
         """
         with self._wire.request(
             method,
@@ -341,14 +361,14 @@ class MinioStore(Store):
         return fields
 
     def _in_parallel(self, work: Callable[[int], R], count: int) -> list[R]:
-        """`work` on each number below `count`, a few at a time in the whole process."""
+        """Call `work` with each number below `count`, with the limit of `PARALLEL_PARTS`."""
         futures: list[Future[R]] = [self._parts.submit(work, number) for number in range(count)]
         try:
             return [future.result() for future in futures]
         finally:
             for future in futures:
                 future.cancel()
-            # Nobody may go on with what the caller gives up.
+            # No part may be active when the caller handles the error.
             wait(futures)
 
     def _fetch(self, blob: Descriptor, out: IO[bytes]) -> None:
@@ -370,7 +390,7 @@ class MinioStore(Store):
             try:
                 for number, future in enumerate(futures):
                     future.result()
-                    # Read back in order: what is hashed is what lies in the file.
+                    # Read back in order, to hash the content of the file.
                     begin = number * length
                     end = min(begin + length, blob.size)
                     for piece in read_pieces(descriptor, begin, end - begin):
@@ -386,23 +406,23 @@ class MinioStore(Store):
     def _receive(
         self, key: str, blob: Descriptor, descriptor: int, begin: int, writing: threading.Lock
     ) -> None:
-        """One part of a blob into its place in a file."""
+        """Read one part of a blob into its range of a file."""
         end = min(begin + part_bytes(blob.size), blob.size)
         headers = {"range": f"bytes={begin}-{end - 1}"}
         try:
             with (
-                self._told_missing(key),
+                self._missing_as_not_found(key),
                 self._wire.request("GET", self._prefix + key, headers=headers) as answer,
             ):
                 content_range = answer.headers.get("content-range", "")
                 self._compare(blob.digest, blob.size, None, _whole_size(content_range))
                 if answer.status != _PARTIAL or answer.left != end - begin:
                     raise StoreError(
-                        f"store {self.url}: the server does not answer requests for a range"
+                        f"store {self.url}: the server does not support range requests"
                     )
                 buffer, offset = memoryview(bytearray(PIECE_BYTES)), begin
                 while count := answer.readinto(buffer):
-                    # The kernel admits one writer to a file, and others would spin meanwhile.
+                    # The kernel serializes writers of a file, and others would spin meanwhile.
                     with writing:
                         offset += os.pwrite(descriptor, buffer[:count], offset)
         except StatusError as error:
@@ -412,13 +432,13 @@ class MinioStore(Store):
             raise
 
     @contextlib.contextmanager
-    def _told_missing(self, key: str) -> Iterator[None]:
-        # Here and not in _attempt, because callers up to there ask for this error.
+    def _missing_as_not_found(self, key: str) -> Iterator[None]:
+        # Not in _attempt, because callers below it handle this error.
         try:
             yield
         except StatusError as error:
             if error.code in s3_errors.MISSING or (error.status == _NOT_FOUND and not error.code):
-                raise nothing_under(f"{self._prefix}{key}", self.url) from error
+                raise not_found(f"{self._prefix}{key}", self.url) from error
             raise
 
     def _replace(self, key: str, data: bytes, media_type: str = "application/json") -> None:
@@ -442,7 +462,7 @@ class MinioStore(Store):
             empty = 0 if entries else empty + 1
 
     def _query(self, prefix: str, after: str, count: int) -> str:
-        """Of a request for a page of a listing; names sorted, as the signature wants them."""
+        """The query of a page of a listing; sorted, as the signature requires."""
         query = {
             **({"continuation-token": after} if after else {}),
             "encoding-type": "url",
@@ -455,18 +475,22 @@ class MinioStore(Store):
     def _page(
         self, prefix: str, after: str, seen: AbstractSet[str], empty: int
     ) -> tuple[list[Entry], str]:
-        """One page of a listing, and what continues it; "" at the end.
+        """One page of a listing, and its continuation token, "" at the end.
 
-        A listing that is not believed whole is an error: what it leaves out would be removed.
+        An incomplete listing is an error, because the garbage collector would remove the blobs that
+        unlisted entries refer to.
 
         Args:
-            prefix: Of the keys.
-            after: What continues the page before; "" for the first page.
-            seen: What continued the pages before.
-            empty: How many pages before had nothing.
+            prefix: Prefix of the keys.
+            after: Continuation token; "" for the first page.
+            seen: Tokens of all earlier pages.
+            empty: Number of consecutive empty pages before this one.
+
+        Returns:
+            The entries and the token of the next page.
 
         Raises:
-            ForeignError: Not a listing of `prefix`, or one that never ends.
+            ForeignError: The response is not a listing of `prefix`, or the listing never ends.
         """
         query = self._query(prefix, after, 1000)
         with self._wire.request("GET", "", query=query) as answer:
@@ -543,19 +567,19 @@ class MinioStore(Store):
 
     def probe(self) -> Probe:
         """See `Store.probe`."""
-        # Listed below the store's own prefix, as runs do: the documented policy shows no other.
+        # Listed below the prefix of the store, because the documented policy allows only that.
         next(self._list(FOLDER), None)
         client = client_of(self._endpoint, self._limits)
         key = f"{FOLDER}{uuid.uuid4().hex}"
         names = (f"{self._prefix}{key}", f"{self._prefix}{key}-digest")
-        found = Probe()
+        probe = Probe()
         try:
-            try_writes(found, key, self._try_put, self._read_small)
+            try_writes(probe, key, self._try_put, self._read_small)
         finally:
-            if not found.write_refusal:
-                found.remaining = remove_all(client, self._bucket, names)
-        read_bucket_settings(found, client, self._bucket, self._prefix)
-        return found
+            if not probe.write_refusal:
+                probe.remaining = remove_all(client, self._bucket, names)
+        read_bucket_settings(probe, client, self._bucket, self._prefix)
+        return probe
 
     def _try_put(
         self, key: str, data: bytes, sha256: str, headers: dict[str, str]
@@ -582,7 +606,7 @@ class MinioStore(Store):
         return f"s3://{self._bucket}/{self._prefix}{key}".rstrip("/")
 
     def _attempt(self, work: Callable[[], R], *, damaged: bool = False) -> R:
-        """Do `work`, again after a transient fault; every other fault as the store's error."""
+        """Call `work`, repeat it after transient faults, and convert other faults."""
         damage_seen = 0
         renewed = False
 
@@ -606,7 +630,7 @@ class MinioStore(Store):
                 error, url=self.url, bucket=self._bucket, limits=str(policy)
             )
             if isinstance(failure, StoreAccessError) and not self._bucket_seen:
-                # Some servers refuse a write to a bucket that does not exist.
+                # Some servers deny writes to a bucket that does not exist.
                 with contextlib.suppress(*s3_errors.FAULTS):
                     self._require_bucket()
             raise failure from error
@@ -618,16 +642,16 @@ def _part_query(number: int, upload: str) -> str:
 
 
 def _plain(tag: str) -> str:
-    """A tag without its namespace, which servers do not agree on."""
+    """A tag without its namespace, which differs between servers."""
     return tag.rpartition("}")[2]
 
 
 def _fields(element: Element) -> dict[str, str]:
-    """The text of each child of an element, by name; of several, the last."""
+    """The text of the children of an element by name; the last one of equal names."""
     return {_plain(child.tag): child.text or "" for child in element}
 
 
 def _whole_size(content_range: str) -> int:
-    """The whole's size in bytes from a `Content-Range`; -1 where there is none."""
+    """The total size in bytes from a `Content-Range`; -1 if it has none."""
     _, _, size = content_range.rpartition("/")
     return int(size) if size.isdecimal() else -1

@@ -1,4 +1,4 @@
-"""What a store does with throw-away objects: what a run relies on, tried out."""
+"""Test the features of a store that runs need, with temporary objects."""
 
 import contextlib
 import hashlib
@@ -12,39 +12,46 @@ if TYPE_CHECKING:
     from assay.core.store.wire import StatusError
 
 FOLDER: Final = "doctor/"
-"""Where in a store the throw-away objects lie."""
+"""Folder of the temporary objects in a store."""
 CONTENT: Final = b"assay doctor"
 _PRECONDITION_FAILED: Final = 412
 
 
 @dataclass(slots=True)
 class Probe:
-    """What was seen. A field is None where it could not be tried."""
+    """The results. A field is None if the feature could not be tested."""
 
     write_refusal: str = ""
-    """The answer to a write; "" if it was accepted. If not, nothing else was tried."""
+    """The error of a write; "" if it succeeded. After an error nothing else is tested."""
     reads_back: bool | None = None
-    """Whether the bytes that were written came back."""
+    """Whether the written bytes could be read."""
     overwrite: str | None = None
-    """The answer to a second, create-only write of the same name; "" if it was refused."""
+    """The response to a second, create-only write of the same name; "" if it was refused."""
     checks_digests: bool | None = None
-    """Whether a body with another digest than the signed one is refused."""
+    """Whether a body that does not match the signed digest is refused."""
     remaining: tuple[str, ...] = ()
-    """Throw-away objects that this user may not remove."""
+    """Temporary objects that this user has no permission to remove."""
     versioning: str | None = None
     """`enabled`, `suspended` or `off`."""
     expiring: tuple[str, ...] | None = None
-    """Rules of the bucket's life cycle that remove blobs, in words."""
+    """Descriptions of the lifecycle rules of the bucket that remove blobs."""
     unknown: str = ""
-    """Why versioning and life cycle are not known: the server's code."""
+    """The error code if versioning and lifecycle rules could not be read."""
 
 
 Put = Callable[[str, bytes, str, dict[str, str]], "StatusError | None"]
-"""One PUT of key, body, signed digest and headers as the store makes it; the server's refusal."""
+"""Sends a PUT with key, body, signed digest and headers; returns the error, or None."""
 
 
 def try_writes(probe: Probe, key: str, put: Put, get: Callable[[str], bytes]) -> None:
-    """Write, read, write create-only, and write with a wrong digest."""
+    """Test to write, read, write create-only, and write with a wrong digest.
+
+    Args:
+        probe: Gets the results.
+        key: Key of the temporary object.
+        put: Sends a PUT.
+        get: Reads an object.
+    """
     sha256 = hashlib.sha256(CONTENT).hexdigest()
     if refusal := put(key, CONTENT, sha256, {}):
         probe.write_refusal = str(refusal)
@@ -54,25 +61,34 @@ def try_writes(probe: Probe, key: str, put: Put, get: Callable[[str], bytes]) ->
     refused = refusal is not None and refusal.status == _PRECONDITION_FAILED
     probe.overwrite = "" if refused else str(refusal or "HTTP 200")
     wrong = hashlib.sha256(b"something else").hexdigest()
-    # A mismatch counts as transient, for a body that was altered on its way.
+    # A mismatch is reported as a transient fault, because it may be a transmission error.
     probe.checks_digests = True
     with contextlib.suppress(StoreError):
         probe.checks_digests = put(f"{key}-digest", CONTENT, wrong, {}) is not None
 
 
 def remove_all(client: Any, bucket: str, names: tuple[str, ...]) -> tuple[str, ...]:
-    """Remove all versions of the throw-away objects; the names of those that stayed."""
+    """Remove all versions of the temporary objects.
+
+    Args:
+        client: A client of the `minio` package.
+        bucket: Name of the bucket.
+        names: Keys of the objects; the first one is a prefix of the others.
+
+    Returns:
+        The keys that could not be removed.
+    """
     from minio.error import MinioException
     from urllib3.exceptions import HTTPError
 
     targets: list[tuple[str, str | None]] = []
     try:
         for item in client.list_objects(bucket, prefix=names[0], include_version=True):
-            # "null" is what servers without versions call the only one.
+            # Servers without versions call the only version "null".
             version = None if item.version_id in {"", "null"} else item.version_id
             targets.append((item.object_name, version))
     except (MinioException, HTTPError, ValueError):
-        # No right to list versions, or a server that has none.
+        # No permission to list versions, or no support for versions.
         targets = []
     remaining = set()
     for name, version in targets or [(name, None) for name in names]:
@@ -84,7 +100,14 @@ def remove_all(client: Any, bucket: str, names: tuple[str, ...]) -> tuple[str, .
 
 
 def read_bucket_settings(probe: Probe, client: Any, bucket: str, prefix: str) -> None:
-    """Versioning, and the rules of the life cycle that reach something below `prefix`."""
+    """Read the versioning and the lifecycle rules of a bucket.
+
+    Args:
+        probe: Gets the results.
+        client: A client of the `minio` package.
+        bucket: Name of the bucket.
+        prefix: Prefix of the store; rules that do not apply to it are ignored.
+    """
     from minio.error import MinioException
 
     try:
@@ -120,7 +143,7 @@ def _end(expiration: Any) -> str:
 
 
 def _meets(rule: str, prefix: str) -> bool:
-    """Whether a rule's prefix reaches something of the store's."""
+    """Whether a rule applies to objects of the store."""
     return rule.startswith(prefix) or prefix.startswith(rule)
 
 

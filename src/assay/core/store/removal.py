@@ -1,15 +1,15 @@
-"""How a removal and those who use the store keep out of each other's way.
+"""Coordination between garbage collection and concurrent users of the store.
 
-The store has no locks and no transactions; it has reads that see every finished write. That is
-enough for this rule: **each side first writes what it is about to do, then looks for what the other
-has written.** The collector announces what it is about to remove, then reads again what is young.
-A user makes young what it relies on, then looks for announcements. Whatever the order, at least
-one of the two sees the other; docs/format.md goes through the cases.
+The store has no locks and no transactions, but every read sees all completed writes. That is enough
+for this protocol: **each side first writes its intention, then reads that of the other side.** The
+collector announces what it is about to remove, then checks again which entries are recent. A user
+refreshes the entries that it depends on, then checks for announcements. In any order of these
+operations, at least one side sees the other; docs/format.md discusses the cases.
 
-An announcement is the pointer `removals/announced/<64 random hex digits>/<list>`, in which `<list>`
-names a blob with one digest of a blob on each line. The collector writes it again while it works,
-so an old one belongs to a collector that was killed. When a removal is over, the same name below
-`removals/ended/` says so to those who began before its end and look only after it.
+An announcement is the pointer `removals/announced/<64 random hex digits>/<list>`, where `<list>` is
+the digest of a blob with one blob digest per line. The collector renews it while it works, so an
+expired announcement belongs to a collector that was killed. After the removal, the same name below
+`removals/ended/` informs users who began before its end and check after it.
 """
 
 import contextlib
@@ -29,23 +29,23 @@ REMOVALS: Final = "removals/"
 ANNOUNCED: Final = "removals/announced/"
 ENDED: Final = "removals/ended/"
 LEASE_SECONDS: Final = 60.0
-"""After so long without a renewal the collector itself stops."""
+"""The collector stops if it could not renew its announcement for this time."""
 DEAD_SECONDS: Final = 600.0
-"""After so long without a renewal others take the collector for dead. Longer than the lease by more
-than a request can take that was sent in the lease's last moment."""
+"""Others consider the collector dead after this time without a renewal. The difference to the lease
+is longer than a request that was sent at the end of the lease can take."""
 WAIT_SECONDS: Final = 3600.0
 POLL_SECONDS: Final = 1.0
 ENDED_SECONDS: Final = float(REFRESH_SECONDS)
-"""How long the end of a removal is told: longer than it takes to store an artifact."""
+"""How long the end of a removal is kept: longer than it takes to store an artifact."""
 MAX_BLOBS: Final = 500_000
-"""What one announcement names at most; the next collection removes the rest."""
+"""Maximum number of blobs in an announcement; the next collection removes the others."""
 _MAX_LIST_BYTES: Final = MAX_BLOBS * 72
 
 logger = logging.getLogger(__name__)
 
 
 class Removal:
-    """An announcement, as long as its block runs."""
+    """Context manager that announces a removal while its block runs."""
 
     def __init__(self, store: Store, digests: Iterable[str]) -> None:
         self._store = store
@@ -71,17 +71,17 @@ class Removal:
     ) -> None:
         self._over.set()
         self._thread.join()
-        # What it announced is done or given up, and nobody need wait for it.
+        # The removal is complete or was aborted; users need not wait for it.
         with contextlib.suppress(StoreError):
             _end(self._store, self._name)
 
     def narrow(self, digests: Iterable[str]) -> None:
-        """Announce these instead, which are some of those before."""
+        """Announce a subset of the digests instead."""
         self._digests = list(digests)
         self._announce()
 
     def require_lease(self) -> None:
-        """Raise if others may have taken this collector for dead.
+        """Raise if others may consider this collector dead.
 
         Raises:
             StoreError: The announcement was not renewed in time.
@@ -89,70 +89,70 @@ class Removal:
         if self._lost or _elapsed() - self._renewed > LEASE_SECONDS:
             self._lost = True
             raise StoreError(
-                f"the removal stood still for more than {LEASE_SECONDS:g} s, or could not reach "
-                "the store; run again to remove what is left"
+                f"the removal was suspended for more than {LEASE_SECONDS:g} s, or could not reach "
+                "the store; run again to continue"
             )
 
     def _announce(self) -> None:
-        begun = _elapsed()
+        start = _elapsed()
         text = "".join(f"{digest}\n" for digest in self._digests)
         listed = self._store.put_bytes(text.encode(), "text/plain").digest
         with self._lock:
             before, self._name = self._name, f"{ANNOUNCED}{self._number}/{hex_of(listed)}"
             self._store.write_pointer(self._name, b"")
-            self._renewed = begun
+            self._renewed = start
         if before not in {"", self._name}:
             self._store.remove_pointer(before)
 
     def _renew(self) -> None:
         while not self._over.wait(LEASE_SECONDS / 4):
-            begun = _elapsed()
+            start = _elapsed()
             with self._lock, contextlib.suppress(StoreError):
-                # Late is lost for good: others may have gone on without waiting.
-                if begun - self._renewed > LEASE_SECONDS:
+                # After the lease it must not be renewed: others may have continued already.
+                if start - self._renewed > LEASE_SECONDS:
                     self._lost = True
                     return
                 self._store.write_pointer(self._name, b"")
-                self._renewed = begun
+                self._renewed = start
 
 
 class Watch:
-    """Looks for removals from its making on: make it before anything is read or written."""
+    """Detects removals after its creation; create it before anything is read or written."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        # One listing for both: what has ended when it is listed was over before anything is read.
+        # A single listing: removals that it shows as ended were over before anything is read.
         entries = store.list_aged_pointers(REMOVALS)
         dead = self._by_life([entry for entry in entries if entry.key.startswith(ANNOUNCED)])[1]
         self._seen = {*(entry.key for entry in entries if entry.key.startswith(ENDED)), *dead}
-        """Removals that were over before, and what they were of is known to be gone."""
+        """Removals that were over before; their blobs are known to be removed."""
 
     def touched(self, digests: Iterable[str]) -> bool:
-        """Whether a removal may have taken one of `digests`; waits for those under way.
+        """Whether a removal may have removed one of `digests`; waits for running removals.
 
-        Call it after the store knows that they are wanted: written, or made young. If it returns
-        False they are there and stay. If True something may be gone, and the caller begins again.
+        Call it after the blobs were written or refreshed. If it returns False, they exist and are
+        kept. If it returns True, some may be removed, and the caller must start again.
 
         Raises:
             StoreUnavailableError: A removal takes longer than an hour.
         """
-        wanted = set(digests)
-        begun = _elapsed()
+        needed = set(digests)
+        start = _elapsed()
         waited = False
         while True:
             live, dead = self._announced()
-            # Asked for in this order: a removal's end is written before its announcement goes.
+            # In this order, because the end of a removal is written before its announcement is
+            # removed.
             over = [name for name in (*self._ended(), *dead) if name not in self._seen]
-            if not any(self._is_about(name, wanted) for name in live):
+            if not any(self._concerns(name, needed) for name in live):
                 self._seen.update(over)
-                return waited or any(self._is_about(name, wanted) for name in over)
+                return waited or any(self._concerns(name, needed) for name in over)
             if not waited:
-                logger.warning("waiting: a garbage collection may remove what is wanted here")
-            if _elapsed() - begun > WAIT_SECONDS:
+                logger.warning("waiting for a garbage collection that may remove needed blobs")
+            if _elapsed() - start > WAIT_SECONDS:
                 raise StoreUnavailableError(
-                    f"a garbage collection of {self._store.url} is about to remove what this run "
-                    f"needs, and has not ended in {WAIT_SECONDS / 60:g} minutes; run again when it "
-                    "has"
+                    f"a garbage collection of {self._store.url} may remove what this run needs, "
+                    f"and has not ended in {WAIT_SECONDS / 60:g} minutes; run again afterwards"
                 )
             waited = True
             time.sleep(POLL_SECONDS)
@@ -161,7 +161,7 @@ class Watch:
         return self._store.list_pointers(ENDED)
 
     def _announced(self) -> tuple[list[str], list[str]]:
-        """Names of the removals under way, and of those whose collector was killed."""
+        """Names of the running removals, and of those whose collector was killed."""
         return self._by_life(self._store.list_aged_pointers(ANNOUNCED))
 
     def _by_life(self, entries: list[Entry]) -> tuple[list[str], list[str]]:
@@ -171,20 +171,20 @@ class Watch:
         live = [entry.key for entry in entries if now - entry.modified < DEAD_SECONDS]
         return live, [entry.key for entry in entries if entry.key not in live]
 
-    def _is_about(self, name: str, wanted: set[str]) -> bool:
+    def _concerns(self, name: str, needed: set[str]) -> bool:
         listed = PREFIX + name.rsplit("/", 1)[-1]
         try:
             text = self._store.get_bytes(listed, _MAX_LIST_BYTES).decode(errors="replace")
         except AssayError as error:
             if isinstance(error, StoreUnavailableError):
                 raise
-            logger.warning("%s: cannot be read, so it may be about anything: %s", name, error)
+            logger.warning("%s: cannot be read, so it may concern any blob: %s", name, error)
             return True
-        return not wanted.isdisjoint(text.split())
+        return not needed.isdisjoint(text.split())
 
 
 def clear_dead(store: Store) -> None:
-    """End the removals of collectors that were killed, and forget those that ended long ago."""
+    """End the removals of killed collectors, and delete the ends of old removals."""
     now = store.now()
     for entry in store.list_aged_pointers(ANNOUNCED):
         if now - entry.modified >= DEAD_SECONDS:
@@ -200,6 +200,6 @@ def _end(store: Store, name: str) -> None:
 
 
 def _elapsed() -> float:
-    """Seconds, those in which the machine slept too where the system counts them."""
+    """Monotonic seconds, including the time in suspend if the system supports that."""
     clock = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
     return time.clock_gettime(clock)

@@ -1,7 +1,7 @@
-"""S3 errors: what each code means, which error it becomes, and the remedy. One table.
+"""S3 error codes: meaning, exception class and remedy.
 
-A code whose error is `StoreUnavailableError` is transient: the same request may succeed a moment
-later. What has no row here is judged by its HTTP status.
+A code with the error `StoreUnavailableError` is transient: the same request may succeed later.
+Codes that are not in the table are handled by their HTTP status.
 """
 
 from typing import Final, NamedTuple
@@ -11,11 +11,11 @@ from assay.core.store.wire import BrokenError, ForeignError, StatusError, Untrus
 from assay.errors import NotFoundError, StoreAccessError, StoreError, StoreUnavailableError
 
 FAULTS: Final = (StatusError, BrokenError, ForeignError, UntrustedError)
-"""What requests raise; none of it leaves the store."""
+"""The internal exceptions of requests, which are converted to those of the store."""
 
 
 class Row(NamedTuple):
-    """What an error code of S3 means."""
+    """An error code of S3."""
 
     meaning: str
     error: type[StoreError]
@@ -23,13 +23,13 @@ class Row(NamedTuple):
 
     @property
     def transient(self) -> bool:
-        """Whether the same request may succeed a moment later."""
+        """Whether the same request may succeed later."""
         return self.error is StoreUnavailableError
 
 
 _CREDENTIALS: Final = (
     "check AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY (or the profile or role that they come from) "
-    "and the rights of that user on the bucket"
+    "and the permissions of that user on the bucket"
 )
 _ROOM: Final = "make room and run again"
 _BUCKET: Final = "create it: mc mb ALIAS/{bucket}"
@@ -44,7 +44,7 @@ TABLE: Final = {
     "ServiceUnavailable": Row("is not available", StoreUnavailableError, _AGAIN),
     "XMinioServerNotInitialized": Row("is starting", StoreUnavailableError, _AGAIN),
     "RequestTimeout": Row("waited too long for a request", StoreUnavailableError, _AGAIN),
-    "IncompleteBody": Row("got half of a request", StoreUnavailableError, _AGAIN),
+    "IncompleteBody": Row("got an incomplete request", StoreUnavailableError, _AGAIN),
     "OperationAborted": Row("is busy with the same key", StoreUnavailableError, _AGAIN),
     "ConditionalRequestConflict": Row("is busy with the same key", StoreUnavailableError, _AGAIN),
     "XAmzContentSHA256Mismatch": Row("got altered bytes", StoreUnavailableError, _AGAIN),
@@ -77,13 +77,13 @@ TABLE: Final = {
 }
 """By code."""
 _BY_STATUS: Final = {401: "AccessDenied", 403: "AccessDenied", 507: "InsufficientStorage"}
-"""Whose row counts where an answer has no code, such as that of a HEAD."""
+"""Row to use for responses without a code, such as those to HEAD."""
 _CONFLICT: Final = 409
-"""Transient in S3: two requests about the same key."""
+"""Transient in S3: concurrent requests for the same key."""
 ALTERED: Final = frozenset({"XAmzContentSHA256Mismatch", "BadDigest"})
-"""The body is not what its hash says."""
+"""Codes for a body that does not match its hash."""
 EXPIRED: Final = frozenset({"ExpiredToken", "InvalidTokenId", "TokenRefreshRequired"})
-"""Temporary credentials may be over earlier than was said; others are asked for once."""
+"""Codes for expired credentials, which may expire early; new ones are requested once."""
 MISSING: Final = frozenset(code for code, row in TABLE.items() if row.error is NotFoundError)
 
 
@@ -92,28 +92,31 @@ def row_of(code: str, status: int = 0) -> Row | None:
     return TABLE.get(code or _BY_STATUS.get(status, ""))
 
 
-def passes(code: str, status: int) -> bool:
-    """Whether the same request may succeed a moment after such an answer."""
+def is_transient_answer(code: str, status: int) -> bool:
+    """Whether the same request may succeed later after such a response."""
     if row := row_of(code, status):
         return row.transient
     return status in TRANSIENT_STATUS or status == _CONFLICT
 
 
 def is_transient(error: BaseException) -> bool:
-    """Whether the same request may succeed a moment after such an error."""
+    """Whether the same request may succeed later after such an error."""
     if isinstance(error, StatusError):
-        return passes(error.code, error.status)
+        return is_transient_answer(error.code, error.status)
     return isinstance(error, BrokenError)
 
 
 def to_store_error(error: BaseException, *, url: str, bucket: str, limits: str) -> StoreError:
-    """The store's error for what a request raised.
+    """Convert the exception of a request to an exception of the store.
 
     Args:
         error: One of `FAULTS`.
-        url: The store's, for the message.
-        bucket: Its bucket.
-        limits: How long transient faults were borne, in words.
+        url: URL of the store, for the message.
+        bucket: Its bucket, for the message.
+        limits: Description of the retry policy, for the message.
+
+    Returns:
+        The exception.
     """
     if isinstance(error, UntrustedError):
         return StoreError(
@@ -122,21 +125,31 @@ def to_store_error(error: BaseException, *, url: str, bucket: str, limits: str) 
         )
     if isinstance(error, ForeignError):
         return StoreError(
-            f"store {url}: the answer is not an S3 server's ({error}), so it says nothing about "
-            "what the store holds; a proxy or a sign-in page answers, or the endpoint in "
-            "ASSAY_STORE is another server's"
+            f"store {url}: the response is not from an S3 server ({error}); a proxy or a sign-in "
+            "page answers, or the endpoint in ASSAY_STORE is another server"
         )
     if isinstance(error, StatusError) and not is_transient(error):
         return permanent(error.code, error.status, str(error), url, bucket)
     return StoreUnavailableError(
-        f"store {url} does not answer as it should ({error}), after {limits}",
-        remedy="is it up, and is the endpoint in ASSAY_STORE right? What was stored stays; run "
-        "again to go on",
+        f"store {url} does not respond correctly ({error}), after {limits}",
+        remedy="check that it is up and that the endpoint in ASSAY_STORE is correct. Stored data "
+        "is kept; run again to continue",
     )
 
 
 def permanent(code: str, status: int, text: str, url: str, bucket: str) -> StoreError:
-    """The error for an answer that no retry mends."""
+    """The exception for a response that is not transient.
+
+    Args:
+        code: The error code; empty if the response has none.
+        status: The HTTP status.
+        text: Description of unknown codes.
+        url: URL of the store, for the message.
+        bucket: Its bucket, for the message.
+
+    Returns:
+        The exception.
+    """
     row = row_of(code, status)
     if row is None:
         return StoreError(f"store {url}: {text}")

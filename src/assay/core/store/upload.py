@@ -1,4 +1,4 @@
-"""A local file on its way to a bucket, in parts."""
+"""Upload of local files to a bucket in parts."""
 
 import hashlib
 import os
@@ -18,27 +18,28 @@ from assay.core.store.wire import Deadline
 from assay.errors import IntegrityError
 
 PART_BYTES: Final = 16 << 20
-"""Size of the parts of a large blob; also the size from which a blob moves in parts."""
+"""Part size of large blobs, and minimum size of blobs that are transferred in parts."""
 MAX_PARTS: Final = 10_000
-"""S3's limit; a blob of more than `MAX_PARTS * PART_BYTES` has larger parts."""
+"""Limit of S3; blobs of more than `MAX_PARTS * PART_BYTES` have larger parts."""
 _CHUNKS_AHEAD: Final = 4
-"""By so many the hash of the whole may be ahead of that of the parts; bounds the memory."""
+"""Maximum number of chunks between the two hashing threads; limits the memory."""
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A part of a file, or the whole of a small one: the body of a request."""
+    """The body of a request: a part of a file, or a whole small file."""
 
     source: "Source"
     offset: int
     length: int
     sha256: str
-    """Hex digest of its bytes, as they were hashed."""
+    """Hex digest of its bytes."""
 
     def send(self, connection: socket.socket, deadline: Deadline) -> None:
-        """Send the bytes; the last ones only if the file has not changed.
+        """Send the bytes; the last piece only if the file has not changed.
 
-        So even a server that checks no hash gets no whole body that is not what was named.
+        A changed file therefore never results in a complete body, even if the server does not
+        check hashes.
         """
         self._send(connection, self.offset, max(0, self.length - PIECE_BYTES), deadline)
         self.source.require_unchanged()
@@ -59,7 +60,7 @@ class Part:
             raise self.source.changed()
 
     def require_unchanged(self) -> None:
-        """Raise `IntegrityError` if the file, or this part of it, is no longer what was hashed."""
+        """Raise `IntegrityError` if the file or this part has changed since it was hashed."""
         self.source.require_unchanged()
         hasher = hashlib.sha256()
         for piece in read_pieces(self.source.descriptor, self.offset, self.length):
@@ -69,17 +70,24 @@ class Part:
 
 
 class Source:
-    """A local file, hashed as a whole and in parts in one pass, and its bytes once more."""
+    """A local file with the digests of the whole file and of its parts."""
 
     def __init__(self, stream: IO[bytes], path: Path, helpers: ThreadPoolExecutor) -> None:
+        """Hash the file.
+
+        Args:
+            stream: The open file, at its beginning.
+            path: Its path, for messages.
+            helpers: Hashes the parts.
+        """
         self.descriptor = stream.fileno()
         self._path = path
         self._before = self._stamp()
-        wanted = part_bytes(os.fstat(self.descriptor).st_size)
-        # The same bytes go into both hashes, on two cores: hashing gives up the interpreter's lock.
+        size = part_bytes(os.fstat(self.descriptor).st_size)
+        # Both hashes are computed in parallel, because hashlib releases the interpreter lock.
         chunks: SimpleQueue[bytes] = SimpleQueue()
         room = Semaphore(_CHUNKS_AHEAD)
-        parts = helpers.submit(self._hash_parts, chunks, room, wanted)
+        parts = helpers.submit(self._hash_parts, chunks, room, size)
         whole = hashlib.sha256()
         try:
             while chunk := stream.read(CHUNK_BYTES):
@@ -92,27 +100,27 @@ class Source:
         self.size = sum(part.length for part in self.parts)
         self.digest = PREFIX + whole.hexdigest()
 
-    def _hash_parts(self, chunks: "SimpleQueue[bytes]", room: Semaphore, wanted: int) -> list[Part]:
-        found: list[Part] = []
+    def _hash_parts(self, chunks: "SimpleQueue[bytes]", room: Semaphore, size: int) -> list[Part]:
+        parts: list[Part] = []
         begin, length, hasher = 0, 0, hashlib.sha256()
         while chunk := chunks.get():
             hasher.update(chunk)
             room.release()
             length += len(chunk)
-            if length >= wanted:
-                found.append(Part(self, begin, length, hasher.hexdigest()))
+            if length >= size:
+                parts.append(Part(self, begin, length, hasher.hexdigest()))
                 begin, length, hasher = begin + length, 0, hashlib.sha256()
         if length:
-            found.append(Part(self, begin, length, hasher.hexdigest()))
-        return found
+            parts.append(Part(self, begin, length, hasher.hexdigest()))
+        return parts
 
     def require_unchanged(self) -> None:
-        """Raise `IntegrityError` if the file has been written to since it was hashed."""
+        """Raise `IntegrityError` if the file has changed since it was hashed."""
         if self._stamp() != self._before:
             raise self.changed()
 
     def changed(self) -> IntegrityError:
-        """That the file is no longer what was hashed."""
+        """The error for a file that has changed since it was hashed."""
         return IntegrityError(f"{self._path} changed while it was stored; run again")
 
     def _stamp(self) -> tuple[int, int, int]:
@@ -123,10 +131,10 @@ class Source:
 def _send_file(
     connection: socket.socket, descriptor: int, offset: int, length: int, deadline: Deadline
 ) -> int:
-    """Have the kernel send bytes of a file, without a copy here; how many it sent.
+    """Send a range of a file with `sendfile`; returns the number of bytes sent.
 
-    Not all where the file is shorter by now, or lies on a file system that cannot.
-    `socket.sendfile` is of no use: it moves the position of a file that others send from.
+    That is less than `length` if the file is shorter, or its file system does not support it.
+    `socket.sendfile` cannot be used, because it changes the position of the shared file.
     """
     begin = offset
     timeout = connection.gettimeout()
@@ -151,5 +159,5 @@ def _send_file(
 
 
 def part_bytes(size: int) -> int:
-    """The size of the parts of a blob: whole chunks, and not more parts than S3 admits."""
+    """The part size of a blob: a multiple of the chunk size, with at most `MAX_PARTS` parts."""
     return max(PART_BYTES, -(-size // (MAX_PARTS * CHUNK_BYTES)) * CHUNK_BYTES)

@@ -1,11 +1,11 @@
-"""Signed HTTP requests to a bucket: what the store sends often, at the least cost.
+"""Signed HTTP requests to a bucket, optimized for the frequent requests of the store.
 
-Requests are made on connections that are kept, and signed as AWS specifies (Signature Version 4).
-docs/adr/0019 compares this with the libraries that could be used instead.
+Connections are reused, and requests are signed with AWS Signature Version 4. docs/adr/0019 compares
+this module with existing libraries.
 
-A success counts only if it looks like an S3 server's: a sign-in page, the page of a proxy, or an
-answer that a proxy has taken apart (chunked, compressed) says nothing about what the store holds.
-Every request has a deadline, by how many bytes it moves: see `Pace`.
+A successful response is accepted only if it looks like that of an S3 server. Sign-in pages, pages
+of proxies, and responses that a proxy has changed (chunked, compressed) are refused. Every request
+has a deadline that depends on the number of bytes: see `Pace`.
 """
 
 import contextlib
@@ -36,45 +36,45 @@ from assay.errors import UsageError
 EMPTY_SHA256: Final = hashlib.sha256(b"").hexdigest()
 MAX_ERROR_BYTES: Final = 64 << 10
 MAX_IDLE: Final = 64
-"""Connections kept."""
+"""Maximum number of idle connections."""
 
 
 _AWS: Final = re.compile(r"\.amazonaws\.com(\.cn)?(:\d+)?\Z")
 _LENGTH: Final = re.compile(r"[0-9]{1,18}", re.ASCII)
 _ENDS_WITHOUT_ANSWER: Final = 500
-"""From this status on, whoever answered speaks for a server that did not."""
+"""From this status on, the response may come from a proxy instead of the server."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """How long a request may take in all; a peer that sends a byte now and then is no answer."""
+    """Maximum total time of a request, so that a peer cannot delay it byte by byte."""
 
     seconds: float = 120.0
-    """For the request and the head of its answer."""
+    """For the request and the headers of the response."""
     bytes_per_second: int = 16 << 10
-    """In addition, for each byte of a body."""
+    """Minimum rate for the body, which gets additional time."""
 
     def time_for(self, size: int) -> float:
-        """Seconds that `size` bytes may take."""
+        """Maximum seconds for `size` bytes."""
         return size / self.bytes_per_second
 
 
 class Deadline:
-    """When a request must be over, by the monotonic clock."""
+    """The deadline of a request by the monotonic clock."""
 
     def __init__(self, pace: Pace) -> None:
         self._pace = pace
         self._at = time.monotonic() + pace.seconds
 
     def extend(self, size: int) -> None:
-        """Allow the time that `size` more bytes may take."""
+        """Add the time for `size` more bytes."""
         self._at += self._pace.time_for(size)
 
     def left(self) -> float:
-        """Seconds that are left, more than none.
+        """The remaining seconds, more than 0.
 
         Raises:
-            SlowError: None are left.
+            SlowError: The deadline has passed.
         """
         left = self._at - time.monotonic()
         if left <= 0:
@@ -84,42 +84,42 @@ class Deadline:
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """An S3 server, and what requests to it are signed with."""
+    """An S3 server and the credentials for it."""
 
     scheme: str
     netloc: str
     region: str
     credentials: Provider | None
-    """None for a server that needs none."""
+    """None for anonymous requests."""
 
     def of_bucket(self, bucket: str) -> tuple[str, str]:
-        """Host and path below which the objects of a bucket lie."""
+        """Host and path prefix of the objects of a bucket."""
         netloc = self.netloc
         if netloc == "s3.amazonaws.com":
             netloc = f"s3.{self.region}.amazonaws.com"
-        # A certificate covers one label: a bucket with a dot in its name is part of the path.
+        # A wildcard certificate covers one label, so a bucket with a dot is part of the path.
         if _AWS.search(netloc) and "." not in bucket:
             return f"{bucket}.{netloc}", "/"
         return netloc, f"/{bucket}/"
 
 
 class Body(Protocol):
-    """Bytes that send themselves, from their beginning each time."""
+    """A request body that can be sent repeatedly."""
 
     @property
     def length(self) -> int:
-        """How many."""
+        """Size in bytes."""
 
     def send(self, connection: socket.socket, deadline: Deadline) -> None:
-        """Send all of them before the deadline."""
+        """Send all bytes before the deadline."""
 
 
 class BrokenError(Exception):
-    """A connection that was refused, reset, cut short or silent; its text holds no URL."""
+    """A connection was refused, reset, cut short or timed out; the message contains no URL."""
 
 
 class SlowError(TimeoutError):
-    """A request that took longer than its bytes may take."""
+    """A request exceeded the time for its number of bytes."""
 
     def __init__(self, pace: Pace) -> None:
         super().__init__(
@@ -128,7 +128,7 @@ class SlowError(TimeoutError):
 
 
 class ForeignError(Exception):
-    """An answer that is not an S3 server's; its text says what is odd about it."""
+    """The response is not from an S3 server; the message gives the reason."""
 
 
 class UntrustedError(Exception):
@@ -136,9 +136,16 @@ class UntrustedError(Exception):
 
 
 class StatusError(Exception):
-    """An answer that is no success."""
+    """A response with an error status."""
 
     def __init__(self, status: int, code: str, headers: Message) -> None:
+        """An error of the server.
+
+        Args:
+            status: HTTP status.
+            code: S3 error code; empty if there is none.
+            headers: Headers of the response.
+        """
         super().__init__(f"{code or 'HTTP'} {status}")
         self.status = status
         self.code = code
@@ -146,27 +153,34 @@ class StatusError(Exception):
 
 
 class Answer:
-    """A successful answer, whose body is still to be read; close it by leaving its block."""
+    """A successful response with an unread body; a context manager that releases the connection."""
 
     def __init__(
         self, response: http.client.HTTPResponse, connection: socket.socket, wire: "Wire"
     ) -> None:
+        """A response on a connection.
+
+        Args:
+            response: The response, whose headers have been read.
+            connection: Its connection.
+            wire: Gets the connection back.
+        """
         self._response = response
         self._connection = connection
         self._wire = wire
         self.status = response.status
         self.headers = response.headers
         self.left = response.length or 0
-        """Bytes of the body that are still to come."""
+        """Remaining bytes of the body."""
 
     @property
     def modified(self) -> float:
-        """When the object was written, by the server's clock: seconds since the epoch."""
+        """Time of writing of the object by the clock of the server, in seconds since the epoch."""
         return _time(self.headers, "last-modified")
 
     @property
     def now(self) -> float:
-        """What the server's clock says: seconds since the epoch, whole ones."""
+        """Time of the response by the clock of the server, in whole seconds since the epoch."""
         return _time(self.headers, "date")
 
     def __enter__(self) -> Self:
@@ -178,29 +192,29 @@ class Answer:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        # Closed rather than drained when something is left: after an error it is of no use.
+        # A connection with an unread body is closed, because it cannot be reused.
         self._wire.release(self._connection, keep=self.left == 0 and not self._response.will_close)
         self._response.close()
 
     def read(self, size: int = -1, /) -> bytes:
         """At most `size` bytes of the body; empty at its end."""
-        wanted = self.left if size < 0 else min(size, self.left)
-        if not wanted:
+        count = self.left if size < 0 else min(size, self.left)
+        if not count:
             return b""
         try:
-            data = self._response.read(wanted)
+            data = self._response.read(count)
         except (OSError, http.client.HTTPException) as error:
             raise _broken(error) from error
         self.left -= len(data)
-        if len(data) < wanted:
-            raise BrokenError("the answer was cut short")
+        if len(data) < count:
+            raise BrokenError("the response was cut short")
         return data
 
     def read_all(self, limit: int) -> bytes:
-        """The whole body, even of an answer that does not say its length.
+        """Read the whole body, even without a Content-Length.
 
         Raises:
-            ForeignError: More than `limit` bytes.
+            ForeignError: The body has more than `limit` bytes.
         """
         try:
             data = self._response.read(limit + 1)
@@ -212,19 +226,19 @@ class Answer:
         return data
 
     def readinto(self, buffer: memoryview) -> int:
-        """Fill `buffer`, or as much of it as there is; the number of bytes."""
+        """Read bytes of the body into `buffer`; returns their number."""
         try:
             count = self._response.readinto(buffer)
         except (OSError, http.client.HTTPException) as error:
             raise _broken(error) from error
         self.left -= count
         if not count and self.left:
-            raise BrokenError("the answer was cut short")
+            raise BrokenError("the response was cut short")
         return count
 
 
 class Wire:
-    """Requests about the objects of one bucket; safe to share among threads."""
+    """Sends requests for the objects of one bucket; thread-safe."""
 
     def __init__(
         self,
@@ -235,6 +249,15 @@ class Wire:
         read_timeout: float,
         pace: Pace | None = None,
     ) -> None:
+        """A client without open connections.
+
+        Args:
+            endpoint: The server.
+            bucket: Name of the bucket.
+            connect_timeout: Seconds.
+            read_timeout: Maximum seconds without data.
+            pace: Maximum time of requests.
+        """
         self._region = endpoint.region
         self._provider = endpoint.credentials
         self._netloc, self._root = endpoint.of_bucket(bucket)
@@ -262,22 +285,25 @@ class Wire:
         document: bool = False,
         moves: int = 0,
     ) -> Answer:
-        """Send one request; the answer, if it is a success.
+        """Send one request.
 
         Args:
             method: HTTP method.
             key: The object's key, "" for the bucket.
             headers: By lower-case name.
             query: Canonical query string: names sorted, values encoded.
-            body: Bytes, or what sends them.
-            sha256: Hex digest of the body; a server that checks it refuses another body.
-            document: The answer is an XML document about the object, not the object.
-            moves: Bytes that the server itself moves before it answers.
+            body: Bytes, or an object that sends them.
+            sha256: Hex digest of the body; servers that verify it refuse other bodies.
+            document: Whether the response is an XML document instead of an object.
+            moves: Number of bytes that the server copies before it responds.
+
+        Returns:
+            The successful response.
 
         Raises:
-            StatusError: The server refused.
+            StatusError: The response has an error status.
             BrokenError: The connection failed, or was too slow.
-            ForeignError: The answer is not an S3 server's.
+            ForeignError: The response is not from an S3 server.
             UntrustedError: The certificate is not accepted.
         """
         size = len(body) if isinstance(body, bytes) else body.length
@@ -309,16 +335,7 @@ class Wire:
                 answer.left = 0
             deadline.extend(answer.left)
             return answer
-        with answer:
-            try:
-                text = b"" if method == "HEAD" else response.read(MAX_ERROR_BYTES)
-            except (OSError, http.client.HTTPException) as error:
-                raise _broken(error) from error
-            answer.left = response.length or 0
-        code = response.headers.get("x-minio-error-code") or error_code(text)
-        if not code and response.status < _ENDS_WITHOUT_ANSWER and not _of_s3(response.headers):
-            raise ForeignError(f"HTTP {response.status} without the headers of S3")
-        raise StatusError(response.status, code, response.headers)
+        raise _status_error(response, answer, method)
 
     def _exchange(
         self,
@@ -329,7 +346,8 @@ class Wire:
         deadline: Deadline,
     ) -> http.client.HTTPResponse:
         try:
-            # The server may have refused before it read all; its answer says why.
+            # The server may have refused the request before it read the body; the response has the
+            # reason.
             with contextlib.suppress(BrokenPipeError, ConnectionResetError):
                 if isinstance(body, bytes):
                     connection.sendall(head + body)
@@ -348,7 +366,7 @@ class Wire:
         return response
 
     def release(self, connection: socket.socket, *, keep: bool) -> None:
-        """Give a connection back, for another request or to be closed."""
+        """Return a connection, to be reused or closed."""
         if keep and len(self._idle) < MAX_IDLE:
             self._idle.append(connection)
         else:
@@ -360,7 +378,7 @@ class Wire:
                 connection = self._idle.pop()
             except IndexError:
                 break
-            # Something to read before a request was sent can only be the connection's end.
+            # An idle connection is readable only if it was closed.
             poll = select.poll()
             poll.register(connection, select.POLLIN)
             if not poll.poll(0):
@@ -382,7 +400,7 @@ class Wire:
     def _sign(
         self, method: str, path: str, query: str, headers: dict[str, str], sha256: str
     ) -> None:
-        """Add date and authorization: AWS Signature Version 4, all headers signed."""
+        """Add the date and the authorization (AWS Signature Version 4) to the headers."""
         if self._provider is None:
             return
         credentials = self._provider.retrieve()
@@ -410,8 +428,8 @@ class Wire:
             ("AWS4-HMAC-SHA256", stamp, scope, hashlib.sha256(canonical.encode()).hexdigest())
         )
         # The key changes once a day.
-        known, signing_key = self._signing_key
-        if known != (credentials.secret_key, scope):
+        cached_for, signing_key = self._signing_key
+        if cached_for != (credentials.secret_key, scope):
             signing_key = f"AWS4{credentials.secret_key}".encode()
             for part in scope.split("/"):
                 signing_key = hmac.digest(signing_key, part.encode(), "sha256")
@@ -424,7 +442,7 @@ class Wire:
 
 
 class _Timed(io.RawIOBase):
-    """What `HTTPResponse` reads a connection through; every read ends at the deadline."""
+    """The file object of an `HTTPResponse`; every read ends at the deadline."""
 
     def __init__(self, connection: socket.socket, deadline: Deadline) -> None:
         super().__init__()
@@ -433,51 +451,74 @@ class _Timed(io.RawIOBase):
         self._silence = connection.gettimeout()
 
     def makefile(self, _mode: str) -> io.BufferedReader:
-        """As `HTTPResponse` asks for it."""
+        """Called by `HTTPResponse`."""
         return io.BufferedReader(self)
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: Any, /) -> int:
-        left = self._deadline.left()
-        # Set only where it differs, because it is a call of the system.
-        if self._silence is None or left < self._silence:
-            self._connection.settimeout(left)
+        remaining = self._deadline.left()
+        # Set only if it differs, because it is a system call.
+        if self._silence is None or remaining < self._silence:
+            self._connection.settimeout(remaining)
         try:
             return self._connection.recv_into(buffer)
         except TimeoutError:
-            self._deadline.left()  # says that it was the whole that took too long
+            self._deadline.left()  # raises if the deadline was the reason
             raise
 
 
+def _status_error(
+    response: http.client.HTTPResponse, answer: Answer, method: str
+) -> StatusError | ForeignError:
+    """The exception for a response with an error status; releases its connection."""
+    with answer:
+        try:
+            text = b"" if method == "HEAD" else response.read(MAX_ERROR_BYTES)
+        except (OSError, http.client.HTTPException) as error:
+            raise _broken(error) from error
+        answer.left = response.length or 0
+    code = response.headers.get("x-minio-error-code") or error_code(text)
+    if not code and response.status < _ENDS_WITHOUT_ANSWER and not _of_s3(response.headers):
+        return ForeignError(f"HTTP {response.status} without the headers of S3")
+    return StatusError(response.status, code, response.headers)
+
+
 def _of_s3(headers: Message) -> bool:
-    """Whether a server that speaks S3 has sent these: all known ones name the request."""
+    """Whether the headers are from an S3 server: all known servers send a request id."""
     return any(name.lower().startswith("x-amz-") for name in headers)
 
 
 def _require_s3(response: http.client.HTTPResponse, method: str, *, is_object: bool) -> None:
-    """Refuse a success that no S3 server would send.
+    """Check that a successful response is from an S3 server.
 
     Raises:
-        ForeignError: Says what is odd.
+        ForeignError: It is not; the message gives the reasons.
     """
     headers = response.headers
     kind = headers.get("content-type", "").partition(";")[0].strip()
     problems = [] if _of_s3(headers) else ["no header of S3"]
-    if is_object and headers.get("transfer-encoding"):
-        problems.append(f"sent {headers['transfer-encoding'][:40]!r}")
-    if is_object and method in {"GET", "HEAD", "PUT"} and not headers.get("etag"):
-        problems.append("no ETag")
-    if is_object and method in {"GET", "HEAD"}:
-        if not _LENGTH.fullmatch(headers.get("content-length", "")):
-            problems.append("no usable Content-Length")
-        if headers.get("content-encoding", "identity") != "identity":
-            problems.append(f"encoded as {headers['content-encoding'][:40]!r}")
+    if is_object:
+        problems += _object_problems(headers, method)
     if problems and kind:
         problems.append(f"of type {kind[:80]!r}")
     if problems:
         raise ForeignError(f"HTTP {response.status}, {', '.join(problems)}")
+
+
+def _object_problems(headers: Message, method: str) -> list[str]:
+    problems = []
+    if headers.get("transfer-encoding"):
+        problems.append(f"sent {headers['transfer-encoding'][:40]!r}")
+    if method in {"GET", "HEAD", "PUT"} and not headers.get("etag"):
+        problems.append("no ETag")
+    if method in {"GET", "HEAD"}:
+        if not _LENGTH.fullmatch(headers.get("content-length", "")):
+            problems.append("no usable Content-Length")
+        if headers.get("content-encoding", "identity") != "identity":
+            problems.append(f"encoded as {headers['content-encoding'][:40]!r}")
+    return problems
 
 
 def _time(headers: Message, name: str) -> float:

@@ -1,12 +1,12 @@
-"""Great Expectations suites: parsed without Great Expectations, and drafted from data.
+"""Great Expectations (GX) suites: parse them without GX, and draft them from data.
 
-A suite is GX 1.x's own JSON: `{"name": ..., "expectations": [{"type": ..., "kwargs": {...}}]}`.
-Only GX's own expectations are admitted: a suite is data, and data runs no code.
+A suite is JSON of GX 1.x: `{"name": ..., "expectations": [{"type": ..., "kwargs": {...}}]}`. Only
+the expectations of GX itself are allowed: a suite is data and must not run code.
 
 ```
-known.py    the expectations there are, with their arguments
-parse.py    a suite's bytes, checked, all offenders at once
-draft.py    a first suite from a dataset, for a person to review
+known.py    the allowed expectations with their arguments
+parse.py    parser, which reports all problems together
+draft.py    draft of a suite from a dataset, for review
 ```
 
 docs/validation.md describes it for users. Importing this package imports neither GX nor pandas.

@@ -1,7 +1,7 @@
-"""A first suite for a dataset, for a person to review.
+"""Draft a suite for a dataset, for a person to review.
 
-It describes the data that it was drafted from, which may be wrong. Each expectation says in its
-notes what it rests on, so that a reviewer can keep, widen or drop it.
+It describes the data that it was drafted from, which may be wrong. The notes of each expectation
+give its reason, so that a reviewer can keep, widen or remove it.
 """
 
 import math
@@ -11,60 +11,60 @@ from typing import TYPE_CHECKING, Any, Final
 
 from assay import data as dataset
 from assay.data import Column, DatasetInfo
-from assay.data.whole import read_exact
+from assay.data.exact_integers import read_exact
 
 if TYPE_CHECKING:
     import pandas as pd
 
 MAX_LABELS: Final = 50
-"""A column with more distinct values is no closed set."""
+"""A column with more distinct values is not a closed set."""
 ROWS_PER_LABEL: Final = 5
-"""In a column with fewer rows per distinct value, on average, the values are no closed set."""
+"""A column with fewer rows per distinct value, on average, is not a closed set."""
 RANGE_SLACK: Final = 0.1
-"""Share of a range's width that is added at both ends."""
+"""Share of the width of a range that is added at both ends."""
 MISSING_SLACK: Final = 0.01
-"""Share of rows that may be missing beyond a tenth more than were."""
+"""Share of rows that may be missing, in addition to a tenth more than in the data."""
 UNSEEN_SLACK: Final = 0.01
-"""Share of rows that may have a new value, where some values were seen only once."""
+"""Share of rows that may have a new value, if some values occur only once."""
 MIN_KEY_ROWS: Final = 30
-"""With fewer rows, values that all differ do not make a key."""
+"""Minimum number of rows for a column with distinct values to be a key."""
 MAX_GROWTH: Final = 10
 _DIGITS: Final = 6
 
 
 def draft(folder: Path, target: str = "") -> dict[str, Any]:
-    """A first suite for a dataset's folder, for a person to review.
+    """Draft a suite for a dataset.
 
-    It holds what the data shows: the columns in order, the number of rows, types, missing values,
-    closed sets of texts, ranges, and keys. The data it was drafted from passes it, unless the
-    target is missing somewhere.
+    It describes the data: the columns in order, the number of rows, types, missing values, closed
+    sets of texts, ranges, and keys. The data itself passes the suite, unless values of the target
+    are missing.
 
     Args:
         folder: A dataset.
-        target: The column to predict: never missing, and a class label's values are a closed set
-            whatever their frequency. Empty: none.
+        target: The column to predict: never missing, and class labels are a closed set regardless
+            of their frequency. Empty: none.
 
     Returns:
-        GX 1.x's JSON. Each expectation has `meta.notes`, which says why it was drafted.
+        JSON of GX 1.x. Each expectation has `meta.notes` with its reason.
 
     Raises:
-        UsageError: `target` is no column.
+        UsageError: `target` is not a column.
         IntegrityError: Not a dataset.
     """
     table = dataset.info(folder)
     if target:
         dataset.require_columns([target], table.names, "target")
     frame = read_exact(folder)
-    found = list(_table(table))
+    expectations = list(_table(table))
     for column in table.columns:
-        found += _column(column, frame[column.name], is_target=column.name == target)
+        expectations += _column(column, frame[column.name], is_target=column.name == target)
     notes = (
         f"Drafted from {table.rows} rows. It describes that data, not what is right: read it, and "
         "keep what should always hold."
     )
     return {
         "name": f"{target}-draft" if target else "draft",
-        "expectations": found,
+        "expectations": expectations,
         "meta": {"notes": notes},
     }
 
@@ -88,7 +88,7 @@ def _table(table: DatasetInfo) -> Iterator[dict[str, Any]]:
 def _column(column: Column, values: "pd.Series", *, is_target: bool) -> Iterator[dict[str, Any]]:
     present = values.dropna()
     if present.empty:
-        return  # validation refuses a column without any value, whatever the suite says
+        return  # validation always refuses columns without values
     yield _missing(column, len(values), is_target=is_target)
     yield _type(column)
     distinct = int(present.nunique())
@@ -116,7 +116,7 @@ def _missing(column: Column, rows: int, *, is_target: bool) -> dict[str, Any]:
 
 
 def _type(column: Column) -> dict[str, Any]:
-    """What `assay.data.read` makes of the column's type."""
+    """An expectation of the type with which `assay.data.read` reads the column."""
     of_type = "expect_column_values_to_be_of_type"
     on: dict[str, Any] = {"column": column.name}
     if column.type == "int64" and column.nulls:
@@ -157,7 +157,7 @@ def _labels(
         note = f"All {distinct} values that were there."
         once = int((present.value_counts() == 1).sum())
         if once:
-            # Good and Turing: the share of values seen once estimates that of unseen ones.
+            # Good-Turing: the share of values that occur once estimates that of unseen values.
             kwargs["mostly"] = 1 - UNSEEN_SLACK
             note += f" {once} came only once, so that a few new ones are to be expected."
     return _expectation("expect_column_values_to_be_in_set", kwargs, note)
@@ -183,7 +183,7 @@ def _range(column: Column, present: "pd.Series") -> Iterator[dict[str, Any]]:
 
 
 def _outward(value: float, slack: float, *, whole: bool) -> float:
-    """`value` moved by `slack`, to a few digits, and never to the other side of `value`."""
+    """`value` moved by `slack` and rounded to a few digits, but never past `value`."""
     if whole:
         return int(value) + math.trunc(slack)
     moved = float(f"{float(value) + slack:.{_DIGITS}g}")

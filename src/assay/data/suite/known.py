@@ -1,7 +1,7 @@
-"""The expectations that a suite may hold, with their arguments.
+"""The expectations that a suite may contain, with their arguments.
 
-Committed, so that a suite is checked in milliseconds instead of the seconds that importing GX
-takes; tests/data/test_suite.py compares it with the installed GX, argument by argument.
+This table checks a suite in milliseconds, while importing GX takes seconds.
+tests/data/test_suite.py compares it with the installed GX.
 """
 
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from typing import Final
 
 @dataclass(frozen=True, slots=True)
 class Arguments:
-    """The `kwargs` of an expectation; of `either`, if there are any, at least one must be given."""
+    """The `kwargs` of an expectation; at least one of `either` is required, if it is not empty."""
 
     required: tuple[str, ...]
     optional: tuple[str, ...]
@@ -97,20 +97,20 @@ NOT_ADMITTED: Final = {
     ),
     "unexpected_rows_expectation": "it runs a query, and a suite is data that runs no code",
 }
-"""Expectations of GX that a suite may not hold, with the reason."""
+"""Expectations of GX that are not allowed, with the reason."""
 
 
 def _parse(table: str) -> dict[str, Arguments]:
-    found = {}
+    arguments = {}
     for line in table.strip().splitlines():
         name, _, rest = line.partition(":")
         required, optional, either = (*map(str.split, rest.split("|")), [], [])[:3]
-        found[name] = Arguments(tuple(required), tuple(optional), tuple(either))
-    return found
+        arguments[name] = Arguments(tuple(required), tuple(optional), tuple(either))
+    return arguments
 
 
 ARGUMENTS: Final = _parse(_TABLE)
-"""Arguments of every admitted expectation, by its type."""
+"""Arguments of the allowed expectations, by type."""
 
 EXPECTATION_TYPES: Final = frozenset(ARGUMENTS)
-"""GX's expectations about one table in pandas; none that needs SQL, a query or another table."""
+"""GX's expectations for a single pandas table, without SQL, queries or other tables."""

@@ -1,4 +1,4 @@
-"""A suite's bytes, checked without Great Expectations; what they hold may be hostile."""
+"""Parse and check untrusted suites without Great Expectations."""
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -18,7 +18,7 @@ MAX_SUITE_BYTES: Final = 4 << 20
 _LIMITS: Final = Limits(MAX_SUITE_BYTES, depth=32, values=1_000_000)
 MAX_EXPECTATIONS: Final = 10_000
 MAX_SHOWN: Final = 50
-"""Problems that an error lists."""
+"""Maximum number of problems in an error."""
 
 _ITEM_KEYS: Final = frozenset(
     {"type", "kwargs", "meta", "id", "notes", "description", "severity", "rendered_content"}
@@ -39,39 +39,42 @@ class Suite:
 
     name: str
     expectations: tuple[Mapping[str, Any], ...]
-    """At least one; each with a `type` that is admitted, `kwargs`, and perhaps `meta`."""
+    """At least one; each with an allowed `type`, `kwargs`, and optionally `meta`."""
 
 
 def parse_suite(data: bytes, columns: Sequence[str] | None = None, name: str = "suite") -> Suite:
-    """Parse a suite; needs no Great Expectations.
+    """Parse a suite; does not need Great Expectations.
 
     Args:
         data: JSON, at most `MAX_SUITE_BYTES`.
-        columns: The table's columns, if known; expectations about others are then refused.
-        name: What to call the file in errors.
+        columns: The columns of the table, if known; expectations about others are refused.
+        name: Name of the file in error messages.
+
+    Returns:
+        The suite.
 
     Raises:
-        UsageError: All that is wrong: no JSON, no expectations, types or arguments that there are
-            not or that are not admitted, columns that there are not.
+        UsageError: The suite is not valid: not JSON, no expectations, unknown types, arguments or
+            columns. The message lists all problems.
     """
     raw = read_json(data, name, _LIMITS)
-    found = raw.get("expectations") if isinstance(raw, dict) else None
-    if not isinstance(found, list) or not 0 < len(found) <= MAX_EXPECTATIONS:
+    items = raw.get("expectations") if isinstance(raw, dict) else None
+    if not isinstance(items, list) or not 0 < len(items) <= MAX_EXPECTATIONS:
         raise UsageError(
             f"{name}: not a suite; it needs 'expectations', a list of 1 to {MAX_EXPECTATIONS}. "
             "Draft one with: assay suite draft"
         )
     problems: list[str] = []
-    for number, item in enumerate(found, 1):
+    for number, item in enumerate(items, 1):
         problems += [f"{name}: expectation {number}: {p}" for p in _problems(item, columns)]
         if len(problems) > MAX_SHOWN:
-            # Looking for similar names takes time, so it ends where nobody would read on.
-            left = len(found) - number
-            problems[MAX_SHOWN:] = [f"the last {left} expectations were not looked at"]
+            # Stops here, because the search for similar names is slow.
+            unchecked = len(items) - number
+            problems[MAX_SHOWN:] = [f"the last {unchecked} expectations were not checked"]
             break
     if problems:
         raise UsageError.all_of(problems)
-    return Suite(str(raw.get("name") or "suite"), tuple(found))
+    return Suite(str(raw.get("name") or "suite"), tuple(items))
 
 
 def _problems(item: Any, columns: Sequence[str] | None) -> list[str]:
@@ -81,7 +84,7 @@ def _problems(item: Any, columns: Sequence[str] | None) -> list[str]:
     if not isinstance(kind, str) or kind not in EXPECTATION_TYPES:
         return [_unknown(kind)]
     if "type" not in item:
-        return [f"write 'type' instead of 'expectation_type' ({kind}): this is GX 1.x's form"]
+        return [f"write 'type' instead of 'expectation_type' ({kind}): as in GX 1.x"]
     kwargs = item.get("kwargs", {})
     known = ARGUMENTS[kind]
     problems = some(
@@ -101,7 +104,7 @@ def _problems(item: Any, columns: Sequence[str] | None) -> list[str]:
 def _unknown(kind: Any) -> str:
     if isinstance(kind, str) and kind in NOT_ADMITTED:
         return f"type {kind!r} is not admitted: {NOT_ADMITTED[kind]}"
-    # Classes are called ExpectColumnToExist, and types expect_column_to_exist.
+    # The class ExpectColumnToExist has the type expect_column_to_exist.
     snake = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", str(kind)[:200]).lower()
     close = closest(snake, EXPECTATION_TYPES)
     hint = f"did you mean {close!r}?" if close else "only Great Expectations' own are admitted"
@@ -120,19 +123,23 @@ def _argument_problems(kind: str, kwargs: Mapping[str, Any], known: Arguments) -
             yield f"{name!r} is a suite parameter, which has no value here; write the value"
         elif (check := _check(kind, name)) is not None and (problem := check(value)):
             yield f"{name!r} {problem}"
-    for name in known.required:
-        if kwargs.get(name) is None:
-            yield f"{name!r} is missing"
-    if known.either and all(kwargs.get(name) is None for name in known.either):
-        yield f"give {' or '.join(map(repr, known.either))}, without which nothing could fail"
+    yield from _missing_arguments(kwargs, known)
     low: Any = kwargs.get("min_value")
     high: Any = kwargs.get("max_value")
     if _is_number(low) and _is_number(high) and low > high:
         yield f"'min_value' {low} is above 'max_value' {high}"
 
 
+def _missing_arguments(kwargs: Mapping[str, Any], known: Arguments) -> Iterator[str]:
+    for name in known.required:
+        if kwargs.get(name) is None:
+            yield f"{name!r} is missing"
+    if known.either and all(kwargs.get(name) is None for name in known.either):
+        yield f"give {' or '.join(map(repr, known.either))}, without which nothing could fail"
+
+
 def _check(kind: str, name: str) -> Callable[[Any], str] | None:
-    """The check of an argument; of some names it depends on the expectation."""
+    """The check of an argument, which for some names depends on the expectation."""
     if name == "column_list" and not kind.startswith("expect_table_"):
         return _columns
     if name == "ignore_row_if":
@@ -145,8 +152,7 @@ def _check(kind: str, name: str) -> Callable[[Any], str] | None:
 def _column_problems(
     kind: str, kwargs: Mapping[str, Any], columns: Sequence[str] | None
 ) -> list[str]:
-    # Whether these columns are there is what the expectation itself is about; with others it
-    # could not be judged.
+    # These expectations check themselves whether columns exist.
     if columns is None or kind == "expect_column_to_exist" or kind.startswith("expect_table_"):
         return []
     named = [kwargs[key] for key in ("column", "column_A", "column_B") if key in kwargs]
@@ -154,7 +160,7 @@ def _column_problems(
 
 
 def _keys(value: Any) -> Iterator[Any]:
-    """Every key at any depth."""
+    """All keys at any depth."""
     pending = [value]
     while pending:
         item = pending.pop()
@@ -236,7 +242,7 @@ _NO_FORM: Final = re.compile("bad directive|stray %")
 _pair_rows = _one_of("both_values_are_missing", "either_value_is_missing", "neither")
 _rows = _one_of("all_values_are_missing", "any_value_is_missing", "never")
 _COUNTED: Final = re.compile("_(count|lengths|proportion|stdev)_")
-"""Types whose bounds are numbers, whatever the column holds."""
+"""Expectation types with numeric bounds for every type of column."""
 
 
 def _pairs(value: Any) -> str:
@@ -255,12 +261,15 @@ def _quantiles(value: Any) -> str:
         return f"is {shown(value)}; {right}"
     if len(quantiles) != len(ranges) or not all(_is_number(q) and 0 <= q <= 1 for q in quantiles):
         return f"is {shown(value)}; {right}"
-    for pair in ranges:
-        if not isinstance(pair, list) or len(pair) != 2 or pair == [None, None]:  # noqa: PLR2004
-            return f"has the range {shown(pair)}; give [low, high], one of which may be null"
-        low, high = pair
-        if _is_number(low) and _is_number(high) and low > high:
-            return f"has the range {shown(pair)}, whose low end is above the high end"
+    return next(filter(None, map(_range_problem, ranges)), "")
+
+
+def _range_problem(pair: Any) -> str:
+    if not isinstance(pair, list) or len(pair) != 2 or pair == [None, None]:  # noqa: PLR2004
+        return f"has the range {shown(pair)}; give [low, high], one of which may be null"
+    low, high = pair
+    if _is_number(low) and _is_number(high) and low > high:
+        return f"has the range {shown(pair)}, whose low end is above the high end"
     return ""
 
 
@@ -269,7 +278,7 @@ def _filled(value: Any) -> str:
 
 
 def _mostly(value: Any) -> str:
-    # With 0 the expectation could not fail.
+    # With 0 the expectation could never fail.
     right = _is_number(value) and 0 < value <= 1
     return "" if right else f"is {shown(value)}; give a share above 0, at most 1"
 
@@ -301,7 +310,7 @@ def _object(value: Any) -> str:
 
 
 def _schema(value: Any) -> str:
-    """References may name a place on the network; patterns have no bound of time."""
+    """Refuse external references and patterns, whose matching time is not limited."""
     pending = [value]
     while pending:
         item = pending.pop()
@@ -312,12 +321,14 @@ def _schema(value: Any) -> str:
                     "expect_column_values_to_match_regex"
                 )
             for key in ("$ref", "$dynamicRef", "$recursiveRef", "$schema"):
-                place = item.get(key, "#")
-                known = key == "$schema" and str(place).startswith(
+                target = item.get(key, "#")
+                known = key == "$schema" and str(target).startswith(
                     ("http://json-schema.org/draft-", "https://json-schema.org/draft/")
                 )
-                if not known and not str(place).startswith("#"):
-                    return f"refers to {shown(place)}; only references within it ('#…') are taken"
+                if not known and not str(target).startswith("#"):
+                    return (
+                        f"refers to {shown(target)}; only references within it ('#…') are allowed"
+                    )
             pending += item.values()
         elif isinstance(item, list):
             pending += item

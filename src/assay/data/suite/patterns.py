@@ -1,18 +1,18 @@
-r"""Regular expressions of suites: matched by RE2, which takes time linear in the text.
+r"""Regular expressions of suites, matched by RE2 in linear time.
 
-Python's own matcher goes back and tries again, so that a short pattern can take years on a short
-text. RE2 refuses what it could not match in linear time (back references, look-around). What both
-take but read differently is translated, so that a pattern means what it means to Great
-Expectations, which uses Python's:
+Python's matcher uses backtracking, so that a short pattern can take years on a short text. RE2
+refuses features that need backtracking (back references, look-around). Syntax with a different
+meaning is translated, so that patterns have the same meaning as in Great Expectations, which uses
+Python's matcher:
 
 | pattern | Python | RE2 |
 | --- | --- | --- |
-| `\d`, `\w`, `\s` and their opposites | of Unicode | of ASCII |
-| `$` | also before a line end that ends the text | only at the end |
-| `\Z` | the end | not known |
-| `{,3}` | up to 3 | these characters |
+| `\d`, `\w`, `\s` and their opposites | Unicode | ASCII |
+| `$` | also before a line end at the end of the text | only at the end |
+| `\Z` | the end | not supported |
+| `{,3}` | up to 3 | literal characters |
 
-`\b` and `\B` stay RE2's: they know words of ASCII letters.
+`\b` and `\B` are those of RE2, for words of ASCII letters.
 """
 
 import re
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 MAX_PATTERN: Final = 1000
-"""Characters of a pattern."""
+"""Maximum length of a pattern."""
 _WORD: Final = r"\p{L}\p{N}_"
 _SPACE: Final = r"\s\x0b\x1c-\x1f\x85\p{Z}"
 _INSIDE: Final = {"d": r"\p{Nd}", "D": r"\P{Nd}", "w": _WORD, "s": _SPACE}
@@ -40,7 +40,7 @@ _FLAGS: Final = re.compile(r"\(\?[a-zA-Z]*m")
 
 
 def pattern_problem(pattern: str) -> str:
-    """Why a pattern cannot be used; empty when it can."""
+    """Why a pattern cannot be used; empty if it can."""
     try:
         compiled(pattern)
     except UsageError as error:
@@ -49,20 +49,20 @@ def pattern_problem(pattern: str) -> str:
 
 
 def compiled(pattern: str) -> str:
-    """A pattern of Python's as RE2's, which was tried.
+    """Translate a Python pattern to RE2.
 
     Raises:
-        UsageError: Too long, no pattern of Python's, or one that RE2 refuses.
+        UsageError: The pattern is too long, not valid in Python, or not supported by RE2.
     """
     import pyarrow as pa
     import pyarrow.compute as pc
 
     if len(pattern) > MAX_PATTERN:
         raise UsageError(f"has {len(pattern)} characters, the limit is {MAX_PATTERN}")
-    shown = pattern if len(pattern) <= 80 else f"{pattern[:80]}…"  # noqa: PLR2004 - enough to find it
+    shown = pattern if len(pattern) <= 80 else f"{pattern[:80]}…"  # noqa: PLR2004 - enough to recognize it
     try:
         with warnings.catch_warnings():
-            # A nested set, which Python's next versions read as another pattern.
+            # Nested sets have another meaning in future versions of Python.
             warnings.simplefilter("error")
             re.compile(pattern)
     except (re.error, RecursionError, OverflowError, FutureWarning, DeprecationWarning) as error:
@@ -80,10 +80,10 @@ def compiled(pattern: str) -> str:
 
 
 def matches(texts: "pa.Array", pattern: str) -> "pa.Array":
-    """For each text, whether the pattern is found somewhere in it; null for null.
+    """For each text, whether it contains the pattern; null for null.
 
     Raises:
-        UsageError: As `compiled`.
+        UsageError: As for `compiled`.
     """
     import pyarrow.compute as pc
 
@@ -92,28 +92,28 @@ def matches(texts: "pa.Array", pattern: str) -> "pa.Array":
 
 def _translated(pattern: str) -> str:
     multiline = _FLAGS.search(pattern) is not None
-    found, place, inside = [], 0, False
-    while place < len(pattern):
-        piece = pattern[place]
-        if piece == "\\" and place + 1 < len(pattern):
-            name = pattern[place + 1]
+    pieces, index, inside = [], 0, False
+    while index < len(pattern):
+        piece = pattern[index]
+        if piece == "\\" and index + 1 < len(pattern):
+            name = pattern[index + 1]
             if inside and name in "WS":
-                raise UsageError(f"\\{name} within [ ] is not supported; write what it stands for")
+                raise UsageError(f"\\{name} within [ ] is not supported; write it out")
             known = _INSIDE if inside else _OUTSIDE
-            piece, place = known.get(name, pattern[place : place + 2]), place + 2
+            piece, index = known.get(name, pattern[index : index + 2]), index + 2
         elif inside:
             inside = piece != "]"
-            place += 1
+            index += 1
         elif piece == "[":
             # The first "]" of a class is one of its characters.
-            first = re.compile(r"\[\^?\]?").match(pattern, place)
+            first = re.compile(r"\[\^?\]?").match(pattern, index)
             piece = first.group() if first else piece
-            inside, place = True, place + len(piece)
+            inside, index = True, index + len(piece)
         elif piece == "$" and not multiline:
-            piece, place = r"(?:\n?\z)", place + 1
-        elif pattern.startswith("{,", place):
-            piece, place = "{0,", place + 2
+            piece, index = r"(?:\n?\z)", index + 1
+        elif pattern.startswith("{,", index):
+            piece, index = "{0,", index + 2
         else:
-            place += 1
-        found.append(piece)
-    return "".join(found)
+            index += 1
+        pieces.append(piece)
+    return "".join(pieces)

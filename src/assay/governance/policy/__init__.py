@@ -1,7 +1,7 @@
-"""Policies: what a model must show before it is registered, and the judging of it.
+"""Policies: the rules for a model, and the judgement of evidence by them.
 
-The language is described in docs/policy.md. Judging fails closed: what is missing, is not a
-number, or is about something else fails its rule; no rules, or none that applied, is not a pass.
+docs/policy.md describes the language. Judging fails closed: evidence that is missing, not a number,
+or about something else fails its rule; without a rule that applied, the decision is not a pass.
 """
 
 from assay.evidence.selectors import Expression, parse_expression

@@ -1,11 +1,11 @@
-"""Intervals that hold although several models were tried on the same test rows.
+"""Intervals that are corrected for several models tried on the same test rows.
 
 By Bonferroni's inequality, of k intervals at confidence 1 - a/k all cover with at least 1 - a
-(Bonferroni 1936; Dunn 1961, "Multiple comparisons among means"). The evidence holds the interval at
-1 - a only, so it is widened around the value: each side is multiplied by ln(2k/a) / ln(2/a). That
-is by how much a bound moves whose tail falls off exponentially, such as the exact bound of a
-proportion near 0 or 1; the tail of a normal distribution falls off faster, and there the interval
-becomes wider than it would have to be.
+(Bonferroni 1936; Dunn 1961, "Multiple comparisons among means"). The evidence has only the interval
+at 1 - a, so it is widened around the value: each side is multiplied by ln(2k/a) / ln(2/a). This is
+the factor for a bound with an exponential tail, such as the exact bound of a proportion near 0 or
+1; the tail of a normal distribution decreases faster, so there the interval becomes wider than
+necessary.
 """
 
 import math
@@ -17,7 +17,7 @@ ATTEMPTS: Final = "attempts_on_test_data"
 
 
 def widened(interval: Interval, value: float, attempts: float) -> Interval:
-    """The interval corrected for `attempts` models, of which its own is one.
+    """The interval corrected for `attempts` models, including its own.
 
     Args:
         interval: At confidence 1 - a.

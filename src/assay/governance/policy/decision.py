@@ -1,4 +1,4 @@
-"""A decision as a record: an in-toto test result about the model's digest.
+"""The format of decisions: an in-toto test result about the model's digest.
 
 https://github.com/in-toto/attestation/blob/main/spec/predicates/test-result.md
 
@@ -65,16 +65,19 @@ def decide(
 
     Args:
         policy: The policy's YAML.
-        documents: By digest.
-        model: As for `judge`, and so are `data`, `test_data` and `production`.
-        policy_artifact: Digest of the artifact that holds the policy.
+        documents: Evidence documents by digest.
+        model: See `judge`.
+        policy_artifact: Digest of the artifact with the policy.
         data: See `judge`.
         test_data: See `judge`.
         production: See `judge`.
 
+    Returns:
+        The decision.
+
     Raises:
         PolicyError: The policy does not parse.
-        UsageError: An argument that should be a digest and is none.
+        UsageError: An argument that should be a digest is not one.
     """
     decision = judge(
         parse_policy(policy, POLICY_FILE_NAME),
@@ -90,18 +93,21 @@ def decide(
 def replay(
     policy: bytes, evidence: Sequence[bytes], model: str | None = None, data: str | None = None
 ) -> Decision:
-    """Judge again from bytes alone; needs no store.
+    """Judge evidence from bytes, without a store.
 
     Args:
         policy: The policy's YAML.
-        evidence: Documents as `evidence.json` holds them; JSON in any spelling.
+        evidence: Documents in the format of `evidence.json`; the JSON need not be canonical.
         model: Digest; by default the one that the documents name.
         data: Digest of the dataset behind the model; by default the one that documents about data
             alone name, because nothing else identifies them here.
 
+    Returns:
+        The decision.
+
     Raises:
-        UsageError: Something that is no document (all are named), or the documents name no model,
-            or several, and none is given.
+        UsageError: An argument is not a document (names all of them), or the documents name no
+            model, or several, and none is given.
         PolicyError: The policy does not parse.
     """
     documents: dict[str, EvidenceDocument] = {}
@@ -110,14 +116,14 @@ def replay(
         try:
             documents[of_bytes(content)] = _document(content)
         except AssayError as error:
-            problems.append(f"evidence {number} is no evidence document ({error})")
+            problems.append(f"evidence {number} is not an evidence document ({error})")
     if problems:
-        raise UsageError.all_of([*problems, f"a document is written {EVIDENCE_FORM}"])
+        raise UsageError.all_of([*problems, f"a document has the form {EVIDENCE_FORM}"])
     if model is None:
         models = {doc.subjects["model"] for doc in documents.values() if "model" in doc.subjects}
         if len(models) != 1:
             result = ", ".join(sorted(models)) or "none"
-            raise UsageError(f"the evidence names these models: {result}; say which with --model")
+            raise UsageError(f"the evidence names these models: {result}; choose one with --model")
         (model,) = models
     if data is None:
         about = {
@@ -139,7 +145,7 @@ def statement(decision: Decision) -> dict[str, Any]:
     """The decision as an in-toto Statement, checked against the published types.
 
     Raises:
-        IntegrityError: It does not fit them; a bug.
+        IntegrityError: It does not match them; a bug.
     """
     document = _statement(decision, decision.reason)
     _check_types(document)
@@ -198,18 +204,17 @@ def _check_types(document: Mapping[str, Any]) -> None:
         ParseDict(document["predicate"], TestResult())
         Statement.copy_from_pb(ParseDict(document, StatementMessage())).validate()
     except (ParseError, ValueError) as error:
-        raise IntegrityError(f"the decision is no valid statement: {error}") from error
+        raise IntegrityError(f"the decision is not a valid statement: {error}") from error
 
 
 def read_decision(folder: Path) -> Decision:
-    """Read `decision.json` of a decision's folder, and check it against itself.
+    """Read `decision.json` of a decision's folder, and check that it is consistent.
 
-    What it cannot check is whether the evidence says what the rows say; who has the evidence calls
-    `decide` again and compares.
+    It does not compare the rows with the evidence; call `decide` with the evidence for that.
 
     Raises:
-        IntegrityError: Missing, malformed, or it contradicts itself: above all a verdict that does
-            not follow from its rows.
+        IntegrityError: It is missing, malformed or inconsistent; above all, the verdict does not
+            follow from its rows.
     """
     path = folder / FILE_NAME
     if not path.is_file():
@@ -220,10 +225,10 @@ def read_decision(folder: Path) -> Decision:
 
 
 def parse_decision(content: bytes) -> Decision:
-    """As `read_decision`, from the file's bytes.
+    """As `read_decision`, from the bytes of the file.
 
     Raises:
-        IntegrityError: Malformed, or it contradicts itself.
+        IntegrityError: It is malformed or inconsistent.
     """
     raw = parse_canonical_json(content, FILE_NAME)
     try:

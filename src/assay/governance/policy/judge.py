@@ -1,4 +1,8 @@
-"""Judging evidence by a policy. Fails closed; every reason not to pass is reported in one line."""
+"""Judging evidence by a policy. Fails closed; each reason against a pass is one line.
+
+Decisions in stores contain the explanations, and are compared with a new judgement: changing the
+text of an explanation would invalidate them.
+"""
 
 import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -35,7 +39,7 @@ def judge(
 ) -> Decision:
     """Judge evidence about `model`.
 
-    1. Each document must be about this model, its test rows and its rival where it names them; or
+    1. Each document must be about this model, and its test rows and production model if named; or
        about data alone: then about `data`, `test_data`, or data that a document about this model
        names. Evidence about data cannot serve a rule on what only a model has, such as accuracy.
     2. Each document's own verdict, if it has one, must be `pass`, and be made on the policy's terms
@@ -47,14 +51,17 @@ def judge(
 
     Args:
         policy: The rules.
-        documents: By a name for messages and the decision, such as the artifact's digest.
+        documents: Evidence documents, by a name for messages and the decision, such as a digest.
         model: Digest of the model.
         data: Digest of the dataset that the model's rows were taken from; "" when not given.
         test_data: Digest of the rows the model was tested on; "" when not given.
         production: Digest of the production model, "" for none; None when not given.
 
+    Returns:
+        The judgement.
+
     Raises:
-        UsageError: `model`, or another of the digests, is none.
+        UsageError: `model`, or another of the digests, is not a digest.
     """
     require_digest(model, "model")
     for name, digest in {
@@ -83,7 +90,7 @@ def judge(
 
 @dataclass(frozen=True, slots=True)
 class _Scope:
-    """What the evidence must be about."""
+    """The subjects of the evidence."""
 
     model: str
     data: Collection[str]
@@ -111,7 +118,7 @@ class _Scope:
         return cls(model, frozenset({data, test_data, *named} - {""}), test_data, production)
 
     def objection(self, document: EvidenceDocument) -> str:
-        """Why a document is not about what is judged; "" when it is."""
+        """Why a document is not about the judged model; "" if it is."""
         if "model" in document.subjects:
             return self._objection_to_model(document.subjects) or self._objection_to_rival(document)
         data = document.subjects.get("data", "")
@@ -147,7 +154,7 @@ class _Scope:
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
-    """What one piece of evidence says about a name."""
+    """One value of a name in the evidence."""
 
     value: float | None
     interval: Interval | None
@@ -170,7 +177,7 @@ class _Unclear(Exception):  # noqa: N818 - never leaves this module
 
 
 def _index(documents: Mapping[str, EvidenceDocument], scope: _Scope) -> _Index:
-    """What all documents say, by name in the spelling of rules."""
+    """The values of all documents, by name in the spelling of rules."""
     seen: _Index = {}
     for _, document in sorted(documents.items()):
         other = scope.objection(document)
@@ -188,7 +195,7 @@ def _index(documents: Mapping[str, EvidenceDocument], scope: _Scope) -> _Index:
             )
     for _, document in sorted(documents.items()):
         for name, note in document.notes.items():
-            # A note without a value says why the value is missing.
+            # A note without a value is the reason why the value is missing.
             if name not in document.values and canonical_name(name) not in seen:
                 seen[canonical_name(name)] = [_Seen(None, None, note, "", True)]
     return seen
@@ -263,7 +270,7 @@ def _finding(rule: Rule, policy: Policy, seen: _Index) -> _Finding:
         _require_primary(policy.primary_metric, seen)
     bound = rule.expression.metric in _BOUNDS
     if bound and (rule.confidence is not None or corrected):
-        # A bound says nothing of its level; the interval that it bounds does.
+        # A bound has no level; its interval has one.
         delta, intervals = _sibling(rule.expression, seen)
         whole = _require_level(intervals, rule.confidence, REGRESSION)
         upper = rule.expression.metric == _UPPER
@@ -365,7 +372,7 @@ def _whole(expression: Expression, interval: Interval) -> tuple[bool, bool]:
     """Whether every number of the interval satisfies the expression, and whether none does."""
     low, high = expression.holds(interval.low), expression.holds(interval.high)
     if expression.comparison not in {"==", "!="}:
-        # The ends decide for an ordering: what holds at both holds between.
+        # For an ordering, a condition that holds at both ends holds between.
         return low and high, not low and not high
     point = interval.low == interval.high == expression.threshold
     outside = not interval.low <= expression.threshold <= interval.high
@@ -376,7 +383,7 @@ def _require_primary(metric: str, seen: _Index) -> None:
     """Refuse a comparison by another metric than the policy's.
 
     Raises:
-        _Refusal: It was made by another, or does not say by which.
+        _Refusal: It was made by another metric, or does not name it.
     """
     named, _ = _find(Expression(f"{REGRESSION}_{metric}", {}, "==", 0), seen)
     whole, _ = _find(Expression(REGRESSION, {}, "==", 0), seen)
@@ -387,7 +394,7 @@ def _require_primary(metric: str, seen: _Index) -> None:
 
 
 def _attempts(seen: _Index) -> float:
-    """How many models were tried; without a number nothing can be corrected for it."""
+    """The number of tried models; an error without it, because intervals cannot be corrected."""
     attempts, _ = _find(Expression(ATTEMPTS, {}, ">=", 1), seen)
     if attempts < 1:
         raise _Refusal(f"{ATTEMPTS} is {attempts:g}, and the model itself is one")
@@ -407,7 +414,7 @@ def _require_level(
         raise _Refusal(f"the evidence gives no confidence interval of {metric}")
     if any(other != interval for other in intervals):
         raise _Refusal(f"two documents give different intervals of {metric}")
-    # Asked this way round, a level that is not a number is refused.
+    # In this form, NaN as the level is refused.
     if confidence is not None and not abs(interval.confidence - confidence) <= LEVEL_TOLERANCE:
         raise _Refusal(
             f"the evidence's interval of {metric} is at confidence {interval.confidence:g}, not "
@@ -460,7 +467,7 @@ def _require_clear(expression: Expression, seen_values: Sequence[_Seen], note: s
     or its own verdict is inconclusive. Never a pass, which requires a value.
 
     Raises:
-        _Unclear: It is so.
+        _Unclear: The data is inconclusive.
     """
     name = expression.evidence_name
     for item in seen_values:
@@ -486,7 +493,7 @@ def _same_metric(name: str, seen: _Index) -> list[str]:
 
 
 def _first_model(name: str, seen: _Index) -> str:
-    exists = [one.value for one in seen.get("production_exists", [])]
+    exists = [value.value for value in seen.get("production_exists", [])]
     if name.startswith(REGRESSION) and set(exists) == {0}:
         return (
             ", because no model is in production; to admit a first model, add to the rule "

@@ -1,7 +1,7 @@
 """The policy file: YAML around expressions. docs/policy.md describes the language.
 
-A policy is written by a person and decides what is released, so nothing in it is guessed: unknown
-and repeated keys, misspelt metrics, anchors, aliases and tags are errors. Every error has its line
+A policy is written by a person and decides about releases, so nothing in it is guessed: unknown and
+repeated keys, misspelt metrics, anchors, aliases and tags are errors. Every error has its line
 and column in the file, and all are reported at once.
 """
 
@@ -12,7 +12,7 @@ from typing import Any, Final
 import yaml
 
 from assay.core.digest import is_digest
-from assay.documents import NodeReader, closest, place
+from assay.documents import NodeReader, closest, position
 from assay.errors import PolicyError
 from assay.evidence.labels import NAME, Malformed
 from assay.evidence.selectors import NUMBER, Expression, parse
@@ -23,7 +23,7 @@ MAX_RULES: Final = 1000
 ON_FAIL: Final = ("block", "block_and_notify")
 REGRESSION: Final = "regression_delta"
 SEEN_ROWS_SHARE: Final = 0.01
-"""Rows that a model has seen raise its accuracy by no more than their share."""
+"""Seen rows raise the accuracy of a model by at most their share."""
 
 _KEYS: Final = (
     "gates",
@@ -57,7 +57,7 @@ class Rule:
     when: Expression | None = None
     """The rule applies only when this holds."""
     reason: str = ""
-    """Why the rule is there, for readers of a report."""
+    """The purpose of the rule, for readers of the report."""
 
     def __str__(self) -> str:
         confidence = f" at confidence {self.confidence:g}" if self.confidence is not None else ""
@@ -70,7 +70,7 @@ class StepRule:
     """A step whose evidence counts although it is not the library's, or not of this version."""
 
     entry_point: str
-    """`module:name`, as its attestations say."""
+    """`module:name`, as in its attestations."""
     code: str = ""
     """Digest of all its code; empty for any."""
 
@@ -85,7 +85,7 @@ class Policy:
     """Level at which rules on `regression_delta` are judged by the interval."""
     primary_metric: str = ""
     allowed_modules: tuple[str, ...] = ()
-    """Import prefixes that train admits estimators from, besides scikit-learn."""
+    """Import prefixes of estimators that train admits besides scikit-learn."""
     custom_metrics: tuple[str, ...] = ()
     steps: tuple[StepRule, ...] = ()
     """Steps whose evidence counts besides the library's."""
@@ -94,9 +94,9 @@ class Policy:
     checks: str = ""
     """Digest of the behavioural checks that must have been run; empty for any."""
     seen_rows_share: float = SEEN_ROWS_SHARE
-    """Largest share of evaluated rows that the model may have seen already."""
+    """Largest share of evaluated rows that the model may have seen."""
     positive_label: str = ""
-    """The class that metrics such as recall are of; empty for the last in sort order."""
+    """The class for metrics such as recall; empty for the last in sort order."""
 
 
 def parse_policy(data: bytes, name: str = "policy") -> Policy:
@@ -104,10 +104,10 @@ def parse_policy(data: bytes, name: str = "policy") -> Policy:
 
     Args:
         data: YAML, UTF-8, at most `MAX_POLICY_BYTES`.
-        name: What to call the file in errors.
+        name: Name of the file in errors.
 
     Raises:
-        PolicyError: All that is wrong, each with line and column.
+        PolicyError: All problems, each with line and column.
     """
     reader = _Reader(name, data, MAX_POLICY_BYTES, PolicyError)
     node = reader.compose("write 'gates:' and a list of rules")
@@ -117,12 +117,12 @@ def parse_policy(data: bytes, name: str = "policy") -> Policy:
 
 
 class _Reader(NodeReader):
-    """Walks a policy's nodes."""
+    """Reads the nodes of a policy."""
 
     _custom: tuple[str, ...] = ()
 
     def policy(self, node: Any) -> Policy:
-        """The policy; worthless if a problem was found, so call `finish` after it."""
+        """The policy; not valid if there was a problem, so call `finish` after it."""
         fields = self._fields(node, _KEYS, "policy")
         self._custom = self._names(fields.get("custom_metrics"), "a metric", dotted=False)
         confidence = self._confidence(fields.get("confidence"))
@@ -183,7 +183,7 @@ class _Reader(NodeReader):
         if digest and not is_digest(digest):
             self._add(fields["code"], f"{digest!r} is not a digest; `assay passport` shows it")
         if entry_point.startswith(_LIBRARY) and not digest:
-            self._add(node, "name the code of a step of the library, because it counts without")
+            self._add(node, "give the code of a step of the library, because it counts without")
         return StepRule(entry_point, digest)
 
     def _truth(self, node: Any) -> bool:
@@ -220,7 +220,7 @@ class _Reader(NodeReader):
             return None
         if own is None and expression.metric.startswith(REGRESSION):
             own = confidence
-        line, column = place(self._source, fields["metric"], 0)
+        line, column = position(self._source, fields["metric"], 0)
         return Rule(expression, line, column, own, when, reason)
 
     def _expression(self, node: Any) -> Expression | None:

@@ -22,10 +22,10 @@ class Requirement:
 
 
 def _stages() -> dict[str, dict[str, Any]]:
-    """What the `stage.yaml` of each of the library's stages says of its evidence."""
+    """The evidence of each of the library's stages, from `stage.yaml`."""
     text = resources.files("assay.governance.policy").joinpath("stages.json").read_text()
-    found: dict[str, dict[str, Any]] = json.loads(text)
-    return found
+    declared: dict[str, dict[str, Any]] = json.loads(text)
+    return declared
 
 
 _STAGES: Final = _stages()
@@ -59,10 +59,10 @@ SYNONYMS: Final = {
     "r2_score": "r2",
     "sensitivity": "recall",
 }
-"""Other words for the same, which spelling alone would not lead to the right name."""
+"""Synonyms, for suggestions that the spelling alone would not give."""
 
 BY_CLASS: Final = frozenset({"precision", "recall", "f1", "average_precision"})
-"""Metrics of a binary task that mean something else when the other class is the positive one."""
+"""Metrics of a binary task that depend on which class is positive."""
 
 _PREFIXES: Final = ("candidate_", "production_", "regression_delta_", "compared_")
 _CUTOFF: Final = 0.8
@@ -84,12 +84,12 @@ def is_known(metric: str) -> bool:
 
 
 def is_about_model(metric: str) -> bool:
-    """Whether `metric` can only be said of a model, and so never by evidence about data alone."""
+    """Whether `metric` is only defined for models, not for data alone."""
     return metric in _MODEL_NAMES or (metric not in _ALL_NAMES and _base(metric) in _MODEL_NAMES)
 
 
 def suggest(metric: str) -> str | None:
-    """The known name that `metric` probably misspells; None when it is known or far from all."""
+    """The known name that `metric` probably misspells; None if it is known or not similar."""
     if is_known(metric):
         return None
     lowered = metric.lower()

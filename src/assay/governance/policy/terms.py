@@ -1,9 +1,11 @@
-"""The terms on which evidence must have been made for a policy to believe it.
+"""The parameters with which evidence must have been made to count for a policy.
 
-A comparison judges by itself, by a margin and at a level of confidence; and both evaluation and
-comparison leave groups unjudged that are too small. The person who starts a run sets these
-parameters, so the evidence names them, and they are compared with the policy. So it is with the
-file of behavioural checks, where the policy names one, and with the class that a recall is of.
+A comparison has a verdict of its own, by a margin and at a level of confidence; and evaluation and
+comparison do not judge groups that are too small. The user of a run sets these parameters, so the
+evidence names them, and they are compared with the policy. The same holds for the file of
+behavioural checks, if the policy names one, and for the positive class.
+
+The texts are part of stored decisions; see `assay.governance.policy.judge`.
 """
 
 from typing import Final
@@ -14,9 +16,9 @@ from assay.governance.policy.language import REGRESSION, Policy
 from assay.governance.policy.names import is_by_class
 
 MIN_CONFIDENCE: Final = 0.9
-"""Least level of a comparison where the policy names none."""
+"""Lowest level of a comparison if the policy names none."""
 MIN_SLICE_ROWS: Final = 30
-"""Least rows of a group that evidence may speak of."""
+"""Smallest number of rows of a group in evidence."""
 VIOLATIONS: Final = "safety_violations"
 LEVEL_TOLERANCE: Final = 1e-9
 
@@ -38,7 +40,7 @@ def margin(policy: Policy) -> float | None:
 
 
 def level(policy: Policy) -> float:
-    """The least level of confidence at which a comparison may judge."""
+    """The lowest level of confidence at which a comparison may judge."""
     named = [
         rule.confidence
         for rule in policy.rules
@@ -48,7 +50,7 @@ def level(policy: Policy) -> float:
 
 
 def objection(document: EvidenceDocument, policy: Policy) -> str:
-    """Why a document was made on other terms than the policy's; "" when it was not."""
+    """Why a document was made with other parameters than the policy's; "" if it was not."""
     return (
         _rows_objection(document)
         or _checks_objection(document, policy)
@@ -94,14 +96,14 @@ def _comparison_objection(document: EvidenceDocument, policy: Policy) -> str:
 
 
 def _class_objection(document: EvidenceDocument, policy: Policy) -> str:
-    """Why a document takes another class for the positive one than the policy; "" if it does not.
+    """Why a document has another positive class than the policy; "" if it has not.
 
-    The person who starts a run chooses the class. The recall of a frequent class is easily high, so
-    where the policy says nothing, it means the default.
+    The user of a run chooses the class. The recall of a frequent class is easily high, so a policy
+    without one means the default.
     """
     given = document.notes.get(POSITIVE)
     if given is None:
-        # What ranks candidates repeats numbers that were measured on other rows.
+        # The ranking of candidates repeats numbers that were measured on other rows.
         asked = any(
             is_by_class(metric_of(name)) and not name.startswith(f"{metric_of(name)}{{candidate=")
             for name in document.values

@@ -1,8 +1,8 @@
 """Decisions, their rows and the verdict that follows from them.
 
 A decision passes only if at least one rule was judged, and every rule that was judged and every
-document's own verdict is a pass. That is how `verdict_of` is written: a pass must be shown, and
-whatever it does not recognise blocks.
+document's own verdict is a pass. `verdict_of` returns a pass only for recognised rows; everything
+else blocks.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,7 +13,7 @@ from typing import Any, Final
 from assay.evidence.format import Interval
 
 MAX_REASONS: Final = 10
-"""How many failed rules the one-line reason names; the decision holds all."""
+"""Number of failed rules in the one-line reason; the decision has all."""
 
 
 _NOTHING_JUDGED: Final = "no rule was judged, because none of the policy's rules applied"
@@ -28,7 +28,7 @@ class Verdict(StrEnum):
 
 
 class Outcome(StrEnum):
-    """What became of one row."""
+    """The result of one row."""
 
     PASS = "pass"  # noqa: S105 - not a password
     FAIL = "fail"
@@ -37,16 +37,16 @@ class Outcome(StrEnum):
 
 
 class Kind(StrEnum):
-    """What a row is about."""
+    """The subject of a row."""
 
     RULE = "rule"
     DOCUMENT = "document"
-    """A document of evidence: what it is about, and its own verdict."""
+    """An evidence document: its subject, and its own verdict."""
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """What became of one rule, or of one document."""
+    """The result of one rule, or of one document."""
 
     text: str
     outcome: Outcome
@@ -56,14 +56,14 @@ class Row:
     line: int = 0
     """Of the rule in the policy, from 1; 0 for a document."""
     evidence: str = ""
-    """Name of the evidence asked for; a document's own name."""
+    """Name of the evidence of a rule; name of a document."""
     value: float | None = None
-    """The value seen; None when there was none that could be used."""
+    """The observed value; None if there was no usable one."""
     interval: Interval | None = None
-    """The interval used; None when the value itself was compared."""
+    """The interval used; None if the value itself was compared."""
     threshold: float | None = None
     reason: str = ""
-    """Why the policy has the rule, in its own words."""
+    """The reason of the rule in the policy."""
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON."""
@@ -132,12 +132,12 @@ class Decision:
 
     @property
     def reason(self) -> str:
-        """One line that names what kept it from passing; empty when it passed."""
+        """The reasons against a pass as one line; empty if it passed."""
         return "; ".join(self.reasons)
 
     @property
     def reasons(self) -> list[str]:
-        """What kept it from passing, one sentence each; empty when it passed."""
+        """The reasons against a pass, one sentence each; empty if it passed."""
         return reasons_of(self.rows)
 
     def to_dict(self) -> dict[str, Any]:
@@ -169,7 +169,7 @@ def verdict_of(rows: Sequence[Row]) -> Verdict:
 
 
 def reasons_of(rows: Sequence[Row]) -> list[str]:
-    """What kept a decision from passing, rules first; empty when it passed."""
+    """The reasons against a pass, rules first; empty if it passed."""
     verdict = verdict_of(rows)
     if verdict is Verdict.PASS:
         return []
@@ -177,7 +177,7 @@ def reasons_of(rows: Sequence[Row]) -> list[str]:
     if not bad:
         return [_NOTHING_JUDGED]
     rules = [row.explanation for row in bad if row.kind is Kind.RULE]
-    # A document's own verdict often says what a rule says too.
+    # A document's own verdict often has the same reason as a rule.
     documents = [
         f"{row.explanation}, {row.text}"
         for row in bad
@@ -189,7 +189,7 @@ def reasons_of(rows: Sequence[Row]) -> list[str]:
 
 
 def earlier_reason_of(rows: Sequence[Row]) -> str:
-    """The reason as earlier versions wrote it into decisions that stores hold."""
+    """The reason in the form that earlier versions wrote into decisions."""
     verdict = verdict_of(rows)
     if verdict is Verdict.PASS:
         return ""

@@ -1,5 +1,5 @@
-"""Numbers about predictions: metrics, bootstrap intervals, slices, paired comparison.
+"""Statistics of predictions: metrics, confidence intervals, slices, paired comparison.
 
-Every metric is a function of row weights: one row of ones gives the estimate, rows of resampling
-counts give its bootstrap distribution. docs/evaluation.md has the formulas and their sources.
+Every metric is a function of row weights: weights of 1 give the estimate, resampling counts give
+the bootstrap distribution. docs/evaluation.md has the formulas and their sources.
 """

@@ -1,4 +1,4 @@
-"""Metrics on the rows as they are, and the parameters that intervals and slices take."""
+"""Estimates of metrics, and checks of the parameters of intervals and slices."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -10,13 +10,23 @@ from assay.models.build import MAX_SEED
 from assay.models.statistics.metrics import Metric
 
 MIN_RESAMPLES: Final = 100
-"""Fewer say too little about the tails of a distribution."""
+"""Minimum number of resamples to estimate the tails of a distribution."""
 
 
 def settings_problems(
     confidence: float, resamples: int, min_slice_rows: int, seed: int
 ) -> list[str]:
-    """Everything wrong with what a user asks of intervals and slices."""
+    """Check the parameters of intervals and slices.
+
+    Args:
+        confidence: Confidence level.
+        resamples: Number of resamples.
+        min_slice_rows: Minimum number of rows of a slice.
+        seed: Seed of random generators.
+
+    Returns:
+        One line for each value that is out of range.
+    """
     problems = []
     if not 0 < confidence < 1:
         problems.append(f"confidence is {confidence}; give a number between 0 and 1")
@@ -31,6 +41,6 @@ def settings_problems(
 
 @np.errstate(over="ignore", invalid="ignore")
 def estimate(metrics: Mapping[str, Metric], rows: int) -> dict[str, float]:
-    """Each metric on the rows as they are; infinite or NaN where numbers are too large for it."""
+    """Each metric with weights of 1; infinite or NaN if numbers are too large."""
     ones = np.ones((1, rows))
     return {name: tidy(float(metric(ones)[0])) for name, metric in metrics.items()}

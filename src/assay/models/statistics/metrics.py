@@ -1,7 +1,7 @@
-"""Metrics as functions of row weights; each agrees with scikit-learn's of the same name.
+"""Metrics as functions of row weights, equal to those of scikit-learn with the same names.
 
-A metric takes weights of shape (resamples, rows) and gives values of shape (resamples,). A value
-that the weighted rows do not define (the area under a curve of one class) is NaN.
+A metric takes weights of shape (resamples, rows) and returns values of shape (resamples,). Values
+that are not defined for the weighted rows (the area under the curve of one class) are NaN.
 """
 
 from collections.abc import Callable, Mapping
@@ -37,18 +37,18 @@ _EPSILON: Final = float(np.finfo(np.float64).eps)
 
 @dataclass(frozen=True)
 class Predictions:
-    """What a model said about rows whose truth is known."""
+    """Predictions of a model for rows with known target."""
 
     task: str
     truth: NDArray[Any]
     predicted: NDArray[Any]
     probabilities: Array | None
-    """Shape (rows, classes), in the order of `classes`; None when the model gives none."""
+    """Shape (rows, classes), in the order of `classes`; None if the model has none."""
     classes: tuple[Any, ...]
     positive: Any
 
     def take(self, rows: NDArray[Any]) -> "Predictions":
-        """The same for a subset of rows."""
+        """The predictions for a subset of the rows."""
         return Predictions(
             self.task,
             self.truth[rows],
@@ -60,48 +60,48 @@ class Predictions:
 
     @cached_property
     def codes(self) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-        """For each row, the place of the actual and of the said class in `classes`; else -1."""
+        """For each row, the actual and predicted class as indices of `classes`; -1 if unknown."""
         import pandas as pd
 
         known = pd.Index(self.classes, dtype=object)
-        actual, said = (
+        actual, predicted = (
             known.get_indexer(pd.Index(values, dtype=object))
             for values in (self.truth, self.predicted)
         )
-        return actual, said
+        return actual, predicted
 
     @cached_property
     def right(self) -> NDArray[np.bool_]:
-        """Whether what was said is so, for each row."""
-        actual, said = self.codes
-        return np.asarray(actual == said, dtype=np.bool_)
+        """For each row, whether the prediction is correct."""
+        actual, predicted = self.codes
+        return np.asarray(actual == predicted, dtype=np.bool_)
 
     @cached_property
     def confusion(self) -> Array:
-        """Rows by actual (first axis) and said class."""
-        actual, said = self.codes
+        """Number of rows by actual (first axis) and predicted class."""
+        actual, predicted = self.codes
         size = len(self.classes)
-        counts = np.bincount(actual * size + said, minlength=size * size)
+        counts = np.bincount(actual * size + predicted, minlength=size * size)
         return counts.reshape(size, size).astype(np.float64)
 
     @property
     def positive_counts(self) -> tuple[float, float, float]:
-        """Of the positive class: rows rightly said to be of it, rows of it, rows said to be."""
-        place = list(self.classes).index(self.positive)
+        """Numbers of true positives, actual positives and predicted positives."""
+        index = list(self.classes).index(self.positive)
         matrix = self.confusion
-        return matrix[place, place], matrix[place].sum(), matrix[:, place].sum()
+        return matrix[index, index], matrix[index].sum(), matrix[:, index].sum()
 
     @property
     def actual_positive(self) -> NDArray[np.bool_]:
-        """Whether a row is of the positive class."""
+        """For each row, whether it belongs to the positive class."""
         return np.asarray(self.codes[0] == list(self.classes).index(self.positive))
 
     @property
     def score(self) -> Array:
-        """`positive_score`, where there is one.
+        """`positive_score`, which must be available.
 
         Raises:
-            ValueError: There is none.
+            ValueError: It is not available.
         """
         if self.positive_score is None:
             raise ValueError("the model gives no probability of a positive class")
@@ -109,7 +109,7 @@ class Predictions:
 
     @property
     def calibration(self) -> tuple[Array, Array]:
-        """A probability for each row, and whether what it is the probability of came true."""
+        """For each row, a predicted probability, and 1 if its event occurred, otherwise 0."""
         if self.task == "binary":
             return self.score, self.actual_positive.astype(np.float64)
         if self.probabilities is None:
@@ -118,7 +118,7 @@ class Predictions:
 
     @property
     def numbers(self) -> Array:
-        """The truth of a regression."""
+        """The target of a regression."""
         return np.asarray(self.truth, dtype=np.float64)
 
     @property
@@ -135,17 +135,17 @@ class Predictions:
 
 
 def metrics(data: Predictions) -> Mapping[str, Metric]:
-    """The metrics that are defined for the task, by name."""
+    """The metrics of the task by name."""
     if data.task == "regression":
         return _regression(data)
-    found = dict(_classification(data))
+    result = dict(_classification(data))
     if data.task == "binary":
-        found.update(_binary(data))
-    return found
+        result.update(_binary(data))
+    return result
 
 
 def row_losses(name: str, data: Predictions) -> Array | None:
-    """The values that a metric is the mean of over the rows; None if it is not such a mean."""
+    """The values of which a metric is the mean; None if it is not a mean over rows."""
     if name == "log_loss" and data.probabilities is not None:
         chosen = data.probabilities[np.arange(len(data.truth)), data.codes[0]]
         return np.asarray(-np.log(np.clip(chosen, _EPSILON, 1)))
@@ -159,10 +159,10 @@ def row_losses(name: str, data: Predictions) -> Array | None:
 
 
 def _losses(name: str, data: Predictions) -> Metric:
-    found = row_losses(name, data)
-    if found is None:
+    values = row_losses(name, data)
+    if values is None:
         raise ValueError(f"{name} is not a mean over rows")
-    return _mean(found)
+    return _mean(values)
 
 
 def _mean(values: Array) -> Metric:
@@ -175,27 +175,27 @@ def _ratio(top: Array, bottom: Array, empty: float) -> Array:
 
 def _classification(data: Predictions) -> Mapping[str, Metric]:
     size = len(data.classes)
-    actual, said = (codes[:, None] == np.arange(size) for codes in data.codes)
-    counts = np.hstack([actual & said, actual, said]).astype(np.float64)
+    actual, predicted = (codes[:, None] == np.arange(size) for codes in data.codes)
+    counts = np.hstack([actual & predicted, actual, predicted]).astype(np.float64)
 
     def per_class(weights: Array) -> tuple[Array, Array, Array]:
         sums = weights @ counts
         return sums[:, :size], sums[:, size : 2 * size], sums[:, 2 * size :]
 
     def balanced(weights: Array) -> Array:
-        hit, there, _ = per_class(weights)
-        recalls = np.where(there > 0, hit / np.where(there > 0, there, 1), np.nan)
+        hits, rows, _ = per_class(weights)
+        recalls = np.where(rows > 0, hits / np.where(rows > 0, rows, 1), np.nan)
         with np.errstate(all="ignore"):
-            mean: Array = np.nansum(recalls, axis=1) / np.maximum((there > 0).sum(axis=1), 1)
+            mean: Array = np.nansum(recalls, axis=1) / np.maximum((rows > 0).sum(axis=1), 1)
         return mean
 
     def f1(weights: Array) -> tuple[Array, Array]:
-        hit, there, told = per_class(weights)
-        return _ratio(2 * hit, there + told, 0.0), there
+        hits, rows, guesses = per_class(weights)
+        return _ratio(2 * hits, rows + guesses, 0.0), rows
 
     def present(weights: Array) -> Array:
-        _, there, told = per_class(weights)
-        return np.asarray((there + told) > 0, dtype=np.float64)
+        _, rows, guesses = per_class(weights)
+        return np.asarray((rows + guesses) > 0, dtype=np.float64)
 
     def macro(values: Array, weights: Array) -> Array:
         here = present(weights)
@@ -203,13 +203,13 @@ def _classification(data: Predictions) -> Mapping[str, Metric]:
         return mean
 
     def matthews(weights: Array) -> Array:
-        hit, there, told = per_class(weights)
+        hits, rows, guesses = per_class(weights)
         total = weights.sum(axis=1)
-        top = hit.sum(axis=1) * total - (there * told).sum(axis=1)
-        bottom = (total**2 - (told**2).sum(axis=1)) * (total**2 - (there**2).sum(axis=1))
+        top = hits.sum(axis=1) * total - (rows * guesses).sum(axis=1)
+        bottom = (total**2 - (guesses**2).sum(axis=1)) * (total**2 - (rows**2).sum(axis=1))
         return _ratio(top, np.sqrt(np.maximum(bottom, 0)), 0.0)
 
-    found: dict[str, Metric] = {
+    result: dict[str, Metric] = {
         "accuracy": _mean(data.right.astype(np.float64)),
         "balanced_accuracy": balanced,
         "matthews_corrcoef": matthews,
@@ -219,15 +219,15 @@ def _classification(data: Predictions) -> Mapping[str, Metric]:
         "f1_weighted": lambda w: (f1(w)[0] * f1(w)[1]).sum(axis=1) / f1(w)[1].sum(axis=1),
     }
     if data.probabilities is not None:
-        found["log_loss"] = _losses("log_loss", data)
-        found["expected_calibration_error"] = _calibration_error(*data.calibration)
-    return found
+        result["log_loss"] = _losses("log_loss", data)
+        result["expected_calibration_error"] = _calibration_error(*data.calibration)
+    return result
 
 
 def _binary(data: Predictions) -> Mapping[str, Metric]:
-    place = list(data.classes).index(data.positive)
-    actual, said = (np.asarray(codes == place, dtype=np.float64) for codes in data.codes)
-    counts = np.stack([actual * said, actual, said], axis=1)
+    index = list(data.classes).index(data.positive)
+    actual, predicted = (np.asarray(codes == index, dtype=np.float64) for codes in data.codes)
+    counts = np.stack([actual * predicted, actual, predicted], axis=1)
 
     def precision(weights: Array) -> Array:
         sums = weights @ counts
@@ -241,13 +241,13 @@ def _binary(data: Predictions) -> Mapping[str, Metric]:
         sums = weights @ counts
         return _ratio(2 * sums[:, 0], sums[:, 1] + sums[:, 2], np.nan)
 
-    found: dict[str, Metric] = {"precision": precision, "recall": recall, "f1": f1}
+    result: dict[str, Metric] = {"precision": precision, "recall": recall, "f1": f1}
     score = data.positive_score
     if score is not None:
-        found["brier_score"] = _losses("brier_score", data)
-        found["roc_auc"] = _roc_auc(score, actual)
-        found["average_precision"] = _average_precision(score, actual)
-    return found
+        result["brier_score"] = _losses("brier_score", data)
+        result["roc_auc"] = _roc_auc(score, actual)
+        result["average_precision"] = _average_precision(score, actual)
+    return result
 
 
 def _grouped(score: Array, actual: Array) -> Callable[[Array], tuple[Array, Array]]:
@@ -269,7 +269,7 @@ def _roc_auc(score: Array, actual: Array) -> Metric:
     sums = _grouped(score, actual)
 
     def area(weights: Array) -> Array:
-        # The share of (positive, negative) pairs in right order; ties count half (Mann-Whitney).
+        # The share of (positive, negative) pairs in correct order; ties count half (Mann-Whitney).
         up, down = sums(weights)
         below = down.sum(axis=1, keepdims=True) - np.cumsum(down, axis=1)
         top = (up * (below + 0.5 * down)).sum(axis=1)
@@ -283,8 +283,8 @@ def _average_precision(score: Array, actual: Array) -> Metric:
 
     def value(weights: Array) -> Array:
         up, down = sums(weights)
-        found, told = np.cumsum(up, axis=1), np.cumsum(up + down, axis=1)
-        top = (up * _ratio(found, told, 0.0)).sum(axis=1)
+        hits, guesses = np.cumsum(up, axis=1), np.cumsum(up + down, axis=1)
+        top = (up * _ratio(hits, guesses, 0.0)).sum(axis=1)
         return _ratio(top, up.sum(axis=1), np.nan)
 
     return value

@@ -1,4 +1,4 @@
-"""From a model and a table to predictions beside the truth."""
+"""Predict a table and combine the predictions with the target."""
 
 from typing import TYPE_CHECKING
 
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 
 def predict(model: "LoadedModel", frame: "pd.DataFrame") -> Predictions:
-    """Predictions for the rows of a table that holds the target.
+    """Predict the rows of a table with the target.
 
     Raises:
-        UsageError: The target or a feature is missing or of another type than in training, or the
+        UsageError: The target or a feature is missing or has another type than in training, or the
             model knows none of its values.
     """
     model.check_table(frame)
@@ -42,18 +42,26 @@ def predict(model: "LoadedModel", frame: "pd.DataFrame") -> Predictions:
 
 
 def require_primary(name: str, known: list[str], task: str) -> str:
-    """The primary metric: `name`, or the default of the task.
+    """The primary metric.
+
+    Args:
+        name: Name of a metric; empty for the default of the task.
+        known: The metrics of the task.
+        task: `binary`, `multiclass` or `regression`.
+
+    Returns:
+        Name of the metric.
 
     Raises:
-        UsageError: Not a metric of this task; suggests a close one.
+        UsageError: The task does not have the metric; the message suggests a similar one.
     """
     from difflib import get_close_matches
 
     from assay.models.statistics.metrics import DEFAULT_PRIMARY
 
-    wanted = name or DEFAULT_PRIMARY[task]
-    if wanted not in known:
-        close = get_close_matches(wanted, known, n=1)
+    metric = name or DEFAULT_PRIMARY[task]
+    if metric not in known:
+        close = get_close_matches(metric, known, n=1)
         hint = f"did you mean {close[0]!r}?" if close else f"there are: {', '.join(sorted(known))}"
-        raise UsageError(f"primary_metric: no metric {wanted!r} for a {task} model; {hint}")
-    return wanted
+        raise UsageError(f"primary_metric: no metric {metric!r} for a {task} model; {hint}")
+    return metric

@@ -1,4 +1,4 @@
-"""Slices: rows that share the value of a column, or a quarter of its range."""
+"""Slices: rows with the same value of a column, or in the same quarter of its values."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -15,69 +15,78 @@ if TYPE_CHECKING:
     import pandas as pd
 
 MAX_VALUES: Final = 20
-"""A column with more values is cut at its quartiles, or its rarest values are put together."""
+"""A column with more values is split at its quartiles, or its rarest values are grouped."""
 MAX_CROSSED: Final = 8
-"""Columns in one slice; more would leave hardly a row in each."""
+"""Maximum number of columns of a slice; with more, slices would have hardly any rows."""
 OTHER: Final = "(other)"
 MISSING: Final = "(missing)"
-"""Where the column has such a value itself, the label gets one more pair of parentheses."""
+"""If the column has this value itself, the label gets another pair of parentheses."""
 
 _CROSS: Final = "&"
 
 
 @dataclass(frozen=True)
 class Slice:
-    """Some rows, and the labels that evidence about them carries."""
+    """Rows of a table, and the labels of their evidence."""
 
     labels: dict[str, str]
-    """Column to value, in the order in which the columns were given."""
+    """Value by column, in the order of the given columns."""
     rows: NDArray[np.intp]
 
     @property
     def column(self) -> str:
-        """The column or columns it is a slice by, such as `sex` or `sex&race`."""
+        """The columns of the slice, such as `sex` or `sex&race`."""
         return _CROSS.join(self.labels)
 
 
 def readings(text: str, known: Iterable[str]) -> list[list[str]]:
-    """The ways to read a slice as columns joined by `&`; a column's name may hold `&` itself.
+    """The possible readings of a slice as columns joined by `&`; names of columns may contain `&`.
 
     Args:
         text: Such as `sex`, `sex&race` or `R&D`.
-        known: The columns that there are. Empty: not known, and each `&` joins two columns.
+        known: The columns of the table. Empty if unknown: then each `&` joins two columns.
     """
     parts = text.split(_CROSS)
     columns = set(known)
     if not columns or len(parts) > 2 * MAX_CROSSED:
         return [parts]
-    # `found[i]` holds the readings of the first i parts.
-    found: list[list[list[str]]] = [[[]]]
+    # `result[i]` has the readings of the first i parts.
+    result: list[list[list[str]]] = [[[]]]
     for end in range(1, len(parts) + 1):
-        found.append(
+        result.append(
             [
                 [*before, name]
                 for begin in range(end)
                 if (name := _CROSS.join(parts[begin:end])) in columns
-                for before in found[begin]
+                for before in result[begin]
             ]
         )
-    return found[-1]
+    return result[-1]
 
 
 def check_slices(slices: Sequence[str], known: Sequence[str], target: str) -> list[str]:
-    """Everything wrong with a list of slices, each a column or columns joined by `&`."""
+    """Check a list of slices.
+
+    Args:
+        slices: The slices, each one or several columns joined by `&`.
+        known: The columns of the table.
+        target: The target, which must not be used.
+
+    Returns:
+        One line for each problem.
+    """
     from assay.data import column_problems
 
     problems = []
     for item in slices:
         text = str(item)
-        found = readings(text, known)
-        if len(found) > 1:
-            told = " or ".join(" and ".join(map(repr, columns)) for columns in found[:3])
-            problems.append(f"slices: {text!r} can mean {told}; rename a column")
+        possible = readings(text, known)
+        if len(possible) > 1:
+            meanings = " or ".join(" and ".join(map(repr, columns)) for columns in possible[:3])
+            problems.append(f"slices: {text!r} can mean {meanings}; rename a column")
             continue
-        columns = found[0] if found else text.split(_CROSS)
-        if not found:
+        columns = possible[0] if possible else text.split(_CROSS)
+        if not possible:
             problems += column_problems(columns, known, "slices")
         if target in columns:
             problems.append(f"slices: {target!r} is the target, by which nothing can be sliced")
@@ -89,68 +98,76 @@ def check_slices(slices: Sequence[str], known: Sequence[str], target: str) -> li
 
 
 def make_slices(frame: "pd.DataFrame", slices: Sequence[str], target: str) -> list[Slice]:
-    """The slices of a table, in the order given and then by value; numbers sort as numbers.
+    """Split a table into slices.
+
+    Args:
+        frame: The table.
+        slices: The slices, each one or several columns joined by `&`.
+        target: The target, which must not be used.
+
+    Returns:
+        The slices in the given order, then by value; numbers in numeric order.
 
     Raises:
-        UsageError: Columns that are not there; all of them.
+        UsageError: The slices are not valid; the message lists all problems.
     """
     known = list(frame.columns)
     if problems := check_slices(slices, known, target):
         raise UsageError.all_of(problems)
-    found: list[Slice] = []
+    result: list[Slice] = []
     if frame.empty:
-        return found
+        return result
     for text in dict.fromkeys(str(item) for item in slices):
         (columns,) = readings(text, known)
         values = [_values(frame[name]) for name in columns]
         codes = np.stack([code for _, code in values], axis=1)
-        keys, place = np.unique(codes, axis=0, return_inverse=True)
-        order = np.argsort(place.ravel(), kind="stable")
-        ends = np.cumsum(np.bincount(place.ravel(), minlength=len(keys)))
+        keys, index = np.unique(codes, axis=0, return_inverse=True)
+        order = np.argsort(index.ravel(), kind="stable")
+        ends = np.cumsum(np.bincount(index.ravel(), minlength=len(keys)))
         for key, rows in zip(keys, np.split(order, ends[:-1]), strict=True):
             texts = [names[code] for (names, _), code in zip(values, key, strict=True)]
-            found.append(Slice(dict(zip(columns, texts, strict=True)), rows))
-    return found
+            result.append(Slice(dict(zip(columns, texts, strict=True)), rows))
+    return result
 
 
 def _values(column: "pd.Series") -> tuple[list[str], NDArray[np.intp]]:
-    """Texts in order, each different, and for each row the place of its text.
+    """The distinct texts of a column in order, and for each row the index of its text.
 
-    A text is a value, a quarter, `(other)` or `(missing)`; the last two come last.
+    A text is a value, a quarter, `(other)` or `(missing)`, in this order.
     """
     missing = column.isna().to_numpy(dtype=bool)
     codes = np.empty(len(column), dtype=np.intp)
-    there = column[~missing]
+    present = column[~missing]
     numeric = column.dtype.kind in "iuf"
-    # Numbers leave pandas' own types (integers with gaps), so that they sort and compare as such.
-    cells = there.to_numpy(dtype=column.dtype.kind + "8" if numeric else object)
-    distinct, place, counts = _distinct(cells)
+    # Converted from pandas' nullable types, so that numbers are compared as numbers.
+    cells = present.to_numpy(dtype=column.dtype.kind + "8" if numeric else object)
+    distinct, indices, counts = _distinct(cells)
     if numeric and len(distinct) > MAX_VALUES:
         texts, codes[~missing] = _quarters(cells)
     else:
-        # The most frequent values; of equally frequent ones, those that sort first.
+        # The most frequent values; of equally frequent ones, the first in sort order.
         kept = np.sort(np.argsort(-counts, kind="stable")[:MAX_VALUES])
         texts = [_text(distinct[index]) for index in kept]
-        new_place = np.full(len(distinct), len(kept), dtype=np.intp)
-        new_place[kept] = np.arange(len(kept))
-        codes[~missing] = new_place[place]
-        texts.append(_other_than(OTHER, texts))
+        new_indices = np.full(len(distinct), len(kept), dtype=np.intp)
+        new_indices[kept] = np.arange(len(kept))
+        codes[~missing] = new_indices[indices]
+        texts.append(_unused(OTHER, texts))
     codes[missing] = len(texts)
-    texts.append(_other_than(MISSING, texts))
+    texts.append(_unused(MISSING, texts))
     return texts, codes
 
 
 def _distinct(cells: NDArray[Any]) -> tuple[list[Any], NDArray[np.intp], NDArray[np.intp]]:
-    """Distinct values in order, the place of each row's, and how often each occurs."""
+    """Distinct values in order, the index of the value of each row, and the counts."""
     import pandas as pd
 
-    place, distinct = pd.factorize(cells)
+    indices, distinct = pd.factorize(cells)
     values = list(distinct)
     order = sorted(range(len(values)), key=lambda i: _order(values[i]))
     rank = np.empty(len(values), dtype=np.intp)
     rank[order] = np.arange(len(values))
-    place = rank[place] if values else place.astype(np.intp)
-    return [values[i] for i in order], place, np.bincount(place, minlength=len(values))
+    indices = rank[indices] if values else indices.astype(np.intp)
+    return [values[i] for i in order], indices, np.bincount(indices, minlength=len(values))
 
 
 def _order(value: Any) -> tuple[int, Any]:
@@ -159,20 +176,20 @@ def _order(value: Any) -> tuple[int, Any]:
 
 
 def _quarters(cells: NDArray[Any]) -> tuple[list[str], NDArray[np.intp]]:
-    """Quarters of the rows by value; infinities belong to the first and the last of them.
+    """Split rows into quarters by value; infinities belong to the first and the last quarter.
 
-    Quartiles are values that occur (the inverse of the empirical distribution function). A quarter
-    holds the values above its left end, up to and with its right one; the first holds both ends.
+    Quartiles are values of the column (the inverse of the empirical distribution function). A
+    quarter excludes its left end and includes its right end; the first one includes both.
     """
-    places = [max(math.ceil(share * len(cells)) - 1, 0) for share in (0, 0.25, 0.5, 0.75, 1)]
-    edges = np.unique(np.sort(cells)[places])  # not np.quantile, which makes floats of integers
+    positions = [max(math.ceil(share * len(cells)) - 1, 0) for share in (0, 0.25, 0.5, 0.75, 1)]
+    edges = np.unique(np.sort(cells)[positions])  # np.quantile would convert integers to floats
     codes = np.searchsorted(edges[1:-1], cells, side="left")
     ends = _shortest([float(edge) for edge in edges]) if edges.dtype.kind == "f" else edges
     return [f"{left} to {right}" for left, right in pairwise(map(str, ends))], codes
 
 
 def _shortest(numbers: list[float]) -> list[str]:
-    """Numbers with as few digits, but six at least, as keep them apart."""
+    """Format numbers with the smallest number of digits, at least six, that keeps them distinct."""
     for digits in range(6, 17):
         texts = [f"{number:.{digits}g}" for number in numbers]
         if len(set(texts)) == len(numbers):
@@ -187,7 +204,7 @@ def _text(value: Any) -> str:
     return str(value)
 
 
-def _other_than(text: str, taken: Sequence[str]) -> str:
-    while text in taken:
+def _unused(text: str, used: Sequence[str]) -> str:
+    while text in used:
         text = f"({text})"
     return text

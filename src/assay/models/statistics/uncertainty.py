@@ -1,7 +1,7 @@
-"""How far a metric, or the difference of two models in it, may be from what the rows show.
+"""Confidence intervals of metrics, and of the differences of two models.
 
-Shares get score intervals, areas Newcombe's, means and what behaves like them Hall's, functions of
-the confusion matrix those of its posterior; see `assay.models.statistics.intervals` for each.
+Shares have score intervals, areas Newcombe's, means and similar statistics Hall's, functions of the
+confusion matrix those of its posterior; see `assay.models.statistics.intervals`.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -18,7 +18,7 @@ from assay.models.statistics.metrics import CALIBRATION_BINS, LOWER_IS_BETTER, A
 from assay.models.statistics.metrics import row_losses as losses
 
 POWER: Final = 0.8
-"""The chance with which a difference of the minimum detectable size would have been found."""
+"""Power to detect a difference of the minimum detectable size."""
 RANGES: Final[Mapping[str, tuple[float, float]]] = {
     "matthews_corrcoef": (-1.0, 1.0),
     "r2": (-np.inf, 1.0),
@@ -26,13 +26,13 @@ RANGES: Final[Mapping[str, tuple[float, float]]] = {
     "brier_score": (0.0, 1.0),
     "expected_calibration_error": (0.0, 1.0),
 }
-"""Values that a metric can have; a share, from 0 to 1, if it is not named."""
+"""Ranges of metrics; 0 to 1 for metrics that are not listed."""
 _PRIOR_ONLY: Final = 0.5
 _ENOUGH: Final = 30
-"""Rows from which a model that says one class only is believed to be constant."""
+"""Number of rows from which a model that predicts a single class is considered constant."""
 _ROUNDING: Final = 1e-9
 _BLOCK: Final = 4_000_000
-"""Numbers drawn at a time; bounds memory at about 100 MB."""
+"""Number of values drawn at a time, to limit memory to about 100 MB."""
 
 
 def value_range(name: str) -> tuple[float, float]:
@@ -44,10 +44,16 @@ def value_range(name: str) -> tuple[float, float]:
 def interval(
     bounds: Bounds | None, value: float, confidence: float, limits: tuple[float, float]
 ) -> Interval | None:
-    """Bounds as evidence: within the limits, widened where needed to hold the value.
+    """Convert bounds to an interval of evidence, clipped to a range and including the value.
+
+    Args:
+        bounds: The bounds; None if they are not defined.
+        value: The estimate.
+        confidence: Confidence level.
+        limits: The range of the metric.
 
     Returns:
-        None where there are none, or where an end is not finite.
+        The interval; None without bounds, or if a number is not finite.
     """
     if bounds is None or not np.isfinite(value):
         return None
@@ -59,19 +65,28 @@ def interval(
 
 
 def regression(metric: str, candidate: float, production: float) -> float:
-    """How much worse the candidate is: production minus candidate, or the reverse for errors."""
+    """How much worse the candidate is than production.
+
+    Args:
+        metric: Name of the metric.
+        candidate: Value of the candidate.
+        production: Value of the production model.
+
+    Returns:
+        Production minus candidate, or the reverse if lower values are better.
+    """
     return candidate - production if metric in LOWER_IS_BETTER else production - candidate
 
 
-def minimum_detectable_difference(found: Interval) -> float:
-    """The smallest regression that this test set would show with 80% chance, two-sided.
+def minimum_detectable_difference(estimate: Interval) -> float:
+    """The smallest regression that this test set detects with a power of 80%, two-sided.
 
     (z[1 - alpha/2] + z[power]) standard errors of the paired difference; for example Chow, Shao &
     Wang, Sample Size Calculations in Clinical Research, chapter 3. The standard error is that of
     the interval: its width over twice z[1 - alpha/2].
     """
-    z = intervals.normal_quantile(found.confidence)
-    return float((z + stats.norm.ppf(POWER)) * (found.high - found.low) / (2 * z))
+    z = intervals.normal_quantile(estimate.confidence)
+    return float((z + stats.norm.ppf(POWER)) * (estimate.high - estimate.low) / (2 * z))
 
 
 # --- one model --------------------------------------------------------------------------------
@@ -79,14 +94,17 @@ def minimum_detectable_difference(found: Interval) -> float:
 
 @np.errstate(over="ignore", invalid="ignore")
 def single(name: str, data: Predictions, value: float, resamples: int, seed: int) -> Bounds | None:
-    """The bounds of a metric; None where the rows do not define one.
+    """The bounds of a metric.
 
     Args:
         name: The metric.
         data: Predictions, at least one.
         value: The estimate.
-        resamples: Draws, where the method draws.
-        seed: Of the draws.
+        resamples: Number of draws, for methods that use draws.
+        seed: Seed of the draws.
+
+    Returns:
+        The bounds; None if they are not defined for these rows.
     """
     if not np.isfinite(value):
         return None
@@ -96,7 +114,7 @@ def single(name: str, data: Predictions, value: float, resamples: int, seed: int
 
 
 def _scale(row: Array, data: Predictions) -> float:
-    """The most that a row could add: what was seen; for a perfect model, the spread of truth."""
+    """The maximum loss of a row; for a perfect model, the spread of the target."""
     highest = float(np.max(np.abs(row)))
     if highest > 0:
         return highest
@@ -109,7 +127,7 @@ def _accuracy(data: Predictions, _value: float, _resamples: int, _seed: int) -> 
 
 
 def _per_class(hits: Array, rows: Array, kept: Array) -> Bounds:
-    """The mean of shares of different rows."""
+    """The bounds of a mean of shares of disjoint rows."""
     weight = 1 / kept.sum()
     return intervals.square_and_add(
         [
@@ -121,92 +139,93 @@ def _per_class(hits: Array, rows: Array, kept: Array) -> Bounds:
 
 
 def _balanced_accuracy(data: Predictions, _value: float, _resamples: int, _seed: int) -> Bounds:
-    there = data.confusion.sum(axis=1)
-    return _per_class(np.diag(data.confusion), there, there > 0)
+    rows = data.confusion.sum(axis=1)
+    return _per_class(np.diag(data.confusion), rows, rows > 0)
 
 
 def _recall_macro(data: Predictions, _value: float, _resamples: int, _seed: int) -> Bounds:
-    there, said = data.confusion.sum(axis=1), data.confusion.sum(axis=0)
-    return _per_class(np.diag(data.confusion), there, there + said > 0)
+    rows, guesses = data.confusion.sum(axis=1), data.confusion.sum(axis=0)
+    return _per_class(np.diag(data.confusion), rows, rows + guesses > 0)
 
 
 def _precision_macro(data: Predictions, _value: float, _resamples: int, _seed: int) -> Bounds:
-    there, said = data.confusion.sum(axis=1), data.confusion.sum(axis=0)
-    return _per_class(np.diag(data.confusion), said, there + said > 0)
+    rows, guesses = data.confusion.sum(axis=1), data.confusion.sum(axis=0)
+    return _per_class(np.diag(data.confusion), guesses, rows + guesses > 0)
 
 
 def _precision(data: Predictions, _value: float, _resamples: int, _seed: int) -> Bounds:
-    hit, _, said = data.positive_counts
-    return intervals.proportion(hit, said)
+    hits, _, guesses = data.positive_counts
+    return intervals.proportion(hits, guesses)
 
 
 def _recall(data: Predictions, _value: float, _resamples: int, _seed: int) -> Bounds:
-    hit, there, _ = data.positive_counts
-    return intervals.proportion(hit, there)
+    hits, rows, _ = data.positive_counts
+    return intervals.proportion(hits, rows)
 
 
 def _f1(data: Predictions, _value: float, _resamples: int, _seed: int) -> Bounds:
-    # F1 is 2 J / (1 + J) of Jaccard's index J, a share of the rows that are or are said positive.
-    hit, there, said = data.positive_counts
-    share = intervals.proportion(hit, there + said - hit)
+    # F1 is 2 J / (1 + J) of Jaccard's index J, a share of the actual or predicted positives.
+    hits, rows, guesses = data.positive_counts
+    share = intervals.proportion(hits, rows + guesses - hits)
     return intervals.transformed(share, lambda j: 2 * j / (1 + j))
 
 
 def _area(data: Predictions, value: float, _resamples: int, _seed: int) -> Bounds:
     positive = data.actual_positive
     parts = _area_parts(data)
-    count, others = int(positive.sum()), int((~positive).sum())
+    positives, negatives = int(positive.sum()), int((~positive).sum())
     variance = sum(
         float(np.var(part, ddof=1)) / len(part)
         for part in (parts[positive], parts[~positive])
         if len(part) > 1
     )
-    return intervals.area(value, count, others, variance)
+    return intervals.area(value, positives, negatives, variance)
 
 
 def _area_parts(data: Predictions) -> Array:
-    """For each row, the share of rows of the other class that it is in right order with (DeLong).
+    """For each row, the share of rows of the other class in correct order with it (DeLong).
 
-    By mid-ranks (Sun & Xu, IEEE Signal Processing Letters 2014).
+    By mid-ranks (Sun & Xu, IEEE Signal Processing Letters 2014). SciPy, statsmodels and
+    scikit-learn have areas and no variance of one.
     """
     positive, score = data.actual_positive, data.score
     ranks = stats.rankdata(score)
     parts = np.empty(len(score))
-    count, others = int(positive.sum()), int((~positive).sum())
-    parts[positive] = (ranks[positive] - stats.rankdata(score[positive])) / others
-    parts[~positive] = 1 - (ranks[~positive] - stats.rankdata(score[~positive])) / count
+    positives, negatives = int(positive.sum()), int((~positive).sum())
+    parts[positive] = (ranks[positive] - stats.rankdata(score[positive])) / negatives
+    parts[~positive] = 1 - (ranks[~positive] - stats.rankdata(score[~positive])) / positives
     return parts
 
 
 def _area_influence(data: Predictions) -> Array:
     positive, parts = data.actual_positive, _area_parts(data)
-    found = np.empty(len(parts))
+    influence = np.empty(len(parts))
     for chosen in (positive, ~positive):
-        found[chosen] = (parts[chosen] - parts[chosen].mean()) * len(parts) / chosen.sum()
-    return found
+        influence[chosen] = (parts[chosen] - parts[chosen].mean()) * len(parts) / chosen.sum()
+    return influence
 
 
 def _precision_influence(data: Predictions) -> Array:
-    """The derivative of average precision by each row's weight, times the number of rows.
+    """The derivative of average precision by the weight of each row, times the number of rows.
 
-    With P the precision and N the rows down to a score, and M positives, a positive row adds
-    (P - AP)/M + sum of (1 - P)/N over the positives from it downwards, over M; another row takes
-    away the sum of P/N over the positives from it downwards, over M.
+    With P the precision and N the number of rows down to a score, and M positives, a positive row
+    adds (P - AP)/M + sum of (1 - P)/N over the positives from it downwards, over M; a negative row
+    subtracts the sum of P/N over the positives from it downwards, over M.
     """
     positive, score = data.actual_positive, data.score
     order = np.argsort(-score, kind="stable")
     starts = np.flatnonzero(np.r_[True, np.diff(score[order]) != 0])
     up = np.add.reduceat(positive[order].astype(float), starts)
-    told = np.cumsum(np.diff(np.r_[starts, len(score)]))
-    precision = np.cumsum(up) / told
+    guesses = np.cumsum(np.diff(np.r_[starts, len(score)]))
+    precision = np.cumsum(up) / guesses
     count = up.sum()
     value = float((up * precision).sum() / count)
-    gain = np.cumsum((up * (1 - precision) / told)[::-1])[::-1]
-    loss = np.cumsum((up * precision / told)[::-1])[::-1]
+    gain = np.cumsum((up * (1 - precision) / guesses)[::-1])[::-1]
+    loss = np.cumsum((up * precision / guesses)[::-1])[::-1]
     group = np.repeat(np.arange(len(starts)), np.diff(np.r_[starts, len(score)]))
-    found = np.empty(len(score))
-    found[order] = np.where(positive[order], precision[group] - value + gain[group], -loss[group])
-    influence: Array = found * len(score) / count
+    changes = np.empty(len(score))
+    changes[order] = np.where(positive[order], precision[group] - value + gain[group], -loss[group])
+    influence: Array = changes * len(score) / count
     return influence
 
 
@@ -214,19 +233,20 @@ def _average_precision(
     data: Predictions, value: float, _resamples: int, _seed: int
 ) -> Bounds | None:
     rows, count = len(data.truth), int(data.actual_positive.sum())
-    found = intervals.mean(value, _precision_influence(data), rows / count)
-    if found is None or value < 1:
-        return found
-    # Every positive row came first: as many as there are could all have done so by chance.
+    bounds = intervals.mean(value, _precision_influence(data), rows / count)
+    if bounds is None or value < 1:
+        return bounds
+    # Every positive row came first, which may be by chance if there are few.
     least = intervals.proportion(count, count)
-    return lambda confidence: (min(found(confidence)[0], least(confidence)[0]), 1.0)
+    return lambda confidence: (min(bounds(confidence)[0], least(confidence)[0]), 1.0)
 
 
 def _calibration(data: Predictions, value: float, resamples: int, seed: int) -> Bounds | None:
-    """Draws of the bins' sums, which are normal by the central limit theorem.
+    """Draws of the sums of the bins, which are normal by the central limit theorem.
 
-    The error of a calibrated model is above 0 by chance, and that of its draws twice as far. So
-    the interval holds both the quantiles of the draws and their mirror image about the estimate.
+    The error of a calibrated model is above 0 by chance, and that of its draws has twice the bias.
+    The interval therefore includes the quantiles of the draws and their mirror image about the
+    estimate.
     """
     score, actual = data.calibration
     gaps = score - actual
@@ -250,7 +270,7 @@ def _calibration(data: Predictions, value: float, resamples: int, seed: int) -> 
 
 
 def _square_root(matrix: Array) -> Array:
-    """A symmetric root; unlike Cholesky's it exists where bins are empty."""
+    """The symmetric square root, which, unlike Cholesky's, exists if bins are empty."""
     values, vectors = np.linalg.eigh(matrix)
     root: Array = (vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T
     return root
@@ -261,24 +281,24 @@ def _from_matrix(measure: Callable[[Array], Array]) -> "_Method":
         size = len(data.classes)
         counts = {cell: float(n) for cell, n in np.ndenumerate(data.confusion) if n}
         for i in range(size):
-            # A row more for what is right, and one for what is wrong.
+            # Prior: one additional row for correct predictions, and one for wrong ones.
             for cell in ((i, i), (i, (i + 1) % size)):
                 counts[cell] = counts.get(cell, 0.0) + 1 / size
         cells = [(cell[0], cell[1]) for cell in counts]
-        found = [
+        values = [
             measure(_marginals(draws, cells, size))
             for draws in _posterior(list(counts.values()), resamples, seed)
         ]
-        return intervals.drawn(np.concatenate(found))
+        return intervals.drawn(np.concatenate(values))
 
     return bounds
 
 
 def _posterior(counts: Sequence[float], resamples: int, seed: int) -> Iterator[Array]:
-    """Draws of the cells' shares, times the rows, in blocks of shape (some draws, cells).
+    """Draws of the shares of the cells, times the rows, in blocks of shape (draws, cells).
 
-    Dirichlet's distribution over the cells, whose counts hold a prior already. Unlike resampling,
-    it gives a chance to what was not seen (Goutte & Gaussier, ECIR 2005, do so for F1).
+    The Dirichlet distribution over the cells, whose counts include a prior. Unlike resampling, it
+    gives empty cells a positive probability (Goutte & Gaussier, ECIR 2005, use it for F1).
     """
     generator = np.random.default_rng(seed)
     block = max(1, _BLOCK // len(counts))
@@ -289,15 +309,15 @@ def _posterior(counts: Sequence[float], resamples: int, seed: int) -> Iterator[A
 
 
 def _marginals(draws: Array, cells: list[tuple[int, int]], size: int) -> Array:
-    """For each draw: hits, actual and said per class, and the total, shape (draws, 3, classes)."""
-    found = np.zeros((len(draws), 3, size))
-    for place, (actual, said) in enumerate(cells):
-        column = draws[:, place]
-        if actual == said:
-            found[:, 0, actual] += column
-        found[:, 1, actual] += column
-        found[:, 2, said] += column
-    return found
+    """For each draw: hits, actual and predicted rows per class; shape (draws, 3, classes)."""
+    sums = np.zeros((len(draws), 3, size))
+    for index, (actual, predicted) in enumerate(cells):
+        column = draws[:, index]
+        if actual == predicted:
+            sums[:, 0, actual] += column
+        sums[:, 1, actual] += column
+        sums[:, 2, predicted] += column
+    return sums
 
 
 def _share(top: Array, bottom: Array) -> Array:
@@ -305,10 +325,10 @@ def _share(top: Array, bottom: Array) -> Array:
 
 
 def _matthews(sums: Array) -> Array:
-    hit, there, said = sums[:, 0], sums[:, 1], sums[:, 2]
-    total = there.sum(axis=1)
-    top = hit.sum(axis=1) * total - (there * said).sum(axis=1)
-    bottom = (total**2 - (said**2).sum(axis=1)) * (total**2 - (there**2).sum(axis=1))
+    hits, rows, guesses = sums[:, 0], sums[:, 1], sums[:, 2]
+    total = rows.sum(axis=1)
+    top = hits.sum(axis=1) * total - (rows * guesses).sum(axis=1)
+    bottom = (total**2 - (guesses**2).sum(axis=1)) * (total**2 - (rows**2).sum(axis=1))
     return _share(top, np.sqrt(np.maximum(bottom, 0)))
 
 
@@ -317,9 +337,9 @@ def _f1_of(sums: Array) -> Array:
 
 
 def _mean_over_classes(values: Array, sums: Array) -> Array:
-    # A class with less than half a row, actual or said, is there because of the prior alone.
-    here = sums[:, 1] + sums[:, 2] > _PRIOR_ONLY
-    return _share((values * here).sum(axis=1), here.sum(axis=1).astype(float))
+    # A class with less than half a row, actual or predicted, has rows from the prior only.
+    present = sums[:, 1] + sums[:, 2] > _PRIOR_ONLY
+    return _share((values * present).sum(axis=1), present.sum(axis=1).astype(float))
 
 
 def _f1_macro(sums: Array) -> Array:
@@ -333,7 +353,7 @@ def _f1_weighted(sums: Array) -> Array:
 
 def _correlation(data: Predictions, value: float, resamples: int, seed: int) -> Bounds | None:
     if len(data.truth) >= _ENOUGH and np.count_nonzero(data.confusion.sum(axis=0)) == 1:
-        # A model that says the same for every row has 0 by definition, not by chance.
+        # The value of a constant model is 0 by definition, not by chance.
         return lambda _: (0.0, 0.0)
     return _from_matrix(_matthews)(data, value, resamples, seed)
 
@@ -343,8 +363,8 @@ def _root_mean_squared(
 ) -> Bounds | None:
     squares = data.errors**2
     scale = float(squares.max()) or float(np.ptp(data.numbers) ** 2)
-    found = intervals.mean(value**2, squares - squares.mean(), scale)
-    return found and intervals.transformed(found, lambda square: float(np.sqrt(max(square, 0))))
+    bounds = intervals.mean(value**2, squares - squares.mean(), scale)
+    return bounds and intervals.transformed(bounds, lambda square: float(np.sqrt(max(square, 0))))
 
 
 def _median(data: Predictions, _value: float, _resamples: int, _seed: int) -> Bounds:
@@ -357,7 +377,7 @@ def _r2(data: Predictions, value: float, _resamples: int, _seed: int) -> Bounds 
 
 
 def _unexplained(data: Predictions) -> tuple[Array, Array]:
-    """Each row's squared error in units of the target's variance, and its influence on 1 - r2."""
+    """Relative squared errors (in variances of the target), and their influence on 1 - r2."""
     truth = data.numbers
     distance = (truth - truth.mean()) ** 2
     error = data.errors**2 / distance.mean()
@@ -390,46 +410,53 @@ _SINGLE: Final[Mapping[str, _Method]] = {
 
 @np.errstate(over="ignore", invalid="ignore")
 def paired(
-    name: str, ours: Predictions, theirs: Predictions, resamples: int, seed: int
+    name: str, candidate: Predictions, production: Predictions, resamples: int, seed: int
 ) -> Bounds | None:
-    """The bounds of the regression of `ours` against `theirs`; above 0, ours is worse.
+    """The bounds of the regression of a candidate; above 0, the candidate is worse.
 
     Args:
         name: The metric, defined for both on these rows.
-        ours: Predictions of the candidate.
-        theirs: Predictions of the other model for the same rows.
-        resamples: Draws, where the method draws.
-        seed: Of the draws.
+        candidate: Predictions of the candidate.
+        production: Predictions of the other model for the same rows.
+        resamples: Number of draws, for methods that use draws.
+        seed: Seed of the draws.
+
+    Returns:
+        The bounds; None if they are not defined for these rows.
     """
-    one, other = losses(name, ours), losses(name, theirs)
-    if one is not None and other is not None:
-        difference = one - other
-        scale = max(_scale(one, ours), _scale(other, theirs))
+    first, second = losses(name, candidate), losses(name, production)
+    if first is not None and second is not None:
+        difference = first - second
+        scale = max(_scale(first, candidate), _scale(second, production))
         return intervals.mean(float(difference.mean()), difference - difference.mean(), scale)
     if name in _RIGHT:
-        return _right(ours, theirs, _RIGHT[name](ours))
+        return _right(candidate, production, _RIGHT[name](candidate))
     if name in _INFLUENCE:
-        influence, scale_of = _INFLUENCE[name]
-        value = regression(name, *(_value(name, data) for data in (ours, theirs)))
-        change = influence(ours) - influence(theirs)
-        if name not in LOWER_IS_BETTER:
-            change = -change
-        least = max(scale_of(ours), scale_of(theirs))
-        seen = float(np.max(np.abs(change)))
-        # What is left by rounding is no spread.
-        return intervals.mean(value, change, seen if seen > _ROUNDING * least else least)
-    if (measure := _measure(name, ours)) is not None:
-        return _from_both(measure, ours, theirs, resamples, seed)
-    # Not of independent estimates, but of positively correlated ones: wider than it need be.
-    values = [_value(name, data) for data in (ours, theirs)]
+        return _from_influence(name, candidate, production)
+    if (measure := _measure(name, candidate)) is not None:
+        return _from_both(measure, candidate, production, resamples, seed)
+    # Conservative, because the estimates are not independent but positively correlated.
+    values = [_value(name, data) for data in (candidate, production)]
     parts = [
         single(name, data, value, resamples, seed)
-        for data, value in zip((ours, theirs), values, strict=True)
+        for data, value in zip((candidate, production), values, strict=True)
     ]
     if parts[0] is None or parts[1] is None:
         return None
     sign = 1 if name in LOWER_IS_BETTER else -1
     return intervals.square_and_add([(sign, values[0], parts[0]), (-sign, values[1], parts[1])])
+
+
+def _from_influence(name: str, candidate: Predictions, production: Predictions) -> Bounds | None:
+    influence, scale_of = _INFLUENCE[name]
+    value = regression(name, *(_value(name, data) for data in (candidate, production)))
+    change = influence(candidate) - influence(production)
+    if name not in LOWER_IS_BETTER:
+        change = -change
+    least = max(scale_of(candidate), scale_of(production))
+    largest = float(np.max(np.abs(change)))
+    # Rounding errors are not a spread.
+    return intervals.mean(value, change, largest if largest > _ROUNDING * least else least)
 
 
 def _value(name: str, data: Predictions) -> float:
@@ -439,61 +466,61 @@ def _value(name: str, data: Predictions) -> float:
     return estimate({name: metrics(data)[name]}, len(data.truth))[name]
 
 
-def _right(ours: Predictions, theirs: Predictions, groups: Array) -> Bounds:
-    """Shares of rows that are right, as the mean over groups of rows (-1: in none)."""
-    right, wrong = ours.right & ~theirs.right, ~ours.right & theirs.right
+def _right(candidate: Predictions, production: Predictions, groups: Array) -> Bounds:
+    """The mean over groups of rows (-1: no group) of the difference in shares of correct rows."""
+    better, worse = candidate.right & ~production.right, ~candidate.right & production.right
     parts = []
-    found = [group for group in np.unique(groups) if group >= 0]
-    for group in found:
+    numbers = [group for group in np.unique(groups) if group >= 0]
+    for group in numbers:
         rows = groups == group
         total = int(rows.sum())
-        only_ours, only_theirs = int((right & rows).sum()), int((wrong & rows).sum())
-        bounds = intervals.paired_proportions(only_theirs, only_ours, total)
-        parts.append((1 / len(found), (only_theirs - only_ours) / total, bounds))
+        only_first, only_second = int((better & rows).sum()), int((worse & rows).sum())
+        bounds = intervals.paired_proportions(only_second, only_first, total)
+        parts.append((1 / len(numbers), (only_second - only_first) / total, bounds))
     return parts[0][2] if len(parts) == 1 else intervals.square_and_add(parts)
 
 
 def _from_both(
     measure: Callable[[Array], Array],
-    ours: Predictions,
-    theirs: Predictions,
+    candidate: Predictions,
+    production: Predictions,
     resamples: int,
     seed: int,
 ) -> Bounds | None:
-    """As `_from_matrix`, over the cells of (actual, ours, theirs)."""
-    size = len(ours.classes)
-    actual, said = ours.codes
+    """Like `_from_matrix`, over cells of (actual, candidate, production)."""
+    size = len(candidate.classes)
+    actual, predicted = candidate.codes
     cells, counted = np.unique(
-        np.stack([actual, said, theirs.codes[1]], axis=1), axis=0, return_counts=True
+        np.stack([actual, predicted, production.codes[1]], axis=1), axis=0, return_counts=True
     )
     counts = {tuple(map(int, cell)): float(n) for cell, n in zip(cells, counted, strict=True)}
     for i in range(size):
-        other = (i + 1) % size
-        # Half a row more for each way in which two models agree or differ.
-        for cell in ((i, i, i), (i, i, other), (i, other, i), (i, other, other)):
+        j = (i + 1) % size
+        # Prior: half an additional row for each way in which two models agree or differ.
+        for cell in ((i, i, i), (i, i, j), (i, j, i), (i, j, j)):
             counts[cell] = counts.get(cell, 0.0) + 0.5 / size
     names = list(counts)
-    found = []
+    differences = []
     for draws in _posterior(list(counts.values()), resamples, seed):
-        sides = [
-            measure(_marginals(draws, [(cell[0], cell[side]) for cell in names], size))
-            for side in (1, 2)
+        values = [
+            measure(_marginals(draws, [(cell[0], cell[model]) for cell in names], size))
+            for model in (1, 2)
         ]
-        found.append(sides[1] - sides[0])
-    return intervals.drawn(np.concatenate(found))
+        differences.append(values[1] - values[0])
+    return intervals.drawn(np.concatenate(differences))
 
 
 def _measure(name: str, data: Predictions) -> Callable[[Array], Array] | None:
-    """A metric as a function of hits, actual and said per class; None if it is not one."""
+    """A metric as a function of hits, actual and predicted rows per class, if it is one."""
     if name == "recall_macro":
         return lambda sums: _mean_over_classes(_share(sums[:, 0], sums[:, 1]), sums)
     if name == "precision_macro":
         return lambda sums: _mean_over_classes(_share(sums[:, 0], sums[:, 2]), sums)
     if name in {"precision", "f1"}:
-        place = list(data.classes).index(data.positive)
+        index = list(data.classes).index(data.positive)
         if name == "f1":
-            return lambda sums: _f1_of(sums)[:, place]
-        return lambda sums: _share(sums[:, 0], sums[:, 2])[:, place]
+            return lambda sums: _f1_of(sums)[:, index]
+        return lambda sums: _share(sums[:, 0], sums[:, 2])[:, index]
     return _MATRIX.get(name)
 
 
@@ -507,7 +534,7 @@ _RIGHT: Final[Mapping[str, Callable[[Predictions], Array]]] = {
     "recall": lambda data: np.where(data.actual_positive, 0.0, -1.0),
     "balanced_accuracy": lambda data: data.codes[0].astype(np.float64),
 }
-"""Metrics that are shares of rows that are right, and the groups of rows they are the mean of."""
+"""Metrics that are means over groups of rows of shares of correct rows, and these groups."""
 
 
 def _smaller_class(data: Predictions) -> float:
@@ -529,4 +556,4 @@ _INFLUENCE: Final[
     "root_mean_squared_error": (_root_influence, lambda data: _scale(data.errors, data)),
     "r2": (lambda data: -_unexplained(data)[1], lambda _: 1.0),
 }
-"""Metrics by the influence of each row, and what one row could add where nothing was seen."""
+"""By metric: the influence of each row, and the maximum contribution of a row without spread."""

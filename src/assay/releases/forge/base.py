@@ -1,6 +1,6 @@
-"""What every forge does.
+"""The interface of forges.
 
-An adapter turns whatever its client raises into these:
+An adapter converts the errors of its client to these:
 
 | cause | error |
 |---|---|
@@ -23,7 +23,7 @@ T = TypeVar("T")
 
 TIMEOUT_SECONDS: Final = 20
 MAX_BODY_CHARS: Final = 60_000
-"""GitHub takes 65,536 characters in the description of a pull request; GitLab and Gitea more."""
+"""GitHub admits 65,536 characters in the description of a pull request; GitLab and Gitea more."""
 _UNAUTHORIZED: Final = 401
 _FORBIDDEN: Final = 403
 _NOT_FOUND: Final = 404
@@ -31,7 +31,7 @@ _NOT_FOUND: Final = 404
 
 @dataclass(frozen=True, slots=True)
 class Merge:
-    """Who put a pull request into the branch, and when."""
+    """Who merged a pull request, and when."""
 
     commit: str
     by: str
@@ -103,7 +103,7 @@ class Forge(Protocol):
 
 
 def calling(name: str, what: str, work: Callable[[], T]) -> T:
-    """Do `work`, again after a transient fault.
+    """Call `work`, and retry after a transient fault.
 
     Args:
         name: Of the forge.
@@ -126,7 +126,7 @@ def calling(name: str, what: str, work: Callable[[], T]) -> T:
 
 
 def failed(
-    name: str, what: str, status: int, said: str, *, wait: float = 0.0, passing: bool = False
+    name: str, what: str, status: int, message: str, *, wait: float = 0.0, passing: bool = False
 ) -> Exception:
     """The error for an answer of a forge.
 
@@ -134,15 +134,15 @@ def failed(
         name: Of the forge.
         what: The action, for errors: "cannot <what>".
         status: Of HTTP; 0 where there was no answer.
-        said: The forge's message.
-        wait: Seconds that it asks to wait.
-        passing: Known to be over soon, whatever the status.
+        message: The forge's message.
+        wait: Seconds that it requests to wait.
+        passing: Whether the fault is transient, whatever the status.
 
     Returns:
         A `ServiceError`, or for a transient fault the error that `calling` retries.
     """
-    said = " ".join(said.split())[:200]
-    limited = status == _FORBIDDEN and re.search(r"rate limit|abuse", said, re.IGNORECASE)
+    message = " ".join(message.split())[:200]
+    limited = status == _FORBIDDEN and re.search(r"rate limit|abuse", message, re.IGNORECASE)
     if passing or status == 0 or status in retry.TRANSIENT_STATUS or limited:
         kind = f"answered {status}" if status else "did not answer"
         return retry.TransientError(f"it {'limits the rate' if limited else kind}", wait)
@@ -154,11 +154,11 @@ def failed(
         hint = "check ASSAY_DEPLOYMENTS, and that ASSAY_GIT_TOKEN may see that repository"
     else:
         hint = "check the repository's settings"
-    return ServiceError(f"{name}: cannot {what}: answered {status} ({said}); {hint}")
+    return ServiceError(f"{name}: cannot {what}: answered {status} ({message}); {hint}")
 
 
 def bounded(body: str) -> str:
-    """A body that every forge takes."""
+    """A body within the limits of every forge."""
     if len(body) <= MAX_BODY_CHARS:
         return body
-    return f"{body[:MAX_BODY_CHARS]}\n\n… cut here; the files of the branch hold all of it\n"
+    return f"{body[:MAX_BODY_CHARS]}\n\n… cut here; the files of the branch have the full text\n"

@@ -2,7 +2,7 @@
 
 https://docs.gitea.com/api/
 
-No client library for them is kept up: the generated ones stop at versions of years ago.
+There is no maintained client library: the generated ones are years old.
 """
 
 import json
@@ -35,7 +35,7 @@ class GiteaForge:
 
     def __init__(self, settings: Settings) -> None:
         if not settings.token:
-            raise UsageError("ASSAY_GIT_TOKEN is not set, and Gitea opens nothing without it")
+            raise UsageError("ASSAY_GIT_TOKEN is not set, and Gitea requires a token")
         self._base = settings.branch
         root = settings.forge_url or PUBLIC
         self._root = f"{root}/api/v1/repos/{quote(settings.repository)}"
@@ -68,20 +68,47 @@ class GiteaForge:
     def open(
         self, branch: str, base: str, title: str, body: str, labels: Sequence[str]
     ) -> PullRequest:
-        """See `Forge.open`."""
+        """Open a pull request; an existing one of the branch is updated instead.
+
+        Args:
+            branch: The branch with the proposal.
+            base: The branch to merge into.
+            title: Title of the pull request.
+            body: Its description, in Markdown.
+            labels: Labels to add.
+
+        Returns:
+            The pull request.
+
+        Raises:
+            ServiceError: The forge refuses, or does not answer.
+        """
         content = {"head": branch, "base": base, "title": title, "body": body}
         what = f"open a pull request for {branch}"
         made = self._call(what, "POST", "/pulls", content, admit=_CONFLICT)
         # One exists already, from a lost answer to this call or from another process.
         request = _request(made) if made is not None else self.find(branch)
         if request is None:
-            raise failed(NAME, what, _CONFLICT, "there is one, and it cannot be found")
+            raise failed(NAME, what, _CONFLICT, "it exists already, but was not found")
         return self.update(request, title, body, labels)
 
     def update(
         self, request: PullRequest, title: str, body: str, labels: Sequence[str]
     ) -> PullRequest:
-        """See `Forge.update`."""
+        """Change an open pull request; labels that people added are kept.
+
+        Args:
+            request: The pull request.
+            title: The new title.
+            body: The new description, in Markdown.
+            labels: Labels to add.
+
+        Returns:
+            The pull request.
+
+        Raises:
+            ServiceError: The forge refuses, or does not answer.
+        """
         what, path = f"update pull request {request.number}", f"/pulls/{request.number}"
         raw = self._call(what, "GET", path)
         if (raw["title"], raw["body"]) != (title, body):
@@ -115,9 +142,9 @@ class GiteaForge:
         return int(self._call(f"make the label {name}", "POST", "/labels", content)["id"])
 
     def _has_pulls(self) -> bool:
-        """Whether the repository is there and has pull requests.
+        """Whether the repository exists and has pull requests.
 
-        For a while after the first push Gitea takes it for empty, and so long denies having any.
+        For some time after the first push Gitea treats it as empty, and answers that it has none.
         """
         try:
             answer = self._pool.request("GET", self._root, headers=self._headers, redirect=False)
@@ -138,7 +165,7 @@ class GiteaForge:
                     method, self._root + path, body=body, headers=self._headers, redirect=False
                 )
             except urllib3.exceptions.HTTPError as error:
-                # Its text holds the URL, not the header; even so it stays out.
+                # Its text contains the URL; leave it out, although the token is in the header.
                 raise failed(NAME, what, 0, "") from error
             if answer.status == admit:
                 return None
@@ -147,7 +174,9 @@ class GiteaForge:
                 wait = answer.headers.get("retry-after", "")
                 seconds = float(wait) if wait.isdecimal() else 0.0
                 passing = answer.status == _NOT_FOUND and self._has_pulls()
-                raise failed(NAME, what, answer.status, _said(data), wait=seconds, passing=passing)
+                raise failed(
+                    NAME, what, answer.status, _message_of(data), wait=seconds, passing=passing
+                )
             return _parsed(data) if data else None
 
         return calling(NAME, what, attempt)
@@ -173,7 +202,7 @@ def _parsed(data: bytes) -> Any:
     return read_json(data, NAME, limits, error=ValueError)
 
 
-def _said(data: bytes) -> str:
+def _message_of(data: bytes) -> str:
     try:
         raw = _parsed(data)
     except ValueError:

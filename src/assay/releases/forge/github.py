@@ -2,8 +2,8 @@
 
 https://docs.github.com/rest/pulls
 
-Each call that is tried again is one request: a forge that fails every second time would never let
-two of them through together.
+Each retried call is one request: with a forge that fails every second time, two requests together
+would never succeed.
 """
 
 from collections.abc import Callable, Sequence
@@ -31,7 +31,7 @@ class GitHubForge:
         from github import Auth, Consts, Github
 
         if not settings.token:
-            raise UsageError("ASSAY_GIT_TOKEN is not set, and GitHub opens nothing without it")
+            raise UsageError("ASSAY_GIT_TOKEN is not set, and GitHub requires a token")
         root = settings.forge_url
         client = Github(
             base_url=f"{root}/api/v3" if root else Consts.DEFAULT_BASE_URL,
@@ -54,7 +54,21 @@ class GitHubForge:
     def open(
         self, branch: str, base: str, title: str, body: str, labels: Sequence[str]
     ) -> PullRequest:
-        """See `Forge.open`."""
+        """Open a pull request; an existing one of the branch is updated instead.
+
+        Args:
+            branch: The branch with the proposal.
+            base: The branch to merge into.
+            title: Title of the pull request.
+            body: Its description, in Markdown.
+            labels: Labels to add.
+
+        Returns:
+            The pull request.
+
+        Raises:
+            ServiceError: The forge refuses, or does not answer.
+        """
         try:
             made = self._call(
                 f"open a pull request for {branch}",
@@ -75,7 +89,20 @@ class GitHubForge:
     def update(
         self, request: PullRequest, title: str, body: str, labels: Sequence[str]
     ) -> PullRequest:
-        """See `Forge.update`."""
+        """Change an open pull request; labels that people added are kept.
+
+        Args:
+            request: The pull request.
+            title: The new title.
+            body: The new description, in Markdown.
+            labels: Labels to add.
+
+        Returns:
+            The pull request.
+
+        Raises:
+            ServiceError: The forge refuses, or does not answer.
+        """
         native = self._whole(request.number)
         what = f"update pull request {request.number}"
         missing = set(labels) - {label.name for label in native.labels}
@@ -132,7 +159,9 @@ class GitHubForge:
                 return work()
             except GithubException as error:
                 wait = float((error.headers or {}).get("retry-after", "") or 0)
-                raise failed(NAME, what, error.status or 0, _said(error), wait=wait) from error
+                raise failed(
+                    NAME, what, error.status or 0, _message_of(error), wait=wait
+                ) from error
             except RequestException as error:
                 raise failed(NAME, what, 0, "") from error
 
@@ -148,6 +177,6 @@ def _request(native: "Native", branch: str) -> PullRequest:
     return PullRequest(native.number, native.html_url, branch, state, merge)
 
 
-def _said(error: Any) -> str:
+def _message_of(error: Any) -> str:
     data = error.data
     return str(data.get("message", "")) if isinstance(data, dict) else ""

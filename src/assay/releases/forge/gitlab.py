@@ -2,7 +2,7 @@
 
 https://docs.gitlab.com/api/merge_requests/
 
-As with GitHub, each call that is tried again is one request.
+As with GitHub, each retried call is one request.
 """
 
 from collections.abc import Callable, Sequence
@@ -29,7 +29,7 @@ class GitLabForge:
         from gitlab import Gitlab
 
         if not settings.token:
-            raise UsageError("ASSAY_GIT_TOKEN is not set, and GitLab opens nothing without it")
+            raise UsageError("ASSAY_GIT_TOKEN is not set, and GitLab requires a token")
         client = Gitlab(
             settings.forge_url or PUBLIC,
             private_token=settings.token,
@@ -48,7 +48,21 @@ class GitLabForge:
     def open(
         self, branch: str, base: str, title: str, body: str, labels: Sequence[str]
     ) -> PullRequest:
-        """See `Forge.open`."""
+        """Open a pull request; an existing one of the branch is updated instead.
+
+        Args:
+            branch: The branch with the proposal.
+            base: The branch to merge into.
+            title: Title of the pull request.
+            body: Its description, in Markdown.
+            labels: Labels to add.
+
+        Returns:
+            The pull request.
+
+        Raises:
+            ServiceError: The forge refuses, or does not answer.
+        """
         content = {
             "source_branch": branch,
             "target_branch": base,
@@ -75,7 +89,20 @@ class GitLabForge:
     def update(
         self, request: PullRequest, title: str, body: str, labels: Sequence[str]
     ) -> PullRequest:
-        """See `Forge.update`."""
+        """Change an open pull request; labels that people added are kept.
+
+        Args:
+            request: The pull request.
+            title: The new title.
+            body: The new description, in Markdown.
+            labels: Labels to add.
+
+        Returns:
+            The pull request.
+
+        Raises:
+            ServiceError: The forge refuses, or does not answer.
+        """
         native = self._whole(request.number)
         wanted = sorted({*native.labels, *labels})
         if (native.title, native.description, sorted(native.labels)) != (title, body, wanted):
@@ -127,8 +154,8 @@ class GitLabForge:
             try:
                 return work()
             except GitlabError as error:
-                said = str(error.error_message)
-                raise failed(NAME, what, error.response_code or 0, said) from error
+                message = str(error.error_message)
+                raise failed(NAME, what, error.response_code or 0, message) from error
             except RequestException as error:
                 raise failed(NAME, what, 0, "") from error
 

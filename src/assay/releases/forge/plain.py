@@ -37,14 +37,35 @@ class PlainForge:
     def open(
         self, branch: str, base: str, title: str, body: str, labels: Sequence[str]
     ) -> PullRequest:
-        """See `Forge.open`: the pushed branch is the pull request."""
+        """Return the pushed branch, which is the pull request; see `Forge.open`.
+
+        Args:
+            branch: The branch with the proposal.
+            base: The branch to merge into.
+            title: Title of the pull request.
+            body: Its description, in Markdown.
+            labels: Labels to add.
+
+        Returns:
+            The pull request.
+        """
         del base, title, body, labels
         return PullRequest(0, "", branch, "open")
 
     def update(
         self, request: PullRequest, title: str, body: str, labels: Sequence[str]
     ) -> PullRequest:
-        """See `Forge.update`: the branch's commit holds title and body."""
+        """Do nothing: the commit of the branch has title and body; see `Forge.update`.
+
+        Args:
+            request: The pull request.
+            title: The new title.
+            body: The new description, in Markdown.
+            labels: Labels to add.
+
+        Returns:
+            The pull request.
+        """
         del title, body, labels
         return request
 

@@ -1,13 +1,14 @@
-"""What was added to the logs, stops their readers and counts for nothing; and its removal.
+"""Pointers that block the logs without naming a valid entry, and their removal.
 
-Whoever can write the store can put a pointer behind the newest entry of a log, to nothing, to what
-an unknown key signed, or to an entry of another log. Readers stop there, because it could be an
-entry that was lost, or one by a key that somebody took out of keys.yaml. A person has to decide.
+Anyone who can write to the store can add a pointer after the newest entry of a log, to a missing
+blob, to a blob that an unknown key signed, or to an entry of another log. Readers refuse such a
+log, because the entry could be lost, or by a key that was removed from keys.yaml. A person must
+decide.
 """
 
 import contextlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
 
 from assay.core.digest import PREFIX, hex_of, is_digest, of_bytes
@@ -28,71 +29,80 @@ from assay.releases.log.entry import (
     Entry,
     Event,
     NotAnEntryError,
+    is_ahead,
+    logs,
     pointer,
     prefix,
     read_entry,
 )
-from assay.releases.log.retention import logs
 from assay.releases.log.scope import refused_here
 from assay.releases.statement import Kind
 
 MAX_LISTED: Final = 20
-"""Pointers that the entry of a removal names; its digest is of all of them."""
+"""Number of pointers that the entry of a removal lists; its digest covers all."""
+
+
+UNKNOWN_KEY: Final = "signed by no configured key"
 
 
 @dataclass(frozen=True, slots=True)
 class Blocking:
-    """A pointer that is in the way."""
+    """A pointer that blocks a log."""
 
     pointer: str
     target: str
     """What it names."""
     why: str
+    foreign: str = ""
+    """The model whose log it is of, where no configured key signed any entry of that log: it may
+    be the log of others, who use the store with keys of their own."""
 
 
 def blocking(services: Services) -> list[Blocking]:
-    """The pointers that stop readers of the logs, and that nothing is lost with.
+    """The pointers that block readers of the logs, and that can be removed without loss.
 
-    No entry is among them that a configured key signed and that is in its place, nor one before
-    such an entry: where one of those is damaged, pointers were replaced and not only added.
+    They do not include entries at their position that a configured key signed, nor pointers before
+    such an entry: if one of those is damaged, pointers were replaced and not only added.
     """
-    found = []
+    pointers = []
     for hexed in sorted(logs(services.store)):
-        found += _of_chain(services, hexed)
+        pointers += _of_chain(services, hexed)
     for name in services.store.list_pointers("statements/"):
         if why := _statement(services, name):
-            found.append(Blocking(name, PREFIX + name.rpartition("/")[2], why))
-    return found
+            pointers.append(Blocking(name, PREFIX + name.rpartition("/")[2], why))
+    return pointers
 
 
 def clear(
-    services: Services, signer: Signer, found: Sequence[Blocking], *, by: str, why: str
+    services: Services, signer: Signer, pointers: Sequence[Blocking], *, by: str, why: str
 ) -> Entry | None:
-    """Log what `blocking` found, and remove it; after a stop in between, run it again.
+    """Log the removal of pointers and remove them; after an interruption, run it again.
 
     Args:
         services: The store, and whose signatures count.
         signer: The approver's key.
-        found: What to remove.
-        by: `Name <mail>`; of the signer's key, its owner.
+        pointers: The pointers to remove.
+        by: `Name <mail>`; with keys configured the owner of the signer's key.
         why: The reason.
 
     Returns:
-        The entry that lists what was removed; None when there was nothing.
+        The entry that lists the removed pointers; None without any.
 
     Raises:
         UsageError: The key is not an approver's.
-        IntegrityError: One of them is no longer in the way; nothing was removed.
+        IntegrityError: One of them no longer blocks a log; nothing was removed.
     """
-    by = person_of(services.verifier, signer, Role.APPROVER, by, "removing what stops a log")
-    if not found:
+    by = person_of(
+        services.verifier, signer, Role.APPROVER, by, "removing pointers that block a log"
+    )
+    if not pointers:
         return None
-    if set(found) - set(blocking(services)):
-        raise IntegrityError("the logs have changed since they were looked at; run again")
-    # What stops the chain that the entry goes to has to go first; all else is logged beforehand.
+    if set(pointers) - set(blocking(services)):
+        raise IntegrityError("the logs have changed since they were read; run again")
+    # Pointers that block the chain of this entry must be removed first; others are logged before.
     begin = prefix(REVOCATIONS)
-    _remove(services.store, [one for one in found if one.pointer.startswith(begin)])
-    lines = [f"{one.pointer} -> {one.target}: {one.why}" for one in found]
+    _remove(services.store, [item for item in pointers if item.pointer.startswith(begin)])
+    lines = [f"{item.pointer} -> {item.target}: {item.why}" for item in pointers]
     more = f"; and {len(lines) - MAX_LISTED} more" if len(lines) > MAX_LISTED else ""
     entry = Entry(
         event=Event.CLEARED,
@@ -105,19 +115,19 @@ def clear(
         why=f"{why}: {'; '.join(lines[:MAX_LISTED])}{more}",
     )
     made = append(services, entry, signer)
-    _remove(services.store, [one for one in found if not one.pointer.startswith(begin)])
+    _remove(services.store, [item for item in pointers if not item.pointer.startswith(begin)])
     return made
 
 
-def _remove(store: Store, found: Sequence[Blocking]) -> None:
-    for one in found:
-        store.remove_pointer(one.pointer)
+def _remove(store: Store, pointers: Sequence[Blocking]) -> None:
+    for item in pointers:
+        store.remove_pointer(item.pointer)
 
 
 def _of_chain(services: Services, hexed: str) -> list[Blocking]:
     names = services.store.list_pointers(f"releases/{hexed}/")
     targets = [_target(services.store, name) for name in names]
-    found: list[Blocking] = []
+    pointers: list[Blocking] = []
     stops = False
     claimed = 0
     place = len(names)
@@ -128,12 +138,25 @@ def _of_chain(services: Services, hexed: str) -> list[Blocking]:
             break
         stops = stops or looked.stops or names[place - 1] != f"releases/{hexed}/{place:06d}"
         claimed = max(claimed, looked.claimed)
-        found.append(Blocking(names[place - 1], targets[place - 1], looked.why))
+        pointers.append(Blocking(names[place - 1], targets[place - 1], looked.why))
     else:
         place = 0
+    if not place and any(item.why == UNKNOWN_KEY for item in pointers):
+        model = _model_of(services.store, targets, hexed)
+        pointers = [replace(item, foreign=model) for item in pointers]
     # An entry out of its place is proved worthless by one in its place that has a later number:
     # its chain of names holds another entry there. Otherwise pointers may have been replaced.
-    return found[::-1] if stops and claimed <= place else []
+    return pointers[::-1] if stops and claimed <= place else []
+
+
+def _model_of(store: Store, targets: Sequence[str], hexed: str) -> str:
+    """The model whose log a chain is, as its entries say; "" for the revocations."""
+    for target in targets:
+        with contextlib.suppress(IntegrityError, NotFoundError):
+            entry, _ = read_entry(store, target, None)
+            if prefix(entry.model) == f"releases/{hexed}/":
+                return entry.model
+    return ""
 
 
 class _Looked(NamedTuple):
@@ -150,46 +173,53 @@ class _Looked(NamedTuple):
 def _worthless(  # noqa: PLR0911 - one for each reason
     services: Services, name: str, target: str, before: str
 ) -> _Looked:
-    """Why a pointer of a log leads to no entry that counts.
+    """Why a pointer of a log names no valid entry, and whether it blocks readers.
 
     Args:
         services: The store, and whose signatures count.
         name: The pointer.
         target: What it names.
         before: What the pointer before it names.
+
+    Returns:
+        The reason, and whether readers refuse the log because of it.
     """
     if not is_digest(target):
         return _Looked("names no digest", stops=True)
     try:
         entry, key = read_entry(services.store, target, services.verifier)
     except NotFoundError:
-        return _Looked("names nothing that is in the store", stops=True)
+        return _Looked("names a blob that is not in the store", stops=True)
     except UnknownKeyError:
-        return _Looked("signed by no configured key", stops=True)
+        return _Looked(UNKNOWN_KEY, stops=True)
     except NotAnEntryError as error:
         return _Looked(f"no entry: {error}"[:200])
     except IntegrityError as error:
         return _Looked(f"no entry, or damaged: {error}"[:200], stops=True)
     if services.verifier is not None and key is None:
-        return _Looked("not signed")
+        return _Looked("unsigned")
     if (pointer(entry.model, entry.number), entry.previous) == (name, before):
-        return _Looked("")
+        ahead = is_ahead(entry, key)
+        return _Looked(f"dated {entry.at}, ahead of the clock" if ahead else "", ahead)
     return _misplaced(services, name, entry, key)
 
 
 def _misplaced(services: Services, name: str, entry: Entry, key: Key | None) -> _Looked:
-    """What an entry is that does not belong where a pointer has it.
+    """Why an entry is not valid at the position of a pointer.
 
     Args:
         services: The store, and whose signatures count.
         name: The pointer.
         entry: What it names.
-        key: The configured key that signed it; None where none is configured.
+        key: The configured key that signed it; None if none is configured.
+
+    Returns:
+        The reason, and whether readers refuse the log because of it.
     """
     own = pointer(entry.model, entry.number)
     stops = key is None or key.may(WRITERS[Event.RELEASE])
     if own != name and _target(services.store, own) == entry.name:
-        return _Looked("a copy of an entry of another place", stops)
+        return _Looked("a copy of an entry from another position", stops)
     if not stops or refused_here(services, entry):
         return _Looked("an entry that does not follow, or of another repository", stops)
     if name.startswith(prefix(entry.model)):
@@ -198,11 +228,11 @@ def _misplaced(services: Services, name: str, entry: Entry, key: Key | None) -> 
 
 
 def _statement(services: Services, name: str) -> str:
-    """Why a pointer to a statement is in the way, or ""."""
+    """Why a pointer to a statement blocks readers, or ""."""
     subject, _, given = name.removeprefix("statements/").partition("/")
     target = PREFIX + given
     if not is_digest(target) or not services.store.has(target):
-        return "names nothing that is in the store"
+        return "names a blob that is not in the store"
     try:
         statement.load(services, target)
     except UnknownKeyError:

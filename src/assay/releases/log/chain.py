@@ -1,4 +1,4 @@
-"""The chain: entries are added behind the last one, and read link by link."""
+"""The chain: entries are added after the last one, and verified when read."""
 
 import base64
 import binascii
@@ -23,11 +23,13 @@ from assay.errors import (
 from assay.releases import statement
 from assay.releases.log.entry import (
     ANYBODY,
+    MOVES,
     REVOCATIONS,
     WRITERS,
     Entry,
     Event,
     NotAnEntryError,
+    is_ahead,
     malformed,
     pointer,
     prefix,
@@ -39,9 +41,10 @@ from assay.releases.log.scope import refused_here, repository_of, witnessed
 from assay.releases.statement import Kind, Statement
 
 MAX_RACES: Final = 50
+ACCORDING_TO: Final = "according to"
 _GO_BACK: Final = frozenset({Event.ROLLBACK, Event.RECONCILED})
 CLEAR: Final = "an approver removes it with: assay release clear"
-_REMEDY: Final = f"bring the store's pointers back from a copy; if it was only added, {CLEAR}"
+_REMEDY: Final = f"restore the store's pointers from a copy; if it was only added, {CLEAR}"
 LOG_TRAILER: Final = "Assay-Log"
 REVOCATIONS_TRAILER: Final = "Assay-Revocations"
 _HEAD: Final = re.compile(
@@ -53,7 +56,7 @@ _HEAD: Final = re.compile(
 def append(
     services: Services, entry: Entry, signer: Signer | None, *, after: str | None = None
 ) -> Entry:
-    """Add an entry behind the last one; what it names must be in the store already.
+    """Add an entry after the last one; the artifacts that it names must be in the store.
 
     A commit is recorded once for each environment: the second writer gets the existing entry.
 
@@ -62,7 +65,7 @@ def append(
         entry: What to add.
         signer: Who signs it.
         after: Name of the entry that said what is in the environment when this one was made; ""
-            for none. None: it holds whatever was added since.
+            for none. None: the entry is valid whatever was added since.
 
     Returns:
         The entry as it was stored, or the equal one that the log already has.
@@ -91,16 +94,18 @@ def append(
             raise ReleaseConflictError(
                 f"{entry.environment} of {entry.model!r} was changed by others meanwhile; run again"
             )
-        # Read, and not only named: a pointer that leads to nothing may be removed again.
+        # Read it, because a pointer to a missing blob may be removed again.
         revoked = [] if entry.model == REVOCATIONS else read(services, REVOCATIONS)
-        newest = next((one for one in reversed(revoked) if not one.refused), None)
+        newest = next(
+            (revocation for revocation in reversed(revoked) if not revocation.refused), None
+        )
         number = len(entries) + 1
         complete = replace(
             entry,
             number=number,
             repository="" if entry.model == REVOCATIONS else repository_of(services),
             previous=entries[-1].name if entries else "",
-            # Times never run backwards, whatever the clocks of those who write.
+            # Times never decrease, whatever the clocks of the writers.
             at=max(entry.at, clock(entries)),
             revocations=newest.name if newest else "",
         )
@@ -117,7 +122,7 @@ def append(
 def _same(known: Entry, entry: Entry, repository: str) -> bool:
     if known.refused or known.event is Event.INTENT or entry.event is Event.INTENT:
         return False
-    # A tip that an earlier version recorded does not say of which repository it is.
+    # A tip from an earlier version does not name its repository.
     if entry.event is Event.SEEN and known.repository != repository:
         return False
     if entry.event is Event.REVOCATION:
@@ -140,8 +145,8 @@ def read(services: Services, model: str) -> list[Entry]:
 
     Raises:
         UnknownKeyError: An entry is signed by a key that is not configured.
-        IntegrityError: A number is missing, an entry is altered, unsigned though a key is asked
-            for, or does not name the one before, or a revocation was removed; says which.
+        IntegrityError: A number is missing, an entry is altered, unsigned although keys are
+            configured, or does not name the one before, or a revocation was removed; says which.
     """
     store = services.store
     chained = _chained(store, model, services.verifier)
@@ -154,7 +159,8 @@ def read(services: Services, model: str) -> list[Entry]:
             or _refusal(services, entry, key, entries, proven=_proven(key, chained[place + 1 :]))
         )
         dated = not refused and (key is None or key.may(WRITERS[Event.RELEASE]))
-        entries.append(replace(entry, refused=refused, dated=dated))
+        by = entry.by if refused else _author(services, entry, key)
+        entries.append(replace(entry, refused=refused, dated=dated, by=by))
     # A key that runs pipelines could name any.
     seen = next((e.revocations for e in reversed(entries) if e.dated and e.revocations), "")
     if seen and seen not in names(store, REVOCATIONS):
@@ -168,50 +174,74 @@ def read(services: Services, model: str) -> list[Entry]:
 def _chained(store: Store, model: str, verifier: Verifier | None) -> list[tuple[Entry, Key | None]]:
     """The entries of a log and the keys that signed them, in one chain; errors as `read`."""
     chained: list[tuple[Entry, Key | None]] = []
-    for number, found in enumerate(store.list_pointers(prefix(model)), start=1):
+    for number, name_of_pointer in enumerate(store.list_pointers(prefix(model)), start=1):
         what = f"{title(model)}, entry {number}"
-        if found != pointer(model, number):
+        if name_of_pointer != pointer(model, number):
             raise IntegrityError(f"{what} is missing; the log was tampered with; {_REMEDY}")
-        name = (store.read_pointer(found) or b"").decode(errors="replace")
-        if not is_digest(name):
-            raise IntegrityError(f"{what}: names no digest; the log was tampered with; {_REMEDY}")
+        name = (store.read_pointer(name_of_pointer) or b"").decode(errors="replace")
         try:
-            entry, key = read_entry(store, name, verifier)
-        except NotFoundError as error:
-            raise IntegrityError(
-                f"{what}: its content {name} is not in the store; {_REMEDY}"
-            ) from error
-        except UnknownKeyError as error:
-            raise UnknownKeyError(
-                f"{what}: {error}; until then nothing is released, because the entry could be "
-                f"a revocation; if it is nobody's key: {CLEAR}"
-            ) from error
+            entry, key = _linked(store, name, what, verifier)
         except NotAnEntryError as error:
-            # Whoever can write the store can put it there; those after it follow it all the same.
+            # Anyone who can write to the store can add it; later entries follow it nevertheless.
             chained.append((_nothing(model, number, name, str(error)), None))
             continue
-        except IntegrityError as error:
-            raise IntegrityError(f"{what}: its content is no entry: {error}; {_REMEDY}") from error
         expected = (model, number, chained[-1][0].name if chained else "")
         if (entry.model, entry.number, entry.previous) != expected:
-            said = "does not follow the entry before it"
-            if key is not None and (key.stolen or not key.may(WRITERS[Event.RELEASE])):
-                chained.append(
-                    (_nothing(model, number, name, f"{said}, and {key} signed it"), None)
-                )
-                continue
-            raise IntegrityError(f"{what}: {said}; the log was tampered with; {_REMEDY}")
+            fault = "does not follow the entry before it"
+            if key is None or not (key.stolen or not key.may(WRITERS[Event.RELEASE])):
+                raise IntegrityError(f"{what}: {fault}; the log was tampered with; {_REMEDY}")
+            entry, key = _nothing(model, number, name, f"{fault}, and {key} signed it"), None
+        elif is_ahead(entry, key):
+            raise IntegrityError(
+                f"{what}: dated {entry.at}, which is ahead of this machine's clock; when the clock "
+                f"is right, {CLEAR}"
+            )
         chained.append((entry, key))
     return chained
 
 
+def _linked(
+    store: Store, name: str, what: str, verifier: Verifier | None
+) -> tuple[Entry, Key | None]:
+    """The entry that a pointer names.
+
+    Args:
+        store: That holds it.
+        name: Its digest.
+        what: The entry, for errors.
+        verifier: Whose signatures count; None: any.
+
+    Raises:
+        NotAnEntryError: It does not count, and does not block readers.
+        UnknownKeyError: It is signed by a key that is not configured.
+        IntegrityError: It is not whole, or not in the store.
+    """
+    if not is_digest(name):
+        raise IntegrityError(f"{what}: names no digest; the log was tampered with; {_REMEDY}")
+    try:
+        return read_entry(store, name, verifier)
+    except NotFoundError as error:
+        raise IntegrityError(
+            f"{what}: its content {name} is not in the store; {_REMEDY}"
+        ) from error
+    except UnknownKeyError as error:
+        raise UnknownKeyError(
+            f"{what}: {error}; until then nothing is released, because the entry could be "
+            f"a revocation; if it is nobody's key: {CLEAR}"
+        ) from error
+    except NotAnEntryError:
+        raise
+    except IntegrityError as error:
+        raise IntegrityError(f"{what}: its content is no entry: {error}; {_REMEDY}") from error
+
+
 def _nothing(model: str, number: int, name: str, refused: str) -> Entry:
-    """What stands in the place of an entry and counts for nothing."""
+    """A placeholder for a blob at the position of an entry that does not count."""
     return Entry(Event.INTENT, model, "", "", "", "", "", number=number, name=name, refused=refused)
 
 
 def _proven(key: Key | None, after: Sequence[tuple[Entry, Key | None]]) -> bool:
-    """Whether an entry was there before its key was stolen: one by another key follows it."""
+    """Whether an entry precedes the theft of its key: an entry by another key follows it."""
     return (
         key is None
         or key.stolen is None
@@ -230,21 +260,40 @@ def _refusal(
 ) -> str:
     """Why an entry does not count; "" when it does."""
     if entry.event in _GO_BACK and not was_released(before, entry.release, entry.environment):
-        return "restores what was never released there with an approval"
+        return "restores a release that was never in this environment with an approval"
     if key is None or services.verifier is None:
         return ""
     if not key.may(WRITERS[entry.event]):
         allowed = " or ".join(sorted(WRITERS[entry.event]))
-        return f"written by {key}, which takes a key with the role {allowed}"
+        return f"written by {key}, but it requires a key with the role {allowed}"
     try:
-        if entry.event is not Event.REVOCATION:  # no key's end takes one back
+        if entry.event is not Event.REVOCATION:  # retiring a key does not undo it
             key.require_in_use(entry.at, f"entry {entry.number}", proven=proven)
             _require_after(entry, clock(before))
-        return _disproof(services, entry, key)
+        return _disproof(services, entry)
     except NotFoundError:
         return f"the statement {entry.statement} behind it is not in the store"
     except AttestationError as error:
         return str(error)
+
+
+def _author(services: Services, entry: Entry, key: Key | None) -> str:
+    """The author of an entry: the owner of the key, whatever name the entry has.
+
+    What a person states is by the owner of that statement's key, under today's name. What a
+    runner's key did is by that key; a name in it is a claim.
+    """
+    if key is None or services.verifier is None or not key.owner:
+        return entry.by
+    if entry.event is Event.REVOCATION:
+        return key.owner
+    # The statement of an intent is not checked.
+    if entry.statement and entry.event is not Event.INTENT:
+        return statement.load(services, entry.statement, proven=True).by
+    claim = entry.by.endswith(f"({ACCORDING_TO} {key.owner})") or entry.by == key.owner
+    if claim or key.may(WRITERS[Event.RELEASE]):
+        return entry.by
+    return f"{entry.by} ({ACCORDING_TO} {key.owner})"
 
 
 def _require_after(entry: Entry, clock: str) -> None:
@@ -255,10 +304,8 @@ def _require_after(entry: Entry, clock: str) -> None:
         )
 
 
-def _disproof(services: Services, entry: Entry, key: Key) -> str:
+def _disproof(services: Services, entry: Entry) -> str:
     """Why the statement behind an entry does not support it; "" when it does."""
-    if entry.event is Event.REVOCATION:
-        return "" if entry.by == key.owner else f"in the name of {entry.by!r}, written by {key}"
     # A rollback needs no approval of its own, but one that it names must match; an intent becomes
     # the entry that it announces.
     named = bool(entry.statement) and (entry.intends or entry.event) in _GO_BACK
@@ -291,16 +338,16 @@ def _not_backed(entry: Entry, approval: Statement) -> str:
         "by": entry.by,
     }
     given = {name: approval.text(name) for name in expected}
-    given |= {"kind": approval.kind, "subject": approval.subject, "by": approval.by}
+    given |= {"kind": approval.kind, "subject": approval.subject}
     wrong = [name for name in expected if given[name] != expected[name]]
-    # Earlier approvals name none; their commit is that of the entry.
+    # Earlier approvals name no repository; their commit is that of the entry.
     if approval.text("repository") not in {"", entry.repository}:
         wrong.append("repository")
     return f"{approval.digest} does not approve it: {', '.join(wrong)} differ" if wrong else ""
 
 
 def _not_stated(entry: Entry, given: Statement) -> str:
-    if (given.kind, given.subject, given.text("model"), given.by) != (
+    if (given.kind, given.subject, given.text("model"), given.text("by")) != (
         Kind.OVERRIDE,
         entry.digest,
         entry.model,
@@ -308,6 +355,36 @@ def _not_stated(entry: Entry, given: Statement) -> str:
     ):
         return f"{given.digest} is not the override that it claims"
     return ""
+
+
+def doubtful(services: Services, entries: Sequence[Entry], environment: str) -> Entry | None:
+    """The newest entry of an environment, by an approver or recorder, if it does not count.
+
+    It may have counted until keys.yaml was changed, such as the name or the roles of its key's
+    owner. Without it the log gives an earlier state, on which no one decided.
+
+    Args:
+        services: The store, and whose signatures count.
+        entries: The log.
+        environment: Where.
+
+    Returns:
+        The entry; None if the newest one counts, or there is none.
+    """
+    verifier = services.verifier
+    keys = {} if verifier is None else {key.key_id: key for key in verifier.keys}
+    result = None
+    for entry in entries:
+        if entry.environment != environment or entry.event not in MOVES:
+            continue
+        key = keys.get(entry.signed_by)
+        trusted = key is not None and key.stolen is None
+        if not entry.refused:
+            result = None
+        elif trusted and not malformed(entry) and not refused_here(services, entry):
+            roles = WRITERS[Event.RELEASE]
+            result = entry if key is not None and key.may(roles) else result
+    return result
 
 
 def names(store: Store, model: str) -> list[str]:
@@ -321,7 +398,7 @@ def names(store: Store, model: str) -> list[str]:
 def head(services: Services, model: str) -> str:
     """The name of a chain's newest entry that counts; "" without one. Errors as `read`.
 
-    Whoever can write the store can add what does not count, and it may be removed again.
+    Anyone who can write to the store can add invalid entries, which may be removed again.
     """
     return next((e.name for e in reversed(read(services, model)) if not e.refused), "")
 
@@ -329,7 +406,7 @@ def head(services: Services, model: str) -> str:
 def heads(services: Services, model: str, signer: Signer | None) -> list[str]:
     """Trailers for a commit of the deployment repository that name the newest entries.
 
-    Signed when there is a key, because anyone can write a line into a message.
+    Signed if there is a key, because anyone can write a line into a message.
 
     Args:
         services: The store that holds the log, for one deployment repository.
@@ -359,8 +436,8 @@ def _is_head(
 ) -> bool:
     """Whether a trailer that names an entry counts.
 
-    With keys configured: when one with a role signed it, for this repository. A commit message of
-    another repository, whose store has other logs, can be copied by anybody.
+    With keys configured: if a key with a role signed it, for this repository. Anyone can copy a
+    commit message from another repository, whose store has other logs.
     """
     verifier = services.verifier
     if verifier is None:
@@ -379,7 +456,7 @@ def cut_off(
 ) -> list[str]:
     """Entries that were removed from the log of a model, as trailers of commits show.
 
-    With keys configured, a trailer counts only when a key with one of the roles signed it.
+    With keys configured, a trailer is valid only if a key with one of the roles signed it.
     Otherwise anyone who can write a commit could block every release and rollback of the model.
 
     Args:

@@ -1,4 +1,4 @@
-"""Which logs a store has, and what is wrong with them."""
+"""The logs of a store, and their faults."""
 
 from dataclasses import dataclass
 
@@ -22,13 +22,13 @@ def models(store: Store) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """A problem of the logs, or of the statements that they rest on."""
+    """A problem of the logs, or of the statements behind them."""
 
     what: str
     """A chain, an entry or a statement."""
     text: str
     broken: bool
-    """Whether something was removed or altered; otherwise the fault is a note."""
+    """Whether an entry was removed or altered; otherwise the fault is a note."""
 
 
 def check(store: Store, verifier: Verifier | None) -> list[Fault]:
@@ -50,8 +50,8 @@ def check(store: Store, verifier: Verifier | None) -> list[Fault]:
             elif entry.statement:
                 result += _faults_of_statement(store, entry, what)
     result += [
-        Fault(one.pointer, f"{one.why}; if nothing was lost there: {CLEAR}", broken=True)
-        for one in blocking(services)
+        Fault(item.pointer, f"{item.why}; if nothing was lost there: {CLEAR}", broken=True)
+        for item in blocking(services)
     ]
     for pointer in store.list_pointers("statements/"):
         digest = PREFIX + pointer.rpartition("/")[2]

@@ -12,7 +12,7 @@ from assay.releases.statement import Kind, Statement
 
 @dataclass(frozen=True, slots=True)
 class Revocation:
-    """That a model must never be released again."""
+    """A revocation: the model must never be released again."""
 
     digest: str
     """Of the model."""
@@ -61,7 +61,7 @@ def overrides(services: Services, digest: str, *, model: str, decision: str) -> 
     Args:
         services: The store, and whose signatures count.
         digest: Of the model.
-        model: Its name; an override counts for the name that it was given for.
+        model: Name of the model; an override is valid only for its name.
         decision: Digest of the decision.
 
     Returns:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any, Final
 
@@ -22,14 +23,15 @@ MAX_NAME_CHARS: Final = 2000
 """Of a chain's name: a model, or the URL and branch of a deployment repository."""
 MAX_PERSON_CHARS: Final = 1000
 MAX_TIME_CHARS: Final = 40
+MAX_AHEAD: Final = timedelta(days=1)
 
 
 class NotAnEntryError(AttestationError):
-    """What is in the place of an entry, and can be none that counts."""
+    """A blob at the position of an entry is not a valid entry."""
 
 
 class Event(StrEnum):
-    """What an entry records."""
+    """The event that an entry records."""
 
     RELEASE = "release"
     PASSED = "passed"
@@ -45,11 +47,11 @@ class Event(StrEnum):
     SEEN = "seen"
     """A commit was the branch's tip."""
     CLEARED = "cleared"
-    """Pointers that stood in the way, and that no configured key signed, were removed."""
+    """Pointers that blocked a log, and that no configured key signed, were removed."""
 
 
 MOVES: Final = frozenset({Event.RELEASE, Event.ROLLBACK, Event.RECONCILED})
-"""Events that say what is in an environment."""
+"""Events that set the release of an environment."""
 ANYBODY: Final = frozenset({Role.APPROVER, Role.RECORDER, Role.RUNNER})
 WRITERS: Final[Mapping[Event, frozenset[Role]]] = {
     Event.RELEASE: frozenset({Role.APPROVER, Role.RECORDER}),
@@ -71,7 +73,7 @@ class Entry:
     event: Event
     model: str
     environment: str
-    """Empty for an override and a revocation, which are about a model wherever it is."""
+    """Empty for an override and a revocation, which are about a model in any environment."""
     digest: str
     """The model's digest."""
     release: str
@@ -98,8 +100,8 @@ class Entry:
     refused: str = field(default="", compare=False)
     """Why the entry does not count; empty when it does."""
     dated: bool = field(default=False, compare=False)
-    """Whether its time binds the entries after it: a key that runs pipelines could stop the clock
-    by a time far ahead."""
+    """Whether later entries must not be dated before it; not for a runner's key, which could block
+    the log by a time far ahead."""
 
     @property
     def moves(self) -> bool:
@@ -108,7 +110,7 @@ class Entry:
 
     @property
     def passed(self) -> bool:
-        """Whether it counts and records a release that was replaced unseen."""
+        """Whether it counts and records a release that was replaced before it was recorded."""
         return not self.refused and self.event is Event.PASSED
 
     def predicate(self) -> dict[str, Any]:
@@ -155,13 +157,28 @@ def malformed(entry: Entry) -> str:
     return f"its fields have no valid value: {wrong}" if wrong else ""
 
 
+def is_ahead(entry: Entry, key: Key | None) -> bool:
+    """Whether an entry whose time binds later ones is dated more than `MAX_AHEAD` in the future.
+
+    Later entries are not dated before it. When the writer's key is retired on a day before that
+    date, all of them would cease to count.
+
+    Args:
+        entry: Which.
+        key: The configured key that signed it; None where none is configured.
+    """
+    if malformed(entry) or (key is not None and not key.may(WRITERS[Event.RELEASE])):
+        return False
+    return statement.moment(entry.at, "at") > datetime.now(UTC) + MAX_AHEAD
+
+
 def tips_chain(url: str, branch: str) -> str:
     """The name of the chain of the tips of a repository's branch."""
     return f"{TIPS}{url} {branch}"
 
 
 def title(model: str) -> str:
-    """What errors call a chain."""
+    """The name of a chain in errors."""
     if model.startswith(TIPS):
         return f"log of the tips of {model.removeprefix(TIPS)}"
     return f"release log of {model!r}" if model else "log of revocations"
@@ -171,7 +188,7 @@ def read_entry(store: Store, name: str, verifier: Verifier | None) -> tuple[Entr
     """Read one entry.
 
     Args:
-        store: That holds it.
+        store: The store with it.
         name: Its digest.
         verifier: Whose signatures count; None: any.
 
@@ -181,7 +198,7 @@ def read_entry(store: Store, name: str, verifier: Verifier | None) -> tuple[Entr
     Raises:
         UnknownKeyError: It is signed by a key that is not configured.
         NotAnEntryError: It is not an entry, or is unsigned though keys are configured.
-        IntegrityError: Its bytes are not what its name says.
+        IntegrityError: Its bytes do not match its digest.
         NotFoundError: It is not in the store.
     """
     data = store.get_bytes(name, MAX_ATTESTATION_BYTES)
@@ -226,8 +243,13 @@ def _decode(data: bytes, name: str, verifier: Verifier | None) -> tuple[Entry, K
 
 
 def prefix(model: str) -> str:
-    """What the pointers of a chain begin with."""
+    """The prefix of the pointers of a chain."""
     return f"releases/{hex_of(of_bytes(model.encode()))}/"
+
+
+def logs(store: Store) -> set[str]:
+    """The digests of the names of all chains, as pointers hold them."""
+    return {name.split("/")[1] for name in store.list_pointers("releases/")}
 
 
 def pointer(model: str, number: int) -> str:

@@ -1,4 +1,4 @@
-"""What the entries of a release log say, without reading anything else."""
+"""Queries on the entries of a release log."""
 
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -6,7 +6,7 @@ from assay.releases.log.entry import Entry, Event
 
 
 def current(entries: Sequence[Entry], environment: str, at: str = "") -> Entry | None:
-    """The entry of what was in an environment at a time, or is now.
+    """The entry of the release in an environment at a time, or now.
 
     Args:
         entries: The log, oldest first.
@@ -14,7 +14,7 @@ def current(entries: Sequence[Entry], environment: str, at: str = "") -> Entry |
         at: RFC 3339, UTC; "" for now.
 
     Returns:
-        The entry; None when nothing was released there.
+        The entry; None if nothing was released to the environment.
     """
     result = None
     for entry in entries:
@@ -54,7 +54,7 @@ def intents(entries: Sequence[Entry]) -> list[Entry]:
         entry
         for entry in entries
         if entry.event is Event.INTENT
-        and entry.commit  # one without says what a drill is going to do
+        and entry.commit  # an intent without a commit announces the second half of a drill
         and not entry.refused
         and (entry.commit, entry.environment, entry.release) not in done
     ]

@@ -1,14 +1,20 @@
-"""What the release log keeps: copies of the releases, and what the collector must not remove."""
+"""Copies of releases in the store, and the digests that the collector must keep."""
 
+import contextlib
+from dataclasses import replace
 from typing import Final
 
 from assay.core.digest import PREFIX
+from assay.core.signing import Verifier
+from assay.core.step import Services
 from assay.core.store import Store
-from assay.releases.log.entry import Event, NotAnEntryError, read_entry
+from assay.errors import UnknownKeyError
+from assay.releases.log.chain import read
+from assay.releases.log.entry import Entry, Event, NotAnEntryError, logs, prefix, read_entry
 from assay.releases.release import MAX_RELEASE_BYTES, MEDIA_TYPE, Release, parse_release
 
 KEPT_RELEASES: Final = 3
-"""The one in an environment, and the two before it, stay restorable."""
+"""The current release of an environment and the two before it can be restored."""
 
 
 def put_release(store: Store, release: Release) -> str:
@@ -21,32 +27,33 @@ def get_release(store: Store, name: str) -> Release:
     return parse_release(store.get_bytes(name, MAX_RELEASE_BYTES), f"release {name}")
 
 
-def live(store: Store) -> set[str]:
-    """Digests that must stay: releases, their models, and what they rest on.
+def live(store: Store, verifier: Verifier | None) -> set[str]:
+    """Digests that must be kept: releases, their models, and what they are based on.
 
     For every model, environment and deployment repository these are the newest `KEPT_RELEASES`
-    different releases, the current one and as many before it (after rollbacks they differ), and all
-    entries and statements. What artifacts rest on in turn, the collector follows.
+    different releases by each key, the current one and as many before it (after rollbacks they
+    differ), and all entries and statements. Entries that do not count are kept by the
+    same rule separately, so that added entries do not displace releases. The collector follows the
+    artifacts from there.
+
+    Args:
+        store: The store with the release log.
+        verifier: Whose signatures count; None if no keys are configured.
 
     Raises:
-        IntegrityError: An entry or a release is not what its name says.
-        NotFoundError: An entry or a release is not in the store.
+        IntegrityError: An entry or a release does not match its digest.
+        NotFoundError: An entry, or a release of one that counts, is not in the store.
     """
     kept = {PREFIX + name.rpartition("/")[2] for name in store.list_pointers("statements/")}
     for hexed in logs(store):
-        newest: dict[tuple[str, str], list[str]] = {}
-        for pointer in store.list_pointers(f"releases/{hexed}/"):
-            name = (store.read_pointer(pointer) or b"").decode()
-            try:
-                entry, _ = read_entry(store, name, None)
-            except NotAnEntryError:
-                kept.add(name)  # it counts for nothing, and those after it follow it
-                continue
-            kept |= {name, *filter(None, [entry.statement])}
+        newest: dict[tuple[str, str, bool, str], list[str]] = {}
+        for entry in _entries(Services(store, verifier), hexed):
+            kept |= {entry.name, *filter(None, [entry.statement])}
             if entry.event is Event.PASSED:
                 kept.add(entry.release)  # a rollback follows it to what it replaced
-            elif entry.release:
-                order = newest.setdefault((entry.repository, entry.environment), [])
+            elif entry.release and not (entry.refused and not store.has(entry.release)):
+                group = (entry.repository, entry.environment, entry.moves, entry.signed_by)
+                order = newest.setdefault(group, [])
                 if entry.release in order:
                     order.remove(entry.release)
                 order.append(entry.release)
@@ -54,6 +61,21 @@ def live(store: Store) -> set[str]:
             for name in {*releases[-KEPT_RELEASES:], *_chain(store, releases[-1])}:
                 kept |= {name, *_named(get_release(store, name))}
     return kept
+
+
+def _entries(services: Services, hexed: str) -> list[Entry]:
+    """The entries of a chain; none counts where one is signed by a key that is not configured."""
+    store = services.store
+    entries = []
+    for pointer in store.list_pointers(f"releases/{hexed}/"):
+        name = (store.read_pointer(pointer) or b"").decode(errors="replace")
+        with contextlib.suppress(NotAnEntryError):
+            entry = read_entry(store, name, None)[0]
+            if prefix(entry.model) == f"releases/{hexed}/":
+                with contextlib.suppress(UnknownKeyError):
+                    return read(services, entry.model)
+            entries.append(replace(entry, refused="of a log that cannot be read"))
+    return entries
 
 
 def _chain(store: Store, name: str) -> list[str]:
@@ -68,8 +90,3 @@ def _chain(store: Store, name: str) -> list[str]:
 def _named(release: Release) -> set[str]:
     parts = [release.digest, release.decision, release.policy, *release.reports.values()]
     return {*parts, *filter(None, [release.data, release.golden, release.monitoring])}
-
-
-def logs(store: Store) -> set[str]:
-    """The digests of the names of all chains, as pointers hold them."""
-    return {pointer.split("/")[1] for pointer in store.list_pointers("releases/")}

@@ -1,8 +1,9 @@
-"""Of which deployment repository the entries of a log are.
+"""The deployment repository of log entries.
 
-Several repositories may use one store, and whoever writes the store can copy the log of another
-one into it. So an entry names its repository and branch, and one of another repository counts for
-nothing. A repository is named by its first commit, because its URL may change; a fork shares that.
+Several repositories may use one store, and anyone who can write to the store can copy the log of
+another one into it. So an entry names its repository and branch, and entries of other repositories
+do not count. A repository is named by its first commit, because its URL may change; a fork shares
+that.
 """
 
 import contextlib
@@ -22,18 +23,18 @@ from assay.releases.log.entry import (
     WRITERS,
     Entry,
     Event,
+    logs,
     prefix,
     read_entry,
     tips_chain,
 )
-from assay.releases.log.retention import logs
 from assay.releases.settings import settings_from_env
 
 _ANYWHERE: Final = frozenset({Event.ROLLBACK, Event.RECONCILED, Event.OVERRIDE})
-"""Without a repository and commit these count: a rollback while Git was down rests on a release
-that counts, and an override is about a decision."""
+"""Events that count without a repository and commit: a rollback while Git was down is based on a
+release that counts, and an override is about a decision."""
 _NEWEST: Final = 100
-"""So many of the newest tips are looked at."""
+"""Number of newest tips that are checked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,10 +80,20 @@ def refused_here(services: Services, entry: Entry) -> str:
 
 
 def seen_repository(store: Store, verifier: Verifier | None, url: str, branch: str) -> str:
-    """What the newest tip of a branch that was seen says of its repository; "" when none does."""
+    """The repository in the newest recorded tip of a branch.
+
+    Args:
+        store: The store with the release log.
+        verifier: Whose signatures count; None: any.
+        url: URL of the deployment repository.
+        branch: Name of the branch.
+
+    Returns:
+        Its identity; "" if no tip has it.
+    """
     chain = tips_chain(url, branch)
-    for found in store.list_pointers(prefix(chain))[: -_NEWEST - 1 : -1]:
-        name = (store.read_pointer(found) or b"").decode(errors="replace")
+    for pointer in store.list_pointers(prefix(chain))[: -_NEWEST - 1 : -1]:
+        name = (store.read_pointer(pointer) or b"").decode(errors="replace")
         try:
             entry, key = read_entry(store, name, verifier)
         except AssayError:
@@ -153,8 +164,8 @@ def configured(services: Services) -> Services:
     if DEPLOYMENTS.get():
         asked = settings_from_env()
         forge = asked.has_forge
-        found = known_repository(services.store, services.verifier, asked.url, asked.branch)
-        known = {found} if found else known
+        repository = known_repository(services.store, services.verifier, asked.url, asked.branch)
+        known = {repository} if repository else known
     if not known:
         return services
     if len(known) > 1:

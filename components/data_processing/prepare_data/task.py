@@ -1,11 +1,10 @@
-"""prepare_data: preflight, then the snapshot; what each stage below is to work with."""
+"""prepare_data: preflight, then the snapshot, and the settings of each stage below."""
 
 import importlib
 import json
 from collections.abc import Mapping
 from typing import Any, Final
 
-from assay.components.preflight.step import preflight
 from assay.components.prepare_data.options import (
     DEFAULTS,
     OPTIONS,
@@ -13,7 +12,6 @@ from assay.components.prepare_data.options import (
     SWEEP_OPTIONS,
     TEXTS,
 )
-from assay.components.snapshot_data.step import snapshot_data
 from assay.core.epoch import epoch
 from assay.core.step import Step
 from assay.documents import MAX_NAMED, shown
@@ -36,52 +34,77 @@ steps whose parameters it may hold. They are named, not imported: what they comp
 this task's."""
 
 
-def prepare(arguments: Mapping[str, Any]) -> tuple[Any, ...]:
-    """Check everything, make the dataset, and hand each stage its settings.
+def prepare_data(
+    task: Task,
+    *,
+    primary_metric: str = "auto",
+    options: dict[str, Any] = {},  # noqa: B006 - read only
+) -> Mapping[str, Any]:
+    """Check all that a run is given, in seconds; then make the table an immutable dataset.
+
+    What is wrong with a run is found before the table is read.
+
+    Args:
+        task: The task.
+        primary_metric: The metric models are compared by; "auto": the policy's, else the default.
+        options: More options, as `assay.components.prepare_data.options` lists them.
+
+    Returns:
+        validation_settings (dict): For validate_data.
+        split_settings (dict): For split_data.
+        training_settings (dict): For train.
+        evaluation_settings (dict): For evaluate.
+        comparison_settings (dict): For compare.
+        gate_settings (dict): For gate.
+        selection_settings (dict): For select_best.
+        candidate_settings (dict): For try_candidate.
 
     Raises:
-        SystemExit: With the exit code of what is wrong, after it was reported.
+        UsageError: Options that are unknown, of another type, or out of range; names all.
     """
-    steps = [preflight, snapshot_data]
-    with Task("prepare_data", steps, arguments) as task:
-        given = _given(arguments)
-        task.run(preflight, instead=given)
-        task.run(snapshot_data, instead=given)
-        found = task.arguments
-        values = {
-            **given,
-            "policy": found["policy_artifact"],
-            "suite": found["suite_artifact"],
-            "checks": found["checks_artifact"],
-            "plan": found["monitoring_artifact"],
-            "reference": found["reference_artifact"],
-            "primary_metric": found["primary_metric"],
-            "margin": found["max_regression"],
-            "allowed_modules": found["allowed_modules"],
-        }
-        now = epoch(task.context.store, task.context.verifier)
-        settings = {name: _settings(names, values, now) for name, names in STAGES.items()}
-        settings["candidate"] = _candidate(settings)
-        if arguments["candidates"] is not None:
-            settings["split"]["validation_fraction"] = given["validation_fraction"]
-        dataset, rows, candidates = task.end(["dataset_digest", "rows", "candidates"])
-    return dataset, rows, candidates, *(settings[name] for name in SETTINGS)
+    preflight, snapshot_data = task.steps
+    is_sweep = task.arguments["candidates"] is not None
+    given = _given(task.arguments, primary_metric, options or {}, is_sweep=is_sweep)
+    task.run(preflight, given)
+    task.run(snapshot_data, given)
+    made = task.arguments
+    values = {
+        **given,
+        "policy": made["policy_artifact"],
+        "suite": made["suite_artifact"],
+        "checks": made["checks_artifact"],
+        "plan": made["monitoring_artifact"],
+        "reference": made["reference_artifact"],
+        "primary_metric": made["primary_metric"],
+        "margin": made["max_regression"],
+        "allowed_modules": made["allowed_modules"],
+    }
+    now = epoch(task.context.store, task.context.verifier)
+    settings = {name: _settings(names, values, now) for name, names in STAGES.items()}
+    settings["candidate"] = _candidate(settings)
+    if is_sweep:
+        settings["split"]["validation_fraction"] = given["validation_fraction"]
+    return {f"{name}_settings": value for name, value in settings.items()}
 
 
-SETTINGS: Final = (*STAGES, "candidate")
-"""The settings that are handed out, in the order of the component's outputs."""
-
-
-def _given(arguments: Mapping[str, Any]) -> dict[str, Any]:
+def _given(
+    arguments: Mapping[str, Any], metric: str, options: Mapping[str, Any], *, is_sweep: bool
+) -> dict[str, Any]:
     """What the run was given, by the names of the steps' parameters; options with defaults.
 
+    Args:
+        arguments: The component's.
+        metric: Its `primary_metric`.
+        options: Its `options`.
+        is_sweep: Whether there are candidates, which have hyperparameters of their own.
+
     Raises:
-        UsageError: Options that are none, of another type, or out of range.
+        UsageError: Options that are unknown, of another type, or out of range.
     """
-    known = SWEEP_OPTIONS if arguments["candidates"] is not None else OPTIONS
+    known = SWEEP_OPTIONS if is_sweep else OPTIONS
     options = {
         name: json.dumps(value) if name in TEXTS and isinstance(value, dict) else value
-        for name, value in (arguments["options"] or {}).items()
+        for name, value in options.items()
     }
     types = {name: type(one.default) for name, one in known.items()}
     problems, chosen = _column_problems(options), dict[str, Any]()
@@ -93,7 +116,6 @@ def _given(arguments: Mapping[str, Any]) -> dict[str, Any]:
         problems.append(f"options.seed is {chosen['seed']}; give a number from 0 to {MAX_SEED}")
     if problems:
         raise UsageError.all_of(problems)
-    metric = arguments["primary_metric"]
     return {
         **DEFAULTS,
         **SWEEP_DEFAULTS,

@@ -1,9 +1,9 @@
 """The regression by metrics besides the primary one.
 
-Whoever chooses the metric that models are compared by could choose one that says little, such as
-the recall of a model that always says yes. A policy may ask for each of these as well:
-`regression_delta_<metric>`, with its interval. `compared_<metric>` is 1 where production has the
-metric, and 0 where it has not or nothing is in production, so that a rule can depend on it.
+A primary metric can be uninformative, such as the recall of a model that always predicts the
+positive class. A policy may ask for each of these as well: `regression_delta_<metric>`, with its
+interval. `compared_<metric>` is 1 if the production model has the metric, and 0 if it does not or
+no model is in production, so that a rule can depend on it.
 """
 
 import math
@@ -21,7 +21,7 @@ OTHERS: Final = ("accuracy", "balanced_accuracy", "roc_auc", "brier_score", "r2"
 
 
 def none_compared() -> dict[str, float | None]:
-    """The evidence when nothing is in production."""
+    """The evidence when no model is in production."""
     return {f"compared_{name}": 0.0 for name in OTHERS}
 
 
@@ -36,8 +36,15 @@ def compare_others(
 ) -> tuple[dict[str, float | None], dict[str, Interval], dict[str, str]]:
     """Values, intervals and notes, of the primary metric too, so that it has a name.
 
-    A metric that production has and the candidate has not has no value, which fails the rules
-    that ask for it.
+    A metric that only the production model has gets no value, which fails the rules that ask for
+    it.
+
+    Args:
+        ours: Predictions of the candidate.
+        theirs: Predictions of the production model.
+        primary: The primary metric.
+        settings: The step's parameters.
+        same: Whether both are the same model.
     """
     own, others = metrics(ours), metrics(theirs)
     rows = len(ours.truth)

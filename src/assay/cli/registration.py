@@ -1,4 +1,4 @@
-"""What a person wants to know of a run that registered a model."""
+"""Summary of a run that registered a model."""
 
 import json
 import shlex
@@ -20,12 +20,12 @@ SHOWN_METRICS: Final = (
     "root_mean_squared_error", "mean_absolute_error", "r2",
     "regression_delta", "accuracy_gap", "safety_violations",
 )  # fmt: skip
-"""Metrics to print, in this order, where the run measured them; the report has all."""
+"""Metrics to print, in this order, if the run measured them; the report has all."""
 
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """A number and how far it can be trusted."""
+    """A metric with its interval."""
 
     name: str
     value: float
@@ -40,18 +40,18 @@ class Metric:
 
     def to_dict(self) -> dict[str, float | None]:
         """For programs."""
-        own = self.interval
+        interval = self.interval
         return {
             "value": self.value,
-            "low": None if own is None else own.low,
-            "high": None if own is None else own.high,
-            "confidence": None if own is None else own.confidence,
+            "low": None if interval is None else interval.low,
+            "high": None if interval is None else interval.high,
+            "confidence": None if interval is None else interval.confidence,
         }
 
 
 @dataclass(frozen=True, slots=True)
-class Passed:
-    """A registered model, and what was measured of it."""
+class Registration:
+    """A registered model and its metrics."""
 
     model: str
     """Digest."""
@@ -59,14 +59,14 @@ class Passed:
     uri: str
     version: str
     registered: str
-    """`new`, or `existing` where the same bytes had been registered before."""
+    """`new`, or `existing` if the same bytes had been registered before."""
     tracking_uri: str
     """Without user and password, which MLflow takes from its own variables as well."""
     metrics: tuple[Metric, ...]
 
     @property
     def load(self) -> str:
-        """Python that loads the model, as it stands, in any folder."""
+        """Python code that loads the model, from any folder."""
         return (
             f"import mlflow; mlflow.set_tracking_uri({self.tracking_uri!r}); "
             f"model = mlflow.pyfunc.load_model({self.uri!r})"
@@ -74,7 +74,7 @@ class Passed:
 
     @property
     def next(self) -> str:
-        """The command to type next."""
+        """The next command."""
         name = shlex.quote(self.name)
         if DEPLOYMENTS.get():
             return f"assay release promote {name} dev"
@@ -95,38 +95,38 @@ class Passed:
         }
 
 
-def passed(outcome: local.Outcome, store: Store) -> Passed | None:
-    """What a run registered, or None.
+def registration_of(result: local.Outcome, store: Store) -> Registration | None:
+    """The model that a run registered, or None.
 
     Raises:
         StoreError: The store no longer answers.
-        IntegrityError: What the run has just written is not what its name says.
+        IntegrityError: A blob of the run does not match its digest.
     """
-    task = outcome.task("register")
+    task = result.task("register")
     if task is None or task.state != events.DONE or not is_digest(task.outputs.get("record")):
         return None
-    record = json.loads(_read(store, task.outputs["record"], "record.json", MAX_RECORD_BYTES))
-    return Passed(
-        model=str(record["model"]),
-        name=str(record["model_name"]),
+    stored = json.loads(_read(store, task.outputs["record"], "record.json", MAX_RECORD_BYTES))
+    return Registration(
+        model=str(stored["model"]),
+        name=str(stored["model_name"]),
         uri=str(task.values.get("model_uri", "")),
         version=str(task.values.get("version", "")),
         registered=str(task.values.get("registered", "")),
         tracking_uri=public(MLFLOW_URI.get()),
-        metrics=metrics(outcome, store),
+        metrics=metrics(result, store),
     )
 
 
-def metrics(outcome: local.Outcome, store: Store) -> tuple[Metric, ...]:
-    """What the run's evaluation and comparison measured; empty where neither was made.
+def metrics(result: local.Outcome, store: Store) -> tuple[Metric, ...]:
+    """The metrics of the run's evaluation and comparison; empty without them.
 
     Raises:
         StoreError: The store no longer answers.
-        IntegrityError: What the run has just written is not what its name says.
+        IntegrityError: A blob of the run does not match its digest.
     """
-    found: dict[str, Metric] = {}
+    measured: dict[str, Metric] = {}
     for name, output in (("evaluate", "evaluation"), ("compare", "comparison")):
-        task = outcome.task(name)
+        task = result.task(name)
         digest = task.outputs.get(output) if task else ""
         if not digest:
             continue
@@ -134,12 +134,12 @@ def metrics(outcome: local.Outcome, store: Store) -> tuple[Metric, ...]:
         for metric in SHOWN_METRICS:
             value = document.values.get(metric)
             if value is not None:
-                found[metric] = Metric(metric, value, document.intervals.get(metric))
-    return tuple(found[name] for name in SHOWN_METRICS if name in found)
+                measured[metric] = Metric(metric, value, document.intervals.get(metric))
+    return tuple(measured[name] for name in SHOWN_METRICS if name in measured)
 
 
 def _read(store: Store, digest: str, name: str, max_bytes: int) -> bytes:
     data = read_file(store, get_manifest(store, digest), name, max_bytes)
     if data is None:
-        raise AssayError(f"{digest} holds no {name}; see: assay show {digest}")
+        raise AssayError(f"{digest} has no {name}; see: assay show {digest}")
     return data

@@ -1,7 +1,7 @@
-"""What a policy asks for and this run cannot give: rules that could only fail, hours later.
+"""Rules of a policy that this run cannot meet: they could only fail, hours later.
 
-A rule with `when` may be skipped, so nothing is said about it. Nor is anything said about names
-that are a user's own, or that depend on the task, which the data decides.
+Rules with `when` are not checked, because they may be skipped. Neither are custom metrics, nor
+metrics that depend on the task, which the data decides.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -28,22 +28,22 @@ def problems(
     Args:
         policy: The parsed policy.
         slices: As given to evaluate: columns, or columns joined by `&`.
-        checks: Behavioural checks; empty when there are none.
-        columns: Of the data; empty when they are not known yet.
+        checks: Behavioural checks; may be empty.
+        columns: Of the data; empty if they are not known yet.
         suite: Whether a suite was given.
         reference: Whether a reference dataset was given.
         monitoring: Whether a monitoring plan was given.
     """
     given = {"suite": suite, "reference": reference, "monitoring": monitoring}
-    found = []
+    unmet = []
     for rule in policy.rules:
         if rule.when is not None or rule.expression.metric in policy.custom_metrics:
             continue
-        found += [
+        unmet += [
             f"policy line {rule.line}: {rule.expression}: {problem}"
             for problem in _problems(rule.expression, slices, checks, columns, given)
         ]
-    return found
+    return unmet
 
 
 def _problems(
@@ -76,7 +76,7 @@ def _about_slices(rule: Expression, slices: Sequence[str], columns: Sequence[str
     from assay.models.statistics.slices import readings
 
     if rule.metric.endswith(GAP):
-        # Such as `accuracy_gap{column="sex&race"}`: the text under which the slices were asked for.
+        # Such as `accuracy_gap{column="sex&race"}`: the text that was given in `slices`.
         wanted = rule.labels.get("column", "")
         unmet = bool(wanted) and wanted not in {str(item) for item in slices}
     else:

@@ -1,14 +1,14 @@
-"""Which row goes to which side. Memory: one batch of rows, and some ten bytes for each row.
+"""Assign rows to sides. Memory: one batch of rows, and some ten bytes for each row.
 
-A row's position is a number in [0, 1) that anybody can compute again. Of the key's columns, in
-order of name, each value is written as text (numbers in their shortest form, `true`, ISO dates) in
-a netstring, `<bytes>:<text>,`, and a missing one as `-,`, so that no two keys read the same. The
-position is the first eight bytes of the SHA-256 of the salt's netstring and these, as a big-endian
-number, divided by 2^64. docs/format-dataset.md has an example.
+The position of a row is a number in [0, 1) that can be recomputed by anybody. Of the key's columns,
+in order of name, each value is written as text (numbers in their shortest form, `true`, ISO dates)
+in a netstring, `<bytes>:<text>,`, and a missing one as `-,`, so that no two keys have the same
+text. The position is the first eight bytes of the SHA-256 of the salt's netstring and these, as a
+big-endian number, divided by 2^64. docs/format-dataset.md has an example.
 
-Text and not bytes is hashed, so that most keys keep their position when rows that come later change
-the type of their column: whole numbers, dates and truth values do. What a file may write in several
-ways (1.5 and 1.50, a time with T or a blank) does not when its column becomes text.
+Text and not bytes is hashed, so that most keys keep their position when later rows change the type
+of their column: whole numbers, dates and booleans do. Values that a file may write in several ways
+(1.5 and 1.50, a time with T or a blank) do not when their column becomes text.
 """
 
 import hashlib
@@ -28,9 +28,9 @@ Mask = np.ndarray[Any, np.dtype[np.bool_]]
 Positions = np.ndarray[Any, np.dtype[np.uint64]]
 
 MAX_CLASSES: Final = 1000
-"""A target with more values than this is not taken for classes."""
+"""A target with more values than this does not have classes."""
 MAX_WHOLE_NUMBERS: Final = 10
-"""The same for whole numbers, which may as well be amounts to predict."""
+"""The same for whole numbers, which may also be amounts to predict."""
 MAX_SHOWN: Final = 10
 _POSITION_BYTES: Final = 8
 _SCALE: Final = 1 << 64
@@ -49,9 +49,8 @@ def by_hash(
 ) -> Mask:
     """Which rows are held out, by the hash of their key.
 
-    A row without any value in the key's columns belongs to nobody that is known, so it is an
-    entity of its own: its key is the whole row. As one entity, all such rows together would stand
-    on one side.
+    A row without any value in the key's columns belongs to no known entity, so it is an entity of
+    its own: its key is the whole row. As one entity, all such rows together would be on one side.
 
     Args:
         folder: A dataset.
@@ -71,14 +70,14 @@ def by_hash(
         limit = np.uint64(int(fraction * _SCALE))
         batches = data.iter_batches(folder, read)
         return np.concatenate([entities(batch, columns, salt, own) < limit for batch in batches])
-    found: list[Positions] = []
+    hashed: list[Positions] = []
     labels: dict[Any, int] = {}
     codes: list[np.ndarray[Any, np.dtype[np.int64]]] = []
     for batch in data.iter_batches(folder, list(dict.fromkeys([*read, strata]))):
-        found.append(entities(batch, columns, salt, own))
+        hashed.append(entities(batch, columns, salt, own))
         values = batch.column(strata).to_pylist()
         codes.append(np.array([labels.setdefault(value, len(labels)) for value in values]))
-    return _stratified(np.concatenate(found), np.concatenate(codes), fraction)
+    return _stratified(np.concatenate(hashed), np.concatenate(codes), fraction)
 
 
 def unknown_entities(folder: Path, keys: Sequence[str]) -> int:
@@ -103,16 +102,23 @@ def _lacks(batch: pa.RecordBatch) -> Mask:
 def entities(
     batch: pa.RecordBatch, columns: Sequence[str], salt: str, whole: Sequence[str]
 ) -> Positions:
-    """The position of each row's entity; that of its `whole` columns where it lacks one."""
+    """The position of each row's entity; that of its `whole` columns if it has no key.
+
+    Args:
+        batch: Rows.
+        columns: Columns that make the key, in order of name.
+        salt: Another salt gives other positions.
+        whole: Columns that make a whole row.
+    """
     keys = batch.select(columns)
-    found = positions(keys, salt)
+    entity_positions = positions(keys, salt)
     lacking = _lacks(keys)
     if list(columns) == list(whole) or not lacking.any():
-        return found
-    found = found.copy()
+        return entity_positions
+    entity_positions = entity_positions.copy()
     rows = batch.select(whole).filter(pa.array(lacking))
-    found[lacking] = positions(rows, salt)
-    return found
+    entity_positions[lacking] = positions(rows, salt)
+    return entity_positions
 
 
 def positions(batch: pa.RecordBatch, salt: str) -> Positions:
@@ -138,10 +144,10 @@ def _netstrings(column: pa.Array) -> pa.Array:
 
 def _text(column: pa.Array) -> pa.Array:
     if pa.types.is_string(column.type):
-        # A file's spellings of true and false are one key, as they are where all values are such.
+        # All spellings of true and false are one key, as in a column of booleans.
         return pc.if_else(pc.is_in(column, _TRUTHS), pc.ascii_lower(column), column)
     if pa.types.is_timestamp(column.type):
-        # A date is the same key after a time has come into its column.
+        # A date stays the same key when its column becomes one of times.
         return pc.replace_substring_regex(pc.cast(column, pa.string()), _MIDNIGHT, "")
     if not pa.types.is_floating(column.type):
         return pc.cast(column, pa.string())
@@ -152,23 +158,23 @@ def _text(column: pa.Array) -> pa.Array:
 
 
 def _stratified(
-    found: Positions, codes: np.ndarray[Any, np.dtype[np.int64]], fraction: float
+    hashed: Positions, codes: np.ndarray[Any, np.dtype[np.int64]], fraction: float
 ) -> Mask:
     """Hold out the wanted share of each class, deciding in order of first appearance.
 
     A biased coin (Efron 1971, "Forcing a sequential experiment to be balanced"): an entity is held
-    out with the probability that brings its class back to the share, so the count never strays by
-    one or more; the entity's position is the throw. Whoever comes later changes nothing before. An
-    entity counts for the class of its first row. The second of a class goes to the other side than
-    the first, so that rare classes stand on both.
+    out with the probability that brings its class back to the share, so the count never deviates by
+    one or more; the entity's position is the random number. Later entities do not change earlier
+    ones. An entity counts for the class of its first row. The second of a class goes to the
+    opposite side of the first, so that rare classes are on both sides.
     """
-    _, first, entity = np.unique(found, return_index=True, return_inverse=True)
+    _, first, entity = np.unique(hashed, return_index=True, return_inverse=True)
     held_out = np.zeros(len(first), dtype=bool)
     seen: Counter[int] = Counter()
     taken: Counter[int] = Counter()
     for number in np.argsort(first):
         row = first[number]
-        label, throw = int(codes[row]), int(found[row]) / _SCALE
+        label, throw = int(codes[row]), int(hashed[row]) / _SCALE
         if seen[label] == 1:
             side = taken[label] == 0
         else:
@@ -181,7 +187,12 @@ def _stratified(
 
 
 def by_time(folder: Path, column: str, fraction: float) -> Mask:
-    """Which rows are held out: the latest, cut between two times as near to the share as can be.
+    """Which rows are held out: the latest, cut between two times, as near to the share as possible.
+
+    Args:
+        folder: A dataset.
+        column: Column of dates, times or numbers.
+        fraction: Share of rows held out, in (0, 1).
 
     Raises:
         UsageError: All rows have the same time.
@@ -191,7 +202,7 @@ def by_time(folder: Path, column: str, fraction: float) -> Mask:
     ordered = np.sort(values)
     count = len(ordered)
     near = ordered[min(int(count * (1 - fraction)), count - 1)]
-    # The rows of that time go to either side, whichever brings the test set nearer to its share.
+    # The rows of that time go to the side that brings the test set nearer to its share.
     cuts = [int(np.searchsorted(ordered, near, side)) for side in ("left", "right")]
     possible = [cut for cut in cuts if 0 < cut < count]
     if not possible:
@@ -213,13 +224,13 @@ def rows_of(folder: Path, side: Mask) -> Iterator[pa.RecordBatch]:
 
 
 def check(folder: Path, held_out: Mask, target: str, *, required: bool) -> None:
-    """Refuse a split that nobody could train or test with.
+    """Refuse a split that is useless for training or testing.
 
     Args:
         folder: The dataset that was split.
         held_out: The split.
-        target: Column of classes; "" when there is none.
-        required: Whether its values are classes without a doubt.
+        target: Column of classes; empty if there is none.
+        required: Whether its values are known to be classes.
 
     Raises:
         UsageError: A side without rows, or without rows of one of the classes.
@@ -260,8 +271,8 @@ def _class_counts(
         side = pa.array(held_out[begin : begin + batch.num_rows])
         begin += batch.num_rows
         for counter, mask in zip(sides, (pc.invert(side), side), strict=True):
-            found = pc.value_counts(batch.column(0).filter(mask).drop_null())
-            counter.update({item["values"]: item["counts"] for item in found.to_pylist()})
+            counted = pc.value_counts(batch.column(0).filter(mask).drop_null())
+            counter.update({item["values"]: item["counts"] for item in counted.to_pylist()})
         if len(sides[0].keys() | sides[1].keys()) > limit:
             return {}
     return {

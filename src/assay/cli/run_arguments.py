@@ -1,8 +1,8 @@
-"""What is sent to a cluster: every parameter, and documents as digests.
+"""Arguments of a run on a cluster: every parameter, and documents as digests.
 
-A run's parameters are kept several times in its workflow, which Kubernetes bounds, and a file of
-this machine is nothing that a pod can read. So texts and local files of policy, suite, checks and
-monitoring plan are stored, as preflight would store them, and travel as digests.
+A workflow contains several copies of the run's parameters and has a limited size, and a pod cannot
+read the files of this machine. So texts and local files of policy, suite, checks and monitoring
+plan are stored, as preflight would store them, and sent as digests.
 """
 
 import inspect
@@ -27,20 +27,20 @@ DOCUMENTS: Final[Mapping[str, type[Artifact]]] = {
     "checks": Checks,
     "monitoring": MonitoringPlan,
 }
-"""By parameter."""
+"""Kinds of the documents, by parameter."""
 OPTIONS: Final = "options"
-"""The parameter that holds others."""
+"""The parameter that contains the options."""
 MAX_TEXT_BYTES: Final = 16 << 10
 _REMEDY: Final = (
-    "set ASSAY_STORE to the cluster's store, so that it is stored there and its digest is sent; or "
-    "give a location that the cluster can read, such as s3://bucket/key?endpoint=…"
+    "set ASSAY_STORE to the cluster's store, to store it there and send its digest; or give a "
+    "location that the cluster can read, such as s3://bucket/key?endpoint=…"
 )
 
 
-def complete(function: Any, arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """A pipeline's arguments with its defaults.
+def with_defaults(function: Any, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments of a pipeline, completed with its defaults.
 
-    KFP's Clone and Compare know what was sent, and no default.
+    KFP's Clone and Compare use only what was sent, not the defaults.
     """
     parameters = inspect.signature(function.pipeline_func).parameters
     defaults = {
@@ -51,56 +51,58 @@ def complete(function: Any, arguments: Mapping[str, Any]) -> dict[str, Any]:
     return {**defaults, **arguments}
 
 
-def sent(
+def as_digests(
     arguments: Mapping[str, Any],
     store: Store | None,
-    tell: Callable[[str], None] = lambda _line: None,
+    notify: Callable[[str], None] = lambda _line: None,
 ) -> dict[str, Any]:
-    """Arguments as they travel: digests whole, documents as digests.
+    """Arguments to send to a cluster: with full digests, and with documents as digests.
 
     Args:
-        arguments: A run's.
-        store: The cluster's; None where this machine does not see it, and the run's own tasks
-            find out what a digest's beginning means.
-        tell: Called with a line for each document that was stored.
+        arguments: Arguments of the run.
+        store: The cluster's store; None if this machine has no access. The tasks of the run then
+            resolve prefixes of digests.
+        notify: Called with a line for each stored document.
+
+    Returns:
+        The arguments to send.
 
     Raises:
-        UsageError: A text that is too long to travel, or a file of this machine, and no store;
-            all of them.
-        AssayError: One document that cannot be read or stored, or one digest that names nothing.
+        UsageError: Without a store, a text that is too long or a local file; lists all of them.
+        AssayError: A document cannot be read or stored, or a digest does not exist.
     """
-    found = dict(arguments)
+    prepared = dict(arguments)
     errors: list[AssayError] = []
     if store is not None:
-        found = resolve_arguments(found, store)
-    if isinstance(options := found.get(OPTIONS), Mapping):
+        prepared = resolve_arguments(prepared, store)
+    if isinstance(options := prepared.get(OPTIONS), Mapping):
         if store is not None:
             options = resolve_arguments(options, store)
-        found[OPTIONS] = _documents(options, store, tell, errors)
-    found = _documents(found, store, tell, errors)
+        prepared[OPTIONS] = _documents(options, store, notify, errors)
+    prepared = _documents(prepared, store, notify, errors)
     if len(errors) == 1:
         raise errors[0]
     if errors:
         raise UsageError.all_of(str(error) for error in errors)
-    return found
+    return prepared
 
 
 def _documents(
     arguments: Mapping[str, Any],
     store: Store | None,
-    tell: Callable[[str], None],
+    notify: Callable[[str], None],
     errors: list[AssayError],
 ) -> dict[str, Any]:
-    found = dict(arguments)
-    for name in (name for name in DOCUMENTS if name in found):
+    prepared = dict(arguments)
+    for name in (name for name in DOCUMENTS if name in prepared):
         try:
-            found[name] = _document(name, arguments[name], store)
+            prepared[name] = _document(name, arguments[name], store)
         except AssayError as error:
             errors.append(error)
         else:
-            if found[name] != arguments[name]:
-                tell(f"{name}: stored as {found[name]}")
-    return found
+            if prepared[name] != arguments[name]:
+                notify(f"{name}: stored as {prepared[name]}")
+    return prepared
 
 
 def _document(name: str, given: Any, store: Store | None) -> Any:
@@ -111,16 +113,18 @@ def _document(name: str, given: Any, store: Store | None) -> Any:
         return given
     if not is_text(text):
         path = local_path(text)
-        # A path from the root that is not here may be one of a volume that pods mount.
+        # A missing absolute path may be on a volume that pods mount.
         if path is None or (path.is_absolute() and not path.exists()):
             return given
         if store is None:
-            raise UsageError(f"{name}: the cluster cannot read {text[:200]} of here; {_REMEDY}")
+            raise UsageError(
+                f"{name}: the cluster cannot read the local file {text[:200]}; {_REMEDY}"
+            )
     elif store is None:
         if (size := len(text.encode(errors="replace"))) > MAX_TEXT_BYTES:
             raise UsageError(
-                f"{name}: a text of {size:,} bytes, more than the {MAX_TEXT_BYTES:,} that a run's "
-                f"parameters may carry; {_REMEDY}"
+                f"{name}: a text of {size:,} bytes, but a parameter may have at most "
+                f"{MAX_TEXT_BYTES:,}; {_REMEDY}"
             )
         return given
     return _stored(read_document(text, DOCUMENTS[name], store), DOCUMENTS[name], store)
