@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 from packaging.requirements import Requirement
 
-from assay.core import closure, distributions, imports, unlocked
+from assay.core import closure, distributions, imports
 from assay.core import code_identity as code
 from assay.core.closure import Closure, Own, closure_of
 from assay.core.code_identity import CodeIdentity, Scope
@@ -590,9 +590,8 @@ def importable(tree: Tree, monkeypatch: pytest.MonkeyPatch) -> Iterator[Tree]:
 
 
 def forget() -> None:
-    closure.forget()
-    distributions.forget()
-    unlocked.forget()
+    """Read all files again."""
+    code.installed()
 
 
 CLASSES = "from sklearn.tree import DecisionTreeClassifier as Tree\nfrom own_tools.deep import f\n"

@@ -192,7 +192,7 @@ def _identity(module: str, path: Path) -> CodeIdentity:
         missing=tuple(sorted(others.missing)),
     )
     if own.top == closure.LIBRARY and not unresolved:
-        # Its modules cannot change while the process runs them.
+        # Of what else took part, a process reads each file once.
         _known[key] = result
     return result
 
