@@ -124,7 +124,9 @@ def digest_of(names: Collection[str] | None, unlocked: Collection[str] = ()) -> 
 @functools.cache
 def locked() -> Lock:
     """The lock of this installation."""
-    return parse((Path(__file__).resolve().parents[1] / "requirements.txt").read_text())
+    return parse(
+        (Path(__file__).resolve().parents[1] / "requirements.txt").read_text(encoding="utf-8")
+    )
 
 
 def parse(text: str) -> Lock:

@@ -97,7 +97,7 @@ def write_mlflow_folder(
             conda_env=environment,
         )
         (staged / skops_file).write_bytes(data)
-        (staged / "requirements.txt").write_text("\n".join(pins) + "\n")
+        (staged / "requirements.txt").write_text("\n".join(pins) + "\n", encoding="utf-8")
         _write_yaml(staged / "conda.yaml", environment)
         _write_yaml(
             staged / "python_env.yaml",
@@ -133,7 +133,7 @@ def _signature(frame: "pd.DataFrame", predicted: Any) -> Any:
 
 def _make_canonical(path: Path, data: bytes) -> None:
     """Replace times, random ids and properties of this machine."""
-    raw = yaml.safe_load(path.read_text())
+    raw = yaml.safe_load(path.read_text(encoding="utf-8"))
     raw["utc_time_created"] = _EPOCH
     raw["model_uuid"] = uuid.UUID(hashlib.sha256(data).hexdigest()[:32]).hex
     raw["model_size_bytes"] = len(data)
@@ -160,4 +160,4 @@ def _quiet() -> Iterator[None]:
 
 
 def _write_yaml(path: Path, value: Any) -> None:
-    path.write_text(yaml.safe_dump(value, sort_keys=True, allow_unicode=True))
+    path.write_text(yaml.safe_dump(value, sort_keys=True, allow_unicode=True), encoding="utf-8")
