@@ -311,6 +311,9 @@ def files_below(
         whole: Take those as well that say something about a step and take no part in it.
         above: Real paths of the folders that it was reached through.
 
+    Yields:
+        Path within the folder, and path of the file.
+
     Raises:
         StepError: A link leads to a folder that it is in.
     """
@@ -323,7 +326,7 @@ def files_below(
             yield path, file
             continue
         real = os.path.realpath(file)
-        if any(f"{one}/".startswith(f"{real.rstrip('/')}/") for one in above):
+        if any(f"{outer}/".startswith(f"{real.rstrip('/')}/") for outer in above):
             raise StepError(
                 f"{file} is a link to {real}, a folder that it is in; remove the link, because "
                 "the files of that folder belong to a step"

@@ -48,7 +48,7 @@ VERSION: Final = 2
 _COMMIT: Final = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 _GIT_SECONDS: Final = 5
 _ADMITS_CLASSES: Final = "assay.models.allowed"
-"""Whoever can import it may load the classes of `ASSAY_ALLOWED_CLASSES`."""
+"""A step that can import it may load the classes of `ASSAY_ALLOWED_CLASSES`."""
 
 
 class Scope(StrEnum):

@@ -212,13 +212,13 @@ def execute(step: Step, arguments: Mapping[str, Any], context: Context) -> Execu
 
 def _with_missing(values: Mapping[str, Any], modules: tuple[str, ...]) -> dict[str, Any]:
     """A step's values with a finding on the modules that its code identity does not cover."""
-    found = Finding(
+    finding = Finding(
         "code-not-found",
         f"the step imports {', '.join(some(modules, str, findings.MAX_NAMED))}, of which the code "
         "is not found, so its result is not kept in the cache; install the module, put it on "
         "Python's path, or remove the import",
     )
-    return {**values, findings.VALUE: [*findings.lines(values), found.line]}
+    return {**values, findings.VALUE: [*findings.lines(values), finding.line]}
 
 
 def _cached(step: Step, key: str, context: Context, watch: Watch) -> tuple["_Answer | None", bool]:

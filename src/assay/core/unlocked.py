@@ -1,15 +1,14 @@
-"""Code that no lock knows: modules beside the library, the step's own package and the lock.
+"""Code that is not locked: modules outside of the library, the step's package and the lock.
 
-Two things load such code. A step of a user's own imports packages that lie beside it, or
-distributions that are not locked. A model is made of the classes that `ASSAY_ALLOWED_CLASSES`
-admits. Both run, so both are part of the code identity:
+Such code is loaded in two cases. A step outside of the library imports packages that are next to
+it, or distributions that are not locked. A model consists of classes that `ASSAY_ALLOWED_CLASSES`
+admits. The code runs in both cases, so it is part of the code identity:
 
-- A module of an installed distribution counts with the distribution's name, version and file list
-  (`RECORD`), and with the names and versions of all distributions that it requires.
-- Any other module counts with all files of its outermost package, and what these import is
-  followed in the same way.
+- For a module of an installed distribution: the name, version and file list (`RECORD`) of the
+  distribution, and the names and versions of all distributions that it requires.
+- For any other module: all files of its outermost package, and the code that these import.
 
-Modules are found by the finders of this process (`sys.meta_path`) without importing them.
+Modules are found by the finders of this process (`sys.meta_path`) and are not imported.
 """
 
 import functools
@@ -29,13 +28,15 @@ from assay.core.imports import imports_of
 LOADED_BY_NAME: Final = ()
 """Finds modules; imports none of them."""
 
+_STUBS: Final = frozenset({"_typeshed"})
+"""Modules for type checkers only."""
 _DIST_INFO: Final = ".dist-info"
 _REQUIRED: Final = re.compile(r"Requires-Dist:\s*([A-Za-z0-9._-]+)([^\n]*)")
 _OF_AN_EXTRA: Final = re.compile(r"\bextra\s*==")
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class Origin:
     """Where the code of a module is."""
 
     name: str
@@ -43,7 +44,7 @@ class Found:
     that of the package or module in it."""
     version: str
     """Of its distribution; "" if it is in none."""
-    record: str
+    listing: str
     """Digest of the distribution's file list; "" if it is in none."""
     info: str
     """The distribution's `.dist-info` folder; "" if it is in none."""
@@ -53,7 +54,7 @@ class Found:
     @property
     def digest(self) -> str:
         """Of the code: the distribution's file list, or the files."""
-        return self.record or _digest_of(self.files)
+        return self.listing or _digest_of(self.files)
 
 
 @dataclass(slots=True)
@@ -80,7 +81,10 @@ def code_of(modules: Iterable[str], beside: str = "", known: Iterable[str] = ())
     Args:
         modules: Dotted names, which may go on with names in the module.
         beside: A folder in which modules are found besides those on Python's path.
-        known: Files that count elsewhere. What they import is followed.
+        known: Files that are covered elsewhere. Their imports are followed.
+
+    Returns:
+        The code, and the modules that were not found.
     """
     walk = _Walk(beside, frozenset(known))
     for module in modules:
@@ -88,12 +92,15 @@ def code_of(modules: Iterable[str], beside: str = "", known: Iterable[str] = ())
     return walk.run()
 
 
-def find(module: str, beside: str = "") -> Found | None:
-    """Where the code of a module is; None if there is no such module.
+def find(module: str, beside: str = "") -> Origin | None:
+    """Where the code of a module is.
 
     Args:
         module: Dotted name, which may go on with names in the module.
         beside: As in `code_of`.
+
+    Returns:
+        Its origin; None if there is no such module.
     """
     name, places = _located(module, beside)
     if not places:
@@ -104,18 +111,18 @@ def find(module: str, beside: str = "") -> Found | None:
     info = _owner(str(top), path, distributions.normal(hint))
     if info:
         _, version = _name_and_version(info)
-        return Found(name, version, _record(info), info, ())
-    return Found(name, "", "", "", tuple(_files(name, places)))
+        return Origin(name, version, _listing_of(info), info, ())
+    return Origin(name, "", "", "", tuple(_files(name, places)))
 
 
-def distribution_of(found: Found) -> str:
+def distribution_of(origin: Origin) -> str:
     """The normalised name of the distribution that a module is in; "" if it is in none."""
-    return _name_and_version(found.info)[0] if found.info else ""
+    return _name_and_version(origin.info)[0] if origin.info else ""
 
 
 def forget() -> None:
     """Look for all modules again when they are asked for next."""
-    for cached in (_located, _owner, _record, _infos):
+    for cached in (_located, _owner, _listing_of, _infos):
         cached.cache_clear()
 
 
@@ -129,7 +136,7 @@ class _Walk:
 
     def add(self, module: str) -> None:
         top = module.partition(".")[0]
-        if top not in sys.stdlib_module_names and module not in self._seen:
+        if top not in sys.stdlib_module_names | _STUBS and module not in self._seen:
             self._seen.add(module)
             self._todo.append(module)
 
@@ -139,17 +146,17 @@ class _Walk:
             if module.partition(".")[0] == closure.LIBRARY:
                 self._found.files.update(closure.library_files())
                 continue
-            found = find(module, self._beside)
-            if found is None:
+            origin = find(module, self._beside)
+            if origin is None:
                 self._found.missing.add(module)
-            elif found.info:
-                self._add_distribution(found.info)
+            elif origin.info:
+                self._add_distribution(origin.info)
             else:
-                self._add_files(found)
+                self._add_files(origin)
         return self._found
 
-    def _add_files(self, found: Found) -> None:
-        for name, path in found.files:
+    def _add_files(self, origin: Origin) -> None:
+        for name, path in origin.files:
             if name in self._found.files or name in self._seen:
                 continue
             if os.path.realpath(path) in self._known:
@@ -162,7 +169,7 @@ class _Walk:
             for imported, item in imports_of(closure.read(path)).names:
                 module = closure.absolute(imported, package)
                 # What is imported from within the package is among its files.
-                within = f"{module}.".startswith(f"{found.name}.") and "/" in name
+                within = f"{module}.".startswith(f"{origin.name}.") and "/" in name
                 if module and not within:
                     self.add(f"{module}.{item}" if item not in {"", "*"} else module)
 
@@ -170,7 +177,7 @@ class _Walk:
         name, version = _name_and_version(info)
         line = f"{name}=={version}"
         if version not in distributions.locked().versions.get(name, ()):
-            line = f"{line} {_record(info)}"
+            line = f"{line} {_listing_of(info)}"
         if line in self._found.distributions:
             return
         self._found.distributions.add(line)
@@ -235,14 +242,14 @@ def _owner(folder: str, path: str, hint: str) -> str:
     """The `.dist-info` in a folder whose distribution has a file, or files below a path."""
     infos = [name for name in os.listdir(folder) if name.endswith(_DIST_INFO)]  # noqa: PTH208
     for name in sorted(infos, key=lambda name: (_name_and_version(name)[0] != hint, name)):
-        record = b"\n" + _text(f"{folder}/{name}/RECORD").encode()
-        if any(f"\n{path}{end}".encode() in record for end in ("/", ",")):
+        listing = b"\n" + _text(f"{folder}/{name}/RECORD").encode()
+        if any(f"\n{path}{end}".encode() in listing for end in ("/", ",")):
             return f"{folder}/{name}"
     return ""
 
 
 @functools.cache
-def _record(info: str) -> str:
+def _listing_of(info: str) -> str:
     """Digest of a distribution's files, without those that its installer writes."""
     lines = _text(f"{info}/RECORD").splitlines()
     kept = (
@@ -263,14 +270,14 @@ def _requires(info: str) -> Iterator[str]:
 @functools.cache
 def _infos() -> Mapping[str, str]:
     """The `.dist-info` folder of each distribution on Python's path, by normalised name."""
-    found: dict[str, str] = {}
+    infos: dict[str, str] = {}
     for entry in sys.path:
         folder = entry or "."
         if os.path.isdir(folder):  # noqa: PTH112
             for name in os.listdir(folder):  # noqa: PTH208
                 if name.endswith(_DIST_INFO):
-                    found.setdefault(_name_and_version(name)[0], f"{folder}/{name}")
-    return found
+                    infos.setdefault(_name_and_version(name)[0], f"{folder}/{name}")
+    return infos
 
 
 def _name_and_version(info: str) -> tuple[str, str]:

@@ -34,13 +34,13 @@ def versions(extra: Sequence[str] = ()) -> Mapping[str, str]:
     """Exact versions of the distributions for loading a model, and of Python.
 
     Args:
-        extra: Import prefixes of the admitted classes that it may hold, such as `lightgbm`. Code
-            that is in no distribution has no version: the digest of its files stands for it.
+        extra: Import prefixes of the admitted classes that it may hold, such as `lightgbm`. For
+            a package that is in no distribution, the version is the digest of its files.
     """
-    found = [unlocked.find(path) for path in sorted(admitted_classes(extra))]
+    origins = [unlocked.find(path) for path in sorted(admitted_classes(extra))]
     more = {
         unlocked.distribution_of(each) or each.name: each.version or each.digest
-        for each in found
+        for each in origins
         if each is not None
     }
     # Images hold mlflow-skinny alone, of which mlflow is an extension with the same version.
