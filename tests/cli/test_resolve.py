@@ -229,7 +229,7 @@ class TestCommands:
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:  # fmt: skip
         monkeypatch.setenv("ASSAY_STORE", folder_url)
-        with pytest.raises(AssayError, match="nothing in"):
+        with pytest.raises(AssayError, match="no blob in"):
             parameter.type.convert("sha256:123456", parameter, None)
         with pytest.raises(UsageError, match="is not a digest"):
             parameter.type.convert("latest", parameter, None)

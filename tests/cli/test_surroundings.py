@@ -192,6 +192,21 @@ def test_ctrl_c_leaves_no_trace_at_any_moment(tmp_path: Path) -> None:
         assert started.returncode in {0, 130}
 
 
+def test_an_interrupt_that_python_swallows_is_repeated(tmp_path: Path) -> None:
+    """In the callback of a weak reference, such as that of an import lock, nothing can raise."""
+    script = (
+        "import time, weakref\nfrom assay import __main__\n"
+        "class Lock: pass\n"
+        "def stop(_): raise KeyboardInterrupt\n"
+        "def command():\n"
+        "    lock = Lock()\n    ref = weakref.ref(lock, stop)\n    del lock\n"
+        "    try: time.sleep(30)\n    except KeyboardInterrupt: raise SystemExit(130)\n"
+        "import assay.cli\nassay.cli.main = command\n__main__.main()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, timeout=60)
+    assert (done.returncode, done.stderr) == (130, b"")
+
+
 def until(condition: Callable[[], bool], seconds: float) -> bool:
     end = time.monotonic() + seconds
     while not condition():

@@ -666,6 +666,7 @@ def test_5_an_evaluation_by_other_code_of_the_same_name(
     with monkeypatch.context() as patch:
         # What a library with a changed file would say of itself.
         patch.setattr(code.closure, "digest_of", lambda _: "7" * 64)
+        patch.setattr(code, "_known", {})
         evaluation = measure(proof, proof.model, proof.test)
     policy = "gates: [{metric: accuracy > 0.5}]"
     decision = proof.decide(policy, evidence=[evaluation])
@@ -1194,7 +1195,7 @@ def test_test_rows_that_may_have_been_selected_are_reported(proof: Proof) -> Non
     assert told(proof.test, data="") == ()
     cuts = {"split_by": "time", "time_column": "a", "test_fraction": 0.5}
     for rows in (*cut(proof, proof.test, **cuts).values(), table(proof, "own.csv", EVEN)):
-        (note,) = (note for note in told(rows) if "picked" in note)
+        (note,) = (note for note in told(rows) if "selected" in note)
         assert note.startswith(f"the test rows {rows} are not the test part of the split_data")
 
 

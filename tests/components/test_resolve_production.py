@@ -138,7 +138,7 @@ def test_a_wrong_registry_is_not_a_first_model(
     uri: str, tmp_path: Path, folder_store: Store
 ) -> None:
     released(folder_store, MODEL)
-    with pytest.raises(ServiceError, match=r"release log says .*, the registry says none; check"):
+    with pytest.raises(ServiceError, match=r"release log has .*, the registry says none; check"):
         resolve(tmp_path / "1", folder_store)
     registry = Registry(uri)
     registry.register("churn", MODEL, "file:///m", {}, {})

@@ -320,7 +320,7 @@ OUTSIDE = {
     "src/assay/core/signing.py": "a value of this process, copied",
     "src/assay/cluster/doctor/services.py": "an envelope that this process signed",
     "src/assay/runtime/fork_server.py": "between processes of one run, by their own socket",
-    "src/assay/cli/passed.py": "what this version's steps wrote into the store",
+    "src/assay/cli/registration.py": "what this version's steps wrote into the store",
     "src/assay/data/parquet_types.py": "pandas' note in a Parquet file; bounded, faults caught",
     "components/data_processing/validate_data/exact.py": "a cell that holds JSON, as GX reads it",
     "src/assay/runtime/events.py": "what tasks of this run wrote",

@@ -207,7 +207,7 @@ def test_an_issuer_that_is_away_is_borne_until_the_credentials_expire(
         assert works(store)
     assert "not renewed yet" in caplog.text
     monkeypatch.setattr("assay.core.store.credentials.time", _Later(3600))
-    with pytest.raises(StoreAccessError, match="does not answer"):
+    with pytest.raises(StoreAccessError, match="does not respond"):
         works(store)
 
 
@@ -282,7 +282,7 @@ def test_a_metadata_service_that_says_nothing_is_given_up(
     with silent() as url:
         settings(AWS_EC2_METADATA_SERVICE_ENDPOINT=url)
         begin = time.monotonic()
-        with pytest.raises(StoreAccessError, match="instance metadata service does not answer"):
+        with pytest.raises(StoreAccessError, match="instance metadata service does not respond"):
             store_at(minio_endpoint, "silent").put_bytes(DATA)
     assert time.monotonic() - begin < 15
 
@@ -293,7 +293,7 @@ def test_an_answer_without_credentials_is_one_line(
 ) -> None:
     monkeypatch.setattr("assay.core.store.credentials._ask", lambda *_: answer)
     settings(AWS_CONTAINER_CREDENTIALS_FULL_URI="http://127.0.0.1:1/container")
-    with pytest.raises(StoreAccessError, match="without credentials"):
+    with pytest.raises(StoreAccessError, match="has no credentials"):
         store_at(minio_endpoint, "odd").put_bytes(DATA)
 
 
