@@ -18,8 +18,10 @@ from assay.core.store import open_store
 from assay.errors import RunBlocked, UsageError
 from assay.releases import drill, drill_age, log
 from assay.releases.lint import lint
+from assay.releases.log import entry as log_entry
 from assay.releases.override import override
 from assay.releases.production import in_production
+from assay.releases.runner import UnreachableError
 from assay.releases.sync import sync
 
 from simulators.forge import git
@@ -244,3 +246,36 @@ def test_two_repositories_begun_in_the_same_second_are_not_one(
     with sandbox(world, tmp_path) as other:
         other.promote("two", "dev")
         assert git(other.bare, "rev-list", "--max-parents=0", "main") != first
+
+
+@pytest.mark.parametrize("how", ["flooded", "removed"])
+def test_tips_that_are_hidden_give_no_repository_the_log_of_another(
+    world: Any, tmp_path: Path, how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A rollback while Git is down must not go to what only the sandbox approved."""
+    for name in ("one", "two"):
+        world.release(name, "dev")
+    with sandbox(world, tmp_path) as other:
+        put(other, "README.md", "Sandbox.\n")
+        for name in ("two", "three"):
+            other.release(name, "dev")
+    assert world.sync().problems == []
+    chain = log.tips_chain(world.settings.url, world.settings.branch)
+    for name in world.store.list_pointers(log_entry.prefix(chain)):
+        if how == "removed":
+            world.store.remove_pointer(name)
+    for number in range(120 if how == "flooded" else 0):
+        held = len(world.store.list_pointers(log_entry.prefix(chain)))
+        junk = world.store.put_bytes(b"%d" % number, "text/plain").digest
+        world.store.write_pointer(log_entry.pointer(chain, held + 1), junk.encode())
+    monkeypatch.setattr(
+        "assay.releases.repository.Repository.open", lambda *_: raising(UnreachableError("down"))
+    )
+    if how == "removed":
+        refused(lambda: world.roll_back("dev"), UsageError, "set ASSAY_DEPLOYMENTS")
+    else:
+        assert world.roll_back("dev").release.digest == world.models["one"]
+
+
+def raising(error: Exception) -> Any:
+    raise error

@@ -204,7 +204,7 @@ def _worthless(  # noqa: PLR0911 - one for each reason
         if is_ahead(entry, key):
             return _Looked(f"dated {entry.at}, ahead of the clock", stops=True)
         if key is not None and not key.may(WRITERS[Event.RELEASE]):
-            # Its writer reads the log first, so behind what stops readers it was put by hand.
+            # Writers read the log first, so no writer put it behind what stops readers.
             return _Looked(f"by {key}, behind what stops the log")
         return _Looked("")
     return _misplaced(services, name, entry, key)

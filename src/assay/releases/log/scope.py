@@ -132,6 +132,9 @@ def repositories(store: Store, verifier: Verifier | None) -> set[str]:
 def known_repository(store: Store, verifier: Verifier | None, url: str, branch: str) -> str:
     """The repository at a URL, as recorded tips say; that of the store's only one otherwise.
 
+    It is the only one when neither tips nor entries of a release log name another one: anybody who
+    can write to the store can remove the tips of a repository, or its URL may have changed.
+
     Args:
         store: The store with the release log.
         verifier: Whose signatures count; None when no keys are configured.
@@ -144,7 +147,21 @@ def known_repository(store: Store, verifier: Verifier | None, url: str, branch: 
     if known := seen_repository(store, verifier, url, branch):
         return known
     known_here = {r for r in repositories(store, verifier) if r.endswith(f" {branch}")}
-    return known_here.pop() if len(known_here) == 1 else ""
+    others = {r for r in _named(store, verifier) if r.endswith(f" {branch}")} - known_here
+    return known_here.pop() if len(known_here) == 1 and not others else ""
+
+
+def _named(store: Store, verifier: Verifier | None) -> set[str]:
+    """The repositories that entries of release logs name."""
+    result = set()
+    for chain in chains(store):
+        for pointer in store.list_pointers(prefix(chain)):
+            name = (store.read_pointer(pointer) or b"").decode(errors="replace")
+            with contextlib.suppress(AssayError):
+                entry, key = read_entry(store, name, verifier)
+                if key is None or (key.may(WRITERS[Event.RELEASE]) and not key.stolen):
+                    result.add(entry.repository)
+    return result - {""}
 
 
 def configured(services: Services) -> Services:
@@ -163,13 +180,11 @@ def configured(services: Services) -> Services:
         UsageError: The store holds the logs of several repositories, and the settings do not say
             which one is asked for.
     """
-    known = repositories(services.store, services.verifier)
-    forge = True
-    if DEPLOYMENTS.get():
-        asked = settings_from_env()
-        forge = asked.has_forge
-        repository = known_repository(services.store, services.verifier, asked.url, asked.branch)
-        known = {repository} if repository else known
+    store, verifier = services.store, services.verifier
+    asked = settings_from_env() if DEPLOYMENTS.get() else None
+    repository = known_repository(store, verifier, asked.url, asked.branch) if asked else ""
+    # Tips can be removed.
+    known = {repository} if repository else repositories(store, verifier) | _named(store, verifier)
     if not known:
         return services
     if len(known) > 1:
@@ -179,4 +194,6 @@ def configured(services: Services) -> Services:
             remedy="set ASSAY_DEPLOYMENTS and ASSAY_DEPLOYMENTS_BRANCH to what assay release sync "
             "uses",
         )
-    return Scoped(services.store, services.verifier, known.pop(), None, forge)
+    return Scoped(
+        services.store, services.verifier, known.pop(), None, asked is None or asked.has_forge
+    )
