@@ -181,8 +181,9 @@ structure: setup .typing ## Print rooms and imports; fails where modules import 
 
 .PHONY: docs
 docs: setup .typing ## Build the documentation site into dist/site; fails on a broken link
-	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+	@# Not --quiet: with it, strict mode does not see the warnings about links.
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build > .mkdocs.log 2>&1 || { cat .mkdocs.log; exit 1; }
 
 .PHONY: clean
 clean: ## Remove what was built; keeps .venv
-	@rm -rf build dist .typing .mypy_cache .ruff_cache .pytest_cache .hypothesis .bench .coverage
+	@rm -rf build dist .mkdocs.log .typing .mypy_cache .ruff_cache .pytest_cache .hypothesis .bench .coverage

@@ -67,7 +67,7 @@ def _markdown(headers: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
 
 def render(path: Path, function: Any) -> str:
     """The README at `path` with its table made anew."""
-    return replace(path, path.read_text(), "io", table(function))
+    return replace(path, path.read_text(encoding="utf-8"), "io", table(function))
 
 
 def replace(path: Path, text: str, name: str, content: str) -> str:
@@ -89,7 +89,10 @@ def render_ui(path: Path) -> str:
         for name, item in sorted(function.component_spec.inputs.items())
     ]
     text = replace(
-        path, path.read_text(), "parameters", _markdown(("field", "is", "meaning"), rows)
+        path,
+        path.read_text(encoding="utf-8"),
+        "parameters",
+        _markdown(("field", "is", "meaning"), rows),
     )
     options = [
         (f"`{name}`", f"`{json.dumps(one.default)}`", one.meaning)
@@ -113,7 +116,9 @@ def render_profiles(path: Path) -> str:
         top += [(f"`{group}.{name}`", _described(item)) for name, item in items]
     task = schema()["$defs"]["component"]["properties"]
     own = [(f"`{name}`", _described(item)) for name, item in task.items()]
-    text = replace(path, path.read_text(), "options", _markdown(("option", "meaning"), top))
+    text = replace(
+        path, path.read_text(encoding="utf-8"), "options", _markdown(("option", "meaning"), top)
+    )
     text = replace(path, text, "task", _markdown(("option", "meaning"), own))
     variables = [
         (kind, f"`{key}`", f"`{variable}`")
@@ -164,7 +169,7 @@ def render_components(path: Path) -> str:
         )
     ]
     table = _markdown(("component", "category", "what it does"), rows)
-    return replace(path, path.read_text(), "components", table)
+    return replace(path, path.read_text(encoding="utf-8"), "components", table)
 
 
 def render_policy(path: Path) -> str:
@@ -174,7 +179,9 @@ def render_policy(path: Path) -> str:
         for name, stage in _evidence().items()
         if stage["names"]
     ]
-    return replace(path, path.read_text(), "evidence", _markdown(("stage", "names"), rows))
+    return replace(
+        path, path.read_text(encoding="utf-8"), "evidence", _markdown(("stage", "names"), rows)
+    )
 
 
 def _evidence() -> dict[str, Any]:
@@ -197,7 +204,7 @@ def render_settings(path: Path) -> str:
         f"## {title}\n\n{_markdown(headers, [*map(_setting, settings)])}"
         for title, settings in SECTIONS.items()
     )
-    return replace(path, path.read_text(), "settings", "\n\n".join(tables))
+    return replace(path, path.read_text(encoding="utf-8"), "settings", "\n\n".join(tables))
 
 
 def render_exit_codes(path: Path) -> str:
@@ -207,7 +214,7 @@ def render_exit_codes(path: Path) -> str:
         for code, meaning in EXIT_CODES.items()
     ]
     table = _markdown(("exit code", "verdict", "meaning"), rows)
-    return replace(path, path.read_text(), "exit-codes", table)
+    return replace(path, path.read_text(encoding="utf-8"), "exit-codes", table)
 
 
 def _setting(setting: Setting) -> tuple[str, ...]:
@@ -248,10 +255,10 @@ def main() -> None:
         EVIDENCE: json.dumps(_evidence(), indent=1) + "\n",
     }
     for path, text in made.items():
-        if text != path.read_text():
+        if text != path.read_text(encoding="utf-8"):
             stale.append(str(path.relative_to(ROOT)))
             if not check:
-                path.write_text(text)
+                path.write_text(text, encoding="utf-8")
     if check and stale:
         sys.exit(f"stale: {', '.join(stale)}; run: make goldens")
 

@@ -22,10 +22,16 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add the pages that are made from code."""
     for path in sorted(ROOT.glob("components/**/README.md")):
         files.append(
-            File.generated(config, f"components/{path.parent.name}.md", content=path.read_text())
+            File.generated(
+                config,
+                f"components/{path.parent.name}.md",
+                content=path.read_text(encoding="utf-8"),
+            )
         )
     files.append(File.generated(config, "commands.md", content=commands()))
-    files.append(File.generated(config, "index.md", content=(ROOT / "README.md").read_text()))
+    files.append(
+        File.generated(config, "index.md", content=(ROOT / "README.md").read_text(encoding="utf-8"))
+    )
     return files
 
 

@@ -110,7 +110,7 @@ def build(names: tuple[str, ...], base: str) -> None:
     require_wheel()
     source = commit()
     settings = {
-        "BASE_IMAGE": base or BASE.read_text().strip(),
+        "BASE_IMAGE": base or BASE.read_text(encoding="utf-8").strip(),
         "VERSION": __version__,
         "COMMIT": f"{source.commit}{'+dirty' if source.dirty else ''}" if source else "",
         "REPOSITORY": source.repository if source else "",
@@ -143,7 +143,7 @@ def push(registry: str, output: Path, tags: Path | None) -> None:
         run("docker", "tag", tag, target)
         run("docker", "push", target)
         references[name] = digest_in_registry(target)
-    output.write_text(json.dumps(references, indent=2, sort_keys=True) + "\n")
+    output.write_text(json.dumps(references, indent=2, sort_keys=True) + "\n", encoding="utf-8")
     click.echo(f"written: {shown(output)}")
 
 
@@ -152,7 +152,7 @@ def push(registry: str, output: Path, tags: Path | None) -> None:
 def pin_base(pin: Path) -> None:
     """Ask the registry for the digest that the base image's tag names now."""
     require_engine()
-    tag = pin.read_text().strip().partition("@")[0]
+    tag = pin.read_text(encoding="utf-8").strip().partition("@")[0]
     try:
         run("docker", "pull", "--quiet", tag, capture=True)
     except AssayError as error:
@@ -160,8 +160,8 @@ def pin_base(pin: Path) -> None:
             f"{shown(pin)} is unchanged, because the registry did not answer for "
             f"{tag} ({error}); run this on a machine that can reach the registry"
         ) from error
-    pin.write_text(f"{tag}@{digest_in_registry(tag).partition('@')[2]}\n")
-    click.echo(pin.read_text().strip())
+    pin.write_text(f"{tag}@{digest_in_registry(tag).partition('@')[2]}\n", encoding="utf-8")
+    click.echo(pin.read_text(encoding="utf-8").strip())
 
 
 def make_environment(name: str, folder: Path) -> None:
@@ -206,12 +206,12 @@ def sbom(names: tuple[str, ...], output: Path) -> None:
 
 def _describe(file: Path, name: str) -> None:
     """Add the name and the base of the image to its SBOM."""
-    document: dict[str, Any] = json.loads(file.read_text())
+    document: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
     document["metadata"]["component"] = {
         "type": "container",
         "name": development_image(name).partition(":")[0],
         "version": __version__,
-        "properties": [{"name": "assay:base", "value": BASE.read_text().strip()}],
+        "properties": [{"name": "assay:base", "value": BASE.read_text(encoding="utf-8").strip()}],
     }
     for component in document["components"]:
         # The path of the wheel on this machine.
@@ -219,7 +219,7 @@ def _describe(file: Path, name: str) -> None:
         component["externalReferences"] = [
             item for item in references if not item["url"].startswith("file:")
         ]
-    file.write_text(json.dumps(document, indent=2, sort_keys=True) + "\n")
+    file.write_text(json.dumps(document, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

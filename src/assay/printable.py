@@ -13,7 +13,9 @@ from urllib.parse import parse_qs, urlencode, urlsplit, urlunsplit
 
 _PUBLIC_QUERY: Final = frozenset({"endpoint", "region"})
 """Query parameters of s3:// that are no secrets, and needed to find the object again."""
-_SCHEME: Final = r"[a-zA-Z][a-zA-Z0-9+.-]{0,30}://"
+_SCHEME: Final = r"(?:[a-zA-Z][a-zA-Z0-9+.-]{0,30}://|(?:[hH][tT]{2}[pP][sS]?|[sS]3):/)"
+"""With one slash as well where that is a web address that was mistyped."""
+_MISTYPED: Final = re.compile(r"(\s*(?:https?|s3)):/(?!/)", re.IGNORECASE)
 _URL: Final = re.compile(rf"{_SCHEME}(?:[^\s'\"<>`]|['\"<>`](?=[\w?/%&=]))+")
 """A quote ends it only where no more of a location follows."""
 _AFTER: Final = ",;.:!)]}"
@@ -21,8 +23,10 @@ _AFTER: Final = ",;.:!)]}"
 _PARAMETERS: Final = re.compile(r";[^/]*")
 _KEEPS_SEMICOLONS: Final = frozenset({"s3", "file", "sqlite"})
 """Elsewhere parameters follow a semicolon: sessions, tokens, passwords of databases."""
-_WITH_BLANKS: Final = re.compile(rf"\s*{_SCHEME}[^\n?#]*[?#]\S*\s*")
-"""A value that is one location, whose path has blanks."""
+_BEGINS: Final = re.compile(rf"\s*(?:{_SCHEME}|//(?=[^\s/]))")
+"""How a value begins that is one location, whatever white space is in it."""
+_SENTENCE: Final = re.compile(rf"[{re.escape(_AFTER)}'\"]\s")
+"""What a location is followed by in a sentence."""
 
 
 def public(location: str) -> str:
@@ -31,6 +35,8 @@ def public(location: str) -> str:
     User, password, fragment, query and what follows a semicolon go, because a signed URL has its
     secret there; of s3:// the endpoint and region stay.
     """
+    if _MISTYPED.match(location):
+        return public(_MISTYPED.sub(r"\1://", location)).replace("://", ":/", 1)
     try:
         parts = urlsplit(location)
         query = ""
@@ -53,16 +59,22 @@ def public(location: str) -> str:
         return f"{scheme}://{re.split('[?#;]', place)[0]}"
 
 
-def without_secrets(value: Any) -> Any:
-    """A JSON value with every URL in it as `public` writes it; what holds none is unchanged."""
+def without_secrets(value: Any, *, given: bool = False) -> Any:
+    """A JSON value with every URL in it as `public` writes it; what holds none is unchanged.
+
+    Args:
+        value: The value.
+        given: Whether it is what somebody gave, not a message: then a text that begins like a
+            location is one to its end.
+    """
     if isinstance(value, str):
-        if _WITH_BLANKS.fullmatch(value):
-            return public(value)
-        return _URL.sub(_without, value) if "://" in value else value
+        if _BEGINS.match(value) and (given or not _SENTENCE.search(value)):
+            return _whole(value)
+        return _URL.sub(_without, value) if ":/" in value else value
     if isinstance(value, Mapping):
-        return {name: without_secrets(item) for name, item in value.items()}
+        return {name: without_secrets(item, given=given) for name, item in value.items()}
     if isinstance(value, list | tuple):
-        return [without_secrets(item) for item in value]
+        return [without_secrets(item, given=given) for item in value]
     return value
 
 
@@ -70,6 +82,20 @@ def traceback_of(error: BaseException) -> str:
     """An error's traceback as Python prints it, without the secrets in its locations."""
     lines = "".join(traceback.format_exception(error)).splitlines()
     return "\n".join(map(without_secrets, lines))
+
+
+def _whole(location: str) -> str:
+    """As `public`; a location without secrets stays as it is, with its white space."""
+    shown = public(location)
+    return location if shown == _plain(location) else shown
+
+
+def _plain(location: str) -> str:
+    """A location as `urlsplit` reads it, who drops line breaks."""
+    try:
+        return urlunsplit(urlsplit(location))
+    except ValueError:
+        return location
 
 
 def _without(match: re.Match[str]) -> str:

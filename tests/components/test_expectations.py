@@ -1005,6 +1005,50 @@ def test_a_sum_of_whole_numbers_beyond_53_bits_is_exact(tmp_path: Path) -> None:
     assert not outcome.success
 
 
+INF = math.inf
+
+
+@pytest.mark.parametrize(
+    ("values", "increasing", "strictly"),
+    [
+        ([2**63 - 1, -2], False, False),
+        ([-(2**63), 2**63 - 1], True, True),
+        ([2**62, -(2**62) - 2**61], False, False),
+        ([2**53, None, 2**53 + 1], True, True),
+        ([INF, INF], True, False),
+        ([-INF, 1.0, INF], True, True),
+        ([1.7e308, -1.7e308], False, False),
+        (["2024-W01", "2024-W02", None, "2024-W10"], True, True),
+        (["a", "B"], False, False),
+        ([dt.date(1, 1, 1), dt.date(9999, 1, 1), dt.date(9999, 1, 1)], True, False),
+    ],
+)
+def test_the_order_of_values_is_exact(
+    tmp_path: Path, values: list[Any], increasing: bool, strictly: bool
+) -> None:
+    """Great Expectations subtracts: an overflow was an increase, and text had no order."""
+    data = stored(tmp_path, {"up": pa.array(values), "down": pa.array(values[::-1])})
+    for column, way in (("up", "increasing"), ("down", "decreasing")):
+        kind = f"expect_column_values_to_be_{way}"
+        found = judged(data, [(kind, {"column": column, "strictly": s}) for s in (False, True)])
+        assert [outcome.success for outcome in found] == [increasing, strictly]
+        assert not any("exception" in outcome.result for outcome in found)
+
+
+def test_whole_numbers_beyond_53_bits_are_compared_with_fractions_exactly(tmp_path: Path) -> None:
+    wide = pa.array([2**53 + 1, 5, None, 7])
+    data = stored(tmp_path, {"a": wide, "b": pa.array([2.0**53, 1.0, None, None])})
+    greater, equal = (
+        f"expect_column_pair_values_{name}"
+        for name in ("a_to_be_greater_than_b", "to_be_equal")
+    )  # fmt: skip
+    both = {"column_A": "a", "column_B": "b", "ignore_row_if": "either_value_is_missing"}
+    found = judged(data, [(greater, both), (equal, {**both, "mostly": 0.1})])
+    assert [outcome.success for outcome in found] == [True, False]
+    (outcome,) = judged(data, [(greater, {**both, "ignore_row_if": "both_values_are_missing"})])
+    assert outcome.observed.startswith("1 of 3 values"), outcome.text
+
+
 def test_pairs_of_dates_are_compared_as_dates(tmp_path: Path) -> None:
     day = dt.date(2024, 1, 1)
     data = stored(tmp_path, {"a": pa.array([day, day, None]), "b": pa.array(["x", None, None])})

@@ -154,6 +154,16 @@ class TestTables:
         with pytest.raises(DataError, match=r"part-2\.parquet: other columns or types"):
             bring(folder, context)
 
+    def test_a_folder_with_something_else_named_parquet_is_refused(
+        self, tmp_path: Path, context: Context
+    ) -> None:
+        folder = tmp_path / "named"
+        folder.mkdir()
+        pq.write_table(pa.table({"x": [1]}), folder / "a.parquet")
+        (folder / "b.parquet").write_text("x\n1\n")
+        with pytest.raises(DataError, match=r"b\.parquet: no Parquet, whatever the name says"):
+            bring(folder, context)
+
     def test_the_parts_of_a_dataset_are_a_parameter(self, tmp_path: Path, context: Context) -> None:
         table = pa.table({"n": list(range(10))})
         ours = stored(table, context.store, tmp_path / "d", rows_per_part=3)

@@ -25,7 +25,7 @@ from assay.components.split_data.step import split_data
 from assay.components.train.step import train
 from assay.core import code_identity as code
 from assay.core.attestation import about, load
-from assay.core.digest import hex_of
+from assay.core.digest import hex_of, is_digest
 from assay.core.execution import Context, Execution, execute
 from assay.core.signing import Verifier
 from assay.core.step import Dataset, Decision, Evaluation, Model, Out, Policy, Services, Step, step
@@ -50,6 +50,7 @@ from assay.governance.mlflow_calls import quiet
 from assay.governance.policy import decide
 from assay.governance.policy.decision import statement
 from assay.governance.registry import Registry
+from assay.models import read_info
 
 from simulators.forge import git
 
@@ -1149,6 +1150,11 @@ def test_a_model_of_another_library_is_measured_and_admitted_where_policy_and_pl
     monkeypatch.setenv("ASSAY_ALLOWED_CLASSES", "shrubs.Shrub")
     rows = sides(proof)["train"]
     model = fit(proof, rows, estimator="shrubs.Shrub", allowed_modules=["shrubs"])
+    # In no distribution: its code is named by its digest, which pip could not install.
+    folder = tmp_path / "model"
+    get_tree(proof.store, get_manifest(proof.store, model), folder)
+    assert is_digest(read_info(folder).versions["shrubs"])
+    assert "shrubs" not in (folder / "requirements.txt").read_text()
     evaluation = measure(proof, model, proof.test)
     beside = {"production": proof.model, "production_rows": rows, "resamples": 100}
     arguments = {"candidate": model, "candidate_rows": rows, "test_data": proof.test, **beside}

@@ -10,6 +10,8 @@ import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
+import pyarrow as pa
 import pytest
 from conftest import snapshot
 
@@ -21,6 +23,8 @@ from assay.core.store import open_store
 from assay.core.tree import put_tree
 from assay.errors import IntegrityError, UsageError
 from assay.models.canonical import canonical
+
+from stories import refused
 
 FEW_ROWS = 3000
 
@@ -219,6 +223,24 @@ def test_what_an_estimator_refuses_after_its_fit_is_one_line_and_ends_no_sweep(
     values = train(data=small, model=out(), failure=failure, **bound)
     assert "Expected n_neighbors" in str(values["reason"])
     assert "Expected n_neighbors" in (failure.path / "summary.md").read_text()
+
+
+@pytest.mark.parametrize("estimator", ["auto", "sklearn.linear_model.LogisticRegression"])
+@pytest.mark.parametrize("scale", [1e155, 1e300, 1e-200])
+def test_a_feature_that_cannot_be_scaled_is_named(
+    written: Callable[..., Dataset], fitted: Callable[..., object], scale: float, estimator: str
+) -> None:
+    """Scaled it was 0 in all rows, and the model was no better than chance, without a word."""
+    values = np.linspace(-1, 1, 200)
+    table = {"x": values * scale, "z": values, "y": np.where(values > 0, "a", "b")}
+    refused(
+        lambda: fitted(written(pa.table(table)), target="y", estimator=estimator),
+        UsageError,
+        "column 'x' has values from -1e",
+        "give it in another unit",
+    )
+    table["x"] = values * 1e150
+    fitted(written(pa.table(table)), target="y", estimator=estimator)
 
 
 def test_all_wrong_names_are_told_at_once(small: Dataset, out: Callable[[], "Out[object]"]) -> None:

@@ -1,14 +1,16 @@
 """What a step's code identity covers: all that can change a result, and not more."""
 
 import functools
+import hashlib
 import importlib.metadata
 import importlib.util
 import json
 import os
+import shutil
 import subprocess
 import sys
 import sysconfig
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +23,8 @@ from assay.core import code_identity as code
 from assay.core.closure import Closure, Own, closure_of
 from assay.core.code_identity import CodeIdentity, Scope
 from assay.core.distributions import locked, normal
+from assay.errors import StepError
+from assay.governance import makers
 
 from simulators.forge import git
 
@@ -495,7 +499,7 @@ def test_every_import_name_leads_to_a_distribution_that_has_it() -> None:
     for top, names in provided.items():
         found = lock.of_imports([top])
         if found is not None:
-            direct = lock._of(top)
+            direct = lock.distribution_of(top)
             assert direct in map(normal, names), top
     # And every import of the library is known.
     for path in [*(ROOT / "src/assay").rglob("*.py"), *(ROOT / "components").rglob("*.py")]:
@@ -572,6 +576,158 @@ def test_a_distribution_ahead_of_the_installed_one_strays(
     monkeypatch.undo()
     distributions.forget()
     assert distributions.digest_of(["scikit-learn"]) == before
+
+
+# Code that no lock knows
+
+
+@pytest.fixture
+def importable(tree: Tree, monkeypatch: pytest.MonkeyPatch) -> Iterator[Tree]:
+    """A tree on Python's path."""
+    monkeypatch.syspath_prepend(tree.root)
+    yield tree
+    forget()
+
+
+def forget() -> None:
+    """Read all files again."""
+    code.installed()
+
+
+CLASSES = "from sklearn.tree import DecisionTreeClassifier as Tree\nfrom own_tools.deep import f\n"
+
+
+def distribution(root: Path, name: str, version: str, *files: str, needs: str = "") -> None:
+    """What pip writes of an installed distribution."""
+    for old in root.glob(f"{name}-*.dist-info"):
+        shutil.rmtree(old)
+    info = root / f"{name}-{version}.dist-info"
+    info.mkdir()
+    record = [
+        f"{file},sha256={hashlib.sha256((root / file).read_bytes()).hexdigest()},1"
+        for file in files
+    ]
+    record += [f"{info.name}/RECORD,,", "../../bin/tool,sha256=0,1"]
+    (info / "RECORD").write_text("\n".join(record))
+    required = f"Requires-Dist: {needs}>=1; python_version>'3'\n" * bool(needs)
+    (info / "METADATA").write_text(f"Name: {name}\n{required}Requires-Dist: x; extra == 'y'\n\n")
+
+
+def test_the_code_of_admitted_classes_counts_for_the_steps_that_load_them(
+    importable: Tree, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A class was changed, and train and evaluate answered from the cache."""
+    root = importable.root
+    importable.write("own_models/trees.py", CLASSES)
+    importable.write("own_tools/deep.py", "from assay.reports import page\n")
+    loads = [BY_NAME[name] for name in ("train", "evaluate", "compare", "check_monitoring")]
+    without = {name: code.identity_of(name) for name in (*loads, BY_NAME["split_data"])}
+
+    def changed(change: Callable[[], object]) -> bool:
+        """Whether a change is one for all steps that load models; none is for another step."""
+        before = {name: code.identity_of(name) for name in without}
+        change()
+        forget()
+        after = {name: code.identity_of(name) for name in without}
+        assert after[BY_NAME["split_data"]] == without[BY_NAME["split_data"]]
+        for name, first in without.items():
+            # Evidence counts where the classes are not installed.
+            assert makers._is_known(after[name], first)
+            assert not after[name].missing
+        differ = {before[name].digest != after[name].digest for name in loads}
+        assert len(differ) == 1
+        return differ.pop()
+
+    assert changed(
+        lambda: monkeypatch.setenv("ASSAY_ALLOWED_CLASSES", "own_models.trees.Own,absent.Class")
+    )
+    assert changed(lambda: (root / "own_models/trees.py").write_text(f"{CLASSES}X = 1\n"))
+    assert changed(lambda: (root / "own_tools/deep.py").write_text("X = 1\n"))
+    assert changed(lambda: (root / "own_tools/component.py").write_text("X = 1\n"))
+    assert not changed(lambda: (root / "beside.py").write_text("X = 1\n"))
+    # Now as a distribution, whose files are not read.
+    files = ("own_models/trees.py", "own_models/__init__.py")
+    assert changed(lambda: distribution(root, "own_models", "1.0", *files, needs="own-tools"))
+    (root / "own_models/trees.py").write_text(f"{CLASSES}X = 2\n")
+    assert changed(lambda: distribution(root, "own_models", "1.0", *files, needs="own-tools"))
+    assert changed(lambda: distribution(root, "own_models", "2.0", *files, needs="own-tools"))
+    assert not changed(lambda: distribution(root, "other", "1.0", "own_tools/deep.py"))
+    assert changed(lambda: distribution(root, "own_tools", "1.0", "own_tools/deep.py"))
+    assert changed(lambda: distribution(root, "own_tools", "1.1", "own_tools/deep.py"))
+    monkeypatch.delenv("ASSAY_ALLOWED_CLASSES")
+    assert {name: code.identity_of(name) for name in without} == without
+
+
+@pytest.mark.parametrize("step", ["lone.py", "mine/clean.py"])
+@pytest.mark.parametrize(
+    ("text", "helper"),
+    [
+        ("from helpers import f\n", "helpers/__init__.py"),
+        ("from helpers import f\n", "helpers/deep/tools.py"),
+        ("import spaced.sub.mod as m\n", "spaced/sub/mod.py"),
+        ("from spaced import sub\n", "spaced/sub/mod.py"),
+        ("from spaced.sub.mod import f\n", "spaced/sub/mod.py"),
+        ("import first\n", "second/tools.py"),
+    ],
+)
+def test_packages_beside_a_users_step_count(
+    importable: Tree, step: str, text: str, helper: str
+) -> None:
+    """Only the files beside were in the key: with other helpers the step answered as before."""
+    root = importable.root
+    path = root / step
+    path.parent.mkdir(exist_ok=True)
+    if step != "lone.py":
+        (path.parent / "__init__.py").touch()
+    path.write_text(f"{STEP}{text}")
+    for file in ("helpers/deep/tools.py", "second/tools.py", "alone/x.py"):
+        importable.write(file, "import assay.reports.page\nfrom mine import clean\n")
+    (root / "first.py").write_text("from second.tools import f\n")
+    (root / "spaced/sub").mkdir(parents=True)
+    (root / "spaced/sub/mod.py").touch()
+    name = step.removesuffix(".py").replace("/", ".")
+    (root / "mine").mkdir(exist_ok=True)
+    (root / "mine/__init__.py").touch()
+    before = code._identity(name, path)
+    assert not before.missing
+    (root / "alone/x.py").write_text("X = 2\n")
+    forget()
+    assert code._identity(name, path) == before
+    (root / helper).write_text("X = 2\n")
+    forget()
+    assert code._identity(name, path).modules != before.modules
+
+
+def test_a_distribution_that_is_not_locked_counts_for_a_users_step(importable: Tree) -> None:
+    path = importable.write("mine/clean.py", f"{STEP}import own_tools.deep\n")
+    importable.write("own_tools/deep.py", "X = 1\n")
+    found = set()
+    for version in ("1.0", "2.0"):
+        distribution(importable.root, "own_tools", version, "own_tools/deep.py")
+        forget()
+        found.add(code._identity("mine.clean", path).distributions)
+    assert len(found) == 2
+    # One that is locked, and has another name than its modules, counts with all that are locked.
+    path.write_text(f"{STEP}import dateutil.parser\n")
+    assert not code._identity("mine.clean", path).missing
+
+
+def test_a_link_to_a_folder_above_is_refused_in_one_line(tree: Tree) -> None:
+    """Its files were listed until the path was too long."""
+    path = tree.write("mine/clean/step.py", STEP)
+    (path.parent / "more").mkdir()
+    for place, target in (("loop", "."), ("more/up", "../../.."), ("more/round", "../more")):
+        link = path.parent / place
+        link.symlink_to(target)
+        with pytest.raises(StepError, match=f"{place} is a link to .*, a folder that it is in"):
+            code._identity("mine.clean.step", path)
+        link.unlink()
+    (path.parent / "data").mkdir()
+    (path.parent / "data/a.txt").touch()
+    (path.parent / "more/data").symlink_to("../data")
+    (path.parent / ".#step.py").symlink_to("nowhere")
+    own = Own.of("mine.clean.step", path)
+    assert {"data/a.txt", "more/data/a.txt"} <= own.files.keys()
 
 
 # What is loaded while a step runs

@@ -6,6 +6,7 @@ import os
 import random
 import shutil
 import subprocess
+import sys
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -74,6 +75,57 @@ def _forget() -> None:
 def chain(context: Context) -> tuple[str, str]:
     data = execute(make, {}, context).outputs["dataset"]
     return data, execute(fit, {"data": data}, context).outputs["model"]
+
+
+OWN = """\
+from assay.core.step import Dataset, Out, Values, step
+
+@step
+def count(*, out: Out[Dataset]) -> Values:
+    HERE
+    (out.path / "n.txt").write_text(str(number()))
+    return {"n": number()}
+"""
+RUN = """\
+import sys
+from assay.core.context import store_from_env
+from assay.core.execution import Context, execute
+sys.path.insert(0, {late!r})
+import own
+done = execute(own.count, {{}}, Context(store_from_env()))
+print(done.values["n"], done.cached, done.values.get("findings", ""))
+"""
+
+
+def test_other_helpers_beside_a_step_give_another_answer(context: Context, tmp_path: Path) -> None:
+    """Each time in a process of its own: `helpers/` was in no key, and the answer was cached."""
+    (tmp_path / "own.py").write_text(OWN.replace("HERE", "from helpers import number"))
+    (tmp_path / "helpers").mkdir()
+
+    def run() -> str:
+        done = subprocess.run(
+            [sys.executable, "-c", RUN.format(late=str(tmp_path))],
+            env={**os.environ, "ASSAY_STORE": context.store.url},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        return done.stdout.strip()
+
+    (tmp_path / "helpers/__init__.py").write_text("def number(): return 1\n")
+    assert [run(), run()] == ["1 False", "1 True"]
+    (tmp_path / "helpers/__init__.py").write_text("def number(): return 22\n")
+    assert [run(), run()] == ["22 False", "22 True"]
+    # Found when it runs, and not before: nothing is known of its code.
+    (tmp_path / "hidden").mkdir()
+    (tmp_path / "hidden/late.py").write_text("def number(): return 3\n")
+    hidden = f"import sys; sys.path.append({str(tmp_path / 'hidden')!r}); from late import number"
+    (tmp_path / "own.py").write_text(OWN.replace("HERE", hidden))
+    for _ in range(2):
+        told = run()
+        assert told.startswith("3 False")
+        assert "imports late.number, of which the code is not found" in told
+        assert "not kept in the cache" in told
 
 
 def test_the_same_execution_is_cached(context: Context) -> None:
@@ -206,6 +258,25 @@ def test_a_damaged_input_stops_the_step(context: Context) -> None:
     with pytest.raises(IntegrityError, match="nothing was written"):
         execute(fit, {"data": data, "settings": {"x": 1}}, context)
     assert RUNS == []
+
+
+@pytest.mark.parametrize("mode", [CacheMode.REFRESH, CacheMode.OFF])
+@pytest.mark.parametrize("damaged", ["file", "manifest"])
+def test_what_is_computed_anew_takes_the_place_of_what_is_damaged(
+    context: Context, mode: CacheMode, damaged: str
+) -> None:
+    """The bytes that were there had the right size, and stayed."""
+    done = execute(make, {}, context)
+    manifest = get_manifest(context.store, done.outputs["dataset"])
+    blob = manifest.files[0].blob.digest if damaged == "file" else manifest.digest
+    root = Path(context.store.url.removeprefix("file://"))
+    path = root / "blobs/sha256" / hex_of(blob)[:2] / hex_of(blob)
+    path.chmod(0o644)
+    path.write_bytes(path.read_bytes()[:-1] + b"X")
+    again = execute(make, {}, replace(context, cache=mode))
+    assert again.outputs == done.outputs
+    verify_store(context.store, None)
+    execute(fit, {"data": done.outputs["dataset"], "settings": {"x": 2.0}}, context)
 
 
 def test_a_step_must_keep_its_contract(context: Context) -> None:

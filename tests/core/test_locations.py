@@ -19,6 +19,8 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from assay.cli.registration import registration_of
+from assay.cli.run import print_outcome
 from assay.components.preflight.header import column_names
 from assay.components.preflight.step import preflight
 from assay.components.snapshot_data.step import snapshot_data
@@ -28,7 +30,8 @@ from assay.core.locations import in_cluster, require_admitted, require_public_ad
 from assay.core.provenance import verify
 from assay.core.source import fetch, peek
 from assay.core.step import Out, Record, Values, step
-from assay.core.store import Store
+from assay.core.store import Store, open_store
+from assay.core.tree import put_tree
 from assay.errors import AssayError, UsageError
 from assay.printable import public, without_secrets
 from assay.runtime import events, kfp, local
@@ -113,6 +116,11 @@ class TestInACluster:
             "https://data.internal/public-not/x.csv",
             "https://data.internal/public/../x.csv",
             "https://data.internal/public/%2e%2e/x.csv",
+            "https://data.internal/public/..;/x.csv",
+            "https://data.internal/public\\..\\x.csv",
+            "https://data.internal/public/%5c..%5cx.csv",
+            "https://data.internal/public/%252e%252e/x.csv",
+            "https://data.internal/public/%25252e%25252e%25252fx.csv",
             "https://data.internal:8443/public/x.csv",
             "http://data.internal/public/x.csv",
             "https://data.internal.evil.example/public/x.csv",
@@ -279,6 +287,38 @@ def test_a_location_is_printable_without_its_secrets(location: str) -> None:
     }
 
 
+@pytest.mark.parametrize(
+    "location",
+    [
+        f"https://h/x.csv?sv=2020&se=2024-01-01 00:00:00Z&sig={SECRET}",
+        f"https://h/x.csv?se=Mon, 1 Jan&sig={SECRET}",
+        f"https://h/a b.csv?sig={SECRET} x={SECRET}",
+        f"https://h/x.csv?a=b\n&sig={SECRET}",
+        f"https://h/x.csv?a=b\u00a0&sig={SECRET}",
+        f"s3://b/k x?endpoint=https://h&X-Amz-Signature={SECRET}",
+        f"https://u:p {SECRET}@h/x",
+        f"https://h/x?sig=a<{SECRET}",
+        f"HTTP:/h/x?sig={SECRET}",
+        f"https:/u:{SECRET}@h/x?sig={SECRET}",
+        f"//h/x?sig={SECRET}",
+    ],
+)
+def test_what_begins_like_a_location_is_one_to_its_end(location: str, context: Context) -> None:
+    """A fetch took the whole of it, and the attestation kept all behind the first blank."""
+    for value in (location, f" {location}", [location], {"a": {"b": location}}):
+        assert SECRET not in repr(without_secrets(value, given=True))
+    done = execute(greet, {"text": location}, context)
+    for path in Path(urlsplit(context.store.url).path).rglob("*"):
+        assert path.is_dir() or SECRET.encode() not in path.read_bytes(), path
+    assert done.values == {"length": len(location)}
+
+
+def test_texts_that_hold_no_location_are_kept() -> None:
+    for text in ("// a comment # 1", "note:/ a?b", "s3://b/a b.csv", "a: https\nb: '?'", "C:/x?y"):
+        assert without_secrets(text, given=True) == text
+    assert without_secrets("HTTP:/h/x?a=b: not found") == "http:/h/x: not found"
+
+
 def test_the_sentence_around_a_location_stays_as_it_is() -> None:
     message = "s3://b/x?endpoint=http://host:9000&secret=1, or set AWS_ENDPOINT_URL"
     kept = "s3://b/x?endpoint=http://host:9000, or set AWS_ENDPOINT_URL"
@@ -346,6 +386,26 @@ def greet(*, text: str, record: Out[Record]) -> Values:
     """A step of a user's own with an address as a parameter."""
     (record.path / "text").write_text("done")
     return {"length": len(text)}
+
+
+def test_a_green_run_prints_no_password_of_the_registry(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It stood in the lines `registry` and `load in Python`, which a CI log keeps."""
+    store = open_store((tmp_path / "store").as_uri())
+    monkeypatch.setenv("ASSAY_STORE", store.url)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://u:{SECRET}@127.0.0.1:5000/a?t={SECRET}")
+    (tmp_path / "record").mkdir()
+    (tmp_path / "record/record.json").write_text('{"model": "m", "model_name": "n"}')
+    digest = put_tree(store, tmp_path / "record", Record.type, {}).digest
+    task = local.Task("register", events.DONE, outputs={"record": digest})
+    outcome = local.Outcome([task], tmp_path, 0, "")
+    print_outcome(outcome)
+    done = registration_of(outcome, store)
+    assert done is not None
+    for told in (capsys.readouterr().out, json.dumps(done.to_dict())):
+        assert SECRET not in told
+        assert "http://127.0.0.1:5000/a" in told
 
 
 def test_two_secrets_do_not_share_a_cache_entry(context: Context) -> None:

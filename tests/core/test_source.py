@@ -292,6 +292,13 @@ class TestWhatMayBeSaid:
             ("file://otherhost/x.csv", "not a location that can be read"),
             ("https://host:port/x", "not a location that can be read"),
             ("s3://bucket", "no object"),
+            ("https://host/x.csv?se=2024-01-01 00:00:00Z&sig=x", "holds white space or control"),
+            ("https://host/x.csv?a=b\n&sig=x", "holds white space or control"),
+            ("https://host/x.csv?a=b\u00a0&sig=x", "holds white space or control"),
+            ("https://host/x\x00.csv", "holds white space or control"),
+            ("https://host/my table.csv", "write each as %20"),
+            ("s3://bucket/x?region=a b", "holds white space or control"),
+            ("s3://bucket/x\n.csv", "holds white space or control"),
         ],
     )
     def test_a_location_that_cannot_be_read_is_refused(

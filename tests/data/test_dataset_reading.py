@@ -474,11 +474,29 @@ class TestStrictQuoting:
         assert cells == [(a.strip(" "), b.strip(" ")) for a, b in rows]
 
 
+def test_a_file_that_two_delimiters_fit_says_so(tmp_path: Path) -> None:
+    """`1,5;3` was read as 1 and '5;3' without a word."""
+    text = "Preis, netto;Menge\n1,5;3\n2,5;4\n"
+    (told,) = read(tmp_path, text).info.findings
+    assert told.code == "delimiter-tie"
+    assert "may be ',', by which the file was read, or ';'" in told.text
+    assert not read(tmp_path, text, delimiter=";", decimal=",").info.findings
+    assert not read(tmp_path, "a;b\nx,y;3\nz;4\n").info.findings
+
+
 class TestExcelsFirstLine:
     @pytest.mark.parametrize("line", ["sep=;\r\n", '"sep=;"\n', "sep=;\n"])
     def test_it_names_the_delimiter_and_is_no_header(self, tmp_path: Path, line: str) -> None:
         found = read(tmp_path, line + "a;b\n1;x,y,z\n2;u,v,w\n")
         assert found.table.to_pylist() == [{"a": 1, "b": "x,y,z"}, {"a": 2, "b": "u,v,w"}]
+
+    @pytest.mark.parametrize("before", ["\n", "\r\n\r\n", "\ufeff\n"])
+    def test_blank_lines_may_come_before_it(self, tmp_path: Path, before: str) -> None:
+        """The blank line was skipped in its place, and the header became a row."""
+        found = read(tmp_path, f"{before}sep=;\na;b\nx;y\n".encode())
+        assert found.table.to_pylist() == [{"a": "x", "b": "y"}]
+        with pytest.raises(DataError, match=r"rows? 4 \(has 3\)"):
+            read(tmp_path, "\nsep=;\na;b\nx;y;z\n")
 
     def test_rows_are_numbered_with_it(self, tmp_path: Path) -> None:
         with pytest.raises(DataError, match=r"rows? 4 \(has 3\)"):

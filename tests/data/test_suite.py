@@ -139,6 +139,16 @@ def test_great_expectations_accepts_every_accepted_suite(kind: str) -> None:
     assert right in taken
 
 
+@pytest.mark.parametrize("form", ["%d-%d", "%Q", "%-d", "100 %", ""])
+def test_a_form_of_time_that_is_none_is_refused(form: str) -> None:
+    """Two days in one form ended the validation with an error of Python's."""
+    kind = "expect_column_values_to_match_strftime_format"
+    with pytest.raises(UsageError, match="'strftime_format' is "):
+        parse_suite(suite(one(kind, column="a", strftime_format=form)))
+    for fine in ("%Y-%m-%dT%H:%M:%S%z", "%d.%m.%y", "100 %%", "%G-%V-%u"):
+        parse_suite(suite(one(kind, column="a", strftime_format=fine)))
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

@@ -119,3 +119,65 @@ def test_a_commit_is_checked_by_what_ci_runs() -> None:
     assert repository["repo"] == "local"
     assert hook["entry"] == "make lint"
     assert "lint" in (ROOT / "Makefile").read_text().split("ci: ")[1].splitlines()[0]
+
+
+MODE: Final = re.compile(r"[rwax][+t]{0,2}")
+LIBRARY: Final = ("src", "components", "pipelines", "docs", "images")
+
+
+def by_locale(call: ast.Call) -> bool:
+    """Whether a call reads or writes text in the encoding of the machine's locale."""
+    named = {keyword.arg: keyword.value for keyword in call.keywords}
+    called = call.func.attr if isinstance(call.func, ast.Attribute) else ""
+    bare = call.func.id if isinstance(call.func, ast.Name) else ""
+    if "encoding" in named or None in named:
+        return False
+    if called in {"read_text", "write_text"}:
+        return len(call.args) == (called == "write_text")
+    if "TextIOWrapper" in {called, bare}:
+        return len(call.args) < 2
+    if bare != "open" and called not in {"open", "NamedTemporaryFile", "TemporaryFile"}:
+        return False
+    at = 1 if bare == "open" or ast.unparse(call.func) == "io.open" else 0
+    mode = named.get("mode") or next(iter(call.args[at : at + 1]), None)
+    if mode is None:
+        return bare == "open"
+    return isinstance(mode, ast.Constant) and MODE.fullmatch(str(mode.value)) is not None
+
+
+def test_text_is_read_and_written_in_utf_8_whatever_the_locale() -> None:
+    """In another locale the same step key gave other bytes, or a traceback."""
+    found = [
+        f"{path.relative_to(ROOT)}:{node.lineno}: {ast.unparse(node)}"
+        for folder in LIBRARY
+        for path in sorted((ROOT / folder).rglob("*.py"))
+        for node in ast.walk(ast.parse(path.read_bytes()))
+        if isinstance(node, ast.Call) and by_locale(node)
+    ]
+    assert not found, "give encoding='utf-8':\n" + "\n".join(found)
+
+
+@pytest.mark.parametrize(
+    ("text", "wrong"),
+    [
+        ("p.read_text()", True),
+        ("p.read_text('utf-8')", False),
+        ("p.write_text(a)", True),
+        ("p.write_text(a, newline='')", True),
+        ("p.write_text(a, 'utf-8')", False),
+        ("open(p)", True),
+        ("open(p, 'w')", True),
+        ("open(p, 'rb')", False),
+        ("open(p, encoding='utf-8')", False),
+        ("p.open('w', newline='')", True),
+        ("p.open('rb')", False),
+        ("store.open()", False),
+        ("io.TextIOWrapper(s)", True),
+        ("io.TextIOWrapper(s, 'utf-8')", False),
+        ("tempfile.NamedTemporaryFile('w')", True),
+        ("tempfile.NamedTemporaryFile()", False),
+    ],
+)
+def test_a_call_that_depends_on_the_locale_is_found(text: str, wrong: bool) -> None:
+    (call,) = [node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Call)]
+    assert by_locale(call) is wrong

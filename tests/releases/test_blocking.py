@@ -1,5 +1,6 @@
 """What somebody adds to the store does not stop the releases of a model for good."""
 
+import json
 from dataclasses import replace
 from typing import Any
 
@@ -8,6 +9,7 @@ from click.testing import CliRunner
 
 from assay.cli import cli
 from assay.core.attestation import MAX_ATTESTATION_BYTES
+from assay.core.digest import canonical_json
 from assay.errors import AssayError, IntegrityError, UnknownKeyError, UsageError
 from assay.releases import eligibility, log, statement
 from assay.releases.log import Event
@@ -381,3 +383,82 @@ def test_a_hint_that_leads_to_nothing_stops_no_promotion_and_fsck_removes_it(
         f.what for f in fsck(released.store, verifier, repair=True).findings
     }
     assert fsck(released.store, verifier).broken == []
+
+
+def clear(world: Any, keys: Any) -> None:
+    found = log.blocking(world.services)
+    log.clear(world.services, keys.signer("ann"), found, by="", why="nobody wrote it")
+
+
+def rewrapped(world: Any, name: str) -> str:
+    """The same signed statement in an envelope of other bytes, which anybody can make."""
+    envelope = json.loads(world.store.get_bytes(name, MAX_ATTESTATION_BYTES))
+    envelope["signatures"].append({"keyid": "ab" * 32, "sig": "AAAA"})
+    return str(world.store.put_bytes(canonical_json(envelope), "application/json").digest)
+
+
+def test_an_entry_of_another_log_in_another_envelope_can_be_removed(
+    released: Any, keys: Any
+) -> None:
+    chain = log.tips_chain(released.settings.url, released.settings.branch)
+    add(released, rewrapped(released, log.names(released.store, chain)[-1]))
+    refused(lambda: released.roll_back("dev"), AssayError, "assay release clear")
+    log.clear(
+        released.services, keys.signer("ann"), log.blocking(released.services), by="", why="x"
+    )
+    goes_on(released)
+
+
+def test_an_entry_of_a_runner_behind_a_pointer_to_nothing_hides_it_from_nobody(
+    released: Any, keys: Any
+) -> None:
+    last = released.chain()[-1]
+    rollback = {"event": Event.ROLLBACK, "release": released.chain()[0].release, "commit": ""}
+    forged(released, keys.signer("runs"), **rollback)
+    kept = log.names(released.store, MODEL)
+    add(released, NOTHING)
+    entry = replace(last, **rollback, number=len(kept) + 2, previous=NOTHING)
+    add(released, stored(released, entry.predicate(), keys.signer("runs"), entry.release))
+    refused(lambda: released.roll_back("dev"), IntegrityError, "assay release clear")
+    log.clear(
+        released.services, keys.signer("ann"), log.blocking(released.services), by="", why="x"
+    )
+    # The runner's rollback from before stays.
+    assert log.names(released.store, MODEL) == kept
+    assert released.sync().problems == []
+
+
+def test_a_statement_about_no_digest_stops_no_removal(released: Any, keys: Any) -> None:
+    data, _ = statement.encode(Kind.REVOCATION, NOTHING, {"by": "x", "at": "x", "why": "x"}, None)
+    data = data.replace(NOTHING.removeprefix("sha256:").encode(), b"zz")
+    digest = released.store.put_bytes(keys.signer("stranger").sign(data), "x/y").digest
+    hexed = released.models["one"].removeprefix("sha256:")
+    released.store.write_pointer(f"statements/{hexed}/{digest.removeprefix('sha256:')}", b"x")
+    add(released, NOTHING)
+    log.clear(
+        released.services, keys.signer("ann"), log.blocking(released.services), by="", why="x"
+    )
+    fsck(released.store, released.services.verifier)
+    goes_on(released)
+
+
+def test_tips_that_nobody_signed_hide_no_repository(released: Any) -> None:
+    chain = log.tips_chain(released.settings.url, released.settings.branch)
+    known = log.repository_of(log.configured(released.services))
+    assert known
+    for number in range(101):
+        add(released, stored(released, {"x": number}, None, NOTHING), chain)
+    assert log.repository_of(log.configured(released.services)) == known
+
+
+def test_what_a_runner_names_as_a_release_does_not_stop_the_collector(
+    released: Any, keys: Any
+) -> None:
+    verifier = released.services.verifier
+    kept = log.live(released.store, verifier)
+    junk = blob(released, b"no release")
+    for release in (junk, f"sha256:{'cd' * 32}"):
+        names = {"release": release, "statement": NOTHING, "commit": "1" * 40}
+        forged(released, keys.signer("runs"), event=Event.INTENT, intends="release", **names)
+        forged(released, keys.signer("runs"), event=Event.PASSED, **names)
+    assert kept <= log.live(released.store, verifier)

@@ -5,11 +5,13 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -288,6 +290,19 @@ def test_only_tasks_whose_step_says_so_find_mlflow(run: Run) -> None:
     assert run.who["loaded"] == []
     assert timeless(result) == timeless(run.process("other"))
     assert run.who["loaded"] == []
+
+
+def test_who_waits_while_another_thread_closes_gets_the_exit_code() -> None:
+    """Ctrl-C waits in a thread of its own for tasks whose end the run sees as well."""
+    with ThreadPoolExecutor() as threads:
+        for _ in range(50):
+            ours, theirs = socket.socketpair()
+            reading, writing = os.pipe()
+            os.close(writing)
+            with theirs, module.Fork(ours, reading) as task:
+                waits = [threads.submit(task.wait, 30) for _ in range(3)]
+                theirs.sendall(bytes([3]))
+            assert [wait.result() for wait in waits] == [3, 3, 3]
 
 
 def test_which_stages_say_so() -> None:

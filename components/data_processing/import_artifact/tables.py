@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["Options", "convert"]
 
 _ARCHIVE: Final = b"PK\x03\x04"
+_PARQUET: Final = b"PAR1"
 _PICKLE: Final = tuple(b"\x80" + bytes([protocol]) for protocol in range(2, 6))
 _MAX_NAMED: Final = 10
 
@@ -91,6 +92,12 @@ def _open_folder(folder: Path, required: list[tuple[str, str]]) -> Table:
             f"the artifact has folders in it ({', '.join(nested[:_MAX_NAMED])}); a column that "
             "is stored in folder names would be lost: write it without partitions"
         )
+    named_only = [path.name for path in paths if not _is_parquet(path)]
+    if named_only:
+        raise DataError(
+            f"{', '.join(named_only[:_MAX_NAMED])}: no Parquet, whatever the name says; write all "
+            "files of the folder as Parquet, or give one CSV file"
+        )
     tables = [open_table(path, required=required) for path in paths]
     schema = tables[0].schema
     zoned = _zoned(paths[0])
@@ -115,6 +122,11 @@ def _open_folder(folder: Path, required: list[tuple[str, str]]) -> Table:
         return [*order, *dict.fromkeys(every)]
 
     return Table(schema, batches, findings)
+
+
+def _is_parquet(path: Path) -> bool:
+    with path.open("rb") as stream:
+        return stream.read(len(_PARQUET)) == _PARQUET
 
 
 def _zoned(path: Path) -> set[str]:

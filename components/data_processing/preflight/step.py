@@ -161,7 +161,8 @@ def preflight(
         (monitoring_artifact.path / "monitoring.yaml").write_bytes(found.monitoring)
     (record.path / "record.json").write_bytes(canonical_json({"notes": found.notes}))
     (record.path / "summary.md").write_text(
-        "# Ready\n\n" + markdown_table(["looked at", "found"], list(found.notes.items()))
+        "# Ready\n\n" + markdown_table(["looked at", "found"], list(found.notes.items())),
+        encoding="utf-8",
     )
     return {
         "allowed_modules": list(found.allowed_modules),

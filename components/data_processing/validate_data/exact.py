@@ -9,6 +9,9 @@
   its column: a set of which nothing may be in the column would say nothing.
 - Bounds of dates; bounds, sets and sums of whole numbers beyond 2^53: Great Expectations makes
   floats of them, or compares types that cannot be compared.
+- The order of a column's values: Great Expectations subtracts, which overflows, finds no difference
+  between infinite numbers, and fails for text.
+- Comparisons of two columns of numbers: it makes floats of whole numbers.
 - Distances from a mean that is not finite: it finds no outlier. Of numbers whose squares overflow
   they are computed in a smaller unit; of infinite numbers nothing can be said.
 
@@ -18,6 +21,7 @@ Results have the form of Great Expectations' own.
 import datetime as dt
 import json
 import math
+import operator
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -45,6 +49,13 @@ _Z_SCORES: Final = "expect_column_value_z_scores_to_be_less_than"
 _OUTLIERS: Final = "expect_column_values_to_not_be_outliers"
 _SUM: Final = "expect_multicolumn_sum_to_equal"
 _PAIRS: Final = "expect_column_pair_values_to_be_in_set"
+_GREATER: Final = "expect_column_pair_values_a_to_be_greater_than_b"
+_EQUAL: Final = "expect_column_pair_values_to_be_equal"
+_ORDERED: Final[Mapping[str, tuple[Callable[..., Any], Callable[..., Any]]]] = {
+    "expect_column_values_to_be_increasing": (operator.ge, operator.gt),
+    "expect_column_values_to_be_decreasing": (operator.le, operator.lt),
+}
+"""How a value compares with the one before it, and how it does strictly."""
 _SCHEMA: Final = "expect_column_values_to_match_json_schema"
 _STRFTIME: Final = "expect_column_values_to_match_strftime_format"
 _LENGTHS: Final = (
@@ -116,14 +127,14 @@ def judge(
         UsageError: A bound or set that cannot be compared with the column, or a pattern for values
             without a unique text.
     """
-    if kind in {_SUM, _PAIRS}:
+    if kind in {_SUM, _PAIRS, _GREATER, _EQUAL}:
         return _by_row(kind, kwargs, frame, types)
     name = str(kwargs.get("column"))
     if name not in frame.columns:
         return None
     column, stored = frame[name], types[name]
     values = values_of(column, stored == "int64")
-    if _PATTERNS in kind or kind in {_SCHEMA, _STRFTIME, *_LENGTHS}:
+    if _PATTERNS in kind or kind in {_SCHEMA, _STRFTIME, *_LENGTHS, *_ORDERED}:
         return _elementwise(kind, kwargs, values, stored)
     if "value_set" in kwargs:
         wanted = _members(kwargs["value_set"], stored)
@@ -143,7 +154,7 @@ def judge(
 def _by_row(
     kind: str, kwargs: Mapping[str, Any], frame: "pd.DataFrame", types: Mapping[str, str]
 ) -> dict[str, Any] | None:
-    """Sums of wide whole numbers, and pairs with dates; None for other columns."""
+    """Sums of wide whole numbers, pairs with dates or of numbers; None for other columns."""
     names = kwargs["column_list"] if kind == _SUM else [kwargs["column_A"], kwargs["column_B"]]
     if not set(names) <= set(frame.columns):
         return None
@@ -152,6 +163,12 @@ def _by_row(
         if not _may_round(columns, [types[name] for name in names], kwargs["sum_total"]):
             return None
         right = _adds_up_to(kwargs["sum_total"])
+    elif kind in {_GREATER, _EQUAL}:
+        if not {types[name] for name in names} <= {"int64", "float64"}:
+            return None
+        greater = operator.ge if kwargs.get("or_equal") else operator.gt
+        compared = greater if kind == _GREATER else operator.eq
+        right = lambda row: None not in row and bool(compared(*row))  # noqa: E731
     else:
         if not any(types[name] in _TIMES for name in names):
             return None
@@ -334,6 +351,12 @@ def _shown(value: Any) -> Any:
 def _elementwise(
     kind: str, kwargs: Mapping[str, Any], values: Values, stored: str
 ) -> dict[str, Any]:
+    if kind in _ORDERED:
+        follows = _ORDERED[kind][bool(kwargs.get("strictly"))]
+        steps = [
+            bool(follows(*pair)) for pair in zip(values.present[1:], values.present, strict=False)
+        ]
+        return _result(values, [True, *steps][: len(values.present)], kwargs)
     if kind == _SCHEMA:
         return _counted(values, _schema(kwargs["json_schema"]), kwargs)
     texts = _texts(values, stored)

@@ -65,5 +65,7 @@ def promote(
     }
     (record.path / "record.json").write_bytes(canonical_json(document))
     where = values["url"] or f"branch `{done.branch}`; merge it with `assay release approve`"
-    (record.path / "summary.md").write_text(f"{done.outcome}: {where}\n\n{done.changelog}")
+    (record.path / "summary.md").write_text(
+        f"{done.outcome}: {where}\n\n{done.changelog}", encoding="utf-8"
+    )
     return values

@@ -99,6 +99,7 @@ def register(
         f"# {model_name} version {version.version}\n\n"
         f"{'Registered' if new else 'Was registered already'}: `{model}`. Load it with\n\n"
         f'```python\nmlflow.pyfunc.load_model("{uri}")\n```\n\n'
-        f"Provenance: `assay passport {model}`\n"
+        f"Provenance: `assay passport {model}`\n",
+        encoding="utf-8",
     )
     return {"version": version.version, "registered": document["registered"], "model_uri": uri}

@@ -74,6 +74,7 @@ def rollback(
     phases = "".join(f"- {phase}: {taken:.2f} s\n" for phase, taken in done.seconds.items())
     state = "Proposed" if done.request else "Rolled back"
     (record.path / "summary.md").write_text(
-        f"{state}: {environment} from `{done.left.digest}` to `{done.release.digest}`\n\n{phases}"
+        f"{state}: {environment} from `{done.left.digest}` to `{done.release.digest}`\n\n{phases}",
+        encoding="utf-8",
     )
     return values

@@ -75,7 +75,8 @@ def rollback_drill(
     ]
     (record.path / "summary.md").write_text(
         f"# Rollback drill of {model_name}: {done.seconds:.1f} s\n\n{reason}\n\n"
-        "| way | phase | seconds |\n| --- | --- | --- |\n" + "\n".join(lines) + "\n"
+        "| way | phase | seconds |\n| --- | --- | --- |\n" + "\n".join(lines) + "\n",
+        encoding="utf-8",
     )
     return {
         "verdict": "pass" if done.passed else "block",

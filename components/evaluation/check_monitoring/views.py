@@ -59,18 +59,19 @@ def write(plan: Plan, judged: Judgement, evidence: EvidenceDocument, folder: Pat
             subtitle=f"{lead}. Model {model}.",
             reasons=judged.gaps,
             preview=f"Assay monitoring plan of {model}: {state}. {lead}",
-        )
+        ),
+        encoding="utf-8",
     )
     lines = [markdown_text(text) for text in (*judged.gaps, *judged.answers.values())]
     text = f"# {title}\n\n" + "\n\n".join(lines) + "\n\n" + markdown_table(HEADERS, kinds)
-    (folder / "summary.md").write_text(text)
+    (folder / "summary.md").write_text(text, encoding="utf-8")
 
 
 def write_no_plan(folder: Path) -> None:
     """Write `report.html` and `summary.md` of a model without a monitoring plan."""
     lead = f"{NO_PLAN[0].upper()}{NO_PLAN[1:]}: nothing would tell that the model fails silently."
-    (folder / "report.html").write_text(page(TITLE, [], subtitle=lead))
-    (folder / "summary.md").write_text(f"# {TITLE}\n\n{lead}\n")
+    (folder / "report.html").write_text(page(TITLE, [], subtitle=lead), encoding="utf-8")
+    (folder / "summary.md").write_text(f"# {TITLE}\n\n{lead}\n", encoding="utf-8")
 
 
 def _answers(judged: Judgement) -> Markup:

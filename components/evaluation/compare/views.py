@@ -31,8 +31,10 @@ def write(found: "Difference", settings: "Settings", folder: Path) -> None:
     """
     evidence = found.evidence
     if not found.primary:
-        (folder / "report.html").write_text(page(TITLE, [], subtitle=NO_PRODUCTION))
-        (folder / "summary.md").write_text(f"# {TITLE}\n\n{NO_PRODUCTION}\n")
+        (folder / "report.html").write_text(
+            page(TITLE, [], subtitle=NO_PRODUCTION), encoding="utf-8"
+        )
+        (folder / "summary.md").write_text(f"# {TITLE}\n\n{NO_PRODUCTION}\n", encoding="utf-8")
         return
     verdict = str(evidence.verdict)
     names = (short(evidence.subjects["model"]), short(evidence.subjects["production"]))
@@ -61,10 +63,11 @@ def write(found: "Difference", settings: "Settings", folder: Path) -> None:
             subtitle=f"Candidate {names[0]}, production {names[1]}.",
             reasons=[finding],
             preview=f"Assay comparison of {names[0]} with production: {verdict}. {finding}",
-        )
+        ),
+        encoding="utf-8",
     )
     (folder / "summary.md").write_text(
-        f"# {TITLE}: {verdict}\n\n{markdown_text(finding)}\n\n{shown}"
+        f"# {TITLE}: {verdict}\n\n{markdown_text(finding)}\n\n{shown}", encoding="utf-8"
     )
 
 

@@ -63,15 +63,17 @@ def write(found: "Quality", target: str, folder: Path) -> None:
             sections,
             subtitle=f"{quality} on {rows}. Model {model}.",
             preview=f"Assay evaluation of {target} ({model}): {quality} on {rows}",
-        )
+        ),
+        encoding="utf-8",
     )
     (folder / "summary.md").write_text(
         f"# {markdown_text(title)}\n\n{markdown_text(f'{quality} on {rows}')}\n\n"
-        + markdown_table(HEADERS, overall)
+        + markdown_table(HEADERS, overall),
+        encoding="utf-8",
     )
     if found.predictions.task != "regression":
         curves = json.dumps(_classification(found.predictions), sort_keys=True)
-        (folder / "classification.json").write_text(curves)
+        (folder / "classification.json").write_text(curves, encoding="utf-8")
 
 
 def _interval(evidence: "EvidenceDocument", name: str) -> str:

@@ -81,7 +81,7 @@ def resolve_production(
         text = f"In production: {named} of `{model_name}`, `{rival}`\n"
     else:
         text = f"No version of `{model_name}` is in production.\n"
-    (record.path / "summary.md").write_text(text)
+    (record.path / "summary.md").write_text(text, encoding="utf-8")
     return found
 
 

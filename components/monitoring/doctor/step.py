@@ -46,8 +46,8 @@ def doctor(
     document = {"findings": [dict(zip(headers, row, strict=True)) for row in rows]}
     (record.path / "record.json").write_bytes(canonical_json(document))
     (record.path / "summary.md").write_text(
-        f"# Ground: {verdict}\n\n{markdown_table(headers, rows)}"
+        f"# Ground: {verdict}\n\n{markdown_table(headers, rows)}", encoding="utf-8"
     )
     html = page("Ground", [Section("Checks", table(headers, rows))], verdict=verdict)
-    (record.path / "report.html").write_text(html)
+    (record.path / "report.html").write_text(html, encoding="utf-8")
     return {"verdict": verdict, "reason": reason}

@@ -125,14 +125,29 @@ def _role(
 
 
 def require_finite(frame: "pd.DataFrame", columns: Columns) -> None:
-    """Refuse infinite numbers, which no preprocessing can handle.
+    """Refuse numbers that preprocessing cannot handle.
+
+    These are infinite numbers, and columns whose variance, by which they are scaled, is too large
+    or too small for a float: scaled, they would be 0 or NaN.
 
     Raises:
-        UsageError: Names every column and how many rows.
+        UsageError: Names every column.
     """
     import numpy as np
 
     problems = []
+    for name in columns.numeric:
+        values = frame[name].to_numpy() if columns.types[name] == "float64" else np.zeros(0)
+        values = values[np.isfinite(values)]
+        if not len(values):
+            continue
+        with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+            variance = float(np.var(values))
+        if not np.isfinite(variance) or (not variance and values.min() < values.max()):
+            problems.append(
+                f"column {name!r} has values from {values.min():.3g} to {values.max():.3g}, whose "
+                "variance is no floating-point number; give it in another unit"
+            )
     for name in columns.features:
         if columns.types[name] == "float64":
             count = int(np.isinf(frame[name].to_numpy()).sum())

@@ -82,6 +82,8 @@ def train(
             raise
         document = {"estimator": estimator, "reason": str(error)}
         (failure.path / "failure.json").write_bytes(canonical_json(document))
-        (failure.path / "summary.md").write_text(f"# No model\n\n{markdown_text(str(error))}\n")
+        (failure.path / "summary.md").write_text(
+            f"# No model\n\n{markdown_text(str(error))}\n", encoding="utf-8"
+        )
         return {"task": "", "estimator": estimator, "reason": str(error)}
     return {"task": info.task, "estimator": info.estimator, "reason": "", **values(found)}

@@ -52,7 +52,7 @@ def write_views(
     summary.append(markdown_table(["what", "value"], facts))
     if given:
         summary.append(markdown_table(["hyperparameter", "value"], sorted(given.items())))
-    (folder / "summary.md").write_text("\n".join(summary))
+    (folder / "summary.md").write_text("\n".join(summary), encoding="utf-8")
     size = f"{info.rows:,} training rows, {len(info.features):,} features"
     (folder / "report.html").write_text(
         page(
@@ -60,10 +60,11 @@ def write_views(
             _sections(info, estimator, curves, notes),
             subtitle=f"{size}. {info.estimator}",
             preview=f"Assay model of {info.target}: {type(estimator).__name__} on {size}",
-        )
+        ),
+        encoding="utf-8",
     )
     (folder / "metrics.json").write_text(
-        json.dumps(_metrics(info, estimator, curves), sort_keys=True) + "\n"
+        json.dumps(_metrics(info, estimator, curves), sort_keys=True) + "\n", encoding="utf-8"
     )
 
 

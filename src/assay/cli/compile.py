@@ -134,7 +134,7 @@ def _write(root: Path, compiled: dict[str, str]) -> list[Path]:
     for path, text in compiled.items():
         target = root / path
         target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_text(text)
+        target.write_text(text, encoding="utf-8")
     return [root / path for path in compiled]
 
 
@@ -142,7 +142,7 @@ def _check(root: Path, compiled: dict[str, str]) -> list[Path]:
     stale = [
         path
         for path, text in compiled.items()
-        if not (root / path).exists() or (root / path).read_text() != text
+        if not (root / path).exists() or (root / path).read_text(encoding="utf-8") != text
     ]
     if stale:
         raise StaleError(f"stale: {', '.join(stale)}; run: make goldens")

@@ -163,14 +163,16 @@ def _write_files() -> None:
     for row in table:
         row[worst] = repr(float(row[worst]) * 1000)
     _write_csv("corrupted.csv", [*names, TARGET], table)
-    Path("policy.yaml").write_text(POLICY)
-    Path("checks.yaml").write_text(CHECKS)
-    Path("suite.json").write_text(json.dumps(draft_suite(Path("data.csv"), TARGET), indent=2))
-    Path("run.yaml").write_text(yaml.safe_dump(_parameters(), sort_keys=False))
+    Path("policy.yaml").write_text(POLICY, encoding="utf-8")
+    Path("checks.yaml").write_text(CHECKS, encoding="utf-8")
+    Path("suite.json").write_text(
+        json.dumps(draft_suite(Path("data.csv"), TARGET), indent=2), encoding="utf-8"
+    )
+    Path("run.yaml").write_text(yaml.safe_dump(_parameters(), sort_keys=False), encoding="utf-8")
 
 
 def _write_csv(name: str, header: list[str], rows: list[list[str]]) -> None:
-    with Path(name).open("w", newline="") as stream:
+    with Path(name).open("w", newline="", encoding="utf-8") as stream:
         csv.writer(stream, lineterminator="\n").writerows([header, *rows])
 
 

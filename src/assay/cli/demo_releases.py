@@ -44,7 +44,8 @@ def prepare() -> None:
     }
     set_variables(values)
     Path(SETTINGS).write_text(
-        "".join(f"export {name}={shlex.quote(value)}\n" for name, value in values.items())
+        "".join(f"export {name}={shlex.quote(value)}\n" for name, value in values.items()),
+        encoding="utf-8",
     )
 
 
@@ -104,7 +105,7 @@ def _write_keys() -> None:
         {"owner": RUNS, "roles": ["runner"], "key": _write_key(Path(KEY))},
         {"owner": person, "roles": ["approver"], "key": _write_key(Path(APPROVER_KEY))},
     ]
-    Path(KEYS).write_text(yaml.safe_dump(listed, sort_keys=False))
+    Path(KEYS).write_text(yaml.safe_dump(listed, sort_keys=False), encoding="utf-8")
 
 
 def _write_key(private: Path) -> str:

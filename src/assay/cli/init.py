@@ -292,7 +292,7 @@ def _scratch(root: Path) -> Iterator[Path]:
     # the system releases the lock when the process ends.
     folder = Path(tempfile.mkdtemp(prefix=_SCRATCH, dir=root))
     try:
-        with (folder / _LOCK).open("w") as lock:
+        with (folder / _LOCK).open("w", encoding="utf-8") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield folder
     finally:
@@ -302,7 +302,7 @@ def _scratch(root: Path) -> Iterator[Path]:
 def _remove_left(root: Path) -> None:
     """Remove the scratch folders of killed calls."""
     for folder in root.glob(f"{_SCRATCH}*"):
-        with contextlib.suppress(OSError), (folder / _LOCK).open("w") as lock:
+        with contextlib.suppress(OSError), (folder / _LOCK).open("w", encoding="utf-8") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             shutil.rmtree(folder)
 

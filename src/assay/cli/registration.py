@@ -11,6 +11,7 @@ from assay.core.store import Store
 from assay.core.tree import get_manifest, read_file
 from assay.errors import AssayError
 from assay.evidence.format import FILE_NAME, MAX_EVIDENCE_BYTES, EvidenceDocument, Interval
+from assay.printable import public
 from assay.runtime import events, local
 
 MAX_RECORD_BYTES: Final = 1 << 20
@@ -60,6 +61,7 @@ class Registration:
     registered: str
     """`new`, or `existing` if the same bytes had been registered before."""
     tracking_uri: str
+    """Without user and password, which MLflow takes from its own variables as well."""
     metrics: tuple[Metric, ...]
 
     @property
@@ -110,7 +112,7 @@ def registration_of(result: local.Outcome, store: Store) -> Registration | None:
         uri=str(task.values.get("model_uri", "")),
         version=str(task.values.get("version", "")),
         registered=str(task.values.get("registered", "")),
-        tracking_uri=MLFLOW_URI.get(),
+        tracking_uri=public(MLFLOW_URI.get()),
         metrics=metrics(result, store),
     )
 

@@ -32,7 +32,7 @@ def upload(kfp: Kfp, function: Any, package: str) -> tuple[str, str]:
     )
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "pipeline.yaml"
-        path.write_text(package)
+        path.write_text(package, encoding="utf-8")
         pipeline_id, version_id, name, new = kfp.upload(function.name, path, version)
     state = "uploaded" if new else "unchanged"
     click.echo(f"pipeline {function.name}, version {name}: {state}", err=True)

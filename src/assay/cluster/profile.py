@@ -108,7 +108,9 @@ class Profile:
 @cache
 def schema() -> dict[str, Any]:
     """The JSON schema of a profile."""
-    text = resources.files("assay.cluster").joinpath("profile.schema.json").read_text()
+    text = (
+        resources.files("assay.cluster").joinpath("profile.schema.json").read_text(encoding="utf-8")
+    )
     parsed: dict[str, Any] = json.loads(text)
     return parsed
 
@@ -235,7 +237,7 @@ def amount(quantity: str) -> float:
 
 @cache
 def _defaults() -> dict[str, Any]:
-    text = resources.files("assay.cluster").joinpath("default.yaml").read_text()
+    text = resources.files("assay.cluster").joinpath("default.yaml").read_text(encoding="utf-8")
     defaults: dict[str, Any] = yaml.safe_load(text)
     return defaults
 

@@ -101,7 +101,9 @@ class Stage:
 @cache
 def schema() -> dict[str, Any]:
     """The JSON schema of `stage.yaml`."""
-    text = resources.files("assay.cluster").joinpath("stage.schema.json").read_text()
+    text = (
+        resources.files("assay.cluster").joinpath("stage.schema.json").read_text(encoding="utf-8")
+    )
     parsed: dict[str, Any] = json.loads(text)
     return parsed
 

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Final
 
 from assay.core.imports import Imports, imports_of
+from assay.errors import StepError
 
 LIBRARY: Final = "assay"
 LOADED_BY_NAME: Final = ()
@@ -31,6 +32,7 @@ LOADED_BY_NAME: Final = ()
 _EXECUTION: Final = "assay.core.execution"
 _PACKAGES_ELSEWHERE: Final = ("assay.components", "assay.pipelines")
 """Packages that may be outside the folder of their parent package; see setup.py."""
+_COMPILED: Final = "__pycache__"
 _LEFT_OUT: Final = frozenset(
     {
         "component.py",
@@ -39,7 +41,7 @@ _LEFT_OUT: Final = frozenset(
         "metadata.yaml",
         "stage.yaml",
         "OWNERS",
-        "__pycache__",
+        _COMPILED,
     }
 )
 """Files in the folder of a step that describe it and do not affect its result."""
@@ -71,7 +73,11 @@ class Own:
             beside = (path.with_name(name) for name in names)
             files = {file.name: file.read_bytes() for file in beside if file.is_file()}
             return cls(module, "", root, files, path.name)
-        files = {name: Path(file).read_bytes() for name, file in _files_below(root)}
+        files = {
+            name: Path(file).read_bytes()
+            for name, file in files_below(root)
+            if Path(file).is_file()  # a link may lead nowhere, as those of editors do
+        }
         return cls(module, package, root, files, path.name)
 
     @property
@@ -119,7 +125,7 @@ def all_files(own: Own) -> Iterator[tuple[str, str]]:
     """All files of the library and of the outermost package of a step."""
     yield from library_files()
     if own.top and own.top != LIBRARY:
-        for name, path in _files_below(own.top_folder, own.top):
+        for name, path in files_below(own.top_folder, own.top):
             if Path(path).is_file():  # not a broken link, such as the lock files of editors
                 yield name, path
 
@@ -127,26 +133,26 @@ def all_files(own: Own) -> Iterator[tuple[str, str]]:
 def library_files() -> Iterator[tuple[str, str]]:
     """All files of the library that a step can import, except those of other steps."""
     skipped = {"cli", *(name.rpartition(".")[2] for name in _PACKAGES_ELSEWHERE)}
-    for name, path in _files_below(_root(), LIBRARY):
+    for name, path in files_below(_root(), LIBRARY):
         if name.split("/")[1] not in skipped and name != _LOCK:
             yield name, path
 
 
 def digest_of(path: str) -> str:
     """SHA-256 of a file in hexadecimal; cached in the process."""
-    return hashlib.sha256(_read(path)).hexdigest()
+    return hashlib.sha256(read(path)).hexdigest()
 
 
 def read_ahead() -> None:
     """Find out what the library's modules import, for processes that are forks of this one."""
     for name, path in library_files():
         if name.endswith(".py"):
-            imports_of(_read(path))
+            imports_of(read(path))
 
 
 def forget() -> None:
     """Clear the caches, so that all files are read again."""
-    for cached in (_read, _listing, _root, _elsewhere):
+    for cached in (read, _listing, _root, _elsewhere):
         cached.cache_clear()
 
 
@@ -184,7 +190,7 @@ class _Walk:
                 name = package.replace(".", "/")
                 self.closure.files[f"{name}/{file}"] = path
                 self._add_data(name, folder)
-                imports = imports_of(_read(path))
+                imports = imports_of(read(path))
                 if imports.by_location:
                     self._doubt(f"{module}, {imports.by_location}")
             else:
@@ -201,7 +207,7 @@ class _Walk:
         if unresolved := imports.unresolved or imports.outside:
             self._doubt(f"{where}, {unresolved}")
         for imported, name in imports.names:
-            self._follow(_absolute(imported, package), name, where)
+            self._follow(absolute(imported, package), name, where)
 
     def _follow(self, module: str, name: str, where: str) -> None:
         top = module.partition(".")[0]
@@ -281,7 +287,7 @@ class _Walk:
         self.closure.unresolved = self.closure.unresolved or what
 
 
-def _absolute(module: str, package: str) -> str:
+def absolute(module: str, package: str) -> str:
     """The absolute name of a module imported in `package`; "" above the outermost package."""
     name = module.lstrip(".")
     level = len(module) - len(name)
@@ -294,15 +300,38 @@ def _absolute(module: str, package: str) -> str:
     return ".".join([*parents, name] if name else parents)
 
 
-def _files_below(folder: str, prefix: str = "") -> Iterator[tuple[str, str]]:
+def files_below(
+    folder: str, prefix: str = "", *, whole: bool = False, above: tuple[str, ...] = ()
+) -> Iterator[tuple[str, str]]:
+    """The files below a folder, by path within it.
+
+    Args:
+        folder: The folder.
+        prefix: What the paths begin with.
+        whole: Take those as well that say something about a step and take no part in it.
+        above: Real paths of the folders that it was reached through.
+
+    Yields:
+        Path within the folder, and path of the file.
+
+    Raises:
+        StepError: A link leads to a folder that it is in.
+    """
+    above = (*above, os.path.realpath(folder))
     for name, is_folder in sorted(_list(folder).items()):
-        if not _is_relevant(name):
+        if not (_is_relevant(name) or (whole and name in _LEFT_OUT - {_COMPILED})):
             continue
-        path = f"{prefix}/{name}" if prefix else name
-        if is_folder:
-            yield from _files_below(f"{folder}/{name}", path)
-        else:
-            yield path, f"{folder}/{name}"
+        path, file = f"{prefix}/{name}" if prefix else name, f"{folder}/{name}"
+        if not is_folder:
+            yield path, file
+            continue
+        real = os.path.realpath(file)
+        if any(f"{outer}/".startswith(f"{real.rstrip('/')}/") for outer in above):
+            raise StepError(
+                f"{file} is a link to {real}, a folder that it is in; remove the link, because "
+                "the files of that folder belong to a step"
+            )
+        yield from files_below(file, path, whole=whole, above=above)
 
 
 def _is_relevant(name: str) -> bool:
@@ -332,6 +361,7 @@ def _elsewhere(name: str) -> str:
 
 
 @functools.cache
-def _read(path: str) -> bytes:
+def read(path: str) -> bytes:
+    """The content of a file; cached in the process."""
     with open(path, "rb") as stream:  # noqa: PTH123 - reads a hundred files in every step
         return stream.read()

@@ -9,6 +9,9 @@ It has three parts, each with a digest:
   of the library depend on all locked distributions, because optional requirements are known only
   for those that the steps of the library import.
 
+It also covers code that is not locked (`assay.core.unlocked`): what a step outside of the library
+imports besides, and the classes in `ASSAY_ALLOWED_CLASSES`, for steps that create or load models.
+
 If an import of a step cannot be resolved, its code identity covers all modules of the library
 (except the command line, which steps do not import), all files of the outermost package of the
 step, and all locked distributions.
@@ -19,20 +22,22 @@ import hashlib
 import importlib.util
 import inspect
 import logging
+import os
 import re
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from assay import __version__
-from assay.core import closure, distributions
+from assay.core import closure, distributions, unlocked
 from assay.core.digest import canonical_json, of_bytes
-from assay.core.settings import GIT_COMMIT, GIT_REPOSITORY
+from assay.core.settings import ALLOWED_CLASSES, GIT_COMMIT, GIT_REPOSITORY
 from assay.core.step import Step
 from assay.errors import StepError, UsageError
+from assay.printable import public
 
 logger = logging.getLogger(__name__)
 
@@ -42,6 +47,8 @@ VERSION: Final = 2
 """Version of the format of code identities."""
 _COMMIT: Final = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 _GIT_SECONDS: Final = 5
+_ADMITS_CLASSES: Final = "assay.models.allowed"
+"""A step that can import it may load the classes of `ASSAY_ALLOWED_CLASSES`."""
 
 
 class Scope(StrEnum):
@@ -66,6 +73,9 @@ class CodeIdentity:
     scope: Scope = Scope.CLOSURE
     version: int = VERSION
     """Version of the format; version 1 covers the whole library, with the names in `PARTS`."""
+    missing: tuple[str, ...] = field(default=(), compare=False)
+    """Modules that the step imports and that were not found. Their code is not covered, so the
+    result must not be cached."""
 
     @property
     def parts(self) -> dict[str, str]:
@@ -102,7 +112,7 @@ class Commit:
     dirty: bool = False
 
 
-_known: Final[dict[tuple[str, Path, str], CodeIdentity]] = {}
+_known: Final[dict[tuple[str, Path, str, tuple[str, ...]], CodeIdentity]] = {}
 """Cached identities by module, file and own code of a step, which is read again each time."""
 
 
@@ -152,30 +162,50 @@ def identity_of(entry_point: str) -> CodeIdentity:
 def _identity(module: str, path: Path) -> CodeIdentity:
     own = closure.Own.of(module, path)
     step = _digest_of({name: hashlib.sha256(data).hexdigest() for name, data in own.files.items()})
-    key = (module, path, step)
+    key = (module, path, step, tuple(ALLOWED_CLASSES.get()))
     if key in _known:
         return _known[key]
     imported = closure.closure_of(own)
+    lock = distributions.locked()
     names, unresolved = None, imported.unresolved
-    if not unresolved and (names := distributions.locked().of_imports(imported.external)) is None:
+    if not unresolved and (names := lock.of_imports(imported.external)) is None:
         # An unknown module, such as one next to the step, may import anything.
         unresolved = "imports a module that is not in a locked distribution"
-    files = dict(imported.files)
+    others = unlocked.code_of(
+        (name for name in imported.external if lock.distribution_of(name) is None),
+        beside=own.root if not own.package else str(Path(own.top_folder).parent),
+        known=[os.path.realpath(f"{own.root}/{name}") for name in own.files],
+    )
+    files = {**others.files, **imported.files}
     if own.top != closure.LIBRARY:
         names = None  # a distribution may load any other that is installed
     if unresolved:
         logger.debug("%s: its code identity covers the whole library: %s", module, unresolved)
         files |= closure.all_files(own)
+    if unresolved or _ADMITS_CLASSES in imported.modules:
+        others.distributions.update(_admitted())
     result = CodeIdentity(
         step=step,
         modules=_digest_of({name: closure.digest_of(path) for name, path in files.items()}),
-        distributions=distributions.digest_of(names),
+        distributions=distributions.digest_of(names, others.distributions),
         scope=Scope.LIBRARY if unresolved else Scope.CLOSURE,
+        missing=tuple(sorted(others.missing)),
     )
     if own.top == closure.LIBRARY and not unresolved:
         # Of what else took part, a process reads each file once.
         _known[key] = result
     return result
+
+
+def _admitted() -> list[str]:
+    """The code of the classes that the platform admits; without those that are not installed.
+
+    They count among the distributions: whether evidence was made by the library's own code does
+    not depend on what else is installed where that is asked.
+    """
+    given = ALLOWED_CLASSES.get()
+    classes = [name for name in given if all(map(str.isidentifier, name.split(".")))]
+    return unlocked.code_of(classes).lines
 
 
 def _digest_of(digests: Mapping[str, str]) -> str:
@@ -190,6 +220,7 @@ def installed() -> Installed:
     """
     closure.forget()
     distributions.forget()
+    unlocked.forget()
     _known.clear()
     files = {name: closure.digest_of(path) for name, path in closure.library_files()}
     return Installed(_digest_of(files), distributions.digest_of(None))
@@ -212,7 +243,7 @@ def commit() -> Commit | None:
                 f"ASSAY_GIT_COMMIT: {commit_id[:80]!r} is not a full commit id; "
                 "set it to what `git rev-parse HEAD` prints"
             )
-        repository = GIT_REPOSITORY.get() or f"pkg:pypi/kfp-assay@{__version__}"
+        repository = public(GIT_REPOSITORY.get()) or f"pkg:pypi/kfp-assay@{__version__}"
         return Commit(repository, commit_id, flag == "dirty")
     return _checkout_commit()
 

@@ -70,7 +70,7 @@ class Lock:
             The distributions. None if a module is not in a locked distribution, or the requirements
             are unknown.
         """
-        pending = [self._of(name) for name in names]
+        pending = [self.distribution_of(name) for name in names]
         if self.requires is None or None in pending:
             return None
         result: set[str] = set()
@@ -82,7 +82,8 @@ class Lock:
                 pending += _OPTIONAL.get(name, frozenset()) & self.versions.keys()
         return frozenset(result)
 
-    def _of(self, module: str) -> str | None:
+    def distribution_of(self, module: str) -> str | None:
+        """The locked distribution that a module belongs to; None if it is in none."""
         parts = module.split(".")
         for length in range(len(parts), 0, -1):
             if name := _NAMES.get(".".join(parts[:length])):
@@ -91,7 +92,7 @@ class Lock:
         return name if name in self.versions and name not in _SHARED else None
 
 
-def digest_of(names: Collection[str] | None) -> str:
+def digest_of(names: Collection[str] | None, unlocked: Collection[str] = ()) -> str:
     """Digest of the locked versions of distributions, and of installed versions that differ.
 
     An environment with other versions than the lock must not share a step key with one that has the
@@ -101,6 +102,7 @@ def digest_of(names: Collection[str] | None) -> str:
 
     Args:
         names: Normalized names; None for all locked distributions.
+        unlocked: Further code that the result depends on, one line each (`assay.core.unlocked`).
     """
     versions, strays = locked().versions, _strays()
     if names is None or any(stray.partition("==")[0] in names for stray in strays):
@@ -108,22 +110,23 @@ def digest_of(names: Collection[str] | None) -> str:
     else:
         strays = []
     python = ".".join(platform.python_version_tuple()[:2])
-    return of_bytes(
-        canonical_json(
-            {
-                "locked": {name: sorted(versions[name]) for name in names},
-                "strays": strays,
-                "python": f"{platform.python_implementation()} {python}",
-                "machine": platform.machine(),
-            }
-        )
-    )
+    content = {
+        "locked": {name: sorted(versions[name]) for name in names},
+        "strays": strays,
+        "python": f"{platform.python_implementation()} {python}",
+        "machine": platform.machine(),
+    }
+    if unlocked:
+        content["unlocked"] = sorted(unlocked)
+    return of_bytes(canonical_json(content))
 
 
 @functools.cache
 def locked() -> Lock:
     """The lock of this installation."""
-    return parse((Path(__file__).resolve().parents[1] / "requirements.txt").read_text())
+    return parse(
+        (Path(__file__).resolve().parents[1] / "requirements.txt").read_text(encoding="utf-8")
+    )
 
 
 def parse(text: str) -> Lock:

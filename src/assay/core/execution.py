@@ -19,7 +19,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from assay.core import code_identity as code
+from assay.core import findings
 from assay.core.attestation import (
     Attestation,
     OutputReference,
@@ -37,7 +38,9 @@ from assay.core.attestation import (
     step_key,
 )
 from assay.core.digest import canonical_json, hex_of, is_digest, parse_canonical_json
+from assay.core.findings import Finding
 from assay.core.manifest import Descriptor, Manifest
+from assay.core.parallel import parallel
 from assay.core.resolve import Named, is_short, moves, resolve
 from assay.core.signing import Signer, Verifier
 from assay.core.source import fetch
@@ -45,6 +48,7 @@ from assay.core.step import Artifact, Out, Port, Services, Source, Step
 from assay.core.store import Store
 from assay.core.store.removal import Watch
 from assay.core.tree import claim, get_manifest, get_tree, put_tree
+from assay.documents import some
 from assay.errors import (
     AssayError,
     IntegrityError,
@@ -162,6 +166,9 @@ def execute(step: Step, arguments: Mapping[str, Any], context: Context) -> Execu
         if bound.holds_secrets and not step.side_effects:
             # The key does not contain secrets, so two different secrets would share a cache entry.
             context = replace(context, cache=CacheMode.OFF)
+        if identity.missing:
+            # Nor does it know their code, which may be another one next time.
+            context = replace(context, cache=CacheMode.OFF)
         watch = Watch(context.store)
         previous, current = _cached(step, key, context, watch)
         if previous is not None and current:
@@ -169,6 +176,8 @@ def execute(step: Step, arguments: Mapping[str, Any], context: Context) -> Execu
             return _execution(step, previous.attestation, cached=True, seconds=seconds)
         claim(context.store, bound.manifests.values(), watch)
         outputs, values = _run(step, bound, sources, root, context, context.store, watch)
+        if identity.missing and not step.side_effects:
+            values = _with_missing(values, identity.missing)
     attestation = Attestation(
         step=step.name,
         entry_point=step.entry_point,
@@ -199,6 +208,17 @@ def execute(step: Step, arguments: Mapping[str, Any], context: Context) -> Execu
         cached=False,
         seconds=time.monotonic() - begin,
     )
+
+
+def _with_missing(values: Mapping[str, Any], modules: tuple[str, ...]) -> dict[str, Any]:
+    """A step's values with a finding on the modules that its code identity does not cover."""
+    finding = Finding(
+        "code-not-found",
+        f"the step imports {', '.join(some(modules, str, findings.MAX_NAMED))}, of which the code "
+        "is not found, so its result is not kept in the cache; install the module, put it on "
+        "Python's path, or remove the import",
+    )
+    return {**values, findings.VALUE: [*findings.lines(values), finding.line]}
 
 
 def _cached(step: Step, key: str, context: Context, watch: Watch) -> tuple["_Answer | None", bool]:
@@ -277,7 +297,7 @@ def _bind(step: Step, arguments: Mapping[str, Any], context: Context) -> _Bound:
         parameters = {}
     if problems:
         raise UsageError.all_of(problems)
-    return _Bound(inputs, manifests, locations, parameters, without_secrets(parameters))
+    return _Bound(inputs, manifests, locations, parameters, without_secrets(parameters, given=True))
 
 
 def _locations(step: Step, arguments: Mapping[str, Any], problems: list[str]) -> dict[str, str]:
@@ -515,6 +535,13 @@ def _run(
     outputs = {}
     for name, out in outs.items():
         reference = _store_output(step, name, out, target, watch)
+        if reference is not None and context.cache is not CacheMode.READ_WRITE:
+            # Storing looks only at the size of a blob that exists; it may be damaged.
+            if _remove_damaged(step, [reference.digest], target):
+                _store_output(step, name, out, target, watch)
+            blobs = get_manifest(target, reference.digest).blobs
+            if _remove_damaged(step, (blob.digest for blob in blobs), target):
+                _store_output(step, name, out, target, watch)
         if reference is not None:
             outputs[name] = reference
     if not outputs:
@@ -575,6 +602,24 @@ def _store_output(
         annotations["reproducible"] = "false"
     manifest = put_tree(store, out.path, port.kind.type, annotations, watch)
     return OutputReference(manifest.digest, port.kind.type, port.kind.reproducible)
+
+
+def _remove_damaged(step: Step, blobs: Iterable[str], store: Store) -> bool:
+    """Remove blobs that are not what their names say, so that they are written again.
+
+    Of a blob that is there, storing looks at the size only.
+    """
+
+    def remove(blob: str) -> bool:
+        try:
+            store.verify(blob)
+        except IntegrityError as error:
+            logger.warning("%s: damaged, and written again: %s", step.name, error)
+            store.remove_blob(blob)
+            return True
+        return False
+
+    return any(parallel(remove, sorted(set(blobs))))
 
 
 def _warn_if_irreproducible(step: Step, previous: Attestation, now: Attestation) -> None:

@@ -18,6 +18,7 @@ two get the credentials of the environment. Datasets in the store are given by d
 """  # noqa: E501 - a table's rows
 
 import ipaddress
+import re
 import socket
 from dataclasses import dataclass
 from pathlib import Path
@@ -218,10 +219,16 @@ def _plain(path: str) -> str:
 
 
 def _below(path: str, folder: str) -> bool:
-    # A server may resolve the dots, which could lead out of the folder.
-    if ".." in path.split("/"):
-        return not folder
-    return not folder or path == folder or path.startswith(f"{folder}/")
+    if not folder:
+        return True
+    # A server, or one in front of it, could take these for a way out of the folder: dots with
+    # parameters behind them, back-slashes, and all of it encoded once more.
+    again = path
+    while (plain := unquote(again)) != again:
+        again = plain
+    if any(part.startswith("..") for part in re.split(r"[/\\]", again)):
+        return False
+    return path == folder or path.startswith(f"{folder}/")
 
 
 def _refused(what: str) -> UsageError:

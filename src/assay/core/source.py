@@ -10,6 +10,7 @@ import contextlib
 import functools
 import hashlib
 import os
+import re
 import socket
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -296,6 +297,15 @@ def _too_large(where: str, max_bytes: int) -> DataError:
 def _check_remote(location: str) -> Access:
     """Refuse locations that are malformed, not supported or not allowed."""
     where = public(location)
+    name, mark, rest = location.partition("?")
+    if name.startswith("s3://"):
+        name = name.replace(" ", "")  # keys often have blanks, and are no secret
+    if re.search(r"[\s\x00-\x1f\x7f]", name + mark + rest):
+        # Programs disagree about where it ends, and so on what of it is a secret.
+        raise UsageError(
+            f"{where}: the location holds white space or control characters; write each as %20 and "
+            "the like, and paste it as one line"
+        )
     try:
         parts = urlsplit(location)
         host = parts.hostname or ""

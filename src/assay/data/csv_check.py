@@ -136,13 +136,15 @@ def _is_too_long(row: list[str]) -> bool:
 def _lines(file: Csv, text: io.TextIOWrapper, errors: _Errors, end: str) -> Iterator[str]:
     """The lines of the file, followed by `end`; collects the errors of single lines."""
     number = 0
+    skips = file.header.declared
     quotes = Quotes(file.header.delimiter)
     while line := text.readline(csv_bytes.BLOCK_BYTES):
         number += 1
         if number == 1:
             line = line.removeprefix("\ufeff")
-            if file.header.declared:
-                continue
+        if skips and line.strip("\r\n"):
+            skips = False
+            continue
         quotes.add(line.encode(errors="surrogateescape"))
         if quotes.stray and not errors.stray:
             errors.stray = number

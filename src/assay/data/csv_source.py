@@ -104,6 +104,8 @@ class Header:
     problems: tuple[str, ...]
     declared: bool = False
     """Whether it follows a line such as `sep=;`, which declares the delimiter for Excel."""
+    tied: str = ""
+    """Other delimiters that fit equally well."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,8 +141,23 @@ class CsvFile:
         ]
         return [inference.kind for inference in columns], [
             *self._encoding_finding(),
+            *self._delimiter_finding(),
             *self._blank_lines_finding(),
             *merged(filter(None, findings)),
+        ]
+
+    def _delimiter_finding(self) -> list[Finding]:
+        """Whether the file may have another delimiter as well."""
+        if not self.header.tied:
+            return []
+        others = ", ".join(map(repr, self.header.tied))
+        return [
+            Finding(
+                "delimiter-tie",
+                f"the delimiter may be {self.header.delimiter!r}, by which the file was read, or "
+                f"{others}: all rows have as many fields by either; set delimiter",
+                self.header.names,
+            )
         ]
 
     def _blank_lines_finding(self) -> list[Finding]:
@@ -346,7 +363,7 @@ def read_header(sample: bytes, options: Options) -> Header:
     option = options.delimiter
     if declared is not None and option == "auto":
         option = declared["mark"]
-    delimiter = _delimiter(lines, option)
+    delimiter, tied = _delimiter(lines, option)
     try:
         row = next(csv.reader(io.StringIO(lines, newline=""), delimiter=delimiter))
     except csv.Error as error:
@@ -354,7 +371,7 @@ def read_header(sample: bytes, options: Options) -> Header:
     names = tuple(name.strip(BLANKS) for name in row)
     problems = header_problems(names)
     message = f"header (row 1): {', '.join(problems)}; give each column its own name"
-    return Header(names, delimiter, (message,) if problems else (), declared is not None)
+    return Header(names, delimiter, (message,) if problems else (), declared is not None, tied)
 
 
 def doubts(sample: bytes, header: Header, options: Options) -> str:
@@ -418,22 +435,27 @@ def _decoded(sample: bytes, encoding: str) -> str:
         ) from error
 
 
-def _delimiter(text: str, option: str) -> str:
+def _delimiter(text: str, option: str) -> tuple[str, str]:
+    """The delimiter, and others that fit equally well."""
     if option == "auto":
         return _sniffed(text)
     character = {"\\t": "\t", "tab": "\t"}.get(option, option)
     if len(character) != 1 or not character.isascii() or character in '"\r\n\0':
         raise DataError(f"delimiter {option!r}: give one ASCII character, or auto")
-    return character
+    return character, ""
 
 
-def _sniffed(text: str) -> str:
-    """The delimiter that gives the largest share of rows the same number of fields."""
+def _sniffed(text: str) -> tuple[str, str]:
+    """The delimiter that gives the largest share of rows the same number of fields.
+
+    Returns:
+        The delimiter, and others that fit equally well.
+    """
     whole = text[:SNIFFED_CHARACTERS]
     if len(whole) < len(text) or not whole.endswith("\n"):
         # The last line is incomplete.
         whole = whole[: whole.rfind("\n") + 1] or whole
-    best, most = DELIMITERS[0], (0.0, 0)
+    best, tied, most = DELIMITERS[0], "", (0.0, 0)
     for candidate in DELIMITERS:
         rows = [
             row for row in csv.reader(io.StringIO(whole, newline=""), delimiter=candidate) if row
@@ -442,8 +464,10 @@ def _sniffed(text: str) -> str:
         regular = sum(len(row) == width for row in rows) / len(rows)
         # The number of fields decides only if the share is equal.
         if width > 1 and (regular, width) > most:
-            best, most = candidate, (regular, width)
-    return best
+            best, tied, most = candidate, "", (regular, width)
+        elif width > 1 and (regular, width) == most:
+            tied += candidate
+    return best, tied
 
 
 class _BadRows(Exception):  # noqa: N818 - never leaves this module
@@ -457,6 +481,8 @@ class _Utf8(io.RawIOBase):
         encoding = file.options.encoding
         self._stream = stream
         self._skips = file.header.declared
+        self._within = False
+        """Whether the line to skip has begun; blank lines may come before it."""
         self._quotes = quotes
         self._rest = bytearray()
         self._end: bytes | None = end
@@ -481,6 +507,9 @@ class _Utf8(io.RawIOBase):
         text = raw if self._decoder is None else self._decoder.decode(raw, not raw).encode()
         self.nul = self.nul or b"\0" in text
         if self._skips:
+            if not self._within:
+                text = text.lstrip(b"\xef\xbb\xbf\r\n")
+            self._within = self._within or bool(text)
             _, mark, text = text.partition(b"\n")
             self._skips = not mark
         if not raw:

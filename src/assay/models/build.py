@@ -29,8 +29,7 @@ from assay.models.allowed import (
 )
 
 LOADED_BY_NAME: Final = ("sklearn",)
-"""For the code identity. Further modules of `allowed_modules` belong to the user; the model records
-their versions."""
+"""For the code identity, which covers the classes of `ASSAY_ALLOWED_CLASSES` itself."""
 AUTO: Final = "auto"
 NESTED: Final = "$estimator"
 """Key that marks a JSON object as an estimator: its import path."""

@@ -15,7 +15,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import yaml
 
+from assay.core import unlocked
+from assay.core.digest import is_digest
 from assay.core.environment import silence_mlflow
+from assay.models.allowed import admitted_classes
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,17 +37,19 @@ def versions(extra: Sequence[str] = ()) -> Mapping[str, str]:
     """Exact versions of the distributions for loading a model, and of Python.
 
     Args:
-        extra: Further top-level modules that the model needs, such as `lightgbm`.
+        extra: Import prefixes of the admitted classes that it may hold, such as `lightgbm`. For
+            a package that is in no distribution, the version is the digest of its files.
     """
-    from importlib.metadata import packages_distributions
-
-    known = packages_distributions() if extra else {}
-    more = {name for module in extra for name in known.get(module.partition(".")[0], ())}
-    return {"python": _PYTHON} | {
-        # Images only have mlflow-skinny, which has the same version as mlflow.
-        name: version("mlflow-skinny" if name == "mlflow" else name)
-        for name in sorted({*REQUIREMENTS, *more}, key=str.lower)
+    origins = [unlocked.find(path) for path in sorted(admitted_classes(extra))]
+    more = {
+        unlocked.distribution_of(each) or each.name: each.version or each.digest
+        for each in origins
+        if each is not None
     }
+    # Images hold mlflow-skinny alone, of which mlflow is an extension with the same version.
+    needed = {name: version("mlflow-skinny" if name == "mlflow" else name) for name in REQUIREMENTS}
+    known = {**more, **needed}
+    return {"python": _PYTHON} | {name: known[name] for name in sorted(known, key=str.lower)}
 
 
 def write_mlflow_folder(
@@ -67,7 +72,11 @@ def write_mlflow_folder(
         data: The pipeline as a canonical skops file.
         folder: An existing folder; a temporary folder is created next to it, and removed.
     """
-    pins = [f"{name}=={number}" for name, number in needs.items() if name != "python"]
+    pins = [
+        f"{name}=={number}"
+        for name, number in needs.items()
+        if name != "python" and not is_digest(number)
+    ]
     example = frame.head(EXAMPLE_ROWS)
     environment = {
         "name": "model",
@@ -93,7 +102,7 @@ def write_mlflow_folder(
             conda_env={"dependencies": [{"pip": [_NOT_CHECKED]}]},
         )
         (staged / skops_file).write_bytes(data)
-        (staged / "requirements.txt").write_text("\n".join(pins) + "\n")
+        (staged / "requirements.txt").write_text("\n".join(pins) + "\n", encoding="utf-8")
         _write_yaml(staged / "conda.yaml", environment)
         _write_yaml(
             staged / "python_env.yaml",
@@ -161,7 +170,7 @@ def _representative(frame: "pd.DataFrame") -> "pd.DataFrame":
 
 def _make_canonical(path: Path, data: bytes) -> None:
     """Replace times, random ids and properties of this machine."""
-    raw = yaml.safe_load(path.read_text())
+    raw = yaml.safe_load(path.read_text(encoding="utf-8"))
     raw["utc_time_created"] = _EPOCH
     raw["model_uuid"] = uuid.UUID(hashlib.sha256(data).hexdigest()[:32]).hex
     raw["model_size_bytes"] = len(data)
@@ -188,4 +197,4 @@ def _quiet() -> Iterator[None]:
 
 
 def _write_yaml(path: Path, value: Any) -> None:
-    path.write_text(yaml.safe_dump(value, sort_keys=True, allow_unicode=True))
+    path.write_text(yaml.safe_dump(value, sort_keys=True, allow_unicode=True), encoding="utf-8")

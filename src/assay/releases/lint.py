@@ -50,17 +50,9 @@ def lint(
             release, which must not pass for a correct one.
         StoreError: The store cannot be reached.
     """
-    if not folder.is_dir():
-        raise UsageError(f"{folder} is not a folder; give a checkout of the deployment repository")
-    paths = sorted(
-        path.relative_to(folder).as_posix()
-        for path in (folder / ROOT).rglob("*")
-        if path.name == FILE_NAME or path.is_symlink()
-    )
+    paths = _release_paths(folder)
     if not paths and not (changed_since and (folder / ROOT).is_dir()):
         raise UsageError(f"{folder} has no {ROOT}/<model>/<environment>/{FILE_NAME}")
-    if len(paths) > MAX_RELEASES:
-        raise UsageError(f"{folder} has more than {MAX_RELEASES} releases")
     if set(changed_since) == {"0"}:
         changed_since = ""  # what forges give as the parent of a branch's first commit
     with deployment.open_checkout(folder, changed_since or "HEAD") as opened:
@@ -81,6 +73,24 @@ def lint(
                 Problem(readable(path), text) for text in _problems(opened, folder, path, touched)
             ]
     return len(paths), problems
+
+
+def _release_paths(folder: Path) -> list[str]:
+    """The paths of releases, and of links, in a folder.
+
+    Raises:
+        UsageError: No such folder, or more than `MAX_RELEASES` paths.
+    """
+    if not folder.is_dir():
+        raise UsageError(f"{folder} is not a folder; give a checkout of the deployment repository")
+    paths = sorted(
+        path.relative_to(folder).as_posix()
+        for path in (folder / ROOT).rglob("*")
+        if path.name == FILE_NAME or path.is_symlink()
+    )
+    if len(paths) > MAX_RELEASES:
+        raise UsageError(f"{folder} has more than {MAX_RELEASES} releases")
+    return paths
 
 
 def _problems(deployment: OpenDeployment, folder: Path, path: str, touched: list[str]) -> list[str]:

@@ -131,7 +131,11 @@ def parse_release(data: bytes, what: str = FILE_NAME) -> Release:
 def _validator() -> Any:
     from jsonschema import Draft202012Validator
 
-    text = resources.files("assay.releases").joinpath("release.schema.json").read_text()
+    text = (
+        resources.files("assay.releases")
+        .joinpath("release.schema.json")
+        .read_text(encoding="utf-8")
+    )
     return Draft202012Validator(json.loads(text))
 
 

@@ -19,6 +19,7 @@ from assay.core.settings import (
 )
 from assay.errors import UsageError
 
+_SCHEMES: Final = frozenset({"http", "https", "ssh", "file"})
 _HOSTS: Final = {"github.com": "github", "gitlab.com": "gitlab", "codeberg.org": "gitea"}
 
 
@@ -59,20 +60,13 @@ def settings_from_env() -> Settings:
         UsageError: A variable is missing or invalid; names all of them.
     """
     url = DEPLOYMENTS.require()
-    problems = list(filter(None, [FORGE.problem()]))
-    parts = urlsplit(url) if "://" in url else None
-    if parts is None and not url.startswith("-") and ":" not in url:
-        url = Path(url).expanduser().resolve().as_uri()
-    elif url.startswith("-") or "::" in url:
-        problems.append("ASSAY_DEPLOYMENTS: not the URL of a repository")
-    elif parts is not None and parts.scheme not in {"http", "https", "ssh", "file"}:
-        problems.append(f"ASSAY_DEPLOYMENTS: {parts.scheme}:// is not a way to reach it; use https")
-    if parts is not None and (parts.password or (parts.username and parts.scheme != "ssh")):
-        problems.append("ASSAY_DEPLOYMENTS: remove the login from the URL; use ASSAY_GIT_TOKEN")
-    host = parts.hostname or "" if parts else ""
-    if problems:
+    if problems := [*filter(None, [FORGE.problem()]), *_problems_of(url)]:
         raise UsageError.all_of(problems)
-    own = f"{parts.scheme}://{parts.netloc}" if parts and parts.scheme.startswith("http") else ""
+    if ":" not in url:
+        url = Path(url).expanduser().resolve().as_uri()
+    parts = urlsplit(url) if "://" in url else urlsplit("")  # `user@host:path` has no parts
+    host = parts.hostname or ""
+    own = f"{parts.scheme}://{parts.netloc}" if parts.scheme.startswith("http") else ""
     return Settings(
         url=url,
         branch=DEPLOYMENTS_BRANCH.get(),
@@ -81,3 +75,16 @@ def settings_from_env() -> Settings:
         user=GIT_USER.get(),
         token=GIT_TOKEN.get(),
     )
+
+
+def _problems_of(url: str) -> list[str]:
+    if url.startswith("-") or "::" in url:
+        return ["ASSAY_DEPLOYMENTS: not the URL of a repository"]
+    if "://" not in url:
+        return []
+    parts, problems = urlsplit(url), []
+    if parts.scheme not in _SCHEMES:
+        problems.append(f"ASSAY_DEPLOYMENTS: {parts.scheme}:// is not a way to reach it; use https")
+    if parts.password or (parts.username and parts.scheme != "ssh"):
+        problems.append("ASSAY_DEPLOYMENTS: remove the login from the URL; use ASSAY_GIT_TOKEN")
+    return problems

@@ -182,7 +182,7 @@ def _text(path: Path) -> str:
     try:
         if path.stat().st_size > MAX_RELEASE_BYTES:
             return ""
-        return path.read_text(errors="replace")
+        return path.read_text(errors="replace", encoding="utf-8")
     except OSError as error:
         raise UsageError(
             f"--release: cannot read {path} ({error.strerror}); give an existing file or folder"

@@ -86,7 +86,7 @@ def _compile(function: Any) -> tuple[list[str], list[dict[str, Any]]]:
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "compiled.yaml"
         compiler.Compiler().compile(function, str(file))
-        lines = file.read_text().splitlines(keepends=True)
+        lines = file.read_text(encoding="utf-8").splitlines(keepends=True)
     head = next((n for n, line in enumerate(lines) if not line.startswith("#")), len(lines))
     return lines[:head], list(yaml.safe_load_all("".join(lines[head:])))
 

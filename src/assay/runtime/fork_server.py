@@ -105,10 +105,16 @@ class Fork:
             subprocess.TimeoutExpired: The task still runs.
         """
         if self.returncode is None:
-            if not select.select([self._connection], [], [], timeout)[0]:
-                raise subprocess.TimeoutExpired("a forked task", timeout or 0)
-            # Other threads may wait too.
-            last = self._connection.recv(1, socket.MSG_PEEK)
+            try:
+                if not select.select([self._connection], [], [], timeout)[0]:
+                    raise subprocess.TimeoutExpired("a forked task", timeout or 0)
+                # Other threads may wait too.
+                last = self._connection.recv(1, socket.MSG_PEEK)
+            except (OSError, ValueError):
+                # Another thread saw the end, and has closed the connection since.
+                if (code := vars(self)["returncode"]) is None:
+                    raise
+                return int(code)
             self.returncode = last[0] if last else -signal.SIGKILL
         return self.returncode
 

@@ -572,5 +572,7 @@ def _log_to_run(step: Step, given: Mapping[str, Any], execution: Execution, stor
         if digest:
             files = {entry.path: entry for entry in get_manifest(store, digest).files}
             metrics.update(_metrics(files, store))
-    parameters = {name: without_secrets(given[name]) for name in step.parameters if name in given}
+    parameters = {
+        name: without_secrets(given[name], given=True) for name in step.parameters if name in given
+    }
     log_execution(execution, parameters, metrics)

@@ -308,7 +308,7 @@ def _public_texts(value: Any) -> Iterator[tuple[str, str]]:
     if isinstance(value, list | tuple):
         for item in value:
             yield from _public_texts(item)
-    elif isinstance(value, str) and (public := without_secrets(value)) != value:
+    elif isinstance(value, str) and (public := without_secrets(value, given=True)) != value:
         for text in {value, json.dumps(value)[1:-1]}:
             yield text, public
 

@@ -35,11 +35,15 @@ def command(folders: tuple[Path, ...], check: bool) -> None:
             problems |= dict.fromkeys(error.problems)  # two stages may run the same step
     if problems:
         raise UsageError.all_of(problems)
-    stale = [path for path, text in made.items() if not path.exists() or path.read_text() != text]
+    stale = [
+        path
+        for path, text in made.items()
+        if not path.exists() or path.read_text(encoding="utf-8") != text
+    ]
     if check and stale:
         raise AssayError(f"stale: {', '.join(map(str, stale))}", remedy=f"run: {_command(stale)}")
     for path in stale:
-        path.write_text(made[path])
+        path.write_text(made[path], encoding="utf-8")
     for path in made:
         click.echo(path)
 

@@ -70,7 +70,7 @@ def _kubernetes() -> tuple[Any, str]:
     configuration.retries = False
     try:
         config.load_incluster_config(client_configuration=configuration)
-        namespace = NAMESPACE_FILE.read_text().strip()
+        namespace = NAMESPACE_FILE.read_text(encoding="utf-8").strip()
     except config.ConfigException:
         # Passed explicitly, because the library reads the variable only when it is imported.
         path = KUBECONFIG.get()

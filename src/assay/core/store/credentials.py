@@ -154,7 +154,7 @@ def _profile_section() -> dict[str, str]:
         path = Path(file.get()).expanduser()
         parser = configparser.RawConfigParser(strict=False)
         try:
-            parser.read_string(path.read_text())
+            parser.read_string(path.read_text(encoding="utf-8"))
         except (FileNotFoundError, NotADirectoryError):
             continue
         except OSError as error:
@@ -274,7 +274,7 @@ def _temporary(fields: Any, token: str) -> Credentials:
 
 def _secret_file(path: str) -> str:
     try:
-        text = Path(path).read_text().strip()
+        text = Path(path).read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is not text"
         raise StoreAccessError(

@@ -237,6 +237,8 @@ def _one_of(*names: str) -> Callable[[Any], str]:
     return check
 
 
+MAX_REASON: Final = 200
+_NO_FORM: Final = re.compile("bad directive|stray %")
 _pair_rows = _one_of("both_values_are_missing", "either_value_is_missing", "neither")
 _rows = _one_of("all_values_are_missing", "any_value_is_missing", "never")
 _COUNTED: Final = re.compile("_(count|lengths|proportion|stdev)_")
@@ -289,6 +291,20 @@ def _regexes(value: Any) -> str:
     return _texts(value) or "; ".join(filter(None, map(_regex, value)))
 
 
+def _form(value: Any) -> str:
+    """A form of time that Python can read; `%d-%d` is none, because it asks for two days."""
+    if problem := _text(value):
+        return problem
+    try:
+        datetime.strptime("", value)  # noqa: DTZ007 - the form alone is judged
+    except (ValueError, re.error) as error:
+        reason = " ".join(str(error).split())
+        if not isinstance(error, re.error) and not _NO_FORM.search(reason):
+            return ""  # the empty text is not of this form
+        return f"is {shown(value)}, which is no form of time: {reason[:MAX_REASON]}"
+    return ""
+
+
 def _object(value: Any) -> str:
     return "" if isinstance(value, dict) else "must be an object"
 
@@ -324,7 +340,7 @@ _CHECKS: Final[Mapping[str, Callable[[Any], str]]] = {
     "column_A": _text,
     "column_B": _text,
     "type_": _text,
-    "strftime_format": _text,
+    "strftime_format": _form,
     "column_list": _texts,
     "column_set": _texts,
     "type_list": _texts,

@@ -23,7 +23,11 @@ class Requirement:
 
 def _stages() -> dict[str, dict[str, Any]]:
     """The evidence of each of the library's stages, from `stage.yaml`."""
-    text = resources.files("assay.governance.policy").joinpath("stages.json").read_text()
+    text = (
+        resources.files("assay.governance.policy")
+        .joinpath("stages.json")
+        .read_text(encoding="utf-8")
+    )
     declared: dict[str, dict[str, Any]] = json.loads(text)
     return declared
 

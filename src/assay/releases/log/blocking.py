@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
 
-from assay.core.digest import PREFIX, hex_of, is_digest, of_bytes
+from assay.core.digest import PREFIX, is_digest, of_bytes
 from assay.core.signing import Key, Role, Signer, person_of
 from assay.core.step import Services
 from assay.core.store import Store
@@ -128,7 +128,7 @@ def _of_chain(services: Services, hexed: str) -> list[Blocking]:
     names = services.store.list_pointers(f"releases/{hexed}/")
     targets = [_target(services.store, name) for name in names]
     pointers: list[Blocking] = []
-    stops = False
+    first = len(names) + 1
     claimed = 0
     place = len(names)
     for place in range(len(names), 0, -1):
@@ -136,7 +136,8 @@ def _of_chain(services: Services, hexed: str) -> list[Blocking]:
         looked = _worthless(services, names[place - 1], targets[place - 1], before)
         if not looked.why:
             break
-        stops = stops or looked.stops or names[place - 1] != f"releases/{hexed}/{place:06d}"
+        if looked.stops or names[place - 1] != f"releases/{hexed}/{place:06d}":
+            first = place
         claimed = max(claimed, looked.claimed)
         pointers.append(Blocking(names[place - 1], targets[place - 1], looked.why))
     else:
@@ -146,7 +147,8 @@ def _of_chain(services: Services, hexed: str) -> list[Blocking]:
         pointers = [replace(item, foreign=model) for item in pointers]
     # An entry out of its place is proved worthless by one in its place that has a later number:
     # its chain of names holds another entry there. Otherwise pointers may have been replaced.
-    return pointers[::-1] if stops and claimed <= place else []
+    # What is before the first one that stops readers is read, and stays.
+    return pointers[len(names) - first :: -1] if claimed <= place and first <= len(names) else []
 
 
 def _model_of(store: Store, targets: Sequence[str], hexed: str) -> str:
@@ -199,8 +201,12 @@ def _worthless(  # noqa: PLR0911 - one for each reason
     if services.verifier is not None and key is None:
         return _Looked("unsigned")
     if (pointer(entry.model, entry.number), entry.previous) == (name, before):
-        ahead = is_ahead(entry, key)
-        return _Looked(f"dated {entry.at}, ahead of the clock" if ahead else "", ahead)
+        if is_ahead(entry, key):
+            return _Looked(f"dated {entry.at}, ahead of the clock", stops=True)
+        if key is not None and not key.may(WRITERS[Event.RELEASE]):
+            # Its writer reads the log first, so behind what stops readers it was put by hand.
+            return _Looked(f"by {key}, behind what stops the log")
+        return _Looked("")
     return _misplaced(services, name, entry, key)
 
 
@@ -220,11 +226,11 @@ def _misplaced(services: Services, name: str, entry: Entry, key: Key | None) -> 
     stops = key is None or key.may(WRITERS[Event.RELEASE])
     if own != name and _target(services.store, own) == entry.name:
         return _Looked("a copy of an entry from another position", stops)
+    if not name.startswith(prefix(entry.model)):
+        return _Looked("an entry of another log", stops)
     if not stops or refused_here(services, entry):
         return _Looked("an entry that does not follow, or of another repository", stops)
-    if name.startswith(prefix(entry.model)):
-        return _Looked("an entry that lost its place to another", stops, entry.number)
-    return _Looked("")
+    return _Looked("an entry that lost its place to another", stops, entry.number)
 
 
 def _statement(services: Services, name: str) -> str:
@@ -238,7 +244,8 @@ def _statement(services: Services, name: str) -> str:
     except UnknownKeyError:
         with contextlib.suppress(IntegrityError):
             claimed = statement.load(Services(services.store, None), target)
-            if claimed.kind is Kind.REVOCATION and hex_of(claimed.subject) == subject:
+            about = f"{PREFIX}{subject}" == claimed.subject
+            if claimed.kind is Kind.REVOCATION and about:
                 return "a revocation that no configured key signed"
     except AttestationError:
         return ""  # a statement that does not count

@@ -8,9 +8,9 @@ from assay.core.digest import PREFIX
 from assay.core.signing import Verifier
 from assay.core.step import Services
 from assay.core.store import Store
-from assay.errors import UnknownKeyError
+from assay.errors import AssayError, UnknownKeyError
 from assay.releases.log.chain import read
-from assay.releases.log.entry import Entry, Event, NotAnEntryError, logs, prefix, read_entry
+from assay.releases.log.entry import Entry, NotAnEntryError, logs, prefix, read_entry
 from assay.releases.release import MAX_RELEASE_BYTES, MEDIA_TYPE, Release, parse_release
 
 KEPT_RELEASES: Final = 3
@@ -48,18 +48,24 @@ def live(store: Store, verifier: Verifier | None) -> set[str]:
     for hexed in logs(store):
         newest: dict[tuple[str, str, bool, str], list[str]] = {}
         for entry in _entries(Services(store, verifier), hexed):
-            kept |= {entry.name, *filter(None, [entry.statement])}
-            if entry.event is Event.PASSED:
+            # What does not count may name anything.
+            counts = entry.moves or entry.passed
+            named = filter(None, [entry.statement])
+            kept |= {entry.name, *(name for name in named if counts or store.has(name))}
+            if entry.passed:
                 kept.add(entry.release)  # a rollback follows it to what it replaced
-            elif entry.release and not (entry.refused and not store.has(entry.release)):
+            elif entry.release and (counts or store.has(entry.release)):
                 group = (entry.repository, entry.environment, entry.moves, entry.signed_by)
                 order = newest.setdefault(group, [])
                 if entry.release in order:
                     order.remove(entry.release)
                 order.append(entry.release)
-        for releases in newest.values():
-            for name in {*releases[-KEPT_RELEASES:], *_chain(store, releases[-1])}:
-                kept |= {name, *_named(get_release(store, name))}
+        for (_, _, moves, _), releases in newest.items():
+            for name in releases[-KEPT_RELEASES:]:
+                kept.add(name)
+                with contextlib.nullcontext() if moves else contextlib.suppress(AssayError):
+                    for earlier in _chain(store, name) if name == releases[-1] else [name]:
+                        kept |= {earlier, *_named(get_release(store, earlier))}
     return kept
 
 

@@ -34,7 +34,7 @@ _ANYWHERE: Final = frozenset({Event.ROLLBACK, Event.RECONCILED, Event.OVERRIDE})
 """Events that count without a repository and commit: a rollback while Git was down is based on a
 release that counts, and an override is about a decision."""
 _NEWEST: Final = 100
-"""Number of newest tips that are checked."""
+"""Number of newest tips that are checked; tips that do not count are not among them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,14 +92,18 @@ def seen_repository(store: Store, verifier: Verifier | None, url: str, branch: s
         Its identity; "" if no tip has it.
     """
     chain = tips_chain(url, branch)
-    for pointer in store.list_pointers(prefix(chain))[: -_NEWEST - 1 : -1]:
+    checked = 0
+    for pointer in reversed(store.list_pointers(prefix(chain))):
         name = (store.read_pointer(pointer) or b"").decode(errors="replace")
         try:
             entry, key = read_entry(store, name, verifier)
         except AssayError:
             continue
         counts = key is None or (key.may(WRITERS[Event.SEEN]) and not key.stolen)
-        if counts and (entry.event, entry.model) == (Event.SEEN, chain) and entry.repository:
+        if not counts or (entry.event, entry.model) != (Event.SEEN, chain):
+            continue
+        checked += 1
+        if entry.repository or checked == _NEWEST:
             return entry.repository
     return ""
 
