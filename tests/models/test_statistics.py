@@ -3,12 +3,14 @@
 import math
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from scipy import stats
 from sklearn import metrics as sk
 
+from assay.models.statistics import uncertainty
 from assay.models.statistics.estimates import estimate
 from assay.models.statistics.metrics import Predictions, metrics
 from assay.models.statistics.paired import holm, mcnemar
@@ -215,3 +217,52 @@ def test_numbers_whose_squares_no_float_holds_have_no_interval(size: float, wron
             assert own is None or math.isfinite(own.high - own.low)
             if size == 1e60:
                 assert own is not None, name
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_areas_by_one_sort_have_the_parts_that_ranks_of_each_class_give(seed: int) -> None:
+    # The definition (Sun & Xu): ranks among all rows, minus ranks among those of one class.
+    data = classes(211, ["no", "yes"], seed)
+    positive, score = data.actual_positive, data.score
+    ranks, expected = stats.rankdata(score), np.empty(len(score))
+    for chosen, others in ((positive, ~positive), (~positive, positive)):
+        expected[chosen] = (ranks[chosen] - stats.rankdata(score[chosen])) / others.sum()
+    expected[~positive] = 1 - expected[~positive]
+    assert np.array_equal(uncertainty._area_parts(data), expected)
+
+
+@pytest.mark.parametrize("labels", [["no", "yes"], ["a", "b", "c"]])
+def test_a_slice_has_the_metrics_and_intervals_of_its_rows_alone(labels: list[str]) -> None:
+    data = classes(300, labels, 1)
+    rows = np.flatnonzero(np.random.default_rng(2).random(300) < 0.4)
+    part = data.take(rows)
+    alone = Predictions(
+        data.task,
+        data.truth[rows],
+        data.predicted[rows],
+        None if data.probabilities is None else data.probabilities[rows],
+        data.classes,
+        data.positive,
+    )
+    found = estimate(metrics(part), len(rows))
+    assert found == estimate(metrics(alone), len(rows))
+    for name, value in found.items():
+        ends = [single(name, one, value, 200, 0) for one in (part, alone)]
+        assert None not in ends, name
+        assert len({bounds(0.9) for bounds in ends if bounds is not None}) == 1, name
+
+
+def test_scores_are_sorted_once_for_all_metrics_and_intervals(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    data, sorts = classes(300, ["no", "yes"], 0), []
+    argsort = np.argsort
+
+    def counted(values: Any, *words: Any, **options: Any) -> Any:
+        sorts.append(len(values))
+        return argsort(values, *words, **options)
+
+    monkeypatch.setattr(np, "argsort", counted)
+    for name, value in estimate(metrics(data), 300).items():
+        single(name, data, value, 200, 0)
+    assert sorts == [300]

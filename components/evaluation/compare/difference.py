@@ -5,7 +5,6 @@ of the regression lies below the margin, block when the whole of it lies above, 
 """
 
 import math
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
@@ -15,7 +14,6 @@ from numpy.typing import NDArray
 from assay.components.compare.other_metrics import compare_others, names_of, none_compared
 from assay.components.compare.settings import Settings
 from assay.core.findings import Finding
-from assay.data.overlap import contained_in
 from assay.errors import UsageError
 from assay.evidence.format import EvidenceDocument, Interval
 from assay.evidence.labels import label
@@ -36,7 +34,6 @@ from assay.text import regression_text
 
 if TYPE_CHECKING:
     import pandas as pd
-    import pyarrow as pa
 
     from assay.models import LoadedModel
 
@@ -86,23 +83,6 @@ def no_production(subjects: dict[str, str]) -> Difference:
     return Difference("", evidence)
 
 
-def new_rows(
-    test_rows: "Iterable[pa.RecordBatch]",
-    trained_on: "Iterable[pa.RecordBatch]",
-    model: "LoadedModel",
-) -> NDArray[np.bool_]:
-    """For each test row, whether no training row is equal to it.
-
-    Rows are equal if they have the same values in the model's features and its target.
-
-    Args:
-        test_rows: Batches of the test rows.
-        trained_on: Batches of the rows that the model was trained on.
-        model: The model.
-    """
-    return ~contained_in(test_rows, trained_on, [*model.features, model.target])
-
-
 def compare(
     candidate: "LoadedModel",
     production: "LoadedModel",
@@ -124,7 +104,8 @@ def compare(
         subjects: What the evidence is about.
     """
     primary = _primary(settings, candidate)
-    compared = frame[rows.new]
+    everything = bool(rows.new.all())
+    compared = frame if everything else frame[rows.new]
     counts = {
         "compared_rows": float(len(compared)),
         "left_out_rows": float(len(frame) - len(compared)),
@@ -143,12 +124,15 @@ def compare(
             values[name], notes[name] = None, reason
         evidence = EvidenceDocument(subjects, values, {}, notes, "inconclusive", reason)
         return Difference(primary, evidence)
+    if not everything:
+        for model in (candidate, production):
+            model.check_table(compared)
     ours, theirs = predict(candidate, compared), predict(production, compared)
     require_primary(settings.primary_metric, list(metrics(ours)), candidate.task)
     same = subjects["model"] == subjects["production"]
     delta, bounds = _regression(primary, ours, theirs, settings, same=same)
     own = interval(bounds, delta, settings.confidence, ANY)
-    by = groups[rows.new]
+    by = groups if everything else groups[rows.new]
     slices = _slices(primary, ours, theirs, by, settings, candidate.target, same=same)
     verdict, reason = _verdict(primary, delta, own, slices, settings)
     values |= {

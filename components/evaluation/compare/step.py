@@ -110,24 +110,43 @@ def _rows(
     models: "Mapping[str, tuple[LoadedModel, Dataset | None]]",
     subjects: dict[str, str],
 ) -> "Rows":
-    """The test rows to compare on; `subjects` gets the datasets that the models were trained on."""
+    """The test rows that neither model was trained on.
+
+    A test row is left out if a training row of a model is equal to it, in the model's features and
+    its target.
+
+    Args:
+        test_data: The test rows.
+        models: By role, a model and the rows that it was trained on; None if these are unknown.
+        subjects: Gets the datasets that the models were trained on.
+    """
+    from itertools import chain
+
     import numpy as np
 
     from assay import data
-    from assay.components.compare.difference import Rows, new_rows
+    from assay.components.compare.difference import Rows
+    from assay.data.overlap import contained_in
 
-    new = np.ones(data.info(test_data.path).rows, dtype=bool)
+    # Models with the same columns share one pass over the test rows, and one over a dataset that
+    # both were trained on.
+    trained: dict[tuple[str, ...], dict[str, Dataset]] = {}
     unknown = []
     for role, (model, trained_on) in models.items():
         if trained_on is None:
             unknown.append(role)
             continue
         subjects[f"{role}_rows"] = trained_on.digest
-        columns = [*model.features, model.target]
-        new &= new_rows(
+        columns = tuple(sorted({*model.features, model.target}))
+        trained.setdefault(columns, {})[trained_on.digest] = trained_on
+    new = np.ones(data.info(test_data.path).rows, dtype=bool)
+    for columns, datasets in trained.items():
+        new &= ~contained_in(
             data.iter_batches(test_data.path, columns),
-            data.iter_batches(trained_on.path, columns),
-            model,
+            chain.from_iterable(
+                data.iter_batches(dataset.path, columns) for dataset in datasets.values()
+            ),
+            columns,
         )
     if not unknown:
         return Rows(new)

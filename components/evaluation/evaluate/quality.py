@@ -77,6 +77,7 @@ def evaluate(
         settings.confidence, settings.resamples, settings.min_slice_rows, settings.seed
     ):
         raise UsageError.all_of(problems)
+    findings = model.check_table(frame)
     predictions = predict(model, frame)
     defined = metrics(predictions)
     primary = require_primary(settings.primary_metric, list(defined), model.task)
@@ -88,7 +89,7 @@ def evaluate(
         },
         notes=model.info.class_notes(),
     )
-    if findings := model.check_table(frame):
+    if findings:
         collected.notes["test_rows"] = "; ".join(finding.text for finding in findings)
     _measure(predictions, settings, {}, collected)
     slices = make_slices(groups, settings.slices, model.target)

@@ -164,18 +164,13 @@ def _classification(predictions: "Predictions") -> dict[str, Any]:
 
 
 def _confusion(predictions: "Predictions") -> tuple[list[str], np.ndarray]:
-    from sklearn.metrics import confusion_matrix
-
-    labels = list(predictions.classes)
-    return [str(label) for label in labels], confusion_matrix(
-        list(predictions.truth), list(predictions.predicted), labels=labels
-    )
+    return [str(label) for label in predictions.classes], predictions.confusion.astype(int)
 
 
 def _roc(predictions: "Predictions") -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     from sklearn.metrics import roc_curve
 
-    curve = roc_curve(predictions.truth == predictions.positive, predictions.positive_score)
+    curve = roc_curve(predictions.actual_positive, predictions.score)
     kept = np.unique(np.linspace(0, len(curve[0]) - 1, CURVE_POINTS).astype(int))
     return curve[0][kept], curve[1][kept], curve[2][kept]
 
@@ -224,9 +219,7 @@ def _roc_figure(predictions: "Predictions") -> Markup:
 def _pr_figure(predictions: "Predictions") -> Markup:
     from sklearn.metrics import precision_recall_curve
 
-    precision, recall, _ = precision_recall_curve(
-        predictions.truth == predictions.positive, predictions.positive_score
-    )
+    precision, recall, _ = precision_recall_curve(predictions.actual_positive, predictions.score)
     kept = np.unique(np.linspace(0, len(precision) - 1, CURVE_POINTS).astype(int))
     figure, axes = new_figure()
     axes.plot(recall[kept], precision[kept])
@@ -237,9 +230,7 @@ def _pr_figure(predictions: "Predictions") -> Markup:
 def _reliability(predictions: "Predictions") -> Markup:
     from sklearn.calibration import calibration_curve
 
-    actual, predicted = calibration_curve(
-        predictions.truth == predictions.positive, predictions.positive_score, n_bins=10
-    )
+    actual, predicted = calibration_curve(predictions.actual_positive, predictions.score, n_bins=10)
     figure, axes = new_figure()
     axes.plot([0, 1], [0, 1], color="grey", lw=1, ls="--")
     axes.plot(predicted, actual, marker="o")

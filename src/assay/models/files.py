@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from assay.core.findings import Finding
 from assay.errors import IntegrityError, UsageError
 from assay.models.canonical import canonical, check_archive, from_foreign, schema_of
+from assay.models.classify import classify
 from assay.models.encoders import learned_gaps
 from assay.models.info import INFO_FILE, ModelInfo, read_info
 from assay.models.inputs import check_table, conform, unseen_shares
@@ -78,11 +79,30 @@ class LoadedModel:
         Raises:
             UsageError: As for `predict`, or a probability is NaN or infinite.
         """
-        import numpy as np
-
         if self.task == "regression" or not hasattr(self.pipeline, "predict_proba"):
             return None
-        chances = self._call(self.pipeline.predict_proba, frame)
+        return self._finite(self._call(self.pipeline.predict_proba, frame))
+
+    def predict_both(self, frame: "pd.DataFrame") -> "tuple[np.ndarray, np.ndarray | None]":
+        """The results of `predict` and `predict_proba`, with one preparation of the rows.
+
+        Raises:
+            UsageError: As for `predict_proba`.
+        """
+        from sklearn.pipeline import Pipeline
+
+        chances = self.task != "regression" and hasattr(self.pipeline, "predict_proba")
+        if not chances or not isinstance(self.pipeline, Pipeline) or len(self.pipeline) == 1:
+            return self.predict(frame), self.predict_proba(frame)
+        prepared = self._call(self.pipeline[:-1].transform, frame)
+        labels, probabilities = self._checked(
+            functools.partial(classify, self.pipeline[-1]), prepared
+        )
+        return labels, self._finite(probabilities)
+
+    def _finite(self, chances: "np.ndarray") -> "np.ndarray":
+        import numpy as np
+
         wrong = ~np.isfinite(np.asarray(chances, dtype=float))
         if wrong.any():
             column = int(wrong.any(axis=0).argmax())
@@ -111,9 +131,12 @@ class LoadedModel:
         return learned_gaps(self.pipeline, self.info.features)
 
     def _call(self, method: Any, frame: "pd.DataFrame") -> "np.ndarray":
-        features = conform(frame, self.info, self._gaps)
+        result: np.ndarray = self._checked(method, conform(frame, self.info, self._gaps))
+        return result
+
+    def _checked(self, method: Any, rows: Any) -> Any:
         try:
-            return method(features)  # type: ignore[no-any-return]
+            return method(rows)
         except (ValueError, TypeError) as error:
             raise UsageError(f"the model cannot take this data: {error}") from error
 

@@ -27,6 +27,9 @@ EXAMPLE_ROWS: Final = 3
 REQUIREMENTS: Final = ("mlflow", "numpy", "pandas", "scikit-learn", "scipy", "skops")
 """Distributions for loading and serving a model."""
 _PYTHON: Final = f"{sys.version_info.major}.{sys.version_info.minor}"
+_SCALARS: Final = frozenset({str, bool, float, type(None)})
+"""Types of cells of which MLflow infers the same whatever their values."""
+_NOT_CHECKED: Final = "mlflow; python_version < '3'"
 _EPOCH: Final = "1970-01-01 00:00:00.000000"
 
 
@@ -93,8 +96,10 @@ def write_mlflow_folder(
             skops_trusted_types=list(trusted),
             signature=_signature(frame, pipeline.predict(example)),
             input_example=example,
-            # Set, so that MLflow neither analyses imports nor queries a package index.
-            conda_env=environment,
+            # Set, so that MLflow neither analyses imports nor queries a package index, and with
+            # one requirement, which never applies: for others it would read the file lists of all
+            # installed distributions, to compare the versions with themselves.
+            conda_env={"dependencies": [{"pip": [_NOT_CHECKED]}]},
         )
         (staged / skops_file).write_bytes(data)
         (staged / "requirements.txt").write_text("\n".join(pins) + "\n", encoding="utf-8")
@@ -122,13 +127,45 @@ def _signature(frame: "pd.DataFrame", predicted: Any) -> Any:
     from mlflow.types import ColSpec, Schema
     from mlflow.types.type_hints import AnyType
 
-    inferred = infer_signature(frame, predicted)
+    inferred = infer_signature(_representative(frame), predicted)
     numbers = {name for name in frame.columns if frame[name].dtype.kind in "iuf"}
     columns = [
         ColSpec(AnyType(), item.name, required=item.required) if item.name in numbers else item
         for item in inferred.inputs.inputs
     ]
     return ModelSignature(inputs=Schema(columns), outputs=inferred.outputs)
+
+
+def _representative(frame: "pd.DataFrame") -> "pd.DataFrame":
+    """The rows of a table from which MLflow infers the same signature as from all rows.
+
+    MLflow looks at each cell in Python. What it infers depends only on the type of a column, on
+    whether it has missing values, and for objects on the types of the cells, in the order of their
+    first occurrence. These are the first rows, and the first row of each such case of each column.
+
+    Returns:
+        Some rows, in their order; all rows if a column has objects of further types, such as lists,
+        whose content MLflow looks at.
+    """
+    import numpy as np
+
+    rows = set(range(min(EXAMPLE_ROWS, len(frame))))
+    for name in frame.columns:
+        column = frame[name]
+        missing = column.isna().to_numpy(dtype=bool)
+        if missing.any():
+            rows.add(int(missing.argmax()))
+        if column.dtype.kind != "O":
+            continue
+        cells = column.to_numpy(dtype=object)
+        for positions in (np.flatnonzero(missing), np.flatnonzero(~missing)):
+            # Backwards, so that the first row of a type is the one that remains.
+            backwards = positions[::-1]
+            first = dict(zip(map(type, cells[backwards]), backwards.tolist(), strict=True))
+            if not first.keys() <= _SCALARS:
+                return frame
+            rows.update(first.values())
+    return frame.iloc[sorted(rows)]
 
 
 def _make_canonical(path: Path, data: bytes) -> None:

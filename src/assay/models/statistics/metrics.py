@@ -49,7 +49,7 @@ class Predictions:
 
     def take(self, rows: NDArray[Any]) -> "Predictions":
         """The predictions for a subset of the rows."""
-        return Predictions(
+        part = Predictions(
             self.task,
             self.truth[rows],
             self.predicted[rows],
@@ -57,6 +57,11 @@ class Predictions:
             self.classes,
             self.positive,
         )
+        if self.task != "regression":
+            # Looking up the labels of every slice again would take longer than its metrics.
+            actual, predicted = self.codes
+            part.__dict__["codes"] = (actual[rows], predicted[rows])
+        return part
 
     @cached_property
     def codes(self) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
@@ -91,7 +96,7 @@ class Predictions:
         matrix = self.confusion
         return matrix[index, index], matrix[index].sum(), matrix[:, index].sum()
 
-    @property
+    @cached_property
     def actual_positive(self) -> NDArray[np.bool_]:
         """For each row, whether it belongs to the positive class."""
         return np.asarray(self.codes[0] == list(self.classes).index(self.positive))
@@ -107,6 +112,18 @@ class Predictions:
             raise ValueError("the model gives no probability of a positive class")
         return self.positive_score
 
+    @cached_property
+    def ranking(self) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        """The rows by `score`, highest first, and where in it each distinct score begins.
+
+        Sorted once for all metrics and intervals that depend on the order of the scores.
+
+        Raises:
+            ValueError: As for `score`.
+        """
+        order = np.argsort(-self.score, kind="stable")
+        return order, np.flatnonzero(np.r_[True, np.diff(self.score[order]) != 0])
+
     @property
     def calibration(self) -> tuple[Array, Array]:
         """For each row, a predicted probability, and 1 if its event occurred, otherwise 0."""
@@ -116,12 +133,12 @@ class Predictions:
             raise ValueError("the model gives no probabilities")
         return self.probabilities.max(axis=1), self.right.astype(np.float64)
 
-    @property
+    @cached_property
     def numbers(self) -> Array:
         """The target of a regression."""
         return np.asarray(self.truth, dtype=np.float64)
 
-    @property
+    @cached_property
     def errors(self) -> Array:
         """Predicted minus actual, of a regression."""
         return np.asarray(self.predicted, dtype=np.float64) - self.numbers
@@ -135,7 +152,7 @@ class Predictions:
 
 
 def metrics(data: Predictions) -> Mapping[str, Metric]:
-    """The metrics of the task by name."""
+    """The metrics of the task by name; nothing is computed before one is called."""
     if data.task == "regression":
         return _regression(data)
     result = dict(_classification(data))
@@ -159,28 +176,42 @@ def row_losses(name: str, data: Predictions) -> Array | None:
 
 
 def _losses(name: str, data: Predictions) -> Metric:
-    values = row_losses(name, data)
-    if values is None:
-        raise ValueError(f"{name} is not a mean over rows")
-    return _mean(values)
+    def mean(weights: Array) -> Array:
+        values = row_losses(name, data)
+        if values is None:
+            raise ValueError(f"{name} is not a mean over rows")
+        return _mean(values, weights)
+
+    return mean
 
 
-def _mean(values: Array) -> Metric:
-    return lambda weights: weights @ values / weights.sum(axis=1)
+def _mean(values: Array, weights: Array) -> Array:
+    mean: Array = weights @ values / weights.sum(axis=1)
+    return mean
 
 
 def _ratio(top: Array, bottom: Array, empty: float) -> Array:
     return np.where(bottom > 0, top / np.where(bottom > 0, bottom, 1), empty)
 
 
-def _classification(data: Predictions) -> Mapping[str, Metric]:
-    size = len(data.classes)
-    actual, predicted = (codes[:, None] == np.arange(size) for codes in data.codes)
-    counts = np.hstack([actual & predicted, actual, predicted]).astype(np.float64)
+def _class_sums(data: Predictions, weights: Array) -> tuple[Array, Array, Array]:
+    """Weights of the hits, the actual and the predicted rows; each of shape (resamples, classes).
 
+    Rows whose class is unknown (-1) count in none.
+    """
+    size = len(data.classes) + 1
+    actual, predicted = (codes + 1 for codes in data.codes)
+    hits = np.where(data.right, actual, 0)
+    sums = [
+        np.array([np.bincount(codes, row, size) for row in weights])[:, 1:]
+        for codes in (hits, actual, predicted)
+    ]
+    return sums[0], sums[1], sums[2]
+
+
+def _classification(data: Predictions) -> Mapping[str, Metric]:
     def per_class(weights: Array) -> tuple[Array, Array, Array]:
-        sums = weights @ counts
-        return sums[:, :size], sums[:, size : 2 * size], sums[:, 2 * size :]
+        return _class_sums(data, weights)
 
     def balanced(weights: Array) -> Array:
         hits, rows, _ = per_class(weights)
@@ -210,7 +241,7 @@ def _classification(data: Predictions) -> Mapping[str, Metric]:
         return _ratio(top, np.sqrt(np.maximum(bottom, 0)), 0.0)
 
     result: dict[str, Metric] = {
-        "accuracy": _mean(data.right.astype(np.float64)),
+        "accuracy": lambda w: _mean(data.right.astype(np.float64), w),
         "balanced_accuracy": balanced,
         "matthews_corrcoef": matthews,
         "precision_macro": lambda w: macro(_ratio(per_class(w)[0], per_class(w)[2], 0.0), w),
@@ -220,100 +251,81 @@ def _classification(data: Predictions) -> Mapping[str, Metric]:
     }
     if data.probabilities is not None:
         result["log_loss"] = _losses("log_loss", data)
-        result["expected_calibration_error"] = _calibration_error(*data.calibration)
+        result["expected_calibration_error"] = lambda w: _calibration_error(data, w)
     return result
 
 
 def _binary(data: Predictions) -> Mapping[str, Metric]:
     index = list(data.classes).index(data.positive)
-    actual, predicted = (np.asarray(codes == index, dtype=np.float64) for codes in data.codes)
-    counts = np.stack([actual * predicted, actual, predicted], axis=1)
+
+    def sums_of(weights: Array) -> tuple[Array, Array, Array]:
+        hits, rows, guesses = _class_sums(data, weights)
+        return hits[:, index], rows[:, index], guesses[:, index]
 
     def precision(weights: Array) -> Array:
-        sums = weights @ counts
-        return _ratio(sums[:, 0], sums[:, 2], 0.0)
+        hits, _, guesses = sums_of(weights)
+        return _ratio(hits, guesses, 0.0)
 
     def recall(weights: Array) -> Array:
-        sums = weights @ counts
-        return _ratio(sums[:, 0], sums[:, 1], np.nan)
+        hits, rows, _ = sums_of(weights)
+        return _ratio(hits, rows, np.nan)
 
     def f1(weights: Array) -> Array:
-        sums = weights @ counts
-        return _ratio(2 * sums[:, 0], sums[:, 1] + sums[:, 2], np.nan)
+        hits, rows, guesses = sums_of(weights)
+        return _ratio(2 * hits, rows + guesses, np.nan)
 
     result: dict[str, Metric] = {"precision": precision, "recall": recall, "f1": f1}
-    score = data.positive_score
-    if score is not None:
+    if data.probabilities is not None:
         result["brier_score"] = _losses("brier_score", data)
-        result["roc_auc"] = _roc_auc(score, actual)
-        result["average_precision"] = _average_precision(score, actual)
+        result["roc_auc"] = lambda w: _roc_auc(data, w)
+        result["average_precision"] = lambda w: _average_precision(data, w)
     return result
 
 
-def _grouped(score: Array, actual: Array) -> Callable[[Array], tuple[Array, Array]]:
+def _grouped(data: Predictions, weights: Array) -> tuple[Array, Array]:
     """Weighted positives and negatives per distinct score, highest score first."""
-    order = np.argsort(-score, kind="stable")
-    starts = np.flatnonzero(np.r_[True, np.diff(score[order]) != 0])
-    positive = actual[order]
-
-    def sums(weights: Array) -> tuple[Array, Array]:
-        ordered = weights[:, order]
-        up = np.add.reduceat(ordered * positive, starts, axis=1)
-        every = np.add.reduceat(ordered, starts, axis=1)
-        return up, every - up
-
-    return sums
+    order, starts = data.ranking
+    ordered = weights[:, order]
+    up = np.add.reduceat(ordered * data.actual_positive[order], starts, axis=1)
+    every = np.add.reduceat(ordered, starts, axis=1)
+    return up, every - up
 
 
-def _roc_auc(score: Array, actual: Array) -> Metric:
-    sums = _grouped(score, actual)
-
-    def area(weights: Array) -> Array:
-        # The share of (positive, negative) pairs in correct order; ties count half (Mann-Whitney).
-        up, down = sums(weights)
-        below = down.sum(axis=1, keepdims=True) - np.cumsum(down, axis=1)
-        top = (up * (below + 0.5 * down)).sum(axis=1)
-        return _ratio(top, up.sum(axis=1) * down.sum(axis=1), np.nan)
-
-    return area
+def _roc_auc(data: Predictions, weights: Array) -> Array:
+    # The share of (positive, negative) pairs in correct order; ties count half (Mann-Whitney).
+    up, down = _grouped(data, weights)
+    below = down.sum(axis=1, keepdims=True) - np.cumsum(down, axis=1)
+    top = (up * (below + 0.5 * down)).sum(axis=1)
+    return _ratio(top, up.sum(axis=1) * down.sum(axis=1), np.nan)
 
 
-def _average_precision(score: Array, actual: Array) -> Metric:
-    sums = _grouped(score, actual)
-
-    def value(weights: Array) -> Array:
-        up, down = sums(weights)
-        hits, guesses = np.cumsum(up, axis=1), np.cumsum(up + down, axis=1)
-        top = (up * _ratio(hits, guesses, 0.0)).sum(axis=1)
-        return _ratio(top, up.sum(axis=1), np.nan)
-
-    return value
+def _average_precision(data: Predictions, weights: Array) -> Array:
+    up, down = _grouped(data, weights)
+    hits, guesses = np.cumsum(up, axis=1), np.cumsum(up + down, axis=1)
+    top = (up * _ratio(hits, guesses, 0.0)).sum(axis=1)
+    return _ratio(top, up.sum(axis=1), np.nan)
 
 
-def _calibration_error(score: Array, actual: Array) -> Metric:
+def _calibration_error(data: Predictions, weights: Array) -> Array:
     """Expected calibration error over equal-width bins (Naeini et al., AAAI 2015)."""
+    score, actual = data.calibration
     bins = np.minimum((score * CALIBRATION_BINS).astype(int), CALIBRATION_BINS - 1)
     one_hot = np.eye(CALIBRATION_BINS)[bins]
-
-    def value(weights: Array) -> Array:
-        gaps = weights @ (one_hot * (score - actual)[:, None])
-        error: Array = np.abs(gaps).sum(axis=1) / weights.sum(axis=1)
-        return error
-
-    return value
+    gaps = weights @ (one_hot * (score - actual)[:, None])
+    error: Array = np.abs(gaps).sum(axis=1) / weights.sum(axis=1)
+    return error
 
 
 def _regression(data: Predictions) -> Mapping[str, Metric]:
-    truth, error = data.numbers, data.errors
-    size = np.abs(error)
-
     def r2(weights: Array) -> Array:
+        truth, error = data.numbers, data.errors
         total = weights.sum(axis=1)
         mean = weights @ truth / total
         spread = weights @ (truth - truth.mean()) ** 2 - total * (mean - truth.mean()) ** 2
         return np.where(spread > 0, 1 - _ratio(weights @ error**2, spread, np.nan), np.nan)
 
     def median(weights: Array) -> Array:
+        size = np.abs(data.errors)
         order = np.argsort(size, kind="stable")
         ordered, cumulative = size[order], np.cumsum(weights[:, order], axis=1)
         half = cumulative[:, -1:] / 2
@@ -324,7 +336,7 @@ def _regression(data: Predictions) -> Mapping[str, Metric]:
 
     return {
         "mean_absolute_error": _losses("mean_absolute_error", data),
-        "root_mean_squared_error": lambda w: np.sqrt(_mean(error**2)(w)),
+        "root_mean_squared_error": lambda w: np.sqrt(_mean(data.errors**2, w)),
         "median_absolute_error": median,
         "mean_absolute_percentage_error": _losses("mean_absolute_percentage_error", data),
         "r2": r2,

@@ -15,13 +15,12 @@ if TYPE_CHECKING:
 
 
 def predict(model: "LoadedModel", frame: "pd.DataFrame") -> Predictions:
-    """Predict the rows of a table with the target.
+    """Predict the rows of a table with the target, which `LoadedModel.check_table` has passed.
 
     Raises:
-        UsageError: The target or a feature is missing or has another type than in training, or the
-            model knows none of its values.
+        UsageError: The target is missing or has another type than in training, or the model knows
+            none of its values.
     """
-    model.check_table(frame)
     if model.target not in frame.columns:
         raise UsageError(f"the test data lacks the target {model.target!r}")
     truth = frame[model.target]
@@ -30,11 +29,11 @@ def predict(model: "LoadedModel", frame: "pd.DataFrame") -> Predictions:
             f"target {model.target!r} is missing in {missing} of {len(truth)} test rows"
         )
     check_labels(model.info, truth)
-    probabilities = model.predict_proba(frame)
+    predicted, probabilities = model.predict_both(frame)
     return Predictions(
         task=model.task,
         truth=truth.to_numpy(),
-        predicted=np.asarray(model.predict(frame)),
+        predicted=np.asarray(predicted),
         probabilities=None if probabilities is None else np.asarray(probabilities, dtype=float),
         classes=model.classes,
         positive=model.positive,

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import stats
 
 from assay.evidence.format import Interval
@@ -17,6 +18,7 @@ from assay.models.statistics.intervals import Bounds
 from assay.models.statistics.metrics import CALIBRATION_BINS, LOWER_IS_BETTER, Array, Predictions
 from assay.models.statistics.metrics import row_losses as losses
 
+IndexArray = NDArray[np.intp]
 POWER: Final = 0.8
 """Power to detect a difference of the minimum detectable size."""
 RANGES: Final[Mapping[str, tuple[float, float]]] = {
@@ -188,13 +190,28 @@ def _area_parts(data: Predictions) -> Array:
     By mid-ranks (Sun & Xu, IEEE Signal Processing Letters 2014). SciPy, statsmodels and
     scikit-learn have areas and no variance of one.
     """
-    positive, score = data.actual_positive, data.score
-    ranks = stats.rankdata(score)
-    parts = np.empty(len(score))
-    positives, negatives = int(positive.sum()), int((~positive).sum())
-    parts[positive] = (ranks[positive] - stats.rankdata(score[positive])) / negatives
-    parts[~positive] = 1 - (ranks[~positive] - stats.rankdata(score[~positive])) / positives
+    order, group, up, down = _ranked(data)
+    positives, negatives = up.sum(), down.sum()
+    # Rows of the other class with a lower score, and half of those with the same one.
+    below_positive = (negatives - np.cumsum(down) + down / 2) / negatives
+    below_negative = (positives - np.cumsum(up) + up / 2) / positives
+    parts = np.empty(len(order))
+    positive = data.actual_positive[order]
+    parts[order] = np.where(positive, below_positive[group], 1 - below_negative[group])
     return parts
+
+
+def _ranked(data: Predictions) -> tuple[IndexArray, IndexArray, Array, Array]:
+    """Rows by score, highest first, and counts by distinct score.
+
+    Returns:
+        The order of the rows; for each row in this order the index of its score; for each score the
+        number of positive and of negative rows.
+    """
+    order, starts = data.ranking
+    sizes = np.diff(np.r_[starts, len(order)])
+    up = np.add.reduceat(data.actual_positive[order].astype(float), starts)
+    return order, np.repeat(np.arange(len(starts)), sizes), up, sizes - up
 
 
 def _area_influence(data: Predictions) -> Array:
@@ -212,20 +229,17 @@ def _precision_influence(data: Predictions) -> Array:
     adds (P - AP)/M + sum of (1 - P)/N over the positives from it downwards, over M; a negative row
     subtracts the sum of P/N over the positives from it downwards, over M.
     """
-    positive, score = data.actual_positive, data.score
-    order = np.argsort(-score, kind="stable")
-    starts = np.flatnonzero(np.r_[True, np.diff(score[order]) != 0])
-    up = np.add.reduceat(positive[order].astype(float), starts)
-    guesses = np.cumsum(np.diff(np.r_[starts, len(score)]))
+    order, group, up, down = _ranked(data)
+    positive = data.actual_positive
+    guesses = np.cumsum(up + down)
     precision = np.cumsum(up) / guesses
     count = up.sum()
     value = float((up * precision).sum() / count)
     gain = np.cumsum((up * (1 - precision) / guesses)[::-1])[::-1]
     loss = np.cumsum((up * precision / guesses)[::-1])[::-1]
-    group = np.repeat(np.arange(len(starts)), np.diff(np.r_[starts, len(score)]))
-    changes = np.empty(len(score))
+    changes = np.empty(len(order))
     changes[order] = np.where(positive[order], precision[group] - value + gain[group], -loss[group])
-    influence: Array = changes * len(score) / count
+    influence: Array = changes * len(order) / count
     return influence
 
 
