@@ -15,6 +15,7 @@ from assay.core.execution import CacheMode, Context, execute
 from assay.core.source import fetch
 from assay.core.step import Dataset, Out
 from assay.core.store import Store
+from assay.data import sources
 from assay.errors import DataError, UsageError
 
 MAX_GROWTH_MB = 40
@@ -128,14 +129,14 @@ class TestRefusals:
     ) -> None:
         mine = tmp_path / "growing.csv"
         mine.write_bytes(adult.read_bytes())
-        write = dataset.write
+        write = sources.write
 
         def grow(*arguments: Any, **settings: Any) -> Any:
             with mine.open("ab") as stream:
                 stream.write(b"\n")
             return write(*arguments, **settings)
 
-        monkeypatch.setattr(dataset, "write", grow)
+        monkeypatch.setattr(sources, "write", grow)
         with pytest.raises(DataError, match="changed while it was read"):
             execute(snapshot_data, {"data": str(mine)}, Context(folder_store))
         assert list(folder_store.iter_blobs()) == []

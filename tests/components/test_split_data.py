@@ -1,5 +1,6 @@
 """split_data: an entity stands on one side, and stays there."""
 
+import functools
 import hashlib
 import tempfile
 from collections import Counter
@@ -10,6 +11,7 @@ from typing import Any
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
@@ -491,8 +493,7 @@ def test_appending_rows_reuses_the_full_parts_of_both_sides(
 ) -> None:
     rows = pa.table({"k": list(range(3000))})
     digests = []
-    write = dataset.write
-    monkeypatch.setattr(dataset, "write", lambda *given, **_: write(*given, rows_per_part=200))
+    monkeypatch.setattr(dataset, "Writer", functools.partial(dataset.Writer, rows_per_part=200))
     for name, count in (("before", 2000), ("after", 3000)):
         data = written(rows.slice(0, count), tmp_path / name)
         split(data, tmp_path / f"{name}-sides")
@@ -503,3 +504,40 @@ def test_appending_rows_reuses_the_full_parts_of_both_sides(
     kept = {name for name, digest in digests[0].items() if digests[1].get(name) == digest}
     assert len(digests[0]) - len(kept) <= 2
     assert len(kept) >= 7
+
+
+@pytest.mark.parametrize(
+    ("parameters", "columns"),
+    [
+        ({}, ["k,v,t"]),
+        ({"key_columns": ["k"], "target": "v"}, ["k,v,t"]),
+        ({"stratify": True, "target": "v", "key_columns": ["k"]}, ["k,v", "k,v,t"]),
+        ({"split_by": "time", "time_column": "t"}, ["t", "k,v,t"]),
+    ],
+)
+def test_each_part_is_read_once_and_the_columns_that_decide_once_more_at_most(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    parameters: dict[str, Any],
+    columns: list[str],
+) -> None:
+    count = 1000
+    rows = pa.table(
+        {"k": list(range(count)), "v": ["a", "b"] * (count // 2), "t": list(range(count))}
+    )
+    folder = tmp_path / "d"
+    folder.mkdir()
+    dataset.write(rows.to_batches(), rows.schema, folder, rows_per_part=300)
+    read: list[tuple[int, str]] = []
+    batches = pq.ParquetFile.iter_batches
+
+    def counted(file: pq.ParquetFile, size: int, columns: list[str]) -> Any:
+        read.append((file.metadata.num_rows, ",".join(columns)))
+        return batches(file, size, columns=columns)
+
+    monkeypatch.setattr(pq.ParquetFile, "iter_batches", counted)
+    train, test = (Out[Dataset](tmp_path / name) for name in ("train", "test"))
+    train.path.mkdir()
+    test.path.mkdir()
+    split_data(data=Dataset(folder, "sha256:" + "0" * 64), train=train, test=test, **parameters)
+    assert read == [(part, names) for names in columns for part in (300, 300, 300, 100)]

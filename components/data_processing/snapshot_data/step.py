@@ -42,18 +42,12 @@ def snapshot_data(
             neither "." nor ",".
     """
     from assay.core.findings import values
-    from assay.data import write
-    from assay.data.sources import Options, open_table
+    from assay.data.sources import Options, write_table
 
     options = Options.given(delimiter, missing_values, encoding, rows_per_part, decimal)
     required = [("target", target)] if target else []
     with unchanged(data):
-        table = open_table(data.path, options, required=required)
-        info = write(
-            table.batches(),
-            table.schema,
-            dataset.path,
-            rows_per_part=rows_per_part,
-            findings=table.findings,
+        info = write_table(
+            data.path, options, dataset.path, required=required, rows_per_part=rows_per_part
         )
     return {"rows": info.rows, "columns": len(info.columns), **values(info.findings)}

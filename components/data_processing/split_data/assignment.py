@@ -13,7 +13,7 @@ of their column: whole numbers, dates and booleans do. Values that a file may wr
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -34,20 +34,15 @@ MAX_WHOLE_NUMBERS: Final = 10
 MAX_SHOWN: Final = 10
 _POSITION_BYTES: Final = 8
 _SCALE: Final = 1 << 64
+_MISSING: Final = b"-"
+_FIRST_VALUES: Final = 1000
 _INT64_END: Final = 2.0**63
 _TRUTHS: Final = pa.array(["True", "TRUE", "False", "FALSE"])
 _MIDNIGHT: Final = r" 00:00:00\.000000$"
 
 
-def by_hash(
-    folder: Path,
-    keys: Sequence[str],
-    salt: str,
-    fraction: float,
-    strata: str = "",
-    whole: Sequence[str] = (),
-) -> Mask:
-    """Which rows are held out, by the hash of their key.
+class ByHash:
+    """Decides which rows are held out, by the hash of their key.
 
     A row without any value in the key's columns belongs to no known entity, so it is an entity of
     its own: its key is the whole row. As one entity, all such rows together would be on one side.
@@ -60,32 +55,50 @@ def by_hash(
         strata: Column whose classes are each held to the fraction; none by default.
         whole: Columns that make a whole row; all of them by default.
     """
-    columns = sorted(set(keys))
-    info = data.info(folder)
-    # Whole rows are needed only where a key may be missing.
-    own = sorted(set(whole or info.names))
-    lacking = columns != own and _may_lack(info, columns)
-    read = list(dict.fromkeys([*columns, *own])) if lacking else columns
-    if not strata:
-        limit = np.uint64(int(fraction * _SCALE))
-        batches = data.iter_batches(folder, read)
-        return np.concatenate([entities(batch, columns, salt, own) < limit for batch in batches])
-    hashed: list[Positions] = []
-    labels: dict[Any, int] = {}
-    codes: list[np.ndarray[Any, np.dtype[np.int64]]] = []
-    for batch in data.iter_batches(folder, list(dict.fromkeys([*read, strata]))):
-        hashed.append(entities(batch, columns, salt, own))
-        values = batch.column(strata).to_pylist()
-        codes.append(np.array([labels.setdefault(value, len(labels)) for value in values]))
-    return _stratified(np.concatenate(hashed), np.concatenate(codes), fraction)
 
+    def __init__(
+        self,
+        folder: Path,
+        keys: Sequence[str],
+        salt: str,
+        fraction: float,
+        strata: str = "",
+        whole: Sequence[str] = (),
+    ) -> None:
+        self._columns = sorted(set(keys))
+        self._salt = salt
+        self._limit = np.uint64(int(fraction * _SCALE))
+        info = data.info(folder)
+        self._may_lack = _may_lack(info, self._columns)
+        # Whole rows are needed only where a key may be missing.
+        self._own = sorted(set(whole or info.names))
+        self.unknown = 0
+        """Number of rows so far without a value in any of the key's columns."""
+        self._sides: Mask | None = None
+        self._begin = 0
+        if strata:
+            self._sides = self._stratify(folder, strata, fraction)
 
-def unknown_entities(folder: Path, keys: Sequence[str]) -> int:
-    """Rows without a value in any of the key's columns."""
-    columns = sorted(set(keys))
-    if not _may_lack(data.info(folder), columns):
-        return 0
-    return sum(int(_lacks(batch).sum()) for batch in data.iter_batches(folder, columns))
+    def __call__(self, batch: pa.RecordBatch) -> Mask:
+        """Which of the next rows are held out; of whole rows, batch by batch and in order."""
+        if self._may_lack:
+            self.unknown += int(_lacks(batch.select(self._columns)).sum())
+        if self._sides is None:
+            return entities(batch, self._columns, self._salt, self._own) < self._limit
+        self._begin += batch.num_rows
+        return self._sides[self._begin - batch.num_rows : self._begin]
+
+    def _stratify(self, folder: Path, strata: str, fraction: float) -> Mask:
+        lacking = self._columns != self._own and self._may_lack
+        read = [*self._columns, *(self._own if lacking else ()), strata]
+        hashed: list[Positions] = []
+        labels: dict[Any, int] = {}
+        codes: list[np.ndarray[Any, np.dtype[np.int64]]] = []
+        for batch in data.iter_batches(folder, list(dict.fromkeys(read))):
+            hashed.append(entities(batch, self._columns, self._salt, self._own))
+            values = batch.column(strata).to_pylist()
+            codes.append(np.array([labels.setdefault(value, len(labels)) for value in values]))
+        return _stratified(np.concatenate(hashed), np.concatenate(codes), fraction)
 
 
 def _may_lack(info: data.DatasetInfo, columns: Sequence[str]) -> bool:
@@ -123,23 +136,40 @@ def entities(
 
 def positions(batch: pa.RecordBatch, salt: str) -> Positions:
     """Each row's position times 2^64; see the module's docstring."""
-    pieces = [_netstrings(column) for column in batch.columns]
-    keys = pc.binary_join_element_wise(*pieces, b"")
     salted = salt.encode()
-    begun = hashlib.sha256(b"%d:%s," % (len(salted), salted))
-    digests = bytearray()
-    for key in keys.to_pylist():
-        hasher = begun.copy()
-        hasher.update(key)
-        digests += hasher.digest()[:_POSITION_BYTES]
-    return np.frombuffer(bytes(digests), ">u8").astype(np.uint64)
+    pieces = [pa.scalar(b"%d:%s," % (len(salted), salted), pa.binary())]
+    for number, column in enumerate(batch.columns):
+        pieces += _netstring(column, b"," if number else b"")
+    keys = pc.binary_join_element_wise(*pieces, b",", b"")
+    digests = b"".join([hashlib.sha256(key).digest() for key in keys.to_pylist()])
+    firsts = np.frombuffer(digests, ">u8")[:: hashlib.sha256().digest_size // _POSITION_BYTES]
+    return firsts.astype(np.uint64)
 
 
-def _netstrings(column: pa.Array) -> pa.Array:
+def _netstring(column: pa.Array, begin: bytes) -> list[pa.Array]:
+    """Arrays that joined are `begin` and the netstrings of the values without the last comma."""
+    if pa.types.is_string(column.type) and _repeats(column):
+        encoded = column.dictionary_encode()
+        netstrings = pc.binary_join_element_wise(*_netstring_of(encoded.dictionary, begin), b"")
+        return [pc.fill_null(netstrings.take(encoded.indices), begin + _MISSING)]
+    return _netstring_of(column, begin)
+
+
+def _netstring_of(column: pa.Array, begin: bytes) -> list[pa.Array]:
     text = pc.cast(_text(column), pa.binary())
-    length = pc.cast(pc.cast(pc.binary_length(text), pa.string()), pa.binary())
-    # A missing value makes the whole piece null.
-    return pc.fill_null(pc.binary_join_element_wise(length, b":", text, b",", b""), b"-,")
+    # Few lengths differ, so that looking up their texts is faster than writing each.
+    lengths = pc.fill_null(pc.binary_length(text), -1).dictionary_encode()
+    begins = [
+        begin + (b"%d:" % length if length >= 0 else _MISSING)
+        for length in lengths.dictionary.to_pylist()
+    ]
+    return [pa.array(begins, pa.binary()).take(lengths.indices), pc.fill_null(text, b"")]
+
+
+def _repeats(column: pa.Array) -> bool:
+    """Whether the first values of a column suggest that it has few distinct ones."""
+    first = column.slice(0, _FIRST_VALUES)
+    return 2 * len(pc.unique(first)) < len(first)
 
 
 def _text(column: pa.Array) -> pa.Array:
@@ -153,8 +183,12 @@ def _text(column: pa.Array) -> pa.Array:
         return pc.cast(column, pa.string())
     # 10000000000.0 is the key 10000000000, which Arrow would write as 1e+10.
     whole = pc.and_(pc.equal(pc.trunc(column), column), pc.less(pc.abs(column), _INT64_END))
-    integers = pc.cast(pc.if_else(whole, column, 0.0), pa.int64())
-    return pc.if_else(whole, pc.cast(integers, pa.string()), pc.cast(column, pa.string()))
+    text = pc.cast(column, pa.string())
+    if not pc.any(whole).as_py():
+        return text
+    whole = pc.fill_null(whole, False)
+    integers = pc.cast(column.filter(whole), pa.int64())
+    return pc.replace_with_mask(text, whole, pc.cast(integers, pa.string()))
 
 
 def _stratified(
@@ -186,17 +220,33 @@ def _stratified(
     return rows
 
 
-def by_time(folder: Path, column: str, fraction: float) -> Mask:
-    """Which rows are held out: the latest, cut between two times, as near to the share as possible.
+class ByTime:
+    """Decides which rows are held out: the latest, cut as near to the share as possible.
 
     Args:
         folder: A dataset.
-        column: Column of dates, times or numbers.
+        column: Column of dates, times or numbers, without missing values.
         fraction: Share of rows held out, in (0, 1).
 
     Raises:
         UsageError: All rows have the same time.
     """
+
+    unknown = 0
+    """There are no keys."""
+
+    def __init__(self, folder: Path, column: str, fraction: float) -> None:
+        self._column = column
+        self._cut = _cut(folder, column, fraction)
+
+    def __call__(self, batch: pa.RecordBatch) -> Mask:
+        """Which of these rows are held out."""
+        held_out: Mask = batch.column(self._column).to_numpy(zero_copy_only=False) >= self._cut
+        return held_out
+
+
+def _cut(folder: Path, column: str, fraction: float) -> Any:
+    """The earliest time that is held out."""
     batches = data.iter_batches(folder, [column])
     values = np.concatenate([batch.column(0).to_numpy(zero_copy_only=False) for batch in batches])
     ordered = np.sort(values)
@@ -211,70 +261,66 @@ def by_time(folder: Path, column: str, fraction: float) -> Mask:
             "give a finer column or split by hash"
         )
     cut = min(possible, key=lambda cut: abs(count - cut - fraction * count))
-    held_out: Mask = values >= ordered[cut]
-    return held_out
+    return ordered[cut]
 
 
-def rows_of(folder: Path, side: Mask) -> Iterator[pa.RecordBatch]:
-    """The rows where `side` holds, batch by batch."""
-    begin = 0
-    for batch in data.iter_batches(folder):
-        yield batch.filter(pa.array(side[begin : begin + batch.num_rows]))
-        begin += batch.num_rows
-
-
-def check(folder: Path, held_out: Mask, target: str, *, required: bool) -> None:
-    """Refuse a split that is useless for training or testing.
+class Sides:
+    """The rows that were assigned so far, and whether they are useful for training and testing.
 
     Args:
-        folder: The dataset that was split.
-        held_out: The split.
+        folder: The dataset that is split.
         target: Column of classes; empty if there is none.
         required: Whether its values are known to be classes.
-
-    Raises:
-        UsageError: A side without rows, or without rows of one of the classes.
     """
-    rows = len(held_out)
-    for name, count in (("train", rows - int(held_out.sum())), ("test", int(held_out.sum()))):
-        if count == 0:
-            raise UsageError(
-                f"the {name} set has none of the {rows:,} rows; change test_fraction, give more "
-                "data, or more keys than one"
-            )
-    if not target:
-        return
-    kind = data.info(folder).column(target).type
-    limits = {"string": MAX_CLASSES, "bool": MAX_CLASSES, "int64": MAX_WHOLE_NUMBERS}
-    counts = _class_counts(folder, target, held_out, rows if required else limits.get(kind, 0))
-    lacking = [
-        f"{label!r} ({train + test} rows) has none for {'training' if train == 0 else 'testing'}"
-        for label, (train, test) in sorted(counts.items(), key=lambda item: str(item[0]))
-        if 0 in (train, test)
-    ]
-    if lacking:
-        more = f", and {len(lacking) - MAX_SHOWN} more" if len(lacking) > MAX_SHOWN else ""
-        remedy = "give more rows of it or remove these"
-        raise UsageError(
-            f"target {target!r}: class {', '.join(lacking[:MAX_SHOWN])}{more}; "
-            + (remedy if required else f"set stratify=true and split_by='hash', {remedy}")
-        )
 
+    def __init__(self, folder: Path, target: str, *, required: bool) -> None:
+        info = data.info(folder)
+        self.train = self.test = 0
+        """Number of rows."""
+        self._target = target
+        self._required = required
+        kind = info.column(target).type if target else ""
+        limits = {"string": MAX_CLASSES, "bool": MAX_CLASSES, "int64": MAX_WHOLE_NUMBERS}
+        self._limit = info.rows if required else limits.get(kind, 0)
+        """Maximum number of classes; with more values, the target does not have classes."""
+        self._classes: tuple[Counter[Any], Counter[Any]] = (Counter(), Counter())
 
-def _class_counts(
-    folder: Path, target: str, held_out: Mask, limit: int
-) -> dict[Any, tuple[int, int]]:
-    """Rows for training and testing of each class; empty if there are more than `limit`."""
-    sides: tuple[Counter[Any], Counter[Any]] = (Counter(), Counter())
-    begin = 0
-    for batch in data.iter_batches(folder, [target]) if limit else ():
-        side = pa.array(held_out[begin : begin + batch.num_rows])
-        begin += batch.num_rows
-        for counter, mask in zip(sides, (pc.invert(side), side), strict=True):
-            counted = pc.value_counts(batch.column(0).filter(mask).drop_null())
+    def add(self, train: pa.RecordBatch, test: pa.RecordBatch) -> None:
+        """Count rows."""
+        self.train += train.num_rows
+        self.test += test.num_rows
+        if not self._target or not self._limit:
+            return
+        for counter, batch in zip(self._classes, (train, test), strict=True):
+            counted = pc.value_counts(batch.column(self._target).drop_null())
             counter.update({item["values"]: item["counts"] for item in counted.to_pylist()})
-        if len(sides[0].keys() | sides[1].keys()) > limit:
-            return {}
-    return {
-        label: (sides[0][label], sides[1][label]) for label in sides[0].keys() | sides[1].keys()
-    }
+        if len(self._classes[0].keys() | self._classes[1].keys()) > self._limit:
+            self._limit = 0
+            self._classes = (Counter(), Counter())
+
+    def check(self) -> None:
+        """Refuse a split that is useless, after all rows were added.
+
+        Raises:
+            UsageError: A side without rows, or without rows of one of the classes.
+        """
+        for name, count in (("train", self.train), ("test", self.test)):
+            if count == 0:
+                raise UsageError(
+                    f"the {name} set has none of the {self.train + self.test:,} rows; change "
+                    "test_fraction, give more data, or more keys than one"
+                )
+        train, test = self._classes
+        lacking = [
+            f"{label!r} ({train[label] + test[label]} rows) has none for "
+            + ("training" if train[label] == 0 else "testing")
+            for label in sorted(train.keys() | test.keys(), key=str)
+            if 0 in (train[label], test[label])
+        ]
+        if lacking:
+            more = f", and {len(lacking) - MAX_SHOWN} more" if len(lacking) > MAX_SHOWN else ""
+            remedy = "give more rows of it or remove these"
+            raise UsageError(
+                f"target {self._target!r}: class {', '.join(lacking[:MAX_SHOWN])}{more}; "
+                + (remedy if self._required else f"set stratify=true and split_by='hash', {remedy}")
+            )

@@ -64,6 +64,9 @@ def split_data(
         UsageError: Unknown columns, parameters that contradict each other, a fraction outside of
             (0, 1), a side without rows, or a class without rows on one side.
     """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
     from assay import data as dataset
     from assay.components.split_data import assignment
 
@@ -85,25 +88,32 @@ def split_data(
         problems.append(f"test_fraction is {test_fraction}; give a share between 0 and 1")
     if problems:
         raise UsageError.all_of(problems)
+    decide: assignment.ByTime | assignment.ByHash
     if split_by == "time":
-        held_out = assignment.by_time(data.path, time_column, test_fraction)
+        decide = assignment.ByTime(data.path, time_column, test_fraction)
     else:
         strata = target if stratify else ""
-        held_out = assignment.by_hash(data.path, keys or whole, salt, test_fraction, strata, whole)
-    assignment.check(data.path, held_out, target, required=stratify)
-    rows = {"train": ~held_out, "test": held_out}
-    unknown = assignment.unknown_entities(data.path, keys) if keys and split_by == "hash" else 0
-    findings = _findings(keys, unknown, test_fraction, int(held_out.sum()), len(held_out))
-    if split_by == "hash":
-        findings += _moved(info, keys or info.names)
+        decide = assignment.ByHash(data.path, keys or whole, salt, test_fraction, strata, whole)
+    sides = assignment.Sides(data.path, target, required=stratify)
     schema = dataset.arrow_schema(data.path)
-    for out, side in ((train, rows["train"]), (test, rows["test"])):
-        dataset.write(assignment.rows_of(data.path, side), schema, out.path, findings=findings)
-    return {
-        "train_rows": int(rows["train"].sum()),
-        "test_rows": int(rows["test"].sum()),
-        **values(findings),
-    }
+    with (
+        dataset.Writer(schema, train.path) as train_writer,
+        dataset.Writer(schema, test.path) as test_writer,
+    ):
+        for batch in dataset.iter_batches(data.path):
+            held_out = pa.array(decide(batch))
+            train_rows, test_rows = batch.filter(pc.invert(held_out)), batch.filter(held_out)
+            sides.add(train_rows, test_rows)
+            train_writer.add(train_rows)
+            test_writer.add(test_rows)
+        sides.check()
+        unknown = decide.unknown if keys else 0
+        findings = _findings(keys, unknown, test_fraction, sides.test, info.rows)
+        if split_by == "hash":
+            findings += _moved(info, keys or info.names)
+        for writer in (train_writer, test_writer):
+            writer.finish(findings)
+    return {"train_rows": sides.train, "test_rows": sides.test, **values(findings)}
 
 
 def _findings(

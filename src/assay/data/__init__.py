@@ -15,7 +15,7 @@ docs/format-dataset.md specifies them. `sources.py` opens external tables. Impor
 this package imports neither pyarrow nor pandas.
 """
 
-from assay.data.parquet import arrow_schema, arrow_types, iter_batches, read, write
+from assay.data.parquet import Writer, arrow_schema, arrow_types, iter_batches, read, write
 from assay.data.schema import (
     FORMAT,
     NUMERIC_TYPES,
@@ -39,6 +39,7 @@ __all__ = [
     "TYPES",
     "Column",
     "DatasetInfo",
+    "Writer",
     "arrow_schema",
     "arrow_types",
     "column_problems",

@@ -1,13 +1,15 @@
 """Read a CSV as a stream: RFC 4180 with any delimiter and encoding, optionally gzip.
 
-The file is read twice in bounded memory: first to determine the types of the columns, then to
-convert them. It is parsed by pyarrow, which accepts misplaced quotes and then returns wrong cells,
-so `quotes` checks them. If a row is wrong, `csv_check` reads the file again with a slower parser to
-locate it. Blanks and tabs around cells are removed.
+The file is read in bounded memory: twice, to determine the types of the columns and to convert
+them, or once with `OnePass`, if the types of the first rows are those of all. It is parsed by
+pyarrow, which accepts misplaced quotes and then returns wrong cells, so `quotes` checks them. If a
+row is wrong, `csv_check` reads the file again with a slower parser to locate it. Blanks and tabs
+around cells are removed.
 """
 
 import codecs
 import csv
+import functools
 import io
 import itertools
 import re
@@ -18,13 +20,14 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Final
 
 from assay.core.digest import CHUNK_BYTES
-from assay.core.findings import Finding, merged
+from assay.core.findings import Finding
 from assay.core.limits import MOST_BY_GZIP, Limits
 from assay.data import csv_bytes
+from assay.data.column_types import ColumnTypes
 from assay.data.csv_bytes import READ_ERRORS, is_gzip, open_bytes, sentinel
 from assay.data.file_kinds import HEAD_BYTES, not_a_table
 from assay.data.quotes import Quotes
-from assay.data.text_types import MISSING_VALUES, Inference, convert, dataset_type
+from assay.data.text_types import MISSING_VALUES, convert, dataset_type
 from assay.errors import DataError, UsageError
 from assay.text import quoted
 
@@ -42,6 +45,8 @@ DELIMITERS: Final = ",;\t|"
 DECLARED: Final = re.compile(r'"?sep=(?P<mark>[^"\r\n])"?[;,\t ]*\r?\n')
 """A line before the header that declares the delimiter for Excel."""
 BLANKS: Final = " \t"
+MOST_PARSED: Final = 1000
+"""Maximum number of characters of the texts for missing values that the parser detects itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +113,7 @@ class Header:
     """Other delimiters that fit equally well."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class CsvFile:
     """A CSV file that can be read repeatedly."""
 
@@ -125,25 +130,29 @@ class CsvFile:
         Raises:
             DataError: Rows are wrong; the message lists all problems with row numbers.
         """
-        columns = [Inference(self.options.decimal) for _ in self.header.names]
-        rows = 0
-        for batch in self._text():
-            rows += batch.num_rows
-            for inference, column in zip(columns, batch.columns, strict=True):
-                inference.add(column)
-        if not rows:
+        types = ColumnTypes(self.header.names, self.options.decimal)
+        for batch in self.text():
+            types.add(batch)
+        return types.kinds, self.findings(types)
+
+    def findings(self, types: ColumnTypes) -> list[Finding]:
+        """The findings about the file and its types.
+
+        Args:
+            types: The types after all rows were added.
+
+        Raises:
+            DataError: There are no rows.
+        """
+        if not types.rows:
             raise DataError(
                 f"{self.path.name}: a header and no rows; give at least one row of data"
             )
-        findings = [
-            inference.finding(name)
-            for inference, name in zip(columns, self.header.names, strict=True)
-        ]
-        return [inference.kind for inference in columns], [
+        return [
             *self._encoding_finding(),
             *self._delimiter_finding(),
             *self._blank_lines_finding(),
-            *merged(filter(None, findings)),
+            *types.findings(),
         ]
 
     def _delimiter_finding(self) -> list[Finding]:
@@ -215,25 +224,51 @@ class CsvFile:
 
     def batches(self, schema: "pa.Schema", kinds: Sequence[str]) -> "Iterator[pa.RecordBatch]":
         """The rows, converted to the types from `infer`."""
+        for batch in self.text(checked=True):
+            yield self.converted(batch, schema, kinds)
+
+    def converted(
+        self,
+        batch: "pa.RecordBatch",
+        schema: "pa.Schema",
+        kinds: Sequence[str],
+        known: "Sequence[pa.Array | None]" = (),
+    ) -> "pa.RecordBatch":
+        """Convert rows.
+
+        Args:
+            batch: The rows as text.
+            schema: The schema of the result.
+            kinds: The types.
+            known: The columns that are converted already, None for the others; empty for none.
+
+        Raises:
+            DataError: A value does not have the type.
+        """
         import pyarrow as pa
 
         decimal = self.options.decimal
-        for batch in self._text(checked=True):
-            pairs = zip(batch.columns, kinds, strict=True)
-            try:
-                columns = [convert(column, kind, decimal) for column, kind in pairs]
-            except pa.ArrowInvalid as error:
-                raise DataError(
-                    f"{self.path.name} changed while it was read; give a file that is not being "
-                    "written"
-                ) from error
-            yield pa.RecordBatch.from_arrays(columns, schema=schema)
+        try:
+            columns = [
+                convert(column, kind, decimal) if values is None else values
+                for column, kind, values in zip(
+                    batch.columns, kinds, known or [None] * len(kinds), strict=True
+                )
+            ]
+        except pa.ArrowInvalid as error:
+            raise DataError(
+                f"{self.path.name} changed while it was read; give a file that is not being written"
+            ) from error
+        return pa.RecordBatch.from_arrays(columns, schema=schema)
 
-    def _text(self, *, checked: bool = False) -> "Iterator[pa.RecordBatch]":
+    def text(self, *, checked: bool = False) -> "Iterator[pa.RecordBatch]":
         """The rows as text without surrounding blanks, and null for missing values.
 
         Args:
             checked: Whether the quotes of the file were checked already.
+
+        Raises:
+            DataError: Rows are wrong; the message lists all problems with row numbers.
         """
         import pyarrow as pa
 
@@ -274,7 +309,9 @@ class CsvFile:
                 delimiter=self.header.delimiter, newlines_in_values=True
             ),
             convert_options=pa_csv.ConvertOptions(
-                column_types=dict.fromkeys(numbers, pa.string()), strings_can_be_null=False
+                column_types=dict.fromkeys(numbers, pa.string()),
+                strings_can_be_null=True,
+                null_values=list(self._parsed_missing),
             ),
         )
         for batch in reader:
@@ -286,15 +323,29 @@ class CsvFile:
         if quotes.stray:
             raise _BadRows("a misplaced quote")
 
+    @functools.cached_property
+    def _missing(self) -> tuple[str, ...]:
+        return tuple(sorted({text.strip(BLANKS) for text in self.options.missing}))
+
+    @functools.cached_property
+    def _parsed_missing(self) -> tuple[str, ...]:
+        """The texts that the parser makes null: all for missing values, or none."""
+        few = sum(map(len, self._missing)) <= MOST_PARSED
+        # As a missing value, the additional last row would not be found.
+        return self._missing if few and sentinel(self.header.delimiter) not in self._missing else ()
+
     def _clean(self, batch: "pa.RecordBatch") -> "pa.RecordBatch":
         import pyarrow as pa
         import pyarrow.compute as pc
 
-        missing = pa.array(
-            sorted({text.strip(BLANKS) for text in self.options.missing}), pa.string()
-        )
+        missing = pa.array(self._missing, pa.string())
+        parsed = self._missing == self._parsed_missing
         columns = []
         for column in batch.columns:
+            # The parser has found the missing values that have no blanks around them.
+            if parsed and not _has_blanks(column):
+                columns.append(column)
+                continue
             trimmed = pc.ascii_trim(column, BLANKS)
             absent = pc.is_in(trimmed, missing)
             columns.append(pc.if_else(absent, pa.scalar(None, pa.string()), trimmed))
@@ -308,6 +359,12 @@ class CsvFile:
         return DataError.all_of(
             messages or [f"not readable as CSV: {reason}"], where=self.path.name
         )
+
+
+def _has_blanks(column: "pa.Array") -> bool:
+    content = column.buffers()[2]
+    texts = b"" if content is None else content.to_pybytes()
+    return any(blank.encode() in texts for blank in BLANKS)
 
 
 def open_csv(path: Path, options: Options) -> CsvFile:

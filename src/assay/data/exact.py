@@ -74,7 +74,7 @@ class Exactness:
                 return
         suspects = pc.greater(pc.binary_length(column), SURE_DIGITS)
         tiny = pc.less(pc.abs(values), SMALLEST_NORMAL)
-        if pc.any(tiny).as_py():
+        if pc.any(tiny).as_py() and _has_exponent(column.filter(tiny)):
             suspects = pc.or_(suspects, pc.and_(tiny, pc.match_substring_regex(column, "[eE]")))
         if not pc.any(suspects).as_py():
             return
@@ -102,6 +102,12 @@ class Exactness:
             # The text is exact if it is the float64 formatted with this number of digits.
             if digits and Decimal(f"{number:.{digits - 1}e}") != Decimal(text):
                 self.rounded = self.rounded or text
+
+
+def _has_exponent(texts: "pa.Array") -> bool:
+    import pyarrow.compute as pc
+
+    return bool(pc.any(pc.match_substring_regex(texts, "[eE]")).as_py())
 
 
 def _are_printed(texts: list[str], numbers: list[float]) -> bool:

@@ -2,8 +2,9 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from assay.core.digest import canonical_json
 from assay.core.findings import MAX_FINDINGS, Finding
@@ -54,7 +55,7 @@ def write(
     rows_per_part: int = ROWS_PER_PART,
     findings: "Callable[[], Sequence[Finding]] | Sequence[Finding]" = (),
 ) -> DatasetInfo:
-    """Write a table as a dataset; memory is bounded by one part.
+    """Write a table as a dataset; memory is bounded by two parts.
 
     NaN is written as a missing value, so that missing numbers have a single representation. After
     an error, `folder` is empty.
@@ -76,22 +77,124 @@ def write(
         UsageError: `rows_per_part` is below 1, or so small that there would be too many parts; or
             a limit is not a number.
     """
-    if rows_per_part < 1:
-        raise UsageError(f"rows_per_part is {rows_per_part}; give at least 1")
-    columns = _columns(schema)
-    parts: list[Part] = []
-    profiles: list[statistics.PartStatistics] = []
-    try:
-        for table in _parts(batches, schema, rows_per_part):
-            parts.append(Part(part_name(len(parts)), table.num_rows))
-            _write_part(table, folder / parts[-1].path)
-            profiles.append(statistics.of_table(table))
+    with Writer(schema, folder, rows_per_part=rows_per_part) as writer:
+        for batch in batches:
+            writer.add(batch)
+        return writer.finish(findings)
+
+
+class Writer:
+    """Writes a dataset from rows that are added in batches; see `write`.
+
+    A context manager: after an error within the block, the folder is empty. A second thread writes
+    a part while the rows of the next one are added.
+
+    Args:
+        schema: As for `write`.
+        folder: An empty folder.
+        rows_per_part: As for `write`.
+
+    Raises:
+        DataError: The table has no columns, or types that a dataset does not have.
+        UsageError: `rows_per_part` is below 1; or a limit is not a number.
+    """
+
+    def __init__(
+        self, schema: "pa.Schema", folder: Path, *, rows_per_part: int = ROWS_PER_PART
+    ) -> None:
+        if rows_per_part < 1:
+            raise UsageError(f"rows_per_part is {rows_per_part}; give at least 1")
+        self._columns = _columns(schema)
+        self._schema = schema
+        self._folder = folder
+        self._rows_per_part = rows_per_part
+        self._limits = Limits.from_env()
+        self._pending: list[pa.RecordBatch] = []
+        self._count = self._size = 0
+        """Rows and bytes of the pending batches."""
+        self._parts: list[Part] = []
+        self._profiles: list[statistics.PartStatistics] = []
+        self._pool = ThreadPoolExecutor(1)
+        self._writing: Future[statistics.PartStatistics] | None = None
+        """The part that is being written."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self._pool.shutdown()
+        if kind is not None:
+            for part in self._parts:
+                (self._folder / part.path).unlink(missing_ok=True)
+
+    def add(self, batch: "pa.RecordBatch") -> None:
+        """Add rows after those that were added before.
+
+        Raises:
+            DataError: The rows of one part exceed the limit.
+            UsageError: There are too many parts.
+        """
+        rest = batch
+        while rest.num_rows:
+            if len(self._parts) == MAX_PARTS:
+                raise UsageError(
+                    f"rows_per_part is {self._rows_per_part}, which makes more than {MAX_PARTS} "
+                    "parts; give a larger number"
+                )
+            piece = rest.slice(0, self._rows_per_part - self._count)
+            self._pending.append(piece)
+            self._count += piece.num_rows
+            self._size += piece.nbytes
+            self._limits.check_part(self._size, self._count)
+            rest = rest.slice(piece.num_rows)
+            if self._count == self._rows_per_part:
+                self._write()
+
+    def finish(
+        self, findings: "Callable[[], Sequence[Finding]] | Sequence[Finding]" = ()
+    ) -> DatasetInfo:
+        """Write the last part and the description.
+
+        Args:
+            findings: As for `write`.
+
+        Returns:
+            The description of the dataset.
+
+        Raises:
+            DataError: The table has no rows.
+        """
+        if self._pending:
+            self._write()
+        self._wait()
         remarks = findings() if callable(findings) else findings
-        return _describe(folder, columns, parts, profiles, remarks)
-    except BaseException:
-        for part in parts:
-            (folder / part.path).unlink(missing_ok=True)
-        raise
+        return _describe(self._folder, self._columns, self._parts, self._profiles, remarks)
+
+    def _write(self) -> None:
+        """Write the pending rows as a part, after the part before it was written."""
+        self._wait()
+        part = Part(part_name(len(self._parts)), self._count)
+        self._parts.append(part)
+        path = self._folder / part.path
+        self._writing = self._pool.submit(_write_rows, self._pending, self._schema, path)
+        self._pending, self._count, self._size = [], 0, 0
+
+    def _wait(self) -> None:
+        if self._writing is not None:
+            self._profiles.append(self._writing.result())
+            self._writing = None
+
+
+def _write_rows(
+    batches: "list[pa.RecordBatch]", schema: "pa.Schema", path: Path
+) -> statistics.PartStatistics:
+    """Write a part, and determine its statistics."""
+    import pyarrow.parquet as pq
+
+    table = _joined(batches, schema)
+    # One row group, because a part is the unit of reading, caching and reuse.
+    pq.write_table(table, path, row_group_size=table.num_rows, **_SETTINGS)
+    return statistics.of_table(table)
 
 
 def _describe(
@@ -201,34 +304,6 @@ def _columns(schema: "pa.Schema") -> list[tuple[str, str]]:
     return [(field.name, names[field.type]) for field in schema]
 
 
-def _parts(
-    batches: "Iterable[pa.RecordBatch]", schema: "pa.Schema", rows_per_part: int
-) -> "Iterator[pa.Table]":
-    """The rows grouped into parts, regardless of the batches."""
-    limits = Limits.from_env()
-    pending: list[pa.RecordBatch] = []
-    count = number = size = 0
-    for batch in batches:
-        rest = batch
-        while rest.num_rows:
-            if number == MAX_PARTS:
-                raise UsageError(
-                    f"rows_per_part is {rows_per_part}, which makes more than {MAX_PARTS} parts; "
-                    "give a larger number"
-                )
-            piece = rest.slice(0, rows_per_part - count)
-            pending.append(piece)
-            count += piece.num_rows
-            size += piece.nbytes
-            limits.check_part(size, count)
-            rest = rest.slice(piece.num_rows)
-            if count == rows_per_part:
-                yield _joined(pending, schema)
-                pending, count, size, number = [], 0, 0, number + 1
-    if pending:
-        yield _joined(pending, schema)
-
-
 def _joined(batches: "list[pa.RecordBatch]", schema: "pa.Schema") -> "pa.Table":
     import pyarrow as pa
 
@@ -248,13 +323,6 @@ def _without_nan(column: "pa.ChunkedArray") -> "pa.ChunkedArray":
         return column
     nan = pc.is_nan(column)
     return pc.if_else(nan, None, column) if pc.any(nan).as_py() else column
-
-
-def _write_part(table: "pa.Table", path: Path) -> None:
-    import pyarrow.parquet as pq
-
-    # One row group, because a part is the unit of reading, caching and reuse.
-    pq.write_table(table, path, row_group_size=table.num_rows, **_SETTINGS)
 
 
 def _read_part(

@@ -11,9 +11,17 @@ from typing import TYPE_CHECKING, Any, Final
 from assay.core.findings import Finding, merged
 from assay.core.limits import Limits
 from assay.data import parquet_types
-from assay.data.csv_source import Options, header_problems, open_csv, schema_of
+from assay.data.csv_source import (
+    CsvFile,
+    Options,
+    header_problems,
+    open_csv,
+    schema_of,
+)
 from assay.data.file_kinds import HEAD_BYTES
-from assay.data.schema import column_problems, info
+from assay.data.one_pass import OnePass, TypesChangedError
+from assay.data.parquet import BATCH_ROWS, arrow_schema, iter_batches, write
+from assay.data.schema import ROWS_PER_PART, DatasetInfo, column_problems, info
 from assay.data.text_types import Inference
 from assay.data.years import require_years
 from assay.errors import DataError
@@ -24,7 +32,7 @@ if TYPE_CHECKING:
 
 PARQUET_MAGIC: Final = b"PAR1"
 
-__all__ = ["Options", "Table", "open_table"]
+__all__ = ["Options", "Table", "open_table", "write_table"]
 
 
 @dataclass(frozen=True)
@@ -58,18 +66,87 @@ def open_table(
     """
     if path.is_dir():
         return _open_dataset(path, required)
-    with path.open("rb") as stream:
-        head = stream.read(HEAD_BYTES)
-    if not head:
-        raise DataError(f"{path.name} is empty; give a CSV or Parquet file with a header and rows")
-    if head.startswith(PARQUET_MAGIC):
+    if _is_parquet(path):
         return _open_parquet(path, required)
     return _open_csv(path, options or Options(), required)
 
 
-def _open_dataset(folder: Path, required: Sequence[tuple[str, str]]) -> Table:
-    from assay.data.parquet import arrow_schema, iter_batches
+def write_table(
+    path: Path,
+    options: Options,
+    folder: Path,
+    *,
+    required: Sequence[tuple[str, str]] = (),
+    rows_per_part: int = ROWS_PER_PART,
+) -> DatasetInfo:
+    """Write an external table as a dataset, like `open_table` and `assay.data.write`.
 
+    A CSV is read once instead of twice if its first rows have the types of all rows.
+
+    Args:
+        path: As for `open_table`.
+        options: Options for a CSV.
+        folder: An empty folder.
+        required: As for `open_table`.
+        rows_per_part: As for `assay.data.write`.
+
+    Returns:
+        The description of the dataset.
+
+    Raises:
+        DataError: As for `open_table` and `assay.data.write`.
+        IntegrityError: A folder that is not a dataset.
+        UsageError: As for `assay.data.write`.
+    """
+    if not path.is_dir() and not _is_parquet(path):
+        file = open_csv(path, options)
+        if not file.header.problems and not _absent(required, file.header.names):
+            return _write_csv(file, folder, rows_per_part)
+    table = open_table(path, options, required=required)
+    return write(
+        table.batches(),
+        table.schema,
+        folder,
+        rows_per_part=rows_per_part,
+        findings=table.findings,
+    )
+
+
+def _write_csv(file: CsvFile, folder: Path, rows_per_part: int) -> DatasetInfo:
+    reading = OnePass(file)
+    schema = schema_of(file.header, reading.kinds)
+
+    def findings() -> list[Finding]:
+        return reading.findings() + _index_findings(file)
+
+    try:
+        rows = reading.batches(schema)
+        return write(rows, schema, folder, rows_per_part=rows_per_part, findings=findings)
+    except TypesChangedError:
+        kinds = reading.kinds
+    schema = schema_of(file.header, kinds)
+    rows = file.batches(schema, kinds)
+    return write(rows, schema, folder, rows_per_part=rows_per_part, findings=findings)
+
+
+def _index_findings(file: CsvFile) -> list[Finding]:
+    return parquet_types.kept_index(parquet_types.index_like(file.header.names))
+
+
+def _is_parquet(path: Path) -> bool:
+    """Whether a file begins like a Parquet file.
+
+    Raises:
+        DataError: The file is empty.
+    """
+    with path.open("rb") as stream:
+        head = stream.read(HEAD_BYTES)
+    if not head:
+        raise DataError(f"{path.name} is empty; give a CSV or Parquet file with a header and rows")
+    return head.startswith(PARQUET_MAGIC)
+
+
+def _open_dataset(folder: Path, required: Sequence[tuple[str, str]]) -> Table:
     schema = arrow_schema(folder)
     _refuse("the dataset", _absent(required, schema.names))
     return Table(schema, lambda: iter_batches(folder), lambda: info(folder).findings)
@@ -96,7 +173,7 @@ def _open_csv(path: Path, options: Options, required: Sequence[tuple[str, str]])
         raise DataError.all_of([f"{path.name}: {'; '.join(problems)}", str(error)]) from error
     _refuse(path.name, problems)
     schema = schema_of(file.header, kinds)
-    findings += parquet_types.kept_index(parquet_types.index_like(file.header.names))
+    findings += _index_findings(file)
     return Table(schema, lambda: file.batches(schema, kinds), lambda: findings)
 
 
@@ -173,8 +250,6 @@ def _parquet_batches(
 ) -> "Iterator[pa.RecordBatch]":
     import pyarrow as pa
     import pyarrow.parquet as pq
-
-    from assay.data.parquet import BATCH_ROWS
 
     begin = size = 0
     try:

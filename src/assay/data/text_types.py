@@ -105,6 +105,8 @@ class Inference:
         self._codes = True
         self._example = self._code = ""
         """The first number that may have group separators, and the first that may be a code."""
+        self.values: pa.Array | None = None
+        """The values of the last batch, converted to the type; None if they were not converted."""
 
     @property
     def kind(self) -> str:
@@ -165,6 +167,7 @@ class Inference:
 
     def add(self, column: "pa.Array") -> None:
         """Add further values."""
+        self.values = None
         count = len(column) - column.null_count
         if not count:
             return
@@ -221,27 +224,31 @@ class Inference:
             self._exact.add_whole(column)
             ends = pc.min_max(values).as_py()
             self._grouped &= -_THOUSAND < ends["min"] <= ends["max"] < _THOUSAND
+        self.values = values if same else None
         return bool(same)
 
     def _has_numbers(self, column: "pa.Array") -> bool:
         import pyarrow as pa
         import pyarrow.compute as pc
 
-        original, texts = column, pointed(column, self._decimal)
         try:
-            values = pc.cast(texts, pa.float64())
+            converted = convert(column, "float64", self._decimal)
         except pa.ArrowInvalid:
             return False
+        original = column = column.drop_null()
+        texts, values = pointed(column, self._decimal), converted.drop_null()
         if (pc.max(pc.binary_length(texts)).as_py() or 0) > SURE_DIGITS:
             # A text that is the shortest one of its number needs no further check.
             same = pc.equal(pc.cast(values, pa.string()), texts)
             rest = pc.or_(pc.invert(same), pc.is_nan(values))
             column, texts, values = column.filter(rest), texts.filter(rest), values.filter(rest)
-        if not _match(column, self._float64):
+        unusual = column if self._decimal == "," else column.filter(_may_be_code(column))
+        if not _match(unusual, self._float64):
             return False
         self._exact.add(texts, values)
         if not self._exact.beyond:
             self._note_meaning(original)
+            self.values = converted
         return not self._exact.beyond
 
 
@@ -256,6 +263,37 @@ def _match(column: "pa.Array", pattern: str) -> bool:
 
     fits = pc.match_substring_regex(column, f"^(?:{pattern})$")
     return bool(pc.all(fits, min_count=0).as_py())
+
+
+def _may_be_code(column: "pa.Array") -> "pa.Array":
+    """Which texts may not match the pattern of numbers, although Arrow reads them as float64.
+
+    Arrow accepts leading zeros and a plus, NaN, and integers of any length, which the pattern does
+    not; the first characters and the length exclude these. This is several times faster than the
+    pattern.
+
+    Args:
+        column: Texts that Arrow can convert to float64, without nulls.
+
+    Returns:
+        Boolean array of the same length; False if a text certainly matches the pattern.
+    """
+    import numpy as np
+    import pyarrow as pa
+
+    _, offsets, content = column.buffers()
+    ends = np.frombuffer(offsets, np.int32, len(column) + 1, 4 * column.offset)
+    texts = np.frombuffer(content or b"", np.uint8)
+    if not len(texts):
+        return pa.array([], pa.bool_())
+    begins, last = ends[:-1], len(texts) - 1
+    lead = begins + (texts[np.minimum(begins, last)] == ord("-"))
+    digit = texts[np.minimum(lead, last)] - ord("0")
+    next_digit = texts[np.minimum(lead + 1, last)] - ord("0")
+    zero_ahead = (digit == 0) & (lead + 1 < ends[1:]) & (next_digit <= 9)  # noqa: PLR2004
+    long = ends[1:] - begins > SURE_DIGITS
+    # Characters below "0" wrap around.
+    return pa.array((digit > 9) | zero_ahead | long)  # noqa: PLR2004
 
 
 def _first(column: "pa.Array", pattern: str) -> str:
