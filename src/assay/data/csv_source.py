@@ -242,6 +242,9 @@ class CsvFile:
             kinds: The types.
             known: The columns that are converted already, None for the others; empty for none.
 
+        Returns:
+            The converted rows.
+
         Raises:
             DataError: A value does not have the type.
         """
