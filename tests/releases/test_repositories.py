@@ -14,9 +14,11 @@ import pytest
 from click.testing import CliRunner
 
 from assay.cli import cli
+from assay.core.execution import Context, execute
+from assay.core.step import Out, Policy, step
 from assay.core.store import open_store
 from assay.errors import RunBlocked, UsageError
-from assay.releases import drill, drill_age, log
+from assay.releases import drill, drill_age, eligibility, log
 from assay.releases.lint import lint
 from assay.releases.log import entry as log_entry
 from assay.releases.override import override
@@ -35,7 +37,7 @@ def put(world: Any, path: str, text: str, message: str = "Change") -> None:
     """Commit a file to the branch."""
     folder = world.checkout()
     (folder / path).parent.mkdir(parents=True, exist_ok=True)
-    (folder / path).write_text(text)
+    (folder / path).write_text(text, encoding="utf-8")
     git(folder, "add", "-A")
     git(folder, "commit", "-q", "-m", message)
     git(folder, "push", "-q", "origin", "HEAD:main")
@@ -279,3 +281,48 @@ def test_tips_that_are_hidden_give_no_repository_the_log_of_another(
 
 def raising(error: Exception) -> Any:
     raise error
+
+
+@step
+def write_policy(*, text: str, policy: Out[Policy]) -> None:
+    (policy.path / "policy.yaml").write_text(text, encoding="utf-8")
+
+
+def test_drills_of_another_model_admit_nothing(world: Any, keys: Any) -> None:
+    """The user of a run names the model whose drills are looked up."""
+    from assay.components.gate.step import gate
+    from assay.components.register.step import register
+    from assay.components.release_evidence.step import release_evidence
+
+    for name in ("one", "two"):
+        world.release(name, "dev", "staging")
+    assert drill.drill(world.without_registry, MODEL, "staging", by="").passed
+    context = Context(
+        world.store, signer=keys.signer("runs"), verifier=world.services.verifier, invocation="r"
+    )
+
+    def run(what: Any, **arguments: Any) -> Any:
+        return execute(what, arguments, context).outputs
+
+    model = world.models["three"]
+    version = world.registry.find(MODEL, model)
+    judged = eligibility.judgement_of(world.store, version.tags["assay.decision"])
+    reports = eligibility.reports_of(world.store, judged)
+    rules = "gates: [{metric: accuracy > 0.6}, {metric: rollback_drill_age_days < 90}]\n"
+    rehearsal = run(release_evidence, model=model, model_name=MODEL)["rehearsal"]
+    decision = run(
+        gate,
+        model=model,
+        policy=run(write_policy, text=rules)["policy"],
+        evidence=[*judged.evidence, rehearsal],
+        test_data=judged.test_data,
+        data=judged.data,
+    )["decision"]
+    shown = {"model": model, "decision": decision, "evaluation": reports["evaluation"]}
+    refused(
+        lambda: run(register, **shown, data=judged.data, model_name="payments"),
+        RunBlocked,
+        f"is about drills of '{MODEL}'",
+        "registered as 'payments'",
+    )
+    run(register, **shown, data=judged.data, model_name=MODEL)

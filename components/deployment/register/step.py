@@ -63,7 +63,7 @@ def register(
     from assay.components.register.version import register_version
     from assay.core.digest import canonical_json, require_digest
     from assay.errors import UsageError
-    from assay.governance.admission import check, require_same_production
+    from assay.governance.admission import check, require_own_drill, require_same_production
     from assay.governance.registry import Registry, name_problems
     from assay.releases.governing import configured
     from assay.releases.production import in_production
@@ -75,6 +75,7 @@ def register(
         raise UsageError.all_of(problems)
     shown = [evaluation.digest, *([measurements.digest] if measurements else [])]
     assessment = check(services, model, decision, shown, data, governing=configured(model_name))
+    require_own_drill(services, assessment.judgement, model_name)
     registry = Registry()
     require_same_production(
         assessment.judgement, in_production(services, registry, model_name), model_name

@@ -37,7 +37,15 @@ from assay.documents import shown, some
 from assay.errors import RUN_AGAIN, AttestationError, IntegrityError, RunBlocked, RunInconclusive
 from assay.evidence.format import FILE_NAME, MAX_EVIDENCE_BYTES, EvidenceDocument
 from assay.governance.disjoint import require_disjoint, require_rows
-from assay.governance.makers import EVIDENCE, SPLIT, TRAINING, Admitted, Maker, maker
+from assay.governance.makers import (
+    EVIDENCE,
+    RELEASE_EVIDENCE,
+    SPLIT,
+    TRAINING,
+    Admitted,
+    Maker,
+    maker,
+)
 from assay.governance.makers import GATE as GATE_STEP
 from assay.governance.policy import (
     ATTEMPTS,
@@ -222,6 +230,33 @@ def judged_under(
         test_data=judgement.test_data,
         production=judgement.production,
     )
+
+
+def require_own_drill(services: Services, judgement: Judgement, name: str) -> None:
+    """Refuse a decision that rests on the rollback drills of another registered model.
+
+    The user of a run gives the name for which release_evidence looks up drills.
+
+    Args:
+        services: The store, and whose signatures count.
+        judgement: The decision.
+        name: Name of the registered model.
+
+    Raises:
+        RunBlocked: Evidence about drills was made for other names only.
+    """
+    for digest in judgement.evidence:
+        names = {
+            str(attestation.parameters.get("model_name", ""))
+            for attestation in about(services.store, digest, services.verifier)
+            if attestation.entry_point == RELEASE_EVIDENCE
+        }
+        if names and name not in names:
+            raise RunBlocked(
+                f"not admitted: the evidence {digest} is about drills of "
+                f"{', '.join(map(repr, sorted(names)))}, and the model is registered as {name!r}; "
+                "run the pipeline again with this model_name"
+            )
 
 
 def require_same_production(judgement: Judgement, current: ModelVersion | None, name: str) -> None:

@@ -20,6 +20,7 @@ _LIBRARY: Final = "assay.components.{0}.step:{0}"
 GATE: Final = _LIBRARY.format("gate")
 SPLIT: Final = _LIBRARY.format("split_data")
 SELECT: Final = _LIBRARY.format("select_best")
+RELEASE_EVIDENCE: Final = _LIBRARY.format("release_evidence")
 IMPORT: Final = _LIBRARY.format("import_artifact")
 TRAINING: Final = frozenset({_LIBRARY.format("train"), IMPORT})
 EVIDENCE: Final = frozenset(map(_LIBRARY.format, STAGES))

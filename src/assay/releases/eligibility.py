@@ -428,6 +428,7 @@ def problems(
             result.append(f"uri {release.uri} is not that of the model {release.digest}")
         if release.golden or judged.test_data:
             golden.require_about(services.store, release.golden, release.digest, judged.test_data)
+        admission.require_own_drill(services, judged, release.model)
         if not overrides:
             require_compared(services, release.model, release.environment, judged)
     except AssayError as error:
