@@ -29,6 +29,8 @@ from assay.releases.sync import sync
 from simulators.forge import git
 from stories import refused
 
+pytestmark = pytest.mark.slow
+
 MODEL = "churn"
 STRICT = "gates: [{metric: accuracy > 0.999}]\n"
 
