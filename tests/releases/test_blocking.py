@@ -462,3 +462,39 @@ def test_what_a_runner_names_as_a_release_does_not_stop_the_collector(
         forged(released, keys.signer("runs"), event=Event.INTENT, intends="release", **names)
         forged(released, keys.signer("runs"), event=Event.PASSED, **names)
     assert kept <= log.live(released.store, verifier)
+
+
+def test_a_rollback_that_intends_something_does_not_count(released: Any, keys: Any) -> None:
+    """Only an intent intends; otherwise the statement behind it would go unchecked."""
+    first = released.chain()[0]
+    names = {"release": first.release, "digest": first.digest, "statement": NOTHING, "commit": ""}
+    forged(released, keys.signer("runs"), event=Event.ROLLBACK, intends="seen", **names)
+    assert "intends" in released.chain()[-1].refused
+    log.live(released.store, released.services.verifier)
+    goes_on(released)
+
+
+@pytest.mark.parametrize("chain", [log.REVOCATIONS, MODEL])
+def test_a_runner_can_take_back_its_intent_and_nothing_misses_it(
+    released: Any, keys: Any, chain: str
+) -> None:
+    last = released.chain()[-1]
+    intent = {"event": Event.INTENT, "commit": "", "release": last.release}
+    forged(released, keys.signer("runs"), chain, **intent)
+    name = log_entry.pointer(chain, len(log.names(released.store, chain)))
+    released.promote("three", "dev")
+    released.store.remove_pointer(name)
+    released.approve("dev")
+    assert released.sync().problems == []
+    assert released.roll_back("dev").release.digest == released.models["two"]
+
+
+def test_an_intent_about_a_merge_does_not_stop_its_record(released: Any, keys: Any) -> None:
+    """Between `approve` and `sync` of a plain remote, by any key."""
+    released.promote("three", "dev")
+    commit = released.approve("dev")
+    last = released.chain()[-1]
+    names = {"statement": blob(released, b"no statement"), "release": last.release}
+    forged(released, keys.signer("runs"), event=Event.INTENT, commit=commit, **names)
+    assert released.sync().problems == []
+    assert log.current(released.chain(), "dev").digest == released.models["three"]

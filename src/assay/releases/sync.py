@@ -3,13 +3,14 @@
 Safe to run at any time, and by several processes at once.
 """
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
 from assay.core.signing import Role
 from assay.core.step import Services
-from assay.errors import AssayError, IntegrityError, UsageError
+from assay.errors import AssayError, IntegrityError, NotFoundError, UsageError
 from assay.governance.admission import Governing
 from assay.governance.registry import name_problems
 from assay.releases import consistency, eligibility, layout, log, statement, tips
@@ -325,11 +326,12 @@ def _approval_of(
     Raises:
         IntegrityError: There is no such approval.
     """
-    named = [e.statement for e in entries if e.commit == commit and e.statement]
-    given = [
-        *(statement.load(services, digest) for digest in named if services.store.has(digest)),
-        *statement.about(services, release.digest, Kind.APPROVAL),
-    ]
+    given = statement.about(services, release.digest, Kind.APPROVAL)
+    for entry in entries:
+        if entry.commit == commit and entry.statement and not entry.refused:
+            # An intent by any key may name anything.
+            with contextlib.suppress(IntegrityError, NotFoundError):
+                given.insert(0, statement.load(services, entry.statement))
     here = {"", log.repository_of(services)}  # earlier approvals name no repository
     expected = (release.model, release.environment, release.name, commit)
     elsewhere = ""

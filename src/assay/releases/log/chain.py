@@ -42,6 +42,7 @@ from assay.releases.statement import Kind, Statement
 
 MAX_RACES: Final = 50
 ACCORDING_TO: Final = "according to"
+_APPROVED: Final = frozenset({Event.RELEASE, Event.PASSED, Event.OVERRIDE})
 _GO_BACK: Final = frozenset({Event.ROLLBACK, Event.RECONCILED})
 CLEAR: Final = "an approver removes it with: assay release clear"
 _REMEDY: Final = f"restore the store's pointers from a copy; if it was only added, {CLEAR}"
@@ -96,9 +97,8 @@ def append(
             )
         # Read it, because a pointer to a missing blob may be removed again.
         revoked = [] if entry.model == REVOCATIONS else read(services, REVOCATIONS)
-        newest = next(
-            (revocation for revocation in reversed(revoked) if not revocation.refused), None
-        )
+        # A runner's entry may be removed again by the one who added it.
+        newest = next((revocation for revocation in reversed(revoked) if revocation.dated), None)
         number = len(entries) + 1
         complete = replace(
             entry,
@@ -287,8 +287,8 @@ def _author(services: Services, entry: Entry, key: Key | None) -> str:
         return entry.by
     if entry.event is Event.REVOCATION:
         return key.owner
-    # The statement of an intent is not checked.
-    if entry.statement and entry.event is not Event.INTENT:
+    # `_disproof` has checked the statements of these, and of no others.
+    if entry.statement and entry.event in {*_APPROVED, *_GO_BACK}:
         return statement.load(services, entry.statement, proven=True).by
     claim = entry.by.endswith(f"({ACCORDING_TO} {key.owner})") or entry.by == key.owner
     if claim or key.may(WRITERS[Event.RELEASE]):
@@ -309,7 +309,7 @@ def _disproof(services: Services, entry: Entry) -> str:
     # A rollback needs no approval of its own, but one that it names must match; an intent becomes
     # the entry that it announces.
     named = bool(entry.statement) and (entry.intends or entry.event) in _GO_BACK
-    if not named and entry.event not in {Event.RELEASE, Event.PASSED, Event.OVERRIDE}:
+    if not named and entry.event not in _APPROVED:
         return ""
     if not is_digest(entry.statement):
         return "it names no signed statement"
@@ -396,11 +396,12 @@ def names(store: Store, model: str) -> list[str]:
 
 
 def head(services: Services, model: str) -> str:
-    """The name of a chain's newest entry that counts; "" without one. Errors as `read`.
+    """The name of a chain's newest entry by an approver or recorder; "" without one.
 
-    Anyone who can write to the store can add invalid entries, which may be removed again.
+    Anyone who can write to the store can add other entries, and remove them again; then what names
+    them would look as if entries were lost. Errors as `read`.
     """
-    return next((e.name for e in reversed(read(services, model)) if not e.refused), "")
+    return next((e.name for e in reversed(read(services, model)) if e.dated), "")
 
 
 def heads(services: Services, model: str, signer: Signer | None) -> list[str]:

@@ -149,7 +149,7 @@ def malformed(entry: Entry) -> str:
         "release": not entry.release or is_digest(entry.release),
         "statement": not entry.statement or is_digest(entry.statement),
         "commit": not entry.commit or re.fullmatch("[0-9a-f]{40,64}", entry.commit),
-        "intends": entry.intends in {"", *Event},
+        "intends": entry.intends in ({"", *Event} if entry.event is Event.INTENT else {""}),
         "at": timed,
         "by": len(entry.by) <= MAX_PERSON_CHARS and min(entry.by, default=" ") >= " ",
     }
