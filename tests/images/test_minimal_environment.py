@@ -112,7 +112,7 @@ def test_doctor_finds_only_what_is_wrong_when_it_runs_in_its_image(
     # A package that is missing would be a check that broke.
     assert done["values"]["reason"] == (
         "image assay: 127.0.0.1:9 does not answer (ConnectionError); "
-        "see whether the registry can be reached"
+        "check that the registry can be reached"
     )
 
 

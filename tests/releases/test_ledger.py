@@ -113,7 +113,7 @@ def test_a_log_entry_that_no_approval_backs_is_no_release(world: Any, keys: Any)
         first, environment="staging", number=3, previous=world.chain()[-1].name, commit="0" * 40
     )
     for signer, why in (
-        ("runs", "takes a key with the role approver or recorder"),
+        ("runs", "requires a key with the role approver or recorder"),
         ("recorder", f"{first.statement} does not approve it: environment, commit differ"),
     ):
         data, media = statement.encode(

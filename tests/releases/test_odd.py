@@ -209,7 +209,7 @@ def test_a_branch_in_the_place_of_a_folder_is_named(world: Any) -> None:
     world.release("one", "dev")
     git(world.bare, "branch", f"assay/{MODEL}/dev", "main")
     refused(
-        lambda: world.promote("two", "dev"), ServiceError, f"the branch assay/{MODEL}/dev is in"
+        lambda: world.promote("two", "dev"), ServiceError, f"the branch assay/{MODEL}/dev prevents"
     )
 
 

@@ -384,7 +384,7 @@ def test_a_runner_cannot_say_what_the_tip_was(world: Any, keys: Any) -> None:
     )
     name = world.store.put_bytes(data, media).digest
     world.store.write_pointer(log_entry.pointer(chain, 3), name.encode())
-    assert "takes a key with" in log.read(world.services, chain)[-1].refused
+    assert "requires a key with" in log.read(world.services, chain)[-1].refused
     with Repository.open(world.settings) as repository:
         line = Line.read(world.deployment.over(repository))
         assert (line.before(weak), line.problems()) == (before, [])
