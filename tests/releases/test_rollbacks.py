@@ -382,6 +382,7 @@ def test_an_entry_of_a_runner_does_not_put_back_a_revoked_model(world: Any, keys
             by="Runs",
             commit="",
             statement="",
+            intends="",
             name="",
         )
         replace(opened, signer=keys.signer("runs")).append(entry)
