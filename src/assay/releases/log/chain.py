@@ -378,12 +378,12 @@ def doubtful(services: Services, entries: Sequence[Entry], environment: str) -> 
         if entry.environment != environment or entry.event not in MOVES:
             continue
         key = keys.get(entry.signed_by)
-        trusted = key is not None and key.stolen is None
         if not entry.refused:
             result = None
-        elif trusted and not malformed(entry) and not refused_here(services, entry):
-            roles = WRITERS[Event.RELEASE]
-            result = entry if key is not None and key.may(roles) else result
+        elif key is None or key.stolen or not key.may(WRITERS[Event.RELEASE]):
+            continue
+        elif not malformed(entry) and not refused_here(services, entry):
+            result = entry
     return result
 
 

@@ -1,6 +1,7 @@
 """Copies of releases in the store, and the digests that the collector must keep."""
 
 import contextlib
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -50,8 +51,9 @@ def live(store: Store, verifier: Verifier | None) -> set[str]:
         for entry in _entries(Services(store, verifier), hexed):
             # What does not count may name anything.
             counts = entry.moves or entry.passed
-            named = filter(None, [entry.statement])
-            kept |= {entry.name, *(name for name in named if counts or store.has(name))}
+            kept.add(entry.name)
+            if entry.statement and (counts or store.has(entry.statement)):
+                kept.add(entry.statement)
             if entry.passed:
                 kept.add(entry.release)  # a rollback follows it to what it replaced
             elif entry.release and (counts or store.has(entry.release)):
@@ -61,12 +63,19 @@ def live(store: Store, verifier: Verifier | None) -> set[str]:
                     order.remove(entry.release)
                 order.append(entry.release)
         for (_, _, moves, _), releases in newest.items():
-            for name in releases[-KEPT_RELEASES:]:
-                kept.add(name)
-                with contextlib.nullcontext() if moves else contextlib.suppress(AssayError):
-                    for earlier in _chain(store, name) if name == releases[-1] else [name]:
-                        kept |= {earlier, *_named(get_release(store, earlier))}
+            kept.update(releases[-KEPT_RELEASES:])
+            try:
+                kept |= _restorable(store, releases)
+            except AssayError:
+                if moves:
+                    raise
     return kept
+
+
+def _restorable(store: Store, releases: Sequence[str]) -> set[str]:
+    """The newest releases, those before the last one, and what they name."""
+    names = {*releases[-KEPT_RELEASES:], *_chain(store, releases[-1])}
+    return names.union(*(_named(get_release(store, name)) for name in names))
 
 
 def _entries(services: Services, hexed: str) -> list[Entry]:

@@ -194,6 +194,5 @@ def configured(services: Services) -> Services:
             remedy="set ASSAY_DEPLOYMENTS and ASSAY_DEPLOYMENTS_BRANCH to what assay release sync "
             "uses",
         )
-    return Scoped(
-        services.store, services.verifier, known.pop(), None, asked is None or asked.has_forge
-    )
+    forge = asked is None or asked.has_forge
+    return Scoped(store, verifier, known.pop(), commits=None, forge=forge)
