@@ -37,6 +37,8 @@ BUILD_TYPES: Final = {1: "urn:assay:step:v1", 2: "urn:assay:step:v2"}
 ADMISSION_TYPE: Final = "urn:assay:admission:v1"
 ENVELOPE_MEDIA_TYPE: Final = "application/vnd.dsse.envelope.v1+json"
 MAX_ATTESTATION_BYTES: Final = 4 << 20
+_PARSED: Final = 256
+"""Number of attestations that a process keeps in parsed form."""
 
 COMMIT: Final = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 """A full commit id."""
@@ -328,13 +330,13 @@ def _require_in_use(key: Key, attestation: Attestation, what: str) -> None:
 
 
 # Bytes that were parsed once in a process are not parsed again. They are read and compared with
-# their digest, and a signature is verified, each time.
-@functools.lru_cache(maxsize=4096)
+# their digest, and a signature is verified, each time. Few, because a store has many attestations.
+@functools.lru_cache(maxsize=_PARSED)
 def _read(data: bytes, what: str) -> Any:
     return parse_canonical_json(data, what)
 
 
-@functools.lru_cache(maxsize=4096)
+@functools.lru_cache(maxsize=_PARSED)
 def _stated(payload: bytes, digest: str, signed_by: str) -> Attestation:
     return parse(_read(payload, f"attestation {digest}"), digest, signed_by)
 
