@@ -245,7 +245,10 @@ def check(*settings: Setting) -> None:
 
 _ALL: Final = "every stage; every command that reads or writes the store"
 _TABLES: Final = "preflight, prepare_data, snapshot_data, validate_data, import_artifact"
-_PULLS: Final = "promote, rollback, rollback_drill, resolve_production, register; assay promote, …"
+_PULLS: Final = (
+    "promote, rollback, rollback_drill, resolve_production, register, release_evidence, doctor; "
+    "assay release"
+)
 _SUBMIT: Final = "assay submit, compile --upload, doctor"
 
 STORE: Final = Text(
