@@ -112,10 +112,14 @@ class Fork:
                 last = self._connection.recv(1, socket.MSG_PEEK)
             except (OSError, ValueError):
                 # Another thread saw the end, and has closed the connection since.
-                if (code := vars(self)["returncode"]) is None:
+                if (code := self._known_code()) is None:
                     raise
-                return int(code)
+                return code
             self.returncode = last[0] if last else -signal.SIGKILL
+        return self.returncode
+
+    def _known_code(self) -> int | None:
+        """The exit code, which other threads may have set meanwhile."""
         return self.returncode
 
 
