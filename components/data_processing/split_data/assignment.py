@@ -269,7 +269,7 @@ class Sides:
 
     Args:
         folder: The dataset that is split.
-        target: Column of classes; empty if there is none.
+        target: Column of classes, or empty.
         required: Whether its values are known to be classes.
     """
 

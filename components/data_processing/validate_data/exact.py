@@ -168,7 +168,7 @@ def _by_row(
             return None
         greater = operator.ge if kwargs.get("or_equal") else operator.gt
         compared = greater if kind == _GREATER else operator.eq
-        right = lambda row: None not in row and bool(compared(*row))  # noqa: E731
+        right = _compares(compared)
     else:
         if not any(types[name] in _TIMES for name in names):
             return None
@@ -189,6 +189,11 @@ def _by_row(
     examples = [dict(zip(names, row, strict=True)) for row in shown] if kind == _SUM else shown
     values = Values(examples, [place for place, _ in rows], len(rows), "")
     return _result(values, [right(row) for _, row in rows], kwargs)
+
+
+def _compares(compared: Callable[[Any, Any], bool]) -> Callable[[Sequence[Any]], bool]:
+    """A check of pairs without missing values."""
+    return lambda row: None not in row and bool(compared(*row))
 
 
 def _is_huge(values: Values) -> bool:

@@ -128,7 +128,7 @@ def page_of(about: About, facts: Facts, verdict: Verdict) -> str:
     Args:
         about: Which run it is.
         facts: What is known of it.
-        verdict: What came of it.
+        verdict: The verdict of the run.
 
     Returns:
         HTML.
@@ -345,7 +345,7 @@ def summary(about: About, facts: Facts, verdict: Verdict) -> str:
     Args:
         about: Which run it is.
         facts: What is known of it.
-        verdict: What came of it.
+        verdict: The verdict of the run.
 
     Returns:
         Markdown.
@@ -397,7 +397,7 @@ def document(about: About, facts: Facts, verdict: Verdict) -> dict[str, Any]:
     Args:
         about: Which run it is.
         facts: What is known of it.
-        verdict: What came of it.
+        verdict: The verdict of the run.
 
     Returns:
         A JSON object.

@@ -35,7 +35,7 @@ class Settings:
     categorical: tuple[str, ...]
     dropped: tuple[str, ...]
     time_column: str
-    """Not a feature either, unless `numeric` or `categorical` name it; empty if there is none."""
+    """Not a feature either, unless `numeric` or `categorical` name it; may be empty."""
     positive_label: str
     seed: int
     threads: int

@@ -55,7 +55,7 @@ class LazyGroup(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the command as click does, and suggest a similar name if there is none."""
+        """Find the command as click does, and suggest a similar name if it does not exist."""
         if args and args[0] not in self.modules and not args[0].startswith("-"):
             from difflib import get_close_matches
 

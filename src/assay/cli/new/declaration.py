@@ -150,7 +150,7 @@ class _Interface:
         return self.package if step == self.stage.name else f"{LIBRARY}.{step}"
 
     def _load(self, package: str, module: str, name: str) -> _Source | None:
-        """A function of a stage's module; None, and a problem, if there is none."""
+        """A function of a stage's module; None, and a problem, if it does not exist."""
         file = f"{package.replace('.', '/')}/{module}.py"
         if package == self.package:
             file = str(self.stage.folder / f"{module}.py")
@@ -189,7 +189,7 @@ class _Interface:
     def _of_steps(self, steps: list[_Source]) -> dict[str, Parameter]:
         """All parameters of the steps, by name; required if one of the steps requires it.
 
-        A parameter that an earlier step gives is none of the component's.
+        A parameter that an earlier step gives is not a parameter of the component.
         """
         merged: dict[str, Parameter] = {}
         made: set[str] = set()
