@@ -1,11 +1,10 @@
 """The templates of HTML and SVG: the only place where markup is made.
 
-A package of their own, so that a change of a template concerns the steps that write pages, and no
-other step that imports from `assay.reports`.
+A package of their own, so that a change of a template changes the step keys of the steps that write
+pages, and of no other step that imports from `assay.reports`.
 
-A template puts out what it is given as text: escaped, and with the characters visible that act
-instead of showing. Only `Markup`, which templates give, stays as it is. A value that a template
-lacks is an error.
+Templates output values as text: escaped, and with control characters made visible. Only `Markup`,
+the result of templates, is output unchanged. A value that a template does not get is an error.
 """
 
 import functools
@@ -47,8 +46,8 @@ def whole(template: str, **values: Any) -> str:
 
 @functools.cache
 def _environment() -> "Environment":
-    # Jinja takes 15 ms to import, and most processes write no page. Without a cache of bytecode,
-    # templates are compiled in each process that renders, and no compiled code lies on disk.
+    # Jinja takes 15 ms to import, and most processes write no page. There is no bytecode cache:
+    # each process that renders compiles the templates, so that no compiled code is on disk.
     from jinja2 import Environment, FunctionLoader, StrictUndefined
 
     made = Environment(
