@@ -119,7 +119,10 @@ class Run:
         for name in ("events.jsonl", "who.json", "waiting"):
             (self.folder / name).unlink(missing_ok=True)
         assert self.server is not None
-        return self.server.start(self.command(component, **arguments), self.variables())
+        task = self.server.start(self.command(component, **arguments), self.variables())
+        if task is not None:
+            task.begin()
+        return task
 
     def forked(self, component: str = "probe", **arguments: object) -> dict[str, Any]:
         """What is to be seen of a task that is a fork: exit code, log and last event."""
@@ -299,7 +302,7 @@ def test_who_waits_while_another_thread_closes_gets_the_exit_code() -> None:
             ours, theirs = socket.socketpair()
             reading, writing = os.pipe()
             os.close(writing)
-            with theirs, module.Fork(ours, reading) as task:
+            with theirs, module.Fork(ours, reading, b"") as task:
                 waits = [threads.submit(task.wait, 30) for _ in range(3)]
                 theirs.sendall(bytes([3]))
             assert [wait.result() for wait in waits] == [3, 3, 3]
@@ -401,6 +404,28 @@ def test_an_interrupt_of_the_run_lets_the_fork_clean_up(run: Run) -> None:
     assert run.event()["error"] == "KeyboardInterrupt: "
     assert list((run.folder / "tmp").glob("assay-*")) == []
     until(lambda: not alive(run.who["pid"]))
+
+
+def test_an_interrupt_before_a_task_begins_is_not_lost(run: Run) -> None:
+    """Otherwise the task would run until it is killed, and leave its temporary folder."""
+    assert run.server is not None
+    task = run.server.start(run.command("probe", what="wait"), run.variables())
+    assert task is not None
+    with task, run.group.followed(task):
+        os.killpg(run.group.number, signal.SIGINT)
+        task.begin()
+        assert task.wait(30) == 128 + signal.SIGINT
+    assert not (run.folder / "waiting").exists()
+    assert list((run.folder / "tmp").glob("assay-*")) == []
+
+
+def test_a_stopped_group_follows_no_more_forks(run: Run) -> None:
+    assert run.server is not None
+    task = run.server.start(run.command("probe"), run.variables())
+    assert task is not None
+    run.group.stop()
+    with task, pytest.raises(InterruptedError), run.group.followed(task):
+        task.begin()
 
 
 def test_the_end_of_the_group_is_the_end_of_all_forks(run: Run) -> None:

@@ -73,10 +73,16 @@ _AT_START: Final = ("PYTHON", "LD_", "MALLOC_", "GLIBC_")
 class Fork:
     """A task that is a fork of the server, followed as a `subprocess.Popen` is."""
 
-    def __init__(self, connection: socket.socket, output: int) -> None:
+    def __init__(self, connection: socket.socket, output: int, request: bytes) -> None:
         self.stdout = os.fdopen(output, encoding="utf-8", errors="backslashreplace")
         self.returncode: int | None = None
         self._connection = connection
+        self._request = request
+
+    def begin(self) -> None:
+        """Let the task run; until then the fork waits."""
+        with contextlib.suppress(OSError):  # it was killed, which `wait` reports
+            self._connection.sendall(self._request)
 
     def __enter__(self) -> Self:
         return self
@@ -144,14 +150,14 @@ class ForkServer:
         self._at_start = _read_at_start(inherited())
 
     def start(self, command: Sequence[str], environment: Mapping[str, str]) -> Fork | None:
-        """Start a task as a fork.
+        """Start a fork for a task, which waits for `Fork.begin`.
 
         Args:
             command: Of the task, as in the compiled pipeline.
             environment: All of the task's variables.
 
         Returns:
-            The task; None if the caller must start a process: the task is not of the library, or
+            The fork; None if the caller must start a process: the task is not of the library, or
             has variables that a process reads when it starts, or the server does not run, or the
             library has changed since the server was started.
         """
@@ -168,15 +174,14 @@ class ForkServer:
             if near.recv(1) != _READY:
                 raise EOFError  # noqa: TRY301 - one way out
             near.settimeout(None)
-            request = {"arguments": command[2:], "environment": dict(environment)}
-            near.sendall(json.dumps(request).encode() + b"\n")
         except (OSError, EOFError):
             near.close()
             os.close(reading)
             return None
         finally:
             os.close(writing)
-        return Fork(near, reading)
+        request = {"arguments": command[2:], "environment": dict(environment)}
+        return Fork(near, reading, json.dumps(request).encode() + b"\n")
 
 
 @contextlib.contextmanager
@@ -254,9 +259,10 @@ def main() -> None:
     # Python calls it after all later registrations.
     atexit.register(_end)
     control, *others = (socket.socket(fileno=int(number)) for number in sys.argv[1:])
-    # An interrupt is for the tasks; what is loaded stays for good, and to look for garbage in it
-    # would copy every page in a fork.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # An interrupt is for the tasks. It is blocked and not ignored, so that one that a fork gets
+    # before its task begins is not lost. What is loaded stays for good, and to look for garbage in
+    # it would copy every page in a fork.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     gc.disable()
     loaded = code.installed()
     _load_task()
@@ -357,6 +363,7 @@ def _run(request: Mapping[str, Any], output: int) -> int:
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
         task.main()
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else int(end.code is not None)

@@ -192,6 +192,7 @@ def _tasks_in(group: TaskGroup, server: ForkServer | None) -> Iterator[None]:
         variables = inherited(**(env_vars or {}))
         if server and (fork := server.start(full_command, variables)):
             with fork, group.followed(fork):
+                fork.begin()
                 _log(fork.stdout)
             return fork.wait()
         with group.started(

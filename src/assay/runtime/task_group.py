@@ -97,8 +97,13 @@ class TaskGroup:
 
         Args:
             process: A `subprocess.Popen`, or an object with the same methods for waiting.
+
+        Raises:
+            InterruptedError: The group was stopped.
         """
         with self._lock:
+            if self._stopped and process not in self._running:
+                raise InterruptedError("stopped: no more tasks are started")
             self._running.add(process)
         try:
             yield
