@@ -71,7 +71,13 @@ _AT_START: Final = ("PYTHON", "LD_", "MALLOC_", "GLIBC_")
 
 
 class Fork:
-    """A task that is a fork of the server, followed as a `subprocess.Popen` is."""
+    """A task that is a fork of the server, followed as a `subprocess.Popen` is.
+
+    Args:
+        connection: To the fork.
+        output: File descriptor of the task's output.
+        request: What the fork reads when its task begins.
+    """
 
     def __init__(self, connection: socket.socket, output: int, request: bytes) -> None:
         self.stdout = os.fdopen(output, encoding="utf-8", errors="backslashreplace")
