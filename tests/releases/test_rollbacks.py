@@ -32,11 +32,12 @@ from assay.runtime.kfp import execute as run_as_task
 from simulators.forge import git
 from stories import flip, refused
 
+pytestmark = pytest.mark.slow
+
 MODEL = "churn"
 ANN = "Ann Approver <ann@example.org>"
 
 
-@pytest.mark.slow
 def test_rollback_restores_exactly_what_was_and_a_second_goes_further(world: Any) -> None:
     for name in ("one", "two", "three"):
         world.release(name, "dev")
@@ -123,7 +124,6 @@ def test_a_view_that_was_altered_is_mended_by_a_rollback(world: Any) -> None:
     assert view.read_bytes() == right
 
 
-@pytest.mark.slow
 def test_a_drill_goes_back_and_forth_and_is_evidence(
     world: Any, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -235,7 +235,6 @@ def test_what_a_drill_lacks_is_said_at_once_before_anything_moves(
     assert check_releases(Ground())[0].status is Status.FAILED
 
 
-@pytest.mark.slow
 def test_a_drill_finds_a_model_that_predicts_otherwise(
     world: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -312,7 +311,6 @@ def collect(world: Any) -> Any:
     return CliRunner().invoke(cli, ["store", "gc", "--delete", "--no-registry"])
 
 
-@pytest.mark.slow
 def test_two_releases_before_the_one_that_is_there_survive_the_collector(world: Any) -> None:
     for name in ("one", "two", "three"):
         world.release(name, "dev", "staging")

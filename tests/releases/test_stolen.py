@@ -19,6 +19,8 @@ from assay.releases.statement import Kind
 from simulators.forge import git
 from stories import refused
 
+pytestmark = pytest.mark.slow
+
 MODEL = "churn"
 
 
