@@ -106,8 +106,8 @@ def test_store_against_dvc_and_the_bare_client(
     for what in ("put", "get"):
         mine, plain_client = median(ours[what]), median(bare[what])
         rows += [
-            Row(f"{what}, share of the bare client's speed", mine, "s", plain_client, plain_client / mine,
-                f"at least {LEAST_OF_BARE}"),
+            Row(f"{what}, share of the bare client's speed", mine, "s", plain_client,
+                plain_client / mine, f"at least {LEAST_OF_BARE}"),
             Row(f"{what}, times `dvc add` and `dvc push`", mine, "s", theirs["put"],
                 theirs["put"] / mine, f"at least {LEAST_OF_DVC:g}"),
             # What a client without any check reaches bounds what can be asked of one with.
