@@ -126,7 +126,7 @@ class Predictions:
 
     @cached_property
     def drawn_sums(self) -> dict[tuple[int, int], Array]:
-        """Draws of the confusion matrix by number and seed, for the intervals of several metrics."""
+        """Draws of the confusion matrix by number and seed; several intervals share them."""
         return {}
 
     @property
