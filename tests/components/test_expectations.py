@@ -21,8 +21,8 @@ import pytest
 
 from assay import data as dataset
 from assay.components.snapshot_data.step import snapshot_data
-from assay.components.validate_data.exact import _schema as schema_check
 from assay.components.validate_data.expectations import Outcome, run_suite
+from assay.components.validate_data.json_schema import schema_check
 from assay.components.validate_data.step import validate_data
 from assay.core.source import fetch
 from assay.core.step import Dataset, Out, Suite

@@ -1,14 +1,16 @@
 """What is judged here without Great Expectations, beside Great Expectations itself.
 
 Random tables and random expectations: the verdict, the words, every number, example and row must be
-the same, byte for byte. `DIFFERENT` lists the rules that differ on purpose; test_expectations.py
-compares these with a computation of their own.
+the same. `differs` lists the answers that differ on purpose. Times, and whole numbers beyond 2^53,
+are left out where Great Expectations answers wrongly; test_expectations.py compares these with a
+computation of its own.
 """
 
 import datetime as dt
 import json
 import math
 import random
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
@@ -129,9 +131,80 @@ class Maker:
         drawn = [self.rng.choice(finite or other) for _ in range(self.rng.randint(1, 6))] + other
         return self.rng.sample(drawn, self.rng.randint(1, len(drawn)))
 
+    def quantiles(self, name: str) -> Given:
+        given = self.rng.sample([0, 0.1, 0.25, 0.5, 0.75, 1], self.rng.randint(1, 3))
+        ranges = [list(self.bounds(lambda: self.near(name)).values())[:2] for _ in given]
+        found: Given = {
+            "quantile_ranges": {
+                "quantiles": given,
+                "value_ranges": [r if len(r) == 2 else [None, r[0]] for r in ranges],
+            }
+        }
+        if self.rng.random() < 0.5:
+            found["allow_relative_error"] = self.rng.choice([False, "linear", "lower", "midpoint"])
+        return found
+
 
 TYPES = ["int64", "float64", "str", "bool", "datetime64", "int", "float", "object", "O", "int32"]
 TYPES += ["object_", "complex", "datetime64[us]", "datetime64[ms]", "category", "no_type", "string"]
+
+
+PATTERNS = ["a", "^[a-z]$", r"\\d", "^$", "é|b"]
+
+
+def several(make: Maker) -> list[tuple[str, Given]]:
+    """Expectations about rows of several columns."""
+    rng, found = make.rng, []
+    for names in SEVERAL:
+        a, b = names[:2]
+        both = {"column_A": a, "column_B": b}
+        pairs = [*zip(*(make.columns[n].to_pylist() for n in (a, b)), strict=True)]
+        found += [
+            (
+                "expect_column_pair_values_to_be_in_set",
+                {
+                    **both,
+                    "value_pairs_set": [list(rng.choice(pairs)) for _ in range(4)],
+                    "ignore_row_if": rng.choice(PAIR_IGNORED),
+                    **make.mostly(),
+                },
+            ),
+            *(
+                (
+                    f"expect_{kind}",
+                    {
+                        "column_list": names,
+                        "ignore_row_if": rng.choice(IGNORED),
+                        **make.mostly(),
+                    },
+                )
+                for kind in (
+                    "compound_columns_to_be_unique",
+                    "multicolumn_values_to_be_equal",
+                    "select_column_values_to_be_unique_within_record",
+                )
+            ),
+        ]
+    for names in (["whole", "key"], ["whole", "whole_gaps", "key"], ["number", "whole"]):
+        cells = zip(*(make.columns[name].to_pylist() for name in names), strict=True)
+        sums = [sum(row) for row in cells if None not in row] or [0]
+        given = {"column_list": names, "sum_total": rng.choice(sums), **make.mostly()}
+        given["ignore_row_if"] = rng.choice(IGNORED)
+        found.append(("expect_multicolumn_sum_to_equal", given))
+    return found
+
+
+PAIR_IGNORED = ["both_values_are_missing", "either_value_is_missing", "neither"]
+IGNORED = ["all_values_are_missing", "any_value_is_missing", "never"]
+SEVERAL = [
+    ["whole", "whole_gaps"],
+    ["whole_gaps", "text_gaps", "flag"],
+    ["number", "number_gaps"],
+    ["text", "text_gaps"],
+    ["flag", "flag_gaps", "flag_none"],
+    ["text", "flag_gaps"],
+    ["whole", "number_gaps"],
+]
 
 
 def expectations(make: Maker) -> list[tuple[str, Given]]:
@@ -162,6 +235,66 @@ def expectations(make: Maker) -> list[tuple[str, Given]]:
         ALL,
         lambda _: {"type_list": rng.sample(TYPES, rng.randint(1, 3)), **make.mostly()},
     )
+    numbers = [*WHOLE, *FLOATS]
+    for name in ("max", "min", "mean", "median", "stdev", "sum"):
+        about(f"{name}_to_be_between", numbers, lambda name: make.bounds(lambda: make.near(name)))
+    for name in ("increasing", "decreasing"):
+        about(
+            f"values_to_be_{name}",
+            [*numbers, *FLAGS[:1]],
+            lambda _: {"strictly": rng.random() < 0.5, **make.mostly()},
+        )
+    about(
+        "value_z_scores_to_be_less_than",
+        numbers,
+        lambda _: {
+            "threshold": rng.choice([-0.5, 0.5, 1, 3]),
+            "double_sided": rng.random() < 0.5,
+            **make.mostly(),
+        },
+    )
+    for method in ("iqr", "std"):
+        about(
+            "values_to_not_be_outliers",
+            numbers,
+            lambda _: {"method": method, "multiplier": rng.choice([0, 0.2, 1]), **make.mostly()},  # noqa: B023
+        )
+    about("values_to_not_be_outliers", numbers, lambda _: {})
+    about("quantile_values_to_be_between", numbers, make.quantiles)
+    share = lambda _: make.bounds(lambda: rng.choice([0, 0.2, 0.5, 0.8, 1]))  # noqa: E731
+    about("proportion_of_unique_values_to_be_between", ALL, share)
+    about("proportion_of_non_null_values_to_be_between", ALL, share)
+    count = lambda _: make.bounds(lambda: rng.randint(0, 12))  # noqa: E731
+    about("unique_value_count_to_be_between", ALL, count)
+    sets = [*WHOLE, *FLOATS, *TEXTS, *FLAGS]
+    for name in ("be_in_set", "contain_set", "equal_set"):
+        about(f"distinct_values_to_{name}", sets, lambda name: {"value_set": make.members(name)})
+    about(
+        "most_common_value_to_be_in_set",
+        sets,
+        lambda name: {"value_set": make.members(name), "ties_okay": rng.random() < 0.5},
+    )
+    about("values_to_be_json_parseable", ALL, lambda _: make.mostly())
+    about(
+        "value_lengths_to_be_between",
+        [*TEXTS, "whole"],
+        lambda _: {**make.bounds(lambda: rng.randint(0, 4)), **make.mostly()},
+    )
+    about("value_lengths_to_equal", TEXTS, lambda _: {"value": rng.randint(0, 2)})
+    about("values_to_match_regex", TEXTS, lambda _: {"regex": rng.choice(PATTERNS)})
+    about("values_to_not_match_regex", TEXTS, lambda _: {"regex": rng.choice(PATTERNS)})
+    about(
+        "values_to_match_regex_list",
+        TEXTS,
+        lambda _: {
+            "regex_list": rng.sample(PATTERNS, 2),
+            "match_on": rng.choice(["any", "all"]),
+            **make.mostly(),
+        },
+    )
+    about("values_to_not_match_regex_list", TEXTS, lambda _: {"regex_list": PATTERNS[:2]})
+    about("values_to_match_strftime_format", TEXTS, lambda _: {"strftime_format": "%Y-%m-%d"})
+    found += several(make)
     names = list(make.columns)
     rows = len(make.columns["whole"])
     wrong = rng.sample([*names, "Whole", "other"], len(names))
@@ -189,7 +322,20 @@ def expectations(make: Maker) -> list[tuple[str, Given]]:
     return found
 
 
-DIFFERENT: Mapping[str, str] = {}
+def there(column: pa.Array) -> int:
+    return len(column) - column.null_count
+
+
+def differs(kind: str, kwargs: Given, columns: Mapping[str, pa.Array]) -> str:
+    """Why an answer is not that of Great Expectations, on purpose; empty if it is."""
+    name = kwargs.get("column", "")
+    if kind.endswith(("_increasing", "_decreasing")) and name in {*FLAGS, "long", "infinite"}:
+        return "differences of truth values and of infinite numbers have no order"
+    if kind.endswith(("_outliers", "_z_scores_to_be_less_than")) and name == "infinite":
+        return "infinite numbers have no distance to others"
+    if kind.endswith("_distinct_values_to_be_in_set") and not there(columns[name]):
+        return "nothing is said of no value"
+    return ""
 
 
 def stored(folder: Path, columns: Mapping[str, pa.Array]) -> Path:
@@ -221,14 +367,23 @@ def by_gx(folder: Path, items: list[tuple[str, Given]]) -> list[Outcome]:
 
 
 def said(outcome: Outcome) -> Any:
-    return outcome.success, outcome.observed, json.loads(json.dumps(plain(outcome.result)))
+    result = json.loads(json.dumps(plain(outcome.result)))
+    if "partial_missing_list" in result:
+        # The order of a set of Python's differs from process to process; here it is sorted.
+        result["partial_missing_list"].sort(key=str)
+        return outcome.success, result
+    # Of two zeros, which are equal, the first one is shown there, and the positive one here.
+    return outcome.success, re.sub(r"-0\b(?!\.)", "0", outcome.observed), result
 
 
-@pytest.mark.parametrize("seed", range(12))
+SEEDS = [*range(4), *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(4, 40))]
+
+
+@pytest.mark.parametrize("seed", SEEDS)
 def test_what_is_judged_here_is_what_great_expectations_says(seed: int, tmp_path: Path) -> None:
     rng = random.Random(seed)
     columns = table(rng, rng.choice([1, 2, 7, 40]))
-    items = expectations(Maker(rng, columns))
+    items = [item for item in expectations(Maker(rng, columns)) if not differs(*item, columns)]
     folder = stored(tmp_path / "data", columns)
     wrong = [
         f"{kind} {kwargs}\n  here: {said(ours)}\n  GX:   {said(theirs)}"

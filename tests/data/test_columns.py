@@ -59,9 +59,8 @@ def test_a_column_holds_the_values_in_order_with_their_rows(
     indices = np.arange(len(present))
     assert column.places(indices).tolist() == [row for row, _ in present]
     expected = [value for _, value in present]
-    if column.gaps_are_floats:
-        expected = [float(value) for value in expected]
-    assert [column.item(index) for index in indices.tolist()] == expected
+    assert [column.entry(index) for index in indices.tolist()] == expected
+    assert [column.cell(row) for row in range(len(found))] == [instant(v) for v in found]
     assert sorted(column.counts) == sorted([expected.count(v) for v in set(expected)])
     assert column.is_wide == (kind == "int64" and any(abs(v) > 2**53 for _, v in present))
 
@@ -81,6 +80,18 @@ def test_cells_have_equal_ranks_if_they_are_equal(
         assert all((a == b) == (x == y) for a, x in pairs for b, y in pairs)
         assert 0 <= min(ranks) <= max(ranks) <= len(found) + 1
         assert all((rank == 0) == (value is None) for rank, value in pairs)
+
+
+@settings(max_examples=100, deadline=None)
+@given(cells(), st.data())
+def test_cells_of_two_columns_are_compared_exactly(
+    drawn: tuple[str, list[Any], Column], more: st.DataObject
+) -> None:
+    kind, found, column = drawn
+    value = st.none() | st.sampled_from(found) | TYPES[kind][0]
+    other = more.draw(st.lists(value, min_size=len(found), max_size=len(found)))
+    beside = Column("y", kind, pa.chunked_array([pa.array(other, TYPES[kind][1])]))
+    assert column.equals(beside).tolist() == [a == b for a, b in zip(found, other, strict=True)]
 
 
 def stored(folder: Path, rows: int, names: list[str]) -> Path:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from assay.data.exact_integers import WIDE
 from assay.errors import UsageError
 
 if TYPE_CHECKING:
@@ -32,6 +33,11 @@ _INTEGERS: Final = np.iinfo(np.int64)
 def is_number(bound: Any) -> bool:
     """Whether a value of a suite is a number."""
     return isinstance(bound, int | float) and not isinstance(bound, bool)
+
+
+def is_wide(value: Any) -> bool:
+    """Whether a value of a suite is a whole number beyond 2^53."""
+    return is_number(value) and bool(abs(value) > WIDE and value % 1 == 0)
 
 
 def within(values: NDArray[Any], kwargs: Mapping[str, Any]) -> "Mask":

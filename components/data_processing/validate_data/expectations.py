@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from assay import data as dataset
-from assay.components.validate_data import exact, gx, rules, table
+from assay.components.validate_data import gx, rows, rules, table
 from assay.components.validate_data.results import MAX_EXAMPLES
 from assay.components.validate_data.wording import observed, plain
-from assay.data.columns import GROUP_CELLS, iter_columns
+from assay.data.columns import GROUP_CELLS, iter_columns, read_columns
 from assay.data.exact_integers import read_exact
 from assay.data.suite import Suite
 from assay.errors import UsageError
@@ -84,15 +84,18 @@ class SuiteCheck:
         self._names = gx.Names(self._table.names)
         self._results: dict[int, list[Mapping[str, Any]]] = {}
         self._by_column: dict[str, list[int]] = {}
+        self._several: list[int] = []
         self._left: list[int] = []
-        """Places of expectations about several columns, and for Great Expectations."""
+        """The places of expectations about several columns, and for Great Expectations."""
         for place, item in enumerate(suite.expectations):
             kind, kwargs = _parts(item)
             if _absent(kind, kwargs, self._table.names):
                 continue
             if not self._computed(place, lambda k, g: table.judge(k, g, self._table)):
                 about = _columns(kind, kwargs)
-                known = self._by_column.setdefault(about[0], []) if len(about) == 1 else self._left
+                known = (
+                    self._by_column.setdefault(about[0], []) if len(about) == 1 else self._several
+                )
                 known.append(place)
 
     def add(self, column: "Column") -> None:
@@ -107,28 +110,29 @@ class SuiteCheck:
         Raises:
             UsageError: GX refuses the arguments of expectations; names all.
         """
-        for columns, places in self._groups():
-            frame = read_exact(self._folder, columns)
-            types = self._table.types
-            rest = [
-                place
-                for place in places
-                if not self._computed(place, lambda k, g: exact.judge(k, g, frame, types))  # noqa: B023
-            ]
-            if rest:
-                self._ask(frame, rest)
+        for names, places in self._groups(self._several):
+            columns = {c.name: c for c in read_columns(self._folder, names)}
+            for place in places:
+                about = [columns[name] for name in self._about(place)]
+                if not self._computed(place, lambda k, g: rows.judge(k, g, about)):  # noqa: B023
+                    self._left.append(place)
+        if self._left:
+            self._ask()
         return [
             _outcome(item, self._results.get(place, []), self._names)
             for place, item in enumerate(self._suite.expectations)
         ]
 
-    def _groups(self) -> Iterator[tuple[list[str], list[int]]]:
+    def _about(self, place: int) -> list[str]:
+        return _columns(*_parts(self._suite.expectations[place]))
+
+    def _groups(self, some: Sequence[int]) -> Iterator[tuple[list[str], list[int]]]:
         """Expectations whose columns are read together: as many as have few cells."""
         most = max(1, GROUP_CELLS // max(1, self._table.rows))
         columns: dict[str, None] = {}
         places: list[int] = []
-        for place in self._left:
-            needed = dict.fromkeys(_columns(*_parts(self._suite.expectations[place])))
+        for place in sorted(some, key=self._about):
+            needed = dict.fromkeys(self._about(place))
             if places and len(columns | needed) > most:
                 yield list(columns), places
                 columns, places = {}, []
@@ -152,19 +156,25 @@ class SuiteCheck:
             self._results[place] = [result]
         return result is not None
 
-    def _ask(self, frame: "pd.DataFrame", places: Sequence[int]) -> None:
-        """Have Great Expectations judge expectations."""
-        about_types = {
-            place
-            for place in places
-            if _parts(self._suite.expectations[place])[0].endswith(_ABOUT_TYPES)
-        }
-        wide = [name for name in frame.columns if exact.is_wide(frame[name])]
-        typed = frame.assign(**{name: frame[name].astype(float) for name in wide})
-        for seen, some in ((frame, {*places} - about_types), (typed, about_types)):
-            if some:
-                placed = [(place, self._suite.expectations[place]) for place in sorted(some)]
-                self._results |= gx.validate(seen, gx.make(placed, self._names), self._names)
+    def _ask(self) -> None:
+        """Have Great Expectations judge what is left."""
+        placed = [(place, self._suite.expectations[place]) for place in sorted(self._left)]
+        made = dict(zip(sorted(self._left), gx.make(placed, self._names), strict=True))
+        for columns, places in self._groups(self._left):
+            frame = read_exact(self._folder, columns)
+            about_types = {
+                p for p in places if str(self._suite.expectations[p]["type"]).endswith(_ABOUT_TYPES)
+            }
+            # Whole numbers that floats would change are held as objects; their type is float64.
+            wide = [name for name in columns if self._is_object(frame, name)]
+            typed = frame.assign(**{name: frame[name].astype(float) for name in wide})
+            for seen, some in ((frame, {*places} - about_types), (typed, about_types)):
+                if some:
+                    asked = [made[place] for place in sorted(some)]
+                    self._results |= gx.validate(seen, asked, self._names)
+
+    def _is_object(self, frame: "pd.DataFrame", name: str) -> bool:
+        return self._table.types[name] == "int64" and frame[name].dtype.kind == "O"
 
 
 def run_suite(folder: Path, suite: Suite) -> list[Outcome]:

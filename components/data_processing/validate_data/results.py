@@ -17,19 +17,26 @@ Result = dict[str, Any]
 Kwargs = Mapping[str, Any]
 
 
-def each(column: "Column", right: "Mask", kwargs: Kwargs) -> Result:
+def each(column: "Column", right: "Mask", kwargs: Kwargs, *, exact: bool = False) -> Result:
     """The result of an expectation about each value of a column.
 
     Args:
         column: The column.
         right: Whether each present value is as expected.
         kwargs: The expectation's arguments, of which `mostly` counts here.
+        exact: Whether examples of whole numbers with gaps are whole numbers, too, instead of
+            floats, which have twelve digits in results.
     """
     wrong = np.flatnonzero(~right)
     first = wrong[:MAX_EXAMPLES]
-    examples = [column.item(index) for index in first]
+    examples = [in_memory(column, column.entry(i), exact=exact) for i in first.tolist()]
     counts = (column.rows, column.present, len(wrong))
     return counted(counts, examples, column.places(first).tolist(), kwargs)
+
+
+def in_memory(column: "Column", value: Any, *, exact: bool = False) -> Any:
+    """A value of a column as Great Expectations sees it."""
+    return float(value) if column.gaps_are_floats and value is not None and not exact else value
 
 
 def counted(
@@ -72,4 +79,8 @@ def shown(value: Any) -> Any:
     """A value as JSON has it."""
     if isinstance(value, Fraction):
         return int(value) if value.denominator == 1 else float(value)
+    if isinstance(value, dict):
+        return {name: shown(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [shown(item) for item in value]
     return value.isoformat() if isinstance(value, dt.date) else value

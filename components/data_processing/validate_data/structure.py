@@ -123,7 +123,7 @@ def _column(column: "Column", *, is_target: bool) -> Iterator[Finding]:
         return
     if is_target and missing:
         yield Finding(f"target {name!r} is missing in {missing} of {rows} rows", blocks=True)
-    values = column.values
+    values = column.entries
     if rows > 1 and not missing and bool((values == values[0]).all()):
         what = "target" if is_target else "column"
         yield Finding(f"{what} {name!r} has one value only", blocks=is_target)

@@ -38,15 +38,15 @@ class Column:
         self.name = name
         self.type = type
         self.rows = len(cells)
-        self._cells = cells
+        self.cells = cells
 
     @cached_property
     def missing_cells(self) -> Mask | None:
         """Whether each cell is missing, shape (rows,); None if no cell is."""
-        cells = self._cells
+        cells = self.cells
         if not cells.null_count and self.type != "float64":
             return None
-        missing = _as_numpy(cells.is_null(nan_is_null=True))
+        missing = as_numpy(cells.is_null(nan_is_null=True))
         return missing if missing.any() else None
 
     @cached_property
@@ -63,7 +63,7 @@ class Column:
         """The rows, from 0, of some present values.
 
         Args:
-            indices: Indices into `values`.
+            indices: Indices into `entries`.
         """
         return indices if self.missing_cells is None else self._places[indices]
 
@@ -72,14 +72,14 @@ class Column:
         return np.flatnonzero(~self.missing_cells)  # type: ignore[operator]
 
     @cached_property
-    def values(self) -> NDArray[Any]:
+    def entries(self) -> NDArray[Any]:
         """The present values in order, shape (present,).
 
         int64, float64, bool or datetime64; for texts, the index of each in `texts`.
         """
         if self.type == "string":
             return self._encoded[0]
-        values = _as_numpy(self._cells.drop_null())
+        values = as_numpy(self.cells.drop_null())
         if len(values) != self.present:
             values = values[~np.isnan(values)]
         return values
@@ -93,7 +93,7 @@ class Column:
     def _encoded(self) -> "tuple[NDArray[np.int32], pa.Array]":
         import pyarrow as pa
 
-        cells = self._cells.drop_null()
+        cells = self.cells.drop_null()
         if cells.nbytes > _LARGE_TEXT:
             cells = cells.cast(pa.large_string())
         encoded = cells.dictionary_encode().unify_dictionaries().combine_chunks()
@@ -107,7 +107,7 @@ class Column:
         """Whether it holds whole numbers of which one is beyond 2^53."""
         if self.type != "int64" or not self.present:
             return False
-        return bool(self.values.max() > WIDE or self.values.min() < -WIDE)
+        return bool(self.entries.max() > WIDE or self.entries.min() < -WIDE)
 
     @property
     def gaps_are_floats(self) -> bool:
@@ -129,10 +129,19 @@ class Column:
     def counts(self) -> NDArray[np.int64]:
         """How many values each distinct value has, in no particular order."""
         if self.type in {"string", "bool"}:
-            counts = np.bincount(self.values)
+            counts = np.bincount(self.entries)
             return counts[counts > 0]
-        starts = np.flatnonzero(_starts(np.sort(self.values)))
+        starts = np.flatnonzero(_starts(np.sort(self.entries)))
         return np.diff(starts, append=self.present)
+
+    @cached_property
+    def filled(self) -> NDArray[Any]:
+        """A value for each cell, shape (rows,); that of missing cells has no meaning."""
+        if self.missing_cells is None:
+            return self.entries
+        filled = np.zeros(self.rows, self.entries.dtype)
+        filled[~self.missing_cells] = self.entries
+        return filled
 
     def ranks(self, places: Places | None = None) -> NDArray[np.int64]:
         """A number for each cell, equal for equal cells; that of missing cells is 0.
@@ -144,11 +153,7 @@ class Column:
             Numbers from 0 to at most one more than the number of rows, in the order of the values
             except for texts.
         """
-        values, missing = self.values, self.missing_cells
-        if missing is not None:
-            spread = np.zeros(self.rows, values.dtype)
-            spread[~missing] = values
-            values = spread
+        values, missing = self.filled, self.missing_cells
         if places is not None:
             values = values[places]
             missing = missing if missing is None else missing[places]
@@ -158,27 +163,50 @@ class Column:
             ranks[missing] = 0
         return ranks
 
-    def item(self, index: int) -> Any:
-        """One present value as Python has it."""
-        if self.type == "string":
-            return self.texts[self.values[index]].as_py()
-        value = self.values[index].item()
-        return float(value) if self.gaps_are_floats else value
+    def entry(self, index: int) -> Any:
+        """One of `entries` as Python has it; a text for a text."""
+        return self._as_python(self.entries[index])
+
+    def cell(self, row: int) -> Any:
+        """One cell as Python has it, None if it is missing.
+
+        Args:
+            row: Its row, from 0.
+        """
+        if self.missing_cells is not None and self.missing_cells[row]:
+            return None
+        return self._as_python(self.filled[row])
+
+    def _as_python(self, value: Any) -> Any:
+        return self.texts[value].as_py() if self.type == "string" else value.item()
+
+    def equals(self, other: "Column") -> Mask:
+        """Whether each cell is equal to that of another column of the same type, shape (rows,).
+
+        Missing cells are equal to missing cells.
+        """
+        import pyarrow.compute as pc
+
+        equal = as_numpy(pc.equal(self.cells, other.cells).fill_null(False))
+        if self.missing_cells is None or other.missing_cells is None:
+            return equal
+        return equal | (self.missing_cells & other.missing_cells)
 
 
-def _as_numpy(cells: "pa.ChunkedArray") -> NDArray[Any]:
-    """Cells without missing ones as an array that cannot be written to.
+def as_numpy(cells: "pa.Array | pa.ChunkedArray") -> NDArray[Any]:
+    """Arrow's values without missing ones as an array that cannot be written to.
 
     By DLPack, because Arrow's own conversion imports pandas.
     """
     import pyarrow as pa
 
     if pa.types.is_boolean(cells.type):
-        return _as_numpy(cells.cast(pa.uint8())).view(np.bool_)
+        return as_numpy(cells.cast(pa.uint8())).view(np.bool_)
     if pa.types.is_temporal(cells.type):
         numbers = cells.cast(pa.timestamp("us")).cast(pa.int64())
-        return _as_numpy(numbers).view("datetime64[us]")
-    array: NDArray[Any] = np.from_dlpack(cells.combine_chunks())
+        return as_numpy(numbers).view("datetime64[us]")
+    whole = cells.combine_chunks() if isinstance(cells, pa.ChunkedArray) else cells
+    array: NDArray[Any] = np.from_dlpack(whole)
     return array
 
 

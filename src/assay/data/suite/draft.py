@@ -146,7 +146,7 @@ def _is_key(column: "Column", distinct: int) -> bool:
 
 
 def _labels(column: "Column", *, is_target: bool) -> dict[str, Any]:
-    distinct = column.texts.to_pylist() if column.type == "string" else {*column.values.tolist()}
+    distinct = column.texts.to_pylist() if column.type == "string" else {*column.entries.tolist()}
     kwargs: dict[str, Any] = {"column": column.name, "value_set": sorted(distinct)}
     if is_target:
         note = f"The {len(distinct)} labels of the target, to the letter."
@@ -161,7 +161,7 @@ def _labels(column: "Column", *, is_target: bool) -> dict[str, Any]:
 
 
 def _range(column: "Column") -> Iterator[dict[str, Any]]:
-    values, whole = column.values, column.type == "int64"
+    values, whole = column.entries, column.type == "int64"
     if not whole:
         values = values[abs(values) < math.inf]
     if not len(values):
