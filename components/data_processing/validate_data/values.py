@@ -180,8 +180,9 @@ def _distances(column: "Column") -> NDArray[np.float64] | None:
     if not column.is_wide:
         return None
     # Distances from one of the values; without a sign, because they may be beyond 2^63.
-    far = column.entries.view(np.uint64) - column.entries.min().view(np.uint64)
-    return far.astype(np.float64)
+    unsigned: NDArray[np.uint64] = column.entries.view(np.uint64)
+    far: NDArray[np.float64] = (unsigned - unsigned[column.entries.argmin()]).astype(np.float64)
+    return far
 
 
 def _z_scores(column: "Column", kwargs: Kwargs) -> Result | None:
