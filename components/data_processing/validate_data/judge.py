@@ -36,7 +36,6 @@ class Settings:
     target: str
     drift_share: float
     drift_threshold: float
-    max_sample_rows: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +120,7 @@ def validate(
     drift = None
     if reference is not None:
         subjects["reference"] = reference.digest
-        drift = _drift(frame, table, reference.path, settings, judged)
+        drift = _drift(table, dataset.path, reference.path, settings, judged)
     evidence = EvidenceDocument(
         subjects,
         judged.numbers,
@@ -141,8 +140,6 @@ def _check(settings: Settings) -> None:
     # Wasserstein distances have no upper end, and a p-value's threshold is not this one.
     if not 0 < settings.drift_threshold < float("inf"):
         problems.append(f"drift_threshold is {settings.drift_threshold}; give a number above 0")
-    if settings.max_sample_rows < MIN_ROWS:
-        problems.append(f"max_sample_rows is {settings.max_sample_rows}; give at least {MIN_ROWS}")
     if problems:
         raise UsageError.all_of(problems)
 
@@ -186,29 +183,22 @@ def _expectations(
 
 
 def _drift(
-    frame: "pd.DataFrame",
-    table: DatasetInfo,
-    folder: Path,
-    settings: Settings,
-    judged: _Judgement,
+    table: DatasetInfo, folder: Path, reference: Path, settings: Settings, judged: _Judgement
 ) -> Drift:
-    before = data.info(folder)
+    before = data.info(reference)
     changes = tuple(schema_changes(table, before))
     judged.blocked += changes
-    shared = [c.name for c in table.columns if before.types.get(c.name) == c.type]
-    if min(len(frame), before.rows) < MIN_ROWS:
+    if min(table.rows, before.rows) < MIN_ROWS:
         text = (
-            f"{len(frame)} rows against {before.rows} of the reference are too few to tell drift; "
+            f"{table.rows} rows against {before.rows} of the reference are too few to tell drift; "
             f"give at least {MIN_ROWS} of each"
         )
         judged.open_questions.append(text)
         return Drift(before.rows, (), {}, changes, None, text)
-    other = read_exact(folder, shared)
-    columns, left_out = find_drift(
-        frame[shared], other, settings.drift_threshold, settings.max_sample_rows
-    )
+    shared = {c.name: c.type for c in table.columns if before.types.get(c.name) == c.type}
+    columns, left_out = find_drift(folder, reference, shared, settings.drift_threshold)
     share = _judge_drift(columns, settings.drift_share, judged)
-    return Drift(len(other), tuple(columns), left_out, changes, share)
+    return Drift(before.rows, tuple(columns), left_out, changes, share)
 
 
 def _judge_drift(columns: Sequence[ColumnDrift], limit: float, judged: _Judgement) -> float | None:
